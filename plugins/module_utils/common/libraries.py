@@ -1,0 +1,43 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Third-party libraries, imported in one place.
+
+A library that is absent becomes a stand-in whose first use raises ``MissingLibrary``, so
+that every module can be imported, documented and argument-checked on a machine that is
+not a composer.
+"""
+
+from __future__ import annotations
+
+import importlib
+import types
+
+from .errors import MissingLibrary
+
+
+class _Absent:
+    def __init__(self, package: str) -> None:
+        self._package = package
+
+    def __getattr__(self, name: str):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise MissingLibrary(
+            f"The Python library {self._package} is not installed for the interpreter that runs this module.",
+            hint=f"Install it with 'pip install {self._package}', or prepare the composer with the role strata.layering.composer.",
+            library=self._package,
+        )
+
+
+def _optional(module: str, package: str) -> types.ModuleType | _Absent:
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        return _Absent(package)
+
+
+np = _optional("numpy", "numpy")
+isal_zlib = _optional("isal.isal_zlib", "isal")
+zstandard = _optional("zstandard", "zstandard")
+pyvmomi = _optional("pyVmomi", "pyvmomi")
