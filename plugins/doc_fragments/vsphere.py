@@ -1,0 +1,92 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every module says about its connection to vCenter."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+options:
+  hostname:
+    description:
+      - Host name or address of the vCenter Server (or of a standalone ESXi host).
+      - If not set, the environment variable E(VMWARE_HOST) is used.
+    type: str
+    required: true
+  username:
+    description:
+      - The user to log in as.
+      - If not set, the environment variable E(VMWARE_USER) is used.
+    type: str
+    required: true
+    aliases: [user, admin]
+  password:
+    description:
+      - The password of O(username). It is never stored.
+      - If not set, the environment variable E(VMWARE_PASSWORD) is used.
+    type: str
+    required: true
+    aliases: [pass, pwd]
+  validate_certs:
+    description:
+      - Whether certificates of vCenter and of the ESXi hosts are checked.
+      - A host's certificate is accepted when a trusted authority signed it or when its thumbprint is the one that vCenter names.
+      - If not set, the environment variable E(VMWARE_VALIDATE_CERTS) is used.
+    type: bool
+    default: true
+  port:
+    description:
+      - The port of the vCenter Server.
+      - If not set, the environment variable E(VMWARE_PORT) is used.
+    type: int
+    default: 443
+  ca_path:
+    description:
+      - A file of certificates in PEM form that are trusted beside the system's.
+      - If not set, the environment variable E(VMWARE_CA_PATH) is used.
+    type: path
+requirements:
+  - pyvmomi
+"""
+
+    OPTIONAL = r"""
+options:
+  hostname:
+    description:
+      - Host name or address of the vCenter Server. Only used where the text of an option says so.
+      - If not set, the environment variable E(VMWARE_HOST) is used.
+    type: str
+  username:
+    description:
+      - The user to log in as.
+      - If not set, the environment variable E(VMWARE_USER) is used.
+    type: str
+    aliases: [user, admin]
+  password:
+    description:
+      - The password of O(username). It is never stored.
+      - If not set, the environment variable E(VMWARE_PASSWORD) is used.
+    type: str
+    aliases: [pass, pwd]
+  validate_certs:
+    description:
+      - Whether certificates of vCenter and of the ESXi hosts are checked.
+      - If not set, the environment variable E(VMWARE_VALIDATE_CERTS) is used.
+    type: bool
+    default: true
+  port:
+    description:
+      - The port of the vCenter Server.
+      - If not set, the environment variable E(VMWARE_PORT) is used.
+    type: int
+    default: 443
+  ca_path:
+    description:
+      - A file of certificates in PEM form that are trusted beside the system's.
+      - If not set, the environment variable E(VMWARE_CA_PATH) is used.
+    type: path
+requirements:
+  - pyvmomi
+"""

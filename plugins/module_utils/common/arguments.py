@@ -1,0 +1,30 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Argument specifications that several modules share; plugins/doc_fragments documents them."""
+
+from __future__ import annotations
+
+from ansible.module_utils.basic import env_fallback
+
+
+def repository_arguments() -> dict:
+    """The repository that a module reads."""
+    return {"repository": {"type": "path", "required": True, "fallback": (env_fallback, ["STRATA_REPOSITORY"])}}
+
+
+def change_arguments() -> dict:
+    """The repository, and the words that go into its audit history, for modules that change state."""
+    return dict(repository_arguments(), comment={"type": "str"})
+
+
+def vsphere_arguments(*, required: bool = True) -> dict:
+    """The connection to vCenter, as vmware.vmware names it."""
+    return {
+        "hostname": {"type": "str", "required": required, "fallback": (env_fallback, ["VMWARE_HOST"])},
+        "username": {"type": "str", "required": required, "aliases": ["user", "admin"], "fallback": (env_fallback, ["VMWARE_USER"])},
+        "password": {"type": "str", "required": required, "no_log": True, "aliases": ["pass", "pwd"], "fallback": (env_fallback, ["VMWARE_PASSWORD"])},
+        "validate_certs": {"type": "bool", "default": True, "fallback": (env_fallback, ["VMWARE_VALIDATE_CERTS"])},
+        "port": {"type": "int", "default": 443, "fallback": (env_fallback, ["VMWARE_PORT"])},
+        "ca_path": {"type": "path", "fallback": (env_fallback, ["VMWARE_CA_PATH"])},
+    }

@@ -1,0 +1,44 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one place where a module meets the engine: run the work, exit, or fail with a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ansible.module_utils.basic import AnsibleModule
+
+from .errors import StrataError
+
+
+@dataclass
+class Outcome:
+    """What a piece of work did, or in check mode would do.
+
+    ``before`` and ``after`` are JSON-compatible documents for diff mode (None: does not
+    exist); ``result`` is returned to the playbook beside ``changed`` and ``diff``.
+    """
+
+    changed: bool
+    before: dict | None = None
+    after: dict | None = None
+    result: dict = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+def run(module: AnsibleModule, work: Callable[[], Outcome]) -> None:
+    """Call ``work`` and end the module with its outcome or with the error it raised."""
+    try:
+        outcome = work()
+    except StrataError as error:
+        module.fail_json(msg=str(error), code=error.code, hint=error.hint, details=error.details)
+    except OSError as error:
+        module.fail_json(msg=f"The composer could not use {error.filename or 'a file'}: {error.strerror or error}.", code="host.io", hint=None, details={})
+    for warning in outcome.warnings:
+        module.warn(warning)
+    answer = dict(outcome.result, changed=outcome.changed)
+    if module._diff and (outcome.before is not None or outcome.after is not None):
+        answer["diff"] = {"before": outcome.before or {}, "after": outcome.after or {}}
+    module.exit_json(**answer)
