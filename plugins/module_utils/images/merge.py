@@ -7,8 +7,8 @@ Only file indexes are read, never a layer's content, so that every file is writt
 however many layers carry it. The rules:
 
 * A later layer wins. Names are compared as the volume compares them (``fold``).
-* A directory over a directory merges; its own metadata replaces the older one's only when
-  the entry brings a security descriptor (a folder of plain files does not).
+* A directory over a directory merges; its own metadata replaces the older one's unless the
+  entry is only implied, there to carry its children.
 * A file, a hard link or a directory with a reparse point replaces whatever stood there,
   with everything below it; a plain directory replaces a file.
 * A whiteout removes what *lower* layers and the base have at that path, wherever it
@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..common.errors import Conflict, InvalidInput
-from ..layers.entry import Entry
+from ..layers.entry import DIRECTORY, HIVE, WHITEOUT, Entry
 
 #: Windows' longest path has 32,767 UTF-16 units; no real tree comes near this depth.
 MAX_DEPTH = 256
@@ -35,8 +35,8 @@ class MergedNode:
     ``layer`` and ``position`` name the winning entry (stack number, place in its index);
     ``entry`` is None for a folder that is only implied by what it holds, and for a path
     that is only removed. ``hides`` says that nothing which the base has here survives.
-    ``exists`` (set by ``MergedTree.settle``) says that a layer brings this path or one
-    below it; a folder that merely leads to removals is not made when the base lacks it.
+    ``exists`` says that a layer brings this path or one below it; a folder that merely
+    leads to removals is not made when the base lacks it.
     """
 
     name: str
@@ -55,7 +55,7 @@ class MergedNode:
 
 def is_leaf(entry: Entry) -> bool:
     """Whether an entry leaves no room for anything below its path."""
-    return entry.kind != "directory" or entry.reparse is not None
+    return entry.kind != DIRECTORY or entry.reparse is not None
 
 
 class MergedTree:
@@ -83,10 +83,10 @@ class MergedTree:
         Raises Conflict for content below a link to elsewhere, InvalidInput for absurd depth.
         """
         for entry in entries:
-            if entry.kind == "whiteout":
+            if entry.kind == WHITEOUT:
                 self._remove(entry.path, label)
         for position, entry in enumerate(entries):
-            if entry.kind != "whiteout" and entry.path:
+            if entry.kind not in (WHITEOUT, HIVE) and entry.path:
                 self._add(number, position, entry, label)
 
     def nodes(self) -> Iterator[tuple[str, MergedNode]]:
@@ -100,7 +100,7 @@ class MergedTree:
             stack.extend((prefix + child.name, child) for _folded, child in sorted(node.children.items(), reverse=True))
 
     def settle(self) -> None:
-        """Work out ``exists`` for every node; call once, after the last layer."""
+        """Bring ``exists`` up to date where later layers removed what earlier ones brought; call once, after the last layer."""
         order = [self.root]
         for node in order:
             order.extend(node.children.values())
@@ -125,12 +125,20 @@ class MergedTree:
                 if for_removal:
                     return None, parts[-1]
                 self._become_directory(child, part, "/".join(parts[: depth + 1]), label)
+            if not for_removal:
+                self._make(child, part)
             node = child
         return node, parts[-1]
 
     @staticmethod
+    def _make(node: MergedNode, name: str) -> None:
+        """The first layer that brings a path decides its spelling; one that only removes below it does not."""
+        if not node.exists:
+            node.name, node.exists = name, True
+
+    @staticmethod
     def _become_directory(node: MergedNode, name: str, path: str, label: str) -> None:
-        if node.entry.kind == "directory":
+        if node.entry.kind == DIRECTORY:
             raise Conflict(
                 f"{label} puts files below {path}, which a lower layer makes a link to another folder.",
                 code="layer.below_link",
@@ -150,20 +158,18 @@ class MergedTree:
         node = parent.children.get(folded)
         if node is None:
             node = parent.children[folded] = MergedNode(name)
+        self._make(node, name)
         if is_leaf(entry):
             node.children = {}
             node.hides = True
             node.name = name
         else:
             if node.is_leaf:
-                if node.entry.kind == "directory" and entry.security is not None:
-                    node.entry = None
+                if node.entry.kind == DIRECTORY and not entry.implied:
+                    node.name, node.entry = name, None
                 else:
                     self._become_directory(node, name, entry.path, label)
-                node.name = name
-            elif node.hides and node.entry is None and not node.children:
-                node.name = name
-            if node.entry is not None and entry.security is None:
+            if node.entry is not None and entry.implied:
                 return
         node.entry, node.layer, node.position = entry, number, position
 

@@ -1,0 +1,87 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An image template resolved: every layer version it names, by digest, and the digests of what it makes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+#: Part of every content digest: raised when composing the same layers gives another tree.
+COMPOSE_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class LayerReference:
+    """One layer version of a stack. ``digest`` is that of its OCI manifest."""
+
+    kind: str
+    name: str
+    version: str
+    digest: str
+    priority: int = 0
+
+    @property
+    def label(self) -> str:
+        """How messages name it."""
+        return f"{self.kind} layer {self.name} {self.version}"
+
+    def document(self) -> dict:
+        """The JSON form that task, image and VM records carry."""
+        return {"kind": self.kind, "name": self.name, "version": self.version, "digest": self.digest}
+
+
+@dataclass(frozen=True)
+class ResolvedTemplate:
+    """A template with digests in place of versions.
+
+    ``app_layers`` are in the order in which they are applied: ascending priority, then
+    name. ``connector`` is the connector's document, ``disk_size_gb`` None to keep the OS
+    layer's size.
+    """
+
+    name: str
+    os_layer: LayerReference
+    app_layers: tuple[LayerReference, ...]
+    platform_layer: LayerReference | None
+    connector: dict
+    disk_size_gb: int | None
+    vm_name: str
+    publish_mode: str
+    description: str
+
+    @property
+    def layers(self) -> tuple[LayerReference, ...]:
+        """App layers in order, then the platform layer: what is put on the OS layer, later ones win."""
+        return self.app_layers + ((self.platform_layer,) if self.platform_layer else ())
+
+    @property
+    def content_digest(self) -> str:
+        """Digest over everything that decides the disk's content; names a thin image."""
+        return canonical_digest(
+            {
+                "format": COMPOSE_FORMAT,
+                "os_layer": self.os_layer.digest,
+                "layers": [layer.digest for layer in self.layers],
+                "disk_size_gb": self.disk_size_gb,
+            }
+        )
+
+    @property
+    def image_digest(self) -> str:
+        """Digest over everything that decides the published machine; recorded on the VM."""
+        placement = {key: value for key, value in self.connector.items() if key not in ("script", "description")}
+        return canonical_digest({"content": self.content_digest, "connector": placement, "vm_name": self.vm_name})
+
+
+def apply_order(layers: list[LayerReference]) -> tuple[LayerReference, ...]:
+    """Sort app layers as they are applied: ascending priority, then name without regard to case."""
+    return tuple(sorted(layers, key=lambda layer: (layer.priority, layer.name.casefold(), layer.name)))
+
+
+def canonical_digest(document: dict) -> str:
+    """``sha256:...`` of a document's canonical JSON (sorted keys, no spaces, UTF-8)."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
