@@ -1,0 +1,81 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.SUFFIXES:
+MAKEFLAGS += --no-print-directory
+
+# What pytest gets in addition, for example: make test PYTEST_ARGS="tests/unit/plugins/module_utils/disk -x"
+PYTEST_ARGS ?=
+
+TOOLS := tests/tools
+COLLECTION := .build/collections/ansible_collections/strata/layering
+
+# With these, Python and Ansible find the collection and its tools in this checkout and write into no other folder.
+IN_CHECKOUT := env PATH="$(CURDIR)/.venv/bin:$$PATH" PYTHONPATH="$(CURDIR)/.build/collections" \
+	ANSIBLE_COLLECTIONS_PATH="$(CURDIR)/.build/collections" ANSIBLE_HOME="$(CURDIR)/.cache/ansible"
+
+# An environment whose stamp names another folder was moved or copied, and does not work there.
+moved = $(if $(filter-out $(CURDIR),$(shell cat $(1) 2>/dev/null)),moved)
+
+.PHONY: help
+help: ## Say what can be made
+	@sed -nE 's/^([a-z%-]+):.*## /\1|/p' Makefile | awk -F'|' '{ printf "make %-12s %s\n", $$1, $$2 }'
+
+.PHONY: demo
+demo: setup ## Publish a layered Windows image on a simulated vSphere
+	@$(IN_CHECKOUT) .venv/bin/python tests/demo/run.py
+
+.PHONY: test
+test: setup ## Run all tests
+ifneq ($(wildcard extensions/molecule/*/molecule.yml),)
+	@cd extensions && $(IN_CHECKOUT) ../.venv/bin/python -m molecule test --all
+endif
+	@$(IN_CHECKOUT) .venv/bin/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: bench
+bench: setup ## Measure, side by side with other tools
+	@$(TOOLS)/packages.sh bench
+	@$(IN_CHECKOUT) .venv/bin/python tests/benchmark/run.py
+
+.PHONY: lint
+lint: setup-lint ## Run all checks
+	@.venv-newest/bin/python $(TOOLS)/lint.py
+
+lint-%: setup-lint ## Run one check: sanity, ansible-lint, galaxy-importer, docs, changelog, execution-environment, ruff, go
+	@.venv-newest/bin/python $(TOOLS)/lint.py $*
+
+.PHONY: setup
+setup: packages .venv/.ready $(COLLECTION) ## Install what demo and test need
+	@:
+
+.PHONY: setup-lint
+setup-lint: packages-lint .venv/.ready .venv-newest/.ready
+
+.PHONY: packages packages-lint
+packages:
+	@$(TOOLS)/packages.sh test
+packages-lint:
+	@$(TOOLS)/packages.sh test lint
+
+.venv/.ready: requirements.txt tests/requirements.txt $(TOOLS)/environment.sh $(call moved,.venv/.ready)
+	@$(TOOLS)/environment.sh oldest .venv tests/requirements.txt
+
+.venv-newest/.ready: tests/requirements-lint.txt $(TOOLS)/environment.sh $(call moved,.venv-newest/.ready)
+	@$(TOOLS)/environment.sh newest .venv-newest tests/requirements-lint.txt
+
+.PHONY: moved
+
+# The checkout may have any name; Ansible and Python want this one.
+$(COLLECTION):
+	@mkdir -p $(@D)
+	@ln -sfn ../../../.. $@
+
+.PHONY: clean
+clean: ## Remove everything that was made
+	rm -rf .build .cache .venv .venv-newest .ansible .hypothesis tests/output changelogs/.plugin-cache.yaml strata-layering-*.tar.gz
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
