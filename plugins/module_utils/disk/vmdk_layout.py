@@ -1,0 +1,252 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The layout of a stream-optimized VMDK: header, markers, and what stands where.
+
+Source: VMware, "Virtual Disk Format 5.0" (sections on hosted sparse extents and
+stream-optimized compressed sparse extents). All numbers are little-endian, places are
+512-byte sectors. The files made here are::
+
+    header | descriptor | padding up to sector 128
+    for each 32 MiB of disk that holds data:
+        its grains: u64 LBA, u32 size, zlib data, padded to a sector
+        grain-table marker, grain table (512 entries, 4 sectors)
+    grain-directory marker, grain directory
+    footer marker, footer (a header that knows the directory's place), end-of-stream marker
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+import zlib
+
+from ..common.errors import Corrupt, InvalidInput, NoSpace, Unsupported
+from ..common.libraries import np
+from .grains import GRAIN_SIZE, MAX_CAPACITY, MAX_COMPRESSED_GRAIN, grain_total
+
+SECTOR = 512
+GRAIN_SECTORS = GRAIN_SIZE // SECTOR
+TABLE_ENTRIES = 512
+TABLE_SECTORS = TABLE_ENTRIES * 4 // SECTOR
+#: Header, descriptor and padding before the first grain.
+OVERHEAD_SECTORS = 128
+DESCRIPTOR_SECTORS = 20
+MARKER_SIZE = 12
+
+MAGIC = b"KDMV"
+FLAG_NEWLINE, FLAG_ZEROED_GRAIN, FLAG_COMPRESSED, FLAG_MARKERS = 1, 4, 0x10000, 0x20000
+DIRECTORY_AT_END = 0xFFFFFFFFFFFFFFFF
+COMPRESSION_DEFLATE = 1
+MARKER_END, MARKER_TABLE, MARKER_DIRECTORY, MARKER_FOOTER = 0, 1, 2, 3
+
+#: Bounds for foreign files: grains of 4 KiB to 1 MiB, at most 16 MiB of grain directory.
+MAX_GRAIN_SECTORS = 2048
+MAX_TABLE_ENTRIES = 4096
+MAX_TABLES = 4 << 20
+MAX_DESCRIPTOR_SECTORS = 2048
+
+_HEADER = struct.Struct("<4sIIQQQQIQQQB4sH433x")
+_MARKER = struct.Struct("<QII496x")
+_NEWLINES = b"\n \r\n"
+
+
+@dataclasses.dataclass(slots=True)
+class SparseHeader:
+    """The header (or footer) of a sparse extent; sizes and places in sectors."""
+
+    version: int
+    flags: int
+    capacity: int
+    grain_sectors: int
+    descriptor_sector: int
+    descriptor_sectors: int
+    table_entries: int
+    redundant_directory_sector: int
+    directory_sector: int
+    overhead_sectors: int
+    compression: int
+
+    @property
+    def table_count(self) -> int:
+        """How many grain tables cover the capacity: the length of the grain directory."""
+        return -(-self.capacity // (self.grain_sectors * self.table_entries))
+
+
+def damaged(name: str, why: str, code: str = "vmdk.corrupt") -> Corrupt:
+    """Return the error for a VMDK that contradicts itself."""
+    return Corrupt(f"The disk image {name} is damaged: {why}.", code=code, hint="Export or copy the disk again.")
+
+
+def unpack_header(data: bytes, name: str, what: str = "header") -> SparseHeader:
+    """Read and bound a sparse extent header of 512 bytes.
+
+    Raises Corrupt when a number is impossible and Unsupported when the extent is not a
+    stream-optimized one.
+    """
+    if len(data) != SECTOR or data[:4] != MAGIC:
+        raise damaged(name, f"it has no VMDK {what} where one must be", "vmdk.truncated" if what == "footer" else "vmdk.corrupt")
+    fields = _HEADER.unpack(data)
+    header = SparseHeader(*fields[1:11], compression=fields[13])
+    if not 1 <= header.version <= 3:
+        raise Unsupported(f"{name} is a VMDK of version {header.version}.", code="vmdk.version", hint="Export it as OVF from vSphere.")
+    if header.flags & (FLAG_COMPRESSED | FLAG_MARKERS) != FLAG_COMPRESSED | FLAG_MARKERS or header.compression != COMPRESSION_DEFLATE:
+        raise Unsupported(
+            f"{name} is a sparse VMDK that is not stream-optimized.",
+            code="vmdk.not_stream_optimized",
+            hint="Convert it with 'qemu-img convert -O vmdk -o subformat=streamOptimized', or export the machine as OVF.",
+        )
+    if header.flags & FLAG_NEWLINE and fields[12] != _NEWLINES:
+        raise damaged(name, f"the newline characters in its {what} were changed, as by a text-mode transfer")
+    if not 0 < header.capacity <= MAX_CAPACITY // SECTOR:
+        raise damaged(name, f"its {what} names a capacity of {header.capacity} sectors")
+    if header.grain_sectors & (header.grain_sectors - 1) or not 8 <= header.grain_sectors <= MAX_GRAIN_SECTORS:
+        raise damaged(name, f"its {what} names grains of {header.grain_sectors} sectors")
+    if not 1 <= header.table_entries <= MAX_TABLE_ENTRIES:
+        raise damaged(name, f"its {what} names grain tables of {header.table_entries} entries")
+    if header.table_count > MAX_TABLES:
+        raise damaged(name, f"its {what} needs {header.table_count} grain tables")
+    return header
+
+
+def pack_header(capacity: int, directory_sector: int = DIRECTORY_AT_END) -> bytes:
+    """Return the header of a stream-optimized VMDK of ``capacity`` bytes; with ``directory_sector``, its footer."""
+    return _HEADER.pack(
+        MAGIC, 3, FLAG_NEWLINE | FLAG_COMPRESSED | FLAG_MARKERS, capacity // SECTOR, GRAIN_SECTORS, 1, DESCRIPTOR_SECTORS, TABLE_ENTRIES,
+        0, directory_sector, OVERHEAD_SECTORS, 0, _NEWLINES, COMPRESSION_DEFLATE,
+    )  # fmt: skip
+
+
+def pack_marker(kind: int, sectors: int) -> bytes:
+    """Return the sector of a metadata marker that announces ``sectors`` sectors."""
+    return _MARKER.pack(sectors, 0, kind)
+
+
+def unpack_marker(data: bytes) -> tuple[int, int, int]:
+    """Return ``(value, size, kind)`` of a marker sector; for a grain, value is its LBA and size its compressed bytes."""
+    return _MARKER.unpack(data)
+
+
+def pack_grain(number: int, compressed: bytes) -> bytes:
+    """Return a grain as it stands in the file: marker, zlib data, padding to a sector."""
+    head = struct.pack("<QI", number * GRAIN_SECTORS, len(compressed))
+    return b"".join((head, compressed, bytes(-(MARKER_SIZE + len(compressed)) % SECTOR)))
+
+
+def check_capacity(capacity: int) -> None:
+    """Raise InvalidInput unless a VMDK can have ``capacity`` bytes."""
+    if capacity <= 0 or capacity > MAX_CAPACITY or capacity % SECTOR:
+        raise InvalidInput(
+            f"A virtual disk cannot have {capacity} bytes.", code="vmdk.capacity", hint="Use whole sectors of 512 bytes and at most 62 TiB."
+        )
+
+
+def pack_front(capacity: int) -> bytes:
+    """Return everything before the first grain: header, descriptor, padding (64 KiB).
+
+    The content identifier is derived from the capacity alone, so that equal disks are equal files.
+    """
+    check_capacity(capacity)
+    sectors = capacity // SECTOR
+    content_identifier = zlib.crc32(b"strata.layering %d" % capacity) & 0x7FFFFFFF
+    cylinders = min(max(sectors // (255 * 63), 1), 65535 * 16)
+    descriptor = (
+        "# Disk DescriptorFile\n"
+        "version=1\n"
+        f"CID={content_identifier:08x}\n"
+        "parentCID=ffffffff\n"
+        'createType="streamOptimized"\n'
+        "\n"
+        "# Extent description\n"
+        f'RDONLY {sectors} SPARSE "disk.vmdk"\n'
+        "\n"
+        "# The Disk Data Base\n"
+        "#DDB\n"
+        "\n"
+        'ddb.adapterType = "lsilogic"\n'
+        'ddb.encoding = "UTF-8"\n'
+        f'ddb.geometry.cylinders = "{cylinders}"\n'
+        'ddb.geometry.heads = "255"\n'
+        'ddb.geometry.sectors = "63"\n'
+        'ddb.virtualHWVersion = "13"\n'
+    )
+    return (pack_header(capacity) + descriptor.encode("ascii")).ljust(OVERHEAD_SECTORS * SECTOR, b"\0")
+
+
+def pack_table(entries) -> bytes:
+    """Return the grain-table marker and a grain table; ``entries`` is a u32 array of shape (512,)."""
+    return pack_marker(MARKER_TABLE, TABLE_SECTORS) + entries.astype("<u4").tobytes()
+
+
+def pack_end(capacity: int, directory, sector: int) -> bytes:
+    """Return everything after the last grain table, to stand at ``sector``; ``directory`` is a u32 array of table places."""
+    length = directory_sectors(capacity)
+    return b"".join(
+        (
+            pack_marker(MARKER_DIRECTORY, length),
+            directory.astype("<u4").tobytes().ljust(length * SECTOR, b"\0"),
+            pack_marker(MARKER_FOOTER, 1),
+            pack_header(capacity, sector + 1),
+            pack_marker(MARKER_END, 0),
+        )
+    )
+
+
+def directory_count(capacity: int) -> int:
+    """Return how many grain tables a disk of ``capacity`` bytes can have."""
+    return -(-grain_total(capacity) // TABLE_ENTRIES)
+
+
+def directory_sectors(capacity: int) -> int:
+    """Return the sectors that the grain directory takes."""
+    return -(-directory_count(capacity) * 4 // SECTOR)
+
+
+def padded_sectors(sizes):
+    """Return the sectors (i64 array) that grains of these compressed sizes take in the file."""
+    return (np.asarray(sizes).astype(np.int64) + (MARKER_SIZE + SECTOR - 1)) // SECTOR
+
+
+def check_plan(capacity: int, numbers, sizes) -> None:
+    """Raise InvalidInput unless ``numbers`` ascend within the disk and ``sizes`` are possible."""
+    check_capacity(capacity)
+    if len(numbers) != len(sizes):
+        raise InvalidInput("A grain plan has as many sizes as grain numbers.", code="vmdk.plan")
+    if not len(numbers):
+        return
+    numbers, sizes = np.asarray(numbers), np.asarray(sizes)
+    if int(numbers[-1]) >= grain_total(capacity) or (numbers[1:] <= numbers[:-1]).any():
+        raise InvalidInput("The grain numbers of a plan ascend and lie within the disk.", code="vmdk.plan")
+    if int(sizes.min()) <= 0 or int(sizes.max()) > MAX_COMPRESSED_GRAIN:
+        raise InvalidInput("A compressed grain has between 1 byte and 128 KiB.", code="vmdk.plan")
+
+
+def place_grains(capacity: int, numbers, sizes):
+    """Return ``(sectors, end)``: where each grain's marker stands (i64 array), and the sector after the last grain table.
+
+    ``numbers`` ascending grain numbers, ``sizes`` compressed bytes, both of shape (n,).
+    Raises InvalidInput for an impossible plan, NoSpace when the file would pass 2 TiB.
+    """
+    check_plan(capacity, numbers, sizes)
+    if not len(numbers):
+        return np.zeros(0, dtype=np.int64), OVERHEAD_SECTORS
+    taken = padded_sectors(sizes)
+    tables = np.asarray(numbers) // TABLE_ENTRIES
+    step = np.zeros(len(tables), dtype=np.int64)
+    step[1:] = taken[:-1] + (tables[1:] != tables[:-1]) * (1 + TABLE_SECTORS)
+    sectors = np.cumsum(step) + OVERHEAD_SECTORS
+    end = int(sectors[-1]) + int(taken[-1]) + 1 + TABLE_SECTORS
+    check_end(end)
+    return sectors, end
+
+
+def check_end(sector: int) -> None:
+    """Raise NoSpace when a place in the file can no longer be written in a grain table."""
+    if sector > 0xFFFFFFFF:
+        raise NoSpace("The compressed disk would be larger than 2 TiB, which a stream-optimized VMDK cannot be.", code="vmdk.too_large",
+                      hint="Use a smaller disk.")  # fmt: skip
+
+
+def stream_length(capacity: int, grain_numbers, sizes) -> int:
+    """Return the bytes of the whole VMDK with these grains, without touching their data."""
+    return (place_grains(capacity, grain_numbers, sizes)[1] + 1 + directory_sectors(capacity) + 3) * SECTOR
