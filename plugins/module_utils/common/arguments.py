@@ -28,3 +28,17 @@ def vsphere_arguments(*, required: bool = True) -> dict:
         "port": {"type": "int", "default": 443, "fallback": (env_fallback, ["VMWARE_PORT"])},
         "ca_path": {"type": "path", "fallback": (env_fallback, ["VMWARE_CA_PATH"])},
     }
+
+
+def connection_of(params: dict) -> dict | None:
+    """The keyword arguments of ``vsphere.session.Session.connect`` in a module's parameters; None without a host name."""
+    if not params.get("hostname"):
+        return None
+    return {
+        "hostname": params["hostname"],
+        "username": params["username"],
+        "password": params["password"],
+        "validate_certs": params["validate_certs"],
+        "port": params["port"],
+        "ca_file": params["ca_path"],
+    }

@@ -1,0 +1,147 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keep versions of an app layer."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: app_layer
+short_description: Keep an app layer and its versions
+version_added: 0.1.0
+author:
+  - the strata.layering contributors (@strata)
+description:
+  - An app layer holds what an application adds to Windows, changes and removes. Image templates put app layers on an OS layer.
+  - A version is immutable. Making it again from the same source changes nothing; from another source it is an error that asks for a new version.
+options:
+  name:
+    description: Name of the layer.
+    type: str
+    required: true
+  version:
+    description:
+      - Name of the version.
+      - Required when O(state=present). With O(state=absent) all versions are removed if not given.
+    type: str
+  description:
+    description: What the layer is. An existing layer keeps its own if not given.
+    type: str
+  version_description:
+    description: What is new in this version.
+    type: str
+  os_layer:
+    description:
+      - The OS layer that the application was made for.
+      - Required when the version does not exist.
+    type: dict
+    suboptions:
+      name:
+        description: Name of the OS layer.
+        type: str
+        required: true
+      version:
+        description: Version of the OS layer. The newest deployable one if not given.
+        type: str
+  priority:
+    description:
+      - Where layers contradict each other, that of the higher number wins. Layers of the same number are applied in the order of their names.
+      - Belongs to the layer, not to a version.
+    type: int
+  files:
+    description:
+      - A folder on the composer whose tree is that of drive C, such as C(Program Files/Tool/tool.exe).
+      - Files get the security of the folder they end up in.
+    type: path
+  delete:
+    description: Paths on drive C that the layer removes, such as V(Windows\\System32\\old.dll).
+    type: list
+    elements: str
+    default: []
+  icon:
+    description: A PNG or JPEG file on the composer.
+    type: path
+  state:
+    description: Whether the version exists. A version that an image template uses cannot be removed.
+    type: str
+    choices: [present, absent]
+    default: present
+extends_documentation_fragment:
+  - strata.layering.repository
+  - strata.layering.repository.changes
+  - strata.layering.attributes
+seealso:
+  - module: strata.layering.image_template
+  - module: strata.layering.layer_info
+"""
+
+EXAMPLES = r"""
+- name: Make an app layer from a folder
+  strata.layering.app_layer:
+    repository: /srv/layers
+    name: Tool
+    version: "2.1"
+    os_layer:
+      name: Windows 11
+    files: /srv/packages/tool-2.1
+    delete:
+      - Program Files\Tool\legacy.dll
+    priority: 200
+    comment: CHG-1042
+"""
+
+RETURN = r"""
+layer:
+  description: The layer version.
+  returned: when O(state=present)
+  type: dict
+  sample:
+    name: Tool
+    version: "2.1"
+    kind: app
+    digest: sha256:6cc4d9a1
+    status: Deployable
+    size: 73400320
+changes:
+  description: How many files the version brings and how many paths it removes.
+  returned: when O(state=present)
+  type: dict
+  sample:
+    files: 12
+    directories: 3
+    removed: 1
+    bytes: 73400320
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.common.arguments import change_arguments
+from ..module_utils.common.module import run
+from ..module_utils.desired.app_layer import ensure_app_layer
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=dict(
+            change_arguments(),
+            name={"type": "str", "required": True},
+            version={"type": "str"},
+            description={"type": "str"},
+            version_description={"type": "str"},
+            os_layer={"type": "dict", "options": {"name": {"type": "str", "required": True}, "version": {"type": "str"}}},
+            priority={"type": "int"},
+            files={"type": "path"},
+            delete={"type": "list", "elements": "str", "default": []},
+            icon={"type": "path"},
+            state={"type": "str", "choices": ["present", "absent"], "default": "present"},
+        ),
+        required_if=[("state", "present", ("version",))],
+        supports_check_mode=True,
+    )
+    run(module, lambda: ensure_app_layer(module.params, check_mode=module.check_mode))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keep an image template."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: image_template
+short_description: Keep an image template, which names the layers of an image
+version_added: 0.1.0
+author:
+  - the strata.layering contributors (@strata)
+description:
+  - An image template joins an OS layer version with app layer versions and says through which connector the image is published.
+  - Changing a template publishes nothing; M(strata.layering.layered_image_publish) does.
+options:
+  name:
+    description: Name of the template.
+    type: str
+    required: true
+  description:
+    description: What the image is for.
+    type: str
+    default: ''
+  os_layer:
+    description:
+      - The OS layer version.
+      - Required when O(state=present).
+    type: dict
+    suboptions:
+      name:
+        description: Name of the OS layer.
+        type: str
+        required: true
+      version:
+        description: Version of the OS layer.
+        type: str
+        required: true
+  app_layers:
+    description: The app layer versions. Their order here does not matter; the layers' priorities do.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Name of the app layer.
+        type: str
+        required: true
+      version:
+        description: Version of the app layer.
+        type: str
+        required: true
+  connector:
+    description:
+      - Name of the connector through which the image is published.
+      - Required when O(state=present).
+    type: str
+  disk_size_gb:
+    description: Size of the image's disk in GiB. That of the OS layer if not given; it cannot be smaller.
+    type: int
+  vm_name:
+    description: Beginning of the published machines' names. The template's name if not given. A published machine's name ends in a part of the image's digest.
+    type: str
+  publish_mode:
+    description: V(automatic) powers the machine on, waits until it has shut itself down, and takes the snapshot.
+    type: str
+    choices: [automatic]
+    default: automatic
+  icon:
+    description: A PNG or JPEG file on the composer.
+    type: path
+  state:
+    description: Whether the template exists. Published images stay when a template is removed.
+    type: str
+    choices: [present, absent]
+    default: present
+extends_documentation_fragment:
+  - strata.layering.repository
+  - strata.layering.repository.changes
+  - strata.layering.attributes
+seealso:
+  - module: strata.layering.layered_image_publish
+  - module: strata.layering.image_template_info
+"""
+
+EXAMPLES = r"""
+- name: Join Windows with two applications
+  strata.layering.image_template:
+    repository: /srv/layers
+    name: office-desktop
+    os_layer:
+      name: Windows 11
+      version: 23H2-2026.11
+    app_layers:
+      - name: Tool
+        version: "2.1"
+      - name: Reader
+        version: "11.0"
+    connector: desktops
+"""
+
+RETURN = r"""
+template:
+  description: The template, with the digests of the layer versions it names.
+  returned: when O(state=present)
+  type: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.common.arguments import change_arguments
+from ..module_utils.common.module import run
+from ..module_utils.desired.image_template import ensure_image_template
+
+LAYER_VERSION = {"name": {"type": "str", "required": True}, "version": {"type": "str", "required": True}}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=dict(
+            change_arguments(),
+            name={"type": "str", "required": True},
+            description={"type": "str", "default": ""},
+            os_layer={"type": "dict", "options": LAYER_VERSION},
+            app_layers={"type": "list", "elements": "dict", "default": [], "options": LAYER_VERSION},
+            connector={"type": "str"},
+            disk_size_gb={"type": "int"},
+            vm_name={"type": "str"},
+            publish_mode={"type": "str", "choices": ["automatic"], "default": "automatic"},
+            icon={"type": "path"},
+            state={"type": "str", "choices": ["present", "absent"], "default": "present"},
+        ),
+        required_if=[("state", "present", ("os_layer", "connector"))],
+        supports_check_mode=True,
+    )
+    run(module, lambda: ensure_image_template(module.params, check_mode=module.check_mode))
+
+
+if __name__ == "__main__":
+    main()
