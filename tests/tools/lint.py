@@ -69,6 +69,8 @@ class Place:
             target.parent.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(FileNotFoundError):  # deleted, but not yet in the index
                 shutil.copy2(CHECKOUT / name, target, follow_symlinks=False)
+        # Without a repository of its own the copy would belong to the checkout's, which ignores it.
+        subprocess.run(["git", "init", "--quiet"], cwd=self.collection, check=True)
 
     def run(self, *command: object, environment: pathlib.Path = NEWEST, folder: pathlib.Path | None = None) -> str:
         """Run one command in the copy; its output goes to the log. Raises CalledProcessError."""
@@ -140,7 +142,9 @@ def versions(environment: pathlib.Path) -> tuple[str, str]:
 
 
 def _sanity(place: Place, environment: pathlib.Path) -> None:
-    place.run("ansible-test", "sanity", "--color", "no", "--python", versions(environment)[0], environment=environment)
+    output = place.run("ansible-test", "sanity", "--color", "no", "--python", versions(environment)[0], environment=environment)
+    if "All targets skipped" in output:
+        raise subprocess.CalledProcessError(1, "ansible-test")
 
 
 def sanity_oldest(place: Place) -> None:
