@@ -1,0 +1,209 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The partitions of a disk, whether GPT or MBR; growing the last one; making a table for a new disk."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+
+from ..common.errors import Corrupt, InvalidInput, StrataError, Unsupported
+from . import gpt as _gpt
+from . import mbr as _mbr
+from .device import BlockDevice, Window
+
+SECTOR = 512
+#: Partitions begin and end at whole MiB, as Windows Setup makes them.
+ALIGNMENT = 1 << 20
+
+TYPE_EFI_SYSTEM = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
+TYPE_MICROSOFT_RESERVED = "e3c9e316-0b5c-4db8-817d-f92df00215ae"
+TYPE_BASIC_DATA = "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7"
+TYPE_RECOVERY = "de94bba4-06d1-4d40-a16a-bfd50179d6ac"
+TYPE_LDM = frozenset(("5808c8aa-7e8f-42e0-85d2-e1e90434cfb3", "af9b60a0-1431-4f62-bc68-3311714a69ad"))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Partition:
+    """``type`` is a lower-case GUID (GPT) or an MBR type number; ``offset`` and ``size`` in bytes."""
+
+    number: int
+    type: str | int
+    offset: int
+    size: int
+    name: str = ""
+    active: bool = False
+    guid: str = ""
+
+    @property
+    def end(self) -> int:
+        """The byte after the partition."""
+        return self.offset + self.size
+
+    def window(self, device: BlockDevice) -> Window:
+        """Return the partition as a device of its own."""
+        return Window(device, self.offset, self.size)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PartitionTable:
+    """``kind`` is "gpt" or "mbr"; partitions in order of number.
+
+    ``disk_id`` is the GPT disk's GUID or the MBR's signature as eight hex digits.
+    ``primary_damaged``: the backup GPT had to be used; ``backup_damaged``: only the primary is sound.
+    """
+
+    kind: str
+    partitions: tuple[Partition, ...]
+    disk_id: str
+    primary_damaged: bool = False
+    backup_damaged: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PartitionSpec:
+    """A partition to be made: ``size`` in bytes (None: all that is left), ``guid`` derived from the disk's when empty."""
+
+    type: str
+    size: int | None
+    name: str = ""
+    guid: str = ""
+    attributes: int = 0
+
+
+def read_partitions(device: BlockDevice) -> PartitionTable:
+    """Return the partition table of a disk.
+
+    Raises Unsupported for a disk without one (a bare file system, an empty disk) and
+    Corrupt for a table that is damaged or that reaches beyond the disk.
+    """
+    if device.size < 4 * SECTOR:
+        raise Corrupt(f"{device.name} has only {device.size} bytes.", code="partitions.truncated", hint="Export or copy the disk again.")
+    sector = device.pread(SECTOR, 0)
+    if not _mbr.has_signature(sector):
+        raise _no_table(device)
+    kinds = [kind for _status, kind, _first, _count in _mbr.raw_entries(sector)]
+    if _mbr.TYPE_PROTECTIVE in kinds:
+        table, damaged, backup_damaged = _read_gpt(device)
+        return PartitionTable("gpt", tuple(_from_gpt(entry) for entry in table.used), str(uuid.UUID(bytes_le=table.disk_guid)), damaged, backup_damaged)
+    if sector[3:11] in (b"NTFS    ", b"-FVE-FS-") or sector[54:57] == b"FAT" or sector[82:87] == b"FAT32":
+        raise _no_table(device)
+    used, _extended = _mbr.read_entries(device, sector)
+    if not used:
+        raise _no_table(device)
+    partitions = tuple(Partition(entry.number, entry.type, entry.first * SECTOR, entry.count * SECTOR, "", entry.active) for entry in used)
+    return PartitionTable("mbr", partitions, f"{int.from_bytes(sector[440:444], 'little'):08x}")
+
+
+def grow(device: BlockDevice, table: PartitionTable, partition: Partition, new_disk_size: int) -> PartitionTable:
+    """Let ``partition``, the last on the disk, reach to the end of a disk that has become ``new_disk_size`` bytes.
+
+    The device has that size already. The backup GPT moves to the new end; a partition never
+    becomes smaller. Returns the new table. Raises Unsupported when another partition
+    follows, when the partition is a logical one, or when an MBR cannot express the size.
+    """
+    if new_disk_size != device.size:
+        raise InvalidInput(f"{device.name} has {device.size} bytes, not {new_disk_size}.", code="partitions.size")
+    if partition not in table.partitions:
+        raise InvalidInput(f"{device.name} has no such partition {partition.number}.", code="partitions.unknown")
+    following = [other for other in table.partitions if other.offset > partition.offset]
+    if following:
+        raise Unsupported(
+            f"Partition {partition.number} of {device.name} cannot grow because partition {following[0].number} follows it.",
+            code="partitions.not_last",
+            hint="Remove the recovery partition in the OS machine ('reagentc /disable', then delete it with diskpart) and export it again, "
+            "or keep the disk's size.",
+        )
+    if table.kind == "gpt":
+        _grow_gpt(device, partition)
+    else:
+        _grow_mbr(device, partition)
+    return read_partitions(device)
+
+
+def format_gpt(device: BlockDevice, specs: list[PartitionSpec], *, disk_guid: str) -> PartitionTable:
+    """Write a new GPT with these partitions, one after the other, at whole MiB; all bytes follow from the arguments."""
+    sectors = device.size // SECTOR
+    last_usable = _gpt.usable_end(sectors)
+    place = ALIGNMENT
+    entries = []
+    for number, spec in enumerate(specs, 1):
+        end = (last_usable + 1) * SECTOR // ALIGNMENT * ALIGNMENT if spec.size is None else place + spec.size
+        if end <= place or end > (last_usable + 1) * SECTOR or end % SECTOR:
+            raise InvalidInput(f"Partition {number} does not fit on {device.name}.", code="partitions.size", hint="Make the disk larger.")
+        guid = spec.guid or str(uuid.uuid5(uuid.UUID(disk_guid), f"partition {number}"))
+        entries.append(_gpt.pack_entry(spec.type, guid, place // SECTOR, end // SECTOR - 1, spec.attributes, spec.name))
+        place = -(-end // ALIGNMENT) * ALIGNMENT
+    raw = b"".join(entries).ljust(_gpt.ENTRY_COUNT * _gpt.ENTRY_SIZE, b"\0")
+    first_usable = 2 + len(raw) // SECTOR
+    new = _gpt.Gpt(1, sectors - 1, first_usable, last_usable, uuid.UUID(disk_guid).bytes_le, 2, _gpt.ENTRY_COUNT, _gpt.ENTRY_SIZE, raw)
+    device.pwrite(_mbr.protective(sectors), 0)
+    _gpt.write_both(device, new)
+    return read_partitions(device)
+
+
+def _no_table(device: BlockDevice) -> Unsupported:
+    return Unsupported(
+        f"{device.name} has no partition table.", code="partitions.none", hint="Use the disk on which Windows Setup installed Windows."
+    )
+
+
+def _from_gpt(entry: _gpt.GptEntry) -> Partition:
+    # Attribute bit 2 is "legacy BIOS bootable", GPT's counterpart of the active flag.
+    size = (entry.last - entry.first + 1) * SECTOR
+    return Partition(entry.number, entry.type, entry.first * SECTOR, size, entry.name, bool(entry.attributes & 4), entry.guid)
+
+
+def _read_gpt(device: BlockDevice) -> tuple[_gpt.Gpt, bool, bool]:
+    """Return ``(table, primary_damaged, backup_damaged)``."""
+    try:
+        primary = _gpt.read_header(device, 1)
+    except Corrupt as error:
+        if error.code == "partitions.truncated":
+            raise
+        try:
+            return _gpt.read_header(device, device.size // SECTOR - 1), True, False
+        except Corrupt:
+            raise error from None
+    try:
+        backup = _gpt.read_header(device, primary.alternate)
+    except StrataError:
+        return primary, False, True
+    same = backup.entries == primary.entries and backup.disk_guid == primary.disk_guid
+    return primary, False, not same
+
+
+def _grow_gpt(device: BlockDevice, partition: Partition) -> None:
+    table = _read_gpt(device)[0]
+    sectors = device.size // SECTOR
+    old_backup = table.alternate if table.lba == 1 else table.lba
+    table.last_usable = max(_gpt.usable_end(sectors, table.entry_count, table.entry_size), table.last_usable)
+    end = (table.last_usable + 1) * SECTOR // ALIGNMENT * ALIGNMENT
+    if end > partition.end:
+        _gpt.move_entry_end(table, partition.number, end // SECTOR - 1)
+    _gpt.write_both(device, table)
+    device.pwrite(_mbr.protective(sectors, device.pread(SECTOR, 0)), 0)
+    if 1 < old_backup < sectors - 1:
+        device.pwrite(bytes(SECTOR), old_backup * SECTOR)
+
+
+def _grow_mbr(device: BlockDevice, partition: Partition) -> None:
+    sector = device.pread(SECTOR, 0)
+    _used, extended = _mbr.read_entries(device, sector)
+    if partition.number > 4 or extended is not None and extended.first * SECTOR > partition.offset:
+        raise Unsupported(
+            f"Partition {partition.number} of {device.name} cannot grow because of the extended partition.",
+            code="partitions.logical",
+            hint="Use a disk with GPT or with primary partitions only.",
+        )
+    end = device.size // ALIGNMENT * ALIGNMENT
+    count = (end - partition.offset) // SECTOR
+    if count > 0xFFFFFFFF or partition.offset // SECTOR + count > 0xFFFFFFFF:
+        raise Unsupported(
+            f"{device.name} has a master boot record, which cannot hold a partition that ends beyond 2 TiB.",
+            code="partitions.mbr_limit",
+            hint="Convert the disk with 'mbr2gpt /convert' in the OS machine and export it again.",
+        )
+    if end > partition.end:
+        device.pwrite(_mbr.with_count(sector, partition.number, count), 0)
