@@ -9,9 +9,16 @@ import ensurepip
 import pathlib
 import runpy
 import sys
+import sysconfig
 
-wheel = sorted((pathlib.Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl"))[-1]
-sys.path.insert(0, str(wheel))
+# Debian keeps the wheel in a folder of its own.
+folders = [pathlib.Path(ensurepip.__file__).parent / "_bundled"]
+if sysconfig.get_config_var("WHEEL_PKG_DIR"):
+    folders.append(pathlib.Path(sysconfig.get_config_var("WHEEL_PKG_DIR")))
+wheels = [wheel for folder in folders for wheel in folder.glob("pip-*.whl")]
+if not wheels:
+    raise SystemExit(f"There is no pip wheel in {' or '.join(map(str, folders))}.")
+sys.path.insert(0, str(wheels[0]))
 sys.argv = ["pip", "install"] + [argument for argument in sys.argv[1:] if argument not in ("--no-setuptools", "--no-wheel")]
 sys.modules.pop("pip", None)
 runpy.run_module("pip", run_name="__main__", alter_sys=True)

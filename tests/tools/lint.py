@@ -110,13 +110,16 @@ def home(environment: pathlib.Path) -> pathlib.Path:
     folder = HOME / environment.name.lstrip(".")
     settings = configparser.RawConfigParser()
     for line in _print_by(environment, "-m", "pip", "config", "list").splitlines():
-        name, _, value = line.partition("=")
-        section, _, option = name.replace(":env:", "global", 1).rpartition(".")
-        if not section or option == "config-file":
+        name, value = line.split("=", 1)
+        if "." not in name or name.endswith(".config-file"):
             continue
+        section, option = name.replace(":env:", "global", 1).split(".", 1)
         if not settings.has_section(section):
             settings.add_section(section)
         settings.set(section, option, str(ast.literal_eval(value)).replace("\n", "\n    "))
+    if not settings.has_section("install"):
+        settings.add_section("install")
+    settings.set("install", "quiet", "1")
     (folder / ".config" / "pip").mkdir(parents=True, exist_ok=True)
     with (folder / ".config" / "pip" / "pip.conf").open("w", encoding="utf-8") as file:
         settings.write(file)
