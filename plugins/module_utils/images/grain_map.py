@@ -1,0 +1,124 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The grains in which a thin image differs from its base, and where they stand.
+
+The format, version 1, little-endian: the magic ``STRATAGM``, u32 version, u32 count of
+blobs, u64 capacity in bytes, u64 count of grains; then for each grain, array after array:
+u32 number, u32 sector, u32 size, u16 blob, 16 bytes digest. A size of 0 says that the
+grain is zeros in the image though the base has data there; its sector and blob are 0.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from ..common.errors import Corrupt
+from ..common.libraries import np
+from ..disk.grains import DIGEST_SIZE, MAX_CAPACITY, MAX_COMPRESSED_GRAIN, ZERO_DIGEST, GrainIndex, grain_total
+
+MEDIA_TYPE = "application/vnd.strata.image.grain-map.v1"
+
+_MAGIC = b"STRATAGM"
+_VERSION = 1
+_HEADER = struct.Struct("<8sIIQQ")
+_ROW_BYTES = 4 + 4 + 4 + 2 + DIGEST_SIZE
+
+
+class GrainMap:
+    """Arrays of shape (n,), ascending by ``numbers`` (u32): ``blobs`` (u16, which grain blob),
+    ``sectors`` (u32, position of the grain's marker in it), ``sizes`` (u32, compressed bytes or 0);
+    ``digests`` has shape (n, 16). ``capacity`` is the image's size in bytes, ``blob_count`` the
+    number of grain blobs that ``blobs`` chooses from."""
+
+    __slots__ = ("capacity", "blob_count", "numbers", "blobs", "sectors", "sizes", "digests")
+
+    def __init__(self, capacity: int, blob_count: int, numbers, blobs, sectors, sizes, digests) -> None:
+        self.capacity = capacity
+        self.blob_count = blob_count
+        self.numbers = np.ascontiguousarray(numbers, dtype=np.uint32)
+        self.blobs = np.ascontiguousarray(blobs, dtype=np.uint16)
+        self.sectors = np.ascontiguousarray(sectors, dtype=np.uint32)
+        self.sizes = np.ascontiguousarray(sizes, dtype=np.uint32)
+        self.digests = np.ascontiguousarray(digests, dtype=np.uint8).reshape(-1, DIGEST_SIZE)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @classmethod
+    def empty(cls, capacity: int) -> GrainMap:
+        """The map of an image that is its base."""
+        return cls(capacity, 0, [], [], [], [], np.zeros((0, DIGEST_SIZE), dtype=np.uint8))
+
+    def over(self, older: GrainMap) -> GrainMap:
+        """The map of both: this one's grains, and the older one's where this one has none.
+
+        Blob numbers are kept, so both must choose from one list of blobs.
+        """
+        rest = ~np.isin(older.numbers, self.numbers)
+        numbers = np.concatenate((self.numbers, older.numbers[rest]))
+        order = np.argsort(numbers, kind="stable")
+
+        def column(name: str):
+            return np.concatenate((getattr(self, name), getattr(older, name)[rest]))[order]
+
+        return GrainMap(
+            self.capacity, max(self.blob_count, older.blob_count), numbers[order], column("blobs"), column("sectors"), column("sizes"), column("digests")
+        )
+
+    def resolve(self, base: GrainIndex):
+        """Join the map with its base: ``(numbers, sources, sectors, sizes, digests)`` of every grain that holds data.
+
+        ``sources`` (u16) is 0 for the base's VMDK and 1 + blob for a grain blob.
+        """
+        kept = ~np.isin(base.numbers, self.numbers)
+        here = self.sizes > 0
+        numbers = np.concatenate((base.numbers[kept], self.numbers[here]))
+        order = np.argsort(numbers, kind="stable")
+        sources = np.concatenate((np.zeros(int(kept.sum()), dtype=np.uint16), self.blobs[here] + np.uint16(1)))[order]
+        sectors = np.concatenate((base.sectors[kept], self.sectors[here]))[order]
+        sizes = np.concatenate((base.sizes[kept], self.sizes[here]))[order]
+        digests = np.concatenate((base.digests[kept], self.digests[here]))[order]
+        return numbers[order], sources, sectors, sizes, digests
+
+    def to_bytes(self) -> bytes:
+        """The map in its format."""
+        return b"".join(
+            (
+                _HEADER.pack(_MAGIC, _VERSION, self.blob_count, self.capacity, len(self)),
+                self.numbers.astype("<u4").tobytes(),
+                self.sectors.astype("<u4").tobytes(),
+                self.sizes.astype("<u4").tobytes(),
+                self.blobs.astype("<u2").tobytes(),
+                self.digests.tobytes(),
+            )
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes, name: str = "The grain map") -> GrainMap:
+        """Read what ``to_bytes`` wrote; Corrupt when it is anything else or contradicts itself."""
+
+        def corrupt(why: str) -> Corrupt:
+            return Corrupt(f"{name} is damaged: {why}.", code="image.grain_map", hint="Verify the repository; publishing again composes the image anew.")
+
+        if len(data) < _HEADER.size:
+            raise corrupt("it is shorter than its header")
+        magic, version, blob_count, capacity, count = _HEADER.unpack_from(data)
+        if magic != _MAGIC or version != _VERSION or blob_count > 0xFFFF or not 0 < capacity <= MAX_CAPACITY:
+            raise corrupt("its header is not one of a grain map of version 1")
+        if count > grain_total(capacity) or len(data) != _HEADER.size + count * _ROW_BYTES:
+            raise corrupt("its length does not fit the number of grains it names")
+        numbers, sectors, sizes = np.frombuffer(data, dtype="<u4", count=3 * count, offset=_HEADER.size).reshape(3, count)
+        blobs = np.frombuffer(data, dtype="<u2", count=count, offset=_HEADER.size + 12 * count)
+        digests = np.frombuffer(data, dtype=np.uint8, offset=_HEADER.size + 14 * count)
+        if count:
+            if int(numbers[-1]) >= grain_total(capacity) or (numbers[1:] <= numbers[:-1]).any():
+                raise corrupt("its grain numbers are not ascending within the disk")
+            if int(sizes.max()) > MAX_COMPRESSED_GRAIN or (blobs[sizes > 0] >= blob_count).any():
+                raise corrupt("a grain has an impossible size or stands in a blob that is not listed")
+        return cls(capacity, blob_count, numbers, blobs, sectors, sizes, digests)
+
+
+def zero_digests(count: int):
+    """``count`` rows of the digest of a grain of zeros, for grains that a thin image takes away."""
+    return np.tile(np.frombuffer(ZERO_DIGEST, dtype=np.uint8), (count, 1))
