@@ -1,0 +1,82 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read the audit history."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: audit_info
+short_description: Read the audit history of a repository
+version_added: 0.1.0
+author:
+  - the strata.layering contributors (@strata)
+description:
+  - Lists who changed what and when, with the comments that were given, the newest first.
+options:
+  kind:
+    description: Only records about this kind of thing, such as V(os_layer) or V(image_template).
+    type: str
+  name:
+    description: Only records about the thing of this name.
+    type: str
+  since:
+    description: Only records from this time on, in RFC 3339 form such as V(2026-11-01T00:00:00Z).
+    type: str
+  limit:
+    description: How many records to list at the most.
+    type: int
+    default: 100
+extends_documentation_fragment:
+  - strata.layering.repository
+  - strata.layering.attributes.info
+"""
+
+EXAMPLES = r"""
+- name: Who changed the template
+  strata.layering.audit_info:
+    repository: /srv/layers
+    kind: image_template
+    name: office-desktop
+"""
+
+RETURN = r"""
+records:
+  description: The records.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - time: "2026-11-21T08:00:00Z"
+      user: awx
+      action: update
+      kind: image_template
+      name: office-desktop
+      comment: CHG-1042
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.common.arguments import repository_arguments
+from ..module_utils.common.module import run
+from ..module_utils.desired.info import audit_info
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=dict(
+            repository_arguments(),
+            kind={"type": "str"},
+            name={"type": "str"},
+            since={"type": "str"},
+            limit={"type": "int", "default": 100},
+        ),
+        supports_check_mode=True,
+    )
+    run(module, lambda: audit_info(module.params))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""List connectors."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: connector_info
+short_description: List connectors
+version_added: 0.1.0
+author:
+  - the strata.layering contributors (@strata)
+description:
+  - Lists the connectors of a repository.
+options:
+  name:
+    description: Only the connector of this name.
+    type: str
+extends_documentation_fragment:
+  - strata.layering.repository
+  - strata.layering.attributes.info
+seealso:
+  - module: strata.layering.connector
+"""
+
+EXAMPLES = r"""
+- name: List all connectors
+  strata.layering.connector_info:
+    repository: /srv/layers
+"""
+
+RETURN = r"""
+connectors:
+  description: The connectors, by name.
+  returned: always
+  type: list
+  elements: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.common.arguments import repository_arguments
+from ..module_utils.common.module import run
+from ..module_utils.desired.info import connector_info
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=dict(
+            repository_arguments(),
+            name={"type": "str"},
+        ),
+        supports_check_mode=True,
+    )
+    run(module, lambda: connector_info(module.params))
+
+
+if __name__ == "__main__":
+    main()

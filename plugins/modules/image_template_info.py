@@ -1,0 +1,62 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""List image templates."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: image_template_info
+short_description: List image templates
+version_added: 0.1.0
+author:
+  - the strata.layering contributors (@strata)
+description:
+  - Lists the image templates of a repository.
+options:
+  name:
+    description: Only the template of this name.
+    type: str
+extends_documentation_fragment:
+  - strata.layering.repository
+  - strata.layering.attributes.info
+seealso:
+  - module: strata.layering.image_template
+"""
+
+EXAMPLES = r"""
+- name: List all templates
+  strata.layering.image_template_info:
+    repository: /srv/layers
+"""
+
+RETURN = r"""
+templates:
+  description: The templates, by name.
+  returned: always
+  type: list
+  elements: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.common.arguments import repository_arguments
+from ..module_utils.common.module import run
+from ..module_utils.desired.info import image_template_info
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=dict(
+            repository_arguments(),
+            name={"type": "str"},
+        ),
+        supports_check_mode=True,
+    )
+    run(module, lambda: image_template_info(module.params))
+
+
+if __name__ == "__main__":
+    main()

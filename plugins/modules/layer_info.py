@@ -1,0 +1,79 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""List layers."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: layer_info
+short_description: List OS, app and platform layers with their versions
+version_added: 0.1.0
+author:
+  - the strata.layering contributors (@strata)
+description:
+  - Lists the layers of a repository, each with its versions in their order, oldest first.
+options:
+  name:
+    description: Only the layer of this name.
+    type: str
+  kind:
+    description: Only layers of this kind.
+    type: str
+    choices: [os, app, platform]
+extends_documentation_fragment:
+  - strata.layering.repository
+  - strata.layering.attributes.info
+seealso:
+  - module: strata.layering.os_layer
+  - module: strata.layering.app_layer
+"""
+
+EXAMPLES = r"""
+- name: List the versions of an OS layer
+  strata.layering.layer_info:
+    repository: /srv/layers
+    name: Windows 11
+    kind: os
+"""
+
+RETURN = r"""
+layers:
+  description: The layers, by kind and name.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - name: Windows 11
+      kind: os
+      description: Windows 11 Enterprise for all desktops
+      versions:
+        - version: 23H2-2026.11
+          digest: sha256:6cc4d9a1
+          status: Deployable
+          size: 9663676416
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.common.arguments import repository_arguments
+from ..module_utils.common.module import run
+from ..module_utils.desired.info import layer_info
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=dict(
+            repository_arguments(),
+            name={"type": "str"},
+            kind={"type": "str", "choices": ["os", "app", "platform"]},
+        ),
+        supports_check_mode=True,
+    )
+    run(module, lambda: layer_info(module.params))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""List published images."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: layered_image_info
+short_description: List published images and where they are
+version_added: 0.1.0
+author:
+  - the strata.layering contributors (@strata)
+description:
+  - Lists the images that were published, the newest of each template first. What has been done to the machines since is not looked up.
+options:
+  template:
+    description: Only images of this template.
+    type: str
+extends_documentation_fragment:
+  - strata.layering.repository
+  - strata.layering.attributes.info
+seealso:
+  - module: strata.layering.layered_image_publish
+"""
+
+EXAMPLES = r"""
+- name: Where is the newest image
+  strata.layering.layered_image_info:
+    repository: /srv/layers
+    template: office-desktop
+"""
+
+RETURN = r"""
+images:
+  description: The images.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - template: office-desktop
+      image_digest: sha256:1f0c22a1
+      vm:
+        name: office-desktop-1f0c22a1
+      snapshot: strata-1f0c22a1
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.common.arguments import repository_arguments
+from ..module_utils.common.module import run
+from ..module_utils.desired.info import layered_image_info
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=dict(
+            repository_arguments(),
+            template={"type": "str"},
+        ),
+        supports_check_mode=True,
+    )
+    run(module, lambda: layered_image_info(module.params))
+
+
+if __name__ == "__main__":
+    main()

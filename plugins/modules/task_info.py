@@ -1,0 +1,78 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""List publish tasks."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: task_info
+short_description: List publish tasks and their states
+version_added: 0.1.0
+author:
+  - the strata.layering contributors (@strata)
+description:
+  - Lists the publish tasks of a repository, the newest first.
+options:
+  template:
+    description: Only tasks of this template.
+    type: str
+  status:
+    description: Only tasks in one of these states.
+    type: list
+    elements: str
+    choices: [NotStarted, Pending, Running, ActionRequired, Complete, Canceled, Failed]
+  limit:
+    description: How many tasks to list at the most.
+    type: int
+    default: 100
+extends_documentation_fragment:
+  - strata.layering.repository
+  - strata.layering.attributes.info
+seealso:
+  - module: strata.layering.layered_image_publish
+"""
+
+EXAMPLES = r"""
+- name: Which publish tasks have failed
+  strata.layering.task_info:
+    repository: /srv/layers
+    status: [Failed, ActionRequired]
+"""
+
+RETURN = r"""
+tasks:
+  description: The tasks.
+  returned: always
+  type: list
+  elements: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.common.arguments import repository_arguments
+from ..module_utils.common.module import run
+from ..module_utils.desired.info import task_info
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=dict(
+            repository_arguments(),
+            template={"type": "str"},
+            status={
+                "type": "list",
+                "elements": "str",
+                "choices": ["NotStarted", "Pending", "Running", "ActionRequired", "Complete", "Canceled", "Failed"],
+            },
+            limit={"type": "int", "default": 100},
+        ),
+        supports_check_mode=True,
+    )
+    run(module, lambda: task_info(module.params))
+
+
+if __name__ == "__main__":
+    main()
