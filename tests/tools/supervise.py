@@ -21,7 +21,6 @@ import sys
 import time
 
 PR_SET_CHILD_SUBREAPER = 36
-GRACE = 5.0
 
 
 def _descendants() -> list[int]:
@@ -42,9 +41,9 @@ def _reap() -> None:
             pass
 
 
-def _end_descendants() -> None:
+def _end_descendants(grace: float) -> None:
     for number in (signal.SIGTERM, signal.SIGKILL):
-        deadline = time.monotonic() + GRACE
+        deadline = time.monotonic() + grace
         signalled: set[int] = set()
         _reap()
         while (left := _descendants()) and time.monotonic() < deadline:
@@ -64,6 +63,7 @@ def _stop(number: int, frame: object) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, required=True, help="how long the command may take")
+    parser.add_argument("--grace", type=float, default=5.0, help="seconds between asking a process to end and killing it")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args()
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
@@ -76,7 +76,7 @@ def main() -> int:
         sys.stderr.write(f"Not finished after {options.minutes:g} minutes: {' '.join(options.command)}\n")
         return 124
     finally:
-        _end_descendants()
+        _end_descendants(options.grace)
 
 
 if __name__ == "__main__":
