@@ -64,7 +64,8 @@ class ArchiveWriter:
         """
         records.check_entry(entry)
         if entry.kind == model.LINK and entry.link_target not in self._files:
-            raise InvalidInput(f"{printable(entry.path)} is a hard link to {printable(entry.link_target or '')}, which is not in the layer.", code="layer.entry")
+            target = printable(entry.link_target or "")
+            raise InvalidInput(f"{printable(entry.path)} is a hard link to {target}, which is not in the layer before it.", code="layer.entry")
         self._emit(records.entry_member(entry, records.HIVES if entry.kind == model.HIVE else records.FILES))
         digest = None
         if entry.kind in (model.FILE, model.HIVE):

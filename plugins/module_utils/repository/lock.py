@@ -1,0 +1,122 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Locks between processes and hosts: flock on files of the repository's ``locks`` folder.
+
+The kernel drops a lock when its holder dies, so none is ever stale. Lock files are never removed
+(removing one that somebody waits for would let two hold it); what is written in them is only there
+to name the holder in an error. On NFS and SMB mounts flock reaches as far as the server's byte-range
+locks do; a mount that refuses it is reported. A lock cannot be taken twice by one process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import errno
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+
+from ..common.errors import Conflict, Unavailable, Unsupported
+from .names import encoded_name
+
+_WAIT = 0.02
+_LONGEST_WAIT = 0.5
+_MAX_NOTE = 4096
+
+
+class Locks:
+    """The locks of one repository."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    @contextlib.contextmanager
+    def hold(self, name: str, *, shared: bool = False, timeout: float = 60.0, purpose: str = "") -> Iterator[None]:
+        """Hold the lock ``name`` for the block, waiting up to ``timeout`` seconds for it.
+
+        Conflict (code lock.held) names host, process, purpose and time of the holder. On a
+        read-only repository shared locks are not taken, as nobody can write there.
+        """
+        path = os.path.join(self._folder, encoded_name(name) + ".lock")
+        descriptor = self._open(path, shared)
+        if descriptor is None:
+            yield
+            return
+        try:
+            self._wait(descriptor, name, shared, timeout)
+            _write_note(descriptor, purpose)
+            yield
+        finally:
+            # Explicit, because a forked child may still have the descriptor open.
+            with contextlib.suppress(OSError):
+                if not shared:
+                    os.ftruncate(descriptor, 0)
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+            os.close(descriptor)
+
+    @staticmethod
+    def _open(path: str, shared: bool) -> int | None:
+        try:
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            if shared and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+                return None
+            raise Unavailable(
+                f"The lock file {path} cannot be written ({error.strerror}).",
+                code="lock.unavailable",
+                hint="Give the user that runs the playbook write access to the repository.",
+            ) from error
+
+    @staticmethod
+    def _wait(descriptor: int, name: str, shared: bool, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        wait = _WAIT
+        while True:
+            try:
+                fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+                return
+            except OSError as error:
+                if error.errno in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+                    raise Unsupported(
+                        f"The file system of the repository refuses locks ({error.strerror}).",
+                        code="lock.unsupported",
+                        hint="Mount the share with locking (NFS: without nolock; SMB: without nobrl).",
+                    ) from error
+                if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EINTR):
+                    raise
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise Conflict(
+                    f"The repository's lock {name!r} is held by {_holder(descriptor)}.",
+                    code="lock.held",
+                    hint="Wait for that run to end and run again.",
+                    lock=name,
+                )
+            time.sleep(min(wait, left))
+            wait = min(wait * 1.5, _LONGEST_WAIT)
+
+
+def _write_note(descriptor: int, purpose: str) -> None:
+    note = {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "purpose": purpose[:1000],
+        "since": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    with contextlib.suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(note).encode("ascii"), 0)
+
+
+def _holder(descriptor: int) -> str:
+    try:
+        note = json.loads(os.pread(descriptor, _MAX_NOTE, 0))
+        text = f"process {int(note['pid'])} on {note['host']} since {note['since']}"
+        return f"{text} ({note['purpose']})" if note.get("purpose") else text
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return "another process"

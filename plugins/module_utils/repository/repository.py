@@ -1,0 +1,127 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The repository: one folder that holds layers, templates, images, tasks and their history."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable
+
+from ..common.errors import Corrupt, InvalidInput, NotFound, Unavailable, Unsupported
+from ..common.files import atomic_write
+from .audit import Audit
+from .catalog import Catalog
+from .layout import Layout, create_layout
+from .lock import Locks
+from .pins import Pin, Pins
+
+SCHEMA_VERSION = 1
+MARKER = "repository.json"
+_FORMAT = "strata.layering.repository"
+#: What a freshly made file system or share may already hold.
+_HARMLESS = frozenset(("lost+found", ".snapshot", ".snapshots", "System Volume Information", "$RECYCLE.BIN", ".DS_Store"))
+
+
+class Repository:
+    """An open repository: ``layout`` (blobs, manifests), ``catalog``, ``audit``, ``locks`` and ``pins``.
+
+    ``path`` is absolute; ``created`` tells whether opening made it.
+    """
+
+    def __init__(self, path: str, *, created: bool = False) -> None:
+        self.path = path
+        self.created = created
+        self.locks = Locks(os.path.join(path, "locks"))
+        self.layout = Layout(path, self.locks)
+        self.catalog = Catalog(os.path.join(path, "catalog"))
+        self.audit = Audit(os.path.join(path, "audit.jsonl"), self.locks)
+        self.pins = Pins(os.path.join(path, "pins"), self.locks)
+
+    @classmethod
+    def open(cls, path: str, create: bool = False, *, writable: bool = False) -> Repository:
+        """Open the repository in the folder ``path``; with ``create`` make it in a new or empty one.
+
+        NotFound when there is none, InvalidInput when the folder holds something else, Unsupported
+        when it was made by a newer version, Unavailable when ``writable`` is asked for (``create``
+        asks for it) and the folder cannot be written.
+        """
+        path = os.path.abspath(os.path.expanduser(path))
+        marker = _read_marker(path)
+        created = marker is None and create
+        if marker is None:
+            if not create:
+                raise _missing(path)
+            _create(path)
+        elif marker > SCHEMA_VERSION:
+            raise Unsupported(
+                f"The repository {path} has schema version {marker}; this version of the collection knows {SCHEMA_VERSION}.",
+                code="repository.schema",
+                hint="Update the collection strata.layering on this composer.",
+            )
+        if (writable or create) and not all(os.access(os.path.join(path, name), os.W_OK | os.X_OK) for name in ("", "tmp", "locks", "blobs/sha256")):
+            raise Unavailable(
+                f"The repository {path} cannot be written.",
+                code="repository.read_only",
+                hint="Mount it writable and give the user that runs the playbook write access.",
+            )
+        return cls(path, created=created)
+
+    def pin(self, digests: Iterable[str] = (), *, purpose: str = "") -> contextlib.AbstractContextManager[Pin]:
+        """Keep blobs, and manifests with all they refer to, from being collected during a block."""
+        return self.pins.pin(digests, purpose=purpose)
+
+
+def _read_marker(path: str) -> int | None:
+    """Schema version of the repository in ``path``, None when there is none."""
+    marker = os.path.join(path, MARKER)
+    try:
+        with open(marker, "rb") as stream:
+            document = json.loads(stream.read(65536))
+        if document["format"] != _FORMAT or type(document["schema_version"]) is not int or document["schema_version"] < 1:
+            raise ValueError
+        return document["schema_version"]
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise Unavailable(
+            f"The repository {path} cannot be read ({error.strerror}).", code="repository.unreadable", hint="Check the mount and the rights."
+        ) from error
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise Corrupt(f"{marker} is damaged.", code="repository.marker", hint="Restore it from a backup of the repository.") from None
+
+
+def _missing(path: str) -> NotFound:
+    if not os.path.isdir(path):
+        problem = f"The repository folder {path} does not exist."
+    else:
+        problem = f"The folder {path} is not a repository of strata.layering."
+    return NotFound(problem, code="repository.missing", hint="Check that the share is mounted, or create it with strata.layering.repository.")
+
+
+def _create(path: str) -> None:
+    if os.path.exists(path) and not os.path.isdir(path):
+        raise InvalidInput(f"{path} is not a folder.", code="repository.path")
+    try:
+        os.makedirs(path, exist_ok=True)
+        # An interrupted creation left some of ours and no marker, which is written last.
+        ours = {"blobs", "catalog", "index.json", "locks", "oci-layout", "pins", "tmp"}
+        foreign = sorted(set(os.listdir(path)) - _HARMLESS - ours)
+        if foreign and not all(name.startswith(".strata-tmp-") for name in foreign):
+            raise InvalidInput(
+                f"The folder {path} is not empty and not a repository.",
+                code="repository.not_empty",
+                hint="Name a folder that is empty or does not exist.",
+                found=foreign[:10],
+            )
+        for name in ("catalog", "locks", "pins", "tmp"):
+            os.makedirs(os.path.join(path, name), exist_ok=True)
+        create_layout(path)
+        marker = {"format": _FORMAT, "schema_version": SCHEMA_VERSION}
+        atomic_write(os.path.join(path, MARKER), json.dumps(marker, sort_keys=True).encode("ascii") + b"\n")
+    except OSError as error:
+        raise Unavailable(
+            f"The repository {path} cannot be created ({error.strerror}).", code="repository.read_only", hint="Check the mount and the rights."
+        ) from error
