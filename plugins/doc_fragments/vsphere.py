@@ -47,6 +47,16 @@ options:
       - A file of certificates in PEM form that are trusted beside the system's.
       - If not set, the environment variable E(VMWARE_CA_PATH) is used.
     type: path
+  proxy_host:
+    description:
+      - A proxy through which vCenter and its hosts are reached.
+      - If not set, the environment variable E(VMWARE_PROXY_HOST) is used.
+    type: str
+  proxy_port:
+    description:
+      - The port of O(proxy_host).
+      - If not set, the environment variable E(VMWARE_PROXY_PORT) is used.
+    type: int
 requirements:
   - pyvmomi
 """
@@ -87,6 +97,16 @@ options:
       - A file of certificates in PEM form that are trusted beside the system's.
       - If not set, the environment variable E(VMWARE_CA_PATH) is used.
     type: path
+  proxy_host:
+    description:
+      - A proxy through which vCenter and its hosts are reached.
+      - If not set, the environment variable E(VMWARE_PROXY_HOST) is used.
+    type: str
+  proxy_port:
+    description:
+      - The port of O(proxy_host).
+      - If not set, the environment variable E(VMWARE_PROXY_PORT) is used.
+    type: int
 requirements:
   - pyvmomi
 """

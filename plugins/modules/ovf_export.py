@@ -37,6 +37,14 @@ options:
   package:
     description: Name of the package and of its folder. The machine's name if not given.
     type: str
+  repository:
+    description:
+      - A repository in whose audit history the export is noted.
+      - If not set, the environment variable E(STRATA_REPOSITORY) is used. Without either nothing is noted.
+    type: path
+  comment:
+    description: Why the machine is exported. It is kept in the repository's audit history.
+    type: str
 extends_documentation_fragment:
   - strata.layering.vsphere
   - strata.layering.attributes
@@ -69,7 +77,7 @@ files:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.common.arguments import connection_of, vsphere_arguments
+from ..module_utils.common.arguments import change_arguments, connection_of, vsphere_arguments
 from ..module_utils.common.module import run
 from ..module_utils.desired.ovf_package import ensure_ovf_package
 
@@ -78,6 +86,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec=dict(
             vsphere_arguments(),
+            **change_arguments(required=False),
             name={"type": "str", "required": True},
             datacenter={"type": "str"},
             folder={"type": "str"},

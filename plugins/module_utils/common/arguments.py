@@ -8,14 +8,14 @@ from __future__ import annotations
 from ansible.module_utils.basic import env_fallback
 
 
-def repository_arguments() -> dict:
+def repository_arguments(*, required: bool = True) -> dict:
     """The repository that a module reads."""
-    return {"repository": {"type": "path", "required": True, "fallback": (env_fallback, ["STRATA_REPOSITORY"])}}
+    return {"repository": {"type": "path", "required": required, "fallback": (env_fallback, ["STRATA_REPOSITORY"])}}
 
 
-def change_arguments() -> dict:
+def change_arguments(*, required: bool = True) -> dict:
     """The repository, and the words that go into its audit history, for modules that change state."""
-    return dict(repository_arguments(), comment={"type": "str"})
+    return dict(repository_arguments(required=required), comment={"type": "str"})
 
 
 def vsphere_arguments(*, required: bool = True) -> dict:
@@ -27,6 +27,8 @@ def vsphere_arguments(*, required: bool = True) -> dict:
         "validate_certs": {"type": "bool", "default": True, "fallback": (env_fallback, ["VMWARE_VALIDATE_CERTS"])},
         "port": {"type": "int", "default": 443, "fallback": (env_fallback, ["VMWARE_PORT"])},
         "ca_path": {"type": "path", "fallback": (env_fallback, ["VMWARE_CA_PATH"])},
+        "proxy_host": {"type": "str", "fallback": (env_fallback, ["VMWARE_PROXY_HOST"])},
+        "proxy_port": {"type": "int", "fallback": (env_fallback, ["VMWARE_PROXY_PORT"])},
     }
 
 
@@ -41,4 +43,6 @@ def connection_of(params: dict) -> dict | None:
         "validate_certs": params["validate_certs"],
         "port": params["port"],
         "ca_file": params["ca_path"],
+        "proxy_host": params["proxy_host"],
+        "proxy_port": params["proxy_port"],
     }
