@@ -17,12 +17,13 @@ class BlockDevice(abc.ABC):
     """A disk, or a part of one, with byte offsets from 0 to ``size``.
 
     ``name`` is what error messages call it. Devices are context managers. Reading may be
-    done from several threads only where the class says so.
+    done from several threads at once where ``concurrent_reads`` is true.
     """
 
     name: str
     size: int
     read_only: bool = True
+    concurrent_reads: bool = False
 
     @abc.abstractmethod
     def pread(self, count: int, offset: int) -> bytes:
@@ -60,7 +61,9 @@ class BlockDevice(abc.ABC):
 
 
 class FileDevice(BlockDevice):
-    """A raw image file or a host block device. Threads may share it."""
+    """A raw image file or a host block device."""
+
+    concurrent_reads = True
 
     def __init__(self, path: str, *, writable: bool = False) -> None:
         self.path = path
@@ -128,6 +131,7 @@ class Window(BlockDevice):
         self.offset = offset
         self.size = size
         self.read_only = device.read_only
+        self.concurrent_reads = device.concurrent_reads
         self.name = f"{device.name} (from byte {offset})"
 
     def pread(self, count: int, offset: int) -> bytes:

@@ -133,6 +133,6 @@ class GrainIndex:
         if count:
             if int(numbers[-1]) >= grain_total(capacity) or (numbers[1:] <= numbers[:-1]).any():
                 raise corrupt("its grain numbers are not ascending within the disk")
-            if int(sizes.min()) == 0 or int(sizes.max()) > MAX_COMPRESSED_GRAIN or int(sectors.min()) == 0:
-                raise corrupt("a grain has an impossible size or place")
+            if int(sizes.min()) == 0 or int(sizes.max()) > MAX_COMPRESSED_GRAIN:
+                raise corrupt("a grain has an impossible size")
         return cls(capacity, numbers, sectors, sizes, digests)

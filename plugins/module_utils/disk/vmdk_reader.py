@@ -90,6 +90,8 @@ class StreamOptimizedDisk(BlockDevice):
     or one that needs a parent.
     """
 
+    concurrent_reads = True
+
     def __init__(self, source: str | os.PathLike | BinaryIO, *, cache_bytes: int = 8 << 20) -> None:
         self._file = _File(source)
         self.name = self._file.name
@@ -232,31 +234,30 @@ class StreamOptimizedDisk(BlockDevice):
             raise damaged(self.name, f"it ends inside grain {number}, or the grain overlaps the next one", "vmdk.truncated")
         return data[MARKER_SIZE:MARKER_SIZE + size]
 
-    def inflate(self, number: int, compressed: bytes) -> bytes:
-        """Return the plain data of a grain, ``grain_size`` bytes; Corrupt when it is anything else."""
-        return self._inflate(number, compressed)[0]
+    def inflate(self, number: int, compressed: bytes) -> tuple[bytes, bool]:
+        """Return the ``grain_size`` plain bytes of a grain, and whether ``compressed`` is exactly them.
 
-    def inflate_whole(self, number: int, compressed: bytes) -> tuple[bytes, bool]:
-        """As ``inflate``, and whether the zlib data was a whole grain with nothing behind it (fit to be copied verbatim)."""
-        return self._inflate(number, compressed)
-
-    def _inflate(self, number: int, compressed: bytes) -> tuple[bytes, bool]:
+        Data that is not exactly a grain (bytes behind the end, or a last grain cut at the
+        disk's end) must not be copied verbatim. Raises Corrupt when it is no grain at all.
+        """
         size = self.grain_size
         decoder = isal_zlib.decompressobj()
         try:
             plain = decoder.decompress(compressed, size + 1)
         except isal_zlib.error as error:
             raise damaged(self.name, f"grain {number} does not inflate") from error
-        if len(plain) == size and decoder.eof:
-            return plain, not decoder.unused_data
-        if decoder.eof and number == self.grain_count - 1 and len(plain) == self.size % size:
-            return plain + bytes(size - len(plain)), False
+        used = min(size, self.size - number * size)
+        if decoder.eof and len(plain) in (size, used):
+            if used == size:
+                return plain, not decoder.unused_data
+            # What a last grain holds beyond the disk's end must not come to light when the disk grows.
+            return plain[:used] + bytes(size - used), False
         raise damaged(self.name, f"grain {number} does not inflate to {size} bytes")
 
     def read_grain(self, number: int) -> bytes | None:
         """Return the plain ``grain_size`` bytes of a grain, None when absent. Not kept in the cache."""
         compressed = self.read_compressed(number)
-        return None if compressed is None else self.inflate(number, compressed)
+        return None if compressed is None else self.inflate(number, compressed)[0]
 
     # -- the device ---------------------------------------------------------------
 
