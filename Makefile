@@ -49,6 +49,10 @@ lint: setup-lint ## Run all checks
 lint-%: setup-lint ## Run one check: sanity, ansible-lint, galaxy-importer, docs, changelog, execution-environment, ruff, go
 	@.venv-newest/bin/python $(TOOLS)/lint.py $*
 
+.PHONY: changelog
+changelog: setup-lint ## Write the changelog anew from changelogs/, with the modules that there are
+	@env PATH="$(CURDIR)/.venv-newest/bin:$$PATH" ANSIBLE_HOME="$(CURDIR)/.cache/ansible" antsibull-changelog generate --reload-plugins
+
 .PHONY: setup
 setup: packages .venv/.ready $(COLLECTION) ## Install what demo and test need
 	@:

@@ -28,7 +28,7 @@ candidates() {
             printf '%s\n' "$path"
         fi
     done < <(type -aP "$name")
-    for path in "${shims[@]}" "${PYENV_ROOT:-$HOME/.pyenv}/shims/$name"; do
+    for path in "${shims[@]}" "${PYENV_ROOT:-${HOME-}/.pyenv}/shims/$name"; do
         printf '%s\n' "${path%/shims/*}"/versions/*/bin/"$name"
     done
 }

@@ -62,7 +62,7 @@ class Place:
         """Copy what git knows or would add."""
         shutil.rmtree(self.collections, ignore_errors=True)
         names = subprocess.run(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=CHECKOUT, check=True, capture_output=True
+            ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=CHECKOUT, check=True, capture_output=True
         ).stdout
         for name in filter(None, os.fsdecode(names).split("\0")):
             target = self.collection / name
@@ -192,7 +192,7 @@ def changelog(place: Place) -> None:
 
 def ruff(place: Place) -> None:
     """ruff over all Python files."""
-    place.run("ruff", "check", "--no-cache", "--quiet", ".")
+    place.run("ruff", "check", "--no-cache", "--quiet", "--output-format", "concise", ".")
 
 
 def execution_environment(place: Place) -> None:
