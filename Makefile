@@ -50,8 +50,8 @@ lint-%: setup-lint ## Run one check: sanity, ansible-lint, galaxy-importer, docs
 	@.venv-newest/bin/python $(TOOLS)/lint.py $*
 
 .PHONY: changelog
-changelog: setup-lint ## Write the changelog anew from changelogs/, with the modules that there are
-	@env PATH="$(CURDIR)/.venv-newest/bin:$$PATH" ANSIBLE_HOME="$(CURDIR)/.cache/ansible" antsibull-changelog generate --reload-plugins
+changelog: setup-lint ## Take new fragments and modules into the changelog of the version in galaxy.yml
+	@env PATH="$(CURDIR)/.venv-newest/bin:$$PATH" ANSIBLE_HOME="$(CURDIR)/.cache/ansible" antsibull-changelog release --update-existing --reload-plugins
 
 .PHONY: setup
 setup: packages .venv/.ready $(COLLECTION) ## Install what demo and test need
