@@ -1,0 +1,183 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The data of a file: its unnamed stream and its alternate streams."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+
+from ..common.errors import InvalidInput, NotFound, Unsupported
+from . import binding, names, records
+from .inode import Inode
+
+_CHUNK = 1 << 20
+_NON_RESIDENT = 2  # NA_NonResident in ntfs_attr.state
+_NOT_ALLOCATED = (-1, -2)  # LCN_HOLE, LCN_RL_NOT_MAPPED
+
+
+class Stream:
+    """One open stream of a file; a context manager. ``name`` is "" for the file's own data.
+
+    Offsets and sizes are bytes. ``create`` makes the stream when it is missing, else
+    NotFound. While it is open the file must not be changed in any other way.
+    """
+
+    def __init__(self, inode: Inode, name: str = "", *, create: bool = False) -> None:
+        self._inode = inode
+        self.name = name
+        library = self._library = inode.volume.library
+        units = names.check_stream_name(name)
+        self._address = self._open(units)
+        if not self._address and create:
+            if library.ntfs_attr_add(inode.address, records.DATA, units or library.AT_UNNAMED, len(units) // 2, None, 0):
+                inode.volume.fail(f"adding the stream {name!r} to {inode.what}")
+            self._address = self._open(units)
+        if not self._address:
+            raise NotFound(f"{inode.what} has no stream {name!r}.", code="ntfs.no_stream")
+        self._fields = binding.NtfsAttribute.from_address(self._address)
+
+    def _open(self, units: bytes) -> int | None:
+        ctypes.set_errno(0)
+        address = self._library.ntfs_attr_open(self._inode.address, records.DATA, units or None, len(units) // 2)
+        if address:
+            # Without a name the library takes the first stream, which may be a named one.
+            if binding.NtfsAttribute.from_address(address).name_len == len(units) // 2:
+                return address
+            self._library.ntfs_attr_close(address)
+        elif ctypes.get_errno() != errno.ENOENT:
+            self._inode.volume.fail(f"reading {self._inode.what}")
+        return None
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    @property
+    def size(self) -> int:
+        return self._fields.data_size
+
+    @property
+    def allocated(self) -> int:
+        """Bytes on disk; 0 when the data is inside the file record."""
+        if not self._fields.state & _NON_RESIDENT:
+            return 0
+        return self._fields.compressed_size if self._fields.data_flags & 0x80FF else self._fields.allocated_size
+
+    def pread(self, count: int, offset: int) -> bytes:
+        """Return up to ``count`` bytes from ``offset``; fewer only at the end."""
+        count = max(min(count, self.size - offset), 0)
+        if not count:
+            return b""
+        if self._fields.data_flags & 0x4000:
+            raise Unsupported(f"{self._inode.what} is encrypted with EFS.", code="ntfs.encrypted", hint="Decrypt it (cipher /d) before the machine is exported.")
+        buffer = ctypes.create_string_buffer(count)
+        done = 0
+        while done < count:
+            got = self._library.ntfs_attr_pread(self._address, offset + done, count - done, ctypes.addressof(buffer) + done)
+            if got <= 0:
+                self._inode.volume.fail(f"reading {self._inode.what}")
+            done += got
+        return buffer.raw
+
+    def pwrite(self, data: bytes, offset: int) -> None:
+        """Write all of ``data`` at ``offset``, growing the stream; a gap before it becomes a hole or zeros."""
+        if not data:
+            return
+        pointer = ctypes.cast(ctypes.c_char_p(bytes(data)), ctypes.c_void_p).value
+        done = 0
+        while done < len(data):
+            written = self._library.ntfs_attr_pwrite(self._address, offset + done, len(data) - done, pointer + done)
+            if written <= 0:
+                self._inode.volume.fail(f"writing {self._inode.what}")
+            done += written
+        self._inode.mark_dirty(name=not self.name)
+
+    def truncate(self, size: int, *, allocate: bool = False) -> None:
+        """Set the size. What grows is a hole (and makes the file sparse), or allocated in one piece with ``allocate``."""
+        if size < 0:
+            raise InvalidInput("A stream's size is negative.", code="ntfs.size")
+        call = self._library.ntfs_attr_truncate_solid if allocate else self._library.ntfs_attr_truncate
+        if call(self._address, size):
+            self._inode.volume.fail(f"resizing {self._inode.what}")
+        self._inode.mark_dirty(name=not self.name)
+
+    def extents(self) -> list[tuple[int, int]]:
+        """Return the allocated ranges [(offset, length)] within the size; holes lie between them.
+
+        A stream inside the file record or a compressed one is one range.
+        """
+        size = self.size
+        if not size:
+            return []
+        if not self._fields.state & _NON_RESIDENT or self._fields.data_flags & 0xFF:
+            return [(0, size)]
+        if self._library.ntfs_attr_map_whole_runlist(self._address):
+            self._inode.volume.fail(f"reading {self._inode.what}")
+        cluster = self._inode.volume.cluster_size
+        result: list[tuple[int, int]] = []
+        address = self._fields.rl
+        while address:
+            run = binding.RunElement.from_address(address)
+            if run.length <= 0:
+                break
+            start, end = run.vcn * cluster, min((run.vcn + run.length) * cluster, size)
+            if run.lcn >= 0 and start < end:
+                if result and sum(result[-1]) == start:
+                    result[-1] = (result[-1][0], end - result[-1][0])
+                else:
+                    result.append((start, end - start))
+            address += ctypes.sizeof(binding.RunElement)
+        return result
+
+    def runs(self) -> list[tuple[int, int | None]]:
+        """Return [(clusters, first cluster or None for a hole)]; empty for data inside the file record."""
+        if not self._fields.state & _NON_RESIDENT:
+            return []
+        if self._library.ntfs_attr_map_whole_runlist(self._address):
+            self._inode.volume.fail(f"reading {self._inode.what}")
+        result: list[tuple[int, int | None]] = []
+        address = self._fields.rl
+        while address:
+            run = binding.RunElement.from_address(address)
+            if run.length <= 0:
+                break
+            if run.lcn >= 0 or run.lcn in _NOT_ALLOCATED:
+                result.append((run.length, run.lcn if run.lcn >= 0 else None))
+            address += ctypes.sizeof(binding.RunElement)
+        return result
+
+    def copy_to(self, write) -> None:
+        """Hand the whole stream to ``write(bytes)`` in pieces of a mebibyte."""
+        offset, size = 0, self.size
+        while offset < size:
+            data = self.pread(_CHUNK, offset)
+            write(data)
+            offset += len(data)
+
+    def delete(self) -> None:
+        """Remove an alternate stream; the object is closed afterwards."""
+        if not self.name:
+            raise InvalidInput("A file's own data cannot be removed, only truncated.", code="ntfs.stream_name")
+        if self._library.ntfs_attr_rm(self._address):
+            self._inode.volume.fail(f"removing the stream {self.name!r} of {self._inode.what}")
+        self._inode.mark_dirty()
+        self._free()
+
+    def close(self) -> None:
+        """Finish compressed data and close; closing twice is allowed."""
+        if not self._address:
+            return
+        try:
+            if self._fields.data_flags & 0xFF and self._inode.volume.writable and self._library.ntfs_attr_pclose(self._address):
+                self._inode.volume.fail(f"writing {self._inode.what}")
+        finally:
+            self._free()
+
+    def _free(self) -> None:
+        address, self._address = self._address, 0
+        if address:
+            self._library.ntfs_attr_close(address)
