@@ -94,9 +94,10 @@ def _apply_new(primary: bytes, valid: bool, logs: list[memoryview], limit: int) 
             last, flags = sequence, entry_flags
             sequence = (sequence + 1) & 0xFFFFFFFF
             used += 1
-        if used:
-            _take_base_block(hive, log)
-            layout.set_u32(hive, 40, size)
+        if not used:
+            break
+        _take_base_block(hive, log)
+        layout.set_u32(hive, 40, size)
         applied += used
     if not applied:
         return None
@@ -187,7 +188,9 @@ def _take_base_block(hive: bytearray, log: memoryview) -> None:
     layout.set_u32(hive, 28, 0)
 
 
-def _finished(hive: bytearray, sequence: int, applied: int) -> Recovery:
+def _finished(hive: bytearray, last: int, applied: int) -> Recovery:
+    # Windows, too, leaves both numbers one above the last that it applied.
+    sequence = (last + 1) & 0xFFFFFFFF
     layout.set_u32(hive, 4, sequence)
     layout.set_u32(hive, 8, sequence)
     layout.set_u32(hive, 508, layout.checksum(hive))

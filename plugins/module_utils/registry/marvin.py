@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import struct
 
-# The seed that log entries use ("Windows registry file format specification", log entries, note 3).
-_SEED = (0x884DEF82, 0xC5554E7A)
+# The seed of log entries as (low, high) half; the regf specification prints it as 82 EF 4D 88 7A 4E 55 C5, high half first.
+_SEED = (0x7A4E55C5, 0x82EF4D88)
 _MASK = 0xFFFFFFFF
 
 
