@@ -100,20 +100,26 @@ class Item:
     object_id: bytes | None = None
     data: list[tuple[int, bytes]] | None = None
     size: int = 0
+    eas: bytes | None = None
     created: int = 0
     written: int = 0
     accessed: int = 0
+    changed: int = 0
 
 
 @dataclasses.dataclass(slots=True)
 class Expected:
-    """One path of a finished volume. ``security`` and digests are hex; links repeat their target's facts."""
+    """One path of a finished volume. Bytes and digests are hex; links repeat their target's facts.
+
+    ``names`` is how many names a file has, with its first; 0 for the others.
+    """
 
     kind: str
     attributes: int
     created: int
     written: int
     accessed: int
+    changed: int
     security: str
     size: int = 0
     sha256: str | None = None
@@ -122,6 +128,12 @@ class Expected:
     reparse: str | None = None
     streams: dict[str, str] = dataclasses.field(default_factory=dict)
     object_id: str | None = None
+    eas: str | None = None
+    names: int = 1
+
+    def plain(self) -> dict:
+        """The facts as a dictionary, those that are absent left out."""
+        return {key: value for key, value in dataclasses.asdict(self).items() if value not in (None, {})}
 
 
 @dataclasses.dataclass
@@ -139,7 +151,7 @@ class Manifest:
         return next(partition for partition in self.partitions if partition["role"] == role)
 
     def to_json(self) -> str:
-        return json.dumps({**dataclasses.asdict(self), "files": {path: _sparse(entry) for path, entry in self.files.items()}}, indent=0, sort_keys=True)
+        return json.dumps({**dataclasses.asdict(self), "files": {path: entry.plain() for path, entry in self.files.items()}}, indent=0, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Manifest:
@@ -148,10 +160,6 @@ class Manifest:
         spec["variants"] = tuple(spec["variants"])
         files = {path: Expected(**entry) for path, entry in document.pop("files").items()}
         return cls(spec=Spec(**spec), files=files, **document)
-
-
-def _sparse(entry: Expected) -> dict:
-    return {key: value for key, value in dataclasses.asdict(entry).items() if value not in (None, {})}
 
 
 def digest(data: bytes) -> str:

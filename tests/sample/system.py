@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from ...plugins.module_utils.registry.model import Hive
 from ...plugins.module_utils.registry.reader import read_hive
 from ...plugins.module_utils.registry.writer import write_hive
-from ..support.pypi_samples import sample_file
+from ..support.pypi_samples import sample_bytes
 from . import hives, pe, windows, wine
 from .plan import ARCHIVE, HIDDEN, MIB, SYSTEM, Content, Item, Spec
 from .tree import Tree
@@ -65,7 +65,7 @@ class Plan:
     def _system_hive(self) -> Hive:
         if self._prefix is None:
             return hives.small_system()
-        hive = read_hive(sample_file("dissect.regf", "3.14", "tests/_data/SYSTEM.gz"))
+        hive = read_hive(sample_bytes("dissect.regf", "3.14", "tests/_data/SYSTEM.gz"))
         hives.prepare_system(hive.root)
         return hive
 

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 
 from . import acl, sddl, shortnames
-from .plan import ARCHIVE, DIRECTORY, MOUNT_POINT_TAG, REPARSE, SPARSE, SYMLINK_TAG, Content, Item
+from .plan import ARCHIVE, DIRECTORY, HIDDEN, MOUNT_POINT_TAG, REPARSE, SPARSE, SYMLINK_TAG, SYSTEM, Content, Item
 
 #: 2024-01-15 08:00:00 UTC as FILETIME: when the sample's Windows was "installed".
 INSTALLED = 133497792000000000
@@ -37,7 +37,7 @@ class Tree:
 
     def __init__(self) -> None:
         self._items: dict[str, Item] = {}
-        self._add(Item("", "directory", DIRECTORY))
+        self._add(Item("", "directory", DIRECTORY | HIDDEN | SYSTEM))
 
     def __contains__(self, path: str) -> bool:
         return path.upper() in self._items
@@ -120,6 +120,7 @@ class Tree:
         item.created = INSTALLED + number % 3600 * _SECOND + number % 9_999_991
         item.written = item.created - number % 700 * 86_400 * _SECOND - 1
         item.accessed = item.created + number % 86_400 * _SECOND + 7
+        item.changed = item.created + 1
 
     def __iter__(self) -> Iterator[Item]:
         return iter(self._items.values())

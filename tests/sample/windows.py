@@ -132,6 +132,7 @@ def _examples(tree: Tree) -> None:
     report.streams.update({"SummaryInformation": bytes(range(88)), "com.strata.thumbnail": pe.words("thumbnail", 130_000)})
     tree["Users/Public/Documents"].streams["note"] = b"a stream on a folder"
     report.object_id = bytes.fromhex("6e1f3a0c5b7de011a1b2005056c00008")
+    tree["Windows/win.ini"].eas = struct.pack("<IBBH", 0, 0, 21, 5) + b"$KERNEL.PURGE.SAMPLE1\0value"
     compressed = tree.directory("Windows/Logs/CBS", COMPRESSED)
     tree.file(compressed.path + "/CBS.log", _text("CBS", 6000), ARCHIVE | COMPRESSED)
     tree.file(compressed.path + "/CbsPersist_20240115080000.cab", pe.words("cab", 70_001), ARCHIVE | COMPRESSED)
