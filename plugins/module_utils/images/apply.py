@@ -1,0 +1,323 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Putting a merged stack of layers on a volume.
+
+First the merged tree is walked once: what is hidden goes away, folders are made and
+described. Then each layer's archive is read once, from front to back, and what it has won
+is written. Nothing else of the volume is touched, so that only what changed is compressed
+and uploaded later.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from ..common.errors import Conflict
+from ..common.progress import Progress, silent
+from ..layers.archive import Contents
+from ..layers.entry import DIRECTORY, LINK, Entry, printable
+from ..ntfs.node import Node, Times
+from ..ntfs.security import inherit
+from ..ntfs.volume import Volume
+from .merge import MergedNode, MergedTree
+
+#: Files up to this size are handed to the volume in one piece.
+_WHOLE = 4 << 20
+_OPEN_FOLDERS = 64
+
+
+@dataclass
+class Applied:
+    """What was done: numbers of files (hard links counted once), links, directories and removals, bytes of file data.
+
+    ``dropped`` lists, for the first hundred, what had to be left out of a file's metadata because another file
+    of the volume holds it (8.3 names, object IDs).
+    """
+
+    files: int = 0
+    links: int = 0
+    directories: int = 0
+    removed: int = 0
+    bytes: int = 0
+    dropped: list[str] = field(default_factory=list)
+
+    def drop(self, what: str) -> None:
+        """Note a piece of metadata that was left out."""
+        if len(self.dropped) < 100:
+            self.dropped.append(what)
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """A file to be written from one layer: the paths that it ends up under (the first holds the data)."""
+
+    names: list[tuple[str, MergedNode]] = field(default_factory=list)
+
+
+Opened = Iterable[tuple[Entry, Contents]]
+
+
+class Applier:
+    """Applies one merged tree to one volume that is mounted for writing."""
+
+    def __init__(self, volume: Volume, tree: MergedTree) -> None:
+        self._volume = volume
+        self._tree = tree
+        self._folders: OrderedDict[str, Node] = OrderedDict()
+        self._inherited: dict[tuple[bytes, bool], bytes] = {}
+        self._short_names: dict[str, str] = {}
+        self._wanted: dict[int, dict[str, _Wanted]] = {}
+        self.applied = Applied()
+
+    def run(self, archives: Sequence[Callable[[], Opened]], progress: Progress = silent) -> Applied:
+        """Do it; ``archives`` open the layers of the stack in the order of their numbers.
+
+        Raises Conflict where a layer contradicts the volume, Corrupt when an archive does
+        not hold what its index says, NoSpace when the volume is full.
+        """
+        try:
+            with self._volume.root as root:
+                self._prepare(self._tree.root, root, "")
+            total = sum(node.entry.size for files in self._wanted.values() for wanted in files.values() for _path, node in wanted.names[:1])
+            for number in sorted(self._wanted):
+                self._write_layer(self._wanted[number], archives[number](), progress, total)
+        finally:
+            self._close_folders()
+        return self.applied
+
+    # -- removing, making and describing folders
+
+    def _prepare(self, merged: MergedNode, folder: Node, path: str) -> None:
+        for folded, child in sorted(merged.children.items()):
+            child_path = f"{path}/{child.name}" if path else child.name
+            existing = folder.child(child.name)
+            try:
+                if existing is not None and self._tree.fold(existing.name) != folded:
+                    if not child.exists:
+                        continue
+                    raise Conflict(
+                        f"The path {printable(child_path)} of a layer uses the 8.3 name of {existing.name!r}.",
+                        code="layer.short_name",
+                        hint="Use the long name in the layer.",
+                        path=child_path,
+                    )
+                if child.is_leaf or not child.exists and child.hides:
+                    self._clear(child, existing, child_path)
+                else:
+                    self._prepare_folder(child, folder, existing, child_path)
+            finally:
+                if existing is not None:
+                    existing.close()
+
+    def _clear(self, child: MergedNode, existing: Node | None, path: str) -> None:
+        if existing is not None:
+            if child.is_leaf and child.entry.short_name is None and (short_name := existing.short_name):
+                # Windows too gives a file that replaces another of the same name its 8.3 name (tunneling).
+                self._short_names[self._tree.fold_path(path)] = short_name
+            existing.delete()
+            if not child.exists:
+                self.applied.removed += 1
+        if child.is_leaf:
+            entry = child.entry
+            source = entry.link_target if entry.kind == LINK else entry.path
+            files = self._wanted.setdefault(child.layer, {})
+            wanted = files.setdefault(self._tree.fold_path(source), _Wanted())
+            wanted.names.append((path, child))
+
+    def _prepare_folder(self, child: MergedNode, parent: Node, existing: Node | None, path: str) -> None:
+        entry = child.entry
+        node = existing
+        if existing is not None and (child.hides or not existing.is_directory or existing.reparse is not None):
+            if not child.exists:
+                return
+            if existing.is_directory and not child.hides and (entry is None or entry.implied):
+                raise Conflict(
+                    f"A layer puts files below {printable(path)}, which is a link to another folder in the OS layer.",
+                    code="layer.below_link",
+                    hint="Put the files below the folder that the link leads to.",
+                    path=path,
+                )
+            existing.delete()
+            node = None
+        if node is None:
+            if not child.exists:
+                return
+            node = self._make_folder(child, parent)
+        elif entry is not None and not entry.implied:
+            self._describe(node, entry)
+        with node:
+            if entry is not None and entry.streams:
+                self._wanted.setdefault(child.layer, {}).setdefault(self._tree.fold_path(entry.path), _Wanted()).names.append((path, child))
+            self._prepare(child, node, path)
+
+    def _make_folder(self, child: MergedNode, parent: Node) -> Node:
+        entry = child.entry or Entry(child.name, DIRECTORY)
+        self.applied.directories += 1
+        node = self._create(parent, parent.create_directory, child.name, entry, entry.short_name)
+        self._describe_rarities(node, entry)
+        return node
+
+    def _describe(self, node: Node, entry: Entry) -> None:
+        """Give an existing folder what an entry says of it."""
+        if entry.security is not None:
+            node.set_security(entry.security)
+        node.set_attributes(entry.attributes)
+        if entry.short_name is not None and node.short_name != entry.short_name:
+            try:
+                node.set_short_name(entry.short_name)
+            except Conflict:
+                self.applied.drop(f"8.3 name {entry.short_name} of {printable(entry.path)}")
+        self._describe_rarities(node, entry)
+        node.set_times(_times(entry, node))
+
+    # -- writing files
+
+    def _write_layer(self, wanted: dict[str, _Wanted], archive: Opened, progress: Progress, total: int) -> None:
+        missing = len(wanted)
+        fold = self._tree.fold_path
+        for entry, contents in archive:
+            found = wanted.get(fold(entry.path)) if entry.kind not in (LINK, "whiteout") else None
+            if found is None:
+                continue
+            if entry.kind == DIRECTORY and entry.reparse is None:
+                with self._open_folder(found.names[0][0]) as folder:
+                    self._write_streams(folder, contents)
+            else:
+                self._write_file(found, entry, contents)
+            missing -= 1
+            progress("apply", self.applied.bytes, total)
+            if not missing:
+                break
+
+    def _write_file(self, wanted: _Wanted, entry: Entry, contents: Contents) -> None:
+        path, merged = wanted.names[0]
+        parent = self._folder(path)
+        parts = iter(contents)
+        first = next(parts, None) if entry.kind != DIRECTORY else None
+        size, part = (first[1], first[2]) if first else (0, None)
+        whole = part is not None and size <= _WHOLE and entry.sparse is None
+        short_name = merged.entry.short_name or self._short_names.get(self._tree.fold_path(path))
+        name = path.rpartition("/")[2]
+        if entry.kind == DIRECTORY:
+            node = self._create(parent, parent.create_directory, name, entry, short_name)
+        else:
+            data = part.read() if whole else b""
+            node = self._create(parent, lambda *args, **options: parent.create_file(*args, data=data, **options), name, entry, short_name)
+        with node:
+            if part is not None and not whole:
+                with node.open_stream() as stream:
+                    stream.truncate(size, allocate=entry.sparse is None)
+                    for offset, piece in part.runs():
+                        stream.pwrite(piece, offset)
+            for stream_name, stream_size, stream_part in parts:
+                self._write_stream(node, stream_name, stream_size, stream_part)
+            self._describe_rarities(node, entry)
+            if entry.reparse is not None:
+                node.set_reparse(entry.reparse)
+            if not whole or entry.streams or entry.reparse is not None:
+                node.set_attributes(entry.attributes)
+                node.set_times(_times(entry, node))
+            self.applied.files += 1
+            self.applied.bytes += size
+            for other, _merged in wanted.names[1:]:
+                folder = self._folder(other)
+                self._freeing_name(folder, other.rpartition("/")[2], lambda to=folder, name=other.rpartition("/")[2]: to.link(node, name)).close()
+                self.applied.links += 1
+
+    def _write_streams(self, node: Node, contents: Contents) -> None:
+        for name, size, part in contents:
+            self._write_stream(node, name, size, part)
+
+    @staticmethod
+    def _write_stream(node: Node, name: str, size: int, part) -> None:
+        with node.open_stream(name, create_missing=True) as stream:
+            if stream.size:
+                stream.truncate(0)
+            if size:
+                stream.truncate(size, allocate=True)
+            for offset, piece in part.runs():
+                stream.pwrite(piece, offset)
+
+    # -- one new file or folder
+
+    def _create(self, parent: Node, make: Callable[..., Node], name: str, entry: Entry, short_name: str | None) -> Node:
+        options = {
+            "attributes": entry.attributes,
+            "times": _times(entry, parent),
+            "security": entry.security if entry.security is not None else self._inherit(parent, entry.kind == DIRECTORY),
+            "allow_trailing": True,
+        }
+        if short_name is not None:
+            try:
+                return self._freeing_name(parent, name, lambda: make(name, short_name=short_name, **options))
+            except Conflict as error:
+                if error.code != "ntfs.short_name_in_use":
+                    raise
+                self.applied.drop(f"8.3 name {short_name} of {printable(entry.path)}")
+        return self._freeing_name(parent, name, lambda: make(name, **options))
+
+    def _freeing_name(self, parent: Node, name: str, make: Callable[[], Node]) -> Node:
+        """Call ``make``; where the new long name is another file's 8.3 name, that file loses it."""
+        try:
+            return make()
+        except Conflict as error:
+            if error.code != "ntfs.exists":
+                raise
+            with parent.child(name) as holder:
+                if self._tree.fold(holder.name) == self._tree.fold(name):
+                    raise
+                holder.set_short_name(None)
+                self.applied.drop(f"8.3 name {name} of {printable(holder.name)}")
+            return make()
+
+    def _describe_rarities(self, node: Node, entry: Entry) -> None:
+        if entry.eas is not None:
+            node.set_eas(entry.eas)
+        if entry.object_id is not None:
+            try:
+                node.set_object_id(entry.object_id)
+            except Conflict:
+                self.applied.drop(f"object ID of {printable(entry.path)}")
+
+    def _inherit(self, parent: Node, is_directory: bool) -> bytes:
+        key = (parent.security, is_directory)
+        found = self._inherited.get(key)
+        if found is None:
+            found = self._inherited[key] = inherit(key[0], is_directory)
+        return found
+
+    # -- folders that stay open while their files are written
+
+    def _folder(self, path: str) -> Node:
+        """The open folder that holds ``path``; it belongs to the cache."""
+        parent = path.rpartition("/")[0]
+        key = self._tree.fold_path(parent) if parent else ""
+        node = self._folders.get(key)
+        if node is None:
+            if len(self._folders) >= _OPEN_FOLDERS:
+                self._folders.popitem(last=False)[1].close()
+            node = self._folders[key] = self._open_folder(parent)
+        else:
+            self._folders.move_to_end(key)
+        return node
+
+    def _open_folder(self, path: str) -> Node:
+        node = self._volume.find(path)
+        if node is None:
+            raise Conflict(f"The folder {printable(path)} vanished while layers were put on the volume.", code="layer.folder_lost", path=path)
+        return node
+
+    def _close_folders(self) -> None:
+        while self._folders:
+            self._folders.popitem()[1].close()
+
+
+def _times(entry: Entry, fallback: Node) -> Times:
+    """The entry's four times; what it does not say is its time of writing, or the fallback's."""
+    written = entry.written if entry.written is not None else entry.created
+    if written is None:
+        written = fallback.times.written
+    return Times(*(written if time is None else time for time in (entry.created, written, entry.accessed, entry.changed)))
