@@ -15,8 +15,8 @@ PYTEST_ARGS ?=
 TOOLS := tests/tools
 COLLECTION := .build/collections/ansible_collections/strata/layering
 
-# With these, Python and Ansible find the collection and its tools in this checkout and write into no other folder.
-IN_CHECKOUT := env PATH="$(CURDIR)/.venv/bin:$$PATH" PYTHONPATH="$(CURDIR)/.build/collections" \
+# With these, Python and Ansible find the collection and an environment's tools in this checkout and write into no other folder.
+within = env PATH="$(CURDIR)/$(1)/bin:$$PATH" PYTHONPATH="$(CURDIR)/.build/collections" \
 	ANSIBLE_COLLECTIONS_PATH="$(CURDIR)/.build/collections" ANSIBLE_HOME="$(CURDIR)/.cache/ansible"
 
 # An environment whose stamp names another folder was moved or copied, and does not work there.
@@ -28,19 +28,23 @@ help: ## Say what can be made
 
 .PHONY: demo
 demo: setup ## Publish a layered Windows image on a simulated vSphere
-	@$(IN_CHECKOUT) .venv/bin/python tests/demo/run.py
+	@$(call within,.venv) python tests/demo/run.py
 
 .PHONY: test
 test: setup ## Run all tests
 ifneq ($(wildcard extensions/molecule/*/molecule.yml),)
-	@cd extensions && $(IN_CHECKOUT) ../.venv/bin/python -m molecule test --all
+	@cd extensions && $(call within,.venv) python -m molecule test --all
 endif
-	@$(IN_CHECKOUT) .venv/bin/python -m pytest $(PYTEST_ARGS)
+	@$(call within,.venv) python -m pytest $(PYTEST_ARGS)
+
+.PHONY: test-newest
+test-newest: setup .venv-newest/.ready ## Run the unit tests on the newest ansible-core and Python
+	@$(call within,.venv-newest) python -m pytest $(PYTEST_ARGS)
 
 .PHONY: bench
 bench: setup ## Measure, side by side with other tools
 	@$(TOOLS)/packages.sh bench
-	@$(IN_CHECKOUT) .venv/bin/python tests/benchmark/run.py
+	@$(call within,.venv) python tests/benchmark/run.py
 
 .PHONY: lint
 lint: setup-lint ## Run all checks
@@ -66,11 +70,13 @@ packages:
 packages-lint:
 	@$(TOOLS)/packages.sh test lint
 
-.venv/.ready: requirements.txt tests/requirements.txt $(TOOLS)/environment.sh $(call moved,.venv/.ready)
-	@$(TOOLS)/environment.sh oldest .venv tests/requirements.txt
+REQUIREMENTS := requirements.txt tests/requirements.txt $(TOOLS)/environment.sh
 
-.venv-newest/.ready: tests/requirements-lint.txt $(TOOLS)/environment.sh $(call moved,.venv-newest/.ready)
-	@$(TOOLS)/environment.sh newest .venv-newest tests/requirements-lint.txt
+.venv/.ready: $(REQUIREMENTS) tests/requirements-oldest.txt $(call moved,.venv/.ready)
+	@$(TOOLS)/environment.sh oldest .venv tests/requirements-oldest.txt
+
+.venv-newest/.ready: $(REQUIREMENTS) tests/requirements-newest.txt $(call moved,.venv-newest/.ready)
+	@$(TOOLS)/environment.sh newest .venv-newest tests/requirements-newest.txt
 
 .PHONY: moved
 

@@ -34,6 +34,8 @@ HOME = CHECKOUT / ".cache" / "home"
 NEWEST = CHECKOUT / ".venv-newest"
 OLDEST = CHECKOUT / ".venv"
 LIMIT = 30 * 60
+# What the tools say of their progress is of no use beside a failure.
+PROGRESS = re.compile(r"^(Running sanity test|Installing requirements|Using cached pip|See documentation for help|WARNING: Using locale).*\n", re.MULTILINE)
 
 
 class Skipped(Exception):
@@ -197,7 +199,9 @@ def ruff(place: Place) -> None:
 
 def execution_environment(place: Place) -> None:
     """ansible-builder reads the requirements of the execution environment."""
-    place.run("ansible-builder", "introspect", place.collections)
+    output = place.run("ansible-builder", "introspect", place.collections)
+    if len(re.findall(r"^(?:python|system):\n- ", output, re.MULTILINE)) != 2:
+        raise subprocess.CalledProcessError(1, "ansible-builder")
 
 
 def go(place: Place) -> None:
@@ -235,7 +239,7 @@ def perform(name: str) -> bool:
         outcome, detail = "skipped", f": {reason}"
     except subprocess.SubprocessError as error:
         outcome = "FAILED"
-        detail = f"\n{place.log.read_text(encoding='utf-8', errors='replace')}{error}" if place.log.exists() else f": {error}"
+        detail = f"\n{PROGRESS.sub('', place.log.read_text(encoding='utf-8', errors='replace'))}{error}" if place.log.exists() else f": {error}"
     sys.stdout.write(f"lint: {name:<22} {time.monotonic() - start:5.0f} s  {outcome}{detail}\n")
     sys.stdout.flush()
     return outcome != "FAILED"
