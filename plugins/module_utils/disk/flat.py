@@ -63,8 +63,9 @@ class FlatDisk(BlockDevice):
             )
         name = extent.file
         folder = os.path.realpath(os.path.dirname(os.path.abspath(self.name)))
-        target = os.path.realpath(os.path.join(folder, name))
-        if not name or "/" in name or "\\" in name or not name.isprintable() or os.path.dirname(target) != folder:
+        plain = bool(name) and name.isprintable() and len(name.encode()) <= 255 and "/" not in name and "\\" not in name
+        target = os.path.realpath(os.path.join(folder, name)) if plain else ""
+        if os.path.dirname(target) != folder:
             raise Corrupt(
                 f"The descriptor {self.name} names an extent file outside its own folder.",
                 code="vmdk.extent_path",

@@ -40,10 +40,11 @@ DIRECTORY_AT_END = 0xFFFFFFFFFFFFFFFF
 COMPRESSION_DEFLATE = 1
 MARKER_END, MARKER_TABLE, MARKER_DIRECTORY, MARKER_FOOTER = 0, 1, 2, 3
 
-#: Bounds for foreign files: grains of 4 KiB to 1 MiB, at most 16 MiB of grain directory.
+#: Bounds for foreign files: grains of 4 KiB to 1 MiB, 16 MiB of grain directory, 2 TiB of data in grains of 64 KiB.
 MAX_GRAIN_SECTORS = 2048
 MAX_TABLE_ENTRIES = 4096
 MAX_TABLES = 4 << 20
+MAX_GRAINS = 32 << 20
 MAX_DESCRIPTOR_SECTORS = 2048
 
 _HEADER = struct.Struct("<4sIIQQQQIQQQB4sH433x")

@@ -22,9 +22,11 @@ from .device import BlockDevice
 from .vmdk_descriptor import parse_descriptor
 from .vmdk_layout import (
     DIRECTORY_AT_END,
+    FLAG_ZEROED_GRAIN,
     MARKER_FOOTER,
     MARKER_SIZE,
     MAX_DESCRIPTOR_SECTORS,
+    MAX_GRAINS,
     SECTOR,
     SparseHeader,
     damaged,
@@ -187,24 +189,32 @@ class StreamOptimizedDisk(BlockDevice):
                 numbers.append(number[inside].astype(np.uint32))
                 grains.append(table[row, column][inside])
                 found += len(numbers[-1])
-                if found > self._file_sectors:
-                    raise damaged(self.name, "its grain tables name more grains than the file can hold")
+                if found > min(self._file_sectors, MAX_GRAINS):
+                    raise damaged(self.name, f"its grain tables name {found} grains or more, which is more than the file can hold")
         self.numbers = np.concatenate(numbers) if numbers else np.zeros(0, dtype=np.uint32)
         self.sectors = np.concatenate(grains) if grains else np.zeros(0, dtype=np.uint32)
-        if header.flags & 4 and len(self.sectors):
+        if header.flags & FLAG_ZEROED_GRAIN and len(self.sectors):
             stored = self.sectors != 1
             self.numbers, self.sectors = self.numbers[stored], self.sectors[stored]
         self._spans = self._bound_grains()
 
     def _bound_grains(self):
         """Return how many sectors (u16) each grain can take at most: up to the next grain or the end."""
-        order = np.argsort(self.sectors)
-        ordered = self.sectors[order].astype(np.int64)
-        if len(ordered) and (int(ordered[-1]) >= self._file_sectors or (np.diff(ordered) < 1).any()):
-            raise damaged(self.name, "a grain lies outside the file or two grains share a place", "vmdk.truncated")
+        sectors = self.sectors
         limit = -(-(self._max_compressed + MARKER_SIZE) // SECTOR)
-        spans = np.empty(len(ordered), dtype=np.uint16)
-        spans[order] = np.minimum(np.diff(ordered, append=self._file_sectors), limit)
+        file_end = -(-self._file.size // SECTOR)
+        # Programs that stream write grains in order; only others pay for sorting.
+        order = None if (sectors[1:] > sectors[:-1]).all() else np.argsort(sectors)
+        ordered = sectors if order is None else sectors[order]
+        gaps = np.empty(len(ordered), dtype=np.uint32)
+        gaps[:-1] = ordered[1:] - ordered[:-1]
+        if len(ordered):
+            if int(ordered[-1]) >= file_end or not gaps[:-1].all():
+                raise damaged(self.name, "a grain lies outside the file or two grains share a place", "vmdk.truncated")
+            gaps[-1] = min(file_end - int(ordered[-1]), limit)
+        spans = np.minimum(gaps, limit).astype(np.uint16)
+        if order is not None:
+            spans[order] = spans.copy()
         return spans
 
     # -- grains -------------------------------------------------------------------
