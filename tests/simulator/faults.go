@@ -1,0 +1,147 @@
+// Copyright: (c) 2026, the strata.layering contributors
+// GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"path"
+	"reflect"
+	"slices"
+	"sync"
+
+	"github.com/vmware/govmomi/vim25/types"
+)
+
+// rule makes chosen calls fail, wait or lose their connection. Its JSON form is the control API's.
+type rule struct {
+	ID     int    `json:"id"`
+	Method string `json:"method"`           // SOAP method, "NFC:PUT", "NFC:GET" or "LEASE"; shell pattern
+	Object string `json:"object,omitempty"` // name or managed object ID; empty is any
+	Skip   int    `json:"skip"`             // calls that pass first
+	Count  int    `json:"count"`            // calls that are hit then; -1 is all
+
+	Fault          string          `json:"fault,omitempty"`        // vSphere fault type
+	FaultFields    json.RawMessage `json:"fault_fields,omitempty"` // its fields
+	Message        string          `json:"message,omitempty"`
+	Task           bool            `json:"task,omitempty"` // the fault ends the task, not the call
+	DelayMS        int             `json:"delay_ms,omitempty"`
+	HTTPStatus     int             `json:"http_status,omitempty"`
+	DropConnection bool            `json:"drop_connection,omitempty"`
+	After          bool            `json:"after,omitempty"`       // carry out the call, then lose the answer
+	AfterBytes     *int64          `json:"after_bytes,omitempty"` // NFC: act when so many bytes have passed
+
+	Seen int `json:"seen"`
+	Hits int `json:"hits"`
+}
+
+// UnmarshalJSON fills in what is left out.
+func (r *rule) UnmarshalJSON(data []byte) error {
+	type plain rule
+	filled := plain{Count: 1}
+	if err := json.Unmarshal(data, &filled); err != nil {
+		return err
+	}
+	*r = rule(filled)
+	return nil
+}
+
+func (r *rule) check() error {
+	if _, err := path.Match(r.Method, ""); err != nil || r.Method == "" {
+		return fmt.Errorf("method %q is no name and no pattern", r.Method)
+	}
+	if r.Fault != "" {
+		if _, err := r.fault(); err != nil {
+			return err
+		}
+	} else if r.Task {
+		return fmt.Errorf("a rule with task needs a fault")
+	}
+	return nil
+}
+
+// fault builds the fault that the rule names.
+func (r *rule) fault() (types.BaseMethodFault, error) {
+	kind, ok := types.TypeFunc()(r.Fault)
+	if !ok {
+		return nil, fmt.Errorf("there is no fault %q", r.Fault)
+	}
+	value := reflect.New(kind).Interface()
+	fault, ok := value.(types.BaseMethodFault)
+	if !ok {
+		return nil, fmt.Errorf("%q is no fault", r.Fault)
+	}
+	if len(r.FaultFields) > 0 {
+		if err := json.Unmarshal(r.FaultFields, value); err != nil {
+			return nil, fmt.Errorf("the fields of %q: %w", r.Fault, err)
+		}
+	}
+	return fault, nil
+}
+
+func (r *rule) message() string {
+	if r.Message != "" {
+		return r.Message
+	}
+	return "A fault rule of the simulator answered with " + r.Fault + "."
+}
+
+// ruleTable holds the rules in the order in which they were added.
+type ruleTable struct {
+	mu    sync.Mutex
+	next  int
+	rules []*rule
+}
+
+func (t *ruleTable) add(r *rule) error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.next++
+	r.ID, r.Seen, r.Hits = t.next, 0, 0
+	t.rules = append(t.rules, r)
+	return nil
+}
+
+// remove takes one rule away, or all with id 0.
+func (t *ruleTable) remove(id int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.rules = slices.DeleteFunc(t.rules, func(r *rule) bool { return id == 0 || r.ID == id })
+}
+
+func (t *ruleTable) list() []rule {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	rules := make([]rule, 0, len(t.rules))
+	for _, r := range t.rules {
+		rules = append(rules, *r)
+	}
+	return rules
+}
+
+// match returns a copy of the first rule that hits this call, or nil.
+func (t *ruleTable) match(method string, objects ...string) *rule {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, r := range t.rules {
+		if ok, _ := path.Match(r.Method, method); !ok && r.Method+"_Task" != method {
+			continue
+		}
+		if r.Object != "" && !slices.Contains(objects, r.Object) {
+			continue
+		}
+		r.Seen++
+		if r.Seen <= r.Skip || (r.Count >= 0 && r.Hits >= r.Count) {
+			continue
+		}
+		r.Hits++
+		hit := *r
+		return &hit
+	}
+	return nil
+}

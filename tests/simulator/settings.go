@@ -1,0 +1,53 @@
+// Copyright: (c) 2026, the strata.layering contributors
+// GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package main
+
+import (
+	"errors"
+	"sync"
+	"time"
+)
+
+// settings can be changed while the simulator runs.
+type settings struct {
+	LeaseTimeout  float64 `json:"lease_timeout"`  // seconds without progress, for leases opened from now on
+	LeaseDelayMS  int     `json:"lease_delay_ms"` // how long a lease stays initializing
+	StarHost      bool    `json:"star_host"`      // lease URLs name the host "*"
+	StarPort      bool    `json:"star_no_port"`   // and leave the port out
+	Thumbprint    string  `json:"thumbprint"`     // told in lease URLs instead of the real one
+	ChunkedExport bool    `json:"chunked_export"` // downloads come without Content-Length
+	CutUpload     string  `json:"cut_upload"`     // "error": a broken upload ends the lease; "keep": it may be sent again
+}
+
+func (s settings) check() error {
+	if s.LeaseTimeout <= 0 {
+		return errors.New("lease_timeout must be more than 0 seconds")
+	}
+	if s.CutUpload != "error" && s.CutUpload != "keep" {
+		return errors.New(`cut_upload must be "error" or "keep"`)
+	}
+	return nil
+}
+
+type settingsBox struct {
+	mu    sync.Mutex
+	value settings
+}
+
+func (b *settingsBox) get() settings {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.value
+}
+
+func (b *settingsBox) set(value settings) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.value = value
+}
+
+func (b *settingsBox) leaseTimeout() time.Duration {
+	return time.Duration(b.get().LeaseTimeout * float64(time.Second))
+}
