@@ -6,7 +6,7 @@
 A blob is hashed while it is written to a temporary file, which is synced and renamed to its digest.
 Reading verifies: a stream is hashed as it passes and refused at its end; a file that is read at
 random is hashed before. So that a base disk of many gigabytes is not hashed at every publish, a blob
-that this host has verified or written is remembered by inode, size, modification and change time, in
+of a megabyte or more that this host has verified or written is remembered by inode, size, modification and change time, in
 the user's cache folder (``$XDG_CACHE_HOME/strata.layering/verified``), never in the repository, where
 another host could vouch for it. Verifying the repository ignores that memory.
 """
@@ -33,6 +33,7 @@ _CHUNK = 1 << 20
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}")
 MAX_SIZE = 1 << 50
+_WORTH_REMEMBERING = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -285,9 +286,11 @@ class Blobs:
     def _remember(self, digest: str) -> None:
         # A home that cannot be written only costs the time to verify again.
         with contextlib.suppress(OSError, NoSpace):
-            memory = self._memory(digest)
-            os.makedirs(os.path.dirname(memory), mode=0o700, exist_ok=True)
-            atomic_write(memory, json.dumps(self._state(digest)).encode("ascii"), 0o600)
+            state = self._state(digest)
+            if state[2] >= _WORTH_REMEMBERING:
+                memory = self._memory(digest)
+                os.makedirs(os.path.dirname(memory), mode=0o700, exist_ok=True)
+                atomic_write(memory, json.dumps(state).encode("ascii"), 0o600)
 
 
 class _VerifyingReader(io.RawIOBase):
