@@ -117,7 +117,7 @@ def _special(tree: Tree, spec: Spec) -> None:
     tree.directory("Users/Default", READONLY)
     tree.file("System Volume Information/tracking.log", bytes(20480), HIDDEN | SYSTEM | ARCHIVE)
     tree.file("System Volume Information/IndexerVolumeGuid", "{0C5F4B4C-6C5D-4D6A-9F3B-7B7C6E1B3C11}".encode("utf-16-le"))
-    tree.sparse_file("pagefile.sys", spec.disk_size // 16, [], HIDDEN | SYSTEM | ARCHIVE)
+    tree.sparse_file("pagefile.sys", min(spec.disk_size // 16, 256 * MIB), [], HIDDEN | SYSTEM | ARCHIVE)
     tree.sparse_file("swapfile.sys", 16 * MIB, [], HIDDEN | SYSTEM | ARCHIVE)
     tree.file("DumpStack.log.tmp", bytes(8192), HIDDEN | SYSTEM | ARCHIVE)
     if "mbr" not in spec.variants:
@@ -132,7 +132,7 @@ def _examples(tree: Tree) -> None:
     report.streams.update({"SummaryInformation": bytes(range(88)), "com.strata.thumbnail": pe.words("thumbnail", 130_000)})
     tree["Users/Public/Documents"].streams["note"] = b"a stream on a folder"
     report.object_id = bytes.fromhex("6e1f3a0c5b7de011a1b2005056c00008")
-    tree["Windows/win.ini"].eas = struct.pack("<IBBH", 0, 0, 21, 5) + b"$KERNEL.PURGE.SAMPLE1\0value"
+    tree["Windows/win.ini"].eas = struct.pack("<IBBH", 36, 0, 21, 5) + b"$KERNEL.PURGE.SAMPLE1\0value\0"
     compressed = tree.directory("Windows/Logs/CBS", COMPRESSED)
     tree.file(compressed.path + "/CBS.log", _text("CBS", 6000), ARCHIVE | COMPRESSED)
     tree.file(compressed.path + "/CbsPersist_20240115080000.cab", pe.words("cab", 70_001), ARCHIVE | COMPRESSED)
