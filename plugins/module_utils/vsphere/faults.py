@@ -1,0 +1,106 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What vSphere and the network say when something fails, as the engine's own errors."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import ssl
+from collections.abc import Iterator
+from xml.parsers import expat
+
+from ..common.errors import Conflict, InvalidInput, NoSpace, NotFound, StrataError, TimedOut, Unavailable, Unsupported
+from ..common.libraries import pyvmomi
+
+#: What a call over a connection raises when the other side is not there, goes away or talks nonsense.
+CONNECTION_ERRORS = (OSError, http.client.HTTPException, expat.ExpatError)
+
+_KINDS = {
+    "ManagedObjectNotFound": (NotFound, "vsphere.gone", "Something else removed it meanwhile; run again."),
+    "DuplicateName": (Conflict, "vsphere.duplicate_name", "Remove or rename what has that name."),
+    "AlreadyExists": (Conflict, "vsphere.duplicate_name", "Remove or rename what has that name."),
+    "FileAlreadyExists": (Conflict, "vsphere.file_exists", "Remove the file or folder of that name from the datastore."),
+    "InvalidPowerState": (Conflict, "vsphere.power_state", "Check the power state of the virtual machine."),
+    "InvalidState": (Conflict, "vsphere.state", "Wait until other work on the object has ended and run again."),
+    "TaskInProgress": (Conflict, "vsphere.busy", "Wait until other work on the object has ended and run again."),
+    "ConcurrentAccess": (Conflict, "vsphere.busy", "Wait until other work on the object has ended and run again."),
+    "ResourceInUse": (Conflict, "vsphere.busy", "Wait until other work on the object has ended and run again."),
+    "NoPermission": (Unavailable, "vsphere.permission", "Give the user's role that privilege on that object."),
+    "InvalidLogin": (Unavailable, "vsphere.login", "Check the user name and the password."),
+    "NotAuthenticated": (Unavailable, "vsphere.session", "Run again."),
+    "InvalidArgument": (InvalidInput, "vsphere.argument", None),
+    "InvalidName": (InvalidInput, "vsphere.name", "Use another name."),
+    "NotSupported": (Unsupported, "vsphere.not_supported", None),
+    "MethodNotFound": (Unsupported, "vsphere.not_supported", "The server does not know this call; is it a vCenter of a supported version?"),
+    "InsufficientResourcesFault": (NoSpace, "vsphere.resources", "Free resources in the cluster or choose another one."),
+    "NoDiskSpace": (NoSpace, "vsphere.no_space", "Free space on the datastore or choose another one."),
+    "InsufficientStorageSpace": (NoSpace, "vsphere.no_space", "Free space on the datastore or choose another one."),
+    "RestrictedVersion": (Unavailable, "vsphere.license", "The license of the host does not allow this; use a vCenter with a full license."),
+    "Timedout": (TimedOut, "vsphere.timed_out", "Run again."),
+}
+
+
+def fault_name(fault: object) -> str:
+    """The plain type name of a fault, such as ``InvalidPowerState``."""
+    return type(fault).__name__.rpartition(".")[2]
+
+
+def fault_text(fault: object) -> str:
+    """vSphere's own words for ``fault``, else the little it carries, and the fault's type name."""
+    words = getattr(fault, "msg", None) or ""
+    if not words.strip() or words.startswith("*"):
+        words = ""
+    for message in getattr(fault, "faultMessage", None) or []:
+        if message.message and message.message not in words:
+            words = f"{words} {message.message}".strip()
+    name = fault_name(fault)
+    if name == "NoPermission" and getattr(fault, "privilegeId", None):
+        words = f"{words.rstrip('. ') or 'permission was denied'} (privilege {fault.privilegeId})"
+    words = " ".join(words.split())[:500].rstrip(". ")
+    return f"{words} ({name})" if words else name
+
+
+def fault_error(fault: object, what: str) -> StrataError:
+    """The engine's error for ``fault``; ``what`` is what was being done, as the start of a sentence."""
+    for kind in type(fault).__mro__:
+        known = _KINDS.get(kind.__name__.rpartition(".")[2])
+        if known:
+            break
+    else:
+        known = (Unavailable, "vsphere.fault", "Look at the task and the events in vCenter.")
+    error, code, hint = known
+    return error(f"{what} failed: {fault_text(fault)}.", code=code, hint=hint, fault=fault_name(fault))
+
+
+@contextlib.contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Turn a fault that leaves the block into the engine's error; ``what`` starts its sentence."""
+    try:
+        yield
+    except pyvmomi.vmodl.MethodFault as fault:
+        raise fault_error(fault, what) from fault
+
+
+def connection_error(error: BaseException, place: str) -> StrataError:
+    """The engine's error for a failed connection; ``place`` is such as ``the vCenter vc.example.com (port 443)``."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Unavailable(
+            f"The certificate of {place} is not trusted: {error.verify_message}.",
+            code="vsphere.certificate",
+            hint="Make its certificate authority known to the composer, name its file with ca_file, or set validate_certs to false.",
+        )
+    if isinstance(error, ssl.SSLError):
+        return Unavailable(f"No TLS connection to {place} is possible: {error.reason or error}.", code="vsphere.tls", hint="Check the name and the port.")
+    if isinstance(error, socket.gaierror):
+        return Unavailable(f"The name of {place} cannot be resolved.", code="vsphere.name_resolution", hint="Check the name, and DNS on the composer.")
+    if isinstance(error, ConnectionRefusedError):
+        return Unavailable(f"The connection to {place} was refused.", code="vsphere.refused", hint="Check that the service runs and no firewall is between.")
+    if isinstance(error, TimeoutError):
+        return TimedOut(f"There was no answer from {place} in time.", code="vsphere.no_answer", hint="Check that the service runs and no firewall is between.")
+    if isinstance(error, expat.ExpatError):
+        return Unavailable(f"The answer from {place} is not what vSphere sends.", code="vsphere.protocol", hint="Check the name and the port.")
+    text = " ".join(str(error).split())[:200] or type(error).__name__
+    return Unavailable(f"The connection to {place} broke: {text}.", code="vsphere.connection", hint="Check the network and the service, and run again.")

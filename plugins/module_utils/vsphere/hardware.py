@@ -1,0 +1,182 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The hardware of a virtual machine, as a VM template gives it to the machines made from it."""
+
+from __future__ import annotations
+
+import copy
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..common.libraries import pyvmomi
+from .properties import read
+from .session import Session
+
+#: Settings of ConfigInfo that a ConfigSpec takes over as they are.
+_SETTINGS = (
+    "cpuAllocation",
+    "memoryAllocation",
+    "latencySensitivity",
+    "memoryHotAddEnabled",
+    "cpuHotAddEnabled",
+    "cpuHotRemoveEnabled",
+    "memoryReservationLockedToMax",
+    "nestedHVEnabled",
+    "vPMCEnabled",
+    "swapPlacement",
+    "maxMksConnections",
+    "guestAutoLockEnabled",
+    "messageBusTunnelEnabled",
+)
+_FLAGS = ("disableAcceleration", "enableLogging", "diskUuidEnabled", "virtualMmuUsage", "virtualExecUsage", "vvtdEnabled", "vbsEnabled", "cbrcCacheEnabled")
+_BOOT = ("bootDelay", "bootRetryEnabled", "bootRetryDelay", "networkBootProtocol")
+
+#: extraConfig that vSphere writes for one machine: slots, identities, host state, what tools report.
+_OWN = re.compile(
+    r"guestinfo\..*|nvram|guestos\.detailed\..*|vmware\.tools\..*|toolsInstallManager\..*|sched\..*|migrate\..*|uuid\..*|vc\.uuid|vmotion\..*"
+    r"|monitor\.phys_bits_used"
+    r"|numa\.autosize\..*|softPowerOff|viv\.moid|replay\..*|cleanShutdown|checkpoint\..*|tools\.(remindInstall|syncTime)|hgfs\..*|pciBridge\d+\..*"
+    r"|.*\.pciSlotNumber|.*\.redo|.*\.(generatedAddress|generatedAddressOffset|addressType|uptCompatibility)|svga\.present|hpet0\.present|vmxstats\.filename"
+    r"|ctkEnabled|.*\.ctkEnabled|strata\..*",
+    re.IGNORECASE,
+)
+
+
+@dataclass(slots=True)
+class Hardware:
+    """What is taken over from a template, and can be changed before a machine is made from it.
+
+    ``scsi_type`` is as OVF names it; ``nic_count`` adapters of type VMXNET3 are made, on
+    ``networks`` (managed objects by name, in the order of the adapters). ``settings``, ``flags``,
+    ``boot`` and ``devices`` are pyVmomi values. ``remarks`` are sentences about what could not be taken over.
+    """
+
+    guest_id: str = "windows9_64Guest"
+    version: str = "vmx-13"
+    cpus: int = 2
+    cores_per_socket: int = 1
+    memory_mib: int = 4096
+    firmware: str = "bios"
+    secure_boot: bool = False
+    scsi_type: str = "lsilogicsas"
+    nic_count: int = 1
+    networks: list[tuple[str, Any]] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+    flags: dict[str, Any] = field(default_factory=dict)
+    boot: dict[str, Any] = field(default_factory=dict)
+    extra_config: dict[str, str] = field(default_factory=dict)
+    devices: list[Any] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+
+def read_hardware(session: Session, vm) -> Hardware:
+    """The hardware of a template or virtual machine; its disks, identities and MAC addresses are left out."""
+    values = read(session, vm, "name", "config", "network", what="Reading the VM template")
+    config = values["config"]
+    devices = list(config.hardware.device or [])
+    nics = [device for device in devices if isinstance(device, pyvmomi.vim.vm.device.VirtualEthernetCard)]
+    hardware = Hardware(
+        guest_id=config.guestId or "windows9_64Guest",
+        version=config.version,
+        cpus=config.hardware.numCPU,
+        cores_per_socket=config.hardware.numCoresPerSocket or 1,
+        memory_mib=config.hardware.memoryMB,
+        firmware=config.firmware or "bios",
+        secure_boot=bool(config.bootOptions and config.bootOptions.efiSecureBootEnabled),
+        scsi_type=_scsi_type(devices),
+        nic_count=len(nics) or 1,
+        networks=_networks(session, nics, values.get("network", [])),
+        settings={name: value for name in _SETTINGS if (value := getattr(config, name, None)) is not None},
+        flags={name: value for name in _FLAGS if (value := getattr(config.flags, name, None)) is not None},
+        boot={name: value for name in _BOOT if (value := getattr(config.bootOptions, name, None)) is not None},
+        extra_config={option.key: str(option.value) for option in config.extraConfig or [] if not _OWN.fullmatch(option.key)},
+        devices=[device for device in devices if _is_taken_over(device)],
+    )
+    name = values.get("name", "the template")
+    if any(not isinstance(nic, pyvmomi.vim.vm.device.VirtualVmxnet3) for nic in nics):
+        hardware.remarks.append(f"A network adapter of {name} is not of type VMXNET3; machines made from it get VMXNET3.")
+    if any(isinstance(device, pyvmomi.vim.vm.device.VirtualDisk) for device in devices):
+        hardware.remarks.append(f"The disks of {name} are not taken over.")
+    if any(isinstance(device, pyvmomi.vim.vm.device.VirtualTPM) for device in devices):
+        hardware.remarks.append(f"The virtual TPM of {name} is not taken over.")
+    return hardware
+
+
+def apply_hardware(hardware: Hardware, spec) -> None:
+    """Put what OVF cannot say about ``hardware`` into a ConfigSpec that CreateImportSpec returned."""
+    vm = pyvmomi.vim.vm
+    spec.version = hardware.version
+    spec.guestId = hardware.guest_id
+    spec.numCPUs = hardware.cpus
+    spec.numCoresPerSocket = hardware.cores_per_socket
+    spec.memoryMB = hardware.memory_mib
+    spec.firmware = hardware.firmware
+    spec.bootOptions = vm.BootOptions(**_typed(vm.BootOptions, hardware.boot))
+    if hardware.firmware == "efi":
+        spec.bootOptions.efiSecureBootEnabled = hardware.secure_boot
+    if hardware.flags:
+        spec.flags = vm.FlagInfo(**_typed(vm.FlagInfo, hardware.flags))
+    for name, value in hardware.settings.items():
+        setattr(spec, name, value)
+    changes = list(spec.deviceChange or [])
+    for number, device in enumerate(hardware.devices):
+        added = copy.copy(device)
+        # Default devices keep their keys: vSphere takes the one given instead of making its own.
+        if not isinstance(device, vm.device.VirtualVideoCard):
+            added.key = -1000 - number
+        added.unitNumber = None
+        added.deviceInfo = None
+        changes.append(vm.device.VirtualDeviceSpec(operation="add", device=added))
+    spec.deviceChange = changes
+
+
+def option_values(options: dict[str, str]) -> list:
+    """extraConfig as a ConfigSpec wants it."""
+    return [pyvmomi.vim.option.OptionValue(key=key, value=str(value)) for key, value in options.items()]
+
+
+def _typed(kind, values: dict[str, Any]) -> dict[str, Any]:
+    known = {info.name for info in kind._GetPropertyList()}
+    return {name: value for name, value in values.items() if name in known}
+
+
+def _scsi_type(devices: list) -> str:
+    kinds = pyvmomi.vim.vm.device
+    for device in devices:
+        for kind, name in (
+            (kinds.ParaVirtualSCSIController, "VirtualSCSI"),
+            (kinds.VirtualLsiLogicSASController, "lsilogicsas"),
+            (kinds.VirtualLsiLogicController, "lsilogic"),
+            (kinds.VirtualBusLogicController, "buslogic"),
+        ):
+            if isinstance(device, kind):
+                return name
+    return "lsilogicsas"
+
+
+def _is_taken_over(device) -> bool:
+    kinds = pyvmomi.vim.vm.device
+    return isinstance(device, (kinds.VirtualVideoCard, kinds.VirtualUSBController, kinds.VirtualUSBXHCIController)) or (
+        isinstance(device, kinds.VirtualPCIPassthrough) and isinstance(device.backing, kinds.VirtualPCIPassthrough.VmiopBackingInfo)
+    )
+
+
+def _networks(session: Session, nics: list, networks: list) -> list[tuple[str, Any]]:
+    """The network of every adapter, by name: a template's adapters know theirs by three kinds of backing."""
+    found = []
+    by_port_group = {network._GetMoId(): network for network in networks}
+    names = {network: read(session, network, "name")["name"] for network in networks}
+    for nic in nics:
+        backing = nic.backing
+        network = getattr(backing, "network", None)
+        port = getattr(backing, "port", None)
+        if port is not None:
+            network = by_port_group.get(port.portgroupKey)
+        if network is None:
+            device = getattr(backing, "deviceName", None)
+            network = next((item for item, name in names.items() if name == device), None)
+        if network is not None and network in names:
+            found.append((names[network], network))
+    return found

@@ -1,0 +1,271 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""NFC leases: the right to move a virtual machine's disks, kept alive while they move.
+
+Source: vSphere Web Services API, HttpNfcLease. A lease that hears nothing expires and, for
+an import, takes the new virtual machine with it; so a thread reports progress from the
+moment the lease is ready until it is completed or aborted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from ..common.errors import Corrupt, NotFound, StrataError, Unavailable
+from ..common.libraries import pyvmomi
+from ..common.progress import Progress, silent
+from .faults import explained, fault_error
+from .properties import read, wait_for
+from .session import Session
+from .transfer import HostConnection, Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A file of the lease. ``key`` names it in manifests and descriptors, ``import_key`` as the import specification does."""
+
+    key: str
+    import_key: str
+    url: str
+    thumbprint: str
+    certificate: str
+    disk: bool
+    target: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestEntry:
+    """What the host says it moved: sizes in bytes, digests in lower-case hexadecimal."""
+
+    size: int
+    sha1: str
+    checksum: str
+    checksum_type: str
+    capacity: int | None
+    populated_size: int | None
+
+
+class Lease:
+    """A lease from ImportVApp, ExportVm or ExportSnapshot; a context manager that aborts it unless it was completed.
+
+    ``what`` starts the sentences of errors, such as "Importing X". After ``wait_ready``:
+    ``devices`` and ``entity``. ``stall_timeout`` bounds how long the connection may stand
+    still, ``interval`` is how often progress is reported, both in seconds.
+    """
+
+    def __init__(self, session: Session, lease, what: str, *, stall_timeout: float = 120, interval: float = 5) -> None:
+        self.session = session
+        self.what = what
+        self.devices: tuple[Device, ...] = ()
+        self.entity: Any = None
+        self.total: int | None = None
+        self.capacity = 0
+        self._lease = lease
+        self._stall_timeout = stall_timeout
+        self._interval = interval
+        self._moved = 0
+        self._before = 0
+        self._failure: StrataError | None = None
+        self._open = True
+        self._stop = threading.Event()
+        self._keeper: threading.Thread | None = None
+
+    def __enter__(self) -> Lease:
+        return self
+
+    def __exit__(self, kind, error, traceback) -> None:
+        if self._open:
+            self.abort(str(error) if isinstance(error, StrataError) else "The transfer was given up.")
+
+    def wait_ready(self, timeout: float = 600) -> None:
+        """Wait until bytes can move; raises the lease's own error when it has one."""
+        values = wait_for(
+            self.session,
+            self._lease,
+            ["state", "error"],
+            lambda values: values.get("state") != "initializing" and values.get("state") is not None,
+            timeout,
+            what=self.what,
+        )
+        self._check(values)
+        info = read(self.session, self._lease, "info", what=self.what).get("info")
+        if info is None:
+            raise Unavailable(f"{self.what} failed: the lease says nothing about its files.", code="vsphere.lease", hint="Run again.")
+        self.entity = info.entity
+        self.capacity = (info.totalDiskCapacityInKB or 0) * 1024
+        self.devices = tuple(
+            Device(
+                device.key,
+                device.importKey or "",
+                device.url,
+                device.sslThumbprint or "",
+                getattr(device, "sslCertificate", None) or "",
+                bool(device.disk),
+                device.targetId or "",
+                device.fileSize or 0,
+            )
+            for device in info.deviceUrl or []
+        )
+        # Three reports must fit into what the server waits for.
+        interval = min(self._interval, max(1.0, (info.leaseTimeout or 300) / 3))
+        self._keeper = threading.Thread(target=self._keep_alive, args=(interval,), name="nfc-keepalive", daemon=True)
+        self._keeper.start()
+
+    def upload(self, device: Device, blocks: Iterable[bytes], length: int, *, progress: Progress = silent) -> Transfer:
+        """Send a stream-optimized VMDK of ``length`` bytes as ``device``; returns size and digests.
+
+        Raises the lease's error when it fails meanwhile, else what the connection's failure is.
+        """
+        if self.total is None:
+            self.total = length
+        with self._moving(), self._connect(device) as connection:
+            return connection.send(blocks, length, self._counter("upload", length, progress))
+
+    def download(self, device: Device, out: BinaryIO, *, expected: int | None = None, progress: Progress = silent) -> Transfer:
+        """Fetch ``device`` into ``out``; Corrupt when ``expected`` bytes were to come and did not."""
+        with self._moving(), self._connect(device) as connection:
+            transfer = connection.receive(out, self._counter("download", expected, progress))
+        if expected is not None and transfer.size != expected:
+            raise Corrupt(
+                f"{self.what} failed: the disk should have {expected} bytes and {transfer.size} came.", code="vsphere.length", hint="Run again."
+            )
+        return transfer
+
+    def manifest(self) -> dict[str, ManifestEntry]:
+        """What the server says was moved so far, by device key; empty when it cannot tell."""
+        try:
+            with explained(self.what):
+                entries = self._lease.HttpNfcLeaseGetManifest()
+        except (pyvmomi.vmodl.fault.MethodNotFound, pyvmomi.vmodl.fault.NotSupported):
+            return {}
+        except StrataError as error:
+            if error.details.get("fault") in ("MethodNotFound", "NotSupported", "NotImplemented"):
+                return {}
+            raise
+        return {
+            entry.key: ManifestEntry(
+                entry.size or 0,
+                (entry.sha1 or "").lower(),
+                (getattr(entry, "checksum", None) or "").lower(),
+                (getattr(entry, "checksumType", None) or "").lower(),
+                getattr(entry, "capacity", None),
+                getattr(entry, "populatedSize", None),
+            )
+            for entry in entries or []
+        }
+
+    def verify(self, device: Device, transfer: Transfer, manifest: dict[str, ManifestEntry] | None = None) -> bool:
+        """Compare what was moved with the server's manifest; whether it had anything to compare with.
+
+        Raises Corrupt when size or digest differ.
+        """
+        entry = (self.manifest() if manifest is None else manifest).get(device.key)
+        if entry is None:
+            return False
+        pairs = [("size", entry.size or None, transfer.size), ("SHA-1", entry.sha1 or None, transfer.sha1)]
+        pairs.append(("checksum", entry.checksum or None, {"sha1": transfer.sha1, "sha256": transfer.sha256}.get(entry.checksum_type, entry.checksum)))
+        for name, theirs, ours in pairs:
+            if theirs is not None and theirs != ours:
+                raise Corrupt(
+                    f"{self.what} failed: the host has another {name} of {device.target or device.key} ({theirs}) than was moved ({ours}).",
+                    code="vsphere.checksum",
+                    hint="The bytes were damaged on their way; run again.",
+                    expected=ours,
+                    found=theirs,
+                )
+        return entry.size == transfer.size and bool(entry.sha1 or entry.checksum)
+
+    def complete(self) -> None:
+        """End the lease well. An answer that got lost is made up for by looking at the lease."""
+        self._check_failure()
+        self._end()
+        try:
+            with explained(self.what):
+                self._lease.HttpNfcLeaseComplete()
+        except StrataError as error:
+            if error.details.get("fault") or self._state() not in ("done", None):
+                raise
+        self._open = False
+
+    def abort(self, reason: str) -> None:
+        """Give the lease up; it is no error when that is impossible, for then it expires by itself."""
+        self._end()
+        self._open = False
+        fault = pyvmomi.vmodl.fault.SystemError(reason=reason, msg=reason)
+        with contextlib.suppress(StrataError, pyvmomi.vmodl.MethodFault):
+            self._lease.HttpNfcLeaseAbort(fault)
+
+    def _connect(self, device: Device) -> HostConnection:
+        return HostConnection(self.session, device.url, thumbprint=device.thumbprint, certificate=device.certificate, timeout=self._stall_timeout)
+
+    @contextlib.contextmanager
+    def _moving(self):
+        """Around a transfer: when it fails because the lease did, the lease's error is the one to tell."""
+        try:
+            yield
+        except StrataError as error:
+            with contextlib.suppress(NotFound):
+                self._check(read(self.session, self._lease, "state", "error", what=self.what), error)
+            raise
+        self._before = self._moved
+
+    def _counter(self, step: str, total: int | None, progress: Progress):
+        last = 0.0
+
+        def count(done: int) -> None:
+            nonlocal last
+            self._moved = self._before + done
+            self._check_failure()
+            now = time.monotonic()
+            if now - last >= 0.5 or done == total:
+                last = now
+                progress(step, done, total)
+
+        return count
+
+    def _keep_alive(self, interval: float) -> None:
+        """The thread: says how far things are until told to stop or told that the lease is no more."""
+        while not self._stop.wait(interval):
+            total = self.total or self.capacity
+            percent = min(99, self._moved * 100 // total) if total else 0
+            try:
+                self._lease.HttpNfcLeaseProgress(percent)
+            except pyvmomi.vmodl.MethodFault as fault:
+                self._failure = fault_error(fault, self.what)
+                return
+            except StrataError as error:
+                # The session has repeated the call for as long as it is patient.
+                self._failure = error
+                return
+
+    def _check_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _check(self, values: dict[str, Any], cause: StrataError | None = None) -> None:
+        if values.get("state") == "error":
+            fault = values.get("error")
+            if fault is not None:
+                raise fault_error(fault, self.what) from cause
+            raise Unavailable(f"{self.what} failed: the lease ended in error.", code="vsphere.lease", hint="Look at the tasks in vCenter.") from cause
+        if cause is None and values.get("state") != "ready":
+            raise Unavailable(f"{self.what} failed: the lease has ended already.", code="vsphere.lease", hint="Run again.")
+
+    def _state(self) -> str | None:
+        try:
+            return read(self.session, self._lease, "state", what=self.what).get("state")
+        except NotFound:
+            return None
+
+    def _end(self) -> None:
+        self._stop.set()
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None and keeper is not threading.current_thread():
+            keeper.join()

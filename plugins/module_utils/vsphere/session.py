@@ -1,0 +1,211 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A session with vCenter (or an ESXi host) that renews itself.
+
+pyVmomi's managed objects call the stub that is kept here. It logs in again when the
+session has expired, repeats calls that change nothing when the connection breaks, and
+turns what the network does into the engine's errors; faults that vSphere answers with
+pass through as pyVmomi's exceptions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import ssl
+import threading
+import time
+
+from ..common.errors import InvalidInput, StrataError, Unavailable
+from ..common.libraries import pyvmomi
+from ..ovf.document import local_name, parse_xml
+from .faults import CONNECTION_ERRORS, connection_error, fault_error
+from .trust import Trust
+
+#: Longer than any call of WaitForUpdatesEx is asked to wait, and than a slow vCenter takes for a call.
+_SOCKET_TIMEOUT = 120
+#: Kept-alive connections are closed by vCenter's front end when idle; a call must not meet a closed one.
+_IDLE_TIMEOUT = 20
+_MAXIMUM_ANSWER = 1 << 20
+
+#: Calls that may be made twice: they read, or say again what was said.
+_REPEATABLE = frozenset(
+    (
+        "RetrieveServiceContent",
+        "RetrievePropertiesEx",
+        "CreatePropertyCollector",
+        "CreateFilter",
+        "WaitForUpdatesEx",
+        "CreateContainerView",
+        "FindByUuid",
+        "FindAllByUuid",
+        "CreateImportSpec",
+        "CreateDescriptor",
+        "HttpNfcLeaseProgress",
+        "HttpNfcLeaseGetManifest",
+        "CurrentTime",
+    )
+)
+
+
+class Session:
+    """A logged-in session. ``content`` is the ServiceContent; use as a context manager to log out.
+
+    ``trust`` is used for host connections too; ``proxy`` is (host, port) or None.
+    ``patience`` is for how many seconds a repeatable call is repeated while the connection fails.
+    """
+
+    @classmethod
+    def connect(
+        cls,
+        hostname: str,
+        username: str,
+        password: str,
+        *,
+        validate_certs: bool = True,
+        port: int = 443,
+        ca_file: str | None = None,
+        proxy_host: str | None = None,
+        proxy_port: int | None = None,
+        patience: float = 60,
+    ) -> Session:
+        """Log in. Raises Unavailable (or TimedOut) with what is wrong, InvalidInput for unusable options."""
+        session = cls(hostname, port, Trust(validate_certs, ca_file), (proxy_host, proxy_port or 3128) if proxy_host else None, patience)
+        session._username, session._password = username, password
+        session._open()
+        return session
+
+    def __init__(self, hostname: str, port: int, trust: Trust, proxy: tuple[str, int] | None, patience: float) -> None:
+        if not hostname:
+            raise InvalidInput("No name of a vCenter was given.", code="vsphere.hostname", hint="Set hostname, or VMWARE_HOST in the environment.")
+        self.hostname = hostname
+        self.port = port
+        self.trust = trust
+        self.proxy = proxy
+        self.patience = patience
+        self.place = f"the vCenter {hostname} (port {port})"
+        self._username = self._password = ""
+        self._lock = threading.Lock()
+        self._logins = 0
+        self._soap = self._stub = self.content = None
+
+    def __repr__(self) -> str:
+        return f"Session({self.hostname!r}, port={self.port})"
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *unused) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Log out; a session that is gone already is no error."""
+        soap, self._soap = self._soap, None
+        if soap is None:
+            return
+        with contextlib.suppress(*CONNECTION_ERRORS, pyvmomi.vmodl.MethodFault):
+            pyvmomi.vim.SessionManager(self.content.sessionManager._GetMoId(), soap).Logout()
+        soap.DropConnections()
+
+    def object(self, kind: str, moid: str):
+        """The managed object of a type such as ``VirtualMachine`` with this identifier, whether it exists or not."""
+        return getattr(pyvmomi.vim, kind)(moid, self._stub)
+
+    def _open(self) -> None:
+        try:
+            version = self._version()
+            self._soap = pyvmomi.SoapStubAdapter(
+                host=self.hostname,
+                port=self.port,
+                version=version,
+                sslContext=self.trust.context(),
+                httpProxyHost=self.proxy[0] if self.proxy else None,
+                httpProxyPort=self.proxy[1] if self.proxy else 80,
+                httpConnectionTimeout=_SOCKET_TIMEOUT,
+                connectionPoolTimeout=_IDLE_TIMEOUT,
+            )
+            self._stub = _stub(self, version)
+            self._login()
+            self.content = pyvmomi.vim.ServiceInstance("ServiceInstance", self._stub).RetrieveContent()
+        except CONNECTION_ERRORS as error:
+            raise connection_error(error, self.place) from error
+
+    def _login(self) -> None:
+        self._soap.cookie = ""
+        content = pyvmomi.vim.ServiceInstance("ServiceInstance", self._soap).RetrieveContent()
+        try:
+            content.sessionManager.Login(self._username, self._password, None)
+        except pyvmomi.vim.fault.InvalidLogin as fault:
+            raise Unavailable(
+                f"{self.place[0].upper()}{self.place[1:]} refused the user name or the password of {self._username or 'nobody'}.",
+                code="vsphere.login",
+                hint="Check both; the user name is such as administrator@vsphere.local.",
+            ) from fault
+        except pyvmomi.vmodl.MethodFault as fault:
+            raise fault_error(fault, f"Logging in to {self.place}") from fault
+        self._logins += 1
+
+    def _version(self) -> str:
+        """The newest API version that both sides know."""
+        host, port = self.proxy or (self.hostname, self.port)
+        connection = http.client.HTTPSConnection(host, port, timeout=30, context=self.trust.context())
+        if self.proxy:
+            connection.set_tunnel(self.hostname, self.port)
+        try:
+            connection.request("GET", "/sdk/vimServiceVersions.xml")
+            response = connection.getresponse()
+            text = response.read(_MAXIMUM_ANSWER)
+        finally:
+            connection.close()
+        try:
+            known = {element.text for element in parse_xml(text, "It").iter() if local_name(element.tag) == "version"} if response.status == 200 else set()
+        except StrataError:
+            known = set()
+        for version in pyvmomi.VmomiSupport.GetServiceVersions("vim25"):
+            if pyvmomi.VmomiSupport.versionIdMap[version] in known:
+                return version
+        raise Unavailable(
+            f"What answers as {self.place} is not a vCenter of a supported version.", code="vsphere.protocol", hint="Check the name and the port."
+        )
+
+    def _invoke(self, managed, info, arguments):
+        deadline = time.monotonic() + self.patience
+        pause = 0.25
+        renewed = False
+        while True:
+            soap, logins = self._soap, self._logins
+            if soap is None:
+                raise Unavailable(f"The session with {self.place} was closed.", code="vsphere.session")
+            try:
+                status, result = soap.InvokeMethod(managed, info, arguments, self._stub)
+                if status == 200:
+                    return result
+                if renewed or not isinstance(result, pyvmomi.vim.fault.NotAuthenticated):
+                    raise result
+                renewed = True
+                with self._lock:
+                    if self._logins == logins:
+                        self._login()
+            except CONNECTION_ERRORS as error:
+                # A refused connection has carried nothing, so any call may try again.
+                again = info.wsdlName in _REPEATABLE or isinstance(error, ConnectionRefusedError)
+                if not again or isinstance(error, ssl.SSLCertVerificationError) or time.monotonic() + pause > deadline:
+                    raise connection_error(error, self.place) from error
+                time.sleep(pause)
+                pause = min(2 * pause, 5)
+
+
+def _stub(session: Session, version: str):
+    """The stub that managed objects call; its class cannot be made before pyVmomi is known to be there."""
+
+    class SessionStub(pyvmomi.StubAdapterBase):
+        """Passes every call on to the session."""
+
+        def InvokeMethod(self, mo, info, args):
+            return session._invoke(mo, info, args)
+
+        def __deepcopy__(self, memo):
+            return self
+
+    return SessionStub(version)

@@ -1,0 +1,234 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Moving a disk's bytes to or from an ESXi host over one TLS connection.
+
+Bytes are never held as a whole: blocks of about one MiB go over the wire while SHA-1 and
+SHA-256 are computed beside it.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import hashlib
+import http.client
+import ssl
+import urllib.parse
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from ..common.errors import Corrupt, InvalidInput, StrataError, Unavailable, Unsupported
+from .faults import CONNECTION_ERRORS, connection_error
+from .session import Session
+from .trust import check_thumbprint, unverified_context
+
+_BLOCK = 1 << 20
+_STREAM_VMDK = "application/x-vnd.vmware-streamVmdk"
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """What went over the wire: bytes and their digests in hexadecimal."""
+
+    size: int
+    sha1: str
+    sha256: str
+
+
+class HostConnection:
+    """A connection to the host of one device URL; use as a context manager.
+
+    The host's certificate is verified as usual; when that fails and vCenter gave a
+    ``thumbprint`` (or the ``certificate`` itself, in PEM), it must be that one. A session with
+    ``validate_certs`` false checks neither. An asterisk as the URL's host stands for the
+    server that the session is with.
+    """
+
+    def __init__(self, session: Session, url: str, *, thumbprint: str | None = None, certificate: str | None = None, timeout: float = 120) -> None:
+        parts = urllib.parse.urlsplit(url)
+        if parts.scheme != "https" or not parts.hostname:
+            raise Unsupported(
+                f"vCenter gave an address for the transfer that cannot be used: {url[:100]}.", code="vsphere.url", hint="Only https addresses are."
+            )
+        own = parts.hostname == "*"
+        self._session = session
+        self._host = session.hostname if own else parts.hostname
+        self._port = parts.port or (session.port if own else 443)
+        self._path = parts.path + (f"?{parts.query}" if parts.query else "")
+        self._timeout = timeout
+        self._connection: http.client.HTTPSConnection | None = None
+        self.place = f"the host {self._host} (port {self._port})"
+        try:
+            self._connect(thumbprint, certificate)
+        except CONNECTION_ERRORS as error:
+            self.close()
+            raise connection_error(error, self.place) from error
+
+    def __enter__(self) -> HostConnection:
+        return self
+
+    def __exit__(self, *unused) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; whatever is under way ends."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def send(self, blocks: Iterable[bytes], length: int, on_bytes: Callable[[int], None], *, create: bool = False) -> Transfer:
+        """POST ``blocks``, which must make exactly ``length`` bytes (PUT for a file that is not a disk).
+
+        ``on_bytes`` is told the total so far and may raise to stop. Raises Unavailable when
+        the host refuses or goes away, InvalidInput when ``blocks`` have another length.
+        """
+        connection = self._connection
+        sent = 0
+        with _Digests() as digests:
+            try:
+                connection.putrequest("PUT" if create else "POST", self._path, skip_accept_encoding=True)
+                connection.putheader("Content-Type", "application/octet-stream" if create else _STREAM_VMDK)
+                connection.putheader("Content-Length", str(length))
+                if create:
+                    connection.putheader("Overwrite", "t")
+                connection.endheaders()
+                for block in _coalesced(blocks):
+                    if sent + len(block) > length:
+                        raise InvalidInput(f"The stream is longer than the {length} bytes that were announced.", code="vsphere.length")
+                    hashing = digests.update(block)
+                    connection.send(block)
+                    concurrent.futures.wait(hashing)
+                    sent += len(block)
+                    on_bytes(sent)
+                if sent != length:
+                    raise InvalidInput(f"The stream ended after {sent} of the {length} bytes that were announced.", code="vsphere.length")
+                response = connection.getresponse()
+                answer = response.read(2000)
+            except CONNECTION_ERRORS as error:
+                raise self._cut(error, sent, length) from error
+            if response.status not in (200, 201):
+                raise self._refused(response.status, answer)
+            return digests.result(sent)
+
+    def receive(self, out: BinaryIO, on_bytes: Callable[[int], None]) -> Transfer:
+        """GET the device into ``out``; ``on_bytes`` is told the total so far and may raise to stop.
+
+        Raises Unavailable when the host refuses, goes away or sends less than it announced;
+        OSErrors of ``out`` pass through.
+        """
+        connection = self._connection
+        got = 0
+        try:
+            connection.request("GET", self._path, headers={"Accept-Encoding": "identity"})
+            response = connection.getresponse()
+            if response.status != 200:
+                raise self._refused(response.status, response.read(2000))
+        except CONNECTION_ERRORS as error:
+            raise self._cut(error, got, None) from error
+        announced = response.length
+        with _Digests() as digests:
+            while True:
+                try:
+                    block = response.read(_BLOCK)
+                except CONNECTION_ERRORS as error:
+                    raise self._cut(error, got, announced) from error
+                if not block:
+                    break
+                hashing = digests.update(block)
+                out.write(block)
+                concurrent.futures.wait(hashing)
+                got += len(block)
+                on_bytes(got)
+            if announced is not None and got != announced:
+                raise self._cut(ConnectionResetError("the connection was closed early"), got, announced)
+            return digests.result(got)
+
+    def _connect(self, thumbprint: str | None, certificate: str | None) -> None:
+        trust = self._session.trust
+        try:
+            self._open(trust.context())
+        except ssl.SSLCertVerificationError:
+            if not thumbprint and not certificate:
+                raise
+            self._open(unverified_context())
+            found = self._connection.sock.getpeercert(binary_form=True) or b""
+            if certificate and _der(certificate) == found:
+                return
+            check_thumbprint(found, thumbprint or "", self.place)
+
+    def _open(self, context: ssl.SSLContext) -> None:
+        self.close()
+        host, port = self._session.proxy or (self._host, self._port)
+        self._connection = http.client.HTTPSConnection(host, port, timeout=self._timeout, context=context)
+        if self._session.proxy:
+            self._connection.set_tunnel(self._host, self._port)
+        self._connection.connect()
+
+    def _cut(self, error: BaseException, done: int, length: int | None) -> StrataError:
+        """The error for a connection that broke; what the host may still have said counts more."""
+        if not isinstance(error, TimeoutError) and self._connection.sock is not None:
+            try:
+                self._connection.sock.settimeout(2)
+                response = self._connection.getresponse()
+                if response.status >= 400:
+                    return self._refused(response.status, response.read(2000))
+            except CONNECTION_ERRORS:
+                pass
+        found = connection_error(error, self.place)
+        found.message = f"{found.message} {done}{f' of {length}' if length is not None else ''} bytes had been transferred."
+        found.details.update(done=done, total=length)
+        return found
+
+    def _refused(self, status: int, answer: bytes) -> StrataError:
+        text = " ".join(answer.decode("utf-8", "replace").split())[:200]
+        return Unavailable(
+            f"{self.place[0].upper()}{self.place[1:]} refused the transfer with HTTP status {status}{f': {text}' if text else ''}.",
+            code="vsphere.http",
+            hint="Run again; when it stays, look at the host's log.",
+            status=status,
+        )
+
+
+class _Digests:
+    """SHA-1 and SHA-256 of a stream, computed by two threads while the stream moves on."""
+
+    def __init__(self) -> None:
+        self._hashes = (hashlib.sha1(usedforsecurity=False), hashlib.sha256())
+        self._workers = concurrent.futures.ThreadPoolExecutor(2)
+
+    def __enter__(self) -> _Digests:
+        return self
+
+    def __exit__(self, *unused) -> None:
+        self._workers.shutdown()
+
+    def update(self, block: bytes) -> list[concurrent.futures.Future]:
+        """Start hashing ``block``; the caller waits for the futures before it hashes the next one."""
+        return [self._workers.submit(digest.update, block) for digest in self._hashes]
+
+    def result(self, size: int) -> Transfer:
+        return Transfer(size, *(digest.hexdigest() for digest in self._hashes))
+
+
+def _coalesced(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in blocks of at least one MiB (the last one excepted)."""
+    kept: list[bytes] = []
+    size = 0
+    for block in blocks:
+        if not kept and len(block) >= _BLOCK:
+            yield block
+            continue
+        kept.append(block)
+        size += len(block)
+        if size >= _BLOCK:
+            yield b"".join(kept)
+            kept, size = [], 0
+    if size:
+        yield b"".join(kept)
+
+
+def _der(certificate: str) -> bytes:
+    try:
+        return ssl.PEM_cert_to_DER_cert(certificate.strip() + "\n")
+    except ValueError as error:
+        raise Corrupt("vCenter gave a host's certificate that is not in PEM form.", code="vsphere.certificate") from error
