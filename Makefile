@@ -9,7 +9,7 @@ SHELL := /bin/bash
 .SUFFIXES:
 MAKEFLAGS += --no-print-directory
 
-# What pytest gets in addition, for example: make test PYTEST_ARGS="tests/unit/plugins/module_utils/disk -x"
+# What pytest gets in addition.
 PYTEST_ARGS ?=
 
 TOOLS := tests/tools
@@ -24,17 +24,24 @@ moved = $(if $(filter-out $(CURDIR),$(shell cat $(1) 2>/dev/null)),moved)
 
 .PHONY: help
 help: ## Say what can be made
-	@sed -nE 's/^([a-z%-]+):.*## /\1|/p' Makefile | awk -F'|' '{ printf "make %-12s %s\n", $$1, $$2 }'
+	@sed -nE 's/^([a-z%-]+):.*## /\1|/p' Makefile | awk -F'|' '{ printf "make %-14s %s\n", $$1, $$2 }'
 
 .PHONY: demo
 demo: setup ## Publish a layered Windows image on a simulated vSphere
 	@$(call within,.venv) python tests/demo/run.py
 
 .PHONY: test
-test: setup ## Run all tests
+test: test-workflow test-pytest ## Run all tests
+
+# First, so that the last line of all tests is pytest's.
+.PHONY: test-workflow
+test-workflow: setup
 ifneq ($(wildcard extensions/molecule/*/molecule.yml),)
-	@cd extensions && $(call within,.venv) python -m molecule test --all
+	@$(call within,.venv) python -m molecule test --all
 endif
+
+.PHONY: test-pytest
+test-pytest: setup ## Run the tests without the workflow on the simulator; PYTEST_ARGS="FILE -x" chooses
 	@$(call within,.venv) python -m pytest $(PYTEST_ARGS)
 
 .PHONY: test-newest
