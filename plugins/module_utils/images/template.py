@@ -9,37 +9,18 @@ import hashlib
 import json
 from dataclasses import dataclass
 
+from ..layers.model import LayerReference
+
 #: Part of every content digest: raised when composing the same layers gives another tree.
 COMPOSE_FORMAT = 1
-
-
-@dataclass(frozen=True)
-class LayerReference:
-    """One layer version of a stack. ``digest`` is that of its OCI manifest."""
-
-    kind: str
-    name: str
-    version: str
-    digest: str
-    priority: int = 0
-
-    @property
-    def label(self) -> str:
-        """How messages name it."""
-        return f"{self.kind} layer {self.name} {self.version}"
-
-    def document(self) -> dict:
-        """The JSON form that task, image and VM records carry."""
-        return {"kind": self.kind, "name": self.name, "version": self.version, "digest": self.digest}
 
 
 @dataclass(frozen=True)
 class ResolvedTemplate:
     """A template with digests in place of versions.
 
-    ``app_layers`` are in the order in which they are applied: ascending priority, then
-    name. ``connector`` is the connector's document, ``disk_size_gb`` None to keep the OS
-    layer's size.
+    ``app_layers`` are in the order in which they are applied. ``connector`` is the
+    connector's document, ``disk_size_gb`` None to keep the OS layer's size.
     """
 
     name: str
@@ -76,9 +57,14 @@ class ResolvedTemplate:
         return canonical_digest({"content": self.content_digest, "connector": placement, "vm_name": self.vm_name})
 
 
-def apply_order(layers: list[LayerReference]) -> tuple[LayerReference, ...]:
-    """Sort app layers as they are applied: ascending priority, then name without regard to case."""
-    return tuple(sorted(layers, key=lambda layer: (layer.priority, layer.name.casefold(), layer.name)))
+def label(layer: LayerReference) -> str:
+    """How messages name a layer version."""
+    return f"{layer.kind} layer {layer.name} {layer.version}"
+
+
+def apply_order(layers: list[tuple[int, LayerReference]]) -> tuple[LayerReference, ...]:
+    """Sort ``(priority, app layer)`` as they are applied: ascending priority, then name without regard to case."""
+    return tuple(layer for _priority, layer in sorted(layers, key=lambda item: (item[0], item[1].name.casefold(), item[1].name)))
 
 
 def canonical_digest(document: dict) -> str:

@@ -1,0 +1,50 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The disk of an OS layer version: its VMDK in the repository, and the index of its grains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..common.errors import Corrupt
+from ..common.libraries import np
+from ..disk.grains import GrainIndex
+from ..disk.vmdk_layout import SECTOR
+from ..disk.vmdk_stream import GrainSource, StreamPlan
+from ..repository.blobs import Descriptor
+from ..repository.repository import Repository
+from .thin_disk import ThinDisk
+
+VMDK_TYPE = "application/vnd.strata.disk.v1+vmdk"
+INDEX_TYPE = "application/vnd.strata.disk.grain-index.v1"
+_MAX_INDEX = 1 << 31
+
+
+@dataclass(frozen=True)
+class OsDisk:
+    """``digest`` is that of the layer version's manifest, ``vmdk`` and ``index`` its two blobs."""
+
+    digest: str
+    vmdk: Descriptor
+    index: Descriptor
+
+    @classmethod
+    def of(cls, repository: Repository, digest: str) -> OsDisk:
+        """The disk of the OS layer version ``digest``; Corrupt when that is something else."""
+        by_type = {item["mediaType"]: Descriptor.from_json(item) for item in repository.layout.manifest(digest)["layers"]}
+        if VMDK_TYPE not in by_type or INDEX_TYPE not in by_type:
+            raise Corrupt(
+                f"The layer version {digest[:19]} holds no disk.", code="layer.no_disk", hint="Use a version of an OS layer, or import it again.", digest=digest
+            )
+        return cls(digest, by_type[VMDK_TYPE], by_type[INDEX_TYPE])
+
+    def load_index(self, repository: Repository) -> GrainIndex:
+        """The index of the VMDK's grains."""
+        return GrainIndex.from_bytes(repository.layout.blobs.read(self.index, _MAX_INDEX), f"The grain index {self.index.digest[:19]}")
+
+    def open(self, repository: Repository) -> ThinDisk:
+        """The disk as a read-only device."""
+        index = self.load_index(repository)
+        plan = StreamPlan(index.capacity, index.numbers, np.zeros(len(index), dtype=np.uint8), index.sectors.astype(np.uint64) * SECTOR, index.sizes)
+        return ThinDisk(f"the OS layer disk {self.digest[:19]}", plan, [GrainSource(repository.layout.blob_path(self.vmdk))])

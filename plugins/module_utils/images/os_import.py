@@ -1,0 +1,160 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Importing the disk of an OS machine: examine it, grow it, store it without what is free."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from ..common.errors import InvalidInput, Unsupported
+from ..common.libraries import np
+from ..common.progress import Progress, silent
+from ..disk import partitions
+from ..disk.device import BlockDevice
+from ..disk.encode import encode
+from ..disk.flat import open_disk
+from ..disk.overlay import CopyOnWriteDevice
+from ..layers.readiness import DiskFacts, check_readiness
+from ..layers.windows import WindowsInstallation, is_windows
+from ..ntfs import boot, state
+from ..ntfs.guard import run_guarded
+from ..ntfs.volume import Volume
+from ..repository.blobs import Descriptor
+from ..repository.repository import Repository
+from .compose import windows_partition
+from .free_grains import free_grains
+from .os_disk import INDEX_TYPE, VMDK_TYPE
+
+_BOOT_TYPES = frozenset((partitions.TYPE_EFI_SYSTEM, partitions.TYPE_MICROSOFT_RESERVED))
+_GIB = 1 << 30
+
+
+@dataclass
+class Examination:
+    """What a disk turned out to be. ``facts`` (JSON-compatible) describe Windows and the disk,
+    ``readiness`` are the findings of the named checks."""
+
+    facts: dict
+    readiness: list[dict] = field(default_factory=list)
+
+
+@dataclass
+class StoredDisk:
+    """A disk that was stored: its two blobs, what was found on it, and the bytes of data it holds."""
+
+    vmdk: Descriptor
+    index: Descriptor
+    examination: Examination
+    data_bytes: int
+
+
+def examine(path: str) -> Examination:
+    """Examine a disk image without storing it; raises as ``store_disk`` does."""
+    return run_guarded(_examine_path, path, what=f"the disk {os.path.basename(path)}")
+
+
+def store_disk(repository: Repository, path: str, size_gb: int, *, progress: Progress = silent) -> StoredDisk:
+    """Store the Windows disk at ``path`` with its file system grown to ``size_gb`` GiB.
+
+    Raises Unsupported when it is not a disk with exactly one cleanly shut down,
+    unencrypted Windows on NTFS, Corrupt when it is damaged, InvalidInput when it is
+    larger than ``size_gb``. Only blobs are written; naming them is the caller's.
+    """
+    return run_guarded(_store, repository, path, size_gb, what=f"the disk {os.path.basename(path)}", progress=progress)
+
+
+def _examine_path(path: str) -> Examination:
+    with open_disk(path) as device:
+        return _examine(device, find_windows(device))
+
+
+def _store(repository: Repository, path: str, size_gb: int, *, progress: Progress = silent) -> StoredDisk:
+    with ExitStack() as stack:
+        disk = stack.enter_context(open_disk(path))
+        partition = find_windows(disk)
+        size = size_gb * _GIB
+        if size < disk.size:
+            raise InvalidInput(
+                f"The disk {os.path.basename(path)} has {disk.size / _GIB:g} GiB, more than the {size_gb} GiB that the layer may have.",
+                code="os.too_large",
+                hint=f"Set max_layer_size_gb to {-(-disk.size // _GIB)} or more.",
+            )
+        examination = _examine(disk, partition)
+        device = stack.enter_context(CopyOnWriteDevice(disk, os.path.join(repository.path, "tmp"), size=size))
+        window = windows_partition(device, partition.number, size > disk.size)
+        with Volume.mount(window) as volume:
+            free = free_grains(volume.allocated_clusters(), volume.cluster_size, volume.cluster_count, window.offset, size)
+        with repository.layout.blob_writer(VMDK_TYPE) as vmdk:
+            index = encode(device, vmdk, keep=~free, progress=progress)
+        stored = repository.layout.put_blob(index.to_bytes(), INDEX_TYPE)
+        examination.facts["disk"].update(capacity=size)
+        return StoredDisk(vmdk.descriptor, stored, examination, int(len(index)) << 16)
+
+
+def find_windows(device: BlockDevice) -> partitions.Partition:
+    """Return the partition of the one Windows on a disk, found sound enough to be changed."""
+    table = partitions.read_partitions(device)
+    kinds = [(partition, boot.recognise(partition.window(device))) for partition in table.partitions if partition.type not in _BOOT_TYPES]
+    found = [partition for partition, kind in kinds if kind == "ntfs" and _holds_windows(partition.window(device))]
+    if len(found) > 1:
+        numbers = " and ".join(str(partition.number) for partition in found)
+        raise Unsupported(
+            f"{device.name} holds more than one Windows (partitions {numbers}).",
+            code="os.two_windows",
+            hint="Export a machine with a single Windows.",
+        )
+    if found:
+        state.require_clean(found[0].window(device))
+        return found[0]
+    if any(kind == "bitlocker" for _partition, kind in kinds):
+        raise Unsupported(
+            f"{device.name} is encrypted with BitLocker.",
+            code="os.bitlocker",
+            hint="Decrypt it in the OS machine ('manage-bde -off C:'), wait until that has finished, shut down and export it again.",
+        )
+    if not any(kind == "ntfs" for _partition, kind in kinds):
+        raise Unsupported(f"{device.name} has no NTFS volume.", code="os.no_ntfs", hint="Export a machine whose Windows is installed on NTFS.")
+    raise Unsupported(
+        f"{device.name} holds no Windows: no NTFS volume has Windows\\System32\\config.",
+        code="os.no_windows",
+        hint="Export the machine in which Windows was prepared, with the disk it starts from.",
+    )
+
+
+def _holds_windows(window: BlockDevice) -> bool:
+    # A hibernated or dirty volume can be read as well; require_clean judges it afterwards.
+    with Volume.mount(window) as volume:
+        return is_windows(volume)
+
+
+def _examine(device: BlockDevice, partition: partitions.Partition) -> Examination:
+    table = partitions.read_partitions(device)
+    window = partition.window(device)
+    with Volume.mount(window) as volume:
+        windows = WindowsInstallation.open(volume)
+        bitmap = volume.allocated_clusters()
+        free = (volume.cluster_count - int(np.unpackbits(bitmap).sum())) * volume.cluster_size
+        follows = any(other.offset > partition.offset for other in table.partitions)
+        disk = DiskFacts(free, _firmware(device, table), follows)
+        facts = dict(
+            windows.facts(),
+            firmware=disk.firmware,
+            disk={
+                "partition_table": table.kind,
+                "partition": partition.number,
+                "cluster_size": volume.cluster_size,
+                "free_bytes": free,
+            },
+        )
+        return Examination(facts, check_readiness(windows, disk))
+
+
+def _firmware(device: BlockDevice, table: partitions.PartitionTable) -> str:
+    """"efi" for a GPT disk with an EFI system partition, else "bios"."""
+    has_esp = any(
+        partition.type == partitions.TYPE_EFI_SYSTEM and boot.recognise(partition.window(device)) == "fat" for partition in table.partitions
+    )
+    return "efi" if table.kind == "gpt" and has_esp else "bios"
