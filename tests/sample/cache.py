@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 
 from . import wine
@@ -21,6 +22,7 @@ from .plan import Manifest, Spec
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 _FOLDER = os.path.join(_ROOT, ".cache", "sample")
+_IN_USE = 2 * 3600  # seconds: no test run takes longer
 _SOURCES = ("tests/sample", "plugins/module_utils/ntfs", "plugins/module_utils/registry", "plugins/module_utils/disk")
 
 
@@ -61,11 +63,11 @@ def cached_disk(spec: Spec) -> tuple[str, Manifest]:
 
 
 def _forget(spec: Spec) -> None:
-    """Remove what older sources made of the same specification."""
+    """Remove what older sources made of the same specification, unless someone may still be reading it."""
     for path in glob.glob(os.path.join(_FOLDER, "*", "spec.json")):
         with open(path, encoding="utf-8") as stream:
             known = json.load(stream)
-        if Spec(**{**known, "variants": tuple(known["variants"])}) == spec:
+        if Spec(**{**known, "variants": tuple(known["variants"])}) == spec and time.time() - os.stat(path).st_mtime > _IN_USE:
             shutil.rmtree(os.path.dirname(path))
 
 

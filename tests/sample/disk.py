@@ -23,7 +23,8 @@ _TYPES = {
     "windows": "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7", "recovery": "de94bba4-06d1-4d40-a16a-bfd50179d6ac",
 }
 _NAMES = {"esp": "EFI system partition", "msr": "Microsoft reserved partition", "windows": "Basic data partition", "recovery": "Recovery"}
-_NO_LETTER_REQUIRED = 0x8000000000000001
+_LABELS = {"windows": "Windows", "windows2": "Windows", "recovery": "Recovery", "reserved": "System Reserved"}
+_HIDDEN_REQUIRED = 0x8000000000000001
 
 
 def make_disk(path: str, spec: Spec) -> Manifest:
@@ -57,7 +58,7 @@ def _partition_gpt(path: str, spec: Spec) -> list[dict]:
     for role in roles:
         kind = "windows" if role == "windows2" else role
         size = None if role == roles[-1] else sizes.get(role, each)
-        specs.append(PartitionSpec(_TYPES[kind], size, _NAMES[kind], attributes=_NO_LETTER_REQUIRED if role == "recovery" else 0))
+        specs.append(PartitionSpec(_TYPES[kind], size, _NAMES[kind], attributes=_HIDDEN_REQUIRED if role == "recovery" else 0))
     with FileDevice(path, writable=True) as device:
         table = format_gpt(device, specs, disk_guid=_DISK_GUID)
     return [
@@ -106,7 +107,7 @@ def _fill_partition(path: str, partition: dict, manifest: Manifest, plan: system
         esp.make_fat(path, offset, size, {"readme.txt": b"no Windows here\r\n"}, "DATA")
     elif role != "msr":
         items = {"windows": plan.windows, "windows2": plan.windows, "recovery": system.recovery, "reserved": system.reserved}[role]()
-        expected = make_ntfs(path, partition, items, role.capitalize()[:7])
+        expected = make_ntfs(path, partition, items, _LABELS[role])
         if role == "windows":
             manifest.files = expected
             _apply_faults(path, offset, variants)

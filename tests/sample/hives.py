@@ -79,6 +79,22 @@ def prepare_system(root: Key) -> None:
     put(root, "Setup", OOBEInProgress=0, SystemSetupInProgress=0, SetupPhase=0, SetupType=0, CmdLine="")
 
 
+def neglect_system(root: Key) -> None:
+    """Make of a SYSTEM hive that of a machine nobody prepared: no VMXNET3, no VMware Tools, a restart pending, in a domain."""
+    services, control = "ControlSet001\\Services\\", "ControlSet001\\Control\\"
+    for name in ("vmxnet3ndis6", "VMTools", "VGAuthService"):
+        if root.key(services + name) is not None:
+            root.delete(services + name)
+    # What remains of the driver on real machines that lost it.
+    put_all(root, services + "vmxnet3ndis6", {"vwdk.installers": ["MSI"]})
+    put(root, services + "wuauserv", Start=3)
+    put(root, services + "Tcpip\\Parameters", Domain="corp.example.com")
+    put(root, control + "Session Manager", PendingFileRenameOperations=["\\??\\C:\\Config.Msi\\3f1a2.rbf", ""])
+    put(root, control + "Session Manager\\Power", HiberbootEnabled=1)
+    put(root, control + "Power", HibernateEnabled=1)
+    put(root, "Setup", SystemSetupInProgress=1, OOBEInProgress=1)
+
+
 def mount_windows(root: Key, partition_guid: bytes) -> None:
     """Record that C: is the GPT partition with that unique GUID (16 bytes)."""
     put_all(root, "MountedDevices", {"\\DosDevices\\C:": b"DMIO:ID:" + partition_guid})
@@ -103,8 +119,8 @@ def small_system() -> Hive:
     return hive
 
 
-def software(ballast: str = "") -> Hive:
-    """SOFTWARE; ``ballast`` is a wine ``system.reg`` whose HKLM\\Software is added where Windows has nothing."""
+def software(ballast: str = "", prepared: bool = True) -> Hive:
+    """SOFTWARE; without updates switched off and VMware Tools unless ``prepared``. ``ballast`` is a wine ``system.reg`` whose HKLM\\Software is added where Windows has nothing."""
     hive = _new("SOFTWARE", _MACHINE)
     root = hive.root
     put(root, _VERSION, SystemRoot="C:\\Windows", ProductName="Windows 10 Enterprise", EditionID="Enterprise", InstallationType="Client",
@@ -135,9 +151,14 @@ def software(ballast: str = "") -> Hive:
     ):
         put(root, f"{_CURRENT}\\Uninstall\\{product}", DisplayName=name, DisplayVersion=version, Publisher=publisher, InstallDate="20240115",
             EstimatedSize=98304, UninstallString=(EXPAND_SZ, f"MsiExec.exe /I{product}"))
-    put(root, "VMware, Inc.\\VMware Tools", InstallPath="C:\\Program Files\\VMware\\VMware Tools\\", ProductVersion=TOOLS_VERSION)
-    put(root, "Policies\\Microsoft\\Windows\\WindowsUpdate\\AU", NoAutoUpdate=1)
-    put(root, "Policies\\Microsoft\\WindowsStore", AutoDownload=2)
+    if not prepared:
+        root.delete(_CURRENT + "\\Uninstall\\{F3B3A1A5-6F6B-4F0B-A3C4-9B8B5D7F6E21}")
+        put(root, _CURRENT + "\\Component Based Servicing\\PackagesPending\\Package_for_KB5034123", Started=1)
+        put(root, _CURRENT + "\\Setup\\State", ImageState="IMAGE_STATE_SPECIALIZE_RESEAL_TO_OOBE")
+    else:
+        put(root, "VMware, Inc.\\VMware Tools", InstallPath="C:\\Program Files\\VMware\\VMware Tools\\", ProductVersion=TOOLS_VERSION)
+        put(root, "Policies\\Microsoft\\Windows\\WindowsUpdate\\AU", NoAutoUpdate=1)
+        put(root, "Policies\\Microsoft\\WindowsStore", AutoDownload=2)
     put(root, "Microsoft\\Cryptography", MachineGuid="5b1b5f0e-54f0-4d3f-9e39-4d1f0b1a7c55")
     put(root, "Microsoft\\Windows\\Windows Error Reporting", ServiceTimeout=60000)
     put_all(root, "Classes\\.txt", {"": "txtfile", "PerceivedType": "text"})

@@ -28,6 +28,7 @@ VARIANTS = (
     "no_windows",  # NTFS without Windows
     "two_windows",  # two partitions with Windows
     "mbr",  # BIOS machine: MBR, System Reserved partition with bootmgr; sound
+    "unprepared",  # sound, but nothing of what readiness asks for has been done
     "recovery",  # a recovery partition follows C:; sound, but C: cannot grow
 )
 

@@ -102,7 +102,8 @@ def inherit(parent: bytes, is_directory: bool, owner: str = "SY", group: str = "
     """Descriptor of a new file or folder below a folder whose descriptor is ``parent``.
 
     An entry with generic rights or a creator SID becomes two in a folder: the one in force,
-    and the one that is handed on.
+    and the one that is handed on. As in Windows, one in force that an earlier one already
+    covers is left out (the document does not say so; icacls shows it below ProgramData).
     """
     new_owner, new_group = sid_bytes(owner), sid_bytes(group)
     creators = {sid_bytes("CO"): new_owner, sid_bytes("CG"): new_group}
@@ -115,7 +116,7 @@ def inherit(parent: bytes, is_directory: bool, owner: str = "SY", group: str = "
         if in_force and onward and actual[2:] == (mask, sid):
             result.append((kind, onward, mask, sid))
             continue
-        if in_force and actual not in result:
+        if in_force and not any(known[0] == kind and not known[1] & 0x08 and known[2:] == actual[2:] for known in result):
             result.append(actual)
         if onward:
             result.append((kind, onward | 0x08, mask, sid))

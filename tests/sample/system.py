@@ -50,11 +50,14 @@ class Plan:
         return tree.finish()
 
     def _add_hives(self, tree: Tree, registry: str) -> None:
+        prepared = "unprepared" not in self._spec.variants
         system = self._system_hive()
+        if not prepared:
+            hives.neglect_system(system.root)
         if self._guid:
             hives.mount_windows(system.root, self._guid)
         for path, hive in (
-            (_CONFIG + "SYSTEM", system), (_CONFIG + "SOFTWARE", hives.software(registry)), (_CONFIG + "DEFAULT", hives.default_user("DEFAULT")),
+            (_CONFIG + "SYSTEM", system), (_CONFIG + "SOFTWARE", hives.software(registry, prepared)), (_CONFIG + "DEFAULT", hives.default_user("DEFAULT")),
             (_CONFIG + "SAM", hives.sam()), (_CONFIG + "SECURITY", hives.security()), ("Users/Default/NTUSER.DAT", hives.default_user("NTUSER.DAT")),
             ("Users/Administrator/NTUSER.DAT", hives.default_user("NTUSER.DAT")),
         ):

@@ -184,7 +184,11 @@ def complete(tree: Tree, spec: Spec) -> None:
     for path in _FOLDERS:
         tree.directory(path)
     _component_store(tree)
-    _tools(tree)
+    if "unprepared" in spec.variants:
+        tree.file("Windows/Setup/Scripts/kmsdir/kmssetup_done", b"")
+        tree.file("Windows/WinSxS/pending.xml", b"<PendingTransaction Version='3.1'/>\r\n")
+    else:
+        _tools(tree)
     _special(tree, spec)
     _examples(tree)
     for path, content in ballast(spec.ballast):
