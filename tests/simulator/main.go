@@ -21,6 +21,7 @@ import (
 func main() {
 	var o options
 	var exitStdin bool
+	var endAfter time.Duration
 	flag.StringVar(&o.listen, "listen", "127.0.0.1:0", "address of vCenter")
 	flag.StringVar(&o.nfcListen, "nfc-listen", "", "address of the hosts' file transfer, with a certificate of its own (default: vCenter's)")
 	flag.StringVar(&o.username, "username", "", "user who may log in (required)")
@@ -44,6 +45,7 @@ func main() {
 	flag.IntVar(&o.folders, "folder", 0, "folders around everything")
 	flag.IntVar(&o.groups, "pg", 1, "distributed port groups in a datacenter")
 	flag.BoolVar(&exitStdin, "idle-exit-stdin", false, "end when standard input ends")
+	flag.DurationVar(&endAfter, "end-after", 0, "end after this time at the latest (default: never)")
 	flag.Parse()
 	log.SetOutput(os.Stderr)
 
@@ -65,5 +67,12 @@ func main() {
 			signals <- syscall.SIGTERM
 		}()
 	}
-	<-signals
+	var end <-chan time.Time
+	if endAfter > 0 {
+		end = time.After(endAfter)
+	}
+	select {
+	case <-signals:
+	case <-end:
+	}
 }
