@@ -39,6 +39,7 @@ _PACKAGE = __name__.rsplit(".", 2)[0]
 _SAFE = {
     "builtins": {"bytearray", "complex", "frozenset", "range", "set", "slice"},
     "collections": {"OrderedDict", "defaultdict", "deque", "Counter"},
+    "datetime": {"date", "datetime", "timedelta", "timezone"},
     "_codecs": {"encode"},
 }
 
@@ -135,7 +136,8 @@ def _outcome(kind: bytes, payload: bytes, status: int, what: str) -> Any:
     if kind == b"r":
         return _load(payload, what)
     if kind == b"e":
-        raise _load(payload, what)
+        error = _load(payload, what)
+        raise error if isinstance(error, StrataError) else _damaged("ntfs.crashed", f"Work on {what} gave a result that cannot be read.")
     if kind == b"o":
         raise OSError(*_load(payload, what))
     if kind == b"m":
@@ -189,13 +191,20 @@ def _call(function, arguments, keywords) -> tuple[bytes, bytes]:
             return b"m", b""
         return b"r", payload
     except StrataError as error:
-        return b"e", pickle.dumps(error, pickle.HIGHEST_PROTOCOL)
+        return b"e", _pickled(error)
     except OSError as error:
         return b"o", pickle.dumps((error.errno, error.strerror, error.filename))
     except MemoryError:
         return b"m", b""
     except BaseException as error:  # pylint: disable=broad-exception-caught
         return b"x", pickle.dumps((f"{type(error).__name__}: {error}", traceback.format_exc()))
+
+
+def _pickled(error: StrataError) -> bytes:
+    try:
+        return pickle.dumps(error, pickle.HIGHEST_PROTOCOL)
+    except Exception:  # pylint: disable=broad-exception-caught
+        return pickle.dumps(type(error)(error.message, code=error.code, hint=error.hint), pickle.HIGHEST_PROTOCOL)
 
 
 def _send(writing: int, kind: bytes, payload: bytes) -> None:

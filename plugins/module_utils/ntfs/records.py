@@ -99,6 +99,7 @@ class Attribute:
     allocated: int = 0
     size: int = 0
     initialized: int = 0
+    compressed: int = 0
     runs: bytes = b""
     runs_offset: int = 0
 
@@ -123,11 +124,12 @@ def attributes(record: bytes | bytearray, what: str) -> Iterator[Attribute]:
         if non_resident:
             if length < 64:
                 break
-            lowest, highest, runs_offset, _unit, allocated, size, initialized = struct.unpack_from("<qqHHxxxxqqq", record, position + 16)
+            lowest, highest, runs_offset, unit, allocated, size, initialized = struct.unpack_from("<qqHHxxxxqqq", record, position + 16)
             if runs_offset < 64 or runs_offset > length or min(lowest, allocated, size, initialized) < 0:
                 break
+            compressed = struct.unpack_from("<q", record, position + 64)[0] if (unit or flags & 0x80FF) and runs_offset >= 72 else 0
             yield Attribute(
-                kind, name, flags, instance, position, length, None, lowest, highest, allocated, size, initialized,
+                kind, name, flags, instance, position, length, None, lowest, highest, allocated, size, initialized, compressed,
                 bytes(record[position + runs_offset:position + length]), runs_offset,
             )
         else:
