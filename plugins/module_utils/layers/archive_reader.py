@@ -128,7 +128,7 @@ class ArchiveReader:
         member = self._next()
         if member is None or member.header.kind not in (tar.REGULAR, b"\0") or ":" not in member.name:
             return None
-        folder, _, full = member.name.partition("/")
+        folder, _slash, full = member.name.partition("/")
         full = records.true_path(member.records, "STRATA.path", full)
         if folder != records.FILES or not full.startswith(entry.path + ":"):
             return None
@@ -205,7 +205,7 @@ class ArchiveReader:
         kind, fields = member.header.kind, member.records
         if kind == tar.HARD_LINK:
             entry = records.read_entry(path, model.LINK, member.header, fields, own=self._own)
-            folder, _, target = records.link_text(member.header, fields).partition("/")
+            folder, _slash, target = records.link_text(member.header, fields).partition("/")
             entry.link_target = records.checked_path(records.true_path(fields, "STRATA.linkpath", target))
             if folder != records.FILES or hash(entry.link_target) not in self._files:
                 raise tar.damaged(f"{printable(path)} is a hard link to {printable(entry.link_target)}, which the archive does not have before it")

@@ -40,8 +40,7 @@ MAX_NAME = 100
 MAX_VERSION = 50
 MAX_DESCRIPTION = 4000
 MAX_SCRIPT = 1024
-MAX_FACTS = 64 * 1024
-PRIORITIES = range(0, 1_000_000)
+PRIORITIES = range(1_000_000)
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _ROLE = re.compile(r"[a-z][a-z0-9-]{0,40}")

@@ -102,7 +102,7 @@ def format_time(filetime: int) -> bytes:
 def parse_time(value: bytes) -> int:
     """FILETIME of pax decimal seconds, exact to 100 ns; times a FILETIME cannot say are brought to its bounds."""
     negative = value[:1] == b"-"
-    seconds, _, fraction = value[negative:].partition(b".")
+    seconds, _point, fraction = value[negative:].partition(b".")
     if not seconds.isdigit() or len(seconds) > 18 or len(fraction) > 18 or (fraction and not fraction.isdigit()):
         raise tar.damaged("a time is not a decimal number")
     ticks = int(seconds) * _TICKS + int(fraction[:7].ljust(7, b"0"))
@@ -294,7 +294,7 @@ def member_name(header: tar.Header, records: dict[str, bytes]) -> str:
     name = _text(raw if raw is not None else header.name, "a name")
     if name.startswith("./"):
         name = name[2:]
-    if name.startswith("/") or name.startswith("\\"):
+    if name.startswith(("/", "\\")):
         raise tar.damaged(f"the name {printable(name)!r} is absolute")
     return name[:-1] if name.endswith("/") else name
 

@@ -46,7 +46,7 @@ class Audit:
     ) -> dict:
         """Add a record and return it; ``user`` is who runs the process unless given."""
         record = {
-            "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "user": user or _user(),
             "host": socket.gethostname(),
             "action": action,
@@ -142,6 +142,6 @@ def _time(text: str | None, *, end: bool) -> datetime.datetime | None:
         moment = datetime.datetime.fromisoformat(text)
         if end and len(text) == 10:
             moment = datetime.datetime.combine(moment, datetime.time.max)
-        return moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)
+        return moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
     except (ValueError, TypeError):
         raise InvalidInput(f"{str(text)[:40]!r} is not a time.", code="audit.time", hint="Write times as 2026-01-31 or 2026-01-31T08:00:00Z.") from None

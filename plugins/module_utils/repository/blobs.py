@@ -6,9 +6,10 @@
 A blob is hashed while it is written to a temporary file, which is synced and renamed to its digest.
 Reading verifies: a stream is hashed as it passes and refused at its end; a file that is read at
 random is hashed before. So that a base disk of many gigabytes is not hashed at every publish, a blob
-of a megabyte or more that this host has verified or written is remembered by inode, size, modification and change time, in
-the user's cache folder (``$XDG_CACHE_HOME/strata.layering/verified``), never in the repository, where
-another host could vouch for it. Verifying the repository ignores that memory.
+of a megabyte or more that this host has verified or written is remembered by inode, size,
+modification and change time, in the user's cache folder (``$XDG_CACHE_HOME/strata.layering/verified``),
+never in the repository, where another host could vouch for it. Verifying the repository ignores that
+memory.
 """
 
 from __future__ import annotations

@@ -50,13 +50,15 @@ class Locks:
         try:
             self._wait(descriptor, name, shared, timeout)
             _write_note(descriptor, purpose)
-            yield
+            try:
+                yield
+            finally:
+                # Explicit, because a forked child may still have the descriptor open.
+                with contextlib.suppress(OSError):
+                    if not shared:
+                        os.ftruncate(descriptor, 0)
+                    fcntl.flock(descriptor, fcntl.LOCK_UN)
         finally:
-            # Explicit, because a forked child may still have the descriptor open.
-            with contextlib.suppress(OSError):
-                if not shared:
-                    os.ftruncate(descriptor, 0)
-                fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
 
     @staticmethod
@@ -106,7 +108,7 @@ def _write_note(descriptor: int, purpose: str) -> None:
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "purpose": purpose[:1000],
-        "since": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "since": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
     with contextlib.suppress(OSError):
         os.ftruncate(descriptor, 0)

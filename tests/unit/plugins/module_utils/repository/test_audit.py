@@ -1,0 +1,88 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The audit history."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+
+import pytest
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
+
+
+def path_of(repository):
+    return os.path.join(repository.path, "audit.jsonl")
+
+
+def test_records_and_filters(repository):
+    audit = repository.audit
+    audit.append("create", "layer", "A", version="1", comment="first\nline \u2713", user="ann")
+    audit.append("delete", "layer", "A", user="bob", details={"blobs": 2})
+    audit.append("create", "template", "A", user="ann")
+    with open(path_of(repository), "rb") as stream:
+        lines = stream.read().split(b"\n")
+    assert len(lines) == 4 and json.loads(lines[0])["comment"] == "first\nline \u2713"
+    assert json.loads(lines[0])["time"].endswith("Z")
+    assert [record["action"] for record in audit.read(kind="layer")] == ["create", "delete"]
+    assert [record["kind"] for record in audit.read(user="ann", action="create")] == ["layer", "template"]
+    assert [record["kind"] for record in audit.read(limit=2)] == ["layer", "template"]
+    assert [record["name"] for record in audit.read(version="1")] == ["A"]
+    assert audit.read(limit=0) == audit.read(name="B") == []
+
+
+def test_time_filters(repository):
+    with open(path_of(repository), "w", encoding="ascii") as stream:
+        for time in ("2026-01-31T23:59:59.999Z", "2026-02-01T00:00:00Z", "2026-02-02T12:00:00+02:00", "nonsense"):
+            stream.write(json.dumps({"time": time, "name": time[:10]}) + "\n")
+    audit = repository.audit
+    assert [record["name"] for record in audit.read(since="2026-02-01")] == ["2026-02-01", "2026-02-02"]
+    assert [record["name"] for record in audit.read(until="2026-01-31")] == ["2026-01-31"]
+    assert [record["name"] for record in audit.read(since="2026-02-02T10:00:00Z", until="2026-02-02T10:00:00Z")] == ["2026-02-02"]
+    with pytest.raises(InvalidInput, match="is not a time"):
+        audit.read(since="yesterday")
+
+
+def test_a_torn_line_costs_only_itself(repository):
+    repository.audit.append("a", "layer", "1")
+    with open(path_of(repository), "ab") as stream:
+        stream.write(b'{"time": "2026-01-01T00:00:00Z", "acti')
+    assert len(repository.audit.read()) == 1
+    repository.audit.append("b", "layer", "2")
+    assert [record["action"] for record in repository.audit.read()] == ["a", "b"]
+
+
+def test_rotation(repository):
+    repository.audit.append("a", "layer", "1")
+    os.rename(path_of(repository), path_of(repository) + ".1")
+    assert repository.audit.read() == []
+    repository.audit.append("b", "layer", "2")
+    assert [record["action"] for record in repository.audit.read()] == ["b"]
+
+
+def test_bounds(repository):
+    with pytest.raises(InvalidInput, match="longer than"):
+        repository.audit.append("a", "layer", "1", comment="x" * 70000)
+    with pytest.raises(InvalidInput):
+        repository.audit.append("a", "layer", "1", details={"x": object()})
+    with open(path_of(repository), "wb") as stream:
+        stream.write(b"[" * 300000 + b"\n")
+    repository.audit.append("a", "layer", "1")
+    assert len(repository.audit.read()) == 1
+
+
+def test_many_writers(repository):
+    def work(number):
+        own = Repository.open(repository.path)
+        for step in range(10):
+            own.audit.append("act", "layer", f"{number}.{step}")
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({record["name"] for record in repository.audit.read()}) == 40

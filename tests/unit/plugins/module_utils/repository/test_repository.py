@@ -1,0 +1,64 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Opening and making repositories."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, InvalidInput, NotFound, Unavailable, Unsupported
+from ansible_collections.strata.layering.plugins.module_utils.repository import repository as room
+from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
+
+
+def test_create_is_idempotent(tmp_path):
+    assert Repository.open(str(tmp_path / "a/b"), create=True).created
+    assert not Repository.open(str(tmp_path / "a/b"), create=True).created
+    assert not Repository.open(str(tmp_path / "a/b")).created
+
+
+def test_an_interrupted_creation_is_finished(tmp_path, repository):
+    os.unlink(os.path.join(repository.path, "repository.json"))
+    os.unlink(os.path.join(repository.path, "oci-layout"))
+    with pytest.raises(NotFound):
+        Repository.open(repository.path)
+    assert Repository.open(repository.path, create=True).created
+
+
+def test_what_is_no_repository(tmp_path):
+    with pytest.raises(NotFound, match="does not exist"):
+        Repository.open(str(tmp_path / "none"))
+    with pytest.raises(NotFound, match="is not a repository"):
+        Repository.open(str(tmp_path))
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InvalidInput, match="not empty"):
+        Repository.open(str(tmp_path), create=True)
+    with pytest.raises(InvalidInput, match="not a folder"):
+        Repository.open(str(tmp_path / "file"), create=True)
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_fresh_file_system_may_hold_its_own_folders(tmp_path):
+    (tmp_path / "lost+found").mkdir()
+    assert Repository.open(str(tmp_path), create=True).created
+
+
+@pytest.mark.parametrize("content, error", [
+    (b'{"format": "strata.layering.repository", "schema_version": 99}', Unsupported), (b"", Corrupt), (b"[]", Corrupt),
+    (b'{"format": "x", "schema_version": 1}', Corrupt),
+    (b'{"format": "strata.layering.repository", "schema_version": "1"}', Corrupt),
+])
+def test_other_markers(repository, content, error):
+    with open(os.path.join(repository.path, "repository.json"), "wb") as stream:
+        stream.write(content)
+    with pytest.raises(error):
+        Repository.open(repository.path)
+
+
+def test_read_only(repository, monkeypatch):
+    monkeypatch.setattr(room.os, "access", lambda path, mode: False)
+    with pytest.raises(Unavailable, match="cannot be written"):
+        Repository.open(repository.path, writable=True)
+    Repository.open(repository.path)
