@@ -1,0 +1,138 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of streaming planned VMDKs."""
+
+from __future__ import annotations
+
+import io
+import random
+
+import numpy
+import pytest
+from hypothesis import given, settings, strategies as st
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, InvalidInput
+from ansible_collections.strata.layering.plugins.module_utils.disk.encode import encode, encode_grains
+from ansible_collections.strata.layering.plugins.module_utils.disk.grains import GrainIndex
+from ansible_collections.strata.layering.plugins.module_utils.disk.overlay import CopyOnWriteDevice
+from ansible_collections.strata.layering.plugins.module_utils.disk.vmdk_layout import pack_grain, stream_length
+from ansible_collections.strata.layering.plugins.module_utils.disk.vmdk_reader import StreamOptimizedDisk
+from ansible_collections.strata.layering.plugins.module_utils.disk.vmdk_stream import CHUNK, GrainSource, StreamPlan, overlay_plan, stream_vmdk
+from ansible_collections.strata.layering.plugins.module_utils.disk.vmdk_writer import StreamOptimizedWriter
+
+GRAIN = 65536
+CAPACITY = 1600 * GRAIN
+
+
+def collect(chunks):
+    out = bytearray()
+    for chunk in chunks:
+        assert 0 < len(chunk) <= CHUNK
+        out += chunk
+    return bytes(out)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=st.dictionaries(st.integers(0, 1599), st.tuples(st.integers(0, 2), st.sampled_from([1, 499, 500, 501, 20000, 70000, 131072])), max_size=60),
+    seed=st.integers(0, 1000),
+)
+def test_same_bytes_as_the_writer(tmp_path_factory, rows, seed):
+    folder = tmp_path_factory.mktemp("stream")
+    rng = random.Random(seed)
+    files = [bytearray(512 * index) for index in range(3)]
+    numbers = sorted(rows)
+    sources, positions, sizes = [], [], []
+    out = io.BytesIO()
+    writer = StreamOptimizedWriter(out, CAPACITY)
+    for number in numbers:
+        source, size = rows[number]
+        data = rng.randbytes(size)
+        if rng.random() < 0.2:
+            files[source] += b"gap".ljust(512)
+        sources.append(source)
+        positions.append(len(files[source]))
+        sizes.append(size)
+        files[source] += pack_grain(number, data)
+        writer.add(number, data)
+    writer.finish()
+    opened = []
+    for index, content in enumerate(files):
+        (folder / str(index)).write_bytes(content)
+        opened.append(GrainSource(folder / str(index)))
+    result = collect(stream_vmdk(CAPACITY, numbers, sources, positions, sizes, opened))
+    for file in opened:
+        file.close()
+    assert result == out.getvalue()
+    assert len(result) == stream_length(CAPACITY, numbers, sizes)
+
+
+@pytest.fixture(name="thin")
+def _thin(tmp_path, grain_of, vmdk_of):
+    """A base VMDK with its index, a changed disk above it, and the changed grains with theirs."""
+    grains = {number: grain_of(number) for number in (0, 1, 2, 511, 512, 513, 700, 1599)}
+    source = StreamOptimizedDisk(io.BytesIO(vmdk_of(CAPACITY, grains)))
+    with open(tmp_path / "base.vmdk", "wb") as out:
+        index = encode(source, out)
+    device = CopyOnWriteDevice(StreamOptimizedDisk(tmp_path / "base.vmdk"), str(tmp_path), size=CAPACITY + 100 * GRAIN)
+    device.pwrite(b"changed", 512 * GRAIN)
+    device.pwrite(bytes(GRAIN), GRAIN)
+    device.pwrite(b"new", 1650 * GRAIN)
+    with open(tmp_path / "changes", "wb") as out:
+        changes = encode_grains(device, device.dirty_grains(), out)
+    yield tmp_path, index, device, changes
+    device.base.close()
+    device.close()
+
+
+def test_thin_image_streams_as_the_whole_disk(thin, qemu_img):
+    folder, index, device, changes = thin
+    plan, new_index = overlay_plan(device.size, index, device.dirty_grains(), changes)
+    with GrainSource(folder / "base.vmdk") as base, GrainSource(folder / "changes") as changed:
+        data = collect(plan.stream([base, changed]))
+    assert len(data) == plan.length
+    whole = io.BytesIO()
+    assert encode(device, whole).to_bytes() == new_index.to_bytes()
+    assert whole.getvalue() == data
+    (folder / "thin.vmdk").write_bytes(data)
+    qemu_img("convert", "-O", "raw", folder / "thin.vmdk", folder / "thin.raw")
+    assert (folder / "thin.raw").read_bytes() == device.pread(device.size, 0)
+    assert new_index.differing(index).tolist() == [1, 512, 1650]
+
+
+def test_changes_that_are_not_dirty_are_refused(thin):
+    _folder, index, device, changes = thin
+    with pytest.raises(InvalidInput):
+        overlay_plan(device.size, index, device.dirty_grains()[1:2], changes)
+
+
+@pytest.mark.parametrize("damage", ["cut", "marker", "other"])
+def test_damaged_source_is_noticed(thin, damage):
+    folder, index, device, changes = thin
+    plan, _new = overlay_plan(device.size, index, device.dirty_grains(), changes)
+    data = bytearray((folder / "base.vmdk").read_bytes())
+    if damage == "cut":
+        del data[128 * 512 + 1000:]
+    elif damage == "marker":
+        data[int(index.sectors[-1]) * 512 + 8] ^= 1
+    else:
+        data = bytearray(len(data))
+    (folder / "base.vmdk").write_bytes(data)
+    with GrainSource(folder / "base.vmdk") as base, GrainSource(folder / "changes") as changed:
+        with pytest.raises(Corrupt, match="base.vmdk") as caught:
+            collect(plan.stream([base, changed]))
+    assert caught.value.code == "vmdk.stream"
+
+
+@pytest.mark.parametrize("sources, positions", [([0, 1], [0, 512]), ([0, 0], [0, 511]), ([0, 0], [0]), ([0], [0, 512]), ([0, 0], [0, -512])])
+def test_impossible_plans_are_refused_before_the_first_byte(tmp_path, sources, positions):
+    (tmp_path / "file").write_bytes(bytes(1024))
+    with GrainSource(tmp_path / "file") as file, pytest.raises(InvalidInput):
+        stream_vmdk(CAPACITY, [0, 1], sources, positions, [10, 10], [file])
+
+
+def test_plan_without_grains(vmdk_of):
+    nothing = GrainIndex(CAPACITY, [], [], [], [])
+    plan, index = overlay_plan(CAPACITY, nothing, numpy.zeros(0), nothing)
+    assert collect(plan.stream([])) == vmdk_of(CAPACITY, {}) and len(index) == 0
+    assert isinstance(plan, StreamPlan)
