@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..common.errors import Corrupt
 from ..common.libraries import np
 from ..disk.grains import GrainIndex
 from ..disk.vmdk_layout import SECTOR
 from ..disk.vmdk_stream import GrainSource, StreamPlan
+from ..layers.model import ROLE_DISK, ROLE_GRAINS
 from ..repository.blobs import Descriptor
 from ..repository.repository import Repository
+from . import store
 from .thin_disk import ThinDisk
 
 VMDK_TYPE = "application/vnd.strata.disk.v1+vmdk"
@@ -31,13 +32,9 @@ class OsDisk:
 
     @classmethod
     def of(cls, repository: Repository, digest: str) -> OsDisk:
-        """The disk of the OS layer version ``digest``; Corrupt when that is something else."""
-        by_type = {item["mediaType"]: Descriptor.from_json(item) for item in repository.layout.manifest(digest)["layers"]}
-        if VMDK_TYPE not in by_type or INDEX_TYPE not in by_type:
-            raise Corrupt(
-                f"The layer version {digest[:19]} holds no disk.", code="layer.no_disk", hint="Use a version of an OS layer, or import it again.", digest=digest
-            )
-        return cls(digest, by_type[VMDK_TYPE], by_type[INDEX_TYPE])
+        """The disk of the OS layer version ``digest``; NotFound when that has none."""
+        layer = store.load_version(repository, digest)
+        return cls(digest, Descriptor(*store.role_blob(layer, ROLE_DISK)), Descriptor(*store.role_blob(layer, ROLE_GRAINS)))
 
     def load_index(self, repository: Repository) -> GrainIndex:
         """The index of the VMDK's grains."""

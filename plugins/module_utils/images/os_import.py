@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -15,7 +16,6 @@ from ..common.progress import Progress, silent
 from ..disk import partitions
 from ..disk.device import BlockDevice
 from ..disk.encode import encode
-from ..disk.flat import open_disk
 from ..disk.overlay import CopyOnWriteDevice
 from ..layers.readiness import DiskFacts, check_readiness
 from ..layers.windows import WindowsInstallation, is_windows
@@ -51,34 +51,37 @@ class StoredDisk:
     data_bytes: int
 
 
-def examine(path: str) -> Examination:
-    """Examine a disk image without storing it; raises as ``store_disk`` does."""
-    return run_guarded(_examine_path, path, what=f"the disk {os.path.basename(path)}")
+Opener = Callable[[], BlockDevice]
 
 
-def store_disk(repository: Repository, path: str, size_gb: int, *, progress: Progress = silent) -> StoredDisk:
-    """Store the Windows disk at ``path`` with its file system grown to ``size_gb`` GiB.
+def examine(opener: Opener, name: str) -> Examination:
+    """Examine the disk that ``opener`` opens, called ``name``, without storing it; raises as ``store_disk`` does."""
+    return run_guarded(_examine_only, opener, what=f"the disk {name}")
+
+
+def store_disk(repository: Repository, opener: Opener, name: str, size_gb: int, *, progress: Progress = silent) -> StoredDisk:
+    """Store the Windows disk that ``opener`` opens, called ``name``, with its file system grown to ``size_gb`` GiB.
 
     Raises Unsupported when it is not a disk with exactly one cleanly shut down,
     unencrypted Windows on NTFS, Corrupt when it is damaged, InvalidInput when it is
     larger than ``size_gb``. Only blobs are written; naming them is the caller's.
     """
-    return run_guarded(_store, repository, path, size_gb, what=f"the disk {os.path.basename(path)}", progress=progress)
+    return run_guarded(_store, repository, opener, name, size_gb, what=f"the disk {name}", progress=progress)
 
 
-def _examine_path(path: str) -> Examination:
-    with open_disk(path) as device:
+def _examine_only(opener: Opener) -> Examination:
+    with opener() as device:
         return _examine(device, find_windows(device))
 
 
-def _store(repository: Repository, path: str, size_gb: int, *, progress: Progress = silent) -> StoredDisk:
+def _store(repository: Repository, opener: Opener, name: str, size_gb: int, *, progress: Progress = silent) -> StoredDisk:
     with ExitStack() as stack:
-        disk = stack.enter_context(open_disk(path))
+        disk = stack.enter_context(opener())
         partition = find_windows(disk)
         size = size_gb * _GIB
         if size < disk.size:
             raise InvalidInput(
-                f"The disk {os.path.basename(path)} has {disk.size / _GIB:g} GiB, more than the {size_gb} GiB that the layer may have.",
+                f"The disk {name} has {disk.size / _GIB:g} GiB, more than the {size_gb} GiB that the layer may have.",
                 code="os.too_large",
                 hint=f"Set max_layer_size_gb to {-(-disk.size // _GIB)} or more.",
             )

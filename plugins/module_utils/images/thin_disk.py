@@ -12,7 +12,7 @@ from ..common.errors import Corrupt
 from ..common.libraries import isal_zlib, np
 from ..disk.device import BlockDevice
 from ..disk.grains import GRAIN_SHIFT, GRAIN_SIZE, ZERO_GRAIN, grain_total
-from ..disk.vmdk_layout import GRAIN_SECTORS, MARKER_SIZE, SECTOR
+from ..disk.vmdk_layout import GRAIN_SECTORS, MARKER_SIZE
 from ..disk.vmdk_stream import GrainSource, StreamPlan
 
 
