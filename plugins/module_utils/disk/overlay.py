@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import heapq
 import mmap
 import os
 import tempfile
+from array import array
 from collections import OrderedDict
 from collections.abc import Iterator
 
@@ -50,7 +52,7 @@ class CopyOnWriteDevice(BlockDevice):
         # One u32 a grain: 1 + its slot in the file, 0 while unwritten. Untouched pages take no memory.
         self._map = mmap.mmap(-1, max(4 * self.grain_count, mmap.PAGESIZE))
         self._slots = memoryview(self._map).cast("I")
-        self._used = 0
+        self._written = array("I")
         self._file, path = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=scratch_folder)
         os.unlink(path)
 
@@ -104,19 +106,25 @@ class CopyOnWriteDevice(BlockDevice):
 
     def data_extents(self) -> Iterator[tuple[int, int]]:
         """As the base class: the base's extents, widened to grains, and every grain that was written."""
-        mask = np.zeros(self.grain_count, dtype=np.bool_)
-        for start, end in self.base.data_extents():
-            mask[start >> GRAIN_SHIFT:grain_total(end)] = True
-        mask[self.dirty_grains()] = True
-        edges = np.flatnonzero(np.diff(mask, prepend=False, append=False)).tolist()
-        for first, last in zip(edges[::2], edges[1::2]):
-            yield first << GRAIN_SHIFT, min(last << GRAIN_SHIFT, self.size)
+        dirty = self.dirty_grains().astype(np.int64)
+        cuts = np.flatnonzero(np.diff(dirty) != 1) + 1
+        runs = ((int(dirty[first]), int(dirty[last - 1]) + 1) for first, last in zip([0, *cuts.tolist()], [*cuts.tolist(), len(dirty)]) if last > first)
+        below = ((start >> GRAIN_SHIFT, grain_total(end)) for start, end in self.base.data_extents())
+        begin = end = 0
+        for first, last in heapq.merge(below, runs):
+            if first > end:
+                if end > begin:
+                    yield begin << GRAIN_SHIFT, end << GRAIN_SHIFT
+                begin = first
+            end = max(end, last)
+        if end > begin:
+            yield begin << GRAIN_SHIFT, min(end << GRAIN_SHIFT, self.size)
 
     # -- grains -------------------------------------------------------------------
 
     def dirty_grains(self):
         """Return the ascending numbers (u32) of the grains that were written, whatever was written."""
-        return np.flatnonzero(np.frombuffer(self._slots, dtype=np.uint32)[:self.grain_count]).astype(np.uint32)
+        return np.sort(np.array(self._written, dtype=np.uint32))
 
     def changed_grains(self):
         """Return the ascending numbers (u32) of the grains whose content differs from the base."""
@@ -162,8 +170,8 @@ class CopyOnWriteDevice(BlockDevice):
             self._unsaved.add(self._last)
             self._last_unsaved = True
             if not self._slots[self._last]:
-                self._used += 1
-                self._slots[self._last] = self._used
+                self._written.append(self._last)
+                self._slots[self._last] = len(self._written)
 
     def _evict(self) -> None:
         number, grain = next(iter(self._cache.items()))

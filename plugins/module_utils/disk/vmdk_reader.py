@@ -50,7 +50,7 @@ class _File:
             self.name = os.fspath(source)
             self._descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
         else:
-            self.name = str(getattr(source, "name", "the disk image"))
+            self.name = str(getattr(source, "name", "in memory"))
             if isinstance(source, (io.FileIO, io.BufferedReader, io.BufferedRandom)):
                 source.flush()
                 self._descriptor = os.dup(source.fileno())

@@ -1,0 +1,301 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of partition tables, judged by sfdisk."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import struct
+import subprocess
+import zlib
+
+import pytest
+from hypothesis import given, settings, strategies as st
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, InvalidInput, StrataError, Unsupported
+from ansible_collections.strata.layering.plugins.module_utils.disk import partitions
+from ansible_collections.strata.layering.plugins.module_utils.disk.device import BlockDevice, FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.disk.overlay import CopyOnWriteDevice
+from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import PartitionSpec, format_gpt, grow, read_partitions
+
+MIB = 1 << 20
+SIZE = 64 * MIB
+GUID = "5a1e6ff0-0000-4000-8000-0123456789ab"
+SPECS = [
+    PartitionSpec(partitions.TYPE_EFI_SYSTEM, 4 * MIB, "EFI system partition"),
+    PartitionSpec(partitions.TYPE_MICROSOFT_RESERVED, 16 * MIB, "Microsoft reserved partition"),
+    PartitionSpec(partitions.TYPE_BASIC_DATA, None, "Basic data partition", attributes=1 << 60),
+]
+
+
+class Memory(BlockDevice):
+    """A disk in memory."""
+
+    read_only = False
+    name = "the disk"
+
+    def __init__(self, data):
+        self.data = bytearray(data)
+        self.size = len(data)
+
+    def pread(self, count, offset):
+        self.check_range(count, offset)
+        return bytes(self.data[offset:offset + count])
+
+    def pwrite(self, data, offset):
+        self.check_range(len(data), offset)
+        self.data[offset:offset + len(data)] = data
+
+
+def gpt_disk(specs=None, size=SIZE):
+    device = Memory(bytes(size))
+    format_gpt(device, specs or SPECS, disk_guid=GUID)
+    return device
+
+
+def mbr_sector(*entries, signature=b"\x55\xaa"):
+    rows = [struct.pack("<B3sB3sII", 0x80 if active else 0, bytes(3), kind, bytes(3), first, count) for active, kind, first, count in entries]
+    return (b"\xfa" * 440 + b"\x78\x56\x34\x12\0\0" + b"".join(rows).ljust(64, b"\0") + signature).ljust(512, b"\0")
+
+
+def mbr_disk(*entries, sectors=32768, others=()):
+    device = Memory(bytes(sectors * 512))
+    device.pwrite(mbr_sector(*entries), 0)
+    for place, rows in others:
+        device.pwrite(mbr_sector(*rows), place * 512)
+    return device
+
+
+def judged(device, path):
+    """What sfdisk sees: (number, offset, size, name) a partition, after it found no fault."""
+    sfdisk = shutil.which("sfdisk", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if sfdisk is None:
+        pytest.fail("These tests need sfdisk; install the Debian package fdisk.")
+    path.write_bytes(device.pread(device.size, 0))
+    done = subprocess.run([sfdisk, "--json", str(path)], capture_output=True, text=True, check=True)
+    assert "rror" not in done.stderr and "PMBR" not in done.stderr, done.stderr
+    verified = subprocess.run([sfdisk, "--verify", str(path)], capture_output=True, text=True, check=True)
+    assert "No errors" in verified.stdout + verified.stderr, verified
+    rows = json.loads(done.stdout)["partitiontable"]["partitions"]
+    return [(int(row["node"].removeprefix(str(path))), row["start"] * 512, row["size"] * 512, row.get("name", "")) for row in rows]
+
+
+def test_new_table_is_read_by_others(tmp_path):
+    device = gpt_disk()
+    table = read_partitions(device)
+    assert (table.kind, table.disk_id, table.primary_damaged, table.backup_damaged) == ("gpt", GUID, False, False)
+    assert [(part.number, part.offset, part.size) for part in table.partitions] == [(1, MIB, 4 * MIB), (2, 5 * MIB, 16 * MIB), (3, 21 * MIB, 42 * MIB)]
+    assert [part.type for part in table.partitions] == [spec.type for spec in SPECS]
+    assert judged(device, tmp_path / "disk") == [(part.number, part.offset, part.size, part.name) for part in table.partitions]
+    assert device.data == gpt_disk().data
+    assert table.partitions[1].window(device).size == 16 * MIB
+
+
+def test_partitions_that_do_not_fit():
+    for specs in ([PartitionSpec(partitions.TYPE_BASIC_DATA, 64 * MIB)], [*SPECS, SPECS[0]], [PartitionSpec(partitions.TYPE_BASIC_DATA, 513)]):
+        with pytest.raises(InvalidInput):
+            gpt_disk(specs)
+
+
+@pytest.mark.parametrize("sector", [1, 2])
+def test_backup_serves_when_the_primary_is_damaged(sector):
+    device, expected = gpt_disk(), read_partitions(gpt_disk())
+    device.data[sector * 512 + 60] ^= 1
+    table = read_partitions(device)
+    assert table.primary_damaged and table.partitions == expected.partitions
+
+
+@pytest.mark.parametrize("sector", [1, 10])
+def test_damaged_backup_is_told(sector):
+    device = gpt_disk()
+    device.data[SIZE - sector * 512] ^= 1
+    table = read_partitions(device)
+    assert table.backup_damaged and not table.primary_damaged
+
+
+def test_both_damaged():
+    device = gpt_disk()
+    device.data[512] ^= 1
+    device.data[SIZE - 512] ^= 1
+    with pytest.raises(Corrupt):
+        read_partitions(device)
+
+
+def test_disk_that_is_cut_off():
+    for device in (Memory(gpt_disk().data[:40 * MIB]), mbr_disk((True, 7, 2048, 40000))):
+        with pytest.raises(Corrupt) as caught:
+            read_partitions(device)
+        assert caught.value.code == "partitions.truncated"
+
+
+def patched_gpt(header=(), entry=()):
+    """A GPT disk with other fields and right checksums in both copies."""
+    device = gpt_disk()
+    for lba, entries in ((1, 2), (SIZE // 512 - 1, SIZE // 512 - 33)):
+        for offset, value in entry:
+            device.data[entries * 512 + offset:entries * 512 + offset + len(value)] = value
+        head = bytearray(device.data[lba * 512:lba * 512 + 92])
+        head[88:92] = struct.pack("<I", zlib.crc32(device.data[entries * 512:entries * 512 + 16384]))
+        for offset, value in header:
+            head[offset:offset + len(value)] = value
+        head[16:20] = bytes(4)
+        head[16:20] = struct.pack("<I", zlib.crc32(head))
+        device.data[lba * 512:lba * 512 + 92] = head
+    return device
+
+
+@pytest.mark.parametrize("header, entry", [
+    ([(24, struct.pack("<Q", 7))], []), ([(32, struct.pack("<Q", 2**63))], []), ([(40, struct.pack("<Q", 5))], []), ([(48, struct.pack("<Q", 2**40))], []),
+    ([(72, struct.pack("<Q", 2**63))], []), ([(72, struct.pack("<Q", 5000))], []), ([(80, struct.pack("<I", 2**31))], []), ([(80, bytes(4))], []),
+    ([(84, struct.pack("<I", 100))], []), ([(84, struct.pack("<I", 2**31))], []), ([(12, struct.pack("<I", 4096))], []),
+    ([], [(32, struct.pack("<Q", 1))]), ([], [(40, struct.pack("<Q", 2**63))]), ([], [(40, struct.pack("<Q", 5))]), ([], [(40, struct.pack("<Q", 20000))]),
+])  # fmt: skip
+def test_lies_with_right_checksums(header, entry):
+    assert not read_partitions(patched_gpt()).primary_damaged
+    with pytest.raises(Corrupt):
+        read_partitions(patched_gpt(header, entry))
+
+
+def test_growing_gpt(tmp_path):
+    path = tmp_path / "disk.raw"
+    path.write_bytes(gpt_disk().data)
+    with FileDevice(str(path)) as base, CopyOnWriteDevice(base, str(tmp_path), size=200 * MIB) as device:
+        table = read_partitions(device)
+        before = device.pread(21 * MIB, 0)
+        grown = grow(device, table, table.partitions[2], 200 * MIB)
+        assert grown == read_partitions(device) and not grown.primary_damaged and not grown.backup_damaged
+        assert grown.partitions[:2] == table.partitions[:2]
+        assert (grown.partitions[2].offset, grown.partitions[2].end) == (21 * MIB, 199 * MIB)
+        assert grown.partitions[2].guid == table.partitions[2].guid
+        assert judged(device, tmp_path / "grown")[2][1:3] == (21 * MIB, 178 * MIB)
+        assert not any(device.pread(512, SIZE - 512))
+        assert struct.unpack("<I", device.pread(4, 446 + 12))[0] == 200 * MIB // 512 - 1
+        assert device.pread(20 * MIB, MIB) == before[MIB:]
+        assert device.pread(16, 512 * 2 + 2 * 128 + 48)[7] == 0x10
+
+
+def test_growing_without_room_changes_nothing():
+    device = gpt_disk()
+    before = bytes(device.data)
+    table = read_partitions(device)
+    assert grow(device, table, table.partitions[2], SIZE) == table
+    assert device.data == before
+
+
+def test_growing_what_cannot_grow():
+    device = gpt_disk()
+    table = read_partitions(device)
+    with pytest.raises(InvalidInput):
+        grow(device, table, table.partitions[2], SIZE + MIB)
+    with pytest.raises(Unsupported, match="follows") as caught:
+        grow(device, table, table.partitions[0], SIZE)
+    assert "recovery" in caught.value.hint
+    with pytest.raises(InvalidInput):
+        grow(device, table, partitions.Partition(9, "", 0, 512), SIZE)
+
+
+def test_mbr_with_logical_partitions(tmp_path):
+    device = mbr_disk(
+        (True, 7, 2048, 4096), (False, 0x0F, 8192, 16384),
+        others=[(8192, [(False, 7, 64, 1000), (False, 5, 4096, 2000)]), (12288, [(False, 7, 64, 1500)])],
+    )  # fmt: skip
+    table = read_partitions(device)
+    assert (table.kind, table.disk_id) == ("mbr", "12345678")
+    expected = [(1, 7, 2048, 4096, True), (5, 7, 8256, 1000, False), (6, 7, 12352, 1500, False)]
+    assert [(part.number, part.type, part.offset // 512, part.size // 512, part.active) for part in table.partitions] == expected
+    seen = {(offset // 512, size // 512) for _number, offset, size, _name in judged(device, tmp_path / "disk")}
+    assert {(row[2], row[3]) for row in expected} <= seen
+
+
+@pytest.mark.parametrize("entries, others", [
+    ([(False, 7, 0, 100)], []), ([(False, 7, 2048, 4096), (False, 7, 4000, 100)], []), ([(False, 5, 8192, 4096), (False, 15, 20000, 4096)], []),
+    ([(False, 5, 8192, 4096)], []), ([(False, 5, 8192, 4096)], [(8192, [(False, 7, 64, 10), (False, 5, 0xFFFFFFFF, 1)])]),
+    ([(False, 5, 8192, 4096)], [(8192, [(False, 7, 64, 5000)])]), ([(False, 5, 8192, 4096)], [(8192, [(False, 7, 0, 10)])]),
+    ([(False, 5, 8192, 4096)], [(8192, [(False, 0, 0, 0), (False, 5, 100, 1)]), (8292, [(False, 7, 1, 1), (False, 5, 100, 1)])]),
+    ([(False, 5, 8192, 4096)], [(8192 + step, [(False, 0, 0, 0), (False, 5, step + 1, 1)]) for step in range(200)]),
+])  # fmt: skip
+def test_mbr_that_lies_or_loops(entries, others):
+    with pytest.raises(Corrupt):
+        read_partitions(mbr_disk(*entries, others=others))
+
+
+def test_growing_mbr():
+    device = mbr_disk((False, 7, 2048, 2048), (True, 7, 4096, 4096))
+    before = bytes(device.data)
+    table = read_partitions(device)
+    grown = grow(device, table, table.partitions[1], device.size)
+    assert (grown.partitions[0], grown.partitions[1].offset, grown.partitions[1].end) == (table.partitions[0], 4096 * 512, device.size)
+    assert device.data[:462] == before[:462] and device.data[478:] == before[478:]
+    device = mbr_disk((True, 7, 2048, 2048), (False, 5, 8192, 4096), others=[(8192, [])])
+    table = read_partitions(device)
+    with pytest.raises(Unsupported):
+        grow(device, table, table.partitions[0], device.size)
+
+
+class _Huge(BlockDevice):
+    """A disk of 3 TiB of which only the first sector holds anything."""
+
+    name, size, read_only = "the disk", 3 << 40, False
+
+    def pread(self, count, offset):
+        return mbr_sector((True, 7, 2048, 4096))[offset:offset + count]
+
+
+def test_mbr_ends_at_two_tib():
+    table = read_partitions(_Huge())
+    with pytest.raises(Unsupported, match="2 TiB"):
+        grow(_Huge(), table, table.partitions[0], 3 << 40)
+
+
+@pytest.mark.parametrize("start", [
+    bytes(512), mbr_sector(), mbr_sector((True, 7, 2048, 4096), signature=b"\0\0"), (b"\xebR\x90NTFS    " + bytes(499))[:510] + b"\x55\xaa",
+    (b"\xebX\x90-FVE-FS-" + bytes(499))[:510] + b"\x55\xaa",
+])  # fmt: skip
+def test_disks_without_a_table(start):
+    with pytest.raises(Unsupported) as caught:
+        read_partitions(Memory(start + bytes(16 * MIB)))
+    assert caught.value.code == "partitions.none"
+
+
+def test_tiny_disks():
+    for size in (0, 512, 2047):
+        with pytest.raises(Corrupt):
+            read_partitions(Memory(bytes(size)))
+    with pytest.raises(StrataError):
+        format_gpt(Memory(bytes(4096)), SPECS, disk_guid=GUID)
+
+
+GPT_BYTES = bytes(gpt_disk([PartitionSpec(partitions.TYPE_BASIC_DATA, MIB)], 4 * MIB).data)
+LOGICAL = [(4096, [(False, 7, 64, 10), (False, 5, 1000, 9)]), (5096, [])]
+MBR_BYTES = bytes(mbr_disk((True, 7, 2048, 1000), (False, 5, 4096, 4000), sectors=8192, others=LOGICAL).data)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data(), st.booleans())
+def test_damage_raises_only_our_errors(data, is_gpt):
+    device = Memory(GPT_BYTES if is_gpt else MBR_BYTES)
+    for _change in range(data.draw(st.integers(1, 3))):
+        tail = device.size - 1536 if is_gpt else 4096 * 512 + 440
+        place = data.draw(st.integers(440, 1536) | st.integers(tail, tail + (1535 if is_gpt else 71)))
+        value = data.draw(st.binary(min_size=1, max_size=8))[:device.size - place]
+        device.data[place:place + len(value)] = value
+    if is_gpt and data.draw(st.booleans()):
+        for lba in (1, device.size // 512 - 1):
+            head = device.data[lba * 512:lba * 512 + 92]
+            head[16:20] = bytes(4)
+            device.data[lba * 512 + 16:lba * 512 + 20] = struct.pack("<I", zlib.crc32(head))
+    try:
+        table = read_partitions(device)
+    except StrataError:
+        return
+    ends = 0
+    for part in sorted(table.partitions, key=lambda part: part.offset):
+        assert ends <= part.offset < part.end <= device.size
+        ends = part.end
+    if table.partitions:
+        try:
+            grow(device, table, max(table.partitions, key=lambda part: part.offset), device.size)
+        except StrataError:
+            pass
