@@ -96,13 +96,18 @@ def write_log(stream: BinaryIO, start: int, major: int, minor: int) -> None:
 
 
 def make_bitlocker(stream: BinaryIO, start: int, size: int) -> None:
-    """Turn a partition into what an encrypted one looks like from outside."""
+    """Turn an empty partition into what an encrypted one looks like from outside: boot sector and metadata headers.
+
+    Source: libbde's documentation of the BitLocker Drive Encryption format.
+    """
+    places = [size // 8 * number // 65536 * 65536 for number in (1, 3, 5)]
     boot = bytearray(512)
     boot[0:11] = b"\xeb\x58\x90-FVE-FS-"
     struct.pack_into("<HBH5xBHHHI", boot, 11, 512, 8, 0, 0xF8, 0, 63, 255, start // 512)
     boot[160:176] = bytes.fromhex("3bd66749292ed84a8399f6a339e3d001")
+    struct.pack_into("<QQQ", boot, 176, *places)
     boot[510:512] = b"\x55\xaa"
-    stream.seek(start)
-    stream.write(boot)
-    stream.seek(start + size - 512)
-    stream.write(boot)
+    metadata = struct.pack("<8sHHHHQIIQQQQ", b"-FVE-FS-", 64, 2, 4, 4, size, 0, 16, *places, 0).ljust(512, b"\0")
+    for offset, sector in [(0, boot), (size - 512, boot), *((place, metadata) for place in places)]:
+        stream.seek(start + offset)
+        stream.write(sector)
