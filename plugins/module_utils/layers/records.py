@@ -137,8 +137,8 @@ def check_entry(entry: Entry) -> None:
         (entry.object_id, 64, "object ID"),
     )
     for value, bound, what in bounds if not problem else ():
-        if value is not None and len(value) > bound:
-            problem = f"has a {what} of more than {bound} bytes"
+        if value is not None and not 0 < len(value) <= bound:
+            problem = f"has a {what} that is empty or of more than {bound} bytes"
     if not problem:
         if entry.kind not in model.KINDS:
             problem = f"is of the unknown kind {entry.kind}"
@@ -152,6 +152,8 @@ def check_entry(entry: Entry) -> None:
             problem = "has too many streams, or two of one name"
         elif entry.eas is not None and unpack_eas(entry.eas) is None:
             problem = "has extended attributes that are not well formed"
+        elif entry.reparse is not None and len(entry.reparse) < 8:
+            problem = "has a reparse buffer without header"
         elif entry.sparse is not None and runs_problem(entry.sparse, entry.size):
             problem = runs_problem(entry.sparse, entry.size)
     if problem:
