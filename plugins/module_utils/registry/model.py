@@ -69,7 +69,7 @@ class Context:
             compressed = flags & layout.VALUE_COMP_NAME
             text = str(name, "latin-1") if compressed else str(name, "utf-16-le", "surrogatepass")
             # Windows finds the first of two values with the same name.
-            result.setdefault(fold(text), Value(text, kind, bytes(data), wide=not compressed and bool(text),
+            result.setdefault(fold(text), Value(text, kind, bytes(data), wide=not compressed and bool(text) and max(text) <= "\xff",
                                                 tombstone=bool(flags & layout.VALUE_TOMBSTONE)))
         return result
 

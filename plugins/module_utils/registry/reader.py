@@ -146,7 +146,7 @@ class _Reader:
             key, next_list = self._key_node(offset, security)
             folded = fold(key.name)
             if folded in subkeys or not folded:
-                raise _corrupt(f"has a key {parent.name} with {'two subkeys' if folded else 'a subkey'} named {key.name!r}", "registry.duplicate")
+                raise _corrupt(f"has a key {parent.name!r} with {'two subkeys' if folded else 'a subkey'} named {key.name!r}", "registry.duplicate")
             subkeys[folded] = key
             if next_list[1]:
                 below.append((key, next_list))

@@ -24,6 +24,8 @@ _WIDTH = 78
 
 _BLANK = re.compile(r"(?:[ \t\r\n]++|;[^\r\n]*+)*+")
 _LINE = re.compile(r"[^\r\n]*+")
+# A bracket within a name is not followed by the end of the line.
+_KEY = re.compile(r"\[(-?)([^\r\n]*?)\][ \t]*+(?:;[^\r\n]*+)?(?=[\r\n]|\Z)")
 _STRING = re.compile(r'"((?:[^"\\]++|\\.)*+)"', re.DOTALL)
 _ASSIGN = re.compile(r"[ \t]*+=[ \t]*+")
 _DWORD = re.compile(r"dword:[ \t]*+([0-9a-f]{1,8})(?![0-9a-f])", re.IGNORECASE)
@@ -128,18 +130,10 @@ class _Parser:
         return InvalidInput(f"{self.source} {what} in line {line}.", code="registry.text", hint="Correct that line.", line=line)
 
     def key(self) -> tuple[bool, str]:
-        match = _LINE.match(self.text, self.position)
-        line = match.group().rstrip()
-        end = line.rfind("]")
-        comment = line.find(";", line.find("]") + 1) if "]" in line else -1
-        if comment > 0 and not line[line.rfind("]", 0, comment) + 1:comment].strip():
-            end = line.rfind("]", 0, comment)
-            line = line[:end + 1]
-        if end < 0 or line[end + 1:].strip():
+        match = _KEY.match(self.text, self.position)
+        if match is None:
             raise self.error("has a key without its closing bracket")
-        path = line[1:end]
-        deleted = path.startswith("-")
-        path = path[1:] if deleted else path
+        deleted, path = match.group(1) == "-", match.group(2)
         path = path.rstrip("\\")
         if not all(path.split("\\")) or not path.upper().startswith("HKEY_"):
             raise self.error(f"has no key name that begins with HKEY_ but '{path[:80]}'")
@@ -215,7 +209,8 @@ def write_reg(operations: Iterable[Operation]) -> bytes:
     lines = [HEADER, ""]
     current = None
     for operation in operations:
-        if any(character in operation.path for character in "\r\n\0"):
+        written = _KEY.match(f"[{operation.path}]")
+        if written is None or written.group(2) != operation.path or "\0" in operation.path:
             raise InvalidInput(f"The key {operation.path!r} cannot be written to a .reg file.", code="registry.text")
         if isinstance(operation, DeleteKey):
             lines += [f"[-{operation.path}]", ""]

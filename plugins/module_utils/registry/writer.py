@@ -56,7 +56,6 @@ class _Writer:
         name, compressed = layout.encode_name(root.name, not root.flags & layout.KEY_COMP_NAME)
         root_offset = self.allocate(76 + len(name))
         level = [(root, root_offset, name, compressed, root_offset)]
-        self.descriptor(root.security)
         for depth in range(MAXIMUM_DEPTH + 2):
             if not level:
                 break
@@ -167,7 +166,7 @@ class _Writer:
         if self.table is None:
             items = sorted(subkeys.items())
         else:
-            items = sorted((self.table.fold(key.name), key) for key in subkeys.values())
+            items = sorted(((self.table.fold(key.name), key) for key in subkeys.values()), key=lambda item: item[0])
             for (first, one), (second, other) in zip(items, items[1:]):
                 if first == second:
                     raise Conflict(f"The registry key {parent.name} has the subkeys {one.name} and {other.name}, which Windows takes for the same.",
@@ -250,8 +249,13 @@ class _Writer:
         count = -(-len(data) // layout.BIG_DATA_SEGMENT)
         if count > 0xFFFF:
             raise Unsupported(f"The registry hive {self.hive.name} has a value of {len(data)} bytes; 1,071,104,040 fit.", code="registry.data")
-        view = memoryview(data)
-        segments = [self.store(view[first:first + layout.BIG_DATA_SEGMENT]) for first in range(0, len(data), layout.BIG_DATA_SEGMENT)]
+        # Windows gives the last segment a cell of full size, too; libregf does not read it from a small one.
+        segments = []
+        for first in range(0, len(data), layout.BIG_DATA_SEGMENT):
+            segment = data[first:first + layout.BIG_DATA_SEGMENT]
+            offset = self.allocate(layout.BIG_DATA_SEGMENT)
+            self.out[offset + 4:offset + 4 + len(segment)] = segment
+            segments.append(offset)
         return self.store(struct.pack("<2sHI", b"db", count, self.store(struct.pack(f"<{count}I", *segments))))
 
     # Security descriptors
@@ -260,7 +264,7 @@ class _Writer:
         """Return the cell of a security descriptor, counting one more key that uses it."""
         known = self.descriptors.get(security)
         if known is None:
-            known = self.descriptors[security] = [self.allocate(20 + len(security)), -1]
+            known = self.descriptors[security] = [self.allocate(20 + len(security)), 0]
         known[1] += 1
         return known[0]
 
