@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 
+from ..catalog.documents import LOCK, now, put_document, read_icon, store_icon
+from ..catalog.layers import catalog_kind, check_names, describe_version, find_version, layer_document, new_document, remove_versions, with_words
 from ..common.errors import Conflict, InvalidInput
 from ..common.module import Outcome
 from ..common.progress import Progress, silent
@@ -14,8 +16,6 @@ from ..images import store
 from ..layers.folder import entries_from_folder, source_fingerprint
 from ..layers.model import APP, DEPLOYABLE, OS, ROLE_ARCHIVE, LayerVersion
 from ..repository.repository import Repository
-from .documents import LOCK, now, put_document, read_icon, store_icon
-from .layer_documents import catalog_kind, check_names, describe_version, find_version, layer_document, new_document, remove_versions, with_words
 from .repository import open_repository
 
 

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+from ..catalog.documents import CONNECTOR, LOCK, delete_document, put_document, refuse_in_use, templates_using
 from ..common.module import Outcome
+from ..publish.placement import resolve_placement
 from ..repository.repository import Repository
-from .documents import CONNECTOR, LOCK, delete_document, put_document, refuse_in_use, templates_using
+from ..vsphere.session import Session
 from .repository import open_repository
 
 _FIELDS = ("type", "description", "datacenter", "cluster", "esxi_hostname", "resource_pool", "datastore", "folder", "network", "vm_template", "script")
@@ -41,9 +43,5 @@ def _absent(repository: Repository, name: str, params: dict, check_mode: bool) -
 
 
 def _test(connector: dict, connection: dict | None) -> dict:
-    # Imported here so that keeping connectors does not need pyvmomi.
-    from ..publish.placement import resolve_placement
-    from ..vsphere.session import Session
-
     with Session.connect(**connection) as session:
         return resolve_placement(session, connector, create_folder=False).summary()

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import hashlib
 
-from ..common.errors import Conflict, InvalidInput
+from ..catalog.documents import LOCK, TEMPLATE, delete_document, now, put_document, read_icon, store_icon
+from ..catalog.templates import describe, resolve
+from ..common.errors import InvalidInput
 from ..common.module import Outcome
-from ..images.template import ResolvedTemplate, apply_order
-from ..layers.model import APP, OS, LayerReference, check_description, check_layer_name
-from ..repository.repository import Repository
-from .documents import CONNECTOR, LOCK, TEMPLATE, delete_document, now, put_document, read_icon, store_icon
-from .layer_documents import catalog_kind, find_version
+from ..layers.model import check_description, check_layer_name
 from .repository import open_repository
 
 #: vSphere allows 80 characters, of which the image's digest takes nine.
@@ -65,45 +63,3 @@ def _document(params: dict, before: dict | None) -> dict:
         "icon": before["icon"] if before else None,
         "created": before["created"] if before else now(),
     }
-
-
-def resolve(repository: Repository, document: dict) -> ResolvedTemplate:
-    """Find every layer version and the connector that a template names; NotFound or Conflict when one does not fit."""
-    connector = repository.catalog.require(CONNECTOR, document["connector"])
-    os_layer = find_version(repository, OS, document["os_layer"]["name"], document["os_layer"]["version"])
-    apps: list[tuple[int, LayerReference]] = []
-    for wanted in document["app_layers"]:
-        layer = find_version(repository, APP, wanted["name"], wanted["version"])
-        if any(layer.name == other.name for _priority, other in apps):
-            raise Conflict(f"The image template {document['name']} names the app layer {layer.name} twice.", code="template.twice", hint="Name one version of it.")
-        layer_document = repository.catalog.require(catalog_kind(APP), layer.name)
-        made_for = layer_document["versions"][layer.version]["os_layer"]
-        if made_for["name"] != os_layer.name:
-            raise Conflict(
-                f"The app layer {layer.name} {layer.version} was made for the OS layer {made_for['name']}, not for {os_layer.name}.",
-                code="template.other_os_layer",
-                hint=f"Make a version of it for {os_layer.name}, or leave it out.",
-            )
-        apps.append((layer_document["priority"], layer))
-    return ResolvedTemplate(
-        document["name"],
-        os_layer,
-        apply_order(apps),
-        None,
-        connector,
-        document["disk_size_gb"],
-        document["vm_name"],
-        document["publish_mode"],
-        document["description"],
-    )
-
-
-def describe(document: dict, resolved: ResolvedTemplate) -> dict:
-    """What modules return about a template: its document with digests."""
-    return dict(
-        document,
-        os_layer=resolved.os_layer.to_dict(),
-        app_layers=[layer.to_dict() for layer in resolved.app_layers],
-        content_digest=resolved.content_digest,
-        image_digest=resolved.image_digest,
-    )

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
+from ..catalog.documents import CONNECTOR, IMAGE, TASK, TEMPLATE
+from ..catalog.templates import describe, resolve
+from ..catalog.layers import catalog_kind, sorted_versions
 from ..common.errors import StrataError
 from ..common.module import Outcome
 from ..layers.model import KINDS
-from .documents import CONNECTOR, IMAGE, TASK, TEMPLATE
-from .image_template import describe, resolve
-from .layer_documents import catalog_kind, sorted_versions
 from .repository import open_repository
 
 

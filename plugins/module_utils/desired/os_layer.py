@@ -9,6 +9,8 @@ import hashlib
 import os
 from collections.abc import Callable
 
+from ..catalog.documents import CONNECTOR, LOCK, now, put_document, read_icon, store_icon
+from ..catalog.layers import catalog_kind, check_names, describe_version, layer_document, new_document, remove_versions, with_words
 from ..common.errors import Conflict, Corrupt, InvalidInput, NotFound, StrataError, Unsupported
 from ..common.module import Outcome
 from ..common.progress import Progress, silent
@@ -20,8 +22,6 @@ from ..layers.model import DEPLOYABLE, OS, ROLE_DISK, ROLE_GRAINS, Blob, LayerVe
 from ..layers.readiness import failures
 from ..ovf.package import Package, open_package
 from ..repository.repository import Repository
-from .documents import CONNECTOR, LOCK, now, put_document, read_icon, store_icon
-from .layer_documents import catalog_kind, check_names, describe_version, layer_document, new_document, remove_versions, with_words
 from .repository import open_repository
 
 

@@ -6,14 +6,19 @@
 from __future__ import annotations
 
 import os
+import re
 
 from ..common.errors import InvalidInput, NotFound
 from ..common.module import Outcome
 from ..common.progress import Progress, silent
 from ..repository.repository import Repository
-from ..vsphere import export, inventory
+from ..vsphere import export
+from ..vsphere.inventory import Inventory
 from ..vsphere.session import Session
 from ..vsphere.vm import list_snapshots
+
+_MOID = re.compile(r"vm-\d+")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def ensure_ovf_package(params: dict, *, connection: dict, check_mode: bool, progress: Progress = silent) -> Outcome:
@@ -27,7 +32,7 @@ def ensure_ovf_package(params: dict, *, connection: dict, check_mode: bool, prog
     folder = os.path.join(share, package)
     repository = Repository.open(params["repository"], writable=not check_mode) if params["repository"] else None
     with Session.connect(**connection) as session:
-        vm = inventory.find_vm(session, params["name"], datacenter=params["datacenter"], folder=params["folder"])
+        vm = _find(session, params)
         snapshot = _snapshot(session, vm, params) if params["snapshot"] else None
         present = export.exported(session, vm, folder, name=package, snapshot=snapshot) if os.path.isdir(folder) else None
         done = present
@@ -44,6 +49,19 @@ def ensure_ovf_package(params: dict, *, connection: dict, check_mode: bool, prog
         ]
     after = {"package": folder, "vm": params["name"], "snapshot": params["snapshot"]}
     return Outcome(present is None, None if present is None else after, after, result)
+
+
+def _find(session: Session, params: dict):
+    inventory, name = Inventory(session), params["name"]
+    if _MOID.fullmatch(name):
+        return inventory.vm(moid=name)
+    if _UUID.fullmatch(name):
+        return inventory.vm(instance_uuid=name)
+    if params["folder"] and not params["datacenter"]:
+        raise InvalidInput(f"The folder {params['folder']} is given without its datacenter.", code="ovf.folder", hint="Give datacenter too.")
+    datacenter = inventory.datacenter(params["datacenter"]) if params["datacenter"] else None
+    folder = inventory.folder(datacenter, params["folder"]) if params["folder"] else None
+    return inventory.vm(name=name, datacenter=datacenter, folder=folder, template=False)
 
 
 def _snapshot(session: Session, vm, params: dict):

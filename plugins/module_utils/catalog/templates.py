@@ -1,0 +1,55 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Image templates in the catalogue: what a document means once its layers are found."""
+
+from __future__ import annotations
+
+from ..common.errors import Conflict
+from ..images.template import ResolvedTemplate, apply_order
+from ..layers.model import APP, OS, LayerReference
+from ..repository.repository import Repository
+from .documents import CONNECTOR
+from .layers import catalog_kind, find_version
+
+
+def resolve(repository: Repository, document: dict) -> ResolvedTemplate:
+    """Find every layer version and the connector that a template names; NotFound or Conflict when one does not fit."""
+    connector = repository.catalog.require(CONNECTOR, document["connector"])
+    os_layer = find_version(repository, OS, document["os_layer"]["name"], document["os_layer"]["version"])
+    apps: list[tuple[int, LayerReference]] = []
+    for wanted in document["app_layers"]:
+        layer = find_version(repository, APP, wanted["name"], wanted["version"])
+        if any(layer.name == other.name for _priority, other in apps):
+            raise Conflict(f"The image template {document['name']} names the app layer {layer.name} twice.", code="template.twice", hint="Name one version of it.")
+        layer_document = repository.catalog.require(catalog_kind(APP), layer.name)
+        made_for = layer_document["versions"][layer.version]["os_layer"]
+        if made_for["name"] != os_layer.name:
+            raise Conflict(
+                f"The app layer {layer.name} {layer.version} was made for the OS layer {made_for['name']}, not for {os_layer.name}.",
+                code="template.other_os_layer",
+                hint=f"Make a version of it for {os_layer.name}, or leave it out.",
+            )
+        apps.append((layer_document["priority"], layer))
+    return ResolvedTemplate(
+        document["name"],
+        os_layer,
+        apply_order(apps),
+        None,
+        connector,
+        document["disk_size_gb"],
+        document["vm_name"],
+        document["publish_mode"],
+        document["description"],
+    )
+
+
+def describe(document: dict, resolved: ResolvedTemplate) -> dict:
+    """What modules return about a template: its document with digests."""
+    return dict(
+        document,
+        os_layer=resolved.os_layer.to_dict(),
+        app_layers=[layer.to_dict() for layer in resolved.app_layers],
+        content_digest=resolved.content_digest,
+        image_digest=resolved.image_digest,
+    )
