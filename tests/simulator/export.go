@@ -84,7 +84,7 @@ func (s *Simulator) export(ctx *simulator.Context, vm *simulator.VirtualMachine,
 		if stored == nil {
 			var err error
 			if stored, err = s.store.empty(disks[i].capacity); err != nil {
-				fault := &types.SystemErrorFault{Reason: err.Error()}
+				fault := &types.SystemError{Reason: err.Error()}
 				lease.fail(ctx, fault, err.Error())
 				return nil, simulator.Fault(err.Error(), fault)
 			}

@@ -146,14 +146,14 @@ func (s *Simulator) wait(body soap.HasFault) (types.AnyType, types.BaseMethodFau
 	if fault := body.Fault(); fault != nil {
 		method, ok := fault.VimFault().(types.BaseMethodFault)
 		if !ok {
-			method = &types.SystemErrorFault{Reason: fault.String}
+			method = &types.SystemError{Reason: fault.String}
 		}
 		return nil, method
 	}
 	ref := reflect.ValueOf(body).Elem().FieldByName("Res").Elem().FieldByName("Returnval")
 	task, ok := s.registry().Get(ref.Interface().(types.ManagedObjectReference)).(*simulator.Task)
 	if !ok {
-		return nil, &types.SystemErrorFault{Reason: "the task is gone"}
+		return nil, &types.SystemError{Reason: "the task is gone"}
 	}
 	task.Wait()
 	if task.Info.Error != nil {

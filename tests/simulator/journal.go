@@ -22,7 +22,7 @@ type entry struct {
 	Name    string  `json:"name,omitempty"`   // name of the object, of a lease's VM, of the VM to be made
 	Detail  string  `json:"detail,omitempty"`
 	Rule    int     `json:"rule,omitempty"` // the fault rule that hit
-	Status  int     `json:"status,omitempty"`
+	Status  int     `json:"status"`
 	Fault   string  `json:"fault,omitempty"`
 	Bytes   int64   `json:"bytes,omitempty"`
 	Seconds float64 `json:"seconds"`

@@ -31,7 +31,7 @@ func (s *Simulator) destroy(ref types.ManagedObjectReference) {
 func (o *vmOverride) DestroyTask(ctx *simulator.Context, req *types.Destroy_Task) soap.HasFault {
 	vm := o.vm
 	req.This = vm.Self
-	task := simulator.CreateTask(vm, "destroy", func(*simulator.Task) (types.AnyType, types.BaseMethodFault) {
+	task := simulator.CreateTask(vm, "destroyTask", func(*simulator.Task) (types.AnyType, types.BaseMethodFault) {
 		ids := o.sim.diskIDs(ctx, vm)
 		_, fault := o.sim.wait(vm.DestroyTask(ctx, req))
 		if fault == nil {
@@ -96,7 +96,7 @@ func (o *vmOverride) CloneVMTask(ctx *simulator.Context, req *types.CloneVM_Task
 	powerOn, template := req.Spec.PowerOn, req.Spec.Template
 	req.Spec.PowerOn, req.Spec.Template = false, false
 
-	task := simulator.CreateTask(source, "cloneVm", func(*simulator.Task) (types.AnyType, types.BaseMethodFault) {
+	task := simulator.CreateTask(source, "cloneVMTask", func(*simulator.Task) (types.AnyType, types.BaseMethodFault) {
 		defer unpin()
 		result, fault := sim.wait(source.CloneVMTask(ctx, req))
 		if fault != nil {
@@ -161,7 +161,7 @@ func (s *Simulator) inherit(ctx *simulator.Context, source, clone *simulator.Vir
 // RevertToSnapshotTask goes back to the snapshot.
 func (o *snapshotOverride) RevertToSnapshotTask(ctx *simulator.Context, _ *types.RevertToSnapshot_Task) soap.HasFault {
 	return &methods.RevertToSnapshot_TaskBody{Res: &types.RevertToSnapshot_TaskResponse{
-		Returnval: o.sim.revert(ctx, o.snapshot, "revertToSnapshot"),
+		Returnval: o.sim.revert(ctx, o.snapshot, "revertToSnapshotTask"),
 	}}
 }
 
@@ -182,7 +182,7 @@ func (o *vmOverride) RevertToCurrentSnapshotTask(ctx *simulator.Context, _ *type
 		body.Fault_ = simulator.Fault("The virtual machine has no snapshot.", new(types.NotFound))
 		return body
 	}
-	body.Res = &types.RevertToCurrentSnapshot_TaskResponse{Returnval: o.sim.revert(ctx, snapshot, "revertSnapshot")}
+	body.Res = &types.RevertToCurrentSnapshot_TaskResponse{Returnval: o.sim.revert(ctx, snapshot, "revertToCurrentSnapshotTask")}
 	return body
 }
 
@@ -202,7 +202,7 @@ func (s *Simulator) revert(ctx *simulator.Context, snapshot *simulator.VirtualMa
 		before := s.diskIDs(ctx, vm)
 		config, err := copyConfig(&snapshot.Config)
 		if err != nil {
-			return nil, &types.SystemErrorFault{Reason: err.Error()}
+			return nil, &types.SystemError{Reason: err.Error()}
 		}
 		ctx.WithLock(vm, func() {
 			config.Modified = time.Now()
@@ -246,6 +246,18 @@ func (s *Simulator) keep(snapshot *simulator.VirtualMachineSnapshot) {
 	})
 }
 
+// taskNames are the methods behind vcsim's names of tasks: clients look a task's name up as a method.
+var taskNames = map[string]string{
+	"PowerOn": "PowerOnVM_Task", "PowerOff": "PowerOffVM_Task", "Reset": "ResetVM_Task", "Suspend": "SuspendVM_Task",
+	"ReconfigVm": "ReconfigVM_Task", "CreateSnapshotEx": "CreateSnapshotEx_Task", "RemoveSnapshot": "RemoveSnapshot_Task",
+	"RevertToSnapshot": "RevertToSnapshot_Task", "RevertSnapshot": "RevertToCurrentSnapshot_Task",
+	"RemoveAllSnapshots": "RemoveAllSnapshots_Task", "Destroy": "Destroy_Task", "CloneVm": "CloneVM_Task",
+	"RelocateVm": "RelocateVM_Task", "CreateVm": "CreateVM_Task", "CreateVMTask": "CreateVM_Task", "Rename": "Rename_Task",
+	"CreateSnapshot": "CreateSnapshot_Task", "ImportVAppLRO": "ImportVApp", "ExportVmLRO": "ExportVm", "UpgradeVm": "UpgradeVM_Task",
+	"SearchDatastore": "SearchDatastore_Task", "DeleteDatastoreFile": "DeleteDatastoreFile_Task",
+	"MoveDatastoreFile": "MoveDatastoreFile_Task", "CopyDatastoreFile": "CopyDatastoreFile_Task",
+}
+
 // observer is told of every change of vcsim's objects, while they are locked.
 type observer struct {
 	sim *Simulator
@@ -257,8 +269,22 @@ func (*observer) Reference() types.ManagedObjectReference {
 
 // PutObject implements simulator.RegisterObject.
 func (o *observer) PutObject(_ *simulator.Context, object mo.Reference) {
-	if snapshot, ok := object.(*simulator.VirtualMachineSnapshot); ok {
-		o.sim.keep(snapshot)
+	switch created := object.(type) {
+	case *simulator.VirtualMachineSnapshot:
+		o.sim.keep(created)
+	case *simulator.Task:
+		if name, ok := taskNames[created.Info.Name]; ok {
+			created.Info.Name = name
+		}
+		if name := o.sim.entityName(*created.Info.Entity); name != "" {
+			created.Info.EntityName = name
+		}
+	case *simulator.VirtualMachine:
+		// vcsim leaves these empty, which is no value of an enumeration: pyVmomi cannot read it.
+		for _, info := range []*types.VirtualMachineRuntimeInfo{&created.Runtime, &created.Summary.Runtime} {
+			info.FaultToleranceState = types.VirtualMachineFaultToleranceStateNotConfigured
+			info.RecordReplayState = types.VirtualMachineRecordReplayStateInactive
+		}
 	}
 }
 

@@ -15,6 +15,8 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 )
 
+const drainLimit = 1 << 30 // bytes of a refused body that are read all the same
+
 // serveNFC is the file transfer endpoint of an ESXi host: /nfc/<lease>/<target>.
 func (s *Simulator) serveNFC(w http.ResponseWriter, r *http.Request) {
 	name := "NFC:GET"
@@ -84,11 +86,17 @@ func (s *Simulator) obstruct(w http.ResponseWriter, r *http.Request, hit *rule) 
 	case hit.DropConnection:
 		panic(http.ErrAbortHandler)
 	case hit.HTTPStatus != 0:
+		if hit.AfterBytes == nil {
+			drain(r)
+		}
 		http.Error(w, "a fault rule of the simulator", hit.HTTPStatus)
 		return true
 	}
 	return false
 }
+
+// drain reads what the client still sends, so that it comes to read the answer.
+func drain(r *http.Request) { _, _ = io.CopyN(io.Discard, r.Body, drainLimit) }
 
 // pause waits, unless the client goes away or the simulator ends.
 func (s *Simulator) pause(r *http.Request, duration time.Duration) {
@@ -117,8 +125,9 @@ func (s *Simulator) receive(w http.ResponseWriter, r *http.Request, lease *Lease
 	if err != nil {
 		if body.failed == nil || s.settings.get().CutUpload == "error" {
 			text := fmt.Sprintf("Failed to write disk %s: %v.", device.target, err)
-			lease.fail(s.newContext(), &types.SystemErrorFault{Reason: text}, text)
+			lease.fail(s.newContext(), &types.SystemError{Reason: text}, text)
 		}
+		drain(r)
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}

@@ -100,6 +100,11 @@ func newSimulator(o options) (s *Simulator, err error) {
 		return s, err
 	}
 	s.service = s.model.Service
+	watch := &observer{sim: s}
+	s.registry().AddHandler(watch)
+	for _, machine := range s.registry().All("VirtualMachine") {
+		watch.PutObject(s.service.Context, machine)
+	}
 	if err = s.makeTemplates(); err != nil {
 		return s, err
 	}
@@ -135,7 +140,6 @@ func (s *Simulator) serve() (err error) {
 	}
 	registry := s.registry()
 	registry.Handler = s.handle
-	registry.AddHandler(&observer{sim: s})
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /sdk", s.serveSDK)
 	mux.HandleFunc("POST /sdk/vimService", s.serveSDK)
