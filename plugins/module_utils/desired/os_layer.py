@@ -109,7 +109,7 @@ def _check_same_source(document: dict, params: dict) -> None:
 def _import(repository: Repository, params: dict, check_mode: bool, progress: Progress) -> tuple[dict, list[dict]]:
     package = open_package(_package_path(params))
     source = _source(package, params)
-    name, opener, examination = _windows_disk(package)
+    name, opener, examination = _windows_disk(package, params["max_layer_size_gb"])
     if params["readiness"] == "enforce":
         _enforce(params, examination.readiness)
     if check_mode:
@@ -162,7 +162,7 @@ def _enforce(params: dict, findings: list[dict]) -> None:
         )
 
 
-def _windows_disk(package: Package) -> tuple[str, Callable[[], BlockDevice], os_import.Examination]:
+def _windows_disk(package: Package, size_gb: int) -> tuple[str, Callable[[], BlockDevice], os_import.Examination]:
     """The one disk of a package that holds Windows: its file name, how to open it, what it is."""
     descriptor = package.descriptor
     if descriptor.collection or len(descriptor.systems) != 1:
@@ -178,7 +178,7 @@ def _windows_disk(package: Package) -> tuple[str, Callable[[], BlockDevice], os_
         opener = _opener(package, name)
         try:
             _check_capacity(package, name, opener, disk.capacity)
-            found.append((name, opener, os_import.examine(opener, name)))
+            found.append((name, opener, os_import.examine(opener, name, size_gb)))
         except Unsupported as error:
             refusals.append(error)
     if len(found) > 1:

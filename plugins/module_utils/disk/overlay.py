@@ -27,7 +27,8 @@ class CopyOnWriteDevice(BlockDevice):
 
     ``size`` (bytes) may be larger than the base; what is beyond it reads as zeros.
     ``cache_bytes`` bounds the grains held in memory. One thread at a time may use it,
-    but ``read_grain`` may be called from several while nobody writes.
+    but ``read_grain`` may be called from several while nobody writes. Two processes must
+    not share one: a child that writes has to finish the work with it.
 
     File systems read and write a few hundred bytes at a time, next to each other, so the
     grain used last is the one that ``pread`` and ``pwrite`` look at first.
@@ -50,7 +51,7 @@ class CopyOnWriteDevice(BlockDevice):
         self._grain = bytearray()
         self._last_unsaved = False
         # One u32 a grain: 1 + its slot in the file, 0 while unwritten. Untouched pages take no memory.
-        self._map = mmap.mmap(-1, max(4 * self.grain_count, mmap.PAGESIZE))
+        self._map = mmap.mmap(-1, max(4 * self.grain_count, mmap.PAGESIZE), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self._slots = memoryview(self._map).cast("I")
         self._written = array("I")
         self._file, path = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=scratch_folder)

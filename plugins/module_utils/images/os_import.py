@@ -54,9 +54,9 @@ class StoredDisk:
 Opener = Callable[[], BlockDevice]
 
 
-def examine(opener: Opener, name: str) -> Examination:
+def examine(opener: Opener, name: str, size_gb: int) -> Examination:
     """Examine the disk that ``opener`` opens, called ``name``, without storing it; raises as ``store_disk`` does."""
-    return run_guarded(_examine_only, opener, what=f"the disk {name}")
+    return run_guarded(_examine_only, opener, name, size_gb, what=f"the disk {name}")
 
 
 def store_disk(repository: Repository, opener: Opener, name: str, size_gb: int, *, progress: Progress = silent) -> StoredDisk:
@@ -69,23 +69,29 @@ def store_disk(repository: Repository, opener: Opener, name: str, size_gb: int, 
     return run_guarded(_store, repository, opener, name, size_gb, what=f"the disk {name}", progress=progress)
 
 
-def _examine_only(opener: Opener) -> Examination:
+def _examine_only(opener: Opener, name: str, size_gb: int) -> Examination:
     with opener() as device:
-        return _examine(device, find_windows(device))
+        partition = find_windows(device)
+        return _examine(device, partition, _final_size(device, name, size_gb))
+
+
+def _final_size(disk: BlockDevice, name: str, size_gb: int) -> int:
+    size = size_gb * _GIB
+    if size < disk.size:
+        raise InvalidInput(
+            f"The disk {name} has {disk.size / _GIB:g} GiB, more than the {size_gb} GiB that the layer may have.",
+            code="os.too_large",
+            hint=f"Set max_layer_size_gb to {-(-disk.size // _GIB)} or more.",
+        )
+    return size
 
 
 def _store(repository: Repository, opener: Opener, name: str, size_gb: int, *, progress: Progress = silent) -> StoredDisk:
     with ExitStack() as stack:
         disk = stack.enter_context(opener())
         partition = find_windows(disk)
-        size = size_gb * _GIB
-        if size < disk.size:
-            raise InvalidInput(
-                f"The disk {name} has {disk.size / _GIB:g} GiB, more than the {size_gb} GiB that the layer may have.",
-                code="os.too_large",
-                hint=f"Set max_layer_size_gb to {-(-disk.size // _GIB)} or more.",
-            )
-        examination = _examine(disk, partition)
+        size = _final_size(disk, name, size_gb)
+        examination = _examine(disk, partition, size)
         device = stack.enter_context(CopyOnWriteDevice(disk, os.path.join(repository.path, "tmp"), size=size))
         window = windows_partition(device, partition.number, size > disk.size)
         with Volume.mount(window) as volume:
@@ -133,7 +139,8 @@ def _holds_windows(window: BlockDevice) -> bool:
         return is_windows(volume)
 
 
-def _examine(device: BlockDevice, partition: partitions.Partition) -> Examination:
+def _examine(device: BlockDevice, partition: partitions.Partition, final_size: int) -> Examination:
+    """Examine the Windows on ``partition`` of a disk that is going to have ``final_size`` bytes."""
     table = partitions.read_partitions(device)
     window = partition.window(device)
     with Volume.mount(window) as volume:
@@ -141,6 +148,8 @@ def _examine(device: BlockDevice, partition: partitions.Partition) -> Examinatio
         bitmap = volume.allocated_clusters()
         free = (volume.cluster_count - int(np.unpackbits(bitmap).sum())) * volume.cluster_size
         follows = any(other.offset > partition.offset for other in table.partitions)
+        if not follows:
+            free += final_size - device.size
         disk = DiskFacts(free, _firmware(device, table), follows)
         facts = dict(
             windows.facts(),

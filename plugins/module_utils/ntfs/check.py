@@ -26,7 +26,7 @@ _MAXIMUM_DEPTH = 32
 _SDS_BLOCK = 0x40000
 
 
-def check(device: BlockDevice, *, entries_follow: bool = True) -> list[str]:
+def check(device: BlockDevice, *, entries_follow: bool = False) -> list[str]:
     """Return what does not agree on the NTFS on ``device``, one sentence each; empty when all is well.
 
     With ``entries_follow`` the times, sizes and attributes in directory indexes must equal

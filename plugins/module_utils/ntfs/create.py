@@ -102,6 +102,7 @@ def create(
             entry = records.FileName(directory.reference, *inode.name_fields(0), namespace, name)
             add_name(inode, directory, entry, first=not number)
         fields.state &= ~binding.INODE_NAME_DIRTY
+        inode.shown = inode.name_fields(0)
         return inode
     except BaseException:
         _undo(inode, directory)
@@ -119,6 +120,8 @@ def _add_data(inode: Inode, data: bytes, names_size: int) -> None:
     if len(first) < len(data):
         with Stream(inode) as stream:
             if not inode.fields.flags & records.COMPRESSED:
+                # The names still have to fit into the record.
+                stream.leave_record()
                 stream.truncate(len(data), allocate=True)
             stream.pwrite(data, 0)
 

@@ -29,7 +29,7 @@ _ROOT, _FIRST_USER = 5, 24
 class Inode:
     """One open inode, shared by all nodes that stand for it; ``fields`` is the library's structure."""
 
-    __slots__ = ("volume", "address", "fields", "number", "references")
+    __slots__ = ("volume", "address", "fields", "number", "references", "shown")
 
     def __init__(self, volume: Volume, address: int) -> None:
         self.volume = volume
@@ -37,11 +37,8 @@ class Inode:
         self.fields = binding.NtfsInode.from_address(address)
         self.number = self.fields.mft_no
         self.references = 1
-
-    @property
-    def record_header(self) -> bytes:
-        """The first 42 bytes of the file record."""
-        return ctypes.string_at(self.fields.mrec, 42)
+        #: What the entries in directories show of the file, name_fields() without its last element.
+        self.shown = self.name_fields(0)
 
     @property
     def reference(self) -> int:
@@ -150,6 +147,7 @@ class Inode:
     def sync_names(self) -> None:
         """Write size, times and attributes into the entries of this file in its directories."""
         self.fields.state &= ~binding.INODE_NAME_DIRTY
+        self.shown = self.name_fields(0)
         packed = struct.pack("<qqqqqqII", *self.name_fields(self.name_extra()))
         for name in self.file_names():
             directory = self.volume.acquire(name.parent)
@@ -171,7 +169,9 @@ class Inode:
     def close(self) -> None:
         """Write what is dirty and hand the inode back to the library."""
         try:
-            if self.fields.state & binding.INODE_NAME_DIRTY and not self.is_system:
+            # The library also moves data out of the record, which changes its allocated size.
+            changed = self.fields.state & binding.INODE_NAME_DIRTY or self.shown != self.name_fields(0)
+            if changed and self.volume.writable and not self.is_system:
                 self.sync_names()
         finally:
             # Whatever happened, the library must not follow parent references on its own.

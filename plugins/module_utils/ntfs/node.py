@@ -147,8 +147,16 @@ class Node:
 
     @property
     def object_id(self) -> bytes | None:
-        """The object ID (16 bytes, or 64 with birth IDs), or None."""
-        return self.inode.read_attribute(records.OBJECT_ID)
+        """The object ID (16 bytes, or 64 when it has birth IDs), or None."""
+        inode = self.inode
+        if inode.read_attribute(records.OBJECT_ID) is None:
+            return None
+        # The birth IDs are in the index of $Extend/$ObjId only.
+        buffer = ctypes.create_string_buffer(64)
+        size = self.volume.library.ntfs_get_ntfs_object_id(inode.address, buffer, 64)
+        if size not in (16, 64):
+            self.volume.fail(f"reading the object ID of {inode.what}", max(-size, 0))
+        return buffer.raw[:size] if any(buffer.raw[16:size]) else buffer.raw[:16]
 
     @property
     def short_name(self) -> str | None:

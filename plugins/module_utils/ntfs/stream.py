@@ -105,6 +105,11 @@ class Stream:
             self._inode.volume.fail(f"resizing {self._inode.what}")
         self._inode.mark_dirty(name=not self.name)
 
+    def leave_record(self) -> None:
+        """Move the data out of the file record, whatever its size."""
+        if not self._fields.state & _NON_RESIDENT and self._library.ntfs_attr_force_non_resident(self._address):
+            self._inode.volume.fail(f"resizing {self._inode.what}")
+
     def extents(self) -> list[tuple[int, int]]:
         """Return the allocated ranges [(offset, length)] within the size; holes lie between them.
 

@@ -62,6 +62,8 @@ class Volume:
         writing) not shut down cleanly; Corrupt for a damaged one.
         """
         boot.read_geometry(device)
+        if writable and device.read_only:
+            raise _error(errno.EROFS, "mounting it for writing", device.name)
         library = binding.library()
         bridge = DeviceBridge(device)
         ctypes.set_errno(0)
@@ -260,7 +262,7 @@ def _error(number: int, doing: str, name: str = "The NTFS volume") -> Exception:
     if number == errno.ENOSPC:
         return NoSpace(f"{name} is full ({doing}).", code="ntfs.no_space", hint="Make the disk larger: max_layer_size_gb of the OS layer, or disk_size_gb of the template.")
     if number in (errno.EROFS, errno.EACCES):
-        return Unsupported(f"{name} is mounted read-only ({doing}).", code="ntfs.read_only")
+        return Unsupported(f"{name} can only be read ({doing}).", code="ntfs.read_only")
     return Corrupt(
         f"{name} cannot be used: {doing} failed ({reason}).",
         code="ntfs.failed",

@@ -74,6 +74,9 @@ class Context:
         return result
 
 
+_WINDOWS = Context()
+
+
 class NamedItems(Mapping[str, Item], Generic[Item]):
     """Keys or values by name: case-insensitive look-up, spelling and order kept."""
 
@@ -128,7 +131,7 @@ class Key:
         self.class_data = b"" if class_name is None else class_name.encode("utf-16-le", "surrogatepass")
         self.security = security
         self.predefined_handle = 0
-        self._context = context or Context()
+        self._context = context or _WINDOWS
         self._values: dict[str, Value] | None = None
         self._subkeys: dict[str, Key] | None = None
         self._stored = 0

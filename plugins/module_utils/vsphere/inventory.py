@@ -22,6 +22,8 @@ from .properties import collect, collect_below, read
 from .session import Session
 
 _ESCAPES = {"%2f": "/", "%5c": "\\", "%25": "%"}
+#: The tag by which vCenter marks the port groups of physical uplinks.
+_UPLINK = "SYSTEM/DVS.UPLINKPG"
 _SHOWN = 10
 
 
@@ -92,9 +94,8 @@ class Inventory:
         """The network or distributed port group of this name; uplink port groups are not considered."""
         found = self._below(datacenter, "Network")
         groups = [item for item in found if isinstance(item, pyvmomi.vim.dvs.DistributedVirtualPortgroup) and _plain(found[item]["name"]) == name]
-        if len(groups) > 0:
-            uplinks = collect(self.session, groups, ["config.uplink"])
-            found = {item: values for item, values in found.items() if not uplinks.get(item, {}).get("config.uplink")}
+        tags = collect(self.session, groups, ["tag"])
+        found = {item: values for item, values in found.items() if not any(tag.key == _UPLINK for tag in tags.get(item, {}).get("tag", []))}
         return self._one(found, name, "network", self._in(datacenter))
 
     def folder(self, datacenter, path: str | None, *, create: bool = False):
@@ -218,7 +219,7 @@ class Inventory:
     def _create_folder(self, parent, name: str, here: str):
         try:
             with explained(f"Creating the folder {name} in {here}"):
-                return parent.CreateFolder(_escaped(name))
+                return parent.CreateFolder(name)
         except Conflict:
             # Somebody else was faster.
             for item, values in self._children(parent, pyvmomi.vim.Folder).items():
@@ -257,10 +258,6 @@ class Inventory:
 
 def _plain(name: str) -> str:
     return re.sub("%2f|%5c|%25", lambda match: _ESCAPES[match[0].lower()], name, flags=re.IGNORECASE)
-
-
-def _escaped(name: str) -> str:
-    return name.replace("%", "%25").replace("/", "%2f").replace("\\", "%5c")
 
 
 def _folder_parts(path: str, datacenter: str) -> list[str]:

@@ -21,6 +21,8 @@ from .session import Session
 
 _PAGE = 500
 _WAIT = 20
+#: A wait of hours may see its session expire more than once, but not endlessly.
+_RENEWALS = 20
 
 
 def collect(session: Session, objects: Iterable, paths: Iterable[str], *, what: str = "Reading properties") -> dict[Any, dict[str, Any]]:
@@ -39,11 +41,7 @@ def collect(session: Session, objects: Iterable, paths: Iterable[str], *, what: 
         objectSet=[collector.ObjectSpec(obj=item, skip=False) for item in objects],
         reportMissingObjectsInResults=False,
     )
-    found = {item: {} for item in objects}
-    with explained(what):
-        for content in _retrieve(session, spec):
-            found[content.obj] = _values(content, what)
-    return found
+    return {item: {} for item in objects} | _again(session, what, lambda: _retrieve(session, spec, what))
 
 
 def read(session: Session, item, *paths: str, what: str = "Reading properties") -> dict[str, Any]:
@@ -55,7 +53,8 @@ def collect_below(session: Session, root, kind: str, paths: Iterable[str], *, re
     """The properties of every object of type ``kind`` (such as ``VirtualMachine``) below ``root``."""
     collector = pyvmomi.vmodl.query.PropertyCollector
     wanted = getattr(pyvmomi.vim, kind)
-    with explained(what):
+
+    def look() -> dict[Any, dict]:
         view = session.content.viewManager.CreateContainerView(root, [wanted], recursive)
         try:
             spec = collector.FilterSpec(
@@ -68,10 +67,12 @@ def collect_below(session: Session, root, kind: str, paths: Iterable[str], *, re
                     )
                 ],
             )
-            return {content.obj: _values(content, what) for content in _retrieve(session, spec)}
+            return _retrieve(session, spec, what)
         finally:
             with contextlib.suppress(StrataError, pyvmomi.vmodl.MethodFault):
                 view.DestroyView()
+
+    return _again(session, what, look)
 
 
 def wait_for(
@@ -91,9 +92,11 @@ def wait_for(
     after ``timeout`` seconds, NotFound when the object goes away, and what ``predicate`` raises.
     """
     deadline = time.monotonic() + timeout
+    limit = session.logins + _RENEWALS
     values: dict[str, Any] = {}
     with explained(what):
         while True:
+            logins = session.logins
             try:
                 for values in _updates(session, item, list(paths), deadline, what):
                     if predicate(values):
@@ -106,6 +109,11 @@ def wait_for(
                     raise
                 if time.monotonic() < deadline:
                     continue
+            except pyvmomi.vim.fault.NotAuthenticated:
+                if session.logins > limit:
+                    raise
+                session.renew(logins)
+                continue
             raise TimedOut(
                 f"{what} took longer than {timeout:g} seconds.",
                 code="vsphere.timed_out",
@@ -137,7 +145,7 @@ def _updates(session: Session, item, paths: list[str], deadline: float, what: st
                     if change.kind == "leave":
                         raise NotFound(f"{what} failed: the object is gone.", code="vsphere.gone", hint="Something else removed it meanwhile; run again.")
                     for missing in change.missingSet:
-                        raise fault_error(missing.fault, what)
+                        raise missing.fault
                     for property_change in change.changeSet:
                         if property_change.op in ("add", "assign") and property_change.val is not None:
                             values[property_change.name] = property_change.val
@@ -151,16 +159,28 @@ def _updates(session: Session, item, paths: list[str], deadline: float, what: st
             collector.DestroyPropertyCollector()
 
 
-def _retrieve(session: Session, spec) -> Iterator:
+def _again(session: Session, what: str, look: Callable[[], dict]) -> dict:
+    """Call ``look``; once more when the server says in place of properties that nobody is logged in."""
+    with explained(what):
+        logins = session.logins
+        try:
+            return look()
+        except pyvmomi.vim.fault.NotAuthenticated:
+            session.renew(logins)
+            return look()
+
+
+def _retrieve(session: Session, spec, what: str) -> dict[Any, dict[str, Any]]:
     query = pyvmomi.vmodl.query.PropertyCollector
     collector = session.content.propertyCollector
     result = collector.RetrievePropertiesEx([spec], query.RetrieveOptions(maxObjects=_PAGE))
+    found = {}
     while result is not None:
-        yield from result.objects
+        for content in result.objects:
+            for missing in content.missingSet:
+                if isinstance(missing.fault, (pyvmomi.vim.fault.NotAuthenticated, pyvmomi.vmodl.fault.ManagedObjectNotFound)):
+                    raise missing.fault
+                raise fault_error(missing.fault, f"{what} ({missing.path})")
+            found[content.obj] = {entry.name: entry.val for entry in content.propSet}
         result = collector.ContinueRetrievePropertiesEx(result.token) if result.token else None
-
-
-def _values(content, what: str) -> dict[str, Any]:
-    for missing in content.missingSet:
-        raise fault_error(missing.fault, f"{what} ({missing.path})")
-    return {entry.name: entry.val for entry in content.propSet}
+    return found

@@ -53,7 +53,7 @@ class Session:
     """A logged-in session. ``content`` is the ServiceContent; use as a context manager to log out.
 
     ``trust`` is used for host connections too; ``proxy`` is (host, port) or None.
-    ``patience`` is for how many seconds a repeatable call is repeated while the connection fails.
+    ``logins`` counts the times of logging in. ``patience`` is for how many seconds a repeatable call is repeated while the connection fails.
     """
 
     @classmethod
@@ -87,7 +87,7 @@ class Session:
         self.place = f"the vCenter {hostname} (port {port})"
         self._username = self._password = ""
         self._lock = threading.Lock()
-        self._logins = 0
+        self.logins = 0
         self._soap = self._stub = self.content = None
 
     def __repr__(self) -> str:
@@ -111,6 +111,18 @@ class Session:
     def object(self, kind: str, moid: str):
         """The managed object of a type such as ``VirtualMachine`` with this identifier, whether it exists or not."""
         return getattr(pyvmomi.vim, kind)(moid, self._stub)
+
+    def renew(self, logins: int) -> None:
+        """Log in again because a call of after login number ``logins`` was told NotAuthenticated; once, whoever asks."""
+        try:
+            self._renew(logins)
+        except CONNECTION_ERRORS as error:
+            raise connection_error(error, self.place) from error
+
+    def _renew(self, logins: int) -> None:
+        with self._lock:
+            if self.logins == logins:
+                self._login()
 
     def _open(self) -> None:
         try:
@@ -144,7 +156,7 @@ class Session:
             ) from fault
         except pyvmomi.vmodl.MethodFault as fault:
             raise fault_error(fault, f"Logging in to {self.place}") from fault
-        self._logins += 1
+        self.logins += 1
 
     def _version(self) -> str:
         """The newest API version that both sides know."""
@@ -174,7 +186,7 @@ class Session:
         pause = 0.25
         renewed = False
         while True:
-            soap, logins = self._soap, self._logins
+            soap, logins = self._soap, self.logins
             if soap is None:
                 raise Unavailable(f"The session with {self.place} was closed.", code="vsphere.session")
             try:
@@ -184,9 +196,7 @@ class Session:
                 if renewed or not isinstance(result, pyvmomi.vim.fault.NotAuthenticated):
                     raise result
                 renewed = True
-                with self._lock:
-                    if self._logins == logins:
-                        self._login()
+                self._renew(logins)
             except CONNECTION_ERRORS as error:
                 # A refused connection has carried nothing, so any call may try again.
                 again = info.wsdlName in _REPEATABLE or isinstance(error, ConnectionRefusedError)
@@ -194,6 +204,12 @@ class Session:
                     raise connection_error(error, self.place) from error
                 time.sleep(pause)
                 pause = min(2 * pause, 5)
+            except (KeyError, TypeError, AttributeError, ValueError) as error:
+                raise Unavailable(
+                    f"The answer of {self.place} to {info.wsdlName} cannot be decoded ({type(error).__name__}: {error}).",
+                    code="vsphere.protocol",
+                    hint="Check that pyvmomi is not older than the server.",
+                ) from error
 
 
 def _stub(session: Session, version: str):

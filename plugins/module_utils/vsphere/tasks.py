@@ -4,7 +4,7 @@
 """Waiting for vCenter's tasks.
 
 Only ``info.state``, ``info.error``, ``info.result`` and ``info.progress`` are collected: a
-whole TaskInfo cannot always be decoded.
+whole TaskInfo cannot always be decoded, nor every result.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from .properties import read, wait_for
 from .session import Session
 
 
-def wait_for_task(session: Session, task, what: str, *, timeout: float = 3600, progress: Progress = silent):
-    """Wait until ``task`` has ended and return its result (None for many).
+def wait_for_task(session: Session, task, what: str, *, timeout: float = 3600, progress: Progress = silent, result: bool = False):
+    """Wait until ``task`` has ended; returns its result when ``result`` is true, else None.
 
     ``what`` starts the sentence of an error, such as "Powering on X"; ``progress`` gets
     percents. Raises the engine's error for the task's fault, TimedOut after ``timeout`` seconds.
@@ -30,7 +30,6 @@ def wait_for_task(session: Session, task, what: str, *, timeout: float = 3600, p
         what=what,
         tick=lambda values: progress(what, values.get("info.progress") or 0, 100),
     )
-    end = read(session, task, "info.error", "info.result", what=what)
     if values["info.state"] == "error":
-        raise fault_error(end.get("info.error"), what)
-    return end.get("info.result")
+        raise fault_error(read(session, task, "info.error", what=what).get("info.error"), what)
+    return read(session, task, "info.result", what=what).get("info.result") if result else None

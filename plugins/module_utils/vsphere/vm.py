@@ -168,9 +168,9 @@ def create_snapshot(session: Session, vm, name: str, description: str = "", *, t
     what = f"Creating the snapshot {name} of {_name(session, vm)}"
     with explained(what):
         task = vm.CreateSnapshot_Task(name, description, False, False)
-    taken = wait_for_task(session, task, what, timeout=timeout)
+    taken = wait_for_task(session, task, what, timeout=timeout, result=True)
     for snapshot in list_snapshots(session, vm):
-        if snapshot.ref == taken or (taken is None and snapshot.name == name and snapshot.current):
+        if snapshot.ref == taken:
             return snapshot
     raise NotFound(f"{what} succeeded, but the snapshot is not there.", code="vsphere.gone", hint="Something else removed it meanwhile; run again.")
 
