@@ -1,0 +1,503 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files written with libntfs-3g, read back by other readers."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, Corrupt, InvalidInput, NoSpace, NotFound, Unsupported
+from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.ntfs import names, records
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.node import Times
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
+
+
+def mount_point(target):
+    substitute, shown = ("\\??\\" + target).encode("utf-16-le"), target.encode("utf-16-le")
+    data = struct.pack("<HHHH", 0, len(substitute), len(substitute) + 2, len(shown)) + substitute + b"\0\0" + shown + b"\0\0"
+    return struct.pack("<IHH", 0xA0000003, len(data), 0) + data
+
+
+@pytest.fixture
+def written(image, independent, judge):
+    """Run a function on the root of a mounted volume, then judge it and open it with dissect.ntfs."""
+
+    def run(function, entries_follow=True):
+        with FileDevice(str(image), writable=True) as device, Volume.mount(device, writable=True) as volume, volume.root as root:
+            function(root)
+        judge(image, entries_follow)
+        return independent(image)
+
+    return run
+
+
+@pytest.mark.parametrize("size", [0, 1, 500, 700, 760, 900, 4096, 5000, 20480, 3_000_001])
+def test_content(written, size, times):
+    data = bytes(range(251)) * (size // 251 + 1)
+    data = data[:size]
+
+    def make(root):
+        with root.create_file("A file with some name.bin", data, times=times, short_name="AFILEW~1.BIN") as node:
+            assert node.size == size
+            assert node.read() == data
+
+    found = written(make)
+    assert found.data("A file with some name.bin") == data
+    assert list(found.tree()) == ["A file with some name.bin"]
+
+
+def test_times_attributes_security(written, times, descriptor):
+    attributes = records.READONLY | records.HIDDEN | records.SYSTEM | records.NOT_INDEXED | records.OFFLINE | 0x100
+
+    def make(root):
+        with root.create_directory("folder", attributes=records.HIDDEN, times=times, security=descriptor(1)) as folder:
+            for number in range(40):
+                mine = Times(*(one + number for one in times))
+                with folder.create_file(f"{number}", b"x" * 30 * number, attributes=attributes, times=mine, security=descriptor(number)) as node:
+                    assert node.security == descriptor(number)
+
+    found = written(make)
+    assert found.times("folder") == times
+    assert found.attributes("folder") == records.HIDDEN
+    assert found.security("folder") == descriptor(1)
+    for number in range(40):
+        path = f"folder/{number}"
+        assert found.times(path) == Times(*(one + number for one in times))
+        assert found.attributes(path) == attributes
+        assert found.security(path) == descriptor(number)
+
+
+def test_metadata_changed_afterwards(image, written, times, descriptor):
+    def make(root):
+        with root.create_directory("folder") as folder, folder.create_file("file", b"abc") as node:
+            node.set_security(descriptor(5))
+            node.write(b"x" * 9000, 2)
+            node.set_attributes(records.READONLY)
+            node.set_times(times)
+            folder.set_times(times)
+            node.truncate(100)
+
+    found = written(make)
+    assert found.data("folder/file") == b"ab" + b"x" * 98
+    assert found.times("folder/file") == times
+    assert found.times("folder") == times
+    assert found.attributes("folder/file") == records.READONLY
+    assert found.security("folder/file") == descriptor(5)
+    with FileDevice(str(image), writable=True) as device, Volume.mount(device, writable=True) as volume:
+        with volume.find("FOLDER/FILE") as node:
+            node.set_times(Times(1, 2, 3, 4))
+    with FileDevice(str(image)) as device, Volume.mount(device) as volume, volume.find("folder/file") as node:
+        assert node.times == Times(1, 2, 3, 4)
+        assert node.security == descriptor(5)
+
+
+def test_without_descriptor_the_directory_s_is_taken(written, descriptor):
+    def make(root):
+        with root.create_directory("folder", security=descriptor(3)) as folder:
+            folder.create_file("file").close()
+
+    assert written(make).security("folder/file") == descriptor(3)
+
+
+def test_names_and_namespaces(written, times):
+    def make(root):
+        root.create_file("A long name.txt", b"1", short_name="ALONGN~1.TXT", times=times).close()
+        root.create_file("Short.txt", b"2").close()
+        root.create_file("Same.Txt", b"3", short_name="SAME.TXT").close()
+        root.create_file("Another long name", b"4").close()
+        with root.child("alongn~1.txt") as node:
+            assert (node.name, node.short_name) == ("A long name.txt", "ALONGN~1.TXT")
+        with root.child("a LONG name.TXT") as node:
+            assert (node.name, node.short_name, node.link_count) == ("A long name.txt", "ALONGN~1.TXT", 1)
+
+    found = written(make)
+    spaces = {}
+    for path in found.tree():
+        spaces[path] = sorted((one.attribute.file_name, int(one.attribute.flags)) for one in found.record(path).attributes[0x30])
+    assert spaces == {
+        "A long name.txt": [("A long name.txt", names.WIN32), ("ALONGN~1.TXT", names.DOS)],
+        "Short.txt": [("Short.txt", names.WIN32_AND_DOS)],
+        "Same.Txt": [("Same.Txt", names.WIN32_AND_DOS)],
+        "Another long name": [("Another long name", names.POSIX)],
+    }
+
+
+def test_short_name_changed(written):
+    def make(root):
+        for name, first, then in (("one long name", None, "ONE~1"), ("two long name", "TWO~1", None), ("three long name", "THREE~1", "DREI~1"), ("four", None, "VIER")):
+            with root.create_file(name, short_name=first) as node:
+                node.set_short_name(then)
+                assert node.short_name == then
+
+    found = written(make)
+    spaces = {path: sorted(int(one.attribute.flags) for one in found.record(path).attributes[0x30]) for path in found.tree()}
+    assert spaces == {"one long name": [1, 2], "two long name": [0], "three long name": [1, 2], "four": [1, 2]}
+    assert found.record("VIER").segment == found.record("four").segment
+
+
+def test_collisions(volume):
+    with volume.root as root:
+        root.create_file("\u00c9t\u00e9 Name", short_name="ETE~1").close()
+        for name in ("\u00e9T\u00c9 nAME", "ete~1", "ETE~1"):
+            with pytest.raises(Conflict):
+                root.create_file(name)
+            with pytest.raises(Conflict):
+                root.create_directory(name)
+        with pytest.raises(Conflict):
+            root.create_file("Something else", short_name="ete~1")
+        with root.child("\u00e9t\u00c9 NAME") as node, pytest.raises(Conflict):
+            root.link(node, "ETE~1")
+        assert [child.name for child in root.children()] == ["\u00c9t\u00e9 Name"]
+
+
+def test_odd_names(written):
+    odd = ["nul", "con.txt", "a\ud800b", "\udfff", "\U0001f600.dat", "x" * 255, "\u0130\u0131\u017f", ".hidden", "a.b.c.d", " leading", "wh.", "caf\u00e9"]
+
+    def make(root):
+        for name in odd:
+            root.create_file(name, name.encode("utf-8", "surrogatepass"), allow_trailing=name.endswith(".")).close()
+        assert {child.name for child in root.children()} == set(odd)
+        for name in odd:
+            with root.child(name) as node:
+                assert node.name == name
+
+    written(make)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\\b", "a:b", "a*", "a?", 'a"', "a<", "a>", "a|", "a\0b", "a\x1f", "a.", "a ", "x" * 256])
+def test_names_refused(volume, name):
+    with volume.root as root:
+        with pytest.raises(InvalidInput):
+            root.create_file(name)
+        with pytest.raises(InvalidInput):
+            root.create_directory(name)
+        assert not list(root.children())
+
+
+def test_streams(written, times):
+    def make(root):
+        with root.create_file("file", b"own", times=times) as node:
+            node.write(b"[ZoneTransfer]", 0, "Zone.Identifier")
+            node.write(b"big" * 10000, 0, "big \u00e4")
+            node.write(b"", 0, "empty")
+            node.write(b"gone", 0, "gone")
+            node.delete_stream("gone")
+            assert sorted(node.streams) == [("Zone.Identifier", 14), ("big \u00e4", 30000), ("empty", 0)]
+            with pytest.raises(NotFound):
+                node.read(stream="gone")
+        with root.create_directory("folder", times=times) as folder:
+            folder.write(b"of a folder", 0, "stream")
+            with pytest.raises(NotFound):
+                folder.read()
+            assert folder.streams == [("stream", 11)]
+
+    found = written(make)
+    assert found.data("file") == b"own"
+    assert found.data("file", "Zone.Identifier") == b"[ZoneTransfer]"
+    assert found.data("file", "big \u00e4") == b"big" * 10000
+    assert found.data("folder", "stream") == b"of a folder"
+    assert found.times("file") == times
+    assert found.times("folder") == times
+
+
+def test_many_attributes_need_several_records(written, times):
+    def make(root):
+        with root.create_file("file", times=times) as node:
+            for number in range(150):
+                node.write(bytes([number]) * number * 20, 0, f"stream {number}")
+            for number in range(100):
+                root.link(node, f"link number {number}").close()
+            assert len(node.streams) == 150
+            assert node.link_count == 101
+        with root.child("link number 50") as node:
+            node.set_times(times)
+
+    found = written(make)
+    for number in (0, 10, 149):
+        assert found.data("link number 99", f"stream {number}") == bytes([number]) * number * 20
+    assert found.times("file") == times
+
+
+def test_links(written):
+    def make(root):
+        with root.create_directory("folder") as folder, root.create_file("A first name", b"data", short_name="FIRST~1") as node:
+            with folder.link(node, "second") as second:
+                assert (second.name, second.short_name, second.link_count) == ("second", None, 2)
+                second.write(b"DATA!")
+            folder.link(node, "third").close()
+            with pytest.raises(Conflict):
+                folder.link(node, "A fourth name", short_name="FOURTH~1")
+            with pytest.raises(InvalidInput):
+                root.link(folder, "folder again")
+        with root.child("A first name") as node:
+            node.delete()
+        with root.child("folder") as folder, folder.child("third") as node:
+            assert node.link_count == 2
+            assert node.read() == b"DATA!"
+
+    found = written(make)
+    assert list(found.tree()) == ["folder", "folder/second", "folder/third"]
+    assert found.record("folder/second").segment == found.record("folder/third").segment
+
+
+@pytest.mark.parametrize("reparse", [
+    mount_point("C:\\Users"),
+    struct.pack("<IHH", 0x9000701A, 8, 0) + b"cloudy!!",
+    struct.pack("<IHH", 0x80000024, 0, 0),
+    struct.pack("<IHH", 0x8000001B, 12, 0) + b"app exec ali",
+    struct.pack("<IHH", 0x00001234, 4, 0) + b"0123456789abcdef" + b"data",
+    struct.pack("<IHH", 0x80000017, 5000, 0) + b"w" * 5000,
+], ids=["junction", "cloud", "fifo", "appexec", "foreign", "large"])
+def test_reparse_points(written, reparse, times):
+    def make(root):
+        with root.create_directory("here", times=times) as node:
+            node.set_reparse(reparse)
+            assert node.reparse == reparse
+            assert node.attributes & records.REPARSE
+        with root.create_directory("replaced", times=times) as node:
+            node.set_reparse(mount_point("D:\\"))
+            node.set_reparse(reparse)
+        with root.create_directory("removed", times=times) as node:
+            node.set_reparse(reparse)
+            node.set_reparse(None)
+            assert node.reparse is None
+
+    found = written(make)
+    assert found.value("here", 0xC0) == reparse
+    assert found.value("replaced", 0xC0) == reparse
+    assert 0xC0 not in found.record("removed").attributes
+    assert [found.attributes(name) & records.REPARSE for name in ("here", "replaced", "removed")] == [0x400, 0x400, 0]
+    assert found.times("here") == times
+
+
+def test_bad_metadata_refused(volume):
+    with volume.root as root, root.create_file("file") as node:
+        for bad in (b"", b"1234567", struct.pack("<IHH", 0xA0000003, 99, 0) + b"short"):
+            with pytest.raises(InvalidInput):
+                node.set_reparse(bad)
+        for bad in (b"\1", struct.pack("<IBBH", 0, 0, 9, 9) + b"x"):
+            with pytest.raises(InvalidInput):
+                node.set_eas(bad)
+        with pytest.raises(InvalidInput):
+            node.set_security(b"nonsense")
+        with pytest.raises(InvalidInput):
+            node.set_object_id(b"short")
+        with pytest.raises(InvalidInput):
+            node.set_times(Times(-1, 0, 0, 0))
+        with pytest.raises(InvalidInput):
+            node.create_file("below a file")
+        assert node.attributes == records.ARCHIVE
+
+
+def test_extended_attributes(written, times):
+    loose = struct.pack("<IBBH", 20, 0, 3, 4) + b"ONE\0aaaa" + b"\0" * 4 + struct.pack("<IBBH", 0, 0x80, 3, 2) + b"TWO\0bb"
+    stored = struct.pack("<IBBH", 16, 0, 3, 4) + b"ONE\0aaaa" + struct.pack("<IBBH", 16, 0x80, 3, 2) + b"TWO\0bb\0\0"
+
+    def make(root):
+        with root.create_file("file", times=times) as node:
+            node.set_eas(loose)
+            assert node.eas == stored
+        with root.create_file("removed") as node:
+            node.set_eas(stored)
+            node.set_eas(None)
+            assert node.eas is None
+
+    found = written(make)
+    assert found.value("file", 0xE0) == stored
+    assert struct.unpack("<HHI", found.value("file", 0xD0)) == (22, 1, 32)
+    assert found.times("file") == times
+
+
+def test_object_ids(written):
+    def make(root):
+        with root.create_file("short") as node:
+            node.set_object_id(bytes(range(16)))
+            assert node.object_id == bytes(range(16))
+        with root.create_file("long") as node:
+            node.set_object_id(bytes(range(100, 164)))
+            assert node.object_id == bytes(range(100, 164))
+        with root.create_file("other") as node:
+            with pytest.raises(Conflict):
+                node.set_object_id(bytes(range(16)))
+            node.set_object_id(b"o" * 16)
+            node.set_object_id(None)
+        with root.create_file("deleted") as node:
+            node.set_object_id(b"d" * 16)
+            node.delete()
+        with root.create_file("again") as node:
+            node.set_object_id(b"d" * 16)
+
+    found = written(make)
+    assert found.value("short", 0x40) == bytes(range(16))
+    assert found.value("long", 0x40) == bytes(range(100, 116))
+    assert found.value("again", 0x40) == b"d" * 16
+    assert 0x40 not in found.record("other").attributes
+
+
+def test_sparse(written, times):
+    def make(root):
+        with root.create_file("sparse", attributes=records.SPARSE, times=times) as node:
+            with node.open_stream() as stream:
+                stream.truncate(30 << 20)
+                stream.pwrite(b"x" * 65536, 1 << 20)
+                stream.pwrite(b"y" * 8192, 20 << 20)
+                assert stream.extents() == [(1 << 20, 65536), (20 << 20, 8192)]
+                assert stream.allocated < 1 << 20
+            assert node.attributes == records.SPARSE
+            node.set_attributes(records.ARCHIVE)
+            assert node.attributes == records.ARCHIVE | records.SPARSE
+
+    found = written(make)
+    data = found.data("sparse")
+    assert len(data) == 30 << 20
+    assert data.count(b"x") == 65536
+    assert data[20 << 20:(20 << 20) + 8192] == b"y" * 8192
+    assert found.attributes("sparse") == records.ARCHIVE | records.SPARSE
+    assert found.times("sparse") == times
+
+
+def test_compressed(written, times):
+    data = b"compress me please " * 20000
+
+    def make(root):
+        with root.create_file("one", data, attributes=records.COMPRESSED, times=times) as node, node.open_stream() as stream:
+            assert stream.allocated < len(data) // 4
+        with root.create_directory("folder", attributes=records.COMPRESSED, times=times) as folder:
+            assert folder.attributes == records.COMPRESSED | records.DIRECTORY
+
+    found = written(make)
+    assert found.data("one") == data
+    assert found.attributes("one") == found.attributes("folder") == records.COMPRESSED
+    assert found.times("one") == times
+
+
+def test_delete_of_everything(image, judge, times, descriptor):
+    with FileDevice(str(image), writable=True) as device:
+        with Volume.mount(device, writable=True) as volume:
+            before = volume.allocated_clusters().tobytes()
+        for _round in range(2):
+            with Volume.mount(device, writable=True) as volume, volume.root as root:
+                with root.create_directory("A directory", short_name="ADIREC~1", times=times) as top:
+                    for number in range(300):
+                        with top.create_file(f"a file number {number}", b"q" * 100 * number, short_name=f"AFI~{number}") as node:
+                            node.write(b"s" * 3000, 0, "stream")
+                            if number % 3 == 0:
+                                node.set_reparse(struct.pack("<IHH", 0x9000701A, 8, 0) + b"cloudy!!")
+                            if number % 5 == 0:
+                                node.set_object_id(number.to_bytes(16, "big"))
+                            if number % 7 == 0:
+                                node.set_eas(struct.pack("<IBBH", 16, 0, 3, 4) + b"ONE\0aaaa")
+                            if number % 50 == 0:
+                                for copy in range(30):
+                                    root.link(node, f"link {number} {copy}").close()
+                    with top.create_directory("junction") as junction:
+                        junction.set_reparse(mount_point("C:\\"))
+                        junction.create_file("behind").close()
+                top = volume.find("adirec~1")
+                top.delete()
+                assert volume.find("A directory") is None
+                left = list(root.children())
+                assert len(left) == 180
+                for child in left:
+                    with root.child(child.name) as node:
+                        node.delete()
+                assert not list(root.children())
+            judge(image)
+        with Volume.mount(device) as volume:
+            after = volume.allocated_clusters().tobytes()
+    # The $MFT, its bitmap and the indexes of $Secure, $ObjId and the root never shrink.
+    assert sum(byte.bit_count() for byte in after) - sum(byte.bit_count() for byte in before) < 600
+
+
+def test_deleted_and_closed_nodes(volume):
+    with volume.root as root:
+        node = root.create_file("file")
+        other = root.child("file")
+        node.delete()
+        for gone in (node, other):
+            with pytest.raises(InvalidInput):
+                gone.read()
+            gone.close()
+        with pytest.raises(InvalidInput):
+            root.delete()
+        with volume.open(3, "$Volume") as system, pytest.raises(InvalidInput):
+            system.set_attributes(0)
+        with pytest.raises(NotFound):
+            volume.open(40)
+
+
+def test_full_volume(blank, tmp_path, judge):
+    path = blank(tmp_path / "small", 8)
+    with FileDevice(str(path), writable=True) as device, Volume.mount(device, writable=True) as volume, volume.root as root:
+        with pytest.raises(NoSpace):
+            root.create_file("large", b"x" * (20 << 20))
+        assert volume.find("large") is None
+        with pytest.raises(NoSpace):
+            for number in range(10000):
+                root.create_file(f"a small file number {number}", b"y" * 5000).close()
+    judge(path)
+
+
+def test_a_directory_with_many_names(volume, independent, image):
+    numbers = [(number * 7919) % 3001 for number in range(3000)]
+    with volume.root as root, root.create_directory("many") as many:
+        for number in numbers:
+            many.create_file(f"File {number:05d} \u00fc", b"", short_name=f"F{number}~1").close()
+        assert {child.name for child in many.children()} == {f"File {number:05d} \u00fc" for number in numbers}
+        for number in numbers[::3]:
+            with many.child(f"f{number}~1") as node:
+                node.delete()
+        left = {child.name for child in many.children()}
+        assert left == {f"File {number:05d} \u00fc" for index, number in enumerate(numbers) if index % 3}
+
+
+def test_read_only_mount(image):
+    before = image.read_bytes()
+    with FileDevice(str(image)) as device, Volume.mount(device) as volume, volume.root as root:
+        with pytest.raises(Unsupported):
+            root.create_file("file")
+        assert root.security
+        assert volume.find("nothing/here") is None
+    assert image.read_bytes() == before
+    with FileDevice(str(image)) as device, pytest.raises(Unsupported):
+        Volume.mount(device, writable=True)
+
+
+def test_windows_volume(windows_image, tmp_path, independent, judge, times):
+    path = windows_image(tmp_path / "image")
+    with FileDevice(str(path), writable=True) as device, Volume.mount(device, writable=True) as volume:
+        assert volume.version == (3, 1)
+        assert {child.name for child in volume.root.children()} >= {"Directory", "File.txt", "Large Directory", "Random.bin"}
+        with volume.find("large directory") as node:
+            assert len(list(node.children())) == 2048
+        with volume.find("FILE.TXT") as node:
+            assert node.times == independent(path).times("File.txt")
+            assert node.security == independent(path).security("File.txt")
+            assert node.read() == independent(path).data("File.txt")
+        with volume.find("Large Directory/directory 77") as node:
+            node.create_file("new", b"data", times=times).close()
+        with volume.find("Directory") as node:
+            node.delete()
+    judge(path, entries_follow=False, boot=False)
+    assert independent(path).times("Large Directory/Directory 77/new") == times
+
+
+def test_device_errors_come_through(image):
+    class Broken(FileDevice):
+        reads = 0
+
+        def pread(self, count, offset):
+            Broken.reads += 1
+            if Broken.reads > 60:
+                raise Corrupt("The cable is cut.", code="test.cable")
+            return super().pread(count, offset)
+
+    with Broken(str(image)) as device, pytest.raises(Corrupt) as caught:
+        with Volume.mount(device) as volume:
+            for number in range(24, 100):
+                volume.find(f"nothing {number}")
+                volume.allocated_clusters()
+    assert caught.value.code == "test.cable"
