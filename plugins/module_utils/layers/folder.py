@@ -62,8 +62,7 @@ def entries_from_folder(folder: str, *, delete: Iterable[str] = (), time: int | 
     tree = _scan(root, problems)
     _plant_whiteouts(tree, delete, problems)
     found: list[tuple[Entry, Opener | None]] = []
-    if not problems:
-        _walk(tree, root, time, found, problems)
+    _walk(tree, root, time, found, problems)
     if problems:
         shown = "; ".join(problems[:_LISTED])
         more = f"; and {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
@@ -129,7 +128,7 @@ def _scan(root: str, problems: list[str]) -> _Node:
                 continue
             other = node.children.get(fold(item.name))
             if other is not None:
-                problems.append(f"{printable(child_path)} differs only in case from {printable(other[0])}")
+                problems.append(f"{printable(child_path)} differs only in case from {printable(f'{path}/{other[0]}' if path else other[0])}")
                 continue
             try:
                 status = item.stat(follow_symlinks=False)

@@ -96,11 +96,11 @@ def version_key(version: str) -> tuple:
     count. Versions equal so far are ordered by their text, so the order is total.
     """
     tokens = _TOKEN.findall(version.lower())
-    if len(tokens) > 1 and tokens[0] == "v" and tokens[1].isdigit():
+    if len(tokens) > 1 and tokens[0] == "v" and tokens[1].isdecimal():
         del tokens[0]
     parts: list[tuple[int, int, str]] = []
     for token in tokens:
-        if token.isdigit():
+        if token.isdecimal():
             parts.append((3, int(token), ""))
         elif token in _BEFORE_RELEASE:
             parts.append((0, _BEFORE_RELEASE[token], ""))

@@ -1,0 +1,212 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Folders of files as layers."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput, NotFound
+from ansible_collections.strata.layering.plugins.module_utils.layers import entry as model
+from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
+from ansible_collections.strata.layering.plugins.module_utils.layers.folder import entries_from_folder, source_fingerprint
+from ansible_collections.strata.layering.plugins.module_utils.layers.reparse import decode_link
+
+UNIX = 1600000000_123456789
+FILETIME = 116444736000000000 + 16000000001234567
+
+
+def make(root, files):
+    """Files, links ("-> target") and folders (name ends in "/"), with one time."""
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith("/"):
+            path.mkdir(exist_ok=True)
+        elif isinstance(content, str):
+            path.symlink_to(content)
+        else:
+            path.write_bytes(content)
+    for folder, folders, names in os.walk(root, topdown=False):
+        for name in folders + names:
+            os.utime(os.path.join(folder, name), ns=(UNIX, UNIX), follow_symlinks=False)
+
+
+def paths(found):
+    return [(entry.kind, entry.path) for entry, _opener in found]
+
+
+def problems(folder, **options):
+    with pytest.raises(InvalidInput) as caught:
+        entries_from_folder(str(folder), **options)
+    return caught.value
+
+
+def test_tree_in_order(tmp_path):
+    make(tmp_path, {"Windows/b.dll": b"b", "Windows/A.dll": b"a", "empty/": None, "z": b"", "Windows/System32/x": b"x"})
+    found = entries_from_folder(str(tmp_path), delete=["C:\\Windows\\old.dll", "/windows/System32/Gone/deep", "Program Files\\Old", "z"])
+    assert paths(found) == [
+        ("whiteout", "z"), ("directory", "empty"), ("whiteout", "Program Files/Old"), ("directory", "Windows"), ("whiteout", "Windows/old.dll"),
+        ("file", "Windows/A.dll"), ("file", "Windows/b.dll"), ("directory", "Windows/System32"), ("whiteout", "Windows/System32/Gone/deep"),
+        ("file", "Windows/System32/x"), ("file", "z"),
+    ]
+    by_path = {entry.path: (entry, opener) for entry, opener in found if entry.kind != "whiteout"}
+    assert by_path["Windows/b.dll"][0] == Entry("Windows/b.dll", "file", 0x20, FILETIME, FILETIME, FILETIME, FILETIME, size=1)
+    with by_path["Windows/b.dll"][1]("") as stream:
+        assert stream.read() == b"b"
+    assert by_path["Windows"][0] == Entry("Windows", "directory", 0x10, FILETIME, FILETIME, FILETIME, FILETIME, implied=True)
+
+
+def test_times_of_directories_come_from_what_is_in_them(tmp_path):
+    make(tmp_path, {"d/e/old": b"", "d/new": b""})
+    os.utime(tmp_path / "d/new", ns=(UNIX, UNIX + 10**9))
+    os.utime(tmp_path / "d", ns=(1, UNIX * 2))
+    times = {entry.path: entry.written - FILETIME for entry, _opener in entries_from_folder(str(tmp_path))}
+    assert times == {"d": 10**7, "d/e": 0, "d/e/old": 0, "d/new": 10**7}
+    assert {entry.written for entry, _opener in entries_from_folder(str(tmp_path), time=7)} == {7}
+
+
+def test_hard_links(tmp_path):
+    make(tmp_path, {"b/file": b"x"})
+    os.link(tmp_path / "b/file", tmp_path / "b/other")
+    os.link(tmp_path / "b/file", tmp_path / "A")
+    found = entries_from_folder(str(tmp_path))
+    assert [(entry.kind, entry.path, entry.link_target) for entry, _opener in found if entry.kind != "directory"] == [
+        ("file", "A", None), ("link", "b/file", "A"), ("link", "b/other", "A"),
+    ]
+
+
+def test_symbolic_links(tmp_path):
+    make(tmp_path, {"d/file": b"x", "to_file": "d/./file", "to_dir": "d", "d/up": "../to_file", "d/dangling": "nothing", "self": "."})
+    found = {entry.path: entry for entry, _opener in entries_from_folder(str(tmp_path))}
+    links = {path: (entry.kind, decode_link(entry.reparse)[0]) for path, entry in found.items() if entry.reparse}
+    assert links == {
+        "to_file": ("file", "d\\file"), "to_dir": ("directory", "d"), "d/up": ("file", "..\\to_file"), "d/dangling": ("file", "nothing"),
+        "self": ("directory", "."),
+    }
+    assert all(decode_link(entry.reparse)[1] is False and entry.attributes & 0x400 for entry in found.values() if entry.reparse)
+
+
+def test_sparse_files(tmp_path):
+    with open(tmp_path / "s", "wb") as stream:
+        stream.truncate(10 << 20)
+        stream.seek((4 << 20) + 100)
+        stream.write(b"x" * 10)
+    if os.stat(tmp_path / "s").st_blocks * 512 > 5 << 20:
+        pytest.skip("this file system has no holes")
+    (entry, opener), = entries_from_folder(str(tmp_path))
+    assert entry.sparse == [(4 << 20, 65536)] and entry.attributes == 0x220 and entry.size == 10 << 20
+
+
+def test_everything_that_cannot_be_carried_is_listed_at_once(tmp_path):
+    names = ["con", "Aux.txt", "com\u00b9", "a?b", "x:y", "dot.", "space ", "tab\t", "n" * 250, "\u00e9" * 100]
+    for name in names:
+        (tmp_path / name).write_bytes(b"")
+    with open(os.fsencode(tmp_path) + b"/\xff", "wb"):
+        pass
+    os.mkfifo(tmp_path / "fifo")
+    make(tmp_path, {
+        "sub/File": b"", "sub/file": b"", "sub/\u00c4": b"", "sub/\u00e4": b"", "abs": "/etc/passwd", "out": "../x", "sub/out": "a/../../../x", "bad": "a:b",
+    })
+    error = problems(tmp_path)
+    listed = error.details["problems"]
+    assert len(listed) == 8 + 1 + 1 + 2 + 4
+    text = "; ".join(listed)
+    for wanted in (
+        "con is a name that Windows reserves", "Aux.txt is a name", "com\u00b9 is a name", "a?b holds", "x:y holds", "dot. ends in", "space  ends in",
+        "tab\\u0009 holds",
+        "\\udcff is not valid UTF-8", "fifo is neither", "sub/file differs only in case from sub/File", "sub/\u00e4 differs only in case from sub/\u00c4",
+        "abs is an absolute", "out is a symbolic link that leads outside", "sub/out is a symbolic link that leads outside", "bad is a symbolic link to a name",
+    ):
+        assert wanted in text, wanted
+
+
+def test_devices_and_sockets(tmp_path):
+    with socket.socket(socket.AF_UNIX) as listener:
+        previous = os.getcwd()
+        os.chdir(tmp_path)
+        try:
+            listener.bind("socket")
+        finally:
+            os.chdir(previous)
+        assert "socket is neither" in problems(tmp_path).message
+
+
+def test_paths_longer_than_windows_has(tmp_path):
+    deep = str(tmp_path)
+    previous = os.getcwd()
+    try:
+        os.chdir(deep)
+        for _number in range(170):
+            os.mkdir("d" * 200)
+            os.chdir("d" * 200)
+    finally:
+        os.chdir(previous)
+    assert problems(tmp_path).code == "layer.folder"
+
+
+@pytest.mark.parametrize("path", ["", "/", "C:\\", "C:", "..\\x", "a\\..\\b", "a\\\\b", "D:\\x", "\\\\server\\share", "a*", "a?", "con", "x.", "a:b", "a\0"])
+def test_deletions_are_checked(tmp_path, path):
+    assert problems(tmp_path, delete=[path, "fine"]).details["problems"]
+
+
+def test_deletions_are_normalised(tmp_path):
+    found = entries_from_folder(str(tmp_path), delete=["c:/Windows/X", "\\windows\\x\\", "WINDOWS/x/below", "b", "b/c", "a/b/c", "a/b"])
+    assert paths(found) == [("whiteout", "b"), ("whiteout", "a/b"), ("whiteout", "Windows/X")]
+
+
+def test_deletion_below_a_file(tmp_path):
+    make(tmp_path, {"a": b""})
+    assert "in place of one of its parents" in problems(tmp_path, delete=["a/b"]).message
+
+
+def test_a_directory_can_be_replaced_as_a_whole(tmp_path):
+    make(tmp_path, {"App/new": b""})
+    assert paths(entries_from_folder(str(tmp_path), delete=["app"])) == [("whiteout", "app"), ("directory", "App"), ("file", "App/new")]
+
+
+def test_missing_folder(tmp_path):
+    with pytest.raises(NotFound):
+        entries_from_folder(str(tmp_path / "none"))
+
+
+def test_a_file_that_changes_is_noticed(tmp_path):
+    make(tmp_path, {"a": b"1", "b": b"1"})
+    found = entries_from_folder(str(tmp_path))
+    (tmp_path / "a").write_bytes(b"22")
+    with pytest.raises(InvalidInput, match="changed"):
+        found[0][1]("")
+    (tmp_path / "b").unlink()
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        found[1][1]("")
+
+
+def test_fingerprint_tells_changes(tmp_path):
+    make(tmp_path, {"d/a": b"1"})
+
+    def now(**options):
+        return source_fingerprint(entries_from_folder(str(tmp_path), **options))
+
+    first = now()
+    assert first == now() and first.startswith("sha256:")
+    assert now(delete=["x"]) != first and now(time=5) != first
+    (tmp_path / "d/a").write_bytes(b"2")
+    assert now() != first
+    os.utime(tmp_path / "d/a", ns=(UNIX, UNIX))
+    changed = now()
+    assert changed != first
+    (tmp_path / "d/a").write_bytes(b"1")
+    os.utime(tmp_path / "d/a", ns=(UNIX, UNIX))
+    assert now() == first
+    (tmp_path / "d/temporary").write_bytes(b"")
+    (tmp_path / "d/temporary").unlink()
+    assert now() == first
+
+
+def test_kinds_are_those_of_entries(tmp_path):
+    make(tmp_path, {"a": b""})
+    assert {entry.kind for entry, _opener in entries_from_folder(str(tmp_path), delete=["x"])} <= set(model.KINDS)
