@@ -30,7 +30,7 @@ def dump(root: Key) -> dict:
 
 # Names of many scripts, with case pairs inside and outside ASCII, characters beyond the basic plane and lone surrogates.
 names = st.one_of(
-    st.sampled_from(["Software", "SOFTWARE", "a", "\u00e9t\u00e9", "\u00c9T\u00c9", "\u00b5", "\u0131", "\u017f", "\u0436\u0438\u0440", "\u0416", "\u65e5\u672c",
+    st.sampled_from(["Software", "SOFTWARE", "a", "\u00e9t\u00e9", "\u00c9T\u00c9", "\u0131", "\u017f", "\u0436\u0438\u0440", "\u0416", "\u65e5\u672c",
                      "\U0001f600", "\U00010428", "\uffff", "\ud800", "a\0b", "a/b", " ", "{0000}", "x" * 255]),
     st.text(st.characters(blacklist_characters="\\"), min_size=1, max_size=40),
 )
@@ -40,7 +40,7 @@ times = st.integers(0, 2**64 - 1)
 
 
 @st.composite
-def hives(draw, minors=layout.MINOR_VERSIONS) -> Hive:
+def hives(draw, minors=layout.MINOR_VERSIONS, data=contents) -> Hive:
     """A hive with a random tree; what case folding makes equal is left out."""
     hive = Hive.new(draw(st.sampled_from(["", "SYSTEM", "\\SystemRoot\\System32\\Config\\SOFTWARE"])), minor=draw(st.sampled_from(minors)),
                     last_written=draw(times))
@@ -58,7 +58,7 @@ def hives(draw, minors=layout.MINOR_VERSIONS) -> Hive:
         parent.add(key)
         keys.append(key)
     for _value in range(draw(st.integers(0, 20))):
-        value = draw(st.sampled_from(keys)).set_value(draw(st.one_of(st.just(""), names)), draw(st.integers(0, 2**32 - 1)), draw(contents))
+        value = draw(st.sampled_from(keys)).set_value(draw(st.one_of(st.just(""), names)), draw(st.integers(0, 2**32 - 1)), draw(data))
         if draw(st.integers(0, 9)) == 0:
             value.type, value.data, value.tombstone = 0, b"", True
     return hive
