@@ -58,7 +58,7 @@ def _new(name: str, security: bytes, minor: int = 5) -> Hive:
 def prepare_system(root: Key) -> None:
     """Make of a SYSTEM hive that of an OS machine: VMXNET3, VMware Tools, updates and fast startup off."""
     services, control = "ControlSet001\\Services\\", "ControlSet001\\Control\\"
-    put(root, services + "vmxnet3ndis6", Type=1, Start=3, ErrorControl=1, Tag=23, Group="NDIS", DisplayName="@oem3.inf,%loc.VMXNET3.Svc%;vmxnet3 NDIS 6 driver",
+    put(root, services + "vmxnet3ndis6", Type=1, Start=3, ErrorControl=1, Tag=23, Group="NDIS", DisplayName="vmxnet3 NDIS 6 driver",
         ImagePath=(EXPAND_SZ, "\\SystemRoot\\System32\\drivers\\vmxnet3.sys"), Owners=["oem3.inf"])
     put(root, services + "pvscsi", Type=1, Start=0, ErrorControl=1, Group="SCSI miniport", ImagePath=(EXPAND_SZ, "System32\\drivers\\pvscsi.sys"))
     tools = '"C:\\Program Files\\VMware\\VMware Tools\\'
@@ -120,7 +120,10 @@ def small_system() -> Hive:
 
 
 def software(ballast: str = "", prepared: bool = True) -> Hive:
-    """SOFTWARE; without updates switched off and VMware Tools unless ``prepared``. ``ballast`` is a wine ``system.reg`` whose HKLM\\Software is added where Windows has nothing."""
+    """SOFTWARE; without updates switched off and VMware Tools unless ``prepared``.
+
+    ``ballast`` is a wine ``system.reg`` whose HKLM\\Software is added where Windows has nothing.
+    """
     hive = _new("SOFTWARE", _MACHINE)
     root = hive.root
     put(root, _VERSION, SystemRoot="C:\\Windows", ProductName="Windows 10 Enterprise", EditionID="Enterprise", InstallationType="Client",
@@ -232,6 +235,7 @@ def boot_store(efi: bool = True) -> Hive:
 
 
 _KEY_LINE = re.compile(r"^\[(.*)\] \d+$")
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "0": "\0"}
 _VALUE_LINE = re.compile(r'^(?:@|"((?:[^"\\]|\\.)*)")=(.*)$')
 
 
@@ -254,7 +258,10 @@ def wine_keys(text: str, below: str):
 
 
 def _unescape(text: str) -> str:
-    return re.sub(r"\\(?:x([0-9a-f]{1,4})|(.))", lambda match: chr(int(match[1], 16)) if match[1] else {"n": "\n", "r": "\r", "t": "\t", "0": "\0"}.get(match[2], match[2]), text)
+    def plain(match: re.Match) -> str:
+        return chr(int(match[1], 16)) if match[1] else _ESCAPES.get(match[2], match[2])
+
+    return re.sub(r"\\(?:x([0-9a-f]{1,4})|(.))", plain, text)
 
 
 def _wine_value(text: str) -> object:

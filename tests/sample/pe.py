@@ -16,10 +16,8 @@ _FILE_ALIGNMENT = 0x200
 _SECTION_ALIGNMENT = 0x1000
 _STUB = b"\x0e\x1f\xba\x0e\x00\xb4\x09\xcd\x21\xb8\x01\x4c\xcd\x21This program cannot be run in DOS mode.\r\r\n$"
 
-_PHRASES = tuple(
-    text.encode("utf-16-le")
-    for text in ("Windows Operating System", "Microsoft Corporation", "GetProcAddress", "CreateFileW", "HKEY_LOCAL_MACHINE", "error %d\r\n", ".text", "\0\0\0\0\0\0\0\0")
-)
+_TEXTS = ("Windows Operating System", "Microsoft Corporation", "GetProcAddress", "CreateFileW", "HKEY_LOCAL_MACHINE", "error %d\r\n", ".text", "\0" * 24)
+_PHRASES = tuple(text.encode("utf-16-le") for text in _TEXTS)
 
 
 def _up(value: int, alignment: int) -> int:
@@ -31,8 +29,8 @@ def words(seed: str, size: int) -> bytes:
     out = bytearray()
     state = seed.encode()
     while len(out) < size:
-        state = hashlib.blake2b(state, digest_size=48).digest()
-        out += b"\x48\x8b\x05" + state[:16] + b"\xe8\x00\x00\x00\x00\x48\x83\xc4\x28\xc3" + state[16:] + _PHRASES[state[0] & 7]
+        state = hashlib.blake2b(state, digest_size=32).digest()
+        out += b"\x48\x8b\x05" + state[:8] + b"\xe8\x00\x00\x00\x00\x48\x83\xc4\x28\xc3\xcc\xcc\xcc\xcc" + state[24:] + _PHRASES[state[0] & 7] + bytes(24)
     return bytes(out[:size])
 
 

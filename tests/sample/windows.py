@@ -46,7 +46,8 @@ _ARABIC_AND_KANJI = "\u0645\u0631\u062d\u0628\u0627 \u65e5\u672c\u8a9e"
 
 
 def _text(title: str, lines: int) -> bytes:
-    return "".join(f"2024-01-15 08:{line // 60 % 60:02}:{line % 60:02}, Info  {title}  line {line * 2654435761 % 4294967296:08x}\r\n" for line in range(lines)).encode()
+    stamps = (f"2024-01-15 08:{line // 60 % 60:02}:{line % 60:02}, Info  {title}  line {line * 2654435761 % 4294967296:08x}\r\n" for line in range(lines))
+    return "".join(stamps).encode()
 
 
 def _pe(tree: Tree, path: str, size: int, like: str | None = None) -> None:
@@ -74,7 +75,8 @@ def add_small_system(tree: Tree) -> None:
     tree.file("Windows/System32/drivers/etc/hosts", b"127.0.0.1 localhost\r\n")
     tree.file("Program Files/Windows NT/Accessories/wordpad.exe", pe.make_pe("wordpad.exe", 40000))
     for number in range(60):
-        tree.file(f"Windows/servicing/Packages/Microsoft-Windows-Client-Feature-{number:03}~31bf3856ad364e35~amd64~~10.0.22631.1.mum", _text("package", 6 + number % 9))
+        name = f"Microsoft-Windows-Client-Feature-{number:03}~31bf3856ad364e35~amd64~~10.0.22631.1.mum"
+        tree.file(f"Windows/servicing/Packages/{name}", _text("package", 6 + number % 9))
     tree.file("Windows/Fonts/segoeui.ttf", pe.words("segoeui", 150_000))
 
 
@@ -136,9 +138,8 @@ def _examples(tree: Tree) -> None:
     compressed = tree.directory("Windows/Logs/CBS", COMPRESSED)
     tree.file(compressed.path + "/CBS.log", _text("CBS", 6000), ARCHIVE | COMPRESSED)
     tree.file(compressed.path + "/CbsPersist_20240115080000.cab", pe.words("cab", 70_001), ARCHIVE | COMPRESSED)
-    tree.sparse_file(
-        "Windows/System32/wbem/Repository/INDEX.BTR", 6 * MIB, [(0, pe.words("btr", 65536)), (3 * MIB, pe.words("btr2", 4096)), (6 * MIB - 4096, bytes([7]) * 4096)],
-    )
+    runs = [(0, pe.words("btr", 65536)), (3 * MIB, pe.words("btr2", 4096)), (6 * MIB - 4096, bytes([7]) * 4096)]
+    tree.sparse_file("Windows/System32/wbem/Repository/INDEX.BTR", 6 * MIB, runs)
     tree.file(f"Users/Public/Documents/\u00dcberblick {_ARABIC_AND_KANJI}.txt", "\ufeffGr\u00fc\u00dfe\r\n".encode("utf-16-le"))
     tree.file("Users/Public/Documents/\U0001f4c4 emoji.txt", b"beyond the basic plane")
     tree.file("Users/Public/Documents/" + "long name " * 25 + ".txt", b"255")

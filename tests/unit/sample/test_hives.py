@@ -66,7 +66,8 @@ def test_wine_registry_text():
         '"Number"=dword:0000002a\n"Bytes"=hex:01,02,\\\n  03\n"Odd"=hex(ffff0007):0a\n"Umlaut"="\\xfc"\n\n[System\\\\Other] 1\n"no"="no"\n'
     )
     assert list(hives.wine_keys(text, "Software\\")) == [("Acme\\Tool", {
-        "": "standard", 'Path "x"': (2, "%A%\\b"), "List": ["one", "two"], "Number": 42, "Bytes": (3, b"\x01\x02\x03"), "Odd": (0xFFFF0007, b"\x0a"), "Umlaut": "\u00fc",
+        "": "standard", 'Path "x"': (2, "%A%\\b"), "List": ["one", "two"], "Number": 42,
+        "Bytes": (3, b"\x01\x02\x03"), "Odd": (0xFFFF0007, b"\x0a"), "Umlaut": "\u00fc",
     })]
 
 

@@ -17,7 +17,8 @@ def test_folders_come_before_their_content_and_first_names_before_links():
     tree.link("Windows/System32/a.dll", "windows/winsxs/COMPONENT/A.DLL")
     items = tree.finish()
     paths = [item.path for item in items]
-    assert paths == ["", "Windows", "Windows/System32", "Windows/WinSxS", "Windows/WinSxS/component", "Windows/WinSxS/component/a.dll", "Windows/System32/a.dll"]
+    component = "Windows/WinSxS/component"
+    assert paths == ["", "Windows", "Windows/System32", "Windows/WinSxS", component, component + "/a.dll", "Windows/System32/a.dll"]
     assert items[-1].link_target == "Windows/WinSxS/component/a.dll"
 
 
