@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import faulthandler
 import io
 import os
 import pickle
@@ -164,6 +165,8 @@ def _child(parent: int, reading: int, writing: int, function, arguments, keyword
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:
             return
+        # A crash is reported by the parent, in its own words.
+        faulthandler.disable()
         _limit(memory)
         if "progress" in keywords:
             keywords["progress"] = _reporter(writing)

@@ -18,12 +18,11 @@ from typing import NoReturn
 from ..common.errors import Corrupt, NotFound, NoSpace, Unsupported
 from ..common.libraries import np
 from ..disk.device import BlockDevice
-from . import binding, boot, names
+from . import binding, boot, names, state
 from .device import DeviceBridge
 from .inode import Inode
 from .node import Node
 
-_DIRTY = 0x0001
 _ROOT = 5
 
 
@@ -64,6 +63,8 @@ class Volume:
         boot.read_geometry(device)
         if writable and device.read_only:
             raise _error(errno.EROFS, "mounting it for writing", device.name)
+        if writable:
+            state.require_clean(device)
         library = binding.library()
         bridge = DeviceBridge(device)
         ctypes.set_errno(0)
@@ -74,8 +75,6 @@ class Volume:
             raise bridge.take_error() or _mount_error(number, device.name)
         volume = cls(bridge, address, device.name, writable)
         try:
-            if writable and volume.flags & _DIRTY:
-                raise _mount_error(errno.EOPNOTSUPP, device.name)
             if volume.version[0] < 3:
                 raise Unsupported(
                     f"{device.name} is NTFS {volume.version[0]}.{volume.version[1]}; version 3.1 is needed.",

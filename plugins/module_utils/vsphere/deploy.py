@@ -9,7 +9,6 @@ bytes are made while they are sent. When anything fails nothing remains in vSphe
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -83,7 +82,7 @@ def create_by_import(
             lease.complete()
         _check_disk(session, lease.entity, capacity, what)
     except BaseException as error:
-        _remove_rest(session, lease.entity, name, error)
+        _remove_rest(session, lease, name, error)
         raise
     return Deployed(lease.entity, lease.entity._GetMoId(), transfer, verified, tuple([*warnings, *hardware.remarks]))
 
@@ -150,20 +149,28 @@ def _check_disk(session: Session, vm, capacity: int, what: str) -> None:
         raise Corrupt(f"{what} failed: it has disks of {found} bytes instead of one of {capacity}.", code="vsphere.disk", hint="Run again.")
 
 
-def _remove_rest(session: Session, vm, name: str, error: BaseException) -> None:
+def _remove_rest(session: Session, lease: Lease, name: str, error: BaseException) -> None:
     """See to it that a failed import leaves no machine: the lease's end removes it, else it is destroyed."""
-    if vm is None:
+    if lease.entity is None or _vanishes(session, lease.entity, name, 10):
         return
     try:
         try:
-            wait_for(session, vm, ["name"], lambda values: False, 10, what=f"Removing {name}")
-        except NotFound:
-            return
-        except StrataError:
-            pass
-        with contextlib.suppress(NotFound):
-            destroy(session, vm)
+            destroy(session, lease.entity)
+        except Conflict:
+            # A lease that could not be aborted holds the machine until it expires.
+            if not _vanishes(session, lease.entity, name, lease.timeout + 30):
+                destroy(session, lease.entity)
     except StrataError as second:
         if isinstance(error, StrataError):
-            error.message = f"{error.message} The incomplete virtual machine {name} ({vm._GetMoId()}) could not be removed: {second.message}"
-            error.details["left_behind"] = vm._GetMoId()
+            moid = lease.entity._GetMoId()
+            error.message = f"{error.message} The incomplete virtual machine {name} ({moid}) could not be removed: {second.message}"
+            error.details["left_behind"] = moid
+
+
+def _vanishes(session: Session, vm, name: str, timeout: float) -> bool:
+    try:
+        wait_for(session, vm, ["name"], lambda values: False, timeout, what=f"Removing {name}")
+    except NotFound:
+        return True
+    except StrataError:
+        return False

@@ -26,6 +26,9 @@ from .session import Session
 from .transfer import HostConnection, Transfer
 
 
+_INITIALIZING_TIMEOUT = 60
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
     """A file of the lease. ``key`` names it in manifests and descriptors, ``import_key`` as the import specification does."""
@@ -56,7 +59,8 @@ class Lease:
     """A lease from ImportVApp, ExportVm or ExportSnapshot; a context manager that aborts it unless it was completed.
 
     ``what`` starts the sentences of errors, such as "Importing X". After ``wait_ready``:
-    ``devices`` and ``entity``. ``stall_timeout`` bounds how long the connection may stand
+    ``devices``, ``entity``, ``capacity`` (bytes of all disks) and ``timeout`` (seconds without
+    progress). ``total`` is what percents refer to, when known. ``stall_timeout`` bounds how long the connection may stand
     still, ``interval`` is how often progress is reported, both in seconds.
     """
 
@@ -67,6 +71,7 @@ class Lease:
         self.entity: Any = None
         self.total: int | None = None
         self.capacity = 0
+        self.timeout = 300
         self._lease = lease
         self._stall_timeout = stall_timeout
         self._interval = interval
@@ -100,6 +105,7 @@ class Lease:
             raise Unavailable(f"{self.what} failed: the lease says nothing about its files.", code="vsphere.lease", hint="Run again.")
         self.entity = info.entity
         self.capacity = (info.totalDiskCapacityInKB or 0) * 1024
+        self.timeout = info.leaseTimeout or 300
         self.devices = tuple(
             Device(
                 device.key,
@@ -113,8 +119,8 @@ class Lease:
             )
             for device in info.deviceUrl or []
         )
-        # Three reports must fit into what the server waits for.
-        interval = min(self._interval, max(1.0, (info.leaseTimeout or 300) / 3))
+        # Several reports must fit into what the server waits for.
+        interval = min(self._interval, max(0.5, self.timeout / 4))
         self._keeper = threading.Thread(target=self._keep_alive, args=(interval,), name="nfc-keepalive", daemon=True)
         self._keeper.start()
 
@@ -200,7 +206,15 @@ class Lease:
         self._open = False
         fault = pyvmomi.vmodl.fault.SystemError(reason=reason, msg=reason)
         with contextlib.suppress(StrataError, pyvmomi.vmodl.MethodFault):
-            self._lease.HttpNfcLeaseAbort(fault)
+            try:
+                self._lease.HttpNfcLeaseAbort(fault)
+            except pyvmomi.vim.fault.InvalidState:
+                # It has ended, or it is not ready yet and cannot be aborted before it is.
+                values = wait_for(
+                    self.session, self._lease, ["state"], lambda values: values.get("state") != "initializing", _INITIALIZING_TIMEOUT, what=self.what
+                )
+                if values.get("state") == "ready":
+                    self._lease.HttpNfcLeaseAbort(fault)
 
     def _connect(self, device: Device) -> HostConnection:
         return HostConnection(self.session, device.url, thumbprint=device.thumbprint, certificate=device.certificate, timeout=self._stall_timeout)
@@ -210,7 +224,7 @@ class Lease:
         """Around a transfer: when it fails because the lease did, the lease's error is the one to tell."""
         try:
             yield
-        except StrataError as error:
+        except Unavailable as error:
             with contextlib.suppress(NotFound):
                 self._check(read(self.session, self._lease, "state", "error", what=self.what), error)
             raise
