@@ -224,7 +224,7 @@ def entry_member(entry: Entry, root: str = FILES) -> bytes:
             kind, mode, linkname = tar.SYMLINK, 0o777, found[0].encode("utf-8")
             if found[1]:
                 records["MSWINDOWS.mountpoint"] = b"1"
-        if kind != tar.SYMLINK or encode_link(found[0], mount_point=found[1]) != entry.reparse:
+        if kind != tar.SYMLINK or encode_link(found[0].replace("/", "\\"), mount_point=found[1]) != entry.reparse:
             records["STRATA.reparse"] = b64encode(entry.reparse)
     size = entry.size if kind == tar.REGULAR else 0
     if kind == tar.REGULAR and entry.sparse is not None:

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import errno
 import getpass
 import json
 import os
 import socket
 from collections.abc import Iterator
 
-from ..common.errors import InvalidInput, NoSpace
+from ..common.errors import InvalidInput
 from .lock import Locks
+from .space import space_for
 
 MAX_LINE = 64 * 1024
 FIELDS = ("action", "kind", "name", "user", "version")
@@ -62,14 +62,8 @@ class Audit:
             raise InvalidInput(f"The audit record of {kind} {name!r} cannot be stored ({error}).", code="audit.record") from None
         if len(line) > MAX_LINE:
             raise InvalidInput(f"The comment or details of {kind} {name!r} are longer than {MAX_LINE} bytes.", code="audit.record")
-        try:
+        with space_for("the audit history"):
             self._write(line)
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise NoSpace(
-                    f"No space is left for {self._path}.", code="repository.no_space", hint="Free space on that file system and run again."
-                ) from error
-            raise
         return record
 
     def _write(self, line: bytes) -> None:

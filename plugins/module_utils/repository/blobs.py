@@ -15,7 +15,6 @@ memory.
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import io
 import json
@@ -29,6 +28,7 @@ from typing import BinaryIO
 from ..common.errors import Corrupt, InvalidInput, NoSpace, NotFound
 from ..common.files import TEMPORARY_PREFIX, atomic_write, sync_folder
 from ..common.progress import Progress, silent
+from .space import space_for
 
 _CHUNK = 1 << 20
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -134,23 +134,16 @@ class Blobs:
             raise InvalidInput(f"{media_type[:80]!r} is not a media type.", code="repository.media_type")
         temporary = os.path.join(self._temporary, TEMPORARY_PREFIX + secrets.token_hex(12))
         try:
-            # Created here and not by tempfile, so that the umask decides who may read a shared repository.
-            with os.fdopen(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "wb", buffering=_CHUNK) as stream:
-                writer = BlobWriter(stream)
-                yield writer
-                stream.flush()
-                os.fsync(stream.fileno())
-            descriptor = Descriptor(media_type, writer.digest(), writer.size)
-            self._place(temporary, descriptor)
-            writer.descriptor = descriptor
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise NoSpace(
-                    f"No space is left in the repository {os.path.dirname(self._temporary)}.",
-                    code="repository.no_space",
-                    hint="Free space on that file system, for instance by collecting the repository, and run again.",
-                ) from error
-            raise
+            with space_for("a blob"):
+                # Created here and not by tempfile, so that the umask decides who may read a shared repository.
+                with os.fdopen(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "wb", buffering=_CHUNK) as stream:
+                    writer = BlobWriter(stream)
+                    yield writer
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                descriptor = Descriptor(media_type, writer.digest(), writer.size)
+                self._place(temporary, descriptor)
+                writer.descriptor = descriptor
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from ..common.errors import Unavailable
 from .blobs import check_digest, is_digest
 from .lock import Locks
+from .space import space_for
 
 _MAX_PIN = 1 << 20
 
@@ -33,8 +34,9 @@ class Pin:
         known.extend(check_digest(digest) for digest in digests)
         data = json.dumps(self._document).encode("ascii")
         # Only ever longer, and one write: a reader sees the old list or the new.
-        os.pwrite(self._descriptor, data, 0)
-        os.fsync(self._descriptor)
+        with space_for("a pin"):
+            os.pwrite(self._descriptor, data, 0)
+            os.fsync(self._descriptor)
 
 
 class Pins:
