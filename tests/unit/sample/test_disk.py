@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 
 import phantom_trace
@@ -21,23 +22,41 @@ FILLED = [variant for variant in VARIANTS if variant not in ("bitlocker", "no_nt
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    path = str(tmp_path_factory.mktemp("small") / "disk.raw")
-    return path, make_disk(path, Spec())
+def made(tmp_path_factory):
+    """Makes the disk of a variant ("" is the sound one) once: (path, manifest)."""
+    folder = tmp_path_factory.mktemp("disks")
+    disks = {}
+
+    def make(variant):
+        if variant not in disks:
+            path = str(folder / f"{variant or 'sound'}.raw")
+            disks[variant] = path, make_disk(path, Spec(variants=(variant,) if variant else ()))
+        return disks[variant]
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def small(made):
+    return made("")
 
 
 def _volume(path, partition, tmp_path):
     """The partition as a file of its own, for tools that know no offset."""
     target = str(tmp_path / "volume")
+    position, end = partition["offset"], partition["offset"] + partition["size"]
     with open(path, "rb") as source, open(target, "wb") as out:
-        source.seek(partition["offset"])
-        for position in range(0, partition["size"], MIB):
-            chunk = source.read(min(MIB, partition["size"] - position))
-            if chunk.count(0) == len(chunk):
-                out.seek(len(chunk), io.SEEK_CUR)
-            else:
-                out.write(chunk)
         out.truncate(partition["size"])
+        while position < end:
+            try:
+                start = os.lseek(source.fileno(), position, os.SEEK_DATA)
+            except OSError:
+                break
+            position = min(os.lseek(source.fileno(), start, os.SEEK_HOLE), end)
+            if start < end:
+                source.seek(start)
+                out.seek(start - partition["offset"])
+                out.write(source.read(position - start))
     return target
 
 
@@ -146,11 +165,11 @@ def test_checkers_find_no_fault(small, tmp_path):
     assert code == 0, text
 
 
-def test_the_same_bytes_each_time(small, tmp_path):
-    path, manifest = small
-    again = str(tmp_path / "again.raw")
-    assert make_disk(again, Spec()) == manifest
-    assert _run("cmp", path, again) == (0, "")
+def test_the_same_bytes_each_time(tmp_path):
+    spec = Spec(virtual_size=192 * MIB)
+    once, again = str(tmp_path / "once.raw"), str(tmp_path / "again.raw")
+    assert make_disk(once, spec) == make_disk(again, spec)
+    assert _run("cmp", once, again) == (0, "")
 
 
 def test_a_manifest_survives_json(small):
@@ -168,9 +187,8 @@ def test_ballast_is_in_use_and_all_different(tmp_path):
 
 
 @pytest.mark.parametrize("variant", FILLED)
-def test_variants_hold_what_they_should(variant, tmp_path):
-    path = str(tmp_path / "disk.raw")
-    manifest = make_disk(path, Spec(variants=(variant,)))
+def test_variants_hold_what_they_should(variant, made, tmp_path):
+    path, manifest = made(variant)
     partition = manifest.partition()
     assert not reread.differences(manifest.files, reread.read_volume(path, partition["offset"], partition["size"]))
     assert ("Windows" in manifest.files) == (variant != "no_windows")
@@ -180,17 +198,16 @@ def test_variants_hold_what_they_should(variant, tmp_path):
                 _check_volume(path, partition, tmp_path)
 
 
-def test_hibernated(tmp_path):
-    path = str(tmp_path / "disk.raw")
-    manifest = make_disk(path, Spec(variants=("hibernated",)))
+def test_hibernated(made, tmp_path):
+    path, manifest = made("hibernated")
     volume = _volume(path, manifest.partition(), tmp_path)
     code, text = _run("ntfs-3g.probe", "--readwrite", volume)
     assert code == 14, text
 
 
-def test_fast_startup(tmp_path):
-    path = str(tmp_path / "disk.raw")
-    volume = _volume(path, make_disk(path, Spec(variants=("fast_startup",))).partition(), tmp_path)
+def test_fast_startup(made, tmp_path):
+    path, manifest = made("fast_startup")
+    volume = _volume(path, manifest.partition(), tmp_path)
     code, text = _run("ntfs-3g.probe", "--readwrite", volume)
     assert code == 14, text
     with open(volume, "rb") as stream:
@@ -198,9 +215,9 @@ def test_fast_startup(tmp_path):
     assert page[:4] == b"RSTR" and page[26:30] == b"\0\0\2\0"
 
 
-def test_dirty(tmp_path):
-    path = str(tmp_path / "disk.raw")
-    volume = _volume(path, make_disk(path, Spec(variants=("dirty",))).partition(), tmp_path)
+def test_dirty(made, tmp_path):
+    path, manifest = made("dirty")
+    volume = _volume(path, manifest.partition(), tmp_path)
     assert "Volume Flags: 0x0001" in _run("ntfsinfo", "-m", "-f", volume)[1]
 
 
@@ -210,16 +227,14 @@ def test_a_sound_volume_may_be_written(small, tmp_path):
 
 
 @pytest.mark.parametrize(("variant", "kind"), [("bitlocker", "BitLocker"), ("no_ntfs", "vfat")])
-def test_what_is_no_ntfs(variant, kind, tmp_path):
-    path = str(tmp_path / "disk.raw")
-    manifest = make_disk(path, Spec(variants=(variant,)))
+def test_what_is_no_ntfs(variant, kind, made):
+    path, manifest = made(variant)
     assert not manifest.files
     assert f'TYPE="{kind}"' in _run("blkid", "-p", "-O", str(manifest.partition()["offset"]), path)[1]
 
 
-def test_bios_machine(tmp_path):
-    path = str(tmp_path / "disk.raw")
-    manifest = make_disk(path, Spec(variants=("mbr",)))
+def test_bios_machine(made):
+    path, manifest = made("mbr")
     assert [(partition["role"], partition["type"]) for partition in manifest.partitions] == [("reserved", 7), ("windows", 7)]
     assert 'PTTYPE="dos"' in _run("blkid", "-p", path)[1]
     assert _run("partx", "-g", "-r", "-o", "TYPE,FLAGS", path)[1].split() == ["0x7", "0x80", "0x7", "0x0"]
