@@ -136,7 +136,7 @@ def read_index(source: BinaryIO) -> Iterator[Record]:
     reader = _Reader()
     for values in batches:
         for value in values:
-            if type(value) is list:
+            if value.__class__ is list:
                 record = reader.record(value)
                 if record is not None:
                     yield record
@@ -161,7 +161,7 @@ class _Reader:
         if self.ended or not isinstance(value, dict):
             raise _damaged()
         if not self.begun:
-            if value.get("format") != "strata.index" or type(value.get("version")) is not int:
+            if value.get("format") != "strata.index" or value.get("version").__class__ is not int:
                 raise _damaged()
             if value["version"] != VERSION:
                 raise Unsupported(
@@ -188,13 +188,13 @@ class _Reader:
             raise _damaged()
         path, code, attributes, size, created, written, accessed, changed, security, digest, more = value
         if (
-            type(path) is not str or path_problem(path) or type(code) is not int or not 0 <= code < len(_KINDS)
-            or type(attributes) is not int or not 0 <= attributes < 1 << 32 or type(size) is not int or not 0 <= size <= _MAX_NUMBER
-            or type(security) is not int or not -1 <= security < len(self._security)
+            path.__class__ is not str or path_problem(path) or code.__class__ is not int or not 0 <= code < len(_KINDS)
+            or attributes.__class__ is not int or not 0 <= attributes < 1 << 32 or size.__class__ is not int or not 0 <= size <= _MAX_NUMBER
+            or security.__class__ is not int or not -1 <= security < len(self._security)
         ):
             raise _damaged()
         for time in (created, written, accessed, changed):
-            if time is not None and (type(time) is not int or not 0 <= time <= _MAX_NUMBER):
+            if time is not None and (time.__class__ is not int or not 0 <= time <= _MAX_NUMBER):
                 raise _damaged()
         kind = _KINDS[code]
         entry = Entry(
@@ -209,16 +209,16 @@ class _Reader:
 
 
 def _read_more(record: Record, more: object) -> None:
-    if type(more) is not dict:
+    if more.__class__ is not dict:
         raise _damaged()
     entry = record.entry
     for key, value in more.items():
         if key == "n":
-            if type(value) is not str or not 0 < len(value) <= 12:
+            if value.__class__ is not str or not 0 < len(value) <= 12:
                 raise _damaged()
             entry.short_name = value
         elif key == "l":
-            if type(value) is not str or path_problem(value):
+            if value.__class__ is not str or path_problem(value):
                 raise _damaged()
             entry.link_target = value
         elif key == "r":
@@ -235,7 +235,7 @@ def _read_more(record: Record, more: object) -> None:
                 raise _damaged()
         elif key == "s":
             for name, size, digest in _lists(value, 3):
-                if type(name) is not str or stream_problem(name):
+                if name.__class__ is not str or stream_problem(name):
                     raise _damaged()
                 entry.streams.append((name, _number(size)))
                 record.stream_digests.append(_digest(digest))
@@ -246,13 +246,13 @@ def _read_more(record: Record, more: object) -> None:
 
 
 def _lists(value: object, length: int) -> list[list]:
-    if type(value) is not list or any(type(item) is not list or len(item) != length for item in value):
+    if value.__class__ is not list or any(item.__class__ is not list or len(item) != length for item in value):
         raise _damaged()
     return value
 
 
 def _number(value: object) -> int:
-    if type(value) is not int or not 0 <= value <= _MAX_NUMBER:
+    if value.__class__ is not int or not 0 <= value <= _MAX_NUMBER:
         raise _damaged()
     return value
 
@@ -268,7 +268,7 @@ def _digest(value: object) -> bytes:
 
 
 def _binary(value: object, bound: int) -> bytes:
-    if type(value) is not str or len(value) > bound * 4 // 3 + 8:
+    if value.__class__ is not str or len(value) > bound * 4 // 3 + 8:
         raise _damaged()
     try:
         return b64decode(value, validate=True)

@@ -178,7 +178,7 @@ class LayerVersion:
         check_version_name(self.version)
         self.description = check_description(self.description)
         self.version_description = check_description(self.version_description, "version description")
-        if self.priority is not None and (type(self.priority) is not int or self.priority not in PRIORITIES):
+        if self.priority is not None and (self.priority.__class__ is not int or self.priority not in PRIORITIES):
             raise InvalidInput(f"The priority {self.priority!r} is not between 0 and {PRIORITIES[-1]}.", code="layer.priority")
         if self.script is not None and (not isinstance(self.script, str) or not 0 < len(self.script) <= MAX_SCRIPT or not self.script.isprintable()):
             raise InvalidInput("The script's path is empty, too long or holds control characters.", code="layer.script")
@@ -225,7 +225,7 @@ class LayerVersion:
         """A version out of its manifest (with ``digest``) and config, both untrusted; Corrupt when they are not well formed."""
         if manifest.get("artifactType") != ARTIFACT_TYPE or manifest.get("config", {}).get("mediaType") != CONFIG_MEDIA_TYPE:
             raise Unsupported(f"The manifest {manifest.get('digest')} is not a layer version.", code="layer.artifact_type")
-        if not isinstance(config, dict) or type(config.get("schema_version")) is not int:
+        if not isinstance(config, dict) or config.get("schema_version").__class__ is not int:
             raise _damaged()
         if config["schema_version"] > SCHEMA_VERSION:
             raise Unsupported(
@@ -237,7 +237,7 @@ class LayerVersion:
             statistics, facts, prerequisites = config["statistics"], config["facts"], config["prerequisites"]
             if not isinstance(statistics, dict) or not isinstance(facts, dict) or not isinstance(prerequisites, list):
                 raise _damaged()
-            if any(type(value) is not int for value in statistics.values()) or type(config["size_gb"]) not in (int, type(None)):
+            if any(value.__class__ is not int for value in statistics.values()) or config["size_gb"].__class__ not in (int, type(None)):
                 raise _damaged()
             return cls(
                 config["kind"],

@@ -385,10 +385,10 @@ def _read_streams(raw: bytes) -> list[tuple[str, int]]:
     except (ValueError, RecursionError):
         listed = None
     valid = isinstance(listed, list) and len(listed) <= MAX_STREAMS and all(
-        isinstance(item, list) and len(item) == 2 and isinstance(item[0], str) and type(item[1]) is int
+        isinstance(item, list) and len(item) == 2 and isinstance(item[0], str) and item[1].__class__ is int
         and 0 <= item[1] <= tar.MAX_NUMBER and not stream_problem(item[0])
         for item in listed
     )
     if not valid or len({item[0] for item in listed}) < len(listed):
         raise tar.damaged("a list of streams is not well formed")
-    return [(name, size) for name, size in listed]
+    return [tuple(item) for item in listed]

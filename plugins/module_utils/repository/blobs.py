@@ -56,7 +56,7 @@ class Descriptor:
             media_type, digest, size = value.get("mediaType"), value.get("digest"), value.get("size")
             if (
                 isinstance(media_type, str) and _MEDIA_TYPE.fullmatch(media_type) and isinstance(digest, str) and _DIGEST.fullmatch(digest)
-                and type(size) is int and 0 <= size <= MAX_SIZE
+                and size.__class__ is int and 0 <= size <= MAX_SIZE
             ):
                 return cls(media_type, digest, size)
         raise Corrupt("A manifest of the repository has a descriptor that is not well formed.", code="repository.manifest", hint="Verify the repository.")

@@ -123,7 +123,7 @@ class Catalog:
             envelope = json.loads(data) if len(data) <= MAX_DOCUMENT else None
         except (ValueError, RecursionError):
             envelope = None
-        if not isinstance(envelope, dict) or type(envelope.get("schema_version")) is not int:
+        if not isinstance(envelope, dict) or envelope.get("schema_version").__class__ is not int:
             raise cls._damaged(path)
         if envelope["schema_version"] > SCHEMA_VERSION:
             raise Unsupported(

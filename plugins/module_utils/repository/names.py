@@ -37,7 +37,7 @@ def encoded_name(name: str) -> str:
     check_name(name)
     parts = [character if character in _PLAIN else "".join(f"%{byte:02x}" for byte in character.encode("utf-8")) for character in name]
     text = "".join(parts)
-    if text[0] in ".-" or text.split(".")[0] in _RESERVED:
+    if text[0] in ".-" or text.partition(".")[0] in _RESERVED:
         text = f"%{ord(text[0]):02x}" + text[1:]
     if len(text) > _MAX_ENCODED:
         text = text[: _MAX_ENCODED - 35] + "%+" + hashlib.sha256(name.encode("utf-8")).hexdigest()[:32]

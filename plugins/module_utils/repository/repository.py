@@ -80,7 +80,7 @@ def _read_marker(path: str) -> int | None:
     try:
         with open(marker, "rb") as stream:
             document = json.loads(stream.read(65536))
-        if document["format"] != _FORMAT or type(document["schema_version"]) is not int or document["schema_version"] < 1:
+        if document["format"] != _FORMAT or document["schema_version"].__class__ is not int or document["schema_version"] < 1:
             raise ValueError
         return document["schema_version"]
     except (FileNotFoundError, NotADirectoryError):
