@@ -15,33 +15,41 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 
-from ..common.errors import InvalidInput
+from ..common.errors import Corrupt, InvalidInput, NotFound
 from ..common.libraries import np
 from ..common.progress import Progress, silent
 from ..disk import partitions
+from ..disk.device import BlockDevice
 from ..disk.encode import encode_grains
+from ..disk.grains import GrainIndex
 from ..disk.overlay import CopyOnWriteDevice
 from ..layers.archive import ArchiveReader
 from ..layers.index import Record, load_index
+from ..layers.model import ROLE_ARCHIVE, ROLE_INDEX, LayerReference
+from ..layers.windows import exists
 from ..ntfs import resize
 from ..ntfs.guard import run_guarded
 from ..ntfs.volume import Volume
 from ..repository.blobs import Descriptor
 from ..repository.repository import Repository
-from . import thin_image
+from . import store, thin_image
 from .apply import Applier
+from .difference import Stack, difference
 from .free_grains import free_grains
 from .grain_map import GrainMap, zero_digests
-from .merge import merge
+from .merge import MergedTree, merge
 from .os_disk import OsDisk
+from .template import label
+from .thin_disk import ThinDisk
 from .thin_image import ThinImage
 
 
 @dataclass(frozen=True)
 class StackedLayer:
-    """One layer to be applied: how messages name it, its archive and its file index."""
+    """One layer to be applied: how messages name it, its version's digest, its archive and its file index."""
 
     label: str
+    digest: str
     archive: Descriptor
     index: Descriptor
 
@@ -49,7 +57,8 @@ class StackedLayer:
 @dataclass(frozen=True)
 class Composition:
     """What to compose. ``partition`` is the number of Windows' partition, ``disk_size`` the image's
-    size in bytes or None for the base's; ``config`` is kept with the image and holds content_digest."""
+    size in bytes or None for the base's; ``config`` is kept with the image and holds content_digest,
+    os_layer, layers (as references) and disk_size_gb."""
 
     base: OsDisk
     partition: int
@@ -61,16 +70,38 @@ class Composition:
 def compose(repository: Repository, composition: Composition, *, progress: Progress = silent) -> ThinImage:
     """Return the thin image of a composition, composing it unless it is in the repository already.
 
-    Raises what applying raises, Corrupt for a damaged base, NoSpace when the image or the
-    repository's disk is too small. Nothing that is half made can be seen afterwards.
+    An image of the same OS layer that shares layers with it is taken as a start where
+    possible. Raises what applying raises, Corrupt for a damaged base, NoSpace when the image
+    or the repository's disk is too small. Nothing that is half made can be seen afterwards.
     """
     digest = composition.config["content_digest"]
-    with repository.locks.hold(f"compose/{digest}", timeout=3600, purpose="compose an image"):
+    with repository.locks.hold(f"compose/{digest}", timeout=3600, purpose="compose an image"), repository.pin(purpose="compose an image") as pin:
         found = thin_image.load(repository, digest)
         if found is None:
-            run_guarded(_compose, repository, composition, what="the image's disk", progress=progress)
+            start = find_start(repository, composition)
+            if start is not None:
+                pin.add([start.manifest.digest])
+            run_guarded(_compose, repository, composition, start, what="the image's disk", progress=progress)
             found = thin_image.load(repository, digest)
     return found
+
+
+def find_start(repository: Repository, composition: Composition) -> ThinImage | None:
+    """The thin image of the same OS layer and size that has the most layers in common with a composition, None without any."""
+    wanted = {layer.digest for layer in composition.layers}
+    best, most = None, 0
+    for content_digest in thin_image.stored(repository):
+        try:
+            config = thin_image.read_config(repository, content_digest)
+            same_disk = (config["os_layer"]["digest"], config["disk_size_gb"]) == (composition.base.digest, composition.config["disk_size_gb"])
+            common = len(wanted & {layer["digest"] for layer in config["layers"]})
+            if same_disk and common > most:
+                image = thin_image.load(repository, content_digest)
+                if len(image.blobs) < thin_image.MAX_GRAIN_BLOBS:
+                    best, most = image, common
+        except (Corrupt, NotFound):
+            continue  # A damaged image is no start; verifying the repository tells about it.
+    return best
 
 
 def read_stack(repository: Repository, layers: Sequence[StackedLayer]) -> list[list[Record]]:
@@ -82,11 +113,18 @@ def read_stack(repository: Repository, layers: Sequence[StackedLayer]) -> list[l
     return records
 
 
-def _compose(repository: Repository, composition: Composition, *, progress: Progress = silent) -> None:
+def _compose(repository: Repository, composition: Composition, start: ThinImage | None, *, progress: Progress = silent) -> None:
+    records = read_stack(repository, composition.layers)
+    if start is None or not _compose_on(repository, composition, records, start, progress):
+        _compose_on(repository, composition, records, None, progress)
+
+
+def _compose_on(repository: Repository, composition: Composition, records: list[list[Record]], start: ThinImage | None, progress: Progress) -> bool:
+    """Compose on the base, or on the image ``start``; False when that one cannot lead to the new image."""
     scratch = os.path.join(repository.path, "tmp")
+    base_index = composition.base.load_index(repository)
     with ExitStack() as stack:
         base = stack.enter_context(composition.base.open(repository))
-        base_index = composition.base.load_index(repository)
         size = composition.disk_size or base.size
         if size < base.size:
             raise InvalidInput(
@@ -94,16 +132,44 @@ def _compose(repository: Repository, composition: Composition, *, progress: Prog
                 code="image.disk_size",
                 hint="Raise disk_size_gb of the template or leave it out.",
             )
-        device = stack.enter_context(CopyOnWriteDevice(base, scratch, size=size))
-        window = windows_partition(device, composition.partition, size > base.size)
+        below = stack.enter_context(start.open_disk()) if start else base
+        device = stack.enter_context(CopyOnWriteDevice(below, scratch, size=size))
+        window = windows_partition(device, composition.partition, size > below.size)
         with Volume.mount(window, writable=True) as volume:
-            records = read_stack(repository, composition.layers)
-            tree = merge([(layer.label, [record.entry for record in found]) for layer, found in zip(composition.layers, records)], volume.upcase)
+            tree = _merge(composition.layers, records, volume)
+            if start is not None:
+                tree = _difference(repository, composition, start, volume, base, tree, records)
+                if tree is None:
+                    return False
             archives = [lambda blob=layer.archive: _open_archive(repository, blob, stack) for layer in composition.layers]
             applied = Applier(volume, tree).run(archives, progress)
             bitmap, cluster_size, cluster_count = volume.allocated_clusters(), volume.cluster_size, volume.cluster_count
         free = free_grains(bitmap, cluster_size, cluster_count, window.offset, size)
-        store_changes(repository, composition, device, base_index, free, asdict(applied), progress)
+        _store_changes(repository, composition, device, base_index, start, free, asdict(applied), progress)
+    return True
+
+
+def _merge(layers: Sequence[StackedLayer], records: list[list[Record]], volume: Volume) -> MergedTree:
+    return merge([(layer.label, [record.entry for record in found]) for layer, found in zip(layers, records)], volume.upcase)
+
+
+def _difference(
+    repository: Repository, composition: Composition, start: ThinImage, volume: Volume, base: ThinDisk, tree: MergedTree, records: list[list[Record]]
+) -> MergedTree | None:
+    """What turns the image ``start`` into the composition."""
+    old_layers = [stacked_layer(repository, LayerReference.from_dict(layer)) for layer in start.config["layers"]]
+    old_records = read_stack(repository, old_layers)
+    old = Stack(_merge(old_layers, old_records, volume), old_records)
+    table = partitions.read_partitions(base)
+    with Volume.mount(_numbered(table, composition.partition, base).window(base)) as original:
+        return difference(old, Stack(tree, records), lambda path: exists(original, path))
+
+
+def stacked_layer(repository: Repository, reference: LayerReference) -> StackedLayer:
+    """A layer version as composing needs it."""
+    layer = store.load_version(repository, reference.digest)
+    archive, index = store.role_blob(layer, ROLE_ARCHIVE), store.role_blob(layer, ROLE_INDEX)
+    return StackedLayer(label(reference), reference.digest, Descriptor(*archive), Descriptor(*index))
 
 
 def windows_partition(device: CopyOnWriteDevice, number: int, grown: bool) -> partitions.Window:
@@ -117,7 +183,7 @@ def windows_partition(device: CopyOnWriteDevice, number: int, grown: bool) -> pa
     return partition.window(device)
 
 
-def _numbered(table: partitions.PartitionTable, number: int, device: CopyOnWriteDevice) -> partitions.Partition:
+def _numbered(table: partitions.PartitionTable, number: int, device: BlockDevice) -> partitions.Partition:
     for partition in table.partitions:
         if partition.number == number:
             return partition
@@ -128,21 +194,27 @@ def _open_archive(repository: Repository, blob: Descriptor, stack: ExitStack) ->
     return ArchiveReader(stack.enter_context(repository.layout.open_blob(blob)))
 
 
-def store_changes(repository: Repository, composition: Composition, device: CopyOnWriteDevice, base_index, free, applied: dict, progress: Progress) -> None:
-    """Compress what differs from the base and store the thin image."""
+def _store_changes(
+    repository: Repository, composition: Composition, device: CopyOnWriteDevice, base_index: GrainIndex, start: ThinImage | None, free, applied: dict,
+    progress: Progress,
+) -> None:
+    """Compress what differs from the base, or from the image ``start``, and store the thin image."""
+    older = start.map if start else GrainMap.empty(device.size)
+    blobs = start.blobs if start else ()
     changed = device.changed_grains()
-    holding = changed[~free[changed]]
     with repository.layout.blob_writer(thin_image.GRAINS_TYPE) as blob:
-        written = encode_grains(device, holding, blob, progress=progress)
-    # Grains of zeros, and those in which nothing is used any more, hide what the base has.
-    gone = np.setdiff1d(np.intersect1d(base_index.numbers, np.union1d(changed, np.flatnonzero(free).astype(np.uint32))), written.numbers)
+        written = encode_grains(device, changed[~free[changed]], blob, progress=progress)
+    # Grains of zeros, and those in which nothing is used any more, hide what stands below.
+    below = np.union1d(base_index.numbers, older.numbers)
+    gone = np.setdiff1d(np.intersect1d(below, np.union1d(changed, np.flatnonzero(free).astype(np.uint32))), written.numbers)
     numbers = np.concatenate((written.numbers, gone))
     order = np.argsort(numbers, kind="stable")
     none = np.zeros(len(gone), dtype=np.uint32)
+    blob_number = np.where(np.arange(len(numbers)) < len(written), len(blobs), 0)
     mapping = GrainMap(
-        device.size, 1, numbers[order], np.zeros(len(numbers), dtype=np.uint16),
+        device.size, len(blobs) + 1, numbers[order], blob_number[order],
         np.concatenate((written.sectors, none))[order], np.concatenate((written.sizes, none))[order],
         np.concatenate((written.digests, zero_digests(len(gone))))[order],
     )
-    config = dict(composition.config, statistics=dict(applied, grains=len(written), compressed_bytes=int(written.sizes.sum())))
-    thin_image.save(repository, composition.base, mapping, [blob.descriptor], config)
+    statistics = dict(applied, grains=len(written), plain_bytes=len(written) << 16, compressed_bytes=int(written.sizes.sum()), incremental=start is not None)
+    thin_image.save(repository, composition.base, mapping.over(older), [*blobs, blob.descriptor], dict(composition.config, statistics=statistics))

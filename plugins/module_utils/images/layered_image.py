@@ -6,13 +6,11 @@
 from __future__ import annotations
 
 from ..common.progress import Progress, silent
-from ..layers.model import ROLE_ARCHIVE, ROLE_INDEX
-from ..repository.blobs import Descriptor
 from ..repository.repository import Repository
 from . import store
-from .compose import Composition, StackedLayer, compose
+from .compose import Composition, compose, stacked_layer
 from .os_disk import OsDisk
-from .template import ResolvedTemplate, label
+from .template import ResolvedTemplate
 from .thin_image import ThinImage
 
 
@@ -23,15 +21,10 @@ def os_layer_facts(repository: Repository, template: ResolvedTemplate) -> dict:
 
 def compose_template(repository: Repository, template: ResolvedTemplate, *, progress: Progress = silent) -> ThinImage:
     """The thin image of a template, composed unless the repository has it."""
-    stack = []
-    for reference in template.layers:
-        layer = store.load_version(repository, reference.digest)
-        archive, index = store.role_blob(layer, ROLE_ARCHIVE), store.role_blob(layer, ROLE_INDEX)
-        stack.append(StackedLayer(label(reference), Descriptor(*archive), Descriptor(*index)))
     composition = Composition(
         base=OsDisk.of(repository, template.os_layer.digest),
         partition=os_layer_facts(repository, template)["disk"]["partition"],
-        layers=tuple(stack),
+        layers=tuple(stacked_layer(repository, reference) for reference in template.layers),
         disk_size=template.disk_size_gb << 30 if template.disk_size_gb else None,
         config={
             "content_digest": template.content_digest,

@@ -121,23 +121,34 @@ def save(repository: Repository, base: OsDisk, mapping: GrainMap, blobs: Sequenc
     )
 
 
+def stored(repository: Repository) -> list[str]:
+    """The content digests of all thin images in the repository."""
+    return ["sha256:" + name.partition("/")[2] for name in repository.layout.references() if name.startswith("image/")]
+
+
+def read_config(repository: Repository, content_digest: str) -> dict:
+    """The config of a thin image; NotFound when it is not in the repository, Corrupt when it is damaged."""
+    document = repository.layout.manifest(reference_of(content_digest))
+    try:
+        config = json.loads(repository.layout.blobs.read(Descriptor.from_json(document["config"]), _MAX_CONFIG))
+        known = isinstance(config, dict) and config["content_digest"] == content_digest and isinstance(config["os_layer"]["digest"], str)
+        if known and isinstance(config["layers"], list) and document.get("artifactType") == ARTIFACT_TYPE:
+            return config
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise _damaged(document["digest"], "its config is not that of the image asked for")
+
+
 def load(repository: Repository, content_digest: str) -> ThinImage | None:
     """The thin image of a content digest, None when it has not been composed (or was collected)."""
     layout = repository.layout
     manifest = layout.references().get(reference_of(content_digest))
     if manifest is None:
         return None
-    document = layout.manifest(manifest.digest)
-    layers = [Descriptor.from_json(item) for item in document["layers"]]
-    if document.get("artifactType") != ARTIFACT_TYPE or len(layers) < 3 or len(layers) - 3 > 0xFE:
-        raise _damaged(manifest.digest, "its manifest is not one of a thin image")
-    try:
-        config = json.loads(layout.blobs.read(Descriptor.from_json(document["config"]), _MAX_CONFIG))
-        known = isinstance(config, dict) and config["content_digest"] == content_digest and isinstance(config["os_layer"], dict)
-    except (ValueError, KeyError):
-        known = False
-    if not known:
-        raise _damaged(manifest.digest, "its config is not that of the image asked for")
+    config = read_config(repository, content_digest)
+    layers = [Descriptor.from_json(item) for item in layout.manifest(manifest.digest)["layers"]]
+    if not 3 <= len(layers) <= 3 + MAX_GRAIN_BLOBS:
+        raise _damaged(manifest.digest, "its manifest does not list the blobs of a thin image")
     base = OsDisk(config["os_layer"]["digest"], layers[0], layers[1])
     mapping = GrainMap.from_bytes(layout.blobs.read(layers[2], 1 << 31), f"The grain map of the image {content_digest[:19]}")
     if mapping.blob_count != len(layers) - 3:
