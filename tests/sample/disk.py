@@ -36,7 +36,7 @@ def make_disk(path: str, spec: Spec) -> Manifest:
         stream.truncate(spec.disk_size)
     partitions = _partition_mbr(path, spec) if "mbr" in spec.variants else _partition_gpt(path, spec)
     manifest = Manifest(spec, spec.disk_size, partitions, {})
-    with system.planned(spec, _guid_of(manifest)) as plan:
+    with system.planned(spec, _guid_of(manifest), os.path.dirname(os.path.abspath(path))) as plan:
         for partition in partitions:
             _fill_partition(path, partition, manifest, plan)
     return manifest

@@ -74,12 +74,12 @@ class Plan:
 
 
 @contextlib.contextmanager
-def planned(spec: Spec, partition_guid: bytes) -> Iterator[Plan]:
-    """A plan; a full one has its own wine prefix, which is gone afterwards."""
+def planned(spec: Spec, partition_guid: bytes, scratch: str) -> Iterator[Plan]:
+    """A plan; a full one has its own wine prefix (700 MB) below ``scratch``, which is gone afterwards."""
     if spec.size == "small" or {"bitlocker", "no_ntfs", "no_windows"} & set(spec.variants):
         yield Plan(spec, None, partition_guid)
         return
-    with tempfile.TemporaryDirectory(prefix="strata-sample-") as folder:
+    with tempfile.TemporaryDirectory(prefix="wine-", dir=scratch) as folder:
         yield Plan(spec, wine.make_prefix(folder), partition_guid)
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 
 from .plan import Content
@@ -27,6 +28,8 @@ def package_version() -> str:
 
 def make_prefix(folder: str) -> str:
     """Make a prefix below ``folder`` (which must exist) and return its path, with wine ended and its registry written."""
+    if shutil.which("wine") is None:
+        raise RuntimeError("The full sample needs Debian's packages wine and wine64.")
     prefix = os.path.join(folder, "prefix")
     environment = {
         "PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": folder, "USER": "Administrator", "LOGNAME": "Administrator",
