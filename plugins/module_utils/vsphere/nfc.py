@@ -138,6 +138,7 @@ class Lease:
         """Fetch ``device`` into ``out``; Corrupt when ``expected`` bytes were to come and did not."""
         with self._moving(), self._connect(device) as connection:
             transfer = connection.receive(out, self._counter("download", expected, progress))
+        progress("download", transfer.size, transfer.size)
         if expected is not None and transfer.size != expected:
             raise Corrupt(
                 f"{self.what} failed: the disk should have {expected} bytes and {transfer.size} came.", code="vsphere.length", hint="Run again."

@@ -1,0 +1,110 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Looking things up by the names people use."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, InvalidInput, NotFound
+from ansible_collections.strata.layering.plugins.module_utils.vsphere import vm
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory import Inventory
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.properties import read
+
+
+@pytest.fixture
+def inventory(session):
+    return Inventory(session)
+
+
+@pytest.fixture
+def datacenter(inventory):
+    return inventory.datacenter("DC0")
+
+
+def test_placement(inventory):
+    found = inventory.placement(
+        datacenter="DC0", cluster="DC0_C0", datastore="LocalDS_0", folder="Images/Windows 11", network="DC0_DVPG0", create_folder=True
+    )
+    assert (found.datacenter_name, found.folder_path, found.network_name) == ("DC0", "/DC0/vm/Images/Windows 11", "DC0_DVPG0")
+    assert inventory.path(found.pool) == "/DC0/host/DC0_C0/Resources"
+    assert inventory.path(found.network) == "/DC0/network/DC0_DVPG0"
+    again = inventory.placement(datacenter="/DC0", esxi_hostname="DC0_H0", datastore="LocalDS_0", folder="/DC0/vm/Images/Windows 11")
+    assert again.folder == found.folder and again.network is None
+    assert read(inventory.session, again.host, "name") == {"name": "DC0_H0"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"datacenter": "DC9"}, "DC0"),
+        ({"cluster": "C9"}, "DC0_C0"),
+        ({"datastore": "gone"}, "LocalDS_0"),
+        ({"network": "gone"}, "VM Network"),
+        ({"folder": "Nowhere"}, ""),
+        ({"cluster": None, "esxi_hostname": "esx9"}, "DC0_H0"),
+        ({"resource_pool": "gone"}, ""),
+    ],
+)
+def test_unknown_names_say_what_there_is(inventory, changes, names):
+    given = {"datacenter": "DC0", "cluster": "DC0_C0", "datastore": "LocalDS_0"} | changes
+    with pytest.raises(NotFound) as caught:
+        inventory.placement(**given)
+    wanted = next(value for value in reversed(changes.values()) if value)
+    assert wanted in caught.value.message and names in caught.value.hint
+
+
+def test_contradictions(inventory):
+    with pytest.raises(Conflict, match="DC0_H0 is not in the cluster DC0_C0"):
+        inventory.placement(datacenter="DC0", cluster="DC0_C0", esxi_hostname="DC0_H0", datastore="LocalDS_0")
+    with pytest.raises(InvalidInput):
+        inventory.placement(datacenter="DC0", datastore="LocalDS_0")
+    with pytest.raises(InvalidInput, match="not a path in the datacenter"):
+        inventory.placement(datacenter="DC0", cluster="DC0_C0", datastore="LocalDS_0", folder="/DC1/vm/x")
+
+
+def test_folders_with_odd_names(inventory, datacenter):
+    made = inventory.folder(datacenter, "100% %2f/sub", create=True)
+    assert inventory.folder(datacenter, "100% %2f/sub") == made
+    assert inventory.path(made) == "/DC0/vm/100% %2f/sub"
+    assert inventory.folder(datacenter, "") == inventory.folder(datacenter, "/DC0/vm") == inventory.folder(datacenter, None)
+
+
+def test_two_make_the_same_folder(inventory, datacenter, simulator, session):
+    simulator.rules.add("CreateFolder", drop_connection=True, after=True)
+    with pytest.raises(Exception, match="connection"):
+        inventory.folder(datacenter, "raced", create=True)
+    parent = inventory.folder(datacenter, "")
+    # What the loser of a race sees: it is not there, and then it is.
+    assert inventory._create_folder(parent, "raced", "/DC0/vm") == inventory.folder(datacenter, "raced")
+
+
+def test_machines(inventory, datacenter, session, machine, simulator):
+    folder = inventory.folder(datacenter, "")
+    assert inventory.vm(name="machine") == inventory.vm(name="machine", datacenter=datacenter, template=False) == machine
+    assert inventory.vm(moid=machine._GetMoId()) == machine
+    assert inventory.vm(name="machine", folder=inventory.folder(datacenter, "machines")) == machine
+    assert inventory.vm(instance_uuid=vm.read_facts(session, machine).instance_uuid) == machine
+    assert inventory.vms_in(inventory.folder(datacenter, "machines")) == {"machine": machine}
+    with pytest.raises(NotFound, match="no template machine in the datacenter DC0"):
+        inventory.vm(name="machine", datacenter=datacenter, template=True)
+    with pytest.raises(NotFound, match="in the folder /DC0/vm"):
+        inventory.vm(name="machine", folder=folder)
+    for unknown in ({"name": "x"}, {"moid": "vm-99999"}, {"instance_uuid": "00000000-0000-0000-0000-000000000000"}):
+        with pytest.raises(NotFound):
+            inventory.vm(**unknown)
+    with pytest.raises(InvalidInput):
+        inventory.vm()
+
+
+def test_template(inventory, datacenter, simulator):
+    found = inventory.vm(name=simulator.template, datacenter=datacenter, template=True)
+    assert read(inventory.session, found, "name") == {"name": simulator.template}
+
+
+def test_ambiguous_machines_are_listed(inventory, datacenter, session, machine, make_machine):
+    other = make_machine("machine", folder="other", datastore="LocalDS_1")
+    with pytest.raises(Conflict) as caught:
+        inventory.vm(name="machine", datacenter=datacenter)
+    assert caught.value.details["paths"] == ["/DC0/vm/machines/machine", "/DC0/vm/other/machine"]
+    assert inventory.vm(name="/DC0/vm/other/machine", datacenter=datacenter) == other

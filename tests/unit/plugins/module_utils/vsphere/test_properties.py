@@ -1,0 +1,93 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The property collector: unset properties, many objects, waiting."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput, NotFound, StrataError, TimedOut
+from ansible_collections.strata.layering.plugins.module_utils.vsphere import properties, vm
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.tasks import wait_for_task
+
+
+def test_unset_properties_are_absent(session, machine):
+    assert properties.read(session, machine, "name", "snapshot", "parentVApp") == {"name": "machine"}
+
+
+def test_unknown_property(session, machine):
+    with pytest.raises(StrataError) as caught:
+        properties.read(session, machine, "nonsense")
+    assert "InvalidProperty" in caught.value.message
+
+
+def test_many_objects_in_pages(session, simulator, monkeypatch):
+    monkeypatch.setattr(properties, "_PAGE", 2)
+    hosts = properties.collect_below(session, session.content.rootFolder, "HostSystem", ["name", "summary.hardware.memorySize"])
+    assert len(hosts) == 3 and all(values["summary.hardware.memorySize"] > 0 for values in hosts.values())
+    again = properties.collect(session, hosts, ["name"])
+    assert {item: values["name"] for item, values in hosts.items()} == {item: values["name"] for item, values in again.items()}
+    assert properties.collect(session, [], ["name"]) == {}
+
+
+def test_gone_object(session, machine):
+    vm.destroy(session, machine)
+    with pytest.raises(NotFound) as caught:
+        properties.read(session, machine, "name", what="Looking")
+    assert caught.value.message.startswith("Looking failed: ")
+    vm.destroy(session, machine)
+
+
+def later(seconds, function, *arguments):
+    timer = threading.Timer(seconds, function, arguments)
+    timer.start()
+    return timer
+
+
+def test_waiting_sees_a_change(session, machine):
+    timer = later(0.3, vm.power_on, session, machine)
+    values = properties.wait_for(session, machine, ["runtime.powerState"], lambda found: found["runtime.powerState"] == "poweredOn", 30, what="Waiting")
+    assert values == {"runtime.powerState": "poweredOn"}
+    timer.join()
+
+
+def test_waiting_ends(session, machine):
+    started = time.monotonic()
+    ticks = []
+    with pytest.raises(TimedOut, match="Waiting for it took longer than 1 seconds"):
+        properties.wait_for(session, machine, ["name"], lambda found: False, 1, what="Waiting for it", tick=ticks.append)
+    assert time.monotonic() - started >= 1 and ticks[0] == {"name": "machine"}
+
+
+def test_waiting_survives_the_session(simulator, session, machine):
+    timers = [later(0.3, simulator.expire_sessions), later(1, vm.power_on, session, machine)]
+    values = properties.wait_for(session, machine, ["runtime.powerState"], lambda found: found["runtime.powerState"] == "poweredOn", 60, what="Waiting")
+    assert values["runtime.powerState"] == "poweredOn"
+    for timer in timers:
+        timer.join()
+
+
+def test_waiting_for_what_goes_away(session, machine):
+    timer = later(0.3, vm.destroy, session, machine)
+    with pytest.raises(NotFound):
+        properties.wait_for(session, machine, ["name"], lambda found: False, 30, what="Waiting")
+    timer.join()
+
+
+def test_waiting_leaves_no_collector(session, simulator, machine):
+    simulator.clear_journal()
+    properties.wait_for(session, machine, ["name"], lambda found: True, 5, what="Waiting")
+    assert len(simulator.journal(method="CreatePropertyCollector")) == len(simulator.journal(method="DestroyPropertyCollector")) == 1
+
+
+def test_task_result_and_error(simulator, session, machine):
+    task = machine.Rename_Task("renamed")
+    assert wait_for_task(session, task, "Renaming", timeout=30) is None
+    simulator.rules.add("Rename_Task", task=True, fault="InvalidName", fault_fields={"Name": "x"}, message="The name 'x' is invalid.")
+    with pytest.raises(InvalidInput) as caught:
+        wait_for_task(session, machine.Rename_Task("x"), "Renaming renamed to x", timeout=30)
+    assert caught.value.message == "Renaming renamed to x failed: The name 'x' is invalid (InvalidName)."
+    assert caught.value.details["fault"] == "InvalidName"

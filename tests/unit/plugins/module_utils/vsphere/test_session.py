@@ -1,0 +1,140 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sessions: logging in, what goes wrong, and living on when the session does not."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput, StrataError, Unavailable
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory import Inventory
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.properties import read
+
+
+@pytest.fixture
+def failure(simulator, connect):
+    def attempt(**changes):
+        with pytest.raises(StrataError) as caught:
+            connect(simulator, **changes)
+        assert caught.value.hint
+        return caught.value
+
+    return attempt
+
+
+def test_login_and_logout(simulator, connect):
+    with connect(simulator) as session:
+        assert session.content.about.apiType == "VirtualCenter"
+        assert simulator.password not in repr(session)
+        root = session.content.rootFolder
+        assert read(session, root, "name")["name"] == "Datacenters"
+    with pytest.raises(Unavailable, match="was closed"):
+        read(session, root, "name")
+    session.close()
+
+
+def test_wrong_password(simulator, failure):
+    error = failure(password="not the s3cret")
+    assert error.code == "vsphere.login"
+    assert simulator.host in error.message and simulator.username in error.message
+    assert "s3cret" not in f"{error} {error.details} {error.__cause__}"
+
+
+def test_untrusted_certificate(simulator, failure, connect):
+    error = failure(ca_file=None)
+    assert error.code == "vsphere.certificate"
+    assert "validate_certs" in error.hint
+    with connect(simulator, ca_file=None, validate_certs=False) as session:
+        assert session.content.about.vendor
+
+
+def test_nobody_there(free_port, failure):
+    assert failure(port=free_port).code == "vsphere.refused"
+    error = failure(hostname="vcenter.invalid")
+    assert error.code == "vsphere.name_resolution" and "vcenter.invalid" in error.message
+
+
+def test_something_else_there(web_server, failure):
+    plain, tls = web_server
+    assert failure(port=plain).code in ("vsphere.tls", "vsphere.connection")
+    assert failure(port=tls, validate_certs=False, ca_file=None).code == "vsphere.protocol"
+
+
+def test_unusable_ca_file_and_name(tmp_path, failure):
+    assert failure(ca_file=str(tmp_path / "absent.pem")).code == "vsphere.ca_file"
+    (tmp_path / "junk.pem").write_text("junk")
+    assert isinstance(failure(ca_file=str(tmp_path / "junk.pem")), InvalidInput)
+    assert failure(hostname="").code == "vsphere.hostname"
+
+
+def test_expired_session_is_renewed(simulator, session):
+    datacenter = Inventory(session).datacenter("DC0")
+    simulator.expire_sessions()
+    assert read(session, datacenter, "name") == {"name": "DC0"}
+    simulator.expire_sessions()
+    # Calls that change something are made once more too: the refused one did nothing.
+    folder = Inventory(session).folder(datacenter, "renewed", create=True)
+    assert read(session, folder, "name") == {"name": "renewed"}
+
+
+def test_many_threads_renew_once(simulator, session):
+    datacenter = Inventory(session).datacenter("DC0")
+    simulator.expire_sessions()
+    simulator.clear_journal()
+    names = []
+    threads = [threading.Thread(target=lambda: names.append(read(session, datacenter, "name")["name"])) for unused in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert names == ["DC0"] * 8
+    assert len(simulator.journal(method="Login")) == 1
+
+
+def test_password_changed_meanwhile(simulator, session):
+    datacenter = Inventory(session).datacenter("DC0")
+    simulator.expire_sessions()
+    session._password = "changed"
+    with pytest.raises(Unavailable, match="refused the user name or the password"):
+        read(session, datacenter, "name")
+
+
+def test_restart_of_vcenter_is_waited_out(simulator, session):
+    datacenter = Inventory(session).datacenter("DC0")
+    simulator.restart(down=1.5)
+    assert read(session, datacenter, "name") == {"name": "DC0"}
+    assert simulator.journal(method="Login")
+
+
+@pytest.mark.parametrize("fault", [{"drop_connection": True}, {"http_status": 503}, {"drop_connection": True, "after": True}])
+def test_reads_are_repeated_and_changes_are_not(simulator, session, fault):
+    inventory = Inventory(session)
+    datacenter = inventory.datacenter("DC0")
+    simulator.rules.add("RetrievePropertiesEx", **fault)
+    assert read(session, datacenter, "name") == {"name": "DC0"}
+    simulator.rules.add("CreateFolder", **fault)
+    with pytest.raises(Unavailable) as caught:
+        inventory.folder(datacenter, f"once-{len(fault)}", create=True)
+    assert caught.value.code == "vsphere.connection" and simulator.host in caught.value.message
+    # The next run finds or makes it.
+    assert inventory.folder(datacenter, f"once-{len(fault)}", create=True) is not None
+
+
+def test_patience_ends(simulator, connect):
+    with connect(simulator, patience=0.6) as session:
+        simulator.rules.add("RetrievePropertiesEx", count=None, http_status=503)
+        with pytest.raises(Unavailable) as caught:
+            read(session, session.content.rootFolder, "name")
+        assert "503" in caught.value.message
+
+
+def test_faults_are_sentences(simulator, session):
+    inventory = Inventory(session)
+    datacenter = inventory.datacenter("DC0")
+    simulator.rules.add("CreateFolder", fault="NoPermission", fault_fields={"PrivilegeId": "Folder.Create"}, message="Permission was denied.")
+    with pytest.raises(Unavailable) as caught:
+        inventory.folder(datacenter, "denied", create=True)
+    assert caught.value.code == "vsphere.permission"
+    assert "Folder.Create" in caught.value.message and "denied in /DC0/vm failed" in caught.value.message

@@ -1,0 +1,129 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The life of a virtual machine."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, NotFound, StrataError, TimedOut, Unavailable
+from ansible_collections.strata.layering.plugins.module_utils.vsphere import vm
+
+
+def power(simulator, name="machine"):
+    return simulator.machines(name)[0]["power"]
+
+
+def test_power(simulator, session, machine):
+    vm.power_on(session, machine)
+    vm.power_on(session, machine)
+    assert power(simulator) == "poweredOn"
+    vm.power_off(session, machine)
+    vm.power_off(session, machine)
+    assert power(simulator) == "poweredOff"
+
+
+def test_guest_that_shuts_itself_down(simulator, session, machine):
+    simulator.guest(mode="exit", delay_ms=300)
+    vm.power_on(session, machine)
+    seen = []
+    vm.wait_for_power_off(session, machine, timeout=30, progress=lambda *step: seen.append(step))
+    assert power(simulator) == "poweredOff"
+    assert all(step == ("wait for shutdown", step[1], 30) for step in seen)
+
+
+def test_guest_that_hangs(simulator, session, machine):
+    simulator.guest(mode="hang")
+    vm.power_on(session, machine)
+    with pytest.raises(TimedOut, match="Waiting for machine to shut down took longer than 1 seconds"):
+        vm.wait_for_power_off(session, machine, timeout=1)
+    threading.Timer(0.5, vm.power_off, (session, machine)).start()
+    vm.wait_for_power_off(session, machine, timeout=30)
+
+
+def test_shutdown_of_the_guest(simulator, session, machine):
+    simulator.guest("sleep 60")
+    vm.power_on(session, machine)
+    deadline = time.monotonic() + 10
+    while vm.read_facts(session, machine).guest["tools_running"] != "guestToolsRunning":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    vm.shutdown_guest(session, machine, timeout=30)
+    vm.shutdown_guest(session, machine, timeout=30)
+    assert power(simulator) == "poweredOff"
+    simulator.guest(mode="off")
+    vm.power_on(session, machine)
+    with pytest.raises(StrataError) as caught:
+        vm.shutdown_guest(session, machine, timeout=5)
+    assert "Tools" in caught.value.message
+
+
+def test_snapshots(simulator, session, machine):
+    assert vm.list_snapshots(session, machine) == ()
+    first = vm.create_snapshot(session, machine, "first", "of a test")
+    second = vm.create_snapshot(session, machine, "second")
+    assert (first.name, first.description, first.path, second.path) == ("first", "of a test", "first", "first/second")
+    listed = vm.list_snapshots(session, machine)
+    assert [(snapshot.name, snapshot.current) for snapshot in listed] == [("first", False), ("second", True)]
+    assert vm.read_facts(session, machine).snapshots == listed
+    vm.remove_snapshot(session, second)
+    vm.remove_snapshot(session, second)
+    assert simulator.machines("machine")[0]["snapshots"] == ["first"]
+    simulator.rules.add("CreateSnapshot", task=True, fault="NoDiskSpace", fault_fields={"Datastore": "LocalDS_0"}, message="Insufficient disk space")
+    with pytest.raises(StrataError) as caught:
+        vm.create_snapshot(session, machine, "third")
+    assert caught.value.message.startswith("Creating the snapshot third of machine failed: Insufficient disk space")
+    assert simulator.machines("machine")[0]["snapshots"] == ["first"]
+
+
+def test_settings(session, machine):
+    vm.reconfigure(session, machine, annotation="Notes", extra_config={"strata.a": "1", "strata.b": "2"})
+    vm.reconfigure(session, machine, extra_config={"strata.a": "", "strata.b": "3"})
+    facts = vm.read_facts(session, machine)
+    assert facts.annotation == "Notes"
+    assert {key: value for key, value in facts.extra_config.items() if key.startswith("strata.")} == {"strata.b": "3"}
+    before = facts.change_version
+    vm.rename(session, machine, "other")
+    assert vm.read_facts(session, machine).name == "other"
+    vm.reconfigure(session, machine, annotation="Other notes")
+    assert vm.read_facts(session, machine).change_version != before
+
+
+def test_destroy(simulator, session, machine):
+    simulator.guest(mode="hang")
+    vm.power_on(session, machine)
+    vm.destroy(session, machine)
+    assert simulator.machines("machine") == []
+    vm.destroy(session, machine)
+    with pytest.raises(NotFound):
+        vm.read_facts(session, machine)
+    with pytest.raises(NotFound):
+        vm.power_on(session, machine)
+
+
+def test_locked_machine_is_told_as_busy(session, machine):
+    lease = machine.ExportVm()
+    with pytest.raises(Conflict) as caught:
+        for unused in range(100):
+            vm.power_on(session, machine)
+            vm.power_off(session, machine)
+    assert "Powering on machine failed" in caught.value.message
+    assert lease is not None
+
+
+@pytest.mark.parametrize("call", ["PowerOnVM_Task", "ReconfigVM_Task", "Destroy_Task"])
+def test_calls_that_change_are_not_repeated(simulator, session, machine, call):
+    action = {
+        "PowerOnVM_Task": lambda: vm.power_on(session, machine),
+        "ReconfigVM_Task": lambda: vm.reconfigure(session, machine, annotation="x"),
+        "Destroy_Task": lambda: vm.destroy(session, machine),
+    }[call]
+    simulator.clear_journal()
+    simulator.rules.add(call, drop_connection=True)
+    with pytest.raises(Unavailable):
+        action()
+    assert len(simulator.journal(method=call)) == 1
+    action()
