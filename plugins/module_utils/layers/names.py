@@ -34,10 +34,19 @@ def windows_name_problem(name: str) -> str | None:
 
 
 def fold(name: str) -> str:
-    """``name`` as Windows compares it, near enough to find collisions; a volume's own $UpCase has the last word."""
-    if name.isascii():
-        return name.upper()
-    return "".join(upper if len(upper := character.upper()) == 1 and (character.isascii() or not upper.isascii()) else character for character in name)
+    """``name`` as Windows compares it, near enough to find collisions; a volume's own $UpCase has the last word.
+
+    Like that table it maps one UTF-16 unit to one, and only where the way back leads to the same
+    character (so final sigma, micro and long s stay themselves).
+    """
+    return name.upper() if name.isascii() else "".join(_upper(character) for character in name)
+
+
+def _upper(character: str) -> str:
+    for upper in (character.upper(), character.title()):
+        if len(upper) == 1 and upper.lower() == character <= "\uffff":
+            return upper
+    return character
 
 
 def windows_path(text: str) -> str:
