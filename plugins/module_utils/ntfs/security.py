@@ -186,12 +186,13 @@ def _mapped(mask: int) -> int:
     return mask & ~_GENERIC_MASK & 0xFFFFFFFF
 
 
-def _inherited(acl: Acl, is_directory: bool, owner: bytes, group: bytes) -> list[Ace]:
+def _inherited(acl: Acl, is_directory: bool, owner: bytes, group: bytes, mark: int) -> list[Ace]:
+    """The entries a new file gets; ``mark`` is INHERITED where the parent itself inherits automatically."""
     result: list[Ace] = []
     creators = {CREATOR_OWNER: owner, CREATOR_GROUP: group}
     for ace in acl.aces:
         kept = ace.flags & ~_INHERITANCE
-        effective = Ace(ace.type, kept | INHERITED, _mapped(ace.mask), creators.get(ace.sid, ace.sid), ace.head, ace.tail)
+        effective = Ace(ace.type, kept | mark, _mapped(ace.mask), creators.get(ace.sid, ace.sid), ace.head, ace.tail)
         if not is_directory:
             if ace.flags & OBJECT_INHERIT:
                 result.append(effective)
@@ -204,7 +205,7 @@ def _inherited(acl: Acl, is_directory: bool, owner: bytes, group: bytes) -> list
                 continue
             result.append(effective)
         if onward:
-            result.append(Ace(ace.type, kept | onward | INHERIT_ONLY | INHERITED, ace.mask, ace.sid, ace.head, ace.tail))
+            result.append(Ace(ace.type, kept | onward | INHERIT_ONLY | mark, ace.mask, ace.sid, ace.head, ace.tail))
     return result
 
 
@@ -212,14 +213,20 @@ def inherit(parent: bytes, is_directory: bool, *, owner: bytes = ADMINISTRATORS,
     """Return the descriptor Windows gives a file made in a directory with ``parent`` by ``owner``.
 
     CREATOR OWNER and CREATOR GROUP become ``owner`` and ``group``. A parent with nothing
-    to inherit gives full control to SYSTEM and Administrators.
+    to inherit gives full control to SYSTEM and Administrators. As Windows does, entries
+    are marked as inherited only when the parent's list is marked as inheriting automatically.
     """
     above = parse(parent)
-    dacl = _inherited(above.dacl, is_directory, owner, group) if above.dacl is not None else []
-    sacl = _inherited(above.sacl, is_directory, owner, group) if above.sacl is not None else []
+    automatic = above.control & (DACL_AUTO_INHERITED | SACL_AUTO_INHERITED)
+    dacl_mark = INHERITED if automatic & DACL_AUTO_INHERITED else 0
+    sacl_mark = INHERITED if automatic & SACL_AUTO_INHERITED else 0
+    dacl = _inherited(above.dacl, is_directory, owner, group, dacl_mark) if above.dacl is not None else []
+    sacl = _inherited(above.sacl, is_directory, owner, group, sacl_mark) if above.sacl is not None else []
     if not dacl:
         return default(is_directory, owner=owner, group=group)
-    control = DACL_PRESENT | DACL_AUTO_INHERITED | (SACL_PRESENT | SACL_AUTO_INHERITED if sacl else 0)
+    control = DACL_PRESENT | automatic & DACL_AUTO_INHERITED
+    if sacl:
+        control |= SACL_PRESENT | automatic & SACL_AUTO_INHERITED
     return build(
         SecurityDescriptor(
             control, owner, group, Acl(above.sacl.revision, sacl) if sacl else None, Acl(above.dacl.revision, dacl),
