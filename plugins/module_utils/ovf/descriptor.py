@@ -12,7 +12,7 @@ network items into namespaces of their own.
 from __future__ import annotations
 
 import re
-import xml.etree.ElementTree as ElementTree
+from xml.etree import ElementTree
 from collections.abc import Iterator
 from dataclasses import dataclass
 

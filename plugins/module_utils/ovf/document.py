@@ -9,7 +9,7 @@ before anything in it is looked at; size, depth and number of elements are bound
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ElementTree
+from xml.etree import ElementTree
 from xml.parsers import expat
 
 from ..common.errors import Corrupt

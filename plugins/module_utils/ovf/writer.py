@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 import re
-import xml.etree.ElementTree as ElementTree
+from xml.etree import ElementTree
 from dataclasses import dataclass
 
 from ..common.errors import InvalidInput

@@ -72,7 +72,8 @@ def test_writes_what_tar_reads(tmp_path):
         assert tar.getnames() == ["image.ovf", "image.mf", "image-disk1.vmdk", "image.nvram"]
         assert tar.extractfile("image-disk1.vmdk").read() == DISK
         lines = tar.extractfile("image.mf").read().decode().splitlines()
-    assert lines == [f"SHA256({name})= {hashlib.sha256(data).hexdigest()}" for name, data in [("image.ovf", b"<ovf/>"), ("image-disk1.vmdk", DISK), ("image.nvram", b"abc")]]
+    files = [("image.ovf", b"<ovf/>"), ("image-disk1.vmdk", DISK), ("image.nvram", b"abc")]
+    assert lines == [f"SHA256({name})= {hashlib.sha256(data).hexdigest()}" for name, data in files]
     listing = subprocess.run(["tar", "-tvf", path], check=True, capture_output=True, text=True)
     assert len(listing.stdout.splitlines()) == 4 and not listing.stderr
     assert written() == path.read_bytes()
