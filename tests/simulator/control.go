@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strconv"
 	"time"
@@ -74,13 +75,20 @@ func (s *Simulator) controlMux() http.Handler {
 	})
 	handle("POST /restart", func(r *http.Request) (any, error) {
 		var req struct {
-			DownMS int `json:"down_ms"`
+			DownMS int    `json:"down_ms"`
+			Leases string `json:"leases"`
 		}
-		err := decode(r, &req)
-		if err == nil {
-			s.restart(time.Duration(req.DownMS) * time.Millisecond)
+		if err := decode(r, &req); err != nil {
+			return nil, err
 		}
-		return nil, err
+		if req.Leases == "" {
+			req.Leases = "abort"
+		}
+		if !slices.Contains([]string{"keep", "abort", "orphan"}, req.Leases) {
+			return nil, fmt.Errorf("leases must be keep, abort or orphan, not %q", req.Leases)
+		}
+		s.restart(time.Duration(req.DownMS)*time.Millisecond, req.Leases)
+		return nil, nil
 	})
 	handle("GET /machines", func(*http.Request) (any, error) { return s.listMachines(), nil })
 	handle("GET /disks", func(*http.Request) (any, error) { return s.listDisks(), nil })
@@ -151,13 +159,12 @@ func (s *Simulator) listLeases() []leaseView {
 			}
 		})
 		lease.mu.Lock()
-		view.MoID = lease.vm.Value
+		vm := lease.vm
 		for target, device := range lease.devices {
 			view.Moved[target], view.Places[target] = device.moved, device.key
 		}
-		vm := lease.vm
 		lease.mu.Unlock()
-		view.VM = s.entityName(vm)
+		view.MoID, view.VM = vm.Value, s.entityName(vm)
 		view.Locks = s.leases.holder(vm) == lease
 		views = append(views, view)
 	}

@@ -73,7 +73,9 @@ func (s *Simulator) exportSnapshot(ctx *simulator.Context, snapshot *simulator.V
 func (s *Simulator) export(ctx *simulator.Context, vm *simulator.VirtualMachine, disks []vmDisk,
 	content func(diskID) *blob) (*Lease, *soap.Fault) {
 	lease := s.newLease(ctx, false, s.startTask(vm, "ExportVmLRO"))
+	lease.mu.Lock()
 	lease.vm = vm.Self
+	lease.mu.Unlock()
 	if !s.leases.lock(vm.Self, lease) {
 		fault := new(types.TaskInProgress)
 		lease.fail(ctx, fault, "Another task is already in progress.")

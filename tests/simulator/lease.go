@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/url"
 	"path"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,17 +27,32 @@ type Lease struct {
 
 	sim     *Simulator
 	imports bool
-	created time.Time
+	session string // key of the session that opened it
 	timeout time.Duration
 	task    *longTask
-	vm      types.ManagedObjectReference
 	devices map[string]*leaseDevice // by target
 	order   []string
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards what follows, and the devices' content
+	vm     types.ManagedObjectReference
 	timer  *time.Timer
+	open   bool // ready for clients; the devices do not change any more
 	ended  bool
 	expiry bool
+	orphan bool // nobody cleans up after it
+}
+
+func (l *Lease) isOrphan() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.orphan
+}
+
+// machine is the VM of the lease; an import has none at first.
+func (l *Lease) machine() types.ManagedObjectReference {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.vm
 }
 
 // leaseDevice is one file that goes over a lease.
@@ -50,7 +66,7 @@ type leaseDevice struct {
 
 func (s *Simulator) newLease(ctx *simulator.Context, imports bool, task *longTask) *Lease {
 	lease := &Lease{
-		sim: s, imports: imports, task: task, created: time.Now(), devices: map[string]*leaseDevice{},
+		sim: s, imports: imports, task: task, session: ctx.Session.Key, devices: map[string]*leaseDevice{},
 		timeout: s.settings.leaseTimeout(),
 	}
 	lease.Self.Type = "HttpNfcLease"
@@ -67,6 +83,8 @@ func (l *Lease) add(vm *simulator.VirtualMachine, disk *vmDisk, name string, con
 	if disk != nil {
 		where = disk.place
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	target := name
 	for n := 1; l.devices[target] != nil; n++ {
 		target = fmt.Sprintf("%d-%s", n, name)
@@ -106,6 +124,7 @@ func (l *Lease) ready(vm types.ManagedObjectReference) {
 		l.mu.Unlock()
 		return
 	}
+	l.open = true
 	l.timer = time.AfterFunc(l.timeout, l.expire)
 	l.mu.Unlock()
 	l.update(ctx,
@@ -139,8 +158,8 @@ func (l *Lease) fail(ctx *simulator.Context, fault types.BaseMethodFault, messag
 	}
 	problem := localized(fault, message)
 	l.release()
-	if l.imports {
-		l.sim.destroy(l.vm)
+	if l.imports && !l.isOrphan() {
+		l.sim.destroy(l.machine())
 	}
 	l.update(ctx,
 		types.PropertyChange{Name: "state", Val: types.HttpNfcLeaseStateError},
@@ -168,6 +187,19 @@ func (l *Lease) expire() {
 	l.fail(l.sim.newContext(), new(types.Timedout), "The lease timed out: no progress was reported in time.")
 }
 
+// endLeases ends open leases of sessions, or all with nil; orphans keep the VM of an import.
+func (s *Simulator) endLeases(sessions []string, orphan bool, message string) {
+	for _, lease := range s.leases.list() {
+		if sessions != nil && !slices.Contains(sessions, lease.session) {
+			continue
+		}
+		lease.mu.Lock()
+		lease.orphan = orphan
+		lease.mu.Unlock()
+		lease.fail(s.newContext(), &types.SystemError{Reason: message}, message)
+	}
+}
+
 // unusable is the fault of a call on a lease that is not ready.
 func (l *Lease) unusable() *soap.Fault {
 	l.mu.Lock()
@@ -175,7 +207,7 @@ func (l *Lease) unusable() *soap.Fault {
 	switch {
 	case l.expiry:
 		return simulator.Fault("The lease timed out.", new(types.Timedout))
-	case l.ended || l.State != types.HttpNfcLeaseStateReady:
+	case l.ended || !l.open:
 		return simulator.Fault("The operation is not allowed in the lease's current state.", new(types.InvalidState))
 	}
 	return nil
@@ -218,7 +250,7 @@ func (l *Lease) HttpNfcLeaseComplete(ctx *simulator.Context, req *types.HttpNfcL
 	l.release()
 	l.update(ctx, types.PropertyChange{Name: "state", Val: types.HttpNfcLeaseStateDone})
 	if l.task != nil {
-		l.task.end(l.vm, nil)
+		l.task.end(l.machine(), nil)
 	}
 	body.Res = new(types.HttpNfcLeaseCompleteResponse)
 	return body
@@ -227,9 +259,13 @@ func (l *Lease) HttpNfcLeaseComplete(ctx *simulator.Context, req *types.HttpNfcL
 // HttpNfcLeaseAbort ends the lease and removes what an import made.
 func (l *Lease) HttpNfcLeaseAbort(ctx *simulator.Context, req *types.HttpNfcLeaseAbort) soap.HasFault {
 	body := new(methods.HttpNfcLeaseAbortBody)
-	if body.Fault_ = l.unusable(); body.Fault_ != nil {
+	l.mu.Lock()
+	initializing := !l.open && !l.ended
+	l.mu.Unlock()
+	if body.Fault_ = l.unusable(); body.Fault_ != nil && !initializing {
 		return body
 	}
+	body.Fault_ = nil
 	var fault types.BaseMethodFault = new(types.RequestCanceled)
 	message := "The task was canceled by a user."
 	if req.Fault != nil && req.Fault.Fault != nil {

@@ -30,7 +30,7 @@ func main() {
 	flag.StringVar(&o.tlsCert, "tlscert", "", "certificate (default: a self-signed one for 127.0.0.1 and localhost)")
 	flag.StringVar(&o.tlsKey, "tlskey", "", "key of the certificate")
 	flag.StringVar(&o.apiVersion, "api-version", "8.0.3.0", "version of the vSphere API")
-	flag.StringVar(&o.state, "state", "", "folder for uploaded disks (default: a temporary one)")
+	flag.StringVar(&o.state, "state", "", "folder in which to make the folder of uploaded disks (default: that of temporary files)")
 	flag.StringVar(&o.template, "template", "", "name of a VM template to make in every datacenter")
 	flag.StringVar(&o.hardware, "template-hardware", "vmx-19", "its hardware version")
 	flag.StringVar(&o.guest, "guest", "", "shell command that is the guest of every VM that is powered on")

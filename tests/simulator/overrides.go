@@ -86,6 +86,9 @@ func (s *Simulator) handle(ctx *simulator.Context, method *simulator.Method) (mo
 	if ctx.Session == nil {
 		return nil, nil
 	}
+	if method.Name == "Logout" && s.settings.get().SessionLeases == "abort" {
+		s.endLeases([]string{ctx.Session.Key}, false, "The session that held the lease has ended.")
+	}
 	target := ctx.Map.Get(method.This)
 	if fault := s.locked(target, method.Name); fault != nil {
 		return nil, fault

@@ -19,6 +19,7 @@ type settings struct {
 	Thumbprint    string  `json:"thumbprint"`     // told in lease URLs instead of the real one
 	ChunkedExport bool    `json:"chunked_export"` // downloads come without Content-Length
 	CutUpload     string  `json:"cut_upload"`     // "error": a broken upload ends the lease; "keep": it may be sent again
+	SessionLeases string  `json:"session_leases"` // "keep": a lease outlives its session; "abort": it ends with it
 }
 
 func (s settings) check() error {
@@ -27,6 +28,9 @@ func (s settings) check() error {
 	}
 	if s.CutUpload != "error" && s.CutUpload != "keep" {
 		return errors.New(`cut_upload must be "error" or "keep"`)
+	}
+	if s.SessionLeases != "keep" && s.SessionLeases != "abort" {
+		return errors.New(`session_leases must be "keep" or "abort"`)
 	}
 	return nil
 }

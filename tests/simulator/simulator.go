@@ -59,7 +59,6 @@ type Simulator struct {
 	address  string // of the control endpoint
 
 	state     string
-	ownState  bool
 	store     *store
 	leases    leaseTable
 	rules     ruleTable
@@ -85,7 +84,7 @@ func newSimulator(o options) (s *Simulator, err error) {
 	if err = s.prepareState(); err != nil {
 		return s, err
 	}
-	s.settings.set(settings{LeaseTimeout: o.leaseTimeout.Seconds(), LeaseDelayMS: 20, CutUpload: "error"})
+	s.settings.set(settings{LeaseTimeout: o.leaseTimeout.Seconds(), LeaseDelayMS: 20, CutUpload: "error", SessionLeases: "keep"})
 	s.store = newStore(s.state)
 	s.guests = newGuestTable(s)
 
@@ -96,6 +95,8 @@ func newSimulator(o options) (s *Simulator, err error) {
 	s.model.Autostart = false
 	s.model.ServiceContent.About.ApiVersion = o.apiVersion
 	s.model.ServiceContent.About.Version = strings.Join(append(strings.Split(o.apiVersion, "."), "0", "0")[:3], ".")
+	about := &s.model.ServiceContent.About
+	about.FullName = fmt.Sprintf("%s %s build-%s", about.Name, about.Version, about.Build)
 	if err = s.model.Create(); err != nil {
 		return s, err
 	}
@@ -111,17 +112,17 @@ func newSimulator(o options) (s *Simulator, err error) {
 	return s, s.serve()
 }
 
+// prepareState makes a folder that is this process's own.
 func (s *Simulator) prepareState() (err error) {
-	s.state = s.options.state
-	if s.state == "" {
-		s.ownState = true
-		s.state, err = os.MkdirTemp("", "strata-simulator-")
-		return err
+	if s.options.state != "" {
+		if err = os.MkdirAll(s.options.state, 0o700); err != nil {
+			return err
+		}
 	}
-	if s.state, err = filepath.Abs(s.state); err != nil {
-		return err
+	if s.state, err = os.MkdirTemp(s.options.state, "strata-simulator-"); err == nil {
+		s.state, err = filepath.Abs(s.state)
 	}
-	return os.MkdirAll(s.state, 0o700)
+	return err
 }
 
 // serve opens the three doors: vCenter, the hosts' file transfer, and the control endpoint.
@@ -275,11 +276,15 @@ func (s *Simulator) isDown() bool {
 	return time.Now().Before(s.downUntil)
 }
 
-// restart makes vCenter unreachable for a while; nobody is logged in afterwards.
-func (s *Simulator) restart(down time.Duration) {
+// restart makes vCenter unreachable for a while; nobody is logged in afterwards. What becomes of
+// open leases: "keep" them, "abort" them, or "orphan" the VMs that they were importing.
+func (s *Simulator) restart(down time.Duration, leases string) {
 	s.downMu.Lock()
 	s.downUntil = time.Now().Add(down)
 	s.downMu.Unlock()
+	if leases != "keep" {
+		s.endLeases(nil, leases == "orphan", "vCenter was restarted.")
+	}
 	s.endSessions()
 }
 
@@ -306,23 +311,7 @@ func (s *Simulator) Close() {
 	if s.model != nil && s.model.Service != nil {
 		s.model.Remove()
 	}
-	s.removeState()
-}
-
-func (s *Simulator) removeState() {
-	if s.state == "" {
-		return
-	}
-	if s.ownState {
+	if s.state != "" {
 		_ = os.RemoveAll(s.state)
-		return
-	}
-	for _, pattern := range []string{"disk-??????.vmdk", "vcenter.pem", "host.pem"} {
-		files, _ := filepath.Glob(filepath.Join(s.state, pattern))
-		for _, file := range files {
-			_ = os.Remove(file)
-		}
 	}
 }
-
-func (o options) String() string { return fmt.Sprintf("simulator on %s", o.listen) }

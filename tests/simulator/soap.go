@@ -76,14 +76,9 @@ func (s *Simulator) describe(body []byte) call {
 		if match := nameElement.FindSubmatch(body); match != nil {
 			found.name = html.UnescapeString(string(match[1]))
 		}
-		if found.method == "CloneVM_Task" {
-			if match := nameElement.FindAllSubmatch(body, -1); len(match) > 0 {
-				found.name = html.UnescapeString(string(match[0][1]))
-			}
-		}
 	default:
 		if lease := s.leases.find(found.this.Value); lease != nil {
-			found.name = s.entityName(lease.vm)
+			found.name = s.entityName(lease.machine())
 		} else {
 			found.name = s.entityName(found.this)
 		}
@@ -131,7 +126,6 @@ func (s *Simulator) serveSDK(w http.ResponseWriter, r *http.Request) {
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	s.service.ServeSDK(answer, r)
 	answer.mend(called.method)
-	s.afterCall(called, answer)
 	if hit != nil && hit.After {
 		if s.obstruct(w, r, hit) {
 			return
@@ -261,14 +255,6 @@ func (a *recorder) copyTo(w http.ResponseWriter) {
 	_, _ = w.Write(a.body.Bytes())
 }
 
-// afterCall tidies what a call may have left.
-func (s *Simulator) afterCall(called call, answer *recorder) {
-	switch called.method {
-	case "DeleteVirtualDisk_Task", "DeleteDatastoreFile_Task", "MoveVirtualDisk_Task":
-		s.sweep()
-	}
-}
-
 // endSessions logs sessions out; without a key, all of them.
 func (s *Simulator) endSessions(keys ...string) int {
 	manager := s.registry().SessionManager()
@@ -281,6 +267,9 @@ func (s *Simulator) endSessions(keys ...string) int {
 		for _, session := range view.SessionList {
 			keys = append(keys, session.Key)
 		}
+	}
+	if s.settings.get().SessionLeases == "abort" {
+		s.endLeases(keys, false, "The session that held the lease has ended.")
 	}
 	ended := 0
 	for _, key := range keys {

@@ -49,19 +49,20 @@ def binary() -> pathlib.Path:
         if program.exists() and stamp.exists() and stamp.read_text() == digest:
             return program
         part = _BUILD / "simulator.part"
-        environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false"}
-        for variable, folder in (("GOCACHE", "go-build"), ("GOMODCACHE", "go-mod")):
-            if not _home_is_writable():
-                environment[variable] = str(_ROOT / ".cache" / folder)
-        run = subprocess.run(
-            [_go(), "build", "-trimpath", "-o", str(part), "."],
-            cwd=_SOURCES, env=environment, capture_output=True, text=True, check=False,
-        )
+        run = run_go("build", "-trimpath", "-o", str(part), ".")
         if run.returncode:
             raise RuntimeError(f"The simulator cannot be built: {run.stderr.strip()}")
         part.replace(program)
         stamp.write_text(digest)
     return program
+
+
+def run_go(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a go command in the simulator's folder; its caches are in the checkout when there is no home."""
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false"}
+    if not os.access(os.environ.get("HOME") or "/nonexistent", os.W_OK):
+        environment |= {"GOCACHE": str(_ROOT / ".cache" / "go-build"), "GOMODCACHE": str(_ROOT / ".cache" / "go-mod")}
+    return subprocess.run([_go(), *arguments], cwd=_SOURCES, env=environment, capture_output=True, text=True, check=False)
 
 
 def _source_digest() -> str:
@@ -70,11 +71,6 @@ def _source_digest() -> str:
         if not path.name.endswith("_test.go"):
             digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
-
-
-def _home_is_writable() -> bool:
-    home = os.environ.get("HOME", "")
-    return bool(home) and os.access(home, os.W_OK)
 
 
 def _go() -> str:
@@ -370,12 +366,12 @@ class Simulator:
         """Log everybody out; return how many were."""
         return self.ask("POST", "/sessions/expire")["ended"]
 
-    def restart(self, down: float = 0.0) -> None:
-        """Make vCenter unreachable for ``down`` seconds and log everybody out."""
-        self.ask("POST", "/restart", {"down_ms": int(down * 1000)})
+    def restart(self, down: float = 0.0, *, leases: str = "abort") -> None:
+        """Make vCenter unreachable for ``down`` seconds and log everybody out; ``leases``: keep, abort, or orphan what was being imported."""
+        self.ask("POST", "/restart", {"down_ms": int(down * 1000), "leases": leases})
 
     def settings(self, **changes: object) -> dict:
-        """Change and return the settings: lease_timeout, lease_delay_ms, star_host, star_no_port, thumbprint, chunked_export, cut_upload."""
+        """Change and return the settings; tests/simulator/README.md lists them."""
         return self.ask("POST", "/settings", changes)
 
     def guest(self, command: str | None = None, *, vm: str | None = None, mode: str = "run", delay_ms: int = 0) -> None:

@@ -22,7 +22,7 @@ import pytest
 from pyVim.task import WaitForTask
 from pyVmomi import vim, vmodl
 
-from ansible_collections.strata.layering.tests.support.simulator import ControlError, Simulator
+from ansible_collections.strata.layering.tests.support.simulator import ControlError, Simulator, main, run_go
 
 MIB = 1 << 20
 CAPACITY = 16 * MIB
@@ -138,9 +138,15 @@ class Client:
 def client(shared_simulator: Simulator) -> Client:
     """A session of one's own on the shared simulator."""
     shared_simulator.rules.clear()
-    shared_simulator.settings(lease_timeout=300, thumbprint="", star_host=False, star_no_port=False, chunked_export=False, cut_upload="error")
+    before = shared_simulator.settings()
     yield Client(shared_simulator)
     shared_simulator.rules.clear()
+    shared_simulator.settings(**before)
+
+
+def test_its_own_tests_pass() -> None:
+    run = run_go("test", "-trimpath", "-vet=off", ".")
+    assert run.returncode == 0, run.stdout + run.stderr
 
 
 def test_password_is_checked(shared_simulator: Simulator) -> None:
@@ -604,7 +610,9 @@ def test_sessions_end(simulator: Simulator) -> None:
     with pytest.raises(vim.fault.NotAuthenticated):
         client.datacenter.name
     client = Client(simulator)
-    simulator.restart(0.5)
+    client.start_import("orphan")
+    simulator.restart(0.5, leases="orphan")
+    assert [machine["locked"] for machine in simulator.machines("orphan")] == [False]
     with pytest.raises((OSError, http.client.HTTPException)):
         client.datacenter.name
     for attempt in range(100):
@@ -615,6 +623,10 @@ def test_sessions_end(simulator: Simulator) -> None:
             time.sleep(0.05)
     else:
         raise AssertionError("vCenter stays away")
+    Client(simulator).start_import("aborted")
+    simulator.settings(session_leases="abort")
+    simulator.expire_sessions()
+    assert simulator.machines("aborted") == []
 
 
 def test_hosts_have_certificates_of_their_own() -> None:
@@ -769,6 +781,21 @@ def test_it_ends_with_its_guests_and_files() -> None:
     assert len(alive(f"sleep\0{mark}")) == 2 and list(state.glob("*.vmdk"))
     simulator.stop()
     assert not simulator.running and not state.exists() and not alive(f"sleep\0{mark}")
+
+
+def test_it_is_started_and_stopped_from_a_shell(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
+    file = tmp_path / "connection.json"
+    assert main(["start", "--file", str(file), "--end-after", "5m", "--", "-vm=1"]) == 0
+    try:
+        assert file.stat().st_mode & 0o777 == 0o600
+        simulator = Simulator.load(file)
+        assert f"export STRATA_SIMULATOR_PID={simulator.pid}\n" in capsys.readouterr().out
+        assert len(simulator.machines()) > 1
+        assert simulator.connect().content.about.apiType == "VirtualCenter"
+    finally:
+        assert main(["stop", "--file", str(file)]) == 0
+    assert not file.exists() and not pathlib.Path(f"/proc/{simulator.pid}/exe").exists()
+    assert main(["stop", "--file", str(file)]) == 0
 
 
 def test_it_ends_when_its_parent_does() -> None:

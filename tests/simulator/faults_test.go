@@ -1,0 +1,76 @@
+// Copyright: (c) 2026, the strata.layering contributors
+// GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package main
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/vmware/govmomi/vim25/types"
+)
+
+func parseRule(t *testing.T, text string) *rule {
+	t.Helper()
+	parsed := new(rule)
+	if err := json.Unmarshal([]byte(text), parsed); err != nil {
+		t.Fatal(err)
+	}
+	return parsed
+}
+
+func TestRulesSkipAndCount(t *testing.T) {
+	var table ruleTable
+	if err := table.add(parseRule(t, `{"method": "PowerOnVM", "object": "a", "skip": 1, "count": 2, "delay_ms": 1}`)); err != nil {
+		t.Fatal(err)
+	}
+	var hits []bool
+	for range 5 {
+		table.match("PowerOnVM_Task", "b", "vm-1")
+		hits = append(hits, table.match("PowerOnVM_Task", "a", "vm-2") != nil)
+	}
+	want := []bool{false, true, true, false, false}
+	for i := range want {
+		if hits[i] != want[i] {
+			t.Fatalf("hits %v", hits)
+		}
+	}
+	if listed := table.list()[0]; listed.Seen != 5 || listed.Hits != 2 {
+		t.Errorf("seen %d, hits %d", listed.Seen, listed.Hits)
+	}
+}
+
+func TestRulesDefaultToOneHitAndPatterns(t *testing.T) {
+	var table ruleTable
+	for _, text := range []string{`{"method": "NFC:*", "http_status": 503}`, `{"method": "*", "count": -1, "delay_ms": 1}`} {
+		if err := table.add(parseRule(t, text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, want := range []int{1, 2, 2} {
+		if hit := table.match("NFC:PUT"); hit == nil || hit.ID != want {
+			t.Errorf("call %d: %v", i, hit)
+		}
+	}
+	table.remove(2)
+	if hit := table.match("NFC:PUT"); hit != nil {
+		t.Errorf("removed rule hits: %v", hit)
+	}
+}
+
+func TestFaultsAreBuiltByName(t *testing.T) {
+	fault, err := parseRule(t, `{"method": "X", "fault": "NoDiskSpace", "fault_fields": {"datastore": "ds"}}`).fault()
+	if space, ok := fault.(*types.NoDiskSpace); err != nil || !ok || space.Datastore != "ds" {
+		t.Errorf("%#v, %v", fault, err)
+	}
+	for _, text := range []string{
+		`{"method": "X", "fault": "Nonsense"}`, `{"method": "X", "fault": "AboutInfo"}`, `{"method": ""}`,
+		`{"method": "[", "delay_ms": 1}`, `{"method": "X", "task": true}`, `{"method": "X", "fault": "NoDiskSpace", "fault_fields": 7}`,
+	} {
+		var table ruleTable
+		if table.add(parseRule(t, text)) == nil {
+			t.Errorf("%s was taken", text)
+		}
+	}
+}
