@@ -66,7 +66,11 @@ def read_icon(path: str | None) -> bytes | None:
         with open(path, "rb") as stream:
             data = stream.read(_MAX_ICON + 1)
     except OSError as error:
-        raise InvalidInput(f"The icon {path} cannot be read: {error.strerror}.", code="icon.unreadable", hint="Give a PNG or JPEG file on the composer.") from error
+        raise InvalidInput(
+            f"The icon {path} cannot be read: {error.strerror}.",
+            code="icon.unreadable",
+            hint="Give a PNG or JPEG file on the composer.",
+        ) from error
     icon_media_type(data)
     return data
 

@@ -33,7 +33,8 @@ def layer_document(repository: Repository, kind: str, name: str) -> dict | None:
 
 def new_document(kind: str, name: str) -> dict:
     """The document of a layer that has nothing yet."""
-    return dict({"name": name, "kind": kind, "description": "", "icon": None, "versions": {}}, **({"priority": DEFAULT_PRIORITY} if kind == APP else {"connector": None}))
+    own = {"priority": DEFAULT_PRIORITY} if kind == APP else {"connector": None}
+    return {"name": name, "kind": kind, "description": "", "icon": None, "versions": {}, **own}
 
 
 def sorted_versions(document: dict) -> list[str]:
@@ -62,7 +63,11 @@ def find_version(repository: Repository, kind: str, name: str, version: str | No
         )
     entry = document["versions"][version]
     if entry["status"] != DEPLOYABLE:
-        raise Conflict(f"Version {version} of the {kind} layer {name} is {entry['status']}.", code="layer.not_deployable", hint="Use a version that is Deployable.")
+        raise Conflict(
+            f"Version {version} of the {kind} layer {name} is {entry['status']}.",
+            code="layer.not_deployable",
+            hint="Use a version that is Deployable.",
+        )
     return LayerReference(kind, name, version, entry["digest"])
 
 
@@ -84,7 +89,8 @@ def with_words(document: dict, params: dict) -> dict:
             changed[field] = check_description(params[field]) if field == "description" else params[field]
     version = params["version"]
     if version in changed["versions"] and params.get("version_description") is not None:
-        changed["versions"][version] = dict(changed["versions"][version], version_description=check_description(params["version_description"], "version description"))
+        description = check_description(params["version_description"], "version description")
+        changed["versions"][version] = dict(changed["versions"][version], version_description=description)
     return changed
 
 

@@ -21,7 +21,11 @@ def resolve(repository: Repository, document: dict) -> ResolvedTemplate:
     for wanted in document["app_layers"]:
         layer = find_version(repository, APP, wanted["name"], wanted["version"])
         if any(layer.name == other.name for _priority, other in apps):
-            raise Conflict(f"The image template {document['name']} names the app layer {layer.name} twice.", code="template.twice", hint="Name one version of it.")
+            raise Conflict(
+                f"The image template {document['name']} names the app layer {layer.name} twice.",
+                code="template.twice",
+                hint="Name one version of it.",
+            )
         layer_document = repository.catalog.require(catalog_kind(APP), layer.name)
         made_for = layer_document["versions"][layer.version]["os_layer"]
         if made_for["name"] != os_layer.name:

@@ -45,7 +45,8 @@ def ensure_os_layer(params: dict, *, check_mode: bool, progress: Progress = sile
         else:
             entry, findings = _import(repository, params, check_mode, progress)
             document = dict(document, versions=dict(document["versions"], **{version: entry}))
-            warnings = [f"{finding['name']}: {finding['found']}. {finding['action']}" for finding in failures(findings)] if params["readiness"] == "warn" else []
+            if params["readiness"] == "warn":
+                warnings = [f"{finding['name']}: {finding['found']}. {finding['action']}" for finding in failures(findings)]
         after = with_words(document, params)
         if icon is not None:
             after["icon"] = f"sha256:{hashlib.sha256(icon).hexdigest()}" if check_mode else store_icon(repository, icon)

@@ -116,7 +116,8 @@ def _setup_complete(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str
     state = windows.facts()["image_state"]
     busy = windows.setting(windows.system.root.key("Setup"), "SystemSetupInProgress")
     if state not in (None, "IMAGE_STATE_COMPLETE") or busy:
-        return WARN, f"Windows Setup has not finished ({state or 'setup in progress'})", "Start the OS machine, let Setup finish, shut it down and export it again."
+        finding = f"Windows Setup has not finished ({state or 'setup in progress'})"
+        return WARN, finding, "Start the OS machine, let Setup finish, shut it down and export it again."
     return PASS, "Windows Setup has finished"
 
 

@@ -56,7 +56,11 @@ def load_hive(volume: Volume, path: str) -> Hive:
     """Read a hive with its transaction logs replayed; Corrupt when it is missing or damaged."""
     data = read_file(volume, path, MAX_HIVE)
     if data is None:
-        raise Corrupt(f"The registry hive {path} is missing on the Windows disk.", code="windows.no_hive", hint="Start the OS machine once, shut it down, and export it again.")
+        raise Corrupt(
+            f"The registry hive {path} is missing on the Windows disk.",
+            code="windows.no_hive",
+            hint="Start the OS machine once, shut it down, and export it again.",
+        )
     logs = [log for log in (read_file(volume, path + suffix, MAX_HIVE) for suffix in (".LOG1", ".LOG2", ".LOG")) if log]
     return read_hive(data, logs=logs)
 

@@ -240,9 +240,8 @@ class _Checker:
                         self.say(f"File record {record.number} has no security descriptor.")
 
     def check_extend(self, name: str, index: str, kind: int) -> None:
-        number = next(
-            (record.number for record in self.base.values() for one in record.names() if one.name == name and one.parent & records.REFERENCE_MASK == _EXTEND), None
-        )
+        named = ((record.number, one.parent & records.REFERENCE_MASK) for record in self.base.values() for one in record.names() if one.name == name)
+        number = next((number for number, parent in named if parent == _EXTEND), None)
         if number is None:
             return
         # $R is keyed by tag and file reference, $O by object ID.
@@ -255,4 +254,3 @@ class _Checker:
         listed = {key[:12 if kind == records.REPARSE_POINT else 16] for key, _head in self.index(number, index)}
         if listed != expected:
             self.say(f"{name} lists {len(listed)} files and {len(expected)} are marked; {len(listed ^ expected)} differ.")
-

@@ -140,4 +140,3 @@ def count_allocated(bitmap) -> int:
     for start in range(0, len(bitmap), step):
         total += int(np.unpackbits(bitmap[start:start + step]).sum())
     return total
-

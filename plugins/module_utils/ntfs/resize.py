@@ -92,7 +92,9 @@ def _single(raw: RawVolume, number: int, name: str) -> records.Attribute:
     attribute, runs = raw.attribute(number, records.DATA, name)
     if attribute.value is not None or records.decode_runs(attribute.runs, raw.what) != runs or not _in_base(raw, number, name):
         raise Unsupported(
-            f"{raw.what} keeps file record {number} in a form that is not handled.", code="ntfs.grow", hint="Extend the volume in Windows before it is exported."
+            f"{raw.what} keeps file record {number} in a form that is not handled.",
+            code="ntfs.grow",
+            hint="Extend the volume in Windows before it is exported.",
         )
     return attribute
 

@@ -73,7 +73,11 @@ class Stream:
         if not count:
             return b""
         if self._fields.data_flags & 0x4000:
-            raise Unsupported(f"{self._inode.what} is encrypted with EFS.", code="ntfs.encrypted", hint="Decrypt it (cipher /d) before the machine is exported.")
+            raise Unsupported(
+                f"{self._inode.what} is encrypted with EFS.",
+                code="ntfs.encrypted",
+                hint="Decrypt it (cipher /d) before the machine is exported.",
+            )
         buffer = ctypes.create_string_buffer(count)
         done = 0
         while done < count:

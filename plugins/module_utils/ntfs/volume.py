@@ -259,7 +259,11 @@ def _mount_error(number: int, name: str) -> Exception:
 def _error(number: int, doing: str, name: str = "The NTFS volume") -> Exception:
     reason = os.strerror(number) if number else "no reason given"
     if number == errno.ENOSPC:
-        return NoSpace(f"{name} is full ({doing}).", code="ntfs.no_space", hint="Make the disk larger: max_layer_size_gb of the OS layer, or disk_size_gb of the template.")
+        return NoSpace(
+            f"{name} is full ({doing}).",
+            code="ntfs.no_space",
+            hint="Make the disk larger: max_layer_size_gb of the OS layer, or disk_size_gb of the template.",
+        )
     if number in (errno.EROFS, errno.EACCES):
         return Unsupported(f"{name} can only be read ({doing}).", code="ntfs.read_only")
     return Corrupt(

@@ -63,8 +63,9 @@ def resolve_placement(session: Session, connector: dict, *, create_folder: bool)
 def check_firmware(target: Target, os_firmware: str | None, os_layer: str) -> None:
     """Raise Conflict when the VM template could not start what is on the OS layer's disk."""
     if os_firmware and target.hardware.firmware != os_firmware:
+        template = target.connector["vm_template"]
         raise Conflict(
-            f"The OS layer {os_layer} starts by {os_firmware.upper()}, but the VM template {target.connector['vm_template']} by {target.hardware.firmware.upper()}.",
+            f"The OS layer {os_layer} starts by {os_firmware.upper()}, but the VM template {template} by {target.hardware.firmware.upper()}.",
             code="connector.firmware",
             hint="Use a VM template with the same firmware.",
         )

@@ -195,7 +195,7 @@ class _Publisher:
     def _create(self, target: Target, thin: ThinImage, task: PublishTask):
         length, chunks = thin.stream()
         task.document["bytes"].update(compressed=thin.config["statistics"]["compressed_bytes"], uploaded=length, disk=thin.capacity)
-        layers = {key: value for key, value in self._template_layers().items()}
+        layers = self._template_layers()
         deployed = create_by_import(
             self._session,
             target.placement,

@@ -84,7 +84,7 @@ def create_by_import(
     except BaseException as error:
         _remove_rest(session, lease, name, error)
         raise
-    return Deployed(lease.entity, lease.entity._GetMoId(), transfer, verified, tuple([*warnings, *hardware.remarks]))
+    return Deployed(lease.entity, lease.entity._GetMoId(), transfer, verified, (*warnings, *hardware.remarks))
 
 
 def _import_specification(session: Session, placement: Placement, name: str, hardware: Hardware, capacity: int, length: int, provisioning: str, what: str):
@@ -127,7 +127,7 @@ def _import_specification(session: Session, placement: Placement, name: str, har
             code="vsphere.import_spec",
             hint="Check the VM template: its hardware version, guest type and network.",
         )
-    items = [item for item in result.fileItem or []]
+    items = list(result.fileItem or [])
     if len(items) != 1 or items[0].create:
         raise Unavailable(f"{what} failed: vCenter wants {len(items)} files instead of one disk.", code="vsphere.import_spec", hint="Check the VM template.")
     return result.importSpec, items[0], [fault_text(fault) for fault in result.warning or []]
