@@ -1,0 +1,78 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A repository, a file share with an exported OS machine, and a vCenter, for the modules' tests."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+from types import SimpleNamespace
+
+import pytest
+
+from ansible_collections.strata.layering.tests.sample.package import make_package
+from ansible_collections.strata.layering.tests.sample.plan import Spec
+from ansible_collections.strata.layering.tests.support.modules import run
+from ansible_collections.strata.layering.tests.support.simulator_fixtures import shared_simulator, simulator  # noqa: F401  pylint: disable=unused-import
+
+OS_LAYER = {"name": "Windows 11", "version": "1.0", "max_layer_size_gb": 1}
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory) -> pathlib.Path:
+    """A share with the package ``gold/gold-w11.ovf``."""
+    share = tmp_path_factory.mktemp("share")
+    make_package(os.fspath(share / "gold"), Spec("small"))
+    return share
+
+
+@pytest.fixture(scope="session")
+def stocked(exported, tmp_path_factory) -> pathlib.Path:
+    """A repository with a connector and an OS layer; tests get copies of it."""
+    path = tmp_path_factory.mktemp("stocked") / "repository"
+    repository = {"repository": os.fspath(path)}
+    run("repository", **repository)
+    run("connector", **repository, **connector())
+    run("os_layer", **repository, **OS_LAYER, file_share=os.fspath(exported), packaging_disk="gold/gold-w11.ovf")
+    return path
+
+
+@pytest.fixture
+def room(stocked, tmp_path) -> SimpleNamespace:
+    """A repository of the test's own with an OS layer: ``options`` for modules, ``path``, ``files(name, tree)`` makes folders."""
+    path = tmp_path / "repository"
+    shutil.copytree(stocked, path)
+
+    def files(name: str, tree: dict[str, str | bytes]) -> str:
+        folder = tmp_path / name
+        for relative, content in tree.items():
+            target = folder / relative
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content.encode() if isinstance(content, str) else content)
+        return os.fspath(folder)
+
+    return SimpleNamespace(path=path, options={"repository": os.fspath(path)}, files=files, tmp_path=tmp_path)
+
+
+def connector(**changes) -> dict:
+    """Options of a connector that leads to the simulator."""
+    return dict(
+        {"name": "desktops", "datacenter": "DC0", "cluster": "DC0_C0", "datastore": "LocalDS_0", "folder": "Images/Desktops", "vm_template": "windows-template"},
+        **changes,
+    )
+
+
+def add_app(room, name: str = "Tool", version: str = "1.0", tree: dict | None = None, **options) -> dict:
+    """Make an app layer version from a tree of files."""
+    folder = room.files(f"{name}-{version}", tree or {f"Program Files/{name}/{name.lower()}.txt": version})
+    return run("app_layer", **room.options, name=name, version=version, os_layer={"name": "Windows 11"}, files=folder, **options)
+
+
+def add_template(room, name: str = "office", apps: tuple = (("Tool", "1.0"),), **options) -> dict:
+    """Make an image template of app layer versions."""
+    return run(
+        "image_template", **room.options, name=name, os_layer={"name": "Windows 11", "version": "1.0"}, connector="desktops",
+        app_layers=[{"name": app, "version": version} for app, version in apps], **options,
+    )

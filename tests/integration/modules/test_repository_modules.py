@@ -1,0 +1,236 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The modules that keep things in the repository, without vSphere."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from ansible_collections.strata.layering.tests.integration.modules.conftest import OS_LAYER, add_app, add_template, connector
+from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run, state_of
+
+ICON = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360606060000000050001a5f645400000000049454e44ae426082"
+)
+
+
+def test_repository_is_created_once(tmp_path):
+    options = {"repository": os.fspath(tmp_path / "repository"), "comment": "first"}
+    converges("repository", lambda: state_of(tmp_path), **options)
+    assert run("audit_info", repository=options["repository"])["records"][0]["comment"] == "first"
+
+
+def test_repository_is_not_made_of_a_folder_with_other_things(tmp_path):
+    (tmp_path / "holiday.jpg").write_bytes(b"x")
+    fails("repository", "repository.not_empty", repository=os.fspath(tmp_path))
+
+
+@pytest.mark.parametrize("module", ["layer_info", "image_template_info", "layered_image_info", "connector_info", "task_info", "audit_info"])
+def test_info_modules_say_that_there_is_no_repository(module, tmp_path):
+    result = fails(module, "repository.missing", repository=os.fspath(tmp_path / "none"))
+    assert "strata.layering.repository" in result["msg"]
+
+
+def test_verified_finds_a_changed_blob(room):
+    assert run("repository", **room.options, state="verified")["damaged"] == []
+    blob = max((room.path / "blobs/sha256").iterdir(), key=lambda path: path.stat().st_size)
+    data = bytearray(blob.read_bytes())
+    data[len(data) // 2] ^= 1
+    blob.chmod(0o644)
+    blob.write_bytes(data)
+    result = fails("repository", "repository.damaged", **room.options, state="verified")
+    assert blob.name in json.dumps(result["details"]["damaged"])
+
+
+def test_collected_frees_what_nothing_names(room):
+    add_app(room)
+    run("app_layer", **room.options, name="Tool", state="absent")
+    for blob in (room.path / "blobs/sha256").iterdir():
+        os.utime(blob, (1, 1))
+    before = state_of(room.path)
+    planned = run("repository", **room.options, state="collected", check=True)
+    assert planned["changed"] and planned["freed"] > 0 and state_of(room.path) == before
+    assert run("repository", **room.options, state="collected")["freed"] == planned["freed"]
+    assert run("repository", **room.options, state="collected")["changed"] is False
+    assert run("repository", **room.options, state="verified")["damaged"] == []
+    assert run("layer_info", **room.options, kind="os")["layers"][0]["versions"]
+
+
+def test_connector(room):
+    converges("connector", lambda: state_of(room.path), **room.options, **connector(name="second"), comment="new cluster")
+    converges("connector", lambda: state_of(room.path), **room.options, **connector(name="second", network="VDI"))
+    assert [found["network"] for found in run("connector_info", **room.options, name="second")["connectors"]] == ["VDI"]
+    converges("connector", lambda: state_of(room.path), **room.options, name="second", state="absent")
+
+
+def test_connector_in_use_stays(room):
+    add_app(room)
+    add_template(room)
+    result = fails("connector", "catalog.in_use", **room.options, name="desktops", state="absent")
+    assert "office" in result["msg"]
+
+
+def test_connector_needs_a_place():
+    result = attempt("connector", repository="/nowhere", name="x", datacenter="DC0", datastore="d", vm_template="t")
+    assert result["failed"] and "cluster" in result["msg"]
+
+
+def test_os_layer(room, exported):
+    package = {"file_share": os.fspath(exported), "packaging_disk": "gold/gold-w11.ovf"}
+    done = converges(
+        "os_layer", lambda: state_of(room.path), **room.options, **dict(OS_LAYER, version="2.0"), **package, description="Desktops", version_description="new",
+        connector="desktops", comment="CHG-7",
+    )
+    assert done["layer"]["status"] == "Deployable" and done["layer"]["windows"]["build"] == 22631
+    assert {finding["name"] for finding in done["readiness"]} >= {"vmxnet3", "vmware_tools", "updates_off", "free_space"}
+    layer = run("layer_info", **room.options, name="Windows 11")["layers"][0]
+    assert [version["version"] for version in layer["versions"]] == ["1.0", "2.0"] and layer["description"] == "Desktops"
+    records = run("audit_info", **room.options, kind="os_layer", limit=1)["records"]
+    assert (records[0]["comment"], records[0]["version"]) == ("CHG-7", "2.0")
+
+
+def test_os_layer_words_and_icon_may_change(room):
+    icon = room.tmp_path / "icon.png"
+    icon.write_bytes(ICON)
+    before = run("layer_info", **room.options)["layers"][0]["versions"][0]["digest"]
+    converges("os_layer", lambda: state_of(room.path), **room.options, **OS_LAYER, description="other words", icon=os.fspath(icon))
+    after = run("layer_info", **room.options)["layers"][0]
+    assert after["versions"][0]["digest"] == before and after["icon"].startswith("sha256:")
+    icon.write_bytes(b"not a picture")
+    fails("os_layer", "icon.format", **room.options, **OS_LAYER, icon=os.fspath(icon))
+
+
+def test_os_layer_version_never_changes(room, exported, tmp_path):
+    fails("os_layer", "os.other_size", **room.options, **dict(OS_LAYER, max_layer_size_gb=2))
+    other = tmp_path / "share" / "gold"
+    other.mkdir(parents=True)
+    for path in (exported / "gold").iterdir():
+        os.link(path, other / path.name)
+    manifest = other / "gold-w11.mf"
+    text = manifest.read_text()
+    manifest.unlink()
+    manifest.write_text(text + "\n")
+    result = fails("os_layer", "os.other_package", **room.options, **OS_LAYER, file_share=os.fspath(other.parent), packaging_disk="gold/gold-w11.ovf")
+    assert "new version" in result["msg"]
+
+
+def test_os_layer_in_use_stays(room):
+    add_app(room)
+    assert "Tool 1.0" in fails("os_layer", "layer.needed", **room.options, name="Windows 11", version="1.0", state="absent")["msg"]
+    add_template(room)
+    fails("os_layer", "catalog.in_use", **room.options, name="Windows 11", version="1.0", state="absent")
+
+
+def test_os_layer_absent(room):
+    converges("os_layer", lambda: state_of(room.path), **room.options, name="Windows 11", version="1.0", state="absent")
+    assert run("layer_info", **room.options)["layers"] == []
+
+
+def test_os_layer_without_package(room):
+    fails("os_layer", "os.no_package", **room.options, **dict(OS_LAYER, version="9"))
+
+
+def test_os_layer_package_outside_of_the_share(room, exported):
+    options = dict(OS_LAYER, version="9", file_share=os.fspath(exported / "gold"), packaging_disk="../../etc/x.ovf")
+    fails("os_layer", "os.outside_share", **room.options, **options)
+
+
+def test_os_layer_readiness_enforced(room, exported):
+    options = dict(OS_LAYER, version="9", file_share=os.fspath(exported), packaging_disk="gold/gold-w11.ovf")
+    before = state_of(room.path)
+    result = fails("os_layer", "os.not_ready", **room.options, **options, readiness="enforce")
+    assert result["details"]["readiness"] and state_of(room.path) == before
+    warned = run("os_layer", **room.options, **options, readiness="warn")
+    assert any("free" in str(warning) for warning in warned["warnings"])
+
+
+def test_app_layer(room):
+    folder = room.files("tool", {"Program Files/Tool/tool.exe": b"MZ" * 5000, "Program Files/Tool/Data/\u00fc.txt": "x"})
+    done = converges(
+        "app_layer", lambda: state_of(room.path), **room.options, name="Tool", version="1.0", os_layer={"name": "Windows 11"}, files=folder,
+        delete=["Windows\\notepad.exe"], priority=300, description="A tool", comment="CHG-8",
+    )
+    assert done["changes"] == {"files": 2, "directories": 3, "removed": 1, "bytes": 10001}
+    assert (done["layer"]["status"], done["layer"]["priority"]) == ("Deployable", 300)
+    converges("app_layer", lambda: state_of(room.path), **room.options, name="Tool", version="1.0", priority=400)
+    room.files("tool", {"Program Files/Tool/tool.exe": b"MZ"})
+    fails("app_layer", "app.other_files", **room.options, name="Tool", version="1.0", files=folder)
+    converges("app_layer", lambda: state_of(room.path), **room.options, name="Tool", version="1.0", state="absent")
+
+
+def test_app_layer_needs_os_layer_and_source(room):
+    folder = room.files("tool", {"a.txt": "x"})
+    fails("app_layer", "app.no_os_layer", **room.options, name="Tool", version="1", files=folder)
+    fails("app_layer", "app.no_source", **room.options, name="Tool", version="1", os_layer={"name": "Windows 11"})
+    fails("app_layer", "layer.missing", **room.options, name="Tool", version="1", os_layer={"name": "Windows 12"}, files=folder)
+    fails("app_layer", "layer.version_missing", **room.options, name="Tool", version="1", os_layer={"name": "Windows 11", "version": "7"}, files=folder)
+    fails("app_layer", "layer.version", **room.options, name="Tool", version="latest", os_layer={"name": "Windows 11"}, files=folder)
+    assert run("layer_info", **room.options, kind="app")["layers"] == []
+
+
+def test_app_layer_in_use_stays(room):
+    add_app(room)
+    add_template(room)
+    fails("app_layer", "catalog.in_use", **room.options, name="Tool", version="1.0", state="absent")
+
+
+def test_image_template(room):
+    add_app(room, "Beta")
+    add_app(room, "alpha", priority=900)
+    wanted = {
+        "name": "office", "os_layer": {"name": "Windows 11", "version": "1.0"}, "connector": "desktops",
+        "app_layers": [{"name": "alpha", "version": "1.0"}, {"name": "Beta", "version": "1.0"}],
+    }
+    done = converges("image_template", lambda: state_of(room.path), **room.options, **wanted, comment="CHG-9")
+    assert [layer["name"] for layer in done["template"]["app_layers"]] == ["Beta", "alpha"], "applied by ascending priority"
+    shuffled = dict(wanted, app_layers=wanted["app_layers"][::-1])
+    assert run("image_template", **room.options, **shuffled)["changed"] is False
+    converges("image_template", lambda: state_of(room.path), **room.options, **dict(wanted, disk_size_gb=2, description="more room"))
+    found = run("image_template_info", **room.options)["templates"]
+    assert found[0]["problem"] is None and found[0]["image_digest"] != done["template"]["image_digest"]
+    converges("image_template", lambda: state_of(room.path), **room.options, name="office", state="absent")
+
+
+def test_image_template_names_only_what_there_is(room):
+    base = dict(room.options, name="office", connector="desktops", os_layer={"name": "Windows 11", "version": "1.0"})
+    fails("image_template", "layer.missing", **base, app_layers=[{"name": "None", "version": "1"}])
+    fails("image_template", "catalog.missing", **dict(base, connector="nowhere"))
+    fails("image_template", "layer.version_missing", **dict(base, os_layer={"name": "Windows 11", "version": "3"}))
+    fails("image_template", "template.vm_name", **base, vm_name="a/b")
+    add_app(room)
+    fails("image_template", "template.twice", **base, app_layers=[{"name": "Tool", "version": "1.0"}] * 2)
+
+
+def test_priority_decides_and_changes_the_image(room):
+    add_app(room)
+    add_app(room, "Other")
+    before = add_template(room, apps=(("Tool", "1.0"), ("Other", "1.0")))["template"]
+    run("app_layer", **room.options, name="Other", version="1.0", priority=900)
+    after = run("image_template_info", **room.options)["templates"][0]
+    assert [layer["name"] for layer in after["app_layers"]] == ["Tool", "Other"]
+    assert before["content_digest"] != after["content_digest"]
+
+
+@pytest.mark.parametrize("form", ["vmdk", "ova", "raw", "qcow2"])
+def test_layered_image_export(room, form):
+    add_app(room)
+    add_template(room)
+    path = room.tmp_path / f"out.{form}"
+    look = lambda: {name: digest for name, digest in state_of(room.tmp_path).items() if "out." in name}  # noqa: E731
+    done = converges("layered_image_export", look, **room.options, template="office", path=os.fspath(path), format=form)
+    assert done["bytes"] == path.stat().st_size
+    path.write_bytes(b"changed by somebody")
+    assert run("layered_image_export", **room.options, template="office", path=os.fspath(path), format=form, check=True)["changed"] is True
+
+
+def test_audit_history_is_filtered(room):
+    add_app(room, comment="one")
+    add_app(room, "Other", comment="two")
+    records = run("audit_info", **room.options, name="Other")["records"]
+    assert [record["comment"] for record in records] == ["two"]
+    assert run("audit_info", **room.options, limit=1)["records"][0]["name"] == "Other"
+    assert run("audit_info", **room.options, since="2999-01-01")["records"] == []

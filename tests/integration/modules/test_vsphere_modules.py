@@ -1,0 +1,157 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The modules that work on vSphere, against the simulator."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template, connector
+from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run, state_of
+
+
+@pytest.fixture
+def vcenter(simulator):
+    """A fresh vCenter whose guests shut down at once: options for modules."""
+    simulator.guest("true")
+    return options_of(simulator)
+
+
+def options_of(simulator) -> dict:
+    return {
+        "hostname": simulator.host, "port": simulator.port, "username": simulator.username, "password": simulator.password,
+        "ca_path": os.fspath(simulator.ca_file),
+    }
+
+
+def machines(simulator) -> dict:
+    """Everything of the machines that a module could change."""
+    return {machine["name"]: machine for machine in simulator.machines()}
+
+
+def test_connector_test_finds_everything(room, vcenter, simulator):
+    before = machines(simulator)
+    result = run("connector", **room.options, **connector(), **vcenter, test=True)
+    assert result["tested"]["folder"] == "Images/Desktops (will be created)" and machines(simulator) == before
+    for wrong in ("datacenter", "cluster", "datastore", "vm_template", "network"):
+        result = attempt("connector", **room.options, **connector(**{wrong: "elsewhere"}), **vcenter, test=True)
+        assert result["failed"] and "elsewhere" in result["msg"], wrong
+
+
+def test_wrong_password_is_said_and_not_shown(room, vcenter):
+    options = dict(vcenter, password="S3cret-not-to-be-seen")
+    result = attempt("connector", **room.options, **connector(), **options, test=True)
+    assert result["failed"] and "S3cret" not in json.dumps({key: value for key, value in result.items() if key != "invocation"})
+
+
+def test_certificates_are_checked(room, vcenter):
+    options = {key: value for key, value in vcenter.items() if key != "ca_path"}
+    result = attempt("connector", **room.options, **connector(), **options, test=True)
+    assert result["failed"] and "certificate" in result["msg"]
+    run("connector", **room.options, **connector(), **options, validate_certs=False, test=True)
+
+
+def test_publish(room, vcenter, simulator):
+    add_app(room)
+    add_template(room)
+
+    def look() -> tuple:
+        return machines(simulator), state_of(room.path)
+
+    done = converges("layered_image_publish", look, **room.options, **vcenter, templates=["office"], comment="CHG-10")
+    task = done["tasks"][0]
+    assert task["status"] == "Complete" and task["snapshot"] in task["description"] and task["datastore_path"] in task["description"]
+    machine = machines(simulator)[task["vm"]["name"]]
+    assert machine["power_state"] == "poweredOff"
+    image = run("layered_image_info", **room.options, template="office")["images"][0]
+    assert image["image_digest"] == task["digest"] and image["layers"] == {"os/Windows 11": "1.0", "app/Tool": "1.0"}
+    assert run("task_info", **room.options, status=["Complete"])["tasks"][0]["id"] == task["id"]
+    assert run("audit_info", **room.options, limit=1)["records"][0]["comment"] == "CHG-10"
+
+
+def test_changed_app_layer_is_published_anew(room, vcenter, simulator):
+    add_app(room)
+    add_template(room)
+    first = run("layered_image_publish", **room.options, **vcenter, templates=["office"])["tasks"][0]
+    add_app(room, version="1.1")
+    add_template(room, apps=(("Tool", "1.1"),))
+    second = run("layered_image_publish", **room.options, **vcenter, templates=["office"], keep=1)["tasks"][0]
+    assert second["digest"] != first["digest"] and {first["vm"]["name"], second["vm"]["name"]} <= machines(simulator).keys()
+    add_app(room, version="1.2")
+    add_template(room, apps=(("Tool", "1.2"),))
+    third = run("layered_image_publish", **room.options, **vcenter, templates=["office"], keep=1)["tasks"][0]
+    names = machines(simulator).keys()
+    assert {second["vm"]["name"], third["vm"]["name"]} <= names and first["vm"]["name"] not in names
+    assert [image["vm"]["name"] for image in run("layered_image_info", **room.options)["images"]] == [third["vm"]["name"], second["vm"]["name"]]
+
+
+def test_a_machine_that_was_removed_is_published_again(room, vcenter, simulator):
+    add_app(room)
+    add_template(room)
+    task = run("layered_image_publish", **room.options, **vcenter, templates=["office"])["tasks"][0]
+    session = simulator.connect()
+    machine = next(vm for vm in session.content.viewManager.CreateContainerView(session.content.rootFolder, None, True).view if vm._GetMoId() == task["vm"]["moid"])
+    machine.Destroy_Task()
+    again = run("layered_image_publish", **room.options, **vcenter, templates=["office"])
+    assert again["changed"] is True and again["tasks"][0]["vm"]["moid"] != task["vm"]["moid"]
+
+
+def test_several_templates_and_one_that_fails(room, vcenter, simulator):
+    add_app(room)
+    run("connector", **room.options, **connector(name="broken", datastore="elsewhere"))
+    add_template(room, "good")
+    add_template(room, "better", vm_name="Better Desktop")
+    run("image_template", **room.options, name="bad", os_layer={"name": "Windows 11", "version": "1.0"}, connector="broken")
+    result = attempt("layered_image_publish", **room.options, **vcenter, templates=["good", "bad", "better"])
+    assert result["failed"] and "elsewhere" in result["msg"]
+    assert [task["status"] for task in result["details"]["tasks"]] == ["Complete", "Failed", "Complete"]
+    assert any(name.startswith("Better Desktop-") for name in machines(simulator))
+
+
+def test_a_machine_of_somebody_else_is_not_touched(room, vcenter, simulator):
+    add_app(room)
+    template = add_template(room)["template"]
+    name = f"office-{template['image_digest'][7:15]}"
+    add_template(room, "other", vm_name="x")
+    first = run("layered_image_publish", **room.options, **vcenter, templates=["other"])["tasks"][0]
+    session = simulator.connect()
+    machine = next(vm for vm in session.content.viewManager.CreateContainerView(session.content.rootFolder, None, True).view if vm._GetMoId() == first["vm"]["moid"])
+    machine.Rename_Task(name)
+    result = fails("layered_image_publish", "publish.name_in_use", **room.options, **vcenter, templates=["office"])
+    assert name in result["msg"] and machines(simulator)[name]["moid"] == first["vm"]["moid"]
+
+
+def test_a_guest_that_does_not_shut_down(room, vcenter, simulator):
+    simulator.guest(mode="hang")
+    add_app(room)
+    add_template(room)
+    result = attempt("layered_image_publish", **room.options, **vcenter, templates=["office"], shutdown_timeout=2)
+    assert result["failed"] and result["details"]["tasks"][0]["status"] == "Failed"
+    assert run("task_info", **room.options)["tasks"][0]["status"] == "Failed"
+    simulator.guest("true")
+    done = run("layered_image_publish", **room.options, **vcenter, templates=["office"])
+    assert done["tasks"][0]["status"] == "Complete"
+    assert len([name for name in machines(simulator) if name.startswith("office-")]) == 1
+
+
+def test_ovf_export_and_import_of_it(room, vcenter, simulator, tmp_path):
+    add_app(room)
+    add_template(room)
+    published = run("layered_image_publish", **room.options, **vcenter, templates=["office"])["tasks"][0]["vm"]
+    share = tmp_path / "share"
+    share.mkdir()
+    done = converges(
+        "ovf_export", lambda: state_of(share), **vcenter, name=published["name"], file_share=os.fspath(share), package="machine", repository=room.options["repository"],
+    )
+    assert done["packaging_disk"] == "machine/machine.ovf" and {found["name"] for found in done["files"]} == set(os.listdir(share / "machine")) - {
+        "machine.export.json", "machine.mf",
+    }
+    layer = run("os_layer", **room.options, name="Again", version="1", max_layer_size_gb=1, file_share=os.fspath(share), packaging_disk=done["packaging_disk"])
+    assert layer["layer"]["windows"]["build"] == 22631
+    fails("ovf_export", "share.missing", **vcenter, name=published["name"], file_share=os.fspath(tmp_path / "none"))
+    result = attempt("ovf_export", **vcenter, name="no such machine", file_share=os.fspath(share))
+    assert result["failed"] and "no such machine" in result["msg"]
