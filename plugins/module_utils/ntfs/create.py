@@ -98,11 +98,11 @@ def create(
                 volume.fail(f"making {plan[0][0]!r}")
         else:
             _add_data(inode, data, sum(24 + (66 + 2 * len(names.encode(name)) // 2 + 7 & ~7) for name, _space in plan))
+        inode.shown = shown = inode.name_fields(0)
         for number, (name, namespace) in enumerate(plan):
-            entry = records.FileName(directory.reference, *inode.name_fields(0), namespace, name)
-            add_name(inode, directory, entry, first=not number)
+            add_name(inode, directory, records.FileName(directory.reference, *shown, namespace, name), first=not number)
+        # A name may have moved the data out of the record; closing compares with what is shown.
         fields.state &= ~binding.INODE_NAME_DIRTY
-        inode.shown = inode.name_fields(0)
         return inode
     except BaseException:
         _undo(inode, directory)
