@@ -247,17 +247,23 @@ class Lease:
 
     def _keep_alive(self, interval: float) -> None:
         """The thread: says how far things are until told to stop or told that the lease is no more."""
+        heard = time.monotonic()
         while not self._stop.wait(interval):
             total = self.total or self.capacity
             percent = min(99, self._moved * 100 // total) if total else 0
             try:
                 self._lease.HttpNfcLeaseProgress(percent)
+                heard = time.monotonic()
             except pyvmomi.vmodl.MethodFault as fault:
-                self._failure = fault_error(fault, self.what)
-                return
+                over = isinstance(fault, (pyvmomi.vim.fault.InvalidState, pyvmomi.vim.fault.Timedout, pyvmomi.vmodl.fault.ManagedObjectNotFound))
+                failure = fault_error(fault, self.what)
             except StrataError as error:
-                # The session has repeated the call for as long as it is patient.
-                self._failure = error
+                over, failure = False, error
+            else:
+                continue
+            # One report that fails is made up for by the next, as long as the lease lives.
+            if over or time.monotonic() - heard > self.timeout:
+                self._failure = failure
                 return
 
     def _check_failure(self) -> None:

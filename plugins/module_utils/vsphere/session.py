@@ -125,8 +125,9 @@ class Session:
                 self._login()
 
     def _open(self) -> None:
+        versions = pyvmomi.VmomiSupport.GetServiceVersions("vim25")
         try:
-            version = self._version()
+            version = self._version(versions)
             self._soap = pyvmomi.SoapStubAdapter(
                 host=self.hostname,
                 port=self.port,
@@ -158,8 +159,8 @@ class Session:
             raise fault_error(fault, f"Logging in to {self.place}") from fault
         self.logins += 1
 
-    def _version(self) -> str:
-        """The newest API version that both sides know."""
+    def _version(self, versions: list[str]) -> str:
+        """The newest API version of ``versions`` that the server knows too."""
         host, port = self.proxy or (self.hostname, self.port)
         connection = http.client.HTTPSConnection(host, port, timeout=30, context=self.trust.context())
         if self.proxy:
@@ -174,7 +175,7 @@ class Session:
             known = {element.text for element in parse_xml(text, "It").iter() if local_name(element.tag) == "version"} if response.status == 200 else set()
         except StrataError:
             known = set()
-        for version in pyvmomi.VmomiSupport.GetServiceVersions("vim25"):
+        for version in versions:
             if pyvmomi.VmomiSupport.versionIdMap[version] in known:
                 return version
         raise Unavailable(

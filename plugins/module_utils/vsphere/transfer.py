@@ -76,8 +76,8 @@ class HostConnection:
         if self._connection is not None:
             self._connection.close()
 
-    def send(self, blocks: Iterable[bytes], length: int, on_bytes: Callable[[int], None], *, create: bool = False) -> Transfer:
-        """POST ``blocks``, which must make exactly ``length`` bytes (PUT for a file that is not a disk).
+    def send(self, blocks: Iterable[bytes], length: int, on_bytes: Callable[[int], None]) -> Transfer:
+        """POST ``blocks``, which must make exactly ``length`` bytes of a stream-optimized VMDK.
 
         ``on_bytes`` is told the total so far and may raise to stop. Raises Unavailable when
         the host refuses or goes away, InvalidInput when ``blocks`` have another length.
@@ -86,11 +86,9 @@ class HostConnection:
         sent = 0
         with _Digests() as digests:
             try:
-                connection.putrequest("PUT" if create else "POST", self._path, skip_accept_encoding=True)
-                connection.putheader("Content-Type", "application/octet-stream" if create else _STREAM_VMDK)
+                connection.putrequest("POST", self._path, skip_accept_encoding=True)
+                connection.putheader("Content-Type", _STREAM_VMDK)
                 connection.putheader("Content-Length", str(length))
-                if create:
-                    connection.putheader("Overwrite", "t")
                 connection.endheaders()
                 for block in _coalesced(blocks):
                     if sent + len(block) > length:

@@ -36,7 +36,10 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class VmFacts:
-    """What is known of a virtual machine. ``guest`` holds tools_status and tools_running."""
+    """What is known of a virtual machine. ``guest`` holds tools_status and tools_running; ``disks`` are (datastore path, bytes).
+
+    A machine in a vApp has no folder: then ``folder_path`` and ``datacenter`` are empty.
+    """
 
     name: str
     moid: str
@@ -93,7 +96,7 @@ def read_facts(session: Session, vm) -> VmFacts:
         instance_uuid=values.get("config.instanceUuid", ""),
         folder_path=folder,
         path=f"{folder}/{values['name']}",
-        datacenter=read(session, inventory.datacenter_of(vm), "name")["name"],
+        datacenter=read(session, inventory.datacenter_of(vm), "name")["name"] if folder else "",
         datastore_path=values.get("config.files.vmPathName", ""),
         power_state=str(values.get("runtime.powerState", "")),
         template=bool(values.get("config.template")),

@@ -9,6 +9,7 @@ import contextlib
 import http.server
 import os
 import socket
+import socketserver
 import ssl
 import subprocess
 import threading
@@ -153,3 +154,41 @@ class Quiet(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *unused):
         pass
+
+
+@pytest.fixture
+def proxy():
+    """An HTTP proxy for CONNECT: yields its port and the list of targets that it was asked for."""
+    targets = []
+
+    class Proxy(socketserver.StreamRequestHandler):
+        """Joins two sockets."""
+
+        def handle(self):
+            target = self.rfile.readline().split()[1].decode()
+            while self.rfile.readline().strip():
+                pass
+            targets.append(target)
+            host, port = target.rsplit(":", 1)
+            with contextlib.suppress(OSError), socket.create_connection((host, int(port))) as other:
+                self.wfile.write(b"HTTP/1.1 200 Connected\r\n\r\n")
+                back = threading.Thread(target=self.pump, args=(other, self.connection))
+                back.start()
+                self.pump(self.connection, other)
+                back.join()
+
+        @staticmethod
+        def pump(source, sink):
+            with contextlib.suppress(OSError):
+                while block := source.recv(1 << 16):
+                    sink.sendall(block)
+                sink.shutdown(socket.SHUT_WR)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Proxy) as server:
+        server.daemon_threads = True
+        server.block_on_close = False
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield server.server_address[1], targets
+        server.shutdown()
+        thread.join()

@@ -187,6 +187,13 @@ def test_lease_is_kept_alive(simulator, deploy, disk):
     assert len(reports) >= 3 and not [report for report in reports if report.get("fault")]
 
 
+def test_one_failed_report_does_not_end_the_lease(simulator, deploy, disk):
+    simulator.settings(lease_timeout=3)
+    simulator.rules.add("HttpNfcLeaseProgress", fault="SystemError", message="x")
+    assert deploy(blocks=lambda: slowly(disk, 2.5)).verified
+    assert len(simulator.journal(method="HttpNfcLeaseProgress")) >= 2
+
+
 def test_lease_that_expires_while_sending(simulator, deploy, disk):
     simulator.settings(lease_timeout=1)
     simulator.rules.add("HttpNfcLeaseProgress", count=None, delay_ms=2500)

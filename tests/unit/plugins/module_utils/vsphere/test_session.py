@@ -9,6 +9,8 @@ import threading
 
 import pytest
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput, StrataError, Unavailable
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.deploy import create_by_import
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.hardware import Hardware
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory import Inventory
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.properties import read
 
@@ -138,3 +140,12 @@ def test_faults_are_sentences(simulator, session):
         inventory.folder(datacenter, "denied", create=True)
     assert caught.value.code == "vsphere.permission"
     assert "Folder.Create" in caught.value.message and "denied in /DC0/vm failed" in caught.value.message
+
+
+def test_through_a_proxy(simulator, connect, proxy, disk):
+    port, targets = proxy
+    with connect(simulator, proxy_host="127.0.0.1", proxy_port=port) as session:
+        place = Inventory(session).placement(datacenter="DC0", cluster="DC0_C0", datastore="LocalDS_0", network="VM Network")
+        made = create_by_import(session, place, name="image", hardware=Hardware(), capacity=disk.capacity, blocks=disk.blocks, length=disk.length)
+        assert made.verified
+    assert len(targets) >= 3 and set(targets) == {f"{simulator.host}:{simulator.port}"}

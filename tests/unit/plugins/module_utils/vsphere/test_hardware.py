@@ -1,0 +1,61 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is taken over from a template, and what is not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.deploy import create_by_import
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.hardware import Hardware, read_hardware
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory import Inventory
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.properties import read
+
+
+def test_machine_with_disk_and_port_group(session, disk):
+    inventory = Inventory(session)
+    place = inventory.placement(datacenter="DC0", cluster="DC0_C0", datastore="LocalDS_0", network="DC0_DVPG0")
+    given = Hardware(cpus=3, cores_per_socket=3, memory_mib=6144, firmware="efi", scsi_type="lsilogic", nic_count=2)
+    source = create_by_import(
+        session,
+        place,
+        name="source",
+        hardware=given,
+        capacity=disk.capacity,
+        blocks=disk.blocks,
+        length=disk.length,
+        extra_config={"guestinfo.x": "1", "strata.digest": "2", "scsi0.pciSlotNumber": "160", "sched.swap.derivedName": "3", "devices.hotplug": "false"},
+    ).vm
+    hardware = read_hardware(session, source)
+    assert (hardware.cpus, hardware.cores_per_socket, hardware.memory_mib, hardware.firmware) == (3, 3, 6144, "efi")
+    assert (hardware.scsi_type, hardware.nic_count) == ("lsilogic", 2)
+    assert [name for name, unused in hardware.networks] == ["DC0_DVPG0", "DC0_DVPG0"]
+    assert hardware.remarks == ["The disks of source are not taken over."]
+    assert "devices.hotplug" in hardware.extra_config
+    assert not {"guestinfo.x", "strata.digest", "scsi0.pciSlotNumber", "sched.swap.derivedName"} & set(hardware.extra_config)
+
+    place = inventory.placement(datacenter="DC0", cluster="DC0_C0", datastore="LocalDS_0")
+    made = create_by_import(session, place, name="copy", hardware=hardware, capacity=disk.capacity, blocks=disk.blocks, length=disk.length)
+    assert made.warnings == ("The disks of source are not taken over.",)
+    values = read(session, made.vm, "network", "config.hardware.device")
+    cards = [device for device in values["config.hardware.device"] if type(device).__name__.endswith("VirtualVmxnet3")]
+    assert len(cards) == 2 and {card.backing.port.portgroupKey for card in cards} == {values["network"][0]._GetMoId()}
+
+
+def test_everything_can_be_imported_without_pyvmomi():
+    code = """
+import sys
+sys.modules["pyVmomi"] = None
+package = "ansible_collections.strata.layering.plugins.module_utils"
+import importlib
+for name in "faults trust session properties tasks inventory transfer nfc hardware vm deploy export".split():
+    importlib.import_module(f"{package}.vsphere.{name}")
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import MissingLibrary
+try:
+    importlib.import_module(f"{package}.vsphere.session").Session.connect("vcenter.invalid", "user", "secret")
+except MissingLibrary as error:
+    raise SystemExit(0 if "pyvmomi" in str(error) else 1)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
