@@ -231,18 +231,34 @@ func (a *recorder) fault() string {
 	return ""
 }
 
-// mend corrects answers of vcsim that clients cannot read: a Fetch of an unset property, and
-// tasks whose entity is a manager.
+// mend corrects answers of vcsim that clients cannot read: a Fetch of an unset property, tasks
+// whose entity is a manager, faults without a sentence.
 func (a *recorder) mend(method string) {
 	if method == "Fetch" && bytes.Contains(a.body.Bytes(), []byte("<RetrievePropertiesExResponse")) {
 		a.body.Reset()
 		fmt.Fprintf(&a.body, envelope, `<FetchResponse xmlns="urn:vim25"/>`)
 	}
-	if bytes.Contains(a.body.Bytes(), []byte(`Manager">`)) {
-		mended := badEntity.ReplaceAll(a.body.Bytes(), nil)
-		a.body.Reset()
-		a.body.Write(mended)
+	body := a.body.Bytes()
+	if a.status == http.StatusInternalServerError {
+		text := "<faultstring>" + escape(faultMessage(a.fault())) + "</faultstring>"
+		a.replace(bytes.Replace(body, emptyString, []byte(text), 1))
+		return
 	}
+	if bytes.Contains(body, []byte(`Manager">`)) {
+		body = badEntity.ReplaceAll(body, nil)
+	}
+	if bytes.Contains(body, []byte("<localizedMessage>*types.")) {
+		body = goType.ReplaceAllFunc(body, func(found []byte) []byte {
+			kind := string(goType.FindSubmatch(found)[1])
+			return []byte("<localizedMessage>" + escape(faultMessage(kind)) + "</localizedMessage>")
+		})
+	}
+	a.replace(body)
+}
+
+// replace puts another body in place of the one that was kept, which it may be a part of.
+func (a *recorder) replace(body []byte) {
+	a.body = *bytes.NewBuffer(body)
 }
 
 func (a *recorder) copyTo(w http.ResponseWriter) {

@@ -59,7 +59,7 @@ def binary() -> pathlib.Path:
 
 def run_go(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a go command in the simulator's folder; its caches are in the checkout when there is no home."""
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false"}
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false -modcacherw"}
     if not os.access(os.environ.get("HOME") or "/nonexistent", os.W_OK):
         environment |= {"GOCACHE": str(_ROOT / ".cache" / "go-build"), "GOMODCACHE": str(_ROOT / ".cache" / "go-mod")}
     return subprocess.run([_go(), *arguments], cwd=_SOURCES, env=environment, capture_output=True, text=True, check=False)

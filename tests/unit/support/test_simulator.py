@@ -271,12 +271,17 @@ def test_the_vm_is_locked_while_the_lease_is_held(client: Client) -> None:
         lambda: machine.ReconfigVM_Task(vim.vm.ConfigSpec(annotation="x")),
         lambda: machine.CreateSnapshot_Task("s", "", False, False),
     ):
-        with pytest.raises(vim.fault.TaskInProgress):
+        with pytest.raises(vim.fault.TaskInProgress) as caught:
             call()
+        assert caught.value.msg == "Another task is already in progress."
     assert client.http("PUT", lease.info.deviceUrl[0].url, vmdk())[0] == 201
     lease.HttpNfcLeaseComplete()
     assert lease.state == "done"
     WaitForTask(machine.PowerOnVM_Task())
+    task = machine.PowerOnVM_Task()
+    with pytest.raises(vim.fault.InvalidPowerState):
+        WaitForTask(task)
+    assert task.info.error.msg == "The attempted operation cannot be performed in the current state."
     with pytest.raises(vim.fault.InvalidPowerState):
         machine.ExportVm()
     WaitForTask(machine.PowerOffVM_Task())
