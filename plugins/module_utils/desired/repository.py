@@ -5,8 +5,13 @@
 
 from __future__ import annotations
 
-from ..common.errors import Corrupt, NotFound
+import contextlib
+
+from ..catalog.documents import IMAGE, TEMPLATE
+from ..catalog.templates import resolve
+from ..common.errors import Conflict, Corrupt, NotFound
 from ..common.module import Outcome
+from ..images.thin_image import reference_of, stored
 from ..repository.collect import collect, verify
 from ..repository.repository import Repository
 
@@ -49,8 +54,19 @@ def _verified(repository: Repository) -> Outcome:
 
 
 def _collected(repository: Repository, params: dict, check_mode: bool) -> Outcome:
-    found = collect(repository, dry_run=check_mode)
-    changed = bool(found.blobs or found.temporaries)
+    outdated = _outdated_images(repository)
+    found = collect(repository, references=outdated, dry_run=check_mode)
+    changed = bool(outdated or found.blobs or found.temporaries)
     if changed and not check_mode:
         repository.audit.append("collect", "repository", repository.path, comment=params["comment"], details={"freed": found.freed, "blobs": len(found.blobs)})
-    return Outcome(changed, {"unneeded_blobs": found.blobs}, {"unneeded_blobs": []}, {"freed": found.freed})
+    before = {"unneeded_blobs": found.blobs, "outdated_images": outdated}
+    return Outcome(changed, before, dict.fromkeys(before, []), {"freed": found.freed})
+
+
+def _outdated_images(repository: Repository) -> list[str]:
+    """References of thin images that no template makes any more and that are not published: they can be composed again."""
+    kept = {image["content_digest"] for _name, document in repository.catalog.documents(IMAGE) for image in document["images"]}
+    for _name, document in repository.catalog.documents(TEMPLATE):
+        with contextlib.suppress(NotFound, Conflict):
+            kept.add(resolve(repository, document).content_digest)
+    return [reference_of(digest) for digest in stored(repository) if digest not in kept]

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import secrets
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
@@ -85,8 +86,10 @@ def verify(repository: Repository, progress: Progress = silent) -> list[Damage]:
     return sorted(damages, key=lambda damage: (damage.problem, damage.what, damage.message))
 
 
-def collect(repository: Repository, *, grace: float = GRACE, dry_run: bool = False, progress: Progress = silent) -> Collected:
-    """Remove blobs that nothing refers to, and what killed processes left, if older than ``grace`` seconds.
+def collect(
+    repository: Repository, *, references: Collection[str] = (), grace: float = GRACE, dry_run: bool = False, progress: Progress = silent
+) -> Collected:
+    """Remove ``references`` of index.json, blobs that nothing else refers to, and what killed processes left, if older than ``grace`` seconds.
 
     Kept is what a reference of index.json, a document of the catalogue or the pin of a living task
     names, with all that manifests among them refer to. Corrupt, and nothing is removed, when a
@@ -94,7 +97,9 @@ def collect(repository: Repository, *, grace: float = GRACE, dry_run: bool = Fal
     """
     result = Collected()
     with repository.locks.hold("collect", timeout=600, purpose="collect the repository"):
-        needed, broken = _needed(repository)
+        for reference in () if dry_run else references:
+            repository.layout.remove_reference(reference)
+        needed, broken = _needed(repository, references)
         for digest in repository.pins.live(sweep=not dry_run):
             _follow(repository, Descriptor(MANIFEST, digest, 0), "pin", needed, broken, sure=False)
         if broken:
@@ -121,14 +126,15 @@ def collect(repository: Repository, *, grace: float = GRACE, dry_run: bool = Fal
     return result
 
 
-def _needed(repository: Repository) -> tuple[dict[str, tuple[int | None, set[str]]], list[Damage]]:
-    """Digest -> (size or None, who needs it) of everything referred to, and what could not be followed."""
+def _needed(repository: Repository, without: Collection[str] = ()) -> tuple[dict[str, tuple[int | None, set[str]]], list[Damage]]:
+    """Digest -> (size or None, who needs it) of everything referred to but by the references ``without``, and what could not be followed."""
     needed: dict[str, tuple[int | None, set[str]]] = {}
     broken: list[Damage] = []
     for item in repository.layout.index():
         descriptor = Descriptor.from_json(item)
         user = str(item.get("annotations", {}).get("org.opencontainers.image.ref.name", descriptor.digest))
-        _follow(repository, descriptor, user, needed, broken, sure=True)
+        if user not in without:
+            _follow(repository, descriptor, user, needed, broken, sure=True)
     for kind in repository.catalog.kinds():
         try:
             documents = repository.catalog.documents(kind)

@@ -234,3 +234,18 @@ def test_audit_history_is_filtered(room):
     assert [record["comment"] for record in records] == ["two"]
     assert run("audit_info", **room.options, limit=1)["records"][0]["name"] == "Other"
     assert run("audit_info", **room.options, since="2999-01-01")["records"] == []
+
+
+def test_collected_forgets_images_that_no_template_makes(room):
+    add_app(room)
+    add_template(room)
+    path = os.fspath(room.tmp_path / "out.vmdk")
+    run("layered_image_export", **room.options, template="office", path=path)
+    assert run("repository", **room.options, state="collected")["changed"] is False
+    add_app(room, version="2.0")
+    add_template(room, apps=(("Tool", "2.0"),))
+    for blob in (room.path / "blobs/sha256").iterdir():
+        os.utime(blob, (1, 1))
+    assert run("repository", **room.options, state="collected")["freed"] > 0
+    assert run("repository", **room.options, state="verified")["damaged"] == []
+    assert run("layered_image_export", **room.options, template="office", path=path)["changed"] is True

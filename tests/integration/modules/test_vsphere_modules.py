@@ -66,7 +66,7 @@ def test_publish(room, vcenter, simulator):
     task = done["tasks"][0]
     assert task["status"] == "Complete" and task["snapshot"] in task["description"] and task["datastore_path"] in task["description"]
     machine = machines(simulator)[task["vm"]["name"]]
-    assert machine["power_state"] == "poweredOff"
+    assert machine["power"] == "poweredOff"
     image = run("layered_image_info", **room.options, template="office")["images"][0]
     assert image["image_digest"] == task["digest"] and image["layers"] == {"os/Windows 11": "1.0", "app/Tool": "1.0"}
     assert run("task_info", **room.options, status=["Complete"])["tasks"][0]["id"] == task["id"]
