@@ -97,7 +97,7 @@ def create(
             if library.ntfs_attr_add(address, records.INDEX_ROOT, library.NTFS_INDEX_I30, 4, root, len(root)):
                 volume.fail(f"making {plan[0][0]!r}")
         else:
-            _add_data(inode, data, sum(24 + (66 + 2 * len(names.encode(name)) // 2 + 7 & ~7) for name, _space in plan))
+            _add_data(inode, data, sum(24 + (66 + len(names.encode(name)) + 7 & ~7) for name, _space in plan))
         inode.shown = shown = inode.name_fields(0)
         for number, (name, namespace) in enumerate(plan):
             add_name(inode, directory, records.FileName(directory.reference, *shown, namespace, name), first=not number)

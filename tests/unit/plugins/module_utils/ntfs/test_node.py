@@ -10,8 +10,9 @@ import struct
 import pytest
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, Corrupt, InvalidInput, NoSpace, NotFound, Unsupported
 from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
-from ansible_collections.strata.layering.plugins.module_utils.ntfs import names, records
+from ansible_collections.strata.layering.plugins.module_utils.ntfs import names, records, security
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.node import Times
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.security import Ace, Acl, SecurityDescriptor, build
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 
 
@@ -94,6 +95,32 @@ def test_metadata_changed_afterwards(image, written, times, descriptor):
         assert node.security == descriptor(5)
 
 
+def test_unusual_descriptors(written):
+    system = security.SYSTEM
+    label = Acl(2, [Ace(0x11, 0, 1, security.sid("S-1-16-4096"))])
+    audit = Acl(2, [Ace(0x02, 0xC3, security.FULL_CONTROL, security.EVERYONE)])
+    lists = {
+        "object": Acl(4, [Ace(0x05, 0, 0x100, system, head=b"\1\0\0\0" + bytes(range(16)))]),
+        "conditional": Acl(2, [Ace(0x09, 0, 0x100, system, tail=b"artx1234")]),
+        "empty": Acl(2, []),
+        "large": Acl(2, [Ace(0, 3, number, security.sid(f"S-1-5-21-1-2-3-{number}")) for number in range(1, 1500)]),
+        "none": None,
+    }
+    wanted = {name: build(SecurityDescriptor(0x1404, system, system, None, acl)) for name, acl in lists.items()}
+    wanted["label"] = build(SecurityDescriptor(0x8814, system, system, label, lists["empty"]))
+    wanted["audit"] = build(SecurityDescriptor(0x8814, system, system, audit, lists["empty"]))
+
+    def make(root):
+        for name, data in wanted.items():
+            root.create_file(name, security=data).close()
+            with root.child(name) as node:
+                assert node.security == data
+
+    found = written(make)
+    for name, data in wanted.items():
+        assert found.security(name) == data
+
+
 def test_without_descriptor_the_directory_s_is_taken(written, descriptor):
     def make(root):
         with root.create_directory("folder", security=descriptor(3)) as folder:
@@ -127,7 +154,8 @@ def test_names_and_namespaces(written, times):
 
 def test_short_name_changed(written):
     def make(root):
-        for name, first, then in (("one long name", None, "ONE~1"), ("two long name", "TWO~1", None), ("three long name", "THREE~1", "DREI~1"), ("four", None, "VIER")):
+        changes = [("one long name", None, "ONE~1"), ("two long name", "TWO~1", None), ("three long name", "THREE~1", "DREI~1"), ("four", None, "VIER")]
+        for name, first, then in changes:
             with root.create_file(name, short_name=first) as node:
                 node.set_short_name(then)
                 assert node.short_name == then

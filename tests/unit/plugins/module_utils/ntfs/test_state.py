@@ -101,7 +101,8 @@ def test_hibernation(image, begin, expected, size):
 
 
 @pytest.mark.parametrize(("log", "expected", "code"), [
-    (restart_page(1, 1), "clean", None), (restart_page(1, 1, in_use=0, flags=0), "dirty", "ntfs.dirty"), (restart_page(2, 0), "fast_startup", "ntfs.hibernated"),
+    (restart_page(1, 1), "clean", None), (restart_page(1, 1, in_use=0, flags=0), "dirty", "ntfs.dirty"),
+    (restart_page(2, 0), "fast_startup", "ntfs.hibernated"),
     (b"garbage" * 1000, "damaged", "ntfs.dirty"),
 ])
 def test_journal(image, log, expected, code):
