@@ -249,22 +249,25 @@ class Lease:
         """The thread: says how far things are until told to stop or told that the lease is no more."""
         heard = time.monotonic()
         while not self._stop.wait(interval):
-            total = self.total or self.capacity
-            percent = min(99, self._moved * 100 // total) if total else 0
-            try:
-                self._lease.HttpNfcLeaseProgress(percent)
+            failure, over = self._report()
+            if failure is None:
                 heard = time.monotonic()
-            except pyvmomi.vmodl.MethodFault as fault:
-                over = isinstance(fault, (pyvmomi.vim.fault.InvalidState, pyvmomi.vim.fault.Timedout, pyvmomi.vmodl.fault.ManagedObjectNotFound))
-                failure = fault_error(fault, self.what)
-            except StrataError as error:
-                over, failure = False, error
-            else:
-                continue
-            # One report that fails is made up for by the next, as long as the lease lives.
-            if over or time.monotonic() - heard > self.timeout:
+            elif over or time.monotonic() - heard > self.timeout:
+                # One report that fails is made up for by the next, as long as the lease lives.
                 self._failure = failure
                 return
+
+    def _report(self) -> tuple[StrataError | None, bool]:
+        """Report progress once; what went wrong, and whether that means that the lease is no more."""
+        total = self.total or self.capacity
+        try:
+            self._lease.HttpNfcLeaseProgress(min(99, self._moved * 100 // total) if total else 0)
+        except pyvmomi.vmodl.MethodFault as fault:
+            ends = (pyvmomi.vim.fault.InvalidState, pyvmomi.vim.fault.Timedout, pyvmomi.vmodl.fault.ManagedObjectNotFound)
+            return fault_error(fault, self.what), isinstance(fault, ends)
+        except StrataError as error:
+            return error, False
+        return None, False
 
     def _check_failure(self) -> None:
         if self._failure is not None:
