@@ -223,8 +223,8 @@ class Applier:
             self.applied.files += 1
             self.applied.bytes += size
             for other, _merged in wanted.names[1:]:
-                folder = self._folder(other)
-                self._freeing_name(folder, other.rpartition("/")[2], lambda to=folder, name=other.rpartition("/")[2]: to.link(node, name)).close()
+                folder, short = self._folder(other), other.rpartition("/")[2]
+                self._freeing_name(folder, short, lambda to=folder, name=short: to.link(node, name)).close()
                 self.applied.links += 1
 
     def _write_streams(self, node: Node, contents: Contents) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from ..common.errors import InvalidInput
 from .model import Key
@@ -67,7 +68,7 @@ class DeleteValue:
     name: str
 
 
-Operation = CreateKey | DeleteKey | SetValue | DeleteValue
+Operation: TypeAlias = "CreateKey | DeleteKey | SetValue | DeleteValue"
 
 
 def read_reg(data: bytes, *, source: str = "The .reg file", ansi: str = "cp1252") -> list[Operation]:

@@ -221,8 +221,14 @@ def test_source_is_read_to_its_end():
     assert not source.read()
 
 
-SEEDS = [container_layer(), tar_of(sparse_file(b"2\n0\n3\n500\n3\n", b"abcdef"), file("Files/y", b"z" * 600, **{"STRATA.streams": "[[\"s\",1]]"}),
-file("Files/y:s", b"1"))]
+SEEDS = [
+    container_layer(),
+    tar_of(
+        sparse_file(b"2\n0\n3\n500\n3\n", b"abcdef"),
+        file("Files/y", b"z" * 600, **{"STRATA.streams": "[[\"s\",1]]"}),
+        file("Files/y:s", b"1"),
+    ),
+]
 
 
 @given(st.sampled_from(SEEDS), st.lists(st.tuples(st.integers(0, 1 << 16), st.binary(min_size=1, max_size=12)), min_size=1, max_size=6), st.booleans())

@@ -46,9 +46,13 @@ def test_order_is_total(versions):
 
 def documents(layer):
     manifest = {
-        "artifactType": ARTIFACT_TYPE, "config": {"mediaType": CONFIG_MEDIA_TYPE}, "digest": layer.digest,
-        "layers": [{"mediaType": blob.media_type, "digest": blob.digest, "size": blob.size, "annotations": {"strata.layering.role": role}} for role,
-        blob in layer.blobs.items()],
+        "artifactType": ARTIFACT_TYPE,
+        "config": {"mediaType": CONFIG_MEDIA_TYPE},
+        "digest": layer.digest,
+        "layers": [
+            {"mediaType": blob.media_type, "digest": blob.digest, "size": blob.size, "annotations": {"strata.layering.role": role}}
+            for role, blob in layer.blobs.items()
+        ],
     }
     return manifest, layer.config()
 
@@ -99,9 +103,10 @@ def test_other_artifacts_and_newer_versions():
         LayerVersion.from_documents(manifest, config)
 
 
-@pytest.mark.parametrize("arguments", [("user", "x", "1"), ("app", "", "1"), ("app", "x" * 101, "1"), ("app", " x", "1"), ("app", "a\\b", "1"),
-("app", "x", ""), ("app", "x", "latest"),
-                                       ("app", "x", "1" * 51), ("app", "x", "1", "d" * 4001), ("app", "x", "1", "\0")])
+@pytest.mark.parametrize("arguments", [
+    ("user", "x", "1"), ("app", "", "1"), ("app", "x" * 101, "1"), ("app", " x", "1"), ("app", "a\\b", "1"),
+    ("app", "x", ""), ("app", "x", "latest"), ("app", "x", "1" * 51), ("app", "x", "1", "d" * 4001), ("app", "x", "1", "\0"),
+])
 def test_names_are_checked(arguments):
     with pytest.raises(InvalidInput):
         LayerVersion(*arguments)
@@ -120,9 +125,10 @@ def test_icons():
     assert icon_media_type(png()) == "image/png" and icon_media_type(jpeg()) == "image/jpeg"
 
 
-@pytest.mark.parametrize("data", [b"", b"GIF89a", b"<svg/>", png()[:20], png(0), png(5000), png(16, 1 << 31), jpeg()[:9], jpeg(0), jpeg(16, 9000),
-b"\xff\xd8\xff\xd9", bytes(2 << 20),
-                                  b"\xff\xd8\xff" + b"\xff" * 1000000])
+@pytest.mark.parametrize("data", [
+    b"", b"GIF89a", b"<svg/>", png()[:20], png(0), png(5000), png(16, 1 << 31), jpeg()[:9], jpeg(0), jpeg(16, 9000),
+    b"\xff\xd8\xff\xd9", bytes(2 << 20), b"\xff\xd8\xff" + b"\xff" * 1000000,
+])
 def test_what_is_no_icon(data):
     with pytest.raises(InvalidInput):
         icon_media_type(data)
