@@ -28,7 +28,7 @@ help: ## Say what can be made
 
 .PHONY: demo
 demo: setup ## Publish a layered Windows image on a simulated vSphere
-	@$(call within,.venv) python tests/demo/run.py
+	@$(call within,.venv) python -m ansible_collections.strata.layering.tests.demo.run
 
 .PHONY: test
 test: test-workflow test-pytest ## Run all tests

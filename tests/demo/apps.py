@@ -1,0 +1,83 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The applications of the demo: folders of files, as an administrator would collect them."""
+
+from __future__ import annotations
+
+import hashlib
+import pathlib
+import random
+
+from ..sample import pe
+
+DELETED = "Windows/System32/winver.exe"
+REPLACED = "Windows/System32/notepad.exe"
+_MIB = 1 << 20
+_EDITOR = "Program Files/Strata Editor"
+
+
+def make_editor(folder: pathlib.Path, version: str) -> None:
+    """A program with plug-ins, odd names and a path of more than 260 characters. 1.1 changes three files and adds one."""
+    old = version == "1.0"
+    files = {
+        "editor.exe": pe.make_pe(f"editor-{version}", 420_000),
+        "editor.exe.config": f"<configuration version='{version}'/>\r\n".encode(),
+        "editcore.dll": pe.make_pe("editcore", 910_000),
+        f"readme {version}.txt": f"Strata Editor {version}\r\n".encode() * 40,
+        "empty.flag": b"",
+        "Wörterbücher/Österreich.dic": "Erdapfel\r\nParadeiser\r\n".encode("utf-16"),
+        "Wörterbücher/日本語.dic": "編集\r\n".encode("utf-16"),
+        "/".join(["themes", *(f"a theme within theme number {number:02}" for number in range(9)), "dark.json"]): b'{"dark": true}\n',
+    }
+    for number in range(40):
+        files[f"plugins/plugin{number:02}/plugin{number:02}.dll"] = pe.make_pe(f"plugin{number}", 60_000 + 700 * number)
+    if not old:
+        files["plugins/plugin07/plugin07.dll"] = pe.make_pe("plugin7-fixed", 71_000)
+        files["whats new.txt"] = b"Plug-in 7 no longer loses what was written.\r\n"
+    _write(folder / _EDITOR, files)
+    _write(folder / "ProgramData/Microsoft/Windows/Start Menu/Programs", {"Strata Editor.lnk": b"L\0\0\0" + bytes(600)})
+
+
+def make_house_rules(folder: pathlib.Path) -> None:
+    """Another notepad, its name in other case than Windows has it, and a background."""
+    _write(folder, {
+        "Windows/SYSTEM32/NOTEPAD.EXE": pe.make_pe("notepad of the house", 180_000),
+        "Windows/Web/Wallpaper/House/background.jpg": random.Random(2).randbytes(1_400_000),
+        "ProgramData/House/rules.txt": "Lock the screen when you go.\r\n".encode(),
+    })
+
+
+def make_maps(folder: pathlib.Path) -> None:
+    """Sixty megabytes in 240 files, half of which do not compress."""
+    source = random.Random(3)
+    words = [source.randbytes(6) for _number in range(4000)]
+    tiles = {}
+    for number in range(240):
+        size = source.randrange(_MIB // 8, 3 * _MIB // 8)
+        tiles[f"{number // 24:02}/tile{number:03}.map"] = source.randbytes(size // 2) + b"".join(source.choices(words, k=size // 12))
+    _write(folder / "ProgramData/Maps/tiles", tiles)
+
+
+def make_all(folder: pathlib.Path) -> None:
+    """Write every application, each version into a folder of its own, unless it is there."""
+    makers = {
+        "editor-1.0": lambda path: make_editor(path, "1.0"),
+        "editor-1.1": lambda path: make_editor(path, "1.1"),
+        "house-rules-2.0": make_house_rules,
+        "maps-2026.3": make_maps,
+    }
+    for name, make in makers.items():
+        make(folder / name)
+
+
+def digests(folder: pathlib.Path) -> dict[str, str]:
+    """SHA-256 of every file below ``folder``, by its path on drive C."""
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def _write(folder: pathlib.Path, files: dict[str, bytes]) -> None:
+    for name, data in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)

@@ -1,0 +1,94 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Shows what a playbook does in few lines, and writes results and times of the collection's modules to a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+from ansible.plugins.callback import CallbackBase
+
+DOCUMENTATION = """
+name: steps
+type: stdout
+short_description: One line for each thing that was done
+description:
+  - Shows what modules of this collection did, what other modules changed, and what failed.
+  - Appends one JSON document for each to the file that the environment variable DEMO_RECORD names.
+author:
+  - the strata.layering contributors (@strata)
+options: {}
+"""
+
+_OWN = "strata.layering."
+
+
+class CallbackModule(CallbackBase):
+    """The callback."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "stdout"
+    CALLBACK_NAME = "steps"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._started = 0.0
+        self._seen: set[tuple[str, str]] = set()
+
+    def v2_playbook_on_play_start(self, play) -> None:
+        self._display.display(f"\n  {play.get_name().strip()}", color="bright blue")
+
+    def v2_playbook_on_task_start(self, task, is_conditional) -> None:
+        self._started = time.monotonic()
+        self._seen = set()
+
+    def v2_playbook_on_handler_task_start(self, task) -> None:
+        self.v2_playbook_on_task_start(task, False)
+
+    def v2_runner_item_on_ok(self, result) -> None:
+        self._show(result, "changed" if result.is_changed() else "ok")
+
+    def v2_runner_item_on_failed(self, result) -> None:
+        self._show(result, "FAILED")
+
+    def v2_runner_on_ok(self, result) -> None:
+        if not result.task.loop:
+            self._show(result, "changed" if result.is_changed() else "ok")
+
+    def v2_runner_on_failed(self, result, ignore_errors=False) -> None:
+        if not result.task.loop:
+            self._show(result, "FAILED")
+
+    def v2_runner_on_unreachable(self, result) -> None:
+        self._show(result, "UNREACHABLE")
+
+    def _show(self, result, status: str) -> None:
+        now = time.monotonic()
+        seconds, self._started = now - self._started, now
+        answer, action = result.result, result.task.action
+        self._handle_warnings(answer)
+        own = action.startswith(_OWN)
+        if own:
+            self._record(result, status, seconds)
+        label = answer.get("_ansible_item_label")
+        title = result.task.get_name().rpartition(" : ")[2] + (f": {label}" if label else "")
+        if action.endswith("debug") and status == "ok":
+            self._display.display(f"            {answer.get('msg')}")
+        elif own or status != "ok":
+            color = {"ok": "green", "changed": "yellow"}.get(status, "red")
+            self._display.display(f"    {seconds:5.1f} s  {status:<8} {title}", color=color)
+        if status not in ("ok", "changed"):
+            self._display.display(f"            {answer.get('msg')}", color="red")
+
+    def _record(self, result, status: str, seconds: float) -> None:
+        path = os.environ.get("DEMO_RECORD")
+        if not path:
+            return
+        answer = {key: value for key, value in result.result.items() if key not in ("invocation", "ansible_facts") and not key.startswith("_ansible")}
+        answer = json.loads(json.dumps(answer, default=str))
+        document = {"action": result.task.action.removeprefix(_OWN), "status": status, "seconds": round(seconds, 2), "result": answer}
+        with open(path, "a", encoding="utf-8") as record:
+            record.write(json.dumps(document) + "\n")

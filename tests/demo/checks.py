@@ -1,0 +1,73 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether the demo ended as it should."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+
+from ..sample.plan import Manifest
+from ..support.simulator import Simulator
+from . import apps
+from .playbook import Run
+from .windows_disk import file_digest, windows_volume
+
+
+class Wrong(Exception):
+    """Something is not as it should be."""
+
+
+def require(condition: object, sentence: str) -> None:
+    """Raise Wrong with the sentence unless the condition holds."""
+    if not condition:
+        raise Wrong(sentence)
+
+
+def check_published(run: Run, simulator: Simulator, notes: pathlib.Path) -> dict:
+    """The image is a machine that is switched off, has its snapshot, and whose guest has been running; returns the machine."""
+    task = run.task
+    require(task["status"] == "Complete", f"The publish task is {task['status']}: {task['description']}")
+    name = task["vm"]["name"]
+    found = simulator.machines(name)
+    require(len(found) == 1, f"There are {len(found)} machines {name}.")
+    machine = found[0]
+    require(machine["power"] == "poweredOff", f"The machine {name} is {machine['power']}.")
+    require(task["snapshot"] in json.dumps(machine["snapshots"]), f"The machine {name} has no snapshot {task['snapshot']}.")
+    booted = [json.loads(line) for line in notes.read_text(encoding="utf-8").splitlines()]
+    require(any(note["vm"] == name for note in booted), f"The guest of {name} has not been running.")
+    return machine
+
+
+def check_unchanged(first: Run, second: Run) -> None:
+    """The second run found everything as it was to be."""
+    changed = ", ".join(record["action"] for record in second.changed)
+    require(not changed, f"Running site.yml again changed something: {changed}.")
+    require(first.task["vm"] == second.task["vm"], "Running site.yml again told of another machine.")
+
+
+def check_new_version(first: Run, third: Run) -> None:
+    """The new version of an app layer made a new image, and little of it was compressed again."""
+    require(third.task["vm"]["name"] != first.task["vm"]["name"], "The new version of an app layer was published under the old machine's name.")
+    require(sum(record["status"] == "changed" for record in third.of("app_layer")) == 1, "Another number of app layers than one changed.")
+    require(not any(record["status"] == "changed" for record in third.of("os_layer")), "The OS layer changed.")
+
+
+def check_disk(path: str, folder: pathlib.Path, layers: list[str], sample: Manifest) -> int:
+    """Every file of the app layers is on the disk, what they remove is not, and Windows is what it was; returns the number of files read."""
+    wanted: dict[str, str] = {}
+    for layer in layers:
+        wanted |= apps.digests(folder / layer)
+    folded = {name.upper() for name in wanted}
+    kept = {
+        name: entry.sha256 for name, entry in sample.files.items()
+        if name.startswith("Windows/System32/") and name.count("/") == 2 and entry.kind == "file" and entry.sha256 and entry.size < 1 << 20
+        and name.upper() not in folded and name.upper() != apps.DELETED.upper()
+    }
+    with windows_volume(path) as volume:
+        for name, digest in (wanted | kept).items():
+            require(file_digest(volume, name) == digest, f"{name} on the published disk is not what its layer brought.")
+        require(apps.REPLACED.upper() in folded, f"No layer replaces {apps.REPLACED}.")
+        require(file_digest(volume, apps.DELETED) is None, f"{apps.DELETED} is still on the published disk.")
+    return len(wanted) + len(kept)

@@ -1,0 +1,81 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the demo has to tell, as tables: of what kind is up to whoever shows them."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+
+from ...plugins.module_utils.desired.info import layer_info
+from .playbook import Run
+
+_KINDS = {"os": "OS", "app": "app"}
+_STEPS = ("compose", "upload", "power on", "shut down", "snapshot")
+
+
+@dataclasses.dataclass
+class Table:
+    """Rows of text under headings. ``numbers``: which columns are numbers; ``strong``: rows to stress."""
+
+    title: str
+    headings: list[str]
+    rows: list[list[str]]
+    numbers: set[int] = dataclasses.field(default_factory=set)
+    strong: set[int] = dataclasses.field(default_factory=set)
+    note: str = ""
+
+
+def size(count: float | None) -> str:
+    """Bytes for people."""
+    if count is None:
+        return ""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.2f} GB"
+
+
+def seconds(value: float | None) -> str:
+    """Seconds for people."""
+    return "" if value is None else f"{value:.1f} s"
+
+
+def tables(repository: pathlib.Path, runs: tuple[Run, Run, Run], prepared: list[tuple[str, float]], places: list[tuple[str, str]]) -> list[Table]:
+    """All tables. ``prepared``: what was made before with its seconds; ``places``: what is where."""
+    return [_layers(repository), _timings(runs, prepared), _bytes(runs), Table("Where it is", ["", ""], [list(place) for place in places])]
+
+
+def _layers(repository: pathlib.Path) -> Table:
+    rows = []
+    for layer in layer_info({"repository": str(repository), "kind": None, "name": None}).result["layers"]:
+        for version in layer["versions"]:
+            changes = version.get("changes") or {}
+            if layer["kind"] == "os":
+                what = f"{version['windows']['product_name'] or 'Windows'}, disk of {version['size_gb']} GiB"
+            else:
+                what = f"{changes['files']} files" + (f", {changes['removed']} removed" if changes["removed"] else "")
+            rows.append([layer["name"], version["version"], _KINDS[layer["kind"]], what, size(changes.get("bytes")), size(version["size"])])
+    return Table("Layers", ["layer", "version", "kind", "content", "size", "stored"], rows, numbers={4, 5})
+
+
+def _timings(runs: tuple[Run, Run, Run], prepared: list[tuple[str, float]]) -> Table:
+    rows = [[f"{title} (once)", seconds(taken), "", ""] for title, taken in prepared]
+    for title, action in (
+        ("Export the OVF package", "ovf_export"), ("OS layer", "os_layer"), ("App layers", "app_layer"), ("Connector", "connector"),
+        ("Image template", "image_template"), ("Publish", "layered_image_publish"),
+    ):
+        rows.append([title, *(seconds(run.seconds_of(action)) for run in runs)])
+    for step in _STEPS:
+        rows.append([f"  {step}", *(seconds(run.task["timings"].get(step)) for run in runs)])
+    rows.append(["site.yml", *(seconds(run.seconds) for run in runs)])
+    return Table("Time", ["", "first", "unchanged", "new version"], rows, numbers={1, 2, 3}, strong={len(rows) - 1})
+
+
+def _bytes(runs: tuple[Run, Run, Run]) -> Table:
+    rows = []
+    for title, key in (("Disk of the image", "disk"), ("Uploaded", "uploaded"), ("Of that compressed anew", "compressed")):
+        rows.append([title, *(size(run.task["bytes"].get(key)) or "-" for run in runs)])
+    return Table("Bytes", ["", "first", "unchanged", "new version"], rows, numbers={1, 2, 3})
