@@ -27,7 +27,7 @@ CAPACITY = 64 << 20
 
 
 class Disk:
-    """A stream-optimized VMDK of 64 MiB with 9 MiB of noise."""
+    """A stream-optimized VMDK of 64 MiB with 5 MiB of noise."""
 
     def __init__(self, path):
         self.path = path
@@ -44,7 +44,7 @@ class Disk:
             return stream.read()
 
 
-def make_disk(folder, name="disk", noise=9 << 20):
+def make_disk(folder, name="disk", noise=5 << 20):
     raw, path = folder / f"{name}.raw", folder / f"{name}.vmdk"
     with open(raw, "wb") as out:
         out.truncate(CAPACITY)

@@ -118,17 +118,17 @@ def test_stream_that_fails(simulator, deploy, disk):
 
 
 @pytest.mark.parametrize(
-    ("rule", "code"),
+    ("mode", "rule", "code"),
     [
-        ({"drop_connection": True, "after_bytes": 4 << 20}, None),
-        ({"drop_connection": True}, None),
-        ({"http_status": 503, "after_bytes": 1 << 20}, None),
-        ({"http_status": 503}, "vsphere.http"),
-        ({"delay_ms": 8000, "after_bytes": 1 << 20}, "vsphere.no_answer"),
+        ("error", {"drop_connection": True, "after_bytes": 4 << 20}, None),
+        ("keep", {"drop_connection": True, "after_bytes": 4 << 20}, None),
+        ("keep", {"drop_connection": True}, None),
+        ("error", {"http_status": 503, "after_bytes": 1 << 20}, None),
+        ("keep", {"http_status": 503}, "vsphere.http"),
+        ("keep", {"delay_ms": 8000, "after_bytes": 1 << 20}, "vsphere.no_answer"),
     ],
 )
-@pytest.mark.parametrize("mode", ["error", "keep"])
-def test_cut_and_stalled_uploads(simulator, deploy, rule, code, mode):
+def test_cut_and_stalled_uploads(simulator, deploy, mode, rule, code):
     simulator.settings(cut_upload=mode)
     simulator.rules.add("NFC:PUT", **rule)
     with pytest.raises(Unavailable) as caught:
@@ -196,7 +196,7 @@ def test_one_failed_report_does_not_end_the_lease(simulator, deploy, disk):
 
 def test_lease_that_expires_while_sending(simulator, deploy, disk):
     simulator.settings(lease_timeout=1)
-    simulator.rules.add("HttpNfcLeaseProgress", count=None, delay_ms=2500)
+    simulator.rules.add("HttpNfcLeaseProgress", count=None, delay_ms=1500)
     with pytest.raises(StrataError) as caught:
         deploy(blocks=lambda: slowly(disk, 2))
     assert "timed out" in caught.value.message
@@ -205,7 +205,7 @@ def test_lease_that_expires_while_sending(simulator, deploy, disk):
 
 
 def test_session_that_expires_while_sending(simulator, deploy, disk):
-    simulator.settings(lease_timeout=3)
+    simulator.settings(lease_timeout=2)
 
     def blocks():
         for number, block in enumerate(disk.blocks()):
