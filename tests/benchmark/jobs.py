@@ -1,0 +1,187 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is measured, each job in a process of its own.
+
+``python -m ansible_collections.strata.layering.tests.benchmark.jobs JOB`` reads the job's
+arguments as JSON from its input and prints its result as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+
+OS_LAYER = "Windows 11"
+OS_VERSION = "1.0"
+_CONNECTOR = {
+    "name": "bench", "type": "vsphere", "datacenter": "DC0", "cluster": "DC0_C0", "esxi_hostname": None, "resource_pool": None,
+    "datastore": "LocalDS_0", "folder": "Images", "network": None, "vm_template": "windows-template", "script": None, "description": "",
+}
+_WORDS = {"description": None, "version_description": None, "icon": None, "comment": None, "state": "present"}
+
+
+# Imports are inside, so that a job loads what the module that does the same would load.
+# pylint: disable=import-outside-toplevel
+
+
+def encode(source: str, output: str) -> dict:
+    """A raw disk to a stream-optimized VMDK."""
+    from ...plugins.module_utils.disk.device import FileDevice
+    from ...plugins.module_utils.disk.encode import encode as encode_disk
+
+    with FileDevice(source) as device, open(output, "wb") as out:
+        index = encode_disk(device, out)
+    return {"grains": len(index)}
+
+
+def prepare(repository: str) -> dict:
+    """An empty repository with a connector."""
+    from ...plugins.module_utils.desired.connector import ensure_connector
+    from ...plugins.module_utils.desired.repository import ensure_repository
+
+    ensure_repository({"repository": repository, "state": "present", "comment": None}, check_mode=False)
+    ensure_connector({**_CONNECTOR, **_WORDS, "description": "", "repository": repository, "test": False}, connection=None, check_mode=False)
+    return {}
+
+
+def import_os(repository: str, share: str, package: str, size_gb: int) -> dict:
+    """An exported machine to an OS layer: manifest verified, Windows examined, file system grown, free grains left out."""
+    from ...plugins.module_utils.desired.os_layer import ensure_os_layer
+
+    outcome = ensure_os_layer(
+        {
+            **_WORDS, "repository": repository, "name": OS_LAYER, "version": OS_VERSION, "max_layer_size_gb": size_gb, "connector": None,
+            "file_share": share, "packaging_disk": package, "readiness": "warn",
+        },
+        check_mode=False,
+    )
+    return {"size": outcome.result["layer"]["size"]}
+
+
+def app_layer(repository: str, name: str, version: str, files: str) -> dict:
+    """A folder to an app layer."""
+    from ...plugins.module_utils.desired.app_layer import ensure_app_layer
+
+    outcome = ensure_app_layer(
+        {
+            **_WORDS, "repository": repository, "name": name, "version": version, "files": files, "delete": [], "priority": None,
+            "os_layer": {"name": OS_LAYER, "version": None},
+        },
+        check_mode=False,
+    )
+    return {"size": outcome.result["layer"]["size"], "bytes": outcome.result["changes"]["bytes"]}
+
+
+def app_layers(repository: str, layers: list[list[str]]) -> dict:
+    """Several app layers of (name, version, folder)."""
+    return {"layers": [app_layer(repository, *layer) for layer in layers]}
+
+
+def template(repository: str, name: str, apps: list[list[str]]) -> dict:
+    """An image template of app layers (name, version)."""
+    from ...plugins.module_utils.desired.image_template import ensure_image_template
+
+    ensure_image_template(
+        {
+            **_WORDS, "description": "", "repository": repository, "name": name, "os_layer": {"name": OS_LAYER, "version": OS_VERSION},
+            "app_layers": [{"name": app, "version": version} for app, version in apps], "platform_layer": None, "connector": "bench",
+            "disk_size_gb": None, "vm_name": None, "publish_mode": "automatic",
+        },
+        check_mode=False,
+    )
+    return {}
+
+
+def compose(repository: str, name: str, forget_verified: bool = False) -> dict:
+    """A template's thin image, not composed before; with ``forget_verified`` as on a host that has verified no blob yet."""
+    import shutil
+
+    from ...plugins.module_utils.images.layered_image import compose_template
+
+    if forget_verified:
+        shutil.rmtree(os.path.join(os.environ["XDG_CACHE_HOME"], "strata.layering"), ignore_errors=True)
+    begin = time.perf_counter()
+    opened, resolved = _resolve(repository, name)
+    image = compose_template(opened, resolved)
+    return {"seconds": time.perf_counter() - begin, "statistics": image.config["statistics"], "length": image.plan().length}
+
+
+def forget_images(repository: str) -> dict:
+    """Remove all thin images, and the blobs that only they have."""
+    from ...plugins.module_utils.images.thin_image import read_config, reference_of, stored
+    from ...plugins.module_utils.repository.repository import Repository
+
+    opened = Repository.open(repository, writable=True)
+    for digest in stored(opened):
+        manifest = opened.layout.manifest(reference_of(digest))
+        base = read_config(opened, digest)["os_layer"]["digest"]
+        kept = {layer["digest"] for layer in opened.layout.manifest(base)["layers"]}
+        opened.layout.remove_reference(reference_of(digest))
+        for layer in manifest["layers"]:
+            if layer["digest"] not in kept:
+                opened.layout.blobs.remove(layer["digest"])
+    return {}
+
+
+def write_image(repository: str, name: str, output: str, sync: bool) -> dict:
+    """A composed image to a file."""
+    from ...plugins.module_utils.images.layered_image import compose_template
+
+    image = compose_template(*_resolve(repository, name))
+    begin = time.perf_counter()
+    length, chunks = image.stream()
+    with open(output, "wb", buffering=0) as out:
+        for chunk in chunks:
+            out.write(chunk)
+        if sync:
+            os.fsync(out.fileno())
+    return {"seconds": time.perf_counter() - begin, "length": length}
+
+
+def publish(repository: str, name: str, connection: dict) -> dict:
+    """A template to a machine with a snapshot."""
+    from ...plugins.module_utils.publish.publish import publish_templates
+
+    begin = time.perf_counter()
+    outcome = publish_templates(
+        {"repository": repository, "templates": [name], "comment": None, "script_timeout": 600, "shutdown_timeout": 600, "retries": 0, "keep": 0},
+        connection=connection, check_mode=False,
+    )
+    task = outcome.result["tasks"][0]
+    return {"seconds": time.perf_counter() - begin, "timings": task["timings"], "bytes": task["bytes"], "status": task["status"]}
+
+
+def statistics(repository: str, name: str) -> dict:
+    """What composing a template's image, which is in the repository, did."""
+    from ...plugins.module_utils.images import thin_image
+
+    opened, resolved = _resolve(repository, name)
+    return thin_image.read_config(opened, resolved.content_digest)["statistics"]
+
+
+def _resolve(repository: str, name: str) -> tuple:
+    from ...plugins.module_utils.catalog.documents import TEMPLATE
+    from ...plugins.module_utils.catalog.templates import resolve
+    from ...plugins.module_utils.repository.repository import Repository
+
+    opened = Repository.open(repository, writable=True)
+    return opened, resolve(opened, opened.catalog.require(TEMPLATE, name))
+
+
+_JOBS: tuple[Callable[..., dict], ...] = (
+    encode, prepare, import_os, app_layer, app_layers, template, compose, forget_images, write_image, publish, statistics,
+)
+
+
+def main() -> None:
+    """Do the job that the command line names."""
+    job = {function.__name__: function for function in _JOBS}[sys.argv[1]]
+    sys.stdout.write(json.dumps(job(**json.load(sys.stdin))) + "\n")
+
+
+if __name__ == "__main__":
+    main()

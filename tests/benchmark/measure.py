@@ -1,0 +1,122 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Running a process and knowing afterwards how long it took and how much memory it had at most."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+_INTERVAL = 0.02
+
+
+class ProcessFailed(Exception):
+    """A measured process ended with an error; the message holds what it printed."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished process: wall-clock ``seconds`` from its start to its end, peak ``memory`` in bytes, its ``output``."""
+
+    seconds: float
+    memory: int
+    output: str
+
+
+def run(command: Sequence[str], *, stdin: str = "", environment: dict[str, str] | None = None) -> Run:
+    """Run ``command`` and measure it.
+
+    Memory is the sum of the peak resident sizes (VmHWM) of the process and of its
+    descendants that live at the same time, looked at every 20 ms: pages that a forked child
+    shares with its parent count twice, so the true peak is lower. The page cache is not
+    part of it.
+    """
+    with tempfile.TemporaryFile("w+") as given, tempfile.TemporaryFile("w+", errors="replace") as output, tempfile.TemporaryFile("w+", errors="replace") as errors:
+        given.write(stdin)
+        given.seek(0)
+        begin = time.perf_counter()
+        process = subprocess.Popen(command, stdin=given, stdout=output, stderr=errors, env={**os.environ, **(environment or {})})
+        watcher = _MemoryWatcher(process.pid)
+        watcher.start()
+        try:
+            status = process.wait()
+            seconds = time.perf_counter() - begin
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        finally:
+            watcher.end()
+        output.seek(0)
+        errors.seek(0)
+        if status:
+            raise ProcessFailed(f"{' '.join(command[:4])} ended with {status}: {(errors.read() + output.read())[-3000:].strip()}")
+        return Run(seconds, watcher.peak, output.read())
+
+
+def settle() -> None:
+    """Write out what the page cache holds, so that no run pays for the one before."""
+    os.sync()
+
+
+def alternate(runs: dict[str, Callable[[], Run]], times: int) -> dict[str, list[Run]]:
+    """Run each of ``runs`` in turn, ``times`` times, on a settled disk."""
+    done: dict[str, list[Run]] = {name: [] for name in runs}
+    for _round in range(times):
+        for name, action in runs.items():
+            settle()
+            done[name].append(action())
+    return done
+
+
+class _MemoryWatcher(threading.Thread):
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self._tree = {pid}
+        self._known = {int(name) for name in os.listdir("/proc") if name.isdecimal()} - self._tree
+        self._done = threading.Event()
+        self.peak = 0
+
+    def run(self) -> None:
+        while not self._done.is_set():
+            self._find_children()
+            self.peak = max(self.peak, sum(_peak_memory(pid) for pid in self._tree))
+            self._done.wait(_INTERVAL)
+
+    def end(self) -> None:
+        self._done.set()
+        self.join()
+
+    def _find_children(self) -> None:
+        present = {int(name) for name in os.listdir("/proc") if name.isdecimal()}
+        self._known &= present
+        # A child has a higher number than its parent unless numbers wrapped around: then it is found in the next round.
+        for pid in sorted(present - self._known - self._tree):
+            if _parent(pid) in self._tree:
+                self._tree.add(pid)
+            else:
+                self._known.add(pid)
+        self._tree &= present
+
+
+def _parent(pid: int) -> int:
+    with contextlib.suppress(OSError, IndexError, ValueError):
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
+            return int(stream.read().rpartition(")")[2].split()[1])
+    return 0
+
+
+def _peak_memory(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as stream:
+            for line in stream:
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) << 10
+    return 0

@@ -1,0 +1,96 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Publishing into the simulated vSphere over TLS: what a changed layer costs, upload speed, memory."""
+
+from __future__ import annotations
+
+import os
+
+from ..support.simulator import Simulator
+from . import peers
+from .bench import Bench
+from .composing import TEMPLATE, stocked
+from .measure import Run, settle
+from .rows import MIB, Row, Target, megabytes, seconds
+
+_IMAGE = "ten-layers"
+_CHANGED = "All files of the layer are replaced by others. Re-compressed is every 64 KiB grain of the disk that differs afterwards."
+_UPLOAD = "Upload: from ImportVApp to the closed lease, TLS on, client and simulator on this machine's processors."
+
+
+def publishing(bench: Bench) -> list[Row]:
+    """Incremental publishing on the base, then memory and speed for both bases."""
+    with bench.file("datastores") as datastores:
+        os.makedirs(datastores)
+        with Simulator(state=datastores) as simulator:
+            simulator.guest("true")
+            connection = {
+                "hostname": simulator.host, "port": simulator.port, "username": simulator.username, "password": simulator.password,
+                "ca_file": os.fspath(simulator.ca_file),
+            }
+            rows = _incremental(bench, connection)
+            for name in ("base", "large"):
+                rows += _whole(bench, name, connection)
+    return rows
+
+
+def _whole(bench: Bench, name: str, connection: dict) -> list[Row]:
+    path, _layer = stocked(bench, name)
+    settle()
+    done, result = bench.job("publish", repository=path, name=TEMPLATE, connection=connection)
+    uploaded, took = result["bytes"]["uploaded"], result["timings"]["upload"]
+    with bench.file("image.vmdk") as image, bench.file("copy.vmdk") as copy:
+        bench.job("write_image", repository=path, name=TEMPLATE, output=image, sync=True)
+        theirs = peers.copy(image, copy, sync=False)
+    return [
+        Row(
+            "publish", f"upload of the {name} image", f"{seconds(took)}, {uploaded / took / 1e6:.0f} MB/s",
+            f"cp {seconds(theirs.seconds)}", theirs.seconds / took, None, done.memory, megabytes(uploaded), _UPLOAD,
+        ),
+        Row("publish", f"peak memory, {name} disk", f"{done.memory / MIB:.0f} MiB", "", done.memory / MIB, Target(False, 400, " MiB")),
+    ]
+
+
+def _incremental(bench: Bench, connection: dict) -> list[Row]:
+    """Ten app layers, one of which changes."""
+    path = bench.repository("base")
+    others, count, size = (2, 5, 10_000) if bench.quick else (9, 200, 100_000)
+    changed = (10, 5_000) if bench.quick else (100, 50_000)
+    layers = [[f"App {number}", "1.0", bench.inputs.programs(f"App {number}", 10_000 * number, count, size)] for number in range(1, others + 1)]
+    apps = [[name, version] for name, version, _folder in layers]
+    bench.job("app_layers", repository=path, layers=layers)
+    rows = []
+    for words, name, (files, length) in (("small", "Small App", changed), ("tiny", "Tiny App", (1, 10_000))):
+        versions = [["1.0", bench.inputs.programs(name, 200_000, files, length)], ["1.1", bench.inputs.programs(name, 300_000, files, length)]]
+        made = bench.job("app_layers", repository=path, layers=[[name, version, folder] for version, folder in versions])[1]["layers"][1]
+        results: list[tuple[Run, dict]] = []
+        for version, _folder in versions:
+            bench.job("template", repository=path, name=_IMAGE, apps=[*apps, [name, version]])
+            settle()
+            results.append(bench.job("publish", repository=path, name=_IMAGE, connection=connection))
+        did = bench.job("statistics", repository=path, name=_IMAGE)[1]
+        rows += _changed(f"{words} layer ({files} x {length // 1000} kB) of {others + 1} changed", made, did, results, judged=words == "small")
+        bench.job("forget_images", repository=path)
+    return rows
+
+
+def _changed(what: str, layer: dict, did: dict, results: list[tuple[Run, dict]], *, judged: bool) -> list[Row]:
+    (first, whole), (again, part) = results
+    target = Target(False, 1.5) if judged else None
+    note = _CHANGED if did["incremental"] else "The image was composed from its base again."
+    return [
+        Row(
+            "publish", f"{what}: bytes re-compressed", megabytes(did["compressed_bytes"]), f"layer's archive {megabytes(layer['size'])}",
+            did["compressed_bytes"] / layer["size"], target, again.memory, f"{did['grains']} grains", note,
+        ),
+        Row(
+            "publish", f"{what}: the same, uncompressed", megabytes(did["plain_bytes"]), f"layer's files {megabytes(layer['bytes'])}",
+            did["plain_bytes"] / layer["bytes"], None, None, "", note,
+        ),
+        Row(
+            "publish", f"{what}: whole publish", seconds(again.seconds), f"first publish {seconds(first.seconds)}", first.seconds / again.seconds, None,
+            again.memory,
+            f"compose {seconds(part['timings']['compose'])} after {seconds(whole['timings']['compose'])}, upload {seconds(part['timings']['upload'])}",
+        ),
+    ]

@@ -1,0 +1,46 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writing a thin image out as one file, against cp of the result."""
+
+from __future__ import annotations
+
+import statistics
+
+from . import peers
+from .bench import Bench
+from .composing import TEMPLATE, stocked
+from .measure import Run, alternate
+from .rows import Row, Target, megabytes, middle, peak, seconds
+
+_SPEED = "Seconds are those of writing alone: opening the repository and Python's start are not counted, cp's start is."
+
+
+def writing(bench: Bench) -> list[Row]:
+    """Speed for each base, up to the page cache and up to the disk."""
+    rows = []
+    for name in ("base", "large"):
+        path, _layer = stocked(bench, name)
+        bench.job("compose", repository=path, name=TEMPLATE)
+        for sync in (True, False):
+            rows.append(_compare(bench, name, path, sync))
+    return rows
+
+
+def _compare(bench: Bench, name: str, path: str, sync: bool) -> Row:
+    results: list[dict] = []
+    with bench.file("image.vmdk") as image, bench.file("copy.vmdk") as copy:
+
+        def ours() -> Run:
+            done, result = bench.job("write_image", repository=path, name=TEMPLATE, output=image, sync=sync)
+            results.append(result)
+            return done
+
+        runs = alternate({"ours": ours, "cp": lambda: peers.copy(image, copy, sync=sync)}, 1 if bench.quick else 3)
+    mine, theirs = statistics.median(result["seconds"] for result in results), middle(runs["cp"])
+    length = results[0]["length"]
+    where = "to the disk (fsync)" if sync else "to the page cache"
+    return Row(
+        "write", f"thin image of the {name} disk {where}", f"{seconds(mine)}, {length / mine / 1e6:.0f} MB/s",
+        f"cp {seconds(theirs)}, {length / theirs / 1e6:.0f} MB/s", theirs / mine, Target(True, 0.5), peak(runs["ours"]), megabytes(length), _SPEED,
+    )
