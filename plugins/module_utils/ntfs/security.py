@@ -194,7 +194,7 @@ def _inherited(acl: Acl, is_directory: bool, owner: bytes, group: bytes, mark: i
         kept = ace.flags & ~_INHERITANCE
         effective = Ace(ace.type, kept | mark, _mapped(ace.mask), creators.get(ace.sid, ace.sid), ace.head, ace.tail)
         if not is_directory:
-            if ace.flags & OBJECT_INHERIT:
+            if ace.flags & OBJECT_INHERIT and not _repeats(effective, result):
                 result.append(effective)
             continue
         onward = 0 if ace.flags & NO_PROPAGATE else ace.flags & (OBJECT_INHERIT | CONTAINER_INHERIT)
@@ -203,10 +203,17 @@ def _inherited(acl: Acl, is_directory: bool, owner: bytes, group: bytes, mark: i
                 effective.flags |= onward
                 result.append(effective)
                 continue
-            result.append(effective)
+            if not _repeats(effective, result):
+                result.append(effective)
         if onward:
             result.append(Ace(ace.type, kept | onward | INHERIT_ONLY | mark, ace.mask, ace.sid, ace.head, ace.tail))
     return result
+
+
+def _repeats(ace: Ace, earlier: list[Ace]) -> bool:
+    """Whether an entry in force says again what an earlier one says; Windows leaves such a one out."""
+    said = (ace.type, ace.mask, ace.sid, ace.head, ace.tail)
+    return any(not one.flags & INHERIT_ONLY and (one.type, one.mask, one.sid, one.head, one.tail) == said for one in earlier)
 
 
 def inherit(parent: bytes, is_directory: bool, *, owner: bytes = ADMINISTRATORS, group: bytes = SYSTEM) -> bytes:
