@@ -209,14 +209,14 @@ class _Digests:
 
 
 def _coalesced(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in blocks of at least one MiB (the last one excepted)."""
+    """The same bytes in blocks of at least one MiB (the last one excepted); a block may reuse the memory of the one before it."""
     kept: list[bytes] = []
     size = 0
     for block in blocks:
         if not kept and len(block) >= _BLOCK:
             yield block
             continue
-        kept.append(block)
+        kept.append(bytes(block))
         size += len(block)
         if size >= _BLOCK:
             yield b"".join(kept)
