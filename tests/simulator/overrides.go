@@ -86,8 +86,11 @@ func (s *Simulator) handle(ctx *simulator.Context, method *simulator.Method) (mo
 	if ctx.Session == nil {
 		return nil, nil
 	}
-	if method.Name == "Logout" && s.settings.get().SessionLeases == "abort" {
-		s.endLeases([]string{ctx.Session.Key}, false, "The session that held the lease has ended.")
+	switch {
+	case method.Name == "Logout":
+		s.sessionEnds(ctx.Session.Key)
+	case method.This.Type == "PropertyCollector" && ctx.Map == s.registry():
+		s.collectors.separate(ctx, method.This)
 	}
 	target := ctx.Map.Get(method.This)
 	if fault := s.locked(target, method.Name); fault != nil {

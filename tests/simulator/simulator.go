@@ -58,16 +58,17 @@ type Simulator struct {
 	token    string
 	address  string // of the control endpoint
 
-	state     string
-	store     *store
-	leases    leaseTable
-	rules     ruleTable
-	journal   journal
-	settings  settingsBox
-	guests    *guestTable
-	done      chan struct{}
-	downMu    sync.Mutex
-	downUntil time.Time
+	state      string
+	store      *store
+	leases     leaseTable
+	rules      ruleTable
+	journal    journal
+	settings   settingsBox
+	collectors collectors
+	guests     *guestTable
+	done       chan struct{}
+	downMu     sync.Mutex
+	downUntil  time.Time
 }
 
 // newSimulator starts everything; Close ends it.

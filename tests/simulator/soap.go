@@ -18,7 +18,6 @@ import (
 
 	vimxml "github.com/vmware/govmomi/vim25/xml"
 
-	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/types"
 )
 
@@ -269,30 +268,4 @@ func (a *recorder) copyTo(w http.ResponseWriter) {
 		w.WriteHeader(a.status)
 	}
 	_, _ = w.Write(a.body.Bytes())
-}
-
-// endSessions logs sessions out; without a key, all of them.
-func (s *Simulator) endSessions(keys ...string) int {
-	manager := s.registry().SessionManager()
-	ctx := s.newContext()
-	view, ok := (&simulator.Session{Registry: simulator.NewRegistry(), Map: s.registry()}).Get(manager.Self).(*simulator.SessionManager)
-	if !ok {
-		return 0
-	}
-	if len(keys) == 0 {
-		for _, session := range view.SessionList {
-			keys = append(keys, session.Key)
-		}
-	}
-	if s.settings.get().SessionLeases == "abort" {
-		s.endLeases(keys, false, "The session that held the lease has ended.")
-	}
-	ended := 0
-	for _, key := range keys {
-		ctx.Session = &simulator.Session{UserSession: types.UserSession{Key: "simulator"}, Registry: simulator.NewRegistry(), Map: s.registry()}
-		if manager.TerminateSession(ctx, &types.TerminateSession{This: manager.Self, SessionId: []string{key}}).Fault() == nil {
-			ended++
-		}
-	}
-	return ended
 }

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import hashlib
 import http.client
 import itertools
@@ -632,6 +633,19 @@ def test_sessions_end(simulator: Simulator) -> None:
     simulator.settings(session_leases="abort")
     simulator.expire_sessions()
     assert simulator.machines("aborted") == []
+
+
+def test_sessions_hear_of_changes_side_by_side(shared_simulator: Simulator) -> None:
+    def work() -> int:
+        client = Client(shared_simulator)
+        machine = client.import_vm()
+        for attempt in range(5):
+            WaitForTask(machine.PowerOnVM_Task())
+            WaitForTask(machine.PowerOffVM_Task())
+        return 1
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        assert sum(future.result(60) for future in [pool.submit(work) for number in range(4)]) == 4
 
 
 def test_hosts_have_certificates_of_their_own() -> None:
