@@ -9,7 +9,7 @@ are first asked for; a hive of 100 MB therefore costs little more than its keys.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Generic, TypeVar
 
 from ..common.errors import Conflict, InvalidInput, NotFound
@@ -290,6 +290,14 @@ class Key:
         """Delete the value ``name``. Raises NotFound when there is none."""
         if self._loaded().pop(self._context.upcase.fold(name), None) is None:
             raise NotFound(f"The registry key {self.name} has no value {name or '(default)'}.", code="registry.no_value")
+
+    def order_values(self, names: Collection[str]) -> None:
+        """Put the values that ``names`` holds into its order, in the places that they take together; others stay where they are."""
+        values = self._loaded()
+        wanted = iter([folded for folded in dict.fromkeys(map(self._context.upcase.fold, names)) if folded in values])
+        moving = set(map(self._context.upcase.fold, names))
+        order = [next(wanted) if folded in moving else folded for folded in values]
+        self._values = {folded: values[folded] for folded in order}
 
 
 def _checked_name(name: str, limit: int, what: str) -> str:
