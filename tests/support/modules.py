@@ -28,32 +28,32 @@ class Failed(AssertionError):
         self.result = result
 
 
-def run(name: str, /, *, check: bool = False, diff: bool = False, **options) -> dict:
+def run(module: str, /, *, check: bool = False, diff: bool = False, **options) -> dict:
     """Run a module and return its result; Failed when it failed."""
-    result = attempt(name, check=check, diff=diff, **options)
+    result = attempt(module, check=check, diff=diff, **options)
     if result.get("failed"):
-        raise Failed(name, result)
+        raise Failed(module, result)
     return result
 
 
-def attempt(name: str, /, *, check: bool = False, diff: bool = False, **options) -> dict:
+def attempt(module: str, /, *, check: bool = False, diff: bool = False, **options) -> dict:
     """Run a module and return its result, whatever it is."""
-    module = importlib.import_module(_MODULES + name)
+    imported = importlib.import_module(_MODULES + module)
     arguments = dict(options, _ansible_check_mode=check, _ansible_diff=diff)
     output = io.StringIO()
     with patch_module_args(arguments), contextlib.redirect_stdout(output):
         try:
-            module.main()
+            imported.main()
         except SystemExit:
             pass
     return json.loads(output.getvalue().strip().splitlines()[-1])
 
 
-def fails(name: str, code: str, /, **options) -> dict:
+def fails(module: str, code: str, /, **options) -> dict:
     """Run a module that must fail with an error of ``code``; returns the result."""
-    result = attempt(name, **options)
-    assert result.get("failed"), f"{name} succeeded: {result}"
-    assert result.get("code") == code, f"{name} failed with {result.get('code')}: {result['msg']}"
+    result = attempt(module, **options)
+    assert result.get("failed"), f"{module} succeeded: {result}"
+    assert result.get("code") == code, f"{module} failed with {result.get('code')}: {result['msg']}"
     assert result["msg"].rstrip().endswith((".", ")")), result["msg"]
     return result
 
@@ -71,7 +71,7 @@ def state_of(folder: str | os.PathLike) -> dict[str, str]:
     return found
 
 
-def converges(name: str, look: Callable[[], object], /, **options) -> dict:
+def converges(module: str, look: Callable[[], object], /, **options) -> dict:
     """Check what every module promises, for a change that ``options`` ask for; returns the result of the change.
 
     In check mode it tells that it would change something, shows a difference and changes nothing
@@ -79,18 +79,18 @@ def converges(name: str, look: Callable[[], object], /, **options) -> dict:
     left to do, in check mode or not.
     """
     before = look()
-    planned = run(name, check=True, diff=True, **options)
+    planned = run(module, check=True, diff=True, **options)
     assert planned["changed"] is True
     assert planned["diff"]["before"] != planned["diff"]["after"]
     assert look() == before, "check mode changed something"
-    done = run(name, diff=True, **options)
+    done = run(module, diff=True, **options)
     assert done["changed"] is True
     assert done["diff"]["before"] == planned["diff"]["before"]
     assert done["diff"]["after"].keys() == planned["diff"]["after"].keys()
     after = look()
     assert after != before, "nothing was changed"
     for check in (True, False):
-        again = run(name, check=check, diff=True, **options)
+        again = run(module, check=check, diff=True, **options)
         assert again["changed"] is False, again
         assert again.get("diff", {"before": 0, "after": 0})["before"] == again.get("diff", {"before": 0, "after": 0})["after"]
     assert look() == after, "a second run changed something"

@@ -242,7 +242,7 @@ class Simulator:
         deadline = time.monotonic() + _START_TIMEOUT
         line = b""
         while not line.endswith(b"\n"):
-            ready, _, _ = select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))
+            ready = select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]
             chunk = os.read(process.stdout.fileno(), 65536) if ready else b""
             if not chunk:
                 return b""
@@ -389,7 +389,8 @@ class Simulator:
     def save(self, path: str | os.PathLike) -> None:
         """Write the connection to a file that only the owner can read, for ``load`` and ``stop_saved``."""
         names = ("url", "control", "pid", "state", "ca_file", "thumbprint", "nfc_url", "nfc_ca_file", "nfc_thumbprint", "username", "password")
-        text = json.dumps({name: getattr(self, name) for name in names if getattr(self, name) is not None}, indent=2)
+        values = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        text = json.dumps({**values, "log": str(self._log or "")}, indent=2)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(text + "\n")
@@ -408,7 +409,8 @@ def stop_saved(path: str | os.PathLike) -> bool:
     path = pathlib.Path(path)
     if not path.exists():
         return False
-    pid = int(json.loads(path.read_text(encoding="utf-8"))["pid"])
+    saved = json.loads(path.read_text(encoding="utf-8"))
+    pid, log = int(saved["pid"]), saved.get("log")
     stopped = False
     if _is_simulator(pid):
         stopped = True
@@ -419,6 +421,8 @@ def stop_saved(path: str | os.PathLike) -> bool:
                 os.kill(pid, signal.SIGKILL)
                 break
             time.sleep(0.05)
+    if log:
+        pathlib.Path(log).unlink(missing_ok=True)
     path.unlink()
     return stopped
 

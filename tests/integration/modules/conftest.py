@@ -58,10 +58,8 @@ def room(stocked, tmp_path) -> SimpleNamespace:
 
 def connector(**changes) -> dict:
     """Options of a connector that leads to the simulator."""
-    return dict(
-        {"name": "desktops", "datacenter": "DC0", "cluster": "DC0_C0", "datastore": "LocalDS_0", "folder": "Images/Desktops", "vm_template": "windows-template"},
-        **changes,
-    )
+    place = {"datacenter": "DC0", "cluster": "DC0_C0", "datastore": "LocalDS_0", "folder": "Images/Desktops"}
+    return {"name": "desktops", "vm_template": "windows-template"} | place | changes
 
 
 def add_app(room, name: str = "Tool", version: str = "1.0", tree: dict | None = None, **options) -> dict:

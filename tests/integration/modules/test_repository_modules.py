@@ -82,7 +82,7 @@ def test_connector_needs_a_place():
 def test_os_layer(room, exported):
     package = {"file_share": os.fspath(exported), "packaging_disk": "gold/gold-w11.ovf"}
     done = converges(
-        "os_layer", lambda: state_of(room.path), **room.options, **dict(OS_LAYER, version="2.0"), **package, description="Desktops", version_description="new",
+        "os_layer", lambda: state_of(room.path), **room.options, **(OS_LAYER | {"version": "2.0"}), **package, description="Desktops", version_description="new",
         connector="desktops", comment="CHG-7",
     )
     assert done["layer"]["status"] == "Deployable" and done["layer"]["windows"]["build"] == 22631
@@ -105,7 +105,7 @@ def test_os_layer_words_and_icon_may_change(room):
 
 
 def test_os_layer_version_never_changes(room, exported, tmp_path):
-    fails("os_layer", "os.other_size", **room.options, **dict(OS_LAYER, max_layer_size_gb=2))
+    fails("os_layer", "os.other_size", **room.options, **(OS_LAYER | {"max_layer_size_gb": 2}))
     other = tmp_path / "share" / "gold"
     other.mkdir(parents=True)
     for path in (exported / "gold").iterdir():
@@ -131,16 +131,16 @@ def test_os_layer_absent(room):
 
 
 def test_os_layer_without_package(room):
-    fails("os_layer", "os.no_package", **room.options, **dict(OS_LAYER, version="9"))
+    fails("os_layer", "os.no_package", **room.options, **(OS_LAYER | {"version": "9"}))
 
 
 def test_os_layer_package_outside_of_the_share(room, exported):
-    options = dict(OS_LAYER, version="9", file_share=os.fspath(exported / "gold"), packaging_disk="../../etc/x.ovf")
+    options = OS_LAYER | {"version": "9", "file_share": os.fspath(exported / "gold"), "packaging_disk": "../../etc/x.ovf"}
     fails("os_layer", "os.outside_share", **room.options, **options)
 
 
 def test_os_layer_readiness_enforced(room, exported):
-    options = dict(OS_LAYER, version="9", file_share=os.fspath(exported), packaging_disk="gold/gold-w11.ovf")
+    options = OS_LAYER | {"version": "9", "file_share": os.fspath(exported), "packaging_disk": "gold/gold-w11.ovf"}
     before = state_of(room.path)
     result = fails("os_layer", "os.not_ready", **room.options, **options, readiness="enforce")
     assert result["details"]["readiness"] and state_of(room.path) == before
@@ -187,9 +187,9 @@ def test_image_template(room):
     }
     done = converges("image_template", lambda: state_of(room.path), **room.options, **wanted, comment="CHG-9")
     assert [layer["name"] for layer in done["template"]["app_layers"]] == ["Beta", "alpha"], "applied by ascending priority"
-    shuffled = dict(wanted, app_layers=wanted["app_layers"][::-1])
+    shuffled = wanted | {"app_layers": wanted["app_layers"][::-1]}
     assert run("image_template", **room.options, **shuffled)["changed"] is False
-    converges("image_template", lambda: state_of(room.path), **room.options, **dict(wanted, disk_size_gb=2, description="more room"))
+    converges("image_template", lambda: state_of(room.path), **room.options, **(wanted | {"disk_size_gb": 2, "description": "more room"}))
     found = run("image_template_info", **room.options)["templates"]
     assert found[0]["problem"] is None and found[0]["image_digest"] != done["template"]["image_digest"]
     converges("image_template", lambda: state_of(room.path), **room.options, name="office", state="absent")
@@ -220,7 +220,10 @@ def test_layered_image_export(room, form):
     add_app(room)
     add_template(room)
     path = room.tmp_path / f"out.{form}"
-    look = lambda: {name: digest for name, digest in state_of(room.tmp_path).items() if "out." in name}  # noqa: E731
+
+    def look():
+        return {name: digest for name, digest in state_of(room.tmp_path).items() if "out." in name}
+
     done = converges("layered_image_export", look, **room.options, template="office", path=os.fspath(path), format=form)
     assert done["bytes"] == path.stat().st_size
     path.write_bytes(b"changed by somebody")

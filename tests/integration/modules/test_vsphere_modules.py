@@ -33,6 +33,11 @@ def machines(simulator) -> dict:
     return {machine["name"]: machine for machine in simulator.machines()}
 
 
+def machine_of(session, moid: str):
+    view = session.content.viewManager.CreateContainerView(session.content.rootFolder, None, True).view
+    return next(found for found in view if found._GetMoId() == moid)
+
+
 def test_connector_test_finds_everything(room, vcenter, simulator):
     before = machines(simulator)
     result = run("connector", **room.options, **connector(), **vcenter, test=True)
@@ -94,7 +99,7 @@ def test_a_machine_that_was_removed_is_published_again(room, vcenter, simulator)
     add_template(room)
     task = run("layered_image_publish", **room.options, **vcenter, templates=["office"])["tasks"][0]
     session = simulator.connect()
-    machine = next(vm for vm in session.content.viewManager.CreateContainerView(session.content.rootFolder, None, True).view if vm._GetMoId() == task["vm"]["moid"])
+    machine = machine_of(session, task["vm"]["moid"])
     machine.Destroy_Task()
     again = run("layered_image_publish", **room.options, **vcenter, templates=["office"])
     assert again["changed"] is True and again["tasks"][0]["vm"]["moid"] != task["vm"]["moid"]
@@ -119,7 +124,7 @@ def test_a_machine_of_somebody_else_is_not_touched(room, vcenter, simulator):
     add_template(room, "other", vm_name="x")
     first = run("layered_image_publish", **room.options, **vcenter, templates=["other"])["tasks"][0]
     session = simulator.connect()
-    machine = next(vm for vm in session.content.viewManager.CreateContainerView(session.content.rootFolder, None, True).view if vm._GetMoId() == first["vm"]["moid"])
+    machine = machine_of(session, first["vm"]["moid"])
     machine.Rename_Task(name)
     result = fails("layered_image_publish", "publish.name_in_use", **room.options, **vcenter, templates=["office"])
     assert name in result["msg"] and machines(simulator)[name]["moid"] == first["vm"]["moid"]
@@ -145,7 +150,13 @@ def test_ovf_export_and_import_of_it(room, vcenter, simulator, tmp_path):
     share = tmp_path / "share"
     share.mkdir()
     done = converges(
-        "ovf_export", lambda: state_of(share), **vcenter, name=published["name"], file_share=os.fspath(share), package="machine", repository=room.options["repository"],
+        "ovf_export",
+        lambda: state_of(share),
+        **vcenter,
+        name=published["name"],
+        file_share=os.fspath(share),
+        package="machine",
+        repository=room.options["repository"],
     )
     assert done["packaging_disk"] == "machine/machine.ovf" and {found["name"] for found in done["files"]} == set(os.listdir(share / "machine")) - {
         "machine.export.json", "machine.mf",
