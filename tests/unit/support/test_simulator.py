@@ -9,6 +9,7 @@ import concurrent.futures
 import hashlib
 import http.client
 import itertools
+import json
 import os
 import pathlib
 import ssl
@@ -811,9 +812,11 @@ def test_it_is_started_and_stopped_from_a_shell(tmp_path: pathlib.Path, capsys: 
         assert f"export STRATA_SIMULATOR_PID={simulator.pid}\n" in capsys.readouterr().out
         assert len(simulator.machines()) > 1
         assert simulator.connect().content.about.apiType == "VirtualCenter"
+        log = pathlib.Path(json.loads(file.read_text())["log"])
+        assert log.exists()
     finally:
         assert main(["stop", "--file", str(file)]) == 0
-    assert not file.exists() and not pathlib.Path(f"/proc/{simulator.pid}/exe").exists()
+    assert not file.exists() and not log.exists() and not pathlib.Path(f"/proc/{simulator.pid}/exe").exists()
     assert main(["stop", "--file", str(file)]) == 0
 
 
