@@ -12,7 +12,7 @@ import subprocess
 from . import peers
 from .bench import Bench
 from .measure import Run, alternate, settle
-from .rows import MIB, Row, Target, megabytes, middle, peak, seconds
+from .rows import MIB, Row, Target, megabytes, middle, peak, seconds, work
 
 #: An image composed of the OS layer and the layer of small files.
 TEMPLATE = "small-files"
@@ -72,14 +72,14 @@ def composing(bench: Bench) -> list[Row]:
             f"{did['grains']} grains, {megabytes(did['plain_bytes'])} compressed to {megabytes(did['compressed_bytes'])}", _OURS,
         )
     ]
-    rows += _against_wimlib(bench, what, ours, folder)
+    rows += _against_wimlib(bench, what, runs["base"], folder)
     if not bench.quick and peers.have_guestfish():
-        rows.append(_against_guestfish(bench, what, ours, folder))
+        rows.append(_against_guestfish(bench, what, runs["base"], folder))
     sizes = [bench.inputs.machine(name).size for name in ("base", "large")]
     rows += [
         Row(
             "compose", f"base {sizes[1] / sizes[0]:.1f} times as large", seconds(middle(runs["large"])), f"on the base {seconds(ours)}", growth,
-            Target(False, 1.2), peak(runs["large"]), f"VMDKs of {megabytes(sizes[0])} and {megabytes(sizes[1])}",
+            Target(False, 1.2), peak(runs["large"]), f"VMDKs of {megabytes(sizes[0])} and {megabytes(sizes[1])}", cpu=work(runs["large"], runs["base"]),
         ),
         *(
             Row("compose", f"peak memory, {name} disk", f"{peak(runs[name]) / MIB:.0f} MiB", "", peak(runs[name]) / MIB, Target(False, 400, " MiB"))
@@ -99,7 +99,7 @@ def _first_use(bench: Bench, large: _Composing) -> list[Row]:
     ]
 
 
-def _against_wimlib(bench: Bench, what: str, ours: float, folder: str) -> list[Row]:
+def _against_wimlib(bench: Bench, what: str, runs: list[Run], folder: str) -> list[Row]:
     raw, manifest = bench.inputs.raw_disk()
     with bench.file("wimlib") as scratch:
         os.makedirs(scratch)
@@ -108,13 +108,18 @@ def _against_wimlib(bench: Bench, what: str, ours: float, folder: str) -> list[R
         for _round in range(1 if bench.quick else 3):
             settle()
             theirs.append(image.apply())
-    return [Row("compose", what, seconds(ours), f"wimlib {seconds(middle(theirs))}", middle(theirs) / ours, Target(True, 5), None, "", _WIMLIB)]
+    ours, wimlib = middle(runs), middle(theirs)
+    return [Row("compose", what, seconds(ours), f"wimlib {seconds(wimlib)}", wimlib / ours, Target(True, 5), None, "", _WIMLIB, work(runs, theirs))]
 
 
-def _against_guestfish(bench: Bench, what: str, ours: float, folder: str) -> Row:
+def _against_guestfish(bench: Bench, what: str, runs: list[Run], folder: str) -> Row:
     raw, manifest = bench.inputs.raw_disk()
     with bench.file("files.tar") as archive, bench.file("overlay.qcow2") as overlay:
         subprocess.run(["tar", "-C", os.path.join(folder, "Program Files"), "-cf", archive, "."], check=True)
         settle()
         theirs = peers.guestfish_tar_in(raw, manifest.partition()["number"], archive, "/Program Files", overlay)
-    return Row("compose", what, seconds(ours), f"guestfish (TCG) {seconds(theirs.seconds)}", theirs.seconds / ours, None, None, "", _GUESTFISH)
+    ours = middle(runs)
+    return Row(
+        "compose", what, seconds(ours), f"guestfish (TCG) {seconds(theirs.seconds)}", theirs.seconds / ours, None, None, "", _GUESTFISH,
+        work(runs, [theirs]),
+    )

@@ -12,7 +12,7 @@ from ..sample.plan import MIB
 from . import peers
 from .bench import Bench
 from .measure import alternate
-from .rows import Row, Target, megabytes, middle, peak, seconds
+from .rows import Row, Target, megabytes, middle, peak, seconds, work
 
 
 def encoding(bench: Bench) -> list[Row]:
@@ -30,7 +30,7 @@ def encoding(bench: Bench) -> list[Row]:
     return [
         Row(
             "encode", f"raw disk, {megabytes(in_use)} in use, to VMDK", seconds(fast), f"qemu-img {seconds(slow)}", slow / fast, Target(True, 8),
-            peak(runs["ours"]), f"{in_use / fast / 1e6:.0f} MB/s of data",
+            peak(runs["ours"]), f"{in_use / fast / 1e6:.0f} MB/s of data", cpu=work(runs["ours"], runs["qemu-img"]),
         ),
         Row("encode", "size of the VMDK", megabytes(sizes[0]), f"qemu-img {megabytes(sizes[1])}", sizes[0] / sizes[1], Target(False, 1.15)),
     ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from . import peers
 from .bench import Bench
 from .measure import settle
-from .rows import MIB, Row, Target, megabytes, seconds
+from .rows import MIB, Row, Target, megabytes, seconds, work
 
 _IMPORT = "Every byte of the package against its manifest, Windows examined, file system grown, free grains left out, every grain inflated and hashed."
 
@@ -25,7 +25,7 @@ def importing(bench: Bench) -> list[Row]:
         rows += [
             Row(
                 "import", f"{name} machine to an OS layer", seconds(done.seconds), f"cp {seconds(theirs.seconds)}", theirs.seconds / done.seconds, None,
-                done.memory, f"{megabytes(machine.size)} exported, {megabytes(result['size'])} stored", _IMPORT,
+                done.memory, f"{megabytes(machine.size)} exported, {megabytes(result['size'])} stored", _IMPORT, work([done], [theirs]),
             ),
             Row("import", f"peak memory, {name} machine", f"{done.memory / MIB:.0f} MiB", "", done.memory / MIB, Target(False, 400, " MiB")),
         ]

@@ -23,9 +23,11 @@ class ProcessFailed(Exception):
 
 @dataclass(frozen=True)
 class Run:
-    """One finished process: wall-clock ``seconds`` from its start to its end, peak ``memory`` in bytes, its ``output``."""
+    """One finished process: wall-clock ``seconds`` from its start to its end, seconds of all processors' time ``cpu`` (with its
+    descendants), peak ``memory`` in bytes, its ``output``."""
 
     seconds: float
+    cpu: float
     memory: int
     output: str
 
@@ -46,8 +48,9 @@ def run(command: Sequence[str], *, stdin: str = "", environment: dict[str, str] 
         watcher = _MemoryWatcher(process.pid)
         watcher.start()
         try:
-            status = process.wait()
+            _pid, status, usage = os.wait4(process.pid, 0)
             seconds = time.perf_counter() - begin
+            process.returncode = os.waitstatus_to_exitcode(status)
         except BaseException:
             process.kill()
             process.wait()
@@ -56,9 +59,9 @@ def run(command: Sequence[str], *, stdin: str = "", environment: dict[str, str] 
             watcher.end()
         output.seek(0)
         errors.seek(0)
-        if status:
-            raise ProcessFailed(f"{' '.join(command[:4])} ended with {status}: {(errors.read() + output.read())[-3000:].strip()}")
-        return Run(seconds, watcher.peak, output.read())
+        if process.returncode:
+            raise ProcessFailed(f"{' '.join(command[:4])} ended with {process.returncode}: {(errors.read() + output.read())[-3000:].strip()}")
+        return Run(seconds, usage.ru_utime + usage.ru_stime, watcher.peak, output.read())
 
 
 def settle() -> None:

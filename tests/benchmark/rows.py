@@ -35,6 +35,7 @@ class Row:
     """One comparison. ``number`` is what the target judges: a ratio, or with no peer a plain figure in the target's unit.
 
     ``memory`` is our peak in bytes; ``note`` says what a reader has to know to believe the figure.
+    ``cpu`` are the processors' seconds, ours and the peer's: they tell more when the machine has other work.
     """
 
     case: str
@@ -46,6 +47,7 @@ class Row:
     memory: int | None = None
     sizes: str = ""
     note: str = ""
+    cpu: tuple[float, float] | None = None
 
     @property
     def verdict(self) -> str:
@@ -59,12 +61,18 @@ class Row:
         return {
             "case": self.case, "what": self.what, "ours": self.ours, "peer": self.peer, "number": self.number,
             "required": str(self.target) if self.target else None, "verdict": self.verdict, "memory": self.memory, "sizes": self.sizes, "note": self.note,
+            "cpu": self.cpu,
         }
 
 
 def middle(runs: Sequence[Run]) -> float:
     """Median of the seconds."""
     return statistics.median(run.seconds for run in runs)
+
+
+def work(ours: Sequence[Run], theirs: Sequence[Run]) -> tuple[float, float]:
+    """Medians of the processors' seconds."""
+    return statistics.median(run.cpu for run in ours), statistics.median(run.cpu for run in theirs)
 
 
 def peak(runs: Sequence[Run]) -> int:
@@ -82,7 +90,7 @@ def megabytes(count: float) -> str:
     return f"{count / 1e6:.2f} MB" if count < 10e6 else f"{count / 1e6:.0f} MB"
 
 
-_HEADINGS = ("case", "what", "ours", "peer", "ratio", "required", "", "memory", "sizes")
+_HEADINGS = ("case", "what", "ours", "peer", "ratio", "required", "", "memory", "cpu", "sizes")
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -97,7 +105,8 @@ def table(rows: Sequence[Row]) -> str:
         ratio = "" if row.number is None or row.target is not None and row.target.unit != "x" else f"{row.number:.2f}x"
         required = str(row.target) if row.target else ""
         memory = f"{row.memory / MIB:.0f} MiB" if row.memory else ""
-        lines.append((row.case, row.what + mark, row.ours, row.peer, ratio, required, row.verdict, memory, row.sizes))
+        cpu = f"{row.cpu[0]:.2f} s : {row.cpu[1]:.2f} s" if row.cpu else ""
+        lines.append((row.case, row.what + mark, row.ours, row.peer, ratio, required, row.verdict, memory, cpu, row.sizes))
     widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADINGS))]
     printed = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
     printed.insert(1, "  ".join("-" * width for width in widths))

@@ -11,7 +11,7 @@ from . import peers
 from .bench import Bench
 from .composing import TEMPLATE, stocked
 from .measure import Run, alternate
-from .rows import Row, Target, megabytes, middle, peak, seconds
+from .rows import Row, Target, megabytes, middle, peak, seconds, work
 
 _SPEED = "Seconds are those of writing alone: opening the repository and Python's start are not counted, cp's start is."
 
@@ -42,5 +42,5 @@ def _compare(bench: Bench, name: str, path: str, sync: bool) -> Row:
     where = "to the disk (fsync)" if sync else "to the page cache"
     return Row(
         "write", f"thin image of the {name} disk {where}", f"{seconds(mine)}, {length / mine / 1e6:.0f} MB/s",
-        f"cp {seconds(theirs)}, {length / theirs / 1e6:.0f} MB/s", theirs / mine, Target(True, 0.5), peak(runs["ours"]), megabytes(length), _SPEED,
+        f"cp {seconds(theirs)}, {length / theirs / 1e6:.0f} MB/s", theirs / mine, Target(True, 0.5), peak(runs["ours"]), megabytes(length), _SPEED, work(runs["ours"], runs["cp"]),
     )
