@@ -44,7 +44,7 @@ def make_house_rules(folder: pathlib.Path) -> None:
     _write(folder, {
         "Windows/SYSTEM32/NOTEPAD.EXE": pe.make_pe("notepad of the house", 180_000),
         "Windows/Web/Wallpaper/House/background.jpg": random.Random(2).randbytes(1_400_000),
-        "ProgramData/House/rules.txt": "Lock the screen when you go.\r\n".encode(),
+        "ProgramData/House/rules.txt": b"Lock the screen when you go.\r\n",
     })
 
 

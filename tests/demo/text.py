@@ -17,7 +17,7 @@ _WIDEST = 100
 def render(table: Table) -> str:
     """A table with ruled headings, at most as wide as the terminal or 100 columns; long last cells are wrapped."""
     width = min(_WIDEST, max(60, shutil.get_terminal_size((_WIDEST, 24)).columns))
-    rows = [row for row in [table.headings, *table.rows]]
+    rows = [table.headings, *table.rows]
     widths = [max(_cells(row[column]) for row in rows) for column in range(len(table.headings))]
     rest = width - sum(widths[:-1]) - 3 * len(widths) - 1
     widths[-1] = max(10, min(widths[-1], rest))

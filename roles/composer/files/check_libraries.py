@@ -46,15 +46,17 @@ def use_libraries() -> None:
         raise ImportError("isal does not return what it compressed")
     if zstandard.ZstdDecompressor().decompress(zstandard.ZstdCompressor().compress(data)) != data:
         raise ImportError("zstandard does not return what it compressed")
-    pyVmomi.vim.VirtualMachine
+    if not hasattr(pyVmomi.vim, "VirtualMachine"):
+        raise ImportError("pyVmomi does not know virtual machines")
 
 
 def main() -> None:
     answer = {"python": sys.version.split()[0], "requirements": wrong_requirements(sys.argv[1:]), "ntfs": "", "libraries": ""}
     answer["venv"] = all(importlib.util.find_spec(name) for name in ("venv", "ensurepip"))
     try:
-        ctypes.CDLL(NTFS).ntfs_mount
-    except (OSError, AttributeError) as error:
+        if not hasattr(ctypes.CDLL(NTFS), "ntfs_mount"):
+            answer["ntfs"] = f"{NTFS} has no ntfs_mount"
+    except OSError as error:
         answer["ntfs"] = str(error)
     try:
         use_libraries()

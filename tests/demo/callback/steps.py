@@ -36,14 +36,13 @@ class CallbackModule(CallbackBase):
     def __init__(self) -> None:
         super().__init__()
         self._started = 0.0
-        self._seen: set[tuple[str, str]] = set()
+        self._failure = None
 
     def v2_playbook_on_play_start(self, play) -> None:
         self._display.display(f"\n  {play.get_name().strip()}", color="bright blue")
 
     def v2_playbook_on_task_start(self, task, is_conditional) -> None:
         self._started = time.monotonic()
-        self._seen = set()
 
     def v2_playbook_on_handler_task_start(self, task) -> None:
         self.v2_playbook_on_task_start(task, False)
@@ -80,7 +79,8 @@ class CallbackModule(CallbackBase):
         elif own or status != "ok":
             color = {"ok": "green", "changed": "yellow"}.get(status, "red")
             self._display.display(f"    {seconds:5.1f} s  {status:<8} {title}", color=color)
-        if status not in ("ok", "changed"):
+        if status not in ("ok", "changed") and answer.get("msg") != self._failure:
+            self._failure = answer.get("msg")
             self._display.display(f"            {answer.get('msg')}", color="red")
 
     def _record(self, result, status: str, seconds: float) -> None:
