@@ -82,8 +82,8 @@ def test_connector_needs_a_place():
 def test_os_layer(room, exported):
     package = {"file_share": os.fspath(exported), "packaging_disk": "gold/gold-w11.ovf"}
     done = converges(
-        "os_layer", lambda: state_of(room.path), **room.options, **(OS_LAYER | {"version": "2.0"}), **package, description="Desktops", version_description="new",
-        connector="desktops", comment="CHG-7",
+        "os_layer", lambda: state_of(room.path), **room.options, **(OS_LAYER | {"version": "2.0"}), **package,
+        description="Desktops", version_description="new", connector="desktops", comment="CHG-7",
     )
     assert done["layer"]["status"] == "Deployable" and done["layer"]["windows"]["build"] == 22631
     assert {finding["name"] for finding in done["readiness"]} >= {"vmxnet3", "vmware_tools", "updates_off", "free_space"}
