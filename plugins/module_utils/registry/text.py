@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ..common.errors import InvalidInput
@@ -41,6 +41,7 @@ class CreateKey:
     """Make the key ``path`` (with its root, such as HKEY_LOCAL_MACHINE) if it does not exist."""
 
     path: str
+    line: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class DeleteKey:
     """Delete the key ``path`` and everything below it."""
 
     path: str
+    line: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class SetValue:
     name: str
     type: int
     data: bytes
+    line: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ class DeleteValue:
 
     path: str
     name: str
+    line: int = field(default=0, compare=False)
 
 
 Operation: TypeAlias = "CreateKey | DeleteKey | SetValue | DeleteValue"
@@ -95,11 +99,16 @@ def _decode(data: bytes, source: str, ansi: str) -> str:
                            hint="Save it as UTF-16, as the registry editor does.") from error
 
 
+def _lines(text: str) -> int:
+    return text.count("\n") + text.count("\r") - text.count("\r\n")
+
+
 class _Parser:
     def __init__(self, text: str, source: str, ansi: str) -> None:
         self.text = text
         self.source = source
         self.ansi = ansi
+        self.line = 1
         self.position = _BLANK.match(text).end()
         header = _LINE.match(text, self.position)
         if header.group().strip() not in (HEADER, HEADER_ANSI):
@@ -110,14 +119,17 @@ class _Parser:
 
     def operations(self) -> Iterator[Operation]:
         text, path = self.text, None
+        counted = 0
         while True:
             self.position = _BLANK.match(text, self.position).end()
             if self.position == len(text):
                 return
+            self.line += _lines(text[counted:self.position])
+            counted = self.position
             first = text[self.position]
             if first == "[":
                 deleted, path = self.key()
-                yield DeleteKey(path) if deleted else CreateKey(path)
+                yield DeleteKey(path, self.line) if deleted else CreateKey(path, self.line)
                 path = None if deleted else path
             elif first in '@"':
                 if path is None:
@@ -127,7 +139,7 @@ class _Parser:
                 raise self.error("has a line that is neither a key nor a value")
 
     def error(self, what: str) -> InvalidInput:
-        line = len(re.findall(r"\r\n|\n|\r", self.text[:self.position])) + 1
+        line = _lines(self.text[:self.position]) + 1
         return InvalidInput(f"{self.source} {what} in line {line}.", code="registry.text", hint="Correct that line.", line=line)
 
     def key(self) -> tuple[bool, str]:
@@ -162,13 +174,13 @@ class _Parser:
         text = self.text
         if text.startswith("-", self.position):
             self.position += 1
-            return DeleteValue(path, name)
+            return DeleteValue(path, name, self.line)
         if text.startswith('"', self.position):
-            return SetValue(path, name, REG_SZ, encode_string(self.string("a text")))
+            return SetValue(path, name, REG_SZ, encode_string(self.string("a text")), self.line)
         match = _DWORD.match(text, self.position)
         if match is not None:
             self.position = match.end()
-            return SetValue(path, name, REG_DWORD, int(match.group(1), 16).to_bytes(4, "little"))
+            return SetValue(path, name, REG_DWORD, int(match.group(1), 16).to_bytes(4, "little"), self.line)
         match = _HEX.match(text, self.position)
         if match is None:
             raise self.error("has a value that is no text, dword, hex or '-'")
@@ -180,7 +192,7 @@ class _Parser:
             except UnicodeDecodeError as error:
                 raise self.error(f"has a text that is not {self.ansi}") from error
         self.position = match.end()
-        return SetValue(path, name, kind, data)
+        return SetValue(path, name, kind, data, self.line)
 
     def hexadecimal(self, digits: str) -> bytes:
         parts = _CONTINUATION.sub("", digits).rstrip(",").split(",")
