@@ -225,6 +225,28 @@ class Key:
             raise Conflict(f"The registry key {self.name} already has a subkey {self._subkeys[folded].name}.", code="registry.exists")
         self._subkeys[folded] = key
 
+    def copy(self) -> Key:
+        """A copy of the key with all it holds; values not yet decoded stay so."""
+        top = self._copy()
+        stack = [(self, top)]
+        while stack:
+            source, target = stack.pop()
+            if source._subkeys is not None:
+                target._subkeys = {folded: below._copy() for folded, below in source._subkeys.items()}
+                stack += zip(source._subkeys.values(), target._subkeys.values())
+        return top
+
+    def _copy(self) -> Key:
+        made = Key.__new__(Key)
+        for slot in ("name", "flags", "last_written", "access", "control", "class_data", "security", "predefined_handle", "_context", "_stored"):
+            setattr(made, slot, getattr(self, slot))
+        made._subkeys = None
+        made._values = None
+        if self._values is not None:
+            made._values = {folded: Value(value.name, value.type, value.data, wide=value.wide, tombstone=value.tombstone)
+                            for folded, value in self._values.items()}
+        return made
+
     def delete(self, path: str) -> None:
         """Delete the key at ``path`` with everything below it. Raises NotFound when there is none."""
         parent_path, _separator, name = path.strip("\\").rpartition("\\")
