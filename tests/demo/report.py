@@ -9,6 +9,8 @@ import dataclasses
 import pathlib
 
 from ...plugins.module_utils.desired.info import layer_info
+from ...plugins.module_utils.images.store import load_version
+from ...plugins.module_utils.repository.repository import Repository
 from .playbook import Run
 
 _KINDS = {"os": "OS", "app": "app"}
@@ -54,10 +56,12 @@ def _layers(repository: pathlib.Path) -> Table:
         for version in layer["versions"]:
             changes = version.get("changes") or {}
             if layer["kind"] == "os":
-                what = f"{version['windows']['product_name'] or 'Windows'}, disk of {version['size_gb']} GiB"
+                what = f"{version['windows']['product_name'] or 'Windows'}, {version['size_gb']} GiB"
+                data = load_version(Repository.open(str(repository)), version["digest"]).statistics["bytes"]
             else:
+                data = changes["bytes"]
                 what = f"{changes['files']} files" + (f", {changes['removed']} removed" if changes["removed"] else "")
-            rows.append([layer["name"], version["version"], _KINDS[layer["kind"]], what, size(changes.get("bytes")), size(version["size"])])
+            rows.append([layer["name"], version["version"], _KINDS[layer["kind"]], what, size(data), size(version["size"])])
     return Table("Layers", ["layer", "version", "kind", "content", "size", "stored"], rows, numbers={4, 5})
 
 

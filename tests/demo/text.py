@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import textwrap
 import unicodedata
@@ -12,31 +13,36 @@ import unicodedata
 from .report import Table
 
 _WIDEST = 100
+_NARROWEST = 16
+_INDENT = "  "
 
 
 def render(table: Table) -> str:
-    """A table with ruled headings, at most as wide as the terminal or 100 columns; long last cells are wrapped."""
-    width = min(_WIDEST, max(60, shutil.get_terminal_size((_WIDEST, 24)).columns))
+    """A table with ruled headings, at most as wide as the terminal or 100 columns; cells of the widest column are wrapped."""
     rows = [table.headings, *table.rows]
     widths = [max(_cells(row[column]) for row in rows) for column in range(len(table.headings))]
-    rest = width - sum(widths[:-1]) - 3 * len(widths) - 1
-    widths[-1] = max(10, min(widths[-1], rest))
-    lines = [table.title, "┌" + "┬".join("─" * (one + 2) for one in widths) + "┐"]
+    surplus = sum(widths) + 3 * len(widths) + 1 + len(_INDENT) - min(_WIDEST, shutil.get_terminal_size((_WIDEST, 24)).columns)
+    widest = widths.index(max(widths))
+    widths[widest] = max(_NARROWEST, widths[widest] - max(0, surplus))
+    lines = [table.title, _rule("┌┬┐", widths)]
     if any(table.headings):
-        lines += [*_row(table.headings, widths, table.numbers), "├" + "┼".join("─" * (one + 2) for one in widths) + "┤"]
+        lines += [*_row(table.headings, widths, table.numbers), _rule("├┼┤", widths)]
     for number, row in enumerate(table.rows):
         if number in table.strong:
-            lines.append("├" + "┼".join("─" * (one + 2) for one in widths) + "┤")
+            lines.append(_rule("├┼┤", widths))
         lines += _row(row, widths, table.numbers)
-    lines.append("└" + "┴".join("─" * (one + 2) for one in widths) + "┘")
-    return "\n".join("  " + line for line in lines)
+    lines.append(_rule("└┴┘", widths))
+    return "\n".join(_INDENT + line for line in lines)
+
+
+def _rule(corners: str, widths: list[int]) -> str:
+    return corners[0] + corners[1].join("─" * (width + 2) for width in widths) + corners[2]
 
 
 def _row(cells: list[str], widths: list[int], numbers: set[int]) -> list[str]:
-    last = textwrap.wrap(cells[-1], widths[-1]) or [""]
+    wrapped = [[cell] if _cells(cell) <= width else textwrap.wrap(cell, width) for cell, width in zip(cells, widths)]
     lines = []
-    for number, part in enumerate(last):
-        texts = [*(cells[:-1] if number == 0 else [""] * (len(cells) - 1)), part]
+    for texts in itertools.zip_longest(*wrapped, fillvalue=""):
         padded = []
         for column, (text, width) in enumerate(zip(texts, widths)):
             space = " " * (width - _cells(text))
