@@ -205,8 +205,10 @@ def _store_changes(
     with repository.layout.blob_writer(thin_image.GRAINS_TYPE) as blob:
         written = encode_grains(device, changed[~free[changed]], blob, progress=progress)
     # Grains of zeros, and those in which nothing is used any more, hide what stands below.
-    below = np.union1d(base_index.numbers, older.numbers)
-    gone = np.setdiff1d(np.intersect1d(below, np.union1d(changed, np.flatnonzero(free).astype(np.uint32))), written.numbers)
+    below, hidden = np.zeros_like(free), free.copy()
+    below[base_index.numbers] = below[older.numbers] = hidden[changed] = True
+    hidden[written.numbers] = False
+    gone = np.flatnonzero(below & hidden).astype(np.uint32)
     numbers = np.concatenate((written.numbers, gone))
     order = np.argsort(numbers, kind="stable")
     none = np.zeros(len(gone), dtype=np.uint32)
