@@ -139,8 +139,8 @@ class _Publisher:
             self._task = PublishTask(self._repository, name, self._template.image_digest, self._template.content_digest)
             try:
                 return self._publish(self._task)
-            except StrataError as error:
-                self._task.fail(error)
+            except Exception as error:
+                self._task.fail(error if isinstance(error, StrataError) else StrataError(f"Publishing {name} met an unexpected error: {error}.", code="internal"))
                 raise
 
     def _publish(self, task: PublishTask) -> tuple[dict, dict]:
