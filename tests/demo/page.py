@@ -25,7 +25,7 @@ table { border-collapse: collapse; width: 100%; font-size: .93rem; }
 th { text-align: left; font-weight: 600; color: var(--soft); }
 th, td { padding: .32rem .9rem .32rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 tr:last-child td { border-bottom: 0; }
-td:last-child { overflow-wrap: anywhere; padding-right: 0; }
+th:last-child, td:last-child { overflow-wrap: anywhere; padding-right: 0; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .step td:first-child { padding-left: 1.2rem; color: var(--soft); }
 .strong td { font-weight: 600; border-top: 2px solid var(--line); }
