@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from ..common.errors import Conflict
+from ..common.errors import Conflict, Corrupt
 from ..common.progress import Progress, silent
 from ..layers.archive import Contents
 from ..layers.entry import DIRECTORY, LINK, Entry, printable
@@ -91,65 +91,87 @@ class Applier:
     # -- removing, making and describing folders
 
     def _prepare(self, merged: MergedNode, folder: Node, path: str) -> None:
-        for folded, child in sorted(merged.children.items()):
-            child_path = f"{path}/{child.name}" if path else child.name
+        # First everything that goes, so that its long and 8.3 names are free for what comes.
+        children = [(f"{path}/{child.name}" if path else child.name, folded, child) for folded, child in sorted(merged.children.items())]
+        doubtful = []
+        for child_path, folded, child in children:
             existing = folder.child(child.name)
-            try:
-                if existing is not None and self._tree.fold(existing.name) != folded:
-                    if not child.exists:
-                        continue
-                    raise Conflict(
-                        f"The path {printable(child_path)} of a layer uses the 8.3 name of {existing.name!r}.",
-                        code="layer.short_name",
-                        hint="Use the long name in the layer.",
-                        path=child_path,
-                    )
-                if child.is_leaf or not child.exists and child.hides:
-                    self._clear(child, existing, child_path)
+            if existing is None:
+                self._want(child, child_path)
+                continue
+            with existing:
+                if self._tree.fold(existing.name) != folded:
+                    doubtful.append((child_path, folded, child))
                 else:
-                    self._prepare_folder(child, folder, existing, child_path)
-            finally:
-                if existing is not None:
-                    existing.close()
+                    self._clear(child, existing, child_path)
+            self._want(child, child_path)
+        for child_path, folded, child in doubtful:
+            self._require_not_short(child, folder, folded, child_path)
+        for child_path, _folded, child in children:
+            if not child.is_leaf and (child.exists or not child.hides):
+                self._prepare_folder(child, folder, child_path)
 
-    def _clear(self, child: MergedNode, existing: Node | None, path: str) -> None:
-        if existing is not None:
-            if child.is_leaf and child.entry.short_name is None and (short_name := existing.short_name):
+    def _require_not_short(self, child: MergedNode, folder: Node, folded: str, path: str) -> None:
+        if not child.exists or (holder := folder.child(child.name)) is None:
+            return
+        with holder:
+            if self._tree.fold(holder.name) != folded:
+                raise Conflict(
+                    f"The path {printable(path)} of a layer uses the 8.3 name of {printable(holder.name)}.",
+                    code="layer.short_name",
+                    hint="Use the long name in the layer.",
+                    path=path,
+                )
+
+    def _clear(self, child: MergedNode, existing: Node, path: str) -> None:
+        """Remove what stands at a path if it cannot stay there."""
+        is_link = existing.reparse is not None
+        if child.is_leaf:
+            if child.entry.short_name is None and (short_name := existing.short_name):
                 # Windows too gives a file that replaces another of the same name its 8.3 name (tunneling).
                 self._short_names[self._tree.fold_path(path)] = short_name
-            existing.delete()
-            if not child.exists:
-                self.applied.removed += 1
-        if child.is_leaf:
-            entry = child.entry
-            source = entry.link_target if entry.kind == LINK else entry.path
-            files = self._wanted.setdefault(child.layer, {})
-            wanted = files.setdefault(self._tree.fold_path(source), _Wanted())
-            wanted.names.append((path, child))
-
-    def _prepare_folder(self, child: MergedNode, parent: Node, existing: Node | None, path: str) -> None:
-        entry = child.entry
-        node = existing
-        if existing is not None and (child.hides or not existing.is_directory or existing.reparse is not None):
-            if not child.exists:
+        elif child.exists and existing.is_directory and not child.hides:
+            if not is_link:
                 return
-            if existing.is_directory and not child.hides and (entry is None or entry.implied):
+            if child.entry is None or child.entry.implied:
                 raise Conflict(
                     f"A layer puts files below {printable(path)}, which is a link to another folder in the OS layer.",
                     code="layer.below_link",
                     hint="Put the files below the folder that the link leads to.",
                     path=path,
                 )
-            existing.delete()
-            node = None
-        if node is None:
+        elif not child.exists and not child.hides:
+            return
+        existing.delete()
+        if not child.exists:
+            self.applied.removed += 1
+
+    def _want(self, child: MergedNode, path: str) -> None:
+        """Note the file that has to be written under a path. Its first name comes first: what it inherits comes from there."""
+        if not child.is_leaf:
+            return
+        entry = child.entry
+        source = entry.link_target if entry.kind == LINK else entry.path
+        names = self._wanted.setdefault(child.layer, {}).setdefault(self._tree.fold_path(source), _Wanted()).names
+        names.insert(len(names) if entry.kind == LINK else 0, (path, child))
+
+    def _prepare_folder(self, child: MergedNode, parent: Node, path: str) -> None:
+        entry = child.entry
+        node = parent.child(child.name)
+        made = node is None or self._tree.fold(node.name) != self._tree.fold(child.name)
+        if made:
+            if node is not None:
+                node.close()
             if not child.exists:
                 return
             node = self._make_folder(child, parent)
-        elif entry is not None and not entry.implied:
-            self._describe(node, entry)
         with node:
-            if entry is not None and entry.streams:
+            if not node.is_directory or node.reparse is not None:
+                return  # Only removals lead through it, and below it there is nothing to remove.
+            told = entry is not None and (made or not entry.implied)
+            if told and not made:
+                self._describe(node, entry)
+            if told and entry.streams:
                 self._wanted.setdefault(child.layer, {}).setdefault(self._tree.fold_path(entry.path), _Wanted()).names.append((path, child))
             self._prepare(child, node, path)
 
@@ -190,7 +212,13 @@ class Applier:
             missing -= 1
             progress("apply", self.applied.bytes, total)
             if not missing:
-                break
+                return
+        if missing:
+            raise Corrupt(
+                f"The archive of a layer lacks {missing} of the files that its index lists.",
+                code="layer.archive_incomplete",
+                hint="Verify the repository; build or fetch the layer version again.",
+            )
 
     def _write_file(self, wanted: _Wanted, entry: Entry, contents: Contents) -> None:
         path, merged = wanted.names[0]
@@ -222,10 +250,24 @@ class Applier:
                 node.set_times(_times(entry, node))
             self.applied.files += 1
             self.applied.bytes += size
-            for other, _merged in wanted.names[1:]:
-                folder, short = self._folder(other), other.rpartition("/")[2]
-                self._freeing_name(folder, short, lambda to=folder, name=short: to.link(node, name)).close()
+            for other, linked in wanted.names[1:]:
+                tunneled = linked.entry.short_name or self._short_names.get(self._tree.fold_path(other))
+                if self._link(node, self._folder(other), other.rpartition("/")[2], None if short_name else tunneled):
+                    short_name = tunneled
                 self.applied.links += 1
+
+    def _link(self, node: Node, folder: Node, name: str, short_name: str | None) -> bool:
+        """Give a file one more name; returns whether that could have the 8.3 name, which only one of a file's names can have."""
+        if short_name is not None:
+            try:
+                self._freeing_name(folder, name, lambda: folder.link(node, name, short_name=short_name, allow_trailing=True)).close()
+                return True
+            except Conflict as error:
+                if error.code not in ("ntfs.short_name_in_use", "ntfs.second_short_name"):
+                    raise
+                self.applied.drop(f"8.3 name {short_name} of {printable(name)}")
+        self._freeing_name(folder, name, lambda: folder.link(node, name, allow_trailing=True)).close()
+        return False
 
     def _write_streams(self, node: Node, contents: Contents) -> None:
         for name, size, part in contents:

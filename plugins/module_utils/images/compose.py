@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 
-from ..common.errors import Corrupt, InvalidInput, NotFound
+from ..common.errors import Conflict, Corrupt, InvalidInput, NotFound
 from ..common.libraries import np
 from ..common.progress import Progress, silent
 from ..disk import partitions
@@ -26,7 +26,6 @@ from ..disk.overlay import CopyOnWriteDevice
 from ..layers.archive import ArchiveReader
 from ..layers.index import Record, load_index
 from ..layers.model import ROLE_ARCHIVE, ROLE_INDEX, LayerReference
-from ..layers.windows import exists
 from ..ntfs import resize
 from ..ntfs.guard import run_guarded
 from ..ntfs.volume import Volume
@@ -34,7 +33,7 @@ from ..repository.blobs import Descriptor
 from ..repository.repository import Repository
 from . import store, thin_image
 from .apply import Applier
-from .difference import Stack, difference
+from .difference import FOLDER, OTHER, Stack, difference
 from .free_grains import free_grains
 from .grain_map import GrainMap, zero_digests
 from .merge import MergedTree, merge
@@ -97,9 +96,9 @@ def find_start(repository: Repository, composition: Composition) -> ThinImage | 
             common = len(wanted & {layer["digest"] for layer in config["layers"]})
             if same_disk and common > most:
                 image = thin_image.load(repository, content_digest)
-                if len(image.blobs) < thin_image.MAX_GRAIN_BLOBS:
+                if len(image.blobs) < thin_image.MAX_GRAIN_BLOBS and not config["statistics"]["dropped"]:
                     best, most = image, common
-        except (Corrupt, NotFound):
+        except (Corrupt, NotFound, KeyError, TypeError):
             continue  # A damaged image is no start; verifying the repository tells about it.
     return best
 
@@ -115,8 +114,13 @@ def read_stack(repository: Repository, layers: Sequence[StackedLayer]) -> list[l
 
 def _compose(repository: Repository, composition: Composition, start: ThinImage | None, *, progress: Progress = silent) -> None:
     records = read_stack(repository, composition.layers)
-    if start is None or not _compose_on(repository, composition, records, start, progress):
-        _compose_on(repository, composition, records, None, progress)
+    if start is not None:
+        try:
+            if _compose_on(repository, composition, records, start, progress):
+                return
+        except (Conflict, Corrupt, NotFound):
+            pass  # What is wrong with the older image, or gone of its layers, does not concern the new one.
+    _compose_on(repository, composition, records, None, progress)
 
 
 def _compose_on(repository: Repository, composition: Composition, records: list[list[Record]], start: ThinImage | None, progress: Progress) -> bool:
@@ -143,6 +147,8 @@ def _compose_on(repository: Repository, composition: Composition, records: list[
                     return False
             archives = [lambda blob=layer.archive: _open_archive(repository, blob, stack) for layer in composition.layers]
             applied = Applier(volume, tree).run(archives, progress)
+            if start is not None and applied.dropped:
+                return False  # Which file gives way depends on the order of writing: the base decides.
             bitmap, cluster_size, cluster_count = volume.allocated_clusters(), volume.cluster_size, volume.cluster_count
         free = free_grains(bitmap, cluster_size, cluster_count, window.offset, size)
         _store_changes(repository, composition, device, base_index, start, free, asdict(applied), progress)
@@ -162,7 +168,16 @@ def _difference(
     old = Stack(_merge(old_layers, old_records, volume), old_records)
     table = partitions.read_partitions(base)
     with Volume.mount(_numbered(table, composition.partition, base).window(base)) as original:
-        return difference(old, Stack(tree, records), lambda path: exists(original, path))
+        return difference(old, Stack(tree, records), lambda path: _kind(original, path))
+
+
+def _kind(volume: Volume, path: str) -> str | None:
+    """What the OS layer has at a path, in the words of ``difference``."""
+    node = volume.find(path)
+    if node is None:
+        return None
+    with node:
+        return FOLDER if node.is_directory and node.reparse is None else OTHER
 
 
 def stacked_layer(repository: Repository, reference: LayerReference) -> StackedLayer:

@@ -19,6 +19,10 @@ from ..layers.index import Record
 from .merge import MergedNode, MergedTree
 
 
+#: What ``base_at`` answers.
+FOLDER, OTHER = "folder", "other"
+
+
 class _FromBase(Exception):
     """The difference cannot be expressed; compose from the base."""
 
@@ -29,7 +33,7 @@ class Stack:
     def __init__(self, tree: MergedTree, records: Sequence[Sequence[Record]]) -> None:
         self.tree = tree
         self._records = records
-        self._groups: dict[tuple[int, str], list[str]] = {}
+        self._groups: dict[tuple[int, str], list[tuple[str, str]]] = {}
         self._targets: dict[tuple[int, str], Record] = {}
         linked = {
             (number, tree.fold_path(record.entry.link_target))
@@ -43,10 +47,14 @@ class Stack:
                 if key in linked and record.entry.kind != LINK:
                     self._targets[key] = record
         for path, node in tree.nodes():
-            if node.is_leaf and (key := self._group(node)) is not None:
-                self._groups.setdefault(key, []).append(tree.fold_path(path))
+            if node.is_leaf and (key := self.group(node)) is not None:
+                self._groups.setdefault(key, []).append((tree.fold_path(path), node.name))
 
-    def _group(self, node: MergedNode) -> tuple[int, str] | None:
+    def names(self, key: tuple[int, str]) -> list[tuple[str, str]]:
+        """(folded path, spelled name) of every name that a hard-linked file ends up with."""
+        return self._groups[key]
+
+    def group(self, node: MergedNode) -> tuple[int, str] | None:
         """The hard-linked file that a node is a name of: layer number and folded path of its first name."""
         entry = node.entry
         key = (node.layer, self.tree.fold_path(entry.link_target if entry.kind == LINK else entry.path))
@@ -58,7 +66,7 @@ class Stack:
 
     def identity(self, node: MergedNode) -> tuple:
         """Everything that decides what a leaf becomes on the volume."""
-        key = self._group(node)
+        key = self.group(node)
         record = self._targets[key] if key is not None else self.record(node)
         return _identity(record), node.name, tuple(sorted(self._groups[key])) if key is not None else ()
 
@@ -72,98 +80,138 @@ def _identity(record: Record) -> tuple:
     )
 
 
-def difference(old: Stack, new: Stack, base_has: Callable[[str], bool]) -> MergedTree | None:
+def difference(old: Stack, new: Stack, base_at: Callable[[str], str | None]) -> MergedTree | None:
     """The tree that, applied to an image of ``old``, makes it one of ``new``; None when only the base can tell.
 
-    ``base_has`` says whether the OS layer has anything at a path. Both stacks are merged
-    with the fold of the same volume.
+    ``base_at`` says what the OS layer has at a path: FOLDER, OTHER (a file, a link to another
+    folder) or None. Both stacks are merged with the fold of the same volume.
     """
     tree = MergedTree(new.tree.fold)
     try:
-        _compare(old, new, old.tree.root, new.tree.root, tree.root, "", base_has)
+        _Comparison(old, new).folders(old.tree.root, new.tree.root, tree.root, "", base_at)
+        _require_whole_groups(new, tree)
     except _FromBase:
         return None
     tree.settle()
     return tree
 
 
-def _compare(old: Stack, new: Stack, before: MergedNode, after: MergedNode, result: MergedNode, path: str, base_has: Callable[[str], bool]) -> None:
-    """Compare two folders that both exist; put what has to be done into ``result``."""
-    for folded in sorted(before.children.keys() | after.children.keys()):
-        was, becomes = before.children.get(folded), after.children.get(folded)
-        name = (becomes or was).name
-        child_path = f"{path}/{name}" if path else name
-        change = _change(old, new, was, becomes, child_path, base_has)
-        if change is not None:
-            result.children[folded] = change
-
-
-def _change(
-    old: Stack, new: Stack, was: MergedNode | None, becomes: MergedNode | None, path: str, base_has: Callable[[str], bool]
-) -> MergedNode | None:
-    there = was is not None and was.exists
-    wanted = becomes is not None and becomes.exists
-    if not wanted:
-        return _gone(was, becomes, path, base_has, there)
-    if not there:
-        # Taking back a removal is only possible where nothing was removed.
-        if was is not None and was.hides and not becomes.hides and base_has(path):
-            raise _FromBase
-        return becomes
-    if becomes.is_leaf:
-        return None if was.is_leaf and old.identity(was) == new.identity(becomes) else becomes
-    if was.is_leaf or becomes.hides and not was.hides:
-        if not becomes.hides and base_has(path):
-            raise _FromBase
-        return replace(becomes, hides=True)
-    if was.hides and not becomes.hides and base_has(path):
+def _require_whole_groups(new: Stack, tree: MergedTree) -> None:
+    """A hard-linked file is written with all its names or not at all."""
+    changed: dict[tuple[int, str], int] = {}
+    for _path, node in tree.nodes():
+        if node.is_leaf and (key := new.group(node)) is not None:
+            changed[key] = changed.get(key, 0) + 1
+    if any(count != len(new.names(key)) for key, count in changed.items()):
         raise _FromBase
-    return _changed_folder(old, new, was, becomes, path, base_has)
 
 
-def _gone(was: MergedNode | None, becomes: MergedNode | None, path: str, base_has: Callable[[str], bool], there: bool) -> MergedNode | None:
-    """The change where the new stack brings nothing: a removal, or removals further below."""
-    hidden = becomes is not None and becomes.hides
-    removed_already = was is not None and was.hides and not there
-    if hidden:
-        return None if removed_already else MergedNode(becomes.name, hides=True)
-    if was is None:
-        return becomes
-    if base_has(path):
-        if not there and not was.hides and becomes is not None and _same_removals(was, becomes):
-            return None
-        raise _FromBase
-    return MergedNode(was.name, hides=True) if there else None
+def _is_removed(node: MergedNode | None) -> bool:
+    return node is not None and node.hides and not node.exists
 
 
-def _same_removals(was: MergedNode, becomes: MergedNode) -> bool:
-    return (was.hides, was.children.keys()) == (becomes.hides, becomes.children.keys()) and all(
-        _same_removals(child, becomes.children[name]) for name, child in was.children.items()
-    )
+def _nothing(_path: str) -> None:
+    """What the base has below a path where it has no folder, or none any more."""
 
 
-def _changed_folder(old: Stack, new: Stack, was: MergedNode, becomes: MergedNode, path: str, base_has: Callable[[str], bool]) -> MergedNode | None:
-    """The change of a folder that stays a folder: its metadata, and what is in it."""
-    result = MergedNode(becomes.name)
-    in_base = not becomes.hides and base_has(path)
-    earlier, later = (_identity(stack.record(node)) if node.entry is not None else None for stack, node in ((old, was), (new, becomes)))
-    described = tuple(node.entry is not None and not node.entry.implied for node in (was, becomes))
-    if earlier != later or described[0] != described[1]:
-        if in_base and not any(described):
-            pass  # The base's own folder; what is only implied does not touch it.
-        elif in_base and described[0] != described[1] or (was.entry and was.entry.security) != (becomes.entry and becomes.entry.security):
-            # What it had before, or what its contents inherit, is not known here.
-            raise _FromBase
-        elif becomes.entry is None:
-            raise _FromBase
-        else:
+class _Comparison:
+    def __init__(self, old: Stack, new: Stack) -> None:
+        self._old = old
+        self._new = new
+
+    def folders(self, before: MergedNode, after: MergedNode, result: MergedNode, path: str, base_at: Callable[[str], str | None]) -> None:
+        """Compare what two folders hold; put what has to be done into ``result``."""
+        for folded in sorted(before.children.keys() | after.children.keys()):
+            was, becomes = before.children.get(folded), after.children.get(folded)
+            name = (becomes or was).name
+            change = self._change(was or MergedNode(name), becomes or MergedNode(name), f"{path}/{name}" if path else name, base_at)
+            if change is not None:
+                result.children[folded] = change
+
+    def _change(self, was: MergedNode, becomes: MergedNode, path: str, base_at: Callable[[str], str | None]) -> MergedNode | None:
+        if becomes.is_leaf:
+            if was.is_leaf and self._old.identity(was) == self._new.identity(becomes):
+                return None
+            self._require_short_name(was, becomes, path, base_at)
+            return becomes
+        if _is_removed(becomes):
+            return None if _is_removed(was) else MergedNode(becomes.name, hides=True)
+        if becomes.hides:
+            if was.hides and was.exists and not was.is_leaf:
+                return self._folder(was, becomes, path, None)
+            return replace(becomes, hides=True)
+        return self._merging(was, becomes, path, base_at)
+
+    def _merging(self, was: MergedNode, becomes: MergedNode, path: str, base_at: Callable[[str], str | None]) -> MergedNode | None:
+        """The change where the new stack keeps what the base has, adds to it or removes from it."""
+        if not was.exists and not was.hides and not was.children:
+            return becomes  # The old stack left this path alone.
+        base = base_at(path)
+        if was.hides:
+            if base is not None:
+                raise _FromBase  # What is hidden in the old image has to come back.
+            if _is_removed(was):
+                return becomes if becomes.exists else None
+            if not becomes.exists:
+                return MergedNode(was.name, hides=True)
+            return replace(becomes, hides=True) if was.is_leaf else self._folder(was, becomes, path, None)
+        if base == FOLDER:
+            return self._folder(was, becomes, path, base_at)
+        if was.exists and becomes.exists:
+            change = self._folder(was, becomes, path, None)
+            if change is not None and base is not None:
+                raise _FromBase
+            return change
+        if was.exists:
+            if base is not None:
+                raise _FromBase
+            return MergedNode(was.name, hides=True)
+        return becomes if becomes.exists else None
+
+    def _folder(self, was: MergedNode, becomes: MergedNode, path: str, base_at: Callable[[str], str | None] | None) -> MergedNode | None:
+        """The change of a folder that stays one: its metadata, and what is in it. Without ``base_at`` it is none of the base's."""
+        result = MergedNode(becomes.name)
+        earlier, later = self._told(self._old, was, base_at is not None), self._told(self._new, becomes, base_at is not None)
+        if earlier != later:
+            self._require_describable(was, becomes, earlier, later, base_at is not None)
             result.entry, result.layer, result.position = replace(becomes.entry, implied=False), becomes.layer, becomes.position
-    if was.name != becomes.name and not in_base:
-        raise _FromBase
-    _compare(old, new, was, becomes, result, path, base_has if not becomes.hides else _nothing)
-    return result if result.entry is not None or result.children else None
+        if base_at is None and was.name != becomes.name:
+            raise _FromBase
+        self.folders(was, becomes, result, path, base_at or _nothing)
+        return result if result.entry is not None or result.children else None
 
+    @staticmethod
+    def _told(stack: Stack, node: MergedNode, in_base: bool) -> tuple | None:
+        """What a stack says about a folder; what is only implied says nothing about one of the base."""
+        if node.entry is None or in_base and node.entry.implied:
+            return None
+        return _identity(stack.record(node))
 
-def _nothing(_path: str) -> bool:
-    """What a hidden folder of the base still has."""
-    return False
+    @staticmethod
+    def _require_describable(was: MergedNode, becomes: MergedNode, earlier: tuple | None, later: tuple | None, in_base: bool) -> None:
+        """Raise unless describing the folder anew leaves nothing of what the old stack said of it, or of what follows from that."""
+        if later is None or earlier is None and in_base:
+            raise _FromBase
+        entry = becomes.entry
+        if entry.written is None and entry.created is None:
+            raise _FromBase
+        if earlier is not None:
+            before = was.entry
+            kept = (before.security, before.short_name, before.eas, before.object_id, [name for name, _size in before.streams])
+            if kept != (entry.security, entry.short_name, entry.eas, entry.object_id, [name for name, _size in entry.streams]):
+                raise _FromBase
+        elif entry.security is not None or any(child.exists for child in was.children.values()):
+            raise _FromBase
+        for child in becomes.children.values():
+            # What has no time of its own takes the folder's.
+            if child.exists and (child.entry is None or child.entry.written is None and child.entry.created is None):
+                raise _FromBase
+
+    def _require_short_name(self, was: MergedNode, becomes: MergedNode, path: str, base_at: Callable[[str], str | None]) -> None:
+        """Raise when the file would take over another 8.3 name from the old image than from the base."""
+        if becomes.entry.short_name is not None:
+            return
+        if was.entry is not None and was.entry.short_name is not None:
+            raise _FromBase
+        if (was.hides and not was.is_leaf or was.is_leaf and self._old.group(was) is not None) and base_at(path) is not None:
+            raise _FromBase

@@ -13,6 +13,7 @@ however many layers carry it. The rules:
   with everything below it; a plain directory replaces a file.
 * A whiteout removes what *lower* layers and the base have at that path, wherever it
   stands in its archive; the same layer may then bring the path anew.
+* A layer that has a path twice, but for directories, contradicts itself and is refused.
 * A directory keeps the spelling under which it was first made; a file has its winner's.
 """
 
@@ -22,7 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..common.errors import Conflict, InvalidInput
-from ..layers.entry import DIRECTORY, HIVE, WHITEOUT, Entry
+from ..layers.entry import DIRECTORY, HIVE, WHITEOUT, Entry, printable
 
 #: Windows' longest path has 32,767 UTF-16 units; no real tree comes near this depth.
 MAX_DEPTH = 256
@@ -80,7 +81,7 @@ class MergedTree:
     def add_layer(self, number: int, label: str, entries: Sequence[Entry]) -> None:
         """Put the next layer on top. ``label`` names it in errors.
 
-        Raises Conflict for content below a link to elsewhere, InvalidInput for absurd depth.
+        Raises Conflict for content below a link to elsewhere and for a layer that contradicts itself, InvalidInput for absurd depth.
         """
         for entry in entries:
             if entry.kind == WHITEOUT:
@@ -107,7 +108,7 @@ class MergedTree:
         for node in reversed(order):
             node.exists = node.entry is not None or any(child.exists for child in node.children.values())
 
-    def _parent(self, path: str, label: str, *, for_removal: bool = False) -> tuple[MergedNode | None, str]:
+    def _parent(self, path: str, label: str, number: int = -1, *, for_removal: bool = False) -> tuple[MergedNode | None, str]:
         parts = path.split("/")
         if len(parts) > MAX_DEPTH:
             raise InvalidInput(
@@ -124,7 +125,10 @@ class MergedTree:
             elif child.is_leaf:
                 if for_removal:
                     return None, parts[-1]
-                self._become_directory(child, part, "/".join(parts[: depth + 1]), label)
+                path_so_far = "/".join(parts[: depth + 1])
+                if child.layer == number and child.entry.kind != DIRECTORY:
+                    raise _twice(path_so_far, label)
+                self._become_directory(child, part, path_so_far, label)
             if not for_removal:
                 self._make(child, part)
             node = child
@@ -153,11 +157,13 @@ class MergedTree:
             parent.children[self.fold(name)] = MergedNode(name, hides=True)
 
     def _add(self, number: int, position: int, entry: Entry, label: str) -> None:
-        parent, name = self._parent(entry.path, label)
+        parent, name = self._parent(entry.path, label, number)
         folded = self.fold(name)
         node = parent.children.get(folded)
         if node is None:
             node = parent.children[folded] = MergedNode(name)
+        elif node.layer == number and not (entry.kind == node.entry.kind == DIRECTORY):
+            raise _twice(entry.path, label)
         self._make(node, name)
         if is_leaf(entry):
             node.children = {}
@@ -172,6 +178,15 @@ class MergedTree:
             if node.entry is not None and entry.implied:
                 return
         node.entry, node.layer, node.position = entry, number, position
+
+
+def _twice(path: str, label: str) -> Conflict:
+    return Conflict(
+        f"{label} holds {printable(path)} twice, or a file there and something below it.",
+        code="layer.twice",
+        hint="Windows does not tell names apart by case: rename one of them in the layer's source.",
+        path=path,
+    )
 
 
 def merge(stack: Sequence[tuple[str, Sequence[Entry]]], fold: Callable[[str], str]) -> MergedTree:
