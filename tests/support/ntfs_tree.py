@@ -1,0 +1,149 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything an NTFS volume holds, read with dissect.ntfs, which shares no code with the engine.
+
+Beyond tests/sample/reread.py: names with lone surrogates, the ranges of a file that take
+space, and the file records themselves, byte by byte.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import struct
+from collections.abc import Iterator
+from unittest import mock
+
+from dissect.cstruct.types import wchar
+from dissect.ntfs import NTFS, attr, mft
+from dissect.util.stream import AlignedStream
+
+from ..sample import reread
+
+_DATA = 0x80
+_ROOT = 5
+_UPCASE = 10
+
+
+@dataclasses.dataclass
+class File:
+    """One file or folder; hard links share it. ``times`` are created, written, accessed, changed; ``streams`` SHA-256 by name.
+
+    ``allocated`` are the ranges (offset, length) of the unnamed stream that take clusters,
+    None for one inside its record. ``record`` is the number of its file record.
+    """
+
+    is_directory: bool
+    attributes: int
+    times: tuple[int, int, int, int]
+    security: str
+    size: int
+    sha256: str | None
+    streams: dict[str, str]
+    reparse: str | None
+    eas: str | None
+    object_id: str | None
+    record: int = -1
+    allocated: list[tuple[int, int]] | None = None
+
+
+@dataclasses.dataclass
+class Name:
+    """One name of a file: as it is spelled, and its 8.3 name."""
+
+    path: str
+    short_name: str | None
+    file: File
+
+
+class _Device(AlignedStream):
+    def __init__(self, device, offset: int, size: int) -> None:
+        super().__init__(size)
+        self._device, self._offset = device, offset
+
+    def _read(self, offset: int, length: int) -> bytes:
+        return self._device.pread(min(length, self.size - offset), self._offset + offset)
+
+
+@contextlib.contextmanager
+def _tolerant() -> Iterator[None]:
+    """Let dissect read names that are no well-formed UTF-16, as NTFS allows, and an attribute of less than 64 bytes at the end of a record."""
+
+    def characters(cls, stream, count, _context=None):
+        return type.__call__(cls, stream.read(2 * count).decode("utf-16-le", "surrogatepass"))
+
+    def name(self):
+        self.fh.seek(self.offset + self.header.NameOffset)
+        return self.fh.read(self.header.NameLength * 2).decode("utf-16-le", "surrogatepass")
+
+    with (
+        mock.patch.object(wchar.Wchar, "_read_array", classmethod(characters)),
+        mock.patch.object(attr.AttributeHeader, "name", property(name)),
+        mock.patch.object(mft, "BytesIO", lambda data: io.BytesIO(data + bytes(64))),
+    ):
+        yield
+
+
+def read_tree(device, offset: int = 0, size: int | None = None) -> dict[str, Name]:
+    """Every name below the root of the volume at ``offset`` of a device (anything with pread and size), by path; "" is the root."""
+    stream = _Device(device, offset, device.size - offset if size is None else size)
+    with _tolerant():
+        volume = NTFS(stream)
+        files: dict[int, File] = {}
+        result = {}
+        for path, found in reread.read_stream(stream).items():
+            file = files.get(found.record)
+            if file is None:
+                file = files[found.record] = File(
+                    found.kind == "directory", found.attributes, (found.created, found.written, found.accessed, found.changed), found.security, found.size,
+                    found.sha256, dict(found.streams), found.reparse, found.eas, found.object_id, found.record,
+                    _allocated(volume, volume.mft.get(found.record)),
+                )
+            result[path] = Name(path, found.short_name, file)
+    return result
+
+
+def _allocated(volume: NTFS, record) -> list[tuple[int, int]] | None:
+    runs = []
+    for attribute in record.attributes[_DATA]:
+        if attribute.header.name == "":
+            if attribute.resident:
+                return None
+            position = attribute.header.lowest_vcn
+            for start, length in attribute.dataruns():
+                if start is not None:
+                    runs.append((position * volume.cluster_size, length * volume.cluster_size))
+                position += length
+    return runs
+
+
+def read_records(device, numbers, offset: int = 0, size: int | None = None) -> dict[int, bytes]:
+    """File records by number as they stand on the disk, without what every write of them changes: LSN and update sequence."""
+    volume = NTFS(_Device(device, offset, device.size - offset if size is None else size))
+    length = 1024
+    result = {}
+    for number in numbers:
+        volume.mft.fh.seek(number * length)
+        record = bytearray(volume.mft.fh.read(length))
+        start, count = struct.unpack_from("<HH", record, 4)
+        for sector in range(1, count):
+            record[512 * sector - 2:512 * sector] = record[start + 2 * sector:start + 2 * sector + 2]
+        record[start:start + 2 * count] = bytes(2 * count)
+        record[8:16] = bytes(8)
+        result[number] = bytes(record)
+    return result
+
+
+def read_fold(device, offset: int = 0, size: int | None = None):
+    """The function that folds a name as the volume's $UpCase says, UTF-16 unit by unit."""
+    data = NTFS(_Device(device, offset, device.size - offset if size is None else size)).mft.get(_UPCASE).open().read()
+    table = struct.unpack(f"<{len(data) // 2}H", data)
+
+    def fold(name: str) -> str:
+        units = name.encode("utf-16-le", "surrogatepass")
+        folded = [table[unit] for unit in struct.unpack(f"<{len(units) // 2}H", units)]
+        return struct.pack(f"<{len(folded)}H", *folded).decode("utf-16-le", "surrogatepass")
+
+    return fold

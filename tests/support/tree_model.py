@@ -1,0 +1,286 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a volume must hold after layers were put on it, by brute force: one layer after the other on a dictionary of names.
+
+The rules are those of docs and docstrings of ``images.merge`` and ``images.apply``, of which nothing is called. The
+base comes from ``ntfs_tree``, and what becomes of the model is compared with what ``ntfs_tree`` reads.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterator
+
+from ...plugins.module_utils.layers.entry import Entry
+from ...plugins.module_utils.ntfs.security import inherit
+from .ntfs_tree import File, Name
+
+DIRECTORY, SPARSE, REPARSE = 0x10, 0x200, 0x400
+#: Attributes that follow from what a file is, or that NTFS does not store.
+_DERIVED = DIRECTORY | REPARSE | 0x40 | 0x80
+
+
+class Item:
+    """One entry of a layer with its data and the data of its streams, by name."""
+
+    def __init__(self, entry: Entry, data: bytes = b"", streams: dict[str, bytes] | None = None) -> None:
+        self.entry = entry
+        self.data = data
+        self.streams = streams or {}
+
+    def __repr__(self) -> str:
+        told = {field: value for field in self.entry.__slots__ if (value := getattr(self.entry, field)) not in (None, [], 0, False)}
+        if "security" in told:
+            told["security"] = f"{len(self.entry.security)} bytes"
+        return f"Item({told})"
+
+
+class Refused(Exception):
+    """The stack contradicts itself or the base; ``code`` is that of the error to expect."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclasses.dataclass
+class _Node:
+    name: str
+    base: File | None = None
+    base_short: str | None = None
+    item: Item | None = None
+    layer: int = -1
+    children: dict[str, _Node] = dataclasses.field(default_factory=dict)
+
+    @property
+    def is_link(self) -> bool:
+        """A folder that leads elsewhere."""
+        if self.item is not None and not (self.base is not None and self.item.entry.implied):
+            return self.item.entry.kind == "directory" and self.item.entry.reparse is not None
+        return self.base is not None and self.base.is_directory and self.base.reparse is not None
+
+    @property
+    def is_leaf(self) -> bool:
+        if self.item is not None:
+            return self.item.entry.kind != "directory" or self.is_link
+        return self.base is not None and (not self.base.is_directory or self.is_link)
+
+
+class Model:
+    """Put layers on it with ``add``, then ask ``expected``."""
+
+    def __init__(self, base: dict[str, Name], fold: Callable[[str], str]) -> None:
+        self._fold = fold
+        self._layers: list[dict[str, Item]] = []
+        self._base_names: dict[str, Name] = {self._key(path): name for path, name in base.items()}
+        self._base_shorts: dict[str, dict[str, str]] = {}
+        self._root = _Node("", base[""].file)
+        for path in sorted(base, key=lambda path: path.count("/") if path else -1):
+            name = base[path]
+            parent, _slash, last = path.rpartition("/")
+            if path:
+                self._find(parent).children[fold(last)] = _Node(last, name.file, name.short_name)
+            if name.short_name:
+                self._base_shorts.setdefault(self._key(parent), {})[fold(name.short_name)] = fold(last)
+
+    def _key(self, path: str) -> str:
+        return "/".join(self._fold(part) for part in path.split("/")) if path else ""
+
+    def _find(self, path: str) -> _Node | None:
+        node = self._root
+        for part in path.split("/") if path else ():
+            node = node.children.get(self._fold(part))
+            if node is None:
+                return None
+        return node
+
+    # -- layers
+
+    def add(self, items: list[Item]) -> None:
+        """Put the next layer on top."""
+        number = len(self._layers)
+        self._layers.append({self._key(item.entry.path): item for item in items if item.entry.kind == "file"})
+        for item in items:
+            if item.entry.kind == "whiteout":
+                parent, _slash, last = item.entry.path.rpartition("/")
+                folder = self._find(parent)
+                if folder is not None:
+                    folder.children.pop(self._fold(last), None)
+        for item in items:
+            if item.entry.kind != "whiteout":
+                self._put(item, number)
+
+    def _put(self, item: Item, number: int) -> None:
+        entry = item.entry
+        *above, last = entry.path.split("/")
+        node = self._root
+        for part in above:
+            child = node.children.get(self._fold(part))
+            if child is not None and child.is_link:
+                raise Refused("layer.below_link")
+            if child is None or child.is_leaf:
+                child = node.children[self._fold(part)] = _Node(part)
+            node = child
+        folded = self._fold(last)
+        there = node.children.get(folded)
+        if entry.kind != "directory" or entry.reparse is not None:
+            node.children[folded] = _Node(last, item=item, layer=number)
+        elif there is None or there.is_leaf:
+            if there is not None and there.is_link and entry.implied:
+                raise Refused("layer.below_link")
+            node.children[folded] = _Node(last, item=item, layer=number)
+        elif not entry.implied or there.item is None and there.base is None:
+            there.item, there.layer = item, number
+
+    # -- what must be there
+
+    def expected(self) -> Expected:
+        """The tree as it must be read back."""
+        result = Expected()
+        result.names[""] = Name("", None, self._root.base)
+        self._resolve(self._root, "", "", self._root.base, True, result, {})
+        return result
+
+    def _resolve(self, node: _Node, path: str, key: str, folder: File, of_base: bool, result: Expected, files: dict[tuple, File]) -> None:
+        shorts = self._base_shorts.get(key, {}) if of_base else {}
+        for folded, child in sorted(node.children.items()):
+            child_path, child_key = (f"{path}/{child.name}", f"{key}/{folded}") if path else (child.name, folded)
+            before = self._base_names.get(child_key) if of_base else None
+            if child.base is None and before is None and folded in shorts and self._survives(node, shorts[folded]):
+                raise Refused("layer.short_name")
+            short = child.base_short if child.base is not None else None
+            if child.item is not None and child.item.entry.short_name is not None:
+                short = child.item.entry.short_name
+                result.claimed[child_path] = child.base_short
+            elif child.base is None and child.is_leaf and before is not None:
+                short = before.short_name
+                result.claimed[child_path] = None
+            file = self._file(child, folder, files)
+            result.names[child_path] = Name(child_path, short, file)
+            if not child.is_leaf:
+                self._resolve(child, child_path, child_key, file, child.base is not None, result, files)
+
+    @staticmethod
+    def _survives(folder: _Node, folded: str) -> bool:
+        """Whether what the base has under a name is still the base's."""
+        node = folder.children.get(folded)
+        return node is not None and node.base is not None
+
+    def _file(self, node: _Node, folder: File, files: dict[tuple, File]) -> File:
+        if node.item is None:
+            return node.base or _made(Entry("", "directory"), Item(Entry("", "directory")), folder)
+        entry = node.item.entry
+        if node.base is not None:
+            return _described(node.base, node.item)
+        if entry.kind == "directory":
+            return _made(entry, node.item, folder)
+        first = self._key(entry.link_target if entry.kind == "link" else entry.path)
+        found = files.get((node.layer, first))
+        if found is None:
+            item = self._layers[node.layer][first]
+            found = files[node.layer, first] = _made(item.entry, item, folder)
+        return found
+
+
+def digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _times(entry: Entry, fallback: File) -> tuple[int, int, int, int]:
+    written = entry.written if entry.written is not None else entry.created if entry.created is not None else fallback.times[1]
+    return tuple(written if time is None else time for time in (entry.created, written, entry.accessed, entry.changed))
+
+
+def _made(entry: Entry, item: Item, folder: File) -> File:
+    is_directory = entry.kind == "directory"
+    security = entry.security if entry.security is not None else inherit(bytes.fromhex(folder.security), is_directory)
+    attributes = entry.attributes & ~_DERIVED | (DIRECTORY if is_directory else 0) | (REPARSE if entry.reparse else 0)
+    if entry.sparse is not None and sum(length for _offset, length in entry.sparse) < entry.size:
+        attributes |= SPARSE
+    return File(
+        is_directory, attributes, _times(entry, folder), security.hex(), 0 if is_directory else len(item.data), None if is_directory else digest(item.data),
+        {name: digest(data) for name, data in item.streams.items()}, entry.reparse.hex() if entry.reparse else None,
+        entry.eas.hex() if entry.eas else None, entry.object_id.hex() if entry.object_id else None,
+        allocated=entry.sparse,
+    )
+
+
+def _described(base: File, item: Item) -> File:
+    entry = item.entry
+    return dataclasses.replace(
+        base, attributes=entry.attributes & ~_DERIVED | DIRECTORY, times=_times(entry, base),
+        security=entry.security.hex() if entry.security is not None else base.security,
+        streams={**base.streams, **{name: digest(data) for name, data in item.streams.items()}},
+        eas=entry.eas.hex() if entry.eas is not None else base.eas,
+        object_id=entry.object_id.hex() if entry.object_id is not None else base.object_id,
+    )
+
+
+class Expected:
+    """Names by path. 8.3 names of ``claimed`` paths are theirs unless another name of the folder wants the same; then they keep what they had."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, Name] = {}
+        self.claimed: dict[str, str | None] = {}
+
+    def differences(self, found: dict[str, Name], fold: Callable[[str], str]) -> list[str]:
+        """What is not as it must be, a line each."""
+        lines = [f"{path!r}: missing" for path in self.names.keys() - found.keys()]
+        lines += [f"{path!r}: not expected" for path in found.keys() - self.names.keys()]
+        objects: dict[str, int] = {}
+        for file in {id(name.file): name.file for name in self.names.values()}.values():
+            if file.object_id:
+                objects[file.object_id] = objects.get(file.object_id, 0) + 1
+        pairs: dict[int, int] = {}
+        for path in sorted(self.names.keys() & found.keys()):
+            wanted, have = self.names[path].file, found[path].file
+            for field in dataclasses.fields(File):
+                expected, real = getattr(wanted, field.name), getattr(have, field.name)
+                if field.name in ("record", "allocated") or expected == real:
+                    continue
+                if field.name == "object_id" and expected and objects[expected] > 1 and real is None:
+                    continue
+                lines.append(f"{path!r}: {field.name} is {real!r} instead of {expected!r}")
+            if wanted.record < 0 and wanted.allocated is not None and have.allocated is not None:
+                lines += _outside(path, wanted.allocated, have.allocated)
+            if pairs.setdefault(id(wanted), have.record) != have.record:
+                lines.append(f"{path!r}: is not the same file as its other names")
+        if len(set(pairs.values())) != len(pairs):
+            lines.append("files that are not hard links of each other have one record")
+        return sorted(lines) + list(self._short_differences(found, fold))
+
+    def _short_differences(self, found: dict[str, Name], fold: Callable[[str], str]) -> Iterator[str]:
+        wanted: dict[tuple[str, str], list[str]] = {}
+        groups: dict[int, list[str]] = {}
+        for path, name in self.names.items():
+            parent, _slash, last = path.rpartition("/")
+            wanted.setdefault((parent, fold(last)), []).append(path)
+            if name.short_name and fold(name.short_name) != fold(last):
+                wanted.setdefault((parent, fold(name.short_name)), []).append(path)
+            groups.setdefault(id(name.file), []).append(path)
+        for path in self.names.keys() & found.keys():
+            name, have = self.names[path], found[path].short_name
+            parent, _slash, last = path.rpartition("/")
+            short = name.short_name if name.short_name and fold(name.short_name) != fold(last) else None
+            alone = short is None or len(wanted[parent, fold(short)]) == 1
+            linked = [other for other in groups[id(name.file)] if other != path and self.names[other].short_name]
+            if have != short and not (path in self.claimed and have == self.claimed[path] and (not alone or linked)):
+                yield f"{path!r}: 8.3 name is {have!r} instead of {short!r}"
+
+
+def _outside(path: str, runs: list[tuple[int, int]], allocated: list[tuple[int, int]], cluster: int = 4096) -> Iterator[str]:
+    """Clusters that take space although the layer has a hole there."""
+    data = {number for offset, length in runs if length for number in range(offset // cluster, (offset + length - 1) // cluster + 1)}
+    taken = {number for offset, length in allocated for number in range(offset // cluster, (offset + length) // cluster)}
+    if taken - data:
+        yield f"{path!r}: {len(taken - data)} clusters of its holes take space"
+
+
+def expect(base: dict[str, Name], stack: list[list[Item]], fold: Callable[[str], str]) -> Expected:
+    """What a stack makes of a base; Refused when it cannot."""
+    model = Model(base, fold)
+    for items in stack:
+        model.add(items)
+    return model.expected()

@@ -1,0 +1,160 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Applying stacks of layers, held against a model of the tree and read back with dissect.ntfs."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, Corrupt, InvalidInput, NoSpace
+from ansible_collections.strata.layering.plugins.module_utils.disk.overlay import CopyOnWriteDevice
+from ansible_collections.strata.layering.plugins.module_utils.images.apply import Applier
+from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
+from ansible_collections.strata.layering.plugins.module_utils.ntfs import check
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
+from ansible_collections.strata.layering.tests.support.layer_stacks import SECURITIES, changed, layers, stacked
+from ansible_collections.strata.layering.tests.support.ntfs_tree import read_fold, read_records, read_tree
+from ansible_collections.strata.layering.tests.support.tree_model import Item, Refused, expect
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(base=layers(max_size=8), stack=st.lists(layers(), min_size=1, max_size=3))
+def test_any_stack_on_any_base_gives_the_tree_that_the_rules_say(blank, base, stack):
+    fold = read_fold(blank[0])
+    with contextlib.suppress(Conflict), changed(blank, [[item for item in base if item.entry.kind != "whiteout"]]) as (below, _applied):
+        before = read_tree(below)
+        try:
+            expected = expect(before, stack, fold)
+        except Refused as refused:
+            with pytest.raises(Conflict) as caught, changed((below, blank[1]), stack):
+                pass
+            assert caught.value.code == refused.code and caught.value.hint
+            return
+        with changed((below, blank[1]), stack) as (device, _applied):
+            lines = expected.differences(read_tree(device), fold)
+            assert not lines, '\n'.join(lines)
+            assert check.check(device, entries_follow=True) == []
+
+
+def folder(path, **more):
+    return Item(Entry(path, "directory", 0x10, 10, 20, 30, 40, **more))
+
+
+def file(path, data=b"", **more):
+    streams = more.pop("streams", {})
+    more.setdefault("attributes", 0x20)
+    times = {name: more.pop(name, number) for number, name in enumerate(("created", "written", "accessed", "changed"), 50)}
+    return Item(Entry(path, "file", size=len(data), streams=[(name, len(value)) for name, value in streams.items()], **times, **more), data, streams)
+
+
+def link(path, target):
+    return Item(Entry(path, "link", 0x20, link_target=target))
+
+
+def whiteout(path):
+    return Item(Entry(path, "whiteout"))
+
+
+def judged(blank, base, *stack):
+    """The names that are found after a stack was put on a base, which must be those of the model."""
+    fold = read_fold(blank[0])
+    with changed(blank, [base]) as (below, _made), changed((below, blank[1]), list(stack)) as (device, applied):
+        found = read_tree(device)
+        lines = expect(read_tree(below), list(stack), fold).differences(found, fold)
+        assert not lines, "\n".join(lines)
+        return found, applied
+
+
+def test_trailing_dots_and_spaces_reach_links_too(blank):
+    found, _applied = judged(blank, [], [file("a", b"1"), link("b. ", "a"), folder("c..")])
+    assert found["b. "].file is found["a"].file
+
+
+def test_the_8_3_name_stays_with_the_name_that_the_layer_gives_it_to(blank):
+    found, _applied = judged(blank, [], [file("the long name", b"1", short_name="THELON~1"), link("another name before it", "the long name")])
+    assert found["the long name"].short_name == "THELON~1" and found["another name before it"].short_name is None
+
+
+def test_a_link_takes_over_the_8_3_name_of_the_file_that_it_replaces(blank):
+    base = [file("replaced by a link", b"1", short_name="REPLAC~1")]
+    found, _applied = judged(blank, base, [file("a new file", b"2"), link("replaced by a link", "a new file")])
+    assert found["replaced by a link"].short_name == "REPLAC~1"
+
+
+def test_the_8_3_name_of_what_goes_is_free_for_what_comes(blank):
+    base = [file("zz long name", b"1", short_name="SHORT~1"), file("yy long name", b"1", short_name="OTHER~1")]
+    stack = [whiteout("zz long name"), whiteout("yy long name"), folder("aa long name", short_name="SHORT~1"), file("OTHER~1", b"2")]
+    found, applied = judged(blank, base, stack)
+    assert found["aa long name"].short_name == "SHORT~1" and applied.dropped == []
+
+
+def test_the_8_3_name_of_what_stays_is_no_path(blank):
+    base = [folder("Program Files", short_name="PROGRA~1")]
+    for item in (file("PROGRA~1/x"), file("progra~1")):
+        with pytest.raises(Conflict, match="8.3 name of Program Files") as caught, changed(blank, [base]) as (below, _made), changed((below, blank[1]), [[item]]):
+            pass
+        assert caught.value.code == "layer.short_name" and caught.value.hint
+
+
+def test_implied_folders_leave_streams_of_the_base_alone(blank):
+    told = folder("d")
+    told.entry.streams, told.streams = [("s", 1)], {"s": b"1"}
+    again = folder("D", implied=True)
+    again.entry.streams, again.streams = [("s", 2), ("t", 1)], {"s": b"22", "t": b"3"}
+    judged(blank, [told], [again])
+
+
+@pytest.mark.parametrize("name", ["a<b", "a|b", "a?b", "a\"b", "a\x01b", "*"])
+def test_names_that_windows_cannot_hold_are_refused_with_a_hint(blank, name):
+    with pytest.raises(InvalidInput) as caught, changed(blank, [[file(name)]]):
+        pass
+    assert caught.value.code == "ntfs.name" and caught.value.hint
+
+
+def test_folders_that_only_get_files_keep_times_attributes_and_everything_else(blank):
+    base = [folder("d", security=SECURITIES[3]), *(file(f"d/old {number}", b"x" * number) for number in range(40)), folder("d/e")]
+    base[0].entry.attributes |= 0x2006
+    fold = read_fold(blank[0])
+    with changed(blank, [base]) as (below, _made):
+        before = read_tree(below)
+        stack = [[file(f"D/new {number}", b"y" * 500) for number in range(300)] + [whiteout("d/old 3"), file("d/old 7", b"z" * 90_000)]]
+        with changed((below, blank[1]), stack) as (device, applied):
+            after = read_tree(device)
+            assert expect(before, stack, fold).differences(after, fold) == []
+            assert after["d"].file.times == before["d"].file.times == (10, 20, 30, 40) and after["d"].file.attributes == 0x2016
+            untouched = [name.file.record for path, name in before.items() if path.startswith("d/") and path not in ("d/old 3", "d/old 7")]
+            assert len(untouched) == 39 and read_records(below, untouched) == read_records(device, untouched)
+            assert (applied.files, applied.removed, applied.directories) == (301, 1, 0)
+
+
+def test_a_file_larger_than_one_piece(blank):
+    data = bytes(range(256)) * 40_000
+    found, applied = judged(blank, [], [file("big", data, streams={"also": data[:6_000_000]})])
+    assert found["big"].file.size == applied.bytes == len(data)
+
+
+def test_a_volume_without_space_says_so(blank):
+    with pytest.raises(NoSpace) as caught, changed(blank, [[file("big", bytes(80 << 20))]]):
+        pass
+    assert caught.value.code == "ntfs.no_space" and "disk_size_gb" in caught.value.hint
+
+
+def test_a_layer_that_contradicts_itself_is_refused(blank):
+    for items in ([file("a", b"1"), file("A", b"2")], [file("a"), file("a/b")], [folder("d"), file("D")]):
+        with pytest.raises(Conflict) as caught, changed(blank, [items]):
+            pass
+        assert caught.value.code == "layer.twice" and caught.value.hint
+
+
+def test_an_archive_that_is_not_what_its_index_says_is_damage(blank):
+    device, scratch = blank
+    with CopyOnWriteDevice(device, scratch) as over, pytest.raises(Corrupt) as caught, Volume.mount(over, writable=True) as volume:
+        tree, _archives, _records = stacked([[file("a", b"1"), file("b", b"2")]], volume.upcase)
+        _tree, archives, _records = stacked([[file("a", b"1")]], volume.upcase)
+        Applier(volume, tree).run(archives)
+    assert caught.value.hint

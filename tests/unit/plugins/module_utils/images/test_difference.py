@@ -1,0 +1,98 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Going from one image to another: the result must be the one that comes from the base, or there must be no way."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict
+from ansible_collections.strata.layering.plugins.module_utils.disk.overlay import CopyOnWriteDevice
+from ansible_collections.strata.layering.plugins.module_utils.images.apply import Applier
+from ansible_collections.strata.layering.plugins.module_utils.images.compose import _kind
+from ansible_collections.strata.layering.plugins.module_utils.images.difference import Stack, difference
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
+from ansible_collections.strata.layering.tests.support.layer_stacks import changed, layers, stacked
+from ansible_collections.strata.layering.tests.support.ntfs_tree import read_fold, read_tree
+from ansible_collections.strata.layering.tests.support.tree_model import Item, Refused, expect
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+
+
+
+@st.composite
+def pairs(draw):
+    """Two stacks that share layers: some kept, some edited, some left out, some new, in another order."""
+    old = draw(st.lists(layers(), min_size=1, max_size=3))
+    new = []
+    for items in old:
+        fate = draw(st.sampled_from(["keep", "edit", "edit", "edit", "edit", "drop", "replace"]))
+        if fate == "keep":
+            new.append(items)
+        elif fate == "edit":
+            new.append(_edited(draw, items))
+        elif fate == "replace":
+            new.append(draw(layers()))
+    if draw(st.booleans()):
+        new.append(draw(layers()))
+    if draw(st.integers(0, 5)) == 0:
+        new.reverse()
+    return old, new
+
+
+def _edited(draw, items):
+    """A next version of a layer: entries left out, changed or added."""
+    result = []
+    linked = {item.entry.link_target for item in items}
+    for item in items:
+        fate = draw(st.integers(0, 7))
+        entry = copy.copy(item.entry)
+        if fate == 0 and entry.kind in ("file", "link", "whiteout") and entry.path not in linked:
+            continue
+        if fate == 1 and entry.kind != "whiteout":
+            entry.created = entry.written = entry.accessed = entry.changed = draw(st.integers(1, 1 << 60))
+        elif fate == 2 and entry.kind == "directory" and entry.reparse is None:
+            entry.implied = not entry.implied
+        elif fate == 3 and entry.kind == "file":
+            entry.attributes ^= 2
+        elif fate == 4 and entry.kind in ("file", "link") and entry.path not in linked:
+            head, slash, last = entry.path.rpartition("/")
+            entry.path = head + slash + last.swapcase()
+        result.append(Item(entry, item.data, item.streams))
+    return result
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(base=layers(max_size=8), pair=pairs())
+def test_from_the_older_image_comes_what_comes_from_the_base(blank, base, pair):
+    old, new = pair
+    fold = read_fold(blank[0])
+    scratch = blank[1]
+    with contextlib.suppress(Conflict), changed(blank, [[item for item in base if item.entry.kind != "whiteout"]]) as (below, _applied):
+        with changed((below, scratch), old) as (image, made):
+            if made.dropped:
+                return
+            with CopyOnWriteDevice(image, scratch) as over, Volume.mount(below) as original:
+                with Volume.mount(over, writable=True) as volume:
+                    old_tree, _archives, old_records = stacked(old, volume.upcase)
+                    new_tree, archives, new_records = stacked(new, volume.upcase)
+                    change = difference(Stack(old_tree, old_records), Stack(new_tree, new_records), lambda path: _kind(original, path))
+                    event("way" if change else "no way")
+                    if change is None:
+                        return
+                    try:
+                        applied = Applier(volume, change).run(archives)
+                    except Conflict:
+                        event("conflict")
+                        return
+                if applied.dropped:
+                    return
+                event(f"{min(applied.files, 3)} files")
+                found = read_tree(over)
+            try:
+                lines = expect(read_tree(below), new, fold).differences(found, fold)
+            except Refused as refused:
+                lines = [f"it had to be refused: {refused}"]
+            assert not lines, "\n".join(lines)
