@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The demo: a Windows OS machine is exported from a simulated vSphere, joined with app layers, and published.
 
-``make demo`` runs it. With DEMO_KEEP=1 in the environment the simulator stays on; the next run stops it.
+``make demo`` runs it. With DEMO_KEEP=1 in the environment the simulator stays on for four hours; the next run stops it.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def main() -> int:
 def _start(work: pathlib.Path, keep: bool) -> Simulator:
     command = f'exec {shlex.quote(sys.executable)} -m ansible_collections.strata.layering.tests.demo.guest "$@"'
     os.environ["DEMO_GUEST_NOTES"] = str(work / "guest.jsonl")
-    simulator = Simulator(template="windows-template", guest=command)
+    simulator = Simulator(template="windows-template", guest=command, arguments=("-end-after=4h",) if keep else ())
     simulator.start(detached=keep)
     simulator.save(_CONNECTION)
     return simulator
