@@ -92,6 +92,11 @@ class ValueDelta:
         """True when the value goes."""
         return self.data is None
 
+    @property
+    def only_renames(self) -> bool:
+        """True when only the spelling of the name changes."""
+        return self.renamed and self.data is not None and self.before is not None and self.before.is_same(self.type, self.data)
+
     def same_effect(self, other: ValueDelta) -> bool:
         """True when both leave the same type and data, or no value."""
         return self.data == other.data and (self.data is None or self.type == other.type)
@@ -231,10 +236,15 @@ class Delta:
 
 def sets_something(key: KeyDelta) -> bool:
     """True when there is a key created or a value set in ``key`` or below it."""
-    return any(below.is_fresh or any(value.data is not None for value in below.values.values()) for _path, below in key.walk())
+    return any(below.is_fresh or any(value.data is not None and not value.only_renames for value in below.values.values())
+               for _path, below in key.walk())
 
 
 def changes_something(key: KeyDelta) -> bool:
-    """True when ``key`` or one below it gets a value, an attribute or is created: what would be lost if the key went."""
-    return any(below.is_fresh or below.changes_attributes or any(value.data is not None for value in below.values.values())
+    """True when ``key`` or one below it gets a value, an attribute or is created: what would be lost if the key went.
+
+    How a name is spelled does not count.
+    """
+    return any(below.is_fresh or below.security is not None or below.class_data is not None or below.flags is not None
+               or any(value.data is not None and not value.only_renames for value in below.values.values())
                for _path, below in key.walk())

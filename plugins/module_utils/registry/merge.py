@@ -43,6 +43,7 @@ class Merged:
     findings: list[Finding] = field(default_factory=list)
     applied: Applied | None = None
     _origins: dict[tuple[str, str | None], tuple[str, ...]] = field(default_factory=dict)
+    _absences: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def conflicts(self) -> list[Finding]:
@@ -52,28 +53,20 @@ class Merged:
     def origin(self, key: str, value: str | None = None) -> tuple[str, ...]:
         """Labels of the layers that the key at ``key``, or its ``value``, owes its state to; empty where no layer changed it.
 
-        What lies below a key that was removed or replaced owes its absence to that key's layers.
+        What was in a key that was removed or replaced owes its absence to the layers that did that.
         """
         fold = self.delta.upcase.fold
         names = [fold(name) for name in key.split("\\") if name]
         path = "\\".join(names)
         if value is not None and (path, fold(value)) in self._origins:
             return self._origins[path, fold(value)]
-        node: KeyDelta | None = self.delta.root
-        for depth in range(len(names) + 1):
-            if node.action in (REMOVE, REPLACE) and (value is not None or depth < len(names)) and self._is_absent(node, names[depth:], value):
-                return self._origins[("\\".join(names[:depth]), None)]
-            node = node.subkeys.get(names[depth]) if depth < len(names) else None
-            if node is None:
-                break
-        return self._origins.get((path, None), ()) if value is None else ()
-
-    def _is_absent(self, node: KeyDelta, names: list[str], value: str | None) -> bool:
-        for name in names:
-            node = node.subkeys.get(name)
-            if node is None:
-                return True
-        return value is not None and self.delta.upcase.fold(value) not in node.values
+        if value is None and (path, None) in self._origins:
+            return self._origins[path, None]
+        for depth in range(len(names), 0, -1):
+            above = "\\".join(names[:depth])
+            if above in self._absences:
+                return self._absences[above]
+        return ()
 
 
 def combine_deltas(layers: Sequence[tuple[str, Delta]], rules: Rules, *, base: Hive | None = None, base_label: str = "base",
@@ -179,6 +172,7 @@ class _Merger:
         made = KeyDelta(live[-1][1].name)
         if place.gone_by is not None and not was_gone and (exists or last is not None):
             made.action = REPLACE
+            self.merged._absences[self.folded(place.path)] = (place.gone_by,)
         elif not exists and (place.gone_by is not None or any(node.is_fresh for _label, node in live)):
             made.action = CREATE
         place.parent.subkeys[place.folded] = made
@@ -189,13 +183,13 @@ class _Merger:
             if exists or place.base is _UNKNOWN:
                 place.parent.subkeys[place.folded] = KeyDelta(place.entries[0][1].name, REMOVE)
             self.note(place.path, None, removers)
-        if lost:
-            self.find(place.path, None, REMOVED, removers, lost)
+            self.merged._absences[self.folded(place.path)] = tuple(removers)
+        self.find(place.path, None, REMOVED, removers, lost)
 
     def fill(self, place: _Place, made: KeyDelta, live: list[tuple[str, KeyDelta]], base: object) -> None:
         """Merge attributes and values of the layers ``live`` into ``made``, and put its subkeys on the stack."""
         self.attributes(place.path, made, live, base)
-        touching = [label for label, node in live if node.is_fresh or node.changes_attributes or node.last_written is not None or node.values]
+        touching = [label for label, node in live if made.is_fresh or node.is_fresh or node.changes_attributes or node.last_written is not None or node.values]
         if touching:
             self.note(place.path, None, touching)
         wants: dict[str, list[tuple[str, ValueDelta]]] = {}
@@ -251,6 +245,8 @@ class _Merger:
                 self.find(path, name, FOUND_DROPPED, (), dropped, advice=rule.advice)
             if not wants:
                 return None
+        renamed = any(want.renamed for _label, want in wants)
+        wants = [(label, want) for label, want in wants if not want.only_renames] or wants
         current = wants[0][1].before if was is _UNKNOWN else Before.of(was)
         moved = False
         if place.gone_by is not None:
@@ -279,7 +275,7 @@ class _Merger:
         self.find(path, name, FOUND_MANUAL if manual else outcome, winners, [label for label, _removed in losers], advice=rule.advice if manual else "")
         self.note(path, name, winners)
         return ValueDelta(name, final.type, final.data, current, wide=final.wide,
-                          renamed=final.data is not None and any(want.renamed for _label, want in wants))
+                          renamed=final.data is not None and renamed)
 
     def saw(self, label: str, wants: list[tuple[str, ValueDelta]]) -> bool:
         """True when the layer was made on top of another that has a want."""
@@ -314,8 +310,10 @@ class _Merger:
         self.merged.findings.append(Finding(self.hive, key, value, outcome, *ordered, attribute, advice))
 
     def note(self, key: str, value: str | None, labels: list[str]) -> None:
-        fold = self.merged.delta.upcase.fold
-        self.merged._origins[fold(key), None if value is None else fold(value)] = tuple(dict.fromkeys(labels))
+        self.merged._origins[self.folded(key), None if value is None else self.folded(value)] = tuple(dict.fromkeys(labels))
+
+    def folded(self, name: str) -> str:
+        return self.merged.delta.upcase.fold(name)
 
 
 def _labels(entries: list[tuple[str, KeyDelta]], condition: Callable[[KeyDelta], bool] | None = None) -> list[str]:
