@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 from ..common.errors import Corrupt, NotFound
@@ -35,6 +36,8 @@ from ..repository.names import reference_name
 from ..repository.repository import Repository
 
 _MAX_CONFIG = 1 << 20
+#: What the name of a registry delta in the archive's folder of hives ends in.
+DELTA_SUFFIX = ".strata-delta"
 
 
 def layer_reference_name(kind: str, name: str, version: str) -> str:
@@ -43,9 +46,12 @@ def layer_reference_name(kind: str, name: str, version: str) -> str:
 
 
 def put_files(
-    repository: Repository, layer: LayerVersion, entries: Iterable[tuple[Entry, Opener | None]], *, icon: bytes | None = None, progress: Progress = silent
+    repository: Repository, layer: LayerVersion, entries: Iterable[tuple[Entry, Opener | None]], *, hives: Sequence[tuple[str, bytes]] = (),
+    icon: bytes | None = None, progress: Progress = silent,
 ) -> LayerVersion:
     """Store ``layer`` with the files of ``entries``; return it with blobs, statistics and digests.
+
+    ``hives`` are (name, registry delta) pairs, which stand in the archive's folder of hives.
 
     Every byte is read once: archive and file index are written side by side. A process that is
     killed leaves temporary files only, or blobs that nothing names; the reference comes last. The
@@ -59,6 +65,10 @@ def put_files(
             ArchiveWriter(packed) as archive_writer,
             IndexWriter(listed) as index_writer,
         ):
+            deltas = hashlib.sha256()
+            for name, delta in sorted(hives):
+                hive = Entry(f"{name}{DELTA_SUFFIX}", model.HIVE, size=len(delta))
+                deltas.update(archive_writer.add(hive, delta)[0])
             for entry, opener in entries:
                 with contextlib.ExitStack() as opened:
                     data = opened.enter_context(opener("")) if opener and entry.kind == model.FILE and not _bare_link(entry) else None
@@ -70,6 +80,9 @@ def put_files(
                 total += entry.size + sum(size for _name, size in entry.streams)
                 progress("store", total, None)
         layer.content_digest = index_writer.content_digest
+        if hives:
+            deltas.update(layer.content_digest.encode("ascii"))
+            layer.content_digest = f"sha256:{deltas.hexdigest()}"
         layer.statistics = {"files": files, "whiteouts": whiteouts, "entries": index_writer.entries, "bytes": total}
         layer.blobs[ROLE_ARCHIVE] = _blob(packed.descriptor)
         layer.blobs[ROLE_INDEX] = _blob(listed.descriptor)
