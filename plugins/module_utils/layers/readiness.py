@@ -83,15 +83,34 @@ def _updates_off(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, .
     return WARN, "automatic updates are not switched off", "Set the policy 'Configure Automatic Updates' to disabled in the OS machine."
 
 
-def _pending_reboot(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, ...]:
+def reboot_signs(windows: WindowsInstallation, *, renames: bool = True) -> list[str]:
+    """What tells that Windows waits for a restart; pending renames count too with ``renames``.
+
+    Some keys that a running Windows shows (RebootPending, RebootRequired) are volatile and seldom on
+    a disk; what stays are pending.xml, pending packages and exclusive sessions.
+    """
     servicing = "Microsoft\\Windows\\CurrentVersion\\Component Based Servicing\\"
     signs = [name for name in ("RebootPending", "RebootInProgress", "PackagesPending") if windows.software.root.key(servicing + name)]
-    if windows.software.root.key("Microsoft\\Windows\\CurrentVersion\\WindowsUpdate\\Auto Update\\RebootRequired"):
+    exclusive = windows.in_software(servicing + "SessionsPending", "Exclusive")
+    if exclusive:
+        signs.append("SessionsPending Exclusive")
+    update = "Microsoft\\Windows\\CurrentVersion\\WindowsUpdate\\"
+    if windows.software.root.key(update + "Auto Update\\RebootRequired"):
         signs.append("WindowsUpdate RebootRequired")
-    if windows.in_system("Control\\Session Manager", "PendingFileRenameOperations"):
+    pending = windows.software.root.key(update + "Services\\Pending")
+    if pending is not None and len(pending.subkeys):
+        signs.append("WindowsUpdate Services Pending")
+    if windows.in_software("Microsoft\\Updates", "UpdateExeVolatile"):
+        signs.append("UpdateExeVolatile")
+    if renames and windows.in_system("Control\\Session Manager", "PendingFileRenameOperations"):
         signs.append("PendingFileRenameOperations")
     if exists(windows.volume, "Windows/WinSxS/pending.xml"):
         signs.append("WinSxS pending.xml")
+    return signs
+
+
+def _pending_reboot(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, ...]:
+    signs = reboot_signs(windows)
     if signs:
         return FAIL, "a restart is pending: " + ", ".join(signs), "Restart the OS machine until nothing is pending, shut it down and export it again."
     return PASS, "no restart is pending"
@@ -138,12 +157,17 @@ def _recovery_partition(_windows: WindowsInstallation, disk: DiskFacts) -> tuple
     return PASS, "no partition follows the one of Windows"
 
 
-def _no_done_markers(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, ...]:
+def done_markers(windows: WindowsInstallation) -> list[str]:
+    """The names of the files by which kmssetup.cmd remembers that it has run."""
     node = windows.volume.find("Windows/Setup/Scripts/kmsdir")
-    markers: list[str] = []
-    if node is not None:
-        with node:
-            markers = [child.name for child in node.children() if child.name.lower().endswith("_done")] if node.is_directory else []
+    if node is None:
+        return []
+    with node:
+        return [child.name for child in node.children() if child.name.lower().endswith("_done")] if node.is_directory else []
+
+
+def _no_done_markers(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, ...]:
+    markers = done_markers(windows)
     if markers:
         return FAIL, "kmssetup.cmd has run already: " + ", ".join(markers[:5]), "Delete the *_done files below C:\\Windows\\Setup\\Scripts\\kmsdir."
     return PASS, "no *_done files"

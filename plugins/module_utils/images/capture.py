@@ -1,0 +1,180 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Capturing: what was done to a packaging machine becomes a layer in the repository.
+
+The disk that came back is compared with the thin image that was given out; what differs is
+taken with everything it has, hives as changes of keys and values. The work runs in a child
+process, because libntfs-3g runs inside it; neither disk is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+
+from ..common.progress import Progress, silent
+from ..layers import entry as model
+from ..layers.capture_rules import LeftOut, Rule, RuleSet, default_rules, windows_rules
+from ..layers.entry import Entry, printable
+from ..layers.exclusions import HIVES
+from ..layers.finalize_gate import check_finalized
+from ..layers.folder import Opener as StreamOpener
+from ..layers.hazards import Contents, find_hazards
+from ..layers.model import LayerVersion
+from ..layers.windows import WindowsInstallation
+from ..ntfs.guard import run_guarded
+from ..ntfs.volume import Volume
+from ..registry.delta import Counts, Delta
+from ..registry.delta_format import write_delta
+from ..registry.values import current_control_set
+from ..repository.repository import Repository
+from . import store
+from .captured_entries import entries_of
+from .captured_hives import hive_delta
+from .captured_paths import PathBuilder
+from .packaged import DiskDifference, Opener, difference, open_packaged
+from .thin_image import ThinImage
+
+_LISTED = 1000
+
+
+@dataclass
+class CaptureResult:
+    """What a capture made; all but ``layer`` is JSON-compatible.
+
+    ``changes`` counts files, directories, keys and values added, changed and removed; ``left_out``
+    what the rules kept out, by kind and reason, with examples; ``hazards`` and ``gate`` are findings
+    (name, result, found, action); ``statistics`` count grains, records and bytes that were compared.
+    """
+
+    layer: LayerVersion | None
+    changes: dict[str, dict[str, int]] = field(default_factory=dict)
+    left_out: list[dict] = field(default_factory=list)
+    hazards: list[dict] = field(default_factory=list)
+    gate: list[dict] = field(default_factory=list)
+    statistics: dict[str, int] = field(default_factory=dict)
+
+
+def check_packaged(given: ThinImage, opener: Opener) -> list[dict]:
+    """The findings of the finalize gate for the packaged disk that ``opener`` opens; raises as ``capture`` does."""
+    return run_guarded(_check, given, opener, what="the packaged disk")
+
+
+def capture(
+    repository: Repository, given: ThinImage, opener: Opener, layer: LayerVersion, rules: Sequence[Rule] = (), *, defaults: bool = True,
+    progress: Progress = silent,
+) -> CaptureResult:
+    """Store as ``layer`` what turned ``given`` into the disk that ``opener`` opens.
+
+    ``rules`` come after the default ones (none of those with ``defaults`` False) and overrule them.
+    Raises Conflict when the disk does not come from ``given``, Unsupported when Windows on it was not
+    shut down cleanly, is hibernated or encrypted, Corrupt when it is damaged or cut off, InvalidInput for a
+    bad rule. Nothing is stored then.
+    """
+    with repository.pin([given.manifest.digest], purpose=f"capture the layer {layer.name} {layer.version}"):
+        return run_guarded(_capture, repository, given, opener, layer, tuple(rules), defaults, what="the packaged disk", progress=progress)
+
+
+def preview(given: ThinImage, opener: Opener, rules: Sequence[Rule] = (), *, defaults: bool = True, progress: Progress = silent) -> CaptureResult:
+    """What ``capture`` would find, without storing it; ``layer`` is None."""
+    return run_guarded(_capture, None, given, opener, None, tuple(rules), defaults, what="the packaged disk", progress=progress)
+
+
+def _check(given: ThinImage, opener: Opener) -> list[dict]:
+    with ExitStack() as stack:
+        packaged = open_packaged(given, opener, stack)
+        new = stack.enter_context(Volume.mount(packaged.after))
+        return check_finalized(WindowsInstallation.open(new))
+
+
+def _capture(
+    repository: Repository | None, given: ThinImage, opener: Opener, layer: LayerVersion | None, rules: tuple[Rule, ...], defaults: bool, *,
+    progress: Progress = silent,
+) -> CaptureResult:
+    with ExitStack() as stack:
+        packaged = open_packaged(given, opener, stack)
+        found = difference(packaged, given, progress=progress)
+        old = stack.enter_context(Volume.mount(packaged.before))
+        new = stack.enter_context(Volume.mount(packaged.after))
+        left_out = LeftOut()
+        compiled, gate = _examine(old, new, rules, defaults)
+        changes = PathBuilder(packaged, old, new, compiled, left_out, [path for path, _name in HIVES]).build(found.files)
+        deltas = {}
+        for path, name in HIVES:
+            if new.upcase(path) in changes.touched_hives:
+                progress("registry", len(deltas), None)
+                delta = hive_delta(old, new, path, name, compiled, left_out)
+                if not delta.is_empty:
+                    deltas[name] = delta
+        counted = _Counted(changes.removed_files, sum(1 for _one in changes.whiteouts))
+        entries = counted.count(entries_of(new, changes), changes)
+        if layer is None or repository is None:
+            for _entry in entries:
+                pass
+        else:
+            hives = [(name, write_delta(delta)) for name, delta in deltas.items()]
+            layer = store.put_files(repository, layer, entries, hives=hives, progress=progress)
+        for path in changes.respelled:
+            left_out.add("file", "spelling", printable(path))
+        contents = Contents(counted.paths, list(changes.whiteouts.values()), deltas, left_out)
+        return CaptureResult(
+            layer, counted.changes(deltas), left_out.report(), find_hazards(contents), gate, _statistics(found),
+        )
+
+
+def _examine(old: Volume, new: Volume, rules: tuple[Rule, ...], defaults: bool) -> tuple[RuleSet, list[dict]]:
+    """The compiled rules and the findings of the gate. (The hives that this needs are let go of afterwards.)"""
+    gate = check_finalized(WindowsInstallation.open(new))
+    base = WindowsInstallation.open(old)
+    listed = windows_rules(base.control) if defaults else []
+    before = default_rules() if defaults else []
+    return RuleSet([*listed, *before, *rules], current=current_control_set(base.system).name), gate
+
+
+class _Counted:
+    """Counts entries on their way to the archive."""
+
+    def __init__(self, removed_files: int, whiteouts: int) -> None:
+        self.paths: list[str] = []
+        self._files = {"added": 0, "changed": 0, "removed": removed_files}
+        self._directories = {"added": 0, "changed": 0}
+        self._whiteouts = whiteouts
+        self._bytes = 0
+
+    def count(self, entries: Iterator[tuple[Entry, StreamOpener | None]], changes) -> Iterator[tuple[Entry, StreamOpener | None]]:
+        """Pass the entries on."""
+        existed = {taken.path: taken.existed for taken in changes.taken.values()}
+        for entry, opener in entries:
+            if entry.kind != model.WHITEOUT and not entry.implied:
+                target = self._directories if entry.kind == model.DIRECTORY else self._files
+                target["changed" if existed[entry.path] else "added"] += 1
+                self.paths.append(entry.path)
+            self._bytes += entry.size
+            yield entry, opener
+
+    def changes(self, deltas: dict[str, Delta]) -> dict[str, dict[str, int]]:
+        """The counts, with those of the registry."""
+        total = Counts()
+        for delta in deltas.values():
+            for name, number in asdict(delta.counts()).items():
+                setattr(total, name, getattr(total, name) + number)
+        return {
+            "files": dict(self._files, bytes=self._bytes),
+            "directories": self._directories,
+            "removals": {"paths": self._whiteouts},
+            "keys": {"added": total.keys_added, "changed": total.keys_changed, "removed": total.keys_removed},
+            "values": {"added": total.values_added, "changed": total.values_changed, "removed": total.values_removed},
+        }
+
+
+def _statistics(found: DiskDifference) -> dict[str, int]:
+    return {
+        "grains_compared": found.grains_compared,
+        "grains_different": found.grains_different,
+        "records_compared": found.files.records_compared,
+        "files_different": len(found.files.files),
+        "bytes_compared": found.files.bytes_compared,
+        "whole_table_read": int(found.files.scanned),
+    }

@@ -1,0 +1,177 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files of a mounted volume as entries of a layer, with everything that NTFS keeps about them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+from ..common.errors import Corrupt, Unsupported
+from ..layers import entry as model
+from ..layers.entry import Entry, printable
+from ..layers.folder import Opener
+from ..ntfs.node import Node
+from ..ntfs.stream import Stream
+from ..ntfs.volume import Volume
+from .captured_paths import PathChanges, Taken
+
+_ENCRYPTED = 0x4000
+_BUFFER = 1 << 20
+_LAST_TIME = (1 << 63) - 1
+
+
+class _Folder:
+    """A folder of the layer in the making."""
+
+    __slots__ = ("children", "whiteouts")
+
+    def __init__(self) -> None:
+        self.children: dict[str, tuple[str, Taken | None, _Folder]] = {}
+        self.whiteouts: dict[str, str] = {}
+
+
+def entries_of(volume: Volume, changes: PathChanges) -> Iterator[tuple[Entry, Opener | None]]:
+    """Yield the layer's entries with what opens their content; an opener works until the next entry is asked for.
+
+    The order depends on the paths alone: parents before children, in a folder first what is removed
+    and then its children by folded name. The first name of a file carries its content, further ones
+    are links to it. Folders on the way to a change are ``implied``.
+    """
+    first_names: dict[int, str] = {}
+    waiting = [iter(_members(_tree(changes)))]
+    while waiting:
+        item = next(waiting[-1], None)
+        if item is None:
+            waiting.pop()
+            continue
+        path, taken, folder = item
+        if folder is None:
+            yield Entry(path, model.WHITEOUT), None
+            continue
+        if taken is None:
+            node = volume.find(path)
+            if node is None:
+                raise Corrupt(f"The folder {printable(path)} of the packaged disk has no entry in its own folder.", code="ntfs.damaged", path=path)
+        else:
+            node = volume.open(taken.reference, taken.name.name, taken.name.parent)
+        with node:
+            known = first_names.get(node.file_reference)
+            if known is not None and not node.is_directory:
+                yield _link(node, path, known), None
+            else:
+                first_names[node.file_reference] = path
+                yield _entry(node, path, implied=taken is None), lambda name, node=node: open_stream(node, name)
+        waiting.append(iter(_members(folder, path + "/")))
+
+
+def _tree(changes: PathChanges) -> _Folder:
+    root = _Folder()
+    for folded, taken in changes.taken.items():
+        folder = root
+        names, keys = taken.path.split("/"), folded.split("/")
+        for name, key in zip(names[:-1], keys[:-1]):
+            folder = folder.children.setdefault(key, (name, None, _Folder()))[2]
+        known = folder.children.get(keys[-1])
+        folder.children[keys[-1]] = (names[-1], taken, known[2] if known else _Folder())
+    for folded, path in changes.whiteouts.items():
+        folder = root
+        names, keys = path.split("/"), folded.split("/")
+        for name, key in zip(names[:-1], keys[:-1]):
+            folder = folder.children.setdefault(key, (name, None, _Folder()))[2]
+        folder.whiteouts[keys[-1]] = names[-1]
+    return root
+
+
+def _members(folder: _Folder, prefix: str = "") -> Iterator[tuple[str, Taken | None, _Folder | None]]:
+    for key in sorted(folder.whiteouts):
+        yield prefix + folder.whiteouts[key], None, None
+    for key in sorted(folder.children):
+        name, taken, below = folder.children[key]
+        if taken is None and not _brings(below):
+            # Only removals lead through here, and the folder itself may be gone.
+            yield from _members(below, f"{prefix}{name}/")
+        else:
+            yield prefix + name, taken, below
+
+
+def _brings(folder: _Folder) -> bool:
+    waiting = [folder]
+    while waiting:
+        one = waiting.pop()
+        for _name, taken, below in one.children.values():
+            if taken is not None:
+                return True
+            waiting.append(below)
+    return False
+
+
+def _link(node: Node, path: str, target: str) -> Entry:
+    return Entry(path, model.LINK, node.attributes & 0xFFFFFFFF, *_times(node), short_name=node.short_name, link_target=target)
+
+
+def _times(node: Node) -> tuple[int, ...]:
+    """The four times; what no FILETIME can say is brought to its bound."""
+    return tuple(min(time, _LAST_TIME) for time in node.times)
+
+
+def _entry(node: Node, path: str, *, implied: bool) -> Entry:
+    times, attributes = _times(node), node.attributes & 0xFFFFFFFF
+    if attributes & _ENCRYPTED and not node.is_directory:
+        raise Unsupported(
+            f"The file {printable(path)} is encrypted with EFS for a user of the packaging machine.",
+            code="capture.encrypted",
+            hint="Decrypt it there (cipher /d), or leave it out with a rule.",
+            path=path,
+        )
+    entry = Entry(
+        path, model.DIRECTORY if node.is_directory else model.FILE, attributes, *times,
+        security=node.security, short_name=node.short_name, size=node.size, implied=implied,
+    )
+    if implied:
+        return entry
+    entry.reparse, entry.eas, entry.object_id = node.reparse, node.eas, node.object_id
+    entry.streams = sorted(node.streams)
+    if attributes & model.ATTRIBUTE_SPARSE and entry.size:
+        with node.open_stream() as stream:
+            entry.sparse = stream.extents()
+    return entry
+
+
+def open_stream(node: Node, name: str) -> io.BufferedReader:
+    """Open a stream of an open file for reading."""
+    return io.BufferedReader(_Raw(node.open_stream(name)), _BUFFER)
+
+
+class _Raw(io.RawIOBase):
+    def __init__(self, stream: Stream) -> None:
+        super().__init__()
+        self._stream = stream
+        self._position = 0
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def seekable(self) -> bool:
+        """True."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move to a place."""
+        self._position = max(offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._stream.size}[whence], 0)
+        return self._position
+
+    def readinto(self, buffer) -> int:
+        """Fill ``buffer`` as far as the stream goes."""
+        data = self._stream.pread(min(len(buffer), _BUFFER), self._position)
+        buffer[:len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def close(self) -> None:
+        """Close the stream."""
+        if not self.closed:
+            self._stream.close()
+        super().close()

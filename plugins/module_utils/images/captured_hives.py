@@ -1,0 +1,81 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Changed hives as deltas: both sides with their transaction logs replayed, without what the rules leave out."""
+
+from __future__ import annotations
+
+from ..layers.capture_rules import LeftOut, RuleSet
+from ..layers.entry import printable
+from ..layers.windows import load_hive
+from ..ntfs.volume import Volume
+from ..registry.delta import REMOVE, Delta, KeyDelta
+from ..registry.delta_compute import compute_delta
+from ..registry.model import Hive
+
+
+def hive_delta(old: Volume, new: Volume, path: str, name: str, rules: RuleSet, left_out: LeftOut) -> Delta:
+    """Return what became of the hive at ``path``, called ``name``.
+
+    A hive that was not there before counts as empty, one that is gone as unchanged. Raises
+    Corrupt when a hive is damaged.
+    """
+    before = _load(old, path)
+    after = _load(new, path)
+    if after is None:
+        left_out.add("removal", "hive", path)
+        return Delta(name)
+    if before is None:
+        before = Hive.new(name, minor=after.minor, security=after.root.security, root_name=after.root.name)
+    delta = compute_delta(before, after, name=name)
+    filter_delta(delta, rules, left_out)
+    return delta
+
+
+def filter_delta(delta: Delta, rules: RuleSet, left_out: LeftOut) -> None:
+    """Drop from ``delta`` what ``rules`` leave out; keys that lead to something kept stay."""
+    for path, key in list(delta.walk()):
+        _filter_key(delta, path, key, rules, left_out)
+    delta.prune()
+
+
+def _filter_key(delta: Delta, path: str, key: KeyDelta, rules: RuleSet, left_out: LeftOut) -> None:
+    prefix = f"{path}\\" if path else ""
+    for folded, value in list(key.values.items()):
+        rule = rules.value(delta.hive, path, value.name)
+        if rule is not None:
+            del key.values[folded]
+            left_out.add("value", rule.reason, printable(f"{delta.hive}\\{prefix}{value.name or '(default)'}"), rule.pattern)
+    for folded, below in list(key.subkeys.items()):
+        rule = rules.key(delta.hive, prefix + below.name)
+        if rule is None:
+            continue
+        here = printable(f"{delta.hive}\\{prefix}{below.name}")
+        left_out.add("key", rule.reason, here, rule.pattern)
+        if below.action == REMOVE or not _keeps(delta.hive, prefix + below.name, below, rules):
+            del key.subkeys[folded]
+        else:
+            # A rule further down takes something in: the key is only the way there.
+            below.security = below.class_data = below.flags = below.last_written = below.order = None
+            below.renamed = False
+
+
+def _keeps(hive: str, path: str, key: KeyDelta, rules: RuleSet) -> bool:
+    """Whether the rules take in anything below a key that is left out itself."""
+    if not any(rule.include and rule.registry for rule in rules.rules):
+        return False
+    for below_path, below in key.walk():
+        place = f"{path}\\{below_path}" if below_path else path
+        if below_path and rules.key(hive, place) is None or any(rules.value(hive, place, value.name) is None for value in below.values.values()):
+            return True
+    return False
+
+
+def _load(volume: Volume, path: str) -> Hive | None:
+    node = volume.find(path)
+    if node is None:
+        return None
+    size = node.size
+    node.close()
+    return load_hive(volume, path) if size else None
+
