@@ -40,7 +40,11 @@ def run(command: Sequence[str], *, stdin: str = "", environment: dict[str, str] 
     shares with its parent count twice, so the true peak is lower. The page cache is not
     part of it.
     """
-    with tempfile.TemporaryFile("w+") as given, tempfile.TemporaryFile("w+", errors="replace") as output, tempfile.TemporaryFile("w+", errors="replace") as errors:
+    with (
+        tempfile.TemporaryFile("w+") as given,
+        tempfile.TemporaryFile("w+", errors="replace") as output,
+        tempfile.TemporaryFile("w+", errors="replace") as errors,
+    ):
         given.write(stdin)
         given.seek(0)
         begin = time.perf_counter()

@@ -42,5 +42,6 @@ def _compare(bench: Bench, name: str, path: str, sync: bool) -> Row:
     where = "to the disk (fsync)" if sync else "to the page cache"
     return Row(
         "write", f"thin image of the {name} disk {where}", f"{seconds(mine)}, {length / mine / 1e6:.0f} MB/s",
-        f"cp {seconds(theirs)}, {length / theirs / 1e6:.0f} MB/s", theirs / mine, Target(True, 0.5), peak(runs["ours"]), megabytes(length), _SPEED, work(runs["ours"], runs["cp"]),
+        f"cp {seconds(theirs)}, {length / theirs / 1e6:.0f} MB/s", theirs / mine, Target(True, 0.5), peak(runs["ours"]), megabytes(length), _SPEED,
+        work(runs["ours"], runs["cp"]),
     )

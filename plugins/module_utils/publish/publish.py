@@ -140,7 +140,8 @@ class _Publisher:
             try:
                 return self._publish(self._task)
             except Exception as error:
-                self._task.fail(error if isinstance(error, StrataError) else StrataError(f"Publishing {name} met an unexpected error: {error}.", code="internal"))
+                unexpected = StrataError(f"Publishing {name} met an unexpected error: {error}.", code="internal")
+                self._task.fail(error if isinstance(error, StrataError) else unexpected)
                 raise
 
     def _publish(self, task: PublishTask) -> tuple[dict, dict]:

@@ -96,7 +96,8 @@ def test_the_8_3_name_of_what_goes_is_free_for_what_comes(blank):
 def test_the_8_3_name_of_what_stays_is_no_path(blank):
     base = [folder("Program Files", short_name="PROGRA~1")]
     for item in (file("PROGRA~1/x"), file("progra~1")):
-        with pytest.raises(Conflict, match="8.3 name of Program Files") as caught, changed(blank, [base]) as (below, _made), changed((below, blank[1]), [[item]]):
+        conflict = pytest.raises(Conflict, match="8.3 name of Program Files")
+        with conflict as caught, changed(blank, [base]) as (below, _made), changed((below, blank[1]), [[item]]):
             pass
         assert caught.value.code == "layer.short_name" and caught.value.hint
 
