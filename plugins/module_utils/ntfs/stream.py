@@ -37,6 +37,7 @@ class Stream:
         if not self._address:
             raise NotFound(f"{inode.what} has no stream {name!r}.", code="ntfs.no_stream")
         self._fields = binding.NtfsAttribute.from_address(self._address)
+        self._grown = False
 
     def _open(self, units: bytes) -> int | None:
         ctypes.set_errno(0)
@@ -91,6 +92,7 @@ class Stream:
         """Write all of ``data`` at ``offset``, growing the stream; a gap before it becomes a hole or zeros."""
         if not data:
             return
+        self._grow()
         pointer = ctypes.cast(ctypes.c_char_p(bytes(data)), ctypes.c_void_p).value
         done = 0
         while done < len(data):
@@ -104,6 +106,7 @@ class Stream:
         """Set the size. What grows is a hole (and makes the file sparse), or allocated in one piece with ``allocate``."""
         if size < 0:
             raise InvalidInput("A stream's size is negative.", code="ntfs.size")
+        self._grow()
         call = self._library.ntfs_attr_truncate_solid if allocate else self._library.ntfs_attr_truncate
         if call(self._address, size):
             self._inode.volume.fail(f"resizing {self._inode.what}")
@@ -111,6 +114,7 @@ class Stream:
 
     def leave_record(self) -> None:
         """Move the data out of the file record, whatever its size."""
+        self._grow()
         if not self._fields.state & _NON_RESIDENT and self._library.ntfs_attr_force_non_resident(self._address):
             self._inode.volume.fail(f"resizing {self._inode.what}")
 
@@ -186,7 +190,26 @@ class Stream:
         finally:
             self._free()
 
+    def _grow(self) -> None:
+        if not self._grown:
+            self._grown = True
+            self._inode.volume.place_next()
+
+    def _note_place(self) -> None:
+        """Tell the volume where the last run of what was written ends."""
+        end, address = -1, self._fields.rl if self._fields.state & _NON_RESIDENT else None
+        while address:
+            run = binding.RunElement.from_address(address)
+            if run.length <= 0:
+                break
+            if run.lcn >= 0:
+                end = run.lcn + run.length
+            address += ctypes.sizeof(binding.RunElement)
+        self._inode.volume.placed(end)
+
     def _free(self) -> None:
         address, self._address = self._address, 0
         if address:
+            if self._grown:
+                self._note_place()
             self._library.ntfs_attr_close(address)
