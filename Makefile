@@ -27,7 +27,7 @@ help: ## Say what can be made
 	@sed -nE 's/^([a-z%-]+):.*## /\1|/p' Makefile | awk -F'|' '{ printf "make %-14s %s\n", $$1, $$2 }'
 
 .PHONY: demo
-demo: setup ## Publish a layered Windows image on a simulated vSphere
+demo: setup ## Publish a layered Windows image on a simulated vSphere; DEMO_KEEP=1 leaves that running
 	@$(call within,.venv) python -m ansible_collections.strata.layering.tests.demo.run
 
 .PHONY: test

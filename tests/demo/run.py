@@ -78,6 +78,8 @@ def main() -> int:
     except (checks.Wrong, PlaybookFailed) as error:
         say(f"\n  The demo failed: {error}")
         return 1
+    except KeyboardInterrupt:
+        return 130
     finally:
         if simulator is not None and not keep:
             simulator.stop()
