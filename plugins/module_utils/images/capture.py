@@ -23,7 +23,7 @@ from ..layers.finalize_gate import check_finalized
 from ..layers.folder import Opener as StreamOpener
 from ..layers.hazards import Contents, find_hazards
 from ..layers.model import LayerVersion
-from ..layers.windows import WindowsInstallation
+from ..layers.windows import CONFIG, WindowsInstallation
 from ..ntfs.guard import run_guarded
 from ..ntfs.volume import Volume
 from ..registry.delta import Counts, Delta
@@ -32,12 +32,12 @@ from ..registry.values import current_control_set
 from ..repository.repository import Repository
 from . import store
 from .captured_entries import entries_of
-from .captured_hives import hive_delta
+from .captured_hives import HivePairs, hive_delta
 from .captured_paths import PathBuilder
 from .packaged import DiskDifference, Opener, difference, open_packaged
 from .thin_image import ThinImage
 
-_LISTED = 1000
+_SYSTEM, _SOFTWARE = f"{CONFIG}/SYSTEM", f"{CONFIG}/SOFTWARE"
 
 
 @dataclass
@@ -99,23 +99,25 @@ def _capture(
         old = stack.enter_context(Volume.mount(packaged.before))
         new = stack.enter_context(Volume.mount(packaged.after))
         left_out = LeftOut()
-        compiled, gate = _examine(old, new, rules, defaults)
+        hives = HivePairs(old, new)
+        compiled, gate = _examine(new, hives, rules, defaults)
         changes = PathBuilder(packaged, old, new, compiled, left_out, [path for path, _name in HIVES]).build(found.files)
         deltas = {}
         for path, name in HIVES:
             if new.upcase(path) in changes.touched_hives:
                 progress("registry", len(deltas), None)
-                delta = hive_delta(old, new, path, name, compiled, left_out)
+                delta = hive_delta(hives, path, name, compiled, left_out)
                 if not delta.is_empty:
                     deltas[name] = delta
+            hives.release(path)
         counted = _Counted(changes.removed_files, sum(1 for _one in changes.whiteouts))
         entries = counted.count(entries_of(new, changes), changes)
         if layer is None or repository is None:
             for _entry in entries:
                 pass
         else:
-            hives = [(name, write_delta(delta)) for name, delta in deltas.items()]
-            layer = store.put_files(repository, layer, entries, hives=hives, progress=progress)
+            stored = [(name, write_delta(delta)) for name, delta in deltas.items()]
+            layer = store.put_files(repository, layer, entries, hives=stored, progress=progress)
         for path in changes.respelled:
             left_out.add("file", "spelling", printable(path))
         contents = Contents(counted.paths, list(changes.whiteouts.values()), deltas, left_out)
@@ -124,13 +126,16 @@ def _capture(
         )
 
 
-def _examine(old: Volume, new: Volume, rules: tuple[Rule, ...], defaults: bool) -> tuple[RuleSet, list[dict]]:
-    """The compiled rules and the findings of the gate. (The hives that this needs are let go of afterwards.)"""
-    gate = check_finalized(WindowsInstallation.open(new))
-    base = WindowsInstallation.open(old)
-    listed = windows_rules(base.control) if defaults else []
-    before = default_rules() if defaults else []
-    return RuleSet([*listed, *before, *rules], current=current_control_set(base.system).name), gate
+def _examine(new: Volume, hives: HivePairs, rules: tuple[Rule, ...], defaults: bool) -> tuple[RuleSet, list[dict]]:
+    """The compiled rules and the findings of the gate."""
+    windows = WindowsInstallation.open(new)
+    hives.keep("new", _SYSTEM, windows.system)
+    hives.keep("new", _SOFTWARE, windows.software)
+    system = hives.get("old", _SYSTEM)
+    # What the base lists counts: an installer must not widen it.
+    control = current_control_set(system if system is not None else windows.system)
+    before = [*windows_rules(control), *default_rules()] if defaults else []
+    return RuleSet([*before, *rules], current=control.name), check_finalized(windows)
 
 
 class _Counted:

@@ -14,14 +14,37 @@ from ..registry.delta_compute import compute_delta
 from ..registry.model import Hive
 
 
-def hive_delta(old: Volume, new: Volume, path: str, name: str, rules: RuleSet, left_out: LeftOut) -> Delta:
+class HivePairs:
+    """The hives of both sides, read once with their logs replayed, and kept until they are let go of."""
+
+    def __init__(self, old: Volume, new: Volume) -> None:
+        self._volumes = {"old": old, "new": new}
+        self._read: dict[tuple[str, str], Hive | None] = {}
+
+    def get(self, side: str, path: str) -> Hive | None:
+        """The hive at ``path`` on the side "old" or "new"; None when it is missing or empty there."""
+        key = side, path
+        if key not in self._read:
+            self._read[key] = _load(self._volumes[side], path)
+        return self._read[key]
+
+    def keep(self, side: str, path: str, hive: Hive) -> None:
+        """Take a hive that has been read already."""
+        self._read[side, path] = hive
+
+    def release(self, path: str) -> None:
+        """Forget both sides of a hive."""
+        for side in self._volumes:
+            self._read.pop((side, path), None)
+
+
+def hive_delta(hives: HivePairs, path: str, name: str, rules: RuleSet, left_out: LeftOut) -> Delta:
     """Return what became of the hive at ``path``, called ``name``.
 
     A hive that was not there before counts as empty, one that is gone as unchanged. Raises
     Corrupt when a hive is damaged.
     """
-    before = _load(old, path)
-    after = _load(new, path)
+    before, after = hives.get("old", path), hives.get("new", path)
     if after is None:
         left_out.add("removal", "hive", path)
         return Delta(name)

@@ -38,6 +38,7 @@ from .free_grains import free_grains
 from .grain_map import GrainMap, zero_digests
 from .merge import MergedTree, merge
 from .os_disk import OsDisk
+from .registry import apply_registry, read_stacked_deltas
 from .template import label
 from .thin_disk import ThinDisk
 from .thin_image import ThinImage
@@ -141,17 +142,21 @@ def _compose_on(repository: Repository, composition: Composition, records: list[
         window = windows_partition(device, composition.partition, size > below.size)
         with Volume.mount(window, writable=True) as volume:
             tree = _merge(composition.layers, records, volume)
+            original = stack.enter_context(_mount_original(base, composition.partition))
+            whole = tree
             if start is not None:
-                tree = _difference(repository, composition, start, volume, base, tree, records)
+                tree = _difference(repository, start, volume, original, tree, records)
                 if tree is None:
                     return False
             archives = [lambda blob=layer.archive: _open_archive(repository, blob, stack) for layer in composition.layers]
             applied = Applier(volume, tree).run(archives, progress)
             if start is not None and applied.dropped:
                 return False  # Which file gives way depends on the order of writing: the base decides.
+            deltas = read_stacked_deltas([(layer.label, lambda blob=layer.archive: _open_archive(repository, blob, stack, hives=True)) for layer in composition.layers])
+            registry = apply_registry(volume, original, whole, deltas, start.config.get("registry", {}).get("hives", {}) if start else {})
             bitmap, cluster_size, cluster_count = volume.allocated_clusters(), volume.cluster_size, volume.cluster_count
         free = free_grains(bitmap, cluster_size, cluster_count, window.offset, size)
-        _store_changes(repository, composition, device, base_index, start, free, asdict(applied), progress)
+        _store_changes(repository, composition, device, base_index, start, free, asdict(applied), asdict(registry), progress)
     return True
 
 
@@ -159,16 +164,19 @@ def _merge(layers: Sequence[StackedLayer], records: list[list[Record]], volume: 
     return merge([(layer.label, [record.entry for record in found]) for layer, found in zip(layers, records)], volume.upcase)
 
 
+def _mount_original(base: ThinDisk, partition: int) -> Volume:
+    """The OS layer's own volume, for reading."""
+    return Volume.mount(_numbered(partitions.read_partitions(base), partition, base).window(base))
+
+
 def _difference(
-    repository: Repository, composition: Composition, start: ThinImage, volume: Volume, base: ThinDisk, tree: MergedTree, records: list[list[Record]]
+    repository: Repository, start: ThinImage, volume: Volume, original: Volume, tree: MergedTree, records: list[list[Record]]
 ) -> MergedTree | None:
     """What turns the image ``start`` into the composition."""
     old_layers = [stacked_layer(repository, LayerReference.from_dict(layer)) for layer in start.config["layers"]]
     old_records = read_stack(repository, old_layers)
     old = Stack(_merge(old_layers, old_records, volume), old_records)
-    table = partitions.read_partitions(base)
-    with Volume.mount(_numbered(table, composition.partition, base).window(base)) as original:
-        return difference(old, Stack(tree, records), lambda path: _kind(original, path))
+    return difference(old, Stack(tree, records), lambda path: _kind(original, path))
 
 
 def _kind(volume: Volume, path: str) -> str | None:
@@ -205,13 +213,13 @@ def _numbered(table: partitions.PartitionTable, number: int, device: BlockDevice
     raise InvalidInput(f"{device.name} has no partition {number}.", code="partitions.unknown", hint="Import the OS layer again.")
 
 
-def _open_archive(repository: Repository, blob: Descriptor, stack: ExitStack) -> ArchiveReader:
-    return ArchiveReader(stack.enter_context(repository.layout.open_blob(blob)))
+def _open_archive(repository: Repository, blob: Descriptor, stack: ExitStack, *, hives: bool = False) -> ArchiveReader:
+    return ArchiveReader(stack.enter_context(repository.layout.open_blob(blob)), hives=hives)
 
 
 def _store_changes(
     repository: Repository, composition: Composition, device: CopyOnWriteDevice, base_index: GrainIndex, start: ThinImage | None, free, applied: dict,
-    progress: Progress,
+    registry: dict, progress: Progress,
 ) -> None:
     """Compress what differs from the base, or from the image ``start``, and store the thin image."""
     older = start.map if start else GrainMap.empty(device.size)
@@ -234,4 +242,4 @@ def _store_changes(
         np.concatenate((written.digests, zero_digests(len(gone))))[order],
     )
     statistics = dict(applied, grains=len(written), plain_bytes=len(written) << 16, compressed_bytes=int(written.sizes.sum()), incremental=start is not None)
-    thin_image.save(repository, composition.base, mapping.over(older), [*blobs, blob.descriptor], dict(composition.config, statistics=statistics))
+    thin_image.save(repository, composition.base, mapping.over(older), [*blobs, blob.descriptor], dict(composition.config, statistics=statistics, registry=registry))

@@ -1,0 +1,166 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The registry of an image: the hives of the OS layer with the deltas of all layers merged into them.
+
+A hive is always made from the OS layer's, never from an older image's, because merging
+lists and counters needs what was there before any layer. It is written only when the
+deltas for it are others than those that the image composed from had.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from ..common.errors import Conflict, Corrupt
+from ..layers.archive import Contents
+from ..layers.entry import HIVE, Entry
+from ..layers.windows import MAX_HIVE, load_hive
+from ..ntfs.volume import Volume
+from ..registry.delta import Delta
+from ..registry.delta_format import read_delta
+from ..registry.differencing import delta_from_differencing
+from ..registry.hives import HIVES, LayerHive, hive_of_archive_name
+from ..registry.list_values import compile_rules
+from ..registry.merge import merge_deltas
+from ..registry.reader import read_hive
+from ..registry.writer import write_hive
+from .merge import MergedTree
+
+#: More findings than these are counted, but not kept with the image.
+MAX_FINDINGS = 500
+_LOGS = (".LOG1", ".LOG2", ".LOG")
+_TRANSACTIONS = (".blf", ".regtrans-ms")
+
+Opened = Iterable[tuple[Entry, Contents]]
+
+
+@dataclass
+class StackedDelta:
+    """What one layer does to one hive: its label, the bytes in its archive, and whether they are a differencing hive."""
+
+    label: str
+    data: bytes
+    differencing: bool
+
+
+@dataclass
+class Registry:
+    """What composing did to the registry: ``hives`` (name -> digest of the deltas merged), how many
+    keys and values were touched, and ``findings`` as JSON-compatible dictionaries."""
+
+    hives: dict[str, str] = field(default_factory=dict)
+    findings: list[dict] = field(default_factory=list)
+    finding_count: int = 0
+
+
+def read_stacked_deltas(layers: Sequence[tuple[str, Callable[[], Opened]]]) -> dict[str, list[StackedDelta]]:
+    """Hive name -> what the layers do to it, lowest layer first. ``layers`` are (label, opens the archive with its hives)."""
+    found: dict[str, list[StackedDelta]] = {}
+    for label, opener in layers:
+        for entry, contents in opener():
+            if entry.kind != HIVE:
+                break  # Hives come first in an archive.
+            known = hive_of_archive_name(f"Hives/{entry.path}")
+            if known is None:
+                continue
+            hive, differencing = known
+            for _name, size, part in contents:
+                if size > MAX_HIVE:
+                    raise Corrupt(f"The registry changes of the {label} are larger than a hive can be.", code="layer.hive_size", hint="Make the layer again.")
+                if size:
+                    found.setdefault(hive.name, []).append(StackedDelta(label, part.read(), differencing))
+    return found
+
+
+def digests(deltas: dict[str, list[StackedDelta]]) -> dict[str, str]:
+    """Hive name -> digest of everything that is merged into it."""
+    return {
+        name: "sha256:" + hashlib.sha256(b"".join(hashlib.sha256(delta.label.encode() + b"\0" + delta.data).digest() for delta in stacked)).hexdigest()
+        for name, stacked in deltas.items()
+    }
+
+
+def apply_registry(
+    volume: Volume, original: Volume, tree: MergedTree, deltas: dict[str, list[StackedDelta]], before: dict[str, str], extra_rules: Sequence[dict] = ()
+) -> Registry:
+    """Write the hives that ``deltas`` change into ``volume``; ``original`` is the OS layer's volume.
+
+    ``before`` are the digests of what is in the volume's hives already; a hive that no layer
+    changes any more becomes the OS layer's again. Raises Conflict when a layer brings a whole
+    hive as a file, and what merging raises.
+    """
+    result = Registry(digests(deltas))
+    rules = compile_rules(extra_rules)
+    for name in sorted(result.hives.keys() | before.keys()):
+        hive = HIVES[name]
+        stacked = deltas.get(name, [])
+        _refuse_file(tree, hive, stacked)
+        base = load_hive(original, hive.path)
+        merged = merge_deltas(base, [(delta.label, _delta(original, hive, delta)) for delta in stacked], rules, base_label="the OS layer") if stacked else None
+        if merged is not None:
+            result.finding_count += len(merged.findings)
+            result.findings += [finding.as_dict() for finding in merged.findings[: MAX_FINDINGS - len(result.findings)]]
+        if result.hives.get(name) != before.get(name):
+            _replace(volume, hive.path, write_hive(base))
+            _forget_logs(volume, hive.path)
+    return result
+
+
+def _delta(original: Volume, hive: LayerHive, stacked: StackedDelta) -> Delta:
+    if not stacked.differencing:
+        return read_delta(stacked.data)
+    return delta_from_differencing(load_hive(original, hive.path), read_hive(stacked.data), name=hive.name)
+
+
+def _refuse_file(tree: MergedTree, hive: LayerHive, stacked: list[StackedDelta]) -> None:
+    node = tree.root
+    for part in hive.path.split("/"):
+        node = node.children.get(tree.fold(part)) if node else None
+    if node is not None and (node.is_leaf or node.hides) and stacked:
+        raise Conflict(
+            f"A layer replaces or removes the registry hive {hive.path} as a file, while the {stacked[0].label} changes keys in it.",
+            code="layer.whole_hive",
+            hint="Capture the layer, or give .reg files; never put a hive among a layer's files.",
+            path=hive.path,
+        )
+
+
+def _replace(volume: Volume, path: str, data: bytes) -> None:
+    """Give the file other content; everything else about it stays."""
+    node = volume.find(path)
+    if node is None:
+        raise Corrupt(f"The registry hive {path} vanished while layers were put on the volume.", code="windows.no_hive", hint="Import the OS layer again.")
+    with node:
+        times = node.times
+        with node.open_stream() as stream:
+            stream.truncate(len(data), allocate=True)
+            stream.pwrite(data, 0)
+        node.set_times(times)
+
+
+def _forget_logs(volume: Volume, path: str) -> None:
+    """Empty the hive's transaction logs and remove its transaction files: they belong to what the hive was before.
+
+    Windows makes both anew when it loads the hive.
+    """
+    for suffix in _LOGS:
+        node = volume.find(path + suffix)
+        if node is not None:
+            with node:
+                if not node.is_directory and node.size:
+                    times = node.times
+                    node.truncate(0)
+                    node.set_times(times)
+    folder, _slash, name = path.rpartition("/")
+    for place in (folder, f"{folder}/TxR"):
+        node = volume.find(place)
+        if node is None:
+            continue
+        with node:
+            if node.is_directory:
+                for child in list(node.children()):
+                    if child.name.upper().startswith(name.upper() + "{") and child.name.lower().endswith(_TRANSACTIONS):
+                        node.child(child.name).delete()
