@@ -12,12 +12,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import itertools
 import struct
 from collections.abc import Iterator
 from unittest import mock
 
 from dissect.cstruct.types import wchar
-from dissect.ntfs import NTFS, attr, mft
+from dissect.ntfs import NTFS, attr, index, mft
 from dissect.util.stream import AlignedStream
 
 from ..sample import reread
@@ -68,8 +69,12 @@ class _Device(AlignedStream):
 
 
 @contextlib.contextmanager
-def _tolerant() -> Iterator[None]:
-    """Let dissect read names that are no well-formed UTF-16, as NTFS allows, and an attribute of less than 64 bytes at the end of a record."""
+def _careful() -> Iterator[None]:
+    """Mend what dissect gets wrong.
+
+    Names that are no well-formed UTF-16, as NTFS allows; an attribute of less than 64 bytes at the end of a record;
+    index blocks that $BITMAP says are free. Cluster and index block have one size here.
+    """
 
     def characters(cls, stream, count, _context=None):
         return type.__call__(cls, stream.read(2 * count).decode("utf-16-le", "surrogatepass"))
@@ -78,7 +83,16 @@ def _tolerant() -> Iterator[None]:
         self.fh.seek(self.offset + self.header.NameOffset)
         return self.fh.read(self.header.NameLength * 2).decode("utf-16-le", "surrogatepass")
 
+    def entries(self):
+        blocks = [self.root.entries()]
+        if self._index_stream:
+            bitmap = self.record.open("$I30", attr.ATTRIBUTE_TYPE_CODE.BITMAP).read()
+            blocks += [self.index_buffer(number).entries() for number in range(8 * len(bitmap)) if bitmap[number // 8] >> number % 8 & 1]
+        for block in blocks:
+            yield from itertools.takewhile(lambda entry: not entry.is_end, block)
+
     with (
+        mock.patch.object(index.Index, "entries", entries),
         mock.patch.object(wchar.Wchar, "_read_array", classmethod(characters)),
         mock.patch.object(attr.AttributeHeader, "name", property(name)),
         mock.patch.object(mft, "BytesIO", lambda data: io.BytesIO(data + bytes(64))),
@@ -89,7 +103,7 @@ def _tolerant() -> Iterator[None]:
 def read_tree(device, offset: int = 0, size: int | None = None) -> dict[str, Name]:
     """Every name below the root of the volume at ``offset`` of a device (anything with pread and size), by path; "" is the root."""
     stream = _Device(device, offset, device.size - offset if size is None else size)
-    with _tolerant():
+    with _careful():
         volume = NTFS(stream)
         files: dict[int, File] = {}
         result = {}

@@ -5,13 +5,33 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
+import json
+import os
+import pathlib
 import subprocess
+import sys
 
 import pytest
 from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.disk.encode import encode
+from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import TYPE_MICROSOFT_RESERVED, PartitionSpec, format_gpt, read_partitions
+from ansible_collections.strata.layering.plugins.module_utils.images import compose, store, thin_image
+from ansible_collections.strata.layering.plugins.module_utils.images.compose import Composition, StackedLayer
+from ansible_collections.strata.layering.plugins.module_utils.images.export import export
+from ansible_collections.strata.layering.plugins.module_utils.images.os_disk import INDEX_TYPE, VMDK_TYPE, OsDisk
+from ansible_collections.strata.layering.plugins.module_utils.images.template import canonical_digest
+from ansible_collections.strata.layering.plugins.module_utils.layers.model import LayerReference, LayerVersion
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.check import check
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.node import Times
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
+from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
+from ansible_collections.strata.layering.tests.sample import pe
+from ansible_collections.strata.layering.tests.sample.disk import make_ntfs
+from ansible_collections.strata.layering.tests.sample.tree import Tree
 from ansible_collections.strata.layering.tests.support.layer_stacks import SECURITIES
+from ansible_collections.strata.layering.tests.support.ntfs_tree import read_fold, read_tree
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +46,110 @@ def blank(tmp_path_factory):
         root.set_times(Times(1, 2, 3, 4))
     with FileDevice(str(path)) as device:
         yield device, str(path.parent)
+
+
+class SmallSystem:
+    """A repository with the disk of a small machine as an OS layer, and what it takes to compose on it."""
+
+    def __init__(self, path, image) -> None:
+        self.repository = Repository.open(str(path), create=True)
+        raw, self.offset, self.size, self.tree, self.fold = image
+        self.capacity = os.stat(raw).st_size
+        layout = self.repository.layout
+        with FileDevice(raw) as device, layout.blob_writer(VMDK_TYPE) as vmdk:
+            index = encode(device, vmdk)
+        self.base = OsDisk("sha256:" + "0" * 64, vmdk.descriptor, layout.put_blob(index.to_bytes(), INDEX_TYPE))
+        self._layers: dict[int, tuple[list, StackedLayer, dict]] = {}
+
+    def layer(self, items) -> StackedLayer:
+        """The layer of these items, stored when it is new."""
+        return self._stored(items)[1]
+
+    def forget(self) -> None:
+        """Store every layer anew when it is needed again."""
+        self._layers.clear()
+
+    def start_over(self) -> None:
+        """Forget all images."""
+        for digest in thin_image.stored(self.repository):
+            self.repository.layout.remove_reference(thin_image.reference_of(digest))
+
+    def _stored(self, items):
+        if id(items) not in self._layers:
+            def opener(item):
+                return lambda name: io.BytesIO(item.streams[name] if name else item.data)
+
+            version = f"{len(store.versions(self.repository)) + 1}.0"
+            layer = store.put_files(self.repository, LayerVersion("app", "App", version), [(item.entry, opener(item)) for item in items])
+            reference = LayerReference("app", "App", version, layer.digest)
+            stacked = StackedLayer(f"app layer App {version}", layer.content_digest, compose.stacked_layer(self.repository, reference).archive,
+                                   compose.stacked_layer(self.repository, reference).index)
+            self._layers[id(items)] = items, stacked, reference.to_dict()
+        return self._layers[id(items)]
+
+    def compose(self, stack, disk_size=None, **options):
+        """The thin image of a stack; layers of equal content count as the same."""
+        stored = [self._stored(items) for items in stack]
+        gigabytes = disk_size and disk_size / (1 << 30)
+        digest = canonical_digest({"layers": [reference for _items, _layer, reference in stored], "size": gigabytes})
+        config = {
+            "content_digest": digest, "os_layer": {"digest": self.base.digest}, "layers": [reference for _items, _layer, reference in stored],
+            "disk_size_gb": gigabytes,
+        }
+        layers = tuple(dataclasses.replace(layer, digest=reference["digest"]) for _items, layer, reference in stored)
+        return compose.compose(self.repository, Composition(self.base, 2, layers, disk_size, config), **options)
+
+    def judge(self, image, folder, capacity=None) -> None:
+        """Fail unless ntfsfix and phantom-trace find nothing on the image's volume, written out raw."""
+        raw, volume = str(folder / "judged.raw"), str(folder / "judged.ntfs")
+        export(image, raw, "raw", name="x", firmware="efi")
+        with FileDevice(raw) as device:
+            partition = read_partitions(device).partitions[1]
+            assert check(partition.window(device), entries_follow=True) == []
+        subprocess.run(
+            ["dd", f"if={raw}", f"of={volume}", "bs=1M", f"skip={partition.offset}", f"count={partition.size}", "iflag=skip_bytes,count_bytes", "conv=sparse"],
+            check=True, capture_output=True,
+        )
+        done = subprocess.run(["ntfsfix", "-n", volume], check=True, capture_output=True, text=True)
+        assert "processed successfully" in done.stdout
+        done = subprocess.run([str(pathlib.Path(sys.executable).with_name("phantom-trace")), volume, "--json"], check=True, capture_output=True, text=True)
+        assert json.loads(done.stdout)["findings"] == []
+
+
+@pytest.fixture(scope="session")
+def small_image(tmp_path_factory):
+    """A GPT disk of 128 MiB with a boot partition and an NTFS with a bit of everything; (path, offset, size, tree, fold)."""
+    path = str(tmp_path_factory.mktemp("small") / "raw")
+    with open(path, "wb") as out:
+        out.truncate(128 << 20)
+    with FileDevice(path, writable=True) as device:
+        specs = [PartitionSpec(TYPE_MICROSOFT_RESERVED, 16 << 20, "Reserved"), PartitionSpec("ebd0a0a2-b9e5-4433-87c0-68b6b72699c7", None, "Windows")]
+        partition = format_gpt(device, specs, disk_guid="6b1d5c1e-0f0a-4e57-9b7e-2f1c9a5d7e10").partitions[1]
+    tree = Tree()
+    for name in ("a", "b", "A long name.text", "Another one", "c.txt"):
+        tree.file(f"{name}/file", pe.words(name, 30_000))
+        tree.file(f"{name}/a", b"small")
+    tree.file("\u00e9t\u00e9", pe.words("big", 3 << 20))
+    tree.file("kept/file 0", b"older")
+    tree.link("kept/again", "kept/file 0")
+    expected = {"offset": partition.offset, "size": partition.size}
+    make_ntfs(path, expected, tree.finish(), "Windows")
+    with FileDevice(path) as device:
+        return path, partition.offset, partition.size, read_tree(device, partition.offset, partition.size), read_fold(device, partition.offset, partition.size)
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
+def small(small_image, tmp_path):
+    """A SmallSystem of its own."""
+    return SmallSystem(tmp_path / "repository", small_image)
+
+
+@pytest.fixture(scope="module")
+def small_once(small_image, tmp_path_factory):
+    """A SmallSystem for many examples."""
+    return SmallSystem(tmp_path_factory.mktemp("once") / "repository", small_image)

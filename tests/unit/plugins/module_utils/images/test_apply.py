@@ -17,12 +17,12 @@ from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import
 from ansible_collections.strata.layering.tests.support.layer_stacks import SECURITIES, changed, layers, stacked
 from ansible_collections.strata.layering.tests.support.ntfs_tree import read_fold, read_records, read_tree
 from ansible_collections.strata.layering.tests.support.tree_model import Item, Refused, expect
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
 @given(base=layers(max_size=8), stack=st.lists(layers(), min_size=1, max_size=3))
 def test_any_stack_on_any_base_gives_the_tree_that_the_rules_say(blank, base, stack):
     fold = read_fold(blank[0])

@@ -17,7 +17,7 @@ from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import
 from ansible_collections.strata.layering.tests.support.layer_stacks import changed, layers, stacked
 from ansible_collections.strata.layering.tests.support.ntfs_tree import read_fold, read_tree
 from ansible_collections.strata.layering.tests.support.tree_model import Item, Refused, expect
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
 
@@ -64,7 +64,7 @@ def _edited(draw, items):
     return result
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
 @given(base=layers(max_size=8), pair=pairs())
 def test_from_the_older_image_comes_what_comes_from_the_base(blank, base, pair):
     old, new = pair

@@ -1,0 +1,276 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Composing in a repository: chains of images, what is compressed again, and what may go wrong on the way."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import resource
+import signal
+import subprocess
+
+import pytest
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, Corrupt, InvalidInput, NoSpace
+from ansible_collections.strata.layering.plugins.module_utils.images import compose as composing
+from ansible_collections.strata.layering.plugins.module_utils.images import store, thin_image
+from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
+from ansible_collections.strata.layering.plugins.module_utils.repository.collect import collect, verify
+from ansible_collections.strata.layering.tests.support.layer_stacks import content, layers
+from ansible_collections.strata.layering.tests.support.ntfs_tree import read_fold, read_tree
+from ansible_collections.strata.layering.tests.support.tree_model import Item, Refused, expect
+from hypothesis import HealthCheck, Phase, event, given, settings
+from hypothesis import strategies as st
+
+
+def files(path, count=1, size=20_000, seed=0):
+    """A layer of a folder with files."""
+    items = [Item(Entry(path, "directory", 0x10, 1, 2, 3, 4, implied=True))]
+    for number in range(count):
+        data = content(2 * (seed + number), size)
+        items.append(Item(Entry(f"{path}/file {number}", "file", 0x20, 5, 6, 7, 8, size=size), data))
+    return items
+
+
+def leftovers(repository):
+    """Temporary files that a repository still has, with what no reference names left out of account."""
+    return [name for name in os.listdir(os.path.join(repository.path, "tmp")) if name.startswith(".strata-tmp-")]
+
+
+def tree_of(small, image):
+    with image.open_disk() as disk:
+        return read_tree(disk, small.offset, image.capacity - small.offset - (1 << 20) if image.capacity > small.capacity else small.size)
+
+
+def check(small, image, stack):
+    """The image holds what the rules say."""
+    lines = expect(small.tree, stack, small.fold).differences(tree_of(small, image), small.fold)
+    assert not lines, "\n".join(lines)
+
+
+def test_an_image_is_composed_once(small):
+    stack = [files("a", 30)]
+    first = small.compose(stack)
+    check(small, first, stack)
+    assert small.compose(stack).manifest == first.manifest and verify(small.repository) == []
+
+
+def test_a_changed_layer_costs_what_it_weighs(small):
+    large = [files(f"large {number}", 100, seed=number) for number in range(3)]
+    small.compose([*large, files("app", 10, seed=50)])
+    image = small.compose([*large, files("app", 10, seed=60)])
+    check(small, image, [*large, files("app", 10, seed=60)])
+    statistics = image.config["statistics"]
+    assert statistics["incremental"] and statistics["files"] == 10
+    # 200 kB of files, the grains at both ends, $MFT, $Bitmap, indexes.
+    assert statistics["plain_bytes"] < 10 * 20_000 + 14 * 65536
+
+
+def test_nothing_to_do_compresses_nothing(small):
+    stack = [files("a", 5), files("b", 5, seed=9)]
+    small.compose(stack)
+    image = small.compose([stack[0], [*stack[1]], []])
+    assert image.config["statistics"]["incremental"] and image.config["statistics"]["files"] == 0
+    assert image.config["statistics"]["grains"] <= 2
+    check(small, image, stack)
+
+
+def test_a_long_chain_of_images_stays_right_and_starts_again_from_the_base(small):
+    made, kept = [], files("kept", 3)
+    for number in range(thin_image.MAX_GRAIN_BLOBS + 2):
+        stack = [kept, files("changing", 4 + number % 3, seed=100 * number)]
+        image = small.compose(stack)
+        made.append(len(image.blobs))
+        if number in (1, 15, 17):
+            check(small, image, stack)
+    # The base is drawn on again only when no image with room for one more blob has the layer.
+    assert made[:2] == [1, 2] and max(made) <= thin_image.MAX_GRAIN_BLOBS
+
+
+def test_an_older_image_whose_blobs_are_damaged_is_no_obstacle(small):
+    shared = files("a", 3)
+    first = small.compose([shared, files("b", 3, seed=7)])
+    with open(small.repository.layout.blobs.path(first.blobs[0].digest), "r+b") as blob:
+        blob.seek(5000)
+        blob.write(b"damage")
+    stack = [shared, files("c", 3, seed=8)]
+    image = small.compose(stack)
+    assert not image.config["statistics"]["incremental"]
+    check(small, image, stack)
+
+
+def test_an_older_image_whose_layers_were_collected_is_no_obstacle(small):
+    shared = files("a", 3)
+    small.compose([shared, files("b", 3, seed=7)])
+    for layer in store.versions(small.repository, "app"):
+        store.remove_version(small.repository, "app", layer.name, layer.version)
+    small.forget()
+    collect(small.repository, grace=-60)
+    stack = [shared, files("c", 3, seed=8)]
+    image = small.compose(stack)
+    assert not image.config["statistics"]["incremental"]
+    check(small, image, stack)
+
+
+@settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_chains_of_random_stacks_equal_composing_from_the_base(small_once, data):
+    small = small_once
+    small.start_over()
+    pool = [files("kept", 2), *(data.draw(layers()) for _number in range(4))]
+    for step in range(3):
+        stack = [pool[0], *data.draw(st.lists(st.sampled_from(pool[1:]), max_size=3, unique_by=id))]
+        try:
+            expected = expect(small.tree, stack, small.fold)
+        except Refused as refused:
+            with pytest.raises(Conflict) as caught:
+                small.compose(stack)
+            assert caught.value.code == refused.code
+            continue
+        image = small.compose(stack)
+        event(f"step {step}: {'on an image' if image.config['statistics']['incremental'] else 'on the base'}")
+        lines = expected.differences(tree_of(small, image), small.fold)
+        assert not lines, "\n".join(lines)
+
+
+def test_the_disk_grows_with_its_file_system(small, tmp_path):
+    stack = [files("a", 3)]
+    image = small.compose(stack, disk_size=small.capacity + (64 << 20))
+    assert image.capacity == small.capacity + (64 << 20)
+    check(small, image, stack)
+    small.judge(image, tmp_path, image.capacity)
+    with pytest.raises(InvalidInput) as caught:
+        small.compose(stack, disk_size=small.capacity - (64 << 20))
+    assert caught.value.code == "image.disk_size" and caught.value.hint
+
+
+@pytest.mark.parametrize("what", ["vmdk", "index"])
+def test_a_damaged_base_is_a_clear_error(small, what):
+    blob = getattr(small.base, what)
+    with open(small.repository.layout.blobs.path(blob.digest), "r+b") as stream:
+        stream.seek(blob.size // 2)
+        stream.write(bytes(64))
+    with pytest.raises(Corrupt) as caught:
+        small.compose([files("a", 3)])
+    assert caught.value.hint and thin_image.stored(small.repository) == [] and leftovers(small.repository) == []
+
+
+@pytest.mark.parametrize("role", ["archive", "index"])
+def test_a_damaged_layer_is_a_clear_error(small, role):
+    stack = [files("a", 3)]
+    layer = small.layer(stack[0])
+    path = small.repository.layout.blobs.path(getattr(layer, role).digest)
+    with open(path, "r+b") as stream:
+        stream.seek(os.stat(path).st_size // 2)
+        stream.write(b"?" * 16)
+    with pytest.raises(Corrupt) as caught:
+        small.compose(stack)
+    assert caught.value.hint and thin_image.stored(small.repository) == [] and leftovers(small.repository) == []
+
+
+def test_a_killed_child_leaves_temporary_files_and_the_next_run_succeeds(small, monkeypatch):
+    stack = [files("a", 40, 300_000)]
+    before = set(small.repository.layout.blobs.digests())
+    store_changes = composing._store_changes
+
+    def dies(*arguments):
+        def kill(_step, _done, _total):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        store_changes(*arguments[:-1], kill)
+
+    small.layer(stack[0])
+    before = set(small.repository.layout.blobs.digests())
+    monkeypatch.setattr(composing, "_store_changes", dies)
+    with pytest.raises(Corrupt, match="SIGKILL") as caught:
+        small.compose(stack)
+    assert caught.value.code == "ntfs.crashed"
+    assert thin_image.stored(small.repository) == [] and set(small.repository.layout.blobs.digests()) == before
+    assert len(leftovers(small.repository)) <= 1
+    monkeypatch.undo()
+    check(small, small.compose(stack), stack)
+    assert verify(small.repository) == []
+    collect(small.repository, grace=-60)
+    assert leftovers(small.repository) == []
+
+
+def test_a_killed_parent_takes_its_child_along(small):
+    stack = [files("a", 40, 300_000)]
+    small.layer(stack[0])
+    child = os.fork()
+    if not child:
+        small.compose(stack, progress=lambda *_arguments: os.kill(os.getpid(), signal.SIGKILL))
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert thin_image.stored(small.repository) == []
+    check(small, small.compose(stack), stack)
+
+
+@pytest.mark.parametrize("after", [0, 1, 3])
+def test_a_full_disk_leaves_nothing_to_be_seen(small, monkeypatch, after):
+    stack = [files("a", 10, 300_000)]
+    small.layer(stack[0])
+    before = set(small.repository.layout.blobs.digests())
+    left = [after]
+    pwrite = os.pwrite
+
+    def full(*arguments):
+        if left[0] <= 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        left[0] -= 1
+        return pwrite(*arguments)
+
+    monkeypatch.setattr(composing, "CopyOnWriteDevice", lambda *arguments, **options: _Tiny(*arguments, **options))
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(NoSpace) as caught:
+        small.compose(stack)
+    assert caught.value.hint and set(small.repository.layout.blobs.digests()) == before
+    assert thin_image.stored(small.repository) == [] and leftovers(small.repository) == []
+    monkeypatch.undo()
+    check(small, small.compose(stack), stack)
+
+
+class _Tiny(composing.CopyOnWriteDevice):
+    """Keeps next to nothing in memory, so that its file is written to at once."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, cache_bytes=1 << 18, **options)
+
+
+def test_a_file_size_limit_is_a_full_disk(small):
+    stack = [files("a", 10, 300_000)]
+    small.layer(stack[0])
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+            small.compose(stack)
+        except (NoSpace, OSError):
+            status = 7
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert thin_image.stored(small.repository) == [] and leftovers(small.repository) == []
+    check(small, small.compose(stack), stack)
+
+
+def test_memory_of_composing_is_bounded(small, monkeypatch):
+    stack = [files("a", 20, 1_000_000)]
+    small.layer(stack[0])
+    compose_on = composing._compose_on
+
+    def measured(*arguments):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        result = compose_on(*arguments)
+        with open(os.path.join(small.repository.path, "grown"), "w", encoding="ascii") as out:
+            out.write(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+        return result
+
+    monkeypatch.setattr(composing, "_compose_on", measured)
+    small.compose(stack)
+    with open(os.path.join(small.repository.path, "grown"), encoding="ascii") as stream:
+        assert int(stream.read()) < 200 << 10
