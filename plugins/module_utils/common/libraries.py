@@ -37,7 +37,23 @@ def _optional(module: str, package: str) -> types.ModuleType | _Absent:
         return _Absent(package)
 
 
+class _Deferred:
+    """A library that takes long to import and that most work does without: imported at its first use."""
+
+    def __init__(self, module: str, package: str) -> None:
+        self._names = module, package
+
+    def __getattr__(self, name: str):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        library = _optional(*self._names)
+        value = getattr(library, name)
+        if not isinstance(library, _Absent):
+            setattr(self, name, value)
+        return value
+
+
 np = _optional("numpy", "numpy")
 isal_zlib = _optional("isal.isal_zlib", "isal")
 zstandard = _optional("zstandard", "zstandard")
-pyvmomi = _optional("pyVmomi", "pyvmomi")
+pyvmomi = _Deferred("pyVmomi", "pyvmomi")
