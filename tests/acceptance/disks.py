@@ -1,0 +1,303 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Disks made of wine prefixes and prefixes made of disks.
+
+Files are files; wine's three registry files stand for the hives that Windows keeps on C:. What wine
+cannot carry (security, creation times, 8.3 names, attributes) stays as it is on the disk, and
+is given to new files as Windows gives it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ...plugins.module_utils.disk.device import BlockDevice, FileDevice
+from ...plugins.module_utils.disk.partitions import PartitionSpec, format_gpt
+from ...plugins.module_utils.images.os_import import find_windows
+from ...plugins.module_utils.ntfs.node import Node, Times
+from ...plugins.module_utils.ntfs.security import inherit
+from ...plugins.module_utils.ntfs.volume import Volume
+from ...plugins.module_utils.registry import layout
+from ...plugins.module_utils.registry.model import Hive, Key
+from ...plugins.module_utils.registry.reader import read_hive
+from ...plugins.module_utils.registry.writer import write_hive
+from ..sample import acl, shortnames
+from ..sample.disk import make_ntfs
+from ..sample.plan import ARCHIVE, HIDDEN, MIB, Content
+from ..sample.tree import INSTALLED, Tree
+from . import wine, wine_registry
+from .wine import Prefix
+
+_EPOCH = 116444736000000000
+_PIECE = 8 * MIB
+_CONFIG = "windows/system32/config/"
+_BASIC_DATA, _RESERVED = "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7", "e3c9e316-0b5c-4db8-817d-f92df00215ae"
+_WINDOWS_SPELLING = {"windows": "Windows", "system32": "System32", "syswow64": "SysWOW64", "winsxs": "WinSxS", "users": "Users", "temp": "Temp"}
+
+
+@dataclass(frozen=True)
+class HivePlace:
+    """Where a hive is: its file on C:, the registry file of wine, the key in that (which is the hive's root)."""
+
+    path: str
+    file: str
+    key: str
+    spelled: dict[str, str] = field(default_factory=dict)
+
+
+#: ``spelled``: a key has another name in wine. Wine has no control sets but the current one.
+HIVES = (
+    HivePlace(_CONFIG + "SYSTEM", wine.SYSTEM, "System", {"ControlSet001": "CurrentControlSet"}),
+    HivePlace(_CONFIG + "SOFTWARE", wine.SYSTEM, "Software"),
+    HivePlace(_CONFIG + "DEFAULT", wine.SERVICE_DEFAULTS, ""),
+    HivePlace("users/Default/NTUSER.DAT", wine.USER_DEFAULTS, ""),
+)
+_PLACES = {wine.SYSTEM: "Machine", wine.USER_DEFAULTS: "User\\\\S-1-5-21-0-0-0-1000", wine.SERVICE_DEFAULTS: "User\\\\.Default"}
+#: Files that stand for something else in a prefix, by folded path.
+_NO_FILES = {path.path.casefold() for path in HIVES}
+
+
+# -- the disk of a prefix
+
+def make_disk(path: str, prefix: Prefix, size: int) -> None:
+    """Make a raw disk with one Windows: what is in ``prefix``, with metadata as Windows Setup leaves it."""
+    with open(path, "wb") as stream:
+        stream.truncate(size)
+    with FileDevice(path, writable=True) as device:
+        table = format_gpt(device, [PartitionSpec(_RESERVED, 16 * MIB, "Reserved"), PartitionSpec(_BASIC_DATA, None, "Windows")],
+                           disk_guid="0d2cbe0c-6a55-4a7e-8a5e-64cf5c1a7a11")
+    partition = table.partitions[1]
+    make_ntfs(path, {"offset": partition.offset, "size": partition.size}, _planned(prefix), "Windows")
+
+
+def _planned(prefix: Prefix) -> list:
+    tree = Tree()
+    for name, status in _scan(prefix.drive):
+        if os.path.isdir(os.path.join(prefix.drive, name)):
+            item = tree.directory(name)
+        else:
+            item = tree.file(name, Content.host(os.path.join(prefix.drive, name), status.st_size))
+        item.security = acl.own("/".join(_WINDOWS_SPELLING.get(part, part) for part in name.split("/")))
+    registry = {name: wine_registry.read(prefix.read_registry(name)) for name in wine.REGISTRY}
+    for place in HIVES:
+        hive = Hive.new(os.path.basename(place.path), last_written=INSTALLED)
+        _to_hive(hive.root, _within(registry, place), place)
+        tree.file(place.path, Content.of(write_hive(hive)), ARCHIVE | (HIDDEN if place.key == "" else 0))
+    return tree.finish()
+
+
+def _scan(folder: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Everything below a host folder, folders before what is in them: (path with "/", status)."""
+    waiting = [""]
+    while waiting:
+        below = waiting.pop()
+        with os.scandir(os.path.join(folder, below)) as found:
+            for entry in sorted(found, key=lambda entry: entry.name):
+                path = f"{below}/{entry.name}" if below else entry.name
+                if entry.is_symlink():
+                    raise ValueError(f"{path} is a link into the host")
+                yield path, entry.stat(follow_symlinks=False)
+                if entry.is_dir():
+                    waiting.append(path)
+
+
+# -- a prefix of a disk
+
+def unpack(disk: BlockDevice, path: str, home: str, stamp: str) -> Prefix:
+    """Make the prefix ``path`` of what is on the Windows volume of ``disk``."""
+    prefix = Prefix(path, home)
+    os.makedirs(prefix.drive)
+    partition = find_windows(disk)
+    with Volume.mount(partition.window(disk)) as volume:
+        with volume.root as root:
+            _unpack_folder(root, prefix.drive, "")
+        roots = {name: Key("", last_written=0) for name in wine.REGISTRY}
+        for place in HIVES:
+            with volume.find(place.path) as node:
+                _from_hive(roots[place.file], read_hive(node.read()), place)
+    for name, root in roots.items():
+        with open(os.path.join(path, name), "w", encoding="ascii") as stream:
+            stream.write(wine_registry.write(root, _PLACES[name]))
+    wine.furnish(path, stamp)
+    return prefix
+
+
+def _unpack_folder(folder: Node, host: str, below: str) -> None:
+    for name, reference, is_directory, _attributes in list(folder.children()):
+        path, target = below + name, os.path.join(host, name)
+        if path.casefold() in _NO_FILES:
+            continue
+        with folder.volume.open(reference, name, folder.file_reference) as node:
+            if node.reparse is not None:
+                raise ValueError(f"a prefix cannot hold the reparse point {path}")
+            if is_directory:
+                os.mkdir(target)
+                _unpack_folder(node, target, path + "/")
+            else:
+                with open(target, "wb") as out, node.open_stream() as stream:
+                    for offset in range(0, stream.size, _PIECE):
+                        out.write(stream.pread(min(_PIECE, stream.size - offset), offset))
+            written = (node.times.written - _EPOCH) * 100
+            os.utime(target, ns=(written, written))
+
+
+# -- what happened in a prefix, done to a disk
+
+Stamp = tuple[int, int, int, int]
+
+
+def stamps(prefix: Prefix) -> dict[str, Stamp]:
+    """What tells, for each path on C:, whether it has been changed later: inode, size, times of writing and change."""
+    return {path: _stamp(status) for path, status in _scan(prefix.drive)}
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def pack(prefix: Prefix, before: dict[str, Stamp], disk: str) -> list[str]:
+    """Do to the raw ``disk`` what has been done to ``prefix`` since ``before``; return the paths that were touched.
+
+    ``disk`` must be the one that the prefix was unpacked from.
+    """
+    after = stamps(prefix)
+    touched = []
+    with FileDevice(disk, writable=True) as device:
+        partition = find_windows(device)
+        with Volume.mount(partition.window(device), writable=True) as volume:
+            gone = sorted(before.keys() - after.keys(), reverse=True)
+            for path in gone:
+                with volume.find(path) as node:
+                    node.delete()
+            for path, stamp in after.items():
+                host = prefix.host_path(path)
+                old = before.get(path)
+                if old is None or not os.path.isdir(host) and stamp != old and _store(volume, path, host, old[0] == stamp[0]):
+                    if old is None:
+                        _create(volume, path, host)
+                    touched.append(path)
+            for place in HIVES:
+                _pack_hive(volume, prefix, place)
+    return sorted([*touched, *gone])
+
+
+def _filetime(host: str) -> int:
+    return os.stat(host).st_mtime_ns // 100 + _EPOCH
+
+
+def _create(volume: Volume, path: str, host: str, keep: Times | None = None, short_name: str | None = None) -> None:
+    """Make a file or folder as Windows does: security inherited, an 8.3 name where the long one is none."""
+    parent, _slash, name = path.rpartition("/")
+    written = _filetime(host)
+    with volume.find(parent) as folder:
+        if short_name is None and not shortnames.is_short(name):
+            short_name = shortnames.make_short(name, _names(folder))
+        is_directory = os.path.isdir(host)
+        make = folder.create_directory if is_directory else folder.create_file
+        times = Times(keep.created if keep else written, written, written, written)
+        options = {} if is_directory else {"attributes": ARCHIVE}
+        with make(name, security=inherit(folder.security, is_directory), times=times, short_name=short_name, **options) as node:
+            if not is_directory:
+                _write(node, host)
+                node.set_times(times)
+
+
+def _names(folder: Node) -> set[str]:
+    taken = set()
+    for name, reference, _is_directory, _attributes in list(folder.children()):
+        taken.add(name.upper())
+        with folder.volume.open(reference, name, folder.file_reference) as node:
+            taken.add((node.short_name or name).upper())
+    return taken
+
+
+def _store(volume: Volume, path: str, host: str, same_file: bool) -> bool:
+    """Bring a changed file onto the volume; False when only its stamp differs."""
+    with volume.find(path) as node:
+        times, short_name = node.times, node.short_name
+        if _equal(node, host):
+            if times.written == _filetime(host):
+                return False
+        elif same_file:
+            with node.open_stream() as stream:
+                stream.truncate(0)
+            _write(node, host)
+        else:
+            # Windows gives a file that replaces another of its name the same time of creation and 8.3 name.
+            node.delete()
+            _create(volume, path, host, times, short_name)
+            return True
+        written = _filetime(host)
+        node.set_times(times._replace(written=written, changed=written))
+    return True
+
+
+def _equal(node: Node, host: str) -> bool:
+    if node.size != os.stat(host).st_size:
+        return False
+    with open(host, "rb") as stream:
+        return all(node.read(min(_PIECE, node.size - offset), offset) == stream.read(_PIECE) for offset in range(0, node.size, _PIECE))
+
+
+def _write(node: Node, host: str) -> None:
+    with open(host, "rb") as source, node.open_stream() as stream:
+        position = 0
+        while piece := source.read(_PIECE):
+            stream.pwrite(piece, position)
+            position += len(piece)
+
+
+def _pack_hive(volume: Volume, prefix: Prefix, place: HivePlace) -> None:
+    with volume.find(place.path) as node:
+        hive = read_hive(node.read())
+        registry = {place.file: wine_registry.read(prefix.read_registry(place.file))}
+        _to_hive(hive.root, _within(registry, place), place)
+        data = write_hive(hive)
+        if data != node.read():
+            node.truncate(len(data))
+            node.write(data)
+
+
+# -- hives and wine's registry
+
+def _within(registry: dict[str, Key], place: HivePlace) -> Key:
+    return registry[place.file].key(place.key) or Key("")
+
+
+def _to_hive(target: Key, source: Key, place: HivePlace) -> None:
+    """Make ``target`` hold what ``source`` holds; what stays keeps its security and its time."""
+    there = {wine_name: name for name, wine_name in place.spelled.items()}
+    waiting = [(target, source, there)]
+    while waiting:
+        key, wanted, names = waiting.pop()
+        folded = {names.get(name, name).upper() for name in wanted.subkeys}
+        for name in [name for name in key.subkeys if name.upper() not in folded]:
+            key.delete(name)
+        _take_values(key, wanted)
+        for below in wanted.subkeys.values():
+            waiting.append((key.create(names.get(below.name, below.name), last_written=0), below, {}))
+
+
+def _take_values(key: Key, wanted: Key) -> None:
+    for name in [name for name in key.values if name not in wanted.values]:
+        key.delete_value(name)
+    for value in wanted.values.values():
+        key.set_value(value.name, value.type, value.data)
+    key.order_values(list(wanted.values))
+    key.class_data = wanted.class_data
+    key.flags = key.flags & ~layout.KEY_SYM_LINK | wanted.flags & layout.KEY_SYM_LINK
+    if wine_registry.is_listed(wanted) and wanted.last_written:
+        key.last_written = wanted.last_written
+
+
+def _from_hive(root: Key, hive: Hive, place: HivePlace) -> None:
+    """Put the content of a hive below ``root``, which stands for one of wine's files."""
+    top = root.create(place.key, last_written=0)
+    for path, key in hive.root.walk():
+        first, slash, rest = path.partition("\\")
+        target = top.create(place.spelled.get(first, first) + slash + rest, last_written=key.last_written) if path else top
+        target.last_written = key.last_written
+        _take_values(target, key)

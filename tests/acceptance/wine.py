@@ -1,0 +1,116 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A wine prefix and what runs in it: no display, no home folder, nothing left running."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+#: What the tests need besides wine itself.
+TOOLS = ("wine", "wineserver", "wixl", "msibuild", "makensis", "mkntfs")
+#: Wine's one user is the default user of Windows, so that what installers give "the user" is what every user gets.
+USER = "Default"
+#: Registry files of a prefix.
+SYSTEM, USER_DEFAULTS, SERVICE_DEFAULTS = "system.reg", "user.reg", "userdef.reg"
+REGISTRY = (SYSTEM, USER_DEFAULTS, SERVICE_DEFAULTS)
+#: Where wine notes which wine made the prefix; another one updates it when it starts.
+STAMP = ".update-timestamp"
+
+_TIMEOUT = 120
+
+
+def missing_tools() -> list[str]:
+    """The commands that are not installed."""
+    path = os.environ.get("PATH", "") + os.pathsep + "/usr/sbin" + os.pathsep + "/sbin"
+    return [tool for tool in TOOLS if shutil.which(tool, path=path) is None]
+
+
+class Prefix:
+    """A prefix at ``path``; wine's files for the host go to ``home``."""
+
+    def __init__(self, path: str, home: str) -> None:
+        self.path = path
+        self.home = home
+
+    @property
+    def drive(self) -> str:
+        """The host folder that is drive C:."""
+        return os.path.join(self.path, "drive_c")
+
+    def host_path(self, path: str) -> str:
+        """The host path of ``path`` on drive C:, either slash, spelled as on the drive."""
+        return os.path.join(self.drive, *path.replace("\\", "/").split("/"))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": self.home, "USER": USER, "LOGNAME": USER, "LC_ALL": "C.UTF-8", "TZ": "UTC",
+            "WINEPREFIX": self.path, "WINEDEBUG": "-all", "DISPLAY": "", "WINEDLLOVERRIDES": "winemenubuilder.exe,mscoree,mshtml=d",
+        }
+
+    @contextlib.contextmanager
+    def started(self) -> Iterator[Prefix]:
+        """Let programs run in the prefix; afterwards wine has ended and written its registry."""
+        try:
+            yield self
+        finally:
+            self.end()
+
+    def run(self, *command: str, codes: tuple[int, ...] = (0,)) -> str:
+        """Run a program and return what it writes; RuntimeError when its exit code is none of ``codes``."""
+        result = subprocess.run(
+            ["wine", *command], env=self.environment, cwd=self.home, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            timeout=_TIMEOUT, check=False,
+        )
+        if result.returncode not in codes:
+            raise RuntimeError(f"{' '.join(command)} ended with {result.returncode}: {(result.stdout + result.stderr).decode('utf-8', 'replace')}")
+        return result.stdout.decode("utf-8").replace("\r\n", "\n")
+
+    def end(self) -> None:
+        """End wine in this prefix, and wait until its registry is written."""
+        for action in ("-k", "-w"):
+            subprocess.run(
+                ["wineserver", action], env=self.environment, check=False, timeout=_TIMEOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+
+    def read_registry(self, name: str) -> str:
+        """The text of one of the registry files."""
+        # Wine writes nothing but ASCII.
+        with open(os.path.join(self.path, name), encoding="ascii") as stream:
+            return stream.read()
+
+    def copy(self, path: str) -> Prefix:
+        """A copy of a prefix in which nothing runs."""
+        subprocess.run(["cp", "-a", "--reflink=auto", self.path, path], check=True, timeout=_TIMEOUT)
+        return Prefix(path, self.home)
+
+
+def make_prefix(path: str, home: str) -> Prefix:
+    """A new prefix as wine makes it, with nothing in it that leads into the host's folders."""
+    prefix = Prefix(path, home)
+    with prefix.started():
+        prefix.run("wineboot", "-i")
+    for folder, folders, _files in os.walk(prefix.drive):
+        for name in folders:
+            host = os.path.join(folder, name)
+            if os.path.islink(host):
+                os.unlink(host)
+                os.mkdir(host)
+    # Wine's registry is elsewhere; on a disk this is where the hives are.
+    os.makedirs(prefix.host_path("windows/system32/config"), exist_ok=True)
+    return prefix
+
+
+def furnish(path: str, stamp: str) -> None:
+    """Give a folder that has drive_c and the registry what makes it a prefix; ``stamp`` is the content of its STAMP."""
+    devices = os.path.join(path, "dosdevices")
+    os.makedirs(devices, exist_ok=True)
+    for name, target in (("c:", "../drive_c"), ("z:", "/")):
+        os.symlink(target, os.path.join(devices, name))
+    with open(os.path.join(path, STAMP), "w", encoding="ascii") as stream:
+        stream.write(stamp)
