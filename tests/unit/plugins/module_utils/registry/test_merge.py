@@ -8,6 +8,7 @@ import json
 import pytest
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.strata.layering.plugins.module_utils.registry.delta_apply import apply_delta
+from ansible_collections.strata.layering.plugins.module_utils.registry.delta_builder import DeltaBuilder
 from ansible_collections.strata.layering.plugins.module_utils.registry.delta_compute import compute_delta, flags_of
 from ansible_collections.strata.layering.plugins.module_utils.registry.delta_format import read_delta, write_delta
 from ansible_collections.strata.layering.plugins.module_utils.registry.list_values import compile_rules
@@ -333,3 +334,81 @@ def test_one_layer_is_its_delta(data):
     merged = combine_deltas([("one", delta)], RULES)
     assert write_delta(merged.delta) == write_delta(delta)
     assert merged.findings == []
+
+
+def test_a_replaced_key_ends_what_came_before_it():
+    base = base_hive()
+    spooler = "ControlSet001\\Services\\Spooler"
+    base.root.create(spooler + "\\Parameters").set_value("p", REG_SZ, b"")
+    one = layer(base, (spooler, "Own", REG_SZ, b"1"), (spooler, "Start", REG_DWORD, encode_dword(3)))
+    builder = DeltaBuilder("SYSTEM", base)
+    builder.delete_key(spooler)
+    builder.set_value(spooler, "Type", REG_DWORD, encode_dword(16))
+    two = builder.finish()
+    three = layer(base, (spooler, "Start", REG_DWORD, encode_dword(4)), (spooler + "\\Parameters", "p", REG_SZ, b"x"))
+    for hive in (None, base):
+        merged = combine_deltas([("one", one), ("two", two), ("three", three)], RULES, base=hive)
+        assert found(merged) == [
+            (spooler, None, "overruled", ("two", "three"), ("one",)), (spooler, "Start", "restored", ("three",), ("two",)),
+            (spooler + "\\Parameters", None, "restored", ("three",), ("two",))]
+        assert merged.origin(spooler, "Own") == ("two",) and merged.origin(spooler, "Start") == ("three",)
+        result = copy(base)
+        apply_delta(result, merged.delta)
+        assert {value.name: value.data for value in result.key(spooler).values.values()} == {"Start": encode_dword(4), "Type": encode_dword(16)}
+        assert result.key(spooler + "\\Parameters").value("p").data == b"x"
+
+
+def test_keys_that_several_layers_make():
+    base = Hive.new("SOFTWARE")
+    hives = []
+    for number, security in enumerate((b"one", b"one", b"two")):
+        hive = copy(base)
+        key = hive.root.create("Vendor")
+        key.security, key.last_written = security, 100 - number
+        key.set_value(str(number), REG_SZ, b"")
+        hives.append(compute_delta(base, hive))
+    merged = combine_deltas(list(zip("abc", hives)), RULES)
+    assert [(finding.attribute, finding.layers, finding.overruled) for finding in merged.findings] == [("security", ("c",), ("a", "b"))]
+    vendor = merged.delta.key("vendor")
+    assert (vendor.security, vendor.last_written, sorted(vendor.values)) == (b"two", 100, ["0", "1", "2"])
+    assert merged.origin("Vendor") == ("a", "b", "c")
+    assert combine_deltas(list(zip("ab", hives)), RULES).findings == []
+
+
+def test_a_name_spelled_otherwise_overrules_nothing():
+    base = Hive.new("SOFTWARE")
+    base.root.create("k").set_value("name", REG_SZ, b"old")
+    changed_data = layer(base, ("k", "name", REG_SZ, b"new"))
+    respelled = copy(base)
+    respelled.key("k").delete_value("name")
+    respelled.key("k").set_value("NAME", REG_SZ, b"old")
+    for layers in ([("data", changed_data), ("case", compute_delta(base, respelled))], [("case", compute_delta(base, respelled)), ("data", changed_data)]):
+        merged = combine_deltas(layers, RULES)
+        assert merged.findings == []
+        result = copy(base)
+        apply_delta(result, merged.delta)
+        assert [(value.name, value.data) for value in result.key("k").values.values()] == [("NAME", b"new")]
+
+
+def test_lists_that_cannot_be_joined_fall_to_the_last_layer():
+    base = base_hive()
+    broken = layer(base, (ENVIRONMENT, "Path", REG_DWORD, encode_dword(1)))
+    sound = layer(base, (ENVIRONMENT, "Path", REG_SZ, encode_string("x")))
+    merged = combine_deltas([("broken", broken), ("sound", sound)], RULES)
+    assert found(merged) == [(ENVIRONMENT, "Path", "overruled", ("sound",), ("broken",))]
+    gone = layer(base, (ENVIRONMENT, "Path"))
+    assert found(combine_deltas([("gone", gone), ("sound", sound)], RULES)) == [(ENVIRONMENT, "Path", "restored", ("sound",), ("gone",))]
+
+
+def test_many_layers_of_many_keys():
+    base = base_hive()
+    layers = []
+    for number in range(10):
+        hive = copy(base)
+        for key in range(300):
+            hive.root.create(f"Software\\Vendor {number}\\{key}").set_value("v", REG_SZ, b"x")
+            hive.root.create(f"Shared\\{key}").set_value(f"v{number}", REG_SZ, b"x")
+        layers.append((f"app {number}", compute_delta(base, hive)))
+    merged = merge_deltas(base, layers, RULES)
+    assert merged.findings == [] and merged.applied.keys_created == 10 * 301 + 300 + 2
+    assert merged.origin("Shared\\17", "v3") == ("app 3",) and len(merged.origin("Shared\\17")) == 10

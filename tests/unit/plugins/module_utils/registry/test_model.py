@@ -7,6 +7,10 @@ import pytest
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, InvalidInput, NotFound
 from ansible_collections.strata.layering.plugins.module_utils.registry import layout, security
 from ansible_collections.strata.layering.plugins.module_utils.registry.model import Hive, Key
+from ansible_collections.strata.layering.plugins.module_utils.registry.reader import read_hive
+from ansible_collections.strata.layering.plugins.module_utils.registry.writer import write_hive
+
+from .registry_helpers import dump
 
 
 @pytest.fixture
@@ -86,3 +90,32 @@ def test_base_block_fields(hive):
 def test_a_new_key_inherits_its_descriptor(hive):
     made = hive.root.create("a\\b")
     assert made.security == hive.root.key("a").security != security.DEFAULT
+
+
+def test_a_copy_shares_nothing_that_can_change():
+    hive = read_hive(write_hive(sample_tree()))
+    copied = hive.root.copy()
+    assert dump(copied) == dump(hive.root)
+    copied.key("a").set_value("x", 1, b"other")
+    copied.key("a").create("new")
+    copied.delete("b")
+    assert hive.key("a").value("x").data == b"x" and hive.key("b") is not None and hive.key("a\\new") is None
+    decoded = hive.root.copy()
+    decoded.key("a").value("x").data = b"changed"
+    assert hive.key("a").value("x").data == b"x"
+
+
+def sample_tree() -> Hive:
+    hive = Hive.new("sample")
+    hive.root.create("a").set_value("x", 1, b"x")
+    hive.root.create("b")
+    return hive
+
+
+def test_order_of_values():
+    key = Key("k")
+    for name in ("a", "b", "c", "d"):
+        key.set_value(name, 1, name.encode())
+    key.order_values(["D", "b", "none", "a", "b"])
+    assert [(value.name, value.data) for value in key.values.values()] == [("d", b"d"), ("b", b"b"), ("c", b"c"), ("a", b"a")]
+    assert list(key.values) == ["d", "b", "c", "a"]
