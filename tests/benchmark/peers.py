@@ -44,15 +44,18 @@ def guestfish_tar_in(raw: str, partition: int, archive: str, folder: str, overla
 
 
 class WimImage:
-    """wimlib: a WIM of a Windows volume with files added to it, made before, and applied to fresh volumes."""
+    """wimlib: a WIM of a Windows volume with files added to it, made before, and applied to fresh volumes.
 
-    def __init__(self, scratch: str, raw: str, manifest: Manifest, files: str) -> None:
+    ``compression`` as wimlib names it: LZX is its default and what Windows' install.wim has, XPRESS the fastest.
+    """
+
+    def __init__(self, scratch: str, raw: str, manifest: Manifest, files: str, compression: str) -> None:
         self._scratch = scratch
         self._size = manifest.partition()["size"]
-        self._path = os.path.join(scratch, "image.wim")
+        self._path = os.path.join(scratch, f"{compression}.wim")
         volume = os.path.join(scratch, "captured.ntfs")
         _copy_partition(raw, manifest.partition()["offset"], self._size, volume)
-        _quietly("wimlib-imagex", "capture", volume, self._path, "Windows", "--compress=fast")
+        _quietly("wimlib-imagex", "capture", volume, self._path, "Windows", f"--compress={compression}")
         os.unlink(volume)
         command = f"add '{os.path.join(files, 'Program Files')}' '/Program Files'"
         _quietly("wimlib-imagex", "update", self._path, "1", f"--command={command}")

@@ -86,7 +86,7 @@ def _changed(what: str, layer: dict, did: dict, results: list[tuple[Run, dict]],
         ),
         Row(
             "publish", f"{what}: the same, uncompressed", megabytes(did["plain_bytes"]), f"layer's files {megabytes(layer['bytes'])}",
-            did["plain_bytes"] / layer["bytes"], None, None, "", note,
+            did["plain_bytes"] / layer["bytes"], target, None, "", note,
         ),
         Row(
             "publish", f"{what}: whole publish", seconds(again.seconds), f"first publish {seconds(first.seconds)}", first.seconds / again.seconds, None,
