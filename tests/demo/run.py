@@ -13,6 +13,7 @@ import os
 import pathlib
 import shlex
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -57,6 +58,8 @@ def say(line: str = "") -> None:
 def main() -> int:
     """Run the demo; 0 only when everything is as it should be."""
     keep = os.environ.get("DEMO_KEEP", "") not in ("", "0")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     stop_saved(_CONNECTION)
     work = _FOLDER / "work"
     shutil.rmtree(work, ignore_errors=True)
