@@ -55,11 +55,51 @@ options:
       - A folder on the composer whose tree is that of drive C, such as C(Program Files/Tool/tool.exe).
       - Files get the security of the folder they end up in.
     type: path
+  registry:
+    description:
+      - Registry editor files (C(.reg)) on the composer, applied one after the other.
+      - Keys of HKEY_LOCAL_MACHINE\\SYSTEM and \\SOFTWARE, HKEY_CLASSES_ROOT, HKEY_USERS\\.DEFAULT, and HKEY_CURRENT_USER for new users.
+    type: list
+    elements: path
+    default: []
   delete:
     description: Paths on drive C that the layer removes, such as V(Windows\\System32\\old.dll).
     type: list
     elements: str
     default: []
+  packaged_disk:
+    description:
+      - The disk of a packaging machine in which the application was installed, an OVF file or a disk image on the composer.
+      - The machine must have been made from O(os_layer) and O(prerequisites). What was changed in it becomes the layer.
+    type: path
+  prerequisites:
+    description: App layer versions that were on the packaging machine beside the OS layer. They do not become part of the layer.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Name of the app layer.
+        type: str
+        required: true
+      version:
+        description: Version of the app layer.
+        type: str
+        required: true
+  exclusions:
+    description:
+      - What is left out of a captured layer, or taken in after all, beyond what the collection leaves out by itself.
+      - Each entry has C(path), or C(key) and perhaps C(value), patterns with C(*) and C(**); C(action), V(exclude) or V(include); and a C(reason).
+    type: list
+    elements: dict
+    default: []
+  finalize:
+    description:
+      - What to do when the packaging machine was not left in a state that makes a good layer, for instance with a restart pending.
+      - V(enforce) refuses it, V(warn) captures it with warnings, V(ignore) captures it in silence.
+    type: str
+    choices: [enforce, warn, ignore]
+    default: enforce
   icon:
     description: A PNG or JPEG file on the composer.
     type: path
@@ -105,7 +145,7 @@ layer:
     status: Deployable
     size: 73400320
 changes:
-  description: How many files the version brings and how many paths it removes.
+  description: How many files and folders the version brings, how many paths it removes, and how many keys and values it touches.
   returned: when O(state=present)
   type: dict
   sample:
@@ -113,13 +153,34 @@ changes:
     directories: 3
     removed: 1
     bytes: 73400320
+    keys: 4
+    values: 11
+detail:
+  description: For a captured layer, how many files, folders, keys and values were added, changed and removed.
+  returned: when a version was captured
+  type: dict
+gate:
+  description: The checks of the packaging machine, each with its result, what was found and what to do.
+  returned: when a version was captured
+  type: list
+  elements: dict
+hazards:
+  description: What the captured layer holds that layers cannot carry well, and what to do.
+  returned: when a version was captured
+  type: list
+  elements: dict
+left_out:
+  description: What was left out of the captured layer and why, with examples.
+  returned: when a version was captured
+  type: list
+  elements: dict
 """
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.common.arguments import change_arguments
 from ..module_utils.common.module import run
-from ..module_utils.desired.app_layer import ensure_app_layer
+from ..module_utils.desired.software_layer import ensure_app_layer
 
 
 def main() -> None:
@@ -133,7 +194,17 @@ def main() -> None:
             os_layer={"type": "dict", "options": {"name": {"type": "str", "required": True}, "version": {"type": "str"}}},
             priority={"type": "int"},
             files={"type": "path"},
+            registry={"type": "list", "elements": "path", "default": []},
             delete={"type": "list", "elements": "str", "default": []},
+            packaged_disk={"type": "path"},
+            prerequisites={
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {"name": {"type": "str", "required": True}, "version": {"type": "str", "required": True}},
+            },
+            exclusions={"type": "list", "elements": "dict", "default": []},
+            finalize={"type": "str", "choices": ["enforce", "warn", "ignore"], "default": "enforce"},
             icon={"type": "path"},
             state={"type": "str", "choices": ["present", "absent"], "default": "present"},
         ),

@@ -53,6 +53,19 @@ options:
         description: Version of the app layer.
         type: str
         required: true
+  platform_layer:
+    description:
+      - The platform layer version, which always wins. It must have been made for this version of the OS layer, or confirmed for it.
+    type: dict
+    suboptions:
+      name:
+        description: Name of the platform layer.
+        type: str
+        required: true
+      version:
+        description: Version of the platform layer.
+        type: str
+        required: true
   connector:
     description:
       - Name of the connector through which the image is published.
@@ -126,6 +139,7 @@ def main() -> None:
             description={"type": "str", "default": ""},
             os_layer={"type": "dict", "options": LAYER_VERSION},
             app_layers={"type": "list", "elements": "dict", "default": [], "options": LAYER_VERSION},
+            platform_layer={"type": "dict", "options": LAYER_VERSION},
             connector={"type": "str"},
             disk_size_gb={"type": "int"},
             vm_name={"type": "str"},

@@ -14,7 +14,7 @@ from __future__ import annotations
 from ..common.errors import Conflict, InvalidInput, NotFound
 from ..common.module import Outcome
 from ..images import store
-from ..layers.model import APP, DEPLOYABLE, OS, LayerReference, check_description, check_layer_name, check_version_name, version_key
+from ..layers.model import APP, DEPLOYABLE, OS, PLATFORM, LayerReference, check_description, check_layer_name, check_version_name, version_key
 from ..repository.repository import Repository
 from .documents import LOCK, refuse_in_use, templates_using
 
@@ -33,7 +33,7 @@ def layer_document(repository: Repository, kind: str, name: str) -> dict | None:
 
 def new_document(kind: str, name: str) -> dict:
     """The document of a layer that has nothing yet."""
-    own = {"priority": DEFAULT_PRIORITY} if kind == APP else {"connector": None}
+    own = {APP: {"priority": DEFAULT_PRIORITY}, OS: {"connector": None}}.get(kind, {})
     return {"name": name, "kind": kind, "description": "", "icon": None, "versions": {}, **own}
 
 
@@ -135,21 +135,23 @@ def _refuse_needed(repository: Repository, kind: str, name: str, version: str) -
     what = f"Version {version} of the {kind} layer {name}"
     if kind == OS:
         users = templates_using(repository, lambda template: (template["os_layer"]["name"], template["os_layer"]["version"]) == (name, version))
-    else:
+    elif kind == APP:
         users = templates_using(repository, lambda template: {"name": name, "version": version} in template["app_layers"])
+    else:
+        users = templates_using(repository, lambda template: template["platform_layer"] == {"name": name, "version": version})
     refuse_in_use(what, users)
-    if kind != OS:
-        return
     needing = [
         f"{other} {number}"
-        for other, document in repository.catalog.documents(catalog_kind(APP))
+        for other_kind in (APP, PLATFORM)
+        for other, document in repository.catalog.documents(catalog_kind(other_kind))
         for number, entry in document["versions"].items()
-        if entry["os_layer"]["name"] == name and entry["os_layer"]["version"] == version
+        if (kind == OS and entry["os_layer"] == {"name": name, "version": version})
+        or (kind == APP and {"name": name, "version": version} in entry["prerequisites"])
     ]
     if needing:
         raise Conflict(
-            f"{what} cannot be removed because app layers were made for it: {', '.join(needing[:5])}.",
+            f"{what} cannot be removed because other layers were made on it: {', '.join(needing[:5])}.",
             code="layer.needed",
-            hint="Remove those app layer versions first.",
+            hint="Remove those layer versions first.",
             layers=needing,
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..common.errors import Conflict
 from ..images.template import ResolvedTemplate, apply_order
-from ..layers.model import APP, OS, LayerReference
+from ..layers.model import APP, OS, PLATFORM, LayerReference
 from ..repository.repository import Repository
 from .documents import CONNECTOR
 from .layers import catalog_kind, find_version
@@ -39,7 +39,7 @@ def resolve(repository: Repository, document: dict) -> ResolvedTemplate:
         document["name"],
         os_layer,
         apply_order(apps),
-        None,
+        _platform_layer(repository, document, os_layer),
         connector,
         document["disk_size_gb"],
         document["vm_name"],
@@ -48,12 +48,31 @@ def resolve(repository: Repository, document: dict) -> ResolvedTemplate:
     )
 
 
+def _platform_layer(repository: Repository, document: dict, os_layer: LayerReference) -> LayerReference | None:
+    """The platform layer version, which must have been made for this very OS layer version or confirmed for it."""
+    wanted = document["platform_layer"]
+    if not wanted:
+        return None
+    layer = find_version(repository, PLATFORM, wanted["name"], wanted["version"])
+    entry = repository.catalog.require(catalog_kind(PLATFORM), layer.name)["versions"][layer.version]
+    made_for = entry["os_layer"]
+    if made_for["name"] != os_layer.name or os_layer.version not in (made_for["version"], *entry.get("confirmed_for", [])):
+        raise Conflict(
+            f"The platform layer {layer.name} {layer.version} was made for the OS layer {made_for['name']} {made_for['version']}, "
+            f"not for {os_layer.name} {os_layer.version}.",
+            code="template.platform_layer",
+            hint="Make a version of it for that OS layer version, or confirm it with confirmed_for when it was tried and is good.",
+        )
+    return layer
+
+
 def describe(document: dict, resolved: ResolvedTemplate) -> dict:
     """What modules return about a template: its document with digests."""
     return dict(
         document,
         os_layer=resolved.os_layer.to_dict(),
         app_layers=[layer.to_dict() for layer in resolved.app_layers],
+        platform_layer=resolved.platform_layer.to_dict() if resolved.platform_layer else None,
         content_digest=resolved.content_digest,
         image_digest=resolved.image_digest,
     )

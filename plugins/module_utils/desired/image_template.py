@@ -55,7 +55,7 @@ def _document(params: dict, before: dict | None) -> dict:
         "description": check_description(params["description"]),
         "os_layer": dict(params["os_layer"]),
         "app_layers": sorted((dict(layer) for layer in params["app_layers"]), key=lambda layer: (layer["name"].casefold(), layer["name"])),
-        "platform_layer": None,
+        "platform_layer": dict(params["platform_layer"]) if params["platform_layer"] else None,
         "connector": params["connector"],
         "disk_size_gb": size,
         "vm_name": vm_name,

@@ -166,7 +166,7 @@ def _merge(layers: Sequence[StackedLayer], records: list[list[Record]], volume: 
 
 def _mount_original(base: ThinDisk, partition: int) -> Volume:
     """The OS layer's own volume, for reading."""
-    return Volume.mount(_numbered(partitions.read_partitions(base), partition, base).window(base))
+    return Volume.mount(windows_window(base, partition))
 
 
 def _difference(
@@ -193,6 +193,11 @@ def stacked_layer(repository: Repository, reference: LayerReference) -> StackedL
     layer = store.load_version(repository, reference.digest)
     archive, index = store.role_blob(layer, ROLE_ARCHIVE), store.role_blob(layer, ROLE_INDEX)
     return StackedLayer(label(reference), reference.digest, Descriptor(*archive), Descriptor(*index))
+
+
+def windows_window(device: BlockDevice, number: int) -> partitions.Window:
+    """The partition ``number`` of a disk as a device."""
+    return _numbered(partitions.read_partitions(device), number, device).window(device)
 
 
 def windows_partition(device: CopyOnWriteDevice, number: int, grown: bool) -> partitions.Window:

@@ -65,10 +65,8 @@ def put_files(
             ArchiveWriter(packed) as archive_writer,
             IndexWriter(listed) as index_writer,
         ):
-            deltas = hashlib.sha256()
             for name, delta in sorted(hives):
-                hive = Entry(f"{name}{DELTA_SUFFIX}", model.HIVE, size=len(delta))
-                deltas.update(archive_writer.add(hive, delta)[0])
+                archive_writer.add(Entry(f"{name}{DELTA_SUFFIX}", model.HIVE, size=len(delta)), delta)
             for entry, opener in entries:
                 with contextlib.ExitStack() as opened:
                     data = opened.enter_context(opener("")) if opener and entry.kind == model.FILE and not _bare_link(entry) else None
@@ -79,15 +77,20 @@ def put_files(
                 whiteouts += entry.kind == model.WHITEOUT
                 total += entry.size + sum(size for _name, size in entry.streams)
                 progress("store", total, None)
-        layer.content_digest = index_writer.content_digest
-        if hives:
-            deltas.update(layer.content_digest.encode("ascii"))
-            layer.content_digest = f"sha256:{deltas.hexdigest()}"
+        layer.content_digest = with_hives(index_writer.content_digest, hives)
         layer.statistics = {"files": files, "whiteouts": whiteouts, "entries": index_writer.entries, "bytes": total}
         layer.blobs[ROLE_ARCHIVE] = _blob(packed.descriptor)
         layer.blobs[ROLE_INDEX] = _blob(listed.descriptor)
         pin.add([packed.descriptor.digest, listed.descriptor.digest])
         return put_version(repository, layer, icon=icon)
+
+
+def with_hives(content_digest: str, hives: Sequence[tuple[str, bytes]]) -> str:
+    """The content digest of a layer whose files have ``content_digest`` and that also carries registry deltas."""
+    if not hives:
+        return content_digest
+    deltas = b"".join(hashlib.sha256(delta).digest() for _name, delta in sorted(hives))
+    return f"sha256:{hashlib.sha256(deltas + content_digest.encode('ascii')).hexdigest()}"
 
 
 def put_version(repository: Repository, layer: LayerVersion, *, icon: bytes | None = None) -> LayerVersion:

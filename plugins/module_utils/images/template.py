@@ -41,20 +41,20 @@ class ResolvedTemplate:
     @property
     def content_digest(self) -> str:
         """Digest over everything that decides the disk's content; names a thin image."""
-        return canonical_digest(
-            {
-                "format": COMPOSE_FORMAT,
-                "os_layer": self.os_layer.digest,
-                "layers": [layer.digest for layer in self.layers],
-                "disk_size_gb": self.disk_size_gb,
-            }
-        )
+        return content_digest(self.os_layer, self.layers, self.disk_size_gb)
 
     @property
     def image_digest(self) -> str:
         """Digest over everything that decides the published machine; recorded on the VM."""
         placement = {key: value for key, value in self.connector.items() if key not in ("script", "description")}
         return canonical_digest({"content": self.content_digest, "connector": placement, "vm_name": self.vm_name})
+
+
+def content_digest(os_layer: LayerReference, layers: tuple[LayerReference, ...], disk_size_gb: int | None) -> str:
+    """Digest over everything that decides the content of an image's disk."""
+    return canonical_digest(
+        {"format": COMPOSE_FORMAT, "os_layer": os_layer.digest, "layers": [layer.digest for layer in layers], "disk_size_gb": disk_size_gb}
+    )
 
 
 def label(layer: LayerReference) -> str:

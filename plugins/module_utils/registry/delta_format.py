@@ -56,7 +56,8 @@ def write_delta(delta: Delta) -> bytes:
         depth, key = stack.pop()
         count += 1
         _write_key(keys, depth, key, descriptors)
-        stack += [(depth + 1, below) for _folded, below in _in_order(key.subkeys, reverse=True)]
+        # Not by the names as the delta folds them: its table may be a volume's own.
+        stack += [(depth + 1, below) for below in sorted(key.subkeys.values(), key=_sort_key, reverse=True)]
     body = bytearray(_name(delta.hive))
     body += _U32.pack(len(descriptors))
     for security in descriptors:
@@ -65,8 +66,8 @@ def write_delta(delta: Delta) -> bytes:
     return _HEADER.pack(MAGIC, VERSION, 0, zlib.crc32(body)) + body
 
 
-def _in_order(items: dict, reverse: bool = False) -> list:
-    return sorted(items.items(), key=lambda item: upcase.sort_key(item[0]), reverse=reverse)
+def _sort_key(key: KeyDelta) -> bytes:
+    return upcase.sort_key(upcase.WINDOWS.fold(key.name))
 
 
 def _name(name: str) -> bytes:
@@ -157,7 +158,7 @@ class _Reader:
         folded = self.table.fold(key.name)
         if parent.action == REMOVE or "\\" in key.name:
             raise _corrupt(f"has a key {key.name!r} where none can be", self.position)
-        if parent.subkeys and upcase.sort_key(next(reversed(parent.subkeys))) >= upcase.sort_key(folded):
+        if parent.subkeys and _sort_key(next(reversed(parent.subkeys.values()))) >= _sort_key(key) or folded in parent.subkeys:
             raise _corrupt(f"has the key {key.name!r} out of order", self.position)
         parent.subkeys[folded] = key
 

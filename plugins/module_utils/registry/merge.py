@@ -120,6 +120,7 @@ class _Merger:
         self.base = base
         self.base_label = base_label
         self.seen = seen
+        self.order = {label: number for number, (label, _delta) in enumerate(layers)}
         self.hive = layers[0][1].hive if layers else ""
         self.tree = rules.tree(self.hive)
         self.merged = Merged(Delta(self.hive, table=layers[0][1].upcase if layers else upcase.WINDOWS))
@@ -302,11 +303,10 @@ class _Merger:
     def find(self, key: str, value: str | None, outcome: str, layers: Collection[str], overruled: Collection[str], *, attribute: str | None = None,
              advice: str = "") -> None:
         """Report a matter, unless it is a conflict in which nothing is lost that the winners had not seen."""
-        order = {label: number for number, (label, _delta) in enumerate(self.layers)}
         overruled = [label for label in overruled if not any(label in self.seen.get(winner, ()) for winner in layers)]
         if outcome in CONFLICTS and not overruled:
             return
-        ordered = (tuple(sorted(dict.fromkeys(labels), key=lambda label: order.get(label, -1))) for labels in (layers, overruled))
+        ordered = (tuple(sorted(dict.fromkeys(labels), key=lambda label: self.order.get(label, -1))) for labels in (layers, overruled))
         self.merged.findings.append(Finding(self.hive, key, value, outcome, *ordered, attribute, advice))
 
     def note(self, key: str, value: str | None, labels: list[str]) -> None:

@@ -9,8 +9,14 @@ import json
 import os
 
 import pytest
+from dissect.ntfs import NTFS
+from dissect.regf import RegistryHive
+from dissect.regf.exceptions import RegistryKeyNotFoundError
 
+from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import TYPE_BASIC_DATA, read_partitions
 from ansible_collections.strata.layering.tests.integration.modules.conftest import OS_LAYER, add_app, add_template, connector
+from ansible_collections.strata.layering.tests.sample.reread import RangeStream
 from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run, state_of
 
 ICON = bytes.fromhex(
@@ -154,18 +160,18 @@ def test_app_layer(room):
         "app_layer", lambda: state_of(room.path), **room.options, name="Tool", version="1.0", os_layer={"name": "Windows 11"}, files=folder,
         delete=["Windows\\notepad.exe"], priority=300, description="A tool", comment="CHG-8",
     )
-    assert done["changes"] == {"files": 2, "directories": 3, "removed": 1, "bytes": 10001}
+    assert done["changes"] == {"files": 2, "directories": 3, "removed": 1, "bytes": 10001, "keys": 0, "values": 0}
     assert (done["layer"]["status"], done["layer"]["priority"]) == ("Deployable", 300)
     converges("app_layer", lambda: state_of(room.path), **room.options, name="Tool", version="1.0", priority=400)
     room.files("tool", {"Program Files/Tool/tool.exe": b"MZ"})
-    fails("app_layer", "app.other_files", **room.options, name="Tool", version="1.0", files=folder)
+    fails("app_layer", "layer.other_source", **room.options, name="Tool", version="1.0", files=folder)
     converges("app_layer", lambda: state_of(room.path), **room.options, name="Tool", version="1.0", state="absent")
 
 
 def test_app_layer_needs_os_layer_and_source(room):
     folder = room.files("tool", {"a.txt": "x"})
-    fails("app_layer", "app.no_os_layer", **room.options, name="Tool", version="1", files=folder)
-    fails("app_layer", "app.no_source", **room.options, name="Tool", version="1", os_layer={"name": "Windows 11"})
+    fails("app_layer", "layer.no_os_layer", **room.options, name="Tool", version="1", files=folder)
+    fails("app_layer", "layer.no_source", **room.options, name="Tool", version="1", os_layer={"name": "Windows 11"})
     fails("app_layer", "layer.missing", **room.options, name="Tool", version="1", os_layer={"name": "Windows 12"}, files=folder)
     fails("app_layer", "layer.version_missing", **room.options, name="Tool", version="1", os_layer={"name": "Windows 11", "version": "7"}, files=folder)
     fails("app_layer", "layer.version", **room.options, name="Tool", version="latest", os_layer={"name": "Windows 11"}, files=folder)
@@ -252,3 +258,81 @@ def test_collected_forgets_images_that_no_template_makes(room):
     assert run("repository", **room.options, state="collected")["freed"] > 0
     assert run("repository", **room.options, state="verified")["damaged"] == []
     assert run("layered_image_export", **room.options, template="office", path=path)["changed"] is True
+
+
+REG = """Windows Registry Editor Version 5.00
+
+[HKEY_LOCAL_MACHINE\\SOFTWARE\\Strata]
+"Version"="%s"
+"Count"=dword:00000001
+
+[HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Control\\Session Manager\\Environment]
+"STRATA_%s"="on"
+"""
+
+
+def add_registry(room, name: str, version: str = "1.0", **options) -> dict:
+    folder = room.files(f"{name}-{version}-reg", {"settings.reg": REG % (version, name.upper())})
+    return run("app_layer", **room.options, name=name, version=version, os_layer={"name": "Windows 11"}, registry=[f"{folder}/settings.reg"], **options)
+
+
+def image_registry(room, template: str = "office") -> dict:
+    """{hive: what dissect.regf reads of two keys} of the composed image."""
+    path = os.fspath(room.tmp_path / "registry.raw")
+    run("layered_image_export", **room.options, template=template, path=path, format="raw")
+    offset = next(one.offset for one in read_partitions(FileDevice(path)).partitions if one.type == TYPE_BASIC_DATA)
+    with open(path, "rb") as stream:
+        volume = NTFS(RangeStream(stream, offset, os.stat(path).st_size - offset))
+        found = {}
+        for hive, key in (("SOFTWARE", "Strata"), ("SYSTEM", "ControlSet001\\Control\\Session Manager\\Environment")):
+            registry = RegistryHive(volume.mft.get(f"Windows/System32/config/{hive}").open())
+            try:
+                found[hive] = {value.name: value.value for value in registry.open(key).values()}
+            except RegistryKeyNotFoundError:
+                found[hive] = None
+    return found
+
+
+def test_registry_files_become_part_of_the_image(room):
+    folder = room.files("reg", {"settings.reg": REG % ("1.0", "TOOL")})
+    options = {"name": "Tool", "version": "1.0", "os_layer": {"name": "Windows 11"}, "registry": [f"{folder}/settings.reg"]}
+    done = converges("app_layer", lambda: state_of(room.path), **room.options, **options)
+    assert done["changes"]["keys"] == 2 and done["changes"]["values"] == 3
+    add_registry(room, "Other")
+    add_app(room, "Plain")
+    add_template(room, apps=(("Tool", "1.0"), ("Other", "1.0"), ("Plain", "1.0")))
+    found = image_registry(room)
+    assert found["SOFTWARE"] == {"Version": "1.0", "Count": 1}
+    assert {name for name in found["SYSTEM"] if name.startswith("STRATA_")} == {"STRATA_TOOL", "STRATA_OTHER"}
+    add_registry(room, "Tool", "2.0")
+    add_template(room, apps=(("Tool", "2.0"), ("Plain", "1.0")))
+    found = image_registry(room)
+    assert found["SOFTWARE"]["Version"] == "2.0" and {name for name in found["SYSTEM"] if name.startswith("STRATA_")} == {"STRATA_TOOL"}
+    add_template(room, apps=(("Plain", "1.0"),))
+    found = image_registry(room)
+    assert found["SOFTWARE"] is None and not any(name.startswith("STRATA_") for name in found["SYSTEM"])
+
+
+def test_registry_file_with_a_key_that_no_layer_can_hold(room):
+    folder = room.files("reg", {"x.reg": "Windows Registry Editor Version 5.00\r\n\r\n[HKEY_LOCAL_MACHINE\\\\SAM\\\\x]\r\n".replace("\\\\", "\\")})
+    options = {"name": "Tool", "version": "1.0", "os_layer": {"name": "Windows 11"}}
+    result = fails("app_layer", "registry.source", **room.options, **options, registry=[f"{folder}/x.reg"])
+    assert "line 3" in result["msg"]
+    fails("app_layer", "registry.file", **room.options, **options, registry=[f"{folder}/none.reg"])
+
+
+def test_platform_layer(room, exported):
+    folder = room.files("agent", {"Program Files/Agent/agent.exe": "MZ"})
+    options = {"name": "Agent", "version": "1", "os_layer": {"name": "Windows 11"}}
+    converges("platform_layer", lambda: state_of(room.path), **room.options, **options, files=folder)
+    add_app(room, tree={"Program Files/Agent/agent.exe": "from the app layer"})
+    template = {"name": "office", "os_layer": {"name": "Windows 11", "version": "1.0"}, "connector": "desktops", "app_layers": [{"name": "Tool", "version": "1.0"}]}
+    platform = {"platform_layer": {"name": "Agent", "version": "1"}}
+    done = converges("image_template", lambda: state_of(room.path), **room.options, **template, **platform)
+    assert done["template"]["platform_layer"]["name"] == "Agent"
+    fails("platform_layer", "catalog.in_use", **room.options, name="Agent", state="absent")
+    run("os_layer", **room.options, **(OS_LAYER | {"version": "2.0", "file_share": os.fspath(exported), "packaging_disk": "gold/gold-w11.ovf"}))
+    template["os_layer"]["version"] = "2.0"
+    fails("image_template", "template.platform_layer", **room.options, **template, **platform)
+    converges("platform_layer", lambda: state_of(room.path), **room.options, name="Agent", version="1", confirmed_for=["2.0"])
+    run("image_template", **room.options, **template, **platform)
