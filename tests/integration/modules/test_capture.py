@@ -1,0 +1,132 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""App layers captured from the disk of a packaging machine, through the module."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+
+from ansible_collections.strata.layering.plugins.module_utils.catalog.layers import find_version
+from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import TYPE_BASIC_DATA, read_partitions
+from ansible_collections.strata.layering.plugins.module_utils.images import export
+from ansible_collections.strata.layering.plugins.module_utils.images.layered_image import compose_stack
+from ansible_collections.strata.layering.plugins.module_utils.layers.windows import load_hive
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
+from ansible_collections.strata.layering.plugins.module_utils.registry.values import encode_string
+from ansible_collections.strata.layering.plugins.module_utils.registry.writer import write_hive
+from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
+from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template
+from ansible_collections.strata.layering.tests.integration.modules.test_repository_modules import image_registry
+from ansible_collections.strata.layering.tests.sample.reread import read_volume
+from ansible_collections.strata.layering.tests.support.modules import converges, fails, run, state_of
+
+OS = {"os_layer": {"name": "Windows 11", "version": "1.0"}}
+
+
+def packaging_disk(room, name: str, prerequisites: tuple = ()) -> str:
+    """The raw disk that a packaging machine starts with."""
+    repository = Repository.open(os.fspath(room.path))
+    layers = tuple(find_version(repository, "app", *one) for one in prerequisites)
+    image = compose_stack(repository, find_version(repository, "os", "Windows 11", "1.0"), layers)
+    path = os.fspath(room.tmp_path / f"{name}.raw")
+    export.export(image, path, "raw", name=name, firmware="efi")
+    return path
+
+
+def install(path: str, *, pending: bool = False) -> None:
+    """What an installer would do: files, a removal, keys."""
+    with FileDevice(path, writable=True) as disk:
+        partition = next(one for one in read_partitions(disk).partitions if one.type == TYPE_BASIC_DATA)
+        with Volume.mount(partition.window(disk), writable=True) as volume:
+            with volume.find("Program Files") as folder, folder.create_directory("Installed") as made, made.create_file("app.exe", b"MZ" * 9000):
+                pass
+            with volume.find("Windows") as folder:
+                folder.child("regedit.exe").delete()
+                with folder.create_file("app.ini", b"[app]\r\n"):
+                    pass
+            with volume.find("Windows/Temp") or volume.find("Windows") as folder, folder.create_file("setup1234.tmp", b"x" * 100):
+                pass
+            hive = load_hive(volume, "Windows/System32/config/SOFTWARE")
+            hive.root.create("Strata").set_value("Version", 1, encode_string("captured"))
+            if pending:
+                hive.root.create("Microsoft\\Windows\\CurrentVersion\\Component Based Servicing\\PackagesPending")
+                hive.root.create("Microsoft\\Windows\\CurrentVersion\\RunOnce").set_value("later", 1, encode_string("setup.exe"))
+            data = write_hive(hive)
+            with volume.find("Windows/System32/config/SOFTWARE") as node, node.open_stream() as stream:
+                stream.truncate(len(data), allocate=True)
+                stream.pwrite(data, 0)
+
+
+def test_capture_and_compose(room):
+    add_app(room, "Base", tree={"Program Files/Base/base.txt": "base"})
+    path = packaging_disk(room, "packaging", (("Base", "1.0"),))
+    install(path)
+    options = {"name": "App", "version": "1", "packaged_disk": path, "prerequisites": [{"name": "Base", "version": "1.0"}], **OS}
+    done = converges("app_layer", lambda: state_of(room.path), **room.options, **options)
+    assert done["changes"]["files"] == 2 and done["changes"]["removed"] == 1
+    assert done["detail"]["keys"]["added"] == 1 and done["detail"]["values"]["added"] == 1
+    assert any("setup1234" in str(one) for one in done["left_out"])
+    assert done["gate"] and all(finding["result"] != "fail" for finding in done["gate"])
+    assert "App 1" in fails("app_layer", "layer.needed", **room.options, name="Base", version="1.0", state="absent")["msg"]
+
+    add_template(room, apps=(("Base", "1.0"), ("App", "1")))
+    found = image_registry(room)
+    assert found["SOFTWARE"] == {"Version": "captured"}
+    raw = os.fspath(room.tmp_path / "registry.raw")
+    with FileDevice(raw) as disk:
+        partition = next(one for one in read_partitions(disk).partitions if one.type == TYPE_BASIC_DATA)
+    tree = read_volume(raw, partition.offset, partition.size)
+    assert tree["Program Files/Installed/app.exe"].size == 18000 and "Windows/regedit.exe" not in tree and "Program Files/Base/base.txt" in tree
+
+    os.unlink(path)
+    assert run("app_layer", **room.options, **options)["changed"] is False
+
+
+def test_capture_from_an_exported_vmdk(room):
+    path = packaging_disk(room, "packaging")
+    install(path)
+    vmdk = os.fspath(room.tmp_path / "packaging.vmdk")
+    subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "vmdk", "-o", "subformat=streamOptimized", path, vmdk], check=True)
+    done = run("app_layer", **room.options, name="App", version="1", packaged_disk=vmdk, **OS)
+    assert done["changes"]["files"] == 2
+
+
+def test_finalize_gate(room):
+    path = packaging_disk(room, "packaging")
+    install(path, pending=True)
+    options = {"name": "App", "version": "1", "packaged_disk": path, **OS}
+    before = run("layer_info", **room.options)
+    result = fails("app_layer", "layer.not_finalizable", **room.options, **options)
+    assert result["details"]["gate"] and run("layer_info", **room.options) == before
+    assert run("app_layer", **room.options, **options, finalize="warn")["warnings"]
+
+
+def test_exclusions(room):
+    path = packaging_disk(room, "packaging")
+    install(path)
+    rules = [{"path": "Windows/app.ini", "action": "exclude", "reason": "not wanted"}, {"key": "SOFTWARE\\Strata", "action": "exclude"}]
+    done = run("app_layer", **room.options, name="App", version="1", packaged_disk=path, exclusions=rules, **OS)
+    assert done["changes"]["files"] == 1 and done["changes"]["keys"] == 0
+    fails("app_layer", "capture.rule", **room.options, name="App", version="2", packaged_disk=path, exclusions=[{"nothing": "x"}], **OS)
+
+
+def test_disk_of_another_machine(room, exported):
+    disk = next((exported / "gold").glob("*.vmdk"))
+    broken = os.fspath(room.tmp_path / "other.raw")
+    subprocess.run(["qemu-img", "convert", "-O", "raw", os.fspath(disk), broken], check=True)
+    with open(broken, "r+b") as stream:
+        stream.truncate(1 << 20)
+    before = run("layer_info", **room.options)
+    with pytest.raises(AssertionError):
+        run("app_layer", **room.options, name="App", version="1", packaged_disk=broken, **OS)
+    assert run("layer_info", **room.options) == before
+
+
+def test_two_sources_are_refused(room):
+    path = packaging_disk(room, "packaging")
+    fails("app_layer", "layer.two_sources", **room.options, name="App", version="1", packaged_disk=path, files=os.fspath(room.tmp_path), **OS)
