@@ -89,7 +89,7 @@ class DeltaBuilder:
             if below is None:
                 below = node.subkeys[folded] = KeyDelta(name if old is None else old.name)
             if make and below.action == KEEP and old is None:
-                below.action = CREATE
+                below.action, below.name = CREATE, name
                 below.last_written = node.last_written = self._time
             elif make and below.action == REMOVE:
                 below.action, below.name, below.last_written = REPLACE, name, self._time

@@ -4,7 +4,15 @@
 from __future__ import annotations
 
 from ansible_collections.strata.layering.plugins.module_utils.registry import delta as deltas
-from ansible_collections.strata.layering.plugins.module_utils.registry.delta import Before, Counts, Delta, KeyDelta, ValueDelta, changes_something, sets_something
+from ansible_collections.strata.layering.plugins.module_utils.registry.delta import (
+    Before,
+    Counts,
+    Delta,
+    KeyDelta,
+    ValueDelta,
+    changes_something,
+    sets_something,
+)
 
 
 def tree() -> Delta:
@@ -15,7 +23,8 @@ def tree() -> Delta:
     keep.subkeys["MADE"] = KeyDelta("made", deltas.CREATE)
     delta.root.subkeys["A"] = KeyDelta("a", deltas.REPLACE)
     delta.root.subkeys["GONE"] = KeyDelta("gone", deltas.REMOVE)
-    keep.values = {"X": ValueDelta("x", 0, None, Before(1, 0, b"", None)), "Y": ValueDelta("y", 1, b"", Before(1, 1, b"a", None)), "Z": ValueDelta("z", 1, b"")}
+    keep.values = {"X": ValueDelta("x", 0, None, Before(1, 0, b"", None)), "Y": ValueDelta("y", 1, b"", Before(1, 1, b"a", None)),
+                   "Z": ValueDelta("z", 1, b"")}
     return delta
 
 

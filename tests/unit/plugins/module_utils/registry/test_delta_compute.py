@@ -95,7 +95,7 @@ def test_differencing_hives_are_refused():
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_applying_a_delta_gives_the_changed_hive(data):
     pool = data.draw(st.sampled_from([few_names, None]))
     arguments = {} if pool is None else {"name": pool}
@@ -116,7 +116,7 @@ def test_applying_a_delta_gives_the_changed_hive(data):
 
 
 @given(st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_unrelated_hives_through_files(data):
     base, after = data.draw(trees(data=contents, most=8)), data.draw(trees(data=contents, most=8))
     base, after = (read_hive(write_hive(hive)) for hive in (base, after))

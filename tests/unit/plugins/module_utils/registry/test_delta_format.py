@@ -59,7 +59,8 @@ def test_every_byte_of_a_small_delta():
     below.values["V"] = ValueDelta("v", 4, b"dw", Before(1, 1, b"x", None))
     expected = body(
         key(0, ""),
-        key(1, "k", 0, 0x1A, struct.pack("<IHHIQ", 0, 16, 2, 3, 4), b"\x03" + name("v") + struct.pack("<II", 4, 2) + b"dw" + struct.pack("<II", 1, 1) + b"x", 1),
+        key(1, "k", 0, 0x1A, struct.pack("<IHHIQ", 0, 16, 2, 3, 4),
+            b"\x03" + name("v") + struct.pack("<II", 4, 2) + b"dw" + struct.pack("<II", 1, 1) + b"x", 1),
         descriptors=struct.pack("<II", 1, 2) + b"sd")
     assert write_delta(delta) == sealed(expected)
 
@@ -88,7 +89,8 @@ VALUE = b"\x01" + name("v") + struct.pack("<II", 1, 0)
     body(key(0, ""), key(1, "a", 1, 0x01)), body(key(0, ""), key(1, "a", 0, 0x40)), body(key(0, ""), key(1, "a", 0, 2, bytes(4))),
     body(key(0, ""), key(1, "a", 2, 0, b"", VALUE, 1)), body(key(0, "", 0, 0, b"", VALUE + VALUE, 2)), body(key(0, "", 0, 0, b"", VALUE, 2**32 - 1)),
     body(key(0, "")) + b"\0", body(key(0, ""), count=2**32 - 1), body(key(0, "", 0, 0x20, bytes(4))), body(key(0, "", 0, 8, struct.pack("<HHI", 4, 0, 0))),
-    body(key(0, "", 0, 0, b"", b"\x20" + name("v"), 1)), body(key(0, "", 0, 0, b"", b"\x04" + name("v"), 1)), body(key(0, "", 0, 0, b"", b"\x10" + name("v"), 1)),
+    body(key(0, "", 0, 0, b"", b"\x20" + name("v"), 1)), body(key(0, "", 0, 0, b"", b"\x04" + name("v"), 1)),
+    body(key(0, "", 0, 0, b"", b"\x10" + name("v"), 1)),
     body(key(0, "", 0, 0, b"", b"\x01" + name("v") + struct.pack("<II", 1, 2**31), 1)),
     body(key(0, "", 0, 0, b"", b"\x02" + name("v") + struct.pack("<II", 1, 70000) + bytes(70000), 1)),
     body(key(0, "", 0, 0, b"", b"\x06" + name("v") + struct.pack("<II", 1, 5) + bytes(16), 1)),
@@ -119,7 +121,7 @@ def test_deep_keys_are_bounded():
 
 
 @given(st.data())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_mutated_deltas_are_refused_or_read(data):
     mutated = bytearray(write_delta(sample())[16:])
     for _byte in range(data.draw(st.integers(1, 4))):

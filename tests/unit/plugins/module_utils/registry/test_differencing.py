@@ -111,7 +111,7 @@ def test_only_differencing_hives_are_merged():
 
 
 @given(st.data())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_round_trip_by_a_differencing_hive(data):
     base = data.draw(trees(name=few_names))
     after = data.draw(changed(base, name=few_names))

@@ -7,6 +7,7 @@ import json
 
 import pytest
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.strata.layering.plugins.module_utils.registry.delta import REMOVE, Before, Delta, KeyDelta, ValueDelta
 from ansible_collections.strata.layering.plugins.module_utils.registry.delta_apply import apply_delta
 from ansible_collections.strata.layering.plugins.module_utils.registry.delta_builder import DeltaBuilder
 from ansible_collections.strata.layering.plugins.module_utils.registry.delta_compute import compute_delta, flags_of
@@ -14,6 +15,7 @@ from ansible_collections.strata.layering.plugins.module_utils.registry.delta_for
 from ansible_collections.strata.layering.plugins.module_utils.registry.list_values import compile_rules
 from ansible_collections.strata.layering.plugins.module_utils.registry.merge import combine_deltas, merge_deltas
 from ansible_collections.strata.layering.plugins.module_utils.registry.model import Hive
+from ansible_collections.strata.layering.plugins.module_utils.registry.reader import read_hive
 from ansible_collections.strata.layering.plugins.module_utils.registry.upcase import WINDOWS
 from ansible_collections.strata.layering.plugins.module_utils.registry.values import (
     REG_DWORD,
@@ -26,6 +28,7 @@ from ansible_collections.strata.layering.plugins.module_utils.registry.values im
     encode_multi_string,
     encode_string,
 )
+from ansible_collections.strata.layering.plugins.module_utils.registry.writer import write_hive
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -194,6 +197,32 @@ def test_labels_and_hives_must_fit():
     assert combine_deltas([], RULES).delta.is_empty
 
 
+@given(st.data())
+@settings(max_examples=80, deadline=None)
+def test_deltas_that_no_hive_would_give_are_merged_or_refused(data):
+    base = base_hive()
+    layers = []
+    for label in "abc":
+        delta = Delta("SYSTEM")
+        nodes = [delta.root]
+        for _key in range(data.draw(st.integers(0, 6))):
+            parent_node = data.draw(st.sampled_from(nodes))
+            name = data.draw(st.sampled_from(["ControlSet001", "Services", "Spooler", "Control", "x"]))
+            node = parent_node.subkeys[name.upper()] = KeyDelta(name, data.draw(st.integers(0, 3)))
+            if node.action != REMOVE:
+                nodes.append(node)
+                node.security = data.draw(st.sampled_from([None, b"", b"sd"]))
+                node.order = data.draw(st.sampled_from([None, ("Start", "y")]))
+                value = ValueDelta("Start", 4, data.draw(st.sampled_from([None, b"", b"a"])), data.draw(st.sampled_from([None, Before(4, 1, b"a", None)])))
+                node.values = data.draw(st.sampled_from([{}, {"START": value}]))
+        layers.append((label, read_delta(write_delta(delta))))
+    planned = combine_deltas(layers, RULES)
+    write_delta(planned.delta)
+    merged = merge_deltas(base, layers, RULES, seen={"c": ["a"]})
+    assert read_delta(write_delta(merged.delta)) is not None
+    read_hive(write_hive(base))
+
+
 # Against a model that knows nothing of deltas
 
 def snapshot(hive: Hive) -> dict:
@@ -271,7 +300,7 @@ def one_after_the_other(base: dict, layers: list) -> dict:
 
 
 @given(st.data())
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_result_and_conflicts_are_those_of_the_model(data):
     base = data.draw(trees(name=few_names, most=10))
     hives = [data.draw(changed(base, name=few_names, most=6)) for _layer in range(data.draw(st.integers(2, 3)))]
@@ -299,7 +328,7 @@ def test_result_and_conflicts_are_those_of_the_model(data):
 
 
 @given(st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_without_conflicts_the_order_and_the_grouping_do_not_matter(data):
     base = data.draw(trees(name=few_names, most=10))
     deltas = [compute_delta(base, data.draw(changed(base, name=few_names, most=4)), name="SOFTWARE") for _layer in range(3)]

@@ -155,5 +155,6 @@ def test_a_large_value_takes_linear_time():
 
 @pytest.mark.parametrize("end", ["\r\n", "\n", "\r"])
 def test_operations_know_their_line(end):
-    text = end.join(["Windows Registry Editor Version 5.00", "", "[HKEY_LOCAL_MACHINE\\A]", '"a"="b', 'c"', "; more", '"d"=hex:01,\\', "  02", '"e"=-', "", "[-HKEY_USERS\\B]"])
+    text = end.join(["Windows Registry Editor Version 5.00", "", "[HKEY_LOCAL_MACHINE\\A]",
+                     '"a"="b', 'c"', "; more", '"d"=hex:01,\\', "  02", '"e"=-', "", "[-HKEY_USERS\\B]"])
     assert [operation.line for operation in read_reg(text.encode())] == [3, 4, 7, 9, 11]
