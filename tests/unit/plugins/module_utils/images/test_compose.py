@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import errno
 import os
-import random
 import resource
 import signal
-import subprocess
 
 import pytest
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, Corrupt, InvalidInput, NoSpace
@@ -19,7 +17,7 @@ from ansible_collections.strata.layering.plugins.module_utils.images import stor
 from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
 from ansible_collections.strata.layering.plugins.module_utils.repository.collect import collect, verify
 from ansible_collections.strata.layering.tests.support.layer_stacks import content, layers
-from ansible_collections.strata.layering.tests.support.ntfs_tree import read_fold, read_tree
+from ansible_collections.strata.layering.tests.support.ntfs_tree import read_tree
 from ansible_collections.strata.layering.tests.support.tree_model import Item, Refused, expect
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st

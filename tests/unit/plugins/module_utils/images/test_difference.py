@@ -12,7 +12,8 @@ from ansible_collections.strata.layering.plugins.module_utils.common.errors impo
 from ansible_collections.strata.layering.plugins.module_utils.disk.overlay import CopyOnWriteDevice
 from ansible_collections.strata.layering.plugins.module_utils.images.apply import Applier
 from ansible_collections.strata.layering.plugins.module_utils.images.compose import _kind
-from ansible_collections.strata.layering.plugins.module_utils.images.difference import Stack, difference
+from ansible_collections.strata.layering.plugins.module_utils.images.difference import FOLDER, OTHER, Stack, difference
+from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from ansible_collections.strata.layering.tests.support.layer_stacks import changed, layers, stacked
 from ansible_collections.strata.layering.tests.support.ntfs_tree import read_fold, read_tree
@@ -96,3 +97,74 @@ def test_from_the_older_image_comes_what_comes_from_the_base(blank, base, pair):
             except Refused as refused:
                 lines = [f"it had to be refused: {refused}"]
             assert not lines, "\n".join(lines)
+
+
+def file(path, data=b"x", **more):
+    return Item(Entry(path, "file", 0x20, 1, 2, 3, 4, size=len(data), **more), data)
+
+
+def folder(path, written=2, **more):
+    return Item(Entry(path, "directory", 0x10, 1, written, 3, 4, **more))
+
+
+def link(path, target):
+    return Item(Entry(path, "link", 0x20, link_target=target))
+
+
+def whiteout(path):
+    return Item(Entry(path, "whiteout"))
+
+
+def way(old, new, base=()):
+    """The paths that have to be changed, None when the base is needed; ``base`` are its folders (ending in "/") and files."""
+    kinds = {path.rstrip("/").upper(): FOLDER if path.endswith("/") else OTHER for path in base}
+    stacks = []
+    for stack in (old, new):
+        tree, _archives, records = stacked(stack, str.upper)
+        stacks.append(Stack(tree, records))
+    change = difference(*stacks, lambda path: kinds.get(path.upper()))
+    return None if change is None else {path for path, node in change.nodes() if node.entry is not None or node.hides}
+
+
+def test_what_is_the_same_is_left_alone():
+    stack = [[folder("d"), file("d/a"), link("d/b", "d/a")], [whiteout("d/old")]]
+    assert way(stack, stack, ["d/", "d/old"]) == set()
+    assert way(stack, [*stack, [file("new")]], ["d/", "d/old"]) == {"new"}
+    assert way([*stack, [file("new")]], stack, ["d/", "d/old"]) == {"new"}
+
+
+def test_what_only_the_base_has_cannot_come_back():
+    assert way([[file("a")]], [[]], ["a"]) is None
+    assert way([[whiteout("a")]], [[]], ["a"]) is None
+    assert way([[whiteout("d/a")]], [[folder("d", implied=True), file("d/b")]], ["d/", "d/a"]) is None
+    assert way([[whiteout("d"), folder("d"), file("d/x")]], [[folder("d"), file("d/x")]], ["d/"]) is None
+    assert way([[folder("d")]], [[]], ["d/"]) is None
+
+
+def test_hard_links_are_written_together():
+    old = [[file("a"), link("b", "a")]]
+    assert way(old, [[file("a"), link("B", "a")]]) == {"a", "B"}
+    assert way(old, [[file("a"), link("b", "a"), link("c", "a")]]) == {"a", "b", "c"}
+    assert way(old, [[file("a")]]) == {"a", "b"}
+    together = [folder("d"), file("d/a"), link("e", "d/a")]
+    assert way([together], [[whiteout("d"), *together]], ["d/"]) is None
+
+
+def test_8_3_names_that_would_not_be_those_of_the_base_need_it():
+    assert way([[file("a", short_name="A~1")]], [[file("a", b"y")]]) is None
+    assert way([[file("a", short_name="A~1")]], [[file("a", b"y", short_name="A~1")]]) == {"a"}
+    assert way([[whiteout("a")]], [[file("a")]], ["a"]) is None
+    assert way([[whiteout("a")]], [[file("a")]]) == {"a"}
+    assert way([[file("b"), link("a", "b")]], [[file("a"), file("b")]], ["a"]) is None
+
+
+def test_what_a_folder_loses_needs_the_base():
+    plain = folder("d")
+    for more in ({"eas": b"\x0c\0\0\0\0\1\1\0x\0y\0"}, {"object_id": bytes(16)}, {"short_name": "D~1"}, {"security": b"other"}):
+        assert way([[folder("d", 1, **more)]], [[plain]]) is None
+    assert way([[folder("d", 1)]], [[plain]]) == {"d"} and way([[folder("d", 1)]], [[plain]], ["d/"]) == {"d"}
+    assert way([[folder("d", 1, implied=True)]], [[folder("d", implied=True)]], ["d/"]) == set()
+    # In place of a file of the base the implied folder is made, so its times count.
+    assert way([[folder("d", 1, implied=True)]], [[folder("d", implied=True)]], ["d"]) is None
+    timeless = Item(Entry("d/a", "file", 0x20), b"")
+    assert way([[folder("d", 1), timeless]], [[plain, timeless]]) is None

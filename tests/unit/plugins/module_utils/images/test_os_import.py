@@ -1,0 +1,178 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Importing each kind of sample machine: it works, or says in one sentence what to do, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+
+import pytest
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, InvalidInput, NoSpace, Unsupported
+from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.disk.flat import open_disk
+from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import read_partitions
+from ansible_collections.strata.layering.plugins.module_utils.images import os_import
+from ansible_collections.strata.layering.plugins.module_utils.images.os_disk import OsDisk
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.check import check
+from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
+from ansible_collections.strata.layering.tests.sample import reread
+from ansible_collections.strata.layering.tests.sample.cache import cached_disk
+from ansible_collections.strata.layering.tests.sample.package import make_package
+from ansible_collections.strata.layering.tests.sample.plan import Spec
+
+
+@pytest.fixture
+def repository(tmp_path):
+    return Repository.open(str(tmp_path / "repository"), create=True)
+
+
+def store(repository, path, size_gb=1, **options):
+    return os_import.store_disk(repository, lambda: open_disk(path), os.path.basename(path), size_gb, **options)
+
+
+def blobs(repository):
+    return repository.layout.blobs.digests(), os.listdir(os.path.join(repository.path, "tmp"))
+
+
+def judged(repository, stored, manifest, tmp_path):
+    """The stored disk is sound for others too, and holds what was on the machine."""
+    partition_facts = manifest.partition()
+    disk = OsDisk("sha256:" + "0" * 64, stored.vmdk, stored.index)
+    with disk.open(repository) as device:
+        table = read_partitions(device)
+        partition = next(one for one in table.partitions if one.number == partition_facts["number"])
+        window = partition.window(device)
+        assert check(window, entries_follow=True) == []
+        size = partition.size
+        capacity = device.size
+    raw, volume = str(tmp_path / "raw"), str(tmp_path / "volume")
+    vmdk = repository.layout.blobs.path(stored.vmdk.digest)
+    subprocess.run(["qemu-img", "check", "-f", "vmdk", vmdk], check=True, capture_output=True)
+    subprocess.run(["qemu-img", "convert", "-f", "vmdk", "-O", "raw", vmdk, raw], check=True, capture_output=True)
+    subprocess.run(
+        ["dd", f"if={raw}", f"of={volume}", "bs=1M", f"skip={partition.offset}", f"count={size}", "iflag=skip_bytes,count_bytes", "conv=sparse"],
+        check=True, capture_output=True,
+    )
+    assert b"processed successfully" in subprocess.run(["ntfsfix", "-n", volume], check=True, capture_output=True).stdout
+    assert reread.differences(manifest.files, reread.read_volume(raw, partition.offset, size)) == []
+    return size, capacity
+
+
+@pytest.mark.parametrize("variants", [(), ("mbr",), ("unprepared",)])
+def test_a_sound_machine_is_stored_and_grows(repository, tmp_path, variants):
+    path, manifest = cached_disk(Spec(variants=variants))
+    stored = store(repository, path)
+    size, capacity = judged(repository, stored, manifest, tmp_path)
+    assert capacity == 1 << 30 and size > manifest.partition()["size"] + (500 << 20)
+    facts = stored.examination.facts
+    assert facts["firmware"] == ("bios" if variants == ("mbr",) else "efi") and facts["disk"]["partition_table"] == ("mbr" if variants == ("mbr",) else "gpt")
+    assert facts["disk"]["capacity"] == 1 << 30 and stored.data_bytes < 60 << 20
+    assert os_import.examine(lambda: open_disk(path), "x", 1).facts["product_name"] == facts["product_name"]
+
+
+@pytest.mark.parametrize(("variant", "code", "says"), [
+    ("hibernated", "ntfs.hibernated", "powercfg"), ("fast_startup", "ntfs.hibernated", "powercfg"), ("dirty", "ntfs.dirty", "chkdsk"),
+    ("bitlocker", "os.bitlocker", "manage-bde"), ("no_ntfs", "os.no_ntfs", "NTFS"), ("no_windows", "os.no_windows", "Windows"),
+    ("two_windows", "os.two_windows", "single"),
+])
+def test_other_machines_are_refused_with_advice(repository, variant, code, says):
+    path, _manifest = cached_disk(Spec(variants=(variant,)))
+    with pytest.raises(Unsupported) as caught:
+        store(repository, path)
+    assert caught.value.code == code and says in caught.value.hint and blobs(repository) == ([], [])
+
+
+def test_a_recovery_partition_behind_windows_cannot_grow(repository):
+    path, _manifest = cached_disk(Spec(variants=("recovery",)))
+    with pytest.raises(Unsupported) as caught:
+        store(repository, path)
+    assert caught.value.hint and blobs(repository) == ([], [])
+
+
+def test_a_smaller_size_than_the_disk_has_is_refused(repository):
+    path, _manifest = cached_disk(Spec(virtual_size=2 << 30))
+    with pytest.raises(InvalidInput) as caught:
+        store(repository, path)
+    assert caught.value.code == "os.too_large" and "2" in caught.value.hint and blobs(repository) == ([], [])
+
+
+@pytest.mark.parametrize("part", [0.02, 0.5, 0.97])
+def test_a_truncated_vmdk_is_damage(repository, tmp_path, part):
+    package = make_package(str(tmp_path / "package"), Spec())
+    os.truncate(package.vmdk, int(os.stat(package.vmdk).st_size * part) // 512 * 512)
+    with pytest.raises((Corrupt, Unsupported)) as caught:
+        store(repository, package.vmdk)
+    assert caught.value.hint and blobs(repository) == ([], [])
+
+
+def test_the_vmdk_of_a_package_gives_the_same_disk_as_the_raw_one(repository, tmp_path):
+    path, _manifest = cached_disk(Spec())
+    package = make_package(str(tmp_path / "package"), Spec())
+    assert store(repository, path).index == store(repository, package.vmdk).index
+
+
+def test_a_killed_child_leaves_temporary_files_and_the_next_run_succeeds(repository, tmp_path, monkeypatch):
+    path, manifest = cached_disk(Spec())
+    encode = os_import.encode
+
+    def dies(*arguments, **options):
+        def kill(*_arguments):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        return encode(*arguments, **dict(options, progress=kill))
+
+    monkeypatch.setattr(os_import, "encode", dies)
+    with pytest.raises(Corrupt, match="SIGKILL"):
+        store(repository, path)
+    found, temporary = blobs(repository)
+    assert found == [] and len(temporary) == 1 and temporary[0].startswith(".strata-tmp-")
+    monkeypatch.undo()
+    judged(repository, store(repository, path), manifest, tmp_path)
+
+
+@pytest.mark.parametrize("after", [0, 1000])
+def test_a_full_disk_leaves_nothing(repository, monkeypatch, after):
+    path, _manifest = cached_disk(Spec())
+    blob_writer = repository.layout.blob_writer
+
+    class Full:
+        def __init__(self, writer):
+            self.writer = writer
+
+        def write(self, data):
+            if self.writer.size >= after:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return self.writer.write(data)
+
+        def __getattr__(self, name):
+            return getattr(self.writer, name)
+
+    class Writing:
+        def __init__(self, kind):
+            self.context = blob_writer(kind)
+
+        def __enter__(self):
+            return Full(self.context.__enter__())
+
+        def __exit__(self, *exception):
+            return self.context.__exit__(*exception)
+
+    monkeypatch.setattr(repository.layout, "blob_writer", Writing)
+    with pytest.raises(NoSpace) as caught:
+        store(repository, path)
+    assert caught.value.hint and blobs(repository) == ([], [])
+    monkeypatch.undo()
+    store(repository, path)
+
+
+def test_the_source_is_only_read(repository):
+    path, manifest = cached_disk(Spec())
+    before = os.stat(path).st_mtime_ns
+    store(repository, path)
+    assert os.stat(path).st_mtime_ns == before
+    with FileDevice(path) as device:
+        assert device.size == manifest.disk_size

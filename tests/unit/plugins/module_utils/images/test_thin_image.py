@@ -1,0 +1,153 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Thin images: every way of writing one out gives the same disk, and damage is told before anything is to be seen."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import tarfile
+
+import pytest
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, MissingLibrary, NotFound
+from ansible_collections.strata.layering.plugins.module_utils.disk.vmdk_reader import StreamOptimizedDisk
+from ansible_collections.strata.layering.plugins.module_utils.images import export as exporting
+from ansible_collections.strata.layering.plugins.module_utils.images import thin_image
+from ansible_collections.strata.layering.plugins.module_utils.images.export import export
+from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
+from ansible_collections.strata.layering.plugins.module_utils.ovf.package import open_package
+from ansible_collections.strata.layering.tests.support.layer_stacks import content
+from ansible_collections.strata.layering.tests.support.tree_model import Item
+
+
+def qemu(*arguments):
+    done = subprocess.run(["qemu-img", *map(str, arguments)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def stack():
+    data = content(2, 900_000)
+    return [
+        [Item(Entry("new", "file", 0x20, 1, 2, 3, 4, size=len(data)), data), Item(Entry("\u00e9t\u00e9", "whiteout")), Item(Entry("kept", "whiteout"))],
+        [Item(Entry("a/file", "file", 0x20, 1, 2, 3, 4, size=5), b"other")],
+    ]
+
+
+def test_all_forms_hold_the_same_disk(small, stack, tmp_path):
+    small.compose(stack[:1])
+    image = small.compose(stack)
+    assert image.config["statistics"]["incremental"] and len(image.blobs) == 2
+    for form in exporting.FORMATS:
+        path = tmp_path / f"x.{form}"
+        assert export(image, str(path), form, name="gold", firmware="efi") == path.stat().st_size
+    assert export(image, str(tmp_path / "again.vmdk"), "vmdk", name="gold", firmware="efi") and (tmp_path / "again.vmdk").read_bytes() == (
+        tmp_path / "x.vmdk").read_bytes()
+    qemu("check", "-f", "qcow2", tmp_path / "x.qcow2")
+    qemu("check", "-f", "vmdk", tmp_path / "x.vmdk")
+    qemu("compare", "-f", "raw", "-F", "vmdk", tmp_path / "x.raw", tmp_path / "x.vmdk")
+    qemu("compare", "-f", "raw", "-F", "qcow2", tmp_path / "x.raw", tmp_path / "x.qcow2")
+    length, chunks = image.stream()
+    streamed = b"".join(bytes(chunk) for chunk in chunks)
+    assert len(streamed) == length and streamed == (tmp_path / "x.vmdk").read_bytes()
+    with tarfile.open(tmp_path / "x.ova") as ova:
+        assert ova.extractfile("gold-disk1.vmdk").read() == streamed
+    package = open_package(str(tmp_path / "x.ova"))
+    package.verify()
+    with image.open_disk() as disk, open(tmp_path / "x.raw", "rb") as raw:
+        assert disk.size == image.capacity == os.stat(tmp_path / "x.raw").st_size
+        digest = hashlib.file_digest(raw, "sha256").digest()
+        mine = hashlib.sha256()
+        for offset in range(0, disk.size, 1 << 20):
+            mine.update(disk.pread(1 << 20, offset))
+        assert mine.digest() == digest
+    small.judge(image, tmp_path)
+    assert [name for name in os.listdir(tmp_path) if name.startswith(".strata-tmp-")] == []
+
+
+def test_what_was_removed_is_zeros_in_the_image(small, stack):
+    image = small.compose(stack)
+    with image.open_disk() as disk, small.base.open(small.repository) as base:
+        gone = [int(number) for number, size in zip(image.map.numbers, image.map.sizes) if not size]
+        assert len(gone) > 20 and all(base.read_grain(number) for number in gone)
+        for number in gone:
+            assert disk.read_grain(number) is None and not any(disk.pread(65536, number << 16))
+        numbers, digests = image.grain_digests()
+        assert not set(gone) & set(numbers.tolist()) and len(digests) == len(numbers)
+        assert all(any(start <= number << 16 < start + length for start, length in disk.data_extents()) for number in numbers.tolist())
+
+
+@pytest.mark.parametrize("form", exporting.FORMATS)
+@pytest.mark.parametrize("which", ["base", "grains"])
+def test_damage_is_told_and_no_file_appears(small, stack, tmp_path, form, which):
+    image = small.compose(stack)
+    blob = small.base.vmdk if which == "base" else image.blobs[0]
+    with open(small.repository.layout.blobs.path(blob.digest), "r+b") as stream:
+        stream.seek(blob.size // 2)
+        stream.write(bytes(range(1, 99)))
+    out = tmp_path / "out"
+    out.mkdir()
+    with pytest.raises(Corrupt) as caught:
+        export(thin_image.load(small.repository, image.content_digest), str(out / "x"), form, name="x", firmware="efi")
+    assert caught.value.hint and os.listdir(out) == []
+
+
+@pytest.mark.parametrize("which", ["map", "config", "manifest", "index"])
+def test_damaged_documents_are_told(small, stack, which):
+    image = small.compose(stack)
+    layout = small.repository.layout
+    manifest = json.loads(layout.blobs.read(image.manifest, 1 << 20))
+    digest = {"map": manifest["layers"][2]["digest"], "config": manifest["config"]["digest"], "manifest": image.manifest.digest, "index": small.base.index.digest}
+    path = layout.blobs.path(digest[which])
+    data = bytearray(open(path, "rb").read())
+    data[len(data) // 2] ^= 0x55
+    with open(path, "wb") as stream:
+        stream.write(data)
+    with pytest.raises(Corrupt) as caught:
+        thin_image.load(small.repository, image.content_digest)
+    assert caught.value.hint
+
+
+def test_a_missing_blob_is_told(small, stack, tmp_path):
+    image = small.compose(stack)
+    os.unlink(small.repository.layout.blobs.path(image.blobs[0].digest))
+    with pytest.raises(NotFound):
+        export(image, str(tmp_path / "x.raw"), "raw", name="x", firmware="efi")
+    assert not (tmp_path / "x.raw").exists()
+
+
+def test_an_older_file_stays_until_the_new_one_is_whole(small, stack, tmp_path, monkeypatch):
+    image = small.compose(stack)
+    for form in exporting.FORMATS:
+        path = tmp_path / f"kept.{form}"
+        path.write_bytes(b"older")
+
+        def stop(*_arguments):
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            export(image, str(path), form, name="x", firmware="efi", progress=stop)
+        assert path.read_bytes() == b"older"
+    monkeypatch.setattr(exporting.shutil, "which", lambda _name: None)
+    with pytest.raises(MissingLibrary) as caught:
+        export(image, str(tmp_path / "x"), "qcow2", name="x", firmware="efi")
+    assert caught.value.hint
+    assert sorted(os.listdir(tmp_path)) == ["kept.ova", "kept.qcow2", "kept.raw", "kept.vmdk", "repository"]
+
+
+def test_nothing_stored_is_nothing(small):
+    assert thin_image.load(small.repository, "sha256:" + "1" * 64) is None and thin_image.stored(small.repository) == []
+
+
+def test_the_stream_is_a_vmdk_for_the_collections_own_reader(small, stack, tmp_path):
+    image = small.compose(stack)
+    path = tmp_path / "x.vmdk"
+    export(image, str(path), "vmdk", name="x", firmware="efi")
+    with StreamOptimizedDisk(str(path)) as vmdk, image.open_disk() as disk:
+        assert vmdk.size == disk.size
+        for number in range(disk.grain_count):
+            assert (vmdk.read_grain(number) or None) == disk.read_grain(number)
