@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import io
 import random
 import struct
 
@@ -147,3 +148,17 @@ def test_mutated_hives_are_refused_or_read():
         except StrataError:
             pass
     assert read
+
+
+def test_others_read_what_is_written():
+    regf = pytest.importorskip("dissect.regf.regf")
+    base = parent_hive()
+    after = copy(base)
+    after.root.delete("gone")
+    after.key("merge").delete_value("old")
+    after.root.create("new\\below").set_value("x", 3, bytes(20000))
+    hive = regf.RegistryHive(io.BytesIO(write_hive(differencing_from_delta(base, compute_delta(base, after)))))
+    root = hive.root()
+    assert sorted(key.name for key in root.subkeys()) == ["gone", "merge", "new"]
+    assert [value.name for value in root.subkey("merge").values()] == ["old"]
+    assert root.subkey("new").subkey("below").value("x").value == bytes(20000)
