@@ -20,7 +20,7 @@ from ..sample.plan import MIB, Manifest, Spec
 _HERE = os.path.dirname(os.path.realpath(__file__))
 _SAMPLE = os.path.join(os.path.dirname(_HERE), "sample")
 #: Bytes in use of the full sample; the large one has seven times as much beside it.
-_IN_USE = 740 * MIB
+_IN_USE = 780 * MIB
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,10 @@ class Inputs:
         spec = self._spec(name)
         share = self._made(f"machine-{name}-{_fingerprint(spec)}", lambda folder: make_package(folder, spec, name="gold", cached=name == "base"))
         return Machine(share, "gold.ovf", os.stat(os.path.join(share, "gold-disk1.vmdk")).st_size, 1 if self._quick else 32)
+
+    def growth(self) -> float:
+        """How many times as much data the large machine has as the base."""
+        return 1 + self._spec("large").ballast / (os.stat(self.raw_disk()[0]).st_blocks * 512)
 
     def _spec(self, name: str) -> Spec:
         ballast = {"base": 0, "large": 7 * (8 * MIB if self._quick else _IN_USE)}[name]

@@ -18,10 +18,8 @@ from collections.abc import Callable
 OS_LAYER = "Windows 11"
 OS_VERSION = "1.0"
 _CONNECTOR = {
-    "name": "bench", "type": "vsphere", "datacenter": "DC0", "cluster": "DC0_C0", "esxi_hostname": None, "resource_pool": None,
-    "datastore": "LocalDS_0", "folder": "Images", "network": None, "vm_template": "windows-template", "script": None, "description": "",
+    "name": "bench", "datacenter": "DC0", "cluster": "DC0_C0", "datastore": "LocalDS_0", "folder": "Images", "vm_template": "windows-template",
 }
-_WORDS = {"description": None, "version_description": None, "icon": None, "comment": None, "state": "present"}
 
 
 # Imports are inside, so that a job loads what the module that does the same would load.
@@ -40,40 +38,24 @@ def encode(source: str, output: str) -> dict:
 
 def prepare(repository: str) -> dict:
     """An empty repository with a connector."""
-    from ...plugins.module_utils.desired.connector import ensure_connector
-    from ...plugins.module_utils.desired.repository import ensure_repository
-
-    ensure_repository({"repository": repository, "state": "present", "comment": None}, check_mode=False)
-    ensure_connector({**_CONNECTOR, **_WORDS, "description": "", "repository": repository, "test": False}, connection=None, check_mode=False)
+    _module("repository", repository=repository)
+    _module("connector", repository=repository, **_CONNECTOR)
     return {}
 
 
 def import_os(repository: str, share: str, package: str, size_gb: int) -> dict:
     """An exported machine to an OS layer: manifest verified, Windows examined, file system grown, free grains left out."""
-    from ...plugins.module_utils.desired.os_layer import ensure_os_layer
-
-    outcome = ensure_os_layer(
-        {
-            **_WORDS, "repository": repository, "name": OS_LAYER, "version": OS_VERSION, "max_layer_size_gb": size_gb, "connector": None,
-            "file_share": share, "packaging_disk": package, "readiness": "warn",
-        },
-        check_mode=False,
+    done = _module(
+        "os_layer", repository=repository, name=OS_LAYER, version=OS_VERSION, max_layer_size_gb=size_gb, file_share=share, packaging_disk=package,
+        readiness="warn",
     )
-    return {"size": outcome.result["layer"]["size"]}
+    return {"size": done["layer"]["size"]}
 
 
 def app_layer(repository: str, name: str, version: str, files: str) -> dict:
     """A folder to an app layer."""
-    from ...plugins.module_utils.desired.app_layer import ensure_app_layer
-
-    outcome = ensure_app_layer(
-        {
-            **_WORDS, "repository": repository, "name": name, "version": version, "files": files, "delete": [], "priority": None,
-            "os_layer": {"name": OS_LAYER, "version": None},
-        },
-        check_mode=False,
-    )
-    return {"size": outcome.result["layer"]["size"], "bytes": outcome.result["changes"]["bytes"]}
+    done = _module("app_layer", repository=repository, name=name, version=version, files=files, os_layer={"name": OS_LAYER})
+    return {"size": done["layer"]["size"], "bytes": done["changes"]["bytes"]}
 
 
 def app_layers(repository: str, layers: list[list[str]]) -> dict:
@@ -83,15 +65,9 @@ def app_layers(repository: str, layers: list[list[str]]) -> dict:
 
 def template(repository: str, name: str, apps: list[list[str]]) -> dict:
     """An image template of app layers (name, version)."""
-    from ...plugins.module_utils.desired.image_template import ensure_image_template
-
-    ensure_image_template(
-        {
-            **_WORDS, "description": "", "repository": repository, "name": name, "os_layer": {"name": OS_LAYER, "version": OS_VERSION},
-            "app_layers": [{"name": app, "version": version} for app, version in apps], "platform_layer": None, "connector": "bench",
-            "disk_size_gb": None, "vm_name": None, "publish_mode": "automatic",
-        },
-        check_mode=False,
+    _module(
+        "image_template", repository=repository, name=name, os_layer={"name": OS_LAYER, "version": OS_VERSION}, connector="bench",
+        app_layers=[{"name": app, "version": version} for app, version in apps],
     )
     return {}
 
@@ -143,15 +119,9 @@ def write_image(repository: str, name: str, output: str, sync: bool) -> dict:
 
 
 def publish(repository: str, name: str, connection: dict) -> dict:
-    """A template to a machine with a snapshot."""
-    from ...plugins.module_utils.publish.publish import publish_templates
-
+    """A template to a machine with a snapshot; machines of older images are removed."""
     begin = time.perf_counter()
-    outcome = publish_templates(
-        {"repository": repository, "templates": [name], "comment": None, "script_timeout": 600, "shutdown_timeout": 600, "retries": 0, "keep": 0},
-        connection=connection, check_mode=False,
-    )
-    task = outcome.result["tasks"][0]
+    task = _module("layered_image_publish", repository=repository, templates=[name], keep=0, **connection)["tasks"][0]
     return {"seconds": time.perf_counter() - begin, "timings": task["timings"], "bytes": task["bytes"], "status": task["status"]}
 
 
@@ -161,6 +131,12 @@ def statistics(repository: str, name: str) -> dict:
 
     opened, resolved = _resolve(repository, name)
     return thin_image.read_config(opened, resolved.content_digest)["statistics"]
+
+
+def _module(module: str, /, **options) -> dict:
+    from ..support.modules import run
+
+    return run(module, **options)
 
 
 def _resolve(repository: str, name: str) -> tuple:

@@ -27,7 +27,7 @@ def publishing(bench: Bench) -> list[Row]:
             simulator.guest("true")
             connection = {
                 "hostname": simulator.host, "port": simulator.port, "username": simulator.username, "password": simulator.password,
-                "ca_file": os.fspath(simulator.ca_file),
+                "ca_path": os.fspath(simulator.ca_file),
             }
             rows = _incremental(bench, connection)
             for name in ("base", "large"):
