@@ -149,7 +149,7 @@ HIVES: tuple[tuple[str, str], ...] = (
     ("Windows/System32/config/SYSTEM", "SYSTEM"),
     ("Windows/System32/config/SOFTWARE", "SOFTWARE"),
     ("Windows/System32/config/DEFAULT", "DEFAULT"),
-    ("Users/Default/NTUSER.DAT", "NTUSER"),
+    ("Users/Default/NTUSER.DAT", "NTUSER.DAT"),
     ("Users/Default/AppData/Local/Microsoft/Windows/UsrClass.dat", "USRCLASS"),
 )
 
