@@ -213,5 +213,11 @@ class _Comparison:
             return
         if was.entry is not None and was.entry.short_name is not None:
             raise _FromBase
-        if (was.hides and not was.is_leaf or was.is_leaf and self._old.group(was) is not None) and base_at(path) is not None:
+        if was.is_leaf:
+            lost = self._old.group(was) is not None and base_at(path) is not None
+        elif was.hides:
+            lost = base_at(path) is not None
+        else:
+            lost = was.exists and base_at(path) == OTHER
+        if lost:
             raise _FromBase

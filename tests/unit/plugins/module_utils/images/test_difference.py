@@ -155,6 +155,7 @@ def test_8_3_names_that_would_not_be_those_of_the_base_need_it():
     assert way([[file("a", short_name="A~1")]], [[file("a", b"y", short_name="A~1")]]) == {"a"}
     assert way([[whiteout("a")]], [[file("a")]], ["a"]) is None
     assert way([[whiteout("a")]], [[file("a")]]) == {"a"}
+    assert way([[folder("a")]], [[file("a")]], ["a"]) is None
     assert way([[file("b"), link("a", "b")]], [[file("a"), file("b")]], ["a"]) is None
 
 

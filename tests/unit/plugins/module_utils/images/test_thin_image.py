@@ -101,7 +101,9 @@ def test_damaged_documents_are_told(small, stack, which):
     image = small.compose(stack)
     layout = small.repository.layout
     manifest = json.loads(layout.blobs.read(image.manifest, 1 << 20))
-    digest = {"map": manifest["layers"][2]["digest"], "config": manifest["config"]["digest"], "manifest": image.manifest.digest, "index": small.base.index.digest}
+    digest = {
+        "map": manifest["layers"][2]["digest"], "config": manifest["config"]["digest"], "manifest": image.manifest.digest, "index": small.base.index.digest,
+    }
     path = layout.blobs.path(digest[which])
     data = bytearray(open(path, "rb").read())
     data[len(data) // 2] ^= 0x55
