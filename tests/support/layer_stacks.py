@@ -98,8 +98,11 @@ def _file(draw, path, kinds):
     return entry, data
 
 
+_KINDS = st.integers(0, 9)
+
+
 @st.composite
-def layers(draw, kinds=st.integers(0, 9), max_size=6):
+def layers(draw, kinds=_KINDS, max_size=6):
     """A layer as an archive holds it: each path once, folders before what is in them, a link after its file, whiteouts anywhere."""
     items: dict[str, Item] = {}
     files: list[Entry] = []
