@@ -18,16 +18,16 @@ from ..common.progress import Progress, silent
 from ..layers import entry as model
 from ..layers.capture_rules import LeftOut, Rule, RuleSet, default_rules, windows_rules
 from ..layers.entry import Entry, printable
-from ..layers.exclusions import HIVES
 from ..layers.finalize_gate import check_finalized
 from ..layers.folder import Opener as StreamOpener
 from ..layers.hazards import Contents, find_hazards
 from ..layers.model import LayerVersion
-from ..layers.windows import CONFIG, WindowsInstallation
+from ..layers.windows import CONFIG, WindowsInstallation, exists
 from ..ntfs.guard import run_guarded
 from ..ntfs.volume import Volume
 from ..registry.delta import Counts, Delta
 from ..registry.delta_format import write_delta
+from ..registry.hives import HIVES
 from ..registry.values import current_control_set
 from ..repository.repository import Repository
 from . import store
@@ -101,15 +101,17 @@ def _capture(
         left_out = LeftOut()
         hives = HivePairs(old, new)
         compiled, gate = _examine(new, hives, rules, defaults)
-        changes = PathBuilder(packaged, old, new, compiled, left_out, [path for path, _name in HIVES]).build(found.files)
+        # A hive that the image did not have yet can only be taken as a file.
+        compared = [hive for hive in HIVES.values() if exists(old, hive.path)]
+        changes = PathBuilder(packaged, old, new, compiled, left_out, [hive.path for hive in compared]).build(found.files)
         deltas = {}
-        for path, name in HIVES:
-            if new.upcase(path) in changes.touched_hives:
+        for hive in compared:
+            if new.upcase(hive.path) in changes.touched_hives:
                 progress("registry", len(deltas), None)
-                delta = hive_delta(hives, path, name, compiled, left_out)
+                delta = hive_delta(hives, hive.path, hive.name, compiled, left_out)
                 if not delta.is_empty:
-                    deltas[name] = delta
-            hives.release(path)
+                    deltas[hive.name] = delta
+            hives.release(hive.path)
         counted = _Counted(changes.removed_files, sum(1 for _one in changes.whiteouts))
         entries = counted.count(entries_of(new, changes), changes)
         if layer is None or repository is None:

@@ -67,10 +67,12 @@ def open_packaged(given: ThinImage, opener: Opener, stack: ExitStack) -> Package
     disk = stack.enter_context(opener())
     partition = find_windows(disk)
     original = stack.enter_context(given.open_disk())
-    table = partitions.read_partitions(original)
+    table, became = partitions.read_partitions(original), partitions.read_partitions(disk)
     found = next((one for one in table.partitions if one.offset == partition.offset), None)
     if found is None:
         raise _other_base(disk, "its Windows partition begins elsewhere")
+    if table.kind != became.kind or found.guid != partition.guid or table.kind == "mbr" and table.disk_id != became.disk_id:
+        raise _other_base(disk, "its Windows partition is another one")
     before, after = found.window(original), partition.window(disk)
     old, new = MasterFileTable(before), MasterFileTable(after)
     _check_identity(disk, old, new)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a capture leaves out by default, and which files are hives: data only, see docs/capture.md.
+"""What a capture leaves out by default: data only, see docs/capture.md.
 
 Patterns are paths on the system drive and registry keys below a hive's name, with backslashes;
 ``*`` and ``?`` stand within a name, ``**`` for any number of names. A pattern holds for what it
@@ -143,15 +143,6 @@ KEYS: dict[str, tuple[str | tuple[str, str], ...]] = {
     "search_index": ("SOFTWARE\\Microsoft\\Windows Search\\Gather*", "SOFTWARE\\Microsoft\\Windows Search\\CatalogNames", "SOFTWARE\\Microsoft\\Windows Search\\FileChange*"),
     "telemetry": ("SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Diagnostics", "SOFTWARE\\Microsoft\\Windows\\Windows Error Reporting\\*", "SOFTWARE\\Microsoft\\RADAR"),
 }
-
-#: Hives that a layer carries as changes of keys and values: path of the file, name of the hive.
-HIVES: tuple[tuple[str, str], ...] = (
-    ("Windows/System32/config/SYSTEM", "SYSTEM"),
-    ("Windows/System32/config/SOFTWARE", "SOFTWARE"),
-    ("Windows/System32/config/DEFAULT", "DEFAULT"),
-    ("Users/Default/NTUSER.DAT", "NTUSER.DAT"),
-    ("Users/Default/AppData/Local/Microsoft/Windows/UsrClass.dat", "USRCLASS"),
-)
 
 #: What the variables in Windows' BackupRestore lists stand for on the system drive.
 VARIABLES: dict[str, str] = {

@@ -31,6 +31,7 @@ HIVES: dict[str, LayerHive] = {hive.name: hive for hive in (
     LayerHive("SOFTWARE", "Windows/System32/config/SOFTWARE", "Hives/Software_Delta"),
     LayerHive("DEFAULT", "Windows/System32/config/DEFAULT", "Hives/DefaultUser_Delta"),
     LayerHive("NTUSER.DAT", "Users/Default/NTUSER.DAT", None),
+    LayerHive("UsrClass.dat", "Users/Default/AppData/Local/Microsoft/Windows/UsrClass.dat", None),
 )}
 
 
