@@ -60,7 +60,14 @@ class DeltaBuilder:
             raise InvalidInput(f"The value {name[:80] or '(default)'} of the registry key {path[:200]} cannot be stored.", code="registry.data")
         node, old = self._reach(self._resolved(path))
         before = None if old is None else old.value(name)
-        node.values[self._fold(name)] = ValueDelta(name if before is None else before.name, type, bytes(data), Before.of(before))
+        folded = self._fold(name)
+        earlier = node.values.get(folded)
+        # A value that exists keeps its spelling; one that was deleted before comes back with the new one.
+        if earlier is None or earlier.data is not None:
+            present = earlier or before
+            name = present.name if present is not None else name
+        renamed = before is not None and before.name != name
+        node.values[folded] = ValueDelta(name, type, bytes(data), Before.of(before), renamed=renamed)
         node.last_written = self._time
 
     def delete_value(self, path: str, name: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from . import upcase
 from .delta import Before, ValueDelta
@@ -18,7 +19,7 @@ from .values import REG_DWORD, REG_DWORD_BIG_ENDIAN, REG_EXPAND_SZ, REG_MULTI_SZ
 # A list of more items than any that Windows has is data of another kind.
 _MAXIMUM_ITEMS = 4096
 # Type and data of a value; None where there is none.
-Content = tuple[int, bytes] | None
+Content: TypeAlias = "tuple[int, bytes] | None"
 
 
 def merge_value(rule: Rule, before: Before | None, current: Content, after: ValueDelta) -> tuple[bool, Content]:

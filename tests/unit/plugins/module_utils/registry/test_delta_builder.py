@@ -51,3 +51,18 @@ def test_deleting_within_what_is_new():
 def test_what_no_hive_holds_is_refused(path, name, kind):
     with pytest.raises(InvalidInput):
         builder().set_value(path, name, kind, b"")
+
+
+def test_the_spelling_of_values():
+    changes = builder()
+    changes.set_value("ControlSet001", "New", 1, b"1")
+    changes.set_value("ControlSet001", "NEW", 1, b"2")
+    changes.set_value("ControlSet001\\Control", "A", 1, b"1")
+    changes.delete_value("ControlSet001\\Control", "A")
+    delta = changes.finish()
+    assert delta.key("ControlSet001").values["NEW"].name == "New"
+    assert delta.key("ControlSet001\\Control").values["A"].name == "a"
+    changes.set_value("ControlSet001\\Control", "A", 1, b"2")
+    changes.set_value("ControlSet001\\Control", "a", 1, b"3")
+    value = delta.key("ControlSet001\\Control").values["A"]
+    assert (value.name, value.data, value.renamed) == ("A", b"3", True)
