@@ -36,7 +36,7 @@ options:
         type: str
         required: true
       version:
-        description: Version of the OS layer.
+        description: Version of the OS layer. V(latest) is the newest deployable one at the time the module runs; the template keeps what that is.
         type: str
         required: true
   app_layers:
@@ -50,7 +50,7 @@ options:
         type: str
         required: true
       version:
-        description: Version of the app layer.
+        description: Version of the app layer. V(latest) is the newest deployable one at the time the module runs; the template keeps what that is.
         type: str
         required: true
   platform_layer:
@@ -63,7 +63,7 @@ options:
         type: str
         required: true
       version:
-        description: Version of the platform layer.
+        description: Version of the platform layer. V(latest) is the newest deployable one at the time the module runs; the template keeps what that is.
         type: str
         required: true
   connector:

@@ -19,6 +19,8 @@ from ..repository.repository import Repository
 from .documents import LOCK, refuse_in_use, templates_using
 
 DEFAULT_PRIORITY = 500
+#: Asks for the newest deployable version, in the natural order of versions.
+LATEST = "latest"
 
 
 def catalog_kind(kind: str) -> str:
@@ -43,7 +45,7 @@ def sorted_versions(document: dict) -> list[str]:
 
 
 def find_version(repository: Repository, kind: str, name: str, version: str | None) -> LayerReference:
-    """A deployable version of a layer, the newest when ``version`` is None; NotFound or Conflict with what there is."""
+    """A deployable version of a layer, the newest when ``version`` is None or "latest"; NotFound or Conflict with what there is."""
     document = layer_document(repository, kind, name)
     if document is None:
         known = [other for other, _document in repository.catalog.documents(catalog_kind(kind))]
@@ -53,8 +55,8 @@ def find_version(repository: Repository, kind: str, name: str, version: str | No
             hint=f"It has: {', '.join(known[:20])}." if known else f"Make one with strata.layering.{kind}_layer.",
         )
     deployable = [one for one in sorted_versions(document) if document["versions"][one]["status"] == DEPLOYABLE]
-    if version is None and deployable:
-        version = deployable[-1]
+    if version in (None, LATEST):
+        version = deployable[-1] if deployable else None
     if version not in document["versions"]:
         raise NotFound(
             f"The {kind} layer {name} has no version {version or 'that is deployable'}.",

@@ -8,10 +8,12 @@ from __future__ import annotations
 import hashlib
 
 from ..catalog.documents import LOCK, TEMPLATE, delete_document, now, put_document, read_icon, store_icon
+from ..catalog.layers import find_version
 from ..catalog.templates import describe, resolve
 from ..common.errors import InvalidInput
 from ..common.module import Outcome
-from ..layers.model import check_description, check_layer_name
+from ..layers.model import APP, OS, PLATFORM, check_description, check_layer_name
+from ..repository.repository import Repository
 from .repository import open_repository
 
 #: vSphere allows 80 characters, of which the image's digest takes nine.
@@ -30,7 +32,7 @@ def ensure_image_template(params: dict, *, check_mode: bool) -> Outcome:
             if before is not None and not check_mode:
                 delete_document(repository, TEMPLATE, name, params["comment"])
             return Outcome(before is not None, before, None)
-        after = _document(params, before)
+        after = _document(repository, params, before)
         if icon is not None:
             after["icon"] = f"sha256:{hashlib.sha256(icon).hexdigest()}" if check_mode else store_icon(repository, icon)
         resolved = resolve(repository, after)
@@ -39,7 +41,13 @@ def ensure_image_template(params: dict, *, check_mode: bool) -> Outcome:
     return Outcome(after != before, before, after, {"template": describe(after, resolved)})
 
 
-def _document(params: dict, before: dict | None) -> dict:
+def _named(repository: Repository, kind: str, wanted: dict) -> dict:
+    """Name and version of a layer version; ``latest`` becomes the version that it means now, so that a template says what it makes."""
+    layer = find_version(repository, kind, wanted["name"], wanted["version"])
+    return {"name": layer.name, "version": layer.version}
+
+
+def _document(repository: Repository, params: dict, before: dict | None) -> dict:
     vm_name = params["vm_name"] or params["name"]
     if len(vm_name) > MAX_VM_NAME or not vm_name.isprintable() or _NOT_IN_VM_NAMES & set(vm_name):
         raise InvalidInput(
@@ -53,9 +61,11 @@ def _document(params: dict, before: dict | None) -> dict:
     return {
         "name": params["name"],
         "description": check_description(params["description"]),
-        "os_layer": dict(params["os_layer"]),
-        "app_layers": sorted((dict(layer) for layer in params["app_layers"]), key=lambda layer: (layer["name"].casefold(), layer["name"])),
-        "platform_layer": dict(params["platform_layer"]) if params["platform_layer"] else None,
+        "os_layer": _named(repository, OS, params["os_layer"]),
+        "app_layers": sorted(
+            (_named(repository, APP, layer) for layer in params["app_layers"]), key=lambda layer: (layer["name"].casefold(), layer["name"])
+        ),
+        "platform_layer": _named(repository, PLATFORM, params["platform_layer"]) if params["platform_layer"] else None,
         "connector": params["connector"],
         "disk_size_gb": size,
         "vm_name": vm_name,

@@ -201,11 +201,24 @@ def test_image_template(room):
     converges("image_template", lambda: state_of(room.path), **room.options, name="office", state="absent")
 
 
+def test_image_template_moves_to_the_latest_versions(room):
+    for version in ("1.9", "1.10"):
+        add_app(room, version=version)
+    options = {"name": "office", "os_layer": {"name": "Windows 11", "version": "latest"}, "connector": "desktops"}
+    wanted = options | {"app_layers": [{"name": "Tool", "version": "latest"}]}
+    done = converges("image_template", lambda: state_of(room.path), **room.options, **wanted)
+    assert done["template"]["app_layers"][0]["version"] == "1.10" and done["template"]["os_layer"]["version"] == "1.0"
+    add_app(room, version="2.0-rc1")
+    add_app(room, version="2.0")
+    done = converges("image_template", lambda: state_of(room.path), **room.options, **wanted)
+    assert done["template"]["app_layers"][0]["version"] == "2.0"
+
+
 def test_image_template_names_only_what_there_is(room):
     base = dict(room.options, name="office", connector="desktops", os_layer={"name": "Windows 11", "version": "1.0"})
     fails("image_template", "layer.missing", **base, app_layers=[{"name": "None", "version": "1"}])
     fails("image_template", "catalog.missing", **dict(base, connector="nowhere"))
-    fails("image_template", "layer.version_missing", **dict(base, os_layer={"name": "Windows 11", "version": "3"}))
+    fails("image_template", "layer.version_missing", **(base | {"os_layer": {"name": "Windows 11", "version": "3"}}))
     fails("image_template", "template.vm_name", **base, vm_name="a/b")
     add_app(room)
     fails("image_template", "template.twice", **base, app_layers=[{"name": "Tool", "version": "1.0"}] * 2)
