@@ -255,16 +255,17 @@ class _Merger:
             if not place.reported:
                 wants = _with_removal(wants, place.gone_by)
         elif was is not _UNKNOWN:
-            moved = any(want.before != current and not self.saw(label, wants) for label, want in wants)
+            moved = any(want.before != current and not self.known_to(wants[:number], label, want) for number, (label, want) in enumerate(wants))
         final = wants[-1][1]
         moved = moved and not _is(current, final)
-        apart = [(label, want) for number, (label, want) in enumerate(wants) if not any(label in self.seen.get(other, ()) for other, _want in wants[number:])]
+        known = {label for number, (later, want) in enumerate(wants) for label in self.known_to(wants[:number], later, want)}
+        apart = [(label, want) for label, want in wants if label not in known]
         if rule is not None and rule.kind in (SEPARATED, MULTI_STRING, COUNTER) and (
                 moved or len(apart) > 1 and (rule.kind == COUNTER or not all(want.same_effect(final) for _label, want in apart))):
             joined = self.joined(path, name, rule, wants, current, moved)
             if joined is not None:
                 return joined
-        losers = [(label, want.data is None) for label, want in wants if not want.same_effect(final)]
+        losers = [(label, want.data is None) for label, want in apart if not want.same_effect(final)]
         if moved:
             losers.insert(0, (self.base_label, current is None))
         winners = [label for label, want in wants if want.same_effect(final)]
@@ -278,9 +279,10 @@ class _Merger:
         return ValueDelta(name, final.type, final.data, current, wide=final.wide,
                           renamed=final.data is not None and renamed)
 
-    def saw(self, label: str, wants: list[tuple[str, ValueDelta]]) -> bool:
-        """True when the layer was made on top of another that has a want."""
-        return any(other in self.seen.get(label, ()) for other, _want in wants)
+    def known_to(self, earlier: list[tuple[str, ValueDelta]], label: str, want: ValueDelta) -> list[str]:
+        """Labels of the ``earlier`` layers that the layer ``label`` was made on top of, or whose value is what it found."""
+        return [other for other, change in earlier
+                if other in self.seen.get(label, ()) or want.before != change.before and _is(want.before, change)]
 
     def joined(self, path: str, name: str, rule: Rule, wants: list[tuple[str, ValueDelta]], current: Before | None, moved: bool) -> ValueDelta | None:
         """The value with the changes of all layers in it, or None where they cannot be joined."""

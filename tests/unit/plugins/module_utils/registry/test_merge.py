@@ -185,6 +185,18 @@ def test_what_a_layer_saw_is_no_conflict():
     assert [finding.outcome for finding in combine_deltas([("one", one), ("three", three)], RULES).findings] == ["removed"]
 
 
+def test_a_layer_that_found_the_value_of_another_knew_it():
+    base = base_hive()
+    first = copy(base)
+    first.root.create("Vendor").set_value("v", REG_SZ, b"1")
+    layers = [("one", compute_delta(base, first)), ("two", layer(first, ("Vendor", "v", REG_SZ, b"2")))]
+    for hive in (None, base):
+        assert combine_deltas(layers, RULES, base=hive).findings == []
+        other = layer(base, ("Vendor", "v", REG_SZ, b"3"))
+        merged = combine_deltas([layers[0], ("other", other), layers[1]], RULES, base=hive)
+        assert found(merged) == [("Vendor", "v", "overruled", ("two",), ("other",))]
+
+
 def test_labels_and_hives_must_fit():
     base = base_hive()
     delta = compute_delta(base, base)
