@@ -148,11 +148,11 @@ def _compose_on(repository: Repository, composition: Composition, records: list[
                 tree = _difference(repository, start, volume, original, tree, records)
                 if tree is None:
                     return False
-            archives = [lambda blob=layer.archive: _open_archive(repository, blob, stack) for layer in composition.layers]
+            archives = [lambda blob=layer.archive: open_archive(repository, blob, stack) for layer in composition.layers]
             applied = Applier(volume, tree).run(archives, progress)
             if start is not None and applied.dropped:
                 return False  # Which file gives way depends on the order of writing: the base decides.
-            deltas = read_stacked_deltas([(layer.label, lambda blob=layer.archive: _open_archive(repository, blob, stack, hives=True)) for layer in composition.layers])
+            deltas = read_stacked_deltas([(layer.label, lambda blob=layer.archive: open_archive(repository, blob, stack, hives=True)) for layer in composition.layers])
             registry = apply_registry(volume, original, whole, deltas, start.config.get("registry", {}).get("hives", {}) if start else {})
             bitmap, cluster_size, cluster_count = volume.allocated_clusters(), volume.cluster_size, volume.cluster_count
         free = free_grains(bitmap, cluster_size, cluster_count, window.offset, size)
@@ -218,7 +218,8 @@ def _numbered(table: partitions.PartitionTable, number: int, device: BlockDevice
     raise InvalidInput(f"{device.name} has no partition {number}.", code="partitions.unknown", hint="Import the OS layer again.")
 
 
-def _open_archive(repository: Repository, blob: Descriptor, stack: ExitStack, *, hives: bool = False) -> ArchiveReader:
+def open_archive(repository: Repository, blob: Descriptor, stack: ExitStack, *, hives: bool = False) -> ArchiveReader:
+    """Open the archive of a layer, with its registry deltas on demand; it is closed with ``stack``."""
     return ArchiveReader(stack.enter_context(repository.layout.open_blob(blob)), hives=hives)
 
 

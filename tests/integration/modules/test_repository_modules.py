@@ -349,3 +349,24 @@ def test_platform_layer(room, exported):
     fails("image_template", "template.platform_layer", **room.options, **template, **platform)
     converges("platform_layer", lambda: state_of(room.path), **room.options, name="Agent", version="1", confirmed_for=["2.0"])
     run("image_template", **room.options, **template, **platform)
+
+
+def test_plan(room, exported, tmp_path):
+    add_app(room, "Base", tree={"Program Files/Shared/shared.dll": "old", "Program Files/Base/b.txt": "b"})
+    add_app(room, "Tool", tree={"program files/shared/SHARED.DLL": "new", "Windows/notepad.exe": "patched long ago"})
+    add_registry(room, "One", "1.0")
+    add_registry(room, "Two", "2.0")
+    add_template(room, apps=(("Base", "1.0"), ("Tool", "1.0"), ("One", "1.0"), ("Two", "2.0")))
+    before = state_of(room.path)
+    plan = run("layered_image_plan", **room.options, template="office", paths=["Program Files\\Shared\\shared.dll", "Windows\\explorer.exe"])
+    assert state_of(room.path) == before and plan["changed"] is False
+    assert plan["conflicts"] == [
+        {"path": "program files/shared/SHARED.DLL", "outcome": "brings", "winner": "app layer Tool 1.0", "losers": ["app layer Base 1.0"]}
+    ]
+    assert plan["provenance"]["Program Files\\Shared\\shared.dll"] == [
+        {"layer": "app layer Base 1.0", "says": "brings"}, {"layer": "app layer Tool 1.0", "says": "brings"},
+    ]
+    assert plan["provenance"]["Windows\\explorer.exe"] == [{"layer": "os layer Windows 11 1.0", "says": "brings"}]
+    contested = [finding for finding in plan["registry"] if finding.get("value") == "Version"]
+    assert contested and contested[0]["layers"] == ["app layer Two 2.0"] and contested[0]["overruled"] == ["app layer One 1.0"]
+    assert plan["counts"]["files"] == 3 and plan["counts"]["outdated"] == 0

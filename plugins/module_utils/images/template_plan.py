@@ -1,0 +1,147 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What publishing a template would put together: sizes, conflicts in files and registry, where paths come from.
+
+Nothing is composed: file indexes and registry deltas say it all, but for what the OS layer
+itself holds, which is looked up on its disk. Files that an app layer brings and that have
+changed in the OS layer since the version the app layer was made for (an old library over
+a patched one) are reported by themselves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from ..common.progress import Progress, silent
+from ..layers.entry import FILE
+from ..layers.index import Record
+from ..layers.model import LayerReference
+from ..ntfs.guard import run_guarded
+from ..ntfs.volume import Volume
+from ..registry.delta_format import read_delta
+from ..registry.list_values import compile_rules
+from ..registry.merge import combine_deltas
+from ..repository.repository import Repository
+from . import store
+from .compose import StackedLayer, open_archive, read_stack, stacked_layer, windows_window
+from .merge import merge
+from .os_disk import OsDisk
+from .plan import BRINGS, Plan
+from .registry import read_stacked_deltas
+from .template import ResolvedTemplate, label
+
+
+@dataclass
+class TemplatePlan:
+    """JSON-compatible: ``layers`` with what each brings and wins, ``conflicts`` between files, ``registry``
+    findings, ``outdated`` files, ``provenance`` by path that was asked for."""
+
+    layers: list[dict] = field(default_factory=list)
+    conflicts: list[dict] = field(default_factory=list)
+    registry: list[dict] = field(default_factory=list)
+    outdated: list[dict] = field(default_factory=list)
+    provenance: dict[str, list[dict]] = field(default_factory=dict)
+
+
+def plan_template(
+    repository: Repository, template: ResolvedTemplate, paths: Sequence[str] = (), *, made_for: dict[str, LayerReference], progress: Progress = silent
+) -> TemplatePlan:
+    """Plan a template. ``made_for`` maps the digests of its layers to the OS layer versions they were made for."""
+    return run_guarded(_plan, repository, template, list(paths), made_for, what="the OS layer's disk")
+
+
+def _plan(repository: Repository, template: ResolvedTemplate, paths: list[str], made_for: dict[str, LayerReference]) -> TemplatePlan:
+    stack = [stacked_layer(repository, reference) for reference in template.layers]
+    records = read_stack(repository, stack)
+    result = TemplatePlan()
+    with ExitStack() as opened:
+        volume = _mount(repository, template.os_layer.digest, opened)
+        plan = Plan(records, lambda path: "/".join(volume.upcase(part) for part in path.split("/")))
+        labels = [layer.label for layer in stack]
+        result.conflicts = [
+            {"path": one.path, "outcome": one.outcome, "winner": labels[one.winner], "losers": [labels[number] for number in one.losers]}
+            for one in plan.conflicts()
+        ]
+        result.layers = _layers(template, stack, records, volume)
+        result.registry = _registry(repository, stack, opened)
+        result.outdated = _outdated(repository, template, records, volume, made_for, opened)
+        for path in paths:
+            told = [{"layer": labels[number], "says": saying} for number, saying in plan.provenance(path)]
+            node = volume.find(path.replace("\\", "/").strip("/"))
+            if node is not None:
+                node.close()
+                told.insert(0, {"layer": label(template.os_layer), "says": BRINGS})
+            result.provenance[path] = told
+    return result
+
+
+def _mount(repository: Repository, digest: str, opened: ExitStack) -> Volume:
+    disk = opened.enter_context(OsDisk.of(repository, digest).open(repository))
+    partition = store.load_version(repository, digest).facts["disk"]["partition"]
+    return opened.enter_context(Volume.mount(windows_window(disk, partition)))
+
+
+def _layers(template: ResolvedTemplate, stack: list[StackedLayer], records: list[list[Record]], volume: Volume) -> list[dict]:
+    tree = merge([(layer.label, [record.entry for record in found]) for layer, found in zip(stack, records)], volume.upcase)
+    won = [0] * len(stack)
+    for _path, node in tree.nodes():
+        if node.is_leaf:
+            won[node.layer] += 1
+    return [
+        dict(
+            reference.to_dict(),
+            files=sum(record.entry.kind in (FILE, "link") for record in found),
+            removals=sum(record.entry.kind == "whiteout" for record in found),
+            bytes=sum(record.entry.size for record in found),
+            files_that_win=won[number],
+        )
+        for number, (reference, found) in enumerate(zip(template.layers, records))
+    ]
+
+
+def _registry(repository: Repository, stack: list[StackedLayer], opened: ExitStack) -> list[dict]:
+    deltas = read_stacked_deltas([(layer.label, lambda blob=layer.archive: open_archive(repository, blob, opened, hives=True)) for layer in stack])
+    rules = compile_rules()
+    findings = []
+    for name in sorted(deltas):
+        own = [(delta.label, read_delta(delta.data)) for delta in deltas[name] if not delta.differencing]
+        findings += [finding.as_dict() for finding in combine_deltas(own, rules).findings] if own else []
+    return findings
+
+
+def _outdated(
+    repository: Repository, template: ResolvedTemplate, records: list[list[Record]], volume: Volume, made_for: dict[str, LayerReference], opened: ExitStack
+) -> list[dict]:
+    """Files of layers that were made for another version of the OS layer, which has changed them since."""
+    found = []
+    volumes: dict[str, Volume] = {}
+    for reference, layer_records in zip(template.layers, records):
+        base = made_for[reference.digest]
+        if base.digest == template.os_layer.digest:
+            continue
+        if base.digest not in volumes:
+            volumes[base.digest] = _mount(repository, base.digest, opened)
+        for record in layer_records:
+            if record.entry.kind != FILE:
+                continue
+            then, now = _digest(volumes[base.digest], record.entry.path), _digest(volume, record.entry.path)
+            if now is not None and then != now and record.digest != now:
+                found.append({"path": record.entry.path, "layer": label(reference), "made_for": label(base), "os_layer": label(template.os_layer)})
+    return found
+
+
+def _digest(volume: Volume, path: str) -> bytes | None:
+    node = volume.find(path)
+    if node is None:
+        return None
+    with node:
+        if node.is_directory:
+            return None
+        digest = hashlib.sha256()
+        with node.open_stream() as stream:
+            stream.copy_to(digest.update)
+        return digest.digest()
