@@ -138,9 +138,8 @@ class PackagedSource:
         warnings = [f"{finding['name']}: {finding['found']}. {finding['action']}" for finding in result.hazards if finding["result"] != "pass"]
         if self._finalize == "warn":
             warnings = [f"{finding['name']}: {finding['found']}. {finding['action']}" for finding in failed] + warnings
-        return Made(
-            result.layer, source, _totals(result.changes), {"gate": gate, "hazards": result.hazards, "left_out": result.left_out, "detail": result.changes}, warnings
-        )
+        findings = {"gate": gate, "hazards": result.hazards, "left_out": result.left_out, "detail": result.changes}
+        return Made(result.layer, source, _totals(result.changes), findings, warnings)
 
 
 def _package_opener(package: Package, name: str):

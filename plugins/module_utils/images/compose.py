@@ -46,12 +46,16 @@ from .thin_image import ThinImage
 
 @dataclass(frozen=True)
 class StackedLayer:
-    """One layer to be applied: how messages name it, its version's digest, its archive and its file index."""
+    """One layer to be applied: how messages name it, its version's digest, its archive and its file index.
+
+    ``knew`` are the labels of the layers that were on the machine in which it was made.
+    """
 
     label: str
     digest: str
     archive: Descriptor
     index: Descriptor
+    knew: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -152,8 +156,11 @@ def _compose_on(repository: Repository, composition: Composition, records: list[
             applied = Applier(volume, tree).run(archives, progress)
             if start is not None and applied.dropped:
                 return False  # Which file gives way depends on the order of writing: the base decides.
-            deltas = read_stacked_deltas([(layer.label, lambda blob=layer.archive: open_archive(repository, blob, stack, hives=True)) for layer in composition.layers])
-            registry = apply_registry(volume, original, whole, deltas, start.config.get("registry", {}).get("hives", {}) if start else {})
+            deltas = read_stacked_deltas(
+                [(layer.label, lambda blob=layer.archive: open_archive(repository, blob, stack, hives=True)) for layer in composition.layers]
+            )
+            before = start.config.get("registry", {}).get("hives", {}) if start else {}
+            registry = apply_registry(volume, original, whole, deltas, before, {layer.label: layer.knew for layer in composition.layers})
             bitmap, cluster_size, cluster_count = volume.allocated_clusters(), volume.cluster_size, volume.cluster_count
         free = free_grains(bitmap, cluster_size, cluster_count, window.offset, size)
         _store_changes(repository, composition, device, base_index, start, free, asdict(applied), asdict(registry), progress)
@@ -192,7 +199,7 @@ def stacked_layer(repository: Repository, reference: LayerReference) -> StackedL
     """A layer version as composing needs it."""
     layer = store.load_version(repository, reference.digest)
     archive, index = store.role_blob(layer, ROLE_ARCHIVE), store.role_blob(layer, ROLE_INDEX)
-    return StackedLayer(label(reference), reference.digest, Descriptor(*archive), Descriptor(*index))
+    return StackedLayer(label(reference), reference.digest, Descriptor(*archive), Descriptor(*index), tuple(label(one) for one in layer.prerequisites))
 
 
 def windows_window(device: BlockDevice, number: int) -> partitions.Window:
@@ -248,4 +255,5 @@ def _store_changes(
         np.concatenate((written.digests, zero_digests(len(gone))))[order],
     )
     statistics = dict(applied, grains=len(written), plain_bytes=len(written) << 16, compressed_bytes=int(written.sizes.sum()), incremental=start is not None)
-    thin_image.save(repository, composition.base, mapping.over(older), [*blobs, blob.descriptor], dict(composition.config, statistics=statistics, registry=registry))
+    config = dict(composition.config, statistics=statistics, registry=registry)
+    thin_image.save(repository, composition.base, mapping.over(older), [*blobs, blob.descriptor], config)

@@ -84,23 +84,24 @@ def digests(deltas: dict[str, list[StackedDelta]]) -> dict[str, str]:
 
 
 def apply_registry(
-    volume: Volume, original: Volume, tree: MergedTree, deltas: dict[str, list[StackedDelta]], before: dict[str, str], extra_rules: Sequence[dict] = ()
+    volume: Volume, original: Volume, tree: MergedTree, deltas: dict[str, list[StackedDelta]], before: dict[str, str], knew: dict[str, tuple[str, ...]]
 ) -> Registry:
     """Write the hives that ``deltas`` change into ``volume``; ``original`` is the OS layer's volume.
 
     ``before`` are the digests of what is in the volume's hives already; a hive that no layer
-    changes any more becomes the OS layer's again. Raises Conflict when a layer brings a whole
+    changes any more becomes the OS layer's again. ``knew`` gives, by a layer's label, those of
+    the layers it was made on top of. Raises Conflict when a layer brings a whole
     hive as a file, and what merging raises.
     """
     result = Registry(digests(deltas))
-    rules = compile_rules(extra_rules)
+    rules = compile_rules()
     for name in sorted(result.hives.keys() | before.keys()):
         hive = HIVES[name]
         stacked = deltas.get(name, [])
         _refuse_file(tree, hive, stacked)
         base = load_hive(original, hive.path)
-        merged = merge_deltas(base, [(delta.label, _delta(original, hive, delta)) for delta in stacked], rules, base_label="the OS layer") if stacked else None
-        if merged is not None:
+        if stacked:
+            merged = merge_deltas(base, [(delta.label, _delta(original, hive, delta)) for delta in stacked], rules, base_label="the OS layer", seen=knew)
             result.finding_count += len(merged.findings)
             result.findings += [finding.as_dict() for finding in merged.findings[: MAX_FINDINGS - len(result.findings)]]
         if result.hives.get(name) != before.get(name):

@@ -106,10 +106,11 @@ def _layers(template: ResolvedTemplate, stack: list[StackedLayer], records: list
 def _registry(repository: Repository, stack: list[StackedLayer], opened: ExitStack) -> list[dict]:
     deltas = read_stacked_deltas([(layer.label, lambda blob=layer.archive: open_archive(repository, blob, opened, hives=True)) for layer in stack])
     rules = compile_rules()
+    knew = {layer.label: layer.knew for layer in stack}
     findings = []
     for name in sorted(deltas):
         own = [(delta.label, read_delta(delta.data)) for delta in deltas[name] if not delta.differencing]
-        findings += [finding.as_dict() for finding in combine_deltas(own, rules).findings] if own else []
+        findings += [finding.as_dict() for finding in combine_deltas(own, rules, seen=knew).findings] if own else []
     return findings
 
 

@@ -254,7 +254,7 @@ def _state(table: MasterFileTable, number: int) -> FileState | None:
     found = list(records.attributes(record, what))
     for listing in [one for one in found if one.type == records.ATTRIBUTE_LIST]:
         found += _extensions(table, state, listing, what)
-    _fill(state, found, what)
+    _fill(state, found, raw.geometry.clusters, what)
     return state
 
 
@@ -265,7 +265,7 @@ def _extensions(table: MasterFileTable, state: FileState, listing: records.Attri
     if data is None:
         if listing.size > 32 * _MAXIMUM_EXTENSIONS:
             raise records.damaged(what, f"it has a list of attributes of {listing.size} bytes")
-        data = raw.read_runs(records.decode_runs(listing.runs, what), 0, listing.size)
+        data = raw.read_runs(_runs(listing, raw.geometry.clusters, what), 0, listing.size)
     position, holders = 0, set()
     while position + 26 <= len(data):
         length = struct.unpack_from("<H", data, position + 4)[0]
@@ -280,7 +280,14 @@ def _extensions(table: MasterFileTable, state: FileState, listing: records.Attri
         yield from records.attributes(record, what)
 
 
-def _fill(state: FileState, found: list[records.Attribute], what: str) -> None:
+def _runs(attribute: records.Attribute, clusters: int, what: str) -> list[tuple[int, int | None]]:
+    runs = records.decode_runs(attribute.runs, what)
+    if any(first is not None and first + length > clusters for length, first in runs):
+        raise records.damaged(what, "a run lies outside the volume")
+    return runs
+
+
+def _fill(state: FileState, found: list[records.Attribute], clusters: int, what: str) -> None:
     long_names, short_names, others = [], [], []
     parts: dict[tuple[int, str], list[records.Attribute]] = {}
     for one in found:
@@ -294,7 +301,7 @@ def _fill(state: FileState, found: list[records.Attribute], what: str) -> None:
         elif one.type == records.DATA or one.type in _VALUES:
             parts.setdefault((one.type, one.name), []).append(one)
         elif one.value is None:
-            others += records.decode_runs(one.runs, what)
+            others += _runs(one, clusters, what)
     for key, pieces in parts.items():
         target = state.streams if key[0] == records.DATA else state.values
         pieces.sort(key=lambda one: one.lowest_vcn)
@@ -302,7 +309,7 @@ def _fill(state: FileState, found: list[records.Attribute], what: str) -> None:
         if head.value is not None:
             target[key] = (head.flags, head.size, head.size, head.value)
         else:
-            runs = tuple(run for one in pieces for run in records.decode_runs(one.runs, what))
+            runs = tuple(run for one in pieces for run in _runs(one, clusters, what))
             target[key] = (head.flags, head.size, head.initialized, runs)
     state.names = tuple(sorted(set(long_names), key=lambda name: (name.parent, name.name)))
     state.short_names = frozenset(short_names)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
 
 from . import upcase
 from .delta import Before, ValueDelta
@@ -18,11 +17,9 @@ from .values import REG_DWORD, REG_DWORD_BIG_ENDIAN, REG_EXPAND_SZ, REG_MULTI_SZ
 
 # A list of more items than any that Windows has is data of another kind.
 _MAXIMUM_ITEMS = 4096
-# Type and data of a value; None where there is none.
-Content: TypeAlias = "tuple[int, bytes] | None"
 
 
-def merge_value(rule: Rule, before: Before | None, current: Content, after: ValueDelta) -> tuple[bool, Content]:
+def merge_value(rule: Rule, before: Before | None, current: tuple[int, bytes] | None, after: ValueDelta) -> tuple[bool, tuple[int, bytes] | None]:
     """Join the change ``before`` to ``after`` into ``current``; return (whether that was possible, the result).
 
     Not possible: a value that is neither there as the rule says nor absent, one that was too large
@@ -109,7 +106,7 @@ def _path_fold(item: str) -> str:
     return text[:-1] if len(text) > 3 and text.endswith("\\") else text
 
 
-def _items(rule: Rule, content: Content) -> list[str] | None:
+def _items(rule: Rule, content: tuple[int, bytes] | None) -> list[str] | None:
     if content is None:
         return []
     value = Value("", *content)
@@ -135,7 +132,7 @@ def _split(text: str, separators: str) -> list[str]:
     return [item for item in items if item.strip()]
 
 
-def _encoded(rule: Rule, items: list[str], current: Content, now: Content) -> Content:
+def _encoded(rule: Rule, items: list[str], current: tuple[int, bytes] | None, now: tuple[int, bytes] | None) -> tuple[int, bytes] | None:
     types = [content[0] for content in (current, now) if content is not None]
     if rule.kind == MULTI_STRING:
         return REG_MULTI_SZ, encode_multi_string(items)
@@ -150,7 +147,7 @@ def _encoded(rule: Rule, items: list[str], current: Content, now: Content) -> Co
 _WIDTHS = {REG_DWORD: 4, REG_DWORD_BIG_ENDIAN: 4, REG_QWORD: 8}
 
 
-def _count(was: Content, current: Content, now: Content) -> tuple[bool, Content]:
+def _count(was: tuple[int, bytes] | None, current: tuple[int, bytes] | None, now: tuple[int, bytes] | None) -> tuple[bool, tuple[int, bytes] | None]:
     """Add to ``current`` what a layer added; a count of zero that a layer left by removing the value is no value."""
     numbers = []
     for content in (was, current, now):

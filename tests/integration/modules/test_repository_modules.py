@@ -339,7 +339,8 @@ def test_platform_layer(room, exported):
     options = {"name": "Agent", "version": "1", "os_layer": {"name": "Windows 11"}}
     converges("platform_layer", lambda: state_of(room.path), **room.options, **options, files=folder)
     add_app(room, tree={"Program Files/Agent/agent.exe": "from the app layer"})
-    template = {"name": "office", "os_layer": {"name": "Windows 11", "version": "1.0"}, "connector": "desktops", "app_layers": [{"name": "Tool", "version": "1.0"}]}
+    template = {"name": "office", "os_layer": {"name": "Windows 11", "version": "1.0"}, "connector": "desktops"}
+    template["app_layers"] = [{"name": "Tool", "version": "1.0"}]
     platform = {"platform_layer": {"name": "Agent", "version": "1"}}
     done = converges("image_template", lambda: state_of(room.path), **room.options, **template, **platform)
     assert done["template"]["platform_layer"]["name"] == "Agent"

@@ -21,7 +21,6 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 
-
 @settings(max_examples=60, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
 @given(base=layers(max_size=8), stack=st.lists(layers(), min_size=1, max_size=3))
 def test_any_stack_on_any_base_gives_the_tree_that_the_rules_say(blank, base, stack):
@@ -63,7 +62,9 @@ def whiteout(path):
 def judged(blank, base, *stack):
     """The names that are found after a stack was put on a base, which must be those of the model."""
     fold = read_fold(blank[0])
-    with changed(blank, [base]) as (below, _made), changed((below, blank[1]), list(stack)) as (device, applied):
+    with contextlib.ExitStack() as opened:
+        below, _made = opened.enter_context(changed(blank, [base]))
+        device, applied = opened.enter_context(changed((below, blank[1]), list(stack)))
         found = read_tree(device)
         lines = expect(read_tree(below), list(stack), fold).differences(found, fold)
         assert not lines, "\n".join(lines)

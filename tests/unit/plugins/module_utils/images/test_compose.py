@@ -220,7 +220,7 @@ def test_a_full_disk_leaves_nothing_to_be_seen(small, monkeypatch, after):
         left[0] -= 1
         return pwrite(*arguments)
 
-    monkeypatch.setattr(composing, "CopyOnWriteDevice", lambda *arguments, **options: _Tiny(*arguments, **options))
+    monkeypatch.setattr(composing, "CopyOnWriteDevice", _Tiny)
     monkeypatch.setattr(os, "pwrite", full)
     with pytest.raises(NoSpace) as caught:
         small.compose(stack)

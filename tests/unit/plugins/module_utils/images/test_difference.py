@@ -22,7 +22,6 @@ from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
 
-
 @st.composite
 def pairs(draw):
     """Two stacks that share layers: some kept, some edited, some left out, some new, in another order."""
