@@ -134,9 +134,13 @@ def tree_differences(expected: dict[str, Name], found: dict[str, Name], base: di
             continue
         wanted, have = expected[path].file, found[path].file
         facts = ["is_directory", "attributes", "security", "size", "sha256", "streams", "reparse", "eas", "object_id"]
-        lines += [f"{path}: {fact} is {getattr(have, fact)} instead of {getattr(wanted, fact)}" for fact in facts if getattr(wanted, fact) != getattr(have, fact)]
+        for fact in facts:
+            if getattr(wanted, fact) != getattr(have, fact):
+                lines.append(f"{path}: {fact} is {getattr(have, fact)} instead of {getattr(wanted, fact)}")
         times = (0,) if wanted.is_directory else (0, 1)
-        lines += [f"{path}: time {index} is {have.times[index]} instead of {wanted.times[index]}" for index in times if wanted.times[index] != have.times[index]]
+        for index in times:
+            if wanted.times[index] != have.times[index]:
+                lines.append(f"{path}: time {index} is {have.times[index]} instead of {wanted.times[index]}")
         short, folder = found[path].short_name, path.rpartition("/")[0]
         if short is None and (folder, expected[path].short_name) in shorts:
             continue  # It went to a file that replaced one with this 8.3 name.

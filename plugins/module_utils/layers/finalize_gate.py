@@ -43,14 +43,14 @@ def _renames(windows: WindowsInstallation) -> tuple[str, ...]:
     for name in ("PendingFileRenameOperations", "PendingFileRenameOperations2"):
         value = manager.value(name) if manager is not None else None
         # Pairs of texts, of which the second may be empty.
-        found += [text for text in (decode_pairs(value.data) if value is not None else ()) if text]
+        found += [text for text in (_pairs(value.data) if value is not None else ()) if text]
     if found:
         what = "files are to be renamed or deleted at the next start: " + _shown(text.lstrip("!*\\?") for text in found)
         return WARN, what, "Restart the packaging machine and shut it down again."
     return PASS, "no file waits to be renamed or deleted"
 
 
-def decode_pairs(data: bytes) -> list[str]:
+def _pairs(data: bytes) -> list[str]:
     """The texts of a REG_MULTI_SZ in which empty texts do not end the list."""
     text = data[:len(data) & ~1].decode("utf-16-le", "surrogatepass")
     return text.removesuffix("\0").split("\0")

@@ -28,7 +28,9 @@ from ansible_collections.strata.layering.tests.unit.plugins.module_utils.registr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-NAMES = ["a", "New file.text", "\u00e4\u00d6\u00fc and more.dat", "x" * 180, "file number 3.dat", "FILE NUMBER 2.DAT", "Sub", "sub folder with a long name", "data.bin"]
+NAMES = [
+    "a", "New file.text", "\u00e4\u00d6\u00fc and more.dat", "x" * 180, "file number 3.dat", "FILE NUMBER 2.DAT", "Sub", "sub folder with a long name", "data.bin",
+]
 SIZES = [0, 10, 600, 3000, 65_536, 200_000, 1_500_000]
 _BASE = 132_000_000_000_000_000
 KINDS = (
