@@ -101,4 +101,3 @@ def _load(volume: Volume, path: str) -> Hive | None:
     size = node.size
     node.close()
     return load_hive(volume, path) if size else None
-

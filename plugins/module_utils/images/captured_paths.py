@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from ..layers.capture_rules import LeftOut, RuleSet
 from ..layers.entry import component_problem, path_problem, printable
-from ..ntfs.compare import FIRST_USER, FileChange, Name, VolumeDifference
+from ..ntfs.compare import FIRST_USER, FileChange, VolumeDifference
+from ..ntfs.file_state import Name
 from ..ntfs.paths import Paths
 from ..ntfs.volume import Volume
 from .packaged import Packaged

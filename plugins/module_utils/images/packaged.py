@@ -20,7 +20,8 @@ from ..disk import partitions
 from ..disk.compare import differing_grains
 from ..disk.device import BlockDevice, Window
 from ..disk.grains import GRAIN_SHIFT, grain_total
-from ..ntfs.compare import VolumeDifference, compare, read_state
+from ..ntfs.compare import VolumeDifference, compare
+from ..ntfs.file_state import read_state
 from ..ntfs.mft import MasterFileTable
 from ..ntfs.ranges import Ranges
 from .free_grains import free_grains

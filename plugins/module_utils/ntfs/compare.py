@@ -15,12 +15,12 @@ records' back costs one pass over $MFT.
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from ..common.libraries import np
-from . import names, records
+from . import records
+from .file_state import FileState, Name, read_state
 from .mft import MasterFileTable, undo_fixups
 from .owners import find_owners
 from .ranges import Ranges
@@ -28,42 +28,6 @@ from .ranges import Ranges
 FIRST_USER = 24
 _CHUNK = 4096
 _PIECE = 1 << 20
-_MAXIMUM_EXTENSIONS = 100_000
-_VALUES = frozenset((records.OBJECT_ID, records.SECURITY_DESCRIPTOR, records.REPARSE_POINT, records.EA))
-
-
-@dataclass(frozen=True, slots=True)
-class Name:
-    """One name of a file: the reference of its directory, its spelling."""
-
-    parent: int
-    name: str
-
-
-@dataclass(slots=True)
-class FileState:
-    """What the records of one file say, in a form that can be compared; ``streams`` and ``values`` by (type, name).
-
-    A stream is (flags, size, initialized, value or runs), runs as ((clusters, first cluster or None), ...).
-    """
-
-    number: int
-    sequence: int
-    is_directory: bool
-    created: int = 0
-    written: int = 0
-    attributes: int = 0
-    security_id: int = 0
-    names: tuple[Name, ...] = ()
-    short_names: frozenset[Name] = frozenset()
-    streams: dict[tuple[int, str], tuple] = field(default_factory=dict)
-    values: dict[tuple[int, str], tuple] = field(default_factory=dict)
-    other_runs: tuple = ()
-
-    @property
-    def reference(self) -> int:
-        """Record number and sequence number."""
-        return self.number | self.sequence << 48
 
 
 @dataclass(slots=True)
@@ -109,7 +73,7 @@ def compare(first: MasterFileTable, second: MasterFileTable, ranges: Ranges, *, 
     in_place: list[tuple[FileChange, Ranges]] = []
     directories: set[int] = set()
     for number in sorted(touched):
-        before, after = _state(first, number), _state(second, number)
+        before, after = read_state(first, number), read_state(second, number)
         if before is not None and after is not None and before.sequence != after.sequence:
             if (after.sequence - before.sequence) % 0xFFFF > 0x7FFF:
                 result.contradictions += 1
@@ -127,7 +91,7 @@ def compare(first: MasterFileTable, second: MasterFileTable, ranges: Ranges, *, 
         if same and number >= FIRST_USER:
             in_place.append((changes[-1], _stream_ranges(second, after, same)))
     for number in sorted(directories - touched):
-        state = _state(second, number)
+        state = read_state(second, number)
         if state is not None:
             # An index follows from the files of its directory.
             accounted.append(_owned(second, state, (*state.streams, *state.values)))
@@ -138,7 +102,7 @@ def compare(first: MasterFileTable, second: MasterFileTable, ranges: Ranges, *, 
     if len(different):
         result.scanned = True
         for number in sorted(find_owners(second, different) - touched - set(ignored)):
-            state = _state(second, number)
+            state = read_state(second, number)
             if state is not None:
                 changes.append(FileChange(number, state.is_directory, state.names, state.names, data=True, reference=state.reference))
     wanted = (change for change in changes if change.number >= FIRST_USER and _matters(change))
@@ -150,11 +114,6 @@ def _joined(sets: list[Ranges]) -> Ranges:
     if not sets:
         return Ranges([], [])
     return Ranges(np.concatenate([one.starts for one in sets]), np.concatenate([one.ends for one in sets]))
-
-
-def read_state(table: MasterFileTable, number: int) -> FileState | None:
-    """What the records of one file say; None when the record is not the base record of a file in use."""
-    return _state(table, number)
 
 
 # -- records
@@ -237,85 +196,6 @@ def _normalize(table, what: str, numbers) -> None:
 # -- files
 
 
-def _state(table: MasterFileTable, number: int) -> FileState | None:
-    if not 0 <= number < table.record_count:
-        return None
-    raw = table.raw
-    data = raw.read_runs(raw.mft_runs, number * table.record_size, table.record_size)
-    if data[:4] != b"FILE" or not data[22] & records.RECORD_IN_USE:
-        return None
-    what = f"{raw.what}, file record {number}"
-    record = bytearray(data)
-    records.unprotect(record, b"FILE", what)
-    sequence, flags = struct.unpack_from("<H", record, 16)[0], struct.unpack_from("<H", record, 22)[0]
-    if struct.unpack_from("<Q", record, 32)[0]:
-        return None
-    state = FileState(number, sequence, bool(flags & records.RECORD_IS_DIRECTORY))
-    found = list(records.attributes(record, what))
-    for listing in [one for one in found if one.type == records.ATTRIBUTE_LIST]:
-        found += _extensions(table, state, listing, what)
-    _fill(state, found, raw.geometry.clusters, what)
-    return state
-
-
-def _extensions(table: MasterFileTable, state: FileState, listing: records.Attribute, what: str) -> Iterator[records.Attribute]:
-    """The attributes of the file that stand in other records."""
-    raw = table.raw
-    data = listing.value
-    if data is None:
-        if listing.size > 32 * _MAXIMUM_EXTENSIONS:
-            raise records.damaged(what, f"it has a list of attributes of {listing.size} bytes")
-        data = raw.read_runs(_runs(listing, raw.geometry.clusters, what), 0, listing.size)
-    position, holders = 0, set()
-    while position + 26 <= len(data):
-        length = struct.unpack_from("<H", data, position + 4)[0]
-        if length < 26 or position + length > len(data):
-            raise records.damaged(what, "its list of attributes does not fit")
-        holders.add(struct.unpack_from("<Q", data, position + 16)[0] & records.REFERENCE_MASK)
-        position += length
-    for holder in sorted(holders - {state.number}):
-        record = raw.record(holder)
-        if struct.unpack_from("<Q", record, 32)[0] & records.REFERENCE_MASK != state.number:
-            raise records.damaged(what, f"file record {holder}, which continues it, belongs to another file")
-        yield from records.attributes(record, what)
-
-
-def _runs(attribute: records.Attribute, clusters: int, what: str) -> list[tuple[int, int | None]]:
-    runs = records.decode_runs(attribute.runs, what)
-    if any(first is not None and first + length > clusters for length, first in runs):
-        raise records.damaged(what, "a run lies outside the volume")
-    return runs
-
-
-def _fill(state: FileState, found: list[records.Attribute], clusters: int, what: str) -> None:
-    long_names, short_names, others = [], [], []
-    parts: dict[tuple[int, str], list[records.Attribute]] = {}
-    for one in found:
-        if one.type == records.STANDARD_INFORMATION and one.value is not None and len(one.value) >= 48:
-            state.created, state.written = struct.unpack_from("<QQ", one.value)
-            state.attributes = struct.unpack_from("<I", one.value, 32)[0]
-            state.security_id = struct.unpack_from("<I", one.value, 52)[0] if len(one.value) >= 72 else 0
-        elif one.type == records.FILE_NAME:
-            name = records.FileName.unpack(one.value or b"", what)
-            (short_names if name.namespace == names.DOS else long_names).append(Name(name.parent, name.name))
-        elif one.type == records.DATA or one.type in _VALUES:
-            parts.setdefault((one.type, one.name), []).append(one)
-        elif one.value is None:
-            others += _runs(one, clusters, what)
-    for key, pieces in parts.items():
-        target = state.streams if key[0] == records.DATA else state.values
-        pieces.sort(key=lambda one: one.lowest_vcn)
-        head = pieces[0]
-        if head.value is not None:
-            target[key] = (head.flags, head.size, head.size, head.value)
-        else:
-            runs = tuple(run for one in pieces for run in _runs(one, clusters, what))
-            target[key] = (head.flags, head.size, head.initialized, runs)
-    state.names = tuple(sorted(set(long_names), key=lambda name: (name.parent, name.name)))
-    state.short_names = frozenset(short_names)
-    state.other_runs = tuple(others)
-
-
 def _change(before: FileState | None, after: FileState | None) -> FileChange:
     present = after or before
     change = FileChange(
@@ -374,7 +254,7 @@ def _meta_ranges(table: MasterFileTable, ignored: Collection[int]) -> Ranges:
     cluster = table.raw.geometry.cluster_size
     pairs = [(0, table.raw.geometry.sector_size * 16)]
     for number in (*range(FIRST_USER), *ignored):
-        state = _state(table, number)
+        state = read_state(table, number)
         if state is None:
             continue
         for key, value in (*state.streams.items(), *state.values.items()):

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from . import records
-from .compare import Name, read_state
+from .file_state import Name, read_state
 from .mft import MasterFileTable
 from .raw import ROOT
 

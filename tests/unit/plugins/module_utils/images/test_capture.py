@@ -29,7 +29,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 NAMES = [
-    "a", "New file.text", "\u00e4\u00d6\u00fc and more.dat", "x" * 180, "file number 3.dat", "FILE NUMBER 2.DAT", "Sub", "sub folder with a long name", "data.bin",
+    "a", "New file.text", "\u00e4\u00d6\u00fc and more.dat", "x" * 180, "file number 3.dat", "FILE NUMBER 2.DAT", "Sub",
+    "sub folder with a long name", "data.bin",
 ]
 SIZES = [0, 10, 600, 3000, 65_536, 200_000, 1_500_000]
 _BASE = 132_000_000_000_000_000
@@ -399,7 +400,7 @@ def test_removals(packaging):
                 node.delete()
 
     result, entries, _deltas = take(packaging, change)
-    assert entries == {path: "whiteout" for path in ("Data/one", "Data/linked once.dat", "Program Files/Alpha/file number 1.dat")}
+    assert entries == dict.fromkeys(("Data/one", "Data/linked once.dat", "Program Files/Alpha/file number 1.dat"), "whiteout")
     assert result.changes["files"]["removed"] == 8 and result.changes["removals"]["paths"] == 3
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, StrataError
 from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
-from ansible_collections.strata.layering.plugins.module_utils.ntfs.compare import compare, read_state
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.compare import compare
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.file_state import read_state
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.mft import MasterFileTable
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.node import Times
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.owners import find_owners
