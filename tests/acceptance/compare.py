@@ -35,11 +35,15 @@ class Difference:
 
 @dataclass(frozen=True)
 class Allowed:
-    """Differences that are expected: ``*`` stands within a name, ``**`` for any number of names."""
+    """Differences that are expected: ``*`` stands within a name, ``**`` for any number of names.
+
+    One that does not occur is no longer needed, unless it occurs only ``sometimes``.
+    """
 
     kind: str
     path: str
     reason: str
+    sometimes: bool = False
 
     def holds_for(self, difference: Difference) -> bool:
         if difference.kind != self.kind and not (self.kind == KEY and difference.kind == VALUE):
@@ -63,7 +67,7 @@ def split(differences: list[Difference], allowed: list[Allowed]) -> tuple[list[D
         used.update(fitting)
         if not fitting:
             left.append(difference)
-    return left, [one for one in allowed if one not in used]
+    return left, [one for one in allowed if one not in used and not one.sometimes]
 
 
 def compare(expected: Prefix, found: Prefix) -> list[Difference]:

@@ -120,7 +120,8 @@ _ENVIRONMENT_TABLE = (
 
 def _environment(rows: dict[str, str], component: str) -> list[str]:
     """Rows of the Environment table: "=-*" sets a variable of the machine and takes it back on removal."""
-    return [_ENVIRONMENT_TABLE, *(
+    sequence = "INSERT INTO `InstallExecuteSequence` (`Action`, `Sequence`) VALUES ('{}', {})"
+    return [_ENVIRONMENT_TABLE, sequence.format("RemoveEnvironmentStrings", 3300), sequence.format("WriteEnvironmentStrings", 5200), *(
         f"INSERT INTO `Environment` (`Environment`, `Name`, `Value`, `Component_`) VALUES ('{name}', '=-*{name}', '{value}', '{component}')"
         for name, value in rows.items()
     )]
@@ -194,7 +195,7 @@ def _writer(folder: str) -> str:
     return _nsis(folder, "Strata Writer", f"""
 SetOutPath $INSTDIR
 File writer.exe
-!insertmacro InstallLib DLL 0 NOREBOOT_NOTPROTECTED {_SHARED_DLL} $SYSDIR\\{_SHARED_DLL} $SYSDIR
+!insertmacro InstallLib DLL $R9 NOREBOOT_NOTPROTECTED {_SHARED_DLL} $SYSDIR\\{_SHARED_DLL} $SYSDIR
 WriteRegStr HKLM "Software\\Strata\\Writer" "Template" "blank page"
 WriteRegStr HKLM "{_ENVIRONMENT_KEY}" "STRATA_HOME" "$INSTDIR"
 ReadRegStr $0 HKLM "{_ENVIRONMENT_KEY}" "Path"
@@ -253,7 +254,7 @@ Delete "$WINDIR\\hh.exe"
 DeleteRegKey HKLM "Software\\Strata\\Reader\\Plugins"
 DeleteRegValue HKLM "Software\\Strata\\Reader" "Count"
 WriteRegStr HKLM "Software\\Strata\\Reader" "Greeting" "good evening"
-DeleteRegKey HKLM "Software\\Classes\\.avi"
+DeleteRegKey HKLM "Software\\Classes\\.wri"
 """)
 
 

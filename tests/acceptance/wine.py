@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import shutil
 import subprocess
@@ -21,6 +22,13 @@ REGISTRY = (SYSTEM, USER_DEFAULTS, SERVICE_DEFAULTS)
 #: Where wine notes which wine made the prefix; another one updates it when it starts.
 STAMP = ".update-timestamp"
 
+#: Large libraries that nothing here loads, so that copying prefixes and disks does not take most of the time.
+_LEFT_OUT = (
+    "system32/d3d*.dll", "system32/msvc[pr][0-9]*.dll", "system32/msvcrtd.dll", "system32/mshtml.dll", "system32/wined3d.dll", "system32/msxml*.dll",
+    "system32/opengl32.dll", "system32/glu32.dll", "system32/quartz.dll", "system32/d2d1.dll", "system32/jscript.dll", "system32/vbscript.dll",
+    "system32/dwrite.dll", "system32/ieframe.dll", "system32/wpcap.dll", "system32/wmvcore.dll", "system32/xaudio*.dll", "system32/xactengine*.dll",
+    "system32/x3daudio*.dll", "system32/xapofx*.dll", "winsxs/*.vc[89]0.crt*/*.dll", "winsxs/*msxml*/*.dll", "resources/themes/*/*.msstyles",
+)
 _TIMEOUT = 120
 
 
@@ -90,17 +98,34 @@ class Prefix:
         return Prefix(path, self.home)
 
 
+def running_below(folder: str) -> list[int]:
+    """The processes of this user that belong to a prefix below ``folder``."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdecimal():
+            with contextlib.suppress(OSError), open(f"/proc/{name}/environ", "rb") as stream:
+                if f"WINEPREFIX={folder}/".encode() in stream.read():
+                    found.append(int(name))
+    return found
+
+
 def make_prefix(path: str, home: str) -> Prefix:
-    """A new prefix as wine makes it, with nothing in it that leads into the host's folders."""
+    """A new prefix as wine makes it, without _LEFT_OUT, and with nothing in it that leads into the host's folders."""
     prefix = Prefix(path, home)
     with prefix.started():
         prefix.run("wineboot", "-i")
+    # What wine does in a prefix only at its second start is no work of an installer.
+    with prefix.started():
+        prefix.run("cmd", "/c", "ver")
     for folder, folders, _files in os.walk(prefix.drive):
         for name in folders:
             host = os.path.join(folder, name)
             if os.path.islink(host):
                 os.unlink(host)
                 os.mkdir(host)
+    for pattern in _LEFT_OUT:
+        for host in glob.glob(os.path.join(glob.escape(prefix.host_path("windows")), pattern)):
+            os.unlink(host)
     # Wine's registry is elsewhere; on a disk this is where the hives are.
     os.makedirs(prefix.host_path("windows/system32/config"), exist_ok=True)
     return prefix

@@ -1,0 +1,86 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Prefix to disk to prefix: nothing is lost on the way, and wine takes what comes back for its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.registry.reader import read_hive
+from ansible_collections.strata.layering.plugins.module_utils.images.os_import import find_windows
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
+from ansible_collections.strata.layering.tests.acceptance import compare, disks, wine, wine_registry
+
+
+def _unpack(workshop, disk, name):
+    with FileDevice(disk) as device:
+        return disks.unpack(device, os.path.join(workshop.folder, name), workshop.home, "0\n")
+
+
+def test_what_an_image_of_no_layers_gives_is_the_prefix_it_came_from(workshop):
+    again = workshop.unpack(workshop.image([]), "again")
+    try:
+        assert compare.compare(workshop.fresh, again) == []
+    finally:
+        shutil.rmtree(again.path)
+
+
+def test_changes_in_a_prefix_come_back_from_the_disk(workshop, tmp_path):
+    prefix, disk = workshop.copies(workshop.image([]), "changed")
+    before = disks.stamps(prefix)
+    with open(prefix.host_path("windows/win.ini"), "ab") as stream:
+        stream.write(b"[more]\r\n" * 1000)
+    os.unlink(prefix.host_path("windows/notepad.exe"))
+    os.rename(prefix.host_path("windows/regedit.exe"), prefix.host_path("windows/moved.exe"))
+    shutil.rmtree(prefix.host_path("windows/twain_64"))
+    os.makedirs(prefix.host_path("new folder/\u00fc/deep"))
+    for name, data in (("new folder/\u00fc/deep/file.text", b"x" * 70_000), ("new folder/empty", b"")):
+        with open(prefix.host_path(name), "wb") as stream:
+            stream.write(data)
+    with open(prefix.host_path("windows/system.ini"), "rb") as stream:
+        same = stream.read()
+    os.unlink(prefix.host_path("windows/system.ini"))
+    with open(prefix.host_path("windows/system.ini"), "wb") as stream:
+        stream.write(same)
+    registry = wine_registry.read(prefix.read_registry(wine.SYSTEM))
+    registry.delete("Software\\Classes\\.wri")
+    registry.create("Software\\New\\Deeper").set_value("\u00e9", 7, "a\0b\0\0".encode("utf-16-le"))
+    registry.key("Software\\Classes\\.rtf").set_value("Content Type", 0x12345678, b"\0\xff")
+    with open(os.path.join(prefix.path, wine.SYSTEM), "w", encoding="ascii") as stream:
+        stream.write(wine_registry.write(registry, "Machine"))
+
+    touched = disks.pack(prefix, before, disk)
+
+    assert {"windows/win.ini", "windows/notepad.exe", "windows/regedit.exe", "windows/moved.exe", "windows/twain_64", "new folder/empty"} <= set(touched)
+    assert not any(path.startswith("windows/system32") for path in touched)
+    again = _unpack(workshop, disk, "again")
+    try:
+        assert compare.compare(prefix, again) == []
+        with FileDevice(disk) as device, Volume.mount(find_windows(device).window(device)) as volume:
+            with volume.find("windows/system32/config/SYSTEM") as node:
+                hive = read_hive(node.read())
+            with volume.find("new folder") as folder, volume.find("windows/win.ini") as kept, volume.root as root:
+                assert folder.short_name == "NEWFOL~1"
+                assert folder.security != root.security
+                assert kept.times.created < kept.times.written
+        assert hive.key("ControlSet001\\Control") is not None and hive.key("CurrentControlSet") is None
+        assert disks.pack(again, disks.stamps(again), disk) == []
+    finally:
+        for folder in (prefix.path, again.path):
+            shutil.rmtree(folder)
+        os.unlink(disk)
+
+
+def test_wine_takes_it_for_its_own(workshop):
+    """Wine loads the registry that comes from hives, and writes it again as it was."""
+    prefix = workshop.unpack(workshop.image([]), "started")
+    try:
+        with prefix.started():
+            assert "Microsoft Windows" in prefix.run("cmd", "/c", "ver")
+        left = [difference for difference in compare.compare(workshop.fresh, prefix) if "DriverDateData" not in difference.path]
+        assert left == []
+    finally:
+        shutil.rmtree(prefix.path)

@@ -1,0 +1,105 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Layers captured one by one and composed are what installing everything in order makes of a machine."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+
+import pytest
+from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.images import store
+from ansible_collections.strata.layering.plugins.module_utils.images.os_import import find_windows
+from ansible_collections.strata.layering.plugins.module_utils.layers.entry import DIRECTORY, HIVE, WHITEOUT
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.check import check
+from ansible_collections.strata.layering.tests.acceptance import compare, disks, wine
+from ansible_collections.strata.layering.tests.acceptance.installers import APPLICATIONS, SHARED
+from ansible_collections.strata.layering.tests.sample.reread import differences, read_volume
+
+_ENVIRONMENT = "System\\CurrentControlSet\\Control\\Session Manager\\Environment"
+
+
+def _system(prefix):
+    return compare.wine_registry.read(prefix.read_registry(wine.SYSTEM))
+
+
+@pytest.mark.parametrize("application", APPLICATIONS, ids=lambda application: application.name)
+def test_a_layer_holds_what_its_installer_did(workshop, packaged, application):
+    one = packaged[application.name]
+    records = [record.entry for record in store.records(workshop.repository, one.layer)]
+    held = {entry.path for entry in records if entry.kind != HIVE and not entry.implied}
+    assert held - set(one.touched) == set()
+    assert {path for path in one.touched if path not in held} == set()
+    assert {entry.path for entry in records if entry.kind == WHITEOUT} == {
+        "Strata Cleaner": {"Program Files/Strata Reader/reader.ini", "windows/hh.exe"},
+    }.get(application.name, set())
+    assert [finding for finding in one.result.hazards if finding["result"] == "failed"] == []
+
+
+def test_the_image_is_what_installing_in_order_makes(reference, composed, allowed):
+    left, unused = compare.split(compare.compare(reference[0], composed[0]), allowed)
+    assert "\n".join(map(str, left)) == ""
+    assert [one.path for one in unused] == []
+
+
+def test_the_kept_packages_are_the_same_under_other_names(reference, composed):
+    def packages(prefix):
+        found = []
+        for path in glob.glob(glob.escape(prefix.host_path("windows/Installer")) + "/*.msi"):
+            with open(path, "rb") as stream:
+                found.append(hashlib.file_digest(stream, "sha256").hexdigest())
+        return sorted(found)
+
+    assert len(packages(composed[0])) == 2
+    assert packages(composed[0]) == packages(reference[0])
+
+
+def test_lists_and_counters_are_merged(composed):
+    system = _system(composed[0])
+    path = system.key(_ENVIRONMENT).value("Path").data.decode("utf-16-le").rstrip("\0").split(";")
+    folders = [f"C:\\Program Files\\Strata {name}" for name in ("Writer", "Reader", "Agent")]
+    assert [part.rstrip("\\") for part in path if "Strata" in part] == folders
+    assert path[0] == folders[0] and path[-1].rstrip("\\") == folders[2]
+    assert system.key(_ENVIRONMENT).value("PATHEXT").data.decode("utf-16-le").rstrip("\0").endswith(";.STA")
+    shared = system.key("Software\\Microsoft\\Windows\\CurrentVersion\\SharedDLLs")
+    assert shared.value("C:\\windows\\system32\\strata-shared.dll").data == b"\2\0\0\0"
+
+
+def test_metadata_is_that_of_the_machine(reference, composed, tmp_path):
+    """Read by dissect.ntfs. Times differ, because both were installed at different moments; 8.3 names, because each
+    application was alone when it was captured: where two took the same one, the later file stays without."""
+    volumes = []
+    for _prefix, disk in (reference, composed):
+        with FileDevice(disk) as device:
+            partition = find_windows(device)
+            assert check(partition.window(device), entries_follow=True) == []
+        volumes.append(read_volume(disk, partition.offset, partition.size))
+    random_names = {path for volume in volumes for path in volume if path.endswith(".msi")}
+    hives = {place.path for place in disks.HIVES}
+    wanted, found = [{path: facts for path, facts in volume.items() if path not in random_names} for volume in volumes]
+    for path in hives:
+        wanted[path].sha256 = found[path].sha256
+        wanted[path].size = found[path].size
+    assert "\n".join(differences(wanted, found, ignore=("created", "written", "accessed", "changed", "short_name", "record"))) == ""
+    taken = [(path.rpartition("/")[0], facts.short_name) for path, facts in found.items() if facts.short_name]
+    assert len(taken) == len(set(taken))
+    assert all(facts.created <= facts.written or facts.kind == DIRECTORY or path not in random_names for path, facts in found.items())
+
+
+def test_the_programs_run_and_see_what_they_should(composed):
+    prefix = composed[0]
+    with prefix.started():
+        said = {path: prefix.run(prefix.host_path(path)) for application in APPLICATIONS for path, _text in application.prints}
+    assert said == {path: text for application in APPLICATIONS for path, text in application.prints}
+
+
+def test_a_later_layer_brings_the_newer_library(composed, reference):
+    for prefix, _disk in (composed, reference):
+        with open(prefix.host_path(SHARED), "rb") as stream:
+            assert b"shared 2.0.0.0" in stream.read()
+
+
+def test_nothing_is_left_running(workshop):
+    assert wine.running_below(workshop.folder) == []
