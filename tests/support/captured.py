@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import struct
 from collections.abc import Callable, Iterator
 
 from ...plugins.module_utils.disk.device import FileDevice
@@ -32,13 +33,21 @@ from ..sample.tree import Tree, junction, symlink
 from .ntfs_tree import Name, read_tree
 
 
-def make_machine(path: str, megabytes: int = 96, *, disk_guid: str = "6b1d5c1e-0f0a-4e57-9b7e-2f1c9a5d7e10", files: dict[str, bytes] | None = None) -> None:
-    """Make a raw GPT disk whose one NTFS volume holds the hives of a Windows, a bit of everything, and ``files``."""
+def make_machine(path: str, megabytes: int = 96, *, disk_guid: str = "6b1d5c1e-0f0a-4e57-9b7e-2f1c9a5d7e10", first_sector: int = 0) -> None:
+    """Make a raw disk whose one NTFS volume holds the hives of a Windows and a bit of everything.
+
+    The disk has a GPT or, with ``first_sector``, an MBR whose one partition begins there.
+    """
     with open(path, "wb") as out:
         out.truncate(megabytes << 20)
+        if first_sector:
+            count = (megabytes << 11) - 2048
+            out.write(bytes(440) + b"DISK\0\0" + struct.pack("<B3sB3sII", 0x80, b"\1\1\0", 7, b"\xfe\xff\xff", first_sector, count) + bytes(48) + b"\x55\xaa")
     with FileDevice(path, writable=True) as device:
-        specs = [PartitionSpec(TYPE_MICROSOFT_RESERVED, 16 << 20, "Reserved"), PartitionSpec(TYPE_BASIC_DATA, None, "Windows")]
-        partition = format_gpt(device, specs, disk_guid=disk_guid).partitions[1]
+        if not first_sector:
+            specs = [PartitionSpec(TYPE_MICROSOFT_RESERVED, 16 << 20, "Reserved"), PartitionSpec(TYPE_BASIC_DATA, None, "Windows")]
+            format_gpt(device, specs, disk_guid=disk_guid)
+        partition = max(read_partitions(device).partitions, key=lambda one: one.size)
     tree = Tree()
     config = "Windows/System32/config/"
     for name, hive in (("SYSTEM", hives.small_system()), ("SOFTWARE", hives.software()), ("DEFAULT", hives.default_user("DEFAULT")), ("SAM", hives.sam())):
@@ -53,8 +62,6 @@ def make_machine(path: str, megabytes: int = 96, *, disk_guid: str = "6b1d5c1e-0
     tree.sparse_file("Data/sparse.bin", 2_000_000, [(0, b"begin"), (1_000_000, b"middle" * 20_000)])
     tree.reparse_directory("Data/junction", junction("C:\\Windows"))
     tree.reparse_file("Data/symlink", symlink("sparse.bin", True))
-    for name, data in (files or {}).items():
-        tree.file(name, data)
     make_ntfs(path, {"offset": partition.offset, "size": partition.size}, tree.finish(), "Windows")
 
 

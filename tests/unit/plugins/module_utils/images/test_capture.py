@@ -255,6 +255,42 @@ def test_composing_what_was_captured_gives_the_changed_disk(packaging, kinds, se
     assert result.left_out == []
 
 
+def test_partition_that_begins_within_a_grain(tmp_path):
+    """As Windows XP and its like made them: at sector 63 of an MBR disk."""
+    make_machine(str(tmp_path / "raw"), first_sector=63)
+    packaging = Packaging(str(tmp_path), str(tmp_path / "raw"))
+
+    def change(volume):
+        worker = Worker(volume, 11)
+        for kind in (*KINDS, "overwrite", "overwrite", "overwrite"):
+            worker.step(kind)
+
+    with packaging.changed(change) as device:
+        result = capture(packaging.repository, packaging.given, lambda: device, LayerVersion("app", "App", "1"))
+        expected = packaging.tree(device)
+    with packaging.given.open_disk() as disk:
+        base = packaging.tree(disk)
+    with packaging.compose([result.layer]).open_disk() as disk:
+        assert tree_differences(expected, packaging.tree(disk), base) == []
+
+
+def test_removal_of_what_another_image_does_not_have(packaging):
+    with packaging.changed(lambda volume: put(volume, "Below/one.txt")) as device:
+        below = capture(packaging.repository, packaging.given, lambda: device, LayerVersion("app", "Below", "1")).layer
+    image = packaging.compose([below])
+
+    def change(volume):
+        with volume.find("Below/one.txt") as node:
+            node.delete()
+        put(volume, "Upper/two.txt")
+
+    with packaging.changed(change, image) as device:
+        upper = capture(packaging.repository, image, lambda: device, LayerVersion("app", "Upper", "1")).layer
+    with packaging.compose([upper]).open_disk() as disk:
+        tree = packaging.tree(disk)
+    assert "Upper/two.txt" in tree and "Below" not in tree
+
+
 def test_unchanged_disk_gives_an_empty_layer(packaging):
     with packaging.changed(lambda volume: None) as device:
         result = capture(packaging.repository, packaging.given, lambda: device, LayerVersion("app", "Nothing", "1"))
