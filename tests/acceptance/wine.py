@@ -72,8 +72,7 @@ class Prefix:
     def run(self, *command: str, codes: tuple[int, ...] = (0,)) -> str:
         """Run a program and return what it writes; RuntimeError when its exit code is none of ``codes``."""
         result = subprocess.run(
-            ["wine", *command], env=self.environment, cwd=self.home, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            timeout=_TIMEOUT, check=False,
+            ["wine", *command], env=self.environment, cwd=self.home, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIMEOUT, check=False
         )
         if result.returncode not in codes:
             raise RuntimeError(f"{' '.join(command)} ended with {result.returncode}: {(result.stdout + result.stderr).decode('utf-8', 'replace')}")

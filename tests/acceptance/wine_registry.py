@@ -41,7 +41,7 @@ def read(text: str) -> Key:
             if match is None:
                 raise ValueError(f"not a key: {line}")
             key = root.create(_unescape(match[1]), last_written=0)
-        elif not line or line.startswith(";;") or line.startswith("#arch="):
+        elif not line or line.startswith((";;", "#arch=")):
             continue
         elif key is None:
             raise ValueError(f"before the first key: {line}")

@@ -19,7 +19,8 @@ from ...plugins.module_utils.images.template import ResolvedTemplate
 from ...plugins.module_utils.images.thin_image import ThinImage
 from ...plugins.module_utils.layers.model import APP, OS, ROLE_DISK, ROLE_GRAINS, Blob, LayerVersion
 from ...plugins.module_utils.repository.repository import Repository
-from . import disks, wine
+from . import compare, disks, wine
+from .compare import Difference
 from .installers import APPLICATIONS, Application
 from .wine import Prefix
 
@@ -28,12 +29,14 @@ DISK_SIZE = 4 << 30
 
 @dataclass
 class Packaged:
-    """An application as a layer, what its capture reported, and which paths its installer touched on C:."""
+    """An application as a layer, what its capture reported, which paths its installer touched on C:, and in what the
+    image of this layer, on those that it needs, differs from the machine that was captured."""
 
     application: Application
     layer: LayerVersion
     result: CaptureResult
     touched: list[str]
+    differences: list[Difference]
 
 
 class Workshop:
@@ -116,10 +119,15 @@ class Workshop:
                 APP, application.name, application.version, os_layer=self.os_layer.reference(), prerequisites=[layer.reference() for layer in needed]
             )
             result = capture(self.repository, given, lambda: FileDevice(disk), layer)
+            again = self.unpack(self.image([*needed, result.layer]), "again")
+            try:
+                differences = compare.compare(prefix, again)
+            finally:
+                shutil.rmtree(again.path)
         finally:
             shutil.rmtree(prefix.path)
             os.unlink(disk)
-        packaged = self.packaged[application.name] = Packaged(application, result.layer, result, touched)
+        packaged = self.packaged[application.name] = Packaged(application, result.layer, result, touched, differences)
         return packaged
 
     def package_all(self) -> dict[str, Packaged]:
