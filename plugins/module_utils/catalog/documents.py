@@ -11,7 +11,7 @@ from ..common.errors import Conflict, InvalidInput
 from ..layers.icon import icon_media_type
 from ..repository.repository import Repository
 
-CONNECTOR, TEMPLATE, TASK, IMAGE = "connector", "image_template", "task", "image"
+CONNECTOR, TEMPLATE, TASK, IMAGE, PACKAGING = "connector", "image_template", "task", "image", "packaging"
 #: One lock for everything that may change what refers to what.
 LOCK = "catalog"
 _MAX_ICON = 1 << 20

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 
-from ..catalog.documents import IMAGE, TEMPLATE
+from ..catalog.documents import IMAGE, PACKAGING, TEMPLATE
 from ..catalog.templates import resolve
 from ..common.errors import Conflict, Corrupt, NotFound
 from ..common.module import Outcome
@@ -64,8 +64,12 @@ def _collected(repository: Repository, params: dict, check_mode: bool) -> Outcom
 
 
 def _outdated_images(repository: Repository) -> list[str]:
-    """References of thin images that no template makes any more and that are not published: they can be composed again."""
+    """References of thin images that no template makes any more and that are not published: they can be composed again.
+
+    What a packaging machine was given is kept: composed again it could be other bytes, with which its disk cannot be compared.
+    """
     kept = {image["content_digest"] for _name, document in repository.catalog.documents(IMAGE) for image in document["images"]}
+    kept |= {document["given"]["content_digest"] for _name, document in repository.catalog.documents(PACKAGING)}
     for _name, document in repository.catalog.documents(TEMPLATE):
         with contextlib.suppress(NotFound, Conflict):
             kept.add(resolve(repository, document).content_digest)

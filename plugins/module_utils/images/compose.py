@@ -62,13 +62,15 @@ class StackedLayer:
 class Composition:
     """What to compose. ``partition`` is the number of Windows' partition, ``disk_size`` the image's
     size in bytes or None for the base's; ``config`` is kept with the image and holds content_digest,
-    os_layer, layers (as references) and disk_size_gb."""
+    os_layer, layers (as references) and disk_size_gb. ``ancestor`` is the image, of the lowest of the layers,
+    from which the volume has to descend: only what is above is put on it, whatever else there is."""
 
     base: OsDisk
     partition: int
     layers: tuple[StackedLayer, ...]
     disk_size: int | None
     config: dict
+    ancestor: ThinImage | None = None
 
 
 def compose(repository: Repository, composition: Composition, *, progress: Progress = silent) -> ThinImage:
@@ -82,7 +84,7 @@ def compose(repository: Repository, composition: Composition, *, progress: Progr
     with repository.locks.hold(f"compose/{digest}", timeout=3600, purpose="compose an image"), repository.pin(purpose="compose an image") as pin:
         found = thin_image.load(repository, digest)
         if found is None:
-            start = find_start(repository, composition)
+            start = composition.ancestor or find_start(repository, composition)
             if start is not None:
                 pin.add([start.manifest.digest])
             run_guarded(_compose, repository, composition, start, what="the image's disk", progress=progress)
@@ -99,7 +101,8 @@ def find_start(repository: Repository, composition: Composition) -> ThinImage | 
             config = thin_image.read_config(repository, content_digest)
             same_disk = (config["os_layer"]["digest"], config["disk_size_gb"]) == (composition.base.digest, composition.config["disk_size_gb"])
             common = len(wanted & {layer["digest"] for layer in config["layers"]})
-            if same_disk and common > most:
+            # An image that grew upon another may hold what merging its layers would not give.
+            if same_disk and common > most and not config.get("ancestor"):
                 image = thin_image.load(repository, content_digest)
                 if len(image.blobs) < thin_image.MAX_GRAIN_BLOBS and not config["statistics"]["dropped"]:
                     best, most = image, common
@@ -119,13 +122,13 @@ def read_stack(repository: Repository, layers: Sequence[StackedLayer]) -> list[l
 
 def _compose(repository: Repository, composition: Composition, start: ThinImage | None, *, progress: Progress = silent) -> None:
     records = read_stack(repository, composition.layers)
-    if start is not None:
+    if composition.ancestor is None and start is not None:
         try:
             if _compose_on(repository, composition, records, start, progress):
                 return
         except (Conflict, Corrupt, NotFound):
             pass  # What is wrong with the older image, or gone of its layers, does not concern the new one.
-    _compose_on(repository, composition, records, None, progress)
+    _compose_on(repository, composition, records, composition.ancestor, progress)
 
 
 def _compose_on(repository: Repository, composition: Composition, records: list[list[Record]], start: ThinImage | None, progress: Progress) -> bool:
@@ -147,14 +150,17 @@ def _compose_on(repository: Repository, composition: Composition, records: list[
         with Volume.mount(window, writable=True) as volume:
             tree = _merge(composition.layers, records, volume)
             original = stack.enter_context(_mount_original(base, composition.partition))
-            whole = tree
-            if start is not None:
+            whole, below_count = tree, 0
+            if composition.ancestor is not None:
+                below_count = len(composition.ancestor.config["layers"])
+                tree = _merge(composition.layers[below_count:], records[below_count:], volume)
+            elif start is not None:
                 tree = _difference(repository, start, volume, original, tree, records)
                 if tree is None:
                     return False
-            archives = [lambda blob=layer.archive: open_archive(repository, blob, stack) for layer in composition.layers]
+            archives = [lambda blob=layer.archive: open_archive(repository, blob, stack) for layer in composition.layers[below_count:]]
             applied = Applier(volume, tree).run(archives, progress)
-            if start is not None and applied.dropped:
+            if start is not None and composition.ancestor is None and applied.dropped:
                 return False  # Which file gives way depends on the order of writing: the base decides.
             deltas = read_stacked_deltas(
                 [(layer.label, lambda blob=layer.archive: open_archive(repository, blob, stack, hives=True)) for layer in composition.layers]

@@ -11,7 +11,7 @@ from ..repository.repository import Repository
 from . import store
 from .compose import Composition, compose, stacked_layer
 from .os_disk import OsDisk
-from .template import ResolvedTemplate, content_digest
+from .template import COMPOSE_FORMAT, ResolvedTemplate, canonical_digest, content_digest
 from .thin_image import ThinImage
 
 
@@ -29,17 +29,44 @@ def compose_stack(
     repository: Repository, os_layer: LayerReference, layers: tuple[LayerReference, ...], *, disk_size_gb: int | None = None, progress: Progress = silent
 ) -> ThinImage:
     """The thin image of ``layers``, the lowest first, on an OS layer version, composed unless the repository has it."""
+    config = {
+        "content_digest": content_digest(os_layer, layers, disk_size_gb),
+        "os_layer": os_layer.to_dict(),
+        "layers": [layer.to_dict() for layer in layers],
+        "disk_size_gb": disk_size_gb,
+    }
+    return _compose(repository, os_layer, layers, config, None, progress)
+
+
+def grow_image(repository: Repository, image: ThinImage, layer: LayerReference, *, progress: Progress = silent) -> ThinImage:
+    """The thin image with ``layer`` put on top of ``image``, whose volume becomes the new one's by writing alone.
+
+    A disk that was made from it can therefore be compared with ``image`` when it comes back. No other image
+    starts from it.
+    """
+    layers = (*(LayerReference.from_dict(one) for one in image.config["layers"]), layer)
+    grown = {"format": COMPOSE_FORMAT, "ancestor": image.manifest.digest, "layers": [one.digest for one in layers]}
+    config = {
+        "content_digest": canonical_digest(grown),
+        "os_layer": image.config["os_layer"],
+        "layers": [one.to_dict() for one in layers],
+        "disk_size_gb": image.config["disk_size_gb"],
+        "ancestor": image.manifest.digest,
+    }
+    return _compose(repository, LayerReference.from_dict(image.config["os_layer"]), layers, config, image, progress)
+
+
+def _compose(
+    repository: Repository, os_layer: LayerReference, layers: tuple[LayerReference, ...], config: dict, ancestor: ThinImage | None, progress: Progress
+) -> ThinImage:
+    disk_size_gb = config["disk_size_gb"]
     composition = Composition(
         base=OsDisk.of(repository, os_layer.digest),
         partition=store.load_version(repository, os_layer.digest).facts["disk"]["partition"],
         layers=tuple(stacked_layer(repository, reference) for reference in layers),
         disk_size=disk_size_gb << 30 if disk_size_gb else None,
-        config={
-            "content_digest": content_digest(os_layer, layers, disk_size_gb),
-            "os_layer": os_layer.to_dict(),
-            "layers": [layer.to_dict() for layer in layers],
-            "disk_size_gb": disk_size_gb,
-        },
+        config=config,
+        ancestor=ancestor,
     )
     with repository.pin([os_layer.digest, *(layer.digest for layer in layers)], purpose="compose an image"):
         return compose(repository, composition, progress=progress)

@@ -31,7 +31,7 @@ from .thin_disk import ThinDisk
 ARTIFACT_TYPE = "application/vnd.strata.image.v1+json"
 CONFIG_TYPE = "application/vnd.strata.image.config.v1+json"
 GRAINS_TYPE = "application/vnd.strata.image.grains.v1"
-#: A thin image draws on at most so many blobs before it is composed from its base again.
+#: A thin image draws on at most so many blobs before it is composed from its base again; one that grew upon another may have one more.
 MAX_GRAIN_BLOBS = 16
 _MAX_CONFIG = 1 << 20
 
@@ -147,7 +147,7 @@ def load(repository: Repository, content_digest: str) -> ThinImage | None:
         return None
     config = read_config(repository, content_digest)
     layers = [Descriptor.from_json(item) for item in layout.manifest(manifest.digest)["layers"]]
-    if not 3 <= len(layers) <= 3 + MAX_GRAIN_BLOBS:
+    if not 3 <= len(layers) <= 3 + MAX_GRAIN_BLOBS + 1:
         raise _damaged(manifest.digest, "its manifest does not list the blobs of a thin image")
     base = OsDisk(config["os_layer"]["digest"], layers[0], layers[1])
     mapping = GrainMap.from_bytes(layout.blobs.read(layers[2], 1 << 31), f"The grain map of the image {content_digest[:19]}")

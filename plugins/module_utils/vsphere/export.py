@@ -118,6 +118,27 @@ def export_vm(
     return _finish(folder, source.name, record, descriptor, warnings)
 
 
+def remove_export(folder: str, name: str) -> bool:
+    """Remove the files of the export ``name`` from ``folder``, and the folder when nothing else is in it; False when there is none."""
+    record = _load(folder, _file_name(name))
+    if record is None:
+        return False
+    name = _file_name(name)
+    _remove_temporary(folder, name)
+    # The sidecar goes last: a removal that was cut off can go on.
+    for file in (*record.disks, f"{name}.ovf", f"{name}.mf", os.path.basename(_sidecar(folder, name))):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(folder, file))
+    with contextlib.suppress(OSError):
+        os.rmdir(folder)
+    return True
+
+
+def is_exported(folder: str, name: str) -> bool:
+    """Whether ``folder`` holds an export ``name``, whole or not."""
+    return _load(folder, _file_name(name)) is not None
+
+
 class _Source:
     """The machine that is exported, as it is now."""
 
