@@ -6,7 +6,8 @@
 The catalogue has a document for each machine, named as its mark: kind, layer, version,
 os_layer, prerequisites and start_from (references), connector, ``given`` (content_digest and
 manifest of the image that capturing compares with, which is kept as long), ``vm`` (None until it
-was made) and ``package`` (folder of its export, None until then).
+was made), ``package`` (folder of its export, None until then), ``export_begun_after`` and
+``exported_after`` (number of the event of its last power on before the export).
 """
 
 from __future__ import annotations
@@ -115,6 +116,10 @@ class _Machine:
             raise NotFound(f"There is no packaging machine of {self._what}.", code="packaging.missing", hint="Make it with state present.")
         if facts.extra_config.get(KEY_STATE) != STARTED:
             raise Conflict(f"The packaging machine {facts.path} has never been started.", code="packaging.not_started", hint="Run with state present first.")
+        if self._document is None:
+            raise Conflict(
+                f"The repository does not know the packaging machine {facts.path}.", code="packaging.not_recorded", hint="Run with state present first."
+            )
         if not os.path.isdir(share):
             raise NotFound(f"The file share {share} is not there.", code="share.missing", hint="Mount it on the composer, or create the folder.")
         self._check_given()
@@ -122,17 +127,19 @@ class _Machine:
         folder, vm = os.path.join(share, package), self._vm(facts)
         if running:
             self._require_shutdown(facts)
-        done = None if running or not os.path.isdir(folder) else export.exported(self._session, vm, folder, name=package)
+        # The same settings are not the same disk: an export counts only when nothing has run in the machine since.
+        powered_on = machines.last_power_on(self._session, vm)
+        ran = running or powered_on not in (None, self._document.get("exported_after"))
+        done = None if ran or not os.path.isdir(folder) else export.exported(self._session, vm, folder, name=package)
         before = {"power_state": facts.power_state, "package": folder if done else None}
         after = {"power_state": _OFF, "package": folder}
         if not self._check_mode:
             if running:
                 machines.shutdown_guest(self._session, vm, timeout=self._params["shutdown_timeout"], progress=self._progress)
             if done is None:
-                done = export.export_vm(self._session, vm, folder, name=package, progress=self._progress)
+                done = self._export(vm, folder, package, powered_on)
                 self._warnings += done.warnings
             self._facts = read_facts(self._session, vm)
-            self._store(package=folder)
             if before != after:
                 self._audit("finalize", package=folder)
         result = self._result(COMPLETE, f"The disk of the packaging machine {facts.name} is in {folder}: capture it as {self._what}, then remove the machine.")
@@ -241,9 +248,9 @@ class _Machine:
 
     def _check_given(self) -> None:
         """Raise Conflict when the image that the disk is to be compared with is no longer the one that was given out."""
-        given = (self._document or {}).get("given")
-        if given is None or given["manifest"] is None:
-            return
+        given = self._document["given"]
+        if given["manifest"] is None:
+            return  # The record was lost and made anew; capturing tells.
         found = self._repository.layout.references().get(reference_of(given["content_digest"]))
         if found is None or found.digest != given["manifest"]:
             raise Conflict(
@@ -259,6 +266,14 @@ class _Machine:
             raise Conflict(
                 self._action(facts), code="packaging.running", hint="VMware Tools do not run in it, so Windows has to be shut down there.", status=ACTION_REQUIRED
             )
+
+    def _export(self, vm, folder: str, package: str, powered_on: int | None) -> export.Export:
+        # An export that was cut off goes on, unless the machine has run since it began.
+        begun = self._document.get("export_begun_after", powered_on)
+        self._store(package=folder, export_begun_after=powered_on, exported_after=None)
+        done = export.export_vm(self._session, vm, folder, name=package, force=begun != powered_on, progress=self._progress)
+        self._store(exported_after=powered_on)
+        return done
 
     def _package(self, facts: VmFacts) -> str:
         package = self._params["package"] or facts.name

@@ -124,6 +124,20 @@ def power_on(session: Session, vm, *, timeout: float = 300) -> None:
     wait_for_task(session, task, what, timeout=timeout)
 
 
+def last_power_on(session: Session, vm) -> int | None:
+    """Number of the newest event in which the machine was powered on; None when vCenter remembers none.
+
+    A machine's change version tells of its settings, not of what ran in it.
+    """
+    event = pyvmomi.vim.event
+    entity = event.EventFilterSpec.ByEntity(entity=vm, recursion="self")
+    with explained(f"Reading the events of {_name(session, vm)}"):
+        found = session.content.eventManager.QueryEvents(
+            event.EventFilterSpec(entity=entity, eventTypeId=["VmPoweredOnEvent", "DrsVmPoweredOnEvent"])
+        )
+    return max((one.key for one in found or []), default=None)
+
+
 def power_off(session: Session, vm, *, timeout: float = 300) -> None:
     """Switch the machine off at once; one that is off stays so."""
     what = f"Powering off {_name(session, vm)}"

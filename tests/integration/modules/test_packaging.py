@@ -74,11 +74,6 @@ def tree_of(office, vm: str) -> dict:
     return read_volume(raw, partition.offset, partition.size)
 
 
-def power_off(office, machine: dict) -> None:
-    """Shut the guest down, as its administrator would."""
-    run("packaging_machine", **present(office), state="finalized", file_share=office.share)
-    assert machines(office.simulator)[machine["name"]]["power"] == "poweredOff"
-
 
 def test_the_whole_round(office):
     add_app(office, "Base", tree={"Program Files/Base/base.txt": "base"})
@@ -120,3 +115,149 @@ def test_the_whole_round(office):
     published = run("layered_image_publish", **office.vcenter, templates=["office"])["tasks"][0]
     tree = tree_of(office, published["vm"]["name"])
     assert tree["Program Files/Installed/app.exe"].size == 18000 and "Windows/regedit.exe" not in tree and "Program Files/Base/base.txt" in tree
+
+
+def test_a_new_version_starts_from_the_last(office):
+    add_app(office, "Base", tree={"Program Files/Base/base.txt": "base", "Program Files/App/shared.txt": "of the base"})
+    tree = {"Program Files/App/app.txt": "one", "Program Files/App/old.txt": "old", "Program Files/App/shared.txt": "of the app"}
+    add_app(office, "App", "1", tree=tree, priority=600)
+    office.simulator.guest("true")
+    asked = present(office, "2", prerequisites=BASE, start_from="latest")
+    machine = run("packaging_machine", **asked)["machine"]
+    assert machine["name"] in machines(office.simulator)
+    # Other layers may be made and images composed meanwhile, and the repository cleaned up.
+    add_template(office, apps=(("Base", "1.0"), ("App", "1")))
+    run("layered_image_publish", **office.vcenter, templates=["office"])
+    run("image_template", **office.options, name="office", state="absent")
+    run("repository", **office.options, state="collected")
+
+    def update(volume) -> None:
+        with volume.find("Program Files/App") as folder:
+            folder.child("old.txt").delete()
+            with folder.create_file("new.txt", b"new"):
+                pass
+        with volume.find("Program Files/App/app.txt") as node, node.open_stream() as stream:
+            stream.truncate(3)
+            stream.pwrite(b"two", 0)
+
+    work_in(office, machine, on_volume(update))
+    given = tree_of(office, machine["name"])
+    assert {"Program Files/App/new.txt", "Program Files/App/shared.txt", "Program Files/Base/base.txt"} <= given.keys()
+    done = run("packaging_machine", **office.vcenter, name="App", version="2", state="finalized", file_share=office.share)
+    captured = run("app_layer", **office.options, name="App", version="2", packaged_disk=done["packaged_disk"], os_layer=done["os_layer"], prerequisites=BASE)
+    assert captured["changes"]["files"] == 3 and captured["detail"]["files"]["added"] == 2
+    run("packaging_machine", **office.vcenter, name="App", version="2", state="absent")
+
+    add_template(office, apps=(("Base", "1.0"), ("App", "2")))
+    published = run("layered_image_publish", **office.vcenter, templates=["office"])["tasks"][0]
+    made = tree_of(office, published["vm"]["name"])
+    assert made.keys() == given.keys() and "Program Files/App/old.txt" not in made
+    different = [path for path, file in given.items() if (file.size, file.sha256) != (made[path].size, made[path].sha256)]
+    assert not different
+
+
+def test_an_image_that_grew_is_made_again_for_another_ancestor(room):
+    add_app(room, "Base")
+    add_app(room, "App")
+    add_app(room, "Tool")
+    repository = Repository.open(os.fspath(room.path))
+    os_layer = find_version(repository, "os", "Windows 11", "1.0")
+    base, app, tool = (find_version(repository, "app", name, "1.0") for name in ("Base", "App", "Tool"))
+    given = compose_stack(repository, os_layer, (base,))
+    grown = grow_image(repository, given, app)
+    assert grow_image(repository, given, app).manifest == grown.manifest and grown.blobs[:-1] == given.blobs
+    # No other image begins with it, though it has the most layers in common.
+    whole = compose_stack(repository, os_layer, (base, app, tool))
+    assert whole.blobs[:-1] == given.blobs and whole.config["statistics"]["incremental"]
+    other = compose_stack(repository, os_layer, (app,))
+    assert grow_image(repository, other, base).content_digest != grown.content_digest
+
+
+def test_what_a_machine_was_made_from_cannot_change(office):
+    add_app(office, "Base")
+    run("packaging_machine", **present(office))
+    before = office.look()
+    result = fails("packaging_machine", "packaging.other_composition", **present(office, prerequisites=BASE))
+    assert result["details"]["made_from"] == ["os layer Windows 11 1.0"]
+    fails("packaging_machine", "packaging.prerequisite", **present(office, "2", name="Base", prerequisites=BASE))
+    fails("packaging_machine", "layer.missing", **present(office, "2", start_from="1"))
+    assert office.look() == before
+    # Whoever does not ask for a version keeps the machine when a newer one comes.
+    assert run("packaging_machine", **present(office) | {"os_layer": {"name": "Windows 11"}})["changed"] is False
+
+
+def test_only_marked_machines_are_touched(office):
+    made = run("packaging_machine", **present(office))["machine"]
+    machine = machine_of(office.simulator.connect(), made["moid"])
+    machine.Rename_Task("somebody's")
+    assert run("packaging_machine", **present(office))["machine"]["name"] == "somebody's"
+    gone = office.vcenter | {"name": "App", "version": "1", "state": "absent"}
+    mark(machine, "")
+    for options in (present(office), gone):
+        fails("packaging_machine", "packaging.no_mark", **options)
+    mark(machine, "app/App/1")
+    run("packaging_machine", **gone)
+    assert "somebody's" not in machines(office.simulator)
+
+    again = run("packaging_machine", **present(office))["machine"]
+    foreign = machine_of(office.simulator.connect(), again["moid"])
+    mark(foreign, "app/Other/1")
+    (office.path / "catalog" / "packaging").rename(office.tmp_path / "lost")
+    before = machines(office.simulator)
+    fails("packaging_machine", "vsphere.duplicate_name", **present(office))
+    assert run("packaging_machine", **gone)["changed"] is True and machines(office.simulator) == before
+    assert run("packaging_machine", **gone)["changed"] is False
+
+
+def mark(machine, value: str) -> None:
+    """Set the mark of a machine through pyVmomi."""
+    from pyVmomi import vim  # pylint: disable=import-outside-toplevel
+
+    machine.ReconfigVM_Task(vim.vm.ConfigSpec(extraConfig=[vim.option.OptionValue(key="strata.layering.packaging", value=value)]))
+
+
+def test_a_lost_record_is_found_again(office):
+    made = run("packaging_machine", **present(office))
+    (office.path / "catalog" / "packaging").rename(office.tmp_path / "lost")
+    final = office.vcenter | {"name": "App", "version": "1", "state": "finalized", "file_share": office.share}
+    fails("packaging_machine", "packaging.not_recorded", **final, connector="desktops")
+    again = run("packaging_machine", **present(office))
+    assert again["changed"] is False and again["machine"]["moid"] == made["machine"]["moid"]
+    assert run("packaging_machine", **final)["changed"] is True
+
+
+def test_runs_that_were_cut_off(office):
+    office.simulator.rules.add("PowerOnVM_Task", fault="HostCommunication", task=True)
+    assert attempt("packaging_machine", **present(office))["failed"]
+    [name] = [name for name in machines(office.simulator) if name.startswith("App-1-packaging-")]
+    final = office.vcenter | {"name": "App", "version": "1", "state": "finalized", "file_share": office.share}
+    fails("packaging_machine", "packaging.not_started", **final)
+    moid = machines(office.simulator)[name]["moid"]
+    done = converges("packaging_machine", office.look, **present(office))
+    assert done["machine"]["moid"] == moid and done["machine"]["power_state"] == "poweredOn"
+
+    office.simulator.rules.add("NFC:GET", drop_connection=True, after_bytes=10_000, count=None)
+    assert attempt("packaging_machine", **final)["failed"]
+    office.simulator.rules.clear()
+    assert run("packaging_machine", **final)["changed"] is True and run("packaging_machine", **final)["changed"] is False
+
+
+def test_a_guest_that_does_not_shut_down(office):
+    office.simulator.guest(mode="hang")
+    run("packaging_machine", **present(office))
+    final = office.vcenter | {"name": "App", "version": "1", "state": "finalized", "file_share": office.share}
+    result = attempt("packaging_machine", **final, shutdown_timeout=2)
+    assert result["failed"] and os.listdir(office.share) == []
+    fails("packaging_machine", "packaging.missing", **final | {"version": "2"})
+    fails("packaging_machine", "share.missing", **final | {"file_share": os.path.join(office.share, "none")})
+    assert attempt("packaging_machine", **present(office, wait_for_address=2))["failed"]
+
+
+def test_the_given_image_must_be_the_one_that_was_given(office):
+    office.simulator.guest("true")
+    run("packaging_machine", **present(office))
+    repository = Repository.open(os.fspath(office.path))
+    for name in [name for name in repository.layout.references() if name.startswith("image/")]:
+        repository.layout.remove_reference(name)
+    final = office.vcenter | {"name": "App", "version": "1", "state": "finalized", "file_share": office.share}
+    fails("packaging_machine", "packaging.given_lost", **final)
