@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from .wine import Prefix
 FILE, KEY, VALUE = "file", "key", "value"
 _HIVE_NAMES = {wine.SYSTEM: "HKLM", wine.USER_DEFAULTS: "HKCU", wine.SERVICE_DEFAULTS: "HKU\\.Default"}
 _SHOWN = 120
+_PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -117,14 +117,12 @@ def _content_difference(expected: str, found: str) -> str | None:
     if sizes[0] != sizes[1]:
         return f"{sizes[1]} bytes instead of {sizes[0]}"
     with open(expected, "rb") as first, open(found, "rb") as second:
-        if hashlib.file_digest(first, "blake2b").digest() == hashlib.file_digest(second, "blake2b").digest():
-            return None
-        position = 0
-        for stream in (first, second):
-            stream.seek(0)
-        while (mine := first.read(65536)) == (other := second.read(65536)):
-            position += len(mine)
-        return f"other content from byte {position + next(number for number, (one, two) in enumerate(zip(mine, other)) if one != two)} on"
+        for start in range(0, sizes[0], _PIECE):
+            mine, other = first.read(_PIECE), second.read(_PIECE)
+            if mine != other:
+                offset = next(number for number, (one, two) in enumerate(zip(mine, other)) if one != two)
+                return f"other content from byte {start + offset} on"
+    return None
 
 
 # -- registry

@@ -41,8 +41,8 @@ def test_a_layer_holds_what_its_installer_did(workshop, packaged, application):
 
 
 @pytest.mark.parametrize("application", APPLICATIONS, ids=lambda application: application.name)
-def test_an_image_of_a_layer_is_the_machine_it_was_captured_from(packaged, application):
-    assert "\n".join(map(str, packaged[application.name].differences)) == ""
+def test_an_image_of_a_layer_is_the_machine_it_was_captured_from(packaged, application, allowed):
+    assert "\n".join(map(str, compare.split(packaged[application.name].differences, allowed)[0])) == ""
 
 
 def test_the_image_is_what_installing_in_order_makes(reference, composed, allowed):
