@@ -53,7 +53,7 @@ class Packaging:
     @property
     def given_digest(self) -> str:
         """Content digest of the image that capturing compares with."""
-        return content_digest(self.os_layer, self.prerequisites, None)
+        return content_digest(self.os_layer, self.prerequisites, None, {})
 
     @property
     def content_digest(self) -> str:

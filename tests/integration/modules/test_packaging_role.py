@@ -1,0 +1,89 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role app_layer with applications that are packaged in machines, by hand and unattended."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, connector
+from ansible_collections.strata.layering.tests.integration.modules.test_capture import install
+from ansible_collections.strata.layering.tests.integration.modules.test_packaging import machine_of, office, work_in  # noqa: F401  pylint: disable=unused-import
+from ansible_collections.strata.layering.tests.integration.modules.test_vsphere_modules import machines
+from ansible_collections.strata.layering.tests.support.modules import run
+
+_COLLECTIONS = pathlib.Path(__file__).resolve().parents[3] / ".build" / "collections"
+
+
+@pytest.fixture(name="play")
+def _play(office):  # noqa: F811  pylint: disable=redefined-outer-name
+    """Runs the playbook app_layer with these packages; returns how many tasks changed something, and the output."""
+    values = {
+        "layering_repository": os.fspath(office.path), "layering_file_share": office.share, "layering_hostname": office.simulator.host,
+        "layering_port": office.simulator.port, "layering_username": office.simulator.username, "layering_password": office.simulator.password,
+        "layering_ca_path": os.fspath(office.simulator.ca_file), "app_layer_os_layer": {"name": "Windows 11"}, "app_layer_connector": "packaging",
+        "layered_image_connectors": [connector(name="packaging", folder="Packaging")],
+    }
+    group = {"hosts": {}, "vars": {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}}
+    inventory = {"all": {"hosts": {"localhost": group["vars"]}, "vars": values, "children": {"packaging_machines": group}}}
+    path = office.tmp_path / "inventory.json"
+
+    def play(packages: list[dict], *flags: str) -> tuple[int, str]:
+        values["app_layer_packages"] = packages
+        path.write_text(json.dumps(inventory))
+        path.rename(path.with_suffix(".yml"))
+        done = subprocess.run(
+            [sys.executable, "-m", "ansible", "playbook", "strata.layering.app_layer", "-i", str(path.with_suffix(".yml")), *flags],
+            cwd=office.tmp_path, capture_output=True, text=True, check=False,
+            env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(_COLLECTIONS), "ANSIBLE_HOME": str(office.tmp_path / "ansible"), "ANSIBLE_NOCOLOR": "1"},
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return sum(int(number) for number in re.findall(r"changed=(\d+)", done.stdout)), done.stdout
+
+    return play
+
+
+def versions(office, name: str) -> list[str]:  # noqa: F811  pylint: disable=redefined-outer-name
+    return [one["version"] for layer in run("layer_info", **office.options, name=name)["layers"] for one in layer["versions"]]
+
+
+def test_packaging_by_hand(office, play):  # noqa: F811  pylint: disable=redefined-outer-name
+    add_app(office, "Base")
+    package = {"name": "App", "version": "1", "prerequisites": [{"name": "Base", "version": "1.0"}], "priority": 600}
+    assert play([package], "--check")[0] == 1
+    changed, output = play([package])
+    assert changed == 2 and "restart Windows until nothing is pending" in output
+    [name] = [name for name in machines(office.simulator) if name.startswith("App-1-packaging-")]
+    changed, output = play([package])
+    assert changed == 0 and name in output and versions(office, "App") == []
+
+    machine = machines(office.simulator)[name]
+    machine_of(office.simulator.connect(), machine["moid"]).PowerOff()
+    work_in(office, machine, install)
+    changed, output = play([package], "--check")
+    assert changed == 0
+    changed, output = play([package])
+    assert changed == 3 and versions(office, "App") == ["1"] and name not in machines(office.simulator) and os.listdir(office.share) == []
+    assert play([package])[0] == 0
+    assert play([package | {"priority": 700}])[0] == 1
+
+
+def test_packaging_unattended(office, play):  # noqa: F811  pylint: disable=redefined-outer-name
+    place = "{{ hostvars[app_layer_machine.machine.name].packaging_machine.path }}"
+    tasks = [{"name": "Install", "ansible.builtin.copy": {"content": place, "dest": os.fspath(office.tmp_path / "installed")}}]
+    path = office.tmp_path / "install.yml"
+    path.write_text(json.dumps(tasks))
+    package = {"name": "App", "version": "1", "install_tasks": os.fspath(path)}
+    changed, output = play([package])
+    assert changed == 6, output
+    assert (office.tmp_path / "installed").read_text().startswith("/DC0/vm/Packaging/App-1-packaging-")
+    assert versions(office, "App") == ["1"] and not [name for name in machines(office.simulator) if "packaging" in name]
+    assert play([package])[0] == 0
