@@ -77,6 +77,20 @@ options:
   vm_name:
     description: Beginning of the published machines' names. The template's name if not given. A published machine's name ends in a part of the image's digest.
     type: str
+  outdated_files:
+    description:
+      - What wins where a layer brings a file that the OS layer has changed since the version that the layer was made for.
+      - V(layer) is the layer's file, V(os) that of the OS layer, V(newest) the one with the higher file version; V(fail) refuses to compose the image.
+    type: str
+    choices: [layer, os, newest, fail]
+    default: layer
+  registry_lists:
+    description:
+      - Registry settings that several layers share, beyond those that the collection knows, and how they are joined.
+      - Each entry has C(hive), C(key), C(value) and C(kind), and perhaps C(separator) and C(advice), as described in C(docs/registry-deltas.md).
+    type: list
+    elements: dict
+    default: []
   publish_mode:
     description: V(automatic) powers the machine on, waits until it has shut itself down, and takes the snapshot.
     type: str
@@ -143,6 +157,8 @@ def main() -> None:
             connector={"type": "str"},
             disk_size_gb={"type": "int"},
             vm_name={"type": "str"},
+            outdated_files={"type": "str", "choices": ["layer", "os", "newest", "fail"], "default": "layer"},
+            registry_lists={"type": "list", "elements": "dict", "default": []},
             publish_mode={"type": "str", "choices": ["automatic"], "default": "automatic"},
             icon={"type": "path"},
             state={"type": "str", "choices": ["present", "absent"], "default": "present"},

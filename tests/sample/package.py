@@ -38,10 +38,10 @@ def make_package(folder: str, spec: Spec, *, name: str = "gold-w11", cached: boo
     os.makedirs(folder, exist_ok=True)
     if cached:
         raw, manifest = cached_disk(spec)
-        return _write(folder, name, raw, manifest)
+        return write_package(folder, name, raw, manifest)
     raw = os.path.join(folder, f".{name}.raw")
     try:
-        return _write(folder, name, raw, make_disk(raw, spec))
+        return write_package(folder, name, raw, make_disk(raw, spec))
     finally:
         os.unlink(raw)
 
@@ -55,7 +55,9 @@ def describe(name: str, disk_file: str, disk_size: int, manifest: Manifest) -> I
     )
 
 
-def _write(folder: str, name: str, raw: str, manifest: Manifest) -> Package:
+def write_package(folder: str, name: str, raw: str, manifest: Manifest) -> Package:
+    """Write a package around the raw disk ``raw``; ``folder`` is made."""
+    os.makedirs(folder, exist_ok=True)
     disk_file = f"{name}-disk1.vmdk"
     vmdk = os.path.join(folder, disk_file)
     with FileDevice(raw) as device, open(vmdk, "wb") as out:

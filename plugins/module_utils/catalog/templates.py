@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from ..common.errors import Conflict
+from ..images.outdated import LAYER
 from ..images.template import ResolvedTemplate, apply_order
 from ..layers.model import APP, OS, PLATFORM, LayerReference
 from ..repository.repository import Repository
@@ -45,6 +46,7 @@ def resolve(repository: Repository, document: dict) -> ResolvedTemplate:
         document["vm_name"],
         document["publish_mode"],
         document["description"],
+        {key: document[key] for key in ("outdated_files", "registry_lists") if document.get(key) not in (None, [], LAYER)},
     )
 
 

@@ -13,6 +13,7 @@ from ..catalog.templates import describe, resolve
 from ..common.errors import InvalidInput
 from ..common.module import Outcome
 from ..layers.model import APP, OS, PLATFORM, check_description, check_layer_name
+from ..registry.list_values import compile_rules
 from ..repository.repository import Repository
 from .repository import open_repository
 
@@ -55,6 +56,7 @@ def _document(repository: Repository, params: dict, before: dict | None) -> dict
             code="template.vm_name",
             hint=f"Set vm_name to at most {MAX_VM_NAME} letters, digits, spaces, dots, dashes and underscores.",
         )
+    compile_rules(params["registry_lists"])  # names the entry that is none
     size = params["disk_size_gb"]
     if size is not None and not 1 <= size <= 62 * 1024:
         raise InvalidInput(f"A disk cannot have {size} GiB.", code="template.disk_size", hint="Set disk_size_gb between 1 and 63488.")
@@ -66,6 +68,8 @@ def _document(repository: Repository, params: dict, before: dict | None) -> dict
             (_named(repository, APP, layer) for layer in params["app_layers"]), key=lambda layer: (layer["name"].casefold(), layer["name"])
         ),
         "platform_layer": _named(repository, PLATFORM, params["platform_layer"]) if params["platform_layer"] else None,
+        "outdated_files": params["outdated_files"],
+        "registry_lists": params["registry_lists"],
         "connector": params["connector"],
         "disk_size_gb": size,
         "vm_name": vm_name,

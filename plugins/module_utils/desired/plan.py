@@ -8,11 +8,9 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from ..catalog.documents import TEMPLATE
-from ..catalog.layers import catalog_kind, find_version
 from ..catalog.templates import resolve
 from ..common.module import Outcome
 from ..images.template_plan import plan_template
-from ..layers.model import OS
 from .repository import open_repository
 
 
@@ -20,11 +18,7 @@ def layered_image_plan(params: dict) -> Outcome:
     """What publishing the template would put together, and what contradicts what."""
     repository = open_repository(params)
     template = resolve(repository, repository.catalog.require(TEMPLATE, params["template"]))
-    made_for = {}
-    for layer in template.layers:
-        entry = repository.catalog.require(catalog_kind(layer.kind), layer.name)["versions"][layer.version]
-        made_for[layer.digest] = find_version(repository, OS, entry["os_layer"]["name"], entry["os_layer"]["version"])
-    plan = plan_template(repository, template, params["paths"], made_for=made_for)
+    plan = plan_template(repository, template, params["paths"])
     counts = {
         "files": sum(layer["files_that_win"] for layer in plan.layers),
         "conflicts": len(plan.conflicts),

@@ -11,7 +11,7 @@ device, and only the grains that differ in the end are compressed.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 
@@ -38,6 +38,7 @@ from .free_grains import free_grains
 from .grain_map import GrainMap, zero_digests
 from .merge import MergedTree, merge
 from .os_disk import OsDisk
+from .outdated import LAYER, Outdated, choose, find_outdated
 from .registry import apply_registry, read_stacked_deltas
 from .template import label
 from .thin_disk import ThinDisk
@@ -48,7 +49,8 @@ from .thin_image import ThinImage
 class StackedLayer:
     """One layer to be applied: how messages name it, its version's digest, its archive and its file index.
 
-    ``knew`` are the labels of the layers that were on the machine in which it was made.
+    ``knew`` are the labels of the layers that were on the machine in which it was made, ``made_for`` the digest of
+    the OS layer version that it was made for.
     """
 
     label: str
@@ -56,6 +58,7 @@ class StackedLayer:
     archive: Descriptor
     index: Descriptor
     knew: tuple[str, ...] = ()
+    made_for: str | None = None
 
 
 @dataclass(frozen=True)
@@ -148,8 +151,9 @@ def _compose_on(repository: Repository, composition: Composition, records: list[
         device = stack.enter_context(CopyOnWriteDevice(below, scratch, size=size))
         window = windows_partition(device, composition.partition, size > below.size)
         with Volume.mount(window, writable=True) as volume:
-            tree = _merge(composition.layers, records, volume)
             original = stack.enter_context(_mount_original(base, composition.partition))
+            skip = _skipped(repository, composition, records, original, stack)
+            tree = _merge(composition.layers, records, volume, skip)
             whole, below_count = tree, 0
             if composition.ancestor is not None:
                 below_count = len(composition.ancestor.config["layers"])
@@ -166,15 +170,45 @@ def _compose_on(repository: Repository, composition: Composition, records: list[
                 [(layer.label, lambda blob=layer.archive: open_archive(repository, blob, stack, hives=True)) for layer in composition.layers]
             )
             before = start.config.get("registry", {}).get("hives", {}) if start else {}
-            registry = apply_registry(volume, original, whole, deltas, before, {layer.label: layer.knew for layer in composition.layers})
+            knew = {layer.label: layer.knew for layer in composition.layers}
+            registry = apply_registry(volume, original, whole, deltas, before, knew, composition.config.get("registry_lists", ()))
             bitmap, cluster_size, cluster_count = volume.allocated_clusters(), volume.cluster_size, volume.cluster_count
         free = free_grains(bitmap, cluster_size, cluster_count, window.offset, size)
-        _store_changes(repository, composition, device, base_index, start, free, asdict(applied), asdict(registry), progress)
+        _store_changes(repository, composition, device, base_index, start, free, asdict(applied), asdict(registry), sorted(skip), progress)
     return True
 
 
-def _merge(layers: Sequence[StackedLayer], records: list[list[Record]], volume: Volume) -> MergedTree:
-    return merge([(layer.label, [record.entry for record in found]) for layer, found in zip(layers, records)], volume.upcase)
+def _merge(layers: Sequence[StackedLayer], records: list[list[Record]], volume: Volume, skip: Collection[tuple[int, int]] = ()) -> MergedTree:
+    return merge([(layer.label, [record.entry for record in found]) for layer, found in zip(layers, records)], volume.upcase, skip)
+
+
+def _skipped(
+    repository: Repository, composition: Composition, records: list[list[Record]], original: Volume, stack: ExitStack
+) -> set[tuple[int, int]]:
+    """The entries that the composition's policy for outdated files keeps out."""
+    policy = composition.config.get("outdated_files", LAYER)
+    if policy == LAYER:
+        return set()
+    outdated = outdated_files(repository, composition.layers, records, composition.base.digest, original, stack)
+    openers = [lambda blob=layer.archive: open_archive(repository, blob, stack) for layer in composition.layers]
+    return choose(policy, outdated, [layer.label for layer in composition.layers], openers, original)
+
+
+def outdated_files(
+    repository: Repository, layers: Sequence[StackedLayer], records: list[list[Record]], os_digest: str, now: Volume, stack: ExitStack
+) -> list[Outdated]:
+    """What layers bring although the OS layer ``os_digest``, whose volume is ``now``, has changed it since they were made."""
+    found: list[Outdated] = []
+    volumes: dict[str, Volume] = {}
+    for number, (layer, layer_records) in enumerate(zip(layers, records)):
+        if layer.made_for in (None, os_digest):
+            continue
+        if layer.made_for not in volumes:
+            disk = stack.enter_context(OsDisk.of(repository, layer.made_for).open(repository))
+            partition = store.load_version(repository, layer.made_for).facts["disk"]["partition"]
+            volumes[layer.made_for] = stack.enter_context(Volume.mount(windows_window(disk, partition)))
+        found += find_outdated(number, layer_records, volumes[layer.made_for], now)
+    return found
 
 
 def _mount_original(base: ThinDisk, partition: int) -> Volume:
@@ -188,7 +222,8 @@ def _difference(
     """What turns the image ``start`` into the composition."""
     old_layers = [stacked_layer(repository, LayerReference.from_dict(layer)) for layer in start.config["layers"]]
     old_records = read_stack(repository, old_layers)
-    old = Stack(_merge(old_layers, old_records, volume), old_records)
+    skipped = {(layer, position) for layer, position in start.config.get("skipped", ())}
+    old = Stack(_merge(old_layers, old_records, volume, skipped), old_records)
     return difference(old, Stack(tree, records), lambda path: _kind(original, path))
 
 
@@ -205,7 +240,8 @@ def stacked_layer(repository: Repository, reference: LayerReference) -> StackedL
     """A layer version as composing needs it."""
     layer = store.load_version(repository, reference.digest)
     archive, index = store.role_blob(layer, ROLE_ARCHIVE), store.role_blob(layer, ROLE_INDEX)
-    return StackedLayer(label(reference), reference.digest, Descriptor(*archive), Descriptor(*index), tuple(label(one) for one in layer.prerequisites))
+    knew = tuple(label(one) for one in layer.prerequisites)
+    return StackedLayer(label(reference), reference.digest, Descriptor(*archive), Descriptor(*index), knew, layer.os_layer.digest if layer.os_layer else None)
 
 
 def windows_window(device: BlockDevice, number: int) -> partitions.Window:
@@ -238,7 +274,7 @@ def open_archive(repository: Repository, blob: Descriptor, stack: ExitStack, *, 
 
 def _store_changes(
     repository: Repository, composition: Composition, device: CopyOnWriteDevice, base_index: GrainIndex, start: ThinImage | None, free, applied: dict,
-    registry: dict, progress: Progress,
+    registry: dict, skipped: list[tuple[int, int]], progress: Progress,
 ) -> None:
     """Compress what differs from the base, or from the image ``start``, and store the thin image."""
     older = start.map if start else GrainMap.empty(device.size)
@@ -261,5 +297,5 @@ def _store_changes(
         np.concatenate((written.digests, zero_digests(len(gone))))[order],
     )
     statistics = dict(applied, grains=len(written), plain_bytes=len(written) << 16, compressed_bytes=int(written.sizes.sum()), incremental=start is not None)
-    config = dict(composition.config, statistics=statistics, registry=registry)
+    config = dict(composition.config, statistics=statistics, registry=registry, skipped=skipped)
     thin_image.save(repository, composition.base, mapping.over(older), [*blobs, blob.descriptor], config)

@@ -22,15 +22,18 @@ def os_layer_facts(repository: Repository, template: ResolvedTemplate) -> dict:
 
 def compose_template(repository: Repository, template: ResolvedTemplate, *, progress: Progress = silent) -> ThinImage:
     """The thin image of a template, composed unless the repository has it."""
-    return compose_stack(repository, template.os_layer, template.layers, disk_size_gb=template.disk_size_gb, progress=progress)
+    return compose_stack(
+        repository, template.os_layer, template.layers, disk_size_gb=template.disk_size_gb, merging=template.merging, progress=progress
+    )
 
 
 def compose_stack(
-    repository: Repository, os_layer: LayerReference, layers: tuple[LayerReference, ...], *, disk_size_gb: int | None = None, progress: Progress = silent
+    repository: Repository, os_layer: LayerReference, layers: tuple[LayerReference, ...], *, disk_size_gb: int | None = None, merging: dict | None = None,
+    progress: Progress = silent,
 ) -> ThinImage:
     """The thin image of ``layers``, the lowest first, on an OS layer version, composed unless the repository has it."""
-    config = {
-        "content_digest": content_digest(os_layer, layers, disk_size_gb),
+    config = (merging or {}) | {
+        "content_digest": content_digest(os_layer, layers, disk_size_gb, merging or {}),
         "os_layer": os_layer.to_dict(),
         "layers": [layer.to_dict() for layer in layers],
         "disk_size_gb": disk_size_gb,

@@ -19,7 +19,7 @@ however many layers carry it. The rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..common.errors import Conflict, InvalidInput
@@ -78,8 +78,8 @@ class MergedTree:
         """A whole path, component by component."""
         return "/".join([self.fold(part) for part in path.split("/")])
 
-    def add_layer(self, number: int, label: str, entries: Sequence[Entry]) -> None:
-        """Put the next layer on top. ``label`` names it in errors.
+    def add_layer(self, number: int, label: str, entries: Sequence[Entry], skip: Collection[tuple[int, int]] = ()) -> None:
+        """Put the next layer on top. ``label`` names it in errors; entries whose (number, position) is in ``skip`` are not brought.
 
         Raises Conflict for content below a link to elsewhere and for a layer that contradicts itself, InvalidInput for absurd depth.
         """
@@ -87,7 +87,7 @@ class MergedTree:
             if entry.kind == WHITEOUT:
                 self._remove(entry.path, label)
         for position, entry in enumerate(entries):
-            if entry.kind not in (WHITEOUT, HIVE) and entry.path:
+            if entry.kind not in (WHITEOUT, HIVE) and entry.path and (number, position) not in skip:
                 self._add(number, position, entry, label)
 
     def nodes(self) -> Iterator[tuple[str, MergedNode]]:
@@ -189,10 +189,10 @@ def _twice(path: str, label: str) -> Conflict:
     )
 
 
-def merge(stack: Sequence[tuple[str, Sequence[Entry]]], fold: Callable[[str], str]) -> MergedTree:
-    """Merge ``(label, entries)`` of each layer, lowest first."""
+def merge(stack: Sequence[tuple[str, Sequence[Entry]]], fold: Callable[[str], str], skip: Collection[tuple[int, int]] = ()) -> MergedTree:
+    """Merge ``(label, entries)`` of each layer, lowest first, without those whose (layer, position) is in ``skip``."""
     tree = MergedTree(fold)
     for number, (label, entries) in enumerate(stack):
-        tree.add_layer(number, label, entries)
+        tree.add_layer(number, label, entries, skip)
     tree.settle()
     return tree

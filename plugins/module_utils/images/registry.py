@@ -11,10 +11,11 @@ deltas for it are others than those that the image composed from had.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from ..common.errors import Conflict, Corrupt
+from ..common.errors import Conflict, Corrupt, Unsupported
 from ..layers.archive import Contents
 from ..layers.entry import HIVE, Entry
 from ..layers.windows import MAX_HIVE, load_hive
@@ -31,6 +32,7 @@ from .merge import MergedTree
 
 #: More findings than these are counted, but not kept with the image.
 MAX_FINDINGS = 500
+_DELTA_SUFFIX = ".strata-delta"
 _LOGS = (".LOG1", ".LOG2", ".LOG")
 _TRANSACTIONS = (".blf", ".regtrans-ms")
 
@@ -65,7 +67,13 @@ def read_stacked_deltas(layers: Sequence[tuple[str, Callable[[], Opened]]]) -> d
                 break  # Hives come first in an archive.
             known = hive_of_archive_name(f"Hives/{entry.path}")
             if known is None:
-                continue
+                if entry.path.endswith(_DELTA_SUFFIX):
+                    raise Unsupported(
+                        f"The {label} changes the registry hive {entry.path}, which this version of the collection does not know.",
+                        code="layer.unknown_hive",
+                        hint="Update the collection strata.layering on this composer.",
+                    )
+                continue  # Windows containers also carry deltas of SAM and SECURITY, which belong to one machine.
             hive, differencing = known
             for _name, size, part in contents:
                 if size > MAX_HIVE:
@@ -75,26 +83,29 @@ def read_stacked_deltas(layers: Sequence[tuple[str, Callable[[], Opened]]]) -> d
     return found
 
 
-def digests(deltas: dict[str, list[StackedDelta]]) -> dict[str, str]:
-    """Hive name -> digest of everything that is merged into it."""
-    return {
-        name: "sha256:" + hashlib.sha256(b"".join(hashlib.sha256(delta.label.encode() + b"\0" + delta.data).digest() for delta in stacked)).hexdigest()
-        for name, stacked in deltas.items()
-    }
+def digests(deltas: dict[str, list[StackedDelta]], extra_rules: Sequence[dict] = ()) -> dict[str, str]:
+    """Hive name -> digest of everything that is merged into it and of how."""
+    rules = json.dumps(list(extra_rules), sort_keys=True).encode()
+    found = {}
+    for name, stacked in deltas.items():
+        parts = [hashlib.sha256(part).digest() for part in (rules, *(delta.label.encode() + b"\0" + delta.data for delta in stacked))]
+        found[name] = f"sha256:{hashlib.sha256(b''.join(parts)).hexdigest()}"
+    return found
 
 
 def apply_registry(
-    volume: Volume, original: Volume, tree: MergedTree, deltas: dict[str, list[StackedDelta]], before: dict[str, str], knew: dict[str, tuple[str, ...]]
+    volume: Volume, original: Volume, tree: MergedTree, deltas: dict[str, list[StackedDelta]], before: dict[str, str], knew: dict[str, tuple[str, ...]],
+    extra_rules: Sequence[dict] = (),
 ) -> Registry:
     """Write the hives that ``deltas`` change into ``volume``; ``original`` is the OS layer's volume.
 
     ``before`` are the digests of what is in the volume's hives already; a hive that no layer
     changes any more becomes the OS layer's again. ``knew`` gives, by a layer's label, those of
-    the layers it was made on top of. Raises Conflict when a layer brings a whole
+    the layers it was made on top of, ``extra_rules`` say which further settings are lists. Raises Conflict when a layer brings a whole
     hive as a file, and what merging raises.
     """
-    result = Registry(digests(deltas))
-    rules = compile_rules()
+    result = Registry(digests(deltas, extra_rules))
+    rules = compile_rules(extra_rules)
     for name in sorted(result.hives.keys() | before.keys()):
         hive = HIVES[name]
         stacked = deltas.get(name, [])

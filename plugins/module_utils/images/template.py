@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..layers.model import LayerReference
 
@@ -20,7 +20,8 @@ class ResolvedTemplate:
     """A template with digests in place of versions.
 
     ``app_layers`` are in the order in which they are applied. ``connector`` is the
-    connector's document, ``disk_size_gb`` None to keep the OS layer's size.
+    connector's document, ``disk_size_gb`` None to keep the OS layer's size, ``merging``
+    what differs from the usual in merging: outdated_files, registry_lists.
     """
 
     name: str
@@ -32,6 +33,7 @@ class ResolvedTemplate:
     vm_name: str
     publish_mode: str
     description: str
+    merging: dict = field(default_factory=dict)
 
     @property
     def layers(self) -> tuple[LayerReference, ...]:
@@ -41,7 +43,7 @@ class ResolvedTemplate:
     @property
     def content_digest(self) -> str:
         """Digest over everything that decides the disk's content; names a thin image."""
-        return content_digest(self.os_layer, self.layers, self.disk_size_gb)
+        return content_digest(self.os_layer, self.layers, self.disk_size_gb, self.merging)
 
     @property
     def image_digest(self) -> str:
@@ -50,11 +52,10 @@ class ResolvedTemplate:
         return canonical_digest({"content": self.content_digest, "connector": placement, "vm_name": self.vm_name})
 
 
-def content_digest(os_layer: LayerReference, layers: tuple[LayerReference, ...], disk_size_gb: int | None) -> str:
+def content_digest(os_layer: LayerReference, layers: tuple[LayerReference, ...], disk_size_gb: int | None, merging: dict) -> str:
     """Digest over everything that decides the content of an image's disk."""
-    return canonical_digest(
-        {"format": COMPOSE_FORMAT, "os_layer": os_layer.digest, "layers": [layer.digest for layer in layers], "disk_size_gb": disk_size_gb}
-    )
+    content = {"format": COMPOSE_FORMAT, "os_layer": os_layer.digest, "layers": [layer.digest for layer in layers], "disk_size_gb": disk_size_gb}
+    return canonical_digest(content | merging)
 
 
 def label(layer: LayerReference) -> str:

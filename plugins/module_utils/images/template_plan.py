@@ -11,15 +11,12 @@ a patched one) are reported by themselves.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from ..common.progress import Progress, silent
 from ..layers.entry import FILE
 from ..layers.index import Record
-from ..layers.model import LayerReference
 from ..ntfs.guard import run_guarded
 from ..ntfs.volume import Volume
 from ..registry.delta_format import read_delta
@@ -27,7 +24,7 @@ from ..registry.list_values import compile_rules
 from ..registry.merge import combine_deltas
 from ..repository.repository import Repository
 from . import store
-from .compose import StackedLayer, open_archive, read_stack, stacked_layer, windows_window
+from .compose import StackedLayer, open_archive, outdated_files, read_stack, stacked_layer, windows_window
 from .merge import merge
 from .os_disk import OsDisk
 from .plan import BRINGS, Plan
@@ -47,14 +44,12 @@ class TemplatePlan:
     provenance: dict[str, list[dict]] = field(default_factory=dict)
 
 
-def plan_template(
-    repository: Repository, template: ResolvedTemplate, paths: Sequence[str] = (), *, made_for: dict[str, LayerReference], progress: Progress = silent
-) -> TemplatePlan:
-    """Plan a template. ``made_for`` maps the digests of its layers to the OS layer versions they were made for."""
-    return run_guarded(_plan, repository, template, list(paths), made_for, what="the OS layer's disk")
+def plan_template(repository: Repository, template: ResolvedTemplate, paths: Sequence[str] = ()) -> TemplatePlan:
+    """Plan a template and tell, for each of ``paths``, which layers say something about it."""
+    return run_guarded(_plan, repository, template, list(paths), what="the OS layer's disk")
 
 
-def _plan(repository: Repository, template: ResolvedTemplate, paths: list[str], made_for: dict[str, LayerReference]) -> TemplatePlan:
+def _plan(repository: Repository, template: ResolvedTemplate, paths: list[str]) -> TemplatePlan:
     stack = [stacked_layer(repository, reference) for reference in template.layers]
     records = read_stack(repository, stack)
     result = TemplatePlan()
@@ -67,8 +62,11 @@ def _plan(repository: Repository, template: ResolvedTemplate, paths: list[str], 
             for one in plan.conflicts()
         ]
         result.layers = _layers(template, stack, records, volume)
-        result.registry = _registry(repository, stack, opened)
-        result.outdated = _outdated(repository, template, records, volume, made_for, opened)
+        result.registry = _registry(repository, template, stack, opened)
+        result.outdated = [
+            {"path": one.path, "layer": labels[one.layer], "os_layer": label(template.os_layer)}
+            for one in outdated_files(repository, stack, records, template.os_layer.digest, volume, opened)
+        ]
         for path in paths:
             told = [{"layer": labels[number], "says": saying} for number, saying in plan.provenance(path)]
             node = volume.find(path.replace("\\", "/").strip("/"))
@@ -103,46 +101,12 @@ def _layers(template: ResolvedTemplate, stack: list[StackedLayer], records: list
     ]
 
 
-def _registry(repository: Repository, stack: list[StackedLayer], opened: ExitStack) -> list[dict]:
+def _registry(repository: Repository, template: ResolvedTemplate, stack: list[StackedLayer], opened: ExitStack) -> list[dict]:
     deltas = read_stacked_deltas([(layer.label, lambda blob=layer.archive: open_archive(repository, blob, opened, hives=True)) for layer in stack])
-    rules = compile_rules()
+    rules = compile_rules(template.merging.get("registry_lists", ()))
     knew = {layer.label: layer.knew for layer in stack}
     findings = []
     for name in sorted(deltas):
         own = [(delta.label, read_delta(delta.data)) for delta in deltas[name] if not delta.differencing]
         findings += [finding.as_dict() for finding in combine_deltas(own, rules, seen=knew).findings] if own else []
     return findings
-
-
-def _outdated(
-    repository: Repository, template: ResolvedTemplate, records: list[list[Record]], volume: Volume, made_for: dict[str, LayerReference], opened: ExitStack
-) -> list[dict]:
-    """Files of layers that were made for another version of the OS layer, which has changed them since."""
-    found = []
-    volumes: dict[str, Volume] = {}
-    for reference, layer_records in zip(template.layers, records):
-        base = made_for[reference.digest]
-        if base.digest == template.os_layer.digest:
-            continue
-        if base.digest not in volumes:
-            volumes[base.digest] = _mount(repository, base.digest, opened)
-        for record in layer_records:
-            if record.entry.kind != FILE:
-                continue
-            then, now = _digest(volumes[base.digest], record.entry.path), _digest(volume, record.entry.path)
-            if now is not None and then != now and record.digest != now:
-                found.append({"path": record.entry.path, "layer": label(reference), "made_for": label(base), "os_layer": label(template.os_layer)})
-    return found
-
-
-def _digest(volume: Volume, path: str) -> bytes | None:
-    node = volume.find(path)
-    if node is None:
-        return None
-    with node:
-        if node.is_directory:
-            return None
-        digest = hashlib.sha256()
-        with node.open_stream() as stream:
-            stream.copy_to(digest.update)
-        return digest.digest()

@@ -150,6 +150,7 @@ class _Publisher:
         if machine is None:
             with task.step("compose", "The layers are put together."):
                 thin = compose_template(self._repository, self._template, progress=self._progress)
+            self._warn_of(thin)
             with task.step("upload", f"The machine {self._name} is created and its disk uploaded."):
                 machine = self._create(target, thin, task)
             self._let_run(machine, task)
@@ -192,6 +193,16 @@ class _Publisher:
             )
         machines.destroy(self._session, machine)
         return None
+
+    def _warn_of(self, thin: ThinImage) -> None:
+        """Tell of what composing could not keep, and of registry settings that layers contest."""
+        dropped = thin.config["statistics"]["dropped"]
+        if dropped:
+            self.warnings.append(f"{self._template.name}: left out because another file has it already: {'; '.join(dropped[:5])} ({len(dropped)} in all).")
+        contested = [finding for finding in thin.config.get("registry", {}).get("findings", ()) if finding.get("overruled")]
+        if contested:
+            names = ", ".join("\\".join(filter(None, (one["hive"], one["key"], one.get("value")))) for one in contested[:3])
+            self.warnings.append(f"{self._template.name}: layers contest {len(contested)} registry settings, such as {names}; see layered_image_plan.")
 
     def _create(self, target: Target, thin: ThinImage, task: PublishTask):
         length, chunks = thin.stream()

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
 
 import pytest
@@ -22,6 +23,8 @@ from ansible_collections.strata.layering.plugins.module_utils.registry.writer im
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template
 from ansible_collections.strata.layering.tests.integration.modules.test_repository_modules import image_registry
+from ansible_collections.strata.layering.tests.sample.package import write_package
+from ansible_collections.strata.layering.tests.sample.plan import Manifest, Spec
 from ansible_collections.strata.layering.tests.sample.reread import read_volume
 from ansible_collections.strata.layering.tests.support.modules import converges, fails, run, state_of
 
@@ -130,3 +133,76 @@ def test_disk_of_another_machine(room, exported):
 def test_two_sources_are_refused(room):
     path = packaging_disk(room, "packaging")
     fails("app_layer", "layer.two_sources", **room.options, name="App", version="1", packaged_disk=path, files=os.fspath(room.tmp_path), **OS)
+
+
+def program(version: tuple[int, int, int, int], filler: bytes) -> bytes:
+    """Bytes that begin as a program and hold a version resource's fixed part."""
+    numbers = (0xFEEF04BD, 0x10000, version[0] << 16 | version[1], version[2] << 16 | version[3])
+    return b"MZ" + filler * 200 + struct.pack("<4I", *numbers) + filler * 200
+
+
+@pytest.fixture
+def patched(room):
+    """The room with version 2.0 of the OS layer, in which notepad.exe and regedit.exe were patched; its layers were made for 1.0."""
+    add_app(room, "Old", tree={"Windows/notepad.exe": program((1, 0, 0, 0), b"layer"), "Windows/app.ini": "ini"})
+    add_app(room, "New", tree={"Windows/regedit.exe": program((9, 0, 0, 0), b"layer")})
+    path = packaging_disk(room, "patched")
+    with FileDevice(path, writable=True) as disk:
+        partition = next(one for one in read_partitions(disk).partitions if one.type == TYPE_BASIC_DATA)
+        with Volume.mount(partition.window(disk), writable=True) as volume, volume.find("Windows") as folder:
+            for name in ("notepad.exe", "regedit.exe"):
+                folder.child(name).delete()
+                with folder.create_file(name, program((5, 0, 0, 0), b"patched")):
+                    pass
+    share = room.tmp_path / "share"
+    package = write_package(os.fspath(share / "patched"), "patched", path, Manifest(Spec("small"), os.stat(path).st_size, [], {}, {}))
+    run(
+        "os_layer", **room.options, name="Windows 11", version="2.0", max_layer_size_gb=1, file_share=os.fspath(share),
+        packaging_disk=f"patched/{os.path.basename(package.ovf)}",
+    )
+    return room
+
+
+def published(room, **options) -> dict[str, bytes]:
+    """The first bytes behind "MZ" of the two programs in an image on OS layer 2.0."""
+    apps = [{"name": name, "version": "1.0"} for name in ("Old", "New")]
+    run("image_template", **room.options, name="t", os_layer={"name": "Windows 11", "version": "2.0"}, connector="desktops", app_layers=apps, **options)
+    path = os.fspath(room.tmp_path / "image.raw")
+    run("layered_image_export", **room.options, template="t", path=path, format="raw")
+    with FileDevice(path) as disk:
+        partition = next(one for one in read_partitions(disk).partitions if one.type == TYPE_BASIC_DATA)
+        with Volume.mount(partition.window(disk)) as volume:
+            found = {}
+            for name in ("notepad.exe", "regedit.exe", "app.ini"):
+                with volume.find(f"Windows/{name}") as node:
+                    found[name] = node.read(7, 2)
+            return found
+
+
+def test_files_that_the_os_layer_has_changed_since(patched):
+    assert published(patched) == {"notepad.exe": b"layerla", "regedit.exe": b"layerla", "app.ini": b"i"}
+    plan = run("layered_image_plan", **patched.options, template="t")
+    assert {(one["path"], one["layer"]) for one in plan["outdated"]} == {
+        ("Windows/notepad.exe", "app layer Old 1.0"), ("Windows/regedit.exe", "app layer New 1.0"),
+    }
+    assert published(patched, outdated_files="newest") == {"notepad.exe": b"patched", "regedit.exe": b"layerla", "app.ini": b"i"}
+    assert published(patched, outdated_files="os") == {"notepad.exe": b"patched", "regedit.exe": b"patched", "app.ini": b"i"}
+    options = {"name": "t", "os_layer": {"name": "Windows 11", "version": "2.0"}, "connector": "desktops", "outdated_files": "fail"}
+    run("image_template", **patched.options, **options, app_layers=[{"name": "Old", "version": "1.0"}])
+    path = os.fspath(patched.tmp_path / "image.raw")
+    result = fails("layered_image_export", "image.outdated_files", **patched.options, template="t", path=path, format="raw")
+    assert "notepad.exe" in result["msg"]
+
+
+def test_further_lists_of_the_registry(room):
+    for name in ("One", "Two"):
+        folder = room.files(f"{name}-reg", {"x.reg": f'Windows Registry Editor Version 5.00\n\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\Strata]\n"Version"="{name}"\n'})
+        run("app_layer", **room.options, name=name, version="1.0", os_layer={"name": "Windows 11"}, registry=[f"{folder}/x.reg"])
+    template = {"name": "office", "os_layer": {"name": "Windows 11", "version": "1.0"}, "connector": "desktops"}
+    template["app_layers"] = [{"name": "One", "version": "1.0"}, {"name": "Two", "version": "1.0"}]
+    run("image_template", **room.options, **template)
+    assert image_registry(room)["SOFTWARE"] == {"Version": "Two"}
+    rule = {"hive": "SOFTWARE", "key": "Strata", "value": "Version", "kind": "separated", "separator": ";"}
+    converges("image_template", lambda: state_of(room.path), **room.options, **template, registry_lists=[rule])
+    assert image_registry(room)["SOFTWARE"] == {"Version": "One;Two"}
+    fails("image_template", "registry.rules", **room.options, **template, registry_lists=[rule | {"kind": "nothing"}])
