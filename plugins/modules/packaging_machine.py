@@ -20,6 +20,8 @@ description:
   - With O(state=finalized) it is shut down and its disk exported as an OVF package.
   - With O(state=absent) it is deleted. Only a machine that carries the mark of this layer version is ever touched.
   - When the layer version exists already, no machine is made.
+  - Where Windows is prepared to shut itself down at the first start of an image, it can tell a packaging machine by the value V(packaging) of
+    C(guestinfo.strata.layering.purpose), which VMware Tools read.
 options:
   name:
     description: Name of the layer that is packaged.

@@ -261,11 +261,12 @@ class _Machine:
 
     def _require_shutdown(self, facts: VmFacts) -> None:
         if not self._params["shutdown"]:
-            raise Conflict(self._action(facts), code="packaging.running", hint="Shut Windows down in the machine, or set shutdown to true.", status=ACTION_REQUIRED)
-        if facts.guest["tools_running"] != "guestToolsRunning":
-            raise Conflict(
-                self._action(facts), code="packaging.running", hint="VMware Tools do not run in it, so Windows has to be shut down there.", status=ACTION_REQUIRED
-            )
+            hint = "Shut Windows down in the machine, or set shutdown to true."
+        elif facts.guest["tools_running"] != "guestToolsRunning":
+            hint = "VMware Tools do not run in it, so Windows has to be shut down there."
+        else:
+            return
+        raise Conflict(self._action(facts), code="packaging.running", hint=hint, status=ACTION_REQUIRED)
 
     def _export(self, vm, folder: str, package: str, powered_on: int | None) -> export.Export:
         # An export that was cut off goes on, unless the machine has run since it began.

@@ -31,6 +31,8 @@ from .placement import Target
 #: extraConfig of a packaging machine: the layer version that is packaged in it, and the digest of what it was made from.
 KEY_LAYER = "strata.layering.packaging"
 KEY_CONTENT = "strata.layering.packaging_content"
+#: Read by VMware Tools, so that what Windows does at its first start as an image can be left alone on a packaging machine.
+KEY_PURPOSE, PURPOSE = "guestinfo.strata.layering.purpose", "packaging"
 #: Its states: the disk may not be whole; it has never been on; it has been on.
 UPLOADING, READY, STARTED = "uploading", "ready", "started"
 
@@ -136,7 +138,7 @@ def create_machine(session: Session, target: Target, packaging: Packaging, image
         blocks=lambda: chunks,
         length=length,
         annotation="\n".join([f"Packaging machine of the {packaging.kind} layer {packaging.name} {packaging.version}", *packaging.made_from]),
-        extra_config={KEY_LAYER: key, KEY_CONTENT: packaging.content_digest, KEY_STATE: UPLOADING},
+        extra_config={KEY_LAYER: key, KEY_CONTENT: packaging.content_digest, KEY_STATE: UPLOADING, KEY_PURPOSE: PURPOSE},
         progress=progress,
     )
     machines.reconfigure(session, deployed.vm, extra_config={KEY_STATE: READY})

@@ -91,6 +91,9 @@ def test_the_whole_round(office):
     assert done["status"] == "Complete" and done["os_layer"] == OS["os_layer"] and os.path.isfile(done["packaged_disk"])
     assert run("packaging_machine", **asked)["status"] == "Pending"
 
+    extra = {one.key: one.value for one in machine_of(office.simulator.connect(), machine["moid"]).config.extraConfig}
+    assert extra["guestinfo.strata.layering.purpose"] == "packaging" and extra["strata.layering.packaging"] == "app/App/1"
+
     # Somebody goes on working in it: the package is made anew.
     machine_of(office.simulator.connect(), machine["moid"]).PowerOn()
     run("packaging_machine", **final)
