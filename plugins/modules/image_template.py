@@ -166,7 +166,7 @@ def main() -> None:
         required_if=[("state", "present", ("os_layer", "connector"))],
         supports_check_mode=True,
     )
-    run(module, lambda: ensure_image_template(module.params, check_mode=module.check_mode))
+    run(module, lambda: ensure_image_template(module.params, check_mode=module.check_mode, diff_mode=module._diff))
 
 
 if __name__ == "__main__":

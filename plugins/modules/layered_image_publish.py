@@ -106,7 +106,7 @@ def main() -> None:
         ),
         supports_check_mode=True,
     )
-    run(module, lambda: publish_templates(module.params, connection=connection_of(module.params), check_mode=module.check_mode))
+    run(module, lambda: publish_templates(module.params, connection=connection_of(module.params), check_mode=module.check_mode, diff_mode=module._diff))
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ import hashlib
 from ..catalog.documents import LOCK, TEMPLATE, delete_document, now, put_document, read_icon, store_icon
 from ..catalog.layers import find_version
 from ..catalog.templates import describe, resolve
-from ..common.errors import InvalidInput
+from ..common.errors import Conflict, InvalidInput, NotFound
 from ..common.module import Outcome
+from ..images.template_plan import contested
 from ..layers.model import APP, OS, PLATFORM, check_description, check_layer_name
 from ..registry.list_values import compile_rules
 from ..repository.repository import Repository
@@ -22,8 +23,8 @@ MAX_VM_NAME = 71
 _NOT_IN_VM_NAMES = frozenset("/\\%@\"'`<>|:*?&;$#^,")
 
 
-def ensure_image_template(params: dict, *, check_mode: bool) -> Outcome:
-    """Bring the image template into ``state``."""
+def ensure_image_template(params: dict, *, check_mode: bool, diff_mode: bool = False) -> Outcome:
+    """Bring the image template into ``state``; in diff mode the difference shows what layers contest."""
     name = check_layer_name(params["name"])
     repository = open_repository(params, check_mode=check_mode)
     icon = read_icon(params["icon"])
@@ -39,7 +40,18 @@ def ensure_image_template(params: dict, *, check_mode: bool) -> Outcome:
         resolved = resolve(repository, after)
         if after != before and not check_mode:
             put_document(repository, TEMPLATE, name, after, before, params["comment"])
-    return Outcome(after != before, before, after, {"template": describe(after, resolved)})
+        shown = [_with_conflicts(repository, document) for document in (before, after)] if diff_mode and after != before else [before, after]
+    return Outcome(after != before, *shown, {"template": describe(after, resolved)})
+
+
+def _with_conflicts(repository: Repository, document: dict | None) -> dict | None:
+    """A template's document as diff mode shows it; what cannot be resolved any more contests nothing."""
+    if document is None:
+        return None
+    try:
+        return document | {"contested": contested(repository, resolve(repository, document))}
+    except (NotFound, Conflict):
+        return document | {"contested": []}
 
 
 def _named(repository: Repository, kind: str, wanted: dict) -> dict:

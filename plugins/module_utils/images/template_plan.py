@@ -49,6 +49,18 @@ def plan_template(repository: Repository, template: ResolvedTemplate, paths: Seq
     return run_guarded(_plan, repository, template, list(paths), what="the OS layer's disk")
 
 
+def contested(repository: Repository, template: ResolvedTemplate) -> list[str]:
+    """A line for each file, key and value of a template on which layers contradict each other, and each outdated file; for diff mode."""
+    plan = plan_template(repository, template)
+    lines = [f"{one['path']}: {one['winner']} {one['outcome']} it, over {', '.join(one['losers'])}" for one in plan.conflicts]
+    lines += [
+        f"{one['hive']}\\{one['key']} {one.get('value') or ''}: {', '.join(one['layers'])} over {', '.join(one['overruled'])}"
+        for one in plan.registry
+        if one.get("overruled")
+    ]
+    return lines + [f"{one['path']}: {one['layer']} brings it, {one['os_layer']} has changed it since" for one in plan.outdated]
+
+
 def _plan(repository: Repository, template: ResolvedTemplate, paths: list[str]) -> TemplatePlan:
     stack = [stacked_layer(repository, reference) for reference in template.layers]
     records = read_stack(repository, stack)

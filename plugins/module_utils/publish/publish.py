@@ -14,6 +14,7 @@ from ..common.module import Outcome
 from ..common.progress import Progress, silent
 from ..images.layered_image import compose_template, os_layer_facts
 from ..images.template import ResolvedTemplate, label
+from ..images.template_plan import contested
 from ..images.thin_image import ThinImage
 from ..repository.repository import Repository
 from ..vsphere import vm as machines
@@ -27,7 +28,7 @@ from .retire import depends_on
 from .task import COMPLETE, PublishTask
 
 
-def publish_templates(params: dict, *, connection: dict, check_mode: bool, progress: Progress = silent) -> Outcome:
+def publish_templates(params: dict, *, connection: dict, check_mode: bool, diff_mode: bool = False, progress: Progress = silent) -> Outcome:
     """Publish each template that a module's options name; a template that fails does not keep the others from it."""
     repository = Repository.open(params["repository"], writable=not check_mode)
     names = list(dict.fromkeys(params["templates"]))
@@ -47,6 +48,8 @@ def publish_templates(params: dict, *, connection: dict, check_mode: bool, progr
             current.append(image)
             warnings += publisher.warnings
             after[template.name] = publisher.summary(image)
+            if diff_mode and before[template.name] != after[template.name]:
+                after[template.name] |= {"contested": contested(repository, template)}
     if errors:
         first = errors[0]
         raise type(first)(first.message, code=first.code, hint=first.hint, **dict(first.details, tasks=tasks))

@@ -371,3 +371,7 @@ def test_plan(room, exported, tmp_path):
     contested = [finding for finding in plan["registry"] if finding.get("value") == "Version"]
     assert contested and contested[0]["layers"] == ["app layer Two 2.0"] and contested[0]["overruled"] == ["app layer One 1.0"]
     assert plan["counts"]["files"] == 3 and plan["counts"]["outdated"] == 0
+    wanted = {"name": "other", "os_layer": {"name": "Windows 11", "version": "1.0"}, "connector": "desktops"}
+    wanted["app_layers"] = [{"name": "Base", "version": "1.0"}, {"name": "Tool", "version": "1.0"}]
+    shown = run("image_template", **room.options, **wanted, check=True, diff=True)["diff"]["after"]["contested"]
+    assert shown == ["program files/shared/SHARED.DLL: app layer Tool 1.0 brings it, over app layer Base 1.0"]
