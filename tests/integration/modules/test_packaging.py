@@ -74,7 +74,6 @@ def tree_of(office, vm: str) -> dict:
     return read_volume(raw, partition.offset, partition.size)
 
 
-
 def test_the_whole_round(office):
     add_app(office, "Base", tree={"Program Files/Base/base.txt": "base"})
     asked = present(office, prerequisites=BASE, comment="CHG-7")
@@ -264,3 +263,17 @@ def test_the_given_image_must_be_the_one_that_was_given(office):
         repository.layout.remove_reference(name)
     final = office.vcenter | {"name": "App", "version": "1", "state": "finalized", "file_share": office.share}
     fails("packaging_machine", "packaging.given_lost", **final)
+
+
+def test_a_platform_layer(office):
+    asked = present(office, kind="platform")
+    machine = run("packaging_machine", **asked)["machine"]
+    run("packaging_machine", **office.vcenter, name="App", version="1", kind="platform", state="finalized", file_share=office.share)
+    work_in(office, machine, install)
+    final = office.vcenter | {"name": "App", "version": "1", "kind": "platform", "state": "finalized", "file_share": office.share, "package": "platform"}
+    done = run("packaging_machine", **final)
+    assert done["packaged_disk"] == os.path.join(office.share, "platform", "platform.ovf")
+    captured = run("platform_layer", **office.options, name="App", version="1", packaged_disk=done["packaged_disk"], os_layer=done["os_layer"])
+    assert captured["changes"]["files"] == 2 and run("packaging_machine", **asked)["status"] == "Complete"
+    # The app layer of the same name is another one.
+    assert run("packaging_machine", **present(office), check=True)["changed"] is True
