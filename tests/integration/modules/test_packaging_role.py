@@ -16,7 +16,11 @@ import pytest
 
 from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, connector
 from ansible_collections.strata.layering.tests.integration.modules.test_capture import install
-from ansible_collections.strata.layering.tests.integration.modules.test_packaging import machine_of, office, work_in  # noqa: F401  pylint: disable=unused-import
+from ansible_collections.strata.layering.tests.integration.modules.test_packaging import (  # noqa: F401  pylint: disable=unused-import
+    machine_of,
+    office,
+    work_in,
+)
 from ansible_collections.strata.layering.tests.integration.modules.test_vsphere_modules import machines
 from ansible_collections.strata.layering.tests.support.modules import run
 
