@@ -133,6 +133,93 @@ def statistics(repository: str, name: str) -> dict:
     return thin_image.read_config(opened, resolved.content_digest)["statistics"]
 
 
+def make_hive(output: str, delta: str, keys: int, changed: int) -> dict:
+    """A hive of ``keys`` keys with three values each, and a delta of ``changed`` keys, half of them new."""
+    from ...plugins.module_utils.registry.delta_builder import DeltaBuilder
+    from ...plugins.module_utils.registry.delta_format import write_delta
+    from ...plugins.module_utils.registry.model import Hive
+    from ...plugins.module_utils.registry.writer import write_hive
+
+    hive = Hive.new("SOFTWARE")
+    for group in range(0, keys, 1000):
+        parent = hive.root.create(f"Classes\\Group {group:07}")
+        for number in range(group, min(group + 1000, keys)):
+            key = parent.create(f"{{{number:08x}-0000-4000-8000-00aa00bb00cc}}")
+            for name in ("", "ThreadingModel", "InprocServer32"):
+                key.set_value(name, 1, f"C:\\Program Files\\Vendor\\Component {number:08}.dll".encode("utf-16-le"))
+    builder = DeltaBuilder("SOFTWARE", hive)
+    for number in range(changed):
+        at = number * (keys // changed)
+        folder = "Added" if number % 2 else f"Group {at // 1000 * 1000:07}"
+        builder.set_value(f"Classes\\{folder}\\{{{at:08x}-0000-4000-8000-00aa00bb00cc}}", "Changed", 1, f"value {number}".encode("utf-16-le"))
+    with open(output, "wb") as out:
+        out.write(write_hive(hive))
+    with open(delta, "wb") as out:
+        out.write(write_delta(builder.finish()))
+    return {}
+
+
+def merge_hive(hive: str, delta: str) -> dict:
+    """A hive read, a delta merged into it, and the result written to memory."""
+    from ...plugins.module_utils.registry.delta_format import read_delta
+    from ...plugins.module_utils.registry.list_values import compile_rules
+    from ...plugins.module_utils.registry.merge import merge_deltas
+    from ...plugins.module_utils.registry.reader import read_hive
+    from ...plugins.module_utils.registry.writer import write_hive
+
+    begin = time.perf_counter()
+    with open(hive, "rb") as stream:
+        data = stream.read()
+    size, base = len(data), read_hive(data)
+    was_read = time.perf_counter()
+    with open(delta, "rb") as stream:
+        merge_deltas(base, [("layer", read_delta(stream.read()))], compile_rules())
+    was_merged = time.perf_counter()
+    write_hive(base)
+    return {"size": size, "read": was_read - begin, "merge": was_merged - was_read, "write": time.perf_counter() - was_merged}
+
+
+def rewrite_hive(hive: str) -> dict:
+    """A hive read with every value, and written to memory."""
+    from ...plugins.module_utils.registry.reader import read_hive
+    from ...plugins.module_utils.registry.writer import write_hive
+
+    with open(hive, "rb") as stream:
+        data = stream.read()
+    begin = time.perf_counter()
+    opened = read_hive(data)
+    count = sum(len(key.values) for _path, key in opened.root.walk())
+    was_read = time.perf_counter()
+    write_hive(opened)
+    return {"values": count, "read": was_read - begin, "write": time.perf_counter() - was_read}
+
+
+def merge_layers(layers: int, count: int) -> dict:
+    """Layers of ``count`` files and keys each, half of them in all layers."""
+    from ...plugins.module_utils.images.merge import merge
+    from ...plugins.module_utils.layers.entry import Entry
+    from ...plugins.module_utils.registry.delta_builder import DeltaBuilder
+    from ...plugins.module_utils.registry.list_values import compile_rules
+    from ...plugins.module_utils.registry.merge import combine_deltas
+    from ...plugins.module_utils.registry.model import Hive
+
+    stack, deltas, empty = [], [], Hive.new("SOFTWARE")
+    for layer in range(layers):
+        names = [f"Shared {number}" if number % 2 else f"Own {layer} {number}" for number in range(count)]
+        stack.append((f"layer {layer}", [Entry(f"Program Files/Part {number % 50}/{name}", "file") for number, name in enumerate(names)]))
+        builder = DeltaBuilder("SOFTWARE", empty)
+        for name in names:
+            builder.set_value(f"Vendor\\{name}", "Version", 1, f"{layer}".encode("utf-16-le"))
+        deltas.append((f"layer {layer}", builder.finish()))
+    begin = time.perf_counter()
+    tree = merge(stack, str.upper)
+    were_merged = time.perf_counter()
+    merged = combine_deltas(deltas, compile_rules())
+    end = time.perf_counter()
+    paths, keys = sum(1 for _one in tree.nodes()), sum(1 for _one in merged.delta.walk())
+    return {"files": were_merged - begin, "keys": end - were_merged, "paths": paths, "merged_keys": keys}
+
+
 def _module(module: str, /, **options) -> dict:
     from ..support.modules import run
 
@@ -149,7 +236,8 @@ def _resolve(repository: str, name: str) -> tuple:
 
 
 _JOBS: tuple[Callable[..., dict], ...] = (
-    encode, prepare, import_os, app_layer, app_layers, template, compose, forget_images, write_image, publish, statistics,
+    encode, prepare, import_os, app_layer, app_layers, template, compose, forget_images, write_image, publish, statistics, make_hive, merge_hive,
+    rewrite_hive, merge_layers,
 )
 
 

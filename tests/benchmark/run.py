@@ -23,11 +23,12 @@ from ansible_collections.strata.layering.tests.benchmark.bench import Bench  # n
 from ansible_collections.strata.layering.tests.benchmark.composing import composing  # noqa: E402
 from ansible_collections.strata.layering.tests.benchmark.encoding import encoding  # noqa: E402
 from ansible_collections.strata.layering.tests.benchmark.importing import importing  # noqa: E402
+from ansible_collections.strata.layering.tests.benchmark.merging import merging  # noqa: E402
 from ansible_collections.strata.layering.tests.benchmark.publishing import publishing  # noqa: E402
 from ansible_collections.strata.layering.tests.benchmark.rows import table  # noqa: E402
 from ansible_collections.strata.layering.tests.benchmark.writing import writing  # noqa: E402
 
-CASES = {"import": importing, "encode": encoding, "compose": composing, "write": writing, "publish": publishing}
+CASES = {"import": importing, "encode": encoding, "compose": composing, "write": writing, "publish": publishing, "registry": merging}
 _MEMORY = "Memory: sum of the peak resident sizes of a process and its children, seen every 20 ms; shared pages count twice. Sizes in MB of a million bytes."
 
 
