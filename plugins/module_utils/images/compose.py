@@ -222,7 +222,7 @@ def _difference(
     """What turns the image ``start`` into the composition."""
     old_layers = [stacked_layer(repository, LayerReference.from_dict(layer)) for layer in start.config["layers"]]
     old_records = read_stack(repository, old_layers)
-    skipped = {(layer, position) for layer, position in start.config.get("skipped", ())}
+    skipped = set(map(tuple, start.config.get("skipped", ())))
     old = Stack(_merge(old_layers, old_records, volume, skipped), old_records)
     return difference(old, Stack(tree, records), lambda path: _kind(original, path))
 
