@@ -81,7 +81,7 @@ def _planned(prefix: Prefix) -> list:
         else:
             item = tree.file(name, Content.host(os.path.join(prefix.drive, name), status.st_size))
         item.security = acl.own("/".join(_WINDOWS_SPELLING.get(part, part) for part in name.split("/")))
-    registry = {name: wine_registry.read(prefix.read_registry(name)) for name in wine.REGISTRY}
+    registry = registries(prefix)
     for place in HIVES:
         hive = Hive.new(os.path.basename(place.path), last_written=INSTALLED)
         _to_hive(hive.root, _within(registry, place), place)
@@ -158,10 +158,17 @@ def _stamp(status: os.stat_result) -> Stamp:
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def pack(prefix: Prefix, before: dict[str, Stamp], disk: str) -> list[str]:
+def registries(prefix: Prefix) -> dict[str, Key]:
+    """What is in the registry files of a prefix in which nothing runs, by their names."""
+    return {name: wine_registry.read(prefix.read_registry(name)) for name in wine.REGISTRY}
+
+
+def pack(prefix: Prefix, before: dict[str, Stamp], disk: str, registry: dict[str, Key] | None = None) -> list[str]:
     """Do to the raw ``disk`` what has been done to ``prefix`` since ``before``; return the paths that were touched.
 
-    ``disk`` must be the one that the prefix was unpacked from.
+    ``disk`` must be the one that the prefix was unpacked from. With ``registry``, what ``registries`` said before, it
+    may be another one that has these files too: new folders may be there already, and keys and values that are as
+    they were stay on the disk what they are there.
     """
     after = stamps(prefix)
     touched = []
@@ -175,13 +182,22 @@ def pack(prefix: Prefix, before: dict[str, Stamp], disk: str) -> list[str]:
             for path, stamp in after.items():
                 host = prefix.host_path(path)
                 old = before.get(path)
+                if registry is not None and old is None and os.path.isdir(host) and _is_there(volume, path):
+                    continue
                 if old is None or not os.path.isdir(host) and stamp != old and _store(volume, path, host, old[0] == stamp[0]):
                     if old is None:
                         _create(volume, path, host)
                     touched.append(path)
             for place in HIVES:
-                _pack_hive(volume, prefix, place)
+                _pack_hive(volume, prefix, place, registry)
     return sorted([*touched, *gone])
+
+
+def _is_there(volume: Volume, path: str) -> bool:
+    node = volume.find(path)
+    if node is not None:
+        node.close()
+    return node is not None
 
 
 def _filetime(host: str) -> int:
@@ -250,11 +266,14 @@ def _write(node: Node, host: str) -> None:
             position += len(piece)
 
 
-def _pack_hive(volume: Volume, prefix: Prefix, place: HivePlace) -> None:
+def _pack_hive(volume: Volume, prefix: Prefix, place: HivePlace, before: dict[str, Key] | None) -> None:
     with volume.find(place.path) as node:
         hive = read_hive(node.read())
         registry = {place.file: wine_registry.read(prefix.read_registry(place.file))}
-        _to_hive(hive.root, _within(registry, place), place)
+        if before is None:
+            _to_hive(hive.root, _within(registry, place), place)
+        elif not _changes_to_hive(hive.root, _within(before, place), _within(registry, place), place):
+            return
         data = write_hive(hive)
         if data != node.read():
             node.truncate(len(data))
@@ -279,6 +298,35 @@ def _to_hive(target: Key, source: Key, place: HivePlace) -> None:
         _take_values(key, wanted)
         for below in wanted.subkeys.values():
             waiting.append((key.create(names.get(below.name, below.name), last_written=0), below, {}))
+
+
+def _changes_to_hive(target: Key, before: Key, after: Key, place: HivePlace) -> bool:
+    """Do to ``target`` what made ``after`` of ``before``; False when that is nothing."""
+    there = {wine_name: name for name, wine_name in place.spelled.items()}
+    changed = False
+    waiting: list[tuple[str, Key | None, Key]] = [("", before, after)]
+    while waiting:
+        path, was, now = waiting.pop()
+        old = was or Key("")
+        names = {} if path else there
+        for name in old.subkeys:
+            if name not in now.subkeys and target.key(gone := path + names.get(name, name)) is not None:
+                target.delete(gone)
+                changed = True
+        removed = [name for name in old.values if name not in now.values]
+        values = [value for value in now.values.values() if old.value(value.name) != value]
+        if was is None or removed or values:
+            key = target.create(path.rstrip("\\"), last_written=now.last_written)
+            key.last_written = now.last_written or key.last_written
+            for name in removed:
+                if name in key.values:
+                    key.delete_value(name)
+            for value in values:
+                key.set_value(value.name, value.type, value.data)
+            changed = True
+        for below in now.subkeys.values():
+            waiting.append((f"{path}{names.get(below.name, below.name)}\\", old.key(below.name), below))
+    return changed
 
 
 def _take_values(key: Key, wanted: Key) -> None:

@@ -9,6 +9,7 @@ import os
 import shutil
 
 from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.registry.model import Key
 from ansible_collections.strata.layering.plugins.module_utils.registry.reader import read_hive
 from ansible_collections.strata.layering.plugins.module_utils.images.os_import import find_windows
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
@@ -72,6 +73,28 @@ def test_changes_in_a_prefix_come_back_from_the_disk(workshop, tmp_path):
         for folder in (prefix.path, again.path):
             shutil.rmtree(folder)
         os.unlink(disk)
+
+
+def test_only_what_changed_is_done_to_another_registry():
+    def key(values):
+        root = Key("")
+        for path, name, data in values:
+            root.create(path).set_value(name, 1, data)
+        return root
+
+    before = key([("Old\\Gone", "a", b"1"), ("Kept", "same", b"1"), ("Kept", "other", b"1"), ("Kept", "removed", b"1"), ("CurrentControlSet\\A", "x", b"1")])
+    after = key([("Kept", "same", b"1"), ("Kept", "other", b"2"), ("CurrentControlSet\\A", "x", b"2"), ("New\\Deeper", "n", b"3")])
+    after.create("Old")
+    target = key([("Old\\Gone", "a", b"9"), ("Old\\Own", "b", b"9"), ("Kept", "same", b"9"), ("Kept", "removed", b"9"), ("ControlSet001\\A", "y", b"9")])
+    place = disks.HIVES[0]
+
+    assert disks._changes_to_hive(target, before, after, place)
+    assert {(path, value.name): value.data for path, found in target.walk() for value in found.values.values()} == {
+        ("Old\\Own", "b"): b"9", ("Kept", "same"): b"9", ("Kept", "other"): b"2", ("ControlSet001\\A", "y"): b"9", ("ControlSet001\\A", "x"): b"2",
+        ("New\\Deeper", "n"): b"3",
+    }
+    assert target.key("Old\\Gone") is None and target.key("CurrentControlSet") is None
+    assert not disks._changes_to_hive(target, after, after, place)
 
 
 def test_wine_takes_it_for_its_own(workshop):

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The applications of the demo: folders of files, as an administrator would collect them."""
+"""The applications of the demo: what two installers bring to drive C and to the registry, and a folder of files."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from ..sample import pe
 
 DELETED = "Windows/System32/winver.exe"
 REPLACED = "Windows/System32/notepad.exe"
+#: What the installers of the new version leave in the registry: (hive, key, value, data).
+VALUES = (
+    ("SOFTWARE", "Strata\\Editor", "Version", "1.1"),
+    ("SOFTWARE", "Microsoft\\Windows\\CurrentVersion\\Policies\\System", "legalnoticecaption", "House rules"),
+)
 _MIB = 1 << 20
-_EDITOR = "Program Files/Strata Editor"
+EDITOR = "Program Files/Strata Editor"
 
 
 def make_editor(folder: pathlib.Path, version: str) -> None:
-    """A program with plug-ins, odd names and a path of more than 260 characters. 1.1 changes three files and adds one."""
+    """A program with plug-ins. 1.1 changes three files and adds one."""
     old = version == "1.0"
     files = {
         "editor.exe": pe.make_pe(f"editor-{version}", 420_000),
         "editor.exe.config": f"<configuration version='{version}'/>\r\n".encode(),
         "editcore.dll": pe.make_pe("editcore", 910_000),
         f"readme {version}.txt": f"Strata Editor {version}\r\n".encode() * 40,
-        "empty.flag": b"",
-        "Wörterbücher/Österreich.dic": "Erdapfel\r\nParadeiser\r\n".encode("utf-16"),
-        "Wörterbücher/日本語.dic": "編集\r\n".encode("utf-16"),
-        "/".join(["themes", *(f"a theme within theme number {number:02}" for number in range(9)), "dark.json"]): b'{"dark": true}\n',
     }
     for number in range(40):
         files[f"plugins/plugin{number:02}/plugin{number:02}.dll"] = pe.make_pe(f"plugin{number}", 60_000 + 700 * number)
     if not old:
         files["plugins/plugin07/plugin07.dll"] = pe.make_pe("plugin7-fixed", 71_000)
         files["whats new.txt"] = b"Plug-in 7 no longer loses what was written.\r\n"
-    _write(folder / _EDITOR, files)
-    _write(folder / "ProgramData/Microsoft/Windows/Start Menu/Programs", {"Strata Editor.lnk": b"L\0\0\0" + bytes(600)})
+    _write(folder / EDITOR, files)
 
 
 def make_house_rules(folder: pathlib.Path) -> None:
@@ -49,7 +49,7 @@ def make_house_rules(folder: pathlib.Path) -> None:
 
 
 def make_maps(folder: pathlib.Path) -> None:
-    """Sixty megabytes in 240 files, half of which do not compress."""
+    """Sixty megabytes in 240 files, half of which do not compress; odd names and a path of more than 260 characters."""
     source = random.Random(3)
     words = [source.randbytes(6) for _number in range(4000)]
     tiles = {}
@@ -57,6 +57,12 @@ def make_maps(folder: pathlib.Path) -> None:
         size = source.randrange(_MIB // 8, 3 * _MIB // 8)
         tiles[f"{number // 24:02}/tile{number:03}.map"] = source.randbytes(size // 2) + b"".join(source.choices(words, k=size // 12))
     _write(folder / "ProgramData/Maps/tiles", tiles)
+    _write(folder / "ProgramData/Maps", {
+        "empty.flag": b"",
+        "Länder/Österreich.txt": "Wien\r\nGraz\r\n".encode("utf-16"),
+        "Länder/日本.txt": "東京\r\n".encode("utf-16"),
+        "/".join(["styles", *(f"a style within style number {number:02}" for number in range(9)), "dark.json"]): b'{"dark": true}\n',
+    })
 
 
 def make_all(folder: pathlib.Path) -> None:

@@ -12,7 +12,7 @@ from ..sample.plan import Manifest
 from ..support.simulator import Simulator
 from . import apps
 from .playbook import Run
-from .windows_disk import file_digest, windows_volume
+from .windows_disk import file_digest, registry_value, windows_volume
 
 
 class Wrong(Exception):
@@ -55,7 +55,7 @@ def check_new_version(first: Run, third: Run) -> None:
 
 
 def check_disk(path: str, folder: pathlib.Path, layers: list[str], sample: Manifest) -> int:
-    """Every file of the app layers is on the disk, what they remove is not, and Windows is what it was; returns the number of files read."""
+    """Every file and value of the app layers is on the disk, what they remove is not, and Windows is what it was; returns the number of files read."""
     wanted: dict[str, str] = {}
     for layer in layers:
         wanted |= apps.digests(folder / layer)
@@ -70,4 +70,7 @@ def check_disk(path: str, folder: pathlib.Path, layers: list[str], sample: Manif
             require(file_digest(volume, name) == digest, f"{name} on the published disk is not what its layer brought.")
         require(apps.REPLACED.upper() in folded, f"No layer replaces {apps.REPLACED}.")
         require(file_digest(volume, apps.DELETED) is None, f"{apps.DELETED} is still on the published disk.")
+        for hive, key, value, data in apps.VALUES:
+            found = registry_value(volume, hive, key, value)
+            require(found == data, f"{value} of {hive}\\{key} on the published disk is {found!r} instead of {data!r}.")
     return len(wanted) + len(kept)

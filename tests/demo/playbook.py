@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 
-_ROOT = pathlib.Path(__file__).resolve().parents[2]
 _HERE = pathlib.Path(__file__).resolve().parent
 
 
@@ -52,7 +51,7 @@ def run_site(folder: pathlib.Path, environment: dict[str, str], **variables: str
     """Run site.yml with the demo's inventory; ``variables`` are extra variables."""
     record = folder / "record.jsonl"
     record.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "ansible", "playbook", str(_ROOT / "playbooks" / "site.yml")]
+    command = [sys.executable, "-m", "ansible", "playbook", str(_HERE / "site.yml")]
     for name, value in variables.items():
         command += ["-e", f"{name}={value}"]
     settings = {

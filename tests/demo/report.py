@@ -47,22 +47,25 @@ def seconds(value: float | None) -> str:
 
 def tables(repository: pathlib.Path, runs: tuple[Run, Run, Run], prepared: list[tuple[str, float]], places: list[tuple[str, str]]) -> list[Table]:
     """All tables. ``prepared``: what was made before with its seconds; ``places``: what is where."""
-    return [_layers(repository), _timings(runs, prepared), _bytes(runs), Table("Where it is", ["", ""], [list(place) for place in places])]
+    return [_layers(repository, runs), _timings(runs, prepared), _bytes(runs), Table("Where it is", ["", ""], [list(place) for place in places])]
 
 
-def _layers(repository: pathlib.Path) -> Table:
+def _layers(repository: pathlib.Path, runs: tuple[Run, Run, Run]) -> Table:
+    captured = {(one["layer"]["name"], one["layer"]["version"]) for run in runs for record in run.of("app_layer") if "detail" in (one := record["result"])}
     rows = []
     for layer in layer_info({"repository": str(repository), "kind": None, "name": None}).result["layers"]:
         for version in layer["versions"]:
             changes = version.get("changes") or {}
             if layer["kind"] == "os":
                 what = f"{version['windows']['product_name'] or 'Windows'}, {version['size_gb']} GiB"
+                source = "exported machine"
                 data = load_version(Repository.open(str(repository)), version["digest"]).statistics["bytes"]
             else:
                 data = changes["bytes"]
-                what = f"{changes['files']} files" + (f", {changes['removed']} removed" if changes["removed"] else "")
-            rows.append([layer["name"], version["version"], _KINDS[layer["kind"]], what, size(data), size(version["size"])])
-    return Table("Layers", ["layer", "version", "kind", "content", "size", "stored"], rows, numbers={4, 5})
+                source = "installer, captured" if (layer["name"], version["version"]) in captured else "folder"
+                what = ", ".join(f"{changes[count]} {count}" for count in ("files", "removed", "keys", "values") if changes[count])
+            rows.append([layer["name"], version["version"], _KINDS[layer["kind"]], source, what, size(data), size(version["size"])])
+    return Table("Layers", ["layer", "version", "kind", "made from", "content", "size", "stored"], rows, numbers={5, 6})
 
 
 def _timings(runs: tuple[Run, Run, Run], prepared: list[tuple[str, float]]) -> Table:

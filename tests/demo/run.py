@@ -24,7 +24,7 @@ from ..sample.cache import cached_disk
 from ..sample.plan import Manifest, Spec
 from ..sample.seed import seed
 from ..support.simulator import Simulator, binary, stop_saved
-from . import apps, checks, page, report, text
+from . import apps, checks, packaging, page, report, text
 from .playbook import PlaybookFailed, Run, run_site
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -77,6 +77,8 @@ def main() -> int:
             _prepare_machine(simulator)
         with clock.step("Collect the applications"):
             apps.make_all(work / "apps")
+        with clock.step("Install them in machines made from the OS layer"):
+            packaging.package_all(_FOLDER, work)
         _demonstrate(simulator, work, sample, clock, keep)
     except (checks.Wrong, PlaybookFailed) as error:
         say(f"\n  The demo failed: {error}")
@@ -154,7 +156,8 @@ def _tell(simulator: Simulator, work: pathlib.Path, runs: tuple[Run, Run, Run], 
     tables = report.tables(work / "repository", runs, prepared, places)
     summary = (
         "The machine win11-os was exported from a simulated vSphere, imported as an OS layer, joined with three app layers by an image template, "
-        "and published as a virtual machine with a snapshot; then nothing changed, then one app layer had a new version."
+        "two of them captured from installers, and published as a virtual machine with a snapshot; then nothing changed, "
+        "then one app layer had a new version."
     )
     _PAGE.write_text(page.render(_TITLE, summary, tables), encoding="utf-8")
     for table in tables:

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dissect.hypervisor.disk.vmdk import VMDK
 from dissect.ntfs import NTFS
 from dissect.ntfs.exceptions import FileNotFoundError as Missing
+from dissect.regf import RegistryHive
+from dissect.regf.exceptions import RegistryKeyNotFoundError, RegistryValueNotFoundError
 from dissect.util.stream import RangeStream
 
 _SECTOR = 512
@@ -44,3 +46,12 @@ def file_digest(volume: NTFS, path: str) -> str | None:
     while block := stream.read(1 << 20):
         digest.update(block)
     return digest.hexdigest()
+
+
+def registry_value(volume: NTFS, hive: str, key: str, value: str) -> object:
+    """The data of a value in one of the machine's hives, None when there is none."""
+    registry = RegistryHive(volume.mft.get(f"Windows/System32/config/{hive}").open())
+    try:
+        return registry.open(key).value(value).value
+    except (RegistryKeyNotFoundError, RegistryValueNotFoundError):
+        return None

@@ -1,0 +1,102 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Packaged disks: machines made from the OS layer, in each of which an installer has been running.
+
+Installers run in wine, in copies of one fresh prefix; what each does there is done to a disk of the OS layer,
+whose Windows has the files of such a prefix. Kept under ``packaged`` until a source they come from changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pathlib
+import shutil
+import subprocess
+
+from ...plugins.module_utils.disk.device import FileDevice
+from ...plugins.module_utils.disk.encode import encode
+from ...plugins.module_utils.images import os_import, store
+from ...plugins.module_utils.images.export import export
+from ...plugins.module_utils.images.layered_image import compose_stack
+from ...plugins.module_utils.layers.model import OS, ROLE_DISK, ROLE_GRAINS, Blob, LayerVersion
+from ...plugins.module_utils.repository.repository import Repository
+from ..acceptance import disks, wine
+from ..sample.cache import cached_disk, fingerprint
+from ..sample.plan import Spec
+from . import installers
+
+_SPEC = Spec(size="full")
+_SIZE_GB = 40
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
+_SOURCES = (
+    "tests/demo/apps.py", "tests/demo/installers.py", "tests/demo/packaging.py", "tests/acceptance/*.py", "plugins/module_utils/images/*.py",
+)
+_INSTALLERS = {
+    "editor-1.0": lambda tree, folder: installers.editor(tree, folder, "1.0"),
+    "editor-1.1": lambda tree, folder: installers.editor(tree, folder, "1.1"),
+    "house-rules-2.0": installers.house_rules,
+}
+
+
+def package_all(cache: pathlib.Path, work: pathlib.Path) -> None:
+    """Put the packaged disk of each installer into ``work``/packaged; the applications' files lie in ``work``/apps."""
+    kept = cache / "packaged" / _fingerprint()
+    if not kept.exists():
+        shutil.rmtree(cache / "packaged", ignore_errors=True)
+        scratch = cache / "packaging"
+        shutil.rmtree(scratch, ignore_errors=True)
+        (scratch / "disks").mkdir(parents=True)
+        try:
+            _make(scratch, work / "apps")
+            kept.parent.mkdir()
+            (scratch / "disks").rename(kept)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    (work / "packaged").mkdir()
+    for disk in kept.iterdir():
+        os.link(disk, work / "packaged" / disk.name)
+
+
+def _fingerprint() -> str:
+    digest = hashlib.sha256(fingerprint(_SPEC).encode())
+    for pattern in _SOURCES:
+        for path in sorted(_ROOT.glob(pattern)):
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:24]
+
+
+def _make(scratch: pathlib.Path, trees: pathlib.Path) -> None:
+    (scratch / "home").mkdir()
+    fresh = wine.make_prefix(str(scratch / "fresh"), str(scratch / "home"))
+    machine = scratch / "machine.raw"
+    _export_machine(scratch / "repository", machine)
+    for name, build in _INSTALLERS.items():
+        folder = scratch / "installers" / name
+        folder.mkdir(parents=True)
+        installer = str(build(trees / name, folder))
+        disk = scratch / "packaged.raw"
+        subprocess.run(["cp", "--sparse=always", "--reflink=auto", str(machine), str(disk)], check=True)
+        prefix = fresh.copy(str(scratch / "prefix"))
+        before, registry = disks.stamps(prefix), disks.registries(prefix)
+        with prefix.started():
+            if installer.endswith(".msi"):
+                prefix.run("msiexec", "/i", installer, "/qn")
+            else:
+                prefix.run(installer, "/S")
+        disks.pack(prefix, before, str(disk), registry)
+        with FileDevice(str(disk)) as device, open(scratch / "disks" / f"{name}.vmdk", "wb") as out:
+            encode(device, out)
+        shutil.rmtree(prefix.path)
+        disk.unlink()
+
+
+def _export_machine(folder: pathlib.Path, path: pathlib.Path) -> None:
+    """Write the disk of a machine that has nothing but the OS layer."""
+    sample = cached_disk(_SPEC)[0]
+    repository = Repository.open(str(folder), create=True)
+    stored = os_import.store_disk(repository, lambda: FileDevice(sample), "the OS machine", _SIZE_GB)
+    blobs = {role: Blob(blob.media_type, blob.digest, blob.size) for role, blob in ((ROLE_DISK, stored.vmdk), (ROLE_GRAINS, stored.index))}
+    layer = store.put_version(repository, LayerVersion(OS, "Windows 11", "packaging", size_gb=_SIZE_GB, facts=stored.examination.facts, blobs=blobs))
+    export(compose_stack(repository, layer.reference(), ()), str(path), "raw", name="machine", firmware="efi")
