@@ -11,9 +11,7 @@ from dataclasses import dataclass, field
 
 from ..common.errors import Conflict, InvalidInput
 from ..common.progress import Progress
-from ..disk.device import BlockDevice
 from ..disk.flat import open_disk
-from ..disk.vmdk_reader import StreamOptimizedDisk
 from ..images import capture, reg_files, store
 from ..images.layered_image import compose_stack
 from ..images.thin_image import ThinImage
@@ -21,9 +19,10 @@ from ..layers.capture_rules import parse_rules
 from ..layers.folder import entries_from_folder, source_fingerprint
 from ..layers.model import ROLE_ARCHIVE, LayerVersion
 from ..layers.readiness import FAIL
-from ..ovf.package import Package, open_package
+from ..ovf.package import open_package
 from ..registry.delta_format import read_delta
 from ..repository.repository import Repository
+from .package_disk import disk_opener
 
 
 @dataclass
@@ -112,7 +111,7 @@ class PackagedSource:
             raise InvalidInput(
                 f"The packaged machine {self._path} has {len(disks)} disks.", code="packaged.disks", hint="Export the packaging machine with its one disk."
             )
-        return _package_opener(self._package, self._package.disk_file(disks[0]))
+        return disk_opener(self._package, self._package.disk_file(disks[0]))
 
     def make(self, repository: Repository, layer: LayerVersion, check_mode: bool, progress: Progress) -> Made:
         """Capture ``layer``, unless in check mode; Conflict when the finalize gate is enforced and something stands against it."""
@@ -140,15 +139,6 @@ class PackagedSource:
             warnings = [f"{finding['name']}: {finding['found']}. {finding['action']}" for finding in failed] + warnings
         findings = {"gate": gate, "hazards": result.hazards, "left_out": result.left_out, "detail": result.changes}
         return Made(result.layer, source, _totals(result.changes), findings, warnings)
-
-
-def _package_opener(package: Package, name: str):
-    path, offset, _size = package.location(name)
-    return (lambda: open_disk(path)) if not offset else (lambda: _inside(package, name))
-
-
-def _inside(package: Package, name: str) -> BlockDevice:
-    return StreamOptimizedDisk(package.open(name))
 
 
 def _totals(changes: dict) -> dict:

@@ -15,13 +15,12 @@ from ..common.errors import Conflict, Corrupt, InvalidInput, NotFound, StrataErr
 from ..common.module import Outcome
 from ..common.progress import Progress, silent
 from ..disk.device import BlockDevice
-from ..disk.flat import open_disk
-from ..disk.vmdk_reader import StreamOptimizedDisk
 from ..images import os_import, store
 from ..layers.model import DEPLOYABLE, OS, ROLE_DISK, ROLE_GRAINS, Blob, LayerVersion
 from ..layers.readiness import failures
 from ..ovf.package import Package, open_package
 from ..repository.repository import Repository
+from .package_disk import disk_opener
 from .repository import open_repository
 
 
@@ -176,7 +175,7 @@ def _windows_disk(package: Package, size_gb: int) -> tuple[str, Callable[[], Blo
         if disk.file_id is None:
             continue
         name = package.disk_file(disk)
-        opener = _opener(package, name)
+        opener = disk_opener(package, name)
         try:
             _check_capacity(package, name, opener, disk.capacity)
             found.append((name, opener, os_import.examine(opener, name, size_gb)))
@@ -194,11 +193,6 @@ def _windows_disk(package: Package, size_gb: int) -> tuple[str, Callable[[], Blo
         # A disk that was refused for what its Windows is says more than one without any.
         raise min(refusals, key=lambda error: error.code in ("os.no_windows", "os.no_ntfs", "partitions.none"))
     raise Unsupported(f"The OVF package {package.path} has no disk.", code="os.no_disk", hint="Export the machine with its disks.")
-
-
-def _opener(package: Package, name: str) -> Callable[[], BlockDevice]:
-    path, offset, _size = package.location(name)
-    return (lambda: open_disk(path)) if not offset else (lambda: StreamOptimizedDisk(package.open(name)))
 
 
 def _check_capacity(package: Package, name: str, opener: Callable[[], BlockDevice], capacity: int) -> None:

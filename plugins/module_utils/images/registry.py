@@ -29,10 +29,10 @@ from ..registry.merge import merge_deltas
 from ..registry.reader import read_hive
 from ..registry.writer import write_hive
 from .merge import MergedTree
+from .store import DELTA_SUFFIX
 
 #: More findings than these are counted, but not kept with the image.
 MAX_FINDINGS = 500
-_DELTA_SUFFIX = ".strata-delta"
 _LOGS = (".LOG1", ".LOG2", ".LOG")
 _TRANSACTIONS = (".blf", ".regtrans-ms")
 
@@ -67,7 +67,7 @@ def read_stacked_deltas(layers: Sequence[tuple[str, Callable[[], Opened]]]) -> d
                 break  # Hives come first in an archive.
             known = hive_of_archive_name(f"Hives/{entry.path}")
             if known is None:
-                if entry.path.endswith(_DELTA_SUFFIX):
+                if entry.path.endswith(DELTA_SUFFIX):
                     raise Unsupported(
                         f"The {label} changes the registry hive {entry.path}, which this version of the collection does not know.",
                         code="layer.unknown_hive",
