@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ...plugins.module_utils.disk.device import FileDevice
 from ...plugins.module_utils.images import os_import, store
-from ...plugins.module_utils.images.capture import CaptureResult, capture
+from ...plugins.module_utils.capture.capture import CaptureResult, capture
 from ...plugins.module_utils.images.export import export
 from ...plugins.module_utils.images.layered_image import compose_template
 from ...plugins.module_utils.images.template import ResolvedTemplate

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from ..common.errors import Conflict, InvalidInput
 from ..common.progress import Progress
 from ..disk.flat import open_disk
-from ..images import capture, reg_files, store
+from ..capture import capture
+from ..images import reg_files, store
 from ..images.layered_image import compose_stack
 from ..images.thin_image import ThinImage
-from ..layers.capture_rules import parse_rules
+from ..capture.rules import parse_rules
 from ..layers.folder import entries_from_folder, source_fingerprint
 from ..layers.model import ROLE_ARCHIVE, LayerVersion
 from ..layers.readiness import FAIL

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.strata.layering.plugins.module_utils.images import compose
-from ansible_collections.strata.layering.plugins.module_utils.images.capture import capture
+from ansible_collections.strata.layering.plugins.module_utils.capture.capture import capture
 from ansible_collections.strata.layering.plugins.module_utils.images.compose import Composition
 from ansible_collections.strata.layering.plugins.module_utils.images.template import canonical_digest
 from ansible_collections.strata.layering.plugins.module_utils.layers.model import LayerVersion

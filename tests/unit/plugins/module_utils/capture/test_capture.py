@@ -13,8 +13,8 @@ from ansible_collections.strata.layering.plugins.module_utils.disk.device import
 from ansible_collections.strata.layering.plugins.module_utils.disk.encode import encode
 from ansible_collections.strata.layering.plugins.module_utils.disk.flat import open_disk
 from ansible_collections.strata.layering.plugins.module_utils.images import store
-from ansible_collections.strata.layering.plugins.module_utils.images.capture import capture, check_packaged, preview
-from ansible_collections.strata.layering.plugins.module_utils.layers.capture_rules import parse_rules
+from ansible_collections.strata.layering.plugins.module_utils.capture.capture import capture, check_packaged, preview
+from ansible_collections.strata.layering.plugins.module_utils.capture.rules import parse_rules
 from ansible_collections.strata.layering.plugins.module_utils.layers.model import LayerVersion
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.node import Times
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 from ..registry.delta import Delta
-from .capture_rules import LeftOut
-from .readiness import WARN, Finding
+from .rules import LeftOut
+from ..layers.readiness import WARN, Finding
 
 _LISTED = 5
 

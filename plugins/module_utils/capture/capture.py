@@ -16,11 +16,11 @@ from dataclasses import asdict, dataclass, field
 
 from ..common.progress import Progress, silent
 from ..layers import entry as model
-from ..layers.capture_rules import LeftOut, Rule, RuleSet, default_rules, windows_rules
+from .rules import LeftOut, Rule, RuleSet, default_rules, windows_rules
 from ..layers.entry import Entry, printable
-from ..layers.finalize_gate import check_finalized
+from .finalize_gate import check_finalized
 from ..layers.folder import Opener as StreamOpener
-from ..layers.hazards import Contents, find_hazards
+from .hazards import Contents, find_hazards
 from ..layers.model import LayerVersion
 from ..layers.windows import CONFIG, WindowsInstallation, exists
 from ..ntfs.guard import run_guarded
@@ -30,12 +30,12 @@ from ..registry.delta_format import write_delta
 from ..registry.hives import HIVES
 from ..registry.values import current_control_set
 from ..repository.repository import Repository
-from . import store
-from .captured_entries import entries_of
-from .captured_hives import HivePairs, hive_delta
-from .captured_paths import PathBuilder
-from .packaged import DiskDifference, Opener, difference, open_packaged
-from .thin_image import ThinImage
+from ..images import store
+from .entries import entries_of
+from .hives import HivePairs, hive_delta
+from .paths import PathBuilder
+from .disks import DiskDifference, Opener, difference, open_packaged
+from ..images.thin_image import ThinImage
 
 _SYSTEM, _SOFTWARE = f"{CONFIG}/SYSTEM", f"{CONFIG}/SOFTWARE"
 

@@ -24,9 +24,9 @@ from ..ntfs.compare import VolumeDifference, compare
 from ..ntfs.file_state import read_state
 from ..ntfs.mft import MasterFileTable
 from ..ntfs.ranges import Ranges
-from .free_grains import free_grains
-from .os_import import find_windows
-from .thin_image import ThinImage
+from ..images.free_grains import free_grains
+from ..images.os_import import find_windows
+from ..images.thin_image import ThinImage
 
 #: Files in the root whose data is never of interest and may have changed as a whole.
 _PAGING = ("pagefile.sys", "swapfile.sys", "hiberfil.sys", "DumpStack.log.tmp")

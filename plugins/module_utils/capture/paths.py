@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from ..layers.capture_rules import LeftOut, RuleSet
+from .rules import LeftOut, RuleSet
 from ..layers.entry import component_problem, path_problem, printable
 from ..ntfs.compare import FIRST_USER, FileChange, VolumeDifference
 from ..ntfs.file_state import Name
 from ..ntfs.paths import Paths
 from ..ntfs.volume import Volume
-from .packaged import Packaged
+from .disks import Packaged
 
 _COMPARED = 1 << 20
 

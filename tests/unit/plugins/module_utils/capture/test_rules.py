@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput
-from ansible_collections.strata.layering.plugins.module_utils.layers.capture_rules import LeftOut, Rule, RuleSet, default_rules, parse_rules, windows_rules
+from ansible_collections.strata.layering.plugins.module_utils.capture.rules import LeftOut, Rule, RuleSet, default_rules, parse_rules, windows_rules
 from ansible_collections.strata.layering.plugins.module_utils.registry.reader import read_hive
 from ansible_collections.strata.layering.plugins.module_utils.registry.model import Hive
 from ansible_collections.strata.layering.plugins.module_utils.registry.values import encode_multi_string

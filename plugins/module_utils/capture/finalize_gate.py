@@ -14,8 +14,8 @@ from dataclasses import asdict
 
 from ..common.errors import Corrupt, NotFound
 from ..registry.values import decode_multi_string, decode_string
-from .readiness import FAIL, PASS, WARN, Finding, done_markers, reboot_signs
-from .windows import WindowsInstallation, exists
+from ..layers.readiness import FAIL, PASS, WARN, Finding, done_markers, reboot_signs
+from ..layers.windows import WindowsInstallation, exists
 
 KMSDIR = "Windows/Setup/Scripts/kmsdir"
 _CURRENT = "Microsoft\\Windows\\CurrentVersion\\"

@@ -15,7 +15,7 @@ from ..layers.folder import Opener
 from ..ntfs.node import Node
 from ..ntfs.stream import Stream
 from ..ntfs.volume import Volume
-from .captured_paths import PathChanges, Taken
+from .paths import PathChanges, Taken
 
 _ENCRYPTED = 0x4000
 _BUFFER = 1 << 20

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ..layers.capture_rules import LeftOut, RuleSet
+from .rules import LeftOut, RuleSet
 from ..layers.entry import printable
 from ..layers.windows import load_hive
 from ..ntfs.volume import Volume

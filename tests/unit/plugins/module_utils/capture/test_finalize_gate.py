@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.overlay import CopyOnWriteDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import read_partitions
-from ansible_collections.strata.layering.plugins.module_utils.layers.finalize_gate import CHECKS, check_finalized
+from ansible_collections.strata.layering.plugins.module_utils.capture.finalize_gate import CHECKS, check_finalized
 from ansible_collections.strata.layering.plugins.module_utils.layers.windows import WindowsInstallation
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from ansible_collections.strata.layering.plugins.module_utils.registry.values import encode_dword, encode_multi_string, encode_string

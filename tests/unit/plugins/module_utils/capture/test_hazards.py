@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.strata.layering.plugins.module_utils.layers.capture_rules import LeftOut
-from ansible_collections.strata.layering.plugins.module_utils.layers.hazards import HAZARDS, Contents, find_hazards
+from ansible_collections.strata.layering.plugins.module_utils.capture.rules import LeftOut
+from ansible_collections.strata.layering.plugins.module_utils.capture.hazards import HAZARDS, Contents, find_hazards
 from ansible_collections.strata.layering.plugins.module_utils.registry.delta import CREATE, Delta, KeyDelta
 
 
