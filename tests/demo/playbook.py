@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One run of site.yml, and what its modules returned."""
+"""One run of the collection's site.yml, and what its modules returned."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def run_site(folder: pathlib.Path, environment: dict[str, str], **variables: str
     """Run site.yml with the demo's inventory; ``variables`` are extra variables."""
     record = folder / "record.jsonl"
     record.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "ansible", "playbook", str(_HERE / "site.yml")]
+    command = [sys.executable, "-m", "ansible", "playbook", "strata.layering.site"]
     for name, value in variables.items():
         command += ["-e", f"{name}={value}"]
     settings = {
