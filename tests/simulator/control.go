@@ -90,6 +90,7 @@ func (s *Simulator) controlMux() http.Handler {
 		s.restart(time.Duration(req.DownMS)*time.Millisecond, req.Leases)
 		return nil, nil
 	})
+	handle("POST /reset", func(*http.Request) (any, error) { s.reset(); return nil, nil })
 	handle("GET /machines", func(*http.Request) (any, error) { return s.listMachines(), nil })
 	handle("GET /disks", func(*http.Request) (any, error) { return s.listDisks(), nil })
 	handle("PUT /disks", s.controlPutDisk)
@@ -97,6 +98,48 @@ func (s *Simulator) controlMux() http.Handler {
 	handle("POST /guests", s.controlGuest)
 	handle("POST /guestinfo", s.controlGuestinfo)
 	return mux
+}
+
+// reset brings back what a fresh simulator has: rules, settings, journal and guests are forgotten, leases and
+// sessions ended, machines that are no templates and folders of machines removed.
+func (s *Simulator) reset() {
+	s.rules.remove(0)
+	s.settings.set(s.defaults())
+	s.downMu.Lock()
+	s.downUntil = time.Time{}
+	s.downMu.Unlock()
+	s.endLeases(nil, false, "The simulator was reset.")
+	s.leases.forget()
+	s.endSessions()
+	s.guests.forgetRules()
+	for _, entity := range s.registry().All("VirtualMachine") {
+		vm, template := s.vm(entity.Reference()), false
+		if vm != nil {
+			s.newContext().WithLock(vm, func() { template = vm.Config.Template })
+		}
+		if vm == nil || template {
+			continue
+		}
+		_, _ = s.wait(vm.PowerOffVMTask(s.newContext(), &types.PowerOffVM_Task{This: vm.Self}))
+		s.destroy(vm.Self)
+	}
+	for _, entity := range s.registry().All("Datacenter") {
+		datacenter, _ := entity.(*simulator.Datacenter)
+		root, _ := s.registry().Get(datacenter.VmFolder).(*simulator.Folder)
+		for _, child := range slices.Clone(root.ChildEntity) {
+			if folder, ok := s.registry().Get(child).(*simulator.Folder); ok {
+				_, _ = s.wait(folder.DestroyTask(s.newContext(), &types.Destroy_Task{This: child}))
+			}
+		}
+	}
+	s.journal.clear()
+}
+
+// forgetRules takes the guests' rules away.
+func (t *guestTable) forgetRules() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.rules = nil
 }
 
 func decode(r *http.Request, value any) error {

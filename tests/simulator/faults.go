@@ -20,6 +20,8 @@ type rule struct {
 	ID     int    `json:"id"`
 	Method string `json:"method"`           // SOAP method, "NFC:PUT", "NFC:GET" or "LEASE"; shell pattern
 	Object string `json:"object,omitempty"` // name or managed object ID; empty is any
+	Since  string `json:"since,omitempty"`  // SOAP method: only calls count that come after one of it
+	Calls  int    `json:"since_calls"`      // after how many of those; 1 unless given
 	Skip   int    `json:"skip"`             // calls that pass first
 	Count  int    `json:"count"`            // calls that are hit then; -1 is all
 
@@ -35,12 +37,14 @@ type rule struct {
 
 	Seen int `json:"seen"`
 	Hits int `json:"hits"`
+
+	past int // calls of Since so far
 }
 
 // UnmarshalJSON fills in what is left out.
 func (r *rule) UnmarshalJSON(data []byte) error {
 	type plain rule
-	filled := plain{Count: 1}
+	filled := plain{Count: 1, Calls: 1}
 	if err := json.Unmarshal(data, &filled); err != nil {
 		return err
 	}
@@ -102,7 +106,7 @@ func (t *ruleTable) add(r *rule) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.next++
-	r.ID, r.Seen, r.Hits = t.next, 0, 0
+	r.ID, r.Seen, r.Hits, r.past = t.next, 0, 0, 0
 	t.rules = append(t.rules, r)
 	return nil
 }
@@ -128,8 +132,17 @@ func (t *ruleTable) list() []rule {
 func (t *ruleTable) match(method string, objects ...string) *rule {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	var open []*rule
 	for _, r := range t.rules {
-		if ok, _ := path.Match(r.Method, method); !ok && r.Method+"_Task" != method {
+		if r.Since == "" || r.past >= r.Calls {
+			open = append(open, r)
+		}
+		if r.Since != "" && matches(r.Since, method) {
+			r.past++
+		}
+	}
+	for _, r := range open {
+		if !matches(r.Method, method) {
 			continue
 		}
 		if r.Object != "" && !slices.Contains(objects, r.Object) {
@@ -144,4 +157,10 @@ func (t *ruleTable) match(method string, objects ...string) *rule {
 		return &hit
 	}
 	return nil
+}
+
+// matches says whether a pattern names a method; _Task may be left out.
+func matches(pattern, method string) bool {
+	ok, _ := path.Match(pattern, method)
+	return ok || pattern+"_Task" == method
 }

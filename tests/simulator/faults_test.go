@@ -59,6 +59,21 @@ func TestRulesDefaultToOneHitAndPatterns(t *testing.T) {
 	}
 }
 
+func TestRulesWaitForAnotherCall(t *testing.T) {
+	var table ruleTable
+	if err := table.add(parseRule(t, `{"method": "Read", "since": "Change", "since_calls": 2, "skip": 1, "delay_ms": 1}`)); err != nil {
+		t.Fatal(err)
+	}
+	for i, method := range []string{"Read", "Change_Task", "Read", "Read", "Change_Task", "Read", "Read", "Read"} {
+		if hit := table.match(method); (hit != nil) != (i == 6) {
+			t.Errorf("call %d of %s: %v", i, method, hit)
+		}
+	}
+	if listed := table.list()[0]; listed.Seen != 3 || listed.Hits != 1 {
+		t.Errorf("seen %d, hits %d", listed.Seen, listed.Hits)
+	}
+}
+
 func TestFaultsAreBuiltByName(t *testing.T) {
 	fault, err := parseRule(t, `{"method": "X", "fault": "NoDiskSpace", "fault_fields": {"datastore": "ds"}}`).fault()
 	if space, ok := fault.(*types.NoDiskSpace); err != nil || !ok || space.Datastore != "ds" {

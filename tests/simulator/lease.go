@@ -313,6 +313,17 @@ func (t *leaseTable) add(lease *Lease) {
 	t.all = append(t.all, lease)
 }
 
+// forget drops the leases that have ended.
+func (t *leaseTable) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.all = slices.DeleteFunc(t.all, func(lease *Lease) bool {
+		lease.mu.Lock()
+		defer lease.mu.Unlock()
+		return lease.ended
+	})
+}
+
 func (t *leaseTable) find(id string) *Lease {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -85,7 +85,7 @@ func newSimulator(o options) (s *Simulator, err error) {
 	if err = s.prepareState(); err != nil {
 		return s, err
 	}
-	s.settings.set(settings{LeaseTimeout: o.leaseTimeout.Seconds(), LeaseDelayMS: 20, CutUpload: "error", SessionLeases: "keep"})
+	s.settings.set(s.defaults())
 	s.store = newStore(s.state)
 	s.guests = newGuestTable(s)
 
@@ -111,6 +111,11 @@ func newSimulator(o options) (s *Simulator, err error) {
 		return s, err
 	}
 	return s, s.serve()
+}
+
+// defaults are the settings of a fresh simulator.
+func (s *Simulator) defaults() settings {
+	return settings{LeaseTimeout: s.options.leaseTimeout.Seconds(), LeaseDelayMS: 20, CutUpload: "error", SessionLeases: "keep"}
 }
 
 // prepareState makes a folder that is this process's own.

@@ -127,6 +127,8 @@ class Rules:
         method: str,
         *,
         object: str | None = None,
+        since: str | None = None,
+        since_calls: int = 1,
         skip: int = 0,
         count: int | None = 1,
         fault: str | None = None,
@@ -144,7 +146,7 @@ class Rules:
         ``count=None`` hits every call. ``object`` is a name or a managed object ID.
         """
         rule = {
-            "method": method, "object": object, "skip": skip, "count": -1 if count is None else count, "fault": fault,
+            "method": method, "object": object, "since": since, "since_calls": since_calls, "skip": skip, "count": -1 if count is None else count, "fault": fault,
             "fault_fields": fault_fields, "message": message, "task": task, "delay_ms": delay_ms, "http_status": http_status,
             "drop_connection": drop_connection, "after": after, "after_bytes": after_bytes,
         }
@@ -369,6 +371,10 @@ class Simulator:
     def restart(self, down: float = 0.0, *, leases: str = "abort") -> None:
         """Make vCenter unreachable for ``down`` seconds and log everybody out; ``leases``: keep, abort, or orphan what was being imported."""
         self.ask("POST", "/restart", {"down_ms": int(down * 1000), "leases": leases})
+
+    def reset(self) -> None:
+        """Bring back what a fresh simulator has: no rules, leases, sessions, guests or journal, the templates alone."""
+        self.ask("POST", "/reset")
 
     def settings(self, **changes: object) -> dict:
         """Change and return the settings; tests/simulator/README.md lists them."""
