@@ -51,7 +51,7 @@ def create_by_import(
     extra_config: dict[str, str] | None = None,
     provisioning: str = "thin",
     progress: Progress = silent,
-    stall_timeout: float = 120,
+    stall_timeout: float | None = None,
     lease_timeout: float = 600,
 ) -> Deployed:
     """Create the virtual machine ``name`` with one disk of ``capacity`` bytes.
@@ -151,7 +151,7 @@ def _check_disk(session: Session, vm, capacity: int, what: str) -> None:
 
 def _remove_rest(session: Session, lease: Lease, name: str, error: BaseException) -> None:
     """See to it that a failed import leaves no machine: the lease's end removes it, else it is destroyed."""
-    if lease.entity is None or _vanishes(session, lease.entity, name, 10):
+    if lease.entity is None or _vanishes(session, lease.entity, name, min(10, session.patience.calls)):
         return
     try:
         try:

@@ -75,7 +75,7 @@ def export_vm(
     snapshot: Snapshot | None = None,
     force: bool = False,
     progress: Progress = silent,
-    stall_timeout: float = 120,
+    stall_timeout: float | None = None,
 ) -> Export:
     """Export the machine, which must be off, or its ``snapshot`` into ``folder``, which is made when missing.
 

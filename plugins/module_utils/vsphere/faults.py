@@ -103,4 +103,6 @@ def connection_error(error: BaseException, place: str) -> StrataError:
     if isinstance(error, expat.ExpatError):
         return Unavailable(f"The answer from {place} is not what vSphere sends.", code="vsphere.protocol", hint="Check the name and the port.")
     text = " ".join(str(error).split())[:200] or type(error).__name__
+    if isinstance(error, http.client.HTTPException) and text[:3] in ("502", "503", "504"):
+        return Unavailable(f"The service of {place} is not ready: {text}.", code="vsphere.not_ready", hint="Wait until its services run, and run again.")
     return Unavailable(f"The connection to {place} broke: {text}.", code="vsphere.connection", hint="Check the network and the service, and run again.")

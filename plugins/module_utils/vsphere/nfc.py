@@ -22,7 +22,7 @@ from ..common.libraries import pyvmomi
 from ..common.progress import Progress, silent
 from .faults import explained, fault_error
 from .properties import read, wait_for
-from .session import Session
+from .session import Attempts, Session
 from .transfer import HostConnection, Transfer
 
 
@@ -60,11 +60,11 @@ class Lease:
 
     ``what`` starts the sentences of errors, such as "Importing X". After ``wait_ready``:
     ``devices``, ``entity``, ``capacity`` (bytes of all disks) and ``timeout`` (seconds without
-    progress). ``total`` is what percents refer to, when known. ``stall_timeout`` bounds how long the connection may stand
-    still, ``interval`` is how often progress is reported, both in seconds.
+    progress). ``total`` is what percents refer to, when known. ``stall_timeout`` bounds how many seconds the connection may
+    stand still, unless the session's patience does.
     """
 
-    def __init__(self, session: Session, lease, what: str, *, stall_timeout: float = 120, interval: float = 5) -> None:
+    def __init__(self, session: Session, lease, what: str, *, stall_timeout: float | None = None) -> None:
         self.session = session
         self.what = what
         self.devices: tuple[Device, ...] = ()
@@ -73,8 +73,7 @@ class Lease:
         self.capacity = 0
         self.timeout = 300
         self._lease = lease
-        self._stall_timeout = stall_timeout
-        self._interval = interval
+        self._stall_timeout = session.patience.stall if stall_timeout is None else stall_timeout
         self._moved = 0
         self._before = 0
         self._failure: StrataError | None = None
@@ -120,7 +119,7 @@ class Lease:
             for device in info.deviceUrl or []
         )
         # Several reports must fit into what the server waits for.
-        interval = min(self._interval, max(0.5, self.timeout / 4))
+        interval = min(self.session.patience.keep_alive, max(0.5, self.timeout / 4))
         self._keeper = threading.Thread(target=self._keep_alive, args=(interval,), name="nfc-keepalive", daemon=True)
         self._keeper.start()
 
@@ -193,29 +192,47 @@ class Lease:
         """End the lease well. An answer that got lost is made up for by looking at the lease."""
         self._check_failure()
         self._end()
-        try:
-            with explained(self.what):
-                self._lease.HttpNfcLeaseComplete()
-        except StrataError as error:
-            if error.details.get("fault") or self._state() not in ("done", None):
-                raise
-        self._open = False
+        attempts = Attempts(self.session.patience.calls)
+        while self._open:
+            try:
+                with explained(self.what):
+                    self._lease.HttpNfcLeaseComplete()
+            except StrataError as error:
+                state = self._state()
+                if state == "ready" and attempts.again(error.details.get("fault")):
+                    continue
+                if state not in ("done", None) or error.details.get("fault") == "ManagedObjectNotFound":
+                    raise
+            self._open = False
 
     def abort(self, reason: str) -> None:
         """Give the lease up; it is no error when that is impossible, for then it expires by itself."""
         self._end()
         self._open = False
-        fault = pyvmomi.vmodl.fault.SystemError(reason=reason, msg=reason)
         with contextlib.suppress(StrataError, pyvmomi.vmodl.MethodFault):
-            try:
+            attempts = Attempts(self.session.patience.calls)
+            while not self._aborted(reason) and attempts.again():
+                pass
+
+    def _aborted(self, reason: str) -> bool:
+        """Try to abort the lease; whether it has ended."""
+        fault = pyvmomi.vmodl.fault.SystemError(reason=reason, msg=reason)
+        try:
+            self._lease.HttpNfcLeaseAbort(fault)
+        except pyvmomi.vim.fault.InvalidState:
+            # It has ended, or it is not ready yet and cannot be aborted before it is.
+            values = wait_for(
+                self.session, self._lease, ["state"], lambda values: values.get("state") != "initializing", _INITIALIZING_TIMEOUT, what=self.what
+            )
+            if values.get("state") == "ready":
                 self._lease.HttpNfcLeaseAbort(fault)
-            except pyvmomi.vim.fault.InvalidState:
-                # It has ended, or it is not ready yet and cannot be aborted before it is.
-                values = wait_for(
-                    self.session, self._lease, ["state"], lambda values: values.get("state") != "initializing", _INITIALIZING_TIMEOUT, what=self.what
-                )
-                if values.get("state") == "ready":
-                    self._lease.HttpNfcLeaseAbort(fault)
+        except pyvmomi.vmodl.MethodFault as problem:
+            if isinstance(problem, pyvmomi.vmodl.fault.ManagedObjectNotFound):
+                return True
+            return self._state() not in ("initializing", "ready")
+        except StrataError:
+            return self._state() not in ("initializing", "ready")
+        return True
 
     def _connect(self, device: Device) -> HostConnection:
         return HostConnection(self.session, device.url, thumbprint=device.thumbprint, certificate=device.certificate, timeout=self._stall_timeout)

@@ -13,14 +13,17 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from ..common.errors import InvalidInput, StrataError, Unavailable
 from ..common.libraries import pyvmomi
 from ..ovf.document import local_name, parse_xml
-from .faults import CONNECTION_ERRORS, connection_error, fault_error
+from .faults import CONNECTION_ERRORS, connection_error, fault_error, fault_name
 from .trust import Trust
 
 #: Longer than any call of WaitForUpdatesEx is asked to wait, and than a slow vCenter takes for a call.
@@ -42,18 +45,31 @@ _REPEATABLE = frozenset(
         "FindAllByUuid",
         "CreateImportSpec",
         "CreateDescriptor",
-        "HttpNfcLeaseProgress",
         "HttpNfcLeaseGetManifest",
         "CurrentTime",
     )
 )
+#: Faults by which vCenter says that something went wrong within it, or between it and a host: they often pass.
+_PASSING_FAULTS = frozenset(("SystemError", "HostCommunication", "HostNotReachable"))
+_FAULT_REPEATS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """For how many seconds to wait. ``calls``: a repeatable call is repeated while the connection fails; ``stall``: a transfer may
+    stand still; ``keep_alive``: between two reports that keep a lease; ``lease``: until a lease that nobody holds has expired."""
+
+    calls: float = 60
+    stall: float = 120
+    keep_alive: float = 5
+    lease: float = 330
 
 
 class Session:
     """A logged-in session. ``content`` is the ServiceContent; use as a context manager to log out.
 
     ``trust`` is used for host connections too; ``proxy`` is (host, port) or None.
-    ``logins`` counts the times of logging in. ``patience`` is for how many seconds a repeatable call is repeated while the connection fails.
+    ``logins`` counts the times of logging in.
     """
 
     @classmethod
@@ -68,7 +84,7 @@ class Session:
         ca_file: str | None = None,
         proxy_host: str | None = None,
         proxy_port: int | None = None,
-        patience: float = 60,
+        patience: Patience = Patience(),
     ) -> Session:
         """Log in. Raises Unavailable (or TimedOut) with what is wrong, InvalidInput for unusable options."""
         session = cls(hostname, port, Trust(validate_certs, ca_file), (proxy_host, proxy_port or 3128) if proxy_host else None, patience)
@@ -76,7 +92,7 @@ class Session:
         session._open()
         return session
 
-    def __init__(self, hostname: str, port: int, trust: Trust, proxy: tuple[str, int] | None, patience: float) -> None:
+    def __init__(self, hostname: str, port: int, trust: Trust, proxy: tuple[str, int] | None, patience: Patience) -> None:
         if not hostname:
             raise InvalidInput("No name of a vCenter was given.", code="vsphere.hostname", hint="Set hostname, or VMWARE_HOST in the environment.")
         self.hostname = hostname
@@ -114,10 +130,7 @@ class Session:
 
     def renew(self, logins: int) -> None:
         """Log in again because a call of after login number ``logins`` was told NotAuthenticated; once, whoever asks."""
-        try:
-            self._renew(logins)
-        except CONNECTION_ERRORS as error:
-            raise connection_error(error, self.place) from error
+        self._patiently(lambda: self._renew(logins), Attempts(self.patience.calls))
 
     def _renew(self, logins: int) -> None:
         with self._lock:
@@ -126,23 +139,28 @@ class Session:
 
     def _open(self) -> None:
         versions = pyvmomi.VmomiSupport.GetServiceVersions("vim25")
-        try:
-            version = self._version(versions)
-            self._soap = pyvmomi.SoapStubAdapter(
-                host=self.hostname,
-                port=self.port,
-                version=version,
-                sslContext=self.trust.context(),
-                httpProxyHost=self.proxy[0] if self.proxy else None,
-                httpProxyPort=self.proxy[1] if self.proxy else 80,
-                httpConnectionTimeout=_SOCKET_TIMEOUT,
-                connectionPoolTimeout=_IDLE_TIMEOUT,
-            )
-            self._stub = _stub(self, version)
-            self._login()
-            self.content = pyvmomi.vim.ServiceInstance("ServiceInstance", self._stub).RetrieveContent()
-        except CONNECTION_ERRORS as error:
-            raise connection_error(error, self.place) from error
+        attempt = Attempts(self.patience.calls)
+        while True:
+            try:
+                version = self._version(versions)
+                self._soap = pyvmomi.SoapStubAdapter(
+                    host=self.hostname,
+                    port=self.port,
+                    version=version,
+                    sslContext=self.trust.context(),
+                    httpProxyHost=self.proxy[0] if self.proxy else None,
+                    httpProxyPort=self.proxy[1] if self.proxy else 80,
+                    httpConnectionTimeout=_SOCKET_TIMEOUT,
+                    connectionPoolTimeout=_IDLE_TIMEOUT,
+                )
+                self._stub = _stub(self, version)
+                self._login()
+                self.content = pyvmomi.vim.ServiceInstance("ServiceInstance", self._stub).RetrieveContent()
+                return
+            except CONNECTION_ERRORS as error:
+                # Whoever refuses, or cannot be found, is more likely named wrongly than being restarted.
+                if isinstance(error, (ConnectionRefusedError, TimeoutError, socket.gaierror, ssl.SSLError)) or not attempt.again():
+                    raise connection_error(error, self.place) from error
 
     def _login(self) -> None:
         self._soap.cookie = ""
@@ -171,6 +189,8 @@ class Session:
             text = response.read(_MAXIMUM_ANSWER)
         finally:
             connection.close()
+        if response.status in (502, 503, 504):
+            raise http.client.HTTPException(f"{response.status} {response.reason}")
         try:
             known = {element.text for element in parse_xml(text, "It").iter() if local_name(element.tag) == "version"} if response.status == 200 else set()
         except StrataError:
@@ -183,8 +203,8 @@ class Session:
         )
 
     def _invoke(self, managed, info, arguments):
-        deadline = time.monotonic() + self.patience
-        pause = 0.25
+        repeatable = info.wsdlName in _REPEATABLE
+        attempt = Attempts(self.patience.calls)
         renewed = False
         while True:
             soap, logins = self._soap, self.logins
@@ -192,25 +212,55 @@ class Session:
                 raise Unavailable(f"The session with {self.place} was closed.", code="vsphere.session")
             try:
                 status, result = soap.InvokeMethod(managed, info, arguments, self._stub)
-                if status == 200:
-                    return result
-                if renewed or not isinstance(result, pyvmomi.vim.fault.NotAuthenticated):
-                    raise result
-                renewed = True
-                self._renew(logins)
             except CONNECTION_ERRORS as error:
                 # A refused connection has carried nothing, so any call may try again.
-                again = info.wsdlName in _REPEATABLE or isinstance(error, ConnectionRefusedError)
-                if not again or isinstance(error, ssl.SSLCertVerificationError) or time.monotonic() + pause > deadline:
+                again = repeatable or isinstance(error, ConnectionRefusedError)
+                if not again or isinstance(error, ssl.SSLCertVerificationError) or not attempt.again():
                     raise connection_error(error, self.place) from error
-                time.sleep(pause)
-                pause = min(2 * pause, 5)
+                continue
             except (KeyError, TypeError, AttributeError, ValueError) as error:
                 raise Unavailable(
                     f"The answer of {self.place} to {info.wsdlName} cannot be decoded ({type(error).__name__}: {error}).",
                     code="vsphere.protocol",
                     hint="Check that pyvmomi is not older than the server.",
                 ) from error
+            if status == 200:
+                return result
+            if not renewed and isinstance(result, pyvmomi.vim.fault.NotAuthenticated):
+                # The call was not carried out, so it may be made again whatever it is.
+                renewed = True
+                self._patiently(lambda: self._renew(logins), attempt)
+            elif not repeatable or not attempt.again(fault_name(result)):
+                raise result
+
+    def _patiently(self, action: Callable[[], None], attempt: Attempts) -> None:
+        while True:
+            try:
+                return action()
+            except CONNECTION_ERRORS as error:
+                if isinstance(error, ssl.SSLCertVerificationError) or not attempt.again():
+                    raise connection_error(error, self.place) from error
+
+
+class Attempts:
+    """Pauses between attempts, longer each time, until the time is over, or three attempts were answered by a fault."""
+
+    def __init__(self, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._pause = 0.25
+        self._faults = 0
+
+    def again(self, fault: str | None = None) -> bool:
+        """Wait for the next attempt; False when there is to be none. ``fault`` is the name of the fault that was the answer."""
+        if fault is not None:
+            self._faults += 1
+            if fault not in _PASSING_FAULTS or self._faults > _FAULT_REPEATS:
+                return False
+        if time.monotonic() + self._pause > self._deadline:
+            return False
+        time.sleep(self._pause)
+        self._pause = min(2 * self._pause, 5)
+        return True
 
 
 def _stub(session: Session, version: str):

@@ -18,7 +18,7 @@ import pytest
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.deploy import create_by_import
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.hardware import Hardware
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory import Inventory
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.session import Session
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.session import Patience, Session
 from ansible_collections.strata.layering.tests.support import simulator_fixtures
 from ansible_collections.strata.layering.tests.support.simulator import Simulator
 
@@ -78,7 +78,7 @@ def connect():
 
 @pytest.fixture
 def session(simulator, connect):
-    with connect(simulator, patience=20) as found:
+    with connect(simulator, patience=Patience(calls=20)) as found:
         yield found
 
 

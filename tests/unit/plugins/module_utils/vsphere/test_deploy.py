@@ -142,7 +142,8 @@ def test_cut_and_stalled_uploads(simulator, deploy, mode, rule, code):
 
 @pytest.mark.parametrize("call", ["CreateImportSpec", "ImportVApp", "HttpNfcLeaseGetManifest", "HttpNfcLeaseComplete"])
 def test_every_call_may_fail(simulator, deploy, call):
-    simulator.rules.add(call, fault="InsufficientResourcesFault" if call == "ImportVApp" else "SystemError", message="A general system error occurred")
+    fault = "InsufficientResourcesFault" if call == "ImportVApp" else "SystemError"
+    simulator.rules.add(call, count=None, fault=fault, message="A general system error occurred")
     with pytest.raises(StrataError) as caught:
         deploy()
     assert caught.value.message.startswith("Creating the virtual machine image failed: A general system error occurred (")

@@ -153,9 +153,10 @@ def test_cut_downloads(simulator, session, machine, folder, rule, chunked):
 
 @pytest.mark.parametrize("call", ["ExportVm", "CreateDescriptor", "HttpNfcLeaseGetManifest", "HttpNfcLeaseComplete", "LEASE"])
 def test_every_call_may_fail(simulator, session, machine, folder, call):
-    simulator.rules.add(call, fault="SystemError", message="A general system error occurred")
+    rule = simulator.rules.add(call, count=None, fault="SystemError", message="A general system error occurred")
     with pytest.raises(StrataError) as caught:
         export_vm(session, machine, folder)
+    simulator.rules.remove(rule)
     assert caught.value.message.startswith("Exporting machine failed: A general system error occurred (")
     assert_no_lease(simulator)
     assert not {"machine.ovf", "machine.mf"} & set(names(folder))
@@ -167,9 +168,10 @@ def test_every_call_may_fail(simulator, session, machine, folder, call):
 
 
 def test_kept_disk_must_be_what_the_host_has(simulator, session, machine, folder, monkeypatch):
-    simulator.rules.add("CreateDescriptor", fault="SystemError", message="x")
+    simulator.rules.add("CreateDescriptor", count=None, fault="SystemError", message="x")
     with pytest.raises(StrataError):
         export_vm(session, machine, folder)
+    simulator.rules.clear()
     assert names(folder) == ["machine-disk1.vmdk", "machine.export.json"]
     with open(os.path.join(folder, "machine-disk1.vmdk"), "r+b") as out:
         out.seek(5000)

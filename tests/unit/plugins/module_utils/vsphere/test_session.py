@@ -13,6 +13,7 @@ from ansible_collections.strata.layering.plugins.module_utils.vsphere.deploy imp
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.hardware import Hardware
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory import Inventory
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.properties import read
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.session import Patience
 
 
 @pytest.fixture
@@ -119,13 +120,36 @@ def test_reads_are_repeated_and_changes_are_not(simulator, session, fault):
     simulator.rules.add("CreateFolder", **fault)
     with pytest.raises(Unavailable) as caught:
         inventory.folder(datacenter, f"once-{len(fault)}", create=True)
-    assert caught.value.code == "vsphere.connection" and simulator.host in caught.value.message
+    assert caught.value.code == ("vsphere.not_ready" if "http_status" in fault else "vsphere.connection") and simulator.host in caught.value.message
     # The next run finds or makes it.
     assert inventory.folder(datacenter, f"once-{len(fault)}", create=True) is not None
 
 
+def test_reads_are_repeated_when_a_fault_may_pass(simulator, session):
+    root = session.content.rootFolder
+    simulator.rules.add("RetrievePropertiesEx", fault="SystemError")
+    assert "name" in read(session, root, "name")
+    simulator.rules.add("RetrievePropertiesEx", fault="NoPermission")
+    with pytest.raises(Unavailable, match="NoPermission"):
+        read(session, root, "name")
+    number = simulator.rules.add("RetrievePropertiesEx", fault="SystemError", count=None)
+    with pytest.raises(Unavailable, match="SystemError"):
+        read(session, root, "name")
+    assert next(rule["hits"] for rule in simulator.rules.list() if rule["id"] == number) == 4
+
+
+@pytest.mark.parametrize("fault", [{"drop_connection": True}, {"http_status": 503}])
+def test_logging_in_is_repeated(simulator, connect, fault):
+    for method in ("RetrieveServiceContent", "Login"):
+        simulator.rules.add(method, **fault)
+    with connect(simulator) as session:
+        simulator.expire_sessions()
+        simulator.rules.add("Login", **fault)
+        assert Inventory(session).folder(Inventory(session).datacenter("DC0"), "made", create=True) is not None
+
+
 def test_patience_ends(simulator, connect):
-    with connect(simulator, patience=0.6) as session:
+    with connect(simulator, patience=Patience(calls=0.6)) as session:
         simulator.rules.add("RetrievePropertiesEx", count=None, http_status=503)
         with pytest.raises(Unavailable) as caught:
             read(session, session.content.rootFolder, "name")
