@@ -40,14 +40,14 @@ times = st.integers(0, 2**64 - 1)
 
 
 @st.composite
-def hives(draw, minors=layout.MINOR_VERSIONS, data=contents) -> Hive:
+def hives(draw, minors=layout.MINOR_VERSIONS, data=contents, text=names, tombstones=True) -> Hive:
     """A hive with a random tree; what case folding makes equal is left out."""
     hive = Hive.new(draw(st.sampled_from(["", "SYSTEM", "\\SystemRoot\\System32\\Config\\SOFTWARE"])), minor=draw(st.sampled_from(minors)),
                     last_written=draw(times))
     keys = [hive.root]
     for _key in range(draw(st.integers(0, 20))):
         parent = draw(st.sampled_from(keys))
-        name = draw(names)
+        name = draw(text)
         if name in parent.subkeys:
             continue
         key = Key(name, security=draw(st.sampled_from([b"", b"abc", b"d" * 100])) or parent.security, last_written=draw(times),
@@ -58,8 +58,8 @@ def hives(draw, minors=layout.MINOR_VERSIONS, data=contents) -> Hive:
         parent.add(key)
         keys.append(key)
     for _value in range(draw(st.integers(0, 20))):
-        value = draw(st.sampled_from(keys)).set_value(draw(st.one_of(st.just(""), names)), draw(st.integers(0, 2**32 - 1)), draw(data))
-        if draw(st.integers(0, 9)) == 0:
+        value = draw(st.sampled_from(keys)).set_value(draw(st.one_of(st.just(""), text)), draw(st.integers(0, 2**32 - 1)), draw(data))
+        if tombstones and draw(st.integers(0, 9)) == 0:
             value.type, value.data, value.tombstone = 0, b"", True
     return hive
 

