@@ -9,6 +9,7 @@ of either. Disks are read where they are, also inside an OVA.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import urllib.parse
@@ -17,6 +18,8 @@ from typing import BinaryIO
 
 from ..common.errors import Conflict, Corrupt, InvalidInput, NotFound, Unsupported
 from ..common.progress import Progress, silent
+from ..shares.local import LocalShare
+from ..shares.share import Share, parent_of
 from . import document
 from .descriptor import Descriptor, Disk, File, check_file_name, parse_descriptor
 from .manifest import MAXIMUM_BYTES as MANIFEST_MAXIMUM
@@ -29,14 +32,16 @@ _HINT = "Export the virtual machine again, as a folder of files."
 class Package:
     """An opened package. ``descriptor`` is parsed, ``manifest`` its entries or None when there is no .mf.
 
-    ``path`` is the .ovf or .ova file; ``name`` the descriptor's file name without suffix.
+    ``path`` is the .ovf or .ova file as people write it; ``name`` the descriptor's file name
+    without suffix. ``folder`` is where ``file`` and its companions are.
     """
 
-    def __init__(self, path: str, descriptor_name: str, members: dict[str, Member] | None) -> None:
-        self.path = path
+    def __init__(self, folder: Share, file: str, descriptor_name: str, members: dict[str, Member] | None) -> None:
+        self.path = folder.where(file)
         self.name = descriptor_name[: -len(".ovf")]
         self._descriptor_name = descriptor_name
-        self._folder = os.path.dirname(path)
+        self._folder = folder
+        self._file = file
         self._members = members
         self.descriptor: Descriptor = parse_descriptor(
             self._read(descriptor_name, document.MAXIMUM_BYTES), f"The OVF descriptor {descriptor_name}"
@@ -85,23 +90,27 @@ class Package:
         """Bytes of the file ``name``."""
         if self._members is not None:
             return self._members[name].size
-        return os.stat(os.path.join(self._folder, name)).st_size
+        status = self._folder.stat(name)
+        if status is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self._folder.where(name))
+        return status.size
 
     def open(self, name: str) -> BinaryIO:
         """Open the file ``name`` for reading; seekable. FileNotFoundError when it is missing."""
         check_file_name(name, f"The OVF {self.path}")
         if self._members is None:
-            return open(os.path.join(self._folder, name), "rb")
+            return self._folder.open(name)
         if name not in self._members:
             raise FileNotFoundError(name)
-        return io.BufferedReader(MemberStream(open(self.path, "rb", buffering=0), self._members[name]), 1 << 20)
+        return io.BufferedReader(MemberStream(self._folder.open(self._file), self._members[name]), 1 << 20)
 
-    def location(self, name: str) -> tuple[str, int, int]:
-        """Host path, offset and size in bytes of the file ``name``, for readers that need a real file."""
-        if self._members is not None:
-            member = self._members[name]
-            return self.path, member.offset, member.size
-        return os.path.join(self._folder, name), 0, self.size(name)
+    def location(self, name: str) -> tuple[str, int, int] | None:
+        """Host path, offset and size in bytes of the file ``name``, for readers that need a real file; None when it is on no file system of this host."""
+        member = None if self._members is None else self._members[name]
+        path = self._folder.local_path(name if member is None else self._file)
+        if path is None:
+            return None
+        return (path, 0, self.size(name)) if member is None else (path, member.offset, member.size)
 
     def verify(self, progress: Progress = silent) -> dict[str, str]:
         """Compare the descriptor and every file with the manifest; returns name -> digest.
@@ -120,45 +129,54 @@ class Package:
     def _exists(self, name: str) -> bool:
         if self._members is not None:
             return name in self._members
-        return os.path.isfile(os.path.join(self._folder, name))
+        return self._folder.is_file(name)
 
     def _read(self, name: str, limit: int) -> bytes:
         with self.open(name) as stream:
             return stream.read(limit + 1)
 
 
-def open_package(path: str) -> Package:
+def open_package(path: str, share: Share | None = None) -> Package:
     """Open the package at ``path``: an .ovf, an .ova, or a folder holding exactly one of them.
 
-    Raises NotFound, Conflict (several in the folder), InvalidInput (another kind of file),
-    and what the descriptor's and manifest's readers raise.
+    ``path`` is one of this host, or relative to ``share``. Raises NotFound, Conflict (several
+    in the folder), InvalidInput (another kind of file), and what the descriptor's and
+    manifest's readers raise.
     """
-    if os.path.isdir(path):
-        path = _find(path)
-    if not os.path.isfile(path):
-        raise NotFound(f"There is no OVF at {path}.", code="ovf.not_found", hint="Check the file share and the name of the OVF.")
+    if share is None:
+        path = os.path.abspath(path)
+        share, path = (LocalShare(path), "") if os.path.isdir(path) else (LocalShare(os.path.dirname(path)), os.path.basename(path))
+    where = share.where(path)
+    status = share.stat(path)
+    if status is not None and status.is_folder:
+        share, path = share.folder(path), _find(share.folder(path), where)
+    elif status is None:
+        raise NotFound(f"There is no OVF at {where}.", code="ovf.not_found", hint="Check the file share and the name of the OVF.")
+    else:
+        share, path = share.folder(parent_of(path)), path.rpartition("/")[2]
+    where = share.where(path)
     if path.lower().endswith(".ova"):
-        with open(path, "rb") as stream:
-            members = {member.name: member for member in read_members(stream, f"The OVA {path}")}
+        with share.open(path) as stream:
+            members = {member.name: member for member in read_members(stream, f"The OVA {where}")}
         descriptors = [name for name in members if name.lower().endswith(".ovf")]
         if len(descriptors) != 1:
-            raise Corrupt(f"The OVA {path} holds {len(descriptors)} descriptors; there must be one.", code="ova.descriptor", hint=_HINT)
-        return Package(path, descriptors[0], members)
+            raise Corrupt(f"The OVA {where} holds {len(descriptors)} descriptors; there must be one.", code="ova.descriptor", hint=_HINT)
+        return Package(share, path, descriptors[0], members)
     if path.lower().endswith(".ovf"):
-        return Package(path, os.path.basename(path), None)
-    raise InvalidInput(f"{path} is neither an .ovf nor an .ova file.", code="ovf.suffix", hint="Name the .ovf file of the export.")
+        return Package(share, path, path, None)
+    raise InvalidInput(f"{where} is neither an .ovf nor an .ova file.", code="ovf.suffix", hint="Name the .ovf file of the export.")
 
 
-def _find(folder: str) -> str:
+def _find(folder: Share, where: str) -> str:
     found = sorted(_packages(folder))
     if not found:
-        raise NotFound(f"There is no OVF in {folder}.", code="ovf.not_found", hint="Check the file share and the name of the folder.")
+        raise NotFound(f"There is no OVF in {where}.", code="ovf.not_found", hint="Check the file share and the name of the folder.")
     if len(found) > 1:
-        raise Conflict(f"There are several OVFs in {folder}: {', '.join(found[:10])}.", code="ovf.ambiguous", hint="Name the one to use.")
-    return os.path.join(folder, found[0])
+        raise Conflict(f"There are several OVFs in {where}: {', '.join(found[:10])}.", code="ovf.ambiguous", hint="Name the one to use.")
+    return found[0]
 
 
-def _packages(folder: str) -> Iterator[str]:
-    for entry in os.scandir(folder):
-        if entry.name.lower().endswith((".ovf", ".ova")) and not entry.name.startswith(".") and entry.is_file():
-            yield entry.name
+def _packages(folder: Share) -> Iterator[str]:
+    for name, status in folder.names():
+        if name.lower().endswith((".ovf", ".ova")) and not name.startswith(".") and not status.is_folder:
+            yield name

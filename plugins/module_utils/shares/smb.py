@@ -1,0 +1,168 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A file share that is spoken to directly over SMB, without a mount."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from ..common.errors import Conflict, NotFound
+from ..common.libraries import smb_open
+from .location import check_path, parse_smb
+from .share import Share, Status, join, parent_of, temporary_name
+from .smb_client import Handle, Live, SmbClient
+from .smb_files import SmbReader, SmbWriter
+from .smb_status import MISSING, NOT_EMPTY, Refused
+
+#: MS-SMB2 2.2.13.1.2: listing and attributes; adding files and folders; deleting.
+_LIST, _ADD, _DELETE = 0x00100081, 0x00100086, 0x00010080
+
+
+class SmbShare(Share):
+    """The folder ``base`` of the share that ``client`` is connected to."""
+
+    def __init__(self, client: SmbClient, base: str) -> None:
+        self._client = client
+        self._base = base
+        self.name = join(client.name, base)
+
+    @classmethod
+    def at(cls, location: str, **options) -> SmbShare:
+        """The share ``//server[:port]/share[/path]``; ``options`` are those of SmbClient. Connects at its first use."""
+        place = parse_smb(location)
+        return cls(SmbClient(place, **options), place.path)
+
+    def where(self, path: str = "") -> str:
+        return join(self.name, path)
+
+    def folder(self, path: str) -> Share:
+        return SmbShare(self._client, self._full(path)) if path else self
+
+    def local_path(self, path: str) -> str | None:
+        return None
+
+    def facts(self) -> dict:
+        """How the server is spoken to."""
+        return self._client.facts()
+
+    def check_writable(self) -> None:
+        def work(live: Live) -> None:
+            self._open(live, self._base, _ADD, directory=True).close()
+
+        try:
+            self._client.attempt(work, self.name)
+        except FileNotFoundError:
+            raise self._missing() from None
+
+    def space(self) -> tuple[int, int]:
+        def work(live: Live) -> tuple[int, int]:
+            with contextlib.closing(self._open(live, self._base, _LIST, directory=True)) as handle:
+                return handle.space()
+
+        try:
+            return self._client.attempt(work, self.name)
+        except FileNotFoundError:
+            raise self._missing() from None
+
+    def stat(self, path: str) -> Status | None:
+        full = self._full(path)
+        handle = self._client.attempt(lambda live: live.look(full), self.where(path))
+        return None if handle is None else Status(0 if handle.is_folder else handle.size, handle.mtime_ns, handle.is_folder)
+
+    def names(self, path: str = "") -> list[tuple[str, Status]]:
+        full = self._full(path)
+
+        def work(live: Live) -> list[tuple[str, Status]]:
+            with contextlib.closing(self._open(live, full, _LIST, directory=True)) as handle:
+                return [one for one in map(_entry, handle.names()) if one[0] not in (".", "..")]
+
+        return self._client.attempt(work, self.where(path))
+
+    def open(self, path: str) -> BinaryIO:
+        return SmbReader(self._client, self._full(path), self.where(path))
+
+    @contextlib.contextmanager
+    def create(self, path: str, *, temporary: str | None = None) -> Iterator[BinaryIO]:
+        full = self._full(path)
+        name = join(parent_of(full), check_path(temporary or temporary_name()))
+        writer = SmbWriter(self._client, name, full, self.where(path))
+        try:
+            yield writer
+            writer.finish()
+        except BaseException:
+            writer.give_up()
+            raise
+
+    def make_folders(self, path: str = "") -> None:
+        full = self._full(path)
+        options = smb_open.CreateDisposition
+
+        def work(live: Live) -> None:
+            made = ""
+            for name in full.split("/"):
+                made = join(made, name)
+                # Where it exists, asking for no more than looking at it is what a user may do who may not create there.
+                if live.look(made) is None:
+                    with contextlib.closing(self._open(live, made, _LIST, directory=True, disposition=options.FILE_OPEN_IF)):
+                        pass
+
+        if full:
+            try:
+                self._client.attempt(work, self.where(path))
+            except FileNotFoundError:
+                raise Conflict(f"{self.where(path)} cannot be made: something above it is no folder.", code="share.kind") from None
+
+    def remove(self, path: str) -> bool:
+        return self._remove(self._full(path), self.where(path), directory=False)
+
+    def remove_folder(self, path: str = "") -> bool:
+        return self._remove(self._full(path), self.where(path), directory=True)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _full(self, path: str) -> str:
+        return join(self._base, check_path(path)) if path else self._base
+
+    @staticmethod
+    def _open(live: Live, full: str, access: int, *, directory: bool, disposition: int | None = None) -> Handle:
+        kinds = smb_open.CreateOptions
+        return live.open(
+            full, access, smb_open.CreateDisposition.FILE_OPEN if disposition is None else disposition,
+            kinds.FILE_DIRECTORY_FILE if directory else kinds.FILE_NON_DIRECTORY_FILE,
+        )
+
+    def _remove(self, full: str, place: str, *, directory: bool) -> bool:
+        tried = False
+
+        def work(live: Live) -> bool:
+            nonlocal tried
+            try:
+                with contextlib.closing(self._open(live, full, _DELETE, directory=directory)) as handle:
+                    handle.remove()
+            except Refused as error:
+                if error.status in MISSING:
+                    # Gone after an attempt whose answer was lost: that attempt removed it.
+                    return tried
+                if directory and error.status == NOT_EMPTY:
+                    return False
+                raise
+            finally:
+                tried = True
+            return True
+
+        return self._client.attempt(work, place)
+
+    def _missing(self) -> NotFound:
+        return NotFound(f"The folder {self.name} is not there.", code="share.missing", hint="Create it, for instance with strata.layering.file_share.")
+
+
+def _entry(found) -> tuple[str, Status]:
+    name = found["file_name"].get_value()
+    name = name.decode("utf-16-le", "replace") if isinstance(name, bytes) else name
+    folder = bool(found["file_attributes"].get_value() & 0x10)
+    written = found["last_write_time"].get_value()
+    return name, Status(0 if folder else found["end_of_file"].get_value(), int(written.timestamp() * 1_000_000) * 1000, folder)

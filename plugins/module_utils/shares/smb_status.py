@@ -1,0 +1,97 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an SMB server's refusals mean, in the words and kinds of the error family.
+
+Source: MS-ERREF 2.3.1, NTSTATUS values.
+"""
+
+from __future__ import annotations
+
+from ..common.errors import Conflict, InvalidInput, NoSpace, NotFound, StrataError, Unavailable, Unsupported
+
+END_OF_FILE = 0xC0000011
+NAME_COLLISION = 0xC0000035
+#: The file, or a folder on the way to it, does not exist.
+MISSING = frozenset((0xC000000F, 0xC0000034, 0xC000003A, 0xC0000103))
+NO_MORE_FILES = 0x80000006
+NOT_EMPTY = 0xC0000101
+#: The connection, the session or the file handle is no longer valid, or the server is out of resources: connecting anew helps.
+PASSING = frozenset((
+    0xC00000C9, 0xC0000203, 0xC000035C, 0xC0000128, 0xC0000008, 0xC000020C, 0xC000020D, 0xC000023A, 0xC00000B5, 0xC000009A, 0xC0000205, 0xC0000120,
+))
+_CREDENTIALS = {
+    0xC000006D: "user name or password are wrong",
+    0xC000006A: "the password is wrong",
+    0xC0000064: "there is no such user",
+    0xC000006E: "the account is restricted",
+    0xC000006F: "the account may not log on at this time",
+    0xC0000070: "the account may not log on from this host",
+    0xC0000071: "the password has expired",
+    0xC0000072: "the account is disabled",
+    0xC000015B: "the account may not log on over the network",
+    0xC0000193: "the account has expired",
+    0xC0000224: "the password must be changed",
+    0xC0000234: "the account is locked out",
+}
+_FULL = frozenset((0xC000007F, 0xC0000044, 0xC0000802, 0xC0000904))
+_DENIED = frozenset((0xC0000022, 0xC0000061, 0xC00000A2, 0xC0000121))
+_IN_USE = frozenset((0xC0000043, 0xC0000054, 0xC0000055, 0xC0000056))
+
+
+class Lost(Exception):
+    """The connection broke or stood still; its text says how. Never leaves this room."""
+
+
+class Refused(Exception):
+    """The server answered with an error. Never leaves this room.
+
+    ``status`` is the NTSTATUS value.
+    """
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"status 0x{status:08X}")
+        self.status = status
+
+
+def refusal(status: int, place: str, share: str) -> StrataError | FileNotFoundError:
+    """The error to raise when the server refuses an operation on ``place`` (which is on ``share``) with ``status``."""
+    if status in MISSING:
+        return FileNotFoundError(2, "No such file or directory", place)
+    if status in _CREDENTIALS:
+        return Unavailable(
+            f"The file share {share} does not let the user in: {_CREDENTIALS[status]}.",
+            code="share.credentials",
+            hint="Check file_share_username and file_share_password.",
+        )
+    if status == 0xC00000CC:
+        return NotFound(f"The server has no file share {share}.", code="share.missing", hint="Check the share's name.")
+    if status in _FULL:
+        return NoSpace(f"No space is left for {place}.", code="files.no_space", hint="Free space on the file share and run again.", path=place)
+    if status in _DENIED:
+        return Unavailable(
+            f"The file share {share} denies access to {place}.", code="share.denied", hint="Check what the user may do on the share and in the folder."
+        )
+    if status in _IN_USE:
+        return Conflict(f"{place} is in use by somebody else.", code="share.in_use", hint="Wait until it is no longer in use, and run again.")
+    if status == NAME_COLLISION:
+        return Conflict(f"{place} exists already.", code="share.exists", hint="Remove it, or give another name.")
+    if status == NOT_EMPTY:
+        return Conflict(f"The folder {place} is not empty.", code="share.not_empty", hint="Remove what is in it first.")
+    if status == 0xC00000BA:
+        return InvalidInput(f"{place} is a folder, not a file.", code="share.kind", hint="Name the file itself.")
+    if status in (0x8000002D, 0xC0000277, 0xC0000278, 0xC0000275):
+        return Unsupported(
+            f"{place} is or lies behind a symbolic link, which is not followed.", code="share.link", hint="Give the path that the link leads to."
+        )
+    if status == 0xC0000257:
+        return Unsupported(
+            f"{place} is in a DFS namespace.",
+            code="share.dfs",
+            hint="Give the server and share that the namespace leads to, or mount the share on the composer.",
+        )
+    if status in (0xC0000033, 0xC000003B, 0xC0000039):
+        return InvalidInput(f"The file share {share} does not accept the name {place}.", code="share.name", hint="Give another name.")
+    return Unavailable(
+        f"The file share {share} failed at {place} with status 0x{status:08X}.", code="share.failed", hint="Look at the log of the file server."
+    )
