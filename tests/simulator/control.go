@@ -90,7 +90,16 @@ func (s *Simulator) controlMux() http.Handler {
 		s.restart(time.Duration(req.DownMS)*time.Millisecond, req.Leases)
 		return nil, nil
 	})
-	handle("POST /reset", func(*http.Request) (any, error) { s.reset(); return nil, nil })
+	handle("POST /reset", func(r *http.Request) (any, error) {
+		var req struct {
+			Keep []string `json:"keep"`
+		}
+		if err := decode(r, &req); err != nil {
+			return nil, err
+		}
+		s.reset(req.Keep)
+		return nil, nil
+	})
 	handle("GET /machines", func(*http.Request) (any, error) { return s.listMachines(), nil })
 	handle("GET /disks", func(*http.Request) (any, error) { return s.listDisks(), nil })
 	handle("PUT /disks", s.controlPutDisk)
@@ -101,8 +110,8 @@ func (s *Simulator) controlMux() http.Handler {
 }
 
 // reset brings back what a fresh simulator has: rules, settings, journal and guests are forgotten, leases and
-// sessions ended, machines that are no templates and folders of machines removed.
-func (s *Simulator) reset() {
+// sessions ended, machines that are no templates, and folders of machines, removed, but for the named ones.
+func (s *Simulator) reset(keep []string) {
 	s.rules.remove(0)
 	s.settings.set(s.defaults())
 	s.downMu.Lock()
@@ -113,11 +122,11 @@ func (s *Simulator) reset() {
 	s.endSessions()
 	s.guests.forgetRules()
 	for _, entity := range s.registry().All("VirtualMachine") {
-		vm, template := s.vm(entity.Reference()), false
+		vm, stays := s.vm(entity.Reference()), false
 		if vm != nil {
-			s.newContext().WithLock(vm, func() { template = vm.Config.Template })
+			s.newContext().WithLock(vm, func() { stays = vm.Config.Template || slices.Contains(keep, vm.Name) })
 		}
-		if vm == nil || template {
+		if vm == nil || stays {
 			continue
 		}
 		_, _ = s.wait(vm.PowerOffVMTask(s.newContext(), &types.PowerOffVM_Task{This: vm.Self}))
@@ -127,7 +136,8 @@ func (s *Simulator) reset() {
 		datacenter, _ := entity.(*simulator.Datacenter)
 		root, _ := s.registry().Get(datacenter.VmFolder).(*simulator.Folder)
 		for _, child := range slices.Clone(root.ChildEntity) {
-			if folder, ok := s.registry().Get(child).(*simulator.Folder); ok {
+			folder, ok := s.registry().Get(child).(*simulator.Folder)
+			if ok && !slices.Contains(keep, folder.Name) {
 				_, _ = s.wait(folder.DestroyTask(s.newContext(), &types.Destroy_Task{This: child}))
 			}
 		}

@@ -32,6 +32,7 @@ type rule struct {
 	DelayMS        int             `json:"delay_ms,omitempty"`
 	HTTPStatus     int             `json:"http_status,omitempty"`
 	DropConnection bool            `json:"drop_connection,omitempty"`
+	Restart        string          `json:"restart,omitempty"`     // vCenter restarts; what becomes of leases
 	After          bool            `json:"after,omitempty"`       // carry out the call, then lose the answer
 	AfterBytes     *int64          `json:"after_bytes,omitempty"` // NFC: act when so many bytes have passed
 
@@ -55,6 +56,9 @@ func (r *rule) UnmarshalJSON(data []byte) error {
 func (r *rule) check() error {
 	if _, err := path.Match(r.Method, ""); err != nil || r.Method == "" {
 		return fmt.Errorf("method %q is no name and no pattern", r.Method)
+	}
+	if r.Restart != "" && !slices.Contains([]string{"keep", "abort", "orphan"}, r.Restart) {
+		return fmt.Errorf("restart must be keep, abort or orphan, not %q", r.Restart)
 	}
 	if r.Fault != "" {
 		if _, err := r.fault(); err != nil {

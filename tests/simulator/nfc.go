@@ -81,6 +81,10 @@ func (s *Simulator) serveNFC(w http.ResponseWriter, r *http.Request) {
 
 // obstruct does what a rule says; it says whether the request ends with that.
 func (s *Simulator) obstruct(w http.ResponseWriter, r *http.Request, hit *rule) bool {
+	if hit.Restart != "" {
+		s.restart(time.Duration(hit.DelayMS)*time.Millisecond, hit.Restart)
+		panic(http.ErrAbortHandler)
+	}
 	s.pause(r, time.Duration(hit.DelayMS)*time.Millisecond)
 	switch {
 	case hit.DropConnection:
@@ -198,7 +202,7 @@ func (v *valve) Read(data []byte) (int, error) {
 	if v.rule != nil && v.rule.AfterBytes != nil {
 		left := *v.rule.AfterBytes - v.passed
 		if left <= 0 {
-			if v.rule.DropConnection || v.rule.HTTPStatus != 0 {
+			if v.rule.DropConnection || v.rule.HTTPStatus != 0 || v.rule.Restart != "" {
 				v.act = true
 				return 0, io.ErrUnexpectedEOF
 			}

@@ -138,6 +138,7 @@ class Rules:
         delay_ms: int = 0,
         http_status: int | None = None,
         drop_connection: bool = False,
+        restart: str | None = None,
         after: bool = False,
         after_bytes: int | None = None,
     ) -> int:
@@ -148,7 +149,7 @@ class Rules:
         rule = {
             "method": method, "object": object, "since": since, "since_calls": since_calls, "skip": skip, "count": -1 if count is None else count, "fault": fault,
             "fault_fields": fault_fields, "message": message, "task": task, "delay_ms": delay_ms, "http_status": http_status,
-            "drop_connection": drop_connection, "after": after, "after_bytes": after_bytes,
+            "drop_connection": drop_connection, "restart": restart, "after": after, "after_bytes": after_bytes,
         }
         return self._simulator.ask("POST", "/rules", {key: value for key, value in rule.items() if value is not None})["id"]
 
@@ -372,9 +373,9 @@ class Simulator:
         """Make vCenter unreachable for ``down`` seconds and log everybody out; ``leases``: keep, abort, or orphan what was being imported."""
         self.ask("POST", "/restart", {"down_ms": int(down * 1000), "leases": leases})
 
-    def reset(self) -> None:
-        """Bring back what a fresh simulator has: no rules, leases, sessions, guests or journal, the templates alone."""
-        self.ask("POST", "/reset")
+    def reset(self, keep: tuple[str, ...] = ()) -> None:
+        """Bring back what a fresh simulator has: no rules, leases, sessions, guests or journal; the templates, and VMs and folders named ``keep``."""
+        self.ask("POST", "/reset", {"keep": list(keep)})
 
     def settings(self, **changes: object) -> dict:
         """Change and return the settings; tests/simulator/README.md lists them."""

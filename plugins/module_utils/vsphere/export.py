@@ -26,7 +26,7 @@ from ..common.progress import Progress, silent
 from ..ovf.descriptor import parse_descriptor
 from ..ovf.manifest import Entry, write_manifest
 from .faults import explained, fault_text
-from .nfc import Device, Lease, ManifestEntry
+from .nfc import Device, Lease, ManifestEntry, when_free
 from .properties import read
 from .session import Session
 from .vm import Snapshot
@@ -92,9 +92,13 @@ def export_vm(
     previous = _load(folder, source.name)
     if previous is not None and not force and _same_source(previous, record):
         record.disks = dict(previous.disks)
-    with explained(what):
-        handle = snapshot.ref.ExportSnapshot() if snapshot else vm.ExportVm()
-    with Lease(session, handle, what, stall_timeout=stall_timeout) as lease:
+
+    def begin():
+        with explained(what):
+            return snapshot.ref.ExportSnapshot() if snapshot else vm.ExportVm()
+
+    # A run that was cut off may have left a lease behind.
+    with Lease(session, when_free(session, begin), what, stall_timeout=stall_timeout) as lease:
         lease.wait_ready()
         # Only the holder of the lease may clean up: nobody else exports this machine now.
         _remove_temporary(folder, source.name)

@@ -13,11 +13,11 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
-from ..common.errors import Corrupt, NotFound, StrataError, Unavailable
+from ..common.errors import Conflict, Corrupt, NotFound, StrataError, Unavailable
 from ..common.libraries import pyvmomi
 from ..common.progress import Progress, silent
 from .faults import explained, fault_error
@@ -25,8 +25,8 @@ from .properties import read, wait_for
 from .session import Attempts, Session
 from .transfer import HostConnection, Transfer
 
-
 _INITIALIZING_TIMEOUT = 60
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,19 @@ class ManifestEntry:
     checksum_type: str
     capacity: int | None
     populated_size: int | None
+
+
+def when_free(session: Session, call: Callable[[], _Result]) -> _Result:
+    """Return what ``call`` does; while the machine is busy, again, until a lease that nobody holds any more must have expired."""
+    deadline = time.monotonic() + session.patience.lease
+    pause = min(2, session.patience.lease / 20)
+    while True:
+        try:
+            return call()
+        except Conflict as error:
+            if error.code != "vsphere.busy" or time.monotonic() + pause > deadline:
+                raise
+        time.sleep(pause)
 
 
 class Lease:

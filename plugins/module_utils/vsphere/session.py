@@ -12,6 +12,7 @@ pass through as pyVmomi's exceptions.
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import socket
 import ssl
@@ -130,7 +131,7 @@ class Session:
 
     def renew(self, logins: int) -> None:
         """Log in again because a call of after login number ``logins`` was told NotAuthenticated; once, whoever asks."""
-        self._patiently(lambda: self._renew(logins), Attempts(self.patience.calls))
+        self._patiently(functools.partial(self._renew, logins), Attempts(self.patience.calls))
 
     def _renew(self, logins: int) -> None:
         with self._lock:
@@ -229,7 +230,7 @@ class Session:
             if not renewed and isinstance(result, pyvmomi.vim.fault.NotAuthenticated):
                 # The call was not carried out, so it may be made again whatever it is.
                 renewed = True
-                self._patiently(lambda: self._renew(logins), attempt)
+                self._patiently(functools.partial(self._renew, logins), attempt)
             elif not repeatable or not attempt.again(fault_name(result)):
                 raise result
 
@@ -247,7 +248,7 @@ class Attempts:
 
     def __init__(self, seconds: float) -> None:
         self._deadline = time.monotonic() + seconds
-        self._pause = 0.25
+        self._pause = min(0.25, seconds / 8)
         self._faults = 0
 
     def again(self, fault: str | None = None) -> bool:
