@@ -145,22 +145,23 @@ class Model:
 
     def _resolve(self, node: _Node, path: str, key: str, folder: File, of_base: bool, result: Expected, files: dict[tuple, File]) -> None:
         shorts = self._base_shorts.get(key, {}) if of_base else {}
+        found = {folded: self._short_names(child, f"{key}/{folded}" if key else folded, of_base) for folded, child in node.children.items()}
+        granted = _grant(found, self._fold)
         for folded, child in sorted(node.children.items()):
             child_path, child_key = (f"{path}/{child.name}", f"{key}/{folded}") if path else (child.name, folded)
             before = self._base_names.get(child_key) if of_base else None
             if child.base is None and before is None and folded in shorts and self._survives(node, shorts[folded]):
                 raise Refused("layer.short_name")
-            short = child.base_short if child.base is not None else None
-            if child.item is not None and child.item.entry.short_name is not None:
-                short = child.item.entry.short_name
-                result.claimed[child_path] = child.base_short
-            elif child.base is None and child.is_leaf and before is not None:
-                short = before.short_name
-                result.claimed[child_path] = None
             file = self._file(child, folder, files)
-            result.names[child_path] = Name(child_path, short, file)
+            result.names[child_path] = Name(child_path, granted[folded], file)
             if not child.is_leaf:
                 self._resolve(child, child_path, child_key, file, child.base is not None, result, files)
+
+    def _short_names(self, child: _Node, key: str, of_base: bool) -> tuple[str | None, int, str | None]:
+        """The 8.3 name that a file has unless it gets another, and the layer that gives it another, and that name."""
+        before = self._base_names.get(key) if of_base else None
+        kept = child.base_short if child.base is not None else before.short_name if child.is_leaf and before is not None else None
+        return kept, child.layer, child.item.entry.short_name if child.item is not None else None
 
     @staticmethod
     def _survives(folder: _Node, folded: str) -> bool:
@@ -182,6 +183,26 @@ class Model:
             item = self._layers[node.layer][first]
             found = files[node.layer, first] = _made(item.entry, item, folder)
         return found
+
+
+def _grant(files: dict[str, tuple[str | None, int, str | None]], fold: Callable[[str], str]) -> dict[str, str | None]:
+    """Who gets which 8.3 name in a folder, by folded long name: one claim after the other, and from the beginning whenever one is denied."""
+    wishes = sorted(
+        (layer, folded, claim) for folded, (kept, layer, claim) in files.items() if claim is not None and fold(claim) not in (folded, kept and fold(kept))
+    )
+    while True:
+        result = {folded: kept if kept is None or fold(kept) not in files else None for folded, (kept, _layer, _claim) in files.items()}
+        for _layer, folded, _claim in wishes:
+            result[folded] = None
+        for wish in wishes:
+            _layer, folded, claim = wish
+            holders = {fold(short) for short in result.values() if short is not None}
+            if fold(claim) in files or fold(claim) in holders:
+                wishes.remove(wish)
+                break
+            result[folded] = claim
+        else:
+            return result
 
 
 def digest(data: bytes) -> str:
@@ -219,13 +240,12 @@ def _described(base: File, item: Item) -> File:
 
 
 class Expected:
-    """Names by path. 8.3 names of ``claimed`` paths are theirs unless another name of the folder wants the same; then they keep what they had."""
+    """Names by path."""
 
     def __init__(self) -> None:
         self.names: dict[str, Name] = {}
-        self.claimed: dict[str, str | None] = {}
 
-    def differences(self, found: dict[str, Name], fold: Callable[[str], str]) -> list[str]:
+    def differences(self, found: dict[str, Name]) -> list[str]:
         """What is not as it must be, a line each."""
         lines = [f"{path!r}: missing" for path in self.names.keys() - found.keys()]
         lines += [f"{path!r}: not expected" for path in found.keys() - self.names.keys()]
@@ -249,25 +269,17 @@ class Expected:
                 lines.append(f"{path!r}: is not the same file as its other names")
         if len(set(pairs.values())) != len(pairs):
             lines.append("files that are not hard links of each other have one record")
-        return sorted(lines) + list(self._short_differences(found, fold))
+        return sorted(lines) + list(self._short_differences(found))
 
-    def _short_differences(self, found: dict[str, Name], fold: Callable[[str], str]) -> Iterator[str]:
-        wanted: dict[tuple[str, str], list[str]] = {}
-        groups: dict[int, list[str]] = {}
-        for path, name in self.names.items():
-            parent, _slash, last = path.rpartition("/")
-            wanted.setdefault((parent, fold(last)), []).append(path)
-            if name.short_name and fold(name.short_name) != fold(last):
-                wanted.setdefault((parent, fold(name.short_name)), []).append(path)
-            groups.setdefault(id(name.file), []).append(path)
+    def _short_differences(self, found: dict[str, Name]) -> Iterator[str]:
+        groups: dict[int, int] = {}
+        for name in self.names.values():
+            groups[id(name.file)] = groups.get(id(name.file), 0) + 1
         for path in self.names.keys() & found.keys():
             name, have = self.names[path], found[path].short_name
-            parent, _slash, last = path.rpartition("/")
-            short = name.short_name if name.short_name and fold(name.short_name) != fold(last) else None
-            alone = short is None or len(wanted[parent, fold(short)]) == 1
-            linked = [other for other in groups[id(name.file)] if other != path and self.names[other].short_name]
-            if have != short and not (path in self.claimed and have == self.claimed[path] and (not alone or linked)):
-                yield f"{path!r}: 8.3 name is {have!r} instead of {short!r}"
+            # Only one of a file's names can have an 8.3 name.
+            if have != name.short_name and not (have is None and groups[id(name.file)] > 1):
+                yield f"{path!r}: 8.3 name is {have!r} instead of {name.short_name!r}"
 
 
 def _outside(path: str, runs: list[tuple[int, int]], allocated: list[tuple[int, int]], cluster: int = 4096) -> Iterator[str]:

@@ -23,6 +23,7 @@ from ..ntfs.node import Node, Times
 from ..ntfs.security import inherit
 from ..ntfs.volume import Volume
 from .merge import MergedNode, MergedTree
+from .short_names import find_clashes
 
 #: Files up to this size are handed to the volume in one piece.
 _WHOLE = 4 << 20
@@ -69,6 +70,7 @@ class Applier:
         self._folders: OrderedDict[str, Node] = OrderedDict()
         self._inherited: dict[tuple[bytes, bool], bytes] = {}
         self._short_names: dict[str, str] = {}
+        self._denied: set[tuple[str, str]] = set()
         self._wanted: dict[int, dict[str, _Wanted]] = {}
         self.applied = Applied()
 
@@ -78,6 +80,9 @@ class Applier:
         Raises Conflict where a layer contradicts the volume, Corrupt when an archive does
         not hold what its index says, NoSpace when the volume is full.
         """
+        for clash in find_clashes(self._tree, self._volume):
+            self._denied.add((self._tree.fold_path(clash.path), clash.short_name))
+            self.applied.drop(f"8.3 name {clash.short_name} of {printable(clash.path)} ({printable(clash.holder)} has it)")
         try:
             with self._volume.root as root:
                 self._prepare(self._tree.root, root, "")
@@ -107,6 +112,7 @@ class Applier:
             self._want(child, child_path)
         for child_path, folded, child in doubtful:
             self._require_not_short(child, folder, folded, child_path)
+        self._free_short_names(children, folder)
         for child_path, _folded, child in children:
             if not child.is_leaf and (child.exists or not child.hides):
                 self._prepare_folder(child, folder, child_path)
@@ -123,11 +129,28 @@ class Applier:
                     path=path,
                 )
 
+    def _free_short_names(self, children: list[tuple[str, str, MergedNode]], folder: Node) -> None:
+        """Take their 8.3 names from folders that get others, because something else may get those."""
+        for path, _folded, child in children:
+            if child.is_leaf or child.entry is None or child.entry.implied or self._short_name(child.entry, path) is None:
+                continue
+            existing = folder.child(child.name)
+            if existing is not None:
+                with existing:
+                    if existing.short_name not in (None, child.entry.short_name):
+                        existing.set_short_name(None)
+
+    def _short_name(self, entry: Entry, path: str) -> str | None:
+        """The 8.3 name that an entry gets at a path: its own or, for a file, that of the one it replaces, unless another file has it."""
+        key = self._tree.fold_path(path)
+        wanted = (entry.short_name, self._short_names.get(key))
+        return next((name for name in wanted if name is not None and (key, name) not in self._denied), None)
+
     def _clear(self, child: MergedNode, existing: Node, path: str) -> None:
         """Remove what stands at a path if it cannot stay there."""
         is_link = existing.reparse is not None
         if child.is_leaf:
-            if child.entry.short_name is None and (short_name := existing.short_name):
+            if short_name := existing.short_name:
                 # Windows too gives a file that replaces another of the same name its 8.3 name (tunneling).
                 self._short_names[self._tree.fold_path(path)] = short_name
         elif child.exists and existing.is_directory and not child.hides:
@@ -164,34 +187,31 @@ class Applier:
                 node.close()
             if not child.exists:
                 return
-            node = self._make_folder(child, parent)
+            node = self._make_folder(child, parent, self._short_name(entry, path) if entry is not None else None)
         with node:
             if not node.is_directory or node.reparse is not None:
                 return  # Only removals lead through it, and below it there is nothing to remove.
             told = entry is not None and (made or not entry.implied)
             if told and not made:
-                self._describe(node, entry)
+                self._describe(node, entry, self._short_name(entry, path))
             if told and entry.streams:
                 self._wanted.setdefault(child.layer, {}).setdefault(self._tree.fold_path(entry.path), _Wanted()).names.append((path, child))
             self._prepare(child, node, path)
 
-    def _make_folder(self, child: MergedNode, parent: Node) -> Node:
+    def _make_folder(self, child: MergedNode, parent: Node, short_name: str | None) -> Node:
         entry = child.entry or Entry(child.name, DIRECTORY)
         self.applied.directories += 1
-        node = self._create(parent, parent.create_directory, child.name, entry, entry.short_name)
+        node = self._create(parent, parent.create_directory, child.name, entry, short_name)
         self._describe_rarities(node, entry)
         return node
 
-    def _describe(self, node: Node, entry: Entry) -> None:
+    def _describe(self, node: Node, entry: Entry, short_name: str | None) -> None:
         """Give an existing folder what an entry says of it."""
         if entry.security is not None:
             node.set_security(entry.security)
         node.set_attributes(entry.attributes)
-        if entry.short_name is not None and node.short_name != entry.short_name:
-            try:
-                node.set_short_name(entry.short_name)
-            except Conflict:
-                self.applied.drop(f"8.3 name {entry.short_name} of {printable(entry.path)}")
+        if short_name is not None:
+            node.set_short_name(short_name)
         self._describe_rarities(node, entry)
         node.set_times(_times(entry, node))
 
@@ -227,7 +247,7 @@ class Applier:
         first = next(parts, None) if entry.kind != DIRECTORY else None
         size, part = (first[1], first[2]) if first else (0, None)
         whole = part is not None and size <= _WHOLE and entry.sparse is None
-        short_name = merged.entry.short_name or self._short_names.get(self._tree.fold_path(path))
+        short_name = self._short_name(merged.entry, path)
         name = path.rpartition("/")[2]
         if entry.kind == DIRECTORY:
             node = self._create(parent, parent.create_directory, name, entry, short_name)
@@ -251,7 +271,7 @@ class Applier:
             self.applied.files += 1
             self.applied.bytes += size
             for other, linked in wanted.names[1:]:
-                tunneled = linked.entry.short_name or self._short_names.get(self._tree.fold_path(other))
+                tunneled = self._short_name(linked.entry, other)
                 if self._link(node, self._folder(other), other.rpartition("/")[2], None if short_name else tunneled):
                     short_name = tunneled
                 self.applied.links += 1
@@ -260,13 +280,13 @@ class Applier:
         """Give a file one more name; returns whether that could have the 8.3 name, which only one of a file's names can have."""
         if short_name is not None:
             try:
-                self._freeing_name(folder, name, lambda: folder.link(node, name, short_name=short_name, allow_trailing=True)).close()
+                folder.link(node, name, short_name=short_name, allow_trailing=True).close()
                 return True
             except Conflict as error:
-                if error.code not in ("ntfs.short_name_in_use", "ntfs.second_short_name"):
+                if error.code != "ntfs.second_short_name":
                     raise
                 self.applied.drop(f"8.3 name {short_name} of {printable(name)}")
-        self._freeing_name(folder, name, lambda: folder.link(node, name, allow_trailing=True)).close()
+        folder.link(node, name, allow_trailing=True).close()
         return False
 
     def _write_streams(self, node: Node, contents: Contents) -> None:
@@ -292,28 +312,7 @@ class Applier:
             "security": entry.security if entry.security is not None else self._inherit(parent, entry.kind == DIRECTORY),
             "allow_trailing": True,
         }
-        if short_name is not None:
-            try:
-                return self._freeing_name(parent, name, lambda: make(name, short_name=short_name, **options))
-            except Conflict as error:
-                if error.code != "ntfs.short_name_in_use":
-                    raise
-                self.applied.drop(f"8.3 name {short_name} of {printable(entry.path)}")
-        return self._freeing_name(parent, name, lambda: make(name, **options))
-
-    def _freeing_name(self, parent: Node, name: str, make: Callable[[], Node]) -> Node:
-        """Call ``make``; where the new long name is another file's 8.3 name, that file loses it."""
-        try:
-            return make()
-        except Conflict as error:
-            if error.code != "ntfs.exists":
-                raise
-            with parent.child(name) as holder:
-                if self._tree.fold(holder.name) == self._tree.fold(name):
-                    raise
-                holder.set_short_name(None)
-                self.applied.drop(f"8.3 name {name} of {printable(holder.name)}")
-            return make()
+        return make(name, short_name=short_name, **options)
 
     def _describe_rarities(self, node: Node, entry: Entry) -> None:
         if entry.eas is not None:

@@ -92,7 +92,7 @@ def test_from_the_older_image_comes_what_comes_from_the_base(blank, base, pair):
                 event(f"{min(applied.files, 3)} files")
                 found = read_tree(over)
             try:
-                lines = expect(read_tree(below), new, fold).differences(found, fold)
+                lines = expect(read_tree(below), new, fold).differences(found)
             except Refused as refused:
                 lines = [f"it had to be refused: {refused}"]
             assert not lines, "\n".join(lines)

@@ -1,0 +1,59 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""8.3 names that several files of a folder want; that every other case equals the rules is tested with applying and composing."""
+
+from __future__ import annotations
+
+from ansible_collections.strata.layering.plugins.module_utils.images.short_names import Clash, find_clashes, settle
+from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
+from ansible_collections.strata.layering.tests.support.layer_stacks import changed, stacked
+from ansible_collections.strata.layering.tests.support.tree_model import Item
+
+
+def settled(claims, kept, others=()):
+    spelled = {name: name.lower() for name in (*claims, *kept)}
+    return {(folded, short): holder for folded, short, holder in settle(str.upper, claims, spelled, kept, dict(others).get)}
+
+
+def test_lower_layers_go_first_whatever_their_names():
+    assert settled({"A": (1, "S~1"), "B": (0, "S~1"), "C": (2, "S~1")}, {}) == {("A", "S~1"): "b", ("C", "S~1"): "b"}
+
+
+def test_within_a_layer_the_order_of_names_decides():
+    assert settled({"B": (0, "S~1"), "A": (0, "s~1")}, {}) == {("B", "S~1"): "a"}
+
+
+def test_what_is_there_keeps_its_name_unless_it_gets_another():
+    assert settled({"A": (0, "S~1")}, {"B": "S~1"}) == {("A", "S~1"): "b"}
+    assert settled({"A": (0, "S~1"), "B": (1, "T~1")}, {"B": "S~1"}) == {}
+    assert settled({"A": (0, "S~1")}, {}, {"S~1": "untouched"}) == {("A", "S~1"): "untouched"}
+
+
+def test_who_is_denied_a_name_keeps_its_own_and_so_denies_others():
+    claims = {"A": (0, "S~1"), "B": (1, "T~1"), "C": (0, "T~1")}
+    assert settled(claims, {"B": "S~1"}) == {("B", "T~1"): "c", ("A", "S~1"): "b"}
+
+
+def test_two_files_may_swap_their_names():
+    assert settled({"A": (0, "T~1"), "B": (0, "S~1")}, {"A": "S~1", "B": "T~1"}) == {}
+
+
+def test_a_long_name_always_counts():
+    assert settled({"A": (0, "B"), "B": (5, "X")}, {}) == {("A", "B"): "b"}
+    assert settled({"B": (5, "X")}, {"A": "B"}) == {("A", "B"): "b"}
+
+
+def test_clashes_of_a_stack_before_anything_is_written(blank):
+    def folder(path, short_name=None):
+        return Item(Entry(path, "directory", 0x10, 1, 2, 3, 4, short_name=short_name))
+
+    base = [folder("Programs"), folder("Programs/Strata Base", "STRATA~1")]
+    one = [folder("Programs/Strata One", "STRATA~2"), folder("Programs/Own", "OWN~1")]
+    two = [folder("Programs/Strata Two", "STRATA~2"), folder("Programs/Strata Again", "STRATA~1"), folder("New"), folder("New/Own", "OWN~1")]
+    with changed(blank, [base]) as (device, _applied), Volume.mount(device) as volume:
+        tree, _archives, _records = stacked([one, two], volume.upcase)
+        assert sorted(find_clashes(tree, volume), key=lambda clash: clash.path) == [
+            Clash("Programs/Strata Again", "STRATA~1", 1, "Strata Base"), Clash("Programs/Strata Two", "STRATA~2", 1, "Strata One"),
+        ]
