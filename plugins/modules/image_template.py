@@ -92,10 +92,19 @@ options:
     elements: dict
     default: []
   publish_mode:
-    description: V(automatic) powers the machine on, waits until it has shut itself down, and takes the snapshot.
+    description:
+      - V(automatic) powers the machine on, waits until it has shut itself down, and takes the snapshot.
+      - V(manual) powers the machine on and asks for a person, who does in it what has to be done by hand and shuts Windows down. The next run of
+        M(strata.layering.layered_image_publish) takes the snapshot.
+      - It is no part of the image; changing it does not have a published image published again.
     type: str
-    choices: [automatic]
+    choices: [automatic, manual]
     default: automatic
+  script:
+    description:
+      - A script on the composer (C(.cmd), C(.bat) or C(.ps1), at most 1 MiB) that runs once, as SYSTEM, when an image starts for the first time.
+      - It runs after the scripts of the layers. Another script makes another image.
+    type: path
   icon:
     description: A PNG or JPEG file on the composer.
     type: path
@@ -159,7 +168,8 @@ def main() -> None:
             vm_name={"type": "str"},
             outdated_files={"type": "str", "choices": ["layer", "os", "newest", "fail"], "default": "layer"},
             registry_lists={"type": "list", "elements": "dict", "default": []},
-            publish_mode={"type": "str", "choices": ["automatic"], "default": "automatic"},
+            publish_mode={"type": "str", "choices": ["automatic", "manual"], "default": "automatic"},
+            script={"type": "path"},
             icon={"type": "path"},
             state={"type": "str", "choices": ["present", "absent"], "default": "present"},
         ),

@@ -48,6 +48,11 @@ options:
       - The OVF file, relative to O(file_share).
       - Required when O(state=present) and the version does not exist.
     type: str
+  script:
+    description:
+      - A script on the composer (C(.cmd), C(.bat) or C(.ps1), at most 1 MiB) that runs once, as SYSTEM, when an image with the layer starts for the first time.
+      - Scripts run in the order of the layers. It is part of the version; another script needs a new version. An existing version keeps its own if not given.
+    type: path
   icon:
     description: A PNG or JPEG file on the composer.
     type: path
@@ -128,6 +133,7 @@ def main() -> None:
             connector={"type": "str"},
             file_share={"type": "path"},
             packaging_disk={"type": "str"},
+            script={"type": "path"},
             icon={"type": "path"},
             readiness={"type": "str", "choices": ["enforce", "warn", "ignore"], "default": "warn"},
             state={"type": "str", "choices": ["present", "absent"], "default": "present"},

@@ -101,6 +101,11 @@ options:
     type: str
     choices: [enforce, warn, ignore]
     default: enforce
+  script:
+    description:
+      - A script on the composer (C(.cmd), C(.bat) or C(.ps1), at most 1 MiB) that runs once, as SYSTEM, when an image with the layer starts for the first time.
+      - Scripts run in the order of the layers. It is part of the version; another script needs a new version. An existing version keeps its own if not given.
+    type: path
   icon:
     description: A PNG or JPEG file on the composer.
     type: path
@@ -205,6 +210,7 @@ def main() -> None:
             },
             exclusions={"type": "list", "elements": "dict", "default": []},
             finalize={"type": "str", "choices": ["enforce", "warn", "ignore"], "default": "enforce"},
+            script={"type": "path"},
             icon={"type": "path"},
             state={"type": "str", "choices": ["present", "absent"], "default": "present"},
         ),

@@ -14,8 +14,7 @@ from ...plugins.module_utils.disk.device import FileDevice
 from ...plugins.module_utils.images import os_import, store
 from ...plugins.module_utils.capture.capture import CaptureResult, capture
 from ...plugins.module_utils.images.export import export
-from ...plugins.module_utils.images.layered_image import compose_template
-from ...plugins.module_utils.images.template import ResolvedTemplate
+from ...plugins.module_utils.images.layered_image import compose_stack
 from ...plugins.module_utils.images.thin_image import ThinImage
 from ...plugins.module_utils.layers.model import APP, OS, ROLE_DISK, ROLE_GRAINS, Blob, LayerVersion
 from ...plugins.module_utils.repository.repository import Repository
@@ -77,11 +76,7 @@ class Workshop:
 
     def image(self, layers: list[LayerVersion]) -> ThinImage:
         """The image of the OS layer with these layers, later ones on top."""
-        template = ResolvedTemplate(
-            name="acceptance", os_layer=self.os_layer.reference(), app_layers=tuple(layer.reference() for layer in layers), platform_layer=None,
-            connector={}, disk_size_gb=None, vm_name="acceptance", publish_mode="manual", description="",
-        )
-        return compose_template(self.repository, template)
+        return compose_stack(self.repository, self.os_layer.reference(), tuple(layer.reference() for layer in layers))
 
     def unpack(self, image: ThinImage, name: str) -> Prefix:
         """A prefix with what is in an image."""

@@ -37,6 +37,7 @@ FILES: dict[str, tuple[str, ...]] = {
         "Windows\\ModemLogs\\*", "Windows\\Microsoft.NET\\**\\ngen*.log", "ProgramData\\Microsoft\\Diagnosis\\*", "ProgramData\\USOShared\\Logs\\*",
         "ProgramData\\VMware\\**\\*.log", "ProgramData\\Microsoft\\Windows\\DeviceMetadataCache\\*", "Windows\\System32\\config\\*.evt",
     ),
+    "image_script": ("Windows\\Setup\\Scripts\\image",),
     "crash_report": (
         "ProgramData\\Microsoft\\Windows\\WER\\*", "Windows\\Minidump", "Windows\\LiveKernelReports\\*", "Windows\\memory.dmp",
         "Users\\*\\AppData\\Local\\CrashDumps",

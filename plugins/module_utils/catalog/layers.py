@@ -5,15 +5,15 @@
 
 A document has name, kind, description, icon (digest or None), for app layers priority, for
 OS layers connector, and ``versions``: version -> digest, status, size (bytes of what the
-version brings), version_description, created, source (what it was made from), and for app
-layers os_layer. A version's digest never changes; the words around it may.
+version brings), version_description, created, source (what it was made from), script (name, digest
+and size, or None), and for app layers os_layer. A version's digest never changes; the words around it may.
 """
 
 from __future__ import annotations
 
 from ..common.errors import Conflict, InvalidInput, NotFound
 from ..common.module import Outcome
-from ..images import store
+from ..images import scripts, store
 from ..layers.model import APP, DEPLOYABLE, OS, PLATFORM, LayerReference, check_description, check_layer_name, check_version_name, version_key
 from ..repository.repository import Repository
 from .documents import LOCK, refuse_in_use, templates_using
@@ -94,6 +94,16 @@ def with_words(document: dict, params: dict) -> dict:
         description = check_description(params["version_description"], "version description")
         changed["versions"][version] = dict(changed["versions"][version], version_description=description)
     return changed
+
+
+def refuse_other_script(document: dict, params: dict, script: scripts.Script | None) -> None:
+    """Raise Conflict when a version that exists has another script than the one given."""
+    if script is not None and scripts.describe(script) != document["versions"][params["version"]].get("script"):
+        raise Conflict(
+            f"Version {params['version']} of the {document['kind']} layer {params['name']} was made without a script or with another than {params['script']}.",
+            code="layer.other_script",
+            hint="A version never changes; give a new version.",
+        )
 
 
 def check_names(params: dict) -> None:

@@ -47,6 +47,7 @@ def resolve(repository: Repository, document: dict) -> ResolvedTemplate:
         document["publish_mode"],
         document["description"],
         {key: document[key] for key in ("outdated_files", "registry_lists") if document.get(key) not in (None, [], LAYER)},
+        document.get("script"),
     )
 
 

@@ -12,6 +12,7 @@ from ..catalog.layers import find_version
 from ..catalog.templates import describe, resolve
 from ..common.errors import Conflict, InvalidInput, NotFound
 from ..common.module import Outcome
+from ..images import scripts
 from ..images.template_plan import contested
 from ..layers.model import APP, OS, PLATFORM, check_description, check_layer_name
 from ..registry.list_values import compile_rules
@@ -27,18 +28,20 @@ def ensure_image_template(params: dict, *, check_mode: bool, diff_mode: bool = F
     """Bring the image template into ``state``; in diff mode the difference shows what layers contest."""
     name = check_layer_name(params["name"])
     repository = open_repository(params, check_mode=check_mode)
-    icon = read_icon(params["icon"])
+    icon, script = read_icon(params["icon"]), scripts.read_script(params["script"])
     with repository.locks.hold(LOCK, shared=check_mode, purpose=f"change the image template {name}"):
         before = repository.catalog.get(TEMPLATE, name)
         if params["state"] == "absent":
             if before is not None and not check_mode:
                 delete_document(repository, TEMPLATE, name, params["comment"])
             return Outcome(before is not None, before, None)
-        after = _document(repository, params, before)
+        after = _document(repository, params, before) | {"script": scripts.describe(script)}
         if icon is not None:
             after["icon"] = f"sha256:{hashlib.sha256(icon).hexdigest()}" if check_mode else store_icon(repository, icon)
         resolved = resolve(repository, after)
         if after != before and not check_mode:
+            if script is not None:
+                scripts.store_script(repository, script)
             put_document(repository, TEMPLATE, name, after, before, params["comment"])
         shown = [_with_conflicts(repository, document) for document in (before, after)] if diff_mode and after != before else [before, after]
     return Outcome(after != before, *shown, {"template": describe(after, resolved)})

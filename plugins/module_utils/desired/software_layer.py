@@ -8,10 +8,21 @@ from __future__ import annotations
 import hashlib
 
 from ..catalog.documents import LOCK, now, put_document, read_icon, store_icon
-from ..catalog.layers import catalog_kind, check_names, describe_version, find_version, layer_document, new_document, remove_versions, with_words
+from ..catalog.layers import (
+    catalog_kind,
+    check_names,
+    describe_version,
+    find_version,
+    layer_document,
+    new_document,
+    refuse_other_script,
+    remove_versions,
+    with_words,
+)
 from ..common.errors import Conflict, InvalidInput
 from ..common.module import Outcome
 from ..common.progress import Progress, silent
+from ..images import scripts
 from ..layers.model import APP, DEPLOYABLE, OS, PLATFORM, LayerVersion
 from ..repository.repository import Repository
 from .layer_source import FilesSource, PackagedSource, source_of
@@ -33,7 +44,7 @@ def _ensure(kind: str, params: dict, check_mode: bool, progress: Progress) -> Ou
     repository = open_repository(params, check_mode=check_mode)
     if params["state"] == "absent":
         return remove_versions(repository, kind, params, check_mode=check_mode)
-    icon = read_icon(params["icon"])
+    icon, script = read_icon(params["icon"]), scripts.read_script(params["script"])
     name, version = params["name"], params["version"]
     warnings: list[str] = []
     findings: dict = {}
@@ -43,8 +54,9 @@ def _ensure(kind: str, params: dict, check_mode: bool, progress: Progress) -> Ou
         if version in document["versions"]:
             source = source_of(params) if params["packaged_disk"] is None or _disk_is_there(params) else None
             _check_same(repository, kind, document, params, source)
+            refuse_other_script(document, params, script)
         else:
-            entry, findings, warnings = _make(repository, kind, params, check_mode, progress)
+            entry, findings, warnings = _make(repository, kind, params, script, check_mode, progress)
             document = dict(document, versions=dict(document["versions"], **{version: entry}))
         after = with_words(document, params)
         if params.get("confirmed_for"):
@@ -91,7 +103,9 @@ def _check_same(repository: Repository, kind: str, document: dict, params: dict,
         )
 
 
-def _make(repository: Repository, kind: str, params: dict, check_mode: bool, progress: Progress) -> tuple[dict, dict, list[str]]:
+def _make(
+    repository: Repository, kind: str, params: dict, script: scripts.Script | None, check_mode: bool, progress: Progress
+) -> tuple[dict, dict, list[str]]:
     what = f"version {params['version']} of the {kind} layer {params['name']}"
     if not params["os_layer"]:
         raise InvalidInput(
@@ -117,6 +131,7 @@ def _make(repository: Repository, kind: str, params: dict, check_mode: bool, pro
         os_layer=os_layer,
         prerequisites=prerequisites,
     )
+    scripts.add_script(repository, layer, script, check_mode=check_mode)
     made = source.make(repository, layer, check_mode, progress)
     entry = {
         "digest": made.layer.digest,
@@ -125,6 +140,7 @@ def _make(repository: Repository, kind: str, params: dict, check_mode: bool, pro
         "version_description": layer.version_description,
         "created": now(),
         "source": made.source,
+        "script": scripts.describe(script),
         "content_digest": made.layer.content_digest,
         "os_layer": {"name": os_layer.name, "version": os_layer.version},
         "prerequisites": [{"name": one.name, "version": one.version} for one in prerequisites],

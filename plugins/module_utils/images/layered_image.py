@@ -8,8 +8,8 @@ from __future__ import annotations
 from ..common.progress import Progress, silent
 from ..layers.model import LayerReference
 from ..repository.repository import Repository
-from . import store
-from .compose import Composition, compose, stacked_layer
+from . import scripts, store
+from .compose import Composition, compose, placing_layer, stacked_layer
 from .os_disk import OsDisk
 from .template import COMPOSE_FORMAT, ResolvedTemplate, canonical_digest, content_digest
 from .thin_image import ThinImage
@@ -21,17 +21,22 @@ def os_layer_facts(repository: Repository, template: ResolvedTemplate) -> dict:
 
 
 def compose_template(repository: Repository, template: ResolvedTemplate, *, progress: Progress = silent) -> ThinImage:
-    """The thin image of a template, composed unless the repository has it."""
-    return compose_stack(
-        repository, template.os_layer, template.layers, disk_size_gb=template.disk_size_gb, merging=template.merging, progress=progress
-    )
+    """The thin image of a template, with its scripts and those of its layers, composed unless the repository has it."""
+    config = template.merging | {
+        "content_digest": template.content_digest,
+        "os_layer": template.os_layer.to_dict(),
+        "layers": [layer.to_dict() for layer in template.layers],
+        "disk_size_gb": template.disk_size_gb,
+        "scripts": [one.to_dict() for one in scripts.scripts_of(repository, (template.os_layer, *template.layers), template.script)],
+    }
+    return _compose(repository, template.os_layer, template.layers, config, None, progress)
 
 
 def compose_stack(
     repository: Repository, os_layer: LayerReference, layers: tuple[LayerReference, ...], *, disk_size_gb: int | None = None, merging: dict | None = None,
     progress: Progress = silent,
 ) -> ThinImage:
-    """The thin image of ``layers``, the lowest first, on an OS layer version, composed unless the repository has it."""
+    """The thin image of ``layers``, the lowest first, on an OS layer version, without scripts, composed unless the repository has it."""
     config = (merging or {}) | {
         "content_digest": content_digest(os_layer, layers, disk_size_gb, merging or {}),
         "os_layer": os_layer.to_dict(),
@@ -63,10 +68,14 @@ def _compose(
     repository: Repository, os_layer: LayerReference, layers: tuple[LayerReference, ...], config: dict, ancestor: ThinImage | None, progress: Progress
 ) -> ThinImage:
     disk_size_gb = config["disk_size_gb"]
+    stack = [stacked_layer(repository, reference) for reference in layers]
+    if "scripts" in config:
+        placed = [scripts.PlacedScript.from_dict(script) for script in config["scripts"]]
+        stack.append(placing_layer(config["content_digest"], placed, scripts.pack_archive(repository, config["content_digest"], placed)))
     composition = Composition(
         base=OsDisk.of(repository, os_layer.digest),
         partition=store.load_version(repository, os_layer.digest).facts["disk"]["partition"],
-        layers=tuple(stacked_layer(repository, reference) for reference in layers),
+        layers=tuple(stack),
         disk_size=disk_size_gb << 30 if disk_size_gb else None,
         config=config,
         ancestor=ancestor,

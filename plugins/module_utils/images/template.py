@@ -13,6 +13,8 @@ from ..layers.model import LayerReference
 
 #: Part of every content digest: raised when composing the same layers gives another tree.
 COMPOSE_FORMAT = 1
+#: Part of the content digest of images with scripts: raised when the same scripts are placed in another way.
+SCRIPTS_FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,8 @@ class ResolvedTemplate:
 
     ``app_layers`` are in the order in which they are applied. ``connector`` is the
     connector's document, ``disk_size_gb`` None to keep the OS layer's size, ``merging``
-    what differs from the usual in merging: outdated_files, registry_lists.
+    what differs from the usual in merging: outdated_files, registry_lists; ``script`` name, digest
+    and size of the script that runs after those of the layers.
     """
 
     name: str
@@ -34,6 +37,7 @@ class ResolvedTemplate:
     publish_mode: str
     description: str
     merging: dict = field(default_factory=dict)
+    script: dict | None = None
 
     @property
     def layers(self) -> tuple[LayerReference, ...]:
@@ -43,7 +47,7 @@ class ResolvedTemplate:
     @property
     def content_digest(self) -> str:
         """Digest over everything that decides the disk's content; names a thin image."""
-        return content_digest(self.os_layer, self.layers, self.disk_size_gb, self.merging)
+        return content_digest(self.os_layer, self.layers, self.disk_size_gb, self.merging | {"scripts": [SCRIPTS_FORMAT, self.script]})
 
     @property
     def image_digest(self) -> str:

@@ -35,14 +35,15 @@ ROLE_INDEX = "index"
 ROLE_ICON = "icon"
 ROLE_DISK = "disk"
 ROLE_GRAINS = "grains"
+ROLE_SCRIPT = "script"
 
 MAX_NAME = 100
 MAX_VERSION = 50
 MAX_DESCRIPTION = 4000
-MAX_SCRIPT = 1024
 PRIORITIES = range(1_000_000)
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_SCRIPT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,59}\.(cmd|bat|ps1)")
 _ROLE = re.compile(r"[a-z][a-z0-9-]{0,40}")
 _TOKEN = re.compile(r"\d+|[^\W\d_]+")
 _BEFORE_RELEASE = {"dev": 1, "alpha": 2, "beta": 3, "pre": 4, "preview": 4, "rc": 5}
@@ -84,6 +85,17 @@ def check_description(text: str | None, what: str = "description") -> str:
     if not isinstance(text, str) or len(text) > MAX_DESCRIPTION or not all(c.isprintable() or c in "\n\t" for c in text):
         raise InvalidInput(f"The {what} is too long or holds control characters.", code="layer.description", hint=f"Use at most {MAX_DESCRIPTION} characters.")
     return text
+
+
+def check_script_name(name: str) -> str:
+    """``name`` if a script in an image can have it, else InvalidInput."""
+    if not isinstance(name, str) or not _SCRIPT.fullmatch(name):
+        raise InvalidInput(
+            f"{str(name)[:60]!r} cannot be the name of a script.",
+            code="layer.script",
+            hint="It is at most 64 letters, digits, dots, dashes and underscores, and ends in .cmd, .bat or .ps1.",
+        )
+    return name
 
 
 def version_key(version: str) -> tuple:
@@ -150,7 +162,7 @@ class LayerVersion:
     """One version of one layer. What is here is immutable and goes into its digest.
 
     (Status, times and who made it belong to the catalogue.) ``priority`` orders app layers;
-    ``script`` is a path in the image that is run once; ``size_gb`` the disk size of an OS layer;
+    ``script`` is the name of the script that runs once in an image, whose blob has the role script; ``size_gb`` the disk size of an OS layer;
     ``content_digest`` names what the layer does, for comparing, whatever compressor stored it;
     ``statistics`` counts files and bytes; ``facts`` are the offline facts of an OS layer, JSON.
     ``blobs`` maps roles to blobs. ``digest`` is the manifest's, None until it is stored.
@@ -180,8 +192,8 @@ class LayerVersion:
         self.version_description = check_description(self.version_description, "version description")
         if self.priority is not None and (self.priority.__class__ is not int or self.priority not in PRIORITIES):
             raise InvalidInput(f"The priority {self.priority!r} is not between 0 and {PRIORITIES[-1]}.", code="layer.priority")
-        if self.script is not None and (not isinstance(self.script, str) or not 0 < len(self.script) <= MAX_SCRIPT or not self.script.isprintable()):
-            raise InvalidInput("The script's path is empty, too long or holds control characters.", code="layer.script")
+        if self.script is not None:
+            check_script_name(self.script)
         if self.content_digest is not None and (not isinstance(self.content_digest, str) or not _DIGEST.fullmatch(self.content_digest)):
             raise InvalidInput("The content digest is not a SHA-256 digest.", code="layer.digest")
 

@@ -60,7 +60,7 @@ def documents(layer):
 def full_layer():
     reference = LayerReference("os", "Windows 11", "24H2", DIGEST)
     return LayerVersion(
-        "app", "7-Zip", "24.09", "An archiver\nfor all", "first", reference, [reference], 5, "C:\\run.cmd", None, DIGEST, {"files": 3}, {"a": [1]},
+        "app", "7-Zip", "24.09", "An archiver\nfor all", "first", reference, [reference], 5, "run.cmd", None, DIGEST, {"files": 3}, {"a": [1]},
         {"archive": Blob("a/b", DIGEST, 3)}, DIGEST,
     )
 

@@ -1,0 +1,163 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Scripts of layers and templates, from the option to the disk of an image."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+
+import pytest
+from dissect.ntfs import NTFS
+from dissect.ntfs.exceptions import FileNotFoundError as Missing
+
+from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import TYPE_BASIC_DATA, read_partitions
+from ansible_collections.strata.layering.plugins.module_utils.images import store
+from ansible_collections.strata.layering.plugins.module_utils.images.layered_image import compose_stack
+from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
+from ansible_collections.strata.layering.tests.integration.modules.conftest import OS_LAYER, add_app, add_template
+from ansible_collections.strata.layering.tests.sample.reread import RangeStream
+from ansible_collections.strata.layering.tests.support.modules import converges, fails, run, state_of
+
+FOLDER = "Windows/Setup/scripts/image"
+
+
+def script(room, name: str, text: str) -> str:
+    """A script on the composer."""
+    return os.path.join(room.files("scripts", {name: text}), name)
+
+
+def placed(room, name: str = "image.raw", template: str = "office") -> dict[str, bytes]:
+    """The files in the image's folder of scripts, read by dissect."""
+    path = os.fspath(room.tmp_path / name)
+    run("layered_image_export", **room.options, template=template, path=path, format="raw")
+    offset = next(one.offset for one in read_partitions(FileDevice(path)).partitions if one.type == TYPE_BASIC_DATA)
+    with open(path, "rb") as stream:
+        volume = NTFS(RangeStream(stream, offset, os.stat(path).st_size - offset))
+        names = [name for name in volume.mft.get(FOLDER).listdir() if "~" not in name]
+        return {name: volume.mft.get(f"{FOLDER}/{name}").open().read() for name in names}
+
+
+def plan(content_digest: str, *lines: str) -> bytes:
+    head = "image=" + content_digest.partition(":")[2][:16]
+    return "".join(line + "\r\n" for line in (head, *lines)).encode()
+
+
+def test_scripts_are_placed_in_the_order_in_which_layers_are_applied(room, exported):
+    run("app_layer", **room.options, name="Nothing", version="1", os_layer={"name": "Windows 11"}, files=room.files("nothing", {"n.txt": "n"}))
+    os_script, first, last, own = (script(room, name, f"rem {name}\r\n") for name in ("os.cmd", "Zuerst (ä).bat", "b.PS1", "own.cmd"))
+    run("os_layer", **room.options, **OS_LAYER | {"version": "2.0"}, file_share=os.fspath(exported), packaging_disk="gold/gold-w11.ovf", script=os_script)
+    add_app(room, "A|B & \u00e9", tree={"a.txt": "a"}, priority=900, script=last)
+    add_app(room, "Late", priority=10, script=first)
+    wanted = {
+        "name": "office", "connector": "desktops", "os_layer": {"name": "Windows 11", "version": "2.0"}, "script": own,
+        "app_layers": [{"name": name, "version": version} for name, version in (("A|B & \u00e9", "1.0"), ("Late", "1.0"), ("Nothing", "1"))],
+    }
+    result = converges("image_template", lambda: state_of(room.path), **room.options, **wanted)["template"]
+    found = placed(room)
+    assert found.pop("plan.txt") == plan(
+        result["content_digest"], "01|os layer Windows 11 2.0|01-os.cmd", "02|app layer Late 1.0|02-Zuerst.bat",
+        "03|app layer A_B _ _ 1.0|03-b.ps1", "04|image template|04-own.cmd",
+    )
+    assert found == {
+        "01-os.cmd": b"rem os.cmd\r\n", "02-Zuerst.bat": "rem Zuerst (ä).bat\r\n".encode(), "03-b.ps1": b"rem b.PS1\r\n", "04-own.cmd": b"rem own.cmd\r\n",
+    }
+
+
+def test_an_image_without_scripts_has_a_plan_and_the_next_one_loses_old_scripts(room):
+    add_app(room, "Tool", script=script(room, "a.cmd", "exit /b 0\r\n"))
+    add_app(room, "Plain")
+    with_own = add_template(room, apps=(("Tool", "1.0"), ("Plain", "1.0")), script=script(room, "b.cmd", "exit /b 0\r\n"))["template"]
+    assert sorted(placed(room)) == ["01-a.cmd", "02-b.cmd", "plan.txt"]
+    changed = add_template(room, apps=(("Tool", "1.0"), ("Plain", "1.0")), script=script(room, "b.cmd", "exit /b 1\r\n"))["template"]
+    assert changed["content_digest"] != with_own["content_digest"] and changed["image_digest"] != with_own["image_digest"]
+    assert placed(room)["02-b.cmd"] == b"exit /b 1\r\n"
+    without = add_template(room, apps=(("Plain", "1.0"),))["template"]
+    assert without["script"] is None
+    assert placed(room) == {"plan.txt": plan(without["content_digest"])}
+
+
+def test_what_a_layer_brings_there_is_not_in_an_image(room):
+    add_app(room, tree={f"{FOLDER}/finished": "x", f"{FOLDER}/results/01.code": "0", "Windows/Setup/scripts/mine.txt": "x"})
+    add_template(room)
+    assert list(placed(room)) == ["plan.txt"]
+
+
+def test_the_same_template_gives_the_same_disk(room):
+    add_app(room, script=script(room, "a.cmd", "exit /b 0\r\n"))
+    add_template(room)
+    digests = []
+    for number in range(2):
+        placed(room, f"{number}.raw")
+        digests.append(hashlib.sha256((room.tmp_path / f"{number}.raw").read_bytes()).hexdigest())
+        repository = Repository.open(os.fspath(room.path))
+        for reference in repository.layout.references():
+            if reference.startswith("image/"):
+                repository.layout.remove_reference(reference)
+    assert digests[0] == digests[1]
+
+
+def test_a_stack_for_packaging_has_neither_plan_nor_scripts_whatever_it_starts_from(room):
+    add_app(room, script=script(room, "a.cmd", "exit /b 0\r\n"))
+    add_template(room)
+    placed(room)
+    repository = Repository.open(os.fspath(room.path))
+    os_layer, layer = (store.find_version(repository, *name).reference() for name in (("os", "Windows 11", "1.0"), ("app", "Tool", "1.0")))
+    image = compose_stack(repository, os_layer, (layer,))
+    assert image.config["statistics"]["incremental"]
+    with image.open_disk() as disk:
+        offset = next(one.offset for one in read_partitions(disk).partitions if one.type == TYPE_BASIC_DATA)
+        data = disk.pread(image.capacity - offset, offset)
+    volume = NTFS(RangeStream(io.BytesIO(data), 0, len(data)))
+    with pytest.raises(Missing):
+        volume.mft.get(FOLDER)
+
+
+@pytest.mark.parametrize("first, then, code", [("a", "b", "layer.other_script"), (None, "b", "layer.other_script"), ("a", None, None), ("a", "a", None)])
+def test_a_script_is_part_of_the_version(room, first, then, code):
+    texts = {one: script(room, f"{one}.cmd", f"rem {one}\r\n") for one in "ab"}
+    made = add_app(room, **{"script": texts[first]} if first else {})["layer"]
+    assert made["script"] == ({"name": "a.cmd", "digest": "sha256:" + hashlib.sha256(b"rem a\r\n").hexdigest(), "size": 7} if first else None)
+    options = {
+        "name": "Tool", "version": "1.0", "os_layer": {"name": "Windows 11"}, "files": os.fspath(room.tmp_path / "Tool-1.0"),
+        **({"script": texts[then]} if then else {}),
+    }
+    if code:
+        fails("app_layer", code, **room.options, **options)
+    else:
+        assert not run("app_layer", **room.options, **options)["changed"]
+
+
+def test_a_layer_with_a_script_is_made_once(room):
+    converges(
+        "app_layer", lambda: state_of(room.path), **room.options, name="Tool", version="1", os_layer={"name": "Windows 11"},
+        files=room.files("t", {"a": "b"}), script=script(room, "a.cmd", "rem\r\n"),
+    )
+
+
+@pytest.mark.parametrize("name, text, code", [("a.exe", "x", "script.kind"), ("a.cmd", "", "script.size"), ("a.cmd", "x" * ((1 << 20) + 1), "script.size")])
+def test_what_is_no_script_is_refused(room, name, text, code):
+    add_app(room)
+    fails(
+        "image_template", code, **room.options, name="office", os_layer={"name": "Windows 11", "version": "1.0"}, connector="desktops",
+        app_layers=[{"name": "Tool", "version": "1.0"}], script=script(room, name, text),
+    )
+
+
+def test_the_script_of_a_template_is_kept_as_long_as_the_template(room):
+    add_app(room)
+    digest = add_template(room, script=script(room, "a.cmd", "rem kept\r\n"))["template"]["script"]["digest"]
+    blob = room.path / "blobs/sha256" / digest.partition(":")[2]
+    for state in ("present", "absent"):
+        run("image_template", **room.options, name="office", state=state, **(
+            {"os_layer": {"name": "Windows 11", "version": "1.0"}, "connector": "desktops", "app_layers": [{"name": "Tool", "version": "1.0"}],
+             "script": os.fspath(room.tmp_path / "scripts/a.cmd")}
+            if state == "present" else {}
+        ))
+        for path in (room.path / "blobs/sha256").iterdir():
+            os.utime(path, (1, 1))
+        run("repository", **room.options, state="collected")
+        assert blob.exists() == (state == "present")
