@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from ..common.errors import Conflict
+from ..common.errors import Conflict, Corrupt, NotFound
 from ..common.libraries import np
 from ..common.progress import Progress, silent
 from ..disk import partitions
@@ -25,8 +25,12 @@ from ..ntfs.file_state import read_state
 from ..ntfs.mft import MasterFileTable
 from ..ntfs.ranges import Ranges
 from ..images.free_grains import free_grains
+from ..images.mark import Mark, read_mark
 from ..images.os_import import find_windows
-from ..images.thin_image import ThinImage
+from ..images.template import label
+from ..images.thin_image import ThinImage, read_config
+from ..layers.model import LayerReference
+from ..repository.repository import Repository
 
 #: Files in the root whose data is never of interest and may have changed as a whole.
 _PAGING = ("pagefile.sys", "swapfile.sys", "hiberfil.sys", "DumpStack.log.tmp")
@@ -68,6 +72,9 @@ def open_packaged(given: ThinImage, opener: Opener, stack: ExitStack) -> Package
     disk = stack.enter_context(opener())
     partition = find_windows(disk)
     original = stack.enter_context(given.open_disk())
+    wanted, mark = read_mark(original), read_mark(disk)
+    if wanted is not None and mark is not None and mark != wanted and not _is_of_os_layer(given, mark):
+        raise _other_base(disk, _made_from(given.repository, mark, wanted))
     table, became = partitions.read_partitions(original), partitions.read_partitions(disk)
     found = next((one for one in table.partitions if one.offset == partition.offset), None)
     if found is None:
@@ -77,7 +84,29 @@ def open_packaged(given: ThinImage, opener: Opener, stack: ExitStack) -> Package
     before, after = found.window(original), partition.window(disk)
     old, new = MasterFileTable(before), MasterFileTable(after)
     _check_identity(disk, old, new)
+    if wanted is not None and mark is None and not _is_of_os_layer(given, mark):
+        raise _other_base(disk, "it lacks the mark that composing left on that image")
     return Packaged(before, after, old, new, disk, partition)
+
+
+def _is_of_os_layer(given: ThinImage, mark: Mark | None) -> bool:
+    """Whether a disk may be that of the OS machine itself, which is as good as the image of its OS layer alone."""
+    if given.config["layers"]:
+        return False
+    with given.base.open(given.repository) as base:
+        return read_mark(base) == mark
+
+
+def _made_from(repository: Repository, mark: Mark, wanted: Mark) -> str:
+    """What the mark of another image says, in words."""
+    if mark.content_digest == wanted.content_digest:
+        return "its image was composed upon another one"
+    try:
+        config = read_config(repository, mark.content_digest)
+        layers = [label(LayerReference.from_dict(one)) for one in (config["os_layer"], *config["layers"])]
+    except (NotFound, Corrupt):
+        return f"it was made from the image {mark.content_digest[:19]}"
+    return f"it was made from {', '.join(layers)}"
 
 
 def _check_identity(disk: BlockDevice, old: MasterFileTable, new: MasterFileTable) -> None:

@@ -12,7 +12,7 @@ from ansible_collections.strata.layering.plugins.module_utils.images.compose imp
 from ansible_collections.strata.layering.plugins.module_utils.images.template import canonical_digest
 from ansible_collections.strata.layering.plugins.module_utils.layers.model import LayerVersion
 from ansible_collections.strata.layering.tests.support.captured import Packaging, make_machine, tree_differences
-from ansible_collections.strata.layering.tests.unit.plugins.module_utils.images.test_capture import KINDS, Worker, edit, read_software
+from ansible_collections.strata.layering.tests.unit.plugins.module_utils.capture.test_capture import KINDS, Worker, edit, read_software
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
