@@ -10,10 +10,12 @@ device, and only the grains that differ in the end are compressed.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from typing import BinaryIO
 
 from ..common.errors import Conflict, Corrupt, InvalidInput, NotFound
 from ..common.libraries import np
@@ -31,7 +33,7 @@ from ..ntfs.guard import run_guarded
 from ..ntfs.volume import Volume
 from ..repository.blobs import Descriptor
 from ..repository.repository import Repository
-from . import store, thin_image
+from . import scripts, store, thin_image
 from .apply import Applier
 from .difference import FOLDER, OTHER, Stack, difference
 from .free_grains import free_grains
@@ -48,7 +50,7 @@ from .thin_image import ThinImage
 
 @dataclass(frozen=True)
 class StackedLayer:
-    """One layer to be applied: how messages name it, its version's digest, its archive and its file index.
+    """One layer to be applied: how messages name it, its version's digest, its archive and its file index (blobs, or their bytes).
 
     ``knew`` are the labels of the layers that were on the machine in which it was made, ``made_for`` the digest of
     the OS layer version that it was made for.
@@ -56,8 +58,8 @@ class StackedLayer:
 
     label: str
     digest: str
-    archive: Descriptor
-    index: Descriptor
+    archive: Descriptor | bytes
+    index: Descriptor | bytes
     knew: tuple[str, ...] = ()
     made_for: str | None = None
 
@@ -66,7 +68,7 @@ class StackedLayer:
 class Composition:
     """What to compose. ``partition`` is the number of Windows' partition, ``disk_size`` the image's
     size in bytes or None for the base's; ``config`` is kept with the image and holds content_digest,
-    os_layer, layers (as references) and disk_size_gb. ``ancestor`` is the image, of the lowest of the layers,
+    os_layer, layers (as references), disk_size_gb and, where there is a plan of scripts, scripts. ``ancestor`` is the image, of the lowest of the layers,
     from which the volume has to descend: only what is above is put on it, whatever else there is."""
 
     base: OsDisk
@@ -119,7 +121,7 @@ def read_stack(repository: Repository, layers: Sequence[StackedLayer]) -> list[l
     """The file indexes of a stack, lowest first."""
     records = []
     for layer in layers:
-        with repository.layout.open_blob(layer.index) as stream:
+        with _open(repository, layer.index) as stream:
             records.append(load_index(stream))
     return records
 
@@ -224,6 +226,9 @@ def _difference(
 ) -> MergedTree | None:
     """What turns the image ``start`` into the composition."""
     old_layers = [stacked_layer(repository, LayerReference.from_dict(layer)) for layer in start.config["layers"]]
+    if "scripts" in start.config:
+        placed = [scripts.PlacedScript.from_dict(script) for script in start.config["scripts"]]
+        old_layers.append(placing_layer(start.content_digest, placed, b""))
     old_records = read_stack(repository, old_layers)
     skipped = set(map(tuple, start.config.get("skipped", ())))
     old = Stack(_merge(old_layers, old_records, volume, skipped), old_records)
@@ -245,6 +250,12 @@ def stacked_layer(repository: Repository, reference: LayerReference) -> StackedL
     archive, index = store.role_blob(layer, ROLE_ARCHIVE), store.role_blob(layer, ROLE_INDEX)
     knew = tuple(label(one) for one in layer.prerequisites)
     return StackedLayer(label(reference), reference.digest, Descriptor(*archive), Descriptor(*index), knew, layer.os_layer.digest if layer.os_layer else None)
+
+
+def placing_layer(content_digest: str, placed: Sequence[scripts.PlacedScript], archive: bytes) -> StackedLayer:
+    """What places the scripts of the image ``content_digest``, as the topmost layer; ``archive`` may be empty where it is only compared."""
+    index = scripts.pack_index(content_digest, placed)
+    return StackedLayer("the image's scripts", content_digest, archive, index)
 
 
 def windows_window(device: BlockDevice, number: int) -> partitions.Window:
@@ -270,9 +281,13 @@ def _numbered(table: partitions.PartitionTable, number: int, device: BlockDevice
     raise InvalidInput(f"{device.name} has no partition {number}.", code="partitions.unknown", hint="Import the OS layer again.")
 
 
-def open_archive(repository: Repository, blob: Descriptor, stack: ExitStack, *, hives: bool = False) -> ArchiveReader:
+def open_archive(repository: Repository, blob: Descriptor | bytes, stack: ExitStack, *, hives: bool = False) -> ArchiveReader:
     """Open the archive of a layer, with its registry deltas on demand; it is closed with ``stack``."""
-    return ArchiveReader(stack.enter_context(repository.layout.open_blob(blob)), hives=hives)
+    return ArchiveReader(stack.enter_context(_open(repository, blob)), hives=hives)
+
+
+def _open(repository: Repository, blob: Descriptor | bytes) -> BinaryIO:
+    return io.BytesIO(blob) if isinstance(blob, bytes) else repository.layout.open_blob(blob)
 
 
 def _store_changes(
