@@ -6,9 +6,55 @@
 from __future__ import annotations
 
 from ..common.libraries import pyvmomi
+from ..repository.repository import Repository
+from ..vsphere import vm as machines
+from ..vsphere.inventory import Inventory
 from ..vsphere.properties import collect_below
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts
+from . import images
+
+
+def plan_retiring(repository: Repository, session: Session, template: str, newest: str, keep: int | None) -> tuple[list[dict], list[VmFacts], list[str]]:
+    """What is to become of a template's images when that of digest ``newest`` is published and ``keep`` older ones are kept.
+
+    Returns the images that stay recorded, the machines to remove, and warnings about machines that should go but stay.
+    A machine that is gone is no longer recorded; one that is switched on is in use.
+    """
+    stay, going, warnings = [], [], []
+    older = 0
+    for image in images.images_of(repository, template):
+        if image["image_digest"] == newest:
+            stay.append(image)
+            continue
+        older += 1
+        if keep is None or older <= max(keep, 0):
+            stay.append(image)
+            continue
+        facts = images.find_recorded(session, image)
+        if facts is None:
+            continue
+        clones = depends_on(session, facts)
+        if clones:
+            warnings.append(f"The machine {facts.name} of an older image is kept because {', '.join(clones[:5])} depend on it.")
+        elif facts.power_state != "poweredOff":
+            warnings.append(f"The machine {facts.name} of an older image is kept because it is not switched off.")
+        else:
+            going.append(facts)
+            continue
+        stay.append(image)
+    return stay, going, warnings
+
+
+def retire(repository: Repository, session: Session, template: str, newest: str, keep: int | None) -> tuple[list[str], list[str]]:
+    """Carry the plan out; returns the names of the machines that were removed, and the warnings."""
+    stay, going, warnings = plan_retiring(repository, session, template, newest, keep)
+    for facts in going:
+        machines.destroy(session, Inventory(session).vm(moid=facts.moid))
+    # After the machines: one whose removal failed stays recorded, and is removed by the next run.
+    if stay != images.images_of(repository, template):
+        images.record_images(repository, template, stay)
+    return [facts.name for facts in going], warnings
 
 
 def depends_on(session: Session, facts: VmFacts) -> list[str]:

@@ -51,6 +51,7 @@ def create_by_import(
     extra_config: dict[str, str] | None = None,
     provisioning: str = "thin",
     progress: Progress = silent,
+    created: Callable[[Any], None] = lambda vm: None,
     stall_timeout: float | None = None,
     lease_timeout: float = 600,
 ) -> Deployed:
@@ -58,7 +59,7 @@ def create_by_import(
 
     ``blocks`` is called once and gives the ``length`` bytes of the stream-optimized VMDK.
     ``extra_config`` is set before the upload starts: a mark that says "complete" must be set
-    afterwards. Raises Conflict when the folder has a machine of that name.
+    afterwards. ``created`` is called with the machine when it exists, before its disk is uploaded. Raises Conflict when the folder has a machine of that name.
     """
     what = f"Creating the virtual machine {name}"
     if name in Inventory(session).vms_in(placement.folder):
@@ -76,6 +77,7 @@ def create_by_import(
     try:
         with lease:
             lease.wait_ready(lease_timeout)
+            created(lease.entity)
             device = _device(lease, item, what)
             transfer = lease.upload(device, blocks(), length, progress=progress)
             verified = lease.verify(device, transfer)

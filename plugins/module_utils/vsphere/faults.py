@@ -106,3 +106,19 @@ def connection_error(error: BaseException, place: str) -> StrataError:
     if isinstance(error, http.client.HTTPException) and text[:3] in ("502", "503", "504"):
         return Unavailable(f"The service of {place} is not ready: {text}.", code="vsphere.not_ready", hint="Wait until its services run, and run again.")
     return Unavailable(f"The connection to {place} broke: {text}.", code="vsphere.connection", hint="Check the network and the service, and run again.")
+
+
+#: Errors that may pass by themselves, by their code; of faults without a code of their own, by their name.
+_TRANSIENT_CODES = frozenset(
+    ("vsphere.connection", "vsphere.refused", "vsphere.no_answer", "vsphere.not_ready", "vsphere.busy", "vsphere.session", "vsphere.lease", "vsphere.checksum")
+)
+_TRANSIENT_FAULTS = frozenset(
+    ("SystemError", "HostCommunication", "HostNotConnected", "HostNotReachable", "HostConnectFault", "CommunicationTimeout", "Timedout", "FileLocked")
+)
+
+
+def is_transient(error: StrataError) -> bool:
+    """Whether the same work may succeed when it is done again a little later, without anybody doing anything."""
+    if error.code == "vsphere.http":
+        return error.details.get("status") in (408, 429, 500, 502, 503, 504)
+    return error.code in _TRANSIENT_CODES or error.details.get("fault") in _TRANSIENT_FAULTS

@@ -84,12 +84,13 @@ def wait_for(
     *,
     what: str,
     tick: Callable[[dict[str, Any]], None] | None = None,
+    interval: float = _WAIT,
 ) -> dict[str, Any]:
     """Wait until ``predicate`` is true of the properties ``paths`` of ``item``; returns them.
 
     ``what`` starts the sentence of an error, such as "Waiting for X to power off". ``tick`` is
-    called with the properties after every change and at least every 20 s. Raises TimedOut
-    after ``timeout`` seconds, NotFound when the object goes away, and what ``predicate`` raises.
+    called with the properties after every change and at least every ``interval`` seconds. Raises TimedOut
+    after ``timeout`` seconds, NotFound when the object goes away, and what ``predicate`` and ``tick`` raise.
     """
     deadline = time.monotonic() + timeout
     limit = session.logins + _RENEWALS
@@ -98,7 +99,7 @@ def wait_for(
         while True:
             logins = session.logins
             try:
-                for values in _updates(session, item, list(paths), deadline, what):
+                for values in _updates(session, item, list(paths), deadline, interval, what):
                     if predicate(values):
                         return values
                     if tick:
@@ -121,7 +122,7 @@ def wait_for(
             )
 
 
-def _updates(session: Session, item, paths: list[str], deadline: float, what: str) -> Iterator[dict[str, Any]]:
+def _updates(session: Session, item, paths: list[str], deadline: float, interval: float, what: str) -> Iterator[dict[str, Any]]:
     """The properties at the start and after every round of waiting, until the deadline."""
     query = pyvmomi.vmodl.query.PropertyCollector
     collector = session.content.propertyCollector.CreatePropertyCollector()
@@ -138,7 +139,7 @@ def _updates(session: Session, item, paths: list[str], deadline: float, what: st
             if left <= 0 and not first:
                 return
             first = False
-            update = collector.WaitForUpdatesEx(version, query.WaitOptions(maxWaitSeconds=max(1, min(_WAIT, int(left)))))
+            update = collector.WaitForUpdatesEx(version, query.WaitOptions(maxWaitSeconds=max(1, int(min(interval, left)))))
             if update is not None:
                 version = update.version
                 for change in (change for part in update.filterSet for change in part.objectSet):

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,8 @@ from .inventory import Inventory
 from .properties import read, wait_for
 from .session import Session
 from .tasks import wait_for_task
+
+_ENDLESS = 10 * 365 * 86400
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +181,26 @@ def wait_for_power_off(session: Session, vm, *, timeout: float, progress: Progre
         what=f"Waiting for {_name(session, vm)} to shut down",
         tick=tick,
     )
+
+
+def watch_until_off(session: Session, vm, tick: Callable[[dict[str, str], bool], None], *, interval: float = 5) -> None:
+    """Wait without an end until the machine is off, and tell ``tick`` its extraConfig, in which guestinfo stands, and whether it is off.
+
+    ``tick`` is called after every change, the last one included, and at least every ``interval`` seconds; it raises to
+    end the wait.
+    """
+
+    def look(values: dict) -> bool:
+        config = values.get("config.extraConfig", [])
+        if any(path.startswith("config.extraConfig[") for path in values):
+            # The server told of single entries, changed or removed: read them all.
+            config = read(session, vm, "config.extraConfig").get("config.extraConfig", [])
+        off = values.get("runtime.powerState") == "poweredOff"
+        tick({option.key: str(option.value) for option in config}, off)
+        return off
+
+    what = f"Waiting for {_name(session, vm)} to shut down"
+    wait_for(session, vm, ["runtime.powerState", "config.extraConfig"], look, _ENDLESS, what=what, interval=interval)
 
 
 def create_snapshot(session: Session, vm, name: str, description: str = "", *, timeout: float = 1800) -> Snapshot:

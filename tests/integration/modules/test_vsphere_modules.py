@@ -134,12 +134,12 @@ def test_a_guest_that_does_not_shut_down(room, vcenter, simulator):
     simulator.guest(mode="hang")
     add_app(room)
     add_template(room)
-    result = attempt("layered_image_publish", **room.options, **vcenter, templates=["office"], shutdown_timeout=2)
-    assert result["failed"] and result["details"]["tasks"][0]["status"] == "Failed"
-    assert run("task_info", **room.options)["tasks"][0]["status"] == "Failed"
-    simulator.guest("true")
+    waiting = run("layered_image_publish", **room.options, **vcenter, templates=["office"], shutdown_timeout=1)["tasks"][0]
+    assert waiting["status"] == "ActionRequired" and "within 1 seconds" in waiting["description"] and waiting["vm"]["name"] in waiting["description"]
+    assert run("task_info", **room.options)["tasks"][0]["status"] == "ActionRequired"
+    machine_of(simulator.connect(), waiting["vm"]["moid"]).PowerOffVM_Task()
     done = run("layered_image_publish", **room.options, **vcenter, templates=["office"])
-    assert done["tasks"][0]["status"] == "Complete"
+    assert done["tasks"][0]["status"] == "Complete" and done["tasks"][0]["vm"]["moid"] == waiting["vm"]["moid"]
     assert len([name for name in machines(simulator) if name.startswith("office-")]) == 1
 
 

@@ -1,0 +1,83 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ending a publishing: one that runs is asked to, one that waits for a person or whose process died is ended here."""
+
+from __future__ import annotations
+
+import time
+
+from ..catalog.documents import TEMPLATE
+from ..common.errors import Conflict, TimedOut
+from ..common.progress import Progress
+from ..repository.repository import Repository
+from ..vsphere.session import Session
+from . import standing
+from .cancel import clear_cancel, request_cancel
+from .publisher import Published
+from .steps import PublishOptions
+from .task import CANCELED, FAILED, NOT_STARTED, OPEN, PublishTask, tasks_of
+
+_PAUSE = 0.5
+
+
+def cancel_publishing(repository: Repository, connection: dict, template: str, options: PublishOptions, *, check_mode: bool, progress: Progress) -> Published:
+    """Bring the publishing of ``template`` to its end; nothing is changed when there is none, or it has ended."""
+    with Session.connect(**connection) as session:
+        going = _going_on(repository, session, template)
+        newest = next(iter(tasks_of(repository, template)), None)
+        before = _shown(newest)
+        if check_mode:
+            after = _shown(newest) | {"status": CANCELED} if going else before
+            return Published(template, newest or _nothing(template), changed=bool(going), before=before, after=after)
+        _take_over(repository, template, options, progress)
+        with repository.locks.hold(f"publish/{template}", timeout=_PAUSE, purpose=f"cancel publishing {template}"):
+            clear_cancel(repository, template)
+            for document in _going_on(repository, session, template):
+                standing.remove_unfinished(session, document)
+                PublishTask(repository, document).cancel(f"The publishing of {template} was canceled.")
+    ended = next(iter(tasks_of(repository, template)), None)
+    changed = ended is not None and ended["status"] == CANCELED and _shown(ended) != before
+    if changed:
+        repository.audit.append("cancel", TEMPLATE, template, comment=options.comment, details={"task": ended["id"]})
+    return Published(template, ended or _nothing(template), changed=changed, before=before, after=_shown(ended))
+
+
+def _take_over(repository: Repository, template: str, options: PublishOptions, progress: Progress) -> None:
+    """Wait until nobody publishes the template, having asked whoever does."""
+    deadline = time.monotonic() + options.timeout("cancel")
+    started = time.monotonic()
+    asked = False
+    while True:
+        try:
+            with repository.locks.hold(f"publish/{template}", timeout=0, purpose=f"cancel publishing {template}"):
+                return
+        except Conflict as held:
+            if time.monotonic() > deadline:
+                raise TimedOut(
+                    f"The publishing of {template} did not end within {options.timeout('cancel'):g} seconds. {held.message}",
+                    code="publish.timed_out",
+                    hint="It ends when it notices; look for that process, or allow more time with timeouts.",
+                ) from held
+        if not asked:
+            request_cancel(repository, template, options.comment)
+            asked = True
+        progress("cancel", int(time.monotonic() - started), int(options.timeout("cancel")))
+        time.sleep(_PAUSE)
+
+
+def _going_on(repository: Repository, session: Session, template: str) -> list[dict]:
+    """The tasks that have not ended, and the newest when it failed and left a machine."""
+    found = tasks_of(repository, template)
+    going = [document for document in found if document["status"] in OPEN]
+    if found and found[0]["status"] == FAILED and standing.unfinished_machine(session, found[0]):
+        going.append(found[0])
+    return going
+
+
+def _shown(task: dict | None) -> dict:
+    return {"task": task["id"], "status": task["status"]} if task else {"task": None, "status": None}
+
+
+def _nothing(template: str) -> dict:
+    return {"template": template, "status": NOT_STARTED, "description": f"Nothing of {template} is being published.", "digest": None}

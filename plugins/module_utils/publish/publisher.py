@@ -1,0 +1,367 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Publishing one image: what stands decides which steps are still to be done."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from ..catalog.documents import TEMPLATE, now
+from ..common.errors import Conflict, StrataError
+from ..common.progress import Progress
+from ..images.layered_image import os_layer_facts
+from ..images.template import ResolvedTemplate
+from ..repository.repository import Repository
+from ..vsphere.faults import is_transient
+from ..vsphere.inventory import Inventory
+from ..vsphere.properties import collect
+from ..vsphere.session import Session
+from ..vsphere.vm import VmFacts, read_facts
+from . import guest, images, standing, steps
+from .cancel import Canceled, CancelWatch, clear_cancel
+from .horizon_check import check_horizon, require_horizon
+from .placement import Target, check_firmware, resolve_placement
+from .retire import depends_on, plan_retiring
+from .steps import ActionRequired, PublishOptions, Run
+from .task import ACTION_REQUIRED, COMPLETE, NOT_STARTED, OPEN, PublishTask, tasks_of
+
+
+@dataclass
+class Published:
+    """What became of one template. ``before`` and ``after`` are what diff mode shows; ``error`` is set when it failed."""
+
+    template: str
+    task: dict
+    image: dict | None = None
+    changed: bool = False
+    before: dict | None = None
+    after: dict | None = None
+    warnings: list[str] = field(default_factory=list)
+    error: StrataError | None = None
+
+
+class Publisher:
+    """Publishes one template."""
+
+    def __init__(self, repository: Repository, session: Session, template: ResolvedTemplate, options: PublishOptions, progress: Progress) -> None:
+        self._repository = repository
+        self._session = session
+        self._template = template
+        self._options = options
+        self._progress = progress
+        self._name = images.machine_name(template)
+        self._snapshot = images.snapshot_name(template)
+        self._warnings: list[str] = []
+
+    # -- what there is
+
+    def _shown(self) -> dict | None:
+        """What is published now and what is under way, as diff mode shows it."""
+        recorded = self._recorded_images()
+        shown = None
+        for image in recorded:
+            if images.find_standing(self._session, image):
+                shown = self._summary(image, [one["vm"]["name"] for one in recorded if one is not image])
+                break
+        task = self._resumed()
+        facts = standing.unfinished_machine(self._session, task.document) if task else None
+        return _with_unfinished(shown, facts.name, standing.stand(self._session, self._template, facts)) if facts else shown
+
+    @staticmethod
+    def _summary(image: dict, older: list[str]) -> dict:
+        return {"machine": image["vm"]["name"], "image_digest": image["image_digest"], "layers": image["layers"], "older_machines": older}
+
+    def _current(self) -> tuple[dict, VmFacts] | None:
+        """The record and the machine when this very image is the current one and stands as it was published."""
+        recorded = images.images_of(self._repository, self._template.name)
+        if not recorded or recorded[0]["image_digest"] != self._template.image_digest:
+            return None
+        facts = images.find_standing(self._session, recorded[0])
+        return (recorded[0], facts) if facts else None
+
+    def _open_tasks(self) -> list[dict]:
+        return [document for document in tasks_of(self._repository, self._template.name) if document["status"] in OPEN]
+
+    def _resumed(self) -> PublishTask | None:
+        """The task of this image that has not ended."""
+        for document in self._open_tasks():
+            if document["digest"] == self._template.image_digest:
+                return PublishTask(self._repository, document)
+        return None
+
+    def _target(self, *, create_folder: bool) -> Target:
+        target = resolve_placement(self._session, self._template.connector, create_folder=create_folder)
+        facts = os_layer_facts(self._repository, self._template)
+        check_firmware(target, facts.get("firmware"), self._template.os_layer.name)
+        return target
+
+    def _recorded_machine(self, task: PublishTask | None) -> dict | None:
+        return task.document["vm"] if task else None
+
+    # -- check mode
+
+    def plan(self) -> Published:
+        """What publishing would do, with everything looked up that it needs."""
+        before = self._shown()
+        current = self._current()
+        superseded = any(document["digest"] != self._template.image_digest for document in self._open_tasks())
+        if current and not self._script_due(current[0]):
+            stay, going, warnings = plan_retiring(
+                self._repository, self._session, self._template.name, self._template.image_digest, self._options.keep
+            )
+            after = self._summary(current[0], [one["vm"]["name"] for one in stay if one["image_digest"] != self._template.image_digest])
+            task = self._finished_task(*current)
+            return Published(self._template.name, task, current[0], bool(going) or superseded or before != after, before, after, warnings)
+        task = self._resumed()
+        if current:
+            document = self._would(f"The connector's script would be run for the machine {current[1].name}.", current[1])
+            return Published(self._template.name, document, current[0], True, before, before)
+        target = self._target(create_folder=False)
+        facts = standing.find_machine(
+            self._session, self._template, None if target.folder_missing else target.placement.folder, self._recorded_machine(task)
+        )
+        person = self._needs_person(facts)
+        if person:
+            return Published(self._template.name, self._would(person, facts) | {"status": ACTION_REQUIRED}, None, superseded, before, before)
+        document = self._would(f"The image would become the machine {self._name} in {target.summary()['folder']}.", facts)
+        how_far = standing.stand(self._session, self._template, facts)
+        if self._template.publish_mode == guest.MANUAL and how_far in (standing.NONE, standing.HALF_MADE, standing.TO_START):
+            return Published(self._template.name, document, None, True, before, _with_unfinished(before, self._name, standing.RUNNING))
+        image = self._image({"name": self._name}, None, [])
+        older = [one["vm"]["name"] for one in images.images_of(self._repository, self._template.name)]
+        return Published(self._template.name, document, image, True, before, self._summary(image, older))
+
+    def _would(self, description: str, facts: VmFacts | None) -> dict:
+        return {
+            "template": self._template.name,
+            "status": NOT_STARTED,
+            "description": description,
+            "digest": self._template.image_digest,
+            "vm": images.machine_record(facts) if facts else {"name": self._name},
+            "snapshot": self._snapshot,
+        }
+
+    def _needs_person(self, facts: VmFacts | None) -> str | None:
+        """What a person has to do before anything else can be done, None when nobody has to."""
+        how_far = standing.stand(self._session, self._template, facts)
+        if how_far == standing.SWITCHED_ON:
+            return (
+                f"The image is there, but {images.where(facts)} is switched on. "
+                f"Shut it down, go back to its snapshot {self._snapshot} if it was changed, and run again; or remove it to have it published anew."
+            )
+        return steps.person_needed(self._template, facts) if how_far == standing.RUNNING else None
+
+    # -- doing it
+
+    def publish(self) -> Published:
+        """Publish, unless this very image stands already."""
+        name = self._template.name
+        with self._repository.locks.hold(f"publish/{name}", timeout=0, purpose=f"publish {name}"):
+            clear_cancel(self._repository, name)
+            try:
+                return self._publish_locked()
+            finally:
+                clear_cancel(self._repository, name)
+
+    def _publish_locked(self) -> Published:
+        before = self._shown()
+        task = self._resumed() or PublishTask.new(self._repository, self._template)
+        run = Run(
+            self._repository, self._session, self._template, self._options, task, CancelWatch(self._repository, self._template.name), self._progress,
+            self._warnings,
+        )
+        image = error = None
+        try:
+            image = self._try(run)
+        except ActionRequired as required:
+            task.require_action(required.message)
+        except Canceled as canceled:
+            self._discard(run)
+            task.cancel(canceled.message)
+        except StrataError as problem:
+            error = problem
+            task.fail(problem)
+        except Exception as problem:
+            unexpected = StrataError(f"Publishing {self._template.name} met an unexpected error: {problem}.", code="internal")
+            task.fail(unexpected)
+            raise
+        document = task.document
+        if image is not None and document["status"] == NOT_STARTED:
+            document = self._finished_task(image, images.find_recorded(self._session, image))
+        return Published(self._template.name, document, image, run.changed, before, self._shown(), self._warnings, error)
+
+    def _try(self, run: Run) -> dict:
+        """Go on from what stands; what may pass by itself is tried again, each step so many times."""
+        tries: dict[str | None, int] = {}
+        while True:
+            try:
+                return self._go_on(run)
+            except StrataError as error:
+                step = run.task.document["step"]
+                tries[step] = tries.get(step, 0) + 1
+                if not is_transient(error) or tries[step] > self._options.retries:
+                    raise
+                run.warn(f"{self._template.name}: the step {step or 'look up'} was tried again: {error.message}")
+                self._pause(run)
+
+    def _pause(self, run: Run) -> None:
+        until = time.monotonic() + self._options.retry_pause
+        while time.monotonic() < until:
+            run.cancel.check()
+            time.sleep(min(0.5, self._options.retry_pause))
+
+    def _go_on(self, run: Run) -> dict:
+        """Do the steps that are still to be done; returns the image."""
+        self._supersede(run)
+        current = self._current()
+        if current:
+            image, facts = current
+            checks = check_horizon(facts, self._snapshot)
+            require_horizon(facts, checks)
+        else:
+            image, facts = self._make(run)
+        run.finished = True
+        if self._script_due(image):
+            steps.connector_script(run, image, lambda one: images.record_image(self._repository, self._template.name, one))
+        self._retire(run)
+        if run.task.document["status"] != NOT_STARTED:
+            run.task.document.update(vm=images.machine_record(facts), snapshot=self._snapshot, datastore_path=facts.datastore_path)
+            run.task.complete(images.describe_place(facts, self._snapshot))
+            self._audit(facts)
+        return image
+
+    def _make(self, run: Run) -> tuple[dict, VmFacts]:
+        """From whatever stands to an image that is recorded."""
+        target = self._target(create_folder=True)
+        facts = standing.find_machine(self._session, self._template, target.placement.folder, self._recorded_machine(run.task))
+        person = self._needs_person(facts)
+        if person:
+            if facts is not None:
+                run.task.document["vm"] = images.machine_record(facts)
+            raise ActionRequired(person)
+        how_far = standing.stand(self._session, self._template, facts)
+        if how_far == standing.UNSNAPPED and any(one["image_digest"] == self._template.image_digest for one in self._recorded_images()):
+            # Somebody has removed the snapshot of an image: nobody knows what ran in the machine since.
+            self._refuse_clones(facts)
+            how_far = standing.HALF_MADE
+        if how_far == standing.HALF_MADE:
+            run.changed = True
+            standing.remove_machine(self._session, facts, run.cancel.check)
+            how_far = standing.NONE
+        self._remove_forgotten(run, target)
+        if how_far == standing.NONE:
+            machine = steps.create(run, target, steps.compose(run))
+            how_far = standing.TO_START
+        else:
+            machine = Inventory(self._session).vm(moid=facts.moid)
+            run.task.document["vm"] = images.machine_record(facts)
+        if how_far == standing.TO_START:
+            steps.power_on(run, machine)
+        if how_far in (standing.TO_START, standing.RUNNING):
+            steps.await_guest(run, machine)
+        if how_far != standing.IMAGE:
+            steps.snapshot(run, machine)
+        run.finished = True
+        facts = steps.verify(run, machine)
+        image = self._image(images.machine_record(facts), facts, run.task.document["checks"])
+        image["scripts"] = run.task.document["scripts"]
+        images.record_image(self._repository, self._template.name, image)
+        return image, facts
+
+    def _retire(self, run: Run) -> None:
+        stay, going, warnings = plan_retiring(self._repository, self._session, self._template.name, self._template.image_digest, self._options.keep)
+        if going or stay != self._recorded_images() or run.task.document["status"] != NOT_STARTED:
+            run.begin("retire old", "Machines of older images are looked at.")
+            steps.retire_old(run)
+        else:
+            self._warnings += warnings
+
+    def _recorded_images(self) -> list[dict]:
+        return images.images_of(self._repository, self._template.name)
+
+    def _script_due(self, image: dict) -> bool:
+        return bool(self._template.connector.get("script") and image.get("script") and not image["script"]["done"])
+
+    def _refuse_clones(self, facts: VmFacts) -> None:
+        clones = depends_on(self._session, facts)
+        if clones:
+            raise Conflict(
+                f"The snapshot {self._snapshot} of the machine {facts.path} is gone, and {', '.join(clones[:5])} depend on its disks.",
+                code="publish.clones",
+                hint="Remove those clones, or rename the machine and remove its custom settings, and run again.",
+            )
+
+    # -- clearing up
+
+    def _supersede(self, run: Run) -> None:
+        """End the tasks of other forms of the template that never became images, and remove their machines."""
+        for document in self._open_tasks():
+            if document["digest"] != self._template.image_digest:
+                run.changed = True
+                standing.remove_unfinished(self._session, document)
+                PublishTask(self._repository, document).cancel(f"The template {self._template.name} was changed before the image was finished.")
+
+    def _remove_forgotten(self, run: Run, target: Target) -> None:
+        """Remove unfinished machines of the template that no task knows of."""
+        beginning = f"{self._template.vm_name}-"
+        named = {
+            machine: name for name, machine in Inventory(self._session).vms_in(target.placement.folder).items()
+            if name.startswith(beginning) and name != self._name
+        }
+        for machine, values in collect(self._session, named, ["config.extraConfig"]).items():
+            config = {option.key: str(option.value) for option in values.get("config.extraConfig", [])}
+            if config.get(images.KEY_TEMPLATE) == self._template.name and config.get(images.KEY_STATE) != images.STATE_COMPLETE:
+                run.changed = True
+                standing.remove_machine(self._session, read_facts(self._session, machine), run.cancel.check)
+
+    def _discard(self, run: Run) -> None:
+        """Remove the machine of a publishing that was canceled."""
+        standing.remove_unfinished(self._session, run.task.document)
+
+    # -- words
+
+    def _finished_task(self, image: dict, facts: VmFacts) -> dict:
+        return {
+            "template": self._template.name,
+            "status": COMPLETE,
+            "description": images.describe_place(facts, self._snapshot),
+            "digest": self._template.image_digest,
+            "vm": images.machine_record(facts),
+            "snapshot": self._snapshot,
+            "datastore_path": facts.datastore_path,
+            "timings": {},
+            "bytes": {},
+            "checks": check_horizon(facts, self._snapshot),
+            "script": image.get("script"),
+            "scripts": image.get("scripts"),
+        }
+
+    def _image(self, vm: dict, facts: VmFacts | None, checks: list[dict]) -> dict:
+        script = self._template.connector.get("script")
+        return {
+            "template": self._template.name,
+            "image_digest": self._template.image_digest,
+            "content_digest": self._template.content_digest,
+            "layers": images.template_layers(self._template),
+            "connector": self._template.connector["name"],
+            "vm": vm,
+            "snapshot": self._snapshot,
+            "datastore_path": facts.datastore_path if facts else None,
+            "published": now(),
+            "checks": checks,
+            "scripts": None,
+            "script": {"path": script, "done": False, "output": None} if script else None,
+        }
+
+    def _audit(self, facts: VmFacts) -> None:
+        self._repository.audit.append(
+            "publish", TEMPLATE, self._template.name, comment=self._options.comment,
+            details={"image_digest": self._template.image_digest, "vm": facts.name, "instance_uuid": facts.instance_uuid},
+        )
+
+
+def _with_unfinished(shown: dict | None, machine: str, how_far: str) -> dict:
+    """What diff mode shows when a machine is under way."""
+    return (shown or {"machine": None, "image_digest": None, "layers": {}, "older_machines": []}) | {"unfinished": {"machine": machine, "how_far": how_far}}
