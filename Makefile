@@ -65,11 +65,11 @@ changelog: setup-lint ## Take new fragments and modules into the changelog of th
 	@env PATH="$(CURDIR)/.venv-newest/bin:$$PATH" ANSIBLE_HOME="$(CURDIR)/.cache/ansible" antsibull-changelog release --update-existing --reload-plugins
 
 .PHONY: setup
-setup: packages .venv/.ready $(COLLECTION) ## Install what demo and test need
+setup: packages .venv/.ready $(COLLECTION) collections ## Install what demo and test need
 	@:
 
 .PHONY: setup-lint
-setup-lint: packages-lint .venv/.ready .venv-newest/.ready
+setup-lint: packages-lint .venv/.ready .venv-newest/.ready collections
 
 .PHONY: packages packages-lint
 packages:
@@ -91,6 +91,11 @@ REQUIREMENTS := requirements.txt tests/requirements.txt $(TOOLS)/environment.sh
 $(COLLECTION):
 	@mkdir -p $(@D)
 	@ln -sfn ../../../.. $@
+
+# What this collection depends on; the script itself sees whether there is something to do.
+.PHONY: collections
+collections: .venv/.ready
+	@$(TOOLS)/collections.sh .venv/bin/python .build/collections
 
 .PHONY: clean
 clean: ## Remove everything that was made

@@ -1,0 +1,109 @@
+@echo off
+rem Shuts this machine down so that it can become a layer, unless something stands against it. Part of strata.layering; see its docs/scripts.md.
+rem   finalize.cmd          checks, then shuts down
+rem   finalize.cmd /check   only checks
+rem   finalize.cmd /force   shuts down whatever the checks find
+rem The exit code is 0, or the sum of what was found: 2 reboot, 4 installer, 16 run_once, 32 windows_upgrade, 64 ngen_needed, 128 no_done_markers.
+setlocal EnableExtensions DisableDelayedExpansion
+set "STRATA_REG=%SystemRoot%\System32\reg.exe"
+set "STRATA_FIND=%SystemRoot%\System32\find.exe"
+set "STRATA_WINDOWS=HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion"
+set "STRATA_WINDOWS32=HKLM\SOFTWARE\WOW6432Node\Microsoft\Windows\CurrentVersion"
+set "STRATA_NGEN=HKLM\SOFTWARE\Microsoft\.NETFramework\NGenQueue"
+set "STRATA_ACTION=shutdown"
+if /i "%~1"=="/force" set "STRATA_ACTION=force"
+if /i "%~1"=="/check" set "STRATA_ACTION=check"
+if not "%~1"=="" if "%STRATA_ACTION%"=="shutdown" (
+  echo Usage: finalize.cmd [/check ^| /force]
+  exit /b 1
+)
+set "STRATA_FOUND=0"
+
+set "STRATA_SIGNS="
+call :key "%STRATA_WINDOWS%\Component Based Servicing\RebootPending"
+call :key "%STRATA_WINDOWS%\Component Based Servicing\RebootInProgress"
+call :key "%STRATA_WINDOWS%\Component Based Servicing\PackagesPending"
+call :key "%STRATA_WINDOWS%\WindowsUpdate\Auto Update\RebootRequired"
+call :value "HKLM\SYSTEM\CurrentControlSet\Services\Netlogon" JoinDomain
+call :value "HKLM\SYSTEM\CurrentControlSet\Services\Netlogon" AvoidSpnSet
+if defined STRATA_SIGNS call :finding 2 reboot "a restart is pending" "Restart, then run finalize.cmd again."
+
+set "STRATA_SIGNS="
+call :key "%STRATA_WINDOWS%\Installer\InProgress"
+call :key "%STRATA_WINDOWS32%\Installer\InProgress"
+if exist "%SystemRoot%\Installer\inprogressinstallinfo.ipi" set "STRATA_SIGNS=%STRATA_SIGNS% inprogressinstallinfo.ipi"
+if defined STRATA_SIGNS call :finding 4 installer "an MSI installation is in progress" "Let it end, or restart, then run finalize.cmd again."
+
+set "STRATA_SIGNS="
+call :values "%STRATA_WINDOWS%\RunOnce"
+call :values "%STRATA_WINDOWS32%\RunOnce"
+call :values "%STRATA_WINDOWS%\RunOnceEx"
+call :values "%STRATA_WINDOWS32%\RunOnceEx"
+if defined STRATA_SIGNS call :finding 16 run_once "RunOnce entries are outstanding" "Log on once as an administrator so that they run."
+
+set "STRATA_SIGNS="
+call :one "HKLM\SYSTEM\Setup" SystemSetupInProgress
+call :one "HKLM\SYSTEM\Setup" OOBEInProgress
+call :one "HKLM\SYSTEM\Setup" UpgradeInProgress
+if exist "%SystemDrive%\$WINDOWS.~BT\NewOS" set "STRATA_SIGNS=%STRATA_SIGNS% $WINDOWS.~BT"
+if defined STRATA_SIGNS call :finding 32 windows_upgrade "Windows is being set up or upgraded" "Let it end, or remove $WINDOWS.~BT with Disk Cleanup."
+
+set "STRATA_SIGNS="
+call :subkeys "%STRATA_NGEN%\WIN32\Default"
+call :subkeys "%STRATA_NGEN%\WIN64\Default"
+if defined STRATA_SIGNS call :finding 64 ngen_needed ".NET assemblies wait to be compiled" "Run ngen executequeueditems of Framework and Framework64 v4.0.30319."
+
+set "STRATA_SIGNS="
+for %%f in ("%SystemRoot%\Setup\scripts\kmsdir\*_done") do set "STRATA_SIGNS=kmsdir"
+if defined STRATA_SIGNS call :finding 128 no_done_markers "kmssetup.cmd has run in this machine" "Delete the *_done files in %SystemRoot%\Setup\scripts\kmsdir."
+
+if "%STRATA_FOUND%"=="0" echo Nothing stands against finalizing.
+if "%STRATA_ACTION%"=="check" exit /b %STRATA_FOUND%
+if "%STRATA_ACTION%"=="shutdown" if not "%STRATA_FOUND%"=="0" exit /b %STRATA_FOUND%
+"%SystemRoot%\System32\shutdown.exe" /s /t 0
+if errorlevel 1 (
+  echo Windows could not be shut down.
+  exit /b 1
+)
+echo The operation completed successfully: Windows shuts down.
+exit /b 0
+
+rem :finding BIT NAME WHAT ACTION - say what was found
+:finding
+set /a STRATA_FOUND+=%1 >nul
+echo %2: %~3 (%STRATA_SIGNS:~1%). %~4
+exit /b 0
+
+rem :key KEY - a sign if the key exists
+:key
+"%STRATA_REG%" query %1 >nul 2>&1
+if not errorlevel 1 call :sign %1
+exit /b 0
+
+rem :value KEY NAME - a sign if the value exists
+:value
+"%STRATA_REG%" query %1 /v %2 >nul 2>&1
+if not errorlevel 1 set "STRATA_SIGNS=%STRATA_SIGNS% %2"
+exit /b 0
+
+rem :values KEY - a sign if the key has any value
+:values
+"%STRATA_REG%" query %1 2>nul | "%STRATA_FIND%" "REG_" >nul
+if not errorlevel 1 call :sign %1
+exit /b 0
+
+rem :one KEY NAME - a sign if the value is 1
+:one
+"%STRATA_REG%" query %1 /v %2 2>nul | "%STRATA_FIND%" "0x1" >nul
+if not errorlevel 1 set "STRATA_SIGNS=%STRATA_SIGNS% %2"
+exit /b 0
+
+rem :subkeys KEY - a sign if the key has any below it
+:subkeys
+"%STRATA_REG%" query %1 /s 2>nul | "%STRATA_FIND%" /i "%~nx1\" >nul
+if not errorlevel 1 call :sign %1
+exit /b 0
+
+:sign
+set "STRATA_SIGNS=%STRATA_SIGNS% %~nx1"
+exit /b 0

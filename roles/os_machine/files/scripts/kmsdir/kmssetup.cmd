@@ -1,0 +1,20 @@
+@echo off
+rem What Windows' startup task runs: activation, then the scripts of the image. Part of strata.layering; see its docs/scripts.md.
+setlocal EnableExtensions DisableDelayedExpansion
+set "STRATA_KMSDIR=%~dp0"
+set "STRATA_SCRIPTS=%~dp0..\"
+set "STRATA_LOG=%~dp0kmssetup.log"
+rem Activation belongs to images. In the OS machine and in packaging machines it would leave marks in a layer.
+if not exist "%STRATA_SCRIPTS%image\plan.txt" exit /b 0
+>>"%STRATA_LOG%" echo %DATE% %TIME% start
+for %%f in (runipkato.cmd runato.cmd officeactivate.cmd) do if exist "%STRATA_KMSDIR%%%f" if not exist "%STRATA_KMSDIR%%%~nf_done" call :activate %%f
+if exist "%STRATA_SCRIPTS%run-scripts.cmd" call "%STRATA_SCRIPTS%run-scripts.cmd" startup
+exit /b 0
+
+rem :activate FILE - call a file of kmsdir; once it has succeeded it is not called again.
+:activate
+"%SystemRoot%\System32\cmd.exe" /d /c ""%STRATA_KMSDIR%%1"" >>"%STRATA_LOG%" 2>&1 <nul
+set "STRATA_CODE=%ERRORLEVEL%"
+>>"%STRATA_LOG%" echo %DATE% %TIME% %1 ended with %STRATA_CODE%
+if "%STRATA_CODE%"=="0" >"%STRATA_KMSDIR%%~n1_done" echo %DATE% %TIME%
+exit /b 0

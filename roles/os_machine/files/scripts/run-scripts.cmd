@@ -1,0 +1,149 @@
+@echo off
+rem Runs the scripts of a published image, each once and in order, and reports to vSphere. Part of strata.layering; see its docs/scripts.md.
+rem   run-scripts.cmd           goes on with the scripts
+rem   run-scripts.cmd skip      marks the script that failed as done, then goes on
+rem   run-scripts.cmd startup   as Windows' startup task calls it
+setlocal EnableExtensions DisableDelayedExpansion
+set "STRATA_IMAGE=%~dp0image"
+set "STRATA_RESULTS=%STRATA_IMAGE%\results"
+set "STRATA_SYSTEM=%SystemRoot%\System32"
+set "STRATA_PROGRAMS=%ProgramFiles%"
+if defined ProgramW6432 set "STRATA_PROGRAMS=%ProgramW6432%"
+set "STRATA_VMTOOLS=%STRATA_PROGRAMS%\VMware\VMware Tools\vmtoolsd.exe"
+rem Only images that were made from templates have a plan; clones of a finished image have the mark.
+if not exist "%STRATA_IMAGE%\plan.txt" exit /b 0
+if exist "%STRATA_IMAGE%\finished" exit /b 0
+if not exist "%STRATA_RESULTS%" md "%STRATA_RESULTS%"
+call :get STRATA_PURPOSE guestinfo.strata.layering.purpose
+if /i "%STRATA_PURPOSE%"=="packaging" exit /b 0
+call :get STRATA_MODE guestinfo.strata.layering.mode
+rem A folder can be made by one only. What a start of Windows finds was left by a start that was cut off.
+if /i "%~1"=="startup" if exist "%STRATA_IMAGE%\running" rd "%STRATA_IMAGE%\running"
+md "%STRATA_IMAGE%\running" 2>nul
+if errorlevel 1 (
+  echo The scripts are running already.
+  exit /b 1
+)
+set "STRATA_DIGEST="
+set "STRATA_TOTAL=0"
+set "STRATA_INDEX=0"
+set "STRATA_SKIP="
+set "STRATA_STOP="
+if /i "%~1"=="skip" set "STRATA_SKIP=1"
+for /f "usebackq tokens=1,2 delims==" %%a in ("%STRATA_IMAGE%\plan.txt") do if "%%a"=="image" set "STRATA_DIGEST=%%b"
+for /f "usebackq tokens=1,2,3 delims=|" %%a in ("%STRATA_IMAGE%\plan.txt") do if not "%%c"=="" set /a STRATA_TOTAL+=1 >nul
+call :set image %STRATA_DIGEST%
+call :set state running
+for /f "usebackq tokens=1,2,3 delims=|" %%a in ("%STRATA_IMAGE%\plan.txt") do if not "%%c"=="" if not defined STRATA_STOP call :script "%%a" "%%b" "%%c"
+rd "%STRATA_IMAGE%\running"
+if "%STRATA_STOP%"=="reboot" (
+  "%STRATA_SYSTEM%\shutdown.exe" /r /t 0
+  exit /b 0
+)
+if defined STRATA_STOP exit /b 1
+>"%STRATA_IMAGE%\finished" echo %DATE% %TIME%
+call :set state finished
+if /i "%STRATA_MODE%"=="manual" exit /b 0
+"%STRATA_SYSTEM%\shutdown.exe" /s /t 0
+exit /b 0
+
+rem :script NUMBER LABEL FILE - run one script unless it is done. Sets STRATA_STOP to failed or reboot when the next one must not begin.
+:script
+set /a STRATA_INDEX+=1 >nul
+set "STRATA_NUMBER=%~1"
+set "STRATA_LABEL=%~2"
+set "STRATA_FILE=%STRATA_IMAGE%\%~3"
+set "STRATA_RESULT=%STRATA_RESULTS%\%~1"
+if exist "%STRATA_RESULT%.skipped" exit /b 0
+set "STRATA_CODE="
+if exist "%STRATA_RESULT%.code" set /p STRATA_CODE=<"%STRATA_RESULT%.code"
+if "%STRATA_CODE%"=="0" exit /b 0
+if "%STRATA_CODE%"=="3010" exit /b 0
+if "%STRATA_CODE%"=="1641" exit /b 0
+if not defined STRATA_CODE goto begin
+if not defined STRATA_SKIP goto again
+set "STRATA_SKIP="
+>"%STRATA_RESULT%.skipped" echo %DATE% %TIME%
+exit /b 0
+:again
+del "%STRATA_RESULT%.code" "%STRATA_RESULT%.started" 2>nul
+:begin
+call :set current "%STRATA_INDEX%/%STRATA_TOTAL% %STRATA_LABEL%"
+set "STRATA_STARTS=0"
+if exist "%STRATA_RESULT%.started" set /p STRATA_STARTS=<"%STRATA_RESULT%.started"
+set /a STRATA_STARTS+=1 >nul
+if %STRATA_STARTS% GTR 3 goto interrupted
+>"%STRATA_RESULT%.started" echo %STRATA_STARTS%
+if /i "%~x3"==".ps1" goto powershell
+"%STRATA_SYSTEM%\cmd.exe" /d /c ""%STRATA_FILE%"" >"%STRATA_RESULT%.log" 2>&1 <nul
+set "STRATA_CODE=%ERRORLEVEL%"
+goto ended
+:powershell
+"%STRATA_SYSTEM%\WindowsPowerShell\v1.0\powershell.exe" -NoProfile -NonInteractive -ExecutionPolicy Bypass -File "%STRATA_FILE%" >"%STRATA_RESULT%.log" 2>&1 <nul
+set "STRATA_CODE=%ERRORLEVEL%"
+goto ended
+:interrupted
+set "STRATA_CODE=interrupted"
+:ended
+rem The code appears whole: a machine that is switched off meanwhile begins the script again.
+>"%STRATA_RESULT%.new" echo %STRATA_CODE%
+move /y "%STRATA_RESULT%.new" "%STRATA_RESULT%.code" >nul
+call :set result.%STRATA_NUMBER% %STRATA_CODE%
+if "%STRATA_CODE%"=="0" exit /b 0
+set "STRATA_STOP=reboot"
+if "%STRATA_CODE%"=="3010" exit /b 0
+if "%STRATA_CODE%"=="1641" exit /b 0
+set "STRATA_STOP=failed"
+call :output
+call :set code %STRATA_CODE%
+call :set output "%STRATA_PLAIN%"
+call :set state failed
+exit /b 0
+
+rem :output - STRATA_PLAIN becomes the last line of the log that is not empty: at most 200 characters of ASCII that mean nothing to a shell.
+:output
+set "STRATA_PLAIN="
+set "STRATA_LINE="
+if exist "%STRATA_RESULT%.log" for /f "usebackq delims=" %%l in ("%STRATA_RESULT%.log") do set "STRATA_LINE=%%l"
+if not defined STRATA_LINE exit /b 0
+rem Without its quotes the line can stand in a command.
+set "STRATA_LINE=%STRATA_LINE:"='%"
+set "STRATA_LINE=%STRATA_LINE:&=+%"
+set "STRATA_LINE=%STRATA_LINE:|=/%"
+set "STRATA_LINE=%STRATA_LINE:<=(%"
+set "STRATA_LINE=%STRATA_LINE:>=)%"
+set "STRATA_LINE=%STRATA_LINE:^=_%"
+set "STRATA_LINE=%STRATA_LINE:!=.%"
+set "STRATA_ASCII=abcdefghijklmnopqrstuvwxyz0123456789 '()+,-./:;?@[]_{}#$\"
+for /l %%i in (0,1,199) do call :character %%i
+exit /b 0
+
+:character
+call set "STRATA_ONE=%%STRATA_LINE:~%1,1%%"
+if not defined STRATA_ONE exit /b 0
+rem These have a meaning of their own in the replacement below.
+if "%STRATA_ONE%"=="=" goto keep
+if "%STRATA_ONE%"=="~" goto keep
+if "%STRATA_ONE%"=="*" goto keep
+if "%STRATA_ONE%"=="%%" goto replace
+call set "STRATA_REST=%%STRATA_ASCII:%STRATA_ONE%=%%"
+if not "%STRATA_REST%"=="%STRATA_ASCII%" goto keep
+:replace
+set "STRATA_ONE=_"
+:keep
+set "STRATA_PLAIN=%STRATA_PLAIN%%STRATA_ONE%"
+exit /b 0
+
+rem :set KEY VALUE - report to the publisher, where VMware Tools are there.
+:set
+if exist "%STRATA_VMTOOLS%" "%STRATA_VMTOOLS%" --cmd "info-set guestinfo.strata.layering.scripts.%~1 %~2" >nul 2>&1 <nul
+exit /b 0
+
+rem :get VARIABLE KEY - what the machine was told in vSphere; nothing without VMware Tools.
+:get
+set "%~1="
+if not exist "%STRATA_VMTOOLS%" exit /b 0
+"%STRATA_VMTOOLS%" --cmd "info-get %~2" >"%STRATA_RESULTS%\told.txt" 2>nul <nul
+if not errorlevel 1 set /p %~1=<"%STRATA_RESULTS%\told.txt"
+del "%STRATA_RESULTS%\told.txt"
+exit /b 0

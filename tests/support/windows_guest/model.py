@@ -1,0 +1,125 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A Windows that is nothing but state in a file: registry, scheduled tasks, files, page file, and what is seen of the rest.
+
+It is there for as long as its virtual machine in the simulator is on, when it has one.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import json
+import os
+import pathlib
+import urllib.request
+
+from ansible.errors import AnsibleConnectionFailure
+
+_MICROSOFT = "\\Microsoft\\Windows\\"
+_SERVICES = "HKLM:\\SYSTEM\\CurrentControlSet\\Services\\"
+
+
+def installed(*, vm: str = "", control: str = "") -> dict:
+    """The state of a Windows 11 whose setup has just ended; ``vm`` is its machine in the simulator with the control URL ``control``."""
+    state = {
+        "vm": vm, "control": control, "registry": {}, "files": {}, "log": [],
+        "tasks": [
+            {"path": _MICROSOFT + "UpdateOrchestrator\\", "name": "Schedule Scan", "enabled": True},
+            {"path": _MICROSOFT + "WindowsUpdate\\", "name": "Scheduled Start", "enabled": True},
+            {"path": _MICROSOFT + "InstallService\\", "name": "ScanForUpdates", "enabled": False},
+            {"path": _MICROSOFT + "Defrag\\", "name": "ScheduledDefrag", "enabled": True},
+            {"path": "\\", "name": "MicrosoftEdgeUpdateTaskMachineCore{1}", "enabled": True},
+        ],
+        "seen": {
+            "adapters": [{
+                "name": "vmxnet3 Ethernet Adapter", "service": "vmxnet3ndis6", "connected": True, "dhcp": True, "lease": True, "addresses": ["192.0.2.7"],
+            }],
+            "ghost_adapters": [], "tools": {"installed": True, "running": True}, "domain": {"joined": False, "name": "WORKGROUP"},
+            "pagefile": {"automatic": True, "files": []}, "encryption": 0, "profiles": [], "processes": [], "free_gb": 31.5,
+            "recovery_partitions": 0, "unprovisioned_apps": [], "upgraded": False,
+        },
+    }
+    for service, start in (("wuauserv", 3), ("UsoSvc", 2), ("WaaSMedicSvc", 3), ("BDESVC", 3), ("edgeupdate", 2), ("VMTools", 2)):
+        set_value(state, _SERVICES + service, "Start", start, "dword")
+    for path, name, data, kind in (
+        ("HKLM:\\SYSTEM\\CurrentControlSet\\Control\\Power", "HibernateEnabled", 1, "dword"),
+        ("HKLM:\\SYSTEM\\CurrentControlSet\\Control\\Session Manager\\Power", "HiberbootEnabled", 1, "dword"),
+        ("HKLM:\\SYSTEM\\CurrentControlSet\\Control\\ComputerName\\ComputerName", "ComputerName", "WIN11-OS", "string"),
+        ("HKLM:\\SYSTEM\\CurrentControlSet\\Control\\ComputerName\\ActiveComputerName", "ComputerName", "WIN11-OS", "string"),
+        ("HKLM:\\SYSTEM\\Setup\\Status\\SysprepStatus", "GeneralizationState", 7, "dword"),
+        ("HKLM:\\SYSTEM\\Setup\\Status\\SysprepStatus", "CleanupState", 2, "dword"),
+        ("HKLM:\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\WindowsUpdate", "SusClientId", "0d1f", "string"),
+    ):
+        set_value(state, path, name, data, kind)
+    state["files"]["c:\\hiberfil.sys"] = {"path": "C:\\hiberfil.sys", "data": ""}
+    return state
+
+
+def set_value(state: dict, path: str, name: str, data: object, kind: str = "string") -> None:
+    """Set a value of the registry; its key is made."""
+    key = state["registry"].setdefault(path.lower(), {"path": path, "values": {}})
+    key["values"][name.lower()] = {"name": name, "data": data, "type": kind}
+
+
+def keep(path: str | os.PathLike, state: dict) -> None:
+    """Write a state to its file."""
+    pathlib.Path(path).write_text(json.dumps(state), encoding="utf-8")
+
+
+def load(path: str | os.PathLike) -> dict:
+    """Read a state from its file."""
+    return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+
+
+class Session:
+    """What one command sees of the machine; the state is kept when it ends."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> Session:
+        self._lock = open(self._path + ".lock", "w", encoding="utf-8")  # pylint: disable=consider-using-with
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self.state = load(self._path)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        keep(self._path, self.state)
+        self._lock.close()
+
+    def connect(self) -> None:
+        """AnsibleConnectionFailure unless the machine is on."""
+        if not self.state["control"]:
+            return
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(self.state["control"] + "/machines", timeout=30) as answer:
+            machines = json.load(answer)
+        if not any(machine["name"] == self.state["vm"] and machine["power"] == "poweredOn" for machine in machines):
+            raise AnsibleConnectionFailure(f"{self.state['vm']} is not on")
+
+    def key(self, path: str) -> dict | None:
+        """A key of the registry, None when it is not there."""
+        wanted = path.lower()
+        if wanted in self.state["registry"]:
+            return self.state["registry"][wanted]
+        below = any(other.startswith(wanted + "\\") for other in self.state["registry"])
+        return {"path": path, "values": {}} if below else None
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write a file; folders are made."""
+        self.state["files"][path.lower()] = {"path": path, "data": base64.b64encode(data).decode()}
+
+    def read(self, path: str) -> bytes:
+        """The content of a file."""
+        return base64.b64decode(self.state["files"][path.lower()]["data"])
+
+    def remove(self, path: str) -> None:
+        """Remove a file, or a folder with all that is in it."""
+        for name in [name for name in self.state["files"] if name == path.lower() or name.startswith(path.lower() + "\\")]:
+            del self.state["files"][name]
+
+    def temporary_folder(self, name: str) -> str:
+        """A folder for what a command needs for a moment."""
+        return "C:\\Users\\Administrator\\AppData\\Local\\Temp\\" + name

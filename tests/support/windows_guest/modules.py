@@ -1,0 +1,239 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the modules of ansible.windows and community.windows that are used here do to Windows, done to the model.
+
+Their options are checked against the documentation of the real ones; the module's code, which is PowerShell, does not run.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import functools
+import hashlib
+import importlib
+import pathlib
+import re
+from collections.abc import Callable
+
+import yaml
+
+from ansible_collections.strata.layering.tests.support.windows_guest.model import Session, set_value
+
+_ROLE = pathlib.Path(__file__).resolve().parents[3] / "roles" / "os_machine"
+_DOCUMENTATION = re.compile(r"^DOCUMENTATION = r?(?:'''|\"\"\")(.*?)(?:'''|\"\"\")", re.DOTALL | re.MULTILINE)
+#: What runs as the user of the connection may not change these.
+_SYSTEMS_TASKS = "\\Microsoft\\Windows\\UpdateOrchestrator\\"
+
+
+class _Failed(Exception):
+    """The module fails with a message."""
+
+
+def run(windows: Session, name: str, options: dict, user: str | None) -> dict:
+    """Carry out a module; ``name`` is its full name, ``user`` whom it runs as if not the connection's."""
+    short = name.removeprefix("ansible_collections.").replace(".plugins.modules.", ".")
+    given = {key: value for key, value in options.items() if not key.startswith("_ansible_") and value is not None}
+    check = bool(options.get("_ansible_check_mode"))
+    try:
+        do = _MODULES.get(short)
+        if do is None:
+            raise _Failed(f"The model has no module {short}")
+        if short != _PING:
+            _check_options(short, given)
+        result = do(windows, given, check, user)
+    except _Failed as error:
+        result = {"failed": True, "msg": str(error)}
+    windows.state["log"].append({"module": short, "options": given, "check": check, "user": user, "changed": bool(result.get("changed"))})
+    return {"changed": False, "invocation": {"module_args": given}} | result
+
+
+@functools.cache
+def _documented(name: str) -> dict[str, dict]:
+    namespace, collection, module = name.split(".")
+    package = importlib.import_module(f"ansible_collections.{namespace}.{collection}.plugins.modules")
+    for folder in package.__path__:
+        beside = pathlib.Path(folder) / f"{module}.yml"
+        if beside.exists():
+            return yaml.safe_load(beside.read_text(encoding="utf-8"))["DOCUMENTATION"]["options"]
+        source = pathlib.Path(folder) / f"{module}.py"
+        if source.exists():
+            return yaml.safe_load(_DOCUMENTATION.search(source.read_text(encoding="utf-8"))[1]).get("options") or {}
+    raise _Failed(f"There is no module {name}")
+
+
+def _check_options(name: str, given: dict) -> None:
+    documented = _documented(name)
+    known = {alias: option for option, about in documented.items() for alias in [option, *about.get("aliases", [])]}
+    for option, value in given.items():
+        if option.startswith("_") or (name.endswith("win_copy") and option in ("files", "directories", "symlinks")):
+            continue  # what an action plugin passes to its own module
+        if option not in known:
+            raise _Failed(f"{name} has no option {option}")
+        choices = documented[known[option]].get("choices")
+        if choices and str(value).lower() not in [str(choice).lower() for choice in choices]:
+            raise _Failed(f"value of {option} must be one of: {', '.join(map(str, choices))}. Got no match for: {value}")
+    missing = [option for option, about in documented.items() if about.get("required") and option not in {known[key] for key in given if key in known}]
+    if missing:
+        raise _Failed(f"missing required arguments: {', '.join(missing)}")
+
+
+def _ping(windows: Session, given: dict, check: bool, user: str | None) -> dict:
+    return {"ping": given.get("data", "pong")}
+
+
+def _regedit(windows: Session, given: dict, check: bool, user: str | None) -> dict:
+    path, name = given["path"], given.get("name", "")
+    key = windows.key(path)
+    value = key["values"].get(name.lower()) if key else None
+    if given.get("state", "present") == "absent":
+        if given.get("delete_key", True) and not name:
+            raise _Failed("The model deletes no keys")
+        if value is None:
+            return {}
+        if not check:
+            del windows.state["registry"][path.lower()]["values"][name.lower()]
+        return {"changed": True}
+    kind = given.get("type", "string")
+    data = int(given["data"]) if kind in ("dword", "qword") else given["data"]
+    if value and value["data"] == data and value["type"] == kind:
+        return {"data_changed": False, "data_type_changed": False}
+    if not check:
+        set_value(windows.state, path, name, data, kind)
+    return {"changed": True, "data_changed": True, "data_type_changed": bool(value) and value["type"] != kind}
+
+
+def _scheduled_task(windows: Session, given: dict, check: bool, user: str | None) -> dict:
+    found = [
+        task for task in windows.state["tasks"]
+        if (task["path"].lower(), task["name"].lower()) == (given.get("path", "\\").lower(), given["name"].lower())
+    ]
+    if not found:
+        raise _Failed("Failed to create the task: The task XML is missing a required element or attribute. (exception from HRESULT: 0x8004131B)")
+    if given.get("enabled") is None or found[0]["enabled"] == bool(given["enabled"]):
+        return {}
+    if found[0]["path"] == _SYSTEMS_TASKS and user != "SYSTEM":
+        raise _Failed("Failed to modify scheduled task: Access is denied. (Exception from HRESULT: 0x80070005 (E_ACCESSDENIED))")
+    if not check:
+        found[0]["enabled"] = bool(given["enabled"])
+    return {"changed": True}
+
+
+def _pagefile(windows: Session, given: dict, check: bool, user: str | None) -> dict:
+    seen = windows.state["seen"]
+    if given.get("state", "query") != "present":
+        raise _Failed("The model only makes page files")
+    if not check:
+        entry = {"name": f"{given['drive']}:\\pagefile.sys", "initial_mb": given["initial_size"], "maximum_mb": given["maximum_size"]}
+        others = [] if given.get("remove_all") else [file for file in seen["pagefile"]["files"] if file["name"] != entry["name"]]
+        seen["pagefile"] = {"automatic": given.get("automatic", seen["pagefile"]["automatic"]), "files": [*others, entry]}
+    return {"changed": True}
+
+
+def _copy(windows: Session, given: dict, check: bool, user: str | None) -> dict:
+    if given.get("_copy_mode") == "query":
+        changed = [file for file in given["files"] if _digest(windows, _join(given["dest"], file["dest"])) != file["checksum"]]
+        return {"files": changed, "directories": [], "symlinks": []}
+    if given.get("_copy_mode") != "single":
+        raise _Failed("The model takes one file at a time")
+    dest = _join(given["dest"], given["_original_basename"]) if given["dest"].endswith("\\") else given["dest"]
+    same = _digest(windows, dest) == _digest(windows, given["src"])
+    if not check and not same:
+        windows.write(dest, windows.read(given["src"]))
+    return {"changed": not same, "dest": dest, "operation": "file_copy"}
+
+
+def _join(folder: str, name: str) -> str:
+    return folder.rstrip("\\") + "\\" + name.replace("/", "\\")
+
+
+def _digest(windows: Session, path: str) -> str | None:
+    if path.lower() not in windows.state["files"]:
+        return None
+    return hashlib.sha1(windows.read(path)).hexdigest()
+
+
+def _file(windows: Session, given: dict, check: bool, user: str | None) -> dict:
+    if given.get("state") != "absent":
+        raise _Failed("The model only removes files")
+    found = any(name == given["path"].lower() or name.startswith(given["path"].lower() + "\\") for name in windows.state["files"])
+    if found and not check:
+        windows.remove(given["path"])
+    return {"changed": found}
+
+
+def _command(windows: Session, given: dict, check: bool, user: str | None) -> dict:
+    if given.get("creates") and given["creates"].lower() in windows.state["files"]:
+        return {"skipped": True, "msg": "skipped, since the file exists", "rc": 0}
+    if check:
+        return {"skipped": True, "msg": "remote module does not support check mode"}
+    line = given.get("cmd") or given.get("_raw_params") or " ".join(given.get("argv", []))
+    for pattern, effect in _COMMANDS.items():
+        if re.fullmatch(pattern, line, re.IGNORECASE):
+            effect(windows)
+            return {"changed": True, "rc": 0, "stdout": "", "stderr": "", "cmd": line}
+    raise _Failed(f"The model does not know the command {line}")
+
+
+def _hibernate_off(windows: Session) -> None:
+    set_value(windows.state, "HKLM:\\SYSTEM\\CurrentControlSet\\Control\\Power", "HibernateEnabled", 0, "dword")
+    windows.remove("C:\\hiberfil.sys")
+
+
+def _install(windows: Session) -> None:
+    folder = "C:\\Windows\\Setup\\scripts"
+    if f"{folder}\\install.cmd".lower() not in windows.state["files"]:
+        raise _Failed("install.cmd is not there")
+    windows.state["tasks"].append({"path": "\\", "name": "strata.layering", "enabled": True})
+
+
+_COMMANDS = {
+    r"powercfg\.exe /hibernate off": _hibernate_off,
+    r'(cmd\.exe /d? ?/c )?"?C:\\Windows\\Setup\\scripts\\install\.cmd"?': _install,
+}
+
+
+def _powershell(windows: Session, given: dict, check: bool, user: str | None) -> dict:
+    if given["script"].strip() != (_ROLE / "scripts" / "observe.ps1").read_text(encoding="utf-8").strip():
+        raise _Failed("The model does not know this script")
+    if check:
+        return {"skipped": True, "msg": "remote module does not support check mode"}
+    parameters = given.get("parameters", {})
+    tasks = [
+        dict(task) for wanted in parameters["Tasks"] for task in windows.state["tasks"]
+        if task["path"].lower() == wanted["path"].lower() and fnmatch.fnmatch(task["name"].lower(), wanted["name"].lower())
+    ]
+    files = [
+        file["path"] for wanted in parameters["Files"] for name, file in windows.state["files"].items()
+        if name.count("\\") == wanted.count("\\") and fnmatch.fnmatch(name, wanted.lower())
+    ]
+    registry = [_observe_value(windows, wanted) for wanted in parameters["Registry"]]
+    return {"result": {**windows.state["seen"], "registry": registry, "tasks": tasks, "files": files}, "changed": False}
+
+
+def _observe_value(windows: Session, wanted: dict) -> dict:
+    name = wanted.get("name")
+    key = windows.key(wanted["path"])
+    state = {"path": wanted["path"], "name": name, "exists": False, "key": key is not None, "data": None}
+    if key is None:
+        return state
+    if name == "*":
+        names = [value["name"] for value in key["values"].values()]
+        return state | {"data": names, "exists": bool(names)}
+    if not name:
+        return state | {"exists": True}
+    value = key["values"].get(name.lower())
+    return state | ({"exists": True, "data": value["data"]} if value else {})
+
+
+_PING = "ansible.windows.win_ping"
+_MODULES: dict[str, Callable[[Session, dict, bool, str | None], dict]] = {
+    _PING: _ping,
+    "ansible.windows.win_regedit": _regedit,
+    "ansible.windows.win_copy": _copy,
+    "ansible.windows.win_file": _file,
+    "ansible.windows.win_command": _command,
+    "ansible.windows.win_powershell": _powershell,
+    "community.windows.win_scheduled_task": _scheduled_task,
+    "community.windows.win_pagefile": _pagefile,
+}
