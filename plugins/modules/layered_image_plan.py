@@ -15,7 +15,10 @@ author:
   - the strata.layering contributors (@strata)
 description:
   - Reads the file indexes and registry changes of a template's layers, without composing anything, and tells where layers contradict each other.
+  - What a layer does to files of layers that were on the machine in which it was made (its prerequisites) was meant and is no conflict.
   - Files that a layer brings although the OS layer has changed them since the version that the layer was made for stand out by themselves.
+  - A warning tells of 8.3 names (such as C(STRATA~1)) that several layers give to different files of a folder, because programs may
+    use paths in that form. The file of the OS layer or of the lowest layer gets it, the others go without.
 options:
   template:
     description: Name of the image template.
@@ -47,7 +50,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 counts:
-  description: How many files the layers bring in the end, and how many conflicts, registry findings and outdated files there are.
+  description: How many files the layers bring in the end, and how many conflicts, registry findings, outdated files and 8.3 names that are taken there are.
   returned: always
   type: dict
   sample:
@@ -55,6 +58,7 @@ counts:
     conflicts: 1
     registry: 0
     outdated: 0
+    short_names: 0
 conflicts:
   description: Paths on which layers contradict each other.
   returned: always
@@ -76,6 +80,16 @@ outdated:
   returned: always
   type: list
   elements: dict
+short_names:
+  description: The 8.3 names that files do not get because another file of their folder (RV(short_names[].holder)) has them.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - path: Program Files/Strata Writer
+      short_name: STRATA~1
+      layer: app layer Writer 2.1
+      holder: Strata Reader
 layers:
   description: The layers in the order in which they are applied, with what each brings and how many of its files win.
   returned: always

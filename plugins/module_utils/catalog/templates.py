@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..common.errors import Conflict
 from ..images.outdated import LAYER
 from ..images.template import ResolvedTemplate, apply_order
@@ -18,28 +20,10 @@ def resolve(repository: Repository, document: dict) -> ResolvedTemplate:
     """Find every layer version and the connector that a template names; NotFound or Conflict when one does not fit."""
     connector = repository.catalog.require(CONNECTOR, document["connector"])
     os_layer = find_version(repository, OS, document["os_layer"]["name"], document["os_layer"]["version"])
-    apps: list[tuple[int, LayerReference]] = []
-    for wanted in document["app_layers"]:
-        layer = find_version(repository, APP, wanted["name"], wanted["version"])
-        if any(layer.name == other.name for _priority, other in apps):
-            raise Conflict(
-                f"The image template {document['name']} names the app layer {layer.name} twice.",
-                code="template.twice",
-                hint="Name one version of it.",
-            )
-        layer_document = repository.catalog.require(catalog_kind(APP), layer.name)
-        made_for = layer_document["versions"][layer.version]["os_layer"]
-        if made_for["name"] != os_layer.name:
-            raise Conflict(
-                f"The app layer {layer.name} {layer.version} was made for the OS layer {made_for['name']}, not for {os_layer.name}.",
-                code="template.other_os_layer",
-                hint=f"Make a version of it for {os_layer.name}, or leave it out.",
-            )
-        apps.append((layer_document["priority"], layer))
     return ResolvedTemplate(
         document["name"],
         os_layer,
-        apply_order(apps),
+        stack_of(repository, os_layer.name, document["app_layers"], what=f"The image template {document['name']}", room="template"),
         _platform_layer(repository, document, os_layer),
         connector,
         document["disk_size_gb"],
@@ -49,6 +33,30 @@ def resolve(repository: Repository, document: dict) -> ResolvedTemplate:
         {key: document[key] for key in ("outdated_files", "registry_lists") if document.get(key) not in (None, [], LAYER)},
         document.get("script"),
     )
+
+
+def stack_of(repository: Repository, os_layer: str, wanted: Sequence[dict], *, what: str, room: str) -> tuple[LayerReference, ...]:
+    """The app layer versions of name and version that ``wanted`` lists, in the order in which they are applied.
+
+    NotFound or Conflict when one is missing, twice there or made for another OS layer than ``os_layer``; messages begin with
+    ``what``, codes with ``room``.
+    """
+    found: list[tuple[int, LayerReference, list[tuple[str, str]]]] = []
+    for one in wanted:
+        layer = find_version(repository, APP, one["name"], one["version"])
+        if any(layer.name == other.name for _priority, other, _below in found):
+            raise Conflict(f"{what} names the app layer {layer.name} twice.", code=f"{room}.twice", hint="Name one version of it.")
+        document = repository.catalog.require(catalog_kind(APP), layer.name)
+        version = document["versions"][layer.version]
+        made_for = version["os_layer"]["name"]
+        if made_for != os_layer:
+            raise Conflict(
+                f"{what} is for the OS layer {os_layer}, but the app layer {layer.name} {layer.version} was made for the OS layer {made_for}.",
+                code=f"{room}.other_os_layer",
+                hint=f"Make a version of {layer.name} for {os_layer}, or leave it out.",
+            )
+        found.append((document["priority"], layer, [(below["name"], below["version"]) for below in version["prerequisites"]]))
+    return apply_order(found)
 
 
 def _platform_layer(repository: Repository, document: dict, os_layer: LayerReference) -> LayerReference | None:

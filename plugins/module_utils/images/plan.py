@@ -6,12 +6,13 @@
 A layer *says* something about a path when it brings it (folders that are only implied do
 not count), removes it or a folder above it, puts a file where a folder above it is, or
 makes a folder of it. The last layer that says something wins. The others lose unless they
-say the same: the same content with the same metadata.
+say the same: the same content with the same metadata. What a layer says counts no more once a
+later one speaks that knew it, that is, was made on a machine that had it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from ..layers.entry import DIRECTORY, HIVE, LINK, WHITEOUT, Entry
@@ -86,10 +87,12 @@ def content_identity(record: Record) -> tuple:
 
 
 class Plan:
-    """The sayings of a stack, lowest layer first; ``fold`` folds a whole path as the volume does."""
+    """The sayings of a stack, lowest layer first; ``fold`` folds a whole path as the volume does, ``knew`` are the numbers of the
+    layers that each layer knew (none without it)."""
 
-    def __init__(self, stack: Sequence[Sequence[Record]], fold: Callable[[str], str]) -> None:
+    def __init__(self, stack: Sequence[Sequence[Record]], fold: Callable[[str], str], knew: Sequence[Collection[int]] | None = None) -> None:
         self._fold = fold
+        self._knew = knew or [()] * len(stack)
         self._layers = [_Layer(records, fold) for records in stack]
 
     def conflicts(self) -> list[Conflict]:
@@ -104,7 +107,10 @@ class Plan:
             if len(sayings) < 2:
                 continue
             states = _states([saying for _number, saying in sayings])
-            losers = tuple(number for (number, _saying), state in zip(sayings[:-1], states) if not _fulfilled(state, states[-1]))
+            replaced = {known for number, _saying in sayings for known in self._knew[number] if known < number}
+            losers = tuple(
+                number for (number, _saying), state in zip(sayings[:-1], states) if number not in replaced and not _fulfilled(state, states[-1])
+            )
             winner, final = sayings[-1]
             if losers:
                 found.append(Conflict(path, winner, losers, final[0]))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from ..layers.model import LayerReference
@@ -52,7 +53,7 @@ class ResolvedTemplate:
     @property
     def image_digest(self) -> str:
         """Digest over everything that decides the published machine; recorded on the VM."""
-        placement = {key: value for key, value in self.connector.items() if key not in ("script", "description")}
+        placement = {key: value for key, value in self.connector.items() if key not in ("script", "description", "custom_attributes")}
         return canonical_digest({"content": self.content_digest, "connector": placement, "vm_name": self.vm_name})
 
 
@@ -67,9 +68,24 @@ def label(layer: LayerReference) -> str:
     return f"{layer.kind} layer {layer.name} {layer.version}"
 
 
-def apply_order(layers: list[tuple[int, LayerReference]]) -> tuple[LayerReference, ...]:
-    """Sort ``(priority, app layer)`` as they are applied: ascending priority, then name without regard to case."""
-    return tuple(layer for _priority, layer in sorted(layers, key=lambda item: (item[0], item[1].name.casefold(), item[1].name)))
+def apply_order(layers: Sequence[tuple[int, LayerReference, Collection[tuple[str, str]]]]) -> tuple[LayerReference, ...]:
+    """Sort ``(priority, app layer, name and version of its prerequisites)`` as they are applied, the lowest first.
+
+    Ascending priority. Among equals a layer stands above its prerequisites, be they there in the version that it knew or in
+    another; where that leads in a circle (two layers were made upon versions of each other), only the version that it knew
+    counts. What remains is ordered by name without regard to case.
+    """
+    waiting = sorted(layers, key=lambda item: (item[0], item[1].name.casefold(), item[1].name))
+    ordered = []
+    while waiting:
+        equals = [one for one in waiting if one[0] == waiting[0][0]]
+        names = {layer.name for _priority, layer, _below in equals}
+        versions = {(layer.name, layer.version) for _priority, layer, _below in equals}
+        free = [one for one in equals if not any(name in names for name, _version in one[2] if name != one[1].name)]
+        free = free or [one for one in equals if versions.isdisjoint(one[2])] or equals
+        waiting.remove(free[0])
+        ordered.append(free[0][1])
+    return tuple(ordered)
 
 
 def canonical_digest(document: dict) -> str:

@@ -6,7 +6,7 @@
 Nothing is composed: file indexes and registry deltas say it all, but for what the OS layer
 itself holds, which is looked up on its disk. Files that an app layer brings and that have
 changed in the OS layer since the version the app layer was made for (an old library over
-a patched one) are reported by themselves.
+a patched one) are reported by themselves, and so are 8.3 names that files do not get because others have them.
 """
 
 from __future__ import annotations
@@ -25,22 +25,24 @@ from ..registry.merge import combine_deltas
 from ..repository.repository import Repository
 from . import store
 from .compose import StackedLayer, open_archive, outdated_files, read_stack, stacked_layer, windows_window
-from .merge import merge
+from .merge import MergedTree, merge
 from .os_disk import OsDisk
 from .plan import BRINGS, Plan
 from .registry import read_stacked_deltas
+from .short_names import find_clashes
 from .template import ResolvedTemplate, label
 
 
 @dataclass
 class TemplatePlan:
     """JSON-compatible: ``layers`` with what each brings and wins, ``conflicts`` between files, ``registry``
-    findings, ``outdated`` files, ``provenance`` by path that was asked for."""
+    findings, ``outdated`` files, ``short_names`` that files do not get, ``provenance`` by path that was asked for."""
 
     layers: list[dict] = field(default_factory=list)
     conflicts: list[dict] = field(default_factory=list)
     registry: list[dict] = field(default_factory=list)
     outdated: list[dict] = field(default_factory=list)
+    short_names: list[dict] = field(default_factory=list)
     provenance: dict[str, list[dict]] = field(default_factory=dict)
 
 
@@ -58,7 +60,8 @@ def contested(repository: Repository, template: ResolvedTemplate) -> list[str]:
         for one in plan.registry
         if one.get("overruled")
     ]
-    return lines + [f"{one['path']}: {one['layer']} brings it, {one['os_layer']} has changed it since" for one in plan.outdated]
+    lines += [f"{one['path']}: {one['layer']} brings it, {one['os_layer']} has changed it since" for one in plan.outdated]
+    return lines + [f"{one['path']}: {one['layer']} gives it the 8.3 name {one['short_name']}, which {one['holder']} has" for one in plan.short_names]
 
 
 def _plan(repository: Repository, template: ResolvedTemplate, paths: list[str]) -> TemplatePlan:
@@ -67,13 +70,18 @@ def _plan(repository: Repository, template: ResolvedTemplate, paths: list[str]) 
     result = TemplatePlan()
     with ExitStack() as opened:
         volume = _mount(repository, template.os_layer.digest, opened)
-        plan = Plan(records, lambda path: "/".join(volume.upcase(part) for part in path.split("/")))
         labels = [layer.label for layer in stack]
+        knew = [{labels.index(known) for known in layer.knew if known in labels} for layer in stack]
+        plan = Plan(records, lambda path: "/".join(volume.upcase(part) for part in path.split("/")), knew)
+        tree = merge([(layer.label, [record.entry for record in found]) for layer, found in zip(stack, records)], volume.upcase)
         result.conflicts = [
             {"path": one.path, "outcome": one.outcome, "winner": labels[one.winner], "losers": [labels[number] for number in one.losers]}
             for one in plan.conflicts()
         ]
-        result.layers = _layers(template, stack, records, volume)
+        result.layers = _layers(template, records, tree)
+        result.short_names = [
+            {"path": clash.path, "short_name": clash.short_name, "layer": labels[clash.layer], "holder": clash.holder} for clash in find_clashes(tree, volume)
+        ]
         result.registry = _registry(repository, template, stack, opened)
         result.outdated = [
             {"path": one.path, "layer": labels[one.layer], "os_layer": label(template.os_layer)}
@@ -95,9 +103,8 @@ def _mount(repository: Repository, digest: str, opened: ExitStack) -> Volume:
     return opened.enter_context(Volume.mount(windows_window(disk, partition)))
 
 
-def _layers(template: ResolvedTemplate, stack: list[StackedLayer], records: list[list[Record]], volume: Volume) -> list[dict]:
-    tree = merge([(layer.label, [record.entry for record in found]) for layer, found in zip(stack, records)], volume.upcase)
-    won = [0] * len(stack)
+def _layers(template: ResolvedTemplate, records: list[list[Record]], tree: MergedTree) -> list[dict]:
+    won = [0] * len(records)
     for _path, node in tree.nodes():
         if node.is_leaf:
             won[node.layer] += 1

@@ -25,8 +25,8 @@ def removal(path):
     return Record(Entry(path, "whiteout"))
 
 
-def conflicts(*layers):
-    return [(one.path, one.winner, one.losers, one.outcome) for one in Plan(layers, str.upper).conflicts()]
+def conflicts(*layers, knew=None):
+    return [(one.path, one.winner, one.losers, one.outcome) for one in Plan(layers, str.upper, knew).conflicts()]
 
 
 def test_different_content_is_a_conflict_and_the_same_is_none():
@@ -63,6 +63,18 @@ def test_links_count_by_their_content():
     linked = [file("x", "a"), Record(Entry("y", "link", link_target="x"))]
     assert conflicts([file("y", "a")], linked) == []
     assert conflicts([file("y", "b")], linked) == [("y", 1, (0,), "brings")]
+
+
+def test_what_a_layer_knew_it_meant_to_replace():
+    assert conflicts([file("d/x")], [removal("d")], knew=[set(), {0}]) == []
+    assert conflicts([file("x", "a")], [file("x", "b")], knew=[set(), {0}]) == []
+    assert conflicts([file("x", "a")], [file("x", "b")], [file("x", "c")], knew=[set(), {0}, set()]) == [("x", 2, (1,), "brings")]
+    assert conflicts([file("x", "a")], [file("x", "b")], [file("x", "c")], knew=[set(), set(), {0}]) == [("x", 2, (1,), "brings")]
+
+
+def test_what_a_layer_knew_may_still_win_over_it():
+    assert conflicts([file("x", "b")], [file("x", "a")], knew=[{1}, set()]) == [("x", 1, (0,), "brings")]
+    assert conflicts([file("x", "b")], [file("x", "a")], [file("x", "c")], knew=[{1}, set(), set()]) == [("x", 2, (0, 1), "brings")]
 
 
 def test_provenance():
@@ -140,9 +152,15 @@ def fulfilled(state, final):
     return state == final
 
 
+def is_replaced(number, speaking, knew):
+    """Whether a layer further up that says something was made with this one there."""
+    return any(number in knew[other] for other in speaking if other > number)
+
+
 @settings(max_examples=500, deadline=None)
-@given(st.lists(layers(), min_size=2, max_size=4))
-def test_equals_trying_every_layer_on_every_tree(stack):
+@given(st.lists(layers(), min_size=2, max_size=4), st.lists(st.sets(st.integers(0, 3), max_size=2), min_size=4, max_size=4))
+def test_equals_trying_every_layer_on_every_tree(stack, knew):
+    knew = [known - {number} for number, known in enumerate(knew[:len(stack)])]
     brought = {
         record.entry.path for layer in stack for record in layer if record.entry.kind != "whiteout" and not record.entry.implied
     }
@@ -153,7 +171,7 @@ def test_equals_trying_every_layer_on_every_tree(stack):
         for layer in stack:
             put(tree, layer)
             states.append(tree.get(path))
-        losers = tuple(number for number in speaking[:-1] if not fulfilled(states[number], states[-1]))
+        losers = tuple(number for number in speaking[:-1] if not is_replaced(number, speaking, knew) and not fulfilled(states[number], states[-1]))
         if losers:
             expected[path] = (speaking[-1], losers)
-    assert {path: (winner, losers) for path, winner, losers, _outcome in conflicts(*stack)} == expected
+    assert {path: (winner, losers) for path, winner, losers, _outcome in conflicts(*stack, knew=knew)} == expected
