@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ..common.errors import Corrupt
 from .rules import LeftOut, RuleSet
 from ..layers.entry import printable
 from ..layers.windows import load_hive
@@ -15,7 +16,10 @@ from ..registry.model import Hive
 
 
 class HivePairs:
-    """The hives of both sides, read once with their logs replayed, and kept until they are let go of."""
+    """The hives of both sides, read once with their logs replayed, and kept until they are let go of.
+
+    A hive that was not closed and whose logs do not hold is refused: what Windows wrote last would silently be missing.
+    """
 
     def __init__(self, old: Volume, new: Volume) -> None:
         self._volumes = {"old": old, "new": new}
@@ -25,12 +29,12 @@ class HivePairs:
         """The hive at ``path`` on the side "old" or "new"; None when it is missing or empty there."""
         key = side, path
         if key not in self._read:
-            self._read[key] = _load(self._volumes[side], path)
+            self._read[key] = _require_whole(_load(self._volumes[side], path), side, path)
         return self._read[key]
 
     def keep(self, side: str, path: str, hive: Hive) -> None:
         """Take a hive that has been read already."""
-        self._read[side, path] = hive
+        self._read[side, path] = _require_whole(hive, side, path)
 
     def release(self, path: str) -> None:
         """Forget both sides of a hive."""
@@ -92,6 +96,17 @@ def _keeps(hive: str, path: str, key: KeyDelta, rules: RuleSet) -> bool:
         if below_path and rules.key(hive, place) is None or any(rules.value(hive, place, value.name) is None for value in below.values.values()):
             return True
     return False
+
+
+def _require_whole(hive: Hive | None, side: str, path: str) -> Hive | None:
+    if hive is not None and hive.dirty:
+        raise Corrupt(
+            f"The registry hive {path} of the {'packaged disk' if side == 'new' else 'image that was given out'} was not closed, and no transaction log "
+            "completes it.",
+            code="capture.hive_log",
+            hint="Start the machine that the disk comes from, shut Windows down, and export it again.",
+        )
+    return hive
 
 
 def _load(volume: Volume, path: str) -> Hive | None:

@@ -406,6 +406,28 @@ def test_hive_whose_change_is_still_in_its_log(packaging):
     assert [path for path, key in deltas["SOFTWARE"].walk() if not key.subkeys] == ["FromTheLog"]
 
 
+@pytest.mark.parametrize("hive", ["SOFTWARE", "DEFAULT"])
+@pytest.mark.parametrize("broken", ["log", "no log"])
+def test_hive_whose_log_is_broken(packaging, hive, broken):
+    path = f"Windows/System32/config/{hive}"
+
+    def change(volume):
+        with volume.find(path) as node:
+            old = node.read()
+        changed = read_hive(old)
+        changed.root.create("FromTheLog")
+        put(volume, path, stamped(old, 8, 7))
+        if broken == "log":
+            log = bytearray(new_log(old, 7, entry(7, old, write_hive(changed))))
+            log[600] ^= 1
+            put(volume, path + ".LOG1", bytes(log))
+
+    with packaging.changed(change) as device, pytest.raises(StrataError) as caught:
+        capture(packaging.repository, packaging.given, lambda: device, LayerVersion("app", "Broken", "1"))
+    assert caught.value.code == "capture.hive_log" and hive in str(caught.value) and "packaged disk" in str(caught.value)
+    assert store.find_version(packaging.repository, "app", "Broken", "1") is None
+
+
 def test_rules_leave_out_and_take_in(packaging):
     def change(volume):
         for path in ("Windows/Temp/x.tmp", "Windows/Temp/wanted/y.txt", "App/cache/z.bin", "App/app.exe", "Users/Installer/desktop.txt", "pagefile.sys"):
