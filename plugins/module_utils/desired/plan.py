@@ -24,5 +24,11 @@ def layered_image_plan(params: dict) -> Outcome:
         "conflicts": len(plan.conflicts),
         "registry": len(plan.registry),
         "outdated": len(plan.outdated),
+        "short_names": len(plan.short_names),
     }
-    return Outcome(False, result=asdict(plan) | {"counts": counts, "content_digest": template.content_digest})
+    warnings = []
+    if plan.short_names:
+        shown = ", ".join(f"{one['short_name']} of {one['path']} ({one['layer']}; {one['holder']} has it)" for one in plan.short_names[:3])
+        more = f" and {len(plan.short_names) - 3} more" if len(plan.short_names) > 3 else ""
+        warnings.append(f"Files will be without the 8.3 name that their layer gives them: {shown}{more}. Paths in short form may lead to another file.")
+    return Outcome(False, result=asdict(plan) | {"counts": counts, "content_digest": template.content_digest}, warnings=warnings)
