@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The role app_layer with applications that are packaged in machines, by hand and unattended."""
+"""The roles app_layer and platform_layer with what is packaged in machines, by hand and unattended."""
 
 from __future__ import annotations
 
@@ -29,23 +29,25 @@ _COLLECTIONS = pathlib.Path(__file__).resolve().parents[3] / ".build" / "collect
 
 @pytest.fixture(name="play")
 def _play(office):  # noqa: F811  pylint: disable=redefined-outer-name
-    """Runs the playbook app_layer with these packages; returns how many tasks changed something, and the output."""
+    """Runs the playbook of a kind with these packages; returns how many tasks changed something, and the output."""
     values = {
         "layering_repository": os.fspath(office.path), "layering_file_share": office.share, "layering_hostname": office.simulator.host,
         "layering_port": office.simulator.port, "layering_username": office.simulator.username, "layering_password": office.simulator.password,
-        "layering_ca_path": os.fspath(office.simulator.ca_file), "app_layer_os_layer": {"name": "Windows 11"}, "app_layer_connector": "packaging",
+        "layering_ca_path": os.fspath(office.simulator.ca_file),
+        **{f"{kind}_layer_os_layer": {"name": "Windows 11"} for kind in ("app", "platform")},
+        **{f"{kind}_layer_connector": "packaging" for kind in ("app", "platform")},
         "layered_image_connectors": [connector(name="packaging", folder="Packaging")],
     }
     group = {"hosts": {}, "vars": {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}}
     inventory = {"all": {"hosts": {"localhost": group["vars"]}, "vars": values, "children": {"packaging_machines": group}}}
     path = office.tmp_path / "inventory.json"
 
-    def play(packages: list[dict], *flags: str) -> tuple[int, str]:
-        values["app_layer_packages"] = packages
+    def play(packages: list[dict], *flags: str, kind: str = "app") -> tuple[int, str]:
+        values[f"{kind}_layer_packages"] = packages
         path.write_text(json.dumps(inventory))
         path.rename(path.with_suffix(".yml"))
         done = subprocess.run(
-            [sys.executable, "-m", "ansible", "playbook", "strata.layering.app_layer", "-i", str(path.with_suffix(".yml")), *flags],
+            [sys.executable, "-m", "ansible", "playbook", f"strata.layering.{kind}_layer", "-i", str(path.with_suffix(".yml")), *flags],
             cwd=office.tmp_path, capture_output=True, text=True, check=False,
             env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(_COLLECTIONS), "ANSIBLE_HOME": str(office.tmp_path / "ansible"), "ANSIBLE_NOCOLOR": "1"},
         )
@@ -61,7 +63,7 @@ def versions(office, name: str) -> list[str]:  # noqa: F811  pylint: disable=red
 
 def test_packaging_by_hand(office, play):  # noqa: F811  pylint: disable=redefined-outer-name
     add_app(office, "Base")
-    package = {"name": "App", "version": "1", "prerequisites": [{"name": "Base", "version": "1.0"}], "priority": 600}
+    package = {"name": "App", "version": "1", "prerequisites": [{"name": "Base", "version": "1.0"}], "priority": 600, "minimum_run": 0}
     assert play([package], "--check")[0] == 1
     changed, output = play([package])
     assert changed == 2 and "restart Windows until nothing is pending" in output
@@ -91,3 +93,24 @@ def test_packaging_unattended(office, play):  # noqa: F811  pylint: disable=rede
     assert (office.tmp_path / "installed").read_text().startswith("/DC0/vm/Packaging/App-1-packaging-")
     assert versions(office, "App") == ["1"] and not [name for name in machines(office.simulator) if "packaging" in name]
     assert play([package])[0] == 0
+
+
+def test_a_platform_layer_is_packaged(office, play):  # noqa: F811  pylint: disable=redefined-outer-name
+    add_app(office, "Base")
+    # Where the machine is off before its tasks have ended, it is powered on and they run again.
+    path = office.tmp_path / "install.yml"
+    path.write_text(json.dumps([{"name": "Fail", "ansible.builtin.fail": {"msg": "cut off"}}]))
+    package = {"name": "Agent", "version": "1", "prerequisites": [{"name": "Base", "version": "1.0"}], "install_tasks": os.fspath(path)}
+    with pytest.raises(AssertionError, match="cut off"):
+        play([package], kind="platform")
+    [machine] = [machine for name, machine in machines(office.simulator).items() if name.startswith("Agent-1-packaging-")]
+    machine_of(office.simulator.connect(), machine["moid"]).PowerOff()
+    work_in(office, machine, install)
+    copy = {"content": "{{ app_layer_package.name }}", "dest": os.fspath(office.tmp_path / "done")}
+    path.write_text(json.dumps([{"name": "Install", "ansible.builtin.copy": copy}]))
+    play([package], kind="platform")
+    assert (office.tmp_path / "done").read_text() == "Agent" and machine["name"] not in machines(office.simulator)
+    [layer] = run("layer_info", **office.options, name="Agent")["layers"]
+    assert layer["kind"] == "platform" and layer["versions"][0]["changes"]["files"] == 2
+    assert play([package], kind="platform")[0] == 0
+    assert play([package | {"confirmed_for": ["2.0"]}], kind="platform")[0] == 1
