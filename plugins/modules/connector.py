@@ -64,8 +64,19 @@ options:
     type: str
   script:
     description:
-      - A program on the composer that is run after an image has been published through this connector.
+      - A program on the composer that is run after an image has been published through this connector, as the user who runs the module.
+      - It finds C(STRATA_CONNECTOR), C(STRATA_IMAGE) (the image's digest), C(STRATA_TEMPLATE), C(STRATA_VCENTER), C(STRATA_VM_NAME),
+        C(STRATA_VM_MOID), C(STRATA_VM_UUID) and C(STRATA_SNAPSHOT) in its environment, and no password.
+      - When it ends with another exit code than 0 the publishing has failed. The image stays, and the next run runs only the script again, until
+        it has succeeded.
     type: path
+  custom_attributes:
+    description:
+      - Custom attributes of the machines that are published, by name. Those that vCenter does not know are defined.
+      - In the values C($template), C($digest) and C($layers) stand for what the image was made of.
+      - They are no part of the image; changing them does not have a published image published again.
+    type: dict
+    default: {}
   test:
     description:
       - Log in to vSphere and look everything up that the connector names.
@@ -98,6 +109,8 @@ EXAMPLES = r"""
     folder: Images/Windows 11
     network: VDI
     vm_template: golden-hardware
+    custom_attributes:
+      Image: "$template: $layers"
     test: true
     hostname: vcenter.example.com
     username: layering@vsphere.local
@@ -148,6 +161,7 @@ def main() -> None:
             network={"type": "str"},
             vm_template={"type": "str"},
             script={"type": "path"},
+            custom_attributes={"type": "dict", "default": {}},
             test={"type": "bool", "default": False},
             state={"type": "str", "choices": ["present", "absent"], "default": "present"},
         ),

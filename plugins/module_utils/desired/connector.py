@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from ..catalog.documents import CONNECTOR, LOCK, delete_document, put_document, refuse_in_use, templates_using
+from ..common.errors import InvalidInput
 from ..common.module import Outcome
 from ..publish.placement import resolve_placement
 from ..repository.repository import Repository
@@ -13,6 +14,8 @@ from ..vsphere.session import Session
 from .repository import open_repository
 
 _FIELDS = ("type", "description", "datacenter", "cluster", "esxi_hostname", "resource_pool", "datastore", "folder", "network", "vm_template", "script")
+#: Names of custom attributes in vCenter have at most 80 characters.
+_LONGEST_ATTRIBUTE = 80
 
 
 def ensure_connector(params: dict, *, connection: dict | None, check_mode: bool) -> Outcome:
@@ -21,7 +24,7 @@ def ensure_connector(params: dict, *, connection: dict | None, check_mode: bool)
     name = params["name"]
     if params["state"] == "absent":
         return _absent(repository, name, params, check_mode)
-    wanted = dict({field: params[field] for field in _FIELDS}, name=name)
+    wanted = dict({field: params[field] for field in _FIELDS}, name=name, custom_attributes=_attributes(params["custom_attributes"]))
     result: dict = {"connector": wanted}
     if params["test"]:
         result["tested"] = _test(wanted, connection)
@@ -40,6 +43,15 @@ def _absent(repository: Repository, name: str, params: dict, check_mode: bool) -
             if not check_mode:
                 delete_document(repository, CONNECTOR, name, params["comment"])
     return Outcome(before is not None, before, None)
+
+
+def _attributes(given: dict | None) -> dict[str, str]:
+    for name in given or {}:
+        if not 0 < len(name) <= _LONGEST_ATTRIBUTE:
+            raise InvalidInput(
+                f"{name[:100]!r} cannot be the name of a custom attribute.", code="connector.attribute", hint=f"Use at most {_LONGEST_ATTRIBUTE} characters."
+            )
+    return {name: str(value) for name, value in (given or {}).items()}
 
 
 def _test(connector: dict, connection: dict | None) -> dict:

@@ -21,6 +21,7 @@ from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts, read_facts
 from . import guest, images, standing, steps
 from .cancel import Canceled, CancelWatch, clear_cancel
+from .connector_script import check_script
 from .horizon_check import check_horizon, require_horizon
 from .placement import Target, check_firmware, resolve_placement
 from .retire import depends_on, plan_retiring
@@ -92,6 +93,8 @@ class Publisher:
         return None
 
     def _target(self, *, create_folder: bool) -> Target:
+        if self._template.connector.get("script"):
+            check_script(self._template.connector["script"])
         target = resolve_placement(self._session, self._template.connector, create_folder=create_folder)
         facts = os_layer_facts(self._repository, self._template)
         check_firmware(target, facts.get("firmware"), self._template.os_layer.name)

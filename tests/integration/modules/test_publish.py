@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
-import pytest
+import json
 
-from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template
+import pytest
+from pyVmomi import vim
+
+from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template, connector
 from ansible_collections.strata.layering.tests.integration.modules.test_vsphere_modules import machine_of, machines, vcenter  # noqa: F401
-from ansible_collections.strata.layering.tests.support.modules import converges, run, state_of
+from ansible_collections.strata.layering.tests.support.modules import converges, fails, run, state_of
 
 SCRIPTS = "guestinfo.strata.layering.scripts."
 
@@ -65,3 +68,75 @@ def test_a_script_that_fails_asks_for_a_person(room, vcenter, simulator, office)
     done = publish(room, vcenter)
     assert done["status"] == "Complete" and done["scripts"]["state"] == "finished" and done["vm"]["moid"] == task["vm"]["moid"]
     assert len(machines(simulator)[done["vm"]["name"]]["snapshots"]) == 1
+
+
+def test_a_script_that_takes_too_long_asks_for_a_person(room, vcenter, simulator, office):  # noqa: F811
+    simulator.guest(reports(office, state="running", current="2/2 platform layer Agent 3") + "; sleep 600")
+    task = publish(room, vcenter, script_timeout=1)
+    assert task["status"] == "ActionRequired" and "2/2 platform layer Agent 3" in task["description"] and "more than 1 seconds" in task["description"]
+    assert machines(simulator)[task["vm"]["name"]]["power"] == "poweredOn"
+    # It has come to its end after all.
+    simulator.set_guestinfo(task["vm"]["name"], {f"{SCRIPTS}state": "finished"})
+    late = publish(room, vcenter, shutdown_timeout=1)
+    assert late["status"] == "ActionRequired" and "has not shut itself down" in late["description"] and late["step"] == "shut down"
+
+
+def test_scripts_that_were_cut_off_go_on(room, vcenter, simulator, office):  # noqa: F811
+    begun, done = reports(office, state="running", current="1/1 template office"), reports(office, state="finished")
+    marker = room.tmp_path / "begun"
+    simulator.guest(f"{begun}; sleep 0.3; [ -e {marker} ] && {{ {done}; }}; touch {marker}")
+    task = publish(room, vcenter)
+    assert task["status"] == "Complete" and task["warnings"] == [] and len(simulator.guests(task["vm"]["name"])) == 2
+    add_app(room, version="2.0")
+    again = add_template(room, apps=(("Tool", "2.0"),))["template"]
+    simulator.guest(reports(again, state="running", current="1/1 template office"))
+    task = publish(room, vcenter)
+    assert task["status"] == "ActionRequired" and "4 times" in task["description"] and not machines(simulator)[task["vm"]["name"]]["snapshots"]
+
+
+def test_what_a_guest_says_of_another_image_does_not_count(room, vcenter, simulator, office):  # noqa: F811
+    simulator.guest(reports(office, image="0123456789abcdef", state="failed", current="1/1", code="9"))
+    done = run("layered_image_publish", **room.options, **vcenter, templates=["office"])
+    assert done["tasks"][0]["status"] == "Complete" and done["tasks"][0]["scripts"] is None
+    assert "without a report" in str(done["warnings"])
+
+
+def test_the_machine_says_what_it_was_made_of(room, vcenter, simulator):  # noqa: F811
+    run("connector", **room.options, **connector(custom_attributes={"Image": "$template: $layers", "Owner": "VDI"}))
+    add_app(room)
+    template = add_template(room)["template"]
+    task = publish(room, vcenter)
+    session = simulator.connect()
+    machine = machine_of(session, task["vm"]["moid"])
+    names = {field.key: field.name for field in session.content.customFieldsManager.field}
+    assert {names[value.key]: value.value for value in machine.customValue} == {"Image": "office: os/Windows 11 1.0, app/Tool 1.0", "Owner": "VDI"}
+    config = {option.key: option.value for option in machine.config.extraConfig}
+    assert config["strata.layering.template"] == "office" and config["strata.layering.image_digest"] == template["image_digest"] == task["digest"]
+    assert json.loads(config["strata.layering.layers"]) == {"os/Windows 11": "1.0", "app/Tool": "1.0"}
+    assert "app layer Tool 1.0" in machine.config.annotation
+    assert all(check["passed"] for check in task["checks"]) and {check["name"] for check in task["checks"]} >= {"vmxnet3", "no_vtpm", "snapshot"}
+
+
+def test_a_machine_that_horizon_cannot_use_is_no_image(room, vcenter, simulator, office):  # noqa: F811
+    """Somebody gives the machine another network adapter while it runs."""
+    simulator.guest(mode="hang")
+    name = f"office-{office['image_digest'][7:15]}"
+    publish(room, vcenter, shutdown_timeout=1)
+    session = simulator.connect()
+    machine = machine_of(session, machines(simulator)[name]["moid"])
+    machine.PowerOffVM_Task()
+    device = vim.vm.device.VirtualE1000(backing=vim.vm.device.VirtualEthernetCard.NetworkBackingInfo(deviceName="VM Network"), key=-1)
+    change = vim.vm.device.VirtualDeviceSpec(operation="add", device=device)
+    machine.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change]))
+    found = fails("layered_image_publish", "publish.horizon", **room.options, **vcenter, templates=["office"])
+    assert "vmxnet3 (found: vmxnet3, e1000)" in found["msg"] and run("layered_image_info", **room.options)["images"] == []
+    device = next(one for one in machine.config.hardware.device if isinstance(one, vim.vm.device.VirtualE1000))
+    change = vim.vm.device.VirtualDeviceSpec(operation="remove", device=device)
+    machine.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change]))
+    assert publish(room, vcenter)["status"] == "Complete"
+
+
+def test_validate_certs_false_is_said(room, vcenter, office):  # noqa: F811
+    options = {key: value for key, value in vcenter.items() if key != "ca_path"}
+    done = run("layered_image_publish", **room.options, **options, templates=["office"], validate_certs=False)
+    assert "validate_certs is false" in str(done["warnings"])

@@ -1,0 +1,192 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A run goes on from what stands in vSphere, whatever the run before it left."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from pyVim.task import WaitForTask
+from pyVmomi import vim
+
+from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template
+from ansible_collections.strata.layering.tests.integration.modules.test_vsphere_modules import machine_of, machines, vcenter  # noqa: F401
+from ansible_collections.strata.layering.tests.support.background import Background, eventually
+from ansible_collections.strata.layering.tests.support.modules import run
+
+STATE, FRESH = "strata.layering.state", "strata.layering.powered_on"
+
+
+def publish(room, vcenter, **options) -> dict:  # noqa: F811
+    """Publish the template office."""
+    return run("layered_image_publish", **room.options, **vcenter, templates=["office"], **options)
+
+
+def methods(simulator) -> set[str]:
+    """The calls that were made since the journal was cleared."""
+    return {entry["method"] for entry in simulator.journal(kind="soap")}
+
+
+@pytest.fixture
+def left(room, vcenter, simulator):  # noqa: F811
+    """Publishes an image, then makes its machine one that a run left in the state asked for and forgets the image."""
+    add_app(room)
+    add_template(room)
+    task = publish(room, vcenter)["tasks"][0]
+    machine = machine_of(simulator.connect(), task["vm"]["moid"])
+
+    def leave(state: str, *, snapshot: bool = False, **settings: str) -> dict:
+        if not snapshot:
+            WaitForTask(machine.RemoveAllSnapshots_Task())
+        options = [vim.option.OptionValue(key=key, value=value) for key, value in {STATE: state, **settings}.items()]
+        WaitForTask(machine.ReconfigVM_Task(vim.vm.ConfigSpec(extraConfig=options)))
+        shutil.rmtree(room.path / "catalog" / "image")
+        shutil.rmtree(room.path / "catalog" / "task")
+        simulator.clear_journal()
+        return task["vm"]
+
+    return leave
+
+
+def ends_well(room, vcenter, simulator) -> dict:  # noqa: F811
+    """Publish: exactly one machine with one snapshot remains, and the next run changes nothing; returns the task."""
+    done = publish(room, vcenter)
+    task = done["tasks"][0]
+    assert done["changed"] is True and task["status"] == "Complete"
+    found = [machine for machine in simulator.machines() if not machine["template"]]
+    assert [(machine["moid"], machine["power"], len(machine["snapshots"])) for machine in found] == [(task["vm"]["moid"], "poweredOff", 1)]
+    called = methods(simulator)
+    assert publish(room, vcenter)["changed"] is False
+    return task | {"called": called}
+
+
+def test_a_machine_whose_disk_may_not_be_whole_is_made_anew(room, vcenter, simulator, left):  # noqa: F811
+    vm = left("uploading")
+    task = ends_well(room, vcenter, simulator)
+    assert task["vm"]["moid"] != vm["moid"] and {"ImportVApp", "Destroy_Task"} <= task["called"]
+
+
+def test_a_machine_that_never_ran_is_powered_on(room, vcenter, simulator, left):  # noqa: F811
+    vm = left("ready", **{FRESH: "1000000"})
+    task = ends_well(room, vcenter, simulator)
+    assert task["vm"]["moid"] == vm["moid"] and "PowerOnVM_Task" in task["called"] and "ImportVApp" not in task["called"]
+
+
+def test_a_machine_that_ran_before_that_could_be_noted_gets_its_snapshot(room, vcenter, simulator, left):  # noqa: F811
+    vm = left("ready")
+    task = ends_well(room, vcenter, simulator)
+    assert task["vm"]["moid"] == vm["moid"] and "PowerOnVM_Task" not in task["called"]
+
+
+def test_a_machine_that_is_off_after_its_scripts_gets_its_snapshot(room, vcenter, simulator, left):  # noqa: F811
+    left("started")
+    assert "PowerOnVM_Task" not in ends_well(room, vcenter, simulator)["called"]
+
+
+def test_a_machine_whose_script_failed_is_powered_on_again(room, vcenter, simulator, left):  # noqa: F811
+    left("failed")
+    assert "PowerOnVM_Task" in ends_well(room, vcenter, simulator)["called"]
+
+
+def test_a_finished_machine_gets_the_snapshot_that_is_missing(room, vcenter, simulator, left):  # noqa: F811
+    left("complete")
+    called = ends_well(room, vcenter, simulator)["called"]
+    assert "CreateSnapshot_Task" in called and not called & {"PowerOnVM_Task", "ImportVApp"}
+
+
+def test_a_finished_image_that_was_not_recorded_is_taken_over(room, vcenter, simulator, left):  # noqa: F811
+    left("complete", snapshot=True)
+    assert not ends_well(room, vcenter, simulator)["called"] & {"CreateSnapshot_Task", "PowerOnVM_Task", "ImportVApp"}
+
+
+def test_an_image_whose_snapshot_was_removed_is_published_anew(room, vcenter, simulator):  # noqa: F811
+    add_app(room)
+    add_template(room)
+    vm = publish(room, vcenter)["tasks"][0]["vm"]
+    WaitForTask(machine_of(simulator.connect(), vm["moid"]).RemoveAllSnapshots_Task())
+    assert ends_well(room, vcenter, simulator)["vm"]["moid"] != vm["moid"]
+
+
+def test_an_image_that_somebody_has_powered_on_is_left_alone(room, vcenter, simulator):  # noqa: F811
+    add_app(room)
+    add_template(room)
+    vm = publish(room, vcenter)["tasks"][0]["vm"]
+    simulator.guest(mode="hang")
+    machine = machine_of(simulator.connect(), vm["moid"])
+    WaitForTask(machine.PowerOnVM_Task())
+    again = publish(room, vcenter)
+    assert again["changed"] is False and again["tasks"][0]["status"] == "ActionRequired" and "switched on" in again["tasks"][0]["description"]
+    WaitForTask(machine.PowerOffVM_Task())
+    assert publish(room, vcenter)["tasks"][0]["vm"]["moid"] == vm["moid"]
+    assert {task["status"] for task in run("task_info", **room.options)["tasks"]} == {"Complete"}
+
+
+@pytest.mark.parametrize("steps", [("ImportVApp", "poweredOff"), ("PowerOnVM_Task", "poweredOn")])
+def test_a_composer_that_was_killed(room, vcenter, simulator, steps):  # noqa: F811
+    """Killed while it uploads, or while the guest runs."""
+    method, power = steps
+    add_app(room)
+    add_template(room)
+    simulator.settings(lease_timeout=2)
+    simulator.guest("sleep 2")
+    if method == "ImportVApp":
+        simulator.rules.add("NFC:PUT", after_bytes=1000, delay_ms=1500)
+    with Background("layered_image_publish", **room.options, **vcenter, templates=["office"]) as running:
+        eventually(lambda: [one for one in simulator.machines() if one["power"] == power and not one["template"] and method in methods(simulator)])
+        running.kill()
+    assert run("task_info", **room.options)["tasks"][0]["status"] == "Running"
+    first = machines(simulator)
+    task = ends_well(room, vcenter, simulator)
+    assert (task["vm"]["name"] in first and first[task["vm"]["name"]]["moid"] == task["vm"]["moid"]) is (method == "PowerOnVM_Task")
+    assert len(run("task_info", **room.options)["tasks"]) == 1
+    assert not any(lease["state"] in ("ready", "initializing") for lease in simulator.leases())
+
+
+def test_what_may_pass_is_tried_again(room, vcenter, simulator):  # noqa: F811
+    add_app(room)
+    add_template(room)
+    simulator.rules.add("CreateSnapshot_Task", fault="HostCommunication", task=True, count=2)
+    done = publish(room, vcenter, retry_pause=0)
+    assert done["tasks"][0]["status"] == "Complete" and "tried again" in str(done["warnings"])
+    assert len([entry for entry in simulator.journal(kind="soap") if entry["method"] == "PowerOnVM_Task"]) == 1
+
+
+def link_clone(session, simulator, name: str) -> None:
+    """Make a machine ``clone`` whose disk stands on that of another."""
+    found = machine_of(session, machines(simulator)[name]["moid"])
+    disk = next(device for device in found.config.hardware.device if isinstance(device, vim.vm.device.VirtualDisk))
+    backing = vim.vm.device.VirtualDisk.FlatVer2BackingInfo
+    parent = backing(diskMode="persistent", fileName=disk.backing.fileName)
+    child = vim.vm.device.VirtualDisk(
+        key=-1, controllerKey=-2, unitNumber=0, capacityInKB=disk.capacityInKB,
+        backing=backing(diskMode="persistent", fileName="[LocalDS_0] clone/clone.vmdk", parent=parent),
+    )
+    golden = machine_of(session, machines(simulator)["windows-template"]["moid"])
+    WaitForTask(golden.CloneVM_Task(golden.parent, "clone", vim.vm.CloneSpec(location=vim.vm.RelocateSpec(pool=found.resourcePool), template=False)))
+    clone = machine_of(session, machines(simulator)["clone"]["moid"])
+    controller = vim.vm.device.VirtualDeviceSpec(operation="add", device=vim.vm.device.ParaVirtualSCSIController(key=-2, busNumber=3, sharedBus="noSharing"))
+    added = vim.vm.device.VirtualDeviceSpec(operation="add", fileOperation="create", device=child)
+    WaitForTask(clone.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[controller, added])))
+
+
+def test_older_machines_stay_while_clones_depend_on_them_or_they_run(room, vcenter, simulator):  # noqa: F811
+    simulator.guest("true")
+    names = []
+    for version in ("1.0", "1.1", "1.2", "1.3"):
+        add_app(room, version=version)
+        add_template(room, apps=(("Tool", version),))
+        done = publish(room, vcenter, **({"keep": 0} if version == "1.3" else {}))
+        names.append(done["tasks"][0]["vm"]["name"])
+        if version == "1.2":
+            session = simulator.connect()
+            link_clone(session, simulator, names[0])
+            simulator.guest(mode="hang")
+            WaitForTask(machine_of(session, machines(simulator)[names[1]]["moid"]).PowerOnVM_Task())
+            simulator.guest("true")
+    kept = machines(simulator).keys()
+    assert {names[0], names[1], names[3], "clone"} <= kept and names[2] not in kept
+    assert "clone depend on it" in str(done["warnings"]) and "not switched off" in str(done["warnings"])
+    again = publish(room, vcenter, keep=0)
+    assert again["changed"] is False and len(run("layered_image_info", **room.options)["images"]) == 3
