@@ -62,16 +62,8 @@ class Context:
         raise NotImplementedError
 
     def load_values(self, stored: int) -> dict[str, Value]:
-        """Decode the values that ``stored`` refers to."""
-        fold = self.upcase.fold
-        result: dict[str, Value] = {}
-        for kind, flags, name, data in self.raw_values(stored):
-            compressed = flags & layout.VALUE_COMP_NAME
-            text = str(name, "latin-1") if compressed else str(name, "utf-16-le", "surrogatepass")
-            # Windows finds the first of two values with the same name.
-            result.setdefault(fold(text), Value(text, kind, bytes(data), wide=not compressed and bool(text) and max(text) <= "\xff",
-                                                tombstone=bool(flags & layout.VALUE_TOMBSTONE)))
-        return result
+        """Decode the values that ``stored`` refers to; they are keyed by folded name."""
+        raise NotImplementedError
 
 
 _WINDOWS = Context()

@@ -11,12 +11,21 @@ Values are decoded when a key is first asked for them; their cells have been che
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 
 from ..common.errors import Corrupt, Unsupported
 from . import layout, log, upcase
-from .model import MAXIMUM_DEPTH, Context, Hive, Key
+from .model import MAXIMUM_DEPTH, Context, Hive, Key, Value
 
+# layout.KEY_NODE and layout.KEY_VALUE without what reading makes no use of.
+# Signature, flags, last written, access, subkeys, subkey list, values, value list, security, class, control flags, name length, class length
+_KEY_NODE = struct.Struct("<2sHQI4xI4xI4xIIII2xH16xHH")
+# Signature, name length, data size, data offset, flags
+_KEY_VALUE = struct.Struct("<2sHII4xH2x")
+
+# What precedes the content of a cell: the base block, and the cell's length.
+_HEADER = layout.BASE_BLOCK_SIZE + 4
 _HINT = "Let Windows load and unload the hive, or take the file from a machine that was shut down properly."
 
 
@@ -26,14 +35,14 @@ def read_hive(data: bytes, *, logs: Sequence[bytes] = (), table: upcase.Upcase =
     Raises Corrupt where the structure is not sound, Unsupported for versions before 1.3.
     """
     recovery = log.recover(data, logs)
-    data = recovery.data
+    data = bytes(recovery.data)
     minor = layout.get_u32(data, 24)
     if layout.get_u32(data, 20) != 1 or minor not in layout.MINOR_VERSIONS:
         raise Unsupported(f"The registry hive has the version {layout.get_u32(data, 20)}.{minor}; versions 1.3 to 1.6 can be read.", code="registry.version")
     size = layout.get_u32(data, 40)
     if size % layout.PAGE or not 0 < size <= len(data) - layout.BASE_BLOCK_SIZE:
         raise _corrupt(f"says that its bins take {size} bytes, but {len(data) - layout.BASE_BLOCK_SIZE} follow the base block", "registry.truncated")
-    tree = _Reader(memoryview(data)[layout.BASE_BLOCK_SIZE:layout.BASE_BLOCK_SIZE + size], minor, table)
+    tree = _Reader(data, size, minor, table)
     root = tree.read(layout.get_u32(data, 36))
     return Hive(root, base_block=data[:layout.BASE_BLOCK_SIZE], dirty=recovery.dirty, recovered=recovery.applied)
 
@@ -45,11 +54,13 @@ def _corrupt(what: str, code: str = "registry.corrupt") -> Corrupt:
 class Stored(Context):
     """The bins of a hive file whose structure has been checked."""
 
-    def __init__(self, bins: memoryview, minor: int, table: upcase.Upcase) -> None:
+    def __init__(self, data: bytes, size: int, table: upcase.Upcase) -> None:
         super().__init__(table)
-        self.bins = bins
-        self.minor = minor
-        self.words = layout.signed_words(bins)
+        self._data = data
+        self.bins = memoryview(data)[layout.BASE_BLOCK_SIZE:layout.BASE_BLOCK_SIZE + size]
+        self.words = layout.signed_words(self.bins)
+        # Few names are the names of most values: encoded name to (name, folded name), by whether it is compressed.
+        self._names: tuple[dict[bytes, tuple[str, str]], dict[bytes, tuple[str, str]]] = ({}, {})
 
     def raw_values(self, stored: int):
         """Yield (type, flags, encoded name, data) for the value list ``stored`` (its offset << 32 | count)."""
@@ -70,6 +81,40 @@ class Stored(Context):
                 data = self._big_data(offset, size)
             yield kind, flags, name, data
 
+    def load_values(self, stored: int) -> dict[str, Value]:
+        """As the base class."""
+        data, words, names = self._data, self.words, self._names
+        first = (stored >> 34) + 1
+        unpack, make = layout.KEY_VALUE.unpack_from, Value.__new__
+        result: dict[str, Value] = {}
+        for cell in words[first:first + (stored & 0xFFFFFFFF)]:
+            place = cell + _HEADER
+            _signature, length, size, offset, kind, flags, _spare = unpack(data, place)
+            compressed = flags & layout.VALUE_COMP_NAME
+            raw = data[place + 20:place + 20 + length]
+            known = names[compressed].get(raw)
+            if known is None:
+                text = str(raw, "latin-1") if compressed else str(raw, "utf-16-le", "surrogatepass")
+                known = names[compressed][raw] = (text, self.upcase.fold(text))
+            text, folded = known
+            # Windows finds the first of two values with the same name.
+            if folded in result:
+                continue
+            value = result[folded] = make(Value)
+            value.name = text
+            value.type = kind
+            if size & layout.INLINE:
+                value.data = data[place + 8:place + 8 + (size & 0x7FFFFFFF)]
+            elif not size:
+                value.data = b""
+            elif size <= -words[offset >> 2] - 4:
+                value.data = data[offset + _HEADER:offset + _HEADER + size]
+            else:
+                value.data = self._big_data(offset, size)
+            value.wide = not compressed and bool(text) and max(text) <= "\xff"
+            value.tombstone = bool(flags & layout.VALUE_TOMBSTONE)
+        return result
+
     def _big_data(self, offset: int, size: int) -> bytes:
         count = layout.U16.unpack_from(self.bins, offset + 6)[0]
         first = (self.words[(offset >> 2) + 2] >> 2) + 1
@@ -84,13 +129,14 @@ class Stored(Context):
 class _Reader:
     """One pass over a hive: bins and cells first, then the tree from the root."""
 
-    def __init__(self, bins: memoryview, minor: int, table: upcase.Upcase) -> None:
-        self.bins = bins
+    def __init__(self, data: bytes, size: int, minor: int, table: upcase.Upcase) -> None:
+        self.data = data
         self.minor = minor
-        self.stored = Stored(bins, minor, table)
+        self.stored = Stored(data, size, table)
+        self.bins = self.stored.bins
         self.words = self.stored.words
         # One byte per 8 bytes of bins: 1 where an allocated cell begins that nothing refers to yet.
-        self.free_to_use = bytearray(len(bins) // 8)
+        self.free_to_use = bytearray(size // 8)
         self.descriptors: dict[int, bytes] = {}
         self._walk_bins()
 
@@ -189,12 +235,12 @@ class _Reader:
 
     def _key_node(self, offset: int, inherited: bytes) -> tuple[Key, tuple[int, int]]:
         self._take(offset, 76, "a key")
-        (signature, flags, last_written, access, _parent, subkeys, _volatile, subkey_list, _volatile_list, values, value_list, security,
-         class_offset, _longest, control, _longest_class, _longest_value, _longest_data, _work, name_length, class_length,
-         ) = layout.KEY_NODE.unpack_from(self.bins, offset + 4)
+        place = offset + _HEADER
+        (signature, flags, last_written, access, subkeys, subkey_list, values, value_list, security, class_offset, control, name_length, class_length,
+         ) = _KEY_NODE.unpack_from(self.data, place)
         if signature != b"nk" or -self.words[offset >> 2] - 80 < name_length:
             raise _corrupt(f"has no sound key at {offset:#x}", "registry.key")
-        raw_name = self.bins[offset + 80:offset + 80 + name_length]
+        raw_name = self.data[place + 76:place + 76 + name_length]
         if flags & layout.KEY_COMP_NAME:
             name = str(raw_name, "latin-1")
         elif name_length & 1:
@@ -239,7 +285,7 @@ class _Reader:
     def _check_values(self, list_offset: int, count: int) -> None:
         self._take(list_offset, count * 4, "a list of values")
         bins, words, unused, limit = self.bins, self.words, self.free_to_use, len(self.free_to_use)
-        unpack = layout.KEY_VALUE.unpack_from
+        unpack = _KEY_VALUE.unpack_from
         first = (list_offset >> 2) + 1
         for cell in words[first:first + count]:
             index = cell >> 3
@@ -250,7 +296,7 @@ class _Reader:
             room = -words[cell >> 2] - 24
             if room < 0:
                 raise _corrupt(f"has a value at {cell:#x} that does not fit its cell", "registry.cell")
-            signature, length, size, offset, _kind, flags, _spare = unpack(bins, cell + 4)
+            signature, length, size, offset, flags = unpack(bins, cell + 4)
             if signature != b"vk" or length > room or (length & 1 and not flags & 1):
                 raise _corrupt(f"has no sound value at {cell:#x}", "registry.value")
             if size & 0x80000000:
