@@ -1,0 +1,79 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The connector's script: what it finds, and that its result counts."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template, connector
+from ansible_collections.strata.layering.tests.integration.modules.test_vsphere_modules import machines, vcenter  # noqa: F401
+from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run, state_of
+
+
+@pytest.fixture
+def script(room):
+    """Writes the connector's script; every run of it adds its environment to the file ``ran``."""
+    path, ran = room.tmp_path / "after.sh", room.tmp_path / "ran"
+    ran.touch()
+
+    def write(command: str) -> None:
+        path.write_text(f"#!/bin/sh\nenv | sort >> {ran}; echo run >> {ran}\n{command}\n")
+        path.chmod(0o755)
+
+    write("true")
+    run("connector", **room.options, **connector(script=str(path)))
+    add_app(room)
+    add_template(room)
+    write.path, write.ran = path, ran
+    return write
+
+
+def test_what_the_script_finds(room, vcenter, simulator, script, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("VMWARE_PASSWORD", "not for scripts")
+    script("echo pushed to the pool")
+
+    def look() -> tuple:
+        return machines(simulator), state_of(room.path), script.ran.read_text()
+
+    task = converges("layered_image_publish", look, **room.options, **vcenter, templates=["office"])["tasks"][0]
+    text = script.ran.read_text()
+    found = dict(line.split("=", 1) for line in text.splitlines() if line.startswith("STRATA_"))
+    assert found == {
+        "STRATA_CONNECTOR": "desktops", "STRATA_IMAGE": task["digest"], "STRATA_TEMPLATE": "office", "STRATA_VCENTER": simulator.host,
+        "STRATA_VM_NAME": task["vm"]["name"], "STRATA_VM_MOID": task["vm"]["moid"], "STRATA_VM_UUID": task["vm"]["instance_uuid"],
+        "STRATA_SNAPSHOT": task["snapshot"],
+    }
+    assert text.splitlines().count("run") == 1 and simulator.password not in text and "not for scripts" not in text
+    assert task["script"] == {"path": str(script.path), "done": True, "output": "pushed to the pool"}
+
+
+def test_a_script_that_fails_is_run_again_alone(room, vcenter, simulator, script):  # noqa: F811
+    script("echo the pool is busy >&2; exit 7")
+    result = fails("layered_image_publish", "publish.connector_script", **room.options, **vcenter, templates=["office"])
+    assert "exit code 7" in result["msg"] and "the pool is busy" in result["msg"] and result["details"]["tasks"][0]["status"] == "Failed"
+    before = machines(simulator)
+    simulator.clear_journal()
+    script("true")
+    planned = run("layered_image_publish", **room.options, **vcenter, templates=["office"], check=True)
+    assert planned["changed"] is True and "script would be run" in planned["tasks"][0]["description"]
+    done = run("layered_image_publish", **room.options, **vcenter, templates=["office"])
+    assert done["changed"] is True and done["tasks"][0]["status"] == "Complete" and machines(simulator) == before
+    assert run("layered_image_publish", **room.options, **vcenter, templates=["office"])["changed"] is False
+    assert script.ran.read_text().splitlines().count("run") == 2
+    assert not {entry["method"] for entry in simulator.journal(kind="soap")} & {"ImportVApp", "PowerOnVM_Task", "CreateSnapshot_Task", "Destroy_Task"}
+
+
+def test_a_script_that_cannot_be_run_is_said_before_anything_is_done(room, vcenter, simulator, script):  # noqa: F811
+    script.path.chmod(0o644)
+    for check in (True, False):
+        result = fails("layered_image_publish", "publish.connector_script", **room.options, **vcenter, templates=["office"], check=check)
+        assert "not an executable file" in result["msg"]
+    assert list(machines(simulator)) == ["windows-template"]
+
+
+def test_a_script_that_does_not_end(room, vcenter, script):  # noqa: F811
+    script("sleep 600")
+    result = attempt("layered_image_publish", **room.options, **vcenter, templates=["office"], timeouts={"connector_script": 1})
+    assert result["failed"] and "did not end within 1 seconds" in result["msg"]
