@@ -32,6 +32,15 @@ def vsphere_arguments(*, required: bool = True) -> dict:
     }
 
 
+def share_arguments() -> dict:
+    """How a file share is spoken to whose address is //server/share/path."""
+    return {
+        "file_share_username": {"type": "str", "fallback": (env_fallback, ["STRATA_FILE_SHARE_USERNAME"])},
+        "file_share_password": {"type": "str", "no_log": True, "fallback": (env_fallback, ["STRATA_FILE_SHARE_PASSWORD"])},
+        "file_share_encrypt": {"type": "bool", "default": True, "fallback": (env_fallback, ["STRATA_FILE_SHARE_ENCRYPT"])},
+    }
+
+
 def connection_of(params: dict) -> dict | None:
     """The keyword arguments of ``vsphere.session.Session.connect`` in a module's parameters; None without a host name."""
     if not params.get("hostname"):

@@ -83,6 +83,7 @@ class MemberStream(io.RawIOBase):
 
     def __init__(self, stream: BinaryIO, member: Member) -> None:
         super().__init__()
+        self.name = member.name
         self._stream = stream
         self._member = member
         self._position = 0

@@ -77,7 +77,9 @@ class LocalShare(Share):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name)
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise NoSpace(f"No space is left for {target}.", code="files.no_space", hint="Free space there and run again.", path=target) from error
+                raise NoSpace(
+                    f"No space is left for {os.path.basename(target)} in {folder}.", code="files.no_space", hint="Free space there and run again.", path=folder
+                ) from error
             raise
 
     def make_folders(self, path: str = "") -> None:
@@ -111,3 +113,8 @@ class LocalShare(Share):
 def missing(name: str) -> NotFound:
     """The error for a share whose folder is not there."""
     return NotFound(f"The file share {name} is not there.", code="share.missing", hint="Mount it on the composer, or create the folder.")
+
+
+def as_share(folder: Share | str) -> Share:
+    """A share, or a folder of this host as one."""
+    return folder if isinstance(folder, Share) else LocalShare(folder)

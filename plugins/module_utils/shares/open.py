@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import os
+
 from .local import LocalShare
-from .location import is_smb
+from .location import is_smb, split_smb_file
 from .share import Share
 from .smb import SmbShare
 
@@ -21,3 +23,12 @@ def open_share(location: str, params: dict) -> Share:
     return SmbShare.at(
         location, username=params["file_share_username"], password=params["file_share_password"], encrypt=params["file_share_encrypt"]
     )
+
+
+def open_file(location: str, params: dict) -> tuple[Share, str]:
+    """The share that a file is on, and its path there; ``location`` is a path of this host or //server/share/path."""
+    if not is_smb(location):
+        folder, name = os.path.split(os.path.abspath(location))
+        return LocalShare(folder), name
+    address, path = split_smb_file(location)
+    return open_share(address, params), path

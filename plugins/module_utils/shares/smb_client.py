@@ -266,6 +266,11 @@ class SmbClient:
         with self.lock:
             self._drop()
 
+    def __del__(self) -> None:
+        # The library's receiving thread ends with the connection.
+        with contextlib.suppress(Exception):
+            self._drop()
+
     def facts(self) -> dict:
         """How the server is spoken to: dialect, and whether messages are encrypted."""
         return self.attempt(lambda live: {"dialect": _dialect(live.connection.dialect), "encrypted": self._encrypt}, self.name)
