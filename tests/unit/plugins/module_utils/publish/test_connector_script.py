@@ -1,0 +1,89 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Running the connector's script."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput, TimedOut
+from ansible_collections.strata.layering.plugins.module_utils.publish.connector_script import ScriptFailed, run_script
+
+
+@pytest.fixture
+def script(tmp_path):
+    def write(text: str) -> str:
+        path = tmp_path / "script"
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+        return os.fspath(path)
+
+    return write
+
+
+def test_output_and_environment(script, monkeypatch):
+    monkeypatch.setenv("VMWARE_PASSWORD", "secret")
+    monkeypatch.setenv("STRATA_REPOSITORY", "/srv")
+    output = run_script(script("echo $STRATA_IMAGE; env | grep -c -e VMWARE -e REPOSITORY; cat"), {"STRATA_IMAGE": "sha256:1"}, timeout=10)
+    assert output == "sha256:1\n0"
+
+
+def test_what_it_says_is_bounded(script):
+    output = run_script(script("yes 'a long line of text' | head -c 3000000; printf 'last\\033[1m'; for i in 1 2 3 4; do echo $i; done"), {}, timeout=20)
+    assert len(output.splitlines()) == 5 and output.splitlines()[1:] == ["2", "3", "4"] or output.endswith("2\n3\n4")
+    assert len(output) < 1100 and "\x1b" not in output
+
+
+def test_an_exit_code_counts(script):
+    with pytest.raises(ScriptFailed, match="exit code 3; it said at last: no / yes") as raised:
+        run_script(script("echo no; echo yes >&2; exit 3"), {}, timeout=10)
+    assert raised.value.details == {"exit_code": 3, "output": "no\nyes"}
+
+
+def test_one_that_does_not_end_is_ended_with_its_children(script, tmp_path):
+    mark = tmp_path / "late"
+    with pytest.raises(TimedOut, match="within 1 seconds; it said at last: begun"):
+        run_script(script(f"echo begun; (sleep 2; touch {mark}) & sleep 600"), {}, timeout=1)
+    time.sleep(1.5)
+    assert not mark.exists()
+
+
+def test_what_it_leaves_in_the_background_is_not_waited_for(script):
+    before = time.monotonic()
+    assert run_script(script("sleep 30 & echo done"), {}, timeout=20) == "done"
+    assert time.monotonic() - before < 5
+
+
+def test_it_can_be_stopped(script):
+    class Stop(Exception):
+        pass
+
+    def stop():
+        raise Stop
+
+    before = time.monotonic()
+    with pytest.raises(Stop):
+        run_script(script("sleep 600"), {}, timeout=60, tick=stop)
+    assert time.monotonic() - before < 5
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder", "not executable", "relative"])
+def test_what_is_no_program(script, tmp_path, kind):
+    path = script("true")
+    if kind == "not executable":
+        os.chmod(path, 0o644)
+    given = {"missing": f"{path}x", "folder": os.fspath(tmp_path), "not executable": path, "relative": "script"}[kind]
+    with pytest.raises(InvalidInput, match="not an executable file"):
+        run_script(given, {}, timeout=1)
+
+
+def test_a_program_that_cannot_start(tmp_path):
+    path = tmp_path / "script"
+    path.write_text("#!/no/such/interpreter\n")
+    path.chmod(0o755)
+    with pytest.raises(ScriptFailed, match="cannot be run"):
+        run_script(os.fspath(path), {}, timeout=1)

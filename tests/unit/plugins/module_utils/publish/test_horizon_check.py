@@ -1,0 +1,50 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What Horizon asks of a machine."""
+
+from __future__ import annotations
+
+import dataclasses
+from types import SimpleNamespace
+
+import pytest
+
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict
+from ansible_collections.strata.layering.plugins.module_utils.publish.horizon_check import check_horizon, require_horizon
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.vm import VmFacts
+
+GOOD = VmFacts(
+    name="office-1", moid="vm-1", instance_uuid="u", folder_path="/DC/vm", path="/DC/vm/office-1", datacenter="DC", datastore_path="[ds] o/o.vmx",
+    power_state="poweredOff", template=False, hardware_version="vmx-19", firmware="efi", guest_id="windows11_64Guest", annotation="", extra_config={},
+    nic_types=("vmxnet3",), has_tpm=False, disks=(), snapshots=(SimpleNamespace(name="strata-1", path="strata-1"),), guest={}, change_version="",
+)
+
+
+def test_a_machine_as_it_has_to_be():
+    checks = check_horizon(GOOD, "strata-1")
+    assert all(check["passed"] and check["advice"] is None for check in checks) and len(checks) == 6
+    require_horizon(GOOD, checks)
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "changes"),
+    [
+        ("powered_off", "poweredOn", {"power_state": "poweredOn"}),
+        ("snapshot", "none", {"snapshots": ()}),
+        ("not_a_template", "template", {"template": True}),
+        ("vmxnet3", "vmxnet3, e1000e", {"nic_types": ("vmxnet3", "e1000e")}),
+        ("vmxnet3", "none", {"nic_types": ()}),
+        ("hardware_version", "vmx-10", {"hardware_version": "vmx-10"}),
+        ("hardware_version", "", {"hardware_version": ""}),
+        ("no_vtpm", "present", {"has_tpm": True}),
+    ],
+)
+def test_what_is_missed_is_named(name, found, changes):
+    facts = dataclasses.replace(GOOD, **changes)
+    checks = check_horizon(facts, "strata-1")
+    missed = [check for check in checks if not check["passed"]]
+    assert [(check["name"], check["found"]) for check in missed] == [(name, found)] and missed[0]["advice"]
+    with pytest.raises(Conflict, match=name) as raised:
+        require_horizon(facts, checks)
+    assert raised.value.code == "publish.horizon" and missed[0]["advice"] in raised.value.hint
