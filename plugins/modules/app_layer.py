@@ -69,7 +69,8 @@ options:
     default: []
   packaged_disk:
     description:
-      - The disk of a packaging machine in which the application was installed, an OVF file or a disk image on the composer.
+      - The disk of a packaging machine in which the application was installed, an OVF file or a disk image on the composer,
+        or C(//server/share/path) of one on a file share.
       - The machine must have been made from O(os_layer) and O(prerequisites). What was changed in it becomes the layer.
     type: path
   prerequisites:
@@ -116,6 +117,7 @@ options:
 extends_documentation_fragment:
   - strata.layering.repository
   - strata.layering.repository.changes
+  - strata.layering.file_share
   - strata.layering.attributes
 seealso:
   - module: strata.layering.image_template
@@ -183,7 +185,7 @@ left_out:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.common.arguments import change_arguments
+from ..module_utils.common.arguments import change_arguments, share_arguments
 from ..module_utils.common.module import run
 from ..module_utils.desired.software_layer import ensure_app_layer
 
@@ -192,6 +194,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec=dict(
             change_arguments(),
+            **share_arguments(),
             name={"type": "str", "required": True},
             version={"type": "str"},
             description={"type": "str"},

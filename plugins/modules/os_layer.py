@@ -41,7 +41,9 @@ options:
     description: Name of the connector through which the layer's machines are created by default.
     type: str
   file_share:
-    description: The folder, as the composer sees it, below which OVF packages are. Required with O(packaging_disk).
+    description:
+      - The folder below which OVF packages are, as the composer sees it, or C(//server/share/path) to speak to the server directly.
+      - Required with O(packaging_disk).
     type: path
   packaging_disk:
     description:
@@ -71,6 +73,7 @@ options:
 extends_documentation_fragment:
   - strata.layering.repository
   - strata.layering.repository.changes
+  - strata.layering.file_share
   - strata.layering.attributes
 seealso:
   - module: strata.layering.ovf_export
@@ -116,7 +119,7 @@ readiness:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.common.arguments import change_arguments
+from ..module_utils.common.arguments import change_arguments, share_arguments
 from ..module_utils.common.module import run
 from ..module_utils.desired.os_layer import ensure_os_layer
 
@@ -125,6 +128,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec=dict(
             change_arguments(),
+            **share_arguments(),
             name={"type": "str", "required": True},
             version={"type": "str"},
             description={"type": "str"},

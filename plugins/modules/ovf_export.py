@@ -31,7 +31,9 @@ options:
     description: Name of a snapshot to export instead of the machine's present state.
     type: str
   file_share:
-    description: The folder, as the composer sees it, in which the package's folder is made.
+    description:
+      - The folder in which the package's folder is made, as the composer sees it.
+      - C(//server/share/path), with slashes or backslashes, is spoken to directly over SMB and needs no mount. C(//server:port/share) names another port.
     type: path
     required: true
   package:
@@ -47,6 +49,7 @@ options:
     type: str
 extends_documentation_fragment:
   - strata.layering.vsphere
+  - strata.layering.file_share
   - strata.layering.attributes
 seealso:
   - module: strata.layering.os_layer
@@ -77,7 +80,7 @@ files:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.common.arguments import change_arguments, connection_of, vsphere_arguments
+from ..module_utils.common.arguments import change_arguments, connection_of, share_arguments, vsphere_arguments
 from ..module_utils.common.module import run
 from ..module_utils.desired.ovf_package import ensure_ovf_package
 
@@ -87,6 +90,7 @@ def main() -> None:
         argument_spec=dict(
             vsphere_arguments(),
             **change_arguments(required=False),
+            **share_arguments(),
             name={"type": "str", "required": True},
             datacenter={"type": "str"},
             folder={"type": "str"},

@@ -95,7 +95,7 @@ options:
     default: 600
   file_share:
     description:
-      - The folder, as the composer sees it, in which the package's folder is made.
+      - The folder in which the package's folder is made, as the composer sees it, or C(//server/share/path) to speak to the server directly.
       - Required when O(state=finalized).
     type: path
   package:
@@ -117,6 +117,7 @@ extends_documentation_fragment:
   - strata.layering.repository
   - strata.layering.repository.changes
   - strata.layering.vsphere
+  - strata.layering.file_share
   - strata.layering.attributes
 seealso:
   - module: strata.layering.app_layer
@@ -227,7 +228,7 @@ packaged_disk:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.common.arguments import change_arguments, connection_of, vsphere_arguments
+from ..module_utils.common.arguments import change_arguments, connection_of, share_arguments, vsphere_arguments
 from ..module_utils.common.module import run
 from ..module_utils.desired.packaging_machine import ensure_packaging_machine
 
@@ -237,6 +238,7 @@ def main() -> None:
         argument_spec=dict(
             change_arguments(),
             **vsphere_arguments(),
+            **share_arguments(),
             name={"type": "str", "required": True},
             version={"type": "str", "required": True},
             kind={"type": "str", "choices": ["app", "platform"], "default": "app"},

@@ -6,12 +6,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass, field
 
 from ..common.errors import Conflict, InvalidInput
 from ..common.progress import Progress
-from ..disk.flat import open_disk
 from ..capture import capture
 from ..images import reg_files, store
 from ..images.layered_image import compose_stack
@@ -23,7 +21,8 @@ from ..layers.readiness import FAIL
 from ..ovf.package import open_package
 from ..registry.delta_format import read_delta
 from ..repository.repository import Repository
-from .package_disk import disk_opener
+from ..shares.open import open_file
+from .package_disk import disk_opener, share_disk_opener
 
 
 @dataclass
@@ -84,13 +83,16 @@ class PackagedSource:
         self._path = params["packaged_disk"]
         self._finalize = params["finalize"]
         self._rules = parse_rules(params["exclusions"])
-        if not os.path.isfile(self._path):
-            raise InvalidInput(f"There is no packaged disk at {self._path}.", code="packaged.missing", hint="Give an OVF file or a disk image on the composer.")
-        self._package = open_package(self._path) if self._path.lower().endswith((".ovf", ".ova")) else None
+        self._share, self._file = open_file(self._path, params)
+        if not self._share.is_file(self._file):
+            raise InvalidInput(
+                f"There is no packaged disk at {self._path}.", code="packaged.missing", hint="Give an OVF file or a disk image that the composer can reach."
+            )
+        self._package = open_package(self._file, self._share) if self._path.lower().endswith((".ovf", ".ova")) else None
 
     def _source(self) -> dict:
-        status = os.stat(self._path)
-        source = {"packaged_disk": self._path, "size": status.st_size, "mtime_ns": status.st_mtime_ns}
+        status = self._share.stat(self._file)
+        source = {"packaged_disk": self._path, "size": status.size if status else 0, "mtime_ns": status.mtime_ns if status else 0}
         if self._package is not None and self._package.manifest is not None:
             with self._package.open(f"{self._package.name}.mf") as stream:
                 source = {"packaged_disk": self._path, "manifest_sha256": hashlib.sha256(stream.read()).hexdigest()}
@@ -106,7 +108,7 @@ class PackagedSource:
 
     def _opener(self):
         if self._package is None:
-            return lambda: open_disk(self._path)
+            return share_disk_opener(self._share, self._file)
         disks = [disk for disk in self._package.descriptor.disks if disk.file_id is not None]
         if len(disks) != 1:
             raise InvalidInput(

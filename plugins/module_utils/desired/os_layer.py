@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from ..catalog.documents import CONNECTOR, LOCK, now, put_document, read_icon, store_icon
 from ..catalog.layers import catalog_kind, check_names, describe_version, layer_document, new_document, remove_versions, with_words
@@ -20,6 +21,8 @@ from ..layers.model import DEPLOYABLE, OS, ROLE_DISK, ROLE_GRAINS, Blob, LayerVe
 from ..layers.readiness import failures
 from ..ovf.package import Package, open_package
 from ..repository.repository import Repository
+from ..shares.location import check_path
+from ..shares.open import open_share
 from .package_disk import disk_opener
 from .repository import open_repository
 
@@ -42,7 +45,8 @@ def ensure_os_layer(params: dict, *, check_mode: bool, progress: Progress = sile
             _check_same_source(document, params)
             findings = store.load_version(repository, document["versions"][version]["digest"]).facts.get("readiness", [])
         else:
-            entry, findings = _import(repository, params, check_mode, progress)
+            with _package(params) as package:
+                entry, findings = _import(repository, package, params, check_mode, progress)
             document = dict(document, versions=dict(document["versions"], **{version: entry}))
             if params["readiness"] == "warn":
                 warnings = [f"{finding['name']}: {finding['found']}. {finding['action']}" for finding in failures(findings)]
@@ -56,18 +60,24 @@ def ensure_os_layer(params: dict, *, check_mode: bool, progress: Progress = sile
     return Outcome(changed, before, after, {"layer": describe_version(after, version), "readiness": findings}, warnings)
 
 
-def _package_path(params: dict) -> str:
+@contextlib.contextmanager
+def _package(params: dict) -> Iterator[Package]:
+    """The package that the options name, opened; its share is closed afterwards."""
     if not params["packaging_disk"]:
         raise InvalidInput(
             f"Version {params['version']} of the OS layer {params['name']} does not exist, and no package is given to import it from.",
             code="os.no_package",
             hint="Give file_share and packaging_disk.",
         )
-    share = os.path.realpath(params["file_share"])
-    path = os.path.realpath(os.path.join(share, params["packaging_disk"]))
-    if os.path.commonpath((share, path)) != share:
-        raise InvalidInput(f"{params['packaging_disk']} leads out of the file share {params['file_share']}.", code="os.outside_share")
-    return path
+    with open_share(params["file_share"], params) as share:
+        if share.local_path("") is None:
+            yield open_package(check_path(params["packaging_disk"]), share)
+            return
+        root = os.path.realpath(params["file_share"])
+        path = os.path.realpath(os.path.join(root, params["packaging_disk"]))
+        if os.path.commonpath((root, path)) != root:
+            raise InvalidInput(f"{params['packaging_disk']} leads out of the file share {params['file_share']}.", code="os.outside_share")
+        yield open_package(path)
 
 
 def _source(package: Package, params: dict) -> dict:
@@ -95,7 +105,8 @@ def _check_same_source(document: dict, params: dict) -> None:
     if not params["packaging_disk"]:
         return
     try:
-        source = _source(open_package(_package_path(params)), params)
+        with _package(params) as package:
+            source = _source(package, params)
     except NotFound:
         return  # The package may be removed once it has been imported.
     if source["manifest_sha256"] != entry["source"]["manifest_sha256"]:
@@ -106,8 +117,9 @@ def _check_same_source(document: dict, params: dict) -> None:
         )
 
 
-def _import(repository: Repository, params: dict, check_mode: bool, progress: Progress) -> tuple[dict, list[dict]]:
-    package = open_package(_package_path(params))
+def _import(
+    repository: Repository, package: Package, params: dict, check_mode: bool, progress: Progress
+) -> tuple[dict, list[dict]]:
     source = _source(package, params)
     name, opener, examination = _windows_disk(package, params["max_layer_size_gb"])
     if params["readiness"] == "enforce":

@@ -12,6 +12,9 @@ from ..common.errors import InvalidInput, NotFound
 from ..common.module import Outcome
 from ..common.progress import Progress, silent
 from ..repository.repository import Repository
+from ..shares.local import missing
+from ..shares.open import open_share
+from ..shares.share import Share
 from ..vsphere import export
 from ..vsphere.inventory import Inventory
 from ..vsphere.session import Session
@@ -23,31 +26,35 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 def ensure_ovf_package(params: dict, *, connection: dict, check_mode: bool, progress: Progress = silent) -> Outcome:
     """Export the machine unless its package is there as it is now."""
-    share = params["file_share"]
-    if not os.path.isdir(share):
-        raise NotFound(f"The file share {share} is not there.", code="share.missing", hint="Mount it on the composer, or create the folder.")
     package = params["package"] or params["name"]
     if package in (".", "..") or os.sep in package or "\\" in package or "\0" in package:
         raise InvalidInput(f"{package!r} cannot be the name of a package's folder.", code="ovf.package", hint="Set package to a plain folder name.")
-    folder = os.path.join(share, package)
+    with open_share(params["file_share"], params) as share:
+        if not share.is_folder():
+            raise missing(share.name)
+        return _ensure(params, share.folder(package), package, connection, check_mode, progress)
+
+
+def _ensure(params: dict, folder: Share, package: str, connection: dict, check_mode: bool, progress: Progress) -> Outcome:
     repository = Repository.open(params["repository"], writable=not check_mode) if params["repository"] else None
+    where = folder.where()
     with Session.connect(**connection) as session:
         vm = _find(session, params)
         snapshot = _snapshot(session, vm, params) if params["snapshot"] else None
-        present = export.exported(session, vm, folder, name=package, snapshot=snapshot) if os.path.isdir(folder) else None
+        present = export.exported(session, vm, folder, name=package, snapshot=snapshot)
         done = present
         if present is None and not check_mode:
-            os.makedirs(folder, exist_ok=True)
             done = export.export_vm(session, vm, folder, name=package, snapshot=snapshot, progress=progress)
             if repository:
-                repository.audit.append("export", "ovf_package", package, comment=params["comment"], details={"vm": params["name"], "folder": folder})
+                repository.audit.append("export", "ovf_package", package, comment=params["comment"], details={"vm": params["name"], "folder": where})
     ovf = f"{package}.ovf"
     result: dict = {"packaging_disk": f"{package}/{ovf}"}
     if done is not None:
         result["files"] = [
-            {"name": name, "size": os.stat(os.path.join(folder, name)).st_size, "sha256": digest} for name, digest in sorted(done.digests.items())
+            {"name": name, "size": status.size, "sha256": digest}
+            for name, digest in sorted(done.digests.items()) if (status := folder.stat(name)) is not None
         ]
-    after = {"package": folder, "vm": params["name"], "snapshot": params["snapshot"]}
+    after = {"package": where, "vm": params["name"], "snapshot": params["snapshot"]}
     return Outcome(present is None, None if present is None else after, after, result)
 
 

@@ -28,6 +28,9 @@ from ..publish.packaging import (
     KEY_CONTENT, STARTED, UPLOADING, Packaging, compose_given, compose_machine, create_machine, find_machine, machine_prefix, packaging_key, start_machine,
 )
 from ..publish.placement import check_firmware, resolve_placement
+from ..shares.local import missing
+from ..shares.open import open_share
+from ..shares.share import Share
 from ..vsphere import export
 from ..vsphere import vm as machines
 from ..vsphere.inventory import Inventory
@@ -120,30 +123,32 @@ class _Machine:
             raise Conflict(
                 f"The repository does not know the packaging machine {facts.path}.", code="packaging.not_recorded", hint="Run with state present first."
             )
-        if not os.path.isdir(share):
-            raise NotFound(f"The file share {share} is not there.", code="share.missing", hint="Mount it on the composer, or create the folder.")
+        share = open_share(share, self._params)
+        if not share.is_folder():
+            raise missing(share.name)
         self._check_given()
         running, package = facts.power_state != _OFF, self._package(facts)
-        folder, vm = os.path.join(share, package), self._vm(facts)
+        target, vm = share.folder(package), self._vm(facts)
+        folder = target.where()
         if running:
             self._require_shutdown(facts)
         # The same settings are not the same disk: an export counts only when nothing has run in the machine since.
         powered_on = machines.last_power_on(self._session, vm)
         ran = running or powered_on not in (None, self._document.get("exported_after"))
-        done = None if ran or not os.path.isdir(folder) else export.exported(self._session, vm, folder, name=package)
+        done = None if ran else export.exported(self._session, vm, target, name=package)
         before = {"power_state": facts.power_state, "package": folder if done else None}
         after = {"power_state": _OFF, "package": folder}
         if not self._check_mode:
             if running:
                 machines.shutdown_guest(self._session, vm, timeout=self._params["shutdown_timeout"], progress=self._progress)
             if done is None:
-                done = self._export(vm, folder, package, powered_on)
+                done = self._export(vm, target, package, powered_on)
                 self._warnings += done.warnings
             self._facts = read_facts(self._session, vm)
             if before != after:
                 self._audit("finalize", package=folder)
         result = self._result(COMPLETE, f"The disk of the packaging machine {facts.name} is in {folder}: capture it as {self._what}, then remove the machine.")
-        result["packaged_disk"] = done.ovf if done else os.path.join(folder, f"{package}.ovf")
+        result["packaged_disk"] = done.ovf if done else target.where(f"{package}.ovf")
         return Outcome(before != after, before, after, result, self._warnings)
 
     def absent(self) -> Outcome:
@@ -159,7 +164,7 @@ class _Machine:
             if facts is not None:
                 machines.destroy(self._session, self._vm(facts))
             if remove:
-                export.remove_export(folder, os.path.basename(folder))
+                export.remove_export(open_share(folder, self._params), os.path.basename(folder))
             self._repository.catalog.delete(PACKAGING, self._key)
             self._audit("delete", machine=before["machine"], package=folder if remove else None)
         return Outcome(True, before, after)
@@ -268,10 +273,10 @@ class _Machine:
             return
         raise Conflict(self._action(facts), code="packaging.running", hint=hint, status=ACTION_REQUIRED)
 
-    def _export(self, vm, folder: str, package: str, powered_on: int | None) -> export.Export:
+    def _export(self, vm, folder: Share, package: str, powered_on: int | None) -> export.Export:
         # An export that was cut off goes on, unless the machine has run since it began.
         begun = self._document.get("export_begun_after", powered_on)
-        self._store(package=folder, export_begun_after=powered_on, exported_after=None)
+        self._store(package=folder.where(), export_begun_after=powered_on, exported_after=None)
         done = export.export_vm(self._session, vm, folder, name=package, force=begun != powered_on, progress=self._progress)
         self._store(exported_after=powered_on)
         return done
@@ -286,8 +291,8 @@ class _Machine:
         """The folder of the machine's package, None when there is none."""
         folder = (self._document or {}).get("package")
         if folder is None and self._params["file_share"] and self._params["package"]:
-            folder = os.path.join(self._params["file_share"], self._params["package"])
-        return folder if folder is not None and export.is_exported(folder, os.path.basename(folder)) else None
+            folder = open_share(self._params["file_share"], self._params).where(self._params["package"])
+        return folder if folder is not None and export.is_exported(open_share(folder, self._params), os.path.basename(folder)) else None
 
     def _await_address(self, facts: VmFacts) -> None:
         wait_for(

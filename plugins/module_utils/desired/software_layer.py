@@ -25,6 +25,7 @@ from ..common.progress import Progress, silent
 from ..images import scripts
 from ..layers.model import APP, DEPLOYABLE, OS, PLATFORM, LayerVersion
 from ..repository.repository import Repository
+from ..shares.open import open_file
 from .layer_source import FilesSource, PackagedSource, source_of
 from .repository import open_repository
 
@@ -74,11 +75,9 @@ def _ensure(kind: str, params: dict, check_mode: bool, progress: Progress) -> Ou
 
 def _disk_is_there(params: dict) -> bool:
     """Whether the packaged disk can still be compared; it may be removed once it has been captured."""
-    try:
-        with open(params["packaged_disk"], "rb"):
-            return True
-    except FileNotFoundError:
-        return False
+    share, file = open_file(params["packaged_disk"], params)
+    with share:
+        return share.is_file(file)
 
 
 def _check_same(repository: Repository, kind: str, document: dict, params: dict, source: FilesSource | PackagedSource | None) -> None:

@@ -97,15 +97,20 @@ class Package:
 
     def open(self, name: str) -> BinaryIO:
         """Open the file ``name`` for reading; seekable. FileNotFoundError when it is missing."""
+        stream = self.open_raw(name)
+        return stream if self._members is None else io.BufferedReader(stream, 1 << 20)
+
+    def open_raw(self, name: str) -> BinaryIO:
+        """As ``open``, but a member of an OVA without a buffer."""
         check_file_name(name, f"The OVF {self.path}")
         if self._members is None:
             return self._folder.open(name)
         if name not in self._members:
             raise FileNotFoundError(name)
-        return io.BufferedReader(MemberStream(self._folder.open(self._file), self._members[name]), 1 << 20)
+        return MemberStream(self._folder.open(self._file), self._members[name])
 
     def location(self, name: str) -> tuple[str, int, int] | None:
-        """Host path, offset and size in bytes of the file ``name``, for readers that need a real file; None when it is on no file system of this host."""
+        """Host path, offset and size in bytes of the file ``name``, for readers that need a real file; None when this host does not see it as one."""
         member = None if self._members is None else self._members[name]
         path = self._folder.local_path(name if member is None else self._file)
         if path is None:

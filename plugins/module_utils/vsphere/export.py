@@ -11,20 +11,20 @@ on with the disks it still lacks. A disk has its own name only when all of it is
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
-import os
 import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..common.errors import Conflict, Corrupt, InvalidInput, NoSpace, Unavailable, Unsupported
-from ..common.files import TEMPORARY_PREFIX, atomic_write, sync_folder
+from ..common.errors import Conflict, Corrupt, InvalidInput, Unavailable, Unsupported
+from ..common.files import TEMPORARY_PREFIX
 from ..common.libraries import pyvmomi
 from ..common.progress import Progress, silent
-from ..ovf.descriptor import parse_descriptor
+from ..ovf.descriptor import check_file_name, parse_descriptor
 from ..ovf.manifest import Entry, write_manifest
+from ..shares.local import as_share
+from ..shares.share import Share
 from .faults import explained, fault_text
 from .nfc import Device, Lease, ManifestEntry, when_free
 from .properties import read
@@ -60,16 +60,16 @@ class _Record:
     complete: bool
 
 
-def exported(session: Session, vm, folder: str, *, name: str | None = None, snapshot: Snapshot | None = None) -> Export | None:
+def exported(session: Session, vm, folder: Share | str, *, name: str | None = None, snapshot: Snapshot | None = None) -> Export | None:
     """The export of this machine (or snapshot) as it is now, when ``folder`` holds it complete and unharmed."""
     source = _Source(session, vm, name, snapshot)
-    return _complete(folder, source)
+    return _complete(as_share(folder), source)
 
 
 def export_vm(
     session: Session,
     vm,
-    folder: str,
+    folder: Share | str,
     *,
     name: str | None = None,
     snapshot: Snapshot | None = None,
@@ -84,7 +84,8 @@ def export_vm(
     """
     source = _Source(session, vm, name, snapshot)
     source.check()
-    os.makedirs(folder, exist_ok=True)
+    folder = as_share(folder)
+    folder.make_folders()
     if not force and (there := _complete(folder, source)):
         return there
     what = f"Exporting {source.vm_name}"
@@ -117,30 +118,28 @@ def export_vm(
         descriptor, warnings = _descriptor(session, vm, source, lease, record, what)
         lease.complete()
     for file in set(previous.disks if previous else ()) - set(record.disks):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(os.path.join(folder, file))
+        folder.remove(file)
     return _finish(folder, source.name, record, descriptor, warnings)
 
 
-def remove_export(folder: str, name: str) -> bool:
+def remove_export(folder: Share | str, name: str) -> bool:
     """Remove the files of the export ``name`` from ``folder``, and the folder when nothing else is in it; False when there is none."""
-    record = _load(folder, _file_name(name))
+    folder, name = as_share(folder), _file_name(name)
+    record = _load(folder, name)
     if record is None:
         return False
-    name = _file_name(name)
     _remove_temporary(folder, name)
     # The sidecar goes last: a removal that was cut off can go on.
-    for file in (*record.disks, f"{name}.ovf", f"{name}.mf", os.path.basename(_sidecar(folder, name))):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(os.path.join(folder, file))
+    for file in (*record.disks, f"{name}.ovf", f"{name}.mf", _sidecar(name)):
+        folder.remove(file)
     with contextlib.suppress(OSError):
-        os.rmdir(folder)
+        folder.remove_folder()
     return True
 
 
-def is_exported(folder: str, name: str) -> bool:
+def is_exported(folder: Share | str, name: str) -> bool:
     """Whether ``folder`` holds an export ``name``, whole or not."""
-    return _load(folder, _file_name(name)) is not None
+    return _load(as_share(folder), _file_name(name)) is not None
 
 
 class _Source:
@@ -189,17 +188,16 @@ def _same_source(one: _Record, other: _Record) -> bool:
     return (one.instance_uuid, one.change_version, one.snapshot) == (other.instance_uuid, other.change_version, other.snapshot)
 
 
-def _sidecar(folder: str, name: str) -> str:
-    return os.path.join(folder, f"{name}.export.json")
+def _sidecar(name: str) -> str:
+    return f"{name}.export.json"
 
 
-def _load(folder: str, name: str) -> _Record | None:
+def _load(folder: Share, name: str) -> _Record | None:
     """The sidecar, or None when there is none or it makes no sense: then the export starts anew."""
     try:
-        with open(_sidecar(folder, name), "rb") as stream:
-            record = _Record(**json.loads(stream.read(_SIDECAR_MAXIMUM)))
+        record = _Record(**json.loads(folder.read(_sidecar(name), _SIDECAR_MAXIMUM)))
         sound = record.version == _VERSION and all(
-            os.path.basename(file) == file
+            check_file_name(file, "The record of an export") == file
             and isinstance(entry["device"], str)
             and all(isinstance(entry[key], int) for key in ("size", "mtime_ns"))
             and all(isinstance(entry[key], str) for key in ("sha1", "sha256"))
@@ -207,66 +205,48 @@ def _load(folder: str, name: str) -> _Record | None:
             for file, entry in record.disks.items()
         )
         return record if sound and all(isinstance(digest, str) for digest in record.files.values()) else None
-    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError, Corrupt):
         return None
 
 
-def _save(folder: str, name: str, record: _Record) -> None:
-    atomic_write(_sidecar(folder, name), (json.dumps(asdict(record), indent=2, sort_keys=True) + "\n").encode("utf-8"))
+def _save(folder: Share, name: str, record: _Record) -> None:
+    folder.write(_sidecar(name), (json.dumps(asdict(record), indent=2, sort_keys=True) + "\n").encode("utf-8"))
 
 
-def _is_there(folder: str, file: str, entry: dict[str, Any]) -> bool:
+def _is_there(folder: Share, file: str, entry: dict[str, Any]) -> bool:
     """Whether a disk's file is still what was recorded: by size and time, else by its digest."""
-    path = os.path.join(folder, file)
-    try:
-        status = os.stat(path)
-    except FileNotFoundError:
+    status = folder.stat(file)
+    if status is None or status.is_folder or status.size != entry["size"]:
         return False
-    if status.st_size != entry["size"]:
-        return False
-    return status.st_mtime_ns == entry["mtime_ns"] or _sha256(path) == entry["sha256"]
+    return status.mtime_ns == entry["mtime_ns"] or _sha256(folder, file) == entry["sha256"]
 
 
-def _complete(folder: str, source: _Source) -> Export | None:
+def _complete(folder: Share, source: _Source) -> Export | None:
     record = _load(folder, source.name)
     if record is None or not record.complete or not _same_source(record, source.record()):
         return None
     digests = record.files | {file: entry["sha256"] for file, entry in record.disks.items()}
     ovf, manifest = f"{source.name}.ovf", f"{source.name}.mf"
     try:
-        with open(os.path.join(folder, manifest), "rb") as stream:
-            listed = stream.read(_SIDECAR_MAXIMUM)
-        if listed != _manifest(ovf, digests) or _sha256(os.path.join(folder, ovf)) != digests[ovf]:
+        if folder.read(manifest, _SIDECAR_MAXIMUM) != _manifest(ovf, digests) or _sha256(folder, ovf) != digests[ovf]:
             return None
     except (FileNotFoundError, KeyError):
         return None
     if not record.disks or not all(_is_there(folder, file, entry) for file, entry in record.disks.items()):
         return None
-    return Export(False, os.path.join(folder, ovf), digests, _size(folder, digests), ())
+    return Export(False, folder.where(ovf), digests, _size(folder, digests), ())
 
 
-def _download(lease: Lease, device: Device, folder: str, name: str, file: str, progress: Progress) -> dict[str, Any]:
-    temporary = os.path.join(folder, f"{_temporary_prefix(name)}{file}")
-    try:
-        with open(temporary, "wb") as out:
-            transfer = lease.download(device, out, expected=device.size or None, progress=progress)
-            out.flush()
-            os.fsync(out.fileno())
+def _download(lease: Lease, device: Device, folder: Share, name: str, file: str, progress: Progress) -> dict[str, Any]:
+    with folder.create(file, temporary=f"{_temporary_prefix(name)}{file}") as out:
+        transfer = lease.download(device, out, expected=device.size or None, progress=progress)
         entry = lease.manifest().get(device.key)
         lease.verify(device, transfer, {device.key: entry} if entry else {})
-        os.replace(temporary, os.path.join(folder, file))
-        sync_folder(folder)
-    except BaseException as error:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise NoSpace(f"No space is left for {file} in {folder}.", code="files.no_space", hint="Free space there and run again.", path=folder) from error
-        raise
-    status = os.stat(os.path.join(folder, file))
+    status = folder.stat(file)
     return {
         "device": device.key,
         "size": transfer.size,
-        "mtime_ns": status.st_mtime_ns,
+        "mtime_ns": status.mtime_ns if status else 0,
         "sha1": transfer.sha1,
         "sha256": transfer.sha256,
         "capacity": entry.capacity if entry else None,
@@ -312,33 +292,31 @@ def _descriptor(session: Session, vm, source: _Source, lease: Lease, record: _Re
     return text, tuple(fault_text(fault) for fault in result.warning or [])
 
 
-def _finish(folder: str, name: str, record: _Record, descriptor: bytes, warnings: tuple[str, ...]) -> Export:
+def _finish(folder: Share, name: str, record: _Record, descriptor: bytes, warnings: tuple[str, ...]) -> Export:
     ovf = f"{name}.ovf"
     record.files = {ovf: hashlib.sha256(descriptor).hexdigest()}
     record.complete = True
     digests = record.files | {file: entry["sha256"] for file, entry in record.disks.items()}
-    atomic_write(os.path.join(folder, ovf), descriptor)
-    atomic_write(os.path.join(folder, f"{name}.mf"), _manifest(ovf, digests))
+    folder.write(ovf, descriptor)
+    folder.write(f"{name}.mf", _manifest(ovf, digests))
     _save(folder, name, record)
-    return Export(True, os.path.join(folder, ovf), digests, _size(folder, digests), warnings)
+    return Export(True, folder.where(ovf), digests, _size(folder, digests), warnings)
 
 
-def _forget(folder: str, name: str) -> None:
+def _forget(folder: Share, name: str) -> None:
     """A descriptor and manifest that do not fit the disks must not be found meanwhile."""
     for suffix in (".mf", ".ovf"):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(os.path.join(folder, name + suffix))
+        folder.remove(name + suffix)
 
 
 def _temporary_prefix(name: str) -> str:
     return f"{TEMPORARY_PREFIX}export-{hashlib.sha256(name.encode('utf-8')).hexdigest()[:12]}-"
 
 
-def _remove_temporary(folder: str, name: str) -> None:
-    for entry in os.listdir(folder):
+def _remove_temporary(folder: Share, name: str) -> None:
+    for entry, unused in folder.names():
         if entry.startswith(_temporary_prefix(name)):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(os.path.join(folder, entry))
+            folder.remove(entry)
 
 
 def _manifest(ovf: str, digests: dict[str, str]) -> bytes:
@@ -346,13 +324,13 @@ def _manifest(ovf: str, digests: dict[str, str]) -> bytes:
     return write_manifest(Entry(file, "sha256", digests[file]) for file in order)
 
 
-def _size(folder: str, digests: dict[str, str]) -> int:
-    return sum(os.stat(os.path.join(folder, file)).st_size for file in digests)
+def _size(folder: Share, digests: dict[str, str]) -> int:
+    return sum(status.size for status in map(folder.stat, digests) if status)
 
 
-def _sha256(path: str) -> str:
+def _sha256(folder: Share, file: str) -> str:
     digest = hashlib.sha256()
-    with open(path, "rb") as stream:
+    with folder.open(file) as stream:
         while block := stream.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
