@@ -13,6 +13,7 @@ import fcntl
 import json
 import os
 import pathlib
+import re
 import urllib.request
 
 from ansible.errors import AnsibleConnectionFailure
@@ -107,19 +108,32 @@ class Session:
         below = any(other.startswith(wanted + "\\") for other in self.state["registry"])
         return {"path": path, "values": {}} if below else None
 
+    def file(self, path: str) -> dict | None:
+        """A file, None when it is not there."""
+        return self.state["files"].get(_proper(path).lower())
+
     def write(self, path: str, data: bytes) -> None:
         """Write a file; folders are made."""
-        self.state["files"][path.lower()] = {"path": path, "data": base64.b64encode(data).decode()}
+        proper = _proper(path)
+        self.state["files"][proper.lower()] = {"path": proper, "data": base64.b64encode(data).decode()}
 
     def read(self, path: str) -> bytes:
         """The content of a file."""
-        return base64.b64decode(self.state["files"][path.lower()]["data"])
+        return base64.b64decode(self.state["files"][_proper(path).lower()]["data"])
 
-    def remove(self, path: str) -> None:
-        """Remove a file, or a folder with all that is in it."""
-        for name in [name for name in self.state["files"] if name == path.lower() or name.startswith(path.lower() + "\\")]:
+    def remove(self, path: str) -> bool:
+        """Remove a file, or a folder with all that is in it; False when there was none."""
+        wanted = _proper(path).lower()
+        names = [name for name in self.state["files"] if name == wanted or name.startswith(wanted + "\\")]
+        for name in names:
             del self.state["files"][name]
+        return bool(names)
 
     def temporary_folder(self, name: str) -> str:
         """A folder for what a command needs for a moment."""
         return "C:\\Users\\Administrator\\AppData\\Local\\Temp\\" + name
+
+
+def _proper(path: str) -> str:
+    """A path as Windows takes it."""
+    return re.sub(r"[\\/]+", r"\\", path).rstrip("\\")

@@ -8,6 +8,7 @@ Their options are checked against the documentation of the real ones; the module
 
 from __future__ import annotations
 
+import base64
 import fnmatch
 import functools
 import hashlib
@@ -148,23 +149,12 @@ def _join(folder: str, name: str) -> str:
 
 
 def _digest(windows: Session, path: str) -> str | None:
-    if path.lower() not in windows.state["files"]:
+    if windows.file(path) is None:
         return None
     return hashlib.sha1(windows.read(path)).hexdigest()
 
 
-def _file(windows: Session, given: dict, check: bool, user: str | None) -> dict:
-    if given.get("state") != "absent":
-        raise _Failed("The model only removes files")
-    found = any(name == given["path"].lower() or name.startswith(given["path"].lower() + "\\") for name in windows.state["files"])
-    if found and not check:
-        windows.remove(given["path"])
-    return {"changed": found}
-
-
 def _command(windows: Session, given: dict, check: bool, user: str | None) -> dict:
-    if given.get("creates") and given["creates"].lower() in windows.state["files"]:
-        return {"skipped": True, "msg": "skipped, since the file exists", "rc": 0}
     if check:
         return {"skipped": True, "msg": "remote module does not support check mode"}
     line = given.get("cmd") or given.get("_raw_params") or " ".join(given.get("argv", []))
@@ -181,10 +171,11 @@ def _hibernate_off(windows: Session) -> None:
 
 
 def _install(windows: Session) -> None:
-    folder = "C:\\Windows\\Setup\\scripts"
-    if f"{folder}\\install.cmd".lower() not in windows.state["files"]:
-        raise _Failed("install.cmd is not there")
-    windows.state["tasks"].append({"path": "\\", "name": "strata.layering", "enabled": True})
+    for name in ("install.cmd", "run-scripts.cmd", "finalize.cmd", "kmsdir\\kmssetup.cmd"):
+        file = windows.file(f"C:\\Windows\\Setup\\scripts\\{name}")
+        if file is None or b"\n" in base64.b64decode(file["data"]).replace(b"\r\n", b""):
+            raise _Failed(f"{name} is not there, or not as cmd.exe reads it")
+    windows.state["tasks"].append({"path": "\\strata.layering\\", "name": "startup", "enabled": True})
 
 
 _COMMANDS = {
@@ -231,7 +222,6 @@ _MODULES: dict[str, Callable[[Session, dict, bool, str | None], dict]] = {
     _PING: _ping,
     "ansible.windows.win_regedit": _regedit,
     "ansible.windows.win_copy": _copy,
-    "ansible.windows.win_file": _file,
     "ansible.windows.win_command": _command,
     "ansible.windows.win_powershell": _powershell,
     "community.windows.win_scheduled_task": _scheduled_task,

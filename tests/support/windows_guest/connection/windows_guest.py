@@ -5,6 +5,16 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import re
+
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.connection import ConnectionBase
+from ansible.plugins.shell.powershell import ShellModule
+
+from ansible_collections.strata.layering.tests.support.windows_guest import model, modules
+
 DOCUMENTATION = r"""
 name: windows_guest
 short_description: A Windows host that is a model
@@ -19,16 +29,6 @@ options:
     vars:
       - name: windows_guest_state
 """
-
-import base64
-import json
-import re
-
-from ansible.errors import AnsibleConnectionFailure
-from ansible.plugins.connection import ConnectionBase
-from ansible.plugins.shell.powershell import ShellModule
-
-from ansible_collections.strata.layering.tests.support.windows_guest import model, modules
 
 _ENCODED = re.compile(r"-EncodedCommand (\S+)")
 _REMOVE = re.compile(r"Remove-Item '((?:[^']|'')*)'")
