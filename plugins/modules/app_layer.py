@@ -47,7 +47,9 @@ options:
         type: str
   priority:
     description:
-      - Where layers contradict each other, that of the higher number wins. Layers of the same number are applied in the order of their names.
+      - Where layers contradict each other, that of the higher number wins.
+      - Among layers of the same number one that was made with another as a prerequisite wins over that; otherwise they are applied in the
+        order of their names.
       - Belongs to the layer, not to a version.
     type: int
   files:

@@ -141,7 +141,18 @@ class PackagedSource:
         if self._finalize == "warn":
             warnings = [f"{finding['name']}: {finding['found']}. {finding['action']}" for finding in failed] + warnings
         findings = {"gate": gate, "hazards": result.hazards, "left_out": result.left_out, "detail": result.changes}
-        return Made(result.layer, source, _totals(result.changes), findings, warnings)
+        changes = _totals(result.changes)
+        if not any(changes.values()):
+            warnings.insert(0, _empty(layer, sum(one["count"] for one in result.left_out)))
+        return Made(result.layer, source, changes, findings, warnings)
+
+
+def _empty(layer: LayerVersion, left_out: int) -> str:
+    besides = f" but for {left_out} changes that the rules leave out" if left_out else ""
+    return (
+        f"Version {layer.version} of the {layer.kind} layer {layer.name} is empty: the packaged disk is the same as the image that was given out{besides}. "
+        "Check that the disk was exported after the application had been installed."
+    )
 
 
 def _totals(changes: dict) -> dict:

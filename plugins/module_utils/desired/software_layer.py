@@ -19,6 +19,7 @@ from ..catalog.layers import (
     remove_versions,
     with_words,
 )
+from ..catalog.templates import stack_of
 from ..common.errors import Conflict, InvalidInput
 from ..common.module import Outcome
 from ..common.progress import Progress, silent
@@ -102,6 +103,10 @@ def _check_same(repository: Repository, kind: str, document: dict, params: dict,
         )
 
 
+def _capital(what: str) -> str:
+    return what[0].upper() + what[1:]
+
+
 def _make(
     repository: Repository, kind: str, params: dict, script: scripts.Script | None, check_mode: bool, progress: Progress
 ) -> tuple[dict, dict, list[str]]:
@@ -113,11 +118,11 @@ def _make(
             hint="Give os_layer with the name of the OS layer that it is made for.",
         )
     os_layer = find_version(repository, OS, params["os_layer"]["name"], params["os_layer"]["version"])
-    prerequisites = [find_version(repository, APP, wanted["name"], wanted["version"]) for wanted in params["prerequisites"]]
+    prerequisites = stack_of(repository, os_layer.name, params["prerequisites"], what=_capital(what), room="layer")
     source = source_of(params)
     if source is None:
         raise InvalidInput(
-            f"{what[0].upper()}{what[1:]} has no source.",
+            f"{_capital(what)} has no source.",
             code="layer.no_source",
             hint="Give files, registry or delete, or the packaged_disk of a packaging machine.",
         )
@@ -128,7 +133,7 @@ def _make(
         description=params["description"] or "",
         version_description=params["version_description"] or "",
         os_layer=os_layer,
-        prerequisites=prerequisites,
+        prerequisites=list(prerequisites),
     )
     scripts.add_script(repository, layer, script, check_mode=check_mode)
     made = source.make(repository, layer, check_mode, progress)

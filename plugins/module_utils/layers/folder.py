@@ -40,8 +40,8 @@ class _Node:
         self.children: dict[str, tuple[str, os.stat_result | None, _Node | None]] = {}
 
 
-def entries_from_folder(folder: str, *, delete: Iterable[str] = (), time: int | None = None) -> list[tuple[Entry, Opener | None]]:
-    """The layer that ``folder`` and the paths to ``delete`` describe: (entry, how to open its content).
+def entries_from_folder(folder: str | None, *, delete: Iterable[str] = (), time: int | None = None) -> list[tuple[Entry, Opener | None]]:
+    """The layer that ``folder`` (None without files) and the paths to ``delete`` describe: (entry, how to open its content).
 
     Deterministic: parents before children, in a directory first its whiteouts and then its children
     by folded name. Files get the POSIX modification time for all four times (or ``time``, a FILETIME,
@@ -55,11 +55,11 @@ def entries_from_folder(folder: str, *, delete: Iterable[str] = (), time: int | 
     that Windows does not accept, names that only differ in case, too long paths, links that are
     absolute or lead outside, devices and sockets, what cannot be read.
     """
-    root = os.path.abspath(folder)
-    if not os.path.isdir(root):
+    root = os.path.abspath(folder) if folder is not None else ""
+    if root and not os.path.isdir(root):
         raise NotFound(f"The folder of files {folder} does not exist.", code="layer.folder_missing", hint="Check the path and the mount.")
     problems: list[str] = []
-    tree = _scan(root, problems)
+    tree = _scan(root, problems) if root else _Node()
     _plant_whiteouts(tree, delete, problems)
     found: list[tuple[Entry, Opener | None]] = []
     _walk(tree, root, time, found, problems)
@@ -67,7 +67,7 @@ def entries_from_folder(folder: str, *, delete: Iterable[str] = (), time: int | 
         shown = "; ".join(problems[:_LISTED])
         more = f"; and {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
         raise InvalidInput(
-            f"The folder {folder} cannot become a layer: {shown}{more}.",
+            f"{f'The folder {folder}' if root else 'The list of paths to delete'} cannot become a layer: {shown}{more}.",
             code="layer.folder",
             hint="Rename or remove what is listed and run again.",
             problems=problems[:1000],

@@ -163,6 +163,12 @@ def test_deletion_below_a_file(tmp_path):
     assert "in place of one of its parents" in problems(tmp_path, delete=["a/b"]).message
 
 
+def test_a_layer_that_only_deletes_needs_no_folder():
+    assert paths(entries_from_folder(None, delete=["Windows\\old.dll", "z"])) == [("whiteout", "z"), ("whiteout", "Windows/old.dll")]
+    with pytest.raises(InvalidInput, match="list of paths to delete"):
+        entries_from_folder(None, delete=["a:b:c"])
+
+
 def test_a_directory_can_be_replaced_as_a_whole(tmp_path):
     make(tmp_path, {"App/new": b""})
     assert paths(entries_from_folder(str(tmp_path), delete=["app"])) == [("whiteout", "app"), ("directory", "App"), ("file", "App/new")]

@@ -1,0 +1,248 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What people may get wrong about layers, through the modules: a clear error that leaves nothing behind, or a defined result."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+from ansible_collections.strata.layering.plugins.module_utils.catalog.layers import find_version
+from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.disk.encode import encode
+from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import TYPE_BASIC_DATA, read_partitions
+from ansible_collections.strata.layering.plugins.module_utils.images import export
+from ansible_collections.strata.layering.plugins.module_utils.images.layered_image import compose_stack
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
+from ansible_collections.strata.layering.plugins.module_utils.registry.reader import read_hive
+from ansible_collections.strata.layering.plugins.module_utils.registry.writer import write_hive
+from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
+from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template
+from ansible_collections.strata.layering.tests.support.captured import make_machine, rename
+from ansible_collections.strata.layering.tests.support.modules import fails, run, state_of
+from ansible_collections.strata.layering.tests.support.ntfs_tree import read_tree
+from ansible_collections.strata.layering.tests.unit.plugins.module_utils.registry.test_log import entry, new_log, stamped
+
+OS = {"os_layer": {"name": "Windows 11", "version": "1.0"}}
+APP = {"name": "App", "version": "1", **OS}
+
+
+@pytest.fixture(scope="module")
+def two_systems(stocked, exported, tmp_path_factory):
+    """A repository with Windows 11 1.0, its next version 2.0, and another OS layer, Windows 10."""
+    path = tmp_path_factory.mktemp("systems") / "repository"
+    shutil.copytree(stocked, path)
+    package = {"file_share": os.fspath(exported), "packaging_disk": "gold/gold-w11.ovf", "max_layer_size_gb": 1}
+    for name, version in (("Windows 11", "2.0"), ("Windows 10", "1.0")):
+        run("os_layer", repository=os.fspath(path), name=name, version=version, **package)
+    return path
+
+
+@pytest.fixture
+def systems(two_systems, room):
+    """The room with these systems."""
+    shutil.rmtree(room.path)
+    shutil.copytree(two_systems, room.path)
+    return room
+
+
+def given_disk(room, os_layer=("Windows 11", "1.0"), prerequisites=(), work=None, form="raw") -> str:
+    """The disk of a machine that was made from these layers, after ``work`` on its Windows volume; raw or a VMDK."""
+    repository = Repository.open(os.fspath(room.path))
+    image = compose_stack(repository, find_version(repository, "os", *os_layer), tuple(find_version(repository, "app", *one) for one in prerequisites))
+    path = os.fspath(room.tmp_path / "packaged.raw")
+    export.export(image, path, "raw", name="packaged", firmware="efi")
+    with FileDevice(path, writable=True) as disk, Volume.mount(window(disk), writable=True) as volume:
+        (work or install)(volume)
+    if form == "raw":
+        return path
+    vmdk = os.fspath(room.tmp_path / "packaged.vmdk")
+    with FileDevice(path) as disk, open(vmdk, "wb") as out:
+        encode(disk, out)
+    return vmdk
+
+
+def window(disk):
+    return next(one for one in read_partitions(disk).partitions if one.type == TYPE_BASIC_DATA).window(disk)
+
+
+def install(volume) -> None:
+    with volume.find("Program Files") as folder, folder.create_directory("App") as made:
+        made.create_file("app.exe", b"MZ" * 900).close()
+
+
+def refused(room, module: str, code: str, *words: str, **options) -> dict:
+    """The module fails with this code, words and a hint, and nothing of it stays in the repository."""
+    before = documents(room)
+    result = fails(module, code, **room.options, **options)
+    sentence = result["msg"].removesuffix(result["hint"]).strip()
+    assert result["hint"] and all(word in sentence for word in words) and sentence.endswith(".") and ". " not in sentence, result
+    assert documents(room) == before and run("repository", **room.options, state="verified")["damaged"] == []
+    return result
+
+
+def documents(room) -> dict[str, str]:
+    """What the catalogue says; composed images may be left in the repository by work that failed later."""
+    return {path: digest for path, digest in state_of(room.path).items() if path.startswith(("catalog/", "audit"))}
+
+
+# -- disks that do not come from what the layer is said to be made on
+
+
+def test_the_disk_of_another_os_layer(systems):
+    path = given_disk(systems, ("Windows 10", "1.0"))
+    refused(systems, "app_layer", "capture.other_base", "packaged.raw", "os layer Windows 10 1.0", packaged_disk=path, **APP)
+
+
+def test_the_disk_of_the_next_version_of_the_os_layer(systems):
+    path = given_disk(systems, ("Windows 11", "2.0"))
+    refused(systems, "app_layer", "capture.other_base", "os layer Windows 11 2.0", packaged_disk=path, **APP)
+
+
+def test_the_disk_of_a_machine_with_other_prerequisites(room):
+    for name in ("One", "Two"):
+        add_app(room, name)
+    path = given_disk(room, prerequisites=[("One", "1.0")])
+    for prerequisites in ([], [{"name": "Two", "version": "1.0"}], [{"name": "One", "version": "1.0"}, {"name": "Two", "version": "1.0"}]):
+        refused(room, "app_layer", "capture.other_base", "app layer One 1.0", packaged_disk=path, prerequisites=prerequisites, **APP)
+    made = run("app_layer", **room.options, packaged_disk=path, prerequisites=[{"name": "One", "version": "1.0"}], **APP)
+    assert made["changes"]["files"] == 1
+
+
+def test_a_vmdk_without_a_package_tells_as_well(systems):
+    path = given_disk(systems, ("Windows 11", "2.0"), form="vmdk")
+    refused(systems, "app_layer", "capture.other_base", "packaged.vmdk", "os layer Windows 11 2.0", packaged_disk=path, **APP)
+
+
+def test_the_disk_of_a_machine_that_has_nothing_to_do_with_it(room):
+    path = os.fspath(room.tmp_path / "foreign.raw")
+    make_machine(path)
+    refused(room, "app_layer", "capture.other_base", "foreign.raw", packaged_disk=path, **APP)
+
+
+def test_order_of_prerequisites_does_not_matter(room):
+    for name in ("One", "Two"):
+        add_app(room, name)
+    path = given_disk(room, prerequisites=[("One", "1.0"), ("Two", "1.0")])
+    named = [{"name": name, "version": "1.0"} for name in ("Two", "One")]
+    assert run("app_layer", **room.options, packaged_disk=path, prerequisites=named, **APP)["changes"]["files"] == 1
+
+
+# -- disks that are damaged
+
+
+@pytest.mark.parametrize("hive", ["SOFTWARE", "DEFAULT"])
+def test_a_hive_with_a_broken_log(room, hive):
+    def work(volume):
+        path = f"Windows/System32/config/{hive}"
+        with volume.find(path) as node:
+            old = node.read()
+        changed = read_hive(old)
+        changed.root.create("FromTheLog")
+        log = bytearray(new_log(old, 7, entry(7, old, write_hive(changed))))
+        log[600] ^= 1
+        for name, data in ((hive, stamped(old, 8, 7)), (f"{hive}.LOG1", bytes(log))):
+            with volume.find("Windows/System32/config") as folder:
+                there = folder.child(name)
+                if there is not None:
+                    there.delete()
+                folder.create_file(name, data).close()
+
+    path = given_disk(room, work=work)
+    refused(room, "app_layer", "capture.hive_log", f"config/{hive}", packaged_disk=path, **APP)
+
+
+@pytest.mark.parametrize("length", [511, 1 << 20, 40 << 20, -512])
+def test_a_truncated_raw_disk(room, length):
+    path = given_disk(room)
+    os.truncate(path, length if length > 0 else os.stat(path).st_size + length)
+    refused(room, "app_layer", "disk.truncated" if length == 511 else "partitions.truncated", "packaged.raw", packaged_disk=path, **APP)
+
+
+@pytest.mark.parametrize("missing", [1, 512, 300_000])
+def test_a_truncated_vmdk(room, missing):
+    path = given_disk(room, form="vmdk")
+    os.truncate(path, os.stat(path).st_size - missing)
+    refused(room, "app_layer", "vmdk.truncated", "packaged.vmdk", packaged_disk=path, **APP)
+
+
+# -- layers for another OS layer
+
+
+def test_a_layer_for_another_os_layer_in_a_template(systems):
+    run("app_layer", **systems.options, name="Ten", version="1.0", os_layer={"name": "Windows 10"}, files=systems.files("ten", {"Ten/ten.txt": "10"}))
+    template = {"name": "office", "connector": "desktops", **OS, "app_layers": [{"name": "Ten", "version": "1.0"}]}
+    refused(systems, "image_template", "template.other_os_layer", "office", "Ten 1.0", "Windows 10", "Windows 11", **template)
+
+
+def test_a_layer_for_another_os_layer_as_a_prerequisite(systems):
+    run("app_layer", **systems.options, name="Ten", version="1.0", os_layer={"name": "Windows 10"}, files=systems.files("ten", {"Ten/ten.txt": "10"}))
+    options = {"packaged_disk": given_disk(systems), "prerequisites": [{"name": "Ten", "version": "1.0"}], **APP}
+    refused(systems, "app_layer", "layer.other_os_layer", "App", "Ten 1.0", "Windows 10", "Windows 11", **options)
+
+
+def test_prerequisites_that_contradict_each_other(room):
+    for version in ("1.0", "2.0"):
+        add_app(room, "One", version)
+    named = [{"name": "One", "version": version} for version in ("1.0", "2.0")]
+    refused(room, "app_layer", "layer.twice", "App", "One", packaged_disk=given_disk(room), prerequisites=named, **APP)
+
+
+# -- removals and names
+
+
+def image_tree(room) -> dict:
+    """What an image of the template "office" holds."""
+    path = os.fspath(room.tmp_path / "image.raw")
+    run("layered_image_export", **room.options, template="office", path=path, format="raw")
+    with FileDevice(path) as disk:
+        found = window(disk)
+        return read_tree(disk, found.offset, found.size)
+
+
+def test_removals_of_what_is_not_there_do_nothing(room):
+    add_template(room, apps=())
+    before = image_tree(room)
+    run("app_layer", **room.options, **APP, delete=["Nowhere\\at\\all", "Windows/no such file.dll", "Windows/regedit.exe/below a file"])
+    add_template(room, apps=[("App", "1")])
+    after = image_tree(room)
+    assert before.keys() == after.keys()
+    # The plan of scripts names the image.
+    assert {path for path in before if before[path].file.sha256 != after[path].file.sha256} <= {"Windows/Setup/Scripts/image/plan.txt"}
+
+
+def test_names_that_differ_only_in_case_in_a_folder(room):
+    twice = ("Tool/read me.txt", "Tool/READ me.TXT", "One/x", "ONE/y", "Tool/\u00e4.txt", "Tool/\u00c4.TXT")
+    folder = room.files("tree", dict.fromkeys(twice, "text"))
+    result = refused(room, "app_layer", "layer.folder", "differs only in case", files=folder, **APP)
+    for name in ("read me.txt", "one", "\u00e4.txt"):
+        assert result["msg"].lower().count(name) >= 2
+
+
+def test_names_that_differ_only_in_case_on_a_disk(room):
+    def work(volume):
+        install(volume)
+        with volume.find("Program Files/App") as folder:
+            for name in ("read me.txt", "other.txt"):
+                folder.create_file(name, name.encode()).close()
+        rename(volume, "Program Files/App/other.txt", "Program Files/App", "READ ME.TXT")
+
+    made = run("app_layer", **room.options, **APP, packaged_disk=given_disk(room, work=work))
+    assert made["changes"]["files"] == 2
+    left = [one for one in made["left_out"] if one["reason"] == "case"]
+    assert left[0]["count"] == 1 and "read me.txt differs only in case from Program Files/App/READ ME.TXT" in left[0]["examples"][0]
+    assert "names_in_case" in str(made["warnings"])
+    add_template(room, apps=[("App", "1")])
+    found = image_tree(room)
+    assert "Program Files/App/READ ME.TXT" in found and "Program Files/App/read me.txt" not in found
+
+
+# -- a disk on which nothing was done
+
+
+def test_nothing_was_installed(room):
+    made = run("app_layer", **room.options, **APP, packaged_disk=given_disk(room, work=lambda volume: None))
+    assert not any(made["changes"].values()) and "App is empty" in str(made["warnings"])
