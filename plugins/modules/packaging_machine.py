@@ -52,7 +52,9 @@ options:
           - RV(os_layer) says which one it was. Capture the layer with that one.
         type: str
   prerequisites:
-    description: App layer versions that are put on the machine beside the OS layer, in this order. They do not become part of the layer.
+    description:
+      - App layer versions that are put on the machine beside the OS layer, in the order in which an image template applies them.
+      - They do not become part of the layer.
     type: list
     elements: dict
     default: []

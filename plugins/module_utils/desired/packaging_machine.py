@@ -16,6 +16,7 @@ import os
 
 from ..catalog.documents import CONNECTOR, PACKAGING, now
 from ..catalog.layers import check_names, find_version, layer_document
+from ..catalog.templates import stack_of
 from ..common.errors import Conflict, InvalidInput, NotFound
 from ..common.module import Outcome
 from ..common.progress import Progress, silent
@@ -184,10 +185,11 @@ class _Machine:
         if version is None and self._facts is not None and recorded and recorded["name"] == asked["name"]:
             version = recorded["version"]
         os_layer = find_version(self._repository, OS, asked["name"], version)
-        prerequisites = tuple(find_version(self._repository, APP, one["name"], one["version"]) for one in self._params["prerequisites"])
+        what = self._what[0].upper() + self._what[1:]
+        prerequisites = stack_of(self._repository, os_layer.name, self._params["prerequisites"], what=what, room="packaging")
         if self._kind == APP and any(one.name == self._name for one in prerequisites):
             raise InvalidInput(
-                f"{self._what[0].upper()}{self._what[1:]} cannot have a version of itself as a prerequisite.",
+                f"{what} cannot have a version of itself as a prerequisite.",
                 code="packaging.prerequisite",
                 hint="Use start_from to go on from an earlier version of the layer.",
             )
