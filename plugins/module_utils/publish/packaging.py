@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass
 
 from ..common.errors import Conflict, NotFound
+from ..common.libraries import pyvmomi
 from ..common.progress import Progress
 from ..images.layered_image import compose_stack, grow_image
 from ..images.template import canonical_digest, content_digest, label
@@ -22,6 +23,7 @@ from ..layers.model import LayerReference
 from ..repository.repository import Repository
 from ..vsphere import vm as machines
 from ..vsphere.deploy import Deployed, create_by_import
+from ..vsphere.faults import explained
 from ..vsphere.inventory import Inventory
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts, read_facts
@@ -149,3 +151,21 @@ def start_machine(session: Session, machine) -> None:
     """Power the machine on for the first time, and remember that it was."""
     machines.power_on(session, machine)
     machines.reconfigure(session, machine, extra_config={KEY_STATE: STARTED})
+
+
+def ran_for(session: Session, machine) -> float | None:
+    """Seconds for which a machine that is off was on in all; None when vCenter no longer remembers all of it."""
+    event = pyvmomi.vim.event
+    entity = event.EventFilterSpec.ByEntity(entity=machine, recursion="self")
+    on, off = ["VmPoweredOnEvent", "DrsVmPoweredOnEvent"], ["VmPoweredOffEvent"]
+    with explained("Reading the events of the packaging machine"):
+        found = session.content.eventManager.QueryEvents(event.EventFilterSpec(entity=entity, eventTypeId=[*on, *off]))
+    total, since = 0.0, None
+    for one in sorted(found or [], key=lambda one: one.key):
+        if one._wsdlName in on:
+            since = one.createdTime
+        elif since is None:
+            return None
+        else:
+            total, since = total + (one.createdTime - since).total_seconds(), None
+    return total if found and since is None else None

@@ -78,8 +78,9 @@ def stand(session: Session, template: ResolvedTemplate, facts: VmFacts | None) -
     if not off:
         return RUNNING
     report = guest.read_report(facts.extra_config, template.content_digest)
-    unfinished = report is not None and report.state != guest.FINISHED
-    if unfinished or state == images.STATE_FAILED or (state == images.STATE_READY and not _has_run(session, facts)):
+    if report is not None:
+        return OFF if report.state == guest.FINISHED else TO_START
+    if state == images.STATE_FAILED or (state == images.STATE_READY and not _has_run(session, facts)):
         return TO_START
     return OFF
 

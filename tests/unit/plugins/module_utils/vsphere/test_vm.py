@@ -35,6 +35,28 @@ def test_guest_that_shuts_itself_down(simulator, session, machine):
     assert all(step == ("wait for shutdown", step[1], 30) for step in seen)
 
 
+def test_what_a_guest_reports_is_seen_until_it_is_off(simulator, session, machine):
+    simulator.guest("echo guestinfo.strata.one=1; sleep 0.3; echo guestinfo.strata.one=2; sleep 0.3")
+    vm.power_on(session, machine)
+    seen = []
+    vm.watch_until_off(session, machine, lambda config, off: seen.append((config.get("guestinfo.strata.one"), off)), interval=1)
+    assert seen[-1] == ("2", True) and ("1", False) in seen and [off for unused, off in seen].count(True) == 1
+
+
+def test_who_watches_may_stop(simulator, session, machine):
+    class Stop(Exception):
+        pass
+
+    def stop(config, off):
+        raise Stop
+
+    simulator.guest(mode="hang")
+    vm.power_on(session, machine)
+    with pytest.raises(Stop):
+        vm.watch_until_off(session, machine, stop)
+    assert power(simulator) == "poweredOn"
+
+
 def test_guest_that_hangs(simulator, session, machine):
     simulator.guest(mode="hang")
     vm.power_on(session, machine)
