@@ -20,7 +20,7 @@ from ...plugins.module_utils.images.compose import Composition
 from ...plugins.module_utils.images.os_disk import INDEX_TYPE, VMDK_TYPE, OsDisk
 from ...plugins.module_utils.images.template import canonical_digest
 from ...plugins.module_utils.images.thin_image import ThinImage
-from ...plugins.module_utils.layers.model import LayerVersion
+from ...plugins.module_utils.layers.model import LayerReference, LayerVersion
 from ...plugins.module_utils.ntfs import names, records
 from ...plugins.module_utils.ntfs.inode import add_name, remove_name
 from ...plugins.module_utils.ntfs.state import read_state
@@ -85,13 +85,21 @@ class Packaging:
 
     def compose(self, layers: list[LayerVersion]) -> ThinImage:
         """The thin image of these layers on the OS layer."""
-        references = [layer.reference() for layer in layers]
+        return self._compose([layer.reference() for layer in layers], None)
+
+    def grow(self, image: ThinImage, layers: list[LayerVersion]) -> ThinImage:
+        """The thin image with these layers put on top of ``image``, from which its disk descends."""
+        below = [LayerReference.from_dict(one) for one in image.config["layers"]]
+        return self._compose([*below, *(layer.reference() for layer in layers)], image)
+
+    def _compose(self, references: list[LayerReference], ancestor: ThinImage | None) -> ThinImage:
+        content = {"layers": [one.digest for one in references], "ancestor": ancestor and ancestor.manifest.digest}
         config = {
-            "content_digest": canonical_digest({"layers": [one.digest for one in references]}), "os_layer": {"digest": self.base.digest},
-            "layers": [one.to_dict() for one in references], "disk_size_gb": None,
-        }
+            "content_digest": canonical_digest(content), "os_layer": {"digest": self.base.digest}, "layers": [one.to_dict() for one in references],
+            "disk_size_gb": None,
+        } | ({"ancestor": ancestor.manifest.digest} if ancestor else {})
         stacked = tuple(compose.stacked_layer(self.repository, one) for one in references)
-        return compose.compose(self.repository, Composition(self.base, self.partition.number, stacked, None, config))
+        return compose.compose(self.repository, Composition(self.base, self.partition.number, stacked, None, config, ancestor))
 
     @contextlib.contextmanager
     def changed(self, change: Callable[[Volume], None], image: ThinImage | None = None) -> Iterator[CopyOnWriteDevice]:

@@ -44,15 +44,24 @@ def find_clashes(tree: MergedTree, volume: Volume) -> list[Clash]:
 def _below(tree: MergedTree, merged: MergedNode, folder: Node | None, path: str) -> Iterator[Clash]:
     if any(child.entry is not None and child.entry.short_name is not None or child.is_leaf and folder is not None for child in merged.children.values()):
         yield from _in_folder(tree, merged, folder, path)
-    for child in merged.children.values():
+    for folded, child in merged.children.items():
         if not child.children:
             continue
-        existing = folder.child(child.name) if folder is not None else None
+        existing = _existing(tree, folded, child, folder)
         try:
             yield from _below(tree, child, existing if existing is not None and _stays_folder(child, existing) else None, f"{path}{child.name}/")
         finally:
             if existing is not None:
                 existing.close()
+
+
+def _existing(tree: MergedTree, folded: str, child: MergedNode, folder: Node | None) -> Node | None:
+    """What the volume has under a child's long name."""
+    found = folder.child(child.name) if folder is not None else None
+    if found is not None and tree.fold(found.name) != folded:
+        found.close()
+        return None
+    return found
 
 
 def _stays_folder(child: MergedNode, existing: Node) -> bool:
@@ -89,12 +98,10 @@ def _in_folder(tree: MergedTree, merged: MergedNode, folder: Node | None, path: 
 
 def _present(tree: MergedTree, folded: str, child: MergedNode, folder: Node | None) -> tuple[str | None, bool]:
     """The 8.3 name that a child has without what layers say of it, and whether what the volume has at its path stays."""
-    existing = folder.child(child.name) if folder is not None else None
+    existing = _existing(tree, folded, child, folder)
     if existing is None:
         return None, False
     with existing:
-        if tree.fold(existing.name) != folded:
-            return None, False
         stays = _stays_folder(child, existing) or not child.exists and not child.hides
         return (existing.short_name if stays or child.is_leaf else None), stays
 

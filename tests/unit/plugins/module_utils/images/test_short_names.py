@@ -57,3 +57,14 @@ def test_clashes_of_a_stack_before_anything_is_written(blank):
         assert sorted(find_clashes(tree, volume), key=lambda clash: clash.path) == [
             Clash("Programs/Strata Again", "STRATA~1", 1, "Strata Base"), Clash("Programs/Strata Two", "STRATA~2", 1, "Strata One"),
         ]
+
+
+def test_a_new_folder_with_the_8_3_name_of_what_goes_is_not_that(blank):
+    def item(path, kind, short_name=None):
+        return Item(Entry(path, kind, 0x10 if kind == "directory" else 0x20, 1, 2, 3, 4, short_name=short_name))
+
+    base = [item("Strata Base", "directory", "STRATA~1"), item("Strata Base/a", "directory")]
+    layer = [item("Strata Base", "file"), item("STRATA~1", "directory"), item("STRATA~1/a long name", "directory", "A")]
+    with changed(blank, [base]) as (device, _applied), Volume.mount(device) as volume:
+        tree, _archives, _records = stacked([layer], volume.upcase)
+        assert list(find_clashes(tree, volume)) == [Clash("Strata Base", "STRATA~1", 0, "STRATA~1")]

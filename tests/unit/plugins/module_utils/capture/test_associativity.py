@@ -1,0 +1,165 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where layers do not contradict each other it makes no difference which of them become one: (A + B) + C = A + (B + C) = A + B + C.
+
+Two layers become one by being composed and captured again.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import struct
+
+import pytest
+from ansible_collections.strata.layering.plugins.module_utils.capture.capture import capture
+from ansible_collections.strata.layering.plugins.module_utils.images import store
+from ansible_collections.strata.layering.plugins.module_utils.images.plan import Plan
+from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
+from ansible_collections.strata.layering.plugins.module_utils.layers.model import LayerVersion
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
+from ansible_collections.strata.layering.plugins.module_utils.registry.delta_compute import compute_delta
+from ansible_collections.strata.layering.plugins.module_utils.registry.delta_format import write_delta
+from ansible_collections.strata.layering.plugins.module_utils.registry.hives import HIVES
+from ansible_collections.strata.layering.plugins.module_utils.registry.reader import read_hive
+from ansible_collections.strata.layering.plugins.module_utils.registry.values import encode_string
+from ansible_collections.strata.layering.tests.sample import hives
+from ansible_collections.strata.layering.tests.sample.tree import symlink
+from ansible_collections.strata.layering.tests.support.captured import Packaging, make_machine, tree_differences
+from ansible_collections.strata.layering.tests.support.layer_stacks import EAS, SECURITIES, content
+from ansible_collections.strata.layering.tests.support.tree_model import Item
+from ansible_collections.strata.layering.tests.unit.plugins.module_utils.registry.registry_helpers import dump
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+
+_TIME = 132_000_000_000_000_000
+_NUMBERS = itertools.count(1)
+#: Folders that layers share: of the base, and new ones.
+FOLDERS = ("Program Files/Alpha", "Data/one/two", "Data", "Shared", "Shared/below")
+NAMES = ("short.txt", "a longer name.text", "\u00e4\u00f6\u00fc.dat", "Same name")
+BASE_FILES = [f"{folder}/file number {number}.dat" for folder in ("Program Files/Alpha", "Data/one/two", "Program Files/Beta and more") for number in (0, 2, 4)]
+ENVIRONMENT = "ControlSet001\\Control\\Session Manager\\Environment"
+
+
+@pytest.fixture(name="packaging", scope="module")
+def _packaging(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("associativity")
+    make_machine(str(folder / "raw"))
+    return Packaging(str(folder), str(folder / "raw"))
+
+
+@st.composite
+def stacks(draw):
+    """Three layers, each ``(items, registry)``, that may say the same but nothing that contradicts another.
+
+    Every path and every registry value belongs to one layer, or to several that say the same of it.
+    """
+    owners = st.sets(st.integers(0, 2), min_size=1, max_size=3)
+    layers = [([], []) for _number in range(3)]
+    for number in draw(st.lists(st.integers(0, 11), max_size=8, unique=True)):
+        folder, name = FOLDERS[number % len(FOLDERS)], NAMES[number % len(NAMES)]
+        wanted = draw(owners)
+        made = draw(_things(f"{folder}/{number} {name}", number))
+        for owner in wanted:
+            layers[owner][0].extend(made)
+    for path in draw(st.lists(st.sampled_from(BASE_FILES), max_size=4, unique=True)):
+        removes, kind = draw(st.booleans()), draw(st.integers(0, 9))
+        for owner in draw(owners):
+            layers[owner][0].append(Item(Entry(path, "whiteout")) if removes else _file(path, content(kind, 9000)))
+    for number in draw(st.lists(st.integers(0, 5), max_size=4, unique=True)):
+        for owner in draw(owners):
+            layers[owner][1].append(("SOFTWARE", f"Strata\\Part {number % 2}", f"value {number}", number))
+    for owner in draw(st.sets(st.integers(0, 2))):
+        layers[owner][1].append(("SYSTEM", ENVIRONMENT, "Path", owner))
+    return layers
+
+
+def _file(path, data, **more):
+    return Item(Entry(path, "file", 0x20, _TIME, _TIME + 1, _TIME + 2, _TIME + 3, security=SECURITIES[0], size=len(data), **more), data)
+
+
+@st.composite
+def _things(draw, path, number):
+    """A file, a file with two names, a link, or a folder with metadata and something in it."""
+    data = content(draw(st.integers(0, 9)), draw(st.sampled_from([0, 10, 800, 70_000, 300_000])))
+    kind = draw(st.sampled_from(["file", "rich file", "linked file", "symbolic link", "folder"]))
+    short = f"S{number}~1" if draw(st.booleans()) else None
+    if kind == "folder":
+        made = Entry(path, "directory", 0x12, _TIME, _TIME + 4, _TIME + 4, _TIME + 4, security=SECURITIES[1], short_name=short)
+        return [Item(made), _file(f"{path}/inside", data)]
+    if kind == "symbolic link":
+        return [Item(Entry(path, "file", 0x420, _TIME, _TIME, _TIME, _TIME, security=SECURITIES[0], reparse=symlink("a\\b", relative=True)))]
+    item = _file(path, data, short_name=short)
+    if kind == "rich file":
+        item.streams = {"Zone.Identifier": b"[ZoneTransfer]", "large": content(3, 9000)}
+        item.entry.streams = [(name, len(stream)) for name, stream in item.streams.items()]
+        item.entry.eas, item.entry.object_id, item.entry.attributes = EAS, struct.pack("<QQ", 7, number), 0x23
+    if kind == "linked file":
+        return [item, Item(Entry(f"{path} again", "link", 0x20, link_target=path))]
+    return [item]
+
+
+def stored(packaging, items, registry) -> LayerVersion:
+    """A layer of these files and registry values."""
+    def opener(item):
+        return lambda name: io.BytesIO(item.streams[name] if name else item.data)
+
+    deltas = []
+    for name, base in (("SOFTWARE", hives.software), ("SYSTEM", hives.small_system)):
+        before, after = base(), base()
+        for hive, key, value, number in registry:
+            if hive == name and value == "Path":
+                there = after.root.key(key).value(value)
+                after.root.key(key).set_value(value, there.type, there.data[:-2] + encode_string(f";C:\\App {number}"))
+            elif hive == name:
+                after.root.create(key).set_value(value, 1, encode_string(f"text {number}"))
+        delta = compute_delta(before, after, name=name)
+        if not delta.is_empty:
+            deltas.append((name, write_delta(delta)))
+    ordered = sorted(items, key=lambda item: (item.entry.kind == "link", item.entry.path))
+    layer = LayerVersion("app", f"Layer {next(_NUMBERS)}", "1")
+    return store.put_files(packaging.repository, layer, [(item.entry, opener(item)) for item in ordered], hives=deltas)
+
+
+def joined(packaging, below, layers) -> LayerVersion:
+    """The layer that these make together, captured on a machine that has the layers ``below``."""
+    given_out = packaging.compose(below)
+    layer = LayerVersion("app", f"Joined {next(_NUMBERS)}", "1", prerequisites=[one.reference() for one in below])
+    with packaging.grow(given_out, layers).open_disk() as disk:
+        result = capture(packaging.repository, given_out, lambda: disk, layer)
+    assert result.left_out == []
+    return result.layer
+
+
+def state(packaging, layers):
+    """What an image of these layers holds: its tree without hives, and the hives."""
+    image = packaging.compose(layers)
+    found = {}
+    with image.open_disk() as disk:
+        tree = packaging.tree(disk)
+        with Volume.mount(packaging.partition.window(disk)) as volume:
+            for hive in HIVES.values():
+                node = volume.find(hive.path)
+                if node is not None:
+                    with node:
+                        found[hive.name] = dump(read_hive(node.read()).root)
+    return {path: name for path, name in tree.items() if path not in {hive.path for hive in HIVES.values()}}, found
+
+
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@given(stacks())
+def test_which_layers_become_one_makes_no_difference(packaging, drawn):
+    a, b, c = (stored(packaging, items, registry) for items, registry in drawn)
+    records = [list(store.records(packaging.repository, layer)) for layer in (a, b, c)]
+    assert Plan(records, str.upper).conflicts() == []
+    event(f"{sum(map(len, records))} entries, {sum(len(registry) for _items, registry in drawn)} values")
+    expected, registry = state(packaging, [a, b, c])
+    for layers in (
+        [joined(packaging, [], [a, b]), c],
+        [a, joined(packaging, [a], [b, c])],
+        [joined(packaging, [], [a, b, c])],
+    ):
+        tree, found = state(packaging, layers)
+        assert tree_differences(expected, tree) == []
+        assert found == registry
