@@ -161,14 +161,17 @@ def _updates(session: Session, item, paths: list[str], deadline: float, interval
 
 
 def _again(session: Session, what: str, look: Callable[[], dict]) -> dict:
-    """Call ``look``; once more when the server says in place of properties that nobody is logged in."""
+    """Call ``look``; once more when the session ended meanwhile: the server says so in place of properties, or a view went with it."""
     with explained(what):
         logins = session.logins
         try:
             return look()
         except pyvmomi.vim.fault.NotAuthenticated:
             session.renew(logins)
-            return look()
+        except pyvmomi.vmodl.fault.ManagedObjectNotFound:
+            if session.logins == logins:
+                raise
+        return look()
 
 
 def _retrieve(session: Session, spec, what: str) -> dict[Any, dict[str, Any]]:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from ..common.errors import InvalidInput, StrataError, Unavailable
 from ..common.libraries import pyvmomi
 from ..ovf.document import local_name, parse_xml
-from .faults import CONNECTION_ERRORS, connection_error, fault_error, fault_name
+from .faults import CONNECTION_ERRORS, connection_error, explained, fault_error, fault_name
 from .trust import Trust
 
 #: Longer than any call of WaitForUpdatesEx is asked to wait, and than a slow vCenter takes for a call.
@@ -156,7 +156,8 @@ class Session:
                 )
                 self._stub = _stub(self, version)
                 self._login()
-                self.content = pyvmomi.vim.ServiceInstance("ServiceInstance", self._stub).RetrieveContent()
+                with explained(f"Logging in to {self.place}"):
+                    self.content = pyvmomi.vim.ServiceInstance("ServiceInstance", self._stub).RetrieveContent()
                 return
             except CONNECTION_ERRORS as error:
                 # Whoever refuses, or cannot be found, is more likely named wrongly than being restarted.
@@ -165,18 +166,22 @@ class Session:
 
     def _login(self) -> None:
         self._soap.cookie = ""
-        content = pyvmomi.vim.ServiceInstance("ServiceInstance", self._soap).RetrieveContent()
-        try:
-            content.sessionManager.Login(self._username, self._password, None)
-        except pyvmomi.vim.fault.InvalidLogin as fault:
-            raise Unavailable(
-                f"{self.place[0].upper()}{self.place[1:]} refused the user name or the password of {self._username or 'nobody'}.",
-                code="vsphere.login",
-                hint="Check both; the user name is such as administrator@vsphere.local.",
-            ) from fault
-        except pyvmomi.vmodl.MethodFault as fault:
-            raise fault_error(fault, f"Logging in to {self.place}") from fault
-        self.logins += 1
+        attempt = Attempts(self.patience.calls)
+        while True:
+            try:
+                content = pyvmomi.vim.ServiceInstance("ServiceInstance", self._soap).RetrieveContent()
+                content.sessionManager.Login(self._username, self._password, None)
+                self.logins += 1
+                return
+            except pyvmomi.vim.fault.InvalidLogin as fault:
+                raise Unavailable(
+                    f"{self.place[0].upper()}{self.place[1:]} refused the user name or the password of {self._username or 'nobody'}.",
+                    code="vsphere.login",
+                    hint="Check both; the user name is such as administrator@vsphere.local.",
+                ) from fault
+            except pyvmomi.vmodl.MethodFault as fault:
+                if not attempt.again(fault_name(fault)):
+                    raise fault_error(fault, f"Logging in to {self.place}") from fault
 
     def _version(self, versions: list[str]) -> str:
         """The newest API version of ``versions`` that the server knows too."""
