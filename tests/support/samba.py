@@ -20,14 +20,17 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 
 PASSWORD = "Loopback-1 only"
 USERNAME = "layering"
-_FOLDERS = {"private dir": "private", "lock directory": "lock", "state directory": "state", "cache directory": "cache", "pid directory": "pid", "ncalrpc dir": "rpc"}
+_FOLDERS = {
+    "private dir": "private", "lock directory": "lock", "state directory": "state", "cache directory": "cache", "pid directory": "pid", "ncalrpc dir": "rpc",
+}
 
 
 class Samba:
-    """A server with the share ``data`` (folder ``path``), the same one read-only as ``readonly``, and as ``open`` without encryption.
+    """A server with the share ``data`` (folder ``path``), the same one read-only as ``readonly``, and as ``namespace`` a root of DFS.
 
     ``settings`` are further global ones of smb.conf. A context manager; ``kill`` and ``start``
     may be called in between. ``largest_file`` bounds what the server can write, in bytes.
@@ -123,7 +126,6 @@ class Samba:
         shares = {
             "data": {"read only": "no"},
             "readonly": {"read only": "yes"},
-            "open": {"read only": "no", "server smb encrypt": "off"},
             "namespace": {"read only": "yes", "msdfs root": "yes"},
         }
         lines = ["[global]", *(f"{key} = {value}" for key, value in options.items())]
@@ -144,21 +146,18 @@ class Samba:
 class Line:
     """A TCP proxy in front of a server that can be slow or break: ``with Line(port) as line: line.port``.
 
-    ``rate`` bounds the bytes a second in each direction. After ``cut_after`` bytes in both
-    directions all connections break, once; ``cut()`` breaks them at once.
-    ``closed`` refuses new connections.
+    ``rate`` bounds the bytes a second in both directions together. After ``cut_after`` bytes
+    (``passed`` counts them) all connections break, once, and ``then`` is called.
     """
 
-    def __init__(self, port: int, *, rate: int | None = None, cut_after: int | None = None) -> None:
+    def __init__(self, port: int, *, rate: int | None = None, cut_after: int | None = None, then: Callable[[], object] | None = None) -> None:
         self._target = port
-        self.rate, self.cut_after = rate, cut_after
-        self.closed = False
+        self._rate, self._cut_after, self._then = rate, cut_after, then
         self.passed = self.connections = self.cuts = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._peers: dict[socket.socket, socket.socket] = {}
         self._stop = threading.Event()
-        self._asked_to_cut = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Line:
@@ -170,10 +169,6 @@ class Line:
         self._thread.join()
         self._listener.close()
 
-    def cut(self) -> None:
-        """Break all connections."""
-        self._asked_to_cut.set()
-
     def _run(self) -> None:
         with selectors.DefaultSelector() as selector:
             selector.register(self._listener, selectors.EVENT_READ)
@@ -183,18 +178,17 @@ class Line:
                         self._accept(selector)
                     elif key.fileobj in self._peers:
                         self._pass_on(selector, key.fileobj)
-                if self._asked_to_cut.is_set() or self.cut_after is not None and self.passed >= self.cut_after:
-                    self._asked_to_cut.clear()
-                    self.cut_after = None
+                if self._cut_after is not None and self.passed >= self._cut_after:
+                    self._cut_after = None
                     self.cuts += 1
+                    if self._then is not None:
+                        self._then()
                     self._break_all(selector)
             self._break_all(selector)
 
     def _accept(self, selector: selectors.BaseSelector) -> None:
         here, unused = self._listener.accept()
         try:
-            if self.closed:
-                raise ConnectionRefusedError
             there = socket.create_connection(("127.0.0.1", self._target), timeout=5)
         except OSError:
             here.close()
@@ -215,8 +209,8 @@ class Line:
         if not data:
             self._forget(selector, source)
         self.passed += len(data)
-        if self.rate and data:
-            time.sleep(len(data) / self.rate)
+        if self._rate and data:
+            time.sleep(len(data) / self._rate)
 
     def _forget(self, selector: selectors.BaseSelector, one: socket.socket) -> None:
         for end in (one, self._peers[one]):

@@ -38,8 +38,8 @@ _CREATED = struct.Struct("<HBBIQQQQQQI")
 _FILETIME_1970 = 116444736000000000
 #: MS-SMB2 2.2.37 info types; MS-FSCC 2.4 and 2.5 information classes.
 _FILE, _FILE_SYSTEM = 1, 2
-_DIRECTORY_INFORMATION, _RENAME, _DISPOSITION, _FULL_SIZE = 1, 10, 13, 7
-_SPACE = struct.Struct("<QQQII")
+_DIRECTORY_INFORMATION, _INTERNAL, _RENAME, _DISPOSITION, _FULL_SIZE = 1, 6, 10, 13, 7
+_SPACE, _IDENTITY = struct.Struct("<QQQII"), struct.Struct("<Q")
 _QUERY_HEADER = 8
 _READ_ATTRIBUTES = 0x80
 _LOGON_FAILURE, _ACCESS_DENIED, _PENDING = 0xC000006D, 0xC0000022, 0x103
@@ -64,15 +64,15 @@ class _NoMore(Exception):
 
 
 class Handle:
-    """An opened file or folder of one connection. ``size`` in bytes, times in units of 100 ns since 1601."""
+    """An opened file or folder of one connection. ``size`` in bytes, ``written`` in units of 100 ns since 1601."""
 
-    __slots__ = ("live", "opened", "size", "written", "created", "is_folder")
+    __slots__ = ("live", "opened", "size", "written", "is_folder")
 
     def __init__(self, live: Live, opened, answer: bytes) -> None:
         self.live = live
         self.opened = opened
         fields = _CREATED.unpack_from(answer)
-        self.created, self.written, self.size = fields[4], fields[6], fields[9]
+        self.written, self.size = fields[6], fields[9]
         self.is_folder = bool(fields[10] & 0x10)
 
     @property
@@ -91,14 +91,12 @@ class Handle:
 
     def space(self) -> tuple[int, int]:
         """Bytes that are free on its volume for this user, and bytes in all."""
-        message = smb_open.SMB2QueryInfoRequest()
-        message["info_type"] = _FILE_SYSTEM
-        message["file_info_class"] = _FULL_SIZE
-        message["output_buffer_length"] = _SPACE.size
-        message["file_id"] = self.opened.file_id
-        answer = self.live.ask(message)
-        total, free, unused, sectors, size = _SPACE.unpack_from(answer, _QUERY_HEADER)
+        total, free, unused, sectors, size = self._query(_FILE_SYSTEM, _FULL_SIZE, _SPACE)
         return free * sectors * size, total * sectors * size
+
+    def identity(self) -> int:
+        """A number that stays with the file when it is renamed, and that no other file of the volume has."""
+        return self._query(_FILE, _INTERNAL, _IDENTITY)[0]
 
     def names(self) -> list:
         """What is in the folder, as FileDirectoryInformation structures."""
@@ -119,6 +117,14 @@ class Handle:
             raise
         with talking():
             return finish(request)
+
+    def _query(self, sort: int, kind: int, form: struct.Struct) -> tuple:
+        message = smb_open.SMB2QueryInfoRequest()
+        message["info_type"] = sort
+        message["file_info_class"] = kind
+        message["output_buffer_length"] = form.size
+        message["file_id"] = self.opened.file_id
+        return form.unpack_from(self.live.ask(message), _QUERY_HEADER)
 
     def _set(self, kind: int, data: bytes) -> None:
         message = smb_open.SMB2SetInfoRequest()
@@ -293,10 +299,10 @@ class SmbClient:
     def _connect(self) -> Live:
         place = self.location
         connection = _connection_class()(uuid.uuid4(), place.server, place.port, True)
-        connection.answer_timeout = CONNECT_TIMEOUT
+        timeout = connection.answer_timeout = min(CONNECT_TIMEOUT, self._answer_timeout)
         try:
             with talking():
-                connection.connect(timeout=CONNECT_TIMEOUT)
+                connection.connect(timeout=timeout)
                 # A send to a server that reads no more ends, too.
                 connection.transport._sock.settimeout(self._answer_timeout)  # pylint: disable=protected-access
             if self._encrypt and not connection.supports_encryption:
@@ -310,7 +316,7 @@ class SmbClient:
                 tree.connect()
                 connection.strict = True
                 # The server grants what it wants to, so that what is under way is counted against that.
-                connection.echo(sid=session.session_id, timeout=CONNECT_TIMEOUT, credit_request=_CREDITS)
+                connection.echo(sid=session.session_id, timeout=timeout, credit_request=_CREDITS)
             connection.answer_timeout = self._answer_timeout
         except BaseException:
             with contextlib.suppress(OSError, AttributeError):
@@ -330,7 +336,7 @@ class SmbClient:
             with talking():
                 try:
                     session.connect()
-                except smb_errors.SMBAuthenticationError as error:
+                except (smb_errors.SMBAuthenticationError, ImportError) as error:
                     raise self._not_authenticated(error) from error
                 except smb_errors.SMBException as error:
                     if "guest" in str(error):

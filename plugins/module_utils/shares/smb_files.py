@@ -117,7 +117,7 @@ class SmbReader(io.RawIOBase):
             raise
         if self._first is None:
             self._first = handle
-        elif (handle.size, handle.written, handle.created) != (self._first.size, self._first.written, self._first.created):
+        elif (handle.size, handle.written) != (self._first.size, self._first.written):
             handle.close()
             raise self._changed()
         self._handle = handle
@@ -187,7 +187,7 @@ class SmbWriter(io.RawIOBase):
         self.name = place
         self._client, self._temporary, self._path = client, temporary, path
         self._handle: Handle | None = None
-        self._created = 0
+        self._identity: int | None = None
         self._position = self._size = self._emitted_size = self._safe_size = 0
         self._gathered = bytearray()
         self._gathered_at = 0
@@ -269,7 +269,7 @@ class SmbWriter(io.RawIOBase):
         self._under_way.clear()
         self._sent = 0
         disposition = smb_open.CreateDisposition
-        again = self._created != 0
+        again = self._identity is not None
         options = smb_open.CreateOptions.FILE_NON_DIRECTORY_FILE | smb_open.CreateOptions.FILE_SEQUENTIAL_ONLY
         try:
             handle = live.open(self._temporary, _WRITE_ACCESS, disposition.FILE_OPEN if again else disposition.FILE_OVERWRITE_IF, options)
@@ -277,10 +277,11 @@ class SmbWriter(io.RawIOBase):
             if error.status in MISSING and again:
                 raise self._disturbed() from error
             raise
-        if again and (handle.created != self._created or handle.size < self._safe_size):
+        identity = handle.identity()
+        if again and (identity != self._identity or handle.size < self._safe_size):
             handle.close()
             raise self._disturbed()
-        self._created = handle.created
+        self._identity = identity
         self._handle = handle
         return handle
 
@@ -308,11 +309,20 @@ class SmbWriter(io.RawIOBase):
         handle = self._handle
         if handle is None or handle.live is not live:
             # The answer to an earlier attempt may be what was lost.
-            found = live.look(self._path)
-            if found is not None and (found.created, found.size) == (self._created, self._size):
+            if self._has_its_name(live):
                 return
             handle = self._open(live)
         handle.rename(self._path)
+
+    def _has_its_name(self, live: Live) -> bool:
+        try:
+            found = live.open(self._path, _READ_ACCESS, smb_open.CreateDisposition.FILE_OPEN, 0)
+        except Refused as error:
+            if error.status in MISSING:
+                return False
+            raise
+        with contextlib.closing(found):
+            return found.identity() == self._identity
 
     def _disturbed(self) -> Unavailable:
         return Unavailable(f"The file {self.name} was removed or cut off while it was being written.", code="share.changed", hint="Run again.")

@@ -1,0 +1,210 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""File shares that are spoken to directly, through the modules, on a real Samba server."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tarfile
+import threading
+import time
+
+import pytest
+
+from ansible_collections.strata.layering.plugins.module_utils.ovf.package import open_package
+from ansible_collections.strata.layering.plugins.module_utils.shares import smb_client
+from ansible_collections.strata.layering.tests.integration.modules.conftest import OS_LAYER, add_app, add_template
+from ansible_collections.strata.layering.tests.integration.modules.test_capture import OS, install, packaging_disk
+from ansible_collections.strata.layering.tests.integration.modules.test_vsphere_modules import options_of
+from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run, state_of
+from ansible_collections.strata.layering.tests.support.samba import PASSWORD, Line, Samba
+
+
+@pytest.fixture(scope="module")
+def shared_samba(tmp_path_factory):
+    with Samba(tmp_path_factory.mktemp("samba")) as server:
+        yield server
+
+
+@pytest.fixture
+def samba(shared_samba):
+    """A server whose share is empty."""
+    yield shared_samba
+    shutil.rmtree(shared_samba.path)
+    shared_samba.path.mkdir()
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    """Outages are bridged for a second only."""
+    monkeypatch.setattr(smb_client.SmbClient.__init__, "__kwdefaults__", {
+        **smb_client.SmbClient.__init__.__kwdefaults__, "delays": (0.1, 0.2, 0.7), "answer_timeout": 1,
+    })
+
+
+@pytest.fixture
+def off(room, simulator):
+    """A published machine that is switched off: options for ovf_export."""
+    simulator.guest("true")
+    add_app(room, tree={"Program Files/Tool/random.bin": os.urandom(12 << 20)})
+    add_template(room)
+    vcenter = options_of(simulator)
+    machine = run("layered_image_publish", **room.options, **vcenter, templates=["office"])["tasks"][0]["vm"]
+    return vcenter | {"name": machine["name"], "package": "machine"}
+
+
+def no_threads() -> bool:
+    """Whether no thread of the SMB library is left; one may take a moment to end."""
+    for unused in range(50):
+        if not any(thread.name.startswith("msg_worker") for thread in threading.enumerate()):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_folders(samba, tmp_path):
+    local = tmp_path / "share"
+    local.mkdir()
+    for options, folder in (({"file_share": os.fspath(local)}, local), (samba.options(), samba.path), (samba.options(path="deep/er"), samba.path / "deep/er")):
+        done = converges("file_share", lambda folder=folder: [where[0] for where in os.walk(folder)], **options, folders=["packages/os", "icons"])
+        assert done["diff"]["after"]["folders"] == ["icons", "packages/os"] and (folder / "packages" / "os").is_dir()
+        assert 0 < done["file_share"]["free_bytes"] < done["file_share"]["total_bytes"]
+        (folder / "icons" / "x.png").write_bytes(b"")
+        gone = options | {"folders": ["packages", "packages/os", "icons"], "state": "absent"}
+        assert "x.png" in fails("file_share", "share.not_empty", **gone)["msg"]
+        (folder / "icons" / "x.png").unlink()
+        converges("file_share", lambda folder=folder: [where[0] for where in os.walk(folder)], **gone)
+    assert done["file_share"]["dialect"] == "3.1.1" and done["file_share"]["encrypted"] is True and no_threads()
+
+
+def test_what_stands_against_it(samba, tmp_path):
+    good = samba.options()
+    fails("file_share", "share.credentials", **good | {"file_share_password": "wrong"})
+    fails("file_share", "share.credentials", **good | {"file_share_username": "nobody-here"})
+    fails("file_share", "share.missing", **samba.options("elsewhere"))
+    fails("file_share", "share.missing", file_share=os.fspath(tmp_path / "none"))
+    fails("file_share", "share.denied", **samba.options("readonly"))
+    fails("file_share", "share.unreachable", **samba.options(port=1))
+    fails("file_share", "share.address", **good | {"file_share": "//me:secret@server/share"})
+    fails("file_share", "share.outside", **good, folders=["../x"])
+    fails("file_share", "share.name", **good, folders=["aux"])
+    fails("file_share", "share.space", **good, minimum_free_gb=1 << 30)
+    (samba.path / "file").write_bytes(b"")
+    fails("file_share", "share.kind", **good, folders=["file"])
+    fails("file_share", "share.folders", **good, state="absent")
+    assert no_threads()
+
+
+def test_credentials_come_from_the_environment_and_are_never_shown(samba, monkeypatch):
+    monkeypatch.setenv("STRATA_FILE_SHARE_USERNAME", samba.username)
+    monkeypatch.setenv("STRATA_FILE_SHARE_PASSWORD", samba.password)
+    done = run("file_share", file_share=samba.address().replace("/", "\\"), diff=True)
+    assert PASSWORD not in json.dumps(done)
+    # A connection that is good for one user is none for another.
+    result = fails("file_share", "share.credentials", file_share=samba.address(), file_share_password="Another-secret")
+    assert "Another-secret" not in json.dumps({key: value for key, value in result.items() if key != "invocation"})
+
+
+def test_without_a_password_kerberos_is_tried(samba):
+    result = fails("file_share", "share.credentials", file_share=samba.address())
+    assert "Kerberos" in result["msg"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "ova"])
+def test_os_layer(samba, exported, room, kind):
+    package = samba.path / "gold"
+    shutil.copytree(exported / "gold", package)
+    name = "gold/gold-w11.ovf"
+    if kind == "ova":
+        with tarfile.open(samba.path / "gold.ova", "w") as tar:
+            for file in sorted(os.listdir(package), key=lambda file: (not file.endswith(".ovf"), not file.endswith(".mf"))):
+                tar.add(package / file, file)
+        shutil.rmtree(package)
+        name = "gold.ova"
+    wanted = OS_LAYER | {"version": "2.0"}
+    done = converges("os_layer", lambda: state_of(room.path), **room.options, **wanted, **samba.options(), packaging_disk=name)
+    first = run("layer_info", **room.options)
+    versions = {version["version"]: version for layer in first["layers"] for version in layer["versions"] if layer["kind"] == "os"}
+    assert done["layer"]["windows"]["build"] == 22631 and versions["2.0"]["size"] == versions["1.0"]["size"]
+    fails("os_layer", "share.outside", **room.options, **wanted | {"version": "3.0"}, **samba.options(), packaging_disk="../gold.ovf")
+    fails("os_layer", "ovf.not_found", **room.options, **wanted | {"version": "3.0"}, **samba.options(), packaging_disk="none.ovf")
+    assert no_threads()
+
+
+def test_os_layer_through_short_outages(samba, exported, room):
+    shutil.copytree(exported / "gold", samba.path / "gold")
+    size = sum(file.stat().st_size for file in (samba.path / "gold").iterdir())
+    with Line(samba.port, cut_after=size // 2) as line:
+        options = samba.options(port=line.port)
+        run("os_layer", **room.options, **OS_LAYER | {"version": "2.0"}, **options, packaging_disk="gold/gold-w11.ovf")
+        assert line.cuts == 1
+
+
+def test_app_layer(samba, room):
+    path = packaging_disk(room, "packaging")
+    install(path)
+    shutil.move(path, samba.path / "packaging.raw")
+    options = {"name": "App", "version": "1", "packaged_disk": samba.address(path="packaging.raw"), **OS, **samba.credentials}
+    done = converges("app_layer", lambda: state_of(room.path), **room.options, **options)
+    assert done["changes"]["files"] == 2 and done["changes"]["removed"] == 1
+    os.utime(samba.path / "packaging.raw", (1, 1))
+    fails("app_layer", "layer.other_source", **room.options, **options)
+    (samba.path / "packaging.raw").unlink()
+    assert run("app_layer", **room.options, **options)["changed"] is False
+    fails("app_layer", "packaged.missing", **room.options, **options | {"version": "2"})
+
+
+def test_export(samba, off, room):
+    done = converges("ovf_export", lambda: state_of(samba.path), **off, **samba.options())
+    assert done["packaging_disk"] == "machine/machine.ovf"
+    open_package(os.fspath(samba.path / "machine" / "machine.ovf")).verify()
+    assert "machine-disk1.vmdk" in samba.client("cd machine", "ls")
+    layer = run("os_layer", **room.options, name="Again", version="1", max_layer_size_gb=1, **samba.options(), packaging_disk=done["packaging_disk"])
+    assert layer["layer"]["windows"]["build"] == 22631
+    for share, code in (("readonly", "share.denied"), ("elsewhere", "share.missing")):
+        before = state_of(samba.path)
+        fails("ovf_export", code, **off | {"package": "other"}, **samba.options(share))
+        assert state_of(samba.path) == before
+
+
+def test_export_through_a_short_outage(samba, off):
+    with Line(samba.port, cut_after=8 << 20) as line:
+        assert run("ovf_export", **off, **samba.options(port=line.port))["changed"]
+        assert line.cuts == 1
+    open_package(os.fspath(samba.path / "machine")).verify()
+
+
+def test_server_dies_during_an_upload(samba, off, hasty):
+    with Line(samba.port, cut_after=8 << 20, then=samba.kill) as line:
+        result = attempt("ovf_export", **off, **samba.options(port=line.port))
+        assert result["failed"] and result["code"] == "share.gone" and "machine-disk1.vmdk" in result["msg"] and "//127.0.0.1" in result["msg"]
+    left = os.listdir(samba.path / "machine")
+    assert left and all(name.startswith(".strata-tmp-") for name in left)
+    samba.start()
+    assert run("ovf_export", **off, **samba.options())["changed"]
+    open_package(os.fspath(samba.path / "machine")).verify()
+    assert not any(name.startswith(".strata-tmp-") for name in os.listdir(samba.path / "machine")) and no_threads()
+
+
+def test_server_stands_still_during_a_read(samba, exported, room, hasty):
+    shutil.copytree(exported / "gold", samba.path / "gold")
+    wanted = OS_LAYER | {"version": "2.0"}
+    before = state_of(room.path)
+    size = sum(file.stat().st_size for file in (samba.path / "gold").iterdir())
+    with Line(samba.port, cut_after=size // 2, then=samba.freeze) as line:
+        result = attempt("os_layer", **room.options, **wanted, **samba.options(port=line.port), packaging_disk="gold/gold-w11.ovf")
+        samba.thaw()
+    assert result["failed"] and result["code"] == "share.gone" and "gold" in result["msg"]
+    assert {name: digest for name, digest in state_of(room.path).items() if not name.startswith("blobs")} == {
+        name: digest for name, digest in before.items() if not name.startswith("blobs")
+    }
+    assert run("os_layer", **room.options, **wanted, **samba.options(), packaging_disk="gold/gold-w11.ovf")["changed"]
+
+
+def test_full_share(tmp_path, off):
+    with Samba(tmp_path / "small", largest_file=8 << 20) as server:
+        result = fails("ovf_export", "files.no_space", **off, **server.options())
+        assert "machine-disk1.vmdk" in result["msg"] and not os.listdir(server.path / "machine")
