@@ -32,17 +32,21 @@ def ensure_image_file(params: dict, *, check_mode: bool, progress: Progress = si
     before = _recorded(path)
     wanted = {"path": path, "format": form, "digest": template.content_digest}
     result: dict = {"path": path, "digest": template.content_digest}
+    warnings: list[str] = []
     if before is not None and {key: before[key] for key in wanted} == wanted:
         return Outcome(False, wanted, wanted, dict(result, bytes=before["bytes"]))
     if not check_mode:
         image = compose_template(repository, template, progress=progress)
+        dropped = image.config["statistics"]["dropped"]
+        if dropped:
+            warnings.append(f"{template.name}: left out because another file has it already: {'; '.join(dropped[:5])} ({len(dropped)} in all).")
         firmware = os_layer_facts(repository, template).get("firmware") or "bios"
         result["bytes"] = export.export(image, path, form, name=template.name, firmware=firmware, progress=progress)
         status = os.stat(path)
         record = dict(wanted, bytes=result["bytes"], mtime_ns=status.st_mtime_ns)
         atomic_write(_sidecar(path), (json.dumps(record, indent=2, sort_keys=True) + "\n").encode())
         repository.audit.append("export", "layered_image", template.name, comment=params["comment"], details={"path": path, "format": form})
-    return Outcome(True, before and {key: before[key] for key in wanted}, wanted, result)
+    return Outcome(True, before and {key: before[key] for key in wanted}, wanted, result, warnings)
 
 
 def _sidecar(path: str) -> str:

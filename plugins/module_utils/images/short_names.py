@@ -27,7 +27,8 @@ from .merge import MergedNode, MergedTree
 
 @dataclass(frozen=True, slots=True)
 class Clash:
-    """An 8.3 name that ``layer`` (its number) gives to ``path``, but that the file ``holder`` (a long name) of the same folder has."""
+    """An 8.3 name that ``layer`` (its number) gives to ``path``, or that the file it replaces there has, but that now belongs to the
+    file ``holder`` (a long name) of the same folder."""
 
     path: str
     short_name: str

@@ -234,7 +234,7 @@ def test_names_that_differ_only_in_case_on_a_disk(room):
     assert made["changes"]["files"] == 2
     left = [one for one in made["left_out"] if one["reason"] == "case"]
     assert left[0]["count"] == 1 and "read me.txt differs only in case from Program Files/App/READ ME.TXT" in left[0]["examples"][0]
-    assert "names_in_case" in str(made["warnings"])
+    assert "names_in_case" in [one["name"] for one in made["hazards"]]
     add_template(room, apps=[("App", "1")])
     found = image_tree(room)
     assert "Program Files/App/READ ME.TXT" in found and "Program Files/App/read me.txt" not in found
