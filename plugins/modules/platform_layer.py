@@ -64,7 +64,7 @@ options:
     elements: path
     default: []
   delete:
-    description: Paths on drive C that the layer removes, such as V(Windows\\System32\\old.dll).
+    description: Paths on drive C that the layer removes, such as V(Windows\\System32\\old.dll). What is not there is passed over.
     type: list
     elements: str
     default: []
