@@ -9,7 +9,7 @@ set "STRATA_REG=%SystemRoot%\System32\reg.exe"
 set "STRATA_FIND=%SystemRoot%\System32\find.exe"
 set "STRATA_WINDOWS=HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion"
 set "STRATA_WINDOWS32=HKLM\SOFTWARE\WOW6432Node\Microsoft\Windows\CurrentVersion"
-set "STRATA_NGEN=HKLM\SOFTWARE\Microsoft\.NETFramework\NGenQueue"
+set "STRATA_NGEN=HKEY_LOCAL_MACHINE\SOFTWARE\Microsoft\.NETFramework\NGenQueue"
 set "STRATA_ACTION=shutdown"
 if /i "%~1"=="/force" set "STRATA_ACTION=force"
 if /i "%~1"=="/check" set "STRATA_ACTION=check"
@@ -51,10 +51,11 @@ if defined STRATA_SIGNS call :finding 32 windows_upgrade "Windows is being set u
 set "STRATA_SIGNS="
 call :subkeys "%STRATA_NGEN%\WIN32\Default"
 call :subkeys "%STRATA_NGEN%\WIN64\Default"
-if defined STRATA_SIGNS call :finding 64 ngen_needed ".NET assemblies wait to be compiled" "Run ngen executequeueditems of Framework and Framework64 v4.0.30319."
+set "STRATA_DO=Run ngen executequeueditems of Framework and Framework64 v4.0.30319."
+if defined STRATA_SIGNS call :finding 64 ngen_needed ".NET assemblies wait to be compiled" "%STRATA_DO%"
 
 set "STRATA_SIGNS="
-for %%f in ("%SystemRoot%\Setup\scripts\kmsdir\*_done") do set "STRATA_SIGNS=kmsdir"
+if exist "%SystemRoot%\Setup\scripts\kmsdir\*_done" set "STRATA_SIGNS= kmsdir"
 if defined STRATA_SIGNS call :finding 128 no_done_markers "kmssetup.cmd has run in this machine" "Delete the *_done files in %SystemRoot%\Setup\scripts\kmsdir."
 
 if "%STRATA_FOUND%"=="0" echo Nothing stands against finalizing.
@@ -100,10 +101,17 @@ exit /b 0
 
 rem :subkeys KEY - a sign if the key has any below it
 :subkeys
-"%STRATA_REG%" query %1 /s 2>nul | "%STRATA_FIND%" /i "%~nx1\" >nul
-if not errorlevel 1 call :sign %1
+for /f "delims=" %%k in ('%STRATA_REG% query %1 2^>nul') do call :below %1 "%%k"
 exit /b 0
 
+rem :below KEY LINE - a sign if the line that reg.exe has written names another key
+:below
+set "STRATA_LINE=%~2"
+if not "%STRATA_LINE:~0,5%"=="HKEY_" exit /b 0
+if /i not "%STRATA_LINE%"=="%~1" call :sign %1
+exit /b 0
+
+rem :sign KEY - the last part of the key tells what was found
 :sign
 set "STRATA_SIGNS=%STRATA_SIGNS% %~nx1"
 exit /b 0

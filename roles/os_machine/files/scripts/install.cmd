@@ -6,6 +6,7 @@ setlocal EnableExtensions DisableDelayedExpansion
 set "STRATA_SOURCE=%~dp0"
 set "STRATA_TARGET=%SystemRoot%\Setup\scripts\"
 set "STRATA_TASK=strata.layering\startup"
+set "STRATA_FAILED="
 set "STRATA_SCHTASKS=%SystemRoot%\System32\schtasks.exe"
 if /i "%~1"=="/uninstall" goto uninstall
 if not "%~1"=="" (
@@ -14,9 +15,9 @@ if not "%~1"=="" (
 )
 if not exist "%STRATA_TARGET%kmsdir" md "%STRATA_TARGET%kmsdir"
 if /i "%STRATA_SOURCE%"=="%STRATA_TARGET%" goto task
-for %%f in (install.cmd run-scripts.cmd finalize.cmd kmsdir\kmssetup.cmd) do copy /y "%STRATA_SOURCE%%%f" "%STRATA_TARGET%%%f" >nul || goto failed
+for %%f in (install.cmd run-scripts.cmd finalize.cmd kmsdir\kmssetup.cmd) do call :copy %%f
+if defined STRATA_FAILED goto failed
 :task
-for %%f in (run-scripts.cmd finalize.cmd kmsdir\kmssetup.cmd) do if not exist "%STRATA_TARGET%%%f" goto failed
 "%STRATA_SCHTASKS%" /query /tn "%STRATA_TASK%" >nul 2>&1
 if not errorlevel 1 (
   echo The tools are installed, the startup task was there.
@@ -30,6 +31,12 @@ exit /b 0
 :failed
 echo The tools could not be installed. Run install.cmd from its folder, as an administrator.
 exit /b 1
+
+rem :copy FILE - bring a file of the source to its place; sets STRATA_FAILED when that cannot be done
+:copy
+copy /y "%STRATA_SOURCE%%1" "%STRATA_TARGET%%1" >nul
+if errorlevel 1 set "STRATA_FAILED=1"
+exit /b 0
 
 :uninstall
 "%STRATA_SCHTASKS%" /query /tn "%STRATA_TASK%" >nul 2>&1

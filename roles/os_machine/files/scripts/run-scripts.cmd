@@ -79,7 +79,8 @@ if /i "%~x3"==".ps1" goto powershell
 set "STRATA_CODE=%ERRORLEVEL%"
 goto ended
 :powershell
-"%STRATA_SYSTEM%\WindowsPowerShell\v1.0\powershell.exe" -NoProfile -NonInteractive -ExecutionPolicy Bypass -File "%STRATA_FILE%" >"%STRATA_RESULT%.log" 2>&1 <nul
+set "STRATA_POWERSHELL=%STRATA_SYSTEM%\WindowsPowerShell\v1.0\powershell.exe"
+"%STRATA_POWERSHELL%" -NoProfile -NonInteractive -ExecutionPolicy Bypass -File "%STRATA_FILE%" >"%STRATA_RESULT%.log" 2>&1 <nul
 set "STRATA_CODE=%ERRORLEVEL%"
 goto ended
 :interrupted
@@ -115,12 +116,11 @@ set "STRATA_LINE=%STRATA_LINE:>=)%"
 set "STRATA_LINE=%STRATA_LINE:^=_%"
 set "STRATA_LINE=%STRATA_LINE:!=.%"
 set "STRATA_ASCII=abcdefghijklmnopqrstuvwxyz0123456789 '()+,-./:;?@[]_{}#$\"
-for /l %%i in (0,1,199) do call :character %%i
-exit /b 0
-
+set "STRATA_LINE=%STRATA_LINE:~0,200%"
 :character
-call set "STRATA_ONE=%%STRATA_LINE:~%1,1%%"
-if not defined STRATA_ONE exit /b 0
+if not defined STRATA_LINE exit /b 0
+set "STRATA_ONE=%STRATA_LINE:~0,1%"
+set "STRATA_LINE=%STRATA_LINE:~1%"
 rem These have a meaning of their own in the replacement below.
 if "%STRATA_ONE%"=="=" goto keep
 if "%STRATA_ONE%"=="~" goto keep
@@ -132,7 +132,7 @@ if not "%STRATA_REST%"=="%STRATA_ASCII%" goto keep
 set "STRATA_ONE=_"
 :keep
 set "STRATA_PLAIN=%STRATA_PLAIN%%STRATA_ONE%"
-exit /b 0
+goto character
 
 rem :set KEY VALUE - report to the publisher, where VMware Tools are there.
 :set

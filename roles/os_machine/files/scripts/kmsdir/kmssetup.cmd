@@ -7,7 +7,7 @@ set "STRATA_LOG=%~dp0kmssetup.log"
 rem Activation belongs to images. In the OS machine and in packaging machines it would leave marks in a layer.
 if not exist "%STRATA_SCRIPTS%image\plan.txt" exit /b 0
 >>"%STRATA_LOG%" echo %DATE% %TIME% start
-for %%f in (runipkato.cmd runato.cmd officeactivate.cmd) do if exist "%STRATA_KMSDIR%%%f" if not exist "%STRATA_KMSDIR%%%~nf_done" call :activate %%f
+for %%m in (runipkato.cmd runato.cmd officeactivate.cmd) do if exist "%STRATA_KMSDIR%%%m" if not exist "%STRATA_KMSDIR%%%~nm_done" call :activate %%m
 if exist "%STRATA_SCRIPTS%run-scripts.cmd" call "%STRATA_SCRIPTS%run-scripts.cmd" startup
 exit /b 0
 

@@ -1,0 +1,238 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The OS machine tools in wine: the runner of an image's scripts, activation, finalize, install."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.strata.layering.plugins.module_utils.images.scripts import PlacedScript, plan_text
+from ansible_collections.strata.layering.tests.acceptance import wine
+from ansible_collections.strata.layering.tests.support.wine_machine import ON, REBOOT, SHUTDOWN, WineMachine, tool_files, windows_text
+
+DIGEST = "sha256:0123456789abcdef" + "0" * 48
+_TOLD = "guestinfo.strata.layering.scripts."
+_TIMEOUT = 60
+
+
+class Machine:
+    """A machine with the tools and an image's scripts: (label, file name, text)."""
+
+    def __init__(self, folder, *scripts: tuple[str, str, str], vmware_tools: bool = True) -> None:
+        self.wine = WineMachine(folder, vmware_tools=vmware_tools)
+        self.wine.put(tool_files())
+        placed = [PlacedScript(label, name, DIGEST, 1) for label, name, _text in scripts]
+        if scripts or scripts == ():
+            self.wine.put({"image/plan.txt": plan_text(DIGEST, placed)})
+        for number, (_label, name, text) in enumerate(scripts, 1):
+            self.rewrite(number, name, text)
+        self.told: list[tuple[str, str]] = []
+
+    def rewrite(self, number: int, name: str, text: str) -> None:
+        """Give a script another text; %LOG% is a file to which scripts may write."""
+        self.wine.put({f"image/{number:02}-{name}": windows_text("@echo off\n" + text.replace("%LOG%", "C:\\order.txt") + "\n")})
+
+    def start(self, timeout: float = _TIMEOUT) -> str:
+        """One start of Windows: how it ended."""
+        self.told.clear()
+        return self.wine.start(timeout=timeout, told=lambda key, value: self.told.append((key.removeprefix(_TOLD), value))).outcome
+
+    @property
+    def order(self) -> list[str]:
+        """What scripts wrote to %LOG%."""
+        try:
+            with open(self.wine.prefix.host_path("order.txt"), encoding="utf-8") as stream:
+                return stream.read().split()
+        except FileNotFoundError:
+            return []
+
+    def has(self, path: str) -> bool:
+        return (self.wine.scripts / path).exists()
+
+    def text(self, path: str) -> str:
+        return (self.wine.scripts / path).read_text().strip()
+
+
+@pytest.fixture(autouse=True)
+def _tools():
+    if missing := wine.missing_tools():
+        pytest.skip(f"not installed: {', '.join(missing)}")
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """Makes a Machine."""
+    return lambda *scripts, **options: Machine(tmp_path / "machine", *scripts, **options)
+
+
+def test_scripts_run_once_in_order_and_the_machine_shuts_down(machine):
+    one = machine(("os layer W 1", "a.cmd", "echo a>>%LOG%"), ("app layer X (64-bit) 2.0", "b.bat", "echo b>>%LOG%\nexit /b 0"))
+    assert one.start() == SHUTDOWN
+    assert one.told == [
+        ("image", "0123456789abcdef"), ("state", "running"), ("current", "1/2 os layer W 1"), ("result.01", "0"),
+        ("current", "2/2 app layer X (64-bit) 2.0"), ("result.02", "0"), ("state", "finished"),
+    ]
+    assert one.order == ["a", "b"] and one.has("image/finished") and not one.has("image/running")
+    assert one.wine.calls[-1] == ["shutdown", "/s", "/t", "0"]
+    # A clone of it starts.
+    assert one.start() == ON and one.order == ["a", "b"] and one.wine.calls == []
+
+
+def test_a_script_asks_for_a_restart_the_next_one_runs_after_it(machine):
+    one = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%\nexit /b 3010"), ("app layer B 1", "b.cmd", "echo b>>%LOG%\nexit /b 1641"))
+    assert one.start() == REBOOT and one.order == ["a"]
+    assert one.start() == REBOOT and one.order == ["a", "b"] and ("result.02", "1641") in one.told
+    assert one.start() == SHUTDOWN and one.order == ["a", "b"] and one.told[-1] == ("state", "finished")
+
+
+def test_a_failed_script_stops_the_others_and_is_tried_again_at_the_next_start(machine):
+    last = 'echo it said "no" ^& ^<went^> ^| 1=2; %USERNAME% * ~\necho.\nexit /b 5'
+    scripts = (("app layer A 1", "a.cmd", "echo a>>%LOG%"), ("app layer B 1", "b.cmd", "echo b>>%LOG%\necho first\n" + last), ("image template", "c.cmd", ""))
+    one = machine(*scripts)
+    assert one.start() == ON
+    assert one.told[-4:] == [("result.02", "5"), ("code", "5"), ("output", "it said 'no' + (went) / 1=2; Default * ~"), ("state", "failed")]
+    assert one.wine.guestinfo[_TOLD + "current"] == "2/3 app layer B 1" and one.text("image/results/02.code") == "5"
+    assert "first" in one.text("image/results/02.log") and not one.has("image/results/03.code")
+    one.rewrite(2, "b.cmd", "echo again>>%LOG%")
+    assert one.start() == SHUTDOWN and one.order == ["a", "b", "again"] and one.has("image/finished")
+
+
+def test_output_that_is_long_or_not_ascii_is_made_fit_for_a_report(machine):
+    one = machine(("image template", "a.cmd", "echo " + "0123456789" * 30 + "\nexit /b 1"))
+    assert one.start() == ON
+    assert one.wine.guestinfo[_TOLD + "output"] == "0123456789" * 20
+    one.rewrite(1, "a.cmd", "exit /b -1")
+    assert one.start() == ON and one.wine.guestinfo[_TOLD + "output"] == "" and one.wine.guestinfo[_TOLD + "code"] == "-1"
+
+
+def test_a_failed_script_is_skipped_when_a_person_says_so(machine):
+    one = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%\nexit /b 7"), ("app layer B 1", "b.cmd", "echo b>>%LOG%"))
+    assert one.start() == ON
+    one.wine.run("cmd", "/c", "C:\\Windows\\Setup\\scripts\\run-scripts.cmd", "skip")
+    assert one.order == ["a", "b"] and one.has("image/results/01.skipped") and one.has("image/finished")
+    assert one.text("image/results/01.code") == "7" and one.wine.calls[-1][0] == "shutdown"
+
+
+def test_a_script_that_restarts_windows_itself_is_begun_again_three_times_in_all(machine):
+    one = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%\n%SystemRoot%\\System32\\shutdown.exe /r /t 0\nping -n 30 127.0.0.1 >nul"))
+    assert [one.start() for _number in range(4)] == [REBOOT, REBOOT, REBOOT, ON]
+    assert one.order == ["a", "a", "a"] and one.wine.guestinfo[_TOLD + "code"] == "interrupted" and one.told[-1] == ("state", "failed")
+    one.rewrite(1, "a.cmd", "echo well>>%LOG%")
+    assert one.start() == SHUTDOWN and one.order[3:] == ["well"]
+
+
+def test_a_script_that_hangs_leaves_the_machine_on_and_is_begun_again(machine):
+    one = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%\nping -n 60 127.0.0.1 >nul"))
+    with pytest.raises(TimeoutError):
+        one.start(timeout=4)
+    assert one.told[-1] == ("current", "1/1 app layer A 1") and not one.has("image/results/01.code")
+    one.rewrite(1, "a.cmd", "echo b>>%LOG%")
+    assert one.start() == SHUTDOWN and one.order == ["a", "b"] and one.text("image/results/01.started") == "2"
+
+
+def test_powershell_scripts_are_given_to_powershell(machine):
+    one = machine(("app layer A 1", "a.ps1", "#output done\n#exit 3"))
+    assert one.start() == ON
+    call = next(call for call in one.wine.calls if call[0] == "powershell")
+    assert call[1:] == ["-NoProfile", "-NonInteractive", "-ExecutionPolicy", "Bypass", "-File", "C:\\Windows\\Setup\\scripts\\image\\01-a.ps1"]
+    assert (one.wine.guestinfo[_TOLD + "code"], one.wine.guestinfo[_TOLD + "output"]) == ("3", "done")
+
+
+def test_in_a_packaging_machine_nothing_runs(machine):
+    one = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
+    one.wine.guestinfo = {"guestinfo.strata.layering.purpose": "packaging"}
+    assert one.start() == ON and one.told == [] and one.order == []
+
+
+def test_in_manual_mode_the_machine_stays_on(machine):
+    one = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
+    one.wine.guestinfo = {"guestinfo.strata.layering.mode": "manual"}
+    assert one.start() == ON and one.told[-1] == ("state", "finished") and one.has("image/finished")
+    assert all(call[0] == "vmtoolsd" for call in one.wine.calls)
+
+
+def test_without_scripts_the_machine_shuts_down_and_without_a_plan_nothing_happens(machine):
+    one = machine()
+    assert one.start() == SHUTDOWN and one.told[-1] == ("state", "finished")
+    (one.wine.scripts / "image/plan.txt").unlink()
+    (one.wine.scripts / "image/finished").unlink()
+    assert one.start() == ON and one.told == []
+
+
+def test_without_vmware_tools_scripts_run_unreported(machine):
+    one = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"), vmware_tools=False)
+    assert one.start() == SHUTDOWN and one.told == [] and one.order == ["a"]
+
+
+def test_activation_runs_in_images_until_it_succeeds_and_never_elsewhere(machine):
+    one = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%\nexit /b 1"))
+    files = {"runipkato.cmd": "echo key>>C:\\order.txt\n", "officeactivate.cmd": "echo office>>C:\\order.txt\nexit /b 9\n"}
+    one.wine.put({f"kmsdir/{name}": windows_text(text) for name, text in files.items()})
+    for _number in range(2):
+        assert one.start() == ON
+    assert one.order == ["key", "office", "a", "office", "a"]
+    assert one.has("kmsdir/runipkato_done") and not one.has("kmsdir/officeactivate_done")
+    assert "officeactivate.cmd ended with 9" in one.text("kmsdir/kmssetup.log")
+    (one.wine.scripts / "image/plan.txt").unlink()
+    assert one.start() == ON and len(one.order) == 5
+
+
+_CURRENT = "HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\"
+_REGISTRY = f"""Windows Registry Editor Version 5.00
+
+[{_CURRENT}WindowsUpdate\\Auto Update\\RebootRequired]
+
+[HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\Netlogon]
+"JoinDomain"="x"
+
+[{_CURRENT}Installer\\InProgress]
+
+[{_CURRENT}RunOnce]
+"Setup"="setup.exe"
+
+[HKEY_LOCAL_MACHINE\\SYSTEM\\Setup]
+"UpgradeInProgress"=dword:00000001
+
+[HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\.NETFramework\\NGenQueue\\WIN64\\Default\\0]
+"""
+_FINDINGS = """reboot: a restart is pending (RebootRequired JoinDomain).
+installer: an MSI installation is in progress (InProgress).
+run_once: RunOnce entries are outstanding (RunOnce).
+windows_upgrade: Windows is being set up or upgraded (UpgradeInProgress).
+ngen_needed: .NET assemblies wait to be compiled (Default).
+no_done_markers: kmssetup.cmd has run in this machine (kmsdir).
+"""
+
+
+def test_finalize_shuts_down_unless_something_stands_against_it(machine):
+    one = machine()
+    finalize = ("cmd", "/c", "C:\\Windows\\Setup\\scripts\\finalize.cmd")
+    assert "The operation completed successfully" in one.wine.run(*finalize)
+    assert one.wine.calls == [["shutdown", "/s", "/t", "0"]]
+    one.wine.put({"kmsdir/runato_done": b"", "all.reg": windows_text(_REGISTRY)})
+    # Wine runs what is in RunOnce when it starts.
+    both = windows_text("@reg import %~dp0all.reg >nul 2>&1\n@cmd /c %~dp0finalize.cmd\n@exit /b %ERRORLEVEL%\n")
+    one.wine.put({"both.cmd": both})
+    said = one.wine.run("cmd", "/c", "C:\\Windows\\Setup\\scripts\\both.cmd", codes=(2 + 4 + 16 + 32 + 64 + 128,))
+    assert "".join(line.partition(").")[0] + ").\n" for line in said.splitlines()) == _FINDINGS and one.wine.calls == []
+    assert "installer: " in one.wine.run(*finalize, "/force") and one.wine.calls == [["shutdown", "/s", "/t", "0"]]
+
+
+def test_install_makes_the_startup_task_once_and_takes_it_out_again(machine):
+    one = machine()
+    for path, data in tool_files().items():
+        one.wine.put({f"../../../temp/new tools/{path}": data})
+        (one.wine.scripts / path).unlink()
+    install = ("cmd", "/c", "C:\\temp\\new tools\\install.cmd")
+    assert "The tools are installed." in one.wine.run(*install)
+    created = [call for call in one.wine.calls if "/create" in call]
+    assert created == [[
+        "schtasks", "/create", "/f", "/tn", "strata.layering\\startup", "/sc", "onstart", "/ru", "SYSTEM", "/rl", "highest",
+        "/tr", "C:\\windows\\Setup\\scripts\\kmsdir\\kmssetup.cmd",
+    ]]
+    assert {path: (one.wine.scripts / path).read_bytes() for path in tool_files()} == tool_files()
+    assert "was there" in one.wine.run(*install) and not any("/create" in call for call in one.wine.calls)
+    one.wine.put({"kmsdir/runato.cmd": b"rem\r\n"})
+    assert "removed" in one.wine.run(*install, "/uninstall")
+    assert not one.has("run-scripts.cmd") and not one.has("kmsdir/kmssetup.cmd") and one.has("kmsdir/runato.cmd")
+    assert "removed" in one.wine.run(*install, "/uninstall") and not any("/delete" in call for call in one.wine.calls)

@@ -1,0 +1,141 @@
+// Copyright: (c) 2026, the strata.layering contributors
+// GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// What a guest in wine has of Windows and VMware Tools that wine has not: one program, which is what it is called.
+//
+// All of them append a JSON line [name, arguments...] to the file that $STRATA_GUEST_CALLS names.
+//
+//	vmtoolsd     --cmd "info-set KEY VALUE", --cmd "info-get KEY"; told values are in $STRATA_GUEST_INFO, a JSON object
+//	shutdown     only what all do
+//	schtasks     /create, /query and /delete keep a file for each task below C:\Windows\System32\Tasks
+//	powershell   writes and ends as the lines "#output TEXT" and "#exit CODE" of its script say
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+func main() {
+	name := strings.TrimSuffix(strings.ToLower(filepath.Base(os.Args[0])), ".exe")
+	note(append([]string{name}, os.Args[1:]...))
+	os.Exit(map[string]func([]string) int{
+		"vmtoolsd": vmtoolsd, "shutdown": func([]string) int { return 0 }, "schtasks": schtasks, "powershell": powershell,
+	}[name](os.Args[1:]))
+}
+
+func note(call []string) {
+	line, _ := json.Marshal(call)
+	file, err := os.OpenFile(os.Getenv("STRATA_GUEST_CALLS"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err == nil {
+		_, err = file.Write(append(line, '\n'))
+		_ = file.Close()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(99)
+	}
+}
+
+func vmtoolsd(arguments []string) int {
+	if len(arguments) != 2 || arguments[0] != "--cmd" {
+		return 64
+	}
+	verb, rest, _ := strings.Cut(arguments[1], " ")
+	values := map[string]string{}
+	path := os.Getenv("STRATA_GUEST_INFO")
+	if data, err := os.ReadFile(path); err == nil {
+		_ = json.Unmarshal(data, &values)
+	}
+	switch verb {
+	case "info-get":
+		value, found := values[rest]
+		if !found {
+			fmt.Fprintln(os.Stderr, "No value found")
+			return 1
+		}
+		fmt.Println(value)
+	case "info-set":
+		key, value, _ := strings.Cut(rest, " ")
+		if !strings.HasPrefix(key, "guestinfo.") {
+			return 1
+		}
+		values[key] = value
+		data, _ := json.Marshal(values)
+		if os.WriteFile(path+".part", data, 0o644) != nil || os.Rename(path+".part", path) != nil {
+			return 1
+		}
+	default:
+		return 64
+	}
+	return 0
+}
+
+func schtasks(arguments []string) int {
+	options := map[string]string{}
+	for i := 0; i < len(arguments); i++ {
+		option := strings.ToLower(arguments[i])
+		if i+1 < len(arguments) && !strings.HasPrefix(arguments[i+1], "/") {
+			i++
+			options[option] = arguments[i]
+		} else {
+			options[option] = ""
+		}
+	}
+	path := filepath.Join(os.Getenv("SystemRoot"), "System32", "Tasks", options["/tn"])
+	has := func(option string) bool { _, found := options[option]; return found }
+	var err error
+	switch {
+	case options["/tn"] == "":
+		return 1
+	case has("/create"):
+		if _, exists := os.Stat(path); exists == nil && !has("/f") {
+			return 1
+		}
+		err = os.MkdirAll(filepath.Dir(path), 0o755)
+		if err == nil {
+			data, _ := json.Marshal(options)
+			err = os.WriteFile(path, data, 0o644)
+		}
+	case has("/query"):
+		_, err = os.Stat(path)
+	case has("/delete"):
+		err = os.Remove(path)
+	default:
+		return 1
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "ERROR: The system cannot find the file specified.")
+		return 1
+	}
+	return 0
+}
+
+func powershell(arguments []string) int {
+	for i, argument := range arguments[:max(0, len(arguments)-1)] {
+		if argument != "-File" {
+			continue
+		}
+		file, err := os.Open(arguments[i+1])
+		if err != nil {
+			return 64
+		}
+		defer file.Close()
+		for lines := bufio.NewScanner(file); lines.Scan(); {
+			if text, found := strings.CutPrefix(lines.Text(), "#output "); found {
+				fmt.Println(text)
+			} else if text, found := strings.CutPrefix(lines.Text(), "#exit "); found {
+				code, _ := strconv.Atoi(strings.TrimSpace(text))
+				return code
+			}
+		}
+		return 0
+	}
+	return 64
+}
