@@ -6,8 +6,9 @@
 The catalogue has a document for each machine, named as its mark: kind, layer, version,
 os_layer, prerequisites and start_from (references), connector, ``given`` (content_digest and
 manifest of the image that capturing compares with, which is kept as long), ``vm`` (None until it
-was made), ``package`` (folder of its export, None until then), ``export_begun_after`` and
-``exported_after`` (number of the event of its last power on before the export).
+was made), ``package`` (folder of its export, None until then), ``finalizing`` (whether it was
+asked to shut down for its export), ``export_begun_after`` and ``exported_after`` (number of the
+event of its last power on before the export).
 """
 
 from __future__ import annotations
@@ -26,9 +27,11 @@ from ..images.thin_image import reference_of
 from ..layers.model import APP, OS, LayerReference
 from ..publish.images import KEY_STATE
 from ..publish.packaging import (
-    KEY_CONTENT, STARTED, UPLOADING, Packaging, compose_given, compose_machine, create_machine, find_machine, machine_prefix, packaging_key, start_machine,
+    KEY_CONTENT, STARTED, UPLOADING, Packaging, compose_given, compose_machine, create_machine, find_machine, machine_prefix, packaging_key, ran_for,
+    start_machine,
 )
 from ..publish.placement import check_firmware, resolve_placement
+from ..publish.retire import depends_on
 from ..shares.local import missing
 from ..shares.open import open_share
 from ..shares.share import Share
@@ -91,6 +94,9 @@ class _Machine:
                 machines.destroy(self._session, self._vm(facts))
             facts = None
         before = self._shown(facts, wanted.made_from)
+        again = before is not None and before["started"] and self._is_to_go_on(facts)
+        if again:
+            before["started"] = False
         after = {"machine": facts.name if facts else wanted.machine_name, "made_from": wanted.made_from, "started": True}
         if before != after and self._check_mode:
             self._target(wanted, create_folder=False)
@@ -98,17 +104,17 @@ class _Machine:
             return Outcome(True, before, after, self._result(ACTION_REQUIRED, f"The packaging machine {name} of {self._what} would be made and started."))
         if facts is None:
             facts = self._make(wanted)
-        if facts.extra_config.get(KEY_STATE) != STARTED:
+        if again or facts.extra_config.get(KEY_STATE) != STARTED:
             start_machine(self._session, self._vm(facts))
         if before != after:
-            self._audit("create", made_from=wanted.made_from)
+            self._audit("power on" if again else "create", made_from=wanted.made_from)
             facts = read_facts(self._session, self._vm(facts))
         self._record(facts, wanted)
         self._facts = facts
         if facts.power_state != _OFF and self._params["wait_for_address"] and not self._check_mode:
             self._await_address(facts)
         if facts.power_state == _OFF:
-            return Outcome(before != after, before, after, self._result(PENDING, self._off(facts)), self._warnings)
+            return Outcome(before != after, before, after, self._switched_off(facts), self._warnings)
         return Outcome(before != after, before, after, self._result(ACTION_REQUIRED, self._action(facts)), self._warnings)
 
     def finalized(self) -> Outcome:
@@ -140,6 +146,7 @@ class _Machine:
         before = {"power_state": facts.power_state, "package": folder if done else None}
         after = {"power_state": _OFF, "package": folder}
         if not self._check_mode:
+            self._store(finalizing=True)
             if running:
                 machines.shutdown_guest(self._session, vm, timeout=self._params["shutdown_timeout"], progress=self._progress)
             if done is None:
@@ -161,6 +168,15 @@ class _Machine:
         after = {"machine": None, "recorded": False, "package": None if remove else folder}
         if before == after:
             return Outcome(False, before, after)
+        clones = depends_on(self._session, facts) if facts is not None else []
+        if clones:
+            depend = "depends" if len(clones) == 1 else "depend"
+            raise Conflict(
+                f"The packaging machine {facts.path} of {self._what} cannot be deleted: {', '.join(clones)} {depend} on its disk.",
+                code="packaging.cloned",
+                hint="Delete the linked clones first, or give them disks of their own.",
+                machines=clones,
+            )
         if not self._check_mode:
             if facts is not None:
                 machines.destroy(self._session, self._vm(facts))
@@ -213,6 +229,10 @@ class _Machine:
         check_firmware(target, store.load_version(self._repository, wanted.os_layer.digest).facts.get("firmware"), wanted.os_layer.name)
         return target
 
+    def _is_to_go_on(self, facts: VmFacts) -> bool:
+        """Whether the machine was switched off before its work was done, and is to be powered on again."""
+        return self._params["power_on"] and facts.power_state == _OFF and not (self._document or {}).get("finalizing")
+
     def _make(self, wanted: Packaging) -> VmFacts:
         target = self._target(wanted, create_folder=True)
         # Recorded before it is composed: from then on the image is kept.
@@ -237,6 +257,7 @@ class _Machine:
             "given": {"content_digest": wanted.given_digest, "manifest": None},
             "vm": None,
             "package": None,
+            "finalizing": False,
             "created": now(),
         }
 
@@ -333,11 +354,18 @@ class _Machine:
             "Install what the layer is to hold, restart Windows until nothing is pending, shut it down, and run again with state finalized."
         )
 
-    def _off(self, facts: VmFacts) -> str:
-        return (
-            f"The packaging machine {facts.name} of {self._what} is switched off in the folder {facts.folder_path} of the datacenter {facts.datacenter}. "
-            "Run again with state finalized, or power it on to go on working in it."
-        )
+    def _switched_off(self, facts: VmFacts) -> dict:
+        """The result for a machine that is off: it can be finalized, unless it ran too shortly for anybody to have worked in it."""
+        ran = None if (self._document or {}).get("finalizing") else ran_for(self._session, self._vm(facts))
+        where = f"The packaging machine {facts.name} of {self._what} is switched off in the folder {facts.folder_path} of the datacenter {facts.datacenter}"
+        if ran is not None and ran < self._params["minimum_run"]:
+            return self._result(
+                ACTION_REQUIRED,
+                f"{where}, but was on for {ran:.0f} seconds in all, so that nothing can have been installed in it. Perhaps Windows shut itself down at its "
+                "first start. Power it on, install what the layer is to hold, and shut it down. "
+                "If it is finished all the same, lower minimum_run or run with state finalized.",
+            )
+        return self._result(PENDING, f"{where}. Run again with state finalized, or power it on to go on working in it.")
 
     def _result(self, status: str, description: str) -> dict:
         facts, document = self._facts, self._document

@@ -152,7 +152,8 @@ def test_a_new_version_starts_from_the_last(office):
 
     add_template(office, apps=(("Base", "1.0"), ("App", "2")))
     published = run("layered_image_publish", **office.vcenter, templates=["office"])["tasks"][0]
-    made = tree_of(office, published["vm"]["name"])
+    # Only images made from templates have a plan of scripts.
+    made = {path: file for path, file in tree_of(office, published["vm"]["name"]).items() if not path.startswith("Windows/Setup/Scripts/image")}
     assert made.keys() == given.keys() and "Program Files/App/old.txt" not in made
     different = [path for path, file in given.items() if (file.size, file.sha256) != (made[path].size, made[path].sha256)]
     assert not different
@@ -253,6 +254,50 @@ def test_a_guest_that_does_not_shut_down(office):
     fails("packaging_machine", "packaging.missing", **final | {"version": "2"})
     fails("packaging_machine", "share.missing", **final | {"file_share": os.path.join(office.share, "none")})
     assert attempt("packaging_machine", **present(office, wait_for_address=2))["failed"]
+
+
+def test_a_machine_that_was_hardly_on_is_not_finished(office):
+    machine = run("packaging_machine", **present(office))["machine"]
+    machine_of(office.simulator.connect(), machine["moid"]).PowerOff()
+    refused = run("packaging_machine", **present(office))
+    assert refused["changed"] is False and refused["status"] == "ActionRequired" and "nothing can have been installed" in refused["description"]
+    assert run("packaging_machine", **present(office, minimum_run=0))["status"] == "Pending"
+    # Where the work is known not to be done, it goes on.
+    on = converges("packaging_machine", office.look, **present(office, power_on=True))
+    assert on["machine"]["moid"] == machine["moid"] and on["machine"]["power_state"] == "poweredOn" and on["status"] == "ActionRequired"
+    final = office.vcenter | {"name": "App", "version": "1", "state": "finalized", "file_share": office.share}
+    office.simulator.rules.add("NFC:GET", drop_connection=True, after_bytes=10_000, count=None)
+    assert attempt("packaging_machine", **final)["failed"]
+    # It was asked to shut down because the work was done.
+    again = run("packaging_machine", **present(office, power_on=True))
+    assert again["changed"] is False and again["status"] == "Pending"
+
+
+def test_a_machine_with_linked_clones_is_not_deleted(office):
+    from pyVim.task import WaitForTask  # pylint: disable=import-outside-toplevel
+    from pyVmomi import vim  # pylint: disable=import-outside-toplevel
+
+    machine = run("packaging_machine", **present(office))["machine"]
+    session = office.simulator.connect()
+    found = machine_of(session, machine["moid"])
+    disk = next(device for device in found.config.hardware.device if isinstance(device, vim.vm.device.VirtualDisk))
+    child = vim.vm.device.VirtualDisk(
+        key=-1, controllerKey=-2, unitNumber=0, capacityInKB=disk.capacityInKB,
+        backing=vim.vm.device.VirtualDisk.FlatVer2BackingInfo(
+            diskMode="persistent", fileName="[LocalDS_0] linked/linked.vmdk", parent=vim.vm.device.VirtualDisk.FlatVer2BackingInfo(
+                diskMode="persistent", fileName=disk.backing.fileName)))
+    golden = machine_of(session, machines(office.simulator)["windows-template"]["moid"])
+    WaitForTask(golden.CloneVM_Task(golden.parent, "linked", vim.vm.CloneSpec(location=vim.vm.RelocateSpec(pool=found.resourcePool), template=False)))
+    other = machine_of(session, machines(office.simulator)["linked"]["moid"])
+    controller = vim.vm.device.VirtualDeviceSpec(operation="add", device=vim.vm.device.ParaVirtualSCSIController(key=-2, busNumber=3, sharedBus="noSharing"))
+    added = vim.vm.device.VirtualDeviceSpec(operation="add", fileOperation="create", device=child)
+    WaitForTask(other.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[controller, added])))
+    before = office.look()
+    gone = office.vcenter | {"name": "App", "version": "1", "state": "absent"}
+    for check in (True, False):
+        refused = fails("packaging_machine", "packaging.cloned", **gone, check=check)
+        assert refused["details"]["machines"] == ["linked"] and "linked depends on its disk" in refused["msg"]
+    assert office.look() == before
 
 
 def test_the_given_image_must_be_the_one_that_was_given(office):
