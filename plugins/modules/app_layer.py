@@ -188,7 +188,7 @@ left_out:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.common.arguments import change_arguments, share_arguments
-from ..module_utils.common.module import run
+from ..module_utils.common.module import run_watched
 from ..module_utils.desired.software_layer import ensure_app_layer
 
 
@@ -222,7 +222,7 @@ def main() -> None:
         required_if=[("state", "present", ("version",))],
         supports_check_mode=True,
     )
-    run(module, lambda: ensure_app_layer(module.params, check_mode=module.check_mode))
+    run_watched(module, lambda progress: ensure_app_layer(module.params, check_mode=module.check_mode, progress=progress))
 
 
 if __name__ == "__main__":

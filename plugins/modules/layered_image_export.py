@@ -22,7 +22,9 @@ options:
     type: str
     required: true
   path:
-    description: The file to write, on the composer.
+    description:
+      - The file to write, on the composer, or C(//server/share/path) of a file on a file share.
+      - Without a mount V(vmdk) and V(ova) can be written to a share.
     type: path
     required: true
   format:
@@ -35,6 +37,7 @@ options:
 extends_documentation_fragment:
   - strata.layering.repository
   - strata.layering.repository.changes
+  - strata.layering.file_share
   - strata.layering.attributes
 """
 
@@ -64,8 +67,8 @@ bytes:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.common.arguments import change_arguments
-from ..module_utils.common.module import run
+from ..module_utils.common.arguments import change_arguments, share_arguments
+from ..module_utils.common.module import run_watched
 from ..module_utils.desired.image_file import ensure_image_file
 
 
@@ -73,13 +76,14 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec=dict(
             change_arguments(),
+            **share_arguments(),
             template={"type": "str", "required": True},
             path={"type": "path", "required": True},
             format={"type": "str", "choices": ["vmdk", "ova", "raw", "qcow2"], "default": "vmdk"},
         ),
         supports_check_mode=True,
     )
-    run(module, lambda: ensure_image_file(module.params, check_mode=module.check_mode))
+    run_watched(module, lambda progress: ensure_image_file(module.params, check_mode=module.check_mode, progress=progress))
 
 
 if __name__ == "__main__":

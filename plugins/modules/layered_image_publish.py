@@ -199,7 +199,7 @@ images:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.common.arguments import change_arguments, connection_of, vsphere_arguments
-from ..module_utils.common.module import run
+from ..module_utils.common.module import run_watched
 from ..module_utils.publish.publish import publish_templates
 
 
@@ -231,7 +231,12 @@ def main() -> None:
         ),
         supports_check_mode=True,
     )
-    run(module, lambda: publish_templates(module.params, connection=connection_of(module.params), check_mode=module.check_mode, diff_mode=module._diff))
+    run_watched(
+        module,
+        lambda progress: publish_templates(
+            module.params, connection=connection_of(module.params), check_mode=module.check_mode, diff_mode=module._diff, progress=progress
+        ),
+    )
 
 
 if __name__ == "__main__":

@@ -120,7 +120,7 @@ readiness:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.common.arguments import change_arguments, share_arguments
-from ..module_utils.common.module import run
+from ..module_utils.common.module import run_watched
 from ..module_utils.desired.os_layer import ensure_os_layer
 
 
@@ -146,7 +146,7 @@ def main() -> None:
         required_by={"packaging_disk": ("file_share",)},
         supports_check_mode=True,
     )
-    run(module, lambda: ensure_os_layer(module.params, check_mode=module.check_mode))
+    run_watched(module, lambda progress: ensure_os_layer(module.params, check_mode=module.check_mode, progress=progress))
 
 
 if __name__ == "__main__":

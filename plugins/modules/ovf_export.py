@@ -81,7 +81,7 @@ files:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.common.arguments import change_arguments, connection_of, share_arguments, vsphere_arguments
-from ..module_utils.common.module import run
+from ..module_utils.common.module import run_watched
 from ..module_utils.desired.ovf_package import ensure_ovf_package
 
 
@@ -100,7 +100,12 @@ def main() -> None:
         ),
         supports_check_mode=True,
     )
-    run(module, lambda: ensure_ovf_package(module.params, connection=connection_of(module.params), check_mode=module.check_mode))
+    run_watched(
+        module,
+        lambda progress: ensure_ovf_package(
+            module.params, connection=connection_of(module.params), check_mode=module.check_mode, progress=progress
+        ),
+    )
 
 
 if __name__ == "__main__":

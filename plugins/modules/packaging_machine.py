@@ -84,6 +84,19 @@ options:
       - Only used when O(state=present) and the machine is on.
     type: int
     default: 0
+  power_on:
+    description:
+      - Whether a machine that was switched off before O(state=finalized) was asked for is powered on again, because the work in it is not done.
+      - Only used when O(state=present).
+    type: bool
+    default: false
+  minimum_run:
+    description:
+      - For how long a machine must have been on in all until one that is switched off counts as finished, in seconds.
+      - Windows cannot be started, be worked in and be shut down in less; rather it shut itself down, or somebody switched it off.
+      - Only used when O(state=present), and only where vCenter remembers when the machine was on.
+    type: int
+    default: 120
   shutdown:
     description:
       - Whether the guest is asked to shut down when the machine is on and VMware Tools run in it.
@@ -231,7 +244,7 @@ packaged_disk:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.common.arguments import change_arguments, connection_of, share_arguments, vsphere_arguments
-from ..module_utils.common.module import run
+from ..module_utils.common.module import run_watched
 from ..module_utils.desired.packaging_machine import ensure_packaging_machine
 
 
@@ -254,6 +267,8 @@ def main() -> None:
             start_from={"type": "str"},
             connector={"type": "str"},
             wait_for_address={"type": "int", "default": 0},
+            power_on={"type": "bool", "default": False},
+            minimum_run={"type": "int", "default": 120},
             shutdown={"type": "bool", "default": True},
             shutdown_timeout={"type": "int", "default": 600},
             file_share={"type": "path"},
@@ -264,7 +279,12 @@ def main() -> None:
         required_if=[("state", "present", ("os_layer", "connector")), ("state", "finalized", ("file_share",))],
         supports_check_mode=True,
     )
-    run(module, lambda: ensure_packaging_machine(module.params, connection=connection_of(module.params), check_mode=module.check_mode))
+    run_watched(
+        module,
+        lambda progress: ensure_packaging_machine(
+            module.params, connection=connection_of(module.params), check_mode=module.check_mode, progress=progress
+        ),
+    )
 
 
 if __name__ == "__main__":

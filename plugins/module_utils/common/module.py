@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from ansible.module_utils.basic import AnsibleModule
 
 from .errors import StrataError
+from .progress import Progress, watched
 
 
 @dataclass
@@ -42,3 +43,9 @@ def run(module: AnsibleModule, work: Callable[[], Outcome]) -> None:
     if module._diff and (outcome.before is not None or outcome.after is not None):
         answer["diff"] = {"before": outcome.before or {}, "after": outcome.after or {}}
     module.exit_json(**answer)
+
+
+def run_watched(module: AnsibleModule, work: Callable[[Progress], Outcome]) -> None:
+    """As ``run``, for work that takes long: it gets the progress that the collection's action plugins show."""
+    with watched() as progress:
+        run(module, lambda: work(progress))

@@ -11,6 +11,7 @@ import uuid
 
 from ..catalog.documents import TASK, now
 from ..common.errors import StrataError
+from ..common.progress import Estimate
 from ..images.template import ResolvedTemplate
 from ..repository.repository import Repository
 
@@ -32,7 +33,8 @@ def tasks_of(repository: Repository, template: str) -> list[dict]:
 
 class PublishTask:
     """One task. ``document`` is what is stored: id, template, status, step, description, digest, timings (seconds by
-    step), bytes, progress (step, done, total of what is under way), scripts (what the guest reported last), checks (of what Horizon asks
+    step), bytes, progress (of what is under way: step, unit, done, total,
+    percent, rate, seconds_left), scripts (what the guest reported last), checks (of what Horizon asks
     for), script (the connector's), warnings, and once they are known vm, snapshot, datastore_path and error."""
 
     def __init__(self, repository: Repository, document: dict) -> None:
@@ -40,6 +42,7 @@ class PublishTask:
         self.document = document
         self._stored = copy.deepcopy(document)
         self._began = self._reported = 0.0
+        self._estimate = Estimate()
 
     @classmethod
     def new(cls, repository: Repository, template: ResolvedTemplate) -> PublishTask:
@@ -89,7 +92,8 @@ class PublishTask:
 
     def report(self, step: str, done: int, total: int | None) -> None:
         """How far the step is, as the engine's progress tells; stored every few seconds."""
-        self.document["progress"] = {"step": step, "done": done, "total": total}
+        said = self._estimate.follow(step, done, total)
+        self.document["progress"] = {name: value for name, value in said.items() if name != "subject"}
         if time.monotonic() - self._reported >= _REPORT_INTERVAL:
             self._reported = time.monotonic()
             self.store()

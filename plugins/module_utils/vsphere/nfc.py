@@ -103,16 +103,17 @@ class Lease:
 
     def wait_ready(self, timeout: float = 600) -> None:
         """Wait until bytes can move; raises the lease's own error when it has one."""
-        values = wait_for(
-            self.session,
-            self._lease,
-            ["state", "error"],
-            lambda values: values.get("state") != "initializing" and values.get("state") is not None,
-            timeout,
-            what=self.what,
-        )
-        self._check(values)
-        info = read(self.session, self._lease, "info", what=self.what).get("info")
+        with self._explained():
+            values = wait_for(
+                self.session,
+                self._lease,
+                ["state", "error"],
+                lambda values: values.get("state") != "initializing" and values.get("state") is not None,
+                timeout,
+                what=self.what,
+            )
+            self._check(values)
+            info = read(self.session, self._lease, "info", what=self.what).get("info")
         if info is None:
             raise Unavailable(f"{self.what} failed: the lease says nothing about its files.", code="vsphere.lease", hint="Run again.")
         self.entity = info.entity
@@ -160,7 +161,7 @@ class Lease:
     def manifest(self) -> dict[str, ManifestEntry]:
         """What the server says was moved so far, by device key; empty when it cannot tell."""
         try:
-            with explained(self.what):
+            with self._explained():
                 entries = self._lease.HttpNfcLeaseGetManifest()
         except (pyvmomi.vmodl.fault.MethodNotFound, pyvmomi.vmodl.fault.NotSupported):
             return {}
@@ -208,13 +209,13 @@ class Lease:
         attempts = Attempts(self.session.patience.calls)
         while self._open:
             try:
-                with explained(self.what):
+                with self._explained():
                     self._lease.HttpNfcLeaseComplete()
             except StrataError as error:
                 state = self._state()
                 if state == "ready" and attempts.again(error.details.get("fault")):
                     continue
-                if state not in ("done", None) or error.details.get("fault") == "ManagedObjectNotFound":
+                if state not in ("done", None) or error.code == "vsphere.lease_lost":
                     raise
             self._open = False
 
@@ -256,12 +257,15 @@ class Lease:
         try:
             yield
         except Unavailable as error:
-            with contextlib.suppress(NotFound):
+            try:
                 self._check(read(self.session, self._lease, "state", "error", what=self.what), error)
+            except NotFound:
+                raise self._lost() from error
             raise
         self._before = self._moved
 
     def _counter(self, step: str, total: int | None, progress: Progress):
+        progress(step, 0, total)
         last = 0.0
 
         def count(done: int) -> None:
@@ -294,10 +298,28 @@ class Lease:
             self._lease.HttpNfcLeaseProgress(min(99, self._moved * 100 // total) if total else 0)
         except pyvmomi.vmodl.MethodFault as fault:
             ends = (pyvmomi.vim.fault.InvalidState, pyvmomi.vim.fault.Timedout, pyvmomi.vmodl.fault.ManagedObjectNotFound)
-            return fault_error(fault, self.what), isinstance(fault, ends)
+            gone = isinstance(fault, pyvmomi.vmodl.fault.ManagedObjectNotFound)
+            return self._lost() if gone else fault_error(fault, self.what), isinstance(fault, ends)
         except StrataError as error:
             return error, False
         return None, False
+
+    def _lost(self) -> StrataError:
+        """The error for a lease that vCenter does not know any more."""
+        return Unavailable(
+            f"{self.what} failed: vCenter has lost the lease, as it does when it is restarted or the session ends.",
+            code="vsphere.lease_lost",
+            hint="Run again.",
+        )
+
+    @contextlib.contextmanager
+    def _explained(self):
+        """As ``explained``, for calls on the lease itself."""
+        try:
+            with explained(self.what):
+                yield
+        except NotFound as error:
+            raise self._lost() from error
 
     def _check_failure(self) -> None:
         if self._failure is not None:
