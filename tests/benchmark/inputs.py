@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from ..sample import pe, wine
 from ..sample.cache import cached_disk
 from ..sample.package import make_package
-from ..sample.plan import MIB, Manifest, Spec
+from ..sample.plan import GIB, MIB, Manifest, Spec
 
 _HERE = os.path.dirname(os.path.realpath(__file__))
 _SAMPLE = os.path.join(os.path.dirname(_HERE), "sample")
-#: Bytes in use of the full sample; the large one has seven times as much beside it.
-_IN_USE = 780 * MIB
+#: Bytes in use of the full and of the small sample; the large machine has seven times as much beside it.
+_IN_USE = {"full": 780 * MIB, "small": 8 * MIB}
 
 
 @dataclass(frozen=True)
@@ -50,18 +50,19 @@ class Inputs:
         return cached_disk(self._spec("base"))
 
     def machine(self, name: str) -> Machine:
-        """The OS machine "base", or "large" with eight times as much in use, as vSphere exports it."""
+        """The OS machine "base", "medium" with 4 GiB in use, or "large" with eight times as much as the base, as vSphere exports it."""
         spec = self._spec(name)
         share = self._made(f"machine-{name}-{_fingerprint(spec)}", lambda folder: make_package(folder, spec, name="gold", cached=name == "base"))
         return Machine(share, "gold.ovf", os.stat(os.path.join(share, "gold-disk1.vmdk")).st_size, 1 if self._quick else 32)
 
-    def growth(self) -> float:
-        """How many times as much data the large machine has as the base."""
-        return 1 + self._spec("large").ballast / (os.stat(self.raw_disk()[0]).st_blocks * 512)
+    def growth(self, name: str = "large") -> float:
+        """How many times as much data a machine has as the base."""
+        return 1 + self._spec(name).ballast / (os.stat(self.raw_disk()[0]).st_blocks * 512)
 
     def _spec(self, name: str) -> Spec:
-        ballast = {"base": 0, "large": 7 * (8 * MIB if self._quick else _IN_USE)}[name]
-        return Spec("small" if self._quick else "full", ballast=ballast)
+        size = "small" if self._quick else "full"
+        used = _IN_USE[size]
+        return Spec(size, ballast={"base": 0, "medium": (32 * MIB if self._quick else 4 * GIB) - used, "large": 7 * used}[name])
 
     def programs(self, name: str, first: int, count: int, size: int) -> str:
         """A folder with ``count`` files of ``size`` bytes below ``Program Files/NAME``: slices of real programs, others for another ``first``."""

@@ -118,11 +118,61 @@ def write_image(repository: str, name: str, output: str, sync: bool) -> dict:
     return {"seconds": time.perf_counter() - begin, "length": length}
 
 
+def write_package(repository: str, name: str, folder: str) -> dict:
+    """A composed image as an OVF package."""
+    from ...plugins.module_utils.images.layered_image import compose_template
+    from ...plugins.module_utils.ovf.writer import ImageDescription, write_descriptor
+
+    image = compose_template(*_resolve(repository, name))
+    length, chunks = image.stream()
+    disk, ovf = (os.path.join(folder, f"image.{suffix}") for suffix in ("vmdk", "ovf"))
+    with open(disk, "wb") as out:
+        for chunk in chunks:
+            out.write(chunk)
+    with open(ovf, "wb") as out:
+        out.write(write_descriptor(ImageDescription(
+            name="image", disk_file="image.vmdk", disk_size=length, capacity=image.capacity, guest_id="windows9_64Guest", firmware="efi",
+        )))
+    return {"ovf": ovf}
+
+
 def publish(repository: str, name: str, connection: dict) -> dict:
     """A template to a machine with a snapshot; machines of older images are removed."""
     begin = time.perf_counter()
     task = _module("layered_image_publish", repository=repository, templates=[name], keep=0, **connection)["tasks"][0]
     return {"seconds": time.perf_counter() - begin, "timings": task["timings"], "bytes": task["bytes"], "status": task["status"]}
+
+
+def given_disk(repository: str, output: str) -> dict:
+    """The raw disk that a packaging machine without prerequisites is given."""
+    from ...plugins.module_utils.catalog.layers import find_version
+    from ...plugins.module_utils.images.export import export
+    from ...plugins.module_utils.images.layered_image import compose_stack
+    from ...plugins.module_utils.repository.repository import Repository
+
+    opened = Repository.open(repository, writable=True)
+    export(compose_stack(opened, find_version(opened, "os", OS_LAYER, OS_VERSION), ()), output, "raw", name="packaging", firmware="efi")
+    return {}
+
+
+def install(disk: str, files: str, replaced: int, removed: int, keys: int) -> dict:
+    """What an installer does to a raw disk."""
+    from . import installing
+
+    installing.install(disk, files, replaced=replaced, removed=removed, keys=keys)
+    return {}
+
+
+def capture(repository: str, name: str, version: str, disk: str) -> dict:
+    """The raw disk of a packaging machine to an app layer."""
+    done = _module("app_layer", repository=repository, name=name, version=version, packaged_disk=disk, os_layer={"name": OS_LAYER}, finalize="warn")
+    return {"changes": done["changes"]}
+
+
+def publish_all(repository: str, names: list[str], parallel: int, connection: dict) -> dict:
+    """Templates to machines with snapshots."""
+    tasks = _module("layered_image_publish", repository=repository, templates=names, parallel=parallel, **connection)["tasks"]
+    return {"statuses": [task["status"] for task in tasks]}
 
 
 def statistics(repository: str, name: str) -> dict:
@@ -236,8 +286,8 @@ def _resolve(repository: str, name: str) -> tuple:
 
 
 _JOBS: tuple[Callable[..., dict], ...] = (
-    encode, prepare, import_os, app_layer, app_layers, template, compose, forget_images, write_image, publish, statistics, make_hive, merge_hive,
-    rewrite_hive, merge_layers,
+    encode, prepare, import_os, app_layer, app_layers, template, compose, forget_images, write_image, write_package, publish, publish_all, statistics,
+    given_disk, install, capture, make_hive, merge_hive, rewrite_hive, merge_layers,
 )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import tempfile
 import threading
@@ -24,16 +25,17 @@ class ProcessFailed(Exception):
 @dataclass(frozen=True)
 class Run:
     """One finished process: wall-clock ``seconds`` from its start to its end, seconds of all processors' time ``cpu`` (with its
-    descendants), peak ``memory`` in bytes, its ``output``."""
+    descendants), peak ``memory`` in bytes, its ``output``; ``ended`` is False when it was killed because its time was over."""
 
     seconds: float
     cpu: float
     memory: int
     output: str
+    ended: bool = True
 
 
-def run(command: Sequence[str], *, stdin: str = "", environment: dict[str, str] | None = None) -> Run:
-    """Run ``command`` and measure it.
+def run(command: Sequence[str], *, stdin: str = "", environment: dict[str, str] | None = None, timeout: float | None = None) -> Run:
+    """Run ``command`` and measure it; after ``timeout`` seconds it is killed with its process group.
 
     Memory is the sum of the peak resident sizes (VmHWM) of the process and of its
     descendants that live at the same time, looked at every 20 ms: pages that a forked child
@@ -48,8 +50,10 @@ def run(command: Sequence[str], *, stdin: str = "", environment: dict[str, str] 
         given.write(stdin)
         given.seek(0)
         begin = time.perf_counter()
-        process = subprocess.Popen(command, stdin=given, stdout=output, stderr=errors, env={**os.environ, **(environment or {})})
-        watcher = _MemoryWatcher(process.pid)
+        process = subprocess.Popen(
+            command, stdin=given, stdout=output, stderr=errors, env={**os.environ, **(environment or {})}, start_new_session=timeout is not None,
+        )
+        watcher, clock = _MemoryWatcher(process.pid), _Clock(process.pid, timeout)
         watcher.start()
         try:
             _pid, status, usage = os.wait4(process.pid, 0)
@@ -60,12 +64,13 @@ def run(command: Sequence[str], *, stdin: str = "", environment: dict[str, str] 
             process.wait()
             raise
         finally:
+            clock.cancel()
             watcher.end()
         output.seek(0)
         errors.seek(0)
-        if process.returncode:
+        if process.returncode and not clock.over:
             raise ProcessFailed(f"{' '.join(command[:4])} ended with {process.returncode}: {(errors.read() + output.read())[-3000:].strip()}")
-        return Run(seconds, usage.ru_utime + usage.ru_stime, watcher.peak, output.read())
+        return Run(seconds, usage.ru_utime + usage.ru_stime, watcher.peak, output.read(), not clock.over)
 
 
 def settle() -> None:
@@ -83,11 +88,31 @@ def alternate(runs: dict[str, Callable[[], Run]], times: int) -> dict[str, list[
     return done
 
 
+class _Clock:
+    """Kills a process group when its time is over."""
+
+    def __init__(self, group: int, timeout: float | None) -> None:
+        self.over = False
+        self._group = group
+        self._timer = threading.Timer(timeout, self._kill) if timeout is not None else None
+        if self._timer is not None:
+            self._timer.start()
+
+    def _kill(self) -> None:
+        self.over = True
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._group, signal.SIGKILL)
+
+    def cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
 class _MemoryWatcher(threading.Thread):
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
         self._tree = {pid}
-        self._known = {int(name) for name in os.listdir("/proc") if name.isdecimal()} - self._tree
+        self._known: set[int] = set()
         self._done = threading.Event()
         self.peak = 0
 

@@ -5,14 +5,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 
 from ...plugins.module_utils.disk.device import FileDevice
+from ...plugins.module_utils.disk.partitions import TYPE_BASIC_DATA, read_partitions
+from ...plugins.module_utils.ntfs.volume import Volume
 from ..sample.plan import MIB, Manifest
+from ..support.simulator import Simulator, binary, run_go
 from .measure import Run, run
 
+#: What Linux can hand over as an extended attribute, as which ntfs-3g shows a named stream.
+_LARGEST_XATTR = 65536
 # KVM is switched off, so that the figure does not depend on whether the machine has it.
 _GUESTFISH = {"LIBGUESTFS_BACKEND": "direct", "LIBGUESTFS_BACKEND_SETTINGS": "force_tcg"}
 
@@ -29,15 +35,45 @@ def copy(source: str, output: str, *, sync: bool) -> Run:
     return run(["sh", "-c", 'cp --reflink=never --sparse=never "$1" "$2" && sync "$2"', "sh", source, output])
 
 
+def copy_sparse(source: str, output: str) -> None:
+    """cp of a sparse file, as input of a measurement."""
+    subprocess.run(["cp", "--sparse=always", source, output], check=True)
+
+
 def have_guestfish() -> bool:
-    """Whether libguestfs is there."""
-    return shutil.which("guestfish") is not None
+    """Whether libguestfs and its tools are there."""
+    return shutil.which("guestfish") is not None and shutil.which("virt-diff") is not None
+
+
+def virt_diff(first: str, second: str, *, checksum: bool, timeout: float) -> Run:
+    """virt-diff: the files in which two raw disks differ, under emulation (TCG), by size and times, or with ``checksum`` by content too."""
+    warm_appliance()
+    command = ["virt-diff", "--format=raw", "-a", first, "--format=raw", "-A", second]
+    return run([*command, "--checksum"] if checksum else command, environment=_GUESTFISH, timeout=timeout)
+
+
+def drop_large_streams(raw: str) -> None:
+    """Delete from a raw disk's Windows the named streams that virt-diff ends with an error at."""
+    with FileDevice(raw, writable=True) as device:
+        partition = next(one for one in read_partitions(device).partitions if one.type == TYPE_BASIC_DATA)
+        with Volume.mount(partition.window(device), writable=True) as volume:
+            waiting = [volume.root]
+            while waiting:
+                with waiting.pop() as node:
+                    for name in [name for name, size in node.streams if size > _LARGEST_XATTR]:
+                        node.delete_stream(name)
+                    if node.is_directory and node.reparse is None:
+                        waiting += [volume.open(child.reference) for child in node.children()]
+
+
+def warm_appliance() -> None:
+    """Let libguestfs build its appliance, if it has not yet."""
+    subprocess.run(["guestfish", "-a", "/dev/null", "run"], check=True, env={**os.environ, **_GUESTFISH}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def guestfish_tar_in(raw: str, partition: int, archive: str, folder: str, overlay: str) -> Run:
     """guestfish: unpack a tar archive into a folder of the disk's Windows, into an overlay of the raw disk, under emulation (TCG)."""
-    warm = ["guestfish", "-a", "/dev/null", "run"]
-    subprocess.run(warm, check=True, env={**os.environ, **_GUESTFISH}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    warm_appliance()
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", raw, overlay], check=True)
     commands = f'run\nmount /dev/sda{partition} /\nmkdir-p "{folder}"\ntar-in "{archive}" "{folder}"\numount /\n'
     return run(["guestfish", "--format=qcow2", "-a", overlay], stdin=commands, environment=_GUESTFISH)
@@ -72,6 +108,56 @@ class WimImage:
             return run(["wimlib-imagex", "apply", self._path, "1", volume])
         finally:
             os.unlink(volume)
+
+
+_COMPARE = r"""
+cd "$4"
+for side in first second; do
+    case $side in first) volume=$1 ;; second) volume=$2 ;; esac
+    wimlib-imagex capture "$volume" $side.wim Windows --compress="$3" >/dev/null
+    wimlib-imagex dir $side.wim 1 --detailed | awk '
+        /^Full Path/ { if (file) print file; file = "" }
+        /^(Full Path|Short Name|Attributes|Security|Creation|Last Write|Reparse Tag|Hash)/ { file = file $0 " " }
+        END { print file }' | LC_ALL=C sort >$side.txt
+done
+LC_ALL=C comm -3 first.txt second.txt | sed -E 's/^\t?Full Path +=//; s/" .*//' | LC_ALL=C sort -u
+"""
+
+
+def wimlib_compare(first: str, second: str, folder: str, compression: str, timeout: float) -> Run:
+    """wimlib: capture two NTFS volumes into WIMs in ``folder``, list everything about their files with the hashes, and compare the lists.
+
+    Its output are the paths of the files that differ, a line each.
+    """
+    try:
+        return run(["sh", "-ec", _COMPARE, "sh", first, second, compression, folder], timeout=timeout)
+    finally:
+        for name in ("first.wim", "second.wim"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(folder, name))
+
+
+def windows_volume(raw: str, output: str) -> None:
+    """Copy the Windows partition of a raw disk to a file."""
+    with FileDevice(raw) as device:
+        partition = next(one for one in read_partitions(device).partitions if one.type == TYPE_BASIC_DATA)
+    _copy_partition(raw, partition.offset, partition.size, output)
+
+
+def govc() -> str:
+    """The program govc, built from the packages of the simulator's govmomi."""
+    source = os.path.join(os.path.dirname(os.path.realpath(__file__)), "govc")
+    program = str(binary().with_name("govc"))
+    done = run_go("build", "-C", source, "-trimpath", "-o", program, ".")
+    if done.returncode:
+        raise RuntimeError(f"govc cannot be built: {done.stderr.strip()[-2000:]}")
+    return program
+
+
+def govc_import(simulator: Simulator, ovf: str) -> Run:
+    """govc import.ovf into the simulator, its certificate checked."""
+    place = ["-pool", "/DC0/host/DC0_C0/Resources", "-ds", "LocalDS_0", "-folder", "/DC0/vm", "-name", "imported-by-govc"]
+    return run([govc(), "import.ovf", *place, ovf], environment=simulator.environment() | {"GOVC_PERSIST_SESSION": "false"})
 
 
 def _quietly(*command: str) -> None:

@@ -5,14 +5,12 @@
 
 from __future__ import annotations
 
-import os
-
-from ..support.simulator import Simulator
 from . import peers
 from .bench import Bench
 from .composing import TEMPLATE, stocked
 from .measure import Run, settle
 from .rows import MIB, Row, Target, megabytes, seconds
+from .vsphere import simulated
 
 _IMAGE = "ten-layers"
 _CHANGED = "All files of the layer are replaced by others. Re-compressed is every 64 KiB grain of the disk that differs afterwards."
@@ -21,17 +19,10 @@ _UPLOAD = "Upload: from ImportVApp to the closed lease, TLS on, client and simul
 
 def publishing(bench: Bench) -> list[Row]:
     """Incremental publishing on the base, then memory and speed for both bases."""
-    with bench.file("datastores") as datastores:
-        os.makedirs(datastores)
-        with Simulator(state=datastores) as simulator:
-            simulator.guest("true")
-            connection = {
-                "hostname": simulator.host, "port": simulator.port, "username": simulator.username, "password": simulator.password,
-                "ca_path": os.fspath(simulator.ca_file),
-            }
-            rows = _incremental(bench, connection)
-            for name in ("base", "large"):
-                rows += _whole(bench, name, connection)
+    with simulated(bench) as (_simulator, connection):
+        rows = _incremental(bench, connection)
+        for name in ("base", "large"):
+            rows += _whole(bench, name, connection)
     return rows
 
 

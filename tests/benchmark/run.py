@@ -20,15 +20,21 @@ if __name__ == "__main__":
 
 # pylint: disable=wrong-import-position
 from ansible_collections.strata.layering.tests.benchmark.bench import Bench  # noqa: E402
+from ansible_collections.strata.layering.tests.benchmark.capturing import capturing  # noqa: E402
 from ansible_collections.strata.layering.tests.benchmark.composing import composing  # noqa: E402
 from ansible_collections.strata.layering.tests.benchmark.encoding import encoding  # noqa: E402
 from ansible_collections.strata.layering.tests.benchmark.importing import importing  # noqa: E402
 from ansible_collections.strata.layering.tests.benchmark.merging import merging  # noqa: E402
 from ansible_collections.strata.layering.tests.benchmark.publishing import publishing  # noqa: E402
 from ansible_collections.strata.layering.tests.benchmark.rows import table  # noqa: E402
+from ansible_collections.strata.layering.tests.benchmark.side_by_side import side_by_side  # noqa: E402
+from ansible_collections.strata.layering.tests.benchmark.uploading import uploading  # noqa: E402
 from ansible_collections.strata.layering.tests.benchmark.writing import writing  # noqa: E402
 
-CASES = {"import": importing, "encode": encoding, "compose": composing, "write": writing, "publish": publishing, "registry": merging}
+CASES = {
+    "import": importing, "encode": encoding, "compose": composing, "write": writing, "publish": publishing, "upload": uploading,
+    "side-by-side": side_by_side, "registry": merging, "capture": capturing,
+}
 _MEMORY = "Memory: sum of the peak resident sizes of a process and its children, seen every 20 ms; shared pages count twice. Sizes in MB of a million bytes."
 
 

@@ -1,0 +1,57 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an installer does to the disk of a packaging machine: files added, replaced and removed, keys set."""
+
+from __future__ import annotations
+
+import os
+
+from ...plugins.module_utils.disk.device import FileDevice
+from ...plugins.module_utils.disk.partitions import TYPE_BASIC_DATA, read_partitions
+from ...plugins.module_utils.layers.windows import CONFIG, load_hive
+from ...plugins.module_utils.ntfs.node import Node
+from ...plugins.module_utils.ntfs.volume import Volume
+from ...plugins.module_utils.registry.values import encode_string
+from ...plugins.module_utils.registry.writer import write_hive
+
+_SHARED = "Windows/System32"
+
+
+def install(path: str, files: str, *, replaced: int, removed: int, keys: int) -> None:
+    """Change the raw disk ``path``: the tree below ``files`` is added, ``replaced`` programs of System32 are
+    overwritten with others, ``removed`` further ones deleted, and ``keys`` keys with a value each set in SOFTWARE."""
+    with FileDevice(path, writable=True) as disk:
+        partition = next(one for one in read_partitions(disk).partitions if one.type == TYPE_BASIC_DATA)
+        with Volume.mount(partition.window(disk), writable=True) as volume:
+            with volume.root as root:
+                _add(root, files)
+            with volume.find(_SHARED) as folder:
+                names = sorted(child.name for child in folder.children() if child.name.endswith(".dll"))[:replaced + removed]
+                for name in names[:replaced]:
+                    with folder.child(name) as node:
+                        node.write(b"MZ replaced".ljust(node.size, name.encode()[:1]))
+                for name in names[replaced:]:
+                    folder.child(name).delete()
+            _set_keys(volume, keys)
+
+
+def _add(folder: Node, source: str) -> None:
+    for entry in sorted(os.scandir(source), key=lambda one: one.name):
+        if entry.is_dir():
+            with folder.child(entry.name) or folder.create_directory(entry.name) as below:
+                _add(below, entry.path)
+        else:
+            with open(entry.path, "rb") as stream, folder.create_file(entry.name, stream.read()):
+                pass
+
+
+def _set_keys(volume: Volume, keys: int) -> None:
+    path = f"{CONFIG}/SOFTWARE"
+    hive = load_hive(volume, path)
+    for number in range(keys):
+        hive.root.create(f"Vendor\\Installed\\{number:06}").set_value("Path", 1, encode_string(f"C:\\Program Files\\Installed\\{number}"))
+    data = write_hive(hive)
+    with volume.find(path) as node, node.open_stream() as stream:
+        stream.truncate(len(data), allocate=True)
+        stream.pwrite(data, 0)
