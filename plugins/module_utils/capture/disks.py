@@ -106,7 +106,8 @@ def _made_from(repository: Repository, mark: Mark, wanted: Mark) -> str:
         layers = [label(LayerReference.from_dict(one)) for one in (config["os_layer"], *config["layers"])]
     except (NotFound, Corrupt):
         return f"it was made from the image {mark.content_digest[:19]}"
-    return f"it was made from {', '.join(layers)}"
+    how = "as the image of a template" if "scripts" in config else ""
+    return f"it was made {how + ', ' if how else ''}from {', '.join(layers)}"
 
 
 def _check_identity(disk: BlockDevice, old: MasterFileTable, new: MasterFileTable) -> None:

@@ -14,10 +14,11 @@ from ansible_collections.strata.layering.plugins.module_utils.common.errors impo
 from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.encode import encode
 from ansible_collections.strata.layering.plugins.module_utils.disk.flat import open_disk
-from ansible_collections.strata.layering.plugins.module_utils.images import store
+from ansible_collections.strata.layering.plugins.module_utils.images import compose, store
+from ansible_collections.strata.layering.plugins.module_utils.images.compose import Composition
 from ansible_collections.strata.layering.plugins.module_utils.images.mark import read_mark
 from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
-from ansible_collections.strata.layering.plugins.module_utils.layers.model import LayerVersion
+from ansible_collections.strata.layering.plugins.module_utils.layers.model import LayerReference, LayerVersion
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from ansible_collections.strata.layering.tests.support.captured import Packaging, make_machine
 
@@ -58,6 +59,17 @@ def test_images_of_other_layers_are_told_apart(packaging):
                     assert preview(given, lambda: device).changes["files"]["added"] == 1
                 else:
                     assert "it was made from" in refusal(given, device)
+
+
+def test_the_image_of_a_template_is_another_one_than_that_of_a_packaging_machine(packaging):
+    """It holds the plan of its scripts."""
+    one = packaging.compose([layer(packaging, "One", b"text")])
+    os_layer = LayerReference("os", "Windows", "7", packaging.base.digest)
+    config = one.config | {"content_digest": "sha256:" + "e" * 64, "os_layer": os_layer.to_dict(), "scripts": []}
+    stacked = tuple(compose.stacked_layer(packaging.repository, LayerReference.from_dict(reference)) for reference in config["layers"])
+    template = compose.compose(packaging.repository, Composition(packaging.base, packaging.partition.number, stacked, None, config))
+    with packaging.changed(work, template) as device:
+        assert "it was made as the image of a template, from os layer Windows 7, app layer One 1." in refusal(one, device)
 
 
 def test_a_vmdk_without_any_description_tells_too(packaging, tmp_path):
