@@ -12,6 +12,7 @@ import tempfile
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from typing import BinaryIO
 
 from ..common.errors import MissingLibrary, NoSpace, Unavailable
 from ..common.files import TEMPORARY_PREFIX, atomic_file, sync_folder
@@ -42,20 +43,25 @@ def export(image: ThinImage, path: str, form: str, *, name: str, firmware: str, 
         _write_qcow2(image, path, progress)
     else:
         with atomic_file(path) as out:
-            length, chunks = image.stream()
-            counted = _counted(chunks, length, progress)
-            if form == "vmdk":
-                for chunk in counted:
-                    out.write(chunk)
-            else:
-                disk = f"{name}-disk1.vmdk"
-                descriptor = write_descriptor(
-                    ImageDescription(name=name, disk_file=disk, disk_size=length, capacity=image.capacity, guest_id=_GUEST, firmware=firmware)
-                )
-                ova = OvaWriter(out, name, descriptor, [disk])
-                ova.add(disk, length, counted)
-                ova.finish()
+            write(image, out, form, name=name, firmware=firmware, progress=progress)
     return os.stat(path).st_size
+
+
+def write(image: ThinImage, out: BinaryIO, form: str, *, name: str, firmware: str, progress: Progress = silent) -> None:
+    """Write the image as a VMDK or OVA to a file that is open for writing; other forms need a path."""
+    length, chunks = image.stream()
+    counted = _counted(chunks, length, progress)
+    if form == "vmdk":
+        for chunk in counted:
+            out.write(chunk)
+        return
+    disk = f"{name}-disk1.vmdk"
+    descriptor = write_descriptor(
+        ImageDescription(name=name, disk_file=disk, disk_size=length, capacity=image.capacity, guest_id=_GUEST, firmware=firmware)
+    )
+    ova = OvaWriter(out, name, descriptor, [disk])
+    ova.add(disk, length, counted)
+    ova.finish()
 
 
 def _counted(chunks, length: int, progress: Progress):

@@ -170,6 +170,20 @@ def test_export(samba, off, room):
         assert state_of(samba.path) == before
 
 
+@pytest.mark.parametrize("form", ["vmdk", "ova"])
+def test_image_file(samba, room, form):
+    add_app(room)
+    add_template(room)
+    options = {"template": "office", "path": samba.address(path=f"office.{form}"), "format": form, **samba.credentials}
+    done = converges("layered_image_export", lambda: state_of(samba.path), **room.options, **options)
+    local = os.fspath(room.tmp_path / f"office.{form}")
+    assert run("layered_image_export", **room.options, template="office", path=local, format=form)["bytes"] == done["bytes"]
+    with open(local, "rb") as one, open(samba.path / f"office.{form}", "rb") as other:
+        assert one.read() == other.read()
+    fails("layered_image_export", "export.share", **room.options, **options | {"format": "raw"})
+    fails("layered_image_export", "export.folder", **room.options, **options | {"path": samba.address(path="none/x")})
+
+
 def test_export_through_a_short_outage(samba, off):
     with Line(samba.port, cut_after=8 << 20) as line:
         assert run("ovf_export", **off, **samba.options(port=line.port))["changed"]
