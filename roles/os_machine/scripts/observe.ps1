@@ -119,7 +119,7 @@ $Ansible.Result = @{
     encryption = Get-EncryptionState
     profiles = @(Get-CimInstance -ClassName Win32_UserProfile -Filter 'Special = FALSE' | Where-Object { $_.SID -notlike '*-500' } | ForEach-Object LocalPath)
     processes = @(Get-InstallerProcess)
-    free_gb = [math]::Round($drive.FreeSpace / 1GB, 1)
+    free_gb = [math]::Round($drive.FreeSpace / 1gb, 1)
     recovery_partitions = @($partitions | Where-Object { $_.GptType -eq '{de94bba4-06d1-4d40-a16a-bfd50179d6ac}' -or $_.MbrType -eq 39 }).Count
     unprovisioned_apps = @(Get-UnprovisionedApp)
     upgraded = @(Get-ChildItem -LiteralPath HKLM:\SYSTEM\Setup | Where-Object { $_.PSChildName -like 'Source OS*' }).Count -gt 0
