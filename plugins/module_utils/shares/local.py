@@ -8,13 +8,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import stat
 from collections.abc import Iterator
 from typing import BinaryIO
 
 from ..common.errors import InvalidInput, NoSpace, NotFound, Unavailable
-from ..common.files import sync_folder
-from .share import Share, Status, temporary_name
+from ..common.files import TEMPORARY_PREFIX, sync_folder
+from .share import Share, Status
 
 
 class LocalShare(Share):
@@ -65,7 +66,7 @@ class LocalShare(Share):
     def create(self, path: str, *, temporary: str | None = None) -> Iterator[BinaryIO]:
         target = self._inside(path)
         folder = os.path.dirname(target)
-        name = os.path.join(folder, temporary or temporary_name())
+        name = os.path.join(folder, temporary or f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}")
         try:
             with open(name, "w+b") as stream:
                 yield stream

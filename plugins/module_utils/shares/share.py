@@ -12,11 +12,8 @@ from __future__ import annotations
 
 import abc
 import contextlib
-import secrets
 from dataclasses import dataclass
 from typing import BinaryIO
-
-from ..common.files import TEMPORARY_PREFIX
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +69,9 @@ class Share(abc.ABC):
     def create(self, path: str, *, temporary: str | None = None) -> contextlib.AbstractContextManager[BinaryIO]:
         """Open a binary file that becomes ``path`` when the block ends, and vanishes if it raises.
 
-        It is written under the name ``temporary`` in the same folder, which a killed process
-        leaves behind; by default a name with ``TEMPORARY_PREFIX``. Raises NoSpace when the
-        share is full.
+        It is written under the name ``temporary`` in the same folder, which a killed process, or
+        a server that went away, leaves behind for the caller to remove; by default under a name
+        with ``TEMPORARY_PREFIX``. Raises NoSpace when the share is full.
         """
 
     @abc.abstractmethod
@@ -117,11 +114,6 @@ class Share(abc.ABC):
 
     def __exit__(self, *_exception: object) -> None:
         self.close()
-
-
-def temporary_name() -> str:
-    """A name that no other file has, recognizable as left over once its process is gone."""
-    return f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
 
 
 def parent_of(path: str) -> str:

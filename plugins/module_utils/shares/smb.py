@@ -6,17 +6,23 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import secrets
+import time
 from collections.abc import Iterator
 from typing import BinaryIO
 
 from ..common.errors import Conflict, NotFound
+from ..common.files import TEMPORARY_PREFIX
 from ..common.libraries import smb_open
 from .location import check_path, parse_smb
-from .share import Share, Status, join, parent_of, temporary_name
+from .share import Share, Status, join, parent_of
 from .smb_client import Handle, Live, SmbClient
 from .smb_files import SmbReader, SmbWriter
 from .smb_status import MISSING, NOT_EMPTY, Refused
 
+#: Seconds after which a temporary file that did not change belongs to nobody.
+_ABANDONED = 24 * 3600
 #: MS-SMB2 2.2.13.1.2: listing and attributes; adding files and folders; deleting.
 _LIST, _ADD, _DELETE = 0x00100081, 0x00100086, 0x00010080
 
@@ -87,7 +93,11 @@ class SmbShare(Share):
     @contextlib.contextmanager
     def create(self, path: str, *, temporary: str | None = None) -> Iterator[BinaryIO]:
         full = self._full(path)
-        name = join(parent_of(full), check_path(temporary or temporary_name()))
+        if temporary is None:
+            prefix = f"{TEMPORARY_PREFIX}{hashlib.sha256(full.encode()).hexdigest()[:12]}-"
+            self._remove_leftovers(parent_of(path), prefix)
+            temporary = prefix + secrets.token_hex(4)
+        name = join(parent_of(full), check_path(temporary))
         writer = SmbWriter(self._client, name, full, self.where(path))
         try:
             yield writer
@@ -126,6 +136,12 @@ class SmbShare(Share):
 
     def _full(self, path: str) -> str:
         return join(self._base, check_path(path)) if path else self._base
+
+    def _remove_leftovers(self, folder: str, prefix: str) -> None:
+        """Remove what earlier writers of the same file could not, because the server had gone away."""
+        for name, status in self.names(folder):
+            if name.startswith(prefix) and time.time() - status.mtime_ns / 1e9 > _ABANDONED:
+                self.remove(join(folder, name))
 
     @staticmethod
     def _open(live: Live, full: str, access: int, *, directory: bool, disposition: int | None = None) -> Handle:

@@ -130,7 +130,7 @@ class SmbReader(io.RawIOBase):
             if not self._under_way:
                 return found
         near = abs(number - self._next) <= 2
-        self._run = self._run + 1 if near else 0
+        self._run = min(self._run + 1, _AHEAD) if near else 0
         self._next = number + 1
         ahead = min(1 << self._run, _AHEAD) if self._run else 0
         return self._client.attempt(lambda live: self._fetch(live, number, ahead), self.name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import threading
+import time
 import uuid
 from types import SimpleNamespace
 
@@ -87,6 +88,20 @@ def test_files_appear_whole_or_not_at_all(both):
         assert (folder / "x").read_bytes() == b"before" and (folder / f"{TEMPORARY_PREFIX}mine").exists()
         raise KeyError
     assert os.listdir(folder) == ["x"] and (folder / "x").read_bytes() == b"before"
+
+
+def test_what_earlier_writers_left_is_removed(samba):
+    with smb(samba, path="leftovers") as share:
+        share.make_folders()
+        folder = samba.path / "leftovers"
+        with pytest.raises(KeyError), share.create("report"):
+            [name] = os.listdir(folder)
+            raise KeyError
+        for left, age in ((name, 90000), (f"{name}x", 60), (f"{TEMPORARY_PREFIX}of-another", 90000)):
+            (folder / left).write_bytes(b"half")
+            os.utime(folder / left, (time.time() - age,) * 2)
+        share.write("report", b"whole")
+    assert set(os.listdir(folder)) == {"report", f"{name}x", f"{TEMPORARY_PREFIX}of-another"}
 
 
 def test_writing_anywhere(both):
