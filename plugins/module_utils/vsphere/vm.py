@@ -190,13 +190,11 @@ def watch_until_off(session: Session, vm, tick: Callable[[dict[str, str], bool],
     end the wait.
     """
 
-    def look(values: dict) -> bool:
-        config = values.get("config.extraConfig", [])
-        if any(path.startswith("config.extraConfig[") for path in values):
-            # The server told of single entries, changed or removed: read them all.
-            config = read(session, vm, "config.extraConfig").get("config.extraConfig", [])
+    def look(unused: dict) -> bool:
+        # An update only wakes: servers tell of extraConfig as a whole, by entry, or, when the guest has set it, not at all.
+        values = read(session, vm, "runtime.powerState", "config.extraConfig", what=what)
         off = values.get("runtime.powerState") == "poweredOff"
-        tick({option.key: str(option.value) for option in config}, off)
+        tick({option.key: str(option.value) for option in values.get("config.extraConfig", [])}, off)
         return off
 
     what = f"Waiting for {_name(session, vm)} to shut down"

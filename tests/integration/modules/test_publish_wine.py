@@ -1,0 +1,62 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A published machine runs its scripts in wine, with the tools of the OS machine, and what they report decides."""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+
+import pytest
+
+from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template
+from ansible_collections.strata.layering.tests.integration.modules.test_vsphere_modules import machine_of, machines, vcenter  # noqa: F401
+from ansible_collections.strata.layering.tests.support import wine_guest
+from ansible_collections.strata.layering.tests.support.background import eventually
+from ansible_collections.strata.layering.tests.support.modules import run
+
+_TOOLS = pathlib.Path(__file__).resolve().parents[3] / "roles" / "os_machine" / "files" / "scripts"
+_SCRIPTS = "Windows/Setup/scripts"
+
+pytestmark = pytest.mark.skipif(shutil.which("wine") is None, reason="needs wine")
+
+
+def test_scripts_that_restart_windows_and_one_that_fails_at_first(room, vcenter, simulator):  # noqa: F811
+    add_app(room, "Tools", tree={f"{_SCRIPTS}/{path.relative_to(_TOOLS)}": path.read_bytes() for path in _TOOLS.rglob("*") if path.is_file()})
+    first, second = room.tmp_path / "first.cmd", room.tmp_path / "second.cmd"
+    first.write_text("@echo off\r\necho configured\r\nexit /b 3010\r\n")
+    tried = "C:\\Windows\\Setup\\scripts\\tried"
+    second.write_text(f"@echo off\r\nif exist {tried} exit /b 0\r\necho x >{tried}\r\necho no license server\r\nexit /b 7\r\n")
+    add_app(room, "Editor", script=str(first))
+    add_template(room, apps=(("Tools", "1.0"), ("Editor", "1.0")), script=str(second))
+    simulator.guest(wine_guest.command())
+
+    task = run("layered_image_publish", **room.options, **vcenter, templates=["office"], script_timeout=60)["tasks"][0]
+    assert task["status"] == "ActionRequired", task
+    assert "2/2 image template" in task["description"] and "exit code 7" in task["description"] and "no license server" in task["description"]
+    assert list(task["scripts"]["results"].values()) == ["3010", "7"]
+    name = task["vm"]["name"]
+    assert machines(simulator)[name]["power"] == "poweredOn" and not machines(simulator)[name]["snapshots"]
+
+    machine_of(simulator.connect(), task["vm"]["moid"]).PowerOffVM_Task()
+    done = run("layered_image_publish", **room.options, **vcenter, templates=["office"], script_timeout=60)
+    task = done["tasks"][0]
+    assert task["status"] == "Complete" and task["scripts"]["state"] == "finished" and task["vm"]["name"] == name
+    assert len(machines(simulator)[name]["snapshots"]) == 1 and "without a report" not in str(done.get("warnings"))
+    assert run("layered_image_publish", **room.options, **vcenter, templates=["office"])["changed"] is False
+
+
+def test_manual_mode_leaves_windows_on_when_its_scripts_are_done(room, vcenter, simulator):  # noqa: F811
+    add_app(room, "Tools", tree={f"{_SCRIPTS}/{path.relative_to(_TOOLS)}": path.read_bytes() for path in _TOOLS.rglob("*") if path.is_file()})
+    add_template(room, apps=(("Tools", "1.0"),), publish_mode="manual")
+    simulator.guest(wine_guest.command())
+    task = run("layered_image_publish", **room.options, **vcenter, templates=["office"])["tasks"][0]
+    assert task["status"] == "ActionRequired"
+    machine = machine_of(simulator.connect(), task["vm"]["moid"])
+    state = "guestinfo.strata.layering.scripts.state"
+    eventually(lambda: (state, "finished") in [(option.key, option.value) for option in machine.config.extraConfig], 60)
+    assert machines(simulator)[task["vm"]["name"]]["power"] == "poweredOn"
+    machine.ShutdownGuest()
+    eventually(lambda: machines(simulator)[task["vm"]["name"]]["power"] == "poweredOff", 60)
+    assert run("layered_image_publish", **room.options, **vcenter, templates=["office"])["tasks"][0]["status"] == "Complete"
