@@ -210,7 +210,7 @@ def _load(folder: Share, name: str) -> _Record | None:
 
 
 def _save(folder: Share, name: str, record: _Record) -> None:
-    folder.write(_sidecar(name), (json.dumps(asdict(record), indent=2, sort_keys=True) + "\n").encode("utf-8"))
+    _write(folder, name, _sidecar(name), (json.dumps(asdict(record), indent=2, sort_keys=True) + "\n").encode("utf-8"))
 
 
 def _is_there(folder: Share, file: str, entry: dict[str, Any]) -> bool:
@@ -238,7 +238,7 @@ def _complete(folder: Share, source: _Source) -> Export | None:
 
 
 def _download(lease: Lease, device: Device, folder: Share, name: str, file: str, progress: Progress) -> dict[str, Any]:
-    with folder.create(file, temporary=f"{_temporary_prefix(name)}{file}") as out:
+    with folder.create(file, temporary=_temporary(name, file)) as out:
         transfer = lease.download(device, out, expected=device.size or None, progress=progress)
         entry = lease.manifest().get(device.key)
         lease.verify(device, transfer, {device.key: entry} if entry else {})
@@ -297,8 +297,8 @@ def _finish(folder: Share, name: str, record: _Record, descriptor: bytes, warnin
     record.files = {ovf: hashlib.sha256(descriptor).hexdigest()}
     record.complete = True
     digests = record.files | {file: entry["sha256"] for file, entry in record.disks.items()}
-    folder.write(ovf, descriptor)
-    folder.write(f"{name}.mf", _manifest(ovf, digests))
+    _write(folder, name, ovf, descriptor)
+    _write(folder, name, f"{name}.mf", _manifest(ovf, digests))
     _save(folder, name, record)
     return Export(True, folder.where(ovf), digests, _size(folder, digests), warnings)
 
@@ -307,6 +307,16 @@ def _forget(folder: Share, name: str) -> None:
     """A descriptor and manifest that do not fit the disks must not be found meanwhile."""
     for suffix in (".mf", ".ovf"):
         folder.remove(name + suffix)
+
+
+def _write(folder: Share, name: str, file: str, data: bytes) -> None:
+    with folder.create(file, temporary=_temporary(name, file)) as out:
+        out.write(data)
+
+
+def _temporary(name: str, file: str) -> str:
+    """The name of a file that is being written: one by which a later export of the same name finds what a killed one left."""
+    return f"{_temporary_prefix(name)}{file}"
 
 
 def _temporary_prefix(name: str) -> str:

@@ -92,7 +92,7 @@ def connection_error(error: BaseException, place: str) -> StrataError:
             code="vsphere.certificate",
             hint="Make its certificate authority known to the composer, name its file with ca_file, or set validate_certs to false.",
         )
-    if isinstance(error, ssl.SSLError):
+    if isinstance(error, ssl.SSLError) and not isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return Unavailable(f"No TLS connection to {place} is possible: {error.reason or error}.", code="vsphere.tls", hint="Check the name and the port.")
     if isinstance(error, socket.gaierror):
         return Unavailable(f"The name of {place} cannot be resolved.", code="vsphere.name_resolution", hint="Check the name, and DNS on the composer.")
@@ -110,7 +110,8 @@ def connection_error(error: BaseException, place: str) -> StrataError:
 
 #: Errors that may pass by themselves, by their code; of faults without a code of their own, by their name.
 _TRANSIENT_CODES = frozenset(
-    ("vsphere.connection", "vsphere.refused", "vsphere.no_answer", "vsphere.not_ready", "vsphere.busy", "vsphere.session", "vsphere.lease", "vsphere.checksum")
+    ("vsphere.connection", "vsphere.refused", "vsphere.no_answer", "vsphere.not_ready", "vsphere.busy", "vsphere.session", "vsphere.lease",
+     "vsphere.lease_lost", "vsphere.checksum")
 )
 _TRANSIENT_FAULTS = frozenset(
     ("SystemError", "HostCommunication", "HostNotConnected", "HostNotReachable", "HostConnectFault", "CommunicationTimeout", "Timedout", "FileLocked")
