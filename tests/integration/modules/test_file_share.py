@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import pathlib
+import re
 import shutil
+import subprocess
+import sys
 import tarfile
 import threading
 import time
@@ -18,9 +22,12 @@ from ansible_collections.strata.layering.plugins.module_utils.ovf.package import
 from ansible_collections.strata.layering.plugins.module_utils.shares import smb_client
 from ansible_collections.strata.layering.tests.integration.modules.conftest import OS_LAYER, add_app, add_template
 from ansible_collections.strata.layering.tests.integration.modules.test_capture import OS, install, packaging_disk
+from ansible_collections.strata.layering.tests.integration.modules.test_packaging import office, present, work_in  # noqa: F401  pylint: disable=unused-import
 from ansible_collections.strata.layering.tests.integration.modules.test_vsphere_modules import options_of
 from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run, state_of
 from ansible_collections.strata.layering.tests.support.samba import PASSWORD, Line, Samba
+
+_COLLECTIONS = pathlib.Path(__file__).resolve().parents[3] / ".build" / "collections"
 
 
 @pytest.fixture(scope="module")
@@ -222,3 +229,48 @@ def test_full_share(tmp_path, off):
     with Samba(tmp_path / "small", largest_file=8 << 20) as server:
         result = fails("ovf_export", "files.no_space", **off, **server.options())
         assert "machine-disk1.vmdk" in result["msg"] and not os.listdir(server.path / "machine")
+
+
+def test_packaging_machine(samba, office):  # noqa: F811  pylint: disable=redefined-outer-name
+    machine = run("packaging_machine", **present(office))["machine"]
+    final = office.vcenter | {"name": "App", "version": "1", "state": "finalized"} | samba.options()
+    run("packaging_machine", **final)
+    work_in(office, machine, install)
+    shutil.rmtree(samba.path / machine["name"])
+    done = converges("packaging_machine", lambda: state_of(samba.path), **final)
+    assert done["packaged_disk"] == samba.address(path=f"{machine['name']}/{machine['name']}.ovf")
+    captured = run("app_layer", **office.options, name="App", version="1", packaged_disk=done["packaged_disk"], os_layer=done["os_layer"], **samba.credentials)
+    assert captured["changes"]["files"] == 2
+    run("packaging_machine", **office.vcenter, name="App", version="1", state="absent", remove_package=True, **samba.credentials)
+    assert os.listdir(samba.path) == [] and no_threads()
+
+
+def test_roles(samba, exported, room):
+    shutil.copytree(exported / "gold", samba.path / "deep" / "gold")
+    values = {
+        "layering_repository": os.fspath(room.path), "layering_file_share": samba.address(path="deep"), "layering_file_share_username": samba.username,
+        "layering_file_share_password": samba.password, "file_share_folders": ["icons"],
+        "os_layer_versions": [OS_LAYER | {"version": "2.0", "packaging_disk": "gold/gold-w11.ovf"}],
+    }
+    host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    inventory = room.tmp_path / "inventory.yml"
+    inventory.write_text(json.dumps({"all": {"hosts": {"localhost": host}, "vars": values}}))
+
+    def play(*flags: str) -> int:
+        done = subprocess.run(
+            [
+                sys.executable, "-m", "ansible", "playbook", "strata.layering.file_share", "strata.layering.os_layer", "-i", os.fspath(inventory), "-vvv",
+                *flags,
+            ],
+            cwd=room.tmp_path, capture_output=True, text=True, check=False,
+            env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": os.fspath(_COLLECTIONS), "ANSIBLE_HOME": os.fspath(room.tmp_path / "home"), "ANSIBLE_NOCOLOR": "1"},
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert PASSWORD not in done.stdout + done.stderr
+        # The recap of the last playbook counts what all of them did.
+        return int(re.findall(r"(?m)^localhost +: .*changed=(\d+)", done.stdout)[-1])
+
+    before = state_of(room.path), os.listdir(samba.path / "deep")
+    assert play("--check", "--diff") == 2 and before == (state_of(room.path), os.listdir(samba.path / "deep"))
+    assert play() == 2 and (samba.path / "deep" / "icons").is_dir()
+    assert play() == 0
