@@ -14,7 +14,12 @@ _PLACE = {"cluster": "DC0_C0", "datastore": "LocalDS_0", "network": "VM Network"
 
 
 def test_the_whole_way(machine):
-    wanted = {**_PLACE, "disk_gb": 40, "windows_iso": "[LocalDS_0] iso/win11.iso", "checks": {"ghost_adapters": "ignore"}}
+    share = machine.folder / "share"
+    share.mkdir()
+    wanted = {
+        **_PLACE, "disk_gb": 40, "windows_iso": "[LocalDS_0] iso/win11.iso", "checks": {"ghost_adapters": "ignore"},
+        "export": True, "file_share": str(share), "package": "gold",
+    }
     planned = machine.play("--check", **wanted)
     assert not planned.failed and planned.tasks == ["Make the folder", "Create the machine"], planned.output
     assert machine.seen() == {} and machine.windows()["log"] == []
@@ -30,6 +35,7 @@ def test_the_whole_way(machine):
     assert [device.capacityInKB for device in devices if isinstance(device, vim.vm.device.VirtualDisk)] == [40 << 20]
     assert not any(isinstance(device, vim.vm.device.VirtualCdrom) for device in devices), "the ISO file is still in"
     assert [adapter[:2] for adapter in machine.adapters()] == [("vmxnet3", "VM Network")]
+    assert {path.suffix for path in (share / "gold").iterdir()} >= {".mf", ".ovf", ".vmdk"}
     folder = machine.vm().parent
     assert (folder.name, folder.parent.name) == ("Windows 11", "OS machines")
 
@@ -42,6 +48,7 @@ def test_the_whole_way(machine):
     recheck = machine.play(**wanted, recheck=True)
     assert not recheck.failed and recheck.tasks == [
         "Switch the machine on", "Shut Windows down", "Remove the snapshot of an earlier state", "Take the snapshot of the machine that is ready",
+        "Export the machine",
     ], recheck.output
     assert machine.seen()["snapshots"] == ["before-tools", "ready"]
 

@@ -57,6 +57,19 @@ def test_settings_tools_and_checks(windows):
     assert not again.failed and again.changed == 0, again.output
 
 
+def test_answer_file(windows):
+    wanted = {f"unattend_{name}": value for name, value in {
+        "activation": "retail", "product_key": "AAAAA-BBBBB", "time_zone": "W. Europe Standard Time", "administrator_password": "very secret",
+    }.items()} | {"unattend": True}
+    done = windows.prepare_windows("-vvv", "--diff", **wanted)
+    assert not done.failed and "very secret" not in done.output
+    text = base64.b64decode(windows.windows()["files"]["c:\\windows\\panther\\unattend.xml"]["data"]).decode()
+    assert "<TimeZone>W. Europe Standard Time</TimeZone>\r\n" in text and "\n" not in text.replace("\r\n", "")
+    again = windows.prepare_windows(**wanted)
+    assert not again.failed and again.changed == 0 and "Delete them, or sysprep takes them" not in again.output
+    assert windows.prepare_windows(**wanted, unattend_domain="example.com").failed
+
+
 WRONG = {
     "vmxnet3": lambda seen: seen["adapters"][0].update(service="e1g6032e"),
     "ghost_adapters": lambda seen: seen["ghost_adapters"].append("Intel(R) 82574L Gigabit Network Connection"),
