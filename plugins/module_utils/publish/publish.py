@@ -17,7 +17,7 @@ from ..images.template_plan import contested
 from ..repository.repository import Repository
 from ..vsphere.session import Session
 from .canceling import cancel_publishing
-from .publisher import Published, Publisher
+from .publisher import Published, Publisher, composer_error
 from .side_by_side import run_side_by_side
 from .steps import TIMEOUTS, PublishOptions
 from .task import FAILED
@@ -59,7 +59,10 @@ def _publish(name: str, given: dict, progress: Progress) -> Published:
     template = resolve(repository, repository.catalog.require(TEMPLATE, name))
     with Session.connect(**given["connection"]) as session:
         publisher = Publisher(repository, session, template, given["options"], progress)
-        published = publisher.plan() if check_mode else publisher.publish()
+        try:
+            published = publisher.plan() if check_mode else publisher.publish()
+        except OSError as error:
+            raise composer_error(error) from error
     if given["diff_mode"] and published.before != published.after and published.after is not None:
         published.after = published.after | {"contested": contested(repository, template)}
     return published

@@ -175,25 +175,28 @@ class Publisher:
             self._repository, self._session, self._template, self._options, task, CancelWatch(self._repository, self._template.name), self._progress,
             self._warnings,
         )
-        image = error = None
+        image = None
         try:
-            image = self._try(run)
-        except ActionRequired as required:
-            task.require_action(required.message)
-        except Canceled as canceled:
-            self._discard(run)
-            task.cancel(canceled.message)
+            try:
+                image = self._try(run)
+            except Canceled as canceled:
+                standing.remove_unfinished(self._session, task.document)
+                task.cancel(canceled.message)
+            except ActionRequired as required:
+                task.require_action(required.message)
+            document = task.document
+            if image is not None and document["status"] == NOT_STARTED:
+                document = self._finished_task(image, images.find_recorded(self._session, image))
+            return Published(self._template.name, document, image, run.changed, before, self._shown(), self._warnings)
         except StrataError as problem:
             error = problem
-            task.fail(problem)
+        except OSError as problem:
+            error = composer_error(problem)
         except Exception as problem:
-            unexpected = StrataError(f"Publishing {self._template.name} met an unexpected error: {problem}.", code="internal")
-            task.fail(unexpected)
+            task.fail(StrataError(f"Publishing {self._template.name} met an unexpected error: {problem}.", code="internal"))
             raise
-        document = task.document
-        if image is not None and document["status"] == NOT_STARTED:
-            document = self._finished_task(image, images.find_recorded(self._session, image))
-        return Published(self._template.name, document, image, run.changed, before, self._shown(), self._warnings, error)
+        task.fail(error)
+        return Published(self._template.name, task.document, None, run.changed, before, before, self._warnings, error)
 
     def _try(self, run: Run) -> dict:
         """Go on from what stands; what may pass by itself is tried again, each step so many times."""
@@ -319,10 +322,6 @@ class Publisher:
                 run.changed = True
                 standing.remove_machine(self._session, read_facts(self._session, machine), run.cancel.check)
 
-    def _discard(self, run: Run) -> None:
-        """Remove the machine of a publishing that was canceled."""
-        standing.remove_unfinished(self._session, run.task.document)
-
     # -- words
 
     def _finished_task(self, image: dict, facts: VmFacts) -> dict:
@@ -363,6 +362,11 @@ class Publisher:
             "publish", TEMPLATE, self._template.name, comment=self._options.comment,
             details={"image_digest": self._template.image_digest, "vm": facts.name, "instance_uuid": facts.instance_uuid},
         )
+
+
+def composer_error(error: OSError) -> StrataError:
+    """What the composer's own files or memory refused, as an error of the family."""
+    return StrataError(f"The composer could not use {error.filename or 'a file'}: {error.strerror or error}.", code="host.io")
 
 
 def _with_unfinished(shown: dict | None, machine: str, how_far: str) -> dict:

@@ -33,8 +33,8 @@ def tasks_of(repository: Repository, template: str) -> list[dict]:
 
 class PublishTask:
     """One task. ``document`` is what is stored: id, template, status, step, description, digest, timings (seconds by
-    step), bytes, progress (of what is under way: step, unit, done, total,
-    percent, rate, seconds_left), scripts (what the guest reported last), checks (of what Horizon asks
+    step), bytes, progress (of what is under way: step, unit, done, total, percent, rate, seconds_left), scripts (what the guest
+    reported last), checks (of what Horizon asks
     for), script (the connector's), warnings, and once they are known vm, snapshot, datastore_path and error."""
 
     def __init__(self, repository: Repository, document: dict) -> None:

@@ -99,11 +99,13 @@ def wait_for(
         while True:
             logins = session.logins
             try:
-                for values in _updates(session, item, list(paths), deadline, interval, what):
-                    if predicate(values):
-                        return values
-                    if tick:
-                        tick(values)
+                # Closed here, because an error keeps the generator alive, perhaps for longer than the session.
+                with contextlib.closing(_updates(session, item, list(paths), deadline, interval, what)) as updates:
+                    for values in updates:
+                        if predicate(values):
+                            return values
+                        if tick:
+                            tick(values)
             except pyvmomi.vmodl.fault.ManagedObjectNotFound as fault:
                 # A collector dies with its session: make another. Anything else that is gone, is gone.
                 if not isinstance(fault.obj, (pyvmomi.vmodl.query.PropertyCollector, pyvmomi.vmodl.query.PropertyCollector.Filter)):
