@@ -18,6 +18,8 @@ from ..layers.readiness import FAIL, PASS, WARN, Finding, done_markers, reboot_s
 from ..layers.windows import WindowsInstallation, exists
 
 KMSDIR = "Windows/Setup/Scripts/kmsdir"
+#: The startup task that the OS machine tools make.
+STARTUP_TASK = "Windows/System32/Tasks/strata.layering/startup"
 _CURRENT = "Microsoft\\Windows\\CurrentVersion\\"
 _FRAMEWORKS = ("", "WOW6432Node\\")
 _LISTED = 5
@@ -138,11 +140,13 @@ def _kmsdir(windows: WindowsInstallation) -> tuple[str, ...]:
 def _kms_policy(windows: WindowsInstallation) -> tuple[str, ...]:
     if not exists(windows.volume, f"{KMSDIR}/kmssetup.cmd"):
         return PASS, "kmssetup.cmd is not used"
+    if exists(windows.volume, STARTUP_TASK):
+        return PASS, "a startup task runs kmssetup.cmd"
     scripts = windows.software.root.key("Microsoft\\Windows\\CurrentVersion\\Group Policy\\Scripts\\Startup")
     for _path, key in scripts.walk() if scripts is not None else ():
         if "kmssetup.cmd" in (decode_string(key.value("Script")) or "").lower():
             return PASS, "kmssetup.cmd is a startup script"
-    return WARN, "kmssetup.cmd is there but no startup script runs it", "Set it as a startup script in the local group policy of the OS machine."
+    return WARN, "kmssetup.cmd is there but no startup script or task runs it", "Run install.cmd of the OS machine tools in the OS machine."
 
 
 def _markers(windows: WindowsInstallation) -> tuple[str, ...]:

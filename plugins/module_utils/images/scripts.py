@@ -70,7 +70,7 @@ class PlacedScript:
         """From an image's config; Corrupt when it is none."""
         try:
             script = cls(value["label"], check_script_name(value["name"]), value["digest"], value["size"])
-            if is_digest(script.digest) and script.label == _safe_label(script.label) and script.size.__class__ is int and 0 < script.size <= MAX_SCRIPT:
+            if is_digest(script.digest) and script.label == safe_label(script.label) and script.size.__class__ is int and 0 < script.size <= MAX_SCRIPT:
                 return script
         except (KeyError, TypeError, InvalidInput):
             pass
@@ -129,7 +129,7 @@ def scripts_of(repository: Repository, layers: Sequence[LayerReference], script:
         layer = store.load_version(repository, reference.digest)
         if layer.script is not None:
             blob = store.role_blob(layer, ROLE_SCRIPT)
-            found.append(PlacedScript(_safe_label(label(reference)), layer.script, blob.digest, blob.size))
+            found.append(PlacedScript(safe_label(label(reference)), layer.script, blob.digest, blob.size))
     if script is not None:
         found.append(PlacedScript(TEMPLATE_LABEL, script["name"], script["digest"], script["size"]))
     return found
@@ -192,5 +192,6 @@ def _file_name(number: int, script: PlacedScript) -> str:
     return f"{number:02}-{script.name}"
 
 
-def _safe_label(text: str) -> str:
+def safe_label(text: str) -> str:
+    """``text`` as plans name what a script belongs to: ASCII that cmd.exe does not act upon, bounded."""
     return _UNSAFE.sub("_", text)[:_LONGEST_LABEL].strip()

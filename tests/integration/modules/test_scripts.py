@@ -91,8 +91,9 @@ def test_the_same_template_gives_the_same_disk(room):
     add_template(room)
     digests = []
     for number in range(2):
-        placed(room, f"{number}.raw")
-        digests.append(hashlib.sha256((room.tmp_path / f"{number}.raw").read_bytes()).hexdigest())
+        path = room.tmp_path / f"{number}.vmdk"
+        run("layered_image_export", **room.options, template="office", path=os.fspath(path), format="vmdk")
+        digests.append(hashlib.sha256(path.read_bytes()).hexdigest())
         repository = Repository.open(os.fspath(room.path))
         for reference in repository.layout.references():
             if reference.startswith("image/"):

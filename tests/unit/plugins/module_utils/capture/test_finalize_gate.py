@@ -92,6 +92,7 @@ TEXT = (1, encode_string("x"))
     ("sms_configuration", "pass", {"files": ["Windows/SMSCFG.INI"]}, "no Configuration"),
     ("kmsdir", "warn", {}, "missing"),
     ("kms_policy", "warn", {"files": ["Windows/Setup/Scripts/kmsdir/kmssetup.cmd"]}, "no startup script"),
+    ("kms_policy", "pass", {"files": ["Windows/Setup/Scripts/kmsdir/kmssetup.cmd", "Windows/System32/Tasks/strata.layering/startup"]}, "startup task"),
     ("kms_policy", "pass", {"files": ["Windows/Setup/Scripts/kmsdir/kmssetup.cmd"], "software": {
         _CURRENT + "Group Policy\\Scripts\\Startup\\0\\0": {"Script": (1, encode_string("C:\\Windows\\Setup\\scripts\\kmsdir\\KMSSETUP.CMD"))}}}, "startup"),
     ("no_done_markers", "fail", {"files": ["Windows/Setup/Scripts/kmsdir/office_done"]}, "office_done"),

@@ -29,6 +29,7 @@ def _defaults():
     ("System Volume Information/tracking.log", "ntfs"), ("Windows/CSC/v2.0.6", "cache"), ("Windows/System32/wbem/Repository/OBJECTS.DATA", "machine_state"),
     ("Windows/SoftwareDistribution/Download/x", "windows_update"), ("ProgramData/Microsoft/Windows Defender/x", "antivirus_state"),
     ("Program Files/App/app.exe", None), ("Windows/System32/drivers/app.sys", None), ("Windows/SMSCFG.INI", "machine_secret"),
+    ("Windows/Setup/scripts/image/results/01.code", "image_script"), ("Windows/Setup/scripts/run-scripts.cmd", None),
 ])
 def test_default_files(defaults, path, reason):
     rule = defaults.file(path)
