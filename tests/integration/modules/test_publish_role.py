@@ -1,0 +1,65 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role layered_image when a person has to act."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, connector
+from ansible_collections.strata.layering.tests.integration.modules.test_vsphere_modules import machine_of, machines, vcenter  # noqa: F401
+
+_COLLECTIONS = pathlib.Path(__file__).resolve().parents[3] / ".build" / "collections"
+
+
+@pytest.fixture
+def play(room, vcenter):  # noqa: F811
+    """Runs the playbook layered_image with variables; returns the exit code, how many tasks changed something, and the output."""
+    template = {
+        "name": "office", "connector": "desktops", "os_layer": {"name": "Windows 11", "version": "1.0"}, "app_layers": [{"name": "Tool", "version": "1.0"}],
+        "publish_mode": "manual",
+    }
+    values = {f"layering_{name}": value for name, value in vcenter.items()} | {
+        "layering_repository": os.fspath(room.path), "layered_image_connectors": [connector()], "layered_image_templates": [template],
+    }
+    host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+
+    def run_playbook(*flags: str, **more: str) -> tuple[int, int, str]:
+        inventory = room.tmp_path / "inventory.yml"
+        inventory.write_text(json.dumps({"all": {"hosts": {"localhost": host}, "vars": values | more}}))
+        done = subprocess.run(
+            [sys.executable, "-m", "ansible", "playbook", "strata.layering.layered_image", "-i", str(inventory), *flags],
+            cwd=room.tmp_path, capture_output=True, text=True, check=False,
+            env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(_COLLECTIONS), "ANSIBLE_HOME": str(room.tmp_path / "ansible"), "ANSIBLE_NOCOLOR": "1"},
+        )
+        return done.returncode, sum(int(number) for number in re.findall(r"changed=(\d+)", done.stdout)), done.stdout + done.stderr
+
+    return run_playbook
+
+
+def test_the_role_stops_where_a_person_has_to_act_and_goes_on_later(room, simulator, play):
+    simulator.guest(mode="hang")
+    add_app(room)
+    code, changed, output = play()
+    [name] = [name for name in machines(simulator) if name.startswith("office-")]
+    assert code != 0 and changed == 2 and f"Windows runs in the machine {name}" in output
+    machine_of(simulator.connect(), machines(simulator)[name]["moid"]).PowerOffVM_Task()
+    code, changed, output = play()
+    assert (code, changed) == (0, 1), output
+    assert len(machines(simulator)[name]["snapshots"]) == 1
+
+
+def test_the_role_goes_on_when_it_is_told_to_and_cancels(room, simulator, play):
+    simulator.guest(mode="hang")
+    add_app(room)
+    code, changed, output = play(layered_image_action_required="continue")
+    assert (code, changed) == (0, 2) and "ActionRequired: Windows runs" in output
+    assert play(layered_image_state="canceled")[:2] == (0, 1) and list(machines(simulator)) == ["windows-template"]
