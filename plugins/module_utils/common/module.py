@@ -14,6 +14,10 @@ from .errors import StrataError
 from .progress import Progress, watched
 
 
+#: What every module says that is told not to check certificates.
+UNCHECKED = "Because validate_certs is false, neither the certificate of the server nor those of hosts are checked."
+
+
 @dataclass
 class Outcome:
     """What a piece of work did, or in check mode would do.
@@ -31,6 +35,8 @@ class Outcome:
 
 def run(module: AnsibleModule, work: Callable[[], Outcome]) -> None:
     """Call ``work`` and end the module with its outcome or with the error it raised."""
+    if module.params.get("hostname") and module.params.get("validate_certs") is False:
+        module.warn(UNCHECKED)
     try:
         outcome = work()
     except StrataError as error:

@@ -22,8 +22,6 @@ from .side_by_side import run_side_by_side
 from .steps import TIMEOUTS, PublishOptions
 from .task import FAILED
 
-_UNCHECKED = "Because validate_certs is false, neither the certificate of vCenter nor those of the hosts were checked."
-
 
 def publish_templates(params: dict, *, connection: dict, check_mode: bool, diff_mode: bool = False, progress: Progress = silent) -> Outcome:
     """Publish each template that a module's options name, or cancel its publishing; one that fails does not keep the others from it."""
@@ -34,7 +32,7 @@ def publish_templates(params: dict, *, connection: dict, check_mode: bool, diff_
     keywords = {"repository": repository, "connection": connection, "options": options, "check_mode": check_mode, "diff_mode": diff_mode}
     work: dict[str, Callable] = {name: functools.partial(one, name, keywords) for name in names}
     found = run_side_by_side(work, params["parallel"], progress)
-    return _outcome({name: _failed(name, result) if isinstance(result, StrataError) else result for name, result in found.items()}, connection)
+    return _outcome({name: _failed(name, result) if isinstance(result, StrataError) else result for name, result in found.items()})
 
 
 def _options(params: dict) -> PublishOptions:
@@ -77,7 +75,7 @@ def _failed(name: str, error: StrataError) -> Published:
     return Published(name, {"template": name, "status": FAILED, "description": str(error), "digest": None}, error=error)
 
 
-def _outcome(found: dict[str, Published], connection: dict) -> Outcome:
+def _outcome(found: dict[str, Published]) -> Outcome:
     tasks = [published.task for published in found.values()]
     errors = [published.error for published in found.values() if published.error is not None]
     if errors:
@@ -85,8 +83,6 @@ def _outcome(found: dict[str, Published], connection: dict) -> Outcome:
         more = f" {len(errors) - 1} more of the {len(found)} templates failed." if len(errors) > 1 else ""
         raise type(first)(first.message + more, code=first.code, hint=first.hint, **first.details | {"tasks": tasks})
     warnings = [sentence for published in found.values() for sentence in published.warnings]
-    if not connection["validate_certs"]:
-        warnings.append(_UNCHECKED)
     before = {name: published.before for name, published in found.items()}
     after = {name: published.after for name, published in found.items() if published.after is not None}
     images = [published.image for published in found.values() if published.image is not None]

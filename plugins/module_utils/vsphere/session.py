@@ -249,12 +249,16 @@ class Session:
 
 
 class Attempts:
-    """Pauses between attempts, longer each time, until the time is over, or three attempts were answered by a fault."""
+    """Pauses between attempts, longer each time, until the time is over, or too many were answered by a fault.
+
+    There is always a second attempt: the first one may have taken all the time until its connection broke.
+    """
 
     def __init__(self, seconds: float) -> None:
         self._deadline = time.monotonic() + seconds
-        self._pause = min(0.25, seconds / 8)
+        self._pause = min(0.25, seconds / 16)
         self._faults = 0
+        self._attempts = 0
 
     def again(self, fault: str | None = None) -> bool:
         """Wait for the next attempt; False when there is to be none. ``fault`` is the name of the fault that was the answer."""
@@ -262,7 +266,8 @@ class Attempts:
             self._faults += 1
             if fault not in _PASSING_FAULTS or self._faults > _FAULT_REPEATS:
                 return False
-        if time.monotonic() + self._pause > self._deadline:
+        self._attempts += 1
+        if self._attempts > 1 and time.monotonic() + self._pause > self._deadline:
             return False
         time.sleep(self._pause)
         self._pause = min(2 * self._pause, 5)

@@ -1,0 +1,99 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a run really calls: recorded from the simulator's journal, and sorted into kinds of calls that fail alike.
+
+A call that changes something, moves a disk, or begins or ends a session is a kind of its own each time it is
+made. Calls that read are told apart by their method and by the last of those others before them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+#: Methods that change nothing in vCenter but what the session itself keeps there.
+_READS = frozenset(
+    (
+        "ContinueRetrievePropertiesEx",
+        "CreateContainerView",
+        "CreateDescriptor",
+        "CreateFilter",
+        "CreateImportSpec",
+        "CreatePropertyCollector",
+        "DestroyPropertyCollector",
+        "DestroyView",
+        "FindAllByUuid",
+        "FindByUuid",
+        "HttpNfcLeaseGetManifest",
+        "HttpNfcLeaseProgress",
+        "QueryEvents",
+        "RetrievePropertiesEx",
+        "RetrieveServiceContent",
+        "WaitForUpdatesEx",
+    )
+)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A kind of call. ``after`` is the change before it with how many times that had been called; None at the start.
+
+    ``skip`` is how many calls of the same kind come first, ``first`` whether no other kind has the method earlier.
+    """
+
+    method: str
+    after: tuple[str, int] | None
+    skip: int
+    first: bool
+
+    @property
+    def changes(self) -> bool:
+        """Whether it is not one that only reads."""
+        return self.method not in _READS
+
+    @property
+    def name(self) -> str:
+        """How the table names it."""
+        if self.changes:
+            return f"{_plain(self.method)} {self.skip + 1}" if self.skip else _plain(self.method)
+        if self.after is None:
+            return _plain(self.method)
+        method, count = self.after
+        return f"{_plain(self.method)} after {_plain(method)}{f' {count}' if count > 1 else ''}"
+
+    @property
+    def rule(self) -> dict:
+        """The fields of a fault rule that hits it."""
+        if self.changes or self.after is None:
+            return {"method": self.method, "skip": self.skip}
+        return {"method": self.method, "since": self.after[0], "since_calls": self.after[1]}
+
+
+def kinds(journal: Sequence[dict]) -> list[Call]:
+    """The kinds of calls in a journal, in order."""
+    found: dict[tuple, Call] = {}
+    made: Counter[str] = Counter()
+    after: tuple[str, int] | None = None
+    for entry in journal:
+        method = entry["method"]
+        if entry["kind"] not in ("soap", "nfc"):
+            continue
+        first = not any(call.method == method for call in found.values())
+        if method in _READS:
+            found.setdefault((method, after), Call(method, after, 0, first))
+            continue
+        found[method, made[method]] = Call(method, after, made[method], first)
+        made[method] += 1
+        after = (method, made[method])
+    return list(found.values())
+
+
+def reads(journal: Sequence[dict]) -> dict[str, int]:
+    """How often each method that only reads was called."""
+    return dict(Counter(entry["method"] for entry in journal if entry["kind"] == "soap" and entry["method"] in _READS))
+
+
+def _plain(method: str) -> str:
+    return method.removesuffix("_Task")

@@ -1,0 +1,104 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What must hold after a fault: how a run may end, what the next run does, and what is left in vCenter, repository and share."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pathlib
+import time
+
+from ansible_collections.strata.layering.plugins.module_utils.catalog.documents import IMAGE, TASK
+from ansible_collections.strata.layering.plugins.module_utils.common.files import TEMPORARY_PREFIX
+from ansible_collections.strata.layering.plugins.module_utils.ovf.package import open_package
+from ansible_collections.strata.layering.plugins.module_utils.repository.collect import collect, verify
+from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
+from ansible_collections.strata.layering.tests.integration.faults.bench import KILLED, LEASE_TIMEOUT, TEMPLATE, UNEXPECTED, Ended, Room
+
+#: What a task is in when no further run is needed.
+_OVER = ("Complete", "Failed", "Canceled")
+
+
+def explained(ended: Ended) -> None:
+    """A run that did not succeed ends with an error of the collection: a sentence, a code, what to do, and nothing secret."""
+    if ended.complete or ended.code == KILLED:
+        return
+    assert ended.code != UNEXPECTED, ended.message
+    assert ended.message[0].isupper() or ended.message[0].isdigit(), ended.message
+    assert ended.message.rstrip().endswith((".", ")")), ended.message
+    assert ended.hint, ended
+    assert "." in ended.code, ended
+
+
+def published(room: Room) -> Ended:
+    """The next run of a publish ends Complete and leaves one machine, one snapshot, and nothing else; returns how it ended."""
+    room.calm()
+    ended = room.publish().wait()
+    assert ended.complete, f"the next run ended with {ended.code}: {ended.message}"
+    assert [task["status"] for task in ended.result["tasks"]] == ["Complete"], ended.result
+    standing(room)
+    again = room.publish().wait()
+    assert again.complete and not again.changed, again
+    return ended
+
+
+def standing(room: Room) -> None:
+    """One machine with one snapshot, nothing held, nothing half-written."""
+    found = [machine for machine in room.simulator.machines() if not machine["template"] and machine["name"] != room.machine]
+    assert len(found) == 1, [machine["name"] for machine in found]
+    assert found[0]["name"].startswith(f"{TEMPLATE}-") and found[0]["power"] == "poweredOff" and not found[0]["locked"], found
+    assert len(found[0]["snapshots"]) == 1, found
+    no_lease(room)
+    repository = whole(room)
+    images = [image for _name, document in repository.catalog.documents(IMAGE) for image in document["images"]]
+    assert [image["vm"]["name"] for image in images] == [found[0]["name"]], images
+    tasks = [document for _name, document in repository.catalog.documents(TASK)]
+    assert {task["status"] for task in tasks} <= set(_OVER), [(task["status"], task["description"]) for task in tasks]
+    assert sum(task["status"] == "Complete" for task in tasks) == 1, [task["status"] for task in tasks]
+
+
+def exported(room: Room) -> None:
+    """The next run of an export ends with a sound package, and leaves no lease and no part of a file."""
+    room.calm()
+    ended = room.export().wait()
+    assert ended.complete, f"the next run ended with {ended.code}: {ended.message}"
+    no_lease(room)
+    folder = room.share / room.machine
+    open_package(os.fspath(folder / f"{room.machine}.ovf")).verify()
+    names = {f"{room.machine}{suffix}" for suffix in (".ovf", ".mf", "-disk1.vmdk", ".export.json")}
+    assert {path.name for path in folder.iterdir()} == names
+    assert [path.name for path in room.share.iterdir()] == [room.machine]
+    again = room.export().wait()
+    assert again.complete and not again.changed, again
+
+
+def no_lease(room: Room) -> None:
+    """No lease is open; one that nobody could end has its time to expire."""
+    deadline = time.monotonic() + 2 * LEASE_TIMEOUT
+    while True:
+        held = [lease for lease in room.simulator.leases() if lease["locks"] or lease["state"] in ("initializing", "ready")]
+        if not held or time.monotonic() > deadline:
+            assert not held, held
+            return
+        time.sleep(0.05)
+
+
+def whole(room: Room) -> Repository:
+    """Nothing is locked or pinned in the repository, nothing half-written is left once it was collected, and all of it is sound."""
+    repository = Repository.open(os.fspath(room.repository))
+    for path in (room.repository / "locks").iterdir():
+        with path.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert repository.pins.live() == set()
+    collect(repository, grace=0)
+    assert list((room.repository / "pins").iterdir()) == []
+    left = [path for path in room.repository.rglob(f"{TEMPORARY_PREFIX}*") if path.is_file()]
+    assert left == [] and _files(room.repository / "tmp") == []
+    assert verify(repository) == []
+    return repository
+
+
+def _files(folder: pathlib.Path) -> list[pathlib.Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]

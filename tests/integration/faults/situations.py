@@ -1,0 +1,212 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Faults that are no single call's: transfers, leases, hosts' certificates, a composer that dies while it writes, composers in each other's way."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Callable
+
+from ansible_collections.strata.layering.plugins.module_utils.repository.collect import collect
+from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
+from ansible_collections.strata.layering.tests.integration.faults import checks
+from ansible_collections.strata.layering.tests.integration.faults.bench import KILLED, PATIENCE, TEMPLATE, Bench, Room
+from ansible_collections.strata.layering.tests.integration.faults.matrix import Case, settle
+from ansible_collections.strata.layering.tests.integration.faults.writes import Pause, Writes
+from ansible_collections.strata.layering.tests.support.modules import fails, run
+
+TRANSFERS, DEATHS, RIVALS = "transfers and leases", "a composer that dies while it writes", "composers in each other's way"
+OUTCOME = "outcome"
+WORKS = ("publish", "export")
+_HALF = 450_000
+_FOR_EVER_MS = 30_000
+_WRONG = ":".join(["AB"] * 20)
+_MOVE = {"method": "NFC:*"}
+_HALFWAY = _MOVE | {"after_bytes": _HALF}
+_MISTAKE = {"fault": "SystemError", "message": "A general system error occurred."}
+#: Longer than a transfer here may stand still.
+_STALL_MS = 2500
+
+
+@dataclasses.dataclass(frozen=True)
+class _Situation:
+    """``rules`` and ``settings`` of the simulator, ``options`` of the module; ``kill`` when the last rule acts; ``then`` at that moment."""
+
+    name: str
+    rules: tuple[dict, ...] = ()
+    settings: dict = dataclasses.field(default_factory=dict)
+    options: dict = dataclasses.field(default_factory=dict)
+    kill: bool = False
+    then: Callable[[Room], object] | None = None
+    keep_alive: float = PATIENCE.keep_alive
+
+
+_SITUATIONS = (
+    _Situation("the connection is cut before the first byte", (_MOVE | {"drop_connection": True},)),
+    _Situation("the connection is cut halfway, once", (_HALFWAY | {"drop_connection": True},)),
+    _Situation("the connection is cut halfway, always", (_HALFWAY | {"drop_connection": True, "count": None},)),
+    _Situation("the transfer stands still halfway, once", (_HALFWAY | {"delay_ms": _STALL_MS},)),
+    _Situation("the transfer stands still halfway, always", (_HALFWAY | {"delay_ms": _STALL_MS, "count": None},)),
+    _Situation("the host answers 503, once", (_MOVE | {"http_status": 503},)),
+    _Situation("the host answers 503, always", (_MOVE | {"http_status": 503, "count": None},)),
+    _Situation("the host answers 503 halfway", (_HALFWAY | {"http_status": 503},)),
+    _Situation("the host's answer at the end is lost", (_MOVE | {"drop_connection": True, "after": True},)),
+    _Situation("the lease ends in error before it is ready, once", ({"method": "LEASE"} | _MISTAKE,)),
+    _Situation("the lease ends in error before it is ready, always", ({"method": "LEASE", "count": None} | _MISTAKE,)),
+    _Situation(
+        "the lease expires halfway", (_HALFWAY | {"delay_ms": 900},), then=lambda room: room.simulator.expire_leases(), keep_alive=30,
+    ),
+    _Situation("the session ends halfway, its leases stay", (_HALFWAY | {"delay_ms": 600},), then=lambda room: room.simulator.expire_sessions()),
+    _Situation(
+        "the session ends halfway, its leases with it", (_HALFWAY | {"delay_ms": 600},), {"session_leases": "abort"},
+        then=lambda room: room.simulator.expire_sessions(),
+    ),
+    _Situation("vCenter restarts halfway, leases stay", (_HALFWAY | {"delay_ms": 600},), then=lambda room: room.simulator.restart(0.3, leases="keep")),
+    _Situation("vCenter restarts halfway, leases end", (_HALFWAY | {"delay_ms": 600},), then=lambda room: room.simulator.restart(0.3, leases="abort")),
+    _Situation(
+        "vCenter restarts halfway, leases end and leave their machine", (_HALFWAY | {"delay_ms": 600},),
+        then=lambda room: room.simulator.restart(0.3, leases="orphan"),
+    ),
+    _Situation("the host's certificate is not the one that vCenter announces", settings={"thumbprint": _WRONG}),
+    _Situation("the same, and `validate_certs` is false", settings={"thumbprint": _WRONG}, options={"validate_certs": False}),
+    _Situation("the composer is killed halfway", (_HALFWAY | {"delay_ms": _FOR_EVER_MS, "drop_connection": True},), kill=True),
+)
+
+
+def cases(bench: Bench) -> list[Case]:
+    """What is tried beside the calls."""
+    found = [Case(TRANSFERS, one.name, work, _trying(one, work)) for one in _SITUATIONS for work in WORKS]
+    for work in WORKS:
+        for name, count in _written(bench, work).items():
+            found += [Case(DEATHS, name, work, _dying(work, name, number), number=number) for number in range(1, count + 1)]
+    found += [Case(RIVALS, name, OUTCOME, function) for name, function in _RIVALS.items()]
+    return found
+
+
+def _trying(situation: _Situation, work: str) -> Callable[[Bench], str]:
+    def attempt(bench: Bench) -> str:
+        with bench.room() as room:
+            if situation.settings:
+                room.simulator.settings(**situation.settings)
+            numbers = [room.simulator.rules.add(**rule) for rule in situation.rules]
+            patience = dataclasses.replace(PATIENCE, keep_alive=situation.keep_alive)
+            composer = getattr(room, work)(patience=patience, **situation.options)
+            if situation.kill or situation.then:
+                room.wait_for_hit(numbers[-1])
+            if situation.then:
+                situation.then(room)
+            if situation.kill:
+                composer.kill()
+            ended = composer.wait()
+            assert not numbers or room.hits(numbers[-1]), "what was to fail was never tried"
+            return settle(room, work, ended)
+
+    return attempt
+
+
+def _written(bench: Bench, work: str) -> dict[str, int]:
+    """What a run writes, and how often, in the order in which ``FILES`` has it."""
+    with bench.room() as room:
+        writes = Writes(_root(room, work))
+        ended = getattr(room, work)(before=writes.watch).wait()
+        assert ended.complete, ended
+        return {name: count for name, count in writes.counts.items() if count}
+
+
+def _root(room: Room, work: str) -> os.PathLike:
+    return room.share if work == "export" else room.repository
+
+
+def _dying(work: str, name: str, number: int) -> Callable[[Bench], str]:
+    """The composer dies right before it writes ``name`` for the ``number``th time."""
+
+    def attempt(bench: Bench) -> str:
+        with bench.room() as room:
+            writes = Writes(_root(room, work), name, number)
+            ended = getattr(room, work)(before=writes.watch).wait()
+            # How often a task is noted depends on how long things take.
+            assert ended.code == KILLED or (name == "the task's document" and ended.complete), ended
+            return settle(room, work, ended)
+
+    return attempt
+
+
+def _same_template(bench: Bench) -> str:
+    with bench.room() as room:
+        rule = room.simulator.rules.add(**_HALFWAY, delay_ms=800)
+        first = room.publish()
+        room.wait_for_hit(rule)
+        second = room.publish().wait()
+        checks.explained(second)
+        ended = first.wait()
+        assert ended.complete, ended
+        settle(room, "publish", ended)
+        return f"one goes on, the other ends: `{second.code}`"
+
+
+def _same_machine(bench: Bench) -> str:
+    with bench.room() as room:
+        rule = room.simulator.rules.add(**_HALFWAY, delay_ms=800)
+        first = room.export()
+        room.wait_for_hit(rule)
+        second = room.export()
+        ended = first.wait(), second.wait()
+        assert all(one.complete for one in ended), ended
+        settle(room, "export", ended[0])
+        return "the second waits for the first"
+
+
+def _layer_is_used(bench: Bench) -> str:
+    with bench.room() as room:
+        given = {"repository": str(room.repository)}
+        result = fails("app_layer", "catalog.in_use", **given, name="Tool", version="1.0", state="absent")
+        assert TEMPLATE in result["msg"]
+        return f"refused: `{result['code']}`"
+
+
+def _layer_removed(bench: Bench) -> str:
+    """Template and layer are removed and the repository is collected while the image is composed."""
+    with bench.room() as room:
+        given = {"repository": str(room.repository)}
+        pause = Pause()
+        composer = room.publish(before=Writes(room.repository, "a blob", 1, pause).watch)
+        pause.reached()
+        spare = room.repository.with_name("spare")
+        shutil.copytree(room.repository / "catalog", spare / "catalog")
+        shutil.copy(room.repository / "index.json", spare)
+        run("image_template", **given, name=TEMPLATE, state="absent")
+        run("app_layer", **given, name="Tool", version="1.0", state="absent")
+        for blob in (room.repository / "blobs" / "sha256").iterdir():
+            os.utime(blob, (0, 0))
+        freed = collect(Repository.open(str(room.repository)))
+        pause.go()
+        ended = composer.wait()
+        checks.explained(ended)
+        assert ended.complete, ended
+        checks.standing(room)
+        assert freed.blobs == [], "what a running task needs was collected"
+        # Layer and template come back as they were.
+        for name in ("image_template", "layer"):
+            shutil.copytree(spare / "catalog" / name, room.repository / "catalog" / name, dirs_exist_ok=True)
+        references(room.repository / "index.json", spare / "index.json")
+        return settle(room, "publish", ended)
+
+
+def references(index: pathlib.Path, older: pathlib.Path) -> None:
+    """Put what an older index names back into the index."""
+    now, before = (json.loads(path.read_text()) for path in (index, older))
+    now["manifests"] += [item for item in before["manifests"] if item not in now["manifests"]]
+    index.write_text(json.dumps(now))
+
+
+_RIVALS: dict[str, Callable[[Bench], str]] = {
+    "two composers publish the same template": _same_template,
+    "two composers export the same machine to the same folder": _same_machine,
+    "a layer is removed that a template names": _layer_is_used,
+    "template and layer are removed and the repository is collected while the image is composed": _layer_removed,
+}
