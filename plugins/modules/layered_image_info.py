@@ -45,6 +45,15 @@ images:
       vm:
         name: office-desktop-1f0c22a1
       snapshot: strata-1f0c22a1
+      checks:
+        - name: vmxnet3
+          passed: true
+          found: vmxnet3
+          advice: null
+      script:
+        path: /etc/layering/push-to-pool
+        done: true
+        output: pushed
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -48,6 +48,22 @@ tasks:
   returned: always
   type: list
   elements: dict
+  sample:
+    - id: 20261121T091500Z-1f0c22a1
+      template: office-desktop
+      status: ActionRequired
+      step: scripts
+      description: The script 2/3 app layer Editor 1.0 failed with exit code 5 in the machine office-desktop-1f0c22a1.
+      vm:
+        name: office-desktop-1f0c22a1
+      scripts:
+        state: failed
+        current: 2/3 app layer Editor 1.0
+        code: "5"
+        output: no license server
+        results:
+          "1": "0"
+          "2": "5"
 """
 
 from ansible.module_utils.basic import AnsibleModule
