@@ -190,7 +190,9 @@ class Lease:
         if entry is None:
             return False
         pairs = [("size", entry.size or None, transfer.size), ("SHA-1", entry.sha1 or None, transfer.sha1)]
-        pairs.append(("checksum", entry.checksum or None, {"sha1": transfer.sha1, "sha256": transfer.sha256}.get(entry.checksum_type, entry.checksum)))
+        known = {"sha1": transfer.sha1, "sha256": transfer.sha256}.get(entry.checksum_type)
+        if known:
+            pairs.append(("checksum", entry.checksum or None, known))
         for name, theirs, ours in pairs:
             if theirs is not None and theirs != ours:
                 raise Corrupt(
@@ -200,7 +202,7 @@ class Lease:
                     expected=ours,
                     found=theirs,
                 )
-        return entry.size == transfer.size and bool(entry.sha1 or entry.checksum)
+        return entry.size == transfer.size and bool(entry.sha1 or entry.checksum and known)
 
     def complete(self) -> None:
         """End the lease well. An answer that got lost is made up for by looking at the lease."""

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Moving a disk's bytes to or from an ESXi host over one TLS connection.
 
-Bytes are never held as a whole: blocks of about one MiB go over the wire while SHA-1 and
-SHA-256 are computed beside it.
+Bytes are never held as a whole: blocks of about one MiB go over the wire while their digests
+are computed beside it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _STREAM_VMDK = "application/x-vnd.vmware-streamVmdk"
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """What went over the wire: bytes and their digests in hexadecimal."""
+    """What went over the wire: bytes and their digests in hexadecimal. ``sha256`` is empty for what was sent, of which hosts tell the SHA-1."""
 
     size: int
     sha1: str
@@ -84,7 +84,7 @@ class HostConnection:
         """
         connection = self._connection
         sent = 0
-        with _Digests() as digests:
+        with _Digests("sha1") as digests:
             try:
                 connection.putrequest("POST", self._path, skip_accept_encoding=True)
                 connection.putheader("Content-Type", _STREAM_VMDK)
@@ -124,7 +124,7 @@ class HostConnection:
         except CONNECTION_ERRORS as error:
             raise self._cut(error, got, None) from error
         announced = response.length
-        with _Digests() as digests:
+        with _Digests("sha1", "sha256") as digests:
             while True:
                 try:
                     block = response.read(_BLOCK)
@@ -188,11 +188,11 @@ class HostConnection:
 
 
 class _Digests:
-    """SHA-1 and SHA-256 of a stream, computed by two threads while the stream moves on."""
+    """Digests of a stream, each computed by a thread of its own while the stream moves on."""
 
-    def __init__(self) -> None:
-        self._hashes = (hashlib.sha1(usedforsecurity=False), hashlib.sha256())
-        self._workers = concurrent.futures.ThreadPoolExecutor(2)
+    def __init__(self, *names: str) -> None:
+        self._hashes = {name: hashlib.new(name, usedforsecurity=False) for name in names}
+        self._workers = concurrent.futures.ThreadPoolExecutor(len(names))
 
     def __enter__(self) -> _Digests:
         return self
@@ -202,10 +202,11 @@ class _Digests:
 
     def update(self, block: bytes) -> list[concurrent.futures.Future]:
         """Start hashing ``block``; the caller waits for the futures before it hashes the next one."""
-        return [self._workers.submit(digest.update, block) for digest in self._hashes]
+        return [self._workers.submit(digest.update, block) for digest in self._hashes.values()]
 
     def result(self, size: int) -> Transfer:
-        return Transfer(size, *(digest.hexdigest() for digest in self._hashes))
+        found = {name: digest.hexdigest() for name, digest in self._hashes.items()}
+        return Transfer(size, found["sha1"], found.get("sha256", ""))
 
 
 def _coalesced(blocks: Iterable[bytes]) -> Iterator[bytes]:
