@@ -72,7 +72,8 @@ class Samba:
         with open(self._folder / "output", "ab") as output:
             self._server = subprocess.Popen(
                 [program("smbd"), "--foreground", "--no-process-group", "--configfile", os.fspath(self._configuration)],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+                # A server in the foreground ends when its standard input does: it does not outlive a test run that was killed.
+                stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True,
                 preexec_fn=None if limit is None else lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
             )
         deadline = time.monotonic() + 20
@@ -93,6 +94,7 @@ class Samba:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(server.pid, signal.SIGKILL)
             server.wait()
+            server.stdin.close()
 
     def freeze(self) -> None:
         """Let the server stand still until ``thaw``."""
