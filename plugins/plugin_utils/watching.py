@@ -20,6 +20,7 @@ import json
 import os
 import secrets
 import shlex
+import signal
 import sys
 import threading
 from typing import Any
@@ -104,6 +105,14 @@ class _Watch(threading.Thread):
         super().__init__(name="progress", daemon=True)
         self._action, self._path, self._lines = action, path, lines
         self._over = threading.Event()
+
+    def start(self) -> None:
+        # Signals are for the thread that runs the module: it is waiting, and would not wake up for one that came here.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            super().start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def run(self) -> None:
         near = self._action.is_on_this_machine
