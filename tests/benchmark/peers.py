@@ -13,7 +13,7 @@ import subprocess
 from ...plugins.module_utils.disk.device import FileDevice
 from ...plugins.module_utils.disk.partitions import TYPE_BASIC_DATA, read_partitions
 from ...plugins.module_utils.ntfs.volume import Volume
-from ..sample.plan import MIB, Manifest
+from ..sample.plan import MIB
 from ..support.simulator import Simulator, binary, run_go
 from .measure import Run, run
 
@@ -85,12 +85,12 @@ class WimImage:
     ``compression`` as wimlib names it: LZX is its default and what Windows' install.wim has, XPRESS the fastest.
     """
 
-    def __init__(self, scratch: str, raw: str, manifest: Manifest, files: str, compression: str) -> None:
+    def __init__(self, scratch: str, raw: str, files: str, compression: str) -> None:
         self._scratch = scratch
-        self._size = manifest.partition()["size"]
         self._path = os.path.join(scratch, f"{compression}.wim")
         volume = os.path.join(scratch, "captured.ntfs")
-        _copy_partition(raw, manifest.partition()["offset"], self._size, volume)
+        windows_volume(raw, volume)
+        self._size = os.stat(volume).st_size
         _quietly("wimlib-imagex", "capture", volume, self._path, "Windows", f"--compress={compression}")
         os.unlink(volume)
         command = f"add '{os.path.join(files, 'Program Files')}' '/Program Files'"

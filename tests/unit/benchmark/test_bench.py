@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 
 import pytest
 from ansible_collections.strata.layering.tests.benchmark import measure, run
@@ -36,6 +37,24 @@ def test_a_process_that_fails():
         measure.run(_python("raise SystemExit('no such thing')"))
 
 
+def test_a_process_whose_time_is_over_ends_with_its_children():
+    done = measure.run(["sh", "-c", "sleep 600 & echo $!; sleep 600"], timeout=1)
+    assert not done.ended and 1 <= done.seconds < 60
+    deadline = time.monotonic() + 30
+    while _runs(int(done.output)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _runs(int(done.output))
+    assert measure.run(["true"], timeout=600).ended
+
+
+def _runs(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as stream:
+            return stream.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def test_the_table_says_what_was_met():
     rows = [
         Row("a", "fast", "1 s", "other 9 s", 9.0, Target(True, 8), 5 << 20),
@@ -58,6 +77,16 @@ def test_cases_run_on_small_data(tmp_path, capsys):
     assert {row["case"] for row in document["rows"]} == {"compose", "encode", "import"}
     assert "peak memory, large machine" in printed and "qemu-img" in printed
     assert not (tmp_path / "scratch").exists()
+
+
+def test_capturing_on_small_data(tmp_path, capsys):
+    assert run.main(["--quick", "--only", "capture", "--folder", str(tmp_path)]) == 0
+    rows = json.loads((tmp_path / "result.json").read_text())["rows"]
+    # Sixty files came, five were replaced, twenty removed; one of the replaced has two names. wimlib tells of folders that changed, too.
+    assert rows[0]["sizes"].startswith("66 files") and "20 removed" in rows[0]["sizes"]
+    told = [int(row["sizes"].split()[-2]) for row in rows if "wimlib" in row["peer"]]
+    assert len(told) == 2 and len(set(told)) == 1 and 85 <= told[0] <= 95
+    assert "base 4." in capsys.readouterr().out
 
 
 def test_a_case_that_breaks_is_told(tmp_path, capsys, monkeypatch):
