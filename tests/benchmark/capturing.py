@@ -15,8 +15,8 @@ from .measure import Run, alternate, settle
 from .rows import Row, Target, megabytes, middle, peak, seconds, work
 
 _LAYER = "Installed"
-#: A peer that takes longer is stopped; the ratio is then what is certain.
-_PATIENCE = 300
+#: A peer that takes longer than so many seconds, and so many times as long as capturing, is stopped; the ratio is then what is certain.
+_PATIENCE, _ENOUGH = 300, 25
 
 _OURS = "The module app_layer, whole process: finalize gate, grains hashed, records and hives compared, the layer stored and synced, from Python's start on."
 _WIMLIB = (
@@ -93,7 +93,7 @@ def _against_wimlib(bench: Bench, what: str, runs: list[Run], machine: _Packaged
             peers.windows_volume(raw, volume)
         for compression, words, target in (("LZX", "wimlib (LZX)", Target(True, 20)), ("none", "wimlib (no compression)", None)):
             settle()
-            theirs = peers.wimlib_compare(*volumes, folder, compression, _PATIENCE)
+            theirs = peers.wimlib_compare(*volumes, folder, compression, _patience(runs))
             rows.append(_row(what, runs, words, theirs, target, _WIMLIB))
     return rows
 
@@ -104,13 +104,17 @@ def _against_virt_diff(what: str, runs: list[Run], machine: _Packaged) -> list[R
     rows = []
     for checksum, words, target in ((True, "virt-diff --checksum (TCG)", Target(True, 20)), (False, "virt-diff (TCG)", None)):
         settle()
-        theirs = peers.virt_diff(machine.given, machine.disk, checksum=checksum, timeout=_PATIENCE)
+        theirs = peers.virt_diff(machine.given, machine.disk, checksum=checksum, timeout=_patience(runs))
         rows.append(_row(what, runs, words, theirs, target, _VIRT_DIFF))
     return rows
+
+
+def _patience(runs: list[Run]) -> float:
+    return max(_PATIENCE, _ENOUGH * middle(runs))
 
 
 def _row(what: str, runs: list[Run], words: str, theirs: Run, target: Target | None, note: str) -> Row:
     ours = middle(runs)
     took = seconds(theirs.seconds) if theirs.ended else f"stopped after {seconds(theirs.seconds)}"
     found = f"{words.partition(' ')[0]} tells of {len(theirs.output.splitlines())} files" if theirs.ended else ""
-    return Row("capture", what, seconds(ours), f"{words} {took}", theirs.seconds / ours, target, None, found, note, work(runs, [theirs]))
+    return Row("capture", what, seconds(ours), f"{words} {took}", theirs.seconds / ours, target, None, found, note, work(runs, [theirs]) if theirs.ended else None)
