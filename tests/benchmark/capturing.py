@@ -117,4 +117,5 @@ def _row(what: str, runs: list[Run], words: str, theirs: Run, target: Target | N
     ours = middle(runs)
     took = seconds(theirs.seconds) if theirs.ended else f"stopped after {seconds(theirs.seconds)}"
     found = f"{words.partition(' ')[0]} tells of {len(theirs.output.splitlines())} files" if theirs.ended else ""
-    return Row("capture", what, seconds(ours), f"{words} {took}", theirs.seconds / ours, target, None, found, note, work(runs, [theirs]) if theirs.ended else None)
+    cpu = work(runs, [theirs]) if theirs.ended else None
+    return Row("capture", what, seconds(ours), f"{words} {took}", theirs.seconds / ours, target, None, found, note, cpu)
