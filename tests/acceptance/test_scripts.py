@@ -45,21 +45,34 @@ class Place:
             options = {"files": os.fspath(self.folder / name)}
         run("app_layer", **self.options, name=name, version=version, os_layer={"name": "Windows 11"}, script=script, **options)
 
-    def publish(self, *apps: tuple[str, str], script: str | None = None) -> dict:
+    def publish(self, *apps: tuple[str, str], script: str | None = None, **options) -> dict:
         """Publish a template of the tools and app layer versions; the task."""
         layers = [{"name": name, "version": version} for name, version in (("Tools", "1"), *apps)]
         os_layer = {"name": "Windows 11", "version": "1.0"}
         run("image_template", **self.options, name="office", os_layer=os_layer, connector="desktops", app_layers=layers, script=script)
         host = self.simulator
         access = {"hostname": host.host, "port": host.port, "username": host.username, "password": host.password, "ca_path": os.fspath(host.ca_file)}
-        result = attempt("layered_image_publish", **self.options, **access, templates="office", shutdown_timeout=90)
+        result = attempt("layered_image_publish", **self.options, **access, templates="office", shutdown_timeout=90, **options)
         return (result.get("tasks") or result["details"]["tasks"])[0]
+
+    def machine(self, task: dict):
+        """The published machine, as pyVmomi has it."""
+        content = self.simulator.connect().content
+        found = content.viewManager.CreateContainerView(content.rootFolder, None, True).view
+        return next(one for one in found if one.name == "office-" + task["digest"].partition(":")[2][:8])
 
     def files(self) -> dict[str, bytes]:
         """What the published machine has in the folder of its image's scripts."""
         [disk] = [disk for disk in self.simulator.disks() if disk.get("path")]
         found = wine_guest.unpack(disk["path"], WineMachine(self.folder / "look"), (SCRIPTS,))
         return {path.removeprefix(f"{SCRIPTS}/image/"): data for path, data in found.items() if "/image/" in path}
+
+
+def power(machine, method: str) -> None:
+    """Switch a machine on or off."""
+    task = getattr(machine, method)()
+    wait_until(lambda: task.info.state in ("success", "error"))
+    assert task.info.state == "success", task.info.error
 
 
 def wait_until(holds) -> None:
@@ -100,3 +113,23 @@ def test_a_script_that_fails_leaves_the_machine_on_with_its_results_on_the_disk(
     wait_until(lambda: "results/01.code" in place.files())
     found = place.files()
     assert found["results/01.code"] == b"5\r\n" and found["results/01.log"] == b"it is broken\r\n" and "finished" not in found
+
+
+def test_a_machine_that_was_switched_off_while_a_script_ran_begins_it_again(place):
+    place.layer("One", place.script("one.cmd", "if exist %~dp0results\\seen exit /b 0\necho 1 >%~dp0results\\seen\nping -n 120 127.0.0.1 >nul"))
+    task = place.publish(("One", "1"), script_timeout=6)
+    assert task["status"] != "Complete", task
+    machine = place.machine(task)
+    power(machine, "PowerOffVM_Task")
+    power(machine, "PowerOnVM_Task")
+    wait_until(lambda: machine.runtime.powerState == "poweredOff")
+    found = place.files()
+    assert (found["results/01.started"], found["results/01.code"]) == (b"2\r\n", b"0\r\n") and "finished" in found
+
+
+def test_a_machine_that_stays_on_is_shut_down_through_vmware_tools(place):
+    place.layer("One", place.script("one.cmd", "exit /b 5"))
+    machine = place.machine(place.publish(("One", "1")))
+    machine.ShutdownGuest()
+    wait_until(lambda: machine.runtime.powerState == "poweredOff")
+    assert place.files()["results/01.code"] == b"5\r\n"

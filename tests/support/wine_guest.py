@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator
 
 from ansible_collections.strata.layering.plugins.module_utils.disk.encode import encode
 from ansible_collections.strata.layering.plugins.module_utils.disk.overlay import CopyOnWriteDevice
@@ -45,7 +46,8 @@ def command(*folders: str, vmware_tools: bool = True) -> str:
     arguments = [f"--folder={folder}" for folder in folders] + ([] if vmware_tools else ["--no-vmware-tools"])
     collections = pathlib.Path(__file__).resolve().parents[2] / ".build" / "collections"
     environment = ["env", f"PYTHONPATH={collections}"]
-    return shlex.join([*environment, sys.executable, "-m", __spec__.name, *arguments]) + ' "$@"'
+    # The simulator waits for the process that it started, and that must not be a shell, which ends when it is asked to.
+    return "exec " + shlex.join([*environment, sys.executable, "-m", __spec__.name, *arguments]) + ' "$@"'
 
 
 # -- files of the disk
@@ -146,6 +148,16 @@ def _ask(*_signal: object) -> None:
     raise _Asked
 
 
+@contextlib.contextmanager
+def _listening() -> Iterator[None]:
+    """Let vSphere ask only here: not while files are put back on the disk."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
 def main(arguments: list[str]) -> int:
     """Start the machine once; the exit status is what the simulator expects of a guest."""
     parser = argparse.ArgumentParser(description="A machine's own disk starts in wine.")
@@ -156,6 +168,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("disk")
     given = parser.parse_args(arguments)
     folders = (SCRIPTS, *given.folder)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     signal.signal(signal.SIGTERM, _ask)
     place = pathlib.Path(os.getcwd()) / f"wine-{given.moid}"
     try:
@@ -181,14 +194,18 @@ def _run(given: argparse.Namespace, folders: tuple[str, ...], place: pathlib.Pat
     disk_note.write_text(given.disk)
     outcome = None
     try:
-        outcome = machine.start(told=_tell).outcome
-        if outcome == ON:
-            _keep(given, machine, before, files(machine, folders))
-            signal.pause()
+        with _listening():
+            outcome = machine.start(told=_tell).outcome
     finally:
+        _keep(given, machine, before, files(machine, folders))
         if outcome != ON:
-            _keep(given, machine, before, files(machine, folders))
-        shutil.rmtree(place, ignore_errors=True)
+            shutil.rmtree(place, ignore_errors=True)
+    if outcome == ON:
+        try:
+            with _listening():
+                signal.pause()
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
     return REBOOT_STATUS if outcome == REBOOT else 0
 
 
