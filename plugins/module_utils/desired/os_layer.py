@@ -11,12 +11,12 @@ import os
 from collections.abc import Callable, Iterator
 
 from ..catalog.documents import CONNECTOR, LOCK, now, put_document, read_icon, store_icon
-from ..catalog.layers import catalog_kind, check_names, describe_version, layer_document, new_document, remove_versions, with_words
+from ..catalog.layers import catalog_kind, check_names, describe_version, layer_document, new_document, refuse_other_script, remove_versions, with_words
 from ..common.errors import Conflict, Corrupt, InvalidInput, NotFound, StrataError, Unsupported
 from ..common.module import Outcome
 from ..common.progress import Progress, silent
 from ..disk.device import BlockDevice
-from ..images import os_import, store
+from ..images import os_import, scripts, store
 from ..layers.model import DEPLOYABLE, OS, ROLE_DISK, ROLE_GRAINS, Blob, LayerVersion
 from ..layers.readiness import failures
 from ..ovf.package import Package, open_package
@@ -33,7 +33,7 @@ def ensure_os_layer(params: dict, *, check_mode: bool, progress: Progress = sile
     repository = open_repository(params, check_mode=check_mode)
     if params["state"] == "absent":
         return remove_versions(repository, OS, params, check_mode=check_mode)
-    icon = read_icon(params["icon"])
+    icon, script = read_icon(params["icon"]), scripts.read_script(params["script"])
     name, version = params["name"], params["version"]
     if params["connector"] is not None:
         repository.catalog.require(CONNECTOR, params["connector"])
@@ -43,10 +43,11 @@ def ensure_os_layer(params: dict, *, check_mode: bool, progress: Progress = sile
         warnings: list[str] = []
         if version in document["versions"]:
             _check_same_source(document, params)
+            refuse_other_script(document, params, script)
             findings = store.load_version(repository, document["versions"][version]["digest"]).facts.get("readiness", [])
         else:
             with _package(params) as package:
-                entry, findings = _import(repository, package, params, check_mode, progress)
+                entry, findings = _import(repository, package, params, script, check_mode, progress)
             document = dict(document, versions=dict(document["versions"], **{version: entry}))
             if params["readiness"] == "warn":
                 warnings = [f"{finding['name']}: {finding['found']}. {finding['action']}" for finding in failures(findings)]
@@ -118,14 +119,14 @@ def _check_same_source(document: dict, params: dict) -> None:
 
 
 def _import(
-    repository: Repository, package: Package, params: dict, check_mode: bool, progress: Progress
+    repository: Repository, package: Package, params: dict, script: scripts.Script | None, check_mode: bool, progress: Progress
 ) -> tuple[dict, list[dict]]:
     source = _source(package, params)
     name, opener, examination = _windows_disk(package, params["max_layer_size_gb"])
     if params["readiness"] == "enforce":
         _enforce(params, examination.readiness)
     if check_mode:
-        return _entry(None, 0, params, source, examination.facts), examination.readiness
+        return _entry(None, 0, params, source, script, examination.facts), examination.readiness
     package.verify(progress)
     with repository.pin(purpose=f"import {name}") as pin:
         stored = os_import.store_disk(repository, opener, name, params["max_layer_size_gb"], progress=progress)
@@ -144,11 +145,12 @@ def _import(
                 ROLE_GRAINS: Blob(stored.index.media_type, stored.index.digest, stored.index.size),
             },
         )
+        scripts.add_script(repository, layer, script, check_mode=check_mode)
         layer = store.put_version(repository, layer)
-    return _entry(layer.digest, stored.vmdk.size, params, source, layer.facts), stored.examination.readiness
+    return _entry(layer.digest, stored.vmdk.size, params, source, script, layer.facts), stored.examination.readiness
 
 
-def _entry(digest: str | None, size: int, params: dict, source: dict, facts: dict) -> dict:
+def _entry(digest: str | None, size: int, params: dict, source: dict, script: scripts.Script | None, facts: dict) -> dict:
     return {
         "digest": digest,
         "status": DEPLOYABLE,
@@ -157,6 +159,7 @@ def _entry(digest: str | None, size: int, params: dict, source: dict, facts: dic
         "version_description": params["version_description"] or "",
         "created": now(),
         "source": source,
+        "script": scripts.describe(script),
         "windows": {key: facts.get(key) for key in ("product_name", "display_version", "build", "revision", "edition", "architecture", "firmware")},
     }
 
