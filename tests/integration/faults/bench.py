@@ -45,7 +45,6 @@ _LONGEST = 40
 
 _PLACE = {"datacenter": "DC0", "cluster": "DC0_C0", "datastore": "LocalDS_0"}
 _OS_LAYER = {"name": "Windows 11", "version": "1.0"}
-_IMAGE = {"os_layer": _OS_LAYER, "connector": "desktops", "app_layers": [{"name": "Tool", "version": "1.0"}]}
 _PUBLISH = {"templates": [TEMPLATE], "retries": 1, "retry_pause": 0, "shutdown_timeout": 20}
 _FORK = multiprocessing.get_context("fork")
 
@@ -151,11 +150,12 @@ class Room:
         shutil.copytree(bench.stock, self.repository)
         self.share.mkdir()
         self.machine = bench.machine
+        self.keep: int | None = None
         self._settings = simulator.settings()
 
     def publish(self, *, patience: Patience = PATIENCE, before: Callable[[], None] | None = None, **options: object) -> Composer:
         """Start publishing the template; ``before`` is called in the process first."""
-        given = parameters("layered_image_publish", **self._options | _PUBLISH | {"repository": str(self.repository)} | options)
+        given = parameters("layered_image_publish", **self._options | _PUBLISH | {"repository": str(self.repository), "keep": self.keep} | options)
         connection = connection_of(given) | {"patience": patience}
         return Composer(lambda: publish_templates(given, connection=connection, check_mode=False), before)
 
@@ -164,6 +164,18 @@ class Room:
         given = parameters("ovf_export", **self._options | {"name": self.machine, "file_share": str(self.share)} | options)
         connection = connection_of(given) | {"patience": patience}
         return Composer(lambda: ensure_ovf_package(given, connection=connection, check_mode=False), before)
+
+    def replace(self, **options: object) -> Composer:
+        """Start publishing another image of the template, whose machine takes the place of the one that ``prepare_replacing`` made."""
+        return self.publish(**options)
+
+    def prepare_replacing(self) -> None:
+        """Publish the template as it is and change it; older machines are not kept from then on."""
+        ended = self.publish().wait()
+        assert ended.complete, ended
+        Bench.add_template(self.repository, "1.1")
+        self.keep = 0
+        self.simulator.clear_journal()
 
     def wait_for_hit(self, rule: int, timeout: float = 20) -> None:
         """Wait until a rule has acted."""
@@ -192,12 +204,14 @@ class Bench:
         self.machine = ""
 
     def __enter__(self) -> Bench:
-        self._folder = pathlib.Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="strata-faults-")))
-        self.stock = self._folder / "stock"
-        self._fill()
-        # Disks move to and from a host with a certificate of its own, which vCenter announces.
-        self.simulator = self._stack.enter_context(Simulator(lease_timeout=LEASE_TIMEOUT, separate_host=True))
-        self._make_machine()
+        with self._stack:
+            self._folder = pathlib.Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="strata-faults-")))
+            self.stock = self._folder / "stock"
+            self._fill()
+            # Disks move to and from a host with a certificate of its own, which vCenter announces.
+            self.simulator = self._stack.enter_context(Simulator(lease_timeout=LEASE_TIMEOUT, separate_host=True))
+            self._make_machine()
+            self._stack = self._stack.pop_all()
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -214,26 +228,39 @@ class Bench:
         finally:
             shutil.rmtree(folder)
 
+    def add_layer(self, repository: pathlib.Path, version: str) -> None:
+        """Make a version of the app layer, which always is the same."""
+        folder = self._folder / "files" / version
+        tool = folder / "Program Files" / "Tool"
+        tool.mkdir(parents=True, exist_ok=True)
+        (tool / "tool.txt").write_text(version)
+        os.utime(tool / "tool.txt", (1_700_000_000, 1_700_000_000))
+        run("app_layer", repository=str(repository), name="Tool", version=version, os_layer={"name": "Windows 11"}, files=str(folder))
+
+    @staticmethod
+    def add_template(repository: pathlib.Path, version: str, **options: object) -> None:
+        """Make or change the template so that it has this version of the app layer."""
+        layers = [{"name": "Tool", "version": version}]
+        run("image_template", repository=str(repository), name=TEMPLATE, os_layer=_OS_LAYER, connector="desktops", app_layers=layers, **options)
+
     def _fill(self) -> None:
         """A repository with a template of an OS layer and an app layer."""
-        share, files = self._folder / "os", self._folder / "files"
+        share = self._folder / "os"
         make_package(str(share / "gold"), Spec("small"))
-        tool = files / "Program Files" / "Tool"
-        tool.mkdir(parents=True)
-        (tool / "tool.txt").write_text("1.0")
         repository = {"repository": str(self.stock)}
         run("repository", **repository)
         run("connector", **repository, name="desktops", vm_template="windows-template", **_PLACE, folder="Images/Desktops")
         run("os_layer", **repository, **_OS_LAYER, max_layer_size_gb=1, file_share=str(share), packaging_disk="gold/gold-w11.ovf")
-        run("app_layer", **repository, name="Tool", version="1.0", os_layer={"name": "Windows 11"}, files=str(files))
-        run("image_template", **repository, name=TEMPLATE, **_IMAGE)
+        for version in ("1.0", "1.1"):
+            self.add_layer(self.stock, version)
+        self.add_template(self.stock, "1.0")
 
     def _make_machine(self) -> None:
         """The machine that is exported is a published one in a folder of its own."""
         with self.room() as room:
             repository = {"repository": str(room.repository)}
             run("connector", **repository, name="desktops", vm_template="windows-template", **_PLACE, folder=MACHINE)
-            run("image_template", **repository, name=TEMPLATE, vm_name=MACHINE, **_IMAGE)
+            self.add_template(room.repository, "1.0", vm_name=MACHINE)
             ended = room.publish().wait()
             assert ended.complete, ended
             self.machine = ended.result["tasks"][0]["vm"]["name"]

@@ -56,7 +56,7 @@ def standing(room: Room) -> None:
     assert [image["vm"]["name"] for image in images] == [found[0]["name"]], images
     tasks = [document for _name, document in repository.catalog.documents(TASK)]
     assert {task["status"] for task in tasks} <= set(_OVER), [(task["status"], task["description"]) for task in tasks]
-    assert sum(task["status"] == "Complete" for task in tasks) == 1, [task["status"] for task in tasks]
+    assert sum(task["status"] == "Complete" and task["digest"] == images[0]["image_digest"] for task in tasks) == 1, tasks
 
 
 def exported(room: Room) -> None:
@@ -85,20 +85,17 @@ def no_lease(room: Room) -> None:
         time.sleep(0.05)
 
 
-def whole(room: Room) -> Repository:
+def whole(room: Room, path: pathlib.Path | None = None) -> Repository:
     """Nothing is locked or pinned in the repository, nothing half-written is left once it was collected, and all of it is sound."""
-    repository = Repository.open(os.fspath(room.repository))
-    for path in (room.repository / "locks").iterdir():
-        with path.open("rb") as stream:
+    path = path or room.repository
+    repository = Repository.open(os.fspath(path))
+    for lock in (path / "locks").iterdir():
+        with lock.open("rb") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     assert repository.pins.live() == set()
     collect(repository, grace=0)
-    assert list((room.repository / "pins").iterdir()) == []
-    left = [path for path in room.repository.rglob(f"{TEMPORARY_PREFIX}*") if path.is_file()]
-    assert left == [] and _files(room.repository / "tmp") == []
+    assert list((path / "pins").iterdir()) == []
+    left = [found for found in path.rglob("*") if found.is_file() and (found.name.startswith(TEMPORARY_PREFIX) or found.parent == path / "tmp")]
+    assert left == []
     assert verify(repository) == []
     return repository
-
-
-def _files(folder: pathlib.Path) -> list[pathlib.Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]

@@ -19,6 +19,8 @@ from ansible_collections.strata.layering.tests.integration.faults.bench import K
 from ansible_collections.strata.layering.tests.integration.faults.calls import Call, kinds, reads
 
 GOES_ON = "goes on"
+#: A publish that takes the place of an older image.
+REPLACE = "replace"
 #: Longer than any composer waits here.
 _FOR_EVER_MS = 30_000
 _HALF = 450_000
@@ -76,6 +78,8 @@ class Case:
 def record(bench: Bench, work: str) -> list[dict]:
     """The journal of a run in which nothing fails."""
     with bench.room() as room:
+        if work == REPLACE:
+            room.prepare_replacing()
         room.simulator.rules.add(**_SLOW)
         ended = getattr(room, work)().wait()
         assert ended.complete, ended
@@ -86,19 +90,28 @@ def cases(bench: Bench) -> list[Case]:
     """The whole matrix."""
     found = []
     known: set[str] = set()
-    for work in ("publish", "export"):
+    for work in ("publish", REPLACE, "export"):
         journal = record(bench, work)
         calls = [call for call in kinds(journal) if not call.method.startswith("NFC:")]
+        if work == REPLACE:
+            # Beside what every publish calls.
+            calls = [call for call in calls if call.method not in known]
         found += [case for call in calls if call.changes for case in _of_change(work, call)]
         found += [case for call in calls if not call.changes for case in _of_read(work, call, known)]
-        found.append(_every_read(work, reads(journal)))
+        if work != REPLACE:
+            found.append(_every_read(work, reads(journal)))
         known |= {call.method for call in calls}
-    return found
+    order = list(dict.fromkeys(case.table for case in found))
+    return sorted(found, key=lambda case: order.index(case.table))
+
+
+def _table(work: str, what: str) -> str:
+    return f"{'publish' if work == REPLACE else work}: {what}"
 
 
 def _of_change(work: str, call: Call) -> list[Case]:
     columns = [column for column in (_AGAIN if call.skip else CHANGES) if column != TASK or call.method.endswith("_Task")]
-    return [Case(f"{work}: changes", call.name, column, _failing(work, call, column)) for column in columns]
+    return [Case(_table(work, "changes"), call.name, column, _failing(work, call, column)) for column in columns]
 
 
 def _of_read(work: str, call: Call, known: set[str]) -> list[Case]:
@@ -106,7 +119,7 @@ def _of_read(work: str, call: Call, known: set[str]) -> list[Case]:
     if not call.first and call.method not in _EVERYWHERE:
         return []
     columns = READS if call.first and call.method not in known else (ONCE, ALWAYS, SESSION) if call.first else (ALWAYS, SESSION)
-    return [Case(f"{work}: reads", call.name, column, _failing(work, call, column)) for column in columns]
+    return [Case(_table(work, "reads"), call.name, column, _failing(work, call, column)) for column in columns]
 
 
 def _failing(work: str, call: Call, column: str) -> Callable[[Bench], str]:
@@ -121,7 +134,7 @@ def _every_read(work: str, made: dict[str, int]) -> Case:
     once = _FAILURES[ONCE]
     counted = {method: count for method, count in made.items() if method != "HttpNfcLeaseProgress"}
     rules = [{"method": method, "skip": number} | once for method, count in counted.items() for number in range(count)]
-    return Case(f"{work}: reads", "every call, one after the other", ONCE, lambda bench: attempt(bench, work, rules, some=True))
+    return Case(_table(work, "reads"), "every call, one after the other", ONCE, lambda bench: attempt(bench, work, rules, some=True))
 
 
 def attempt(bench: Bench, work: str, rules: list[dict], *, kill: bool = False, some: bool = False) -> str:
@@ -130,6 +143,8 @@ def attempt(bench: Bench, work: str, rules: list[dict], *, kill: bool = False, s
     ``kill``: the composer is killed when the rule acts. ``some``: it is enough when most of the rules act.
     """
     with bench.room() as room:
+        if work == REPLACE:
+            room.prepare_replacing()
         numbers = [room.simulator.rules.add(**rule) for rule in rules]
         composer = getattr(room, work)(patience=dataclasses.replace(PATIENCE, calls=0.2) if some else PATIENCE)
         if kill:

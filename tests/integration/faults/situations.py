@@ -6,9 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
-import pathlib
 import shutil
 from collections.abc import Callable
 
@@ -149,6 +147,31 @@ def _same_template(bench: Bench) -> str:
         return f"one goes on, the other ends: `{second.code}`"
 
 
+def _two_repositories(rule: dict) -> Callable[[Bench], str]:
+    """Composers that share no repository know of each other only by what stands in vSphere."""
+
+    def attempt(bench: Bench) -> str:
+        with bench.room() as room:
+            other = room.repository.with_name("other")
+            shutil.copytree(room.repository, other)
+            number = room.simulator.rules.add(**rule, delay_ms=800)
+            first = room.publish()
+            room.wait_for_hit(number)
+            second = room.publish(repository=str(other))
+            ended = first.wait(), second.wait()
+            for one in ended:
+                checks.explained(one)
+            room.calm()
+            again = room.publish(repository=str(other)).wait()
+            assert again.complete, again
+            checks.published(room)
+            assert not room.publish(repository=str(other)).wait().changed, "the two composers undo each other's work"
+            checks.whole(room, other)
+            return "each goes on or ends with an error; one machine remains"
+
+    return attempt
+
+
 def _same_machine(bench: Bench) -> str:
     with bench.room() as room:
         rule = room.simulator.rules.add(**_HALFWAY, delay_ms=800)
@@ -176,9 +199,6 @@ def _layer_removed(bench: Bench) -> str:
         pause = Pause()
         composer = room.publish(before=Writes(room.repository, "a blob", 1, pause).watch)
         pause.reached()
-        spare = room.repository.with_name("spare")
-        shutil.copytree(room.repository / "catalog", spare / "catalog")
-        shutil.copy(room.repository / "index.json", spare)
         run("image_template", **given, name=TEMPLATE, state="absent")
         run("app_layer", **given, name="Tool", version="1.0", state="absent")
         for blob in (room.repository / "blobs" / "sha256").iterdir():
@@ -190,22 +210,17 @@ def _layer_removed(bench: Bench) -> str:
         assert ended.complete, ended
         checks.standing(room)
         assert freed.blobs == [], "what a running task needs was collected"
-        # Layer and template come back as they were.
-        for name in ("image_template", "layer"):
-            shutil.copytree(spare / "catalog" / name, room.repository / "catalog" / name, dirs_exist_ok=True)
-        references(room.repository / "index.json", spare / "index.json")
+        # Made again from the same files they are the same.
+        bench.add_layer(room.repository, "1.0")
+        bench.add_template(room.repository, "1.0")
         return settle(room, "publish", ended)
-
-
-def references(index: pathlib.Path, older: pathlib.Path) -> None:
-    """Put what an older index names back into the index."""
-    now, before = (json.loads(path.read_text()) for path in (index, older))
-    now["manifests"] += [item for item in before["manifests"] if item not in now["manifests"]]
-    index.write_text(json.dumps(now))
 
 
 _RIVALS: dict[str, Callable[[Bench], str]] = {
     "two composers publish the same template": _same_template,
+    "the same from two repositories, the second while the first uploads": _two_repositories(_HALFWAY),
+    "the same from two repositories, the second while the first powers on": _two_repositories({"method": "PowerOnVM_Task", "after": True}),
+    "the same from two repositories, the second while the first takes the snapshot": _two_repositories({"method": "CreateSnapshot_Task", "after": True}),
     "two composers export the same machine to the same folder": _same_machine,
     "a layer is removed that a template names": _layer_is_used,
     "template and layer are removed and the repository is collected while the image is composed": _layer_removed,
