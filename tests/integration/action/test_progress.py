@@ -64,7 +64,7 @@ class Site:
         environment.pop("STRATA_LAYERING_PROGRESS", None)
         return [sys.executable, "-m", "ansible", "playbook", "-i", str(self.folder / "hosts.yml"), str(self.folder / "play.yml")], environment
 
-    def play(self, *flags: str, tasks: list[dict] | None = None, seconds: float = 3.0, **variables: str) -> tuple[int, str]:
+    def play(self, *flags: str, tasks: list[dict] | None = None, seconds: float = 2.5, **variables: str) -> tuple[int, str]:
         """Run it without a terminal; exit status and output."""
         command, environment = self.prepare(tasks or [self.task], seconds)
         done = subprocess.run([*command, *flags], env=environment | variables, capture_output=True, text=True, check=False, cwd=self.folder)
@@ -72,7 +72,7 @@ class Site:
 
     def play_on_a_terminal(self, *flags: str, **variables: str) -> tuple[int, str]:
         """Run it on a terminal of its own; exit status and output."""
-        command, environment = self.prepare([self.task], 3.0)
+        command, environment = self.prepare([self.task], 2.5)
         child, terminal = pty.fork()
         if not child:
             os.chdir(self.folder)
