@@ -525,6 +525,46 @@ def test_fault_rules(client: Client) -> None:
             rules.add(**wrong)
 
 
+def test_rules_that_wait_for_another_call(client: Client) -> None:
+    machine = client.import_vm()
+    client.simulator.rules.add("Rename_Task", since="PowerOnVM_Task", fault="SystemError")
+    WaitForTask(machine.Rename_Task("first"))
+    WaitForTask(machine.PowerOnVM_Task())
+    with pytest.raises(vmodl.fault.SystemError):
+        machine.Rename_Task("second")
+    WaitForTask(machine.Rename_Task("third"))
+
+
+def test_a_rule_restarts_vcenter(simulator: Simulator) -> None:
+    client = Client(simulator)
+    client.start_import("gone")
+    simulator.rules.add("CreateFolder", restart="abort", delay_ms=300)
+    with pytest.raises((OSError, http.client.HTTPException)):
+        client.datacenter.vmFolder.CreateFolder("never")
+    assert simulator.machines("gone") == []
+    with pytest.raises((OSError, http.client.HTTPException)):
+        client.datacenter.name
+    with pytest.raises(ControlError):
+        simulator.rules.add("CreateFolder", restart="sometimes")
+
+
+def test_reset(simulator: Simulator) -> None:
+    client = Client(simulator)
+    client.import_vm("stays")
+    WaitForTask(client.import_vm("goes").PowerOnVM_Task())
+    client.start_import("held")
+    client.datacenter.vmFolder.CreateFolder("folder")
+    simulator.rules.add("*", fault="SystemError", count=None)
+    simulator.settings(thumbprint="AB")
+    simulator.reset(("stays",))
+    assert {machine["name"] for machine in simulator.machines()} == {"stays", "windows-template"}
+    assert simulator.rules.list() == simulator.leases() == simulator.journal() == []
+    assert simulator.settings()["thumbprint"] == ""
+    with pytest.raises(vim.fault.NotAuthenticated):
+        client.datacenter.name
+    assert [child.name for child in Client(simulator).datacenter.vmFolder.childEntity if isinstance(child, vim.Folder)] == []
+
+
 def test_http_rules(client: Client) -> None:
     machine = client.import_vm()
     rules = client.simulator.rules

@@ -27,6 +27,7 @@ from ansible_collections.strata.layering.plugins.module_utils.ovf.package import
 from ansible_collections.strata.layering.plugins.module_utils.vsphere import nfc, vm
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.export import export_vm, exported
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory import Inventory
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.session import Patience
 
 
 @pytest.fixture
@@ -217,13 +218,63 @@ def test_killed_process(simulator, connect, session, machine, folder):
     assert names(folder) == COMPLETE
 
 
-def test_two_exports_at_once(simulator, session, machine, folder):
+def test_two_exports_at_once(simulator, connect, session, machine, folder):
     def again(*unused):
-        with pytest.raises(Conflict):
-            export_vm(session, machine, folder)
+        with connect(simulator, patience=Patience(lease=0.2)) as other, pytest.raises(Conflict):
+            export_vm(other, Inventory(other).vm(name="machine"), folder)
 
     assert export_vm(session, machine, folder, progress=again).changed
     assert names(folder) == COMPLETE
+
+
+def test_a_lease_that_nobody_holds_is_waited_for(simulator, session, machine, folder):
+    simulator.settings(lease_timeout=1)
+    machine.ExportVm()
+    assert export_vm(session, machine, folder).changed
+    assert [lease["state"] for lease in simulator.leases()][-2:] == ["error", "done"]
+
+
+def test_what_a_killed_export_was_writing_is_removed(simulator, session, machine, folder, monkeypatch):
+    original = os.replace
+
+    def killed(source, target):
+        if str(target).endswith(".mf"):
+            raise SystemExit
+        original(source, target)
+
+    monkeypatch.setattr(os, "replace", killed)
+    monkeypatch.setattr(os, "unlink", lambda path: None)
+    with pytest.raises(SystemExit):
+        export_vm(session, machine, folder)
+    monkeypatch.undo()
+    assert any(name.startswith(TEMPORARY_PREFIX) for name in names(folder))
+    assert export_vm(session, machine, folder).changed
+    assert names(folder) == COMPLETE
+
+
+@pytest.mark.parametrize("fault", [{"drop_connection": True}, {"drop_connection": True, "after": True}, {"http_status": 503}, {"fault": "SystemError"}])
+def test_end_of_the_lease_is_repeated(simulator, session, machine, folder, fault):
+    simulator.rules.add("HttpNfcLeaseComplete", **fault)
+    assert export_vm(session, machine, folder).changed
+    assert_no_lease(simulator)
+
+
+@pytest.mark.parametrize("fault", [{"drop_connection": True}, {"drop_connection": True, "after": True}, {"http_status": 503}, {"fault": "SystemError"}])
+def test_giving_up_the_lease_is_repeated(simulator, session, machine, folder, fault):
+    simulator.rules.add("NFC:GET", http_status=503)
+    simulator.rules.add("HttpNfcLeaseAbort", **fault)
+    with pytest.raises(Unavailable, match="503"):
+        export_vm(session, machine, folder)
+    assert_no_lease(simulator)
+
+
+def test_a_lease_that_is_lost_is_told(simulator, session, machine, folder):
+    def expire(*unused):
+        simulator.expire_sessions()
+
+    with pytest.raises(Unavailable) as caught:
+        export_vm(session, machine, folder, progress=expire)
+    assert caught.value.code == "vsphere.lease_lost" and caught.value.hint
 
 
 def test_wrong_bytes_from_the_host(simulator, session, machine, folder, monkeypatch):

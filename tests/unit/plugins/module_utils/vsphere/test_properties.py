@@ -11,6 +11,7 @@ import time
 import pytest
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput, NotFound, StrataError, TimedOut
 from ansible_collections.strata.layering.plugins.module_utils.vsphere import properties, vm
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.properties import collect_below
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.tasks import wait_for_task
 
 
@@ -45,6 +46,12 @@ def later(seconds, function, *arguments):
     timer = threading.Timer(seconds, function, arguments)
     timer.start()
     return timer
+
+
+def test_reading_below_survives_the_session(simulator, session):
+    simulator.rules.add("RetrievePropertiesEx", fault="NotAuthenticated")
+    found = collect_below(session, session.content.rootFolder, "Datacenter", ["name"])
+    assert [values["name"] for values in found.values()] == ["DC0"] and session.logins == 2
 
 
 def test_waiting_sees_a_change(session, machine):
