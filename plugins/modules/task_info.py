@@ -44,7 +44,10 @@ EXAMPLES = r"""
 
 RETURN = r"""
 tasks:
-  description: The tasks.
+  description:
+    - The tasks.
+    - One that is under way tells in C(progress) how far its step is, with C(step), C(unit), C(done), C(total), C(percent), C(rate) (units a second) and
+      C(seconds_left); what cannot be told is null.
   returned: always
   type: list
   elements: dict
