@@ -72,3 +72,17 @@ def test_a_wish_to_cancel_is_noticed(repository):
     CancelWatch(repository, "office").check()
     with pytest.raises(Canceled, match="other was canceled"):
         CancelWatch(repository, "other").check()
+
+
+def test_how_far_a_step_is(repository, task, monkeypatch):
+    clock = [1000.0]
+    monkeypatch.setattr(tasks.time, "monotonic", lambda: clock[0])
+    task.begin("upload", "The disk is uploaded.")
+    for second in range(11):
+        clock[0] = 1000.0 + second
+        task.report("upload", second * 100, 2000)
+    assert stored(repository)["progress"] == {
+        "step": "upload", "unit": "bytes", "done": 1000, "total": 2000, "percent": 50, "rate": 100.0, "seconds_left": 10,
+    }
+    task.begin("snapshot", "The snapshot is taken.")
+    assert stored(repository)["progress"] is None
