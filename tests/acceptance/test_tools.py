@@ -144,6 +144,15 @@ def test_in_a_packaging_machine_nothing_runs(machine):
     assert one.start() == ON and one.told == [] and one.order == []
 
 
+def test_a_machine_that_has_finished_says_so_again_only_when_asked_for_its_image(machine):
+    one = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
+    assert one.start() == SHUTDOWN
+    one.wine.guestinfo = {"guestinfo.strata.layering.again": "fedcba9876543210"}
+    assert one.start() == ON and one.told == []
+    one.wine.guestinfo = {"guestinfo.strata.layering.again": "0123456789abcdef"}
+    assert one.start() == SHUTDOWN and one.told == [("image", "0123456789abcdef"), ("state", "finished")] and one.order == ["a"]
+
+
 def test_in_manual_mode_the_machine_stays_on(machine):
     one = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
     one.wine.guestinfo = {"guestinfo.strata.layering.mode": "manual"}

@@ -15,6 +15,9 @@ from dataclasses import asdict, dataclass
 
 #: Set when a machine is made, read by the guest: whether it shuts itself down when its scripts are done.
 KEY_MODE = "guestinfo.strata.layering.mode"
+#: Set to the image's ``image`` when a machine is powered on again that may have finished while nobody watched: its guest says so once more and shuts down.
+#: Removed before the snapshot, so that no clone has it.
+KEY_AGAIN = "guestinfo.strata.layering.again"
 AUTOMATIC, MANUAL = "automatic", "manual"
 RUNNING, FAILED, FINISHED = "running", "failed", "finished"
 _PREFIX = "guestinfo.strata.layering.scripts."
@@ -40,11 +43,16 @@ class GuestReport:
         return asdict(self) | {"results": {str(number): code for number, code in self.results}}
 
 
+def image_mark(content_digest: str) -> str:
+    """What guests call an image of this content."""
+    return content_digest.partition(":")[2][:16]
+
+
 def read_report(extra_config: Mapping[str, str], content_digest: str) -> GuestReport | None:
     """The report about the image of this content; None when there is none, or one about another image."""
     image = extra_config.get(_PREFIX + "image", "")
     state = extra_config.get(_PREFIX + "state", "")
-    if image.strip().lower() != content_digest.partition(":")[2][:16] or state not in (RUNNING, FAILED, FINISHED):
+    if image.strip().lower() != image_mark(content_digest) or state not in (RUNNING, FAILED, FINISHED):
         return None
     results = sorted((int(match[1]), _plain(value)) for key, value in extra_config.items() if (match := _RESULT.fullmatch(key)))
     current, code, output = (_plain(extra_config.get(_PREFIX + key, "")) for key in ("current", "code", "output"))

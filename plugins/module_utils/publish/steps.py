@@ -171,6 +171,8 @@ def power_on(run: Run, machine) -> None:
         wanted[guest.KEY_MODE] = run.template.publish_mode
     if facts.extra_config.get(images.KEY_STATE) != images.STATE_READY:
         wanted[images.KEY_STATE] = images.STATE_READY
+        if run.template.publish_mode == guest.AUTOMATIC:
+            wanted[guest.KEY_AGAIN] = guest.image_mark(run.template.content_digest)
         wanted[images.KEY_POWERED_ON] = str(machines.last_power_on(run.session, machine) or 0)
     if wanted:
         machines.reconfigure(run.session, machine, extra_config=wanted)
@@ -297,7 +299,7 @@ def snapshot(run: Run, machine) -> None:
     name = images.snapshot_name(run.template)
     run.begin("snapshot", f"The snapshot {name} is taken.")
     set_attributes(run.session, machine, _attributes(run.template))
-    machines.reconfigure(run.session, machine, extra_config={images.KEY_STATE: images.STATE_COMPLETE})
+    machines.reconfigure(run.session, machine, extra_config={images.KEY_STATE: images.STATE_COMPLETE, guest.KEY_AGAIN: ""})
     if not any(one.name == name for one in machines.list_snapshots(run.session, machine)):
         machines.create_snapshot(run.session, machine, name, images.contents(run.template), timeout=run.options.timeout("snapshot"))
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import pytest
@@ -87,7 +88,14 @@ def test_a_machine_that_is_off_after_its_scripts_gets_its_snapshot(room, vcenter
 
 def test_a_machine_whose_script_failed_is_powered_on_again(room, vcenter, simulator, left):  # noqa: F811
     left("failed")
-    assert "PowerOnVM_Task" in ends_well(room, vcenter, simulator)["called"]
+    seen = room.path.parent / "guestinfo"
+    simulator.guest(f'echo "$STRATA_VM_GUESTINFO" > {seen}')
+    task = ends_well(room, vcenter, simulator)
+    assert "PowerOnVM_Task" in task["called"]
+    # Its guest was asked to say again that it has finished, the image's clones will not be.
+    again = "guestinfo.strata.layering.again"
+    assert json.loads(seen.read_text())[again] == task["content_digest"].removeprefix("sha256:")[:16]
+    assert again not in {option.key for option in machine_of(simulator.connect(), task["vm"]["moid"]).config.extraConfig}
 
 
 def test_a_finished_machine_gets_the_snapshot_that_is_missing(room, vcenter, simulator, left):  # noqa: F811

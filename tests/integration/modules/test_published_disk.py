@@ -28,6 +28,8 @@ _ARCHIVE, _DIRECTORY = 0x20, 0x10
 _MTIME_NS = 1_700_000_000_123_456_700
 _TIME = _MTIME_NS // 100 + _EPOCH
 
+#: When files were made that composing places by itself: 2020-01-01, as FILETIME.
+PLACED_TIME = 132223104000000000
 #: Layers in the order in which they win: (name, files, paths to delete).
 LAYERS = (
     ("Tool", {
@@ -45,8 +47,8 @@ LAYERS = (
 )
 
 
-def publish(tmp_path: pathlib.Path, simulator, spec: Spec, size_gb: int) -> tuple[Manifest, str]:
-    """Go the whole way with ``LAYERS``; returns the OS machine's manifest and a raw copy of the published disk."""
+def publish(tmp_path: pathlib.Path, simulator, spec: Spec, size_gb: int) -> tuple[Manifest, str, str]:
+    """Go the whole way with ``LAYERS``; returns the OS machine's manifest, a raw copy of the published disk and the plan of its scripts."""
     repository = {"repository": os.fspath(tmp_path / "repository")}
     package = make_package(os.fspath(tmp_path / "share" / "gold"), spec)
     run("repository", **repository)
@@ -74,10 +76,10 @@ def publish(tmp_path: pathlib.Path, simulator, spec: Spec, size_gb: int) -> tupl
     subprocess.run(["qemu-img", "check", "-q", "-f", "vmdk", disk["path"]], check=True)
     subprocess.run(["qemu-img", "convert", "-f", "vmdk", "-O", "raw", disk["path"], raw], check=True)
     assert os.stat(raw).st_size == size_gb << 30
-    return package.manifest, raw
+    return package.manifest, raw, "image={}\r\n".format(task["content_digest"].removeprefix("sha256:")[:16])
 
 
-def expected_tree(base: dict[str, Expected]) -> dict[str, Expected]:
+def expected_tree(base: dict[str, Expected], plan: str) -> dict[str, Expected]:
     """What the tree must be: the OS machine's, and the layers applied to it one after the other in plain Python."""
     tree = {path: dataclasses.replace(facts) for path, facts in base.items()}
     spelled = {path.upper(): path for path in tree}
@@ -93,6 +95,11 @@ def expected_tree(base: dict[str, Expected]) -> dict[str, Expected]:
                 if folder.upper() not in spelled:
                     _add(tree, spelled, folder, "directory", None)
             _add(tree, spelled, path, "file", content)
+    # Every image of a template has a plan of the scripts that run in it.
+    for path in ("Windows/Setup", "Windows/Setup/scripts", "Windows/Setup/scripts/image"):
+        if path.upper() not in spelled:
+            _add(tree, spelled, path, "directory", None, PLACED_TIME)
+    _add(tree, spelled, "Windows/Setup/scripts/image/plan.txt", "file", plan.encode(), PLACED_TIME)
     return tree
 
 
@@ -111,7 +118,7 @@ def _forget(tree: dict[str, Expected], path: str) -> None:
         tree[first] = dataclasses.replace(tree[first], names=tree[first].names - 1)
 
 
-def _add(tree: dict[str, Expected], spelled: dict[str, str], path: str, kind: str, content: bytes | None) -> None:
+def _add(tree: dict[str, Expected], spelled: dict[str, str], path: str, kind: str, content: bytes | None, time: int = _TIME) -> None:
     parent, _slash, name = path.rpartition("/")
     full = f"{spelled[parent.upper()]}/{name}" if parent else name
     short_name = None
@@ -122,15 +129,15 @@ def _add(tree: dict[str, Expected], spelled: dict[str, str], path: str, kind: st
     security = sddl.inherit(bytes.fromhex(tree[spelled[parent.upper()]].security), kind == "directory", owner="BA").hex()
     size, sha256 = (len(content), hashlib.sha256(content).hexdigest()) if content is not None else (0, None)
     tree[full] = Expected(
-        kind, _ARCHIVE if kind == "file" else _DIRECTORY, _TIME, _TIME, _TIME, _TIME, security, size, sha256, short_name, names=1,
+        kind, _ARCHIVE if kind == "file" else _DIRECTORY, time, time, time, time, security, size, sha256, short_name, names=1,
     )
 
 
 @pytest.mark.parametrize(("size", "size_gb"), [("small", 1), ("full", 24)])
 def test_published_disk(tmp_path, simulator, size, size_gb):
-    manifest, raw = publish(tmp_path, simulator, Spec(size), size_gb)
+    manifest, raw, plan = publish(tmp_path, simulator, Spec(size), size_gb)
     offset = manifest.partition()["offset"]
-    expected = expected_tree(manifest.files)
+    expected = expected_tree(manifest.files, plan)
     found = read_volume(raw, offset, (size_gb << 30) - offset)
     assert differences(expected, found)[:20] == []
     _check_volume(raw, offset)

@@ -12,7 +12,7 @@ if defined ProgramW6432 set "STRATA_PROGRAMS=%ProgramW6432%"
 set "STRATA_VMTOOLS=%STRATA_PROGRAMS%\VMware\VMware Tools\vmtoolsd.exe"
 rem Only images that were made from templates have a plan; clones of a finished image have the mark.
 if not exist "%STRATA_IMAGE%\plan.txt" exit /b 0
-if exist "%STRATA_IMAGE%\finished" exit /b 0
+if exist "%STRATA_IMAGE%\finished" goto finished
 if not exist "%STRATA_RESULTS%" md "%STRATA_RESULTS%"
 call :get STRATA_PURPOSE guestinfo.strata.layering.purpose
 if /i "%STRATA_PURPOSE%"=="packaging" exit /b 0
@@ -24,13 +24,12 @@ if errorlevel 1 (
   echo The scripts are running already.
   exit /b 1
 )
-set "STRATA_DIGEST="
 set "STRATA_TOTAL=0"
 set "STRATA_INDEX=0"
 set "STRATA_SKIP="
 set "STRATA_STOP="
 if /i "%~1"=="skip" set "STRATA_SKIP=1"
-for /f "usebackq tokens=1,2 delims==" %%a in ("%STRATA_IMAGE%\plan.txt") do if "%%a"=="image" set "STRATA_DIGEST=%%b"
+call :digest
 for /f "usebackq tokens=1,2,3 delims=|" %%a in ("%STRATA_IMAGE%\plan.txt") do if not "%%c"=="" set /a STRATA_TOTAL+=1 >nul
 call :set image %STRATA_DIGEST%
 call :set state running
@@ -45,6 +44,23 @@ if defined STRATA_STOP exit /b 1
 call :set state finished
 if /i "%STRATA_MODE%"=="manual" exit /b 0
 "%STRATA_SYSTEM%\shutdown.exe" /s /t 0
+exit /b 0
+
+rem Only while the machine is not yet the image does vSphere ask one that has finished to say so again: clones are never asked.
+:finished
+call :digest
+call :get STRATA_AGAIN guestinfo.strata.layering.again
+if not defined STRATA_AGAIN exit /b 0
+if not "%STRATA_AGAIN%"=="%STRATA_DIGEST%" exit /b 0
+call :set image %STRATA_DIGEST%
+call :set state finished
+"%STRATA_SYSTEM%\shutdown.exe" /s /t 0
+exit /b 0
+
+rem :digest - STRATA_DIGEST becomes what the plan calls its image.
+:digest
+set "STRATA_DIGEST="
+for /f "usebackq tokens=1,2 delims==" %%a in ("%STRATA_IMAGE%\plan.txt") do if "%%a"=="image" set "STRATA_DIGEST=%%b"
 exit /b 0
 
 rem :script NUMBER LABEL FILE - run one script unless it is done. Sets STRATA_STOP to failed or reboot when the next one must not begin.
