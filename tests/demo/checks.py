@@ -10,7 +10,7 @@ import pathlib
 
 from ..sample.plan import Manifest
 from ..support.simulator import Simulator
-from . import apps
+from . import apps, os_machine
 from .playbook import Run
 from .windows_disk import file_digest, registry_value, windows_volume
 
@@ -23,6 +23,14 @@ def require(condition: object, sentence: str) -> None:
     """Raise Wrong with the sentence unless the condition holds."""
     if not condition:
         raise Wrong(sentence)
+
+
+def check_prepared(simulator: Simulator, name: str) -> None:
+    """The OS machine has one adapter of the right type, is switched off and has both snapshots."""
+    require(os_machine.adapters(simulator, name) == ["Vmxnet3"], f"The adapters of {name} are {os_machine.adapters(simulator, name)}.")
+    [machine] = simulator.machines(name)
+    require(machine["power"] == "poweredOff", f"The machine {name} is {machine['power']}.")
+    require(machine["snapshots"] == ["before-tools", "ready"], f"The snapshots of {name} are {machine['snapshots']}.")
 
 
 def check_published(run: Run, simulator: Simulator, notes: pathlib.Path) -> dict:

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Packaged disks: machines made from the OS layer, in each of which an installer has been running.
 
-Installers run in wine, in copies of one fresh prefix; what each does there is done to a disk of the OS layer,
+Installers run in wine, in copies of one fresh prefix; what each does there is done to a copy of the OS machine's disk,
 whose Windows has the files of such a prefix. Kept under ``packaged`` until a source they come from changes.
 """
 
@@ -17,21 +17,15 @@ import subprocess
 
 from ...plugins.module_utils.disk.device import FileDevice
 from ...plugins.module_utils.disk.encode import encode
-from ...plugins.module_utils.images import os_import, store
-from ...plugins.module_utils.images.export import export
-from ...plugins.module_utils.images.layered_image import compose_stack
-from ...plugins.module_utils.layers.model import OS, ROLE_DISK, ROLE_GRAINS, Blob, LayerVersion
-from ...plugins.module_utils.repository.repository import Repository
 from ..acceptance import disks, wine
 from ..sample.cache import cached_disk, fingerprint
 from ..sample.plan import Spec
 from . import installers
 
 _SPEC = Spec(size="full")
-_SIZE_GB = 40
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _SOURCES = (
-    "tests/demo/apps.py", "tests/demo/installers.py", "tests/demo/packaging.py", "tests/acceptance/*.py", "plugins/module_utils/images/*.py",
+    "tests/demo/apps.py", "tests/demo/installers.py", "tests/demo/packaging.py", "tests/acceptance/*.py",
 )
 _INSTALLERS = {
     "editor-1.0": lambda tree, folder: installers.editor(tree, folder, "1.0"),
@@ -70,8 +64,7 @@ def _fingerprint() -> str:
 def _make(scratch: pathlib.Path, trees: pathlib.Path) -> None:
     (scratch / "home").mkdir()
     fresh = wine.make_prefix(str(scratch / "fresh"), str(scratch / "home"))
-    machine = scratch / "machine.raw"
-    _export_machine(scratch / "repository", machine)
+    machine, _manifest = cached_disk(_SPEC)
     for name, build in _INSTALLERS.items():
         folder = scratch / "installers" / name
         folder.mkdir(parents=True)
@@ -90,13 +83,3 @@ def _make(scratch: pathlib.Path, trees: pathlib.Path) -> None:
             encode(device, out)
         shutil.rmtree(prefix.path)
         disk.unlink()
-
-
-def _export_machine(folder: pathlib.Path, path: pathlib.Path) -> None:
-    """Write the disk of a machine that has nothing but the OS layer."""
-    sample = cached_disk(_SPEC)[0]
-    repository = Repository.open(str(folder), create=True)
-    stored = os_import.store_disk(repository, lambda: FileDevice(sample), "the OS machine", _SIZE_GB)
-    blobs = {role: Blob(blob.media_type, blob.digest, blob.size) for role, blob in ((ROLE_DISK, stored.vmdk), (ROLE_GRAINS, stored.index))}
-    layer = store.put_version(repository, LayerVersion(OS, "Windows 11", "packaging", size_gb=_SIZE_GB, facts=stored.examination.facts, blobs=blobs))
-    export(compose_stack(repository, layer.reference(), ()), str(path), "raw", name="machine", firmware="efi")

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The demo: a Windows OS machine is exported from a simulated vSphere, joined with app layers, and published.
+"""The demo: a Windows OS machine is prepared in and exported from a simulated vSphere, joined with app layers, and published.
 
 ``make demo`` runs it. With DEMO_KEEP=1 in the environment the simulator stays on for four hours; the next run stops it.
 """
@@ -18,13 +18,10 @@ import sys
 import time
 from collections.abc import Iterator
 
-from ...plugins.module_utils.vsphere.session import Session
-from ...plugins.module_utils.vsphere.vm import create_snapshot
 from ..sample.cache import cached_disk
 from ..sample.plan import Manifest, Spec
-from ..sample.seed import seed
 from ..support.simulator import Simulator, binary, stop_saved
-from . import apps, checks, packaging, page, report, text
+from . import apps, checks, os_machine, packaging, page, report, text
 from .playbook import PlaybookFailed, Run, run_site
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -73,8 +70,8 @@ def main() -> int:
         with clock.step("Make the disk of the OS machine"):
             _disk, sample = cached_disk(Spec(size="full"))
         simulator = _start(work, keep)
-        with clock.step("Import it into the simulator, take a snapshot"):
-            _prepare_machine(simulator)
+        with clock.step("Import it into the simulator"):
+            os_machine.put(simulator, _OS_MACHINE, work)
         with clock.step("Collect the applications"):
             apps.make_all(work / "apps")
         with clock.step("Install them in machines made from the OS layer"):
@@ -101,21 +98,6 @@ def _start(work: pathlib.Path, keep: bool) -> Simulator:
     return simulator
 
 
-def _prepare_machine(simulator: Simulator) -> None:
-    deployed = seed(simulator, _OS_MACHINE, spec=Spec(size="full"))
-    with Session.connect(**simulator.options(), ca_file=simulator.ca_file) as session:
-        vm = next(machine for machine in _machines(session) if machine._GetMoId() == deployed.moid)
-        create_snapshot(session, vm, "ready", "Prepared to become an OS layer")
-
-
-def _machines(session: Session) -> list:
-    view = session.content.viewManager.CreateContainerView(session.content.rootFolder, recursive=True)
-    try:
-        return [entity for entity in view.view if entity._wsdlName == "VirtualMachine"]
-    finally:
-        view.DestroyView()
-
-
 def _demonstrate(simulator: Simulator, work: pathlib.Path, sample: Manifest, clock: _Clock, keep: bool) -> None:
     environment = {name: value for name, value in simulator.environment().items() if name.startswith("VMWARE_")}
     environment["VMWARE_CA_PATH"] = simulator.ca_file
@@ -123,6 +105,7 @@ def _demonstrate(simulator: Simulator, work: pathlib.Path, sample: Manifest, clo
 
     say("\n  1. The whole way: site.yml makes what the inventory wants")
     first = run_site(work, environment)
+    checks.check_prepared(simulator, _OS_MACHINE)
     checks.check_published(first, simulator, notes)
     say("\n  2. Once more: nothing has changed, so nothing happens")
     second = run_site(work, environment)
@@ -155,7 +138,7 @@ def _tell(simulator: Simulator, work: pathlib.Path, runs: tuple[Run, Run, Run], 
     ]
     tables = report.tables(work / "repository", runs, prepared, places)
     summary = (
-        "The machine win11-os was exported from a simulated vSphere, imported as an OS layer, joined with three app layers by an image template, "
+        "The machine win11-os was prepared in a simulated vSphere, exported, imported as an OS layer, joined with three app layers by an image template, "
         "two of them captured from installers, and published as a virtual machine with a snapshot; then nothing changed, "
         "then one app layer had a new version."
     )

@@ -48,13 +48,14 @@ class CallbackModule(CallbackBase):
         self.v2_playbook_on_task_start(task, False)
 
     def v2_runner_item_on_ok(self, result) -> None:
-        self._show(result, "changed" if result.is_changed() else "ok")
+        if result.task.action.startswith(_OWN):
+            self._show(result, "changed" if result.is_changed() else "ok")
 
     def v2_runner_item_on_failed(self, result) -> None:
         self._show(result, "FAILED")
 
     def v2_runner_on_ok(self, result) -> None:
-        if not result.task.loop:
+        if not result.task.loop or not result.task.action.startswith(_OWN):
             self._show(result, "changed" if result.is_changed() else "ok")
 
     def v2_runner_on_failed(self, result, ignore_errors=False) -> None:
@@ -70,12 +71,14 @@ class CallbackModule(CallbackBase):
         answer, action = result.result, result.task.action
         self._handle_warnings(answer)
         own = action.startswith(_OWN)
-        if own:
+        if own or status == "changed":
             self._record(result, status, seconds)
         label = answer.get("_ansible_item_label")
-        title = result.task.get_name().rpartition(" : ")[2] + (f": {label}" if label else "")
+        changes = sum(bool(item.get("changed")) for item in answer.get("results", [])) if result.task.loop and not own else 0
+        title = result.task.get_name().rpartition(" : ")[2] + (f": {label}" if label else f": {changes} of them" if changes > 1 else "")
         if action.endswith("debug") and status == "ok":
-            self._display.display(f"            {answer.get('msg')}")
+            for line in answer["msg"] if isinstance(answer["msg"], list) else [answer["msg"]]:
+                self._display.display(f"            {line}")
         elif own or status != "ok":
             color = {"ok": "green", "changed": "yellow"}.get(status, "red")
             self._display.display(f"    {seconds:5.1f} s  {status:<8} {title}", color=color)
