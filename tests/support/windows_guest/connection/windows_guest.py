@@ -31,7 +31,7 @@ options:
 """
 
 _ENCODED = re.compile(r"-EncodedCommand (\S+)")
-_REMOVE = re.compile(r"Remove-Item '((?:[^']|'')*)'")
+_REMOVE = re.compile(r"Remove-Item (?:'((?:[^']|'')*)'|(\S+)) -Force")
 
 
 class Connection(ConnectionBase):
@@ -69,7 +69,7 @@ class Connection(ConnectionBase):
             removed = _REMOVE.search(script)
             if not removed:
                 raise AnsibleConnectionFailure(f"The model does not know what to do with {script}")
-            windows.remove(removed[1].replace("''", "'"))
+            windows.remove(removed[2] or removed[1].replace("''", "'"))
             return 0, b"", b""
 
     @staticmethod
@@ -93,14 +93,14 @@ class Connection(ConnectionBase):
         super().put_file(in_path, out_path)
         with self._windows() as windows, open(in_path, "rb") as file:
             windows.connect()
-            windows.write(self._shell._unquote(out_path), file.read())
+            windows.write(out_path.strip("'\""), file.read())
 
     def fetch_file(self, in_path, out_path):
         """Copy a file out of the model."""
         super().fetch_file(in_path, out_path)
         with self._windows() as windows, open(out_path, "wb") as file:
             windows.connect()
-            file.write(windows.read(self._shell._unquote(in_path)))
+            file.write(windows.read(in_path.strip("'\"")))
 
     def close(self):
         """Forget that the machine was there."""
