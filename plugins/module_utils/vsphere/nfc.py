@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, BinaryIO, TypeVar
 
-from ..common.errors import Conflict, Corrupt, NotFound, StrataError, Unavailable
+from ..common.errors import Corrupt, NotFound, StrataError, Unavailable
 from ..common.libraries import pyvmomi
 from ..common.progress import Progress, silent
-from .faults import explained, fault_error
+from .faults import explained, fault_error, is_transient
 from .properties import read, wait_for
 from .session import Attempts, Session
 from .transfer import HostConnection, Transfer
@@ -56,16 +56,23 @@ class ManifestEntry:
 
 
 def when_free(session: Session, call: Callable[[], _Result]) -> _Result:
-    """Return what ``call`` does; while the machine is busy, again, until a lease that nobody holds any more must have expired."""
+    """Return what ``call`` does, which may be made more than once.
+
+    While the machine is busy it is made again until a lease that nobody holds any more must have expired; after what may pass, a few times.
+    """
     deadline = time.monotonic() + session.patience.lease
     pause = min(2, session.patience.lease / 20)
+    attempts = Attempts(session.patience.calls)
     while True:
         try:
             return call()
-        except Conflict as error:
-            if error.code != "vsphere.busy" or time.monotonic() + pause > deadline:
+        except StrataError as error:
+            if error.code == "vsphere.busy":
+                if time.monotonic() + pause > deadline:
+                    raise
+                time.sleep(pause)
+            elif not is_transient(error) or not attempts.again(error.details.get("fault")):
                 raise
-        time.sleep(pause)
 
 
 class Lease:
@@ -219,6 +226,8 @@ class Lease:
                     continue
                 if state not in ("done", None) or error.code == "vsphere.lease_lost":
                     raise
+                if state is None and not self._stands():
+                    raise self._lost() from error
             self._open = False
 
     def abort(self, reason: str) -> None:
@@ -341,6 +350,12 @@ class Lease:
             return read(self.session, self._lease, "state", what=self.what).get("state")
         except NotFound:
             return None
+
+    def _stands(self) -> bool:
+        try:
+            return bool(read(self.session, self.entity, "name", what=self.what))
+        except NotFound:
+            return False
 
     def _end(self) -> None:
         self._stop.set()
