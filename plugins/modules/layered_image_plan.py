@@ -81,7 +81,7 @@ outdated:
   type: list
   elements: dict
 short_names:
-  description: The 8.3 names that files do not get because another file of their folder (RV(short_names[].holder)) has them.
+  description: The 8.3 names that files do not get because another file of their folder (C(holder)) has them.
   returned: always
   type: list
   elements: dict

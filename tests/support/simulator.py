@@ -57,12 +57,12 @@ def binary() -> pathlib.Path:
     return program
 
 
-def run_go(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a go command in the simulator's folder; its caches are in the checkout when there is no home."""
+def run_go(*arguments: str, folder: pathlib.Path = _SOURCES, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a go command in the simulator's folder or another; its caches are in the checkout when there is no home."""
     environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false -modcacherw"}
     if not os.access(os.environ.get("HOME") or "/nonexistent", os.W_OK):
         environment |= {"GOCACHE": str(_ROOT / ".cache" / "go-build"), "GOMODCACHE": str(_ROOT / ".cache" / "go-mod")}
-    return subprocess.run([_go(), *arguments], cwd=_SOURCES, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run([_go(), *arguments], cwd=folder, env=environment | variables, capture_output=True, text=True, check=False)
 
 
 def _source_digest() -> str:
@@ -147,8 +147,8 @@ class Rules:
         ``count=None`` hits every call. ``object`` is a name or a managed object ID.
         """
         rule = {
-            "method": method, "object": object, "since": since, "since_calls": since_calls, "skip": skip, "count": -1 if count is None else count, "fault": fault,
-            "fault_fields": fault_fields, "message": message, "task": task, "delay_ms": delay_ms, "http_status": http_status,
+            "method": method, "object": object, "since": since, "since_calls": since_calls, "skip": skip, "count": -1 if count is None else count,
+            "fault": fault, "fault_fields": fault_fields, "message": message, "task": task, "delay_ms": delay_ms, "http_status": http_status,
             "drop_connection": drop_connection, "restart": restart, "after": after, "after_bytes": after_bytes,
         }
         return self._simulator.ask("POST", "/rules", {key: value for key, value in rule.items() if value is not None})["id"]

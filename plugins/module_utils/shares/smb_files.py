@@ -71,7 +71,7 @@ class SmbReader(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         """All of the next ``size`` bytes; fewer only where the file ends."""
-        if self.closed:
+        if self.closed:  # pylint: disable=using-constant-test  # a property, which it takes for a method
             raise ValueError("read of closed file")
         left = max(0, self.size - self._position)
         count = left if size is None or size < 0 else min(size, left)
@@ -161,7 +161,7 @@ class SmbReader(io.RawIOBase):
             raise
         finally:
             self._under_way.pop(number, None)
-        unused, place, unused, length = _READ.unpack_from(answer)
+        place, length = _READ.unpack_from(answer)[1::2]
         data = answer[place - 64:place - 64 + length]
         if len(data) != expected:
             raise self._changed()

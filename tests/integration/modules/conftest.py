@@ -16,6 +16,7 @@ from ansible_collections.strata.layering.tests.sample.package import make_packag
 from ansible_collections.strata.layering.tests.sample.plan import Spec
 from ansible_collections.strata.layering.tests.support.modules import run
 from ansible_collections.strata.layering.tests.support.simulator_fixtures import shared_simulator, simulator  # noqa: F401  pylint: disable=unused-import
+from ansible_collections.strata.layering.tests.support.vcenter import options_of
 
 OS_LAYER = {"name": "Windows 11", "version": "1.0", "max_layer_size_gb": 1}
 
@@ -54,6 +55,13 @@ def room(stocked, tmp_path) -> SimpleNamespace:
         return os.fspath(folder)
 
     return SimpleNamespace(path=path, options={"repository": os.fspath(path)}, files=files, tmp_path=tmp_path)
+
+
+@pytest.fixture
+def vcenter(simulator) -> dict:  # noqa: F811  pylint: disable=redefined-outer-name
+    """A fresh vCenter whose guests shut down at once: options for modules."""
+    simulator.guest("true")
+    return options_of(simulator)
 
 
 def connector(**changes) -> dict:

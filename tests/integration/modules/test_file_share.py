@@ -23,7 +23,7 @@ from ansible_collections.strata.layering.plugins.module_utils.shares import smb_
 from ansible_collections.strata.layering.tests.integration.modules.conftest import OS_LAYER, add_app, add_template
 from ansible_collections.strata.layering.tests.integration.modules.test_capture import OS, install, packaging_disk
 from ansible_collections.strata.layering.tests.integration.modules.test_packaging import office, present, work_in  # noqa: F401  pylint: disable=unused-import
-from ansible_collections.strata.layering.tests.integration.modules.test_vsphere_modules import options_of
+from ansible_collections.strata.layering.tests.support.vcenter import options_of
 from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run, state_of
 from ansible_collections.strata.layering.tests.support.samba import PASSWORD, Line, Samba
 

@@ -18,7 +18,7 @@ from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template
 from ansible_collections.strata.layering.tests.integration.modules.test_capture import install
-from ansible_collections.strata.layering.tests.integration.modules.test_vsphere_modules import machine_of, machines, options_of
+from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines, options_of
 from ansible_collections.strata.layering.tests.sample.reread import read_volume
 from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run, state_of
 

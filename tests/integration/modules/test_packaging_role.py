@@ -21,7 +21,7 @@ from ansible_collections.strata.layering.tests.integration.modules.test_packagin
     office,
     work_in,
 )
-from ansible_collections.strata.layering.tests.integration.modules.test_vsphere_modules import machines
+from ansible_collections.strata.layering.tests.support.vcenter import machines
 from ansible_collections.strata.layering.tests.support.modules import run
 
 _COLLECTIONS = pathlib.Path(__file__).resolve().parents[3] / ".build" / "collections"

@@ -11,7 +11,7 @@ import pytest
 from pyVmomi import vim
 
 from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template, connector
-from ansible_collections.strata.layering.tests.integration.modules.test_vsphere_modules import machine_of, machines, vcenter  # noqa: F401
+from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
 from ansible_collections.strata.layering.tests.support.modules import converges, fails, run, state_of
 
 SCRIPTS = "guestinfo.strata.layering.scripts."
@@ -30,12 +30,12 @@ def reports(template: dict, **values: str) -> str:
     return "; ".join(f"echo '{SCRIPTS}{key}={value}'" for key, value in values.items())
 
 
-def publish(room, vcenter, **options) -> dict:  # noqa: F811
+def publish(room, vcenter, **options) -> dict:
     """Publish the template office; returns its task."""
     return run("layered_image_publish", **room.options, **vcenter, templates=["office"], **options)["tasks"][0]
 
 
-def test_manual_mode_waits_for_a_person(room, vcenter, simulator):  # noqa: F811
+def test_manual_mode_waits_for_a_person(room, vcenter, simulator):
     simulator.guest(mode="hang")
     add_app(room)
     add_template(room, publish_mode="manual")
@@ -53,7 +53,7 @@ def test_manual_mode_waits_for_a_person(room, vcenter, simulator):  # noqa: F811
     assert done["status"] == "Complete" and done["id"] == task["id"] and done["vm"]["moid"] == task["vm"]["moid"]
 
 
-def test_a_script_that_fails_asks_for_a_person(room, vcenter, simulator, office):  # noqa: F811
+def test_a_script_that_fails_asks_for_a_person(room, vcenter, simulator, office):
     failing = {"state": "failed", "current": "1/2 app layer Tool 1.0", "code": "5", "output": "no license server"}
     simulator.guest(reports(office, **failing) + "; sleep 600")
     task = publish(room, vcenter)
@@ -70,7 +70,7 @@ def test_a_script_that_fails_asks_for_a_person(room, vcenter, simulator, office)
     assert len(machines(simulator)[done["vm"]["name"]]["snapshots"]) == 1
 
 
-def test_a_script_that_takes_too_long_asks_for_a_person(room, vcenter, simulator, office):  # noqa: F811
+def test_a_script_that_takes_too_long_asks_for_a_person(room, vcenter, simulator, office):
     simulator.guest(reports(office, state="running", current="2/2 platform layer Agent 3") + "; sleep 600")
     task = publish(room, vcenter, script_timeout=1)
     assert task["status"] == "ActionRequired" and "2/2 platform layer Agent 3" in task["description"] and "more than 1 seconds" in task["description"]
@@ -81,7 +81,7 @@ def test_a_script_that_takes_too_long_asks_for_a_person(room, vcenter, simulator
     assert late["status"] == "ActionRequired" and "has not shut itself down" in late["description"] and late["step"] == "shut down"
 
 
-def test_scripts_that_were_cut_off_go_on(room, vcenter, simulator, office):  # noqa: F811
+def test_scripts_that_were_cut_off_go_on(room, vcenter, simulator, office):
     begun, done = reports(office, state="running", current="1/1 template office"), reports(office, state="finished")
     marker = room.tmp_path / "begun"
     simulator.guest(f"{begun}; sleep 0.3; [ -e {marker} ] && {{ {done}; }}; touch {marker}")
@@ -94,14 +94,14 @@ def test_scripts_that_were_cut_off_go_on(room, vcenter, simulator, office):  # n
     assert task["status"] == "ActionRequired" and "4 times" in task["description"] and not machines(simulator)[task["vm"]["name"]]["snapshots"]
 
 
-def test_what_a_guest_says_of_another_image_does_not_count(room, vcenter, simulator, office):  # noqa: F811
+def test_what_a_guest_says_of_another_image_does_not_count(room, vcenter, simulator, office):
     simulator.guest(reports(office, image="0123456789abcdef", state="failed", current="1/1", code="9"))
     done = run("layered_image_publish", **room.options, **vcenter, templates=["office"])
     assert done["tasks"][0]["status"] == "Complete" and done["tasks"][0]["scripts"] is None
     assert any("without a report" in sentence for sentence in done["tasks"][0]["warnings"])
 
 
-def test_the_machine_says_what_it_was_made_of(room, vcenter, simulator):  # noqa: F811
+def test_the_machine_says_what_it_was_made_of(room, vcenter, simulator):
     run("connector", **room.options, **connector(custom_attributes={"Image": "$template: $layers", "Owner": "VDI"}))
     add_app(room)
     template = add_template(room)["template"]
@@ -117,7 +117,7 @@ def test_the_machine_says_what_it_was_made_of(room, vcenter, simulator):  # noqa
     assert all(check["passed"] for check in task["checks"]) and {check["name"] for check in task["checks"]} >= {"vmxnet3", "no_vtpm", "snapshot"}
 
 
-def test_a_machine_that_horizon_cannot_use_is_no_image(room, vcenter, simulator, office):  # noqa: F811
+def test_a_machine_that_horizon_cannot_use_is_no_image(room, vcenter, simulator, office):
     """Somebody gives the machine another network adapter while it runs."""
     simulator.guest(mode="hang")
     name = f"office-{office['image_digest'][7:15]}"
@@ -136,7 +136,7 @@ def test_a_machine_that_horizon_cannot_use_is_no_image(room, vcenter, simulator,
     assert publish(room, vcenter)["status"] == "Complete"
 
 
-def test_validate_certs_false_is_said(room, vcenter, office):  # noqa: F811
+def test_validate_certs_false_is_said(room, vcenter, office):
     options = {key: value for key, value in vcenter.items() if key != "ca_path"}
     done = run("layered_image_publish", **room.options, **options, templates=["office"], validate_certs=False)
     assert "validate_certs is false" in str(done["warnings"])

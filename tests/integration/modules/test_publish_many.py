@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template
-from ansible_collections.strata.layering.tests.integration.modules.test_vsphere_modules import machine_of, machines, vcenter  # noqa: F401
+from ansible_collections.strata.layering.tests.support.vcenter import machines
 from ansible_collections.strata.layering.tests.support.background import Background, eventually
 from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run, state_of
 
@@ -25,7 +25,7 @@ def stuck(simulator) -> dict | None:
     return next((machine for machine in simulator.machines() if machine["power"] == "poweredOn"), None)
 
 
-def test_templates_are_published_side_by_side_within_a_bound(room, vcenter, simulator):  # noqa: F811
+def test_templates_are_published_side_by_side_within_a_bound(room, vcenter, simulator):
     simulator.guest("sleep 2")
     add_app(room)
     for name in NAMES:
@@ -39,7 +39,7 @@ def test_templates_are_published_side_by_side_within_a_bound(room, vcenter, simu
     assert again["changed"] is False
 
 
-def test_one_that_fails_keeps_no_other_from_being_published(room, vcenter, simulator):  # noqa: F811
+def test_one_that_fails_keeps_no_other_from_being_published(room, vcenter, simulator):
     add_app(room)
     digests = {name: add_template(room, name)["template"]["image_digest"] for name in NAMES}
     simulator.rules.add("CreateSnapshot_Task", object=f"two-{digests['two'][7:15]}", fault="NoPermission", count=None)
@@ -51,7 +51,7 @@ def test_one_that_fails_keeps_no_other_from_being_published(room, vcenter, simul
     assert len(unfinished(simulator)) == 3
 
 
-def test_two_composers_do_not_publish_the_same_template(room, vcenter, simulator):  # noqa: F811
+def test_two_composers_do_not_publish_the_same_template(room, vcenter, simulator):
     simulator.guest("sleep 3")
     add_app(room)
     add_template(room)
@@ -63,7 +63,7 @@ def test_two_composers_do_not_publish_the_same_template(room, vcenter, simulator
     assert len(unfinished(simulator)) == 1
 
 
-def test_a_publishing_that_runs_is_canceled(room, vcenter, simulator):  # noqa: F811
+def test_a_publishing_that_runs_is_canceled(room, vcenter, simulator):
     simulator.guest(mode="hang")
     add_app(room)
     add_template(room)
@@ -83,7 +83,7 @@ def test_a_publishing_that_runs_is_canceled(room, vcenter, simulator):  # noqa: 
     assert run("layered_image_publish", **options)["changed"] is False and len(unfinished(simulator)) == 1
 
 
-def test_an_upload_is_canceled(room, vcenter, simulator):  # noqa: F811
+def test_an_upload_is_canceled(room, vcenter, simulator):
     add_app(room)
     add_template(room)
     simulator.rules.add("NFC:PUT", after_bytes=1000, delay_ms=4000)
@@ -94,7 +94,7 @@ def test_an_upload_is_canceled(room, vcenter, simulator):  # noqa: F811
     assert unfinished(simulator) == [] and not any(lease["state"] == "ready" for lease in simulator.leases())
 
 
-def test_what_waits_for_a_person_is_canceled_at_once(room, vcenter, simulator):  # noqa: F811
+def test_what_waits_for_a_person_is_canceled_at_once(room, vcenter, simulator):
     simulator.guest(mode="hang")
     add_app(room)
     add_template(room, publish_mode="manual")
@@ -108,7 +108,7 @@ def test_what_waits_for_a_person_is_canceled_at_once(room, vcenter, simulator): 
     assert run("task_info", **room.options, status=["Canceled"])["tasks"][0]["template"] == "office"
 
 
-def test_a_changed_template_leaves_no_unfinished_machine(room, vcenter, simulator):  # noqa: F811
+def test_a_changed_template_leaves_no_unfinished_machine(room, vcenter, simulator):
     simulator.guest(mode="hang")
     add_app(room)
     add_app(room, version="1.1")

@@ -13,14 +13,14 @@ from pyVim.task import WaitForTask
 from pyVmomi import vim
 
 from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template
-from ansible_collections.strata.layering.tests.integration.modules.test_vsphere_modules import machine_of, machines, vcenter  # noqa: F401
+from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
 from ansible_collections.strata.layering.tests.support.background import Background, eventually
 from ansible_collections.strata.layering.tests.support.modules import run
 
 STATE, FRESH = "strata.layering.state", "strata.layering.powered_on"
 
 
-def publish(room, vcenter, **options) -> dict:  # noqa: F811
+def publish(room, vcenter, **options) -> dict:
     """Publish the template office."""
     return run("layered_image_publish", **room.options, **vcenter, templates=["office"], **options)
 
@@ -31,7 +31,7 @@ def methods(simulator) -> set[str]:
 
 
 @pytest.fixture
-def left(room, vcenter, simulator):  # noqa: F811
+def left(room, vcenter, simulator):
     """Publishes an image, then makes its machine one that a run left in the state asked for and forgets the image."""
     add_app(room)
     add_template(room)
@@ -51,7 +51,7 @@ def left(room, vcenter, simulator):  # noqa: F811
     return leave
 
 
-def ends_well(room, vcenter, simulator) -> dict:  # noqa: F811
+def ends_well(room, vcenter, simulator) -> dict:
     """Publish: exactly one machine with one snapshot remains, and the next run changes nothing; returns the task."""
     done = publish(room, vcenter)
     task = done["tasks"][0]
@@ -63,30 +63,30 @@ def ends_well(room, vcenter, simulator) -> dict:  # noqa: F811
     return task | {"called": called}
 
 
-def test_a_machine_whose_disk_may_not_be_whole_is_made_anew(room, vcenter, simulator, left):  # noqa: F811
+def test_a_machine_whose_disk_may_not_be_whole_is_made_anew(room, vcenter, simulator, left):
     vm = left("uploading")
     task = ends_well(room, vcenter, simulator)
     assert task["vm"]["moid"] != vm["moid"] and {"ImportVApp", "Destroy_Task"} <= task["called"]
 
 
-def test_a_machine_that_never_ran_is_powered_on(room, vcenter, simulator, left):  # noqa: F811
+def test_a_machine_that_never_ran_is_powered_on(room, vcenter, simulator, left):
     vm = left("ready", **{FRESH: "1000000"})
     task = ends_well(room, vcenter, simulator)
     assert task["vm"]["moid"] == vm["moid"] and "PowerOnVM_Task" in task["called"] and "ImportVApp" not in task["called"]
 
 
-def test_a_machine_that_ran_before_that_could_be_noted_gets_its_snapshot(room, vcenter, simulator, left):  # noqa: F811
+def test_a_machine_that_ran_before_that_could_be_noted_gets_its_snapshot(room, vcenter, simulator, left):
     vm = left("ready")
     task = ends_well(room, vcenter, simulator)
     assert task["vm"]["moid"] == vm["moid"] and "PowerOnVM_Task" not in task["called"]
 
 
-def test_a_machine_that_is_off_after_its_scripts_gets_its_snapshot(room, vcenter, simulator, left):  # noqa: F811
+def test_a_machine_that_is_off_after_its_scripts_gets_its_snapshot(room, vcenter, simulator, left):
     left("started")
     assert "PowerOnVM_Task" not in ends_well(room, vcenter, simulator)["called"]
 
 
-def test_a_machine_whose_script_failed_is_powered_on_again(room, vcenter, simulator, left):  # noqa: F811
+def test_a_machine_whose_script_failed_is_powered_on_again(room, vcenter, simulator, left):
     left("failed")
     seen = room.path.parent / "guestinfo"
     simulator.guest(f'echo "$STRATA_VM_GUESTINFO" > {seen}')
@@ -98,18 +98,18 @@ def test_a_machine_whose_script_failed_is_powered_on_again(room, vcenter, simula
     assert again not in {option.key for option in machine_of(simulator.connect(), task["vm"]["moid"]).config.extraConfig}
 
 
-def test_a_finished_machine_gets_the_snapshot_that_is_missing(room, vcenter, simulator, left):  # noqa: F811
+def test_a_finished_machine_gets_the_snapshot_that_is_missing(room, vcenter, simulator, left):
     left("complete")
     called = ends_well(room, vcenter, simulator)["called"]
     assert "CreateSnapshot_Task" in called and not called & {"PowerOnVM_Task", "ImportVApp"}
 
 
-def test_a_finished_image_that_was_not_recorded_is_taken_over(room, vcenter, simulator, left):  # noqa: F811
+def test_a_finished_image_that_was_not_recorded_is_taken_over(room, vcenter, simulator, left):
     left("complete", snapshot=True)
     assert not ends_well(room, vcenter, simulator)["called"] & {"CreateSnapshot_Task", "PowerOnVM_Task", "ImportVApp"}
 
 
-def test_an_image_whose_snapshot_was_removed_is_published_anew(room, vcenter, simulator):  # noqa: F811
+def test_an_image_whose_snapshot_was_removed_is_published_anew(room, vcenter, simulator):
     add_app(room)
     add_template(room)
     vm = publish(room, vcenter)["tasks"][0]["vm"]
@@ -117,7 +117,7 @@ def test_an_image_whose_snapshot_was_removed_is_published_anew(room, vcenter, si
     assert ends_well(room, vcenter, simulator)["vm"]["moid"] != vm["moid"]
 
 
-def test_an_image_that_somebody_has_powered_on_is_left_alone(room, vcenter, simulator):  # noqa: F811
+def test_an_image_that_somebody_has_powered_on_is_left_alone(room, vcenter, simulator):
     add_app(room)
     add_template(room)
     vm = publish(room, vcenter)["tasks"][0]["vm"]
@@ -132,7 +132,7 @@ def test_an_image_that_somebody_has_powered_on_is_left_alone(room, vcenter, simu
 
 
 @pytest.mark.parametrize("steps", [("ImportVApp", "poweredOff"), ("PowerOnVM_Task", "poweredOn")])
-def test_a_composer_that_was_killed(room, vcenter, simulator, steps):  # noqa: F811
+def test_a_composer_that_was_killed(room, vcenter, simulator, steps):
     """Killed while it uploads, or while the guest runs."""
     method, power = steps
     add_app(room)
@@ -152,7 +152,7 @@ def test_a_composer_that_was_killed(room, vcenter, simulator, steps):  # noqa: F
     assert not any(lease["state"] in ("ready", "initializing") for lease in simulator.leases())
 
 
-def test_what_may_pass_is_tried_again(room, vcenter, simulator):  # noqa: F811
+def test_what_may_pass_is_tried_again(room, vcenter, simulator):
     add_app(room)
     add_template(room)
     simulator.rules.add("CreateSnapshot_Task", fault="HostCommunication", task=True, count=2)
@@ -179,7 +179,7 @@ def link_clone(session, simulator, name: str) -> None:
     WaitForTask(clone.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[controller, added])))
 
 
-def test_older_machines_stay_while_clones_depend_on_them_or_they_run(room, vcenter, simulator):  # noqa: F811
+def test_older_machines_stay_while_clones_depend_on_them_or_they_run(room, vcenter, simulator):
     simulator.guest("true")
     names = []
     for version in ("1.0", "1.1", "1.2", "1.3"):

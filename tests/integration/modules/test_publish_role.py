@@ -15,13 +15,13 @@ import sys
 import pytest
 
 from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, connector
-from ansible_collections.strata.layering.tests.integration.modules.test_vsphere_modules import machine_of, machines, vcenter  # noqa: F401
+from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
 
 _COLLECTIONS = pathlib.Path(__file__).resolve().parents[3] / ".build" / "collections"
 
 
 @pytest.fixture
-def play(room, vcenter):  # noqa: F811
+def play(room, vcenter):
     """Runs the playbook layered_image with variables; returns the exit code, how many tasks changed something, and the output."""
     template = {
         "name": "office", "connector": "desktops", "os_layer": {"name": "Windows 11", "version": "1.0"}, "app_layers": [{"name": "Tool", "version": "1.0"}],

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template, connector
-from ansible_collections.strata.layering.tests.integration.modules.test_vsphere_modules import machines, vcenter  # noqa: F401
+from ansible_collections.strata.layering.tests.support.vcenter import machines
 from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run, state_of
 
 
@@ -30,7 +30,7 @@ def script(room):
     return write
 
 
-def test_what_the_script_finds(room, vcenter, simulator, script, monkeypatch):  # noqa: F811
+def test_what_the_script_finds(room, vcenter, simulator, script, monkeypatch):
     monkeypatch.setenv("VMWARE_PASSWORD", "not for scripts")
     script("echo pushed to the pool")
 
@@ -49,7 +49,7 @@ def test_what_the_script_finds(room, vcenter, simulator, script, monkeypatch):  
     assert task["script"] == {"path": str(script.path), "done": True, "output": "pushed to the pool"}
 
 
-def test_a_script_that_fails_is_run_again_alone(room, vcenter, simulator, script):  # noqa: F811
+def test_a_script_that_fails_is_run_again_alone(room, vcenter, simulator, script):
     script("echo the pool is busy >&2; exit 7")
     result = fails("layered_image_publish", "publish.connector_script", **room.options, **vcenter, templates=["office"])
     assert "exit code 7" in result["msg"] and "the pool is busy" in result["msg"] and result["details"]["tasks"][0]["status"] == "Failed"
@@ -65,7 +65,7 @@ def test_a_script_that_fails_is_run_again_alone(room, vcenter, simulator, script
     assert not {entry["method"] for entry in simulator.journal(kind="soap")} & {"ImportVApp", "PowerOnVM_Task", "CreateSnapshot_Task", "Destroy_Task"}
 
 
-def test_a_script_that_cannot_be_run_is_said_before_anything_is_done(room, vcenter, simulator, script):  # noqa: F811
+def test_a_script_that_cannot_be_run_is_said_before_anything_is_done(room, vcenter, simulator, script):
     script.path.chmod(0o644)
     for check in (True, False):
         result = fails("layered_image_publish", "publish.connector_script", **room.options, **vcenter, templates=["office"], check=check)
@@ -73,7 +73,7 @@ def test_a_script_that_cannot_be_run_is_said_before_anything_is_done(room, vcent
     assert list(machines(simulator)) == ["windows-template"]
 
 
-def test_a_script_that_does_not_end(room, vcenter, script):  # noqa: F811
+def test_a_script_that_does_not_end(room, vcenter, script):
     script("sleep 600")
     result = attempt("layered_image_publish", **room.options, **vcenter, templates=["office"], timeouts={"connector_script": 1})
     assert result["failed"] and "did not end within 1 seconds" in result["msg"]

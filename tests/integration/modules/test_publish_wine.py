@@ -11,7 +11,7 @@ import shutil
 import pytest
 
 from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template
-from ansible_collections.strata.layering.tests.integration.modules.test_vsphere_modules import machine_of, machines, vcenter  # noqa: F401
+from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
 from ansible_collections.strata.layering.tests.support import wine_guest
 from ansible_collections.strata.layering.tests.support.background import eventually
 from ansible_collections.strata.layering.tests.support.modules import run
@@ -22,7 +22,7 @@ _SCRIPTS = "Windows/Setup/scripts"
 pytestmark = pytest.mark.skipif(shutil.which("wine") is None, reason="needs wine")
 
 
-def test_scripts_that_restart_windows_and_one_that_fails_at_first(room, vcenter, simulator):  # noqa: F811
+def test_scripts_that_restart_windows_and_one_that_fails_at_first(room, vcenter, simulator):
     add_app(room, "Tools", tree={f"{_SCRIPTS}/{path.relative_to(_TOOLS)}": path.read_bytes() for path in _TOOLS.rglob("*") if path.is_file()})
     first, second = room.tmp_path / "first.cmd", room.tmp_path / "second.cmd"
     first.write_text("@echo off\r\necho configured\r\nexit /b 3010\r\n")
@@ -46,7 +46,7 @@ def test_scripts_that_restart_windows_and_one_that_fails_at_first(room, vcenter,
     assert run("layered_image_publish", **room.options, **vcenter, templates=["office"])["changed"] is False
 
 
-def test_manual_mode_leaves_windows_on_when_its_scripts_are_done(room, vcenter, simulator):  # noqa: F811
+def test_manual_mode_leaves_windows_on_when_its_scripts_are_done(room, vcenter, simulator):
     add_app(room, "Tools", tree={f"{_SCRIPTS}/{path.relative_to(_TOOLS)}": path.read_bytes() for path in _TOOLS.rglob("*") if path.is_file()})
     add_template(room, apps=(("Tools", "1.0"),), publish_mode="manual")
     simulator.guest(wine_guest.command())

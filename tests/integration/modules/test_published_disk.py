@@ -16,7 +16,7 @@ import sys
 import pytest
 
 from ansible_collections.strata.layering.tests.integration.modules.conftest import connector
-from ansible_collections.strata.layering.tests.integration.modules.test_vsphere_modules import options_of
+from ansible_collections.strata.layering.tests.support.vcenter import options_of
 from ansible_collections.strata.layering.tests.sample import sddl
 from ansible_collections.strata.layering.tests.sample.package import make_package
 from ansible_collections.strata.layering.tests.sample.plan import Expected, Manifest, Spec

@@ -8,34 +8,10 @@ from __future__ import annotations
 import json
 import os
 
-import pytest
 
 from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template, connector
 from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run, state_of
-
-
-@pytest.fixture
-def vcenter(simulator):
-    """A fresh vCenter whose guests shut down at once: options for modules."""
-    simulator.guest("true")
-    return options_of(simulator)
-
-
-def options_of(simulator) -> dict:
-    return {
-        "hostname": simulator.host, "port": simulator.port, "username": simulator.username, "password": simulator.password,
-        "ca_path": os.fspath(simulator.ca_file),
-    }
-
-
-def machines(simulator) -> dict:
-    """Everything of the machines that a module could change."""
-    return {machine["name"]: machine for machine in simulator.machines()}
-
-
-def machine_of(session, moid: str):
-    view = session.content.viewManager.CreateContainerView(session.content.rootFolder, None, True).view
-    return next(found for found in view if found._GetMoId() == moid)
+from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
 
 
 def test_connector_test_finds_everything(room, vcenter, simulator):

@@ -52,11 +52,12 @@ def test_clashes_of_a_stack_before_anything_is_written(blank):
     base = [folder("Programs"), folder("Programs/Strata Base", "STRATA~1")]
     one = [folder("Programs/Strata One", "STRATA~2"), folder("Programs/Own", "OWN~1")]
     two = [folder("Programs/Strata Two", "STRATA~2"), folder("Programs/Strata Again", "STRATA~1"), folder("New"), folder("New/Own", "OWN~1")]
-    with changed(blank, [base]) as (device, _applied), Volume.mount(device) as volume:
-        tree, _archives, _records = stacked([one, two], volume.upcase)
-        assert sorted(find_clashes(tree, volume), key=lambda clash: clash.path) == [
-            Clash("Programs/Strata Again", "STRATA~1", 1, "Strata Base"), Clash("Programs/Strata Two", "STRATA~2", 1, "Strata One"),
-        ]
+    with changed(blank, [base]) as (device, _applied):
+        with Volume.mount(device) as volume:
+            tree, _archives, _records = stacked([one, two], volume.upcase)
+            assert sorted(find_clashes(tree, volume), key=lambda clash: clash.path) == [
+                Clash("Programs/Strata Again", "STRATA~1", 1, "Strata Base"), Clash("Programs/Strata Two", "STRATA~2", 1, "Strata One"),
+            ]
 
 
 def test_a_new_folder_with_the_8_3_name_of_what_goes_is_not_that(blank):
@@ -65,6 +66,7 @@ def test_a_new_folder_with_the_8_3_name_of_what_goes_is_not_that(blank):
 
     base = [item("Strata Base", "directory", "STRATA~1"), item("Strata Base/a", "directory")]
     layer = [item("Strata Base", "file"), item("STRATA~1", "directory"), item("STRATA~1/a long name", "directory", "A")]
-    with changed(blank, [base]) as (device, _applied), Volume.mount(device) as volume:
-        tree, _archives, _records = stacked([layer], volume.upcase)
-        assert list(find_clashes(tree, volume)) == [Clash("Strata Base", "STRATA~1", 0, "STRATA~1")]
+    with changed(blank, [base]) as (device, _applied):
+        with Volume.mount(device) as volume:
+            tree, _archives, _records = stacked([layer], volume.upcase)
+            assert list(find_clashes(tree, volume)) == [Clash("Strata Base", "STRATA~1", 0, "STRATA~1")]
