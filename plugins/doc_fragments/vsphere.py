@@ -29,36 +29,6 @@ options:
     type: str
     required: true
     aliases: [pass, pwd]
-  validate_certs:
-    description:
-      - Whether certificates of vCenter and of the ESXi hosts are checked.
-      - A host's certificate is accepted when a trusted authority signed it or when its thumbprint is the one that vCenter names.
-      - If not set, the environment variable E(VMWARE_VALIDATE_CERTS) is used.
-    type: bool
-    default: true
-  port:
-    description:
-      - The port of the vCenter Server.
-      - If not set, the environment variable E(VMWARE_PORT) is used.
-    type: int
-    default: 443
-  ca_path:
-    description:
-      - A file of certificates in PEM form that are trusted beside the system's.
-      - If not set, the environment variable E(VMWARE_CA_PATH) is used.
-    type: path
-  proxy_host:
-    description:
-      - A proxy through which vCenter and its hosts are reached.
-      - If not set, the environment variable E(VMWARE_PROXY_HOST) is used.
-    type: str
-  proxy_port:
-    description:
-      - The port of O(proxy_host).
-      - If not set, the environment variable E(VMWARE_PROXY_PORT) is used.
-    type: int
-requirements:
-  - pyvmomi
 """
 
     OPTIONAL = r"""
@@ -80,9 +50,14 @@ options:
       - If not set, the environment variable E(VMWARE_PASSWORD) is used.
     type: str
     aliases: [pass, pwd]
+"""
+
+    CONNECTION = r"""
+options:
   validate_certs:
     description:
       - Whether certificates of vCenter and of the ESXi hosts are checked.
+      - A host's certificate is accepted when a trusted authority signed it or when its thumbprint is the one that vCenter names.
       - If not set, the environment variable E(VMWARE_VALIDATE_CERTS) is used.
     type: bool
     default: true

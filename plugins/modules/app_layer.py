@@ -17,34 +17,6 @@ description:
   - An app layer holds what an application adds to Windows, changes and removes. Image templates put app layers on an OS layer.
   - A version is immutable. Making it again from the same source changes nothing; from another source it is an error that asks for a new version.
 options:
-  name:
-    description: Name of the layer.
-    type: str
-    required: true
-  version:
-    description:
-      - Name of the version.
-      - Required when O(state=present). With O(state=absent) all versions are removed if not given.
-    type: str
-  description:
-    description: What the layer is. An existing layer keeps its own if not given.
-    type: str
-  version_description:
-    description: What is new in this version.
-    type: str
-  os_layer:
-    description:
-      - The OS layer that the application was made for.
-      - Required when the version does not exist.
-    type: dict
-    suboptions:
-      name:
-        description: Name of the OS layer.
-        type: str
-        required: true
-      version:
-        description: Version of the OS layer. The newest deployable one if not given.
-        type: str
   priority:
     description:
       - Where layers contradict each other, that of the higher number wins.
@@ -52,71 +24,9 @@ options:
         order of their names.
       - Belongs to the layer, not to a version.
     type: int
-  files:
-    description:
-      - A folder on the composer whose tree is that of drive C, such as C(Program Files/Tool/tool.exe).
-      - Files get the security of the folder they end up in.
-    type: path
-  registry:
-    description:
-      - Registry editor files (C(.reg)) on the composer, applied one after the other.
-      - Keys of HKEY_LOCAL_MACHINE\\SYSTEM and \\SOFTWARE, HKEY_CLASSES_ROOT, HKEY_USERS\\.DEFAULT, and HKEY_CURRENT_USER for new users.
-    type: list
-    elements: path
-    default: []
-  delete:
-    description: Paths on drive C that the layer removes, such as V(Windows\\System32\\old.dll). What is not there is passed over.
-    type: list
-    elements: str
-    default: []
-  packaged_disk:
-    description:
-      - The disk of a packaging machine in which the application was installed, an OVF file or a disk image on the composer,
-        or C(//server/share/path) of one on a file share.
-      - The machine must have been made from O(os_layer) and O(prerequisites). What was changed in it becomes the layer.
-    type: path
-  prerequisites:
-    description: App layer versions that were on the packaging machine beside the OS layer. They do not become part of the layer.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      name:
-        description: Name of the app layer.
-        type: str
-        required: true
-      version:
-        description: Version of the app layer.
-        type: str
-        required: true
-  exclusions:
-    description:
-      - What is left out of a captured layer, or taken in after all, beyond what the collection leaves out by itself.
-      - Each entry has C(path), or C(key) and perhaps C(value), patterns with C(*) and C(**); C(action), V(exclude) or V(include); and a C(reason).
-    type: list
-    elements: dict
-    default: []
-  finalize:
-    description:
-      - What to do when the packaging machine was not left in a state that makes a good layer, for instance with a restart pending.
-      - V(enforce) refuses it, V(warn) captures it with warnings, V(ignore) captures it in silence.
-    type: str
-    choices: [enforce, warn, ignore]
-    default: enforce
-  script:
-    description:
-      - A script on the composer (C(.cmd), C(.bat) or C(.ps1), at most 1 MiB) that runs once, as SYSTEM, when an image with the layer starts for the first time.
-      - Scripts run in the order of the layers. It is part of the version; another script needs a new version. An existing version keeps its own if not given.
-    type: path
-  icon:
-    description: A PNG or JPEG file on the composer.
-    type: path
-  state:
-    description: Whether the version exists. A version that an image template uses cannot be removed.
-    type: str
-    choices: [present, absent]
-    default: present
 extends_documentation_fragment:
+  - strata.layering.layer
+  - strata.layering.layer.software
   - strata.layering.repository
   - strata.layering.repository.changes
   - strata.layering.file_share
@@ -187,7 +97,7 @@ left_out:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.common.arguments import change_arguments, share_arguments
+from ..module_utils.common.arguments import change_arguments, share_arguments, software_layer_arguments
 from ..module_utils.common.module import run_watched
 from ..module_utils.desired.software_layer import ensure_app_layer
 
@@ -197,27 +107,8 @@ def main() -> None:
         argument_spec=dict(
             change_arguments(),
             **share_arguments(),
-            name={"type": "str", "required": True},
-            version={"type": "str"},
-            description={"type": "str"},
-            version_description={"type": "str"},
-            os_layer={"type": "dict", "options": {"name": {"type": "str", "required": True}, "version": {"type": "str"}}},
+            **software_layer_arguments(),
             priority={"type": "int"},
-            files={"type": "path"},
-            registry={"type": "list", "elements": "path", "default": []},
-            delete={"type": "list", "elements": "str", "default": []},
-            packaged_disk={"type": "path"},
-            prerequisites={
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {"name": {"type": "str", "required": True}, "version": {"type": "str", "required": True}},
-            },
-            exclusions={"type": "list", "elements": "dict", "default": []},
-            finalize={"type": "str", "choices": ["enforce", "warn", "ignore"], "default": "enforce"},
-            script={"type": "path"},
-            icon={"type": "path"},
-            state={"type": "str", "choices": ["present", "absent"], "default": "present"},
         ),
         required_if=[("state", "present", ("version",))],
         supports_check_mode=True,

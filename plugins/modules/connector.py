@@ -92,6 +92,7 @@ extends_documentation_fragment:
   - strata.layering.repository
   - strata.layering.repository.changes
   - strata.layering.vsphere.optional
+  - strata.layering.vsphere.connection
   - strata.layering.attributes
 seealso:
   - module: strata.layering.connector_info

@@ -95,6 +95,7 @@ extends_documentation_fragment:
   - strata.layering.repository
   - strata.layering.repository.changes
   - strata.layering.vsphere
+  - strata.layering.vsphere.connection
   - strata.layering.attributes
 seealso:
   - module: strata.layering.image_template

@@ -18,21 +18,6 @@ description:
   - The package's manifest is checked, the Windows disk is examined, its file system is grown to O(max_layer_size_gb), and what Windows has free is left out.
   - A version is immutable. Importing it again from the same package changes nothing; from another package it is an error.
 options:
-  name:
-    description: Name of the layer.
-    type: str
-    required: true
-  version:
-    description:
-      - Name of the version.
-      - Required when O(state=present). With O(state=absent) all versions are removed if not given.
-    type: str
-  description:
-    description: What the layer is. An existing layer keeps its own if not given.
-    type: str
-  version_description:
-    description: What is new in this version.
-    type: str
   max_layer_size_gb:
     description: Size of the Windows disk in GiB. The file system is grown to it; it cannot be shrunk.
     type: int
@@ -50,14 +35,6 @@ options:
       - The OVF file, relative to O(file_share).
       - Required when O(state=present) and the version does not exist.
     type: str
-  script:
-    description:
-      - A script on the composer (C(.cmd), C(.bat) or C(.ps1), at most 1 MiB) that runs once, as SYSTEM, when an image with the layer starts for the first time.
-      - Scripts run in the order of the layers. It is part of the version; another script needs a new version. An existing version keeps its own if not given.
-    type: path
-  icon:
-    description: A PNG or JPEG file on the composer.
-    type: path
   readiness:
     description:
       - What to do when the disk is a sound Windows disk but not in a state that makes a good layer.
@@ -71,6 +48,7 @@ options:
     choices: [present, absent]
     default: present
 extends_documentation_fragment:
+  - strata.layering.layer
   - strata.layering.repository
   - strata.layering.repository.changes
   - strata.layering.file_share
@@ -119,7 +97,7 @@ readiness:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.common.arguments import change_arguments, share_arguments
+from ..module_utils.common.arguments import change_arguments, layer_arguments, share_arguments
 from ..module_utils.common.module import run_watched
 from ..module_utils.desired.os_layer import ensure_os_layer
 
@@ -129,18 +107,12 @@ def main() -> None:
         argument_spec=dict(
             change_arguments(),
             **share_arguments(),
-            name={"type": "str", "required": True},
-            version={"type": "str"},
-            description={"type": "str"},
-            version_description={"type": "str"},
+            **layer_arguments(),
             max_layer_size_gb={"type": "int", "default": 100},
             connector={"type": "str"},
             file_share={"type": "path"},
             packaging_disk={"type": "str"},
-            script={"type": "path"},
-            icon={"type": "path"},
             readiness={"type": "str", "choices": ["enforce", "warn", "ignore"], "default": "warn"},
-            state={"type": "str", "choices": ["present", "absent"], "default": "present"},
         ),
         required_if=[("state", "present", ("version",))],
         required_by={"packaging_disk": ("file_share",)},

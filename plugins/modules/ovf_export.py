@@ -49,6 +49,7 @@ options:
     type: str
 extends_documentation_fragment:
   - strata.layering.vsphere
+  - strata.layering.vsphere.connection
   - strata.layering.file_share
   - strata.layering.attributes
 seealso:

@@ -132,6 +132,7 @@ extends_documentation_fragment:
   - strata.layering.repository
   - strata.layering.repository.changes
   - strata.layering.vsphere
+  - strata.layering.vsphere.connection
   - strata.layering.file_share
   - strata.layering.attributes
 seealso:

@@ -41,6 +41,38 @@ def share_arguments() -> dict:
     }
 
 
+def layer_arguments() -> dict:
+    """What the modules that keep layers have in common."""
+    return {
+        "name": {"type": "str", "required": True},
+        "version": {"type": "str"},
+        "description": {"type": "str"},
+        "version_description": {"type": "str"},
+        "script": {"type": "path"},
+        "icon": {"type": "path"},
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    }
+
+
+def software_layer_arguments() -> dict:
+    """What app and platform layers have in common."""
+    return layer_arguments() | {
+        "os_layer": {"type": "dict", "options": {"name": {"type": "str", "required": True}, "version": {"type": "str"}}},
+        "files": {"type": "path"},
+        "registry": {"type": "list", "elements": "path", "default": []},
+        "delete": {"type": "list", "elements": "str", "default": []},
+        "packaged_disk": {"type": "path"},
+        "prerequisites": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {"name": {"type": "str", "required": True}, "version": {"type": "str", "required": True}},
+        },
+        "exclusions": {"type": "list", "elements": "dict", "default": []},
+        "finalize": {"type": "str", "choices": ["enforce", "warn", "ignore"], "default": "enforce"},
+    }
+
+
 def connection_of(params: dict) -> dict | None:
     """The keyword arguments of ``vsphere.session.Session.connect`` in a module's parameters; None without a host name."""
     if not params.get("hostname"):
