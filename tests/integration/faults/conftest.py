@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.strata.layering.tests.integration.faults.bench import Bench
 from ansible_collections.strata.layering.tests.integration.faults.matrix import Case
 from ansible_collections.strata.layering.tests.integration.faults.report import all_cases
+from ansible_collections.strata.layering.tests.integration.faults.workers import Workers
 
 _CASES = pytest.StashKey[list[Case]]()
 
@@ -33,6 +34,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def matrix(pytestconfig: pytest.Config) -> list[Case]:
     """All cases."""
     return _cases(pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def workers(request: pytest.FixtureRequest) -> Iterator[Workers]:
+    """They try the cases of all tests that are to be run."""
+    with Workers([item.callspec.params["case"] for item in request.session.items if "case" in getattr(item, "fixturenames", ())]) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

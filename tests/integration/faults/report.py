@@ -13,12 +13,12 @@ import functools
 import pathlib
 import re
 import sys
-import time
 from collections.abc import Iterable, Mapping
 
 from ansible_collections.strata.layering.tests.integration.faults import matrix, situations
 from ansible_collections.strata.layering.tests.integration.faults.bench import Bench
 from ansible_collections.strata.layering.tests.integration.faults.matrix import Case
+from ansible_collections.strata.layering.tests.integration.faults.workers import Workers
 
 DOCUMENT = pathlib.Path(__file__).resolve().parents[3] / "docs" / "reliability.md"
 _TEXT = pathlib.Path(__file__).with_name("reliability.in.md")
@@ -85,21 +85,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Run the matrix of faults and write docs/reliability.md.")
     parser.add_argument("--only", default="", metavar="PATTERN", help="try only cases whose name matches, and keep what the document has of the others")
     wanted = re.compile(parser.parse_args(arguments).only)
-    failed = 0
     with Bench() as bench:
         known = all_cases(bench)
-        cases = [case for case in known if wanted.search(case.id)]
-        again = {case.key for case in cases}
-        outcomes = {case.key: set() if case.key in again else set(committed().get(case.key, ())) for case in known}
+    cases = [case for case in known if wanted.search(case.id)]
+    again = {case.key for case in cases}
+    outcomes = {case.key: set() if case.key in again else set(committed().get(case.key, ())) for case in known}
+    failed = 0
+    with Workers(cases) as workers:
         for number, case in enumerate(cases, 1):
-            started = time.monotonic()
             try:
-                words = case.attempt(bench)
+                words = workers.outcome(case)
                 outcomes[case.key].add(words)
             except AssertionError as error:
                 words = f"NOT AS IT MUST: {error}"
                 failed += 1
-            sys.stdout.write(f"{number}/{len(cases)} {case.id}: {words} ({time.monotonic() - started:.1f} s)\n")
+            sys.stdout.write(f"{number}/{len(cases)} {case.id}: {words}\n")
             sys.stdout.flush()
     if failed:
         sys.stdout.write(f"{failed} cases did not end as they must; nothing was written.\n")

@@ -10,8 +10,8 @@ from ansible_collections.strata.layering.tests.integration.faults.report import 
 _AGAIN = "make docs/reliability.md anew: python -m ansible_collections.strata.layering.tests.integration.faults.report"
 
 
-def test_fault(bench, case):
-    words = case.attempt(bench)
+def test_fault(workers, case):
+    words = workers.outcome(case)
     assert words in committed().get(case.key, ()), f"it ended with {words}; if that is as it should be, {_AGAIN}"
 
 
