@@ -22,6 +22,8 @@ from ansible_collections.strata.layering.tests.integration.faults.workers import
 
 DOCUMENT = pathlib.Path(__file__).resolve().parents[3] / "docs" / "reliability.md"
 _TEXT = pathlib.Path(__file__).with_name("reliability.in.md")
+#: Between the words of cases that share a cell.
+_BETWEEN = "<br>"
 Key = tuple[str, str, str]
 
 _EXPLAINED = {
@@ -55,7 +57,7 @@ def committed() -> dict[Key, frozenset[str]]:
             if not columns:
                 columns = cells[1:]
                 continue
-            found.update({(table, cells[0], column): frozenset(cell.split(", ")) for column, cell in zip(columns, cells[1:]) if cell})
+            found.update({(table, cells[0], column): frozenset(cell.split(_BETWEEN)) for column, cell in zip(columns, cells[1:]) if cell})
     return found
 
 
@@ -66,7 +68,7 @@ def render(outcomes: Mapping[Key, Iterable[str]]) -> str:
         rows = list(dict.fromkeys(key[1] for key in outcomes if key[0] == table))
         columns = _columns(table, outcomes)
         lines = [f"### {table}", "", _EXPLAINED[table], "", _line(["", *columns]), _line(["---"] * (len(columns) + 1)).replace(" ", "")]
-        lines += [_line([row, *(", ".join(sorted(outcomes.get((table, row, column), ()))) for column in columns)]) for row in rows]
+        lines += [_line([row, *(_BETWEEN.join(sorted(outcomes.get((table, row, column), ()))) for column in columns)]) for row in rows]
         tables.append("\n".join(lines) + "\n")
     return _TEXT.read_text(encoding="utf-8").rstrip() + "\n\n" + "\n".join(tables)
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.strata.layering.tests.integration.faults.report import committed
+from ansible_collections.strata.layering.tests.integration.faults.report import DOCUMENT, committed, render
 
 _AGAIN = "make docs/reliability.md anew: python -m ansible_collections.strata.layering.tests.integration.faults.report"
 
@@ -15,5 +15,6 @@ def test_fault(workers, case):
     assert words in committed().get(case.key, ()), f"it ended with {words}; if that is as it should be, {_AGAIN}"
 
 
-def test_the_table_has_every_case(matrix):
+def test_the_document_is_what_the_report_makes(matrix):
     assert committed().keys() == {case.key for case in matrix}, _AGAIN
+    assert DOCUMENT.read_text(encoding="utf-8") == render({case.key: committed()[case.key] for case in matrix}), _AGAIN
