@@ -26,7 +26,7 @@ from .horizon_check import check_horizon, require_horizon
 from .placement import Target, check_firmware, resolve_placement
 from .retire import depends_on, plan_retiring
 from .steps import ActionRequired, PublishOptions, Run
-from .task import ACTION_REQUIRED, COMPLETE, NOT_STARTED, OPEN, PublishTask, tasks_of
+from .task import ACTION_REQUIRED, COMPLETE, FAILED, NOT_STARTED, OPEN, PublishTask, tasks_of
 
 
 @dataclass
@@ -92,6 +92,11 @@ class Publisher:
                 return PublishTask(self._repository, document)
         return None
 
+    def _completion_lost(self) -> bool:
+        """Whether the run that finished this image failed after that, so that no task and no audit entry tells of it."""
+        states = {document["status"] for document in tasks_of(self._repository, self._template.name) if document["digest"] == self._template.image_digest}
+        return FAILED in states and COMPLETE not in states
+
     def _target(self, *, create_folder: bool) -> Target:
         if self._template.connector.get("script"):
             check_script(self._template.connector["script"])
@@ -116,7 +121,8 @@ class Publisher:
             )
             after = self._summary(current[0], [one["vm"]["name"] for one in stay if one["image_digest"] != self._template.image_digest])
             task = self._finished_task(*current)
-            return Published(self._template.name, task, current[0], bool(going) or superseded or before != after, before, after, warnings)
+            changed = bool(going) or superseded or self._completion_lost() or before != after
+            return Published(self._template.name, task, current[0], changed, before, after, warnings)
         task = self._resumed()
         if current:
             document = self._would(f"The connector's script would be run for the machine {current[1].name}.", current[1])
@@ -224,6 +230,8 @@ class Publisher:
         current = self._current()
         if current:
             image, facts = current
+            if self._completion_lost():
+                run.begin("verify", "The machine is read back and checked against what Horizon needs.")
             checks = check_horizon(facts, self._snapshot)
             require_horizon(facts, checks)
         else:

@@ -56,7 +56,7 @@ def standing(room: Room) -> None:
     assert [image["vm"]["name"] for image in images] == [found[0]["name"]], images
     tasks = [document for _name, document in repository.catalog.documents(TASK)]
     assert {task["status"] for task in tasks} <= set(_OVER), [(task["status"], task["description"]) for task in tasks]
-    assert sum(task["status"] == "Complete" and task["digest"] == images[0]["image_digest"] for task in tasks) <= 1, tasks
+    assert sum(task["status"] == "Complete" and task["digest"] == images[0]["image_digest"] for task in tasks) == 1, tasks
 
 
 def exported(room: Room) -> None:

@@ -12,6 +12,7 @@ import pytest
 from pyVim.task import WaitForTask
 from pyVmomi import vim
 
+from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template
 from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
 from ansible_collections.strata.layering.tests.support.background import Background, eventually
@@ -159,6 +160,21 @@ def test_what_may_pass_is_tried_again(room, vcenter, simulator):
     done = publish(room, vcenter, retry_pause=0)
     assert done["tasks"][0]["status"] == "Complete" and any("tried again" in sentence for sentence in done["tasks"][0]["warnings"])
     assert len([entry for entry in simulator.journal(kind="soap") if entry["method"] == "PowerOnVM_Task"]) == 1
+
+
+def test_an_image_whose_run_failed_at_the_very_end_gets_its_complete_task(room, vcenter, simulator):
+    add_app(room)
+    add_template(room)
+    task = publish(room, vcenter)["tasks"][0]
+    catalog = Repository.open(room.options["repository"]).catalog
+    name, document = next(iter(catalog.documents("task")))
+    catalog.put("task", name, document | {"status": "Failed"})
+    looked = publish(room, vcenter, check=True)
+    done = publish(room, vcenter)
+    assert looked["changed"] and done["changed"] and done["tasks"][0]["vm"] == task["vm"]
+    found = run("task_info", **room.options, template="office")["tasks"]
+    assert sorted(one["status"] for one in found) == ["Complete", "Failed"]
+    assert publish(room, vcenter)["changed"] is False
 
 
 def link_clone(session, simulator, name: str) -> None:
