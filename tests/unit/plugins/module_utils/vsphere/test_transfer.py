@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
+import threading
 from collections.abc import Iterator
 
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.transfer import _coalesced
+import pytest
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.transfer import _BEHIND, _Digests, _whole
 
 _MIB = 1 << 20
-_SIZES = (5, 4096, _MIB, 3, _MIB - 1, 70_000, 2 * _MIB, 1)
+_SIZES = (5, 4096, _MIB, 3, _MIB - 1, 70_000, 2 * _MIB, 1, *[_MIB - 512] * 12)
 
 
 def _reused() -> Iterator[memoryview]:
@@ -20,11 +24,49 @@ def _reused() -> Iterator[memoryview]:
         yield memoryview(buffer)[:size]
 
 
+def _expected() -> bytes:
+    return b"".join(bytes([number]) * size for number, size in enumerate(_SIZES))
+
+
 def test_blocks_in_reused_memory_are_not_mixed_up() -> None:
-    sent = b"".join(bytes(block) for block in _coalesced(_reused()))
-    assert sent == b"".join(bytes([number]) * size for number, size in enumerate(_SIZES))
+    assert b"".join(bytes(block) for block in _whole(_reused())) == _expected()
 
 
 def test_only_the_last_block_is_short() -> None:
-    sizes = [len(block) for block in _coalesced(_reused())]
-    assert all(size >= _MIB for size in sizes[:-1])
+    *sizes, last = [len(block) for block in _whole(_reused())]
+    assert set(sizes) == {_MIB} and 0 < last < _MIB
+    assert list(_whole([])) == []
+    assert [len(block) for block in _whole([bytes(2 * _MIB)])] == [_MIB, _MIB]
+
+
+def test_a_block_stays_as_it_is_while_later_ones_are_asked_for() -> None:
+    blocks = _whole(_reused())
+    for number in itertools.count():
+        first = next(blocks, None)
+        if first is None:
+            break
+        before = bytes(first)
+        seen = [first, *itertools.islice(blocks, _BEHIND)]
+        assert bytes(first) == before == _expected()[number * (_BEHIND + 1) * _MIB:][:len(first)]
+        assert len({id(block.obj) for block in seen}) == len(seen)
+
+
+def test_digests_that_are_behind_are_those_of_the_bytes_as_they_were() -> None:
+    held = threading.Event()
+    with _Digests("sha1", "sha256") as digests:
+        for worker in digests._workers.values():
+            worker.submit(held.wait, 0.3)
+        threading.Timer(0.2, held.set).start()
+        for block in _whole(_reused()):
+            digests.update(block)
+        found = digests.result(len(_expected()))
+    assert (found.sha1, found.sha256) == (hashlib.sha1(_expected()).hexdigest(), hashlib.sha256(_expected()).hexdigest())
+    assert found.size == len(_expected())
+
+
+def test_digests_that_are_given_up_end_their_threads() -> None:
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt), _Digests("sha1", "sha256") as digests:
+        digests.update(bytes(_MIB))
+        raise KeyboardInterrupt
+    assert threading.active_count() == before
