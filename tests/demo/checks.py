@@ -10,9 +10,10 @@ import pathlib
 
 from ..sample.plan import Manifest
 from ..support.simulator import Simulator
-from . import apps, os_machine
+from ..support.wine_machine import SCRIPTS, tool_files
+from . import apps, first_start, os_machine
 from .playbook import Run
-from .windows_disk import file_digest, registry_value, windows_volume
+from .windows_disk import file_content, file_digest, registry_value, windows_volume
 
 
 class Wrong(Exception):
@@ -33,19 +34,28 @@ def check_prepared(simulator: Simulator, name: str) -> None:
     require(machine["snapshots"] == ["before-tools", "ready"], f"The snapshots of {name} are {machine['snapshots']}.")
 
 
-def check_published(run: Run, simulator: Simulator, notes: pathlib.Path) -> dict:
-    """The image is a machine that is switched off, has its snapshot, and whose guest has been running; returns the machine."""
+def check_published(run: Run, simulator: Simulator) -> list[first_start.Script]:
+    """The image is a machine that is switched off and has its snapshot, and whose scripts have run; returns what its disk says of them."""
     task = run.task
     require(task["status"] == "Complete", f"The publish task is {task['status']}: {task['description']}")
+    missed = [warning for warning in task["warnings"] if "without a report" in warning]
+    require(not missed, " ".join(missed))
     name = task["vm"]["name"]
     found = simulator.machines(name)
     require(len(found) == 1, f"There are {len(found)} machines {name}.")
     machine = found[0]
     require(machine["power"] == "poweredOff", f"The machine {name} is {machine['power']}.")
     require(task["snapshot"] in json.dumps(machine["snapshots"]), f"The machine {name} has no snapshot {task['snapshot']}.")
-    booted = [json.loads(line) for line in notes.read_text(encoding="utf-8").splitlines()]
-    require(any(note["vm"] == name for note in booted), f"The guest of {name} has not been running.")
-    return machine
+    report = task["scripts"]
+    require(report is not None and report["state"] == "finished", f"The guest of {name} reports {report} about its scripts.")
+    with windows_volume(simulator.disks(name)[0]["path"]) as volume:
+        scripts = first_start.scripts_of(volume)
+        require(first_start.is_finished(volume), f"The disk of {name} does not say that its scripts are done.")
+    require(len(scripts) == 2, f"{name} has {len(scripts)} scripts.")
+    codes = {str(script.number): script.code for script in scripts}
+    require(codes == report["results"], f"The disk of {name} has the exit codes {codes}, the task {report['results']}.")
+    require(all(script.code == "0" for script in scripts), f"Not every script of {name} ended with 0: {report['results']}")
+    return scripts
 
 
 def check_unchanged(first: Run, second: Run) -> None:
@@ -63,7 +73,7 @@ def check_new_version(first: Run, third: Run) -> None:
 
 
 def check_disk(path: str, folder: pathlib.Path, layers: list[str], sample: Manifest) -> int:
-    """Every file and value of the app layers is on the disk, what they remove is not, and Windows is what it was; returns the number of files read."""
+    """What the app layers bring and the scripts wrote is on the disk, what layers remove is not, Windows is what it was; returns the number of files."""
     wanted: dict[str, str] = {}
     for layer in layers:
         wanted |= apps.digests(folder / layer)
@@ -74,11 +84,16 @@ def check_disk(path: str, folder: pathlib.Path, layers: list[str], sample: Manif
         and name.upper() not in folded and name.upper() != apps.DELETED.upper()
     }
     with windows_volume(path) as volume:
+        for name, data in tool_files().items():
+            require(file_content(volume, f"{SCRIPTS}/{name}") == data, f"{name} on the published disk is not what the role os_machine copied.")
+        for name, data in first_start.WRITTEN.items():
+            require(file_content(volume, name) == data, f"{name} on the published disk is not what a script wrote, once.")
         for name, digest in (wanted | kept).items():
             require(file_digest(volume, name) == digest, f"{name} on the published disk is not what its layer brought.")
         require(apps.REPLACED.upper() in folded, f"No layer replaces {apps.REPLACED}.")
         require(file_digest(volume, apps.DELETED) is None, f"{apps.DELETED} is still on the published disk.")
+        require(registry_value(volume, "SYSTEM", "Select", "Current") == 1, "The SYSTEM hive of the published disk names no control set.")
         for hive, key, value, data in apps.VALUES:
             found = registry_value(volume, hive, key, value)
             require(found == data, f"{value} of {hive}\\{key} on the published disk is {found!r} instead of {data!r}.")
-    return len(wanted) + len(kept)
+    return len(wanted) + len(kept) + len(tool_files()) + len(first_start.WRITTEN)

@@ -1,31 +1,42 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The guest of the published machine: stands in for a Windows that starts, finishes its setup and shuts down.
+r"""The guest of the OS machine: on until it is shut down, when what the model of its Windows has in C:\Windows\Setup\scripts goes to the disk.
 
-``guest.py NAME MOID DISK...``, as the simulator calls it. It reads the disk as a boot would and notes what it found.
+``guest.py STATE NAME MOID DISK...``, as the simulator calls it; STATE is the model's file.
 """
 
 from __future__ import annotations
 
-import json
 import os
+import shlex
+import signal
 import sys
+import tempfile
 
-from .windows_disk import windows_volume
+from ..sample.tree import INSTALLED
+from ..support import wine_guest
+from ..support.windows_guest import model
+from ..support.wine_machine import SCRIPTS
+
+
+def command(state: str | os.PathLike) -> str:
+    """The shell command of the guest, for Simulator.guest."""
+    return "exec " + shlex.join([sys.executable, "-m", __spec__.name, os.fspath(state)]) + ' "$@"'
 
 
 def main(arguments: list[str]) -> int:
-    name, moid, disk = arguments[:3]
-    with windows_volume(disk) as volume:
-        system = volume.mft.get("Windows/System32/config/SYSTEM").open().read(4)
-        if system != b"regf":
-            raise ValueError("The SYSTEM hive is not a hive.")
-        kernel = sum(1 for _entry in volume.mft.get("Windows/System32").iterdir(ignore_dos=True))
-    note = {"vm": name, "moid": moid, "system32": kernel}
-    with open(os.environ["DEMO_GUEST_NOTES"], "a", encoding="utf-8") as notes:
-        notes.write(json.dumps(note) + "\n")
-    sys.stdout.write(f"guestinfo.demo.started={kernel} names in System32\n")
+    """Be on until vSphere asks for more."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    state, _name, moid, disk = arguments[:4]
+    signal.sigwait({signal.SIGTERM})
+    files = model.files_below(model.load(state), SCRIPTS)
+    if files:
+        with tempfile.TemporaryDirectory(dir=os.getcwd()) as folder:
+            path = os.path.join(folder, "disk.vmdk")
+            # Packaged disks, which are kept, have the tools of the same time.
+            wine_guest.repack(disk, path, {}, files, moment=INSTALLED)
+            wine_guest.put_disk(moid, path)
     return 0
 
 

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The OS machine as a person would have made it: Windows is installed, the network adapter is the E1000 that vSphere proposes.
 
-Its virtual machine and disk are in the simulator. What Ansible does in Windows goes to a model of Windows, not to the disk, which is that of a
-Windows prepared already.
+Its virtual machine and disk are in the simulator. What Ansible does in Windows goes to a model of Windows; of that, the tools of the OS machine reach
+the disk when the machine is shut down. The rest is on the disk already, which is that of a Windows whose settings are right.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ..sample.plan import Spec
 from ..sample.seed import seed
 from ..support.simulator import Simulator
 from ..support.windows_guest import model
+from . import guest
 
 
 def put(simulator: Simulator, name: str, work: pathlib.Path) -> None:
@@ -30,8 +31,8 @@ def put(simulator: Simulator, name: str, work: pathlib.Path) -> None:
     new = vim.vm.device.VirtualE1000e(key=-1, backing=old.backing, addressType="generated", connectable=old.connectable)
     changes = [vim.vm.device.VirtualDeviceSpec(operation=operation, device=device) for operation, device in (("remove", old), ("add", new))]
     WaitForTask(vm.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=changes)))
-    simulator.guest("exec sleep 14400", vm=name)
     model.keep(work / "windows.json", model.installed(vm=name, control=simulator.control))
+    simulator.guest(guest.command(work / "windows.json"), vm=name)
 
 
 def adapters(simulator: Simulator, name: str) -> list[str]:

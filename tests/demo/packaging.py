@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Packaged disks: machines made from the OS layer, in each of which an installer has been running.
 
-Installers run in wine, in copies of one fresh prefix; what each does there is done to a copy of the OS machine's disk,
+Installers run in wine, in copies of one fresh prefix; what each does there is done to a copy of the OS machine's disk with its tools,
 whose Windows has the files of such a prefix. Kept under ``packaged`` until a source they come from changes.
 """
 
@@ -20,12 +20,16 @@ from ...plugins.module_utils.disk.encode import encode
 from ..acceptance import disks, wine
 from ..sample.cache import cached_disk, fingerprint
 from ..sample.plan import Spec
+from ..sample.tree import INSTALLED
+from ..support.wine_guest import write_files
+from ..support.wine_machine import SCRIPTS, tool_files
 from . import installers
 
 _SPEC = Spec(size="full")
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _SOURCES = (
-    "tests/demo/apps.py", "tests/demo/installers.py", "tests/demo/packaging.py", "tests/acceptance/*.py",
+    "tests/demo/apps.py", "tests/demo/installers.py", "tests/demo/packaging.py", "tests/acceptance/*.py", "tests/support/wine_guest.py",
+    "roles/os_machine/files/scripts/**/*.cmd",
 )
 _INSTALLERS = {
     "editor-1.0": lambda tree, folder: installers.editor(tree, folder, "1.0"),
@@ -72,6 +76,8 @@ def _make(scratch: pathlib.Path, trees: pathlib.Path) -> None:
         disk = scratch / "packaged.raw"
         subprocess.run(["cp", "--sparse=always", "--reflink=auto", str(machine), str(disk)], check=True)
         prefix = fresh.copy(str(scratch / "prefix"))
+        with FileDevice(str(disk), writable=True) as device:
+            write_files(device, {}, {f"{SCRIPTS}/{path}": data for path, data in tool_files().items()}, moment=INSTALLED)
         before, registry = disks.stamps(prefix), disks.registries(prefix)
         with prefix.started():
             if installer.endswith(".msi"):

@@ -11,10 +11,11 @@ import pathlib
 from ...plugins.module_utils.desired.info import layer_info
 from ...plugins.module_utils.images.store import load_version
 from ...plugins.module_utils.repository.repository import Repository
+from .first_start import Script
 from .playbook import Run
 
 _KINDS = {"os": "OS", "app": "app"}
-_STEPS = ("compose", "upload", "power on", "shut down", "snapshot")
+_STEPS = ("compose", "upload", "power on", "scripts", "snapshot")
 
 
 @dataclasses.dataclass
@@ -45,9 +46,14 @@ def seconds(value: float | None) -> str:
     return "" if value is None else f"{value:.1f} s"
 
 
-def tables(repository: pathlib.Path, runs: tuple[Run, Run, Run], prepared: list[tuple[str, float]], places: list[tuple[str, str]]) -> list[Table]:
-    """All tables. ``prepared``: what was made before with its seconds; ``places``: what is where."""
-    return [_layers(repository, runs), _timings(runs, prepared), _bytes(runs), Table("Where it is", ["", ""], [list(place) for place in places])]
+def tables(
+    repository: pathlib.Path, runs: tuple[Run, Run, Run], prepared: list[tuple[str, float]], scripts: tuple[list[Script], list[Script]],
+    places: list[tuple[str, str]],
+) -> list[Table]:
+    """All tables. ``prepared``: what was made before with its seconds; ``scripts``: of the first and the last image; ``places``: what is where."""
+    return [
+        _layers(repository, runs), _scripts(scripts), _timings(runs, prepared), _bytes(runs), Table("Where it is", ["", ""], [list(place) for place in places]),
+    ]
 
 
 def _layers(repository: pathlib.Path, runs: tuple[Run, Run, Run]) -> Table:
@@ -66,6 +72,14 @@ def _layers(repository: pathlib.Path, runs: tuple[Run, Run, Run]) -> Table:
                 what = ", ".join(f"{changes[count]} {count}" for count in ("files", "removed", "keys", "values") if changes[count])
             rows.append([layer["name"], version["version"], _KINDS[layer["kind"]], source, what, size(data), size(version["size"])])
     return Table("Layers", ["layer", "version", "kind", "made from", "content", "size", "stored"], rows, numbers={5, 6})
+
+
+def _scripts(scripts: tuple[list[Script], list[Script]]) -> Table:
+    rows = [
+        [title, str(script.number), script.label, script.file, str(script.code)]
+        for title, found in zip(("first", "new version"), scripts) for script in found
+    ]
+    return Table("Scripts at the machines' first start", ["image", "", "script of", "file", "exit code"], rows, numbers={1, 4})
 
 
 def _timings(runs: tuple[Run, Run, Run], prepared: list[tuple[str, float]]) -> Table:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
-import shlex
 import shutil
 import signal
 import sys
@@ -21,7 +20,7 @@ from collections.abc import Iterator
 from ..sample.cache import cached_disk
 from ..sample.plan import Manifest, Spec
 from ..support.simulator import Simulator, binary, stop_saved
-from . import apps, checks, os_machine, packaging, page, report, text
+from . import apps, checks, first_start, os_machine, packaging, page, report, text
 from .playbook import PlaybookFailed, Run, run_site
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -69,7 +68,9 @@ def main() -> int:
             binary()
         with clock.step("Make the disk of the OS machine"):
             _disk, sample = cached_disk(Spec(size="full"))
-        simulator = _start(work, keep)
+        with clock.step("Make the Windows in which published machines start"):
+            guest = first_start.command()
+        simulator = _start(guest, keep)
         with clock.step("Import it into the simulator"):
             os_machine.put(simulator, _OS_MACHINE, work)
         with clock.step("Collect the applications"):
@@ -89,10 +90,8 @@ def main() -> int:
     return 0
 
 
-def _start(work: pathlib.Path, keep: bool) -> Simulator:
-    command = f'exec {shlex.quote(sys.executable)} -m ansible_collections.strata.layering.tests.demo.guest "$@"'
-    os.environ["DEMO_GUEST_NOTES"] = str(work / "guest.jsonl")
-    simulator = Simulator(template="windows-template", guest=command, arguments=("-end-after=4h",) if keep else ())
+def _start(guest: str, keep: bool) -> Simulator:
+    simulator = Simulator(template="windows-template", guest=guest, arguments=("-end-after=4h",) if keep else ())
     simulator.start(detached=keep)
     simulator.save(_CONNECTION)
     return simulator
@@ -101,18 +100,17 @@ def _start(work: pathlib.Path, keep: bool) -> Simulator:
 def _demonstrate(simulator: Simulator, work: pathlib.Path, sample: Manifest, clock: _Clock, keep: bool) -> None:
     environment = {name: value for name, value in simulator.environment().items() if name.startswith("VMWARE_")}
     environment["VMWARE_CA_PATH"] = simulator.ca_file
-    notes = work / "guest.jsonl"
 
     say("\n  1. The whole way: site.yml makes what the inventory wants")
     first = run_site(work, environment)
     checks.check_prepared(simulator, _OS_MACHINE)
-    checks.check_published(first, simulator, notes)
+    started = checks.check_published(first, simulator)
     say("\n  2. Once more: nothing has changed, so nothing happens")
     second = run_site(work, environment)
     checks.check_unchanged(first, second)
     say("\n  3. A new version of one app layer: only that is made and composed anew")
     third = run_site(work, environment, demo_editor_version="1.1")
-    checks.check_published(third, simulator, notes)
+    started_again = checks.check_published(third, simulator)
     checks.check_new_version(first, third)
     say("\n  The published disk, read by an independent reader")
     with clock.step("Compare its files with those of the layers"):
@@ -120,26 +118,29 @@ def _demonstrate(simulator: Simulator, work: pathlib.Path, sample: Manifest, clo
         disk = simulator.disks(machine)[0]["path"]
         count = checks.check_disk(disk, work / "apps", ["maps-2026.3", "house-rules-2.0", "editor-1.1"], sample)
     say(f"            {count} files are what they should be.")
-    _tell(simulator, work, (first, second, third), clock.taken[:-1], keep)
+    tables = report.tables(work / "repository", (first, second, third), clock.taken[:-1], (started, started_again), _places(first, third, work))
+    _tell(simulator, tables, keep)
 
 
-def _tell(simulator: Simulator, work: pathlib.Path, runs: tuple[Run, Run, Run], prepared: list[tuple[str, float]], keep: bool) -> None:
-    task = runs[2].task
-    places = [
+def _places(first: Run, last: Run, work: pathlib.Path) -> list[tuple[str, str]]:
+    task = last.task
+    return [
         ("datacenter", task["vm"]["datacenter"]),
         ("folder", task["vm"]["path"].rpartition("/")[0]),
         ("virtual machine", task["vm"]["name"]),
         ("snapshot", task["snapshot"]),
         ("datastore path", task["datastore_path"]),
-        ("older image", runs[0].task["vm"]["name"]),
-        ("OVF package", str((work / "share" / runs[0].of("ovf_export")[0]["result"]["packaging_disk"]).relative_to(_ROOT))),
+        ("older image", first.task["vm"]["name"]),
+        ("OVF package", str((work / "share" / first.of("ovf_export")[0]["result"]["packaging_disk"]).relative_to(_ROOT))),
         ("repository", str((work / "repository").relative_to(_ROOT))),
         ("what is wanted", str((pathlib.Path(__file__).parent / "inventory.yml").resolve().relative_to(_ROOT))),
     ]
-    tables = report.tables(work / "repository", runs, prepared, places)
+
+
+def _tell(simulator: Simulator, tables: list[report.Table], keep: bool) -> None:
     summary = (
         "The machine win11-os was prepared in a simulated vSphere, exported, imported as an OS layer, joined with three app layers by an image template, "
-        "two of them captured from installers, and published as a virtual machine with a snapshot; then nothing changed, "
+        "two of them captured from installers, and published as a virtual machine, which ran its scripts and has a snapshot; then nothing changed, "
         "then one app layer had a new version."
     )
     _PAGE.write_text(page.render(_TITLE, summary, tables), encoding="utf-8")

@@ -36,6 +36,14 @@ def windows_volume(path: str) -> Iterator[NTFS]:
     raise ValueError(f"{path} has no Windows partition")
 
 
+def file_content(volume: NTFS, path: str) -> bytes | None:
+    """What is in a file, None when there is none."""
+    try:
+        return volume.mft.get(path).open().read()
+    except Missing:
+        return None
+
+
 def file_digest(volume: NTFS, path: str) -> str | None:
     """SHA-256 of a file, None when there is none; names are compared as Windows does."""
     try:

@@ -27,6 +27,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 
+from ansible_collections.strata.layering.plugins.module_utils.disk.device import BlockDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.encode import encode
 from ansible_collections.strata.layering.plugins.module_utils.disk.overlay import CopyOnWriteDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.vmdk_reader import StreamOptimizedDisk
@@ -95,21 +96,27 @@ def files(machine: WineMachine, folders: tuple[str, ...]) -> dict[str, bytes]:
     }
 
 
-def repack(disk: str, out: str, before: dict[str, bytes], after: dict[str, bytes]) -> None:
-    """Write a VMDK that is ``disk`` with the files that became ``after``."""
+def repack(disk: str, out: str, before: dict[str, bytes], after: dict[str, bytes], *, moment: int | None = None) -> None:
+    """Write a VMDK that is ``disk`` with the files that became ``after``, as ``write_files`` does."""
     with contextlib.closing(StreamOptimizedDisk(disk)) as base, CopyOnWriteDevice(base, os.path.dirname(out)) as device:
-        with Volume.mount(find_windows(device).window(device), writable=True) as volume:
-            for path in before.keys() - after.keys():
-                with volume.find(path) as node:
-                    node.delete()
-            for path, data in sorted(after.items()):
-                if before.get(path) != data:
-                    _write(volume, path, data)
+        write_files(device, before, after, moment=moment)
         with open(out, "wb") as stream:
             encode(device, stream)
 
 
-def _write(volume: Volume, path: str, data: bytes) -> None:
+def write_files(device: BlockDevice, before: dict[str, bytes], after: dict[str, bytes], *, moment: int | None = None) -> None:
+    """Let the files ``before`` of a Windows be ``after``; new ones have the FILETIME ``moment``, or that of now."""
+    times = Times(*[time.time_ns() // 100 + _EPOCH if moment is None else moment] * 4)
+    with Volume.mount(find_windows(device).window(device), writable=True) as volume:
+        for path in before.keys() - after.keys():
+            with volume.find(path) as node:
+                node.delete()
+        for path, data in sorted(after.items()):
+            if before.get(path) != data:
+                _write(volume, path, data, times)
+
+
+def _write(volume: Volume, path: str, data: bytes, times: Times) -> None:
     node = volume.find(path)
     if node is not None:
         with node:
@@ -117,25 +124,20 @@ def _write(volume: Volume, path: str, data: bytes) -> None:
             node.write(data)
             return
     parent, _slash, name = path.rpartition("/")
-    _make_folder(volume, parent)
+    _make_folder(volume, parent, times)
     with volume.find(parent) as folder:
-        folder.create_file(name, data, security=inherit(folder.security, False), times=_now()).close()
+        folder.create_file(name, data, security=inherit(folder.security, False), times=times).close()
 
 
-def _make_folder(volume: Volume, path: str) -> None:
+def _make_folder(volume: Volume, path: str, times: Times) -> None:
     node = volume.find(path)
     if node is not None:
         node.close()
         return
     parent, _slash, name = path.rpartition("/")
-    _make_folder(volume, parent)
+    _make_folder(volume, parent, times)
     with volume.find(parent) as folder:
-        folder.create_directory(name, security=inherit(folder.security, True), times=_now()).close()
-
-
-def _now() -> Times:
-    moment = time.time_ns() // 100 + _EPOCH
-    return Times(moment, moment, moment, moment)
+        folder.create_directory(name, security=inherit(folder.security, True), times=times).close()
 
 
 # -- the life of the guest
@@ -221,10 +223,15 @@ def _keep(given: argparse.Namespace, machine: WineMachine, before: dict[str, byt
     with tempfile.TemporaryDirectory(dir=machine.folder) as folder:
         path = os.path.join(folder, "disk.vmdk")
         repack(given.disk, path, before, after)
-        data = json.dumps({"vm": given.moid, "index": 0, "path": path}).encode()
-        request = urllib.request.Request(os.environ["STRATA_CONTROL"] + "/disks", data=data, method="PUT")
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=120):
-            pass
+        put_disk(given.moid, path)
+
+
+def put_disk(moid: str, path: str) -> None:
+    """Let a VMDK be what the first disk of a machine holds; only a guest can."""
+    data = json.dumps({"vm": moid, "index": 0, "path": path}).encode()
+    request = urllib.request.Request(os.environ["STRATA_CONTROL"] + "/disks", data=data, method="PUT")
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=120):
+        pass
 
 
 if __name__ == "__main__":

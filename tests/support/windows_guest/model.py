@@ -74,6 +74,15 @@ def load(path: str | os.PathLike) -> dict:
     return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
 
 
+def files_below(state: dict, folder: str) -> dict[str, bytes]:
+    """Every file below a folder of drive C, both with slashes: path -> content."""
+    start = "C:\\" + folder.replace("/", "\\") + "\\"
+    return {
+        f"{folder}/" + file["path"][len(start):].replace("\\", "/"): base64.b64decode(file["data"])
+        for name, file in sorted(state["files"].items()) if name.startswith(start.lower())
+    }
+
+
 class Session:
     """What one command sees of the machine; the state is kept when it ends."""
 
