@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Callable
 
+from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 
 _MODULES = "ansible_collections.strata.layering.plugins.modules."
@@ -41,6 +42,8 @@ def attempt(module: str, /, *, check: bool = False, diff: bool = False, **option
     imported = importlib.import_module(_MODULES + module)
     arguments = dict(options, _ansible_check_mode=check, _ansible_diff=diff)
     output = io.StringIO()
+    # A module is a process of its own and warns of nothing that another one met.
+    warnings._global_warnings.clear()
     with patch_module_args(arguments), contextlib.redirect_stdout(output):
         try:
             imported.main()
