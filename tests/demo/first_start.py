@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 
 from dissect.ntfs import NTFS
 
 from ..support import wine_guest
-from ..support.wine_machine import SCRIPTS
+from ..support.wine_machine import SCRIPTS, windows_text
 from .apps import EDITOR
 from .windows_disk import file_content
 
@@ -33,6 +34,13 @@ class Script:
 def command() -> str:
     """The guest of published machines, for Simulator.guest: what the scripts look at and write is in its Windows."""
     return wine_guest.command(EDITOR, _LICENCE, _HOUSE)
+
+
+def make_scripts(folder: pathlib.Path) -> None:
+    """Write the scripts as they are written on a Windows into ``folder``."""
+    folder.mkdir()
+    for path in (pathlib.Path(__file__).parent / "scripts").iterdir():
+        (folder / path.name).write_bytes(windows_text(path.read_text(encoding="utf-8")))
 
 
 def scripts_of(volume: NTFS) -> list[Script]:

@@ -75,6 +75,7 @@ def main() -> int:
             os_machine.put(simulator, _OS_MACHINE, work)
         with clock.step("Collect the applications"):
             apps.make_all(work / "apps")
+            first_start.make_scripts(work / "scripts")
         with clock.step("Install them in machines made from the OS layer"):
             packaging.package_all(_FOLDER, work)
         _demonstrate(simulator, work, sample, clock, keep)
