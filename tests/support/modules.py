@@ -12,7 +12,9 @@ import io
 import json
 import os
 from collections.abc import Callable
+from unittest import mock
 
+from ansible.module_utils import _internal
 from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 
@@ -44,7 +46,8 @@ def attempt(module: str, /, *, check: bool = False, diff: bool = False, **option
     output = io.StringIO()
     # A module is a process of its own and warns of nothing that another one met.
     warnings._global_warnings.clear()
-    with patch_module_args(arguments), contextlib.redirect_stdout(output):
+    # Where a test has loaded what runs on Ansible's side, warnings would go to the terminal.
+    with mock.patch.object(_internal, "is_controller", False), patch_module_args(arguments), contextlib.redirect_stdout(output):
         try:
             imported.main()
         except SystemExit:

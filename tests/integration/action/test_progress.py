@@ -60,7 +60,9 @@ class Site:
         hosts = {name: {"ansible_connection": "local", "ansible_python_interpreter": sys.executable} for name in ("composer",)}
         (self.folder / "hosts.yml").write_text(json.dumps({"all": {"hosts": hosts}}))
         environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(_COLLECTIONS), "ANSIBLE_HOME": str(self.folder / "ansible"),
-                       "ANSIBLE_REMOTE_TEMP": str(self.folder / "remote"), "ANSIBLE_NOCOLOR": "1"}
+                       "ANSIBLE_REMOTE_TEMP": str(self.folder / "remote"), "ANSIBLE_NOCOLOR": "1",
+                       # Ansible and its async wrapper do not agree on what ~ is where HOME is not the account's.
+                       "ANSIBLE_ASYNC_DIR": str(self.folder / "async")}
         environment.pop("STRATA_LAYERING_PROGRESS", None)
         return [sys.executable, "-m", "ansible", "playbook", "-i", str(self.folder / "hosts.yml"), str(self.folder / "play.yml")], environment
 

@@ -27,7 +27,6 @@ _RECOVERED = "RecoveredHive_"
 _SAMPLES = [
     pytest.param(hive_samples.windows_10_system, 33_317, id="SYSTEM of Windows 10"),
     pytest.param(hive_samples.user_profile, 1_127, id="NTUSER.DAT"),
-    pytest.param(hive_samples.offline_library, 528, id="offline registry library"),
     *(pytest.param(path.read_bytes, None, id=str(path)) for path in hive_samples.further()),
 ]
 
