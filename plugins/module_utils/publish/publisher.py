@@ -76,7 +76,7 @@ class Publisher:
 
     def _current(self) -> tuple[dict, VmFacts] | None:
         """The record and the machine when this very image is the current one and stands as it was published."""
-        recorded = images.images_of(self._repository, self._template.name)
+        recorded = self._recorded_images()
         if not recorded or recorded[0]["image_digest"] != self._template.image_digest:
             return None
         facts = images.find_standing(self._session, recorded[0])
@@ -139,7 +139,7 @@ class Publisher:
         if self._template.publish_mode == guest.MANUAL and how_far in (standing.NONE, standing.HALF_MADE, standing.TO_START):
             return Published(self._template.name, document, None, True, before, _with_unfinished(before, self._name, standing.RUNNING))
         image = self._image({"name": self._name}, None, [])
-        older = [one["vm"]["name"] for one in images.images_of(self._repository, self._template.name)]
+        older = [one["vm"]["name"] for one in self._recorded_images()]
         return Published(self._template.name, document, image, True, before, self._summary(image, older))
 
     def _would(self, description: str, facts: VmFacts | None) -> dict:
@@ -287,8 +287,7 @@ class Publisher:
     def _retire(self, run: Run) -> None:
         stay, going, warnings = plan_retiring(self._repository, self._session, self._template.name, self._template.image_digest, self._options.keep)
         if going or stay != self._recorded_images() or run.task.document["status"] != NOT_STARTED:
-            run.begin("retire old", "Machines of older images are looked at.")
-            steps.retire_old(run)
+            steps.retire_old(run, stay, going, warnings)
         else:
             self._warnings += warnings
 

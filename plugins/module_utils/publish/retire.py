@@ -46,15 +46,13 @@ def plan_retiring(repository: Repository, session: Session, template: str, newes
     return stay, going, warnings
 
 
-def retire(repository: Repository, session: Session, template: str, newest: str, keep: int | None) -> tuple[list[str], list[str]]:
-    """Carry the plan out; returns the names of the machines that were removed, and the warnings."""
-    stay, going, warnings = plan_retiring(repository, session, template, newest, keep)
+def retire(repository: Repository, session: Session, template: str, stay: list[dict], going: list[VmFacts]) -> None:
+    """Carry out what ``plan_retiring`` said."""
     for facts in going:
         machines.destroy(session, Inventory(session).vm(moid=facts.moid))
     # After the machines: one whose removal failed stays recorded, and is removed by the next run.
     if stay != images.images_of(repository, template):
         images.record_images(repository, template, stay)
-    return [facts.name for facts in going], warnings
 
 
 def depends_on(session: Session, facts: VmFacts) -> list[str]:

@@ -350,9 +350,9 @@ def connector_script(run: Run, image: dict, save: Callable[[dict], None]) -> Non
     save(image)
 
 
-def retire_old(run: Run) -> None:
-    """Remove the machines of older images that are no longer to be kept."""
-    removed, warnings = retire(run.repository, run.session, run.template.name, run.template.image_digest, run.options.keep)
-    run.changed = run.changed or bool(removed)
+def retire_old(run: Run, stay: list[dict], going: list[VmFacts], warnings: list[str]) -> None:
+    """Remove the machines of older images that are no longer to be kept, as ``plan_retiring`` said."""
+    run.begin("retire old", "Machines of older images are looked at.")
+    retire(run.repository, run.session, run.template.name, stay, going)
     for sentence in warnings:
         run.warn(sentence)
