@@ -40,6 +40,8 @@ MACHINE = "gold"
 #: Seconds after which vCenter lets go of a lease of which it hears nothing.
 LEASE_TIMEOUT = 1.0
 PATIENCE = Patience(calls=1, stall=1, keep_alive=0.2, lease=5)
+#: Of a composer that is to be killed while it waits, however long it takes to come to that.
+ENDLESS = Patience(calls=60, stall=60, keep_alive=0.2, lease=60)
 #: No composer here works for longer, unless it hangs.
 _LONGEST = 40
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ansible_collections.strata.layering.tests.integration.faults import checks
-from ansible_collections.strata.layering.tests.integration.faults.bench import KILLED, PATIENCE, Bench, Ended, Room
+from ansible_collections.strata.layering.tests.integration.faults.bench import ENDLESS, KILLED, PATIENCE, Bench, Ended, Room
 from ansible_collections.strata.layering.tests.integration.faults.calls import Call, kinds, reads
 
 GOES_ON = "goes on"
@@ -146,7 +146,8 @@ def attempt(bench: Bench, work: str, rules: list[dict], *, kill: bool = False, s
         if work == REPLACE:
             room.prepare_replacing()
         numbers = [room.simulator.rules.add(**rule) for rule in rules]
-        composer = getattr(room, work)(patience=dataclasses.replace(PATIENCE, calls=0.2) if some else PATIENCE)
+        patience = ENDLESS if kill else dataclasses.replace(PATIENCE, calls=0.2) if some else PATIENCE
+        composer = getattr(room, work)(patience=patience)
         if kill:
             room.wait_for_hit(numbers[-1])
             composer.kill()

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from ansible_collections.strata.layering.plugins.module_utils.repository.collect import collect
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.tests.integration.faults import checks
-from ansible_collections.strata.layering.tests.integration.faults.bench import KILLED, PATIENCE, TEMPLATE, Bench, Room
+from ansible_collections.strata.layering.tests.integration.faults.bench import ENDLESS, KILLED, PATIENCE, TEMPLATE, Bench, Room
 from ansible_collections.strata.layering.tests.integration.faults.matrix import Case, settle
 from ansible_collections.strata.layering.tests.integration.faults.writes import Pause, Writes
 from ansible_collections.strata.layering.tests.support.modules import fails, run
@@ -92,7 +92,7 @@ def _trying(situation: _Situation, work: str) -> Callable[[Bench], str]:
             if situation.settings:
                 room.simulator.settings(**situation.settings)
             numbers = [room.simulator.rules.add(**rule) for rule in situation.rules]
-            patience = dataclasses.replace(PATIENCE, keep_alive=situation.keep_alive)
+            patience = dataclasses.replace(ENDLESS if situation.kill else PATIENCE, keep_alive=situation.keep_alive)
             composer = getattr(room, work)(patience=patience, **situation.options)
             if situation.kill or situation.then:
                 room.wait_for_hit(numbers[-1])
