@@ -9,6 +9,7 @@ import io
 from collections.abc import Iterator
 
 from ..common.errors import Corrupt, Unsupported
+from ..common.streams import SeekableReader
 from ..layers import entry as model
 from ..layers.entry import Entry, printable
 from ..layers.folder import Opener
@@ -144,31 +145,13 @@ def open_stream(node: Node, name: str) -> io.BufferedReader:
     return io.BufferedReader(_Raw(node.open_stream(name)), _BUFFER)
 
 
-class _Raw(io.RawIOBase):
+class _Raw(SeekableReader):
     def __init__(self, stream: Stream) -> None:
-        super().__init__()
+        super().__init__(stream.size)
         self._stream = stream
-        self._position = 0
 
-    def readable(self) -> bool:
-        """True."""
-        return True
-
-    def seekable(self) -> bool:
-        """True."""
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to a place."""
-        self._position = max(offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._stream.size}[whence], 0)
-        return self._position
-
-    def readinto(self, buffer) -> int:
-        """Fill ``buffer`` as far as the stream goes."""
-        data = self._stream.pread(min(len(buffer), _BUFFER), self._position)
-        buffer[:len(data)] = data
-        self._position += len(data)
-        return len(data)
+    def _read_at(self, position: int, count: int) -> bytes:
+        return self._stream.pread(count, position)
 
     def close(self) -> None:
         """Close the stream."""

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from ..common.errors import Corrupt, InvalidInput, Unsupported
+from ..common.streams import SeekableReader
 from .descriptor import check_file_name
 from .manifest import Entry, write_manifest
 
@@ -78,36 +79,18 @@ def read_members(stream: BinaryIO, what: str) -> tuple[Member, ...]:
     raise Corrupt(f"{what} holds more than {_MAXIMUM_MEMBERS} files.", code="ova.members", hint=_HINT)
 
 
-class MemberStream(io.RawIOBase):
+class MemberStream(SeekableReader):
     """One file of an archive as a seekable, read-only stream with its own position; owns ``stream``."""
 
     def __init__(self, stream: BinaryIO, member: Member) -> None:
-        super().__init__()
+        super().__init__(member.size)
         self.name = member.name
         self._stream = stream
-        self._member = member
-        self._position = 0
+        self._offset = member.offset
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._member.size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
-
-    def readinto(self, buffer) -> int:
-        count = min(len(buffer), self._member.size - self._position)
-        if count <= 0:
-            return 0
-        self._stream.seek(self._member.offset + self._position)
-        data = self._stream.read(count)
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)
+    def _read_at(self, position: int, count: int) -> bytes:
+        self._stream.seek(self._offset + position)
+        return self._stream.read(count)
 
     def close(self) -> None:
         if not self.closed:

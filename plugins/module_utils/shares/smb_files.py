@@ -11,13 +11,13 @@ is still the same one, writing with everything that the server has not promised 
 from __future__ import annotations
 
 import contextlib
-import io
 import struct
 from collections import OrderedDict, deque
 from typing import Any
 
 from ..common.errors import Corrupt, Unavailable
 from ..common.libraries import smb_open
+from ..common.streams import SeekableReader, SeekableStream
 from .smb_client import Handle, Live, SmbClient
 from .smb_status import END_OF_FILE, MISSING, Lost, Refused
 
@@ -36,7 +36,7 @@ _READ_ACCESS = 0x00120089
 _WRITE_ACCESS = 0x00130196
 
 
-class SmbReader(io.RawIOBase):
+class SmbReader(SeekableReader):
     """A file that is read; ``size`` in bytes. Seekable; not to be used by two threads at once.
 
     Raises Corrupt when the file changes meanwhile, Unavailable "share.gone" when the server
@@ -49,48 +49,20 @@ class SmbReader(io.RawIOBase):
         self._client, self._path = client, path
         self._handle: Handle | None = None
         self._first: Handle | None = None
-        self._position = 0
         self._pieces: OrderedDict[int, bytes] = OrderedDict()
         self._under_way: dict[int, Any] = {}
         self._next = self._run = 0
         self.size = client.attempt(self._open, place).size
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
-
-    def read(self, size: int = -1) -> bytes:
-        """All of the next ``size`` bytes; fewer only where the file ends."""
-        if self.closed:  # pylint: disable=using-constant-test  # a property, which it takes for a method
-            raise ValueError("read of closed file")
-        left = max(0, self.size - self._position)
-        count = left if size is None or size < 0 else min(size, left)
-        if not count:
-            return b""
+    def _read_at(self, position: int, count: int) -> bytes:
         parts = []
         while count:
-            number, start = divmod(self._position, PIECE)
+            number, start = divmod(position, PIECE)
             part = self._piece(number)[start:start + count]
             parts.append(part)
             count -= len(part)
-            self._position += len(part)
+            position += len(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def readinto(self, buffer) -> int:
-        view = memoryview(buffer).cast("B")
-        data = self.read(len(view))
-        view[: len(data)] = data
-        return len(data)
 
     def close(self) -> None:
         if not self.closed:
@@ -175,7 +147,7 @@ class SmbReader(io.RawIOBase):
         )
 
 
-class SmbWriter(io.RawIOBase):
+class SmbWriter(SeekableStream):
     """A file in the making, under the name ``temporary``; ``finish`` gives it its own, ``give_up`` removes it.
 
     May be written anywhere. What the server has not been made to keep yet is held in memory
@@ -188,7 +160,7 @@ class SmbWriter(io.RawIOBase):
         self._client, self._temporary, self._path = client, temporary, path
         self._handle: Handle | None = None
         self._identity: int | None = None
-        self._position = self._size = self._emitted_size = self._safe_size = 0
+        self._emitted_size = self._safe_size = 0
         self._gathered = bytearray()
         self._gathered_at = 0
         self._unsafe: list[tuple[int, bytes]] = []
@@ -198,17 +170,6 @@ class SmbWriter(io.RawIOBase):
 
     def writable(self) -> bool:
         return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
 
     def write(self, data) -> int:
         """Write all of ``data``; NoSpace when the share is full."""
@@ -224,7 +185,7 @@ class SmbWriter(io.RawIOBase):
             if len(self._gathered) == PIECE:
                 self._emit()
         self._position += len(view)
-        self._size = max(self._size, self._position)
+        self.size = max(self.size, self._position)
         return len(view)
 
     def finish(self) -> None:
