@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from . import layout, upcase
-from .model import Value
+from .model import Key, Value
 
 # What happens to a key
 KEEP = 0  # it stays; what the delta names in it changes
@@ -151,6 +151,20 @@ class KeyDelta:
     def is_empty(self) -> bool:
         """True when the key stays and nothing in it or below it changes."""
         return self.action == KEEP and not (self.values or self.subkeys or self.changes_attributes or self.order or self.last_written is not None)
+
+    def set_attributes(self, key: Key) -> None:
+        """Give ``key`` what changes of it beside values and subkeys; what is None stays."""
+        if self.renamed:
+            key.name = self.name
+        if self.security is not None:
+            key.security = self.security
+        if self.class_data is not None:
+            key.class_data = self.class_data
+        if self.flags is not None:
+            flags, key.control, key.predefined_handle = self.flags
+            key.flags = key.flags & ~CARRIED_FLAGS | flags
+        if self.last_written is not None:
+            key.last_written = self.last_written
 
     def walk(self) -> Iterator[tuple[str, KeyDelta]]:
         """Yield (path, key) for this key (path "") and those below it, parents first, siblings in Windows' order."""

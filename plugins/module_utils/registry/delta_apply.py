@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from . import layout
 from . import security as descriptors
-from .delta import CARRIED_FLAGS, KEEP, REMOVE, REPLACE, Delta, KeyDelta, sets_something
+from .delta import KEEP, REMOVE, REPLACE, Delta, KeyDelta, sets_something
 from .model import Hive, Key
 
 
@@ -63,17 +63,7 @@ def apply_delta(hive: Hive, delta: Delta) -> Applied:
 
 
 def _change(key: Key, node: KeyDelta, applied: Applied) -> None:
-    if node.renamed:
-        key.name = node.name
-    if node.security is not None:
-        key.security = node.security
-    if node.class_data is not None:
-        key.class_data = node.class_data
-    if node.flags is not None:
-        flags, key.control, key.predefined_handle = node.flags
-        key.flags = key.flags & ~CARRIED_FLAGS | flags
-    if node.last_written is not None:
-        key.last_written = node.last_written
+    node.set_attributes(key)
     if key.flags & layout.KEY_PREDEF_HANDLE:
         return
     values = key.values

@@ -146,17 +146,7 @@ def _describe(key: Key, old: Key | None, node: KeyDelta) -> None:
         key.security, key.last_written, key.control, key.predefined_handle = old.security, old.last_written, old.control, old.predefined_handle
         key.flags = key.flags & ~CARRIED_FLAGS | old.flags & CARRIED_FLAGS
         key.inherit_class = node.class_data is None
-    if node.renamed:
-        key.name = node.name
-    if node.security is not None:
-        key.security = node.security
-    if node.class_data is not None:
-        key.class_data = node.class_data
-    if node.flags is not None:
-        flags, key.control, key.predefined_handle = node.flags
-        key.flags = key.flags & ~CARRIED_FLAGS | flags
-    if node.last_written is not None:
-        key.last_written = node.last_written
+    node.set_attributes(key)
 
 
 def _values(key: Key, old: Key | None, node: KeyDelta) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from ansible_collections.strata.layering.plugins.module_utils.registry import delta as deltas
+from ansible_collections.strata.layering.plugins.module_utils.registry import layout
 from ansible_collections.strata.layering.plugins.module_utils.registry.delta import (
     Before,
     Counts,
@@ -13,6 +14,7 @@ from ansible_collections.strata.layering.plugins.module_utils.registry.delta imp
     changes_something,
     sets_something,
 )
+from ansible_collections.strata.layering.plugins.module_utils.registry.model import Hive
 
 
 def tree() -> Delta:
@@ -70,3 +72,18 @@ def test_effects():
     assert one.same_effect(two) and one != two
     assert not one.same_effect(ValueDelta("a", 2, b"x")) and not one.same_effect(ValueDelta("a", 1, None))
     assert ValueDelta("a", 1, None).same_effect(ValueDelta("a", 0, None))
+
+
+def test_attributes_that_a_delta_does_not_name_stay():
+    key = Hive.new().root.create("Key")
+    key.class_data, key.flags, key.control, key.last_written = b"c", key.flags | layout.KEY_VOLATILE, 1, 7
+    before = (key.name, key.security, key.class_data, key.flags, key.control, key.predefined_handle, key.last_written)
+    node = KeyDelta("KEY")
+    node.set_attributes(key)
+    assert (key.name, key.security, key.class_data, key.flags, key.control, key.predefined_handle, key.last_written) == before
+    node.renamed, node.security, node.class_data, node.last_written = True, b"sd", b"", 0
+    node.flags = (layout.KEY_SYM_LINK, 2, 3)
+    node.set_attributes(key)
+    # Where a key lives is not the delta's to say.
+    assert key.flags == layout.KEY_SYM_LINK | layout.KEY_VOLATILE
+    assert (key.name, key.security, key.class_data, key.control, key.predefined_handle, key.last_written) == ("KEY", b"sd", b"", 2, 3, 0)
