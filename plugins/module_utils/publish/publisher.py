@@ -133,7 +133,8 @@ class Publisher:
         )
         person = self._needs_person(facts)
         if person:
-            return Published(self._template.name, self._would(person, facts) | {"status": ACTION_REQUIRED}, None, superseded, before, before)
+            changed = superseded or (facts is not None and steps.is_unmarked_failure(self._template, facts))
+            return Published(self._template.name, self._would(person, facts) | {"status": ACTION_REQUIRED}, None, changed, before, before)
         document = self._would(f"The image would become the machine {self._name} in {target.summary()['folder']}.", facts)
         how_far = standing.stand(self._session, self._template, facts)
         if self._template.publish_mode == guest.MANUAL and how_far in (standing.NONE, standing.HALF_MADE, standing.TO_START):
@@ -254,6 +255,7 @@ class Publisher:
         if person:
             if facts is not None:
                 run.task.document["vm"] = images.machine_record(facts)
+                steps.remember_failure(run, Inventory(self._session).vm(moid=facts.moid), facts)
             raise ActionRequired(person)
         how_far = standing.stand(self._session, self._template, facts)
         if how_far == standing.UNSNAPPED and any(one["image_digest"] == self._template.image_digest for one in self._recorded_images()):

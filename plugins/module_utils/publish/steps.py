@@ -186,6 +186,7 @@ def await_guest(run: Run, machine) -> None:
         facts = read_facts(run.session, machine)
         person = person_needed(run.template, facts)
         if person:
+            remember_failure(run, machine, facts)
             raise ActionRequired(person)
         run.begin("scripts", f"Windows in the machine {facts.name} runs its scripts.")
         if facts.extra_config.get(images.KEY_STATE) != images.STATE_STARTED:
@@ -220,6 +221,20 @@ def person_needed(template: ResolvedTemplate, facts: VmFacts) -> str | None:
     if report is not None and report.state == guest.FAILED:
         return failed_sentence(facts, report)
     return manual_sentence(facts) if template.publish_mode == guest.MANUAL else None
+
+
+def is_unmarked_failure(template: ResolvedTemplate, facts: VmFacts) -> bool:
+    """Whether a machine reports a script that failed, and is not marked with it yet."""
+    report = guest.read_report(facts.extra_config, template.content_digest)
+    return report is not None and report.state == guest.FAILED and facts.extra_config.get(images.KEY_STATE) in (images.STATE_READY, images.STATE_STARTED)
+
+
+def remember_failure(run: Run, machine, facts: VmFacts) -> None:
+    """Mark a machine in which a script has failed: its host forgets that when it is switched off."""
+    if is_unmarked_failure(run.template, facts):
+        run.changed = True
+        run.task.document["scripts"] = guest.read_report(facts.extra_config, run.template.content_digest).to_dict()
+        machines.reconfigure(run.session, machine, extra_config={images.KEY_STATE: images.STATE_FAILED})
 
 
 def manual_sentence(facts: VmFacts) -> str:

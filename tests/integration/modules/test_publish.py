@@ -81,6 +81,23 @@ def test_a_script_that_takes_too_long_asks_for_a_person(room, vcenter, simulator
     assert late["status"] == "ActionRequired" and "has not shut itself down" in late["description"] and late["step"] == "shut down"
 
 
+def test_a_failure_that_nobody_waited_for_is_remembered(room, vcenter, simulator, office):
+    """The script fails between two runs; the second only looks, then the machine is switched off, which forgets the report."""
+    simulator.guest(reports(office, state="running", current="1/1 template office") + "; sleep 600")
+    task = publish(room, vcenter, script_timeout=1)
+    simulator.set_guestinfo(task["vm"]["name"], {f"{SCRIPTS}state": "failed", f"{SCRIPTS}code": "7"})
+    for expected in (True, False):
+        for check in (True, False):
+            looked = run("layered_image_publish", check=check, **room.options, **vcenter, templates=["office"])
+            assert looked["changed"] is expected and looked["tasks"][0]["status"] == "ActionRequired"
+            assert "exit code 7" in looked["tasks"][0]["description"]
+    assert looked["tasks"][0]["scripts"]["code"] == "7"
+    machine_of(simulator.connect(), task["vm"]["moid"]).PowerOffVM_Task()
+    simulator.guest(reports(office, state="finished"))
+    done = publish(room, vcenter)
+    assert done["status"] == "Complete" and done["scripts"]["state"] == "finished" and len(simulator.guests(task["vm"]["name"])) == 2
+
+
 def test_scripts_that_were_cut_off_go_on(room, vcenter, simulator, office):
     begun, done = reports(office, state="running", current="1/1 template office"), reports(office, state="finished")
     marker = room.tmp_path / "begun"
