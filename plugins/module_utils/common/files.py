@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -32,27 +33,32 @@ def sync_folder(folder: str) -> None:
 
 
 @contextlib.contextmanager
-def atomic_file(path: str, mode: int = 0o644) -> Iterator[BinaryIO]:
+def atomic_file(path: str, mode: int | None = 0o644, *, temporary: str | None = None) -> Iterator[BinaryIO]:
     """Open a binary file that becomes ``path`` when the block ends, and vanishes if it raises.
 
+    ``mode`` None leaves the rights to the umask and the file system. Until it is whole the file has
+    the name ``temporary`` in the same folder; by default one with TEMPORARY_PREFIX that no other has.
     Raises NoSpace when the disk or quota is full; other OSErrors pass through.
     """
     folder = os.path.dirname(os.path.abspath(path))
-    descriptor, temporary = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=folder)
+    name = os.path.join(folder, temporary or f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}")
     try:
-        with os.fdopen(descriptor, "w+b") as stream:
+        # With a mode of its own nobody else may look into it before that is set.
+        with open(name, "w+b", opener=functools.partial(os.open, mode=0o666 if mode is None else 0o600)) as stream:
             yield stream
             stream.flush()
-            os.fchmod(stream.fileno(), mode)
+            if mode is not None:
+                os.fchmod(stream.fileno(), mode)
             os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        os.replace(name, path)
         sync_folder(folder)
     except BaseException as error:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
+        with contextlib.suppress(OSError):
+            os.unlink(name)
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise NoSpace(
-                f"No space is left for {path}.", hint="Free space on that file system and run again.", code="files.no_space", path=path
+                f"No space is left for {os.path.basename(path)} in {folder}.", code="files.no_space",
+                hint="Free space on that file system and run again.", path=path,
             ) from error
         raise
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
-from collections.abc import Iterator
 from typing import BinaryIO
 
-from ..common.errors import InvalidInput, NoSpace, NotFound, Unavailable
-from ..common.files import TEMPORARY_PREFIX, sync_folder
+from ..common.errors import InvalidInput, NotFound, Unavailable
+from ..common.files import atomic_file
 from .share import Share, Status
 
 
@@ -62,26 +60,8 @@ class LocalShare(Share):
     def open(self, path: str) -> BinaryIO:
         return open(self._inside(path), "rb")
 
-    @contextlib.contextmanager
-    def create(self, path: str, *, temporary: str | None = None) -> Iterator[BinaryIO]:
-        target = self._inside(path)
-        folder = os.path.dirname(target)
-        name = os.path.join(folder, temporary or f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}")
-        try:
-            with open(name, "w+b") as stream:
-                yield stream
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(name, target)
-            sync_folder(folder)
-        except BaseException as error:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name)
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise NoSpace(
-                    f"No space is left for {os.path.basename(target)} in {folder}.", code="files.no_space", hint="Free space there and run again.", path=folder
-                ) from error
-            raise
+    def create(self, path: str, *, temporary: str | None = None) -> contextlib.AbstractContextManager[BinaryIO]:
+        return atomic_file(self._inside(path), None, temporary=temporary)
 
     def make_folders(self, path: str = "") -> None:
         os.makedirs(self._inside(path), exist_ok=True)
