@@ -149,6 +149,9 @@ func (s *Simulator) locked(target mo.Reference, method string) types.BaseMethodF
 	return fault
 }
 
+// escapes undoes those in names of the inventory.
+var escapes = strings.NewReplacer("%2f", "/", "%2F", "/", "%5c", `\`, "%5C", `\`, "%25", "%")
+
 // mend completes requests that vcsim does not survive, or refuses them.
 func (s *Simulator) mend(target mo.Reference, method *simulator.Method) types.BaseMethodFault {
 	search := func(spec **types.HostDatastoreBrowserSearchSpec) {
@@ -164,6 +167,9 @@ func (s *Simulator) mend(target mo.Reference, method *simulator.Method) types.Ba
 		search(&req.SearchSpec)
 	case *types.SearchDatastoreSubFolders_Task:
 		search(&req.SearchSpec)
+	case *types.CreateFolder:
+		// vcsim escapes what it gets; names in calls are escaped already.
+		req.Name = escapes.Replace(req.Name)
 	case *types.CreateVM_Task:
 		s.sweep()
 		if folder, ok := target.(*simulator.Folder); ok {

@@ -26,6 +26,7 @@ from ..ovf.manifest import Entry, write_manifest
 from ..shares.local import as_share
 from ..shares.share import Share
 from .faults import explained, fault_text
+from .inventory import plain_name
 from .nfc import Device, Lease, ManifestEntry, when_free
 from .properties import read
 from .session import Session
@@ -149,7 +150,7 @@ class _Source:
         values = read(
             session, vm, "name", "config.instanceUuid", "config.changeVersion", "config.template", "runtime.powerState", what="Reading the virtual machine"
         )
-        self.vm_name = values["name"]
+        self.vm_name = plain_name(values["name"])
         self.name = _file_name(name or self.vm_name)
         self.snapshot = snapshot
         self._values = values

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..common.libraries import pyvmomi
+from .inventory import plain_name
 from .properties import read
 from .session import Session
 
@@ -94,7 +95,7 @@ def read_hardware(session: Session, vm) -> Hardware:
         extra_config={option.key: str(option.value) for option in config.extraConfig or [] if not _OWN.fullmatch(option.key)},
         devices=[device for device in devices if _is_taken_over(device)],
     )
-    name = values.get("name", "the template")
+    name = plain_name(values.get("name", "the template"))
     if any(not isinstance(nic, pyvmomi.vim.vm.device.VirtualVmxnet3) for nic in nics):
         hardware.remarks.append(f"A network adapter of {name} is not of type VMXNET3; machines made from it get VMXNET3.")
     if any(isinstance(device, pyvmomi.vim.vm.device.VirtualDisk) for device in devices):
@@ -167,7 +168,7 @@ def _networks(session: Session, nics: list, networks: list) -> list[tuple[str, A
     """The network of every adapter, by name: a template's adapters know theirs by three kinds of backing."""
     found = []
     by_port_group = {network._GetMoId(): network for network in networks}
-    names = {network: read(session, network, "name")["name"] for network in networks}
+    names = {network: plain_name(read(session, network, "name")["name"]) for network in networks}
     for nic in nics:
         backing = nic.backing
         network = getattr(backing, "network", None)

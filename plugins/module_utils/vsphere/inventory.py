@@ -4,8 +4,9 @@
 """Finding things in vCenter's inventory by the names people use.
 
 Names are compared as vSphere shows them, case-sensitively; the escapes of slash, backslash
-and percent in stored names are undone. A name that fits nothing is NotFound with what there
-is instead; one that fits several is Conflict with their paths.
+and percent in stored names are undone. In a path a slash that belongs to a name is written
+``%2f``. A name that fits nothing is NotFound with what there is instead; one that fits
+several is Conflict with their paths.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ class Inventory:
     def network(self, datacenter, name: str):
         """The network or distributed port group of this name; uplink port groups are not considered."""
         found = self._below(datacenter, "Network")
-        groups = [item for item in found if isinstance(item, pyvmomi.vim.dvs.DistributedVirtualPortgroup) and _plain(found[item]["name"]) == name]
+        groups = [item for item in found if isinstance(item, pyvmomi.vim.dvs.DistributedVirtualPortgroup) and plain_name(found[item]["name"]) == name]
         tags = collect(self.session, groups, ["tag"])
         found = {item: values for item, values in found.items() if not any(tag.key == _UPLINK for tag in tags.get(item, {}).get("tag", []))}
         return self._one(found, name, "network", self._in(datacenter))
@@ -105,13 +106,13 @@ class Inventory:
         """
         values = read(self.session, datacenter, "name", "vmFolder")
         current = values["vmFolder"]
-        here = f"/{_plain(values['name'])}/vm"
-        for part in _folder_parts(path or "", _plain(values["name"])):
-            below = {item: _plain(found["name"]) for item, found in self._children(current, pyvmomi.vim.Folder).items()}
-            found = [item for item, name in below.items() if name == part]
+        here = f"/{path_name(values['name'])}/vm"
+        for part in _folder_parts(path or "", plain_name(values["name"])):
+            below = {item: plain_name(found["name"]) for item, found in self._children(current, pyvmomi.vim.Folder).items()}
+            found = [item for item, name in below.items() if name in (part, plain_name(part))]
             if not found and not create:
                 raise NotFound(f"There is no folder {part} in {here}.", code="vsphere.not_found", hint=_there_is(below.values(), "folders"))
-            current = found[0] if found else self._create_folder(current, part, here)
+            current = found[0] if found else self._create_folder(current, plain_name(part), here)
             here = f"{here}/{part}"
         return current
 
@@ -149,14 +150,14 @@ class Inventory:
             found = self._below(datacenter or self.session.content.rootFolder, "VirtualMachine")
             where = self._in(datacenter) if datacenter else f"in {self.session.place}"
         if template is not None:
-            named = [item for item, values in found.items() if _plain(values.get("name", "")) == name]
+            named = self._named(found, name)
             kinds = collect(self.session, named, ["config.template"])
             found = {item: values for item, values in found.items() if item not in kinds or bool(kinds[item].get("config.template")) == template}
         return self._one(found, name, what, where)
 
     def vms_in(self, folder) -> dict[str, Any]:
         """Name -> virtual machine, for those directly in ``folder``."""
-        return {_plain(values["name"]): item for item, values in self._children(folder, pyvmomi.vim.VirtualMachine).items() if "name" in values}
+        return {plain_name(values["name"]): item for item, values in self._children(folder, pyvmomi.vim.VirtualMachine).items() if "name" in values}
 
     def path(self, item) -> str:
         """The inventory path of an object, such as ``/DC/vm/Folder/Name``."""
@@ -164,7 +165,7 @@ class Inventory:
         root = self.session.content.rootFolder
         while item is not None and item != root and len(parts) < 64:
             values = read(self.session, item, "name", "parent")
-            parts.append(_plain(values.get("name", "?")))
+            parts.append(path_name(values.get("name", "?")))
             item = values.get("parent")
         return "/" + "/".join(reversed(parts))
 
@@ -201,7 +202,7 @@ class Inventory:
             datastore=store,
             folder=(target := self.folder(place, folder, create=create_folder)),
             network=self.network(place, network) if network else None,
-            datacenter_name=_plain(read(self.session, place, "name")["name"]),
+            datacenter_name=plain_name(read(self.session, place, "name")["name"]),
             datastore_name=datastore,
             folder_path=self.path(target),
             network_name=network,
@@ -219,11 +220,11 @@ class Inventory:
     def _create_folder(self, parent, name: str, here: str):
         try:
             with explained(f"Creating the folder {name} in {here}"):
-                return parent.CreateFolder(name)
+                return parent.CreateFolder(escaped_name(name))
         except Conflict:
             # Somebody else was faster.
             for item, values in self._children(parent, pyvmomi.vim.Folder).items():
-                if _plain(values["name"]) == name:
+                if plain_name(values["name"]) == name:
                     return item
             raise
 
@@ -235,15 +236,18 @@ class Inventory:
         return collect_below(self.session, root, kind, ["name"])
 
     def _in(self, datacenter) -> str:
-        return f"in the datacenter {_plain(read(self.session, datacenter, 'name')['name'])}"
+        return f"in the datacenter {plain_name(read(self.session, datacenter, 'name')['name'])}"
+
+    def _named(self, found: dict[Any, dict[str, Any]], name: str) -> list:
+        """Those of this name or path."""
+        last = name.rpartition("/")[2] if name.startswith("/") else name
+        fitting = [item for item, values in found.items() if plain_name(values.get("name", "")) in (last, plain_name(last))]
+        return [item for item in fitting if self.path(item) == name.replace("%2F", "%2f")] if name.startswith("/") else fitting
 
     def _one(self, found: dict[Any, dict[str, Any]], name: str, what: str, where: str):
-        wanted = name.rpartition("/")[2] if name.startswith("/") else name
-        fitting = [item for item, values in found.items() if _plain(values.get("name", "")) == wanted]
-        if name.startswith("/"):
-            fitting = [item for item in fitting if self.path(item) == name]
+        fitting = self._named(found, name)
         if not fitting:
-            names = (_plain(values.get("name", "")) for values in found.values())
+            names = (plain_name(values.get("name", "")) for values in found.values())
             raise NotFound(f"There is no {what} {name} {where}.", code="vsphere.not_found", hint=_there_is(names, f"{what}s"))
         if len(fitting) > 1:
             paths = sorted(self.path(item) for item in fitting[:_SHOWN])
@@ -256,8 +260,19 @@ class Inventory:
         return fitting[0]
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """A name as vSphere shows it, of one as it is stored."""
     return re.sub("%2f|%5c|%25", lambda match: _ESCAPES[match[0].lower()], name, flags=re.IGNORECASE)
+
+
+def escaped_name(name: str) -> str:
+    """A name as calls want it, of one as vSphere shows it."""
+    return name.replace("%", "%25").replace("/", "%2f").replace("\\", "%5c")
+
+
+def path_name(name: str) -> str:
+    """A stored name as a part of a path."""
+    return plain_name(name).replace("/", "%2f")
 
 
 def _folder_parts(path: str, datacenter: str) -> list[str]:
@@ -265,7 +280,7 @@ def _folder_parts(path: str, datacenter: str) -> list[str]:
     if path.startswith("/"):
         # A full path may start with the folders that hold the datacenter.
         for position in range(len(parts) - 1):
-            if parts[position] == datacenter and parts[position + 1] == "vm":
+            if plain_name(parts[position]) == datacenter and parts[position + 1] == "vm":
                 return parts[position + 2 :]
         raise InvalidInput(
             f"The folder {path} is not a path in the datacenter {datacenter}.",

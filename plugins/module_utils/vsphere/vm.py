@@ -15,7 +15,7 @@ from ..common.libraries import pyvmomi
 from ..common.progress import Progress, silent
 from .faults import explained
 from .hardware import option_values
-from .inventory import Inventory
+from .inventory import Inventory, escaped_name, path_name, plain_name
 from .properties import read, wait_for
 from .session import Session
 from .tasks import wait_for_task
@@ -94,12 +94,12 @@ def read_facts(session: Session, vm) -> VmFacts:
     devices = values.get("config.hardware.device", [])
     folder = inventory.path(values["parent"]) if values.get("parent") is not None else ""
     return VmFacts(
-        name=values["name"],
+        name=plain_name(values["name"]),
         moid=vm._GetMoId(),
         instance_uuid=values.get("config.instanceUuid", ""),
         folder_path=folder,
-        path=f"{folder}/{values['name']}",
-        datacenter=read(session, inventory.datacenter_of(vm), "name")["name"] if folder else "",
+        path=f"{folder}/{path_name(values['name'])}",
+        datacenter=plain_name(read(session, inventory.datacenter_of(vm), "name")["name"]) if folder else "",
         datastore_path=values.get("config.files.vmPathName", ""),
         power_state=str(values.get("runtime.powerState", "")),
         template=bool(values.get("config.template")),
@@ -246,7 +246,7 @@ def rename(session: Session, vm, name: str, *, timeout: float = 300) -> None:
     """Give the machine another name; its files keep theirs."""
     what = f"Renaming {_name(session, vm)} to {name}"
     with explained(what):
-        task = vm.Rename_Task(name)
+        task = vm.Rename_Task(escaped_name(name))
     wait_for_task(session, task, what, timeout=timeout)
 
 
@@ -263,7 +263,7 @@ def destroy(session: Session, vm, *, timeout: float = 1800) -> None:
 
 
 def _name(session: Session, vm) -> str:
-    return read(session, vm, "name", what=f"Reading the virtual machine {vm._GetMoId()}").get("name", vm._GetMoId())
+    return plain_name(read(session, vm, "name", what=f"Reading the virtual machine {vm._GetMoId()}").get("name", vm._GetMoId()))
 
 
 def _power(session: Session, vm) -> str:

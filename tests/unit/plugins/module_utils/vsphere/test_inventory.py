@@ -63,11 +63,22 @@ def test_contradictions(inventory):
         inventory.placement(datacenter="DC0", cluster="DC0_C0", datastore="LocalDS_0", folder="/DC1/vm/x")
 
 
-def test_folders_with_odd_names(inventory, datacenter):
-    made = inventory.folder(datacenter, "100% %2f/sub", create=True)
-    assert inventory.folder(datacenter, "100% %2f/sub") == made
-    assert inventory.path(made) == "/DC0/vm/100% %2f/sub"
+def test_folders_with_odd_names(inventory, datacenter, simulator):
+    made = inventory.folder(datacenter, "100% A%2fB/sub", create=True)
+    assert inventory.folder(datacenter, "100% A%2FB/sub") == made
+    assert inventory.path(made) == "/DC0/vm/100% A%2fB/sub" and inventory.folder(datacenter, inventory.path(made)) == made
+    # What a call names is escaped, or vCenter would take it for an escape, or refuse it.
+    raw = read(inventory.session, made, "parent")["parent"]
+    assert read(inventory.session, raw, "name")["name"] == "100%25 A%2fB"
     assert inventory.folder(datacenter, "") == inventory.folder(datacenter, "/DC0/vm") == inventory.folder(datacenter, None)
+
+
+def test_machines_with_odd_names(inventory, datacenter, session, machine):
+    vm.rename(session, machine, "gold/1 50%")
+    facts = vm.read_facts(session, machine)
+    assert (facts.name, facts.path) == ("gold/1 50%", "/DC0/vm/machines/gold%2f1 50%")
+    for name in ("gold/1 50%", "gold%2f1 50%25", facts.path):
+        assert inventory.vm(name=name, datacenter=datacenter, template=False) == machine
 
 
 def test_two_make_the_same_folder(inventory, datacenter, simulator, session):
@@ -88,6 +99,8 @@ def test_machines(inventory, datacenter, session, machine, simulator):
     assert inventory.vms_in(inventory.folder(datacenter, "machines")) == {"machine": machine}
     with pytest.raises(NotFound, match="no template machine in the datacenter DC0"):
         inventory.vm(name="machine", datacenter=datacenter, template=True)
+    with pytest.raises(NotFound, match="no template /DC0/vm/machines/machine"):
+        inventory.vm(name="/DC0/vm/machines/machine", datacenter=datacenter, template=True)
     with pytest.raises(NotFound, match="in the folder /DC0/vm"):
         inventory.vm(name="machine", folder=folder)
     for unknown in ({"name": "x"}, {"moid": "vm-99999"}, {"instance_uuid": "00000000-0000-0000-0000-000000000000"}):
