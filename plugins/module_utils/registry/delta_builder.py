@@ -46,12 +46,14 @@ class DeltaBuilder:
         names = self._resolved(path, last=False)
         if not names:
             raise InvalidInput(f"The root of the registry hive {self.delta.hive} cannot be deleted.", code="registry.root")
-        parent, _old = self._reach(names[:-1], make=False)
         folded = self._fold(names[-1])
         if self._is_within_new(names[:-1]):
-            parent.subkeys.pop(folded, None)
-        else:
-            parent.subkeys[folded] = KeyDelta(names[-1], REMOVE)
+            parent = self._made(names[:-1])
+            if parent is not None and parent.subkeys.pop(folded, None) is not None:
+                parent.last_written = self._time
+            return
+        parent, _old = self._reach(names[:-1], make=False)
+        parent.subkeys[folded] = KeyDelta(names[-1], REMOVE)
         parent.last_written = self._time
 
     def set_value(self, path: str, name: str, type: int, data: bytes) -> None:  # pylint: disable=redefined-builtin
@@ -73,13 +75,18 @@ class DeltaBuilder:
     def delete_value(self, path: str, name: str) -> None:
         """Delete a value."""
         names = self._resolved(path)
+        folded = self._fold(name)
+        if self._is_within_new(names):
+            made = self._made(names)
+            if made is not None and made.values.pop(folded, None) is not None:
+                made.last_written = self._time
+            return
         node, old = self._reach(names, make=False)
         before = None if old is None else old.value(name)
-        folded = self._fold(name)
+        # Set anew, it would stand behind the others.
         node.values.pop(folded, None)
-        if not self._is_within_new(names):
-            node.values[folded] = ValueDelta(name if before is None else before.name, 0, None, Before.of(before))
-            node.last_written = self._time
+        node.values[folded] = ValueDelta(name if before is None else before.name, 0, None, Before.of(before))
+        node.last_written = self._time
 
     def finish(self) -> Delta:
         """The delta."""
@@ -114,6 +121,15 @@ class DeltaBuilder:
             if node.action in (REMOVE, REPLACE):
                 return True
         return False
+
+    def _made(self, names: list[str]) -> KeyDelta | None:
+        """The node of a key that the changes made; None where they made none, or deleted it."""
+        node: KeyDelta | None = self.delta.root
+        for name in names:
+            node = node.subkeys.get(self._fold(name))
+            if node is None or node.action == REMOVE:
+                return None
+        return node
 
     def _resolved(self, path: str, last: bool = True) -> list[str]:
         """The names of the key that ``path`` leads to when links are followed; the ``last`` one is not always."""

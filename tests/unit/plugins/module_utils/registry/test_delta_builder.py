@@ -7,6 +7,7 @@ import pytest
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.strata.layering.plugins.module_utils.registry import delta as deltas
 from ansible_collections.strata.layering.plugins.module_utils.registry.delta_builder import DeltaBuilder
+from ansible_collections.strata.layering.plugins.module_utils.registry.delta_format import read_delta, write_delta
 from ansible_collections.strata.layering.plugins.module_utils.registry.model import Hive
 
 
@@ -47,7 +48,18 @@ def test_deleting_within_what_is_new():
     assert [(path, key.action) for path, key in delta.walk()][2:] == [("ControlSet001\\Control", deltas.REPLACE)]
 
 
-@pytest.mark.parametrize("path, name, kind", [("a", "n" * 16384, 1), ("a", "n", 2**32), ("a", "n", -1), ("\\".join("a" * 513), "n", 1), ("x" * 256, "n", 1)])
+def test_deleting_within_what_was_deleted():
+    changes = builder()
+    changes.delete_key("ControlSet001")
+    changes.delete_key("ControlSet001\\Control")
+    changes.delete_key("ControlSet001\\Absent\\Deep\\Deeper")
+    changes.delete_value("ControlSet001", "v")
+    changes.delete_value("ControlSet001\\Control", "a")
+    delta = read_delta(write_delta(changes.finish()))
+    assert [(path, key.action) for path, key in delta.walk()] == [("", deltas.KEEP), ("ControlSet001", deltas.REMOVE)]
+
+
+@pytest.mark.parametrize("path, name, kind", [("a", "n" * 16384, 1), ("a", "n", 2**32), ("a", "n", -1), ("\\".join("a" * 513), "n", 1), ("x" * 257, "n", 1)])
 def test_what_no_hive_holds_is_refused(path, name, kind):
     with pytest.raises(InvalidInput):
         builder().set_value(path, name, kind, b"")
