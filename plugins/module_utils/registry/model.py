@@ -17,7 +17,8 @@ from . import layout, upcase
 from . import security as descriptors
 
 MAXIMUM_DEPTH = 512
-MAXIMUM_KEY_NAME = 255
+# The documentation of Windows says 255; its kernel takes one more (REG_MAX_KEY_NAME_LENGTH, 512 bytes).
+MAXIMUM_KEY_NAME = 256
 MAXIMUM_VALUE_NAME = 16383
 MAXIMUM_DATA = 0x7FFFFFFF
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from ..common.errors import Corrupt, Unsupported
 from . import layout, log, upcase
-from .model import MAXIMUM_DEPTH, Context, Hive, Key, Value
+from .model import MAXIMUM_DEPTH, MAXIMUM_KEY_NAME, MAXIMUM_VALUE_NAME, Context, Hive, Key, Value
 
 # layout.KEY_NODE and layout.KEY_VALUE without what reading makes no use of.
 # Signature, flags, last written, access, subkeys, subkey list, values, value list, security, class, control flags, name length, class length
@@ -193,6 +193,8 @@ class _Reader:
             folded = fold(key.name)
             if folded in subkeys or not folded:
                 raise _corrupt(f"has a key {parent.name!r} with {'two subkeys' if folded else 'a subkey'} named {key.name!r}", "registry.duplicate")
+            if "\\" in folded:
+                raise _corrupt(f"has a subkey named {key.name!r}, which no path can lead to", "registry.name")
             subkeys[folded] = key
             if next_list[1]:
                 below.append((key, next_list))
@@ -247,6 +249,8 @@ class _Reader:
             raise _corrupt(f"has a key at {offset:#x} whose name has half a character", "registry.name")
         else:
             name = str(raw_name, "utf-16-le", "surrogatepass")
+        if name_length > MAXIMUM_KEY_NAME and (flags & layout.KEY_COMP_NAME or name_length > MAXIMUM_KEY_NAME * 2):
+            raise _corrupt(f"has a key at {offset:#x} whose name is longer than {MAXIMUM_KEY_NAME} characters", "registry.name")
         key = Key.__new__(Key)
         key.name = name
         key.flags = flags
@@ -299,6 +303,8 @@ class _Reader:
             signature, length, size, offset, flags = unpack(bins, cell + 4)
             if signature != b"vk" or length > room or (length & 1 and not flags & 1):
                 raise _corrupt(f"has no sound value at {cell:#x}", "registry.value")
+            if length > MAXIMUM_VALUE_NAME and (flags & 1 or length > MAXIMUM_VALUE_NAME * 2):
+                raise _corrupt(f"has a value at {cell:#x} whose name is longer than {MAXIMUM_VALUE_NAME} characters", "registry.name")
             if size & 0x80000000:
                 if size > 0x80000004:
                     raise _corrupt(f"has a value at {cell:#x} with {size & 0x7FFFFFFF} bytes in the place of 4", "registry.value")

@@ -95,7 +95,7 @@ VALUE = b"\x01" + name("v") + struct.pack("<II", 1, 0)
     body(key(0, "", 0, 0, b"", b"\x02" + name("v") + struct.pack("<II", 1, 70000) + bytes(70000), 1)),
     body(key(0, "", 0, 0, b"", b"\x06" + name("v") + struct.pack("<II", 1, 5) + bytes(16), 1)),
     body(key(0, ""), descriptors=struct.pack("<II", 1, 2) + b"sd"), body(key(0, ""), descriptors=struct.pack("<IIHIH", 2, 2, 0, 2, 0)),
-    b"\x01\0a" + body(key(0, ""))[2:], body(key(0, ""), key(1, "x" * 256)),
+    b"\x01\0a" + body(key(0, ""))[2:], body(key(0, ""), key(1, "x" * 257)),
 ])
 def test_what_contradicts_the_format_is_refused(content):
     with pytest.raises(Corrupt) as caught:

@@ -33,7 +33,7 @@ def test_two_keys_that_differ_only_in_case_are_refused(hive):
         hive.root.add(Key("\u00c9T\u00c9"))
 
 
-@pytest.mark.parametrize("name", ["", "a\\b", "x" * 256, "\U0001f600" * 128])
+@pytest.mark.parametrize("name", ["", "a\\b", "x" * 257, "\U0001f600" * 128 + "x"])
 def test_impossible_key_names_are_refused(hive, name):
     with pytest.raises(InvalidInput):
         hive.root.add(Key(name))

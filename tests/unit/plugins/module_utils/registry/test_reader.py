@@ -9,6 +9,8 @@ import struct
 import pytest
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, StrataError, Unsupported
 from ansible_collections.strata.layering.plugins.module_utils.registry import layout
+from ansible_collections.strata.layering.plugins.module_utils.registry.delta_compute import compute_delta
+from ansible_collections.strata.layering.plugins.module_utils.registry.delta_format import read_delta, write_delta
 from ansible_collections.strata.layering.plugins.module_utils.registry.model import Hive, Key
 from ansible_collections.strata.layering.plugins.module_utils.registry.reader import read_hive
 from ansible_collections.strata.layering.plugins.module_utils.registry.values import REG_DWORD, current_control_set, decode_string
@@ -138,6 +140,34 @@ def test_names_that_windows_takes_for_the_same_are_found():
     with pytest.raises(Corrupt) as caught:
         read_hive(sealed(data))
     assert caught.value.code == "registry.duplicate"
+
+
+@pytest.mark.parametrize("name", ["a\\b", "x" * 257, "\u0436" * 257, "x" * 32000, "\u0436" * 32000])
+def test_key_names_that_windows_cannot_have_are_found(name):
+    hive = Hive.new()
+    hive.root.create("key").name = name
+    with pytest.raises(Corrupt) as caught:
+        read_hive(write_hive(hive))
+    assert caught.value.code == "registry.name"
+
+
+@pytest.mark.parametrize("name", ["x" * 16384, "\u0436" * 16384, "x" * 65000])
+def test_value_names_that_windows_cannot_have_are_found(name):
+    hive = Hive.new()
+    hive.root.set_value("value", 1, b"").name = name
+    with pytest.raises(Corrupt) as caught:
+        read_hive(write_hive(hive))
+    assert caught.value.code == "registry.name"
+
+
+@pytest.mark.parametrize("character", ["x", "\u0436"])
+def test_the_longest_names(character):
+    hive = Hive.new()
+    hive.root.create(character * 256).set_value(character * 16383, 1, b"")
+    again = read_hive(write_hive(hive))
+    assert list(again.root.subkeys) == [character * 256] and list(again.root.subkeys[character * 256].values) == [character * 16383]
+    delta = compute_delta(Hive.new(), again, name="SYSTEM")
+    assert read_delta(write_delta(delta)).key(character * 256).values == delta.key(character * 256).values
 
 
 def test_big_data_as_hivex_writes_it():
