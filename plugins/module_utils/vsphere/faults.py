@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import re
 import socket
 import ssl
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from ..common.libraries import pyvmomi
 #: What a call over a connection raises when the other side is not there, goes away or talks nonsense.
 CONNECTION_ERRORS = (OSError, http.client.HTTPException, expat.ExpatError)
 
+_SESSION = re.compile(r"session(?:\[|%5b)[^\]%\s]*(?:\]|%5d)[0-9a-f-]*", re.IGNORECASE)
+
 _KINDS = {
     "ManagedObjectNotFound": (NotFound, "vsphere.gone", "Something else removed it meanwhile; run again."),
     "DuplicateName": (Conflict, "vsphere.duplicate_name", "Remove or rename what has that name."),
@@ -28,7 +31,7 @@ _KINDS = {
     "TaskInProgress": (Conflict, "vsphere.busy", "Wait until other work on the object has ended and run again."),
     "ConcurrentAccess": (Conflict, "vsphere.busy", "Wait until other work on the object has ended and run again."),
     "ResourceInUse": (Conflict, "vsphere.busy", "Wait until other work on the object has ended and run again."),
-    "NoPermission": (Unavailable, "vsphere.permission", "Give the user's role that privilege on that object."),
+    "NoPermission": (Unavailable, "vsphere.permission", "Give the role of the user who logs in what it lacks there."),
     "InvalidLogin": (Unavailable, "vsphere.login", "Check the user name and the password."),
     "NotAuthenticated": (Unavailable, "vsphere.session", "Run again."),
     "InvalidArgument": (InvalidInput, "vsphere.argument", None),
@@ -57,10 +60,28 @@ def fault_text(fault: object) -> str:
         if message.message and message.message not in words:
             words = f"{words} {message.message}".strip()
     name = fault_name(fault)
-    if name == "NoPermission" and getattr(fault, "privilegeId", None):
-        words = f"{words.rstrip('. ') or 'permission was denied'} (privilege {fault.privilegeId})"
-    words = " ".join(words.split())[:500].rstrip(". ")
+    if name == "NoPermission":
+        words = " ".join(filter(None, (words.rstrip(". ") or "permission was denied", _missing_privileges(fault))))
+    words = without_sessions(" ".join(words.split()))[:500].rstrip(". ")
     return f"{words} ({name})" if words else name
+
+
+def _missing_privileges(fault: object) -> str:
+    """What a NoPermission says is lacking, in parentheses; newer servers list it, older ones name one privilege."""
+    listed = [(one.entity, list(one.privilegeIds or [])) for one in getattr(fault, "missingPrivileges", None) or []]
+    listed = listed or [(getattr(fault, "object", None), list(filter(None, [getattr(fault, "privilegeId", None)])))]
+    said = []
+    for entity, privileges in listed:
+        words = f"privilege{'s' if len(privileges) > 1 else ''} {', '.join(privileges)}" if privileges else ""
+        place = f"on {type(entity).__name__.rpartition('.')[2]} {entity._GetMoId()}" if entity is not None else ""
+        said.append(f"{words} {place}".strip())
+    said = list(filter(None, said))
+    return f"({'; '.join(said)})" if said else ""
+
+
+def without_sessions(text: str) -> str:
+    """``text`` without the identifiers of sessions that are in those of leases and collectors: they may be as good as a password."""
+    return _SESSION.sub("session[...]", text)
 
 
 def fault_error(fault: object, what: str) -> StrataError:

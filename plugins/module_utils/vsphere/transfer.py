@@ -13,6 +13,7 @@ import collections
 import concurrent.futures
 import hashlib
 import http.client
+import re
 import ssl
 import urllib.parse
 from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from ..common.errors import Corrupt, InvalidInput, StrataError, Unavailable, Unsupported
-from .faults import CONNECTION_ERRORS, connection_error
+from .faults import CONNECTION_ERRORS, connection_error, without_sessions
 from .session import Session
 from .trust import check_thumbprint, unverified_context
 
@@ -28,6 +29,7 @@ _BLOCK = 1 << 20
 #: Blocks by which a digest may be behind, so that neither the connection nor the digest waits for the other's every block.
 _BEHIND = 5
 _STREAM_VMDK = "application/x-vnd.vmware-streamVmdk"
+_LEASE_PATH = re.compile(r"/nfc/[^\s<>\"']+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,9 @@ class HostConnection:
         parts = urllib.parse.urlsplit(url)
         if parts.scheme != "https" or not parts.hostname:
             raise Unsupported(
-                f"vCenter gave an address for the transfer that cannot be used: {url[:100]}.", code="vsphere.url", hint="Only https addresses are."
+                f"vCenter gave an address for the transfer that cannot be used: {parts.scheme[:20]}://{parts.netloc[:100]}.",
+                code="vsphere.url",
+                hint="Only https addresses are.",
             )
         own = parts.hostname == "*"
         self._session = session
@@ -179,7 +183,8 @@ class HostConnection:
         return found
 
     def _refused(self, status: int, answer: bytes) -> StrataError:
-        text = " ".join(answer.decode("utf-8", "replace").split())[:200]
+        # Who knows the whole address of a lease can use it.
+        text = without_sessions(_LEASE_PATH.sub("/nfc/...", " ".join(answer.decode("utf-8", "replace").split())))[:200]
         return Unavailable(
             f"{self.place[0].upper()}{self.place[1:]} refused the transfer with HTTP status {status}{f': {text}' if text else ''}.",
             code="vsphere.http",

@@ -11,7 +11,10 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.transfer import _BEHIND, _Digests, _whole
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Unsupported
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.session import Session
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.transfer import _BEHIND, HostConnection, _Digests, _whole
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.trust import Trust
 
 _MIB = 1 << 20
 _SIZES = (5, 4096, _MIB, 3, _MIB - 1, 70_000, 2 * _MIB, 1, *[_MIB - 512] * 12)
@@ -70,3 +73,18 @@ def test_digests_that_are_given_up_end_their_threads() -> None:
         digests.update(bytes(_MIB))
         raise KeyboardInterrupt
     assert threading.active_count() == before
+
+
+def test_the_address_of_a_lease_is_not_told() -> None:
+    """Who knows it can fetch the disk."""
+    session = Session("vcenter.example.com", 443, Trust(), None, None)
+    with pytest.raises(Unsupported) as caught:
+        HostConnection(session, "http://esx1.example.com/nfc/52d3ticket/disk-0.vmdk")
+    assert "http://esx1.example.com" in caught.value.message and "52d3ticket" not in caught.value.message
+
+
+def test_what_a_host_answers_is_told_without_the_address_of_the_lease() -> None:
+    connection = HostConnection.__new__(HostConnection)
+    connection.place = "the host esx1"
+    error = connection._refused(404, b"<p>/nfc/52d3ticket/disk-0.vmdk was not found, nor session[52aa]52bb</p>")
+    assert error.message == "The host esx1 refused the transfer with HTTP status 404: <p>/nfc/... was not found, nor session[...]</p>."
