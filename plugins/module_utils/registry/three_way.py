@@ -111,7 +111,11 @@ def _items(rule: Rule, content: tuple[int, bytes] | None) -> list[str] | None:
         return []
     value = Value("", *content)
     if rule.kind == MULTI_STRING:
-        return decode_multi_string(value)
+        items = decode_multi_string(value)
+        if items is not None and value.type == REG_MULTI_SZ and any(value.data[len(encode_multi_string(items)):len(value.data) & ~1]):
+            # Some programs read on behind an empty text: what stands there must not get lost.
+            return None
+        return items
     text = decode_string(value) if value.type in (REG_SZ, REG_EXPAND_SZ) else None
     return None if text is None else _split(text, rule.separator)
 
@@ -139,7 +143,8 @@ def _encoded(rule: Rule, items: list[str], current: tuple[int, bytes] | None, no
     separator = rule.separator[0]
     text = separator.join(items)
     # Some lists end with their separator, and what reads them may count on it.
-    if current is not None and (decode_string(Value("", *current)) or "").endswith(separator) and not text.endswith(separator):
+    model = decode_string(Value("", *(current or now)))
+    if model.endswith(separator) and not text.endswith(separator):
         text += separator
     return REG_EXPAND_SZ if REG_EXPAND_SZ in types else types[0], encode_string(text)
 

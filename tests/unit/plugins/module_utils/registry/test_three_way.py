@@ -94,6 +94,8 @@ def test_texts():
     assert decode_string(Value("", kind, data)) == "a.dll b.dll c.dll"
     possible, (kind, data) = merge(PATHS, text("C:\\"), text('C:\\;"C:\\a;b"'), text('C:\\;C:\\Tools;"c:\\A;B\\"'))
     assert decode_string(Value("", kind, data)) == 'C:\\;"C:\\a;b";C:\\Tools'
+    possible, (kind, data) = merge(PATHS, None, None, text("a;b;"))
+    assert decode_string(Value("", kind, data)) == "a;b;"
 
 
 def test_multi_strings():
@@ -109,6 +111,16 @@ def test_multi_strings():
 ])
 def test_what_is_no_list_is_not_joined(before, current, after):
     assert merge(PATHS, before, current, after) == (False, current)
+
+
+@pytest.mark.parametrize("data, joined", [
+    ("a\0\0".encode("utf-16-le"), True), ("a\0".encode("utf-16-le"), True), ("a".encode("utf-16-le"), True), ("a\0\0\0\0".encode("utf-16-le"), True),
+    ("a\0\0".encode("utf-16-le") + b"x", True), (b"", True), ("a\0\0b\0\0".encode("utf-16-le"), False), ("\0b\0".encode("utf-16-le"), False),
+])
+def test_what_stands_behind_an_empty_text_is_not_lost(data, joined):
+    possible, result = merge(MULTI, None, (REG_MULTI_SZ, data), (REG_MULTI_SZ, encode_multi_string(["c"])))
+    assert possible is joined and (joined or result == (REG_MULTI_SZ, data))
+    assert merge(MULTI, None, (REG_MULTI_SZ, encode_multi_string(["c"])), (REG_MULTI_SZ, data))[0] is joined
 
 
 def test_values_too_large_to_be_kept_are_not_joined():
