@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ..common.errors import Conflict, InvalidInput, NotFound
+from ..common.errors import Conflict, InvalidInput, NotFound, Unavailable
 from ..common.libraries import pyvmomi
 from .faults import explained
 from .properties import collect, collect_below, read
@@ -83,7 +83,12 @@ class Inventory:
 
     def datastore(self, datacenter, name: str):
         """The datastore of this name; Conflict when it cannot be used now."""
-        found = self._one(self._below(datacenter, "Datastore"), name, "datastore", self._in(datacenter))
+        stores = self._below(datacenter, "Datastore")
+        if not self._named(stores, name) and self._named(self._below(datacenter, "StoragePod"), name):
+            raise InvalidInput(
+                f"{name} {self._in(datacenter)} is a datastore cluster.", code="vsphere.datastore_cluster", hint="Name one of its datastores instead."
+            )
+        found = self._one(stores, name, "datastore", self._in(datacenter))
         state = read(self.session, found, "summary.accessible", "summary.maintenanceMode")
         if not state.get("summary.accessible") or state.get("summary.maintenanceMode", "normal") != "normal":
             raise Conflict(
@@ -195,9 +200,12 @@ class Inventory:
         host = self.host(place, esxi_hostname) if esxi_hostname else None
         if host is not None:
             self._check_host(host, esxi_hostname, store, datastore, cluster, place)
+        pool = self.resource_pool(place, cluster=cluster, host=esxi_hostname, name=resource_pool)
+        if host is None:
+            self._check_cluster(pool)
         return Placement(
             datacenter=place,
-            pool=self.resource_pool(place, cluster=cluster, host=esxi_hostname, name=resource_pool),
+            pool=pool,
             host=host,
             datastore=store,
             folder=(target := self.folder(place, folder, create=create_folder)),
@@ -207,6 +215,26 @@ class Inventory:
             folder_path=self.path(target),
             network_name=network,
         )
+
+    def _check_cluster(self, pool) -> None:
+        """Conflict when nobody would choose a host for a machine in ``pool``: in a cluster only DRS does."""
+        owner = read(self.session, pool, "owner").get("owner")
+        if not isinstance(owner, pyvmomi.vim.ClusterComputeResource):
+            return
+        try:
+            values = read(self.session, owner, "name", "configurationEx")
+        except Unavailable as error:
+            # Who may use the pool need not be allowed to look at its cluster; then vCenter tells.
+            if error.code != "vsphere.permission":
+                raise
+            return
+        drs = getattr(values.get("configurationEx"), "drsConfig", None)
+        if drs is not None and drs.enabled is False:
+            raise Conflict(
+                f"The cluster {plain_name(values['name'])} has no DRS, which would choose a host for a new virtual machine.",
+                code="vsphere.cluster",
+                hint="Name one of its hosts with esxi_hostname, or switch DRS on.",
+            )
 
     def _check_host(self, host, name: str, store, store_name: str, cluster: str | None, datacenter) -> None:
         state = read(self.session, host, "runtime.connectionState", "runtime.inMaintenanceMode", "datastore", "parent")

@@ -28,7 +28,8 @@ def test_permissions_that_newer_servers_list():
     fault = vim.fault.NoPermission(
         msg=SAID,
         missingPrivileges=[
-            missing(entity=FOLDER, privilegeIds=["VApp.Import", "VirtualMachine.Inventory.Create"]), missing(entity=STORE, privilegeIds=["Datastore.AllocateSpace"])
+            missing(entity=FOLDER, privilegeIds=["VApp.Import", "VirtualMachine.Inventory.Create"]),
+            missing(entity=STORE, privilegeIds=["Datastore.AllocateSpace"]),
         ],
     )
     assert "(privileges VApp.Import, VirtualMachine.Inventory.Create on Folder group-v3; privilege Datastore.AllocateSpace on Datastore datastore-12)" in (

@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import pytest
+from pyVmomi import vim
+
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, InvalidInput, NotFound
 from ansible_collections.strata.layering.plugins.module_utils.vsphere import vm
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory import Inventory
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.properties import read
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.tasks import wait_for_task
 
 
 @pytest.fixture
@@ -61,6 +64,29 @@ def test_contradictions(inventory):
         inventory.placement(datacenter="DC0", datastore="LocalDS_0")
     with pytest.raises(InvalidInput, match="not a path in the datacenter"):
         inventory.placement(datacenter="DC0", cluster="DC0_C0", datastore="LocalDS_0", folder="/DC1/vm/x")
+
+
+def test_a_cluster_without_drs_needs_a_host(inventory, datacenter, simulator):
+    cluster = inventory.cluster(datacenter, "DC0_C0")
+    drs = vim.cluster.DrsConfigInfo(enabled=False)
+    wait_for_task(inventory.session, cluster.ReconfigureComputeResource_Task(vim.cluster.ConfigSpecEx(drsConfig=drs), True), "Switching DRS off")
+    where = {"datacenter": "DC0", "datastore": "LocalDS_0"}
+    for named in ({"cluster": "DC0_C0"}, {"cluster": "DC0_C0", "resource_pool": "Resources"}):
+        with pytest.raises(Conflict, match="The cluster DC0_C0 has no DRS") as caught:
+            inventory.placement(**where, **named)
+        assert "esxi_hostname" in caught.value.hint
+    assert inventory.placement(**where, cluster="DC0_C0", esxi_hostname="DC0_C0_H0").host is not None
+    assert inventory.placement(**where, esxi_hostname="DC0_H0").host is not None
+    pool = inventory.resource_pool(datacenter, cluster="DC0_C0")
+    simulator.rules.add("RetrievePropertiesEx", skip=1, count=1, fault="NoPermission")
+    inventory._check_cluster(pool)  # Who may not look at the cluster is told by vCenter.
+
+
+def test_a_datastore_cluster_is_no_datastore(inventory, datacenter):
+    read(inventory.session, datacenter, "datastoreFolder")["datastoreFolder"].CreateStoragePod("Gold")
+    with pytest.raises(InvalidInput, match="Gold in the datacenter DC0 is a datastore cluster") as caught:
+        inventory.datastore(datacenter, "Gold")
+    assert "one of its datastores" in caught.value.hint
 
 
 def test_folders_with_odd_names(inventory, datacenter, simulator):
