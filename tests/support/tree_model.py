@@ -58,8 +58,8 @@ class _Node:
     def is_link(self) -> bool:
         """A folder that leads elsewhere."""
         if self.item is not None and not (self.base is not None and self.item.entry.implied):
-            return self.item.entry.kind == "directory" and self.item.entry.reparse is not None
-        return self.base is not None and self.base.is_directory and self.base.reparse is not None
+            return self.item.entry.kind == "directory" and _leads_elsewhere(self.item.entry.reparse)
+        return self.base is not None and self.base.is_directory and _leads_elsewhere(self.base.reparse and bytes.fromhex(self.base.reparse))
 
     @property
     def is_leaf(self) -> bool:
@@ -125,7 +125,7 @@ class Model:
             node = child
         folded = self._fold(last)
         there = node.children.get(folded)
-        if entry.kind != "directory" or entry.reparse is not None:
+        if entry.kind != "directory" or _leads_elsewhere(entry.reparse):
             node.children[folded] = _Node(last, item=item, layer=number)
         elif there is None or there.is_leaf:
             if there is not None and there.is_link and entry.implied:
@@ -205,6 +205,11 @@ def _grant(files: dict[str, tuple[str | None, int, str | None]], fold: Callable[
             return result
 
 
+def _leads_elsewhere(reparse: bytes | None) -> bool:
+    """[MS-FSCC] 2.1.2.1: the bit "D" of a tag says that a folder may hold files."""
+    return reparse is not None and not reparse[3] & 0x10
+
+
 def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
@@ -233,6 +238,7 @@ def _described(base: File, item: Item) -> File:
     return dataclasses.replace(
         base, attributes=entry.attributes & ~_DERIVED | DIRECTORY, times=_times(entry, base),
         security=entry.security.hex() if entry.security is not None else base.security,
+        reparse=entry.reparse.hex() if entry.reparse is not None else base.reparse,
         streams={**base.streams, **{name: digest(data) for name, data in item.streams.items()}},
         eas=entry.eas.hex() if entry.eas is not None else base.eas,
         object_id=entry.object_id.hex() if entry.object_id is not None else base.object_id,

@@ -20,7 +20,7 @@ from .rules import LeftOut, Rule, RuleSet, default_rules, windows_rules
 from ..layers.entry import Entry, printable
 from .finalize_gate import check_finalized
 from ..layers.folder import Opener as StreamOpener
-from .hazards import Contents, find_hazards
+from .hazards import WATCHED, Contents, find_hazards
 from ..layers.model import LayerVersion
 from ..layers.windows import CONFIG, WindowsInstallation, exists
 from ..ntfs.guard import run_guarded
@@ -98,7 +98,7 @@ def _capture(
         found = difference(packaged, given, progress=progress)
         old = stack.enter_context(Volume.mount(packaged.before))
         new = stack.enter_context(Volume.mount(packaged.after))
-        left_out = LeftOut()
+        left_out = LeftOut(watched=WATCHED)
         hives = HivePairs(old, new)
         compiled, gate = _examine(new, hives, rules, defaults)
         # A hive that the image did not have yet can only be taken as a file.

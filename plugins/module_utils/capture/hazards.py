@@ -10,7 +10,7 @@ because an application may need it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 from ..registry.delta import Delta
@@ -22,7 +22,7 @@ _LISTED = 5
 
 @dataclass
 class Contents:
-    """What a capture took: ``paths`` brought and ``removed`` ("/" between names), ``deltas`` by hive, and what was left out."""
+    """What a capture took: ``paths`` brought and ``removed`` ("/" between names), ``deltas`` by hive, and what was left out, with ``WATCHED``."""
 
     paths: list[str]
     removed: list[str]
@@ -92,7 +92,7 @@ HAZARDS: dict[str, _Hazard] = {
     ),
     "network_protocols": _Hazard(
         "Winsock protocols or network components were installed", "Install VPN and firewall software in the OS layer or the platform layer.",
-        (), (("SYSTEM", "ControlSet001\\Services\\WinSock2\\Parameters"), ("SYSTEM", "ControlSet001\\Control\\Network")),
+        (), (("SYSTEM", "CurrentControlSet\\Services\\WinSock2\\Parameters"), ("SYSTEM", "CurrentControlSet\\Control\\Network")),
     ),
     "task_cache": _Hazard(
         "scheduled tasks were registered", "They are layered as files and keys; two layers must not register tasks of the same name.",
@@ -112,6 +112,10 @@ HAZARDS: dict[str, _Hazard] = {
 }
 
 
+#: What a LeftOut has to look out for.
+WATCHED = tuple(part for hazard in HAZARDS.values() for part in hazard.examples)
+
+
 def find_hazards(contents: Contents) -> list[dict]:
     """The hazards that hold, JSON-compatible, in the order of ``HAZARDS``; every result is "warn"."""
     lowered = [path.lower() for path in (*contents.paths, *contents.removed)]
@@ -119,17 +123,19 @@ def find_hazards(contents: Contents) -> list[dict]:
     findings = []
     for name, hazard in HAZARDS.items():
         taken = [path for path in lowered if path.startswith(hazard.paths)] if hazard.paths else []
-        keys = [f"{hive}\\{key}" for hive, key in hazard.keys if hive in contents.deltas and contents.deltas[hive].key(key) is not None]
+        keys = [place for hive, key in hazard.keys if hive in contents.deltas for place in _changed(contents.deltas[hive], key)]
         reasons = [entry for entry in report if entry["reason"] in hazard.reasons]
-        examples = [example for entry in report for example in entry["examples"] if _named(example, hazard.examples)]
+        examples = [example for part in hazard.examples for example in contents.left_out.seen(part)]
         if taken or keys or reasons or examples:
             findings.append(asdict(Finding(name, WARN, _found(hazard, taken, keys, reasons, examples), hazard.action)))
     return findings
 
 
-def _named(example: str, parts: Iterable[str]) -> bool:
-    text = example.replace("/", "\\").lower()
-    return any(part in text for part in parts)
+def _changed(delta: Delta, path: str) -> Iterator[str]:
+    """Where a delta has a key; of control sets it has only the one that Windows starts with."""
+    first, _separator, rest = path.partition("\\")
+    places = [f"{key.name}\\{rest}" for key in delta.root.subkeys.values() if key.name.lower().startswith("controlset")]
+    yield from (f"{delta.hive}\\{place}" for place in (places if first == "CurrentControlSet" else [path]) if delta.key(place) is not None)
 
 
 def _found(hazard: _Hazard, taken: list[str], keys: list[str], reasons: list[dict], examples: list[str]) -> str:

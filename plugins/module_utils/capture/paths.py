@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from .rules import LeftOut, RuleSet
-from ..layers.entry import component_problem, path_problem, printable
+from ..layers.entry import component_problem, leads_elsewhere, path_problem, printable
 from ..ntfs.compare import FIRST_USER, FileChange, VolumeDifference
 from ..ntfs.file_state import Name
 from ..ntfs.paths import Paths
@@ -52,9 +52,10 @@ class PathBuilder:
         self._folders: dict[str, str] = {"": ""}
         self._hives = {self.fold(path) for path in hives}
         self._final: set[str] = set()
-        self._fresh: set[str] = set()
+        self._candidates: list[tuple[Taken, bool]] = []
         self._moved: list[tuple[str, int]] = []
         self._known: set[str] = set()
+        self._links: dict[str, bool] = {}
         self.result = PathChanges()
 
     def fold(self, path: str) -> str:
@@ -77,7 +78,7 @@ class PathBuilder:
                 self._file(change, before, after)
         for path, reference in self._moved:
             self._take_tree(path, reference)
-        self._drop_collisions()
+        self._choose(self._collisions())
         self._settle()
         return self.result
 
@@ -139,7 +140,7 @@ class PathBuilder:
         while waiting:
             above, directory = waiting.pop()
             with self._new.open(directory) as node:
-                children = list(node.children()) if node.reparse is None else []
+                children = list(node.children())
             for child in children:
                 here = f"{above}/{child.name}"
                 if child.is_directory:
@@ -173,16 +174,7 @@ class PathBuilder:
         if problem:
             self._left_out.add("file", "name", f"{printable(path)} {problem}")
             return
-        if fresh:
-            self._fresh.add(path)
-        folded = self.fold(path)
-        other = self.result.taken.get(folded)
-        if other is not None and other.path != path:
-            first, second = sorted((path, other.path), key=lambda one: (one in self._fresh, one))
-            self._report_case(second, first)
-            if first != path:
-                return
-        self.result.taken[folded] = Taken(path, reference, name, is_directory, folded in self._known)
+        self._candidates.append((Taken(path, reference, name, is_directory, self.fold(path) in self._known), fresh))
 
     def _remove(self, path: str, *, final: bool = False) -> None:
         if self._is_hive(path):
@@ -199,36 +191,60 @@ class PathBuilder:
         if final:
             self._final.add(folded)
 
-    def _drop_collisions(self) -> None:
-        """Leave out what is new and differs only in case from something that was there: a layer cannot tell them apart."""
-        for above in sorted({path.rpartition("/")[0] for path in self._fresh}):
-            node = self._new.find(above)
-            if node is None:
-                continue
-            with node:
-                found: dict[str, list[str]] = {}
+    def _collisions(self) -> dict[str, str]:
+        """What is new and differs only in case from something else in its folder, with the path that stays: a layer cannot tell them apart."""
+        fresh = {taken.path: taken.name.parent for taken, is_fresh in self._candidates if is_fresh}
+        collisions = {}
+        for above, folder in sorted({(path.rpartition("/")[0], folder) for path, folder in fresh.items()}):
+            found: dict[str, list[str]] = {}
+            with self._new.open(folder) as node:
                 for child in node.children():
-                    path = f"{above}/{child.name}" if above else child.name
-                    found.setdefault(self._new.upcase(child.name), []).append(path)
+                    found.setdefault(self._new.upcase(child.name), []).append(f"{above}/{child.name}" if above else child.name)
             for paths in found.values():
-                stays = [path for path in paths if path not in self._fresh]
-                folded = self.fold(paths[0])
-                taken = self.result.taken.get(folded)
-                if len(paths) > 1 and stays and taken is not None and taken.path in self._fresh:
-                    del self.result.taken[folded]
-                    self._report_case(taken.path, stays[0])
+                if len(paths) > 1:
+                    stays = min(paths, key=lambda path: (path in fresh, path))
+                    collisions.update((path, stays) for path in paths if path in fresh and path != stays)
+        return collisions
 
-    def _report_case(self, path: str, other: str) -> None:
-        self._left_out.add("file", "case", f"{printable(path)} differs only in case from {printable(other)}")
+    def _choose(self, collisions: dict[str, str]) -> None:
+        """Take the candidates but for those in ``collisions``, with everything below them, and one of those that a layer cannot tell apart."""
+        chosen: dict[str, tuple[Taken, bool]] = {}
+        for taken, fresh in self._candidates:
+            dropped = next((path for path in (taken.path, *_ancestors(taken.path)) if path in collisions), None)
+            if dropped is not None:
+                self._report_case(taken.path, collisions[dropped], below=dropped != taken.path)
+                continue
+            folded = self.fold(taken.path)
+            other = chosen.get(folded)
+            if other is not None and other[0].path != taken.path:
+                first, second = sorted(((taken, fresh), other), key=lambda one: (one[1], one[0].path))
+                self._report_case(second[0].path, first[0].path)
+                chosen[folded] = first
+            else:
+                chosen[folded] = taken, fresh
+        self.result.taken.update((folded, taken) for folded, (taken, _fresh) in chosen.items())
+
+    def _report_case(self, path: str, other: str, *, below: bool = False) -> None:
+        relation = "lies in a folder that differs" if below else "differs"
+        self._left_out.add("file", "case", f"{printable(path)} {relation} only in case from {printable(other)}")
 
     def _settle(self) -> None:
-        """Drop removals of what the layer replaces anyway, and those below another removal."""
+        """Drop removals of what the layer replaces anyway, those below another removal, and those below what leaves no room for anything."""
         whiteouts = self.result.whiteouts
         for folded in [folded for folded in whiteouts if folded in self.result.taken and folded not in self._final]:
             del whiteouts[folded]
         for folded in sorted(whiteouts, key=len, reverse=True):
-            if any(above in whiteouts for above in _ancestors(folded)):
+            if any(above in whiteouts or self._is_leaf(above) for above in _ancestors(folded)):
                 del whiteouts[folded]
+
+    def _is_leaf(self, folded: str) -> bool:
+        taken = self.result.taken.get(folded)
+        if taken is None or not taken.is_directory:
+            return taken is not None
+        if folded not in self._links:
+            with self._new.open(taken.reference) as node:
+                self._links[folded] = leads_elsewhere(node.reparse)
+        return self._links[folded]
 
 
 def _ancestors(path: str) -> Iterator[str]:

@@ -10,10 +10,12 @@ rules given by the user. Where several hold, the last one decides.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..common.errors import InvalidInput
+from ..registry.hives import HIVES
 from ..registry.model import Key
 from ..registry.patterns import PatternTree, name_matcher
 from ..registry.upcase import WINDOWS
@@ -21,6 +23,9 @@ from ..registry.values import decode_multi_string
 from . import exclusions
 
 MAXIMUM_RULES = 2000
+# What no name of a file has, and variables, which are not replaced in rules.
+_NEVER_IN_PATH = re.compile(r'[:"<>|]|^%[^\\%]+%(\\|$)')
+_PLACES = f"Begin a path below the drive, without variables, and a key with its hive: {', '.join(HIVES)}."
 _FIELDS = frozenset(("path", "key", "value", "action", "reason"))
 
 
@@ -82,6 +87,8 @@ def _parse(item: object, what: str) -> Rule:
         if pattern[0] not in "cC":
             raise InvalidInput(f"{what} is about the drive {pattern[0]}:, but only the system drive is captured.", code="capture.rule", hint=hint)
         pattern = pattern[3:]
+    if registry and not _names_hive(pattern) or not registry and _NEVER_IN_PATH.search(pattern):
+        raise InvalidInput(f"{what}: nothing on the disk can match {pattern[:200]!r}.", code="capture.rule", hint=_PLACES)
     rule = Rule(pattern, fields.get("reason", "rule"), registry, fields.get("value"), action == "include")
     try:
         PatternTree().add(pattern, rule)
@@ -90,6 +97,11 @@ def _parse(item: object, what: str) -> Rule:
     if not pattern:
         raise InvalidInput(f"{what} names nothing.", code="capture.rule", hint=hint)
     return rule
+
+
+def _names_hive(pattern: str) -> bool:
+    first = pattern.partition("\\")[0]
+    return first in ("", "**") or any(name_matcher(first)(WINDOWS.fold(hive)) for hive in HIVES)
 
 
 def windows_rules(control: Key) -> list[Rule]:
@@ -142,18 +154,20 @@ class RuleSet:
     def __init__(self, rules: Iterable[Rule], *, current: str = "ControlSet001") -> None:
         self.rules = list(rules)
         self._current = WINDOWS.fold(current)
-        self._files: PatternTree[tuple[int, Rule]] = PatternTree()
+        self._files: PatternTree[Rule] = PatternTree()
         self._keys: PatternTree[tuple[int, Rule]] = PatternTree()
-        self._values: PatternTree[tuple[int, Rule, object]] = PatternTree()
-        for rule in self.rules:
-            pattern = rule.pattern if rule.pattern.endswith("**") else rule.pattern + "\\**"
+        self._values: PatternTree[tuple[int, Rule, Callable[[str], object]]] = PatternTree()
+        for number, rule in enumerate(self.rules):
             if not rule.registry:
-                self._files.add(pattern, rule)
-            elif rule.value is None:
-                self._keys.add(pattern, rule)
+                self._files.add(_with_all_below(rule.pattern), rule)
+                continue
+            hive, _separator, path = rule.pattern.partition("\\")
+            place = self._place(hive, path) if path else hive
+            if rule.value is None:
+                self._keys.add(_with_all_below(place), (number, rule))
             else:
                 # Values are named of one key, not of those below it.
-                self._values.add(rule.pattern, (rule, name_matcher(rule.value)))
+                self._values.add(place, (number, rule, name_matcher(rule.value)))
 
     def file(self, path: str) -> Rule | None:
         """The rule that leaves out the file ``path`` ("/" between names), None when it is taken."""
@@ -161,15 +175,14 @@ class RuleSet:
 
     def key(self, hive: str, path: str) -> Rule | None:
         """The rule that leaves out a key (backslashes between names, relative to its hive's root)."""
-        return _last(self._keys.find(self._place(hive, path)))
+        return _last(rule for _number, rule in self._keys.find(self._place(hive, path)))
 
     def value(self, hive: str, path: str, name: str) -> Rule | None:
         """The rule that leaves out a value of a key, by its own name or with the key."""
-        folded = WINDOWS.fold(name)
-        found = [rule for rule, matches in self._values.find(self._place(hive, path)) if matches(folded)]
-        if found:
-            return None if found[-1].include else found[-1]
-        return self.key(hive, path)
+        folded, place = WINDOWS.fold(name), self._place(hive, path)
+        found = list(self._keys.find(place))
+        found += [(number, rule) for number, rule, matches in self._values.find(place) if matches(folded)]
+        return _last(rule for _number, rule in sorted(found, key=lambda one: one[0]))
 
     def _place(self, hive: str, path: str) -> str:
         if WINDOWS.fold(hive) == "SYSTEM":
@@ -177,6 +190,10 @@ class RuleSet:
             if WINDOWS.fold(first) == self._current:
                 path = f"CurrentControlSet{separator}{rest}"
         return f"{hive}\\{path}"
+
+
+def _with_all_below(pattern: str) -> str:
+    return pattern if pattern.endswith("**") else pattern + "\\**"
 
 
 def _last(rules: Iterable[Rule]) -> Rule | None:
@@ -187,10 +204,11 @@ def _last(rules: Iterable[Rule]) -> Rule | None:
 
 
 class LeftOut:
-    """What was left out: counted by reason, with the first of each."""
+    """What was left out: counted by reason, with the first of each; ``watched`` are parts of paths in lower case that are looked out for."""
 
-    def __init__(self, examples: int = 20) -> None:
+    def __init__(self, examples: int = 20, watched: Iterable[str] = ()) -> None:
         self._examples = examples
+        self._watched: dict[str, list[str]] = {part: [] for part in watched}
         self._found: dict[tuple[str, str], dict] = {}
 
     def add(self, kind: str, reason: str, what: str, rule: str = "") -> None:
@@ -199,12 +217,20 @@ class LeftOut:
         entry["count"] += 1
         if len(entry["examples"]) < self._examples:
             entry["examples"].append(what)
+        text = what.replace("/", "\\").lower()
+        for part, seen in self._watched.items():
+            if len(seen) < self._examples and part in text:
+                seen.append(what)
         if rule and rule not in entry["rules"] and len(entry["rules"]) < self._examples:
             entry["rules"].append(rule)
 
     def count(self, kind: str, reason: str) -> int:
         """How many of a kind were left out for a reason."""
         return self._found.get((kind, reason), {"count": 0})["count"]
+
+    def seen(self, part: str) -> list[str]:
+        """The first things left out whose path has ``part``, which is one of those watched, in it."""
+        return list(self._watched[part])
 
     def report(self) -> list[dict]:
         """JSON-compatible, by kind and reason."""

@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 from ..common.errors import Conflict, Corrupt
 from ..common.progress import Progress, silent
 from ..layers.archive import Contents
-from ..layers.entry import DIRECTORY, LINK, Entry, printable
+from ..layers.entry import DIRECTORY, LINK, Entry, leads_elsewhere, printable
 from ..ntfs.node import Node, Times
 from ..ntfs.security import inherit
 from ..ntfs.volume import Volume
-from .merge import MergedNode, MergedTree
+from .merge import MergedNode, MergedTree, is_leaf
 from .short_names import find_clashes
 
 #: Files up to this size are handed to the volume in one piece.
@@ -148,7 +148,7 @@ class Applier:
 
     def _clear(self, child: MergedNode, existing: Node, path: str) -> None:
         """Remove what stands at a path if it cannot stay there."""
-        is_link = existing.reparse is not None
+        is_link = leads_elsewhere(existing.reparse)
         if child.is_leaf:
             if short_name := existing.short_name:
                 # Windows too gives a file that replaces another of the same name its 8.3 name (tunneling).
@@ -189,7 +189,7 @@ class Applier:
                 return
             node = self._make_folder(child, parent, self._short_name(entry, path) if entry is not None else None)
         with node:
-            if not node.is_directory or node.reparse is not None:
+            if not node.is_directory or leads_elsewhere(node.reparse):
                 return  # Only removals lead through it, and below it there is nothing to remove.
             told = entry is not None and (made or not entry.implied)
             if told and not made:
@@ -224,7 +224,7 @@ class Applier:
             found = wanted.get(fold(entry.path)) if entry.kind not in (LINK, "whiteout") else None
             if found is None:
                 continue
-            if entry.kind == DIRECTORY and entry.reparse is None:
+            if entry.kind == DIRECTORY and not is_leaf(entry):
                 with self._open_folder(found.names[0][0]) as folder:
                     self._write_streams(folder, contents)
             else:
@@ -315,6 +315,8 @@ class Applier:
         return make(name, short_name=short_name, **options)
 
     def _describe_rarities(self, node: Node, entry: Entry) -> None:
+        if entry.reparse is not None and not is_leaf(entry):
+            node.set_reparse(entry.reparse)
         if entry.eas is not None:
             node.set_eas(entry.eas)
         if entry.object_id is not None:

@@ -26,6 +26,7 @@ from ..disk.encode import encode_grains
 from ..disk.grains import GrainIndex
 from ..disk.overlay import CopyOnWriteDevice
 from ..layers.archive import ArchiveReader
+from ..layers.entry import leads_elsewhere
 from ..layers.index import Record, load_index
 from ..layers.model import ROLE_ARCHIVE, ROLE_INDEX, LayerReference
 from ..ntfs import resize
@@ -241,7 +242,7 @@ def _kind(volume: Volume, path: str) -> str | None:
     if node is None:
         return None
     with node:
-        return FOLDER if node.is_directory and node.reparse is None else OTHER
+        return FOLDER if node.is_directory and not leads_elsewhere(node.reparse) else OTHER
 
 
 def stacked_layer(repository: Repository, reference: LayerReference) -> StackedLayer:

@@ -197,8 +197,8 @@ class _Comparison:
             raise _FromBase
         if earlier is not None:
             before = was.entry
-            kept = (before.security, before.short_name, before.eas, before.object_id, [name for name, _size in before.streams])
-            if kept != (entry.security, entry.short_name, entry.eas, entry.object_id, [name for name, _size in entry.streams]):
+            kept = (before.security, before.short_name, before.reparse, before.eas, before.object_id, [name for name, _size in before.streams])
+            if kept != (entry.security, entry.short_name, entry.reparse, entry.eas, entry.object_id, [name for name, _size in entry.streams]):
                 raise _FromBase
         elif entry.security is not None or any(child.exists for child in was.children.values()):
             raise _FromBase

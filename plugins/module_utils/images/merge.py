@@ -9,8 +9,8 @@ however many layers carry it. The rules:
 * A later layer wins. Names are compared as the volume compares them (``fold``).
 * A directory over a directory merges; its own metadata replaces the older one's unless the
   entry is only implied, there to carry its children.
-* A file, a hard link or a directory with a reparse point replaces whatever stood there,
-  with everything below it; a plain directory replaces a file.
+* A file, a hard link or a directory that leads elsewhere (a junction, a symbolic link) replaces
+  whatever stood there, with everything below it; another directory replaces a file.
 * A whiteout removes what *lower* layers and the base have at that path, wherever it
   stands in its archive; the same layer may then bring the path anew.
 * A layer that has a path twice, but for directories, contradicts itself and is refused.
@@ -23,7 +23,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..common.errors import Conflict, InvalidInput
-from ..layers.entry import DIRECTORY, HIVE, WHITEOUT, Entry, printable
+from ..layers.entry import DIRECTORY, HIVE, WHITEOUT, Entry, leads_elsewhere, printable
 
 #: Windows' longest path has 32,767 UTF-16 units; no real tree comes near this depth.
 MAX_DEPTH = 256
@@ -50,13 +50,13 @@ class MergedNode:
 
     @property
     def is_leaf(self) -> bool:
-        """True for a file, a link or a directory that is a reparse point: nothing can be below it."""
+        """True for a file, a link or a directory that leads elsewhere: nothing can be below it."""
         return self.entry is not None and is_leaf(self.entry)
 
 
 def is_leaf(entry: Entry) -> bool:
     """Whether an entry leaves no room for anything below its path."""
-    return entry.kind != DIRECTORY or entry.reparse is not None
+    return entry.kind != DIRECTORY or leads_elsewhere(entry.reparse)
 
 
 class MergedTree:

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from ..layers.entry import leads_elsewhere
 from ..ntfs.node import Node
 from ..ntfs.volume import Volume
 from .merge import MergedNode, MergedTree
@@ -66,7 +67,7 @@ def _existing(tree: MergedTree, folded: str, child: MergedNode, folder: Node | N
 
 
 def _stays_folder(child: MergedNode, existing: Node) -> bool:
-    return existing.is_directory and existing.reparse is None and not child.is_leaf and not child.hides
+    return existing.is_directory and not leads_elsewhere(existing.reparse) and not child.is_leaf and not child.hides
 
 
 def _in_folder(tree: MergedTree, merged: MergedNode, folder: Node | None, path: str) -> Iterator[Clash]:

@@ -27,6 +27,7 @@ ATTRIBUTE_COMPRESSED = 0x800
 
 REPARSE_SYMLINK = 0xA000000C
 REPARSE_MOUNT_POINT = 0xA0000003
+_FOLDER_KEEPS_FILES = 0x10000000
 
 MAX_NAME = 255  # UTF-16 units of one component, NTFS's own bound
 MAX_PATH = 32767  # UTF-16 units of a whole path, Windows' bound for extended-length paths
@@ -78,6 +79,14 @@ class Entry:
     def reparse_tag(self) -> int | None:
         """The tag of the reparse buffer, None without one."""
         return int.from_bytes(self.reparse[:4], "little") if self.reparse else None
+
+
+def leads_elsewhere(reparse: bytes | None) -> bool:
+    """Whether a folder with this reparse point has nothing of its own below it, as a junction has not.
+
+    Tags with the directory bit (of OneDrive and its like) leave a folder's files in it. Source: [MS-FSCC] 2.1.2.1.
+    """
+    return reparse is not None and not int.from_bytes(reparse[:4], "little") & _FOLDER_KEEPS_FILES
 
 
 def filetime_from_unix_ns(nanoseconds: int) -> int:

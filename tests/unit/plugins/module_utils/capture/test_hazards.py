@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.strata.layering.plugins.module_utils.capture.rules import LeftOut
-from ansible_collections.strata.layering.plugins.module_utils.capture.hazards import HAZARDS, Contents, find_hazards
+from ansible_collections.strata.layering.plugins.module_utils.capture.hazards import HAZARDS, WATCHED, Contents, find_hazards
 from ansible_collections.strata.layering.plugins.module_utils.registry.delta import CREATE, Delta, KeyDelta
 
 
@@ -20,7 +20,7 @@ def delta(hive: str, path: str) -> dict[str, Delta]:
 
 
 def found(paths=(), removed=(), deltas=None, left=()):
-    left_out = LeftOut()
+    left_out = LeftOut(watched=WATCHED)
     for kind, reason, what in left:
         left_out.add(kind, reason, what)
     return [finding["name"] for finding in find_hazards(Contents(list(paths), list(removed), deltas or {}, left_out))]
@@ -42,6 +42,9 @@ def found(paths=(), removed=(), deltas=None, left=()):
     ("activation", {"left": [("file", "machine_state", "Windows/System32/spp/store/2.0/data.dat")]}),
     ("performance_counters", {"deltas": delta("SOFTWARE", "Microsoft\\Windows NT\\CurrentVersion\\Perflib\\009")}),
     ("network_protocols", {"deltas": delta("SYSTEM", "ControlSet001\\Services\\WinSock2\\Parameters")}),
+    ("network_protocols", {"deltas": delta("SYSTEM", "ControlSet002\\Control\\Network\\x")}),
+    ("catalogs", {"left": [("file", "windows_update", f"Windows/SoftwareDistribution/{number}") for number in range(30)]
+                  + [("file", "windows_update", "Windows/System32/catroot2/edb.log")]}),
     ("task_cache", {"deltas": delta("SOFTWARE", "Microsoft\\Windows NT\\CurrentVersion\\Schedule\\TaskCache\\Tree\\App")}),
     ("native_images", {"paths": ["Windows/assembly/NativeImages_v4.0.30319_64/App/x.ni.dll"]}),
     ("names_in_case", {"left": [("file", "case", "a differs only in case from A")]}),

@@ -65,9 +65,28 @@ def test_the_last_rule_decides():
     assert compiled.value("SOFTWARE", "App\\Other", "v").reason == "key" and compiled.key("DEFAULT", "Software\\App\\x").reason == "rule"
 
 
+def test_the_last_rule_decides_between_keys_and_values():
+    value = {"key": "SOFTWARE\\App", "value": "Id", "reason": "value"}
+    assert RuleSet(parse_rules([value, {"key": "SOFTWARE\\App", "action": "include"}])).value("SOFTWARE", "App", "Id") is None
+    rules = RuleSet(parse_rules([value | {"action": "include"}, {"key": "SOFTWARE\\App", "reason": "key"}]))
+    assert rules.value("SOFTWARE", "App", "Id").reason == "key"
+    rules = RuleSet(parse_rules([{"key": "SOFTWARE\\App", "reason": "key"}, value | {"action": "include"}]))
+    assert rules.value("SOFTWARE", "App", "Id") is None and rules.value("SOFTWARE", "App", "Other").reason == "key"
+
+
+def test_control_set_by_its_number():
+    """Windows starts with it under that name, too."""
+    rules = parse_rules([{"key": "HKLM\\SYSTEM\\ControlSet002\\Services\\App"}, {"key": "SYSTEM\\controlset002\\Control", "value": "x"}])
+    compiled = RuleSet([*default_rules(), *rules], current="ControlSet002")
+    assert compiled.key("SYSTEM", "ControlSet002\\Services\\App").reason == "rule" and compiled.key("SYSTEM", "ControlSet002\\Services\\Other") is None
+    assert compiled.value("SYSTEM", "ControlSet002\\Control", "X").reason == "rule"
+    assert compiled.key("SYSTEM", "ControlSet001\\Services\\Other").reason == "machine_state"
+
+
 @pytest.mark.parametrize("bad", [
     "text", {}, {"path": "x", "key": "y"}, {"path": "x", "value": "y"}, {"value": "y"}, {"path": "x", "action": "drop"}, {"path": "x", "other": "y"},
     {"path": 5}, {"path": "D:\\x"}, {"path": ""}, {"path": "C:\\"}, {"path": "a\\\\b"}, {"path": "a**\\b"}, {"key": "\\"}, {"path": "x\\" * 70 + "y"},
+    {"path": "C:App"}, {"path": "%ProgramData%\\App"}, {"path": "App\\a|b"}, {"key": "HKCU\\Software\\App"}, {"key": "HKLM"}, {"key": "App"},
 ])
 def test_bad_rules(bad):
     with pytest.raises(InvalidInput) as caught:

@@ -1,0 +1,103 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Folders that become something else, that hold files behind a reparse point, or whose names differ only in case."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.strata.layering.plugins.module_utils.capture.capture import CaptureResult, capture
+from ansible_collections.strata.layering.plugins.module_utils.images import store
+from ansible_collections.strata.layering.plugins.module_utils.layers.model import LayerVersion
+from ansible_collections.strata.layering.tests.sample.tree import junction
+from ansible_collections.strata.layering.tests.support.captured import Packaging, make_machine, rename, tree_differences
+from ansible_collections.strata.layering.tests.unit.plugins.module_utils.capture.test_capture import left_out, put
+
+#: As OneDrive marks its folders: the tag's directory bit says that files may be below.
+CLOUD = b"\x1a\x60\x00\x90\x08\x00\x00\x00cloudy!!"
+
+
+@pytest.fixture(name="packaging", scope="module")
+def _packaging(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("packaging")
+    make_machine(str(folder / "raw"))
+    return Packaging(str(folder), str(folder / "raw"))
+
+
+def take(packaging, change, below=()) -> tuple[CaptureResult, dict[str, str], list[str]]:
+    """Capture a change upon layers and compose the result: what was captured, its entries, and how the image differs from the changed disk."""
+    given = packaging.compose(list(below))
+    with packaging.changed(change, given) as device:
+        result = capture(packaging.repository, given, lambda: device, LayerVersion("app", "App", "1"))
+        expected = packaging.tree(device)
+    with given.open_disk() as disk:
+        base = packaging.tree(disk)
+    with packaging.compose([*below, result.layer]).open_disk() as disk:
+        found = packaging.tree(disk)
+    entries = {record.entry.path: record.entry.kind for record in store.records(packaging.repository, result.layer) if not record.entry.implied}
+    return result, entries, tree_differences(expected, found, base)
+
+
+def delete(volume, path: str) -> None:
+    with volume.find(path) as node:
+        node.delete()
+
+
+@pytest.mark.parametrize("becomes", ["file", "junction"])
+def test_folder_replaced_by_what_has_nothing_below(packaging, becomes):
+    def change(volume):
+        delete(volume, "Data/one")
+        if becomes == "file":
+            put(volume, "Data/one")
+        else:
+            with volume.find("Data") as above, above.create_directory("one") as node:
+                node.set_reparse(junction("C:\\Windows"))
+
+    _result, entries, differences = take(packaging, change)
+    assert entries == {"Data/one": "file" if becomes == "file" else "directory"} and differences == []
+
+
+@pytest.mark.parametrize(("change", "taken"), [
+    (lambda volume: (put(volume, "Data/cloud/sub/one"), mark(volume, "Data/cloud")), ["Data/cloud", "Data/cloud/sub", "Data/cloud/sub/one"]),
+    (lambda volume: (rename(volume, "Data/plain", "Data", "cloud"), mark(volume, "Data/cloud")), ["Data/cloud", "Data/cloud/two", "Data/plain"]),
+    (lambda volume: (delete(volume, "Data/there/three"), put(volume, "Data/there/four"), mark(volume, "Data/there", b"?")),
+     ["Data/there", "Data/there/four", "Data/there/three"]),
+], ids=["new", "renamed", "changed"])
+def test_folder_with_a_reparse_point_and_files(packaging, change, taken):
+    with packaging.changed(lambda volume: (put(volume, "Data/plain/two"), put(volume, "Data/there/three"), mark(volume, "Data/there"))) as device:
+        below = capture(packaging.repository, packaging.given, lambda: device, LayerVersion("app", "Below", "1")).layer
+    _result, entries, differences = take(packaging, change, [below])
+    assert sorted(entries) == taken and differences == []
+
+
+def mark(volume, path: str, more: bytes = b"!") -> None:
+    with volume.find(path) as node:
+        node.set_reparse(CLOUD[:-1] + more)
+
+
+def test_new_folder_that_differs_in_case_from_one_of_the_base(packaging):
+    """Nothing of it replaces what the other folder holds."""
+    def change(volume):
+        for name in ("own.txt", "file number 1.dat"):
+            put(volume, f"Program Files/Other/{name}")
+        rename(volume, "Program Files/Other", "Program Files", "ALPHA")
+
+    result, entries, _differences = take(packaging, change)
+    assert entries == {}
+    assert sorted(left_out(result, "file")["case"]) == [
+        "Program Files/ALPHA differs only in case from Program Files/Alpha",
+        "Program Files/ALPHA/file number 1.dat lies in a folder that differs only in case from Program Files/Alpha",
+        "Program Files/ALPHA/own.txt lies in a folder that differs only in case from Program Files/Alpha",
+    ]
+
+
+def test_new_folders_that_differ_in_case(packaging):
+    """One is taken, with what is in it and nothing of the other one."""
+    def change(volume):
+        for path in ("New/a.txt", "New/only.txt", "Other/A.txt", "Other/b.txt"):
+            put(volume, f"Program Files/{path}")
+        rename(volume, "Program Files/Other", "Program Files", "NEW")
+
+    result, entries, _differences = take(packaging, change)
+    assert sorted(entries) == ["Program Files/NEW", "Program Files/NEW/A.txt", "Program Files/NEW/b.txt"]
+    assert len(left_out(result, "file")["case"]) == 3
