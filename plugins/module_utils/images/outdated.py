@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from ..common.errors import Conflict
 from ..layers.archive import Contents
-from ..layers.entry import FILE, Entry
+from ..layers.entry import FILE, LINK, Entry
 from ..layers.index import Record
 from ..ntfs.volume import Volume
 
@@ -28,29 +28,40 @@ POLICIES = (LAYER, OS, NEWEST, FAIL)
 _SIGNATURE = struct.pack("<I", 0xFEEF04BD)
 _VERSION = struct.Struct("<II")
 _MAX_PROGRAM = 256 << 20
+_WOF_STREAM = "WofCompressedData"
 
 Opened = Iterable[tuple[Entry, Contents]]
 
 
 @dataclass(frozen=True, slots=True)
 class Outdated:
-    """A file of one layer: ``layer`` and ``position`` say where it stands, ``path`` as the layer spells it."""
+    """A name of a file of one layer: ``layer`` and ``position`` say where it stands, ``path`` as the layer spells it;
+    ``source`` is the path of the entry that has its content, another one for a further name of a file."""
 
     layer: int
     position: int
     path: str
+    source: str
 
 
 def find_outdated(number: int, records: Sequence[Record], then: Volume, now: Volume) -> list[Outdated]:
     """Files of a layer that was made for the OS layer on ``then`` and that the one on ``now`` has with another content."""
     found = []
+    files = {now.upcase(record.entry.path): record for record in records if record.entry.kind == FILE}
     for position, record in enumerate(records):
-        if record.entry.kind != FILE:
+        entry = record.entry
+        file = files.get(now.upcase(entry.link_target)) if entry.kind == LINK else record if entry.kind == FILE else None
+        if file is None:
             continue
-        present = _digest(now, record.entry.path)
-        if present is not None and present != record.digest and present != _digest(then, record.entry.path):
-            found.append(Outdated(number, position, record.entry.path))
+        present = _digest(now, entry.path)
+        if present is not None and present != _brought(file) and present != _digest(then, entry.path):
+            found.append(Outdated(number, position, entry.path, file.entry.path))
     return found
+
+
+def _brought(record: Record) -> bytes:
+    streams = {name: digest for (name, _size), digest in zip(record.entry.streams, record.stream_digests)}
+    return streams.get(_WOF_STREAM, record.digest)
 
 
 def choose(policy: str, outdated: Sequence[Outdated], labels: Sequence[str], openers: Sequence[Callable[[], Opened]], now: Volume) -> set[tuple[int, int]]:
@@ -74,14 +85,18 @@ def _older(outdated: Sequence[Outdated], openers: Sequence[Callable[[], Opened]]
     """Those whose file version is lower than that of the OS layer's file; a file without a version counts as newer."""
     older = set()
     for layer in sorted({one.layer for one in outdated}):
-        wanted = {one.path: one for one in outdated if one.layer == layer}
+        wanted: dict[str, list[Outdated]] = {}
+        for one in outdated:
+            if one.layer == layer:
+                wanted.setdefault(one.source, []).append(one)
         for entry, contents in openers[layer]():
-            one = wanted.pop(entry.path, None) if entry.kind == FILE else None
-            if one is not None and entry.size <= _MAX_PROGRAM:
+            names = wanted.pop(entry.path, ()) if entry.kind == FILE else ()
+            if names and entry.size <= _MAX_PROGRAM:
                 brought = file_version(next((part.read() for name, _size, part in contents if not name), b""))
-                present = file_version(_content(now, entry.path))
-                if brought is not None and present is not None and brought < present:
-                    older.add((one.layer, one.position))
+                for one in names:
+                    present = file_version(_content(now, one.path))
+                    if brought is not None and present is not None and brought < present:
+                        older.add((one.layer, one.position))
             if not wanted:
                 break
     return older
@@ -111,7 +126,9 @@ def _digest(volume: Volume, path: str) -> bytes | None:
     with node:
         if node.is_directory:
             return None
+        # A file that Windows keeps compressed has only a hole where its content would be.
+        compressed = any(name == _WOF_STREAM for name, _size in node.streams)
         digest = hashlib.sha256()
-        with node.open_stream() as stream:
+        with node.open_stream(_WOF_STREAM if compressed else "") as stream:
             stream.copy_to(digest.update)
         return digest.digest()

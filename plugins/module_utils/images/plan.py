@@ -41,14 +41,16 @@ class Conflict:
 class _Layer:
     """One layer's sayings, by folded path."""
 
-    def __init__(self, records: Sequence[Record], fold: Callable[[str], str]) -> None:
+    def __init__(self, records: Sequence[Record], fold: Callable[[str], str], skip: Collection[int]) -> None:
         self.brings: dict[str, tuple[Entry, tuple]] = {}
         self.removes: set[str] = set()
         self.leaves: set[str] = set()
         self.folders: set[str] = set()
         by_path = {fold(record.entry.path): record for record in records if record.entry.kind not in (WHITEOUT, HIVE)}
-        for record in records:
+        for position, record in enumerate(records):
             entry, folded = record.entry, fold(record.entry.path)
+            if position in skip:
+                continue
             if entry.kind == WHITEOUT:
                 self.removes.add(folded)
             elif entry.kind != HIVE:
@@ -88,12 +90,15 @@ def content_identity(record: Record) -> tuple:
 
 class Plan:
     """The sayings of a stack, lowest layer first; ``fold`` folds a whole path as the volume does, ``knew`` are the numbers of the
-    layers that each layer knew (none without it)."""
+    layers that each layer knew (none without it), ``skip`` holds (layer, position) of the entries that are not brought."""
 
-    def __init__(self, stack: Sequence[Sequence[Record]], fold: Callable[[str], str], knew: Sequence[Collection[int]] | None = None) -> None:
+    def __init__(
+        self, stack: Sequence[Sequence[Record]], fold: Callable[[str], str], knew: Sequence[Collection[int]] | None = None,
+        skip: Collection[tuple[int, int]] = (),
+    ) -> None:
         self._fold = fold
         self._knew = knew or [()] * len(stack)
-        self._layers = [_Layer(records, fold) for records in stack]
+        self._layers = [_Layer(records, fold, {position for layer, position in skip if layer == number}) for number, records in enumerate(stack)]
 
     def conflicts(self) -> list[Conflict]:
         """Every path that a layer brings and on which another layer says something else, by path."""

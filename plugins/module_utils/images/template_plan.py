@@ -27,6 +27,7 @@ from . import store
 from .compose import StackedLayer, open_archive, outdated_files, read_stack, stacked_layer, windows_window
 from .merge import MergedTree, merge
 from .os_disk import OsDisk
+from .outdated import FAIL, LAYER, choose
 from .plan import BRINGS, Plan
 from .registry import read_stacked_deltas
 from .short_names import find_clashes
@@ -72,8 +73,13 @@ def _plan(repository: Repository, template: ResolvedTemplate, paths: list[str]) 
         volume = _mount(repository, template.os_layer.digest, opened)
         labels = [layer.label for layer in stack]
         knew = [{labels.index(known) for known in layer.knew if known in labels} for layer in stack]
-        plan = Plan(records, lambda path: "/".join(volume.upcase(part) for part in path.split("/")), knew)
-        tree = merge([(layer.label, [record.entry for record in found]) for layer, found in zip(stack, records)], volume.upcase)
+        outdated = outdated_files(repository, stack, records, template.os_layer.digest, volume, opened)
+        policy = template.merging.get("outdated_files", LAYER)
+        openers = [lambda blob=layer.archive: open_archive(repository, blob, opened) for layer in stack]
+        # An image that is to be refused is planned as if its layers won.
+        skip = choose(policy, outdated, labels, openers, volume) if policy != FAIL else ()
+        plan = Plan(records, lambda path: "/".join(volume.upcase(part) for part in path.split("/")), knew, skip)
+        tree = merge([(layer.label, [record.entry for record in found]) for layer, found in zip(stack, records)], volume.upcase, skip)
         result.conflicts = [
             {"path": one.path, "outcome": one.outcome, "winner": labels[one.winner], "losers": [labels[number] for number in one.losers]}
             for one in plan.conflicts()
@@ -83,10 +89,7 @@ def _plan(repository: Repository, template: ResolvedTemplate, paths: list[str]) 
             {"path": clash.path, "short_name": clash.short_name, "layer": labels[clash.layer], "holder": clash.holder} for clash in find_clashes(tree, volume)
         ]
         result.registry = _registry(repository, template, stack, opened)
-        result.outdated = [
-            {"path": one.path, "layer": labels[one.layer], "os_layer": label(template.os_layer)}
-            for one in outdated_files(repository, stack, records, template.os_layer.digest, volume, opened)
-        ]
+        result.outdated = [{"path": one.path, "layer": labels[one.layer], "os_layer": label(template.os_layer)} for one in outdated]
         for path in paths:
             told = [{"layer": labels[number], "says": saying} for number, saying in plan.provenance(path)]
             node = volume.find(path.replace("\\", "/").strip("/"))

@@ -186,6 +186,10 @@ def test_files_that_the_os_layer_has_changed_since(patched):
         ("Windows/notepad.exe", "app layer Old 1.0"), ("Windows/regedit.exe", "app layer New 1.0"),
     }
     assert published(patched, outdated_files="newest") == {"notepad.exe": b"patched", "regedit.exe": b"layerla", "app.ini": b"i"}
+    plan = run("layered_image_plan", **patched.options, template="t", paths=["Windows/notepad.exe", "Windows/regedit.exe"])
+    says = {path: [one["layer"] for one in told] for path, told in plan["provenance"].items()}
+    assert says == {"Windows/notepad.exe": ["os layer Windows 11 2.0"], "Windows/regedit.exe": ["os layer Windows 11 2.0", "app layer New 1.0"]}
+    assert [layer["files_that_win"] for layer in plan["layers"]] == [1, 1] and len(plan["outdated"]) == 2
     assert published(patched, outdated_files="os") == {"notepad.exe": b"patched", "regedit.exe": b"patched", "app.ini": b"i"}
     options = {"name": "t", "os_layer": {"name": "Windows 11", "version": "2.0"}, "connector": "desktops", "outdated_files": "fail"}
     run("image_template", **patched.options, **options, app_layers=[{"name": "Old", "version": "1.0"}])
