@@ -57,7 +57,15 @@ def resolve_placement(session: Session, connector: dict, *, create_folder: bool)
             code="connector.template_disks",
             hint="Remove its disks: the image brings its own, the template only gives the hardware.",
         )
-    return Target(connector, placement, read_hardware(session, vm), facts, missing)
+    hardware = read_hardware(session, vm)
+    if placement.network is None and len(hardware.networks) < hardware.nic_count:
+        raise Conflict(
+            f"The connector {connector['name']} names no network, and the VM template {connector['vm_template']} has "
+            f"{'a network adapter on none that is known' if facts.nic_types else 'no network adapter'}.",
+            code="connector.network",
+            hint="Set network of the connector, or give each network adapter of the VM template its network.",
+        )
+    return Target(connector, placement, hardware, facts, missing)
 
 
 def check_firmware(target: Target, os_firmware: str | None, os_layer: str) -> None:

@@ -102,6 +102,10 @@ def read_hardware(session: Session, vm) -> Hardware:
         hardware.remarks.append(f"The disks of {name} are not taken over.")
     if any(isinstance(device, pyvmomi.vim.vm.device.VirtualTPM) for device in devices):
         hardware.remarks.append(f"The virtual TPM of {name} is not taken over.")
+    for key, value in hardware.extra_config.items():
+        # Guides to hardening recommend it.
+        if key.lower() == "isolation.tools.setinfo.disable" and value.lower() in ("true", "1"):
+            hardware.remarks.append(f"{name} has {key} set, so Windows cannot report what becomes of its scripts.")
     return hardware
 
 
@@ -167,8 +171,12 @@ def _is_taken_over(device) -> bool:
 def _networks(session: Session, nics: list, networks: list) -> list[tuple[str, Any]]:
     """The network of every adapter, by name: a template's adapters know theirs by three kinds of backing."""
     found = []
-    by_port_group = {network._GetMoId(): network for network in networks}
-    names = {network: plain_name(read(session, network, "name")["name"]) for network in networks}
+    names, by_port_group = {}, {}
+    for network in networks:
+        is_group = isinstance(network, pyvmomi.vim.dvs.DistributedVirtualPortgroup)
+        values = read(session, network, *(("name", "key") if is_group else ("name",)))
+        names[network] = plain_name(values["name"])
+        by_port_group[values.get("key")] = network
     for nic in nics:
         backing = nic.backing
         network = getattr(backing, "network", None)

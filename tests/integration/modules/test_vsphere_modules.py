@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 
+from pyVim.task import WaitForTask
+from pyVmomi import vim
 
 from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template, connector
 from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run, state_of
@@ -21,6 +23,20 @@ def test_connector_test_finds_everything(room, vcenter, simulator):
     for wrong in ("datacenter", "cluster", "datastore", "vm_template", "network"):
         result = attempt("connector", **room.options, **connector(**{wrong: "elsewhere"}), **vcenter, test=True)
         assert result["failed"] and "elsewhere" in result["msg"], wrong
+
+
+def test_a_template_without_a_network_needs_one_of_the_connector(room, vcenter, simulator):
+    session = simulator.connect()
+    golden = machine_of(session, machines(simulator)["windows-template"]["moid"])
+    host = golden.runtime.host
+    golden.MarkAsVirtualMachine(host.parent.resourcePool, host)
+    card = next(device for device in golden.config.hardware.device if isinstance(device, vim.vm.device.VirtualEthernetCard))
+    change = vim.vm.device.VirtualDeviceSpec(operation="remove", device=card)
+    WaitForTask(golden.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change])))
+    golden.MarkAsTemplate()
+    result = fails("connector", "connector.network", **room.options, **connector(), **vcenter, test=True)
+    assert "windows-template" in result["msg"] and "desktops" in result["msg"] and "network" in result["hint"]
+    run("connector", **room.options, **connector(network="VM Network"), **vcenter, test=True)
 
 
 def test_wrong_password_is_said_and_not_shown(room, vcenter):

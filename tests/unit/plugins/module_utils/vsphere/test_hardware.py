@@ -8,6 +8,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from pyVmomi import vim
+
+from ansible_collections.strata.layering.plugins.module_utils.vsphere import hardware
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.deploy import create_by_import
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.hardware import Hardware, read_hardware
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory import Inventory
@@ -26,22 +29,32 @@ def test_machine_with_disk_and_port_group(session, disk):
         capacity=disk.capacity,
         blocks=disk.blocks,
         length=disk.length,
-        extra_config={"guestinfo.x": "1", "strata.digest": "2", "scsi0.pciSlotNumber": "160", "sched.swap.derivedName": "3", "devices.hotplug": "false"},
+        extra_config={"guestinfo.x": "1", "strata.digest": "2", "scsi0.pciSlotNumber": "160", "sched.swap.derivedName": "3", "devices.hotplug": "false"}
+        | {"isolation.tools.setInfo.disable": "TRUE"},
     ).vm
-    hardware = read_hardware(session, source)
-    assert (hardware.cpus, hardware.cores_per_socket, hardware.memory_mib, hardware.firmware) == (3, 3, 6144, "efi")
-    assert (hardware.scsi_type, hardware.nic_count) == ("lsilogic", 2)
-    assert [name for name, unused in hardware.networks] == ["DC0_DVPG0", "DC0_DVPG0"]
-    assert hardware.remarks == ["The disks of source are not taken over."]
-    assert "devices.hotplug" in hardware.extra_config
-    assert not {"guestinfo.x", "strata.digest", "scsi0.pciSlotNumber", "sched.swap.derivedName"} & set(hardware.extra_config)
+    found = read_hardware(session, source)
+    assert (found.cpus, found.cores_per_socket, found.memory_mib, found.firmware) == (3, 3, 6144, "efi")
+    assert (found.scsi_type, found.nic_count) == ("lsilogic", 2)
+    assert [name for name, unused in found.networks] == ["DC0_DVPG0", "DC0_DVPG0"]
+    silent = "source has isolation.tools.setInfo.disable set, so Windows cannot report what becomes of its scripts."
+    assert found.remarks == ["The disks of source are not taken over.", silent]
+    assert "devices.hotplug" in found.extra_config
+    assert not {"guestinfo.x", "strata.digest", "scsi0.pciSlotNumber", "sched.swap.derivedName"} & set(found.extra_config)
 
     place = inventory.placement(datacenter="DC0", cluster="DC0_C0", datastore="LocalDS_0")
-    made = create_by_import(session, place, name="copy", hardware=hardware, capacity=disk.capacity, blocks=disk.blocks, length=disk.length)
-    assert made.warnings == ("The disks of source are not taken over.",)
+    made = create_by_import(session, place, name="copy", hardware=found, capacity=disk.capacity, blocks=disk.blocks, length=disk.length)
+    assert made.warnings == ("The disks of source are not taken over.", silent)
     values = read(session, made.vm, "network", "config.hardware.device")
     cards = [device for device in values["config.hardware.device"] if type(device).__name__.endswith("VirtualVmxnet3")]
     assert len(cards) == 2 and {card.backing.port.portgroupKey for card in cards} == {values["network"][0]._GetMoId()}
+
+
+def test_a_port_group_whose_key_is_not_its_identifier(monkeypatch):
+    """As after a distributed switch was restored."""
+    group = vim.dvs.DistributedVirtualPortgroup("dvportgroup-99")
+    monkeypatch.setattr(hardware, "read", lambda session, item, *paths: {path: {"name": "VDI%2f1", "key": "dvportgroup-12"}[path] for path in paths})
+    backing = vim.vm.device.VirtualEthernetCard.DistributedVirtualPortBackingInfo(port=vim.dvs.PortConnection(portgroupKey="dvportgroup-12"))
+    assert hardware._networks(None, [vim.vm.device.VirtualVmxnet3(backing=backing)], [group]) == [("VDI/1", group)]
 
 
 def test_everything_can_be_imported_without_pyvmomi():
