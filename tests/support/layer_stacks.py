@@ -15,6 +15,7 @@ import struct
 
 from hypothesis import strategies as st
 
+from ...plugins.module_utils.common import security_descriptors as descriptors
 from ...plugins.module_utils.disk.overlay import CopyOnWriteDevice
 from ...plugins.module_utils.images.apply import Applier
 from ...plugins.module_utils.images.merge import merge
@@ -26,15 +27,17 @@ from ...plugins.module_utils.ntfs.volume import Volume
 from ..sample.tree import junction, symlink
 from .tree_model import Item
 
-_USER = security.sid("S-1-5-21-1-2-3-1001")
-_INHERITING = security.build(
-    security.SecurityDescriptor(
-        security.DACL_PRESENT | security.DACL_AUTO_INHERITED, security.SYSTEM, security.SYSTEM, None,
-        security.Acl(2, [
-            security.Ace(0, security.OBJECT_INHERIT | security.INHERIT_ONLY, security.MODIFY, _USER),
-            security.Ace(0, security.CONTAINER_INHERIT | security.NO_PROPAGATE, security.READ_AND_EXECUTE, security.USERS),
-            security.Ace(0, security.CONTAINER_INHERIT | security.OBJECT_INHERIT | security.INHERIT_ONLY, security.FULL_CONTROL, security.CREATOR_OWNER),
-            security.Ace(0, security.INHERITED, security.READ_AND_EXECUTE, security.EVERYONE),
+_USER = descriptors.sid("S-1-5-21-1-2-3-1001")
+_INHERITING = descriptors.build(
+    descriptors.SecurityDescriptor(
+        descriptors.DACL_PRESENT | descriptors.DACL_AUTO_INHERITED, descriptors.SYSTEM, descriptors.SYSTEM, None,
+        descriptors.Acl(2, [
+            descriptors.Ace(0, descriptors.OBJECT_INHERIT | descriptors.INHERIT_ONLY, security.MODIFY, _USER),
+            descriptors.Ace(0, descriptors.CONTAINER_INHERIT | descriptors.NO_PROPAGATE, security.READ_AND_EXECUTE, descriptors.USERS),
+            descriptors.Ace(
+                0, descriptors.CONTAINER_INHERIT | descriptors.OBJECT_INHERIT | descriptors.INHERIT_ONLY, security.FULL_CONTROL, descriptors.CREATOR_OWNER,
+            ),
+            descriptors.Ace(0, descriptors.INHERITED, security.READ_AND_EXECUTE, descriptors.EVERYONE),
         ]),
     )
 )

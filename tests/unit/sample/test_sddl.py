@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.strata.layering.plugins.module_utils.common.security_descriptors import sid_text
 from ansible_collections.strata.layering.plugins.module_utils.ntfs import security
 from ansible_collections.strata.layering.tests.sample import acl, sddl
 
 
 def _text(aces):
-    return [(kind, flags, mask, security.sid_text(sid)) for kind, flags, mask, sid in aces]
+    return [(kind, flags, mask, sid_text(sid)) for kind, flags, mask, sid in aces]
 
 
 def test_bytes_of_a_descriptor():

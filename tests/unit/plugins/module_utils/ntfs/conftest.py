@@ -15,6 +15,7 @@ import subprocess
 import sys
 
 import pytest
+from ansible_collections.strata.layering.plugins.module_utils.common.security_descriptors import sid
 from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.ntfs import check, security
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.node import Times
@@ -191,7 +192,7 @@ def descriptor():
     """Make a security descriptor that grants a user with this number read access."""
 
     def make(number):
-        user = security.sid(f"S-1-5-21-1-2-3-{number}")
+        user = sid(f"S-1-5-21-1-2-3-{number}")
         return security.default(False, owner=user, readers=(user,))
 
     return make

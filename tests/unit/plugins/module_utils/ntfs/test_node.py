@@ -9,10 +9,10 @@ import struct
 
 import pytest
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, Corrupt, InvalidInput, NoSpace, NotFound, Unsupported
+from ansible_collections.strata.layering.plugins.module_utils.common.security_descriptors import EVERYONE, SYSTEM, Ace, Acl, SecurityDescriptor, build, sid
 from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.ntfs import names, records, security
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.node import Times
-from ansible_collections.strata.layering.plugins.module_utils.ntfs.security import Ace, Acl, SecurityDescriptor, build
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 
 
@@ -96,14 +96,14 @@ def test_metadata_changed_afterwards(image, written, times, descriptor):
 
 
 def test_unusual_descriptors(written):
-    system = security.SYSTEM
-    label = Acl(2, [Ace(0x11, 0, 1, security.sid("S-1-16-4096"))])
-    audit = Acl(2, [Ace(0x02, 0xC3, security.FULL_CONTROL, security.EVERYONE)])
+    system = SYSTEM
+    label = Acl(2, [Ace(0x11, 0, 1, sid("S-1-16-4096"))])
+    audit = Acl(2, [Ace(0x02, 0xC3, security.FULL_CONTROL, EVERYONE)])
     lists = {
         "object": Acl(4, [Ace(0x05, 0, 0x100, system, head=b"\1\0\0\0" + bytes(range(16)))]),
         "conditional": Acl(2, [Ace(0x09, 0, 0x100, system, tail=b"artx1234")]),
         "empty": Acl(2, []),
-        "large": Acl(2, [Ace(0, 3, number, security.sid(f"S-1-5-21-1-2-3-{number}")) for number in range(1, 1500)]),
+        "large": Acl(2, [Ace(0, 3, number, sid(f"S-1-5-21-1-2-3-{number}")) for number in range(1, 1500)]),
         "none": None,
     }
     wanted = {name: build(SecurityDescriptor(0x1404, system, system, None, acl)) for name, acl in lists.items()}
