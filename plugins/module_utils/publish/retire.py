@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
+from ..common.errors import Conflict
 from ..common.libraries import pyvmomi
 from ..repository.repository import Repository
 from ..vsphere import vm as machines
-from ..vsphere.inventory import Inventory
 from ..vsphere.properties import collect_below
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts
@@ -38,7 +38,7 @@ def plan_retiring(repository: Repository, session: Session, template: str, newes
         if clones:
             warnings.append(f"The machine {facts.name} of an older image is kept because {', '.join(clones[:5])} depend on it.")
         elif facts.power_state != "poweredOff":
-            warnings.append(f"The machine {facts.name} of an older image is kept because it is not switched off.")
+            warnings.append(_is_on(facts))
         else:
             going.append(facts)
             continue
@@ -46,23 +46,38 @@ def plan_retiring(repository: Repository, session: Session, template: str, newes
     return stay, going, warnings
 
 
-def retire(repository: Repository, session: Session, template: str, stay: list[dict], going: list[VmFacts]) -> None:
-    """Carry out what ``plan_retiring`` said."""
+def retire(repository: Repository, session: Session, template: str, stay: list[dict], going: list[VmFacts]) -> list[str]:
+    """Carry out what ``plan_retiring`` said; returns warnings about machines that somebody has powered on since, which stay."""
+    warnings, running = [], set()
     for facts in going:
-        machines.destroy(session, Inventory(session).vm(moid=facts.moid))
+        try:
+            machines.destroy(session, session.object("VirtualMachine", facts.moid), running=False)
+        except Conflict as error:
+            if error.details.get("fault") != "InvalidPowerState":
+                raise
+            warnings.append(_is_on(facts))
+            running.add(facts.instance_uuid)
+    recorded = images.images_of(repository, template)
+    remaining = [image for image in recorded if image in stay or image["vm"]["instance_uuid"] in running]
     # After the machines: one whose removal failed stays recorded, and is removed by the next run.
-    if stay != images.images_of(repository, template):
-        images.record_images(repository, template, stay)
+    if remaining != recorded:
+        images.record_images(repository, template, remaining)
+    return warnings
+
+
+def _is_on(facts: VmFacts) -> str:
+    return f"The machine {facts.name} of an older image is kept because it is not switched off."
 
 
 def depends_on(session: Session, facts: VmFacts) -> list[str]:
     """Names of other machines whose disks stand on this one's: linked and instant clones of its snapshots."""
-    folder = facts.datastore_path.rpartition("/")[0] + "/"
+    # Storage DRS may have moved its disks away from the rest of it.
+    folders = tuple(f"{folder}/" for path in (facts.datastore_path, *(disk for disk, _size in facts.disks)) if (folder := path.rpartition("/")[0]))
     found = collect_below(session, session.content.rootFolder, "VirtualMachine", ["name", "config.hardware.device"])
     return sorted(
         values.get("name", machine._GetMoId())
         for machine, values in found.items()
-        if machine._GetMoId() != facts.moid and any(name.startswith(folder) for name in _disk_files(values.get("config.hardware.device") or ()))
+        if machine._GetMoId() != facts.moid and any(name.startswith(folders) for name in _disk_files(values.get("config.hardware.device") or ()))
     )
 
 

@@ -368,6 +368,5 @@ def connector_script(run: Run, image: dict, save: Callable[[dict], None]) -> Non
 def retire_old(run: Run, stay: list[dict], going: list[VmFacts], warnings: list[str]) -> None:
     """Remove the machines of older images that are no longer to be kept, as ``plan_retiring`` said."""
     run.begin("retire old", "Machines of older images are looked at.")
-    retire(run.repository, run.session, run.template.name, stay, going)
-    for sentence in warnings:
+    for sentence in [*warnings, *retire(run.repository, run.session, run.template.name, stay, going)]:
         run.warn(sentence)

@@ -146,9 +146,9 @@ def power_off(session: Session, vm, *, timeout: float = 300) -> None:
     what = f"Powering off {_name(session, vm)}"
     if _power(session, vm) == "poweredOff":
         return
-    with explained(what):
-        task = vm.PowerOffVM_Task()
     try:
+        with explained(what):
+            task = vm.PowerOffVM_Task()
         wait_for_task(session, task, what, timeout=timeout)
     except Conflict:
         # It switched itself off at the same moment.
@@ -250,11 +250,15 @@ def rename(session: Session, vm, name: str, *, timeout: float = 300) -> None:
     wait_for_task(session, task, what, timeout=timeout)
 
 
-def destroy(session: Session, vm, *, timeout: float = 1800) -> None:
-    """Switch the machine off and delete it with its disks; one that is gone is no error."""
+def destroy(session: Session, vm, *, running: bool = True, timeout: float = 1800) -> None:
+    """Delete the machine with its disks, switched off first when it is on; one that is gone is no error.
+
+    With ``running`` false a machine that is on is left alone: Conflict.
+    """
     try:
         what = f"Removing {_name(session, vm)}"
-        power_off(session, vm)
+        if running:
+            power_off(session, vm)
         with explained(what):
             task = vm.Destroy_Task()
         wait_for_task(session, task, what, timeout=timeout)
