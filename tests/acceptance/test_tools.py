@@ -102,6 +102,11 @@ def test_output_that_is_long_or_not_ascii_is_made_fit_for_a_report(machine):
     one = machine(("image template", "a.cmd", "echo " + "0123456789" * 30 + "\nexit /b 1"))
     assert one.start() == ON
     assert one.wine.guestinfo[_TOLD + "output"] == "0123456789" * 20
+    one.wine.put({"image/long.txt": b"0123456789" * 900 + b"\r\n"})
+    one.rewrite(1, "a.cmd", "type %~dp0long.txt\nexit /b 4")
+    assert one.start() == ON and one.told[-1] == ("state", "failed") and one.wine.guestinfo[_TOLD + "code"] == "4"
+    one.rewrite(1, "a.cmd", "echo ;first^&\necho all is in C:\\temp\\\nexit /b 4")
+    assert one.start() == ON and one.wine.guestinfo[_TOLD + "output"] == "all is in C:\\temp\\."
     one.rewrite(1, "a.cmd", "exit /b -1")
     assert one.start() == ON and one.wine.guestinfo[_TOLD + "output"] == "" and one.wine.guestinfo[_TOLD + "code"] == "-1"
 
@@ -129,6 +134,34 @@ def test_a_script_that_hangs_leaves_the_machine_on_and_is_begun_again(machine):
     assert one.told[-1] == ("current", "1/1 app layer A 1") and not one.has("image/results/01.code")
     one.rewrite(1, "a.cmd", "echo b>>%LOG%")
     assert one.start() == SHUTDOWN and one.order == ["a", "b"] and one.text("image/results/01.started") == "2"
+
+
+def test_a_script_that_windows_ends_when_it_shuts_down_was_cut_off(machine):
+    one = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%\nexit 1073807364"))
+    with pytest.raises(TimeoutError):
+        one.start(timeout=8)
+    assert one.order == ["a"] and one.told[-1] == ("current", "1/1 app layer A 1") and not one.has("image/results/01.code")
+    # Windows is still there.
+    assert one.start() == ON
+    assert one.order == ["a", "a"] and one.told[-1] == ("state", "failed") and one.wine.guestinfo[_TOLD + "code"] == "1073807364"
+
+
+def test_a_restart_that_a_script_has_put_off_does_not_stand_in_the_way(machine):
+    one = machine(("app layer A 1", "a.cmd", "%SystemRoot%\\System32\\shutdown.exe /r /t 600\nexit /b 0"))
+    assert one.start() == SHUTDOWN and one.told[-1] == ("state", "finished")
+    assert [call for call in one.wine.calls if call[0] == "shutdown"] == [["shutdown", "/r", "/t", "600"], ["shutdown", "/a"], ["shutdown", "/s", "/t", "0"]]
+
+
+def test_nothing_runs_before_windows_setup_is_done(machine):
+    one = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
+    one.wine.put({"kmsdir/runato.cmd": windows_text("echo key>>C:\\order.txt\n")})
+    for value in ("1", "0"):
+        one.wine.run("reg", "add", "HKLM\\SYSTEM\\Setup", "/v", "OOBEInProgress", "/t", "REG_DWORD", "/d", value, "/f")
+        if value == "1":
+            with pytest.raises(TimeoutError):
+                one.start(timeout=8)
+            assert one.order == [] and one.told == []
+    assert one.start() == SHUTDOWN and one.order == ["key", "a"]
 
 
 def test_powershell_scripts_are_given_to_powershell(machine):
@@ -200,15 +233,17 @@ _REGISTRY = f"""Windows Registry Editor Version 5.00
 [{_CURRENT}RunOnce]
 "Setup"="setup.exe"
 
+[{_CURRENT}RunOnceEx\\0001]
+
 [HKEY_LOCAL_MACHINE\\SYSTEM\\Setup]
 "UpgradeInProgress"=dword:00000001
 
 [HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\.NETFramework\\NGenQueue\\WIN64\\Default\\0]
 """
-_FINDINGS = """reboot: a restart is pending (RebootRequired JoinDomain).
+_FINDINGS = """reboot: a restart is pending (RebootRequired JoinDomain pending.xml).
 installer: an MSI installation is in progress (InProgress).
-run_once: RunOnce entries are outstanding (RunOnce).
-windows_upgrade: Windows is being set up or upgraded (UpgradeInProgress).
+run_once: RunOnce entries are outstanding (RunOnce RunOnceEx).
+windows_upgrade: Windows is being set up or upgraded (UpgradeInProgress $WINDOWS.~BT).
 ngen_needed: .NET assemblies wait to be compiled (Default).
 no_done_markers: kmssetup.cmd has run in this machine (kmsdir).
 """
@@ -219,7 +254,8 @@ def test_finalize_shuts_down_unless_something_stands_against_it(machine):
     finalize = ("cmd", "/c", "C:\\Windows\\Setup\\scripts\\finalize.cmd")
     assert "The operation completed successfully" in one.wine.run(*finalize)
     assert one.wine.calls == [["shutdown", "/s", "/t", "0"]]
-    one.wine.put({"kmsdir/runato_done": b"", "all.reg": windows_text(_REGISTRY)})
+    one.wine.put({"kmsdir/runato_done": b"", "all.reg": windows_text(_REGISTRY), "../../WinSxS/pending.xml": b"<x/>"})
+    one.wine.put({"../../../$WINDOWS.~BT/Sources/SetupHost.exe": b""})
     # Wine runs what is in RunOnce when it starts.
     both = windows_text("@reg import %~dp0all.reg >nul 2>&1\n@cmd /c %~dp0finalize.cmd\n@exit /b %ERRORLEVEL%\n")
     one.wine.put({"both.cmd": both})

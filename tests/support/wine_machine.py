@@ -198,7 +198,7 @@ class WineMachine:
 
 def _judge(call: list[str], told: Callable[[str, str], None] | None) -> str | None:
     """What a call of a program means for the machine."""
-    if call[0] == "shutdown":
+    if call[0] == "shutdown" and call[-2:] == ["/t", "0"]:
         return REBOOT if "/r" in call else SHUTDOWN
     if call[:2] == ["vmtoolsd", "--cmd"] and call[2].startswith("info-set ") and told is not None:
         key, _space, value = call[2].removeprefix("info-set ").partition(" ")

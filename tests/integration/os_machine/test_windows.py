@@ -58,12 +58,15 @@ def test_settings_tools_and_checks(windows):
 
 
 def test_answer_file(windows):
+    assert not windows.prepare_windows("--check", unattend=True).failed
     wanted = {f"unattend_{name}": value for name, value in {
         "activation": "retail", "product_key": "AAAAA-BBBBB", "time_zone": "W. Europe Standard Time", "administrator_password": "very secret",
     }.items()} | {"unattend": True}
     done = windows.prepare_windows("-vvv", "--diff", **wanted)
     assert not done.failed and "very secret" not in done.output
-    text = base64.b64decode(windows.windows()["files"]["c:\\windows\\panther\\unattend.xml"]["data"]).decode()
+    file = windows.windows()["files"]["c:\\windows\\panther\\unattend.xml"]
+    assert not file["inherits"] and file["allowed"] == [["S-1-5-18", "FullControl"], ["S-1-5-32-544", "FullControl"]]
+    text = base64.b64decode(file["data"]).decode()
     assert "<TimeZone>W. Europe Standard Time</TimeZone>\r\n" in text and "\n" not in text.replace("\r\n", "")
     again = windows.prepare_windows(**wanted)
     assert not again.failed and again.changed == 0 and "Delete them, or sysprep takes them" not in again.output
@@ -128,6 +131,17 @@ def test_every_check_can_fail(windows):
     assert not warned.failed and "a member of the domain example.com. Leave the domain" in warned.output, warned.output
     silent = windows.prepare_windows(checks=dict.fromkeys(spoilt, "ignore"))
     assert not silent.failed and "example.com" not in silent.output
+
+
+def test_a_service_that_windows_protects_is_told_of(windows):
+    windows.windows(lambda state: state.update(protected=[_SERVICES + "waasmedicsvc"]))
+    refused = windows.prepare_windows()
+    assert refused.failed and "updates_off: automatic updates are on: WaaSMedicSvc. " in refused.output, refused.output
+    warned = windows.prepare_windows(checks={"updates_off": "warn"})
+    assert not warned.failed, warned.output
+    windows.windows(lambda state: state.update(protected=["hklm:\\software\\example"]))
+    wrong = windows.prepare_windows(registry=[{"path": "HKLM:\\SOFTWARE\\Example", "name": "Colour", "data": 1}])
+    assert wrong.failed and "registry access is not allowed" in wrong.output and "is not ready" not in wrong.output
 
 
 def test_settings_are_checked_where_they_are_not_made(windows):

@@ -124,7 +124,8 @@ class Session:
     def write(self, path: str, data: bytes) -> None:
         """Write a file; folders are made."""
         proper = _proper(path)
-        self.state["files"][proper.lower()] = {"path": proper, "data": base64.b64encode(data).decode()}
+        before = self.file(path) or {"inherits": True, "allowed": []}
+        self.state["files"][proper.lower()] = {**before, "path": proper, "data": base64.b64encode(data).decode()}
 
     def read(self, path: str) -> bytes:
         """The content of a file."""

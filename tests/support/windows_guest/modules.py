@@ -95,6 +95,8 @@ def _regedit(windows: Session, given: dict, check: bool, user: str | None) -> di
         if not check:
             del windows.state["registry"][path.lower()]["values"][name.lower()]
         return {"changed": True}
+    if path.lower() in windows.state.get("protected", []):
+        raise _Failed("Error creating the registry key: Requested registry access is not allowed.")
     kind = given.get("type", "string")
     data = int(given["data"]) if kind in ("dword", "qword") else given["data"]
     if value and value["data"] == data and value["type"] == kind:
@@ -142,6 +144,31 @@ def _copy(windows: Session, given: dict, check: bool, user: str | None) -> dict:
     if not check and not same:
         windows.write(dest, windows.read(given["src"]))
     return {"changed": not same, "dest": dest, "operation": "file_copy"}
+
+
+def _acl(windows: Session, given: dict, check: bool, user: str | None) -> dict:
+    file = windows.file(given["path"])
+    if file is None:
+        raise _Failed(f"{given['path']} file or directory does not exist on the host")
+    rule = [given["user"], given["rights"]]
+    if (given["type"], given.get("state", "present")) != ("allow", "present"):
+        raise _Failed("The model only allows")
+    changed = rule not in file["allowed"]
+    if changed and not check:
+        file["allowed"].append(rule)
+    return {"changed": changed}
+
+
+def _acl_inheritance(windows: Session, given: dict, check: bool, user: str | None) -> dict:
+    file = windows.file(given["path"])
+    if file is None:
+        raise _Failed(f"{given['path']} file or directory does not exist")
+    if given.get("state", "absent") != "absent" or given.get("reorganize"):
+        raise _Failed("The model only ends inheritance")
+    changed = file["inherits"]
+    if not check:
+        file["inherits"] = False
+    return {"changed": changed}
 
 
 def _join(folder: str, name: str) -> str:
@@ -222,6 +249,8 @@ _MODULES: dict[str, Callable[[Session, dict, bool, str | None], dict]] = {
     _PING: _ping,
     "ansible.windows.win_regedit": _regedit,
     "ansible.windows.win_copy": _copy,
+    "ansible.windows.win_acl": _acl,
+    "ansible.windows.win_acl_inheritance": _acl_inheritance,
     "ansible.windows.win_command": _command,
     "ansible.windows.win_powershell": _powershell,
     "community.windows.win_scheduled_task": _scheduled_task,

@@ -7,7 +7,7 @@
 // All of them append a JSON line [name, arguments...] to the file that $STRATA_GUEST_CALLS names.
 //
 //	vmtoolsd     --cmd "info-set KEY VALUE", --cmd "info-get KEY"; told values are in $STRATA_GUEST_INFO, a JSON object
-//	shutdown     only what all do
+//	shutdown     only what all do; one with a delay stands in the way of others until /a, which then are refused and not written
 //	schtasks     /create, /query and /delete keep a file for each task below C:\Windows\System32\Tasks
 //	powershell   writes and ends as the lines "#output TEXT" and "#exit CODE" of its script say
 package main
@@ -24,6 +24,10 @@ import (
 
 func main() {
 	name := strings.TrimSuffix(strings.ToLower(filepath.Base(os.Args[0])), ".exe")
+	if name == "shutdown" && scheduled(os.Args[1:]) {
+		fmt.Fprintln(os.Stderr, "A system shutdown has already been scheduled.(1190)")
+		os.Exit(1190)
+	}
 	note(append([]string{name}, os.Args[1:]...))
 	os.Exit(map[string]func([]string) int{
 		"vmtoolsd": vmtoolsd, "shutdown": func([]string) int { return 0 }, "schtasks": schtasks, "powershell": powershell,
@@ -41,6 +45,23 @@ func note(call []string) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(99)
 	}
+}
+
+// scheduled tells whether a shutdown is refused because another one waits, and notes one that is to wait.
+func scheduled(arguments []string) bool {
+	line := strings.ToLower(strings.Join(arguments, " "))
+	path := os.Getenv("STRATA_GUEST_INFO") + ".shutdown"
+	if strings.Contains(line, "/a") {
+		_ = os.Remove(path)
+		return false
+	}
+	if _, err := os.Stat(path); err == nil {
+		return true
+	}
+	if !strings.Contains(line, "/t 0") {
+		_ = os.WriteFile(path, []byte(line), 0o644)
+	}
+	return false
 }
 
 func vmtoolsd(arguments []string) int {

@@ -9,6 +9,8 @@ set "STRATA_REG=%SystemRoot%\System32\reg.exe"
 set "STRATA_FIND=%SystemRoot%\System32\find.exe"
 set "STRATA_WINDOWS=HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion"
 set "STRATA_WINDOWS32=HKLM\SOFTWARE\WOW6432Node\Microsoft\Windows\CurrentVersion"
+set "STRATA_FULL=HKEY_LOCAL_MACHINE\SOFTWARE\Microsoft\Windows\CurrentVersion"
+set "STRATA_FULL32=HKEY_LOCAL_MACHINE\SOFTWARE\WOW6432Node\Microsoft\Windows\CurrentVersion"
 set "STRATA_NGEN=HKEY_LOCAL_MACHINE\SOFTWARE\Microsoft\.NETFramework\NGenQueue"
 set "STRATA_ACTION=shutdown"
 if /i "%~1"=="/force" set "STRATA_ACTION=force"
@@ -26,6 +28,7 @@ call :key "%STRATA_WINDOWS%\Component Based Servicing\PackagesPending"
 call :key "%STRATA_WINDOWS%\WindowsUpdate\Auto Update\RebootRequired"
 call :value "HKLM\SYSTEM\CurrentControlSet\Services\Netlogon" JoinDomain
 call :value "HKLM\SYSTEM\CurrentControlSet\Services\Netlogon" AvoidSpnSet
+if exist "%SystemRoot%\WinSxS\pending.xml" set "STRATA_SIGNS=%STRATA_SIGNS% pending.xml"
 if defined STRATA_SIGNS call :finding 2 reboot "a restart is pending" "Restart, then run finalize.cmd again."
 
 set "STRATA_SIGNS="
@@ -39,13 +42,17 @@ call :values "%STRATA_WINDOWS%\RunOnce"
 call :values "%STRATA_WINDOWS32%\RunOnce"
 call :values "%STRATA_WINDOWS%\RunOnceEx"
 call :values "%STRATA_WINDOWS32%\RunOnceEx"
+call :subkeys "%STRATA_FULL%\RunOnceEx"
+call :subkeys "%STRATA_FULL32%\RunOnceEx"
 if defined STRATA_SIGNS call :finding 16 run_once "RunOnce entries are outstanding" "Log on once as an administrator so that they run."
 
 set "STRATA_SIGNS="
 call :one "HKLM\SYSTEM\Setup" SystemSetupInProgress
 call :one "HKLM\SYSTEM\Setup" OOBEInProgress
 call :one "HKLM\SYSTEM\Setup" UpgradeInProgress
-if exist "%SystemDrive%\$WINDOWS.~BT\NewOS" set "STRATA_SIGNS=%STRATA_SIGNS% $WINDOWS.~BT"
+set "STRATA_BT=%SystemDrive%\$WINDOWS.~BT"
+if exist "%STRATA_BT%\NewOS" set "STRATA_SIGNS=%STRATA_SIGNS% $WINDOWS.~BT"
+if exist "%STRATA_BT%\Sources\SetupHost.exe" if not exist "%STRATA_BT%\NewOS" set "STRATA_SIGNS=%STRATA_SIGNS% $WINDOWS.~BT"
 if defined STRATA_SIGNS call :finding 32 windows_upgrade "Windows is being set up or upgraded" "Let it end, or remove $WINDOWS.~BT with Disk Cleanup."
 
 set "STRATA_SIGNS="

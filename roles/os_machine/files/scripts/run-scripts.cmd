@@ -4,6 +4,8 @@ rem   run-scripts.cmd           goes on with the scripts
 rem   run-scripts.cmd skip      marks the script that failed as done, then goes on
 rem   run-scripts.cmd startup   as Windows' startup task calls it
 setlocal EnableExtensions DisableDelayedExpansion
+if "%~1"=="line" goto line
+set "STRATA_RUNNER=%~f0"
 set "STRATA_IMAGE=%~dp0image"
 set "STRATA_RESULTS=%STRATA_IMAGE%\results"
 set "STRATA_SYSTEM=%SystemRoot%\System32"
@@ -21,7 +23,8 @@ rem A folder can be made by one only. What a start of Windows finds was left by 
 if /i "%~1"=="startup" if exist "%STRATA_IMAGE%\running" rd "%STRATA_IMAGE%\running"
 md "%STRATA_IMAGE%\running" 2>nul
 if errorlevel 1 (
-  echo The scripts are running already.
+  if exist "%STRATA_IMAGE%\running" echo The scripts are running already. If they are not, because they were cut off, restart Windows.
+  if not exist "%STRATA_IMAGE%\running" echo The scripts cannot be run. Run this as an administrator.
   exit /b 1
 )
 set "STRATA_TOTAL=0"
@@ -35,15 +38,15 @@ call :set image %STRATA_DIGEST%
 call :set state running
 for /f "usebackq tokens=1,2,3 delims=|" %%a in ("%STRATA_IMAGE%\plan.txt") do if not "%%c"=="" if not defined STRATA_STOP call :script "%%a" "%%b" "%%c"
 rd "%STRATA_IMAGE%\running"
-if "%STRATA_STOP%"=="reboot" (
-  "%STRATA_SYSTEM%\shutdown.exe" /r /t 0
-  exit /b 0
-)
+if "%STRATA_STOP%"=="reboot" goto reboot
 if defined STRATA_STOP exit /b 1
 >"%STRATA_IMAGE%\finished" echo %DATE% %TIME%
 call :set state finished
 if /i "%STRATA_MODE%"=="manual" exit /b 0
-"%STRATA_SYSTEM%\shutdown.exe" /s /t 0
+call :power /s
+exit /b 0
+:reboot
+call :power /r
 exit /b 0
 
 rem Only while the machine is not yet the image does vSphere ask one that has finished to say so again: clones are never asked.
@@ -54,7 +57,15 @@ if not defined STRATA_AGAIN exit /b 0
 if not "%STRATA_AGAIN%"=="%STRATA_DIGEST%" exit /b 0
 call :set image %STRATA_DIGEST%
 call :set state finished
-"%STRATA_SYSTEM%\shutdown.exe" /s /t 0
+call :power /s
+exit /b 0
+
+rem :power ACTION - shut down (/s) or restart (/r) now, also when a script has called shutdown.exe with a delay.
+:power
+"%STRATA_SYSTEM%\shutdown.exe" %1 /t 0
+if not errorlevel 1 exit /b 0
+"%STRATA_SYSTEM%\shutdown.exe" /a
+"%STRATA_SYSTEM%\shutdown.exe" %1 /t 0
 exit /b 0
 
 rem :digest - STRATA_DIGEST becomes what the plan calls its image.
@@ -102,6 +113,10 @@ goto ended
 :interrupted
 set "STRATA_CODE=interrupted"
 :ended
+rem So does end what Windows ends when it shuts down (DBG_TERMINATE_PROCESS, STATUS_CONTROL_C_EXIT), maybe before it ends this.
+if "%STRATA_CODE%"=="1073807364" call :survive
+if "%STRATA_CODE%"=="-1073741510" call :survive
+if not defined STRATA_CODE exit /b 0
 rem The code appears whole: a machine that is switched off meanwhile begins the script again.
 >"%STRATA_RESULT%.new" echo %STRATA_CODE%
 move /y "%STRATA_RESULT%.new" "%STRATA_RESULT%.code" >nul
@@ -117,11 +132,22 @@ call :set output "%STRATA_PLAIN%"
 call :set state failed
 exit /b 0
 
+rem :survive - wait for the end of Windows; if that ends what waits, but not yet this, the script was cut off and has no code.
+:survive
+"%STRATA_SYSTEM%\ping.exe" -n 16 127.0.0.1 >nul 2>&1
+if "%ERRORLEVEL%"=="0" exit /b 0
+set "STRATA_CODE="
+set "STRATA_STOP=cut off"
+exit /b 0
+
 rem :output - STRATA_PLAIN becomes the last line of the log that is not empty: at most 200 characters of ASCII that mean nothing to a shell.
 :output
 set "STRATA_PLAIN="
 set "STRATA_LINE="
-if exist "%STRATA_RESULT%.log" for /f "usebackq delims=" %%l in ("%STRATA_RESULT%.log") do set "STRATA_LINE=%%l"
+rem A line that is too long for cmd.exe ends the cmd.exe that works on it.
+if exist "%STRATA_RESULT%.log" "%STRATA_SYSTEM%\cmd.exe" /d /c ""%STRATA_RUNNER%" line "%STRATA_RESULT%"" >nul 2>&1 <nul
+if exist "%STRATA_RESULT%.line" set /p STRATA_LINE=<"%STRATA_RESULT%.line"
+if exist "%STRATA_RESULT%.line" del "%STRATA_RESULT%.line"
 if not defined STRATA_LINE exit /b 0
 rem Without its quotes the line can stand in a command.
 set "STRATA_LINE=%STRATA_LINE:"='%"
@@ -132,9 +158,10 @@ set "STRATA_LINE=%STRATA_LINE:>=)%"
 set "STRATA_LINE=%STRATA_LINE:^=_%"
 set "STRATA_LINE=%STRATA_LINE:!=.%"
 set "STRATA_ASCII=abcdefghijklmnopqrstuvwxyz0123456789 '()+,-./:;?@[]_{}#$\"
-set "STRATA_LINE=%STRATA_LINE:~0,200%"
+rem In front stands the name, as set writes it.
+set "STRATA_LINE=%STRATA_LINE:~12,200%"
 :character
-if not defined STRATA_LINE exit /b 0
+if not defined STRATA_LINE goto whole
 set "STRATA_ONE=%STRATA_LINE:~0,1%"
 set "STRATA_LINE=%STRATA_LINE:~1%"
 rem These have a meaning of their own in the replacement below.
@@ -149,6 +176,17 @@ set "STRATA_ONE=_"
 :keep
 set "STRATA_PLAIN=%STRATA_PLAIN%%STRATA_ONE%"
 goto character
+:whole
+rem A backslash at the end would take the quote that ends the argument.
+if "%STRATA_PLAIN:~-1%"=="\" set "STRATA_PLAIN=%STRATA_PLAIN%."
+exit /b 0
+
+rem :line RESULT - for this run-scripts.cmd calls itself: STRATA_LINE= and the log's last line that is not empty, in a file of its own.
+:line
+set "STRATA_LINE="
+for /f "usebackq delims=" %%l in ("%~2.log") do set "STRATA_LINE=%%l"
+if defined STRATA_LINE >"%~2.line" set STRATA_LINE
+exit /b 0
 
 rem :set KEY VALUE - report to the publisher, where VMware Tools are there.
 :set

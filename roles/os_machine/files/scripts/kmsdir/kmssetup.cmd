@@ -7,8 +7,22 @@ set "STRATA_LOG=%~dp0kmssetup.log"
 rem Activation belongs to images. In the OS machine and in packaging machines it would leave marks in a layer.
 if not exist "%STRATA_SCRIPTS%image\plan.txt" exit /b 0
 >>"%STRATA_LOG%" echo %DATE% %TIME% start
+:setup
+rem After Sysprep, Windows Setup goes on while tasks run already: what shuts Windows down then leaves a Windows that never starts again.
+set "STRATA_SETUP="
+for %%v in (SystemSetupInProgress OOBEInProgress) do call :one %%v
+if defined STRATA_SETUP (
+  "%SystemRoot%\System32\ping.exe" -n 6 127.0.0.1 >nul 2>&1
+  goto setup
+)
 for %%m in (runipkato.cmd runato.cmd officeactivate.cmd) do if exist "%STRATA_KMSDIR%%%m" if not exist "%STRATA_KMSDIR%%%~nm_done" call :activate %%m
 if exist "%STRATA_SCRIPTS%run-scripts.cmd" call "%STRATA_SCRIPTS%run-scripts.cmd" startup
+exit /b 0
+
+rem :one NAME - STRATA_SETUP is set if that value of Windows Setup is 1.
+:one
+"%SystemRoot%\System32\reg.exe" query HKLM\SYSTEM\Setup /v %1 2>nul | "%SystemRoot%\System32\find.exe" "0x1" >nul
+if not errorlevel 1 set "STRATA_SETUP=1"
 exit /b 0
 
 rem :activate FILE - call a file of kmsdir; once it has succeeded it is not called again.
