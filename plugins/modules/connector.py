@@ -36,7 +36,7 @@ options:
       - Required when O(state=present).
     type: str
   cluster:
-    description: Name of the cluster. Give this or O(esxi_hostname).
+    description: Name of the cluster. Give this or O(esxi_hostname), or both when the cluster has no DRS.
     type: str
   esxi_hostname:
     description: Name of the ESXi host, when machines are to be created on one host, in or outside of a cluster.
@@ -50,7 +50,9 @@ options:
       - Required when O(state=present).
     type: str
   folder:
-    description: VM folder, relative to the datacenter's VM folder, such as V(Images/Windows 11). It is created when it does not exist.
+    description:
+      - VM folder, relative to the datacenter's VM folder, such as V(Images/Windows 11). It is created when it does not exist.
+      - A slash that belongs to a folder's name is written V(%2f).
     type: str
     default: ''
   network:

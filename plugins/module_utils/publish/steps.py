@@ -176,7 +176,13 @@ def power_on(run: Run, machine) -> None:
         wanted[images.KEY_POWERED_ON] = str(machines.last_power_on(run.session, machine) or 0)
     if wanted:
         machines.reconfigure(run.session, machine, extra_config=wanted)
-    machines.power_on(run.session, machine, timeout=run.options.timeout("power_on"))
+    try:
+        machines.power_on(run.session, machine, timeout=run.options.timeout("power_on"))
+    except TimedOut as error:
+        asked = machines.pending_question(run.session, machine)
+        if asked:
+            raise ActionRequired(question_sentence(facts, asked)) from error
+        raise
     machines.reconfigure(run.session, machine, extra_config={images.KEY_STATE: images.STATE_STARTED})
 
 
@@ -245,6 +251,11 @@ def manual_sentence(facts: VmFacts) -> str:
     )
 
 
+def question_sentence(facts: VmFacts, asked: str) -> str:
+    """What a person does when vSphere waits for an answer."""
+    return f'vSphere waits for an answer about {images.where(facts)}: "{asked}". See to its cause, answer it in the vSphere Client, and run again.'
+
+
 def failed_sentence(facts: VmFacts, report: guest.GuestReport) -> str:
     """What a person does when a script has failed."""
     return (
@@ -264,8 +275,8 @@ class _GuestWatch:
         self._facts = facts
         self._since = time.monotonic()
 
-    def look(self, extra_config: dict[str, str], off: bool) -> None:
-        """Called with the machine's extraConfig after every change and every few seconds."""
+    def look(self, extra_config: dict[str, str], off: bool, asked: str | None) -> None:
+        """Called with the machine's extraConfig, and with what vSphere asks about it, after every change and every few seconds."""
         run = self._run
         found = guest.read_report(extra_config, run.template.content_digest)
         # A host forgets the report when the machine is switched off: the last one seen counts.
@@ -277,6 +288,8 @@ class _GuestWatch:
             raise ActionRequired(failed_sentence(self._facts, report))
         if off:
             return
+        if asked:
+            raise ActionRequired(question_sentence(self._facts, asked))
         seconds = time.monotonic() - self._since
         running = report is not None and report.state == guest.RUNNING
         limit = run.options.script_timeout if running else run.options.shutdown_timeout

@@ -183,8 +183,13 @@ def wait_for_power_off(session: Session, vm, *, timeout: float, progress: Progre
     )
 
 
-def watch_until_off(session: Session, vm, tick: Callable[[dict[str, str], bool], None], *, interval: float = 5) -> None:
-    """Wait without an end until the machine is off, and tell ``tick`` its extraConfig, in which guestinfo stands, and whether it is off.
+def pending_question(session: Session, vm) -> str | None:
+    """What vSphere asks about the machine, which stands still until somebody answers; None when it asks nothing."""
+    return _question(read(session, vm, "runtime.question").get("runtime.question"))
+
+
+def watch_until_off(session: Session, vm, tick: Callable[[dict[str, str], bool, str | None], None], *, interval: float = 5) -> None:
+    """Wait without an end until the machine is off, and tell ``tick`` its extraConfig, in which guestinfo stands, whether it is off, and what vSphere asks.
 
     ``tick`` is called after every change, the last one included, and at least every ``interval`` seconds; it raises to
     end the wait.
@@ -192,13 +197,13 @@ def watch_until_off(session: Session, vm, tick: Callable[[dict[str, str], bool],
 
     def look(unused: dict) -> bool:
         # An update only wakes: servers tell of extraConfig as a whole, by entry, or, when the guest has set it, not at all.
-        values = read(session, vm, "runtime.powerState", "config.extraConfig", what=what)
+        values = read(session, vm, "runtime.powerState", "runtime.question", "config.extraConfig", what=what)
         off = values.get("runtime.powerState") == "poweredOff"
-        tick({option.key: str(option.value) for option in values.get("config.extraConfig", [])}, off)
+        tick({option.key: str(option.value) for option in values.get("config.extraConfig", [])}, off, _question(values.get("runtime.question")))
         return off
 
     what = f"Waiting for {_name(session, vm)} to shut down"
-    wait_for(session, vm, ["runtime.powerState", "config.extraConfig"], look, _ENDLESS, what=what, interval=interval)
+    wait_for(session, vm, ["runtime.powerState", "runtime.question", "config.extraConfig"], look, _ENDLESS, what=what, interval=interval)
 
 
 def create_snapshot(session: Session, vm, name: str, description: str = "", *, timeout: float = 1800) -> Snapshot:
@@ -272,6 +277,10 @@ def _name(session: Session, vm) -> str:
 
 def _power(session: Session, vm) -> str:
     return str(read(session, vm, "runtime.powerState")["runtime.powerState"])
+
+
+def _question(info) -> str | None:
+    return None if info is None else " ".join((info.text or "").split())[:300] or "no text"
 
 
 def _short(device) -> str:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.strata.layering.plugins.module_utils.vsphere import attributes
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.attributes import set_attributes
 
 
@@ -21,3 +22,16 @@ def test_attributes_are_defined_and_set_once(simulator, session, machine):
     assert not {"AddCustomFieldDef", "SetField"} & {entry["method"] for entry in simulator.journal(kind="soap")}
     assert set_attributes(session, machine, {"Image": "kiosk"}) is True and values(session, machine) == {"Image": "kiosk", "Owner": "VDI"}
     assert set_attributes(session, machine, {}) is False
+
+
+def test_two_define_the_same_attribute(simulator, session, machine, monkeypatch):
+    """What the loser of a race sees: it is not there, and then it is."""
+    assert set_attributes(session, machine, {"Image": "office"}) is True
+    real, looks = attributes.read, []
+
+    def read(session, item, *paths, **named):
+        looks.append(paths)
+        return {} if looks == [("field",)] else real(session, item, *paths, **named)
+
+    monkeypatch.setattr(attributes, "read", read)
+    assert set_attributes(session, machine, {"Image": "kiosk"}) is True and values(session, machine) == {"Image": "kiosk"}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, NotFound, StrataError, TimedOut, Unavailable
@@ -39,7 +40,7 @@ def test_what_a_guest_reports_is_seen_until_it_is_off(simulator, session, machin
     simulator.guest("echo guestinfo.strata.one=1; sleep 0.3; echo guestinfo.strata.one=2; sleep 0.3")
     vm.power_on(session, machine)
     seen = []
-    vm.watch_until_off(session, machine, lambda config, off: seen.append((config.get("guestinfo.strata.one"), off)), interval=1)
+    vm.watch_until_off(session, machine, lambda config, off, asked: seen.append((config.get("guestinfo.strata.one"), off)), interval=1)
     assert seen[-1] == ("2", True) and ("1", False) in seen and [off for unused, off in seen].count(True) == 1
 
 
@@ -47,7 +48,7 @@ def test_who_watches_may_stop(simulator, session, machine):
     class Stop(Exception):
         pass
 
-    def stop(config, off):
+    def stop(config, off, asked):
         raise Stop
 
     simulator.guest(mode="hang")
@@ -55,6 +56,19 @@ def test_who_watches_may_stop(simulator, session, machine):
     with pytest.raises(Stop):
         vm.watch_until_off(session, machine, stop)
     assert power(simulator) == "poweredOn"
+
+
+def test_a_question_of_a_machine_is_told(simulator, session, machine, monkeypatch):
+    question = SimpleNamespace(id="1", text="msg.hbacommon.outofspace:There is no more space\n for the virtual disk.")
+    real = vm.read
+    monkeypatch.setattr(vm, "read", lambda *given, **named: real(*given, **named) | {"runtime.question": question})
+    simulator.guest("sleep 0.3")
+    vm.power_on(session, machine)
+    seen = set()
+    vm.watch_until_off(session, machine, lambda config, off, asked: seen.add(asked))
+    assert seen == {vm.pending_question(session, machine)} == {"msg.hbacommon.outofspace:There is no more space for the virtual disk."}
+    monkeypatch.undo()
+    assert vm.pending_question(session, machine) is None
 
 
 def test_guest_that_hangs(simulator, session, machine):
