@@ -14,6 +14,7 @@ from ..ntfs.compare import FIRST_USER, FileChange, VolumeDifference
 from ..ntfs.file_state import Name
 from ..ntfs.paths import Paths
 from ..ntfs.volume import Volume
+from ..images.merge import MAX_DEPTH
 from .disks import Packaged
 
 _COMPARED = 1 << 20
@@ -63,7 +64,7 @@ class PathBuilder:
         above, separator, name = path.rpartition("/")
         folded = self._folders.get(above)
         if folded is None:
-            folded = self._folders[above] = self.fold(above)
+            folded = self._folders[above] = "/".join(self._new.upcase(part) for part in above.split("/"))
         return folded + separator + self._new.upcase(name)
 
     def build(self, difference: VolumeDifference) -> PathChanges:
@@ -170,7 +171,7 @@ class PathBuilder:
         if rule is not None:
             self._left_out.add("file", rule.reason, printable(path), rule.pattern)
             return
-        problem = path_problem(path, component_problem)
+        problem = _problem(path)
         if problem:
             self._left_out.add("file", "name", f"{printable(path)} {problem}")
             return
@@ -183,7 +184,7 @@ class PathBuilder:
         if rule is not None:
             self._left_out.add("removal", rule.reason, printable(path), rule.pattern)
             return
-        if path_problem(path, component_problem):
+        if _problem(path):
             self._left_out.add("removal", "name", printable(path))
             return
         folded = self.fold(path)
@@ -209,10 +210,16 @@ class PathBuilder:
     def _choose(self, collisions: dict[str, str]) -> None:
         """Take the candidates but for those in ``collisions``, with everything below them, and one of those that a layer cannot tell apart."""
         chosen: dict[str, tuple[Taken, bool]] = {}
+        spelled: dict[str, str] = {"": ""}
         for taken, fresh in self._candidates:
             dropped = next((path for path in (taken.path, *_ancestors(taken.path)) if path in collisions), None)
             if dropped is not None:
                 self._report_case(taken.path, collisions[dropped], below=dropped != taken.path)
+                continue
+            above = taken.path.rpartition("/")[0]
+            folder = self._spelling(above, spelled)
+            if folder != above:
+                self._report_case(taken.path, folder, below=True)
                 continue
             folded = self.fold(taken.path)
             other = chosen.get(folded)
@@ -223,6 +230,14 @@ class PathBuilder:
             else:
                 chosen[folded] = taken, fresh
         self.result.taken.update((folded, taken) for folded, (taken, _fresh) in chosen.items())
+
+    def _spelling(self, folder: str, spelled: dict[str, str]) -> str:
+        """Which of the folders that differ only in case, as the image may have them already, was met first."""
+        folded, found = self.fold(folder), ""
+        if folded not in spelled:
+            for name, key in zip(folder.split("/"), _starts(folded)):
+                found = spelled.setdefault(key, f"{found}/{name}" if found else name)
+        return spelled[folded]
 
     def _report_case(self, path: str, other: str, *, below: bool = False) -> None:
         relation = "lies in a folder that differs" if below else "differs"
@@ -245,6 +260,16 @@ class PathBuilder:
             with self._new.open(taken.reference) as node:
                 self._links[folded] = leads_elsewhere(node.reparse)
         return self._links[folded]
+
+
+def _problem(path: str) -> str | None:
+    """Why a layer cannot have a path, or None."""
+    return "lies too deep" if path.count("/") >= MAX_DEPTH else path_problem(path, component_problem)
+
+
+def _starts(path: str) -> list[str]:
+    """A path and those of the folders above it, the topmost first."""
+    return [*_ancestors(path)][::-1] + [path]
 
 
 def _ancestors(path: str) -> Iterator[str]:

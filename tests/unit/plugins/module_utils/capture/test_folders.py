@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.strata.layering.plugins.module_utils.capture.capture import CaptureResult, capture
+from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import read_partitions
 from ansible_collections.strata.layering.plugins.module_utils.images import store
 from ansible_collections.strata.layering.plugins.module_utils.layers.model import LayerVersion
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from ansible_collections.strata.layering.tests.sample.tree import junction
 from ansible_collections.strata.layering.tests.support.captured import Packaging, make_machine, rename, tree_differences
 from ansible_collections.strata.layering.tests.unit.plugins.module_utils.capture.test_capture import left_out, put
@@ -101,3 +104,38 @@ def test_new_folders_that_differ_in_case(packaging):
     result, entries, _differences = take(packaging, change)
     assert sorted(entries) == ["Program Files/NEW", "Program Files/NEW/A.txt", "Program Files/NEW/b.txt"]
     assert len(left_out(result, "file")["case"]) == 3
+
+
+def test_folders_of_the_base_that_differ_in_case(tmp_path):
+    """Both changed: a layer has room for what belongs into one of them."""
+    make_machine(str(tmp_path / "raw"))
+    with FileDevice(str(tmp_path / "raw"), writable=True) as device:
+        partition = max(read_partitions(device).partitions, key=lambda one: one.size)
+        with Volume.mount(partition.window(device), writable=True) as volume:
+            put(volume, "Data/OTHER/a.txt")
+            put(volume, "Data/x/b.txt")
+            rename(volume, "Data/x", "Data", "other")
+    packaging = Packaging(str(tmp_path), str(tmp_path / "raw"))
+
+    def change(volume):
+        with volume.find("Data") as above:
+            for child in sorted(above.children()):
+                if child.name in ("OTHER", "other"):
+                    with volume.open(child.reference, child.name, above.file_reference) as node:
+                        node.create_file(f"{'big' if child.name.isupper() else 'small'}.txt", b"new").close()
+
+    result, entries, differences = take(packaging, change)
+    assert sorted(entries) == ["Data/OTHER/big.txt"]
+    assert left_out(result, "file") == {"case": ["Data/other/small.txt lies in a folder that differs only in case from Data/OTHER"]}
+    assert differences == ["Data/other/small.txt: missing"]
+
+
+def test_folders_deeper_than_layers_can_have_them(packaging):
+    """They are left out by themselves, so that the layer can be composed."""
+    def change(volume):
+        put(volume, "/".join("d" * 300))
+        put(volume, "Data/new")
+
+    result, entries, _differences = take(packaging, change)
+    assert len(entries) == 257 and "Data/new" in entries
+    assert [(entry["reason"], entry["count"]) for entry in result.left_out] == [("name", 44)]
