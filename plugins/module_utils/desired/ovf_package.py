@@ -47,8 +47,7 @@ def _ensure(params: dict, folder: Share, package: str, connection: dict, check_m
             done = export.export_vm(session, vm, folder, name=package, snapshot=snapshot, progress=progress)
             if repository:
                 repository.audit.append("export", "ovf_package", package, comment=params["comment"], details={"vm": params["name"], "folder": where})
-    ovf = f"{package}.ovf"
-    result: dict = {"packaging_disk": f"{package}/{ovf}"}
+    result: dict = {"packaging_disk": f"{package}/{export.descriptor_name(package)}"}
     if done is not None:
         result["files"] = [
             {"name": name, "size": status.size, "sha256": digest}

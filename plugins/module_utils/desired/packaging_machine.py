@@ -156,7 +156,7 @@ class _Machine:
             if before != after:
                 self._audit("finalize", package=folder)
         result = self._result(COMPLETE, f"The disk of the packaging machine {facts.name} is in {folder}: capture it as {self._what}, then remove the machine.")
-        result["packaged_disk"] = done.ovf if done else target.where(f"{package}.ovf")
+        result["packaged_disk"] = done.ovf if done else target.where(export.descriptor_name(package))
         return Outcome(before != after, before, after, result, self._warnings)
 
     def absent(self) -> Outcome:

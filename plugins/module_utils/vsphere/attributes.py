@@ -22,7 +22,7 @@ def set_attributes(session: Session, vm, attributes: dict[str, str]) -> bool:
         return False
     manager = session.content.customFieldsManager
     if manager is None:
-        raise Conflict(f"{session.place} keeps no custom attributes.", code="vsphere.attributes", hint="Remove custom_attributes, or use a vCenter.")
+        raise Conflict(f"{session.hostname} keeps no custom attributes.", code="vsphere.attributes", hint="Remove custom_attributes, or use a vCenter.")
     fields = _fields(session, manager)
     present = {entry.key: entry.value for entry in read(session, vm, "customValue", what=_WHAT).get("customValue", [])}
     changed = False

@@ -138,6 +138,11 @@ def remove_export(folder: Share | str, name: str) -> bool:
     return True
 
 
+def descriptor_name(name: str) -> str:
+    """The file name of the descriptor of the export ``name``."""
+    return f"{_file_name(name)}.ovf"
+
+
 def is_exported(folder: Share | str, name: str) -> bool:
     """Whether ``folder`` holds an export ``name``, whole or not."""
     return _load(as_share(folder), _file_name(name)) is not None

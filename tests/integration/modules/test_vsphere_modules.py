@@ -158,3 +158,14 @@ def test_ovf_export_and_import_of_it(room, vcenter, simulator, tmp_path):
     fails("ovf_export", "share.missing", **vcenter, name=published["name"], file_share=os.fspath(tmp_path / "none"))
     result = attempt("ovf_export", **vcenter, name="no such machine", file_share=os.fspath(share))
     assert result["failed"] and "no such machine" in result["msg"]
+
+
+def test_a_machine_whose_name_no_file_can_have(room, vcenter, simulator, tmp_path):
+    add_app(room)
+    add_template(room)
+    published = run("layered_image_publish", **room.options, **vcenter, templates=["office"])["tasks"][0]["vm"]
+    WaitForTask(machine_of(simulator.connect(), published["moid"]).Rename_Task("gold: 1"))
+    options = {**vcenter, "name": "gold: 1", "file_share": os.fspath(tmp_path)}
+    planned, done = run("ovf_export", check=True, **options), run("ovf_export", **options)
+    assert (tmp_path / done["packaging_disk"]).is_file() and planned["packaging_disk"] == done["packaging_disk"]
+    assert run("ovf_export", **options)["changed"] is False
