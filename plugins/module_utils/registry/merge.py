@@ -12,6 +12,7 @@ of the lowest layer.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -151,24 +152,26 @@ class _Merger:
             self.find(place.path, None, OVERRULED, _labels(live), _labels(entries[:last], changes_something))
             place.gone_by, place.reported = entries[last][0], False
         elif last is not None:
-            live = [entry for entry in entries[last + 1:] if sets_something(entry[1])]
-            lost = _labels(entries[:last] + [entry for entry in entries[last + 1:] if entry not in live], changes_something)
-            if not live:
+            setting = [entry for entry in entries[last + 1:] if sets_something(entry[1])]
+            lost = _labels(entries[:last] + [entry for entry in entries[last + 1:] if entry not in setting], changes_something)
+            if not setting:
                 self.removed(place, exists, [label for label, node in entries if node.action == REMOVE], lost)
                 return
-            self.find(place.path, None, RESTORED, _labels(live), [*lost, entries[last][0]])
+            self.find(place.path, None, RESTORED, _labels(setting), [*lost, entries[last][0]])
+            live = _brought_back(entries[last + 1:], setting)
             place.gone_by, place.reported = entries[last][0], True
         else:
             live = entries
             absent_by = place.gone_by or (self.base_label if place.base is None else None)
             if absent_by and not any(node.is_fresh for _label, node in entries):
                 # All that is here was made for a key that is not.
-                live = [entry for entry in entries if sets_something(entry[1])]
-                lost = _labels([entry for entry in entries if entry not in live], changes_something)
-                if not live:
+                setting = [entry for entry in entries if sets_something(entry[1])]
+                lost = _labels([entry for entry in entries if entry not in setting], changes_something)
+                if not setting:
                     self.find(place.path, None, REMOVED, (absent_by,), [] if place.reported else lost)
                     return
-                self.find(place.path, None, RESTORED, _labels(live), [] if place.reported else [*lost, absent_by])
+                self.find(place.path, None, RESTORED, _labels(setting), [] if place.reported else [*lost, absent_by])
+                live = _brought_back(entries, setting)
                 place.gone_by, place.reported = absent_by, True
         made = KeyDelta(live[-1][1].name)
         if place.gone_by is not None and not was_gone and (exists or last is not None):
@@ -320,6 +323,19 @@ class _Merger:
 
 def _labels(entries: list[tuple[str, KeyDelta]], condition: Callable[[KeyDelta], bool] | None = None) -> list[str]:
     return [label for label, node in entries if condition is None or condition(node)]
+
+
+def _brought_back(entries: list[tuple[str, KeyDelta]], setting: list[tuple[str, KeyDelta]]) -> list[tuple[str, KeyDelta]]:
+    """``setting``, the entries that make a key which is not there, and of those of ``entries`` that follow what they take of it again."""
+    later = itertools.dropwhile(lambda entry: entry not in setting, entries)
+    return [entry if entry in setting else (entry[0], _removals(entry[1])) for entry in later]
+
+
+def _removals(node: KeyDelta) -> KeyDelta:
+    bare = KeyDelta(node.name)
+    bare.values = {folded: value for folded, value in node.values.items() if value.is_removal}
+    bare.subkeys = node.subkeys
+    return bare
 
 
 def _with_removal(wants: list[tuple[str, ValueDelta]], gone_by: str) -> list[tuple[str, ValueDelta]]:

@@ -132,6 +132,31 @@ def test_removed_by_one_and_changed_by_another():
     assert found(combine_deltas(values[::-1], RULES)) == [(spooler, "Start", "removed", ("gone",), ("set",))]
 
 
+def test_what_was_brought_back_can_be_removed_again():
+    base = base_hive()
+    spooler = "ControlSet001\\Services\\Spooler"
+    base.root.create(spooler + "\\Below").set_value("v", REG_SZ, b"")
+    remove = layer(base, (spooler,))
+    change = layer(base, (spooler, "Start", REG_DWORD, encode_dword(4)), (spooler, "Type", REG_DWORD, encode_dword(1)),
+                   (spooler + "\\Below", "v", REG_SZ, b"x"))
+    hive = copy(base)
+    hive.key(spooler).delete_value("Start")
+    hive.root.delete(spooler + "\\Below")
+    take = compute_delta(base, hive, name=base.name)
+    hive.key(spooler).class_name = "class"
+    take_more = compute_delta(base, hive, name=base.name)
+    for last, lost in ((take, ()), (take_more, ("take",))):
+        layers = [("remove", remove), ("change", change), ("take", last)]
+        result = copy(base)
+        merged = merge_deltas(result, layers, RULES)
+        assert list(result.key(spooler).values) == ["Type"] and not result.key(spooler).subkeys and not result.key(spooler).class_data
+        assert found(merged)[0] == (spooler, None, "restored", ("change",), ("remove", *lost))
+        assert {finding[1:4] for finding in found(merged)[1:]} == {("Start", "removed", ("take",)), (None, "removed", ("take",))}
+        without = Hive.new(base.name)
+        merge_deltas(without, layers[1:], RULES)
+        assert list(without.key(spooler).values) == ["Type"] and not without.key(spooler).subkeys
+
+
 def test_pending_renames_are_dropped_and_what_cannot_be_joined_comes_with_advice():
     base = base_hive()
     manager = "ControlSet001\\Control\\Session Manager"
