@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import BinaryIO
 
 from ..common.errors import InvalidInput
@@ -110,14 +110,7 @@ class ArchiveWriter:
         if runs is not None:
             return self._copy_runs(name, source, size, runs)
         digest = hashlib.sha256()
-        left = size
-        while left:
-            data = source.read(min(left, _CHUNK))
-            if not data:
-                raise _changed(name)
-            digest.update(data)
-            self._emit(data)
-            left -= len(data)
+        self._copy_bytes(name, source, size, digest.update)
         if source.read(1):
             raise _changed(name)
         self._emit(tar.padding(size))
@@ -132,17 +125,21 @@ class ArchiveWriter:
                 digest.update(_ZEROS[:step])
                 position += step
             source.seek(offset)
-            while length:
-                data = source.read(min(length, _CHUNK))
-                if not data:
-                    raise _changed(name)
-                digest.update(data)
-                self._emit(data)
-                length -= len(data)
-                position += len(data)
-                stored += len(data)
+            self._copy_bytes(name, source, length, digest.update)
+            position += length
+            stored += length
         self._emit(tar.padding(stored))
         return digest.digest()
+
+    def _copy_bytes(self, name: str, source: BinaryIO, count: int, update: Callable[[bytes], None]) -> None:
+        """Write the next ``count`` bytes of ``source`` and give them to ``update``."""
+        while count:
+            data = source.read(min(count, _CHUNK))
+            if not data:
+                raise _changed(name)
+            update(data)
+            self._emit(data)
+            count -= len(data)
 
 
 def _changed(name: str) -> InvalidInput:
