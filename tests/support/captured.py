@@ -9,7 +9,7 @@ import contextlib
 import os
 import random
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from ...plugins.module_utils.disk.device import FileDevice
 from ...plugins.module_utils.disk.encode import encode
@@ -21,6 +21,7 @@ from ...plugins.module_utils.images.os_disk import INDEX_TYPE, VMDK_TYPE, OsDisk
 from ...plugins.module_utils.images.template import canonical_digest
 from ...plugins.module_utils.images.thin_image import ThinImage
 from ...plugins.module_utils.layers.model import LayerReference, LayerVersion
+from ...plugins.module_utils.layers.windows import WindowsInstallation
 from ...plugins.module_utils.ntfs import names, records
 from ...plugins.module_utils.ntfs.inode import add_name, remove_name
 from ...plugins.module_utils.ntfs.state import read_state
@@ -63,6 +64,30 @@ def make_machine(path: str, megabytes: int = 96, *, disk_guid: str = "6b1d5c1e-0
     tree.reparse_directory("Data/junction", junction("C:\\Windows"))
     tree.reparse_file("Data/symlink", symlink("sparse.bin", True))
     make_ntfs(path, {"offset": partition.offset, "size": partition.size}, tree.finish(), "Windows")
+
+
+@contextlib.contextmanager
+def changed_windows(
+    device: FileDevice, folder: str, system: dict | None = None, software: dict | None = None, files: Sequence[str] = ()
+) -> Iterator[WindowsInstallation]:
+    """The Windows of a machine's disk after files were written, and keys and values (key -> name -> type and data) were set in its hives."""
+    with CopyOnWriteDevice(device, folder) as changed:
+        window = read_partitions(device).partitions[1].window(changed)
+        with Volume.mount(window, writable=True) as volume:
+            for path in files:
+                node = volume.root
+                for name in path.split("/"):
+                    below = node.child(name) or (node.create_file(name, b"x") if path.endswith("/" + name) and "." in name else node.create_directory(name))
+                    node.close()
+                    node = below
+                node.close()
+            windows = WindowsInstallation.open(volume)
+            for hive, items in ((windows.system, system), (windows.software, software)):
+                for key, values in (items or {}).items():
+                    made = hive.root.create(key)
+                    for name, (kind, data) in values.items():
+                        made.set_value(name, kind, data)
+            yield windows
 
 
 class Packaging:

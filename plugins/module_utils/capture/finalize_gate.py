@@ -9,12 +9,12 @@ an offline disk tells. A volume that is dirty or hibernated is refused before an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict
 
 from ..common.errors import Corrupt, NotFound
 from ..registry.values import decode_multi_string, decode_string
-from ..layers.readiness import FAIL, PASS, WARN, Finding, done_markers, reboot_signs
+from ..layers.readiness import FAIL, PASS, WARN, Finding, done_markers, pending_renames, reboot_signs, shown
 from ..layers.windows import WindowsInstallation, exists
 
 KMSDIR = "Windows/Setup/Scripts/kmsdir"
@@ -22,7 +22,6 @@ KMSDIR = "Windows/Setup/Scripts/kmsdir"
 STARTUP_TASK = "Windows/System32/Tasks/strata.layering/startup"
 _CURRENT = "Microsoft\\Windows\\CurrentVersion\\"
 _FRAMEWORKS = ("", "WOW6432Node\\")
-_LISTED = 5
 #: Altitudes of FSLogix' filters (Microsoft Learn, "Allocated filter altitudes").
 _ALTITUDES = {"frxdrvvt": "132700"}
 
@@ -33,29 +32,18 @@ def check_finalized(windows: WindowsInstallation) -> list[dict]:
 
 
 def _reboot(windows: WindowsInstallation) -> tuple[str, ...]:
-    signs = reboot_signs(windows, renames=False)
+    signs = reboot_signs(windows)
     if signs:
         return FAIL, "a restart is pending: " + ", ".join(signs), "Restart the packaging machine until nothing is pending, then shut it down."
     return PASS, "no restart is pending"
 
 
 def _renames(windows: WindowsInstallation) -> tuple[str, ...]:
-    manager = windows.control.key("Control\\Session Manager")
-    found: list[str] = []
-    for name in ("PendingFileRenameOperations", "PendingFileRenameOperations2"):
-        value = manager.value(name) if manager is not None else None
-        # Pairs of texts, of which the second may be empty.
-        found += [text for text in (_pairs(value.data) if value is not None else ()) if text]
+    found = pending_renames(windows)
     if found:
-        what = "files are to be renamed or deleted at the next start: " + _shown(text.lstrip("!*\\?") for text in found)
+        what = "files are to be renamed or deleted at the next start: " + shown(found)
         return WARN, what, "Restart the packaging machine and shut it down again."
     return PASS, "no file waits to be renamed or deleted"
-
-
-def _pairs(data: bytes) -> list[str]:
-    """The texts of a REG_MULTI_SZ in which empty texts do not end the list."""
-    text = data[:len(data) & ~1].decode("utf-16-le", "surrogatepass")
-    return text.removesuffix("\0").split("\0")
 
 
 def _installer(windows: WindowsInstallation) -> tuple[str, ...]:
@@ -89,7 +77,7 @@ def _run_once(windows: WindowsInstallation) -> tuple[str, ...]:
                 found += [value.name or "(default)" for value in key.values.values() if value.name and decode_string(value)]
                 found += [f"{name}\\{below}" for below in key.subkeys]
     if found:
-        return FAIL, f"{len(found)} RunOnce entries have not run: {_shown(found)}", "Log on once as an administrator so that they run, then shut down."
+        return FAIL, f"{len(found)} RunOnce entries have not run: {shown(found)}", "Log on once as an administrator so that they run, then shut down."
     return PASS, "no RunOnce entry is outstanding"
 
 
@@ -152,7 +140,7 @@ def _kms_policy(windows: WindowsInstallation) -> tuple[str, ...]:
 def _markers(windows: WindowsInstallation) -> tuple[str, ...]:
     markers = done_markers(windows)
     if markers:
-        return FAIL, "kmssetup.cmd has run already: " + _shown(markers), "Delete the *_done files below C:\\Windows\\Setup\\Scripts\\kmsdir."
+        return FAIL, "kmssetup.cmd has run already: " + shown(markers), "Delete the *_done files below C:\\Windows\\Setup\\Scripts\\kmsdir."
     return PASS, "no *_done files"
 
 
@@ -172,7 +160,7 @@ def _altitudes(windows: WindowsInstallation) -> tuple[str, ...]:
             if assigned is not None and altitude != assigned:
                 wrong.append(f"{name} at {altitude} instead of {assigned}")
     if wrong:
-        return WARN, "file system filters stand at wrong altitudes: " + _shown(wrong), "Install the current version of the product that the filter belongs to."
+        return WARN, "file system filters stand at wrong altitudes: " + shown(wrong), "Install the current version of the product that the filter belongs to."
     return PASS, "no file system filter at a wrong altitude"
 
 
@@ -181,7 +169,7 @@ def _boot_execute(windows: WindowsInstallation) -> tuple[str, ...]:
     commands = [text for name in ("BootExecute", "SetupExecute") for text in (decode_multi_string(manager.value(name)) or () if manager is not None else ())]
     unusual = [text for text in commands if text.strip().lower() != "autocheck autochk *"]
     if unusual:
-        return WARN, "programs are to run at the next start: " + _shown(unusual), "Restart the packaging machine so that they run, then shut down."
+        return WARN, "programs are to run at the next start: " + shown(unusual), "Restart the packaging machine so that they run, then shut down."
     return PASS, "nothing runs before Windows at the next start"
 
 
@@ -194,11 +182,6 @@ def _names(windows: WindowsInstallation, folder: str, endings: tuple[str, ...]) 
         return []
     with node:
         return [child.name for child in node.children() if child.name.lower().endswith(endings)] if node.is_directory else []
-
-
-def _shown(items: Iterable[str]) -> str:
-    found = list(items)
-    return ", ".join(found[:_LISTED]) + (f" and {len(found) - _LISTED} more" if len(found) > _LISTED else "")
 
 
 CHECKS: dict[str, Callable[[WindowsInstallation], tuple[str, ...]]] = {

@@ -9,7 +9,7 @@ makes a disk impossible to import (hibernated, encrypted, dirty) is refused else
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 
 from .windows import WindowsInstallation, exists
@@ -18,7 +18,9 @@ PASS, WARN, FAIL = "pass", "warn", "fail"
 
 #: Windows needs room to service itself, and layers go on top.
 MIN_FREE_BYTES = 10 << 30
-DISABLED = 4
+#: Start types of services. Joining a domain lets Netlogon start by itself, leaving it lets it start on demand.
+ON_DEMAND, DISABLED = 3, 4
+_LISTED = 5
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,8 @@ def _updates_off(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, .
     return WARN, "automatic updates are not switched off", "Set the policy 'Configure Automatic Updates' to disabled in the OS machine."
 
 
-def reboot_signs(windows: WindowsInstallation, *, renames: bool = True) -> list[str]:
-    """What tells that Windows waits for a restart; pending renames count too with ``renames``.
+def reboot_signs(windows: WindowsInstallation) -> list[str]:
+    """What tells that Windows waits for a restart; pending renames are another matter, as virus scanners and browsers always have some.
 
     Some keys that a running Windows shows (RebootPending, RebootRequired) are volatile and seldom on
     a disk; what stays are pending.xml, pending packages and exclusive sessions.
@@ -102,8 +104,8 @@ def reboot_signs(windows: WindowsInstallation, *, renames: bool = True) -> list[
         signs.append("WindowsUpdate Services Pending")
     if windows.in_software("Microsoft\\Updates", "UpdateExeVolatile"):
         signs.append("UpdateExeVolatile")
-    if renames and windows.in_system("Control\\Session Manager", "PendingFileRenameOperations"):
-        signs.append("PendingFileRenameOperations")
+    netlogon = windows.control.key("Services\\Netlogon")
+    signs += [name for name in ("JoinDomain", "AvoidSpnSet") if netlogon is not None and netlogon.value(name) is not None]
     if exists(windows.volume, "Windows/WinSxS/pending.xml"):
         signs.append("WinSxS pending.xml")
     return signs
@@ -116,6 +118,31 @@ def _pending_reboot(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str
     return PASS, "no restart is pending"
 
 
+def pending_renames(windows: WindowsInstallation) -> list[str]:
+    """The paths of files that are to be renamed or deleted at the next start."""
+    manager = windows.control.key("Control\\Session Manager")
+    found: list[str] = []
+    for name in ("PendingFileRenameOperations", "PendingFileRenameOperations2"):
+        value = manager.value(name) if manager is not None else None
+        # Pairs of texts, of which the second may be empty: empty texts do not end the list.
+        text = value.data[:len(value.data) & ~1].decode("utf-16-le", "replace") if value is not None else ""
+        found += [path.lstrip("!*\\?") for path in text.split("\0") if path]
+    return found
+
+
+def shown(items: Iterable[str]) -> str:
+    """The first few of ``items`` and how many more there are."""
+    found = list(items)
+    return ", ".join(found[:_LISTED]) + (f" and {len(found) - _LISTED} more" if len(found) > _LISTED else "")
+
+
+def _pending_renames(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, ...]:
+    found = pending_renames(windows)
+    if found:
+        return WARN, "files are to be renamed or deleted at the next start: " + shown(found), "Restart the OS machine, shut it down and export it again."
+    return PASS, "no file waits to be renamed or deleted"
+
+
 def _hibernation_off(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, ...]:
     hiberboot = windows.in_system("Control\\Session Manager\\Power", "HiberbootEnabled")
     enabled = windows.in_system("Control\\Power", "HibernateEnabled")
@@ -126,6 +153,8 @@ def _hibernation_off(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[st
 
 def _not_joined(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, ...]:
     domain = windows.in_system("Services\\Tcpip\\Parameters", "Domain")
+    if domain and windows.service("Netlogon")[0] == ON_DEMAND:
+        return PASS, f"the machine is not joined to a domain; its DNS suffix is {domain}"
     if domain:
         return FAIL, f"the machine is joined to the domain {domain}", "Take the OS machine out of the domain; images join it when they are cloned."
     return PASS, "the machine is not joined to a domain"
@@ -169,7 +198,7 @@ def done_markers(windows: WindowsInstallation) -> list[str]:
 def _no_done_markers(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, ...]:
     markers = done_markers(windows)
     if markers:
-        return FAIL, "kmssetup.cmd has run already: " + ", ".join(markers[:5]), "Delete the *_done files below C:\\Windows\\Setup\\Scripts\\kmsdir."
+        return FAIL, "kmssetup.cmd has run already: " + shown(markers), "Delete the *_done files below C:\\Windows\\Setup\\Scripts\\kmsdir."
     return PASS, "no *_done files"
 
 
@@ -179,6 +208,7 @@ CHECKS: dict[str, Callable[[WindowsInstallation, DiskFacts], tuple[str, ...]]] =
     "vmware_tools": _vmware_tools,
     "updates_off": _updates_off,
     "pending_reboot": _pending_reboot,
+    "pending_renames": _pending_renames,
     "hibernation_off": _hibernation_off,
     "not_domain_joined": _not_joined,
     "setup_complete": _setup_complete,

@@ -5,17 +5,11 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import pytest
-from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
-from ansible_collections.strata.layering.plugins.module_utils.disk.overlay import CopyOnWriteDevice
-from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import read_partitions
 from ansible_collections.strata.layering.plugins.module_utils.capture.finalize_gate import CHECKS, check_finalized
-from ansible_collections.strata.layering.plugins.module_utils.layers.windows import WindowsInstallation
-from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
+from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.registry.values import encode_dword, encode_multi_string, encode_string
-from ansible_collections.strata.layering.tests.support.captured import make_machine
+from ansible_collections.strata.layering.tests.support.captured import changed_windows, make_machine
 
 _CURRENT = "Microsoft\\Windows\\CurrentVersion\\"
 _MANAGER = "ControlSet001\\Control\\Session Manager"
@@ -29,35 +23,12 @@ def _disk(tmp_path_factory):
         yield device, str(folder)
 
 
-@contextlib.contextmanager
-def machine(disk, system=None, software=None, files=()):
-    """The installation after keys and values were set and files written."""
-    device, folder = disk
-    with CopyOnWriteDevice(device, folder) as changed:
-        window = read_partitions(device).partitions[1].window(changed)
-        with Volume.mount(window, writable=True) as volume:
-            for path in files:
-                node = volume.root
-                for name in path.split("/"):
-                    below = node.child(name) or (node.create_file(name, b"x") if path.endswith("/" + name) and "." in name else node.create_directory(name))
-                    node.close()
-                    node = below
-                node.close()
-            windows = WindowsInstallation.open(volume)
-            for hive, items in ((windows.system, system), (windows.software, software)):
-                for key, values in (items or {}).items():
-                    made = hive.root.create(key)
-                    for name, (kind, data) in values.items():
-                        made.set_value(name, kind, data)
-            yield windows
-
-
 def findings(windows) -> dict[str, dict]:
     return {finding["name"]: finding for finding in check_finalized(windows)}
 
 
 def test_a_machine_in_order(disk):
-    with machine(disk, files=["Windows/Setup/Scripts/kmsdir"]) as windows:
+    with changed_windows(*disk, files=["Windows/Setup/Scripts/kmsdir"]) as windows:
         found = findings(windows)
     assert list(found) == list(CHECKS)
     assert {name: finding["result"] for name, finding in found.items()} == dict.fromkeys(CHECKS, "pass")
@@ -72,6 +43,7 @@ TEXT = (1, encode_string("x"))
     ("reboot", "fail", {"software": {_CURRENT + "Component Based Servicing\\SessionsPending": {"Exclusive": (4, encode_dword(3))}}}, "Exclusive"),
     ("reboot", "fail", {"software": {_CURRENT + "WindowsUpdate\\Services\\Pending\\{1}": {}}}, "Services Pending"),
     ("reboot", "fail", {"files": ["Windows/WinSxS/pending.xml"]}, "pending.xml"),
+    ("reboot", "fail", {"system": {"ControlSet001\\Services\\Netlogon": {"JoinDomain": TEXT}}}, "JoinDomain"),
     ("pending_renames", "warn", {"system": {_MANAGER: {
         "PendingFileRenameOperations": (7, "\\??\\C:\\Config.Msi\\1.rbf\0\0\\??\\C:\\two\0!\\??\\C:\\three\0\0".encode("utf-16-le"))}}}, "C:\\two, C:\\three"),
     ("pending_renames", "warn", {"system": {_MANAGER: {"PendingFileRenameOperations2": (7, encode_multi_string(["\\??\\C:\\x"]))}}}, "C:\\x"),
@@ -101,6 +73,6 @@ TEXT = (1, encode_string("x"))
                                              "ControlSet001\\Services\\two\\Instances\\a": {"Altitude": (1, encode_string("5"))}}}, "one and two both at 5"),
 ])
 def test_check(disk, name, result, changes, mentioned):
-    with machine(disk, **changes) as windows:
+    with changed_windows(*disk, **changes) as windows:
         found = findings(windows)[name]
     assert found["result"] == result and mentioned in found["found"] and bool(found["action"]) == (result != "pass"), found
