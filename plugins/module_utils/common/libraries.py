@@ -11,6 +11,7 @@ not a composer.
 from __future__ import annotations
 
 import importlib
+import sys
 import types
 
 from .errors import MissingLibrary
@@ -24,8 +25,11 @@ class _Absent:
         if name.startswith("__"):
             raise AttributeError(name)
         raise MissingLibrary(
-            f"The Python library {self._package} is not installed for the interpreter that runs this module.",
-            hint=f"Install it with 'pip install {self._package}', or prepare the composer with the role strata.layering.composer.",
+            f"The Python library {self._package} is not installed for {sys.executable}, which runs this module.",
+            hint=(
+                f"Install it with 'pip install {self._package}', prepare the composer with the role strata.layering.composer,"
+                " or set ansible_python_interpreter to a Python that has it."
+            ),
             library=self._package,
         )
 

@@ -9,7 +9,7 @@ import json
 
 from ..catalog.documents import TEMPLATE
 from ..catalog.templates import ResolvedTemplate, resolve
-from ..common.errors import NotFound, Unsupported
+from ..common.errors import InvalidInput, NotFound, Unsupported
 from ..common.module import Outcome
 from ..common.progress import Progress, silent
 from ..images import export
@@ -38,6 +38,8 @@ def _ensure(
     path, form = params["path"], params["format"]
     if not share.is_folder(parent_of(file)):
         raise NotFound(f"The folder {share.where(parent_of(file))} does not exist.", code="export.folder", hint="Create it first.")
+    if share.is_folder(file):
+        raise InvalidInput(f"{path} is a folder.", code="export.kind", hint="Give path the name of the file to write.")
     if share.local_path(file) is None and form not in ("vmdk", "ova"):
         raise Unsupported(
             f"An image cannot be written as {form} to a file share without a mount.", code="export.share", hint="Choose vmdk or ova, or mount the share."

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from ..layers.entry import FILE
 from ..layers.index import Record
+from ..layers.names import windows_path
 from ..ntfs.guard import run_guarded
 from ..ntfs.volume import Volume
 from ..registry.delta_format import read_delta
@@ -91,8 +92,9 @@ def _plan(repository: Repository, template: ResolvedTemplate, paths: list[str]) 
         result.registry = _registry(repository, template, stack, opened)
         result.outdated = [{"path": one.path, "layer": labels[one.layer], "os_layer": label(template.os_layer)} for one in outdated]
         for path in paths:
-            told = [{"layer": labels[number], "says": saying} for number, saying in plan.provenance(path)]
-            node = volume.find(path.replace("\\", "/").strip("/"))
+            plain = windows_path(path)
+            told = [{"layer": labels[number], "says": saying} for number, saying in plan.provenance(plain)]
+            node = volume.find(plain)
             if node is not None:
                 node.close()
                 told.insert(0, {"layer": label(template.os_layer), "says": BRINGS})

@@ -56,6 +56,8 @@ def entries_from_folder(folder: str | None, *, delete: Iterable[str] = (), time:
     absolute or lead outside, devices and sockets, what cannot be read.
     """
     root = os.path.abspath(folder) if folder is not None else ""
+    if root and os.path.exists(root) and not os.path.isdir(root):
+        raise InvalidInput(f"The folder of files {folder} is not a folder.", code="layer.folder", hint="Name the folder whose tree is that of drive C.")
     if root and not os.path.isdir(root):
         raise NotFound(f"The folder of files {folder} does not exist.", code="layer.folder_missing", hint="Check the path and the mount.")
     problems: list[str] = []

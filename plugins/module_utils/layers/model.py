@@ -56,9 +56,9 @@ def check_kind(kind: str) -> str:
     return kind
 
 
-def check_layer_name(name: str) -> str:
-    """``name`` if a layer can have it, else InvalidInput."""
-    return _check_text(name, MAX_NAME, "layer name")
+def check_layer_name(name: str, what: str = "layer name") -> str:
+    """``name`` if a layer, or another thing that is named by the same rules (``what``), can have it, else InvalidInput."""
+    return _check_text(name, MAX_NAME, what)
 
 
 def check_version_name(version: str) -> str:

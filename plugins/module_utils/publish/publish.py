@@ -41,12 +41,15 @@ def _options(params: dict) -> PublishOptions:
     for name, value in limits.items():
         if value < 1:
             raise InvalidInput(f"{name} is {value}; it has to be at least 1.", code="publish.option")
+    for name in ("keep", "retries", "retry_pause"):
+        if params[name] is not None and params[name] < 0:
+            raise InvalidInput(f"{name} is {params[name]}; it must not be negative.", code="publish.option")
     return PublishOptions(
         script_timeout=params["script_timeout"],
         shutdown_timeout=params["shutdown_timeout"],
         timeouts={step: timeouts.get(step, TIMEOUTS[step]) for step in TIMEOUTS},
-        retries=max(0, params["retries"]),
-        retry_pause=max(0, params["retry_pause"]),
+        retries=params["retries"],
+        retry_pause=params["retry_pause"],
         keep=params["keep"],
         comment=params["comment"],
     )
@@ -77,11 +80,12 @@ def _failed(name: str, error: StrataError) -> Published:
 
 def _outcome(found: dict[str, Published]) -> Outcome:
     tasks = [published.task for published in found.values()]
-    errors = [published.error for published in found.values() if published.error is not None]
+    errors = [(name, published.error) for name, published in found.items() if published.error is not None]
     if errors:
-        first = errors[0]
+        name, first = errors[0]
+        whose = f"{name}: " if len(found) > 1 else ""
         more = f" {len(errors) - 1} more of the {len(found)} templates failed." if len(errors) > 1 else ""
-        raise type(first)(first.message + more, code=first.code, hint=first.hint, **first.details | {"tasks": tasks})
+        raise type(first)(whose + first.message + more, code=first.code, hint=first.hint, **first.details | {"tasks": tasks})
     warnings = [sentence for published in found.values() for sentence in published.warnings]
     before = {name: published.before for name, published in found.items()}
     after = {name: published.after for name, published in found.items() if published.after is not None}

@@ -217,7 +217,11 @@ def _reason(error: BaseException) -> str:
         return "the connection was closed"
     if isinstance(error, TimeoutError) or "timeout" in str(error).lower():
         return "the server did not answer in time"
-    return f"{type(error).__name__}: {str(error)[:200]}" if str(error) else type(error).__name__
+    # The library wraps what the system said of the connection into a ValueError.
+    said = str(error)[:200]
+    if said and isinstance(error, (OSError, ValueError)):
+        return said
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 class SmbClient:

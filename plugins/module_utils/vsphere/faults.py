@@ -111,7 +111,7 @@ def connection_error(error: BaseException, place: str) -> StrataError:
         return Unavailable(
             f"The certificate of {place} is not trusted: {error.verify_message}.",
             code="vsphere.certificate",
-            hint="Make its certificate authority known to the composer, name its file with ca_file, or set validate_certs to false.",
+            hint="Make its certificate authority known to the composer, name its file with ca_path, or set validate_certs to false.",
         )
     if isinstance(error, ssl.SSLError) and not isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return Unavailable(f"No TLS connection to {place} is possible: {error.reason or error}.", code="vsphere.tls", hint="Check the name and the port.")

@@ -1,0 +1,108 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What administrators get wrong: the message names the thing that is wrong and says what to do, and nothing is changed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from unittest import mock
+
+import pytest
+
+from ansible_collections.strata.layering.plugins.module_utils.common import libraries
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import MissingLibrary
+from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template, connector
+from ansible_collections.strata.layering.tests.support.modules import attempt, fails, run, state_of
+
+OS = {"os_layer": {"name": "Windows 11"}}
+
+
+@pytest.fixture
+def refused(room):
+    """Runs a module that must fail and change nothing; its message must hold every one of ``parts``."""
+
+    def one(module: str, code: str, *parts: str, **options) -> dict:
+        before = state_of(room.path)
+        result = fails(module, code, **{**room.options, **options})
+        for part in parts:
+            assert part in result["msg"], result["msg"]
+        assert state_of(room.path) == before
+        return result
+
+    return one
+
+
+def test_names_are_called_what_they_are(refused):
+    template = {"os_layer": {"name": "Windows 11", "version": "1.0"}, "connector": "desktops"}
+    refused("image_template", "layer.name", "'a/b'", "name of an image template", name="a/b", **template)
+    template["os_layer"]["name"] = "windows 11"
+    refused("image_template", "layer.missing", "no OS layer named windows 11", "It has: Windows 11.", name="t", **template)
+
+
+def test_files_that_are_one_file(refused, room):
+    file = os.path.join(room.files("one", {"tool.exe": "x"}), "tool.exe")
+    refused("app_layer", "layer.folder", file, "is not a folder", name="Tool", version="1.0", files=file, **OS)
+
+
+def test_an_export_into_a_folder(refused, room):
+    add_app(room)
+    add_template(room)
+    for name in (os.fspath(room.tmp_path), f"{room.tmp_path}/"):
+        refused("layered_image_export", "export.kind", "is a folder", "name of the file", template="office", path=name)
+
+
+def test_paths_of_a_plan_are_written_as_those_of_a_layer(refused, room):
+    add_app(room)
+    add_template(room)
+    paths = ["Program Files/Tool/tool.txt", "C:\\Program Files\\Tool\\tool.txt", "/program files/tool/TOOL.txt"]
+    provenance = run("layered_image_plan", **room.options, template="office", paths=paths)["provenance"]
+    assert list(provenance) == paths
+    assert all(says == [{"layer": "app layer Tool 1.0", "says": "brings"}] for says in provenance.values()), provenance
+    refused("layered_image_plan", "layer.path", "without wildcards", template="office", paths=["Windows\\*.dll"])
+    refused("layered_image_plan", "layer.path", "'D:", template="office", paths=["D:\\Tool"])
+
+
+def test_folders_of_a_file_share_that_are_not_relative(tmp_path):
+    result = fails("file_share", "share.name", file_share=os.fspath(tmp_path), folders=["/packages"])
+    assert "/packages is not relative to the file share" in result["msg"]
+
+
+def test_a_server_that_is_not_there():
+    result = fails("file_share", "share.unreachable", file_share="//127.0.0.1:1/share", file_share_username="u", file_share_password="p")
+    assert "refused" in result["msg"] and "Error:" not in result["msg"], result["msg"]
+
+
+def test_a_vcenter_whose_name_is_empty(refused, vcenter):
+    given = vcenter | {"hostname": ""}
+    refused("connector", "vsphere.hostname", "Set hostname", "VMWARE_HOST", test=True, **connector(name="other"), **given)
+
+
+def test_a_certificate_that_is_not_trusted(refused, vcenter):
+    result = refused("connector", "vsphere.certificate", "ca_path", test=True, **connector(name="other"), **{**vcenter, "ca_path": None})
+    assert "ca_file" not in result["msg"]
+
+
+@pytest.mark.parametrize("option", ["keep", "retries", "retry_pause"])
+def test_numbers_below_zero(refused, room, vcenter, option):
+    refused("layered_image_publish", "publish.option", f"{option} is -1", templates="office", **vcenter, **{option: -1})
+
+
+def test_one_of_several_templates_fails(room, vcenter):
+    add_app(room)
+    run("connector", **room.options, **connector(name="elsewhere", datacenter="Nowhere"))
+    add_template(room)
+    run("image_template", **room.options, name="lost", os_layer={"name": "Windows 11", "version": "1.0"}, connector="elsewhere")
+    many = attempt("layered_image_publish", **room.options, **vcenter, templates=["office", "lost"])
+    assert many["failed"] and many["msg"].startswith("lost: There is no datacenter Nowhere"), many["msg"]
+    alone = attempt("layered_image_publish", **room.options, **vcenter, templates="lost")
+    assert alone["msg"].startswith("There is no datacenter Nowhere"), alone["msg"]
+
+
+def test_a_library_that_is_missing_is_missing_for_one_python():
+    absent = libraries._optional("no_such_library_at_all", "no-such-library")
+    with mock.patch.object(sys, "executable", "/opt/python/bin/python"), pytest.raises(MissingLibrary) as caught:
+        absent.anything  # pylint: disable=pointless-statement
+    assert "no-such-library is not installed for /opt/python/bin/python" in str(caught.value)
+    assert "ansible_python_interpreter" in str(caught.value)
