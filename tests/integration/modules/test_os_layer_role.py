@@ -1,0 +1,40 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role os_layer, once its versions are in the repository."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from ansible_collections.strata.layering.tests.support.modules import state_of
+
+_COLLECTIONS = pathlib.Path(__file__).resolve().parents[3] / ".build" / "collections"
+
+
+# In YAML a version without quotes is a number.
+@pytest.mark.parametrize("version", ["1.0", 1.0])
+def test_a_version_that_is_there_is_not_exported_again(room, version):
+    """There is no vCenter to ask, as there need be none."""
+    layer = {"name": "Windows 11", "version": version, "max_layer_size_gb": 1, "export": {"name": "win11-os"}}
+    host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    variables = {
+        "layering_repository": os.fspath(room.path), "layering_file_share": os.fspath(room.tmp_path), "os_layer_versions": [layer],
+        "layering_hostname": "127.0.0.1", "layering_port": 1, "layering_username": "nobody", "layering_password": "none",
+    }
+    inventory = room.tmp_path / "inventory.yml"
+    inventory.write_text(json.dumps({"all": {"hosts": {"localhost": host}, "vars": variables}}))
+    before = state_of(room.path)
+    done = subprocess.run(
+        [sys.executable, "-m", "ansible", "playbook", "strata.layering.os_layer", "-i", str(inventory)],
+        cwd=room.tmp_path, capture_output=True, text=True, check=False,
+        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(_COLLECTIONS), "ANSIBLE_HOME": str(room.tmp_path / "ansible"), "ANSIBLE_NOCOLOR": "1"},
+    )
+    assert done.returncode == 0 and "changed=0" in done.stdout, done.stdout + done.stderr
+    assert state_of(room.path) == before
