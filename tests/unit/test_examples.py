@@ -1,0 +1,197 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What documentation shows is accepted: tasks of examples by the modules' argument specifications, variables by the roles'."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pathlib
+import re
+import textwrap
+from collections.abc import Iterator
+from unittest import mock
+
+import pytest
+import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator, ModuleArgumentSpecValidator
+
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
+_COLLECTION = "strata.layering."
+_MODULES = sorted(path.stem for path in (_ROOT / "plugins" / "modules").glob("[!_]*.py"))
+_ROLES = sorted(path.name for path in (_ROOT / "roles").iterdir())
+_PAGES = sorted([_ROOT / "README.md", *(_ROOT / "docs").glob("*.md"), *(_ROOT / "roles").glob("*/README.md")])
+_INVENTORIES = [_ROOT / "playbooks" / "inventory.example.yml", _ROOT / "tests" / "demo" / "inventory.yml"]
+#: What a value is taken for that only Ansible can work out.
+_ANY = {"int": 1, "float": 1.0, "bool": True, "list": [], "path": "/x", "str": "x", "raw": "x"}
+#: Options that a role has once for all the things in a list.
+_OF_THE_ROLE = {
+    "repository", "hostname", "username", "password", "validate_certs", "port", "ca_path", "proxy_host", "proxy_port",
+    "file_share_username", "file_share_password", "file_share_encrypt",
+}
+#: Which list of which role has the options of which module.
+_LISTS = {
+    "os_layer": ("os_layer", "os_layer_versions"), "app_layer": ("app_layer", "app_layer_versions"),
+    "platform_layer": ("platform_layer", "platform_layer_versions"), "connector": ("layered_image", "layered_image_connectors"),
+    "image_template": ("layered_image", "layered_image_templates"),
+}
+
+
+class _Called(Exception):
+    pass
+
+
+def _specification(module: str) -> dict:
+    """What a module gives to AnsibleModule."""
+    imported = importlib.import_module(f"ansible_collections.strata.layering.plugins.modules.{module}")
+    with mock.patch.object(imported, "AnsibleModule", side_effect=_Called) as called, pytest.raises(_Called):
+        imported.main()
+    return called.call_args.kwargs
+
+
+def _role_options(role: str) -> dict:
+    return yaml.safe_load((_ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))["argument_specs"]["main"]["options"]
+
+
+def _worked_out(value: object, option: dict) -> object:
+    """``value`` with something of the right type in place of what is a template."""
+    kind = option.get("type", "str")
+    if isinstance(value, str) and "{{" in value:
+        if kind == "dict":
+            return {name: _worked_out("{{", one) for name, one in option.get("options", {}).items()}
+        return option["choices"][0] if "choices" in option else _ANY[kind]
+    if isinstance(value, dict) and "options" in option:
+        return {name: _worked_out(one, option["options"].get(name, {})) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_worked_out(one, {"type": option.get("elements", "str"), "options": option.get("options", {})}) for one in value]
+    return value
+
+
+def _problems_of_task(module: str, options: dict) -> list[str]:
+    given = _specification(module)
+    specification = given["argument_spec"]
+    rules = {name: given.get(name) for name in ("mutually_exclusive", "required_together", "required_one_of", "required_if", "required_by")}
+    shortened = "..." in options
+    options = {name: _worked_out(value, specification.get(name, {})) for name, value in options.items() if name != "..."}
+    result = ModuleArgumentSpecValidator(specification, **rules).validate(options)
+    from_environment = {name for name, option in specification.items() if "fallback" in option}
+
+    def forgivable(message: str) -> bool:
+        """An example may be shortened, and leave out what the environment says."""
+        start, _colon, names = message.partition(": ")
+        return shortened and "missing" in message or start == "missing required arguments" and set(names.split(", ")) <= from_environment
+
+    return [message for message in result.error_messages if not forgivable(message)]
+
+
+def _problems_of_variables(variables: dict) -> Iterator[str]:
+    """What is wrong with those of ``variables`` that begin with a role's name."""
+    for name, value in variables.items():
+        owners = [role for role in _ROLES if name.startswith(f"{role}_")]
+        if not owners:
+            continue
+        option = next((options[name] for role in owners if name in (options := _role_options(role))), None)
+        if option is None:
+            yield f"no role has the variable {name}"
+            continue
+        result = ArgumentSpecValidator({name: option}).validate({name: _worked_out(value, option)})
+        yield from (f"{name}: {message}" for message in result.error_messages)
+
+
+def _tasks_in(node: object) -> Iterator[tuple[str, dict]]:
+    """(module, options) of the collection's own tasks anywhere in a document."""
+    for one in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from _tasks_in(one)
+    if isinstance(node, dict):
+        for name, options in node.items():
+            if str(name).startswith(_COLLECTION):
+                yield name.removeprefix(_COLLECTION), options or {}
+
+
+def _variables_in(node: object) -> Iterator[dict]:
+    """Every mapping of a document that is not a task's options; those may have names like variables."""
+    if isinstance(node, list):
+        for one in node:
+            yield from _variables_in(one)
+    if isinstance(node, dict):
+        yield node
+        for name, one in node.items():
+            if not str(name).startswith(_COLLECTION):
+                yield from _variables_in(one)
+
+
+def _problems(document: object) -> list[str]:
+    found = []
+    for module, options in _tasks_in(document):
+        if module not in _MODULES:
+            found.append(f"there is no module {module}")
+        else:
+            found += [f"{module}: {message}" for message in _problems_of_task(module, options)]
+    for variables in _variables_in(document):
+        found += _problems_of_variables(variables)
+    return found
+
+
+def _blocks(page: pathlib.Path) -> list[object]:
+    """The YAML of a page."""
+    return [yaml.safe_load(textwrap.dedent(block)) for block in re.findall(r"^```yaml\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)]
+
+
+def _examples(module: str) -> list[dict]:
+    tree = ast.parse((_ROOT / "plugins" / "modules" / f"{module}.py").read_text(encoding="utf-8"))
+    [text] = [node.value.value for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == "EXAMPLES"]
+    return yaml.safe_load(text)
+
+
+@pytest.mark.parametrize("module", _MODULES)
+def test_the_examples_of_a_module_are_accepted(module):
+    tasks = _examples(module)
+    assert module in [name for name, _options in _tasks_in(tasks)]
+    assert not _problems(tasks)
+
+
+@pytest.mark.parametrize("page", _PAGES, ids=lambda page: str(page.relative_to(_ROOT)))
+def test_what_a_page_shows_is_accepted(page):
+    assert [problem for block in _blocks(page) for problem in _problems(block)] == []
+
+
+@pytest.mark.parametrize("inventory", _INVENTORIES, ids=lambda path: str(path.relative_to(_ROOT)))
+def test_inventories_are_accepted(inventory):
+    assert not _problems(yaml.safe_load(inventory.read_text(encoding="utf-8")))
+
+
+def test_mistakes_in_examples_are_found():
+    wrong = """
+    - strata.layering.os_layer: {name: W, version: "1", file_share: /x, packaging_dsk: a.ovf}
+    - strata.layering.os_layers: {}
+    - strata.layering.layered_image_publish: {templates: desk, parallel: many}
+    - strata.layering.image_template: {name: desk}
+    - hosts: composer
+      vars:
+        app_layer_versions: [{version: "1"}]
+        app_layer_version: []
+        layered_image_retries: often
+    """
+    found = _problems(yaml.safe_load(textwrap.dedent(wrong)))
+    for part in ("packaging_dsk", "no module os_layers", "'parallel'", "state is present but", "app_layer_versions: missing", "app_layer_version", "often"):
+        assert any(part in one for one in found), (part, found)
+
+
+@pytest.mark.parametrize("module", _LISTS)
+def test_things_in_a_role_s_list_have_the_options_of_the_module(module):
+    role, variable = _LISTS[module]
+    options = _specification(module)["argument_spec"]
+    listed = _role_options(role)[variable]["options"]
+    assert set(options) - _OF_THE_ROLE <= set(listed)
+    assert set(listed) - set(options) <= {"export"}
+    tasks = [path.read_text(encoding="utf-8") for path in (_ROOT / "roles" / role / "tasks").glob("*.yml")]
+    for name in listed:
+        assert any(re.search(rf"\bitem\.{name}\b", text) for text in tasks), f"{role} does nothing with {name}"
+
+
+@pytest.mark.parametrize("role", _ROLES)
+def test_a_role_has_defaults_for_what_may_be_left_out(role):
+    options = _role_options(role)
+    defaults = yaml.safe_load((_ROOT / "roles" / role / "defaults" / "main.yml").read_text(encoding="utf-8"))
+    assert set(defaults) == {name for name, option in options.items() if not option.get("required")}
