@@ -58,7 +58,9 @@ def test_settings_tools_and_checks(windows):
 
 
 def test_answer_file(windows):
-    assert not windows.prepare_windows("--check", unattend=True).failed
+    blank = windows.prepare_windows("--check", unattend=True)
+    assert blank.failed and "a password for the built-in administrator" in blank.output
+    assert not windows.prepare_windows("--check", unattend=True, unattend_administrator_enabled=False).failed
     wanted = {f"unattend_{name}": value for name, value in {
         "activation": "retail", "product_key": "AAAAA-BBBBB", "time_zone": "W. Europe Standard Time", "administrator_password": "very secret",
     }.items()} | {"unattend": True}
@@ -71,6 +73,10 @@ def test_answer_file(windows):
     again = windows.prepare_windows(**wanted)
     assert not again.failed and again.changed == 0 and "Delete them, or sysprep takes them" not in again.output
     assert windows.prepare_windows(**wanted, unattend_domain="example.com").failed
+    join = {"unattend_domain": "example.com", "unattend_join_password": "x"}
+    nowhere = windows.prepare_windows("--check", **wanted, **join, unattend_join_username="joiner")
+    assert nowhere.failed and "an account with its domain and password" in nowhere.output
+    assert not windows.prepare_windows("--check", **wanted, **join, unattend_join_username="EXAMPLE\\joiner").failed
 
 
 WRONG = {
