@@ -56,6 +56,8 @@ ATTRIBUTES = st.integers(0, 63).map(
     lambda bits: sum(value for number, value in enumerate((0x1, 0x2, 0x4, 0x20, 0x2000, 0x800)) if bits >> number & 1)
 )
 EAS = struct.pack("<IBBH", 20, 0, 5, 6) + b"LXUID\0" + b"123456"
+#: Its tag has the bit that says that files may be below.
+CLOUD_FOLDER = struct.pack("<IHH", 0x9000601A, 12, 0) + b"cloud folder"
 REPARSE = st.sampled_from([
     symlink("a\\b", relative=True), symlink("D:\\x"), struct.pack("<IHH", 0x9000701A, 12, 0) + b"cloud file.."
 ])
@@ -119,7 +121,7 @@ def layers(draw, kinds=_KINDS, max_size=6):
             if key not in items:
                 items[key] = Item(_folder(draw, path, implied=draw(st.integers(0, 3)) > 0))
             path = items[key].entry.path
-            if items[key].entry.kind != "directory" or items[key].entry.reparse:
+            if items[key].entry.kind != "directory" or items[key].entry.reparse not in (None, CLOUD_FOLDER):
                 break
         else:
             path = f"{path}/{last}" if path else last
@@ -158,6 +160,8 @@ def _folder(draw, path: str, implied: bool) -> Entry:
     if implied:
         entry.created = entry.written = entry.accessed = entry.changed = draw(st.integers(1, 1 << 62))
         return entry
+    if draw(st.integers(0, 9)) == 0:
+        entry.reparse, entry.attributes = CLOUD_FOLDER, entry.attributes & ~0x800 | 0x400
     _facts(draw, entry)
     return entry
 

@@ -235,10 +235,11 @@ def _made(entry: Entry, item: Item, folder: File) -> File:
 
 def _described(base: File, item: Item) -> File:
     entry = item.entry
+    reparse = entry.reparse.hex() if entry.reparse is not None else base.reparse
     return dataclasses.replace(
-        base, attributes=entry.attributes & ~_DERIVED | DIRECTORY, times=_times(entry, base),
+        base, attributes=entry.attributes & ~_DERIVED | DIRECTORY | (REPARSE if reparse else 0), times=_times(entry, base),
         security=entry.security.hex() if entry.security is not None else base.security,
-        reparse=entry.reparse.hex() if entry.reparse is not None else base.reparse,
+        reparse=reparse,
         streams={**base.streams, **{name: digest(data) for name, data in item.streams.items()}},
         eas=entry.eas.hex() if entry.eas is not None else base.eas,
         object_id=entry.object_id.hex() if entry.object_id is not None else base.object_id,

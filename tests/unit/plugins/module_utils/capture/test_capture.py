@@ -15,6 +15,7 @@ from ansible_collections.strata.layering.plugins.module_utils.disk.flat import o
 from ansible_collections.strata.layering.plugins.module_utils.images import store
 from ansible_collections.strata.layering.plugins.module_utils.capture.capture import capture, check_packaged, preview
 from ansible_collections.strata.layering.plugins.module_utils.capture.rules import parse_rules
+from ansible_collections.strata.layering.plugins.module_utils.layers.entry import leads_elsewhere
 from ansible_collections.strata.layering.plugins.module_utils.layers.model import LayerVersion
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.node import Times
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
@@ -36,7 +37,8 @@ SIZES = [0, 10, 600, 3000, 65_536, 200_000, 1_500_000]
 _BASE = 132_000_000_000_000_000
 KINDS = (
     "create", "create", "folder", "write", "append", "overwrite", "truncate", "delete", "rename", "move", "swap", "link", "unlink", "stream", "unstream",
-    "times", "attributes", "security", "reparse", "eas", "object_id", "short_name", "case", "replace", "sparse", "compressed",
+    "times", "attributes", "security", "reparse", "eas", "object_id", "short_name", "case", "replace", "become", "cloud", "sparse",
+    "compressed",
 )
 
 
@@ -69,7 +71,7 @@ class Worker:
             path = waiting.pop()
             found.append((path, True))
             with self.volume.find(path) as node:
-                children = [] if node.reparse else sorted(node.children())
+                children = sorted(node.children())
             for child in children:
                 below = f"{path}/{child.name}"
                 if child.is_directory:
@@ -96,7 +98,7 @@ class Worker:
         if node is None:
             return
         with node:
-            if node.reparse is not None and kind not in ("delete", "times"):
+            if leads_elsewhere(node.reparse) and kind not in ("delete", "times"):
                 return
             self.done.append(f"{kind} {path}")
             getattr(self, kind)(node, path, folder)
@@ -116,6 +118,25 @@ class Worker:
         node.delete()
         with self.volume.find(parent) as above:
             above.create_file(name, self.data(), times=self.tick(), security=above.security).close()
+
+    def become(self, node, path, _folder):
+        """A folder becomes a file, a file a folder."""
+        parent, _slash, name = path.rpartition("/")
+        was_directory = node.is_directory
+        if not parent:
+            return
+        node.delete()
+        with self.volume.find(parent) as above:
+            if was_directory:
+                above.create_file(name, self.data(), times=self.tick(), security=above.security).close()
+            else:
+                with above.create_directory(name, times=self.tick(), security=above.security) as made:
+                    made.create_file("inside", self.data(), times=self.tick(), security=made.security).close()
+
+    def cloud(self, node, path, _folder):
+        """A folder gets a reparse point of the kind that leaves its files where they are."""
+        if node.is_directory and "/" in path:
+            node.set_reparse(b"\x1a\x60\x00\x90\x08\x00\x00\x00cloudy!!")
 
     def sparse(self, node, _path, folder):
         name = self.free_name(folder)
@@ -168,7 +189,7 @@ class Worker:
         other = self.pick(folders=True)
         name = self.free_name(other)
         with self.volume.find(other) as target:
-            if not node.is_directory and name and target.reparse is None:
+            if not node.is_directory and name and not leads_elsewhere(target.reparse):
                 target.link(node, name).close()
 
     def rename(self, node, path, _folder):
@@ -191,7 +212,7 @@ class Worker:
         target = self.pick(folders=True)
         name = self.free_name(target)
         with self.volume.find(target) as found:
-            plain = found.reparse is None
+            plain = not leads_elsewhere(found.reparse)
         node.close()
         if name and plain and path.count("/") > 0 and not (target + "/").startswith(path + "/"):
             rename(self.volume, path, target, name)
