@@ -72,20 +72,6 @@ options:
         or C(//server/share/path) of one on a file share.
       - The machine must have been made from O(os_layer) and O(prerequisites). What was changed in it becomes the layer.
     type: path
-  prerequisites:
-    description: App layer versions that were on the packaging machine beside the OS layer. They do not become part of the layer.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      name:
-        description: Name of the app layer.
-        type: str
-        required: true
-      version:
-        description: Version of the app layer.
-        type: str
-        required: true
   exclusions:
     description:
       - What is left out of a captured layer, or taken in after all, beyond what the collection leaves out by itself.
@@ -105,4 +91,24 @@ options:
     type: str
     choices: [present, absent]
     default: present
+"""
+
+    PREREQUISITES = r"""
+options:
+  prerequisites:
+    description:
+      - App layer versions that are on the packaging machine beside the OS layer, put on each other in the order in which an image template applies them.
+      - They do not become part of the layer.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Name of the app layer.
+        type: str
+        required: true
+      version:
+        description: Version of the app layer.
+        type: str
+        required: true
 """

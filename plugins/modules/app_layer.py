@@ -27,6 +27,7 @@ options:
 extends_documentation_fragment:
   - strata.layering.layer
   - strata.layering.layer.software
+  - strata.layering.layer.prerequisites
   - strata.layering.repository
   - strata.layering.repository.changes
   - strata.layering.file_share

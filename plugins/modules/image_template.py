@@ -30,13 +30,13 @@ options:
       - The OS layer version.
       - Required when O(state=present).
     type: dict
-    suboptions:
+    suboptions: &layer_version
       name:
-        description: Name of the OS layer.
+        description: Name of the layer.
         type: str
         required: true
       version:
-        description: Version of the OS layer. V(latest) is the newest deployable one at the time the module runs; the template keeps what that is.
+        description: Version of the layer. V(latest) is the newest deployable one at the time the module runs; the template keeps what that is.
         type: str
         required: true
   app_layers:
@@ -44,28 +44,12 @@ options:
     type: list
     elements: dict
     default: []
-    suboptions:
-      name:
-        description: Name of the app layer.
-        type: str
-        required: true
-      version:
-        description: Version of the app layer. V(latest) is the newest deployable one at the time the module runs; the template keeps what that is.
-        type: str
-        required: true
+    suboptions: *layer_version
   platform_layer:
     description:
       - The platform layer version, which always wins. It must have been made for this version of the OS layer, or confirmed for it.
     type: dict
-    suboptions:
-      name:
-        description: Name of the platform layer.
-        type: str
-        required: true
-      version:
-        description: Version of the platform layer. V(latest) is the newest deployable one at the time the module runs; the template keeps what that is.
-        type: str
-        required: true
+    suboptions: *layer_version
   connector:
     description:
       - Name of the connector through which the image is published.
@@ -147,11 +131,9 @@ template:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.common.arguments import change_arguments
+from ..module_utils.common.arguments import change_arguments, layer_version_options
 from ..module_utils.common.module import run
 from ..module_utils.desired.image_template import ensure_image_template
-
-LAYER_VERSION = {"name": {"type": "str", "required": True}, "version": {"type": "str", "required": True}}
 
 
 def main() -> None:
@@ -160,9 +142,9 @@ def main() -> None:
             change_arguments(),
             name={"type": "str", "required": True},
             description={"type": "str", "default": ""},
-            os_layer={"type": "dict", "options": LAYER_VERSION},
-            app_layers={"type": "list", "elements": "dict", "default": [], "options": LAYER_VERSION},
-            platform_layer={"type": "dict", "options": LAYER_VERSION},
+            os_layer={"type": "dict", "options": layer_version_options()},
+            app_layers={"type": "list", "elements": "dict", "default": [], "options": layer_version_options()},
+            platform_layer={"type": "dict", "options": layer_version_options()},
             connector={"type": "str"},
             disk_size_gb={"type": "int"},
             vm_name={"type": "str"},

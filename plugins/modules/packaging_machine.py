@@ -51,22 +51,6 @@ options:
           - Version of the OS layer. If not given, a machine that exists keeps the one it has, and a new one gets the newest deployable one.
           - RV(os_layer) says which one it was. Capture the layer with that one.
         type: str
-  prerequisites:
-    description:
-      - App layer versions that are put on the machine beside the OS layer, in the order in which an image template applies them.
-      - They do not become part of the layer.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      name:
-        description: Name of the app layer.
-        type: str
-        required: true
-      version:
-        description: Version of the app layer.
-        type: str
-        required: true
   start_from:
     description:
       - An earlier version of the same layer that is put on the machine too, V(latest) for the newest one.
@@ -129,6 +113,7 @@ options:
     choices: [present, finalized, absent]
     default: present
 extends_documentation_fragment:
+  - strata.layering.layer.prerequisites
   - strata.layering.repository
   - strata.layering.repository.changes
   - strata.layering.vsphere
@@ -244,7 +229,7 @@ packaged_disk:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.common.arguments import change_arguments, connection_of, share_arguments, vsphere_arguments
+from ..module_utils.common.arguments import change_arguments, connection_of, packaging_arguments, share_arguments, vsphere_arguments
 from ..module_utils.common.module import run_watched
 from ..module_utils.desired.packaging_machine import ensure_packaging_machine
 
@@ -255,16 +240,10 @@ def main() -> None:
             change_arguments(),
             **vsphere_arguments(),
             **share_arguments(),
+            **packaging_arguments(),
             name={"type": "str", "required": True},
             version={"type": "str", "required": True},
             kind={"type": "str", "choices": ["app", "platform"], "default": "app"},
-            os_layer={"type": "dict", "options": {"name": {"type": "str", "required": True}, "version": {"type": "str"}}},
-            prerequisites={
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {"name": {"type": "str", "required": True}, "version": {"type": "str", "required": True}},
-            },
             start_from={"type": "str"},
             connector={"type": "str"},
             wait_for_address={"type": "int", "default": 0},

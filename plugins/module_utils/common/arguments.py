@@ -41,6 +41,19 @@ def share_arguments() -> dict:
     }
 
 
+def layer_version_options(*, version_required: bool = True) -> dict:
+    """The suboptions of an option that names a layer version."""
+    return {"name": {"type": "str", "required": True}, "version": {"type": "str", "required": version_required}}
+
+
+def packaging_arguments() -> dict:
+    """What a packaging machine is made from, which is said again when its disk becomes a layer."""
+    return {
+        "os_layer": {"type": "dict", "options": layer_version_options(version_required=False)},
+        "prerequisites": {"type": "list", "elements": "dict", "default": [], "options": layer_version_options()},
+    }
+
+
 def layer_arguments() -> dict:
     """What the modules that keep layers have in common."""
     return {
@@ -56,18 +69,11 @@ def layer_arguments() -> dict:
 
 def software_layer_arguments() -> dict:
     """What app and platform layers have in common."""
-    return layer_arguments() | {
-        "os_layer": {"type": "dict", "options": {"name": {"type": "str", "required": True}, "version": {"type": "str"}}},
+    return layer_arguments() | packaging_arguments() | {
         "files": {"type": "path"},
         "registry": {"type": "list", "elements": "path", "default": []},
         "delete": {"type": "list", "elements": "str", "default": []},
         "packaged_disk": {"type": "path"},
-        "prerequisites": {
-            "type": "list",
-            "elements": "dict",
-            "default": [],
-            "options": {"name": {"type": "str", "required": True}, "version": {"type": "str", "required": True}},
-        },
         "exclusions": {"type": "list", "elements": "dict", "default": []},
         "finalize": {"type": "str", "choices": ["enforce", "warn", "ignore"], "default": "enforce"},
     }
