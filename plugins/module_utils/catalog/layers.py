@@ -16,11 +16,12 @@ from ..common.module import Outcome
 from ..images import scripts, store
 from ..layers.model import APP, DEPLOYABLE, OS, PLATFORM, LayerReference, check_description, check_layer_name, check_version_name, version_key
 from ..repository.repository import Repository
-from .documents import LOCK, refuse_in_use, templates_using
+from .documents import LOCK, put_document, refuse_in_use, store_icon, templates_using
 
 DEFAULT_PRIORITY = 500
 #: Asks for the newest deployable version, in the natural order of versions.
 LATEST = "latest"
+_SPOKEN = {OS: "OS layer", APP: "app layer", PLATFORM: "platform layer"}
 
 
 def catalog_kind(kind: str) -> str:
@@ -93,6 +94,21 @@ def with_words(document: dict, params: dict) -> dict:
     if version in changed["versions"] and params.get("version_description") is not None:
         description = check_description(params["version_description"], "version description")
         changed["versions"][version] = dict(changed["versions"][version], version_description=description)
+    return changed
+
+
+def keep_layer(repository: Repository, before: dict | None, after: dict, icon: bytes | None, params: dict, *, check_mode: bool) -> bool:
+    """Store the document ``after``, with another icon if one is given, where it differs from ``before``; whether it does.
+
+    In check mode nothing is stored.
+    """
+    if icon is not None:
+        after["icon"] = store_icon(repository, icon, check_mode=check_mode)
+    changed = after != before
+    if changed and not check_mode:
+        kind, name = after["kind"], after["name"]
+        with repository.locks.hold(LOCK, purpose=f"change the {_SPOKEN[kind]} {name}"):
+            put_document(repository, catalog_kind(kind), name, after, before, params["comment"], version=params["version"])
     return changed
 
 

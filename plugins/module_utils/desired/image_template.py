@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 
 from ..catalog.documents import LOCK, TEMPLATE, delete_document, now, put_document, read_icon, store_icon
 from ..catalog.layers import find_version
@@ -37,7 +36,7 @@ def ensure_image_template(params: dict, *, check_mode: bool, diff_mode: bool = F
             return Outcome(before is not None, before, None)
         after = _document(repository, params, before) | {"script": scripts.describe(script)}
         if icon is not None:
-            after["icon"] = f"sha256:{hashlib.sha256(icon).hexdigest()}" if check_mode else store_icon(repository, icon)
+            after["icon"] = store_icon(repository, icon, check_mode=check_mode)
         resolved = resolve(repository, after)
         if after != before and not check_mode:
             if script is not None:

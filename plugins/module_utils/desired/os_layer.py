@@ -10,8 +10,8 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 
-from ..catalog.documents import CONNECTOR, LOCK, now, put_document, read_icon, store_icon
-from ..catalog.layers import catalog_kind, check_names, describe_version, layer_document, new_document, refuse_other_script, remove_versions, with_words
+from ..catalog.documents import CONNECTOR, now, read_icon
+from ..catalog.layers import check_names, describe_version, keep_layer, layer_document, new_document, refuse_other_script, remove_versions, with_words
 from ..common.errors import Conflict, Corrupt, InvalidInput, NotFound, StrataError, Unsupported
 from ..common.module import Outcome
 from ..common.progress import Progress, silent
@@ -52,12 +52,7 @@ def ensure_os_layer(params: dict, *, check_mode: bool, progress: Progress = sile
             if params["readiness"] == "warn":
                 warnings = [f"{finding['name']}: {finding['found']}. {finding['action']}" for finding in failures(findings)]
         after = with_words(document, params)
-        if icon is not None:
-            after["icon"] = f"sha256:{hashlib.sha256(icon).hexdigest()}" if check_mode else store_icon(repository, icon)
-        changed = after != before
-        if changed and not check_mode:
-            with repository.locks.hold(LOCK, purpose=f"change the OS layer {name}"):
-                put_document(repository, catalog_kind(OS), name, after, before, params["comment"], version=version)
+        changed = keep_layer(repository, before, after, icon, params, check_mode=check_mode)
     return Outcome(changed, before, after, {"layer": describe_version(after, version), "readiness": findings}, warnings)
 
 

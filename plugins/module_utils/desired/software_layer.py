@@ -5,14 +5,12 @@
 
 from __future__ import annotations
 
-import hashlib
-
-from ..catalog.documents import LOCK, now, put_document, read_icon, store_icon
+from ..catalog.documents import now, read_icon
 from ..catalog.layers import (
-    catalog_kind,
     check_names,
     describe_version,
     find_version,
+    keep_layer,
     layer_document,
     new_document,
     refuse_other_script,
@@ -64,12 +62,7 @@ def _ensure(kind: str, params: dict, check_mode: bool, progress: Progress) -> Ou
         if params.get("confirmed_for"):
             entry = after["versions"][version]
             after["versions"][version] = dict(entry, confirmed_for=sorted({*entry.get("confirmed_for", []), *params["confirmed_for"]}))
-        if icon is not None:
-            after["icon"] = f"sha256:{hashlib.sha256(icon).hexdigest()}" if check_mode else store_icon(repository, icon)
-        changed = after != before
-        if changed and not check_mode:
-            with repository.locks.hold(LOCK, purpose=f"change the {kind} layer {name}"):
-                put_document(repository, catalog_kind(kind), name, after, before, params["comment"], version=version)
+        changed = keep_layer(repository, before, after, icon, params, check_mode=check_mode)
     described = describe_version(after, version)
     return Outcome(changed, before, after, dict(findings, layer=described, changes=described["changes"]), warnings)
 
