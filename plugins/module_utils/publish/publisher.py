@@ -97,6 +97,15 @@ class Publisher:
         states = {document["status"] for document in tasks_of(self._repository, self._template.name) if document["digest"] == self._template.image_digest}
         return FAILED in states and COMPLETE not in states
 
+    def _scripts_cut_off(self, facts: VmFacts) -> bool:
+        """Whether a script ran, or had failed, when somebody looked last: its host has forgotten what became of it."""
+        if self._template.publish_mode == guest.MANUAL:
+            return False
+        for document in tasks_of(self._repository, self._template.name):
+            if document["digest"] == self._template.image_digest and (document["vm"] or {}).get("instance_uuid") == facts.instance_uuid:
+                return (document["scripts"] or {}).get("state") in (guest.RUNNING, guest.FAILED)
+        return False
+
     def _target(self, *, create_folder: bool) -> Target:
         if self._template.connector.get("script"):
             check_script(self._template.connector["script"])
@@ -262,6 +271,8 @@ class Publisher:
             # Somebody has removed the snapshot of an image: nobody knows what ran in the machine since.
             self._refuse_clones(facts)
             how_far = standing.HALF_MADE
+        if how_far == standing.OFF and self._scripts_cut_off(facts):
+            how_far = standing.TO_START
         if how_far == standing.HALF_MADE:
             run.changed = True
             standing.remove_machine(self._session, facts, run.cancel.check)

@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from pyVim.task import WaitForTask
 from pyVmomi import vim
 
+from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template, connector
 from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
 from ansible_collections.strata.layering.tests.support.modules import converges, fails, run, state_of
@@ -30,6 +32,12 @@ def reports(template: dict, **values: str) -> str:
     return "; ".join(f"echo '{SCRIPTS}{key}={value}'" for key, value in values.items())
 
 
+def switch_off(simulator, vm: dict) -> None:
+    """Switch a machine off, and forget what its guest has reported, as hosts do."""
+    WaitForTask(machine_of(simulator.connect(), vm["moid"]).PowerOffVM_Task())
+    simulator.set_guestinfo(vm["name"], dict.fromkeys([f"{SCRIPTS}{key}" for key in ("image", "state", "current", "code", "output")], ""))
+
+
 def publish(room, vcenter, **options) -> dict:
     """Publish the template office; returns its task."""
     return run("layered_image_publish", **room.options, **vcenter, templates=["office"], **options)["tasks"][0]
@@ -48,7 +56,7 @@ def test_manual_mode_waits_for_a_person(room, vcenter, simulator):
     machine = machines(simulator)[task["vm"]["name"]]
     assert task["vm"]["name"] in task["description"] and "/DC0/vm/Images/Desktops" in task["description"]
     assert machine["power"] == "poweredOn" and not machine["snapshots"]
-    machine_of(simulator.connect(), task["vm"]["moid"]).PowerOffVM_Task()
+    WaitForTask(machine_of(simulator.connect(), task["vm"]["moid"]).PowerOffVM_Task())
     done = converges("layered_image_publish", look, **room.options, **vcenter, templates=["office"])["tasks"][0]
     assert done["status"] == "Complete" and done["id"] == task["id"] and done["vm"]["moid"] == task["vm"]["moid"]
 
@@ -63,7 +71,7 @@ def test_a_script_that_fails_asks_for_a_person(room, vcenter, simulator, office)
     again = run("layered_image_publish", **room.options, **vcenter, templates=["office"])
     assert again["changed"] is False and again["tasks"][0]["description"] == task["description"]
     # Somebody restarts Windows after having corrected it: the machine is off when the next run looks, and is started again.
-    machine_of(simulator.connect(), task["vm"]["moid"]).PowerOffVM_Task()
+    WaitForTask(machine_of(simulator.connect(), task["vm"]["moid"]).PowerOffVM_Task())
     simulator.guest(reports(office, state="running", current="1/2 app layer Tool 1.0") + "; sleep 1; " + reports(office, state="finished"))
     done = publish(room, vcenter)
     assert done["status"] == "Complete" and done["scripts"]["state"] == "finished" and done["vm"]["moid"] == task["vm"]["moid"]
@@ -92,10 +100,24 @@ def test_a_failure_that_nobody_waited_for_is_remembered(room, vcenter, simulator
             assert looked["changed"] is expected and looked["tasks"][0]["status"] == "ActionRequired"
             assert "exit code 7" in looked["tasks"][0]["description"]
     assert looked["tasks"][0]["scripts"]["code"] == "7"
-    machine_of(simulator.connect(), task["vm"]["moid"]).PowerOffVM_Task()
+    switch_off(simulator, task["vm"])
     simulator.guest(reports(office, state="finished"))
     done = publish(room, vcenter)
     assert done["status"] == "Complete" and done["scripts"]["state"] == "finished" and len(simulator.guests(task["vm"]["name"])) == 2
+
+
+@pytest.mark.parametrize("ended", ["ActionRequired", "Failed"])
+def test_scripts_that_were_running_when_nobody_watched_any_more_are_asked_about(room, vcenter, simulator, office, ended):
+    """The last that was seen is a script that runs; then the machine is off, and its host has forgotten all."""
+    simulator.guest(reports(office, state="running", current="1/1 template office") + "; sleep 600")
+    task = publish(room, vcenter, script_timeout=1)
+    catalog = Repository.open(room.options["repository"]).catalog
+    catalog.put("task", task["id"], catalog.get("task", task["id"]) | {"status": ended})
+    switch_off(simulator, task["vm"])
+    simulator.guest(reports(office, state="finished"))
+    done = publish(room, vcenter)
+    assert done["status"] == "Complete" and done["scripts"]["state"] == "finished" and done["vm"] == task["vm"]
+    assert len(simulator.guests(task["vm"]["name"])) == 2
 
 
 def test_scripts_that_were_cut_off_go_on(room, vcenter, simulator, office):
