@@ -9,6 +9,7 @@ from ..common.errors import Conflict
 from ..common.libraries import pyvmomi
 from ..repository.repository import Repository
 from ..vsphere import vm as machines
+from ..vsphere.inventory import plain_name
 from ..vsphere.properties import collect_below
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts
@@ -23,6 +24,7 @@ def plan_retiring(repository: Repository, session: Session, template: str, newes
     """
     stay, going, warnings = [], [], []
     older = 0
+    disks = None
     for image in images.images_of(repository, template):
         if image["image_digest"] == newest:
             stay.append(image)
@@ -34,7 +36,9 @@ def plan_retiring(repository: Repository, session: Session, template: str, newes
         facts = images.find_recorded(session, image)
         if facts is None:
             continue
-        clones = depends_on(session, facts)
+        # Once: a vCenter may have thousands of machines.
+        disks = _disks_of_all(session) if disks is None else disks
+        clones = _dependents(facts, disks)
         if clones:
             warnings.append(f"The machine {facts.name} of an older image is kept because {', '.join(clones[:5])} depend on it.")
         elif facts.power_state != "poweredOff":
@@ -71,18 +75,26 @@ def _is_on(facts: VmFacts) -> str:
 
 def depends_on(session: Session, facts: VmFacts) -> list[str]:
     """Names of other machines whose disks stand on this one's: linked and instant clones of its snapshots."""
+    return _dependents(facts, _disks_of_all(session))
+
+
+def _dependents(facts: VmFacts, disks: dict[str, tuple[str, list[str]]]) -> list[str]:
     # Storage DRS may have moved its disks away from the rest of it.
     folders = tuple(f"{folder}/" for path in (facts.datastore_path, *(disk for disk, _size in facts.disks)) if (folder := path.rpartition("/")[0]))
+    return sorted(name for moid, (name, files) in disks.items() if moid != facts.moid and any(file.startswith(folders) for file in files))
+
+
+def _disks_of_all(session: Session) -> dict[str, tuple[str, list[str]]]:
+    """Name and disk files of every machine in vCenter, by identifier."""
     found = collect_below(session, session.content.rootFolder, "VirtualMachine", ["name", "config.hardware.device"])
-    return sorted(
-        values.get("name", machine._GetMoId())
+    return {
+        machine._GetMoId(): (plain_name(values.get("name", machine._GetMoId())), _disk_files(values.get("config.hardware.device") or ()))
         for machine, values in found.items()
-        if machine._GetMoId() != facts.moid and any(name.startswith(folders) for name in _disk_files(values.get("config.hardware.device") or ()))
-    )
+    }
 
 
 def _disk_files(devices) -> list[str]:
-    """Datastore paths of all disks with the disks they were cloned from."""
+    """Datastore paths of disks with the disks they were cloned from."""
     names = []
     for device in devices:
         backing = device.backing if isinstance(device, pyvmomi.vim.vm.device.VirtualDisk) else None
