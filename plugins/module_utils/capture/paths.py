@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from .rules import LeftOut, RuleSet
 from ..layers.entry import component_problem, leads_elsewhere, path_problem, printable
+from ..ntfs import records
 from ..ntfs.compare import FIRST_USER, FileChange, VolumeDifference
 from ..ntfs.file_state import Name
 from ..ntfs.paths import Paths
@@ -125,6 +126,8 @@ class PathBuilder:
 
     def _same_content(self, reference: int) -> bool:
         with self._old.open(reference) as was, self._new.open(reference) as becomes:
+            if (was.attributes | becomes.attributes) & records.ENCRYPTED:
+                return False  # It cannot be read; if it is taken, it is refused.
             if was.streams != becomes.streams or was.size != becomes.size or was.eas != becomes.eas or was.reparse != becomes.reparse:
                 return False
             for name in ("", *(name for name, _size in becomes.streams)):
