@@ -85,6 +85,9 @@ FILES: dict[str, tuple[str, ...]] = {
         "Windows\\System32\\config\\*.SAV", "Windows\\System32\\config\\TxR", "Windows\\System32\\config\\RegBack", "**\\*.regtrans-ms",
         "**\\*.TM.blf", "**\\*.TMContainer*", "**\\ntuser.dat.LOG?", "**\\UsrClass.dat.LOG?", "Windows\\System32\\config\\netlogon.*",
         "Windows\\appcompat\\Programs\\*.hve*", "Users\\*\\ntuser.ini",
+        # Every start of Windows changes them, and without their logs they are not whole.
+        "Windows\\ServiceProfiles\\*\\NTUSER.DAT", "Windows\\ServiceProfiles\\*\\AppData\\Local\\Microsoft\\Windows\\UsrClass.dat",
+        "Windows\\System32\\config\\systemprofile\\AppData\\Local\\Microsoft\\Windows\\UsrClass.dat",
     ),
 }
 
