@@ -33,6 +33,13 @@ class BlockDevice(abc.ABC):
         """Write all of ``data`` at ``offset``; Unsupported when read-only, Corrupt when that leaves the device."""
         raise Unsupported(f"{self.name} is opened read-only.", code="device.read_only", hint="Open it for writing.")
 
+    def locate(self, count: int, offset: int, writing: bool) -> int:
+        """Return the address in memory of ``count`` bytes at ``offset``, which lie within the device, 0 where they have none.
+
+        It is good until anything else is done with the device. With ``writing`` the bytes count as written.
+        """
+        return 0
+
     def flush(self) -> None:
         """Hand what was written to the layer below."""
 

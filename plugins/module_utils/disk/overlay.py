@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import heapq
 import mmap
 import os
@@ -22,6 +23,18 @@ from .grains import GRAIN_SHIFT, GRAIN_SIZE, MAX_CAPACITY, ZERO_GRAIN, grain_tot
 _INSIDE = GRAIN_SIZE - 1
 
 
+class _Grain:
+    """A grain in memory: its bytes, where they are, whether they were looked at since eviction passed by, whether they are in the file as they are."""
+
+    __slots__ = ("data", "address", "used", "saved")
+
+    def __init__(self, data: bytearray) -> None:
+        self.data = data
+        self.address = ctypes.addressof(ctypes.c_char.from_buffer(data))
+        self.used = True
+        self.saved = True
+
+
 class CopyOnWriteDevice(BlockDevice):
     """``base`` with changes on top, kept by grain in memory and in an unlinked file in ``scratch_folder``.
 
@@ -29,9 +42,6 @@ class CopyOnWriteDevice(BlockDevice):
     ``cache_bytes`` bounds the grains held in memory. One thread at a time may use it,
     but ``read_grain`` may be called from several while nobody writes. Two processes must
     not share one: a child that writes has to finish the work with it.
-
-    File systems read and write a few hundred bytes at a time, next to each other, so the
-    grain used last is the one that ``pread`` and ``pwrite`` look at first.
     """
 
     read_only = False
@@ -44,12 +54,8 @@ class CopyOnWriteDevice(BlockDevice):
             raise InvalidInput(f"{base.name} with {base.size} bytes cannot become {self.size} bytes.", code="device.size", hint="Disks can only grow.")
         self.grain_count = grain_total(self.size)
         self._by_grain = getattr(base, "grain_size", None) == GRAIN_SIZE
-        self._cache: OrderedDict[int, bytearray] = OrderedDict()
+        self._cache: OrderedDict[int, _Grain] = OrderedDict()
         self._limit = max(4, cache_bytes >> GRAIN_SHIFT)
-        self._unsaved: set[int] = set()
-        self._last: int | None = None
-        self._grain = bytearray()
-        self._last_unsaved = False
         # One u32 a grain: 1 + its slot in the file, 0 while unwritten. Untouched pages take no memory.
         self._map = mmap.mmap(-1, max(4 * self.grain_count, mmap.PAGESIZE), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self._slots = memoryview(self._map).cast("I")
@@ -60,48 +66,46 @@ class CopyOnWriteDevice(BlockDevice):
     # -- the device ---------------------------------------------------------------
 
     def pread(self, count: int, offset: int) -> bytes:
-        start = offset & _INSIDE
-        end = start + count
-        if start <= end <= GRAIN_SIZE and offset + count <= self.size:
-            if offset >> GRAIN_SHIFT != self._last:
-                self.check_range(count, offset)
-                self._select(offset >> GRAIN_SHIFT)
-            return bytes(self._grain[start:end])
         self.check_range(count, offset)
         pieces = []
         while count:
             start = offset & _INSIDE
             length = min(count, GRAIN_SIZE - start)
-            self._select(offset >> GRAIN_SHIFT)
-            pieces.append(self._grain[start:start + length])
+            pieces.append(memoryview(self._hold(offset >> GRAIN_SHIFT).data)[start:start + length])
             offset += length
             count -= length
         return b"".join(pieces)
 
     def pwrite(self, data: bytes | bytearray | memoryview, offset: int) -> None:
-        start = offset & _INSIDE
-        end = start + len(data)
-        if end <= GRAIN_SIZE and offset >> GRAIN_SHIFT == self._last and self._last_unsaved and offset + len(data) <= self.size:
-            self._grain[start:end] = data
-            return
         self.check_range(len(data), offset)
         view = memoryview(data).cast("B")
         while view:
             start = offset & _INSIDE
             length = min(len(view), GRAIN_SIZE - start)
-            self._select(offset >> GRAIN_SHIFT, whole=length == GRAIN_SIZE)
-            self._mark()
-            self._grain[start:start + length] = view[:length]
+            number = offset >> GRAIN_SHIFT
+            grain = self._hold(number, whole=length == GRAIN_SIZE)
+            if grain.saved:
+                self._mark(number, grain)
+            grain.data[start:start + length] = view[:length]
             offset += length
             view = view[length:]
+
+    def locate(self, count: int, offset: int, writing: bool) -> int:
+        start = offset & _INSIDE
+        if start + count > GRAIN_SIZE:
+            return 0
+        number = offset >> GRAIN_SHIFT
+        grain = self._cache.get(number) or self._hold(number)
+        grain.used = True
+        if writing and grain.saved:
+            self._mark(number, grain)
+        return grain.address + start
 
     def close(self) -> None:
         if self._file >= 0:
             descriptor, self._file = self._file, -1
             os.close(descriptor)
             self._cache.clear()
-            self._unsaved.clear()
-            self._last, self._grain, self._last_unsaved = None, bytearray(), False
             self._slots.release()
             self._map.close()
 
@@ -139,7 +143,7 @@ class CopyOnWriteDevice(BlockDevice):
             self.check_range(GRAIN_SIZE, number << GRAIN_SHIFT)
         grain = self._cache.get(number)
         if grain is not None:
-            return bytes(grain)
+            return bytes(grain.data)
         slot = self._slots[number]
         return os.pread(self._file, GRAIN_SIZE, (slot - 1) << GRAIN_SHIFT) if slot else self._read_base(number)
 
@@ -152,33 +156,31 @@ class CopyOnWriteDevice(BlockDevice):
             return self.base.read_grain(number) or ZERO_GRAIN
         return self.base.pread(length, offset).ljust(GRAIN_SIZE, b"\0")
 
-    def _select(self, number: int, whole: bool = False) -> None:
-        """Make a grain the one used last; ``whole`` when all of it is about to be overwritten."""
+    def _hold(self, number: int, whole: bool = False) -> _Grain:
+        """Return a grain in memory; ``whole`` when all of it is about to be overwritten."""
         grain = self._cache.get(number)
         if grain is None:
             if len(self._cache) >= self._limit:
                 self._evict()
-            grain = bytearray(GRAIN_SIZE) if whole else bytearray(self.read_grain(number))
-            self._cache[number] = grain
-        else:
-            self._cache.move_to_end(number)
-        self._last, self._grain = number, grain
-        self._last_unsaved = number in self._unsaved
+            grain = self._cache[number] = _Grain(bytearray(GRAIN_SIZE) if whole else bytearray(self.read_grain(number)))
+        grain.used = True
+        return grain
 
-    def _mark(self) -> None:
-        """Note that the grain used last is about to be written."""
-        if not self._last_unsaved:
-            self._unsaved.add(self._last)
-            self._last_unsaved = True
-            if not self._slots[self._last]:
-                self._written.append(self._last)
-                self._slots[self._last] = len(self._written)
+    def _mark(self, number: int, grain: _Grain) -> None:
+        """Note that a grain is about to be written."""
+        grain.saved = False
+        if not self._slots[number]:
+            self._written.append(number)
+            self._slots[number] = len(self._written)
 
     def _evict(self) -> None:
-        number, grain = next(iter(self._cache.items()))
-        if number in self._unsaved:
-            write_all(self._file, grain, (self._slots[number] - 1) << GRAIN_SHIFT, f"the changes of {self.name}")
-            self._unsaved.discard(number)
-        del self._cache[number]
-        if number == self._last:
-            self._last, self._grain, self._last_unsaved = None, bytearray(), False
+        """Let go of the grain that was put here first, of those that were not used since this came by."""
+        cache = self._cache
+        number, grain = next(iter(cache.items()))
+        while grain.used:
+            grain.used = False
+            cache.move_to_end(number)
+            number, grain = next(iter(cache.items()))
+        if not grain.saved:
+            write_all(self._file, grain.data, (self._slots[number] - 1) << GRAIN_SHIFT, f"the changes of {self.name}")
+        del cache[number]

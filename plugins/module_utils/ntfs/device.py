@@ -15,7 +15,7 @@ import errno
 import os
 
 from ..common.errors import NoSpace
-from ..disk.device import BlockDevice
+from ..disk.device import BlockDevice, Window
 from . import binding
 
 _BLKGETSIZE64 = 0x80081272
@@ -103,6 +103,7 @@ class DeviceBridge:
 
     def _make_pread(self):
         read, size, move, keep = self._device.pread, self._device.size, ctypes.memmove, self._keep
+        locate, shift = self._below()
 
         def pread(_address: int, buffer: int, count: int, offset: int) -> int:
             try:
@@ -114,7 +115,7 @@ class DeviceBridge:
                     count = max(min(count, size - offset), 0)
                     if not count:
                         return 0
-                move(buffer, read(count, offset), count)
+                move(buffer, locate(count, shift + offset, False) or read(count, offset), count)
                 return count
             except BaseException as error:  # pylint: disable=broad-exception-caught
                 return keep(error)
@@ -122,16 +123,28 @@ class DeviceBridge:
         return pread
 
     def _make_pwrite(self):
-        write, view, keep = self._device.pwrite, ctypes.string_at, self._keep
+        write, size, view, move, keep = self._device.pwrite, self._device.size, ctypes.string_at, ctypes.memmove, self._keep
+        locate, shift = self._below()
 
         def pwrite(_address: int, buffer: int, count: int, offset: int) -> int:
             try:
-                write(view(buffer, count), offset)
+                place = locate(count, shift + offset, True) if offset >= 0 and 0 < count <= size - offset else 0
+                if place:
+                    move(place, buffer, count)
+                else:
+                    write(view(buffer, count), offset)
                 return count
             except BaseException as error:  # pylint: disable=broad-exception-caught
                 return keep(error)
 
         return pwrite
+
+    def _below(self):
+        """How the device locates bytes, and what it adds to offsets before."""
+        device, shift = self._device, 0
+        while isinstance(device, Window):
+            device, shift = device.device, shift + device.offset
+        return device.locate, shift
 
     def _sync(self, _address: int) -> int:
         try:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
 import os
 import random
@@ -27,7 +28,8 @@ def _base(vmdk_of, grain_of):
 
 
 OFFSET = st.integers(0, 30 * GRAIN) | st.builds(lambda grain, inside: max(0, grain * GRAIN + inside), st.integers(0, 30), st.integers(-600, 600))
-OPERATION = st.tuples(st.sampled_from(["read", "write", "fill"]), OFFSET, st.sampled_from([0, 1, 512, 1024, 4096, GRAIN, 3 * GRAIN]) | st.integers(0, 9000))
+KIND = st.sampled_from(["read", "write", "fill", "look", "place"])
+OPERATION = st.tuples(KIND, OFFSET, st.sampled_from([0, 1, 512, 1024, 4096, GRAIN, 3 * GRAIN]) | st.integers(0, 9000))
 
 
 @settings(max_examples=80, deadline=None)
@@ -43,11 +45,18 @@ def test_behaves_as_a_byte_array(base, raw_of, grain_of, tmp_path_factory, opera
                     device.pread(count, offset)
                 with pytest.raises(Corrupt):
                     device.pwrite(bytes(count), offset)
+            elif kind in ("look", "place") and offset % GRAIN + count > GRAIN:
+                assert device.locate(count, offset, kind == "place") == 0
+            elif kind == "look":
+                assert ctypes.string_at(device.locate(count, offset, False), count) == model[offset:offset + count]
             elif kind == "read":
                 assert device.pread(count, offset) == model[offset:offset + count]
             else:
                 data = bytes([step]) * count if kind == "fill" else random.Random(step).randbytes(count)
-                device.pwrite(memoryview(data), offset)
+                if kind != "place":
+                    device.pwrite(memoryview(data), offset)
+                elif count:
+                    ctypes.memmove(device.locate(count, offset, True), data, count)
                 model[offset:offset + count] = data
                 if count:
                     written.update(range(offset // GRAIN, (offset + count - 1) // GRAIN + 1))
