@@ -166,7 +166,7 @@ def _compose_on(repository: Repository, composition: Composition, records: list[
                 tree = _difference(repository, start, volume, original, tree, records)
                 if tree is None:
                     return False
-            archives = [lambda blob=layer.archive: open_archive(repository, blob, stack) for layer in composition.layers[below_count:]]
+            archives = [lambda blob=layer.archive: open_archive(repository, blob, stack, ahead=True) for layer in composition.layers[below_count:]]
             applied = Applier(volume, tree).run(archives, progress)
             if start is not None and composition.ancestor is None and applied.dropped:
                 return False  # Which file gives way depends on the order of writing: the base decides.
@@ -282,9 +282,11 @@ def _numbered(table: partitions.PartitionTable, number: int, device: BlockDevice
     raise InvalidInput(f"{device.name} has no partition {number}.", code="partitions.unknown", hint="Import the OS layer again.")
 
 
-def open_archive(repository: Repository, blob: Descriptor | bytes, stack: ExitStack, *, hives: bool = False) -> ArchiveReader:
-    """Open the archive of a layer, with its registry deltas on demand; it is closed with ``stack``."""
-    return ArchiveReader(stack.enter_context(_open(repository, blob)), hives=hives)
+def open_archive(repository: Repository, blob: Descriptor | bytes, stack: ExitStack, *, hives: bool = False, ahead: bool = False) -> ArchiveReader:
+    """Open the archive of a layer, with its registry deltas on demand; it is closed with ``stack``. ``ahead`` unpacks in a thread."""
+    reader = ArchiveReader(stack.enter_context(_open(repository, blob)), hives=hives, ahead=ahead)
+    stack.callback(reader.close)
+    return reader
 
 
 def _open(repository: Repository, blob: Descriptor | bytes) -> BinaryIO:

@@ -90,14 +90,15 @@ class ArchiveReader:
     entry is handed out its streams are known if this collection wrote the archive; of others the
     list is complete once its Contents were iterated (or the next entry was asked for). At the end
     ``source`` has been read to its end, so that a verifying source has verified. Raises Corrupt for
-    damage, hostile names and what exceeds ``limits``; Unsupported for members no layer has.
+    damage, hostile names and what exceeds ``limits``; Unsupported for members no layer has. With
+    ``ahead`` a thread unpacks what comes next, until the end or ``close``.
     """
 
-    def __init__(self, source: BinaryIO, *, limits: Limits = Limits(), hives: bool = False) -> None:
+    def __init__(self, source: BinaryIO, *, limits: Limits = Limits(), hives: bool = False, ahead: bool = False) -> None:
         self._source = source
         self._limits = limits
         self._hives = hives
-        self._tape = Tape(source, limits.unpacked)
+        self._tape = Tape(source, limits.unpacked, ahead=ahead)
         self._pending: _Member | None = None
         self._ended = False
         self._members = 0
@@ -118,8 +119,13 @@ class ArchiveReader:
             yield entry, contents
             for _name, _size, _part in contents:
                 pass
+        self._tape.close()
         while self._source.read(CHUNK):
             pass
+
+    def close(self) -> None:
+        """End reading ahead; before ``source`` is closed."""
+        self._tape.close()
 
     # --- for Contents -----------------------------------------------------------------------
 

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import collections
 import gzip
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import BinaryIO
 
 from ..common.errors import Corrupt
@@ -17,12 +19,14 @@ from . import tar
 CHUNK = 1 << 20
 _ZEROS = bytes(CHUNK)
 _MAX_WINDOW = 1 << 27
+#: Chunks that are unpacked before they are asked for.
+_AHEAD = 3
 
 
 class Tape:
-    """The unpacked tar stream, bounded, read in large chunks."""
+    """The unpacked tar stream, bounded, read in large chunks; with ``ahead`` a thread unpacks what comes next until it is closed."""
 
-    def __init__(self, source: BinaryIO, bound: int) -> None:
+    def __init__(self, source: BinaryIO, bound: int, *, ahead: bool = False) -> None:
         head = source.read(4)
         joined = _Joined(head, source)
         self._failures: tuple[type[BaseException], ...] = (EOFError, zlib.error, gzip.BadGzipFile)
@@ -36,13 +40,15 @@ class Tape:
         self._buffer = b""
         self._at = 0
         self._left = bound
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="unpack") if ahead else None
+        self._coming: collections.deque[Future] = collections.deque()
 
     def some(self, count: int) -> bytes:
         """Between one and ``count`` bytes."""
         available = len(self._buffer) - self._at
         if not available:
             try:
-                self._buffer = self._raw.read(CHUNK)
+                self._buffer = self._chunk()
             except self._failures as error:
                 raise tar.damaged(f"it cannot be decompressed ({error})") from None
             self._at = 0
@@ -57,6 +63,18 @@ class Tape:
         start = self._at
         self._at += min(count, available)
         return self._buffer[start: self._at]
+
+    def close(self) -> None:
+        """Unpack nothing more ahead: afterwards nobody reads from the source but the caller."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def _chunk(self) -> bytes:
+        if self._pool is None:
+            return self._raw.read(CHUNK)
+        while len(self._coming) <= _AHEAD:
+            self._coming.append(self._pool.submit(self._raw.read, CHUNK))
+        return self._coming.popleft().result()
 
     def take(self, count: int) -> bytes:
         """Exactly ``count`` bytes."""

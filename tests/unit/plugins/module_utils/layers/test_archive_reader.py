@@ -10,6 +10,7 @@ import io
 import os
 import struct
 import tarfile
+import threading
 from base64 import b64encode
 
 import pytest
@@ -46,6 +47,56 @@ def read(data, **options):
     for entry, contents in ArchiveReader(io.BytesIO(data), **options):
         found.append((entry, {name: part.read() for name, _size, part in contents}))
     return found
+
+
+# --- reading ahead ---------------------------------------------------------------------------
+
+
+class Failing(io.BytesIO):
+    """A stream that fails behind ``sound`` bytes."""
+
+    def __init__(self, data, sound):
+        super().__init__(data)
+        self._sound = sound
+
+    def read(self, count=-1):
+        if self.tell() >= self._sound:
+            raise OSError("the disk is gone")
+        return super().read(count)
+
+
+def large():
+    return tar_of(*(file(f"Files/{number}", os.urandom(700_000)) for number in range(20)))
+
+
+@pytest.mark.parametrize("packed", [lambda data: data, gzip.compress, zstandard.compress], ids=["plain", "gzip", "zstd"])
+def test_reading_ahead_gives_the_same(packed):
+    data = packed(large())
+    assert read(data, ahead=True) == read(data)
+    with pytest.raises(Corrupt):
+        read(data[:-len(data) // 3], ahead=True)
+    with pytest.raises(Corrupt):
+        read(data, ahead=True, limits=Limits(unpacked=5 << 20))
+
+
+def test_what_fails_ahead_is_told_when_it_is_needed():
+    data = large()
+    found = []
+    with pytest.raises(OSError, match="the disk is gone"):
+        for entry, contents in ArchiveReader(Failing(data, 6 << 20), ahead=True):
+            found.append((entry.path, [part.read() for _name, _size, part in contents]))
+    assert [path for path, _parts in found] == [str(number) for number in range(len(found))] and len(found) >= 5
+
+
+def test_nothing_is_read_after_closing():
+    source = io.BytesIO(large())
+    reader = ArchiveReader(source, ahead=True)
+    next(iter(reader))
+    assert any(thread.name.startswith("unpack") for thread in threading.enumerate())
+    reader.close()
+    assert not any(thread.name.startswith("unpack") for thread in threading.enumerate())
+    assert source.tell() < len(source.getvalue())
+    reader.close()
 
 
 # --- foreign ---------------------------------------------------------------------------------
