@@ -199,7 +199,7 @@ description:
   type: str
   sample: >-
     The packaging machine Tool-3.0-packaging-1f0c22a1 of the app layer Tool 3.0 runs in the folder /Berlin/vm/Images of the datacenter Berlin.
-    Install what the layer is to hold, restart Windows until nothing is pending, shut it down, and run again with state finalized.
+    Install what the layer is to hold, restart Windows until nothing is pending, shut it down, and run the role again, or the module with state finalized.
 machine:
   description: The machine, if there is one.
   returned: when O(state) is not V(absent)

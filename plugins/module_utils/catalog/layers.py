@@ -51,7 +51,7 @@ def find_version(repository: Repository, kind: str, name: str, version: str | No
     if document is None:
         known = [other for other, _document in repository.catalog.documents(catalog_kind(kind))]
         raise NotFound(
-            f"The repository has no {kind} layer named {name}.",
+            f"The repository has no {_SPOKEN[kind]} named {name}.",
             code="layer.missing",
             hint=f"It has: {', '.join(known[:20])}." if known else f"Make one with strata.layering.{kind}_layer.",
         )
@@ -59,15 +59,16 @@ def find_version(repository: Repository, kind: str, name: str, version: str | No
     if version in (None, LATEST):
         version = deployable[-1] if deployable else None
     if version not in document["versions"]:
+        lacking = "that is deployable" if version is None else version or "''"
         raise NotFound(
-            f"The {kind} layer {name} has no version {version or 'that is deployable'}.",
+            f"The {_SPOKEN[kind]} {name} has no version {lacking}.",
             code="layer.version_missing",
             hint=f"It has: {', '.join(deployable) or 'none'}.",
         )
     entry = document["versions"][version]
     if entry["status"] != DEPLOYABLE:
         raise Conflict(
-            f"Version {version} of the {kind} layer {name} is {entry['status']}.",
+            f"Version {version} of the {_SPOKEN[kind]} {name} is {entry['status']}.",
             code="layer.not_deployable",
             hint="Use a version that is Deployable.",
         )
@@ -160,7 +161,7 @@ def _remove(repository: Repository, kind: str, name: str, going: list[str], afte
 
 
 def _refuse_needed(repository: Repository, kind: str, name: str, version: str) -> None:
-    what = f"Version {version} of the {kind} layer {name}"
+    what = f"Version {version} of the {_SPOKEN[kind]} {name}"
     if kind == OS:
         users = templates_using(repository, lambda template: (template["os_layer"]["name"], template["os_layer"]["version"]) == (name, version))
     elif kind == APP:

@@ -81,7 +81,7 @@ def software_layer_arguments() -> dict:
 
 def connection_of(params: dict) -> dict | None:
     """The keyword arguments of ``vsphere.session.Session.connect`` in a module's parameters; None without a host name."""
-    if not params.get("hostname"):
+    if params.get("hostname") is None:
         return None
     return {
         "hostname": params["hostname"],

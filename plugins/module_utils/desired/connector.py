@@ -24,6 +24,7 @@ def ensure_connector(params: dict, *, connection: dict | None, check_mode: bool)
     name = params["name"]
     if params["state"] == "absent":
         return _absent(repository, name, params, check_mode)
+    _refuse_incomplete(params)
     wanted = dict({field: params[field] for field in _FIELDS}, name=name, custom_attributes=_attributes(params["custom_attributes"]))
     result: dict = {"connector": wanted}
     if params["test"]:
@@ -33,6 +34,17 @@ def ensure_connector(params: dict, *, connection: dict | None, check_mode: bool)
         if before != wanted and not check_mode:
             put_document(repository, CONNECTOR, name, wanted, before, params["comment"])
     return Outcome(before != wanted, before, wanted, result)
+
+
+def _refuse_incomplete(params: dict) -> None:
+    """Raise InvalidInput when something that is needed is given, but empty, as variables are that nobody has filled in."""
+    lacking = [field for field in ("datacenter", "datastore", "vm_template") if not params[field]]
+    if not params["cluster"] and not params["esxi_hostname"]:
+        lacking.append("cluster or esxi_hostname")
+    if lacking:
+        raise InvalidInput(
+            f"The connector {params['name']} has nothing in {', '.join(lacking)}.", code="connector.incomplete", hint="Name what is in vSphere."
+        )
 
 
 def _absent(repository: Repository, name: str, params: dict, check_mode: bool) -> Outcome:

@@ -25,7 +25,7 @@ _NOT_IN_VM_NAMES = frozenset("/\\%@\"'`<>|:*?&;$#^,")
 
 def ensure_image_template(params: dict, *, check_mode: bool, diff_mode: bool = False) -> Outcome:
     """Bring the image template into ``state``; in diff mode the difference shows what layers contest."""
-    name = check_layer_name(params["name"])
+    name = check_layer_name(params["name"], "name of an image template")
     repository = open_repository(params, check_mode=check_mode)
     icon, script = read_icon(params["icon"]), scripts.read_script(params["script"])
     with repository.locks.hold(LOCK, shared=check_mode, purpose=f"change the image template {name}"):

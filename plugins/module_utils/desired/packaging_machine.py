@@ -351,7 +351,8 @@ class _Machine:
     def _action(self, facts: VmFacts) -> str:
         return (
             f"The packaging machine {facts.name} of {self._what} runs in the folder {facts.folder_path} of the datacenter {facts.datacenter}. "
-            "Install what the layer is to hold, restart Windows until nothing is pending, shut it down, and run again with state finalized."
+            "Install what the layer is to hold, restart Windows until nothing is pending, shut it down, "
+            "and run the role again, or the module with state finalized."
         )
 
     def _switched_off(self, facts: VmFacts) -> dict:

@@ -48,6 +48,8 @@ class Repository:
         when it was made by a newer version, Unavailable when ``writable`` is asked for (``create``
         asks for it) and the folder cannot be written.
         """
+        if not path:
+            raise InvalidInput("The repository is not named.", code="repository.path", hint="Set repository, or STRATA_REPOSITORY in the environment.")
         path = os.path.abspath(os.path.expanduser(path))
         marker = _read_marker(path)
         created = marker is None and create

@@ -69,7 +69,7 @@ def check_path(path: str) -> str:
     """Return a path within a share with slashes alone; InvalidInput for one that leads out or that Windows does not accept."""
     plain = path.replace("\\", "/")
     if plain.startswith("/"):
-        raise InvalidInput(f"{path[:200]} is not relative to the file share.", code="share.name", hint="Give the path below the share, without a leading slash.")
+        raise InvalidInput(f"{path[:200]} is not relative to the file share.", code="share.name", hint="Give the path below it, without a leading slash.")
     for name in plain.split("/"):
         _check_component(name, path)
     if len(plain) > _LONGEST_PATH:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+from ..common.errors import InvalidInput
 from .local import LocalShare
 from .location import is_smb, split_smb_file
 from .share import Share
@@ -18,6 +19,8 @@ def open_share(location: str, params: dict) -> Share:
 
     One that is spoken to directly connects at its first use; InvalidInput when its address is malformed.
     """
+    if not location:
+        raise InvalidInput("The file share is not named.", code="share.address", hint="Set file_share to a folder of the composer or //server/share/path.")
     if not is_smb(location):
         return LocalShare(location)
     return SmbShare.at(
@@ -27,6 +30,8 @@ def open_share(location: str, params: dict) -> Share:
 
 def open_file(location: str, params: dict) -> tuple[Share, str]:
     """The share that a file is on, and its path there; ``location`` is a path of this host or //server/share/path."""
+    if not location:
+        raise InvalidInput("The file is not named.", code="share.address", hint="Give its path on the composer or //server/share/path.")
     if not is_smb(location):
         folder, name = os.path.split(os.path.abspath(location))
         return LocalShare(folder), name

@@ -106,3 +106,18 @@ def test_a_library_that_is_missing_is_missing_for_one_python():
         absent.anything  # pylint: disable=pointless-statement
     assert "no-such-library is not installed for /opt/python/bin/python" in str(caught.value)
     assert "ansible_python_interpreter" in str(caught.value)
+
+
+def test_variables_that_nobody_has_filled_in(refused, room, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    refused("connector", "connector.incomplete", "datacenter, datastore, cluster or esxi_hostname", **connector(datacenter="", datastore="", cluster=""))
+    refused("layer_info", "repository.path", "STRATA_REPOSITORY", repository="")
+    refused("repository", "repository.path", "STRATA_REPOSITORY", repository="")
+    refused("file_share", "share.address", "file_share", file_share="")
+    refused("os_layer", "share.address", "file_share", name="W", version="1", file_share="", packaging_disk="gold/gold-w11.ovf")
+    empty = {"name": "Windows 11", "version": ""}
+    refused("app_layer", "layer.version_missing", "has no version ''", "It has: 1.0", name="T", version="1", delete=["x"], os_layer=empty)
+    add_app(room)
+    add_template(room)
+    refused("layered_image_export", "share.address", "is not named", template="office", path="")
+    assert not (tmp_path / "repository.json").exists()
