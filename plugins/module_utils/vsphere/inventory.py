@@ -162,7 +162,7 @@ class Inventory:
 
     def vms_in(self, folder) -> dict[str, Any]:
         """Name -> virtual machine, for those directly in ``folder``."""
-        return {plain_name(values["name"]): item for item, values in self._children(folder, pyvmomi.vim.VirtualMachine).items() if "name" in values}
+        return {plain_name(values["name"]): item for item, values in self._children(folder, pyvmomi.vim.VirtualMachine).items()}
 
     def path(self, item) -> str:
         """The inventory path of an object, such as ``/DC/vm/Folder/Name``."""
@@ -258,7 +258,9 @@ class Inventory:
 
     def _children(self, folder, kind) -> dict[Any, dict[str, Any]]:
         entries = read(self.session, folder, "childEntity").get("childEntity", [])
-        return collect(self.session, [entry for entry in entries if isinstance(entry, kind)], ["name"])
+        found = collect(self.session, [entry for entry in entries if isinstance(entry, kind)], ["name"])
+        # Without a name is what went away meanwhile.
+        return {item: values for item, values in found.items() if "name" in values}
 
     def _below(self, root, kind: str) -> dict[Any, dict[str, Any]]:
         return collect_below(self.session, root, kind, ["name"])

@@ -28,25 +28,29 @@ _RENEWALS = 20
 def collect(session: Session, objects: Iterable, paths: Iterable[str], *, what: str = "Reading properties") -> dict[Any, dict[str, Any]]:
     """The properties ``paths`` of every object in one call: object -> {path: value}; unset ones are absent.
 
-    All objects must be of types that have all the properties. Raises NotFound when one is gone.
+    All objects must be of types that have all the properties. One that is gone has none.
     """
     objects = list(objects)
+    return {item: {} for item in objects} | _collect(session, objects, list(paths), what, missing=True)
+
+
+def read(session: Session, item, *paths: str, what: str = "Reading properties") -> dict[str, Any]:
+    """The properties ``paths`` of one object; unset ones are absent. NotFound when it is gone."""
+    return _collect(session, [item], list(paths), what, missing=False).get(item, {})
+
+
+def _collect(session: Session, objects: list, paths: list[str], what: str, *, missing: bool) -> dict[Any, dict[str, Any]]:
+    """``missing``: whether an object that is gone is left out; else it is NotFound."""
     if not objects:
         return {}
-    paths = list(paths)
     collector = pyvmomi.vmodl.query.PropertyCollector
     kinds = {type(item) for item in objects}
     spec = collector.FilterSpec(
         propSet=[collector.PropertySpec(type=kind, pathSet=paths, all=False) for kind in kinds],
         objectSet=[collector.ObjectSpec(obj=item, skip=False) for item in objects],
-        reportMissingObjectsInResults=False,
+        reportMissingObjectsInResults=missing,
     )
-    return {item: {} for item in objects} | _again(session, what, lambda: _retrieve(session, spec, what))
-
-
-def read(session: Session, item, *paths: str, what: str = "Reading properties") -> dict[str, Any]:
-    """The properties ``paths`` of one object; unset ones are absent."""
-    return collect(session, [item], paths, what=what)[item]
+    return _again(session, what, lambda: _retrieve(session, spec, what, missing=missing))
 
 
 def collect_below(session: Session, root, kind: str, paths: Iterable[str], *, recursive: bool = True, what: str = "Reading the inventory") -> dict[Any, dict]:
@@ -67,7 +71,7 @@ def collect_below(session: Session, root, kind: str, paths: Iterable[str], *, re
                     )
                 ],
             )
-            return _retrieve(session, spec, what)
+            return _retrieve(session, spec, what, missing=True)
         finally:
             with contextlib.suppress(StrataError, pyvmomi.vmodl.MethodFault):
                 view.DestroyView()
@@ -176,17 +180,19 @@ def _again(session: Session, what: str, look: Callable[[], dict]) -> dict:
         return look()
 
 
-def _retrieve(session: Session, spec, what: str) -> dict[Any, dict[str, Any]]:
+def _retrieve(session: Session, spec, what: str, *, missing: bool) -> dict[Any, dict[str, Any]]:
     query = pyvmomi.vmodl.query.PropertyCollector
     collector = session.content.propertyCollector
     result = collector.RetrievePropertiesEx([spec], query.RetrieveOptions(maxObjects=_PAGE))
     found = {}
     while result is not None:
         for content in result.objects:
-            for missing in content.missingSet:
-                if isinstance(missing.fault, (pyvmomi.vim.fault.NotAuthenticated, pyvmomi.vmodl.fault.ManagedObjectNotFound)):
-                    raise missing.fault
-                raise fault_error(missing.fault, f"{what} ({missing.path})")
+            if missing and any(isinstance(lacking.fault, pyvmomi.vmodl.fault.ManagedObjectNotFound) for lacking in content.missingSet):
+                continue
+            for lacking in content.missingSet:
+                if isinstance(lacking.fault, (pyvmomi.vim.fault.NotAuthenticated, pyvmomi.vmodl.fault.ManagedObjectNotFound)):
+                    raise lacking.fault
+                raise fault_error(lacking.fault, f"{what} ({lacking.path})")
             found[content.obj] = {entry.name: entry.val for entry in content.propSet}
         result = collector.ContinueRetrievePropertiesEx(result.token) if result.token else None
     return found

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput, NotFound, StrataError, TimedOut
+from pyVmomi import vim, vmodl
+
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput, NotFound, StrataError, TimedOut, Unavailable
 from ansible_collections.strata.layering.plugins.module_utils.vsphere import properties, vm
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.properties import collect_below
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.tasks import wait_for_task
@@ -40,6 +43,38 @@ def test_gone_object(session, machine):
         properties.read(session, machine, "name", what="Looking")
     assert caught.value.message.startswith("Looking failed: ")
     vm.destroy(session, machine)
+
+
+def test_one_of_many_that_is_gone_meanwhile(session, make_machine):
+    """Desktops come and go all day."""
+    one, other = make_machine("one"), make_machine("other")
+    vm.destroy(session, other)
+    assert properties.collect(session, [one, other], ["name"]) == {one: {"name": "one"}, other: {}}
+
+
+@pytest.mark.parametrize(("fault", "error"), [(vmodl.fault.ManagedObjectNotFound, None), (vim.fault.NoPermission, Unavailable)])
+def test_what_goes_away_while_the_inventory_is_read_is_not_there(monkeypatch, fault, error):
+    query = vmodl.query.PropertyCollector
+    stays, goes = vim.VirtualMachine("vm-1"), vim.VirtualMachine("vm-2")
+    answer = SimpleNamespace(
+        token=None,
+        objects=[
+            query.ObjectContent(obj=stays, propSet=[vmodl.DynamicProperty(name="name", val="stays")], missingSet=[]),
+            query.ObjectContent(obj=goes, propSet=[], missingSet=[query.MissingProperty(path="config", fault=fault())]),
+        ],
+    )
+    content = SimpleNamespace(
+        viewManager=SimpleNamespace(CreateContainerView=lambda *given: SimpleNamespace(DestroyView=lambda: None)),
+        propertyCollector=SimpleNamespace(RetrievePropertiesEx=lambda *given: answer),
+    )
+    monkeypatch.setattr(query, "ObjectSpec", lambda **given: None)
+    monkeypatch.setattr(query, "FilterSpec", lambda **given: None)
+    session = SimpleNamespace(content=content, logins=1)
+    if error:
+        with pytest.raises(error):
+            collect_below(session, None, "VirtualMachine", ["name", "config"])
+    else:
+        assert collect_below(session, None, "VirtualMachine", ["name", "config"]) == {stays: {"name": "stays"}}
 
 
 def later(seconds, function, *arguments):
