@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from ..common.errors import InvalidInput, Unsupported
+from ..common.errors import Corrupt, InvalidInput, Unsupported
 from ..common.libraries import np
 from ..common.progress import Progress, silent
 from ..disk import partitions
@@ -18,10 +18,11 @@ from ..disk.device import BlockDevice
 from ..disk.encode import encode
 from ..disk.overlay import CopyOnWriteDevice
 from ..layers.readiness import DiskFacts, check_readiness
-from ..layers.windows import WindowsInstallation, is_windows
+from ..layers.windows import MAX_HIVE, WindowsInstallation, is_windows, load_hive, read_file
 from ..ntfs import boot, state
 from ..ntfs.guard import run_guarded
 from ..ntfs.volume import Volume
+from ..registry.hives import HIVES
 from ..repository.blobs import Descriptor
 from ..repository.repository import Repository
 from .compose import windows_partition
@@ -63,7 +64,7 @@ def store_disk(repository: Repository, opener: Opener, name: str, size_gb: int, 
     """Store the Windows disk that ``opener`` opens, called ``name``, with its file system grown to ``size_gb`` GiB.
 
     Raises Unsupported when it is not a disk with exactly one cleanly shut down,
-    unencrypted Windows on NTFS, Corrupt when it is damaged, InvalidInput when it is
+    unencrypted Windows on NTFS, Corrupt when it or a hive is damaged, InvalidInput when it is
     larger than ``size_gb``. Only blobs are written; naming them is the caller's.
     """
     return run_guarded(_store, repository, opener, name, size_gb, what=f"the disk {name}", progress=progress)
@@ -145,6 +146,7 @@ def _examine(device: BlockDevice, partition: partitions.Partition, final_size: i
     window = partition.window(device)
     with Volume.mount(window) as volume:
         windows = WindowsInstallation.open(volume)
+        _require_whole_hives(windows)
         bitmap = volume.allocated_clusters()
         free = (volume.cluster_count - int(np.unpackbits(bitmap).sum())) * volume.cluster_size
         follows = any(other.offset > partition.offset for other in table.partitions)
@@ -162,6 +164,19 @@ def _examine(device: BlockDevice, partition: partitions.Partition, final_size: i
             },
         )
         return Examination(facts, check_readiness(windows, disk))
+
+
+def _require_whole_hives(windows: WindowsInstallation) -> None:
+    """Refuse hives whose last changes are lost: layers' changes would be merged into something that Windows never had."""
+    opened = {"SYSTEM": windows.system, "SOFTWARE": windows.software}
+    for hive in HIVES.values():
+        found = opened.get(hive.name) or (load_hive(windows.volume, hive.path) if read_file(windows.volume, hive.path, MAX_HIVE) else None)
+        if found is not None and found.dirty:
+            raise Corrupt(
+                f"The registry hive {hive.path} of the disk was not closed, and no transaction log completes it.",
+                code="os.hive_log",
+                hint="Start the OS machine, shut Windows down, and export it again.",
+            )
 
 
 def _firmware(device: BlockDevice, table: partitions.PartitionTable) -> str:

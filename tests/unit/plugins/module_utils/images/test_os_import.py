@@ -15,14 +15,17 @@ from ansible_collections.strata.layering.plugins.module_utils.common.errors impo
 from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.flat import open_disk
 from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import read_partitions
+from ansible_collections.strata.layering.plugins.module_utils.disk.overlay import CopyOnWriteDevice
 from ansible_collections.strata.layering.plugins.module_utils.images import os_import
 from ansible_collections.strata.layering.plugins.module_utils.images.os_disk import OsDisk
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.check import check
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.tests.sample import reread
 from ansible_collections.strata.layering.tests.sample.cache import cached_disk
 from ansible_collections.strata.layering.tests.sample.package import make_package
 from ansible_collections.strata.layering.tests.sample.plan import Spec
+from ansible_collections.strata.layering.tests.unit.plugins.module_utils.registry.test_log import stamped
 
 
 @pytest.fixture
@@ -84,6 +87,18 @@ def test_other_machines_are_refused_with_advice(repository, variant, code, says)
     with pytest.raises(Unsupported) as caught:
         store(repository, path)
     assert caught.value.code == code and says in caught.value.hint and blobs(repository) == ([], [])
+
+
+@pytest.mark.parametrize("hive", ["SYSTEM", "SOFTWARE", "DEFAULT"])
+def test_a_hive_that_was_not_closed_and_has_no_log_is_refused(tmp_path, hive):
+    path, _manifest = cached_disk(Spec())
+    with open_disk(path) as disk, CopyOnWriteDevice(disk, str(tmp_path)) as device:
+        with Volume.mount(os_import.find_windows(device).window(device), writable=True) as volume:
+            with volume.find(f"Windows/System32/config/{hive}") as node, node.open_stream() as stream:
+                stream.pwrite(stamped(node.read(), 8, 7), 0)
+        with pytest.raises(Corrupt) as caught:
+            os_import.examine(lambda: device, "disk", 1)
+    assert caught.value.code == "os.hive_log" and hive in caught.value.message and caught.value.hint
 
 
 def test_a_recovery_partition_behind_windows_cannot_grow(repository):
