@@ -32,6 +32,7 @@ from ..publish.packaging import (
 )
 from ..publish.placement import check_firmware, resolve_placement
 from ..publish.retire import depends_on
+from ..publish.standing import remove_machine
 from ..shares.local import missing
 from ..shares.open import open_share
 from ..shares.share import Share
@@ -91,7 +92,7 @@ class _Machine:
         if facts is not None and facts.extra_config.get(KEY_STATE) == UPLOADING:
             # A run was cut off while its disk was uploaded; nobody can have worked on it.
             if not self._check_mode:
-                machines.destroy(self._session, self._vm(facts))
+                remove_machine(self._session, facts)
             facts = None
         before = self._shown(facts, wanted.made_from)
         again = before is not None and before["started"] and self._is_to_go_on(facts)
@@ -179,7 +180,7 @@ class _Machine:
             )
         if not self._check_mode:
             if facts is not None:
-                machines.destroy(self._session, self._vm(facts))
+                remove_machine(self._session, facts)
             if remove:
                 export.remove_export(open_share(folder, self._params), os.path.basename(folder))
             self._repository.catalog.delete(PACKAGING, self._key)

@@ -122,7 +122,8 @@ def find_machine(session: Session, key: str, document: dict | None, place: tuple
     for name, machine in sorted(inventory.vms_in(folder).items()):
         if name.startswith(prefix):
             facts = read_facts(session, machine)
-            if facts.extra_config.get(KEY_LAYER) == key:
+            # What somebody has cloned has the mark too, but another name.
+            if facts.extra_config.get(KEY_LAYER) == key and name == prefix + short_digest(facts.extra_config.get(KEY_CONTENT, "")):
                 return facts
     return None
 

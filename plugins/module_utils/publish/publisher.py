@@ -338,7 +338,9 @@ class Publisher:
         }
         for machine, values in collect(self._session, named, ["config.extraConfig"]).items():
             config = {option.key: str(option.value) for option in values.get("config.extraConfig", [])}
-            if config.get(images.KEY_TEMPLATE) == self._template.name and config.get(images.KEY_STATE) != images.STATE_COMPLETE:
+            # What somebody has cloned has the marks too, but another name.
+            own = named[machine] == beginning + images.short_digest(config.get(images.KEY_IMAGE, ""))
+            if own and config.get(images.KEY_TEMPLATE) == self._template.name and config.get(images.KEY_STATE) != images.STATE_COMPLETE:
                 run.changed = True
                 standing.remove_machine(self._session, read_facts(self._session, machine), run.cancel.check)
 

@@ -20,6 +20,7 @@ from ansible_collections.strata.layering.tests.integration.modules.conftest impo
 from ansible_collections.strata.layering.tests.integration.modules.test_capture import install
 from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines, options_of
 from ansible_collections.strata.layering.tests.sample.reread import read_volume
+from ansible_collections.strata.layering.tests.support.background import Background, eventually
 from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run, state_of
 
 OS = {"os_layer": {"name": "Windows 11", "version": "1.0"}}
@@ -243,6 +244,19 @@ def test_runs_that_were_cut_off(office):
     assert attempt("packaging_machine", **final)["failed"]
     office.simulator.rules.clear()
     assert run("packaging_machine", **final)["changed"] is True and run("packaging_machine", **final)["changed"] is False
+
+
+def test_a_composer_that_was_killed_while_it_uploaded(office):
+    """The lease that nobody holds any more locks the half-made machine for a while."""
+    office.simulator.settings(lease_timeout=5)
+    office.simulator.rules.add("NFC:PUT", after_bytes=1000, delay_ms=1500)
+    with Background("packaging_machine", **present(office)) as running:
+        eventually(lambda: [lease for lease in office.simulator.leases() if lease["state"] == "ready"])
+        running.kill()
+    done = run("packaging_machine", **present(office))
+    assert done["changed"] is True and done["machine"]["power_state"] == "poweredOn"
+    assert len([name for name in machines(office.simulator) if name.startswith("App-1-packaging-")]) == 1
+    assert not any(lease["state"] in ("ready", "initializing") for lease in office.simulator.leases())
 
 
 def test_a_guest_that_does_not_shut_down(office):

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import os
 
+from pyVim.task import WaitForTask
+from pyVmomi import vim
+
 from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template
-from ansible_collections.strata.layering.tests.support.vcenter import machines
+from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
 from ansible_collections.strata.layering.tests.support.background import Background, eventually
 from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run, state_of
 
@@ -119,3 +122,20 @@ def test_a_changed_template_leaves_no_unfinished_machine(room, vcenter, simulato
     second = run("layered_image_publish", **room.options, **vcenter, templates=["office"])["tasks"][0]
     assert second["status"] == "Complete" and unfinished(simulator) == [second["vm"]["name"]] != [first["vm"]["name"]]
     assert {task["id"]: task["status"] for task in run("task_info", **room.options)["tasks"]} == {first["id"]: "Canceled", second["id"]: "Complete"}
+
+
+def test_what_somebody_has_cloned_from_an_unfinished_machine_stays(room, vcenter, simulator):
+    """A clone has the marks of the machine that it was made from."""
+    simulator.guest(mode="hang")
+    add_app(room)
+    add_app(room, version="1.1")
+    add_template(room, publish_mode="manual")
+    vm = run("layered_image_publish", **room.options, **vcenter, templates=["office"])["tasks"][0]["vm"]
+    machine = machine_of(simulator.connect(), vm["moid"])
+    WaitForTask(machine.PowerOffVM_Task())
+    where = vim.vm.RelocateSpec(pool=machine.resourcePool)
+    WaitForTask(machine.CloneVM_Task(machine.parent, "office-copy", vim.vm.CloneSpec(location=where, template=False, powerOn=False)))
+    simulator.guest("true")
+    add_template(room, apps=(("Tool", "1.1"),))
+    task = run("layered_image_publish", **room.options, **vcenter, templates=["office"])["tasks"][0]
+    assert task["status"] == "Complete" and set(unfinished(simulator)) == {task["vm"]["name"], "office-copy"}
