@@ -107,6 +107,8 @@ def test_output_that_is_long_or_not_ascii_is_made_fit_for_a_report(machine):
     assert one.start() == ON and one.told[-1] == ("state", "failed") and one.wine.guestinfo[_TOLD + "code"] == "4"
     one.rewrite(1, "a.cmd", "echo ;first^&\necho all is in C:\\temp\\\nexit /b 4")
     assert one.start() == ON and one.wine.guestinfo[_TOLD + "output"] == "all is in C:\\temp\\."
+    one.rewrite(1, "a.cmd", 'echo ERROR: Invalid syntax. Type "REG ADD /?" for usage. /? \nexit /b 1')
+    assert one.start() == ON and one.wine.guestinfo[_TOLD + "output"] == "ERROR: Invalid syntax. Type 'REG ADD /?' for usage. /? "
     one.rewrite(1, "a.cmd", "exit /b -1")
     assert one.start() == ON and one.wine.guestinfo[_TOLD + "output"] == "" and one.wine.guestinfo[_TOLD + "code"] == "-1"
 
@@ -159,7 +161,7 @@ def test_nothing_runs_before_windows_setup_is_done(machine):
         one.wine.run("reg", "add", "HKLM\\SYSTEM\\Setup", "/v", "OOBEInProgress", "/t", "REG_DWORD", "/d", value, "/f")
         if value == "1":
             with pytest.raises(TimeoutError):
-                one.start(timeout=8)
+                one.start(timeout=6)
             assert one.order == [] and one.told == []
     assert one.start() == SHUTDOWN and one.order == ["key", "a"]
 
@@ -174,8 +176,9 @@ def test_powershell_scripts_are_given_to_powershell(machine):
 
 def test_in_a_packaging_machine_nothing_runs(machine):
     one = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
+    one.wine.put({"kmsdir/runato.cmd": windows_text("echo key>>C:\\order.txt\n")})
     one.wine.guestinfo = {"guestinfo.strata.layering.purpose": "packaging"}
-    assert one.start() == ON and one.told == [] and one.order == []
+    assert one.start() == ON and one.told == [] and one.order == [] and not one.has("kmsdir/runato_done") and not one.has("kmsdir/told.txt")
 
 
 def test_a_machine_that_has_finished_says_so_again_only_when_asked_for_its_image(machine):

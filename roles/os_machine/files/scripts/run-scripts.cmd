@@ -128,14 +128,15 @@ if "%STRATA_CODE%"=="1641" exit /b 0
 set "STRATA_STOP=failed"
 call :output
 call :set code %STRATA_CODE%
-call :set output "%STRATA_PLAIN%"
+rem Not by :set, as call takes a /? in the line for a question of its own.
+if exist "%STRATA_VMTOOLS%" "%STRATA_VMTOOLS%" --cmd "info-set guestinfo.strata.layering.scripts.output %STRATA_PLAIN%" >nul 2>&1 <nul
 call :set state failed
 exit /b 0
 
 rem :survive - wait for the end of Windows; if that ends what waits, but not yet this, the script was cut off and has no code.
 :survive
 "%STRATA_SYSTEM%\ping.exe" -n 16 127.0.0.1 >nul 2>&1
-if "%ERRORLEVEL%"=="0" exit /b 0
+if not "%ERRORLEVEL%"=="1073807364" if not "%ERRORLEVEL%"=="-1073741510" exit /b 0
 set "STRATA_CODE="
 set "STRATA_STOP=cut off"
 exit /b 0

@@ -4,6 +4,7 @@ setlocal EnableExtensions DisableDelayedExpansion
 set "STRATA_KMSDIR=%~dp0"
 set "STRATA_SCRIPTS=%~dp0..\"
 set "STRATA_LOG=%~dp0kmssetup.log"
+set "STRATA_PURPOSE="
 rem Activation belongs to images. In the OS machine and in packaging machines it would leave marks in a layer.
 if not exist "%STRATA_SCRIPTS%image\plan.txt" exit /b 0
 >>"%STRATA_LOG%" echo %DATE% %TIME% start
@@ -19,6 +20,18 @@ for %%m in (runipkato.cmd runato.cmd officeactivate.cmd) do if exist "%STRATA_KM
 if exist "%STRATA_SCRIPTS%run-scripts.cmd" call "%STRATA_SCRIPTS%run-scripts.cmd" startup
 exit /b 0
 
+rem :purpose - STRATA_PURPOSE becomes what vSphere says that the machine is for: an OS machine may have been an image, and has a plan then.
+:purpose
+set "STRATA_PURPOSE=unknown"
+set "STRATA_PROGRAMS=%ProgramFiles%"
+if defined ProgramW6432 set "STRATA_PROGRAMS=%ProgramW6432%"
+set "STRATA_VMTOOLS=%STRATA_PROGRAMS%\VMware\VMware Tools\vmtoolsd.exe"
+if not exist "%STRATA_VMTOOLS%" exit /b 0
+"%STRATA_VMTOOLS%" --cmd "info-get guestinfo.strata.layering.purpose" >"%STRATA_KMSDIR%told.txt" 2>nul <nul
+if not errorlevel 1 set /p STRATA_PURPOSE=<"%STRATA_KMSDIR%told.txt"
+del "%STRATA_KMSDIR%told.txt"
+exit /b 0
+
 rem :one NAME - STRATA_SETUP is set if that value of Windows Setup is 1.
 :one
 "%SystemRoot%\System32\reg.exe" query HKLM\SYSTEM\Setup /v %1 2>nul | "%SystemRoot%\System32\find.exe" "0x1" >nul
@@ -27,6 +40,8 @@ exit /b 0
 
 rem :activate FILE - call a file of kmsdir; once it has succeeded it is not called again.
 :activate
+if not defined STRATA_PURPOSE call :purpose
+if /i "%STRATA_PURPOSE%"=="packaging" exit /b 0
 "%SystemRoot%\System32\cmd.exe" /d /c ""%STRATA_KMSDIR%%1"" >>"%STRATA_LOG%" 2>&1 <nul
 set "STRATA_CODE=%ERRORLEVEL%"
 >>"%STRATA_LOG%" echo %DATE% %TIME% %1 ended with %STRATA_CODE%
