@@ -36,8 +36,8 @@ class MergedNode:
     ``layer`` and ``position`` name the winning entry (stack number, place in its index);
     ``entry`` is None for a folder that is only implied by what it holds, and for a path
     that is only removed. ``hides`` says that nothing which the base has here survives.
-    ``exists`` says that a layer brings this path or one below it; a folder that merely
-    leads to removals is not made when the base lacks it.
+    ``exists`` says that a layer brings this path or one below it, or made a folder of it for
+    what a later one removed; a folder that merely leads to removals is not made when the base lacks it.
     """
 
     name: str
@@ -66,6 +66,7 @@ class MergedTree:
         self.root = MergedNode("")
         self._fold = fold
         self._folded: dict[str, str] = {}
+        self._folded_folders: dict[str, str] = {}
 
     def fold(self, name: str) -> str:
         """One path component as the volume compares it."""
@@ -76,7 +77,13 @@ class MergedTree:
 
     def fold_path(self, path: str) -> str:
         """A whole path, component by component."""
-        return "/".join([self.fold(part) for part in path.split("/")])
+        folder, slash, name = path.rpartition("/")
+        if not slash:
+            return self.fold(name)
+        folded = self._folded_folders.get(folder)
+        if folded is None:
+            folded = self._folded_folders[folder] = "/".join([self.fold(part) for part in folder.split("/")])
+        return f"{folded}/{self.fold(name)}"
 
     def add_layer(self, number: int, label: str, entries: Sequence[Entry], skip: Collection[tuple[int, int]] = ()) -> None:
         """Put the next layer on top. ``label`` names it in errors; entries whose (number, position) is in ``skip`` are not brought.
@@ -101,12 +108,12 @@ class MergedTree:
             stack.extend((prefix + child.name, child) for _folded, child in sorted(node.children.items(), reverse=True))
 
     def settle(self) -> None:
-        """Bring ``exists`` up to date where later layers removed what earlier ones brought; call once, after the last layer."""
+        """Bring ``exists`` up to date where nodes were put together by hand; call once, at the end."""
         order = [self.root]
         for node in order:
             order.extend(node.children.values())
         for node in reversed(order):
-            node.exists = node.entry is not None or any(child.exists for child in node.children.values())
+            node.exists = node.exists or node.entry is not None or any(child.exists for child in node.children.values())
 
     def _parent(self, path: str, label: str, number: int = -1, *, for_removal: bool = False) -> tuple[MergedNode | None, str]:
         parts = path.split("/")
@@ -194,5 +201,4 @@ def merge(stack: Sequence[tuple[str, Sequence[Entry]]], fold: Callable[[str], st
     tree = MergedTree(fold)
     for number, (label, entries) in enumerate(stack):
         tree.add_layer(number, label, entries, skip)
-    tree.settle()
     return tree

@@ -26,6 +26,7 @@ Sparse files are GNU sparse 1.0 members, which Go's and Python's readers expand 
 from __future__ import annotations
 
 import binascii
+import functools
 import hashlib
 import json
 from base64 import b64decode, b64encode
@@ -99,6 +100,7 @@ def format_time(filetime: int) -> bytes:
     return (f"{sign}{seconds}.{rest:07d}".rstrip("0") if rest else f"{sign}{seconds}").encode("ascii")
 
 
+@functools.lru_cache(4096)
 def parse_time(value: bytes) -> int:
     """FILETIME of pax decimal seconds, exact to 100 ns; times a FILETIME cannot say are brought to its bounds."""
     negative = value[:1] == b"-"
@@ -357,7 +359,7 @@ def _read_eas(entry: Entry, records: dict[str, bytes]) -> None:
             raise tar.damaged(f"the extended attributes of {printable(entry.path)} are not well formed")
         return
     prefix = "MSWINDOWS.xattr."
-    pairs = [(key[len(prefix):].encode("utf-8"), value) for key, value in sorted(records.items()) if key.startswith(prefix)]
+    pairs = [(key[len(prefix):].encode("utf-8"), records[key]) for key in sorted(key for key in records if key.startswith(prefix))]
     if pairs:
         if any(not 0 < len(name) < 256 for name, _value in pairs):
             raise tar.damaged(f"an extended attribute of {printable(entry.path)} has no name, or one too long")

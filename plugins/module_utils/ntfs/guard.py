@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import faulthandler
+import gc
 import io
 import os
 import pickle
@@ -167,6 +168,8 @@ def _child(parent: int, reading: int, writing: int, function, arguments, keyword
             return
         # A crash is reported by the parent, in its own words.
         faulthandler.disable()
+        # What was there before the fork lives as long as the child: looking for garbage in it would only copy its pages.
+        gc.freeze()
         _limit(memory)
         if "progress" in keywords:
             keywords["progress"] = _reporter(writing)

@@ -93,13 +93,13 @@ class Stream:
         if not data:
             return
         self._grow()
-        pointer = ctypes.cast(ctypes.c_char_p(bytes(data)), ctypes.c_void_p).value
-        done = 0
-        while done < len(data):
-            written = self._library.ntfs_attr_pwrite(self._address, offset + done, len(data) - done, pointer + done)
+        rest = bytes(data)
+        while rest:
+            written = self._library.ntfs_attr_pwrite(self._address, offset, len(rest), rest)
             if written <= 0:
                 self._inode.volume.fail(f"writing {self._inode.what}")
-            done += written
+            offset += written
+            rest = rest[written:]
         self._inode.mark_dirty(name=not self.name)
 
     def truncate(self, size: int, *, allocate: bool = False) -> None:
