@@ -124,6 +124,8 @@ class Publisher:
         before = self._shown()
         current = self._current()
         superseded = any(document["digest"] != self._template.image_digest for document in self._open_tasks())
+        if current:
+            require_horizon(current[1], check_horizon(current[1], self._snapshot))
         if current and not self._script_due(current[0]):
             stay, going, warnings = plan_retiring(
                 self._repository, self._session, self._template.name, self._template.image_digest, self._options.keep

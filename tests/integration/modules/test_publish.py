@@ -173,6 +173,10 @@ def test_a_machine_that_horizon_cannot_use_is_no_image(room, vcenter, simulator,
     change = vim.vm.device.VirtualDeviceSpec(operation="remove", device=device)
     machine.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change]))
     assert publish(room, vcenter)["status"] == "Complete"
+    change = vim.vm.device.VirtualDeviceSpec(operation="add", device=vim.vm.device.VirtualE1000(backing=device.backing, key=-1))
+    WaitForTask(machine.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change])))
+    for check in (True, False):
+        fails("layered_image_publish", "publish.horizon", check=check, **room.options, **vcenter, templates=["office"])
 
 
 def test_validate_certs_false_is_said(room, vcenter, office):
