@@ -13,7 +13,7 @@ from ..common.errors import Conflict, Corrupt, NotFound
 from ..common.module import Outcome
 from ..images.thin_image import reference_of, stored
 from ..repository.collect import collect, verify
-from ..repository.repository import Repository
+from ..repository.repository import Repository, refuse_unusable
 
 
 def open_repository(params: dict, *, check_mode: bool = True) -> Repository:
@@ -35,7 +35,9 @@ def _present(params: dict, check_mode: bool) -> Outcome:
         Repository.open(path, writable=not check_mode)
         return Outcome(False, {"repository": path}, {"repository": path})
     except NotFound:
-        if not check_mode:
+        if check_mode:
+            refuse_unusable(path)
+        else:
             repository = Repository.open(path, create=True)
             repository.audit.append("create", "repository", path, comment=params["comment"])
         return Outcome(True, None, {"repository": path})

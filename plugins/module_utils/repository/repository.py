@@ -103,27 +103,40 @@ def _missing(path: str) -> NotFound:
     return NotFound(problem, code="repository.missing", hint="Check that the share is mounted, or create it with strata.layering.repository.")
 
 
+def refuse_unusable(path: str) -> None:
+    """Raise what stands against making a repository in the folder ``path``, as far as that can be told without doing it."""
+    path = os.path.abspath(os.path.expanduser(path))
+    if os.path.lexists(path) and not os.path.isdir(path):
+        raise InvalidInput(f"{path} is not a folder.", code="repository.path", hint="Name a folder that is empty or does not exist.")
+    there = path
+    while not os.path.lexists(there):
+        there = os.path.dirname(there)
+    if not os.path.isdir(there) or not os.access(there, os.R_OK | os.W_OK | os.X_OK):
+        raise _cannot_create(path, f"{there} is no folder that can be written")
+    # An interrupted creation left some of ours and no marker, which is written last.
+    ours = {"blobs", "catalog", "index.json", "locks", "oci-layout", "pins", "tmp"}
+    foreign = sorted(set(os.listdir(path)) - _HARMLESS - ours) if there == path else []
+    if foreign and not all(name.startswith(".strata-tmp-") for name in foreign):
+        raise InvalidInput(
+            f"The folder {path} is not empty and not a repository.",
+            code="repository.not_empty",
+            hint="Name a folder that is empty or does not exist.",
+            found=foreign[:10],
+        )
+
+
+def _cannot_create(path: str, reason: str) -> Unavailable:
+    return Unavailable(f"The repository {path} cannot be created ({reason}).", code="repository.read_only", hint="Check the mount and the rights.")
+
+
 def _create(path: str) -> None:
-    if os.path.exists(path) and not os.path.isdir(path):
-        raise InvalidInput(f"{path} is not a folder.", code="repository.path")
+    refuse_unusable(path)
     try:
         os.makedirs(path, exist_ok=True)
-        # An interrupted creation left some of ours and no marker, which is written last.
-        ours = {"blobs", "catalog", "index.json", "locks", "oci-layout", "pins", "tmp"}
-        foreign = sorted(set(os.listdir(path)) - _HARMLESS - ours)
-        if foreign and not all(name.startswith(".strata-tmp-") for name in foreign):
-            raise InvalidInput(
-                f"The folder {path} is not empty and not a repository.",
-                code="repository.not_empty",
-                hint="Name a folder that is empty or does not exist.",
-                found=foreign[:10],
-            )
         for name in ("catalog", "locks", "pins", "tmp"):
             os.makedirs(os.path.join(path, name), exist_ok=True)
         create_layout(path)
         marker = {"format": _FORMAT, "schema_version": SCHEMA_VERSION}
         atomic_write(os.path.join(path, MARKER), json.dumps(marker, sort_keys=True).encode("ascii") + b"\n")
     except OSError as error:
-        raise Unavailable(
-            f"The repository {path} cannot be created ({error.strerror}).", code="repository.read_only", hint="Check the mount and the rights."
-        ) from error
+        raise _cannot_create(path, error.strerror) from error

@@ -108,6 +108,17 @@ def test_a_library_that_is_missing_is_missing_for_one_python():
     assert "ansible_python_interpreter" in str(caught.value)
 
 
+@pytest.mark.parametrize("check", [True, False])
+def test_a_folder_that_cannot_become_a_repository(room, check):
+    folder = room.files("full", {"papers.txt": "x"})
+    before = state_of(folder)
+    assert "is not empty" in fails("repository", "repository.not_empty", check=check, repository=folder)["msg"]
+    assert "is not a folder" in fails("repository", "repository.path", check=check, repository=os.path.join(folder, "papers.txt"))["msg"]
+    below = fails("repository", "repository.read_only", check=check, repository=os.path.join(folder, "papers.txt", "layers"))
+    assert "papers.txt is no folder that can be written" in below["msg"]
+    assert state_of(folder) == before
+
+
 def test_variables_that_nobody_has_filled_in(refused, room, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     refused("connector", "connector.incomplete", "datacenter, datastore, cluster or esxi_hostname", **connector(datacenter="", datastore="", cluster=""))
