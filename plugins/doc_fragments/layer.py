@@ -15,7 +15,7 @@ options:
     required: true
   version:
     description:
-      - Name of the version.
+      - Name of the version, in quotes where it looks like a number, because YAML takes C(1.10) for the number 1.1.
       - Required when O(state=present). With O(state=absent) all versions are removed if not given.
     type: str
   description:
