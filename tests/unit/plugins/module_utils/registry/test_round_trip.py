@@ -106,7 +106,8 @@ _plain = st.text(st.characters(categories=("L", "N", "P"), max_codepoint=0xFFFF,
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(hives(data=st.sampled_from([b"", b"four", b"\xa5" * 5000, b"\x5a" * 16345, b"\xa5" * 40_000]), text=_plain, tombstones=False))
+# Big data in hives of version 1.4, which Windows has from that version on, libregf takes for plain.
+@given(hives(minors=(3, 5, 6), data=st.sampled_from([b"", b"four", b"\xa5" * 5000, b"\x5a" * 16345, b"\xa5" * 40_000]), text=_plain, tombstones=False))
 def test_other_readers_find_what_was_written(hive):
     data = write_hive(hive)
     seen = {tuple(path.split("\\")) if path else (): key for path, key in hive.root.walk()}
