@@ -226,7 +226,7 @@ def person_needed(template: ResolvedTemplate, facts: VmFacts) -> str | None:
     report = guest.read_report(facts.extra_config, template.content_digest)
     if report is not None and report.state == guest.FAILED:
         return failed_sentence(facts, report)
-    return manual_sentence(facts) if template.publish_mode == guest.MANUAL else None
+    return manual_sentence(facts, report) if template.publish_mode == guest.MANUAL else None
 
 
 def is_unmarked_failure(template: ResolvedTemplate, facts: VmFacts) -> bool:
@@ -243,11 +243,12 @@ def remember_failure(run: Run, machine, facts: VmFacts) -> None:
         machines.reconfigure(run.session, machine, extra_config={images.KEY_STATE: images.STATE_FAILED})
 
 
-def manual_sentence(facts: VmFacts) -> str:
+def manual_sentence(facts: VmFacts, report: guest.GuestReport | None) -> str:
     """What a person does in manual mode."""
+    current = f" ({report.current} runs now)" if report is not None and report.state == guest.RUNNING and report.current else ""
     return (
-        f"Windows runs in {images.where(facts)}. Do there what has to be done by hand, such as activating Windows; "
-        "then shut Windows down and run again: the snapshot is taken once the machine is switched off."
+        f"Windows runs in {images.where(facts)}. Do there, once the scripts of the image have ended{current}, what has to be done by hand, such as "
+        "activating Windows; then shut Windows down and run again: the snapshot is taken once the machine is switched off."
     )
 
 

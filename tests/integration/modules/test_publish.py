@@ -56,6 +56,12 @@ def test_manual_mode_waits_for_a_person(room, vcenter, simulator):
     machine = machines(simulator)[task["vm"]["name"]]
     assert task["vm"]["name"] in task["description"] and "/DC0/vm/Images/Desktops" in task["description"]
     assert machine["power"] == "poweredOn" and not machine["snapshots"]
+    # A person who shuts Windows down too early would cut them off.
+    assert "once the scripts of the image have ended" in task["description"]
+    mark = {f"{SCRIPTS}image": task["content_digest"].partition(":")[2][:16], f"{SCRIPTS}state": "running", f"{SCRIPTS}current": "1/2 app layer Tool 1.0"}
+    simulator.set_guestinfo(task["vm"]["name"], mark)
+    assert "(1/2 app layer Tool 1.0 runs now)" in publish(room, vcenter)["description"]
+    simulator.set_guestinfo(task["vm"]["name"], dict.fromkeys(mark, ""))
     WaitForTask(machine_of(simulator.connect(), task["vm"]["moid"]).PowerOffVM_Task())
     done = converges("layered_image_publish", look, **room.options, **vcenter, templates=["office"])["tasks"][0]
     assert done["status"] == "Complete" and done["id"] == task["id"] and done["vm"]["moid"] == task["vm"]["moid"]
