@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from pyVmomi import vim
 
@@ -51,6 +53,14 @@ def test_the_whole_way(machine):
         "Export the machine",
     ], recheck.output
     assert machine.seen()["snapshots"] == ["before-tools", "ready"]
+
+
+def test_a_machine_that_is_not_there_and_has_no_place(machine):
+    refused = machine.play(folder="OS machines/Elsewhere", datastore="LocalDS_0")
+    assert refused.failed and refused.changed == 0
+    message = re.sub(r"\s+", " ", refused.output)
+    assert f"There is no machine {machine.name} in /DC0/vm/OS machines/Elsewhere." in message
+    assert "set os_machine_cluster (or os_machine_esxi_host), os_machine_network to have it created" in message
 
 
 def test_lsi_logic_sas_with_bios(machine):
@@ -115,6 +125,7 @@ def test_windows_that_does_not_answer(machine):
     machine.windows(lambda state: state.update(vm="another machine"))
     refused = machine.play("--tags", "os_machine_checks", connection_timeout=1)
     assert refused.failed and "If Windows is still to be installed, do that in the machine's console" in refused.output
+    assert "(windows_guest): timed out waiting for ping module test" in refused.output
     assert machine.seen()["power"] == "poweredOn" and machine.seen()["snapshots"] == []
 
 
