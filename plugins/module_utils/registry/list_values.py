@@ -6,7 +6,7 @@
 The data below and the option that extends it have the same form: dictionaries with
 
 hive
-    The hive's name (SYSTEM, SOFTWARE, DEFAULT, NTUSER.DAT), or several.
+    The hive's name (see ``registry.hives``), or several.
 key
     A pattern of keys below the hive's root, as in ``registry.patterns``.
 value
@@ -31,6 +31,7 @@ from dataclasses import dataclass
 
 from ..common.errors import InvalidInput
 from . import upcase
+from .hives import HIVES
 from .patterns import PatternTree, State, name_matcher
 
 SEPARATED = "separated"
@@ -39,6 +40,8 @@ COUNTER = "counter"
 DROPPED = "dropped"
 MANUAL = "manual"
 KINDS = (SEPARATED, MULTI_STRING, COUNTER, DROPPED, MANUAL)
+
+_HIVES = frozenset(name.upper() for name in HIVES)
 
 _CONTROL = "ControlSet*\\Control\\"
 _SERVICES = "ControlSet*\\Services\\"
@@ -154,6 +157,9 @@ def _checked(entry: Mapping, number: int) -> list[tuple[str, str, Rule]]:
     hives = [hives] if isinstance(hives, str) else hives
     if not isinstance(hives, (list, tuple)) or not hives or not all(isinstance(hive, str) and hive for hive in hives):
         raise _invalid(number, "names no hive")
+    strange = next((hive for hive in hives if hive.upper() not in _HIVES), None)
+    if strange is not None:
+        raise _invalid(number, f"names the hive {strange[:80]!r}; {', '.join(HIVES)} exist")
     texts = {}
     for field, default in (("key", None), ("value", None), ("kind", None), ("separator", ""), ("advice", "")):
         text = entry.get(field, default)
@@ -172,7 +178,11 @@ def _checked(entry: Mapping, number: int) -> list[tuple[str, str, Rule]]:
     try:
         PatternTree().add(texts["key"], None)
     except InvalidInput as error:
-        raise _invalid(number, f"has a key that is no pattern: {error.message}") from error
+        raise _invalid(number, f"has a key that is no pattern: {texts['key'][:200]!r}") from error
+    first = texts["key"].partition("\\")[0].upper()
+    if first == "CURRENTCONTROLSET" or first.startswith("HKEY_") or first in ("HKLM", "HKCU", "HKCR", "HKU"):
+        # Such a rule would never apply.
+        raise _invalid(number, f"has a key that begins with {first}, which no hive does; write it from below the hive's root, and ControlSet* for control sets")
     rule = Rule(texts["kind"], texts["separator"], texts["advice"], name_matcher(texts["value"]))
     return [(hive.upper(), texts["key"], rule) for hive in hives]
 

@@ -59,6 +59,9 @@ def test_own_rules_go_before_the_built_in_ones():
     ({"value": 1}, "has no text as value"), ({"separator": None}, "needs a separator"), ({"separator": ""}, "needs a separator"),
     ({"separator": '"'}, "cannot part"), ({"kind": "counter"}, "although"), ({"key": "a\\\\b"}, "no pattern"), ({"key": "a\\"}, "no pattern"),
     ({"key": "a**b"}, "no pattern"), ({"colour": "red"}, "unknown field colour"), ({"value": "x" * 20000}, "longer"),
+    ({"hive": "HKLM\\SOFTWARE"}, "UsrClass.dat exist"), ({"hive": ["SOFTWARE", "SAM"]}, "'SAM'"),
+    ({"hive": "SYSTEM", "key": "currentcontrolset\\Control"}, "ControlSet*"),
+    ({"key": "HKEY_LOCAL_MACHINE\\SOFTWARE\\a"}, "below the hive's root"), ({"key": "HKLM\\SOFTWARE\\a"}, "below the hive's root"),
 ])
 def test_a_rule_that_is_none_is_named(change, words):
     with pytest.raises(InvalidInput) as caught:

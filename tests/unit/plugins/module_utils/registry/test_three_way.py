@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 
 
 def rule(kind: str, separator: str = ""):
-    return compile_rules([{"hive": "H", "key": "", "value": "v", "kind": kind, "separator": separator}], builtin=()).find("H", "", "v")
+    return compile_rules([{"hive": "SYSTEM", "key": "", "value": "v", "kind": kind, "separator": separator}], builtin=()).find("SYSTEM", "", "v")
 
 
 PATHS, COMMAS, SPACES, MULTI, COUNTER = rule("separated", ";"), rule("separated", ","), rule("separated", " ,"), rule("multi_string"), rule("counter")
