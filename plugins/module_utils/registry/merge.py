@@ -149,7 +149,11 @@ class _Merger:
         was_gone = place.gone_by is not None
         if last is not None and entries[last][1].action == REPLACE:
             live = entries[last:]
-            self.find(place.path, None, OVERRULED, _labels(live), _labels(entries[:last], changes_something))
+            lost = [(label, node) for label, node in entries[:last] if changes_something(node)]
+            if lost:
+                stands = _content(live[0][1])
+                lost = [(label, node) for label, node in lost if not node.is_fresh or _content(node) != stands]
+            self.find(place.path, None, OVERRULED, _labels(live), _labels(lost))
             place.gone_by, place.reported = entries[last][0], False
         elif last is not None:
             setting = [entry for entry in entries[last + 1:] if sets_something(entry[1])]
@@ -323,6 +327,12 @@ class _Merger:
 
 def _labels(entries: list[tuple[str, KeyDelta]], condition: Callable[[KeyDelta], bool] | None = None) -> list[str]:
     return [label for label, node in entries if condition is None or condition(node)]
+
+
+def _content(node: KeyDelta) -> list:
+    """What a key that is made anew holds, with all below it."""
+    return [(path, key.action == REMOVE, key.security, key.class_data, key.flags, {folded: (value.type, value.data) for folded, value in key.values.items()})
+            for path, key in node.walk()]
 
 
 def _brought_back(entries: list[tuple[str, KeyDelta]], setting: list[tuple[str, KeyDelta]]) -> list[tuple[str, KeyDelta]]:

@@ -410,7 +410,8 @@ def test_a_replaced_key_ends_what_came_before_it():
     builder = DeltaBuilder("SYSTEM", base)
     builder.delete_key(spooler)
     builder.set_value(spooler, "Type", REG_DWORD, encode_dword(16))
-    two = builder.finish()
+    two_bytes = write_delta(builder.finish())
+    two = read_delta(two_bytes)
     three = layer(base, (spooler, "Start", REG_DWORD, encode_dword(4)), (spooler + "\\Parameters", "p", REG_SZ, b"x"))
     for hive in (None, base):
         merged = combine_deltas([("one", one), ("two", two), ("three", three)], RULES, base=hive)
@@ -422,6 +423,13 @@ def test_a_replaced_key_ends_what_came_before_it():
         apply_delta(result, merged.delta)
         assert {value.name: value.data for value in result.key(spooler).values.values()} == {"Start": encode_dword(4), "Type": encode_dword(16)}
         assert result.key(spooler + "\\Parameters").value("p").data == b"x"
+        assert not combine_deltas([("two", two), ("again", two)], RULES, base=hive).findings
+        builder.set_value(spooler + "\\Parameters", "Own", REG_SZ, b"")
+        other = builder.finish()
+        again = layer(base, (spooler, "Type", REG_DWORD, encode_dword(16)))
+        for lower in (other, again):
+            assert found(combine_deltas([("lower", lower), ("two", read_delta(two_bytes))], RULES, base=hive)) == [
+                (spooler, None, "overruled", ("two",), ("lower",))]
 
 
 def test_keys_that_several_layers_make():
