@@ -144,7 +144,7 @@ class DeltaBuilder:
                 key = key.subkeys.get(name)
                 if key is None:
                     return names
-                if key.is_symbolic_link and (last or index < len(names) - 1):
+                if key.is_symbolic_link and (last or index < len(names) - 1) and not self._is_within_new(names[:index + 1]):
                     target = self._target(key)
                     if target is None:
                         raise InvalidInput(f"The registry key {path[:200]} lies behind a link that leads out of the hive {self.delta.hive}.",

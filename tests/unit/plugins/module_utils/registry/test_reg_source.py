@@ -109,6 +109,16 @@ def test_links_are_followed():
     assert described(removed) == [("Wow6432Node\\Classes", deltas.REMOVE, [])]
 
 
+def test_a_link_that_was_deleted_is_not_followed():
+    result = made("""[-HKEY_LOCAL_MACHINE\\SOFTWARE\\Wow6432Node\\Classes]
+[HKEY_LOCAL_MACHINE\\SOFTWARE\\Wow6432Node\\Classes\\New]
+[-HKEY_LOCAL_MACHINE\\SYSTEM\\ControlSet002\\Hardware Profiles]
+[HKEY_LOCAL_MACHINE\\SYSTEM\\ControlSet002\\Hardware Profiles\\Current\\New]
+""")
+    assert described(result["SOFTWARE"]) == [("Wow6432Node\\Classes", deltas.REPLACE, []), ("Wow6432Node\\Classes\\New", deltas.CREATE, [])]
+    assert [path for path, _action, _values in described(result["SYSTEM"])][-1] == "ControlSet002\\Hardware Profiles\\Current\\New"
+
+
 @pytest.mark.parametrize("target", ["\\Registry\\Machine\\Other\\x", "\\Registry\\Machine\\Software\\Loop", ""])
 def test_links_that_lead_nowhere(target):
     hives = bases()
