@@ -22,7 +22,12 @@ _PAUSE = 0.5
 
 
 def cancel_publishing(repository: Repository, connection: dict, template: str, options: PublishOptions, *, check_mode: bool, progress: Progress) -> Published:
-    """Bring the publishing of ``template`` to its end; nothing is changed when there is none, or it has ended."""
+    """Bring the publishing of ``template`` to its end; nothing is changed when there is none, or it has ended.
+
+    NotFound when there is neither a template nor a task of this name.
+    """
+    if not tasks_of(repository, template):
+        repository.catalog.require(TEMPLATE, template)
     with Session.connect(**connection) as session:
         going = _going_on(repository, session, template)
         newest = next(iter(tasks_of(repository, template)), None)

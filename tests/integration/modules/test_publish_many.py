@@ -97,6 +97,20 @@ def test_an_upload_is_canceled(room, vcenter, simulator):
     assert unfinished(simulator) == [] and not any(lease["state"] == "ready" for lease in simulator.leases())
 
 
+def test_a_template_that_nobody_knows_is_not_canceled(room, vcenter, simulator):
+    """A mistake in writing must not look as if there were nothing to cancel; what is left of a template that was removed can be."""
+    for check in (True, False):
+        result = fails("layered_image_publish", "catalog.missing", check=check, **room.options, **vcenter, templates=["ofice"], state="canceled")
+        assert "ofice" in result["msg"]
+    simulator.guest(mode="hang")
+    add_app(room)
+    add_template(room, publish_mode="manual")
+    run("layered_image_publish", **room.options, **vcenter, templates=["office"])
+    run("image_template", **room.options, name="office", state="absent")
+    assert run("layered_image_publish", **room.options, **vcenter, templates=["office"], state="canceled")["tasks"][0]["status"] == "Canceled"
+    assert unfinished(simulator) == []
+
+
 def test_what_waits_for_a_person_is_canceled_at_once(room, vcenter, simulator):
     simulator.guest(mode="hang")
     add_app(room)
