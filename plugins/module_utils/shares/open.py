@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 from ..common.errors import InvalidInput
 from .local import LocalShare
@@ -21,6 +22,8 @@ def open_share(location: str, params: dict) -> Share:
     """
     if not location:
         raise InvalidInput("The file share is not named.", code="share.address", hint="Set file_share to a folder of the composer or //server/share/path.")
+    if re.match(r"[A-Za-z]+://", location):
+        raise InvalidInput("The file share is given as a URL.", code="share.address", hint="Write it as //server/share/path, or as a folder of the composer.")
     if not is_smb(location):
         return LocalShare(location)
     return SmbShare.at(

@@ -69,6 +69,11 @@ def test_folders_of_a_file_share_that_are_not_relative(tmp_path):
     assert "/packages is not relative to the file share" in result["msg"]
 
 
+def test_a_file_share_that_is_written_as_a_url():
+    result = fails("file_share", "share.address", file_share="smb://user:hidden@server/share")
+    assert "Write it as //server/share/path" in result["msg"] and "hidden" not in str(result)
+
+
 def test_a_server_that_is_not_there():
     result = fails("file_share", "share.unreachable", file_share="//127.0.0.1:1/share", file_share_username="u", file_share_password="p")
     assert "refused" in result["msg"] and "Error:" not in result["msg"], result["msg"]
