@@ -76,6 +76,7 @@ options:
     description:
       - What is left out of a captured layer, or taken in after all, beyond what the collection leaves out by itself.
       - Each entry has C(path), or C(key) and perhaps C(value), patterns with C(*) and C(**); C(action), V(exclude) or V(include); and a C(reason).
+      - A path begins below the drive, a key with its hive; variables are not replaced. The last rule that holds decides.
     type: list
     elements: dict
     default: []

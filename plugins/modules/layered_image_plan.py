@@ -76,7 +76,9 @@ registry:
   type: list
   elements: dict
 outdated:
-  description: Files of layers that the OS layer has changed since the version that the layer was made for.
+  description: >-
+    Files of layers that the OS layer has changed since the version that the layer was made for. Conflicts, layers and provenance
+    follow what the template's outdated_files makes of them; where that is V(fail), they show the layers' files.
   returned: always
   type: list
   elements: dict
