@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from ansible_collections.strata.layering.plugins.module_utils.images.scripts import PlacedScript, plan_text
 from ansible_collections.strata.layering.tests.acceptance import wine
@@ -152,6 +154,16 @@ def test_a_restart_that_a_script_has_put_off_does_not_stand_in_the_way(machine):
     one = machine(("app layer A 1", "a.cmd", "%SystemRoot%\\System32\\shutdown.exe /r /t 600\nexit /b 0"))
     assert one.start() == SHUTDOWN and one.told[-1] == ("state", "finished")
     assert [call for call in one.wine.calls if call[0] == "shutdown"] == [["shutdown", "/r", "/t", "600"], ["shutdown", "/a"], ["shutdown", "/s", "/t", "0"]]
+
+
+def test_a_machine_that_cannot_be_shut_down_is_not_done_before_its_next_start(machine):
+    one = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
+    program = one.wine.prefix.host_path("windows/system32/shutdown.exe")
+    # As if a script had begun to restart Windows.
+    os.rename(program, program + ".away")
+    assert one.start() == ON and one.order == ["a"] and not one.has("image/finished")
+    os.rename(program + ".away", program)
+    assert one.start() == SHUTDOWN and one.order == ["a"] and one.has("image/finished")
 
 
 def test_nothing_runs_before_windows_setup_is_done(machine):

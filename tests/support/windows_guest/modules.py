@@ -96,7 +96,7 @@ def _regedit(windows: Session, given: dict, check: bool, user: str | None) -> di
             del windows.state["registry"][path.lower()]["values"][name.lower()]
         return {"changed": True}
     if path.lower() in windows.state.get("protected", []):
-        raise _Failed("Error creating the registry key: Requested registry access is not allowed.")
+        raise _Failed("Unhandled exception while executing module: Requested registry access is not allowed.")
     kind = given.get("type", "string")
     data = int(given["data"]) if kind in ("dword", "qword") else given["data"]
     if value and value["data"] == data and value["type"] == kind:

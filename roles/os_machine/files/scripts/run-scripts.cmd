@@ -44,6 +44,8 @@ if defined STRATA_STOP exit /b 1
 call :set state finished
 if /i "%STRATA_MODE%"=="manual" exit /b 0
 call :power /s
+rem When a script has begun to restart Windows already, this is not the end: the next start comes here again.
+if errorlevel 1 del "%STRATA_IMAGE%\finished"
 exit /b 0
 :reboot
 call :power /r
@@ -60,12 +62,13 @@ call :set state finished
 call :power /s
 exit /b 0
 
-rem :power ACTION - shut down (/s) or restart (/r) now, also when a script has called shutdown.exe with a delay.
+rem :power ACTION - shut down (/s) or restart (/r) now, also when a script has called shutdown.exe with a delay. ERRORLEVEL is 1 if Windows refuses.
 :power
 "%STRATA_SYSTEM%\shutdown.exe" %1 /t 0
 if not errorlevel 1 exit /b 0
 "%STRATA_SYSTEM%\shutdown.exe" /a
 "%STRATA_SYSTEM%\shutdown.exe" %1 /t 0
+if errorlevel 1 exit /b 1
 exit /b 0
 
 rem :digest - STRATA_DIGEST becomes what the plan calls its image.
