@@ -65,12 +65,12 @@ def test_progress_carries_the_name():
 def test_when_the_caller_stops_all_unwind(tmp_path):
     def work(progress):
         mark = tmp_path / str(os.getpid())
-        mark.touch()
         try:
+            mark.touch()
             progress("begun", 0, None)
             time.sleep(60)
         finally:
-            mark.unlink()
+            mark.unlink(missing_ok=True)
 
     class Stop(Exception):
         pass
