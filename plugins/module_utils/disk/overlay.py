@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import heapq
 import mmap
@@ -28,9 +29,9 @@ class _Grain:
 
     __slots__ = ("data", "address", "used", "saved")
 
-    def __init__(self, data: bytearray) -> None:
+    def __init__(self, data: memoryview, address: int) -> None:
         self.data = data
-        self.address = ctypes.addressof(ctypes.c_char.from_buffer(data))
+        self.address = address
         self.used = True
         self.saved = True
 
@@ -56,6 +57,13 @@ class CopyOnWriteDevice(BlockDevice):
         self._by_grain = getattr(base, "grain_size", None) == GRAIN_SIZE
         self._cache: OrderedDict[int, _Grain] = OrderedDict()
         self._limit = max(4, cache_bytes >> GRAIN_SHIFT)
+        # Where the grains in memory stand. Large pages, if the kernel has them, spare it thousands of small ones.
+        memory = mmap.mmap(-1, self._limit << GRAIN_SHIFT, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        with contextlib.suppress(OSError):
+            memory.madvise(mmap.MADV_HUGEPAGE)
+        self._places = memoryview(memory)
+        self._address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+        self._free = [place << GRAIN_SHIFT for place in reversed(range(self._limit))]
         # One u32 a grain: 1 + its slot in the file, 0 while unwritten. Untouched pages take no memory.
         self._map = mmap.mmap(-1, max(4 * self.grain_count, mmap.PAGESIZE), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self._slots = memoryview(self._map).cast("I")
@@ -71,7 +79,7 @@ class CopyOnWriteDevice(BlockDevice):
         while count:
             start = offset & _INSIDE
             length = min(count, GRAIN_SIZE - start)
-            pieces.append(memoryview(self._hold(offset >> GRAIN_SHIFT).data)[start:start + length])
+            pieces.append(bytes(self._hold(offset >> GRAIN_SHIFT).data[start:start + length]))
             offset += length
             count -= length
         return b"".join(pieces)
@@ -106,6 +114,8 @@ class CopyOnWriteDevice(BlockDevice):
             descriptor, self._file = self._file, -1
             os.close(descriptor)
             self._cache.clear()
+            # Unmapped when nobody looks at a grain any more: an exception on its way may.
+            self._places.release()
             self._slots.release()
             self._map.close()
 
@@ -134,16 +144,20 @@ class CopyOnWriteDevice(BlockDevice):
     def changed_grains(self):
         """Return the ascending numbers (u32) of the grains whose content differs from the base."""
         dirty = self.dirty_grains()
-        changed = [self.read_grain(number) != self._read_base(number) for number in dirty.tolist()]
+        changed = [self._content(number) != self._read_base(number) for number in dirty.tolist()]
         return dirty[np.array(changed, dtype=np.bool_)]
 
     def read_grain(self, number: int) -> bytes:
         """Return the 64 KiB of a grain without keeping it in the cache; beyond the disk's end it holds zeros."""
         if not 0 <= number < self.grain_count:
             self.check_range(GRAIN_SIZE, number << GRAIN_SHIFT)
+        return bytes(self._content(number))
+
+    def _content(self, number: int) -> bytes | memoryview:
+        """The content of a grain; of one in memory no copy."""
         grain = self._cache.get(number)
         if grain is not None:
-            return bytes(grain.data)
+            return grain.data
         slot = self._slots[number]
         return os.pread(self._file, GRAIN_SIZE, (slot - 1) << GRAIN_SHIFT) if slot else self._read_base(number)
 
@@ -160,9 +174,15 @@ class CopyOnWriteDevice(BlockDevice):
         """Return a grain in memory; ``whole`` when all of it is about to be overwritten."""
         grain = self._cache.get(number)
         if grain is None:
-            if len(self._cache) >= self._limit:
+            content = None if whole else self._content(number)
+            if not self._free:
                 self._evict()
-            grain = self._cache[number] = _Grain(bytearray(GRAIN_SIZE) if whole else bytearray(self.read_grain(number)))
+            place = self._free[-1]
+            grain = _Grain(self._places[place:place + GRAIN_SIZE], self._address + place)
+            if content is not None:
+                grain.data[:] = content
+            self._cache[number] = grain
+            self._free.pop()
         grain.used = True
         return grain
 
@@ -184,3 +204,4 @@ class CopyOnWriteDevice(BlockDevice):
         if not grain.saved:
             write_all(self._file, grain.data, (self._slots[number] - 1) << GRAIN_SHIFT, f"the changes of {self.name}")
         del cache[number]
+        self._free.append(grain.address - self._address)

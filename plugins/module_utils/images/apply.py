@@ -142,6 +142,8 @@ class Applier:
 
     def _short_name(self, entry: Entry, path: str) -> str | None:
         """The 8.3 name that an entry gets at a path: its own or, for a file, that of the one it replaces, unless another file has it."""
+        if entry.short_name is None and not self._short_names:
+            return None
         key = self._tree.fold_path(path)
         wanted = (entry.short_name, self._short_names.get(key))
         return next((name for name in wanted if name is not None and (key, name) not in self._denied), None)
