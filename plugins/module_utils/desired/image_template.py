@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 from ..catalog.documents import LOCK, TEMPLATE, delete_document, now, put_document, read_icon, store_icon
-from ..catalog.layers import find_version
+from ..catalog.layers import find_version, layer_document
 from ..catalog.templates import describe, resolve
 from ..common.errors import Conflict, InvalidInput, NotFound
 from ..common.module import Outcome
@@ -74,10 +74,18 @@ def _document(repository: Repository, params: dict, before: dict | None) -> dict
     size = params["disk_size_gb"]
     if size is not None and not 1 <= size <= 62 * 1024:
         raise InvalidInput(f"A disk cannot have {size} GiB.", code="template.disk_size", hint="Set disk_size_gb between 1 and 63488.")
+    os_layer = _named(repository, OS, params["os_layer"])
+    least = layer_document(repository, OS, os_layer["name"])["versions"][os_layer["version"]]["size_gb"]
+    if size is not None and size < least:
+        raise InvalidInput(
+            f"The disk of the image template {params['name']} cannot have {size} GiB, because that of its OS layer has {least} GiB.",
+            code="template.disk_size",
+            hint="Raise disk_size_gb or leave it out.",
+        )
     return {
         "name": params["name"],
         "description": check_description(params["description"]),
-        "os_layer": _named(repository, OS, params["os_layer"]),
+        "os_layer": os_layer,
         "app_layers": sorted(
             (_named(repository, APP, layer) for layer in params["app_layers"]), key=lambda layer: (layer["name"].casefold(), layer["name"])
         ),

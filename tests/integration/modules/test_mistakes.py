@@ -41,6 +41,14 @@ def test_names_are_called_what_they_are(refused):
     refused("image_template", "layer.missing", "no OS layer named windows 11", "It has: Windows 11.", name="t", **template)
 
 
+def test_a_disk_smaller_than_that_of_the_os_layer(refused, room, exported):
+    layer = {"name": "Windows 11", "version": "2.0"}
+    run("os_layer", **room.options, **layer, max_layer_size_gb=2, file_share=os.fspath(exported), packaging_disk="gold/gold-w11.ovf")
+    template = {"name": "small", "connector": "desktops", "os_layer": layer}
+    refused("image_template", "template.disk_size", "small cannot have 1 GiB", "has 2 GiB", disk_size_gb=1, **template)
+    assert run("image_template", **room.options, **template, disk_size_gb=2)["changed"]
+
+
 def test_files_that_are_one_file(refused, room):
     file = os.path.join(room.files("one", {"tool.exe": "x"}), "tool.exe")
     refused("app_layer", "layer.folder", file, "is not a folder", name="Tool", version="1.0", files=file, **OS)
