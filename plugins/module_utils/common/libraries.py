@@ -11,6 +11,7 @@ not a composer.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import types
 
@@ -57,7 +58,18 @@ class _Deferred:
         return value
 
 
-np = _optional("numpy", "numpy")
+def _import_numpy() -> types.ModuleType | _Absent:
+    """numpy without the threads of its OpenBLAS: nothing here needs them, each costs time at every start, and processes that fork do better without."""
+    if "OPENBLAS_NUM_THREADS" in os.environ:
+        return _optional("numpy", "numpy")
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    try:
+        return _optional("numpy", "numpy")
+    finally:
+        del os.environ["OPENBLAS_NUM_THREADS"]
+
+
+np = _import_numpy()
 isal_zlib = _optional("isal.isal_zlib", "isal")
 zstandard = _optional("zstandard", "zstandard")
 pyvmomi = _Deferred("pyVmomi", "pyvmomi")
