@@ -134,9 +134,12 @@ class PathBuilder:
                 if not name and not becomes.size:
                     continue
                 with was.open_stream(name) as first, becomes.open_stream(name) as second:
-                    for offset in range(0, second.size, _COMPARED):
-                        if first.pread(_COMPARED, offset) != second.pread(_COMPARED, offset):
-                            return False
+                    # Where both have a hole there is nothing to compare.
+                    for start, length in sorted({*first.extents(), *second.extents()}):
+                        for offset in range(start, start + length, _COMPARED):
+                            count = min(_COMPARED, start + length - offset)
+                            if first.pread(count, offset) != second.pread(count, offset):
+                                return False
         return True
 
     def _take_tree(self, path: str, reference: int) -> None:

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import random
+import time
 
 import pytest
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import StrataError
 from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.encode import encode
 from ansible_collections.strata.layering.plugins.module_utils.disk.flat import open_disk
+from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import read_partitions
 from ansible_collections.strata.layering.plugins.module_utils.images import store
 from ansible_collections.strata.layering.plugins.module_utils.capture.capture import capture, check_packaged, preview
 from ansible_collections.strata.layering.plugins.module_utils.capture.rules import parse_rules
@@ -515,6 +517,34 @@ def test_a_file_that_only_moved_to_other_clusters_is_no_change(packaging):
 
     result, entries, _deltas = take(packaging, change)
     assert entries == {} and result.statistics["files_different"] == 1
+
+
+def test_a_huge_file_of_holes_that_only_moved(tmp_path):
+    """Only what takes space is read: every byte of 8 TiB would take an hour."""
+    def write(volume, node):
+        with node.open_stream() as stream:
+            stream.truncate(8 << 40)
+            stream.pwrite(b"island" * 20_000, 5 << 40)
+        node.set_times(Times(*(_BASE + number for number in range(4))))
+
+    make_machine(str(tmp_path / "raw"))
+    with FileDevice(str(tmp_path / "raw"), writable=True) as device:
+        window = max(read_partitions(device).partitions, key=lambda one: one.size).window(device)
+        with Volume.mount(window, writable=True) as volume, volume.find("Data") as folder, folder.create_file("huge", attributes=0x220) as node:
+            write(volume, node)
+    packaging = Packaging(str(tmp_path), str(tmp_path / "raw"))
+
+    def change(volume):
+        with volume.find("Data/huge") as node:
+            node.truncate(0)
+            put(volume, "gap", bytes(2_000_000))
+            write(volume, node)
+        with volume.find("gap") as node:
+            node.delete()
+
+    started = time.monotonic()
+    result, entries, _deltas = take(packaging, change)
+    assert entries == {} and result.statistics["files_different"] == 1 and time.monotonic() - started < 60
 
 
 def test_thousands_of_files(packaging):
