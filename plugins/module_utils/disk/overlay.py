@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import heapq
 import mmap
@@ -57,10 +56,8 @@ class CopyOnWriteDevice(BlockDevice):
         self._by_grain = getattr(base, "grain_size", None) == GRAIN_SIZE
         self._cache: OrderedDict[int, _Grain] = OrderedDict()
         self._limit = max(4, cache_bytes >> GRAIN_SHIFT)
-        # Where the grains in memory stand. Large pages, if the kernel has them, spare it thousands of small ones.
+        # Where the grains in memory stand.
         memory = mmap.mmap(-1, self._limit << GRAIN_SHIFT, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        with contextlib.suppress(OSError):
-            memory.madvise(mmap.MADV_HUGEPAGE)
         self._places = memoryview(memory)
         self._address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
         self._free = [place << GRAIN_SHIFT for place in reversed(range(self._limit))]
