@@ -42,6 +42,9 @@ images:
   sample:
     - template: office-desktop
       image_digest: sha256:1f0c22a1
+      vcenter:
+        hostname: vcenter.example.com
+        instance_uuid: 7f3b1c52-4c7e-4b7c-9a55-0d1f6d9b3c10
       vm:
         name: office-desktop-1f0c22a1
       snapshot: strata-1f0c22a1

@@ -159,6 +159,9 @@ tasks:
     description:
       description: A sentence that says where the image is, or what has to be done.
       type: str
+    vcenter:
+      description: The vCenter that it is or would be published in - the C(hostname) that was given, and its C(instance_uuid).
+      type: dict
     scripts:
       description: What the scripts in the image reported last - C(state), C(current), C(code), C(output) and the exit codes in C(results) by number.
       type: dict
@@ -174,6 +177,9 @@ tasks:
       status: Complete
       description: The image is the snapshot strata-1f0c22a1 of the machine office-desktop-1f0c22a1 in Berlin/vm/Images, [vsan] office-desktop-1f0c22a1.
       digest: sha256:1f0c22a1
+      vcenter:
+        hostname: vcenter.example.com
+        instance_uuid: 7f3b1c52-4c7e-4b7c-9a55-0d1f6d9b3c10
       vm:
         name: office-desktop-1f0c22a1
         moid: vm-1042

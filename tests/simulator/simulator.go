@@ -22,6 +22,7 @@ import (
 	_ "github.com/vmware/govmomi/pbm/simulator"  // storage policies
 	_ "github.com/vmware/govmomi/vapi/simulator" // tags and the content library
 
+	"github.com/google/uuid"
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/simulator"
 )
@@ -97,6 +98,8 @@ func newSimulator(o options) (s *Simulator, err error) {
 	s.model.ServiceContent.About.ApiVersion = o.apiVersion
 	s.model.ServiceContent.About.Version = strings.Join(append(strings.Split(o.apiVersion, "."), "0", "0")[:3], ".")
 	about := &s.model.ServiceContent.About
+	// vcsim gives all that run on a host the same.
+	about.InstanceUuid = uuid.NewString()
 	about.FullName = fmt.Sprintf("%s %s build-%s", about.Name, about.Version, about.Build)
 	if err = s.model.Create(); err != nil {
 		return s, err

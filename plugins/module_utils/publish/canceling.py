@@ -16,13 +16,13 @@ from . import standing
 from .cancel import clear_cancel, request_cancel
 from .publisher import Published
 from .steps import PublishOptions
-from .task import CANCELED, FAILED, NOT_STARTED, OPEN, PublishTask, tasks_of
+from .task import CANCELED, FAILED, NOT_STARTED, OPEN, PublishTask, is_in, tasks_of
 
 _PAUSE = 0.5
 
 
 def cancel_publishing(repository: Repository, connection: dict, template: str, options: PublishOptions, *, check_mode: bool, progress: Progress) -> Published:
-    """Bring the publishing of ``template`` to its end; nothing is changed when there is none, or it has ended.
+    """Bring the publishing of ``template`` in a vCenter to its end; nothing is changed when there is none, or it has ended.
 
     NotFound when there is neither a template nor a task of this name.
     """
@@ -30,8 +30,12 @@ def cancel_publishing(repository: Repository, connection: dict, template: str, o
         repository.catalog.require(TEMPLATE, template)
     with Session.connect(**connection) as session:
         going = _going_on(repository, session, template)
-        newest = next(iter(tasks_of(repository, template)), None)
+        newest = next(iter(tasks_of(repository, template, session.vcenter)), None)
         before = _shown(newest)
+        elsewhere = _goes_on_elsewhere(repository, session, template) if not going else None
+        if elsewhere:
+            # Whoever holds the lock publishes there, and is not to be asked to stop.
+            return Published(template, newest or _nothing(template), before=before, after=before, warnings=[elsewhere])
         if check_mode:
             after = _shown(newest) | {"status": CANCELED} if going else before
             return Published(template, newest or _nothing(template), changed=bool(going), before=before, after=after)
@@ -41,7 +45,7 @@ def cancel_publishing(repository: Repository, connection: dict, template: str, o
             for document in _going_on(repository, session, template):
                 standing.remove_unfinished(session, document)
                 PublishTask(repository, document).cancel(f"The publishing of {template} was canceled.")
-    ended = next(iter(tasks_of(repository, template)), None)
+        ended = next(iter(tasks_of(repository, template, session.vcenter)), None)
     changed = ended is not None and ended["status"] == CANCELED and _shown(ended) != before
     if changed:
         repository.audit.append("cancel", TEMPLATE, template, comment=options.comment, details={"task": ended["id"]})
@@ -73,11 +77,20 @@ def _take_over(repository: Repository, template: str, options: PublishOptions, p
 
 def _going_on(repository: Repository, session: Session, template: str) -> list[dict]:
     """The tasks that have not ended, and the newest when it failed and left a machine."""
-    found = tasks_of(repository, template)
+    found = tasks_of(repository, template, session.vcenter)
     going = [document for document in found if document["status"] in OPEN]
     if found and found[0]["status"] == FAILED and standing.unfinished_machine(session, found[0]):
         going.append(found[0])
     return going
+
+
+def _goes_on_elsewhere(repository: Repository, session: Session, template: str) -> str | None:
+    """The sentence about a publishing in another vCenter that has not ended, None when there is none."""
+    for document in tasks_of(repository, template):
+        if document["status"] in OPEN and not is_in(document, session.vcenter):
+            there = document["vcenter"]["hostname"]
+            return f"{template} is not being published in the vCenter {session.hostname}, but in {there}: give that as hostname to cancel it."
+    return None
 
 
 def _shown(task: dict | None) -> dict:

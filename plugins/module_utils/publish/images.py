@@ -12,6 +12,7 @@ from ..repository.repository import Repository
 from ..vsphere.inventory import Inventory
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts, read_facts
+from .task import is_in
 
 #: extraConfig of a published machine: what it was made of, and how far it is.
 KEY_TEMPLATE = "strata.layering.template"
@@ -51,21 +52,26 @@ def contents(resolved: ResolvedTemplate) -> str:
     return "\n".join(lines + [label(layer) for layer in (resolved.os_layer, *resolved.layers)])
 
 
-def images_of(repository: Repository, template: str) -> list[dict]:
-    """The images that were published from a template, newest first."""
-    document = repository.catalog.get(IMAGE, template)
-    return list(document["images"]) if document else []
+def images_of(repository: Repository, template: str, vcenter: dict) -> list[dict]:
+    """The images that were published from a template in a vCenter (see Session.vcenter), newest first."""
+    return [image for image in _all_images(repository, template) if is_in(image, vcenter)]
 
 
-def record_images(repository: Repository, template: str, images: list[dict]) -> None:
-    """Store the images of a template, newest first."""
-    repository.catalog.put(IMAGE, template, {"template": template, "images": images})
+def record_images(repository: Repository, template: str, vcenter: dict, images: list[dict]) -> None:
+    """Store the images of a template in a vCenter, newest first; what it has in others stays."""
+    elsewhere = [image for image in _all_images(repository, template) if not is_in(image, vcenter)]
+    repository.catalog.put(IMAGE, template, {"template": template, "images": [*images, *elsewhere]})
 
 
 def record_image(repository: Repository, template: str, image: dict) -> None:
-    """Store an image as the newest of a template, in place of one with the same digest."""
-    others = [one for one in images_of(repository, template) if one["image_digest"] != image["image_digest"]]
-    record_images(repository, template, [image, *others])
+    """Store an image as the newest of a template in its vCenter, in place of one with the same digest."""
+    others = [one for one in images_of(repository, template, image["vcenter"]) if one["image_digest"] != image["image_digest"]]
+    record_images(repository, template, image["vcenter"], [image, *others])
+
+
+def _all_images(repository: Repository, template: str) -> list[dict]:
+    document = repository.catalog.get(IMAGE, template)
+    return document["images"] if document else []
 
 
 def machine_record(facts: VmFacts) -> dict:

@@ -82,8 +82,11 @@ class Publisher:
         facts = images.find_standing(self._session, recorded[0])
         return (recorded[0], facts) if facts else None
 
+    def _tasks(self) -> list[dict]:
+        return tasks_of(self._repository, self._template.name, self._session.vcenter)
+
     def _open_tasks(self) -> list[dict]:
-        return [document for document in tasks_of(self._repository, self._template.name) if document["status"] in OPEN]
+        return [document for document in self._tasks() if document["status"] in OPEN]
 
     def _resumed(self) -> PublishTask | None:
         """The task of this image that has not ended."""
@@ -94,14 +97,14 @@ class Publisher:
 
     def _completion_lost(self) -> bool:
         """Whether the run that finished this image failed after that, so that no task and no audit entry tells of it."""
-        states = {document["status"] for document in tasks_of(self._repository, self._template.name) if document["digest"] == self._template.image_digest}
+        states = {document["status"] for document in self._tasks() if document["digest"] == self._template.image_digest}
         return FAILED in states and COMPLETE not in states
 
     def _scripts_cut_off(self, facts: VmFacts) -> bool:
         """Whether a script ran, or had failed, when somebody looked last: its host has forgotten what became of it."""
         if self._template.publish_mode == guest.MANUAL:
             return False
-        for document in tasks_of(self._repository, self._template.name):
+        for document in self._tasks():
             if document["digest"] == self._template.image_digest and (document["vm"] or {}).get("instance_uuid") == facts.instance_uuid:
                 return (document["scripts"] or {}).get("state") in (guest.RUNNING, guest.FAILED)
         return False
@@ -160,6 +163,7 @@ class Publisher:
             "status": NOT_STARTED,
             "description": description,
             "digest": self._template.image_digest,
+            "vcenter": self._session.vcenter,
             "vm": images.machine_record(facts) if facts else {"name": self._name},
             "snapshot": self._snapshot,
         }
@@ -188,7 +192,7 @@ class Publisher:
 
     def _publish_locked(self) -> Published:
         before = self._shown()
-        task = self._resumed() or PublishTask.new(self._repository, self._template)
+        task = self._resumed() or PublishTask.new(self._repository, self._template, self._session.vcenter)
         run = Run(
             self._repository, self._session, self._template, self._options, task, CancelWatch(self._repository, self._template.name), self._progress,
             self._warnings,
@@ -307,7 +311,7 @@ class Publisher:
             self._warnings += warnings
 
     def _recorded_images(self) -> list[dict]:
-        return images.images_of(self._repository, self._template.name)
+        return images.images_of(self._repository, self._template.name, self._session.vcenter)
 
     def _script_due(self, image: dict) -> bool:
         return bool(self._template.connector.get("script") and image.get("script") and not image["script"]["done"])
@@ -354,6 +358,7 @@ class Publisher:
             "status": COMPLETE,
             "description": images.describe_place(facts, self._snapshot),
             "digest": self._template.image_digest,
+            "vcenter": self._session.vcenter,
             "vm": images.machine_record(facts),
             "snapshot": self._snapshot,
             "datastore_path": facts.datastore_path,
@@ -372,6 +377,7 @@ class Publisher:
             "content_digest": self._template.content_digest,
             "layers": images.template_layers(self._template),
             "connector": self._template.connector["name"],
+            "vcenter": self._session.vcenter,
             "vm": vm,
             "snapshot": self._snapshot,
             "datastore_path": facts.datastore_path if facts else None,

@@ -19,13 +19,13 @@ from . import images
 def plan_retiring(repository: Repository, session: Session, template: str, newest: str, keep: int | None) -> tuple[list[dict], list[VmFacts], list[str]]:
     """What is to become of a template's images when that of digest ``newest`` is published and ``keep`` older ones are kept.
 
-    Returns the images that stay recorded, the machines to remove, and warnings about machines that should go but stay.
+    Only images in the vCenter of the session are looked at. Returns the images that stay recorded, the machines to remove, and warnings about machines that should go but stay.
     A machine that is gone is no longer recorded; one that is switched on is in use.
     """
     stay, going, warnings = [], [], []
     older = 0
     disks = None
-    for image in images.images_of(repository, template):
+    for image in images.images_of(repository, template, session.vcenter):
         if image["image_digest"] == newest:
             stay.append(image)
             continue
@@ -61,11 +61,11 @@ def retire(repository: Repository, session: Session, template: str, stay: list[d
                 raise
             warnings.append(_is_on(facts))
             running.add(facts.instance_uuid)
-    recorded = images.images_of(repository, template)
+    recorded = images.images_of(repository, template, session.vcenter)
     remaining = [image for image in recorded if image in stay or image["vm"]["instance_uuid"] in running]
     # After the machines: one whose removal failed stays recorded, and is removed by the next run.
     if remaining != recorded:
-        images.record_images(repository, template, remaining)
+        images.record_images(repository, template, session.vcenter, remaining)
     return warnings
 
 

@@ -25,14 +25,19 @@ STEPS = ("compose", "create", "upload", "power on", "scripts", "shut down", "sna
 _REPORT_INTERVAL = 5
 
 
-def tasks_of(repository: Repository, template: str) -> list[dict]:
-    """The documents of the tasks of a template, the newest first."""
-    found = [document for _name, document in repository.catalog.documents(TASK) if document["template"] == template]
+def tasks_of(repository: Repository, template: str, vcenter: dict | None = None) -> list[dict]:
+    """The documents of the tasks of a template, the newest first; of those in one vCenter (see Session.vcenter) or in all."""
+    found = [document for _name, document in repository.catalog.documents(TASK) if document["template"] == template and is_in(document, vcenter)]
     return sorted(found, key=lambda document: (document["created"], document["id"]), reverse=True)
 
 
+def is_in(document: dict, vcenter: dict | None) -> bool:
+    """Whether a task or an image is one of this vCenter; a template may be published in several, each for itself."""
+    return vcenter is None or document["vcenter"]["instance_uuid"] == vcenter["instance_uuid"]
+
+
 class PublishTask:
-    """One task. ``document`` is what is stored: id, template, status, step, description, digest, timings (seconds by
+    """One task. ``document`` is what is stored: id, template, vcenter, status, step, description, digest, timings (seconds by
     step), bytes, progress (of what is under way: step, unit, done, total, percent, rate, seconds_left), scripts (what the guest
     reported last), checks (of what Horizon asks
     for), script (the connector's), warnings, and once they are known vm, snapshot, datastore_path and error."""
@@ -45,7 +50,7 @@ class PublishTask:
         self._estimate = Estimate()
 
     @classmethod
-    def new(cls, repository: Repository, template: ResolvedTemplate) -> PublishTask:
+    def new(cls, repository: Repository, template: ResolvedTemplate, vcenter: dict) -> PublishTask:
         """A task that has not begun and is not stored yet."""
         moment = now()
         return cls(
@@ -56,6 +61,7 @@ class PublishTask:
                 "digest": template.image_digest,
                 "content_digest": template.content_digest,
                 "connector": template.connector["name"],
+                "vcenter": vcenter,
                 "publish_mode": template.publish_mode,
                 "status": NOT_STARTED,
                 "step": None,

@@ -125,6 +125,11 @@ class Session:
             pyvmomi.vim.SessionManager(self.content.sessionManager._GetMoId(), soap).Logout()
         soap.DropConnections()
 
+    @property
+    def vcenter(self) -> dict[str, str]:
+        """What documents say of the vCenter: the name by which it was reached, and the identifier that it keeps under any name."""
+        return {"hostname": self.hostname, "instance_uuid": self.content.about.instanceUuid or self.hostname}
+
     def object(self, kind: str, moid: str):
         """The managed object of a type such as ``VirtualMachine`` with this identifier, whether it exists or not."""
         return getattr(pyvmomi.vim, kind)(moid, self._stub)

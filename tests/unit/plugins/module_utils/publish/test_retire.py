@@ -51,12 +51,17 @@ def test_a_machine_that_somebody_powers_on_meanwhile_stays(simulator, tmp_path):
         facts = [read_facts(session, machine) for machine in make(simulator, "one", "two")]
         running = session.object("VirtualMachine", facts[0].moid)
         running.PowerOnVM_Task()
-        recorded = [{"image_digest": f"sha256:{number}", "vm": images.machine_record(one)} for number, one in enumerate(facts)]
-        images.record_images(repository, "office", [{"image_digest": "sha256:new"}, *recorded])
-        warnings = retire.retire(repository, session, "office", [{"image_digest": "sha256:new"}], facts)
+        vcenter = session.vcenter
+        elsewhere = {"image_digest": "sha256:new", "vcenter": {"hostname": "elsewhere", "instance_uuid": "2"}}
+        newest = {"image_digest": "sha256:new", "vcenter": vcenter}
+        recorded = [{"image_digest": f"sha256:{number}", "vcenter": vcenter, "vm": images.machine_record(one)} for number, one in enumerate(facts)]
+        images.record_image(repository, "office", elsewhere)
+        images.record_images(repository, "office", vcenter, [newest, *recorded])
+        warnings = retire.retire(repository, session, "office", [newest], facts)
     assert warnings == ["The machine one of an older image is kept because it is not switched off."]
     assert {name: machine["power"] for machine in simulator.machines() if (name := machine["name"]) in ("one", "two")} == {"one": "poweredOn"}
-    assert images.images_of(repository, "office") == [{"image_digest": "sha256:new"}, recorded[0]]
+    assert images.images_of(repository, "office", vcenter) == [newest, recorded[0]]
+    assert images.images_of(repository, "office", elsewhere["vcenter"]) == [elsewhere]
 
 
 def make(simulator, *names: str) -> list:

@@ -14,6 +14,8 @@ from ansible_collections.strata.layering.plugins.module_utils.publish import tas
 from ansible_collections.strata.layering.plugins.module_utils.publish.cancel import Canceled, CancelWatch, clear_cancel, request_cancel
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 
+HERE, THERE = ({"hostname": "vc", "instance_uuid": number} for number in ("1", "2"))
+
 
 @pytest.fixture
 def repository(tmp_path):
@@ -24,7 +26,7 @@ def repository(tmp_path):
 def task(repository):
     layer = LayerReference("os", "Windows", "1", "sha256:" + "1" * 64)
     template = ResolvedTemplate("office", layer, (), None, {"name": "desktops"}, None, "office", "automatic", "")
-    return tasks.PublishTask.new(repository, template)
+    return tasks.PublishTask.new(repository, template, HERE)
 
 
 def stored(repository) -> dict:
@@ -40,6 +42,12 @@ def test_a_task_is_stored_when_its_first_step_begins(repository, task):
     assert set(stored(repository)["timings"]) == {"compose"}
     task.complete("It is there.")
     assert (stored(repository)["status"], stored(repository)["step"], set(stored(repository)["timings"])) == ("Complete", None, {"compose", "upload"})
+
+
+def test_tasks_are_told_apart_by_their_vcenter(repository, task):
+    task.begin("compose", "The layers are put together.")
+    assert tasks.tasks_of(repository, "office", HERE | {"hostname": "vc.example.com"}) == [task.document]
+    assert tasks.tasks_of(repository, "office", THERE) == []
 
 
 def test_what_says_nothing_new_is_not_written(repository, task, monkeypatch):
