@@ -77,12 +77,14 @@ options:
       - What is left out of a captured layer, or taken in after all, beyond what the collection leaves out by itself.
       - Each entry has C(path), or C(key) and perhaps C(value), patterns with C(*) and C(**); C(action), V(exclude) or V(include); and a C(reason).
       - A path begins below the drive, a key with its hive; variables are not replaced. The last rule that holds decides.
+      - They count when a version is captured; a version that is there does not change.
     type: list
     elements: dict
     default: []
   finalize:
     description:
-      - What to do when the packaging machine was not left in a state that makes a good layer, for instance with a restart pending.
+      - What to do when the packaging machine was not left in a state that makes a good layer, for instance with a restart pending, or when nothing
+        was installed in it.
       - V(enforce) refuses it, V(warn) captures it with warnings, V(ignore) captures it in silence.
     type: str
     choices: [enforce, warn, ignore]

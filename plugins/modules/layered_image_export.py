@@ -31,9 +31,9 @@ options:
     description:
       - V(vmdk) is a stream-optimized VMDK, as vSphere imports it; V(ova) an OVA package with it.
       - V(raw) is a sparse raw disk; V(qcow2) needs C(qemu-img) on the composer.
+      - Without it V(ova), V(raw) or V(qcow2) when the name of the file ends in that, else V(vmdk).
     type: str
     choices: [vmdk, ova, raw, qcow2]
-    default: vmdk
 extends_documentation_fragment:
   - strata.layering.repository
   - strata.layering.repository.changes
@@ -47,7 +47,6 @@ EXAMPLES = r"""
     repository: /srv/layers
     template: office-desktop
     path: /srv/export/office-desktop.ova
-    format: ova
 """
 
 RETURN = r"""
@@ -79,7 +78,7 @@ def main() -> None:
             **share_arguments(),
             template={"type": "str", "required": True},
             path={"type": "path", "required": True},
-            format={"type": "str", "choices": ["vmdk", "ova", "raw", "qcow2"], "default": "vmdk"},
+            format={"type": "str", "choices": ["vmdk", "ova", "raw", "qcow2"]},
         ),
         supports_check_mode=True,
     )

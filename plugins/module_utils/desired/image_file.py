@@ -35,7 +35,7 @@ def ensure_image_file(params: dict, *, check_mode: bool, progress: Progress = si
 def _ensure(
     repository: Repository, template: ResolvedTemplate, share: Share, file: str, params: dict, check_mode: bool, progress: Progress
 ) -> Outcome:
-    path, form = params["path"], params["format"]
+    path, form = params["path"], params["format"] or _form_of(file)
     if not share.is_folder(parent_of(file)):
         raise NotFound(f"The folder {share.where(parent_of(file))} does not exist.", code="export.folder", hint="Create it first.")
     if share.is_folder(file):
@@ -63,6 +63,11 @@ def _ensure(
         share.write(_sidecar(file), (json.dumps(record, indent=2, sort_keys=True) + "\n").encode())
         repository.audit.append("export", "layered_image", template.name, comment=params["comment"], details={"path": path, "format": form})
     return Outcome(True, before and {key: before[key] for key in wanted}, wanted, result, warnings)
+
+
+def _form_of(file: str) -> str:
+    """The format that a file's name ends in."""
+    return next((form for form in ("ova", "raw", "qcow2") if file.lower().endswith(f".{form}")), "vmdk")
 
 
 def _sidecar(path: str) -> str:

@@ -25,6 +25,9 @@ from ..shares.open import open_file
 from .package_disk import disk_opener, share_disk_opener
 
 
+_EMPTY_HINT = "Check that the disk was exported after the application had been installed; finalize: warn takes it as it is."
+
+
 @dataclass
 class Made:
     """A layer version that was made, or in check mode would be: its ``layer``, what the catalogue keeps of
@@ -143,16 +146,17 @@ class PackagedSource:
         findings = {"gate": gate, "hazards": result.hazards, "left_out": result.left_out, "detail": result.changes}
         changes = _totals(result.changes)
         if not any(changes.values()):
-            warnings.insert(0, _empty(layer, sum(one["count"] for one in result.left_out)))
+            found = _empty(layer, sum(one["count"] for one in result.left_out))
+            if self._finalize == "enforce":
+                # What comes after a capture removes the machine, and with it what was perhaps not exported.
+                raise Conflict(found, code="layer.empty", hint=_EMPTY_HINT)
+            warnings.insert(0, f"{found} {_EMPTY_HINT}")
         return Made(result.layer, source, changes, findings, warnings)
 
 
 def _empty(layer: LayerVersion, left_out: int) -> str:
     besides = f" but for {left_out} changes that the rules leave out" if left_out else ""
-    return (
-        f"Version {layer.version} of the {layer.kind} layer {layer.name} is empty: the packaged disk is the same as the image that was given out{besides}. "
-        "Check that the disk was exported after the application had been installed."
-    )
+    return f"Version {layer.version} of the {layer.kind} layer {layer.name} is empty: the packaged disk is the same as the image that was given out{besides}."
 
 
 def _totals(changes: dict) -> dict:

@@ -244,5 +244,8 @@ def test_names_that_differ_only_in_case_on_a_disk(room):
 
 
 def test_nothing_was_installed(room):
-    made = run("app_layer", **room.options, **APP, packaged_disk=given_disk(room, work=lambda volume: None))
+    disk = given_disk(room, work=lambda volume: None)
+    assert "App is empty" in fails("app_layer", "layer.empty", **room.options, **APP, packaged_disk=disk)["msg"]
+    assert run("layer_info", **room.options, kind="app")["layers"] == []
+    made = run("app_layer", **room.options, **APP, packaged_disk=disk, finalize="warn")
     assert not any(made["changes"].values()) and "App is empty" in str(made["warnings"])

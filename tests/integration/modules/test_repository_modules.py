@@ -245,6 +245,8 @@ def test_layered_image_export(room, form):
 
     done = converges("layered_image_export", look, **room.options, template="office", path=os.fspath(path), format=form)
     assert done["bytes"] == path.stat().st_size
+    # The name says the format as well.
+    assert run("layered_image_export", **room.options, template="office", path=os.fspath(path))["changed"] is False
     path.write_bytes(b"changed by somebody")
     assert run("layered_image_export", **room.options, template="office", path=os.fspath(path), format=form, check=True)["changed"] is True
 
