@@ -19,8 +19,8 @@ from . import images
 def plan_retiring(repository: Repository, session: Session, template: str, newest: str, keep: int | None) -> tuple[list[dict], list[VmFacts], list[str]]:
     """What is to become of a template's images when that of digest ``newest`` is published and ``keep`` older ones are kept.
 
-    Only images in the vCenter of the session are looked at. Returns the images that stay recorded, the machines to remove, and warnings about machines that should go but stay.
-    A machine that is gone is no longer recorded; one that is switched on is in use.
+    Only images in the vCenter of the session are looked at. Returns the images that stay recorded, the machines to remove, and
+    warnings about machines that should go but stay. A machine that is gone is no longer recorded; one that is switched on is in use.
     """
     stay, going, warnings = [], [], []
     older = 0
