@@ -20,6 +20,7 @@ from .vmdk_reader import StreamOptimizedDisk
 _FOREIGN = {
     b"QFI\xfb": "qcow2",
     b"COWD": "VMFS-sparse VMDK",
+    b"\xbe\xba\xfe\xca\0\0\0\0": "SE-sparse VMDK",
     b"conectix": "VHD",
     b"vhdxfile": "VHDX",
     b"PK\x03\x04": "ZIP archive",

@@ -18,6 +18,7 @@ from ..common.errors import Corrupt
 from .device import BlockDevice
 
 SECTOR = 512
+LARGE_SECTOR = 4096
 ENTRY_SIZE = 128
 ENTRY_COUNT = 128
 MAX_ENTRIES = 1024
@@ -95,6 +96,11 @@ def read_header(device: BlockDevice, lba: int) -> Gpt:
     gpt = Gpt(lba, alternate, first, last, guid, entries_lba, count, entry_size, entries)
     gpt.used = _used_entries(device, gpt)
     return gpt
+
+
+def counts_large_sectors(device: BlockDevice) -> bool:
+    """Tell whether a header stands where a disk with sectors of 4096 bytes has it."""
+    return device.size >= 2 * LARGE_SECTOR and device.pread(len(_SIGNATURE), LARGE_SECTOR) == _SIGNATURE
 
 
 def _used_entries(device: BlockDevice, gpt: Gpt) -> list[GptEntry]:

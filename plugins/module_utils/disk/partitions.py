@@ -21,7 +21,8 @@ TYPE_EFI_SYSTEM = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
 TYPE_MICROSOFT_RESERVED = "e3c9e316-0b5c-4db8-817d-f92df00215ae"
 TYPE_BASIC_DATA = "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7"
 TYPE_RECOVERY = "de94bba4-06d1-4d40-a16a-bfd50179d6ac"
-TYPE_LDM = frozenset(("5808c8aa-7e8f-42e0-85d2-e1e90434cfb3", "af9b60a0-1431-4f62-bc68-3311714a69ad"))
+#: Partitions of a dynamic disk: the manager's metadata and its data on GPT, both on MBR.
+TYPE_LDM = frozenset(("5808c8aa-7e8f-42e0-85d2-e1e90434cfb3", "af9b60a0-1431-4f62-bc68-3311714a69ad", 0x42))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -75,8 +76,8 @@ class PartitionSpec:
 def read_partitions(device: BlockDevice) -> PartitionTable:
     """Return the partition table of a disk.
 
-    Raises Unsupported for a disk without one (a bare file system, an empty disk) and
-    Corrupt for a table that is damaged or that reaches beyond the disk.
+    Raises Unsupported for a disk without one (a bare file system, an empty disk) or with sectors
+    of 4096 bytes, and Corrupt for a table that is damaged or that reaches beyond the disk.
     """
     if device.size < 4 * SECTOR:
         raise Corrupt(f"{device.name} has only {device.size} bytes.", code="partitions.truncated", hint="Export or copy the disk again.")
@@ -165,6 +166,12 @@ def _read_gpt(device: BlockDevice) -> tuple[_gpt.Gpt, bool, bool]:
         try:
             return _gpt.read_header(device, device.size // SECTOR - 1), True, False
         except Corrupt:
+            if _gpt.counts_large_sectors(device):
+                raise Unsupported(
+                    f"{device.name} has sectors of 4096 bytes.",
+                    code="partitions.sector_size",
+                    hint="Use a virtual disk with sectors of 512 bytes, and install Windows on it or copy it there.",
+                ) from None
             raise error from None
     try:
         backup = _gpt.read_header(device, primary.alternate)

@@ -107,6 +107,13 @@ def _store(repository: Repository, opener: Opener, name: str, size_gb: int, *, p
 def find_windows(device: BlockDevice) -> partitions.Partition:
     """Return the partition of the one Windows on a disk, found sound enough to be changed."""
     table = partitions.read_partitions(device)
+    if any(partition.type in partitions.TYPE_LDM for partition in table.partitions):
+        # Its volumes are described at the end of the disk too, which growing one would contradict.
+        raise Unsupported(
+            f"{device.name} is a dynamic disk.",
+            code="os.dynamic_disk",
+            hint="Convert it to a basic disk, or install Windows on one, and export the machine again.",
+        )
     kinds = [(partition, boot.recognise(partition.window(device))) for partition in table.partitions if partition.type not in _BOOT_TYPES]
     found = [partition for partition, kind in kinds if kind == "ntfs" and _holds_windows(partition.window(device))]
     if len(found) > 1:

@@ -92,6 +92,16 @@ def test_extents_that_are_missing_short_or_of_another_kind(tmp_path, one):
     assert len(one) == 4096
 
 
+@pytest.mark.parametrize(("start", "kind"), [
+    (b"\xbe\xba\xfe\xca\0\0\0\0\x01\0\0\0\x02\0\0\0", "SE-sparse VMDK"), (b"COWD\x01", "VMFS-sparse VMDK"), (b"QFI\xfb\0\0\0\3", "qcow2"),
+])  # fmt: skip
+def test_kinds_that_are_not_read_are_named(tmp_path, start, kind):
+    (tmp_path / "disk.vmdk").write_bytes(start.ljust(8192, b"\0"))
+    with pytest.raises(Unsupported, match=kind) as caught:
+        open_disk(str(tmp_path / "disk.vmdk"))
+    assert caught.value.code == "disk.kind" and caught.value.hint
+
+
 def test_files_that_are_no_disk(tmp_path):
     (tmp_path / "empty").write_bytes(b"")
     (tmp_path / "odd").write_bytes(bytes(513))

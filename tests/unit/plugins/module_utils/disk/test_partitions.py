@@ -93,6 +93,16 @@ def test_new_table_is_read_by_others(tmp_path):
     assert table.partitions[1].window(device).size == 16 * MIB
 
 
+def test_a_disk_of_4096_byte_sectors_is_refused_by_that_name():
+    device = Memory(bytes(SIZE))
+    device.pwrite(mbr_sector((False, 0xEE, 1, SIZE // 4096 - 1)), 0)
+    for place in (4096, SIZE - 4096):
+        device.pwrite(b"EFI PART\0\0\1\0\x5c\0\0\0", place)
+    with pytest.raises(Unsupported, match="sectors of 4096 bytes") as caught:
+        read_partitions(device)
+    assert caught.value.code == "partitions.sector_size" and caught.value.hint
+
+
 def test_partitions_that_do_not_fit():
     for specs in ([PartitionSpec(partitions.TYPE_BASIC_DATA, 64 * MIB)], [*SPECS, SPECS[0]], [PartitionSpec(partitions.TYPE_BASIC_DATA, 513)]):
         with pytest.raises(InvalidInput):

@@ -9,9 +9,11 @@ import errno
 import os
 import signal
 import subprocess
+import uuid
 
 import pytest
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, InvalidInput, NoSpace, Unsupported
+from ansible_collections.strata.layering.plugins.module_utils.disk import gpt
 from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.flat import open_disk
 from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import read_partitions
@@ -87,6 +89,23 @@ def test_other_machines_are_refused_with_advice(repository, variant, code, says)
     with pytest.raises(Unsupported) as caught:
         store(repository, path)
     assert caught.value.code == code and says in caught.value.hint and blobs(repository) == ([], [])
+
+
+@pytest.mark.parametrize("variants", [(), ("mbr",)])
+def test_a_dynamic_disk_is_refused(tmp_path, variants):
+    path, manifest = cached_disk(Spec(variants=variants))
+    with open_disk(path) as disk, CopyOnWriteDevice(disk, str(tmp_path)) as device:
+        number = manifest.partition()["number"]
+        if variants:
+            device.pwrite(b"\x42", 446 + 16 * (number - 1) + 4)
+        else:
+            table = gpt.read_header(device, 1)
+            kind = uuid.UUID("af9b60a0-1431-4f62-bc68-3311714a69ad").bytes_le
+            table.entries = table.entries[:128 * (number - 1)] + kind + table.entries[128 * (number - 1) + 16:]
+            gpt.write_both(device, table)
+        with pytest.raises(Unsupported, match="dynamic disk") as caught:
+            os_import.examine(lambda: device, "disk", 1)
+    assert caught.value.code == "os.dynamic_disk" and caught.value.hint
 
 
 @pytest.mark.parametrize("hive", ["SYSTEM", "SOFTWARE", "DEFAULT"])
