@@ -29,6 +29,11 @@ def catalog_kind(kind: str) -> str:
     return f"{kind}_layer"
 
 
+def lock_of(kind: str, name: str) -> str:
+    """The lock that is held by who makes or removes versions of a layer, from reading its document to storing it."""
+    return f"layer/{kind}/{name}"
+
+
 def layer_document(repository: Repository, kind: str, name: str) -> dict | None:
     """A layer's document, None when there is no such layer."""
     return repository.catalog.get(catalog_kind(kind), check_layer_name(name))
@@ -101,7 +106,7 @@ def with_words(document: dict, params: dict) -> dict:
 def keep_layer(repository: Repository, before: dict | None, after: dict, icon: bytes | None, params: dict, *, check_mode: bool) -> bool:
     """Store the document ``after``, with another icon if one is given, where it differs from ``before``; whether it does.
 
-    In check mode nothing is stored.
+    In check mode nothing is stored. NotFound when what a new version stands on was removed while it was made.
     """
     if icon is not None:
         after["icon"] = store_icon(repository, icon, check_mode=check_mode)
@@ -109,8 +114,17 @@ def keep_layer(repository: Repository, before: dict | None, after: dict, icon: b
     if changed and not check_mode:
         kind, name = after["kind"], after["name"]
         with repository.locks.hold(LOCK, purpose=f"change the {_SPOKEN[kind]} {name}"):
+            if params["version"] not in (before or {}).get("versions", ()):
+                _require_ground(repository, after["versions"][params["version"]])
             put_document(repository, catalog_kind(kind), name, after, before, params["comment"], version=params["version"])
     return changed
+
+
+def _require_ground(repository: Repository, entry: dict) -> None:
+    if "os_layer" in entry:
+        find_version(repository, OS, entry["os_layer"]["name"], entry["os_layer"]["version"])
+        for below in entry["prerequisites"]:
+            find_version(repository, APP, below["name"], below["version"])
 
 
 def refuse_other_script(document: dict, params: dict, script: scripts.Script | None) -> None:
@@ -135,7 +149,8 @@ def check_names(params: dict) -> None:
 def remove_versions(repository: Repository, kind: str, params: dict, *, check_mode: bool) -> Outcome:
     """Remove a version, or the whole layer when no version is given, unless something needs it."""
     name, version = params["name"], params["version"]
-    with repository.locks.hold(LOCK, shared=check_mode, purpose=f"remove the {kind} layer {name}"):
+    purpose = f"remove the {_SPOKEN[kind]} {name}"
+    with repository.locks.hold(lock_of(kind, name), shared=check_mode, purpose=purpose), repository.locks.hold(LOCK, shared=check_mode, purpose=purpose):
         before = layer_document(repository, kind, name)
         going = [] if before is None else [one for one in before["versions"] if version in (None, one)]
         if before is None or not going and version is not None:

@@ -11,7 +11,17 @@ import os
 from collections.abc import Callable, Iterator
 
 from ..catalog.documents import CONNECTOR, now, read_icon
-from ..catalog.layers import check_names, describe_version, keep_layer, layer_document, new_document, refuse_other_script, remove_versions, with_words
+from ..catalog.layers import (
+    check_names,
+    describe_version,
+    keep_layer,
+    layer_document,
+    lock_of,
+    new_document,
+    refuse_other_script,
+    remove_versions,
+    with_words,
+)
 from ..common.errors import Conflict, Corrupt, InvalidInput, NotFound, StrataError, Unsupported
 from ..common.module import Outcome
 from ..common.progress import Progress, silent
@@ -37,7 +47,7 @@ def ensure_os_layer(params: dict, *, check_mode: bool, progress: Progress = sile
     name, version = params["name"], params["version"]
     if params["connector"] is not None:
         repository.catalog.require(CONNECTOR, params["connector"])
-    with repository.locks.hold(f"layer/{OS}/{name}", shared=check_mode, timeout=3600, purpose=f"import the OS layer {name} {version}"):
+    with repository.locks.hold(lock_of(OS, name), shared=check_mode, timeout=3600, purpose=f"import the OS layer {name} {version}"):
         before = layer_document(repository, OS, name)
         document = before or new_document(OS, name)
         warnings: list[str] = []

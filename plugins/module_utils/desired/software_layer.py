@@ -12,6 +12,7 @@ from ..catalog.layers import (
     find_version,
     keep_layer,
     layer_document,
+    lock_of,
     new_document,
     refuse_other_script,
     remove_versions,
@@ -48,7 +49,7 @@ def _ensure(kind: str, params: dict, check_mode: bool, progress: Progress) -> Ou
     name, version = params["name"], params["version"]
     warnings: list[str] = []
     findings: dict = {}
-    with repository.locks.hold(f"layer/{kind}/{name}", shared=check_mode, timeout=3600, purpose=f"make the {kind} layer {name} {version}"):
+    with repository.locks.hold(lock_of(kind, name), shared=check_mode, timeout=3600, purpose=f"make the {kind} layer {name} {version}"):
         before = layer_document(repository, kind, name)
         document = before or new_document(kind, name)
         if version in document["versions"]:
