@@ -135,7 +135,9 @@ def _create(path: str) -> None:
         os.makedirs(path, exist_ok=True)
         for name in ("catalog", "locks", "pins", "tmp"):
             os.makedirs(os.path.join(path, name), exist_ok=True)
-        create_layout(path)
+        # Another that makes the same one at this moment may have named something in the index already.
+        with Locks(os.path.join(path, "locks")).hold("index", purpose="make the repository"):
+            create_layout(path)
         marker = {"format": _FORMAT, "schema_version": SCHEMA_VERSION}
         atomic_write(os.path.join(path, MARKER), json.dumps(marker, sort_keys=True).encode("ascii") + b"\n")
     except OSError as error:

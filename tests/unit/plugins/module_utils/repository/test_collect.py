@@ -78,6 +78,18 @@ def test_young_blobs_and_temporaries_are_spared(repository):
     assert (result.temporaries, result.freed, result.kept_young) == (1, 5, 1)
 
 
+def test_a_pin_that_is_read_while_it_grows_still_keeps(repository):
+    manifest, _blobs = store(repository, b"pinned")
+    with repository.pin([manifest.digest], purpose="publish"):
+        [name] = os.listdir(os.path.join(repository.path, "pins"))
+        with open(os.path.join(repository.path, "pins", name), "r+b") as stream:
+            data = stream.read().replace(b"]}", b", ")
+            stream.seek(0)
+            stream.write(data)
+            stream.truncate()
+        assert collect(repository, grace=OLD).blobs == []
+
+
 def test_pins_keep_while_their_task_lives(repository):
     manifest, blobs = store(repository, b"pinned")
     plain = repository.layout.put_blob(b"plain", "a/b")

@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import os
+import threading
 
 import pytest
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, InvalidInput, NotFound, Unavailable, Unsupported
-from ansible_collections.strata.layering.plugins.module_utils.repository import repository as room
+from ansible_collections.strata.layering.plugins.module_utils.repository import layout, repository as room
+from ansible_collections.strata.layering.plugins.module_utils.repository.blobs import Descriptor
+from ansible_collections.strata.layering.plugins.module_utils.repository.layout import MANIFEST
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 
 
@@ -25,6 +28,27 @@ def test_an_interrupted_creation_is_finished(tmp_path, repository):
     with pytest.raises(NotFound):
         Repository.open(repository.path)
     assert Repository.open(repository.path, create=True).created
+
+
+def test_two_that_make_the_same_repository_do_not_undo_each_other(tmp_path, monkeypatch):
+    path, manifest = str(tmp_path / "shared"), Descriptor(MANIFEST, "sha256:" + "1" * 64, 2)
+
+    def other():
+        Repository.open(path, create=True).layout._set_reference("a/b", manifest, None)
+
+    second, exists = threading.Thread(target=other), os.path.exists
+
+    def looked_at_before_the_other_came(name):
+        found = exists(name)
+        if name.endswith("index.json") and not second.ident:
+            second.start()
+            second.join(0.5)
+        return found
+
+    monkeypatch.setattr(layout.os.path, "exists", looked_at_before_the_other_came)
+    first = Repository.open(path, create=True)
+    second.join(30)
+    assert list(first.layout.references()) == ["a/b"]
 
 
 def test_what_is_no_repository(tmp_path):
