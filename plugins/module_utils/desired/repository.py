@@ -6,13 +6,17 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import time
 
 from ..catalog.documents import IMAGE, PACKAGING, TEMPLATE
+from ..catalog.layers import catalog_kind
 from ..catalog.templates import resolve
 from ..common.errors import Conflict, Corrupt, NotFound
 from ..common.module import Outcome
 from ..images.thin_image import reference_of, stored
-from ..repository.collect import collect, verify
+from ..layers.model import APP, OS, PLATFORM
+from ..repository.collect import GRACE, collect, verify
 from ..repository.repository import Repository, refuse_unusable
 
 
@@ -56,12 +60,12 @@ def _verified(repository: Repository) -> Outcome:
 
 
 def _collected(repository: Repository, params: dict, check_mode: bool) -> Outcome:
-    outdated = _outdated_images(repository)
-    found = collect(repository, references=outdated, dry_run=check_mode)
-    changed = bool(outdated or found.blobs or found.temporaries)
+    outdated, abandoned = _outdated_images(repository), _abandoned_layers(repository)
+    found = collect(repository, references=[*outdated, *abandoned], dry_run=check_mode)
+    changed = bool(outdated or abandoned or found.blobs or found.temporaries)
     if changed and not check_mode:
         repository.audit.append("collect", "repository", repository.path, comment=params["comment"], details={"freed": found.freed, "blobs": len(found.blobs)})
-    before = {"unneeded_blobs": found.blobs, "outdated_images": outdated}
+    before = {"unneeded_blobs": found.blobs, "outdated_images": outdated, "abandoned_layers": abandoned}
     return Outcome(changed, before, dict.fromkeys(before, []), {"freed": found.freed})
 
 
@@ -76,3 +80,27 @@ def _outdated_images(repository: Repository) -> list[str]:
         with contextlib.suppress(NotFound, Conflict):
             kept.add(resolve(repository, document).content_digest)
     return [reference_of(digest) for digest in stored(repository) if digest not in kept]
+
+
+def _abandoned_layers(repository: Repository) -> list[str]:
+    """References of layer versions that no layer's document has, left by a process that was killed while it made or removed one.
+
+    One that was made within the time of grace may be about to come into the catalogue.
+    """
+    known = {
+        entry["digest"]
+        for kind in (OS, APP, PLATFORM) for _name, document in repository.catalog.documents(catalog_kind(kind)) for entry in document["versions"].values()
+    }
+    oldest = time.time() - GRACE
+    return [
+        reference
+        for reference, item in repository.layout.references().items()
+        if reference.startswith("layers/") and item.digest not in known and _made(repository, item.digest) < oldest
+    ]
+
+
+def _made(repository: Repository, digest: str) -> float:
+    try:
+        return os.stat(repository.layout.blobs.path(digest)).st_mtime
+    except FileNotFoundError:
+        return 0.0
