@@ -32,6 +32,8 @@ DELAYS = (0.5, 1.0, 2.0, 4.0, 8.0)
 #: Seconds that a connection may take to be made, and an answer to come.
 CONNECT_TIMEOUT = 10
 ANSWER_TIMEOUT = 30
+#: A folder with more files than this is not listed.
+MOST_NAMES = 100_000
 #: Units of 64 KiB that may be under way; the server may grant fewer.
 _CREDITS = 512
 _CREATED = struct.Struct("<HBBIQQQQQQI")
@@ -71,7 +73,7 @@ class Handle:
     def __init__(self, live: Live, opened, answer: bytes) -> None:
         self.live = live
         self.opened = opened
-        fields = _CREATED.unpack_from(answer)
+        fields = unpack(_CREATED, answer)
         self.written, self.size = fields[6], fields[9]
         self.is_folder = bool(fields[10] & 0x10)
 
@@ -102,8 +104,11 @@ class Handle:
         """What is in the folder, as FileDirectoryInformation structures."""
         found = []
         with contextlib.suppress(_NoMore):
-            while True:
+            while len(found) <= MOST_NAMES:
                 found += self._some_names()
+            raise Unsupported(
+                f"A folder of the file share holds more than {MOST_NAMES} files.", code="share.too_many", hint="Use a folder of its own for the packages."
+            )
         return found
 
     def _some_names(self) -> list:
@@ -124,7 +129,7 @@ class Handle:
         message["file_info_class"] = kind
         message["output_buffer_length"] = form.size
         message["file_id"] = self.opened.file_id
-        return form.unpack_from(self.live.ask(message), _QUERY_HEADER)
+        return unpack(form, self.live.ask(message), _QUERY_HEADER)
 
     def _set(self, kind: int, data: bytes) -> None:
         message = smb_open.SMB2SetInfoRequest()
@@ -210,6 +215,12 @@ def talking() -> Iterator[None]:
     except Exception as error:
         # Also what the library's receiving thread met, which may be anything that a damaged message leads to.
         raise Lost(_reason(error)) from error
+
+
+def unpack(form: struct.Struct, answer: bytes, place: int = 0) -> tuple:
+    """The fields that stand at ``place`` of an answer; Lost when it is too short for them."""
+    with talking():
+        return form.unpack_from(answer, place)
 
 
 def _reason(error: BaseException) -> str:

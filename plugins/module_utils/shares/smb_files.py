@@ -18,7 +18,7 @@ from typing import Any
 from ..common.errors import Corrupt, Unavailable
 from ..common.libraries import smb_open
 from ..common.streams import SeekableReader, SeekableStream
-from .smb_client import Handle, Live, SmbClient
+from .smb_client import Handle, Live, SmbClient, unpack
 from .smb_status import END_OF_FILE, MISSING, Lost, Refused
 
 #: A file is read and written in pieces of this many bytes.
@@ -133,7 +133,7 @@ class SmbReader(SeekableReader):
             raise
         finally:
             self._under_way.pop(number, None)
-        place, length = _READ.unpack_from(answer)[1::2]
+        place, length = unpack(_READ, answer)[1::2]
         data = answer[place - 64:place - 64 + length]
         if len(data) != expected:
             raise self._changed()

@@ -18,7 +18,7 @@ from ansible_collections.strata.layering.plugins.module_utils.common.errors impo
 from ansible_collections.strata.layering.plugins.module_utils.common.files import TEMPORARY_PREFIX
 from ansible_collections.strata.layering.plugins.module_utils.common.libraries import smb_connection, smb_errors
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.guard import run_guarded
-from ansible_collections.strata.layering.plugins.module_utils.shares import smb_client, smb_files
+from ansible_collections.strata.layering.plugins.module_utils.shares import smb_client, smb_files, smb_status
 from ansible_collections.strata.layering.plugins.module_utils.shares.local import LocalShare
 from ansible_collections.strata.layering.plugins.module_utils.shares.smb import SmbShare
 from ansible_collections.strata.layering.tests.support.samba import Line, Samba
@@ -202,3 +202,39 @@ def test_answers_in_the_clear_are_refused(encrypted, message):
     connection.session_table[5] = SimpleNamespace(encrypt_data=encrypted, signing_key=bytes(16))
     with pytest.raises(smb_errors.SMBException, match=message):
         connection.verify_signature(smb_connection.SMB2HeaderResponse(), 5)
+
+
+class _Answers:
+    """A connection whose server answers anything with these bytes, one after the other."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+
+    def send(self, *unused):
+        return None
+
+    def receive(self, _request):
+        return {"data": SimpleNamespace(get_value=lambda: self.answers.pop(0))}
+
+
+def _live(*answers):
+    return smb_client.Live(_Answers(*answers), SimpleNamespace(session_id=1), SimpleNamespace(tree_connect_id=1))
+
+
+@pytest.mark.parametrize("answer", [b"", b"\x59\0", bytes(12)])
+def test_answers_that_are_cut_short_count_as_a_lost_connection(answer):
+    opened = SimpleNamespace(file_id=bytes(16))
+    with pytest.raises(smb_status.Lost):
+        smb_client.Handle(_live(), opened, answer)
+    handle = smb_client.Handle(_live(answer, answer), opened, bytes(88))
+    for question in (handle.space, handle.identity):
+        with pytest.raises(smb_status.Lost):
+            question()
+
+
+def test_a_folder_that_never_ends_is_refused(monkeypatch):
+    monkeypatch.setattr(smb_client, "MOST_NAMES", 1000)
+    opened = SimpleNamespace(query_directory=lambda *unused, **options: (None, lambda _request: ["x"] * 300))
+    handle = smb_client.Handle(_live(*[b""] * 100), opened, bytes(88))
+    with pytest.raises(Unsupported, match="more than 1000"):
+        handle.names()
