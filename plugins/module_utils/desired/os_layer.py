@@ -82,7 +82,11 @@ def _package(params: dict) -> Iterator[Package]:
         root = os.path.realpath(params["file_share"])
         path = os.path.realpath(os.path.join(root, params["packaging_disk"]))
         if os.path.commonpath((root, path)) != root:
-            raise InvalidInput(f"{params['packaging_disk']} leads out of the file share {params['file_share']}.", code="os.outside_share")
+            raise InvalidInput(
+                f"{params['packaging_disk']} leads out of the file share {params['file_share']}.",
+                code="os.outside_share",
+                hint="Name a package within the share, and not by a link that leads elsewhere.",
+            )
         yield open_package(path)
 
 

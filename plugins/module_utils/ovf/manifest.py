@@ -4,6 +4,7 @@
 """OVF manifests (.mf): which file has which digest, read, written and checked.
 
 Source: DSP0243, chapter 5 (package manifest): lines of ``SHA256(name)= hexadecimal``.
+OpenSSL 3, with which manifests are made anew by hand, writes ``SHA2-256``.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from .descriptor import check_file_name
 MAXIMUM_BYTES = 1 << 20
 _BLOCK = 1 << 20
 _LENGTHS = {"sha1": 40, "sha256": 64, "sha512": 128}
-_LINE = re.compile(r"SHA-?(1|256|512)\s*\((.+)\)\s*=\s*([0-9a-fA-F]+)", re.IGNORECASE)
+_LINE = re.compile(r"SHA(?:2?-)?(1|256|512)\s*\((.+)\)\s*=\s*([0-9a-fA-F]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

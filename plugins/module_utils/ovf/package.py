@@ -14,6 +14,7 @@ import io
 import os
 import urllib.parse
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import BinaryIO
 
 from ..common.errors import Conflict, Corrupt, InvalidInput, NotFound, Unsupported
@@ -56,11 +57,10 @@ class Package:
 
         Raises NotFound when the file is missing.
         """
-        plain = urllib.parse.unquote(file.href)
-        for name in dict.fromkeys((file.href, plain)):
-            if self._exists(check_file_name(name, f"The OVF descriptor {self._descriptor_name}")):
-                return name
-        raise NotFound(f"The file {file.href} of the OVF {self.path} is missing.", code="ovf.missing_file", hint="Copy or export the virtual machine again.")
+        name = self._stored_name(file.href, f"The OVF descriptor {self._descriptor_name}")
+        if name is None:
+            raise NotFound(f"The file {file.href} of the OVF {self.path} is missing.", code="ovf.missing_file", hint="Copy or export the virtual machine again.")
+        return name
 
     def disk_file(self, disk: Disk) -> str:
         """The name of the file that holds ``disk``.
@@ -71,8 +71,13 @@ class Package:
         if disk.file_id is None or disk.parent is not None:
             raise Unsupported(f"The disk {disk.id} of the OVF {self.path} has no file of its own.", code="ovf.disk_file", hint=_HINT)
         file = self.descriptor.file(disk.file_id)
-        if file.compression != "identity" or file.chunk_size is not None:
-            raise Unsupported(f"The file {file.href} of the OVF {self.path} is compressed or split.", code="ovf.disk_file", hint=_HINT)
+        for told, what, option in ((file.compression != "identity", "compressed", "--compress"), (file.chunk_size is not None, "split into chunks", "--chunkSize")):
+            if told:
+                raise Unsupported(
+                    f"The file {file.href} of the OVF {self.path} is {what}.",
+                    code="ovf.disk_file",
+                    hint=f"Export the virtual machine again without that (ovftool: without {option}).",
+                )
         name = self.file_name(file)
         size = self.size(name)
         if file.size is not None and file.size != size:
@@ -128,8 +133,18 @@ class Package:
         names = [self._descriptor_name, *(self.file_name(file) for file in self.descriptor.files)]
         if self.manifest is None:
             return {}
-        total = sum(self.size(entry.name) for entry in self.manifest if self._exists(entry.name))
-        return verify_files(self.manifest, names, self.open, package=self.path, progress=progress, total=total)
+        # Names may be escaped in a manifest as they are in References.
+        what = f"The OVF manifest {self.name}.mf"
+        entries = [replace(entry, name=self._stored_name(entry.name, what) or entry.name) for entry in self.manifest]
+        total = sum(self.size(entry.name) for entry in entries if self._exists(entry.name))
+        return verify_files(entries, names, self.open, package=self.path, progress=progress, total=total)
+
+    def _stored_name(self, name: str, what: str) -> str | None:
+        """``name``, or that with percent escapes undone, whichever is there; ``what`` has it."""
+        for possible in dict.fromkeys((name, urllib.parse.unquote(name))):
+            if self._exists(check_file_name(possible, what)):
+                return possible
+        return None
 
     def _exists(self, name: str) -> bool:
         if self._members is not None:

@@ -41,6 +41,7 @@ def test_round_trip_and_verify(algorithm):
 
 def test_other_spellings():
     digest = hashlib.sha1(b"").hexdigest()
+    assert parse_manifest(b"SHA2-256(a)= " + b"0" * 64) == parse_manifest(b"sha-256(a)=" + b"0" * 64) == (Entry("a", "sha256", "0" * 64),)
     assert parse_manifest(f"\ufeffSHA1 (a b(1).vmdk) = {digest.upper()}\r\n\r\n".encode()) == (Entry("a b(1).vmdk", "sha1", digest),)
 
 

@@ -91,6 +91,22 @@ def test_percent_escapes_in_names(tmp_path):
         open_package(str(tmp_path)).verify()
 
 
+@pytest.mark.parametrize("escaped", [True, False])
+def test_percent_escapes_in_the_manifest(tmp_path, escaped):
+    """Whether a manifest writes names as References does or as the files are called is not said anywhere."""
+    folder(tmp_path, describe(disk_file="os%20disk.vmdk"), disk_name="os disk.vmdk")
+    manifest = (tmp_path / "os.mf").read_bytes()
+    assert b"(os disk.vmdk)" in manifest
+    (tmp_path / "os.mf").write_bytes(manifest.replace(b"os disk", b"os%20disk") if escaped else manifest)
+    assert set(open_package(str(tmp_path)).verify()) == {"os.ovf", "os disk.vmdk"}
+    (tmp_path / "os disk.vmdk").write_bytes(DISK[::-1])
+    with pytest.raises(Corrupt, match="os disk.vmdk"):
+        open_package(str(tmp_path)).verify()
+    (tmp_path / "os.mf").write_bytes((tmp_path / "os.mf").read_bytes() + b"SHA256(..%2fx)= " + b"0" * 64)
+    with pytest.raises(Corrupt, match="not a plain file name"):
+        open_package(str(tmp_path)).verify()
+
+
 def test_what_is_named_must_be_one_package(tmp_path):
     with pytest.raises(NotFound):
         open_package(str(tmp_path / "nothing.ovf"))
@@ -108,8 +124,14 @@ def test_what_is_named_must_be_one_package(tmp_path):
 def test_compressed_and_blank_disks(tmp_path):
     folder(tmp_path, describe().replace(b"ovf:size=", b'ovf:compression="gzip" ovf:size='))
     package = open_package(str(tmp_path))
-    with pytest.raises(Unsupported, match="compressed or split"):
+    with pytest.raises(Unsupported, match="is compressed") as caught:
         package.disk_file(package.descriptor.disks[0])
+    assert "--compress" in caught.value.hint
+    folder(tmp_path, describe().replace(b"ovf:size=", b'ovf:chunkSize="1000000" ovf:size='))
+    package = open_package(str(tmp_path))
+    with pytest.raises(Unsupported, match="is split into chunks") as caught:
+        package.disk_file(package.descriptor.disks[0])
+    assert "--chunkSize" in caught.value.hint
     folder(tmp_path, describe().replace(b'ovf:fileRef="file1"', b""))
     package = open_package(str(tmp_path))
     with pytest.raises(Unsupported, match="no file of its own"):
