@@ -59,7 +59,9 @@ class Package:
         """
         name = self._stored_name(file.href, f"The OVF descriptor {self._descriptor_name}")
         if name is None:
-            raise NotFound(f"The file {file.href} of the OVF {self.path} is missing.", code="ovf.missing_file", hint="Copy or export the virtual machine again.")
+            raise NotFound(
+                f"The file {file.href} of the OVF {self.path} is missing.", code="ovf.missing_file", hint="Copy or export the virtual machine again."
+            )
         return name
 
     def disk_file(self, disk: Disk) -> str:
@@ -71,8 +73,9 @@ class Package:
         if disk.file_id is None or disk.parent is not None:
             raise Unsupported(f"The disk {disk.id} of the OVF {self.path} has no file of its own.", code="ovf.disk_file", hint=_HINT)
         file = self.descriptor.file(disk.file_id)
-        for told, what, option in ((file.compression != "identity", "compressed", "--compress"), (file.chunk_size is not None, "split into chunks", "--chunkSize")):
-            if told:
+        compressed, split = file.compression != "identity", file.chunk_size is not None
+        for is_so, what, option in ((compressed, "compressed", "--compress"), (split, "split into chunks", "--chunkSize")):
+            if is_so:
                 raise Unsupported(
                     f"The file {file.href} of the OVF {self.path} is {what}.",
                     code="ovf.disk_file",
