@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
+import secrets
 import shutil
 import subprocess
 import tempfile
 import threading
+import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO
@@ -27,6 +31,8 @@ FORMATS = ("vmdk", "ova", "raw", "qcow2")
 #: Windows 10 and 11 in the terms of the hardware version that OVAs are written for.
 _GUEST = "windows9_64Guest"
 _PIECE = 16
+#: Seconds after which a temporary file that did not change belongs to nobody.
+_ABANDONED = 24 * 3600
 
 
 def export(image: ThinImage, path: str, form: str, *, name: str, firmware: str, progress: Progress = silent) -> int:
@@ -35,14 +41,16 @@ def export(image: ThinImage, path: str, form: str, *, name: str, firmware: str, 
     ``name`` and ``firmware`` describe the machine in an OVA. Raises NoSpace, and
     MissingLibrary when qcow2 is asked for without qemu-img.
     """
+    prefix = f"{TEMPORARY_PREFIX}{hashlib.sha256(os.fsencode(os.path.basename(path))).hexdigest()[:12]}-"
+    _remove_leftovers(os.path.dirname(os.path.abspath(path)), prefix)
     if form == "raw":
-        with _temporary(path) as temporary:
+        with _temporary(path, prefix) as temporary:
             _write_raw(image, temporary, progress)
             temporary.keep()
     elif form == "qcow2":
-        _write_qcow2(image, path, progress)
+        _write_qcow2(image, path, prefix, progress)
     else:
-        with atomic_file(path) as out:
+        with atomic_file(path, temporary=prefix + secrets.token_hex(4)) as out:
             write(image, out, form, name=name, firmware=firmware, progress=progress)
     return os.stat(path).st_size
 
@@ -64,6 +72,18 @@ def write(image: ThinImage, out: BinaryIO, form: str, *, name: str, firmware: st
     ova.finish()
 
 
+def _remove_leftovers(folder: str, prefix: str) -> None:
+    """Remove what killed runs that wrote the same file left."""
+    for entry in os.scandir(folder):
+        if entry.name.startswith(prefix):
+            with contextlib.suppress(OSError):
+                if time.time() - entry.stat(follow_symlinks=False).st_mtime > _ABANDONED:
+                    if entry.is_dir(follow_symlinks=False):
+                        shutil.rmtree(entry.path)
+                    else:
+                        os.unlink(entry.path)
+
+
 def _counted(chunks, length: int, progress: Progress):
     done = 0
     for chunk in chunks:
@@ -75,10 +95,10 @@ def _counted(chunks, length: int, progress: Progress):
 class _temporary:
     """A sparse file in the making that takes the place of ``path`` when it is kept."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, prefix: str) -> None:
         self.path = path
         self._folder = os.path.dirname(os.path.abspath(path))
-        self.descriptor, self.name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=self._folder)
+        self.descriptor, self.name = tempfile.mkstemp(prefix=prefix, dir=self._folder)
         self._kept = False
 
     def keep(self) -> None:
@@ -133,13 +153,13 @@ def _write_raw(image: ThinImage, target: _temporary, progress: Progress) -> None
     progress("write", done << GRAIN_SHIFT, len(numbers) << GRAIN_SHIFT)
 
 
-def _write_qcow2(image: ThinImage, path: str, progress: Progress) -> None:
+def _write_qcow2(image: ThinImage, path: str, prefix: str, progress: Progress) -> None:
     """Through the VMDK and qemu-img, which is the reference for the format."""
     program = shutil.which("qemu-img")
     if program is None:
         raise MissingLibrary("qemu-img is not installed on the composer.", code="export.qemu_img", hint="Install qemu-utils, or export another format.")
     folder = os.path.dirname(os.path.abspath(path))
-    with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=folder) as scratch:
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=folder) as scratch:
         source, result = os.path.join(scratch, "image.vmdk"), os.path.join(scratch, "image.qcow2")
         length, chunks = image.stream()
         with open(source, "wb") as out:
@@ -151,5 +171,7 @@ def _write_qcow2(image: ThinImage, path: str, progress: Progress) -> None:
         if done.returncode:
             kind = NoSpace if "No space left" in done.stderr else Unavailable
             raise kind(f"qemu-img could not write {path}: {done.stderr.strip()[:300]}", code="export.qemu_img", hint="Free space, or export another format.")
+        with open(result, "rb+") as stream:
+            os.fsync(stream.fileno())
         os.replace(result, path)
         sync_folder(folder)

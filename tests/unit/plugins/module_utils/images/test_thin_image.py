@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import tarfile
 
 import pytest
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, MissingLibrary, NotFound
+from ansible_collections.strata.layering.plugins.module_utils.common.files import TEMPORARY_PREFIX
 from ansible_collections.strata.layering.plugins.module_utils.disk.vmdk_reader import StreamOptimizedDisk
 from ansible_collections.strata.layering.plugins.module_utils.images import export as exporting
 from ansible_collections.strata.layering.plugins.module_utils.images import thin_image
@@ -153,3 +155,27 @@ def test_the_stream_is_a_vmdk_for_the_collections_own_reader(small, stack, tmp_p
         assert vmdk.size == disk.size
         for number in range(disk.grain_count):
             assert (vmdk.read_grain(number) or None) == disk.read_grain(number)
+
+
+@pytest.mark.parametrize("form", exporting.FORMATS)
+def test_what_a_killed_export_left_is_removed_by_a_later_one(small, stack, tmp_path, form):
+    image, folder = small.compose(stack), tmp_path / "out"
+    folder.mkdir()
+    path = str(folder / f"x.{form}")
+
+    def killed(*unused):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if not child:
+        export(image, path, form, name="gold", firmware="efi", progress=killed)
+    os.waitpid(child, 0)
+    [left] = os.listdir(folder)
+    assert left.startswith(TEMPORARY_PREFIX)
+    (folder / f"{TEMPORARY_PREFIX}of-another").write_bytes(b"half")
+    export(image, path, form, name="gold", firmware="efi")
+    assert left in os.listdir(folder), "another run may still write it"
+    for name in os.listdir(folder):
+        os.utime(folder / name, (1, 1))
+    export(image, path, form, name="gold", firmware="efi")
+    assert sorted(os.listdir(folder)) == [f"{TEMPORARY_PREFIX}of-another", f"x.{form}"]
