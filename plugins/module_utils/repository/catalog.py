@@ -12,6 +12,7 @@ import re
 
 from ..common.errors import Corrupt, InvalidInput, NotFound, Unsupported
 from ..common.files import TEMPORARY_PREFIX, atomic_write
+from .forms import has_form
 from .names import check_name, encoded_name
 
 SCHEMA_VERSION = 1
@@ -131,7 +132,8 @@ class Catalog:
                 code="catalog.schema",
                 hint="Update the collection strata.layering on this composer.",
             )
-        if not isinstance(envelope.get("document"), dict) or not isinstance(envelope.get("name"), str) or not isinstance(envelope.get("kind"), str):
+        kind = envelope.get("kind")
+        if not isinstance(envelope.get("name"), str) or not isinstance(kind, str) or not has_form(kind, envelope.get("document")):
             raise cls._damaged(path)
         return envelope
 

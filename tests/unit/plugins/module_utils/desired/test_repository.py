@@ -32,7 +32,8 @@ def collected(repository, check_mode=False):
 
 def test_a_layer_that_never_came_into_the_catalogue_is_collected_when_it_is_a_day_old(repository):
     known, forgotten = layer(repository, "Known"), layer(repository, "Forgotten")
-    repository.catalog.put("app_layer", "Known", dict(layers.new_document(APP, "Known"), versions={"1": {"digest": known, "status": DEPLOYABLE}}))
+    entry = {"digest": known, "status": DEPLOYABLE, "os_layer": {"name": "Windows", "version": "1"}, "prerequisites": []}
+    repository.catalog.put("app_layer", "Known", dict(layers.new_document(APP, "Known"), versions={"1": entry}))
     assert not collected(repository).changed and len(repository.layout.references()) == 2
     for digest in repository.layout.blobs.digests():
         os.utime(repository.layout.blobs.path(digest), (1, 1))
