@@ -165,7 +165,8 @@ class SmbWriter(SeekableStream):
         self._gathered_at = 0
         self._unsafe: list[tuple[int, bytes]] = []
         self._unsafe_bytes = self._sent = 0
-        self._under_way: deque = deque()
+        #: Requests with the first byte that they write and the one behind the last.
+        self._under_way: deque[tuple[Any, int, int]] = deque()
         client.attempt(self._open, place)
 
     def writable(self) -> bool:
@@ -250,17 +251,19 @@ class SmbWriter(SeekableStream):
         handle = self._open(live)
         most = max(1, min(_AHEAD, live.credits * _UNIT // PIECE - 1))
         while self._sent < len(self._unsafe):
-            if len(self._under_way) >= most:
-                live.answer(self._under_way.popleft())
             offset, data = self._unsafe[self._sent]
-            self._under_way.append(live.send(handle.opened.write(data, offset, send=False)[0]))
+            end = offset + len(data)
+            # A server may do what is under way in any order, so that nothing is written over what it may not have written yet.
+            while len(self._under_way) >= most or any(begin < end and offset < behind for _request, begin, behind in self._under_way):
+                live.answer(self._under_way.popleft()[0])
+            self._under_way.append((live.send(handle.opened.write(data, offset, send=False)[0]), offset, end))
             self._sent += 1
         return handle
 
     def _keep(self, live: Live) -> None:
         handle = self._send(live)
         while self._under_way:
-            live.answer(self._under_way.popleft())
+            live.answer(self._under_way.popleft()[0])
         live.ask(handle.opened.flush(send=False)[0])
         self._safe_size = self._emitted_size
         self._unsafe.clear()

@@ -238,3 +238,56 @@ def test_a_folder_that_never_ends_is_refused(monkeypatch):
     handle = smb_client.Handle(_live(*[b""] * 100), opened, bytes(88))
     with pytest.raises(Unsupported, match="more than 1000"):
         handle.names()
+
+
+class _Unordered:
+    """A server that does what came last before what it is waited for."""
+
+    def __init__(self):
+        self.file, self.under_way = bytearray(), []
+        self.usable, self.credits, self.size, self.lock, self.live = True, 512, 0, threading.RLock(), self
+        self.opened = SimpleNamespace(write=lambda data, offset, send: [(offset, data)], flush=lambda send: [(0, b"")], close=lambda send: [(0, b"")])
+
+    def attempt(self, work, _place):
+        return work(self)
+
+    def open(self, *unused):
+        return self
+
+    def identity(self):
+        return 1
+
+    def send(self, message):
+        self.under_way.append(message)
+        return message
+
+    def answer(self, request):
+        for message in (self.under_way[-1], request) if request in self.under_way else ():
+            if message in self.under_way:
+                self.under_way.remove(message)
+                offset, data = message
+                self.file.extend(bytes(max(0, offset + len(data) - len(self.file))))
+                self.file[offset:offset + len(data)] = data
+
+    def ask(self, message):
+        self.answer(self.send(message))
+
+    def rename(self, path):
+        self.name = path
+
+    def close(self):
+        self.usable = False
+
+
+def test_what_is_written_over_what_is_still_under_way_stays(monkeypatch):
+    monkeypatch.setattr(smb_files, "PIECE", 1000)
+    server, chance = _Unordered(), random.Random(11)
+    out, expected = smb_files.SmbWriter(server, "t", "x", "//server/share/x"), bytearray()
+    for unused in range(200):
+        place, data = chance.choice((len(expected), chance.randrange(5000))), chance.randbytes(chance.choice((10, 900, 2500)))
+        out.seek(place)
+        out.write(data)
+        expected.extend(bytes(max(0, place + len(data) - len(expected))))
+        expected[place:place + len(data)] = data
+    out.finish()
+    assert server.name == "x" and server.file == expected
