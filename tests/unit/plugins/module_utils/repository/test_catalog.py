@@ -68,13 +68,16 @@ def test_damaged(repository, content):
 
 VERSION = {"digest": "sha256:" + "0" * 64, "status": "Deployable"}
 GROUND = {"os_layer": {"name": "Windows", "version": "1"}, "prerequisites": [{"name": "Tool", "version": "1"}]}
-TEMPLATE = {"os_layer": {"name": "Windows", "version": "1"}, "app_layers": [], "platform_layer": None, "connector": "vdi", "vm_name": "x", "publish_mode": "automatic"}
+TEMPLATE = {
+    "os_layer": {"name": "Windows", "version": "1"}, "app_layers": [], "platform_layer": None, "connector": "vdi", "vm_name": "x", "publish_mode": "automatic",
+}
 
 
 @pytest.mark.parametrize(("kind", "document", "damaged"), [
     ("os_layer", {"versions": {"1": VERSION}}, [{}, {"versions": []}, {"versions": {"1": None}}, {"versions": {"1": {"digest": 5, "status": "x"}}}]),
     ("app_layer", {"versions": {"1": VERSION | GROUND}, "priority": 5}, [
-        {"versions": {"1": VERSION}, "priority": 5}, {"versions": {}, "priority": "5"}, {"versions": {"1": VERSION | GROUND | {"prerequisites": ["x"]}}, "priority": 5},
+        {"versions": {"1": VERSION}, "priority": 5}, {"versions": {}, "priority": "5"},
+        {"versions": {"1": VERSION | GROUND | {"prerequisites": ["x"]}}, "priority": 5},
     ]),
     ("platform_layer", {"versions": {"1": VERSION | GROUND}}, [{"versions": {"1": VERSION}}]),
     ("image_template", TEMPLATE, [{}, TEMPLATE | {"os_layer": None}, TEMPLATE | {"app_layers": {}}, TEMPLATE | {"platform_layer": "x"}]),
