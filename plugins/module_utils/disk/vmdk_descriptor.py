@@ -21,7 +21,7 @@ MAX_EXTENTS = 4096
 NO_PARENT = "ffffffff"
 
 _EXTENT = re.compile(r'(RW|RDONLY|NOACCESS)\s+(\d{1,18})\s+([A-Z]+)(?:\s+"([^"]*)"(?:\s+(\d{1,18}))?)?(?:\s.*)?\Z')
-_SETTING = re.compile(r'([A-Za-z0-9_.]+)\s*=\s*"?([^"]*)"?\s*\Z')
+_NAME = re.compile(r"[A-Za-z0-9_.]+")
 
 
 @dataclasses.dataclass(slots=True)
@@ -79,9 +79,11 @@ def parse_descriptor(data: bytes, name: str) -> Descriptor:
                 raise damaged(name, "its descriptor names more than a disk can hold")
             extents.append(extent)
             continue
-        match = _SETTING.match(line)
-        if match:
-            settings.setdefault(match.group(1).lower(), match.group(2).strip())
+        # Not one expression: on a long line of spaces it could take years.
+        name_of, separator, value = (part.strip() for part in line.partition("="))
+        value = value.removeprefix('"').removesuffix('"')
+        if separator and _NAME.fullmatch(name_of) and '"' not in value:
+            settings.setdefault(name_of.lower(), value.strip())
     create_type = settings.get("createtype", "")
     if settings.get("parentcid", NO_PARENT).lower() != NO_PARENT or "parentfilenamehint" in settings:
         raise Unsupported(

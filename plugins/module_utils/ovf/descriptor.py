@@ -199,7 +199,7 @@ def parse_units(text: str | None, default: int, what: str) -> int:
     words = _UNIT_WORDS.get(text.strip().lower())
     if words is not None:
         return words
-    match = re.fullmatch(r"\s*byte\s*\*\s*(\d{1,12})\s*(?:\^\s*(\d{1,2}))?\s*", text, re.IGNORECASE)
+    match = re.fullmatch(r"\s*byte\s*\*\s*(\d{1,12})\s*(?:\^\s*(\d{1,2})\s*)?", text, re.IGNORECASE)
     if match:
         factor = int(match[1]) ** int(match[2] or 1)
         if 0 < factor <= MAXIMUM_CAPACITY:

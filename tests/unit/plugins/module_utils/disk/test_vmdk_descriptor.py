@@ -62,5 +62,8 @@ def test_damage_raises_only_our_errors(place, removed, added):
 
 
 def test_long_lines_take_little_time():
-    for line in (b"RW 1 FLAT " + b" " * 500000, b"RW" + b" " * 900000 + b"x", b"a" * 900000, b'RW 1 FLAT "' + b"a" * 900000, b"a" + b" " * 900000 + b'"'):
+    for line in (
+        b"RW 1 FLAT " + b" " * 500000, b"RW" + b" " * 900000 + b"x", b"a" * 900000, b'RW 1 FLAT "' + b"a" * 900000, b"a" + b" " * 900000 + b'"',
+        b"a=" + b" " * 900000 + b'"b"c', b'a = "' + b" " * 900000 + b'" x',
+    ):  # fmt: skip
         parse_descriptor(line, "disk")

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+
 import pytest
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, StrataError, Unsupported
 from ansible_collections.strata.layering.plugins.module_utils.ovf.descriptor import MAXIMUM_CAPACITY, parse_descriptor, parse_units
@@ -197,3 +200,11 @@ def test_damaged_descriptors_only_raise_their_own_errors(data):
 def test_anything_else_is_not_a_descriptor(data):
     with pytest.raises(StrataError):
         parse_descriptor(data)
+
+
+def test_long_units_take_little_time():
+    for text in ("byte * 2" + " " * 500_000 + "x", " " * 500_000 + "byte", "byte" + " " * 500_000 + "x"):
+        began = time.monotonic()
+        with contextlib.suppress(Unsupported):
+            parse_units(text, 1, "The descriptor")
+        assert time.monotonic() - began < 2
