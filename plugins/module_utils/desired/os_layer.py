@@ -31,6 +31,7 @@ from ..layers.model import DEPLOYABLE, OS, ROLE_DISK, ROLE_GRAINS, Blob, LayerVe
 from ..layers.readiness import failures
 from ..ovf.package import Package, open_package
 from ..repository.repository import Repository
+from ..shares.local import LocalShare
 from ..shares.location import check_path
 from ..shares.open import open_share
 from .package_disk import disk_opener
@@ -80,14 +81,16 @@ def _package(params: dict) -> Iterator[Package]:
             yield open_package(check_path(params["packaging_disk"]), share)
             return
         root = os.path.realpath(params["file_share"])
-        path = os.path.realpath(os.path.join(root, params["packaging_disk"]))
-        if os.path.commonpath((root, path)) != root:
+        path = os.path.join(root, params["packaging_disk"])
+        if os.path.commonpath((root, os.path.realpath(path))) != root:
             raise InvalidInput(
                 f"{params['packaging_disk']} leads out of the file share {params['file_share']}.",
                 code="os.outside_share",
                 hint="Name a package within the share, and not by a link that leads elsewhere.",
             )
-        yield open_package(path)
+        below = os.path.relpath(path, root)
+        # Others may write to the share: links among the package's files do not lead to other files of the composer either.
+        yield open_package("" if below == "." else below, LocalShare(root, confined=True))
 
 
 def _source(package: Package, params: dict) -> dict:

@@ -17,17 +17,22 @@ from .share import Share, Status
 
 
 class LocalShare(Share):
-    """The folder ``root`` of this host."""
+    """The folder ``root`` of this host; where it is ``confined``, links do not lead out of it."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, *, confined: bool = False) -> None:
         self._root = os.path.abspath(root)
+        self._bounds = os.path.realpath(root) if confined else None
         self.name = root
 
     def where(self, path: str = "") -> str:
         return os.path.join(self.name, path) if path else self.name
 
     def folder(self, path: str) -> Share:
-        return LocalShare(self._inside(path)) if path else self
+        if not path:
+            return self
+        below = LocalShare(self._inside(path))
+        below._bounds = self._bounds  # pylint: disable=protected-access  # its own kind's
+        return below
 
     def local_path(self, path: str) -> str | None:
         return self._inside(path)
@@ -88,7 +93,12 @@ class LocalShare(Share):
             return self._root
         if ".." in path.split("/") or os.path.isabs(path):
             raise InvalidInput(f"{path} leads out of the file share {self.name}.", code="share.outside", hint="Give a path within the share, without '..'.")
-        return os.path.join(self._root, path)
+        full = os.path.join(self._root, path)
+        if self._bounds is not None and os.path.commonpath((self._bounds, os.path.realpath(full))) != self._bounds:
+            raise InvalidInput(
+                f"The link {full} leads out of the file share {self._bounds}.", code="share.outside", hint="Put the file itself where the link is."
+            )
+        return full
 
 
 def missing(name: str) -> NotFound:
