@@ -73,16 +73,24 @@ def store_disk(repository: Repository, opener: Opener, name: str, size_gb: int, 
 def _examine_only(opener: Opener, name: str, size_gb: int) -> Examination:
     with opener() as device:
         partition = find_windows(device)
-        return _examine(device, partition, _final_size(device, name, size_gb))
+        return _examine(device, partition, _final_size(device, partition, name, size_gb))
 
 
-def _final_size(disk: BlockDevice, name: str, size_gb: int) -> int:
+def _final_size(disk: BlockDevice, partition: partitions.Partition, name: str, size_gb: int) -> int:
     size = size_gb * _GIB
     if size < disk.size:
         raise InvalidInput(
             f"The disk {name} has {disk.size / _GIB:g} GiB, more than the {size_gb} GiB that the layer may have.",
             code="os.too_large",
             hint=f"Set max_layer_size_gb to {-(-disk.size // _GIB)} or more.",
+        )
+    behind = [other.number for other in partitions.read_partitions(disk).partitions if other.offset > partition.offset]
+    if behind and size > disk.size:
+        keep = "" if disk.size % _GIB else f", or set max_layer_size_gb to {disk.size // _GIB}, which is the size that the disk has"
+        raise Unsupported(
+            f"The Windows partition of {name} cannot grow to fill {size_gb} GiB, because it is followed by partition {behind[0]}.",
+            code="partitions.not_last",
+            hint=f"Remove the recovery partition in the OS machine ('reagentc /disable', then delete it with diskpart) and export it again{keep}.",
         )
     return size
 
@@ -91,7 +99,7 @@ def _store(repository: Repository, opener: Opener, name: str, size_gb: int, *, p
     with ExitStack() as stack:
         disk = stack.enter_context(opener())
         partition = find_windows(disk)
-        size = _final_size(disk, name, size_gb)
+        size = _final_size(disk, partition, name, size_gb)
         examination = _examine(disk, partition, size)
         device = stack.enter_context(CopyOnWriteDevice(disk, os.path.join(repository.path, "tmp"), size=size))
         window = windows_partition(device, partition.number, size > disk.size)

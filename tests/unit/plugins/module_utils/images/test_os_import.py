@@ -122,9 +122,16 @@ def test_a_hive_that_was_not_closed_and_has_no_log_is_refused(tmp_path, hive):
 
 def test_a_recovery_partition_behind_windows_cannot_grow(repository):
     path, _manifest = cached_disk(Spec(variants=("recovery",)))
-    with pytest.raises(Unsupported) as caught:
-        store(repository, path)
-    assert caught.value.hint and blobs(repository) == ([], [])
+    # Already by examining it, before hours go into copying it.
+    for work in (lambda: store(repository, path), lambda: os_import.examine(lambda: open_disk(path), "x", 1)):
+        with pytest.raises(Unsupported) as caught:
+            work()
+        assert caught.value.code == "partitions.not_last" and "reagentc" in caught.value.hint and blobs(repository) == ([], [])
+    path, _manifest = cached_disk(Spec(variants=("recovery",), virtual_size=1 << 30))
+    with pytest.raises(Unsupported, match="followed by partition") as caught:
+        os_import.examine(lambda: open_disk(path), "x", 2)
+    assert "max_layer_size_gb to 1," in caught.value.hint
+    assert os_import.examine(lambda: open_disk(path), "x", 1).facts["disk"]["partition"]
 
 
 def test_a_smaller_size_than_the_disk_has_is_refused(repository):
