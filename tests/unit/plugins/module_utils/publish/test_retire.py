@@ -52,9 +52,9 @@ def test_a_machine_that_somebody_powers_on_meanwhile_stays(simulator, tmp_path):
         running = session.object("VirtualMachine", facts[0].moid)
         running.PowerOnVM_Task()
         vcenter = session.vcenter
-        elsewhere = {"image_digest": "sha256:new", "vcenter": {"hostname": "elsewhere", "instance_uuid": "2"}}
-        newest = {"image_digest": "sha256:new", "vcenter": vcenter}
-        recorded = [{"image_digest": f"sha256:{number}", "vcenter": vcenter, "vm": images.machine_record(one)} for number, one in enumerate(facts)]
+        elsewhere = {"content_digest": "", "image_digest": "sha256:new", "vcenter": {"hostname": "elsewhere", "instance_uuid": "2"}}
+        newest = {"content_digest": "", "image_digest": "sha256:new", "vcenter": vcenter}
+        recorded = [newest | {"image_digest": f"sha256:{number}", "vm": images.machine_record(one)} for number, one in enumerate(facts)]
         images.record_image(repository, "office", elsewhere)
         images.record_images(repository, "office", vcenter, [newest, *recorded])
         warnings = retire.retire(repository, session, "office", [newest], facts)
