@@ -29,6 +29,7 @@ _FORMS = {
     "image_template": {
         "os_layer": _NAMED, "app_layers": [_NAMED], "platform_layer": (_NAMED, None), "connector": str, "vm_name": str, "publish_mode": str,
     },
+    "connector": {"name": str, "datacenter": str},
     "image": {"images": [{"content_digest": str}]},
     "packaging": {"given": {"content_digest": str}},
     "task": {"id": str, "template": str, "created": str, "status": str},

@@ -81,6 +81,7 @@ TEMPLATE = {
     ]),
     ("platform_layer", {"versions": {"1": VERSION | GROUND}}, [{"versions": {"1": VERSION}}]),
     ("image_template", TEMPLATE, [{}, TEMPLATE | {"os_layer": None}, TEMPLATE | {"app_layers": {}}, TEMPLATE | {"platform_layer": "x"}]),
+    ("connector", {"name": "vdi", "datacenter": "Berlin"}, [{}, {"name": "vdi", "datacenter": None}]),
     ("image", {"images": [{"content_digest": "x"}]}, [{}, {"images": [{}]}]),
     ("packaging", {"given": {"content_digest": "x"}}, [{"given": None}]),
     ("task", {"id": "1", "template": "x", "created": "x", "status": "x"}, [{"id": 1, "template": "x", "created": "x", "status": "x"}]),
