@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -31,6 +32,8 @@ FORMATS = ("vmdk", "ova", "raw", "qcow2")
 #: Windows 10 and 11 in the terms of the hardware version that OVAs are written for.
 _GUEST = "windows9_64Guest"
 _PIECE = 16
+#: Bytes that a name within an OVA has at most before its ending.
+_LONGEST_NAME = 200
 #: Seconds after which a temporary file that did not change belongs to nobody.
 _ABANDONED = 24 * 3600
 
@@ -63,11 +66,12 @@ def write(image: ThinImage, out: BinaryIO, form: str, *, name: str, firmware: st
         for chunk in counted:
             out.write(chunk)
         return
-    disk = f"{name}-disk1.vmdk"
+    files = _file_name(name)
+    disk = f"{files}-disk1.vmdk"
     descriptor = write_descriptor(
         ImageDescription(name=name, disk_file=disk, disk_size=length, capacity=image.capacity, guest_id=_GUEST, firmware=firmware)
     )
-    ova = OvaWriter(out, name, descriptor, [disk])
+    ova = OvaWriter(out, files, descriptor, [disk])
     ova.add(disk, length, counted)
     ova.finish()
 
@@ -82,6 +86,12 @@ def _remove_leftovers(folder: str, prefix: str) -> None:
                         shutil.rmtree(entry.path)
                     else:
                         os.unlink(entry.path)
+
+
+def _file_name(name: str) -> str:
+    """What the files of an OVA are named by: without what means something else in a file's name or in a reference to it."""
+    plain = re.sub(r"[^\w .()+-]", "-", name)
+    return plain.encode()[:_LONGEST_NAME].decode(errors="ignore")
 
 
 def _counted(chunks, length: int, progress: Progress):

@@ -179,3 +179,12 @@ def test_what_a_killed_export_left_is_removed_by_a_later_one(small, stack, tmp_p
         os.utime(folder / name, (1, 1))
     export(image, path, form, name="gold", firmware="efi")
     assert sorted(os.listdir(folder)) == [f"{TEMPORARY_PREFIX}of-another", f"x.{form}"]
+
+
+@pytest.mark.parametrize("name", ["Office: 100%25 #1?", "\u4e07" * 100])
+def test_any_name_of_a_template_makes_an_ova(small, stack, tmp_path, name):
+    export(small.compose(stack), str(tmp_path / "x.ova"), "ova", name=name, firmware="efi")
+    package = open_package(str(tmp_path / "x.ova"))
+    package.verify()
+    [file] = package.descriptor.files
+    assert package.descriptor.single_system().name == name and not set(file.href) & set(":%#?") and len(file.href.encode()) <= 255
