@@ -21,6 +21,7 @@ class Each:
 
 _NAMED = {"name": str, "version": str}
 _VERSION = {"digest": str, "status": str}
+_VCENTER = {"hostname": str, "instance_uuid": str}
 _GROUND = {"os_layer": _NAMED, "prerequisites": [_NAMED]}
 _FORMS = {
     "os_layer": {"versions": Each(_VERSION)},
@@ -30,9 +31,9 @@ _FORMS = {
         "os_layer": _NAMED, "app_layers": [_NAMED], "platform_layer": (_NAMED, None), "connector": str, "vm_name": str, "publish_mode": str,
     },
     "connector": {"name": str, "datacenter": str},
-    "image": {"images": [{"content_digest": str}]},
+    "image": {"images": [{"content_digest": str, "vcenter": _VCENTER}]},
     "packaging": {"given": {"content_digest": str}},
-    "task": {"id": str, "template": str, "created": str, "status": str},
+    "task": {"id": str, "template": str, "created": str, "status": str, "vcenter": _VCENTER},
 }
 
 

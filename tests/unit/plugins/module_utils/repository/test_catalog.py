@@ -71,6 +71,8 @@ GROUND = {"os_layer": {"name": "Windows", "version": "1"}, "prerequisites": [{"n
 TEMPLATE = {
     "os_layer": {"name": "Windows", "version": "1"}, "app_layers": [], "platform_layer": None, "connector": "vdi", "vm_name": "x", "publish_mode": "automatic",
 }
+IMAGE = {"content_digest": "x", "vcenter": {"hostname": "vc", "instance_uuid": "1"}}
+TASK = {"id": "1", "template": "x", "created": "x", "status": "x", "vcenter": IMAGE["vcenter"]}
 
 
 @pytest.mark.parametrize(("kind", "document", "damaged"), [
@@ -82,9 +84,9 @@ TEMPLATE = {
     ("platform_layer", {"versions": {"1": VERSION | GROUND}}, [{"versions": {"1": VERSION}}]),
     ("image_template", TEMPLATE, [{}, TEMPLATE | {"os_layer": None}, TEMPLATE | {"app_layers": {}}, TEMPLATE | {"platform_layer": "x"}]),
     ("connector", {"name": "vdi", "datacenter": "Berlin"}, [{}, {"name": "vdi", "datacenter": None}]),
-    ("image", {"images": [{"content_digest": "x"}]}, [{}, {"images": [{}]}]),
+    ("image", {"images": [IMAGE]}, [{}, {"images": [{}]}, {"images": [IMAGE | {"vcenter": "x"}]}]),
     ("packaging", {"given": {"content_digest": "x"}}, [{"given": None}]),
-    ("task", {"id": "1", "template": "x", "created": "x", "status": "x"}, [{"id": 1, "template": "x", "created": "x", "status": "x"}]),
+    ("task", TASK, [TASK | {"id": 1}]),
 ])  # fmt: skip
 def test_a_document_that_lacks_what_its_kind_has_is_damaged(repository, kind, document, damaged):
     repository.catalog.put(kind, "x", document)
