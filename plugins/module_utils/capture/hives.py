@@ -8,7 +8,7 @@ from __future__ import annotations
 from ..common.errors import Corrupt
 from .rules import LeftOut, RuleSet
 from ..layers.entry import printable
-from ..layers.windows import load_hive
+from ..layers.windows import find_hive
 from ..ntfs.volume import Volume
 from ..registry.delta import REMOVE, Delta, KeyDelta
 from ..registry.delta_compute import compute_delta
@@ -29,7 +29,7 @@ class HivePairs:
         """The hive at ``path`` on the side "old" or "new"; None when it is missing or empty there."""
         key = side, path
         if key not in self._read:
-            self._read[key] = _require_whole(_load(self._volumes[side], path), side, path)
+            self._read[key] = _require_whole(find_hive(self._volumes[side], path), side, path)
         return self._read[key]
 
     def keep(self, side: str, path: str, hive: Hive) -> None:
@@ -107,12 +107,3 @@ def _require_whole(hive: Hive | None, side: str, path: str) -> Hive | None:
             hint="Start the machine that the disk comes from, shut Windows down, and export it again.",
         )
     return hive
-
-
-def _load(volume: Volume, path: str) -> Hive | None:
-    node = volume.find(path)
-    if node is None:
-        return None
-    size = node.size
-    node.close()
-    return load_hive(volume, path) if size else None

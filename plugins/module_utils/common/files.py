@@ -18,6 +18,8 @@ from .errors import NoSpace
 #: Every temporary file that may be left by a killed process carries this prefix; the
 #: repository's collection removes what is older than its grace time.
 TEMPORARY_PREFIX = ".strata-tmp-"
+#: Seconds after which a temporary file that did not change belongs to nobody.
+ABANDONED = 24 * 3600
 
 
 def sync_folder(folder: str) -> None:

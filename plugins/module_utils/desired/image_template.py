@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-
 from ..catalog.documents import LOCK, TEMPLATE, delete_document, now, put_document, read_icon, store_icon
 from ..catalog.layers import find_version, layer_document
 from ..catalog.templates import describe, resolve

@@ -61,6 +61,10 @@ class PartitionTable:
     primary_damaged: bool = False
     backup_damaged: bool = False
 
+    def behind(self, partition: Partition) -> list[Partition]:
+        """The partitions that begin behind ``partition``, by number."""
+        return [other for other in self.partitions if other.offset > partition.offset]
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PartitionSpec:
@@ -108,7 +112,7 @@ def grow(device: BlockDevice, table: PartitionTable, partition: Partition, new_d
         raise InvalidInput(f"{device.name} has {device.size} bytes, not {new_disk_size}.", code="partitions.size")
     if partition not in table.partitions:
         raise InvalidInput(f"{device.name} has no such partition {partition.number}.", code="partitions.unknown")
-    following = [other for other in table.partitions if other.offset > partition.offset]
+    following = table.behind(partition)
     if following:
         raise Unsupported(
             f"Partition {partition.number} of {device.name} cannot grow because partition {following[0].number} follows it.",

@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO
 
 from ..common.errors import MissingLibrary, NoSpace, Unavailable
-from ..common.files import TEMPORARY_PREFIX, atomic_file, sync_folder
+from ..common.files import ABANDONED, TEMPORARY_PREFIX, atomic_file, sync_folder
 from ..common.progress import Progress, silent
 from ..disk.device import write_all
 from ..disk.grains import GRAIN_SHIFT
@@ -34,8 +34,6 @@ _GUEST = "windows9_64Guest"
 _PIECE = 16
 #: Bytes that a name within an OVA has at most before its ending.
 _LONGEST_NAME = 200
-#: Seconds after which a temporary file that did not change belongs to nobody.
-_ABANDONED = 24 * 3600
 
 
 def export(image: ThinImage, path: str, form: str, *, name: str, firmware: str, progress: Progress = silent) -> int:
@@ -81,7 +79,7 @@ def _remove_leftovers(folder: str, prefix: str) -> None:
     for entry in os.scandir(folder):
         if entry.name.startswith(prefix):
             with contextlib.suppress(OSError):
-                if time.time() - entry.stat(follow_symlinks=False).st_mtime > _ABANDONED:
+                if time.time() - entry.stat(follow_symlinks=False).st_mtime > ABANDONED:
                     if entry.is_dir(follow_symlinks=False):
                         shutil.rmtree(entry.path)
                     else:

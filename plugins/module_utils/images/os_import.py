@@ -18,7 +18,7 @@ from ..disk.device import BlockDevice
 from ..disk.encode import encode
 from ..disk.overlay import CopyOnWriteDevice
 from ..layers.readiness import DiskFacts, check_readiness
-from ..layers.windows import MAX_HIVE, WindowsInstallation, is_windows, load_hive, read_file
+from ..layers.windows import WindowsInstallation, find_hive, is_windows
 from ..ntfs import boot, state
 from ..ntfs.guard import run_guarded
 from ..ntfs.volume import Volume
@@ -84,11 +84,11 @@ def _final_size(disk: BlockDevice, partition: partitions.Partition, name: str, s
             code="os.too_large",
             hint=f"Set max_layer_size_gb to {-(-disk.size // _GIB)} or more.",
         )
-    behind = [other.number for other in partitions.read_partitions(disk).partitions if other.offset > partition.offset]
+    behind = partitions.read_partitions(disk).behind(partition)
     if behind and size > disk.size:
         keep = "" if disk.size % _GIB else f", or set max_layer_size_gb to {disk.size // _GIB}, which is the size that the disk has"
         raise Unsupported(
-            f"The Windows partition of {name} cannot grow to fill {size_gb} GiB, because it is followed by partition {behind[0]}.",
+            f"The Windows partition of {name} cannot grow to fill {size_gb} GiB, because it is followed by partition {behind[0].number}.",
             code="partitions.not_last",
             hint=f"Remove the recovery partition in the OS machine ('reagentc /disable', then delete it with diskpart) and export it again{keep}.",
         )
@@ -164,7 +164,7 @@ def _examine(device: BlockDevice, partition: partitions.Partition, final_size: i
         _require_whole_hives(windows)
         bitmap = volume.allocated_clusters()
         free = (volume.cluster_count - int(np.unpackbits(bitmap).sum())) * volume.cluster_size
-        follows = any(other.offset > partition.offset for other in table.partitions)
+        follows = bool(table.behind(partition))
         if not follows:
             free += final_size - device.size
         disk = DiskFacts(free, _firmware(device, table), follows)
@@ -185,7 +185,7 @@ def _require_whole_hives(windows: WindowsInstallation) -> None:
     """Refuse hives whose last changes are lost: layers' changes would be merged into something that Windows never had."""
     opened = {"SYSTEM": windows.system, "SOFTWARE": windows.software}
     for hive in HIVES.values():
-        found = opened.get(hive.name) or (load_hive(windows.volume, hive.path) if read_file(windows.volume, hive.path, MAX_HIVE) else None)
+        found = opened.get(hive.name) or find_hive(windows.volume, hive.path)
         if found is not None and found.dirty:
             raise Corrupt(
                 f"The registry hive {hive.path} of the disk was not closed, and no transaction log completes it.",

@@ -61,6 +61,16 @@ def load_hive(volume: Volume, path: str) -> Hive:
             code="windows.no_hive",
             hint="Start the OS machine once, shut it down, and export it again.",
         )
+    return _completed(volume, path, data)
+
+
+def find_hive(volume: Volume, path: str) -> Hive | None:
+    """A hive as ``load_hive`` reads it, None where there is no such file or nothing in it."""
+    data = read_file(volume, path, MAX_HIVE)
+    return _completed(volume, path, data) if data else None
+
+
+def _completed(volume: Volume, path: str, data: bytes) -> Hive:
     logs = [log for log in (read_file(volume, path + suffix, MAX_HIVE) for suffix in (".LOG1", ".LOG2", ".LOG")) if log]
     return read_hive(data, logs=logs)
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from ..common.errors import Conflict, NotFound
-from ..common.files import TEMPORARY_PREFIX
+from ..common.files import ABANDONED, TEMPORARY_PREFIX
 from ..common.libraries import smb_open
 from .location import check_path, parse_smb
 from .share import Share, Status, join, parent_of
@@ -21,8 +21,6 @@ from .smb_client import Handle, Live, SmbClient
 from .smb_files import SmbReader, SmbWriter
 from .smb_status import MISSING, NOT_EMPTY, Refused
 
-#: Seconds after which a temporary file that did not change belongs to nobody.
-_ABANDONED = 24 * 3600
 #: MS-SMB2 2.2.13.1.2: listing and attributes; adding files and folders; deleting.
 _LIST, _ADD, _DELETE = 0x00100081, 0x00100086, 0x00010080
 
@@ -140,7 +138,7 @@ class SmbShare(Share):
     def _remove_leftovers(self, folder: str, prefix: str) -> None:
         """Remove what earlier writers of the same file could not, because the server had gone away."""
         for name, status in self.names(folder):
-            if name.startswith(prefix) and time.time() - status.mtime_ns / 1e9 > _ABANDONED:
+            if name.startswith(prefix) and time.time() - status.mtime_ns / 1e9 > ABANDONED:
                 self.remove(join(folder, name))
 
     @staticmethod
