@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.strata.layering.plugins.plugin_utils.watching import WatchedAction
+from ansible_collections.strata.layering.plugins.plugin_utils.progress_action import WatchedAction
 
 
 class ActionModule(WatchedAction):

@@ -99,8 +99,8 @@ left_out:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.common.arguments import change_arguments, share_arguments, software_layer_arguments
-from ..module_utils.common.module import run_watched
-from ..module_utils.desired.software_layer import ensure_app_layer
+from ..module_utils.common.module_runner import run_watched
+from ..module_utils.operations.software_layer import ensure_app_layer
 
 
 def main() -> None:
@@ -114,7 +114,9 @@ def main() -> None:
         required_if=[("state", "present", ("version",))],
         supports_check_mode=True,
     )
-    run_watched(module, lambda progress: ensure_app_layer(module.params, check_mode=module.check_mode, progress=progress))
+    run_watched(
+        module, lambda progress: ensure_app_layer(module.params, check_mode=module.check_mode, progress=progress)
+    )
 
 
 if __name__ == "__main__":

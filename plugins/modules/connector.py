@@ -143,8 +143,8 @@ tested:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.common.arguments import change_arguments, connection_of, vsphere_arguments
-from ..module_utils.common.module import run
-from ..module_utils.desired.connector import ensure_connector
+from ..module_utils.common.module_runner import run
+from ..module_utils.operations.connector import ensure_connector
 
 
 def main() -> None:
@@ -175,7 +175,10 @@ def main() -> None:
         ],
         supports_check_mode=True,
     )
-    run(module, lambda: ensure_connector(module.params, connection=connection_of(module.params), check_mode=module.check_mode))
+    run(
+        module,
+        lambda: ensure_connector(module.params, connection=connection_of(module.params), check_mode=module.check_mode),
+    )
 
 
 if __name__ == "__main__":

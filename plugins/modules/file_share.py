@@ -86,8 +86,8 @@ folders:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.common.arguments import change_arguments, share_arguments
-from ..module_utils.common.module import run
-from ..module_utils.desired.file_share import ensure_file_share
+from ..module_utils.common.module_runner import run
+from ..module_utils.operations.file_share import ensure_file_share
 
 
 def main() -> None:

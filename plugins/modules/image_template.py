@@ -132,8 +132,8 @@ template:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.common.arguments import change_arguments, layer_version_options
-from ..module_utils.common.module import run
-from ..module_utils.desired.image_template import ensure_image_template
+from ..module_utils.common.module_runner import run
+from ..module_utils.operations.image_template import ensure_image_template
 
 
 def main() -> None:

@@ -59,8 +59,8 @@ layers:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.common.arguments import repository_arguments
-from ..module_utils.common.module import run
-from ..module_utils.desired.info import layer_info
+from ..module_utils.common.module_runner import run
+from ..module_utils.operations.info import layer_info
 
 
 def main() -> None:

@@ -67,8 +67,8 @@ bytes:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.common.arguments import change_arguments, share_arguments
-from ..module_utils.common.module import run_watched
-from ..module_utils.desired.image_file import ensure_image_file
+from ..module_utils.common.module_runner import run_watched
+from ..module_utils.operations.layered_image_export import ensure_image_file
 
 
 def main() -> None:
@@ -82,7 +82,9 @@ def main() -> None:
         ),
         supports_check_mode=True,
     )
-    run_watched(module, lambda progress: ensure_image_file(module.params, check_mode=module.check_mode, progress=progress))
+    run_watched(
+        module, lambda progress: ensure_image_file(module.params, check_mode=module.check_mode, progress=progress)
+    )
 
 
 if __name__ == "__main__":

@@ -110,8 +110,8 @@ content_digest:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.common.arguments import repository_arguments
-from ..module_utils.common.module import run
-from ..module_utils.desired.plan import layered_image_plan
+from ..module_utils.common.module_runner import run
+from ..module_utils.operations.layered_image_plan import layered_image_plan
 
 
 def main() -> None:

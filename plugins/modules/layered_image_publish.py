@@ -206,8 +206,8 @@ images:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.common.arguments import change_arguments, connection_of, vsphere_arguments
-from ..module_utils.common.module import run_watched
-from ..module_utils.publish.publish import publish_templates
+from ..module_utils.common.module_runner import run_watched
+from ..module_utils.operations.layered_image_publish import publish_templates
 
 
 def main() -> None:
@@ -241,7 +241,11 @@ def main() -> None:
     run_watched(
         module,
         lambda progress: publish_templates(
-            module.params, connection=connection_of(module.params), check_mode=module.check_mode, diff_mode=module._diff, progress=progress
+            module.params,
+            connection=connection_of(module.params),
+            check_mode=module.check_mode,
+            diff_mode=module._diff,
+            progress=progress,
         ),
     )
 

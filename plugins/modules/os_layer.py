@@ -98,8 +98,8 @@ readiness:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.common.arguments import change_arguments, layer_arguments, share_arguments
-from ..module_utils.common.module import run_watched
-from ..module_utils.desired.os_layer import ensure_os_layer
+from ..module_utils.common.module_runner import run_watched
+from ..module_utils.operations.os_layer import ensure_os_layer
 
 
 def main() -> None:
@@ -118,7 +118,9 @@ def main() -> None:
         required_by={"packaging_disk": ("file_share",)},
         supports_check_mode=True,
     )
-    run_watched(module, lambda progress: ensure_os_layer(module.params, check_mode=module.check_mode, progress=progress))
+    run_watched(
+        module, lambda progress: ensure_os_layer(module.params, check_mode=module.check_mode, progress=progress)
+    )
 
 
 if __name__ == "__main__":

@@ -82,8 +82,8 @@ files:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.common.arguments import change_arguments, connection_of, share_arguments, vsphere_arguments
-from ..module_utils.common.module import run_watched
-from ..module_utils.desired.ovf_package import ensure_ovf_package
+from ..module_utils.common.module_runner import run_watched
+from ..module_utils.operations.ovf_export import ensure_ovf_package
 
 
 def main() -> None:

@@ -229,9 +229,15 @@ packaged_disk:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.common.arguments import change_arguments, connection_of, packaging_arguments, share_arguments, vsphere_arguments
-from ..module_utils.common.module import run_watched
-from ..module_utils.desired.packaging_machine import ensure_packaging_machine
+from ..module_utils.common.arguments import (
+    change_arguments,
+    connection_of,
+    packaging_arguments,
+    share_arguments,
+    vsphere_arguments,
+)
+from ..module_utils.common.module_runner import run_watched
+from ..module_utils.operations.packaging_machine import ensure_packaging_machine
 
 
 def main() -> None:

@@ -60,8 +60,8 @@ blobs:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.common.arguments import change_arguments
-from ..module_utils.common.module import run
-from ..module_utils.desired.repository import ensure_repository
+from ..module_utils.common.module_runner import run
+from ..module_utils.operations.repository import ensure_repository
 
 
 def main() -> None:

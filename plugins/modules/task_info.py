@@ -72,8 +72,8 @@ tasks:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.common.arguments import repository_arguments
-from ..module_utils.common.module import run
-from ..module_utils.desired.info import task_info
+from ..module_utils.common.module_runner import run
+from ..module_utils.operations.info import task_info
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from ...plugins.module_utils.registry.model import Key, Value
+from ...plugins.module_utils.winregistry.hive_model import Key, Value
 from . import wine, wine_registry
 from .wine import Prefix
 
@@ -49,7 +49,12 @@ class Allowed:
         if difference.kind != self.kind and not (self.kind == KEY and difference.kind == VALUE):
             return False
         pattern = re.escape(self.path).replace(r"\*\*", "\0").replace(r"\*", r"[^/\\]*").replace("\0", ".*")
-        return re.fullmatch(pattern + (r"(?:\\.*|::.*)?" if self.kind == KEY else ""), difference.path, re.IGNORECASE | re.DOTALL) is not None
+        return (
+            re.fullmatch(
+                pattern + (r"(?:\\.*|::.*)?" if self.kind == KEY else ""), difference.path, re.IGNORECASE | re.DOTALL
+            )
+            is not None
+        )
 
 
 def load_allowed(path: str) -> list[Allowed]:
@@ -74,11 +79,16 @@ def compare(expected: Prefix, found: Prefix) -> list[Difference]:
     """Everything in which ``found`` differs from ``expected``, by path."""
     differences = compare_trees(expected.drive, found.drive)
     for name in wine.REGISTRY:
-        differences += compare_keys(wine_registry.read(expected.read_registry(name)), wine_registry.read(found.read_registry(name)), _HIVE_NAMES[name])
+        differences += compare_keys(
+            wine_registry.read(expected.read_registry(name)),
+            wine_registry.read(found.read_registry(name)),
+            _HIVE_NAMES[name],
+        )
     return differences
 
 
 # -- files
+
 
 def compare_trees(expected: str, found: str) -> list[Difference]:
     """How two host folders differ: what there is, spelling, kind, content."""
@@ -127,6 +137,7 @@ def _content_difference(expected: str, found: str) -> str | None:
 
 # -- registry
 
+
 def compare_keys(expected: Key, found: Key, path: str) -> list[Difference]:
     """How two keys and all below them differ, but for times, security and the order of values."""
     result = []
@@ -166,5 +177,7 @@ def show(value: Value) -> str:
         text = str(int.from_bytes(value.data, "little"))
     else:
         text = f"{value.data[:32].hex(' ')}{'...' if len(value.data) > 32 else ''}"
-    kind = {1: "REG_SZ", 2: "REG_EXPAND_SZ", 3: "REG_BINARY", 4: "REG_DWORD", 7: "REG_MULTI_SZ", 11: "REG_QWORD"}.get(value.type, f"type {value.type:#x}")
+    kind = {1: "REG_SZ", 2: "REG_EXPAND_SZ", 3: "REG_BINARY", 4: "REG_DWORD", 7: "REG_MULTI_SZ", 11: "REG_QWORD"}.get(
+        value.type, f"type {value.type:#x}"
+    )
     return f"{kind} {text[:_SHOWN]}{'...' if len(text) > _SHOWN else ''}"

@@ -9,6 +9,7 @@ import os
 import shutil
 
 import pytest
+
 from ansible_collections.strata.layering.tests.acceptance import compare, wine
 from ansible_collections.strata.layering.tests.acceptance.workshop import Workshop
 

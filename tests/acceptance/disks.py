@@ -14,16 +14,16 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ...plugins.module_utils.disk.device import BlockDevice, FileDevice
+from ...plugins.module_utils.disk.block_device import BlockDevice, FileDevice
 from ...plugins.module_utils.disk.partitions import PartitionSpec, format_gpt
 from ...plugins.module_utils.images.os_import import find_windows
+from ...plugins.module_utils.ntfs.file_security import inherit
 from ...plugins.module_utils.ntfs.node import Node, Times
-from ...plugins.module_utils.ntfs.security import inherit
 from ...plugins.module_utils.ntfs.volume import Volume
-from ...plugins.module_utils.registry import layout
-from ...plugins.module_utils.registry.model import Hive, Key
-from ...plugins.module_utils.registry.reader import read_hive
-from ...plugins.module_utils.registry.writer import write_hive
+from ...plugins.module_utils.winregistry import cell_layout
+from ...plugins.module_utils.winregistry.hive_model import Hive, Key
+from ...plugins.module_utils.winregistry.hive_reader import read_hive
+from ...plugins.module_utils.winregistry.hive_writer import write_hive
 from ..sample import acl, shortnames
 from ..sample.disk import make_ntfs
 from ..sample.plan import ARCHIVE, HIDDEN, MIB, Content
@@ -35,7 +35,14 @@ _EPOCH = 116444736000000000
 _PIECE = 8 * MIB
 _CONFIG = "windows/system32/config/"
 _BASIC_DATA, _RESERVED = "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7", "e3c9e316-0b5c-4db8-817d-f92df00215ae"
-_WINDOWS_SPELLING = {"windows": "Windows", "system32": "System32", "syswow64": "SysWOW64", "winsxs": "WinSxS", "users": "Users", "temp": "Temp"}
+_WINDOWS_SPELLING = {
+    "windows": "Windows",
+    "system32": "System32",
+    "syswow64": "SysWOW64",
+    "winsxs": "WinSxS",
+    "users": "Users",
+    "temp": "Temp",
+}
 
 
 @dataclass(frozen=True)
@@ -55,20 +62,28 @@ HIVES = (
     HivePlace(_CONFIG + "DEFAULT", wine.SERVICE_DEFAULTS, ""),
     HivePlace("users/Default/NTUSER.DAT", wine.USER_DEFAULTS, ""),
 )
-_PLACES = {wine.SYSTEM: "Machine", wine.USER_DEFAULTS: "User\\\\S-1-5-21-0-0-0-1000", wine.SERVICE_DEFAULTS: "User\\\\.Default"}
+_PLACES = {
+    wine.SYSTEM: "Machine",
+    wine.USER_DEFAULTS: "User\\\\S-1-5-21-0-0-0-1000",
+    wine.SERVICE_DEFAULTS: "User\\\\.Default",
+}
 #: Files that stand for something else in a prefix, by folded path.
 _NO_FILES = {path.path.casefold() for path in HIVES}
 
 
 # -- the disk of a prefix
 
+
 def make_disk(path: str, prefix: Prefix, size: int) -> None:
     """Make a raw disk with one Windows: what is in ``prefix``, with metadata as Windows Setup leaves it."""
     with open(path, "wb") as stream:
         stream.truncate(size)
     with FileDevice(path, writable=True) as device:
-        table = format_gpt(device, [PartitionSpec(_RESERVED, 16 * MIB, "Reserved"), PartitionSpec(_BASIC_DATA, None, "Windows")],
-                           disk_guid="0d2cbe0c-6a55-4a7e-8a5e-64cf5c1a7a11")
+        table = format_gpt(
+            device,
+            [PartitionSpec(_RESERVED, 16 * MIB, "Reserved"), PartitionSpec(_BASIC_DATA, None, "Windows")],
+            disk_guid="0d2cbe0c-6a55-4a7e-8a5e-64cf5c1a7a11",
+        )
     partition = table.partitions[1]
     make_ntfs(path, {"offset": partition.offset, "size": partition.size}, _planned(prefix), "Windows")
 
@@ -105,6 +120,7 @@ def _scan(folder: str) -> Iterator[tuple[str, os.stat_result]]:
 
 
 # -- a prefix of a disk
+
 
 def unpack(disk: BlockDevice, path: str, home: str, stamp: str) -> Prefix:
     """Make the prefix ``path`` of what is on the Windows volume of ``disk``."""
@@ -184,7 +200,12 @@ def pack(prefix: Prefix, before: dict[str, Stamp], disk: str, registry: dict[str
                 old = before.get(path)
                 if registry is not None and old is None and os.path.isdir(host) and _is_there(volume, path):
                     continue
-                if old is None or not os.path.isdir(host) and stamp != old and _store(volume, path, host, old[0] == stamp[0]):
+                if (
+                    old is None
+                    or not os.path.isdir(host)
+                    and stamp != old
+                    and _store(volume, path, host, old[0] == stamp[0])
+                ):
                     if old is None:
                         _create(volume, path, host)
                     touched.append(path)
@@ -215,7 +236,9 @@ def _create(volume: Volume, path: str, host: str, keep: Times | None = None, sho
         make = folder.create_directory if is_directory else folder.create_file
         times = Times(keep.created if keep else written, written, written, written)
         options = {} if is_directory else {"attributes": ARCHIVE}
-        with make(name, security=inherit(folder.security, is_directory), times=times, short_name=short_name, **options) as node:
+        with make(
+            name, security=inherit(folder.security, is_directory), times=times, short_name=short_name, **options
+        ) as node:
             if not is_directory:
                 _write(node, host)
                 node.set_times(times)
@@ -255,7 +278,10 @@ def _equal(node: Node, host: str) -> bool:
     if node.size != os.stat(host).st_size:
         return False
     with open(host, "rb") as stream:
-        return all(node.read(min(_PIECE, node.size - offset), offset) == stream.read(_PIECE) for offset in range(0, node.size, _PIECE))
+        return all(
+            node.read(min(_PIECE, node.size - offset), offset) == stream.read(_PIECE)
+            for offset in range(0, node.size, _PIECE)
+        )
 
 
 def _write(node: Node, host: str) -> None:
@@ -281,6 +307,7 @@ def _pack_hive(volume: Volume, prefix: Prefix, place: HivePlace, before: dict[st
 
 
 # -- hives and wine's registry
+
 
 def _within(registry: dict[str, Key], place: HivePlace) -> Key:
     return registry[place.file].key(place.key) or Key("")
@@ -336,7 +363,7 @@ def _take_values(key: Key, wanted: Key) -> None:
         key.set_value(value.name, value.type, value.data)
     key.order_values(list(wanted.values))
     key.class_data = wanted.class_data
-    key.flags = key.flags & ~layout.KEY_SYM_LINK | wanted.flags & layout.KEY_SYM_LINK
+    key.flags = key.flags & ~cell_layout.KEY_SYM_LINK | wanted.flags & cell_layout.KEY_SYM_LINK
     if wine_registry.is_listed(wanted) and wanted.last_written:
         key.last_written = wanted.last_written
 
@@ -346,6 +373,8 @@ def _from_hive(root: Key, hive: Hive, place: HivePlace) -> None:
     top = root.create(place.key, last_written=0)
     for path, key in hive.root.walk():
         first, slash, rest = path.partition("\\")
-        target = top.create(place.spelled.get(first, first) + slash + rest, last_written=key.last_written) if path else top
+        target = (
+            top.create(place.spelled.get(first, first) + slash + rest, last_written=key.last_written) if path else top
+        )
         target.last_written = key.last_written
         _take_values(target, key)

@@ -62,18 +62,29 @@ def _write(folder: str, name: str, data: bytes) -> str:
 
 
 def _tool(*command: str, cwd: str) -> None:
-    result = subprocess.run(command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120, check=False)
+    result = subprocess.run(
+        command,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=120,
+        check=False,
+    )
     if result.returncode:
         raise RuntimeError(f"{command[0]} ended with {result.returncode}: {result.stdout.decode('utf-8', 'replace')}")
 
 
 # -- MSI
 
+
 def _guid(text: str) -> str:
     return str(uuid.uuid5(_NAMESPACE, text)).upper()
 
 
-def _msi(folder: str, name: str, version: str, components: str, system: str = "", statements: tuple[str, ...] = ()) -> str:
+def _msi(
+    folder: str, name: str, version: str, components: str, system: str = "", statements: tuple[str, ...] = ()
+) -> str:
     """Make a 64-bit package; ``components`` go to its own folder below Program Files, ``system`` to System32.
 
     ``statements`` are SQL for the package's database, for what wixl has no words for.
@@ -87,7 +98,7 @@ def _msi(folder: str, name: str, version: str, components: str, system: str = ""
    <Directory Id="ProgramFiles64Folder"><Directory Id="INSTALLDIR" Name={quoteattr(name)}>{components}</Directory></Directory>
    <Directory Id="System64Folder">{system}</Directory>
   </Directory>
-  <Feature Id="Main" Level="1">{''.join(f'<ComponentRef Id="{part}"/>' for part in _component_ids(components + system))}</Feature>
+  <Feature Id="Main" Level="1">{"".join(f'<ComponentRef Id="{part}"/>' for part in _component_ids(components + system))}</Feature>
  </Product>
 </Wix>
 """
@@ -121,10 +132,15 @@ _ENVIRONMENT_TABLE = (
 def _environment(rows: dict[str, str], component: str) -> list[str]:
     """Rows of the Environment table: "=-*" sets a variable of the machine and takes it back on removal."""
     sequence = "INSERT INTO `InstallExecuteSequence` (`Action`, `Sequence`) VALUES ('{}', {})"
-    return [_ENVIRONMENT_TABLE, sequence.format("RemoveEnvironmentStrings", 3300), sequence.format("WriteEnvironmentStrings", 5200), *(
-        f"INSERT INTO `Environment` (`Environment`, `Name`, `Value`, `Component_`) VALUES ('{name}', '=-*{name}', '{value}', '{component}')"
-        for name, value in rows.items()
-    )]
+    return [
+        _ENVIRONMENT_TABLE,
+        sequence.format("RemoveEnvironmentStrings", 3300),
+        sequence.format("WriteEnvironmentStrings", 5200),
+        *(
+            f"INSERT INTO `Environment` (`Environment`, `Name`, `Value`, `Component_`) VALUES ('{name}', '=-*{name}', '{value}', '{component}')"
+            for name, value in rows.items()
+        ),
+    ]
 
 
 def _counted(version: str) -> list[str]:
@@ -136,6 +152,7 @@ def _counted(version: str) -> list[str]:
 
 
 # -- NSIS
+
 
 def _nsis(folder: str, name: str, body: str) -> str:
     """Make a 64-bit installer that runs ``body`` with $INSTDIR below Program Files."""
@@ -169,9 +186,12 @@ _ENVIRONMENT_KEY = "System\\CurrentControlSet\\Control\\Session Manager\\Environ
 
 # -- the applications
 
+
 def _reader(folder: str) -> str:
     statements: list[Statement] = [
-        Text("reader"), Call(_SHARED_DLL, "shared_version"), Registry("HKLM", "Software\\Strata\\Reader", "Greeting"),
+        Text("reader"),
+        Call(_SHARED_DLL, "shared_version"),
+        Registry("HKLM", "Software\\Strata\\Reader", "Greeting"),
     ]
     _write(folder, "reader.exe", program(statements, "1.0.0.0", "Strata Reader"))
     _write(folder, "reader.ini", b"[reader]\r\nzoom=100\r\n")
@@ -182,17 +202,34 @@ def _reader(folder: str) -> str:
         '<RegistryValue Root="HKLM" Key="Software\\Strata\\Reader" Name="Count" Type="integer" Value="7"/>'
         '<RegistryValue Root="HKLM" Key="Software\\Strata\\Reader\\Plugins" Name="Old" Type="string" Value="to be removed"/>'
     )
-    components = _component("Program", _file("reader.exe") + values) + _component("Settings", _file("reader.ini")) + _component("Manual", _file("manual.txt"))
-    return _msi(folder, "Strata Reader", "1.0.0", components, _SHARED_PARTS, (*_counted("1.2.0.0"), *_environment({"Path": "[~];[INSTALLDIR]"}, "Program")))
+    components = (
+        _component("Program", _file("reader.exe") + values)
+        + _component("Settings", _file("reader.ini"))
+        + _component("Manual", _file("manual.txt"))
+    )
+    return _msi(
+        folder,
+        "Strata Reader",
+        "1.0.0",
+        components,
+        _SHARED_PARTS,
+        (*_counted("1.2.0.0"), *_environment({"Path": "[~];[INSTALLDIR]"}, "Program")),
+    )
 
 
 def _writer(folder: str) -> str:
     statements: list[Statement] = [
-        Text("writer"), Call(_SHARED_DLL, "shared_version"), Registry("HKLM", "Software\\Strata\\Writer", "Template"), Environment("STRATA_HOME"),
+        Text("writer"),
+        Call(_SHARED_DLL, "shared_version"),
+        Registry("HKLM", "Software\\Strata\\Writer", "Template"),
+        Environment("STRATA_HOME"),
     ]
     _write(folder, "writer.exe", program(statements, "2.0.0.0", "Strata Writer"))
     _write(folder, _SHARED_DLL, _shared("2.0.0.0"))
-    return _nsis(folder, "Strata Writer", f"""
+    return _nsis(
+        folder,
+        "Strata Writer",
+        f"""
 SetOutPath $INSTDIR
 File writer.exe
 !insertmacro InstallLib DLL $R9 NOREBOOT_NOTPROTECTED {_SHARED_DLL} $SYSDIR\\{_SHARED_DLL} $SYSDIR
@@ -203,28 +240,44 @@ WriteRegExpandStr HKLM "{_ENVIRONMENT_KEY}" "Path" "$INSTDIR;$0"
 WriteUninstaller $INSTDIR\\uninstall.exe
 WriteRegStr HKLM "Software\\Microsoft\\Windows\\CurrentVersion\\Uninstall\\Strata Writer" "DisplayName" "Strata Writer"
 WriteRegStr HKLM "Software\\Microsoft\\Windows\\CurrentVersion\\Uninstall\\Strata Writer" "UninstallString" "$INSTDIR\\uninstall.exe"
-""")
+""",
+    )
 
 
 def _agent(folder: str) -> str:
     service = "System\\CurrentControlSet\\Services\\StrataAgent"
-    statements: list[Statement] = [Text("agent"), Registry("HKLM", service, "ImagePath"), Registry("HKLM", service, "ObjectName")]
+    statements: list[Statement] = [
+        Text("agent"),
+        Registry("HKLM", service, "ImagePath"),
+        Registry("HKLM", service, "ObjectName"),
+    ]
     _write(folder, "agent.exe", program(statements, "3.1.0.0", "Strata Agent"))
     install = (
         '<ServiceInstall Id="Agent" Name="StrataAgent" DisplayName="Strata Agent" Description="Does what agents do." Type="ownProcess" Start="demand" '
         'ErrorControl="normal" Account="LocalSystem"/>'
     )
     statements_sql = _environment({"PATHEXT": "[~];.STA", "Path": "[~];[INSTALLDIR]"}, "Service")
-    return _msi(folder, "Strata Agent", "3.1.0", _component("Service", _file("agent.exe") + install), statements=tuple(statements_sql))
+    return _msi(
+        folder,
+        "Strata Agent",
+        "3.1.0",
+        _component("Service", _file("agent.exe") + install),
+        statements=tuple(statements_sql),
+    )
 
 
 def _viewer(folder: str) -> str:
     statements: list[Statement] = [
-        Text("viewer"), Registry("HKCU", "Software\\Strata\\Viewer", "Theme"), Registry("HKCR", ".strata", ""),
+        Text("viewer"),
+        Registry("HKCU", "Software\\Strata\\Viewer", "Theme"),
+        Registry("HKCR", ".strata", ""),
         Registry("HKCR", "Strata.Document\\shell\\open\\command", ""),
     ]
     _write(folder, "viewer.exe", program(statements, "4.0.0.0", "Strata Viewer"))
-    return _nsis(folder, "Strata Viewer", """
+    return _nsis(
+        folder,
+        "Strata Viewer",
+        """
 SetOutPath $INSTDIR
 File viewer.exe
 WriteRegStr HKCU "Software\\Strata\\Viewer" "Theme" "dark"
@@ -241,12 +294,22 @@ SetOutPath $APPDATA\\Strata
 FileOpen $0 $APPDATA\\Strata\\viewer.cfg w
 FileWrite $0 "theme=dark$\\r$\\n"
 FileClose $0
-""")
+""",
+    )
 
 
 def _cleaner(folder: str) -> str:
-    _write(folder, "cleaner.exe", program([Text("cleaner"), Registry("HKLM", "Software\\Strata\\Reader", "Greeting")], "5.0.0.0", "Strata Cleaner"))
-    return _nsis(folder, "Strata Cleaner", """
+    _write(
+        folder,
+        "cleaner.exe",
+        program(
+            [Text("cleaner"), Registry("HKLM", "Software\\Strata\\Reader", "Greeting")], "5.0.0.0", "Strata Cleaner"
+        ),
+    )
+    return _nsis(
+        folder,
+        "Strata Cleaner",
+        """
 SetOutPath $INSTDIR
 File cleaner.exe
 Delete "$PROGRAMFILES64\\Strata Reader\\reader.ini"
@@ -255,14 +318,22 @@ DeleteRegKey HKLM "Software\\Strata\\Reader\\Plugins"
 DeleteRegValue HKLM "Software\\Strata\\Reader" "Count"
 WriteRegStr HKLM "Software\\Strata\\Reader" "Greeting" "good evening"
 DeleteRegKey HKLM "Software\\Classes\\.wri"
-""")
+""",
+    )
 
 
 def _overview(folder: str) -> str:
     key = f"Software\\Strata\\{UNICODE}"
-    _write(folder, "overview.exe", program([Text(UNICODE), Registry("HKLM", "Software\\Strata\\Overview", "Plain")], "6.0.0.0", "Strata Overview"))
+    _write(
+        folder,
+        "overview.exe",
+        program([Text(UNICODE), Registry("HKLM", "Software\\Strata\\Overview", "Plain")], "6.0.0.0", "Strata Overview"),
+    )
     _write(folder, "page.txt", "\ufeffGr\u00fc\u00dfe\r\n".encode("utf-16-le"))
-    return _nsis(folder, "Strata Overview", f"""
+    return _nsis(
+        folder,
+        "Strata Overview",
+        f"""
 SetOutPath "$INSTDIR\\{UNICODE}"
 File overview.exe
 File /oname=\u00fcbersicht.exe overview.exe
@@ -272,19 +343,60 @@ File "/oname=\u0416.txt" page.txt
 WriteRegStr HKLM "{key}" "\u00e9t\u00e9" "\u590f"
 WriteRegStr HKLM "{key}\\[brackets] = $\\"quotes$\\"" "a=b" "line$\\r$\\nline"
 WriteRegStr HKLM "Software\\Strata\\Overview" "Plain" "plain"
-""")
+""",
+    )
 
 
 _PROGRAMS = "Program Files/"
 
 APPLICATIONS: tuple[Application, ...] = (
-    Application("Strata Reader", "1.0", _reader, prints=((_PROGRAMS + "Strata Reader/reader.exe", "reader\nshared 2.0.0.0\ngood evening\n"),)),
-    Application("Strata Writer", "2.0", _writer, prints=(
-        (_PROGRAMS + "Strata Writer/writer.exe", "writer\nshared 2.0.0.0\nblank page\nC:\\Program Files\\Strata Writer\n"),)),
-    Application("Strata Agent", "3.1", _agent, prints=(
-        (_PROGRAMS + "Strata Agent/agent.exe", 'agent\nC:\\Program Files\\Strata Agent\\agent.exe\nLocalSystem\n'),)),
-    Application("Strata Viewer", "4.0", _viewer, prints=(
-        (_PROGRAMS + "Strata Viewer/viewer.exe", 'viewer\ndark\nStrata.Document\n"C:\\Program Files\\Strata Viewer\\viewer.exe" "%1"\n'),)),
-    Application("Strata Cleaner", "5.0", _cleaner, needs=("Strata Reader",), prints=((_PROGRAMS + "Strata Cleaner/cleaner.exe", "cleaner\ngood evening\n"),)),
-    Application("Strata Overview", "6.0", _overview, prints=((f"{_PROGRAMS}Strata Overview/{UNICODE}/\u00fcbersicht.exe", f"{UNICODE}\nplain\n"),)),
+    Application(
+        "Strata Reader",
+        "1.0",
+        _reader,
+        prints=((_PROGRAMS + "Strata Reader/reader.exe", "reader\nshared 2.0.0.0\ngood evening\n"),),
+    ),
+    Application(
+        "Strata Writer",
+        "2.0",
+        _writer,
+        prints=(
+            (
+                _PROGRAMS + "Strata Writer/writer.exe",
+                "writer\nshared 2.0.0.0\nblank page\nC:\\Program Files\\Strata Writer\n",
+            ),
+        ),
+    ),
+    Application(
+        "Strata Agent",
+        "3.1",
+        _agent,
+        prints=(
+            (_PROGRAMS + "Strata Agent/agent.exe", "agent\nC:\\Program Files\\Strata Agent\\agent.exe\nLocalSystem\n"),
+        ),
+    ),
+    Application(
+        "Strata Viewer",
+        "4.0",
+        _viewer,
+        prints=(
+            (
+                _PROGRAMS + "Strata Viewer/viewer.exe",
+                'viewer\ndark\nStrata.Document\n"C:\\Program Files\\Strata Viewer\\viewer.exe" "%1"\n',
+            ),
+        ),
+    ),
+    Application(
+        "Strata Cleaner",
+        "5.0",
+        _cleaner,
+        needs=("Strata Reader",),
+        prints=((_PROGRAMS + "Strata Cleaner/cleaner.exe", "cleaner\ngood evening\n"),),
+    ),
+    Application(
+        "Strata Overview",
+        "6.0",
+        _overview,
+        prints=((f"{_PROGRAMS}Strata Overview/{UNICODE}/\u00fcbersicht.exe", f"{UNICODE}\nplain\n"),),
+    ),
 )

@@ -111,12 +111,17 @@ class _Section:
 def program(statements: list[Statement], version: str, description: str) -> bytes:
     """A console program that writes a line for each statement, in UTF-8, and ends with exit code 0."""
     section = _Section()
-    imports = {"kernel32.dll": ["GetStdHandle", "WriteFile", "lstrlenA", "GetEnvironmentVariableA", "ExitProcess"], "advapi32.dll": ["RegGetValueA"]}
+    imports = {
+        "kernel32.dll": ["GetStdHandle", "WriteFile", "lstrlenA", "GetEnvironmentVariableA", "ExitProcess"],
+        "advapi32.dll": ["RegGetValueA"],
+    }
     for statement in statements:
         if isinstance(statement, Call):
             imports.setdefault(statement.library, []).append(statement.function)
     section.label("entry")
-    section.code("4883ec48", "48c7c1" + struct.pack("<i", _STANDARD_OUTPUT).hex(), ("ff15", "GetStdHandle"), ("488905", "output"))
+    section.code(
+        "4883ec48", "48c7c1" + struct.pack("<i", _STANDARD_OUTPUT).hex(), ("ff15", "GetStdHandle"), ("488905", "output")
+    )
     for statement in statements:
         _statement(section, statement)
         section.code(("488d0d", section.constant(b"\r\n\0")), ("e8", "say"))
@@ -124,8 +129,19 @@ def program(statements: list[Statement], version: str, description: str) -> byte
     # say: write the string that rcx points to
     section.label("say")
     section.code(
-        "53", "4883ec30", "4889cb", ("ff15", "lstrlenA"), "4189c0", "4889da", ("488b0d", "output"), ("4c8d0d", "written"), "48c744242000000000",
-        ("ff15", "WriteFile"), "4883c430", "5b", "c3",
+        "53",
+        "4883ec30",
+        "4889cb",
+        ("ff15", "lstrlenA"),
+        "4189c0",
+        "4889da",
+        ("488b0d", "output"),
+        ("4c8d0d", "written"),
+        "48c744242000000000",
+        ("ff15", "WriteFile"),
+        "4883c430",
+        "5b",
+        "c3",
     )
     return _image(section, imports, {}, "", version, description, is_library=False)
 
@@ -137,16 +153,32 @@ def _statement(section: _Section, statement: Statement) -> None:
         section.code(("ff15", statement.function), "4889c1")
     elif isinstance(statement, Environment):
         section.code(
-            ("488d05", "buffer"), "c60000", ("488d0d", section.constant(statement.name.encode() + b"\0")), ("488d15", "buffer"),
-            "41b8" + struct.pack("<I", _BUFFER).hex(), ("ff15", "GetEnvironmentVariableA"), ("488d0d", "buffer"),
+            ("488d05", "buffer"),
+            "c60000",
+            ("488d0d", section.constant(statement.name.encode() + b"\0")),
+            ("488d15", "buffer"),
+            "41b8" + struct.pack("<I", _BUFFER).hex(),
+            ("ff15", "GetEnvironmentVariableA"),
+            ("488d0d", "buffer"),
         )
     else:
         absent = section.constant(b"(absent)\0")
         section.code(
-            ("488d05", "size"), "c700" + struct.pack("<I", _BUFFER).hex(), "4889442430", ("488d05", "buffer"), "4889442428", "48c744242000000000",
-            "48c7c1" + struct.pack("<I", _ROOTS[statement.root]).hex(), ("488d15", section.constant(statement.key.encode() + b"\0")),
-            ("4c8d05", section.constant(statement.value.encode() + b"\0")), "41b9" + struct.pack("<I", _ANY_TYPE).hex(), ("ff15", "RegGetValueA"),
-            ("488d0d", "buffer"), "85c0", "7407", ("488d0d", absent),
+            ("488d05", "size"),
+            "c700" + struct.pack("<I", _BUFFER).hex(),
+            "4889442430",
+            ("488d05", "buffer"),
+            "4889442428",
+            "48c744242000000000",
+            "48c7c1" + struct.pack("<I", _ROOTS[statement.root]).hex(),
+            ("488d15", section.constant(statement.key.encode() + b"\0")),
+            ("4c8d05", section.constant(statement.value.encode() + b"\0")),
+            "41b9" + struct.pack("<I", _ANY_TYPE).hex(),
+            ("ff15", "RegGetValueA"),
+            ("488d0d", "buffer"),
+            "85c0",
+            "7407",
+            ("488d0d", absent),
         )
     section.code(("e8", "say"))
 
@@ -162,7 +194,15 @@ def library(name: str, functions: dict[str, str], version: str, description: str
     return _image(section, {}, functions, name, version, description, is_library=True)
 
 
-def _image(section: _Section, imports: dict[str, list[str]], exports: dict[str, str], name: str, version: str, description: str, is_library: bool) -> bytes:
+def _image(
+    section: _Section,
+    imports: dict[str, list[str]],
+    exports: dict[str, str],
+    name: str,
+    version: str,
+    description: str,
+    is_library: bool,
+) -> bytes:
     directories = [(0, 0)] * 16
     if exports:
         directories[0] = _exports(section, sorted(exports), name)
@@ -182,8 +222,36 @@ def _image(section: _Section, imports: dict[str, list[str]], exports: dict[str, 
     dos = b"MZ\x90\x00".ljust(0x3C, b"\x00") + struct.pack("<I", 0x40)
     coff = b"PE\0\0" + struct.pack("<HHIIIHH", 0x8664, 1, 0, 0, 0, 240, 0x2023 if is_library else 0x23)
     optional = struct.pack(
-        "<HBBIIIIIQIIHHHHHHIIIIHHQQQQII", 0x20B, 14, 0, len(body), 0, 0, section.rva("entry"), _BASE, base, 0x1000, 0x200, 6, 0, 0, 0, 6, 0, 0,
-        _BASE + pages, _HEADERS, 0, 3, 0x100, 0x100000, 0x1000, 0x100000, 0x1000, 0, 16,
+        "<HBBIIIIIQIIHHHHHHIIIIHHQQQQII",
+        0x20B,
+        14,
+        0,
+        len(body),
+        0,
+        0,
+        section.rva("entry"),
+        _BASE,
+        base,
+        0x1000,
+        0x200,
+        6,
+        0,
+        0,
+        0,
+        6,
+        0,
+        0,
+        _BASE + pages,
+        _HEADERS,
+        0,
+        3,
+        0x100,
+        0x100000,
+        0x1000,
+        0x100000,
+        0x1000,
+        0,
+        16,
     ) + b"".join(struct.pack("<II", *directory) for directory in directories)
     table = struct.pack("<8sIIIIIIHHI", b".text", len(body), _BASE, len(body), _HEADERS, 0, 0, 0, 0, 0xE0000060)
     return (dos + coff + optional + table).ljust(_HEADERS, b"\0") + body
@@ -271,6 +339,10 @@ def version_resource(version: str, description: str, is_library: bool) -> bytes:
     fixed = struct.pack("<13I", 0xFEEF04BD, 0x10000, *words, *words, 0x3F, 0, 0x40004, 2 if is_library else 1, 0, 0, 0)
     texts = {"CompanyName": "Strata", "FileDescription": description, "FileVersion": version, "ProductVersion": version}
     strings = _joined([_block(key, text.encode("utf-16-le") + b"\0\0", is_text=True) for key, text in texts.items()])
-    table = _block("StringFileInfo", b"", is_text=True, children=_block("040904B0", b"", is_text=True, children=strings))
-    translation = _block("VarFileInfo", b"", is_text=True, children=_block("Translation", struct.pack("<HH", 0x409, 0x4B0)))
+    table = _block(
+        "StringFileInfo", b"", is_text=True, children=_block("040904B0", b"", is_text=True, children=strings)
+    )
+    translation = _block(
+        "VarFileInfo", b"", is_text=True, children=_block("Translation", struct.pack("<HH", 0x409, 0x4B0))
+    )
     return _block("VS_VERSION_INFO", fixed, children=_joined([table, translation]))

@@ -9,9 +9,19 @@ import os
 import shutil
 
 import pytest
-from ansible_collections.strata.layering.plugins.module_utils.registry import layout
-from ansible_collections.strata.layering.plugins.module_utils.registry.model import Key
-from ansible_collections.strata.layering.tests.acceptance.compare import FILE, KEY, VALUE, Allowed, Difference, compare_keys, compare_trees, split
+
+from ansible_collections.strata.layering.plugins.module_utils.winregistry import cell_layout
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_model import Key
+from ansible_collections.strata.layering.tests.acceptance.compare import (
+    FILE,
+    KEY,
+    VALUE,
+    Allowed,
+    Difference,
+    compare_keys,
+    compare_trees,
+    split,
+)
 
 
 def _tree(path):
@@ -34,15 +44,22 @@ def _flip(folder):
         stream.write(b"!")
 
 
-@pytest.mark.parametrize("change, path, what", [
-    (lambda folder: (folder / "folder/file.txt").unlink(), "folder/file.txt", "missing"),
-    (lambda folder: (folder / "new").write_bytes(b""), "new", "not expected"),
-    (lambda folder: (folder / "folder/deep/new").mkdir(), "folder/deep/new", "not expected"),
-    (lambda folder: (folder / "empty").write_bytes(b"x"), "empty", "1 bytes instead of 0"),
-    (lambda folder: (folder / "empty").rename(folder / "Empty"), "empty", "spelled Empty"),
-    (lambda folder: ((folder / "empty").unlink(), (folder / "empty").mkdir()), "empty", "a folder instead of a file"),
-    (_flip, "folder/deep/other.bin", "other content from byte 150000 on"),
-])
+@pytest.mark.parametrize(
+    "change, path, what",
+    [
+        (lambda folder: (folder / "folder/file.txt").unlink(), "folder/file.txt", "missing"),
+        (lambda folder: (folder / "new").write_bytes(b""), "new", "not expected"),
+        (lambda folder: (folder / "folder/deep/new").mkdir(), "folder/deep/new", "not expected"),
+        (lambda folder: (folder / "empty").write_bytes(b"x"), "empty", "1 bytes instead of 0"),
+        (lambda folder: (folder / "empty").rename(folder / "Empty"), "empty", "spelled Empty"),
+        (
+            lambda folder: ((folder / "empty").unlink(), (folder / "empty").mkdir()),
+            "empty",
+            "a folder instead of a file",
+        ),
+        (_flip, "folder/deep/other.bin", "other content from byte 150000 on"),
+    ],
+)
 def test_files(tmp_path, change, path, what):
     for name in ("one", "two"):
         _tree(tmp_path / name)
@@ -65,22 +82,39 @@ def _respell(root):
 
 
 def _link(root):
-    root.key("Software\\Two").flags |= layout.KEY_SYM_LINK
+    root.key("Software\\Two").flags |= cell_layout.KEY_SYM_LINK
 
 
-@pytest.mark.parametrize("change, expected", [
-    (lambda root: root.key("Software\\One").delete_value(""), "value X\\Software\\One::(default): missing, expected REG_DWORD 1"),
-    (lambda root: root.key("Software\\One").set_value("n", 3, b"\1\2"), "value X\\Software\\One::n: not expected: REG_BINARY 01 02"),
-    (lambda root: root.key("Software\\One").set_value("text", 2, "a\0".encode("utf-16-le")),
-     "value X\\Software\\One::text: REG_EXPAND_SZ 'a' instead of REG_SZ 'a'"),
-    (lambda root: root.key("Software\\One").set_value("text", 1, "b\0".encode("utf-16-le")), "value X\\Software\\One::text: REG_SZ 'b' instead of REG_SZ 'a'"),
-    (_respell, "value X\\Software\\One::text: REG_SZ 'a' (spelled TEXT) instead of REG_SZ 'a'"),
-    (lambda root: root.delete("Software\\Two"), "key X\\Software\\Two: missing"),
-    (lambda root: root.create("Software\\Three\\Four"), "key X\\Software\\Three: not expected"),
-    (_rename, "key X\\Software\\Two\\Below: spelled BELOW"),
-    (lambda root: setattr(root.key("Software\\Two\\Below"), "class_name", None), "key X\\Software\\Two\\Below: class None instead of 'Class'"),
-    (_link, "key X\\Software\\Two: a link"),
-])
+@pytest.mark.parametrize(
+    "change, expected",
+    [
+        (
+            lambda root: root.key("Software\\One").delete_value(""),
+            "value X\\Software\\One::(default): missing, expected REG_DWORD 1",
+        ),
+        (
+            lambda root: root.key("Software\\One").set_value("n", 3, b"\1\2"),
+            "value X\\Software\\One::n: not expected: REG_BINARY 01 02",
+        ),
+        (
+            lambda root: root.key("Software\\One").set_value("text", 2, "a\0".encode("utf-16-le")),
+            "value X\\Software\\One::text: REG_EXPAND_SZ 'a' instead of REG_SZ 'a'",
+        ),
+        (
+            lambda root: root.key("Software\\One").set_value("text", 1, "b\0".encode("utf-16-le")),
+            "value X\\Software\\One::text: REG_SZ 'b' instead of REG_SZ 'a'",
+        ),
+        (_respell, "value X\\Software\\One::text: REG_SZ 'a' (spelled TEXT) instead of REG_SZ 'a'"),
+        (lambda root: root.delete("Software\\Two"), "key X\\Software\\Two: missing"),
+        (lambda root: root.create("Software\\Three\\Four"), "key X\\Software\\Three: not expected"),
+        (_rename, "key X\\Software\\Two\\Below: spelled BELOW"),
+        (
+            lambda root: setattr(root.key("Software\\Two\\Below"), "class_name", None),
+            "key X\\Software\\Two\\Below: class None instead of 'Class'",
+        ),
+        (_link, "key X\\Software\\Two: a link"),
+    ],
+)
 def test_registries(change, expected):
     one, two = _registry(), _registry()
     assert compare_keys(one, two, "X") == []
@@ -89,9 +123,15 @@ def test_registries(change, expected):
 
 
 def test_permissions():
-    found = [Difference(FILE, "windows/a.msi", "missing"), Difference(FILE, "windows/x/a.msi", "missing"), Difference(VALUE, "HKLM\\A\\B::c", "other")]
+    found = [
+        Difference(FILE, "windows/a.msi", "missing"),
+        Difference(FILE, "windows/x/a.msi", "missing"),
+        Difference(VALUE, "HKLM\\A\\B::c", "other"),
+    ]
     msi, below = Allowed(FILE, "Windows/*.msi", "why"), Allowed(KEY, "HKLM\\A", "why")
     assert split(found, [msi, below]) == (found[1:2], [])
     assert split(found[:1], [msi, below]) == ([], [below])
-    assert split(found[1:2], [Allowed(FILE, "windows/**.msi", "why"), Allowed(VALUE, "HKLM\\**::c", "why", sometimes=True)]) == ([], [])
+    assert split(
+        found[1:2], [Allowed(FILE, "windows/**.msi", "why"), Allowed(VALUE, "HKLM\\**::c", "why", sometimes=True)]
+    ) == ([], [])
     assert split([Difference(KEY, "HKLM\\AB", "missing")], [Allowed(KEY, "HKLM\\A", "why", sometimes=True)])[0] != []

@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import shutil
 
-from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
-from ansible_collections.strata.layering.plugins.module_utils.registry.model import Key
-from ansible_collections.strata.layering.plugins.module_utils.registry.reader import read_hive
+from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.images.os_import import find_windows
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_model import Key
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_reader import read_hive
 from ansible_collections.strata.layering.tests.acceptance import compare, disks, wine, wine_registry
 
 
@@ -55,7 +55,14 @@ def test_changes_in_a_prefix_come_back_from_the_disk(workshop, tmp_path):
 
     touched = disks.pack(prefix, before, disk)
 
-    assert {"windows/win.ini", "windows/notepad.exe", "windows/regedit.exe", "windows/moved.exe", "windows/twain_64", "new folder/empty"} <= set(touched)
+    assert {
+        "windows/win.ini",
+        "windows/notepad.exe",
+        "windows/regedit.exe",
+        "windows/moved.exe",
+        "windows/twain_64",
+        "new folder/empty",
+    } <= set(touched)
     assert not any(path.startswith("windows/system32") for path in touched)
     again = _unpack(workshop, disk, "again")
     try:
@@ -82,15 +89,42 @@ def test_only_what_changed_is_done_to_another_registry():
             root.create(path).set_value(name, 1, data)
         return root
 
-    before = key([("Old\\Gone", "a", b"1"), ("Kept", "same", b"1"), ("Kept", "other", b"1"), ("Kept", "removed", b"1"), ("CurrentControlSet\\A", "x", b"1")])
-    after = key([("Kept", "same", b"1"), ("Kept", "other", b"2"), ("CurrentControlSet\\A", "x", b"2"), ("New\\Deeper", "n", b"3")])
+    before = key(
+        [
+            ("Old\\Gone", "a", b"1"),
+            ("Kept", "same", b"1"),
+            ("Kept", "other", b"1"),
+            ("Kept", "removed", b"1"),
+            ("CurrentControlSet\\A", "x", b"1"),
+        ]
+    )
+    after = key(
+        [
+            ("Kept", "same", b"1"),
+            ("Kept", "other", b"2"),
+            ("CurrentControlSet\\A", "x", b"2"),
+            ("New\\Deeper", "n", b"3"),
+        ]
+    )
     after.create("Old")
-    target = key([("Old\\Gone", "a", b"9"), ("Old\\Own", "b", b"9"), ("Kept", "same", b"9"), ("Kept", "removed", b"9"), ("ControlSet001\\A", "y", b"9")])
+    target = key(
+        [
+            ("Old\\Gone", "a", b"9"),
+            ("Old\\Own", "b", b"9"),
+            ("Kept", "same", b"9"),
+            ("Kept", "removed", b"9"),
+            ("ControlSet001\\A", "y", b"9"),
+        ]
+    )
     place = disks.HIVES[0]
 
     assert disks._changes_to_hive(target, before, after, place)
     assert {(path, value.name): value.data for path, found in target.walk() for value in found.values.values()} == {
-        ("Old\\Own", "b"): b"9", ("Kept", "same"): b"9", ("Kept", "other"): b"2", ("ControlSet001\\A", "y"): b"9", ("ControlSet001\\A", "x"): b"2",
+        ("Old\\Own", "b"): b"9",
+        ("Kept", "same"): b"9",
+        ("Kept", "other"): b"2",
+        ("ControlSet001\\A", "y"): b"9",
+        ("ControlSet001\\A", "x"): b"2",
         ("New\\Deeper", "n"): b"3",
     }
     assert target.key("Old\\Gone") is None and target.key("CurrentControlSet") is None
@@ -103,7 +137,11 @@ def test_wine_takes_it_for_its_own(workshop):
     try:
         with prefix.started():
             assert "Microsoft Windows" in prefix.run("cmd", "/c", "ver")
-        left = [difference for difference in compare.compare(workshop.fresh, prefix) if "DriverDateData" not in difference.path]
+        left = [
+            difference
+            for difference in compare.compare(workshop.fresh, prefix)
+            if "DriverDateData" not in difference.path
+        ]
         assert left == []
     finally:
         shutil.rmtree(prefix.path)

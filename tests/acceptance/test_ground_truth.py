@@ -9,16 +9,17 @@ import glob
 import hashlib
 
 import pytest
-from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
-from ansible_collections.strata.layering.plugins.module_utils.images import store
+
+from ansible_collections.strata.layering.plugins.module_utils.catalog import layer_store
+from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.images.conflicts import Plan
 from ansible_collections.strata.layering.plugins.module_utils.images.os_import import find_windows
-from ansible_collections.strata.layering.plugins.module_utils.images.plan import Plan
 from ansible_collections.strata.layering.plugins.module_utils.layers.entry import HIVE, WHITEOUT
-from ansible_collections.strata.layering.plugins.module_utils.ntfs.check import check
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from ansible_collections.strata.layering.tests.acceptance import compare, disks, wine
 from ansible_collections.strata.layering.tests.acceptance.installers import APPLICATIONS, SHARED
 from ansible_collections.strata.layering.tests.sample.reread import differences, read_volume
+from ansible_collections.strata.layering.tests.support.ntfs_check import check
 
 _ENVIRONMENT = "System\\CurrentControlSet\\Control\\Session Manager\\Environment"
 
@@ -30,7 +31,7 @@ def _system(prefix):
 @pytest.mark.parametrize("application", APPLICATIONS, ids=lambda application: application.name)
 def test_a_layer_holds_what_its_installer_did(workshop, packaged, application):
     one = packaged[application.name]
-    records = [record.entry for record in store.records(workshop.repository, one.layer)]
+    records = [record.entry for record in layer_store.records(workshop.repository, one.layer)]
     held = {entry.path for entry in records if entry.kind != HIVE and not entry.implied}
     assert sorted(held) == sorted(one.touched)
     assert {entry.path for entry in records if entry.kind == WHITEOUT} == {
@@ -78,13 +79,24 @@ def test_what_contends_is_reported(workshop, packaged, composed):
     layers = [one.layer for one in packaged.values()]
     image = workshop.image(layers)
     findings = {
-        (finding["hive"], finding["key"].rpartition("\\")[2], finding.get("value", "").rpartition("\\")[2].casefold()): finding["outcome"]
-        for finding in image.config["registry"]["findings"] if finding.get("value") != "DriverDateData"
+        (
+            finding["hive"],
+            finding["key"].rpartition("\\")[2],
+            finding.get("value", "").rpartition("\\")[2].casefold(),
+        ): finding["outcome"]
+        for finding in image.config["registry"]["findings"]
+        if finding.get("value") != "DriverDateData"
     }
-    assert findings == {("SOFTWARE", "SharedDLLs", "strata-shared.dll"): "summed", ("SYSTEM", "Environment", "path"): "merged"}
+    assert findings == {
+        ("SOFTWARE", "SharedDLLs", "strata-shared.dll"): "summed",
+        ("SYSTEM", "Environment", "path"): "merged",
+    }
     with image.open_disk() as disk, Volume.mount(find_windows(disk).window(disk)) as volume:
-        plan = Plan([list(store.records(workshop.repository, layer)) for layer in layers], volume.upcase)
-    conflicts = {conflict.path: (layers[conflict.winner].name, [layers[loser].name for loser in conflict.losers]) for conflict in plan.conflicts()}
+        plan = Plan([list(layer_store.records(workshop.repository, layer)) for layer in layers], volume.upcase)
+    conflicts = {
+        conflict.path: (layers[conflict.winner].name, [layers[loser].name for loser in conflict.losers])
+        for conflict in plan.conflicts()
+    }
     # What Strata Cleaner removes it knew: whether that counts as a conflict is not for here to say.
     conflicts.pop("Program Files/Strata Reader/reader.ini", None)
     assert conflicts == {SHARED: ("Strata Writer", ["Strata Reader"])}
@@ -105,7 +117,12 @@ def test_metadata_is_that_of_the_machine(reference, composed, tmp_path):
     for path in hives:
         wanted[path].sha256 = found[path].sha256
         wanted[path].size = found[path].size
-    assert "\n".join(differences(wanted, found, ignore=("created", "written", "accessed", "changed", "short_name", "record"))) == ""
+    assert (
+        "\n".join(
+            differences(wanted, found, ignore=("created", "written", "accessed", "changed", "short_name", "record"))
+        )
+        == ""
+    )
     taken = [(path.rpartition("/")[0], facts.short_name) for path, facts in found.items() if facts.short_name]
     assert len(taken) == len(set(taken))
 
@@ -113,7 +130,11 @@ def test_metadata_is_that_of_the_machine(reference, composed, tmp_path):
 def test_the_programs_run_and_see_what_they_should(composed):
     prefix = composed[0]
     with prefix.started():
-        said = {path: prefix.run(prefix.host_path(path)) for application in APPLICATIONS for path, _text in application.prints}
+        said = {
+            path: prefix.run(prefix.host_path(path))
+            for application in APPLICATIONS
+            for path, _text in application.prints
+        }
     assert said == {path: text for application in APPLICATIONS for path, text in application.prints}
 
 

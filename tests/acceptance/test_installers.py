@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 import pytest
+
 from ansible_collections.strata.layering.tests.acceptance import wine, wine_registry
 from ansible_collections.strata.layering.tests.acceptance.installers import LONG, SHARED, UNICODE
 
@@ -19,11 +20,18 @@ def _key(prefix, file, path):
     return wine_registry.read(prefix.read_registry(file)).key(path)
 
 
-@pytest.mark.parametrize("path", [
-    "Program Files/Strata Reader/manual.txt", "Program Files/Strata Writer/uninstall.exe", "Program Files/Strata Agent/agent.exe", SHARED,
-    "users/Default/AppData/Roaming/Strata/viewer.cfg", f"Program Files/Strata Overview/{UNICODE}/{LONG}.txt",
-    f"Program Files/Strata Overview/{UNICODE}/\u65e5\u672c/\U0001f4c4 emoji/\u0416.txt",
-])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "Program Files/Strata Reader/manual.txt",
+        "Program Files/Strata Writer/uninstall.exe",
+        "Program Files/Strata Agent/agent.exe",
+        SHARED,
+        "users/Default/AppData/Roaming/Strata/viewer.cfg",
+        f"Program Files/Strata Overview/{UNICODE}/{LONG}.txt",
+        f"Program Files/Strata Overview/{UNICODE}/\u65e5\u672c/\U0001f4c4 emoji/\u0416.txt",
+    ],
+)
 def test_files_are_there(reference, path):
     assert os.path.isfile(reference[0].host_path(path))
 
@@ -34,15 +42,18 @@ def test_files_of_others_are_gone(workshop, reference, path):
     assert os.path.exists(workshop.fresh.host_path(path)) or "Strata Reader" in path
 
 
-@pytest.mark.parametrize("file, path, name, text", [
-    (_MACHINE, _SERVICE, "ImagePath", "C:\\Program Files\\Strata Agent\\agent.exe"),
-    (_MACHINE, _SERVICE, "ObjectName", "LocalSystem"),
-    (_MACHINE, "Software\\Classes\\.strata", "", "Strata.Document"),
-    (_MACHINE, "Software\\Strata\\Reader", "Greeting", "good evening"),
-    (_MACHINE, f"Software\\Strata\\{UNICODE}", "\u00e9t\u00e9", "\u590f"),
-    (_MACHINE, f'Software\\Strata\\{UNICODE}\\[brackets] = "quotes"', "a=b", "line\r\nline"),
-    (_USER, "Software\\Strata\\Viewer", "Theme", "dark"),
-])
+@pytest.mark.parametrize(
+    "file, path, name, text",
+    [
+        (_MACHINE, _SERVICE, "ImagePath", "C:\\Program Files\\Strata Agent\\agent.exe"),
+        (_MACHINE, _SERVICE, "ObjectName", "LocalSystem"),
+        (_MACHINE, "Software\\Classes\\.strata", "", "Strata.Document"),
+        (_MACHINE, "Software\\Strata\\Reader", "Greeting", "good evening"),
+        (_MACHINE, f"Software\\Strata\\{UNICODE}", "\u00e9t\u00e9", "\u590f"),
+        (_MACHINE, f'Software\\Strata\\{UNICODE}\\[brackets] = "quotes"', "a=b", "line\r\nline"),
+        (_USER, "Software\\Strata\\Viewer", "Theme", "dark"),
+    ],
+)
 def test_values_are_there(reference, file, path, name, text):
     assert _key(reference[0], file, path).value(name).data == (text + "\0").encode("utf-16-le")
 
@@ -56,5 +67,7 @@ def test_values_and_keys_of_others_are_gone(reference):
 def test_the_service_is_complete(reference):
     service = _key(reference[0], _MACHINE, _SERVICE)
     assert {name: service.value(name).data for name in ("Start", "Type", "ErrorControl")} == {
-        "Start": b"\3\0\0\0", "Type": b"\x10\0\0\0", "ErrorControl": b"\1\0\0\0",
+        "Start": b"\3\0\0\0",
+        "Type": b"\x10\0\0\0",
+        "ErrorControl": b"\1\0\0\0",
     }

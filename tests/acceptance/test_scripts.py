@@ -9,13 +9,19 @@ import os
 import time
 
 import pytest
+
 from ansible_collections.strata.layering.tests.acceptance import wine
 from ansible_collections.strata.layering.tests.integration.modules.conftest import OS_LAYER, connector
 from ansible_collections.strata.layering.tests.sample.package import Spec, make_package
 from ansible_collections.strata.layering.tests.support import wine_guest
 from ansible_collections.strata.layering.tests.support.modules import attempt, run
 from ansible_collections.strata.layering.tests.support.simulator import Simulator
-from ansible_collections.strata.layering.tests.support.wine_machine import SCRIPTS, WineMachine, tool_files, windows_text
+from ansible_collections.strata.layering.tests.support.wine_machine import (
+    SCRIPTS,
+    WineMachine,
+    tool_files,
+    windows_text,
+)
 
 
 class Place:
@@ -27,7 +33,13 @@ class Place:
         make_package(os.fspath(folder / "share" / "gold"), Spec("small"))
         run("repository", **self.options)
         run("connector", **self.options, **connector())
-        run("os_layer", **self.options, **OS_LAYER, file_share=os.fspath(folder / "share"), packaging_disk="gold/gold-w11.ovf")
+        run(
+            "os_layer",
+            **self.options,
+            **OS_LAYER,
+            file_share=os.fspath(folder / "share"),
+            packaging_disk="gold/gold-w11.ovf",
+        )
         for path, data in tool_files().items():
             target = folder / "tools" / SCRIPTS / path
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -43,16 +55,40 @@ class Place:
             (self.folder / name).mkdir(exist_ok=True)
             (self.folder / name / f"{name}.txt").write_text(name)
             options = {"files": os.fspath(self.folder / name)}
-        run("app_layer", **self.options, name=name, version=version, os_layer={"name": "Windows 11"}, script=script, **options)
+        run(
+            "app_layer",
+            **self.options,
+            name=name,
+            version=version,
+            os_layer={"name": "Windows 11"},
+            script=script,
+            **options,
+        )
 
     def publish(self, *apps: tuple[str, str], script: str | None = None, **options) -> dict:
         """Publish a template of the tools and app layer versions; the task."""
         layers = [{"name": name, "version": version} for name, version in (("Tools", "1"), *apps)]
         os_layer = {"name": "Windows 11", "version": "1.0"}
-        run("image_template", **self.options, name="office", os_layer=os_layer, connector="desktops", app_layers=layers, script=script)
+        run(
+            "image_template",
+            **self.options,
+            name="office",
+            os_layer=os_layer,
+            connector="desktops",
+            app_layers=layers,
+            script=script,
+        )
         host = self.simulator
-        access = {"hostname": host.host, "port": host.port, "username": host.username, "password": host.password, "ca_path": os.fspath(host.ca_file)}
-        result = attempt("layered_image_publish", **self.options, **access, templates="office", shutdown_timeout=90, **options)
+        access = {
+            "hostname": host.host,
+            "port": host.port,
+            "username": host.username,
+            "password": host.password,
+            "ca_path": os.fspath(host.ca_file),
+        }
+        result = attempt(
+            "layered_image_publish", **self.options, **access, templates="office", shutdown_timeout=90, **options
+        )
         return (result.get("tasks") or result["details"]["tasks"])[0]
 
     def machine(self, task: dict):
@@ -99,7 +135,9 @@ def test_scripts_of_layers_and_template_run_in_the_published_machine(place):
     assert task["status"] == "Complete", task
     found = place.files()
     assert [found[f"results/{number:02}.code"] for number in (1, 2, 3)] == [b"3010\r\n", b"0\r\n", b"0\r\n"]
-    assert found["results/02.log"] == b"two\r\n" and found["results/03.log"].startswith(b"own\r\n") and "finished" in found
+    assert (
+        found["results/02.log"] == b"two\r\n" and found["results/03.log"].startswith(b"own\r\n") and "finished" in found
+    )
     [guest] = place.simulator.guests()
     assert guest["boots"] == 2 and guest["exit"] == 0
 
@@ -107,16 +145,29 @@ def test_scripts_of_layers_and_template_run_in_the_published_machine(place):
 def test_a_script_that_fails_leaves_the_machine_on_with_its_results_on_the_disk(place):
     place.layer("One", place.script("one.cmd", "echo it is broken\nexit /b 5"))
     task = place.publish(("One", "1"))
-    assert task["status"] == "ActionRequired" and "app layer One 1" in task["description"] and "it is broken" in task["description"], task
+    assert (
+        task["status"] == "ActionRequired"
+        and "app layer One 1" in task["description"]
+        and "it is broken" in task["description"]
+    ), task
     [machine] = place.simulator.machines("office-" + task["digest"].partition(":")[2][:8])
     assert machine["power"] == "poweredOn" and machine["snapshots"] == []
     wait_until(lambda: "results/01.code" in place.files())
     found = place.files()
-    assert found["results/01.code"] == b"5\r\n" and found["results/01.log"] == b"it is broken\r\n" and "finished" not in found
+    assert (
+        found["results/01.code"] == b"5\r\n"
+        and found["results/01.log"] == b"it is broken\r\n"
+        and "finished" not in found
+    )
 
 
 def test_a_machine_that_was_switched_off_while_a_script_ran_begins_it_again(place):
-    place.layer("One", place.script("one.cmd", "if exist %~dp0results\\seen exit /b 0\necho 1 >%~dp0results\\seen\nping -n 120 127.0.0.1 >nul"))
+    place.layer(
+        "One",
+        place.script(
+            "one.cmd", "if exist %~dp0results\\seen exit /b 0\necho 1 >%~dp0results\\seen\nping -n 120 127.0.0.1 >nul"
+        ),
+    )
     task = place.publish(("One", "1"), script_timeout=6)
     assert task["status"] != "Complete", task
     machine = place.machine(task)

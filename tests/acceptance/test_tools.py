@@ -8,9 +8,17 @@ from __future__ import annotations
 import os
 
 import pytest
-from ansible_collections.strata.layering.plugins.module_utils.images.scripts import PlacedScript, plan_text
+
+from ansible_collections.strata.layering.plugins.module_utils.catalog.scripts import PlacedScript, plan_text
 from ansible_collections.strata.layering.tests.acceptance import wine
-from ansible_collections.strata.layering.tests.support.wine_machine import ON, REBOOT, SHUTDOWN, WineMachine, tool_files, windows_text
+from ansible_collections.strata.layering.tests.support.wine_machine import (
+    ON,
+    REBOOT,
+    SHUTDOWN,
+    WineMachine,
+    tool_files,
+    windows_text,
+)
 
 DIGEST = "sha256:0123456789abcdef" + "0" * 48
 _TOLD = "guestinfo.strata.layering.scripts."
@@ -32,12 +40,16 @@ class Machine:
 
     def rewrite(self, number: int, name: str, text: str) -> None:
         """Give a script another text; %LOG% is a file to which scripts may write."""
-        self.wine.put({f"image/{number:02}-{name}": windows_text("@echo off\n" + text.replace("%LOG%", "C:\\order.txt") + "\n")})
+        self.wine.put(
+            {f"image/{number:02}-{name}": windows_text("@echo off\n" + text.replace("%LOG%", "C:\\order.txt") + "\n")}
+        )
 
     def start(self, timeout: float = _TIMEOUT) -> str:
         """One start of Windows: how it ended."""
         self.told.clear()
-        return self.wine.start(timeout=timeout, told=lambda key, value: self.told.append((key.removeprefix(_TOLD), value))).outcome
+        return self.wine.start(
+            timeout=timeout, told=lambda key, value: self.told.append((key.removeprefix(_TOLD), value))
+        ).outcome
 
     @property
     def order(self) -> list[str]:
@@ -68,11 +80,18 @@ def machine(tmp_path):
 
 
 def test_scripts_run_once_in_order_and_the_machine_shuts_down(machine):
-    one = machine(("os layer W 1", "a.cmd", "echo a>>%LOG%"), ("app layer X (64-bit) 2.0", "b.bat", "echo b>>%LOG%\nexit /b 0"))
+    one = machine(
+        ("os layer W 1", "a.cmd", "echo a>>%LOG%"), ("app layer X (64-bit) 2.0", "b.bat", "echo b>>%LOG%\nexit /b 0")
+    )
     assert one.start() == SHUTDOWN
     assert one.told == [
-        ("image", "0123456789abcdef"), ("state", "running"), ("current", "1/2 os layer W 1"), ("result.01", "0"),
-        ("current", "2/2 app layer X (64-bit) 2.0"), ("result.02", "0"), ("state", "finished"),
+        ("image", "0123456789abcdef"),
+        ("state", "running"),
+        ("current", "1/2 os layer W 1"),
+        ("result.01", "0"),
+        ("current", "2/2 app layer X (64-bit) 2.0"),
+        ("result.02", "0"),
+        ("state", "finished"),
     ]
     assert one.order == ["a", "b"] and one.has("image/finished") and not one.has("image/running")
     assert one.wine.calls[-1] == ["shutdown", "/s", "/t", "0"]
@@ -82,7 +101,10 @@ def test_scripts_run_once_in_order_and_the_machine_shuts_down(machine):
 
 
 def test_a_script_asks_for_a_restart_the_next_one_runs_after_it(machine):
-    one = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%\nexit /b 3010"), ("app layer B 1", "b.cmd", "echo b>>%LOG%\nexit /b 1641"))
+    one = machine(
+        ("app layer A 1", "a.cmd", "echo a>>%LOG%\nexit /b 3010"),
+        ("app layer B 1", "b.cmd", "echo b>>%LOG%\nexit /b 1641"),
+    )
     assert one.start() == REBOOT and one.order == ["a"]
     assert one.start() == REBOOT and one.order == ["a", "b"] and ("result.02", "1641") in one.told
     assert one.start() == SHUTDOWN and one.order == ["a", "b"] and one.told[-1] == ("state", "finished")
@@ -90,10 +112,19 @@ def test_a_script_asks_for_a_restart_the_next_one_runs_after_it(machine):
 
 def test_a_failed_script_stops_the_others_and_is_tried_again_at_the_next_start(machine):
     last = 'echo it said "no" ^& ^<went^> ^| 1=2; %USERNAME% * ~\necho.\nexit /b 5'
-    scripts = (("app layer A 1", "a.cmd", "echo a>>%LOG%"), ("app layer B 1", "b.cmd", "echo b>>%LOG%\necho first\n" + last), ("image template", "c.cmd", ""))
+    scripts = (
+        ("app layer A 1", "a.cmd", "echo a>>%LOG%"),
+        ("app layer B 1", "b.cmd", "echo b>>%LOG%\necho first\n" + last),
+        ("image template", "c.cmd", ""),
+    )
     one = machine(*scripts)
     assert one.start() == ON
-    assert one.told[-4:] == [("result.02", "5"), ("code", "5"), ("output", "it said 'no' + (went) / 1=2; Default * ~"), ("state", "failed")]
+    assert one.told[-4:] == [
+        ("result.02", "5"),
+        ("code", "5"),
+        ("output", "it said 'no' + (went) / 1=2; Default * ~"),
+        ("state", "failed"),
+    ]
     assert one.wine.guestinfo[_TOLD + "current"] == "2/3 app layer B 1" and one.text("image/results/02.code") == "5"
     assert "first" in one.text("image/results/02.log") and not one.has("image/results/03.code")
     one.rewrite(2, "b.cmd", "echo again>>%LOG%")
@@ -110,9 +141,14 @@ def test_output_that_is_long_or_not_ascii_is_made_fit_for_a_report(machine):
     one.rewrite(1, "a.cmd", "echo ;first^&\necho all is in C:\\temp\\\nexit /b 4")
     assert one.start() == ON and one.wine.guestinfo[_TOLD + "output"] == "all is in C:\\temp\\."
     one.rewrite(1, "a.cmd", 'echo ERROR: Invalid syntax. Type "REG ADD /?" for usage. /? \nexit /b 1')
-    assert one.start() == ON and one.wine.guestinfo[_TOLD + "output"] == "ERROR: Invalid syntax. Type 'REG ADD /?' for usage. /? "
+    assert (
+        one.start() == ON
+        and one.wine.guestinfo[_TOLD + "output"] == "ERROR: Invalid syntax. Type 'REG ADD /?' for usage. /? "
+    )
     one.rewrite(1, "a.cmd", "exit /b -1")
-    assert one.start() == ON and one.wine.guestinfo[_TOLD + "output"] == "" and one.wine.guestinfo[_TOLD + "code"] == "-1"
+    assert (
+        one.start() == ON and one.wine.guestinfo[_TOLD + "output"] == "" and one.wine.guestinfo[_TOLD + "code"] == "-1"
+    )
 
 
 def test_a_failed_script_is_skipped_when_a_person_says_so(machine):
@@ -124,9 +160,19 @@ def test_a_failed_script_is_skipped_when_a_person_says_so(machine):
 
 
 def test_a_script_that_restarts_windows_itself_is_begun_again_three_times_in_all(machine):
-    one = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%\n%SystemRoot%\\System32\\shutdown.exe /r /t 0\nping -n 30 127.0.0.1 >nul"))
+    one = machine(
+        (
+            "app layer A 1",
+            "a.cmd",
+            "echo a>>%LOG%\n%SystemRoot%\\System32\\shutdown.exe /r /t 0\nping -n 30 127.0.0.1 >nul",
+        )
+    )
     assert [one.start() for _number in range(4)] == [REBOOT, REBOOT, REBOOT, ON]
-    assert one.order == ["a", "a", "a"] and one.wine.guestinfo[_TOLD + "code"] == "interrupted" and one.told[-1] == ("state", "failed")
+    assert (
+        one.order == ["a", "a", "a"]
+        and one.wine.guestinfo[_TOLD + "code"] == "interrupted"
+        and one.told[-1] == ("state", "failed")
+    )
     one.rewrite(1, "a.cmd", "echo well>>%LOG%")
     assert one.start() == SHUTDOWN and one.order[3:] == ["well"]
 
@@ -144,16 +190,26 @@ def test_a_script_that_windows_ends_when_it_shuts_down_was_cut_off(machine):
     one = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%\nexit 1073807364"))
     with pytest.raises(TimeoutError):
         one.start(timeout=8)
-    assert one.order == ["a"] and one.told[-1] == ("current", "1/1 app layer A 1") and not one.has("image/results/01.code")
+    assert (
+        one.order == ["a"] and one.told[-1] == ("current", "1/1 app layer A 1") and not one.has("image/results/01.code")
+    )
     # Windows is still there.
     assert one.start() == ON
-    assert one.order == ["a", "a"] and one.told[-1] == ("state", "failed") and one.wine.guestinfo[_TOLD + "code"] == "1073807364"
+    assert (
+        one.order == ["a", "a"]
+        and one.told[-1] == ("state", "failed")
+        and one.wine.guestinfo[_TOLD + "code"] == "1073807364"
+    )
 
 
 def test_a_restart_that_a_script_has_put_off_does_not_stand_in_the_way(machine):
     one = machine(("app layer A 1", "a.cmd", "%SystemRoot%\\System32\\shutdown.exe /r /t 600\nexit /b 0"))
     assert one.start() == SHUTDOWN and one.told[-1] == ("state", "finished")
-    assert [call for call in one.wine.calls if call[0] == "shutdown"] == [["shutdown", "/r", "/t", "600"], ["shutdown", "/a"], ["shutdown", "/s", "/t", "0"]]
+    assert [call for call in one.wine.calls if call[0] == "shutdown"] == [
+        ["shutdown", "/r", "/t", "600"],
+        ["shutdown", "/a"],
+        ["shutdown", "/s", "/t", "0"],
+    ]
 
 
 def test_a_machine_that_cannot_be_shut_down_is_not_done_before_its_next_start(machine):
@@ -182,7 +238,14 @@ def test_powershell_scripts_are_given_to_powershell(machine):
     one = machine(("app layer A 1", "a.ps1", "#output done\n#exit 3"))
     assert one.start() == ON
     call = next(call for call in one.wine.calls if call[0] == "powershell")
-    assert call[1:] == ["-NoProfile", "-NonInteractive", "-ExecutionPolicy", "Bypass", "-File", "C:\\Windows\\Setup\\scripts\\image\\01-a.ps1"]
+    assert call[1:] == [
+        "-NoProfile",
+        "-NonInteractive",
+        "-ExecutionPolicy",
+        "Bypass",
+        "-File",
+        "C:\\Windows\\Setup\\scripts\\image\\01-a.ps1",
+    ]
     assert (one.wine.guestinfo[_TOLD + "code"], one.wine.guestinfo[_TOLD + "output"]) == ("3", "done")
 
 
@@ -190,7 +253,13 @@ def test_in_a_packaging_machine_nothing_runs(machine):
     one = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
     one.wine.put({"kmsdir/runato.cmd": windows_text("echo key>>C:\\order.txt\n")})
     one.wine.guestinfo = {"guestinfo.strata.layering.purpose": "packaging"}
-    assert one.start() == ON and one.told == [] and one.order == [] and not one.has("kmsdir/runato_done") and not one.has("kmsdir/told.txt")
+    assert (
+        one.start() == ON
+        and one.told == []
+        and one.order == []
+        and not one.has("kmsdir/runato_done")
+        and not one.has("kmsdir/told.txt")
+    )
 
 
 def test_a_machine_that_has_finished_says_so_again_only_when_asked_for_its_image(machine):
@@ -199,7 +268,11 @@ def test_a_machine_that_has_finished_says_so_again_only_when_asked_for_its_image
     one.wine.guestinfo = {"guestinfo.strata.layering.again": "fedcba9876543210"}
     assert one.start() == ON and one.told == []
     one.wine.guestinfo = {"guestinfo.strata.layering.again": "0123456789abcdef"}
-    assert one.start() == SHUTDOWN and one.told == [("image", "0123456789abcdef"), ("state", "finished")] and one.order == ["a"]
+    assert (
+        one.start() == SHUTDOWN
+        and one.told == [("image", "0123456789abcdef"), ("state", "finished")]
+        and one.order == ["a"]
+    )
 
 
 def test_in_manual_mode_the_machine_stays_on(machine):
@@ -224,7 +297,10 @@ def test_without_vmware_tools_scripts_run_unreported(machine):
 
 def test_activation_runs_in_images_until_it_succeeds_and_never_elsewhere(machine):
     one = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%\nexit /b 1"))
-    files = {"runipkato.cmd": "echo key>>C:\\order.txt\n", "officeactivate.cmd": "echo office>>C:\\order.txt\nexit /b 9\n"}
+    files = {
+        "runipkato.cmd": "echo key>>C:\\order.txt\n",
+        "officeactivate.cmd": "echo office>>C:\\order.txt\nexit /b 9\n",
+    }
     one.wine.put({f"kmsdir/{name}": windows_text(text) for name, text in files.items()})
     for _number in range(2):
         assert one.start() == ON
@@ -287,10 +363,23 @@ def test_install_makes_the_startup_task_once_and_takes_it_out_again(machine):
     install = ("cmd", "/c", "C:\\temp\\new tools\\install.cmd")
     assert "The tools are installed." in one.wine.run(*install)
     created = [call for call in one.wine.calls if "/create" in call]
-    assert created == [[
-        "schtasks", "/create", "/f", "/tn", "strata.layering\\startup", "/sc", "onstart", "/ru", "SYSTEM", "/rl", "highest",
-        "/tr", "C:\\windows\\Setup\\scripts\\kmsdir\\kmssetup.cmd",
-    ]]
+    assert created == [
+        [
+            "schtasks",
+            "/create",
+            "/f",
+            "/tn",
+            "strata.layering\\startup",
+            "/sc",
+            "onstart",
+            "/ru",
+            "SYSTEM",
+            "/rl",
+            "highest",
+            "/tr",
+            "C:\\windows\\Setup\\scripts\\kmsdir\\kmssetup.cmd",
+        ]
+    ]
     assert {path: (one.wine.scripts / path).read_bytes() for path in tool_files()} == tool_files()
     assert "was there" in one.wine.run(*install) and not any("/create" in call for call in one.wine.calls)
     one.wine.put({"kmsdir/runato.cmd": b"rem\r\n"})

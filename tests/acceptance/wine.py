@@ -24,10 +24,29 @@ STAMP = ".update-timestamp"
 
 #: Large libraries that nothing here loads, so that copying prefixes and disks does not take most of the time.
 _LEFT_OUT = (
-    "system32/d3d*.dll", "system32/msvc[pr][0-9]*.dll", "system32/msvcrtd.dll", "system32/mshtml.dll", "system32/wined3d.dll", "system32/msxml*.dll",
-    "system32/opengl32.dll", "system32/glu32.dll", "system32/quartz.dll", "system32/d2d1.dll", "system32/jscript.dll", "system32/vbscript.dll",
-    "system32/dwrite.dll", "system32/ieframe.dll", "system32/wpcap.dll", "system32/wmvcore.dll", "system32/xaudio*.dll", "system32/xactengine*.dll",
-    "system32/x3daudio*.dll", "system32/xapofx*.dll", "winsxs/*.vc[89]0.crt*/*.dll", "winsxs/*msxml*/*.dll", "resources/themes/*/*.msstyles",
+    "system32/d3d*.dll",
+    "system32/msvc[pr][0-9]*.dll",
+    "system32/msvcrtd.dll",
+    "system32/mshtml.dll",
+    "system32/wined3d.dll",
+    "system32/msxml*.dll",
+    "system32/opengl32.dll",
+    "system32/glu32.dll",
+    "system32/quartz.dll",
+    "system32/d2d1.dll",
+    "system32/jscript.dll",
+    "system32/vbscript.dll",
+    "system32/dwrite.dll",
+    "system32/ieframe.dll",
+    "system32/wpcap.dll",
+    "system32/wmvcore.dll",
+    "system32/xaudio*.dll",
+    "system32/xactengine*.dll",
+    "system32/x3daudio*.dll",
+    "system32/xapofx*.dll",
+    "winsxs/*.vc[89]0.crt*/*.dll",
+    "winsxs/*msxml*/*.dll",
+    "resources/themes/*/*.msstyles",
 )
 _TIMEOUT = 120
 
@@ -57,8 +76,16 @@ class Prefix:
     @property
     def environment(self) -> dict[str, str]:
         return {
-            "PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": self.home, "USER": USER, "LOGNAME": USER, "LC_ALL": "C.UTF-8", "TZ": "UTC",
-            "WINEPREFIX": self.path, "WINEDEBUG": "-all", "DISPLAY": "", "WINEDLLOVERRIDES": "winemenubuilder.exe,mscoree,mshtml=d",
+            "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+            "HOME": self.home,
+            "USER": USER,
+            "LOGNAME": USER,
+            "LC_ALL": "C.UTF-8",
+            "TZ": "UTC",
+            "WINEPREFIX": self.path,
+            "WINEDEBUG": "-all",
+            "DISPLAY": "",
+            "WINEDLLOVERRIDES": "winemenubuilder.exe,mscoree,mshtml=d",
         }
 
     @contextlib.contextmanager
@@ -72,17 +99,30 @@ class Prefix:
     def run(self, *command: str, codes: tuple[int, ...] = (0,)) -> str:
         """Run a program and return what it writes; RuntimeError when its exit code is none of ``codes``."""
         result = subprocess.run(
-            ["wine", *command], env=self.environment, cwd=self.home, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIMEOUT, check=False
+            ["wine", *command],
+            env=self.environment,
+            cwd=self.home,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_TIMEOUT,
+            check=False,
         )
         if result.returncode not in codes:
-            raise RuntimeError(f"{' '.join(command)} ended with {result.returncode}: {(result.stdout + result.stderr).decode('utf-8', 'replace')}")
+            raise RuntimeError(
+                f"{' '.join(command)} ended with {result.returncode}: {(result.stdout + result.stderr).decode('utf-8', 'replace')}"
+            )
         return result.stdout.decode("utf-8").replace("\r\n", "\n")
 
     def end(self) -> None:
         """End wine in this prefix, and wait until its registry is written."""
         for action in ("-k", "-w"):
             subprocess.run(
-                ["wineserver", action], env=self.environment, check=False, timeout=_TIMEOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+                ["wineserver", action],
+                env=self.environment,
+                check=False,
+                timeout=_TIMEOUT,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
             )
 
     def read_registry(self, name: str) -> str:

@@ -13,8 +13,8 @@ import re
 import struct
 from collections.abc import Iterator
 
-from ...plugins.module_utils.registry import layout
-from ...plugins.module_utils.registry.model import Key
+from ...plugins.module_utils.winregistry import cell_layout
+from ...plugins.module_utils.winregistry.hive_model import Key
 
 _SZ, _BINARY, _DWORD = 1, 3, 4
 _TEXTS = (1, 2, 7)
@@ -48,7 +48,7 @@ def read(text: str) -> Key:
         elif line.startswith("#time="):
             key.last_written = int(line[6:], 16)
         elif line == "#link":
-            key.flags |= layout.KEY_SYM_LINK
+            key.flags |= cell_layout.KEY_SYM_LINK
         elif line.startswith('#class="'):
             key.class_name = _unescape(line[8:-1])
         else:
@@ -114,7 +114,9 @@ def _escape(text: str, special: str) -> str:
         if unit > 127:
             out.append(f"\\x{unit:04x}" if following in "0123456789abcdefABCDEF" and following else f"\\x{unit:x}")
         elif unit < 32:
-            out.append(_ESCAPE_OF.get(unit) or (f"\\{unit:03o}" if following in "01234567" and following else f"\\{unit:o}"))
+            out.append(
+                _ESCAPE_OF.get(unit) or (f"\\{unit:03o}" if following in "01234567" and following else f"\\{unit:o}")
+            )
         else:
             out.append("\\" + chr(unit) if chr(unit) in special + "\\" else chr(unit))
     return "".join(out)
@@ -128,5 +130,5 @@ def _data(kind: int, data: bytes) -> str:
         return f"dword:{int.from_bytes(data, 'little'):08x}"
     # Wine's reader continues a line only between two bytes.
     head = "hex:" if kind == _BINARY else f"hex({kind:x}):"
-    rows = [data[start:start + 24].hex(",") for start in range(0, len(data), 24)]
+    rows = [data[start : start + 24].hex(",") for start in range(0, len(data), 24)]
     return head + ",\\\n  ".join(rows)

@@ -10,13 +10,14 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
-from ...plugins.module_utils.disk.device import FileDevice
-from ...plugins.module_utils.images import os_import, store
 from ...plugins.module_utils.capture.capture import CaptureResult, capture
-from ...plugins.module_utils.images.export import export
+from ...plugins.module_utils.catalog import layer_store
+from ...plugins.module_utils.disk.block_device import FileDevice
+from ...plugins.module_utils.images import os_import
+from ...plugins.module_utils.images.image_files import export
 from ...plugins.module_utils.images.layered_image import compose_stack
 from ...plugins.module_utils.images.thin_image import ThinImage
-from ...plugins.module_utils.layers.model import APP, OS, ROLE_DISK, ROLE_GRAINS, Blob, LayerVersion
+from ...plugins.module_utils.layers.layer_version import APP, OS, ROLE_DISK, ROLE_GRAINS, Blob, LayerVersion
 from ...plugins.module_utils.repository.repository import Repository
 from . import compare, disks, wine
 from .compare import Difference
@@ -61,9 +62,13 @@ class Workshop:
 
     def _import(self) -> LayerVersion:
         stored = os_import.store_disk(self.repository, lambda: FileDevice(self.base_disk), "base.raw", DISK_SIZE >> 30)
-        blobs = {role: Blob(blob.media_type, blob.digest, blob.size) for role, blob in ((ROLE_DISK, stored.vmdk), (ROLE_GRAINS, stored.index))}
-        return store.put_version(
-            self.repository, LayerVersion(OS, "Wine", "1.0", size_gb=DISK_SIZE >> 30, facts=stored.examination.facts, blobs=blobs)
+        blobs = {
+            role: Blob(blob.media_type, blob.digest, blob.size)
+            for role, blob in ((ROLE_DISK, stored.vmdk), (ROLE_GRAINS, stored.index))
+        }
+        return layer_store.put_version(
+            self.repository,
+            LayerVersion(OS, "Wine", "1.0", size_gb=DISK_SIZE >> 30, facts=stored.examination.facts, blobs=blobs),
         )
 
     def installer(self, application: Application) -> str:
@@ -111,7 +116,11 @@ class Workshop:
             self.install(prefix, application)
             touched = disks.pack(prefix, before, disk)
             layer = LayerVersion(
-                APP, application.name, application.version, os_layer=self.os_layer.reference(), prerequisites=[layer.reference() for layer in needed]
+                APP,
+                application.name,
+                application.version,
+                os_layer=self.os_layer.reference(),
+                prerequisites=[layer.reference() for layer in needed],
             )
             result = capture(self.repository, given, lambda: FileDevice(disk), layer)
             again = self.unpack(self.image([*needed, result.layer]), "again")

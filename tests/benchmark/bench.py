@@ -41,7 +41,10 @@ class Bench:
 
     def job(self, job: str, **arguments) -> tuple[Run, dict]:
         """Run a job of ``jobs`` in a process of its own; how it ran, and its result."""
-        environment = {"XDG_CACHE_HOME": os.path.join(self.scratch, "cache"), "PYTHONPATH": os.path.join(_ROOT, ".build", "collections")}
+        environment = {
+            "XDG_CACHE_HOME": os.path.join(self.scratch, "cache"),
+            "PYTHONPATH": os.path.join(_ROOT, ".build", "collections"),
+        }
         done = run([sys.executable, "-m", _JOBS, job], stdin=json.dumps(arguments), environment=environment)
         return done, json.loads(done.output.strip().splitlines()[-1])
 
@@ -54,7 +57,9 @@ class Bench:
             machine = self.inputs.machine(name)
             self.job("prepare", repository=path)
             settle()
-            self._imports[name] = self.job("import_os", repository=path, share=machine.share, package=machine.package, size_gb=machine.size_gb)
+            self._imports[name] = self.job(
+                "import_os", repository=path, share=machine.share, package=machine.package, size_gb=machine.size_gb
+            )
         return path
 
     def imported(self, name: str) -> tuple[Run, dict]:

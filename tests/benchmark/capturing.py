@@ -48,7 +48,9 @@ class _Packaged:
     def capture(self) -> Run:
         """Capture once more, as another version."""
         self._captures += 1
-        done, result = self._bench.job("capture", repository=self._repository, name=_LAYER, version=str(self._captures), disk=self.disk)
+        done, result = self._bench.job(
+            "capture", repository=self._repository, name=_LAYER, version=str(self._captures), disk=self.disk
+        )
         self.changes = result["changes"]
         return done
 
@@ -70,12 +72,27 @@ def capturing(bench: Bench) -> list[Row]:
         what = f"{share:.1%} of a disk with {megabytes(medium.in_use)} in use"
         rows = [
             Row(
-                "capture", what, seconds(ours), "", None, None, peak(runs["medium"]),
-                f"{changes['files']} files, {megabytes(changes['bytes'])}, {changes['removed']} removed, {changes['keys']} keys", _OURS,
+                "capture",
+                what,
+                seconds(ours),
+                "",
+                None,
+                None,
+                peak(runs["medium"]),
+                f"{changes['files']} files, {megabytes(changes['bytes'])}, {changes['removed']} removed, {changes['keys']} keys",
+                _OURS,
             ),
             Row(
-                "capture", f"the same on a base {medium.in_use / base.in_use:.1f} times as large (in use)", seconds(ours), f"on the base {seconds(small)}",
-                ours / small, None, None, f"{megabytes(medium.in_use)} and {megabytes(base.in_use)} in use", "", work(runs["medium"], runs["base"]),
+                "capture",
+                f"the same on a base {medium.in_use / base.in_use:.1f} times as large (in use)",
+                seconds(ours),
+                f"on the base {seconds(small)}",
+                ours / small,
+                None,
+                None,
+                f"{megabytes(medium.in_use)} and {megabytes(base.in_use)} in use",
+                "",
+                work(runs["medium"], runs["base"]),
             ),
         ]
         rows += _against_wimlib(bench, what, runs["medium"], medium)
@@ -91,7 +108,10 @@ def _against_wimlib(bench: Bench, what: str, runs: list[Run], machine: _Packaged
         volumes = [os.path.join(folder, f"{side}.ntfs") for side in ("given", "packaged")]
         for raw, volume in zip((machine.given, machine.disk), volumes):
             peers.windows_volume(raw, volume)
-        for compression, words, target in (("LZX", "wimlib (LZX)", Target(True, 20)), ("none", "wimlib (no compression)", None)):
+        for compression, words, target in (
+            ("LZX", "wimlib (LZX)", Target(True, 20)),
+            ("none", "wimlib (no compression)", None),
+        ):
             settle()
             theirs = peers.wimlib_compare(*volumes, folder, compression, _patience(runs))
             rows.append(_row(what, runs, words, theirs, target, _WIMLIB))
@@ -102,7 +122,10 @@ def _against_virt_diff(what: str, runs: list[Run], machine: _Packaged) -> list[R
     for raw in (machine.given, machine.disk):
         peers.drop_large_streams(raw)
     rows = []
-    for checksum, words, target in ((True, "virt-diff --checksum (TCG)", Target(True, 20)), (False, "virt-diff (TCG)", None)):
+    for checksum, words, target in (
+        (True, "virt-diff --checksum (TCG)", Target(True, 20)),
+        (False, "virt-diff (TCG)", None),
+    ):
         settle()
         theirs = peers.virt_diff(machine.given, machine.disk, checksum=checksum, timeout=_patience(runs))
         rows.append(_row(what, runs, words, theirs, target, _VIRT_DIFF))

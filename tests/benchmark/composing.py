@@ -71,8 +71,15 @@ def composing(bench: Bench) -> list[Row]:
     what = f"{count} files of {size // 1000} kB on the OS layer"
     rows = [
         Row(
-            "compose", what, seconds(ours), f"without Python's start {seconds(inside)}", ours, Target(False, 3, " s"), peak(runs["base"]),
-            f"{did['grains']} grains, {megabytes(did['plain_bytes'])} compressed to {megabytes(did['compressed_bytes'])}", _OURS,
+            "compose",
+            what,
+            seconds(ours),
+            f"without Python's start {seconds(inside)}",
+            ours,
+            Target(False, 3, " s"),
+            peak(runs["base"]),
+            f"{did['grains']} grains, {megabytes(did['plain_bytes'])} compressed to {megabytes(did['compressed_bytes'])}",
+            _OURS,
         )
     ]
     rows += _against_wimlib(bench, what, runs["base"], bench.inputs.raw_disk()[0], folder, ("LZX", "XPRESS"))
@@ -84,11 +91,25 @@ def composing(bench: Bench) -> list[Row]:
     sizes = [bench.inputs.machine(name).size for name in ("base", "large")]
     rows += [
         Row(
-            "compose", f"base {bench.inputs.growth():.1f} times as large (in use)", seconds(middle(runs["large"])), f"on the base {seconds(ours)}", growth,
-            Target(False, 1.2), peak(runs["large"]), f"VMDKs of {megabytes(sizes[0])} and {megabytes(sizes[1])}", cpu=work(runs["large"], runs["base"]),
+            "compose",
+            f"base {bench.inputs.growth():.1f} times as large (in use)",
+            seconds(middle(runs["large"])),
+            f"on the base {seconds(ours)}",
+            growth,
+            Target(False, 1.2),
+            peak(runs["large"]),
+            f"VMDKs of {megabytes(sizes[0])} and {megabytes(sizes[1])}",
+            cpu=work(runs["large"], runs["base"]),
         ),
         *(
-            Row("compose", f"peak memory, {name} disk", f"{peak(runs[name]) / MIB:.0f} MiB", "", peak(runs[name]) / MIB, Target(False, 400, " MiB"))
+            Row(
+                "compose",
+                f"peak memory, {name} disk",
+                f"{peak(runs[name]) / MIB:.0f} MiB",
+                "",
+                peak(runs[name]) / MIB,
+                Target(False, 400, " MiB"),
+            )
             for name in ("base", "large")
         ),
     ]
@@ -99,13 +120,21 @@ def _first_use(bench: Bench, large: _Composing) -> list[Row]:
     done = large.run(forget_verified=True)
     return [
         Row(
-            "compose", "large base, first use on a host: hashed before", seconds(done.seconds), "", None, None, done.memory,
+            "compose",
+            "large base, first use on a host: hashed before",
+            seconds(done.seconds),
+            "",
+            None,
+            None,
+            done.memory,
             f"{megabytes(bench.imported('large')[1]['size'])} hashed",
         )
     ]
 
 
-def _against_wimlib(bench: Bench, what: str, runs: list[Run], raw: str, folder: str, compressions: tuple[str, ...]) -> list[Row]:
+def _against_wimlib(
+    bench: Bench, what: str, runs: list[Run], raw: str, folder: str, compressions: tuple[str, ...]
+) -> list[Row]:
     with bench.file("wimlib") as scratch:
         os.makedirs(scratch)
         images = {name: peers.WimImage(scratch, raw, folder, name) for name in compressions}
@@ -113,7 +142,15 @@ def _against_wimlib(bench: Bench, what: str, runs: list[Run], raw: str, folder: 
     ours = middle(runs)
     return [
         Row(
-            "compose", what, seconds(ours), f"wimlib ({name}) {seconds(middle(applied))}", middle(applied) / ours, Target(True, 5), None, "", _WIMLIB,
+            "compose",
+            what,
+            seconds(ours),
+            f"wimlib ({name}) {seconds(middle(applied))}",
+            middle(applied) / ours,
+            Target(True, 5),
+            None,
+            "",
+            _WIMLIB,
             work(runs, applied),
         )
         for name, applied in theirs.items()
@@ -128,6 +165,14 @@ def _against_guestfish(bench: Bench, what: str, runs: list[Run], folder: str) ->
         theirs = peers.guestfish_tar_in(raw, manifest.partition()["number"], archive, "/Program Files", overlay)
     ours = middle(runs)
     return Row(
-        "compose", what, seconds(ours), f"guestfish (TCG) {seconds(theirs.seconds)}", theirs.seconds / ours, None, None, "", _GUESTFISH,
+        "compose",
+        what,
+        seconds(ours),
+        f"guestfish (TCG) {seconds(theirs.seconds)}",
+        theirs.seconds / ours,
+        None,
+        None,
+        "",
+        _GUESTFISH,
         work(runs, [theirs]),
     )

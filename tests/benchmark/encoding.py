@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from ...plugins.module_utils.disk.device import FileDevice
+from ...plugins.module_utils.disk.block_device import FileDevice
 from ..sample.plan import MIB
 from . import peers
 from .bench import Bench
@@ -21,7 +21,10 @@ def encoding(bench: Bench) -> list[Row]:
     with bench.file("ours.vmdk") as ours, bench.file("qemu.vmdk") as theirs:
         _warm(raw)
         runs = alternate(
-            {"ours": lambda: bench.job("encode", source=raw, output=ours)[0], "qemu-img": lambda: peers.qemu_img_convert(raw, theirs)},
+            {
+                "ours": lambda: bench.job("encode", source=raw, output=ours)[0],
+                "qemu-img": lambda: peers.qemu_img_convert(raw, theirs),
+            },
             1 if bench.quick else 3,
         )
         sizes = os.stat(ours).st_size, os.stat(theirs).st_size
@@ -29,10 +32,24 @@ def encoding(bench: Bench) -> list[Row]:
     in_use = os.stat(raw).st_blocks * 512
     return [
         Row(
-            "encode", f"raw disk, {megabytes(in_use)} in use, to VMDK", seconds(fast), f"qemu-img {seconds(slow)}", slow / fast, Target(True, 8),
-            peak(runs["ours"]), f"{in_use / fast / 1e6:.0f} MB/s of data", cpu=work(runs["ours"], runs["qemu-img"]),
+            "encode",
+            f"raw disk, {megabytes(in_use)} in use, to VMDK",
+            seconds(fast),
+            f"qemu-img {seconds(slow)}",
+            slow / fast,
+            Target(True, 8),
+            peak(runs["ours"]),
+            f"{in_use / fast / 1e6:.0f} MB/s of data",
+            cpu=work(runs["ours"], runs["qemu-img"]),
         ),
-        Row("encode", "size of the VMDK", megabytes(sizes[0]), f"qemu-img {megabytes(sizes[1])}", sizes[0] / sizes[1], Target(False, 1.15)),
+        Row(
+            "encode",
+            "size of the VMDK",
+            megabytes(sizes[0]),
+            f"qemu-img {megabytes(sizes[1])}",
+            sizes[0] / sizes[1],
+            Target(False, 1.15),
+        ),
     ]
 
 

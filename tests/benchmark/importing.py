@@ -24,9 +24,24 @@ def importing(bench: Bench) -> list[Row]:
             theirs = peers.copy(machine.vmdk, copy, sync=True)
         rows += [
             Row(
-                "import", f"{name} machine to an OS layer", seconds(done.seconds), f"cp {seconds(theirs.seconds)}", theirs.seconds / done.seconds, None,
-                done.memory, f"{megabytes(machine.size)} exported, {megabytes(result['size'])} stored", _IMPORT, work([done], [theirs]),
+                "import",
+                f"{name} machine to an OS layer",
+                seconds(done.seconds),
+                f"cp {seconds(theirs.seconds)}",
+                theirs.seconds / done.seconds,
+                None,
+                done.memory,
+                f"{megabytes(machine.size)} exported, {megabytes(result['size'])} stored",
+                _IMPORT,
+                work([done], [theirs]),
             ),
-            Row("import", f"peak memory, {name} machine", f"{done.memory / MIB:.0f} MiB", "", done.memory / MIB, Target(False, 400, " MiB")),
+            Row(
+                "import",
+                f"peak memory, {name} machine",
+                f"{done.memory / MIB:.0f} MiB",
+                "",
+                done.memory / MIB,
+                Target(False, 400, " MiB"),
+            ),
         ]
     return rows

@@ -52,8 +52,13 @@ class Inputs:
     def machine(self, name: str) -> Machine:
         """The OS machine "base", "medium" with 4 GiB in use, or "large" with eight times as much as the base, as vSphere exports it."""
         spec = self._spec(name)
-        share = self._made(f"machine-{name}-{_fingerprint(spec)}", lambda folder: make_package(folder, spec, name="gold", cached=name == "base"))
-        return Machine(share, "gold.ovf", os.stat(os.path.join(share, "gold-disk1.vmdk")).st_size, 1 if self._quick else 32)
+        share = self._made(
+            f"machine-{name}-{_fingerprint(spec)}",
+            lambda folder: make_package(folder, spec, name="gold", cached=name == "base"),
+        )
+        return Machine(
+            share, "gold.ovf", os.stat(os.path.join(share, "gold-disk1.vmdk")).st_size, 1 if self._quick else 32
+        )
 
     def growth(self, name: str = "large") -> float:
         """How many times as much data a machine has as the base."""
@@ -62,12 +67,18 @@ class Inputs:
     def _spec(self, name: str) -> Spec:
         size = "small" if self._quick else "full"
         used = _IN_USE[size]
-        return Spec(size, ballast={"base": 0, "medium": (32 * MIB if self._quick else 4 * GIB) - used, "large": 7 * used}[name])
+        return Spec(
+            size, ballast={"base": 0, "medium": (32 * MIB if self._quick else 4 * GIB) - used, "large": 7 * used}[name]
+        )
 
     def programs(self, name: str, first: int, count: int, size: int) -> str:
         """A folder with ``count`` files of ``size`` bytes below ``Program Files/NAME``: slices of real programs, others for another ``first``."""
-        key = f"programs-{name}-{first}-{count}-{size}-{'made' if self._quick else wine.package_version()}".replace(":", "_").replace("~", "_")
-        return self._made(key, lambda folder: self._write_programs(os.path.join(folder, "Program Files", name), first, count, size))
+        key = f"programs-{name}-{first}-{count}-{size}-{'made' if self._quick else wine.package_version()}".replace(
+            ":", "_"
+        ).replace("~", "_")
+        return self._made(
+            key, lambda folder: self._write_programs(os.path.join(folder, "Program Files", name), first, count, size)
+        )
 
     def _write_programs(self, folder: str, first: int, count: int, size: int) -> None:
         sources = [] if self._quick else _programs(2 * size)
@@ -97,7 +108,11 @@ class Inputs:
 
     def _forget(self, name: str) -> None:
         """Remove a rest of ``name``, and machines of the same sort with another fingerprint."""
-        stale = glob.glob(os.path.join(self._folder, name.rpartition("-")[0] + "-*")) if name.startswith("machine-") else [os.path.join(self._folder, name)]
+        stale = (
+            glob.glob(os.path.join(self._folder, name.rpartition("-")[0] + "-*"))
+            if name.startswith("machine-")
+            else [os.path.join(self._folder, name)]
+        )
         for path in stale:
             if os.path.isdir(path):
                 shutil.rmtree(path)
@@ -107,7 +122,9 @@ class Inputs:
 
 def _programs(least: int) -> list[str]:
     """Real PE files, those of the installed wine, of at least so many bytes."""
-    found = [path for path in sorted(glob.glob("/usr/lib/*/wine/x86_64-windows/*.dll")) if os.stat(path).st_size >= least]
+    found = [
+        path for path in sorted(glob.glob("/usr/lib/*/wine/x86_64-windows/*.dll")) if os.stat(path).st_size >= least
+    ]
     if not found:
         raise FileNotFoundError("Debian's packages wine and wine64 are needed: their programs go into the layers.")
     return found

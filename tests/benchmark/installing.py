@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 
-from ...plugins.module_utils.disk.device import FileDevice
+from ...plugins.module_utils.disk.block_device import FileDevice
 from ...plugins.module_utils.disk.partitions import TYPE_BASIC_DATA, read_partitions
-from ...plugins.module_utils.layers.windows import CONFIG, load_hive
 from ...plugins.module_utils.ntfs.node import Node
 from ...plugins.module_utils.ntfs.volume import Volume
-from ...plugins.module_utils.registry.values import encode_string
-from ...plugins.module_utils.registry.writer import write_hive
+from ...plugins.module_utils.windows.installation import CONFIG, load_hive
+from ...plugins.module_utils.winregistry.hive_writer import write_hive
+from ...plugins.module_utils.winregistry.registry_values import encode_string
 
 _SHARED = "Windows/System32"
 
@@ -27,7 +27,9 @@ def install(path: str, files: str, *, replaced: int, removed: int, keys: int) ->
             with volume.root as root:
                 _add(root, files)
             with volume.find(_SHARED) as folder:
-                names = sorted(child.name for child in folder.children() if child.name.endswith(".dll"))[:replaced + removed]
+                names = sorted(child.name for child in folder.children() if child.name.endswith(".dll"))[
+                    : replaced + removed
+                ]
                 for name in names[:replaced]:
                     with folder.child(name) as node:
                         node.write(b"MZ replaced".ljust(node.size, name.encode()[:1]))
@@ -50,7 +52,9 @@ def _set_keys(volume: Volume, keys: int) -> None:
     path = f"{CONFIG}/SOFTWARE"
     hive = load_hive(volume, path)
     for number in range(keys):
-        hive.root.create(f"Vendor\\Installed\\{number:06}").set_value("Path", 1, encode_string(f"C:\\Program Files\\Installed\\{number}"))
+        hive.root.create(f"Vendor\\Installed\\{number:06}").set_value(
+            "Path", 1, encode_string(f"C:\\Program Files\\Installed\\{number}")
+        )
     data = write_hive(hive)
     with volume.find(path) as node, node.open_stream() as stream:
         stream.truncate(len(data), allocate=True)

@@ -18,7 +18,12 @@ from collections.abc import Callable
 OS_LAYER = "Windows 11"
 OS_VERSION = "1.0"
 _CONNECTOR = {
-    "name": "bench", "datacenter": "DC0", "cluster": "DC0_C0", "datastore": "LocalDS_0", "folder": "Images", "vm_template": "windows-template",
+    "name": "bench",
+    "datacenter": "DC0",
+    "cluster": "DC0_C0",
+    "datastore": "LocalDS_0",
+    "folder": "Images",
+    "vm_template": "windows-template",
 }
 
 
@@ -28,7 +33,7 @@ _CONNECTOR = {
 
 def encode(source: str, output: str) -> dict:
     """A raw disk to a stream-optimized VMDK."""
-    from ...plugins.module_utils.disk.device import FileDevice
+    from ...plugins.module_utils.disk.block_device import FileDevice
     from ...plugins.module_utils.disk.encode import encode as encode_disk
 
     with FileDevice(source) as device, open(output, "wb") as out:
@@ -46,7 +51,13 @@ def prepare(repository: str) -> dict:
 def import_os(repository: str, share: str, package: str, size_gb: int) -> dict:
     """An exported machine to an OS layer: manifest verified, Windows examined, file system grown, free grains left out."""
     done = _module(
-        "os_layer", repository=repository, name=OS_LAYER, version=OS_VERSION, max_layer_size_gb=size_gb, file_share=share, packaging_disk=package,
+        "os_layer",
+        repository=repository,
+        name=OS_LAYER,
+        version=OS_VERSION,
+        max_layer_size_gb=size_gb,
+        file_share=share,
+        packaging_disk=package,
         readiness="warn",
     )
     return {"size": done["layer"]["size"]}
@@ -54,7 +65,9 @@ def import_os(repository: str, share: str, package: str, size_gb: int) -> dict:
 
 def app_layer(repository: str, name: str, version: str, files: str) -> dict:
     """A folder to an app layer."""
-    done = _module("app_layer", repository=repository, name=name, version=version, files=files, os_layer={"name": OS_LAYER})
+    done = _module(
+        "app_layer", repository=repository, name=name, version=version, files=files, os_layer={"name": OS_LAYER}
+    )
     return {"size": done["layer"]["size"], "bytes": done["changes"]["bytes"]}
 
 
@@ -66,7 +79,11 @@ def app_layers(repository: str, layers: list[list[str]]) -> dict:
 def template(repository: str, name: str, apps: list[list[str]]) -> dict:
     """An image template of app layers (name, version)."""
     _module(
-        "image_template", repository=repository, name=name, os_layer={"name": OS_LAYER, "version": OS_VERSION}, connector="bench",
+        "image_template",
+        repository=repository,
+        name=name,
+        os_layer={"name": OS_LAYER, "version": OS_VERSION},
+        connector="bench",
         app_layers=[{"name": app, "version": version} for app, version in apps],
     )
     return {}
@@ -83,7 +100,11 @@ def compose(repository: str, name: str, forget_verified: bool = False) -> dict:
     begin = time.perf_counter()
     opened, resolved = _resolve(repository, name)
     image = compose_template(opened, resolved)
-    return {"seconds": time.perf_counter() - begin, "statistics": image.config["statistics"], "length": image.plan().length}
+    return {
+        "seconds": time.perf_counter() - begin,
+        "statistics": image.config["statistics"],
+        "length": image.plan().length,
+    }
 
 
 def forget_images(repository: str) -> dict:
@@ -121,7 +142,7 @@ def write_image(repository: str, name: str, output: str, sync: bool) -> dict:
 def write_package(repository: str, name: str, folder: str) -> dict:
     """A composed image as an OVF package."""
     from ...plugins.module_utils.images.layered_image import compose_template
-    from ...plugins.module_utils.ovf.writer import ImageDescription, write_descriptor
+    from ...plugins.module_utils.ovf.descriptor_writer import ImageDescription, write_descriptor
 
     image = compose_template(*_resolve(repository, name))
     length, chunks = image.stream()
@@ -130,9 +151,18 @@ def write_package(repository: str, name: str, folder: str) -> dict:
         for chunk in chunks:
             out.write(chunk)
     with open(ovf, "wb") as out:
-        out.write(write_descriptor(ImageDescription(
-            name="image", disk_file="image.vmdk", disk_size=length, capacity=image.capacity, guest_id="windows9_64Guest", firmware="efi",
-        )))
+        out.write(
+            write_descriptor(
+                ImageDescription(
+                    name="image",
+                    disk_file="image.vmdk",
+                    disk_size=length,
+                    capacity=image.capacity,
+                    guest_id="windows9_64Guest",
+                    firmware="efi",
+                )
+            )
+        )
     return {"ovf": ovf}
 
 
@@ -140,18 +170,29 @@ def publish(repository: str, name: str, connection: dict) -> dict:
     """A template to a machine with a snapshot; machines of older images are removed."""
     begin = time.perf_counter()
     task = _module("layered_image_publish", repository=repository, templates=[name], keep=0, **connection)["tasks"][0]
-    return {"seconds": time.perf_counter() - begin, "timings": task["timings"], "bytes": task["bytes"], "status": task["status"]}
+    return {
+        "seconds": time.perf_counter() - begin,
+        "timings": task["timings"],
+        "bytes": task["bytes"],
+        "status": task["status"],
+    }
 
 
 def given_disk(repository: str, output: str) -> dict:
     """The raw disk that a packaging machine without prerequisites is given."""
     from ...plugins.module_utils.catalog.layers import find_version
-    from ...plugins.module_utils.images.export import export
+    from ...plugins.module_utils.images.image_files import export
     from ...plugins.module_utils.images.layered_image import compose_stack
     from ...plugins.module_utils.repository.repository import Repository
 
     opened = Repository.open(repository, writable=True)
-    export(compose_stack(opened, find_version(opened, "os", OS_LAYER, OS_VERSION), ()), output, "raw", name="packaging", firmware="efi")
+    export(
+        compose_stack(opened, find_version(opened, "os", OS_LAYER, OS_VERSION), ()),
+        output,
+        "raw",
+        name="packaging",
+        firmware="efi",
+    )
     return {}
 
 
@@ -165,13 +206,23 @@ def install(disk: str, files: str, replaced: int, removed: int, keys: int) -> di
 
 def capture(repository: str, name: str, version: str, disk: str) -> dict:
     """The raw disk of a packaging machine to an app layer."""
-    done = _module("app_layer", repository=repository, name=name, version=version, packaged_disk=disk, os_layer={"name": OS_LAYER}, finalize="warn")
+    done = _module(
+        "app_layer",
+        repository=repository,
+        name=name,
+        version=version,
+        packaged_disk=disk,
+        os_layer={"name": OS_LAYER},
+        finalize="warn",
+    )
     return {"changes": done["changes"]}
 
 
 def publish_all(repository: str, names: list[str], parallel: int, connection: dict) -> dict:
     """Templates to machines with snapshots."""
-    tasks = _module("layered_image_publish", repository=repository, templates=names, parallel=parallel, **connection)["tasks"]
+    tasks = _module("layered_image_publish", repository=repository, templates=names, parallel=parallel, **connection)[
+        "tasks"
+    ]
     return {"statuses": [task["status"] for task in tasks]}
 
 
@@ -185,10 +236,10 @@ def statistics(repository: str, name: str) -> dict:
 
 def make_hive(output: str, delta: str, keys: int, changed: int) -> dict:
     """A hive of ``keys`` keys with three values each, and a delta of ``changed`` keys, half of them new."""
-    from ...plugins.module_utils.registry.delta_builder import DeltaBuilder
-    from ...plugins.module_utils.registry.delta_format import write_delta
-    from ...plugins.module_utils.registry.model import Hive
-    from ...plugins.module_utils.registry.writer import write_hive
+    from ...plugins.module_utils.winregistry.delta_builder import DeltaBuilder
+    from ...plugins.module_utils.winregistry.delta_format import write_delta
+    from ...plugins.module_utils.winregistry.hive_model import Hive
+    from ...plugins.module_utils.winregistry.hive_writer import write_hive
 
     hive = Hive.new("SOFTWARE")
     for group in range(0, keys, 1000):
@@ -201,7 +252,12 @@ def make_hive(output: str, delta: str, keys: int, changed: int) -> dict:
     for number in range(changed):
         at = number * (keys // changed)
         folder = "Added" if number % 2 else f"Group {at // 1000 * 1000:07}"
-        builder.set_value(f"Classes\\{folder}\\{{{at:08x}-0000-4000-8000-00aa00bb00cc}}", "Changed", 1, f"value {number}".encode("utf-16-le"))
+        builder.set_value(
+            f"Classes\\{folder}\\{{{at:08x}-0000-4000-8000-00aa00bb00cc}}",
+            "Changed",
+            1,
+            f"value {number}".encode("utf-16-le"),
+        )
     with open(output, "wb") as out:
         out.write(write_hive(hive))
     with open(delta, "wb") as out:
@@ -211,11 +267,11 @@ def make_hive(output: str, delta: str, keys: int, changed: int) -> dict:
 
 def merge_hive(hive: str, delta: str) -> dict:
     """A hive read, a delta merged into it, and the result written to memory."""
-    from ...plugins.module_utils.registry.delta_format import read_delta
-    from ...plugins.module_utils.registry.list_values import compile_rules
-    from ...plugins.module_utils.registry.merge import merge_deltas
-    from ...plugins.module_utils.registry.reader import read_hive
-    from ...plugins.module_utils.registry.writer import write_hive
+    from ...plugins.module_utils.winregistry.delta_format import read_delta
+    from ...plugins.module_utils.winregistry.delta_merge import merge_deltas
+    from ...plugins.module_utils.winregistry.hive_reader import read_hive
+    from ...plugins.module_utils.winregistry.hive_writer import write_hive
+    from ...plugins.module_utils.winregistry.merge_rules import compile_rules
 
     begin = time.perf_counter()
     with open(hive, "rb") as stream:
@@ -226,13 +282,18 @@ def merge_hive(hive: str, delta: str) -> dict:
         merge_deltas(base, [("layer", read_delta(stream.read()))], compile_rules())
     was_merged = time.perf_counter()
     write_hive(base)
-    return {"size": size, "read": was_read - begin, "merge": was_merged - was_read, "write": time.perf_counter() - was_merged}
+    return {
+        "size": size,
+        "read": was_read - begin,
+        "merge": was_merged - was_read,
+        "write": time.perf_counter() - was_merged,
+    }
 
 
 def rewrite_hive(hive: str) -> dict:
     """A hive read with every value, and written to memory."""
-    from ...plugins.module_utils.registry.reader import read_hive
-    from ...plugins.module_utils.registry.writer import write_hive
+    from ...plugins.module_utils.winregistry.hive_reader import read_hive
+    from ...plugins.module_utils.winregistry.hive_writer import write_hive
 
     with open(hive, "rb") as stream:
         data = stream.read()
@@ -246,17 +307,22 @@ def rewrite_hive(hive: str) -> dict:
 
 def merge_layers(layers: int, count: int) -> dict:
     """Layers of ``count`` files and keys each, half of them in all layers."""
-    from ...plugins.module_utils.images.merge import merge
+    from ...plugins.module_utils.images.stack_merge import merge
     from ...plugins.module_utils.layers.entry import Entry
-    from ...plugins.module_utils.registry.delta_builder import DeltaBuilder
-    from ...plugins.module_utils.registry.list_values import compile_rules
-    from ...plugins.module_utils.registry.merge import combine_deltas
-    from ...plugins.module_utils.registry.model import Hive
+    from ...plugins.module_utils.winregistry.delta_builder import DeltaBuilder
+    from ...plugins.module_utils.winregistry.delta_merge import combine_deltas
+    from ...plugins.module_utils.winregistry.hive_model import Hive
+    from ...plugins.module_utils.winregistry.merge_rules import compile_rules
 
     stack, deltas, empty = [], [], Hive.new("SOFTWARE")
     for layer in range(layers):
         names = [f"Shared {number}" if number % 2 else f"Own {layer} {number}" for number in range(count)]
-        stack.append((f"layer {layer}", [Entry(f"Program Files/Part {number % 50}/{name}", "file") for number, name in enumerate(names)]))
+        stack.append(
+            (
+                f"layer {layer}",
+                [Entry(f"Program Files/Part {number % 50}/{name}", "file") for number, name in enumerate(names)],
+            )
+        )
         builder = DeltaBuilder("SOFTWARE", empty)
         for name in names:
             builder.set_value(f"Vendor\\{name}", "Version", 1, f"{layer}".encode("utf-16-le"))
@@ -286,8 +352,26 @@ def _resolve(repository: str, name: str) -> tuple:
 
 
 _JOBS: tuple[Callable[..., dict], ...] = (
-    encode, prepare, import_os, app_layer, app_layers, template, compose, forget_images, write_image, write_package, publish, publish_all, statistics,
-    given_disk, install, capture, make_hive, merge_hive, rewrite_hive, merge_layers,
+    encode,
+    prepare,
+    import_os,
+    app_layer,
+    app_layers,
+    template,
+    compose,
+    forget_images,
+    write_image,
+    write_package,
+    publish,
+    publish_all,
+    statistics,
+    given_disk,
+    install,
+    capture,
+    make_hive,
+    merge_hive,
+    rewrite_hive,
+    merge_layers,
 )
 
 

@@ -34,7 +34,9 @@ class Run:
     ended: bool = True
 
 
-def run(command: Sequence[str], *, stdin: str = "", environment: dict[str, str] | None = None, timeout: float | None = None) -> Run:
+def run(
+    command: Sequence[str], *, stdin: str = "", environment: dict[str, str] | None = None, timeout: float | None = None
+) -> Run:
     """Run ``command`` and measure it; after ``timeout`` seconds it is killed with its process group.
 
     Memory is the sum of the peak resident sizes (VmHWM) of the process and of its
@@ -51,7 +53,12 @@ def run(command: Sequence[str], *, stdin: str = "", environment: dict[str, str] 
         given.seek(0)
         begin = time.perf_counter()
         process = subprocess.Popen(
-            command, stdin=given, stdout=output, stderr=errors, env={**os.environ, **(environment or {})}, start_new_session=timeout is not None,
+            command,
+            stdin=given,
+            stdout=output,
+            stderr=errors,
+            env={**os.environ, **(environment or {})},
+            start_new_session=timeout is not None,
         )
         watcher, clock = _MemoryWatcher(process.pid), _Clock(process.pid, timeout)
         watcher.start()
@@ -69,7 +76,9 @@ def run(command: Sequence[str], *, stdin: str = "", environment: dict[str, str] 
         output.seek(0)
         errors.seek(0)
         if process.returncode and not clock.over:
-            raise ProcessFailed(f"{' '.join(command[:4])} ended with {process.returncode}: {(errors.read() + output.read())[-3000:].strip()}")
+            raise ProcessFailed(
+                f"{' '.join(command[:4])} ended with {process.returncode}: {(errors.read() + output.read())[-3000:].strip()}"
+            )
         return Run(seconds, usage.ru_utime + usage.ru_stime, watcher.peak, output.read(), not clock.over)
 
 

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import os
 
-from ...plugins.module_utils.disk.device import FileDevice, Window
-from ...plugins.module_utils.layers.windows import CONFIG, read_file
+from ...plugins.module_utils.disk.block_device import FileDevice, Window
 from ...plugins.module_utils.ntfs.volume import Volume
+from ...plugins.module_utils.windows.installation import CONFIG, read_file
 from .bench import Bench
 from .rows import MIB, Row, Target, megabytes, seconds
 
 _LARGE = "A synthetic SOFTWARE hive of keys with three values each; seconds of reading the bytes, the delta, merging, applying and making the new bytes."
-_SYSTEM = "The SYSTEM hive on the sample machine's disk; read from bytes in memory, every value loaded, and written to bytes."
+_SYSTEM = (
+    "The SYSTEM hive on the sample machine's disk; read from bytes in memory, every value loaded, and written to bytes."
+)
 _LAYERS = "Each layer has half of its paths and keys in common with the others. From what is read already to the merged tree, and to the merged delta."
 
 
@@ -32,10 +34,24 @@ def _large(bench: Bench) -> list[Row]:
     total = sum(result[name] for name in ("read", "merge", "write"))
     return [
         Row(
-            "registry", f"hive of {keys} keys, {changed} keys changed", seconds(total), "", total, Target(False, 15, " s"), done.memory,
-            f"{megabytes(result['size'])}: {parts}", _LARGE,
+            "registry",
+            f"hive of {keys} keys, {changed} keys changed",
+            seconds(total),
+            "",
+            total,
+            Target(False, 15, " s"),
+            done.memory,
+            f"{megabytes(result['size'])}: {parts}",
+            _LARGE,
         ),
-        Row("registry", "peak memory", f"{done.memory / MIB:.0f} MiB", "", done.memory / MIB, Target(False, 1024, " MiB")),
+        Row(
+            "registry",
+            "peak memory",
+            f"{done.memory / MIB:.0f} MiB",
+            "",
+            done.memory / MIB,
+            Target(False, 1024, " MiB"),
+        ),
     ]
 
 
@@ -43,13 +59,37 @@ def _system(bench: Bench) -> list[Row]:
     raw, manifest = bench.inputs.raw_disk()
     partition = manifest.partition()
     with bench.file("SYSTEM") as path:
-        with FileDevice(raw) as device, Volume.mount(Window(device, partition["offset"], partition["size"])) as volume, open(path, "wb") as out:
+        with (
+            FileDevice(raw) as device,
+            Volume.mount(Window(device, partition["offset"], partition["size"])) as volume,
+            open(path, "wb") as out,
+        ):
             out.write(read_file(volume, f"{CONFIG}/SYSTEM", 1 << 30) or b"")
         size = os.stat(path).st_size
         done, result = bench.job("rewrite_hive", hive=path)
     return [
-        Row("registry", "SYSTEM read", seconds(result["read"]), "", result["read"], Target(False, 0.5, " s"), None, megabytes(size), _SYSTEM),
-        Row("registry", "SYSTEM written", seconds(result["write"]), "", result["write"], Target(False, 1.5, " s"), done.memory, megabytes(size), _SYSTEM),
+        Row(
+            "registry",
+            "SYSTEM read",
+            seconds(result["read"]),
+            "",
+            result["read"],
+            Target(False, 0.5, " s"),
+            None,
+            megabytes(size),
+            _SYSTEM,
+        ),
+        Row(
+            "registry",
+            "SYSTEM written",
+            seconds(result["write"]),
+            "",
+            result["write"],
+            Target(False, 1.5, " s"),
+            done.memory,
+            megabytes(size),
+            _SYSTEM,
+        ),
     ]
 
 
@@ -58,6 +98,26 @@ def _layers(bench: Bench) -> list[Row]:
     done, result = bench.job("merge_layers", layers=layers, count=count)
     what = f"{layers} layers of {count}"
     return [
-        Row("registry", f"{what} files merged", seconds(result["files"]), "", None, None, None, f"{result['paths']} paths", _LAYERS),
-        Row("registry", f"{what} keys merged", seconds(result["keys"]), "", None, None, done.memory, f"{result['merged_keys']} keys", _LAYERS),
+        Row(
+            "registry",
+            f"{what} files merged",
+            seconds(result["files"]),
+            "",
+            None,
+            None,
+            None,
+            f"{result['paths']} paths",
+            _LAYERS,
+        ),
+        Row(
+            "registry",
+            f"{what} keys merged",
+            seconds(result["keys"]),
+            "",
+            None,
+            None,
+            done.memory,
+            f"{result['merged_keys']} keys",
+            _LAYERS,
+        ),
     ]

@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 
-from ...plugins.module_utils.disk.device import FileDevice
+from ...plugins.module_utils.disk.block_device import FileDevice
 from ...plugins.module_utils.disk.partitions import TYPE_BASIC_DATA, read_partitions
 from ...plugins.module_utils.ntfs.volume import Volume
 from ..sample.plan import MIB
@@ -68,7 +68,13 @@ def drop_large_streams(raw: str) -> None:
 
 def warm_appliance() -> None:
     """Let libguestfs build its appliance, if it has not yet."""
-    subprocess.run(["guestfish", "-a", "/dev/null", "run"], check=True, env={**os.environ, **_GUESTFISH}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(
+        ["guestfish", "-a", "/dev/null", "run"],
+        check=True,
+        env={**os.environ, **_GUESTFISH},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def guestfish_tar_in(raw: str, partition: int, archive: str, folder: str, overlay: str) -> Run:
@@ -102,8 +108,13 @@ class WimImage:
         with open(volume, "wb") as stream:
             stream.truncate(self._size)
         environment = {**os.environ, "PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin"}
-        subprocess.run(["mkntfs", "-F", "-Q", "-T", "-q", "-s", "512", "-p", "0", "-H", "255", "-S", "63", volume], check=True, env=environment,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            ["mkntfs", "-F", "-Q", "-T", "-q", "-s", "512", "-p", "0", "-H", "255", "-S", "63", volume],
+            check=True,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         try:
             return run(["wimlib-imagex", "apply", self._path, "1", volume])
         finally:
@@ -156,8 +167,19 @@ def govc() -> str:
 
 def govc_import(simulator: Simulator, ovf: str) -> Run:
     """govc import.ovf into the simulator, its certificate checked."""
-    place = ["-pool", "/DC0/host/DC0_C0/Resources", "-ds", "LocalDS_0", "-folder", "/DC0/vm", "-name", "imported-by-govc"]
-    return run([govc(), "import.ovf", *place, ovf], environment=simulator.environment() | {"GOVC_PERSIST_SESSION": "false"})
+    place = [
+        "-pool",
+        "/DC0/host/DC0_C0/Resources",
+        "-ds",
+        "LocalDS_0",
+        "-folder",
+        "/DC0/vm",
+        "-name",
+        "imported-by-govc",
+    ]
+    return run(
+        [govc(), "import.ovf", *place, ovf], environment=simulator.environment() | {"GOVC_PERSIST_SESSION": "false"}
+    )
 
 
 def _quietly(*command: str) -> None:

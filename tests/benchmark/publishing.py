@@ -36,10 +36,24 @@ def _whole(bench: Bench, name: str, connection: dict) -> list[Row]:
         theirs = peers.copy(image, copy, sync=False)
     return [
         Row(
-            "publish", f"upload of the {name} image", f"{seconds(took)}, {uploaded / took / 1e6:.0f} MB/s",
-            f"cp {seconds(theirs.seconds)}", theirs.seconds / took, None, done.memory, megabytes(uploaded), _UPLOAD,
+            "publish",
+            f"upload of the {name} image",
+            f"{seconds(took)}, {uploaded / took / 1e6:.0f} MB/s",
+            f"cp {seconds(theirs.seconds)}",
+            theirs.seconds / took,
+            None,
+            done.memory,
+            megabytes(uploaded),
+            _UPLOAD,
         ),
-        Row("publish", f"peak memory, {name} disk", f"{done.memory / MIB:.0f} MiB", "", done.memory / MIB, Target(False, 400, " MiB")),
+        Row(
+            "publish",
+            f"peak memory, {name} disk",
+            f"{done.memory / MIB:.0f} MiB",
+            "",
+            done.memory / MIB,
+            Target(False, 400, " MiB"),
+        ),
     ]
 
 
@@ -48,20 +62,34 @@ def _incremental(bench: Bench, connection: dict) -> list[Row]:
     path = bench.repository("base")
     others, count, size = (2, 5, 10_000) if bench.quick else (9, 200, 100_000)
     changed = (10, 5_000) if bench.quick else (100, 50_000)
-    layers = [[f"App {number}", "1.0", bench.inputs.programs(f"App {number}", 10_000 * number, count, size)] for number in range(1, others + 1)]
+    layers = [
+        [f"App {number}", "1.0", bench.inputs.programs(f"App {number}", 10_000 * number, count, size)]
+        for number in range(1, others + 1)
+    ]
     apps = [[name, version] for name, version, _folder in layers]
     bench.job("app_layers", repository=path, layers=layers)
     rows = []
     for words, name, (files, length) in (("small", "Small App", changed), ("tiny", "Tiny App", (1, 10_000))):
-        versions = [["1.0", bench.inputs.programs(name, 200_000, files, length)], ["1.1", bench.inputs.programs(name, 300_000, files, length)]]
-        made = bench.job("app_layers", repository=path, layers=[[name, version, folder] for version, folder in versions])[1]["layers"][1]
+        versions = [
+            ["1.0", bench.inputs.programs(name, 200_000, files, length)],
+            ["1.1", bench.inputs.programs(name, 300_000, files, length)],
+        ]
+        made = bench.job(
+            "app_layers", repository=path, layers=[[name, version, folder] for version, folder in versions]
+        )[1]["layers"][1]
         results: list[tuple[Run, dict]] = []
         for version, _folder in versions:
             bench.job("template", repository=path, name=_IMAGE, apps=[*apps, [name, version]])
             settle()
             results.append(bench.job("publish", repository=path, name=_IMAGE, connection=connection))
         did = bench.job("statistics", repository=path, name=_IMAGE)[1]
-        rows += _changed(f"{words} layer ({files} x {length // 1000} kB) of {others + 1} changed", made, did, results, judged=words == "small")
+        rows += _changed(
+            f"{words} layer ({files} x {length // 1000} kB) of {others + 1} changed",
+            made,
+            did,
+            results,
+            judged=words == "small",
+        )
         bench.job("forget_images", repository=path)
     return rows
 
@@ -72,15 +100,34 @@ def _changed(what: str, layer: dict, did: dict, results: list[tuple[Run, dict]],
     note = _CHANGED if did["incremental"] else "The image was composed from its base again."
     return [
         Row(
-            "publish", f"{what}: bytes re-compressed", megabytes(did["compressed_bytes"]), f"layer's archive {megabytes(layer['size'])}",
-            did["compressed_bytes"] / layer["size"], target, again.memory, f"{did['grains']} grains", note,
+            "publish",
+            f"{what}: bytes re-compressed",
+            megabytes(did["compressed_bytes"]),
+            f"layer's archive {megabytes(layer['size'])}",
+            did["compressed_bytes"] / layer["size"],
+            target,
+            again.memory,
+            f"{did['grains']} grains",
+            note,
         ),
         Row(
-            "publish", f"{what}: the same, uncompressed", megabytes(did["plain_bytes"]), f"layer's files {megabytes(layer['bytes'])}",
-            did["plain_bytes"] / layer["bytes"], target, None, "", note,
+            "publish",
+            f"{what}: the same, uncompressed",
+            megabytes(did["plain_bytes"]),
+            f"layer's files {megabytes(layer['bytes'])}",
+            did["plain_bytes"] / layer["bytes"],
+            target,
+            None,
+            "",
+            note,
         ),
         Row(
-            "publish", f"{what}: whole publish", seconds(again.seconds), f"first publish {seconds(first.seconds)}", first.seconds / again.seconds, None,
+            "publish",
+            f"{what}: whole publish",
+            seconds(again.seconds),
+            f"first publish {seconds(first.seconds)}",
+            first.seconds / again.seconds,
+            None,
             again.memory,
             f"compose {seconds(part['timings']['compose'])} after {seconds(whole['timings']['compose'])}, upload {seconds(part['timings']['upload'])}",
         ),

@@ -51,7 +51,7 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """"met", "MISSED", or nothing where nothing is required."""
+        """ "met", "MISSED", or nothing where nothing is required."""
         if self.target is None or self.number is None:
             return ""
         return "met" if self.target.met(self.number) else "MISSED"
@@ -59,8 +59,16 @@ class Row:
     def to_dict(self) -> dict:
         """The row as it is kept in result.json."""
         return {
-            "case": self.case, "what": self.what, "ours": self.ours, "peer": self.peer, "number": self.number,
-            "required": str(self.target) if self.target else None, "verdict": self.verdict, "memory": self.memory, "sizes": self.sizes, "note": self.note,
+            "case": self.case,
+            "what": self.what,
+            "ours": self.ours,
+            "peer": self.peer,
+            "number": self.number,
+            "required": str(self.target) if self.target else None,
+            "verdict": self.verdict,
+            "memory": self.memory,
+            "sizes": self.sizes,
+            "note": self.note,
             "cpu": self.cpu,
         }
 
@@ -106,7 +114,9 @@ def table(rows: Sequence[Row]) -> str:
         required = str(row.target) if row.target else ""
         memory = f"{row.memory / MIB:.0f} MiB" if row.memory else ""
         cpu = f"{row.cpu[0]:.2f} s : {row.cpu[1]:.2f} s" if row.cpu else ""
-        lines.append((row.case, row.what + mark, row.ours, row.peer, ratio, required, row.verdict, memory, cpu, row.sizes))
+        lines.append(
+            (row.case, row.what + mark, row.ours, row.peer, ratio, required, row.verdict, memory, cpu, row.sizes)
+        )
     widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADINGS))]
     printed = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
     printed.insert(1, "  ".join("-" * width for width in widths))

@@ -15,7 +15,9 @@ import traceback
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 if __name__ == "__main__":
-    sys.path[:] = [path for path in sys.path if os.path.realpath(path or ".") != os.path.dirname(os.path.realpath(__file__))]
+    sys.path[:] = [
+        path for path in sys.path if os.path.realpath(path or ".") != os.path.dirname(os.path.realpath(__file__))
+    ]
     sys.path.insert(0, os.path.join(_ROOT, ".build", "collections"))
 
 # pylint: disable=wrong-import-position
@@ -32,8 +34,15 @@ from ansible_collections.strata.layering.tests.benchmark.uploading import upload
 from ansible_collections.strata.layering.tests.benchmark.writing import writing  # noqa: E402
 
 CASES = {
-    "import": importing, "encode": encoding, "compose": composing, "write": writing, "publish": publishing, "upload": uploading,
-    "side-by-side": side_by_side, "registry": merging, "capture": capturing,
+    "import": importing,
+    "encode": encoding,
+    "compose": composing,
+    "write": writing,
+    "publish": publishing,
+    "upload": uploading,
+    "side-by-side": side_by_side,
+    "registry": merging,
+    "capture": capturing,
 }
 _MEMORY = "Memory: sum of the peak resident sizes of a process and its children, seen every 20 ms; shared pages count twice. Sizes in MB of a million bytes."
 
@@ -42,8 +51,14 @@ def main(arguments: list[str] | None = None) -> int:
     """Measure; returns 1 when a case could not be measured, else 0, also when a target is missed."""
     parser = argparse.ArgumentParser(prog="make bench", description="Measure the engine side by side with other tools.")
     parser.add_argument("--only", action="append", choices=sorted(CASES), help="this case only; may be repeated")
-    parser.add_argument("--quick", action="store_true", help="small data: whether the benchmark works, not how fast anything is")
-    parser.add_argument("--folder", default=os.path.join(_ROOT, ".cache", "bench"), help="where inputs and results are kept (%(default)s)")
+    parser.add_argument(
+        "--quick", action="store_true", help="small data: whether the benchmark works, not how fast anything is"
+    )
+    parser.add_argument(
+        "--folder",
+        default=os.path.join(_ROOT, ".cache", "bench"),
+        help="where inputs and results are kept (%(default)s)",
+    )
     options = parser.parse_args(arguments)
     rows, failed = [], []
     bench = Bench(os.path.abspath(options.folder), quick=options.quick)
@@ -60,7 +75,11 @@ def main(arguments: list[str] | None = None) -> int:
     finally:
         bench.close()
     about = f"{platform.machine()}, {len(os.sched_getaffinity(0))} processors, load {os.getloadavg()[2]:.1f}, Python {platform.python_version()}"
-    document = {"measured": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), "machine": about, "quick": options.quick}
+    document = {
+        "measured": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "machine": about,
+        "quick": options.quick,
+    }
     with open(os.path.join(options.folder, "result.json"), "w", encoding="utf-8") as stream:
         json.dump(dict(document, failed=failed, rows=[row.to_dict() for row in rows]), stream, indent=1)
         stream.write("\n")

@@ -23,7 +23,10 @@ def side_by_side(bench: Bench) -> list[Row]:
     """Whole runs of layered_image_publish."""
     path = bench.repository("base")
     count, size = (5, 10_000) if bench.quick else (200, 100_000)
-    layers = [[f"Side {number}", "1.0", bench.inputs.programs(f"Side {number}", 600_000 + 1_000 * number, count, size)] for number in range(_TEMPLATES)]
+    layers = [
+        [f"Side {number}", "1.0", bench.inputs.programs(f"Side {number}", 600_000 + 1_000 * number, count, size)]
+        for number in range(_TEMPLATES)
+    ]
     bench.job("app_layers", repository=path, layers=layers)
     names = [f"side-{number}" for number in range(_TEMPLATES)]
     for name, (app, version, _folder) in zip(names, layers):
@@ -42,6 +45,14 @@ def side_by_side(bench: Bench) -> list[Row]:
 
 def _row(guests: str, ours: Run, theirs: Run) -> Row:
     return Row(
-        "publish", f"{_TEMPLATES} templates side by side, {guests}", seconds(ours.seconds), f"one after the other {seconds(theirs.seconds)}",
-        theirs.seconds / ours.seconds, None, peak([ours]), "", _SIDE_BY_SIDE, work([ours], [theirs]),
+        "publish",
+        f"{_TEMPLATES} templates side by side, {guests}",
+        seconds(ours.seconds),
+        f"one after the other {seconds(theirs.seconds)}",
+        theirs.seconds / ours.seconds,
+        None,
+        peak([ours]),
+        "",
+        _SIDE_BY_SIDE,
+        work([ours], [theirs]),
     )

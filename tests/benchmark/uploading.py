@@ -43,8 +43,16 @@ def uploading(bench: Bench) -> list[Row]:
     ours, theirs = (statistics.median(took[name]) for name in ("ours", "govc"))
     return [
         Row(
-            "upload", "image of the large disk", _speed(ours, length), f"govc {_speed(theirs, length)}", theirs / ours, Target(True, 1), peak(runs["ours"]),
-            megabytes(length), _UPLOAD, work(runs["ours"], runs["govc"]),
+            "upload",
+            "image of the large disk",
+            _speed(ours, length),
+            f"govc {_speed(theirs, length)}",
+            theirs / ours,
+            Target(True, 1),
+            peak(runs["ours"]),
+            megabytes(length),
+            _UPLOAD,
+            work(runs["ours"], runs["govc"]),
         )
     ]
 

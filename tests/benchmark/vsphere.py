@@ -34,4 +34,6 @@ def last_import(simulator: Simulator) -> tuple[float, int]:
     journal = simulator.journal()
     begin = max(index for index, entry in enumerate(journal) if entry["method"] == "ImportVApp")
     end = next(entry for entry in journal[begin:] if entry["method"] == "HttpNfcLeaseComplete")
-    return end["time"] + end["seconds"] - journal[begin]["time"], sum(entry.get("bytes", 0) for entry in journal[begin:] if entry["method"] == "NFC:PUT")
+    return end["time"] + end["seconds"] - journal[begin]["time"], sum(
+        entry.get("bytes", 0) for entry in journal[begin:] if entry["method"] == "NFC:PUT"
+    )

@@ -41,7 +41,14 @@ def _compare(bench: Bench, name: str, path: str, sync: bool) -> Row:
     length = results[0]["length"]
     where = "to the disk (fsync)" if sync else "to the page cache"
     return Row(
-        "write", f"thin image of the {name} disk {where}", f"{seconds(mine)}, {length / mine / 1e6:.0f} MB/s",
-        f"cp {seconds(theirs)}, {length / theirs / 1e6:.0f} MB/s", theirs / mine, Target(True, 0.5), peak(runs["ours"]), megabytes(length), _SPEED,
+        "write",
+        f"thin image of the {name} disk {where}",
+        f"{seconds(mine)}, {length / mine / 1e6:.0f} MB/s",
+        f"cp {seconds(theirs)}, {length / theirs / 1e6:.0f} MB/s",
+        theirs / mine,
+        Target(True, 0.5),
+        peak(runs["ours"]),
+        megabytes(length),
+        _SPEED,
         work(runs["ours"], runs["cp"]),
     )

@@ -41,11 +41,14 @@ def make_editor(folder: pathlib.Path, version: str) -> None:
 
 def make_house_rules(folder: pathlib.Path) -> None:
     """Another notepad, its name in other case than Windows has it, and a background."""
-    _write(folder, {
-        "Windows/SYSTEM32/NOTEPAD.EXE": pe.make_pe("notepad of the house", 180_000),
-        "Windows/Web/Wallpaper/House/background.jpg": random.Random(2).randbytes(1_400_000),
-        "ProgramData/House/rules.txt": b"Lock the screen when you go.\r\n",
-    })
+    _write(
+        folder,
+        {
+            "Windows/SYSTEM32/NOTEPAD.EXE": pe.make_pe("notepad of the house", 180_000),
+            "Windows/Web/Wallpaper/House/background.jpg": random.Random(2).randbytes(1_400_000),
+            "ProgramData/House/rules.txt": b"Lock the screen when you go.\r\n",
+        },
+    )
 
 
 def make_maps(folder: pathlib.Path) -> None:
@@ -55,14 +58,21 @@ def make_maps(folder: pathlib.Path) -> None:
     tiles = {}
     for number in range(240):
         size = source.randrange(_MIB // 8, 3 * _MIB // 8)
-        tiles[f"{number // 24:02}/tile{number:03}.map"] = source.randbytes(size // 2) + b"".join(source.choices(words, k=size // 12))
+        tiles[f"{number // 24:02}/tile{number:03}.map"] = source.randbytes(size // 2) + b"".join(
+            source.choices(words, k=size // 12)
+        )
     _write(folder / "ProgramData/Maps/tiles", tiles)
-    _write(folder / "ProgramData/Maps", {
-        "empty.flag": b"",
-        "Länder/Österreich.txt": "Wien\r\nGraz\r\n".encode("utf-16"),
-        "Länder/日本.txt": "東京\r\n".encode("utf-16"),
-        "/".join(["styles", *(f"a style within style number {number:02}" for number in range(9)), "dark.json"]): b'{"dark": true}\n',
-    })
+    _write(
+        folder / "ProgramData/Maps",
+        {
+            "empty.flag": b"",
+            "Länder/Österreich.txt": "Wien\r\nGraz\r\n".encode("utf-16"),
+            "Länder/日本.txt": "東京\r\n".encode("utf-16"),
+            "/".join(
+                ["styles", *(f"a style within style number {number:02}" for number in range(9)), "dark.json"]
+            ): b'{"dark": true}\n',
+        },
+    )
 
 
 def make_all(folder: pathlib.Path) -> None:
@@ -79,7 +89,11 @@ def make_all(folder: pathlib.Path) -> None:
 
 def digests(folder: pathlib.Path) -> dict[str, str]:
     """SHA-256 of every file below ``folder``, by its path on drive C."""
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 def _write(folder: pathlib.Path, files: dict[str, bytes]) -> None:

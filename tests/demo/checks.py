@@ -28,7 +28,10 @@ def require(condition: object, sentence: str) -> None:
 
 def check_prepared(simulator: Simulator, name: str) -> None:
     """The OS machine has one adapter of the right type, is switched off and has both snapshots."""
-    require(os_machine.adapters(simulator, name) == ["Vmxnet3"], f"The adapters of {name} are {os_machine.adapters(simulator, name)}.")
+    require(
+        os_machine.adapters(simulator, name) == ["Vmxnet3"],
+        f"The adapters of {name} are {os_machine.adapters(simulator, name)}.",
+    )
     [machine] = simulator.machines(name)
     require(machine["power"] == "poweredOff", f"The machine {name} is {machine['power']}.")
     require(machine["snapshots"] == ["before-tools", "ready"], f"The snapshots of {name} are {machine['snapshots']}.")
@@ -45,16 +48,22 @@ def check_published(run: Run, simulator: Simulator) -> list[first_start.Script]:
     require(len(found) == 1, f"There are {len(found)} machines {name}.")
     machine = found[0]
     require(machine["power"] == "poweredOff", f"The machine {name} is {machine['power']}.")
-    require(task["snapshot"] in json.dumps(machine["snapshots"]), f"The machine {name} has no snapshot {task['snapshot']}.")
+    require(
+        task["snapshot"] in json.dumps(machine["snapshots"]), f"The machine {name} has no snapshot {task['snapshot']}."
+    )
     report = task["scripts"]
-    require(report is not None and report["state"] == "finished", f"The guest of {name} reports {report} about its scripts.")
+    require(
+        report is not None and report["state"] == "finished", f"The guest of {name} reports {report} about its scripts."
+    )
     with windows_volume(simulator.disks(name)[0]["path"]) as volume:
         scripts = first_start.scripts_of(volume)
         require(first_start.is_finished(volume), f"The disk of {name} does not say that its scripts are done.")
     require(len(scripts) == 2, f"{name} has {len(scripts)} scripts.")
     codes = {str(script.number): script.code for script in scripts}
     require(codes == report["results"], f"The disk of {name} has the exit codes {codes}, the task {report['results']}.")
-    require(all(script.code == "0" for script in scripts), f"Not every script of {name} ended with 0: {report['results']}")
+    require(
+        all(script.code == "0" for script in scripts), f"Not every script of {name} ended with 0: {report['results']}"
+    )
     return scripts
 
 
@@ -67,8 +76,14 @@ def check_unchanged(first: Run, second: Run) -> None:
 
 def check_new_version(first: Run, third: Run) -> None:
     """The new version of an app layer made a new image, and little of it was compressed again."""
-    require(third.task["vm"]["name"] != first.task["vm"]["name"], "The new version of an app layer was published under the old machine's name.")
-    require(sum(record["status"] == "changed" for record in third.of("app_layer")) == 1, "Another number of app layers than one changed.")
+    require(
+        third.task["vm"]["name"] != first.task["vm"]["name"],
+        "The new version of an app layer was published under the old machine's name.",
+    )
+    require(
+        sum(record["status"] == "changed" for record in third.of("app_layer")) == 1,
+        "Another number of app layers than one changed.",
+    )
     require(not any(record["status"] == "changed" for record in third.of("os_layer")), "The OS layer changed.")
 
 
@@ -79,20 +94,34 @@ def check_disk(path: str, folder: pathlib.Path, layers: list[str], sample: Manif
         wanted |= apps.digests(folder / layer)
     folded = {name.upper() for name in wanted}
     kept = {
-        name: entry.sha256 for name, entry in sample.files.items()
-        if name.startswith("Windows/System32/") and name.count("/") == 2 and entry.kind == "file" and entry.sha256 and entry.size < 1 << 20
-        and name.upper() not in folded and name.upper() != apps.DELETED.upper()
+        name: entry.sha256
+        for name, entry in sample.files.items()
+        if name.startswith("Windows/System32/")
+        and name.count("/") == 2
+        and entry.kind == "file"
+        and entry.sha256
+        and entry.size < 1 << 20
+        and name.upper() not in folded
+        and name.upper() != apps.DELETED.upper()
     }
     with windows_volume(path) as volume:
         for name, data in tool_files().items():
-            require(file_content(volume, f"{SCRIPTS}/{name}") == data, f"{name} on the published disk is not what the role os_machine copied.")
+            require(
+                file_content(volume, f"{SCRIPTS}/{name}") == data,
+                f"{name} on the published disk is not what the role os_machine copied.",
+            )
         for name, data in first_start.WRITTEN.items():
-            require(file_content(volume, name) == data, f"{name} on the published disk is not what a script wrote, once.")
+            require(
+                file_content(volume, name) == data, f"{name} on the published disk is not what a script wrote, once."
+            )
         for name, digest in (wanted | kept).items():
             require(file_digest(volume, name) == digest, f"{name} on the published disk is not what its layer brought.")
         require(apps.REPLACED.upper() in folded, f"No layer replaces {apps.REPLACED}.")
         require(file_digest(volume, apps.DELETED) is None, f"{apps.DELETED} is still on the published disk.")
-        require(registry_value(volume, "SYSTEM", "Select", "Current") == 1, "The SYSTEM hive of the published disk names no control set.")
+        require(
+            registry_value(volume, "SYSTEM", "Select", "Current") == 1,
+            "The SYSTEM hive of the published disk names no control set.",
+        )
         for hive, key, value, data in apps.VALUES:
             found = registry_value(volume, hive, key, value)
             require(found == data, f"{value} of {hive}\\{key} on the published disk is {found!r} instead of {data!r}.")

@@ -18,7 +18,10 @@ from .windows_disk import file_content
 _IMAGE = f"{SCRIPTS}/image"
 _LICENCE, _HOUSE = "ProgramData/Strata Editor", "ProgramData/House"
 #: What the two scripts write when each runs once, by path on drive C.
-WRITTEN = {f"{_LICENCE}/licence.txt": b"Licensed to the house\r\n", f"{_HOUSE}/desktop.txt": b"The desktop of everybody\r\n"}
+WRITTEN = {
+    f"{_LICENCE}/licence.txt": b"Licensed to the house\r\n",
+    f"{_HOUSE}/desktop.txt": b"The desktop of everybody\r\n",
+}
 
 
 @dataclasses.dataclass

@@ -18,7 +18,15 @@ _UNINSTALL = "Software\\Microsoft\\Windows\\CurrentVersion\\Uninstall"
 
 
 def _tool(*command: str, cwd: pathlib.Path) -> None:
-    result = subprocess.run(command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, check=False)
+    result = subprocess.run(
+        command,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=300,
+        check=False,
+    )
     if result.returncode:
         raise RuntimeError(f"{command[0]} ended with {result.returncode}: {result.stdout.decode('utf-8', 'replace')}")
 
@@ -31,7 +39,8 @@ def editor(tree: pathlib.Path, folder: pathlib.Path, version: str) -> pathlib.Pa
     """Write the MSI package of the editor, whose files lie below ``tree`` as on drive C, into ``folder``."""
     numbers = itertools.count(1)
     registry = "".join(
-        f'<RegistryValue Root="HKLM" Key="{key}" {name}Type="{kind}" Value={quoteattr(value)}/>' for key, name, kind, value in (
+        f'<RegistryValue Root="HKLM" Key="{key}" {name}Type="{kind}" Value={quoteattr(value)}/>'
+        for key, name, kind, value in (
             ("Software\\Strata\\Editor", 'Name="Version" ', "string", version),
             ("Software\\Strata\\Editor", 'Name="Folder" ', "string", "[INSTALLDIR]"),
             ("Software\\Strata\\Editor\\Plugins", 'Name="Count" ', "integer", "40"),
@@ -45,12 +54,16 @@ def editor(tree: pathlib.Path, folder: pathlib.Path, version: str) -> pathlib.Pa
         found = []
         for path in sorted(below.iterdir()):
             if path.is_dir():
-                found.append(f'<Directory Id="D{next(numbers)}" Name={quoteattr(path.name)}>{content(path)}</Directory>')
+                found.append(
+                    f'<Directory Id="D{next(numbers)}" Name={quoteattr(path.name)}>{content(path)}</Directory>'
+                )
                 continue
             components.append(name := f"C{next(numbers)}")
             file = f'<File Id="F{name}" Name={quoteattr(path.name)} Source={quoteattr(str(path.relative_to(tree / EDITOR)))} KeyPath="yes"/>'
-            found.append(f'<Component Id="{name}" Guid="{_guid(str(path.relative_to(tree)))}" Win64="yes">{file}'
-                         f'{registry if path.name == "editor.exe" else ""}</Component>')
+            found.append(
+                f'<Component Id="{name}" Guid="{_guid(str(path.relative_to(tree)))}" Win64="yes">{file}'
+                f"{registry if path.name == 'editor.exe' else ''}</Component>"
+            )
         return "".join(found)
 
     files = content(tree / EDITOR)

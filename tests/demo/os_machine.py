@@ -25,11 +25,16 @@ def put(simulator: Simulator, name: str, work: pathlib.Path) -> None:
     """Put the machine into the simulator, and its Windows into the folder."""
     deployed = seed(simulator, name, spec=Spec(size="full"))
     connection = simulator.connect()
-    view = connection.content.viewManager.CreateContainerView(connection.content.rootFolder, [vim.VirtualMachine], recursive=True)
+    view = connection.content.viewManager.CreateContainerView(
+        connection.content.rootFolder, [vim.VirtualMachine], recursive=True
+    )
     vm = next(machine for machine in view.view if machine._GetMoId() == deployed.moid)
     old = next(device for device in vm.config.hardware.device if isinstance(device, vim.vm.device.VirtualEthernetCard))
     new = vim.vm.device.VirtualE1000e(key=-1, backing=old.backing, addressType="generated", connectable=old.connectable)
-    changes = [vim.vm.device.VirtualDeviceSpec(operation=operation, device=device) for operation, device in (("remove", old), ("add", new))]
+    changes = [
+        vim.vm.device.VirtualDeviceSpec(operation=operation, device=device)
+        for operation, device in (("remove", old), ("add", new))
+    ]
     WaitForTask(vm.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=changes)))
     model.keep(work / "windows.json", model.installed(vm=name, control=simulator.control))
     simulator.guest(guest.command(work / "windows.json"), vm=name)
@@ -38,9 +43,12 @@ def put(simulator: Simulator, name: str, work: pathlib.Path) -> None:
 def adapters(simulator: Simulator, name: str) -> list[str]:
     """The types of the machine's network adapters."""
     connection = simulator.connect()
-    view = connection.content.viewManager.CreateContainerView(connection.content.rootFolder, [vim.VirtualMachine], recursive=True)
+    view = connection.content.viewManager.CreateContainerView(
+        connection.content.rootFolder, [vim.VirtualMachine], recursive=True
+    )
     vm = next(machine for machine in view.view if machine.name == name)
     return [
         type(device).__name__.rpartition("Virtual")[2]
-        for device in vm.config.hardware.device if isinstance(device, vim.vm.device.VirtualEthernetCard)
+        for device in vm.config.hardware.device
+        if isinstance(device, vim.vm.device.VirtualEthernetCard)
     ]

@@ -15,7 +15,7 @@ import pathlib
 import shutil
 import subprocess
 
-from ...plugins.module_utils.disk.device import FileDevice
+from ...plugins.module_utils.disk.block_device import FileDevice
 from ...plugins.module_utils.disk.encode import encode
 from ..acceptance import disks, wine
 from ..sample.cache import cached_disk, fingerprint
@@ -28,7 +28,11 @@ from . import installers
 _SPEC = Spec(size="full")
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _SOURCES = (
-    "tests/demo/apps.py", "tests/demo/installers.py", "tests/demo/packaging.py", "tests/acceptance/*.py", "tests/support/wine_guest.py",
+    "tests/demo/apps.py",
+    "tests/demo/installers.py",
+    "tests/demo/packaging.py",
+    "tests/acceptance/*.py",
+    "tests/support/wine_guest.py",
     "roles/os_machine/files/scripts/**/*.cmd",
 )
 _INSTALLERS = {
@@ -77,7 +81,9 @@ def _make(scratch: pathlib.Path, trees: pathlib.Path) -> None:
         subprocess.run(["cp", "--sparse=always", "--reflink=auto", str(machine), str(disk)], check=True)
         prefix = fresh.copy(str(scratch / "prefix"))
         with FileDevice(str(disk), writable=True) as device:
-            write_files(device, {}, {f"{SCRIPTS}/{path}": data for path, data in tool_files().items()}, moment=INSTALLED)
+            write_files(
+                device, {}, {f"{SCRIPTS}/{path}": data for path, data in tool_files().items()}, moment=INSTALLED
+            )
         before, registry = disks.stamps(prefix), disks.registries(prefix)
         with prefix.started():
             if installer.endswith(".msi"):

@@ -54,7 +54,9 @@ def render(title: str, summary: str, tables: list[Table]) -> str:
 
 def _section(table: Table) -> str:
     def row(cells: list[str], tag: str) -> str:
-        return "".join(f'<{tag}{_class(column, table)}>{html.escape(cell.strip())}</{tag}>' for column, cell in enumerate(cells))
+        return "".join(
+            f"<{tag}{_class(column, table)}>{html.escape(cell.strip())}</{tag}>" for column, cell in enumerate(cells)
+        )
 
     head = f"<thead><tr>{row(table.headings, 'th')}</tr></thead>" if any(table.headings) else ""
     lines = []

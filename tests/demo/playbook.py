@@ -55,11 +55,16 @@ def run_site(folder: pathlib.Path, environment: dict[str, str], **variables: str
     for name, value in variables.items():
         command += ["-e", f"{name}={value}"]
     settings = {
-        "DEMO_FOLDER": str(folder), "DEMO_RECORD": str(record), "ANSIBLE_CONFIG": str(_HERE / "ansible.cfg"),
-        "ANSIBLE_LOCAL_TEMP": str(folder / "ansible"), "ANSIBLE_REMOTE_TEMP": str(folder / "ansible"),
+        "DEMO_FOLDER": str(folder),
+        "DEMO_RECORD": str(record),
+        "ANSIBLE_CONFIG": str(_HERE / "ansible.cfg"),
+        "ANSIBLE_LOCAL_TEMP": str(folder / "ansible"),
+        "ANSIBLE_REMOTE_TEMP": str(folder / "ansible"),
     }
     started = time.monotonic()
-    finished = subprocess.run(command, env={**os.environ, **environment, **settings}, stdin=subprocess.DEVNULL, check=False)
+    finished = subprocess.run(
+        command, env={**os.environ, **environment, **settings}, stdin=subprocess.DEVNULL, check=False
+    )
     seconds = time.monotonic() - started
     if finished.returncode:
         raise PlaybookFailed(f"site.yml ended with {finished.returncode}.")

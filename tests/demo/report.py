@@ -8,8 +8,8 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 
-from ...plugins.module_utils.desired.info import layer_info
-from ...plugins.module_utils.images.store import load_version
+from ...plugins.module_utils.catalog.layer_store import load_version
+from ...plugins.module_utils.operations.info import layer_info
 from ...plugins.module_utils.repository.repository import Repository
 from .first_start import Script
 from .playbook import Run
@@ -47,17 +47,29 @@ def seconds(value: float | None) -> str:
 
 
 def tables(
-    repository: pathlib.Path, runs: tuple[Run, Run, Run], prepared: list[tuple[str, float]], scripts: tuple[list[Script], list[Script]],
+    repository: pathlib.Path,
+    runs: tuple[Run, Run, Run],
+    prepared: list[tuple[str, float]],
+    scripts: tuple[list[Script], list[Script]],
     places: list[tuple[str, str]],
 ) -> list[Table]:
     """All tables. ``prepared``: what was made before with its seconds; ``scripts``: of the first and the last image; ``places``: what is where."""
     return [
-        _layers(repository, runs), _scripts(scripts), _timings(runs, prepared), _bytes(runs), Table("Where it is", ["", ""], [list(place) for place in places]),
+        _layers(repository, runs),
+        _scripts(scripts),
+        _timings(runs, prepared),
+        _bytes(runs),
+        Table("Where it is", ["", ""], [list(place) for place in places]),
     ]
 
 
 def _layers(repository: pathlib.Path, runs: tuple[Run, Run, Run]) -> Table:
-    captured = {(one["layer"]["name"], one["layer"]["version"]) for run in runs for record in run.of("app_layer") if "detail" in (one := record["result"])}
+    captured = {
+        (one["layer"]["name"], one["layer"]["version"])
+        for run in runs
+        for record in run.of("app_layer")
+        if "detail" in (one := record["result"])
+    }
     rows = []
     for layer in layer_info({"repository": str(repository), "kind": None, "name": None}).result["layers"]:
         for version in layer["versions"]:
@@ -69,24 +81,43 @@ def _layers(repository: pathlib.Path, runs: tuple[Run, Run, Run]) -> Table:
             else:
                 data = changes["bytes"]
                 source = "installer, captured" if (layer["name"], version["version"]) in captured else "folder"
-                what = ", ".join(f"{changes[count]} {count}" for count in ("files", "removed", "keys", "values") if changes[count])
-            rows.append([layer["name"], version["version"], _KINDS[layer["kind"]], source, what, size(data), size(version["size"])])
+                what = ", ".join(
+                    f"{changes[count]} {count}" for count in ("files", "removed", "keys", "values") if changes[count]
+                )
+            rows.append(
+                [
+                    layer["name"],
+                    version["version"],
+                    _KINDS[layer["kind"]],
+                    source,
+                    what,
+                    size(data),
+                    size(version["size"]),
+                ]
+            )
     return Table("Layers", ["layer", "version", "kind", "made from", "content", "size", "stored"], rows, numbers={5, 6})
 
 
 def _scripts(scripts: tuple[list[Script], list[Script]]) -> Table:
     rows = [
         [title, str(script.number), script.label, script.file, str(script.code)]
-        for title, found in zip(("first", "new version"), scripts) for script in found
+        for title, found in zip(("first", "new version"), scripts)
+        for script in found
     ]
-    return Table("Scripts at the machines' first start", ["image", "", "script of", "file", "exit code"], rows, numbers={1, 4})
+    return Table(
+        "Scripts at the machines' first start", ["image", "", "script of", "file", "exit code"], rows, numbers={1, 4}
+    )
 
 
 def _timings(runs: tuple[Run, Run, Run], prepared: list[tuple[str, float]]) -> Table:
     rows = [[f"{title} (once)", seconds(taken), "", ""] for title, taken in prepared]
     for title, action in (
-        ("Export the OVF package", "ovf_export"), ("OS layer", "os_layer"), ("App layers", "app_layer"), ("Connector", "connector"),
-        ("Image template", "image_template"), ("Publish", "layered_image_publish"),
+        ("Export the OVF package", "ovf_export"),
+        ("OS layer", "os_layer"),
+        ("App layers", "app_layer"),
+        ("Connector", "connector"),
+        ("Image template", "image_template"),
+        ("Publish", "layered_image_publish"),
     ):
         rows.append([title, *(seconds(run.seconds_of(action)) for run in runs)])
     for step in _STEPS:
@@ -97,6 +128,10 @@ def _timings(runs: tuple[Run, Run, Run], prepared: list[tuple[str, float]]) -> T
 
 def _bytes(runs: tuple[Run, Run, Run]) -> Table:
     rows = []
-    for title, key in (("Disk of the image", "disk"), ("Uploaded", "uploaded"), ("Of that compressed anew", "compressed")):
+    for title, key in (
+        ("Disk of the image", "disk"),
+        ("Uploaded", "uploaded"),
+        ("Of that compressed anew", "compressed"),
+    ):
         rows.append([title, *(size(run.task["bytes"].get(key)) or "-" for run in runs)])
     return Table("Bytes", ["", "first", "unchanged", "new version"], rows, numbers={1, 2, 3})

@@ -119,7 +119,13 @@ def _demonstrate(simulator: Simulator, work: pathlib.Path, sample: Manifest, clo
         disk = simulator.disks(machine)[0]["path"]
         count = checks.check_disk(disk, work / "apps", ["maps-2026.3", "house-rules-2.0", "editor-1.1"], sample)
     say(f"            {count} files are what they should be.")
-    tables = report.tables(work / "repository", (first, second, third), clock.taken[:-1], (started, started_again), _places(first, third, work))
+    tables = report.tables(
+        work / "repository",
+        (first, second, third),
+        clock.taken[:-1],
+        (started, started_again),
+        _places(first, third, work),
+    )
     _tell(simulator, tables, keep)
 
 
@@ -132,7 +138,10 @@ def _places(first: Run, last: Run, work: pathlib.Path) -> list[tuple[str, str]]:
         ("snapshot", task["snapshot"]),
         ("datastore path", task["datastore_path"]),
         ("older image", first.task["vm"]["name"]),
-        ("OVF package", str((work / "share" / first.of("ovf_export")[0]["result"]["packaging_disk"]).relative_to(_ROOT))),
+        (
+            "OVF package",
+            str((work / "share" / first.of("ovf_export")[0]["result"]["packaging_disk"]).relative_to(_ROOT)),
+        ),
         ("repository", str((work / "repository").relative_to(_ROOT))),
         ("what is wanted", str((pathlib.Path(__file__).parent / "inventory.yml").resolve().relative_to(_ROOT))),
     ]

@@ -21,7 +21,9 @@ def render(table: Table) -> str:
     """A table with ruled headings, at most as wide as the terminal or 100 columns; cells of the widest column are wrapped."""
     rows = [table.headings, *table.rows]
     widths = [max(_cells(row[column]) for row in rows) for column in range(len(table.headings))]
-    surplus = sum(widths) + 3 * len(widths) + 1 + len(_INDENT) - min(_WIDEST, shutil.get_terminal_size((_WIDEST, 24)).columns)
+    surplus = (
+        sum(widths) + 3 * len(widths) + 1 + len(_INDENT) - min(_WIDEST, shutil.get_terminal_size((_WIDEST, 24)).columns)
+    )
     widest = widths.index(max(widths))
     widths[widest] = max(_NARROWEST, widths[widest] - max(0, surplus))
     lines = [table.title, _rule("┌┬┐", widths)]
@@ -53,4 +55,6 @@ def _row(cells: list[str], widths: list[int], numbers: set[int]) -> list[str]:
 
 def _cells(text: str) -> int:
     """Columns that a text takes on a terminal."""
-    return sum(0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
+    )

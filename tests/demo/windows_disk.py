@@ -29,8 +29,8 @@ def windows_volume(path: str) -> Iterator[NTFS]:
         stream.seek(2 * _SECTOR)
         table = stream.read(128 * 128)
         for offset in range(0, len(table), 128):
-            if table[offset:offset + 16] == _BASIC_DATA:
-                first, last = (int.from_bytes(table[offset + at:offset + at + 8], "little") for at in (32, 40))
+            if table[offset : offset + 16] == _BASIC_DATA:
+                first, last = (int.from_bytes(table[offset + at : offset + at + 8], "little") for at in (32, 40))
                 yield NTFS(RangeStream(stream, first * _SECTOR, (last - first + 1) * _SECTOR))
                 return
     raise ValueError(f"{path} has no Windows partition")

@@ -56,6 +56,8 @@ def own(path: str) -> bytes | None:
     if path in _BY_PATH:
         return _compiled(_BY_PATH[path])
     folder, _slash, name = path.rpartition("/")
-    if name.lower().endswith((".dll", ".exe", ".sys")) and (folder in ("Windows", "Windows/System32") or folder.startswith("Windows/WinSxS/")):
+    if name.lower().endswith((".dll", ".exe", ".sys")) and (
+        folder in ("Windows", "Windows/System32") or folder.startswith("Windows/WinSxS/")
+    ):
         return _compiled(_SYSTEM_FILE)
     return None

@@ -19,10 +19,20 @@ from .plan import GIB, MIB, VARIANTS, Spec
 def main(arguments: list[str] | None = None) -> int:
     """Make a disk, or with ``--package`` an OVF package, and say where it is."""
     parser = argparse.ArgumentParser(prog="sample.build", description="Make the disk of a sample OS machine.")
-    parser.add_argument("--size", choices=("small", "full"), default="small", help="a few hundred files, or a whole wine prefix")
-    parser.add_argument("--virtual-size-gb", type=float, default=0, help="size of the disk (default: 0.5 for small, 20 for full)")
+    parser.add_argument(
+        "--size", choices=("small", "full"), default="small", help="a few hundred files, or a whole wine prefix"
+    )
+    parser.add_argument(
+        "--virtual-size-gb", type=float, default=0, help="size of the disk (default: 0.5 for small, 20 for full)"
+    )
     parser.add_argument("--ballast-mb", type=int, default=0, help="further file data")
-    parser.add_argument("--variant", choices=VARIANTS, action="append", default=[], help="a different or broken machine; may be repeated")
+    parser.add_argument(
+        "--variant",
+        choices=VARIANTS,
+        action="append",
+        default=[],
+        help="a different or broken machine; may be repeated",
+    )
     parser.add_argument("--output", metavar="DIR", help="folder for the result (default: only the cache)")
     parser.add_argument("--package", action="store_true", help="write an OVF package instead of a raw disk")
     parser.add_argument("--name", default="gold-w11", help="name of the machine")
@@ -41,7 +51,9 @@ def main(arguments: list[str] | None = None) -> int:
             stream.write(manifest.to_json())
     else:
         path = cached_disk(spec)[0]
-    sys.stdout.write(f"{path}: {os.stat(path).st_blocks * 512 / MIB:.0f} MiB on disk, {time.monotonic() - started:.1f} s\n")
+    sys.stdout.write(
+        f"{path}: {os.stat(path).st_blocks * 512 / MIB:.0f} MiB on disk, {time.monotonic() - started:.1f} s\n"
+    )
     return 0
 
 

@@ -23,7 +23,12 @@ from .plan import Manifest, Spec
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 _FOLDER = os.path.join(_ROOT, ".cache", "sample")
 _IN_USE = 1800  # seconds: who asked for an older disk has read it by then
-_SOURCES = ("tests/sample", "plugins/module_utils/ntfs", "plugins/module_utils/registry", "plugins/module_utils/disk")
+_SOURCES = (
+    "tests/sample",
+    "plugins/module_utils/ntfs",
+    "plugins/module_utils/winregistry",
+    "plugins/module_utils/disk",
+)
 
 
 def fingerprint(spec: Spec) -> str:
@@ -67,7 +72,10 @@ def _forget(spec: Spec) -> None:
     for path in glob.glob(os.path.join(_FOLDER, "*", "spec.json")):
         with open(path, encoding="utf-8") as stream:
             known = json.load(stream)
-        if Spec(**{**known, "variants": tuple(known["variants"])}) == spec and time.time() - os.stat(path).st_mtime > _IN_USE:
+        if (
+            Spec(**{**known, "variants": tuple(known["variants"])}) == spec
+            and time.time() - os.stat(path).st_mtime > _IN_USE
+        ):
             shutil.rmtree(os.path.dirname(path))
 
 

@@ -11,18 +11,25 @@ import subprocess
 import uuid
 from typing import BinaryIO
 
-from ...plugins.module_utils.disk.device import FileDevice
+from ...plugins.module_utils.disk.block_device import FileDevice
 from ...plugins.module_utils.disk.partitions import PartitionSpec, format_gpt
-from ...plugins.module_utils.registry.writer import write_hive
+from ...plugins.module_utils.winregistry.hive_writer import write_hive
 from . import esp, fill, hives, ntfs_bytes, pe, system
 from .plan import MIB, Expected, Item, Manifest, Spec, digest
 
 _DISK_GUID = "6b1d5c1e-0f0a-4e57-9b7e-2f1c9a5d7e10"
 _TYPES = {
-    "esp": "c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "msr": "e3c9e316-0b5c-4db8-817d-f92df00215ae",
-    "windows": "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7", "recovery": "de94bba4-06d1-4d40-a16a-bfd50179d6ac",
+    "esp": "c12a7328-f81f-11d2-ba4b-00a0c93ec93b",
+    "msr": "e3c9e316-0b5c-4db8-817d-f92df00215ae",
+    "windows": "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7",
+    "recovery": "de94bba4-06d1-4d40-a16a-bfd50179d6ac",
 }
-_NAMES = {"esp": "EFI system partition", "msr": "Microsoft reserved partition", "windows": "Basic data partition", "recovery": "Recovery"}
+_NAMES = {
+    "esp": "EFI system partition",
+    "msr": "Microsoft reserved partition",
+    "windows": "Basic data partition",
+    "recovery": "Recovery",
+}
 _LABELS = {"windows": "Windows", "windows2": "Windows", "recovery": "Recovery", "reserved": "System Reserved"}
 _HIDDEN_REQUIRED = 0x8000000000000001
 
@@ -43,7 +50,12 @@ def make_disk(path: str, spec: Spec) -> Manifest:
 
 
 def _sizes(spec: Spec) -> dict[str, int]:
-    return {"esp": 100 * MIB, "msr": 16 * MIB, "recovery": (650 if spec.size == "full" else 64) * MIB, "reserved": 50 * MIB}
+    return {
+        "esp": 100 * MIB,
+        "msr": 16 * MIB,
+        "recovery": (650 if spec.size == "full" else 64) * MIB,
+        "reserved": 50 * MIB,
+    }
 
 
 def _partition_gpt(path: str, spec: Spec) -> list[dict]:
@@ -58,17 +70,30 @@ def _partition_gpt(path: str, spec: Spec) -> list[dict]:
     for role in roles:
         kind = "windows" if role == "windows2" else role
         size = None if role == roles[-1] else sizes.get(role, each)
-        specs.append(PartitionSpec(_TYPES[kind], size, _NAMES[kind], attributes=_HIDDEN_REQUIRED if role == "recovery" else 0))
+        specs.append(
+            PartitionSpec(_TYPES[kind], size, _NAMES[kind], attributes=_HIDDEN_REQUIRED if role == "recovery" else 0)
+        )
     with FileDevice(path, writable=True) as device:
         table = format_gpt(device, specs, disk_guid=_DISK_GUID)
     return [
-        {"role": role, "number": partition.number, "type": str(partition.type), "offset": partition.offset, "size": partition.size, "guid": partition.guid}
+        {
+            "role": role,
+            "number": partition.number,
+            "type": str(partition.type),
+            "offset": partition.offset,
+            "size": partition.size,
+            "guid": partition.guid,
+        }
         for role, partition in zip(roles, table.partitions)
     ]
 
 
 def _partition_mbr(path: str, spec: Spec) -> list[dict]:
-    roles = ["reserved", "windows"] + (["windows2"] if "two_windows" in spec.variants else []) + (["recovery"] if "recovery" in spec.variants else [])
+    roles = (
+        ["reserved", "windows"]
+        + (["windows2"] if "two_windows" in spec.variants else [])
+        + (["recovery"] if "recovery" in spec.variants else [])
+    )
     sizes = _sizes(spec)
     left = spec.disk_size - 2 * MIB - sum(sizes.get(role, 0) for role in roles)
     each = left // sum(role.startswith("windows") for role in roles) // MIB * MIB
@@ -80,8 +105,17 @@ def _partition_mbr(path: str, spec: Spec) -> list[dict]:
     for number, role in enumerate(roles, 1):
         size = sizes.get(role, each)
         kind = 0x27 if role == "recovery" else 0x07
-        struct.pack_into("<B3sB3sII", sector, 446 + 16 * (number - 1), 0x80 if role == "reserved" else 0, b"\xfe\xff\xff", kind, b"\xfe\xff\xff",
-                         offset // 512, size // 512)
+        struct.pack_into(
+            "<B3sB3sII",
+            sector,
+            446 + 16 * (number - 1),
+            0x80 if role == "reserved" else 0,
+            b"\xfe\xff\xff",
+            kind,
+            b"\xfe\xff\xff",
+            offset // 512,
+            size // 512,
+        )
         partitions.append({"role": role, "number": number, "type": kind, "offset": offset, "size": size, "guid": ""})
         offset += size
     with open(path, "r+b") as stream:
@@ -106,7 +140,12 @@ def _fill_partition(path: str, partition: dict, manifest: Manifest, plan: system
     elif role == "windows" and "no_ntfs" in variants:
         esp.make_fat(path, offset, size, {"readme.txt": b"no Windows here\r\n"}, "DATA")
     elif role != "msr":
-        items = {"windows": plan.windows, "windows2": plan.windows, "recovery": system.recovery, "reserved": system.reserved}[role]()
+        items = {
+            "windows": plan.windows,
+            "windows2": plan.windows,
+            "recovery": system.recovery,
+            "reserved": system.reserved,
+        }[role]()
         expected = make_ntfs(path, partition, items, _LABELS[role])
         if role == "windows":
             manifest.files = expected
@@ -129,9 +168,30 @@ def make_ntfs(path: str, partition: dict, items: list[Item], label: str) -> dict
     try:
         with open(scratch, "wb") as stream:
             stream.truncate(size)
-        command = ["mkntfs", "-F", "-Q", "-T", "-q", "-L", label, "-c", "4096", "-s", "512", "-p", str(offset // 512), "-H", "255", "-S", "63", scratch]
+        command = [
+            "mkntfs",
+            "-F",
+            "-Q",
+            "-T",
+            "-q",
+            "-L",
+            label,
+            "-c",
+            "4096",
+            "-s",
+            "512",
+            "-p",
+            str(offset // 512),
+            "-H",
+            "255",
+            "-S",
+            "63",
+            scratch,
+        ]
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
-        subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120)
+        subprocess.run(
+            command, check=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120
+        )
         with open(scratch, "rb") as source, open(path, "r+b") as target:
             _copy_data(source, target, offset)
             ntfs_bytes.write_log(target, offset, 1, 1)

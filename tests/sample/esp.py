@@ -9,17 +9,48 @@ import os
 import subprocess
 import tempfile
 
-_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "MTOOLS_SKIP_CHECK": "1", "SOURCE_DATE_EPOCH": "1705305600", "TZ": "UTC", "LC_ALL": "C.UTF-8"}
+_ENVIRONMENT = {
+    "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+    "MTOOLS_SKIP_CHECK": "1",
+    "SOURCE_DATE_EPOCH": "1705305600",
+    "TZ": "UTC",
+    "LC_ALL": "C.UTF-8",
+}
 
 
 def _run(*command: str) -> None:
-    subprocess.run(command, env=_ENVIRONMENT, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=60)
+    subprocess.run(
+        command,
+        env=_ENVIRONMENT,
+        check=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        timeout=60,
+    )
 
 
 def make_fat(image: str, offset: int, size: int, files: dict[str, bytes], label: str = "SYSTEM") -> None:
     """Format ``size`` bytes at ``offset`` (whole sectors) of the file ``image`` and put ``files`` (path: bytes) there."""
-    _run("mkfs.vfat", "-F", "32", "-S", "512", "-s", "1", "-i", "5A3C1E07", "-n", label, "-h", str(offset // 512), "--invariant", f"--offset={offset // 512}",
-         image, str(size // 1024))
+    _run(
+        "mkfs.vfat",
+        "-F",
+        "32",
+        "-S",
+        "512",
+        "-s",
+        "1",
+        "-i",
+        "5A3C1E07",
+        "-n",
+        label,
+        "-h",
+        str(offset // 512),
+        "--invariant",
+        f"--offset={offset // 512}",
+        image,
+        str(size // 1024),
+    )
     target = f"{image}@@{offset}"
     folders: list[str] = []
     for path in files:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 
-from ...plugins.module_utils.disk.device import BlockDevice, Window
+from ...plugins.module_utils.disk.block_device import BlockDevice, Window
 from ...plugins.module_utils.ntfs.node import Node, Times
 from ...plugins.module_utils.ntfs.volume import Volume
 from .plan import MIB, Expected, Item, digest
@@ -70,7 +70,9 @@ def _times(item: Item) -> Times:
 
 def _create(parent: Node, item: Item, name: str) -> Node:
     make = parent.create_directory if item.kind == "directory" else parent.create_file
-    return make(name, attributes=item.attributes, times=_times(item), security=item.security, short_name=item.short_name)
+    return make(
+        name, attributes=item.attributes, times=_times(item), security=item.security, short_name=item.short_name
+    )
 
 
 def _link(volume: Volume, parent: Node, item: Item, name: str) -> None:
@@ -130,10 +132,21 @@ def _complete(node: Node, item: Item) -> None:
 
 def _expected(item: Item, first: Expected | None) -> Expected:
     if first is not None:
-        return Expected(**{**first.plain(), "kind": "link", "names": 0, "short_name": None, "link_target": item.link_target})
+        return Expected(
+            **{**first.plain(), "kind": "link", "names": 0, "short_name": None, "link_target": item.link_target}
+        )
     return Expected(
-        kind=item.kind, attributes=item.attributes, created=item.created, written=item.written, accessed=item.accessed, changed=item.changed,
-        security=item.security.hex(), size=item.size, short_name=item.short_name, reparse=item.reparse.hex() if item.reparse else None,
-        streams={name: digest(data) for name, data in item.streams.items()}, object_id=item.object_id.hex() if item.object_id else None,
+        kind=item.kind,
+        attributes=item.attributes,
+        created=item.created,
+        written=item.written,
+        accessed=item.accessed,
+        changed=item.changed,
+        security=item.security.hex(),
+        size=item.size,
+        short_name=item.short_name,
+        reparse=item.reparse.hex() if item.reparse else None,
+        streams={name: digest(data) for name, data in item.streams.items()},
+        object_id=item.object_id.hex() if item.object_id else None,
         eas=item.eas.hex() if item.eas else None,
     )

@@ -62,8 +62,10 @@ def _runs(record: bytes, attribute: int) -> Iterator[tuple[int, int]]:
     cluster = 0
     while record[position]:
         count_size, offset_size = record[position] & 15, record[position] >> 4
-        count = int.from_bytes(record[position + 1:position + 1 + count_size], "little")
-        cluster += int.from_bytes(record[position + 1 + count_size:position + 1 + count_size + offset_size], "little", signed=True)
+        count = int.from_bytes(record[position + 1 : position + 1 + count_size], "little")
+        cluster += int.from_bytes(
+            record[position + 1 + count_size : position + 1 + count_size + offset_size], "little", signed=True
+        )
         yield cluster, count
         position += 1 + count_size + offset_size
 
@@ -73,13 +75,31 @@ def restart_page(file_size: int, major: int, minor: int, clean: bool = True) -> 
     page = bytearray(4096)
     struct.pack_into("<4sHHQIIHhh", page, 0, b"RSTR", 0x1E, 9, 0, 4096, 4096, 0x30, minor, major)
     sequence_bits = 67 - file_size.bit_length()
-    struct.pack_into("<QHHHHIHHqIHHII", page, 0x30, 0x100400, 1, 0xFFFF, 0, 2 if clean else 0, sequence_bits, 0x40 + 0xA0, 0x40, file_size, 0, 0x30, 0x40, 1, 0)
+    struct.pack_into(
+        "<QHHHHIHHqIHHII",
+        page,
+        0x30,
+        0x100400,
+        1,
+        0xFFFF,
+        0,
+        2 if clean else 0,
+        sequence_bits,
+        0x40 + 0xA0,
+        0x40,
+        file_size,
+        0,
+        0x30,
+        0x40,
+        1,
+        0,
+    )
     struct.pack_into("<QQHHH6xI", page, 0x70, 0x100000, 0x100000, 0xFFFF, 0xFFFF, 0, 8)
-    page[0x70 + 32:0x70 + 40] = "NTFS".encode("utf-16-le")
+    page[0x70 + 32 : 0x70 + 40] = "NTFS".encode("utf-16-le")
     struct.pack_into("<H", page, 0x1E, 1)
     for sector in range(8):
         end = (sector + 1) * _SECTOR - 2
-        page[0x1E + 2 + 2 * sector:0x1E + 4 + 2 * sector] = page[end:end + 2]
+        page[0x1E + 2 + 2 * sector : 0x1E + 4 + 2 * sector] = page[end : end + 2]
         struct.pack_into("<H", page, end, 1)
     return bytes(page)
 

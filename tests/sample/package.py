@@ -9,10 +9,10 @@ import dataclasses
 import hashlib
 import os
 
+from ...plugins.module_utils.disk.block_device import FileDevice
 from ...plugins.module_utils.disk.encode import encode
-from ...plugins.module_utils.disk.device import FileDevice
+from ...plugins.module_utils.ovf.descriptor_writer import ImageDescription, write_descriptor
 from ...plugins.module_utils.ovf.manifest import Entry, write_manifest
-from ...plugins.module_utils.ovf.writer import ImageDescription, write_descriptor
 from .cache import cached_disk
 from .disk import make_disk
 from .plan import Manifest, Spec
@@ -49,8 +49,16 @@ def make_package(folder: str, spec: Spec, *, name: str = "gold-w11", cached: boo
 def describe(name: str, disk_file: str, disk_size: int, manifest: Manifest) -> ImageDescription:
     """The hardware of the sample machine: paravirtual SCSI, one VMXNET3."""
     return ImageDescription(
-        name=name, disk_file=disk_file, disk_size=disk_size, capacity=manifest.disk_size, guest_id="windows9_64Guest",
-        firmware="bios" if "mbr" in manifest.spec.variants else "efi", hardware_version="vmx-19", cpus=2, memory_mib=4096, scsi_type="VirtualSCSI",
+        name=name,
+        disk_file=disk_file,
+        disk_size=disk_size,
+        capacity=manifest.disk_size,
+        guest_id="windows9_64Guest",
+        firmware="bios" if "mbr" in manifest.spec.variants else "efi",
+        hardware_version="vmx-19",
+        cpus=2,
+        memory_mib=4096,
+        scsi_type="VirtualSCSI",
         annotation="Windows 11 Enterprise 23H2, prepared as an OS machine",
     )
 

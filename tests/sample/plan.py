@@ -77,6 +77,7 @@ class Content:
             with open(path, "rb") as stream:
                 while chunk := stream.read(MIB):
                     yield chunk
+
         return cls(size, read)
 
 
@@ -152,7 +153,11 @@ class Manifest:
         return next(partition for partition in self.partitions if partition["role"] == role)
 
     def to_json(self) -> str:
-        return json.dumps({**dataclasses.asdict(self), "files": {path: entry.plain() for path, entry in self.files.items()}}, indent=0, sort_keys=True)
+        return json.dumps(
+            {**dataclasses.asdict(self), "files": {path: entry.plain() for path, entry in self.files.items()}},
+            indent=0,
+            sort_keys=True,
+        )
 
     @classmethod
     def from_json(cls, text: str) -> Manifest:

@@ -54,7 +54,11 @@ def read_stream(stream: BinaryIO) -> dict[str, Found]:
         for entry in record.iterdir(ignore_dos=True):
             child = entry.dereference()
             name = entry.attribute.file_name
-            if child.segment != _ROOT and child.segment >= _FIRST_USER and not (record.segment == _ROOT and name == "$Extend"):
+            if (
+                child.segment != _ROOT
+                and child.segment >= _FIRST_USER
+                and not (record.segment == _ROOT and name == "$Extend")
+            ):
                 _check_entry(entry, child, f"{path}/{name}")
                 waiting.append((f"{path}/{name}" if path else name, child, record.segment))
     return result
@@ -70,9 +74,12 @@ def _descriptors(volume: NTFS) -> dict[int, bytes]:
         if not length:
             position = (position // (2 * _SDS_MIRROR) + 1) * 2 * _SDS_MIRROR
             continue
-        if offset != position or data[position:position + length] != data[position + _SDS_MIRROR:position + _SDS_MIRROR + length]:
+        if (
+            offset != position
+            or data[position : position + length] != data[position + _SDS_MIRROR : position + _SDS_MIRROR + length]
+        ):
             raise ValueError(f"$SDS contradicts itself at {position}")
-        found[number] = data[position + 20:position + length]
+        found[number] = data[position + 20 : position + length]
         position += (length + 15) & ~15
         if position % (2 * _SDS_MIRROR) >= _SDS_MIRROR:
             position = (position // (2 * _SDS_MIRROR) + 1) * 2 * _SDS_MIRROR
@@ -107,9 +114,21 @@ def _facts(record, descriptors: dict[int, bytes]) -> Found:
         streams[name] = _digest(record.open(name))[1]
     names = sum(attribute.flags != _DOS for attribute in record.attributes[_FILE_NAME])
     return Found(
-        kind="directory" if record.is_dir() else "file", attributes=attributes, created=created, written=written, accessed=accessed, changed=changed,
-        security=descriptors[struct.unpack_from("<I", standard, 52)[0]].hex(), size=size, sha256=checksum, reparse=_raw(record, _REPARSE_POINT),
-        streams=streams, object_id=_raw(record, _OBJECT_ID), eas=_raw(record, _EA), names=names, record=record.segment,
+        kind="directory" if record.is_dir() else "file",
+        attributes=attributes,
+        created=created,
+        written=written,
+        accessed=accessed,
+        changed=changed,
+        security=descriptors[struct.unpack_from("<I", standard, 52)[0]].hex(),
+        size=size,
+        sha256=checksum,
+        reparse=_raw(record, _REPARSE_POINT),
+        streams=streams,
+        object_id=_raw(record, _OBJECT_ID),
+        eas=_raw(record, _EA),
+        names=names,
+        record=record.segment,
     )
 
 

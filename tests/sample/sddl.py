@@ -17,16 +17,44 @@ TRUSTED_INSTALLER = "S-1-5-80-956008885-3418522649-1831038044-1853292631-2271478
 MACHINE_SID = "S-1-5-21-1004336348-1177238915-682003330"
 
 _SIDS = {
-    "WD": "S-1-1-0", "CO": "S-1-3-0", "CG": "S-1-3-1", "IU": "S-1-5-4", "SU": "S-1-5-6", "AU": "S-1-5-11", "SY": "S-1-5-18",
-    "BA": "S-1-5-32-544", "BU": "S-1-5-32-545", "AC": "S-1-15-2-1", "RA": "S-1-15-2-2", "TI": TRUSTED_INSTALLER,
-    "LA": MACHINE_SID + "-500", "DU": MACHINE_SID + "-513",
+    "WD": "S-1-1-0",
+    "CO": "S-1-3-0",
+    "CG": "S-1-3-1",
+    "IU": "S-1-5-4",
+    "SU": "S-1-5-6",
+    "AU": "S-1-5-11",
+    "SY": "S-1-5-18",
+    "BA": "S-1-5-32-544",
+    "BU": "S-1-5-32-545",
+    "AC": "S-1-15-2-1",
+    "RA": "S-1-15-2-2",
+    "TI": TRUSTED_INSTALLER,
+    "LA": MACHINE_SID + "-500",
+    "DU": MACHINE_SID + "-513",
 }
 _FLAGS = {"OI": 0x01, "CI": 0x02, "NP": 0x04, "IO": 0x08, "ID": 0x10}
 _RIGHTS = {
-    "GA": 0x10000000, "GX": 0x20000000, "GW": 0x40000000, "GR": 0x80000000,
-    "FA": 0x1F01FF, "FR": 0x120089, "FW": 0x120116, "FX": 0x1200A0,
-    "SD": 0x10000, "RC": 0x20000, "WD": 0x40000, "WO": 0x80000,
-    "CC": 0x01, "DC": 0x02, "LC": 0x04, "SW": 0x08, "RP": 0x10, "WP": 0x20, "DT": 0x40, "LO": 0x80, "CR": 0x100,
+    "GA": 0x10000000,
+    "GX": 0x20000000,
+    "GW": 0x40000000,
+    "GR": 0x80000000,
+    "FA": 0x1F01FF,
+    "FR": 0x120089,
+    "FW": 0x120116,
+    "FX": 0x1200A0,
+    "SD": 0x10000,
+    "RC": 0x20000,
+    "WD": 0x40000,
+    "WO": 0x80000,
+    "CC": 0x01,
+    "DC": 0x02,
+    "LC": 0x04,
+    "SW": 0x08,
+    "RP": 0x10,
+    "WP": 0x20,
+    "DT": 0x40,
+    "LO": 0x80,
+    "CR": 0x100,
 }
 _GENERIC = {0x10000000: 0x1F01FF, 0x20000000: 0x1200A0, 0x40000000: 0x120116, 0x80000000: 0x120089}
 _GENERIC_BITS = 0xF0000000
@@ -37,7 +65,11 @@ def sid_bytes(text: str) -> bytes:
     """Binary SID of an SDDL abbreviation or of ``S-1-...`` text."""
     parts = _SIDS.get(text, text).split("-")
     numbers = [int(part) for part in parts[3:]]
-    return struct.pack("<BB", 1, len(numbers)) + int(parts[2]).to_bytes(6, "big") + struct.pack(f"<{len(numbers)}I", *numbers)
+    return (
+        struct.pack("<BB", 1, len(numbers))
+        + int(parts[2]).to_bytes(6, "big")
+        + struct.pack(f"<{len(numbers)}I", *numbers)
+    )
 
 
 def _mask(text: str) -> int:
@@ -45,7 +77,7 @@ def _mask(text: str) -> int:
         return int(text, 16)
     mask = 0
     for position in range(0, len(text), 2):
-        mask |= _RIGHTS[text[position:position + 2]]
+        mask |= _RIGHTS[text[position : position + 2]]
     return mask
 
 
@@ -54,7 +86,9 @@ def _build(owner: bytes, group: bytes, aces: list[tuple[int, int, int, bytes]], 
     dacl = struct.pack("<BBHHH", 2, 0, 8 + len(body), len(aces), 0) + body
     # The order of Windows itself: DACL, owner, group.
     owner_at = 20 + len(dacl)
-    header = struct.pack("<BBHIIII", 1, 0, control | _SELF_RELATIVE | _DACL_PRESENT, owner_at, owner_at + len(owner), 0, 20)
+    header = struct.pack(
+        "<BBHIIII", 1, 0, control | _SELF_RELATIVE | _DACL_PRESENT, owner_at, owner_at + len(owner), 0, 20
+    )
     return header + dacl + owner + group
 
 
@@ -69,14 +103,14 @@ def compile_sddl(text: str) -> bytes:
         kind, flags, rights, _object, _inherited_object, sid = entry.split(";")
         bits = 0
         for position in range(0, len(flags), 2):
-            bits |= _FLAGS[flags[position:position + 2]]
+            bits |= _FLAGS[flags[position : position + 2]]
         aces.append(({"A": 0, "D": 1}[kind], bits, _mask(rights), sid_bytes(sid)))
     control = (_PROTECTED if protected else 0) | (_AUTO_INHERITED if inherited else 0)
     return _build(sid_bytes(owner), sid_bytes(group), aces, control)
 
 
 def _sid_at(descriptor: bytes, offset: int) -> bytes:
-    return descriptor[offset:offset + 8 + 4 * descriptor[offset + 1]]
+    return descriptor[offset : offset + 8 + 4 * descriptor[offset + 1]]
 
 
 def parts(descriptor: bytes) -> tuple[bytes, bytes, list[tuple[int, int, int, bytes]]]:
@@ -86,7 +120,7 @@ def parts(descriptor: bytes) -> tuple[bytes, bytes, list[tuple[int, int, int, by
     position = dacl_at + 8
     for _number in range(struct.unpack_from("<H", descriptor, dacl_at + 4)[0]):
         kind, flags, size, mask = struct.unpack_from("<BBHI", descriptor, position)
-        aces.append((kind, flags, mask, descriptor[position + 8:position + size]))
+        aces.append((kind, flags, mask, descriptor[position + 8 : position + size]))
         position += size
     return _sid_at(descriptor, owner_at), _sid_at(descriptor, group_at), aces
 
@@ -116,7 +150,9 @@ def inherit(parent: bytes, is_directory: bool, owner: str = "SY", group: str = "
         if in_force and onward and actual[2:] == (mask, sid):
             result.append((kind, onward, mask, sid))
             continue
-        if in_force and not any(known[0] == kind and not known[1] & 0x08 and known[2:] == actual[2:] for known in result):
+        if in_force and not any(
+            known[0] == kind and not known[1] & 0x08 and known[2:] == actual[2:] for known in result
+        ):
             result.append(actual)
         if onward:
             result.append((kind, onward | 0x08, mask, sid))

@@ -43,22 +43,52 @@ def seed(
         with tempfile.TemporaryDirectory(prefix="strata-sample-") as scratch:
             written = make_package(scratch, spec or Spec(size="full"), name=name)
             return seed(
-                simulator, name, package=written, datacenter=datacenter, cluster=cluster, datastore=datastore, folder=folder, network=network, progress=progress
+                simulator,
+                name,
+                package=written,
+                datacenter=datacenter,
+                cluster=cluster,
+                datastore=datastore,
+                folder=folder,
+                network=network,
+                progress=progress,
             )
     image = package.description
     hardware = Hardware(
-        guest_id=image.guest_id, version=image.hardware_version, cpus=image.cpus, cores_per_socket=image.cores_per_socket, memory_mib=image.memory_mib,
-        firmware=image.firmware, secure_boot=image.secure_boot, scsi_type=image.scsi_type,
+        guest_id=image.guest_id,
+        version=image.hardware_version,
+        cpus=image.cpus,
+        cores_per_socket=image.cores_per_socket,
+        memory_mib=image.memory_mib,
+        firmware=image.firmware,
+        secure_boot=image.secure_boot,
+        scsi_type=image.scsi_type,
     )
     with Session.connect(
-        hostname=simulator.host, port=simulator.port, username=simulator.username, password=simulator.password, ca_file=simulator.ca_file
+        hostname=simulator.host,
+        port=simulator.port,
+        username=simulator.username,
+        password=simulator.password,
+        ca_file=simulator.ca_file,
     ) as session:
         place = Inventory(session).placement(
-            datacenter=datacenter, cluster=cluster, datastore=datastore, folder=folder, network=network, create_folder=True
+            datacenter=datacenter,
+            cluster=cluster,
+            datastore=datastore,
+            folder=folder,
+            network=network,
+            create_folder=True,
         )
         return create_by_import(
-            session, place, name=name, hardware=hardware, capacity=image.capacity, blocks=lambda: _blocks(package.vmdk), length=image.disk_size,
-            annotation=image.annotation, progress=progress,
+            session,
+            place,
+            name=name,
+            hardware=hardware,
+            capacity=image.capacity,
+            blocks=lambda: _blocks(package.vmdk),
+            length=image.disk_size,
+            annotation=image.annotation,
+            progress=progress,
         )
 
 
@@ -70,7 +100,9 @@ def _blocks(path: str) -> Iterator[bytes]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Seed the simulator whose connection ``Simulator.save`` wrote to a file."""
-    parser = argparse.ArgumentParser(prog="sample.seed", description="Put the sample OS machine into a running vSphere simulator.")
+    parser = argparse.ArgumentParser(
+        prog="sample.seed", description="Put the sample OS machine into a running vSphere simulator."
+    )
     parser.add_argument("--simulator", metavar="FILE", required=True, help="connection file of the simulator")
     parser.add_argument("--name", default="gold-w11", help="name of the virtual machine")
     parser.add_argument("--size", choices=("small", "full"), default="full")
@@ -81,8 +113,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--folder")
     options = parser.parse_args(arguments)
     deployed = seed(
-        Simulator.load(options.simulator), options.name, spec=Spec(options.size, variants=tuple(options.variant)), datacenter=options.datacenter,
-        cluster=options.cluster, datastore=options.datastore, folder=options.folder,
+        Simulator.load(options.simulator),
+        options.name,
+        spec=Spec(options.size, variants=tuple(options.variant)),
+        datacenter=options.datacenter,
+        cluster=options.cluster,
+        datastore=options.datastore,
+        folder=options.folder,
     )
     sys.stdout.write(f"{options.name} ({deployed.moid}): {deployed.transfer}\n")
     return 0

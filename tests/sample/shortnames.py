@@ -15,7 +15,13 @@ _ALLOWED = re.compile(r"[^A-Z0-9!#$%&'()\-@^_`{}~]")
 def is_short(name: str) -> bool:
     """Whether ``name`` is an 8.3 name itself, so that Windows keeps it as its only name."""
     base, dot, extension = name.upper().partition(".")
-    return bool(base) and len(base) <= 8 and len(extension) <= 3 and (not dot or bool(extension)) and not _ALLOWED.search(base + extension)
+    return (
+        bool(base)
+        and len(base) <= 8
+        and len(extension) <= 3
+        and (not dot or bool(extension))
+        and not _ALLOWED.search(base + extension)
+    )
 
 
 def make_short(name: str, taken: set[str]) -> str:

@@ -10,9 +10,9 @@ import os
 import tempfile
 from collections.abc import Iterator
 
-from ...plugins.module_utils.registry.model import Hive
-from ...plugins.module_utils.registry.reader import read_hive
-from ...plugins.module_utils.registry.writer import write_hive
+from ...plugins.module_utils.winregistry.hive_model import Hive
+from ...plugins.module_utils.winregistry.hive_reader import read_hive
+from ...plugins.module_utils.winregistry.hive_writer import write_hive
 from ..support.pypi_samples import sample_bytes
 from . import hives, pe, windows, wine
 from .plan import ARCHIVE, HIDDEN, MIB, SYSTEM, Content, Item, Spec
@@ -57,8 +57,12 @@ class Plan:
         if self._guid:
             hives.mount_windows(system.root, self._guid)
         for path, hive in (
-            (_CONFIG + "SYSTEM", system), (_CONFIG + "SOFTWARE", hives.software(registry, prepared)), (_CONFIG + "DEFAULT", hives.default_user("DEFAULT")),
-            (_CONFIG + "SAM", hives.sam()), (_CONFIG + "SECURITY", hives.security()), ("Users/Default/NTUSER.DAT", hives.default_user("NTUSER.DAT")),
+            (_CONFIG + "SYSTEM", system),
+            (_CONFIG + "SOFTWARE", hives.software(registry, prepared)),
+            (_CONFIG + "DEFAULT", hives.default_user("DEFAULT")),
+            (_CONFIG + "SAM", hives.sam()),
+            (_CONFIG + "SECURITY", hives.security()),
+            ("Users/Default/NTUSER.DAT", hives.default_user("NTUSER.DAT")),
             ("Users/Administrator/NTUSER.DAT", hives.default_user("NTUSER.DAT")),
         ):
             tree.file(path, Content.of(write_hive(hive)), ARCHIVE | (HIDDEN if path.startswith("Users") else 0))

@@ -28,7 +28,9 @@ def junction(target: str) -> bytes:
 def symlink(target: str, relative: bool = False) -> bytes:
     """Reparse data of a symbolic link."""
     substitute, printed = (target if relative else "\\??\\" + target).encode("utf-16-le"), target.encode("utf-16-le")
-    body = struct.pack("<HHHHI", 0, len(substitute), len(substitute), len(printed), int(relative)) + substitute + printed
+    body = (
+        struct.pack("<HHHHI", 0, len(substitute), len(substitute), len(printed), int(relative)) + substitute + printed
+    )
     return struct.pack("<IHH", SYMLINK_TAG, len(body), 0) + body
 
 
@@ -104,7 +106,9 @@ class Tree:
                 continue
             if item.path and item.path not in linked and not shortnames.is_short(name):
                 item.short_name = shortnames.make_short(name, taken[folder])
-            item.security = item.security or acl.own(item.path) or sddl.inherit(self._security(folder), item.kind == "directory")
+            item.security = (
+                item.security or acl.own(item.path) or sddl.inherit(self._security(folder), item.kind == "directory")
+            )
         return ordered
 
     def _security(self, folder: str) -> bytes:

@@ -13,20 +13,53 @@ from .plan import ARCHIVE, COMPRESSED, HIDDEN, MIB, NOT_INDEXED, READONLY, SYSTE
 from .tree import Tree, junction, symlink
 
 _FOLDERS = (
-    "PerfLogs", "Program Files/Common Files/Services", "Program Files/Windows NT/Accessories", "Program Files/WindowsApps",
-    "Program Files (x86)/Common Files", "Program Files (x86)/Microsoft", "ProgramData/Microsoft/Windows/Start Menu/Programs/StartUp",
-    "ProgramData/Microsoft/Windows/WER/ReportQueue", "ProgramData/Microsoft/Network/Downloader", "ProgramData/Package Cache",
-    "Windows/Prefetch", "Windows/Temp", "Windows/INF", "Windows/Fonts", "Windows/Installer", "Windows/Logs/CBS", "Windows/Panther",
-    "Windows/Setup/Scripts", "Windows/Setup/State", "Windows/SoftwareDistribution/Download", "Windows/System32/config/RegBack",
-    "Windows/System32/config/TxR", "Windows/System32/drivers/etc", "Windows/System32/Tasks/Microsoft/Windows/UpdateOrchestrator",
-    "Windows/System32/DriverStore/FileRepository", "Windows/System32/LogFiles/WMI/RtBackup", "Windows/System32/spool/drivers/x64",
-    "Windows/System32/wbem/Repository", "Windows/System32/winevt/Logs", "Windows/SysWOW64", "Windows/WinSxS/Manifests",
-    "Windows/servicing/Packages", "Users/Public/Desktop", "Users/Public/Documents", "Users/Public/Downloads",
-    "Users/Default/AppData/Local/Temp", "Users/Default/AppData/Roaming/Microsoft/Windows/SendTo", "Users/Default/Desktop",
-    "Users/Default/Documents", "Users/Administrator/AppData/Local/Temp", "Users/Administrator/Desktop", "Users/Administrator/Documents",
+    "PerfLogs",
+    "Program Files/Common Files/Services",
+    "Program Files/Windows NT/Accessories",
+    "Program Files/WindowsApps",
+    "Program Files (x86)/Common Files",
+    "Program Files (x86)/Microsoft",
+    "ProgramData/Microsoft/Windows/Start Menu/Programs/StartUp",
+    "ProgramData/Microsoft/Windows/WER/ReportQueue",
+    "ProgramData/Microsoft/Network/Downloader",
+    "ProgramData/Package Cache",
+    "Windows/Prefetch",
+    "Windows/Temp",
+    "Windows/INF",
+    "Windows/Fonts",
+    "Windows/Installer",
+    "Windows/Logs/CBS",
+    "Windows/Panther",
+    "Windows/Setup/Scripts",
+    "Windows/Setup/State",
+    "Windows/SoftwareDistribution/Download",
+    "Windows/System32/config/RegBack",
+    "Windows/System32/config/TxR",
+    "Windows/System32/drivers/etc",
+    "Windows/System32/Tasks/Microsoft/Windows/UpdateOrchestrator",
+    "Windows/System32/DriverStore/FileRepository",
+    "Windows/System32/LogFiles/WMI/RtBackup",
+    "Windows/System32/spool/drivers/x64",
+    "Windows/System32/wbem/Repository",
+    "Windows/System32/winevt/Logs",
+    "Windows/SysWOW64",
+    "Windows/WinSxS/Manifests",
+    "Windows/servicing/Packages",
+    "Users/Public/Desktop",
+    "Users/Public/Documents",
+    "Users/Public/Downloads",
+    "Users/Default/AppData/Local/Temp",
+    "Users/Default/AppData/Roaming/Microsoft/Windows/SendTo",
+    "Users/Default/Desktop",
+    "Users/Default/Documents",
+    "Users/Administrator/AppData/Local/Temp",
+    "Users/Administrator/Desktop",
+    "Users/Administrator/Documents",
 )
 _OLD_NAMES = {
-    "Documents and Settings": "C:\\Users", "Users/Default User": "C:\\Users\\Default", "ProgramData/Application Data": "C:\\ProgramData",
+    "Documents and Settings": "C:\\Users",
+    "Users/Default User": "C:\\Users\\Default",
+    "ProgramData/Application Data": "C:\\ProgramData",
     "ProgramData/Start Menu": "C:\\ProgramData\\Microsoft\\Windows\\Start Menu",
     "Users/Default/My Documents": "C:\\Users\\Default\\Documents",
     "Users/Default/Local Settings": "C:\\Users\\Default\\AppData\\Local",
@@ -46,7 +79,10 @@ _ARABIC_AND_KANJI = "\u0645\u0631\u062d\u0628\u0627 \u65e5\u672c\u8a9e"
 
 
 def _text(title: str, lines: int) -> bytes:
-    stamps = (f"2024-01-15 08:{line // 60 % 60:02}:{line % 60:02}, Info  {title}  line {line * 2654435761 % 4294967296:08x}\r\n" for line in range(lines))
+    stamps = (
+        f"2024-01-15 08:{line // 60 % 60:02}:{line % 60:02}, Info  {title}  line {line * 2654435761 % 4294967296:08x}\r\n"
+        for line in range(lines)
+    )
     return "".join(stamps).encode()
 
 
@@ -103,7 +139,10 @@ def _tools(tree: Tree) -> None:
     _pe(tree, _TOOLS + "plugins/vmsvc/guestInfo.dll", 20000, "Windows/System32/iphlpapi.dll")
     repository = "Windows/System32/DriverStore/FileRepository/vmxnet3.inf_amd64_c2f04b5d21d3f8b5/"
     _pe(tree, repository + "vmxnet3.sys", 9000, "Windows/System32/drivers/netio.sys")
-    tree.file(repository + "vmxnet3.inf", b"[Version]\r\nSignature = \"$Windows NT$\"\r\nClass = Net\r\nDriverVer = 05/04/2023,1.9.15.0\r\n")
+    tree.file(
+        repository + "vmxnet3.inf",
+        b'[Version]\r\nSignature = "$Windows NT$"\r\nClass = Net\r\nDriverVer = 05/04/2023,1.9.15.0\r\n',
+    )
 
 
 def _special(tree: Tree, spec: Spec) -> None:
@@ -113,25 +152,39 @@ def _special(tree: Tree, spec: Spec) -> None:
     tree.reparse_file("Users/Public/Desktop/Tools.log", symlink("..\\Documents\\install.log", relative=True))
     tree.file("Users/Public/Documents/install.log", _text("install", 40))
     tree.directory("$Recycle.Bin/S-1-5-18", HIDDEN | SYSTEM)
-    tree.file("$Recycle.Bin/S-1-5-18/desktop.ini", b"\r\n[.ShellClassInfo]\r\nCLSID={645FF040-5081-101B-9F08-00AA002F954E}\r\n", HIDDEN | SYSTEM | ARCHIVE)
+    tree.file(
+        "$Recycle.Bin/S-1-5-18/desktop.ini",
+        b"\r\n[.ShellClassInfo]\r\nCLSID={645FF040-5081-101B-9F08-00AA002F954E}\r\n",
+        HIDDEN | SYSTEM | ARCHIVE,
+    )
     for path in ("$Recycle.Bin", "System Volume Information", "Recovery", "ProgramData", "Users/Default"):
         tree.directory(path, HIDDEN if path in ("ProgramData", "Users/Default") else HIDDEN | SYSTEM)
     tree.directory("Users/Default", READONLY)
     tree.file("System Volume Information/tracking.log", bytes(20480), HIDDEN | SYSTEM | ARCHIVE)
-    tree.file("System Volume Information/IndexerVolumeGuid", "{0C5F4B4C-6C5D-4D6A-9F3B-7B7C6E1B3C11}".encode("utf-16-le"))
+    tree.file(
+        "System Volume Information/IndexerVolumeGuid", "{0C5F4B4C-6C5D-4D6A-9F3B-7B7C6E1B3C11}".encode("utf-16-le")
+    )
     tree.sparse_file("pagefile.sys", min(spec.disk_size // 16, 256 * MIB), [], HIDDEN | SYSTEM | ARCHIVE)
     tree.sparse_file("swapfile.sys", 16 * MIB, [], HIDDEN | SYSTEM | ARCHIVE)
     tree.file("DumpStack.log.tmp", bytes(8192), HIDDEN | SYSTEM | ARCHIVE)
     if "mbr" not in spec.variants:
-        tree.file("Windows/Boot/EFI/bootmgfw.efi", pe.make_pe("bootmgfw.efi", 90_000), HIDDEN | SYSTEM | READONLY | ARCHIVE)
+        tree.file(
+            "Windows/Boot/EFI/bootmgfw.efi", pe.make_pe("bootmgfw.efi", 90_000), HIDDEN | SYSTEM | READONLY | ARCHIVE
+        )
 
 
 def _examples(tree: Tree) -> None:
     """One of each thing NTFS can hold."""
-    download = tree.file("Users/Public/Downloads/VMware-tools-12.3.5-22544099-x86_64.exe", pe.make_pe("setup.exe", 120_000))
-    download.streams["Zone.Identifier"] = b"[ZoneTransfer]\r\nZoneId=3\r\nHostUrl=https://packages.vmware.com/tools/\r\n"
+    download = tree.file(
+        "Users/Public/Downloads/VMware-tools-12.3.5-22544099-x86_64.exe", pe.make_pe("setup.exe", 120_000)
+    )
+    download.streams["Zone.Identifier"] = (
+        b"[ZoneTransfer]\r\nZoneId=3\r\nHostUrl=https://packages.vmware.com/tools/\r\n"
+    )
     report = tree.file("Users/Public/Documents/Quarterly report (final, signed).docx", pe.words("report", 9000))
-    report.streams.update({"SummaryInformation": bytes(range(88)), "com.strata.thumbnail": pe.words("thumbnail", 130_000)})
+    report.streams.update(
+        {"SummaryInformation": bytes(range(88)), "com.strata.thumbnail": pe.words("thumbnail", 130_000)}
+    )
     tree["Users/Public/Documents"].streams["note"] = b"a stream on a folder"
     report.object_id = bytes.fromhex("6e1f3a0c5b7de011a1b2005056c00008")
     tree["Windows/win.ini"].eas = struct.pack("<IBBH", 36, 0, 21, 5) + b"$KERNEL.PURGE.SAMPLE1\0value\0"
@@ -140,7 +193,10 @@ def _examples(tree: Tree) -> None:
     tree.file(compressed.path + "/CbsPersist_20240115080000.cab", pe.words("cab", 70_001), ARCHIVE | COMPRESSED)
     runs = [(0, pe.words("btr", 65536)), (3 * MIB, pe.words("btr2", 4096)), (6 * MIB - 4096, bytes([7]) * 4096)]
     tree.sparse_file("Windows/System32/wbem/Repository/INDEX.BTR", 6 * MIB, runs)
-    tree.file(f"Users/Public/Documents/\u00dcberblick {_ARABIC_AND_KANJI}.txt", "\ufeffGr\u00fc\u00dfe\r\n".encode("utf-16-le"))
+    tree.file(
+        f"Users/Public/Documents/\u00dcberblick {_ARABIC_AND_KANJI}.txt",
+        "\ufeffGr\u00fc\u00dfe\r\n".encode("utf-16-le"),
+    )
     tree.file("Users/Public/Documents/\U0001f4c4 emoji.txt", b"beyond the basic plane")
     tree.file("Users/Public/Documents/" + "long name " * 25 + ".txt", b"255")
     tree.file("Users/Public/Documents/empty", b"")
@@ -150,7 +206,9 @@ def _examples(tree: Tree) -> None:
     tree.file("Windows/System32/winevt/Logs/System.evtx", b"ElfFile\0" + bytes(69_624))
     tree.file("Windows/Setup/State/State.ini", b"[State]\r\nImageState=IMAGE_STATE_COMPLETE\r\n")
     tree.file("Windows/Panther/setupact.log", _text("SETUP", 300))
-    tree.file("Windows/System32/Tasks/Microsoft/Windows/UpdateOrchestrator/Schedule Scan", "\ufeff<Task/>".encode("utf-16-le"))
+    tree.file(
+        "Windows/System32/Tasks/Microsoft/Windows/UpdateOrchestrator/Schedule Scan", "\ufeff<Task/>".encode("utf-16-le")
+    )
 
 
 def ballast(size: int) -> list[tuple[str, Content]]:
@@ -159,7 +217,12 @@ def ballast(size: int) -> list[tuple[str, Content]]:
     files, left, number = [], size, 0
     while left > 0:
         length = min(left, 64 * 1024 + zlib.crc32(struct.pack("<I", number)) % (6 * MIB))
-        files.append((f"ProgramData/Ballast/{number // 500:03}/data{number:06}.bin", Content(length, _shuffled(pool, number, length))))
+        files.append(
+            (
+                f"ProgramData/Ballast/{number // 500:03}/data{number:06}.bin",
+                Content(length, _shuffled(pool, number, length)),
+            )
+        )
         left -= length
         number += 1
     return files
@@ -174,9 +237,10 @@ def _shuffled(pool: bytes, number: int, length: int):
             while len(block) < min(left, MIB):
                 state = (state * 6364136223846793005 + 1442695040888963407) % (1 << 64)
                 start = (state >> 33) % (len(pool) - 8192)
-                block += struct.pack("<QQ", state, state ^ 0x5DEECE66D) + pool[start:start + 4080]
+                block += struct.pack("<QQ", state, state ^ 0x5DEECE66D) + pool[start : start + 4080]
             yield bytes(block[:left])
             left -= len(block)
+
     return chunks
 
 

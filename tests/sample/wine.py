@@ -14,15 +14,29 @@ from .tree import Tree
 
 #: Wine spells its folders in lower case; Windows does not.
 _SPELLING = {
-    "windows": "Windows", "system32": "System32", "syswow64": "SysWOW64", "winsxs": "WinSxS", "users": "Users", "temp": "Temp", "tasks": "Tasks",
-    "logs": "Logs", "inf": "INF", "help": "Help", "resources": "Resources", "globalization": "Globalization", "performance": "Performance",
-    "manifests": "Manifests", "themes": "Themes",
+    "windows": "Windows",
+    "system32": "System32",
+    "syswow64": "SysWOW64",
+    "winsxs": "WinSxS",
+    "users": "Users",
+    "temp": "Temp",
+    "tasks": "Tasks",
+    "logs": "Logs",
+    "inf": "INF",
+    "help": "Help",
+    "resources": "Resources",
+    "globalization": "Globalization",
+    "performance": "Performance",
+    "manifests": "Manifests",
+    "themes": "Themes",
 }
 
 
 def package_version() -> str:
     """Version of the installed Debian package that brings the PE files, "" without one."""
-    result = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", "libwine"], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        ["dpkg-query", "-W", "-f", "${Version}", "libwine"], capture_output=True, text=True, check=False
+    )
     return result.stdout.strip() if result.returncode == 0 else ""
 
 
@@ -32,14 +46,34 @@ def make_prefix(folder: str) -> str:
         raise RuntimeError("The full sample needs Debian's packages wine and wine64.")
     prefix = os.path.join(folder, "prefix")
     environment = {
-        "PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": folder, "USER": "Administrator", "LOGNAME": "Administrator",
-        "WINEPREFIX": prefix, "WINEDEBUG": "-all", "DISPLAY": "", "WINEDLLOVERRIDES": "winemenubuilder.exe=d",
+        "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+        "HOME": folder,
+        "USER": "Administrator",
+        "LOGNAME": "Administrator",
+        "WINEPREFIX": prefix,
+        "WINEDEBUG": "-all",
+        "DISPLAY": "",
+        "WINEDLLOVERRIDES": "winemenubuilder.exe=d",
     }
     try:
-        subprocess.run(["wine", "wineboot", "-i"], env=environment, check=True, timeout=300, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            ["wine", "wineboot", "-i"],
+            env=environment,
+            check=True,
+            timeout=300,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
     finally:
         for action in ("-k", "-w"):
-            subprocess.run(["wineserver", action], env=environment, check=False, timeout=60, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            subprocess.run(
+                ["wineserver", action],
+                env=environment,
+                check=False,
+                timeout=60,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
     if not os.path.exists(os.path.join(prefix, "system.reg")):
         raise RuntimeError("wine made no registry; is the package wine64 installed?")
     return prefix

@@ -11,30 +11,38 @@ import random
 import struct
 from collections.abc import Callable, Iterator, Sequence
 
-from ...plugins.module_utils.disk.device import FileDevice
+from ...plugins.module_utils.catalog.resolved_template import canonical_digest
+from ...plugins.module_utils.disk.block_device import FileDevice
 from ...plugins.module_utils.disk.encode import encode
 from ...plugins.module_utils.disk.overlay import CopyOnWriteDevice
-from ...plugins.module_utils.disk.partitions import TYPE_BASIC_DATA, TYPE_MICROSOFT_RESERVED, PartitionSpec, format_gpt, read_partitions
+from ...plugins.module_utils.disk.partitions import (
+    TYPE_BASIC_DATA,
+    TYPE_MICROSOFT_RESERVED,
+    PartitionSpec,
+    format_gpt,
+    read_partitions,
+)
 from ...plugins.module_utils.images import compose
 from ...plugins.module_utils.images.compose import Composition
 from ...plugins.module_utils.images.os_disk import INDEX_TYPE, VMDK_TYPE, OsDisk
-from ...plugins.module_utils.images.template import canonical_digest
 from ...plugins.module_utils.images.thin_image import ThinImage
-from ...plugins.module_utils.layers.model import LayerReference, LayerVersion
-from ...plugins.module_utils.layers.windows import WindowsInstallation
-from ...plugins.module_utils.ntfs import names, records
+from ...plugins.module_utils.layers.layer_version import LayerReference, LayerVersion
+from ...plugins.module_utils.ntfs import attribute_records, file_names
 from ...plugins.module_utils.ntfs.inode import add_name, remove_name
-from ...plugins.module_utils.ntfs.state import read_state
 from ...plugins.module_utils.ntfs.volume import Volume
-from ...plugins.module_utils.registry.writer import write_hive
+from ...plugins.module_utils.ntfs.volume_state import read_state
 from ...plugins.module_utils.repository.repository import Repository
+from ...plugins.module_utils.windows.installation import WindowsInstallation
+from ...plugins.module_utils.winregistry.hive_writer import write_hive
 from ..sample import hives
 from ..sample.disk import make_ntfs
 from ..sample.tree import Tree, junction, symlink
 from .ntfs_tree import Name, read_tree
 
 
-def make_machine(path: str, megabytes: int = 96, *, disk_guid: str = "6b1d5c1e-0f0a-4e57-9b7e-2f1c9a5d7e10", first_sector: int = 0) -> None:
+def make_machine(
+    path: str, megabytes: int = 96, *, disk_guid: str = "6b1d5c1e-0f0a-4e57-9b7e-2f1c9a5d7e10", first_sector: int = 0
+) -> None:
     """Make a raw disk whose one NTFS volume holds the hives of a Windows and a bit of everything.
 
     The disk has a GPT or, with ``first_sector``, an MBR whose one partition begins there.
@@ -43,15 +51,29 @@ def make_machine(path: str, megabytes: int = 96, *, disk_guid: str = "6b1d5c1e-0
         out.truncate(megabytes << 20)
         if first_sector:
             count = (megabytes << 11) - 2048
-            out.write(bytes(440) + b"DISK\0\0" + struct.pack("<B3sB3sII", 0x80, b"\1\1\0", 7, b"\xfe\xff\xff", first_sector, count) + bytes(48) + b"\x55\xaa")
+            out.write(
+                bytes(440)
+                + b"DISK\0\0"
+                + struct.pack("<B3sB3sII", 0x80, b"\1\1\0", 7, b"\xfe\xff\xff", first_sector, count)
+                + bytes(48)
+                + b"\x55\xaa"
+            )
     with FileDevice(path, writable=True) as device:
         if not first_sector:
-            specs = [PartitionSpec(TYPE_MICROSOFT_RESERVED, 16 << 20, "Reserved"), PartitionSpec(TYPE_BASIC_DATA, None, "Windows")]
+            specs = [
+                PartitionSpec(TYPE_MICROSOFT_RESERVED, 16 << 20, "Reserved"),
+                PartitionSpec(TYPE_BASIC_DATA, None, "Windows"),
+            ]
             format_gpt(device, specs, disk_guid=disk_guid)
         partition = max(read_partitions(device).partitions, key=lambda one: one.size)
     tree = Tree()
     config = "Windows/System32/config/"
-    for name, hive in (("SYSTEM", hives.small_system()), ("SOFTWARE", hives.software()), ("DEFAULT", hives.default_user("DEFAULT")), ("SAM", hives.sam())):
+    for name, hive in (
+        ("SYSTEM", hives.small_system()),
+        ("SOFTWARE", hives.software()),
+        ("DEFAULT", hives.default_user("DEFAULT")),
+        ("SAM", hives.sam()),
+    ):
         tree.file(config + name, write_hive(hive))
     tree.file("Users/Default/NTUSER.DAT", write_hive(hives.default_user("NTUSER.DAT")))
     tree.directory("Windows/Temp")
@@ -77,7 +99,11 @@ def changed_windows(
             for path in files:
                 node = volume.root
                 for name in path.split("/"):
-                    below = node.child(name) or (node.create_file(name, b"x") if path.endswith("/" + name) and "." in name else node.create_directory(name))
+                    below = node.child(name) or (
+                        node.create_file(name, b"x")
+                        if path.endswith("/" + name) and "." in name
+                        else node.create_directory(name)
+                    )
                     node.close()
                     node = below
                 node.close()
@@ -120,11 +146,15 @@ class Packaging:
     def _compose(self, references: list[LayerReference], ancestor: ThinImage | None) -> ThinImage:
         content = {"layers": [one.digest for one in references], "ancestor": ancestor and ancestor.manifest.digest}
         config = {
-            "content_digest": canonical_digest(content), "os_layer": {"digest": self.base.digest}, "layers": [one.to_dict() for one in references],
+            "content_digest": canonical_digest(content),
+            "os_layer": {"digest": self.base.digest},
+            "layers": [one.to_dict() for one in references],
             "disk_size_gb": None,
         } | ({"ancestor": ancestor.manifest.digest} if ancestor else {})
         stacked = tuple(compose.stacked_layer(self.repository, one) for one in references)
-        return compose.compose(self.repository, Composition(self.base, self.partition.number, stacked, None, config, ancestor))
+        return compose.compose(
+            self.repository, Composition(self.base, self.partition.number, stacked, None, config, ancestor)
+        )
 
     @contextlib.contextmanager
     def changed(self, change: Callable[[Volume], None], image: ThinImage | None = None) -> Iterator[CopyOnWriteDevice]:
@@ -144,16 +174,27 @@ def rename(volume: Volume, path: str, folder: str, name: str) -> None:
     """Give a file or folder another name, in another folder if need be, as Windows does: it stays the same file."""
     with volume.find(path) as node, volume.find(folder) as target, volume.open(node.parent) as parent:
         inode = node.inode
-        going = [one for one in inode.file_names() if one.parent == node.parent and (one.name == node.name or node.short_name and one.namespace == names.DOS)]
+        going = [
+            one
+            for one in inode.file_names()
+            if one.parent == node.parent
+            and (one.name == node.name or node.short_name and one.namespace == file_names.DOS)
+        ]
         stays = len(inode.file_names()) > len(going)
-        namespace = names.POSIX if stays else names.WIN32
+        namespace = file_names.POSIX if stays else file_names.WIN32
         for one in going:
             remove_name(inode, parent.inode, one)
-        add_name(inode, target.inode, records.FileName(target.file_reference, *inode.name_fields(inode.name_extra()), namespace, name))
+        add_name(
+            inode,
+            target.inode,
+            attribute_records.FileName(target.file_reference, *inode.name_fields(inode.name_extra()), namespace, name),
+        )
         inode.mark_dirty()
 
 
-def tree_differences(expected: dict[str, Name], found: dict[str, Name], base: dict[str, Name] | None = None) -> list[str]:
+def tree_differences(
+    expected: dict[str, Name], found: dict[str, Name], base: dict[str, Name] | None = None
+) -> list[str]:
     """How two trees differ, but for times of access and, of folders, those that change with what is in them.
 
     A file without an 8.3 name may have the one that a file at its path has in ``base``.
@@ -167,7 +208,9 @@ def tree_differences(expected: dict[str, Name], found: dict[str, Name], base: di
         groups.setdefault(expected[path].file.record, set()).add(path)
         others.setdefault(found[path].file.record, set()).add(path)
     shapes = {frozenset(group) for group in others.values()}
-    lines += [f"{sorted(group)}: not the same hard links" for group in groups.values() if frozenset(group) not in shapes]
+    lines += [
+        f"{sorted(group)}: not the same hard links" for group in groups.values() if frozenset(group) not in shapes
+    ]
     shorts = {(path.rpartition("/")[0], name.short_name) for path, name in found.items() if name.short_name}
     for path in sorted(expected.keys() & found.keys()):
         if not path:
@@ -184,6 +227,10 @@ def tree_differences(expected: dict[str, Name], found: dict[str, Name], base: di
         short, folder = found[path].short_name, path.rpartition("/")[0]
         if short is None and (folder, expected[path].short_name) in shorts:
             continue  # It went to a file that replaced one with this 8.3 name.
-        if len(groups[wanted.record]) == 1 and expected[path].short_name != short and (expected[path].short_name or tunnelled.get(path.upper()) != short):
+        if (
+            len(groups[wanted.record]) == 1
+            and expected[path].short_name != short
+            and (expected[path].short_name or tunnelled.get(path.upper()) != short)
+        ):
             lines.append(f"{path}: 8.3 name is {found[path].short_name} instead of {expected[path].short_name}")
     return lines

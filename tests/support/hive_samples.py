@@ -34,6 +34,7 @@ def windows_10_system() -> bytes:
 
 def user_profile() -> bytes:
     """The NTUSER.DAT of a user."""
+
     def fetch(folder: str) -> bytes:
         module = "www.velocidex.com/golang/regparser@v0.0.0-20250203141505-31e704a67ef7"
         answer = _client(["go", "mod", "download", "-json", module], folder, GOPATH=folder, GOFLAGS="-modcacherw")
@@ -73,4 +74,6 @@ def _kept(name: str, pinned: str, fetch) -> bytes:
 def _client(command: list[str], folder: str, **environment: str) -> str:
     if shutil.which(command[0]) is None:
         raise Missing(f"{command[0]} is not installed")
-    return subprocess.run(command, cwd=folder, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return subprocess.run(
+        command, cwd=folder, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout

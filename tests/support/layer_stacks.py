@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from ...plugins.module_utils.common import security_descriptors as descriptors
 from ...plugins.module_utils.disk.overlay import CopyOnWriteDevice
 from ...plugins.module_utils.images.apply import Applier
-from ...plugins.module_utils.images.merge import merge
+from ...plugins.module_utils.images.stack_merge import merge
 from ...plugins.module_utils.layers.archive import ArchiveReader, ArchiveWriter
 from ...plugins.module_utils.layers.entry import Entry
-from ...plugins.module_utils.layers.index import Record
-from ...plugins.module_utils.ntfs import security
+from ...plugins.module_utils.layers.file_index import Record
+from ...plugins.module_utils.ntfs import file_security
 from ...plugins.module_utils.ntfs.volume import Volume
 from ..sample.tree import junction, symlink
 from .tree_model import Item
@@ -30,27 +30,62 @@ from .tree_model import Item
 _USER = descriptors.sid("S-1-5-21-1-2-3-1001")
 _INHERITING = descriptors.build(
     descriptors.SecurityDescriptor(
-        descriptors.DACL_PRESENT | descriptors.DACL_AUTO_INHERITED, descriptors.SYSTEM, descriptors.SYSTEM, None,
-        descriptors.Acl(2, [
-            descriptors.Ace(0, descriptors.OBJECT_INHERIT | descriptors.INHERIT_ONLY, security.MODIFY, _USER),
-            descriptors.Ace(0, descriptors.CONTAINER_INHERIT | descriptors.NO_PROPAGATE, security.READ_AND_EXECUTE, descriptors.USERS),
-            descriptors.Ace(
-                0, descriptors.CONTAINER_INHERIT | descriptors.OBJECT_INHERIT | descriptors.INHERIT_ONLY, security.FULL_CONTROL, descriptors.CREATOR_OWNER,
-            ),
-            descriptors.Ace(0, descriptors.INHERITED, security.READ_AND_EXECUTE, descriptors.EVERYONE),
-        ]),
+        descriptors.DACL_PRESENT | descriptors.DACL_AUTO_INHERITED,
+        descriptors.SYSTEM,
+        descriptors.SYSTEM,
+        None,
+        descriptors.Acl(
+            2,
+            [
+                descriptors.Ace(0, descriptors.OBJECT_INHERIT | descriptors.INHERIT_ONLY, file_security.MODIFY, _USER),
+                descriptors.Ace(
+                    0,
+                    descriptors.CONTAINER_INHERIT | descriptors.NO_PROPAGATE,
+                    file_security.READ_AND_EXECUTE,
+                    descriptors.USERS,
+                ),
+                descriptors.Ace(
+                    0,
+                    descriptors.CONTAINER_INHERIT | descriptors.OBJECT_INHERIT | descriptors.INHERIT_ONLY,
+                    file_security.FULL_CONTROL,
+                    descriptors.CREATOR_OWNER,
+                ),
+                descriptors.Ace(0, descriptors.INHERITED, file_security.READ_AND_EXECUTE, descriptors.EVERYONE),
+            ],
+        ),
     )
 )
-SECURITIES = [security.default(True), security.default(True, readers=(_USER,)), security.default(False, owner=_USER), _INHERITING]
+SECURITIES = [
+    file_security.default(True),
+    file_security.default(True, readers=(_USER,)),
+    file_security.default(False, owner=_USER),
+    _INHERITING,
+]
 
 NAMES = st.one_of(
     st.sampled_from(["a", "A", "b", "c.txt"]),
     st.sampled_from(["A long name.text", "a LONG name.text", "a long nasty.text", "ALONGN~1.TEX", "Another one"]),
-    st.sampled_from(["\u00e9t\u00e9", "\u00c9T\u00c9", "\u00ff", "\u0178", "\u00df", "\u0131", "\U0001f600", "\ud800x", "x\udfff", "n" * 255, "\u4e00" * 255]),
+    st.sampled_from(
+        [
+            "\u00e9t\u00e9",
+            "\u00c9T\u00c9",
+            "\u00ff",
+            "\u0178",
+            "\u00df",
+            "\u0131",
+            "\U0001f600",
+            "\ud800x",
+            "x\udfff",
+            "n" * 255,
+            "\u4e00" * 255,
+        ]
+    ),
     st.sampled_from(["trailing. ", " leading", ".dots..", "con", "$Recycle", "~", "a'b{}[]^,;=+%", ".wh.real"]),
 )
 SHORT_NAMES = st.sampled_from([None, None, None, "ALONGN~1.TEX", "ALONGN~2.TEX", "SHORT~1", "A", "\u00c9~1"])
-STREAMS = st.dictionaries(st.sampled_from(["Zone.Identifier", "s", "\u00fc\ud800", "l" * 255]), st.integers(0, 3), max_size=2)
+STREAMS = st.dictionaries(
+    st.sampled_from(["Zone.Identifier", "s", "\u00fc\ud800", "l" * 255]), st.integers(0, 3), max_size=2
+)
 TIMES = st.one_of(st.none(), st.integers(1, 1 << 62), st.sampled_from([0, 1, 132223104000000001]))
 ATTRIBUTES = st.integers(0, 63).map(
     lambda bits: sum(value for number, value in enumerate((0x1, 0x2, 0x4, 0x20, 0x2000, 0x800)) if bits >> number & 1)
@@ -58,9 +93,9 @@ ATTRIBUTES = st.integers(0, 63).map(
 EAS = struct.pack("<IBBH", 20, 0, 5, 6) + b"LXUID\0" + b"123456"
 #: Its tag has the bit that says that files may be below.
 CLOUD_FOLDER = struct.pack("<IHH", 0x9000601A, 12, 0) + b"cloud folder"
-REPARSE = st.sampled_from([
-    symlink("a\\b", relative=True), symlink("D:\\x"), struct.pack("<IHH", 0x9000701A, 12, 0) + b"cloud file.."
-])
+REPARSE = st.sampled_from(
+    [symlink("a\\b", relative=True), symlink("D:\\x"), struct.pack("<IHH", 0x9000701A, 12, 0) + b"cloud file.."]
+)
 _SIZES = [0, 0, 1, 300, 650, 700, 750, 4096, 5000, 70_000, 300_000]
 
 
@@ -78,7 +113,7 @@ def _sparse(draw, kind):
     runs = [(start, end - start) for start, end in zip(cuts[::2], cuts[1::2])]
     data = bytearray(size)
     for offset, length in runs:
-        data[offset:offset + length] = content(kind, length)
+        data[offset : offset + length] = content(kind, length)
     return bytes(data), runs
 
 
@@ -142,7 +177,10 @@ def layers(draw, kinds=_KINDS, max_size=6):
             else:
                 item = Item(_folder(draw, path, implied=False))
                 if kind == "junction":
-                    item.entry.reparse, item.entry.attributes = junction("C:\\a"), item.entry.attributes & ~0x800 | 0x400
+                    item.entry.reparse, item.entry.attributes = (
+                        junction("C:\\a"),
+                        item.entry.attributes & ~0x800 | 0x400,
+                    )
             entry = item.entry
             if kind != "directory":
                 _facts(draw, entry)
@@ -151,7 +189,10 @@ def layers(draw, kinds=_KINDS, max_size=6):
             entry.streams = [(name, len(data)) for name, data in item.streams.items()]
             items[path.lower()] = item
     result = [item for item in items.values() if item.entry.kind != "link"] + links
-    whiteouts = [Item(Entry("/".join(path), "whiteout")) for path in draw(st.lists(st.lists(NAMES, min_size=1, max_size=3), max_size=3))]
+    whiteouts = [
+        Item(Entry("/".join(path), "whiteout"))
+        for path in draw(st.lists(st.lists(NAMES, min_size=1, max_size=3), max_size=3))
+    ]
     return whiteouts + result if draw(st.booleans()) else result + whiteouts
 
 
@@ -183,7 +224,9 @@ def packed(items: list[Item]) -> tuple[bytes, list[Record]]:
     records = []
     with ArchiveWriter(out, threads=1) as writer:
         for item in items:
-            digest, digests = writer.add(item.entry, item.data, [(name, item.streams[name]) for name, _size in item.entry.streams])
+            digest, digests = writer.add(
+                item.entry, item.data, [(name, item.streams[name]) for name, _size in item.entry.streams]
+            )
             records.append(Record(item.entry, digest, digests))
     return out.getvalue(), records
 
@@ -191,8 +234,15 @@ def packed(items: list[Item]) -> tuple[bytes, list[Record]]:
 def stacked(stack: list[list[Item]], fold):
     """(merged tree, openers of the archives, records) of a stack."""
     done = [packed(items) for items in stack]
-    tree = merge([(f"layer {number}", [record.entry for record in records]) for number, (_data, records) in enumerate(done)], fold)
-    return tree, [lambda data=data: ArchiveReader(io.BytesIO(data)) for data, _records in done], [records for _data, records in done]
+    tree = merge(
+        [(f"layer {number}", [record.entry for record in records]) for number, (_data, records) in enumerate(done)],
+        fold,
+    )
+    return (
+        tree,
+        [lambda data=data: ArchiveReader(io.BytesIO(data)) for data, _records in done],
+        [records for _data, records in done],
+    )
 
 
 @contextlib.contextmanager

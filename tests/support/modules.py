@@ -47,7 +47,11 @@ def attempt(module: str, /, *, check: bool = False, diff: bool = False, **option
     # A module is a process of its own and warns of nothing that another one met.
     warnings._global_warnings.clear()
     # Where a test has loaded what runs on Ansible's side, warnings would go to the terminal.
-    with mock.patch.object(_internal, "is_controller", False), patch_module_args(arguments), contextlib.redirect_stdout(output):
+    with (
+        mock.patch.object(_internal, "is_controller", False),
+        patch_module_args(arguments),
+        contextlib.redirect_stdout(output),
+    ):
         try:
             imported.main()
         except SystemExit:
@@ -98,6 +102,9 @@ def converges(module: str, look: Callable[[], object], /, **options) -> dict:
     for check in (True, False):
         again = run(module, check=check, diff=True, **options)
         assert again["changed"] is False, again
-        assert again.get("diff", {"before": 0, "after": 0})["before"] == again.get("diff", {"before": 0, "after": 0})["after"]
+        assert (
+            again.get("diff", {"before": 0, "after": 0})["before"]
+            == again.get("diff", {"before": 0, "after": 0})["after"]
+        )
     assert look() == after, "a second run changed something"
     return done

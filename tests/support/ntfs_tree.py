@@ -87,7 +87,11 @@ def _careful() -> Iterator[None]:
         blocks = [self.root.entries()]
         if self._index_stream:
             bitmap = self.record.open("$I30", attr.ATTRIBUTE_TYPE_CODE.BITMAP).read()
-            blocks += [self.index_buffer(number).entries() for number in range(8 * len(bitmap)) if bitmap[number // 8] >> number % 8 & 1]
+            blocks += [
+                self.index_buffer(number).entries()
+                for number in range(8 * len(bitmap))
+                if bitmap[number // 8] >> number % 8 & 1
+            ]
         for block in blocks:
             yield from itertools.takewhile(lambda entry: not entry.is_end, block)
 
@@ -111,8 +115,17 @@ def read_tree(device, offset: int = 0, size: int | None = None) -> dict[str, Nam
             file = files.get(found.record)
             if file is None:
                 file = files[found.record] = File(
-                    found.kind == "directory", found.attributes, (found.created, found.written, found.accessed, found.changed), found.security, found.size,
-                    found.sha256, dict(found.streams), found.reparse, found.eas, found.object_id, found.record,
+                    found.kind == "directory",
+                    found.attributes,
+                    (found.created, found.written, found.accessed, found.changed),
+                    found.security,
+                    found.size,
+                    found.sha256,
+                    dict(found.streams),
+                    found.reparse,
+                    found.eas,
+                    found.object_id,
+                    found.record,
                     _allocated(volume, volume.mft.get(found.record)),
                 )
             result[path] = Name(path, found.short_name, file)
@@ -143,8 +156,8 @@ def read_records(device, numbers, offset: int = 0, size: int | None = None) -> d
         record = bytearray(volume.mft.fh.read(length))
         start, count = struct.unpack_from("<HH", record, 4)
         for sector in range(1, count):
-            record[512 * sector - 2:512 * sector] = record[start + 2 * sector:start + 2 * sector + 2]
-        record[start:start + 2 * count] = bytes(2 * count)
+            record[512 * sector - 2 : 512 * sector] = record[start + 2 * sector : start + 2 * sector + 2]
+        record[start : start + 2 * count] = bytes(2 * count)
         record[8:16] = bytes(8)
         result[number] = bytes(record)
     return result

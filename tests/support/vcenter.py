@@ -11,7 +11,10 @@ import os
 def options_of(simulator) -> dict:
     """The options of modules that lead to a simulator."""
     return {
-        "hostname": simulator.host, "port": simulator.port, "username": simulator.username, "password": simulator.password,
+        "hostname": simulator.host,
+        "port": simulator.port,
+        "username": simulator.username,
+        "password": simulator.password,
         "ca_path": os.fspath(simulator.ca_file),
     }
 

@@ -27,13 +27,13 @@ import time
 import urllib.request
 from collections.abc import Iterator
 
-from ansible_collections.strata.layering.plugins.module_utils.disk.device import BlockDevice
+from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import BlockDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.encode import encode
 from ansible_collections.strata.layering.plugins.module_utils.disk.overlay import CopyOnWriteDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.vmdk_reader import StreamOptimizedDisk
 from ansible_collections.strata.layering.plugins.module_utils.images.os_import import find_windows
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.file_security import inherit
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.node import Node, Times
-from ansible_collections.strata.layering.plugins.module_utils.ntfs.security import inherit
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from ansible_collections.strata.layering.tests.support.wine_machine import ON, REBOOT, SCRIPTS, WineMachine, template
 
@@ -53,10 +53,14 @@ def command(*folders: str, vmware_tools: bool = True) -> str:
 
 # -- files of the disk
 
+
 def unpack(disk: str, machine: WineMachine, folders: tuple[str, ...]) -> dict[str, bytes]:
     """Take ``folders`` from a VMDK into a machine; return path -> content of every file."""
     found: dict[str, bytes] = {}
-    with contextlib.closing(StreamOptimizedDisk(disk)) as device, Volume.mount(find_windows(device).window(device)) as volume:
+    with (
+        contextlib.closing(StreamOptimizedDisk(disk)) as device,
+        Volume.mount(find_windows(device).window(device)) as volume,
+    ):
         for folder in folders:
             node = volume.find(folder)
             if node is not None:
@@ -92,11 +96,15 @@ def files(machine: WineMachine, folders: tuple[str, ...]) -> dict[str, bytes]:
     """Path -> content of every file that a machine has in ``folders``."""
     return {
         f"{folder}/{path.relative_to(_host(machine, folder)).as_posix()}": path.read_bytes()
-        for folder in folders for path in sorted(_host(machine, folder).rglob("*")) if path.is_file()
+        for folder in folders
+        for path in sorted(_host(machine, folder).rglob("*"))
+        if path.is_file()
     }
 
 
-def repack(disk: str, out: str, before: dict[str, bytes], after: dict[str, bytes], *, moment: int | None = None) -> None:
+def repack(
+    disk: str, out: str, before: dict[str, bytes], after: dict[str, bytes], *, moment: int | None = None
+) -> None:
     """Write a VMDK that is ``disk`` with the files that became ``after``, as ``write_files`` does."""
     with contextlib.closing(StreamOptimizedDisk(disk)) as base, CopyOnWriteDevice(base, os.path.dirname(out)) as device:
         write_files(device, before, after, moment=moment)
@@ -104,7 +112,9 @@ def repack(disk: str, out: str, before: dict[str, bytes], after: dict[str, bytes
             encode(device, stream)
 
 
-def write_files(device: BlockDevice, before: dict[str, bytes], after: dict[str, bytes], *, moment: int | None = None) -> None:
+def write_files(
+    device: BlockDevice, before: dict[str, bytes], after: dict[str, bytes], *, moment: int | None = None
+) -> None:
     """Let the files ``before`` of a Windows be ``after``; new ones have the FILETIME ``moment``, or that of now."""
     times = Times(*[time.time_ns() // 100 + _EPOCH if moment is None else moment] * 4)
     with Volume.mount(find_windows(device).window(device), writable=True) as volume:
@@ -141,6 +151,7 @@ def _make_folder(volume: Volume, path: str, times: Times) -> None:
 
 
 # -- the life of the guest
+
 
 class _Asked(BaseException):
     """vSphere asked the guest to shut down, or to restart."""

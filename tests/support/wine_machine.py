@@ -34,7 +34,9 @@ STARTUP = "C:\\Windows\\Setup\\scripts\\kmsdir\\kmssetup.cmd"
 SHUTDOWN, REBOOT, ON = "shutdown", "reboot", "on"
 
 _STAND_INS = (
-    "Program Files/VMware/VMware Tools/vmtoolsd.exe", "windows/system32/shutdown.exe", "windows/system32/schtasks.exe",
+    "Program Files/VMware/VMware Tools/vmtoolsd.exe",
+    "windows/system32/shutdown.exe",
+    "windows/system32/schtasks.exe",
     "windows/system32/WindowsPowerShell/v1.0/powershell.exe",
 )
 #: Otherwise wine takes programs of its own for those in its folder.
@@ -54,7 +56,12 @@ def tool_files() -> dict[str, bytes]:
 
 def template() -> wine.Prefix:
     """A prefix with all stand-ins, made once for this checkout; only to be copied."""
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in (*sorted(_SOURCES.iterdir()), pathlib.Path(programs.__file__), pathlib.Path(wine.__file__))))
+    digest = hashlib.sha256(
+        b"".join(
+            path.read_bytes()
+            for path in (*sorted(_SOURCES.iterdir()), pathlib.Path(programs.__file__), pathlib.Path(wine.__file__))
+        )
+    )
     digest.update(_wine_version())
     place = _BUILD / digest.hexdigest()[:16]
     _BUILD.mkdir(parents=True, exist_ok=True)
@@ -82,7 +89,9 @@ def _wine_version() -> bytes:
 
 def _furnish(prefix: wine.Prefix) -> None:
     tool = os.path.join(os.path.dirname(prefix.path), "tool.exe")
-    run = run_go("build", "-trimpath", "-ldflags=-s -w", "-o", tool, ".", folder=_SOURCES, GOOS="windows", GOARCH="amd64")
+    run = run_go(
+        "build", "-trimpath", "-ldflags=-s -w", "-o", tool, ".", folder=_SOURCES, GOOS="windows", GOARCH="amd64"
+    )
     if run.returncode:
         raise RuntimeError(f"What stands in for Windows' programs cannot be built: {run.stderr.strip()}")
     for path in _STAND_INS:
@@ -112,7 +121,10 @@ class WineMachine:
         self.folder = pathlib.Path(folder)
         self._calls, self._info = self.folder / "calls", self.folder / "guestinfo.json"
         self.prefix = _Prefix(os.fspath(self.folder / "prefix"), os.fspath(self.folder))
-        self.prefix.more = {"STRATA_GUEST_CALLS": _windows_path(self._calls), "STRATA_GUEST_INFO": _windows_path(self._info)}
+        self.prefix.more = {
+            "STRATA_GUEST_CALLS": _windows_path(self._calls),
+            "STRATA_GUEST_INFO": _windows_path(self._info),
+        }
         if not os.path.exists(self.prefix.path):
             self._make(vmware_tools)
 
@@ -174,7 +186,12 @@ class WineMachine:
         seen, outcome = 0, ON
         with open(self.folder / "output", "wb") as output, self.prefix.started():
             process = subprocess.Popen(
-                ["wine", "cmd", "/d", "/c", STARTUP], env=self.prefix.environment, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                ["wine", "cmd", "/d", "/c", STARTUP],
+                env=self.prefix.environment,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
             )
             try:
                 ended = False

@@ -19,6 +19,8 @@ wheels = [wheel for folder in folders for wheel in folder.glob("pip-*.whl")]
 if not wheels:
     raise SystemExit(f"There is no pip wheel in {' or '.join(map(str, folders))}.")
 sys.path.insert(0, str(wheels[0]))
-sys.argv = ["pip", "install"] + [argument for argument in sys.argv[1:] if argument not in ("--no-setuptools", "--no-wheel")]
+sys.argv = ["pip", "install"] + [
+    argument for argument in sys.argv[1:] if argument not in ("--no-setuptools", "--no-wheel")
+]
 sys.modules.pop("pip", None)
 runpy.run_module("pip", run_name="__main__", alter_sys=True)

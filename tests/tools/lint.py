@@ -35,7 +35,10 @@ NEWEST = CHECKOUT / ".venv-newest"
 OLDEST = CHECKOUT / ".venv"
 LIMIT = 30 * 60
 # What the tools say of their progress is of no use beside a failure.
-PROGRESS = re.compile(r"^(Running sanity test|Installing requirements|Using cached pip|See documentation for help|WARNING: Using locale).*\n", re.MULTILINE)
+PROGRESS = re.compile(
+    r"^(Running sanity test|Installing requirements|Using cached pip|See documentation for help|WARNING: Using locale).*\n",
+    re.MULTILINE,
+)
 
 
 class Skipped(Exception):
@@ -64,7 +67,10 @@ class Place:
         """Copy what git knows or would add."""
         shutil.rmtree(self.collections, ignore_errors=True)
         names = subprocess.run(
-            ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=CHECKOUT, check=True, capture_output=True
+            ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=CHECKOUT,
+            check=True,
+            capture_output=True,
         ).stdout
         for name in filter(None, os.fsdecode(names).split("\0")):
             target = self.collection / name
@@ -95,7 +101,11 @@ class Place:
             return log.read()
 
     def variables(self, environment: pathlib.Path) -> dict[str, str]:
-        variables = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "PYTHON", "MAKE", "VIRTUAL_ENV"))}
+        variables = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("ANSIBLE_", "PYTHON", "MAKE", "VIRTUAL_ENV"))
+        }
         # The shims of a Python version manager fail while no version is chosen, and ansible-test tries them.
         path = [part for part in os.environ.get("PATH", os.defpath).split(os.pathsep) if not part.endswith("/shims")]
         real = pathlib.Path(os.path.realpath(environment / "bin" / "python")).parent
@@ -135,7 +145,9 @@ def home(environment: pathlib.Path) -> pathlib.Path:
 
 
 def _print_by(environment: pathlib.Path, *arguments: str) -> str:
-    return subprocess.run([environment / "bin" / "python", *arguments], check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        [environment / "bin" / "python", *arguments], check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
 @functools.cache
@@ -147,7 +159,9 @@ def versions(environment: pathlib.Path) -> tuple[str, str]:
 
 
 def _sanity(place: Place, environment: pathlib.Path) -> None:
-    output = place.run("ansible-test", "sanity", "--color", "no", "--python", versions(environment)[0], environment=environment)
+    output = place.run(
+        "ansible-test", "sanity", "--color", "no", "--python", versions(environment)[0], environment=environment
+    )
     if "All targets skipped" in output:
         raise subprocess.CalledProcessError(1, "ansible-test")
 
@@ -175,7 +189,13 @@ def galaxy_importer(place: Place) -> None:
     place.run("ansible-galaxy", "collection", "build", "--output-path", place.collections)
     artifact = next(place.collections.glob("strata-layering-*.tar.gz"))
     output = place.run(
-        "env", "GALAXY_IMPORTER_CHECK_REQUIRED_TAGS=true", NEWEST / "bin" / "python", "-m", "galaxy_importer.main", artifact, folder=place.collections
+        "env",
+        "GALAXY_IMPORTER_CHECK_REQUIRED_TAGS=true",
+        NEWEST / "bin" / "python",
+        "-m",
+        "galaxy_importer.main",
+        artifact,
+        folder=place.collections,
     )
     # The importer goes on after what Galaxy only shows to the reader of the import log.
     if re.search(r"^(WARNING|ERROR)", output, re.MULTILINE):
@@ -251,7 +271,11 @@ def perform(name: str) -> bool:
         outcome, detail = "skipped", f": {reason}"
     except (OSError, subprocess.SubprocessError) as error:
         outcome = "FAILED"
-        detail = f"\n{PROGRESS.sub('', place.log.read_text(encoding='utf-8', errors='replace'))}{error}" if place.log.exists() else f": {error}"
+        detail = (
+            f"\n{PROGRESS.sub('', place.log.read_text(encoding='utf-8', errors='replace'))}{error}"
+            if place.log.exists()
+            else f": {error}"
+        )
     sys.stdout.write(f"lint: {name:<22} {time.monotonic() - start:5.0f} s  {outcome}{detail}\n")
     sys.stdout.flush()
     return outcome != "FAILED"
@@ -270,7 +294,9 @@ def main() -> int:
         parser.error(f"there is no check {' '.join(options.check)}; --list names them")
     OUTPUT.mkdir(parents=True, exist_ok=True)
     for environment in (NEWEST, OLDEST):
-        sys.stdout.write("lint: {0} has Python {1[0]} and ansible-core {1[1]}\n".format(environment.name, versions(environment)))
+        sys.stdout.write(
+            "lint: {0} has Python {1[0]} and ansible-core {1[1]}\n".format(environment.name, versions(environment))
+        )
         home(environment)
     sys.stdout.flush()
     with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:

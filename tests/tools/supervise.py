@@ -63,7 +63,9 @@ def _stop(number: int, frame: object) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, required=True, help="how long the command may take")
-    parser.add_argument("--grace", type=float, default=5.0, help="seconds between asking a process to end and killing it")
+    parser.add_argument(
+        "--grace", type=float, default=5.0, help="seconds between asking a process to end and killing it"
+    )
     parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args()
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):

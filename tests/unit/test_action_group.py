@@ -13,6 +13,8 @@ COLLECTION = pathlib.Path(__file__).parents[2]
 
 
 def test_action_group_names_every_module_and_no_other():
-    group = yaml.safe_load((COLLECTION / "meta" / "runtime.yml").read_text(encoding="utf-8"))["action_groups"]["layering"]
+    group = yaml.safe_load((COLLECTION / "meta" / "runtime.yml").read_text(encoding="utf-8"))["action_groups"][
+        "layering"
+    ]
     modules = sorted(path.stem for path in (COLLECTION / "plugins" / "modules").glob("*.py") if path.stem != "__init__")
     assert group == modules

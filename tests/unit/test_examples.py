@@ -27,13 +27,25 @@ _INVENTORIES = [_ROOT / "playbooks" / "inventory.example.yml", _ROOT / "tests" /
 _ANY = {"int": 1, "float": 1.0, "bool": True, "list": [], "path": "/x", "str": "x", "raw": "x"}
 #: Options that a role has once for all the things in a list.
 _OF_THE_ROLE = {
-    "repository", "hostname", "username", "password", "validate_certs", "port", "ca_path", "proxy_host", "proxy_port",
-    "file_share_username", "file_share_password", "file_share_encrypt",
+    "repository",
+    "hostname",
+    "username",
+    "password",
+    "validate_certs",
+    "port",
+    "ca_path",
+    "proxy_host",
+    "proxy_port",
+    "file_share_username",
+    "file_share_password",
+    "file_share_encrypt",
 }
 #: Which list of which role has the options of which module.
 _LISTS = {
-    "os_layer": ("os_layer", "os_layer_versions"), "app_layer": ("app_layer", "app_layer_versions"),
-    "platform_layer": ("platform_layer", "platform_layer_versions"), "connector": ("layered_image", "layered_image_connectors"),
+    "os_layer": ("os_layer", "os_layer_versions"),
+    "app_layer": ("app_layer", "app_layer_versions"),
+    "platform_layer": ("platform_layer", "platform_layer_versions"),
+    "connector": ("layered_image", "layered_image_connectors"),
     "image_template": ("layered_image", "layered_image_templates"),
 }
 
@@ -51,7 +63,9 @@ def _specification(module: str) -> dict:
 
 
 def _role_options(role: str) -> dict:
-    return yaml.safe_load((_ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))["argument_specs"]["main"]["options"]
+    return yaml.safe_load((_ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))[
+        "argument_specs"
+    ]["main"]["options"]
 
 
 def _worked_out(value: object, option: dict) -> object:
@@ -64,23 +78,36 @@ def _worked_out(value: object, option: dict) -> object:
     if isinstance(value, dict) and "options" in option:
         return {name: _worked_out(one, option["options"].get(name, {})) for name, one in value.items()}
     if isinstance(value, list):
-        return [_worked_out(one, {"type": option.get("elements", "str"), "options": option.get("options", {})}) for one in value]
+        return [
+            _worked_out(one, {"type": option.get("elements", "str"), "options": option.get("options", {})})
+            for one in value
+        ]
     return value
 
 
 def _problems_of_task(module: str, options: dict) -> list[str]:
     given = _specification(module)
     specification = given["argument_spec"]
-    rules = {name: given.get(name) for name in ("mutually_exclusive", "required_together", "required_one_of", "required_if", "required_by")}
+    rules = {
+        name: given.get(name)
+        for name in ("mutually_exclusive", "required_together", "required_one_of", "required_if", "required_by")
+    }
     shortened = "..." in options
-    options = {name: _worked_out(value, specification.get(name, {})) for name, value in options.items() if name != "..."}
+    options = {
+        name: _worked_out(value, specification.get(name, {})) for name, value in options.items() if name != "..."
+    }
     result = ModuleArgumentSpecValidator(specification, **rules).validate(options)
     from_environment = {name for name, option in specification.items() if "fallback" in option}
 
     def forgivable(message: str) -> bool:
         """An example may be shortened, and leave out what the environment says."""
         start, _colon, names = message.partition(": ")
-        return shortened and "missing" in message or start == "missing required arguments" and set(names.split(", ")) <= from_environment
+        return (
+            shortened
+            and "missing" in message
+            or start == "missing required arguments"
+            and set(names.split(", ")) <= from_environment
+        )
 
     return [message for message in result.error_messages if not forgivable(message)]
 
@@ -135,12 +162,17 @@ def _problems(document: object) -> list[str]:
 
 def _blocks(page: pathlib.Path) -> list[object]:
     """The YAML of a page."""
-    return [yaml.safe_load(textwrap.dedent(block)) for block in re.findall(r"^```yaml\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)]
+    return [
+        yaml.safe_load(textwrap.dedent(block))
+        for block in re.findall(r"^```yaml\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    ]
 
 
 def _examples(module: str) -> list[dict]:
     tree = ast.parse((_ROOT / "plugins" / "modules" / f"{module}.py").read_text(encoding="utf-8"))
-    [text] = [node.value.value for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == "EXAMPLES"]
+    [text] = [
+        node.value.value for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == "EXAMPLES"
+    ]
     return yaml.safe_load(text)
 
 
@@ -174,7 +206,15 @@ def test_mistakes_in_examples_are_found():
         layered_image_retries: often
     """
     found = _problems(yaml.safe_load(textwrap.dedent(wrong)))
-    for part in ("packaging_dsk", "no module os_layers", "'parallel'", "state is present but", "app_layer_versions: missing", "app_layer_version", "often"):
+    for part in (
+        "packaging_dsk",
+        "no module os_layers",
+        "'parallel'",
+        "state is present but",
+        "app_layer_versions: missing",
+        "app_layer_version",
+        "often",
+    ):
         assert any(part in one for one in found), (part, found)
 
 

@@ -14,28 +14,28 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 
+from ..catalog import layer_store
+from ..common.child_process import run_guarded
 from ..common.progress import Progress, silent
-from ..layers import entry as model
-from .rules import LeftOut, Rule, RuleSet, default_rules, windows_rules
-from ..layers.entry import Entry, printable
-from .finalize_gate import check_finalized
-from ..layers.folder import Opener as StreamOpener
-from .hazards import WATCHED, Contents, find_hazards
-from ..layers.model import LayerVersion
-from ..layers.windows import CONFIG, WindowsInstallation, exists
-from ..ntfs.guard import run_guarded
-from ..ntfs.volume import Volume
-from ..registry.delta import Counts, Delta
-from ..registry.delta_format import write_delta
-from ..registry.hives import HIVES
-from ..registry.values import current_control_set
-from ..repository.repository import Repository
-from ..images import store
-from .entries import entries_of
-from .hives import HivePairs, hive_delta
-from .paths import PathBuilder
-from .disks import DiskDifference, Opener, difference, open_packaged
 from ..images.thin_image import ThinImage
+from ..layers import entry as model
+from ..layers.entry import Entry, printable
+from ..layers.folder import Opener as StreamOpener
+from ..layers.layer_version import LayerVersion
+from ..ntfs.volume import Volume
+from ..repository.repository import Repository
+from ..windows.finalize_checks import check_finalized
+from ..windows.installation import CONFIG, WindowsInstallation, exists
+from ..winregistry.delta import Counts, Delta
+from ..winregistry.delta_format import write_delta
+from ..winregistry.hive_names import HIVES
+from ..winregistry.registry_values import current_control_set
+from .changed_paths import PathBuilder
+from .disks import DiskDifference, Opener, difference, open_packaged
+from .entries import entries_of
+from .hazards import WATCHED, Contents, find_hazards
+from .hive_changes import HivePairs, hive_delta
+from .rules import LeftOut, Rule, RuleSet, default_rules, windows_rules
 
 _SYSTEM, _SOFTWARE = f"{CONFIG}/SYSTEM", f"{CONFIG}/SOFTWARE"
 
@@ -63,7 +63,13 @@ def check_packaged(given: ThinImage, opener: Opener) -> list[dict]:
 
 
 def capture(
-    repository: Repository, given: ThinImage, opener: Opener, layer: LayerVersion, rules: Sequence[Rule] = (), *, defaults: bool = True,
+    repository: Repository,
+    given: ThinImage,
+    opener: Opener,
+    layer: LayerVersion,
+    rules: Sequence[Rule] = (),
+    *,
+    defaults: bool = True,
     progress: Progress = silent,
 ) -> CaptureResult:
     """Store as ``layer`` what turned ``given`` into the disk that ``opener`` opens.
@@ -74,12 +80,26 @@ def capture(
     bad rule. Nothing is stored then.
     """
     with repository.pin([given.manifest.digest], purpose=f"capture the layer {layer.name} {layer.version}"):
-        return run_guarded(_capture, repository, given, opener, layer, tuple(rules), defaults, what="the packaged disk", progress=progress)
+        return run_guarded(
+            _capture,
+            repository,
+            given,
+            opener,
+            layer,
+            tuple(rules),
+            defaults,
+            what="the packaged disk",
+            progress=progress,
+        )
 
 
-def preview(given: ThinImage, opener: Opener, rules: Sequence[Rule] = (), *, defaults: bool = True, progress: Progress = silent) -> CaptureResult:
+def preview(
+    given: ThinImage, opener: Opener, rules: Sequence[Rule] = (), *, defaults: bool = True, progress: Progress = silent
+) -> CaptureResult:
     """What ``capture`` would find, without storing it; ``layer`` is None."""
-    return run_guarded(_capture, None, given, opener, None, tuple(rules), defaults, what="the packaged disk", progress=progress)
+    return run_guarded(
+        _capture, None, given, opener, None, tuple(rules), defaults, what="the packaged disk", progress=progress
+    )
 
 
 def _check(given: ThinImage, opener: Opener) -> list[dict]:
@@ -90,7 +110,13 @@ def _check(given: ThinImage, opener: Opener) -> list[dict]:
 
 
 def _capture(
-    repository: Repository | None, given: ThinImage, opener: Opener, layer: LayerVersion | None, rules: tuple[Rule, ...], defaults: bool, *,
+    repository: Repository | None,
+    given: ThinImage,
+    opener: Opener,
+    layer: LayerVersion | None,
+    rules: tuple[Rule, ...],
+    defaults: bool,
+    *,
     progress: Progress = silent,
 ) -> CaptureResult:
     with ExitStack() as stack:
@@ -103,7 +129,9 @@ def _capture(
         compiled, gate = _examine(new, hives, rules, defaults)
         # A hive that the image did not have yet can only be taken as a file.
         compared = [hive for hive in HIVES.values() if exists(old, hive.path)]
-        changes = PathBuilder(packaged, old, new, compiled, left_out, [hive.path for hive in compared]).build(found.files)
+        changes = PathBuilder(packaged, old, new, compiled, left_out, [hive.path for hive in compared]).build(
+            found.files
+        )
         deltas = {}
         for hive in compared:
             if new.upcase(hive.path) in changes.touched_hives:
@@ -119,12 +147,17 @@ def _capture(
                 pass
         else:
             stored = [(name, write_delta(delta)) for name, delta in deltas.items()]
-            layer = store.put_files(repository, layer, entries, hives=stored, progress=progress)
+            layer = layer_store.put_files(repository, layer, entries, hives=stored, progress=progress)
         for path in changes.respelled:
             left_out.add("file", "spelling", printable(path))
         contents = Contents(counted.paths, list(changes.whiteouts.values()), deltas, left_out)
         return CaptureResult(
-            layer, counted.changes(deltas), left_out.report(), find_hazards(contents), gate, _statistics(found),
+            layer,
+            counted.changes(deltas),
+            left_out.report(),
+            find_hazards(contents),
+            gate,
+            _statistics(found),
         )
 
 
@@ -150,7 +183,9 @@ class _Counted:
         self._whiteouts = whiteouts
         self._bytes = 0
 
-    def count(self, entries: Iterator[tuple[Entry, StreamOpener | None]], changes) -> Iterator[tuple[Entry, StreamOpener | None]]:
+    def count(
+        self, entries: Iterator[tuple[Entry, StreamOpener | None]], changes
+    ) -> Iterator[tuple[Entry, StreamOpener | None]]:
         """Pass the entries on."""
         existed = {taken.path: taken.existed for taken in changes.taken.values()}
         for entry, opener in entries:

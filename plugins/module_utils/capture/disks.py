@@ -13,23 +13,23 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from ..catalog.resolved_template import label
 from ..common.errors import Conflict, Corrupt, NotFound
-from ..common.libraries import np
+from ..common.optional_imports import np
 from ..common.progress import Progress, silent
 from ..disk import partitions
-from ..disk.compare import differing_grains
-from ..disk.device import BlockDevice, Window
+from ..disk.block_device import BlockDevice, Window
+from ..disk.grain_compare import differing_grains
 from ..disk.grains import GRAIN_SHIFT, grain_total
-from ..ntfs.compare import VolumeDifference, compare
+from ..images.free_grains import free_grains
+from ..images.lineage_marker import Mark, read_mark
+from ..images.os_import import find_windows
+from ..images.thin_image import ThinImage, read_config
+from ..layers.layer_version import LayerReference
 from ..ntfs.file_state import read_state
 from ..ntfs.mft import MasterFileTable
 from ..ntfs.ranges import Ranges
-from ..images.free_grains import free_grains
-from ..images.mark import Mark, read_mark
-from ..images.os_import import find_windows
-from ..images.template import label
-from ..images.thin_image import ThinImage, read_config
-from ..layers.model import LayerReference
+from ..ntfs.volume_compare import VolumeDifference, compare
 from ..repository.repository import Repository
 
 #: Files in the root whose data is never of interest and may have changed as a whole.
@@ -79,7 +79,12 @@ def open_packaged(given: ThinImage, opener: Opener, stack: ExitStack) -> Package
     found = next((one for one in table.partitions if one.offset == partition.offset), None)
     if found is None:
         raise _other_base(disk, "its Windows partition begins elsewhere")
-    if table.kind != became.kind or found.guid != partition.guid or table.kind == "mbr" and table.disk_id != became.disk_id:
+    if (
+        table.kind != became.kind
+        or found.guid != partition.guid
+        or table.kind == "mbr"
+        and table.disk_id != became.disk_id
+    ):
         raise _other_base(disk, "its Windows partition is another one")
     before, after = found.window(original), partition.window(disk)
     old, new = MasterFileTable(before), MasterFileTable(after)
@@ -120,7 +125,13 @@ def _check_identity(disk: BlockDevice, old: MasterFileTable, new: MasterFileTabl
         was, became = read_state(old, number), read_state(new, number)
         if was is None and became is None:
             continue
-        if was is None or became is None or (was.names, was.sequence) != (became.names, became.sequence) or number < 4 and was.created != became.created:
+        if (
+            was is None
+            or became is None
+            or (was.names, was.sequence) != (became.names, became.sequence)
+            or number < 4
+            and was.created != became.created
+        ):
             raise _other_base(disk, "its Windows volume was formatted at another time")
 
 
@@ -129,8 +140,8 @@ def difference(packaged: Packaged, given: ThinImage, *, progress: Progress = sil
     disk, new, partition = packaged.disk, packaged.new, packaged.partition
     geometry = new.raw.geometry
     relevant = ~free_grains(new.cluster_bitmap(), geometry.cluster_size, geometry.clusters, partition.offset, disk.size)
-    relevant[:partition.offset >> GRAIN_SHIFT] = False
-    relevant[grain_total(partition.end):] = False
+    relevant[: partition.offset >> GRAIN_SHIFT] = False
+    relevant[grain_total(partition.end) :] = False
     numbers, digests = given.grain_digests()
     changed = differing_grains(disk, numbers, digests, among=relevant, progress=progress)
     known = numbers[numbers < len(relevant)]

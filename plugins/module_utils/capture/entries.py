@@ -16,7 +16,7 @@ from ..layers.folder import Opener
 from ..ntfs.node import Node
 from ..ntfs.stream import Stream
 from ..ntfs.volume import Volume
-from .paths import PathChanges, Taken
+from .changed_paths import PathChanges, Taken
 
 _ENCRYPTED = 0x4000
 _BUFFER = 1 << 20
@@ -54,7 +54,11 @@ def entries_of(volume: Volume, changes: PathChanges) -> Iterator[tuple[Entry, Op
         if taken is None:
             node = volume.find(path)
             if node is None:
-                raise Corrupt(f"The folder {printable(path)} of the packaged disk has no entry in its own folder.", code="ntfs.damaged", path=path)
+                raise Corrupt(
+                    f"The folder {printable(path)} of the packaged disk has no entry in its own folder.",
+                    code="ntfs.damaged",
+                    path=path,
+                )
         else:
             node = volume.open(taken.reference, taken.name.name, taken.name.parent)
         with node:
@@ -109,7 +113,9 @@ def _brings(folder: _Folder) -> bool:
 
 
 def _link(node: Node, path: str, target: str) -> Entry:
-    return Entry(path, model.LINK, node.attributes & 0xFFFFFFFF, *_times(node), short_name=node.short_name, link_target=target)
+    return Entry(
+        path, model.LINK, node.attributes & 0xFFFFFFFF, *_times(node), short_name=node.short_name, link_target=target
+    )
 
 
 def _times(node: Node) -> tuple[int, ...]:
@@ -127,8 +133,14 @@ def _entry(node: Node, path: str, *, implied: bool) -> Entry:
             path=path,
         )
     entry = Entry(
-        path, model.DIRECTORY if node.is_directory else model.FILE, attributes, *times,
-        security=node.security, short_name=node.short_name, size=node.size, implied=implied,
+        path,
+        model.DIRECTORY if node.is_directory else model.FILE,
+        attributes,
+        *times,
+        security=node.security,
+        short_name=node.short_name,
+        size=node.size,
+        implied=implied,
     )
     if implied:
         return entry

@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
-from ..registry.delta import Delta
+from ..windows.readiness import WARN, Finding
+from ..winregistry.delta import Delta
 from .rules import LeftOut
-from ..layers.readiness import WARN, Finding
 
 _LISTED = 5
 
@@ -46,68 +46,109 @@ _OS_LAYER = "Install it in the OS layer (a new version of it), or accept that th
 
 HAZARDS: dict[str, _Hazard] = {
     "wmi_repository": _Hazard(
-        "the WMI repository changed", "Let the application register its providers at the first start of an image (mofcomp in the layer's script).",
-        ("windows/system32/wbem/repository/",), (), (), ("windows\\system32\\wbem\\repository",),
+        "the WMI repository changed",
+        "Let the application register its providers at the first start of an image (mofcomp in the layer's script).",
+        ("windows/system32/wbem/repository/",),
+        (),
+        (),
+        ("windows\\system32\\wbem\\repository",),
     ),
     "catalogs": _Hazard(
-        "signature catalogues changed", "Catalogues in CatRoot are files and layered; the database catroot2 is left out and Windows makes it anew.",
-        ("windows/system32/catroot2/",), (), (), ("windows\\system32\\catroot2",),
+        "signature catalogues changed",
+        "Catalogues in CatRoot are files and layered; the database catroot2 is left out and Windows makes it anew.",
+        ("windows/system32/catroot2/",),
+        (),
+        (),
+        ("windows\\system32\\catroot2",),
     ),
     "driver_store": _Hazard(
-        "drivers were installed", "Install drivers in the OS layer or the platform layer: the driver store and its database cannot be merged.",
+        "drivers were installed",
+        "Install drivers in the OS layer or the platform layer: the driver store and its database cannot be merged.",
         ("windows/system32/driverstore/filerepository/", "windows/inf/oem", "windows/system32/driverstore/"),
-        (("SYSTEM", "DriverDatabase"),), (), ("windows\\system32\\config\\drivers",),
+        (("SYSTEM", "DriverDatabase"),),
+        (),
+        ("windows\\system32\\config\\drivers",),
     ),
     "servicing": _Hazard(
-        "Windows features or updates were installed", "Install updates and features in the OS layer: the component store cannot be merged.",
-        ("windows/winsxs/", "windows/servicing/"), (), ("servicing_database",),
+        "Windows features or updates were installed",
+        "Install updates and features in the OS layer: the component store cannot be merged.",
+        ("windows/winsxs/", "windows/servicing/"),
+        (),
+        ("servicing_database",),
     ),
     "accounts": _Hazard(
         "local users, groups or their rights changed",
         "Local accounts belong to the OS layer; use accounts of the domain, virtual service accounts (NT SERVICE\\name) or LocalService in applications.",
-        (), (), ("account_database",),
+        (),
+        (),
+        ("account_database",),
     ),
     "com_plus": _Hazard(
-        "the COM+ catalogue changed", "Register COM+ applications in the OS layer, or by the layer's script at the first start.",
-        ("windows/registration/r",), (("SOFTWARE", "Microsoft\\COM3"),),
+        "the COM+ catalogue changed",
+        "Register COM+ applications in the OS layer, or by the layer's script at the first start.",
+        ("windows/registration/r",),
+        (("SOFTWARE", "Microsoft\\COM3"),),
     ),
     "store_apps": _Hazard(
-        "Store apps (AppX, MSIX) were installed or updated", "Provision Store apps in the OS layer: their registration is one database.",
+        "Store apps (AppX, MSIX) were installed or updated",
+        "Provision Store apps in the OS layer: their registration is one database.",
         ("program files/windowsapps/", "programdata/microsoft/windows/apprepository/"),
         (("SOFTWARE", "Microsoft\\Windows\\CurrentVersion\\Appx"),),
     ),
     "user_profiles": _Hazard(
         "files of the user who installed were left out",
         "Put settings for all users into ProgramData, or into C:\\Users\\Default for every new user; take single files in with a rule.",
-        (), (), ("user_profile",),
+        (),
+        (),
+        ("user_profile",),
     ),
     "activation": _Hazard(
-        "licence data of Windows or Office changed", "Activate by KMS or Active Directory; a licence in a layer would be that of one machine.",
-        ("programdata/microsoft/officesoftwareprotectionplatform/",), (("SYSTEM", "WPA"),), (),
+        "licence data of Windows or Office changed",
+        "Activate by KMS or Active Directory; a licence in a layer would be that of one machine.",
+        ("programdata/microsoft/officesoftwareprotectionplatform/",),
+        (("SYSTEM", "WPA"),),
+        (),
         ("windows\\system32\\spp\\store", "softwareprotectionplatform"),
     ),
     "performance_counters": _Hazard(
-        "performance counters were registered", "Their numbers cannot be merged: run 'lodctr /R' in the layer's script.",
-        ("windows/system32/perfc009.dat", "windows/system32/perfh009.dat"), (("SOFTWARE", "Microsoft\\Windows NT\\CurrentVersion\\Perflib"),),
+        "performance counters were registered",
+        "Their numbers cannot be merged: run 'lodctr /R' in the layer's script.",
+        ("windows/system32/perfc009.dat", "windows/system32/perfh009.dat"),
+        (("SOFTWARE", "Microsoft\\Windows NT\\CurrentVersion\\Perflib"),),
     ),
     "network_protocols": _Hazard(
-        "Winsock protocols or network components were installed", "Install VPN and firewall software in the OS layer or the platform layer.",
-        (), (("SYSTEM", "CurrentControlSet\\Services\\WinSock2\\Parameters"), ("SYSTEM", "CurrentControlSet\\Control\\Network")),
+        "Winsock protocols or network components were installed",
+        "Install VPN and firewall software in the OS layer or the platform layer.",
+        (),
+        (
+            ("SYSTEM", "CurrentControlSet\\Services\\WinSock2\\Parameters"),
+            ("SYSTEM", "CurrentControlSet\\Control\\Network"),
+        ),
     ),
     "task_cache": _Hazard(
-        "scheduled tasks were registered", "They are layered as files and keys; two layers must not register tasks of the same name.",
-        (), (("SOFTWARE", "Microsoft\\Windows NT\\CurrentVersion\\Schedule\\TaskCache"),),
+        "scheduled tasks were registered",
+        "They are layered as files and keys; two layers must not register tasks of the same name.",
+        (),
+        (("SOFTWARE", "Microsoft\\Windows NT\\CurrentVersion\\Schedule\\TaskCache"),),
     ),
     "native_images": _Hazard(
-        "compiled .NET assemblies were taken", "They hold for this OS layer version only; .NET makes them anew when they do not fit.",
+        "compiled .NET assemblies were taken",
+        "They hold for this OS layer version only; .NET makes them anew when they do not fit.",
         ("windows/assembly/nativeimages",),
     ),
     "names_in_case": _Hazard(
-        "files whose names differ only in case were left out", "Rename them: Windows programs cannot tell them apart.", (), (), ("case",),
+        "files whose names differ only in case were left out",
+        "Rename them: Windows programs cannot tell them apart.",
+        (),
+        (),
+        ("case",),
     ),
     "spelling": _Hazard(
-        "folders changed only the case of their names, and keep that of the OS layer", "Nothing is to be done: Windows treats both the same.",
-        (), (), ("spelling",),
+        "folders changed only the case of their names, and keep that of the OS layer",
+        "Nothing is to be done: Windows treats both the same.",
+        (),
+        (),
+        ("spelling",),
     ),
 }
 
@@ -123,7 +164,12 @@ def find_hazards(contents: Contents) -> list[dict]:
     findings = []
     for name, hazard in HAZARDS.items():
         taken = [path for path in lowered if path.startswith(hazard.paths)] if hazard.paths else []
-        keys = [place for hive, key in hazard.keys if hive in contents.deltas for place in _changed(contents.deltas[hive], key)]
+        keys = [
+            place
+            for hive, key in hazard.keys
+            if hive in contents.deltas
+            for place in _changed(contents.deltas[hive], key)
+        ]
         reasons = [entry for entry in report if entry["reason"] in hazard.reasons]
         examples = [example for part in hazard.examples for example in contents.left_out.seen(part)]
         if taken or keys or reasons or examples:
@@ -135,7 +181,11 @@ def _changed(delta: Delta, path: str) -> Iterator[str]:
     """Where a delta has a key; of control sets it has only the one that Windows starts with."""
     first, _separator, rest = path.partition("\\")
     places = [f"{key.name}\\{rest}" for key in delta.root.subkeys.values() if key.name.lower().startswith("controlset")]
-    yield from (f"{delta.hive}\\{place}" for place in (places if first == "CurrentControlSet" else [path]) if delta.key(place) is not None)
+    yield from (
+        f"{delta.hive}\\{place}"
+        for place in (places if first == "CurrentControlSet" else [path])
+        if delta.key(place) is not None
+    )
 
 
 def _found(hazard: _Hazard, taken: list[str], keys: list[str], reasons: list[dict], examples: list[str]) -> str:

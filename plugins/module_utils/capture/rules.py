@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..common.errors import InvalidInput
-from ..registry.hives import HIVES
-from ..registry.model import Key
-from ..registry.patterns import PatternTree, name_matcher
-from ..registry.upcase import WINDOWS
-from ..registry.values import decode_multi_string
+from ..winregistry.hive_model import Key
+from ..winregistry.hive_names import HIVES
+from ..winregistry.key_patterns import PatternTree, name_matcher
+from ..winregistry.registry_values import decode_multi_string
+from ..winregistry.upcase import WINDOWS
 from . import exclusions
 
 MAXIMUM_RULES = 2000
@@ -75,25 +75,45 @@ def _parse(item: object, what: str) -> Rule:
     if unknown:
         raise InvalidInput(f"{what} has the unknown field {unknown[0][:60]}.", code="capture.rule", hint=hint)
     action = fields.get("action", "exclude")
-    if ("path" in fields) == ("key" in fields) or "value" in fields and "path" in fields or action not in ("exclude", "include"):
+    if (
+        ("path" in fields) == ("key" in fields)
+        or "value" in fields
+        and "path" in fields
+        or action not in ("exclude", "include")
+    ):
         raise InvalidInput(f"{what} does not say what it is about.", code="capture.rule", hint=hint)
     registry = "key" in fields
     pattern = fields["key" if registry else "path"].replace("/", "\\").strip("\\")
     if registry:
-        for prefix, hive in (("HKEY_LOCAL_MACHINE\\", ""), ("HKLM\\", ""), ("HKEY_USERS\\.DEFAULT", "DEFAULT"), ("HKU\\.DEFAULT", "DEFAULT")):
+        for prefix, hive in (
+            ("HKEY_LOCAL_MACHINE\\", ""),
+            ("HKLM\\", ""),
+            ("HKEY_USERS\\.DEFAULT", "DEFAULT"),
+            ("HKU\\.DEFAULT", "DEFAULT"),
+        ):
             if pattern.upper().startswith(prefix):
-                pattern = hive + pattern[len(prefix):]
+                pattern = hive + pattern[len(prefix) :]
     elif pattern[1:3] == ":\\" or pattern[1:] == ":":
         if pattern[0] not in "cC":
-            raise InvalidInput(f"{what} is about the drive {pattern[0]}:, but only the system drive is captured.", code="capture.rule", hint=hint)
+            raise InvalidInput(
+                f"{what} is about the drive {pattern[0]}:, but only the system drive is captured.",
+                code="capture.rule",
+                hint=hint,
+            )
         pattern = pattern[3:]
     if registry and not _names_hive(pattern) or not registry and _NEVER_IN_PATH.search(pattern):
-        raise InvalidInput(f"{what}: nothing on the disk can match {pattern[:200]!r}.", code="capture.rule", hint=_PLACES)
+        raise InvalidInput(
+            f"{what}: nothing on the disk can match {pattern[:200]!r}.", code="capture.rule", hint=_PLACES
+        )
     rule = Rule(pattern, fields.get("reason", "rule"), registry, fields.get("value"), action == "include")
     try:
         PatternTree().add(pattern, rule)
     except InvalidInput as error:
-        raise InvalidInput(f"{what}: {pattern[:200]!r} is no pattern of {'keys' if registry else 'paths'}.", code="capture.rule", hint=hint) from error
+        raise InvalidInput(
+            f"{what}: {pattern[:200]!r} is no pattern of {'keys' if registry else 'paths'}.",
+            code="capture.rule",
+            hint=hint,
+        ) from error
     if not pattern:
         raise InvalidInput(f"{what} names nothing.", code="capture.rule", hint=hint)
     return rule
@@ -108,8 +128,11 @@ def windows_rules(control: Key) -> list[Rule]:
     """What Windows lists under BackupRestore of the control set ``control``; entries that cannot be understood are left out."""
     rules = []
     for name in ("FilesNotToBackup", "FilesNotToSnapshot"):
-        rules += [Rule(pattern, "backup_list") for text in _texts(control.key(f"Control\\BackupRestore\\{name}"))
-                  if (pattern := _file_pattern(text))]
+        rules += [
+            Rule(pattern, "backup_list")
+            for text in _texts(control.key(f"Control\\BackupRestore\\{name}"))
+            if (pattern := _file_pattern(text))
+        ]
     for text in _texts(control.key("Control\\BackupRestore\\KeysNotToRestore")):
         if text.endswith("\\*"):
             continue  # These are merged when Windows restores, not left out.
@@ -131,7 +154,7 @@ def _file_pattern(text: str) -> str | None:
     lowered = text.lower()
     for variable, path in exclusions.VARIABLES.items():
         if lowered.startswith(variable):
-            text = path + text[len(variable):]
+            text = path + text[len(variable) :]
             break
     if text[1:3] == ":\\":
         text = text[2:] if text[0] in "cC" else ""
@@ -213,7 +236,9 @@ class LeftOut:
 
     def add(self, kind: str, reason: str, what: str, rule: str = "") -> None:
         """Note a ``kind`` ("file", "removal", "key", "value")."""
-        entry = self._found.setdefault((kind, reason), {"kind": kind, "reason": reason, "count": 0, "examples": [], "rules": []})
+        entry = self._found.setdefault(
+            (kind, reason), {"kind": kind, "reason": reason, "count": 0, "examples": [], "rules": []}
+        )
         entry["count"] += 1
         if len(entry["examples"]) < self._examples:
             entry["examples"].append(what)

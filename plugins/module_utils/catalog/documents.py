@@ -18,10 +18,26 @@ LOCK = "catalog"
 _MAX_ICON = 1 << 20
 
 
-def put_document(repository: Repository, kind: str, name: str, document: dict, before: dict | None, comment: str | None, *, version: str | None = None) -> None:
+def put_document(
+    repository: Repository,
+    kind: str,
+    name: str,
+    document: dict,
+    before: dict | None,
+    comment: str | None,
+    *,
+    version: str | None = None,
+) -> None:
     """Store a document and say so in the history."""
     repository.catalog.put(kind, name, document)
-    repository.audit.append("update" if before else "create", kind, name, version=version, comment=comment, details=_difference(before, document))
+    repository.audit.append(
+        "update" if before else "create",
+        kind,
+        name,
+        version=version,
+        comment=comment,
+        details=_difference(before, document),
+    )
 
 
 def delete_document(repository: Repository, kind: str, name: str, comment: str | None) -> None:
@@ -33,7 +49,9 @@ def delete_document(repository: Repository, kind: str, name: str, comment: str |
 def _difference(before: dict | None, after: dict) -> dict:
     if before is None:
         return {}
-    changed = sorted(key for key in before.keys() | after.keys() if key != "versions" and before.get(key) != after.get(key))
+    changed = sorted(
+        key for key in before.keys() | after.keys() if key != "versions" and before.get(key) != after.get(key)
+    )
     return {key: {"before": before.get(key), "after": after.get(key)} for key in changed}
 
 

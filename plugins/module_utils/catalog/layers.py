@@ -12,10 +12,20 @@ and size, or None), and for app layers os_layer. A version's digest never change
 from __future__ import annotations
 
 from ..common.errors import Conflict, InvalidInput, NotFound
-from ..common.module import Outcome
-from ..images import scripts, store
-from ..layers.model import APP, DEPLOYABLE, OS, PLATFORM, LayerReference, check_description, check_layer_name, check_version_name, version_key
+from ..common.outcome import Outcome
+from ..layers.layer_version import (
+    APP,
+    DEPLOYABLE,
+    OS,
+    PLATFORM,
+    LayerReference,
+    check_description,
+    check_layer_name,
+    check_version_name,
+    version_key,
+)
 from ..repository.repository import Repository
+from . import layer_store, scripts
 from .documents import LOCK, put_document, refuse_in_use, store_icon, templates_using
 
 DEFAULT_PRIORITY = 500
@@ -103,7 +113,9 @@ def with_words(document: dict, params: dict) -> dict:
     return changed
 
 
-def keep_layer(repository: Repository, before: dict | None, after: dict, icon: bytes | None, params: dict, *, check_mode: bool) -> bool:
+def keep_layer(
+    repository: Repository, before: dict | None, after: dict, icon: bytes | None, params: dict, *, check_mode: bool
+) -> bool:
     """Store the document ``after``, with another icon if one is given, where it differs from ``before``; whether it does.
 
     In check mode nothing is stored. NotFound when what a new version stands on was removed while it was made.
@@ -116,7 +128,9 @@ def keep_layer(repository: Repository, before: dict | None, after: dict, icon: b
         with repository.locks.hold(LOCK, purpose=f"change the {_SPOKEN[kind]} {name}"):
             if params["version"] not in (before or {}).get("versions", ()):
                 _require_ground(repository, after["versions"][params["version"]])
-            put_document(repository, catalog_kind(kind), name, after, before, params["comment"], version=params["version"])
+            put_document(
+                repository, catalog_kind(kind), name, after, before, params["comment"], version=params["version"]
+            )
     return changed
 
 
@@ -150,7 +164,10 @@ def remove_versions(repository: Repository, kind: str, params: dict, *, check_mo
     """Remove a version, or the whole layer when no version is given, unless something needs it."""
     name, version = params["name"], params["version"]
     purpose = f"remove the {_SPOKEN[kind]} {name}"
-    with repository.locks.hold(lock_of(kind, name), shared=check_mode, purpose=purpose), repository.locks.hold(LOCK, shared=check_mode, purpose=purpose):
+    with (
+        repository.locks.hold(lock_of(kind, name), shared=check_mode, purpose=purpose),
+        repository.locks.hold(LOCK, shared=check_mode, purpose=purpose),
+    ):
         before = layer_document(repository, kind, name)
         going = [] if before is None else [one for one in before["versions"] if version in (None, one)]
         if before is None or not going and version is not None:
@@ -164,25 +181,34 @@ def remove_versions(repository: Repository, kind: str, params: dict, *, check_mo
     return Outcome(True, before, None if gone else after)
 
 
-def _remove(repository: Repository, kind: str, name: str, going: list[str], after: dict | None, comment: str | None) -> None:
+def _remove(
+    repository: Repository, kind: str, name: str, going: list[str], after: dict | None, comment: str | None
+) -> None:
     # The document goes first: a version that is named by nothing but its reference is collected, the reverse would be damage.
     if after is None:
         repository.catalog.delete(catalog_kind(kind), name)
     else:
         repository.catalog.put(catalog_kind(kind), name, after)
     for one in going:
-        store.remove_version(repository, kind, name, one)
+        layer_store.remove_version(repository, kind, name, one)
         repository.audit.append("delete", catalog_kind(kind), name, version=one, comment=comment)
 
 
 def _refuse_needed(repository: Repository, kind: str, name: str, version: str) -> None:
     what = f"Version {version} of the {_SPOKEN[kind]} {name}"
     if kind == OS:
-        users = templates_using(repository, lambda template: (template["os_layer"]["name"], template["os_layer"]["version"]) == (name, version))
+        users = templates_using(
+            repository,
+            lambda template: (template["os_layer"]["name"], template["os_layer"]["version"]) == (name, version),
+        )
     elif kind == APP:
-        users = templates_using(repository, lambda template: {"name": name, "version": version} in template["app_layers"])
+        users = templates_using(
+            repository, lambda template: {"name": name, "version": version} in template["app_layers"]
+        )
     else:
-        users = templates_using(repository, lambda template: template["platform_layer"] == {"name": name, "version": version})
+        users = templates_using(
+            repository, lambda template: template["platform_layer"] == {"name": name, "version": version}
+        )
     refuse_in_use(what, users)
     needing = [
         f"{other} {number}"

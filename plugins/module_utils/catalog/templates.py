@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..common.errors import Conflict
-from ..images.outdated import LAYER
-from ..images.template import ResolvedTemplate, apply_order
-from ..layers.model import APP, OS, PLATFORM, LayerReference
+from ..layers.layer_version import APP, OS, PLATFORM, LayerReference
 from ..repository.repository import Repository
 from .documents import CONNECTOR
 from .layers import catalog_kind, find_version
+from .resolved_template import LAYER, ResolvedTemplate, apply_order
 
 
 def resolve(repository: Repository, document: dict) -> ResolvedTemplate:
@@ -23,19 +22,31 @@ def resolve(repository: Repository, document: dict) -> ResolvedTemplate:
     return ResolvedTemplate(
         document["name"],
         os_layer,
-        stack_of(repository, os_layer.name, document["app_layers"], what=f"The image template {document['name']}", room="template"),
+        stack_of(
+            repository,
+            os_layer.name,
+            document["app_layers"],
+            what=f"The image template {document['name']}",
+            room="template",
+        ),
         _platform_layer(repository, document, os_layer),
         connector,
         document["disk_size_gb"],
         document["vm_name"],
         document["publish_mode"],
         document["description"],
-        {key: document[key] for key in ("outdated_files", "registry_lists") if document.get(key) not in (None, [], LAYER)},
+        {
+            key: document[key]
+            for key in ("outdated_files", "registry_lists")
+            if document.get(key) not in (None, [], LAYER)
+        },
         document.get("script"),
     )
 
 
-def stack_of(repository: Repository, os_layer: str, wanted: Sequence[dict], *, what: str, room: str) -> tuple[LayerReference, ...]:
+def stack_of(
+    repository: Repository, os_layer: str, wanted: Sequence[dict], *, what: str, room: str
+) -> tuple[LayerReference, ...]:
     """The app layer versions of name and version that ``wanted`` lists, in the order in which they are applied.
 
     NotFound or Conflict when one is missing, twice there or made for another OS layer than ``os_layer``; messages begin with
@@ -45,7 +56,9 @@ def stack_of(repository: Repository, os_layer: str, wanted: Sequence[dict], *, w
     for one in wanted:
         layer = find_version(repository, APP, one["name"], one["version"])
         if any(layer.name == other.name for _priority, other, _below in found):
-            raise Conflict(f"{what} names the app layer {layer.name} twice.", code=f"{room}.twice", hint="Name one version of it.")
+            raise Conflict(
+                f"{what} names the app layer {layer.name} twice.", code=f"{room}.twice", hint="Name one version of it."
+            )
         document = repository.catalog.require(catalog_kind(APP), layer.name)
         version = document["versions"][layer.version]
         made_for = version["os_layer"]["name"]
@@ -55,7 +68,9 @@ def stack_of(repository: Repository, os_layer: str, wanted: Sequence[dict], *, w
                 code=f"{room}.other_os_layer",
                 hint=f"Make a version of {layer.name} for {os_layer}, or leave it out.",
             )
-        found.append((document["priority"], layer, [(below["name"], below["version"]) for below in version["prerequisites"]]))
+        found.append(
+            (document["priority"], layer, [(below["name"], below["version"]) for below in version["prerequisites"]])
+        )
     return apply_order(found)
 
 
@@ -67,7 +82,10 @@ def _platform_layer(repository: Repository, document: dict, os_layer: LayerRefer
     layer = find_version(repository, PLATFORM, wanted["name"], wanted["version"])
     entry = repository.catalog.require(catalog_kind(PLATFORM), layer.name)["versions"][layer.version]
     made_for = entry["os_layer"]
-    if made_for["name"] != os_layer.name or os_layer.version not in (made_for["version"], *entry.get("confirmed_for", [])):
+    if made_for["name"] != os_layer.name or os_layer.version not in (
+        made_for["version"],
+        *entry.get("confirmed_for", []),
+    ):
         raise Conflict(
             f"The platform layer {layer.name} {layer.version} was made for the OS layer {made_for['name']} {made_for['version']}, "
             f"not for {os_layer.name} {os_layer.version}.",

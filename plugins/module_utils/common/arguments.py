@@ -22,8 +22,19 @@ def vsphere_arguments(*, required: bool = True) -> dict:
     """The connection to vCenter, as vmware.vmware names it."""
     return {
         "hostname": {"type": "str", "required": required, "fallback": (env_fallback, ["VMWARE_HOST"])},
-        "username": {"type": "str", "required": required, "aliases": ["user", "admin"], "fallback": (env_fallback, ["VMWARE_USER"])},
-        "password": {"type": "str", "required": required, "no_log": True, "aliases": ["pass", "pwd"], "fallback": (env_fallback, ["VMWARE_PASSWORD"])},
+        "username": {
+            "type": "str",
+            "required": required,
+            "aliases": ["user", "admin"],
+            "fallback": (env_fallback, ["VMWARE_USER"]),
+        },
+        "password": {
+            "type": "str",
+            "required": required,
+            "no_log": True,
+            "aliases": ["pass", "pwd"],
+            "fallback": (env_fallback, ["VMWARE_PASSWORD"]),
+        },
         "validate_certs": {"type": "bool", "default": True, "fallback": (env_fallback, ["VMWARE_VALIDATE_CERTS"])},
         "port": {"type": "int", "default": 443, "fallback": (env_fallback, ["VMWARE_PORT"])},
         "ca_path": {"type": "path", "fallback": (env_fallback, ["VMWARE_CA_PATH"])},
@@ -36,8 +47,16 @@ def share_arguments() -> dict:
     """How a file share is spoken to whose address is //server/share/path."""
     return {
         "file_share_username": {"type": "str", "fallback": (env_fallback, ["STRATA_FILE_SHARE_USERNAME"])},
-        "file_share_password": {"type": "str", "no_log": True, "fallback": (env_fallback, ["STRATA_FILE_SHARE_PASSWORD"])},
-        "file_share_encrypt": {"type": "bool", "default": True, "fallback": (env_fallback, ["STRATA_FILE_SHARE_ENCRYPT"])},
+        "file_share_password": {
+            "type": "str",
+            "no_log": True,
+            "fallback": (env_fallback, ["STRATA_FILE_SHARE_PASSWORD"]),
+        },
+        "file_share_encrypt": {
+            "type": "bool",
+            "default": True,
+            "fallback": (env_fallback, ["STRATA_FILE_SHARE_ENCRYPT"]),
+        },
     }
 
 
@@ -69,14 +88,18 @@ def layer_arguments() -> dict:
 
 def software_layer_arguments() -> dict:
     """What app and platform layers have in common."""
-    return layer_arguments() | packaging_arguments() | {
-        "files": {"type": "path"},
-        "registry": {"type": "list", "elements": "path", "default": []},
-        "delete": {"type": "list", "elements": "str", "default": []},
-        "packaged_disk": {"type": "path"},
-        "exclusions": {"type": "list", "elements": "dict", "default": []},
-        "finalize": {"type": "str", "choices": ["enforce", "warn", "ignore"], "default": "enforce"},
-    }
+    return (
+        layer_arguments()
+        | packaging_arguments()
+        | {
+            "files": {"type": "path"},
+            "registry": {"type": "list", "elements": "path", "default": []},
+            "delete": {"type": "list", "elements": "str", "default": []},
+            "packaged_disk": {"type": "path"},
+            "exclusions": {"type": "list", "elements": "dict", "default": []},
+            "finalize": {"type": "str", "choices": ["enforce", "warn", "ignore"], "default": "enforce"},
+        }
+    )
 
 
 def connection_of(params: dict) -> dict | None:

@@ -35,7 +35,13 @@ Progress = Callable[[str, int, "int | None"], None]
 #: The environment variable by which an action plugin names the file in which it looks for progress.
 FILE_VARIABLE = "STRATA_PROGRESS_FILE"
 
-_UNITS = {"registry": "keys", "wait for shutdown": "seconds", "shut down": "seconds", "scripts": "seconds", "cancel": "seconds"}
+_UNITS = {
+    "registry": "keys",
+    "wait for shutdown": "seconds",
+    "shut down": "seconds",
+    "scripts": "seconds",
+    "cancel": "seconds",
+}
 #: Seconds over which a rate is smoothed, and after which it is believed.
 _SMOOTHING, _BELIEVED = 8.0, 1.5
 #: At least so many seconds are between two states of the file, and at most so many subjects are in it.
@@ -78,7 +84,9 @@ class Estimate:
             weight = 1 - math.exp(-passed / _SMOOTHING)
             since = now - self._began
             average = (done - self._first) / since
-            self._rate = average if self._rate is None or since < _SMOOTHING else self._rate + weight * (current - self._rate)
+            self._rate = (
+                average if self._rate is None or since < _SMOOTHING else self._rate + weight * (current - self._rate)
+            )
             self._seen, self._done = now, done
         unit = "percent" if total == 100 else _UNITS.get(step, "bytes")
         counted = unit in ("bytes", "keys")
@@ -89,8 +97,14 @@ class Estimate:
             if rate:
                 left = math.ceil(max(0, total - done) / rate)
         return {
-            "subject": subject, "step": step, "unit": unit, "done": done, "total": total, "percent": percent,
-            "rate": None if rate is None else round(rate, 1), "seconds_left": left,
+            "subject": subject,
+            "step": step,
+            "unit": unit,
+            "done": done,
+            "total": total,
+            "percent": percent,
+            "rate": None if rate is None else round(rate, 1),
+            "seconds_left": left,
         }
 
 

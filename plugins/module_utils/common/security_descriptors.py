@@ -98,7 +98,11 @@ class SecurityDescriptor:
 
 
 def _damaged(why: str) -> Corrupt:
-    return Corrupt(f"A security descriptor is damaged: {why}.", code="security.damaged", hint="Take the layer from its source again.")
+    return Corrupt(
+        f"A security descriptor is damaged: {why}.",
+        code="security.damaged",
+        hint="Take the layer from its source again.",
+    )
 
 
 def _too_large() -> InvalidInput:
@@ -111,7 +115,7 @@ def _sid_at(data: bytes, offset: int, end: int) -> bytes:
     length = 8 + 4 * data[offset + 1]
     if data[offset] != 1 or data[offset + 1] > 15 or offset + length > end:
         raise _damaged("a SID does not fit")
-    return data[offset:offset + length]
+    return data[offset : offset + length]
 
 
 def _acl_at(data: bytes, offset: int) -> Acl:
@@ -139,7 +143,7 @@ def _acl_at(data: bytes, offset: int) -> Acl:
         elif kind == _COMPOUND:
             start += 4
         owner = _sid_at(data, start, stop)
-        aces.append(Ace(kind, flags, mask, owner, data[position + 8:start], data[start + len(owner):stop]))
+        aces.append(Ace(kind, flags, mask, owner, data[position + 8 : start], data[start + len(owner) : stop]))
         position = stop
     return Acl(revision, aces)
 

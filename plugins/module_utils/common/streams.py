@@ -50,7 +50,7 @@ class SeekableReader(SeekableStream):
         """Fill ``buffer`` as far as the stream goes."""
         view = memoryview(buffer).cast("B")
         data = self.read(len(view))
-        view[:len(data)] = data
+        view[: len(data)] = data
         return len(data)
 
     def _read_at(self, position: int, count: int) -> bytes:

@@ -13,9 +13,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import BinaryIO
 
 from ..common.errors import InvalidInput
-from ..common.libraries import isal_zlib, np
+from ..common.optional_imports import isal_zlib, np
 from ..common.progress import Progress, silent
-from .device import BlockDevice
+from .block_device import BlockDevice
 from .grains import GRAIN_SHIFT, GRAIN_SIZE, ZERO_GRAIN, GrainIndex, grain_digest, grain_total
 from .overlay import CopyOnWriteDevice
 from .vmdk_layout import check_capacity, check_end, pack_grain, padded_sectors
@@ -63,7 +63,9 @@ class _Source:
             return self._fetch_plain(numbers)
         written = set(numbers)
         if self._compressed is not None:
-            low, high = np.searchsorted(self._written, np.array((numbers[0], numbers[-1] + 1), dtype=np.uint32)).tolist()
+            low, high = np.searchsorted(
+                self._written, np.array((numbers[0], numbers[-1] + 1), dtype=np.uint32)
+            ).tolist()
             written = set(self._written[low:high].tolist())
         rows = []
         for number in numbers:
@@ -81,7 +83,7 @@ class _Source:
             data += bytes(-len(data) % GRAIN_SIZE)
         view = memoryview(data)
         places = ((number, (number << GRAIN_SHIFT) - start) for number in numbers)
-        return [(number, view[place:place + GRAIN_SIZE], None) for number, place in places]
+        return [(number, view[place : place + GRAIN_SIZE], None) for number, place in places]
 
     def compress(self, rows: list[tuple[int, bytes | memoryview | None, bytes | None]]) -> _Batch:
         """Hash every grain and compress those that are not compressed yet; grains of zeros vanish."""
@@ -155,18 +157,27 @@ def encode_grains(
         write(batch.data)
     ends = np.cumsum(padded_sectors(np.array(sizes, dtype=np.uint32)))
     check_end(int(ends[-1]) if len(ends) else 0)
-    return GrainIndex(device.size, numbers, np.concatenate(([0], ends[:-1])) if len(ends) else ends, sizes, np.frombuffer(digests, dtype=np.uint8))
+    return GrainIndex(
+        device.size,
+        numbers,
+        np.concatenate(([0], ends[:-1])) if len(ends) else ends,
+        sizes,
+        np.frombuffer(digests, dtype=np.uint8),
+    )
 
 
 def _wanted(device: BlockDevice, keep):
     """Return the numbers (u32) of the grains that may hold data and are to be kept."""
     mask = np.zeros(grain_total(device.size), dtype=np.bool_)
     for start, end in device.data_extents():
-        mask[start >> GRAIN_SHIFT:grain_total(end)] = True
+        mask[start >> GRAIN_SHIFT : grain_total(end)] = True
     if keep is not None:
         keep = np.asarray(keep, dtype=np.bool_)
         if keep.shape != mask.shape:
-            raise InvalidInput(f"The mask of grains to keep has {keep.size} entries and {device.name} has {mask.size} grains.", code="encode.keep")
+            raise InvalidInput(
+                f"The mask of grains to keep has {keep.size} entries and {device.name} has {mask.size} grains.",
+                code="encode.keep",
+            )
         mask &= keep
     return np.flatnonzero(mask).astype(np.uint32)
 

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator
 
 from ..common.errors import Corrupt, NotFound, Unsupported
-from .device import BlockDevice, FileDevice
+from .block_device import BlockDevice, FileDevice
 from .vmdk_descriptor import MAX_DESCRIPTOR, Extent, is_descriptor, parse_descriptor
 from .vmdk_layout import MAGIC, SECTOR, damaged
 from .vmdk_reader import StreamOptimizedDisk
@@ -76,7 +76,11 @@ class FlatDisk(BlockDevice):
         if device is None:
             device = self._files[target] = FileDevice(_regular(target))
         if extent.offset + extent.size > device.size:
-            raise damaged(self.name, f"its extent file {name} has {device.size} bytes but {extent.offset + extent.size} are needed", "vmdk.truncated")
+            raise damaged(
+                self.name,
+                f"its extent file {name} has {device.size} bytes but {extent.offset + extent.size} are needed",
+                "vmdk.truncated",
+            )
         return device
 
     def pread(self, count: int, offset: int) -> bytes:
@@ -122,11 +126,15 @@ def open_disk(path: str) -> BlockDevice:
     for magic, kind in _FOREIGN.items():
         if start.startswith(magic):
             raise Unsupported(
-                f"{path} is a {kind}.", code="disk.kind", hint="Convert it with 'qemu-img convert -O raw', or export the machine as OVF from vSphere."
+                f"{path} is a {kind}.",
+                code="disk.kind",
+                hint="Convert it with 'qemu-img convert -O raw', or export the machine as OVF from vSphere.",
             )
     if not size or size % SECTOR:
         raise Corrupt(
-            f"{path} is no disk image: its {size} bytes are not whole sectors.", code="disk.truncated", hint="Export or copy the disk again."
+            f"{path} is no disk image: its {size} bytes are not whole sectors.",
+            code="disk.truncated",
+            hint="Export or copy the disk again.",
         )
     return FileDevice(path)
 

@@ -15,7 +15,7 @@ import uuid
 import zlib
 
 from ..common.errors import Corrupt
-from .device import BlockDevice
+from .block_device import BlockDevice
 
 SECTOR = 512
 LARGE_SECTOR = 4096
@@ -62,7 +62,9 @@ class Gpt:
 
 def _damaged(device: BlockDevice, why: str, code: str = "partitions.corrupt") -> Corrupt:
     return Corrupt(
-        f"The GUID partition table of {device.name} is damaged: {why}.", code=code, hint="Check the disk in the OS machine and export it again."
+        f"The GUID partition table of {device.name} is damaged: {why}.",
+        code=code,
+        hint="Check the disk in the OS machine and export it again.",
     )
 
 
@@ -73,7 +75,22 @@ def read_header(device: BlockDevice, lba: int) -> Gpt:
         raise _damaged(device, f"a header would stand at sector {lba} of {sectors}", "partitions.truncated")
     data = device.pread(SECTOR, lba * SECTOR)
     fields = _HEADER.unpack_from(data)
-    signature, revision, size, checksum, _reserved, own, alternate, first, last, guid, entries_lba, count, entry_size, entries_checksum = fields
+    (
+        signature,
+        revision,
+        size,
+        checksum,
+        _reserved,
+        own,
+        alternate,
+        first,
+        last,
+        guid,
+        entries_lba,
+        count,
+        entry_size,
+        entries_checksum,
+    ) = fields
     if signature != _SIGNATURE or revision >> 16 != 1 or not _HEADER.size <= size <= SECTOR:
         raise _damaged(device, f"there is no header at sector {lba}")
     if zlib.crc32(data[:16] + bytes(4) + data[20:size]) != checksum:
@@ -83,7 +100,11 @@ def read_header(device: BlockDevice, lba: int) -> Gpt:
     if not 1 <= count <= MAX_ENTRIES or not ENTRY_SIZE <= entry_size <= MAX_ENTRY_SIZE or entry_size & (entry_size - 1):
         raise _damaged(device, f"it names {count} entries of {entry_size} bytes")
     if alternate >= sectors or last >= sectors:
-        raise _damaged(device, f"it was made for a disk of {max(alternate, last) + 1} sectors or more and the disk has {sectors}", "partitions.truncated")
+        raise _damaged(
+            device,
+            f"it was made for a disk of {max(alternate, last) + 1} sectors or more and the disk has {sectors}",
+            "partitions.truncated",
+        )
     length = count * entry_size
     span = -(-length // SECTOR)
     if first > last or 2 + span > first:
@@ -110,9 +131,15 @@ def _used_entries(device: BlockDevice, gpt: Gpt) -> list[GptEntry]:
         if not any(kind):
             continue
         if not gpt.first_usable <= first <= last <= gpt.last_usable:
-            raise _damaged(device, f"partition {index + 1} reaches from sector {first} to {last}, outside the usable sectors")
+            raise _damaged(
+                device, f"partition {index + 1} reaches from sector {first} to {last}, outside the usable sectors"
+            )
         text = name.decode("utf-16-le", errors="replace").split("\0", 1)[0]
-        used.append(GptEntry(index + 1, str(uuid.UUID(bytes_le=kind)), str(uuid.UUID(bytes_le=guid)), first, last, attributes, text))
+        used.append(
+            GptEntry(
+                index + 1, str(uuid.UUID(bytes_le=kind)), str(uuid.UUID(bytes_le=guid)), first, last, attributes, text
+            )
+        )
     ordered = sorted(used, key=lambda entry: entry.first)
     for one, two in zip(ordered, ordered[1:]):
         if two.first <= one.last:

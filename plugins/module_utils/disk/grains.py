@@ -9,7 +9,7 @@ import hashlib
 import struct
 
 from ..common.errors import Corrupt
-from ..common.libraries import np
+from ..common.optional_imports import np
 
 #: Bytes in a grain: 128 sectors, the size that vSphere and qemu-img use in stream-optimized disks.
 GRAIN_SIZE = 65536
@@ -116,7 +116,11 @@ class GrainIndex:
         """Read what ``to_bytes`` wrote; Corrupt when it is anything else or contradicts itself."""
 
         def corrupt(why: str) -> Corrupt:
-            return Corrupt(f"{name} is damaged: {why}.", code="grains.corrupt", hint="Verify the repository and import the layer again.")
+            return Corrupt(
+                f"{name} is damaged: {why}.",
+                code="grains.corrupt",
+                hint="Verify the repository and import the layer again.",
+            )
 
         if len(data) < _HEADER.size:
             raise corrupt("it is shorter than its header")

@@ -13,7 +13,7 @@ import dataclasses
 import struct
 
 from ..common.errors import Corrupt
-from .device import BlockDevice
+from .block_device import BlockDevice
 
 SECTOR = 512
 TYPE_PROTECTIVE = 0xEE
@@ -38,7 +38,9 @@ class MbrEntry:
 
 def _damaged(device: BlockDevice, why: str, code: str = "partitions.corrupt") -> Corrupt:
     return Corrupt(
-        f"The partition table of {device.name} is damaged: {why}.", code=code, hint="Check the disk in the OS machine and export it again."
+        f"The partition table of {device.name} is damaged: {why}.",
+        code=code,
+        hint="Check the disk in the OS machine and export it again.",
     )
 
 
@@ -86,7 +88,9 @@ def _checked(device: BlockDevice, entry: MbrEntry, sectors: int) -> MbrEntry:
         raise _damaged(device, f"partition {entry.number} begins at the partition table")
     if entry.first + entry.count > sectors:
         raise _damaged(
-            device, f"partition {entry.number} ends at sector {entry.first + entry.count} and the disk has {sectors}", "partitions.truncated"
+            device,
+            f"partition {entry.number} ends at sector {entry.first + entry.count} and the disk has {sectors}",
+            "partitions.truncated",
         )
     return entry
 
@@ -131,5 +135,5 @@ def with_count(sector: bytes, number: int, count: int) -> bytes:
     """Return a boot record in which primary partition ``number`` has ``count`` sectors."""
     changed = bytearray(sector)
     struct.pack_into("<I", changed, _TABLE + 16 * (number - 1) + 12, count)
-    changed[_TABLE + 16 * (number - 1) + 5:_TABLE + 16 * (number - 1) + 8] = b"\xfe\xff\xff"
+    changed[_TABLE + 16 * (number - 1) + 5 : _TABLE + 16 * (number - 1) + 8] = b"\xfe\xff\xff"
     return bytes(changed)

@@ -14,10 +14,10 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Iterator
 
+from ..common.atomic_files import TEMPORARY_PREFIX
 from ..common.errors import InvalidInput
-from ..common.files import TEMPORARY_PREFIX
-from ..common.libraries import np
-from .device import BlockDevice, write_all
+from ..common.optional_imports import np
+from .block_device import BlockDevice, write_all
 from .grains import GRAIN_SHIFT, GRAIN_SIZE, MAX_CAPACITY, ZERO_GRAIN, grain_total
 
 _INSIDE = GRAIN_SIZE - 1
@@ -46,12 +46,18 @@ class CopyOnWriteDevice(BlockDevice):
 
     read_only = False
 
-    def __init__(self, base: BlockDevice, scratch_folder: str, *, size: int | None = None, cache_bytes: int = 64 << 20) -> None:
+    def __init__(
+        self, base: BlockDevice, scratch_folder: str, *, size: int | None = None, cache_bytes: int = 64 << 20
+    ) -> None:
         self.base = base
         self.name = base.name
         self.size = base.size if size is None else size
         if not base.size <= self.size <= MAX_CAPACITY:
-            raise InvalidInput(f"{base.name} with {base.size} bytes cannot become {self.size} bytes.", code="device.size", hint="Disks can only grow.")
+            raise InvalidInput(
+                f"{base.name} with {base.size} bytes cannot become {self.size} bytes.",
+                code="device.size",
+                hint="Disks can only grow.",
+            )
         self.grain_count = grain_total(self.size)
         self._by_grain = getattr(base, "grain_size", None) == GRAIN_SIZE
         self._cache: OrderedDict[int, _Grain] = OrderedDict()
@@ -76,7 +82,7 @@ class CopyOnWriteDevice(BlockDevice):
         while count:
             start = offset & _INSIDE
             length = min(count, GRAIN_SIZE - start)
-            pieces.append(bytes(self._hold(offset >> GRAIN_SHIFT).data[start:start + length]))
+            pieces.append(bytes(self._hold(offset >> GRAIN_SHIFT).data[start : start + length]))
             offset += length
             count -= length
         return b"".join(pieces)
@@ -91,7 +97,7 @@ class CopyOnWriteDevice(BlockDevice):
             grain = self._hold(number, whole=length == GRAIN_SIZE)
             if grain.saved:
                 self._mark(number, grain)
-            grain.data[start:start + length] = view[:length]
+            grain.data[start : start + length] = view[:length]
             offset += length
             view = view[length:]
 
@@ -120,7 +126,11 @@ class CopyOnWriteDevice(BlockDevice):
         """As the base class: the base's extents, widened to grains, and every grain that was written."""
         dirty = self.dirty_grains().astype(np.int64)
         cuts = np.flatnonzero(np.diff(dirty) != 1) + 1
-        runs = ((int(dirty[first]), int(dirty[last - 1]) + 1) for first, last in zip([0, *cuts.tolist()], [*cuts.tolist(), len(dirty)]) if last > first)
+        runs = (
+            (int(dirty[first]), int(dirty[last - 1]) + 1)
+            for first, last in zip([0, *cuts.tolist()], [*cuts.tolist(), len(dirty)])
+            if last > first
+        )
         below = ((start >> GRAIN_SHIFT, grain_total(end)) for start, end in self.base.data_extents())
         begin = end = 0
         for first, last in heapq.merge(below, runs):
@@ -175,7 +185,7 @@ class CopyOnWriteDevice(BlockDevice):
             if not self._free:
                 self._evict()
             place = self._free[-1]
-            grain = _Grain(self._places[place:place + GRAIN_SIZE], self._address + place)
+            grain = _Grain(self._places[place : place + GRAIN_SIZE], self._address + place)
             if content is not None:
                 grain.data[:] = content
             self._cache[number] = grain

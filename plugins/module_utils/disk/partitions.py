@@ -11,7 +11,7 @@ import uuid
 from ..common.errors import Corrupt, InvalidInput, StrataError, Unsupported
 from . import gpt as _gpt
 from . import mbr as _mbr
-from .device import BlockDevice, Window
+from .block_device import BlockDevice, Window
 
 SECTOR = 512
 #: Partitions begin and end at whole MiB, as Windows Setup makes them.
@@ -84,20 +84,33 @@ def read_partitions(device: BlockDevice) -> PartitionTable:
     of 4096 bytes, and Corrupt for a table that is damaged or that reaches beyond the disk.
     """
     if device.size < 4 * SECTOR:
-        raise Corrupt(f"{device.name} has only {device.size} bytes.", code="partitions.truncated", hint="Export or copy the disk again.")
+        raise Corrupt(
+            f"{device.name} has only {device.size} bytes.",
+            code="partitions.truncated",
+            hint="Export or copy the disk again.",
+        )
     sector = device.pread(SECTOR, 0)
     if not _mbr.has_signature(sector):
         raise _no_table(device)
     kinds = [kind for _status, kind, _first, _count in _mbr.raw_entries(sector)]
     if _mbr.TYPE_PROTECTIVE in kinds:
         table, damaged, backup_damaged = _read_gpt(device)
-        return PartitionTable("gpt", tuple(_from_gpt(entry) for entry in table.used), str(uuid.UUID(bytes_le=table.disk_guid)), damaged, backup_damaged)
+        return PartitionTable(
+            "gpt",
+            tuple(_from_gpt(entry) for entry in table.used),
+            str(uuid.UUID(bytes_le=table.disk_guid)),
+            damaged,
+            backup_damaged,
+        )
     if sector[3:11] in (b"NTFS    ", b"-FVE-FS-") or sector[54:57] == b"FAT" or sector[82:87] == b"FAT32":
         raise _no_table(device)
     used, _extended = _mbr.read_entries(device, sector)
     if not used:
         raise _no_table(device)
-    partitions = tuple(Partition(entry.number, entry.type, entry.first * SECTOR, entry.count * SECTOR, "", entry.active) for entry in used)
+    partitions = tuple(
+        Partition(entry.number, entry.type, entry.first * SECTOR, entry.count * SECTOR, "", entry.active)
+        for entry in used
+    )
     return PartitionTable("mbr", partitions, f"{int.from_bytes(sector[440:444], 'little'):08x}")
 
 
@@ -136,13 +149,27 @@ def format_gpt(device: BlockDevice, specs: list[PartitionSpec], *, disk_guid: st
     for number, spec in enumerate(specs, 1):
         end = (last_usable + 1) * SECTOR // ALIGNMENT * ALIGNMENT if spec.size is None else place + spec.size
         if end <= place or end > (last_usable + 1) * SECTOR or end % SECTOR:
-            raise InvalidInput(f"Partition {number} does not fit on {device.name}.", code="partitions.size", hint="Make the disk larger.")
+            raise InvalidInput(
+                f"Partition {number} does not fit on {device.name}.",
+                code="partitions.size",
+                hint="Make the disk larger.",
+            )
         guid = spec.guid or str(uuid.uuid5(uuid.UUID(disk_guid), f"partition {number}"))
         entries.append(_gpt.pack_entry(spec.type, guid, place // SECTOR, end // SECTOR - 1, spec.attributes, spec.name))
         place = -(-end // ALIGNMENT) * ALIGNMENT
     raw = b"".join(entries).ljust(_gpt.ENTRY_COUNT * _gpt.ENTRY_SIZE, b"\0")
     first_usable = 2 + len(raw) // SECTOR
-    new = _gpt.Gpt(1, sectors - 1, first_usable, last_usable, uuid.UUID(disk_guid).bytes_le, 2, _gpt.ENTRY_COUNT, _gpt.ENTRY_SIZE, raw)
+    new = _gpt.Gpt(
+        1,
+        sectors - 1,
+        first_usable,
+        last_usable,
+        uuid.UUID(disk_guid).bytes_le,
+        2,
+        _gpt.ENTRY_COUNT,
+        _gpt.ENTRY_SIZE,
+        raw,
+    )
     device.pwrite(_mbr.protective(sectors), 0)
     _gpt.write_both(device, new)
     return read_partitions(device)
@@ -150,14 +177,18 @@ def format_gpt(device: BlockDevice, specs: list[PartitionSpec], *, disk_guid: st
 
 def _no_table(device: BlockDevice) -> Unsupported:
     return Unsupported(
-        f"{device.name} has no partition table.", code="partitions.none", hint="Use the disk on which Windows Setup installed Windows."
+        f"{device.name} has no partition table.",
+        code="partitions.none",
+        hint="Use the disk on which Windows Setup installed Windows.",
     )
 
 
 def _from_gpt(entry: _gpt.GptEntry) -> Partition:
     # Attribute bit 2 is "legacy BIOS bootable", GPT's counterpart of the active flag.
     size = (entry.last - entry.first + 1) * SECTOR
-    return Partition(entry.number, entry.type, entry.first * SECTOR, size, entry.name, bool(entry.attributes & 4), entry.guid)
+    return Partition(
+        entry.number, entry.type, entry.first * SECTOR, size, entry.name, bool(entry.attributes & 4), entry.guid
+    )
 
 
 def _read_gpt(device: BlockDevice) -> tuple[_gpt.Gpt, bool, bool]:

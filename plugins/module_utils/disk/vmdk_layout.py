@@ -22,7 +22,7 @@ import struct
 import zlib
 
 from ..common.errors import Corrupt, InvalidInput, NoSpace, Unsupported
-from ..common.libraries import np
+from ..common.optional_imports import np
 from .grains import GRAIN_SIZE, MAX_CAPACITY, MAX_COMPRESSED_GRAIN, grain_total
 
 SECTOR = 512
@@ -86,12 +86,19 @@ def unpack_header(data: bytes, name: str, what: str = "header") -> SparseHeader:
     stream-optimized one.
     """
     if len(data) != SECTOR or data[:4] != MAGIC:
-        raise damaged(name, f"it has no VMDK {what} where one must be", "vmdk.truncated" if what == "footer" else "vmdk.corrupt")
+        raise damaged(
+            name, f"it has no VMDK {what} where one must be", "vmdk.truncated" if what == "footer" else "vmdk.corrupt"
+        )
     fields = _HEADER.unpack(data)
     header = SparseHeader(*fields[1:11], compression=fields[13])
     if not 1 <= header.version <= 3:
-        raise Unsupported(f"{name} is a VMDK of version {header.version}.", code="vmdk.version", hint="Export it as OVF from vSphere.")
-    if header.flags & (FLAG_COMPRESSED | FLAG_MARKERS) != FLAG_COMPRESSED | FLAG_MARKERS or header.compression != COMPRESSION_DEFLATE:
+        raise Unsupported(
+            f"{name} is a VMDK of version {header.version}.", code="vmdk.version", hint="Export it as OVF from vSphere."
+        )
+    if (
+        header.flags & (FLAG_COMPRESSED | FLAG_MARKERS) != FLAG_COMPRESSED | FLAG_MARKERS
+        or header.compression != COMPRESSION_DEFLATE
+    ):
         raise Unsupported(
             f"{name} is a sparse VMDK that is not stream-optimized.",
             code="vmdk.not_stream_optimized",
@@ -138,7 +145,9 @@ def check_capacity(capacity: int) -> None:
     """Raise InvalidInput unless a VMDK can have ``capacity`` bytes."""
     if capacity <= 0 or capacity > MAX_CAPACITY or capacity % SECTOR:
         raise InvalidInput(
-            f"A virtual disk cannot have {capacity} bytes.", code="vmdk.capacity", hint="Use whole sectors of 512 bytes and at most 62 TiB."
+            f"A virtual disk cannot have {capacity} bytes.",
+            code="vmdk.capacity",
+            hint="Use whole sectors of 512 bytes and at most 62 TiB.",
         )
 
 

@@ -17,8 +17,8 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from ..common.libraries import isal_zlib, np
-from .device import BlockDevice
+from ..common.optional_imports import isal_zlib, np
+from .block_device import BlockDevice
 from .vmdk_descriptor import parse_descriptor
 from .vmdk_layout import (
     DIRECTORY_AT_END,
@@ -135,10 +135,16 @@ class StreamOptimizedDisk(BlockDevice):
         if self._file_sectors < 4 or self._file.size % SECTOR:
             raise damaged(self.name, "it ends before its footer", "vmdk.truncated")
         tail = self._file.pread(3 * SECTOR, self._file.size - 3 * SECTOR)
-        footer = unpack_header(tail[SECTOR:2 * SECTOR], self.name, "footer")
-        if unpack_marker(tail[:SECTOR])[2] != MARKER_FOOTER or unpack_marker(tail[2 * SECTOR:]) != (0, 0, 0):
-            raise damaged(self.name, "its footer does not stand between the markers that belong there", "vmdk.truncated")
-        if (footer.capacity, footer.grain_sectors, footer.table_entries) != (header.capacity, header.grain_sectors, header.table_entries):
+        footer = unpack_header(tail[SECTOR : 2 * SECTOR], self.name, "footer")
+        if unpack_marker(tail[:SECTOR])[2] != MARKER_FOOTER or unpack_marker(tail[2 * SECTOR :]) != (0, 0, 0):
+            raise damaged(
+                self.name, "its footer does not stand between the markers that belong there", "vmdk.truncated"
+            )
+        if (footer.capacity, footer.grain_sectors, footer.table_entries) != (
+            header.capacity,
+            header.grain_sectors,
+            header.table_entries,
+        ):
             raise damaged(self.name, "its header and its footer contradict each other")
         if footer.directory_sector == DIRECTORY_AT_END:
             raise damaged(self.name, "its footer does not say where the grain directory is")
@@ -152,7 +158,10 @@ class StreamOptimizedDisk(BlockDevice):
             raise damaged(self.name, "its descriptor does not lie within the file")
         descriptor = parse_descriptor(self._file.pread(count * SECTOR, first * SECTOR), self.name)
         if descriptor.create_type and descriptor.create_type.lower() != "streamoptimized":
-            raise damaged(self.name, f"its descriptor calls it {descriptor.create_type[:40]!r} but its header says stream-optimized")
+            raise damaged(
+                self.name,
+                f"its descriptor calls it {descriptor.create_type[:40]!r} but its header says stream-optimized",
+            )
         if len(descriptor.extents) > 1 or descriptor.extents and descriptor.extents[0].size != header.capacity * SECTOR:
             raise damaged(self.name, "its descriptor and its header contradict each other about the disk's size")
 
@@ -190,7 +199,9 @@ class StreamOptimizedDisk(BlockDevice):
                 grains.append(table[row, column][inside])
                 found += len(numbers[-1])
                 if found > min(self._file_sectors, MAX_GRAINS):
-                    raise damaged(self.name, f"its grain tables name {found} grains or more, which is more than the file can hold")
+                    raise damaged(
+                        self.name, f"its grain tables name {found} grains or more, which is more than the file can hold"
+                    )
         self.numbers = np.concatenate(numbers) if numbers else np.zeros(0, dtype=np.uint32)
         self.sectors = np.concatenate(grains) if grains else np.zeros(0, dtype=np.uint32)
         if header.flags & FLAG_ZEROED_GRAIN and len(self.sectors):
@@ -241,8 +252,10 @@ class StreamOptimizedDisk(BlockDevice):
         if address != number * self.header.grain_sectors or not 0 < size <= self._max_compressed:
             raise damaged(self.name, f"the marker of grain {number} is that of something else")
         if MARKER_SIZE + size > len(data):
-            raise damaged(self.name, f"it ends inside grain {number}, or the grain overlaps the next one", "vmdk.truncated")
-        return data[MARKER_SIZE:MARKER_SIZE + size]
+            raise damaged(
+                self.name, f"it ends inside grain {number}, or the grain overlaps the next one", "vmdk.truncated"
+            )
+        return data[MARKER_SIZE : MARKER_SIZE + size]
 
     def inflate(self, number: int, compressed: bytes) -> tuple[bytes, bool]:
         """Return the ``grain_size`` plain bytes of a grain, and whether ``compressed`` is exactly them.
@@ -277,7 +290,7 @@ class StreamOptimizedDisk(BlockDevice):
         while count:
             number, start = divmod(offset, self.grain_size)
             length = min(count, self.grain_size - start)
-            pieces.append(self._cached(number)[start:start + length])
+            pieces.append(self._cached(number)[start : start + length])
             count -= length
             offset += length
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -302,7 +315,10 @@ class StreamOptimizedDisk(BlockDevice):
         cuts = np.flatnonzero(np.diff(numbers) != 1) + 1
         for first, last in zip([0, *cuts.tolist()], [*cuts.tolist(), len(numbers)]):
             if last > first:
-                yield int(numbers[first]) * self.grain_size, min((int(numbers[last - 1]) + 1) * self.grain_size, self.size)
+                yield (
+                    int(numbers[first]) * self.grain_size,
+                    min((int(numbers[last - 1]) + 1) * self.grain_size, self.size),
+                )
 
     def close(self) -> None:
         self._file.close()

@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator, Sequence
 
 from ..common.errors import Corrupt, InvalidInput
-from ..common.libraries import np
+from ..common.optional_imports import np
 from .grains import GrainIndex
 from .vmdk_layout import (
     GRAIN_SECTORS,
@@ -109,7 +109,9 @@ def overlay_plan(capacity: int, base: GrainIndex, dirty, changes: GrainIndex) ->
     return plan, GrainIndex(capacity, numbers, place_grains(capacity, numbers, sizes)[0], sizes, digests)
 
 
-def stream_vmdk(capacity: int, numbers, sources, positions, sizes, files: Sequence[GrainSource]) -> Iterator[memoryview]:
+def stream_vmdk(
+    capacity: int, numbers, sources, positions, sizes, files: Sequence[GrainSource]
+) -> Iterator[memoryview]:
     """Return an iterator over the bytes of a stream-optimized VMDK, ``stream_length(capacity, numbers, sizes)`` in all.
 
     The arrays are those of ``StreamPlan``. A chunk (1 MiB at most) is valid only until the
@@ -124,13 +126,23 @@ def stream_vmdk(capacity: int, numbers, sources, positions, sizes, files: Sequen
     if not len(numbers) == len(sources) == len(positions):
         raise InvalidInput("A grain plan has as many sources and positions as grain numbers.", code="vmdk.plan")
     if len(numbers) and (int(sources.max()) >= len(files) or int(positions.min()) < 0 or (positions % SECTOR).any()):
-        raise InvalidInput("A grain plan names a file that is not there, or a grain that is not at a whole sector.", code="vmdk.plan")
+        raise InvalidInput(
+            "A grain plan names a file that is not there, or a grain that is not at a whole sector.", code="vmdk.plan"
+        )
     return _Stream(capacity, numbers, sources, positions, sizes, sectors, end, files).chunks()
 
 
 class _Stream:
-    def __init__(self, capacity: int, numbers, sources, positions, sizes, sectors, end: int, files: Sequence[GrainSource]) -> None:
-        self.capacity, self.numbers, self.sources, self.positions, self.sizes = capacity, numbers, sources, positions, sizes
+    def __init__(
+        self, capacity: int, numbers, sources, positions, sizes, sectors, end: int, files: Sequence[GrainSource]
+    ) -> None:
+        self.capacity, self.numbers, self.sources, self.positions, self.sizes = (
+            capacity,
+            numbers,
+            sources,
+            positions,
+            sizes,
+        )
         self.sectors, self.end, self.files = sectors, end, files
         self._buffer = np.empty(CHUNK, dtype=np.uint8)
         self._view = memoryview(self._buffer)
@@ -145,7 +157,11 @@ class _Stream:
         directory = np.zeros(directory_count(self.capacity), dtype=np.uint32)
         lengths = padded_sectors(self.sizes) * SECTOR
         tables = self.numbers // TABLE_ENTRIES
-        follows = (self.positions[1:] == self.positions[:-1] + lengths[:-1]) & (self.sources[1:] == self.sources[:-1]) & (tables[1:] == tables[:-1])
+        follows = (
+            (self.positions[1:] == self.positions[:-1] + lengths[:-1])
+            & (self.sources[1:] == self.sources[:-1])
+            & (tables[1:] == tables[:-1])
+        )
         cuts = (np.flatnonzero(~follows) + 1).tolist()
         bounds = [0, *cuts, len(self.numbers)] if len(self.numbers) else []
         table_first = 0
@@ -158,7 +174,7 @@ class _Stream:
                 if self._filled + len(data) > CHUNK:
                     yield self._flush(last)
                 directory[tables[last - 1]] = (self._place + self._filled) // SECTOR + 1
-                self._view[self._filled:self._filled + len(data)] = data
+                self._view[self._filled : self._filled + len(data)] = data
                 self._filled += len(data)
                 table_first = last
         if self._filled:
@@ -175,12 +191,14 @@ class _Stream:
             upto = last
             if run_end - start > room:
                 # The grains whose end is within the room: positions ascend in a run.
-                upto = first + int(np.searchsorted(self.positions[first:last], np.int64(start + room), side="right")) - 1
+                upto = (
+                    first + int(np.searchsorted(self.positions[first:last], np.int64(start + room), side="right")) - 1
+                )
             if upto == first:
                 yield self._flush(first)
                 continue
             length = (int(self.positions[upto]) if upto < last else run_end) - start
-            file.read_into(self._view[self._filled:self._filled + length], start)
+            file.read_into(self._view[self._filled : self._filled + length], start)
             self._filled += length
             first = upto
 
@@ -190,11 +208,16 @@ class _Stream:
         places = self.sectors[rows] * SECTOR - self._place
         addresses = self._buffer.view("<u8")[places // 8]
         sizes = self._buffer.view("<u4")[places // 4 + 2]
-        wrong = np.flatnonzero((addresses != self.numbers[rows].astype(np.uint64) * GRAIN_SECTORS) | (sizes != self.sizes[rows]))
+        wrong = np.flatnonzero(
+            (addresses != self.numbers[rows].astype(np.uint64) * GRAIN_SECTORS) | (sizes != self.sizes[rows])
+        )
         if len(wrong):
             row = self._first + int(wrong[0])
-            raise _damaged(self.files[self.sources[row]].name, f"grain {int(self.numbers[row])} does not stand where the index says")
-        chunk = self._view[:self._filled]
+            raise _damaged(
+                self.files[self.sources[row]].name,
+                f"grain {int(self.numbers[row])} does not stand where the index says",
+            )
+        chunk = self._view[: self._filled]
         self._place += self._filled
         self._filled = 0
         self._first = upto
@@ -202,4 +225,8 @@ class _Stream:
 
 
 def _damaged(name: str, why: str) -> Corrupt:
-    return Corrupt(f"The grain file {name} is damaged: {why}.", code="vmdk.stream", hint="Verify the repository and import the layer again.")
+    return Corrupt(
+        f"The grain file {name} is damaged: {why}.",
+        code="vmdk.stream",
+        hint="Verify the repository and import the layer again.",
+    )

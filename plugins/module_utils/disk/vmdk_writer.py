@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from ..common.errors import InvalidInput
-from ..common.libraries import np
+from ..common.optional_imports import np
 from .grains import MAX_COMPRESSED_GRAIN, grain_total
 from .vmdk_layout import (
     OVERHEAD_SECTORS,
@@ -78,18 +78,20 @@ class StreamOptimizedWriter:
         for first, last in zip(cuts, cuts[1:]):
             self._enter(int(numbers[first]))
             before = int(ends[first - 1]) if first else 0
-            starts = np.concatenate(([0], ends[first:last - 1] - before)) + self._sector
+            starts = np.concatenate(([0], ends[first : last - 1] - before)) + self._sector
             self._numbers.frombytes(numbers[first:last].astype(np.uint32).tobytes())
             self._sectors.frombytes(starts.astype(np.uint32).tobytes())
             self._sizes.frombytes(sizes[first:last].astype(np.uint32).tobytes())
-            self._write(view[before * SECTOR:int(ends[last - 1]) * SECTOR])
+            self._write(view[before * SECTOR : int(ends[last - 1]) * SECTOR])
             self._advance(int(numbers[last - 1]), int(ends[last - 1]) - before)
 
     def finish(self):
         """Write the tables and the end; return ``(numbers, sectors, sizes)``, u32 arrays of shape (n,), as GrainIndex takes them."""
         self._leave()
         self._write(pack_end(self.capacity, self._directory, self._sector))
-        return tuple(np.frombuffer(column, dtype=np.uint32).copy() for column in (self._numbers, self._sectors, self._sizes))
+        return tuple(
+            np.frombuffer(column, dtype=np.uint32).copy() for column in (self._numbers, self._sectors, self._sizes)
+        )
 
     def _check(self, number: int, size: int) -> None:
         if not self._next <= number < self._grains:
@@ -107,9 +109,9 @@ class StreamOptimizedWriter:
     def _leave(self) -> None:
         if self._table < 0:
             return
-        numbers = np.array(self._numbers[self._first_row:], dtype=np.uint32)
+        numbers = np.array(self._numbers[self._first_row :], dtype=np.uint32)
         entries = np.zeros(TABLE_ENTRIES, dtype=np.uint32)
-        entries[numbers % TABLE_ENTRIES] = np.array(self._sectors[self._first_row:], dtype=np.uint32)
+        entries[numbers % TABLE_ENTRIES] = np.array(self._sectors[self._first_row :], dtype=np.uint32)
         self._write(pack_table(entries))
         self._directory[self._table] = self._sector + 1
         self._sector += 1 + TABLE_SECTORS

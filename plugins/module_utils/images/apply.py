@@ -19,11 +19,11 @@ from ..common.errors import Conflict, Corrupt
 from ..common.progress import Progress, silent
 from ..layers.archive import Contents
 from ..layers.entry import DIRECTORY, LINK, Entry, leads_elsewhere, printable
+from ..ntfs.file_security import inherit
 from ..ntfs.node import Node, Times
-from ..ntfs.security import inherit
 from ..ntfs.volume import Volume
-from .merge import MergedNode, MergedTree, is_leaf
 from .short_names import find_clashes
+from .stack_merge import MergedNode, MergedTree, is_leaf
 
 #: Files up to this size are handed to the volume in one piece.
 _WHOLE = 4 << 20
@@ -82,11 +82,18 @@ class Applier:
         """
         for clash in find_clashes(self._tree, self._volume):
             self._denied.add((self._tree.fold_path(clash.path), clash.short_name))
-            self.applied.drop(f"8.3 name {clash.short_name} of {printable(clash.path)} ({printable(clash.holder)} has it)")
+            self.applied.drop(
+                f"8.3 name {clash.short_name} of {printable(clash.path)} ({printable(clash.holder)} has it)"
+            )
         try:
             with self._volume.root as root:
                 self._prepare(self._tree.root, root, "")
-            total = sum(node.entry.size for files in self._wanted.values() for wanted in files.values() for _path, node in wanted.names[:1])
+            total = sum(
+                node.entry.size
+                for files in self._wanted.values()
+                for wanted in files.values()
+                for _path, node in wanted.names[:1]
+            )
             for number in sorted(self._wanted):
                 self._write_layer(self._wanted[number], archives[number](), progress, total)
         finally:
@@ -97,7 +104,10 @@ class Applier:
 
     def _prepare(self, merged: MergedNode, folder: Node, path: str) -> None:
         # First everything that goes, so that its long and 8.3 names are free for what comes.
-        children = [(f"{path}/{child.name}" if path else child.name, folded, child) for folded, child in sorted(merged.children.items())]
+        children = [
+            (f"{path}/{child.name}" if path else child.name, folded, child)
+            for folded, child in sorted(merged.children.items())
+        ]
         doubtful = []
         for child_path, folded, child in children:
             existing = folder.child(child.name)
@@ -132,7 +142,12 @@ class Applier:
     def _free_short_names(self, children: list[tuple[str, str, MergedNode]], folder: Node) -> None:
         """Take their 8.3 names from folders that get others, because something else may get those."""
         for path, _folded, child in children:
-            if child.is_leaf or child.entry is None or child.entry.implied or self._short_name(child.entry, path) is None:
+            if (
+                child.is_leaf
+                or child.entry is None
+                or child.entry.implied
+                or self._short_name(child.entry, path) is None
+            ):
                 continue
             existing = folder.child(child.name)
             if existing is not None:
@@ -197,7 +212,9 @@ class Applier:
             if told and not made:
                 self._describe(node, entry, self._short_name(entry, path))
             if told and entry.streams:
-                self._wanted.setdefault(child.layer, {}).setdefault(self._tree.fold_path(entry.path), _Wanted()).names.append((path, child))
+                self._wanted.setdefault(child.layer, {}).setdefault(
+                    self._tree.fold_path(entry.path), _Wanted()
+                ).names.append((path, child))
             self._prepare(child, node, path)
 
     def _make_folder(self, child: MergedNode, parent: Node, short_name: str | None) -> Node:
@@ -255,7 +272,13 @@ class Applier:
             node = self._create(parent, parent.create_directory, name, entry, short_name)
         else:
             data = part.read() if whole else b""
-            node = self._create(parent, lambda *args, **options: parent.create_file(*args, data=data, **options), name, entry, short_name)
+            node = self._create(
+                parent,
+                lambda *args, **options: parent.create_file(*args, data=data, **options),
+                name,
+                entry,
+                short_name,
+            )
         with node:
             if part is not None and not whole:
                 with node.open_stream() as stream:
@@ -311,7 +334,9 @@ class Applier:
         options = {
             "attributes": entry.attributes,
             "times": _times(entry, parent),
-            "security": entry.security if entry.security is not None else self._inherit(parent, entry.kind == DIRECTORY),
+            "security": entry.security
+            if entry.security is not None
+            else self._inherit(parent, entry.kind == DIRECTORY),
             "allow_trailing": True,
         }
         return make(name, short_name=short_name, **options)
@@ -352,7 +377,11 @@ class Applier:
     def _open_folder(self, path: str) -> Node:
         node = self._volume.find(path)
         if node is None:
-            raise Conflict(f"The folder {printable(path)} vanished while layers were put on the volume.", code="layer.folder_lost", path=path)
+            raise Conflict(
+                f"The folder {printable(path)} vanished while layers were put on the volume.",
+                code="layer.folder_lost",
+                path=path,
+            )
         return node
 
     def _close_folders(self) -> None:
@@ -365,4 +394,6 @@ def _times(entry: Entry, fallback: Node) -> Times:
     written = entry.written if entry.written is not None else entry.created
     if written is None:
         written = fallback.times.written
-    return Times(*(written if time is None else time for time in (entry.created, written, entry.accessed, entry.changed)))
+    return Times(
+        *(written if time is None else time for time in (entry.created, written, entry.accessed, entry.changed))
+    )

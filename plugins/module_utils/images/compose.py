@@ -17,34 +17,33 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import BinaryIO
 
+from ..catalog import layer_store, scripts
+from ..catalog.resolved_template import label
+from ..common.child_process import run_guarded
 from ..common.errors import Conflict, Corrupt, InvalidInput, NotFound
-from ..common.libraries import np
+from ..common.optional_imports import np
 from ..common.progress import Progress, silent
-from ..disk import partitions
-from ..disk.device import BlockDevice
 from ..disk.encode import encode_grains
 from ..disk.grains import GrainIndex
 from ..disk.overlay import CopyOnWriteDevice
 from ..layers.archive import ArchiveReader
 from ..layers.entry import leads_elsewhere
-from ..layers.index import Record, load_index
-from ..layers.model import ROLE_ARCHIVE, ROLE_INDEX, LayerReference
-from ..ntfs import resize
-from ..ntfs.guard import run_guarded
+from ..layers.file_index import Record, load_index
+from ..layers.layer_version import ROLE_ARCHIVE, ROLE_INDEX, LayerReference
 from ..ntfs.volume import Volume
 from ..repository.blobs import Descriptor
 from ..repository.repository import Repository
-from . import scripts, store, thin_image
+from ..windows.partition import windows_partition, windows_window
+from . import thin_image
 from .apply import Applier
-from .difference import FOLDER, OTHER, Stack, difference
 from .free_grains import free_grains
 from .grain_map import GrainMap, zero_digests
-from .mark import write_mark
-from .merge import MergedTree, merge
+from .image_hives import apply_registry, read_stacked_deltas
+from .incremental import FOLDER, OTHER, Stack, difference
+from .lineage_marker import write_mark
 from .os_disk import OsDisk
-from .outdated import LAYER, Outdated, choose, find_outdated
-from .registry import apply_registry, read_stacked_deltas
-from .template import label
+from .stack_merge import MergedTree, merge
+from .stale_files import LAYER, Outdated, choose, find_outdated
 from .thin_disk import ThinDisk
 from .thin_image import ThinImage
 
@@ -88,7 +87,10 @@ def compose(repository: Repository, composition: Composition, *, progress: Progr
     or the repository's disk is too small. Nothing that is half made can be seen afterwards.
     """
     digest = composition.config["content_digest"]
-    with repository.locks.hold(f"compose/{digest}", timeout=3600, purpose="compose an image"), repository.pin(purpose="compose an image") as pin:
+    with (
+        repository.locks.hold(f"compose/{digest}", timeout=3600, purpose="compose an image"),
+        repository.pin(purpose="compose an image") as pin,
+    ):
         found = thin_image.load(repository, digest)
         if found is None:
             start = composition.ancestor or find_start(repository, composition)
@@ -106,7 +108,10 @@ def find_start(repository: Repository, composition: Composition) -> ThinImage | 
     for content_digest in thin_image.stored(repository):
         try:
             config = thin_image.read_config(repository, content_digest)
-            same_disk = (config["os_layer"]["digest"], config["disk_size_gb"]) == (composition.base.digest, composition.config["disk_size_gb"])
+            same_disk = (config["os_layer"]["digest"], config["disk_size_gb"]) == (
+                composition.base.digest,
+                composition.config["disk_size_gb"],
+            )
             common = len(wanted & {layer["digest"] for layer in config["layers"]})
             # An image that grew upon another may hold what merging its layers would not give.
             if same_disk and common > most and not config.get("ancestor"):
@@ -127,7 +132,9 @@ def read_stack(repository: Repository, layers: Sequence[StackedLayer]) -> list[l
     return records
 
 
-def _compose(repository: Repository, composition: Composition, start: ThinImage | None, *, progress: Progress = silent) -> None:
+def _compose(
+    repository: Repository, composition: Composition, start: ThinImage | None, *, progress: Progress = silent
+) -> None:
     records = read_stack(repository, composition.layers)
     if composition.ancestor is None and start is not None:
         try:
@@ -138,7 +145,13 @@ def _compose(repository: Repository, composition: Composition, start: ThinImage 
     _compose_on(repository, composition, records, composition.ancestor, progress)
 
 
-def _compose_on(repository: Repository, composition: Composition, records: list[list[Record]], start: ThinImage | None, progress: Progress) -> bool:
+def _compose_on(
+    repository: Repository,
+    composition: Composition,
+    records: list[list[Record]],
+    start: ThinImage | None,
+    progress: Progress,
+) -> bool:
     """Compose on the base, or on the image ``start``; False when that one cannot lead to the new image."""
     scratch = os.path.join(repository.path, "tmp")
     base_index = composition.base.load_index(repository)
@@ -166,26 +179,51 @@ def _compose_on(repository: Repository, composition: Composition, records: list[
                 tree = _difference(repository, start, volume, original, tree, records)
                 if tree is None:
                     return False
-            archives = [lambda blob=layer.archive: open_archive(repository, blob, stack, ahead=True) for layer in composition.layers[below_count:]]
+            archives = [
+                lambda blob=layer.archive: open_archive(repository, blob, stack, ahead=True)
+                for layer in composition.layers[below_count:]
+            ]
             applied = Applier(volume, tree).run(archives, progress)
             if start is not None and composition.ancestor is None and applied.dropped:
                 return False  # Which file gives way depends on the order of writing: the base decides.
             deltas = read_stacked_deltas(
-                [(layer.label, lambda blob=layer.archive: open_archive(repository, blob, stack, hives=True)) for layer in composition.layers]
+                [
+                    (layer.label, lambda blob=layer.archive: open_archive(repository, blob, stack, hives=True))
+                    for layer in composition.layers
+                ]
             )
             before = start.config.get("registry", {}).get("hives", {}) if start else {}
             knew = {layer.label: layer.knew for layer in composition.layers}
-            registry = apply_registry(volume, original, whole, deltas, before, knew, composition.config.get("registry_lists", ()))
+            registry = apply_registry(
+                volume, original, whole, deltas, before, knew, composition.config.get("registry_lists", ())
+            )
             bitmap, cluster_size, cluster_count = volume.allocated_clusters(), volume.cluster_size, volume.cluster_count
         if composition.ancestor is None:
             write_mark(device, composition.config["content_digest"], composition.base.digest)
         free = free_grains(bitmap, cluster_size, cluster_count, window.offset, size)
-        _store_changes(repository, composition, device, base_index, start, free, asdict(applied), asdict(registry), sorted(skip), progress)
+        _store_changes(
+            repository,
+            composition,
+            device,
+            base_index,
+            start,
+            free,
+            asdict(applied),
+            asdict(registry),
+            sorted(skip),
+            progress,
+        )
     return True
 
 
-def _merge(layers: Sequence[StackedLayer], records: list[list[Record]], volume: Volume, skip: Collection[tuple[int, int]] = ()) -> MergedTree:
-    return merge([(layer.label, [record.entry for record in found]) for layer, found in zip(layers, records)], volume.upcase, skip)
+def _merge(
+    layers: Sequence[StackedLayer], records: list[list[Record]], volume: Volume, skip: Collection[tuple[int, int]] = ()
+) -> MergedTree:
+    return merge(
+        [(layer.label, [record.entry for record in found]) for layer, found in zip(layers, records)],
+        volume.upcase,
+        skip,
+    )
 
 
 def _skipped(
@@ -201,7 +239,12 @@ def _skipped(
 
 
 def outdated_files(
-    repository: Repository, layers: Sequence[StackedLayer], records: list[list[Record]], os_digest: str, now: Volume, stack: ExitStack
+    repository: Repository,
+    layers: Sequence[StackedLayer],
+    records: list[list[Record]],
+    os_digest: str,
+    now: Volume,
+    stack: ExitStack,
 ) -> list[Outdated]:
     """What layers bring although the OS layer ``os_digest``, whose volume is ``now``, has changed it since they were made."""
     found: list[Outdated] = []
@@ -211,7 +254,7 @@ def outdated_files(
             continue
         if layer.made_for not in volumes:
             disk = stack.enter_context(OsDisk.of(repository, layer.made_for).open(repository))
-            partition = store.load_version(repository, layer.made_for).facts["disk"]["partition"]
+            partition = layer_store.load_version(repository, layer.made_for).facts["disk"]["partition"]
             volumes[layer.made_for] = stack.enter_context(Volume.mount(windows_window(disk, partition)))
         found += find_outdated(number, layer_records, volumes[layer.made_for], now)
     return found
@@ -223,7 +266,12 @@ def _mount_original(base: ThinDisk, partition: int) -> Volume:
 
 
 def _difference(
-    repository: Repository, start: ThinImage, volume: Volume, original: Volume, tree: MergedTree, records: list[list[Record]]
+    repository: Repository,
+    start: ThinImage,
+    volume: Volume,
+    original: Volume,
+    tree: MergedTree,
+    records: list[list[Record]],
 ) -> MergedTree | None:
     """What turns the image ``start`` into the composition."""
     old_layers = [stacked_layer(repository, LayerReference.from_dict(layer)) for layer in start.config["layers"]]
@@ -247,10 +295,17 @@ def _kind(volume: Volume, path: str) -> str | None:
 
 def stacked_layer(repository: Repository, reference: LayerReference) -> StackedLayer:
     """A layer version as composing needs it."""
-    layer = store.load_version(repository, reference.digest)
-    archive, index = store.role_blob(layer, ROLE_ARCHIVE), store.role_blob(layer, ROLE_INDEX)
+    layer = layer_store.load_version(repository, reference.digest)
+    archive, index = layer_store.role_blob(layer, ROLE_ARCHIVE), layer_store.role_blob(layer, ROLE_INDEX)
     knew = tuple(label(one) for one in layer.prerequisites)
-    return StackedLayer(label(reference), reference.digest, Descriptor(*archive), Descriptor(*index), knew, layer.os_layer.digest if layer.os_layer else None)
+    return StackedLayer(
+        label(reference),
+        reference.digest,
+        Descriptor(*archive),
+        Descriptor(*index),
+        knew,
+        layer.os_layer.digest if layer.os_layer else None,
+    )
 
 
 def placing_layer(content_digest: str, placed: Sequence[scripts.PlacedScript], archive: bytes) -> StackedLayer:
@@ -259,30 +314,9 @@ def placing_layer(content_digest: str, placed: Sequence[scripts.PlacedScript], a
     return StackedLayer("the image's scripts", content_digest, archive, index)
 
 
-def windows_window(device: BlockDevice, number: int) -> partitions.Window:
-    """The partition ``number`` of a disk as a device."""
-    return _numbered(partitions.read_partitions(device), number, device).window(device)
-
-
-def windows_partition(device: CopyOnWriteDevice, number: int, grown: bool) -> partitions.Window:
-    """Return the partition ``number`` as a device; when the disk has ``grown``, let partition and file system reach its end."""
-    table = partitions.read_partitions(device)
-    partition = _numbered(table, number, device)
-    if grown:
-        table = partitions.grow(device, table, partition, device.size)
-        partition = _numbered(table, number, device)
-        resize.grow(partition.window(device), partition.size)
-    return partition.window(device)
-
-
-def _numbered(table: partitions.PartitionTable, number: int, device: BlockDevice) -> partitions.Partition:
-    for partition in table.partitions:
-        if partition.number == number:
-            return partition
-    raise InvalidInput(f"{device.name} has no partition {number}.", code="partitions.unknown", hint="Import the OS layer again.")
-
-
-def open_archive(repository: Repository, blob: Descriptor | bytes, stack: ExitStack, *, hives: bool = False, ahead: bool = False) -> ArchiveReader:
+def open_archive(
+    repository: Repository, blob: Descriptor | bytes, stack: ExitStack, *, hives: bool = False, ahead: bool = False
+) -> ArchiveReader:
     """Open the archive of a layer, with its registry deltas on demand; it is closed with ``stack``. ``ahead`` unpacks in a thread."""
     reader = ArchiveReader(stack.enter_context(_open(repository, blob)), hives=hives, ahead=ahead)
     stack.callback(reader.close)
@@ -294,8 +328,16 @@ def _open(repository: Repository, blob: Descriptor | bytes) -> BinaryIO:
 
 
 def _store_changes(
-    repository: Repository, composition: Composition, device: CopyOnWriteDevice, base_index: GrainIndex, start: ThinImage | None, free, applied: dict,
-    registry: dict, skipped: list[tuple[int, int]], progress: Progress,
+    repository: Repository,
+    composition: Composition,
+    device: CopyOnWriteDevice,
+    base_index: GrainIndex,
+    start: ThinImage | None,
+    free,
+    applied: dict,
+    registry: dict,
+    skipped: list[tuple[int, int]],
+    progress: Progress,
 ) -> None:
     """Compress what differs from the base, or from the image ``start``, and store the thin image."""
     older = start.map if start else GrainMap.empty(device.size)
@@ -313,10 +355,20 @@ def _store_changes(
     none = np.zeros(len(gone), dtype=np.uint32)
     blob_number = np.where(np.arange(len(numbers)) < len(written), len(blobs), 0)
     mapping = GrainMap(
-        device.size, len(blobs) + 1, numbers[order], blob_number[order],
-        np.concatenate((written.sectors, none))[order], np.concatenate((written.sizes, none))[order],
+        device.size,
+        len(blobs) + 1,
+        numbers[order],
+        blob_number[order],
+        np.concatenate((written.sectors, none))[order],
+        np.concatenate((written.sizes, none))[order],
         np.concatenate((written.digests, zero_digests(len(gone))))[order],
     )
-    statistics = dict(applied, grains=len(written), plain_bytes=len(written) << 16, compressed_bytes=int(written.sizes.sum()), incremental=start is not None)
+    statistics = dict(
+        applied,
+        grains=len(written),
+        plain_bytes=len(written) << 16,
+        compressed_bytes=int(written.sizes.sum()),
+        incremental=start is not None,
+    )
     config = dict(composition.config, statistics=statistics, registry=registry, skipped=skipped)
     thin_image.save(repository, composition.base, mapping.over(older), [*blobs, blob.descriptor], config)

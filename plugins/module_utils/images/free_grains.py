@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ..common.libraries import np
+from ..common.optional_imports import np
 from ..disk.grains import GRAIN_SIZE, grain_total
 
 
@@ -17,7 +17,9 @@ def free_grains(bitmap, cluster_size: int, cluster_count: int, offset: int, capa
     """
     free = np.zeros(grain_total(capacity), dtype=np.bool_)
     if cluster_size > GRAIN_SIZE:
-        used = np.repeat(np.unpackbits(bitmap, bitorder="little")[:cluster_count].astype(np.bool_), cluster_size // GRAIN_SIZE)
+        used = np.repeat(
+            np.unpackbits(bitmap, bitorder="little")[:cluster_count].astype(np.bool_), cluster_size // GRAIN_SIZE
+        )
     else:
         per_grain = GRAIN_SIZE // cluster_size
         whole = cluster_count // per_grain
@@ -29,5 +31,5 @@ def free_grains(bitmap, cluster_size: int, cluster_count: int, offset: int, capa
     first, shift = divmod(offset, GRAIN_SIZE)
     if shift:
         first, used = first + 1, used[:-1] | used[1:]
-    free[first:first + len(used)] = ~used[: len(free) - first]
+    free[first : first + len(used)] = ~used[: len(free) - first]
     return free

@@ -14,7 +14,7 @@ from __future__ import annotations
 import struct
 
 from ..common.errors import Corrupt
-from ..common.libraries import np
+from ..common.optional_imports import np
 from ..disk.grains import DIGEST_SIZE, MAX_CAPACITY, MAX_COMPRESSED_GRAIN, ZERO_DIGEST, GrainIndex, grain_total
 
 MEDIA_TYPE = "application/vnd.strata.image.grain-map.v1"
@@ -63,7 +63,13 @@ class GrainMap:
             return np.concatenate((getattr(self, name), getattr(older, name)[rest]))[order]
 
         return GrainMap(
-            self.capacity, max(self.blob_count, older.blob_count), numbers[order], column("blobs"), column("sectors"), column("sizes"), column("digests")
+            self.capacity,
+            max(self.blob_count, older.blob_count),
+            numbers[order],
+            column("blobs"),
+            column("sectors"),
+            column("sizes"),
+            column("digests"),
         )
 
     def resolve(self, base: GrainIndex):
@@ -99,7 +105,11 @@ class GrainMap:
         """Read what ``to_bytes`` wrote; Corrupt when it is anything else or contradicts itself."""
 
         def corrupt(why: str) -> Corrupt:
-            return Corrupt(f"{name} is damaged: {why}.", code="image.grain_map", hint="Verify the repository; publishing again composes the image anew.")
+            return Corrupt(
+                f"{name} is damaged: {why}.",
+                code="image.grain_map",
+                hint="Verify the repository; publishing again composes the image anew.",
+            )
 
         if len(data) < _HEADER.size:
             raise corrupt("it is shorter than its header")
@@ -108,7 +118,9 @@ class GrainMap:
             raise corrupt("its header is not one of a grain map of version 1")
         if count > grain_total(capacity) or len(data) != _HEADER.size + count * _ROW_BYTES:
             raise corrupt("its length does not fit the number of grains it names")
-        numbers, sectors, sizes = np.frombuffer(data, dtype="<u4", count=3 * count, offset=_HEADER.size).reshape(3, count)
+        numbers, sectors, sizes = np.frombuffer(data, dtype="<u4", count=3 * count, offset=_HEADER.size).reshape(
+            3, count
+        )
         blobs = np.frombuffer(data, dtype="<u2", count=count, offset=_HEADER.size + 12 * count)
         digests = np.frombuffer(data, dtype=np.uint8, offset=_HEADER.size + 14 * count)
         if count:

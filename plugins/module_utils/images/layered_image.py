@@ -5,19 +5,19 @@
 
 from __future__ import annotations
 
+from ..catalog import layer_store, scripts
+from ..catalog.resolved_template import COMPOSE_FORMAT, ResolvedTemplate, canonical_digest, content_digest
 from ..common.progress import Progress, silent
-from ..layers.model import LayerReference
+from ..layers.layer_version import LayerReference
 from ..repository.repository import Repository
-from . import scripts, store
 from .compose import Composition, compose, placing_layer, stacked_layer
 from .os_disk import OsDisk
-from .template import COMPOSE_FORMAT, ResolvedTemplate, canonical_digest, content_digest
 from .thin_image import ThinImage
 
 
 def os_layer_facts(repository: Repository, template: ResolvedTemplate) -> dict:
     """The offline facts of a template's OS layer version."""
-    return store.load_version(repository, template.os_layer.digest).facts
+    return layer_store.load_version(repository, template.os_layer.digest).facts
 
 
 def compose_template(repository: Repository, template: ResolvedTemplate, *, progress: Progress = silent) -> ThinImage:
@@ -27,13 +27,21 @@ def compose_template(repository: Repository, template: ResolvedTemplate, *, prog
         "os_layer": template.os_layer.to_dict(),
         "layers": [layer.to_dict() for layer in template.layers],
         "disk_size_gb": template.disk_size_gb,
-        "scripts": [one.to_dict() for one in scripts.scripts_of(repository, (template.os_layer, *template.layers), template.script)],
+        "scripts": [
+            one.to_dict()
+            for one in scripts.scripts_of(repository, (template.os_layer, *template.layers), template.script)
+        ],
     }
     return _compose(repository, template.os_layer, template.layers, config, None, progress)
 
 
 def compose_stack(
-    repository: Repository, os_layer: LayerReference, layers: tuple[LayerReference, ...], *, disk_size_gb: int | None = None, merging: dict | None = None,
+    repository: Repository,
+    os_layer: LayerReference,
+    layers: tuple[LayerReference, ...],
+    *,
+    disk_size_gb: int | None = None,
+    merging: dict | None = None,
     progress: Progress = silent,
 ) -> ThinImage:
     """The thin image of ``layers``, the lowest first, on an OS layer version, without scripts, composed unless the repository has it."""
@@ -46,7 +54,9 @@ def compose_stack(
     return _compose(repository, os_layer, layers, config, None, progress)
 
 
-def grow_image(repository: Repository, image: ThinImage, layer: LayerReference, *, progress: Progress = silent) -> ThinImage:
+def grow_image(
+    repository: Repository, image: ThinImage, layer: LayerReference, *, progress: Progress = silent
+) -> ThinImage:
     """The thin image with ``layer`` put on top of ``image``, whose volume becomes the new one's by writing alone.
 
     A disk that was made from it can therefore be compared with ``image`` when it comes back. No other image
@@ -65,16 +75,25 @@ def grow_image(repository: Repository, image: ThinImage, layer: LayerReference, 
 
 
 def _compose(
-    repository: Repository, os_layer: LayerReference, layers: tuple[LayerReference, ...], config: dict, ancestor: ThinImage | None, progress: Progress
+    repository: Repository,
+    os_layer: LayerReference,
+    layers: tuple[LayerReference, ...],
+    config: dict,
+    ancestor: ThinImage | None,
+    progress: Progress,
 ) -> ThinImage:
     disk_size_gb = config["disk_size_gb"]
     stack = [stacked_layer(repository, reference) for reference in layers]
     if "scripts" in config:
         placed = [scripts.PlacedScript.from_dict(script) for script in config["scripts"]]
-        stack.append(placing_layer(config["content_digest"], placed, scripts.pack_archive(repository, config["content_digest"], placed)))
+        stack.append(
+            placing_layer(
+                config["content_digest"], placed, scripts.pack_archive(repository, config["content_digest"], placed)
+            )
+        )
     composition = Composition(
         base=OsDisk.of(repository, os_layer.digest),
-        partition=store.load_version(repository, os_layer.digest).facts["disk"]["partition"],
+        partition=layer_store.load_version(repository, os_layer.digest).facts["disk"]["partition"],
         layers=tuple(stack),
         disk_size=disk_size_gb << 30 if disk_size_gb else None,
         config=config,

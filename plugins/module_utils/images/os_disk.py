@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..common.libraries import np
+from ..catalog import layer_store
+from ..common.optional_imports import np
 from ..disk.grains import GrainIndex
 from ..disk.vmdk_layout import SECTOR
 from ..disk.vmdk_stream import GrainSource, StreamPlan
-from ..layers.model import ROLE_DISK, ROLE_GRAINS
+from ..layers.layer_version import ROLE_DISK, ROLE_GRAINS
 from ..repository.blobs import Descriptor
 from ..repository.repository import Repository
-from . import store
 from .thin_disk import ThinDisk
 
 VMDK_TYPE = "application/vnd.strata.disk.v1+vmdk"
@@ -33,15 +33,29 @@ class OsDisk:
     @classmethod
     def of(cls, repository: Repository, digest: str) -> OsDisk:
         """The disk of the OS layer version ``digest``; NotFound when that has none."""
-        layer = store.load_version(repository, digest)
-        return cls(digest, Descriptor(*store.role_blob(layer, ROLE_DISK)), Descriptor(*store.role_blob(layer, ROLE_GRAINS)))
+        layer = layer_store.load_version(repository, digest)
+        return cls(
+            digest,
+            Descriptor(*layer_store.role_blob(layer, ROLE_DISK)),
+            Descriptor(*layer_store.role_blob(layer, ROLE_GRAINS)),
+        )
 
     def load_index(self, repository: Repository) -> GrainIndex:
         """The index of the VMDK's grains."""
-        return GrainIndex.from_bytes(repository.layout.blobs.read(self.index, _MAX_INDEX), f"The grain index {self.index.digest[:19]}")
+        return GrainIndex.from_bytes(
+            repository.layout.blobs.read(self.index, _MAX_INDEX), f"The grain index {self.index.digest[:19]}"
+        )
 
     def open(self, repository: Repository) -> ThinDisk:
         """The disk as a read-only device."""
         index = self.load_index(repository)
-        plan = StreamPlan(index.capacity, index.numbers, np.zeros(len(index), dtype=np.uint8), index.sectors.astype(np.uint64) * SECTOR, index.sizes)
-        return ThinDisk(f"the OS layer disk {self.digest[:19]}", plan, [GrainSource(repository.layout.blob_path(self.vmdk))])
+        plan = StreamPlan(
+            index.capacity,
+            index.numbers,
+            np.zeros(len(index), dtype=np.uint8),
+            index.sectors.astype(np.uint64) * SECTOR,
+            index.sizes,
+        )
+        return ThinDisk(
+            f"the OS layer disk {self.digest[:19]}", plan, [GrainSource(repository.layout.blob_path(self.vmdk))]
+        )

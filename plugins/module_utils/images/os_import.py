@@ -10,22 +10,22 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+from ..common.child_process import run_guarded
 from ..common.errors import Corrupt, InvalidInput, Unsupported
-from ..common.libraries import np
+from ..common.optional_imports import np
 from ..common.progress import Progress, silent
 from ..disk import partitions
-from ..disk.device import BlockDevice
+from ..disk.block_device import BlockDevice
 from ..disk.encode import encode
 from ..disk.overlay import CopyOnWriteDevice
-from ..layers.readiness import DiskFacts, check_readiness
-from ..layers.windows import WindowsInstallation, find_hive, is_windows
-from ..ntfs import boot, state
-from ..ntfs.guard import run_guarded
+from ..ntfs import boot, volume_state
 from ..ntfs.volume import Volume
-from ..registry.hives import HIVES
 from ..repository.blobs import Descriptor
 from ..repository.repository import Repository
-from .compose import windows_partition
+from ..windows.installation import WindowsInstallation, find_hive, is_windows
+from ..windows.partition import windows_partition
+from ..windows.readiness import DiskFacts, check_readiness
+from ..winregistry.hive_names import HIVES
 from .free_grains import free_grains
 from .os_disk import INDEX_TYPE, VMDK_TYPE
 
@@ -60,7 +60,9 @@ def examine(opener: Opener, name: str, size_gb: int) -> Examination:
     return run_guarded(_examine_only, opener, name, size_gb, what=f"the disk {name}")
 
 
-def store_disk(repository: Repository, opener: Opener, name: str, size_gb: int, *, progress: Progress = silent) -> StoredDisk:
+def store_disk(
+    repository: Repository, opener: Opener, name: str, size_gb: int, *, progress: Progress = silent
+) -> StoredDisk:
     """Store the Windows disk that ``opener`` opens, called ``name``, with its file system grown to ``size_gb`` GiB.
 
     Raises Unsupported when it is not a disk with exactly one cleanly shut down,
@@ -86,7 +88,11 @@ def _final_size(disk: BlockDevice, partition: partitions.Partition, name: str, s
         )
     behind = partitions.read_partitions(disk).behind(partition)
     if behind and size > disk.size:
-        keep = "" if disk.size % _GIB else f", or set max_layer_size_gb to {disk.size // _GIB}, which is the size that the disk has"
+        keep = (
+            ""
+            if disk.size % _GIB
+            else f", or set max_layer_size_gb to {disk.size // _GIB}, which is the size that the disk has"
+        )
         raise Unsupported(
             f"The Windows partition of {name} cannot grow to fill {size_gb} GiB, because it is followed by partition {behind[0].number}.",
             code="partitions.not_last",
@@ -95,7 +101,9 @@ def _final_size(disk: BlockDevice, partition: partitions.Partition, name: str, s
     return size
 
 
-def _store(repository: Repository, opener: Opener, name: str, size_gb: int, *, progress: Progress = silent) -> StoredDisk:
+def _store(
+    repository: Repository, opener: Opener, name: str, size_gb: int, *, progress: Progress = silent
+) -> StoredDisk:
     with ExitStack() as stack:
         disk = stack.enter_context(opener())
         partition = find_windows(disk)
@@ -104,7 +112,9 @@ def _store(repository: Repository, opener: Opener, name: str, size_gb: int, *, p
         device = stack.enter_context(CopyOnWriteDevice(disk, os.path.join(repository.path, "tmp"), size=size))
         window = windows_partition(device, partition.number, size > disk.size)
         with Volume.mount(window) as volume:
-            free = free_grains(volume.allocated_clusters(), volume.cluster_size, volume.cluster_count, window.offset, size)
+            free = free_grains(
+                volume.allocated_clusters(), volume.cluster_size, volume.cluster_count, window.offset, size
+            )
         with repository.layout.blob_writer(VMDK_TYPE) as vmdk:
             index = encode(device, vmdk, keep=~free, progress=progress)
         stored = repository.layout.put_blob(index.to_bytes(), INDEX_TYPE)
@@ -122,7 +132,11 @@ def find_windows(device: BlockDevice) -> partitions.Partition:
             code="os.dynamic_disk",
             hint="Convert it to a basic disk, or install Windows on one, and export the machine again.",
         )
-    kinds = [(partition, boot.recognise(partition.window(device))) for partition in table.partitions if partition.type not in _BOOT_TYPES]
+    kinds = [
+        (partition, boot.recognise(partition.window(device)))
+        for partition in table.partitions
+        if partition.type not in _BOOT_TYPES
+    ]
     found = [partition for partition, kind in kinds if kind == "ntfs" and _holds_windows(partition.window(device))]
     if len(found) > 1:
         numbers = " and ".join(str(partition.number) for partition in found)
@@ -132,7 +146,7 @@ def find_windows(device: BlockDevice) -> partitions.Partition:
             hint="Export a machine with a single Windows.",
         )
     if found:
-        state.require_clean(found[0].window(device))
+        volume_state.require_clean(found[0].window(device))
         return found[0]
     if any(kind == "bitlocker" for _partition, kind in kinds):
         raise Unsupported(
@@ -141,7 +155,11 @@ def find_windows(device: BlockDevice) -> partitions.Partition:
             hint="Decrypt it in the OS machine ('manage-bde -off C:'), wait until that has finished, shut down and export it again.",
         )
     if not any(kind == "ntfs" for _partition, kind in kinds):
-        raise Unsupported(f"{device.name} has no NTFS volume.", code="os.no_ntfs", hint="Export a machine whose Windows is installed on NTFS.")
+        raise Unsupported(
+            f"{device.name} has no NTFS volume.",
+            code="os.no_ntfs",
+            hint="Export a machine whose Windows is installed on NTFS.",
+        )
     raise Unsupported(
         f"{device.name} holds no Windows: no NTFS volume has Windows\\System32\\config.",
         code="os.no_windows",
@@ -195,8 +213,9 @@ def _require_whole_hives(windows: WindowsInstallation) -> None:
 
 
 def _firmware(device: BlockDevice, table: partitions.PartitionTable) -> str:
-    """"efi" for a GPT disk with an EFI system partition, else "bios"."""
+    """ "efi" for a GPT disk with an EFI system partition, else "bios"."""
     has_esp = any(
-        partition.type == partitions.TYPE_EFI_SYSTEM and boot.recognise(partition.window(device)) == "fat" for partition in table.partitions
+        partition.type == partitions.TYPE_EFI_SYSTEM and boot.recognise(partition.window(device)) == "fat"
+        for partition in table.partitions
     )
     return "efi" if table.kind == "gpt" and has_esp else "bios"

@@ -1,146 +1,163 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What several layers say about the same path: who wins, who loses, where a path comes from.
+"""What publishing a template would put together: sizes, conflicts in files and registry, where paths come from.
 
-A layer *says* something about a path when it brings it (folders that are only implied do
-not count), removes it or a folder above it, puts a file where a folder above it is, or
-makes a folder of it. The last layer that says something wins. The others lose unless they
-say the same: the same content with the same metadata. What a layer says counts no more once a
-later one speaks that knew it, that is, was made on a machine that had it.
+Nothing is composed: file indexes and registry deltas say it all, but for what the OS layer
+itself holds, which is looked up on its disk. Files that an app layer brings and that have
+changed in the OS layer since the version the app layer was made for (an old library over
+a patched one) are reported by themselves, and so are 8.3 names that files do not get because others have them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 
-from ..layers.entry import DIRECTORY, HIVE, LINK, WHITEOUT, Entry
-from ..layers.index import Record
-from .merge import is_leaf
-
-#: What a layer can say about a path.
-BRINGS, REMOVES, MAKES_FOLDER = "brings", "removes", "makes a folder of"
-#: A folder that is implied, and one that is implied after what was there has been removed.
-_FOLDER, _FOLDER_ANEW = (MAKES_FOLDER,), (MAKES_FOLDER, "anew")
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """A path on which layers contradict each other: numbers of the winning layer and, ascending, of the losing ones.
-
-    ``outcome`` is what the winner says.
-    """
-
-    path: str
-    winner: int
-    losers: tuple[int, ...]
-    outcome: str
-
-
-class _Layer:
-    """One layer's sayings, by folded path."""
-
-    def __init__(self, records: Sequence[Record], fold: Callable[[str], str], skip: Collection[int]) -> None:
-        self.brings: dict[str, tuple[Entry, tuple]] = {}
-        self.removes: set[str] = set()
-        self.leaves: set[str] = set()
-        self.folders: set[str] = set()
-        by_path = {fold(record.entry.path): record for record in records if record.entry.kind not in (WHITEOUT, HIVE)}
-        for position, record in enumerate(records):
-            entry, folded = record.entry, fold(record.entry.path)
-            if position in skip:
-                continue
-            if entry.kind == WHITEOUT:
-                self.removes.add(folded)
-            elif entry.kind != HIVE:
-                parts = folded.split("/")
-                self.folders.update("/".join(parts[:depth]) for depth in range(1, len(parts)))
-                if entry.kind == DIRECTORY and entry.implied:
-                    self.folders.add(folded)
-                else:
-                    target = by_path.get(fold(entry.link_target), record) if entry.kind == LINK else record
-                    self.brings[folded] = (entry, content_identity(target))
-                if is_leaf(entry):
-                    self.leaves.add(folded)
-
-    def saying(self, folded: str) -> tuple | None:
-        """What this layer says about a path, comparable with what another says; None when it says nothing."""
-        if folded in self.brings:
-            return (BRINGS, *self.brings[folded][1])
-        removed = folded in self.removes or self._removed_above(folded)
-        if folded in self.folders:
-            return _FOLDER_ANEW if removed else _FOLDER
-        return (REMOVES,) if removed else None
-
-    def _removed_above(self, folded: str) -> bool:
-        parts = folded.split("/")
-        above = ("/".join(parts[:depth]) for depth in range(1, len(parts)))
-        return any(folder in self.removes or folder in self.leaves for folder in above)
+from ..catalog import layer_store
+from ..catalog.resolved_template import ResolvedTemplate, label
+from ..common.child_process import run_guarded
+from ..layers.entry import FILE
+from ..layers.file_index import Record
+from ..layers.windows_names import windows_path
+from ..ntfs.volume import Volume
+from ..repository.repository import Repository
+from ..windows.partition import windows_window
+from ..winregistry.delta_format import read_delta
+from ..winregistry.delta_merge import combine_deltas
+from ..winregistry.merge_rules import compile_rules
+from .compose import StackedLayer, open_archive, outdated_files, read_stack, stacked_layer
+from .conflicts import BRINGS, Plan
+from .image_hives import read_stacked_deltas
+from .os_disk import OsDisk
+from .short_names import find_clashes
+from .stack_merge import MergedTree, merge
+from .stale_files import FAIL, LAYER, choose
 
 
-def content_identity(record: Record) -> tuple:
-    """What makes two layers' entries for a path the same: content, metadata that lasts, but not the times."""
-    entry = record.entry
-    return (
-        entry.kind, entry.attributes, entry.security, entry.size, entry.reparse, entry.eas, tuple(entry.streams), record.digest,
-        tuple(record.stream_digests),
+@dataclass
+class TemplatePlan:
+    """JSON-compatible: ``layers`` with what each brings and wins, ``conflicts`` between files, ``registry``
+    findings, ``outdated`` files, ``short_names`` that files do not get, ``provenance`` by path that was asked for."""
+
+    layers: list[dict] = field(default_factory=list)
+    conflicts: list[dict] = field(default_factory=list)
+    registry: list[dict] = field(default_factory=list)
+    outdated: list[dict] = field(default_factory=list)
+    short_names: list[dict] = field(default_factory=list)
+    provenance: dict[str, list[dict]] = field(default_factory=dict)
+
+
+def plan_template(repository: Repository, template: ResolvedTemplate, paths: Sequence[str] = ()) -> TemplatePlan:
+    """Plan a template and tell, for each of ``paths``, which layers say something about it."""
+    return run_guarded(_plan, repository, template, list(paths), what="the OS layer's disk")
+
+
+def contested(repository: Repository, template: ResolvedTemplate) -> list[str]:
+    """A line for each file, key and value of a template on which layers contradict each other, and each outdated file; for diff mode."""
+    plan = plan_template(repository, template)
+    lines = [
+        f"{one['path']}: {one['winner']} {one['outcome']} it, over {', '.join(one['losers'])}" for one in plan.conflicts
+    ]
+    lines += [
+        f"{one['hive']}\\{one['key']} {one.get('value') or ''}: {', '.join(one['layers'])} over {', '.join(one['overruled'])}"
+        for one in plan.registry
+        if one.get("overruled")
+    ]
+    lines += [
+        f"{one['path']}: {one['layer']} brings it, {one['os_layer']} has changed it since" for one in plan.outdated
+    ]
+    return lines + [
+        f"{one['path']}: {one['layer']} gives it the 8.3 name {one['short_name']}, which {one['holder']} has"
+        for one in plan.short_names
+    ]
+
+
+def _plan(repository: Repository, template: ResolvedTemplate, paths: list[str]) -> TemplatePlan:
+    stack = [stacked_layer(repository, reference) for reference in template.layers]
+    records = read_stack(repository, stack)
+    result = TemplatePlan()
+    with ExitStack() as opened:
+        volume = _mount(repository, template.os_layer.digest, opened)
+        labels = [layer.label for layer in stack]
+        knew = [{labels.index(known) for known in layer.knew if known in labels} for layer in stack]
+        outdated = outdated_files(repository, stack, records, template.os_layer.digest, volume, opened)
+        policy = template.merging.get("outdated_files", LAYER)
+        openers = [lambda blob=layer.archive: open_archive(repository, blob, opened) for layer in stack]
+        # An image that is to be refused is planned as if its layers won.
+        skip = choose(policy, outdated, labels, openers, volume) if policy != FAIL else ()
+        plan = Plan(records, lambda path: "/".join(volume.upcase(part) for part in path.split("/")), knew, skip)
+        tree = merge(
+            [(layer.label, [record.entry for record in found]) for layer, found in zip(stack, records)],
+            volume.upcase,
+            skip,
+        )
+        result.conflicts = [
+            {
+                "path": one.path,
+                "outcome": one.outcome,
+                "winner": labels[one.winner],
+                "losers": [labels[number] for number in one.losers],
+            }
+            for one in plan.conflicts()
+        ]
+        result.layers = _layers(template, records, tree)
+        result.short_names = [
+            {"path": clash.path, "short_name": clash.short_name, "layer": labels[clash.layer], "holder": clash.holder}
+            for clash in find_clashes(tree, volume)
+        ]
+        result.registry = _registry(repository, template, stack, opened)
+        result.outdated = [
+            {"path": one.path, "layer": labels[one.layer], "os_layer": label(template.os_layer)} for one in outdated
+        ]
+        for path in paths:
+            plain = windows_path(path)
+            told = [{"layer": labels[number], "says": saying} for number, saying in plan.provenance(plain)]
+            node = volume.find(plain)
+            if node is not None:
+                node.close()
+                told.insert(0, {"layer": label(template.os_layer), "says": BRINGS})
+            result.provenance[path] = told
+    return result
+
+
+def _mount(repository: Repository, digest: str, opened: ExitStack) -> Volume:
+    disk = opened.enter_context(OsDisk.of(repository, digest).open(repository))
+    partition = layer_store.load_version(repository, digest).facts["disk"]["partition"]
+    return opened.enter_context(Volume.mount(windows_window(disk, partition)))
+
+
+def _layers(template: ResolvedTemplate, records: list[list[Record]], tree: MergedTree) -> list[dict]:
+    won = [0] * len(records)
+    for _path, node in tree.nodes():
+        if node.is_leaf:
+            won[node.layer] += 1
+    return [
+        dict(
+            reference.to_dict(),
+            files=sum(record.entry.kind in (FILE, "link") for record in found),
+            removals=sum(record.entry.kind == "whiteout" for record in found),
+            bytes=sum(record.entry.size for record in found),
+            files_that_win=won[number],
+        )
+        for number, (reference, found) in enumerate(zip(template.layers, records))
+    ]
+
+
+def _registry(
+    repository: Repository, template: ResolvedTemplate, stack: list[StackedLayer], opened: ExitStack
+) -> list[dict]:
+    deltas = read_stacked_deltas(
+        [
+            (layer.label, lambda blob=layer.archive: open_archive(repository, blob, opened, hives=True))
+            for layer in stack
+        ]
     )
-
-
-class Plan:
-    """The sayings of a stack, lowest layer first; ``fold`` folds a whole path as the volume does, ``knew`` are the numbers of the
-    layers that each layer knew (none without it), ``skip`` holds (layer, position) of the entries that are not brought."""
-
-    def __init__(
-        self, stack: Sequence[Sequence[Record]], fold: Callable[[str], str], knew: Sequence[Collection[int]] | None = None,
-        skip: Collection[tuple[int, int]] = (),
-    ) -> None:
-        self._fold = fold
-        self._knew = knew or [()] * len(stack)
-        self._layers = [_Layer(records, fold, {position for layer, position in skip if layer == number}) for number, records in enumerate(stack)]
-
-    def conflicts(self) -> list[Conflict]:
-        """Every path that a layer brings and on which another layer says something else, by path."""
-        spelled: dict[str, str] = {}
-        for layer in self._layers:
-            for folded, (entry, _identity) in layer.brings.items():
-                spelled[folded] = entry.path
-        found = []
-        for folded, path in spelled.items():
-            sayings = self._sayings(folded)
-            if len(sayings) < 2:
-                continue
-            states = _states([saying for _number, saying in sayings])
-            replaced = {known for number, _saying in sayings for known in self._knew[number] if known < number}
-            losers = tuple(
-                number for (number, _saying), state in zip(sayings[:-1], states) if number not in replaced and not _fulfilled(state, states[-1])
-            )
-            winner, final = sayings[-1]
-            if losers:
-                found.append(Conflict(path, winner, losers, final[0]))
-        return sorted(found, key=lambda conflict: conflict.path)
-
-    def provenance(self, path: str) -> list[tuple[int, str]]:
-        """(layer number, what it says) of every layer that says something about a path, the one that counts last."""
-        folded = self._fold(path.replace("\\", "/").strip("/"))
-        return [(number, saying[0]) for number, saying in self._sayings(folded)]
-
-    def _sayings(self, folded: str) -> list[tuple[int, tuple]]:
-        sayings = [(number, layer.saying(folded)) for number, layer in enumerate(self._layers)]
-        return [(number, saying) for number, saying in sayings if saying is not None]
-
-
-def _states(sayings: list[tuple]) -> list[tuple]:
-    """What the path is after each saying; an implied folder leaves one that is there as it is."""
-    states: list[tuple] = []
-    for saying in sayings:
-        before = states[-1] if states else None
-        is_folder = before is not None and (before == _FOLDER or before[:2] == (BRINGS, DIRECTORY))
-        states.append(before if saying == _FOLDER and is_folder else _FOLDER if saying == _FOLDER_ANEW else saying)
-    return states
-
-
-def _fulfilled(state: tuple, final: tuple) -> bool:
-    """Whether what a layer made of a path is what it is in the end; a folder without metadata of its own is any folder."""
-    return state == final or state == _FOLDER and final[:2] == (BRINGS, DIRECTORY)
+    rules = compile_rules(template.merging.get("registry_lists", ()))
+    knew = {layer.label: layer.knew for layer in stack}
+    findings = []
+    for name in sorted(deltas):
+        own = [(delta.label, read_delta(delta.data)) for delta in deltas[name] if not delta.differencing]
+        findings += [finding.as_dict() for finding in combine_deltas(own, rules, seen=knew).findings] if own else []
+    return findings

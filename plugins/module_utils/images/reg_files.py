@@ -8,18 +8,18 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from ..catalog import layer_store
+from ..common.child_process import run_guarded
 from ..common.errors import InvalidInput
 from ..layers.entry import filetime_from_unix_ns
-from ..layers.windows import exists, load_hive
-from ..ntfs.guard import run_guarded
 from ..ntfs.volume import Volume
-from ..registry.delta_format import write_delta
-from ..registry.hives import HIVES
-from ..registry.reg_source import deltas_from_operations, locate
-from ..registry.text import Operation, read_reg
 from ..repository.repository import Repository
-from . import store
-from .compose import windows_window
+from ..windows.installation import exists, load_hive
+from ..windows.partition import windows_window
+from ..winregistry.delta_format import write_delta
+from ..winregistry.hive_names import HIVES
+from ..winregistry.reg_source import deltas_from_operations, locate
+from ..winregistry.reg_text import Operation, read_reg
 from .os_disk import OsDisk
 
 MAX_REG_FILE = 64 << 20
@@ -39,20 +39,39 @@ def deltas_from_files(repository: Repository, os_layer_digest: str, paths: Seque
                 data = stream.read(MAX_REG_FILE + 1)
                 newest = max(newest, os.fstat(stream.fileno()).st_mtime_ns)
         except OSError as error:
-            raise InvalidInput(f"The file {path} cannot be read: {error.strerror}.", code="registry.file", hint="Give .reg files on the composer.") from error
+            raise InvalidInput(
+                f"The file {path} cannot be read: {error.strerror}.",
+                code="registry.file",
+                hint="Give .reg files on the composer.",
+            ) from error
         if len(data) > MAX_REG_FILE:
-            raise InvalidInput(f"The file {path} is larger than {MAX_REG_FILE >> 20} MiB.", code="registry.file", hint="Split it.")
+            raise InvalidInput(
+                f"The file {path} is larger than {MAX_REG_FILE >> 20} MiB.", code="registry.file", hint="Split it."
+            )
         operations += read_reg(data, source=path)
     if not operations:
         return []
     source = paths[0] if len(paths) == 1 else ", ".join(os.path.basename(path) for path in paths)
-    return run_guarded(_deltas, repository, os_layer_digest, operations, source, filetime_from_unix_ns(newest), what="the OS layer's disk")
+    return run_guarded(
+        _deltas,
+        repository,
+        os_layer_digest,
+        operations,
+        source,
+        filetime_from_unix_ns(newest),
+        what="the OS layer's disk",
+    )
 
 
-def _deltas(repository: Repository, digest: str, operations: list[Operation], source: str, time: int) -> list[tuple[str, bytes]]:
-    partition = store.load_version(repository, digest).facts["disk"]["partition"]
+def _deltas(
+    repository: Repository, digest: str, operations: list[Operation], source: str, time: int
+) -> list[tuple[str, bytes]]:
+    partition = layer_store.load_version(repository, digest).facts["disk"]["partition"]
     wanted = {place[0] for operation in operations if (place := locate(operation.path)) is not None}
-    with OsDisk.of(repository, digest).open(repository) as disk, Volume.mount(windows_window(disk, partition)) as volume:
+    with (
+        OsDisk.of(repository, digest).open(repository) as disk,
+        Volume.mount(windows_window(disk, partition)) as volume,
+    ):
         bases = {name: load_hive(volume, HIVES[name].path) for name in wanted if exists(volume, HIVES[name].path)}
         deltas = deltas_from_operations(operations, bases, source=source, last_written=time)
     return sorted((name, write_delta(delta)) for name, delta in deltas.items() if not delta.is_empty)

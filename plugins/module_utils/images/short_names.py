@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from ..layers.entry import leads_elsewhere
 from ..ntfs.node import Node
 from ..ntfs.volume import Volume
-from .merge import MergedNode, MergedTree
+from .stack_merge import MergedNode, MergedTree
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +44,22 @@ def find_clashes(tree: MergedTree, volume: Volume) -> list[Clash]:
 
 
 def _below(tree: MergedTree, merged: MergedNode, folder: Node | None, path: str) -> Iterator[Clash]:
-    if any(child.entry is not None and child.entry.short_name is not None or child.is_leaf and folder is not None for child in merged.children.values()):
+    if any(
+        child.entry is not None and child.entry.short_name is not None or child.is_leaf and folder is not None
+        for child in merged.children.values()
+    ):
         yield from _in_folder(tree, merged, folder, path)
     for folded, child in merged.children.items():
         if not child.children:
             continue
         existing = _existing(tree, folded, child, folder)
         try:
-            yield from _below(tree, child, existing if existing is not None and _stays_folder(child, existing) else None, f"{path}{child.name}/")
+            yield from _below(
+                tree,
+                child,
+                existing if existing is not None and _stays_folder(child, existing) else None,
+                f"{path}{child.name}/",
+            )
         finally:
             if existing is not None:
                 existing.close()
@@ -109,7 +117,11 @@ def _present(tree: MergedTree, folded: str, child: MergedNode, folder: Node | No
 
 
 def settle(
-    fold: Callable[[str], str], claims: Mapping[str, tuple[int, str]], spelled: Mapping[str, str], kept: Mapping[str, str], other: Callable[[str], str | None]
+    fold: Callable[[str], str],
+    claims: Mapping[str, tuple[int, str]],
+    spelled: Mapping[str, str],
+    kept: Mapping[str, str],
+    other: Callable[[str], str | None],
 ) -> list[tuple[str, str, str]]:
     """The 8.3 names of a folder that files do not get: (long name, 8.3 name, spelling of the file that has it).
 
@@ -119,7 +131,9 @@ def settle(
     lost: dict[tuple[str, str], str] = {}
     while True:
         before = len(lost)
-        open_claims = sorted((layer, folded, short) for folded, (layer, short) in claims.items() if (folded, short) not in lost)
+        open_claims = sorted(
+            (layer, folded, short) for folded, (layer, short) in claims.items() if (folded, short) not in lost
+        )
         claiming = {folded for _layer, folded, _short in open_claims}
         taken = dict(spelled)
         for folded, short in kept.items():

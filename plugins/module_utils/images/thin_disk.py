@@ -9,8 +9,8 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 
 from ..common.errors import Corrupt
-from ..common.libraries import isal_zlib, np
-from ..disk.device import BlockDevice
+from ..common.optional_imports import isal_zlib, np
+from ..disk.block_device import BlockDevice
 from ..disk.grains import GRAIN_SHIFT, GRAIN_SIZE, ZERO_GRAIN, grain_total
 from ..disk.vmdk_layout import GRAIN_SECTORS, MARKER_SIZE
 from ..disk.vmdk_stream import GrainSource, StreamPlan
@@ -27,7 +27,9 @@ class ThinDisk(BlockDevice):
     grain_size = GRAIN_SIZE
     concurrent_reads = False
 
-    def __init__(self, name: str, plan: StreamPlan, sources: Sequence[GrainSource], *, cache_bytes: int = 8 << 20) -> None:
+    def __init__(
+        self, name: str, plan: StreamPlan, sources: Sequence[GrainSource], *, cache_bytes: int = 8 << 20
+    ) -> None:
         self.name = name
         self.size = plan.capacity
         self.grain_count = grain_total(plan.capacity)
@@ -46,7 +48,10 @@ class ThinDisk(BlockDevice):
         size = int(plan.sizes[row])
         buffer = bytearray(MARKER_SIZE + size)
         source.read_into(memoryview(buffer), int(plan.positions[row]))
-        if int.from_bytes(buffer[:8], "little") != number * GRAIN_SECTORS or int.from_bytes(buffer[8:12], "little") != size:
+        if (
+            int.from_bytes(buffer[:8], "little") != number * GRAIN_SECTORS
+            or int.from_bytes(buffer[8:12], "little") != size
+        ):
             raise self._damaged(number, source)
         inflater = isal_zlib.decompressobj()
         try:
@@ -63,7 +68,7 @@ class ThinDisk(BlockDevice):
         while count:
             start = offset & (GRAIN_SIZE - 1)
             length = min(count, GRAIN_SIZE - start)
-            pieces.append(self._cached(offset >> GRAIN_SHIFT)[start:start + length])
+            pieces.append(self._cached(offset >> GRAIN_SHIFT)[start : start + length])
             offset += length
             count -= length
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -95,5 +100,7 @@ class ThinDisk(BlockDevice):
     @staticmethod
     def _damaged(number: int, source: GrainSource) -> Corrupt:
         return Corrupt(
-            f"Grain {number} in {source.name} is damaged.", code="image.grain", hint="Verify the repository; a damaged OS layer has to be imported again."
+            f"Grain {number} in {source.name} is damaged.",
+            code="image.grain",
+            hint="Verify the repository; a damaged OS layer has to be imported again.",
         )

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..common.errors import Corrupt
-from ..common.libraries import np
+from ..common.optional_imports import np
 from ..common.progress import Progress, silent
 from ..disk.grains import GrainIndex
 from ..disk.vmdk_layout import SECTOR
@@ -107,7 +107,9 @@ def reference_of(content_digest: str) -> str:
     return "image/" + content_digest.partition(":")[2]
 
 
-def save(repository: Repository, base: OsDisk, mapping: GrainMap, blobs: Sequence[Descriptor], config: dict) -> Descriptor:
+def save(
+    repository: Repository, base: OsDisk, mapping: GrainMap, blobs: Sequence[Descriptor], config: dict
+) -> Descriptor:
     """Store a composed image, whose grain blobs are stored already, and name it; returns its manifest."""
     layout = repository.layout
     config_blob = layout.put_blob(json.dumps(config, sort_keys=True, indent=1).encode(), CONFIG_TYPE)
@@ -131,7 +133,11 @@ def read_config(repository: Repository, content_digest: str) -> dict:
     document = repository.layout.manifest(reference_of(content_digest))
     try:
         config = json.loads(repository.layout.blobs.read(Descriptor.from_json(document["config"]), _MAX_CONFIG))
-        known = isinstance(config, dict) and config["content_digest"] == content_digest and isinstance(config["os_layer"]["digest"], str)
+        known = (
+            isinstance(config, dict)
+            and config["content_digest"] == content_digest
+            and isinstance(config["os_layer"]["digest"], str)
+        )
         if known and isinstance(config["layers"], list) and document.get("artifactType") == ARTIFACT_TYPE:
             return config
     except (ValueError, KeyError, TypeError):
@@ -150,7 +156,9 @@ def load(repository: Repository, content_digest: str) -> ThinImage | None:
     if not 3 <= len(layers) <= 3 + MAX_GRAIN_BLOBS + 1:
         raise _damaged(manifest.digest, "its manifest does not list the blobs of a thin image")
     base = OsDisk(config["os_layer"]["digest"], layers[0], layers[1])
-    mapping = GrainMap.from_bytes(layout.blobs.read(layers[2], 1 << 31), f"The grain map of the image {content_digest[:19]}")
+    mapping = GrainMap.from_bytes(
+        layout.blobs.read(layers[2], 1 << 31), f"The grain map of the image {content_digest[:19]}"
+    )
     if mapping.blob_count != len(layers) - 3:
         raise _damaged(manifest.digest, "its grain map counts other blobs than it has")
     return ThinImage(repository, manifest, config, base, base.load_index(repository), mapping, tuple(layers[3:]))

@@ -9,8 +9,8 @@
 from __future__ import annotations
 
 from .archive_reader import ArchiveReader, Contents, Limits
+from .archive_stream import Part
 from .archive_writer import ArchiveWriter
-from .tape import Part
 
 MEDIA_TYPE = "application/vnd.oci.image.layer.v1.tar+zstd"
 

@@ -11,9 +11,9 @@ from typing import BinaryIO
 
 from ..common.errors import Unsupported
 from . import entry as model
-from . import records, tar
+from . import entry_headers, tar
+from .archive_stream import CHUNK, Part, Tape
 from .entry import Entry, printable, stream_problem
-from .tape import CHUNK, Part, Tape
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Contents:
         names: set[str] = set()
         while (stream := reader.next_stream(entry)) is not None:
             name, part = stream
-            if name in names or len(names) >= records.MAX_STREAMS:
+            if name in names or len(names) >= entry_headers.MAX_STREAMS:
                 raise tar.damaged(f"{printable(entry.path)} has too many streams, or two of one name")
             names.add(name)
             found.append((name, part.size))
@@ -79,7 +79,7 @@ class _Member:
             self.size = int(fields["size"])
         if header.kind not in (tar.REGULAR, b"\0", b"7"):
             self.size = 0
-        self.name = records.member_name(header, fields)
+        self.name = entry_headers.member_name(header, fields)
 
 
 class ArchiveReader:
@@ -94,7 +94,9 @@ class ArchiveReader:
     ``ahead`` a thread unpacks what comes next, until the end or ``close``.
     """
 
-    def __init__(self, source: BinaryIO, *, limits: Limits = Limits(), hives: bool = False, ahead: bool = False) -> None:
+    def __init__(
+        self, source: BinaryIO, *, limits: Limits = Limits(), hives: bool = False, ahead: bool = False
+    ) -> None:
         self._source = source
         self._limits = limits
         self._hives = hives
@@ -135,10 +137,10 @@ class ArchiveReader:
         if member is None or member.header.kind not in (tar.REGULAR, b"\0") or ":" not in member.name:
             return None
         folder, _slash, full = member.name.partition("/")
-        full = records.true_path(member.records, "STRATA.path", full)
-        if folder != records.FILES or not full.startswith(entry.path + ":"):
+        full = entry_headers.true_path(member.records, "STRATA.path", full)
+        if folder != entry_headers.FILES or not full.startswith(entry.path + ":"):
             return None
-        name = full[len(entry.path) + 1:]
+        name = full[len(entry.path) + 1 :]
         name = name[:-6] if name.upper().endswith(":$DATA") else name
         problem = stream_problem(name)
         if problem:
@@ -186,16 +188,20 @@ class ArchiveReader:
     def _meaning(self, member: _Member) -> tuple[Entry, Part | None] | None:
         folder, slash, path = member.name.partition("/")
         kind = member.header.kind
-        if not slash and folder in (records.FILES, records.HIVES, "UtilityVM") and kind == tar.DIRECTORY:
+        if not slash and folder in (entry_headers.FILES, entry_headers.HIVES, "UtilityVM") and kind == tar.DIRECTORY:
             self._read_version(member.records)
             return None
-        if folder == "UtilityVM" or (folder == records.HIVES and not self._hives):
+        if folder == "UtilityVM" or (folder == entry_headers.HIVES and not self._hives):
             return None
-        if folder not in (records.FILES, records.HIVES):
+        if folder not in (entry_headers.FILES, entry_headers.HIVES):
             raise tar.damaged(f"{printable(member.name)!r} is neither below Files nor below Hives")
-        carried_whiteout = path.rpartition("/")[2].startswith(records.WHITEOUT_PREFIX)
-        true = records.checked_path(records.true_path(member.records, "STRATA.path", path if not carried_whiteout else self._whiteout(path)))
-        if folder == records.HIVES:
+        carried_whiteout = path.rpartition("/")[2].startswith(entry_headers.WHITEOUT_PREFIX)
+        true = entry_headers.checked_path(
+            entry_headers.true_path(
+                member.records, "STRATA.path", path if not carried_whiteout else self._whiteout(path)
+            )
+        )
+        if folder == entry_headers.HIVES:
             if kind not in (tar.REGULAR, b"\0"):
                 return None
             return self._with_data(Entry(true, model.HIVE), member)
@@ -203,28 +209,35 @@ class ArchiveReader:
             if member.size or kind not in (tar.REGULAR, b"\0"):
                 raise tar.damaged(f"the whiteout {printable(path)} holds something")
             return Entry(true, model.WHITEOUT), None
-        if "STRATA.path" not in member.records and any(part.startswith(records.WHITEOUT_PREFIX) for part in path.split("/")):
+        if "STRATA.path" not in member.records and any(
+            part.startswith(entry_headers.WHITEOUT_PREFIX) for part in path.split("/")
+        ):
             raise tar.damaged(f"the name {printable(path)!r} has a whiteout for a folder")
         return self._file(true, member)
 
     def _file(self, path: str, member: _Member) -> tuple[Entry, Part | None]:
         kind, fields = member.header.kind, member.records
         if kind == tar.HARD_LINK:
-            entry = records.read_entry(path, model.LINK, member.header, fields, own=self._own)
-            folder, _slash, target = records.link_text(member.header, fields).partition("/")
-            entry.link_target = records.checked_path(records.true_path(fields, "STRATA.linkpath", target))
-            if folder != records.FILES or hash(entry.link_target) not in self._files:
-                raise tar.damaged(f"{printable(path)} is a hard link to {printable(entry.link_target)}, which the archive does not have before it")
+            entry = entry_headers.read_entry(path, model.LINK, member.header, fields, own=self._own)
+            folder, _slash, target = entry_headers.link_text(member.header, fields).partition("/")
+            entry.link_target = entry_headers.checked_path(entry_headers.true_path(fields, "STRATA.linkpath", target))
+            if folder != entry_headers.FILES or hash(entry.link_target) not in self._files:
+                raise tar.damaged(
+                    f"{printable(path)} is a hard link to {printable(entry.link_target)}, which the archive does not have before it"
+                )
             self._remember(path)
             return entry, None
-        if kind == tar.DIRECTORY or (kind == tar.SYMLINK and records.read_attributes(fields) & model.ATTRIBUTE_DIRECTORY):
-            return records.read_entry(path, model.DIRECTORY, member.header, fields, own=self._own), None
+        if kind == tar.DIRECTORY or (
+            kind == tar.SYMLINK and entry_headers.read_attributes(fields) & model.ATTRIBUTE_DIRECTORY
+        ):
+            return entry_headers.read_entry(path, model.DIRECTORY, member.header, fields, own=self._own), None
         if kind not in (tar.REGULAR, b"\0", b"7", tar.SYMLINK):
             raise Unsupported(
-                f"The layer archive has {printable(path)} as a member of type {kind!r}, which Windows layers do not have.", code="archive.member_type"
+                f"The layer archive has {printable(path)} as a member of type {kind!r}, which Windows layers do not have.",
+                code="archive.member_type",
             )
         self._remember(path)
-        return self._with_data(records.read_entry(path, model.FILE, member.header, fields, own=self._own), member)
+        return self._with_data(entry_headers.read_entry(path, model.FILE, member.header, fields, own=self._own), member)
 
     def _remember(self, path: str) -> None:
         if hash(path) in self._files:
@@ -241,8 +254,8 @@ class ArchiveReader:
     @staticmethod
     def _whiteout(path: str) -> str:
         folder, slash, base = path.rpartition("/")
-        base = base[len(records.WHITEOUT_PREFIX):]
-        if base.startswith(records.WHITEOUT_PREFIX):
+        base = base[len(entry_headers.WHITEOUT_PREFIX) :]
+        if base.startswith(entry_headers.WHITEOUT_PREFIX):
             raise Unsupported(
                 f"The layer archive has the opaque whiteout {printable(path)}.",
                 code="archive.opaque",
@@ -254,7 +267,7 @@ class ArchiveReader:
         version = fields.get("STRATA.version")
         if version is None:
             return
-        if version != b"%d" % records.VERSION:
+        if version != b"%d" % entry_headers.VERSION:
             raise Unsupported(
                 "The layer archive is of a newer format than this version of the collection reads.",
                 code="archive.version",
@@ -271,10 +284,22 @@ class ArchiveReader:
                 raise tar.damaged(f"{printable(member.name)} is larger than {self._limits.file} bytes")
             return Part(self._tape, size)
         real = fields.get("GNU.sparse.realsize", b"")
-        if fields.get("GNU.sparse.major") != b"1" or fields.get("GNU.sparse.minor") != b"0" or not real.isdigit() or len(real) > 19:
-            raise Unsupported(f"The layer archive has {printable(member.name)} in a sparse form other than GNU 1.0.", code="archive.sparse")
+        if (
+            fields.get("GNU.sparse.major") != b"1"
+            or fields.get("GNU.sparse.minor") != b"0"
+            or not real.isdigit()
+            or len(real) > 19
+        ):
+            raise Unsupported(
+                f"The layer archive has {printable(member.name)} in a sparse form other than GNU 1.0.",
+                code="archive.sparse",
+            )
         runs, used = self._sparse_map(size)
-        if int(real) > self._limits.file or records.runs_problem(runs, int(real)) or used + sum(length for _offset, length in runs) != size:
+        if (
+            int(real) > self._limits.file
+            or entry_headers.runs_problem(runs, int(real))
+            or used + sum(length for _offset, length in runs) != size
+        ):
             raise tar.damaged(f"the sparse map of {printable(member.name)} is wrong")
         return Part(self._tape, int(real), [run for run in runs if run[1]])
 

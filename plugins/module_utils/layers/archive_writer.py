@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable
 from typing import BinaryIO
 
 from ..common.errors import InvalidInput
-from ..common.libraries import zstandard
+from ..common.optional_imports import zstandard
 from . import entry as model
-from . import records, tar
+from . import entry_headers, tar
 from .entry import Entry, printable
 
 LEVEL = 3
@@ -38,12 +38,14 @@ class ArchiveWriter:
     def __init__(self, output: BinaryIO, *, threads: int | None = None) -> None:
         # One worker and many give the same bytes; no worker at all would not.
         workers = max(1, min(threads or os.cpu_count() or 1, 8))
-        self._stream = zstandard.ZstdCompressor(level=LEVEL, threads=workers, write_checksum=True).stream_writer(output, closefd=False)
+        self._stream = zstandard.ZstdCompressor(level=LEVEL, threads=workers, write_checksum=True).stream_writer(
+            output, closefd=False
+        )
         self._pending: list[bytes] = []
         self._pending_size = 0
         self._files: set[str] = set()
-        self._emit(records.folder_member(records.FILES, {"STRATA.version": b"%d" % records.VERSION}))
-        self._emit(records.folder_member(records.HIVES, {}))
+        self._emit(entry_headers.folder_member(entry_headers.FILES, {"STRATA.version": b"%d" % entry_headers.VERSION}))
+        self._emit(entry_headers.folder_member(entry_headers.HIVES, {}))
 
     def __enter__(self) -> ArchiveWriter:
         return self
@@ -62,11 +64,16 @@ class ArchiveWriter:
         the file as it is read, holes as zeros; None for what has no unnamed stream. InvalidInput
         when the entry cannot be carried, or when a source has not the size the entry says.
         """
-        records.check_entry(entry)
+        entry_headers.check_entry(entry)
         if entry.kind == model.LINK and entry.link_target not in self._files:
             target = printable(entry.link_target or "")
-            raise InvalidInput(f"{printable(entry.path)} is a hard link to {target}, which is not in the layer before it.", code="layer.entry")
-        self._emit(records.entry_member(entry, records.HIVES if entry.kind == model.HIVE else records.FILES))
+            raise InvalidInput(
+                f"{printable(entry.path)} is a hard link to {target}, which is not in the layer before it.",
+                code="layer.entry",
+            )
+        self._emit(
+            entry_headers.entry_member(entry, entry_headers.HIVES if entry.kind == model.HIVE else entry_headers.FILES)
+        )
         digest = None
         if entry.kind in (model.FILE, model.HIVE):
             digest = self._copy(entry, entry.path, b"" if data is None else data, entry.size, entry.sparse)
@@ -74,10 +81,12 @@ class ArchiveWriter:
                 self._files.add(entry.path)
         given = list(streams) if entry.streams else []
         if [name for name, _data in given] != [name for name, _size in entry.streams]:
-            raise InvalidInput(f"The streams given for {printable(entry.path)} are not those it lists.", code="layer.entry")
+            raise InvalidInput(
+                f"The streams given for {printable(entry.path)} are not those it lists.", code="layer.entry"
+            )
         digests = []
         for (name, size), (_name, source) in zip(entry.streams, given):
-            self._emit(records.stream_member(entry, name, size))
+            self._emit(entry_headers.stream_member(entry, name, size))
             digests.append(self._copy(entry, f"{entry.path}:{name}", source, size, None))
         return digest, digests
 
@@ -98,7 +107,9 @@ class ArchiveWriter:
         self._pending.clear()
         self._pending_size = 0
 
-    def _copy(self, entry: Entry, name: str, source: BinaryIO | bytes, size: int, runs: list[tuple[int, int]] | None) -> bytes:
+    def _copy(
+        self, entry: Entry, name: str, source: BinaryIO | bytes, size: int, runs: list[tuple[int, int]] | None
+    ) -> bytes:
         if isinstance(source, (bytes, bytearray, memoryview)):
             if len(source) != size:
                 raise _changed(name)
@@ -144,5 +155,7 @@ class ArchiveWriter:
 
 def _changed(name: str) -> InvalidInput:
     return InvalidInput(
-        f"{printable(name)} changed its size while it was read.", code="layer.changed", hint="Let nothing write to the source and run again."
+        f"{printable(name)} changed its size while it was read.",
+        code="layer.changed",
+        hint="Let nothing write to the source and run again.",
     )

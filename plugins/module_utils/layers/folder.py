@@ -16,9 +16,9 @@ from typing import BinaryIO
 from ..common.errors import InvalidInput, NotFound
 from . import entry as model
 from .entry import Entry, filetime_from_unix_ns, path_problem, printable
-from .index import IndexWriter
-from .names import fold, windows_name_problem, windows_path
+from .file_index import IndexWriter
 from .reparse import encodable, encode_link
+from .windows_names import fold, windows_name_problem, windows_path
 
 #: Opens one stream of an entry ("" is the unnamed one) for reading; the caller closes it.
 Opener = Callable[[str], BinaryIO]
@@ -40,7 +40,9 @@ class _Node:
         self.children: dict[str, tuple[str, os.stat_result | None, _Node | None]] = {}
 
 
-def entries_from_folder(folder: str | None, *, delete: Iterable[str] = (), time: int | None = None) -> list[tuple[Entry, Opener | None]]:
+def entries_from_folder(
+    folder: str | None, *, delete: Iterable[str] = (), time: int | None = None
+) -> list[tuple[Entry, Opener | None]]:
     """The layer that ``folder`` (None without files) and the paths to ``delete`` describe: (entry, how to open its content).
 
     Deterministic: parents before children, in a directory first its whiteouts and then its children
@@ -57,9 +59,17 @@ def entries_from_folder(folder: str | None, *, delete: Iterable[str] = (), time:
     """
     root = os.path.abspath(folder) if folder is not None else ""
     if root and os.path.exists(root) and not os.path.isdir(root):
-        raise InvalidInput(f"The folder of files {folder} is not a folder.", code="layer.folder", hint="Name the folder whose tree is that of drive C.")
+        raise InvalidInput(
+            f"The folder of files {folder} is not a folder.",
+            code="layer.folder",
+            hint="Name the folder whose tree is that of drive C.",
+        )
     if root and not os.path.isdir(root):
-        raise NotFound(f"The folder of files {folder} does not exist.", code="layer.folder_missing", hint="Check the path and the mount.")
+        raise NotFound(
+            f"The folder of files {folder} does not exist.",
+            code="layer.folder_missing",
+            hint="Check the path and the mount.",
+        )
     problems: list[str] = []
     tree = _scan(root, problems) if root else _Node()
     _plant_whiteouts(tree, delete, problems)
@@ -130,7 +140,9 @@ def _scan(root: str, problems: list[str]) -> _Node:
                 continue
             other = node.children.get(fold(item.name))
             if other is not None:
-                problems.append(f"{printable(child_path)} differs only in case from {printable(f'{path}/{other[0]}' if path else other[0])}")
+                problems.append(
+                    f"{printable(child_path)} differs only in case from {printable(f'{path}/{other[0]}' if path else other[0])}"
+                )
                 continue
             try:
                 status = item.stat(follow_symlinks=False)
@@ -163,7 +175,9 @@ def _plant_whiteouts(tree: _Node, delete: Iterable[str], problems: list[str]) ->
             spelled, status, child = node.children.get(fold(folder), (folder, None, None))
             if child is None:
                 if status is not None:
-                    problems.append(f"{printable(text)} is to be deleted, but the folder has a file in place of one of its parents")
+                    problems.append(
+                        f"{printable(text)} is to be deleted, but the folder has a file in place of one of its parents"
+                    )
                     break
                 child = _Node()
                 node.children[fold(folder)] = (spelled, None, child)
@@ -188,7 +202,9 @@ class _Walker:
         return min(max(filetime_from_unix_ns(status.st_mtime_ns), 0), _MAX_TIME)
 
 
-def _walk(tree: _Node, root: str, time: int | None, found: list[tuple[Entry, Opener | None]], problems: list[str]) -> None:
+def _walk(
+    tree: _Node, root: str, time: int | None, found: list[tuple[Entry, Opener | None]], problems: list[str]
+) -> None:
     walker = _Walker(root, time, problems)
     # Each level: path, what is left to visit, the directory's own entry, newest time inside.
     levels: list[list] = [["", iter(_members(tree)), None, 0]]
@@ -212,7 +228,9 @@ def _walk(tree: _Node, root: str, time: int | None, found: list[tuple[Entry, Ope
             directory = None
             if status is not None:
                 when = walker.times(status)
-                directory = Entry(path, model.DIRECTORY, model.ATTRIBUTE_DIRECTORY, when, when, when, when, implied=True)
+                directory = Entry(
+                    path, model.DIRECTORY, model.ATTRIBUTE_DIRECTORY, when, when, when, when, implied=True
+                )
                 found.append((directory, None))
             levels.append([path + "/", iter(_members(child)), directory, 0])
             continue
@@ -271,7 +289,9 @@ def _symlink(walker: _Walker, path: str, host: str, when: int) -> tuple[Entry, O
     if problem:
         walker.problems.append(f"{printable(path)} {problem}")
         return None
-    kind, attributes = (model.DIRECTORY, model.ATTRIBUTE_DIRECTORY) if os.path.isdir(host) else (model.FILE, model.ATTRIBUTE_ARCHIVE)
+    kind, attributes = (
+        (model.DIRECTORY, model.ATTRIBUTE_DIRECTORY) if os.path.isdir(host) else (model.FILE, model.ATTRIBUTE_ARCHIVE)
+    )
     attributes |= model.ATTRIBUTE_REPARSE
     return Entry(path, kind, attributes, when, when, when, when, reparse=encode_link(windows, mount_point=False)), None
 
@@ -317,12 +337,16 @@ class _HostFile:
             opened = os.fdopen(os.open(self.host, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
         except OSError as error:
             raise InvalidInput(
-                f"The file {printable(self.host)} cannot be read ({error.strerror}).", code="layer.folder", hint="Check the rights and the mount."
+                f"The file {printable(self.host)} cannot be read ({error.strerror}).",
+                code="layer.folder",
+                hint="Check the rights and the mount.",
             ) from error
         if _state(os.fstat(opened.fileno())) != self.state:
             opened.close()
             raise InvalidInput(
-                f"The file {printable(self.host)} changed while the layer was made.", code="layer.changed", hint="Let nothing write there and run again."
+                f"The file {printable(self.host)} changed while the layer was made.",
+                code="layer.changed",
+                hint="Let nothing write there and run again.",
             )
         return opened
 

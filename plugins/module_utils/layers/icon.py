@@ -17,7 +17,9 @@ MAX_SIDE = 2048
 def icon_media_type(data: bytes) -> str:
     """``image/png`` or ``image/jpeg``; InvalidInput when ``data`` is neither, too large or has no sensible dimensions."""
     if len(data) > MAX_BYTES:
-        raise InvalidInput(f"The icon is larger than {MAX_BYTES} bytes.", code="icon.size", hint="Give a smaller picture.")
+        raise InvalidInput(
+            f"The icon is larger than {MAX_BYTES} bytes.", code="icon.size", hint="Give a smaller picture."
+        )
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         kind, sides = "image/png", _png(data)
     elif data.startswith(b"\xff\xd8\xff"):
@@ -25,7 +27,11 @@ def icon_media_type(data: bytes) -> str:
     else:
         raise InvalidInput("The icon is neither PNG nor JPEG.", code="icon.format", hint="Give a PNG or JPEG file.")
     if sides is None or not all(0 < side <= MAX_SIDE for side in sides):
-        raise InvalidInput(f"The icon is damaged or larger than {MAX_SIDE} x {MAX_SIDE} pixels.", code="icon.format", hint="Give a smaller picture.")
+        raise InvalidInput(
+            f"The icon is damaged or larger than {MAX_SIDE} x {MAX_SIDE} pixels.",
+            code="icon.format",
+            hint="Give a smaller picture.",
+        )
     return kind
 
 
@@ -45,11 +51,13 @@ def _jpeg(data: bytes) -> tuple[int, int] | None:
             position += 1
             continue
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            return int.from_bytes(data[position + 7: position + 9], "big"), int.from_bytes(data[position + 5: position + 7], "big")
+            return int.from_bytes(data[position + 7 : position + 9], "big"), int.from_bytes(
+                data[position + 5 : position + 7], "big"
+            )
         if marker in (0xD8, 0x01) or 0xD0 <= marker <= 0xD7:
             position += 2
             continue
         if marker in (0xD9, 0xDA):
             return None
-        position += 2 + max(int.from_bytes(data[position + 2: position + 4], "big"), 2)
+        position += 2 + max(int.from_bytes(data[position + 2 : position + 4], "big"), 2)
     return None

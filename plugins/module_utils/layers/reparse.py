@@ -38,7 +38,11 @@ def encode_link(target: str, *, mount_point: bool) -> bytes:
 
 def encodable(target: str) -> bool:
     """Whether a link to ``target`` fits a reparse buffer."""
-    return bool(target) and "\0" not in target and 4 * len(target.encode("utf-16-le", "surrogatepass")) // 2 + 64 <= MAX_REPARSE
+    return (
+        bool(target)
+        and "\0" not in target
+        and 4 * len(target.encode("utf-16-le", "surrogatepass")) // 2 + 64 <= MAX_REPARSE
+    )
 
 
 def decode_link(buffer: bytes) -> tuple[str, bool] | None:
@@ -50,11 +54,16 @@ def decode_link(buffer: bytes) -> tuple[str, bool] | None:
         return None
     names = 16 if tag == REPARSE_MOUNT_POINT else 20
     substitute_at, substitute_length, print_at, print_length = struct.unpack_from("<HHHH", buffer, 8)
-    if max(substitute_at + substitute_length, print_at + print_length) + names > len(buffer) or (substitute_length | print_length) & 1:
+    if (
+        max(substitute_at + substitute_length, print_at + print_length) + names > len(buffer)
+        or (substitute_length | print_length) & 1
+    ):
         return None
-    text = buffer[names + print_at: names + print_at + print_length].decode("utf-16-le", "surrogatepass")
+    text = buffer[names + print_at : names + print_at + print_length].decode("utf-16-le", "surrogatepass")
     if not text:
-        text = buffer[names + substitute_at: names + substitute_at + substitute_length].decode("utf-16-le", "surrogatepass")
+        text = buffer[names + substitute_at : names + substitute_at + substitute_length].decode(
+            "utf-16-le", "surrogatepass"
+        )
         if text.startswith("\\??\\UNC\\"):
             text = "\\\\" + text[8:]
         elif text.startswith("\\??\\"):

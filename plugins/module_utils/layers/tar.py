@@ -45,13 +45,27 @@ class Header(NamedTuple):
 
 def damaged(problem: str) -> Corrupt:
     """The error for an archive that breaks the format."""
-    return Corrupt(f"The layer archive is damaged: {problem}.", code="archive.corrupt", hint="Fetch or build the layer version again.")
+    return Corrupt(
+        f"The layer archive is damaged: {problem}.",
+        code="archive.corrupt",
+        hint="Fetch or build the layer version again.",
+    )
 
 
 def header_block(name: bytes, kind: bytes, size: int, mode: int, mtime: int, linkname: bytes = b"") -> bytes:
     """512 bytes of ustar header; what does not fit its field is cut, a pax record must carry it."""
-    head = b"%b%07o\x000000000\x000000000\x00%011o\x00%011o\x00" % (name[:100].ljust(100, b"\0"), mode, min(size, MAX_OCTAL), min(max(mtime, 0), MAX_OCTAL))
-    tail = b"%b%bustar\x0000%b0000000\x000000000\x00%b" % (kind, linkname[:100].ljust(100, b"\0"), bytes(64), bytes(167))
+    head = b"%b%07o\x000000000\x000000000\x00%011o\x00%011o\x00" % (
+        name[:100].ljust(100, b"\0"),
+        mode,
+        min(size, MAX_OCTAL),
+        min(max(mtime, 0), MAX_OCTAL),
+    )
+    tail = b"%b%bustar\x0000%b0000000\x000000000\x00%b" % (
+        kind,
+        linkname[:100].ljust(100, b"\0"),
+        bytes(64),
+        bytes(167),
+    )
     return b"%b%06o\x00 %b" % (head, sum(head) + sum(tail) + _CHECKSUM_BLANK, tail)
 
 
@@ -120,7 +134,7 @@ def parse_pax(body: bytes, max_records: int) -> dict[str, bytes]:
         end = position + int(digits)
         if end > len(body) or end <= space + 1 or body[end - 1] != 0x0A:
             raise damaged("an extended header record does not end where it says")
-        key, equals, value = body[space + 1: end - 1].partition(b"=")
+        key, equals, value = body[space + 1 : end - 1].partition(b"=")
         if not equals or not key:
             raise damaged("an extended header record has no key")
         count += 1

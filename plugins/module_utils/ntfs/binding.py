@@ -48,7 +48,14 @@ _bytes = ctypes.c_char_p
 class NtfsDevice(ctypes.Structure):
     """struct ntfs_device"""
 
-    _fields_ = [("d_ops", _p), ("d_state", ctypes.c_ulong), ("d_name", _p), ("d_private", _p), ("d_heads", _i), ("d_sectors_per_track", _i)]
+    _fields_ = [
+        ("d_ops", _p),
+        ("d_state", ctypes.c_ulong),
+        ("d_name", _p),
+        ("d_private", _p),
+        ("d_heads", _i),
+        ("d_sectors_per_track", _i),
+    ]
 
 
 OPEN = ctypes.CFUNCTYPE(_i, _p, _i, use_errno=True)
@@ -204,7 +211,15 @@ class RunElement(ctypes.Structure):
 class SecurityContext(ctypes.Structure):
     """struct SECURITY_CONTEXT"""
 
-    _fields_ = [("vol", _p), ("mapping", _p * 2), ("pseccache", _p), ("uid", _u32), ("gid", _u32), ("tid", _i), ("umask", _u32)]
+    _fields_ = [
+        ("vol", _p),
+        ("mapping", _p * 2),
+        ("pseccache", _p),
+        ("uid", _u32),
+        ("gid", _u32),
+        ("tid", _i),
+        ("umask", _u32),
+    ]
 
 
 _SIGNATURES = {

@@ -13,7 +13,7 @@ import dataclasses
 import struct
 
 from ..common.errors import Corrupt, Unsupported
-from ..disk.device import BlockDevice
+from ..disk.block_device import BlockDevice
 
 _BITLOCKER_TO_GO = bytes.fromhex("3bd66749292ed84a8399f6a339e3d001")
 #: NTFS numbers clusters with 32 bits on disk as Windows uses it.
@@ -96,7 +96,14 @@ def read_geometry(device: BlockDevice) -> Geometry:
     if not factor or factor & (factor - 1) or cluster_size > MAXIMUM_CLUSTER_SIZE:
         raise _bad(device, f"a cluster of {cluster_size} bytes")
     geometry = Geometry(
-        sector_size, cluster_size, sectors, mft, mirror, _record_size(record, cluster_size), _record_size(index, cluster_size), serial
+        sector_size,
+        cluster_size,
+        sectors,
+        mft,
+        mirror,
+        _record_size(record, cluster_size),
+        _record_size(index, cluster_size),
+        serial,
     )
     if not 0 < sectors < 1 << 55 or not 0 < geometry.clusters <= MAXIMUM_CLUSTERS:
         raise _bad(device, f"{sectors} sectors")

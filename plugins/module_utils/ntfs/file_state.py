@@ -9,11 +9,18 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from . import names, records
+from . import attribute_records, file_names
 from .mft import MasterFileTable
 
 _MAXIMUM_EXTENSIONS = 100_000
-_VALUES = frozenset((records.OBJECT_ID, records.SECURITY_DESCRIPTOR, records.REPARSE_POINT, records.EA))
+_VALUES = frozenset(
+    (
+        attribute_records.OBJECT_ID,
+        attribute_records.SECURITY_DESCRIPTOR,
+        attribute_records.REPARSE_POINT,
+        attribute_records.EA,
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,68 +66,70 @@ def read_state(table: MasterFileTable, number: int) -> FileState | None:
         return None
     raw = table.raw
     data = raw.read_runs(raw.mft_runs, number * table.record_size, table.record_size)
-    if data[:4] != b"FILE" or not data[22] & records.RECORD_IN_USE:
+    if data[:4] != b"FILE" or not data[22] & attribute_records.RECORD_IN_USE:
         return None
     what = f"{raw.what}, file record {number}"
     record = bytearray(data)
-    records.unprotect(record, b"FILE", what)
+    attribute_records.unprotect(record, b"FILE", what)
     sequence, flags = struct.unpack_from("<H", record, 16)[0], struct.unpack_from("<H", record, 22)[0]
     if struct.unpack_from("<Q", record, 32)[0]:
         return None
-    state = FileState(number, sequence, bool(flags & records.RECORD_IS_DIRECTORY))
-    found = list(records.attributes(record, what))
-    for listing in [one for one in found if one.type == records.ATTRIBUTE_LIST]:
+    state = FileState(number, sequence, bool(flags & attribute_records.RECORD_IS_DIRECTORY))
+    found = list(attribute_records.attributes(record, what))
+    for listing in [one for one in found if one.type == attribute_records.ATTRIBUTE_LIST]:
         found += _extensions(table, state, listing, what)
     _fill(state, found, raw.geometry.clusters, what)
     return state
 
 
-def _extensions(table: MasterFileTable, state: FileState, listing: records.Attribute, what: str) -> Iterator[records.Attribute]:
+def _extensions(
+    table: MasterFileTable, state: FileState, listing: attribute_records.Attribute, what: str
+) -> Iterator[attribute_records.Attribute]:
     """The attributes of the file that stand in other records."""
     raw = table.raw
     data = listing.value
     if data is None:
         if listing.size > 32 * _MAXIMUM_EXTENSIONS:
-            raise records.damaged(what, f"it has a list of attributes of {listing.size} bytes")
+            raise attribute_records.damaged(what, f"it has a list of attributes of {listing.size} bytes")
         data = raw.read_runs(_runs(listing, raw.geometry.clusters, what), 0, listing.size)
     position, holders = 0, set()
     while position + 26 <= len(data):
         length = struct.unpack_from("<H", data, position + 4)[0]
         if length < 26 or position + length > len(data):
-            raise records.damaged(what, "its list of attributes does not fit")
-        holders.add(struct.unpack_from("<Q", data, position + 16)[0] & records.REFERENCE_MASK)
+            raise attribute_records.damaged(what, "its list of attributes does not fit")
+        holders.add(struct.unpack_from("<Q", data, position + 16)[0] & attribute_records.REFERENCE_MASK)
         position += length
     for holder in sorted(holders - {state.number}):
         record = raw.record(holder)
-        if struct.unpack_from("<Q", record, 32)[0] & records.REFERENCE_MASK != state.number:
-            raise records.damaged(what, f"file record {holder}, which continues it, belongs to another file")
-        yield from records.attributes(record, what)
+        if struct.unpack_from("<Q", record, 32)[0] & attribute_records.REFERENCE_MASK != state.number:
+            raise attribute_records.damaged(what, f"file record {holder}, which continues it, belongs to another file")
+        yield from attribute_records.attributes(record, what)
 
 
-def _runs(attribute: records.Attribute, clusters: int, what: str) -> list[tuple[int, int | None]]:
-    runs = records.decode_runs(attribute.runs, what)
+def _runs(attribute: attribute_records.Attribute, clusters: int, what: str) -> list[tuple[int, int | None]]:
+    runs = attribute_records.decode_runs(attribute.runs, what)
     if any(first is not None and first + length > clusters for length, first in runs):
-        raise records.damaged(what, "a run lies outside the volume")
+        raise attribute_records.damaged(what, "a run lies outside the volume")
     return runs
 
 
-def _fill(state: FileState, found: list[records.Attribute], clusters: int, what: str) -> None:
+def _fill(state: FileState, found: list[attribute_records.Attribute], clusters: int, what: str) -> None:
     long_names, short_names, others = [], [], []
-    parts: dict[tuple[int, str], list[records.Attribute]] = {}
+    parts: dict[tuple[int, str], list[attribute_records.Attribute]] = {}
     for one in found:
-        if one.type == records.STANDARD_INFORMATION and one.value is not None and len(one.value) >= 48:
+        if one.type == attribute_records.STANDARD_INFORMATION and one.value is not None and len(one.value) >= 48:
             state.created, state.written = struct.unpack_from("<QQ", one.value)
             state.attributes = struct.unpack_from("<I", one.value, 32)[0]
             state.security_id = struct.unpack_from("<I", one.value, 52)[0] if len(one.value) >= 72 else 0
-        elif one.type == records.FILE_NAME:
-            name = records.FileName.unpack(one.value or b"", what)
-            (short_names if name.namespace == names.DOS else long_names).append(Name(name.parent, name.name))
-        elif one.type == records.DATA or one.type in _VALUES:
+        elif one.type == attribute_records.FILE_NAME:
+            name = attribute_records.FileName.unpack(one.value or b"", what)
+            (short_names if name.namespace == file_names.DOS else long_names).append(Name(name.parent, name.name))
+        elif one.type == attribute_records.DATA or one.type in _VALUES:
             parts.setdefault((one.type, one.name), []).append(one)
         elif one.value is None:
             others += _runs(one, clusters, what)
     for key, pieces in parts.items():
-        target = state.streams if key[0] == records.DATA else state.values
+        target = state.streams if key[0] == attribute_records.DATA else state.values
         pieces.sort(key=lambda one: one.lowest_vcn)
         head = pieces[0]
         if head.value is not None:

@@ -16,7 +16,7 @@ import struct
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from . import binding, records
+from . import attribute_records, binding
 
 if TYPE_CHECKING:
     from .volume import Volume
@@ -47,12 +47,14 @@ class Inode:
 
     @property
     def is_directory(self) -> bool:
-        return bool(ctypes.c_uint16.from_address(self.fields.mrec + 22).value & records.RECORD_IS_DIRECTORY)
+        return bool(ctypes.c_uint16.from_address(self.fields.mrec + 22).value & attribute_records.RECORD_IS_DIRECTORY)
 
     @property
     def is_system(self) -> bool:
         """Whether NTFS itself owns the file: it can be read, never changed."""
-        return (self.number < _FIRST_USER and self.number != _ROOT) or bool(ctypes.c_uint16.from_address(self.fields.mrec + 22).value & 4)
+        return (self.number < _FIRST_USER and self.number != _ROOT) or bool(
+            ctypes.c_uint16.from_address(self.fields.mrec + 22).value & 4
+        )
 
     @property
     def link_count(self) -> int:
@@ -88,19 +90,19 @@ class Inode:
             while not lookup(kind, None, 0, 0, 0, None, 0, context):
                 address = found.attr
                 length = ctypes.c_uint32.from_address(address + 4).value
-                if not 24 <= length <= records.MAXIMUM_RECORD:
-                    raise records.damaged(self.what, "an attribute does not fit")
+                if not 24 <= length <= attribute_records.MAXIMUM_RECORD:
+                    raise attribute_records.damaged(self.what, "an attribute does not fit")
                 yield address, ctypes.string_at(address, length), context
             if ctypes.get_errno() != errno.ENOENT:
                 self.volume.fail(f"reading {self.what}")
         finally:
             library.ntfs_attr_put_search_ctx(context)
 
-    def file_names(self) -> list[records.FileName]:
+    def file_names(self) -> list[attribute_records.FileName]:
         """Return every $FILE_NAME, in the record's order."""
         result = []
-        for _address, data, _context in self.walk(records.FILE_NAME):
-            result.append(records.FileName.unpack(resident_value(data, self.what), self.what))
+        for _address, data, _context in self.walk(attribute_records.FILE_NAME):
+            result.append(attribute_records.FileName.unpack(resident_value(data, self.what), self.what))
         return result
 
     def read_attribute(self, kind: int, limit: int = MAXIMUM_SMALL_ATTRIBUTE, name: bytes = b"") -> bytes | None:
@@ -114,7 +116,7 @@ class Inode:
         try:
             size = binding.NtfsAttribute.from_address(attribute).data_size
             if not 0 <= size <= limit:
-                raise records.damaged(self.what, f"an attribute of type {kind:#x} claims {size} bytes")
+                raise attribute_records.damaged(self.what, f"an attribute of type {kind:#x} claims {size} bytes")
             buffer = ctypes.create_string_buffer(size or 1)
             if size and library.ntfs_attr_pread(attribute, 0, size, buffer) != size:
                 self.volume.fail(f"reading {self.what}")
@@ -124,11 +126,11 @@ class Inode:
 
     def name_extra(self) -> int:
         """Return what belongs in the last field of $FILE_NAME: the reparse tag or the packed size of EAs."""
-        if self.fields.flags & records.REPARSE:
-            data = self.read_attribute(records.REPARSE_POINT)
+        if self.fields.flags & attribute_records.REPARSE:
+            data = self.read_attribute(attribute_records.REPARSE_POINT)
             if data and len(data) >= 4:
                 return struct.unpack_from("<I", data)[0]
-        for _address, data, _context in self.walk(records.EA_INFORMATION):
+        for _address, data, _context in self.walk(attribute_records.EA_INFORMATION):
             value = resident_value(data, self.what)
             if len(value) >= 2:
                 return struct.unpack_from("<H", value)[0]
@@ -139,9 +141,14 @@ class Inode:
         fields = self.fields
         directory = self.is_directory
         return (
-            fields.creation_time, fields.last_data_change_time, fields.last_mft_change_time, fields.last_access_time,
-            0 if directory else fields.allocated_size, 0 if directory else fields.data_size,
-            fields.flags | (records.I30_PRESENT if directory else 0), extra,
+            fields.creation_time,
+            fields.last_data_change_time,
+            fields.last_mft_change_time,
+            fields.last_access_time,
+            0 if directory else fields.allocated_size,
+            0 if directory else fields.data_size,
+            fields.flags | (attribute_records.I30_PRESENT if directory else 0),
+            extra,
         )
 
     def sync_names(self) -> None:
@@ -185,11 +192,11 @@ def resident_value(data: bytes, what: str) -> bytes:
     """Return the value of a resident attribute given as it stands in its record."""
     size, offset = struct.unpack_from("<IH", data, 16)
     if data[8] or offset + size > len(data):
-        raise records.damaged(what, "an attribute does not fit")
-    return data[offset:offset + size]
+        raise attribute_records.damaged(what, "an attribute does not fit")
+    return data[offset : offset + size]
 
 
-def with_entry(directory: Inode, number: int, name: records.FileName, change) -> None:
+def with_entry(directory: Inode, number: int, name: attribute_records.FileName, change) -> None:
     """Find a name's entry in a directory's index, let ``change(address of its key)`` edit it and mark it dirty."""
     library, volume = directory.volume.library, directory.volume
     context = library.ntfs_index_ctx_get(directory.address, library.NTFS_INDEX_I30, 4)
@@ -199,19 +206,21 @@ def with_entry(directory: Inode, number: int, name: records.FileName, change) ->
         key = name.pack()
         if library.ntfs_index_lookup(key, len(key), context):
             if ctypes.get_errno() == errno.ENOENT:
-                raise records.damaged(directory.what, f"the entry of {name.name!r} is missing")
+                raise attribute_records.damaged(directory.what, f"the entry of {name.name!r} is missing")
             volume.fail(f"reading the index of {directory.what}")
         found = binding.IndexContext.from_address(context)
-        owner = ctypes.c_uint64.from_address(found.entry).value & records.REFERENCE_MASK
+        owner = ctypes.c_uint64.from_address(found.entry).value & attribute_records.REFERENCE_MASK
         if found.data_len < 66 or owner != number:
-            raise records.damaged(directory.what, f"the entry of {name.name!r} belongs to record {owner}, not {number}")
+            raise attribute_records.damaged(
+                directory.what, f"the entry of {name.name!r} belongs to record {owner}, not {number}"
+            )
         change(found.data)
         library.ntfs_index_entry_mark_dirty(context)
     finally:
         library.ntfs_index_ctx_put(context)
 
 
-def set_namespace(inode: Inode, name: records.FileName, namespace: int) -> None:
+def set_namespace(inode: Inode, name: attribute_records.FileName, namespace: int) -> None:
     """Change the namespace byte of one of a file's names, in its record and in the index."""
     directory = inode.volume.acquire(name.parent)
     try:
@@ -219,35 +228,35 @@ def set_namespace(inode: Inode, name: records.FileName, namespace: int) -> None:
     finally:
         directory.release()
     key = name.pack()
-    for address, data, context in inode.walk(records.FILE_NAME):
+    for address, data, context in inode.walk(attribute_records.FILE_NAME):
         offset = struct.unpack_from("<H", data, 20)[0]
-        if resident_value(data, inode.what)[:len(key)] == key:
+        if resident_value(data, inode.what)[: len(key)] == key:
             ctypes.memmove(address + offset + 65, bytes([namespace]), 1)
             inode.volume.library.ntfs_inode_mark_dirty(binding.SearchContext.from_address(context).ntfs_ino)
     inode.mark_dirty()
 
 
-def add_name(inode: Inode, directory: Inode, name: records.FileName, *, first: bool = False) -> None:
+def add_name(inode: Inode, directory: Inode, name: attribute_records.FileName, *, first: bool = False) -> None:
     """Give a file one more $FILE_NAME and its entry in ``directory``."""
     library, volume = inode.volume.library, inode.volume
     key = name.pack()
     if library.ntfs_index_add_filename(directory.address, key, inode.reference):
         volume.fail(f"adding {name.name!r} to {directory.what}")
-    if library.ntfs_attr_add(inode.address, records.FILE_NAME, library.AT_UNNAMED, 0, key, len(key)):
+    if library.ntfs_attr_add(inode.address, attribute_records.FILE_NAME, library.AT_UNNAMED, 0, key, len(key)):
         number = ctypes.get_errno()
         library.ntfs_index_remove(directory.address, inode.address, key, len(key))
         volume.fail(f"naming {inode.what}", number)
     inode.link_count = 1 if first else inode.link_count + 1
 
 
-def remove_name(inode: Inode, directory: Inode, name: records.FileName) -> None:
+def remove_name(inode: Inode, directory: Inode, name: attribute_records.FileName) -> None:
     """Take one $FILE_NAME and its entry in ``directory`` away from a file that has others."""
     library, volume = inode.volume.library, inode.volume
     key = name.pack()
     if library.ntfs_index_remove(directory.address, inode.address, key, len(key)):
         volume.fail(f"removing {name.name!r} from {directory.what}")
-    for _address, data, context in inode.walk(records.FILE_NAME):
-        if resident_value(data, inode.what)[:len(key)] == key:
+    for _address, data, context in inode.walk(attribute_records.FILE_NAME):
+        if resident_value(data, inode.what)[: len(key)] == key:
             if library.ntfs_attr_record_rm(context):
                 volume.fail(f"removing {name.name!r} from {inode.what}")
             break

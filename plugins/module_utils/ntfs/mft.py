@@ -13,10 +13,10 @@ import dataclasses
 import struct
 from collections.abc import Iterator
 
-from ..common.libraries import np
-from ..disk.device import BlockDevice
-from . import records
-from .raw import BITMAP, MFT, RawVolume
+from ..common.optional_imports import np
+from ..disk.block_device import BlockDevice
+from . import attribute_records
+from .raw_volume import BITMAP, MFT, RawVolume
 
 #: Records read at once: 16 MiB of 1 KiB records.
 CHUNK = 16384
@@ -31,19 +31,23 @@ class MftRecord:
     link_count: int
     flags: int
     base: int
-    attributes: list[records.Attribute]
+    attributes: list[attribute_records.Attribute]
 
     @property
     def is_directory(self) -> bool:
-        return bool(self.flags & records.RECORD_IS_DIRECTORY)
+        return bool(self.flags & attribute_records.RECORD_IS_DIRECTORY)
 
     @property
     def reference(self) -> int:
         return self.number | self.sequence << 48
 
-    def names(self) -> list[records.FileName]:
+    def names(self) -> list[attribute_records.FileName]:
         """Return the $FILE_NAMEs in this record."""
-        return [records.FileName.unpack(one.value or b"", f"File record {self.number}") for one in self.attributes if one.type == records.FILE_NAME]
+        return [
+            attribute_records.FileName.unpack(one.value or b"", f"File record {self.number}")
+            for one in self.attributes
+            if one.type == attribute_records.FILE_NAME
+        ]
 
 
 class MasterFileTable:
@@ -67,27 +71,27 @@ class MasterFileTable:
 
     def raw_bitmap(self) -> bytes:
         """Return $MFT's own bitmap of records in use."""
-        return self.raw.read(MFT, records.BITMAP, limit=1 << 30)
+        return self.raw.read(MFT, attribute_records.BITMAP, limit=1 << 30)
 
     def records(self) -> Iterator[MftRecord]:
         """Yield every record in use, extension records too; Corrupt for one that contradicts itself."""
         for first, table, sound in self.chunks():
             flags = table[:, 22]
-            for row in np.flatnonzero(sound & (flags & records.RECORD_IN_USE).astype(bool)):
+            for row in np.flatnonzero(sound & (flags & attribute_records.RECORD_IN_USE).astype(bool)):
                 data = table[row].tobytes()
                 sequence, links, _offset, kind = struct.unpack_from("<HHHH", data, 16)
                 base = struct.unpack_from("<Q", data, 32)[0]
                 number = first + int(row)
                 what = f"{self.raw.what}, file record {number}"
-                yield MftRecord(number, sequence, links, kind, base, list(records.attributes(data, what)))
+                yield MftRecord(number, sequence, links, kind, base, list(attribute_records.attributes(data, what)))
 
     def cluster_bitmap(self):
         """Return $Bitmap as a uint8 array, bits behind the last cluster cleared."""
         clusters = self.raw.geometry.clusters
         size = (clusters + 7) // 8
-        data = self.raw.read(BITMAP, records.DATA, count=size, limit=1 << 30)
+        data = self.raw.read(BITMAP, attribute_records.DATA, count=size, limit=1 << 30)
         if len(data) < size:
-            raise records.damaged(self.raw.what, "$Bitmap does not cover it")
+            raise attribute_records.damaged(self.raw.what, "$Bitmap does not cover it")
         bitmap = np.frombuffer(bytearray(data), np.uint8)
         if clusters % 8:
             bitmap[-1] &= (1 << clusters % 8) - 1
@@ -102,13 +106,13 @@ class MasterFileTable:
             for attribute in record.attributes:
                 if attribute.value is not None:
                     continue
-                for length, start in records.decode_runs(attribute.runs, self.raw.what):
+                for length, start in attribute_records.decode_runs(attribute.runs, self.raw.what):
                     if start is None:
                         continue
                     if start + length > clusters:
                         outside += 1
                         continue
-                    part = owners[start:start + length]
+                    part = owners[start : start + length]
                     np.add(part, 1, out=part, where=part < 255)
         return owners, outside
 
@@ -138,5 +142,5 @@ def count_allocated(bitmap) -> int:
     """Return how many bits of a uint8 array are 1."""
     total, step = 0, 1 << 20
     for start in range(0, len(bitmap), step):
-        total += int(np.unpackbits(bitmap[start:start + step]).sum())
+        total += int(np.unpackbits(bitmap[start : start + step]).sum())
     return total

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..common.errors import Conflict, InvalidInput, NotFound, Unsupported
-from . import binding, create, index, names, records
+from . import attribute_records, binding, create, directory_index, file_names
 from .inode import Inode, add_name, destroy, remove_name, resident_value, set_namespace
 from .stream import Stream
 
@@ -20,8 +20,21 @@ if TYPE_CHECKING:
 
 #: FILE_ATTRIBUTE_* that can be set; the others follow from what the file is.
 SETTABLE = (
-    records.READONLY | records.HIDDEN | records.SYSTEM | records.ARCHIVE | 0x100 | records.SPARSE | records.COMPRESSED | records.OFFLINE
-    | records.NOT_INDEXED | 0x8000 | 0x20000 | 0x40000 | 0x80000 | 0x100000 | 0x400000
+    attribute_records.READONLY
+    | attribute_records.HIDDEN
+    | attribute_records.SYSTEM
+    | attribute_records.ARCHIVE
+    | 0x100
+    | attribute_records.SPARSE
+    | attribute_records.COMPRESSED
+    | attribute_records.OFFLINE
+    | attribute_records.NOT_INDEXED
+    | 0x8000
+    | 0x20000
+    | 0x40000
+    | 0x80000
+    | 0x100000
+    | 0x400000
 )
 #: The largest security descriptor that NTFS and Windows accept.
 MAXIMUM_SECURITY = 64 * 1024
@@ -85,10 +98,10 @@ class Node:
     @property
     def link_count(self) -> int:
         """Hard links, an 8.3 name not counted."""
-        return sum(1 for name in self.inode.file_names() if name.namespace != names.DOS)
+        return sum(1 for name in self.inode.file_names() if name.namespace != file_names.DOS)
 
     @property
-    def file_names(self) -> list[records.FileName]:
+    def file_names(self) -> list[attribute_records.FileName]:
         """Every $FILE_NAME: parent reference, namespace and name among others."""
         return self.inode.file_names()
 
@@ -96,15 +109,22 @@ class Node:
     def attributes(self) -> int:
         """FILE_ATTRIBUTE_* of $STANDARD_INFORMATION, with FILE_ATTRIBUTE_DIRECTORY for a directory."""
         inode = self.inode
-        return inode.fields.flags | (records.DIRECTORY if inode.is_directory else 0)
+        return inode.fields.flags | (attribute_records.DIRECTORY if inode.is_directory else 0)
 
     @property
     def times(self) -> Times:
         fields = self.inode.fields
-        return Times(*(
-            time & 0xFFFFFFFFFFFFFFFF
-            for time in (fields.creation_time, fields.last_data_change_time, fields.last_access_time, fields.last_mft_change_time)
-        ))
+        return Times(
+            *(
+                time & 0xFFFFFFFFFFFFFFFF
+                for time in (
+                    fields.creation_time,
+                    fields.last_data_change_time,
+                    fields.last_access_time,
+                    fields.last_mft_change_time,
+                )
+            )
+        )
 
     @property
     def size(self) -> int:
@@ -126,7 +146,7 @@ class Node:
         known = volume.security_by_id.get(number) if number else None
         if known is None:
             if not number:
-                return inode.read_attribute(records.SECURITY_DESCRIPTOR, MAXIMUM_SECURITY)
+                return inode.read_attribute(attribute_records.SECURITY_DESCRIPTOR, MAXIMUM_SECURITY)
             buffer = ctypes.create_string_buffer(MAXIMUM_SECURITY)
             size = volume.library.ntfs_get_ntfs_acl(volume.security_context, inode.address, buffer, MAXIMUM_SECURITY)
             if not 0 < size <= MAXIMUM_SECURITY:
@@ -138,18 +158,18 @@ class Node:
     @property
     def reparse(self) -> bytes | None:
         """The reparse point with its tag and length, or None."""
-        return self.inode.read_attribute(records.REPARSE_POINT)
+        return self.inode.read_attribute(attribute_records.REPARSE_POINT)
 
     @property
     def eas(self) -> bytes | None:
         """The extended attributes as NTFS stores them (FILE_FULL_EA_INFORMATION, each entry with its offset), or None."""
-        return self.inode.read_attribute(records.EA)
+        return self.inode.read_attribute(attribute_records.EA)
 
     @property
     def object_id(self) -> bytes | None:
         """The object ID (16 bytes, or 64 when it has birth IDs), or None."""
         inode = self.inode
-        if inode.read_attribute(records.OBJECT_ID) is None:
+        if inode.read_attribute(attribute_records.OBJECT_ID) is None:
             return None
         # The birth IDs are in the index of $Extend/$ObjId only.
         buffer = ctypes.create_string_buffer(64)
@@ -165,9 +185,12 @@ class Node:
         if self.parent is None:
             return None
         found = inode.file_names()
-        if any(name.parent == self.parent and name.namespace == names.WIN32 and name.name == self.name for name in found):
+        if any(
+            name.parent == self.parent and name.namespace == file_names.WIN32 and name.name == self.name
+            for name in found
+        ):
             for name in found:
-                if name.parent == self.parent and name.namespace == names.DOS:
+                if name.parent == self.parent and name.namespace == file_names.DOS:
                     return name.name
         return None
 
@@ -176,13 +199,13 @@ class Node:
         """The alternate streams, [(name, size)]."""
         inode = self.inode
         result = []
-        for _address, data, _context in inode.walk(records.DATA):
+        for _address, data, _context in inode.walk(attribute_records.DATA):
             length, offset = data[9], int.from_bytes(data[10:12], "little")
             if not length:
                 continue
             if offset + 2 * length > len(data):
-                raise records.damaged(inode.what, "an attribute does not fit")
-            name = names.decode(data[offset:offset + 2 * length])
+                raise attribute_records.damaged(inode.what, "an attribute does not fit")
+            name = file_names.decode(data[offset : offset + 2 * length])
             if data[8]:
                 if len(data) >= 64 and not int.from_bytes(data[16:24], "little"):
                     result.append((name, int.from_bytes(data[48:56], "little")))
@@ -192,12 +215,12 @@ class Node:
 
     # -- directories
 
-    def children(self) -> Iterator[index.Child]:
+    def children(self) -> Iterator[directory_index.Child]:
         """Yield (name, reference, is_directory, attributes) of each file of a directory, in the index's order.
 
         8.3 names are left out, and so is what NTFS itself keeps in the root.
         """
-        return index.children(self.inode)
+        return directory_index.children(self.inode)
 
     def child(self, name: str) -> Node | None:
         """Open a file of this directory by its long or 8.3 name, whatever the case; None when there is none."""
@@ -211,20 +234,22 @@ class Node:
             spelling = partner = None
             for found in inode.file_names():
                 if found.parent == directory:
-                    if self.volume.upcase(found.name) == folded and found.namespace != names.DOS:
+                    if self.volume.upcase(found.name) == folded and found.namespace != file_names.DOS:
                         spelling = found.name
-                    elif found.namespace == names.WIN32:
+                    elif found.namespace == file_names.WIN32:
                         partner = found.name
             if spelling is None and partner is None:
-                raise records.damaged(inode.what, f"it does not carry the name {name!r} by which its directory knows it")
+                raise attribute_records.damaged(
+                    inode.what, f"it does not carry the name {name!r} by which its directory knows it"
+                )
             return Node(self.volume, inode, spelling if spelling is not None else partner, directory)
         except BaseException:
             inode.release()
             raise
 
     def _lookup(self, name: str) -> int | None:
-        units = names.encode(name)
-        if not 0 < len(units) <= 2 * names.MAXIMUM_UNITS:
+        units = file_names.encode(name)
+        if not 0 < len(units) <= 2 * file_names.MAXIMUM_UNITS:
             return None
         inode = self.inode
         if not inode.is_directory:
@@ -237,8 +262,15 @@ class Node:
         return reference
 
     def create_file(
-        self, name: str, data: bytes = b"", *, attributes: int = records.ARCHIVE, times: Times | None = None, security: bytes | None = None,
-        short_name: str | None = None, allow_trailing: bool = False,
+        self,
+        name: str,
+        data: bytes = b"",
+        *,
+        attributes: int = attribute_records.ARCHIVE,
+        times: Times | None = None,
+        security: bytes | None = None,
+        short_name: str | None = None,
+        allow_trailing: bool = False,
     ) -> Node:
         """Make a file with its data and open it.
 
@@ -250,7 +282,13 @@ class Node:
         return self._create(name, False, data, attributes, times, security, short_name, allow_trailing)
 
     def create_directory(
-        self, name: str, *, attributes: int = 0, times: Times | None = None, security: bytes | None = None, short_name: str | None = None,
+        self,
+        name: str,
+        *,
+        attributes: int = 0,
+        times: Times | None = None,
+        security: bytes | None = None,
+        short_name: str | None = None,
         allow_trailing: bool = False,
     ) -> Node:
         """Make a directory and open it; as create_file."""
@@ -278,18 +316,20 @@ class Node:
         inode = node.inode
         if inode.is_directory:
             raise InvalidInput("NTFS has no hard links to directories.", code="ntfs.directory_link")
-        taken = any(found.namespace != names.POSIX for found in inode.file_names())
+        taken = any(found.namespace != file_names.POSIX for found in inode.file_names())
         if taken and short_name is not None:
-            raise Conflict(f"{node.name!r} has an 8.3 name already; a second link cannot have one.", code="ntfs.second_short_name")
+            raise Conflict(
+                f"{node.name!r} has an 8.3 name already; a second link cannot have one.", code="ntfs.second_short_name"
+            )
         if inode.link_count >= 1024:
             raise Conflict(f"{node.name!r} has as many hard links as NTFS allows.", code="ntfs.too_many_links")
         plan = create.plan_names(self, name, short_name, allow_trailing)
         extra = inode.name_extra()
         for number, (text, namespace) in enumerate(plan):
             if taken and not number:
-                namespace = names.POSIX
+                namespace = file_names.POSIX
             fields = inode.name_fields(extra)
-            add_name(inode, self.inode, records.FileName(self.inode.reference, *fields, namespace, text))
+            add_name(inode, self.inode, attribute_records.FileName(self.inode.reference, *fields, namespace, text))
         inode.mark_dirty()
         inode.references += 1
         return Node(self.volume, inode, name, self.inode.reference)
@@ -302,18 +342,24 @@ class Node:
         self._changeable()
         inode = self.inode
         if self.parent is None or not self.name:
-            raise InvalidInput("A file can only be deleted by its name in a directory, and the root not at all.", code="ntfs.no_name")
+            raise InvalidInput(
+                "A file can only be deleted by its name in a directory, and the root not at all.", code="ntfs.no_name"
+            )
         if inode.is_directory:
             self._empty(0)
         parent = self.volume.acquire(self.parent)
         try:
             found = inode.file_names()
-            mine = [one for one in found if one.parent == self.parent and one.name == self.name and one.namespace != names.DOS]
+            mine = [
+                one
+                for one in found
+                if one.parent == self.parent and one.name == self.name and one.namespace != file_names.DOS
+            ]
             if not mine:
                 raise NotFound(f"{inode.what} has no name {self.name!r} any more.", code="ntfs.no_name")
             going = mine[:1]
-            if mine[0].namespace == names.WIN32:
-                going += [one for one in found if one.parent == self.parent and one.namespace == names.DOS]
+            if mine[0].namespace == file_names.WIN32:
+                going += [one for one in found if one.parent == self.parent and one.namespace == file_names.DOS]
             for one in going[1:]:
                 remove_name(inode, parent, one)
             if len(going) < len(found):
@@ -330,7 +376,7 @@ class Node:
 
     def _empty(self, depth: int) -> None:
         if depth > MAXIMUM_DEPTH:
-            raise records.damaged(self.inode.what, "its directories are nested too deeply")
+            raise attribute_records.damaged(self.inode.what, "its directories are nested too deeply")
         for found in list(self.children()):
             child = self.volume.open(found.reference, found.name, self.inode.reference)
             try:
@@ -403,11 +449,13 @@ class Node:
         self._changeable()
         inode, library = self.inode, self.volume.library
         if data is None:
-            if inode.fields.flags & records.REPARSE and library.ntfs_remove_ntfs_reparse_data(inode.address):
+            if inode.fields.flags & attribute_records.REPARSE and library.ntfs_remove_ntfs_reparse_data(inode.address):
                 self.volume.fail(f"removing the reparse point of {inode.what}")
         else:
             if not 8 <= len(data) <= 16 * 1024 + 8:
-                raise InvalidInput("A reparse point has a tag, a length and at most 16 KiB of data.", code="ntfs.reparse")
+                raise InvalidInput(
+                    "A reparse point has a tag, a length and at most 16 KiB of data.", code="ntfs.reparse"
+                )
             # Some WSL tags are accepted only beside FILE_ATTRIBUTE_RECALL_ON_OPEN, which Windows does not demand.
             kept = inode.fields.flags & 0x40000
             inode.fields.flags |= 0x40000
@@ -432,7 +480,9 @@ class Node:
             if library.ntfs_set_ntfs_ea(inode.address, stored, len(stored), 0):
                 number = ctypes.get_errno()
                 if number == errno.EINVAL:
-                    raise InvalidInput(f"The extended attributes for {self.name!r} contradict themselves.", code="ntfs.eas")
+                    raise InvalidInput(
+                        f"The extended attributes for {self.name!r} contradict themselves.", code="ntfs.eas"
+                    )
                 self.volume.fail(f"setting the extended attributes of {inode.what}", number)
         inode.mark_dirty(name=True)
 
@@ -463,17 +513,27 @@ class Node:
             raise InvalidInput("An 8.3 name belongs to a file's name in a directory.", code="ntfs.no_name")
         with self.volume.open(self.parent) as parent:
             found = inode.file_names()
-            mine = next(one for one in found if one.parent == self.parent and one.name == self.name and one.namespace != names.DOS)
+            mine = next(
+                one
+                for one in found
+                if one.parent == self.parent and one.name == self.name and one.namespace != file_names.DOS
+            )
             others = [one for one in found if one is not mine]
-            old = [one for one in others if one.namespace == names.DOS and one.parent == self.parent] if mine.namespace == names.WIN32 else []
+            old = (
+                [one for one in others if one.namespace == file_names.DOS and one.parent == self.parent]
+                if mine.namespace == file_names.WIN32
+                else []
+            )
             plan = create.plan_names(parent, self.name, short_name, True, existing=inode.number)
-            if any(one.namespace != names.POSIX for one in others if one not in old):
+            if any(one.namespace != file_names.POSIX for one in others if one not in old):
                 if short_name is not None:
-                    raise Conflict(f"Another link of {self.name!r} has an 8.3 name already.", code="ntfs.second_short_name")
-                plan = [(self.name, names.POSIX)]
+                    raise Conflict(
+                        f"Another link of {self.name!r} has an 8.3 name already.", code="ntfs.second_short_name"
+                    )
+                plan = [(self.name, file_names.POSIX)]
             for one in old:
                 remove_name(inode, parent.inode, one)
             set_namespace(inode, mine, plan[0][1])
             fields = inode.name_fields(inode.name_extra())
             for text, namespace in plan[1:]:
-                add_name(inode, parent.inode, records.FileName(self.parent, *fields, namespace, text))
+                add_name(inode, parent.inode, attribute_records.FileName(self.parent, *fields, namespace, text))

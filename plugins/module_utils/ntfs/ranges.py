@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ..common.libraries import np
+from ..common.optional_imports import np
 
 
 class Ranges:

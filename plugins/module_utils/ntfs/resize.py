@@ -13,9 +13,9 @@ from __future__ import annotations
 import struct
 
 from ..common.errors import InvalidInput, NoSpace, Unsupported
-from ..disk.device import BlockDevice
-from . import boot, records, state
-from .raw import BAD_CLUSTERS, BITMAP, RawVolume
+from ..disk.block_device import BlockDevice
+from . import attribute_records, boot, volume_state
+from .raw_volume import BAD_CLUSTERS, BITMAP, RawVolume
 from .volume import Volume
 
 _CHUNK = 1 << 20
@@ -31,8 +31,10 @@ def grow(device: BlockDevice, new_size: int) -> boot.Geometry:
     leaves a volume that must be thrown away: grow a copy.
     """
     if new_size > device.size:
-        raise InvalidInput(f"{device.name} has {device.size} bytes, so its volume cannot have {new_size}.", code="ntfs.grow")
-    state.require_clean(device)
+        raise InvalidInput(
+            f"{device.name} has {device.size} bytes, so its volume cannot have {new_size}.", code="ntfs.grow"
+        )
+    volume_state.require_clean(device)
     raw = RawVolume(device)
     old = raw.geometry
     sectors = new_size // old.sector_size - 1
@@ -87,10 +89,14 @@ def _append(runs: _Runs, length: int, first: int | None) -> _Runs:
     return runs + [(length, first)]
 
 
-def _single(raw: RawVolume, number: int, name: str) -> records.Attribute:
+def _single(raw: RawVolume, number: int, name: str) -> attribute_records.Attribute:
     """The attribute, which must stand whole in the file's base record."""
-    attribute, runs = raw.attribute(number, records.DATA, name)
-    if attribute.value is not None or records.decode_runs(attribute.runs, raw.what) != runs or not _in_base(raw, number, name):
+    attribute, runs = raw.attribute(number, attribute_records.DATA, name)
+    if (
+        attribute.value is not None
+        or attribute_records.decode_runs(attribute.runs, raw.what) != runs
+        or not _in_base(raw, number, name)
+    ):
         raise Unsupported(
             f"{raw.what} keeps file record {number} in a form that is not handled.",
             code="ntfs.grow",
@@ -100,28 +106,43 @@ def _single(raw: RawVolume, number: int, name: str) -> records.Attribute:
 
 
 def _in_base(raw: RawVolume, number: int, name: str) -> bool:
-    return any(one.type == records.DATA and one.name == name for one in records.attributes(raw.record(number), raw.what))
+    return any(
+        one.type == attribute_records.DATA and one.name == name
+        for one in attribute_records.attributes(raw.record(number), raw.what)
+    )
 
 
 def _grow_bitmap(raw: RawVolume, clusters: int) -> None:
     size = raw.geometry.cluster_size
     old_clusters = raw.geometry.clusters
     attribute = _single(raw, BITMAP, "")
-    runs = records.decode_runs(attribute.runs, raw.what)
+    runs = attribute_records.decode_runs(attribute.runs, raw.what)
     if attribute.size * 8 < old_clusters or attribute.size > _total(runs) * size:
-        raise records.damaged(raw.what, "$Bitmap does not cover it")
+        raise attribute_records.damaged(raw.what, "$Bitmap does not cover it")
     bytes_needed = (clusters + 63) // 64 * 8
     more = -(-bytes_needed // size) - _total(runs)
     if more > 0:
         if old_clusters + more > clusters:
-            raise NoSpace(f"{raw.what} grows by too little to hold its own bitmap.", code="ntfs.grow", hint="Ask for a larger disk.")
+            raise NoSpace(
+                f"{raw.what} grows by too little to hold its own bitmap.",
+                code="ntfs.grow",
+                hint="Ask for a larger disk.",
+            )
         runs = _append(runs, more, old_clusters)
     start = old_clusters // 8
-    _write(raw, runs, start, bytes_needed, _bits(raw, runs, start, attribute.size, old_clusters, more, clusters, bytes_needed))
+    _write(
+        raw,
+        runs,
+        start,
+        bytes_needed,
+        _bits(raw, runs, start, attribute.size, old_clusters, more, clusters, bytes_needed),
+    )
     _replace(raw, BITMAP, "", runs, bytes_needed, bytes_needed)
 
 
-def _bits(raw: RawVolume, runs: _Runs, start: int, old_bytes: int, old_clusters: int, more: int, clusters: int, new_bytes: int):
+def _bits(
+    raw: RawVolume, runs: _Runs, start: int, old_bytes: int, old_clusters: int, more: int, clusters: int, new_bytes: int
+):
     """Return a function (offset, count) -> the bitmap's new bytes there; ``start`` is the first byte that changes."""
     known = raw.read_runs(runs, start, 1) if start < old_bytes else b"\0"
     first = known[0] & ((1 << old_clusters % 8) - 1)
@@ -144,7 +165,7 @@ def _set(piece: bytearray, offset: int, begin: int, end: int) -> None:
         begin += 1
     whole = (end - begin) // 8
     if whole > 0:
-        piece[begin // 8 - offset:begin // 8 - offset + whole] = b"\xff" * whole
+        piece[begin // 8 - offset : begin // 8 - offset + whole] = b"\xff" * whole
         begin += 8 * whole
     while begin < end:
         piece[begin // 8 - offset] |= 1 << begin % 8
@@ -161,8 +182,8 @@ def _write(raw: RawVolume, runs: _Runs, start: int, end: int, content) -> None:
         done = 0
         for target, part in raw.pieces(runs, position, count):
             if target is None:
-                raise records.damaged(raw.what, "$Bitmap has a hole")
-            piece = wanted[done:done + part]
+                raise attribute_records.damaged(raw.what, "$Bitmap has a hole")
+            piece = wanted[done : done + part]
             if raw.device.pread(part, target) != piece:
                 raw.device.pwrite(piece, target)
             done += part
@@ -171,31 +192,44 @@ def _write(raw: RawVolume, runs: _Runs, start: int, end: int, content) -> None:
 
 def _grow_bad_clusters(raw: RawVolume, clusters: int) -> None:
     attribute = _single(raw, BAD_CLUSTERS, "$Bad")
-    runs = records.decode_runs(attribute.runs, raw.what)
+    runs = attribute_records.decode_runs(attribute.runs, raw.what)
     size = clusters * raw.geometry.cluster_size
     runs = _append(runs, clusters - _total(runs), None)
-    _replace(raw, BAD_CLUSTERS, "$Bad", runs, size, size if attribute.initialized == attribute.size else attribute.initialized)
+    _replace(
+        raw,
+        BAD_CLUSTERS,
+        "$Bad",
+        runs,
+        size,
+        size if attribute.initialized == attribute.size else attribute.initialized,
+    )
 
 
 def _replace(raw: RawVolume, number: int, name: str, runs: _Runs, size: int, initialized: int) -> None:
     """Give an attribute of a base record new runs and sizes."""
     record = raw.record(number)
-    attribute = next(one for one in records.attributes(record, raw.what) if one.type == records.DATA and one.name == name)
-    packed = records.encode_runs(runs)
+    attribute = next(
+        one
+        for one in attribute_records.attributes(record, raw.what)
+        if one.type == attribute_records.DATA and one.name == name
+    )
+    packed = attribute_records.encode_runs(runs)
     length = attribute.runs_offset + len(packed) + 7 & ~7
     used = struct.unpack_from("<I", record, 24)[0]
     if used + length - attribute.length > len(record):
         raise Unsupported(
-            f"File record {number} of {raw.what} has no room for another run.", code="ntfs.grow", hint="Extend the volume in Windows before it is exported."
+            f"File record {number} of {raw.what} has no room for another run.",
+            code="ntfs.grow",
+            hint="Extend the volume in Windows before it is exported.",
         )
-    body = bytearray(record[attribute.offset:attribute.offset + attribute.runs_offset]) + packed
+    body = bytearray(record[attribute.offset : attribute.offset + attribute.runs_offset]) + packed
     body += bytes(length - len(body))
     cluster = raw.geometry.cluster_size
     allocated = _total(runs) * cluster
     struct.pack_into("<I", body, 4, length)
     struct.pack_into("<q", body, 24, _total(runs) - 1)
     struct.pack_into("<qqq", body, 40, allocated, size, initialized)
-    tail = record[attribute.offset + attribute.length:used]
-    changed = (record[:attribute.offset] + body + tail).ljust(len(record), b"\0")
+    tail = record[attribute.offset + attribute.length : used]
+    changed = (record[: attribute.offset] + body + tail).ljust(len(record), b"\0")
     struct.pack_into("<I", changed, 24, used + length - attribute.length)
     raw.write_record(number, changed)

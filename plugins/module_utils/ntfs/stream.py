@@ -9,7 +9,7 @@ import ctypes
 import errno
 
 from ..common.errors import InvalidInput, NotFound, Unsupported
-from . import binding, names, records
+from . import attribute_records, binding, file_names
 from .inode import Inode
 
 _CHUNK = 1 << 20
@@ -28,10 +28,12 @@ class Stream:
         self._inode = inode
         self.name = name
         library = self._library = inode.volume.library
-        units = names.check_stream_name(name)
+        units = file_names.check_stream_name(name)
         self._address = self._open(units)
         if not self._address and create:
-            if library.ntfs_attr_add(inode.address, records.DATA, units or library.AT_UNNAMED, len(units) // 2, None, 0):
+            if library.ntfs_attr_add(
+                inode.address, attribute_records.DATA, units or library.AT_UNNAMED, len(units) // 2, None, 0
+            ):
                 inode.volume.fail(f"adding the stream {name!r} to {inode.what}")
             self._address = self._open(units)
         if not self._address:
@@ -41,7 +43,9 @@ class Stream:
 
     def _open(self, units: bytes) -> int | None:
         ctypes.set_errno(0)
-        address = self._library.ntfs_attr_open(self._inode.address, records.DATA, units or None, len(units) // 2)
+        address = self._library.ntfs_attr_open(
+            self._inode.address, attribute_records.DATA, units or None, len(units) // 2
+        )
         if address:
             # Without a name the library takes the first stream, which may be a named one.
             if binding.NtfsAttribute.from_address(address).name_len == len(units) // 2:
@@ -82,7 +86,9 @@ class Stream:
         buffer = ctypes.create_string_buffer(count)
         done = 0
         while done < count:
-            got = self._library.ntfs_attr_pread(self._address, offset + done, count - done, ctypes.addressof(buffer) + done)
+            got = self._library.ntfs_attr_pread(
+                self._address, offset + done, count - done, ctypes.addressof(buffer) + done
+            )
             if got <= 0:
                 self._inode.volume.fail(f"reading {self._inode.what}")
             done += got
@@ -185,7 +191,11 @@ class Stream:
         if not self._address:
             return
         try:
-            if self._fields.data_flags & 0xFF and self._inode.volume.writable and self._library.ntfs_attr_pclose(self._address):
+            if (
+                self._fields.data_flags & 0xFF
+                and self._inode.volume.writable
+                and self._library.ntfs_attr_pclose(self._address)
+            ):
                 self._inode.volume.fail(f"writing {self._inode.what}")
         finally:
             self._free()

@@ -15,11 +15,11 @@ import errno
 import os
 from typing import NoReturn
 
-from ..common.errors import Corrupt, NotFound, NoSpace, Unsupported
-from ..common.libraries import np
-from ..disk.device import BlockDevice
-from . import binding, boot, names, state
-from .device import DeviceBridge
+from ..common.errors import Corrupt, NoSpace, NotFound, Unsupported
+from ..common.optional_imports import np
+from ..disk.block_device import BlockDevice
+from . import binding, boot, file_names, volume_state
+from .device_binding import DeviceBridge
 from .inode import Inode
 from .node import Node
 
@@ -65,11 +65,13 @@ class Volume:
         if writable and device.read_only:
             raise _error(errno.EROFS, "mounting it for writing", device.name)
         if writable:
-            state.require_clean(device)
+            volume_state.require_clean(device)
         library = binding.library()
         bridge = DeviceBridge(device)
         ctypes.set_errno(0)
-        address = library.ntfs_device_mount(bridge.address, 0 if writable else binding.MOUNT_READ_ONLY | binding.MOUNT_FORENSIC)
+        address = library.ntfs_device_mount(
+            bridge.address, 0 if writable else binding.MOUNT_READ_ONLY | binding.MOUNT_FORENSIC
+        )
         if not address:
             number = ctypes.get_errno()
             bridge.release()
@@ -82,7 +84,11 @@ class Volume:
                     code="ntfs.version",
                     hint="Use a volume that Windows XP or newer has formatted.",
                 )
-            if library.ntfs_set_ignore_case(address) or library.ntfs_open_secure(address) or not volume._fields.secure_ni:
+            if (
+                library.ntfs_set_ignore_case(address)
+                or library.ntfs_open_secure(address)
+                or not volume._fields.secure_ni
+            ):
                 volume.fail("reading $UpCase and $Secure")
             volume._fields.state |= binding.VOLUME_COMPRESSION
         except BaseException:
@@ -186,8 +192,8 @@ class Volume:
         fold = self._fold
         if max(name) < "\U00010000":
             return name.translate(fold)
-        units = memoryview(names.encode(name)).cast("H")
-        return names.decode(b"".join(fold.get(unit, unit).to_bytes(2, "little") for unit in units))
+        units = memoryview(file_names.encode(name)).cast("H")
+        return file_names.decode(b"".join(fold.get(unit, unit).to_bytes(2, "little") for unit in units))
 
     @property
     def root(self) -> Node:
@@ -252,7 +258,11 @@ class Volume:
         attribute = self._fields.lcnbmp_na
         available = min(binding.NtfsAttribute.from_address(attribute).data_size, size)
         if available < size:
-            raise Corrupt(f"$Bitmap of {self.name} covers only a part of the volume.", code="ntfs.damaged", hint="Run chkdsk and export the disk again.")
+            raise Corrupt(
+                f"$Bitmap of {self.name} covers only a part of the volume.",
+                code="ntfs.damaged",
+                hint="Run chkdsk and export the disk again.",
+            )
         done, step = 0, 4 << 20
         while done < size:
             count = min(step, size - done)

@@ -12,9 +12,9 @@ network items into namespaces of their own.
 from __future__ import annotations
 
 import re
-from xml.etree import ElementTree
 from collections.abc import Iterator
 from dataclasses import dataclass
+from xml.etree import ElementTree
 
 from ..common.errors import Corrupt, Unsupported
 from .document import local_name, namespace, parse_xml
@@ -32,7 +32,16 @@ _MAXIMUM_NAME = 255
 #: CIM resource types (CIM_ResourceAllocationSettingData) used by vSphere.
 CPU, MEMORY, IDE, SCSI, NETWORK, DISK, OTHER_STORAGE = 3, 4, 5, 6, 10, 17, 20
 
-_UNIT_WORDS = {"byte": 1, "bytes": 1, "kilobytes": 1 << 10, "kb": 1 << 10, "megabytes": 1 << 20, "mb": 1 << 20, "gigabytes": 1 << 30, "gb": 1 << 30}
+_UNIT_WORDS = {
+    "byte": 1,
+    "bytes": 1,
+    "kilobytes": 1 << 10,
+    "kb": 1 << 10,
+    "megabytes": 1 << 20,
+    "mb": 1 << 20,
+    "gigabytes": 1 << 30,
+    "gb": 1 << 30,
+}
 _HINT = "Export the virtual machine again."
 
 
@@ -119,14 +128,20 @@ class Descriptor:
         for file in self.files:
             if file.id == file_id:
                 return file
-        raise Corrupt(f"The OVF descriptor refers to a file '{file_id}' that it does not list.", code="ovf.reference", hint=_HINT)
+        raise Corrupt(
+            f"The OVF descriptor refers to a file '{file_id}' that it does not list.", code="ovf.reference", hint=_HINT
+        )
 
     def disk(self, disk_id: str) -> Disk:
         """The entry of DiskSection with this id; Corrupt when there is none."""
         for disk in self.disks:
             if disk.id == disk_id:
                 return disk
-        raise Corrupt(f"The OVF descriptor attaches a disk '{disk_id}' that it does not describe.", code="ovf.reference", hint=_HINT)
+        raise Corrupt(
+            f"The OVF descriptor attaches a disk '{disk_id}' that it does not describe.",
+            code="ovf.reference",
+            hint=_HINT,
+        )
 
     def single_system(self) -> System:
         """The one machine of the envelope; Unsupported when it is a vApp or holds several."""
@@ -148,7 +163,11 @@ def parse_descriptor(data: bytes, what: str = "The OVF descriptor") -> Descripto
     """
     root = parse_xml(data, what)
     if local_name(root.tag) != "Envelope":
-        raise Corrupt(f"{what} is not an OVF envelope but has the root element '{local_name(root.tag)[:80]}'.", code="ovf.not_ovf", hint="Name the .ovf file.")
+        raise Corrupt(
+            f"{what} is not an OVF envelope but has the root element '{local_name(root.tag)[:80]}'.",
+            code="ovf.not_ovf",
+            hint="Name the .ovf file.",
+        )
     version = ENVELOPES.get(namespace(root.tag))
     if version is None:
         raise Unsupported(
@@ -204,7 +223,9 @@ def parse_units(text: str | None, default: int, what: str) -> int:
         factor = int(match[1]) ** int(match[2] or 1)
         if 0 < factor <= MAXIMUM_CAPACITY:
             return factor
-    raise Unsupported(f"{what} gives a size in units that are not handled: {text[:60]!r}.", code="ovf.units", hint=_HINT)
+    raise Unsupported(
+        f"{what} gives a size in units that are not handled: {text[:60]!r}.", code="ovf.units", hint=_HINT
+    )
 
 
 def _file(element: ElementTree.Element, what: str) -> File:
@@ -224,7 +245,11 @@ def _disk(element: ElementTree.Element, what: str) -> Disk:
     units = parse_units(_attribute(element, "capacityAllocationUnits"), 1, what)
     capacity = _number(_required(element, "capacity", what), "disk capacity", what) * units
     if not 0 < capacity <= MAXIMUM_CAPACITY:
-        raise Corrupt(f"{what} describes a disk of {capacity} bytes, which no virtual disk can have.", code="ovf.capacity", hint=_HINT)
+        raise Corrupt(
+            f"{what} describes a disk of {capacity} bytes, which no virtual disk can have.",
+            code="ovf.capacity",
+            hint=_HINT,
+        )
     populated = _attribute(element, "populatedSize")
     return Disk(
         _required(element, "diskId", what),
@@ -260,10 +285,18 @@ def _system(element: ElementTree.Element, what: str) -> System:
         secure_boot=settings.get("bootOptions.efiSecureBootEnabled", "").lower() in ("true", "1"),
         hardware_versions=tuple(family.replace(",", " ").split()),
         cpus=_quantity(cpus, what),
-        cores_per_socket=_number(cpus["CoresPerSocket"], "number of cores", what) if cpus and cpus.get("CoresPerSocket") else None,
-        memory_mib=None if memory is None else _quantity(memory, what) * parse_units(memory.get("AllocationUnits"), 1 << 20, what) >> 20,
+        cores_per_socket=_number(cpus["CoresPerSocket"], "number of cores", what)
+        if cpus and cpus.get("CoresPerSocket")
+        else None,
+        memory_mib=None
+        if memory is None
+        else _quantity(memory, what) * parse_units(memory.get("AllocationUnits"), 1 << 20, what) >> 20,
         disks=tuple(_disk_item(item, by_instance, what) for item in items if item["type"] == DISK),
-        nics=tuple(Nic(item.get("ResourceSubType", ""), item.get("Connection", ""), item.get("ElementName", "")) for item in items if item["type"] == NETWORK),
+        nics=tuple(
+            Nic(item.get("ResourceSubType", ""), item.get("Connection", ""), item.get("ElementName", ""))
+            for item in items
+            if item["type"] == NETWORK
+        ),
         annotation=_text(_child(_child(element, "AnnotationSection"), "Annotation")),
     )
 
@@ -281,12 +314,22 @@ def _disk_item(item: dict, by_instance: dict[str, dict], what: str) -> DiskItem:
     resource = item.get("HostResource", "")
     match = re.fullmatch(r"(?:ovf:)?/disk/(.+)", resource)
     if resource and match is None:
-        raise Unsupported(f"{what} attaches a disk from '{resource[:120]}', which is not handled.", code="ovf.host_resource", hint=_HINT)
+        raise Unsupported(
+            f"{what} attaches a disk from '{resource[:120]}', which is not handled.",
+            code="ovf.host_resource",
+            hint=_HINT,
+        )
     controller = by_instance.get(item.get("Parent", ""), {})
     subtype = controller.get("ResourceSubType", "")
     kind = {IDE: "ide", SCSI: "scsi"}.get(controller.get("type"), "other")
     if controller.get("type") == OTHER_STORAGE:
-        kind = "sata" if "ahci" in subtype.lower() or "sata" in subtype.lower() else "nvme" if "nvme" in subtype.lower() else "other"
+        kind = (
+            "sata"
+            if "ahci" in subtype.lower() or "sata" in subtype.lower()
+            else "nvme"
+            if "nvme" in subtype.lower()
+            else "other"
+        )
     return DiskItem(
         match[1] if match else None,
         item.get("ElementName", ""),

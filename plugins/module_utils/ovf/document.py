@@ -27,7 +27,9 @@ def parse_xml(data: bytes, what: str) -> ElementTree.Element:
     """
     if len(data) > MAXIMUM_BYTES:
         raise Corrupt(
-            f"{what} is larger than {MAXIMUM_BYTES >> 20} MiB.", code="ovf.too_large", hint="An OVF descriptor has some kilobytes: check that this is one."
+            f"{what} is larger than {MAXIMUM_BYTES >> 20} MiB.",
+            code="ovf.too_large",
+            hint="An OVF descriptor has some kilobytes: check that this is one.",
         )
     builder = ElementTree.TreeBuilder()
     parser = expat.ParserCreate(namespace_separator="}")
@@ -42,7 +44,11 @@ def parse_xml(data: bytes, what: str) -> ElementTree.Element:
         depth += 1
         elements += 1
         if depth > MAXIMUM_DEPTH or elements > MAXIMUM_ELEMENTS:
-            raise Corrupt(f"{what} has too many or too deeply nested elements.", code="ovf.too_large", hint="Export the OVF again.")
+            raise Corrupt(
+                f"{what} has too many or too deeply nested elements.",
+                code="ovf.too_large",
+                hint="Export the OVF again.",
+            )
         builder.start(name(tag), {name(key): value for key, value in attributes.items()})
 
     def end(tag: str) -> None:
@@ -52,7 +58,9 @@ def parse_xml(data: bytes, what: str) -> ElementTree.Element:
 
     def refuse(*unused) -> None:
         raise Corrupt(
-            f"{what} has a document type declaration, which is not accepted.", code="ovf.doctype", hint="Remove the DOCTYPE; vSphere never writes one."
+            f"{what} has a document type declaration, which is not accepted.",
+            code="ovf.doctype",
+            hint="Remove the DOCTYPE; vSphere never writes one.",
         )
 
     parser.StartElementHandler = start
@@ -64,7 +72,9 @@ def parse_xml(data: bytes, what: str) -> ElementTree.Element:
         parser.Parse(data, True)
         return builder.close()
     except (expat.ExpatError, ValueError, LookupError) as error:
-        raise Corrupt(f"{what} is not well-formed XML: {error}.", code="ovf.not_xml", hint="Export the OVF again.") from error
+        raise Corrupt(
+            f"{what} is not well-formed XML: {error}.", code="ovf.not_xml", hint="Export the OVF again."
+        ) from error
 
 
 def local_name(qualified: str) -> str:

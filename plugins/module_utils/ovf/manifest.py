@@ -37,11 +37,17 @@ class Entry:
 def parse_manifest(data: bytes, what: str = "The OVF manifest") -> tuple[Entry, ...]:
     """The entries of a manifest, in order; Corrupt when a line is anything else."""
     if len(data) > MAXIMUM_BYTES:
-        raise Corrupt(f"{what} is larger than {MAXIMUM_BYTES >> 10} KiB.", code="ovf.manifest", hint="Check that this is the package's .mf file.")
+        raise Corrupt(
+            f"{what} is larger than {MAXIMUM_BYTES >> 10} KiB.",
+            code="ovf.manifest",
+            hint="Check that this is the package's .mf file.",
+        )
     try:
         lines = data.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise Corrupt(f"{what} is not UTF-8 text.", code="ovf.manifest", hint="Export the virtual machine again.") from error
+        raise Corrupt(
+            f"{what} is not UTF-8 text.", code="ovf.manifest", hint="Export the virtual machine again."
+        ) from error
     entries: dict[str, Entry] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -56,7 +62,11 @@ def parse_manifest(data: bytes, what: str = "The OVF manifest") -> tuple[Entry, 
             )
         entry = Entry(check_file_name(match[2], what), algorithm, match[3].lower())
         if entries.setdefault(entry.name, entry) != entry:
-            raise Corrupt(f"{what} gives two digests for {entry.name}.", code="ovf.manifest", hint="Export the virtual machine again.")
+            raise Corrupt(
+                f"{what} gives two digests for {entry.name}.",
+                code="ovf.manifest",
+                hint="Export the virtual machine again.",
+            )
     return tuple(entries.values())
 
 
@@ -118,5 +128,8 @@ def _open(opener: Callable[[str], BinaryIO], name: str, package: str) -> BinaryI
         return opener(name)
     except FileNotFoundError as error:
         raise NotFound(
-            f"The manifest of {package} lists {name}, which is missing.", code="ovf.missing_file", hint="Copy or export the virtual machine again.", file=name
+            f"The manifest of {package} lists {name}, which is missing.",
+            code="ovf.missing_file",
+            hint="Copy or export the virtual machine again.",
+            file=name,
         ) from error

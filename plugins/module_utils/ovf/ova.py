@@ -71,7 +71,9 @@ def read_members(stream: BinaryIO, what: str) -> tuple[Member, ...]:
         if kind == b"5":
             continue
         if kind not in (b"0", b"\0", b"7"):
-            raise Unsupported(f"{what} holds a link or special file, which an OVA never does.", code="ova.kind", hint=_HINT)
+            raise Unsupported(
+                f"{what} holds a link or special file, which an OVA never does.", code="ova.kind", hint=_HINT
+            )
         name = check_file_name(name.removeprefix("./"), what)
         if name in members:
             raise Corrupt(f"{what} holds {name} twice.", code="ova.duplicate", hint=_HINT)
@@ -160,7 +162,11 @@ class OvaWriter:
 def _check_sum(header: bytes, what: str) -> None:
     match = re.fullmatch(rb"\s*([0-7]{1,7})[\s\0]*", header[148:156])
     if match is None or int(match[1], 8) != sum(header[:148]) + sum(header[156:]) + 8 * 32:
-        raise Corrupt(f"{what} is not an OVA: it is not a tar archive, or it is damaged.", code="ova.not_tar", hint="Name an .ovf or .ova file.")
+        raise Corrupt(
+            f"{what} is not an OVA: it is not a tar archive, or it is damaged.",
+            code="ova.not_tar",
+            hint="Name an .ovf or .ova file.",
+        )
 
 
 def _size(field: bytes, what: str) -> int:

@@ -49,7 +49,9 @@ class Package:
         )
         manifest = f"{self.name}.mf"
         self.manifest: tuple[Entry, ...] | None = (
-            parse_manifest(self._read(manifest, MANIFEST_MAXIMUM), f"The OVF manifest {manifest}") if self._exists(manifest) else None
+            parse_manifest(self._read(manifest, MANIFEST_MAXIMUM), f"The OVF manifest {manifest}")
+            if self._exists(manifest)
+            else None
         )
 
     def file_name(self, file: File) -> str:
@@ -60,7 +62,9 @@ class Package:
         name = self._stored_name(file.href, f"The OVF descriptor {self._descriptor_name}")
         if name is None:
             raise NotFound(
-                f"The file {file.href} of the OVF {self.path} is missing.", code="ovf.missing_file", hint="Copy or export the virtual machine again."
+                f"The file {file.href} of the OVF {self.path} is missing.",
+                code="ovf.missing_file",
+                hint="Copy or export the virtual machine again.",
             )
         return name
 
@@ -71,10 +75,15 @@ class Package:
         NotFound when the file is missing, Corrupt when it has not the size that is declared.
         """
         if disk.file_id is None or disk.parent is not None:
-            raise Unsupported(f"The disk {disk.id} of the OVF {self.path} has no file of its own.", code="ovf.disk_file", hint=_HINT)
+            raise Unsupported(
+                f"The disk {disk.id} of the OVF {self.path} has no file of its own.", code="ovf.disk_file", hint=_HINT
+            )
         file = self.descriptor.file(disk.file_id)
         compressed, split = file.compression != "identity", file.chunk_size is not None
-        for is_so, what, option in ((compressed, "compressed", "--compress"), (split, "split into chunks", "--chunkSize")):
+        for is_so, what, option in (
+            (compressed, "compressed", "--compress"),
+            (split, "split into chunks", "--chunkSize"),
+        ):
             if is_so:
                 raise Unsupported(
                     f"The file {file.href} of the OVF {self.path} is {what}.",
@@ -168,13 +177,19 @@ def open_package(path: str, share: Share | None = None) -> Package:
     """
     if share is None:
         path = os.path.abspath(path)
-        share, path = (LocalShare(path), "") if os.path.isdir(path) else (LocalShare(os.path.dirname(path)), os.path.basename(path))
+        share, path = (
+            (LocalShare(path), "")
+            if os.path.isdir(path)
+            else (LocalShare(os.path.dirname(path)), os.path.basename(path))
+        )
     where = share.where(path)
     status = share.stat(path)
     if status is not None and status.is_folder:
         share, path = share.folder(path), _find(share.folder(path), where)
     elif status is None:
-        raise NotFound(f"There is no OVF at {where}.", code="ovf.not_found", hint="Check the file share and the name of the OVF.")
+        raise NotFound(
+            f"There is no OVF at {where}.", code="ovf.not_found", hint="Check the file share and the name of the OVF."
+        )
     else:
         share, path = share.folder(parent_of(path)), path.rpartition("/")[2]
     where = share.where(path)
@@ -183,19 +198,33 @@ def open_package(path: str, share: Share | None = None) -> Package:
             members = {member.name: member for member in read_members(stream, f"The OVA {where}")}
         descriptors = [name for name in members if name.lower().endswith(".ovf")]
         if len(descriptors) != 1:
-            raise Corrupt(f"The OVA {where} holds {len(descriptors)} descriptors; there must be one.", code="ova.descriptor", hint=_HINT)
+            raise Corrupt(
+                f"The OVA {where} holds {len(descriptors)} descriptors; there must be one.",
+                code="ova.descriptor",
+                hint=_HINT,
+            )
         return Package(share, path, descriptors[0], members)
     if path.lower().endswith(".ovf"):
         return Package(share, path, path, None)
-    raise InvalidInput(f"{where} is neither an .ovf nor an .ova file.", code="ovf.suffix", hint="Name the .ovf file of the export.")
+    raise InvalidInput(
+        f"{where} is neither an .ovf nor an .ova file.", code="ovf.suffix", hint="Name the .ovf file of the export."
+    )
 
 
 def _find(folder: Share, where: str) -> str:
     found = sorted(_packages(folder))
     if not found:
-        raise NotFound(f"There is no OVF in {where}.", code="ovf.not_found", hint="Check the file share and the name of the folder.")
+        raise NotFound(
+            f"There is no OVF in {where}.",
+            code="ovf.not_found",
+            hint="Check the file share and the name of the folder.",
+        )
     if len(found) > 1:
-        raise Conflict(f"There are several OVFs in {where}: {', '.join(found[:10])}.", code="ovf.ambiguous", hint="Name the one to use.")
+        raise Conflict(
+            f"There are several OVFs in {where}: {', '.join(found[:10])}.",
+            code="ovf.ambiguous",
+            hint="Name the one to use.",
+        )
     return found[0]
 
 

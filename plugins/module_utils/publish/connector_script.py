@@ -55,11 +55,18 @@ def run_script(path: str, variables: dict[str, str], *, timeout: float, tick: Ca
     try:
         # The engine knows no AnsibleModule, whose run_command is meant; that could not be stopped either.
         process = subprocess.Popen(  # pylint: disable=consider-using-with,ansible-bad-function
-            [path], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, cwd="/", start_new_session=True
+            [path],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            cwd="/",
+            start_new_session=True,
         )
     except OSError as error:
         raise ScriptFailed(
-            f"The connector's script {path} cannot be run ({error.strerror}).", hint="Check its first line and its rights, and run again."
+            f"The connector's script {path} cannot be run ({error.strerror}).",
+            hint="Check its first line and its rights, and run again.",
         ) from error
     kept: deque[bytes] = deque()
     deadline = time.monotonic() + timeout
@@ -119,8 +126,12 @@ def _kill(process: subprocess.Popen) -> None:
 
 
 def _last_lines(data: bytes) -> str:
-    lines = [line.strip()[:_LONGEST_LINE] for line in data[-_KEPT:].decode("utf-8", "replace").splitlines() if line.strip()]
-    return "\n".join("".join(character if character.isprintable() else " " for character in line) for line in lines[-_SHOWN_LINES:])
+    lines = [
+        line.strip()[:_LONGEST_LINE] for line in data[-_KEPT:].decode("utf-8", "replace").splitlines() if line.strip()
+    ]
+    return "\n".join(
+        "".join(character if character.isprintable() else " " for character in line) for line in lines[-_SHOWN_LINES:]
+    )
 
 
 def _said(output: str) -> str:

@@ -20,17 +20,39 @@ def check_horizon(facts: VmFacts, snapshot: str) -> list[dict]:
     adapters = ", ".join(facts.nic_types) or "none"
     snapshots = [one.path for one in facts.snapshots]
     return [
-        _result("powered_off", facts.power_state == "poweredOff", facts.power_state, "Shut Windows down in the machine."),
         _result(
-            "snapshot", any(one.name == snapshot for one in facts.snapshots), ", ".join(snapshots) or "none", "Remove the machine and publish the image again."
+            "powered_off", facts.power_state == "poweredOff", facts.power_state, "Shut Windows down in the machine."
         ),
-        _result("not_a_template", not facts.template, "template" if facts.template else "machine", "Convert the template to a virtual machine."),
-        _result("vmxnet3", bool(facts.nic_types) and set(facts.nic_types) == {"vmxnet3"}, adapters, "Give the machine network adapters of type VMXNET3 only."),
         _result(
-            "hardware_version", hardware is not None and int(hardware[1]) >= MINIMUM_HARDWARE, facts.hardware_version,
+            "snapshot",
+            any(one.name == snapshot for one in facts.snapshots),
+            ", ".join(snapshots) or "none",
+            "Remove the machine and publish the image again.",
+        ),
+        _result(
+            "not_a_template",
+            not facts.template,
+            "template" if facts.template else "machine",
+            "Convert the template to a virtual machine.",
+        ),
+        _result(
+            "vmxnet3",
+            bool(facts.nic_types) and set(facts.nic_types) == {"vmxnet3"},
+            adapters,
+            "Give the machine network adapters of type VMXNET3 only.",
+        ),
+        _result(
+            "hardware_version",
+            hardware is not None and int(hardware[1]) >= MINIMUM_HARDWARE,
+            facts.hardware_version,
             f"Use a VM template of hardware version {MINIMUM_HARDWARE} or newer.",
         ),
-        _result("no_vtpm", not facts.has_tpm, "present" if facts.has_tpm else "absent", "Remove the virtual TPM; a pool adds one to each of its clones."),
+        _result(
+            "no_vtpm",
+            not facts.has_tpm,
+            "present" if facts.has_tpm else "absent",
+            "Remove the virtual TPM; a pool adds one to each of its clones.",
+        ),
     ]
 
 

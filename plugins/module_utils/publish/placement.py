@@ -29,7 +29,9 @@ class Target:
         return {
             "datacenter": self.placement.datacenter_name,
             "datastore": self.placement.datastore_name,
-            "folder": self.connector["folder"] + " (will be created)" if self.folder_missing else self.placement.folder_path,
+            "folder": self.connector["folder"] + " (will be created)"
+            if self.folder_missing
+            else self.placement.folder_path,
             "network": self.placement.network_name or ", ".join(name for name, _network in self.hardware.networks),
             "vm_template": self.template.path,
             "hardware": f"{self.hardware.version}, {self.hardware.cpus} processors, {self.hardware.memory_mib} MiB, {self.hardware.firmware}",
@@ -39,7 +41,10 @@ class Target:
 def resolve_placement(session: Session, connector: dict, *, create_folder: bool) -> Target:
     """Look up what ``connector`` names; NotFound or Conflict says what is missing or does not fit."""
     inventory = Inventory(session)
-    names = {key: connector[key] for key in ("datacenter", "datastore", "cluster", "esxi_hostname", "resource_pool", "network")}
+    names = {
+        key: connector[key]
+        for key in ("datacenter", "datastore", "cluster", "esxi_hostname", "resource_pool", "network")
+    }
     datacenter = inventory.datacenter(connector["datacenter"])
     missing = False
     folder = connector["folder"] or None

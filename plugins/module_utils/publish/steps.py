@@ -11,27 +11,34 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ..catalog.resolved_template import ResolvedTemplate
 from ..common.errors import StrataError, TimedOut
 from ..common.progress import Progress
 from ..images.layered_image import compose_template
-from ..images.template import ResolvedTemplate
 from ..images.thin_image import ThinImage
 from ..repository.repository import Repository
 from ..vsphere import vm as machines
-from ..vsphere.attributes import set_attributes
+from ..vsphere.custom_attributes import set_attributes
 from ..vsphere.deploy import create_by_import
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts, read_facts
-from . import guest, images
-from .cancel import CancelWatch
+from . import guest_report, image_records
+from .cancellation import CancelWatch
 from .connector_script import run_script
 from .horizon_check import check_horizon, require_horizon
 from .placement import Target
-from .retire import retire
-from .task import PublishTask
+from .publish_task import PublishTask
+from .retention import retire
 
 #: Seconds that a step may take unless the options say otherwise.
-TIMEOUTS = {"compose": 3600, "upload": 14400, "power_on": 300, "snapshot": 1800, "connector_script": 3600, "cancel": 600}
+TIMEOUTS = {
+    "compose": 3600,
+    "upload": 14400,
+    "power_on": 300,
+    "snapshot": 1800,
+    "connector_script": 3600,
+    "cancel": 600,
+}
 #: A machine that switched itself off in the middle of its scripts is powered on so many times.
 _RESTARTS = 3
 _LONGEST_LOOK = 5
@@ -115,24 +122,34 @@ def compose(run: Run) -> ThinImage:
     thin = compose_template(run.repository, run.template, progress=run.progress)
     dropped = thin.config["statistics"]["dropped"]
     if dropped:
-        run.warn(f"{run.template.name}: left out because another file has it already: {'; '.join(dropped[:5])} ({len(dropped)} in all).")
+        run.warn(
+            f"{run.template.name}: left out because another file has it already: {'; '.join(dropped[:5])} ({len(dropped)} in all)."
+        )
     contested = [finding for finding in thin.config.get("registry", {}).get("findings", ()) if finding.get("overruled")]
     if contested:
         names = ", ".join("\\".join(filter(None, (one["hive"], one["key"], one.get("value")))) for one in contested[:3])
-        run.warn(f"{run.template.name}: layers contest {len(contested)} registry settings, such as {names}; see layered_image_plan.")
+        run.warn(
+            f"{run.template.name}: layers contest {len(contested)} registry settings, such as {names}; see layered_image_plan."
+        )
     return thin
 
 
 def create(run: Run, target: Target, thin: ThinImage):
     """The steps create and upload: a machine that is off and has its disk."""
-    name = images.machine_name(run.template)
+    name = image_records.machine_name(run.template)
     run.begin("create", f"The machine {name} is created in {target.placement.folder_path}.")
-    run.task.document["vm"] = {"name": name, "path": f"{target.placement.folder_path}/{name}", "datacenter": target.placement.datacenter_name}
+    run.task.document["vm"] = {
+        "name": name,
+        "path": f"{target.placement.folder_path}/{name}",
+        "datacenter": target.placement.datacenter_name,
+    }
     length, chunks = thin.stream()
-    run.task.document["bytes"].update(compressed=thin.config["statistics"]["compressed_bytes"], uploaded=length, disk=thin.capacity)
+    run.task.document["bytes"].update(
+        compressed=thin.config["statistics"]["compressed_bytes"], uploaded=length, disk=thin.capacity
+    )
 
     def created(machine) -> None:
-        run.task.document["vm"] = images.machine_record(read_facts(run.session, machine))
+        run.task.document["vm"] = image_records.machine_record(read_facts(run.session, machine))
         run.begin("upload", f"The disk of the machine {name} is uploaded.", run.options.timeout("upload"))
 
     deployed = create_by_import(
@@ -143,14 +160,14 @@ def create(run: Run, target: Target, thin: ThinImage):
         capacity=thin.capacity,
         blocks=lambda: chunks,
         length=length,
-        annotation=images.contents(run.template),
+        annotation=image_records.contents(run.template),
         extra_config={
-            images.KEY_TEMPLATE: run.template.name,
-            images.KEY_IMAGE: run.template.image_digest,
-            images.KEY_CONTENT: run.template.content_digest,
-            images.KEY_LAYERS: json.dumps(images.template_layers(run.template), sort_keys=True),
-            images.KEY_STATE: images.STATE_UPLOADING,
-            guest.KEY_MODE: run.template.publish_mode,
+            image_records.KEY_TEMPLATE: run.template.name,
+            image_records.KEY_IMAGE: run.template.image_digest,
+            image_records.KEY_CONTENT: run.template.content_digest,
+            image_records.KEY_LAYERS: json.dumps(image_records.template_layers(run.template), sort_keys=True),
+            image_records.KEY_STATE: image_records.STATE_UPLOADING,
+            guest_report.KEY_MODE: run.template.publish_mode,
         },
         progress=run.progress,
         created=created,
@@ -158,7 +175,7 @@ def create(run: Run, target: Target, thin: ThinImage):
     for sentence in deployed.warnings:
         run.warn(sentence)
     run.deadline = None
-    machines.reconfigure(run.session, deployed.vm, extra_config={images.KEY_STATE: images.STATE_READY})
+    machines.reconfigure(run.session, deployed.vm, extra_config={image_records.KEY_STATE: image_records.STATE_READY})
     return deployed.vm
 
 
@@ -166,14 +183,14 @@ def power_on(run: Run, machine) -> None:
     """Power the machine on, and remember that it was. What an earlier boot reported is forgotten first."""
     facts = read_facts(run.session, machine)
     run.begin("power on", f"The machine {facts.name} is powered on.")
-    wanted = guest.cleared(facts.extra_config)
-    if facts.extra_config.get(guest.KEY_MODE) != run.template.publish_mode:
-        wanted[guest.KEY_MODE] = run.template.publish_mode
-    if facts.extra_config.get(images.KEY_STATE) != images.STATE_READY:
-        wanted[images.KEY_STATE] = images.STATE_READY
-        if run.template.publish_mode == guest.AUTOMATIC:
-            wanted[guest.KEY_AGAIN] = guest.image_mark(run.template.content_digest)
-        wanted[images.KEY_POWERED_ON] = str(machines.last_power_on(run.session, machine) or 0)
+    wanted = guest_report.cleared(facts.extra_config)
+    if facts.extra_config.get(guest_report.KEY_MODE) != run.template.publish_mode:
+        wanted[guest_report.KEY_MODE] = run.template.publish_mode
+    if facts.extra_config.get(image_records.KEY_STATE) != image_records.STATE_READY:
+        wanted[image_records.KEY_STATE] = image_records.STATE_READY
+        if run.template.publish_mode == guest_report.AUTOMATIC:
+            wanted[guest_report.KEY_AGAIN] = guest_report.image_mark(run.template.content_digest)
+        wanted[image_records.KEY_POWERED_ON] = str(machines.last_power_on(run.session, machine) or 0)
     if wanted:
         machines.reconfigure(run.session, machine, extra_config=wanted)
     try:
@@ -183,7 +200,7 @@ def power_on(run: Run, machine) -> None:
         if asked:
             raise ActionRequired(question_sentence(facts, asked)) from error
         raise
-    machines.reconfigure(run.session, machine, extra_config={images.KEY_STATE: images.STATE_STARTED})
+    machines.reconfigure(run.session, machine, extra_config={image_records.KEY_STATE: image_records.STATE_STARTED})
 
 
 def await_guest(run: Run, machine) -> None:
@@ -195,72 +212,86 @@ def await_guest(run: Run, machine) -> None:
             remember_failure(run, machine, facts)
             raise ActionRequired(person)
         run.begin("scripts", f"Windows in the machine {facts.name} runs its scripts.")
-        if facts.extra_config.get(images.KEY_STATE) != images.STATE_STARTED:
-            machines.reconfigure(run.session, machine, extra_config={images.KEY_STATE: images.STATE_STARTED})
+        if facts.extra_config.get(image_records.KEY_STATE) != image_records.STATE_STARTED:
+            machines.reconfigure(
+                run.session, machine, extra_config={image_records.KEY_STATE: image_records.STATE_STARTED}
+            )
         watch = _GuestWatch(run, facts)
         try:
             machines.watch_until_off(run.session, machine, watch.look, interval=watch.interval)
         except ActionRequired:
             if watch.failed:
-                machines.reconfigure(run.session, machine, extra_config={images.KEY_STATE: images.STATE_FAILED})
+                machines.reconfigure(
+                    run.session, machine, extra_config={image_records.KEY_STATE: image_records.STATE_FAILED}
+                )
             raise
         if watch.report is None:
             known = run.task.document["scripts"]
-            if not known or known["state"] != guest.FINISHED:
+            if not known or known["state"] != guest_report.FINISHED:
                 run.warn(
                     f"The machine {facts.name} has switched itself off without a report about its scripts. "
                     "Were the OS machine tools installed in the OS layer, and do VMware Tools run in it?"
                 )
             return
-        if watch.report.state != guest.RUNNING:
+        if watch.report.state != guest_report.RUNNING:
             return
         power_on(run, machine)
     raise ActionRequired(
-        f"Windows in {images.where(facts)} shut down {_RESTARTS + 1} times while the script {watch.report.current} was running. "
+        f"Windows in {image_records.where(facts)} shut down {_RESTARTS + 1} times while the script {watch.report.current} was running. "
         "Power the machine on, find out why, and run again."
     )
 
 
 def person_needed(template: ResolvedTemplate, facts: VmFacts) -> str | None:
     """What a person has to do in a machine that has been powered on, None when it goes on by itself."""
-    report = guest.read_report(facts.extra_config, template.content_digest)
-    if report is not None and report.state == guest.FAILED:
+    report = guest_report.read_report(facts.extra_config, template.content_digest)
+    if report is not None and report.state == guest_report.FAILED:
         return failed_sentence(facts, report)
-    return manual_sentence(facts, report) if template.publish_mode == guest.MANUAL else None
+    return manual_sentence(facts, report) if template.publish_mode == guest_report.MANUAL else None
 
 
 def is_unmarked_failure(template: ResolvedTemplate, facts: VmFacts) -> bool:
     """Whether a machine reports a script that failed, and is not marked with it yet."""
-    report = guest.read_report(facts.extra_config, template.content_digest)
-    return report is not None and report.state == guest.FAILED and facts.extra_config.get(images.KEY_STATE) in (images.STATE_READY, images.STATE_STARTED)
+    report = guest_report.read_report(facts.extra_config, template.content_digest)
+    return (
+        report is not None
+        and report.state == guest_report.FAILED
+        and facts.extra_config.get(image_records.KEY_STATE) in (image_records.STATE_READY, image_records.STATE_STARTED)
+    )
 
 
 def remember_failure(run: Run, machine, facts: VmFacts) -> None:
     """Mark a machine in which a script has failed: its host forgets that when it is switched off."""
     if is_unmarked_failure(run.template, facts):
         run.changed = True
-        run.task.document["scripts"] = guest.read_report(facts.extra_config, run.template.content_digest).to_dict()
-        machines.reconfigure(run.session, machine, extra_config={images.KEY_STATE: images.STATE_FAILED})
+        run.task.document["scripts"] = guest_report.read_report(
+            facts.extra_config, run.template.content_digest
+        ).to_dict()
+        machines.reconfigure(run.session, machine, extra_config={image_records.KEY_STATE: image_records.STATE_FAILED})
 
 
-def manual_sentence(facts: VmFacts, report: guest.GuestReport | None) -> str:
+def manual_sentence(facts: VmFacts, report: guest_report.GuestReport | None) -> str:
     """What a person does in manual mode."""
-    current = f" ({report.current} runs now)" if report is not None and report.state == guest.RUNNING and report.current else ""
+    current = (
+        f" ({report.current} runs now)"
+        if report is not None and report.state == guest_report.RUNNING and report.current
+        else ""
+    )
     return (
-        f"Windows runs in {images.where(facts)}. Do there, once the scripts of the image have ended{current}, what has to be done by hand, such as "
+        f"Windows runs in {image_records.where(facts)}. Do there, once the scripts of the image have ended{current}, what has to be done by hand, such as "
         "activating Windows; then shut Windows down and run again: the snapshot is taken once the machine is switched off."
     )
 
 
 def question_sentence(facts: VmFacts, asked: str) -> str:
     """What a person does when vSphere waits for an answer."""
-    return f'vSphere waits for an answer about {images.where(facts)}: "{asked}". See to its cause, answer it in the vSphere Client, and run again.'
+    return f'vSphere waits for an answer about {image_records.where(facts)}: "{asked}". See to its cause, answer it in the vSphere Client, and run again.'
 
 
-def failed_sentence(facts: VmFacts, report: guest.GuestReport) -> str:
+def failed_sentence(facts: VmFacts, report: guest_report.GuestReport) -> str:
     """What a person does when a script has failed."""
     return (
-        f"{guest.failure(report)}, in {images.where(facts)}. Log on there and look at C:\\Windows\\Setup\\scripts\\image\\results. "
+        f"{guest_report.failure(report)}, in {image_records.where(facts)}. Log on there and look at C:\\Windows\\Setup\\scripts\\image\\results. "
         "Restart Windows to try the script again, or leave it out with C:\\Windows\\Setup\\scripts\\run-scripts.cmd skip, and run again."
     )
 
@@ -269,7 +300,7 @@ class _GuestWatch:
     """Follows what the guest reports while it runs, and ends the wait when a person is needed."""
 
     def __init__(self, run: Run, facts: VmFacts) -> None:
-        self.report: guest.GuestReport | None = None
+        self.report: guest_report.GuestReport | None = None
         self.failed = False
         self.interval = max(1, min(_LONGEST_LOOK, run.options.script_timeout, run.options.shutdown_timeout))
         self._run = run
@@ -279,12 +310,12 @@ class _GuestWatch:
     def look(self, extra_config: dict[str, str], off: bool, asked: str | None) -> None:
         """Called with the machine's extraConfig, and with what vSphere asks about it, after every change and every few seconds."""
         run = self._run
-        found = guest.read_report(extra_config, run.template.content_digest)
+        found = guest_report.read_report(extra_config, run.template.content_digest)
         # A host forgets the report when the machine is switched off: the last one seen counts.
         if found is not None and found != self.report:
             self._note(found)
         report = self.report
-        self.failed = report is not None and report.state == guest.FAILED
+        self.failed = report is not None and report.state == guest_report.FAILED
         if self.failed:
             raise ActionRequired(failed_sentence(self._facts, report))
         if off:
@@ -292,27 +323,29 @@ class _GuestWatch:
         if asked:
             raise ActionRequired(question_sentence(self._facts, asked))
         seconds = time.monotonic() - self._since
-        running = report is not None and report.state == guest.RUNNING
+        running = report is not None and report.state == guest_report.RUNNING
         limit = run.options.script_timeout if running else run.options.shutdown_timeout
         run.progress("scripts" if running else "shut down", int(seconds), int(limit))
         if seconds > limit:
             raise ActionRequired(self._late(limit))
 
-    def _note(self, found: guest.GuestReport) -> None:
+    def _note(self, found: guest_report.GuestReport) -> None:
         before, self.report = self.report, found
         run = self._run
         run.task.document["scripts"] = found.to_dict()
         if before is None or (before.state, before.current) != (found.state, found.current):
             self._since = time.monotonic()
-            if found.state == guest.RUNNING:
-                run.task.document["description"] = f"Windows in the machine {self._facts.name} runs the script {found.current}."
-            elif found.state == guest.FINISHED:
+            if found.state == guest_report.RUNNING:
+                run.task.document["description"] = (
+                    f"Windows in the machine {self._facts.name} runs the script {found.current}."
+                )
+            elif found.state == guest_report.FINISHED:
                 run.begin("shut down", f"The scripts of the machine {self._facts.name} are done; it shuts itself down.")
         run.task.store()
 
     def _late(self, limit: float) -> str:
-        place = images.where(self._facts)
-        if self.report is not None and self.report.state == guest.RUNNING:
+        place = image_records.where(self._facts)
+        if self.report is not None and self.report.state == guest_report.RUNNING:
             return (
                 f"The script {self.report.current} has been running for more than {limit:g} seconds in {place}. "
                 "Look at what it waits for and see to it that it ends, or restart Windows; then run again."
@@ -325,12 +358,18 @@ class _GuestWatch:
 
 def snapshot(run: Run, machine) -> None:
     """Mark the machine as finished and take its snapshot; from then on it is the image."""
-    name = images.snapshot_name(run.template)
+    name = image_records.snapshot_name(run.template)
     run.begin("snapshot", f"The snapshot {name} is taken.")
     set_attributes(run.session, machine, _attributes(run.template))
-    machines.reconfigure(run.session, machine, extra_config={images.KEY_STATE: images.STATE_COMPLETE, guest.KEY_AGAIN: ""})
+    machines.reconfigure(
+        run.session,
+        machine,
+        extra_config={image_records.KEY_STATE: image_records.STATE_COMPLETE, guest_report.KEY_AGAIN: ""},
+    )
     if not any(one.name == name for one in machines.list_snapshots(run.session, machine)):
-        machines.create_snapshot(run.session, machine, name, images.contents(run.template), timeout=run.options.timeout("snapshot"))
+        machines.create_snapshot(
+            run.session, machine, name, image_records.contents(run.template), timeout=run.options.timeout("snapshot")
+        )
 
 
 def _attributes(template: ResolvedTemplate) -> dict[str, str]:
@@ -338,16 +377,19 @@ def _attributes(template: ResolvedTemplate) -> dict[str, str]:
     values = {
         "template": template.name,
         "digest": template.image_digest,
-        "layers": ", ".join(f"{name} {version}" for name, version in images.template_layers(template).items()),
+        "layers": ", ".join(f"{name} {version}" for name, version in image_records.template_layers(template).items()),
     }
-    return {name: string.Template(text).safe_substitute(values) for name, text in (template.connector.get("custom_attributes") or {}).items()}
+    return {
+        name: string.Template(text).safe_substitute(values)
+        for name, text in (template.connector.get("custom_attributes") or {}).items()
+    }
 
 
 def verify(run: Run, machine) -> VmFacts:
     """Read the machine back and see whether Horizon can use it."""
     run.begin("verify", "The machine is read back and checked against what Horizon needs.")
     facts = read_facts(run.session, machine)
-    run.task.document["checks"] = check_horizon(facts, images.snapshot_name(run.template))
+    run.task.document["checks"] = check_horizon(facts, image_records.snapshot_name(run.template))
     require_horizon(facts, run.task.document["checks"])
     return facts
 

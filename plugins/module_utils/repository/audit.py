@@ -59,9 +59,13 @@ class Audit:
         try:
             line = json.dumps(record, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
         except (TypeError, ValueError, RecursionError) as error:
-            raise InvalidInput(f"The audit record of {kind} {name!r} cannot be stored ({error}).", code="audit.record") from None
+            raise InvalidInput(
+                f"The audit record of {kind} {name!r} cannot be stored ({error}).", code="audit.record"
+            ) from None
         if len(line) > MAX_LINE:
-            raise InvalidInput(f"The comment or details of {kind} {name!r} are longer than {MAX_LINE} bytes.", code="audit.record")
+            raise InvalidInput(
+                f"The comment or details of {kind} {name!r} are longer than {MAX_LINE} bytes.", code="audit.record"
+            )
         with space_for("the audit history"):
             self._write(line)
         return record
@@ -74,7 +78,7 @@ class Audit:
                 if size and os.pread(descriptor, 1, size - 1) != b"\n":
                     line = b"\n" + line
                 while line:
-                    line = line[os.write(descriptor, line):]
+                    line = line[os.write(descriptor, line) :]
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
@@ -138,4 +142,8 @@ def _time(text: str | None, *, end: bool) -> datetime.datetime | None:
             moment = datetime.datetime.combine(moment, datetime.time.max)
         return moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
     except (ValueError, TypeError):
-        raise InvalidInput(f"{str(text)[:40]!r} is not a time.", code="audit.time", hint="Write times as 2026-01-31 or 2026-01-31T08:00:00Z.") from None
+        raise InvalidInput(
+            f"{str(text)[:40]!r} is not a time.",
+            code="audit.time",
+            hint="Write times as 2026-01-31 or 2026-01-31T08:00:00Z.",
+        ) from None

@@ -25,8 +25,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from ..common.atomic_files import TEMPORARY_PREFIX, atomic_write, sync_folder
 from ..common.errors import Corrupt, InvalidInput, NoSpace, NotFound
-from ..common.files import TEMPORARY_PREFIX, atomic_write, sync_folder
 from ..common.progress import Progress, silent
 from .space import space_for
 
@@ -55,11 +55,19 @@ class Descriptor:
         if isinstance(value, dict):
             media_type, digest, size = value.get("mediaType"), value.get("digest"), value.get("size")
             if (
-                isinstance(media_type, str) and _MEDIA_TYPE.fullmatch(media_type) and isinstance(digest, str) and _DIGEST.fullmatch(digest)
-                and size.__class__ is int and 0 <= size <= MAX_SIZE
+                isinstance(media_type, str)
+                and _MEDIA_TYPE.fullmatch(media_type)
+                and isinstance(digest, str)
+                and _DIGEST.fullmatch(digest)
+                and size.__class__ is int
+                and 0 <= size <= MAX_SIZE
             ):
                 return cls(media_type, digest, size)
-        raise Corrupt("A manifest of the repository has a descriptor that is not well formed.", code="repository.manifest", hint="Verify the repository.")
+        raise Corrupt(
+            "A manifest of the repository has a descriptor that is not well formed.",
+            code="repository.manifest",
+            hint="Verify the repository.",
+        )
 
 
 def check_digest(digest: str) -> str:
@@ -136,7 +144,9 @@ class Blobs:
         try:
             with space_for("a blob"):
                 # Created here and not by tempfile, so that the umask decides who may read a shared repository.
-                with os.fdopen(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "wb", buffering=_CHUNK) as stream:
+                with os.fdopen(
+                    os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "wb", buffering=_CHUNK
+                ) as stream:
                     writer = BlobWriter(stream)
                     yield writer
                     stream.flush()
@@ -256,7 +266,10 @@ class Blobs:
             return os.stat(self.path(digest))
         except FileNotFoundError:
             raise NotFound(
-                f"The blob {digest} is missing from the repository.", code="repository.blob_missing", hint="Verify the repository.", digest=digest
+                f"The blob {digest} is missing from the repository.",
+                code="repository.blob_missing",
+                hint="Verify the repository.",
+                digest=digest,
             ) from None
 
     # --- what this host has verified --------------------------------------------------------
@@ -317,7 +330,11 @@ class _VerifyingReader(io.RawIOBase):
         if self._position != self.size or "sha256:" + self._hash.hexdigest() != self._digest:
             raise _wrong(self._digest, "does not have the content its name says")
         after = os.fstat(self._stream.fileno())
-        if (after.st_size, after.st_mtime_ns, after.st_ctime_ns) == (self._before.st_size, self._before.st_mtime_ns, self._before.st_ctime_ns):
+        if (after.st_size, after.st_mtime_ns, after.st_ctime_ns) == (
+            self._before.st_size,
+            self._before.st_mtime_ns,
+            self._before.st_ctime_ns,
+        ):
             self._blobs._remember(self._digest)  # pylint: disable=protected-access
 
     def close(self) -> None:

@@ -28,7 +28,12 @@ _FORMS = {
     "app_layer": {"versions": Each(_VERSION | _GROUND), "priority": int},
     "platform_layer": {"versions": Each(_VERSION | _GROUND)},
     "image_template": {
-        "os_layer": _NAMED, "app_layers": [_NAMED], "platform_layer": (_NAMED, None), "connector": str, "vm_name": str, "publish_mode": str,
+        "os_layer": _NAMED,
+        "app_layers": [_NAMED],
+        "platform_layer": (_NAMED, None),
+        "connector": str,
+        "vm_name": str,
+        "publish_mode": str,
     },
     "connector": {"name": str, "datacenter": str},
     "image": {"images": [{"content_digest": str, "vcenter": _VCENTER}]},

@@ -22,7 +22,7 @@ import time
 from collections.abc import Iterator
 
 from ..common.errors import Conflict, Unavailable, Unsupported
-from .names import encoded_name
+from .encoding import encoded_name
 
 _WAIT = 0.02
 _LONGEST_WAIT = 0.5

@@ -10,19 +10,21 @@ import json
 import os
 from collections.abc import Iterable
 
+from ..common.atomic_files import atomic_write
 from ..common.errors import Corrupt, InvalidInput, NotFound, Unavailable, Unsupported
-from ..common.files import atomic_write
 from .audit import Audit
-from .catalog import Catalog
-from .layout import Layout, create_layout
+from .document_store import Catalog
 from .lock import Locks
+from .oci_layout import Layout, create_layout
 from .pins import Pin, Pins
 
 SCHEMA_VERSION = 1
 MARKER = "repository.json"
 _FORMAT = "strata.layering.repository"
 #: What a freshly made file system or share may already hold.
-_HARMLESS = frozenset(("lost+found", ".snapshot", ".snapshots", "System Volume Information", "$RECYCLE.BIN", ".DS_Store"))
+_HARMLESS = frozenset(
+    ("lost+found", ".snapshot", ".snapshots", "System Volume Information", "$RECYCLE.BIN", ".DS_Store")
+)
 
 
 class Repository:
@@ -49,7 +51,11 @@ class Repository:
         asks for it) and the folder cannot be written.
         """
         if not path:
-            raise InvalidInput("The repository is not named.", code="repository.path", hint="Set repository, or STRATA_REPOSITORY in the environment.")
+            raise InvalidInput(
+                "The repository is not named.",
+                code="repository.path",
+                hint="Set repository, or STRATA_REPOSITORY in the environment.",
+            )
         path = os.path.abspath(os.path.expanduser(path))
         marker = _read_marker(path)
         created = marker is None and create
@@ -63,7 +69,9 @@ class Repository:
                 code="repository.schema",
                 hint="Update the collection strata.layering on this composer.",
             )
-        if (writable or create) and not all(os.access(os.path.join(path, name), os.W_OK | os.X_OK) for name in ("", "tmp", "locks", "blobs/sha256")):
+        if (writable or create) and not all(
+            os.access(os.path.join(path, name), os.W_OK | os.X_OK) for name in ("", "tmp", "locks", "blobs/sha256")
+        ):
             raise Unavailable(
                 f"The repository {path} cannot be written.",
                 code="repository.read_only",
@@ -82,17 +90,25 @@ def _read_marker(path: str) -> int | None:
     try:
         with open(marker, "rb") as stream:
             document = json.loads(stream.read(65536))
-        if document["format"] != _FORMAT or document["schema_version"].__class__ is not int or document["schema_version"] < 1:
+        if (
+            document["format"] != _FORMAT
+            or document["schema_version"].__class__ is not int
+            or document["schema_version"] < 1
+        ):
             raise ValueError
         return document["schema_version"]
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise Unavailable(
-            f"The repository {path} cannot be read ({error.strerror}).", code="repository.unreadable", hint="Check the mount and the rights."
+            f"The repository {path} cannot be read ({error.strerror}).",
+            code="repository.unreadable",
+            hint="Check the mount and the rights.",
         ) from error
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise Corrupt(f"{marker} is damaged.", code="repository.marker", hint="Restore it from a backup of the repository.") from None
+        raise Corrupt(
+            f"{marker} is damaged.", code="repository.marker", hint="Restore it from a backup of the repository."
+        ) from None
 
 
 def _missing(path: str) -> NotFound:
@@ -100,14 +116,20 @@ def _missing(path: str) -> NotFound:
         problem = f"The repository folder {path} does not exist."
     else:
         problem = f"The folder {path} is not a repository of strata.layering."
-    return NotFound(problem, code="repository.missing", hint="Check that the share is mounted, or create it with strata.layering.repository.")
+    return NotFound(
+        problem,
+        code="repository.missing",
+        hint="Check that the share is mounted, or create it with strata.layering.repository.",
+    )
 
 
 def refuse_unusable(path: str) -> None:
     """Raise what stands against making a repository in the folder ``path``, as far as that can be told without doing it."""
     path = os.path.abspath(os.path.expanduser(path))
     if os.path.lexists(path) and not os.path.isdir(path):
-        raise InvalidInput(f"{path} is not a folder.", code="repository.path", hint="Name a folder that is empty or does not exist.")
+        raise InvalidInput(
+            f"{path} is not a folder.", code="repository.path", hint="Name a folder that is empty or does not exist."
+        )
     there = path
     while not os.path.lexists(there):
         there = os.path.dirname(there)
@@ -126,7 +148,11 @@ def refuse_unusable(path: str) -> None:
 
 
 def _cannot_create(path: str, reason: str) -> Unavailable:
-    return Unavailable(f"The repository {path} cannot be created ({reason}).", code="repository.read_only", hint="Check the mount and the rights.")
+    return Unavailable(
+        f"The repository {path} cannot be created ({reason}).",
+        code="repository.read_only",
+        hint="Check the mount and the rights.",
+    )
 
 
 def _create(path: str) -> None:

@@ -11,8 +11,8 @@ import os
 import stat
 from typing import BinaryIO
 
+from ..common.atomic_files import atomic_file
 from ..common.errors import InvalidInput, NotFound, Unavailable
-from ..common.files import atomic_file
 from .share import Share, Status
 
 
@@ -41,7 +41,11 @@ class LocalShare(Share):
         if not os.path.isdir(self._root):
             raise missing(self.name)
         if not os.access(self._root, os.W_OK | os.X_OK):
-            raise Unavailable(f"Nothing can be written to {self.name}.", code="share.denied", hint="Check the folder's permissions and its mount.")
+            raise Unavailable(
+                f"Nothing can be written to {self.name}.",
+                code="share.denied",
+                hint="Check the folder's permissions and its mount.",
+            )
 
     def space(self) -> tuple[int, int]:
         found = os.statvfs(self._root)
@@ -92,18 +96,28 @@ class LocalShare(Share):
         if not path:
             return self._root
         if ".." in path.split("/") or os.path.isabs(path):
-            raise InvalidInput(f"{path} leads out of the file share {self.name}.", code="share.outside", hint="Give a path within the share, without '..'.")
+            raise InvalidInput(
+                f"{path} leads out of the file share {self.name}.",
+                code="share.outside",
+                hint="Give a path within the share, without '..'.",
+            )
         full = os.path.join(self._root, path)
         if self._bounds is not None and os.path.commonpath((self._bounds, os.path.realpath(full))) != self._bounds:
             raise InvalidInput(
-                f"The link {full} leads out of the file share {self._bounds}.", code="share.outside", hint="Put the file itself where the link is."
+                f"The link {full} leads out of the file share {self._bounds}.",
+                code="share.outside",
+                hint="Put the file itself where the link is.",
             )
         return full
 
 
 def missing(name: str) -> NotFound:
     """The error for a share whose folder is not there."""
-    return NotFound(f"The file share {name} is not there.", code="share.missing", hint="Mount it on the composer, or create the folder.")
+    return NotFound(
+        f"The file share {name} is not there.",
+        code="share.missing",
+        hint="Mount it on the composer, or create the folder.",
+    )
 
 
 def as_share(folder: Share | str) -> Share:

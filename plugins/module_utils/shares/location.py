@@ -15,7 +15,10 @@ from dataclasses import dataclass
 from ..common.errors import InvalidInput
 
 SMB_PORT = 445
-_SERVER = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9])?)(?::(?P<port>[0-9]{1,5}))?", re.ASCII)
+_SERVER = re.compile(
+    r"(?P<host>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9])?)(?::(?P<port>[0-9]{1,5}))?",
+    re.ASCII,
+)
 _FORBIDDEN = re.compile(r'[\x00-\x1f"*:<>?|/\\]')
 _DEVICE = re.compile(r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9\u00b9\u00b2\u00b3])", re.IGNORECASE)
 _LONGEST_NAME = 255
@@ -50,7 +53,9 @@ def parse_smb(location: str) -> SmbLocation:
     if match is None or not 0 < port < 65536 or not names:
         shown = location if "@" not in server else "the given address"
         raise InvalidInput(
-            f"The file share {shown} is not written as //server/share/path.", code="share.address", hint="Credentials are options of their own."
+            f"The file share {shown} is not written as //server/share/path.",
+            code="share.address",
+            hint="Credentials are options of their own.",
         )
     for name in names:
         _check_component(name, location)
@@ -61,7 +66,11 @@ def split_smb_file(location: str) -> tuple[str, str]:
     """Cut ``//server/share/folder/file`` into the share's own part ``//server/share`` and the path below it."""
     place = parse_smb(location)
     if not place.path:
-        raise InvalidInput(f"{location} names a share, not a file on it.", code="share.address", hint="Write it as //server/share/path/file.")
+        raise InvalidInput(
+            f"{location} names a share, not a file on it.",
+            code="share.address",
+            hint="Write it as //server/share/path/file.",
+        )
     return str(SmbLocation(place.server, place.port, place.share, "")), place.path
 
 
@@ -69,7 +78,11 @@ def check_path(path: str) -> str:
     """Return a path within a share with slashes alone; InvalidInput for one that leads out or that Windows does not accept."""
     plain = path.replace("\\", "/")
     if plain.startswith("/"):
-        raise InvalidInput(f"{path[:200]} is not relative to the file share.", code="share.name", hint="Give the path below it, without a leading slash.")
+        raise InvalidInput(
+            f"{path[:200]} is not relative to the file share.",
+            code="share.name",
+            hint="Give the path below it, without a leading slash.",
+        )
     for name in plain.split("/"):
         _check_component(name, path)
     if len(plain) > _LONGEST_PATH:
@@ -79,7 +92,11 @@ def check_path(path: str) -> str:
 
 def _check_component(name: str, whole: str) -> None:
     if name == "..":
-        raise InvalidInput(f"{whole} leads out of the file share.", code="share.outside", hint="Give a path within the share, without '..'.")
+        raise InvalidInput(
+            f"{whole} leads out of the file share.",
+            code="share.outside",
+            hint="Give a path within the share, without '..'.",
+        )
     if (
         name in ("", ".")
         or _FORBIDDEN.search(name)
@@ -88,4 +105,8 @@ def _check_component(name: str, whole: str) -> None:
         or len(name.encode("utf-16-le", "surrogatepass")) > 2 * _LONGEST_NAME
         or any("\ud800" <= letter <= "\udfff" for letter in name)
     ):
-        raise InvalidInput(f"{name[:100]!r} in {whole[:200]!r} is no name that a file share can have.", code="share.name", hint="Give a plain name.")
+        raise InvalidInput(
+            f"{name[:100]!r} in {whole[:200]!r} is no name that a file share can have.",
+            code="share.name",
+            hint="Give a plain name.",
+        )

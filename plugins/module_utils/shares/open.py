@@ -21,20 +21,33 @@ def open_share(location: str, params: dict) -> Share:
     One that is spoken to directly connects at its first use; InvalidInput when its address is malformed.
     """
     if not location:
-        raise InvalidInput("The file share is not named.", code="share.address", hint="Set file_share to a folder of the composer or //server/share/path.")
+        raise InvalidInput(
+            "The file share is not named.",
+            code="share.address",
+            hint="Set file_share to a folder of the composer or //server/share/path.",
+        )
     if re.match(r"[A-Za-z]+://", location):
-        raise InvalidInput("The file share is given as a URL.", code="share.address", hint="Write it as //server/share/path, or as a folder of the composer.")
+        raise InvalidInput(
+            "The file share is given as a URL.",
+            code="share.address",
+            hint="Write it as //server/share/path, or as a folder of the composer.",
+        )
     if not is_smb(location):
         return LocalShare(location)
     return SmbShare.at(
-        location, username=params["file_share_username"], password=params["file_share_password"], encrypt=params["file_share_encrypt"]
+        location,
+        username=params["file_share_username"],
+        password=params["file_share_password"],
+        encrypt=params["file_share_encrypt"],
     )
 
 
 def open_file(location: str, params: dict) -> tuple[Share, str]:
     """The share that a file is on, and its path there; ``location`` is a path of this host or //server/share/path."""
     if not location:
-        raise InvalidInput("The file is not named.", code="share.address", hint="Give its path on the composer or //server/share/path.")
+        raise InvalidInput(
+            "The file is not named.", code="share.address", hint="Give its path on the composer or //server/share/path."
+        )
     if not is_smb(location):
         folder, name = os.path.split(os.path.abspath(location))
         return LocalShare(folder), name

@@ -12,9 +12,9 @@ import time
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from ..common.atomic_files import ABANDONED, TEMPORARY_PREFIX
 from ..common.errors import Conflict, NotFound
-from ..common.files import ABANDONED, TEMPORARY_PREFIX
-from ..common.libraries import smb_open
+from ..common.optional_imports import smb_open
 from .location import check_path, parse_smb
 from .share import Share, Status, join, parent_of
 from .smb_client import Handle, Live, SmbClient
@@ -74,7 +74,11 @@ class SmbShare(Share):
     def stat(self, path: str) -> Status | None:
         full = self._full(path)
         handle = self._client.attempt(lambda live: live.look(full), self.where(path))
-        return None if handle is None else Status(0 if handle.is_folder else handle.size, handle.mtime_ns, handle.is_folder)
+        return (
+            None
+            if handle is None
+            else Status(0 if handle.is_folder else handle.size, handle.mtime_ns, handle.is_folder)
+        )
 
     def names(self, path: str = "") -> list[tuple[str, Status]]:
         full = self._full(path)
@@ -114,14 +118,18 @@ class SmbShare(Share):
                 made = join(made, name)
                 # Where it exists, asking for no more than looking at it is what a user may do who may not create there.
                 if live.look(made) is None:
-                    with contextlib.closing(self._open(live, made, _LIST, directory=True, disposition=options.FILE_OPEN_IF)):
+                    with contextlib.closing(
+                        self._open(live, made, _LIST, directory=True, disposition=options.FILE_OPEN_IF)
+                    ):
                         pass
 
         if full:
             try:
                 self._client.attempt(work, self.where(path))
             except FileNotFoundError:
-                raise Conflict(f"{self.where(path)} cannot be made: something above it is no folder.", code="share.kind") from None
+                raise Conflict(
+                    f"{self.where(path)} cannot be made: something above it is no folder.", code="share.kind"
+                ) from None
 
     def remove(self, path: str) -> bool:
         return self._remove(self._full(path), self.where(path), directory=False)
@@ -145,7 +153,9 @@ class SmbShare(Share):
     def _open(live: Live, full: str, access: int, *, directory: bool, disposition: int | None = None) -> Handle:
         kinds = smb_open.CreateOptions
         return live.open(
-            full, access, smb_open.CreateDisposition.FILE_OPEN if disposition is None else disposition,
+            full,
+            access,
+            smb_open.CreateDisposition.FILE_OPEN if disposition is None else disposition,
             kinds.FILE_DIRECTORY_FILE if directory else kinds.FILE_NON_DIRECTORY_FILE,
         )
 
@@ -171,7 +181,11 @@ class SmbShare(Share):
         return self._client.attempt(work, place)
 
     def _missing(self) -> NotFound:
-        return NotFound(f"The folder {self.name} is not there.", code="share.missing", hint="Create it, for instance with strata.layering.file_share.")
+        return NotFound(
+            f"The folder {self.name} is not there.",
+            code="share.missing",
+            hint="Create it, for instance with strata.layering.file_share.",
+        )
 
 
 def _entry(found) -> tuple[str, Status]:
@@ -179,4 +193,6 @@ def _entry(found) -> tuple[str, Status]:
     name = name.decode("utf-16-le", "replace") if isinstance(name, bytes) else name
     folder = bool(found["file_attributes"].get_value() & 0x10)
     written = found["last_write_time"].get_value()
-    return name, Status(0 if folder else found["end_of_file"].get_value(), int(written.timestamp() * 1_000_000) * 1000, folder)
+    return name, Status(
+        0 if folder else found["end_of_file"].get_value(), int(written.timestamp() * 1_000_000) * 1000, folder
+    )

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from ..common.errors import StrataError, Unavailable, Unsupported
-from ..common.libraries import smb_connection, smb_errors, smb_open, smb_session, smb_tree
+from ..common.optional_imports import smb_connection, smb_errors, smb_open, smb_session, smb_tree
 from .location import SmbLocation
 from .smb_status import MISSING, NO_MORE_FILES, PASSING, Lost, Refused, refusal
 
@@ -107,7 +107,9 @@ class Handle:
             while len(found) <= MOST_NAMES:
                 found += self._some_names()
             raise Unsupported(
-                f"A folder of the file share holds more than {MOST_NAMES} files.", code="share.too_many", hint="Use a folder of its own for the packages."
+                f"A folder of the file share holds more than {MOST_NAMES} files.",
+                code="share.too_many",
+                hint="Use a folder of its own for the packages.",
             )
         return found
 
@@ -178,8 +180,13 @@ class Live:
         opened = smb_open.Open(self._tree, path.replace("/", "\\"))
         share = smb_open.ShareAccess
         message, finish = opened.create(
-            smb_open.ImpersonationLevel.Impersonation, access, 0, share.FILE_SHARE_READ | share.FILE_SHARE_WRITE | share.FILE_SHARE_DELETE,
-            disposition, options, send=False,
+            smb_open.ImpersonationLevel.Impersonation,
+            access,
+            0,
+            share.FILE_SHARE_READ | share.FILE_SHARE_WRITE | share.FILE_SHARE_DELETE,
+            disposition,
+            options,
+            send=False,
         )
         with talking():
             request = self.connection.send(message, self._session.session_id, self._tree.tree_connect_id)
@@ -243,8 +250,14 @@ class SmbClient:
     """
 
     def __init__(
-        self, location: SmbLocation, *, username: str | None = None, password: str | None = None, encrypt: bool = True,
-        delays: tuple[float, ...] = DELAYS, answer_timeout: float = ANSWER_TIMEOUT,
+        self,
+        location: SmbLocation,
+        *,
+        username: str | None = None,
+        password: str | None = None,
+        encrypt: bool = True,
+        delays: tuple[float, ...] = DELAYS,
+        answer_timeout: float = ANSWER_TIMEOUT,
     ) -> None:
         self.location = location
         self.name = str(SmbLocation(location.server, location.port, location.share, ""))
@@ -276,10 +289,14 @@ class SmbClient:
                     time.sleep(delay)
         if not self._has_worked:
             raise Unavailable(
-                f"The file share {self.name} cannot be reached: {lost}.", code="share.unreachable", hint="Check its address, and that the server runs."
+                f"The file share {self.name} cannot be reached: {lost}.",
+                code="share.unreachable",
+                hint="Check its address, and that the server runs.",
             ) from lost
         raise Unavailable(
-            f"The file share {self.name} went away while {place} was in use: {lost}.", code="share.gone", hint="Run again when the server is back."
+            f"The file share {self.name} went away while {place} was in use: {lost}.",
+            code="share.gone",
+            hint="Run again when the server is back.",
         ) from lost
 
     def close(self) -> None:
@@ -294,7 +311,9 @@ class SmbClient:
 
     def facts(self) -> dict:
         """How the server is spoken to: dialect, and whether messages are encrypted."""
-        return self.attempt(lambda live: {"dialect": _dialect(live.connection.dialect), "encrypted": self._encrypt}, self.name)
+        return self.attempt(
+            lambda live: {"dialect": _dialect(live.connection.dialect), "encrypted": self._encrypt}, self.name
+        )
 
     def _drop(self) -> None:
         live, self._current = self._current, None
@@ -322,7 +341,8 @@ class SmbClient:
                 connection.transport._sock.settimeout(self._answer_timeout)  # pylint: disable=protected-access
             if self._encrypt and not connection.supports_encryption:
                 raise Unsupported(
-                    f"The server of {self.name} does not encrypt SMB.", code="share.encryption",
+                    f"The server of {self.name} does not encrypt SMB.",
+                    code="share.encryption",
                     hint="Use a server that speaks SMB 3, or set file_share_encrypt to false where the network can be trusted.",
                 )
             session = self._log_on(connection)
@@ -344,7 +364,10 @@ class SmbClient:
 
     def _log_on(self, connection):
         session = smb_session.Session(
-            connection, self._username, self._password, require_encryption=self._encrypt,
+            connection,
+            self._username,
+            self._password,
+            require_encryption=self._encrypt,
             auth_protocol="negotiate" if self._password is not None else "kerberos",
         )
         try:
@@ -358,17 +381,21 @@ class SmbClient:
                         raise refusal(_LOGON_FAILURE, self.name, self.name) from error
                     raise
         except Refused as error:
-            raise refusal(_LOGON_FAILURE if error.status == _ACCESS_DENIED else error.status, self.name, self.name) from error
+            raise refusal(
+                _LOGON_FAILURE if error.status == _ACCESS_DENIED else error.status, self.name, self.name
+            ) from error
         return session
 
     def _not_authenticated(self, error: Exception) -> Unavailable:
         if self._password is not None:
             return Unavailable(
-                f"The file share {self.name} does not let the user in: {str(error)[:300]}.", code="share.credentials",
+                f"The file share {self.name} does not let the user in: {str(error)[:300]}.",
+                code="share.credentials",
                 hint="Check file_share_username and file_share_password.",
             )
         return Unavailable(
-            f"There is no password for the file share {self.name}, and Kerberos does not work: {str(error)[:300]}.", code="share.credentials",
+            f"There is no password for the file share {self.name}, and Kerberos does not work: {str(error)[:300]}.",
+            code="share.credentials",
             hint="Give file_share_username and file_share_password; or install smbprotocol[kerberos], run kinit, and name the server as its domain does.",
         )
 

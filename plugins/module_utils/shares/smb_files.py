@@ -16,7 +16,7 @@ from collections import OrderedDict, deque
 from typing import Any
 
 from ..common.errors import Corrupt, Unavailable
-from ..common.libraries import smb_open
+from ..common.optional_imports import smb_open
 from ..common.streams import SeekableReader, SeekableStream
 from .smb_client import Handle, Live, SmbClient, unpack
 from .smb_status import END_OF_FILE, MISSING, Lost, Refused
@@ -58,7 +58,7 @@ class SmbReader(SeekableReader):
         parts = []
         while count:
             number, start = divmod(position, PIECE)
-            part = self._piece(number)[start:start + count]
+            part = self._piece(number)[start : start + count]
             parts.append(part)
             count -= len(part)
             position += len(part)
@@ -82,7 +82,12 @@ class SmbReader(SeekableReader):
             return self._handle
         self._under_way.clear()
         try:
-            handle = live.open(self._path, _READ_ACCESS, smb_open.CreateDisposition.FILE_OPEN, smb_open.CreateOptions.FILE_NON_DIRECTORY_FILE)
+            handle = live.open(
+                self._path,
+                _READ_ACCESS,
+                smb_open.CreateDisposition.FILE_OPEN,
+                smb_open.CreateOptions.FILE_NON_DIRECTORY_FILE,
+            )
         except Refused as error:
             if error.status in MISSING and self._first is not None:
                 raise self._changed() from error
@@ -134,7 +139,7 @@ class SmbReader(SeekableReader):
         finally:
             self._under_way.pop(number, None)
         place, length = unpack(_READ, answer)[1::2]
-        data = answer[place - 64:place - 64 + length]
+        data = answer[place - 64 : place - 64 + length]
         if len(data) != expected:
             raise self._changed()
         self._pieces[number] = data
@@ -143,7 +148,9 @@ class SmbReader(SeekableReader):
 
     def _changed(self) -> Corrupt:
         return Corrupt(
-            f"The file {self.name} was changed while it was being read.", code="share.changed", hint="Make sure that nothing writes to it, and run again."
+            f"The file {self.name} was changed while it was being read.",
+            code="share.changed",
+            hint="Make sure that nothing writes to it, and run again.",
         )
 
 
@@ -180,7 +187,7 @@ class SmbWriter(SeekableStream):
             self._gathered_at = self._position
         done = 0
         while done < len(view):
-            part = view[done:done + PIECE - len(self._gathered)]
+            part = view[done : done + PIECE - len(self._gathered)]
             self._gathered += part
             done += len(part)
             if len(self._gathered) == PIECE:
@@ -234,7 +241,12 @@ class SmbWriter(SeekableStream):
         again = self._identity is not None
         options = smb_open.CreateOptions.FILE_NON_DIRECTORY_FILE | smb_open.CreateOptions.FILE_SEQUENTIAL_ONLY
         try:
-            handle = live.open(self._temporary, _WRITE_ACCESS, disposition.FILE_OPEN if again else disposition.FILE_OVERWRITE_IF, options)
+            handle = live.open(
+                self._temporary,
+                _WRITE_ACCESS,
+                disposition.FILE_OPEN if again else disposition.FILE_OVERWRITE_IF,
+                options,
+            )
         except Refused as error:
             if error.status in MISSING and again:
                 raise self._disturbed() from error
@@ -254,7 +266,9 @@ class SmbWriter(SeekableStream):
             offset, data = self._unsafe[self._sent]
             end = offset + len(data)
             # A server may do what is under way in any order, so that nothing is written over what it may not have written yet.
-            while len(self._under_way) >= most or any(begin < end and offset < behind for _request, begin, behind in self._under_way):
+            while len(self._under_way) >= most or any(
+                begin < end and offset < behind for _request, begin, behind in self._under_way
+            ):
                 live.answer(self._under_way.popleft()[0])
             self._under_way.append((live.send(handle.opened.write(data, offset, send=False)[0]), offset, end))
             self._sent += 1
@@ -289,4 +303,8 @@ class SmbWriter(SeekableStream):
             return found.identity() == self._identity
 
     def _disturbed(self) -> Unavailable:
-        return Unavailable(f"The file {self.name} was removed or cut off while it was being written.", code="share.changed", hint="Run again.")
+        return Unavailable(
+            f"The file {self.name} was removed or cut off while it was being written.",
+            code="share.changed",
+            hint="Run again.",
+        )

@@ -17,9 +17,22 @@ MISSING = frozenset((0xC000000F, 0xC0000034, 0xC000003A, 0xC0000103))
 NO_MORE_FILES = 0x80000006
 NOT_EMPTY = 0xC0000101
 #: The connection, the session or the file handle is no longer valid, or the server is out of resources: connecting anew helps.
-PASSING = frozenset((
-    0xC00000C9, 0xC0000203, 0xC000035C, 0xC0000128, 0xC0000008, 0xC000020C, 0xC000020D, 0xC000023A, 0xC00000B5, 0xC000009A, 0xC0000205, 0xC0000120,
-))
+PASSING = frozenset(
+    (
+        0xC00000C9,
+        0xC0000203,
+        0xC000035C,
+        0xC0000128,
+        0xC0000008,
+        0xC000020C,
+        0xC000020D,
+        0xC000023A,
+        0xC00000B5,
+        0xC000009A,
+        0xC0000205,
+        0xC0000120,
+    )
+)
 _CREDENTIALS = {
     0xC000006D: "user name or password are wrong",
     0xC000006A: "the password is wrong",
@@ -67,13 +80,24 @@ def refusal(status: int, place: str, share: str) -> StrataError | FileNotFoundEr
     if status == 0xC00000CC:
         return NotFound(f"The server has no file share {share}.", code="share.missing", hint="Check the share's name.")
     if status in _FULL:
-        return NoSpace(f"No space is left for {place}.", code="files.no_space", hint="Free space on the file share and run again.", path=place)
+        return NoSpace(
+            f"No space is left for {place}.",
+            code="files.no_space",
+            hint="Free space on the file share and run again.",
+            path=place,
+        )
     if status in _DENIED:
         return Unavailable(
-            f"The file share {share} denies access to {place}.", code="share.denied", hint="Check what the user may do on the share and in the folder."
+            f"The file share {share} denies access to {place}.",
+            code="share.denied",
+            hint="Check what the user may do on the share and in the folder.",
         )
     if status in _IN_USE:
-        return Conflict(f"{place} is in use by somebody else.", code="share.in_use", hint="Wait until it is no longer in use, and run again.")
+        return Conflict(
+            f"{place} is in use by somebody else.",
+            code="share.in_use",
+            hint="Wait until it is no longer in use, and run again.",
+        )
     if status == NAME_COLLISION:
         return Conflict(f"{place} exists already.", code="share.exists", hint="Remove it, or give another name.")
     if status == NOT_EMPTY:
@@ -82,7 +106,9 @@ def refusal(status: int, place: str, share: str) -> StrataError | FileNotFoundEr
         return InvalidInput(f"{place} is a folder, not a file.", code="share.kind", hint="Name the file itself.")
     if status in (0x8000002D, 0xC0000277, 0xC0000278, 0xC0000275):
         return Unsupported(
-            f"{place} is or lies behind a symbolic link, which is not followed.", code="share.link", hint="Give the path that the link leads to."
+            f"{place} is or lies behind a symbolic link, which is not followed.",
+            code="share.link",
+            hint="Give the path that the link leads to.",
         )
     if status == 0xC0000257:
         return Unsupported(
@@ -91,7 +117,11 @@ def refusal(status: int, place: str, share: str) -> StrataError | FileNotFoundEr
             hint="Give the server and share that the namespace leads to, or mount the share on the composer.",
         )
     if status in (0xC0000033, 0xC000003B, 0xC0000039):
-        return InvalidInput(f"The file share {share} does not accept the name {place}.", code="share.name", hint="Give another name.")
+        return InvalidInput(
+            f"The file share {share} does not accept the name {place}.", code="share.name", hint="Give another name."
+        )
     return Unavailable(
-        f"The file share {share} failed at {place} with status 0x{status:08X}.", code="share.failed", hint="Look at the log of the file server."
+        f"The file share {share} failed at {place} with status 0x{status:08X}.",
+        code="share.failed",
+        hint="Look at the log of the file server.",
     )

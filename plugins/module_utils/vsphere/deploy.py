@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..common.errors import Conflict, Corrupt, NotFound, StrataError, Unavailable
-from ..common.libraries import pyvmomi
+from ..common.optional_imports import pyvmomi
 from ..common.progress import Progress, silent
-from ..ovf.writer import ImageDescription, write_descriptor
+from ..ovf.descriptor_writer import ImageDescription, write_descriptor
 from .faults import explained, fault_text
 from .hardware import Hardware, apply_hardware, option_values
 from .inventory import Inventory, Placement
@@ -64,9 +64,13 @@ def create_by_import(
     what = f"Creating the virtual machine {name}"
     if name in Inventory(session).vms_in(placement.folder):
         raise Conflict(
-            f"There is a virtual machine {name} in {placement.folder_path} already.", code="vsphere.duplicate_name", hint="Remove or rename that one."
+            f"There is a virtual machine {name} in {placement.folder_path} already.",
+            code="vsphere.duplicate_name",
+            hint="Remove or rename that one.",
         )
-    specification, item, warnings = _import_specification(session, placement, name, hardware, capacity, length, provisioning, what)
+    specification, item, warnings = _import_specification(
+        session, placement, name, hardware, capacity, length, provisioning, what
+    )
     config = specification.configSpec
     apply_hardware(hardware, config)
     config.annotation = annotation
@@ -89,7 +93,16 @@ def create_by_import(
     return Deployed(lease.entity, lease.entity._GetMoId(), transfer, verified, (*warnings, *hardware.remarks))
 
 
-def _import_specification(session: Session, placement: Placement, name: str, hardware: Hardware, capacity: int, length: int, provisioning: str, what: str):
+def _import_specification(
+    session: Session,
+    placement: Placement,
+    name: str,
+    hardware: Hardware,
+    capacity: int,
+    length: int,
+    provisioning: str,
+    what: str,
+):
     if placement.network is not None:
         networks = [(placement.network_name, placement.network)] * hardware.nic_count
     else:
@@ -121,7 +134,9 @@ def _import_specification(session: Session, placement: Placement, name: str, har
         networkMapping=[manager.NetworkMapping(name=network, network=item) for network, item in dict(networks).items()],
     )
     with explained(what):
-        result = session.content.ovfManager.CreateImportSpec(descriptor.decode("utf-8"), placement.pool, placement.datastore, parameters)
+        result = session.content.ovfManager.CreateImportSpec(
+            descriptor.decode("utf-8"), placement.pool, placement.datastore, parameters
+        )
     problems = [fault_text(fault) for fault in result.error or []]
     if problems or result.importSpec is None:
         raise Unavailable(
@@ -131,7 +146,11 @@ def _import_specification(session: Session, placement: Placement, name: str, har
         )
     items = list(result.fileItem or [])
     if len(items) != 1 or items[0].create:
-        raise Unavailable(f"{what} failed: vCenter wants {len(items)} files instead of one disk.", code="vsphere.import_spec", hint="Check the VM template.")
+        raise Unavailable(
+            f"{what} failed: vCenter wants {len(items)} files instead of one disk.",
+            code="vsphere.import_spec",
+            hint="Check the VM template.",
+        )
     return result.importSpec, items[0], [fault_text(fault) for fault in result.warning or []]
 
 
@@ -140,7 +159,11 @@ def _device(lease: Lease, item, what: str) -> Device:
     named = [device for device in lease.devices if device.import_key == item.deviceId]
     disks = named or [device for device in lease.devices if device.disk]
     if len(disks) != 1:
-        raise Unavailable(f"{what} failed: the lease offers {len(disks)} disks instead of one.", code="vsphere.lease", hint="Run again.")
+        raise Unavailable(
+            f"{what} failed: the lease offers {len(disks)} disks instead of one.",
+            code="vsphere.lease",
+            hint="Run again.",
+        )
     return disks[0]
 
 
@@ -148,7 +171,11 @@ def _check_disk(session: Session, vm, capacity: int, what: str) -> None:
     devices = read(session, vm, "config.hardware.device", what=what)["config.hardware.device"]
     found = [device.capacityInKB * 1024 for device in devices if isinstance(device, pyvmomi.vim.vm.device.VirtualDisk)]
     if found != [capacity]:
-        raise Corrupt(f"{what} failed: it has disks of {found} bytes instead of one of {capacity}.", code="vsphere.disk", hint="Run again.")
+        raise Corrupt(
+            f"{what} failed: it has disks of {found} bytes instead of one of {capacity}.",
+            code="vsphere.disk",
+            hint="Run again.",
+        )
 
 
 def _remove_rest(session: Session, lease: Lease, name: str, error: BaseException) -> None:
@@ -165,7 +192,9 @@ def _remove_rest(session: Session, lease: Lease, name: str, error: BaseException
     except StrataError as second:
         if isinstance(error, StrataError):
             moid = lease.entity._GetMoId()
-            error.message = f"{error.message} The incomplete virtual machine {name} ({moid}) could not be removed: {second.message}"
+            error.message = (
+                f"{error.message} The incomplete virtual machine {name} ({moid}) could not be removed: {second.message}"
+            )
             error.details["left_behind"] = moid
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from xml.parsers import expat
 
 from ..common.errors import Conflict, InvalidInput, NoSpace, NotFound, StrataError, TimedOut, Unavailable, Unsupported
-from ..common.libraries import pyvmomi
+from ..common.optional_imports import pyvmomi
 
 #: What a call over a connection raises when the other side is not there, goes away or talks nonsense.
 CONNECTION_ERRORS = (OSError, http.client.HTTPException, expat.ExpatError)
@@ -25,7 +25,11 @@ _KINDS = {
     "ManagedObjectNotFound": (NotFound, "vsphere.gone", "Something else removed it meanwhile; run again."),
     "DuplicateName": (Conflict, "vsphere.duplicate_name", "Remove or rename what has that name."),
     "AlreadyExists": (Conflict, "vsphere.duplicate_name", "Remove or rename what has that name."),
-    "FileAlreadyExists": (Conflict, "vsphere.file_exists", "Remove the file or folder of that name from the datastore."),
+    "FileAlreadyExists": (
+        Conflict,
+        "vsphere.file_exists",
+        "Remove the file or folder of that name from the datastore.",
+    ),
     "InvalidPowerState": (Conflict, "vsphere.power_state", "Check the power state of the virtual machine."),
     "InvalidState": (Conflict, "vsphere.state", "Wait until other work on the object has ended and run again."),
     "TaskInProgress": (Conflict, "vsphere.busy", "Wait until other work on the object has ended and run again."),
@@ -37,11 +41,23 @@ _KINDS = {
     "InvalidArgument": (InvalidInput, "vsphere.argument", None),
     "InvalidName": (InvalidInput, "vsphere.name", "Use another name."),
     "NotSupported": (Unsupported, "vsphere.not_supported", None),
-    "MethodNotFound": (Unsupported, "vsphere.not_supported", "The server does not know this call; is it a vCenter of a supported version?"),
-    "InsufficientResourcesFault": (NoSpace, "vsphere.resources", "Free resources in the cluster or choose another one."),
+    "MethodNotFound": (
+        Unsupported,
+        "vsphere.not_supported",
+        "The server does not know this call; is it a vCenter of a supported version?",
+    ),
+    "InsufficientResourcesFault": (
+        NoSpace,
+        "vsphere.resources",
+        "Free resources in the cluster or choose another one.",
+    ),
     "NoDiskSpace": (NoSpace, "vsphere.no_space", "Free space on the datastore or choose another one."),
     "InsufficientStorageSpace": (NoSpace, "vsphere.no_space", "Free space on the datastore or choose another one."),
-    "RestrictedVersion": (Unavailable, "vsphere.license", "The license of the host does not allow this; use a vCenter with a full license."),
+    "RestrictedVersion": (
+        Unavailable,
+        "vsphere.license",
+        "The license of the host does not allow this; use a vCenter with a full license.",
+    ),
     "Timedout": (TimedOut, "vsphere.timed_out", "Run again."),
 }
 
@@ -114,28 +130,74 @@ def connection_error(error: BaseException, place: str) -> StrataError:
             hint="Make its certificate authority known to the composer, name its file with ca_path, or set validate_certs to false.",
         )
     if isinstance(error, ssl.SSLError) and not isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
-        return Unavailable(f"No TLS connection to {place} is possible: {error.reason or error}.", code="vsphere.tls", hint="Check the name and the port.")
+        return Unavailable(
+            f"No TLS connection to {place} is possible: {error.reason or error}.",
+            code="vsphere.tls",
+            hint="Check the name and the port.",
+        )
     if isinstance(error, socket.gaierror):
-        return Unavailable(f"The name of {place} cannot be resolved.", code="vsphere.name_resolution", hint="Check the name, and DNS on the composer.")
+        return Unavailable(
+            f"The name of {place} cannot be resolved.",
+            code="vsphere.name_resolution",
+            hint="Check the name, and DNS on the composer.",
+        )
     if isinstance(error, ConnectionRefusedError):
-        return Unavailable(f"The connection to {place} was refused.", code="vsphere.refused", hint="Check that the service runs and no firewall is between.")
+        return Unavailable(
+            f"The connection to {place} was refused.",
+            code="vsphere.refused",
+            hint="Check that the service runs and no firewall is between.",
+        )
     if isinstance(error, TimeoutError):
-        return TimedOut(f"There was no answer from {place} in time.", code="vsphere.no_answer", hint="Check that the service runs and no firewall is between.")
+        return TimedOut(
+            f"There was no answer from {place} in time.",
+            code="vsphere.no_answer",
+            hint="Check that the service runs and no firewall is between.",
+        )
     if isinstance(error, expat.ExpatError):
-        return Unavailable(f"The answer from {place} is not what vSphere sends.", code="vsphere.protocol", hint="Check the name and the port.")
+        return Unavailable(
+            f"The answer from {place} is not what vSphere sends.",
+            code="vsphere.protocol",
+            hint="Check the name and the port.",
+        )
     text = " ".join(str(error).split())[:200] or type(error).__name__
     if isinstance(error, http.client.HTTPException) and text[:3] in ("502", "503", "504"):
-        return Unavailable(f"The service of {place} is not ready: {text}.", code="vsphere.not_ready", hint="Wait until its services run, and run again.")
-    return Unavailable(f"The connection to {place} broke: {text}.", code="vsphere.connection", hint="Check the network and the service, and run again.")
+        return Unavailable(
+            f"The service of {place} is not ready: {text}.",
+            code="vsphere.not_ready",
+            hint="Wait until its services run, and run again.",
+        )
+    return Unavailable(
+        f"The connection to {place} broke: {text}.",
+        code="vsphere.connection",
+        hint="Check the network and the service, and run again.",
+    )
 
 
 #: Errors that may pass by themselves, by their code; of faults without a code of their own, by their name.
 _TRANSIENT_CODES = frozenset(
-    ("vsphere.connection", "vsphere.refused", "vsphere.no_answer", "vsphere.not_ready", "vsphere.busy", "vsphere.session", "vsphere.lease",
-     "vsphere.lease_lost", "vsphere.checksum")
+    (
+        "vsphere.connection",
+        "vsphere.refused",
+        "vsphere.no_answer",
+        "vsphere.not_ready",
+        "vsphere.busy",
+        "vsphere.session",
+        "vsphere.lease",
+        "vsphere.lease_lost",
+        "vsphere.checksum",
+    )
 )
 _TRANSIENT_FAULTS = frozenset(
-    ("SystemError", "HostCommunication", "HostNotConnected", "HostNotReachable", "HostConnectFault", "CommunicationTimeout", "Timedout", "FileLocked")
+    (
+        "SystemError",
+        "HostCommunication",
+        "HostNotConnected",
+        "HostNotReachable",
+        "HostConnectFault",
+        "CommunicationTimeout",
+        "Timedout",
+        "FileLocked",
+    )
 )
 
 

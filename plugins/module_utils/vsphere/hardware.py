@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..common.libraries import pyvmomi
+from ..common.optional_imports import pyvmomi
 from .inventory import plain_name
 from .properties import read
 from .session import Session
@@ -31,7 +31,16 @@ _SETTINGS = (
     "guestAutoLockEnabled",
     "messageBusTunnelEnabled",
 )
-_FLAGS = ("disableAcceleration", "enableLogging", "diskUuidEnabled", "virtualMmuUsage", "virtualExecUsage", "vvtdEnabled", "vbsEnabled", "cbrcCacheEnabled")
+_FLAGS = (
+    "disableAcceleration",
+    "enableLogging",
+    "diskUuidEnabled",
+    "virtualMmuUsage",
+    "virtualExecUsage",
+    "vvtdEnabled",
+    "vbsEnabled",
+    "cbrcCacheEnabled",
+)
 _BOOT = ("bootDelay", "bootRetryEnabled", "bootRetryDelay", "networkBootProtocol")
 
 #: extraConfig that vSphere writes for one machine: slots, identities, host state, what tools report.
@@ -92,12 +101,16 @@ def read_hardware(session: Session, vm) -> Hardware:
         settings={name: value for name in _SETTINGS if (value := getattr(config, name, None)) is not None},
         flags={name: value for name in _FLAGS if (value := getattr(config.flags, name, None)) is not None},
         boot={name: value for name in _BOOT if (value := getattr(config.bootOptions, name, None)) is not None},
-        extra_config={option.key: str(option.value) for option in config.extraConfig or [] if not _OWN.fullmatch(option.key)},
+        extra_config={
+            option.key: str(option.value) for option in config.extraConfig or [] if not _OWN.fullmatch(option.key)
+        },
         devices=[device for device in devices if _is_taken_over(device)],
     )
     name = plain_name(values.get("name", "the template"))
     if any(not isinstance(nic, pyvmomi.vim.vm.device.VirtualVmxnet3) for nic in nics):
-        hardware.remarks.append(f"A network adapter of {name} is not of type VMXNET3; machines made from it get VMXNET3.")
+        hardware.remarks.append(
+            f"A network adapter of {name} is not of type VMXNET3; machines made from it get VMXNET3."
+        )
     if any(isinstance(device, pyvmomi.vim.vm.device.VirtualDisk) for device in devices):
         hardware.remarks.append(f"The disks of {name} are not taken over.")
     if any(isinstance(device, pyvmomi.vim.vm.device.VirtualTPM) for device in devices):
@@ -164,7 +177,8 @@ def _scsi_type(devices: list) -> str:
 def _is_taken_over(device) -> bool:
     kinds = pyvmomi.vim.vm.device
     return isinstance(device, (kinds.VirtualVideoCard, kinds.VirtualUSBController, kinds.VirtualUSBXHCIController)) or (
-        isinstance(device, kinds.VirtualPCIPassthrough) and isinstance(device.backing, kinds.VirtualPCIPassthrough.VmiopBackingInfo)
+        isinstance(device, kinds.VirtualPCIPassthrough)
+        and isinstance(device.backing, kinds.VirtualPCIPassthrough.VmiopBackingInfo)
     )
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..common.errors import Conflict, InvalidInput, NotFound, Unavailable
-from ..common.libraries import pyvmomi
+from ..common.optional_imports import pyvmomi
 from .faults import explained
 from .properties import collect, collect_below, read
 from .session import Session
@@ -63,7 +63,9 @@ class Inventory:
         """The ESXi host of this name."""
         return self._one(self._below(datacenter, "HostSystem"), name, "ESXi host", self._in(datacenter))
 
-    def resource_pool(self, datacenter, *, cluster: str | None = None, host: str | None = None, name: str | None = None):
+    def resource_pool(
+        self, datacenter, *, cluster: str | None = None, host: str | None = None, name: str | None = None
+    ):
         """The resource pool ``name`` of a cluster or host, or the root pool when ``name`` is None.
 
         With neither cluster nor host, ``name`` is looked for in the whole datacenter.
@@ -75,33 +77,51 @@ class Inventory:
         elif name:
             return self._one(self._below(datacenter, "ResourcePool"), name, "resource pool", self._in(datacenter))
         else:
-            raise InvalidInput("Neither a cluster, nor an ESXi host, nor a resource pool was named.", code="vsphere.placement", hint="Name one of them.")
+            raise InvalidInput(
+                "Neither a cluster, nor an ESXi host, nor a resource pool was named.",
+                code="vsphere.placement",
+                hint="Name one of them.",
+            )
         root = read(self.session, compute, "resourcePool").get("resourcePool")
         if not name or name == "Resources":
             return root
-        return self._one(collect_below(self.session, root, "ResourcePool", ["name"]), name, "resource pool", f"in {cluster or host}")
+        return self._one(
+            collect_below(self.session, root, "ResourcePool", ["name"]), name, "resource pool", f"in {cluster or host}"
+        )
 
     def datastore(self, datacenter, name: str):
         """The datastore of this name; Conflict when it cannot be used now."""
         stores = self._below(datacenter, "Datastore")
         if not self._named(stores, name) and self._named(self._below(datacenter, "StoragePod"), name):
             raise InvalidInput(
-                f"{name} {self._in(datacenter)} is a datastore cluster.", code="vsphere.datastore_cluster", hint="Name one of its datastores instead."
+                f"{name} {self._in(datacenter)} is a datastore cluster.",
+                code="vsphere.datastore_cluster",
+                hint="Name one of its datastores instead.",
             )
         found = self._one(stores, name, "datastore", self._in(datacenter))
         state = read(self.session, found, "summary.accessible", "summary.maintenanceMode")
         if not state.get("summary.accessible") or state.get("summary.maintenanceMode", "normal") != "normal":
             raise Conflict(
-                f"The datastore {name} is not accessible or in maintenance mode.", code="vsphere.datastore", hint="Bring it back or choose another one."
+                f"The datastore {name} is not accessible or in maintenance mode.",
+                code="vsphere.datastore",
+                hint="Bring it back or choose another one.",
             )
         return found
 
     def network(self, datacenter, name: str):
         """The network or distributed port group of this name; uplink port groups are not considered."""
         found = self._below(datacenter, "Network")
-        groups = [item for item in found if isinstance(item, pyvmomi.vim.dvs.DistributedVirtualPortgroup) and plain_name(found[item]["name"]) == name]
+        groups = [
+            item
+            for item in found
+            if isinstance(item, pyvmomi.vim.dvs.DistributedVirtualPortgroup) and plain_name(found[item]["name"]) == name
+        ]
         tags = collect(self.session, groups, ["tag"])
-        found = {item: values for item, values in found.items() if not any(tag.key == _UPLINK for tag in tags.get(item, {}).get("tag", []))}
+        found = {
+            item: values
+            for item, values in found.items()
+            if not any(tag.key == _UPLINK for tag in tags.get(item, {}).get("tag", []))
+        }
         return self._one(found, name, "network", self._in(datacenter))
 
     def folder(self, datacenter, path: str | None, *, create: bool = False):
@@ -113,10 +133,16 @@ class Inventory:
         current = values["vmFolder"]
         here = f"/{path_name(values['name'])}/vm"
         for part in _folder_parts(path or "", plain_name(values["name"])):
-            below = {item: plain_name(found["name"]) for item, found in self._children(current, pyvmomi.vim.Folder).items()}
+            below = {
+                item: plain_name(found["name"]) for item, found in self._children(current, pyvmomi.vim.Folder).items()
+            }
             found = [item for item, name in below.items() if name in (part, plain_name(part))]
             if not found and not create:
-                raise NotFound(f"There is no folder {part} in {here}.", code="vsphere.not_found", hint=_there_is(below.values(), "folders"))
+                raise NotFound(
+                    f"There is no folder {part} in {here}.",
+                    code="vsphere.not_found",
+                    hint=_there_is(below.values(), "folders"),
+                )
             current = found[0] if found else self._create_folder(current, plain_name(part), here)
             here = f"{here}/{part}"
         return current
@@ -145,7 +171,11 @@ class Inventory:
             with explained(f"Finding the {what} {instance_uuid}"):
                 found = self.session.content.searchIndex.FindByUuid(datacenter, instance_uuid, True, True)
             if found is None:
-                raise NotFound(f"There is no {what} with the instance UUID {instance_uuid}.", code="vsphere.not_found", hint="Check the UUID.")
+                raise NotFound(
+                    f"There is no {what} with the instance UUID {instance_uuid}.",
+                    code="vsphere.not_found",
+                    hint="Check the UUID.",
+                )
             return found
         if not name:
             raise InvalidInput(f"No {what} was named.", code="vsphere.vm", hint="Give its name, moid or instance UUID.")
@@ -157,12 +187,19 @@ class Inventory:
         if template is not None:
             named = self._named(found, name)
             kinds = collect(self.session, named, ["config.template"])
-            found = {item: values for item, values in found.items() if item not in kinds or bool(kinds[item].get("config.template")) == template}
+            found = {
+                item: values
+                for item, values in found.items()
+                if item not in kinds or bool(kinds[item].get("config.template")) == template
+            }
         return self._one(found, name, what, where)
 
     def vms_in(self, folder) -> dict[str, Any]:
         """Name -> virtual machine, for those directly in ``folder``."""
-        return {plain_name(values["name"]): item for item, values in self._children(folder, pyvmomi.vim.VirtualMachine).items()}
+        return {
+            plain_name(values["name"]): item
+            for item, values in self._children(folder, pyvmomi.vim.VirtualMachine).items()
+        }
 
     def path(self, item) -> str:
         """The inventory path of an object, such as ``/DC/vm/Folder/Name``."""
@@ -239,11 +276,23 @@ class Inventory:
     def _check_host(self, host, name: str, store, store_name: str, cluster: str | None, datacenter) -> None:
         state = read(self.session, host, "runtime.connectionState", "runtime.inMaintenanceMode", "datastore", "parent")
         if state.get("runtime.connectionState") != "connected" or state.get("runtime.inMaintenanceMode"):
-            raise Conflict(f"The ESXi host {name} is not connected or in maintenance mode.", code="vsphere.host", hint="Bring it back or choose another one.")
+            raise Conflict(
+                f"The ESXi host {name} is not connected or in maintenance mode.",
+                code="vsphere.host",
+                hint="Bring it back or choose another one.",
+            )
         if store not in state.get("datastore", []):
-            raise Conflict(f"The ESXi host {name} cannot reach the datastore {store_name}.", code="vsphere.host", hint="Choose a datastore of that host.")
+            raise Conflict(
+                f"The ESXi host {name} cannot reach the datastore {store_name}.",
+                code="vsphere.host",
+                hint="Choose a datastore of that host.",
+            )
         if cluster and state.get("parent") != self.cluster(datacenter, cluster):
-            raise Conflict(f"The ESXi host {name} is not in the cluster {cluster}.", code="vsphere.host", hint="Name only one of them, or one that fits.")
+            raise Conflict(
+                f"The ESXi host {name} is not in the cluster {cluster}.",
+                code="vsphere.host",
+                hint="Name only one of them, or one that fits.",
+            )
 
     def _create_folder(self, parent, name: str, here: str):
         try:
@@ -271,14 +320,22 @@ class Inventory:
     def _named(self, found: dict[Any, dict[str, Any]], name: str) -> list:
         """Those of this name or path."""
         last = name.rpartition("/")[2] if name.startswith("/") else name
-        fitting = [item for item, values in found.items() if plain_name(values.get("name", "")) in (last, plain_name(last))]
-        return [item for item in fitting if self.path(item) == name.replace("%2F", "%2f")] if name.startswith("/") else fitting
+        fitting = [
+            item for item, values in found.items() if plain_name(values.get("name", "")) in (last, plain_name(last))
+        ]
+        return (
+            [item for item in fitting if self.path(item) == name.replace("%2F", "%2f")]
+            if name.startswith("/")
+            else fitting
+        )
 
     def _one(self, found: dict[Any, dict[str, Any]], name: str, what: str, where: str):
         fitting = self._named(found, name)
         if not fitting:
             names = (plain_name(values.get("name", "")) for values in found.values())
-            raise NotFound(f"There is no {what} {name} {where}.", code="vsphere.not_found", hint=_there_is(names, f"{what}s"))
+            raise NotFound(
+                f"There is no {what} {name} {where}.", code="vsphere.not_found", hint=_there_is(names, f"{what}s")
+            )
         if len(fitting) > 1:
             paths = sorted(self.path(item) for item in fitting[:_SHOWN])
             raise Conflict(

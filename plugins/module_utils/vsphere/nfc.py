@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, TypeVar
 
 from ..common.errors import Corrupt, NotFound, StrataError, Unavailable
-from ..common.libraries import pyvmomi
+from ..common.optional_imports import pyvmomi
 from ..common.progress import Progress, silent
 from .faults import explained, fault_error, is_transient
 from .properties import read, wait_for
@@ -122,7 +122,9 @@ class Lease:
             self._check(values)
             info = read(self.session, self._lease, "info", what=self.what).get("info")
         if info is None:
-            raise Unavailable(f"{self.what} failed: the lease says nothing about its files.", code="vsphere.lease", hint="Run again.")
+            raise Unavailable(
+                f"{self.what} failed: the lease says nothing about its files.", code="vsphere.lease", hint="Run again."
+            )
         self.entity = info.entity
         self.capacity = (info.totalDiskCapacityInKB or 0) * 1024
         self.timeout = info.leaseTimeout or 300
@@ -154,14 +156,18 @@ class Lease:
         with self._moving(), self._connect(device) as connection:
             return connection.send(blocks, length, self._counter("upload", length, progress))
 
-    def download(self, device: Device, out: BinaryIO, *, expected: int | None = None, progress: Progress = silent) -> Transfer:
+    def download(
+        self, device: Device, out: BinaryIO, *, expected: int | None = None, progress: Progress = silent
+    ) -> Transfer:
         """Fetch ``device`` into ``out``; Corrupt when ``expected`` bytes were to come and did not."""
         with self._moving(), self._connect(device) as connection:
             transfer = connection.receive(out, self._counter("download", expected, progress))
         progress("download", transfer.size, transfer.size)
         if expected is not None and transfer.size != expected:
             raise Corrupt(
-                f"{self.what} failed: the disk should have {expected} bytes and {transfer.size} came.", code="vsphere.length", hint="Run again."
+                f"{self.what} failed: the disk should have {expected} bytes and {transfer.size} came.",
+                code="vsphere.length",
+                hint="Run again.",
             )
         return transfer
 
@@ -247,7 +253,12 @@ class Lease:
         except pyvmomi.vim.fault.InvalidState:
             # It has ended, or it is not ready yet and cannot be aborted before it is.
             values = wait_for(
-                self.session, self._lease, ["state"], lambda values: values.get("state") != "initializing", _INITIALIZING_TIMEOUT, what=self.what
+                self.session,
+                self._lease,
+                ["state"],
+                lambda values: values.get("state") != "initializing",
+                _INITIALIZING_TIMEOUT,
+                what=self.what,
             )
             if values.get("state") == "ready":
                 self._lease.HttpNfcLeaseAbort(fault)
@@ -260,7 +271,13 @@ class Lease:
         return True
 
     def _connect(self, device: Device) -> HostConnection:
-        return HostConnection(self.session, device.url, thumbprint=device.thumbprint, certificate=device.certificate, timeout=self._stall_timeout)
+        return HostConnection(
+            self.session,
+            device.url,
+            thumbprint=device.thumbprint,
+            certificate=device.certificate,
+            timeout=self._stall_timeout,
+        )
 
     @contextlib.contextmanager
     def _moving(self):
@@ -308,7 +325,11 @@ class Lease:
         try:
             self._lease.HttpNfcLeaseProgress(min(99, self._moved * 100 // total) if total else 0)
         except pyvmomi.vmodl.MethodFault as fault:
-            ends = (pyvmomi.vim.fault.InvalidState, pyvmomi.vim.fault.Timedout, pyvmomi.vmodl.fault.ManagedObjectNotFound)
+            ends = (
+                pyvmomi.vim.fault.InvalidState,
+                pyvmomi.vim.fault.Timedout,
+                pyvmomi.vmodl.fault.ManagedObjectNotFound,
+            )
             gone = isinstance(fault, pyvmomi.vmodl.fault.ManagedObjectNotFound)
             return self._lost() if gone else fault_error(fault, self.what), isinstance(fault, ends)
         except StrataError as error:
@@ -341,9 +362,15 @@ class Lease:
             fault = values.get("error")
             if fault is not None:
                 raise fault_error(fault, self.what) from cause
-            raise Unavailable(f"{self.what} failed: the lease ended in error.", code="vsphere.lease", hint="Look at the tasks in vCenter.") from cause
+            raise Unavailable(
+                f"{self.what} failed: the lease ended in error.",
+                code="vsphere.lease",
+                hint="Look at the tasks in vCenter.",
+            ) from cause
         if cause is None and values.get("state") != "ready":
-            raise Unavailable(f"{self.what} failed: the lease has ended already.", code="vsphere.lease", hint="Run again.")
+            raise Unavailable(
+                f"{self.what} failed: the lease has ended already.", code="vsphere.lease", hint="Run again."
+            )
 
     def _state(self) -> str | None:
         try:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ..common.errors import NotFound, StrataError, TimedOut
-from ..common.libraries import pyvmomi
+from ..common.optional_imports import pyvmomi
 from .faults import explained, fault_error
 from .session import Session
 
@@ -25,7 +25,9 @@ _WAIT = 20
 _RENEWALS = 20
 
 
-def collect(session: Session, objects: Iterable, paths: Iterable[str], *, what: str = "Reading properties") -> dict[Any, dict[str, Any]]:
+def collect(
+    session: Session, objects: Iterable, paths: Iterable[str], *, what: str = "Reading properties"
+) -> dict[Any, dict[str, Any]]:
     """The properties ``paths`` of every object in one call: object -> {path: value}; unset ones are absent.
 
     All objects must be of types that have all the properties. One that is gone has none.
@@ -39,7 +41,9 @@ def read(session: Session, item, *paths: str, what: str = "Reading properties") 
     return _collect(session, [item], list(paths), what, missing=False).get(item, {})
 
 
-def _collect(session: Session, objects: list, paths: list[str], what: str, *, missing: bool) -> dict[Any, dict[str, Any]]:
+def _collect(
+    session: Session, objects: list, paths: list[str], what: str, *, missing: bool
+) -> dict[Any, dict[str, Any]]:
     """``missing``: whether an object that is gone is left out; else it is NotFound."""
     if not objects:
         return {}
@@ -53,7 +57,15 @@ def _collect(session: Session, objects: list, paths: list[str], what: str, *, mi
     return _again(session, what, lambda: _retrieve(session, spec, what, missing=missing))
 
 
-def collect_below(session: Session, root, kind: str, paths: Iterable[str], *, recursive: bool = True, what: str = "Reading the inventory") -> dict[Any, dict]:
+def collect_below(
+    session: Session,
+    root,
+    kind: str,
+    paths: Iterable[str],
+    *,
+    recursive: bool = True,
+    what: str = "Reading the inventory",
+) -> dict[Any, dict]:
     """The properties of every object of type ``kind`` (such as ``VirtualMachine``) below ``root``."""
     collector = pyvmomi.vmodl.query.PropertyCollector
     wanted = getattr(pyvmomi.vim, kind)
@@ -67,7 +79,11 @@ def collect_below(session: Session, root, kind: str, paths: Iterable[str], *, re
                     collector.ObjectSpec(
                         obj=view,
                         skip=True,
-                        selectSet=[collector.TraversalSpec(name="view", type=pyvmomi.vim.view.ContainerView, path="view", skip=False)],
+                        selectSet=[
+                            collector.TraversalSpec(
+                                name="view", type=pyvmomi.vim.view.ContainerView, path="view", skip=False
+                            )
+                        ],
                     )
                 ],
             )
@@ -112,7 +128,9 @@ def wait_for(
                             tick(values)
             except pyvmomi.vmodl.fault.ManagedObjectNotFound as fault:
                 # A collector dies with its session: make another. Anything else that is gone, is gone.
-                if not isinstance(fault.obj, (pyvmomi.vmodl.query.PropertyCollector, pyvmomi.vmodl.query.PropertyCollector.Filter)):
+                if not isinstance(
+                    fault.obj, (pyvmomi.vmodl.query.PropertyCollector, pyvmomi.vmodl.query.PropertyCollector.Filter)
+                ):
                     raise
                 if time.monotonic() < deadline:
                     continue
@@ -128,13 +146,16 @@ def wait_for(
             )
 
 
-def _updates(session: Session, item, paths: list[str], deadline: float, interval: float, what: str) -> Iterator[dict[str, Any]]:
+def _updates(
+    session: Session, item, paths: list[str], deadline: float, interval: float, what: str
+) -> Iterator[dict[str, Any]]:
     """The properties at the start and after every round of waiting, until the deadline."""
     query = pyvmomi.vmodl.query.PropertyCollector
     collector = session.content.propertyCollector.CreatePropertyCollector()
     try:
         spec = query.FilterSpec(
-            propSet=[query.PropertySpec(type=type(item), pathSet=paths, all=False)], objectSet=[query.ObjectSpec(obj=item, skip=False)]
+            propSet=[query.PropertySpec(type=type(item), pathSet=paths, all=False)],
+            objectSet=[query.ObjectSpec(obj=item, skip=False)],
         )
         collector.CreateFilter(spec, False)
         values: dict[str, Any] = {}
@@ -145,12 +166,18 @@ def _updates(session: Session, item, paths: list[str], deadline: float, interval
             if left <= 0 and not first:
                 return
             first = False
-            update = collector.WaitForUpdatesEx(version, query.WaitOptions(maxWaitSeconds=max(1, int(min(interval, left)))))
+            update = collector.WaitForUpdatesEx(
+                version, query.WaitOptions(maxWaitSeconds=max(1, int(min(interval, left))))
+            )
             if update is not None:
                 version = update.version
                 for change in (change for part in update.filterSet for change in part.objectSet):
                     if change.kind == "leave":
-                        raise NotFound(f"{what} failed: the object is gone.", code="vsphere.gone", hint="Something else removed it meanwhile; run again.")
+                        raise NotFound(
+                            f"{what} failed: the object is gone.",
+                            code="vsphere.gone",
+                            hint="Something else removed it meanwhile; run again.",
+                        )
                     for missing in change.missingSet:
                         raise missing.fault
                     for property_change in change.changeSet:
@@ -187,10 +214,14 @@ def _retrieve(session: Session, spec, what: str, *, missing: bool) -> dict[Any, 
     found = {}
     while result is not None:
         for content in result.objects:
-            if missing and any(isinstance(lacking.fault, pyvmomi.vmodl.fault.ManagedObjectNotFound) for lacking in content.missingSet):
+            if missing and any(
+                isinstance(lacking.fault, pyvmomi.vmodl.fault.ManagedObjectNotFound) for lacking in content.missingSet
+            ):
                 continue
             for lacking in content.missingSet:
-                if isinstance(lacking.fault, (pyvmomi.vim.fault.NotAuthenticated, pyvmomi.vmodl.fault.ManagedObjectNotFound)):
+                if isinstance(
+                    lacking.fault, (pyvmomi.vim.fault.NotAuthenticated, pyvmomi.vmodl.fault.ManagedObjectNotFound)
+                ):
                     raise lacking.fault
                 raise fault_error(lacking.fault, f"{what} ({lacking.path})")
             found[content.obj] = {entry.name: entry.val for entry in content.propSet}

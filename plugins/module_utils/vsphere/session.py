@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..common.errors import InvalidInput, StrataError, Unavailable
-from ..common.libraries import pyvmomi
+from ..common.optional_imports import pyvmomi
 from ..ovf.document import local_name, parse_xml
 from .faults import CONNECTION_ERRORS, connection_error, explained, fault_error, fault_name
 from .trust import Trust
@@ -88,14 +88,26 @@ class Session:
         patience: Patience = Patience(),
     ) -> Session:
         """Log in. Raises Unavailable (or TimedOut) with what is wrong, InvalidInput for unusable options."""
-        session = cls(hostname, port, Trust(validate_certs, ca_file), (proxy_host, proxy_port or 3128) if proxy_host else None, patience)
+        session = cls(
+            hostname,
+            port,
+            Trust(validate_certs, ca_file),
+            (proxy_host, proxy_port or 3128) if proxy_host else None,
+            patience,
+        )
         session._username, session._password = username, password
         session._open()
         return session
 
-    def __init__(self, hostname: str, port: int, trust: Trust, proxy: tuple[str, int] | None, patience: Patience) -> None:
+    def __init__(
+        self, hostname: str, port: int, trust: Trust, proxy: tuple[str, int] | None, patience: Patience
+    ) -> None:
         if not hostname:
-            raise InvalidInput("No name of a vCenter was given.", code="vsphere.hostname", hint="Set hostname, or VMWARE_HOST in the environment.")
+            raise InvalidInput(
+                "No name of a vCenter was given.",
+                code="vsphere.hostname",
+                hint="Set hostname, or VMWARE_HOST in the environment.",
+            )
         self.hostname = hostname
         self.port = port
         self.trust = trust
@@ -166,7 +178,10 @@ class Session:
                 return
             except CONNECTION_ERRORS as error:
                 # Whoever refuses, or cannot be found, is more likely named wrongly than being restarted.
-                if isinstance(error, (ConnectionRefusedError, TimeoutError, socket.gaierror, ssl.SSLError)) or not attempt.again():
+                if (
+                    isinstance(error, (ConnectionRefusedError, TimeoutError, socket.gaierror, ssl.SSLError))
+                    or not attempt.again()
+                ):
                     raise connection_error(error, self.place) from error
 
     def _login(self) -> None:
@@ -203,14 +218,20 @@ class Session:
         if response.status in (502, 503, 504):
             raise http.client.HTTPException(f"{response.status} {response.reason}")
         try:
-            known = {element.text for element in parse_xml(text, "It").iter() if local_name(element.tag) == "version"} if response.status == 200 else set()
+            known = (
+                {element.text for element in parse_xml(text, "It").iter() if local_name(element.tag) == "version"}
+                if response.status == 200
+                else set()
+            )
         except StrataError:
             known = set()
         for version in versions:
             if pyvmomi.VmomiSupport.versionIdMap[version] in known:
                 return version
         raise Unavailable(
-            f"What answers as {self.place} is not a vCenter of a supported version.", code="vsphere.protocol", hint="Check the name and the port."
+            f"What answers as {self.place} is not a vCenter of a supported version.",
+            code="vsphere.protocol",
+            hint="Check the name and the port.",
         )
 
     def _invoke(self, managed, info, arguments):

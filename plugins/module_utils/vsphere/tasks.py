@@ -15,7 +15,9 @@ from .properties import read, wait_for
 from .session import Session
 
 
-def wait_for_task(session: Session, task, what: str, *, timeout: float = 3600, progress: Progress = silent, result: bool = False):
+def wait_for_task(
+    session: Session, task, what: str, *, timeout: float = 3600, progress: Progress = silent, result: bool = False
+):
     """Wait until ``task`` has ended; returns its result when ``result`` is true, else None.
 
     ``what`` starts the sentence of an error, such as "Powering on X"; ``progress`` gets

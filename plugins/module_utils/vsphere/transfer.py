@@ -50,7 +50,15 @@ class HostConnection:
     server that the session is with.
     """
 
-    def __init__(self, session: Session, url: str, *, thumbprint: str | None = None, certificate: str | None = None, timeout: float = 120) -> None:
+    def __init__(
+        self,
+        session: Session,
+        url: str,
+        *,
+        thumbprint: str | None = None,
+        certificate: str | None = None,
+        timeout: float = 120,
+    ) -> None:
         parts = urllib.parse.urlsplit(url)
         if parts.scheme != "https" or not parts.hostname:
             raise Unsupported(
@@ -99,13 +107,18 @@ class HostConnection:
                 connection.endheaders()
                 for block in _whole(blocks):
                     if sent + len(block) > length:
-                        raise InvalidInput(f"The stream is longer than the {length} bytes that were announced.", code="vsphere.length")
+                        raise InvalidInput(
+                            f"The stream is longer than the {length} bytes that were announced.", code="vsphere.length"
+                        )
                     digests.update(block)
                     connection.send(block)
                     sent += len(block)
                     on_bytes(sent)
                 if sent != length:
-                    raise InvalidInput(f"The stream ended after {sent} of the {length} bytes that were announced.", code="vsphere.length")
+                    raise InvalidInput(
+                        f"The stream ended after {sent} of the {length} bytes that were announced.",
+                        code="vsphere.length",
+                    )
                 response = connection.getresponse()
                 answer = response.read(2000)
             except CONNECTION_ERRORS as error:
@@ -178,7 +191,9 @@ class HostConnection:
             except CONNECTION_ERRORS:
                 pass
         found = connection_error(error, self.place)
-        found.message = f"{found.message} {done}{f' of {length}' if length is not None else ''} bytes had been transferred."
+        found.message = (
+            f"{found.message} {done}{f' of {length}' if length is not None else ''} bytes had been transferred."
+        )
         found.details.update(done=done, total=length)
         return found
 
@@ -213,7 +228,9 @@ class _Digests:
         """Have ``block`` hashed, which must stay as it is until ``_BEHIND`` more have been given."""
         if len(self._pending) == _BEHIND:
             self._wait()
-        self._pending.append([worker.submit(self._hashes[name].update, block) for name, worker in self._workers.items()])
+        self._pending.append(
+            [worker.submit(self._hashes[name].update, block) for name, worker in self._workers.items()]
+        )
 
     def result(self, size: int) -> Transfer:
         """The digests of all blocks, which make ``size`` bytes."""
@@ -238,10 +255,10 @@ def _whole(blocks: Iterable[bytes]) -> Iterator[memoryview]:
     for block in blocks:
         rest = memoryview(block)
         while rest:
-            part = rest[:_BLOCK - filled]
-            buffers[number][filled:filled + len(part)] = part
+            part = rest[: _BLOCK - filled]
+            buffers[number][filled : filled + len(part)] = part
             filled += len(part)
-            rest = rest[len(part):]
+            rest = rest[len(part) :]
             if filled == _BLOCK:
                 yield buffers[number]
                 number, filled = (number + 1) % len(buffers), 0
@@ -253,4 +270,6 @@ def _der(certificate: str) -> bytes:
     try:
         return ssl.PEM_cert_to_DER_cert(certificate.strip() + "\n")
     except ValueError as error:
-        raise Corrupt("vCenter gave a host's certificate that is not in PEM form.", code="vsphere.certificate") from error
+        raise Corrupt(
+            "vCenter gave a host's certificate that is not in PEM form.", code="vsphere.certificate"
+        ) from error

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..common.errors import Conflict, NotFound
-from ..common.libraries import pyvmomi
+from ..common.optional_imports import pyvmomi
 from ..common.progress import Progress, silent
 from .faults import explained
 from .hardware import option_values
@@ -110,9 +110,16 @@ def read_facts(session: Session, vm) -> VmFacts:
         extra_config={option.key: str(option.value) for option in values.get("config.extraConfig", [])},
         nic_types=tuple(_short(device) for device in devices if isinstance(device, kinds.VirtualEthernetCard)),
         has_tpm=any(isinstance(device, kinds.VirtualTPM) for device in devices),
-        disks=tuple((device.backing.fileName, device.capacityInKB * 1024) for device in devices if isinstance(device, kinds.VirtualDisk)),
+        disks=tuple(
+            (device.backing.fileName, device.capacityInKB * 1024)
+            for device in devices
+            if isinstance(device, kinds.VirtualDisk)
+        ),
         snapshots=_snapshots(values.get("snapshot")),
-        guest={"tools_status": str(values.get("guest.toolsStatus", "")), "tools_running": str(values.get("guest.toolsRunningStatus", ""))},
+        guest={
+            "tools_status": str(values.get("guest.toolsStatus", "")),
+            "tools_running": str(values.get("guest.toolsRunningStatus", "")),
+        },
         change_version=values.get("config.changeVersion", ""),
     )
 
@@ -188,7 +195,9 @@ def pending_question(session: Session, vm) -> str | None:
     return _question(read(session, vm, "runtime.question").get("runtime.question"))
 
 
-def watch_until_off(session: Session, vm, tick: Callable[[dict[str, str], bool, str | None], None], *, interval: float = 5) -> None:
+def watch_until_off(
+    session: Session, vm, tick: Callable[[dict[str, str], bool, str | None], None], *, interval: float = 5
+) -> None:
     """Wait without an end until the machine is off, and tell ``tick`` its extraConfig, in which guestinfo stands, whether it is off, and what vSphere asks.
 
     ``tick`` is called after every change, the last one included, and at least every ``interval`` seconds; it raises to
@@ -199,11 +208,23 @@ def watch_until_off(session: Session, vm, tick: Callable[[dict[str, str], bool, 
         # An update only wakes: servers tell of extraConfig as a whole, by entry, or, when the guest has set it, not at all.
         values = read(session, vm, "runtime.powerState", "runtime.question", "config.extraConfig", what=what)
         off = values.get("runtime.powerState") == "poweredOff"
-        tick({option.key: str(option.value) for option in values.get("config.extraConfig", [])}, off, _question(values.get("runtime.question")))
+        tick(
+            {option.key: str(option.value) for option in values.get("config.extraConfig", [])},
+            off,
+            _question(values.get("runtime.question")),
+        )
         return off
 
     what = f"Waiting for {_name(session, vm)} to shut down"
-    wait_for(session, vm, ["runtime.powerState", "runtime.question", "config.extraConfig"], look, _ENDLESS, what=what, interval=interval)
+    wait_for(
+        session,
+        vm,
+        ["runtime.powerState", "runtime.question", "config.extraConfig"],
+        look,
+        _ENDLESS,
+        what=what,
+        interval=interval,
+    )
 
 
 def create_snapshot(session: Session, vm, name: str, description: str = "", *, timeout: float = 1800) -> Snapshot:
@@ -215,7 +236,11 @@ def create_snapshot(session: Session, vm, name: str, description: str = "", *, t
     for snapshot in list_snapshots(session, vm):
         if snapshot.ref == taken:
             return snapshot
-    raise NotFound(f"{what} succeeded, but the snapshot is not there.", code="vsphere.gone", hint="Something else removed it meanwhile; run again.")
+    raise NotFound(
+        f"{what} succeeded, but the snapshot is not there.",
+        code="vsphere.gone",
+        hint="Something else removed it meanwhile; run again.",
+    )
 
 
 def list_snapshots(session: Session, vm) -> tuple[Snapshot, ...]:
@@ -234,7 +259,14 @@ def remove_snapshot(session: Session, snapshot: Snapshot, *, children: bool = Fa
         return
 
 
-def reconfigure(session: Session, vm, *, annotation: str | None = None, extra_config: dict[str, str] | None = None, timeout: float = 300) -> None:
+def reconfigure(
+    session: Session,
+    vm,
+    *,
+    annotation: str | None = None,
+    extra_config: dict[str, str] | None = None,
+    timeout: float = 300,
+) -> None:
     """Set the notes and entries of extraConfig; an empty value removes an entry."""
     what = f"Changing the settings of {_name(session, vm)}"
     spec = pyvmomi.vim.vm.ConfigSpec()
@@ -272,7 +304,9 @@ def destroy(session: Session, vm, *, running: bool = True, timeout: float = 1800
 
 
 def _name(session: Session, vm) -> str:
-    return plain_name(read(session, vm, "name", what=f"Reading the virtual machine {vm._GetMoId()}").get("name", vm._GetMoId()))
+    return plain_name(
+        read(session, vm, "name", what=f"Reading the virtual machine {vm._GetMoId()}").get("name", vm._GetMoId())
+    )
 
 
 def _power(session: Session, vm) -> str:

@@ -53,9 +53,16 @@ def use_libraries() -> None:
 
 
 def main() -> None:
-    answer = {"python": sys.version.split()[0], "requirements": wrong_requirements(sys.argv[1:]), "ntfs": "", "libraries": ""}
+    answer = {
+        "python": sys.version.split()[0],
+        "requirements": wrong_requirements(sys.argv[1:]),
+        "ntfs": "",
+        "libraries": "",
+    }
     answer["venv"] = all(importlib.util.find_spec(name) for name in ("venv", "ensurepip"))
-    answer["managed"] = sys.prefix == sys.base_prefix and os.path.exists(os.path.join(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED"))
+    answer["managed"] = sys.prefix == sys.base_prefix and os.path.exists(
+        os.path.join(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED")
+    )
     try:
         if not hasattr(ctypes.CDLL(NTFS), "ntfs_mount"):
             answer["ntfs"] = f"{NTFS} has no ntfs_mount"

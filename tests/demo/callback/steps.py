@@ -74,8 +74,12 @@ class CallbackModule(CallbackBase):
         if own or status == "changed":
             self._record(result, status, seconds)
         label = answer.get("_ansible_item_label")
-        changes = sum(bool(item.get("changed")) for item in answer.get("results", [])) if result.task.loop and not own else 0
-        title = result.task.get_name().rpartition(" : ")[2] + (f": {label}" if label else f": {changes} of them" if changes > 1 else "")
+        changes = (
+            sum(bool(item.get("changed")) for item in answer.get("results", [])) if result.task.loop and not own else 0
+        )
+        title = result.task.get_name().rpartition(" : ")[2] + (
+            f": {label}" if label else f": {changes} of them" if changes > 1 else ""
+        )
         if action.endswith("debug") and status == "ok":
             for line in answer["msg"] if isinstance(answer["msg"], list) else [answer["msg"]]:
                 self._display.display(f"            {line}")
@@ -90,8 +94,17 @@ class CallbackModule(CallbackBase):
         path = os.environ.get("DEMO_RECORD")
         if not path:
             return
-        answer = {key: value for key, value in result.result.items() if key not in ("invocation", "ansible_facts") and not key.startswith("_ansible")}
+        answer = {
+            key: value
+            for key, value in result.result.items()
+            if key not in ("invocation", "ansible_facts") and not key.startswith("_ansible")
+        }
         answer = json.loads(json.dumps(answer, default=str))
-        document = {"action": result.task.action.removeprefix(_OWN), "status": status, "seconds": round(seconds, 2), "result": answer}
+        document = {
+            "action": result.task.action.removeprefix(_OWN),
+            "status": status,
+            "seconds": round(seconds, 2),
+            "result": answer,
+        }
         with open(path, "a", encoding="utf-8") as record:
             record.write(json.dumps(document) + "\n")

@@ -18,6 +18,7 @@ import threading
 import time
 
 import pytest
+
 from ansible_collections.strata.layering.tests.sample.plan import Spec
 from ansible_collections.strata.layering.tests.sample.seed import seed
 from ansible_collections.strata.layering.tests.support.simulator_fixtures import shared_simulator, simulator  # noqa: F401  pylint: disable=unused-import
@@ -45,8 +46,14 @@ class Site:
 
     def __init__(self, vcenter, folder: pathlib.Path) -> None:
         self.vcenter, self.folder, self.share = vcenter, folder, folder / "share"
-        options = {"hostname": vcenter.host, "port": vcenter.port, "username": vcenter.username, "password": vcenter.password,
-                   "ca_path": os.fspath(vcenter.ca_file), "file_share": os.fspath(self.share)}
+        options = {
+            "hostname": vcenter.host,
+            "port": vcenter.port,
+            "username": vcenter.username,
+            "password": vcenter.password,
+            "ca_path": os.fspath(vcenter.ca_file),
+            "file_share": os.fspath(self.share),
+        }
         self.task = {"strata.layering.ovf_export": {"name": "win11-os", **options}, "register": "done"}
 
     def prepare(self, tasks: list[dict], seconds: float) -> tuple[list[str], dict[str, str]]:
@@ -55,21 +62,51 @@ class Site:
         self.share.mkdir()
         self.vcenter.rules.clear()
         self.vcenter.rules.add("NFC:GET", after_bytes=100_000, delay_ms=int(seconds * 1000))
-        play = {"hosts": "all", "gather_facts": False, "tasks": tasks, "module_defaults": {"group/strata.layering.layering": {"validate_certs": True}}}
+        play = {
+            "hosts": "all",
+            "gather_facts": False,
+            "tasks": tasks,
+            "module_defaults": {"group/strata.layering.layering": {"validate_certs": True}},
+        }
         (self.folder / "play.yml").write_text(json.dumps([play]))
-        hosts = {name: {"ansible_connection": "local", "ansible_python_interpreter": sys.executable} for name in ("composer",)}
+        hosts = {
+            name: {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+            for name in ("composer",)
+        }
         (self.folder / "hosts.yml").write_text(json.dumps({"all": {"hosts": hosts}}))
-        environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(_COLLECTIONS), "ANSIBLE_HOME": str(self.folder / "ansible"),
-                       "ANSIBLE_REMOTE_TEMP": str(self.folder / "remote"), "ANSIBLE_NOCOLOR": "1",
-                       # Ansible and its async wrapper do not agree on what ~ is where HOME is not the account's.
-                       "ANSIBLE_ASYNC_DIR": str(self.folder / "async")}
+        environment = {
+            **os.environ,
+            "ANSIBLE_COLLECTIONS_PATH": str(_COLLECTIONS),
+            "ANSIBLE_HOME": str(self.folder / "ansible"),
+            "ANSIBLE_REMOTE_TEMP": str(self.folder / "remote"),
+            "ANSIBLE_NOCOLOR": "1",
+            # Ansible and its async wrapper do not agree on what ~ is where HOME is not the account's.
+            "ANSIBLE_ASYNC_DIR": str(self.folder / "async"),
+        }
         environment.pop("STRATA_LAYERING_PROGRESS", None)
-        return [sys.executable, "-m", "ansible", "playbook", "-i", str(self.folder / "hosts.yml"), str(self.folder / "play.yml")], environment
+        return [
+            sys.executable,
+            "-m",
+            "ansible",
+            "playbook",
+            "-i",
+            str(self.folder / "hosts.yml"),
+            str(self.folder / "play.yml"),
+        ], environment
 
-    def play(self, *flags: str, tasks: list[dict] | None = None, seconds: float = 2.5, **variables: str) -> tuple[int, str]:
+    def play(
+        self, *flags: str, tasks: list[dict] | None = None, seconds: float = 2.5, **variables: str
+    ) -> tuple[int, str]:
         """Run it without a terminal; exit status and output."""
         command, environment = self.prepare(tasks or [self.task], seconds)
-        done = subprocess.run([*command, *flags], env=environment | variables, capture_output=True, text=True, check=False, cwd=self.folder)
+        done = subprocess.run(
+            [*command, *flags],
+            env=environment | variables,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=self.folder,
+        )
         return done.returncode, done.stdout + done.stderr
 
     def play_on_a_terminal(self, *flags: str, **variables: str) -> tuple[int, str]:
@@ -122,9 +159,18 @@ def test_lines_go_to_a_terminal_and_elsewhere_when_asked_for(site):
 
 
 def test_results_are_the_same_with_and_without_lines(site):
-    keep = {"ansible.builtin.copy": {"content": "{{ done | to_json }}", "dest": str(site.folder / "result"), "mode": "0600"}}
+    keep = {
+        "ansible.builtin.copy": {"content": "{{ done | to_json }}", "dest": str(site.folder / "result"), "mode": "0600"}
+    }
     tasks = [
-        site.task | {"loop": ["win11-os", "missing"], "ignore_errors": True, "check_mode": "{{ item == 'missing' }}", "diff": True}, keep,
+        site.task
+        | {
+            "loop": ["win11-os", "missing"],
+            "ignore_errors": True,
+            "check_mode": "{{ item == 'missing' }}",
+            "diff": True,
+        },
+        keep,
     ]
     tasks[0]["strata.layering.ovf_export"] = site.task["strata.layering.ovf_export"] | {"name": "{{ item }}"}
     found = {}
@@ -133,7 +179,13 @@ def test_results_are_the_same_with_and_without_lines(site):
         assert status == 0 and bool(_LINE.findall(output)) == (setting == "always"), output
         found[setting] = json.loads((site.folder / "result").read_text())
     good, bad = found["always"]["results"]
-    assert good["changed"] and not good.get("failed") and bad["failed"] and bad["code"] == "vsphere.not_found" and "missing" in bad["msg"]
+    assert (
+        good["changed"]
+        and not good.get("failed")
+        and bad["failed"]
+        and bad["code"] == "vsphere.not_found"
+        and "missing" in bad["msg"]
+    )
     assert _steady(found["always"]) == _steady(found["never"])
 
 
@@ -161,7 +213,12 @@ def test_a_timeout_is_that_of_ansible(site):
 def test_whoever_interrupts_does_not_wait(site):
     command, environment = site.prepare([site.task], 60)
     with subprocess.Popen(
-        command, env=environment | {"STRATA_LAYERING_PROGRESS": "always"}, cwd=site.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        command,
+        env=environment | {"STRATA_LAYERING_PROGRESS": "always"},
+        cwd=site.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as running:
         stop = threading.Timer(60, running.kill)
         stop.start()

@@ -26,8 +26,10 @@ from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.strata.layering.plugins.module_utils.common.arguments import connection_of
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import StrataError
-from ansible_collections.strata.layering.plugins.module_utils.desired.ovf_package import ensure_ovf_package
-from ansible_collections.strata.layering.plugins.module_utils.publish.publish import publish_templates
+from ansible_collections.strata.layering.plugins.module_utils.operations.layered_image_publish import (
+    publish_templates,
+)
+from ansible_collections.strata.layering.plugins.module_utils.operations.ovf_export import ensure_ovf_package
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.session import Patience
 from ansible_collections.strata.layering.tests.sample.package import make_package
 from ansible_collections.strata.layering.tests.sample.plan import Spec
@@ -155,15 +157,24 @@ class Room:
         self.keep: int | None = None
         self._settings = simulator.settings()
 
-    def publish(self, *, patience: Patience = PATIENCE, before: Callable[[], None] | None = None, **options: object) -> Composer:
+    def publish(
+        self, *, patience: Patience = PATIENCE, before: Callable[[], None] | None = None, **options: object
+    ) -> Composer:
         """Start publishing the template; ``before`` is called in the process first."""
-        given = parameters("layered_image_publish", **self._options | _PUBLISH | {"repository": str(self.repository), "keep": self.keep} | options)
+        given = parameters(
+            "layered_image_publish",
+            **self._options | _PUBLISH | {"repository": str(self.repository), "keep": self.keep} | options,
+        )
         connection = connection_of(given) | {"patience": patience}
         return Composer(lambda: publish_templates(given, connection=connection, check_mode=False), before)
 
-    def export(self, *, patience: Patience = PATIENCE, before: Callable[[], None] | None = None, **options: object) -> Composer:
+    def export(
+        self, *, patience: Patience = PATIENCE, before: Callable[[], None] | None = None, **options: object
+    ) -> Composer:
         """Start exporting the machine."""
-        given = parameters("ovf_export", **self._options | {"name": self.machine, "file_share": str(self.share)} | options)
+        given = parameters(
+            "ovf_export", **self._options | {"name": self.machine, "file_share": str(self.share)} | options
+        )
         connection = connection_of(given) | {"patience": patience}
         return Composer(lambda: ensure_ovf_package(given, connection=connection, check_mode=False), before)
 
@@ -237,13 +248,28 @@ class Bench:
         tool.mkdir(parents=True, exist_ok=True)
         (tool / "tool.txt").write_text(version)
         os.utime(tool / "tool.txt", (1_700_000_000, 1_700_000_000))
-        run("app_layer", repository=str(repository), name="Tool", version=version, os_layer={"name": "Windows 11"}, files=str(folder))
+        run(
+            "app_layer",
+            repository=str(repository),
+            name="Tool",
+            version=version,
+            os_layer={"name": "Windows 11"},
+            files=str(folder),
+        )
 
     @staticmethod
     def add_template(repository: pathlib.Path, version: str, **options: object) -> None:
         """Make or change the template so that it has this version of the app layer."""
         layers = [{"name": "Tool", "version": version}]
-        run("image_template", repository=str(repository), name=TEMPLATE, os_layer=_OS_LAYER, connector="desktops", app_layers=layers, **options)
+        run(
+            "image_template",
+            repository=str(repository),
+            name=TEMPLATE,
+            os_layer=_OS_LAYER,
+            connector="desktops",
+            app_layers=layers,
+            **options,
+        )
 
     def _fill(self) -> None:
         """A repository with a template of an OS layer and an app layer."""
@@ -251,8 +277,22 @@ class Bench:
         make_package(str(share / "gold"), Spec("small"))
         repository = {"repository": str(self.stock)}
         run("repository", **repository)
-        run("connector", **repository, name="desktops", vm_template="windows-template", **_PLACE, folder="Images/Desktops")
-        run("os_layer", **repository, **_OS_LAYER, max_layer_size_gb=1, file_share=str(share), packaging_disk="gold/gold-w11.ovf")
+        run(
+            "connector",
+            **repository,
+            name="desktops",
+            vm_template="windows-template",
+            **_PLACE,
+            folder="Images/Desktops",
+        )
+        run(
+            "os_layer",
+            **repository,
+            **_OS_LAYER,
+            max_layer_size_gb=1,
+            file_share=str(share),
+            packaging_disk="gold/gold-w11.ovf",
+        )
         for version in ("1.0", "1.1"):
             self.add_layer(self.stock, version)
         self.add_template(self.stock, "1.0")

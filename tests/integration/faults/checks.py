@@ -11,11 +11,18 @@ import pathlib
 import time
 
 from ansible_collections.strata.layering.plugins.module_utils.catalog.documents import IMAGE, TASK
-from ansible_collections.strata.layering.plugins.module_utils.common.files import TEMPORARY_PREFIX
+from ansible_collections.strata.layering.plugins.module_utils.common.atomic_files import TEMPORARY_PREFIX
 from ansible_collections.strata.layering.plugins.module_utils.ovf.package import open_package
-from ansible_collections.strata.layering.plugins.module_utils.repository.collect import collect, verify
+from ansible_collections.strata.layering.plugins.module_utils.repository.garbage_collection import collect, verify
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
-from ansible_collections.strata.layering.tests.integration.faults.bench import KILLED, LEASE_TIMEOUT, TEMPLATE, UNEXPECTED, Ended, Room
+from ansible_collections.strata.layering.tests.integration.faults.bench import (
+    KILLED,
+    LEASE_TIMEOUT,
+    TEMPLATE,
+    UNEXPECTED,
+    Ended,
+    Room,
+)
 
 #: What a task is in when no further run is needed.
 _OVER = ("Complete", "Failed", "Canceled")
@@ -46,9 +53,13 @@ def published(room: Room) -> Ended:
 
 def standing(room: Room) -> None:
     """One machine with one snapshot, nothing held, nothing half-written."""
-    found = [machine for machine in room.simulator.machines() if not machine["template"] and machine["name"] != room.machine]
+    found = [
+        machine for machine in room.simulator.machines() if not machine["template"] and machine["name"] != room.machine
+    ]
     assert len(found) == 1, [machine["name"] for machine in found]
-    assert found[0]["name"].startswith(f"{TEMPLATE}-") and found[0]["power"] == "poweredOff" and not found[0]["locked"], found
+    assert (
+        found[0]["name"].startswith(f"{TEMPLATE}-") and found[0]["power"] == "poweredOff" and not found[0]["locked"]
+    ), found
     assert len(found[0]["snapshots"]) == 1, found
     no_lease(room)
     repository = whole(room)
@@ -56,7 +67,9 @@ def standing(room: Room) -> None:
     assert [image["vm"]["name"] for image in images] == [found[0]["name"]], images
     tasks = [document for _name, document in repository.catalog.documents(TASK)]
     assert {task["status"] for task in tasks} <= set(_OVER), [(task["status"], task["description"]) for task in tasks]
-    assert sum(task["status"] == "Complete" and task["digest"] == images[0]["image_digest"] for task in tasks) == 1, tasks
+    assert sum(task["status"] == "Complete" and task["digest"] == images[0]["image_digest"] for task in tasks) == 1, (
+        tasks
+    )
 
 
 def exported(room: Room) -> None:
@@ -78,7 +91,9 @@ def no_lease(room: Room) -> None:
     """No lease is open; one that nobody could end has its time to expire."""
     deadline = time.monotonic() + 2 * LEASE_TIMEOUT
     while True:
-        held = [lease for lease in room.simulator.leases() if lease["locks"] or lease["state"] in ("initializing", "ready")]
+        held = [
+            lease for lease in room.simulator.leases() if lease["locks"] or lease["state"] in ("initializing", "ready")
+        ]
         if not held or time.monotonic() > deadline:
             assert not held, held
             return
@@ -95,7 +110,11 @@ def whole(room: Room, path: pathlib.Path | None = None) -> Repository:
     assert repository.pins.live() == set()
     collect(repository, grace=0)
     assert list((path / "pins").iterdir()) == []
-    left = [found for found in path.rglob("*") if found.is_file() and (found.name.startswith(TEMPORARY_PREFIX) or found.parent == path / "tmp")]
+    left = [
+        found
+        for found in path.rglob("*")
+        if found.is_file() and (found.name.startswith(TEMPORARY_PREFIX) or found.parent == path / "tmp")
+    ]
     assert left == []
     assert verify(repository) == []
     return repository

@@ -15,7 +15,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ansible_collections.strata.layering.tests.integration.faults import checks
-from ansible_collections.strata.layering.tests.integration.faults.bench import ENDLESS, KILLED, PATIENCE, Bench, Ended, Room
+from ansible_collections.strata.layering.tests.integration.faults.bench import (
+    ENDLESS,
+    KILLED,
+    PATIENCE,
+    Bench,
+    Ended,
+    Room,
+)
 from ansible_collections.strata.layering.tests.integration.faults.calls import Call, kinds, reads
 
 GOES_ON = "goes on"
@@ -26,7 +33,13 @@ _FOR_EVER_MS = 30_000
 _HALF = 450_000
 
 ONCE, ALWAYS, TASK, LOST, UNREADY, CUT, SESSION = (
-    "fails once", "always fails", "its task fails", "answer lost", "HTTP 503", "connection cut", "session ends",
+    "fails once",
+    "always fails",
+    "its task fails",
+    "answer lost",
+    "HTTP 503",
+    "connection cut",
+    "session ends",
 )
 RESTART, BEFORE, AFTER = "vCenter restarts", "killed before", "killed after"
 
@@ -110,7 +123,9 @@ def _table(work: str, what: str) -> str:
 
 
 def _of_change(work: str, call: Call) -> list[Case]:
-    columns = [column for column in (_AGAIN if call.skip else CHANGES) if column != TASK or call.method.endswith("_Task")]
+    columns = [
+        column for column in (_AGAIN if call.skip else CHANGES) if column != TASK or call.method.endswith("_Task")
+    ]
     return [Case(_table(work, "changes"), call.name, column, _failing(work, call, column)) for column in columns]
 
 
@@ -118,7 +133,13 @@ def _of_read(work: str, call: Call, known: set[str]) -> list[Case]:
     """Once in each table a read fails in all ways; ways that do not depend on what is read are not tried again."""
     if not call.first and call.method not in _EVERYWHERE:
         return []
-    columns = READS if call.first and call.method not in known else (ONCE, ALWAYS, SESSION) if call.first else (ALWAYS, SESSION)
+    columns = (
+        READS
+        if call.first and call.method not in known
+        else (ONCE, ALWAYS, SESSION)
+        if call.first
+        else (ALWAYS, SESSION)
+    )
     return [Case(_table(work, "reads"), call.name, column, _failing(work, call, column)) for column in columns]
 
 
@@ -134,7 +155,12 @@ def _every_read(work: str, made: dict[str, int]) -> Case:
     once = _FAILURES[ONCE]
     counted = {method: count for method, count in made.items() if method != "HttpNfcLeaseProgress"}
     rules = [{"method": method, "skip": number} | once for method, count in counted.items() for number in range(count)]
-    return Case(_table(work, "reads"), "every call, one after the other", ONCE, lambda bench: attempt(bench, work, rules, some=True))
+    return Case(
+        _table(work, "reads"),
+        "every call, one after the other",
+        ONCE,
+        lambda bench: attempt(bench, work, rules, some=True),
+    )
 
 
 def attempt(bench: Bench, work: str, rules: list[dict], *, kill: bool = False, some: bool = False) -> str:

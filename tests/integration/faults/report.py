@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run the matrix of faults and write docs/reliability.md:
 
-    python -m ansible_collections.strata.layering.tests.integration.faults.report
+python -m ansible_collections.strata.layering.tests.integration.faults.report
 """
 
 from __future__ import annotations
@@ -57,7 +57,13 @@ def committed() -> dict[Key, frozenset[str]]:
             if not columns:
                 columns = cells[1:]
                 continue
-            found.update({(table, cells[0], column): frozenset(cell.split(_BETWEEN)) for column, cell in zip(columns, cells[1:]) if cell})
+            found.update(
+                {
+                    (table, cells[0], column): frozenset(cell.split(_BETWEEN))
+                    for column, cell in zip(columns, cells[1:])
+                    if cell
+                }
+            )
     return found
 
 
@@ -67,8 +73,18 @@ def render(outcomes: Mapping[Key, Iterable[str]]) -> str:
     for table in dict.fromkeys(key[0] for key in outcomes):
         rows = list(dict.fromkeys(key[1] for key in outcomes if key[0] == table))
         columns = _columns(table, outcomes)
-        lines = [f"### {table}", "", _EXPLAINED[table], "", _line(["", *columns]), _line(["---"] * (len(columns) + 1)).replace(" ", "")]
-        lines += [_line([row, *(_BETWEEN.join(sorted(outcomes.get((table, row, column), ()))) for column in columns)]) for row in rows]
+        lines = [
+            f"### {table}",
+            "",
+            _EXPLAINED[table],
+            "",
+            _line(["", *columns]),
+            _line(["---"] * (len(columns) + 1)).replace(" ", ""),
+        ]
+        lines += [
+            _line([row, *(_BETWEEN.join(sorted(outcomes.get((table, row, column), ()))) for column in columns)])
+            for row in rows
+        ]
         tables.append("\n".join(lines) + "\n")
     return _TEXT.read_text(encoding="utf-8").rstrip() + "\n\n" + "\n".join(tables)
 
@@ -85,7 +101,12 @@ def _line(cells: Iterable[str]) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Try all cases and write the document; 1, and nothing written, when one does not end as it must."""
     parser = argparse.ArgumentParser(description="Run the matrix of faults and write docs/reliability.md.")
-    parser.add_argument("--only", default="", metavar="PATTERN", help="try only cases whose name matches, and keep what the document has of the others")
+    parser.add_argument(
+        "--only",
+        default="",
+        metavar="PATTERN",
+        help="try only cases whose name matches, and keep what the document has of the others",
+    )
     wanted = re.compile(parser.parse_args(arguments).only)
     with Bench() as bench:
         known = all_cases(bench)

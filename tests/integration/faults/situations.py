@@ -10,15 +10,26 @@ import os
 import shutil
 from collections.abc import Callable
 
-from ansible_collections.strata.layering.plugins.module_utils.repository.collect import collect
+from ansible_collections.strata.layering.plugins.module_utils.repository.garbage_collection import collect
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.tests.integration.faults import checks
-from ansible_collections.strata.layering.tests.integration.faults.bench import ENDLESS, KILLED, PATIENCE, TEMPLATE, Bench, Room
+from ansible_collections.strata.layering.tests.integration.faults.bench import (
+    ENDLESS,
+    KILLED,
+    PATIENCE,
+    TEMPLATE,
+    Bench,
+    Room,
+)
 from ansible_collections.strata.layering.tests.integration.faults.matrix import Case, settle
 from ansible_collections.strata.layering.tests.integration.faults.writes import Pause, Writes
 from ansible_collections.strata.layering.tests.support.modules import fails, run
 
-TRANSFERS, DEATHS, RIVALS = "transfers and leases", "a composer that dies while it writes", "composers in each other's way"
+TRANSFERS, DEATHS, RIVALS = (
+    "transfers and leases",
+    "a composer that dies while it writes",
+    "composers in each other's way",
+)
 OUTCOME = "outcome"
 WORKS = ("publish", "export")
 _HALF = 450_000
@@ -57,22 +68,44 @@ _SITUATIONS = (
     _Situation("the lease ends in error before it is ready, once", ({"method": "LEASE"} | _MISTAKE,)),
     _Situation("the lease ends in error before it is ready, always", ({"method": "LEASE", "count": None} | _MISTAKE,)),
     _Situation(
-        "the lease expires halfway", (_HALFWAY | {"delay_ms": 900},), then=lambda room: room.simulator.expire_leases(), keep_alive=30,
+        "the lease expires halfway",
+        (_HALFWAY | {"delay_ms": 900},),
+        then=lambda room: room.simulator.expire_leases(),
+        keep_alive=30,
     ),
-    _Situation("the session ends halfway, its leases stay", (_HALFWAY | {"delay_ms": 600},), then=lambda room: room.simulator.expire_sessions()),
     _Situation(
-        "the session ends halfway, its leases with it", (_HALFWAY | {"delay_ms": 600},), {"session_leases": "abort"},
+        "the session ends halfway, its leases stay",
+        (_HALFWAY | {"delay_ms": 600},),
         then=lambda room: room.simulator.expire_sessions(),
     ),
-    _Situation("vCenter restarts halfway, leases stay", (_HALFWAY | {"delay_ms": 600},), then=lambda room: room.simulator.restart(0.3, leases="keep")),
-    _Situation("vCenter restarts halfway, leases end", (_HALFWAY | {"delay_ms": 600},), then=lambda room: room.simulator.restart(0.3, leases="abort")),
     _Situation(
-        "vCenter restarts halfway, leases end and leave their machine", (_HALFWAY | {"delay_ms": 600},),
+        "the session ends halfway, its leases with it",
+        (_HALFWAY | {"delay_ms": 600},),
+        {"session_leases": "abort"},
+        then=lambda room: room.simulator.expire_sessions(),
+    ),
+    _Situation(
+        "vCenter restarts halfway, leases stay",
+        (_HALFWAY | {"delay_ms": 600},),
+        then=lambda room: room.simulator.restart(0.3, leases="keep"),
+    ),
+    _Situation(
+        "vCenter restarts halfway, leases end",
+        (_HALFWAY | {"delay_ms": 600},),
+        then=lambda room: room.simulator.restart(0.3, leases="abort"),
+    ),
+    _Situation(
+        "vCenter restarts halfway, leases end and leave their machine",
+        (_HALFWAY | {"delay_ms": 600},),
         then=lambda room: room.simulator.restart(0.3, leases="orphan"),
     ),
     _Situation("the host's certificate is not the one that vCenter announces", settings={"thumbprint": _WRONG}),
-    _Situation("the same, and `validate_certs` is false", settings={"thumbprint": _WRONG}, options={"validate_certs": False}),
-    _Situation("the composer is killed halfway", (_HALFWAY | {"delay_ms": _FOR_EVER_MS, "drop_connection": True},), kill=True),
+    _Situation(
+        "the same, and `validate_certs` is false", settings={"thumbprint": _WRONG}, options={"validate_certs": False}
+    ),
+    _Situation(
+        "the composer is killed halfway", (_HALFWAY | {"delay_ms": _FOR_EVER_MS, "drop_connection": True},), kill=True
+    ),
 )
 
 
@@ -81,7 +114,9 @@ def cases(bench: Bench) -> list[Case]:
     found = [Case(TRANSFERS, one.name, work, _trying(one, work)) for one in _SITUATIONS for work in WORKS]
     for work in WORKS:
         for name, count in _written(bench, work).items():
-            found += [Case(DEATHS, name, work, _dying(work, name, number), number=number) for number in range(1, count + 1)]
+            found += [
+                Case(DEATHS, name, work, _dying(work, name, number), number=number) for number in range(1, count + 1)
+            ]
     found += [Case(RIVALS, name, OUTCOME, function) for name, function in _RIVALS.items()]
     return found
 
@@ -219,8 +254,12 @@ def _layer_removed(bench: Bench) -> str:
 _RIVALS: dict[str, Callable[[Bench], str]] = {
     "two composers publish the same template": _same_template,
     "the same from two repositories, the second while the first uploads": _two_repositories(_HALFWAY),
-    "the same from two repositories, the second while the first powers on": _two_repositories({"method": "PowerOnVM_Task", "after": True}),
-    "the same from two repositories, the second while the first takes the snapshot": _two_repositories({"method": "CreateSnapshot_Task", "after": True}),
+    "the same from two repositories, the second while the first powers on": _two_repositories(
+        {"method": "PowerOnVM_Task", "after": True}
+    ),
+    "the same from two repositories, the second while the first takes the snapshot": _two_repositories(
+        {"method": "CreateSnapshot_Task", "after": True}
+    ),
     "two composers export the same machine to the same folder": _same_machine,
     "a layer is removed that a template names": _layer_is_used,
     "template and layer are removed and the repository is collected while the image is composed": _layer_removed,

@@ -24,13 +24,21 @@ def room(bench):
 
 def export(room: Room, **changes) -> dict:
     """Options of ovf_export."""
-    given = room.simulator.options() | {"ca_path": os.fspath(room.simulator.ca_file), "name": room.machine, "file_share": os.fspath(room.share)}
+    given = room.simulator.options() | {
+        "ca_path": os.fspath(room.simulator.ca_file),
+        "name": room.machine,
+        "file_share": os.fspath(room.share),
+    }
     return given | changes
 
 
 def publish(room: Room, **changes) -> dict:
     """Options of layered_image_publish."""
-    given = room.simulator.options() | {"ca_path": os.fspath(room.simulator.ca_file), "repository": os.fspath(room.repository), "templates": [TEMPLATE]}
+    given = room.simulator.options() | {
+        "ca_path": os.fspath(room.simulator.ca_file),
+        "repository": os.fspath(room.repository),
+        "templates": [TEMPLATE],
+    }
     return given | {"retries": 0} | changes
 
 
@@ -49,13 +57,18 @@ def test_wrong_thumbprint_is_refused_before_a_byte_is_sent(room):
 
 def test_authority_is_enough_for_a_host(room, tmp_path):
     both = tmp_path / "authorities.pem"
-    both.write_text("".join(pathlib.Path(path).read_text() for path in (room.simulator.ca_file, room.simulator.nfc_ca_file)))
+    both.write_text(
+        "".join(pathlib.Path(path).read_text() for path in (room.simulator.ca_file, room.simulator.nfc_ca_file))
+    )
     room.simulator.settings(thumbprint=_WRONG)
     assert run("ovf_export", **export(room, ca_path=os.fspath(both)))["files"]
 
 
 def test_vcenter_of_an_unknown_authority_is_refused(room):
-    for module, options in (("ovf_export", export(room, ca_path=None)), ("layered_image_publish", publish(room, ca_path=None))):
+    for module, options in (
+        ("ovf_export", export(room, ca_path=None)),
+        ("layered_image_publish", publish(room, ca_path=None)),
+    ):
         fails(module, "vsphere.certificate", **options)
     assert room.simulator.journal(kind="soap") == []
 
@@ -64,6 +77,10 @@ def test_no_check_is_said(room):
     room.simulator.settings(thumbprint=_WRONG)
     for module, options in (("ovf_export", export(room)), ("layered_image_publish", publish(room))):
         done = run(module, **options | {"ca_path": None, "validate_certs": False})
-        assert sum("validate_certs is false" in warning for warning in map(str, done["warnings"])) == 1, done["warnings"]
-    failed = fails("ovf_export", "vsphere.not_found", **export(room, ca_path=None, validate_certs=False, name="nowhere"))
+        assert sum("validate_certs is false" in warning for warning in map(str, done["warnings"])) == 1, done[
+            "warnings"
+        ]
+    failed = fails(
+        "ovf_export", "vsphere.not_found", **export(room, ca_path=None, validate_certs=False, name="nowhere")
+    )
     assert "validate_certs is false" in str(failed["warnings"])

@@ -34,7 +34,9 @@ FILES = tuple(name for name, unused, end in _FILES)
 class Writes:
     """Counts the writes below a folder and acts at one of them; made before the composer is, watched by it."""
 
-    def __init__(self, folder: os.PathLike, name: str | None = None, number: int = 1, act: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, folder: os.PathLike, name: str | None = None, number: int = 1, act: Callable[[], None] | None = None
+    ) -> None:
         self._root = os.path.realpath(folder) + os.sep
         self._counts = _FORK.Array("i", len(FILES))
         self._name, self._number = name, number

@@ -73,12 +73,25 @@ def connector(**changes) -> dict:
 def add_app(room, name: str = "Tool", version: str = "1.0", tree: dict | None = None, **options) -> dict:
     """Make an app layer version from a tree of files."""
     folder = room.files(f"{name}-{version}", tree or {f"Program Files/{name}/{name.lower()}.txt": version})
-    return run("app_layer", **room.options, name=name, version=version, os_layer={"name": "Windows 11"}, files=folder, **options)
+    return run(
+        "app_layer",
+        **room.options,
+        name=name,
+        version=version,
+        os_layer={"name": "Windows 11"},
+        files=folder,
+        **options,
+    )
 
 
 def add_template(room, name: str = "office", apps: tuple = (("Tool", "1.0"),), **options) -> dict:
     """Make an image template of app layer versions."""
     return run(
-        "image_template", **room.options, name=name, os_layer={"name": "Windows 11", "version": "1.0"}, connector="desktops",
-        app_layers=[{"name": app, "version": version} for app, version in apps], **options,
+        "image_template",
+        **room.options,
+        name=name,
+        os_layer={"name": "Windows 11", "version": "1.0"},
+        connector="desktops",
+        app_layers=[{"name": app, "version": version} for app, version in apps],
+        **options,
     )

@@ -11,20 +11,24 @@ import shutil
 import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.catalog.layers import find_version
-from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.encode import encode
 from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import TYPE_BASIC_DATA, read_partitions
-from ansible_collections.strata.layering.plugins.module_utils.images import export
+from ansible_collections.strata.layering.plugins.module_utils.images import image_files
 from ansible_collections.strata.layering.plugins.module_utils.images.layered_image import compose_stack
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
-from ansible_collections.strata.layering.plugins.module_utils.registry.reader import read_hive
-from ansible_collections.strata.layering.plugins.module_utils.registry.writer import write_hive
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_reader import read_hive
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_writer import write_hive
 from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template
 from ansible_collections.strata.layering.tests.support.captured import make_machine, rename
 from ansible_collections.strata.layering.tests.support.modules import fails, run, state_of
 from ansible_collections.strata.layering.tests.support.ntfs_tree import read_tree
-from ansible_collections.strata.layering.tests.unit.plugins.module_utils.registry.test_log import entry, new_log, stamped
+from ansible_collections.strata.layering.tests.unit.plugins.module_utils.winregistry.test_transaction_log import (
+    entry,
+    new_log,
+    stamped,
+)
 
 OS = {"os_layer": {"name": "Windows 11", "version": "1.0"}}
 APP = {"name": "App", "version": "1", **OS}
@@ -52,9 +56,13 @@ def systems(two_systems, room):
 def given_disk(room, os_layer=("Windows 11", "1.0"), prerequisites=(), work=None, form="raw") -> str:
     """The disk of a machine that was made from these layers, after ``work`` on its Windows volume; raw or a VMDK."""
     repository = Repository.open(os.fspath(room.path))
-    image = compose_stack(repository, find_version(repository, "os", *os_layer), tuple(find_version(repository, "app", *one) for one in prerequisites))
+    image = compose_stack(
+        repository,
+        find_version(repository, "os", *os_layer),
+        tuple(find_version(repository, "app", *one) for one in prerequisites),
+    )
     path = os.fspath(room.tmp_path / "packaged.raw")
-    export.export(image, path, "raw", name="packaged", firmware="efi")
+    image_files.export(image, path, "raw", name="packaged", firmware="efi")
     with FileDevice(path, writable=True) as disk, Volume.mount(window(disk), writable=True) as volume:
         (work or install)(volume)
     if form == "raw":
@@ -79,7 +87,9 @@ def refused(room, module: str, code: str, *words: str, **options) -> dict:
     before = documents(room)
     result = fails(module, code, **room.options, **options)
     sentence = result["msg"].removesuffix(result["hint"]).strip()
-    assert result["hint"] and all(word in sentence for word in words) and sentence.endswith(".") and ". " not in sentence, result
+    assert (
+        result["hint"] and all(word in sentence for word in words) and sentence.endswith(".") and ". " not in sentence
+    ), result
     assert documents(room) == before and run("repository", **room.options, state="verified")["damaged"] == []
     return result
 
@@ -94,7 +104,9 @@ def documents(room) -> dict[str, str]:
 
 def test_the_disk_of_another_os_layer(systems):
     path = given_disk(systems, ("Windows 10", "1.0"))
-    refused(systems, "app_layer", "capture.other_base", "packaged.raw", "os layer Windows 10 1.0", packaged_disk=path, **APP)
+    refused(
+        systems, "app_layer", "capture.other_base", "packaged.raw", "os layer Windows 10 1.0", packaged_disk=path, **APP
+    )
 
 
 def test_the_disk_of_the_next_version_of_the_os_layer(systems):
@@ -106,15 +118,37 @@ def test_the_disk_of_a_machine_with_other_prerequisites(room):
     for name in ("One", "Two"):
         add_app(room, name)
     path = given_disk(room, prerequisites=[("One", "1.0")])
-    for prerequisites in ([], [{"name": "Two", "version": "1.0"}], [{"name": "One", "version": "1.0"}, {"name": "Two", "version": "1.0"}]):
-        refused(room, "app_layer", "capture.other_base", "app layer One 1.0", packaged_disk=path, prerequisites=prerequisites, **APP)
-    made = run("app_layer", **room.options, packaged_disk=path, prerequisites=[{"name": "One", "version": "1.0"}], **APP)
+    for prerequisites in (
+        [],
+        [{"name": "Two", "version": "1.0"}],
+        [{"name": "One", "version": "1.0"}, {"name": "Two", "version": "1.0"}],
+    ):
+        refused(
+            room,
+            "app_layer",
+            "capture.other_base",
+            "app layer One 1.0",
+            packaged_disk=path,
+            prerequisites=prerequisites,
+            **APP,
+        )
+    made = run(
+        "app_layer", **room.options, packaged_disk=path, prerequisites=[{"name": "One", "version": "1.0"}], **APP
+    )
     assert made["changes"]["files"] == 1
 
 
 def test_a_vmdk_without_a_package_tells_as_well(systems):
     path = given_disk(systems, ("Windows 11", "2.0"), form="vmdk")
-    refused(systems, "app_layer", "capture.other_base", "packaged.vmdk", "os layer Windows 11 2.0", packaged_disk=path, **APP)
+    refused(
+        systems,
+        "app_layer",
+        "capture.other_base",
+        "packaged.vmdk",
+        "os layer Windows 11 2.0",
+        packaged_disk=path,
+        **APP,
+    )
 
 
 def test_the_disk_of_a_machine_that_has_nothing_to_do_with_it(room):
@@ -159,7 +193,14 @@ def test_a_hive_with_a_broken_log(room, hive):
 def test_a_truncated_raw_disk(room, length):
     path = given_disk(room)
     os.truncate(path, length if length > 0 else os.stat(path).st_size + length)
-    refused(room, "app_layer", "disk.truncated" if length == 511 else "partitions.truncated", "packaged.raw", packaged_disk=path, **APP)
+    refused(
+        room,
+        "app_layer",
+        "disk.truncated" if length == 511 else "partitions.truncated",
+        "packaged.raw",
+        packaged_disk=path,
+        **APP,
+    )
 
 
 @pytest.mark.parametrize("missing", [1, 512, 300_000])
@@ -173,13 +214,36 @@ def test_a_truncated_vmdk(room, missing):
 
 
 def test_a_layer_for_another_os_layer_in_a_template(systems):
-    run("app_layer", **systems.options, name="Ten", version="1.0", os_layer={"name": "Windows 10"}, files=systems.files("ten", {"Ten/ten.txt": "10"}))
+    run(
+        "app_layer",
+        **systems.options,
+        name="Ten",
+        version="1.0",
+        os_layer={"name": "Windows 10"},
+        files=systems.files("ten", {"Ten/ten.txt": "10"}),
+    )
     template = {"name": "office", "connector": "desktops", **OS, "app_layers": [{"name": "Ten", "version": "1.0"}]}
-    refused(systems, "image_template", "template.other_os_layer", "office", "Ten 1.0", "Windows 10", "Windows 11", **template)
+    refused(
+        systems,
+        "image_template",
+        "template.other_os_layer",
+        "office",
+        "Ten 1.0",
+        "Windows 10",
+        "Windows 11",
+        **template,
+    )
 
 
 def test_a_layer_for_another_os_layer_as_a_prerequisite(systems):
-    run("app_layer", **systems.options, name="Ten", version="1.0", os_layer={"name": "Windows 10"}, files=systems.files("ten", {"Ten/ten.txt": "10"}))
+    run(
+        "app_layer",
+        **systems.options,
+        name="Ten",
+        version="1.0",
+        os_layer={"name": "Windows 10"},
+        files=systems.files("ten", {"Ten/ten.txt": "10"}),
+    )
     options = {"packaged_disk": given_disk(systems), "prerequisites": [{"name": "Ten", "version": "1.0"}], **APP}
     refused(systems, "app_layer", "layer.other_os_layer", "App", "Ten 1.0", "Windows 10", "Windows 11", **options)
 
@@ -206,12 +270,19 @@ def image_tree(room) -> dict:
 def test_removals_of_what_is_not_there_do_nothing(room):
     add_template(room, apps=())
     before = image_tree(room)
-    run("app_layer", **room.options, **APP, delete=["Nowhere\\at\\all", "Windows/no such file.dll", "Windows/regedit.exe/below a file"])
+    run(
+        "app_layer",
+        **room.options,
+        **APP,
+        delete=["Nowhere\\at\\all", "Windows/no such file.dll", "Windows/regedit.exe/below a file"],
+    )
     add_template(room, apps=[("App", "1")])
     after = image_tree(room)
     assert before.keys() == after.keys()
     # The plan of scripts names the image.
-    assert {path for path in before if before[path].file.sha256 != after[path].file.sha256} <= {"Windows/Setup/Scripts/image/plan.txt"}
+    assert {path for path in before if before[path].file.sha256 != after[path].file.sha256} <= {
+        "Windows/Setup/Scripts/image/plan.txt"
+    }
 
 
 def test_names_that_differ_only_in_case_in_a_folder(room):
@@ -233,7 +304,10 @@ def test_names_that_differ_only_in_case_on_a_disk(room):
     made = run("app_layer", **room.options, **APP, packaged_disk=given_disk(room, work=work))
     assert made["changes"]["files"] == 2
     left = [one for one in made["left_out"] if one["reason"] == "case"]
-    assert left[0]["count"] == 1 and "read me.txt differs only in case from Program Files/App/READ ME.TXT" in left[0]["examples"][0]
+    assert (
+        left[0]["count"] == 1
+        and "read me.txt differs only in case from Program Files/App/READ ME.TXT" in left[0]["examples"][0]
+    )
     assert "names_in_case" in [one["name"] for one in made["hazards"]]
     add_template(room, apps=[("App", "1")])
     found = image_tree(room)

@@ -12,15 +12,15 @@ import subprocess
 import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.catalog.layers import find_version
-from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import TYPE_BASIC_DATA, read_partitions
-from ansible_collections.strata.layering.plugins.module_utils.images import export
+from ansible_collections.strata.layering.plugins.module_utils.images import image_files
 from ansible_collections.strata.layering.plugins.module_utils.images.layered_image import compose_stack
-from ansible_collections.strata.layering.plugins.module_utils.layers.windows import load_hive
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
-from ansible_collections.strata.layering.plugins.module_utils.registry.values import encode_string
-from ansible_collections.strata.layering.plugins.module_utils.registry.writer import write_hive
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
+from ansible_collections.strata.layering.plugins.module_utils.windows.installation import load_hive
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_writer import write_hive
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.registry_values import encode_string
 from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template
 from ansible_collections.strata.layering.tests.integration.modules.test_repository_modules import image_registry
 from ansible_collections.strata.layering.tests.sample.package import write_package
@@ -37,7 +37,7 @@ def packaging_disk(room, name: str, prerequisites: tuple = ()) -> str:
     layers = tuple(find_version(repository, "app", *one) for one in prerequisites)
     image = compose_stack(repository, find_version(repository, "os", "Windows 11", "1.0"), layers)
     path = os.fspath(room.tmp_path / f"{name}.raw")
-    export.export(image, path, "raw", name=name, firmware="efi")
+    image_files.export(image, path, "raw", name=name, firmware="efi")
     return path
 
 
@@ -46,19 +46,28 @@ def install(path: str, *, pending: bool = False) -> None:
     with FileDevice(path, writable=True) as disk:
         partition = next(one for one in read_partitions(disk).partitions if one.type == TYPE_BASIC_DATA)
         with Volume.mount(partition.window(disk), writable=True) as volume:
-            with volume.find("Program Files") as folder, folder.create_directory("Installed") as made, made.create_file("app.exe", b"MZ" * 9000):
+            with (
+                volume.find("Program Files") as folder,
+                folder.create_directory("Installed") as made,
+                made.create_file("app.exe", b"MZ" * 9000),
+            ):
                 pass
             with volume.find("Windows") as folder:
                 folder.child("regedit.exe").delete()
                 with folder.create_file("app.ini", b"[app]\r\n"):
                     pass
-            with volume.find("Windows/Temp") or volume.find("Windows") as folder, folder.create_file("setup1234.tmp", b"x" * 100):
+            with (
+                volume.find("Windows/Temp") or volume.find("Windows") as folder,
+                folder.create_file("setup1234.tmp", b"x" * 100),
+            ):
                 pass
             hive = load_hive(volume, "Windows/System32/config/SOFTWARE")
             hive.root.create("Strata").set_value("Version", 1, encode_string("captured"))
             if pending:
                 hive.root.create("Microsoft\\Windows\\CurrentVersion\\Component Based Servicing\\PackagesPending")
-                hive.root.create("Microsoft\\Windows\\CurrentVersion\\RunOnce").set_value("later", 1, encode_string("setup.exe"))
+                hive.root.create("Microsoft\\Windows\\CurrentVersion\\RunOnce").set_value(
+                    "later", 1, encode_string("setup.exe")
+                )
             data = write_hive(hive)
             with volume.find("Windows/System32/config/SOFTWARE") as node, node.open_stream() as stream:
                 stream.truncate(len(data), allocate=True)
@@ -69,13 +78,21 @@ def test_capture_and_compose(room):
     add_app(room, "Base", tree={"Program Files/Base/base.txt": "base"})
     path = packaging_disk(room, "packaging", (("Base", "1.0"),))
     install(path)
-    options = {"name": "App", "version": "1", "packaged_disk": path, "prerequisites": [{"name": "Base", "version": "1.0"}], **OS}
+    options = {
+        "name": "App",
+        "version": "1",
+        "packaged_disk": path,
+        "prerequisites": [{"name": "Base", "version": "1.0"}],
+        **OS,
+    }
     done = converges("app_layer", lambda: state_of(room.path), **room.options, **options)
     assert done["changes"]["files"] == 2 and done["changes"]["removed"] == 1
     assert done["detail"]["keys"]["added"] == 1 and done["detail"]["values"]["added"] == 1
     assert any("setup1234" in str(one) for one in done["left_out"])
     assert done["gate"] and all(finding["result"] != "fail" for finding in done["gate"])
-    assert "App 1" in fails("app_layer", "layer.needed", **room.options, name="Base", version="1.0", state="absent")["msg"]
+    assert (
+        "App 1" in fails("app_layer", "layer.needed", **room.options, name="Base", version="1.0", state="absent")["msg"]
+    )
 
     add_template(room, apps=(("Base", "1.0"), ("App", "1")))
     found = image_registry(room)
@@ -84,7 +101,11 @@ def test_capture_and_compose(room):
     with FileDevice(raw) as disk:
         partition = next(one for one in read_partitions(disk).partitions if one.type == TYPE_BASIC_DATA)
     tree = read_volume(raw, partition.offset, partition.size)
-    assert tree["Program Files/Installed/app.exe"].size == 18000 and "Windows/regedit.exe" not in tree and "Program Files/Base/base.txt" in tree
+    assert (
+        tree["Program Files/Installed/app.exe"].size == 18000
+        and "Windows/regedit.exe" not in tree
+        and "Program Files/Base/base.txt" in tree
+    )
 
     os.unlink(path)
     assert run("app_layer", **room.options, **options)["changed"] is False
@@ -94,7 +115,9 @@ def test_capture_from_an_exported_vmdk(room):
     path = packaging_disk(room, "packaging")
     install(path)
     vmdk = os.fspath(room.tmp_path / "packaging.vmdk")
-    subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "vmdk", "-o", "subformat=streamOptimized", path, vmdk], check=True)
+    subprocess.run(
+        ["qemu-img", "convert", "-f", "raw", "-O", "vmdk", "-o", "subformat=streamOptimized", path, vmdk], check=True
+    )
     done = run("app_layer", **room.options, name="App", version="1", packaged_disk=vmdk, **OS)
     assert done["changes"]["files"] == 2
 
@@ -112,10 +135,22 @@ def test_finalize_gate(room):
 def test_exclusions(room):
     path = packaging_disk(room, "packaging")
     install(path)
-    rules = [{"path": "Windows/app.ini", "action": "exclude", "reason": "not wanted"}, {"key": "SOFTWARE\\Strata", "action": "exclude"}]
+    rules = [
+        {"path": "Windows/app.ini", "action": "exclude", "reason": "not wanted"},
+        {"key": "SOFTWARE\\Strata", "action": "exclude"},
+    ]
     done = run("app_layer", **room.options, name="App", version="1", packaged_disk=path, exclusions=rules, **OS)
     assert done["changes"]["files"] == 1 and done["changes"]["keys"] == 0
-    fails("app_layer", "capture.rule", **room.options, name="App", version="2", packaged_disk=path, exclusions=[{"nothing": "x"}], **OS)
+    fails(
+        "app_layer",
+        "capture.rule",
+        **room.options,
+        name="App",
+        version="2",
+        packaged_disk=path,
+        exclusions=[{"nothing": "x"}],
+        **OS,
+    )
 
 
 def test_disk_of_another_machine(room, exported):
@@ -132,7 +167,16 @@ def test_disk_of_another_machine(room, exported):
 
 def test_two_sources_are_refused(room):
     path = packaging_disk(room, "packaging")
-    fails("app_layer", "layer.two_sources", **room.options, name="App", version="1", packaged_disk=path, files=os.fspath(room.tmp_path), **OS)
+    fails(
+        "app_layer",
+        "layer.two_sources",
+        **room.options,
+        name="App",
+        version="1",
+        packaged_disk=path,
+        files=os.fspath(room.tmp_path),
+        **OS,
+    )
 
 
 def program(version: tuple[int, int, int, int], filler: bytes) -> bytes:
@@ -155,9 +199,16 @@ def patched(room):
                 with folder.create_file(name, program((5, 0, 0, 0), b"patched")):
                     pass
     share = room.tmp_path / "share"
-    package = write_package(os.fspath(share / "patched"), "patched", path, Manifest(Spec("small"), os.stat(path).st_size, [], {}, {}))
+    package = write_package(
+        os.fspath(share / "patched"), "patched", path, Manifest(Spec("small"), os.stat(path).st_size, [], {}, {})
+    )
     run(
-        "os_layer", **room.options, name="Windows 11", version="2.0", max_layer_size_gb=1, file_share=os.fspath(share),
+        "os_layer",
+        **room.options,
+        name="Windows 11",
+        version="2.0",
+        max_layer_size_gb=1,
+        file_share=os.fspath(share),
         packaging_disk=f"patched/{os.path.basename(package.ovf)}",
     )
     return room
@@ -166,7 +217,15 @@ def patched(room):
 def published(room, **options) -> dict[str, bytes]:
     """The first bytes behind "MZ" of the two programs in an image on OS layer 2.0."""
     apps = [{"name": name, "version": "1.0"} for name in ("Old", "New")]
-    run("image_template", **room.options, name="t", os_layer={"name": "Windows 11", "version": "2.0"}, connector="desktops", app_layers=apps, **options)
+    run(
+        "image_template",
+        **room.options,
+        name="t",
+        os_layer={"name": "Windows 11", "version": "2.0"},
+        connector="desktops",
+        app_layers=apps,
+        **options,
+    )
     path = os.fspath(room.tmp_path / "image.raw")
     run("layered_image_export", **room.options, template="t", path=path, format="raw")
     with FileDevice(path) as disk:
@@ -183,25 +242,58 @@ def test_files_that_the_os_layer_has_changed_since(patched):
     assert published(patched) == {"notepad.exe": b"layerla", "regedit.exe": b"layerla", "app.ini": b"i"}
     plan = run("layered_image_plan", **patched.options, template="t")
     assert {(one["path"], one["layer"]) for one in plan["outdated"]} == {
-        ("Windows/notepad.exe", "app layer Old 1.0"), ("Windows/regedit.exe", "app layer New 1.0"),
+        ("Windows/notepad.exe", "app layer Old 1.0"),
+        ("Windows/regedit.exe", "app layer New 1.0"),
     }
-    assert published(patched, outdated_files="newest") == {"notepad.exe": b"patched", "regedit.exe": b"layerla", "app.ini": b"i"}
-    plan = run("layered_image_plan", **patched.options, template="t", paths=["Windows/notepad.exe", "Windows/regedit.exe"])
+    assert published(patched, outdated_files="newest") == {
+        "notepad.exe": b"patched",
+        "regedit.exe": b"layerla",
+        "app.ini": b"i",
+    }
+    plan = run(
+        "layered_image_plan", **patched.options, template="t", paths=["Windows/notepad.exe", "Windows/regedit.exe"]
+    )
     says = {path: [one["layer"] for one in told] for path, told in plan["provenance"].items()}
-    assert says == {"Windows/notepad.exe": ["os layer Windows 11 2.0"], "Windows/regedit.exe": ["os layer Windows 11 2.0", "app layer New 1.0"]}
+    assert says == {
+        "Windows/notepad.exe": ["os layer Windows 11 2.0"],
+        "Windows/regedit.exe": ["os layer Windows 11 2.0", "app layer New 1.0"],
+    }
     assert [layer["files_that_win"] for layer in plan["layers"]] == [1, 1] and len(plan["outdated"]) == 2
-    assert published(patched, outdated_files="os") == {"notepad.exe": b"patched", "regedit.exe": b"patched", "app.ini": b"i"}
-    options = {"name": "t", "os_layer": {"name": "Windows 11", "version": "2.0"}, "connector": "desktops", "outdated_files": "fail"}
+    assert published(patched, outdated_files="os") == {
+        "notepad.exe": b"patched",
+        "regedit.exe": b"patched",
+        "app.ini": b"i",
+    }
+    options = {
+        "name": "t",
+        "os_layer": {"name": "Windows 11", "version": "2.0"},
+        "connector": "desktops",
+        "outdated_files": "fail",
+    }
     run("image_template", **patched.options, **options, app_layers=[{"name": "Old", "version": "1.0"}])
     path = os.fspath(patched.tmp_path / "image.raw")
-    result = fails("layered_image_export", "image.outdated_files", **patched.options, template="t", path=path, format="raw")
+    result = fails(
+        "layered_image_export", "image.outdated_files", **patched.options, template="t", path=path, format="raw"
+    )
     assert "notepad.exe" in result["msg"]
 
 
 def test_further_lists_of_the_registry(room):
     for name in ("One", "Two"):
-        folder = room.files(f"{name}-reg", {"x.reg": f'Windows Registry Editor Version 5.00\n\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\Strata]\n"Version"="{name}"\n'})
-        run("app_layer", **room.options, name=name, version="1.0", os_layer={"name": "Windows 11"}, registry=[f"{folder}/x.reg"])
+        folder = room.files(
+            f"{name}-reg",
+            {
+                "x.reg": f'Windows Registry Editor Version 5.00\n\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\Strata]\n"Version"="{name}"\n'
+            },
+        )
+        run(
+            "app_layer",
+            **room.options,
+            name=name,
+            version="1.0",
+            os_layer={"name": "Windows 11"},
+            registry=[f"{folder}/x.reg"],
+        )
     template = {"name": "office", "os_layer": {"name": "Windows 11", "version": "1.0"}, "connector": "desktops"}
     template["app_layers"] = [{"name": "One", "version": "1.0"}, {"name": "Two", "version": "1.0"}]
     run("image_template", **room.options, **template)

@@ -23,9 +23,9 @@ from ansible_collections.strata.layering.plugins.module_utils.shares import smb_
 from ansible_collections.strata.layering.tests.integration.modules.conftest import OS_LAYER, add_app, add_template
 from ansible_collections.strata.layering.tests.integration.modules.test_capture import OS, install, packaging_disk
 from ansible_collections.strata.layering.tests.integration.modules.test_packaging import office, present, work_in  # noqa: F401  pylint: disable=unused-import
-from ansible_collections.strata.layering.tests.support.vcenter import options_of
 from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run, state_of
 from ansible_collections.strata.layering.tests.support.samba import PASSWORD, Line, Samba
+from ansible_collections.strata.layering.tests.support.vcenter import options_of
 
 _COLLECTIONS = pathlib.Path(__file__).resolve().parents[3] / ".build" / "collections"
 
@@ -47,9 +47,15 @@ def samba(shared_samba):
 @pytest.fixture
 def hasty(monkeypatch):
     """Outages are bridged for a second only."""
-    monkeypatch.setattr(smb_client.SmbClient.__init__, "__kwdefaults__", {
-        **smb_client.SmbClient.__init__.__kwdefaults__, "delays": (0.1, 0.2, 0.7), "answer_timeout": 1,
-    })
+    monkeypatch.setattr(
+        smb_client.SmbClient.__init__,
+        "__kwdefaults__",
+        {
+            **smb_client.SmbClient.__init__.__kwdefaults__,
+            "delays": (0.1, 0.2, 0.7),
+            "answer_timeout": 1,
+        },
+    )
 
 
 @pytest.fixture
@@ -75,8 +81,17 @@ def no_threads() -> bool:
 def test_folders(samba, tmp_path):
     local = tmp_path / "share"
     local.mkdir()
-    for options, folder in (({"file_share": os.fspath(local)}, local), (samba.options(), samba.path), (samba.options(path="deep/er"), samba.path / "deep/er")):
-        done = converges("file_share", lambda folder=folder: [where[0] for where in os.walk(folder)], **options, folders=["packages/os", "icons"])
+    for options, folder in (
+        ({"file_share": os.fspath(local)}, local),
+        (samba.options(), samba.path),
+        (samba.options(path="deep/er"), samba.path / "deep/er"),
+    ):
+        done = converges(
+            "file_share",
+            lambda folder=folder: [where[0] for where in os.walk(folder)],
+            **options,
+            folders=["packages/os", "icons"],
+        )
         assert done["diff"]["after"]["folders"] == ["icons", "packages/os"] and (folder / "packages" / "os").is_dir()
         assert 0 < done["file_share"]["free_bytes"] < done["file_share"]["total_bytes"]
         (folder / "icons" / "x.png").write_bytes(b"")
@@ -127,17 +142,40 @@ def test_os_layer(samba, exported, room, kind):
     name = "gold/gold-w11.ovf"
     if kind == "ova":
         with tarfile.open(samba.path / "gold.ova", "w") as tar:
-            for file in sorted(os.listdir(package), key=lambda file: (not file.endswith(".ovf"), not file.endswith(".mf"))):
+            for file in sorted(
+                os.listdir(package), key=lambda file: (not file.endswith(".ovf"), not file.endswith(".mf"))
+            ):
                 tar.add(package / file, file)
         shutil.rmtree(package)
         name = "gold.ova"
     wanted = OS_LAYER | {"version": "2.0"}
-    done = converges("os_layer", lambda: state_of(room.path), **room.options, **wanted, **samba.options(), packaging_disk=name)
+    done = converges(
+        "os_layer", lambda: state_of(room.path), **room.options, **wanted, **samba.options(), packaging_disk=name
+    )
     first = run("layer_info", **room.options)
-    versions = {version["version"]: version for layer in first["layers"] for version in layer["versions"] if layer["kind"] == "os"}
+    versions = {
+        version["version"]: version
+        for layer in first["layers"]
+        for version in layer["versions"]
+        if layer["kind"] == "os"
+    }
     assert done["layer"]["windows"]["build"] == 22631 and versions["2.0"]["size"] == versions["1.0"]["size"]
-    fails("os_layer", "share.outside", **room.options, **wanted | {"version": "3.0"}, **samba.options(), packaging_disk="../gold.ovf")
-    fails("os_layer", "ovf.not_found", **room.options, **wanted | {"version": "3.0"}, **samba.options(), packaging_disk="none.ovf")
+    fails(
+        "os_layer",
+        "share.outside",
+        **room.options,
+        **wanted | {"version": "3.0"},
+        **samba.options(),
+        packaging_disk="../gold.ovf",
+    )
+    fails(
+        "os_layer",
+        "ovf.not_found",
+        **room.options,
+        **wanted | {"version": "3.0"},
+        **samba.options(),
+        packaging_disk="none.ovf",
+    )
     assert no_threads()
 
 
@@ -154,7 +192,13 @@ def test_app_layer(samba, room):
     path = packaging_disk(room, "packaging")
     install(path)
     shutil.move(path, samba.path / "packaging.raw")
-    options = {"name": "App", "version": "1", "packaged_disk": samba.address(path="packaging.raw"), **OS, **samba.credentials}
+    options = {
+        "name": "App",
+        "version": "1",
+        "packaged_disk": samba.address(path="packaging.raw"),
+        **OS,
+        **samba.credentials,
+    }
     done = converges("app_layer", lambda: state_of(room.path), **room.options, **options)
     assert done["changes"]["files"] == 2 and done["changes"]["removed"] == 1
     os.utime(samba.path / "packaging.raw", (1, 1))
@@ -169,7 +213,15 @@ def test_export(samba, off, room):
     assert done["packaging_disk"] == "machine/machine.ovf"
     open_package(os.fspath(samba.path / "machine" / "machine.ovf")).verify()
     assert "machine-disk1.vmdk" in samba.client("cd machine", "ls")
-    layer = run("os_layer", **room.options, name="Again", version="1", max_layer_size_gb=1, **samba.options(), packaging_disk=done["packaging_disk"])
+    layer = run(
+        "os_layer",
+        **room.options,
+        name="Again",
+        version="1",
+        max_layer_size_gb=1,
+        **samba.options(),
+        packaging_disk=done["packaging_disk"],
+    )
     assert layer["layer"]["windows"]["build"] == 22631
     for share, code in (("readonly", "share.denied"), ("elsewhere", "share.missing")):
         before = state_of(samba.path)
@@ -184,7 +236,10 @@ def test_image_file(samba, room, form):
     options = {"template": "office", "path": samba.address(path=f"office.{form}"), "format": form, **samba.credentials}
     done = converges("layered_image_export", lambda: state_of(samba.path), **room.options, **options)
     local = os.fspath(room.tmp_path / f"office.{form}")
-    assert run("layered_image_export", **room.options, template="office", path=local, format=form)["bytes"] == done["bytes"]
+    assert (
+        run("layered_image_export", **room.options, template="office", path=local, format=form)["bytes"]
+        == done["bytes"]
+    )
     with open(local, "rb") as one, open(samba.path / f"office.{form}", "rb") as other:
         assert one.read() == other.read()
     fails("layered_image_export", "export.share", **room.options, **options | {"format": "raw"})
@@ -201,7 +256,12 @@ def test_export_through_a_short_outage(samba, off):
 def test_server_dies_during_an_upload(samba, off, hasty):
     with Line(samba.port, cut_after=8 << 20, then=samba.kill) as line:
         result = attempt("ovf_export", **off, **samba.options(port=line.port))
-        assert result["failed"] and result["code"] == "share.gone" and "machine-disk1.vmdk" in result["msg"] and "//127.0.0.1" in result["msg"]
+        assert (
+            result["failed"]
+            and result["code"] == "share.gone"
+            and "machine-disk1.vmdk" in result["msg"]
+            and "//127.0.0.1" in result["msg"]
+        )
     left = os.listdir(samba.path / "machine")
     assert left and all(name.startswith(".strata-tmp-") for name in left)
     samba.start()
@@ -216,7 +276,9 @@ def test_server_stands_still_during_a_read(samba, exported, room, hasty):
     before = state_of(room.path)
     size = sum(file.stat().st_size for file in (samba.path / "gold").iterdir())
     with Line(samba.port, cut_after=size // 2, then=samba.freeze) as line:
-        result = attempt("os_layer", **room.options, **wanted, **samba.options(port=line.port), packaging_disk="gold/gold-w11.ovf")
+        result = attempt(
+            "os_layer", **room.options, **wanted, **samba.options(port=line.port), packaging_disk="gold/gold-w11.ovf"
+        )
         samba.thaw()
     assert result["failed"] and result["code"] == "share.gone" and "gold" in result["msg"]
     assert {name: digest for name, digest in state_of(room.path).items() if not name.startswith("blobs")} == {
@@ -239,17 +301,36 @@ def test_packaging_machine(samba, office):  # noqa: F811  pylint: disable=redefi
     shutil.rmtree(samba.path / machine["name"])
     done = converges("packaging_machine", lambda: state_of(samba.path), **final)
     assert done["packaged_disk"] == samba.address(path=f"{machine['name']}/{machine['name']}.ovf")
-    captured = run("app_layer", **office.options, name="App", version="1", packaged_disk=done["packaged_disk"], os_layer=done["os_layer"], **samba.credentials)
+    captured = run(
+        "app_layer",
+        **office.options,
+        name="App",
+        version="1",
+        packaged_disk=done["packaged_disk"],
+        os_layer=done["os_layer"],
+        **samba.credentials,
+    )
     assert captured["changes"]["files"] == 2
-    run("packaging_machine", **office.vcenter, name="App", version="1", state="absent", remove_package=True, **samba.credentials)
+    run(
+        "packaging_machine",
+        **office.vcenter,
+        name="App",
+        version="1",
+        state="absent",
+        remove_package=True,
+        **samba.credentials,
+    )
     assert os.listdir(samba.path) == [] and no_threads()
 
 
 def test_roles(samba, exported, room):
     shutil.copytree(exported / "gold", samba.path / "deep" / "gold")
     values = {
-        "layering_repository": os.fspath(room.path), "layering_file_share": samba.address(path="deep"), "layering_file_share_username": samba.username,
-        "layering_file_share_password": samba.password, "file_share_folders": ["icons"],
+        "layering_repository": os.fspath(room.path),
+        "layering_file_share": samba.address(path="deep"),
+        "layering_file_share_username": samba.username,
+        "layering_file_share_password": samba.password,
+        "file_share_folders": ["icons"],
         "os_layer_versions": [OS_LAYER | {"version": "2.0", "packaging_disk": "gold/gold-w11.ovf"}],
     }
     host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
@@ -259,11 +340,27 @@ def test_roles(samba, exported, room):
     def play(*flags: str) -> int:
         done = subprocess.run(
             [
-                sys.executable, "-m", "ansible", "playbook", "strata.layering.file_share", "strata.layering.os_layer", "-i", os.fspath(inventory), "-vvv",
+                sys.executable,
+                "-m",
+                "ansible",
+                "playbook",
+                "strata.layering.file_share",
+                "strata.layering.os_layer",
+                "-i",
+                os.fspath(inventory),
+                "-vvv",
                 *flags,
             ],
-            cwd=room.tmp_path, capture_output=True, text=True, check=False,
-            env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": os.fspath(_COLLECTIONS), "ANSIBLE_HOME": os.fspath(room.tmp_path / "home"), "ANSIBLE_NOCOLOR": "1"},
+            cwd=room.tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={
+                **os.environ,
+                "ANSIBLE_COLLECTIONS_PATH": os.fspath(_COLLECTIONS),
+                "ANSIBLE_HOME": os.fspath(room.tmp_path / "home"),
+                "ANSIBLE_NOCOLOR": "1",
+            },
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert PASSWORD not in done.stdout + done.stderr

@@ -11,7 +11,7 @@ from unittest import mock
 
 import pytest
 
-from ansible_collections.strata.layering.plugins.module_utils.common import libraries
+from ansible_collections.strata.layering.plugins.module_utils.common import optional_imports
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import MissingLibrary
 from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template, connector
 from ansible_collections.strata.layering.tests.support.modules import attempt, fails, run, state_of
@@ -38,12 +38,21 @@ def test_names_are_called_what_they_are(refused):
     template = {"os_layer": {"name": "Windows 11", "version": "1.0"}, "connector": "desktops"}
     refused("image_template", "layer.name", "'a/b'", "name of an image template", name="a/b", **template)
     template["os_layer"]["name"] = "windows 11"
-    refused("image_template", "layer.missing", "no OS layer named windows 11", "It has: Windows 11.", name="t", **template)
+    refused(
+        "image_template", "layer.missing", "no OS layer named windows 11", "It has: Windows 11.", name="t", **template
+    )
 
 
 def test_a_disk_smaller_than_that_of_the_os_layer(refused, room, exported):
     layer = {"name": "Windows 11", "version": "2.0"}
-    run("os_layer", **room.options, **layer, max_layer_size_gb=2, file_share=os.fspath(exported), packaging_disk="gold/gold-w11.ovf")
+    run(
+        "os_layer",
+        **room.options,
+        **layer,
+        max_layer_size_gb=2,
+        file_share=os.fspath(exported),
+        packaging_disk="gold/gold-w11.ovf",
+    )
     template = {"name": "small", "connector": "desktops", "os_layer": layer}
     refused("image_template", "template.disk_size", "small cannot have 1 GiB", "has 2 GiB", disk_size_gb=1, **template)
     assert run("image_template", **room.options, **template, disk_size_gb=2)["changed"]
@@ -83,17 +92,32 @@ def test_a_file_share_that_is_written_as_a_url():
 
 
 def test_a_server_that_is_not_there():
-    result = fails("file_share", "share.unreachable", file_share="//127.0.0.1:1/share", file_share_username="u", file_share_password="p")
+    result = fails(
+        "file_share",
+        "share.unreachable",
+        file_share="//127.0.0.1:1/share",
+        file_share_username="u",
+        file_share_password="p",
+    )
     assert "refused" in result["msg"] and "Error:" not in result["msg"], result["msg"]
 
 
 def test_a_vcenter_whose_name_is_empty(refused, vcenter):
     given = vcenter | {"hostname": ""}
-    refused("connector", "vsphere.hostname", "Set hostname", "VMWARE_HOST", test=True, **connector(name="other"), **given)
+    refused(
+        "connector", "vsphere.hostname", "Set hostname", "VMWARE_HOST", test=True, **connector(name="other"), **given
+    )
 
 
 def test_a_certificate_that_is_not_trusted(refused, vcenter):
-    result = refused("connector", "vsphere.certificate", "ca_path", test=True, **connector(name="other"), **{**vcenter, "ca_path": None})
+    result = refused(
+        "connector",
+        "vsphere.certificate",
+        "ca_path",
+        test=True,
+        **connector(name="other"),
+        **{**vcenter, "ca_path": None},
+    )
     assert "ca_file" not in result["msg"]
 
 
@@ -106,7 +130,13 @@ def test_one_of_several_templates_fails(room, vcenter):
     add_app(room)
     run("connector", **room.options, **connector(name="elsewhere", datacenter="Nowhere"))
     add_template(room)
-    run("image_template", **room.options, name="lost", os_layer={"name": "Windows 11", "version": "1.0"}, connector="elsewhere")
+    run(
+        "image_template",
+        **room.options,
+        name="lost",
+        os_layer={"name": "Windows 11", "version": "1.0"},
+        connector="elsewhere",
+    )
     many = attempt("layered_image_publish", **room.options, **vcenter, templates=["office", "lost"])
     assert many["failed"] and many["msg"].startswith("lost: There is no datacenter Nowhere"), many["msg"]
     alone = attempt("layered_image_publish", **room.options, **vcenter, templates="lost")
@@ -114,7 +144,7 @@ def test_one_of_several_templates_fails(room, vcenter):
 
 
 def test_a_library_that_is_missing_is_missing_for_one_python():
-    absent = libraries._optional("no_such_library_at_all", "no-such-library")
+    absent = optional_imports._optional("no_such_library_at_all", "no-such-library")
     with mock.patch.object(sys, "executable", "/opt/python/bin/python"), pytest.raises(MissingLibrary) as caught:
         absent.anything  # pylint: disable=pointless-statement
     assert "no-such-library is not installed for /opt/python/bin/python" in str(caught.value)
@@ -126,21 +156,48 @@ def test_a_folder_that_cannot_become_a_repository(room, check):
     folder = room.files("full", {"papers.txt": "x"})
     before = state_of(folder)
     assert "is not empty" in fails("repository", "repository.not_empty", check=check, repository=folder)["msg"]
-    assert "is not a folder" in fails("repository", "repository.path", check=check, repository=os.path.join(folder, "papers.txt"))["msg"]
-    below = fails("repository", "repository.read_only", check=check, repository=os.path.join(folder, "papers.txt", "layers"))
+    assert (
+        "is not a folder"
+        in fails("repository", "repository.path", check=check, repository=os.path.join(folder, "papers.txt"))["msg"]
+    )
+    below = fails(
+        "repository", "repository.read_only", check=check, repository=os.path.join(folder, "papers.txt", "layers")
+    )
     assert "papers.txt is no folder that can be written" in below["msg"]
     assert state_of(folder) == before
 
 
 def test_variables_that_nobody_has_filled_in(refused, room, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    refused("connector", "connector.incomplete", "datacenter, datastore, cluster or esxi_hostname", **connector(datacenter="", datastore="", cluster=""))
+    refused(
+        "connector",
+        "connector.incomplete",
+        "datacenter, datastore, cluster or esxi_hostname",
+        **connector(datacenter="", datastore="", cluster=""),
+    )
     refused("layer_info", "repository.path", "STRATA_REPOSITORY", repository="")
     refused("repository", "repository.path", "STRATA_REPOSITORY", repository="")
     refused("file_share", "share.address", "file_share", file_share="")
-    refused("os_layer", "share.address", "file_share", name="W", version="1", file_share="", packaging_disk="gold/gold-w11.ovf")
+    refused(
+        "os_layer",
+        "share.address",
+        "file_share",
+        name="W",
+        version="1",
+        file_share="",
+        packaging_disk="gold/gold-w11.ovf",
+    )
     empty = {"name": "Windows 11", "version": ""}
-    refused("app_layer", "layer.version_missing", "has no version ''", "It has: 1.0", name="T", version="1", delete=["x"], os_layer=empty)
+    refused(
+        "app_layer",
+        "layer.version_missing",
+        "has no version ''",
+        "It has: 1.0",
+        name="T",
+        version="1",
+        delete=["x"],
+        os_layer=empty,
+    )
     add_app(room)
     add_template(room)
     refused("layered_image_export", "share.address", "is not named", template="office", path="")

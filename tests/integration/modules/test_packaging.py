@@ -11,17 +11,17 @@ import subprocess
 import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.catalog.layers import find_version
-from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import TYPE_BASIC_DATA, read_partitions
 from ansible_collections.strata.layering.plugins.module_utils.images.layered_image import compose_stack, grow_image
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template
 from ansible_collections.strata.layering.tests.integration.modules.test_capture import install
-from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines, options_of
 from ansible_collections.strata.layering.tests.sample.reread import read_volume
 from ansible_collections.strata.layering.tests.support.background import Background, eventually
 from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run, state_of
+from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines, options_of
 
 OS = {"os_layer": {"name": "Windows 11", "version": "1.0"}}
 BASE = [{"name": "Base", "version": "1.0"}]
@@ -51,17 +51,21 @@ def work_in(office, machine: dict, change) -> None:
     disk = office.simulator.disks(machine["moid"])[0]
     subprocess.run(["qemu-img", "convert", "-f", "vmdk", "-O", "raw", disk["path"], raw], check=True)
     change(raw)
-    subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "vmdk", "-o", "subformat=streamOptimized", raw, vmdk], check=True)
+    subprocess.run(
+        ["qemu-img", "convert", "-f", "raw", "-O", "vmdk", "-o", "subformat=streamOptimized", raw, vmdk], check=True
+    )
     office.simulator.put_disk(machine["moid"], vmdk)
 
 
 def on_volume(change):
     """A change of a raw disk out of a change of its Windows volume."""
+
     def work(path: str) -> None:
         with FileDevice(path, writable=True) as disk:
             partition = next(one for one in read_partitions(disk).partitions if one.type == TYPE_BASIC_DATA)
             with Volume.mount(partition.window(disk), writable=True) as volume:
                 change(volume)
+
     return work
 
 
@@ -80,8 +84,15 @@ def test_the_whole_round(office):
     asked = present(office, prerequisites=BASE, comment="CHG-7")
     made = converges("packaging_machine", office.look, **asked)
     machine = made["machine"]
-    assert made["status"] == "ActionRequired" and machine["name"].startswith("App-1-packaging-") and machine["power_state"] == "poweredOn"
-    assert all(word in made["description"] for word in (machine["name"], "/DC0/vm/Images/Desktops", "datacenter DC0", "finalized"))
+    assert (
+        made["status"] == "ActionRequired"
+        and machine["name"].startswith("App-1-packaging-")
+        and machine["power_state"] == "poweredOn"
+    )
+    assert all(
+        word in made["description"]
+        for word in (machine["name"], "/DC0/vm/Images/Desktops", "datacenter DC0", "finalized")
+    )
     assert run("audit_info", **office.options, limit=1)["records"][0]["comment"] == "CHG-7"
 
     final = office.vcenter | {"name": "App", "version": "1", "state": "finalized", "file_share": office.share}
@@ -92,7 +103,9 @@ def test_the_whole_round(office):
     assert run("packaging_machine", **asked)["status"] == "Pending"
 
     extra = {one.key: one.value for one in machine_of(office.simulator.connect(), machine["moid"]).config.extraConfig}
-    assert extra["guestinfo.strata.layering.purpose"] == "packaging" and extra["strata.layering.packaging"] == "app/App/1"
+    assert (
+        extra["guestinfo.strata.layering.purpose"] == "packaging" and extra["strata.layering.packaging"] == "app/App/1"
+    )
 
     # Somebody goes on working in it: the package is made anew.
     machine_of(office.simulator.connect(), machine["moid"]).PowerOn()
@@ -102,7 +115,15 @@ def test_the_whole_round(office):
     done = run("packaging_machine", **final)
     assert done["changed"] is True
 
-    captured = run("app_layer", **office.options, name="App", version="1", packaged_disk=done["packaged_disk"], os_layer=done["os_layer"], prerequisites=BASE)
+    captured = run(
+        "app_layer",
+        **office.options,
+        name="App",
+        version="1",
+        packaged_disk=done["packaged_disk"],
+        os_layer=done["os_layer"],
+        prerequisites=BASE,
+    )
     assert captured["changes"]["files"] == 2 and captured["changes"]["removed"] == 1
     assert run("packaging_machine", **asked)["status"] == "Complete"
 
@@ -117,12 +138,20 @@ def test_the_whole_round(office):
     add_template(office, apps=(("Base", "1.0"), ("App", "1")))
     published = run("layered_image_publish", **office.vcenter, templates=["office"])["tasks"][0]
     tree = tree_of(office, published["vm"]["name"])
-    assert tree["Program Files/Installed/app.exe"].size == 18000 and "Windows/regedit.exe" not in tree and "Program Files/Base/base.txt" in tree
+    assert (
+        tree["Program Files/Installed/app.exe"].size == 18000
+        and "Windows/regedit.exe" not in tree
+        and "Program Files/Base/base.txt" in tree
+    )
 
 
 def test_a_new_version_starts_from_the_last(office):
     add_app(office, "Base", tree={"Program Files/Base/base.txt": "base", "Program Files/App/shared.txt": "of the base"})
-    tree = {"Program Files/App/app.txt": "one", "Program Files/App/old.txt": "old", "Program Files/App/shared.txt": "of the app"}
+    tree = {
+        "Program Files/App/app.txt": "one",
+        "Program Files/App/old.txt": "old",
+        "Program Files/App/shared.txt": "of the app",
+    }
     add_app(office, "App", "1", tree=tree, priority=600)
     office.simulator.guest("true")
     asked = present(office, "2", prerequisites=BASE, start_from="latest")
@@ -146,17 +175,33 @@ def test_a_new_version_starts_from_the_last(office):
     work_in(office, machine, on_volume(update))
     given = tree_of(office, machine["name"])
     assert {"Program Files/App/new.txt", "Program Files/App/shared.txt", "Program Files/Base/base.txt"} <= given.keys()
-    done = run("packaging_machine", **office.vcenter, name="App", version="2", state="finalized", file_share=office.share)
-    captured = run("app_layer", **office.options, name="App", version="2", packaged_disk=done["packaged_disk"], os_layer=done["os_layer"], prerequisites=BASE)
+    done = run(
+        "packaging_machine", **office.vcenter, name="App", version="2", state="finalized", file_share=office.share
+    )
+    captured = run(
+        "app_layer",
+        **office.options,
+        name="App",
+        version="2",
+        packaged_disk=done["packaged_disk"],
+        os_layer=done["os_layer"],
+        prerequisites=BASE,
+    )
     assert captured["changes"]["files"] == 3 and captured["detail"]["files"]["added"] == 2
     run("packaging_machine", **office.vcenter, name="App", version="2", state="absent")
 
     add_template(office, apps=(("Base", "1.0"), ("App", "2")))
     published = run("layered_image_publish", **office.vcenter, templates=["office"])["tasks"][0]
     # Only images made from templates have a plan of scripts.
-    made = {path: file for path, file in tree_of(office, published["vm"]["name"]).items() if not path.startswith("Windows/Setup/Scripts/image")}
+    made = {
+        path: file
+        for path, file in tree_of(office, published["vm"]["name"]).items()
+        if not path.startswith("Windows/Setup/Scripts/image")
+    }
     assert made.keys() == given.keys() and "Program Files/App/old.txt" not in made
-    different = [path for path, file in given.items() if (file.size, file.sha256) != (made[path].size, made[path].sha256)]
+    different = [
+        path for path, file in given.items() if (file.size, file.sha256) != (made[path].size, made[path].sha256)
+    ]
     assert not different
 
 
@@ -217,7 +262,9 @@ def mark(machine, value: str) -> None:
     """Set the mark of a machine through pyVmomi."""
     from pyVmomi import vim  # pylint: disable=import-outside-toplevel
 
-    machine.ReconfigVM_Task(vim.vm.ConfigSpec(extraConfig=[vim.option.OptionValue(key="strata.layering.packaging", value=value)]))
+    machine.ReconfigVM_Task(
+        vim.vm.ConfigSpec(extraConfig=[vim.option.OptionValue(key="strata.layering.packaging", value=value)])
+    )
 
 
 def test_a_lost_record_is_found_again(office):
@@ -243,7 +290,9 @@ def test_runs_that_were_cut_off(office):
     office.simulator.rules.add("NFC:GET", drop_connection=True, after_bytes=10_000, count=None)
     assert attempt("packaging_machine", **final)["failed"]
     office.simulator.rules.clear()
-    assert run("packaging_machine", **final)["changed"] is True and run("packaging_machine", **final)["changed"] is False
+    assert (
+        run("packaging_machine", **final)["changed"] is True and run("packaging_machine", **final)["changed"] is False
+    )
 
 
 def test_a_composer_that_was_killed_while_it_uploaded(office):
@@ -274,11 +323,19 @@ def test_a_machine_that_was_hardly_on_is_not_finished(office):
     machine = run("packaging_machine", **present(office))["machine"]
     machine_of(office.simulator.connect(), machine["moid"]).PowerOff()
     refused = run("packaging_machine", **present(office))
-    assert refused["changed"] is False and refused["status"] == "ActionRequired" and "nothing can have been installed" in refused["description"]
+    assert (
+        refused["changed"] is False
+        and refused["status"] == "ActionRequired"
+        and "nothing can have been installed" in refused["description"]
+    )
     assert run("packaging_machine", **present(office, minimum_run=0))["status"] == "Pending"
     # Where the work is known not to be done, it goes on.
     on = converges("packaging_machine", office.look, **present(office, power_on=True))
-    assert on["machine"]["moid"] == machine["moid"] and on["machine"]["power_state"] == "poweredOn" and on["status"] == "ActionRequired"
+    assert (
+        on["machine"]["moid"] == machine["moid"]
+        and on["machine"]["power_state"] == "poweredOn"
+        and on["status"] == "ActionRequired"
+    )
     final = office.vcenter | {"name": "App", "version": "1", "state": "finalized", "file_share": office.share}
     office.simulator.rules.add("NFC:GET", drop_connection=True, after_bytes=10_000, count=None)
     assert attempt("packaging_machine", **final)["failed"]
@@ -296,14 +353,28 @@ def test_a_machine_with_linked_clones_is_not_deleted(office):
     found = machine_of(session, machine["moid"])
     disk = next(device for device in found.config.hardware.device if isinstance(device, vim.vm.device.VirtualDisk))
     child = vim.vm.device.VirtualDisk(
-        key=-1, controllerKey=-2, unitNumber=0, capacityInKB=disk.capacityInKB,
+        key=-1,
+        controllerKey=-2,
+        unitNumber=0,
+        capacityInKB=disk.capacityInKB,
         backing=vim.vm.device.VirtualDisk.FlatVer2BackingInfo(
-            diskMode="persistent", fileName="[LocalDS_0] linked/linked.vmdk", parent=vim.vm.device.VirtualDisk.FlatVer2BackingInfo(
-                diskMode="persistent", fileName=disk.backing.fileName)))
+            diskMode="persistent",
+            fileName="[LocalDS_0] linked/linked.vmdk",
+            parent=vim.vm.device.VirtualDisk.FlatVer2BackingInfo(diskMode="persistent", fileName=disk.backing.fileName),
+        ),
+    )
     golden = machine_of(session, machines(office.simulator)["windows-template"]["moid"])
-    WaitForTask(golden.CloneVM_Task(golden.parent, "linked", vim.vm.CloneSpec(location=vim.vm.RelocateSpec(pool=found.resourcePool), template=False)))
+    WaitForTask(
+        golden.CloneVM_Task(
+            golden.parent,
+            "linked",
+            vim.vm.CloneSpec(location=vim.vm.RelocateSpec(pool=found.resourcePool), template=False),
+        )
+    )
     other = machine_of(session, machines(office.simulator)["linked"]["moid"])
-    controller = vim.vm.device.VirtualDeviceSpec(operation="add", device=vim.vm.device.ParaVirtualSCSIController(key=-2, busNumber=3, sharedBus="noSharing"))
+    controller = vim.vm.device.VirtualDeviceSpec(
+        operation="add", device=vim.vm.device.ParaVirtualSCSIController(key=-2, busNumber=3, sharedBus="noSharing")
+    )
     added = vim.vm.device.VirtualDeviceSpec(operation="add", fileOperation="create", device=child)
     WaitForTask(other.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[controller, added])))
     before = office.look()
@@ -327,12 +398,34 @@ def test_the_given_image_must_be_the_one_that_was_given(office):
 def test_a_platform_layer(office):
     asked = present(office, kind="platform")
     machine = run("packaging_machine", **asked)["machine"]
-    run("packaging_machine", **office.vcenter, name="App", version="1", kind="platform", state="finalized", file_share=office.share)
+    run(
+        "packaging_machine",
+        **office.vcenter,
+        name="App",
+        version="1",
+        kind="platform",
+        state="finalized",
+        file_share=office.share,
+    )
     work_in(office, machine, install)
-    final = office.vcenter | {"name": "App", "version": "1", "kind": "platform", "state": "finalized", "file_share": office.share, "package": "platform"}
+    final = office.vcenter | {
+        "name": "App",
+        "version": "1",
+        "kind": "platform",
+        "state": "finalized",
+        "file_share": office.share,
+        "package": "platform",
+    }
     done = run("packaging_machine", **final)
     assert done["packaged_disk"] == os.path.join(office.share, "platform", "platform.ovf")
-    captured = run("platform_layer", **office.options, name="App", version="1", packaged_disk=done["packaged_disk"], os_layer=done["os_layer"])
+    captured = run(
+        "platform_layer",
+        **office.options,
+        name="App",
+        version="1",
+        packaged_disk=done["packaged_disk"],
+        os_layer=done["os_layer"],
+    )
     assert captured["changes"]["files"] == 2 and run("packaging_machine", **asked)["status"] == "Complete"
     # The app layer of the same name is another one.
     assert run("packaging_machine", **present(office), check=True)["changed"] is True

@@ -16,13 +16,9 @@ import pytest
 
 from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, connector
 from ansible_collections.strata.layering.tests.integration.modules.test_capture import install
-from ansible_collections.strata.layering.tests.integration.modules.test_packaging import (  # noqa: F401  pylint: disable=unused-import
-    machine_of,
-    office,
-    work_in,
-)
-from ansible_collections.strata.layering.tests.support.vcenter import machines
+from ansible_collections.strata.layering.tests.integration.modules.test_packaging import machine_of, office, work_in  # noqa: F401  pylint: disable=unused-import
 from ansible_collections.strata.layering.tests.support.modules import run
+from ansible_collections.strata.layering.tests.support.vcenter import machines
 
 _COLLECTIONS = pathlib.Path(__file__).resolve().parents[3] / ".build" / "collections"
 
@@ -31,15 +27,21 @@ _COLLECTIONS = pathlib.Path(__file__).resolve().parents[3] / ".build" / "collect
 def _play(office):  # noqa: F811  pylint: disable=redefined-outer-name
     """Runs the playbook of a kind with these packages; returns how many tasks changed something, and the output."""
     values = {
-        "layering_repository": os.fspath(office.path), "layering_file_share": office.share, "layering_hostname": office.simulator.host,
-        "layering_port": office.simulator.port, "layering_username": office.simulator.username, "layering_password": office.simulator.password,
+        "layering_repository": os.fspath(office.path),
+        "layering_file_share": office.share,
+        "layering_hostname": office.simulator.host,
+        "layering_port": office.simulator.port,
+        "layering_username": office.simulator.username,
+        "layering_password": office.simulator.password,
         "layering_ca_path": os.fspath(office.simulator.ca_file),
         **{f"{kind}_layer_os_layer": {"name": "Windows 11"} for kind in ("app", "platform")},
         **{f"{kind}_layer_connector": "packaging" for kind in ("app", "platform")},
         "layered_image_connectors": [connector(name="packaging", folder="Packaging")],
     }
     group = {"hosts": {}, "vars": {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}}
-    inventory = {"all": {"hosts": {"localhost": group["vars"]}, "vars": values, "children": {"packaging_machines": group}}}
+    inventory = {
+        "all": {"hosts": {"localhost": group["vars"]}, "vars": values, "children": {"packaging_machines": group}}
+    }
     path = office.tmp_path / "inventory.json"
 
     def play(packages: list[dict], *flags: str, kind: str = "app") -> tuple[int, str]:
@@ -47,9 +49,26 @@ def _play(office):  # noqa: F811  pylint: disable=redefined-outer-name
         path.write_text(json.dumps(inventory))
         path.rename(path.with_suffix(".yml"))
         done = subprocess.run(
-            [sys.executable, "-m", "ansible", "playbook", f"strata.layering.{kind}_layer", "-i", str(path.with_suffix(".yml")), *flags],
-            cwd=office.tmp_path, capture_output=True, text=True, check=False,
-            env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(_COLLECTIONS), "ANSIBLE_HOME": str(office.tmp_path / "ansible"), "ANSIBLE_NOCOLOR": "1"},
+            [
+                sys.executable,
+                "-m",
+                "ansible",
+                "playbook",
+                f"strata.layering.{kind}_layer",
+                "-i",
+                str(path.with_suffix(".yml")),
+                *flags,
+            ],
+            cwd=office.tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={
+                **os.environ,
+                "ANSIBLE_COLLECTIONS_PATH": str(_COLLECTIONS),
+                "ANSIBLE_HOME": str(office.tmp_path / "ansible"),
+                "ANSIBLE_NOCOLOR": "1",
+            },
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return sum(int(number) for number in re.findall(r"changed=(\d+)", done.stdout)), done.stdout
@@ -58,12 +77,22 @@ def _play(office):  # noqa: F811  pylint: disable=redefined-outer-name
 
 
 def versions(office, name: str) -> list[str]:  # noqa: F811  pylint: disable=redefined-outer-name
-    return [one["version"] for layer in run("layer_info", **office.options, name=name)["layers"] for one in layer["versions"]]
+    return [
+        one["version"]
+        for layer in run("layer_info", **office.options, name=name)["layers"]
+        for one in layer["versions"]
+    ]
 
 
 def test_packaging_by_hand(office, play):  # noqa: F811  pylint: disable=redefined-outer-name
     add_app(office, "Base")
-    package = {"name": "App", "version": "1", "prerequisites": [{"name": "Base", "version": "1.0"}], "priority": 600, "minimum_run": 0}
+    package = {
+        "name": "App",
+        "version": "1",
+        "prerequisites": [{"name": "Base", "version": "1.0"}],
+        "priority": 600,
+        "minimum_run": 0,
+    }
     assert play([package], "--check")[0] == 1
     changed, output = play([package])
     assert changed == 2 and "restart Windows until nothing is pending" in output
@@ -77,14 +106,24 @@ def test_packaging_by_hand(office, play):  # noqa: F811  pylint: disable=redefin
     changed, output = play([package], "--check")
     assert changed == 0
     changed, output = play([package])
-    assert changed == 3 and versions(office, "App") == ["1"] and name not in machines(office.simulator) and os.listdir(office.share) == []
+    assert (
+        changed == 3
+        and versions(office, "App") == ["1"]
+        and name not in machines(office.simulator)
+        and os.listdir(office.share) == []
+    )
     assert play([package])[0] == 0
     assert play([package | {"priority": 700}])[0] == 1
 
 
 def test_packaging_unattended(office, play):  # noqa: F811  pylint: disable=redefined-outer-name
     place = "{{ hostvars[app_layer_machine.machine.name].packaging_machine.path }}"
-    tasks = [{"name": "Install", "ansible.builtin.copy": {"content": place, "dest": os.fspath(office.tmp_path / "installed")}}]
+    tasks = [
+        {
+            "name": "Install",
+            "ansible.builtin.copy": {"content": place, "dest": os.fspath(office.tmp_path / "installed")},
+        }
+    ]
     path = office.tmp_path / "install.yml"
     path.write_text(json.dumps(tasks))
     package = {"name": "App", "version": "1", "install_tasks": os.fspath(path)}
@@ -105,10 +144,17 @@ def test_a_platform_layer_is_packaged(office, play):  # noqa: F811  pylint: disa
     # Where the machine is off before its tasks have ended, it is powered on and they run again.
     path = office.tmp_path / "install.yml"
     path.write_text(json.dumps([{"name": "Fail", "ansible.builtin.fail": {"msg": "cut off"}}]))
-    package = {"name": "Agent", "version": "1", "prerequisites": [{"name": "Base", "version": "1.0"}], "install_tasks": os.fspath(path)}
+    package = {
+        "name": "Agent",
+        "version": "1",
+        "prerequisites": [{"name": "Base", "version": "1.0"}],
+        "install_tasks": os.fspath(path),
+    }
     with pytest.raises(AssertionError, match="cut off"):
         play([package], kind="platform")
-    [machine] = [machine for name, machine in machines(office.simulator).items() if name.startswith("Agent-1-packaging-")]
+    [machine] = [
+        machine for name, machine in machines(office.simulator).items() if name.startswith("Agent-1-packaging-")
+    ]
     machine_of(office.simulator.connect(), machine["moid"]).PowerOff()
     work_in(office, machine, install)
     copy = {"content": "{{ app_layer_package.name }}", "dest": os.fspath(office.tmp_path / "done")}

@@ -13,8 +13,8 @@ from pyVmomi import vim
 
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template, connector
-from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
 from ansible_collections.strata.layering.tests.support.modules import converges, fails, run, state_of
+from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
 
 SCRIPTS = "guestinfo.strata.layering.scripts."
 
@@ -35,7 +35,9 @@ def reports(template: dict, **values: str) -> str:
 def switch_off(simulator, vm: dict) -> None:
     """Switch a machine off, and forget what its guest has reported, as hosts do."""
     WaitForTask(machine_of(simulator.connect(), vm["moid"]).PowerOffVM_Task())
-    simulator.set_guestinfo(vm["name"], dict.fromkeys([f"{SCRIPTS}{key}" for key in ("image", "state", "current", "code", "output")], ""))
+    simulator.set_guestinfo(
+        vm["name"], dict.fromkeys([f"{SCRIPTS}{key}" for key in ("image", "state", "current", "code", "output")], "")
+    )
 
 
 def publish(room, vcenter, **options) -> dict:
@@ -58,7 +60,11 @@ def test_manual_mode_waits_for_a_person(room, vcenter, simulator):
     assert machine["power"] == "poweredOn" and not machine["snapshots"]
     # A person who shuts Windows down too early would cut them off.
     assert "once the scripts of the image have ended" in task["description"]
-    mark = {f"{SCRIPTS}image": task["content_digest"].partition(":")[2][:16], f"{SCRIPTS}state": "running", f"{SCRIPTS}current": "1/2 app layer Tool 1.0"}
+    mark = {
+        f"{SCRIPTS}image": task["content_digest"].partition(":")[2][:16],
+        f"{SCRIPTS}state": "running",
+        f"{SCRIPTS}current": "1/2 app layer Tool 1.0",
+    }
     simulator.set_guestinfo(task["vm"]["name"], mark)
     assert "(1/2 app layer Tool 1.0 runs now)" in publish(room, vcenter)["description"]
     simulator.set_guestinfo(task["vm"]["name"], dict.fromkeys(mark, ""))
@@ -78,21 +84,37 @@ def test_a_script_that_fails_asks_for_a_person(room, vcenter, simulator, office)
     assert again["changed"] is False and again["tasks"][0]["description"] == task["description"]
     # Somebody restarts Windows after having corrected it: the machine is off when the next run looks, and is started again.
     WaitForTask(machine_of(simulator.connect(), task["vm"]["moid"]).PowerOffVM_Task())
-    simulator.guest(reports(office, state="running", current="1/2 app layer Tool 1.0") + "; sleep 1; " + reports(office, state="finished"))
+    simulator.guest(
+        reports(office, state="running", current="1/2 app layer Tool 1.0")
+        + "; sleep 1; "
+        + reports(office, state="finished")
+    )
     done = publish(room, vcenter)
-    assert done["status"] == "Complete" and done["scripts"]["state"] == "finished" and done["vm"]["moid"] == task["vm"]["moid"]
+    assert (
+        done["status"] == "Complete"
+        and done["scripts"]["state"] == "finished"
+        and done["vm"]["moid"] == task["vm"]["moid"]
+    )
     assert len(machines(simulator)[done["vm"]["name"]]["snapshots"]) == 1
 
 
 def test_a_script_that_takes_too_long_asks_for_a_person(room, vcenter, simulator, office):
     simulator.guest(reports(office, state="running", current="2/2 platform layer Agent 3") + "; sleep 600")
     task = publish(room, vcenter, script_timeout=1)
-    assert task["status"] == "ActionRequired" and "2/2 platform layer Agent 3" in task["description"] and "more than 1 seconds" in task["description"]
+    assert (
+        task["status"] == "ActionRequired"
+        and "2/2 platform layer Agent 3" in task["description"]
+        and "more than 1 seconds" in task["description"]
+    )
     assert machines(simulator)[task["vm"]["name"]]["power"] == "poweredOn"
     # It has come to its end after all.
     simulator.set_guestinfo(task["vm"]["name"], {f"{SCRIPTS}state": "finished"})
     late = publish(room, vcenter, shutdown_timeout=1)
-    assert late["status"] == "ActionRequired" and "has not shut itself down" in late["description"] and late["step"] == "shut down"
+    assert (
+        late["status"] == "ActionRequired"
+        and "has not shut itself down" in late["description"]
+        and late["step"] == "shut down"
+    )
 
 
 def test_a_failure_that_nobody_waited_for_is_remembered(room, vcenter, simulator, office):
@@ -109,11 +131,17 @@ def test_a_failure_that_nobody_waited_for_is_remembered(room, vcenter, simulator
     switch_off(simulator, task["vm"])
     simulator.guest(reports(office, state="finished"))
     done = publish(room, vcenter)
-    assert done["status"] == "Complete" and done["scripts"]["state"] == "finished" and len(simulator.guests(task["vm"]["name"])) == 2
+    assert (
+        done["status"] == "Complete"
+        and done["scripts"]["state"] == "finished"
+        and len(simulator.guests(task["vm"]["name"])) == 2
+    )
 
 
 @pytest.mark.parametrize("ended", ["ActionRequired", "Failed"])
-def test_scripts_that_were_running_when_nobody_watched_any_more_are_asked_about(room, vcenter, simulator, office, ended):
+def test_scripts_that_were_running_when_nobody_watched_any_more_are_asked_about(
+    room, vcenter, simulator, office, ended
+):
     """The last that was seen is a script that runs; then the machine is off, and its host has forgotten all."""
     simulator.guest(reports(office, state="running", current="1/1 template office") + "; sleep 600")
     task = publish(room, vcenter, script_timeout=1)
@@ -136,7 +164,11 @@ def test_scripts_that_were_cut_off_go_on(room, vcenter, simulator, office):
     again = add_template(room, apps=(("Tool", "2.0"),))["template"]
     simulator.guest(reports(again, state="running", current="1/1 template office"))
     task = publish(room, vcenter)
-    assert task["status"] == "ActionRequired" and "4 times" in task["description"] and not machines(simulator)[task["vm"]["name"]]["snapshots"]
+    assert (
+        task["status"] == "ActionRequired"
+        and "4 times" in task["description"]
+        and not machines(simulator)[task["vm"]["name"]]["snapshots"]
+    )
 
 
 def test_what_a_guest_says_of_another_image_does_not_count(room, vcenter, simulator, office):
@@ -154,12 +186,22 @@ def test_the_machine_says_what_it_was_made_of(room, vcenter, simulator):
     session = simulator.connect()
     machine = machine_of(session, task["vm"]["moid"])
     names = {field.key: field.name for field in session.content.customFieldsManager.field}
-    assert {names[value.key]: value.value for value in machine.customValue} == {"Image": "office: os/Windows 11 1.0, app/Tool 1.0", "Owner": "VDI"}
+    assert {names[value.key]: value.value for value in machine.customValue} == {
+        "Image": "office: os/Windows 11 1.0, app/Tool 1.0",
+        "Owner": "VDI",
+    }
     config = {option.key: option.value for option in machine.config.extraConfig}
-    assert config["strata.layering.template"] == "office" and config["strata.layering.image_digest"] == template["image_digest"] == task["digest"]
+    assert (
+        config["strata.layering.template"] == "office"
+        and config["strata.layering.image_digest"] == template["image_digest"] == task["digest"]
+    )
     assert json.loads(config["strata.layering.layers"]) == {"os/Windows 11": "1.0", "app/Tool": "1.0"}
     assert "app layer Tool 1.0" in machine.config.annotation
-    assert all(check["passed"] for check in task["checks"]) and {check["name"] for check in task["checks"]} >= {"vmxnet3", "no_vtpm", "snapshot"}
+    assert all(check["passed"] for check in task["checks"]) and {check["name"] for check in task["checks"]} >= {
+        "vmxnet3",
+        "no_vtpm",
+        "snapshot",
+    }
 
 
 def test_a_machine_that_horizon_cannot_use_is_no_image(room, vcenter, simulator, office):
@@ -170,16 +212,22 @@ def test_a_machine_that_horizon_cannot_use_is_no_image(room, vcenter, simulator,
     session = simulator.connect()
     machine = machine_of(session, machines(simulator)[name]["moid"])
     machine.PowerOffVM_Task()
-    device = vim.vm.device.VirtualE1000(backing=vim.vm.device.VirtualEthernetCard.NetworkBackingInfo(deviceName="VM Network"), key=-1)
+    device = vim.vm.device.VirtualE1000(
+        backing=vim.vm.device.VirtualEthernetCard.NetworkBackingInfo(deviceName="VM Network"), key=-1
+    )
     change = vim.vm.device.VirtualDeviceSpec(operation="add", device=device)
     machine.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change]))
     found = fails("layered_image_publish", "publish.horizon", **room.options, **vcenter, templates=["office"])
-    assert "vmxnet3 (found: vmxnet3, e1000)" in found["msg"] and run("layered_image_info", **room.options)["images"] == []
+    assert (
+        "vmxnet3 (found: vmxnet3, e1000)" in found["msg"] and run("layered_image_info", **room.options)["images"] == []
+    )
     device = next(one for one in machine.config.hardware.device if isinstance(one, vim.vm.device.VirtualE1000))
     change = vim.vm.device.VirtualDeviceSpec(operation="remove", device=device)
     machine.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change]))
     assert publish(room, vcenter)["status"] == "Complete"
-    change = vim.vm.device.VirtualDeviceSpec(operation="add", device=vim.vm.device.VirtualE1000(backing=device.backing, key=-1))
+    change = vim.vm.device.VirtualDeviceSpec(
+        operation="add", device=vim.vm.device.VirtualE1000(backing=device.backing, key=-1)
+    )
     WaitForTask(machine.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change])))
     for check in (True, False):
         fails("layered_image_publish", "publish.horizon", check=check, **room.options, **vcenter, templates=["office"])

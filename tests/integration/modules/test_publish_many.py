@@ -11,9 +11,9 @@ from pyVim.task import WaitForTask
 from pyVmomi import vim
 
 from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template
-from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
 from ansible_collections.strata.layering.tests.support.background import Background, eventually
 from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run, state_of
+from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
 
 NAMES = ("one", "two", "three")
 
@@ -34,10 +34,19 @@ def test_templates_are_published_side_by_side_within_a_bound(room, vcenter, simu
     for name in NAMES:
         add_template(room, name, disk_size_gb=4 + NAMES.index(name))
     done = run("layered_image_publish", **room.options, **vcenter, templates=list(NAMES), parallel=2)
-    assert [task["template"] for task in done["tasks"]] == list(NAMES) and {task["status"] for task in done["tasks"]} == {"Complete"}
-    events = [entry["method"] for entry in simulator.journal(kind="soap") if entry["method"] in ("PowerOnVM_Task", "CreateSnapshot_Task")]
+    assert [task["template"] for task in done["tasks"]] == list(NAMES) and {
+        task["status"] for task in done["tasks"]
+    } == {"Complete"}
+    events = [
+        entry["method"]
+        for entry in simulator.journal(kind="soap")
+        if entry["method"] in ("PowerOnVM_Task", "CreateSnapshot_Task")
+    ]
     # Two ran before the first was done, and the third only after that.
-    assert events[:3] == ["PowerOnVM_Task", "PowerOnVM_Task", "CreateSnapshot_Task"] and events.count("CreateSnapshot_Task") == 3
+    assert (
+        events[:3] == ["PowerOnVM_Task", "PowerOnVM_Task", "CreateSnapshot_Task"]
+        and events.count("CreateSnapshot_Task") == 3
+    )
     again = run("layered_image_publish", **room.options, **vcenter, templates=list(NAMES))
     assert again["changed"] is False
 
@@ -47,10 +56,18 @@ def test_one_that_fails_keeps_no_other_from_being_published(room, vcenter, simul
     digests = {name: add_template(room, name)["template"]["image_digest"] for name in NAMES}
     simulator.rules.add("CreateSnapshot_Task", object=f"two-{digests['two'][7:15]}", fault="NoPermission", count=None)
     result = attempt("layered_image_publish", **room.options, **vcenter, templates=[*NAMES, "nowhere"], retries=0)
-    assert result["failed"] and [task["status"] for task in result["details"]["tasks"]] == ["Complete", "Failed", "Complete", "Failed"]
+    assert result["failed"] and [task["status"] for task in result["details"]["tasks"]] == [
+        "Complete",
+        "Failed",
+        "Complete",
+        "Failed",
+    ]
     assert "nowhere" in result["details"]["tasks"][3]["description"] and "1 more of the 4" in result["msg"]
     simulator.rules.clear()
-    assert run("layered_image_publish", **room.options, **vcenter, templates=list(NAMES))["tasks"][1]["status"] == "Complete"
+    assert (
+        run("layered_image_publish", **room.options, **vcenter, templates=list(NAMES))["tasks"][1]["status"]
+        == "Complete"
+    )
     assert len(unfinished(simulator)) == 3
 
 
@@ -73,7 +90,9 @@ def test_a_publishing_that_runs_is_canceled(room, vcenter, simulator):
     before = state_of(room.path)
     options = {**room.options, **vcenter, "templates": ["office"], "state": "canceled"}
     assert run("layered_image_publish", **options)["changed"] is False and state_of(room.path) == before
-    with Background("layered_image_publish", **room.options, **vcenter, templates=["office"], script_timeout=1) as running:
+    with Background(
+        "layered_image_publish", **room.options, **vcenter, templates=["office"], script_timeout=1
+    ) as running:
         eventually(lambda: stuck(simulator))
         done = run("layered_image_publish", **options, comment="not today")
         assert done["changed"] is True and done["tasks"][0]["status"] == "Canceled"
@@ -82,7 +101,10 @@ def test_a_publishing_that_runs_is_canceled(room, vcenter, simulator):
     assert unfinished(simulator) == [] and os.listdir(room.path / "catalog" / "cancellation") == []
     assert run("layered_image_publish", **options)["changed"] is False
     simulator.guest("true")
-    assert run("layered_image_publish", **room.options, **vcenter, templates=["office"])["tasks"][0]["status"] == "Complete"
+    assert (
+        run("layered_image_publish", **room.options, **vcenter, templates=["office"])["tasks"][0]["status"]
+        == "Complete"
+    )
     assert run("layered_image_publish", **options)["changed"] is False and len(unfinished(simulator)) == 1
 
 
@@ -92,7 +114,10 @@ def test_an_upload_is_canceled(room, vcenter, simulator):
     simulator.rules.add("NFC:PUT", after_bytes=1000, delay_ms=4000)
     with Background("layered_image_publish", **room.options, **vcenter, templates=["office"]) as running:
         eventually(lambda: [lease for lease in simulator.leases() if lease["state"] == "ready"])
-        assert run("layered_image_publish", **room.options, **vcenter, templates=["office"], state="canceled")["changed"] is True
+        assert (
+            run("layered_image_publish", **room.options, **vcenter, templates=["office"], state="canceled")["changed"]
+            is True
+        )
         assert running.result()["tasks"][0]["status"] == "Canceled"
     assert unfinished(simulator) == [] and not any(lease["state"] == "ready" for lease in simulator.leases())
 
@@ -100,14 +125,27 @@ def test_an_upload_is_canceled(room, vcenter, simulator):
 def test_a_template_that_nobody_knows_is_not_canceled(room, vcenter, simulator):
     """A mistake in writing must not look as if there were nothing to cancel; what is left of a template that was removed can be."""
     for check in (True, False):
-        result = fails("layered_image_publish", "catalog.missing", check=check, **room.options, **vcenter, templates=["ofice"], state="canceled")
+        result = fails(
+            "layered_image_publish",
+            "catalog.missing",
+            check=check,
+            **room.options,
+            **vcenter,
+            templates=["ofice"],
+            state="canceled",
+        )
         assert "ofice" in result["msg"]
     simulator.guest(mode="hang")
     add_app(room)
     add_template(room, publish_mode="manual")
     run("layered_image_publish", **room.options, **vcenter, templates=["office"])
     run("image_template", **room.options, name="office", state="absent")
-    assert run("layered_image_publish", **room.options, **vcenter, templates=["office"], state="canceled")["tasks"][0]["status"] == "Canceled"
+    assert (
+        run("layered_image_publish", **room.options, **vcenter, templates=["office"], state="canceled")["tasks"][0][
+            "status"
+        ]
+        == "Canceled"
+    )
     assert unfinished(simulator) == []
 
 
@@ -135,7 +173,10 @@ def test_a_changed_template_leaves_no_unfinished_machine(room, vcenter, simulato
     add_template(room, apps=(("Tool", "1.1"),))
     second = run("layered_image_publish", **room.options, **vcenter, templates=["office"])["tasks"][0]
     assert second["status"] == "Complete" and unfinished(simulator) == [second["vm"]["name"]] != [first["vm"]["name"]]
-    assert {task["id"]: task["status"] for task in run("task_info", **room.options)["tasks"]} == {first["id"]: "Canceled", second["id"]: "Complete"}
+    assert {task["id"]: task["status"] for task in run("task_info", **room.options)["tasks"]} == {
+        first["id"]: "Canceled",
+        second["id"]: "Complete",
+    }
 
 
 def test_what_somebody_has_cloned_from_an_unfinished_machine_stays(room, vcenter, simulator):
@@ -148,7 +189,11 @@ def test_what_somebody_has_cloned_from_an_unfinished_machine_stays(room, vcenter
     machine = machine_of(simulator.connect(), vm["moid"])
     WaitForTask(machine.PowerOffVM_Task())
     where = vim.vm.RelocateSpec(pool=machine.resourcePool)
-    WaitForTask(machine.CloneVM_Task(machine.parent, "office-copy", vim.vm.CloneSpec(location=where, template=False, powerOn=False)))
+    WaitForTask(
+        machine.CloneVM_Task(
+            machine.parent, "office-copy", vim.vm.CloneSpec(location=where, template=False, powerOn=False)
+        )
+    )
     simulator.guest("true")
     add_template(room, apps=(("Tool", "1.1"),))
     task = run("layered_image_publish", **room.options, **vcenter, templates=["office"])["tasks"][0]

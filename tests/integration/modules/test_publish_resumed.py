@@ -14,9 +14,9 @@ from pyVmomi import vim
 
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template
-from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
 from ansible_collections.strata.layering.tests.support.background import Background, eventually
 from ansible_collections.strata.layering.tests.support.modules import run
+from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
 
 STATE, FRESH = "strata.layering.state", "strata.layering.powered_on"
 
@@ -58,7 +58,9 @@ def ends_well(room, vcenter, simulator) -> dict:
     task = done["tasks"][0]
     assert done["changed"] is True and task["status"] == "Complete"
     found = [machine for machine in simulator.machines() if not machine["template"]]
-    assert [(machine["moid"], machine["power"], len(machine["snapshots"])) for machine in found] == [(task["vm"]["moid"], "poweredOff", 1)]
+    assert [(machine["moid"], machine["power"], len(machine["snapshots"])) for machine in found] == [
+        (task["vm"]["moid"], "poweredOff", 1)
+    ]
     called = methods(simulator)
     assert publish(room, vcenter)["changed"] is False
     return task | {"called": called}
@@ -73,7 +75,9 @@ def test_a_machine_whose_disk_may_not_be_whole_is_made_anew(room, vcenter, simul
 def test_a_machine_that_never_ran_is_powered_on(room, vcenter, simulator, left):
     vm = left("ready", **{FRESH: "1000000"})
     task = ends_well(room, vcenter, simulator)
-    assert task["vm"]["moid"] == vm["moid"] and "PowerOnVM_Task" in task["called"] and "ImportVApp" not in task["called"]
+    assert (
+        task["vm"]["moid"] == vm["moid"] and "PowerOnVM_Task" in task["called"] and "ImportVApp" not in task["called"]
+    )
 
 
 def test_a_machine_that_ran_before_that_could_be_noted_gets_its_snapshot(room, vcenter, simulator, left):
@@ -96,7 +100,9 @@ def test_a_machine_whose_script_failed_is_powered_on_again(room, vcenter, simula
     # Its guest was asked to say again that it has finished, the image's clones will not be.
     again = "guestinfo.strata.layering.again"
     assert json.loads(seen.read_text())[again] == task["content_digest"].removeprefix("sha256:")[:16]
-    assert again not in {option.key for option in machine_of(simulator.connect(), task["vm"]["moid"]).config.extraConfig}
+    assert again not in {
+        option.key for option in machine_of(simulator.connect(), task["vm"]["moid"]).config.extraConfig
+    }
 
 
 def test_a_finished_machine_gets_the_snapshot_that_is_missing(room, vcenter, simulator, left):
@@ -126,7 +132,11 @@ def test_an_image_that_somebody_has_powered_on_is_left_alone(room, vcenter, simu
     machine = machine_of(simulator.connect(), vm["moid"])
     WaitForTask(machine.PowerOnVM_Task())
     again = publish(room, vcenter)
-    assert again["changed"] is False and again["tasks"][0]["status"] == "ActionRequired" and "switched on" in again["tasks"][0]["description"]
+    assert (
+        again["changed"] is False
+        and again["tasks"][0]["status"] == "ActionRequired"
+        and "switched on" in again["tasks"][0]["description"]
+    )
     WaitForTask(machine.PowerOffVM_Task())
     assert publish(room, vcenter)["tasks"][0]["vm"]["moid"] == vm["moid"]
     assert {task["status"] for task in run("task_info", **room.options)["tasks"]} == {"Complete"}
@@ -143,12 +153,20 @@ def test_a_composer_that_was_killed(room, vcenter, simulator, steps):
     if method == "ImportVApp":
         simulator.rules.add("NFC:PUT", after_bytes=1000, delay_ms=1500)
     with Background("layered_image_publish", **room.options, **vcenter, templates=["office"]) as running:
-        eventually(lambda: [one for one in simulator.machines() if one["power"] == power and not one["template"] and method in methods(simulator)])
+        eventually(
+            lambda: [
+                one
+                for one in simulator.machines()
+                if one["power"] == power and not one["template"] and method in methods(simulator)
+            ]
+        )
         running.kill()
     assert run("task_info", **room.options)["tasks"][0]["status"] == "Running"
     first = machines(simulator)
     task = ends_well(room, vcenter, simulator)
-    assert (task["vm"]["name"] in first and first[task["vm"]["name"]]["moid"] == task["vm"]["moid"]) is (method == "PowerOnVM_Task")
+    assert (task["vm"]["name"] in first and first[task["vm"]["name"]]["moid"] == task["vm"]["moid"]) is (
+        method == "PowerOnVM_Task"
+    )
     assert len(run("task_info", **room.options)["tasks"]) == 1
     assert not any(lease["state"] in ("ready", "initializing") for lease in simulator.leases())
 
@@ -158,7 +176,9 @@ def test_what_may_pass_is_tried_again(room, vcenter, simulator):
     add_template(room)
     simulator.rules.add("CreateSnapshot_Task", fault="HostCommunication", task=True, count=2)
     done = publish(room, vcenter, retry_pause=0)
-    assert done["tasks"][0]["status"] == "Complete" and any("tried again" in sentence for sentence in done["tasks"][0]["warnings"])
+    assert done["tasks"][0]["status"] == "Complete" and any(
+        "tried again" in sentence for sentence in done["tasks"][0]["warnings"]
+    )
     assert len([entry for entry in simulator.journal(kind="soap") if entry["method"] == "PowerOnVM_Task"]) == 1
 
 
@@ -184,13 +204,24 @@ def link_clone(session, simulator, name: str) -> None:
     backing = vim.vm.device.VirtualDisk.FlatVer2BackingInfo
     parent = backing(diskMode="persistent", fileName=disk.backing.fileName)
     child = vim.vm.device.VirtualDisk(
-        key=-1, controllerKey=-2, unitNumber=0, capacityInKB=disk.capacityInKB,
+        key=-1,
+        controllerKey=-2,
+        unitNumber=0,
+        capacityInKB=disk.capacityInKB,
         backing=backing(diskMode="persistent", fileName="[LocalDS_0] clone/clone.vmdk", parent=parent),
     )
     golden = machine_of(session, machines(simulator)["windows-template"]["moid"])
-    WaitForTask(golden.CloneVM_Task(golden.parent, "clone", vim.vm.CloneSpec(location=vim.vm.RelocateSpec(pool=found.resourcePool), template=False)))
+    WaitForTask(
+        golden.CloneVM_Task(
+            golden.parent,
+            "clone",
+            vim.vm.CloneSpec(location=vim.vm.RelocateSpec(pool=found.resourcePool), template=False),
+        )
+    )
     clone = machine_of(session, machines(simulator)["clone"]["moid"])
-    controller = vim.vm.device.VirtualDeviceSpec(operation="add", device=vim.vm.device.ParaVirtualSCSIController(key=-2, busNumber=3, sharedBus="noSharing"))
+    controller = vim.vm.device.VirtualDeviceSpec(
+        operation="add", device=vim.vm.device.ParaVirtualSCSIController(key=-2, busNumber=3, sharedBus="noSharing")
+    )
     added = vim.vm.device.VirtualDeviceSpec(operation="add", fileOperation="create", device=child)
     WaitForTask(clone.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[controller, added])))
 
@@ -211,6 +242,9 @@ def test_older_machines_stay_while_clones_depend_on_them_or_they_run(room, vcent
             simulator.guest("true")
     kept = machines(simulator).keys()
     assert {names[0], names[1], names[3], "clone"} <= kept and names[2] not in kept
-    assert all(any(part in sentence for sentence in done["tasks"][0]["warnings"]) for part in ("clone depend on it", "not switched off"))
+    assert all(
+        any(part in sentence for sentence in done["tasks"][0]["warnings"])
+        for part in ("clone depend on it", "not switched off")
+    )
     again = publish(room, vcenter, keep=0)
     assert again["changed"] is False and len(run("layered_image_info", **room.options)["images"]) == 3

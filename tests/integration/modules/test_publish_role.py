@@ -24,11 +24,16 @@ _COLLECTIONS = pathlib.Path(__file__).resolve().parents[3] / ".build" / "collect
 def play(room, vcenter):
     """Runs the playbook layered_image with variables; returns the exit code, how many tasks changed something, and the output."""
     template = {
-        "name": "office", "connector": "desktops", "os_layer": {"name": "Windows 11", "version": "1.0"}, "app_layers": [{"name": "Tool", "version": "1.0"}],
+        "name": "office",
+        "connector": "desktops",
+        "os_layer": {"name": "Windows 11", "version": "1.0"},
+        "app_layers": [{"name": "Tool", "version": "1.0"}],
         "publish_mode": "manual",
     }
     values = {f"layering_{name}": value for name, value in vcenter.items()} | {
-        "layering_repository": os.fspath(room.path), "layered_image_connectors": [connector()], "layered_image_templates": [template],
+        "layering_repository": os.fspath(room.path),
+        "layered_image_connectors": [connector()],
+        "layered_image_templates": [template],
     }
     host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
 
@@ -36,11 +41,32 @@ def play(room, vcenter):
         inventory = room.tmp_path / "inventory.yml"
         inventory.write_text(json.dumps({"all": {"hosts": {"localhost": host}, "vars": values | more}}))
         done = subprocess.run(
-            [sys.executable, "-m", "ansible", "playbook", "strata.layering.layered_image", "-i", str(inventory), *flags],
-            cwd=room.tmp_path, capture_output=True, text=True, check=False,
-            env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(_COLLECTIONS), "ANSIBLE_HOME": str(room.tmp_path / "ansible"), "ANSIBLE_NOCOLOR": "1"},
+            [
+                sys.executable,
+                "-m",
+                "ansible",
+                "playbook",
+                "strata.layering.layered_image",
+                "-i",
+                str(inventory),
+                *flags,
+            ],
+            cwd=room.tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={
+                **os.environ,
+                "ANSIBLE_COLLECTIONS_PATH": str(_COLLECTIONS),
+                "ANSIBLE_HOME": str(room.tmp_path / "ansible"),
+                "ANSIBLE_NOCOLOR": "1",
+            },
         )
-        return done.returncode, sum(int(number) for number in re.findall(r"changed=(\d+)", done.stdout)), done.stdout + done.stderr
+        return (
+            done.returncode,
+            sum(int(number) for number in re.findall(r"changed=(\d+)", done.stdout)),
+            done.stdout + done.stderr,
+        )
 
     return run_playbook
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template, connector
-from ansible_collections.strata.layering.tests.support.vcenter import machines
 from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run, state_of
+from ansible_collections.strata.layering.tests.support.vcenter import machines
 
 
 @pytest.fixture
@@ -41,8 +41,13 @@ def test_what_the_script_finds(room, vcenter, simulator, script, monkeypatch):
     text = script.ran.read_text()
     found = dict(line.split("=", 1) for line in text.splitlines() if line.startswith("STRATA_"))
     assert found == {
-        "STRATA_CONNECTOR": "desktops", "STRATA_IMAGE": task["digest"], "STRATA_TEMPLATE": "office", "STRATA_VCENTER": simulator.host,
-        "STRATA_VM_NAME": task["vm"]["name"], "STRATA_VM_MOID": task["vm"]["moid"], "STRATA_VM_UUID": task["vm"]["instance_uuid"],
+        "STRATA_CONNECTOR": "desktops",
+        "STRATA_IMAGE": task["digest"],
+        "STRATA_TEMPLATE": "office",
+        "STRATA_VCENTER": simulator.host,
+        "STRATA_VM_NAME": task["vm"]["name"],
+        "STRATA_VM_MOID": task["vm"]["moid"],
+        "STRATA_VM_UUID": task["vm"]["instance_uuid"],
         "STRATA_SNAPSHOT": task["snapshot"],
     }
     assert text.splitlines().count("run") == 1 and simulator.password not in text and "not for scripts" not in text
@@ -52,7 +57,11 @@ def test_what_the_script_finds(room, vcenter, simulator, script, monkeypatch):
 def test_a_script_that_fails_is_run_again_alone(room, vcenter, simulator, script):
     script("echo the pool is busy >&2; exit 7")
     result = fails("layered_image_publish", "publish.connector_script", **room.options, **vcenter, templates=["office"])
-    assert "exit code 7" in result["msg"] and "the pool is busy" in result["msg"] and result["details"]["tasks"][0]["status"] == "Failed"
+    assert (
+        "exit code 7" in result["msg"]
+        and "the pool is busy" in result["msg"]
+        and result["details"]["tasks"][0]["status"] == "Failed"
+    )
     before = machines(simulator)
     simulator.clear_journal()
     script("true")
@@ -62,18 +71,32 @@ def test_a_script_that_fails_is_run_again_alone(room, vcenter, simulator, script
     assert done["changed"] is True and done["tasks"][0]["status"] == "Complete" and machines(simulator) == before
     assert run("layered_image_publish", **room.options, **vcenter, templates=["office"])["changed"] is False
     assert script.ran.read_text().splitlines().count("run") == 2
-    assert not {entry["method"] for entry in simulator.journal(kind="soap")} & {"ImportVApp", "PowerOnVM_Task", "CreateSnapshot_Task", "Destroy_Task"}
+    assert not {entry["method"] for entry in simulator.journal(kind="soap")} & {
+        "ImportVApp",
+        "PowerOnVM_Task",
+        "CreateSnapshot_Task",
+        "Destroy_Task",
+    }
 
 
 def test_a_script_that_cannot_be_run_is_said_before_anything_is_done(room, vcenter, simulator, script):
     script.path.chmod(0o644)
     for check in (True, False):
-        result = fails("layered_image_publish", "publish.connector_script", **room.options, **vcenter, templates=["office"], check=check)
+        result = fails(
+            "layered_image_publish",
+            "publish.connector_script",
+            **room.options,
+            **vcenter,
+            templates=["office"],
+            check=check,
+        )
         assert "not an executable file" in result["msg"]
     assert list(machines(simulator)) == ["windows-template"]
 
 
 def test_a_script_that_does_not_end(room, vcenter, script):
     script("sleep 600")
-    result = attempt("layered_image_publish", **room.options, **vcenter, templates=["office"], timeouts={"connector_script": 1})
+    result = attempt(
+        "layered_image_publish", **room.options, **vcenter, templates=["office"], timeouts={"connector_script": 1}
+    )
     assert result["failed"] and "did not end within 1 seconds" in result["msg"]

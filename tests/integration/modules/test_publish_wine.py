@@ -11,10 +11,10 @@ import shutil
 import pytest
 
 from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template
-from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
 from ansible_collections.strata.layering.tests.support import wine_guest
 from ansible_collections.strata.layering.tests.support.background import eventually
 from ansible_collections.strata.layering.tests.support.modules import run
+from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
 
 _TOOLS = pathlib.Path(__file__).resolve().parents[3] / "roles" / "os_machine" / "files" / "scripts"
 _SCRIPTS = "Windows/Setup/scripts"
@@ -23,18 +23,30 @@ pytestmark = pytest.mark.skipif(shutil.which("wine") is None, reason="needs wine
 
 
 def test_scripts_that_restart_windows_and_one_that_fails_at_first(room, vcenter, simulator):
-    add_app(room, "Tools", tree={f"{_SCRIPTS}/{path.relative_to(_TOOLS)}": path.read_bytes() for path in _TOOLS.rglob("*") if path.is_file()})
+    add_app(
+        room,
+        "Tools",
+        tree={
+            f"{_SCRIPTS}/{path.relative_to(_TOOLS)}": path.read_bytes() for path in _TOOLS.rglob("*") if path.is_file()
+        },
+    )
     first, second = room.tmp_path / "first.cmd", room.tmp_path / "second.cmd"
     first.write_text("@echo off\r\necho configured\r\nexit /b 3010\r\n")
     tried = "C:\\Windows\\Setup\\scripts\\tried"
-    second.write_text(f"@echo off\r\nif exist {tried} exit /b 0\r\necho x >{tried}\r\necho no license server\r\nexit /b 7\r\n")
+    second.write_text(
+        f"@echo off\r\nif exist {tried} exit /b 0\r\necho x >{tried}\r\necho no license server\r\nexit /b 7\r\n"
+    )
     add_app(room, "Editor", script=str(first))
     add_template(room, apps=(("Tools", "1.0"), ("Editor", "1.0")), script=str(second))
     simulator.guest(wine_guest.command())
 
     task = run("layered_image_publish", **room.options, **vcenter, templates=["office"], script_timeout=60)["tasks"][0]
     assert task["status"] == "ActionRequired", task
-    assert "2/2 image template" in task["description"] and "exit code 7" in task["description"] and "no license server" in task["description"]
+    assert (
+        "2/2 image template" in task["description"]
+        and "exit code 7" in task["description"]
+        and "no license server" in task["description"]
+    )
     assert list(task["scripts"]["results"].values()) == ["3010", "7"]
     name = task["vm"]["name"]
     assert machines(simulator)[name]["power"] == "poweredOn" and not machines(simulator)[name]["snapshots"]
@@ -47,7 +59,13 @@ def test_scripts_that_restart_windows_and_one_that_fails_at_first(room, vcenter,
 
 
 def test_manual_mode_leaves_windows_on_when_its_scripts_are_done(room, vcenter, simulator):
-    add_app(room, "Tools", tree={f"{_SCRIPTS}/{path.relative_to(_TOOLS)}": path.read_bytes() for path in _TOOLS.rglob("*") if path.is_file()})
+    add_app(
+        room,
+        "Tools",
+        tree={
+            f"{_SCRIPTS}/{path.relative_to(_TOOLS)}": path.read_bytes() for path in _TOOLS.rglob("*") if path.is_file()
+        },
+    )
     add_template(room, apps=(("Tools", "1.0"),), publish_mode="manual")
     simulator.guest(wine_guest.command())
     task = run("layered_image_publish", **room.options, **vcenter, templates=["office"])["tasks"][0]
@@ -58,4 +76,7 @@ def test_manual_mode_leaves_windows_on_when_its_scripts_are_done(room, vcenter, 
     assert machines(simulator)[task["vm"]["name"]]["power"] == "poweredOn"
     machine.ShutdownGuest()
     eventually(lambda: machines(simulator)[task["vm"]["name"]]["power"] == "poweredOff", 60)
-    assert run("layered_image_publish", **room.options, **vcenter, templates=["office"])["tasks"][0]["status"] == "Complete"
+    assert (
+        run("layered_image_publish", **room.options, **vcenter, templates=["office"])["tasks"][0]["status"]
+        == "Complete"
+    )

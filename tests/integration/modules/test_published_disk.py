@@ -16,12 +16,12 @@ import sys
 import pytest
 
 from ansible_collections.strata.layering.tests.integration.modules.conftest import connector
-from ansible_collections.strata.layering.tests.support.vcenter import options_of
 from ansible_collections.strata.layering.tests.sample import sddl
 from ansible_collections.strata.layering.tests.sample.package import make_package
 from ansible_collections.strata.layering.tests.sample.plan import Expected, Manifest, Spec
 from ansible_collections.strata.layering.tests.sample.reread import differences, read_volume
 from ansible_collections.strata.layering.tests.support.modules import run
+from ansible_collections.strata.layering.tests.support.vcenter import options_of
 
 _EPOCH = 116444736000000000
 _ARCHIVE, _DIRECTORY = 0x20, 0x10
@@ -32,18 +32,26 @@ _TIME = _MTIME_NS // 100 + _EPOCH
 PLACED_TIME = 132223104000000000
 #: Layers in the order in which they win: (name, files, paths to delete).
 LAYERS = (
-    ("Tool", {
-        "Program Files/Tool/tool.exe": b"MZ" + b"tool" * 50_000,
-        "Program Files/Tool/Resources/de-DE/strings and other texts.resources": b"d" * 700,
-        "Program Files/Tool/empty.cfg": b"",
-        "Program Files/Tool/\u4e2d\u6587 \u00e4\u00f6\u00fc.txt": b"names",
-        "Program Files/Tool/big.bin": bytes(range(256)) * 40_000,
-        "windows/system32/drivers/ETC/hosts": b"127.0.0.1 tool\r\n",
-    }, ["Windows\\Logs"]),
-    ("Other", {
-        "PROGRAM FILES/TOOL/TOOL.EXE": b"MZ other",
-        "ProgramData/Other/data.bin": os.urandom(300_000),
-    }, ["program files\\tool\\empty.cfg", "Windows\\regedit.exe", "No\\Such\\Path"]),
+    (
+        "Tool",
+        {
+            "Program Files/Tool/tool.exe": b"MZ" + b"tool" * 50_000,
+            "Program Files/Tool/Resources/de-DE/strings and other texts.resources": b"d" * 700,
+            "Program Files/Tool/empty.cfg": b"",
+            "Program Files/Tool/\u4e2d\u6587 \u00e4\u00f6\u00fc.txt": b"names",
+            "Program Files/Tool/big.bin": bytes(range(256)) * 40_000,
+            "windows/system32/drivers/ETC/hosts": b"127.0.0.1 tool\r\n",
+        },
+        ["Windows\\Logs"],
+    ),
+    (
+        "Other",
+        {
+            "PROGRAM FILES/TOOL/TOOL.EXE": b"MZ other",
+            "ProgramData/Other/data.bin": os.urandom(300_000),
+        },
+        ["program files\\tool\\empty.cfg", "Windows\\regedit.exe", "No\\Such\\Path"],
+    ),
 )
 
 
@@ -54,7 +62,12 @@ def publish(tmp_path: pathlib.Path, simulator, spec: Spec, size_gb: int) -> tupl
     run("repository", **repository)
     run("connector", **repository, **connector())
     run(
-        "os_layer", **repository, name="Windows 11", version="1", max_layer_size_gb=size_gb, file_share=os.fspath(tmp_path / "share"),
+        "os_layer",
+        **repository,
+        name="Windows 11",
+        version="1",
+        max_layer_size_gb=size_gb,
+        file_share=os.fspath(tmp_path / "share"),
         packaging_disk="gold/gold-w11.ovf",
     )
     for priority, (name, files, delete) in enumerate(LAYERS, 100):
@@ -64,9 +77,22 @@ def publish(tmp_path: pathlib.Path, simulator, spec: Spec, size_gb: int) -> tupl
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
             os.utime(target, ns=(_MTIME_NS, _MTIME_NS))
-        run("app_layer", **repository, name=name, version="1", os_layer={"name": "Windows 11"}, files=os.fspath(folder), delete=delete, priority=priority)
+        run(
+            "app_layer",
+            **repository,
+            name=name,
+            version="1",
+            os_layer={"name": "Windows 11"},
+            files=os.fspath(folder),
+            delete=delete,
+            priority=priority,
+        )
     run(
-        "image_template", **repository, name="office", os_layer={"name": "Windows 11", "version": "1"}, connector="desktops",
+        "image_template",
+        **repository,
+        name="office",
+        os_layer={"name": "Windows 11", "version": "1"},
+        connector="desktops",
         app_layers=[{"name": name, "version": "1"} for name, _files, _delete in LAYERS],
     )
     simulator.guest("true")
@@ -118,7 +144,9 @@ def _forget(tree: dict[str, Expected], path: str) -> None:
         tree[first] = dataclasses.replace(tree[first], names=tree[first].names - 1)
 
 
-def _add(tree: dict[str, Expected], spelled: dict[str, str], path: str, kind: str, content: bytes | None, time: int = _TIME) -> None:
+def _add(
+    tree: dict[str, Expected], spelled: dict[str, str], path: str, kind: str, content: bytes | None, time: int = _TIME
+) -> None:
     parent, _slash, name = path.rpartition("/")
     full = f"{spelled[parent.upper()]}/{name}" if parent else name
     short_name = None
@@ -126,10 +154,22 @@ def _add(tree: dict[str, Expected], spelled: dict[str, str], path: str, kind: st
         short_name = tree[spelled[path.upper()]].short_name
         _forget(tree, spelled[path.upper()])
     spelled[path.upper()] = full
-    security = sddl.inherit(bytes.fromhex(tree[spelled[parent.upper()]].security), kind == "directory", owner="BA").hex()
+    security = sddl.inherit(
+        bytes.fromhex(tree[spelled[parent.upper()]].security), kind == "directory", owner="BA"
+    ).hex()
     size, sha256 = (len(content), hashlib.sha256(content).hexdigest()) if content is not None else (0, None)
     tree[full] = Expected(
-        kind, _ARCHIVE if kind == "file" else _DIRECTORY, time, time, time, time, security, size, sha256, short_name, names=1,
+        kind,
+        _ARCHIVE if kind == "file" else _DIRECTORY,
+        time,
+        time,
+        time,
+        time,
+        security,
+        size,
+        sha256,
+        short_name,
+        names=1,
     )
 
 
@@ -146,10 +186,14 @@ def test_published_disk(tmp_path, simulator, size, size_gb):
 def _check_volume(raw: str, offset: int) -> None:
     """phantom-trace-ntfs and ntfsfix find nothing to complain about."""
     program = os.path.join(os.path.dirname(sys.executable), "phantom-trace")
-    answer = subprocess.run([program, raw, "--offset", str(offset), "--json"], check=False, capture_output=True, text=True)
+    answer = subprocess.run(
+        [program, raw, "--offset", str(offset), "--json"], check=False, capture_output=True, text=True
+    )
     report = json.loads(answer.stdout)
     assert not report["findings"], report["findings"][:5]
-    table = json.loads(subprocess.run(["sfdisk", "--json", raw], check=True, capture_output=True, text=True).stdout)["partitiontable"]
+    table = json.loads(subprocess.run(["sfdisk", "--json", raw], check=True, capture_output=True, text=True).stdout)[
+        "partitiontable"
+    ]
     partition = next(one for one in table["partitions"] if one["start"] * table.get("sectorsize", 512) == offset)
     volume = raw + ".ntfs"
     with open(raw, "rb") as source, open(volume, "wb") as target:
@@ -164,7 +208,9 @@ def _check_volume(raw: str, offset: int) -> None:
             end = min(os.lseek(source.fileno(), offset + start, os.SEEK_HOLE) - offset, length)
             position = start
             while position < end:
-                position += os.pwrite(target.fileno(), os.pread(source.fileno(), min(sector, end - position), offset + position), position)
+                position += os.pwrite(
+                    target.fileno(), os.pread(source.fileno(), min(sector, end - position), offset + position), position
+                )
     answer = subprocess.run(["ntfsfix", "-n", volume], check=False, capture_output=True, text=True)
     assert answer.returncode == 0 and "Checking the alternate boot sector... OK" in answer.stdout, answer.stdout
     os.unlink(volume)

@@ -13,9 +13,14 @@ from dissect.ntfs import NTFS
 from dissect.regf import RegistryHive
 from dissect.regf.exceptions import RegistryKeyNotFoundError
 
-from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import TYPE_BASIC_DATA, read_partitions
-from ansible_collections.strata.layering.tests.integration.modules.conftest import OS_LAYER, add_app, add_template, connector
+from ansible_collections.strata.layering.tests.integration.modules.conftest import (
+    OS_LAYER,
+    add_app,
+    add_template,
+    connector,
+)
 from ansible_collections.strata.layering.tests.sample.reread import RangeStream
 from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run, state_of
 
@@ -35,7 +40,9 @@ def test_repository_is_not_made_of_a_folder_with_other_things(tmp_path):
     fails("repository", "repository.not_empty", repository=os.fspath(tmp_path))
 
 
-@pytest.mark.parametrize("module", ["layer_info", "image_template_info", "layered_image_info", "connector_info", "task_info", "audit_info"])
+@pytest.mark.parametrize(
+    "module", ["layer_info", "image_template_info", "layered_image_info", "connector_info", "task_info", "audit_info"]
+)
 def test_info_modules_say_that_there_is_no_repository(module, tmp_path):
     result = fails(module, "repository.missing", repository=os.fspath(tmp_path / "none"))
     assert "strata.layering.repository" in result["msg"]
@@ -67,7 +74,9 @@ def test_collected_frees_what_nothing_names(room):
 
 
 def test_connector(room):
-    converges("connector", lambda: state_of(room.path), **room.options, **connector(name="second"), comment="new cluster")
+    converges(
+        "connector", lambda: state_of(room.path), **room.options, **connector(name="second"), comment="new cluster"
+    )
     converges("connector", lambda: state_of(room.path), **room.options, **connector(name="second", network="VDI"))
     assert [found["network"] for found in run("connector_info", **room.options, name="second")["connectors"]] == ["VDI"]
     converges("connector", lambda: state_of(room.path), **room.options, name="second", state="absent")
@@ -88,13 +97,27 @@ def test_connector_needs_a_place():
 def test_os_layer(room, exported):
     package = {"file_share": os.fspath(exported), "packaging_disk": "gold/gold-w11.ovf"}
     done = converges(
-        "os_layer", lambda: state_of(room.path), **room.options, **(OS_LAYER | {"version": "2.0"}), **package,
-        description="Desktops", version_description="new", connector="desktops", comment="CHG-7",
+        "os_layer",
+        lambda: state_of(room.path),
+        **room.options,
+        **(OS_LAYER | {"version": "2.0"}),
+        **package,
+        description="Desktops",
+        version_description="new",
+        connector="desktops",
+        comment="CHG-7",
     )
     assert done["layer"]["status"] == "Deployable" and done["layer"]["windows"]["build"] == 22631
-    assert {finding["name"] for finding in done["readiness"]} >= {"vmxnet3", "vmware_tools", "updates_off", "free_space"}
+    assert {finding["name"] for finding in done["readiness"]} >= {
+        "vmxnet3",
+        "vmware_tools",
+        "updates_off",
+        "free_space",
+    }
     layer = run("layer_info", **room.options, name="Windows 11")["layers"][0]
-    assert [version["version"] for version in layer["versions"]] == ["1.0", "2.0"] and layer["description"] == "Desktops"
+    assert [version["version"] for version in layer["versions"]] == ["1.0", "2.0"] and layer[
+        "description"
+    ] == "Desktops"
     records = run("audit_info", **room.options, kind="os_layer", limit=1)["records"]
     assert (records[0]["comment"], records[0]["version"]) == ("CHG-7", "2.0")
 
@@ -103,7 +126,14 @@ def test_os_layer_words_and_icon_may_change(room):
     icon = room.tmp_path / "icon.png"
     icon.write_bytes(ICON)
     before = run("layer_info", **room.options)["layers"][0]["versions"][0]["digest"]
-    converges("os_layer", lambda: state_of(room.path), **room.options, **OS_LAYER, description="other words", icon=os.fspath(icon))
+    converges(
+        "os_layer",
+        lambda: state_of(room.path),
+        **room.options,
+        **OS_LAYER,
+        description="other words",
+        icon=os.fspath(icon),
+    )
     after = run("layer_info", **room.options)["layers"][0]
     assert after["versions"][0]["digest"] == before and after["icon"].startswith("sha256:")
     icon.write_bytes(b"not a picture")
@@ -120,13 +150,23 @@ def test_os_layer_version_never_changes(room, exported, tmp_path):
     text = manifest.read_text()
     manifest.unlink()
     manifest.write_text(text + "\n")
-    result = fails("os_layer", "os.other_package", **room.options, **OS_LAYER, file_share=os.fspath(other.parent), packaging_disk="gold/gold-w11.ovf")
+    result = fails(
+        "os_layer",
+        "os.other_package",
+        **room.options,
+        **OS_LAYER,
+        file_share=os.fspath(other.parent),
+        packaging_disk="gold/gold-w11.ovf",
+    )
     assert "new version" in result["msg"]
 
 
 def test_os_layer_in_use_stays(room):
     add_app(room)
-    assert "Tool 1.0" in fails("os_layer", "layer.needed", **room.options, name="Windows 11", version="1.0", state="absent")["msg"]
+    assert (
+        "Tool 1.0"
+        in fails("os_layer", "layer.needed", **room.options, name="Windows 11", version="1.0", state="absent")["msg"]
+    )
     add_template(room)
     fails("os_layer", "catalog.in_use", **room.options, name="Windows 11", version="1.0", state="absent")
 
@@ -141,7 +181,11 @@ def test_os_layer_without_package(room):
 
 
 def test_os_layer_package_outside_of_the_share(room, exported):
-    options = OS_LAYER | {"version": "9", "file_share": os.fspath(exported / "gold"), "packaging_disk": "../../etc/x.ovf"}
+    options = OS_LAYER | {
+        "version": "9",
+        "file_share": os.fspath(exported / "gold"),
+        "packaging_disk": "../../etc/x.ovf",
+    }
     fails("os_layer", "os.outside_share", **room.options, **options)
 
 
@@ -155,10 +199,21 @@ def test_os_layer_readiness_enforced(room, exported):
 
 
 def test_app_layer(room):
-    folder = room.files("tool", {"Program Files/Tool/tool.exe": b"MZ" * 5000, "Program Files/Tool/Data/\u00fc.txt": "x"})
+    folder = room.files(
+        "tool", {"Program Files/Tool/tool.exe": b"MZ" * 5000, "Program Files/Tool/Data/\u00fc.txt": "x"}
+    )
     done = converges(
-        "app_layer", lambda: state_of(room.path), **room.options, name="Tool", version="1.0", os_layer={"name": "Windows 11"}, files=folder,
-        delete=["Windows\\notepad.exe"], priority=300, description="A tool", comment="CHG-8",
+        "app_layer",
+        lambda: state_of(room.path),
+        **room.options,
+        name="Tool",
+        version="1.0",
+        os_layer={"name": "Windows 11"},
+        files=folder,
+        delete=["Windows\\notepad.exe"],
+        priority=300,
+        description="A tool",
+        comment="CHG-8",
     )
     assert done["changes"] == {"files": 2, "directories": 3, "removed": 1, "bytes": 10001, "keys": 0, "values": 0}
     assert (done["layer"]["status"], done["layer"]["priority"]) == ("Deployable", 300)
@@ -172,9 +227,33 @@ def test_app_layer_needs_os_layer_and_source(room):
     folder = room.files("tool", {"a.txt": "x"})
     fails("app_layer", "layer.no_os_layer", **room.options, name="Tool", version="1", files=folder)
     fails("app_layer", "layer.no_source", **room.options, name="Tool", version="1", os_layer={"name": "Windows 11"})
-    fails("app_layer", "layer.missing", **room.options, name="Tool", version="1", os_layer={"name": "Windows 12"}, files=folder)
-    fails("app_layer", "layer.version_missing", **room.options, name="Tool", version="1", os_layer={"name": "Windows 11", "version": "7"}, files=folder)
-    fails("app_layer", "layer.version", **room.options, name="Tool", version="latest", os_layer={"name": "Windows 11"}, files=folder)
+    fails(
+        "app_layer",
+        "layer.missing",
+        **room.options,
+        name="Tool",
+        version="1",
+        os_layer={"name": "Windows 12"},
+        files=folder,
+    )
+    fails(
+        "app_layer",
+        "layer.version_missing",
+        **room.options,
+        name="Tool",
+        version="1",
+        os_layer={"name": "Windows 11", "version": "7"},
+        files=folder,
+    )
+    fails(
+        "app_layer",
+        "layer.version",
+        **room.options,
+        name="Tool",
+        version="latest",
+        os_layer={"name": "Windows 11"},
+        files=folder,
+    )
     assert run("layer_info", **room.options, kind="app")["layers"] == []
 
 
@@ -188,14 +267,23 @@ def test_image_template(room):
     add_app(room, "Beta")
     add_app(room, "alpha", priority=900)
     wanted = {
-        "name": "office", "os_layer": {"name": "Windows 11", "version": "1.0"}, "connector": "desktops",
+        "name": "office",
+        "os_layer": {"name": "Windows 11", "version": "1.0"},
+        "connector": "desktops",
         "app_layers": [{"name": "alpha", "version": "1.0"}, {"name": "Beta", "version": "1.0"}],
     }
     done = converges("image_template", lambda: state_of(room.path), **room.options, **wanted, comment="CHG-9")
-    assert [layer["name"] for layer in done["template"]["app_layers"]] == ["Beta", "alpha"], "applied by ascending priority"
+    assert [layer["name"] for layer in done["template"]["app_layers"]] == ["Beta", "alpha"], (
+        "applied by ascending priority"
+    )
     shuffled = wanted | {"app_layers": wanted["app_layers"][::-1]}
     assert run("image_template", **room.options, **shuffled)["changed"] is False
-    converges("image_template", lambda: state_of(room.path), **room.options, **(wanted | {"disk_size_gb": 2, "description": "more room"}))
+    converges(
+        "image_template",
+        lambda: state_of(room.path),
+        **room.options,
+        **(wanted | {"disk_size_gb": 2, "description": "more room"}),
+    )
     found = run("image_template_info", **room.options)["templates"]
     assert found[0]["problem"] is None and found[0]["image_digest"] != done["template"]["image_digest"]
     converges("image_template", lambda: state_of(room.path), **room.options, name="office", state="absent")
@@ -248,7 +336,12 @@ def test_layered_image_export(room, form):
     # The name says the format as well.
     assert run("layered_image_export", **room.options, template="office", path=os.fspath(path))["changed"] is False
     path.write_bytes(b"changed by somebody")
-    assert run("layered_image_export", **room.options, template="office", path=os.fspath(path), format=form, check=True)["changed"] is True
+    assert (
+        run("layered_image_export", **room.options, template="office", path=os.fspath(path), format=form, check=True)[
+            "changed"
+        ]
+        is True
+    )
 
 
 def test_audit_history_is_filtered(room):
@@ -288,7 +381,15 @@ REG = """Windows Registry Editor Version 5.00
 
 def add_registry(room, name: str, version: str = "1.0", **options) -> dict:
     folder = room.files(f"{name}-{version}-reg", {"settings.reg": REG % (version, name.upper())})
-    return run("app_layer", **room.options, name=name, version=version, os_layer={"name": "Windows 11"}, registry=[f"{folder}/settings.reg"], **options)
+    return run(
+        "app_layer",
+        **room.options,
+        name=name,
+        version=version,
+        os_layer={"name": "Windows 11"},
+        registry=[f"{folder}/settings.reg"],
+        **options,
+    )
 
 
 def image_registry(room, template: str = "office") -> dict:
@@ -310,7 +411,12 @@ def image_registry(room, template: str = "office") -> dict:
 
 def test_registry_files_become_part_of_the_image(room):
     folder = room.files("reg", {"settings.reg": REG % ("1.0", "TOOL")})
-    options = {"name": "Tool", "version": "1.0", "os_layer": {"name": "Windows 11"}, "registry": [f"{folder}/settings.reg"]}
+    options = {
+        "name": "Tool",
+        "version": "1.0",
+        "os_layer": {"name": "Windows 11"},
+        "registry": [f"{folder}/settings.reg"],
+    }
     done = converges("app_layer", lambda: state_of(room.path), **room.options, **options)
     assert done["changes"]["keys"] == 2 and done["changes"]["values"] == 3
     add_registry(room, "Other")
@@ -322,14 +428,23 @@ def test_registry_files_become_part_of_the_image(room):
     add_registry(room, "Tool", "2.0")
     add_template(room, apps=(("Tool", "2.0"), ("Plain", "1.0")))
     found = image_registry(room)
-    assert found["SOFTWARE"]["Version"] == "2.0" and {name for name in found["SYSTEM"] if name.startswith("STRATA_")} == {"STRATA_TOOL"}
+    assert found["SOFTWARE"]["Version"] == "2.0" and {
+        name for name in found["SYSTEM"] if name.startswith("STRATA_")
+    } == {"STRATA_TOOL"}
     add_template(room, apps=(("Plain", "1.0"),))
     found = image_registry(room)
     assert found["SOFTWARE"] is None and not any(name.startswith("STRATA_") for name in found["SYSTEM"])
 
 
 def test_registry_file_with_a_key_that_no_layer_can_hold(room):
-    folder = room.files("reg", {"x.reg": "Windows Registry Editor Version 5.00\r\n\r\n[HKEY_LOCAL_MACHINE\\\\SAM\\\\x]\r\n".replace("\\\\", "\\")})
+    folder = room.files(
+        "reg",
+        {
+            "x.reg": "Windows Registry Editor Version 5.00\r\n\r\n[HKEY_LOCAL_MACHINE\\\\SAM\\\\x]\r\n".replace(
+                "\\\\", "\\"
+            )
+        },
+    )
     options = {"name": "Tool", "version": "1.0", "os_layer": {"name": "Windows 11"}}
     result = fails("app_layer", "registry.source", **room.options, **options, registry=[f"{folder}/x.reg"])
     assert "line 3" in result["msg"]
@@ -347,10 +462,16 @@ def test_platform_layer(room, exported):
     done = converges("image_template", lambda: state_of(room.path), **room.options, **template, **platform)
     assert done["template"]["platform_layer"]["name"] == "Agent"
     fails("platform_layer", "catalog.in_use", **room.options, name="Agent", state="absent")
-    run("os_layer", **room.options, **(OS_LAYER | {"version": "2.0", "file_share": os.fspath(exported), "packaging_disk": "gold/gold-w11.ovf"}))
+    run(
+        "os_layer",
+        **room.options,
+        **(OS_LAYER | {"version": "2.0", "file_share": os.fspath(exported), "packaging_disk": "gold/gold-w11.ovf"}),
+    )
     template["os_layer"]["version"] = "2.0"
     fails("image_template", "template.platform_layer", **room.options, **template, **platform)
-    converges("platform_layer", lambda: state_of(room.path), **room.options, name="Agent", version="1", confirmed_for=["2.0"])
+    converges(
+        "platform_layer", lambda: state_of(room.path), **room.options, name="Agent", version="1", confirmed_for=["2.0"]
+    )
     run("image_template", **room.options, **template, **platform)
 
 
@@ -361,17 +482,32 @@ def test_plan(room, exported, tmp_path):
     add_registry(room, "Two", "2.0")
     add_template(room, apps=(("Base", "1.0"), ("Tool", "1.0"), ("One", "1.0"), ("Two", "2.0")))
     before = state_of(room.path)
-    plan = run("layered_image_plan", **room.options, template="office", paths=["Program Files\\Shared\\shared.dll", "Windows\\explorer.exe"])
+    plan = run(
+        "layered_image_plan",
+        **room.options,
+        template="office",
+        paths=["Program Files\\Shared\\shared.dll", "Windows\\explorer.exe"],
+    )
     assert state_of(room.path) == before and plan["changed"] is False
     assert plan["conflicts"] == [
-        {"path": "program files/shared/SHARED.DLL", "outcome": "brings", "winner": "app layer Tool 1.0", "losers": ["app layer Base 1.0"]}
+        {
+            "path": "program files/shared/SHARED.DLL",
+            "outcome": "brings",
+            "winner": "app layer Tool 1.0",
+            "losers": ["app layer Base 1.0"],
+        }
     ]
     assert plan["provenance"]["Program Files\\Shared\\shared.dll"] == [
-        {"layer": "app layer Base 1.0", "says": "brings"}, {"layer": "app layer Tool 1.0", "says": "brings"},
+        {"layer": "app layer Base 1.0", "says": "brings"},
+        {"layer": "app layer Tool 1.0", "says": "brings"},
     ]
     assert plan["provenance"]["Windows\\explorer.exe"] == [{"layer": "os layer Windows 11 1.0", "says": "brings"}]
     contested = [finding for finding in plan["registry"] if finding.get("value") == "Version"]
-    assert contested and contested[0]["layers"] == ["app layer Two 2.0"] and contested[0]["overruled"] == ["app layer One 1.0"]
+    assert (
+        contested
+        and contested[0]["layers"] == ["app layer Two 2.0"]
+        and contested[0]["overruled"] == ["app layer One 1.0"]
+    )
     assert plan["counts"]["files"] == 3 and plan["counts"]["outdated"] == 0
     wanted = {"name": "other", "os_layer": {"name": "Windows 11", "version": "1.0"}, "connector": "desktops"}
     wanted["app_layers"] = [{"name": "Base", "version": "1.0"}, {"name": "Tool", "version": "1.0"}]

@@ -13,9 +13,9 @@ import pytest
 from dissect.ntfs import NTFS
 from dissect.ntfs.exceptions import FileNotFoundError as Missing
 
-from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.catalog import layer_store
+from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import TYPE_BASIC_DATA, read_partitions
-from ansible_collections.strata.layering.plugins.module_utils.images import store
 from ansible_collections.strata.layering.plugins.module_utils.images.layered_image import compose_stack
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.tests.integration.modules.conftest import OS_LAYER, add_app, add_template
@@ -47,33 +47,67 @@ def plan(content_digest: str, *lines: str) -> bytes:
 
 
 def test_scripts_are_placed_in_the_order_in_which_layers_are_applied(room, exported):
-    run("app_layer", **room.options, name="Nothing", version="1", os_layer={"name": "Windows 11"}, files=room.files("nothing", {"n.txt": "n"}))
-    os_script, first, last, own = (script(room, name, f"rem {name}\r\n") for name in ("os.cmd", "Zuerst (ä).bat", "b.PS1", "own.cmd"))
-    run("os_layer", **room.options, **OS_LAYER | {"version": "2.0"}, file_share=os.fspath(exported), packaging_disk="gold/gold-w11.ovf", script=os_script)
+    run(
+        "app_layer",
+        **room.options,
+        name="Nothing",
+        version="1",
+        os_layer={"name": "Windows 11"},
+        files=room.files("nothing", {"n.txt": "n"}),
+    )
+    os_script, first, last, own = (
+        script(room, name, f"rem {name}\r\n") for name in ("os.cmd", "Zuerst (ä).bat", "b.PS1", "own.cmd")
+    )
+    run(
+        "os_layer",
+        **room.options,
+        **OS_LAYER | {"version": "2.0"},
+        file_share=os.fspath(exported),
+        packaging_disk="gold/gold-w11.ovf",
+        script=os_script,
+    )
     add_app(room, "A|B & \u00e9", tree={"a.txt": "a"}, priority=900, script=last)
     add_app(room, "Late", priority=10, script=first)
     wanted = {
-        "name": "office", "connector": "desktops", "os_layer": {"name": "Windows 11", "version": "2.0"}, "script": own,
-        "app_layers": [{"name": name, "version": version} for name, version in (("A|B & \u00e9", "1.0"), ("Late", "1.0"), ("Nothing", "1"))],
+        "name": "office",
+        "connector": "desktops",
+        "os_layer": {"name": "Windows 11", "version": "2.0"},
+        "script": own,
+        "app_layers": [
+            {"name": name, "version": version}
+            for name, version in (("A|B & \u00e9", "1.0"), ("Late", "1.0"), ("Nothing", "1"))
+        ],
     }
     result = converges("image_template", lambda: state_of(room.path), **room.options, **wanted)["template"]
     found = placed(room)
     assert found.pop("plan.txt") == plan(
-        result["content_digest"], "01|os layer Windows 11 2.0|01-os.cmd", "02|app layer Late 1.0|02-Zuerst.bat",
-        "03|app layer A_B _ _ 1.0|03-b.ps1", "04|image template|04-own.cmd",
+        result["content_digest"],
+        "01|os layer Windows 11 2.0|01-os.cmd",
+        "02|app layer Late 1.0|02-Zuerst.bat",
+        "03|app layer A_B _ _ 1.0|03-b.ps1",
+        "04|image template|04-own.cmd",
     )
     assert found == {
-        "01-os.cmd": b"rem os.cmd\r\n", "02-Zuerst.bat": "rem Zuerst (ä).bat\r\n".encode(), "03-b.ps1": b"rem b.PS1\r\n", "04-own.cmd": b"rem own.cmd\r\n",
+        "01-os.cmd": b"rem os.cmd\r\n",
+        "02-Zuerst.bat": "rem Zuerst (ä).bat\r\n".encode(),
+        "03-b.ps1": b"rem b.PS1\r\n",
+        "04-own.cmd": b"rem own.cmd\r\n",
     }
 
 
 def test_an_image_without_scripts_has_a_plan_and_the_next_one_loses_old_scripts(room):
     add_app(room, "Tool", script=script(room, "a.cmd", "exit /b 0\r\n"))
     add_app(room, "Plain")
-    with_own = add_template(room, apps=(("Tool", "1.0"), ("Plain", "1.0")), script=script(room, "b.cmd", "exit /b 0\r\n"))["template"]
+    with_own = add_template(
+        room, apps=(("Tool", "1.0"), ("Plain", "1.0")), script=script(room, "b.cmd", "exit /b 0\r\n")
+    )["template"]
     assert sorted(placed(room)) == ["01-a.cmd", "02-b.cmd", "plan.txt"]
-    changed = add_template(room, apps=(("Tool", "1.0"), ("Plain", "1.0")), script=script(room, "b.cmd", "exit /b 1\r\n"))["template"]
-    assert changed["content_digest"] != with_own["content_digest"] and changed["image_digest"] != with_own["image_digest"]
+    changed = add_template(
+        room, apps=(("Tool", "1.0"), ("Plain", "1.0")), script=script(room, "b.cmd", "exit /b 1\r\n")
+    )["template"]
+    assert (
+        changed["content_digest"] != with_own["content_digest"] and changed["image_digest"] != with_own["image_digest"]
+    )
     assert placed(room)["02-b.cmd"] == b"exit /b 1\r\n"
     without = add_template(room, apps=(("Plain", "1.0"),))["template"]
     assert without["script"] is None
@@ -81,7 +115,9 @@ def test_an_image_without_scripts_has_a_plan_and_the_next_one_loses_old_scripts(
 
 
 def test_what_a_layer_brings_there_is_not_in_an_image(room):
-    add_app(room, tree={f"{FOLDER}/finished": "x", f"{FOLDER}/results/01.code": "0", "Windows/Setup/scripts/mine.txt": "x"})
+    add_app(
+        room, tree={f"{FOLDER}/finished": "x", f"{FOLDER}/results/01.code": "0", "Windows/Setup/scripts/mine.txt": "x"}
+    )
     add_template(room)
     assert list(placed(room)) == ["plan.txt"]
 
@@ -106,7 +142,10 @@ def test_a_stack_for_packaging_has_neither_plan_nor_scripts_whatever_it_starts_f
     add_template(room)
     placed(room)
     repository = Repository.open(os.fspath(room.path))
-    os_layer, layer = (store.find_version(repository, *name).reference() for name in (("os", "Windows 11", "1.0"), ("app", "Tool", "1.0")))
+    os_layer, layer = (
+        layer_store.find_version(repository, *name).reference()
+        for name in (("os", "Windows 11", "1.0"), ("app", "Tool", "1.0"))
+    )
     image = compose_stack(repository, os_layer, (layer,))
     assert image.config["statistics"]["incremental"]
     with image.open_disk() as disk:
@@ -117,13 +156,21 @@ def test_a_stack_for_packaging_has_neither_plan_nor_scripts_whatever_it_starts_f
         volume.mft.get(FOLDER)
 
 
-@pytest.mark.parametrize("first, then, code", [("a", "b", "layer.other_script"), (None, "b", "layer.other_script"), ("a", None, None), ("a", "a", None)])
+@pytest.mark.parametrize(
+    "first, then, code",
+    [("a", "b", "layer.other_script"), (None, "b", "layer.other_script"), ("a", None, None), ("a", "a", None)],
+)
 def test_a_script_is_part_of_the_version(room, first, then, code):
     texts = {one: script(room, f"{one}.cmd", f"rem {one}\r\n") for one in "ab"}
     made = add_app(room, **{"script": texts[first]} if first else {})["layer"]
-    assert made["script"] == ({"name": "a.cmd", "digest": "sha256:" + hashlib.sha256(b"rem a\r\n").hexdigest(), "size": 7} if first else None)
+    assert made["script"] == (
+        {"name": "a.cmd", "digest": "sha256:" + hashlib.sha256(b"rem a\r\n").hexdigest(), "size": 7} if first else None
+    )
     options = {
-        "name": "Tool", "version": "1.0", "os_layer": {"name": "Windows 11"}, "files": os.fspath(room.tmp_path / "Tool-1.0"),
+        "name": "Tool",
+        "version": "1.0",
+        "os_layer": {"name": "Windows 11"},
+        "files": os.fspath(room.tmp_path / "Tool-1.0"),
         **({"script": texts[then]} if then else {}),
     }
     if code:
@@ -134,17 +181,32 @@ def test_a_script_is_part_of_the_version(room, first, then, code):
 
 def test_a_layer_with_a_script_is_made_once(room):
     converges(
-        "app_layer", lambda: state_of(room.path), **room.options, name="Tool", version="1", os_layer={"name": "Windows 11"},
-        files=room.files("t", {"a": "b"}), script=script(room, "a.cmd", "rem\r\n"),
+        "app_layer",
+        lambda: state_of(room.path),
+        **room.options,
+        name="Tool",
+        version="1",
+        os_layer={"name": "Windows 11"},
+        files=room.files("t", {"a": "b"}),
+        script=script(room, "a.cmd", "rem\r\n"),
     )
 
 
-@pytest.mark.parametrize("name, text, code", [("a.exe", "x", "script.kind"), ("a.cmd", "", "script.size"), ("a.cmd", "x" * ((1 << 20) + 1), "script.size")])
+@pytest.mark.parametrize(
+    "name, text, code",
+    [("a.exe", "x", "script.kind"), ("a.cmd", "", "script.size"), ("a.cmd", "x" * ((1 << 20) + 1), "script.size")],
+)
 def test_what_is_no_script_is_refused(room, name, text, code):
     add_app(room)
     fails(
-        "image_template", code, **room.options, name="office", os_layer={"name": "Windows 11", "version": "1.0"}, connector="desktops",
-        app_layers=[{"name": "Tool", "version": "1.0"}], script=script(room, name, text),
+        "image_template",
+        code,
+        **room.options,
+        name="office",
+        os_layer={"name": "Windows 11", "version": "1.0"},
+        connector="desktops",
+        app_layers=[{"name": "Tool", "version": "1.0"}],
+        script=script(room, name, text),
     )
 
 
@@ -153,11 +215,22 @@ def test_the_script_of_a_template_is_kept_as_long_as_the_template(room):
     digest = add_template(room, script=script(room, "a.cmd", "rem kept\r\n"))["template"]["script"]["digest"]
     blob = room.path / "blobs/sha256" / digest.partition(":")[2]
     for state in ("present", "absent"):
-        run("image_template", **room.options, name="office", state=state, **(
-            {"os_layer": {"name": "Windows 11", "version": "1.0"}, "connector": "desktops", "app_layers": [{"name": "Tool", "version": "1.0"}],
-             "script": os.fspath(room.tmp_path / "scripts/a.cmd")}
-            if state == "present" else {}
-        ))
+        run(
+            "image_template",
+            **room.options,
+            name="office",
+            state=state,
+            **(
+                {
+                    "os_layer": {"name": "Windows 11", "version": "1.0"},
+                    "connector": "desktops",
+                    "app_layers": [{"name": "Tool", "version": "1.0"}],
+                    "script": os.fspath(room.tmp_path / "scripts/a.cmd"),
+                }
+                if state == "present"
+                else {}
+            ),
+        )
         for path in (room.path / "blobs/sha256").iterdir():
             os.utime(path, (1, 1))
         run("repository", **room.options, state="collected")

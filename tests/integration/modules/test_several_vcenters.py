@@ -31,7 +31,10 @@ def names(simulator: Simulator) -> list[str]:
 def test_each_has_its_images_and_keeps_its_own(room, vcenter, simulator, other):
     add_app(room)
     add_template(room)
-    here, there = {**room.options, **vcenter, "templates": ["office"]}, {**room.options, **options_of(other), "templates": ["office"]}
+    here, there = (
+        {**room.options, **vcenter, "templates": ["office"]},
+        {**room.options, **options_of(other), "templates": ["office"]},
+    )
     first = run("layered_image_publish", **here)
 
     def look() -> tuple:
@@ -68,5 +71,10 @@ def test_canceling_in_the_wrong_one_says_where_it_goes_on(room, vcenter, simulat
     add_template(room, publish_mode="automatic")
     assert run("layered_image_publish", **there | {"state": "present"})["tasks"][0]["status"] == "Complete"
     assert len(names(simulator)) == 1
-    assert run("layered_image_publish", **room.options, **vcenter, templates=["office"], state="canceled")["tasks"][0]["status"] == "Canceled"
+    assert (
+        run("layered_image_publish", **room.options, **vcenter, templates=["office"], state="canceled")["tasks"][0][
+            "status"
+        ]
+        == "Canceled"
+    )
     assert names(simulator) == [] and len(names(other)) == 1

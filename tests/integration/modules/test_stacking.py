@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import os
 
-from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template
-from ansible_collections.strata.layering.tests.integration.modules.test_bad_input import APP, given_disk, image_tree, window
+from ansible_collections.strata.layering.tests.integration.modules.test_bad_input import (
+    APP,
+    given_disk,
+    image_tree,
+    window,
+)
 from ansible_collections.strata.layering.tests.support.modules import run
 from ansible_collections.strata.layering.tests.support.ntfs_tree import read_tree
 
@@ -44,26 +49,47 @@ def test_a_layer_stands_above_its_prerequisites_unless_priorities_say_otherwise(
 
     plan = plan_of(room, ("Base", "1.0"), ("App", "1"), ("Another", "1.0"))
     assert names(plan) == ["Another", "Base", "App"]
-    assert [(one["path"], one["winner"], one["losers"]) for one in plan["conflicts"]] == [("Base/kept.txt", "app layer Base 1.0", ["app layer Another 1.0"])]
+    assert [(one["path"], one["winner"], one["losers"]) for one in plan["conflicts"]] == [
+        ("Base/kept.txt", "app layer Base 1.0", ["app layer Another 1.0"])
+    ]
 
     run("app_layer", **room.options, name="Base", version="1.0", priority=600)
     plan = plan_of(room, ("Base", "1.0"), ("App", "1"))
     assert names(plan) == ["App", "Base"]
-    assert {(one["path"], one["winner"]) for one in plan["conflicts"]} == {("Base/shared.txt", "app layer Base 1.0"), ("Base/old.txt", "app layer Base 1.0")}
+    assert {(one["path"], one["winner"]) for one in plan["conflicts"]} == {
+        ("Base/shared.txt", "app layer Base 1.0"),
+        ("Base/old.txt", "app layer Base 1.0"),
+    }
 
 
 def test_8_3_names_that_were_given_on_machines_of_their_own(room):
     """Windows counts them up anew on each machine, so that two installers get the same one."""
     for name in ("Reader", "Writer"):
+
         def work(volume, name=name):
-            with volume.find("Program Files") as folder, folder.create_directory(f"Strata {name}", short_name="STRATA~1") as made:
+            with (
+                volume.find("Program Files") as folder,
+                folder.create_directory(f"Strata {name}", short_name="STRATA~1") as made,
+            ):
                 made.create_file("program.exe", b"MZ" * 10).close()
 
-        run("app_layer", **room.options, name=name, version="1.0", os_layer=APP["os_layer"], packaged_disk=given_disk(room, work=work))
+        run(
+            "app_layer",
+            **room.options,
+            name=name,
+            version="1.0",
+            os_layer=APP["os_layer"],
+            packaged_disk=given_disk(room, work=work),
+        )
     plan = plan_of(room, ("Reader", "1.0"), ("Writer", "1.0"))
     assert plan["conflicts"] == [] and plan["counts"]["short_names"] == 1
     assert plan["short_names"] == [
-        {"path": "Program Files/Strata Writer", "short_name": "STRATA~1", "layer": "app layer Writer 1.0", "holder": "Strata Reader"},
+        {
+            "path": "Program Files/Strata Writer",
+            "short_name": "STRATA~1",
+            "layer": "app layer Writer 1.0",
+            "holder": "Strata Reader",
+        },
     ]
     assert "STRATA~1 of Program Files/Strata Writer" in str(plan["warnings"])
     path = os.fspath(room.tmp_path / "desk.raw")
@@ -72,5 +98,8 @@ def test_8_3_names_that_were_given_on_machines_of_their_own(room):
     with FileDevice(path) as disk:
         found = window(disk)
         tree = read_tree(disk, found.offset, found.size)
-    assert tree["Program Files/Strata Reader"].short_name == "STRATA~1" and tree["Program Files/Strata Writer"].short_name is None
+    assert (
+        tree["Program Files/Strata Reader"].short_name == "STRATA~1"
+        and tree["Program Files/Strata Writer"].short_name is None
+    )
     assert plan_of(room, ("Writer", "1.0"))["short_names"] == []

@@ -30,7 +30,9 @@ def test_a_template_without_a_network_needs_one_of_the_connector(room, vcenter, 
     golden = machine_of(session, machines(simulator)["windows-template"]["moid"])
     host = golden.runtime.host
     golden.MarkAsVirtualMachine(host.parent.resourcePool, host)
-    card = next(device for device in golden.config.hardware.device if isinstance(device, vim.vm.device.VirtualEthernetCard))
+    card = next(
+        device for device in golden.config.hardware.device if isinstance(device, vim.vm.device.VirtualEthernetCard)
+    )
     change = vim.vm.device.VirtualDeviceSpec(operation="remove", device=card)
     WaitForTask(golden.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change])))
     golden.MarkAsTemplate()
@@ -42,7 +44,9 @@ def test_a_template_without_a_network_needs_one_of_the_connector(room, vcenter, 
 def test_wrong_password_is_said_and_not_shown(room, vcenter):
     options = dict(vcenter, password="S3cret-not-to-be-seen")
     result = attempt("connector", **room.options, **connector(), **options, test=True)
-    assert result["failed"] and "S3cret" not in json.dumps({key: value for key, value in result.items() if key != "invocation"})
+    assert result["failed"] and "S3cret" not in json.dumps(
+        {key: value for key, value in result.items() if key != "invocation"}
+    )
 
 
 def test_certificates_are_checked(room, vcenter):
@@ -61,7 +65,11 @@ def test_publish(room, vcenter, simulator):
 
     done = converges("layered_image_publish", look, **room.options, **vcenter, templates=["office"], comment="CHG-10")
     task = done["tasks"][0]
-    assert task["status"] == "Complete" and task["snapshot"] in task["description"] and task["datastore_path"] in task["description"]
+    assert (
+        task["status"] == "Complete"
+        and task["snapshot"] in task["description"]
+        and task["datastore_path"] in task["description"]
+    )
     machine = machines(simulator)[task["vm"]["name"]]
     assert machine["power"] == "poweredOff"
     image = run("layered_image_info", **room.options, template="office")["images"][0]
@@ -77,13 +85,19 @@ def test_changed_app_layer_is_published_anew(room, vcenter, simulator):
     add_app(room, version="1.1")
     add_template(room, apps=(("Tool", "1.1"),))
     second = run("layered_image_publish", **room.options, **vcenter, templates=["office"], keep=1)["tasks"][0]
-    assert second["digest"] != first["digest"] and {first["vm"]["name"], second["vm"]["name"]} <= machines(simulator).keys()
+    assert (
+        second["digest"] != first["digest"]
+        and {first["vm"]["name"], second["vm"]["name"]} <= machines(simulator).keys()
+    )
     add_app(room, version="1.2")
     add_template(room, apps=(("Tool", "1.2"),))
     third = run("layered_image_publish", **room.options, **vcenter, templates=["office"], keep=1)["tasks"][0]
     names = machines(simulator).keys()
     assert {second["vm"]["name"], third["vm"]["name"]} <= names and first["vm"]["name"] not in names
-    assert [image["vm"]["name"] for image in run("layered_image_info", **room.options)["images"]] == [third["vm"]["name"], second["vm"]["name"]]
+    assert [image["vm"]["name"] for image in run("layered_image_info", **room.options)["images"]] == [
+        third["vm"]["name"],
+        second["vm"]["name"],
+    ]
 
 
 def test_a_machine_that_was_removed_is_published_again(room, vcenter, simulator):
@@ -102,7 +116,13 @@ def test_several_templates_and_one_that_fails(room, vcenter, simulator):
     run("connector", **room.options, **connector(name="broken", datastore="elsewhere"))
     add_template(room, "good")
     add_template(room, "better", vm_name="Better Desktop")
-    run("image_template", **room.options, name="bad", os_layer={"name": "Windows 11", "version": "1.0"}, connector="broken")
+    run(
+        "image_template",
+        **room.options,
+        name="bad",
+        os_layer={"name": "Windows 11", "version": "1.0"},
+        connector="broken",
+    )
     result = attempt("layered_image_publish", **room.options, **vcenter, templates=["good", "bad", "better"])
     assert result["failed"] and "elsewhere" in result["msg"]
     assert [task["status"] for task in result["details"]["tasks"]] == ["Complete", "Failed", "Complete"]
@@ -126,8 +146,14 @@ def test_a_guest_that_does_not_shut_down(room, vcenter, simulator):
     simulator.guest(mode="hang")
     add_app(room)
     add_template(room)
-    waiting = run("layered_image_publish", **room.options, **vcenter, templates=["office"], shutdown_timeout=1)["tasks"][0]
-    assert waiting["status"] == "ActionRequired" and "within 1 seconds" in waiting["description"] and waiting["vm"]["name"] in waiting["description"]
+    waiting = run("layered_image_publish", **room.options, **vcenter, templates=["office"], shutdown_timeout=1)[
+        "tasks"
+    ][0]
+    assert (
+        waiting["status"] == "ActionRequired"
+        and "within 1 seconds" in waiting["description"]
+        and waiting["vm"]["name"] in waiting["description"]
+    )
     assert run("task_info", **room.options)["tasks"][0]["status"] == "ActionRequired"
     machine_of(simulator.connect(), waiting["vm"]["moid"]).PowerOffVM_Task()
     done = run("layered_image_publish", **room.options, **vcenter, templates=["office"])
@@ -150,10 +176,21 @@ def test_ovf_export_and_import_of_it(room, vcenter, simulator, tmp_path):
         package="machine",
         repository=room.options["repository"],
     )
-    assert done["packaging_disk"] == "machine/machine.ovf" and {found["name"] for found in done["files"]} == set(os.listdir(share / "machine")) - {
-        "machine.export.json", "machine.mf",
+    assert done["packaging_disk"] == "machine/machine.ovf" and {found["name"] for found in done["files"]} == set(
+        os.listdir(share / "machine")
+    ) - {
+        "machine.export.json",
+        "machine.mf",
     }
-    layer = run("os_layer", **room.options, name="Again", version="1", max_layer_size_gb=1, file_share=os.fspath(share), packaging_disk=done["packaging_disk"])
+    layer = run(
+        "os_layer",
+        **room.options,
+        name="Again",
+        version="1",
+        max_layer_size_gb=1,
+        file_share=os.fspath(share),
+        packaging_disk=done["packaging_disk"],
+    )
     assert layer["layer"]["windows"]["build"] == 22631
     fails("ovf_export", "share.missing", **vcenter, name=published["name"], file_share=os.fspath(tmp_path / "none"))
     result = attempt("ovf_export", **vcenter, name="no such machine", file_share=os.fspath(share))

@@ -21,7 +21,11 @@ from ansible_collections.strata.layering.tests.support.simulator_fixtures import
 from ansible_collections.strata.layering.tests.support.windows_guest import model
 
 _ROOT = pathlib.Path(__file__).resolve().parents[3]
-_ADAPTERS = {"e1000": vim.vm.device.VirtualE1000, "e1000e": vim.vm.device.VirtualE1000e, "vmxnet3": vim.vm.device.VirtualVmxnet3}
+_ADAPTERS = {
+    "e1000": vim.vm.device.VirtualE1000,
+    "e1000e": vim.vm.device.VirtualE1000e,
+    "vmxnet3": vim.vm.device.VirtualVmxnet3,
+}
 
 
 class Outcome:
@@ -34,7 +38,10 @@ class Outcome:
         self.changed = int(recap[1])
         self.failed = done.returncode != 0
         self.tasks = [
-            match[1] for match in re.finditer(r"TASK \[(?:strata\.layering\.os_machine : )?(.*?)\] \**\n(.*?)(?=\n\n|\Z)", done.stdout, re.DOTALL)
+            match[1]
+            for match in re.finditer(
+                r"TASK \[(?:strata\.layering\.os_machine : )?(.*?)\] \**\n(.*?)(?=\n\n|\Z)", done.stdout, re.DOTALL
+            )
             if re.search(r"^changed: ", match[2], re.MULTILINE)
         ]
 
@@ -54,13 +61,20 @@ class Machine:
         connection = {}
         if self.simulator:
             connection = {
-                "layering_hostname": self.simulator.host, "layering_port": self.simulator.port, "layering_username": self.simulator.username,
-                "layering_password": self.simulator.password, "layering_ca_path": self.simulator.ca_file,
+                "layering_hostname": self.simulator.host,
+                "layering_port": self.simulator.port,
+                "layering_username": self.simulator.username,
+                "layering_password": self.simulator.password,
+                "layering_ca_path": self.simulator.ca_file,
             }
         composer = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
         host = {
-            "ansible_connection": "windows_guest", "windows_guest_state": os.fspath(self.state),
-            **{f"os_machine_{name}": value for name, value in {"datacenter": "DC0", "connection_timeout": 60, **values}.items()},
+            "ansible_connection": "windows_guest",
+            "windows_guest_state": os.fspath(self.state),
+            **{
+                f"os_machine_{name}": value
+                for name, value in {"datacenter": "DC0", "connection_timeout": 60, **values}.items()
+            },
         }
         groups = {
             "composer": {"hosts": {"localhost": composer}, "vars": connection},
@@ -68,24 +82,41 @@ class Machine:
         }
         inventory = self.folder / "inventory.yml"
         inventory.write_text(json.dumps({"all": {"children": groups}}), encoding="utf-8")
-        return Outcome(subprocess.run(
-            [sys.executable, "-m", "ansible", "playbook", playbook, "-i", os.fspath(inventory), *flags],
-            cwd=self.folder, capture_output=True, text=True, check=False,
-            env={
-                **os.environ, "ANSIBLE_COLLECTIONS_PATH": str(_ROOT / ".build" / "collections"), "ANSIBLE_HOME": os.fspath(self.folder / "ansible"),
-                "ANSIBLE_CONNECTION_PLUGINS": str(_ROOT / "tests" / "support" / "windows_guest" / "connection"), "ANSIBLE_NOCOLOR": "1",
-            },
-        ))
+        return Outcome(
+            subprocess.run(
+                [sys.executable, "-m", "ansible", "playbook", playbook, "-i", os.fspath(inventory), *flags],
+                cwd=self.folder,
+                capture_output=True,
+                text=True,
+                check=False,
+                env={
+                    **os.environ,
+                    "ANSIBLE_COLLECTIONS_PATH": str(_ROOT / ".build" / "collections"),
+                    "ANSIBLE_HOME": os.fspath(self.folder / "ansible"),
+                    "ANSIBLE_CONNECTION_PLUGINS": str(_ROOT / "tests" / "support" / "windows_guest" / "connection"),
+                    "ANSIBLE_NOCOLOR": "1",
+                },
+            )
+        )
 
     def prepare_windows(self, *flags: str, **values: object) -> Outcome:
         """Run only what the role does in Windows: settings, tools and checks."""
         steps = ["observe", "settings", "tools", *(["unattend"] if values.get("unattend") else []), "checks"]
         tasks = [
-            {"name": step, "ansible.builtin.include_role": {"name": "strata.layering.os_machine", "tasks_from": step, "rolespec_validate": False}}
+            {
+                "name": step,
+                "ansible.builtin.include_role": {
+                    "name": "strata.layering.os_machine",
+                    "tasks_from": step,
+                    "rolespec_validate": False,
+                },
+            }
             for step in steps
         ]
         playbook = self.folder / "windows.yml"
-        playbook.write_text(json.dumps([{"hosts": "os_machines", "gather_facts": False, "tasks": tasks}]), encoding="utf-8")
+        playbook.write_text(
+            json.dumps([{"hosts": "os_machines", "gather_facts": False, "tasks": tasks}]), encoding="utf-8"
+        )
         return self.play(*flags, playbook=os.fspath(playbook), **values)
 
     def windows(self, change: Callable[[dict], None] | None = None) -> dict:
@@ -106,12 +137,17 @@ class Machine:
         """Type, network and address of the machine's network adapters."""
         return [
             (type(device).__name__.rpartition("Virtual")[2].lower(), device.backing.deviceName, device.macAddress)
-            for device in self.vm().config.hardware.device if isinstance(device, vim.vm.device.VirtualEthernetCard)
+            for device in self.vm().config.hardware.device
+            if isinstance(device, vim.vm.device.VirtualEthernetCard)
         ]
 
     def adapter(self):
         """The first network adapter, as pyVmomi has it."""
-        return next(device for device in self.vm().config.hardware.device if isinstance(device, vim.vm.device.VirtualEthernetCard))
+        return next(
+            device
+            for device in self.vm().config.hardware.device
+            if isinstance(device, vim.vm.device.VirtualEthernetCard)
+        )
 
     def seen(self) -> dict:
         """What vSphere says of the machine."""
@@ -122,14 +158,27 @@ class Machine:
         content = self.simulator.connect().RetrieveContent()
         datacenter = content.rootFolder.childEntity[0]
         network = next(network for network in datacenter.network if network.name == "VM Network")
-        devices = [vim.vm.device.VirtualDeviceSpec(operation="add", device=vim.vm.device.ParaVirtualSCSIController(key=1000, sharedBus="noSharing"))]
+        devices = [
+            vim.vm.device.VirtualDeviceSpec(
+                operation="add", device=vim.vm.device.ParaVirtualSCSIController(key=1000, sharedBus="noSharing")
+            )
+        ]
         for number, (kind, address) in enumerate(adapters):
-            card = _ADAPTERS[kind](key=-number - 1, addressType="manual" if address else "generated", macAddress=address)
-            card.backing = vim.vm.device.VirtualEthernetCard.NetworkBackingInfo(deviceName="VM Network", network=network)
+            card = _ADAPTERS[kind](
+                key=-number - 1, addressType="manual" if address else "generated", macAddress=address
+            )
+            card.backing = vim.vm.device.VirtualEthernetCard.NetworkBackingInfo(
+                deviceName="VM Network", network=network
+            )
             devices.append(vim.vm.device.VirtualDeviceSpec(operation="add", device=card))
         spec = vim.vm.ConfigSpec(
-            name=self.name, guestId="windows11_64Guest", version="vmx-19", firmware="efi", deviceChange=devices,
-            bootOptions=vim.vm.BootOptions(efiSecureBootEnabled=True), files=vim.vm.FileInfo(vmPathName="[LocalDS_0]"),
+            name=self.name,
+            guestId="windows11_64Guest",
+            version="vmx-19",
+            firmware="efi",
+            deviceChange=devices,
+            bootOptions=vim.vm.BootOptions(efiSecureBootEnabled=True),
+            files=vim.vm.FileInfo(vmPathName="[LocalDS_0]"),
         )
         task = datacenter.vmFolder.CreateVM_Task(config=spec, pool=datacenter.hostFolder.childEntity[0].resourcePool)
         while task.info.state not in ("success", "error"):

@@ -19,8 +19,13 @@ def test_the_whole_way(machine):
     share = machine.folder / "share"
     share.mkdir()
     wanted = {
-        **_PLACE, "disk_gb": 40, "windows_iso": "[LocalDS_0] iso/win11.iso", "checks": {"ghost_adapters": "ignore"},
-        "export": True, "file_share": str(share), "package": "gold",
+        **_PLACE,
+        "disk_gb": 40,
+        "windows_iso": "[LocalDS_0] iso/win11.iso",
+        "checks": {"ghost_adapters": "ignore"},
+        "export": True,
+        "file_share": str(share),
+        "package": "gold",
     }
     planned = machine.play("--check", **wanted)
     assert not planned.failed and planned.tasks == ["Make the folder", "Create the machine"], planned.output
@@ -31,9 +36,16 @@ def test_the_whole_way(machine):
     seen = machine.seen()
     assert (seen["power"], seen["snapshots"]) == ("poweredOff", ["before-tools", "ready"])
     config = machine.vm().config
-    assert (config.firmware, config.version, config.bootOptions.efiSecureBootEnabled, config.guestId) == ("efi", "vmx-19", True, "windows11_64Guest")
+    assert (config.firmware, config.version, config.bootOptions.efiSecureBootEnabled, config.guestId) == (
+        "efi",
+        "vmx-19",
+        True,
+        "windows11_64Guest",
+    )
     devices = config.hardware.device
-    assert [type(device) for device in devices if isinstance(device, vim.vm.device.VirtualSCSIController)] == [vim.vm.device.ParaVirtualSCSIController]
+    assert [type(device) for device in devices if isinstance(device, vim.vm.device.VirtualSCSIController)] == [
+        vim.vm.device.ParaVirtualSCSIController
+    ]
     assert [device.capacityInKB for device in devices if isinstance(device, vim.vm.device.VirtualDisk)] == [40 << 20]
     assert not any(isinstance(device, vim.vm.device.VirtualCdrom) for device in devices), "the ISO file is still in"
     assert [adapter[:2] for adapter in machine.adapters()] == [("vmxnet3", "VM Network")]
@@ -49,7 +61,10 @@ def test_the_whole_way(machine):
 
     recheck = machine.play(**wanted, recheck=True)
     assert not recheck.failed and recheck.tasks == [
-        "Switch the machine on", "Shut Windows down", "Remove the snapshot of an earlier state", "Take the snapshot of the machine that is ready",
+        "Switch the machine on",
+        "Shut Windows down",
+        "Remove the snapshot of an earlier state",
+        "Take the snapshot of the machine that is ready",
         "Export the machine",
     ], recheck.output
     assert machine.seen()["snapshots"] == ["before-tools", "ready"]
@@ -64,7 +79,13 @@ def test_a_machine_that_is_not_there_and_has_no_place(machine):
 
 
 def test_lsi_logic_sas_with_bios(machine):
-    wanted = {**_PLACE, "firmware": "bios", "scsi": "lsilogicsas", "hardware_version": 17, "mac_address": "00:50:56:01:02:03"}
+    wanted = {
+        **_PLACE,
+        "firmware": "bios",
+        "scsi": "lsilogicsas",
+        "hardware_version": 17,
+        "mac_address": "00:50:56:01:02:03",
+    }
     done = hardware(machine, **wanted)
     assert not done.failed, done.output
     config = machine.vm().config
@@ -115,8 +136,14 @@ def test_no_adapter(machine):
 def test_hardware_that_no_image_can_have(machine):
     machine.exist(("vmxnet3", None))
     refused = hardware(machine, firmware="bios", scsi="lsilogicsas", hardware_version=21)
-    assert refused.failed and "firmware: firmware efi. Windows starts with the firmware that it was installed on." in refused.output
-    assert "SCSI controllers: ParaVirtualSCSIController" in refused.output and "hardware version vmx-19. Upgrade it to 21" in refused.output
+    assert (
+        refused.failed
+        and "firmware: firmware efi. Windows starts with the firmware that it was installed on." in refused.output
+    )
+    assert (
+        "SCSI controllers: ParaVirtualSCSIController" in refused.output
+        and "hardware version vmx-19. Upgrade it to 21" in refused.output
+    )
     assert machine.seen()["power"] == "poweredOff"
 
 

@@ -26,7 +26,11 @@ def test_settings_tools_and_checks(windows):
     planned = windows.prepare_windows("--check")
     assert not planned.failed, planned.output
     assert planned.tasks == [
-        "Set the registry", "Forget what clones must not share", "Disable scheduled tasks", "Give the page file a fixed size", "Copy the tools",
+        "Set the registry",
+        "Forget what clones must not share",
+        "Disable scheduled tasks",
+        "Give the page file a fixed size",
+        "Copy the tools",
     ]
     after_check = windows.windows()
     assert all(after_check[part] == before[part] for part in ("registry", "tasks", "seen"))
@@ -36,18 +40,33 @@ def test_settings_tools_and_checks(windows):
     done = windows.prepare_windows(registry=[own], pagefile_mb=2048)
     assert not done.failed, done.output
     state = windows.windows()
-    value = {path: {entry["name"]: entry["data"] for entry in key["values"].values()} for path, key in state["registry"].items()}
+    value = {
+        path: {entry["name"]: entry["data"] for entry in key["values"].values()}
+        for path, key in state["registry"].items()
+    }
     assert value[_UPDATES] == {"NoAutoUpdate": 1} and value["hklm:\\software\\example"] == {"Colour": "blue"}
-    assert [value[_SERVICES + name]["Start"] for name in ("wuauserv", "usosvc", "waasmedicsvc", "bdesvc", "edgeupdate", "vmtools")] == [4, 4, 4, 4, 3, 2]
+    assert [
+        value[_SERVICES + name]["Start"]
+        for name in ("wuauserv", "usosvc", "waasmedicsvc", "bdesvc", "edgeupdate", "vmtools")
+    ] == [4, 4, 4, 4, 3, 2]
     assert _SERVICES + "uhssvc" not in value, "a service that is not there was made"
     assert value["hklm:\\system\\currentcontrolset\\control\\power"]["HibernateEnabled"] == 0
     assert value["hklm:\\software\\microsoft\\windows\\currentversion\\windowsupdate"] == {}
     assert {task["name"]: task["enabled"] for task in state["tasks"]} == {
-        "Schedule Scan": False, "Scheduled Start": False, "ScanForUpdates": False, "ScheduledDefrag": True,
-        "MicrosoftEdgeUpdateTaskMachineCore{1}": False, "startup": True,
+        "Schedule Scan": False,
+        "Scheduled Start": False,
+        "ScanForUpdates": False,
+        "ScheduledDefrag": True,
+        "MicrosoftEdgeUpdateTaskMachineCore{1}": False,
+        "startup": True,
     }
-    assert state["seen"]["pagefile"] == {"automatic": False, "files": [{"name": "C:\\pagefile.sys", "initial_mb": 2048, "maximum_mb": 2048}]}
-    copied = {file["path"]: base64.b64decode(file["data"]) for file in state["files"].values() if "scripts" in file["path"]}
+    assert state["seen"]["pagefile"] == {
+        "automatic": False,
+        "files": [{"name": "C:\\pagefile.sys", "initial_mb": 2048, "maximum_mb": 2048}],
+    }
+    copied = {
+        file["path"]: base64.b64decode(file["data"]) for file in state["files"].values() if "scripts" in file["path"]
+    }
     for path in sorted((_ROLE / "files" / "scripts").rglob("*.cmd")):
         name = "C:\\Windows\\Setup\\scripts\\" + str(path.relative_to(_ROLE / "files" / "scripts")).replace("/", "\\")
         assert copied.pop(name) == b"\r\n".join(path.read_bytes().replace(b"\r", b"").split(b"\n")), name
@@ -61,9 +80,15 @@ def test_answer_file(windows):
     blank = windows.prepare_windows("--check", unattend=True)
     assert blank.failed and "a password for the built-in administrator" in blank.output
     assert not windows.prepare_windows("--check", unattend=True, unattend_administrator_enabled=False).failed
-    wanted = {f"unattend_{name}": value for name, value in {
-        "activation": "retail", "product_key": "AAAAA-BBBBB", "time_zone": "W. Europe Standard Time", "administrator_password": "very secret",
-    }.items()} | {"unattend": True}
+    wanted = {
+        f"unattend_{name}": value
+        for name, value in {
+            "activation": "retail",
+            "product_key": "AAAAA-BBBBB",
+            "time_zone": "W. Europe Standard Time",
+            "administrator_password": "very secret",
+        }.items()
+    } | {"unattend": True}
     done = windows.prepare_windows("-vvv", "--diff", **wanted)
     assert not done.failed and "very secret" not in done.output
     file = windows.windows()["files"]["c:\\windows\\panther\\unattend.xml"]
@@ -105,7 +130,15 @@ WRONG_FILES = {
     "answer_files": "C:\\Windows\\System32\\Sysprep\\unattend.xml",
     "identity": "C:\\Windows\\SMSCFG.INI",
 }
-SETTINGS = {"updates_off", "update_tasks", "store_updates_off", "settings", "hibernation_off", "pagefile", "tools_installed"}
+SETTINGS = {
+    "updates_off",
+    "update_tasks",
+    "store_updates_off",
+    "settings",
+    "hibernation_off",
+    "pagefile",
+    "tools_installed",
+}
 
 
 def spoil(state: dict, names) -> None:
@@ -125,12 +158,17 @@ def test_every_check_can_fail(windows):
     assert set(every) == spoilt | SETTINGS
     windows.windows(lambda state: spoil(state, spoilt))
     refused = windows.prepare_windows()
-    sentence = refused.output[refused.output.index("is not ready:"):]
+    sentence = refused.output[refused.output.index("is not ready:") :]
     assert refused.failed
     for name in spoilt:
         assert (f"{name}: " in sentence) is (every[name] == "enforce"), name
     assert "pending_reboot: a restart is pending: RebootPending. Restart Windows until nothing is pending" in sentence
-    for words in ("Intel(R) 82574L Gigabit Network Connection", "C:\\\\Users\\\\someone", "Example.App", "recovery partitions on the disk: 1"):
+    for words in (
+        "Intel(R) 82574L Gigabit Network Connection",
+        "C:\\\\Users\\\\someone",
+        "Example.App",
+        "recovery partitions on the disk: 1",
+    ):
         assert words in refused.output, words
     enforced = {name: "warn" for name in spoilt if every[name] == "enforce"}
     warned = windows.prepare_windows(checks=enforced)
@@ -151,19 +189,36 @@ def test_a_service_that_windows_protects_is_told_of(windows):
 
 
 def test_settings_are_checked_where_they_are_not_made(windows):
-    windows.windows(lambda state: state["tasks"].append({"path": "\\Microsoft\\Windows\\WindowsUpdate\\", "name": "sih", "enabled": True}))
+    windows.windows(
+        lambda state: state["tasks"].append(
+            {"path": "\\Microsoft\\Windows\\WindowsUpdate\\", "name": "sih", "enabled": True}
+        )
+    )
     tasks = [
-        {"name": step, "ansible.builtin.include_role": {"name": "strata.layering.os_machine", "tasks_from": step, "rolespec_validate": False}}
+        {
+            "name": step,
+            "ansible.builtin.include_role": {
+                "name": "strata.layering.os_machine",
+                "tasks_from": step,
+                "rolespec_validate": False,
+            },
+        }
         for step in ("observe", "checks")
     ]
     playbook = windows.folder / "checks.yml"
-    playbook.write_text(yaml.safe_dump([{"hosts": "os_machines", "gather_facts": False, "tasks": tasks}]), encoding="utf-8")
+    playbook.write_text(
+        yaml.safe_dump([{"hosts": "os_machines", "gather_facts": False, "tasks": tasks}]), encoding="utf-8"
+    )
     refused = windows.play(playbook=str(playbook))
     assert refused.failed
-    sentence = refused.output[refused.output.index("is not ready:"):]
+    sentence = refused.output[refused.output.index("is not ready:") :]
     for name in ("updates_off", "hibernation_off", "tools_installed"):
         assert f"{name}: " in sentence
-    for words in ("scheduled tasks of updates that are enabled: Schedule Scan", "page files: chosen by Windows", "updates of Store apps are on"):
+    for words in (
+        "scheduled tasks of updates that are enabled: Schedule Scan",
+        "page files: chosen by Windows",
+        "updates of Store apps are on",
+    ):
         assert words in refused.output, words
 
 

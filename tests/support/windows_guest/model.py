@@ -25,7 +25,11 @@ _SERVICES = "HKLM:\\SYSTEM\\CurrentControlSet\\Services\\"
 def installed(*, vm: str = "", control: str = "") -> dict:
     """The state of a Windows 11 whose setup has just ended; ``vm`` is its machine in the simulator with the control URL ``control``."""
     state = {
-        "vm": vm, "control": control, "registry": {}, "files": {}, "log": [],
+        "vm": vm,
+        "control": control,
+        "registry": {},
+        "files": {},
+        "log": [],
         "tasks": [
             {"path": _MICROSOFT + "UpdateOrchestrator\\", "name": "Schedule Scan", "enabled": True},
             {"path": _MICROSOFT + "WindowsUpdate\\", "name": "Scheduled Start", "enabled": True},
@@ -34,21 +38,48 @@ def installed(*, vm: str = "", control: str = "") -> dict:
             {"path": "\\", "name": "MicrosoftEdgeUpdateTaskMachineCore{1}", "enabled": True},
         ],
         "seen": {
-            "adapters": [{
-                "name": "vmxnet3 Ethernet Adapter", "service": "vmxnet3ndis6", "connected": True, "dhcp": True, "lease": True, "addresses": ["192.0.2.7"],
-            }],
-            "ghost_adapters": [], "tools": {"installed": True, "running": True}, "domain": {"joined": False, "name": "WORKGROUP"},
-            "pagefile": {"automatic": True, "files": []}, "encryption": 0, "profiles": [], "processes": [], "free_gb": 31.5,
-            "recovery_partitions": 0, "unprovisioned_apps": [], "upgraded": False,
+            "adapters": [
+                {
+                    "name": "vmxnet3 Ethernet Adapter",
+                    "service": "vmxnet3ndis6",
+                    "connected": True,
+                    "dhcp": True,
+                    "lease": True,
+                    "addresses": ["192.0.2.7"],
+                }
+            ],
+            "ghost_adapters": [],
+            "tools": {"installed": True, "running": True},
+            "domain": {"joined": False, "name": "WORKGROUP"},
+            "pagefile": {"automatic": True, "files": []},
+            "encryption": 0,
+            "profiles": [],
+            "processes": [],
+            "free_gb": 31.5,
+            "recovery_partitions": 0,
+            "unprovisioned_apps": [],
+            "upgraded": False,
         },
     }
-    for service, start in (("wuauserv", 3), ("UsoSvc", 2), ("WaaSMedicSvc", 3), ("BDESVC", 3), ("edgeupdate", 2), ("VMTools", 2)):
+    for service, start in (
+        ("wuauserv", 3),
+        ("UsoSvc", 2),
+        ("WaaSMedicSvc", 3),
+        ("BDESVC", 3),
+        ("edgeupdate", 2),
+        ("VMTools", 2),
+    ):
         set_value(state, _SERVICES + service, "Start", start, "dword")
     for path, name, data, kind in (
         ("HKLM:\\SYSTEM\\CurrentControlSet\\Control\\Power", "HibernateEnabled", 1, "dword"),
         ("HKLM:\\SYSTEM\\CurrentControlSet\\Control\\Session Manager\\Power", "HiberbootEnabled", 1, "dword"),
         ("HKLM:\\SYSTEM\\CurrentControlSet\\Control\\ComputerName\\ComputerName", "ComputerName", "WIN11-OS", "string"),
-        ("HKLM:\\SYSTEM\\CurrentControlSet\\Control\\ComputerName\\ActiveComputerName", "ComputerName", "WIN11-OS", "string"),
+        (
+            "HKLM:\\SYSTEM\\CurrentControlSet\\Control\\ComputerName\\ActiveComputerName",
+            "ComputerName",
+            "WIN11-OS",
+            "string",
+        ),
         ("HKLM:\\SYSTEM\\Setup\\Status\\SysprepStatus", "GeneralizationState", 7, "dword"),
         ("HKLM:\\SYSTEM\\Setup\\Status\\SysprepStatus", "CleanupState", 2, "dword"),
         ("HKLM:\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\WindowsUpdate", "SusClientId", "0d1f", "string"),
@@ -78,8 +109,9 @@ def files_below(state: dict, folder: str) -> dict[str, bytes]:
     """Every file below a folder of drive C, both with slashes: path -> content."""
     start = "C:\\" + folder.replace("/", "\\") + "\\"
     return {
-        f"{folder}/" + file["path"][len(start):].replace("\\", "/"): base64.b64decode(file["data"])
-        for name, file in sorted(state["files"].items()) if name.startswith(start.lower())
+        f"{folder}/" + file["path"][len(start) :].replace("\\", "/"): base64.b64decode(file["data"])
+        for name, file in sorted(state["files"].items())
+        if name.startswith(start.lower())
     }
 
 

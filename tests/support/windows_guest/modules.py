@@ -45,7 +45,9 @@ def run(windows: Session, name: str, options: dict, user: str | None) -> dict:
         result = do(windows, given, check, user)
     except _Failed as error:
         result = {"failed": True, "msg": str(error)}
-    windows.state["log"].append({"module": short, "options": given, "check": check, "user": user, "changed": bool(result.get("changed"))})
+    windows.state["log"].append(
+        {"module": short, "options": given, "check": check, "user": user, "changed": bool(result.get("changed"))}
+    )
     return {"changed": False, "invocation": {"module_args": given}} | result
 
 
@@ -73,8 +75,14 @@ def _check_options(name: str, given: dict) -> None:
             raise _Failed(f"{name} has no option {option}")
         choices = documented[known[option]].get("choices")
         if choices and str(value).lower() not in [str(choice).lower() for choice in choices]:
-            raise _Failed(f"value of {option} must be one of: {', '.join(map(str, choices))}. Got no match for: {value}")
-    missing = [option for option, about in documented.items() if about.get("required") and option not in {known[key] for key in given if key in known}]
+            raise _Failed(
+                f"value of {option} must be one of: {', '.join(map(str, choices))}. Got no match for: {value}"
+            )
+    missing = [
+        option
+        for option, about in documented.items()
+        if about.get("required") and option not in {known[key] for key in given if key in known}
+    ]
     if missing:
         raise _Failed(f"missing required arguments: {', '.join(missing)}")
 
@@ -108,15 +116,20 @@ def _regedit(windows: Session, given: dict, check: bool, user: str | None) -> di
 
 def _scheduled_task(windows: Session, given: dict, check: bool, user: str | None) -> dict:
     found = [
-        task for task in windows.state["tasks"]
+        task
+        for task in windows.state["tasks"]
         if (task["path"].lower(), task["name"].lower()) == (given.get("path", "\\").lower(), given["name"].lower())
     ]
     if not found:
-        raise _Failed("Failed to create the task: The task XML is missing a required element or attribute. (exception from HRESULT: 0x8004131B)")
+        raise _Failed(
+            "Failed to create the task: The task XML is missing a required element or attribute. (exception from HRESULT: 0x8004131B)"
+        )
     if given.get("enabled") is None or found[0]["enabled"] == bool(given["enabled"]):
         return {}
     if found[0]["path"] == _SYSTEMS_TASKS and user != "SYSTEM":
-        raise _Failed("Failed to modify scheduled task: Access is denied. (Exception from HRESULT: 0x80070005 (E_ACCESSDENIED))")
+        raise _Failed(
+            "Failed to modify scheduled task: Access is denied. (Exception from HRESULT: 0x80070005 (E_ACCESSDENIED))"
+        )
     if not check:
         found[0]["enabled"] = bool(given["enabled"])
     return {"changed": True}
@@ -127,15 +140,28 @@ def _pagefile(windows: Session, given: dict, check: bool, user: str | None) -> d
     if given.get("state", "query") != "present":
         raise _Failed("The model only makes page files")
     if not check:
-        entry = {"name": f"{given['drive']}:\\pagefile.sys", "initial_mb": given["initial_size"], "maximum_mb": given["maximum_size"]}
-        others = [] if given.get("remove_all") else [file for file in seen["pagefile"]["files"] if file["name"] != entry["name"]]
-        seen["pagefile"] = {"automatic": given.get("automatic", seen["pagefile"]["automatic"]), "files": [*others, entry]}
+        entry = {
+            "name": f"{given['drive']}:\\pagefile.sys",
+            "initial_mb": given["initial_size"],
+            "maximum_mb": given["maximum_size"],
+        }
+        others = (
+            []
+            if given.get("remove_all")
+            else [file for file in seen["pagefile"]["files"] if file["name"] != entry["name"]]
+        )
+        seen["pagefile"] = {
+            "automatic": given.get("automatic", seen["pagefile"]["automatic"]),
+            "files": [*others, entry],
+        }
     return {"changed": True}
 
 
 def _copy(windows: Session, given: dict, check: bool, user: str | None) -> dict:
     if given.get("_copy_mode") == "query":
-        changed = [file for file in given["files"] if _digest(windows, _join(given["dest"], file["dest"])) != file["checksum"]]
+        changed = [
+            file for file in given["files"] if _digest(windows, _join(given["dest"], file["dest"])) != file["checksum"]
+        ]
         return {"files": changed, "directories": [], "symlinks": []}
     if given.get("_copy_mode") != "single":
         raise _Failed("The model takes one file at a time")
@@ -218,11 +244,16 @@ def _powershell(windows: Session, given: dict, check: bool, user: str | None) ->
         return {"skipped": True, "msg": "remote module does not support check mode"}
     parameters = given.get("parameters", {})
     tasks = [
-        dict(task) for wanted in parameters["Tasks"] for task in windows.state["tasks"]
-        if task["path"].lower() == wanted["path"].lower() and fnmatch.fnmatch(task["name"].lower(), wanted["name"].lower())
+        dict(task)
+        for wanted in parameters["Tasks"]
+        for task in windows.state["tasks"]
+        if task["path"].lower() == wanted["path"].lower()
+        and fnmatch.fnmatch(task["name"].lower(), wanted["name"].lower())
     ]
     files = [
-        file["path"] for wanted in parameters["Files"] for name, file in windows.state["files"].items()
+        file["path"]
+        for wanted in parameters["Files"]
+        for name, file in windows.state["files"].items()
         if name.count("\\") == wanted.count("\\") and fnmatch.fnmatch(name, wanted.lower())
     ]
     registry = [_observe_value(windows, wanted) for wanted in parameters["Registry"]]

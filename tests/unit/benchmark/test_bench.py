@@ -10,6 +10,7 @@ import sys
 import time
 
 import pytest
+
 from ansible_collections.strata.layering.tests.benchmark import measure, run
 from ansible_collections.strata.layering.tests.benchmark.rows import Row, Target, table
 
@@ -21,7 +22,11 @@ def _python(code):
 def test_time_and_memory_of_a_process_and_its_child():
     child = "import os, time; data = bytearray(b'x') * (60 << 20); time.sleep(0.5)"
     alone = measure.run(_python(child))
-    both = measure.run(_python(f"import subprocess, sys; data = bytearray(b'x') * (60 << 20); subprocess.run([sys.executable, '-c', {child!r}])"))
+    both = measure.run(
+        _python(
+            f"import subprocess, sys; data = bytearray(b'x') * (60 << 20); subprocess.run([sys.executable, '-c', {child!r}])"
+        )
+    )
     assert 60 << 20 < alone.memory < 100 << 20
     assert 120 << 20 < both.memory < 180 << 20
     assert alone.seconds >= 0.5
@@ -71,7 +76,10 @@ def test_the_table_says_what_was_met():
 
 
 def test_cases_run_on_small_data(tmp_path, capsys):
-    assert run.main(["--quick", "--only", "encode", "--only", "import", "--only", "compose", "--folder", str(tmp_path)]) == 0
+    assert (
+        run.main(["--quick", "--only", "encode", "--only", "import", "--only", "compose", "--folder", str(tmp_path)])
+        == 0
+    )
     printed = capsys.readouterr().out
     document = json.loads((tmp_path / "result.json").read_text())
     assert {row["case"] for row in document["rows"]} == {"compose", "encode", "import"}

@@ -11,12 +11,24 @@ import subprocess
 
 import phantom_trace
 import pytest
-from ansible_collections.strata.layering.tests.sample import reread
-from ansible_collections.strata.layering.tests.sample.disk import make_disk
-from ansible_collections.strata.layering.tests.sample.plan import COMPRESSED, HIDDEN, MIB, REPARSE, SPARSE, SYSTEM, VARIANTS, Manifest, Spec, digest
 from dissect.ntfs import NTFS
 from dissect.regf import RegistryHive
 from dissect.util.stream import RangeStream
+
+from ansible_collections.strata.layering.tests.sample import reread
+from ansible_collections.strata.layering.tests.sample.disk import make_disk
+from ansible_collections.strata.layering.tests.sample.plan import (
+    COMPRESSED,
+    HIDDEN,
+    MIB,
+    REPARSE,
+    SPARSE,
+    SYSTEM,
+    VARIANTS,
+    Manifest,
+    Spec,
+    digest,
+)
 
 FILLED = [variant for variant in VARIANTS if variant not in ("bitlocker", "no_ntfs")]
 
@@ -61,7 +73,13 @@ def _volume(path, partition, tmp_path):
 
 
 def _run(*command):
-    result = subprocess.run(command, capture_output=True, text=True, check=False, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"})
+    result = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
+    )
     return result.returncode, result.stdout + result.stderr
 
 
@@ -126,7 +144,10 @@ def test_hives_on_the_volume(small):
         config = "Windows/System32/config/"
         current = {value.name: value.value for value in hive(config + "SYSTEM").open("Select").values()}["Current"]
         assert current == 1
-        assert hive(config + "SOFTWARE").open("Microsoft\\Windows NT\\CurrentVersion").value("CurrentBuildNumber").value == "22631"
+        assert (
+            hive(config + "SOFTWARE").open("Microsoft\\Windows NT\\CurrentVersion").value("CurrentBuildNumber").value
+            == "22631"
+        )
         for name in ("DEFAULT", "SAM", "SECURITY"):
             assert list(hive(config + name).root().subkeys())
         assert hive("Users/Default/NTUSER.DAT").open("Environment").value("TEMP").value.endswith("Temp")
@@ -144,7 +165,9 @@ def test_esp(small):
     for name, expected in manifest.esp.items():
         data = subprocess.run(["mcopy", "-i", esp, "::/" + name, "-"], capture_output=True, check=True).stdout
         assert digest(data) == expected
-    store = subprocess.run(["mcopy", "-i", esp, "::/EFI/Microsoft/Boot/BCD", "-"], capture_output=True, check=True).stdout
+    store = subprocess.run(
+        ["mcopy", "-i", esp, "::/EFI/Microsoft/Boot/BCD", "-"], capture_output=True, check=True
+    ).stdout
     assert [key.name for key in RegistryHive(io.BytesIO(store)).root().subkeys()] == ["Description", "Objects"]
 
 
@@ -154,7 +177,8 @@ def test_the_partition_table_is_sound(small):
     code, text = _run("partx", "-g", "-r", "-o", "NR,START,SECTORS,TYPE,UUID", path)
     assert code == 0
     assert [line.split() for line in text.splitlines()] == [
-        [str(part["number"]), str(part["offset"] // 512), str(part["size"] // 512), part["type"], part["guid"]] for part in manifest.partitions
+        [str(part["number"]), str(part["offset"] // 512), str(part["size"] // 512), part["type"], part["guid"]]
+        for part in manifest.partitions
     ]
 
 
@@ -179,7 +203,11 @@ def test_a_manifest_survives_json(small):
 def test_ballast_is_in_use_and_all_different(tmp_path):
     path = str(tmp_path / "disk.raw")
     manifest = make_disk(path, Spec(ballast=40 * MIB))
-    files = {name: entry for name, entry in manifest.files.items() if name.startswith("ProgramData/Ballast/") and entry.kind == "file"}
+    files = {
+        name: entry
+        for name, entry in manifest.files.items()
+        if name.startswith("ProgramData/Ballast/") and entry.kind == "file"
+    }
     assert sum(entry.size for entry in files.values()) == 40 * MIB
     assert len({entry.sha256 for entry in files.values()}) == len(files) > 5
     partition = manifest.partition()
@@ -235,7 +263,10 @@ def test_what_is_no_ntfs(variant, kind, made):
 
 def test_bios_machine(made):
     path, manifest = made("mbr")
-    assert [(partition["role"], partition["type"]) for partition in manifest.partitions] == [("reserved", 7), ("windows", 7)]
+    assert [(partition["role"], partition["type"]) for partition in manifest.partitions] == [
+        ("reserved", 7),
+        ("windows", 7),
+    ]
     assert 'PTTYPE="dos"' in _run("blkid", "-p", path)[1]
     assert _run("partx", "-g", "-r", "-o", "TYPE,FLAGS", path)[1].split() == ["0x7", "0x80", "0x7", "0x0"]
     partition = manifest.partition("reserved")

@@ -10,12 +10,13 @@ import shutil
 
 import phantom_trace
 import pytest
-from ansible_collections.strata.layering.tests.sample import reread
-from ansible_collections.strata.layering.tests.sample.cache import cached_disk, fingerprint
-from ansible_collections.strata.layering.tests.sample.plan import GIB, Spec
 from dissect.ntfs import NTFS
 from dissect.regf import RegistryHive
 from dissect.util.stream import RangeStream
+
+from ansible_collections.strata.layering.tests.sample import reread
+from ansible_collections.strata.layering.tests.sample.cache import cached_disk, fingerprint
+from ansible_collections.strata.layering.tests.sample.plan import GIB, Spec
 
 pytestmark = pytest.mark.skipif(shutil.which("wine") is None, reason="needs Debian's wine64")
 
@@ -30,7 +31,11 @@ def test_every_file_is_as_planned(full):
     partition = manifest.partition()
     found = reread.read_volume(path, partition["offset"], partition["size"])
     assert not reread.differences(manifest.files, found)
-    programs = [name for name, entry in found.items() if name.lower().endswith((".dll", ".exe", ".sys")) and entry.kind == "file"]
+    programs = [
+        name
+        for name, entry in found.items()
+        if name.lower().endswith((".dll", ".exe", ".sys")) and entry.kind == "file"
+    ]
     assert len(programs) > 850
     assert sum(entry.size for entry in manifest.files.values() if entry.kind == "file") > 600 << 20
     assert manifest.disk_size == 20 * GIB

@@ -8,15 +8,20 @@ from __future__ import annotations
 import io
 
 import pytest
-from ansible_collections.strata.layering.plugins.module_utils.registry.reader import read_hive
-from ansible_collections.strata.layering.plugins.module_utils.registry.writer import write_hive
-from ansible_collections.strata.layering.tests.sample import hives
-from ansible_collections.strata.layering.tests.support.pypi_samples import sample_bytes
 from dissect.regf import RegistryHive
 
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_reader import read_hive
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_writer import write_hive
+from ansible_collections.strata.layering.tests.sample import hives
+from ansible_collections.strata.layering.tests.support.pypi_samples import sample_bytes
+
 MAKERS = {
-    "SYSTEM": hives.small_system, "SOFTWARE": hives.software, "DEFAULT": lambda: hives.default_user("DEFAULT"), "SAM": hives.sam,
-    "SECURITY": hives.security, "BCD": hives.boot_store,
+    "SYSTEM": hives.small_system,
+    "SOFTWARE": hives.software,
+    "DEFAULT": lambda: hives.default_user("DEFAULT"),
+    "SAM": hives.sam,
+    "SECURITY": hives.security,
+    "BCD": hives.boot_store,
 }
 
 
@@ -45,7 +50,12 @@ def test_the_same_bytes_each_time(name):
 def test_windows_version():
     version = _opened(hives.software()).open("Microsoft\\Windows NT\\CurrentVersion")
     found = {value.name: value.value for value in version.values()}
-    assert (found["CurrentBuildNumber"], found["EditionID"], found["DisplayVersion"], found["CurrentMajorVersionNumber"]) == ("22631", "Enterprise", "23H2", 10)
+    assert (
+        found["CurrentBuildNumber"],
+        found["EditionID"],
+        found["DisplayVersion"],
+        found["CurrentMajorVersionNumber"],
+    ) == ("22631", "Enterprise", "23H2", 10)
 
 
 def test_services_of_the_real_system_hive_are_amended():
@@ -55,24 +65,38 @@ def test_services_of_the_real_system_hive_are_amended():
     opened = _opened(hive)
     service = {value.name: value.value for value in opened.open("ControlSet001\\Services\\vmxnet3ndis6").values()}
     assert service["Start"] == 3 and service["ImagePath"].endswith("vmxnet3.sys")
-    assert {value.name: value.value for value in opened.open("ControlSet001\\Services\\wuauserv").values()}["Start"] == 4
+    assert {value.name: value.value for value in opened.open("ControlSet001\\Services\\wuauserv").values()}[
+        "Start"
+    ] == 4
     assert before <= sum(1 for _key in hive.root.walk()) < before + 10
 
 
 def test_wine_registry_text():
     text = (
-        'WINE REGISTRY Version 2\n;; All keys relative to REGISTRY\\\\Machine\n\n#arch=win64\n\n'
+        "WINE REGISTRY Version 2\n;; All keys relative to REGISTRY\\\\Machine\n\n#arch=win64\n\n"
         '[Software\\\\Acme\\\\Tool] 1795247149\n#time=1dd798c53c73f3e\n@="standard"\n"Path \\"x\\""=str(2):"%A%\\\\b"\n"List"=str(7):"one\\0two\\0"\n'
         '"Number"=dword:0000002a\n"Bytes"=hex:01,02,\\\n  03\n"Odd"=hex(ffff0007):0a\n"Umlaut"="\\xfc"\n\n[System\\\\Other] 1\n"no"="no"\n'
     )
-    assert list(hives.wine_keys(text, "Software\\")) == [("Acme\\Tool", {
-        "": "standard", 'Path "x"': (2, "%A%\\b"), "List": ["one", "two"], "Number": 42,
-        "Bytes": (3, b"\x01\x02\x03"), "Odd": (0xFFFF0007, b"\x0a"), "Umlaut": "\u00fc",
-    })]
+    assert list(hives.wine_keys(text, "Software\\")) == [
+        (
+            "Acme\\Tool",
+            {
+                "": "standard",
+                'Path "x"': (2, "%A%\\b"),
+                "List": ["one", "two"],
+                "Number": 42,
+                "Bytes": (3, b"\x01\x02\x03"),
+                "Odd": (0xFFFF0007, b"\x0a"),
+                "Umlaut": "\u00fc",
+            },
+        )
+    ]
 
 
 def test_wine_keys_do_not_replace_those_of_windows():
     text = '[Software\\\\Microsoft\\\\Windows NT\\\\CurrentVersion] 1\n"CurrentBuildNumber"="7601"\n\n[Software\\\\Acme] 1\n"x"="y"\n'
     root = hives.software(text).root
-    assert root.key("Microsoft\\Windows NT\\CurrentVersion").value("CurrentBuildNumber").data == "22631\0".encode("utf-16-le")
+    assert root.key("Microsoft\\Windows NT\\CurrentVersion").value("CurrentBuildNumber").data == "22631\0".encode(
+        "utf-16-le"
+    )
     assert root.key("Acme").value("x").data == "y\0".encode("utf-16-le")

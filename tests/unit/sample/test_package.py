@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import subprocess
 
+from dissect.hypervisor.disk.vmdk import VMDK
+from dissect.util.stream import RangeStream
+
 from ansible_collections.strata.layering.plugins.module_utils.ovf.descriptor import parse_descriptor
 from ansible_collections.strata.layering.tests.sample import build, reread
 from ansible_collections.strata.layering.tests.sample.package import make_package
 from ansible_collections.strata.layering.tests.sample.plan import MIB, Spec
-from dissect.hypervisor.disk.vmdk import VMDK
-from dissect.util.stream import RangeStream
 
 
 def test_package(tmp_path):
@@ -23,7 +24,12 @@ def test_package(tmp_path):
     with open(package.mf, encoding="ascii") as stream:
         for line in stream:
             name, digest = line.strip().removeprefix("SHA256(").split(")= ")
-            assert subprocess.run(["sha256sum", tmp_path / name], check=True, capture_output=True, text=True).stdout.split()[0] == digest
+            assert (
+                subprocess.run(
+                    ["sha256sum", tmp_path / name], check=True, capture_output=True, text=True
+                ).stdout.split()[0]
+                == digest
+            )
     with open(package.ovf, "rb") as stream:
         descriptor = parse_descriptor(stream.read())
     assert descriptor.systems[0].firmware == "efi"

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import pytest
+
 from ansible_collections.strata.layering.plugins.module_utils.common.security_descriptors import sid_text
-from ansible_collections.strata.layering.plugins.module_utils.ntfs import security
+from ansible_collections.strata.layering.plugins.module_utils.ntfs import file_security
 from ansible_collections.strata.layering.tests.sample import acl, sddl
 
 
@@ -39,8 +40,10 @@ def test_what_is_not_understood_is_refused():
 def test_a_folder_below_program_files_inherits_as_in_windows():
     aces = sddl.parts(sddl.inherit(acl.own("Program Files"), True))[2]
     assert _text(aces)[:5] == [
-        (0, 0x10, 0x1F01FF, "S-1-5-18"), (0, 0x1B, 0x10000000, "S-1-5-18"),
-        (0, 0x10, 0x1F01FF, "S-1-5-32-544"), (0, 0x1B, 0x10000000, "S-1-5-32-544"),
+        (0, 0x10, 0x1F01FF, "S-1-5-18"),
+        (0, 0x1B, 0x10000000, "S-1-5-18"),
+        (0, 0x10, 0x1F01FF, "S-1-5-32-544"),
+        (0, 0x1B, 0x10000000, "S-1-5-32-544"),
         (0, 0x10, 0x1200A9, "S-1-5-32-545"),
     ]
     assert (0, 0x1B, 0x10000000, "S-1-3-0") in _text(aces)
@@ -48,7 +51,11 @@ def test_a_folder_below_program_files_inherits_as_in_windows():
 
 def test_a_file_below_program_data_inherits_nothing_to_hand_on():
     aces = sddl.parts(sddl.inherit(acl.own("ProgramData"), False))[2]
-    assert _text(aces) == [(0, 0x10, 0x1F01FF, "S-1-5-18"), (0, 0x10, 0x1F01FF, "S-1-5-32-544"), (0, 0x10, 0x1200A9, "S-1-5-32-545")]
+    assert _text(aces) == [
+        (0, 0x10, 0x1F01FF, "S-1-5-18"),
+        (0, 0x10, 0x1F01FF, "S-1-5-32-544"),
+        (0, 0x10, 0x1200A9, "S-1-5-32-545"),
+    ]
 
 
 def test_no_propagate_stops_after_one_level():
@@ -57,12 +64,14 @@ def test_no_propagate_stops_after_one_level():
 
 
 @pytest.mark.parametrize("is_directory", [True, False])
-@pytest.mark.parametrize("path", ["", "Windows", "Program Files", "ProgramData", "Users", "Users/Public", "Windows/Temp", "Windows/WinSxS"])
+@pytest.mark.parametrize(
+    "path", ["", "Windows", "Program Files", "ProgramData", "Users", "Users/Public", "Windows/Temp", "Windows/WinSxS"]
+)
 def test_the_engine_inherits_the_same_rights(path, is_directory):
     parent = acl.own(path)
     system = sddl.sid_bytes("SY")
     ours = sddl.parts(sddl.inherit(parent, is_directory))
-    theirs = sddl.parts(security.inherit(parent, is_directory, owner=system, group=system))
+    theirs = sddl.parts(file_security.inherit(parent, is_directory, owner=system, group=system))
     assert theirs[:2] == ours[:2]
     # The engine may repeat an entry that changes nothing.
     assert set(theirs[2]) == set(ours[2]) | _covered(ours[2], theirs[2])
@@ -70,4 +79,8 @@ def test_the_engine_inherits_the_same_rights(path, is_directory):
 
 def _covered(ours, theirs):
     """Entries in force of the engine's that one of ours grants already."""
-    return {ace for ace in theirs if not ace[1] & 8 and any(known[2:] == ace[2:] and known[0] == ace[0] and not known[1] & 8 for known in ours)}
+    return {
+        ace
+        for ace in theirs
+        if not ace[1] & 8 and any(known[2:] == ace[2:] and known[0] == ace[0] and not known[1] & 8 for known in ours)
+    }

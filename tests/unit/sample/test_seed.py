@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+from dissect.hypervisor.disk.vmdk import VMDK
+from dissect.util.stream import RangeStream
+
 from ansible_collections.strata.layering.tests.sample import reread
 from ansible_collections.strata.layering.tests.sample.package import make_package
 from ansible_collections.strata.layering.tests.sample.plan import Spec
 from ansible_collections.strata.layering.tests.sample.seed import seed
 from ansible_collections.strata.layering.tests.support.simulator_fixtures import shared_simulator  # noqa: F401  # pylint: disable=unused-import
-from dissect.hypervisor.disk.vmdk import VMDK
-from dissect.util.stream import RangeStream
 
 
 def test_the_machine_is_imported_whole(shared_simulator, tmp_path):  # noqa: F811

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ansible_collections.strata.layering.tests.sample import shortnames
 
 
@@ -14,15 +15,26 @@ def test_short_names_stay_alone(name):
     assert shortnames.is_short(name)
 
 
-@pytest.mark.parametrize("name", ["Program Files", "123456789", "a.html", ".profile", "a.b.c", "na me", "caf\u00e9", "plus+", "", "dot."])
+@pytest.mark.parametrize(
+    "name", ["Program Files", "123456789", "a.html", ".profile", "a.b.c", "na me", "caf\u00e9", "plus+", "", "dot."]
+)
 def test_long_names_need_another(name):
     assert not shortnames.is_short(name)
 
 
-@pytest.mark.parametrize(("name", "short"), [
-    ("Program Files", "PROGRA~1"), ("ProgramData", "PROGRA~1"), ("Documents and Settings", "DOCUME~1"), ("index.html", "INDEX~1.HTM"),
-    ("Gr\u00fc\u00dfe.txt", "GR_SSE~1.TXT"), (".profile", "PROFIL~1"), ("a.b.c", "AB~1.C"), ("x+y.t", "X_Y~1.T"),
-])
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("Program Files", "PROGRA~1"),
+        ("ProgramData", "PROGRA~1"),
+        ("Documents and Settings", "DOCUME~1"),
+        ("index.html", "INDEX~1.HTM"),
+        ("Gr\u00fc\u00dfe.txt", "GR_SSE~1.TXT"),
+        (".profile", "PROFIL~1"),
+        ("a.b.c", "AB~1.C"),
+        ("x+y.t", "X_Y~1.T"),
+    ],
+)
 def test_form(name, short):
     assert shortnames.make_short(name, set()) == short
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ansible_collections.strata.layering.tests.sample import acl, sddl
 from ansible_collections.strata.layering.tests.sample.plan import DIRECTORY, REPARSE
 from ansible_collections.strata.layering.tests.sample.tree import Tree, junction, symlink
@@ -18,7 +19,15 @@ def test_folders_come_before_their_content_and_first_names_before_links():
     items = tree.finish()
     paths = [item.path for item in items]
     component = "Windows/WinSxS/component"
-    assert paths == ["", "Windows", "Windows/System32", "Windows/WinSxS", component, component + "/a.dll", "Windows/System32/a.dll"]
+    assert paths == [
+        "",
+        "Windows",
+        "Windows/System32",
+        "Windows/WinSxS",
+        component,
+        component + "/a.dll",
+        "Windows/System32/a.dll",
+    ]
     assert items[-1].link_target == "Windows/WinSxS/component/a.dll"
 
 
@@ -63,5 +72,10 @@ def test_reparse_points():
     tree = Tree()
     item = tree.reparse_directory("Documents and Settings", junction("C:\\Users"))
     assert item.attributes == DIRECTORY | REPARSE
-    assert item.reparse == bytes.fromhex("030000a0 3400 0000 0000 1800 1a00 1000".replace(" ", "")) + "\\??\\C:\\Users\0C:\\Users\0".encode("utf-16-le")
-    assert symlink("..\\x", relative=True)[:20] == bytes.fromhex("0c0000a0 1c00 0000 0000 0800 0800 0800 01000000".replace(" ", ""))[:20]
+    assert item.reparse == bytes.fromhex(
+        "030000a0 3400 0000 0000 1800 1a00 1000".replace(" ", "")
+    ) + "\\??\\C:\\Users\0C:\\Users\0".encode("utf-16-le")
+    assert (
+        symlink("..\\x", relative=True)[:20]
+        == bytes.fromhex("0c0000a0 1c00 0000 0000 0800 0800 0800 01000000".replace(" ", ""))[:20]
+    )

@@ -5,7 +5,4 @@
 
 from __future__ import annotations
 
-from ansible_collections.strata.layering.tests.support.simulator_fixtures import (  # noqa: F401  # pylint: disable=unused-import
-    shared_simulator,
-    simulator,
-)
+from ansible_collections.strata.layering.tests.support.simulator_fixtures import shared_simulator, simulator  # noqa: F401  # pylint: disable=unused-import

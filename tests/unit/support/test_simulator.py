@@ -35,7 +35,9 @@ def vmdk(capacity: int = CAPACITY, fill: bytes = b"strata", grains: tuple[int, .
     """Build a stream-optimized VMDK whose ``grains`` repeat ``fill``."""
     sectors = capacity // 512
     tables = -(-sectors // (128 * 512))
-    header = struct.pack("<4sIIQQQQIQQQB4sH", b"KDMV", 3, 0x30001, sectors, 128, 0, 0, 512, 0, 2**64 - 1, 128, 0, b"\n \r\n", 1).ljust(512, b"\0")
+    header = struct.pack(
+        "<4sIIQQQQIQQQB4sH", b"KDMV", 3, 0x30001, sectors, 128, 0, 0, 512, 0, 2**64 - 1, 128, 0, b"\n \r\n", 1
+    ).ljust(512, b"\0")
     out = bytearray(header.ljust(128 * 512, b"\0"))
     entries = [0] * (tables * 512)
     for number in grains:
@@ -45,7 +47,7 @@ def vmdk(capacity: int = CAPACITY, fill: bytes = b"strata", grains: tuple[int, .
         out += bytes(-len(out) % 512)
     directory = []
     for table in range(tables):
-        part = entries[table * 512:table * 512 + 512]
+        part = entries[table * 512 : table * 512 + 512]
         if not any(part):
             directory.append(0)
             continue
@@ -68,27 +70,44 @@ class Client:
         self.simulator = simulator
         self.content = simulator.connect().RetrieveContent()
         self.datacenter = self.content.rootFolder.childEntity[0]
-        self.cluster = next(e for e in self.datacenter.hostFolder.childEntity if isinstance(e, vim.ClusterComputeResource))
+        self.cluster = next(
+            e for e in self.datacenter.hostFolder.childEntity if isinstance(e, vim.ClusterComputeResource)
+        )
         self.pool = self.cluster.resourcePool
 
     def import_spec(self, name: str, capacity: int = CAPACITY) -> vim.vm.VmImportSpec:
         controller = vim.vm.device.ParaVirtualSCSIController(key=-100, busNumber=0, sharedBus="noSharing")
-        backing = vim.vm.device.VirtualDisk.FlatVer2BackingInfo(diskMode="persistent", fileName="", thinProvisioned=True)
-        disk = vim.vm.device.VirtualDisk(key=-101, controllerKey=-100, unitNumber=0, capacityInKB=capacity // 1024, backing=backing)
+        backing = vim.vm.device.VirtualDisk.FlatVer2BackingInfo(
+            diskMode="persistent", fileName="", thinProvisioned=True
+        )
+        disk = vim.vm.device.VirtualDisk(
+            key=-101, controllerKey=-100, unitNumber=0, capacityInKB=capacity // 1024, backing=backing
+        )
         network = vim.vm.device.VirtualEthernetCard.NetworkBackingInfo(deviceName="VM Network")
         card = vim.vm.device.VirtualVmxnet3(key=-102, backing=network, addressType="generated")
         add = vim.vm.device.VirtualDeviceSpec.Operation.add
         config = vim.vm.ConfigSpec(
-            name=name, guestId="windows9_64Guest", version="vmx-19", firmware="efi", numCPUs=4, numCoresPerSocket=2, memoryMB=2048,
-            annotation="made by a test", bootOptions=vim.vm.BootOptions(efiSecureBootEnabled=True),
+            name=name,
+            guestId="windows9_64Guest",
+            version="vmx-19",
+            firmware="efi",
+            numCPUs=4,
+            numCoresPerSocket=2,
+            memoryMB=2048,
+            annotation="made by a test",
+            bootOptions=vim.vm.BootOptions(efiSecureBootEnabled=True),
             files=vim.vm.FileInfo(vmPathName="[LocalDS_0]"),
             extraConfig=[vim.option.OptionValue(key="strata.template", value="office")],
-            deviceChange=[vim.vm.device.VirtualDeviceSpec(operation=add, device=device) for device in (controller, disk, card)],
+            deviceChange=[
+                vim.vm.device.VirtualDeviceSpec(operation=add, device=device) for device in (controller, disk, card)
+            ],
         )
         return vim.vm.VmImportSpec(configSpec=config, resPoolEntity=None)
 
     def start_import(self, name: str | None = None, capacity: int = CAPACITY) -> vim.HttpNfcLease:
-        lease = self.pool.ImportVApp(self.import_spec(name or f"vm-of-test-{next(_numbers)}", capacity), self.datacenter.vmFolder)
+        lease = self.pool.ImportVApp(
+            self.import_spec(name or f"vm-of-test-{next(_numbers)}", capacity), self.datacenter.vmFolder
+        )
         return self.ready(lease)
 
     def ready(self, lease: vim.HttpNfcLease) -> vim.HttpNfcLease:
@@ -98,7 +117,9 @@ class Client:
             time.sleep(0.01)
         raise AssertionError("the lease stays initializing")
 
-    def http(self, method: str, url: str, body: bytes | None = None, headers: dict | None = None) -> tuple[int, dict, bytes]:
+    def http(
+        self, method: str, url: str, body: bytes | None = None, headers: dict | None = None
+    ) -> tuple[int, dict, bytes]:
         parts = urllib.parse.urlsplit(url)
         if parts.scheme == "https":
             context = ssl.create_default_context(cafile=self.simulator.nfc_ca_file or self.simulator.ca_file)
@@ -202,7 +223,11 @@ def test_what_was_uploaded_is_exported(client: Client) -> None:
     assert len(client.http("GET", nvram.url)[2]) == nvram.fileSize > 0
     entry = lease.HttpNfcLeaseGetManifest()[0]
     assert (entry.key, entry.size, entry.disk, entry.capacity) == (url.key, len(content), True, CAPACITY)
-    assert (entry.sha1, entry.checksumType, entry.checksum) == (hashlib.sha1(content).hexdigest(), "sha256", stored["sha256"])
+    assert (entry.sha1, entry.checksumType, entry.checksum) == (
+        hashlib.sha1(content).hexdigest(),
+        "sha256",
+        stored["sha256"],
+    )
     assert entry.populatedSize == 2 * 65536
     lease.HttpNfcLeaseComplete()
 
@@ -269,7 +294,10 @@ def test_the_vm_is_locked_while_the_lease_is_held(client: Client) -> None:
     machine = lease.info.entity
     assert client.simulator.machines(machine.name)[0]["locked"]
     for call in (
-        machine.PowerOnVM_Task, machine.Destroy_Task, machine.ExportVm, machine.MarkAsTemplate,
+        machine.PowerOnVM_Task,
+        machine.Destroy_Task,
+        machine.ExportVm,
+        machine.MarkAsTemplate,
         lambda: machine.ReconfigVM_Task(vim.vm.ConfigSpec(annotation="x")),
         lambda: machine.CreateSnapshot_Task("s", "", False, False),
     ):
@@ -292,7 +320,11 @@ def test_the_vm_is_locked_while_the_lease_is_held(client: Client) -> None:
 def test_complete_only_once(client: Client) -> None:
     lease = client.start_import()
     lease.HttpNfcLeaseComplete()
-    for call in (lease.HttpNfcLeaseComplete, lambda: lease.HttpNfcLeaseProgress(5), lambda: lease.HttpNfcLeaseAbort(None)):
+    for call in (
+        lease.HttpNfcLeaseComplete,
+        lambda: lease.HttpNfcLeaseProgress(5),
+        lambda: lease.HttpNfcLeaseAbort(None),
+    ):
         with pytest.raises(vim.fault.InvalidState):
             call()
 
@@ -362,7 +394,9 @@ def test_clone_copies_disk_and_settings(client: Client) -> None:
 def test_template_is_deployed(client: Client) -> None:
     template = next(m for m in client.datacenter.vmFolder.childEntity if m.name == "windows-template")
     location = vim.vm.RelocateSpec(pool=client.pool, datastore=client.datacenter.datastore[0])
-    config = vim.vm.ConfigSpec(annotation="mine", extraConfig=[vim.option.OptionValue(key="strata.digest", value="abc")])
+    config = vim.vm.ConfigSpec(
+        annotation="mine", extraConfig=[vim.option.OptionValue(key="strata.digest", value="abc")]
+    )
     spec = vim.vm.CloneSpec(location=location, powerOn=False, template=False, config=config)
     WaitForTask(template.CloneVM_Task(client.datacenter.vmFolder, "deployed", spec))
     machine = next(m for m in client.datacenter.vmFolder.childEntity if m.name == "deployed")
@@ -403,13 +437,18 @@ def test_descriptor(client: Client) -> None:
     machine = client.import_vm()
     lease = client.ready(machine.ExportVm())
     files = [
-        vim.OvfManager.OvfFile(deviceId=item.key, path="disk.vmdk" if item.disk else "x.nvram", size=4711 if item.disk else item.fileSize)
+        vim.OvfManager.OvfFile(
+            deviceId=item.key, path="disk.vmdk" if item.disk else "x.nvram", size=4711 if item.disk else item.fileSize
+        )
         for item in lease.info.deviceUrl
     ]
-    result = client.content.ovfManager.CreateDescriptor(machine, vim.OvfManager.CreateDescriptorParams(name="a & b", ovfFiles=files))
+    result = client.content.ovfManager.CreateDescriptor(
+        machine, vim.OvfManager.CreateDescriptorParams(name="a & b", ovfFiles=files)
+    )
     lease.HttpNfcLeaseComplete()
     space = {
-        "o": "http://schemas.dmtf.org/ovf/envelope/1", "v": "http://www.vmware.com/schema/ovf",
+        "o": "http://schemas.dmtf.org/ovf/envelope/1",
+        "v": "http://www.vmware.com/schema/ovf",
         "r": "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData",
     }
     tree = ET.fromstring(result.ovfDescriptor)
@@ -426,14 +465,18 @@ def test_descriptor(client: Client) -> None:
     assert kinds["3"].find("r:VirtualQuantity", space).text == "4"
     assert kinds["10"].find("r:ResourceSubType", space).text == "VmxNet3"
     assert kinds["17"].find("r:Parent", space).text == kinds["6"].find("r:InstanceID", space).text
-    keys = {c.get("{%s}key" % space["v"]): c.get("{%s}value" % space["v"]) for c in tree.iter("{%s}Config" % space["v"])}
+    keys = {
+        c.get("{%s}key" % space["v"]): c.get("{%s}value" % space["v"]) for c in tree.iter("{%s}Config" % space["v"])
+    }
     assert keys["firmware"] == "efi" and keys["bootOptions.efiSecureBootEnabled"] == "true"
 
 
 def test_import_spec_from_a_descriptor_matches_the_lease(client: Client) -> None:
     machine = client.import_vm()
     files = [vim.OvfManager.OvfFile(deviceId=f"/{machine._moId}/ParaVirtualSCSIController0:0", path="d.vmdk", size=1)]
-    text = client.content.ovfManager.CreateDescriptor(machine, vim.OvfManager.CreateDescriptorParams(ovfFiles=files)).ovfDescriptor
+    text = client.content.ovfManager.CreateDescriptor(
+        machine, vim.OvfManager.CreateDescriptorParams(ovfFiles=files)
+    ).ovfDescriptor
     params = vim.OvfManager.CreateImportSpecParams(entityName="from-ovf", diskProvisioning="thin")
     result = client.content.ovfManager.CreateImportSpec(text, client.pool, client.datacenter.datastore[0], params)
     assert not result.error and result.importSpec.configSpec.firmware == "efi"
@@ -447,7 +490,9 @@ def test_a_descriptor_that_cannot_be_read_locks_nothing(client: Client) -> None:
     text = '<Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1"><VirtualSystemCollection/></Envelope>'
     for attempt in range(2):
         result = client.content.ovfManager.CreateImportSpec(text, client.pool, client.datacenter.datastore[0], params)
-        assert isinstance(result.error[0].fault if hasattr(result.error[0], "fault") else result.error[0], vmodl.MethodFault)
+        assert isinstance(
+            result.error[0].fault if hasattr(result.error[0], "fault") else result.error[0], vmodl.MethodFault
+        )
 
 
 def test_wrong_http_methods_do_no_harm(client: Client) -> None:
@@ -502,7 +547,9 @@ def test_fault_rules(client: Client) -> None:
     rules = client.simulator.rules
     machine = client.import_vm("ruled")
     other = client.import_vm("not-ruled")
-    number = rules.add("PowerOnVM_Task", object="ruled", skip=1, count=1, fault="HostCommunication", message="The host is gone.")
+    number = rules.add(
+        "PowerOnVM_Task", object="ruled", skip=1, count=1, fault="HostCommunication", message="The host is gone."
+    )
     WaitForTask(other.PowerOnVM_Task())
     WaitForTask(machine.PowerOnVM_Task())
     WaitForTask(machine.PowerOffVM_Task())
@@ -513,7 +560,14 @@ def test_fault_rules(client: Client) -> None:
     rule = rules.list()[0]
     assert (rule["id"], rule["seen"], rule["hits"]) == (number, 3, 1)
     rules.clear()
-    rules.add("PowerOffVM_Task", fault="InvalidPowerState", fault_fields={"existingState": "suspended"}, task=True, delay_ms=50, object=machine._moId)
+    rules.add(
+        "PowerOffVM_Task",
+        fault="InvalidPowerState",
+        fault_fields={"existingState": "suspended"},
+        task=True,
+        delay_ms=50,
+        object=machine._moId,
+    )
     with pytest.raises(vim.fault.InvalidPowerState) as caught:
         WaitForTask(machine.PowerOffVM_Task())
     assert caught.value.existingState == "suspended"
@@ -562,7 +616,9 @@ def test_reset(simulator: Simulator) -> None:
     assert simulator.settings()["thumbprint"] == ""
     with pytest.raises(vim.fault.NotAuthenticated):
         client.datacenter.name
-    assert [child.name for child in Client(simulator).datacenter.vmFolder.childEntity if isinstance(child, vim.Folder)] == []
+    assert [
+        child.name for child in Client(simulator).datacenter.vmFolder.childEntity if isinstance(child, vim.Folder)
+    ] == []
 
 
 def test_http_rules(client: Client) -> None:
@@ -762,7 +818,9 @@ def alive(mark: str) -> list[str]:
 def test_no_process_stays_behind(client: Client) -> None:
     machine = client.import_vm("leaves-none")
     mark = f"97{os.getpid()}"
-    client.simulator.guest(f"setsid sleep {mark} & sleep {mark}1 & trap '' TERM; echo ready; while :; do sleep 0.1; done", vm="leaves-none")
+    client.simulator.guest(
+        f"setsid sleep {mark} & sleep {mark}1 & trap '' TERM; echo ready; while :; do sleep 0.1; done", vm="leaves-none"
+    )
     WaitForTask(machine.PowerOnVM_Task())
     for attempt in range(500):
         if "ready" in "".join(run["output"] for run in client.simulator.guests("leaves-none")):

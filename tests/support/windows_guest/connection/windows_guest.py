@@ -83,8 +83,12 @@ class Connection(ConnectionBase):
             return 0, last["params"]["Path"].encode() + b"\r\n", b""
         if last["name"] != "module_wrapper.ps1":
             raise AnsibleConnectionFailure(f"The model does not know {last['name']}")
-        user = next((action["params"]["BecomeUser"] for action in actions if action["name"] == "become_wrapper.ps1"), None)
-        options = next(variable["Value"] for variable in last["params"]["Variables"] if variable["Name"] == "complex_args")
+        user = next(
+            (action["params"]["BecomeUser"] for action in actions if action["name"] == "become_wrapper.ps1"), None
+        )
+        options = next(
+            variable["Value"] for variable in last["params"]["Variables"] if variable["Name"] == "complex_args"
+        )
         result = modules.run(windows, last["params"]["Script"].removesuffix(".ps1"), options, user)
         return 0, json.dumps(result).encode() + b"\r\n", b""
 

@@ -19,23 +19,44 @@ _HERE = pathlib.Path(__file__).resolve().parent
 _ROLE = _HERE.parents[3] / "roles" / "os_machine"
 _NAMES = {"u": "urn:schemas-microsoft-com:unattend", "wcm": "http://schemas.microsoft.com/WMIConfig/2002/State"}
 _ALL = {
-    "activation": "kms_mak", "kms_server": "kms.example.org", "kms_port": 1689, "product_key": "ABCDE-12345-FGHIJ-67890-KLMNO", "automatic_activation": False,
-    "computer_name": "GOLD-W11", "owner": "R&D <IT>", "organization": 'Example "GmbH"', "time_zone": "W. Europe Standard Time", "locale": "de-DE",
-    "input_locale": "0407:00000407", "ui_language": "de-DE", "administrator_enabled": False, "administrator_password": "pw",
-    "alternate_administrator": "builder", "alternate_administrator_password": "g\u00e4n<s&", "administrators_group": "Administratoren",
-    "domain": "example.org", "domain_ou": "OU=Gold,DC=example,DC=org", "join_domain": "example.org", "join_username": "joiner", "join_password": "a<b&c",
+    "activation": "kms_mak",
+    "kms_server": "kms.example.org",
+    "kms_port": 1689,
+    "product_key": "ABCDE-12345-FGHIJ-67890-KLMNO",
+    "automatic_activation": False,
+    "computer_name": "GOLD-W11",
+    "owner": "R&D <IT>",
+    "organization": 'Example "GmbH"',
+    "time_zone": "W. Europe Standard Time",
+    "locale": "de-DE",
+    "input_locale": "0407:00000407",
+    "ui_language": "de-DE",
+    "administrator_enabled": False,
+    "administrator_password": "pw",
+    "alternate_administrator": "builder",
+    "alternate_administrator_password": "g\u00e4n<s&",
+    "administrators_group": "Administratoren",
+    "domain": "example.org",
+    "domain_ou": "OU=Gold,DC=example,DC=org",
+    "join_domain": "example.org",
+    "join_username": "joiner",
+    "join_password": "a<b&c",
 }
 
 
 def render(**settings: object) -> str:
     """The answer file for settings without their prefix, the others at their defaults."""
     defaults = yaml.safe_load((_ROLE / "defaults" / "main.yml").read_text(encoding="utf-8"))
-    variables = {name: trust_as_template(value) if isinstance(value, str) else value for name, value in defaults.items()}
+    variables = {
+        name: trust_as_template(value) if isinstance(value, str) else value for name, value in defaults.items()
+    }
     variables |= {f"os_machine_unattend_{name}": value for name, value in settings.items()}
     templar = Templar(loader=DataLoader(), variables=variables).copy_with_new_env()
     # As the modules template and win_template do.
     options = "#jinja2: trim_blocks: True\n"
-    return templar.template(trust_as_template(options + (_ROLE / "templates" / "unattend.xml.j2").read_text(encoding="utf-8")))
+    return templar.template(
+        trust_as_template(options + (_ROLE / "templates" / "unattend.xml.j2").read_text(encoding="utf-8"))
+    )
 
 
 class Answers:
@@ -47,7 +68,9 @@ class Answers:
     def __call__(self, place: str) -> list[str]:
         """Every text at ``pass/component/setting/...``; the component without "Microsoft-Windows-"."""
         wanted, component, *rest = place.split("/")
-        path = f"u:settings[@pass='{wanted}']/u:component[@name='Microsoft-Windows-{component}']/" + "/".join(f"u:{name}" for name in rest)
+        path = f"u:settings[@pass='{wanted}']/u:component[@name='Microsoft-Windows-{component}']/" + "/".join(
+            f"u:{name}" for name in rest
+        )
         return [element.text or "" for element in self._root.findall(path, _NAMES)]
 
     def password(self, place: str, setting: str) -> str | None:
@@ -66,24 +89,45 @@ def schema() -> xmlschema.XMLSchema11:
     return xmlschema.XMLSchema11(str(_HERE / "unattend.xsd"))
 
 
-@pytest.mark.parametrize("settings", [
-    {}, _ALL, {"activation": "retail", "product_key": "ABCDE-12345-FGHIJ-67890-KLMNO"}, {"kms_server": "kms", "administrator_password": "x"},
-    {"domain": "d", "join_username": "joiner@example.org", "join_password": "p"}, {"alternate_administrator": "a", "alternate_administrator_password": "b"},
-], ids=["nothing", "all", "retail", "kms", "domain", "alternate"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        _ALL,
+        {"activation": "retail", "product_key": "ABCDE-12345-FGHIJ-67890-KLMNO"},
+        {"kms_server": "kms", "administrator_password": "x"},
+        {"domain": "d", "join_username": "joiner@example.org", "join_password": "p"},
+        {"alternate_administrator": "a", "alternate_administrator_password": "b"},
+    ],
+    ids=["nothing", "all", "retail", "kms", "domain", "alternate"],
+)
 def test_an_answer_file_is_valid(schema, settings):
     schema.validate(render(**settings))
 
 
-@pytest.mark.parametrize("before, after", [
-    ("pass=\"specialize\"", "pass=\"windowsPE\""), ("Microsoft-Windows-UnattendedJoin", "Microsoft-Windows-Joined"), ("amd64", "x86"),
-    ("<PlainText>false", "<PlainText>true"), ("<SkipAutoActivation>true", "<SkipAutoActivation>yes"), ("GOLD-W11", "A name with spaces"),
-    ("ABCDE-12345", "ABCDE12345"), ("<JoinDomain>example.org</JoinDomain>", "<JoinDomain></JoinDomain>"), (' wcm:action="add"', ""),
-    ("<Order>2</Order>", "<Order>1</Order>"), ("Microsoft-Windows-International-Core", "Microsoft-Windows-UnattendedJoin"), ("<TimeZone>", "<Timezone>"),
-])
+@pytest.mark.parametrize(
+    "before, after",
+    [
+        ('pass="specialize"', 'pass="windowsPE"'),
+        ("Microsoft-Windows-UnattendedJoin", "Microsoft-Windows-Joined"),
+        ("amd64", "x86"),
+        ("<PlainText>false", "<PlainText>true"),
+        ("<SkipAutoActivation>true", "<SkipAutoActivation>yes"),
+        ("GOLD-W11", "A name with spaces"),
+        ("ABCDE-12345", "ABCDE12345"),
+        ("<JoinDomain>example.org</JoinDomain>", "<JoinDomain></JoinDomain>"),
+        (' wcm:action="add"', ""),
+        ("<Order>2</Order>", "<Order>1</Order>"),
+        ("Microsoft-Windows-International-Core", "Microsoft-Windows-UnattendedJoin"),
+        ("<TimeZone>", "<Timezone>"),
+    ],
+)
 def test_the_schema_refuses(schema, before, after):
     text = render(**_ALL)
     assert before in text
-    assert not schema.is_valid(text.replace(before, after).replace("</TimeZone>", "</Timezone>" if after == "<Timezone>" else "</TimeZone>"))
+    assert not schema.is_valid(
+        text.replace(before, after).replace("</TimeZone>", "</Timezone>" if after == "<Timezone>" else "</TimeZone>")
+    )
 
 
 def test_every_setting_arrives():
@@ -126,20 +170,28 @@ def test_what_is_not_asked_for_is_not_there():
     answers = Answers(text)
     for name in ("ProductKey", "RegisteredOwner", "UnattendedJoin", "UserAccounts", "slmgr", "MachineObjectOU"):
         assert name not in text
-    assert answers("specialize/Shell-Setup/ComputerName") == ["*"] and answers("specialize/Security-SPP-UX/SkipAutoActivation") == ["false"]
+    assert answers("specialize/Shell-Setup/ComputerName") == ["*"] and answers(
+        "specialize/Security-SPP-UX/SkipAutoActivation"
+    ) == ["false"]
     assert "Enable-LocalUser" in answers("specialize/Deployment/RunSynchronous/RunSynchronousCommand/Path")[0]
     assert answers("oobeSystem/International-Core/InputLocale") == ["en-US"]
 
 
 def test_a_retail_key_names_no_kms_server():
     text = render(activation="retail", kms_server="kms", product_key="ABCDE-12345-FGHIJ-67890-KLMNO")
-    assert "slmgr" not in text and Answers(text)("specialize/Shell-Setup/ProductKey") == ["ABCDE-12345-FGHIJ-67890-KLMNO"]
+    assert "slmgr" not in text and Answers(text)("specialize/Shell-Setup/ProductKey") == [
+        "ABCDE-12345-FGHIJ-67890-KLMNO"
+    ]
 
 
 def test_specification_and_defaults_name_the_same_settings():
-    specified = yaml.safe_load((_ROLE / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))["argument_specs"]["main"]["options"]
+    specified = yaml.safe_load((_ROLE / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))["argument_specs"][
+        "main"
+    ]["options"]
     defaults = yaml.safe_load((_ROLE / "defaults" / "main.yml").read_text(encoding="utf-8"))
     prefix = "os_machine_unattend_"
-    assert {name for name in specified if name.startswith(prefix)} == {name for name in defaults if name.startswith(prefix)}
+    assert {name for name in specified if name.startswith(prefix)} == {
+        name for name in defaults if name.startswith(prefix)
+    }
     used = (_ROLE / "templates" / "unattend.xml.j2").read_text(encoding="utf-8")
     assert all(name in used for name in defaults if name.startswith(prefix))

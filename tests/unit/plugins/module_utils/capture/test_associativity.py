@@ -13,32 +13,37 @@ import itertools
 import struct
 
 import pytest
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+
 from ansible_collections.strata.layering.plugins.module_utils.capture.capture import capture
-from ansible_collections.strata.layering.plugins.module_utils.images import store
-from ansible_collections.strata.layering.plugins.module_utils.images.plan import Plan
+from ansible_collections.strata.layering.plugins.module_utils.catalog import layer_store
+from ansible_collections.strata.layering.plugins.module_utils.images.conflicts import Plan
 from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
-from ansible_collections.strata.layering.plugins.module_utils.layers.model import LayerVersion
+from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import LayerVersion
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
-from ansible_collections.strata.layering.plugins.module_utils.registry.delta_compute import compute_delta
-from ansible_collections.strata.layering.plugins.module_utils.registry.delta_format import write_delta
-from ansible_collections.strata.layering.plugins.module_utils.registry.hives import HIVES
-from ansible_collections.strata.layering.plugins.module_utils.registry.reader import read_hive
-from ansible_collections.strata.layering.plugins.module_utils.registry.values import encode_string
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.delta_compute import compute_delta
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.delta_format import write_delta
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_names import HIVES
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_reader import read_hive
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.registry_values import encode_string
 from ansible_collections.strata.layering.tests.sample import hives
 from ansible_collections.strata.layering.tests.sample.tree import symlink
 from ansible_collections.strata.layering.tests.support.captured import Packaging, make_machine, tree_differences
 from ansible_collections.strata.layering.tests.support.layer_stacks import EAS, SECURITIES, content
 from ansible_collections.strata.layering.tests.support.tree_model import Item
-from ansible_collections.strata.layering.tests.unit.plugins.module_utils.registry.registry_helpers import dump
-from hypothesis import HealthCheck, event, given, settings
-from hypothesis import strategies as st
+from ansible_collections.strata.layering.tests.unit.plugins.module_utils.winregistry.registry_helpers import dump
 
 _TIME = 132_000_000_000_000_000
 _NUMBERS = itertools.count(1)
 #: Folders that layers share: of the base, and new ones.
 FOLDERS = ("Program Files/Alpha", "Data/one/two", "Data", "Shared", "Shared/below")
 NAMES = ("short.txt", "a longer name.text", "\u00e4\u00f6\u00fc.dat", "Same name")
-BASE_FILES = [f"{folder}/file number {number}.dat" for folder in ("Program Files/Alpha", "Data/one/two", "Program Files/Beta and more") for number in (0, 2, 4)]
+BASE_FILES = [
+    f"{folder}/file number {number}.dat"
+    for folder in ("Program Files/Alpha", "Data/one/two", "Program Files/Beta and more")
+    for number in (0, 2, 4)
+]
 ENVIRONMENT = "ControlSet001\\Control\\Session Manager\\Environment"
 
 
@@ -76,7 +81,12 @@ def stacks(draw):
 
 
 def _file(path, data, **more):
-    return Item(Entry(path, "file", 0x20, _TIME, _TIME + 1, _TIME + 2, _TIME + 3, security=SECURITIES[0], size=len(data), **more), data)
+    return Item(
+        Entry(
+            path, "file", 0x20, _TIME, _TIME + 1, _TIME + 2, _TIME + 3, security=SECURITIES[0], size=len(data), **more
+        ),
+        data,
+    )
 
 
 @st.composite
@@ -86,10 +96,26 @@ def _things(draw, path, number):
     kind = draw(st.sampled_from(["file", "rich file", "linked file", "symbolic link", "folder"]))
     short = f"S{number}~1" if draw(st.booleans()) else None
     if kind == "folder":
-        made = Entry(path, "directory", 0x12, _TIME, _TIME + 4, _TIME + 4, _TIME + 4, security=SECURITIES[1], short_name=short)
+        made = Entry(
+            path, "directory", 0x12, _TIME, _TIME + 4, _TIME + 4, _TIME + 4, security=SECURITIES[1], short_name=short
+        )
         return [Item(made), _file(f"{path}/inside", data)]
     if kind == "symbolic link":
-        return [Item(Entry(path, "file", 0x420, _TIME, _TIME, _TIME, _TIME, security=SECURITIES[0], reparse=symlink("a\\b", relative=True)))]
+        return [
+            Item(
+                Entry(
+                    path,
+                    "file",
+                    0x420,
+                    _TIME,
+                    _TIME,
+                    _TIME,
+                    _TIME,
+                    security=SECURITIES[0],
+                    reparse=symlink("a\\b", relative=True),
+                )
+            )
+        ]
     item = _file(path, data, short_name=short)
     if kind == "rich file":
         item.streams = {"Zone.Identifier": b"[ZoneTransfer]", "large": content(3, 9000)}
@@ -102,6 +128,7 @@ def _things(draw, path, number):
 
 def stored(packaging, items, registry) -> LayerVersion:
     """A layer of these files and registry values."""
+
     def opener(item):
         return lambda name: io.BytesIO(item.streams[name] if name else item.data)
 
@@ -119,7 +146,9 @@ def stored(packaging, items, registry) -> LayerVersion:
             deltas.append((name, write_delta(delta)))
     ordered = sorted(items, key=lambda item: (item.entry.kind == "link", item.entry.path))
     layer = LayerVersion("app", f"Layer {next(_NUMBERS)}", "1")
-    return store.put_files(packaging.repository, layer, [(item.entry, opener(item)) for item in ordered], hives=deltas)
+    return layer_store.put_files(
+        packaging.repository, layer, [(item.entry, opener(item)) for item in ordered], hives=deltas
+    )
 
 
 def joined(packaging, below, layers) -> LayerVersion:
@@ -151,7 +180,7 @@ def state(packaging, layers):
 @given(stacks())
 def test_which_layers_become_one_makes_no_difference(packaging, drawn):
     a, b, c = (stored(packaging, items, registry) for items, registry in drawn)
-    records = [list(store.records(packaging.repository, layer)) for layer in (a, b, c)]
+    records = [list(layer_store.records(packaging.repository, layer)) for layer in (a, b, c)]
     assert Plan(records, str.upper).conflicts() == []
     event(f"{sum(map(len, records))} entries, {sum(len(registry) for _items, registry in drawn)} values")
     expected, registry = state(packaging, [a, b, c])

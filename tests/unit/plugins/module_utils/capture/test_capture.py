@@ -9,37 +9,79 @@ import random
 import time
 
 import pytest
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import StrataError
-from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
-from ansible_collections.strata.layering.plugins.module_utils.disk.encode import encode
-from ansible_collections.strata.layering.plugins.module_utils.disk.flat import open_disk
-from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import read_partitions
-from ansible_collections.strata.layering.plugins.module_utils.images import store
-from ansible_collections.strata.layering.plugins.module_utils.capture.capture import capture, check_packaged, preview
-from ansible_collections.strata.layering.plugins.module_utils.capture.rules import parse_rules
-from ansible_collections.strata.layering.plugins.module_utils.layers.entry import leads_elsewhere
-from ansible_collections.strata.layering.plugins.module_utils.layers.model import LayerVersion
-from ansible_collections.strata.layering.plugins.module_utils.ntfs.node import Times
-from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
-from ansible_collections.strata.layering.plugins.module_utils.registry.delta_format import read_delta
-from ansible_collections.strata.layering.plugins.module_utils.registry.reader import read_hive
-from ansible_collections.strata.layering.plugins.module_utils.registry.writer import write_hive
-from ansible_collections.strata.layering.tests.sample import ntfs_bytes
-from ansible_collections.strata.layering.tests.support.captured import Packaging, make_machine, rename, tree_differences
-from ansible_collections.strata.layering.tests.unit.plugins.module_utils.registry.registry_helpers import dump
-from ansible_collections.strata.layering.tests.unit.plugins.module_utils.registry.test_log import entry, new_log, stamped
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.strata.layering.plugins.module_utils.capture.capture import capture, check_packaged, preview
+from ansible_collections.strata.layering.plugins.module_utils.capture.rules import parse_rules
+from ansible_collections.strata.layering.plugins.module_utils.catalog import layer_store
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import StrataError
+from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.disk.encode import encode
+from ansible_collections.strata.layering.plugins.module_utils.disk.flat import open_disk
+from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import read_partitions
+from ansible_collections.strata.layering.plugins.module_utils.layers.entry import leads_elsewhere
+from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import LayerVersion
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.node import Times
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.delta_format import read_delta
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_reader import read_hive
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_writer import write_hive
+from ansible_collections.strata.layering.tests.sample import ntfs_bytes
+from ansible_collections.strata.layering.tests.support.captured import (
+    Packaging,
+    make_machine,
+    rename,
+    tree_differences,
+)
+from ansible_collections.strata.layering.tests.unit.plugins.module_utils.winregistry.registry_helpers import dump
+from ansible_collections.strata.layering.tests.unit.plugins.module_utils.winregistry.test_transaction_log import (
+    entry,
+    new_log,
+    stamped,
+)
+
 NAMES = [
-    "a", "New file.text", "\u00e4\u00d6\u00fc and more.dat", "x" * 180, "file number 3.dat", "FILE NUMBER 2.DAT", "Sub",
-    "sub folder with a long name", "data.bin",
+    "a",
+    "New file.text",
+    "\u00e4\u00d6\u00fc and more.dat",
+    "x" * 180,
+    "file number 3.dat",
+    "FILE NUMBER 2.DAT",
+    "Sub",
+    "sub folder with a long name",
+    "data.bin",
 ]
 SIZES = [0, 10, 600, 3000, 65_536, 200_000, 1_500_000]
 _BASE = 132_000_000_000_000_000
 KINDS = (
-    "create", "create", "folder", "write", "append", "overwrite", "truncate", "delete", "rename", "move", "swap", "link", "unlink", "stream", "unstream",
-    "times", "attributes", "security", "reparse", "eas", "object_id", "short_name", "case", "replace", "become", "cloud", "sparse",
+    "create",
+    "create",
+    "folder",
+    "write",
+    "append",
+    "overwrite",
+    "truncate",
+    "delete",
+    "rename",
+    "move",
+    "swap",
+    "link",
+    "unlink",
+    "stream",
+    "unstream",
+    "times",
+    "attributes",
+    "security",
+    "reparse",
+    "eas",
+    "object_id",
+    "short_name",
+    "case",
+    "replace",
+    "become",
+    "cloud",
+    "sparse",
     "compressed",
 )
 
@@ -94,7 +136,9 @@ class Worker:
         return self.random.randbytes(self.random.choice(SIZES))
 
     def step(self, kind: str) -> None:
-        path = self.pick(folders=kind in ("create", "folder", "sparse", "compressed") or self.random.random() < self.folders)
+        path = self.pick(
+            folders=kind in ("create", "folder", "sparse", "compressed") or self.random.random() < self.folders
+        )
         folder = path if path else "Data"
         node = self.volume.find(path) if path else None
         if node is None:
@@ -110,7 +154,9 @@ class Worker:
     def create(self, node, _path, folder):
         name = self.free_name(folder)
         if node.is_directory and name:
-            short = f"S{self.random.randrange(10**5)}~1.T" if self.random.random() < 0.5 and not name.isascii() else None
+            short = (
+                f"S{self.random.randrange(10**5)}~1.T" if self.random.random() < 0.5 and not name.isascii() else None
+            )
             node.create_file(name, self.data(), times=self.tick(), security=node.security, short_name=short).close()
 
     def replace(self, node, path, _folder):
@@ -143,7 +189,10 @@ class Worker:
     def sparse(self, node, _path, folder):
         name = self.free_name(folder)
         if node.is_directory and name:
-            with node.create_file(name, attributes=0x220, times=self.tick(), security=node.security) as made, made.open_stream() as stream:
+            with (
+                node.create_file(name, attributes=0x220, times=self.tick(), security=node.security) as made,
+                made.open_stream() as stream,
+            ):
                 stream.truncate(900_000)
                 stream.pwrite(b"island" * 1000, 400_000)
 
@@ -205,7 +254,12 @@ class Worker:
         """Two folders or files change their names."""
         other = self.pick(folders=node.is_directory)
         node.close()
-        if other and min(path.count("/"), other.count("/")) > 0 and not (other + "/").startswith(path + "/") and not (path + "/").startswith(other + "/"):
+        if (
+            other
+            and min(path.count("/"), other.count("/")) > 0
+            and not (other + "/").startswith(path + "/")
+            and not (path + "/").startswith(other + "/")
+        ):
             rename(self.volume, path, "Data", "between")
             rename(self.volume, other, *path.rpartition("/")[::2])
             rename(self.volume, "Data/between", *other.rpartition("/")[::2])
@@ -317,7 +371,7 @@ def test_removal_of_what_another_image_does_not_have(packaging):
 def test_unchanged_disk_gives_an_empty_layer(packaging):
     with packaging.changed(lambda volume: None) as device:
         result = capture(packaging.repository, packaging.given, lambda: device, LayerVersion("app", "Nothing", "1"))
-    assert list(store.records(packaging.repository, result.layer)) == []
+    assert list(layer_store.records(packaging.repository, result.layer)) == []
     assert result.statistics["files_different"] == 0 and not result.left_out and not result.hazards
     assert all(not any(counts.values()) for counts in result.changes.values())
 
@@ -352,11 +406,26 @@ def edit(volume, path: str, change) -> None:
 def take(packaging, change, *rules, **options):
     """Capture what ``change`` does to the volume; the result, the paths of the layer and its deltas."""
     with packaging.changed(change) as device:
-        result = capture(packaging.repository, packaging.given, lambda: device, LayerVersion("app", "App", "1"), parse_rules(rules), **options)
-    entries = {record.entry.path: record.entry.kind for record in store.records(packaging.repository, result.layer) if not record.entry.implied}
-    with store.open_archive(packaging.repository, result.layer, hives=True) as archive:
-        deltas = {entry.path: read_delta(next(iter(contents))[2].read()) for entry, contents in archive if entry.kind == "hive"}
-    return result, entries, {name.removesuffix(store.DELTA_SUFFIX): delta for name, delta in deltas.items()}
+        result = capture(
+            packaging.repository,
+            packaging.given,
+            lambda: device,
+            LayerVersion("app", "App", "1"),
+            parse_rules(rules),
+            **options,
+        )
+    entries = {
+        record.entry.path: record.entry.kind
+        for record in layer_store.records(packaging.repository, result.layer)
+        if not record.entry.implied
+    }
+    with layer_store.open_archive(packaging.repository, result.layer, hives=True) as archive:
+        deltas = {
+            entry.path: read_delta(next(iter(contents))[2].read())
+            for entry, contents in archive
+            if entry.kind == "hive"
+        }
+    return result, entries, {name.removesuffix(layer_store.DELTA_SUFFIX): delta for name, delta in deltas.items()}
 
 
 def left_out(result, kind: str) -> dict[str, list[str]]:
@@ -386,7 +455,9 @@ def test_hives_become_deltas_without_what_belongs_to_the_machine(packaging):
     result, entries, deltas = take(packaging, change)
     assert entries == {}
     assert sorted(deltas) == ["NTUSER.DAT", "SOFTWARE", "SYSTEM"]
-    assert deltas["SYSTEM"].key("ControlSet001\\Services\\AppService").values["IMAGEPATH"].data == "app.exe\0".encode("utf-16-le")
+    assert deltas["SYSTEM"].key("ControlSet001\\Services\\AppService").values["IMAGEPATH"].data == "app.exe\0".encode(
+        "utf-16-le"
+    )
     assert [path for path, key in deltas["SYSTEM"].walk() if not key.subkeys] == ["ControlSet001\\Services\\AppService"]
     assert deltas["SOFTWARE"].key("Microsoft\\Cryptography").values.keys() == {"OTHER"}
     assert deltas["SOFTWARE"].key("App") and deltas["NTUSER.DAT"].key("Software\\App")
@@ -398,6 +469,7 @@ def test_hives_become_deltas_without_what_belongs_to_the_machine(packaging):
 
 def test_composed_hives_are_those_of_the_machine(packaging):
     """What the rules leave out apart, the composed hive is the packaging machine's, key by key."""
+
     def software(root):
         root.create("App\\Deep\\Key").set_value("\u00e4", 7, "a\0b\0\0".encode("utf-16-le"))
         root.delete("Microsoft\\Windows NT\\CurrentVersion\\ProfileList")
@@ -405,14 +477,19 @@ def test_composed_hives_are_those_of_the_machine(packaging):
             root.key("Microsoft\\Windows NT\\CurrentVersion").set_value(value, 1, b"changed")
 
     with packaging.changed(lambda volume: edit(volume, "Windows/System32/config/SOFTWARE", software)) as device:
-        layer = capture(packaging.repository, packaging.given, lambda: device, LayerVersion("app", "App", "1"), defaults=False).layer
+        layer = capture(
+            packaging.repository, packaging.given, lambda: device, LayerVersion("app", "App", "1"), defaults=False
+        ).layer
         expected = read_software(packaging, device)
     with packaging.compose([layer]).open_disk() as disk:
         assert read_software(packaging, disk) == expected
 
 
 def read_software(packaging, device) -> dict:
-    with Volume.mount(packaging.partition.window(device)) as volume, volume.find("Windows/System32/config/SOFTWARE") as node:
+    with (
+        Volume.mount(packaging.partition.window(device)) as volume,
+        volume.find("Windows/System32/config/SOFTWARE") as node,
+    ):
         return dump(read_hive(node.read()).root)
 
 
@@ -447,26 +524,45 @@ def test_hive_whose_log_is_broken(packaging, hive, broken):
 
     with packaging.changed(change) as device, pytest.raises(StrataError) as caught:
         capture(packaging.repository, packaging.given, lambda: device, LayerVersion("app", "Broken", "1"))
-    assert caught.value.code == "capture.hive_log" and hive in str(caught.value) and "packaged disk" in str(caught.value)
-    assert store.find_version(packaging.repository, "app", "Broken", "1") is None
+    assert (
+        caught.value.code == "capture.hive_log" and hive in str(caught.value) and "packaged disk" in str(caught.value)
+    )
+    assert layer_store.find_version(packaging.repository, "app", "Broken", "1") is None
 
 
 def test_rules_leave_out_and_take_in(packaging):
     def change(volume):
-        for path in ("Windows/Temp/x.tmp", "Windows/Temp/wanted/y.txt", "App/cache/z.bin", "App/app.exe", "Users/Installer/desktop.txt", "pagefile.sys"):
+        for path in (
+            "Windows/Temp/x.tmp",
+            "Windows/Temp/wanted/y.txt",
+            "App/cache/z.bin",
+            "App/app.exe",
+            "Users/Installer/desktop.txt",
+            "pagefile.sys",
+        ):
             put(volume, path)
-        edit(volume, "Windows/System32/config/SOFTWARE", lambda root: root.create("App\\Secret").set_value("Key", 1, b""))
+        edit(
+            volume, "Windows/System32/config/SOFTWARE", lambda root: root.create("App\\Secret").set_value("Key", 1, b"")
+        )
 
     rules = (
-        {"path": "C:\\App\\cache\\*", "reason": "of no use"}, {"path": "Windows\\Temp\\wanted", "action": "include"},
+        {"path": "C:\\App\\cache\\*", "reason": "of no use"},
+        {"path": "Windows\\Temp\\wanted", "action": "include"},
         {"key": "HKLM\\SOFTWARE\\App\\Secret"},
     )
     result, entries, deltas = take(packaging, change, *rules)
-    assert entries == {"App": "directory", "App/cache": "directory", "App/app.exe": "file", "Windows/Temp/wanted": "directory",
-                       "Windows/Temp/wanted/y.txt": "file"}
+    assert entries == {
+        "App": "directory",
+        "App/cache": "directory",
+        "App/app.exe": "file",
+        "Windows/Temp/wanted": "directory",
+        "Windows/Temp/wanted/y.txt": "file",
+    }
     assert deltas["SOFTWARE"].key("App\\Secret") is None and deltas["SOFTWARE"].key("App") is not None
     assert left_out(result, "file") == {
-        "of no use": ["App/cache/z.bin"], "paging": ["pagefile.sys"], "temporary": ["Windows/Temp/x.tmp"],
+        "of no use": ["App/cache/z.bin"],
+        "paging": ["pagefile.sys"],
+        "temporary": ["Windows/Temp/x.tmp"],
         "user_profile": ["Users/Installer", "Users/Installer/desktop.txt"],
     }
     assert [finding["name"] for finding in result.hazards] == ["user_profiles"]
@@ -481,7 +577,9 @@ def test_removals(packaging):
                 node.delete()
 
     result, entries, _deltas = take(packaging, change)
-    assert entries == dict.fromkeys(("Data/one", "Data/linked once.dat", "Program Files/Alpha/file number 1.dat"), "whiteout")
+    assert entries == dict.fromkeys(
+        ("Data/one", "Data/linked once.dat", "Program Files/Alpha/file number 1.dat"), "whiteout"
+    )
     assert result.changes["files"]["removed"] == 8 and result.changes["removals"]["paths"] == 3
 
 
@@ -491,7 +589,10 @@ def test_names_that_differ_only_in_case(packaging):
             for name in ("twice.txt", "third.txt"):
                 folder.create_file(name, b"lower").close()
         # Windows allows this in folders that are marked for WSL.
-        for path, name in (("Program Files/Alpha/third.txt", "TWICE.TXT"), ("Data/linked once.dat", "FILE NUMBER 1.DAT")):
+        for path, name in (
+            ("Program Files/Alpha/third.txt", "TWICE.TXT"),
+            ("Data/linked once.dat", "FILE NUMBER 1.DAT"),
+        ):
             rename(volume, path, "Program Files/Alpha", name)
         rename(volume, "Program Files/Beta and more", "Program Files", "BETA and MORE")
 
@@ -521,6 +622,7 @@ def test_a_file_that_only_moved_to_other_clusters_is_no_change(packaging):
 
 def test_a_huge_file_of_holes_that_only_moved(tmp_path):
     """Only what takes space is read: every byte of 8 TiB would take an hour."""
+
     def write(volume, node):
         with node.open_stream() as stream:
             stream.truncate(8 << 40)
@@ -530,7 +632,11 @@ def test_a_huge_file_of_holes_that_only_moved(tmp_path):
     make_machine(str(tmp_path / "raw"))
     with FileDevice(str(tmp_path / "raw"), writable=True) as device:
         window = max(read_partitions(device).partitions, key=lambda one: one.size).window(device)
-        with Volume.mount(window, writable=True) as volume, volume.find("Data") as folder, folder.create_file("huge", attributes=0x220) as node:
+        with (
+            Volume.mount(window, writable=True) as volume,
+            volume.find("Data") as folder,
+            folder.create_file("huge", attributes=0x220) as node,
+        ):
             write(volume, node)
     packaging = Packaging(str(tmp_path), str(tmp_path / "raw"))
 
@@ -570,21 +676,30 @@ def test_the_same_change_gives_the_same_layer(packaging):
 def test_changes_upon_a_layer(packaging):
     """A later version of a layer starts from its last one: only what is new is taken."""
     with packaging.changed(lambda volume: put(volume, "App/one.txt")) as device:
-        first = capture(packaging.repository, packaging.given, lambda: device, LayerVersion("app", "Stacked", "1")).layer
+        first = capture(
+            packaging.repository, packaging.given, lambda: device, LayerVersion("app", "Stacked", "1")
+        ).layer
     image = packaging.compose([first])
     with packaging.changed(lambda volume: put(volume, "App/two.txt"), image) as device:
         second = capture(packaging.repository, image, lambda: device, LayerVersion("app", "Stacked", "2")).layer
-    assert [record.entry.path for record in store.records(packaging.repository, second) if not record.entry.implied] == ["App/two.txt"]
+    assert [
+        record.entry.path for record in layer_store.records(packaging.repository, second) if not record.entry.implied
+    ] == ["App/two.txt"]
     # The disk of one image does not come from the other.
     with packaging.changed(lambda volume: [put(volume, f"App/other {number}") for number in range(40)]) as device:
         third = capture(packaging.repository, packaging.given, lambda: device, LayerVersion("app", "Other", "1")).layer
     foreign = packaging.compose([third])
-    with packaging.changed(lambda volume: [put(volume, f"App/foreign {number}") for number in range(40)]) as device, pytest.raises(StrataError) as caught:
+    with (
+        packaging.changed(lambda volume: [put(volume, f"App/foreign {number}") for number in range(40)]) as device,
+        pytest.raises(StrataError) as caught,
+    ):
         capture(packaging.repository, foreign, lambda: device, LayerVersion("app", "Foreign", "1"))
     assert caught.value.code == "capture.other_base"
 
 
-@pytest.mark.parametrize(("spoil", "code"), [("dirty", "ntfs.dirty"), ("fast_startup", "ntfs.hibernated"), ("hibernated", "ntfs.hibernated")])
+@pytest.mark.parametrize(
+    ("spoil", "code"), [("dirty", "ntfs.dirty"), ("fast_startup", "ntfs.hibernated"), ("hibernated", "ntfs.hibernated")]
+)
 def test_disk_of_a_machine_that_was_not_shut_down(packaging, tmp_path, spoil, code):
     def change(volume):
         if spoil == "hibernated":
@@ -610,7 +725,9 @@ def test_truncated_export(packaging, tmp_path):
     with packaging.changed(lambda volume: put(volume, "App/one.txt")) as device, open(path, "wb") as out:
         encode(device, out)
     whole = open(path, "rb").read()
-    captured = capture(packaging.repository, packaging.given, lambda: open_disk(path), LayerVersion("app", "Whole", "1"))
+    captured = capture(
+        packaging.repository, packaging.given, lambda: open_disk(path), LayerVersion("app", "Whole", "1")
+    )
     assert captured.changes["files"]["added"] == 1
     for length in (len(whole) - 512, len(whole) // 2, 70_000):
         with open(path, "wb") as out:
@@ -630,20 +747,29 @@ def test_nothing_is_stored_of_a_failed_capture(packaging):
     with packaging.changed(change) as device, pytest.raises(StrataError) as caught:
         capture(packaging.repository, packaging.given, lambda: device, LayerVersion("app", "Secret", "1"))
     assert caught.value.code == "capture.encrypted"
-    assert store.find_version(packaging.repository, "app", "Secret", "1") is None
+    assert layer_store.find_version(packaging.repository, "app", "Secret", "1") is None
 
 
 def test_preview_finds_the_same_and_stores_nothing(packaging):
     with packaging.changed(lambda volume: put(volume, "App/one.txt")) as device:
         before = packaging.repository.layout.references()
         result = preview(packaging.given, lambda: device)
-    assert result.layer is None and result.changes["files"]["added"] == 1 and packaging.repository.layout.references() == before
+    assert (
+        result.layer is None
+        and result.changes["files"]["added"] == 1
+        and packaging.repository.layout.references() == before
+    )
 
 
 def test_gate_alone(packaging):
     def change(volume):
-        edit(volume, "Windows/System32/config/SOFTWARE",
-             lambda root: root.create("Microsoft\\Windows\\CurrentVersion\\RunOnce").set_value("!Setup", 1, "x\0".encode("utf-16-le")))
+        edit(
+            volume,
+            "Windows/System32/config/SOFTWARE",
+            lambda root: root.create("Microsoft\\Windows\\CurrentVersion\\RunOnce").set_value(
+                "!Setup", 1, "x\0".encode("utf-16-le")
+            ),
+        )
 
     with packaging.changed(change) as device:
         found = {finding["name"]: finding["result"] for finding in check_packaged(packaging.given, lambda: device)}

@@ -9,16 +9,18 @@ import io
 import shutil
 
 import pytest
+
 from ansible_collections.strata.layering.plugins.module_utils.capture.capture import preview
+from ansible_collections.strata.layering.plugins.module_utils.catalog import layer_store
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict
-from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.encode import encode
 from ansible_collections.strata.layering.plugins.module_utils.disk.flat import open_disk
-from ansible_collections.strata.layering.plugins.module_utils.images import compose, store
+from ansible_collections.strata.layering.plugins.module_utils.images import compose
 from ansible_collections.strata.layering.plugins.module_utils.images.compose import Composition
-from ansible_collections.strata.layering.plugins.module_utils.images.mark import read_mark
+from ansible_collections.strata.layering.plugins.module_utils.images.lineage_marker import read_mark
 from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
-from ansible_collections.strata.layering.plugins.module_utils.layers.model import LayerReference, LayerVersion
+from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import LayerReference, LayerVersion
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from ansible_collections.strata.layering.tests.support.captured import Packaging, make_machine
 
@@ -32,9 +34,11 @@ def _packaging(tmp_path_factory):
 
 def layer(packaging, name: str, content: bytes) -> LayerVersion:
     """An app layer of one small file."""
-    found = store.find_version(packaging.repository, "app", name, "1")
+    found = layer_store.find_version(packaging.repository, "app", name, "1")
     entry = Entry(f"{name}.txt", "file", 0x20, 1, 2, 3, 4, size=len(content))
-    return found or store.put_files(packaging.repository, LayerVersion("app", name, "1"), [(entry, lambda stream: io.BytesIO(content))])
+    return found or layer_store.put_files(
+        packaging.repository, LayerVersion("app", name, "1"), [(entry, lambda stream: io.BytesIO(content))]
+    )
 
 
 def work(volume) -> None:
@@ -66,10 +70,17 @@ def test_the_image_of_a_template_is_another_one_than_that_of_a_packaging_machine
     one = packaging.compose([layer(packaging, "One", b"text")])
     os_layer = LayerReference("os", "Windows", "7", packaging.base.digest)
     config = one.config | {"content_digest": "sha256:" + "e" * 64, "os_layer": os_layer.to_dict(), "scripts": []}
-    stacked = tuple(compose.stacked_layer(packaging.repository, LayerReference.from_dict(reference)) for reference in config["layers"])
-    template = compose.compose(packaging.repository, Composition(packaging.base, packaging.partition.number, stacked, None, config))
+    stacked = tuple(
+        compose.stacked_layer(packaging.repository, LayerReference.from_dict(reference))
+        for reference in config["layers"]
+    )
+    template = compose.compose(
+        packaging.repository, Composition(packaging.base, packaging.partition.number, stacked, None, config)
+    )
     with packaging.changed(work, template) as device:
-        assert "it was made as the image of a template, from os layer Windows 7, app layer One 1." in refusal(one, device)
+        assert "it was made as the image of a template, from os layer Windows 7, app layer One 1." in refusal(
+            one, device
+        )
 
 
 def test_a_vmdk_without_any_description_tells_too(packaging, tmp_path):

@@ -8,10 +8,11 @@ from __future__ import annotations
 import struct
 
 import pytest
+
 from ansible_collections.strata.layering.plugins.module_utils.capture.capture import preview
 from ansible_collections.strata.layering.plugins.module_utils.capture.rules import parse_rules
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Unsupported
-from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import read_partitions
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from ansible_collections.strata.layering.tests.support.captured import Packaging, make_machine

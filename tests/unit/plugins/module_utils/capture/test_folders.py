@@ -6,14 +6,20 @@
 from __future__ import annotations
 
 import pytest
+
 from ansible_collections.strata.layering.plugins.module_utils.capture.capture import CaptureResult, capture
-from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.catalog import layer_store
+from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import read_partitions
-from ansible_collections.strata.layering.plugins.module_utils.images import store
-from ansible_collections.strata.layering.plugins.module_utils.layers.model import LayerVersion
+from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import LayerVersion
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from ansible_collections.strata.layering.tests.sample.tree import junction
-from ansible_collections.strata.layering.tests.support.captured import Packaging, make_machine, rename, tree_differences
+from ansible_collections.strata.layering.tests.support.captured import (
+    Packaging,
+    make_machine,
+    rename,
+    tree_differences,
+)
 from ansible_collections.strata.layering.tests.unit.plugins.module_utils.capture.test_capture import left_out, put
 
 #: As OneDrive marks its folders: the tag's directory bit says that files may be below.
@@ -37,7 +43,11 @@ def take(packaging, change, below=()) -> tuple[CaptureResult, dict[str, str], li
         base = packaging.tree(disk)
     with packaging.compose([*below, result.layer]).open_disk() as disk:
         found = packaging.tree(disk)
-    entries = {record.entry.path: record.entry.kind for record in store.records(packaging.repository, result.layer) if not record.entry.implied}
+    entries = {
+        record.entry.path: record.entry.kind
+        for record in layer_store.records(packaging.repository, result.layer)
+        if not record.entry.implied
+    }
     return result, entries, tree_differences(expected, found, base)
 
 
@@ -60,14 +70,32 @@ def test_folder_replaced_by_what_has_nothing_below(packaging, becomes):
     assert entries == {"Data/one": "file" if becomes == "file" else "directory"} and differences == []
 
 
-@pytest.mark.parametrize(("change", "taken"), [
-    (lambda volume: (put(volume, "Data/cloud/sub/one"), mark(volume, "Data/cloud")), ["Data/cloud", "Data/cloud/sub", "Data/cloud/sub/one"]),
-    (lambda volume: (rename(volume, "Data/plain", "Data", "cloud"), mark(volume, "Data/cloud")), ["Data/cloud", "Data/cloud/two", "Data/plain"]),
-    (lambda volume: (delete(volume, "Data/there/three"), put(volume, "Data/there/four"), mark(volume, "Data/there", b"?")),
-     ["Data/there", "Data/there/four", "Data/there/three"]),
-], ids=["new", "renamed", "changed"])
+@pytest.mark.parametrize(
+    ("change", "taken"),
+    [
+        (
+            lambda volume: (put(volume, "Data/cloud/sub/one"), mark(volume, "Data/cloud")),
+            ["Data/cloud", "Data/cloud/sub", "Data/cloud/sub/one"],
+        ),
+        (
+            lambda volume: (rename(volume, "Data/plain", "Data", "cloud"), mark(volume, "Data/cloud")),
+            ["Data/cloud", "Data/cloud/two", "Data/plain"],
+        ),
+        (
+            lambda volume: (
+                delete(volume, "Data/there/three"),
+                put(volume, "Data/there/four"),
+                mark(volume, "Data/there", b"?"),
+            ),
+            ["Data/there", "Data/there/four", "Data/there/three"],
+        ),
+    ],
+    ids=["new", "renamed", "changed"],
+)
 def test_folder_with_a_reparse_point_and_files(packaging, change, taken):
-    with packaging.changed(lambda volume: (put(volume, "Data/plain/two"), put(volume, "Data/there/three"), mark(volume, "Data/there"))) as device:
+    with packaging.changed(
+        lambda volume: (put(volume, "Data/plain/two"), put(volume, "Data/there/three"), mark(volume, "Data/there"))
+    ) as device:
         below = capture(packaging.repository, packaging.given, lambda: device, LayerVersion("app", "Below", "1")).layer
     _result, entries, differences = take(packaging, change, [below])
     assert sorted(entries) == taken and differences == []
@@ -80,6 +108,7 @@ def mark(volume, path: str, more: bytes = b"!") -> None:
 
 def test_new_folder_that_differs_in_case_from_one_of_the_base(packaging):
     """Nothing of it replaces what the other folder holds."""
+
     def change(volume):
         for name in ("own.txt", "file number 1.dat"):
             put(volume, f"Program Files/Other/{name}")
@@ -96,6 +125,7 @@ def test_new_folder_that_differs_in_case_from_one_of_the_base(packaging):
 
 def test_new_folders_that_differ_in_case(packaging):
     """One is taken, with what is in it and nothing of the other one."""
+
     def change(volume):
         for path in ("New/a.txt", "New/only.txt", "Other/A.txt", "Other/b.txt"):
             put(volume, f"Program Files/{path}")
@@ -126,12 +156,15 @@ def test_folders_of_the_base_that_differ_in_case(tmp_path):
 
     result, entries, differences = take(packaging, change)
     assert sorted(entries) == ["Data/OTHER/big.txt"]
-    assert left_out(result, "file") == {"case": ["Data/other/small.txt lies in a folder that differs only in case from Data/OTHER"]}
+    assert left_out(result, "file") == {
+        "case": ["Data/other/small.txt lies in a folder that differs only in case from Data/OTHER"]
+    }
     assert differences == ["Data/other/small.txt: missing"]
 
 
 def test_folders_deeper_than_layers_can_have_them(packaging):
     """They are left out by themselves, so that the layer can be composed."""
+
     def change(volume):
         put(volume, "/".join("d" * 300))
         put(volume, "Data/new")

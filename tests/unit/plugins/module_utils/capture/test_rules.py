@@ -6,11 +6,19 @@
 from __future__ import annotations
 
 import pytest
+
+from ansible_collections.strata.layering.plugins.module_utils.capture.rules import (
+    LeftOut,
+    Rule,
+    RuleSet,
+    default_rules,
+    parse_rules,
+    windows_rules,
+)
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput
-from ansible_collections.strata.layering.plugins.module_utils.capture.rules import LeftOut, Rule, RuleSet, default_rules, parse_rules, windows_rules
-from ansible_collections.strata.layering.plugins.module_utils.registry.reader import read_hive
-from ansible_collections.strata.layering.plugins.module_utils.registry.model import Hive
-from ansible_collections.strata.layering.plugins.module_utils.registry.values import encode_multi_string
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_model import Hive
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_reader import read_hive
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.registry_values import encode_multi_string
 from ansible_collections.strata.layering.tests.support.pypi_samples import sample_bytes
 
 
@@ -19,57 +27,110 @@ def _defaults():
     return RuleSet(default_rules(), current="ControlSet001")
 
 
-@pytest.mark.parametrize(("path", "reason"), [
-    ("pagefile.sys", "paging"), ("PAGEFILE.SYS", "paging"), ("Tools/pagefile.sys", None), ("Windows/Temp/a/b/c", "temporary"), ("Windows/Temp", None),
-    ("Windows/Prefetch/X.pf", "prefetch"), ("Windows/System32/winevt/Logs/System.evtx", "log"), ("Windows/inf/setupapi.dev.log", "log"),
-    ("Windows/Installer/1a2b.msi", None), ("Windows/System32/config/SAM", "account_database"), ("windows/system32/CONFIG/software.log1", "registry_file"),
-    ("Windows/System32/config/TxR/x.blf", "registry_file"), ("Users/Default/NTUSER.DAT{1}.TM.blf", "registry_file"), ("Users/Someone/file", "user_profile"),
-    ("Windows/ServiceProfiles/LocalService/NTUSER.DAT", "registry_file"), ("Windows/ServiceProfiles/LocalService/NTUSER.DAT.LOG1", "registry_file"),
-    ("Windows/ServiceProfiles/LocalService/settings", None), ("Users/Public/Desktop/App.lnk", None), ("Users/Default/AppData/Roaming/x", None),
-    ("Users/Default/AppData/Local/Temp/x", "temporary"),
-    ("ProgramData/Microsoft/Crypto/RSA/MachineKeys/1", "machine_secret"), ("ProgramData/App/data", None), ("$Recycle.Bin/S-1/x", "recycle_bin"),
-    ("System Volume Information/tracking.log", "ntfs"), ("Windows/CSC/v2.0.6", "cache"), ("Windows/System32/wbem/Repository/OBJECTS.DATA", "machine_state"),
-    ("Windows/SoftwareDistribution/Download/x", "windows_update"), ("ProgramData/Microsoft/Windows Defender/x", "antivirus_state"),
-    ("Program Files/App/app.exe", None), ("Windows/System32/drivers/app.sys", None), ("Windows/SMSCFG.INI", "machine_secret"),
-    ("Windows/Setup/scripts/image/results/01.code", "image_script"), ("Windows/Setup/scripts/run-scripts.cmd", None),
-])
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("pagefile.sys", "paging"),
+        ("PAGEFILE.SYS", "paging"),
+        ("Tools/pagefile.sys", None),
+        ("Windows/Temp/a/b/c", "temporary"),
+        ("Windows/Temp", None),
+        ("Windows/Prefetch/X.pf", "prefetch"),
+        ("Windows/System32/winevt/Logs/System.evtx", "log"),
+        ("Windows/inf/setupapi.dev.log", "log"),
+        ("Windows/Installer/1a2b.msi", None),
+        ("Windows/System32/config/SAM", "account_database"),
+        ("windows/system32/CONFIG/software.log1", "registry_file"),
+        ("Windows/System32/config/TxR/x.blf", "registry_file"),
+        ("Users/Default/NTUSER.DAT{1}.TM.blf", "registry_file"),
+        ("Users/Someone/file", "user_profile"),
+        ("Windows/ServiceProfiles/LocalService/NTUSER.DAT", "registry_file"),
+        ("Windows/ServiceProfiles/LocalService/NTUSER.DAT.LOG1", "registry_file"),
+        ("Windows/ServiceProfiles/LocalService/settings", None),
+        ("Users/Public/Desktop/App.lnk", None),
+        ("Users/Default/AppData/Roaming/x", None),
+        ("Users/Default/AppData/Local/Temp/x", "temporary"),
+        ("ProgramData/Microsoft/Crypto/RSA/MachineKeys/1", "machine_secret"),
+        ("ProgramData/App/data", None),
+        ("$Recycle.Bin/S-1/x", "recycle_bin"),
+        ("System Volume Information/tracking.log", "ntfs"),
+        ("Windows/CSC/v2.0.6", "cache"),
+        ("Windows/System32/wbem/Repository/OBJECTS.DATA", "machine_state"),
+        ("Windows/SoftwareDistribution/Download/x", "windows_update"),
+        ("ProgramData/Microsoft/Windows Defender/x", "antivirus_state"),
+        ("Program Files/App/app.exe", None),
+        ("Windows/System32/drivers/app.sys", None),
+        ("Windows/SMSCFG.INI", "machine_secret"),
+        ("Windows/Setup/scripts/image/results/01.code", "image_script"),
+        ("Windows/Setup/scripts/run-scripts.cmd", None),
+    ],
+)
 def test_default_files(defaults, path, reason):
     rule = defaults.file(path)
     assert (rule.reason if rule else None) == reason
 
 
-@pytest.mark.parametrize(("hive", "key", "value", "reason"), [
-    ("SOFTWARE", "Microsoft\\Cryptography", "MachineGuid", "machine_identity"), ("SOFTWARE", "Microsoft\\Cryptography", "Other", None),
-    ("SOFTWARE", "Microsoft\\Cryptography\\Below", "MachineGuid", None), ("SYSTEM", "ControlSet001\\Enum\\PCI", "x", "hardware"),
-    ("SYSTEM", "ControlSet001\\Services\\App", "Start", None), ("SYSTEM", "ControlSet002\\Services\\App", "Start", "machine_state"),
-    ("SYSTEM", "MountedDevices", "\\DosDevices\\C:", "machine_identity"),
-    ("SYSTEM", "controlset001\\control\\session manager", "pendingfilerenameoperations2", "machine_state"),
-    ("SYSTEM", "ControlSet001\\Control\\Session Manager\\Environment", "Path", None), ("NTUSER.DAT", "Software\\App", "x", None),
-    ("SOFTWARE", "Microsoft\\Windows NT\\CurrentVersion\\ProfileList\\S-1-5-21-1", "x", "machine_state"),
-    ("SOFTWARE", "Microsoft\\Windows NT\\CurrentVersion\\ProfileList\\S-1-5-18", "x", None),
-])
+@pytest.mark.parametrize(
+    ("hive", "key", "value", "reason"),
+    [
+        ("SOFTWARE", "Microsoft\\Cryptography", "MachineGuid", "machine_identity"),
+        ("SOFTWARE", "Microsoft\\Cryptography", "Other", None),
+        ("SOFTWARE", "Microsoft\\Cryptography\\Below", "MachineGuid", None),
+        ("SYSTEM", "ControlSet001\\Enum\\PCI", "x", "hardware"),
+        ("SYSTEM", "ControlSet001\\Services\\App", "Start", None),
+        ("SYSTEM", "ControlSet002\\Services\\App", "Start", "machine_state"),
+        ("SYSTEM", "MountedDevices", "\\DosDevices\\C:", "machine_identity"),
+        ("SYSTEM", "controlset001\\control\\session manager", "pendingfilerenameoperations2", "machine_state"),
+        ("SYSTEM", "ControlSet001\\Control\\Session Manager\\Environment", "Path", None),
+        ("NTUSER.DAT", "Software\\App", "x", None),
+        ("SOFTWARE", "Microsoft\\Windows NT\\CurrentVersion\\ProfileList\\S-1-5-21-1", "x", "machine_state"),
+        ("SOFTWARE", "Microsoft\\Windows NT\\CurrentVersion\\ProfileList\\S-1-5-18", "x", None),
+    ],
+)
 def test_default_values(defaults, hive, key, value, reason):
     rule = defaults.value(hive, key, value)
     assert (rule.reason if rule else None) == reason
 
 
 def test_the_last_rule_decides():
-    rules = parse_rules([
-        {"path": "C:/App/*", "reason": "one"}, {"path": "App\\keep", "action": "include"}, {"path": "app\\keep\\*.tmp", "reason": "two"},
-        {"key": "HKLM\\SOFTWARE\\App", "reason": "key"}, {"key": "SOFTWARE\\App\\Kept", "action": "include"},
-        {"key": "SOFTWARE\\App\\Kept", "value": "Sec*", "reason": "value"}, {"key": "HKEY_USERS\\.DEFAULT\\Software\\App"},
-    ])
+    rules = parse_rules(
+        [
+            {"path": "C:/App/*", "reason": "one"},
+            {"path": "App\\keep", "action": "include"},
+            {"path": "app\\keep\\*.tmp", "reason": "two"},
+            {"key": "HKLM\\SOFTWARE\\App", "reason": "key"},
+            {"key": "SOFTWARE\\App\\Kept", "action": "include"},
+            {"key": "SOFTWARE\\App\\Kept", "value": "Sec*", "reason": "value"},
+            {"key": "HKEY_USERS\\.DEFAULT\\Software\\App"},
+        ]
+    )
     compiled = RuleSet(rules)
-    found = {path: compiled.file(path) for path in ("App", "App/x", "App/keep", "App/keep/y", "App/keep/z.TMP", "App/keep/z.tmp/below")}
-    assert {path: rule.reason for path, rule in found.items() if rule} == {"App/x": "one", "App/keep/z.TMP": "two", "App/keep/z.tmp/below": "two"}
+    found = {
+        path: compiled.file(path)
+        for path in ("App", "App/x", "App/keep", "App/keep/y", "App/keep/z.TMP", "App/keep/z.tmp/below")
+    }
+    assert {path: rule.reason for path, rule in found.items() if rule} == {
+        "App/x": "one",
+        "App/keep/z.TMP": "two",
+        "App/keep/z.tmp/below": "two",
+    }
     assert compiled.key("SOFTWARE", "App").reason == "key" and compiled.key("software", "app\\kept\\below") is None
-    assert compiled.value("SOFTWARE", "App\\Kept", "SECRET").reason == "value" and compiled.value("SOFTWARE", "App\\Kept", "Public") is None
-    assert compiled.value("SOFTWARE", "App\\Other", "v").reason == "key" and compiled.key("DEFAULT", "Software\\App\\x").reason == "rule"
+    assert (
+        compiled.value("SOFTWARE", "App\\Kept", "SECRET").reason == "value"
+        and compiled.value("SOFTWARE", "App\\Kept", "Public") is None
+    )
+    assert (
+        compiled.value("SOFTWARE", "App\\Other", "v").reason == "key"
+        and compiled.key("DEFAULT", "Software\\App\\x").reason == "rule"
+    )
 
 
 def test_the_last_rule_decides_between_keys_and_values():
     value = {"key": "SOFTWARE\\App", "value": "Id", "reason": "value"}
-    assert RuleSet(parse_rules([value, {"key": "SOFTWARE\\App", "action": "include"}])).value("SOFTWARE", "App", "Id") is None
+    assert (
+        RuleSet(parse_rules([value, {"key": "SOFTWARE\\App", "action": "include"}])).value("SOFTWARE", "App", "Id")
+        is None
+    )
     rules = RuleSet(parse_rules([value | {"action": "include"}, {"key": "SOFTWARE\\App", "reason": "key"}]))
     assert rules.value("SOFTWARE", "App", "Id").reason == "key"
     rules = RuleSet(parse_rules([{"key": "SOFTWARE\\App", "reason": "key"}, value | {"action": "include"}]))
@@ -78,18 +139,44 @@ def test_the_last_rule_decides_between_keys_and_values():
 
 def test_control_set_by_its_number():
     """Windows starts with it under that name, too."""
-    rules = parse_rules([{"key": "HKLM\\SYSTEM\\ControlSet002\\Services\\App"}, {"key": "SYSTEM\\controlset002\\Control", "value": "x"}])
+    rules = parse_rules(
+        [{"key": "HKLM\\SYSTEM\\ControlSet002\\Services\\App"}, {"key": "SYSTEM\\controlset002\\Control", "value": "x"}]
+    )
     compiled = RuleSet([*default_rules(), *rules], current="ControlSet002")
-    assert compiled.key("SYSTEM", "ControlSet002\\Services\\App").reason == "rule" and compiled.key("SYSTEM", "ControlSet002\\Services\\Other") is None
+    assert (
+        compiled.key("SYSTEM", "ControlSet002\\Services\\App").reason == "rule"
+        and compiled.key("SYSTEM", "ControlSet002\\Services\\Other") is None
+    )
     assert compiled.value("SYSTEM", "ControlSet002\\Control", "X").reason == "rule"
     assert compiled.key("SYSTEM", "ControlSet001\\Services\\Other").reason == "machine_state"
 
 
-@pytest.mark.parametrize("bad", [
-    "text", {}, {"path": "x", "key": "y"}, {"path": "x", "value": "y"}, {"value": "y"}, {"path": "x", "action": "drop"}, {"path": "x", "other": "y"},
-    {"path": 5}, {"path": "D:\\x"}, {"path": ""}, {"path": "C:\\"}, {"path": "a\\\\b"}, {"path": "a**\\b"}, {"key": "\\"}, {"path": "x\\" * 70 + "y"},
-    {"path": "C:App"}, {"path": "%ProgramData%\\App"}, {"path": "App\\a|b"}, {"key": "HKCU\\Software\\App"}, {"key": "HKLM"}, {"key": "App"},
-])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "text",
+        {},
+        {"path": "x", "key": "y"},
+        {"path": "x", "value": "y"},
+        {"value": "y"},
+        {"path": "x", "action": "drop"},
+        {"path": "x", "other": "y"},
+        {"path": 5},
+        {"path": "D:\\x"},
+        {"path": ""},
+        {"path": "C:\\"},
+        {"path": "a\\\\b"},
+        {"path": "a**\\b"},
+        {"key": "\\"},
+        {"path": "x\\" * 70 + "y"},
+        {"path": "C:App"},
+        {"path": "%ProgramData%\\App"},
+        {"path": "App\\a|b"},
+        {"key": "HKCU\\Software\\App"},
+        {"key": "HKLM"},
+        {"key": "App"},
+    ],
+)
 def test_bad_rules(bad):
     with pytest.raises(InvalidInput) as caught:
         parse_rules([{"path": "fine"}, bad])
@@ -111,22 +198,46 @@ def test_what_a_real_windows_lists():
         assert compiled.file(path), path
     assert compiled.value("SYSTEM", "ControlSet001\\Control\\Session Manager", "PendingFileRenameOperations")
     assert compiled.key("SYSTEM", "MountedDevices")
-    for path in ("Windows", "Windows/System32/app.dll", "Program Files/App/app.exe", "ProgramData/App", "Users/Default/x"):
+    for path in (
+        "Windows",
+        "Windows/System32/app.dll",
+        "Program Files/App/app.exe",
+        "ProgramData/App",
+        "Users/Default/x",
+    ):
         assert compiled.file(path) is None, path
-    for key in ("ControlSet001\\Services\\App", "ControlSet001\\Control", "ControlSet001\\Control\\Session Manager\\Environment"):
+    for key in (
+        "ControlSet001\\Services\\App",
+        "ControlSet001\\Control",
+        "ControlSet001\\Control\\Session Manager\\Environment",
+    ):
         assert compiled.key("SYSTEM", key) is None, key
 
 
 def test_lists_that_make_no_sense():
     hive = Hive.new("SYSTEM")
     key = hive.root.create("ControlSet001\\Control\\BackupRestore\\FilesNotToBackup")
-    for number, text in enumerate(["*", "\\*", "%unknown%\\*", "D:\\x", "a:b", "\\a\\\\b", "%systemroot%\\fine\\* /s", "C:\\also\\*.*", ""]):
+    for number, text in enumerate(
+        ["*", "\\*", "%unknown%\\*", "D:\\x", "a:b", "\\a\\\\b", "%systemroot%\\fine\\* /s", "C:\\also\\*.*", ""]
+    ):
         key.set_value(str(number), 7, encode_multi_string([text]))
     key.set_value("binary", 3, b"\0\1")
     hive.root.create("ControlSet001\\Control\\BackupRestore\\KeysNotToRestore").set_value(
-        "x", 7, encode_multi_string(["CurrentControlSet\\Services\\*", "Single", "CurrentControlSet\\Enum\\", "CurrentControlSet\\Control\\Value"]))
+        "x",
+        7,
+        encode_multi_string(
+            [
+                "CurrentControlSet\\Services\\*",
+                "Single",
+                "CurrentControlSet\\Enum\\",
+                "CurrentControlSet\\Control\\Value",
+            ]
+        ),
+    )
     assert windows_rules(hive.key("ControlSet001")) == [
-        Rule("Windows\\fine\\*", "backup_list"), Rule("also\\*", "backup_list"), Rule("SYSTEM\\CurrentControlSet\\Enum", "backup_list", True),
+        Rule("Windows\\fine\\*", "backup_list"),
+        Rule("also\\*", "backup_list"),
+        Rule("SYSTEM\\CurrentControlSet\\Enum", "backup_list", True),
         Rule("SYSTEM\\CurrentControlSet\\Control", "backup_list", True, "Value"),
     ]
 
@@ -137,7 +248,13 @@ def test_left_out_counts_and_shows_the_first():
         left_out.add("file", "temporary", f"file {number}", "Windows\\Temp\\*")
     left_out.add("key", "hardware", "SYSTEM\\x")
     assert left_out.report() == [
-        {"kind": "file", "reason": "temporary", "count": 10, "examples": ["file 0", "file 1", "file 2"], "rules": ["Windows\\Temp\\*"]},
+        {
+            "kind": "file",
+            "reason": "temporary",
+            "count": 10,
+            "examples": ["file 0", "file 1", "file 2"],
+            "rules": ["Windows\\Temp\\*"],
+        },
         {"kind": "key", "reason": "hardware", "count": 1, "examples": ["SYSTEM\\x"], "rules": []},
     ]
     assert left_out.count("file", "temporary") == 10 and left_out.count("file", "other") == 0

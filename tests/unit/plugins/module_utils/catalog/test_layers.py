@@ -9,9 +9,10 @@ import threading
 import time
 
 import pytest
+
 from ansible_collections.strata.layering.plugins.module_utils.catalog import layers
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import NotFound
-from ansible_collections.strata.layering.plugins.module_utils.layers.model import APP, DEPLOYABLE, OS
+from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import APP, DEPLOYABLE, OS
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 
 WORDS = {"comment": None, "name": "Tool", "version": "1"}
@@ -36,7 +37,9 @@ def keep(repository, kind, name, version, **more):
 
 def test_a_version_that_is_removed_while_another_is_made_does_not_come_back(repository):
     keep(repository, OS, "Windows", "1")
-    remover = threading.Thread(target=layers.remove_versions, args=(repository, OS, WORDS | {"name": "Windows"}), kwargs={"check_mode": False})
+    remover = threading.Thread(
+        target=layers.remove_versions, args=(repository, OS, WORDS | {"name": "Windows"}), kwargs={"check_mode": False}
+    )
     with repository.locks.hold(layers.lock_of(OS, "Windows"), purpose="import the OS layer Windows 2"):
         before = layers.layer_document(repository, OS, "Windows")
         remover.start()
@@ -57,5 +60,12 @@ def test_a_layer_whose_ground_was_removed_meanwhile_is_not_kept(repository, gone
         layers.remove_versions(repository, APP, WORDS | {"name": "Runtime"}, check_mode=False)
     layers.remove_versions(repository, *gone[:1], WORDS | {"name": gone[1]}, check_mode=False)
     with pytest.raises(NotFound, match=gone[1] if gone[0] == APP else "Windows"):
-        layers.keep_layer(repository, None, dict(before, versions={"1": entry(**ground)}), None, {"comment": None, "version": "1"}, check_mode=False)
+        layers.keep_layer(
+            repository,
+            None,
+            dict(before, versions={"1": entry(**ground)}),
+            None,
+            {"comment": None, "version": "1"},
+            check_mode=False,
+        )
     assert layers.layer_document(repository, APP, "Tool") is None

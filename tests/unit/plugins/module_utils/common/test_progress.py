@@ -8,13 +8,16 @@ import os
 import threading
 
 import pytest
+
 from ansible_collections.strata.layering.plugins.module_utils.common import progress
 from ansible_collections.strata.layering.plugins.module_utils.common.progress import Estimate, ProgressFile, watched
 
 MIB = 1 << 20
 
 
-def fed(estimate: Estimate, step: str, speeds: list[float], total: int | None, *, start: float = 100.0, every: float = 0.5) -> dict:
+def fed(
+    estimate: Estimate, step: str, speeds: list[float], total: int | None, *, start: float = 100.0, every: float = 0.5
+) -> dict:
     """Feed an estimate with these speeds, one for each interval; the last document."""
     document, done = estimate.follow(step, 0, total, start), 0.0
     for number, speed in enumerate(speeds, 1):
@@ -26,7 +29,11 @@ def fed(estimate: Estimate, step: str, speeds: list[float], total: int | None, *
 def test_a_steady_copy():
     document = fed(Estimate(), "office: upload", [100 * MIB] * 20, 2000 * MIB)
     assert document["subject"] == "office" and document["step"] == "upload" and document["unit"] == "bytes"
-    assert document["percent"] == 50 and document["seconds_left"] == 10 and document["rate"] == pytest.approx(100 * MIB, rel=0.001)
+    assert (
+        document["percent"] == 50
+        and document["seconds_left"] == 10
+        and document["rate"] == pytest.approx(100 * MIB, rel=0.001)
+    )
 
 
 def test_nothing_is_promised_at_once():
@@ -54,12 +61,28 @@ def test_another_step_and_one_that_goes_back_begin_anew():
 
 def test_what_is_not_bytes():
     assert fed(Estimate(), "office: shut down", [1.0] * 20, 3600) | {"done": 0} == {
-        "subject": "office", "step": "shut down", "unit": "seconds", "done": 0, "total": 3600, "percent": None, "rate": None, "seconds_left": None}
+        "subject": "office",
+        "step": "shut down",
+        "unit": "seconds",
+        "done": 0,
+        "total": 3600,
+        "percent": None,
+        "rate": None,
+        "seconds_left": None,
+    }
     document = fed(Estimate(), "Powering on x", [10.0] * 10, 100)
-    assert (document["unit"], document["percent"], document["rate"], document["seconds_left"]) == ("percent", 50, None, None)
+    assert (document["unit"], document["percent"], document["rate"], document["seconds_left"]) == (
+        "percent",
+        50,
+        None,
+        None,
+    )
     document = fed(Estimate(), "store", [MIB] * 10, None)
     assert (document["percent"], document["seconds_left"], document["rate"]) == (None, None, MIB)
-    assert Estimate().follow("upload", 0, 0, 1.0)["percent"] is None and Estimate().follow("upload", 12, 10, 1.0)["percent"] == 100
+    assert (
+        Estimate().follow("upload", 0, 0, 1.0)["percent"] is None
+        and Estimate().follow("upload", 12, 10, 1.0)["percent"] == 100
+    )
 
 
 def read(path) -> list[dict]:
@@ -94,14 +117,25 @@ def test_it_is_whole_whenever_it_is_read(tmp_path, monkeypatch):
     path = tmp_path / "progress"
     file = ProgressFile(str(path))
     file("start", 0, 1000)
-    threads = [threading.Thread(target=lambda subject=subject: [file(f"{subject}: upload", number, 1000) for number in range(200)]) for subject in "abcd"]
+    threads = [
+        threading.Thread(
+            target=lambda subject=subject: [file(f"{subject}: upload", number, 1000) for number in range(200)]
+        )
+        for subject in "abcd"
+    ]
     for thread in threads:
         thread.start()
     seen = 0
     while any(thread.is_alive() for thread in threads):
         assert all(one["total"] == 1000 for one in read(path))
         seen += 1
-    assert seen and {one["subject"]: one["done"] for one in read(path)} == {"": 0, "a": 199, "b": 199, "c": 199, "d": 199}
+    assert seen and {one["subject"]: one["done"] for one in read(path)} == {
+        "": 0,
+        "a": 199,
+        "b": 199,
+        "c": 199,
+        "d": 199,
+    }
 
 
 def test_subjects_are_bounded(tmp_path, monkeypatch):

@@ -8,11 +8,16 @@ from __future__ import annotations
 import struct
 
 import pytest
-from ansible_collections.strata.layering.plugins.module_utils.common import security_descriptors as sd
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, InvalidInput
-from ansible_collections.strata.layering.plugins.module_utils.common.security_descriptors import Ace, Acl, SecurityDescriptor
 from hypothesis import given
 from hypothesis import strategies as st
+
+from ansible_collections.strata.layering.plugins.module_utils.common import security_descriptors as sd
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, InvalidInput
+from ansible_collections.strata.layering.plugins.module_utils.common.security_descriptors import (
+    Ace,
+    Acl,
+    SecurityDescriptor,
+)
 
 # O:BAG:SYD:PAI(A;OICI;FA;;;SY) as Windows lays it out
 KNOWN = bytes.fromhex(
@@ -53,7 +58,10 @@ def test_object_and_conditional_entries_survive():
 
 def test_every_part_may_be_missing():
     nothing = SecurityDescriptor(sd.SELF_RELATIVE, None, None, None, None)
-    assert sd.build(nothing) == struct.pack("<BBHIIII", 1, 0, 0x8000, 0, 0, 0, 0) and sd.parse(sd.build(nothing)) == nothing
+    assert (
+        sd.build(nothing) == struct.pack("<BBHIIII", 1, 0, 0x8000, 0, 0, 0, 0)
+        and sd.parse(sd.build(nothing)) == nothing
+    )
 
 
 @pytest.mark.parametrize("entries", [1 << 12, 1 << 14])
@@ -70,7 +78,7 @@ def test_an_entry_that_is_longer_than_its_length_can_say_is_refused():
 @given(st.binary(max_size=100), st.integers(0, len(KNOWN)), st.binary(min_size=1, max_size=4))
 def test_what_is_parsed_holds_together(noise, position, patch):
     changed = bytearray(KNOWN)
-    changed[position:position + len(patch)] = patch
+    changed[position : position + len(patch)] = patch
     for data in (noise, bytes(changed)):
         try:
             found = sd.parse(data)

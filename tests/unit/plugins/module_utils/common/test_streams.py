@@ -8,9 +8,10 @@ from __future__ import annotations
 import io
 
 import pytest
-from ansible_collections.strata.layering.plugins.module_utils.common.streams import SeekableReader, SeekableStream
 from hypothesis import given
 from hypothesis import strategies as st
+
+from ansible_collections.strata.layering.plugins.module_utils.common.streams import SeekableReader, SeekableStream
 
 DATA = bytes(range(200))
 
@@ -25,7 +26,7 @@ class Reader(SeekableReader):
 
     def _read_at(self, position: int, count: int) -> bytes:
         self.asked.append((position, count))
-        return self._data[position:position + count]
+        return self._data[position : position + count]
 
 
 _STEPS = st.lists(

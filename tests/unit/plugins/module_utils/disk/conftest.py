@@ -12,6 +12,7 @@ import subprocess
 import zlib
 
 import pytest
+
 from ansible_collections.strata.layering.plugins.module_utils.disk.vmdk_writer import StreamOptimizedWriter
 
 GRAIN = 65536
@@ -36,7 +37,7 @@ def raw_of(capacity, grains):
     """The bytes of the disk with these plain grains, by number."""
     raw = bytearray(-(-capacity // GRAIN) * GRAIN)
     for number, plain in grains.items():
-        raw[number * GRAIN:(number + 1) * GRAIN] = plain
+        raw[number * GRAIN : (number + 1) * GRAIN] = plain
     return bytes(raw[:capacity])
 
 

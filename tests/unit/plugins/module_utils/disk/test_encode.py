@@ -11,8 +11,9 @@ import zlib
 
 import numpy
 import pytest
+
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, InvalidInput
-from ansible_collections.strata.layering.plugins.module_utils.disk.device import BlockDevice, FileDevice, Window
+from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import BlockDevice, FileDevice, Window
 from ansible_collections.strata.layering.plugins.module_utils.disk.encode import encode, encode_grains
 from ansible_collections.strata.layering.plugins.module_utils.disk.grains import grain_digest
 from ansible_collections.strata.layering.plugins.module_utils.disk.overlay import CopyOnWriteDevice
@@ -61,18 +62,24 @@ def check_index(data, index, grains):
     assert index.numbers.tolist() == sorted(grains)
     for row, number in enumerate(index.numbers.tolist()):
         place = int(index.sectors[row]) * 512
-        assert data[place:place + 8] == (number * 128).to_bytes(8, "little")
+        assert data[place : place + 8] == (number * 128).to_bytes(8, "little")
         size = int(index.sizes[row])
-        assert zlib.decompress(data[place + 12:place + 12 + size]) == grains[number]
+        assert zlib.decompress(data[place + 12 : place + 12 + size]) == grains[number]
         assert index.digest(number) == grain_digest(grains[number])
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-@pytest.mark.parametrize("wrap", [lambda device: device, _OneThread, lambda device: Window(device, 0, CAPACITY)], ids=["file", "one-thread", "window"])
+@pytest.mark.parametrize(
+    "wrap",
+    [lambda device: device, _OneThread, lambda device: Window(device, 0, CAPACITY)],
+    ids=["file", "one-thread", "window"],
+)
 def test_encodes_the_grains_that_hold_data(raw, grains, tmp_path, qemu_img, workers, wrap):
     told = []
     with FileDevice(str(raw)) as device:
-        data, index = encoded(wrap(device), workers=workers, progress=lambda step, done, total: told.append((step, done, total)))
+        data, index = encoded(
+            wrap(device), workers=workers, progress=lambda step, done, total: told.append((step, done, total))
+        )
     check_index(data, index, grains)
     assert told[-1][0] == "encode" and told[-1][1] == told[-1][2]
     path = tmp_path / "disk.vmdk"
@@ -156,7 +163,9 @@ def test_single_grains_without_anything_around_them(grains, vmdk_of, tmp_path):
     check_index(out.getvalue(), index, expected)
     assert index.sectors[0] == 0
     assert out.getvalue() == b"".join(
-        pack_grain(number, out.getvalue()[int(index.sectors[row]) * 512 + 12:][:int(index.sizes[row])]) for row, number in enumerate((0, 600)))
+        pack_grain(number, out.getvalue()[int(index.sectors[row]) * 512 + 12 :][: int(index.sizes[row])])
+        for row, number in enumerate((0, 600))
+    )
     out = io.BytesIO()
     assert len(encode_grains(base, [], out)) == 0 and out.getvalue() == b""
 

@@ -8,8 +8,14 @@ from __future__ import annotations
 import os
 
 import pytest
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, NotFound, StrataError, Unsupported
-from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
+
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import (
+    Corrupt,
+    NotFound,
+    StrataError,
+    Unsupported,
+)
+from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.flat import FlatDisk, open_disk
 from ansible_collections.strata.layering.plugins.module_utils.disk.vmdk_reader import StreamOptimizedDisk
 
@@ -42,7 +48,7 @@ def test_extents_follow_each_other(tmp_path, one):
         assert isinstance(disk, FlatDisk) and disk.size == 9 * 512
         assert disk.pread(disk.size, 0) == expected
         for offset in range(0, 4608, 300):
-            assert disk.pread(300, min(offset, 4308)) == expected[min(offset, 4308):][:300]
+            assert disk.pread(300, min(offset, 4308)) == expected[min(offset, 4308) :][:300]
         assert list(disk.data_extents()) == [(0, 2048), (3072, 4608)]
         with pytest.raises(Corrupt):
             disk.pread(1, 4608)
@@ -55,7 +61,12 @@ def test_what_qemu_img_makes(tmp_path, qemu_img, raw_of, grain_of):
         qemu_img("convert", "-O", "vmdk", "-o", f"subformat={kind}", tmp_path / "disk.raw", tmp_path / f"{kind}.vmdk")
         with open_disk(str(tmp_path / f"{kind}.vmdk")) as disk:
             assert disk.pread(disk.size, 0) == raw
-    for kind, options in (("vmdk", ["-o", "subformat=monolithicSparse"]), ("vmdk", ["-o", "subformat=twoGbMaxExtentSparse"]), ("qcow2", []), ("vhdx", [])):
+    for kind, options in (
+        ("vmdk", ["-o", "subformat=monolithicSparse"]),
+        ("vmdk", ["-o", "subformat=twoGbMaxExtentSparse"]),
+        ("qcow2", []),
+        ("vhdx", []),
+    ):
         path = tmp_path / f"other.{kind}"
         qemu_img("convert", "-O", kind, *options, tmp_path / "disk.raw", path)
         with pytest.raises(Unsupported) as caught:
@@ -63,7 +74,21 @@ def test_what_qemu_img_makes(tmp_path, qemu_img, raw_of, grain_of):
         assert caught.value.hint
 
 
-@pytest.mark.parametrize("name", ["../one-flat.vmdk", "/etc/hostname", "..", ".", "", "sub/one-flat.vmdk", "..\\one-flat.vmdk", "a\0b", "link", "x" * 300])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../one-flat.vmdk",
+        "/etc/hostname",
+        "..",
+        ".",
+        "",
+        "sub/one-flat.vmdk",
+        "..\\one-flat.vmdk",
+        "a\0b",
+        "link",
+        "x" * 300,
+    ],
+)
 def test_extents_stay_in_their_folder(tmp_path, name):
     folder = tmp_path / "disks"
     (folder / "sub").mkdir(parents=True)

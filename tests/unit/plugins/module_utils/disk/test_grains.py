@@ -9,15 +9,27 @@ import hashlib
 
 import numpy
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, StrataError
-from ansible_collections.strata.layering.plugins.module_utils.disk.grains import GRAIN_SIZE, ZERO_DIGEST, GrainIndex, grain_digest, grain_total
+from ansible_collections.strata.layering.plugins.module_utils.disk.grains import (
+    GRAIN_SIZE,
+    ZERO_DIGEST,
+    GrainIndex,
+    grain_digest,
+    grain_total,
+)
 
 
 def index_of(numbers, capacity=1000 * GRAIN_SIZE, seed=0):
     count = len(numbers)
-    digests = numpy.frombuffer(b"".join(grain_digest(b"%d %d" % (number, seed)) for number in numbers), dtype=numpy.uint8)
-    return GrainIndex(capacity, numbers, [128 + 10 * row for row in range(count)], [1000 + row for row in range(count)], digests)
+    digests = numpy.frombuffer(
+        b"".join(grain_digest(b"%d %d" % (number, seed)) for number in numbers), dtype=numpy.uint8
+    )
+    return GrainIndex(
+        capacity, numbers, [128 + 10 * row for row in range(count)], [1000 + row for row in range(count)], digests
+    )
 
 
 def test_digest_is_blake2b_of_128_bits():
@@ -62,7 +74,7 @@ def test_impossible_numbers_are_refused(numbers):
 @given(st.integers(0, 200), st.binary(min_size=1, max_size=8))
 def test_damage_raises_only_our_errors(place, patch):
     data = bytearray(index_of([0, 5, 999]).to_bytes())
-    data[place:place + len(patch)] = patch
+    data[place : place + len(patch)] = patch
     try:
         index = GrainIndex.from_bytes(bytes(data))
     except StrataError:

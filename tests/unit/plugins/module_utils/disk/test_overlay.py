@@ -11,9 +11,11 @@ import os
 import random
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, InvalidInput
-from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.overlay import CopyOnWriteDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.vmdk_reader import StreamOptimizedDisk
 
@@ -27,7 +29,9 @@ def _base(vmdk_of, grain_of):
     return StreamOptimizedDisk(io.BytesIO(vmdk_of(CAPACITY, {number: grain_of(number) for number in NUMBERS})))
 
 
-OFFSET = st.integers(0, 30 * GRAIN) | st.builds(lambda grain, inside: max(0, grain * GRAIN + inside), st.integers(0, 30), st.integers(-600, 600))
+OFFSET = st.integers(0, 30 * GRAIN) | st.builds(
+    lambda grain, inside: max(0, grain * GRAIN + inside), st.integers(0, 30), st.integers(-600, 600)
+)
 KIND = st.sampled_from(["read", "write", "fill", "look", "place"])
 OPERATION = st.tuples(KIND, OFFSET, st.sampled_from([0, 1, 512, 1024, 4096, GRAIN, 3 * GRAIN]) | st.integers(0, 9000))
 
@@ -48,16 +52,16 @@ def test_behaves_as_a_byte_array(base, raw_of, grain_of, tmp_path_factory, opera
             elif kind in ("look", "place") and offset % GRAIN + count > GRAIN:
                 assert device.locate(count, offset, kind == "place") == 0
             elif kind == "look":
-                assert ctypes.string_at(device.locate(count, offset, False), count) == model[offset:offset + count]
+                assert ctypes.string_at(device.locate(count, offset, False), count) == model[offset : offset + count]
             elif kind == "read":
-                assert device.pread(count, offset) == model[offset:offset + count]
+                assert device.pread(count, offset) == model[offset : offset + count]
             else:
                 data = bytes([step]) * count if kind == "fill" else random.Random(step).randbytes(count)
                 if kind != "place":
                     device.pwrite(memoryview(data), offset)
                 elif count:
                     ctypes.memmove(device.locate(count, offset, True), data, count)
-                model[offset:offset + count] = data
+                model[offset : offset + count] = data
                 if count:
                     written.update(range(offset // GRAIN, (offset + count - 1) // GRAIN + 1))
         assert device.dirty_grains().tolist() == sorted(written)
@@ -72,7 +76,9 @@ def test_behaves_as_a_byte_array(base, raw_of, grain_of, tmp_path_factory, opera
         assert all(end < start for (_start, end), (start, _end) in zip(extents, extents[1:]))
         before = raw_of(CAPACITY, {number: grain_of(number) for number in NUMBERS}).ljust(len(whole), b"\0")
         places = range(0, len(whole), GRAIN)
-        assert device.changed_grains().tolist() == [place // GRAIN for place in places if whole[place:place + GRAIN] != before[place:place + GRAIN]]
+        assert device.changed_grains().tolist() == [
+            place // GRAIN for place in places if whole[place : place + GRAIN] != before[place : place + GRAIN]
+        ]
 
 
 def test_writing_what_is_there_is_dirty_but_not_changed(base, tmp_path):

@@ -13,12 +13,24 @@ import subprocess
 import zlib
 
 import pytest
-from hypothesis import given, settings, strategies as st
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, InvalidInput, StrataError, Unsupported
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import (
+    Corrupt,
+    InvalidInput,
+    StrataError,
+    Unsupported,
+)
 from ansible_collections.strata.layering.plugins.module_utils.disk import partitions
-from ansible_collections.strata.layering.plugins.module_utils.disk.device import BlockDevice, FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import BlockDevice, FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.overlay import CopyOnWriteDevice
-from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import PartitionSpec, format_gpt, grow, read_partitions
+from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import (
+    PartitionSpec,
+    format_gpt,
+    grow,
+    read_partitions,
+)
 
 MIB = 1 << 20
 SIZE = 64 * MIB
@@ -42,11 +54,11 @@ class Memory(BlockDevice):
 
     def pread(self, count, offset):
         self.check_range(count, offset)
-        return bytes(self.data[offset:offset + count])
+        return bytes(self.data[offset : offset + count])
 
     def pwrite(self, data, offset):
         self.check_range(len(data), offset)
-        self.data[offset:offset + len(data)] = data
+        self.data[offset : offset + len(data)] = data
 
 
 def gpt_disk(specs=None, size=SIZE):
@@ -56,7 +68,10 @@ def gpt_disk(specs=None, size=SIZE):
 
 
 def mbr_sector(*entries, signature=b"\x55\xaa"):
-    rows = [struct.pack("<B3sB3sII", 0x80 if active else 0, bytes(3), kind, bytes(3), first, count) for active, kind, first, count in entries]
+    rows = [
+        struct.pack("<B3sB3sII", 0x80 if active else 0, bytes(3), kind, bytes(3), first, count)
+        for active, kind, first, count in entries
+    ]
     return (b"\xfa" * 440 + b"\x78\x56\x34\x12\0\0" + b"".join(rows).ljust(64, b"\0") + signature).ljust(512, b"\0")
 
 
@@ -79,16 +94,25 @@ def judged(device, path):
     verified = subprocess.run([sfdisk, "--verify", str(path)], capture_output=True, text=True, check=True)
     assert "No errors" in verified.stdout + verified.stderr, verified
     rows = json.loads(done.stdout)["partitiontable"]["partitions"]
-    return [(int(row["node"].removeprefix(str(path))), row["start"] * 512, row["size"] * 512, row.get("name", "")) for row in rows]
+    return [
+        (int(row["node"].removeprefix(str(path))), row["start"] * 512, row["size"] * 512, row.get("name", ""))
+        for row in rows
+    ]
 
 
 def test_new_table_is_read_by_others(tmp_path):
     device = gpt_disk()
     table = read_partitions(device)
     assert (table.kind, table.disk_id, table.primary_damaged, table.backup_damaged) == ("gpt", GUID, False, False)
-    assert [(part.number, part.offset, part.size) for part in table.partitions] == [(1, MIB, 4 * MIB), (2, 5 * MIB, 16 * MIB), (3, 21 * MIB, 42 * MIB)]
+    assert [(part.number, part.offset, part.size) for part in table.partitions] == [
+        (1, MIB, 4 * MIB),
+        (2, 5 * MIB, 16 * MIB),
+        (3, 21 * MIB, 42 * MIB),
+    ]
     assert [part.type for part in table.partitions] == [spec.type for spec in SPECS]
-    assert judged(device, tmp_path / "disk") == [(part.number, part.offset, part.size, part.name) for part in table.partitions]
+    assert judged(device, tmp_path / "disk") == [
+        (part.number, part.offset, part.size, part.name) for part in table.partitions
+    ]
     assert device.data == gpt_disk().data
     assert table.partitions[1].window(device).size == 16 * MIB
 
@@ -104,7 +128,11 @@ def test_a_disk_of_4096_byte_sectors_is_refused_by_that_name():
 
 
 def test_partitions_that_do_not_fit():
-    for specs in ([PartitionSpec(partitions.TYPE_BASIC_DATA, 64 * MIB)], [*SPECS, SPECS[0]], [PartitionSpec(partitions.TYPE_BASIC_DATA, 513)]):
+    for specs in (
+        [PartitionSpec(partitions.TYPE_BASIC_DATA, 64 * MIB)],
+        [*SPECS, SPECS[0]],
+        [PartitionSpec(partitions.TYPE_BASIC_DATA, 513)],
+    ):
         with pytest.raises(InvalidInput):
             gpt_disk(specs)
 
@@ -134,7 +162,7 @@ def test_both_damaged():
 
 
 def test_disk_that_is_cut_off():
-    for device in (Memory(gpt_disk().data[:40 * MIB]), mbr_disk((True, 7, 2048, 40000))):
+    for device in (Memory(gpt_disk().data[: 40 * MIB]), mbr_disk((True, 7, 2048, 40000))):
         with pytest.raises(Corrupt) as caught:
             read_partitions(device)
         assert caught.value.code == "partitions.truncated"
@@ -145,14 +173,14 @@ def patched_gpt(header=(), entry=()):
     device = gpt_disk()
     for lba, entries in ((1, 2), (SIZE // 512 - 1, SIZE // 512 - 33)):
         for offset, value in entry:
-            device.data[entries * 512 + offset:entries * 512 + offset + len(value)] = value
-        head = bytearray(device.data[lba * 512:lba * 512 + 92])
-        head[88:92] = struct.pack("<I", zlib.crc32(device.data[entries * 512:entries * 512 + 16384]))
+            device.data[entries * 512 + offset : entries * 512 + offset + len(value)] = value
+        head = bytearray(device.data[lba * 512 : lba * 512 + 92])
+        head[88:92] = struct.pack("<I", zlib.crc32(device.data[entries * 512 : entries * 512 + 16384]))
         for offset, value in header:
-            head[offset:offset + len(value)] = value
+            head[offset : offset + len(value)] = value
         head[16:20] = bytes(4)
         head[16:20] = struct.pack("<I", zlib.crc32(head))
-        device.data[lba * 512:lba * 512 + 92] = head
+        device.data[lba * 512 : lba * 512 + 92] = head
     return device
 
 
@@ -214,7 +242,9 @@ def test_mbr_with_logical_partitions(tmp_path):
     table = read_partitions(device)
     assert (table.kind, table.disk_id) == ("mbr", "12345678")
     expected = [(1, 7, 2048, 4096, True), (5, 7, 8256, 1000, False), (6, 7, 12352, 1500, False)]
-    assert [(part.number, part.type, part.offset // 512, part.size // 512, part.active) for part in table.partitions] == expected
+    assert [
+        (part.number, part.type, part.offset // 512, part.size // 512, part.active) for part in table.partitions
+    ] == expected
     seen = {(offset // 512, size // 512) for _number, offset, size, _name in judged(device, tmp_path / "disk")}
     assert {(row[2], row[3]) for row in expected} <= seen
 
@@ -236,7 +266,11 @@ def test_growing_mbr():
     before = bytes(device.data)
     table = read_partitions(device)
     grown = grow(device, table, table.partitions[1], device.size)
-    assert (grown.partitions[0], grown.partitions[1].offset, grown.partitions[1].end) == (table.partitions[0], 4096 * 512, device.size)
+    assert (grown.partitions[0], grown.partitions[1].offset, grown.partitions[1].end) == (
+        table.partitions[0],
+        4096 * 512,
+        device.size,
+    )
     assert device.data[:462] == before[:462] and device.data[478:] == before[478:]
     device = mbr_disk((True, 7, 2048, 2048), (False, 5, 8192, 4096), others=[(8192, [])])
     table = read_partitions(device)
@@ -250,7 +284,7 @@ class _Huge(BlockDevice):
     name, size, read_only = "the disk", 3 << 40, False
 
     def pread(self, count, offset):
-        return mbr_sector((True, 7, 2048, 4096))[offset:offset + count]
+        return mbr_sector((True, 7, 2048, 4096))[offset : offset + count]
 
 
 def test_mbr_ends_at_two_tib():
@@ -289,13 +323,13 @@ def test_damage_raises_only_our_errors(data, is_gpt):
     for _change in range(data.draw(st.integers(1, 3))):
         tail = device.size - 1536 if is_gpt else 4096 * 512 + 440
         place = data.draw(st.integers(440, 1536) | st.integers(tail, tail + (1535 if is_gpt else 71)))
-        value = data.draw(st.binary(min_size=1, max_size=8))[:device.size - place]
-        device.data[place:place + len(value)] = value
+        value = data.draw(st.binary(min_size=1, max_size=8))[: device.size - place]
+        device.data[place : place + len(value)] = value
     if is_gpt and data.draw(st.booleans()):
         for lba in (1, device.size // 512 - 1):
-            head = device.data[lba * 512:lba * 512 + 92]
+            head = device.data[lba * 512 : lba * 512 + 92]
             head[16:20] = bytes(4)
-            device.data[lba * 512 + 16:lba * 512 + 20] = struct.pack("<I", zlib.crc32(head))
+            device.data[lba * 512 + 16 : lba * 512 + 20] = struct.pack("<I", zlib.crc32(head))
     try:
         table = read_partitions(device)
     except StrataError:

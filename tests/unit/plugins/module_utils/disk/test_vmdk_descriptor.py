@@ -6,9 +6,14 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, StrataError, Unsupported
-from ansible_collections.strata.layering.plugins.module_utils.disk.vmdk_descriptor import is_descriptor, parse_descriptor
+from ansible_collections.strata.layering.plugins.module_utils.disk.vmdk_descriptor import (
+    is_descriptor,
+    parse_descriptor,
+)
 
 TEXT = b"""# Disk DescriptorFile
 version=1
@@ -56,7 +61,7 @@ def test_more_than_a_disk_can_hold(text):
 @given(st.integers(0, len(TEXT)), st.integers(0, 40), st.binary(max_size=40))
 def test_damage_raises_only_our_errors(place, removed, added):
     try:
-        parse_descriptor(TEXT[:place] + added + TEXT[place + removed:], "disk")
+        parse_descriptor(TEXT[:place] + added + TEXT[place + removed :], "disk")
     except StrataError:
         pass
 

@@ -10,8 +10,15 @@ import struct
 
 import numpy
 import pytest
-from hypothesis import given, settings, strategies as st
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput, NoSpace, StrataError, Unsupported
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import (
+    InvalidInput,
+    NoSpace,
+    StrataError,
+    Unsupported,
+)
 from ansible_collections.strata.layering.plugins.module_utils.disk import vmdk_layout as layout
 from ansible_collections.strata.layering.plugins.module_utils.disk.vmdk_writer import StreamOptimizedWriter
 
@@ -21,11 +28,19 @@ CAPACITY = 1600 * 65536
 def test_header_stands_byte_for_byte_as_specified():
     front = layout.pack_front(CAPACITY)
     assert len(front) == 65536
-    expected = b"KDMV" + struct.pack("<IIQQQQIQQQ", 3, 0x30001, CAPACITY // 512, 128, 1, 20, 512, 0, 2**64 - 1, 128) + b"\0\n \r\n\x01\0"
+    expected = (
+        b"KDMV"
+        + struct.pack("<IIQQQQIQQQ", 3, 0x30001, CAPACITY // 512, 128, 1, 20, 512, 0, 2**64 - 1, 128)
+        + b"\0\n \r\n\x01\0"
+    )
     assert front[:512] == expected.ljust(512, b"\0")
-    text = front[512:512 * 21].rstrip(b"\0").decode("ascii")
-    assert 'createType="streamOptimized"' in text and f'RDONLY {CAPACITY // 512} SPARSE "disk.vmdk"' in text and "parentCID=ffffffff" in text
-    assert not any(front[512 * 21:])
+    text = front[512 : 512 * 21].rstrip(b"\0").decode("ascii")
+    assert (
+        'createType="streamOptimized"' in text
+        and f'RDONLY {CAPACITY // 512} SPARSE "disk.vmdk"' in text
+        and "parentCID=ffffffff" in text
+    )
+    assert not any(front[512 * 21 :])
     assert layout.pack_front(CAPACITY) == front
 
 
@@ -51,7 +66,9 @@ def test_impossible_capacities_are_refused(capacity):
         layout.stream_length(capacity, [], [])
 
 
-@pytest.mark.parametrize("numbers, sizes", [([1], []), ([2, 1], [9, 9]), ([1, 1], [9, 9]), ([1600], [9]), ([1], [0]), ([1], [131073])])
+@pytest.mark.parametrize(
+    "numbers, sizes", [([1], []), ([2, 1], [9, 9]), ([1, 1], [9, 9]), ([1600], [9]), ([1], [0]), ([1], [131073])]
+)
 def test_impossible_plans_are_refused(numbers, sizes):
     with pytest.raises(InvalidInput):
         layout.stream_length(CAPACITY, numbers, sizes)
@@ -82,6 +99,6 @@ def test_length_is_known_before_the_data(grains):
 ])  # fmt: skip
 def test_lies_in_the_header_are_refused(offset, value, error):
     header = bytearray(layout.pack_header(CAPACITY))
-    header[offset:offset + len(value)] = value
+    header[offset : offset + len(value)] = value
     with pytest.raises(error):
         layout.unpack_header(bytes(header), "disk")

@@ -10,7 +10,9 @@ import struct
 import zlib
 
 import pytest
-from hypothesis import example, given, settings, strategies as st
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, StrataError, Unsupported
 from ansible_collections.strata.layering.plugins.module_utils.disk import vmdk_layout as layout
 from ansible_collections.strata.layering.plugins.module_utils.disk.vmdk_reader import StreamOptimizedDisk
@@ -34,9 +36,16 @@ def foreign(grains, *, grain_sectors=16, entries=128, capacity_sectors=16 * 300,
         data = struct.pack("<QI", number * grain_sectors, len(data)) + data
         body += data + bytes(-len(data) % 512)
     flags = 0x30001 | (4 if zeroed else 0)
-    header = b"KDMV" + struct.pack("<IIQQQQIQQQ", 3, flags, capacity_sectors, grain_sectors, 0, 0, entries, 0, 1, 128) + b"\0\n \r\n\x01\0"
+    header = (
+        b"KDMV"
+        + struct.pack("<IIQQQQIQQQ", 3, flags, capacity_sectors, grain_sectors, 0, 0, entries, 0, 1, 128)
+        + b"\0\n \r\n\x01\0"
+    )
     directory = struct.pack(f"<{tables}I", *(2 + index * table_sectors for index in range(tables)))
-    rows = b"".join(struct.pack(f"<{entries}I", *table[index * entries:(index + 1) * entries]).ljust(table_sectors * 512, b"\0") for index in range(tables))
+    rows = b"".join(
+        struct.pack(f"<{entries}I", *table[index * entries : (index + 1) * entries]).ljust(table_sectors * 512, b"\0")
+        for index in range(tables)
+    )
     return header.ljust(512, b"\0") + directory.ljust(512, b"\0") + rows + body
 
 
@@ -66,10 +75,15 @@ def test_grains_presence_and_extents(grain_of, vmdk_of, raw_of):
     assert disk.read_grain(3) is None and disk.read_compressed(3) is None
     assert disk.read_grain(700) == grains[700]
     assert zlib.decompress(disk.read_compressed(700)) == grains[700]
-    assert list(disk.data_extents()) == [(0, 3 * 65536), (511 * 65536, 513 * 65536), (700 * 65536, 701 * 65536), (1599 * 65536, 1600 * 65536)]
+    assert list(disk.data_extents()) == [
+        (0, 3 * 65536),
+        (511 * 65536, 513 * 65536),
+        (700 * 65536, 701 * 65536),
+        (1599 * 65536, 1600 * 65536),
+    ]
     raw = raw_of(CAPACITY, grains)
     for count, offset in ((10, 65530), (200000, 60000), (65536, 65536), (0, 5), (512, CAPACITY - 512)):
-        assert disk.pread(count, offset) == raw[offset:offset + count]
+        assert disk.pread(count, offset) == raw[offset : offset + count]
     with pytest.raises(Corrupt):
         disk.pread(1, CAPACITY)
     with pytest.raises(Unsupported):
@@ -111,11 +125,17 @@ def test_damaged_and_lying_grains(grain_of, vmdk_of):
 
     def read(offset, value):
         changed = bytearray(data)
-        changed[offset:offset + len(value)] = value
+        changed[offset : offset + len(value)] = value
         return StreamOptimizedDisk(io.BytesIO(changed)).read_grain(0)
 
     assert read(0, b"") == grain_of(0)
-    for offset, value in ((start, b"\x01"), (start + 8, bytes(4)), (start + 8, b"\xff" * 4), (start + 8, struct.pack("<I", 60000)), (start + 5000, b"damage")):
+    for offset, value in (
+        (start, b"\x01"),
+        (start + 8, bytes(4)),
+        (start + 8, b"\xff" * 4),
+        (start + 8, struct.pack("<I", 60000)),
+        (start + 5000, b"damage"),
+    ):
         with pytest.raises(Corrupt):
             read(offset, value)
 
@@ -124,7 +144,7 @@ def test_two_grains_cannot_share_a_place(grain_of, vmdk_of):
     data = bytearray(vmdk_of(CAPACITY, {0: grain_of(0), 1: grain_of(1)}))
     footer = layout.unpack_header(bytes(data[-1024:-512]), "disk")
     table = struct.unpack_from("<I", data, footer.directory_sector * 512)[0] * 512
-    data[table + 4:table + 8] = struct.pack("<I", 128)
+    data[table + 4 : table + 8] = struct.pack("<I", 128)
     with pytest.raises(Corrupt, match="share a place"):
         StreamOptimizedDisk(io.BytesIO(data))
 
@@ -140,7 +160,7 @@ def test_embedded_descriptor_that_contradicts(old, new, error, vmdk_of):
     data = vmdk_of(CAPACITY, {})
     assert old in data
     changed = data.replace(old, new, 1)
-    changed = changed[:10752] + changed[10752 + len(changed) - len(data):]
+    changed = changed[:10752] + changed[10752 + len(changed) - len(data) :]
     with pytest.raises(error):
         StreamOptimizedDisk(io.BytesIO(changed))
 
@@ -151,14 +171,16 @@ def test_header_and_footer_that_contradict(vmdk_of):
     places = [(56, struct.pack("<Q", place)) for place in (2**64 - 1, 2**64 - 2, 2**40, 0)]
     for offset, value in [*places, (12, b"\x01"), (-500, b"\x09"), (512, b"\x01")]:
         changed = bytearray(data)
-        changed[footer + offset:footer + offset + len(value)] = value
+        changed[footer + offset : footer + offset + len(value)] = value
         with pytest.raises(Corrupt):
             StreamOptimizedDisk(io.BytesIO(changed))
 
 
 def test_huge_capacity_costs_little(vmdk_of):
     disk = StreamOptimizedDisk(io.BytesIO(vmdk_of(62 << 40, {5: b"x" * 65536})))
-    assert disk.capacity == 62 << 40 and disk.pread(1, 6 * 65536 - 1) == b"x" and disk.pread(2, disk.size - 2) == b"\0\0"
+    assert (
+        disk.capacity == 62 << 40 and disk.pread(1, 6 * 65536 - 1) == b"x" and disk.pread(2, disk.size - 2) == b"\0\0"
+    )
 
 
 GOOD = {number: bytes([number % 251]) * 65536 for number in NUMBERS}
@@ -178,11 +200,13 @@ def test_damage_raises_only_our_errors(data, kind, vmdk_of):
                 place = len(file) - data.draw(st.integers(1, 12000))
             else:
                 place = data.draw(st.integers(0, len(file) - 1))
-            value = data.draw(st.binary(min_size=1, max_size=8) | st.integers(0, 2**16).map(lambda number: struct.pack("<Q", number)))
+            value = data.draw(
+                st.binary(min_size=1, max_size=8) | st.integers(0, 2**16).map(lambda number: struct.pack("<Q", number))
+            )
             place = max(place, 0)
-            file[place:place + len(value)] = value
+            file[place : place + len(value)] = value
         if data.draw(st.booleans()):
-            del file[data.draw(st.integers(0, len(file))):]
+            del file[data.draw(st.integers(0, len(file))) :]
     try:
         disk = StreamOptimizedDisk(io.BytesIO(file))
     except StrataError:

@@ -10,14 +10,22 @@ import random
 
 import numpy
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, InvalidInput
 from ansible_collections.strata.layering.plugins.module_utils.disk.encode import encode, encode_grains
 from ansible_collections.strata.layering.plugins.module_utils.disk.grains import GrainIndex
 from ansible_collections.strata.layering.plugins.module_utils.disk.overlay import CopyOnWriteDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.vmdk_layout import pack_grain, stream_length
 from ansible_collections.strata.layering.plugins.module_utils.disk.vmdk_reader import StreamOptimizedDisk
-from ansible_collections.strata.layering.plugins.module_utils.disk.vmdk_stream import CHUNK, GrainSource, StreamPlan, overlay_plan, stream_vmdk
+from ansible_collections.strata.layering.plugins.module_utils.disk.vmdk_stream import (
+    CHUNK,
+    GrainSource,
+    StreamPlan,
+    overlay_plan,
+    stream_vmdk,
+)
 from ansible_collections.strata.layering.plugins.module_utils.disk.vmdk_writer import StreamOptimizedWriter
 
 GRAIN = 65536
@@ -34,7 +42,11 @@ def collect(chunks):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    rows=st.dictionaries(st.integers(0, 1599), st.tuples(st.integers(0, 2), st.sampled_from([1, 499, 500, 501, 20000, 70000, 131072])), max_size=60),
+    rows=st.dictionaries(
+        st.integers(0, 1599),
+        st.tuples(st.integers(0, 2), st.sampled_from([1, 499, 500, 501, 20000, 70000, 131072])),
+        max_size=60,
+    ),
     seed=st.integers(0, 1000),
 )
 def test_same_bytes_as_the_writer(tmp_path_factory, rows, seed):
@@ -112,7 +124,7 @@ def test_damaged_source_is_noticed(thin, damage):
     plan, _new = overlay_plan(device.size, index, device.dirty_grains(), changes)
     data = bytearray((folder / "base.vmdk").read_bytes())
     if damage == "cut":
-        del data[128 * 512 + 1000:]
+        del data[128 * 512 + 1000 :]
     elif damage == "marker":
         data[int(index.sectors[-1]) * 512 + 8] ^= 1
     else:
@@ -124,7 +136,9 @@ def test_damaged_source_is_noticed(thin, damage):
     assert caught.value.code == "vmdk.stream"
 
 
-@pytest.mark.parametrize("sources, positions", [([0, 1], [0, 512]), ([0, 0], [0, 511]), ([0, 0], [0]), ([0], [0, 512]), ([0, 0], [0, -512])])
+@pytest.mark.parametrize(
+    "sources, positions", [([0, 1], [0, 512]), ([0, 0], [0, 511]), ([0, 0], [0]), ([0], [0, 512]), ([0, 0], [0, -512])]
+)
 def test_impossible_plans_are_refused_before_the_first_byte(tmp_path, sources, positions):
     (tmp_path / "file").write_bytes(bytes(1024))
     with GrainSource(tmp_path / "file") as file, pytest.raises(InvalidInput):

@@ -11,7 +11,9 @@ import zlib
 import numpy
 import pytest
 from dissect.hypervisor.disk.vmdk import VMDK
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.strata.layering.plugins.module_utils.disk.vmdk_layout import pack_grain
 from ansible_collections.strata.layering.plugins.module_utils.disk.vmdk_writer import StreamOptimizedWriter
@@ -34,7 +36,7 @@ def test_others_read_what_was_written(tmp_path, qemu_img, grain_of, vmdk_of, raw
         disk = VMDK(stream)
         assert disk.size == capacity
         # dissect reads whole pages only.
-        assert disk.read(capacity & ~8191) == raw[:capacity & ~8191]
+        assert disk.read(capacity & ~8191) == raw[: capacity & ~8191]
 
 
 def test_disk_without_grains(tmp_path, qemu_img, vmdk_of):
@@ -56,7 +58,11 @@ def test_runs_make_the_same_bytes_as_single_grains(grains, data):
     while rest:
         count = data.draw(st.integers(1, len(rest)))
         run, rest = rest[:count], rest[count:]
-        runs.add_run(numpy.array(run), numpy.array([len(grains[number]) for number in run]), b"".join(pack_grain(number, grains[number]) for number in run))
+        runs.add_run(
+            numpy.array(run),
+            numpy.array([len(grains[number]) for number in run]),
+            b"".join(pack_grain(number, grains[number]) for number in run),
+        )
     assert [column.tolist() for column in singles.finish()] == [column.tolist() for column in runs.finish()]
     assert one.getvalue() == two.getvalue()
 
@@ -67,7 +73,12 @@ def test_order_and_sizes_are_insisted_on():
     for number, data in ((5, b"x"), (4, b"x"), (1600, b"x"), (6, b""), (6, bytes(131073))):
         with pytest.raises(InvalidInput):
             writer.add(number, data)
-    for numbers, sizes, data in (([4], [1], bytes(512)), ([6, 6], [1, 1], bytes(1024)), ([6], [1], bytes(511)), ([6], [501], bytes(512))):
+    for numbers, sizes, data in (
+        ([4], [1], bytes(512)),
+        ([6, 6], [1, 1], bytes(1024)),
+        ([6], [1], bytes(511)),
+        ([6], [501], bytes(512)),
+    ):
         with pytest.raises(InvalidInput):
             writer.add_run(numbers, sizes, data)
     assert [column.tolist() for column in writer.finish()][0] == [5]

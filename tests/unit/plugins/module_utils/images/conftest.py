@@ -14,16 +14,22 @@ import subprocess
 import sys
 
 import pytest
-from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
+
+from ansible_collections.strata.layering.plugins.module_utils.catalog import layer_store
+from ansible_collections.strata.layering.plugins.module_utils.catalog.resolved_template import canonical_digest
+from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.encode import encode
-from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import TYPE_MICROSOFT_RESERVED, PartitionSpec, format_gpt, read_partitions
-from ansible_collections.strata.layering.plugins.module_utils.images import compose, store, thin_image
+from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import (
+    TYPE_MICROSOFT_RESERVED,
+    PartitionSpec,
+    format_gpt,
+    read_partitions,
+)
+from ansible_collections.strata.layering.plugins.module_utils.images import compose, thin_image
 from ansible_collections.strata.layering.plugins.module_utils.images.compose import Composition, StackedLayer
-from ansible_collections.strata.layering.plugins.module_utils.images.export import export
+from ansible_collections.strata.layering.plugins.module_utils.images.image_files import export
 from ansible_collections.strata.layering.plugins.module_utils.images.os_disk import INDEX_TYPE, VMDK_TYPE, OsDisk
-from ansible_collections.strata.layering.plugins.module_utils.images.template import canonical_digest
-from ansible_collections.strata.layering.plugins.module_utils.layers.model import LayerReference, LayerVersion
-from ansible_collections.strata.layering.plugins.module_utils.ntfs.check import check
+from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import LayerReference, LayerVersion
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.node import Times
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
@@ -31,6 +37,7 @@ from ansible_collections.strata.layering.tests.sample import pe
 from ansible_collections.strata.layering.tests.sample.disk import make_ntfs
 from ansible_collections.strata.layering.tests.sample.tree import Tree
 from ansible_collections.strata.layering.tests.support.layer_stacks import SECURITIES
+from ansible_collections.strata.layering.tests.support.ntfs_check import check
 from ansible_collections.strata.layering.tests.support.ntfs_tree import read_fold, read_tree
 
 
@@ -40,8 +47,14 @@ def blank(tmp_path_factory):
     path = tmp_path_factory.mktemp("blank") / "image"
     with open(path, "wb") as out:
         out.truncate(64 << 20)
-    subprocess.run(["/usr/sbin/mkntfs", "-q", "-Q", "-F", "-T", "-L", "Test", str(path)], check=True, capture_output=True)
-    with FileDevice(str(path), writable=True) as device, Volume.mount(device, writable=True) as volume, volume.root as root:
+    subprocess.run(
+        ["/usr/sbin/mkntfs", "-q", "-Q", "-F", "-T", "-L", "Test", str(path)], check=True, capture_output=True
+    )
+    with (
+        FileDevice(str(path), writable=True) as device,
+        Volume.mount(device, writable=True) as volume,
+        volume.root as root,
+    ):
         root.set_security(SECURITIES[0])
         root.set_times(Times(1, 2, 3, 4))
     with FileDevice(str(path)) as device:
@@ -76,14 +89,21 @@ class SmallSystem:
 
     def _stored(self, items):
         if id(items) not in self._layers:
+
             def opener(item):
                 return lambda name: io.BytesIO(item.streams[name] if name else item.data)
 
-            version = f"{len(store.versions(self.repository)) + 1}.0"
-            layer = store.put_files(self.repository, LayerVersion("app", "App", version), [(item.entry, opener(item)) for item in items])
+            version = f"{len(layer_store.versions(self.repository)) + 1}.0"
+            layer = layer_store.put_files(
+                self.repository, LayerVersion("app", "App", version), [(item.entry, opener(item)) for item in items]
+            )
             reference = LayerReference("app", "App", version, layer.digest)
-            stacked = StackedLayer(f"app layer App {version}", layer.content_digest, compose.stacked_layer(self.repository, reference).archive,
-                                   compose.stacked_layer(self.repository, reference).index)
+            stacked = StackedLayer(
+                f"app layer App {version}",
+                layer.content_digest,
+                compose.stacked_layer(self.repository, reference).archive,
+                compose.stacked_layer(self.repository, reference).index,
+            )
             self._layers[id(items)] = items, stacked, reference.to_dict()
         return self._layers[id(items)]
 
@@ -93,7 +113,9 @@ class SmallSystem:
         gigabytes = disk_size and disk_size / (1 << 30)
         digest = canonical_digest({"layers": [reference for _items, _layer, reference in stored], "size": gigabytes})
         config = {
-            "content_digest": digest, "os_layer": {"digest": self.base.digest}, "layers": [reference for _items, _layer, reference in stored],
+            "content_digest": digest,
+            "os_layer": {"digest": self.base.digest},
+            "layers": [reference for _items, _layer, reference in stored],
             "disk_size_gb": gigabytes,
         }
         layers = tuple(dataclasses.replace(layer, digest=reference["digest"]) for _items, layer, reference in stored)
@@ -107,12 +129,27 @@ class SmallSystem:
             partition = read_partitions(device).partitions[1]
             assert check(partition.window(device), entries_follow=True) == []
         subprocess.run(
-            ["dd", f"if={raw}", f"of={volume}", "bs=1M", f"skip={partition.offset}", f"count={partition.size}", "iflag=skip_bytes,count_bytes", "conv=sparse"],
-            check=True, capture_output=True,
+            [
+                "dd",
+                f"if={raw}",
+                f"of={volume}",
+                "bs=1M",
+                f"skip={partition.offset}",
+                f"count={partition.size}",
+                "iflag=skip_bytes,count_bytes",
+                "conv=sparse",
+            ],
+            check=True,
+            capture_output=True,
         )
         done = subprocess.run(["ntfsfix", "-n", volume], check=True, capture_output=True, text=True)
         assert "processed successfully" in done.stdout
-        done = subprocess.run([str(pathlib.Path(sys.executable).with_name("phantom-trace")), volume, "--json"], check=True, capture_output=True, text=True)
+        done = subprocess.run(
+            [str(pathlib.Path(sys.executable).with_name("phantom-trace")), volume, "--json"],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
         assert json.loads(done.stdout)["findings"] == []
 
 
@@ -123,7 +160,10 @@ def small_image(tmp_path_factory):
     with open(path, "wb") as out:
         out.truncate(128 << 20)
     with FileDevice(path, writable=True) as device:
-        specs = [PartitionSpec(TYPE_MICROSOFT_RESERVED, 16 << 20, "Reserved"), PartitionSpec("ebd0a0a2-b9e5-4433-87c0-68b6b72699c7", None, "Windows")]
+        specs = [
+            PartitionSpec(TYPE_MICROSOFT_RESERVED, 16 << 20, "Reserved"),
+            PartitionSpec("ebd0a0a2-b9e5-4433-87c0-68b6b72699c7", None, "Windows"),
+        ]
         partition = format_gpt(device, specs, disk_guid="6b1d5c1e-0f0a-4e57-9b7e-2f1c9a5d7e10").partitions[1]
     tree = Tree()
     for name in ("a", "b", "A long name.text", "Another one", "c.txt"):
@@ -135,7 +175,13 @@ def small_image(tmp_path_factory):
     expected = {"offset": partition.offset, "size": partition.size}
     make_ntfs(path, expected, tree.finish(), "Windows")
     with FileDevice(path) as device:
-        return path, partition.offset, partition.size, read_tree(device, partition.offset, partition.size), read_fold(device, partition.offset, partition.size)
+        return (
+            path,
+            partition.offset,
+            partition.size,
+            read_tree(device, partition.offset, partition.size),
+            read_fold(device, partition.offset, partition.size),
+        )
 
 
 @pytest.fixture(autouse=True)

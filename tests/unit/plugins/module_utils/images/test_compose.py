@@ -11,16 +11,23 @@ import resource
 import signal
 
 import pytest
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, Corrupt, InvalidInput, NoSpace
+from hypothesis import HealthCheck, Phase, event, given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.strata.layering.plugins.module_utils.catalog import layer_store
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import (
+    Conflict,
+    Corrupt,
+    InvalidInput,
+    NoSpace,
+)
 from ansible_collections.strata.layering.plugins.module_utils.images import compose as composing
-from ansible_collections.strata.layering.plugins.module_utils.images import store, thin_image
+from ansible_collections.strata.layering.plugins.module_utils.images import thin_image
 from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
-from ansible_collections.strata.layering.plugins.module_utils.repository.collect import collect, verify
+from ansible_collections.strata.layering.plugins.module_utils.repository.garbage_collection import collect, verify
 from ansible_collections.strata.layering.tests.support.layer_stacks import content, layers
 from ansible_collections.strata.layering.tests.support.ntfs_tree import read_tree
 from ansible_collections.strata.layering.tests.support.tree_model import Item, Refused, expect
-from hypothesis import HealthCheck, Phase, event, given, settings
-from hypothesis import strategies as st
 
 
 def files(path, count=1, size=20_000, seed=0):
@@ -39,7 +46,11 @@ def leftovers(repository):
 
 def tree_of(small, image):
     with image.open_disk() as disk:
-        return read_tree(disk, small.offset, image.capacity - small.offset - (1 << 20) if image.capacity > small.capacity else small.size)
+        return read_tree(
+            disk,
+            small.offset,
+            image.capacity - small.offset - (1 << 20) if image.capacity > small.capacity else small.size,
+        )
 
 
 def check(small, image, stack):
@@ -102,8 +113,8 @@ def test_an_older_image_whose_blobs_are_damaged_is_no_obstacle(small):
 def test_an_older_image_whose_layers_were_collected_is_no_obstacle(small):
     shared = files("a", 3)
     small.compose([shared, files("b", 3, seed=7)])
-    for layer in store.versions(small.repository, "app"):
-        store.remove_version(small.repository, "app", layer.name, layer.version)
+    for layer in layer_store.versions(small.repository, "app"):
+        layer_store.remove_version(small.repository, "app", layer.name, layer.version)
     small.forget()
     collect(small.repository, grace=-60)
     stack = [shared, files("c", 3, seed=8)]
@@ -112,7 +123,9 @@ def test_an_older_image_whose_layers_were_collected_is_no_obstacle(small):
     check(small, image, stack)
 
 
-@settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=12, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
+)
 @given(data=st.data())
 def test_chains_of_random_stacks_equal_composing_from_the_base(small_once, data):
     small = small_once

@@ -6,17 +6,22 @@
 from __future__ import annotations
 
 import numpy as np
-from ansible_collections.strata.layering.plugins.module_utils.images.free_grains import free_grains
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from ansible_collections.strata.layering.plugins.module_utils.images.free_grains import free_grains
 
 GRAIN = 65536
 
 
 @settings(max_examples=300, deadline=None)
 @given(
-    st.sampled_from([512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072, 1 << 20, 2 << 20]), st.integers(0, 700),
-    st.sampled_from([0, 512, 4096, 63 * 512]), st.integers(0, 5), st.integers(0, 5), st.data(),
+    st.sampled_from([512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072, 1 << 20, 2 << 20]),
+    st.integers(0, 700),
+    st.sampled_from([0, 512, 4096, 63 * 512]),
+    st.integers(0, 5),
+    st.integers(0, 5),
+    st.data(),
 )
 def test_a_grain_is_free_when_all_of_it_is_in_free_clusters(cluster, count, shift, before, behind, data):
     used = data.draw(st.sets(st.integers(0, max(count - 1, 0)), max_size=6)) if count else set()

@@ -9,14 +9,19 @@ import struct
 
 import numpy as np
 import pytest
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt
-from ansible_collections.strata.layering.plugins.module_utils.disk.grains import GrainIndex
-from ansible_collections.strata.layering.plugins.module_utils.images.grain_map import GrainMap
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt
+from ansible_collections.strata.layering.plugins.module_utils.disk.grains import GrainIndex
+from ansible_collections.strata.layering.plugins.module_utils.images.grain_map import GrainMap
+
 CAPACITY = 40 << 16
-ROWS = st.dictionaries(st.integers(0, 39), st.tuples(st.integers(0, 3), st.integers(1, 1 << 31), st.sampled_from([0, 1, 65536])), max_size=20)
+ROWS = st.dictionaries(
+    st.integers(0, 39),
+    st.tuples(st.integers(0, 3), st.integers(1, 1 << 31), st.sampled_from([0, 1, 65536])),
+    max_size=20,
+)
 
 
 def mapping(rows, blobs=4):
@@ -27,7 +32,10 @@ def mapping(rows, blobs=4):
 
 
 def rows_of(found):
-    return {int(number): (int(blob), int(sector), int(size)) for number, blob, sector, size in zip(found.numbers, found.blobs, found.sectors, found.sizes)}
+    return {
+        int(number): (int(blob), int(sector), int(size))
+        for number, blob, sector, size in zip(found.numbers, found.blobs, found.sectors, found.sizes)
+    }
 
 
 @settings(max_examples=100, deadline=None)
@@ -46,7 +54,13 @@ def test_a_newer_map_hides_the_older(newer, older):
 @settings(max_examples=100, deadline=None)
 @given(ROWS, st.sets(st.integers(0, 39)))
 def test_resolving_joins_base_and_changes(rows, base):
-    index = GrainIndex(CAPACITY, sorted(base), [7 * number + 1 for number in sorted(base)], [9] * len(base), np.zeros((len(base), 16), dtype=np.uint8))
+    index = GrainIndex(
+        CAPACITY,
+        sorted(base),
+        [7 * number + 1 for number in sorted(base)],
+        [9] * len(base),
+        np.zeros((len(base), 16), dtype=np.uint8),
+    )
     numbers, sources, sectors, sizes, _digests = mapping(rows).resolve(index)
     expected = {number: (0, 7 * number + 1, 9) for number in base if number not in rows}
     expected |= {number: (1 + blob, sector, size) for number, (blob, sector, size) in rows.items() if size}
@@ -58,13 +72,16 @@ def test_resolving_joins_base_and_changes(rows, base):
 @given(ROWS, st.integers(0, 200), st.binary(min_size=1, max_size=9))
 def test_damage_is_an_error_or_another_valid_map(rows, position, data):
     good = bytearray(mapping(rows).to_bytes())
-    good[position:position + len(data)] = data
+    good[position : position + len(data)] = data
     try:
         found = GrainMap.from_bytes(bytes(good))
     except Corrupt as error:
         assert error.hint
     else:
-        assert all(number < 40 << 48 for number in found.numbers) and (found.blobs[found.sizes > 0] < found.blob_count).all()
+        assert (
+            all(number < 40 << 48 for number in found.numbers)
+            and (found.blobs[found.sizes > 0] < found.blob_count).all()
+        )
 
 
 @pytest.mark.parametrize("change", ["short", "long", "magic", "count", "order", "number", "size", "blob"])
@@ -75,7 +92,14 @@ def test_each_contradiction_is_told(change):
     elif change == "long":
         good += b"\0"
     else:
-        place, value = {"magic": (0, 0), "count": (24, 1 << 31), "order": (32, 3), "number": (36, 40), "size": (48, 1 << 30), "blob": (56, 4)}[change]
+        place, value = {
+            "magic": (0, 0),
+            "count": (24, 1 << 31),
+            "order": (32, 3),
+            "number": (36, 40),
+            "size": (48, 1 << 30),
+            "blob": (56, 4),
+        }[change]
         struct.pack_into("<I" if change != "blob" else "<H", good, place, value)
     with pytest.raises(Corrupt) as caught:
         GrainMap.from_bytes(bytes(good), "The grain map of x")

@@ -6,15 +6,21 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.strata.layering.plugins.module_utils.images import compose
-from ansible_collections.strata.layering.plugins.module_utils.capture.capture import capture
-from ansible_collections.strata.layering.plugins.module_utils.images.compose import Composition
-from ansible_collections.strata.layering.plugins.module_utils.images.template import canonical_digest
-from ansible_collections.strata.layering.plugins.module_utils.layers.model import LayerVersion
-from ansible_collections.strata.layering.tests.support.captured import Packaging, make_machine, tree_differences
-from ansible_collections.strata.layering.tests.unit.plugins.module_utils.capture.test_capture import KINDS, Worker, edit, read_software
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+
+from ansible_collections.strata.layering.plugins.module_utils.capture.capture import capture
+from ansible_collections.strata.layering.plugins.module_utils.catalog.resolved_template import canonical_digest
+from ansible_collections.strata.layering.plugins.module_utils.images import compose
+from ansible_collections.strata.layering.plugins.module_utils.images.compose import Composition
+from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import LayerVersion
+from ansible_collections.strata.layering.tests.support.captured import Packaging, make_machine, tree_differences
+from ansible_collections.strata.layering.tests.unit.plugins.module_utils.capture.test_capture import (
+    KINDS,
+    Worker,
+    edit,
+    read_software,
+)
 
 _SOFTWARE = "Windows/System32/config/SOFTWARE"
 WORK = st.tuples(st.lists(st.sampled_from(KINDS), min_size=1, max_size=15), st.integers(0, 1 << 32))
@@ -29,17 +35,21 @@ def _packaging(tmp_path_factory):
 
 def work(kinds, seed):
     """Random changes of a volume."""
+
     def change(volume):
         worker = Worker(volume, seed)
         for kind in kinds:
             worker.step(kind)
+
     return change
 
 
 def taken(packaging, given_image, change, name, image=None):
     """The layer that ``change`` of ``image`` makes, captured against ``given_image``, and the tree of the changed disk."""
     with packaging.changed(change, image or given_image) as device:
-        layer = capture(packaging.repository, given_image, lambda: device, LayerVersion("app", name, "1"), defaults=False).layer
+        layer = capture(
+            packaging.repository, given_image, lambda: device, LayerVersion("app", name, "1"), defaults=False
+        ).layer
         return layer, packaging.tree(device), read_software(packaging, device)
 
 
@@ -47,11 +57,16 @@ def grow(packaging, image, below, layer):
     """``layer`` put upon ``image``, which has the layers ``below``."""
     references = [one.reference() for one in (*below, layer)]
     config = {
-        "content_digest": canonical_digest({"upon": image.manifest.digest, "layer": layer.digest}), "os_layer": {"digest": packaging.base.digest},
-        "layers": [one.to_dict() for one in references], "disk_size_gb": None, "ancestor": image.manifest.digest,
+        "content_digest": canonical_digest({"upon": image.manifest.digest, "layer": layer.digest}),
+        "os_layer": {"digest": packaging.base.digest},
+        "layers": [one.to_dict() for one in references],
+        "disk_size_gb": None,
+        "ancestor": image.manifest.digest,
     }
     stacked = tuple(compose.stacked_layer(packaging.repository, one) for one in references)
-    return compose.compose(packaging.repository, Composition(packaging.base, packaging.partition.number, stacked, None, config, image))
+    return compose.compose(
+        packaging.repository, Composition(packaging.base, packaging.partition.number, stacked, None, config, image)
+    )
 
 
 def tree(packaging, image):
@@ -64,7 +79,12 @@ def differences(expected, found, *bases):
     return sorted(set.intersection(*(set(tree_differences(expected, found, base)) for base in bases)))
 
 
-@settings(max_examples=6, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=6,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 @given(WORK, WORK, WORK)
 def test_a_version_made_upon_the_last_holds_all_of_it(packaging, prerequisite, last, newest):
     below, _tree, _hive = taken(packaging, packaging.given, work(*prerequisite), "Below")
@@ -82,7 +102,9 @@ def test_the_registry_of_the_last_version_is_in_the_new_one(packaging):
     def key(name):
         return lambda root: root.create(f"App\\{name}").set_value("v", 1, name.encode("utf-16-le"))
 
-    below, _tree, _hive = taken(packaging, packaging.given, lambda volume: edit(volume, _SOFTWARE, key("below")), "Below")
+    below, _tree, _hive = taken(
+        packaging, packaging.given, lambda volume: edit(volume, _SOFTWARE, key("below")), "Below"
+    )
     image = packaging.compose([below])
     first, _tree, machine = taken(packaging, image, lambda volume: edit(volume, _SOFTWARE, key("first")), "App")
     grown = grow(packaging, image, [below], first)

@@ -12,22 +12,30 @@ import subprocess
 import uuid
 
 import pytest
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, InvalidInput, NoSpace, Unsupported
+
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import (
+    Corrupt,
+    InvalidInput,
+    NoSpace,
+    Unsupported,
+)
 from ansible_collections.strata.layering.plugins.module_utils.disk import gpt
-from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.flat import open_disk
-from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import read_partitions
 from ansible_collections.strata.layering.plugins.module_utils.disk.overlay import CopyOnWriteDevice
+from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import read_partitions
 from ansible_collections.strata.layering.plugins.module_utils.images import os_import
 from ansible_collections.strata.layering.plugins.module_utils.images.os_disk import OsDisk
-from ansible_collections.strata.layering.plugins.module_utils.ntfs.check import check
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.tests.sample import reread
 from ansible_collections.strata.layering.tests.sample.cache import cached_disk
 from ansible_collections.strata.layering.tests.sample.package import make_package
 from ansible_collections.strata.layering.tests.sample.plan import Spec
-from ansible_collections.strata.layering.tests.unit.plugins.module_utils.registry.test_log import stamped
+from ansible_collections.strata.layering.tests.support.ntfs_check import check
+from ansible_collections.strata.layering.tests.unit.plugins.module_utils.winregistry.test_transaction_log import (
+    stamped,
+)
 
 
 @pytest.fixture
@@ -59,10 +67,22 @@ def judged(repository, stored, manifest, tmp_path):
     subprocess.run(["qemu-img", "check", "-f", "vmdk", vmdk], check=True, capture_output=True)
     subprocess.run(["qemu-img", "convert", "-f", "vmdk", "-O", "raw", vmdk, raw], check=True, capture_output=True)
     subprocess.run(
-        ["dd", f"if={raw}", f"of={volume}", "bs=1M", f"skip={partition.offset}", f"count={size}", "iflag=skip_bytes,count_bytes", "conv=sparse"],
-        check=True, capture_output=True,
+        [
+            "dd",
+            f"if={raw}",
+            f"of={volume}",
+            "bs=1M",
+            f"skip={partition.offset}",
+            f"count={size}",
+            "iflag=skip_bytes,count_bytes",
+            "conv=sparse",
+        ],
+        check=True,
+        capture_output=True,
     )
-    assert b"processed successfully" in subprocess.run(["ntfsfix", "-n", volume], check=True, capture_output=True).stdout
+    assert (
+        b"processed successfully" in subprocess.run(["ntfsfix", "-n", volume], check=True, capture_output=True).stdout
+    )
     assert reread.differences(manifest.files, reread.read_volume(raw, partition.offset, size)) == []
     return size, capacity
 
@@ -74,16 +94,25 @@ def test_a_sound_machine_is_stored_and_grows(repository, tmp_path, variants):
     size, capacity = judged(repository, stored, manifest, tmp_path)
     assert capacity == 1 << 30 and size > manifest.partition()["size"] + (500 << 20)
     facts = stored.examination.facts
-    assert facts["firmware"] == ("bios" if variants == ("mbr",) else "efi") and facts["disk"]["partition_table"] == ("mbr" if variants == ("mbr",) else "gpt")
+    assert facts["firmware"] == ("bios" if variants == ("mbr",) else "efi") and facts["disk"]["partition_table"] == (
+        "mbr" if variants == ("mbr",) else "gpt"
+    )
     assert facts["disk"]["capacity"] == 1 << 30 and stored.data_bytes < 60 << 20
     assert os_import.examine(lambda: open_disk(path), "x", 1).facts["product_name"] == facts["product_name"]
 
 
-@pytest.mark.parametrize(("variant", "code", "says"), [
-    ("hibernated", "ntfs.hibernated", "powercfg"), ("fast_startup", "ntfs.hibernated", "powercfg"), ("dirty", "ntfs.dirty", "chkdsk"),
-    ("bitlocker", "os.bitlocker", "manage-bde"), ("no_ntfs", "os.no_ntfs", "NTFS"), ("no_windows", "os.no_windows", "Windows"),
-    ("two_windows", "os.two_windows", "single"),
-])
+@pytest.mark.parametrize(
+    ("variant", "code", "says"),
+    [
+        ("hibernated", "ntfs.hibernated", "powercfg"),
+        ("fast_startup", "ntfs.hibernated", "powercfg"),
+        ("dirty", "ntfs.dirty", "chkdsk"),
+        ("bitlocker", "os.bitlocker", "manage-bde"),
+        ("no_ntfs", "os.no_ntfs", "NTFS"),
+        ("no_windows", "os.no_windows", "Windows"),
+        ("two_windows", "os.two_windows", "single"),
+    ],
+)
 def test_other_machines_are_refused_with_advice(repository, variant, code, says):
     path, _manifest = cached_disk(Spec(variants=(variant,)))
     with pytest.raises(Unsupported) as caught:
@@ -101,7 +130,7 @@ def test_a_dynamic_disk_is_refused(tmp_path, variants):
         else:
             table = gpt.read_header(device, 1)
             kind = uuid.UUID("af9b60a0-1431-4f62-bc68-3311714a69ad").bytes_le
-            table.entries = table.entries[:128 * (number - 1)] + kind + table.entries[128 * (number - 1) + 16:]
+            table.entries = table.entries[: 128 * (number - 1)] + kind + table.entries[128 * (number - 1) + 16 :]
             gpt.write_both(device, table)
         with pytest.raises(Unsupported, match="dynamic disk") as caught:
             os_import.examine(lambda: device, "disk", 1)
@@ -126,7 +155,11 @@ def test_a_recovery_partition_behind_windows_cannot_grow(repository):
     for work in (lambda: store(repository, path), lambda: os_import.examine(lambda: open_disk(path), "x", 1)):
         with pytest.raises(Unsupported) as caught:
             work()
-        assert caught.value.code == "partitions.not_last" and "reagentc" in caught.value.hint and blobs(repository) == ([], [])
+        assert (
+            caught.value.code == "partitions.not_last"
+            and "reagentc" in caught.value.hint
+            and blobs(repository) == ([], [])
+        )
     path, _manifest = cached_disk(Spec(variants=("recovery",), virtual_size=1 << 30))
     with pytest.raises(Unsupported, match="followed by partition") as caught:
         os_import.examine(lambda: open_disk(path), "x", 2)

@@ -14,7 +14,9 @@ from ansible_collections.strata.layering.tests.support.tree_model import Item
 
 def settled(claims, kept, others=()):
     spelled = {name: name.lower() for name in (*claims, *kept)}
-    return {(folded, short): holder for folded, short, holder in settle(str.upper, claims, spelled, kept, dict(others).get)}
+    return {
+        (folded, short): holder for folded, short, holder in settle(str.upper, claims, spelled, kept, dict(others).get)
+    }
 
 
 def test_lower_layers_go_first_whatever_their_names():
@@ -51,12 +53,18 @@ def test_clashes_of_a_stack_before_anything_is_written(blank):
 
     base = [folder("Programs"), folder("Programs/Strata Base", "STRATA~1")]
     one = [folder("Programs/Strata One", "STRATA~2"), folder("Programs/Own", "OWN~1")]
-    two = [folder("Programs/Strata Two", "STRATA~2"), folder("Programs/Strata Again", "STRATA~1"), folder("New"), folder("New/Own", "OWN~1")]
+    two = [
+        folder("Programs/Strata Two", "STRATA~2"),
+        folder("Programs/Strata Again", "STRATA~1"),
+        folder("New"),
+        folder("New/Own", "OWN~1"),
+    ]
     with changed(blank, [base]) as (device, _applied):
         with Volume.mount(device) as volume:
             tree, _archives, _records = stacked([one, two], volume.upcase)
             assert sorted(find_clashes(tree, volume), key=lambda clash: clash.path) == [
-                Clash("Programs/Strata Again", "STRATA~1", 1, "Strata Base"), Clash("Programs/Strata Two", "STRATA~2", 1, "Strata One"),
+                Clash("Programs/Strata Again", "STRATA~1", 1, "Strata Base"),
+                Clash("Programs/Strata Two", "STRATA~2", 1, "Strata One"),
             ]
 
 

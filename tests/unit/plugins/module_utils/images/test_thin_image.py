@@ -13,12 +13,13 @@ import subprocess
 import tarfile
 
 import pytest
+
+from ansible_collections.strata.layering.plugins.module_utils.common.atomic_files import TEMPORARY_PREFIX
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, MissingLibrary, NotFound
-from ansible_collections.strata.layering.plugins.module_utils.common.files import TEMPORARY_PREFIX
 from ansible_collections.strata.layering.plugins.module_utils.disk.vmdk_reader import StreamOptimizedDisk
-from ansible_collections.strata.layering.plugins.module_utils.images import export as exporting
+from ansible_collections.strata.layering.plugins.module_utils.images import image_files as exporting
 from ansible_collections.strata.layering.plugins.module_utils.images import thin_image
-from ansible_collections.strata.layering.plugins.module_utils.images.export import export
+from ansible_collections.strata.layering.plugins.module_utils.images.image_files import export
 from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
 from ansible_collections.strata.layering.plugins.module_utils.ovf.package import open_package
 from ansible_collections.strata.layering.tests.support.layer_stacks import content
@@ -35,7 +36,11 @@ def qemu(*arguments):
 def stack():
     data = content(2, 900_000)
     return [
-        [Item(Entry("new", "file", 0x20, 1, 2, 3, 4, size=len(data)), data), Item(Entry("\u00e9t\u00e9", "whiteout")), Item(Entry("kept", "whiteout"))],
+        [
+            Item(Entry("new", "file", 0x20, 1, 2, 3, 4, size=len(data)), data),
+            Item(Entry("\u00e9t\u00e9", "whiteout")),
+            Item(Entry("kept", "whiteout")),
+        ],
         [Item(Entry("a/file", "file", 0x20, 1, 2, 3, 4, size=5), b"other")],
     ]
 
@@ -47,8 +52,10 @@ def test_all_forms_hold_the_same_disk(small, stack, tmp_path):
     for form in exporting.FORMATS:
         path = tmp_path / f"x.{form}"
         assert export(image, str(path), form, name="gold", firmware="efi") == path.stat().st_size
-    assert export(image, str(tmp_path / "again.vmdk"), "vmdk", name="gold", firmware="efi") and (tmp_path / "again.vmdk").read_bytes() == (
-        tmp_path / "x.vmdk").read_bytes()
+    assert (
+        export(image, str(tmp_path / "again.vmdk"), "vmdk", name="gold", firmware="efi")
+        and (tmp_path / "again.vmdk").read_bytes() == (tmp_path / "x.vmdk").read_bytes()
+    )
     qemu("check", "-f", "qcow2", tmp_path / "x.qcow2")
     qemu("check", "-f", "vmdk", tmp_path / "x.vmdk")
     qemu("compare", "-f", "raw", "-F", "vmdk", tmp_path / "x.raw", tmp_path / "x.vmdk")
@@ -80,7 +87,10 @@ def test_what_was_removed_is_zeros_in_the_image(small, stack):
             assert disk.read_grain(number) is None and not any(disk.pread(65536, number << 16))
         numbers, digests = image.grain_digests()
         assert not set(gone) & set(numbers.tolist()) and len(digests) == len(numbers)
-        assert all(any(start <= number << 16 < start + length for start, length in disk.data_extents()) for number in numbers.tolist())
+        assert all(
+            any(start <= number << 16 < start + length for start, length in disk.data_extents())
+            for number in numbers.tolist()
+        )
 
 
 @pytest.mark.parametrize("form", exporting.FORMATS)
@@ -104,7 +114,10 @@ def test_damaged_documents_are_told(small, stack, which):
     layout = small.repository.layout
     manifest = json.loads(layout.blobs.read(image.manifest, 1 << 20))
     digest = {
-        "map": manifest["layers"][2]["digest"], "config": manifest["config"]["digest"], "manifest": image.manifest.digest, "index": small.base.index.digest,
+        "map": manifest["layers"][2]["digest"],
+        "config": manifest["config"]["digest"],
+        "manifest": image.manifest.digest,
+        "index": small.base.index.digest,
     }
     path = layout.blobs.path(digest[which])
     data = bytearray(open(path, "rb").read())
@@ -187,4 +200,8 @@ def test_any_name_of_a_template_makes_an_ova(small, stack, tmp_path, name):
     package = open_package(str(tmp_path / "x.ova"))
     package.verify()
     [file] = package.descriptor.files
-    assert package.descriptor.single_system().name == name and not set(file.href) & set(":%#?") and len(file.href.encode()) <= 255
+    assert (
+        package.descriptor.single_system().name == name
+        and not set(file.href) & set(":%#?")
+        and len(file.href.encode()) <= 255
+    )

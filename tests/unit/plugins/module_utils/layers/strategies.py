@@ -7,37 +7,71 @@ from __future__ import annotations
 
 import struct
 
-from ansible_collections.strata.layering.plugins.module_utils.layers import entry as model
-from ansible_collections.strata.layering.plugins.module_utils.layers.attributes import pack_eas
-from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry, component_problem, stream_problem
-from ansible_collections.strata.layering.plugins.module_utils.layers.records import normal_attributes
-from ansible_collections.strata.layering.plugins.module_utils.layers.reparse import encode_link
 from hypothesis import strategies as st
+
+from ansible_collections.strata.layering.plugins.module_utils.layers import entry as model
+from ansible_collections.strata.layering.plugins.module_utils.layers.entry import (
+    Entry,
+    component_problem,
+    stream_problem,
+)
+from ansible_collections.strata.layering.plugins.module_utils.layers.entry_headers import normal_attributes
+from ansible_collections.strata.layering.plugins.module_utils.layers.extended_attributes import pack_eas
+from ansible_collections.strata.layering.plugins.module_utils.layers.reparse import encode_link
 
 # Lone surrogates, whiteout prefixes, long and non-ASCII names are the ones tar has trouble with.
 CHARACTERS = st.characters(exclude_characters="/\\:\0")
 NAMES = st.one_of(
     st.text(CHARACTERS, min_size=1, max_size=12),
-    st.sampled_from([
-        ".wh.real", ".wh..wh..opq", ".wh.", "\ud800x", "a\udfff", "\U0001f600" * 127, "n" * 255, "B\u00fcro \u2713", "x.wh.y", "STRATA~0", "=", "a\nb", "%s",
-    ]),
+    st.sampled_from(
+        [
+            ".wh.real",
+            ".wh..wh..opq",
+            ".wh.",
+            "\ud800x",
+            "a\udfff",
+            "\U0001f600" * 127,
+            "n" * 255,
+            "B\u00fcro \u2713",
+            "x.wh.y",
+            "STRATA~0",
+            "=",
+            "a\nb",
+            "%s",
+        ]
+    ),
 ).filter(lambda name: component_problem(name) is None)
-STREAMS = st.one_of(st.text(CHARACTERS, min_size=1, max_size=8), st.sampled_from(["Zone.Identifier", "\ud800", ".wh.s", "s" * 255])).filter(
-    lambda name: stream_problem(name) is None and not name.upper().endswith(":$DATA")
+STREAMS = st.one_of(
+    st.text(CHARACTERS, min_size=1, max_size=8), st.sampled_from(["Zone.Identifier", "\ud800", ".wh.s", "s" * 255])
+).filter(lambda name: stream_problem(name) is None and not name.upper().endswith(":$DATA"))
+TIMES = st.one_of(
+    st.none(),
+    st.integers(0, (1 << 63) - 1),
+    st.sampled_from([0, 1, 116444736000000000, 116444735999999999, 132223104000000001]),
 )
-TIMES = st.one_of(st.none(), st.integers(0, (1 << 63) - 1), st.sampled_from([0, 1, 116444736000000000, 116444735999999999, 132223104000000001]))
-CONTENT = st.one_of(st.just(b""), st.binary(max_size=2000), st.binary(min_size=511, max_size=513), st.just(bytes(300000)))
+CONTENT = st.one_of(
+    st.just(b""), st.binary(max_size=2000), st.binary(min_size=511, max_size=513), st.just(bytes(300000))
+)
 REPARSE = st.one_of(
     st.builds(
-        lambda target, mount: encode_link(target, mount_point=mount), st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=30), st.booleans()
+        lambda target, mount: encode_link(target, mount_point=mount),
+        st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=30),
+        st.booleans(),
     ),
-    st.builds(lambda tag, body: struct.pack("<IHH", tag, len(body), 0) + body, st.integers(0, (1 << 32) - 1), st.binary(max_size=40)),
+    st.builds(
+        lambda tag, body: struct.pack("<IHH", tag, len(body), 0) + body,
+        st.integers(0, (1 << 32) - 1),
+        st.binary(max_size=40),
+    ),
 )
 EAS = st.lists(
     st.tuples(
-        st.one_of(st.binary(min_size=1, max_size=5).filter(lambda name: b"\0" not in name), st.just(b"LXUID")), st.integers(0, 255), st.binary(max_size=9)
+        st.one_of(st.binary(min_size=1, max_size=5).filter(lambda name: b"\0" not in name), st.just(b"LXUID")),
+        st.integers(0, 255),
+        st.binary(max_size=9),
     ),
-    min_size=1, max_size=3,
+    min_size=1,
+    max_size=3,
 ).map(pack_eas)
 
 
@@ -80,7 +114,9 @@ def trees(draw, max_size=8):
         if kind == model.LINK:
             entry.link_target = draw(st.sampled_from(files))
         else:
-            entry.object_id = draw(st.one_of(st.none(), st.binary(min_size=16, max_size=16), st.binary(min_size=64, max_size=64)))
+            entry.object_id = draw(
+                st.one_of(st.none(), st.binary(min_size=16, max_size=16), st.binary(min_size=64, max_size=64))
+            )
             entry.eas = draw(st.one_of(st.none(), EAS))
             entry.reparse = draw(st.one_of(st.none(), REPARSE))
             for name in draw(st.lists(STREAMS, max_size=3, unique=True)):

@@ -12,14 +12,15 @@ from base64 import b64decode
 
 import pytest
 import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.strata.layering.plugins.module_utils.layers import entry as model
 from ansible_collections.strata.layering.plugins.module_utils.layers.archive import ArchiveReader, ArchiveWriter
 from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
 from ansible_collections.strata.layering.plugins.module_utils.layers.reparse import encode_link
 from ansible_collections.strata.layering.tests.unit.plugins.module_utils.layers.strategies import trees
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 def pack(items, threads=None):
@@ -47,7 +48,9 @@ def plain(data):
 
 def members(data):
     with tarfile.open(fileobj=io.BytesIO(plain(data))) as archive:
-        return {member.name: (member, archive.extractfile(member).read() if member.isreg() else None) for member in archive}
+        return {
+            member.name: (member, archive.extractfile(member).read() if member.isreg() else None) for member in archive
+        }
 
 
 @given(trees())
@@ -72,7 +75,7 @@ def test_reading_in_steps_and_by_runs(items, step):
             rebuilt[: len(head)] = head
             for offset, chunk in part.runs(step):
                 assert 0 < len(chunk) <= step and offset >= len(head)
-                rebuilt[offset: offset + len(chunk)] = chunk
+                rebuilt[offset : offset + len(chunk)] = chunk
             assert rebuilt == wanted
 
 
@@ -94,8 +97,23 @@ def test_the_form_is_microsofts():
     items = [
         (Entry("Windows", "directory", 0x10, 1, 2, 3, 4, security), b"", []),
         (Entry("Windows/gone.dll", "whiteout"), b"", []),
-        (Entry("Windows/B\u00fcro", "file", 0x20, 132223104000000001, 132223104000000002, 132223104000000010, 132223103990000000, security, "BRO~1", 3,
-               streams=[("Zone.Identifier", 2)]), b"abc", [b"zz"]),
+        (
+            Entry(
+                "Windows/B\u00fcro",
+                "file",
+                0x20,
+                132223104000000001,
+                132223104000000002,
+                132223104000000010,
+                132223103990000000,
+                security,
+                "BRO~1",
+                3,
+                streams=[("Zone.Identifier", 2)],
+            ),
+            b"abc",
+            [b"zz"],
+        ),
         (Entry("Windows/again", "link", 0x20, link_target="Windows/B\u00fcro"), b"", []),
         (Entry("Users", "directory", 0x410, reparse=encode_link("C:\\Data", mount_point=True)), b"", []),
         (Entry("rel", "file", 0x420, reparse=encode_link("Windows\\B\u00fcro", mount_point=False)), b"", []),
@@ -103,18 +121,37 @@ def test_the_form_is_microsofts():
     ]
     found = members(pack(items))
     assert list(found) == [
-        "Files", "Hives", "Files/Windows", "Files/Windows/.wh.gone.dll", "Files/Windows/B\u00fcro", "Files/Windows/B\u00fcro:Zone.Identifier",
-        "Files/Windows/again", "Files/Users", "Files/rel", "Files/cloud",
+        "Files",
+        "Hives",
+        "Files/Windows",
+        "Files/Windows/.wh.gone.dll",
+        "Files/Windows/B\u00fcro",
+        "Files/Windows/B\u00fcro:Zone.Identifier",
+        "Files/Windows/again",
+        "Files/Users",
+        "Files/rel",
+        "Files/cloud",
     ]
     member, content = found["Files/Windows/B\u00fcro"]
     records = member.pax_headers
-    assert content == b"abc" and records["MSWINDOWS.fileattr"] == "32" and b64decode(records["MSWINDOWS.rawsd"]) == security
+    assert (
+        content == b"abc"
+        and records["MSWINDOWS.fileattr"] == "32"
+        and b64decode(records["MSWINDOWS.rawsd"]) == security
+    )
     assert records["LIBARCHIVE.creationtime"] == "1577836800.0000001" and records["mtime"] == "1577836800.0000002"
-    assert records["atime"] == "1577836800.000001" and records["ctime"] == "1577836799" and records["STRATA.shortname"] == "BRO~1"
+    assert (
+        records["atime"] == "1577836800.000001"
+        and records["ctime"] == "1577836799"
+        and records["STRATA.shortname"] == "BRO~1"
+    )
     assert found["Files/Windows"][0].pax_headers["mtime"] == "-11644473599.9999998"
     member, content = found["Files/Windows/B\u00fcro:Zone.Identifier"]
     assert content == b"zz" and not [key for key in member.pax_headers if key.startswith("MSWINDOWS")]
-    assert found["Files/Windows/again"][0].islnk() and found["Files/Windows/again"][0].linkname == "Files/Windows/B\u00fcro"
+    assert (
+        found["Files/Windows/again"][0].islnk()
+        and found["Files/Windows/again"][0].linkname == "Files/Windows/B\u00fcro"
+    )
     member = found["Files/Users"][0]
     assert member.issym() and member.linkname == "C:\\Data"
     assert member.pax_headers["MSWINDOWS.mountpoint"] == "1" and member.pax_headers["MSWINDOWS.fileattr"] == "1040"
@@ -133,7 +170,9 @@ def test_python_reads_the_same_contents(items):
     for entry, content, streams in items:
         wanted += [content] if entry.kind == model.FILE and (entry.size or not entry.reparse) else []
         wanted += streams
-    got = [content for member, content in found if member.isreg() and not member.name.rpartition("/")[2].startswith(".wh.")]
+    got = [
+        content for member, content in found if member.isreg() and not member.name.rpartition("/")[2].startswith(".wh.")
+    ]
     assert [content for content in got if content] == [content for content in wanted if content]
 
 
@@ -158,11 +197,13 @@ def test_holes_are_not_stored():
 
     out = io.BytesIO()
     writer = ArchiveWriter(out)
-    writer._copy_runs = lambda name, source, size, runs: (writer._emit(b"abc"), writer._emit(bytes(509)), b"")[2]  # hashing 32 GiB of zeros takes long
+    writer._copy_runs = lambda name, source, size, runs: (writer._emit(b"abc"), writer._emit(bytes(509)), b"")[
+        2
+    ]  # hashing 32 GiB of zeros takes long
     writer.add(entry, Source())
     writer.close()
     assert len(out.getvalue()) < 1000
-    (read, contents), = ArchiveReader(io.BytesIO(out.getvalue()))
+    ((read, contents),) = ArchiveReader(io.BytesIO(out.getvalue()))
     assert read == entry
     with tarfile.open(fileobj=io.BytesIO(plain(out.getvalue()))) as archive:
         member = archive.getmember("Files/big.vhd")
@@ -177,14 +218,36 @@ def test_hives_are_kept_apart():
     assert found == [("file", "a", b"1"), ("hive", "System_Delta", b"regf")]
 
 
-@pytest.mark.parametrize("entry", [
-    Entry("", "file"), Entry("/a", "file"), Entry("a/../b", "file"), Entry("a//b", "file"), Entry("a:b", "file"), Entry("a\\b", "file"),
-    Entry("x" * 256, "file"), Entry("a", "device"), Entry("a", "file", attributes=1 << 32), Entry("a", "file", written=-1), Entry("a", "file", written=1 << 63),
-    Entry("a", "link", link_target="missing"), Entry("a", "link"), Entry("a", "link", link_target="../x"), Entry("a", "file", security=bytes(70000)),
-    Entry("a", "file", security=b""), Entry("a", "file", reparse=bytes(20000)), Entry("a", "file", reparse=b"1"), Entry("a", "file", eas=b"x"),
-    Entry("a", "file", short_name="far too long.txt"), Entry("a", "file", sparse=[(0, 1)]), Entry("a", "file", size=9, sparse=[(5, 1), (4, 1)]),
-    Entry("a", "file", streams=[("x", 0), ("x", 0)]), Entry("a", "file", streams=[("", 0)]), Entry("a", "file", streams=[("b:c", 0)]),
-])
+@pytest.mark.parametrize(
+    "entry",
+    [
+        Entry("", "file"),
+        Entry("/a", "file"),
+        Entry("a/../b", "file"),
+        Entry("a//b", "file"),
+        Entry("a:b", "file"),
+        Entry("a\\b", "file"),
+        Entry("x" * 256, "file"),
+        Entry("a", "device"),
+        Entry("a", "file", attributes=1 << 32),
+        Entry("a", "file", written=-1),
+        Entry("a", "file", written=1 << 63),
+        Entry("a", "link", link_target="missing"),
+        Entry("a", "link"),
+        Entry("a", "link", link_target="../x"),
+        Entry("a", "file", security=bytes(70000)),
+        Entry("a", "file", security=b""),
+        Entry("a", "file", reparse=bytes(20000)),
+        Entry("a", "file", reparse=b"1"),
+        Entry("a", "file", eas=b"x"),
+        Entry("a", "file", short_name="far too long.txt"),
+        Entry("a", "file", sparse=[(0, 1)]),
+        Entry("a", "file", size=9, sparse=[(5, 1), (4, 1)]),
+        Entry("a", "file", streams=[("x", 0), ("x", 0)]),
+        Entry("a", "file", streams=[("", 0)]),
+        Entry("a", "file", streams=[("b:c", 0)]),
+    ],
+)
 def test_entries_that_cannot_stand_are_refused(entry):
     with pytest.raises(InvalidInput):
         ArchiveWriter(io.BytesIO()).add(entry, bytes(entry.size), [(name, bytes(size)) for name, size in entry.streams])

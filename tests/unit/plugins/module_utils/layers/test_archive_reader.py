@@ -15,14 +15,19 @@ from base64 import b64encode
 
 import pytest
 import zstandard
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, StrataError, Unsupported
-from ansible_collections.strata.layering.plugins.module_utils.layers import tar
-from ansible_collections.strata.layering.plugins.module_utils.layers.archive import ArchiveReader, ArchiveWriter, Limits
-from ansible_collections.strata.layering.plugins.module_utils.layers.attributes import unpack_eas
-from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
-from ansible_collections.strata.layering.plugins.module_utils.layers.reparse import decode_link, encode_link
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, StrataError, Unsupported
+from ansible_collections.strata.layering.plugins.module_utils.layers import tar
+from ansible_collections.strata.layering.plugins.module_utils.layers.archive import (
+    ArchiveReader,
+    ArchiveWriter,
+    Limits,
+)
+from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
+from ansible_collections.strata.layering.plugins.module_utils.layers.extended_attributes import unpack_eas
+from ansible_collections.strata.layering.plugins.module_utils.layers.reparse import decode_link, encode_link
 
 SMALL = Limits(entries=1000, unpacked=8 << 20, file=1 << 20, header=1 << 16, runs=1000)
 
@@ -33,7 +38,13 @@ def tar_of(*members, **options):
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT, **options) as archive:
         for name, kind, content, link, records in members:
             info = tarfile.TarInfo(name)
-            info.type, info.size, info.linkname, info.pax_headers, info.mtime = kind, len(content), link, records, 1000000000
+            info.type, info.size, info.linkname, info.pax_headers, info.mtime = (
+                kind,
+                len(content),
+                link,
+                records,
+                1000000000,
+            )
             archive.addfile(info, io.BytesIO(content))
     return out.getvalue()
 
@@ -69,12 +80,14 @@ def large():
     return tar_of(*(file(f"Files/{number}", os.urandom(700_000)) for number in range(20)))
 
 
-@pytest.mark.parametrize("packed", [lambda data: data, gzip.compress, zstandard.compress], ids=["plain", "gzip", "zstd"])
+@pytest.mark.parametrize(
+    "packed", [lambda data: data, gzip.compress, zstandard.compress], ids=["plain", "gzip", "zstd"]
+)
 def test_reading_ahead_gives_the_same(packed):
     data = packed(large())
     assert read(data, ahead=True) == read(data)
     with pytest.raises(Corrupt):
-        read(data[:-len(data) // 3], ahead=True)
+        read(data[: -len(data) // 3], ahead=True)
     with pytest.raises(Corrupt):
         read(data, ahead=True, limits=Limits(unpacked=5 << 20))
 
@@ -107,7 +120,10 @@ SD = b64encode(b"\1\0\4\x80" + bytes(16)).decode()
 def container_layer():
     """What go-winio and hcsshim export: no records of ours."""
     records = {
-        "MSWINDOWS.fileattr": "32", "MSWINDOWS.rawsd": SD, "LIBARCHIVE.creationtime": "1577836800.1234567", "mtime": "1577836800.7654321",
+        "MSWINDOWS.fileattr": "32",
+        "MSWINDOWS.rawsd": SD,
+        "LIBARCHIVE.creationtime": "1577836800.1234567",
+        "mtime": "1577836800.7654321",
         "atime": "1577836801",
         "ctime": "-1.5",
     }
@@ -117,11 +133,19 @@ def container_layer():
         ("Files/Windows", tarfile.DIRTYPE, b"", "", folder),
         file("Files/Windows:dirstream", b"on a directory"),
         file("Files/Windows/.wh.old.dll"),
-        file("Files/Windows/a.dll", b"content", **records, **{"MSWINDOWS.xattr.$KERNEL.X": b64encode(b"value").decode()}),
+        file(
+            "Files/Windows/a.dll", b"content", **records, **{"MSWINDOWS.xattr.$KERNEL.X": b64encode(b"value").decode()}
+        ),
         file("Files/Windows/a.dll:Zone.Identifier", b"[ZoneTransfer]"),
         file("Files/Windows/a.dll:second:$DATA", b"2"),
         ("Files/Windows/b.dll", tarfile.LNKTYPE, b"", "Files/Windows/a.dll", {"MSWINDOWS.fileattr": "32"}),
-        ("Files/Documents and Settings", tarfile.SYMTYPE, b"", "C:\\Users", {"MSWINDOWS.fileattr": "9238", "MSWINDOWS.mountpoint": "1"}),
+        (
+            "Files/Documents and Settings",
+            tarfile.SYMTYPE,
+            b"",
+            "C:\\Users",
+            {"MSWINDOWS.fileattr": "9238", "MSWINDOWS.mountpoint": "1"},
+        ),
         ("Files/link", tarfile.SYMTYPE, b"", "Windows/a.dll", {"MSWINDOWS.fileattr": "1056"}),
         file("Hives/System_Delta", b"regf"),
         ("UtilityVM/Files", tarfile.DIRTYPE, b"", "", folder),
@@ -134,33 +158,56 @@ def test_layers_of_windows_container_tools(compress):
     found = read(compress(container_layer()), hives=True)
     by_path = {entry.path: (entry, contents) for entry, contents in found}
     assert list(by_path) == [
-        "Windows", "Windows/old.dll", "Windows/a.dll", "Windows/b.dll", "Documents and Settings", "link", "System_Delta",
+        "Windows",
+        "Windows/old.dll",
+        "Windows/a.dll",
+        "Windows/b.dll",
+        "Documents and Settings",
+        "link",
+        "System_Delta",
     ]
-    assert by_path["Windows"][1] == {"dirstream": b"on a directory"} and by_path["Windows"][0].streams == [("dirstream", 14)]
+    assert by_path["Windows"][1] == {"dirstream": b"on a directory"} and by_path["Windows"][0].streams == [
+        ("dirstream", 14)
+    ]
     assert by_path["Windows/old.dll"][0] == Entry("Windows/old.dll", "whiteout")
     entry, contents = by_path["Windows/a.dll"]
     assert contents == {"": b"content", "Zone.Identifier": b"[ZoneTransfer]", "second": b"2"}
     assert entry.streams == [("Zone.Identifier", 14), ("second", 1)] and entry.size == 7 and entry.attributes == 32
-    assert entry.created == 116444736000000000 + 15778368001234567 and entry.written == 116444736000000000 + 15778368007654321
+    assert (
+        entry.created == 116444736000000000 + 15778368001234567
+        and entry.written == 116444736000000000 + 15778368007654321
+    )
     assert entry.accessed == 116444736000000000 + 15778368010000000 and entry.changed == 116444736000000000 - 15000000
     assert entry.security == b"\1\0\4\x80" + bytes(16) and unpack_eas(entry.eas) == [(b"$KERNEL.X", 0, b"value")]
     assert by_path["Windows/b.dll"][0].link_target == "Windows/a.dll" and by_path["Windows/b.dll"][0].kind == "link"
     entry = by_path["Documents and Settings"][0]
     assert entry.kind == "directory" and entry.attributes == 9238 and decode_link(entry.reparse) == ("C:\\Users", True)
     entry = by_path["link"][0]
-    assert entry.kind == "file" and decode_link(entry.reparse) == ("Windows\\a.dll", False) and struct.unpack_from("<I", entry.reparse, 16) == (1,)
+    assert (
+        entry.kind == "file"
+        and decode_link(entry.reparse) == ("Windows\\a.dll", False)
+        and struct.unpack_from("<I", entry.reparse, 16) == (1,)
+    )
     assert entry.written == 116444736000000000 + 10000000000000000  # ustar seconds where there is no record
     assert by_path["System_Delta"][0].kind == "hive"
 
 
 def test_layers_of_buildkit():
     """Directories with trailing slashes, Hives first, no times beyond seconds, unpadded creation time."""
-    found = read(tar_of(
-        ("Hives", tarfile.DIRTYPE, b"", "", {"MSWINDOWS.fileattr": "16"}),
-        ("Files", tarfile.DIRTYPE, b"", "", {"MSWINDOWS.fileattr": "16"}),
-        ("Files/app/", tarfile.DIRTYPE, b"", "", {"MSWINDOWS.fileattr": "16", "LIBARCHIVE.creationtime": "1000000000.5"}),
-        file("Files/app/" + "n" * 120, b"x"),
-    ))
+    found = read(
+        tar_of(
+            ("Hives", tarfile.DIRTYPE, b"", "", {"MSWINDOWS.fileattr": "16"}),
+            ("Files", tarfile.DIRTYPE, b"", "", {"MSWINDOWS.fileattr": "16"}),
+            (
+                "Files/app/",
+                tarfile.DIRTYPE,
+                b"",
+                "",
+                {"MSWINDOWS.fileattr": "16", "LIBARCHIVE.creationtime": "1000000000.5"},
+            ),
+            file("Files/app/" + "n" * 120, b"x"),
+        )
+    )
     assert [entry.path for entry, _contents in found] == ["app", "app/" + "n" * 120]
     assert found[0][0].created == 116444736000000000 + 10000000005000000
 
@@ -191,33 +238,77 @@ def sparse_file(text, stored=b"", **changed):
     return file("Files/s", text.ljust(512, b"\0") + stored, **{**SPARSE, **changed})
 
 
-@pytest.mark.parametrize("member", [
-    file("Files/../escape"), file("Files/a/../../b"), file("/etc/passwd"), file("\\Windows\\x"), file("Files//x"), file("Files/./x"), file("Files/... /x"),
-    file("Files/a\\..\\b"), file("Files/C:/x"), file("Files/nobody:stream", b"1"), file("elsewhere/x"), file("x"), file("Files/" + "n" * 300),
-    file("Files/" + "n/" * 20000 + "x"), file("Files/.wh."), file("Files/.wh...", b""), file("Files/.wh.x", b"content"), file("Files/.wh.d/x"),
-    ("Files/l", tarfile.LNKTYPE, b"", "Files/missing", {}), ("Files/l", tarfile.LNKTYPE, b"", "/etc/passwd", {}),
-    ("Files/l", tarfile.LNKTYPE, b"", "Files/../x", {}),
-    ("Files/l", tarfile.SYMTYPE, b"", "", {}), ("Files/l", tarfile.SYMTYPE, b"", "x" * 20000, {}),
-    file("Files/x", **{"MSWINDOWS.fileattr": "-1"}), file("Files/x", **{"MSWINDOWS.fileattr": "9999999999"}), file("Files/x", **{"MSWINDOWS.rawsd": "!"}),
-    file("Files/x", **{"MSWINDOWS.rawsd": "A" * 90000}), file("Files/x", mtime="nan"), file("Files/x", mtime="1e9"), file("Files/x", mtime="1" * 30),
-    file("Files/x", **{"STRATA.path": "Li4vZXNjYXBl"}), file("Files/x", **{"STRATA.path": "/w=="}), file("Files/x", **{"STRATA.reparse": "AAAA"}),
-    file("Files/x", **{"STRATA.streams": "[[\"a\", 1], [\"a\", 1]]"}), file("Files/x", **{"STRATA.streams": "[" * 50000}),
-    file("Files/x", **{"STRATA.streams": "[[\"a\", 1]]"}),
-    file("Files/x", **{"STRATA.eas": "AAAAAAAAAAAA"}), file("Files/x", **{"MSWINDOWS.xattr.": "AA=="}), file("Files/x", filler="x" * 70000),
-    file("Files/x", **{f"k{number}": "v" for number in range(2000)}), file("Files/x", b"x" * (1 << 20) + b"y"),
-    sparse_file(b"1\n0\n2000\n"), sparse_file(b"2\n5\n1\n0\n1\n", b"ab"), sparse_file(b"1\n0\n5\n", b"abc"), sparse_file(b"x\n"), sparse_file(b"99999999\n"),
-    sparse_file(b"1\n0\n3\n", b"abc", **{"GNU.sparse.realsize": "99999999999"}), sparse_file(b""), sparse_file(b"1" * 400), file("Files/s", b"", **SPARSE),
-])
+@pytest.mark.parametrize(
+    "member",
+    [
+        file("Files/../escape"),
+        file("Files/a/../../b"),
+        file("/etc/passwd"),
+        file("\\Windows\\x"),
+        file("Files//x"),
+        file("Files/./x"),
+        file("Files/... /x"),
+        file("Files/a\\..\\b"),
+        file("Files/C:/x"),
+        file("Files/nobody:stream", b"1"),
+        file("elsewhere/x"),
+        file("x"),
+        file("Files/" + "n" * 300),
+        file("Files/" + "n/" * 20000 + "x"),
+        file("Files/.wh."),
+        file("Files/.wh...", b""),
+        file("Files/.wh.x", b"content"),
+        file("Files/.wh.d/x"),
+        ("Files/l", tarfile.LNKTYPE, b"", "Files/missing", {}),
+        ("Files/l", tarfile.LNKTYPE, b"", "/etc/passwd", {}),
+        ("Files/l", tarfile.LNKTYPE, b"", "Files/../x", {}),
+        ("Files/l", tarfile.SYMTYPE, b"", "", {}),
+        ("Files/l", tarfile.SYMTYPE, b"", "x" * 20000, {}),
+        file("Files/x", **{"MSWINDOWS.fileattr": "-1"}),
+        file("Files/x", **{"MSWINDOWS.fileattr": "9999999999"}),
+        file("Files/x", **{"MSWINDOWS.rawsd": "!"}),
+        file("Files/x", **{"MSWINDOWS.rawsd": "A" * 90000}),
+        file("Files/x", mtime="nan"),
+        file("Files/x", mtime="1e9"),
+        file("Files/x", mtime="1" * 30),
+        file("Files/x", **{"STRATA.path": "Li4vZXNjYXBl"}),
+        file("Files/x", **{"STRATA.path": "/w=="}),
+        file("Files/x", **{"STRATA.reparse": "AAAA"}),
+        file("Files/x", **{"STRATA.streams": '[["a", 1], ["a", 1]]'}),
+        file("Files/x", **{"STRATA.streams": "[" * 50000}),
+        file("Files/x", **{"STRATA.streams": '[["a", 1]]'}),
+        file("Files/x", **{"STRATA.eas": "AAAAAAAAAAAA"}),
+        file("Files/x", **{"MSWINDOWS.xattr.": "AA=="}),
+        file("Files/x", filler="x" * 70000),
+        file("Files/x", **{f"k{number}": "v" for number in range(2000)}),
+        file("Files/x", b"x" * (1 << 20) + b"y"),
+        sparse_file(b"1\n0\n2000\n"),
+        sparse_file(b"2\n5\n1\n0\n1\n", b"ab"),
+        sparse_file(b"1\n0\n5\n", b"abc"),
+        sparse_file(b"x\n"),
+        sparse_file(b"99999999\n"),
+        sparse_file(b"1\n0\n3\n", b"abc", **{"GNU.sparse.realsize": "99999999999"}),
+        sparse_file(b""),
+        sparse_file(b"1" * 400),
+        file("Files/s", b"", **SPARSE),
+    ],
+)
 def test_hostile_members_are_refused(member):
     with pytest.raises(Corrupt):
         read(tar_of(member), limits=SMALL)
 
 
-@pytest.mark.parametrize("member", [
-    ("Files/x", tarfile.FIFOTYPE, b"", "", {}), ("Files/x", tarfile.CHRTYPE, b"", "", {}), file("Files/.wh..wh..opq"),
-    file("Files/x", **{"MSWINDOWS.sd": "O:BA"}),
-    file("Files/x", b"", **{**SPARSE, "GNU.sparse.major": "0"}), ("Files", tarfile.DIRTYPE, b"", "", {"STRATA.version": "2"}),
-])
+@pytest.mark.parametrize(
+    "member",
+    [
+        ("Files/x", tarfile.FIFOTYPE, b"", "", {}),
+        ("Files/x", tarfile.CHRTYPE, b"", "", {}),
+        file("Files/.wh..wh..opq"),
+        file("Files/x", **{"MSWINDOWS.sd": "O:BA"}),
+        file("Files/x", b"", **{**SPARSE, "GNU.sparse.major": "0"}),
+        ("Files", tarfile.DIRTYPE, b"", "", {"STRATA.version": "2"}),
+    ],
+)
 def test_members_no_layer_has(member):
     with pytest.raises(Unsupported):
         read(tar_of(member), limits=SMALL)
@@ -276,24 +367,28 @@ SEEDS = [
     container_layer(),
     tar_of(
         sparse_file(b"2\n0\n3\n500\n3\n", b"abcdef"),
-        file("Files/y", b"z" * 600, **{"STRATA.streams": "[[\"s\",1]]"}),
+        file("Files/y", b"z" * 600, **{"STRATA.streams": '[["s",1]]'}),
         file("Files/y:s", b"1"),
     ),
 ]
 
 
-@given(st.sampled_from(SEEDS), st.lists(st.tuples(st.integers(0, 1 << 16), st.binary(min_size=1, max_size=12)), min_size=1, max_size=6), st.booleans())
+@given(
+    st.sampled_from(SEEDS),
+    st.lists(st.tuples(st.integers(0, 1 << 16), st.binary(min_size=1, max_size=12)), min_size=1, max_size=6),
+    st.booleans(),
+)
 @settings(max_examples=400, deadline=None)
 def test_mutations_raise_nothing_but_our_errors(seed, changes, repair):
     data = bytearray(seed)
     for position, piece in changes:
         position %= len(data)
-        data[position: position + len(piece)] = piece[: len(data) - position]
+        data[position : position + len(piece)] = piece[: len(data) - position]
     if repair:  # checksums made right again, so that what is behind them is reached
         for start in range(0, len(data) - 511, 512):
-            if data[start + 257: start + 262] == b"ustar":
-                data[start + 148: start + 156] = b" " * 8
-                data[start + 148: start + 156] = b"%06o\0 " % sum(data[start: start + 512])
+            if data[start + 257 : start + 262] == b"ustar":
+                data[start + 148 : start + 156] = b" " * 8
+                data[start + 148 : start + 156] = b"%06o\0 " % sum(data[start : start + 512])
     try:
         read(bytes(data), limits=SMALL, hives=True)
     except StrataError:
@@ -301,13 +396,16 @@ def test_mutations_raise_nothing_but_our_errors(seed, changes, repair):
 
 
 @given(
-    st.sampled_from(SEEDS), st.sampled_from([gzip.compress, zstandard.ZstdCompressor().compress]), st.integers(0, 1 << 16), st.binary(min_size=1, max_size=8)
+    st.sampled_from(SEEDS),
+    st.sampled_from([gzip.compress, zstandard.ZstdCompressor().compress]),
+    st.integers(0, 1 << 16),
+    st.binary(min_size=1, max_size=8),
 )
 @settings(max_examples=200, deadline=None)
 def test_mutations_of_compressed_archives(seed, compress, position, piece):
     data = bytearray(compress(seed))
     position %= len(data)
-    data[position: position + len(piece)] = piece
+    data[position : position + len(piece)] = piece
     try:
         read(bytes(data), limits=SMALL)
     except StrataError:

@@ -9,10 +9,14 @@ import os
 import socket
 
 import pytest
+
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput, NotFound
 from ansible_collections.strata.layering.plugins.module_utils.layers import entry as model
 from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
-from ansible_collections.strata.layering.plugins.module_utils.layers.folder import entries_from_folder, source_fingerprint
+from ansible_collections.strata.layering.plugins.module_utils.layers.folder import (
+    entries_from_folder,
+    source_fingerprint,
+)
 from ansible_collections.strata.layering.plugins.module_utils.layers.reparse import decode_link
 
 UNIX = 1600000000_123456789
@@ -47,17 +51,31 @@ def problems(folder, **options):
 
 def test_tree_in_order(tmp_path):
     make(tmp_path, {"Windows/b.dll": b"b", "Windows/A.dll": b"a", "empty/": None, "z": b"", "Windows/System32/x": b"x"})
-    found = entries_from_folder(str(tmp_path), delete=["C:\\Windows\\old.dll", "/windows/System32/Gone/deep", "Program Files\\Old", "z"])
+    found = entries_from_folder(
+        str(tmp_path), delete=["C:\\Windows\\old.dll", "/windows/System32/Gone/deep", "Program Files\\Old", "z"]
+    )
     assert paths(found) == [
-        ("whiteout", "z"), ("directory", "empty"), ("whiteout", "Program Files/Old"), ("directory", "Windows"), ("whiteout", "Windows/old.dll"),
-        ("file", "Windows/A.dll"), ("file", "Windows/b.dll"), ("directory", "Windows/System32"), ("whiteout", "Windows/System32/Gone/deep"),
-        ("file", "Windows/System32/x"), ("file", "z"),
+        ("whiteout", "z"),
+        ("directory", "empty"),
+        ("whiteout", "Program Files/Old"),
+        ("directory", "Windows"),
+        ("whiteout", "Windows/old.dll"),
+        ("file", "Windows/A.dll"),
+        ("file", "Windows/b.dll"),
+        ("directory", "Windows/System32"),
+        ("whiteout", "Windows/System32/Gone/deep"),
+        ("file", "Windows/System32/x"),
+        ("file", "z"),
     ]
     by_path = {entry.path: (entry, opener) for entry, opener in found if entry.kind != "whiteout"}
-    assert by_path["Windows/b.dll"][0] == Entry("Windows/b.dll", "file", 0x20, FILETIME, FILETIME, FILETIME, FILETIME, size=1)
+    assert by_path["Windows/b.dll"][0] == Entry(
+        "Windows/b.dll", "file", 0x20, FILETIME, FILETIME, FILETIME, FILETIME, size=1
+    )
     with by_path["Windows/b.dll"][1]("") as stream:
         assert stream.read() == b"b"
-    assert by_path["Windows"][0] == Entry("Windows", "directory", 0x10, FILETIME, FILETIME, FILETIME, FILETIME, implied=True)
+    assert by_path["Windows"][0] == Entry(
+        "Windows", "directory", 0x10, FILETIME, FILETIME, FILETIME, FILETIME, implied=True
+    )
 
 
 def test_times_of_directories_come_from_what_is_in_them(tmp_path):
@@ -75,19 +93,36 @@ def test_hard_links(tmp_path):
     os.link(tmp_path / "b/file", tmp_path / "A")
     found = entries_from_folder(str(tmp_path))
     assert [(entry.kind, entry.path, entry.link_target) for entry, _opener in found if entry.kind != "directory"] == [
-        ("file", "A", None), ("link", "b/file", "A"), ("link", "b/other", "A"),
+        ("file", "A", None),
+        ("link", "b/file", "A"),
+        ("link", "b/other", "A"),
     ]
 
 
 def test_symbolic_links(tmp_path):
-    make(tmp_path, {"d/file": b"x", "to_file": "d/./file", "to_dir": "d", "d/up": "../to_file", "d/dangling": "nothing", "self": "."})
+    make(
+        tmp_path,
+        {
+            "d/file": b"x",
+            "to_file": "d/./file",
+            "to_dir": "d",
+            "d/up": "../to_file",
+            "d/dangling": "nothing",
+            "self": ".",
+        },
+    )
     found = {entry.path: entry for entry, _opener in entries_from_folder(str(tmp_path))}
     links = {path: (entry.kind, decode_link(entry.reparse)[0]) for path, entry in found.items() if entry.reparse}
     assert links == {
-        "to_file": ("file", "d\\file"), "to_dir": ("directory", "d"), "d/up": ("file", "..\\to_file"), "d/dangling": ("file", "nothing"),
+        "to_file": ("file", "d\\file"),
+        "to_dir": ("directory", "d"),
+        "d/up": ("file", "..\\to_file"),
+        "d/dangling": ("file", "nothing"),
         "self": ("directory", "."),
     }
-    assert all(decode_link(entry.reparse)[1] is False and entry.attributes & 0x400 for entry in found.values() if entry.reparse)
+    assert all(
+        decode_link(entry.reparse)[1] is False and entry.attributes & 0x400 for entry in found.values() if entry.reparse
+    )
 
 
 def test_sparse_files(tmp_path):
@@ -97,7 +132,7 @@ def test_sparse_files(tmp_path):
         stream.write(b"x" * 10)
     if os.stat(tmp_path / "s").st_blocks * 512 > 5 << 20:
         pytest.skip("this file system has no holes")
-    (entry, opener), = entries_from_folder(str(tmp_path))
+    ((entry, opener),) = entries_from_folder(str(tmp_path))
     assert entry.sparse == [(4 << 20, 65536)] and entry.attributes == 0x220 and entry.size == 10 << 20
 
 
@@ -108,18 +143,40 @@ def test_everything_that_cannot_be_carried_is_listed_at_once(tmp_path):
     with open(os.fsencode(tmp_path) + b"/\xff", "wb"):
         pass
     os.mkfifo(tmp_path / "fifo")
-    make(tmp_path, {
-        "sub/File": b"", "sub/file": b"", "sub/\u00c4": b"", "sub/\u00e4": b"", "abs": "/etc/passwd", "out": "../x", "sub/out": "a/../../../x", "bad": "a:b",
-    })
+    make(
+        tmp_path,
+        {
+            "sub/File": b"",
+            "sub/file": b"",
+            "sub/\u00c4": b"",
+            "sub/\u00e4": b"",
+            "abs": "/etc/passwd",
+            "out": "../x",
+            "sub/out": "a/../../../x",
+            "bad": "a:b",
+        },
+    )
     error = problems(tmp_path)
     listed = error.details["problems"]
     assert len(listed) == 8 + 1 + 1 + 2 + 4
     text = "; ".join(listed)
     for wanted in (
-        "con is a name that Windows reserves", "Aux.txt is a name", "com\u00b9 is a name", "a?b holds", "x:y holds", "dot. ends in", "space  ends in",
+        "con is a name that Windows reserves",
+        "Aux.txt is a name",
+        "com\u00b9 is a name",
+        "a?b holds",
+        "x:y holds",
+        "dot. ends in",
+        "space  ends in",
         "tab\\u0009 holds",
-        "\\udcff is not valid UTF-8", "fifo is neither", "sub/file differs only in case from sub/File", "sub/\u00e4 differs only in case from sub/\u00c4",
-        "abs is an absolute", "out is a symbolic link that leads outside", "sub/out is a symbolic link that leads outside", "bad is a symbolic link to a name",
+        "\\udcff is not valid UTF-8",
+        "fifo is neither",
+        "sub/file differs only in case from sub/File",
+        "sub/\u00e4 differs only in case from sub/\u00c4",
+        "abs is an absolute",
+        "out is a symbolic link that leads outside",
+        "sub/out is a symbolic link that leads outside",
+        "bad is a symbolic link to a name",
     ):
         assert wanted in text, wanted
 
@@ -148,13 +205,34 @@ def test_paths_longer_than_windows_has(tmp_path):
     assert problems(tmp_path).code == "layer.folder"
 
 
-@pytest.mark.parametrize("path", ["", "/", "C:\\", "C:", "..\\x", "a\\..\\b", "a\\\\b", "D:\\x", "\\\\server\\share", "a*", "a?", "con", "x.", "a:b", "a\0"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "/",
+        "C:\\",
+        "C:",
+        "..\\x",
+        "a\\..\\b",
+        "a\\\\b",
+        "D:\\x",
+        "\\\\server\\share",
+        "a*",
+        "a?",
+        "con",
+        "x.",
+        "a:b",
+        "a\0",
+    ],
+)
 def test_deletions_are_checked(tmp_path, path):
     assert problems(tmp_path, delete=[path, "fine"]).details["problems"]
 
 
 def test_deletions_are_normalised(tmp_path):
-    found = entries_from_folder(str(tmp_path), delete=["c:/Windows/X", "\\windows\\x\\", "WINDOWS/x/below", "b", "b/c", "a/b/c", "a/b"])
+    found = entries_from_folder(
+        str(tmp_path), delete=["c:/Windows/X", "\\windows\\x\\", "WINDOWS/x/below", "b", "b/c", "a/b/c", "a/b"]
+    )
     assert paths(found) == [("whiteout", "b"), ("whiteout", "a/b"), ("whiteout", "Windows/X")]
 
 
@@ -164,14 +242,21 @@ def test_deletion_below_a_file(tmp_path):
 
 
 def test_a_layer_that_only_deletes_needs_no_folder():
-    assert paths(entries_from_folder(None, delete=["Windows\\old.dll", "z"])) == [("whiteout", "z"), ("whiteout", "Windows/old.dll")]
+    assert paths(entries_from_folder(None, delete=["Windows\\old.dll", "z"])) == [
+        ("whiteout", "z"),
+        ("whiteout", "Windows/old.dll"),
+    ]
     with pytest.raises(InvalidInput, match="list of paths to delete"):
         entries_from_folder(None, delete=["a:b:c"])
 
 
 def test_a_directory_can_be_replaced_as_a_whole(tmp_path):
     make(tmp_path, {"App/new": b""})
-    assert paths(entries_from_folder(str(tmp_path), delete=["app"])) == [("whiteout", "app"), ("directory", "App"), ("file", "App/new")]
+    assert paths(entries_from_folder(str(tmp_path), delete=["app"])) == [
+        ("whiteout", "app"),
+        ("directory", "App"),
+        ("file", "App/new"),
+    ]
 
 
 def test_missing_folder(tmp_path):

@@ -9,12 +9,13 @@ import io
 import tarfile
 
 import pytest
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt
-from ansible_collections.strata.layering.plugins.module_utils.layers import tar
-from ansible_collections.strata.layering.plugins.module_utils.layers.attributes import pack_eas, unpack_eas
-from ansible_collections.strata.layering.plugins.module_utils.layers.records import format_time, parse_time
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt
+from ansible_collections.strata.layering.plugins.module_utils.layers import tar
+from ansible_collections.strata.layering.plugins.module_utils.layers.entry_headers import format_time, parse_time
+from ansible_collections.strata.layering.plugins.module_utils.layers.extended_attributes import pack_eas, unpack_eas
 
 
 def test_header_is_that_of_posix():
@@ -34,17 +35,38 @@ def test_record_lengths_count_themselves(length):
     assert tar.parse_pax(record, 10) == {"key": b"v" * length}
 
 
-@given(st.dictionaries(st.text(st.characters(codec="utf-8", exclude_characters="="), min_size=1, max_size=9), st.binary(min_size=1, max_size=200), max_size=9))
+@given(
+    st.dictionaries(
+        st.text(st.characters(codec="utf-8", exclude_characters="="), min_size=1, max_size=9),
+        st.binary(min_size=1, max_size=200),
+        max_size=9,
+    )
+)
 @settings(max_examples=100)
 def test_records_round_trip(records):
     member = tar.pax_member(b"x", records)
     assert len(member) % 512 == 0
     header = tar.parse_header(member[:512])
-    assert header.kind == b"x" and tar.parse_pax(member[512: 512 + header.size], 10) == records
+    assert header.kind == b"x" and tar.parse_pax(member[512 : 512 + header.size], 10) == records
 
 
-@pytest.mark.parametrize("body", [b"x", b"5 a=b", b"99 a=b\n", b"-1 a=b\n", b"0 a=b\n", b"3 a\n", b"6 =ab\n", b"6 a=bX",
-                                  b"7 \xff\xff=b\n", b"11111111111111111111 a=b\n", b" a=b\n", b"1 \n"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"x",
+        b"5 a=b",
+        b"99 a=b\n",
+        b"-1 a=b\n",
+        b"0 a=b\n",
+        b"3 a\n",
+        b"6 =ab\n",
+        b"6 a=bX",
+        b"7 \xff\xff=b\n",
+        b"11111111111111111111 a=b\n",
+        b" a=b\n",
+        b"1 \n",
+    ],
+)
 def test_broken_records(body):
     with pytest.raises(Corrupt):
         tar.parse_pax(body, 10)
@@ -67,10 +89,17 @@ def test_times_are_exact(filetime):
     assert parse_time(format_time(filetime)) == filetime
 
 
-@pytest.mark.parametrize("filetime, text", [
-    (116444736000000000, b"0"), (116444736000000001, b"0.0000001"), (116444735999999999, b"-0.0000001"), (116444735990000000, b"-1"), (0, b"-11644473600"),
-    (132223104001000000, b"1577836800.1"),
-])
+@pytest.mark.parametrize(
+    "filetime, text",
+    [
+        (116444736000000000, b"0"),
+        (116444736000000001, b"0.0000001"),
+        (116444735999999999, b"-0.0000001"),
+        (116444735990000000, b"-1"),
+        (0, b"-11644473600"),
+        (132223104001000000, b"1577836800.1"),
+    ],
+)
 def test_times(filetime, text):
     assert format_time(filetime) == text and parse_time(text) == filetime
 
@@ -89,5 +118,11 @@ def test_extended_attributes(attributes):
 
 def test_extended_attributes_as_windows_gives_them():
     assert unpack_eas(b"\0\0\0\0\x80\1\2\0A\0xy") == [(b"A", 0x80, b"xy")]  # last offset 0, no padding
-    for broken in (b"1", b"\x04\0\0\0\0\1\2\0A\0xy", b"\x0c\0\0\0\0\1\xff\0A\0xy", b"\x0c\0\0\0\0\0\0\0\0\0\0\0", b"\x0c\0\0\0\0\1\2\0AAxy"):
+    for broken in (
+        b"1",
+        b"\x04\0\0\0\0\1\2\0A\0xy",
+        b"\x0c\0\0\0\0\1\xff\0A\0xy",
+        b"\x0c\0\0\0\0\0\0\0\0\0\0\0",
+        b"\x0c\0\0\0\0\1\2\0AAxy",
+    ):
         assert unpack_eas(broken) is None

@@ -15,13 +15,15 @@ import subprocess
 import sys
 
 import pytest
+from dissect.ntfs import NTFS
+
 from ansible_collections.strata.layering.plugins.module_utils.common.security_descriptors import sid
-from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
-from ansible_collections.strata.layering.plugins.module_utils.ntfs import check, security
+from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.ntfs import file_security
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.node import Times
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
+from ansible_collections.strata.layering.tests.support import ntfs_check
 from ansible_collections.strata.layering.tests.support.pypi_samples import sample_file
-from dissect.ntfs import NTFS
 
 TIMES = Times(132000000000000001, 132000000000000012, 132000000000000123, 132000000000001234)
 
@@ -87,7 +89,7 @@ def judge(path, entries_follow=True, boot=True):
     ntfsfix looks for the backup boot sector in the last sector: without ``boot`` it is left out.
     """
     with FileDevice(str(path)) as device:
-        assert check.check(device, entries_follow=entries_follow) == []
+        assert ntfs_check.check(device, entries_follow=entries_follow) == []
     need("ntfsfix")
     if boot:
         assert "processed successfully" in run("ntfsfix", "-n", path)
@@ -139,7 +141,7 @@ class Independent:
                 if not length or offset != position:
                     break
                 if found == number:
-                    return data[position + 20:position + length]
+                    return data[position + 20 : position + length]
                 position += length + 15 & ~15
         return None
 
@@ -193,6 +195,6 @@ def descriptor():
 
     def make(number):
         user = sid(f"S-1-5-21-1-2-3-{number}")
-        return security.default(False, owner=user, readers=(user,))
+        return file_security.default(False, owner=user, readers=(user,))
 
     return make

@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import StrataError
-from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
-from ansible_collections.strata.layering.plugins.module_utils.ntfs import check, records, state
-from ansible_collections.strata.layering.plugins.module_utils.ntfs.guard import run_guarded
-from ansible_collections.strata.layering.plugins.module_utils.ntfs.mft import MasterFileTable
-from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
-from ansible_collections.strata.layering.tests.unit.plugins.module_utils.ntfs.test_model import touch_everything
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from ansible_collections.strata.layering.plugins.module_utils.common.child_process import run_guarded
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import StrataError
+from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.ntfs import attribute_records, volume_state
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.mft import MasterFileTable
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
+from ansible_collections.strata.layering.tests.support import ntfs_check
+from ansible_collections.strata.layering.tests.unit.plugins.module_utils.ntfs.test_model import touch_everything
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +26,9 @@ def filled(blank, tmp_path_factory, descriptor):
     with FileDevice(str(path), writable=True) as device:
         with Volume.mount(device, writable=True) as volume, volume.root as root:
             for number in range(12):
-                with root.create_directory(f"directory {number}", short_name=f"DIR~{number}", security=descriptor(number)) as folder:
+                with root.create_directory(
+                    f"directory {number}", short_name=f"DIR~{number}", security=descriptor(number)
+                ) as folder:
                     for inner in range(6):
                         with folder.create_file(f"file {inner} of directory {number}", b"q" * inner * 300) as node:
                             node.write(b"s" * 2000, 0, "stream")
@@ -38,13 +42,21 @@ def filled(blank, tmp_path_factory, descriptor):
         areas = [(first * 4096, length * 4096) for length, first in table.raw.mft_runs]
         for record in table.records():
             for one in record.attributes:
-                if one.value is None and (one.type == records.INDEX_ALLOCATION or record.number in (9,)):
-                    areas += [(first * 4096, length * 4096) for length, first in records.decode_runs(one.runs, "") if first is not None]
+                if one.value is None and (one.type == attribute_records.INDEX_ALLOCATION or record.number in (9,)):
+                    areas += [
+                        (first * 4096, length * 4096)
+                        for length, first in attribute_records.decode_runs(one.runs, "")
+                        if first is not None
+                    ]
     assert bitmap.any()
     return path.read_bytes(), areas
 
 
-damage = st.lists(st.tuples(st.integers(0, 1 << 30), st.integers(0, 1 << 30), st.binary(min_size=1, max_size=6)), min_size=1, max_size=30)
+damage = st.lists(
+    st.tuples(st.integers(0, 1 << 30), st.integers(0, 1 << 30), st.binary(min_size=1, max_size=6)),
+    min_size=1,
+    max_size=30,
+)
 
 
 def harmed(filled, folder, places):
@@ -55,7 +67,7 @@ def harmed(filled, folder, places):
         # The fixups at the end of each sector would only hide the damage from the library.
         where = start + offset % length
         where -= max(where % 512 + len(patch) - 510, 0)
-        data[where:where + len(patch)] = patch
+        data[where : where + len(patch)] = patch
     path = folder / "image"
     path.write_bytes(data)
     return str(path)
@@ -66,7 +78,7 @@ def harmed(filled, folder, places):
 def test_readers(tmp_path_factory, filled, places):
     path = harmed(filled, tmp_path_factory.mktemp("harmed"), places)
     with FileDevice(path) as device:
-        for reader in (state.read_state, check.check):
+        for reader in (volume_state.read_state, ntfs_check.check):
             try:
                 reader(device)
             except StrataError:
@@ -88,12 +100,12 @@ def test_library(tmp_path_factory, filled, writable, places):
 @given(st.integers(0, 511), st.binary(min_size=1, max_size=8))
 def test_boot_sector(tmp_path_factory, filled, offset, patch):
     data = bytearray(filled[0])
-    data[offset:offset + len(patch)] = patch
+    data[offset : offset + len(patch)] = patch
     path = tmp_path_factory.mktemp("boot") / "image"
     path.write_bytes(data)
     with FileDevice(str(path)) as device:
         try:
-            state.read_state(device)
+            volume_state.read_state(device)
         except StrataError:
             pass
     path.unlink()
@@ -103,13 +115,13 @@ def test_boot_sector(tmp_path_factory, filled, offset, patch):
 @given(st.binary(max_size=64))
 def test_runs(packed):
     try:
-        runs = records.decode_runs(packed, "")
+        runs = attribute_records.decode_runs(packed, "")
     except StrataError:
         return
-    assert records.decode_runs(records.encode_runs(runs), "") == runs
+    assert attribute_records.decode_runs(attribute_records.encode_runs(runs), "") == runs
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 1 << 40), st.one_of(st.none(), st.integers(0, 1 << 40)))))
 def test_runs_round_trip(runs):
-    assert records.decode_runs(records.encode_runs(runs), "") == runs
+    assert attribute_records.decode_runs(attribute_records.encode_runs(runs), "") == runs

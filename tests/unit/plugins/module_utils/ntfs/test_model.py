@@ -7,16 +7,29 @@ from __future__ import annotations
 
 import struct
 
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, InvalidInput, StrataError
-from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
-from ansible_collections.strata.layering.plugins.module_utils.ntfs import records
-from ansible_collections.strata.layering.plugins.module_utils.ntfs.node import Times
-from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
-from ansible_collections.strata.layering.tests.unit.plugins.module_utils.ntfs.conftest import Independent, judge
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-NAMES = ["a", "B", "b", "Some longer name.text", "SOME LONGER NAME.TEXT", "\u00e4\u00d6", "\u00c4\u00f6", "x" * 200, "file.txt", "nul", "caf\u00e9 \U0001f600"]
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, InvalidInput, StrataError
+from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.ntfs import attribute_records
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.node import Times
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
+from ansible_collections.strata.layering.tests.unit.plugins.module_utils.ntfs.conftest import Independent, judge
+
+NAMES = [
+    "a",
+    "B",
+    "b",
+    "Some longer name.text",
+    "SOME LONGER NAME.TEXT",
+    "\u00e4\u00d6",
+    "\u00c4\u00f6",
+    "x" * 200,
+    "file.txt",
+    "nul",
+    "caf\u00e9 \U0001f600",
+]
 SHORT = [None, None, "SOMELO~1.TEX", "A", "FILE.TXT", "OTHER~1"]
 REPARSE = struct.pack("<IHH", 0x9000701A, 8, 0) + b"cloudy!!"
 
@@ -69,17 +82,28 @@ class Model:
 
     def make(self, node, parent, path, name, short, size, extra):
         times, security = self.times(), self.descriptor(size % 7)
-        wanted = self.taken(parent, name) or (short is not None and self.volume.upcase(short) != self.volume.upcase(name) and self.taken(parent, short))
+        wanted = self.taken(parent, name) or (
+            short is not None and self.volume.upcase(short) != self.volume.upcase(name) and self.taken(parent, short)
+        )
         try:
             if extra & 1:
                 made = node.create_directory(name, times=times, security=security, short_name=short)
                 entry = {"directory": {}, "names": {}, "times": times, "security": security, "attributes": 0}
             else:
-                attributes = records.HIDDEN if extra & 2 else records.ARCHIVE
-                attributes |= records.COMPRESSED if extra & 4 else 0
+                attributes = attribute_records.HIDDEN if extra & 2 else attribute_records.ARCHIVE
+                attributes |= attribute_records.COMPRESSED if extra & 4 else 0
                 data = bytes([size % 256]) * size
-                made = node.create_file(name, data, times=times, security=security, short_name=short, attributes=attributes)
-                entry = {"data": data, "times": times, "security": security, "attributes": attributes, "streams": {}, "links": 1}
+                made = node.create_file(
+                    name, data, times=times, security=security, short_name=short, attributes=attributes
+                )
+                entry = {
+                    "data": data,
+                    "times": times,
+                    "security": security,
+                    "attributes": attributes,
+                    "streams": {},
+                    "links": 1,
+                }
         except Conflict:
             assert wanted
             return
@@ -104,7 +128,7 @@ class Model:
 
     @staticmethod
     def patched(old, data, offset):
-        return old if not data else old[:offset].ljust(offset, b"\0") + data + old[offset + len(data):]
+        return old if not data else old[:offset].ljust(offset, b"\0") + data + old[offset + len(data) :]
 
     def metadata(self, node, parent, path, name, short, size, extra):
         entry = self.entry(parent, name)
@@ -128,7 +152,11 @@ class Model:
             return
         gone = parent["names"].get(folded, name)
         entry = parent["directory"].pop(self.volume.upcase(gone))
-        parent["names"] = {key: value for key, value in parent["names"].items() if self.volume.upcase(value) != self.volume.upcase(entry["name"])}
+        parent["names"] = {
+            key: value
+            for key, value in parent["names"].items()
+            if self.volume.upcase(value) != self.volume.upcase(entry["name"])
+        }
         child.delete()
 
     def link(self, node, parent, path, name, short, size, extra):
@@ -173,8 +201,11 @@ class Alias(dict):
 
 STEP = st.tuples(
     st.sampled_from(["make", "make", "make", "write", "metadata", "delete", "link"]),
-    st.lists(st.sampled_from(NAMES[:4]), max_size=2), st.sampled_from(NAMES), st.sampled_from(SHORT),
-    st.one_of(st.integers(0, 1200), st.integers(0, 70000)), st.integers(0, 63),
+    st.lists(st.sampled_from(NAMES[:4]), max_size=2),
+    st.sampled_from(NAMES),
+    st.sampled_from(SHORT),
+    st.one_of(st.integers(0, 1200), st.integers(0, 70000)),
+    st.integers(0, 63),
 )
 
 
@@ -257,7 +288,17 @@ def touch_everything(path, writable):
                     seen.append(child.name)
                     try:
                         with volume.open(child.reference, child.name, node.file_reference) as one:
-                            for probe in ("times", "attributes", "security", "reparse", "eas", "object_id", "short_name", "streams", "link_count"):
+                            for probe in (
+                                "times",
+                                "attributes",
+                                "security",
+                                "reparse",
+                                "eas",
+                                "object_id",
+                                "short_name",
+                                "streams",
+                                "link_count",
+                            ):
                                 getattr(one, probe)
                             if one.is_directory:
                                 visit(one, depth + 1)

@@ -8,17 +8,39 @@ from __future__ import annotations
 import struct
 
 import pytest
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, Corrupt, InvalidInput, NoSpace, NotFound, Unsupported
-from ansible_collections.strata.layering.plugins.module_utils.common.security_descriptors import EVERYONE, SYSTEM, Ace, Acl, SecurityDescriptor, build, sid
-from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
-from ansible_collections.strata.layering.plugins.module_utils.ntfs import names, records, security
+
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import (
+    Conflict,
+    Corrupt,
+    InvalidInput,
+    NoSpace,
+    NotFound,
+    Unsupported,
+)
+from ansible_collections.strata.layering.plugins.module_utils.common.security_descriptors import (
+    EVERYONE,
+    SYSTEM,
+    Ace,
+    Acl,
+    SecurityDescriptor,
+    build,
+    sid,
+)
+from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.ntfs import attribute_records, file_names, file_security
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.node import Times
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 
 
 def mount_point(target):
     substitute, shown = ("\\??\\" + target).encode("utf-16-le"), target.encode("utf-16-le")
-    data = struct.pack("<HHHH", 0, len(substitute), len(substitute) + 2, len(shown)) + substitute + b"\0\0" + shown + b"\0\0"
+    data = (
+        struct.pack("<HHHH", 0, len(substitute), len(substitute) + 2, len(shown))
+        + substitute
+        + b"\0\0"
+        + shown
+        + b"\0\0"
+    )
     return struct.pack("<IHH", 0xA0000003, len(data), 0) + data
 
 
@@ -27,7 +49,11 @@ def written(image, independent, judge):
     """Run a function on the root of a mounted volume, then judge it and open it with dissect.ntfs."""
 
     def run(function, entries_follow=True):
-        with FileDevice(str(image), writable=True) as device, Volume.mount(device, writable=True) as volume, volume.root as root:
+        with (
+            FileDevice(str(image), writable=True) as device,
+            Volume.mount(device, writable=True) as volume,
+            volume.root as root,
+        ):
             function(root)
         judge(image, entries_follow)
         return independent(image)
@@ -51,18 +77,29 @@ def test_content(written, size, times):
 
 
 def test_times_attributes_security(written, times, descriptor):
-    attributes = records.READONLY | records.HIDDEN | records.SYSTEM | records.NOT_INDEXED | records.OFFLINE | 0x100
+    attributes = (
+        attribute_records.READONLY
+        | attribute_records.HIDDEN
+        | attribute_records.SYSTEM
+        | attribute_records.NOT_INDEXED
+        | attribute_records.OFFLINE
+        | 0x100
+    )
 
     def make(root):
-        with root.create_directory("folder", attributes=records.HIDDEN, times=times, security=descriptor(1)) as folder:
+        with root.create_directory(
+            "folder", attributes=attribute_records.HIDDEN, times=times, security=descriptor(1)
+        ) as folder:
             for number in range(40):
                 mine = Times(*(one + number for one in times))
-                with folder.create_file(f"{number}", b"x" * 30 * number, attributes=attributes, times=mine, security=descriptor(number)) as node:
+                with folder.create_file(
+                    f"{number}", b"x" * 30 * number, attributes=attributes, times=mine, security=descriptor(number)
+                ) as node:
                     assert node.security == descriptor(number)
 
     found = written(make)
     assert found.times("folder") == times
-    assert found.attributes("folder") == records.HIDDEN
+    assert found.attributes("folder") == attribute_records.HIDDEN
     assert found.security("folder") == descriptor(1)
     for number in range(40):
         path = f"folder/{number}"
@@ -76,7 +113,7 @@ def test_metadata_changed_afterwards(image, written, times, descriptor):
         with root.create_directory("folder") as folder, folder.create_file("file", b"abc") as node:
             node.set_security(descriptor(5))
             node.write(b"x" * 9000, 2)
-            node.set_attributes(records.READONLY)
+            node.set_attributes(attribute_records.READONLY)
             node.set_times(times)
             folder.set_times(times)
             node.truncate(100)
@@ -85,7 +122,7 @@ def test_metadata_changed_afterwards(image, written, times, descriptor):
     assert found.data("folder/file") == b"ab" + b"x" * 98
     assert found.times("folder/file") == times
     assert found.times("folder") == times
-    assert found.attributes("folder/file") == records.READONLY
+    assert found.attributes("folder/file") == attribute_records.READONLY
     assert found.security("folder/file") == descriptor(5)
     with FileDevice(str(image), writable=True) as device, Volume.mount(device, writable=True) as volume:
         with volume.find("FOLDER/FILE") as node:
@@ -98,7 +135,7 @@ def test_metadata_changed_afterwards(image, written, times, descriptor):
 def test_unusual_descriptors(written):
     system = SYSTEM
     label = Acl(2, [Ace(0x11, 0, 1, sid("S-1-16-4096"))])
-    audit = Acl(2, [Ace(0x02, 0xC3, security.FULL_CONTROL, EVERYONE)])
+    audit = Acl(2, [Ace(0x02, 0xC3, file_security.FULL_CONTROL, EVERYONE)])
     lists = {
         "object": Acl(4, [Ace(0x05, 0, 0x100, system, head=b"\1\0\0\0" + bytes(range(16)))]),
         "conditional": Acl(2, [Ace(0x09, 0, 0x100, system, tail=b"artx1234")]),
@@ -143,25 +180,34 @@ def test_names_and_namespaces(written, times):
     found = written(make)
     spaces = {}
     for path in found.tree():
-        spaces[path] = sorted((one.attribute.file_name, int(one.attribute.flags)) for one in found.record(path).attributes[0x30])
+        spaces[path] = sorted(
+            (one.attribute.file_name, int(one.attribute.flags)) for one in found.record(path).attributes[0x30]
+        )
     assert spaces == {
-        "A long name.txt": [("A long name.txt", names.WIN32), ("ALONGN~1.TXT", names.DOS)],
-        "Short.txt": [("Short.txt", names.WIN32_AND_DOS)],
-        "Same.Txt": [("Same.Txt", names.WIN32_AND_DOS)],
-        "Another long name": [("Another long name", names.POSIX)],
+        "A long name.txt": [("A long name.txt", file_names.WIN32), ("ALONGN~1.TXT", file_names.DOS)],
+        "Short.txt": [("Short.txt", file_names.WIN32_AND_DOS)],
+        "Same.Txt": [("Same.Txt", file_names.WIN32_AND_DOS)],
+        "Another long name": [("Another long name", file_names.POSIX)],
     }
 
 
 def test_short_name_changed(written):
     def make(root):
-        changes = [("one long name", None, "ONE~1"), ("two long name", "TWO~1", None), ("three long name", "THREE~1", "DREI~1"), ("four", None, "VIER")]
+        changes = [
+            ("one long name", None, "ONE~1"),
+            ("two long name", "TWO~1", None),
+            ("three long name", "THREE~1", "DREI~1"),
+            ("four", None, "VIER"),
+        ]
         for name, first, then in changes:
             with root.create_file(name, short_name=first) as node:
                 node.set_short_name(then)
                 assert node.short_name == then
 
     found = written(make)
-    spaces = {path: sorted(int(one.attribute.flags) for one in found.record(path).attributes[0x30]) for path in found.tree()}
+    spaces = {
+        path: sorted(int(one.attribute.flags) for one in found.record(path).attributes[0x30]) for path in found.tree()
+    }
     assert spaces == {"one long name": [1, 2], "two long name": [0], "three long name": [1, 2], "four": [1, 2]}
     assert found.record("VIER").segment == found.record("four").segment
 
@@ -182,7 +228,20 @@ def test_collisions(volume):
 
 
 def test_odd_names(written):
-    odd = ["nul", "con.txt", "a\ud800b", "\udfff", "\U0001f600.dat", "x" * 255, "\u0130\u0131\u017f", ".hidden", "a.b.c.d", " leading", "wh.", "caf\u00e9"]
+    odd = [
+        "nul",
+        "con.txt",
+        "a\ud800b",
+        "\udfff",
+        "\U0001f600.dat",
+        "x" * 255,
+        "\u0130\u0131\u017f",
+        ".hidden",
+        "a.b.c.d",
+        " leading",
+        "wh.",
+        "caf\u00e9",
+    ]
 
     def make(root):
         for name in odd:
@@ -195,7 +254,10 @@ def test_odd_names(written):
     written(make)
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\\b", "a:b", "a*", "a?", 'a"', "a<", "a>", "a|", "a\0b", "a\x1f", "a.", "a ", "x" * 256])
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "a/b", "a\\b", "a:b", "a*", "a?", 'a"', "a<", "a>", "a|", "a\0b", "a\x1f", "a.", "a ", "x" * 256],
+)
 def test_names_refused(volume, name):
     with volume.root as root:
         with pytest.raises(InvalidInput):
@@ -251,7 +313,10 @@ def test_many_attributes_need_several_records(written, times):
 
 def test_links(written):
     def make(root):
-        with root.create_directory("folder") as folder, root.create_file("A first name", b"data", short_name="FIRST~1") as node:
+        with (
+            root.create_directory("folder") as folder,
+            root.create_file("A first name", b"data", short_name="FIRST~1") as node,
+        ):
             with folder.link(node, "second") as second:
                 assert (second.name, second.short_name, second.link_count) == ("second", None, 2)
                 second.write(b"DATA!")
@@ -271,20 +336,24 @@ def test_links(written):
     assert found.record("folder/second").segment == found.record("folder/third").segment
 
 
-@pytest.mark.parametrize("reparse", [
-    mount_point("C:\\Users"),
-    struct.pack("<IHH", 0x9000701A, 8, 0) + b"cloudy!!",
-    struct.pack("<IHH", 0x80000024, 0, 0),
-    struct.pack("<IHH", 0x8000001B, 12, 0) + b"app exec ali",
-    struct.pack("<IHH", 0x00001234, 4, 0) + b"0123456789abcdef" + b"data",
-    struct.pack("<IHH", 0x80000017, 5000, 0) + b"w" * 5000,
-], ids=["junction", "cloud", "fifo", "appexec", "foreign", "large"])
+@pytest.mark.parametrize(
+    "reparse",
+    [
+        mount_point("C:\\Users"),
+        struct.pack("<IHH", 0x9000701A, 8, 0) + b"cloudy!!",
+        struct.pack("<IHH", 0x80000024, 0, 0),
+        struct.pack("<IHH", 0x8000001B, 12, 0) + b"app exec ali",
+        struct.pack("<IHH", 0x00001234, 4, 0) + b"0123456789abcdef" + b"data",
+        struct.pack("<IHH", 0x80000017, 5000, 0) + b"w" * 5000,
+    ],
+    ids=["junction", "cloud", "fifo", "appexec", "foreign", "large"],
+)
 def test_reparse_points(written, reparse, times):
     def make(root):
         with root.create_directory("here", times=times) as node:
             node.set_reparse(reparse)
             assert node.reparse == reparse
-            assert node.attributes & records.REPARSE
+            assert node.attributes & attribute_records.REPARSE
         with root.create_directory("replaced", times=times) as node:
             node.set_reparse(mount_point("D:\\"))
             node.set_reparse(reparse)
@@ -297,7 +366,11 @@ def test_reparse_points(written, reparse, times):
     assert found.value("here", 0xC0) == reparse
     assert found.value("replaced", 0xC0) == reparse
     assert 0xC0 not in found.record("removed").attributes
-    assert [found.attributes(name) & records.REPARSE for name in ("here", "replaced", "removed")] == [0x400, 0x400, 0]
+    assert [found.attributes(name) & attribute_records.REPARSE for name in ("here", "replaced", "removed")] == [
+        0x400,
+        0x400,
+        0,
+    ]
     assert found.times("here") == times
 
 
@@ -317,11 +390,13 @@ def test_bad_metadata_refused(volume):
             node.set_times(Times(-1, 0, 0, 0))
         with pytest.raises(InvalidInput):
             node.create_file("below a file")
-        assert node.attributes == records.ARCHIVE
+        assert node.attributes == attribute_records.ARCHIVE
 
 
 def test_extended_attributes(written, times):
-    loose = struct.pack("<IBBH", 20, 0, 3, 4) + b"ONE\0aaaa" + b"\0" * 4 + struct.pack("<IBBH", 0, 0x80, 3, 2) + b"TWO\0bb"
+    loose = (
+        struct.pack("<IBBH", 20, 0, 3, 4) + b"ONE\0aaaa" + b"\0" * 4 + struct.pack("<IBBH", 0, 0x80, 3, 2) + b"TWO\0bb"
+    )
     stored = struct.pack("<IBBH", 16, 0, 3, 4) + b"ONE\0aaaa" + struct.pack("<IBBH", 16, 0x80, 3, 2) + b"TWO\0bb\0\0"
 
     def make(root):
@@ -367,23 +442,23 @@ def test_object_ids(written):
 
 def test_sparse(written, times):
     def make(root):
-        with root.create_file("sparse", attributes=records.SPARSE, times=times) as node:
+        with root.create_file("sparse", attributes=attribute_records.SPARSE, times=times) as node:
             with node.open_stream() as stream:
                 stream.truncate(30 << 20)
                 stream.pwrite(b"x" * 65536, 1 << 20)
                 stream.pwrite(b"y" * 8192, 20 << 20)
                 assert stream.extents() == [(1 << 20, 65536), (20 << 20, 8192)]
                 assert stream.allocated < 1 << 20
-            assert node.attributes == records.SPARSE
-            node.set_attributes(records.ARCHIVE)
-            assert node.attributes == records.ARCHIVE | records.SPARSE
+            assert node.attributes == attribute_records.SPARSE
+            node.set_attributes(attribute_records.ARCHIVE)
+            assert node.attributes == attribute_records.ARCHIVE | attribute_records.SPARSE
 
     found = written(make)
     data = found.data("sparse")
     assert len(data) == 30 << 20
     assert data.count(b"x") == 65536
-    assert data[20 << 20:(20 << 20) + 8192] == b"y" * 8192
-    assert found.attributes("sparse") == records.ARCHIVE | records.SPARSE
+    assert data[20 << 20 : (20 << 20) + 8192] == b"y" * 8192
+    assert found.attributes("sparse") == attribute_records.ARCHIVE | attribute_records.SPARSE
     assert found.times("sparse") == times
 
 
@@ -391,14 +466,17 @@ def test_compressed(written, times):
     data = b"compress me please " * 20000
 
     def make(root):
-        with root.create_file("one", data, attributes=records.COMPRESSED, times=times) as node, node.open_stream() as stream:
+        with (
+            root.create_file("one", data, attributes=attribute_records.COMPRESSED, times=times) as node,
+            node.open_stream() as stream,
+        ):
             assert stream.allocated < len(data) // 4
-        with root.create_directory("folder", attributes=records.COMPRESSED, times=times) as folder:
-            assert folder.attributes == records.COMPRESSED | records.DIRECTORY
+        with root.create_directory("folder", attributes=attribute_records.COMPRESSED, times=times) as folder:
+            assert folder.attributes == attribute_records.COMPRESSED | attribute_records.DIRECTORY
 
     found = written(make)
     assert found.data("one") == data
-    assert found.attributes("one") == found.attributes("folder") == records.COMPRESSED
+    assert found.attributes("one") == found.attributes("folder") == attribute_records.COMPRESSED
     assert found.times("one") == times
 
 
@@ -410,7 +488,9 @@ def test_delete_of_everything(image, judge, times, descriptor):
             with Volume.mount(device, writable=True) as volume, volume.root as root:
                 with root.create_directory("A directory", short_name="ADIREC~1", times=times) as top:
                     for number in range(300):
-                        with top.create_file(f"a file number {number}", b"q" * 100 * number, short_name=f"AFI~{number}") as node:
+                        with top.create_file(
+                            f"a file number {number}", b"q" * 100 * number, short_name=f"AFI~{number}"
+                        ) as node:
                             node.write(b"s" * 3000, 0, "stream")
                             if number % 3 == 0:
                                 node.set_reparse(struct.pack("<IHH", 0x9000701A, 8, 0) + b"cloudy!!")
@@ -459,7 +539,11 @@ def test_deleted_and_closed_nodes(volume):
 
 def test_full_volume(blank, tmp_path, judge):
     path = blank(tmp_path / "small", 8)
-    with FileDevice(str(path), writable=True) as device, Volume.mount(device, writable=True) as volume, volume.root as root:
+    with (
+        FileDevice(str(path), writable=True) as device,
+        Volume.mount(device, writable=True) as volume,
+        volume.root as root,
+    ):
         with pytest.raises(NoSpace):
             root.create_file("large", b"x" * (20 << 20))
         assert volume.find("large") is None
@@ -498,7 +582,12 @@ def test_windows_volume(windows_image, tmp_path, independent, judge, times):
     path = windows_image(tmp_path / "image")
     with FileDevice(str(path), writable=True) as device, Volume.mount(device, writable=True) as volume:
         assert volume.version == (3, 1)
-        assert {child.name for child in volume.root.children()} >= {"Directory", "File.txt", "Large Directory", "Random.bin"}
+        assert {child.name for child in volume.root.children()} >= {
+            "Directory",
+            "File.txt",
+            "Large Directory",
+            "Random.bin",
+        }
         with volume.find("large directory") as node:
             assert len(list(node.children())) == 2048
         with volume.find("FILE.TXT") as node:

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import os
 
-from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 
 
 def _fill(path, names, size):
     """Make files of ``size`` bytes; return the sorted (first, last + 1) clusters of their runs."""
     found = []
-    with FileDevice(str(path), writable=True) as device, Volume.mount(device, writable=True) as volume, volume.root as root:
+    with (
+        FileDevice(str(path), writable=True) as device,
+        Volume.mount(device, writable=True) as volume,
+        volume.root as root,
+    ):
         for name in names:
             with root.create_file(name, os.urandom(size)) as node, node.open_stream() as stream:
                 found += [(first, first + count) for count, first in stream.runs()]
@@ -33,7 +37,11 @@ def test_files_stand_side_by_side(blank, tmp_path, judge):
 
 def test_the_widest_gap_is_taken(blank, tmp_path, judge):
     image = blank(tmp_path / "gaps.img", 1024)
-    with FileDevice(str(image), writable=True) as device, Volume.mount(device, writable=True) as volume, volume.root as root:
+    with (
+        FileDevice(str(image), writable=True) as device,
+        Volume.mount(device, writable=True) as volume,
+        volume.root as root,
+    ):
         # Three quarters of what is behind the zone of the $MFT, then a gap of 4 MiB in it.
         with root.create_file("all") as node, node.open_stream() as stream:
             stream.truncate(500 << 20, allocate=True)
@@ -55,7 +63,11 @@ def test_the_widest_gap_is_taken(blank, tmp_path, judge):
 def test_a_full_volume_is_filled_to_its_end(blank, tmp_path, judge):
     image = blank(tmp_path / "small.img", 16)
     written = 0
-    with FileDevice(str(image), writable=True) as device, Volume.mount(device, writable=True) as volume, volume.root as root:
+    with (
+        FileDevice(str(image), writable=True) as device,
+        Volume.mount(device, writable=True) as volume,
+        volume.root as root,
+    ):
         free = volume.cluster_count - sum(bin(byte).count("1") for byte in volume.allocated_clusters().tolist())
         size = (free - 80) // 100 * volume.cluster_size
         for number in range(100):

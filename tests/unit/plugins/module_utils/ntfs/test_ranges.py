@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from ansible_collections.strata.layering.plugins.module_utils.ntfs.ranges import Ranges
 from hypothesis import given
 from hypothesis import strategies as st
+
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.ranges import Ranges
 
 pairs = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 12)).map(lambda pair: (pair[0], sum(pair))), max_size=12)
 
@@ -30,4 +31,6 @@ def test_against_sets(first, second, start, end, unit):
     check(one.without(other), numbers(first) - numbers(second))
     check(one.within(start, end), {number for number in numbers(first) if start <= number < end})
     check(one.widened(unit), {unit * (number // unit) + step for number in numbers(first) for step in range(unit)})
-    assert one.touched([pair[0] for pair in second], [pair[1] for pair in second]).tolist() == [bool(numbers([pair]) & numbers(first)) for pair in second]
+    assert one.touched([pair[0] for pair in second], [pair[1] for pair in second]).tolist() == [
+        bool(numbers([pair]) & numbers(first)) for pair in second
+    ]

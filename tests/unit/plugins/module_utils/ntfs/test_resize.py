@@ -8,14 +8,18 @@ from __future__ import annotations
 import os
 
 import pytest
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput, StrataError, Unsupported
-from ansible_collections.strata.layering.plugins.module_utils.disk.device import FileDevice
-from ansible_collections.strata.layering.plugins.module_utils.ntfs import mft, resize
-from ansible_collections.strata.layering.plugins.module_utils.ntfs.state import read_state
-from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import (
+    InvalidInput,
+    StrataError,
+    Unsupported,
+)
+from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.ntfs import mft, resize
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume_state import read_state
 from ansible_collections.strata.layering.tests.unit.plugins.module_utils.ntfs.conftest import judge as all_judges
 from ansible_collections.strata.layering.tests.unit.plugins.module_utils.ntfs.conftest import run
 
@@ -39,11 +43,19 @@ def grown(path, size):
 @pytest.mark.parametrize("megabytes", [65, 100, 300, 5000])
 def test_grow(blank, tmp_path, judge, cluster, megabytes):
     path = blank(tmp_path / "image", 64, cluster)
-    with FileDevice(str(path), writable=True) as device, Volume.mount(device, writable=True) as volume, volume.root as root:
+    with (
+        FileDevice(str(path), writable=True) as device,
+        Volume.mount(device, writable=True) as volume,
+        volume.root as root,
+    ):
         root.create_file("before", b"b" * 100000).close()
     grown(path, megabytes << 20)
     judge(path)
-    with FileDevice(str(path), writable=True) as device, Volume.mount(device, writable=True) as volume, volume.root as root:
+    with (
+        FileDevice(str(path), writable=True) as device,
+        Volume.mount(device, writable=True) as volume,
+        volume.root as root,
+    ):
         assert volume.find("before").read() == b"b" * 100000
         root.create_file("after", b"a" * (min(megabytes - 32, 120) << 20)).close()
     judge(path)
@@ -111,7 +123,10 @@ def test_damaged_volumes_grow_or_are_refused(tmp_path_factory, blank, data):
     path = blank(tmp_path_factory.mktemp("damaged") / "image", 8)
     with open(path, "r+b") as stream:
         for _number in range(data.draw(st.integers(1, 4))):
-            stream.seek(data.draw(st.sampled_from([0, 16384, 16384 + 3 * 1024, 16384 + 6 * 1024, 16384 + 8 * 1024])) + data.draw(st.integers(0, 500)))
+            stream.seek(
+                data.draw(st.sampled_from([0, 16384, 16384 + 3 * 1024, 16384 + 6 * 1024, 16384 + 8 * 1024]))
+                + data.draw(st.integers(0, 500))
+            )
             stream.write(data.draw(st.binary(min_size=1, max_size=8)))
     os.truncate(path, 20 << 20)
     with FileDevice(str(path), writable=True) as device:

@@ -9,10 +9,16 @@ import hashlib
 import io
 
 import pytest
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, NotFound, StrataError
-from ansible_collections.strata.layering.plugins.module_utils.ovf.manifest import Entry, parse_manifest, verify_files, write_manifest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, NotFound, StrataError
+from ansible_collections.strata.layering.plugins.module_utils.ovf.manifest import (
+    Entry,
+    parse_manifest,
+    verify_files,
+    write_manifest,
+)
 
 FILES = {"a.ovf": b"<descriptor/>", "a-disk1.vmdk": bytes(3 << 20), "ü.vmdk": b"x"}
 
@@ -41,8 +47,14 @@ def test_round_trip_and_verify(algorithm):
 
 def test_other_spellings():
     digest = hashlib.sha1(b"").hexdigest()
-    assert parse_manifest(b"SHA2-256(a)= " + b"0" * 64) == parse_manifest(b"sha-256(a)=" + b"0" * 64) == (Entry("a", "sha256", "0" * 64),)
-    assert parse_manifest(f"\ufeffSHA1 (a b(1).vmdk) = {digest.upper()}\r\n\r\n".encode()) == (Entry("a b(1).vmdk", "sha1", digest),)
+    assert (
+        parse_manifest(b"SHA2-256(a)= " + b"0" * 64)
+        == parse_manifest(b"sha-256(a)=" + b"0" * 64)
+        == (Entry("a", "sha256", "0" * 64),)
+    )
+    assert parse_manifest(f"\ufeffSHA1 (a b(1).vmdk) = {digest.upper()}\r\n\r\n".encode()) == (
+        Entry("a b(1).vmdk", "sha1", digest),
+    )
 
 
 def test_damage_names_file_expected_and_found():
@@ -50,7 +62,11 @@ def test_damage_names_file_expected_and_found():
     with pytest.raises(Corrupt) as caught:
         verify_files(wrong, FILES, opener, package="P")
     assert caught.value.code == "ovf.checksum"
-    assert caught.value.details == {"file": "a-disk1.vmdk", "expected": "0" * 64, "found": hashlib.sha256(bytes(3 << 20)).hexdigest()}
+    assert caught.value.details == {
+        "file": "a-disk1.vmdk",
+        "expected": "0" * 64,
+        "found": hashlib.sha256(bytes(3 << 20)).hexdigest(),
+    }
 
 
 def test_missing_file_and_missing_entry():
@@ -62,7 +78,15 @@ def test_missing_file_and_missing_entry():
 
 @pytest.mark.parametrize(
     "line",
-    ["SHA256(a)= 12", "MD5(a)= " + "0" * 32, "SHA256(../a)= " + "0" * 64, "SHA256 a " + "0" * 64, "SHA256(a)= " + "g" * 64, "\udcff", "SHA1(a)= " + "0" * 64],
+    [
+        "SHA256(a)= 12",
+        "MD5(a)= " + "0" * 32,
+        "SHA256(../a)= " + "0" * 64,
+        "SHA256 a " + "0" * 64,
+        "SHA256(a)= " + "g" * 64,
+        "\udcff",
+        "SHA1(a)= " + "0" * 64,
+    ],
 )
 def test_other_lines_are_refused(line):
     with pytest.raises(Corrupt):

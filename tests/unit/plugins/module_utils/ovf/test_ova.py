@@ -11,10 +11,16 @@ import subprocess
 import tarfile
 
 import pytest
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, InvalidInput, StrataError, Unsupported
-from ansible_collections.strata.layering.plugins.module_utils.ovf.ova import MemberStream, OvaWriter, read_members
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import (
+    Corrupt,
+    InvalidInput,
+    StrataError,
+    Unsupported,
+)
+from ansible_collections.strata.layering.plugins.module_utils.ovf.ova import MemberStream, OvaWriter, read_members
 
 DISK = bytes(range(256)) * 5000
 
@@ -44,7 +50,10 @@ def test_pax_sizes_and_folders():
         info.pax_headers = {"size": str(info.size), "comment": "x"}
 
     data = archive({"a.ovf": b"<x/>", "b": DISK}, tarfile.PAX_FORMAT, change)
-    assert [(member.name, member.size) for member in read_members(io.BytesIO(data), "It")] == [("a.ovf", 4), ("b", len(DISK))]
+    assert [(member.name, member.size) for member in read_members(io.BytesIO(data), "It")] == [
+        ("a.ovf", 4),
+        ("b", len(DISK)),
+    ]
 
 
 def test_member_stream_seeks():
@@ -123,7 +132,12 @@ def test_damage():
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_damaged_archives_only_raise_their_own_errors(data):
-    text = bytearray(archive({"a.ovf": b"<x/>", "n" * 120: b"y" * 1000, "c": b"z"}, data.draw(st.sampled_from([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]))))
+    text = bytearray(
+        archive(
+            {"a.ovf": b"<x/>", "n" * 120: b"y" * 1000, "c": b"z"},
+            data.draw(st.sampled_from([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])),
+        )
+    )
     header = data.draw(st.integers(0, 8)) * 512
     for unused in range(data.draw(st.integers(1, 6))):
         text[(header + data.draw(st.integers(0, 511))) % len(text)] = data.draw(st.integers(0, 255))

@@ -10,17 +10,33 @@ import io
 import tarfile
 
 import pytest
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, Corrupt, InvalidInput, NotFound, Unsupported
+
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import (
+    Conflict,
+    Corrupt,
+    InvalidInput,
+    NotFound,
+    Unsupported,
+)
+from ansible_collections.strata.layering.plugins.module_utils.ovf.descriptor_writer import (
+    ImageDescription,
+    write_descriptor,
+)
 from ansible_collections.strata.layering.plugins.module_utils.ovf.manifest import Entry, write_manifest
 from ansible_collections.strata.layering.plugins.module_utils.ovf.ova import OvaWriter
 from ansible_collections.strata.layering.plugins.module_utils.ovf.package import open_package
-from ansible_collections.strata.layering.plugins.module_utils.ovf.writer import ImageDescription, write_descriptor
 
 DISK = b"disk" * 100_000
 
 
 def describe(**changes):
-    given = {"name": "os", "disk_file": "os-disk1.vmdk", "disk_size": len(DISK), "capacity": 1 << 30, "guest_id": "windows9_64Guest"}
+    given = {
+        "name": "os",
+        "disk_file": "os-disk1.vmdk",
+        "disk_size": len(DISK),
+        "capacity": 1 << 30,
+        "guest_id": "windows9_64Guest",
+    }
     return write_descriptor(ImageDescription(**given | changes))
 
 
@@ -40,7 +56,10 @@ def folder(path, descriptor, disk_name="os-disk1.vmdk", manifest=True):
     (path / "os.ovf").write_bytes(descriptor)
     (path / disk_name).write_bytes(DISK)
     if manifest:
-        digests = [Entry(name, "sha256", hashlib.sha256((path / name).read_bytes()).hexdigest()) for name in ("os.ovf", disk_name)]
+        digests = [
+            Entry(name, "sha256", hashlib.sha256((path / name).read_bytes()).hexdigest())
+            for name in ("os.ovf", disk_name)
+        ]
         (path / "os.mf").write_bytes(write_manifest(digests))
 
 

@@ -28,12 +28,22 @@ def script(tmp_path):
 def test_output_and_environment(script, monkeypatch):
     monkeypatch.setenv("VMWARE_PASSWORD", "secret")
     monkeypatch.setenv("STRATA_REPOSITORY", "/srv")
-    output = run_script(script("echo $STRATA_IMAGE; env | grep -c -e VMWARE -e REPOSITORY; cat"), {"STRATA_IMAGE": "sha256:1"}, timeout=10)
+    output = run_script(
+        script("echo $STRATA_IMAGE; env | grep -c -e VMWARE -e REPOSITORY; cat"),
+        {"STRATA_IMAGE": "sha256:1"},
+        timeout=10,
+    )
     assert output == "sha256:1\n0"
 
 
 def test_what_it_says_is_bounded(script):
-    output = run_script(script("yes 'a long line of text' | head -c 3000000; printf 'last\\033[1m'; for i in 1 2 3 4; do echo $i; done"), {}, timeout=20)
+    output = run_script(
+        script(
+            "yes 'a long line of text' | head -c 3000000; printf 'last\\033[1m'; for i in 1 2 3 4; do echo $i; done"
+        ),
+        {},
+        timeout=20,
+    )
     assert len(output.splitlines()) == 5 and output.splitlines()[1:] == ["2", "3", "4"] or output.endswith("2\n3\n4")
     assert len(output) < 1100 and "\x1b" not in output
 

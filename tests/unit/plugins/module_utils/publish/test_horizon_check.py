@@ -11,13 +11,33 @@ from types import SimpleNamespace
 import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict
-from ansible_collections.strata.layering.plugins.module_utils.publish.horizon_check import check_horizon, require_horizon
+from ansible_collections.strata.layering.plugins.module_utils.publish.horizon_check import (
+    check_horizon,
+    require_horizon,
+)
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.vm import VmFacts
 
 GOOD = VmFacts(
-    name="office-1", moid="vm-1", instance_uuid="u", folder_path="/DC/vm", path="/DC/vm/office-1", datacenter="DC", datastore_path="[ds] o/o.vmx",
-    power_state="poweredOff", template=False, hardware_version="vmx-19", firmware="efi", guest_id="windows11_64Guest", annotation="", extra_config={},
-    nic_types=("vmxnet3",), has_tpm=False, disks=(), snapshots=(SimpleNamespace(name="strata-1", path="strata-1"),), guest={}, change_version="",
+    name="office-1",
+    moid="vm-1",
+    instance_uuid="u",
+    folder_path="/DC/vm",
+    path="/DC/vm/office-1",
+    datacenter="DC",
+    datastore_path="[ds] o/o.vmx",
+    power_state="poweredOff",
+    template=False,
+    hardware_version="vmx-19",
+    firmware="efi",
+    guest_id="windows11_64Guest",
+    annotation="",
+    extra_config={},
+    nic_types=("vmxnet3",),
+    has_tpm=False,
+    disks=(),
+    snapshots=(SimpleNamespace(name="strata-1", path="strata-1"),),
+    guest={},
+    change_version="",
 )
 
 

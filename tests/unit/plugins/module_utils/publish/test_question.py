@@ -25,7 +25,9 @@ def run():
 def test_while_its_scripts_run(run):
     with pytest.raises(steps.ActionRequired) as caught:
         steps._GuestWatch(run, FACTS).look({}, False, ASKED)
-    assert all(part in caught.value.message for part in ("office-1", "/DC/vm/Images", ASKED, "vSphere Client", "run again"))
+    assert all(
+        part in caught.value.message for part in ("office-1", "/DC/vm/Images", ASKED, "vSphere Client", "run again")
+    )
 
 
 @pytest.mark.parametrize(("asked", "error"), [(ASKED, steps.ActionRequired), (None, TimedOut)])
@@ -33,7 +35,12 @@ def test_while_it_is_powered_on(run, monkeypatch, asked, error):
     def late(*given, **named):
         raise TimedOut("Powering on office-1 took longer than 300 seconds.")
 
-    said = {"power_on": late, "pending_question": lambda *given: asked, "reconfigure": lambda *given, **named: None, "last_power_on": lambda *given: None}
+    said = {
+        "power_on": late,
+        "pending_question": lambda *given: asked,
+        "reconfigure": lambda *given, **named: None,
+        "last_power_on": lambda *given: None,
+    }
     monkeypatch.setattr(steps, "machines", SimpleNamespace(**said))
     monkeypatch.setattr(steps, "read_facts", lambda *given: FACTS)
     with pytest.raises(error) as caught:

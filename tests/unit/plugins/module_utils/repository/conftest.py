@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 
 

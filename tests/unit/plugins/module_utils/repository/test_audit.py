@@ -10,6 +10,7 @@ import os
 import threading
 
 import pytest
+
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 
@@ -41,7 +42,9 @@ def test_time_filters(repository):
     audit = repository.audit
     assert [record["name"] for record in audit.read(since="2026-02-01")] == ["2026-02-01", "2026-02-02"]
     assert [record["name"] for record in audit.read(until="2026-01-31")] == ["2026-01-31"]
-    assert [record["name"] for record in audit.read(since="2026-02-02T10:00:00Z", until="2026-02-02T10:00:00Z")] == ["2026-02-02"]
+    assert [record["name"] for record in audit.read(since="2026-02-02T10:00:00Z", until="2026-02-02T10:00:00Z")] == [
+        "2026-02-02"
+    ]
     with pytest.raises(InvalidInput, match="is not a time"):
         audit.read(since="yesterday")
 

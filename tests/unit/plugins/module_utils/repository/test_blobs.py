@@ -12,7 +12,13 @@ import os
 import signal
 
 import pytest
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, InvalidInput, NoSpace, NotFound
+
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import (
+    Corrupt,
+    InvalidInput,
+    NoSpace,
+    NotFound,
+)
 from ansible_collections.strata.layering.plugins.module_utils.repository import blobs as room
 from ansible_collections.strata.layering.plugins.module_utils.repository.blobs import Descriptor, check_digest
 
@@ -152,9 +158,20 @@ def test_a_home_that_cannot_be_written_only_costs_time(repository, monkeypatch):
     assert repository.layout.blob_path(descriptor) == repository.layout.blobs.path(descriptor.digest)
 
 
-@pytest.mark.parametrize("digest", [
-    "", "sha256:", "sha256:" + "A" * 64, "sha256:" + "0" * 63, "sha512:" + "0" * 64, "sha256:../" + "0" * 61, "sha256:" + "0" * 64 + "\n", None, 7,
-])
+@pytest.mark.parametrize(
+    "digest",
+    [
+        "",
+        "sha256:",
+        "sha256:" + "A" * 64,
+        "sha256:" + "0" * 63,
+        "sha512:" + "0" * 64,
+        "sha256:../" + "0" * 61,
+        "sha256:" + "0" * 64 + "\n",
+        None,
+        7,
+    ],
+)
 def test_digests_are_checked(repository, digest):
     with pytest.raises(InvalidInput):
         check_digest(digest)
@@ -173,10 +190,18 @@ def test_small_reads_are_bounded(repository):
         repository.layout.blobs.read(descriptor, 1000)
 
 
-@pytest.mark.parametrize("value", [
-    None, [], {}, {"mediaType": "a/b", "digest": digest_of(b""), "size": -1}, {"mediaType": "a/b", "digest": digest_of(b""), "size": True},
-    {"mediaType": "a", "digest": digest_of(b""), "size": 1}, {"mediaType": "a/b", "digest": "sha256:x", "size": 1},
-])
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        [],
+        {},
+        {"mediaType": "a/b", "digest": digest_of(b""), "size": -1},
+        {"mediaType": "a/b", "digest": digest_of(b""), "size": True},
+        {"mediaType": "a", "digest": digest_of(b""), "size": 1},
+        {"mediaType": "a/b", "digest": "sha256:x", "size": 1},
+    ],
+)
 def test_untrusted_descriptors(value):
     with pytest.raises(Corrupt):
         Descriptor.from_json(value)

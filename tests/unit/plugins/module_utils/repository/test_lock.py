@@ -9,6 +9,7 @@ import os
 import signal
 
 import pytest
+
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict
 
 
@@ -37,7 +38,11 @@ def test_exclusive_lock_names_its_holder_and_dies_with_it(repository):
         for shared in (False, True):
             with pytest.raises(Conflict) as caught, repository.locks.hold("layer App", timeout=0.1, shared=shared):
                 pass
-            assert f"process {child} on " in caught.value.message and "(import)" in caught.value.message and caught.value.code == "lock.held"
+            assert (
+                f"process {child} on " in caught.value.message
+                and "(import)" in caught.value.message
+                and caught.value.code == "lock.held"
+            )
         with repository.locks.hold("layer app", timeout=0):  # another name
             pass
     finally:

@@ -9,10 +9,18 @@ import os
 import threading
 
 import pytest
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, InvalidInput, NotFound, Unavailable, Unsupported
-from ansible_collections.strata.layering.plugins.module_utils.repository import layout, repository as room
+
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import (
+    Corrupt,
+    InvalidInput,
+    NotFound,
+    Unavailable,
+    Unsupported,
+)
+from ansible_collections.strata.layering.plugins.module_utils.repository import oci_layout
+from ansible_collections.strata.layering.plugins.module_utils.repository import repository as room
 from ansible_collections.strata.layering.plugins.module_utils.repository.blobs import Descriptor
-from ansible_collections.strata.layering.plugins.module_utils.repository.layout import MANIFEST
+from ansible_collections.strata.layering.plugins.module_utils.repository.oci_layout import MANIFEST
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 
 
@@ -45,7 +53,7 @@ def test_two_that_make_the_same_repository_do_not_undo_each_other(tmp_path, monk
             second.join(0.5)
         return found
 
-    monkeypatch.setattr(layout.os.path, "exists", looked_at_before_the_other_came)
+    monkeypatch.setattr(oci_layout.os.path, "exists", looked_at_before_the_other_came)
     first = Repository.open(path, create=True)
     second.join(30)
     assert list(first.layout.references()) == ["a/b"]
@@ -69,11 +77,16 @@ def test_a_fresh_file_system_may_hold_its_own_folders(tmp_path):
     assert Repository.open(str(tmp_path), create=True).created
 
 
-@pytest.mark.parametrize("content, error", [
-    (b'{"format": "strata.layering.repository", "schema_version": 99}', Unsupported), (b"", Corrupt), (b"[]", Corrupt),
-    (b'{"format": "x", "schema_version": 1}', Corrupt),
-    (b'{"format": "strata.layering.repository", "schema_version": "1"}', Corrupt),
-])
+@pytest.mark.parametrize(
+    "content, error",
+    [
+        (b'{"format": "strata.layering.repository", "schema_version": 99}', Unsupported),
+        (b"", Corrupt),
+        (b"[]", Corrupt),
+        (b'{"format": "x", "schema_version": 1}', Corrupt),
+        (b'{"format": "strata.layering.repository", "schema_version": "1"}', Corrupt),
+    ],
+)
 def test_other_markers(repository, content, error):
     with open(os.path.join(repository.path, "repository.json"), "wb") as stream:
         stream.write(content)

@@ -8,7 +8,13 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput
-from ansible_collections.strata.layering.plugins.module_utils.shares.location import SmbLocation, check_path, is_smb, parse_smb, split_smb_file
+from ansible_collections.strata.layering.plugins.module_utils.shares.location import (
+    SmbLocation,
+    check_path,
+    is_smb,
+    parse_smb,
+    split_smb_file,
+)
 
 
 @pytest.mark.parametrize(
@@ -16,7 +22,11 @@ from ansible_collections.strata.layering.plugins.module_utils.shares.location im
     [
         ("//server/share", SmbLocation("server", 445, "share", ""), "//server/share"),
         ("//server/share/", SmbLocation("server", 445, "share", ""), "//server/share"),
-        ("\\\\files.example.com\\data$\\a\\b c", SmbLocation("files.example.com", 445, "data$", "a/b c"), "//files.example.com/data$/a/b c"),
+        (
+            "\\\\files.example.com\\data$\\a\\b c",
+            SmbLocation("files.example.com", 445, "data$", "a/b c"),
+            "//files.example.com/data$/a/b c",
+        ),
         ("//10.0.0.1:4450/s/p", SmbLocation("10.0.0.1", 4450, "s", "p"), "//10.0.0.1:4450/s/p"),
         ("//[fe80::1]:4450/s", SmbLocation("fe80::1", 4450, "s", ""), "//[fe80::1]:4450/s"),
     ],
@@ -33,7 +43,14 @@ def test_paths_of_this_host(text):
 @pytest.mark.parametrize(
     "text",
     [
-        "//server", "//server/", "//user:word@server/share", "//server:0/share", "//server:99999/share", "//ser ver/share", "//-/s", "//server/share/../x",
+        "//server",
+        "//server/",
+        "//user:word@server/share",
+        "//server:0/share",
+        "//server:99999/share",
+        "//ser ver/share",
+        "//-/s",
+        "//server/share/../x",
         "//server//x",
     ],
 )
@@ -57,8 +74,26 @@ def test_names(name):
 @pytest.mark.parametrize(
     "name",
     [
-        "", "/a", "a/", "a//b", ".", "..", "a/../b", "a\\..\\b", "a:stream", "a*", "con", "NUL.txt", "aux .x", "COM1", "lpt9.ovf", "a.", "a ",
-        "x" * 256, "a\0b", "\ud800",
+        "",
+        "/a",
+        "a/",
+        "a//b",
+        ".",
+        "..",
+        "a/../b",
+        "a\\..\\b",
+        "a:stream",
+        "a*",
+        "con",
+        "NUL.txt",
+        "aux .x",
+        "COM1",
+        "lpt9.ovf",
+        "a.",
+        "a ",
+        "x" * 256,
+        "a\0b",
+        "\ud800",
     ],
 )
 def test_names_that_no_share_has(name):

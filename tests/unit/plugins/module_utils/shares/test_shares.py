@@ -14,10 +14,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from ansible_collections.strata.layering.plugins.module_utils.common.atomic_files import TEMPORARY_PREFIX
+from ansible_collections.strata.layering.plugins.module_utils.common.child_process import run_guarded
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, Unavailable, Unsupported
-from ansible_collections.strata.layering.plugins.module_utils.common.files import TEMPORARY_PREFIX
-from ansible_collections.strata.layering.plugins.module_utils.common.libraries import smb_connection, smb_errors
-from ansible_collections.strata.layering.plugins.module_utils.ntfs.guard import run_guarded
+from ansible_collections.strata.layering.plugins.module_utils.common.optional_imports import (
+    smb_connection,
+    smb_errors,
+)
 from ansible_collections.strata.layering.plugins.module_utils.shares import smb_client, smb_files, smb_status
 from ansible_collections.strata.layering.plugins.module_utils.shares.local import LocalShare
 from ansible_collections.strata.layering.plugins.module_utils.shares.smb import SmbShare
@@ -34,7 +37,9 @@ def samba(tmp_path_factory):
 
 
 def smb(samba, port: int | None = None, share: str = "data", path: str = "", **options) -> SmbShare:
-    return SmbShare.at(samba.address(share, path, port), **{"username": samba.username, "password": samba.password} | options)
+    return SmbShare.at(
+        samba.address(share, path, port), **{"username": samba.username, "password": samba.password} | options
+    )
 
 
 @pytest.fixture(params=["local", "smb"])
@@ -67,11 +72,21 @@ def test_files_and_folders(both):
     status = share.stat("a/b c/ä.txt")
     written = (folder / "a" / "b c" / "ä.txt").stat()
     assert (status.size, status.is_folder) == (3, False) and abs(status.mtime_ns - written.st_mtime_ns) < 1000
-    assert [(name, found.size) for name, found in share.names("a/b c")] == [("ä.txt", 3)] and share.read("a/b c/ä.txt", 2) == b"tw"
+    assert [(name, found.size) for name, found in share.names("a/b c")] == [("ä.txt", 3)] and share.read(
+        "a/b c/ä.txt", 2
+    ) == b"tw"
     below = share.folder("a").folder("b c")
     assert below.read("ä.txt", 9) == b"two" and below.where("x") == share.where("a/b c/x") and below.is_file("ä.txt")
-    assert share.remove_folder("a/b c") is False and share.remove("a/b c/ä.txt") is True and share.remove("a/b c/ä.txt") is False
-    assert share.remove_folder("a/b c") is True and share.remove_folder("a/b c") is False and not (folder / "a" / "b c").exists()
+    assert (
+        share.remove_folder("a/b c") is False
+        and share.remove("a/b c/ä.txt") is True
+        and share.remove("a/b c/ä.txt") is False
+    )
+    assert (
+        share.remove_folder("a/b c") is True
+        and share.remove_folder("a/b c") is False
+        and not (folder / "a" / "b c").exists()
+    )
     free, total = share.space()
     assert 0 < free <= total
     share.check_writable()
@@ -109,11 +124,14 @@ def test_writing_anywhere(both):
     expected = bytearray()
     with both.share.create("x") as out:
         for unused in range(60):
-            place, data = chance.choice((len(expected), chance.randrange(3 * _MIB))), chance.randbytes(chance.choice((1, 700, 1 << 16, _MIB + 3)))
+            place, data = (
+                chance.choice((len(expected), chance.randrange(3 * _MIB))),
+                chance.randbytes(chance.choice((1, 700, 1 << 16, _MIB + 3))),
+            )
             out.seek(place)
             assert out.write(data) == len(data)
             expected.extend(bytes(max(0, place + len(data) - len(expected))))
-            expected[place:place + len(data)] = data
+            expected[place : place + len(data)] = data
     assert (both.folder / "x").read_bytes() == expected
 
 
@@ -124,11 +142,15 @@ def test_reading_anywhere(samba, large):
         for unused in range(200):
             place, count = chance.randrange(len(large.data) + 99), chance.choice((1, 512, 70000, 3 * _MIB))
             stream.seek(place)
-            assert stream.read(count) == large.data[place:place + count]
+            assert stream.read(count) == large.data[place : place + count]
 
 
 def test_reading_goes_on_after_the_connection_was_cut(samba, large):
-    with Line(samba.port, cut_after=5 * _MIB) as line, smb(samba, line.port, **_HASTY) as share, share.open(large.name) as stream:
+    with (
+        Line(samba.port, cut_after=5 * _MIB) as line,
+        smb(samba, line.port, **_HASTY) as share,
+        share.open(large.name) as stream,
+    ):
         assert stream.read() == large.data and line.cuts == 1 and line.connections == 2
 
 
@@ -138,14 +160,20 @@ def test_writing_goes_on_after_the_connection_was_cut(samba, large, monkeypatch)
         with Line(samba.port, cut_after=place * _MIB) as line, smb(samba, line.port, **_HASTY) as share:
             with share.create("copy") as out:
                 for start in range(0, len(large.data), 300000):
-                    out.write(large.data[start:start + 300000])
+                    out.write(large.data[start : start + 300000])
             assert line.cuts == 1
-        assert (samba.path / "copy").read_bytes() == large.data and not [name for name in os.listdir(samba.path) if name.startswith(TEMPORARY_PREFIX)]
+        assert (samba.path / "copy").read_bytes() == large.data and not [
+            name for name in os.listdir(samba.path) if name.startswith(TEMPORARY_PREFIX)
+        ]
         (samba.path / "copy").unlink()
 
 
 def test_a_file_that_changes_meanwhile_is_not_read_on(samba, large):
-    for change in (lambda: large.path.write_bytes(large.data[::-1]), lambda: os.truncate(large.path, _MIB), lambda: os.rename(large.path, f"{large.path}.x")):
+    for change in (
+        lambda: large.path.write_bytes(large.data[::-1]),
+        lambda: os.truncate(large.path, _MIB),
+        lambda: os.rename(large.path, f"{large.path}.x"),
+    ):
         with Line(samba.port, cut_after=4 * _MIB, then=change) as line, smb(samba, line.port, **_HASTY) as share:
             with share.open(large.name) as stream, pytest.raises(Corrupt, match="changed while"):
                 stream.read()
@@ -156,7 +184,11 @@ def test_server_that_stays_away(samba, large):
     with Line(samba.port, cut_after=4 * _MIB, then=samba.kill) as line, smb(samba, line.port, **_HASTY) as share:
         with pytest.raises(Unavailable) as caught, share.open(large.name) as stream:
             stream.read()
-        assert caught.value.code == "share.gone" and large.name in caught.value.message and share.name.rpartition("/")[0] in caught.value.message
+        assert (
+            caught.value.code == "share.gone"
+            and large.name in caught.value.message
+            and share.name.rpartition("/")[0] in caught.value.message
+        )
         samba.start()
         assert share.read(large.name, 5) == large.data[:5]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("msg_worker")]
@@ -166,13 +198,20 @@ def test_children_have_connections_of_their_own(samba, large):
     with smb(samba) as share, share.open(large.name) as stream:
         assert stream.read(10) == large.data[:10]
         for unused in range(2):
-            assert run_guarded(lambda: (stream.read(100), share.read(large.name, 3)), what="a file") == (large.data[10:110], large.data[:3])
+            assert run_guarded(lambda: (stream.read(100), share.read(large.name, 3)), what="a file") == (
+                large.data[10:110],
+                large.data[:3],
+            )
         assert stream.read(100) == large.data[10:110]
 
 
 def test_links_and_namespaces_are_not_followed(samba, tmp_path):
     (tmp_path / "secret").write_bytes(b"secret")
-    for name, target in (("out", os.fspath(tmp_path)), ("file", os.fspath(tmp_path / "secret")), ("elsewhere", "msdfs:other\\share")):
+    for name, target in (
+        ("out", os.fspath(tmp_path)),
+        ("file", os.fspath(tmp_path / "secret")),
+        ("elsewhere", "msdfs:other\\share"),
+    ):
         os.symlink(target, samba.path / name)
     try:
         with smb(samba) as share:
@@ -192,7 +231,10 @@ def test_encryption_is_demanded(tmp_path):
             share.is_folder()
         with smb(server, encrypt=False) as share:
             share.write("x", b"signed")
-            assert share.facts() == {"dialect": "3.1.1", "encrypted": False} and (server.path / "x").read_bytes() == b"signed"
+            assert (
+                share.facts() == {"dialect": "3.1.1", "encrypted": False}
+                and (server.path / "x").read_bytes() == b"signed"
+            )
 
 
 @pytest.mark.parametrize(("encrypted", "message"), [(True, "not encrypted"), (False, "could not be verified")])
@@ -246,7 +288,11 @@ class _Unordered:
     def __init__(self):
         self.file, self.under_way = bytearray(), []
         self.usable, self.credits, self.size, self.lock, self.live = True, 512, 0, threading.RLock(), self
-        self.opened = SimpleNamespace(write=lambda data, offset, send: [(offset, data)], flush=lambda send: [(0, b"")], close=lambda send: [(0, b"")])
+        self.opened = SimpleNamespace(
+            write=lambda data, offset, send: [(offset, data)],
+            flush=lambda send: [(0, b"")],
+            close=lambda send: [(0, b"")],
+        )
 
     def attempt(self, work, _place):
         return work(self)
@@ -267,7 +313,7 @@ class _Unordered:
                 self.under_way.remove(message)
                 offset, data = message
                 self.file.extend(bytes(max(0, offset + len(data) - len(self.file))))
-                self.file[offset:offset + len(data)] = data
+                self.file[offset : offset + len(data)] = data
 
     def ask(self, message):
         self.answer(self.send(message))
@@ -284,10 +330,13 @@ def test_what_is_written_over_what_is_still_under_way_stays(monkeypatch):
     server, chance = _Unordered(), random.Random(11)
     out, expected = smb_files.SmbWriter(server, "t", "x", "//server/share/x"), bytearray()
     for unused in range(200):
-        place, data = chance.choice((len(expected), chance.randrange(5000))), chance.randbytes(chance.choice((10, 900, 2500)))
+        place, data = (
+            chance.choice((len(expected), chance.randrange(5000))),
+            chance.randbytes(chance.choice((10, 900, 2500))),
+        )
         out.seek(place)
         out.write(data)
         expected.extend(bytes(max(0, place + len(data) - len(expected))))
-        expected[place:place + len(data)] = data
+        expected[place : place + len(data)] = data
     out.finish()
     assert server.name == "x" and server.file == expected

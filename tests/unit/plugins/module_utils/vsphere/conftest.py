@@ -15,6 +15,7 @@ import subprocess
 import threading
 
 import pytest
+
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.deploy import create_by_import
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.hardware import Hardware
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory import Inventory
@@ -70,7 +71,12 @@ def connect():
     """Logs in to a simulator, with other options where wanted."""
 
     def log_in(simulator, **changes):
-        given = {"hostname": simulator.host, "username": simulator.username, "password": simulator.password, "port": simulator.port}
+        given = {
+            "hostname": simulator.host,
+            "username": simulator.username,
+            "password": simulator.password,
+            "port": simulator.port,
+        }
         return Session.connect(**given | {"ca_file": simulator.ca_file} | changes)
 
     return log_in
@@ -104,7 +110,13 @@ def place(session, folder="machines", datastore="LocalDS_0"):
 def make_machine(session, disk):
     def make(name, folder="machines", datastore="LocalDS_0"):
         return create_by_import(
-            session, place(session, folder, datastore), name=name, hardware=Hardware(), capacity=disk.capacity, blocks=disk.blocks, length=disk.length
+            session,
+            place(session, folder, datastore),
+            name=name,
+            hardware=Hardware(),
+            capacity=disk.capacity,
+            blocks=disk.blocks,
+            length=disk.length,
         ).vm
 
     return make
@@ -126,7 +138,20 @@ def free_port():
 def web_server(tmp_path):
     """Ports of web servers that are no vCenter, without and with TLS."""
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=web", "-keyout", tmp_path / "key", "-out", tmp_path / "cert"],
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-subj",
+            "/CN=web",
+            "-keyout",
+            tmp_path / "key",
+            "-out",
+            tmp_path / "cert",
+        ],
         check=True,
         capture_output=True,
     )

@@ -11,7 +11,14 @@ import ssl
 import time
 
 import pytest
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, Corrupt, InvalidInput, StrataError, Unavailable
+
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import (
+    Conflict,
+    Corrupt,
+    InvalidInput,
+    StrataError,
+    Unavailable,
+)
 from ansible_collections.strata.layering.plugins.module_utils.vsphere import nfc, vm
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.deploy import create_by_import
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.hardware import Hardware, read_hardware
@@ -22,7 +29,13 @@ from ansible_collections.strata.layering.plugins.module_utils.vsphere.properties
 @pytest.fixture
 def deploy(session, placement, disk):
     def run(**changes):
-        given = {"name": "image", "hardware": Hardware(), "capacity": disk.capacity, "blocks": disk.blocks, "length": disk.length}
+        given = {
+            "name": "image",
+            "hardware": Hardware(),
+            "capacity": disk.capacity,
+            "blocks": disk.blocks,
+            "length": disk.length,
+        }
         return create_by_import(session, placement, **given | changes)
 
     return run
@@ -50,19 +63,41 @@ def test_a_machine_like_its_template(simulator, session, deploy, disk):
     )
     assert made.verified and made.transfer.sha1 == hashlib.sha1(disk.bytes()).hexdigest()
     stored = simulator.disks("image")
-    assert [(entry["size"], entry["sha256"]) for entry in stored] == [(disk.length, hashlib.sha256(disk.bytes()).hexdigest())]
+    assert [(entry["size"], entry["sha256"]) for entry in stored] == [
+        (disk.length, hashlib.sha256(disk.bytes()).hexdigest())
+    ]
     assert steps[-1] == ("upload", disk.length, disk.length)
     facts = vm.read_facts(session, made.vm)
-    assert (facts.path, facts.datacenter, facts.datastore_path) == ("/DC0/vm/machines/image", "DC0", "[LocalDS_0] image/image.vmx")
+    assert (facts.path, facts.datacenter, facts.datastore_path) == (
+        "/DC0/vm/machines/image",
+        "DC0",
+        "[LocalDS_0] image/image.vmx",
+    )
     assert (facts.firmware, facts.hardware_version, facts.guest_id) == ("efi", "vmx-19", "windows9_64Guest")
     assert facts.nic_types == ("vmxnet3",) and facts.disks[0][1] == disk.capacity and not facts.has_tpm
     assert facts.annotation == "Made by a test." and facts.extra_config["strata.template"] == "Win11 (ü)"
     assert facts.extra_config["svga.autodetect"] == "TRUE"
     assert (facts.power_state, facts.template, facts.snapshots, facts.moid) == ("poweredOff", False, (), made.moid)
-    values = read(session, made.vm, "config.bootOptions.efiSecureBootEnabled", "config.hardware.numCPU", "config.hardware.memoryMB", "config.hardware.device")
-    assert (values["config.bootOptions.efiSecureBootEnabled"], values["config.hardware.numCPU"], values["config.hardware.memoryMB"]) == (True, 2, 4096)
+    values = read(
+        session,
+        made.vm,
+        "config.bootOptions.efiSecureBootEnabled",
+        "config.hardware.numCPU",
+        "config.hardware.memoryMB",
+        "config.hardware.device",
+    )
+    assert (
+        values["config.bootOptions.efiSecureBootEnabled"],
+        values["config.hardware.numCPU"],
+        values["config.hardware.memoryMB"],
+    ) == (True, 2, 4096)
     kinds = [type(device).__name__.rpartition(".")[2] for device in values["config.hardware.device"]]
-    assert kinds.count("ParaVirtualSCSIController") == kinds.count("VirtualVideoCard") == kinds.count("VirtualVmxnet3") == 1
+    assert (
+        kinds.count("ParaVirtualSCSIController")
+        == kinds.count("VirtualVideoCard")
+        == kinds.count("VirtualVmxnet3")
+        == 1
+    )
     assert [lease["state"] for lease in simulator.leases()] == ["done"]
 
 
@@ -70,12 +105,34 @@ def test_hardware_can_be_changed_and_networks_come_from_the_template(simulator, 
     inventory = Inventory(session)
     hardware = read_hardware(session, inventory.vm(name=simulator.template, template=True))
     assert [name for name, unused in hardware.networks] == ["VM Network"]
-    hardware.firmware, hardware.secure_boot, hardware.scsi_type, hardware.cpus, hardware.cores_per_socket = "bios", False, "lsilogicsas", 4, 1
+    hardware.firmware, hardware.secure_boot, hardware.scsi_type, hardware.cpus, hardware.cores_per_socket = (
+        "bios",
+        False,
+        "lsilogicsas",
+        4,
+        1,
+    )
     place = inventory.placement(datacenter="DC0", esxi_hostname="DC0_H0", datastore="LocalDS_0")
-    made = create_by_import(session, place, name="image", hardware=hardware, capacity=disk.capacity, blocks=disk.blocks, length=disk.length)
-    values = read(session, made.vm, "config.firmware", "config.hardware.numCPU", "config.hardware.device", "network", "runtime.host")
-    assert (values["config.firmware"], values["config.hardware.numCPU"], values["runtime.host"]) == ("bios", 4, place.host)
-    assert "VirtualLsiLogicSASController" in {type(device).__name__.rpartition(".")[2] for device in values["config.hardware.device"]}
+    made = create_by_import(
+        session, place, name="image", hardware=hardware, capacity=disk.capacity, blocks=disk.blocks, length=disk.length
+    )
+    values = read(
+        session,
+        made.vm,
+        "config.firmware",
+        "config.hardware.numCPU",
+        "config.hardware.device",
+        "network",
+        "runtime.host",
+    )
+    assert (values["config.firmware"], values["config.hardware.numCPU"], values["runtime.host"]) == (
+        "bios",
+        4,
+        place.host,
+    )
+    assert "VirtualLsiLogicSASController" in {
+        type(device).__name__.rpartition(".")[2] for device in values["config.hardware.device"]
+    }
     assert [read(session, network, "name")["name"] for network in values["network"]] == ["VM Network"]
 
 
@@ -146,7 +203,9 @@ def test_every_call_may_fail(simulator, deploy, call):
     simulator.rules.add(call, count=None, fault=fault, message="A general system error occurred")
     with pytest.raises(StrataError) as caught:
         deploy()
-    assert caught.value.message.startswith("Creating the virtual machine image failed: A general system error occurred (")
+    assert caught.value.message.startswith(
+        "Creating the virtual machine image failed: A general system error occurred ("
+    )
     assert_nothing_remains(simulator)
 
 
@@ -226,7 +285,9 @@ def test_damage_on_the_way(simulator, deploy, monkeypatch):
     genuine = nfc.Lease.manifest
 
     def lying(lease):
-        return {key: nfc.ManifestEntry(entry.size, "0" * 40, "", "", None, None) for key, entry in genuine(lease).items()}
+        return {
+            key: nfc.ManifestEntry(entry.size, "0" * 40, "", "", None, None) for key, entry in genuine(lease).items()
+        }
 
     monkeypatch.setattr(nfc.Lease, "manifest", lying)
     with pytest.raises(Corrupt, match="another SHA-1"):
@@ -247,8 +308,18 @@ class TestHosts:
     def attempt(self, host_simulator, connect, disk):
         def run(**changes):
             with connect(host_simulator, **changes) as session:
-                place = Inventory(session).placement(datacenter="DC0", cluster="DC0_C0", datastore="LocalDS_0", network="VM Network")
-                return create_by_import(session, place, name="image", hardware=Hardware(), capacity=disk.capacity, blocks=disk.blocks, length=disk.length)
+                place = Inventory(session).placement(
+                    datacenter="DC0", cluster="DC0_C0", datastore="LocalDS_0", network="VM Network"
+                )
+                return create_by_import(
+                    session,
+                    place,
+                    name="image",
+                    hardware=Hardware(),
+                    capacity=disk.capacity,
+                    blocks=disk.blocks,
+                    length=disk.length,
+                )
 
         return run
 
@@ -274,5 +345,7 @@ class TestHosts:
     def test_authority_of_the_host(self, host_simulator, attempt, tmp_path):
         host_simulator.settings(thumbprint="AA:" * 19 + "AA")
         both = tmp_path / "both.pem"
-        both.write_bytes(b"".join(pathlib.Path(path).read_bytes() for path in (host_simulator.ca_file, host_simulator.nfc_ca_file)))
+        both.write_bytes(
+            b"".join(pathlib.Path(path).read_bytes() for path in (host_simulator.ca_file, host_simulator.nfc_ca_file))
+        )
         assert attempt(ca_file=str(both)).verified

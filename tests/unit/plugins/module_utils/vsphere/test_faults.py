@@ -16,7 +16,9 @@ FOLDER, STORE = vim.Folder("group-v3"), vim.Datastore("datastore-12")
 
 
 def test_a_permission_of_older_servers():
-    found = fault_error(vim.fault.NoPermission(msg=SAID, object=FOLDER, privilegeId="VApp.Import"), "Creating the virtual machine X")
+    found = fault_error(
+        vim.fault.NoPermission(msg=SAID, object=FOLDER, privilegeId="VApp.Import"), "Creating the virtual machine X"
+    )
     assert isinstance(found, Unavailable) and found.code == "vsphere.permission"
     assert found.message == (
         "Creating the virtual machine X failed: Permission to perform this operation was denied (privilege VApp.Import on Folder group-v3) (NoPermission)."
@@ -32,14 +34,18 @@ def test_permissions_that_newer_servers_list():
             missing(entity=STORE, privilegeIds=["Datastore.AllocateSpace"]),
         ],
     )
-    assert "(privileges VApp.Import, VirtualMachine.Inventory.Create on Folder group-v3; privilege Datastore.AllocateSpace on Datastore datastore-12)" in (
-        fault_text(fault)
+    assert (
+        "(privileges VApp.Import, VirtualMachine.Inventory.Create on Folder group-v3; privilege Datastore.AllocateSpace on Datastore datastore-12)"
+        in (fault_text(fault))
     )
 
 
 def test_a_permission_that_is_not_named():
     found = fault_error(vim.fault.NoPermission(), "Powering on X")
-    assert found.message == "Powering on X failed: permission was denied (NoPermission)." and "that privilege" not in found.hint
+    assert (
+        found.message == "Powering on X failed: permission was denied (NoPermission)."
+        and "that privilege" not in found.hint
+    )
 
 
 @pytest.mark.parametrize("words", ["The object 'vim.HttpNfcLease:{}' has already been deleted", "{}", "gone: {}, {}"])

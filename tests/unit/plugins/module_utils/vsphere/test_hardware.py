@@ -29,7 +29,13 @@ def test_machine_with_disk_and_port_group(session, disk):
         capacity=disk.capacity,
         blocks=disk.blocks,
         length=disk.length,
-        extra_config={"guestinfo.x": "1", "strata.digest": "2", "scsi0.pciSlotNumber": "160", "sched.swap.derivedName": "3", "devices.hotplug": "false"}
+        extra_config={
+            "guestinfo.x": "1",
+            "strata.digest": "2",
+            "scsi0.pciSlotNumber": "160",
+            "sched.swap.derivedName": "3",
+            "devices.hotplug": "false",
+        }
         | {"isolation.tools.setInfo.disable": "TRUE"},
     ).vm
     found = read_hardware(session, source)
@@ -39,10 +45,14 @@ def test_machine_with_disk_and_port_group(session, disk):
     silent = "source has isolation.tools.setInfo.disable set, so Windows cannot report what becomes of its scripts."
     assert found.remarks == ["The disks of source are not taken over.", silent]
     assert "devices.hotplug" in found.extra_config
-    assert not {"guestinfo.x", "strata.digest", "scsi0.pciSlotNumber", "sched.swap.derivedName"} & set(found.extra_config)
+    assert not {"guestinfo.x", "strata.digest", "scsi0.pciSlotNumber", "sched.swap.derivedName"} & set(
+        found.extra_config
+    )
 
     place = inventory.placement(datacenter="DC0", cluster="DC0_C0", datastore="LocalDS_0")
-    made = create_by_import(session, place, name="copy", hardware=found, capacity=disk.capacity, blocks=disk.blocks, length=disk.length)
+    made = create_by_import(
+        session, place, name="copy", hardware=found, capacity=disk.capacity, blocks=disk.blocks, length=disk.length
+    )
     assert made.warnings == ("The disks of source are not taken over.", silent)
     values = read(session, made.vm, "network", "config.hardware.device")
     cards = [device for device in values["config.hardware.device"] if type(device).__name__.endswith("VirtualVmxnet3")]
@@ -52,8 +62,14 @@ def test_machine_with_disk_and_port_group(session, disk):
 def test_a_port_group_whose_key_is_not_its_identifier(monkeypatch):
     """As after a distributed switch was restored."""
     group = vim.dvs.DistributedVirtualPortgroup("dvportgroup-99")
-    monkeypatch.setattr(hardware, "read", lambda session, item, *paths: {path: {"name": "VDI%2f1", "key": "dvportgroup-12"}[path] for path in paths})
-    backing = vim.vm.device.VirtualEthernetCard.DistributedVirtualPortBackingInfo(port=vim.dvs.PortConnection(portgroupKey="dvportgroup-12"))
+    monkeypatch.setattr(
+        hardware,
+        "read",
+        lambda session, item, *paths: {path: {"name": "VDI%2f1", "key": "dvportgroup-12"}[path] for path in paths},
+    )
+    backing = vim.vm.device.VirtualEthernetCard.DistributedVirtualPortBackingInfo(
+        port=vim.dvs.PortConnection(portgroupKey="dvportgroup-12")
+    )
     assert hardware._networks(None, [vim.vm.device.VirtualVmxnet3(backing=backing)], [group]) == [("VDI/1", group)]
 
 

@@ -27,12 +27,23 @@ def datacenter(inventory):
 
 def test_placement(inventory):
     found = inventory.placement(
-        datacenter="DC0", cluster="DC0_C0", datastore="LocalDS_0", folder="Images/Windows 11", network="DC0_DVPG0", create_folder=True
+        datacenter="DC0",
+        cluster="DC0_C0",
+        datastore="LocalDS_0",
+        folder="Images/Windows 11",
+        network="DC0_DVPG0",
+        create_folder=True,
     )
-    assert (found.datacenter_name, found.folder_path, found.network_name) == ("DC0", "/DC0/vm/Images/Windows 11", "DC0_DVPG0")
+    assert (found.datacenter_name, found.folder_path, found.network_name) == (
+        "DC0",
+        "/DC0/vm/Images/Windows 11",
+        "DC0_DVPG0",
+    )
     assert inventory.path(found.pool) == "/DC0/host/DC0_C0/Resources"
     assert inventory.path(found.network) == "/DC0/network/DC0_DVPG0"
-    again = inventory.placement(datacenter="/DC0", esxi_hostname="DC0_H0", datastore="LocalDS_0", folder="/DC0/vm/Images/Windows 11")
+    again = inventory.placement(
+        datacenter="/DC0", esxi_hostname="DC0_H0", datastore="LocalDS_0", folder="/DC0/vm/Images/Windows 11"
+    )
     assert again.folder == found.folder and again.network is None
     assert read(inventory.session, again.host, "name") == {"name": "DC0_H0"}
 
@@ -69,7 +80,11 @@ def test_contradictions(inventory):
 def test_a_cluster_without_drs_needs_a_host(inventory, datacenter, simulator):
     cluster = inventory.cluster(datacenter, "DC0_C0")
     drs = vim.cluster.DrsConfigInfo(enabled=False)
-    wait_for_task(inventory.session, cluster.ReconfigureComputeResource_Task(vim.cluster.ConfigSpecEx(drsConfig=drs), True), "Switching DRS off")
+    wait_for_task(
+        inventory.session,
+        cluster.ReconfigureComputeResource_Task(vim.cluster.ConfigSpecEx(drsConfig=drs), True),
+        "Switching DRS off",
+    )
     where = {"datacenter": "DC0", "datastore": "LocalDS_0"}
     for named in ({"cluster": "DC0_C0"}, {"cluster": "DC0_C0", "resource_pool": "Resources"}):
         with pytest.raises(Conflict, match="The cluster DC0_C0 has no DRS") as caught:
@@ -92,11 +107,17 @@ def test_a_datastore_cluster_is_no_datastore(inventory, datacenter):
 def test_folders_with_odd_names(inventory, datacenter, simulator):
     made = inventory.folder(datacenter, "100% A%2fB/sub", create=True)
     assert inventory.folder(datacenter, "100% A%2FB/sub") == made
-    assert inventory.path(made) == "/DC0/vm/100% A%2fB/sub" and inventory.folder(datacenter, inventory.path(made)) == made
+    assert (
+        inventory.path(made) == "/DC0/vm/100% A%2fB/sub" and inventory.folder(datacenter, inventory.path(made)) == made
+    )
     # What a call names is escaped, or vCenter would take it for an escape, or refuse it.
     raw = read(inventory.session, made, "parent")["parent"]
     assert read(inventory.session, raw, "name")["name"] == "100%25 A%2fB"
-    assert inventory.folder(datacenter, "") == inventory.folder(datacenter, "/DC0/vm") == inventory.folder(datacenter, None)
+    assert (
+        inventory.folder(datacenter, "")
+        == inventory.folder(datacenter, "/DC0/vm")
+        == inventory.folder(datacenter, None)
+    )
 
 
 def test_machines_with_odd_names(inventory, datacenter, session, machine):
@@ -118,7 +139,9 @@ def test_two_make_the_same_folder(inventory, datacenter, simulator, session):
 
 def test_machines(inventory, datacenter, session, machine, simulator):
     folder = inventory.folder(datacenter, "")
-    assert inventory.vm(name="machine") == inventory.vm(name="machine", datacenter=datacenter, template=False) == machine
+    assert (
+        inventory.vm(name="machine") == inventory.vm(name="machine", datacenter=datacenter, template=False) == machine
+    )
     assert inventory.vm(moid=machine._GetMoId()) == machine
     assert inventory.vm(name="machine", folder=inventory.folder(datacenter, "machines")) == machine
     assert inventory.vm(instance_uuid=vm.read_facts(session, machine).instance_uuid) == machine

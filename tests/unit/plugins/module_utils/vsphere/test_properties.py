@@ -12,7 +12,13 @@ from types import SimpleNamespace
 import pytest
 from pyVmomi import vim, vmodl
 
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput, NotFound, StrataError, TimedOut, Unavailable
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import (
+    InvalidInput,
+    NotFound,
+    StrataError,
+    TimedOut,
+    Unavailable,
+)
 from ansible_collections.strata.layering.plugins.module_utils.vsphere import properties, vm
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.properties import collect_below
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.tasks import wait_for_task
@@ -30,10 +36,14 @@ def test_unknown_property(session, machine):
 
 def test_many_objects_in_pages(session, simulator, monkeypatch):
     monkeypatch.setattr(properties, "_PAGE", 2)
-    hosts = properties.collect_below(session, session.content.rootFolder, "HostSystem", ["name", "summary.hardware.memorySize"])
+    hosts = properties.collect_below(
+        session, session.content.rootFolder, "HostSystem", ["name", "summary.hardware.memorySize"]
+    )
     assert len(hosts) == 3 and all(values["summary.hardware.memorySize"] > 0 for values in hosts.values())
     again = properties.collect(session, hosts, ["name"])
-    assert {item: values["name"] for item, values in hosts.items()} == {item: values["name"] for item, values in again.items()}
+    assert {item: values["name"] for item, values in hosts.items()} == {
+        item: values["name"] for item, values in again.items()
+    }
     assert properties.collect(session, [], ["name"]) == {}
 
 
@@ -52,7 +62,9 @@ def test_one_of_many_that_is_gone_meanwhile(session, make_machine):
     assert properties.collect(session, [one, other], ["name"]) == {one: {"name": "one"}, other: {}}
 
 
-@pytest.mark.parametrize(("fault", "error"), [(vmodl.fault.ManagedObjectNotFound, None), (vim.fault.NoPermission, Unavailable)])
+@pytest.mark.parametrize(
+    ("fault", "error"), [(vmodl.fault.ManagedObjectNotFound, None), (vim.fault.NoPermission, Unavailable)]
+)
 def test_what_goes_away_while_the_inventory_is_read_is_not_there(monkeypatch, fault, error):
     query = vmodl.query.PropertyCollector
     stays, goes = vim.VirtualMachine("vm-1"), vim.VirtualMachine("vm-2")
@@ -91,7 +103,14 @@ def test_reading_below_survives_the_session(simulator, session):
 
 def test_waiting_sees_a_change(session, machine):
     timer = later(0.3, vm.power_on, session, machine)
-    values = properties.wait_for(session, machine, ["runtime.powerState"], lambda found: found["runtime.powerState"] == "poweredOn", 30, what="Waiting")
+    values = properties.wait_for(
+        session,
+        machine,
+        ["runtime.powerState"],
+        lambda found: found["runtime.powerState"] == "poweredOn",
+        30,
+        what="Waiting",
+    )
     assert values == {"runtime.powerState": "poweredOn"}
     timer.join()
 
@@ -100,13 +119,22 @@ def test_waiting_ends(session, machine):
     started = time.monotonic()
     ticks = []
     with pytest.raises(TimedOut, match="Waiting for it took longer than 1 seconds"):
-        properties.wait_for(session, machine, ["name"], lambda found: False, 1, what="Waiting for it", tick=ticks.append)
+        properties.wait_for(
+            session, machine, ["name"], lambda found: False, 1, what="Waiting for it", tick=ticks.append
+        )
     assert time.monotonic() - started >= 1 and ticks[0] == {"name": "machine"}
 
 
 def test_waiting_survives_the_session(simulator, session, machine):
     timers = [later(0.3, simulator.expire_sessions), later(1, vm.power_on, session, machine)]
-    values = properties.wait_for(session, machine, ["runtime.powerState"], lambda found: found["runtime.powerState"] == "poweredOn", 60, what="Waiting")
+    values = properties.wait_for(
+        session,
+        machine,
+        ["runtime.powerState"],
+        lambda found: found["runtime.powerState"] == "poweredOn",
+        60,
+        what="Waiting",
+    )
     assert values["runtime.powerState"] == "poweredOn"
     for timer in timers:
         timer.join()
@@ -122,13 +150,19 @@ def test_waiting_for_what_goes_away(session, machine):
 def test_waiting_leaves_no_collector(session, simulator, machine):
     simulator.clear_journal()
     properties.wait_for(session, machine, ["name"], lambda found: True, 5, what="Waiting")
-    assert len(simulator.journal(method="CreatePropertyCollector")) == len(simulator.journal(method="DestroyPropertyCollector")) == 1
+    assert (
+        len(simulator.journal(method="CreatePropertyCollector"))
+        == len(simulator.journal(method="DestroyPropertyCollector"))
+        == 1
+    )
 
 
 def test_task_result_and_error(simulator, session, machine):
     task = machine.Rename_Task("renamed")
     assert wait_for_task(session, task, "Renaming", timeout=30) is None
-    simulator.rules.add("Rename_Task", task=True, fault="InvalidName", fault_fields={"Name": "x"}, message="The name 'x' is invalid.")
+    simulator.rules.add(
+        "Rename_Task", task=True, fault="InvalidName", fault_fields={"Name": "x"}, message="The name 'x' is invalid."
+    )
     with pytest.raises(InvalidInput) as caught:
         wait_for_task(session, machine.Rename_Task("x"), "Renaming renamed to x", timeout=30)
     assert caught.value.message == "Renaming renamed to x failed: The name 'x' is invalid (InvalidName)."

@@ -8,7 +8,12 @@ from __future__ import annotations
 import threading
 
 import pytest
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput, StrataError, Unavailable
+
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import (
+    InvalidInput,
+    StrataError,
+    Unavailable,
+)
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.deploy import create_by_import
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.hardware import Hardware
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory import Inventory
@@ -87,7 +92,9 @@ def test_many_threads_renew_once(simulator, session):
     simulator.expire_sessions()
     simulator.clear_journal()
     names = []
-    threads = [threading.Thread(target=lambda: names.append(read(session, datacenter, "name")["name"])) for unused in range(8)]
+    threads = [
+        threading.Thread(target=lambda: names.append(read(session, datacenter, "name")["name"])) for unused in range(8)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -111,7 +118,9 @@ def test_restart_of_vcenter_is_waited_out(simulator, session):
     assert simulator.journal(method="Login")
 
 
-@pytest.mark.parametrize("fault", [{"drop_connection": True}, {"http_status": 503}, {"drop_connection": True, "after": True}])
+@pytest.mark.parametrize(
+    "fault", [{"drop_connection": True}, {"http_status": 503}, {"drop_connection": True, "after": True}]
+)
 def test_reads_are_repeated_and_changes_are_not(simulator, session, fault):
     inventory = Inventory(session)
     datacenter = inventory.datacenter("DC0")
@@ -120,7 +129,10 @@ def test_reads_are_repeated_and_changes_are_not(simulator, session, fault):
     simulator.rules.add("CreateFolder", **fault)
     with pytest.raises(Unavailable) as caught:
         inventory.folder(datacenter, f"once-{len(fault)}", create=True)
-    assert caught.value.code == ("vsphere.not_ready" if "http_status" in fault else "vsphere.connection") and simulator.host in caught.value.message
+    assert (
+        caught.value.code == ("vsphere.not_ready" if "http_status" in fault else "vsphere.connection")
+        and simulator.host in caught.value.message
+    )
     # The next run finds or makes it.
     assert inventory.folder(datacenter, f"once-{len(fault)}", create=True) is not None
 
@@ -159,7 +171,12 @@ def test_patience_ends(simulator, connect):
 def test_faults_are_sentences(simulator, session):
     inventory = Inventory(session)
     datacenter = inventory.datacenter("DC0")
-    simulator.rules.add("CreateFolder", fault="NoPermission", fault_fields={"PrivilegeId": "Folder.Create"}, message="Permission was denied.")
+    simulator.rules.add(
+        "CreateFolder",
+        fault="NoPermission",
+        fault_fields={"PrivilegeId": "Folder.Create"},
+        message="Permission was denied.",
+    )
     with pytest.raises(Unavailable) as caught:
         inventory.folder(datacenter, "denied", create=True)
     assert caught.value.code == "vsphere.permission"
@@ -169,7 +186,17 @@ def test_faults_are_sentences(simulator, session):
 def test_through_a_proxy(simulator, connect, proxy, disk):
     port, targets = proxy
     with connect(simulator, proxy_host="127.0.0.1", proxy_port=port) as session:
-        place = Inventory(session).placement(datacenter="DC0", cluster="DC0_C0", datastore="LocalDS_0", network="VM Network")
-        made = create_by_import(session, place, name="image", hardware=Hardware(), capacity=disk.capacity, blocks=disk.blocks, length=disk.length)
+        place = Inventory(session).placement(
+            datacenter="DC0", cluster="DC0_C0", datastore="LocalDS_0", network="VM Network"
+        )
+        made = create_by_import(
+            session,
+            place,
+            name="image",
+            hardware=Hardware(),
+            capacity=disk.capacity,
+            blocks=disk.blocks,
+            length=disk.length,
+        )
         assert made.verified
     assert len(targets) >= 3 and set(targets) == {f"{simulator.host}:{simulator.port}"}

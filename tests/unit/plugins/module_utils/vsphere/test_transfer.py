@@ -11,9 +11,15 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Unsupported
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.session import Session
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.transfer import _BEHIND, HostConnection, _Digests, _whole
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.transfer import (
+    _BEHIND,
+    HostConnection,
+    _Digests,
+    _whole,
+)
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.trust import Trust
 
 _MIB = 1 << 20
@@ -50,7 +56,7 @@ def test_a_block_stays_as_it_is_while_later_ones_are_asked_for() -> None:
             break
         before = bytes(first)
         seen = [first, *itertools.islice(blocks, _BEHIND)]
-        assert bytes(first) == before == _expected()[number * (_BEHIND + 1) * _MIB:][:len(first)]
+        assert bytes(first) == before == _expected()[number * (_BEHIND + 1) * _MIB :][: len(first)]
         assert len({id(block.obj) for block in seen}) == len(seen)
 
 
@@ -63,7 +69,10 @@ def test_digests_that_are_behind_are_those_of_the_bytes_as_they_were() -> None:
         for block in _whole(_reused()):
             digests.update(block)
         found = digests.result(len(_expected()))
-    assert (found.sha1, found.sha256) == (hashlib.sha1(_expected()).hexdigest(), hashlib.sha256(_expected()).hexdigest())
+    assert (found.sha1, found.sha256) == (
+        hashlib.sha1(_expected()).hexdigest(),
+        hashlib.sha256(_expected()).hexdigest(),
+    )
     assert found.size == len(_expected())
 
 
@@ -87,4 +96,7 @@ def test_what_a_host_answers_is_told_without_the_address_of_the_lease() -> None:
     connection = HostConnection.__new__(HostConnection)
     connection.place = "the host esx1"
     error = connection._refused(404, b"<p>/nfc/52d3ticket/disk-0.vmdk was not found, nor session[52aa]52bb</p>")
-    assert error.message == "The host esx1 refused the transfer with HTTP status 404: <p>/nfc/... was not found, nor session[...]</p>."
+    assert (
+        error.message
+        == "The host esx1 refused the transfer with HTTP status 404: <p>/nfc/... was not found, nor session[...]</p>."
+    )

@@ -10,7 +10,14 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, NotFound, StrataError, TimedOut, Unavailable
+
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import (
+    Conflict,
+    NotFound,
+    StrataError,
+    TimedOut,
+    Unavailable,
+)
 from ansible_collections.strata.layering.plugins.module_utils.vsphere import vm
 
 
@@ -40,7 +47,9 @@ def test_what_a_guest_reports_is_seen_until_it_is_off(simulator, session, machin
     simulator.guest("echo guestinfo.strata.one=1; sleep 0.3; echo guestinfo.strata.one=2; sleep 0.3")
     vm.power_on(session, machine)
     seen = []
-    vm.watch_until_off(session, machine, lambda config, off, asked: seen.append((config.get("guestinfo.strata.one"), off)), interval=1)
+    vm.watch_until_off(
+        session, machine, lambda config, off, asked: seen.append((config.get("guestinfo.strata.one"), off)), interval=1
+    )
     assert seen[-1] == ("2", True) and ("1", False) in seen and [off for unused, off in seen].count(True) == 1
 
 
@@ -66,7 +75,11 @@ def test_a_question_of_a_machine_is_told(simulator, session, machine, monkeypatc
     vm.power_on(session, machine)
     seen = set()
     vm.watch_until_off(session, machine, lambda config, off, asked: seen.add(asked))
-    assert seen == {vm.pending_question(session, machine)} == {"msg.hbacommon.outofspace:There is no more space for the virtual disk."}
+    assert (
+        seen
+        == {vm.pending_question(session, machine)}
+        == {"msg.hbacommon.outofspace:There is no more space for the virtual disk."}
+    )
     monkeypatch.undo()
     assert vm.pending_question(session, machine) is None
 
@@ -108,7 +121,13 @@ def test_snapshots(simulator, session, machine):
     vm.remove_snapshot(session, second)
     vm.remove_snapshot(session, second)
     assert simulator.machines("machine")[0]["snapshots"] == ["first"]
-    simulator.rules.add("CreateSnapshot", task=True, fault="NoDiskSpace", fault_fields={"Datastore": "LocalDS_0"}, message="Insufficient disk space")
+    simulator.rules.add(
+        "CreateSnapshot",
+        task=True,
+        fault="NoDiskSpace",
+        fault_fields={"Datastore": "LocalDS_0"},
+        message="Insufficient disk space",
+    )
     with pytest.raises(StrataError) as caught:
         vm.create_snapshot(session, machine, "third")
     assert caught.value.message.startswith("Creating the snapshot third of machine failed: Insufficient disk space")

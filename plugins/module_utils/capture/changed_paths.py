@@ -1,0 +1,294 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From files that differ to paths that a layer brings or takes away."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+
+from ..images.stack_merge import MAX_DEPTH
+from ..layers.entry import component_problem, leads_elsewhere, path_problem, printable
+from ..ntfs import attribute_records
+from ..ntfs.file_state import Name
+from ..ntfs.record_paths import Paths
+from ..ntfs.volume import Volume
+from ..ntfs.volume_compare import FIRST_USER, FileChange, VolumeDifference
+from .disks import Packaged
+from .rules import LeftOut, RuleSet
+
+_COMPARED = 1 << 20
+
+
+@dataclass(slots=True)
+class Taken:
+    """One path that the layer brings: the file's reference and the name it has here; ``existed`` tells whether the path did before."""
+
+    path: str
+    reference: int
+    name: Name
+    is_directory: bool
+    existed: bool
+
+
+@dataclass
+class PathChanges:
+    """What becomes of paths, by folded path. ``touched_hives`` are folded paths of hives of which something changed;
+    ``respelled`` lists folders of which only the case of the name changed, which stays as it was."""
+
+    taken: dict[str, Taken] = field(default_factory=dict)
+    whiteouts: dict[str, str] = field(default_factory=dict)
+    touched_hives: set[str] = field(default_factory=set)
+    respelled: list[str] = field(default_factory=list)
+    removed_files: int = 0
+
+
+class PathBuilder:
+    """Turns a VolumeDifference into PathChanges. ``old`` and ``new`` are the volumes, mounted read-only."""
+
+    def __init__(
+        self, packaged: Packaged, old: Volume, new: Volume, rules: RuleSet, left_out: LeftOut, hives: Collection[str]
+    ) -> None:
+        self._old, self._new = old, new
+        self._before, self._after = Paths(packaged.old), Paths(packaged.new)
+        self._rules, self._left_out = rules, left_out
+        self._folders: dict[str, str] = {"": ""}
+        self._hives = {self.fold(path) for path in hives}
+        self._final: set[str] = set()
+        self._candidates: list[tuple[Taken, bool]] = []
+        self._moved: list[tuple[str, int]] = []
+        self._known: set[str] = set()
+        self._links: dict[str, bool] = {}
+        self.result = PathChanges()
+
+    def fold(self, path: str) -> str:
+        """A whole path as the volume compares it."""
+        above, separator, name = path.rpartition("/")
+        folded = self._folders.get(above)
+        if folded is None:
+            folded = self._folders[above] = "/".join(self._new.upcase(part) for part in above.split("/"))
+        return folded + separator + self._new.upcase(name)
+
+    def build(self, difference: VolumeDifference) -> PathChanges:
+        """Go through all files that differ."""
+        for change in difference.files:
+            self._known.update(self.fold(path) for _name, path in self._paths(self._before, change.before))
+        for change in difference.files:
+            before, after = self._paths(self._before, change.before), self._paths(self._after, change.after)
+            if change.is_directory:
+                self._directory(change, before, after)
+            else:
+                self._file(change, before, after)
+        for path, reference in self._moved:
+            self._take_tree(path, reference)
+        self._choose(self._collisions())
+        self._settle()
+        return self.result
+
+    @staticmethod
+    def _paths(paths: Paths, names: tuple[Name, ...] | None) -> list[tuple[Name, str]]:
+        found = [(name, paths.path(name)) for name in names or ()]
+        return [(name, path) for name, path in found if path]
+
+    def _directory(self, change: FileChange, before: list[tuple[Name, str]], after: list[tuple[Name, str]]) -> None:
+        if not after:
+            for _name, path in before:
+                self._remove(path)
+            return
+        name, path = after[0]
+        if not before:
+            self._take(path, change.reference, name, True, fresh=True)
+            return
+        was = before[0][0]
+        if was != name:
+            if was.parent == name.parent and self._new.upcase(was.name) == self._new.upcase(name.name):
+                self.result.respelled.append(path)
+            else:
+                self._remove(before[0][1], final=True)
+                self._moved.append((path, change.reference))
+                self._take(path, change.reference, name, True, fresh=True)
+                return
+        if change.metadata or change.data:
+            self._take(path, change.reference, name, True)
+
+    def _file(self, change: FileChange, before: list[tuple[Name, str]], after: list[tuple[Name, str]]) -> None:
+        old, new = {name for name, _path in before}, {name for name, _path in after}
+        for name, path in before:
+            if name not in new:
+                self._remove(path)
+                self.result.removed_files += self.fold(path) in self.result.whiteouts
+        wanted = change.metadata or bool(new - old)
+        if not wanted and change.data:
+            # Windows moves files to other clusters as it likes.
+            wanted = not before or not self._same_content(change.reference)
+        if wanted:
+            for name, path in after:
+                self._take(path, change.reference, name, False, fresh=name not in old)
+
+    def _same_content(self, reference: int) -> bool:
+        with self._old.open(reference) as was, self._new.open(reference) as becomes:
+            if (was.attributes | becomes.attributes) & attribute_records.ENCRYPTED:
+                return False  # It cannot be read; if it is taken, it is refused.
+            if (
+                was.streams != becomes.streams
+                or was.size != becomes.size
+                or was.eas != becomes.eas
+                or was.reparse != becomes.reparse
+            ):
+                return False
+            for name in ("", *(name for name, _size in becomes.streams)):
+                if not name and not becomes.size:
+                    continue
+                with was.open_stream(name) as first, becomes.open_stream(name) as second:
+                    # Where both have a hole there is nothing to compare.
+                    for start, length in sorted({*first.extents(), *second.extents()}):
+                        for offset in range(start, start + length, _COMPARED):
+                            count = min(_COMPARED, start + length - offset)
+                            if first.pread(count, offset) != second.pread(count, offset):
+                                return False
+        return True
+
+    def _take_tree(self, path: str, reference: int) -> None:
+        waiting = [(path, reference)]
+        while waiting:
+            above, directory = waiting.pop()
+            with self._new.open(directory) as node:
+                children = list(node.children())
+            for child in children:
+                here = f"{above}/{child.name}"
+                if child.is_directory:
+                    self._take(here, child.reference, Name(directory, child.name), True, fresh=True)
+                    waiting.append((here, child.reference))
+                    continue
+                with self._new.open(child.reference) as node:
+                    links = [Name(one.parent, one.name) for one in node.file_names if one.namespace != 2]
+                for name in links:
+                    other = self._after.path(name)
+                    if other:
+                        self._take(other, child.reference, name, False)
+
+    def _is_hive(self, path: str) -> bool:
+        """Whether a path is a hive that is compared by keys, or one of its logs; remembers which."""
+        folded = self.fold(path)
+        base = folded if folded in self._hives else folded.rpartition(".")[0]
+        if base not in self._hives or folded != base and not folded.endswith((".LOG1", ".LOG2", ".LOG")):
+            return False
+        self.result.touched_hives.add(base)
+        return True
+
+    def _take(self, path: str, reference: int, name: Name, is_directory: bool, *, fresh: bool = False) -> None:
+        if reference & 0xFFFFFFFFFFFF < FIRST_USER or not is_directory and self._is_hive(path):
+            return
+        rule = self._rules.file(path)
+        if rule is not None:
+            self._left_out.add("file", rule.reason, printable(path), rule.pattern)
+            return
+        problem = _problem(path)
+        if problem:
+            self._left_out.add("file", "name", f"{printable(path)} {problem}")
+            return
+        self._candidates.append((Taken(path, reference, name, is_directory, self.fold(path) in self._known), fresh))
+
+    def _remove(self, path: str, *, final: bool = False) -> None:
+        if self._is_hive(path):
+            return
+        rule = self._rules.file(path)
+        if rule is not None:
+            self._left_out.add("removal", rule.reason, printable(path), rule.pattern)
+            return
+        if _problem(path):
+            self._left_out.add("removal", "name", printable(path))
+            return
+        folded = self.fold(path)
+        self.result.whiteouts[folded] = path
+        if final:
+            self._final.add(folded)
+
+    def _collisions(self) -> dict[str, str]:
+        """What is new and differs only in case from something else in its folder, with the path that stays: a layer cannot tell them apart."""
+        fresh = {taken.path: taken.name.parent for taken, is_fresh in self._candidates if is_fresh}
+        collisions = {}
+        for above, folder in sorted({(path.rpartition("/")[0], folder) for path, folder in fresh.items()}):
+            found: dict[str, list[str]] = {}
+            with self._new.open(folder) as node:
+                for child in node.children():
+                    found.setdefault(self._new.upcase(child.name), []).append(
+                        f"{above}/{child.name}" if above else child.name
+                    )
+            for paths in found.values():
+                if len(paths) > 1:
+                    stays = min(paths, key=lambda path: (path in fresh, path))
+                    collisions.update((path, stays) for path in paths if path in fresh and path != stays)
+        return collisions
+
+    def _choose(self, collisions: dict[str, str]) -> None:
+        """Take the candidates but for those in ``collisions``, with everything below them, and one of those that a layer cannot tell apart."""
+        chosen: dict[str, tuple[Taken, bool]] = {}
+        spelled: dict[str, str] = {"": ""}
+        for taken, fresh in self._candidates:
+            dropped = next((path for path in (taken.path, *_ancestors(taken.path)) if path in collisions), None)
+            if dropped is not None:
+                self._report_case(taken.path, collisions[dropped], below=dropped != taken.path)
+                continue
+            above = taken.path.rpartition("/")[0]
+            folder = self._spelling(above, spelled)
+            if folder != above:
+                self._report_case(taken.path, folder, below=True)
+                continue
+            folded = self.fold(taken.path)
+            other = chosen.get(folded)
+            if other is not None and other[0].path != taken.path:
+                first, second = sorted(((taken, fresh), other), key=lambda one: (one[1], one[0].path))
+                self._report_case(second[0].path, first[0].path)
+                chosen[folded] = first
+            else:
+                chosen[folded] = taken, fresh
+        self.result.taken.update((folded, taken) for folded, (taken, _fresh) in chosen.items())
+
+    def _spelling(self, folder: str, spelled: dict[str, str]) -> str:
+        """Which of the folders that differ only in case, as the image may have them already, was met first."""
+        folded, found = self.fold(folder), ""
+        if folded not in spelled:
+            for name, key in zip(folder.split("/"), _starts(folded)):
+                found = spelled.setdefault(key, f"{found}/{name}" if found else name)
+        return spelled[folded]
+
+    def _report_case(self, path: str, other: str, *, below: bool = False) -> None:
+        relation = "lies in a folder that differs" if below else "differs"
+        self._left_out.add("file", "case", f"{printable(path)} {relation} only in case from {printable(other)}")
+
+    def _settle(self) -> None:
+        """Drop removals of what the layer replaces anyway, those below another removal, and those below what leaves no room for anything."""
+        whiteouts = self.result.whiteouts
+        for folded in [folded for folded in whiteouts if folded in self.result.taken and folded not in self._final]:
+            del whiteouts[folded]
+        for folded in sorted(whiteouts, key=len, reverse=True):
+            if any(above in whiteouts or self._is_leaf(above) for above in _ancestors(folded)):
+                del whiteouts[folded]
+
+    def _is_leaf(self, folded: str) -> bool:
+        taken = self.result.taken.get(folded)
+        if taken is None or not taken.is_directory:
+            return taken is not None
+        if folded not in self._links:
+            with self._new.open(taken.reference) as node:
+                self._links[folded] = leads_elsewhere(node.reparse)
+        return self._links[folded]
+
+
+def _problem(path: str) -> str | None:
+    """Why a layer cannot have a path, or None."""
+    return "lies too deep" if path.count("/") >= MAX_DEPTH else path_problem(path, component_problem)
+
+
+def _starts(path: str) -> list[str]:
+    """A path and those of the folders above it, the topmost first."""
+    return [*_ancestors(path)][::-1] + [path]
+
+
+def _ancestors(path: str) -> Iterator[str]:
+    position = path.rfind("/")
+    while position > 0:
+        yield path[:position]
+        position = path.rfind("/", 0, position)

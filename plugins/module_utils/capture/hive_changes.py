@@ -1,0 +1,115 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Changed hives as deltas: both sides with their transaction logs replayed, without what the rules leave out."""
+
+from __future__ import annotations
+
+from ..common.errors import Corrupt
+from ..layers.entry import printable
+from ..ntfs.volume import Volume
+from ..windows.installation import find_hive
+from ..winregistry.delta import REMOVE, Delta, KeyDelta
+from ..winregistry.delta_compute import compute_delta
+from ..winregistry.hive_model import Hive
+from .rules import LeftOut, RuleSet
+
+
+class HivePairs:
+    """The hives of both sides, read once with their logs replayed, and kept until they are let go of.
+
+    A hive that was not closed and whose logs do not hold is refused: what Windows wrote last would silently be missing.
+    """
+
+    def __init__(self, old: Volume, new: Volume) -> None:
+        self._volumes = {"old": old, "new": new}
+        self._read: dict[tuple[str, str], Hive | None] = {}
+
+    def get(self, side: str, path: str) -> Hive | None:
+        """The hive at ``path`` on the side "old" or "new"; None when it is missing or empty there."""
+        key = side, path
+        if key not in self._read:
+            self._read[key] = _require_whole(find_hive(self._volumes[side], path), side, path)
+        return self._read[key]
+
+    def keep(self, side: str, path: str, hive: Hive) -> None:
+        """Take a hive that has been read already."""
+        self._read[side, path] = _require_whole(hive, side, path)
+
+    def release(self, path: str) -> None:
+        """Forget both sides of a hive."""
+        for side in self._volumes:
+            self._read.pop((side, path), None)
+
+
+def hive_delta(hives: HivePairs, path: str, name: str, rules: RuleSet, left_out: LeftOut) -> Delta:
+    """Return what became of the hive at ``path``, called ``name``.
+
+    A hive that was not there before counts as empty, one that is gone as unchanged. Raises
+    Corrupt when a hive is damaged.
+    """
+    before, after = hives.get("old", path), hives.get("new", path)
+    if after is None:
+        left_out.add("removal", "hive", path)
+        return Delta(name)
+    if before is None:
+        before = Hive.new(name, minor=after.minor, security=after.root.security, root_name=after.root.name)
+    delta = compute_delta(before, after, name=name)
+    filter_delta(delta, rules, left_out)
+    return delta
+
+
+def filter_delta(delta: Delta, rules: RuleSet, left_out: LeftOut) -> None:
+    """Drop from ``delta`` what ``rules`` leave out; keys that lead to something kept stay."""
+    for path, key in list(delta.walk()):
+        _filter_key(delta, path, key, rules, left_out)
+    delta.prune()
+
+
+def _filter_key(delta: Delta, path: str, key: KeyDelta, rules: RuleSet, left_out: LeftOut) -> None:
+    prefix = f"{path}\\" if path else ""
+    for folded, value in list(key.values.items()):
+        rule = rules.value(delta.hive, path, value.name)
+        if rule is not None:
+            del key.values[folded]
+            left_out.add(
+                "value", rule.reason, printable(f"{delta.hive}\\{prefix}{value.name or '(default)'}"), rule.pattern
+            )
+    for folded, below in list(key.subkeys.items()):
+        rule = rules.key(delta.hive, prefix + below.name)
+        if rule is None:
+            continue
+        here = printable(f"{delta.hive}\\{prefix}{below.name}")
+        left_out.add("key", rule.reason, here, rule.pattern)
+        if below.action == REMOVE or not _keeps(delta.hive, prefix + below.name, below, rules):
+            del key.subkeys[folded]
+        else:
+            # A rule further down takes something in: the key is only the way there.
+            below.security = below.class_data = below.flags = below.last_written = below.order = None
+            below.renamed = False
+
+
+def _keeps(hive: str, path: str, key: KeyDelta, rules: RuleSet) -> bool:
+    """Whether the rules take in anything below a key that is left out itself."""
+    if not any(rule.include and rule.registry for rule in rules.rules):
+        return False
+    for below_path, below in key.walk():
+        place = f"{path}\\{below_path}" if below_path else path
+        if (
+            below_path
+            and rules.key(hive, place) is None
+            or any(rules.value(hive, place, value.name) is None for value in below.values.values())
+        ):
+            return True
+    return False
+
+
+def _require_whole(hive: Hive | None, side: str, path: str) -> Hive | None:
+    if hive is not None and hive.dirty:
+        raise Corrupt(
+            f"The registry hive {path} of the {'packaged disk' if side == 'new' else 'image that was given out'} was not closed, and no transaction log "
+            "completes it.",
+            code="capture.hive_log",
+            hint="Start the machine that the disk comes from, shut Windows down, and export it again.",
+        )
+    return hive

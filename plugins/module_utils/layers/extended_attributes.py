@@ -1,0 +1,51 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Extended attributes: the chain NTFS keeps on disk, and single attributes by name.
+
+Source: MS-FSCC 2.4.16 FILE_FULL_EA_INFORMATION; on disk the last record's NextEntryOffset is its own
+length, where the interface has 0. Both are read, the disk's form is made.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+
+from .entry import MAX_EAS
+
+
+def pack_eas(attributes: Iterable[tuple[bytes, int, bytes]]) -> bytes:
+    """The on-disk chain of (name, flags, value)."""
+    chain = bytearray()
+    for name, flags, value in attributes:
+        record = struct.pack("<BBH", flags, len(name), len(value)) + name + b"\0" + value
+        record += bytes(-(len(record) + 4) % 4)
+        chain += struct.pack("<I", len(record) + 4) + record
+    return bytes(chain)
+
+
+def unpack_eas(chain: bytes) -> list[tuple[bytes, int, bytes]] | None:
+    """(name, flags, value) of each attribute in an on-disk chain; None when it is broken."""
+    if len(chain) > MAX_EAS:
+        return None
+    attributes = []
+    position = 0
+    while position < len(chain):
+        if position + 8 > len(chain):
+            return None
+        step, flags, name_length, value_length = struct.unpack_from("<IBBH", chain, position)
+        start = position + 8
+        needed = 8 + name_length + 1 + value_length
+        step = step or len(chain) - position
+        if not name_length or step < needed or position + needed > len(chain) or chain[start + name_length]:
+            return None
+        attributes.append(
+            (
+                chain[start : start + name_length],
+                flags,
+                chain[start + name_length + 1 : start + name_length + 1 + value_length],
+            )
+        )
+        position += step
+    return attributes

@@ -1,0 +1,259 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""NTFS structures as bytes: fixups, attributes of a file record, runs, $FILE_NAME.
+
+Everything read here is untrusted: sizes and offsets are checked against the record they
+stand in, and damage raises Corrupt. Source: the NTFS documentation of the Linux-NTFS
+project and libntfs-3g's layout.h.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+from collections.abc import Iterator
+
+from ..common.errors import Corrupt
+from . import file_names
+
+STANDARD_INFORMATION = 0x10
+ATTRIBUTE_LIST = 0x20
+FILE_NAME = 0x30
+OBJECT_ID = 0x40
+SECURITY_DESCRIPTOR = 0x50
+VOLUME_NAME = 0x60
+VOLUME_INFORMATION = 0x70
+DATA = 0x80
+INDEX_ROOT = 0x90
+INDEX_ALLOCATION = 0xA0
+BITMAP = 0xB0
+REPARSE_POINT = 0xC0
+EA_INFORMATION = 0xD0
+EA = 0xE0
+END = 0xFFFFFFFF
+
+RECORD_IN_USE = 0x1
+RECORD_IS_DIRECTORY = 0x2
+
+# FILE_ATTRIBUTE_* as Windows names them
+READONLY, HIDDEN, SYSTEM, DIRECTORY, ARCHIVE = 0x1, 0x2, 0x4, 0x10, 0x20
+SPARSE, REPARSE, COMPRESSED, OFFLINE, NOT_INDEXED, ENCRYPTED = 0x200, 0x400, 0x800, 0x1000, 0x2000, 0x4000
+#: Set in $FILE_NAME of a directory instead of FILE_ATTRIBUTE_DIRECTORY.
+I30_PRESENT = 0x10000000
+
+#: File records are 1 or 4 KiB in practice; index blocks 4 KiB.
+MAXIMUM_RECORD = 64 * 1024
+REFERENCE_MASK = 0xFFFFFFFFFFFF
+
+
+def damaged(what: str, why: str) -> Corrupt:
+    """An error for a structure that contradicts itself."""
+    return Corrupt(
+        f"{what} is damaged: {why}.",
+        code="ntfs.damaged",
+        hint="Run chkdsk on the machine that the disk comes from and export it again.",
+    )
+
+
+def unprotect(block: bytearray, signature: bytes, what: str) -> None:
+    """Check a FILE or INDX block's signature and undo its fixups in place."""
+    if block[:4] != signature:
+        raise damaged(what, f"it begins with {bytes(block[:4])!r}")
+    offset, count = struct.unpack_from("<HH", block, 4)
+    if count < 2 or (count - 1) * 512 != len(block) or offset < 8 or offset % 2 or offset + 2 * count > 510:
+        raise damaged(what, "its fixup array does not fit")
+    expected = block[offset : offset + 2]
+    for number in range(1, count):
+        end = number * 512 - 2
+        if block[end : end + 2] != expected:
+            raise damaged(what, "it was written only in part")
+        block[end : end + 2] = block[offset + 2 * number : offset + 2 * number + 2]
+
+
+def protect(block: bytearray) -> None:
+    """Apply new fixups in place to a block that unprotect() accepted."""
+    offset, count = struct.unpack_from("<HH", block, 4)
+    number = struct.unpack_from("<H", block, offset)[0] + 1
+    stamp = struct.pack("<H", number if number < 0xFFFF else 1)
+    block[offset : offset + 2] = stamp
+    for index in range(1, count):
+        end = index * 512 - 2
+        block[offset + 2 * index : offset + 2 * index + 2] = block[end : end + 2]
+        block[end : end + 2] = stamp
+
+
+@dataclasses.dataclass(slots=True)
+class Attribute:
+    """One attribute of a file record; ``offset`` and ``length`` say where it stands in the record.
+
+    ``value`` is the value of a resident attribute, else None; ``runs`` the packed runs of
+    a non-resident one. Sizes are bytes.
+    """
+
+    type: int
+    name: str
+    flags: int
+    instance: int
+    offset: int
+    length: int
+    value: bytes | None
+    lowest_vcn: int = 0
+    highest_vcn: int = 0
+    allocated: int = 0
+    size: int = 0
+    initialized: int = 0
+    compressed: int = 0
+    runs: bytes = b""
+    runs_offset: int = 0
+
+
+def attributes(record: bytes | bytearray, what: str) -> Iterator[Attribute]:
+    """Yield the attributes of a file record whose fixups are undone."""
+    start = struct.unpack_from("<H", record, 20)[0]
+    in_use = struct.unpack_from("<I", record, 24)[0]
+    if in_use > len(record) or start < 42 or start % 8:
+        raise damaged(what, "its sizes do not fit")
+    position = start
+    while position + 4 <= in_use:
+        kind = struct.unpack_from("<I", record, position)[0]
+        if kind == END:
+            return
+        if position + 24 > in_use:
+            break
+        length, non_resident, name_length, name_offset, flags, instance = struct.unpack_from(
+            "<IBBHHH", record, position + 4
+        )
+        if length < 24 or length % 8 or position + length > in_use or name_offset + 2 * name_length > length:
+            break
+        name = (
+            file_names.decode(bytes(record[position + name_offset : position + name_offset + 2 * name_length]))
+            if name_length
+            else ""
+        )
+        if non_resident:
+            if length < 64:
+                break
+            lowest, highest, runs_offset, unit, allocated, size, initialized = struct.unpack_from(
+                "<qqHHxxxxqqq", record, position + 16
+            )
+            if runs_offset < 64 or runs_offset > length or min(lowest, allocated, size, initialized) < 0:
+                break
+            compressed = (
+                struct.unpack_from("<q", record, position + 64)[0]
+                if (unit or flags & 0x80FF) and runs_offset >= 72
+                else 0
+            )
+            yield Attribute(
+                kind,
+                name,
+                flags,
+                instance,
+                position,
+                length,
+                None,
+                lowest,
+                highest,
+                allocated,
+                size,
+                initialized,
+                compressed,
+                bytes(record[position + runs_offset : position + length]),
+                runs_offset,
+            )
+        else:
+            size, value_offset = struct.unpack_from("<IH", record, position + 16)
+            if value_offset + size > length:
+                break
+            start = position + value_offset
+            yield Attribute(
+                kind, name, flags, instance, position, length, bytes(record[start : start + size]), size=size
+            )
+        position += length
+    raise damaged(what, "its list of attributes does not end where it should")
+
+
+def decode_runs(packed: bytes, what: str) -> list[tuple[int, int | None]]:
+    """Return [(clusters, first cluster or None for a hole)]."""
+    runs: list[tuple[int, int | None]] = []
+    position, cluster = 0, 0
+    while position < len(packed) and packed[position]:
+        sizes = packed[position]
+        length_size, offset_size = sizes & 15, sizes >> 4
+        end = position + 1 + length_size + offset_size
+        if not 1 <= length_size <= 8 or offset_size > 8 or end > len(packed):
+            raise damaged(what, "its run list does not fit")
+        length = int.from_bytes(packed[position + 1 : position + 1 + length_size], "little", signed=True)
+        if length <= 0:
+            raise damaged(what, "a run has no length")
+        if offset_size:
+            cluster += int.from_bytes(packed[position + 1 + length_size : end], "little", signed=True)
+            if cluster < 0:
+                raise damaged(what, "a run begins before the volume")
+            runs.append((length, cluster))
+        else:
+            runs.append((length, None))
+        position = end
+    return runs
+
+
+def _signed(number: int) -> bytes:
+    return number.to_bytes((number if number >= 0 else ~number).bit_length() // 8 + 1, "little", signed=True)
+
+
+def encode_runs(runs: list[tuple[int, int | None]]) -> bytes:
+    """Pack [(clusters, first cluster or None)] with its closing zero byte."""
+    packed, cluster = bytearray(), 0
+    for length, first in runs:
+        size = _signed(length)
+        if first is None:
+            packed += bytes([len(size)]) + size
+        else:
+            offset = _signed(first - cluster)
+            packed += bytes([len(size) | len(offset) << 4]) + size + offset
+            cluster = first
+    return bytes(packed + b"\0")
+
+
+@dataclasses.dataclass(slots=True)
+class FileName:
+    """A $FILE_NAME. Times are FILETIME; ``extra`` is the reparse tag or the packed size of EAs."""
+
+    parent: int
+    created: int
+    written: int
+    changed: int
+    accessed: int
+    allocated: int
+    size: int
+    attributes: int
+    extra: int
+    namespace: int
+    name: str
+
+    def pack(self) -> bytes:
+        units = file_names.encode(self.name)
+        return (
+            struct.pack(
+                "<QqqqqqqIIBB",
+                self.parent,
+                self.created,
+                self.written,
+                self.changed,
+                self.accessed,
+                self.allocated,
+                self.size,
+                self.attributes,
+                self.extra,
+                len(units) // 2,
+                self.namespace,
+            )
+            + units
+        )
+
+    @classmethod
+    def unpack(cls, data: bytes, what: str) -> FileName:
+        if len(data) < 66 or 66 + 2 * data[64] > len(data) or data[65] > 3:
+            raise damaged(what, "a file name does not fit")
+        fields = struct.unpack_from("<QqqqqqqII", data)
+        return cls(*fields, data[65], file_names.decode(bytes(data[66 : 66 + 2 * data[64]])))

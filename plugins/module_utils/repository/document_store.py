@@ -1,0 +1,159 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The catalogue: small JSON documents by kind and name, ``catalog/<kind>/<encoded name>.json``."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+
+from ..common.atomic_files import TEMPORARY_PREFIX, atomic_write
+from ..common.errors import Corrupt, InvalidInput, NotFound, Unsupported
+from .encoding import check_name, encoded_name
+from .forms import has_form
+
+SCHEMA_VERSION = 1
+MAX_DOCUMENT = 4 << 20
+_KIND = re.compile(r"[a-z][a-z_]{0,31}")
+
+
+class Catalog:
+    """The documents under ``folder``. Writing is atomic; who reads, changes and writes holds a lock around it."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    def get(self, kind: str, name: str) -> dict | None:
+        """The document, None when there is none; Corrupt when it is damaged."""
+        found = self._read(self._path(kind, name), missing=True)
+        if found is None:
+            return None
+        if found["name"] != name or found["kind"] != kind:
+            raise self._damaged(self._path(kind, name))
+        return found["document"]
+
+    def require(self, kind: str, name: str) -> dict:
+        """The document; NotFound when there is none."""
+        document = self.get(kind, name)
+        if document is None:
+            known = ", ".join(self.names(kind)[:20])
+            raise NotFound(
+                f"The repository has no {kind.replace('_', ' ')} named {name!r}.",
+                code="catalog.missing",
+                hint=f"It has: {known}." if known else "It has none at all.",
+                kind=kind,
+                name=name,
+            )
+        return document
+
+    def put(self, kind: str, name: str, document: dict) -> bool:
+        """Store a document; return whether it differs from what was there (the same is not written again)."""
+        path = self._path(kind, name)
+        envelope = {"schema_version": SCHEMA_VERSION, "kind": kind, "name": name, "document": document}
+        try:
+            data = (
+                json.dumps(envelope, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False).encode("utf-8")
+                + b"\n"
+            )
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InvalidInput(
+                f"The {kind} {name!r} cannot be stored as JSON ({error}).", code="catalog.document"
+            ) from None
+        if len(data) > MAX_DOCUMENT:
+            raise InvalidInput(f"The {kind} {name!r} is larger than {MAX_DOCUMENT} bytes.", code="catalog.document")
+        with contextlib.suppress(FileNotFoundError), open(path, "rb") as stream:
+            if stream.read(len(data) + 1) == data:
+                return False
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        atomic_write(path, data)
+        return True
+
+    def delete(self, kind: str, name: str) -> bool:
+        """Remove a document; return whether it was there."""
+        try:
+            os.unlink(self._path(kind, name))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def kinds(self) -> list[str]:
+        """The kinds that have documents, sorted."""
+        try:
+            return sorted(kind for kind in os.listdir(self._folder) if _KIND.fullmatch(kind) and self._files(kind))
+        except FileNotFoundError:
+            return []
+
+    def names(self, kind: str) -> list[str]:
+        """Names of all documents of a kind, sorted without regard to case first."""
+        return [name for name, _document in self.documents(kind)]
+
+    def documents(self, kind: str) -> list[tuple[str, dict]]:
+        """(name, document) of all documents of a kind, sorted by name without regard to case first."""
+        found = []
+        for path in self._files(kind):
+            envelope = self._read(path, missing=True)  # may have been deleted since it was listed
+            if envelope is not None:
+                found.append((envelope["name"], envelope["document"]))
+        return sorted(found, key=lambda item: (item[0].casefold(), item[0]))
+
+    def _files(self, kind: str) -> list[str]:
+        folder = os.path.join(self._folder, self._check_kind(kind))
+        try:
+            names = os.listdir(folder)
+        except FileNotFoundError:
+            return []
+        return sorted(
+            os.path.join(folder, name)
+            for name in names
+            if name.endswith(".json") and not name.startswith(TEMPORARY_PREFIX)
+        )
+
+    def _path(self, kind: str, name: str) -> str:
+        return os.path.join(self._folder, self._check_kind(kind), encoded_name(check_name(name)) + ".json")
+
+    @staticmethod
+    def _check_kind(kind: str) -> str:
+        if not _KIND.fullmatch(kind):
+            raise InvalidInput(f"{kind[:40]!r} is not a kind of document.", code="catalog.kind")
+        return kind
+
+    @classmethod
+    def _read(cls, path: str, *, missing: bool) -> dict | None:
+        try:
+            with open(path, "rb") as stream:
+                data = stream.read(MAX_DOCUMENT + 1)
+        except FileNotFoundError:
+            if missing:
+                return None
+            raise
+        try:
+            envelope = json.loads(data) if len(data) <= MAX_DOCUMENT else None
+        except (ValueError, RecursionError):
+            envelope = None
+        if not isinstance(envelope, dict) or envelope.get("schema_version").__class__ is not int:
+            raise cls._damaged(path)
+        if envelope["schema_version"] > SCHEMA_VERSION:
+            raise Unsupported(
+                f"The document {path} was written by a newer version of the collection.",
+                code="catalog.schema",
+                hint="Update the collection strata.layering on this composer.",
+            )
+        kind = envelope.get("kind")
+        if (
+            not isinstance(envelope.get("name"), str)
+            or not isinstance(kind, str)
+            or not has_form(kind, envelope.get("document"))
+        ):
+            raise cls._damaged(path)
+        return envelope
+
+    @staticmethod
+    def _damaged(path: str) -> Corrupt:
+        return Corrupt(
+            f"The document {path} is damaged.",
+            code="catalog.corrupt",
+            hint="Restore it from a backup of the repository, or remove it.",
+        )

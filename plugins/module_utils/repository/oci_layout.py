@@ -1,0 +1,237 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The repository as an OCI image layout: manifests and the references that name them.
+
+Source: OCI image-spec, image-layout.md, manifest.md ("Guidelines for Artifact Usage"), annotations.md.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import BinaryIO
+
+from ..common.atomic_files import atomic_write
+from ..common.errors import Corrupt, NotFound, Unsupported
+from ..common.progress import Progress, silent
+from .blobs import Blobs, BlobWriter, Descriptor, check_digest, is_digest
+from .encoding import check_reference
+from .lock import Locks
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
+REFERENCE = "org.opencontainers.image.ref.name"
+MAX_JSON = 4 << 20
+_LAYOUT_VERSION = "1.0.0"
+
+
+def create_layout(root: str) -> None:
+    """Make the files and folders of an empty layout; those that are there stay."""
+    os.makedirs(os.path.join(root, "blobs", "sha256"), exist_ok=True)
+    for name, document in (
+        ("index.json", {"schemaVersion": 2, "mediaType": INDEX, "manifests": []}),
+        ("oci-layout", {"imageLayoutVersion": _LAYOUT_VERSION}),
+    ):
+        if not os.path.exists(os.path.join(root, name)):
+            atomic_write(os.path.join(root, name), _json(document))
+
+
+class Layout:
+    """The blobs, manifests and references of a repository."""
+
+    def __init__(self, root: str, locks: Locks) -> None:
+        self._root = root
+        self._locks = locks
+        self.blobs = Blobs(root)
+        marker = self._read_json("oci-layout")
+        if marker.get("imageLayoutVersion") != _LAYOUT_VERSION:
+            raise Unsupported(
+                f"The OCI layout {root} is not of version {_LAYOUT_VERSION}.", code="repository.layout_version"
+            )
+
+    # --- blobs, by their short names --------------------------------------------------------
+
+    def put_blob(self, data: bytes | BinaryIO, media_type: str, *, expected: str | None = None) -> Descriptor:
+        """Store ``data`` as a blob."""
+        return self.blobs.put(data, media_type, expected=expected)
+
+    def blob_writer(self, media_type: str) -> contextlib.AbstractContextManager[BlobWriter]:
+        """Context in which a blob is written; its ``descriptor`` is set afterwards."""
+        return self.blobs.writer(media_type)
+
+    def open_blob(self, blob: Descriptor | str, verify: bool = True) -> BinaryIO:
+        """Open a blob for reading from front to back."""
+        return self.blobs.open(blob, verify=verify)
+
+    def blob_path(self, blob: Descriptor | str, progress: Progress = silent) -> str:
+        """Path of a verified blob, for reading at random."""
+        return self.blobs.verified_path(blob, progress)
+
+    def has(self, digest: str) -> bool:
+        """Whether a blob is there."""
+        return self.blobs.has(digest)
+
+    def size(self, digest: str) -> int:
+        """Size of a blob in bytes."""
+        return self.blobs.size(digest)
+
+    # --- manifests --------------------------------------------------------------------------
+
+    def put_manifest(
+        self,
+        config: Descriptor,
+        layers: Sequence[Descriptor],
+        annotations: Mapping[str, str] | None = None,
+        artifact_type: str | None = None,
+        *,
+        layer_annotations: Sequence[Mapping[str, str] | None] = (),
+        reference: str | None = None,
+    ) -> Descriptor:
+        """Store a manifest over blobs that are there, and name it ``reference`` if one is given.
+
+        NotFound when a blob is missing. The same arguments give the same digest.
+        """
+        listed = []
+        for number, layer in enumerate(layers):
+            item: dict = layer.to_json()
+            if number < len(layer_annotations) and layer_annotations[number]:
+                item["annotations"] = dict(layer_annotations[number])
+            listed.append(item)
+        document: dict = {"schemaVersion": 2, "mediaType": MANIFEST, "config": config.to_json(), "layers": listed}
+        if artifact_type:
+            document["artifactType"] = artifact_type
+        if annotations:
+            document["annotations"] = dict(annotations)
+        with self._locks.hold("collect", shared=True, timeout=600, purpose="store a manifest"):
+            for blob in (config, *layers):
+                if self.size(blob.digest) != blob.size:
+                    raise Corrupt(
+                        f"The blob {blob.digest} has another size than its descriptor.",
+                        code="repository.blob_corrupt",
+                        digest=blob.digest,
+                    )
+            manifest = self.put_blob(_json(document), MANIFEST)
+            if reference is not None:
+                self._set_reference(reference, manifest, artifact_type)
+        return manifest
+
+    def manifest(self, name: str) -> dict:
+        """The manifest with the digest or reference ``name``, verified and checked for its form.
+
+        Keys ``config`` and ``layers`` are as in the document; ``digest`` is added.
+        """
+        digest = name if is_digest(name) else self.resolve(name).digest
+        document = _parse(self.blobs.read(digest, MAX_JSON), f"The manifest {digest}")
+        if not isinstance(document.get("layers"), list) or not isinstance(document.get("annotations", {}), dict):
+            raise Corrupt(f"The manifest {digest} is not an image manifest.", code="repository.manifest", digest=digest)
+        for item in (document.get("config"), *document["layers"]):
+            Descriptor.from_json(item)
+        document["digest"] = digest
+        return document
+
+    # --- references -------------------------------------------------------------------------
+
+    def references(self) -> dict[str, Descriptor]:
+        """All references with what they name, sorted."""
+        found = {}
+        for item in self.index():
+            reference = item.get("annotations", {}).get(REFERENCE)
+            if isinstance(reference, str):
+                found[reference] = Descriptor.from_json(item)
+        return dict(sorted(found.items()))
+
+    def resolve(self, reference: str) -> Descriptor:
+        """What ``reference`` names; NotFound when nothing."""
+        found = self.references().get(check_reference(reference))
+        if found is None:
+            raise NotFound(
+                f"The repository has nothing named {reference}.",
+                code="repository.reference_missing",
+                reference=reference,
+            )
+        return found
+
+    def add_reference(self, reference: str, manifest: Descriptor) -> bool:
+        """Name a stored manifest; return whether anything changed. A name in use moves to it."""
+        with self._locks.hold("collect", shared=True, timeout=600, purpose="name a manifest"):
+            if self.size(manifest.digest) != manifest.size:
+                raise Corrupt(
+                    f"The blob {manifest.digest} has another size than its descriptor.",
+                    code="repository.blob_corrupt",
+                    digest=manifest.digest,
+                )
+            return self._set_reference(reference, manifest, self.manifest(manifest.digest).get("artifactType"))
+
+    def remove_reference(self, reference: str) -> bool:
+        """Forget a name; return whether it was there. Blobs stay until the repository is collected."""
+        check_reference(reference)
+        with self._changing_index() as manifests:
+            kept = [item for item in manifests if item.get("annotations", {}).get(REFERENCE) != reference]
+            changed = len(kept) < len(manifests)
+            manifests[:] = kept
+        return changed
+
+    def index(self) -> list[dict]:
+        """The descriptors of index.json as they stand; Corrupt when it is damaged."""
+        manifests = self._read_json("index.json").get("manifests")
+        if not isinstance(manifests, list):
+            raise Corrupt(f"{self._root}/index.json has no list of manifests.", code="repository.index")
+        for item in manifests:
+            Descriptor.from_json(item)
+            if not isinstance(item.get("annotations", {}), dict):
+                raise Corrupt(f"{self._root}/index.json has annotations that are none.", code="repository.index")
+        return manifests
+
+    def _set_reference(self, reference: str, manifest: Descriptor, artifact_type: str | None) -> bool:
+        check_reference(reference)
+        check_digest(manifest.digest)
+        item: dict = {**manifest.to_json(), "annotations": {REFERENCE: reference}}
+        if artifact_type:
+            item["artifactType"] = artifact_type
+        with self._changing_index() as manifests:
+            before = list(manifests)
+            manifests[:] = [
+                other for other in manifests if other.get("annotations", {}).get(REFERENCE) != reference
+            ] + [item]
+            manifests.sort(key=lambda other: (str(other.get("annotations", {}).get(REFERENCE, "")), other["digest"]))
+            return manifests != before
+
+    @contextlib.contextmanager
+    def _changing_index(self) -> Iterator[list[dict]]:
+        with self._locks.hold("index", purpose="change index.json"):
+            document = self._read_json("index.json")
+            manifests = self.index()
+            before = json.dumps(manifests, sort_keys=True)
+            yield manifests
+            if json.dumps(manifests, sort_keys=True) != before:
+                atomic_write(os.path.join(self._root, "index.json"), _json({**document, "manifests": manifests}))
+
+    def _read_json(self, name: str) -> dict:
+        path = os.path.join(self._root, name)
+        try:
+            with open(path, "rb") as stream:
+                data = stream.read(16 * MAX_JSON + 1)
+        except FileNotFoundError:
+            raise Corrupt(
+                f"{path} is missing.", code="repository.layout", hint="Restore it from a backup of the repository."
+            ) from None
+        if len(data) > 16 * MAX_JSON:
+            raise Corrupt(f"{path} is too large.", code="repository.layout")
+        return _parse(data, path)
+
+
+def _json(document: dict) -> bytes:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+
+
+def _parse(data: bytes, what: str) -> dict:
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise Corrupt(f"{what} is not a JSON object.", code="repository.json", hint="Verify the repository.")
+    return document

@@ -1,0 +1,389 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Exporting a virtual machine as an OVF folder: descriptor, SHA-256 manifest, disks.
+
+A sidecar ``<name>.export.json`` beside the files records what was exported from what. It
+makes an export that is already there a matter of seconds, and lets one that was cut off go
+on with the disks it still lacks. A disk has its own name only when all of it is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..common.atomic_files import TEMPORARY_PREFIX
+from ..common.errors import Conflict, Corrupt, InvalidInput, Unavailable, Unsupported
+from ..common.optional_imports import pyvmomi
+from ..common.progress import Progress, silent
+from ..ovf.descriptor import check_file_name, parse_descriptor
+from ..ovf.manifest import Entry, write_manifest
+from ..shares.local import as_share
+from ..shares.share import Share
+from .faults import explained, fault_text
+from .inventory import plain_name
+from .nfc import Device, Lease, ManifestEntry, when_free
+from .properties import read
+from .session import Session
+from .vm import Snapshot
+
+_VERSION = 1
+_SIDECAR_MAXIMUM = 1 << 20
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A complete export: ``ovf`` is the descriptor's path, ``digests`` SHA-256 by file name, ``size`` bytes of all files."""
+
+    changed: bool
+    ovf: str
+    digests: dict[str, str]
+    size: int
+    warnings: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Record:
+    """The sidecar. ``disks``: file name -> device, size, mtime_ns, sha1, sha256, capacity, populated_size."""
+
+    version: int
+    instance_uuid: str
+    change_version: str
+    snapshot: str
+    disks: dict[str, dict[str, Any]]
+    files: dict[str, str]
+    complete: bool
+
+
+def exported(
+    session: Session, vm, folder: Share | str, *, name: str | None = None, snapshot: Snapshot | None = None
+) -> Export | None:
+    """The export of this machine (or snapshot) as it is now, when ``folder`` holds it complete and unharmed."""
+    source = _Source(session, vm, name, snapshot)
+    return _complete(as_share(folder), source)
+
+
+def export_vm(
+    session: Session,
+    vm,
+    folder: Share | str,
+    *,
+    name: str | None = None,
+    snapshot: Snapshot | None = None,
+    force: bool = False,
+    progress: Progress = silent,
+    stall_timeout: float | None = None,
+) -> Export:
+    """Export the machine, which must be off, or its ``snapshot`` into ``folder``, which is made when missing.
+
+    ``name`` is that of the files, else the machine's. ``force`` exports although nothing changed.
+    Raises Conflict when the machine is on, Unsupported for templates, and what transfers raise.
+    """
+    source = _Source(session, vm, name, snapshot)
+    source.check()
+    folder = as_share(folder)
+    folder.make_folders()
+    if not force and (there := _complete(folder, source)):
+        return there
+    what = f"Exporting {source.vm_name}"
+    record = source.record()
+    previous = _load(folder, source.name)
+    if previous is not None and not force and _same_source(previous, record):
+        record.disks = dict(previous.disks)
+
+    def begin():
+        with explained(what):
+            return snapshot.ref.ExportSnapshot() if snapshot else vm.ExportVm()
+
+    # A run that was cut off may have left a lease behind.
+    with Lease(session, when_free(session, begin), what, stall_timeout=stall_timeout) as lease:
+        lease.wait_ready()
+        # Only the holder of the lease may clean up: nobody else exports this machine now.
+        _remove_temporary(folder, source.name)
+        _forget(folder, source.name)
+        disks = [device for device in lease.devices if device.disk]
+        if not disks:
+            raise Unavailable(
+                f"{what} failed: the machine has no disk to export.", code="vsphere.lease", hint="Check its disks."
+            )
+        names = {device.key: f"{source.name}-disk{number}.vmdk" for number, device in enumerate(disks, 1)}
+        record.disks = {
+            file: entry
+            for file, entry in record.disks.items()
+            if names.get(entry["device"]) == file and _is_there(folder, file, entry)
+        }
+        lease.total = lease.capacity or None
+        for device in disks:
+            if names[device.key] not in record.disks:
+                record.disks[names[device.key]] = _download(
+                    lease, device, folder, source.name, names[device.key], progress
+                )
+                _save(folder, source.name, record)
+        _check_disks(lease, disks, names, record)
+        descriptor, warnings = _descriptor(session, vm, source, lease, record, what)
+        lease.complete()
+    for file in set(previous.disks if previous else ()) - set(record.disks):
+        folder.remove(file)
+    return _finish(folder, source.name, record, descriptor, warnings)
+
+
+def remove_export(folder: Share | str, name: str) -> bool:
+    """Remove the files of the export ``name`` from ``folder``, and the folder when nothing else is in it; False when there is none."""
+    folder, name = as_share(folder), _file_name(name)
+    record = _load(folder, name)
+    if record is None:
+        return False
+    _remove_temporary(folder, name)
+    # The sidecar goes last: a removal that was cut off can go on.
+    for file in (*record.disks, f"{name}.ovf", f"{name}.mf", _sidecar(name)):
+        folder.remove(file)
+    with contextlib.suppress(OSError):
+        folder.remove_folder()
+    return True
+
+
+def descriptor_name(name: str) -> str:
+    """The file name of the descriptor of the export ``name``."""
+    return f"{_file_name(name)}.ovf"
+
+
+def is_exported(folder: Share | str, name: str) -> bool:
+    """Whether ``folder`` holds an export ``name``, whole or not."""
+    return _load(as_share(folder), _file_name(name)) is not None
+
+
+class _Source:
+    """The machine that is exported, as it is now."""
+
+    def __init__(self, session: Session, vm, name: str | None, snapshot: Snapshot | None) -> None:
+        values = read(
+            session,
+            vm,
+            "name",
+            "config.instanceUuid",
+            "config.changeVersion",
+            "config.template",
+            "runtime.powerState",
+            what="Reading the virtual machine",
+        )
+        self.vm_name = plain_name(values["name"])
+        self.name = _file_name(name or self.vm_name)
+        self.snapshot = snapshot
+        self._values = values
+
+    def check(self) -> None:
+        if self._values.get("config.template"):
+            raise Unsupported(
+                f"{self.vm_name} is a template, which vSphere does not export.",
+                code="vsphere.template",
+                hint="Convert it to a virtual machine or clone it.",
+            )
+        if self.snapshot is None and self._values.get("runtime.powerState") != "poweredOff":
+            raise Conflict(
+                f"{self.vm_name} is not switched off.",
+                code="vsphere.power_state",
+                hint="Shut it down, or name a snapshot that was taken while it was off.",
+            )
+
+    def record(self) -> _Record:
+        return _Record(
+            _VERSION,
+            self._values.get("config.instanceUuid", ""),
+            # What a snapshot holds does not change with the machine.
+            "" if self.snapshot else self._values.get("config.changeVersion", ""),
+            self.snapshot.moid if self.snapshot else "",
+            {},
+            {},
+            False,
+        )
+
+
+def _file_name(name: str) -> str:
+    plain = re.sub(r'[\x00-\x1f/\\:*?"<>|]', "_", name).strip(". ")
+    if not plain or len(plain.encode("utf-8", "replace")) > 200:
+        raise InvalidInput(
+            f"No file can be named after {name[:100]!r}.", code="ovf.file_name", hint="Give the export another name."
+        )
+    return plain
+
+
+def _same_source(one: _Record, other: _Record) -> bool:
+    return (one.instance_uuid, one.change_version, one.snapshot) == (
+        other.instance_uuid,
+        other.change_version,
+        other.snapshot,
+    )
+
+
+def _sidecar(name: str) -> str:
+    return f"{name}.export.json"
+
+
+def _load(folder: Share, name: str) -> _Record | None:
+    """The sidecar, or None when there is none or it makes no sense: then the export starts anew."""
+    try:
+        record = _Record(**json.loads(folder.read(_sidecar(name), _SIDECAR_MAXIMUM)))
+        sound = record.version == _VERSION and all(
+            check_file_name(file, "The record of an export") == file
+            and isinstance(entry["device"], str)
+            and all(isinstance(entry[key], int) for key in ("size", "mtime_ns"))
+            and all(isinstance(entry[key], str) for key in ("sha1", "sha256"))
+            and all(isinstance(entry[key], (int, type(None))) for key in ("capacity", "populated_size"))
+            for file, entry in record.disks.items()
+        )
+        return record if sound and all(isinstance(digest, str) for digest in record.files.values()) else None
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError, Corrupt):
+        return None
+
+
+def _save(folder: Share, name: str, record: _Record) -> None:
+    _write(folder, name, _sidecar(name), (json.dumps(asdict(record), indent=2, sort_keys=True) + "\n").encode("utf-8"))
+
+
+def _is_there(folder: Share, file: str, entry: dict[str, Any]) -> bool:
+    """Whether a disk's file is still what was recorded: by size and time, else by its digest."""
+    status = folder.stat(file)
+    if status is None or status.is_folder or status.size != entry["size"]:
+        return False
+    return status.mtime_ns == entry["mtime_ns"] or _sha256(folder, file) == entry["sha256"]
+
+
+def _complete(folder: Share, source: _Source) -> Export | None:
+    record = _load(folder, source.name)
+    if record is None or not record.complete or not _same_source(record, source.record()):
+        return None
+    digests = record.files | {file: entry["sha256"] for file, entry in record.disks.items()}
+    ovf, manifest = f"{source.name}.ovf", f"{source.name}.mf"
+    try:
+        if folder.read(manifest, _SIDECAR_MAXIMUM) != _manifest(ovf, digests) or _sha256(folder, ovf) != digests[ovf]:
+            return None
+    except (FileNotFoundError, KeyError):
+        return None
+    if not record.disks or not all(_is_there(folder, file, entry) for file, entry in record.disks.items()):
+        return None
+    return Export(False, folder.where(ovf), digests, _size(folder, digests), ())
+
+
+def _download(lease: Lease, device: Device, folder: Share, name: str, file: str, progress: Progress) -> dict[str, Any]:
+    with folder.create(file, temporary=_temporary(name, file)) as out:
+        transfer = lease.download(device, out, expected=device.size or None, progress=progress)
+        entry = lease.manifest().get(device.key)
+        lease.verify(device, transfer, {device.key: entry} if entry else {})
+    status = folder.stat(file)
+    return {
+        "device": device.key,
+        "size": transfer.size,
+        "mtime_ns": status.mtime_ns if status else 0,
+        "sha1": transfer.sha1,
+        "sha256": transfer.sha256,
+        "capacity": entry.capacity if entry else None,
+        "populated_size": entry.populated_size if entry else None,
+    }
+
+
+def _check_disks(lease: Lease, disks: list[Device], names: dict[str, str], record: _Record) -> None:
+    """Disks kept from an earlier run must be what the host has now, as far as it tells."""
+    manifest: dict[str, ManifestEntry] = lease.manifest()
+    for device in disks:
+        entry = record.disks[names[device.key]]
+        theirs = manifest.get(device.key)
+        if theirs is not None and theirs.sha1 and theirs.sha1 != entry["sha1"]:
+            raise Corrupt(
+                f"The disk {names[device.key]} is not what the host has now.",
+                code="vsphere.checksum",
+                hint="Remove the file and export again.",
+            )
+
+
+def _descriptor(
+    session: Session, vm, source: _Source, lease: Lease, record: _Record, what: str
+) -> tuple[bytes, tuple[str, ...]]:
+    """vCenter's descriptor for the files as they were downloaded, checked to be one that can be read again."""
+    manager = pyvmomi.vim.OvfManager
+    files = []
+    for file, entry in sorted(record.disks.items(), key=lambda pair: (len(pair[0]), pair[0])):
+        item = manager.OvfFile(deviceId=entry["device"], path=file, size=entry["size"])
+        if entry["capacity"]:
+            item.capacity = entry["capacity"]
+        if entry["populated_size"]:
+            item.populatedSize = entry["populated_size"]
+        files.append(item)
+    parameters = manager.CreateDescriptorParams(ovfFiles=files, name=source.name, includeImageFiles=False)
+    if source.snapshot:
+        parameters.snapshot = source.snapshot.ref
+    with explained(what):
+        result = session.content.ovfManager.CreateDescriptor(vm, parameters)
+    if result.error or not result.ovfDescriptor:
+        problems = "; ".join(fault_text(fault) for fault in result.error or []) or "no reason was given"
+        raise Unavailable(
+            f"{what} failed: vCenter made no OVF descriptor: {problems}.",
+            code="vsphere.descriptor",
+            hint="Check the machine's hardware.",
+        )
+    text = result.ovfDescriptor.encode("utf-8")
+    listed = {file.href for file in parse_descriptor(text, f"The OVF descriptor of {source.vm_name}").files}
+    if not set(record.disks) <= listed:
+        raise Corrupt(
+            f"{what} failed: the OVF descriptor lacks one of the disks.", code="vsphere.descriptor", hint="Run again."
+        )
+    return text, tuple(fault_text(fault) for fault in result.warning or [])
+
+
+def _finish(folder: Share, name: str, record: _Record, descriptor: bytes, warnings: tuple[str, ...]) -> Export:
+    ovf = f"{name}.ovf"
+    record.files = {ovf: hashlib.sha256(descriptor).hexdigest()}
+    record.complete = True
+    digests = record.files | {file: entry["sha256"] for file, entry in record.disks.items()}
+    _write(folder, name, ovf, descriptor)
+    _write(folder, name, f"{name}.mf", _manifest(ovf, digests))
+    _save(folder, name, record)
+    return Export(True, folder.where(ovf), digests, _size(folder, digests), warnings)
+
+
+def _forget(folder: Share, name: str) -> None:
+    """A descriptor and manifest that do not fit the disks must not be found meanwhile."""
+    for suffix in (".mf", ".ovf"):
+        folder.remove(name + suffix)
+
+
+def _write(folder: Share, name: str, file: str, data: bytes) -> None:
+    with folder.create(file, temporary=_temporary(name, file)) as out:
+        out.write(data)
+
+
+def _temporary(name: str, file: str) -> str:
+    """The name of a file that is being written: one by which a later export of the same name finds what a killed one left."""
+    return f"{_temporary_prefix(name)}{file}"
+
+
+def _temporary_prefix(name: str) -> str:
+    return f"{TEMPORARY_PREFIX}export-{hashlib.sha256(name.encode('utf-8')).hexdigest()[:12]}-"
+
+
+def _remove_temporary(folder: Share, name: str) -> None:
+    for entry, unused in folder.names():
+        if entry.startswith(_temporary_prefix(name)):
+            folder.remove(entry)
+
+
+def _manifest(ovf: str, digests: dict[str, str]) -> bytes:
+    order = [ovf, *sorted(file for file in digests if file != ovf)]
+    return write_manifest(Entry(file, "sha256", digests[file]) for file in order)
+
+
+def _size(folder: Share, digests: dict[str, str]) -> int:
+    return sum(status.size for status in map(folder.stat, digests) if status)
+
+
+def _sha256(folder: Share, file: str) -> str:
+    digest = hashlib.sha256()
+    with folder.open(file) as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,166 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an offline Windows says about itself: version, edition, drivers, services, state of setup.
+
+Sources: Windows' own registry keys as libguestfs and dissect.target read them, Microsoft's
+documentation of ImageState and of Control\\ProductOptions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..common.errors import Corrupt
+from ..ntfs.volume import Volume
+from ..winregistry.hive_model import Hive, Key
+from ..winregistry.hive_reader import read_hive
+from ..winregistry.registry_values import current_control_set, decode_integer, decode_string
+
+CONFIG = "Windows/System32/config"
+#: Windows itself refuses to load a larger hive (2 GiB); no real one comes near this.
+MAX_HIVE = 512 << 20
+
+_MACHINES = {0x014C: "x86", 0x8664: "x64", 0xAA64: "arm64"}
+FIRST_WINDOWS_11_BUILD = 22000
+
+
+def is_windows(volume: Volume) -> bool:
+    """Whether the volume holds a Windows installation."""
+    return exists(volume, f"{CONFIG}/SYSTEM") and exists(volume, f"{CONFIG}/SOFTWARE")
+
+
+def exists(volume: Volume, path: str) -> bool:
+    """Whether the volume has a file or folder at ``path``, whatever its case."""
+    node = volume.find(path)
+    if node is None:
+        return False
+    node.close()
+    return True
+
+
+def read_file(volume: Volume, path: str, limit: int) -> bytes | None:
+    """The content of a file, None when it does not exist; Corrupt when it is larger than ``limit`` bytes."""
+    node = volume.find(path)
+    if node is None:
+        return None
+    with node:
+        if node.is_directory:
+            return None
+        if node.size > limit:
+            raise Corrupt(
+                f"The file {path} on the Windows disk has {node.size} bytes, more than it can have.",
+                code="windows.file_size",
+                path=path,
+            )
+        return node.read(node.size, 0)
+
+
+def load_hive(volume: Volume, path: str) -> Hive:
+    """Read a hive with its transaction logs replayed; Corrupt when it is missing or damaged."""
+    data = read_file(volume, path, MAX_HIVE)
+    if data is None:
+        raise Corrupt(
+            f"The registry hive {path} is missing on the Windows disk.",
+            code="windows.no_hive",
+            hint="Start the OS machine once, shut it down, and export it again.",
+        )
+    return _completed(volume, path, data)
+
+
+def find_hive(volume: Volume, path: str) -> Hive | None:
+    """A hive as ``load_hive`` reads it, None where there is no such file or nothing in it."""
+    data = read_file(volume, path, MAX_HIVE)
+    return _completed(volume, path, data) if data else None
+
+
+def _completed(volume: Volume, path: str, data: bytes) -> Hive:
+    logs = [log for log in (read_file(volume, path + suffix, MAX_HIVE) for suffix in (".LOG1", ".LOG2", ".LOG")) if log]
+    return read_hive(data, logs=logs)
+
+
+@dataclass
+class WindowsInstallation:
+    """The two hives that describe an installation, opened. ``control`` is the current control set's key."""
+
+    volume: Volume
+    system: Hive
+    software: Hive
+    control: Key
+
+    @classmethod
+    def open(cls, volume: Volume) -> WindowsInstallation:
+        """Read the hives; Corrupt when one is missing or damaged."""
+        system = load_hive(volume, f"{CONFIG}/SYSTEM")
+        software = load_hive(volume, f"{CONFIG}/SOFTWARE")
+        return cls(volume, system, software, current_control_set(system))
+
+    def setting(self, key: Key | None, name: str) -> str | int | None:
+        """A value as text or number, None when it or its key does not exist."""
+        value = key.value(name) if key is not None else None
+        if value is None:
+            return None
+        return decode_integer(value) if value.type in (4, 5, 11) else decode_string(value)
+
+    def in_system(self, path: str, name: str) -> str | int | None:
+        """A value below the current control set."""
+        return self.setting(self.control.key(path), name)
+
+    def in_software(self, path: str, name: str) -> str | int | None:
+        """A value below HKEY_LOCAL_MACHINE\\SOFTWARE."""
+        return self.setting(self.software.root.key(path), name)
+
+    def service(self, name: str) -> tuple[int | None, str | None]:
+        """Start type and image path of a service; both None when it is not installed."""
+        key = self.control.key(f"Services\\{name}")
+        start, image = self.setting(key, "Start"), self.setting(key, "ImagePath")
+        return (start if isinstance(start, int) else None), (image if isinstance(image, str) else None)
+
+    def facts(self) -> dict:
+        """Version, edition and architecture as a flat JSON-compatible document; what is not known is None."""
+        version = "Microsoft\\Windows NT\\CurrentVersion"
+        build = _number(self.in_software(version, "CurrentBuildNumber"))
+        product = self.in_software(version, "ProductName")
+        if isinstance(product, str) and build is not None and build >= FIRST_WINDOWS_11_BUILD:
+            # Windows 11 still calls itself Windows 10 in this value.
+            product = product.replace("Windows 10", "Windows 11")
+        major, minor = (
+            self.in_software(version, "CurrentMajorVersionNumber"),
+            self.in_software(version, "CurrentMinorVersionNumber"),
+        )
+        return {
+            "product_name": product,
+            "edition": self.in_software(version, "EditionID"),
+            "installation_type": self.in_software(version, "InstallationType"),
+            "version": f"{major}.{minor or 0}"
+            if isinstance(major, int)
+            else self.in_software(version, "CurrentVersion"),
+            "build": build,
+            "revision": self.in_software(version, "UBR"),
+            "display_version": self.in_software(version, "DisplayVersion") or self.in_software(version, "ReleaseId"),
+            "product_type": self.in_system("Control\\ProductOptions", "ProductType"),
+            "architecture": self._architecture(),
+            "computer_name": self.in_system("Control\\ComputerName\\ComputerName", "ComputerName"),
+            "domain": self.in_system("Services\\Tcpip\\Parameters", "Domain") or None,
+            "image_state": self.in_software("Microsoft\\Windows\\CurrentVersion\\Setup\\State", "ImageState"),
+            "vmware_tools": self.service("VMTools")[1],
+        }
+
+    def _architecture(self) -> str | None:
+        data = read_file(self.volume, "Windows/System32/cmd.exe", 64 << 20) or read_file(
+            self.volume, "Windows/System32/ntdll.dll", 64 << 20
+        )
+        if not data or len(data) < 64 or data[:2] != b"MZ":
+            return None
+        header = int.from_bytes(data[60:64], "little")
+        return (
+            _MACHINES.get(int.from_bytes(data[header + 4 : header + 6], "little"))
+            if data[header : header + 4] == b"PE\0\0"
+            else None
+        )
+
+
+def _number(value: str | int | None) -> int | None:
+    if isinstance(value, int):
+        return value
+    return int(value) if value and value.isdecimal() and len(value) < 10 else None

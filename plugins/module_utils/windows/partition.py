@@ -1,0 +1,37 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Windows partition of a disk as a device."""
+
+from __future__ import annotations
+
+from ..common.errors import InvalidInput
+from ..disk import partitions
+from ..disk.block_device import BlockDevice
+from ..disk.overlay import CopyOnWriteDevice
+from ..ntfs import resize
+
+
+def windows_window(device: BlockDevice, number: int) -> partitions.Window:
+    """The partition ``number`` of a disk as a device."""
+    return _numbered(partitions.read_partitions(device), number, device).window(device)
+
+
+def windows_partition(device: CopyOnWriteDevice, number: int, grown: bool) -> partitions.Window:
+    """Return the partition ``number`` as a device; when the disk has ``grown``, let partition and file system reach its end."""
+    table = partitions.read_partitions(device)
+    partition = _numbered(table, number, device)
+    if grown:
+        table = partitions.grow(device, table, partition, device.size)
+        partition = _numbered(table, number, device)
+        resize.grow(partition.window(device), partition.size)
+    return partition.window(device)
+
+
+def _numbered(table: partitions.PartitionTable, number: int, device: BlockDevice) -> partitions.Partition:
+    for partition in table.partitions:
+        if partition.number == number:
+            return partition
+    raise InvalidInput(
+        f"{device.name} has no partition {number}.", code="partitions.unknown", hint="Import the OS layer again."
+    )

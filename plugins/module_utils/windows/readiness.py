@@ -1,0 +1,261 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Named checks of whether an offline Windows makes a good OS layer.
+
+Each check returns what was found and, when it is not as it should be, what to do. What
+makes a disk impossible to import (hibernated, encrypted, dirty) is refused elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+
+from .installation import WindowsInstallation, exists
+
+PASS, WARN, FAIL = "pass", "warn", "fail"
+
+#: Windows needs room to service itself, and layers go on top.
+MIN_FREE_BYTES = 10 << 30
+#: Start types of services. Joining a domain lets Netlogon start by itself, leaving it lets it start on demand.
+ON_DEMAND, DISABLED = 3, 4
+_LISTED = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The outcome of one check: ``result`` is pass, warn or fail; ``action`` is empty when it passed."""
+
+    name: str
+    result: str
+    found: str
+    action: str = ""
+
+
+@dataclass(frozen=True)
+class DiskFacts:
+    """What the checks need to know beyond the registry: bytes free on the volume, firmware, partitions after Windows."""
+
+    free_bytes: int
+    firmware: str
+    recovery_partition: bool
+
+
+def check_readiness(windows: WindowsInstallation, disk: DiskFacts) -> list[dict]:
+    """Run every check; the result is JSON-compatible, in the order of ``CHECKS``."""
+    return [asdict(Finding(name, *check(windows, disk))) for name, check in CHECKS.items()]
+
+
+def failures(findings: list[dict]) -> list[dict]:
+    """The findings that did not pass."""
+    return [finding for finding in findings if finding["result"] != PASS]
+
+
+def _windows_version(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, ...]:
+    facts = windows.facts()
+    found = f"{facts['product_name'] or 'Windows'} {facts['display_version'] or ''}, build {facts['build']}.{facts['revision']}, {facts['architecture']}"
+    if facts["build"] is None or facts["architecture"] is None:
+        return (
+            FAIL,
+            found,
+            "The Windows version could not be read; export the machine again from a Windows that starts.",
+        )
+    if facts["architecture"] != "x64":
+        return FAIL, found, "Use a 64-bit (x64) Windows."
+    return PASS, found
+
+
+def _vmxnet3(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, ...]:
+    start, image = windows.service("vmxnet3ndis6")
+    driver = exists(windows.volume, "Windows/System32/drivers/vmxnet3.sys")
+    if start is not None and image and driver:
+        return PASS, "the driver vmxnet3ndis6 is installed"
+    return (
+        FAIL,
+        "the driver vmxnet3ndis6 is not installed",
+        "Install VMware Tools and use a VMXNET3 adapter in the OS machine.",
+    )
+
+
+def _vmware_tools(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, ...]:
+    image = windows.service("VMTools")[1]
+    if image:
+        return PASS, f"the service VMTools runs {image}"
+    return FAIL, "the service VMTools is not installed", "Install VMware Tools in the OS machine."
+
+
+def _updates_off(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, ...]:
+    policy = windows.in_software("Policies\\Microsoft\\Windows\\WindowsUpdate\\AU", "NoAutoUpdate")
+    start = windows.service("wuauserv")[0]
+    if policy == 1 or start == DISABLED:
+        return PASS, "automatic updates are off"
+    return (
+        WARN,
+        "automatic updates are not switched off",
+        "Set the policy 'Configure Automatic Updates' to disabled in the OS machine.",
+    )
+
+
+def reboot_signs(windows: WindowsInstallation) -> list[str]:
+    """What tells that Windows waits for a restart; pending renames are another matter, as virus scanners and browsers always have some.
+
+    Some keys that a running Windows shows (RebootPending, RebootRequired) are volatile and seldom on
+    a disk; what stays are pending.xml, pending packages and exclusive sessions.
+    """
+    servicing = "Microsoft\\Windows\\CurrentVersion\\Component Based Servicing\\"
+    signs = [
+        name
+        for name in ("RebootPending", "RebootInProgress", "PackagesPending")
+        if windows.software.root.key(servicing + name)
+    ]
+    exclusive = windows.in_software(servicing + "SessionsPending", "Exclusive")
+    if exclusive:
+        signs.append("SessionsPending Exclusive")
+    update = "Microsoft\\Windows\\CurrentVersion\\WindowsUpdate\\"
+    if windows.software.root.key(update + "Auto Update\\RebootRequired"):
+        signs.append("WindowsUpdate RebootRequired")
+    pending = windows.software.root.key(update + "Services\\Pending")
+    if pending is not None and len(pending.subkeys):
+        signs.append("WindowsUpdate Services Pending")
+    if windows.in_software("Microsoft\\Updates", "UpdateExeVolatile"):
+        signs.append("UpdateExeVolatile")
+    netlogon = windows.control.key("Services\\Netlogon")
+    signs += [
+        name for name in ("JoinDomain", "AvoidSpnSet") if netlogon is not None and netlogon.value(name) is not None
+    ]
+    if exists(windows.volume, "Windows/WinSxS/pending.xml"):
+        signs.append("WinSxS pending.xml")
+    return signs
+
+
+def _pending_reboot(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, ...]:
+    signs = reboot_signs(windows)
+    if signs:
+        return (
+            FAIL,
+            "a restart is pending: " + ", ".join(signs),
+            "Restart the OS machine until nothing is pending, shut it down and export it again.",
+        )
+    return PASS, "no restart is pending"
+
+
+def pending_renames(windows: WindowsInstallation) -> list[str]:
+    """The paths of files that are to be renamed or deleted at the next start."""
+    manager = windows.control.key("Control\\Session Manager")
+    found: list[str] = []
+    for name in ("PendingFileRenameOperations", "PendingFileRenameOperations2"):
+        value = manager.value(name) if manager is not None else None
+        # Pairs of texts, of which the second may be empty: empty texts do not end the list.
+        text = value.data[: len(value.data) & ~1].decode("utf-16-le", "replace") if value is not None else ""
+        found += [path.lstrip("!*\\?") for path in text.split("\0") if path]
+    return found
+
+
+def shown(items: Iterable[str]) -> str:
+    """The first few of ``items`` and how many more there are."""
+    found = list(items)
+    return ", ".join(found[:_LISTED]) + (f" and {len(found) - _LISTED} more" if len(found) > _LISTED else "")
+
+
+def _pending_renames(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, ...]:
+    found = pending_renames(windows)
+    if found:
+        return (
+            WARN,
+            "files are to be renamed or deleted at the next start: " + shown(found),
+            "Restart the OS machine, shut it down and export it again.",
+        )
+    return PASS, "no file waits to be renamed or deleted"
+
+
+def _hibernation_off(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, ...]:
+    hiberboot = windows.in_system("Control\\Session Manager\\Power", "HiberbootEnabled")
+    enabled = windows.in_system("Control\\Power", "HibernateEnabled")
+    if exists(windows.volume, "hiberfil.sys") or enabled == 1 and hiberboot == 1:
+        return WARN, "hibernation or fast startup is switched on", "Run 'powercfg /h off' in the OS machine."
+    return PASS, "hibernation is off"
+
+
+def _not_joined(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, ...]:
+    domain = windows.in_system("Services\\Tcpip\\Parameters", "Domain")
+    if domain and windows.service("Netlogon")[0] == ON_DEMAND:
+        return PASS, f"the machine is not joined to a domain; its DNS suffix is {domain}"
+    if domain:
+        return (
+            FAIL,
+            f"the machine is joined to the domain {domain}",
+            "Take the OS machine out of the domain; images join it when they are cloned.",
+        )
+    return PASS, "the machine is not joined to a domain"
+
+
+def _setup_complete(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, ...]:
+    state = windows.facts()["image_state"]
+    busy = windows.setting(windows.system.root.key("Setup"), "SystemSetupInProgress")
+    if state not in (None, "IMAGE_STATE_COMPLETE") or busy:
+        finding = f"Windows Setup has not finished ({state or 'setup in progress'})"
+        return WARN, finding, "Start the OS machine, let Setup finish, shut it down and export it again."
+    return PASS, "Windows Setup has finished"
+
+
+def _firmware(_windows: WindowsInstallation, disk: DiskFacts) -> tuple[str, ...]:
+    return PASS, f"the disk starts by {disk.firmware.upper()}; the connector's VM template must have the same firmware"
+
+
+def _free_space(_windows: WindowsInstallation, disk: DiskFacts) -> tuple[str, ...]:
+    found = f"{disk.free_bytes / (1 << 30):.1f} GiB are free"
+    if disk.free_bytes < MIN_FREE_BYTES:
+        return WARN, found, "Raise max_layer_size_gb or clean up the OS machine."
+    return PASS, found
+
+
+def _recovery_partition(_windows: WindowsInstallation, disk: DiskFacts) -> tuple[str, ...]:
+    if disk.recovery_partition:
+        return (
+            WARN,
+            "a partition follows the one of Windows, so that it cannot grow",
+            "Remove the recovery partition ('reagentc /disable', then diskpart).",
+        )
+    return PASS, "no partition follows the one of Windows"
+
+
+def done_markers(windows: WindowsInstallation) -> list[str]:
+    """The names of the files by which kmssetup.cmd remembers that it has run."""
+    node = windows.volume.find("Windows/Setup/Scripts/kmsdir")
+    if node is None:
+        return []
+    with node:
+        return (
+            [child.name for child in node.children() if child.name.lower().endswith("_done")]
+            if node.is_directory
+            else []
+        )
+
+
+def _no_done_markers(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, ...]:
+    markers = done_markers(windows)
+    if markers:
+        return (
+            FAIL,
+            "kmssetup.cmd has run already: " + shown(markers),
+            "Delete the *_done files below C:\\Windows\\Setup\\Scripts\\kmsdir.",
+        )
+    return PASS, "no *_done files"
+
+
+CHECKS: dict[str, Callable[[WindowsInstallation, DiskFacts], tuple[str, ...]]] = {
+    "windows_version": _windows_version,
+    "vmxnet3": _vmxnet3,
+    "vmware_tools": _vmware_tools,
+    "updates_off": _updates_off,
+    "pending_reboot": _pending_reboot,
+    "pending_renames": _pending_renames,
+    "hibernation_off": _hibernation_off,
+    "not_domain_joined": _not_joined,
+    "setup_complete": _setup_complete,
+    "firmware": _firmware,
+    "free_space": _free_space,
+    "recovery_partition": _recovery_partition,
+    "no_done_markers": _no_done_markers,
+}

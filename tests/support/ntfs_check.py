@@ -1,0 +1,309 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Does a volume hold together? An independent check of everything the engine writes.
+
+It reads records, clusters, directory indexes, $Secure, $Reparse and $ObjId without
+libntfs-3g and compares each with what it must agree with. It is no chkdsk: it repairs
+nothing and does not judge file content. Source: libntfs-3g's layout.h.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from ...plugins.module_utils.common.optional_imports import np
+from ...plugins.module_utils.disk.block_device import BlockDevice
+from ...plugins.module_utils.ntfs import attribute_records, file_names
+from ...plugins.module_utils.ntfs.mft import MasterFileTable, MftRecord
+from ...plugins.module_utils.ntfs.raw_volume import RawVolume
+
+_EXTEND, _UPCASE, _SECURE, _ROOT = 11, 10, 9, 5
+_FIRST_USER = 24
+_MAXIMUM_FINDINGS = 200
+_MAXIMUM_DEPTH = 32
+_SDS_BLOCK = 0x40000
+
+
+def check(device: BlockDevice, *, entries_follow: bool = False) -> list[str]:
+    """Return what does not agree on the NTFS on ``device``, one sentence each; empty when all is well.
+
+    With ``entries_follow`` the times, sizes and attributes in directory indexes must equal
+    those of the files; Windows itself lets them lag behind for hard links. Memory is
+    proportional to the number of files and clusters. Corrupt when the volume cannot be read.
+    """
+    return _Checker(device, entries_follow).run()
+
+
+class _Checker:
+    def __init__(self, device: BlockDevice, entries_follow: bool) -> None:
+        self.table = MasterFileTable(device)
+        self.raw: RawVolume = self.table.raw
+        self.entries_follow = entries_follow
+        self.findings: list[str] = []
+        self.base: dict[int, MftRecord] = {}
+        self.extensions: dict[int, list[MftRecord]] = {}
+        upcase = self.raw.read(_UPCASE, attribute_records.DATA, limit=131072)
+        self.upcase = memoryview(upcase[: len(upcase) & ~1]).cast("H")
+
+    def run(self) -> list[str]:
+        for record in self.table.records():
+            if record.base:
+                self.extensions.setdefault(record.base & attribute_records.REFERENCE_MASK, []).append(record)
+            else:
+                self.base[record.number] = record
+        self.check_records()
+        self.check_clusters()
+        self.check_names()
+        self.check_security()
+        self.check_extend("$Reparse", "$R", attribute_records.REPARSE_POINT)
+        self.check_extend("$ObjId", "$O", attribute_records.OBJECT_ID)
+        return self.findings[:_MAXIMUM_FINDINGS]
+
+    def say(self, sentence: str) -> None:
+        if len(self.findings) < _MAXIMUM_FINDINGS:
+            self.findings.append(sentence)
+
+    def all_attributes(self, record: MftRecord) -> list[attribute_records.Attribute]:
+        result = list(record.attributes)
+        for extension in self.extensions.get(record.number, ()):
+            if extension.base >> 48 == record.sequence:
+                result += extension.attributes
+        return result
+
+    def check_records(self) -> None:
+        bitmap = self.table.raw_bitmap()
+        used = set(self.base)
+        for base, parts in self.extensions.items():
+            for part in parts:
+                used.add(part.number)
+                if base not in self.base or self.base[base].sequence != part.base >> 48:
+                    self.say(f"File record {part.number} extends record {base}, which is not there.")
+        for number in range(_FIRST_USER, self.table.record_count):
+            marked = number // 8 < len(bitmap) and bitmap[number // 8] >> number % 8 & 1
+            if bool(marked) != (number in used):
+                self.say(
+                    f"File record {number} is {'marked' if marked else 'not marked'} in $MFT's bitmap but {'in use' if number in used else 'free'}."
+                )
+
+    def check_clusters(self) -> None:
+        owners, outside = self.table.owned_clusters()
+        bits = np.unpackbits(self.table.cluster_bitmap(), bitorder="little")[: len(owners)]
+        if outside:
+            self.say(f"{outside} runs leave the volume.")
+        for mask, what in (
+            (owners > 1, "belong to more than one file"),
+            ((owners > 0) & (bits == 0), "belong to a file but are free in $Bitmap"),
+            ((owners == 0) & (bits == 1), "are used in $Bitmap but belong to no file"),
+        ):
+            count = int(mask.sum())
+            if count:
+                self.say(f"{count} clusters {what}, the first is {int(mask.argmax())}.")
+
+    # -- directories
+
+    def fold(self, name: str) -> tuple[list[int], list[int]]:
+        units = memoryview(file_names.encode(name)).cast("H")
+        limit = len(self.upcase)
+        return [self.upcase[unit] if unit < limit else unit for unit in units], list(units)
+
+    def check_names(self) -> None:
+        expected: dict[int, set[tuple[int, int, str]]] = {}
+        for record in self.base.values():
+            found = [
+                attribute_records.FileName.unpack(one.value or b"", f"File record {record.number}")
+                for one in self.all_attributes(record)
+                if one.type == attribute_records.FILE_NAME
+            ]
+            if len(found) != record.link_count and record.number >= _FIRST_USER:
+                self.say(f"File record {record.number} has {len(found)} names but counts {record.link_count}.")
+            if not found and record.number >= _FIRST_USER:
+                self.say(f"File record {record.number} has no name.")
+            spaces = sorted(name.namespace for name in found if name.namespace in (file_names.WIN32, file_names.DOS))
+            if spaces not in ([], [file_names.WIN32, file_names.DOS]):
+                self.say(f"File record {record.number} has a long or 8.3 name without its counterpart.")
+            for name in found:
+                parent = self.base.get(name.parent & attribute_records.REFERENCE_MASK)
+                if parent is None or parent.reference != name.parent or not parent.is_directory:
+                    self.say(f"File record {record.number} says that it is in a directory that does not exist.")
+                    continue
+                expected.setdefault(parent.number, set()).add((record.reference, name.namespace, name.name))
+        for record in self.base.values():
+            if record.is_directory and any(
+                one.type == attribute_records.INDEX_ROOT and one.name == "$I30" for one in self.all_attributes(record)
+            ):
+                self.check_directory(record, expected.get(record.number, set()))
+
+    def check_directory(self, record: MftRecord, expected: set[tuple[int, int, str]]) -> None:
+        seen: set[tuple[int, int, str]] = set()
+        last = None
+        folded: set[tuple[int, ...]] = set()
+        for key, reference in self.index(record.number, "$I30"):
+            name = attribute_records.FileName.unpack(key, f"The index of file record {record.number}")
+            order = self.fold(name.name)
+            if last is not None and order <= last:
+                self.say(f"The index of file record {record.number} is out of order at {name.name!r}.")
+            last = order
+            if tuple(order[0]) in folded and reference & attribute_records.REFERENCE_MASK >= _FIRST_USER:
+                self.say(f"The directory with file record {record.number} has {name.name!r} twice.")
+            folded.add(tuple(order[0]))
+            seen.add((reference, name.namespace, name.name))
+            if self.entries_follow and reference & attribute_records.REFERENCE_MASK >= _FIRST_USER:
+                self.check_entry(record.number, reference, name)
+        for reference, _space, name in sorted(seen - expected)[:5]:
+            self.say(
+                f"The index of file record {record.number} has {name!r} of record {reference & attribute_records.REFERENCE_MASK}, which does not say so."
+            )
+        for reference, _space, name in sorted(expected - seen)[:5]:
+            self.say(
+                f"The index of file record {record.number} lacks {name!r} of record {reference & attribute_records.REFERENCE_MASK}."
+            )
+
+    def check_entry(self, directory: int, reference: int, name: attribute_records.FileName) -> None:
+        record = self.base.get(reference & attribute_records.REFERENCE_MASK)
+        if record is None:
+            return
+        allocated = size = 0
+        standard = b""
+        for one in self.all_attributes(record):
+            if one.type == attribute_records.STANDARD_INFORMATION:
+                standard = one.value or b""
+            elif one.type == attribute_records.DATA and not one.name and not one.lowest_vcn and not record.is_directory:
+                size = one.size
+                allocated = one.allocated if one.value is None else one.size + 7 & ~7
+                if one.value is None and one.flags & 0x80FF:
+                    allocated = one.compressed
+        if len(standard) < 48:
+            self.say(f"File record {record.number} has no standard information.")
+            return
+        created, written, changed, accessed, attributes = struct.unpack_from("<qqqqI", standard)
+        have = (
+            name.created,
+            name.written,
+            name.changed,
+            name.accessed,
+            name.allocated,
+            name.size,
+            name.attributes & ~attribute_records.I30_PRESENT,
+        )
+        if have != (created, written, changed, accessed, allocated, size, attributes):
+            self.say(
+                f"The index of file record {directory} shows {name.name!r} otherwise than its record {record.number} does."
+            )
+
+    def index(self, number: int, name: str) -> Iterator[tuple[bytes, int]]:
+        """Yield (key, first eight bytes of the entry) of an index in its order."""
+        root = self.raw.read(number, attribute_records.INDEX_ROOT, name, limit=65536)
+        size = struct.unpack_from("<I", root, 8)[0]
+        allocation = self.raw.find(number, attribute_records.INDEX_ALLOCATION, name)
+        bitmap = self.raw.read(number, attribute_records.BITMAP, name, limit=1 << 24) if allocation else b""
+        unit = self.raw.geometry.cluster_size if self.raw.geometry.cluster_size <= size else 512
+        visited: set[int] = set()
+
+        def node(block: bytes | bytearray, header: int, depth: int) -> Iterator[tuple[bytes, int]]:
+            first, used = struct.unpack_from("<II", block, header)
+            position, end = header + first, min(header + used, len(block))
+            while position + 16 <= end:
+                head, length, key_length, flags = struct.unpack_from("<QHHH", block, position)
+                if length < 16 or length % 8 or position + length > end or key_length > length - 16:
+                    break
+                if flags & 1:
+                    yield from child(struct.unpack_from("<q", block, position + length - 8)[0], depth + 1)
+                if flags & 2:
+                    return
+                yield bytes(block[position + 16 : position + 16 + key_length]), head
+                position += length
+            self.say(f"An index block {name} of file record {number} does not hold together.")
+
+        def child(vcn: int, depth: int) -> Iterator[tuple[bytes, int]]:
+            where = vcn * unit // size
+            if (
+                vcn < 0
+                or depth > _MAXIMUM_DEPTH
+                or vcn in visited
+                or not allocation
+                or (where + 1) * size > allocation[0].size
+            ):
+                self.say(f"The index {name} of file record {number} points to a block that it has not.")
+                return
+            visited.add(vcn)
+            if where // 8 >= len(bitmap) or not bitmap[where // 8] >> where % 8 & 1:
+                self.say(f"The index {name} of file record {number} uses a block that is free in its bitmap.")
+            block = bytearray(self.raw.read_runs(allocation[1], vcn * unit, size))
+            attribute_records.unprotect(block, b"INDX", self.raw.what)
+            yield from node(block, 24, depth)
+
+        yield from node(root, 16, 0)
+
+    # -- $Secure and $Extend
+
+    def check_security(self) -> None:
+        data = self.raw.read(_SECURE, attribute_records.DATA, "$SDS", limit=1 << 30)
+        known: dict[int, tuple[int, int, int]] = {}
+        for start in range(0, len(data), 2 * _SDS_BLOCK):
+            position, end = start, min(start + _SDS_BLOCK, len(data))
+            while position + 20 <= end:
+                digest, number, offset, length = struct.unpack_from("<IIQI", data, position)
+                if not length or offset != position or position + length > end:
+                    break
+                known[number] = (digest, offset, length)
+                mirrored = data[position + _SDS_BLOCK : position + _SDS_BLOCK + length]
+                if mirrored != data[position : position + length]:
+                    self.say(f"Security descriptor {number} differs from its copy.")
+                position += length + 15 & ~15
+        for index, key_size in (("$SII", 4), ("$SDH", 8)):
+            listed = {
+                struct.unpack_from("<I", key, key_size - 4)[0]
+                for key, _head in self.index(_SECURE, index)
+                if len(key) >= key_size
+            }
+            if listed != set(known):
+                self.say(f"$Secure:{index} and $Secure:$SDS hold different security descriptors.")
+        for record in self.base.values():
+            for one in record.attributes:
+                if (
+                    one.type == attribute_records.STANDARD_INFORMATION
+                    and one.value is not None
+                    and len(one.value) >= 72
+                ):
+                    number = struct.unpack_from("<I", one.value, 52)[0]
+                    if number and number not in known:
+                        self.say(
+                            f"File record {record.number} has security descriptor {number}, which $Secure has not."
+                        )
+                    if (
+                        not number
+                        and record.number >= _FIRST_USER
+                        and not any(other.type == attribute_records.SECURITY_DESCRIPTOR for other in record.attributes)
+                    ):
+                        self.say(f"File record {record.number} has no security descriptor.")
+
+    def check_extend(self, name: str, index: str, kind: int) -> None:
+        named = (
+            (record.number, one.parent & attribute_records.REFERENCE_MASK)
+            for record in self.base.values()
+            for one in record.names()
+            if one.name == name
+        )
+        number = next((number for number, parent in named if parent == _EXTEND), None)
+        if number is None:
+            return
+        # $R is keyed by tag and file reference, $O by object ID.
+        expected = set()
+        for record in self.base.values():
+            for one in self.all_attributes(record):
+                if one.type == kind:
+                    value = one.value if one.value is not None else self.raw.read(record.number, kind, count=16)
+                    expected.add(
+                        value[:4] + struct.pack("<Q", record.reference)
+                        if kind == attribute_records.REPARSE_POINT
+                        else value[:16]
+                    )
+        listed = {
+            key[: 12 if kind == attribute_records.REPARSE_POINT else 16] for key, _head in self.index(number, index)
+        }
+        if listed != expected:
+            self.say(
+                f"{name} lists {len(listed)} files and {len(expected)} are marked; {len(listed ^ expected)} differ."
+            )

@@ -1,0 +1,74 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The order in which the app layers of an image are applied."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.strata.layering.plugins.module_utils.catalog.resolved_template import apply_order
+from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import LayerReference
+
+
+def order(*layers):
+    """Names in order; a layer is (priority, "name version", "name version" of prerequisites...)."""
+    found = []
+    for priority, name, *below in layers:
+        found.append(
+            (
+                priority,
+                LayerReference("app", *name.split(), "sha256:" + "0" * 64),
+                [tuple(one.split()) for one in below],
+            )
+        )
+    return [layer.name for layer in apply_order(found)]
+
+
+def test_priority_then_name():
+    assert order((500, "b 1"), (500, "C 1"), (500, "a 1"), (100, "z 1"), (900, "A 1")) == ["z", "a", "b", "C", "A"]
+
+
+def test_a_layer_stands_above_its_prerequisites():
+    assert order((500, "a 1", "b 1"), (500, "b 1")) == ["b", "a"]
+    assert order((500, "a 1", "c 1"), (500, "b 1"), (500, "c 1", "d 1"), (500, "d 1")) == ["b", "d", "c", "a"]
+
+
+def test_another_version_of_a_prerequisite_counts_too():
+    assert order((500, "a 1", "b 1"), (500, "b 2")) == ["b", "a"]
+
+
+def test_priorities_are_explicit():
+    assert order((500, "a 1", "b 1"), (600, "b 1")) == ["a", "b"]
+
+
+def test_prerequisites_that_are_not_there_do_not_matter():
+    assert order((500, "b 1", "x 1"), (500, "a 1", "b 7", "y 1")) == ["b", "a"]
+
+
+def test_where_versions_were_made_upon_each_other_the_version_that_was_known_counts():
+    assert order((500, "a 1", "b 1"), (500, "b 2", "a 1")) == ["a", "b"]
+    assert order((500, "a 2", "b 1"), (500, "b 1", "a 1")) == ["b", "a"]
+    assert order((500, "a 3", "b 1"), (500, "b 3", "a 1")) == ["a", "b"]
+
+
+@given(
+    st.permutations(range(6)),
+    st.lists(st.tuples(st.sampled_from([100, 500]), st.sets(st.integers(0, 5), max_size=3)), min_size=6, max_size=6),
+)
+def test_every_order_of_naming_gives_the_same_order(shuffled, layers):
+    """Prerequisites are only ever layers that were there before, so that there is no circle."""
+    found = [
+        (priority, f"l{number} 1", *(f"l{below} 1" for below in below_it if below < number))
+        for number, (priority, below_it) in enumerate(layers)
+    ]
+    result = order(*found)
+    assert order(*(found[number] for number in shuffled)) == result
+    place = {name: position for position, name in enumerate(result)}
+    priorities = {f"l{number}": priority for number, (priority, _below) in enumerate(layers)}
+    for number, (priority, below_it) in enumerate(layers):
+        for below in below_it:
+            if below < number and priorities[f"l{below}"] == priority:
+                assert place[f"l{below}"] < place[f"l{number}"]
+    assert [priorities[name] for name in result] == sorted(priorities.values())

@@ -1,0 +1,110 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Scripts: names and bounds, the plan, and what is read back of an image's config."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.strata.layering.plugins.module_utils.catalog import scripts
+from ansible_collections.strata.layering.plugins.module_utils.catalog.scripts import PlacedScript
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, InvalidInput
+from ansible_collections.strata.layering.plugins.module_utils.layers.file_index import load_index
+
+DIGEST = "sha256:" + "ab" * 32
+SCRIPT = {"label": "app layer A 1", "name": "a.cmd", "digest": DIGEST, "size": 5}
+
+
+@pytest.mark.parametrize(
+    ("name", "becomes"),
+    [
+        ("setup.cmd", "setup.cmd"),
+        ("Install Office (x64).BAT", "Install-Office-x64.bat"),
+        ("..a.ps1", "a.ps1"),
+        ("\u00e4\u00f6.cmd", "script.cmd"),
+        ("a%b&c^d.cmd", "a-b-c-d.cmd"),
+        ("n" * 90 + ".cmd", "n" * 56 + ".cmd"),
+    ],
+)
+def test_names_in_the_image_mean_nothing_to_a_shell(tmp_path, name, becomes):
+    (tmp_path / name).write_bytes(b"rem")
+    assert scripts.read_script(str(tmp_path / name)).name == becomes
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "code"),
+    [
+        ("a.exe", b"x", "script.kind"),
+        ("a", b"x", "script.kind"),
+        ("a.cmd", b"", "script.size"),
+        ("a.cmd", bytes(scripts.MAX_SCRIPT + 1), "script.size"),
+        ("a.cmd", None, "script.unreadable"),
+    ],
+)
+def test_what_is_no_script(tmp_path, name, data, code):
+    if data is not None:
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(InvalidInput) as caught:
+        scripts.read_script(str(tmp_path / name))
+    assert caught.value.code == code
+
+
+def test_no_script_is_none():
+    assert scripts.read_script(None) is None and scripts.describe(None) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"label": 5},
+        {"label": "a|b"},
+        {"label": "a\r\nb"},
+        {"name": "../a.cmd"},
+        {"name": "a.exe"},
+        {"name": None},
+        {"digest": "sha256:xy"},
+        {"digest": None},
+        {"size": -1},
+        {"size": "5"},
+        {"size": scripts.MAX_SCRIPT + 1},
+        {"size": True},
+    ],
+)
+def test_a_config_is_not_believed(change):
+    assert PlacedScript.from_dict(SCRIPT).to_dict() == SCRIPT
+    with pytest.raises(Corrupt):
+        PlacedScript.from_dict(SCRIPT | change)
+
+
+def test_a_config_that_is_none():
+    for value in (None, [], "x", {}):
+        with pytest.raises(Corrupt):
+            PlacedScript.from_dict(value)
+
+
+@given(st.lists(st.text(max_size=200), max_size=12))
+def test_the_plan_has_a_line_a_script_whatever_layers_are_called(names):
+    placed = [PlacedScript(scripts.safe_label(f"app layer {name}"), "a.cmd", DIGEST, 5) for name in names]
+    lines = scripts.plan_text(DIGEST, placed).decode("ascii").split("\r\n")
+    assert lines[0] == "image=" + "ab" * 8 and lines[-1] == "" and len(lines) == len(names) + 2
+    for number, line in enumerate(lines[1:-1], 1):
+        assert line.split("|")[::2] == [f"{number:02}", f"{number:02}-a.cmd"] and not set('"%&<>^!') & set(line)
+
+
+def test_the_index_says_what_the_archive_would():
+    records = load_index(io.BytesIO(scripts.pack_index(DIGEST, [PlacedScript.from_dict(SCRIPT)])))
+    found = {
+        record.entry.path: (record.entry.kind, record.entry.size, record.digest)
+        for record in records
+        if record.entry.kind == "file"
+    }
+    plan = scripts.plan_text(DIGEST, [PlacedScript.from_dict(SCRIPT)])
+    assert found[f"{scripts.FOLDER}/01-a.cmd"] == ("file", 5, bytes.fromhex("ab" * 32))
+    assert found[f"{scripts.FOLDER}/plan.txt"][:2] == ("file", len(plan))
+    assert [record.entry.kind for record in records if record.entry.path == scripts.FOLDER] == ["whiteout", "directory"]
+    assert all(record.entry.security is None for record in records)

@@ -1,0 +1,197 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Conflicts and provenance, held against trying every layer on every kind of tree."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.strata.layering.plugins.module_utils.images.conflicts import Plan
+from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
+from ansible_collections.strata.layering.plugins.module_utils.layers.file_index import Record
+
+
+def file(path, content="a", **more):
+    return Record(Entry(path, "file", **more), content.encode() * 32)
+
+
+def folder(path, **more):
+    return Record(Entry(path, "directory", **more))
+
+
+def removal(path):
+    return Record(Entry(path, "whiteout"))
+
+
+def conflicts(*layers, knew=None):
+    return [(one.path, one.winner, one.losers, one.outcome) for one in Plan(layers, str.upper, knew).conflicts()]
+
+
+def test_different_content_is_a_conflict_and_the_same_is_none():
+    assert conflicts([file("x", "a")], [file("X", "b")]) == [("X", 1, (0,), "brings")]
+    assert conflicts([file("x", "a", written=1)], [file("x", "a", written=2)]) == []
+
+
+def test_several_losers():
+    assert conflicts([file("x", "a")], [file("x", "b")], [file("x", "c")]) == [("x", 2, (0, 1), "brings")]
+    assert conflicts([file("x", "a")], [file("x", "b")], [file("x", "a")]) == [("x", 2, (1,), "brings")]
+
+
+def test_removing_what_a_lower_layer_brings():
+    assert conflicts([file("d/x")], [removal("d")]) == [("d/x", 1, (0,), "removes")]
+    assert conflicts([removal("d/x")], [file("d/x")]) == [("d/x", 1, (0,), "brings")]
+    assert conflicts([removal("x")], [removal("x")]) == []
+
+
+def test_a_layer_that_removes_and_brings_replaces():
+    assert conflicts([file("d/x"), file("d/y")], [removal("d"), file("d/x", "b")]) == [
+        ("d/x", 1, (0,), "brings"),
+        ("d/y", 1, (0,), "removes"),
+    ]
+
+
+def test_file_and_folder():
+    assert conflicts([file("a/b")], [file("a")]) == [("a", 1, (0,), "brings"), ("a/b", 1, (0,), "removes")]
+    assert conflicts([file("a")], [file("a/b")]) == [("a", 1, (0,), "makes a folder of"), ("a/b", 1, (0,), "brings")]
+
+
+def test_folders_merge():
+    assert conflicts([folder("a"), file("a/x")], [folder("a", implied=True), file("a/y")]) == []
+    assert conflicts([folder("a", attributes=0x10)], [folder("a", attributes=0x12)]) == [("a", 1, (0,), "brings")]
+
+
+def test_links_count_by_their_content():
+    linked = [file("x", "a"), Record(Entry("y", "link", link_target="x"))]
+    assert conflicts([file("y", "a")], linked) == []
+    assert conflicts([file("y", "b")], linked) == [("y", 1, (0,), "brings")]
+
+
+def test_what_a_layer_knew_it_meant_to_replace():
+    assert conflicts([file("d/x")], [removal("d")], knew=[set(), {0}]) == []
+    assert conflicts([file("x", "a")], [file("x", "b")], knew=[set(), {0}]) == []
+    assert conflicts([file("x", "a")], [file("x", "b")], [file("x", "c")], knew=[set(), {0}, set()]) == [
+        ("x", 2, (1,), "brings")
+    ]
+    assert conflicts([file("x", "a")], [file("x", "b")], [file("x", "c")], knew=[set(), set(), {0}]) == [
+        ("x", 2, (1,), "brings")
+    ]
+
+
+def test_what_a_layer_knew_may_still_win_over_it():
+    assert conflicts([file("x", "b")], [file("x", "a")], knew=[{1}, set()]) == [("x", 1, (0,), "brings")]
+    assert conflicts([file("x", "b")], [file("x", "a")], [file("x", "c")], knew=[{1}, set(), set()]) == [
+        ("x", 2, (0, 1), "brings")
+    ]
+
+
+def test_provenance():
+    plan = Plan([[file("d/x")], [file("other")], [removal("d"), file("d/x", "b")]], str.upper)
+    assert plan.provenance("D\\X") == [(0, "brings"), (2, "brings")]
+    assert plan.provenance("d/y") == [(2, "removes")]
+    assert plan.provenance("nowhere") == []
+
+
+NAMES = st.sampled_from(["a", "b"])
+PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
+
+
+@st.composite
+def layers(draw):
+    chosen = draw(
+        st.dictionaries(PATHS, st.sampled_from(["file a", "file b", "folder 1", "folder 2", "implied"]), max_size=4)
+    )
+    files = {path for path, kind in chosen.items() if kind.startswith("file")}
+    found = [removal(path) for path in draw(st.lists(PATHS, max_size=2, unique=True))]
+    for path, kind in sorted(chosen.items()):
+        if any("/".join(path.split("/")[:depth]) in files for depth in range(1, path.count("/") + 1)):
+            continue
+        if kind.startswith("file"):
+            found.append(file(path, kind[-1]))
+        else:
+            found.append(folder(path, implied=kind == "implied", attributes=0 if kind == "implied" else int(kind[-1])))
+    return found
+
+
+def drop(tree, path):
+    for other in [other for other in tree if other == path or other.startswith(path + "/")]:
+        del tree[other]
+
+
+def put(tree, records):
+    """Apply one layer to a tree of {path: ("file", content) or ("folder", attributes or None)}."""
+    for record in records:
+        if record.entry.kind == "whiteout":
+            drop(tree, record.entry.path)
+    for record in records:
+        path = record.entry.path
+        if record.entry.kind == "whiteout":
+            continue
+        parts = path.split("/")
+        for depth in range(1, len(parts)):
+            parent = "/".join(parts[:depth])
+            if tree.get(parent, ("file",))[0] == "file":
+                drop(tree, parent)
+                tree[parent] = ("folder", None)
+        if record.entry.kind == "file":
+            drop(tree, path)
+            tree[path] = ("file", record.digest)
+        else:
+            if tree.get(path, ("file",))[0] == "file":
+                drop(tree, path)
+                tree[path] = ("folder", None)
+            if not record.entry.implied:
+                tree[path] = ("folder", record.entry.attributes)
+    return tree
+
+
+def bases(path):
+    """Trees in which ``path`` is a file, an empty folder, a folder with metadata, and nothing."""
+    above = {"/".join(path.split("/")[:depth]): ("folder", 99) for depth in range(1, path.count("/") + 1)}
+    return [{**above, path: ("file", b"base")}, {**above, path: ("folder", 99)}, above]
+
+
+def says_something(layer, path):
+    return any(put(dict(base), layer).get(path) != base.get(path) for base in bases(path))
+
+
+def fulfilled(state, final):
+    """Whether what a path was after a layer is what it is in the end."""
+    if state is not None and final is not None and state[0] == final[0] == "folder":
+        return state[1] is None or state == final
+    return state == final
+
+
+def is_replaced(number, speaking, knew):
+    """Whether a layer further up that says something was made with this one there."""
+    return any(number in knew[other] for other in speaking if other > number)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.lists(layers(), min_size=2, max_size=4), st.lists(st.sets(st.integers(0, 3), max_size=2), min_size=4, max_size=4)
+)
+def test_equals_trying_every_layer_on_every_tree(stack, knew):
+    knew = [known - {number} for number, known in enumerate(knew[: len(stack)])]
+    brought = {
+        record.entry.path
+        for layer in stack
+        for record in layer
+        if record.entry.kind != "whiteout" and not record.entry.implied
+    }
+    expected = {}
+    for path in brought:
+        speaking = [number for number, layer in enumerate(stack) if says_something(layer, path)]
+        states, tree = [], {}
+        for layer in stack:
+            put(tree, layer)
+            states.append(tree.get(path))
+        losers = tuple(
+            number
+            for number in speaking[:-1]
+            if not is_replaced(number, speaking, knew) and not fulfilled(states[number], states[-1])
+        )
+        if losers:
+            expected[path] = (speaking[-1], losers)
+    assert {path: (winner, losers) for path, winner, losers, _outcome in conflicts(*stack, knew=knew)} == expected

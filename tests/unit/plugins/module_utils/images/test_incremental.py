@@ -1,0 +1,188 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Going from one image to another: the result must be the one that comes from the base, or there must be no way."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+
+from hypothesis import HealthCheck, Phase, event, given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict
+from ansible_collections.strata.layering.plugins.module_utils.disk.overlay import CopyOnWriteDevice
+from ansible_collections.strata.layering.plugins.module_utils.images.apply import Applier
+from ansible_collections.strata.layering.plugins.module_utils.images.compose import _kind
+from ansible_collections.strata.layering.plugins.module_utils.images.incremental import (
+    FOLDER,
+    OTHER,
+    Stack,
+    difference,
+)
+from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
+from ansible_collections.strata.layering.tests.support.layer_stacks import changed, layers, stacked
+from ansible_collections.strata.layering.tests.support.ntfs_tree import read_fold, read_tree
+from ansible_collections.strata.layering.tests.support.tree_model import Item, Refused, expect
+
+
+@st.composite
+def pairs(draw):
+    """Two stacks that share layers: some kept, some edited, some left out, some new, in another order."""
+    old = draw(st.lists(layers(), min_size=1, max_size=3))
+    new = []
+    for items in old:
+        fate = draw(st.sampled_from(["keep", "edit", "edit", "edit", "edit", "drop", "replace"]))
+        if fate == "keep":
+            new.append(items)
+        elif fate == "edit":
+            new.append(_edited(draw, items))
+        elif fate == "replace":
+            new.append(draw(layers()))
+    if draw(st.booleans()):
+        new.append(draw(layers()))
+    if draw(st.integers(0, 5)) == 0:
+        new.reverse()
+    return old, new
+
+
+def _edited(draw, items):
+    """A next version of a layer: entries left out, changed or added."""
+    result = []
+    linked = {item.entry.link_target for item in items}
+    for item in items:
+        fate = draw(st.integers(0, 7))
+        entry = copy.copy(item.entry)
+        if fate == 0 and entry.kind in ("file", "link", "whiteout") and entry.path not in linked:
+            continue
+        if fate == 1 and entry.kind != "whiteout":
+            entry.created = entry.written = entry.accessed = entry.changed = draw(st.integers(1, 1 << 60))
+        elif fate == 2 and entry.kind == "directory" and entry.reparse is None:
+            entry.implied = not entry.implied
+        elif fate == 3 and entry.kind == "file":
+            entry.attributes ^= 2
+        elif fate == 4 and entry.kind in ("file", "link") and entry.path not in linked:
+            head, slash, last = entry.path.rpartition("/")
+            entry.path = head + slash + last.swapcase()
+        result.append(Item(entry, item.data, item.streams))
+    return result
+
+
+@settings(
+    max_examples=60, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
+)
+@given(base=layers(max_size=8), pair=pairs())
+def test_from_the_older_image_comes_what_comes_from_the_base(blank, base, pair):
+    old, new = pair
+    fold = read_fold(blank[0])
+    scratch = blank[1]
+    with (
+        contextlib.suppress(Conflict),
+        changed(blank, [[item for item in base if item.entry.kind != "whiteout"]]) as (below, _applied),
+    ):
+        with changed((below, scratch), old) as (image, made):
+            if made.dropped:
+                return
+            with CopyOnWriteDevice(image, scratch) as over, Volume.mount(below) as original:
+                with Volume.mount(over, writable=True) as volume:
+                    old_tree, _archives, old_records = stacked(old, volume.upcase)
+                    new_tree, archives, new_records = stacked(new, volume.upcase)
+                    change = difference(
+                        Stack(old_tree, old_records), Stack(new_tree, new_records), lambda path: _kind(original, path)
+                    )
+                    event("way" if change else "no way")
+                    if change is None:
+                        return
+                    try:
+                        applied = Applier(volume, change).run(archives)
+                    except Conflict:
+                        event("conflict")
+                        return
+                if applied.dropped:
+                    return
+                event(f"{min(applied.files, 3)} files")
+                found = read_tree(over)
+            try:
+                lines = expect(read_tree(below), new, fold).differences(found)
+            except Refused as refused:
+                lines = [f"it had to be refused: {refused}"]
+            assert not lines, "\n".join(lines)
+
+
+def file(path, data=b"x", **more):
+    return Item(Entry(path, "file", 0x20, 1, 2, 3, 4, size=len(data), **more), data)
+
+
+def folder(path, written=2, **more):
+    return Item(Entry(path, "directory", 0x10, 1, written, 3, 4, **more))
+
+
+def link(path, target):
+    return Item(Entry(path, "link", 0x20, link_target=target))
+
+
+def whiteout(path):
+    return Item(Entry(path, "whiteout"))
+
+
+def way(old, new, base=()):
+    """The paths that have to be changed, None when the base is needed; ``base`` are its folders (ending in "/") and files."""
+    kinds = {path.rstrip("/").upper(): FOLDER if path.endswith("/") else OTHER for path in base}
+    stacks = []
+    for stack in (old, new):
+        tree, _archives, records = stacked(stack, str.upper)
+        stacks.append(Stack(tree, records))
+    change = difference(*stacks, lambda path: kinds.get(path.upper()))
+    return None if change is None else {path for path, node in change.nodes() if node.entry is not None or node.hides}
+
+
+def test_what_is_the_same_is_left_alone():
+    stack = [[folder("d"), file("d/a"), link("d/b", "d/a")], [whiteout("d/old")]]
+    assert way(stack, stack, ["d/", "d/old"]) == set()
+    assert way(stack, [*stack, [file("new")]], ["d/", "d/old"]) == {"new"}
+    assert way([*stack, [file("new")]], stack, ["d/", "d/old"]) == {"new"}
+
+
+def test_what_only_the_base_has_cannot_come_back():
+    assert way([[file("a")]], [[]], ["a"]) is None
+    assert way([[whiteout("a")]], [[]], ["a"]) is None
+    assert way([[whiteout("d/a")]], [[folder("d", implied=True), file("d/b")]], ["d/", "d/a"]) is None
+    assert way([[whiteout("d"), folder("d"), file("d/x")]], [[folder("d"), file("d/x")]], ["d/"]) is None
+    assert way([[folder("d")]], [[]], ["d/"]) is None
+
+
+def test_hard_links_are_written_together():
+    old = [[file("a"), link("b", "a")]]
+    assert way(old, [[file("a"), link("B", "a")]]) == {"a", "B"}
+    assert way(old, [[file("a"), link("b", "a"), link("c", "a")]]) == {"a", "b", "c"}
+    assert way(old, [[file("a")]]) == {"a", "b"}
+    together = [folder("d"), file("d/a"), link("e", "d/a")]
+    assert way([together], [[whiteout("d"), *together]], ["d/"]) is None
+
+
+def test_8_3_names_that_would_not_be_those_of_the_base_need_it():
+    assert way([[file("a", short_name="A~1")]], [[file("a", b"y")]]) is None
+    assert way([[file("a", short_name="A~1")]], [[file("a", b"y", short_name="A~1")]]) == {"a"}
+    assert way([[whiteout("a")]], [[file("a")]], ["a"]) is None
+    assert way([[whiteout("a")]], [[file("a")]]) == {"a"}
+    assert way([[folder("a")]], [[file("a")]], ["a"]) is None
+    assert way([[file("b"), link("a", "b")]], [[file("a"), file("b")]], ["a"]) is None
+
+
+def test_what_a_folder_loses_needs_the_base():
+    plain = folder("d")
+    for more in (
+        {"eas": b"\x0c\0\0\0\0\1\1\0x\0y\0"},
+        {"object_id": bytes(16)},
+        {"short_name": "D~1"},
+        {"security": b"other"},
+    ):
+        assert way([[folder("d", 1, **more)]], [[plain]]) is None
+    assert way([[folder("d", 1)]], [[plain]]) == {"d"} and way([[folder("d", 1)]], [[plain]], ["d/"]) == {"d"}
+    assert way([[folder("d", 1, implied=True)]], [[folder("d", implied=True)]], ["d/"]) == set()
+    # In place of a file of the base the implied folder is made, so its times count.
+    assert way([[folder("d", 1, implied=True)]], [[folder("d", implied=True)]], ["d"]) is None
+    timeless = Item(Entry("d/a", "file", 0x20), b"")
+    assert way([[folder("d", 1), timeless]], [[plain, timeless]]) is None

@@ -1,0 +1,98 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The mark on a disk: where it stands, what it says, and what it leaves alone."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zlib
+
+import pytest
+
+from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import (
+    TYPE_BASIC_DATA,
+    PartitionSpec,
+    format_gpt,
+)
+from ansible_collections.strata.layering.plugins.module_utils.images.lineage_marker import Mark, read_mark, write_mark
+
+ONE, TWO, OS = ("sha256:" + letter * 64 for letter in "12a")
+
+
+@pytest.fixture(name="disk")
+def _disk(tmp_path):
+    """A GPT disk whose first partition begins at 1 MiB."""
+    path = str(tmp_path / "disk")
+    with open(path, "wb") as out:
+        out.truncate(8 << 20)
+    with FileDevice(path, writable=True) as device:
+        format_gpt(
+            device, [PartitionSpec(TYPE_BASIC_DATA, None, "Windows")], disk_guid="6b1d5c1e-0f0a-4e57-9b7e-2f1c9a5d7e10"
+        )
+        yield device
+
+
+def mbr(path, first):
+    """An MBR disk whose partition begins at a sector."""
+    with open(path, "wb") as out:
+        out.truncate(4 << 20)
+        out.write(
+            bytes(440)
+            + b"DISK\0\0"
+            + struct.pack("<B3sB3sII", 0x80, b"\1\1\0", 7, b"\xfe\xff\xff", first, 4000)
+            + bytes(48)
+            + b"\x55\xaa"
+        )
+    return FileDevice(path, writable=True)
+
+
+def test_a_disk_has_no_mark_until_it_gets_one(disk):
+    assert read_mark(disk) is None
+    write_mark(disk, ONE, OS)
+    lineage = hashlib.sha256(f"{ONE}\n{OS}".encode()).hexdigest()
+    assert read_mark(disk) == Mark(ONE, lineage)
+    sector = disk.pread(512, (1 << 20) - 512)
+    assert (
+        sector[:20] == b"strata.layering\0\1\0\0\0"
+        and sector[20:52].hex() == "1" * 64
+        and sector[52:84].hex() == lineage
+    )
+    assert struct.unpack_from("<I", sector, 84)[0] == zlib.crc32(sector[:84]) and not any(sector[88:])
+
+
+def test_nothing_else_is_written(disk):
+    before = disk.pread(disk.size, 0)
+    write_mark(disk, ONE, OS)
+    after = disk.pread(disk.size, 0)
+    place = (1 << 20) - 512
+    assert before[:place] == after[:place] and before[place + 512 :] == after[place + 512 :]
+
+
+def test_the_lineage_tells_upon_what_an_image_was_composed(disk):
+    write_mark(disk, ONE, OS)
+    first = read_mark(disk)
+    write_mark(disk, TWO, OS)
+    assert read_mark(disk) == Mark(TWO, hashlib.sha256(f"{TWO}\n{first.lineage}".encode()).hexdigest())
+
+
+def test_what_stands_there_already_stays(disk):
+    disk.pwrite(b"a boot manager", (1 << 20) - 512)
+    write_mark(disk, ONE, OS)
+    assert read_mark(disk) is None and disk.pread(14, (1 << 20) - 512) == b"a boot manager"
+
+
+def test_a_damaged_mark_is_none(disk):
+    write_mark(disk, ONE, OS)
+    disk.pwrite(b"?", (1 << 20) - 512 + 30)
+    assert read_mark(disk) is None
+
+
+@pytest.mark.parametrize(("first", "marked"), [(63, True), (2048, True), (2, True), (1, False)])
+def test_mbr_disks_have_room_before_their_first_partition(tmp_path, first, marked):
+    with mbr(str(tmp_path / "mbr"), first) as device:
+        table = device.pread(512, 0)
+        write_mark(device, ONE, OS)
+        assert (read_mark(device) is not None) == marked and device.pread(512, 0) == table

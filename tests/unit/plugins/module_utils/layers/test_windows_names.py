@@ -1,0 +1,124 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names as Windows takes and compares them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.strata.layering.plugins.module_utils.layers.windows_names import (
+    fold,
+    windows_name_problem,
+    windows_path,
+)
+
+
+@pytest.mark.parametrize(
+    "first, second",
+    [("Readme.TXT", "README.txt"), ("\u00fcber", "\u00dcBER"), ("\u0436", "\u0416"), ("\u1f80", "\u1f88")],
+)
+def test_what_windows_holds_for_one_name(first, second):
+    assert fold(first) == fold(second)
+
+
+@pytest.mark.parametrize(
+    "first, second",
+    [
+        ("stra\u00dfe", "strasse"),
+        ("\u0131", "I"),
+        ("\u017f", "s"),
+        ("\u03c2", "\u03c3"),
+        ("\u00b5", "\u03bc"),
+        ("a", "\u00e4"),
+        ("\u212a", "k"),
+        ("\U00010428", "\U00010400"),
+    ],
+)
+def test_what_windows_keeps_apart(first, second):
+    assert fold(first) != fold(second)
+
+
+@given(st.text(max_size=20))
+@settings(max_examples=200)
+def test_folding_keeps_the_length_and_is_stable(name):
+    assert len(fold(name)) == len(name) and fold(fold(name)) == fold(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a",
+        "a.b.c",
+        ".git",
+        "..a",
+        "CONS",
+        "xcon",
+        "com10",
+        "caf\u00e9",
+        "\u65e5\u672c",
+        "a b",
+        "#$%&'()+,;=@[]^_`{}~!-",
+        "\U0001f600" * 127,
+    ],
+)
+def test_names_that_windows_accepts(name):
+    assert windows_name_problem(name) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "...",
+        " ",
+        "a.",
+        "a ",
+        "a<b",
+        "a>b",
+        'a"b',
+        "a|b",
+        "a?b",
+        "a*b",
+        "a:b",
+        "a/b",
+        "a\\b",
+        "a\x01b",
+        "CON",
+        "con.tar.gz",
+        "Lpt\u00b3",
+        "NUL ",
+        "aux .x",
+        "com1",
+        "CONIN$",
+        "\U0001f600" * 128,
+        "\ud800",
+        "a\0",
+    ],
+)
+def test_names_that_windows_refuses(name):
+    assert windows_name_problem(name)
+
+
+@pytest.mark.parametrize(
+    "text, path",
+    [
+        ("C:\\Windows\\System32", "Windows/System32"),
+        ("\\Windows", "Windows"),
+        ("Windows/x/", "Windows/x"),
+        ("c:/a\\b", "a/b"),
+        (".config", ".config"),
+    ],
+)
+def test_paths(text, path):
+    assert windows_path(text) == path
+
+
+def test_refused_paths_name_the_path():
+    with pytest.raises(InvalidInput, match=r"The path 'D:\\\\x'"):
+        windows_path("D:\\x")

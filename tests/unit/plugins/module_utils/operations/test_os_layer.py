@@ -1,0 +1,65 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Packages on a share that others can write to: links in them do not lead to other files of the composer."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.strata.layering.plugins.module_utils.operations import os_layer
+from ansible_collections.strata.layering.plugins.module_utils.ovf.descriptor_writer import (
+    ImageDescription,
+    write_descriptor,
+)
+
+FILES = ("os.ovf", "os.mf", "os-disk1.vmdk")
+
+
+@pytest.fixture
+def share(tmp_path):
+    """A share with a package whose files are links to another folder of the share."""
+    folder, store = tmp_path / "share" / "os", tmp_path / "share" / "store"
+    folder.mkdir(parents=True)
+    store.mkdir()
+    description = ImageDescription(
+        name="os", disk_file="os-disk1.vmdk", disk_size=4, capacity=1 << 30, guest_id="windows9_64Guest"
+    )
+    for name, data in zip(FILES, (write_descriptor(description), b"SHA256(os.ovf)= " + b"0" * 64, b"disk")):
+        (store / name).write_bytes(data)
+        (folder / name).symlink_to(f"../store/{name}")
+    (tmp_path / "secret").write_bytes(b"root:secret")
+    return tmp_path / "share"
+
+
+def use(share, packaging_disk):
+    params = {"packaging_disk": packaging_disk, "file_share": os.fspath(share)}
+    with os_layer._package(params) as package:
+        name = package.disk_file(package.descriptor.disks[0])
+        with package.open(name) as stream:
+            return package.location(name)[0], stream.read()
+
+
+@pytest.mark.parametrize("path", ["os/os.ovf", "os", "os/../os/os.ovf"])
+def test_links_within_the_share_are_followed(share, path):
+    assert use(share, path)[1] == b"disk"
+
+
+def test_the_share_itself_may_be_the_package_and_names_may_begin_with_a_dot(share):
+    (share / "store").rename(share / ".store")
+    assert use(share, ".store/os.ovf")[1] == b"disk"
+    assert use(share / ".store", ".")[1] == use(share / ".store", "./")[1] == b"disk"
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("target", ["../../secret", "/etc/hostname"])
+def test_links_that_lead_out_of_the_share_are_refused(share, name, target):
+    (share / "os" / name).unlink()
+    (share / "os" / name).symlink_to(target)
+    for path in ("os/os.ovf", "os"):
+        with pytest.raises(InvalidInput, match="leads out of the file share") as caught:
+            use(share, path)
+        assert "secret:" not in str(caught.value) and caught.value.hint

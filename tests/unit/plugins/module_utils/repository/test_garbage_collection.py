@@ -1,0 +1,160 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Verifying finds every damage; collecting removes only what nobody needs."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt
+from ansible_collections.strata.layering.plugins.module_utils.repository.blobs import Descriptor
+from ansible_collections.strata.layering.plugins.module_utils.repository.garbage_collection import collect, verify
+from ansible_collections.strata.layering.plugins.module_utils.repository.oci_layout import MANIFEST
+
+OLD = -60.0  # a grace that spares nothing
+
+
+def store(repository, content, reference=None):
+    config = repository.layout.put_blob(b'{"of":"%b"}' % content, "a/config")
+    layer = repository.layout.put_blob(content, "a/layer")
+    return repository.layout.put_manifest(config, [layer], reference=reference), {config.digest, layer.digest}
+
+
+def test_verify_lists_what_is_wrong(repository):
+    _sound, _blobs = store(repository, b"sound", "sound")
+    damaged, _blobs = store(repository, b"damaged", "damaged")
+    missing, _blobs = store(repository, b"missing", "missing")
+    stray = repository.layout.put_blob(b"stray", "a/b")
+    assert verify(repository) == []
+    documents = {name: repository.layout.manifest(name)["layers"][0]["digest"] for name in ("damaged", "missing")}
+    with open(repository.layout.blobs.path(documents["damaged"]), "r+b") as stream:
+        stream.write(b"D")
+    os.unlink(repository.layout.blobs.path(documents["missing"]))
+    os.truncate(repository.layout.blobs.path(stray.digest), 2)
+    found = {(damage.problem, damage.what): damage.needed_by for damage in verify(repository)}
+    assert found == {
+        ("digest", documents["damaged"]): ("damaged",),
+        ("missing", documents["missing"]): ("missing",),
+        ("digest", stray.digest): (),
+    }
+
+
+def test_verify_reports_damaged_manifests_and_documents(repository):
+    manifest, _blobs = store(repository, b"x", "x")
+    repository.catalog.put("layer", "x", {})
+    folder = os.path.join(repository.path, "catalog", "layer")
+    with open(os.path.join(folder, os.listdir(folder)[0]), "wb") as stream:
+        stream.write(b"{")
+    with open(repository.layout.blobs.path(manifest.digest), "wb") as stream:
+        stream.write(b"{}")
+    assert {damage.problem for damage in verify(repository)} == {"manifest", "digest", "document"}
+
+
+def test_collect_keeps_what_is_named(repository):
+    kept, kept_blobs = store(repository, b"kept", "kept")
+    catalogued, catalogued_blobs = store(repository, b"catalogued")
+    thin = repository.layout.put_blob(b"thin image", "a/b")
+    repository.catalog.put(
+        "layer",
+        "x",
+        {"deep": [{"digest": catalogued.digest}], "image": f"made of {thin.digest}", "other": "sha256:" + "0" * 64},
+    )
+    gone, gone_blobs = store(repository, b"gone")
+    dry = collect(repository, grace=OLD, dry_run=True)
+    assert set(dry.blobs) == {gone.digest, *gone_blobs} and repository.layout.has(gone.digest)
+    result = collect(repository, grace=OLD)
+    assert set(result.blobs) == {gone.digest, *gone_blobs}
+    assert result.freed == dry.freed == gone.size + len(b'{"of":"gone"}') + len(b"gone")
+    assert set(repository.layout.blobs.digests()) == {
+        kept.digest,
+        *kept_blobs,
+        catalogued.digest,
+        *catalogued_blobs,
+        thin.digest,
+    }
+    assert collect(repository, grace=OLD).freed == 0
+
+
+def test_young_blobs_and_temporaries_are_spared(repository):
+    blob = repository.layout.put_blob(b"new", "a/b")
+    stray = os.path.join(repository.path, "tmp", ".strata-tmp-x")
+    with open(stray, "wb") as stream:
+        stream.write(b"12345")
+    result = collect(repository)
+    assert result.kept_young == 1 and repository.layout.has(blob.digest) and os.path.exists(stray)
+    for path in (stray, repository.layout.blobs.path(blob.digest)):
+        os.utime(path, (1, 1))
+    repository.layout.put_blob(b"new", "a/b")  # stored again: young again
+    result = collect(repository)
+    assert (result.temporaries, result.freed, result.kept_young) == (1, 5, 1)
+
+
+def test_a_pin_that_is_read_while_it_grows_still_keeps(repository):
+    manifest, _blobs = store(repository, b"pinned")
+    with repository.pin([manifest.digest], purpose="publish"):
+        [name] = os.listdir(os.path.join(repository.path, "pins"))
+        with open(os.path.join(repository.path, "pins", name), "r+b") as stream:
+            data = stream.read().replace(b"]}", b", ")
+            stream.seek(0)
+            stream.write(data)
+            stream.truncate()
+        assert collect(repository, grace=OLD).blobs == []
+
+
+def test_pins_keep_while_their_task_lives(repository):
+    manifest, blobs = store(repository, b"pinned")
+    plain = repository.layout.put_blob(b"plain", "a/b")
+    with repository.pin([manifest.digest], purpose="publish") as pin:
+        pin.add([plain.digest, "sha256:" + "0" * 64])
+        assert collect(repository, grace=OLD).blobs == []
+    assert len(collect(repository, grace=OLD).blobs) == 4
+    assert os.listdir(os.path.join(repository.path, "pins")) == []
+
+
+def test_the_pin_of_a_killed_task_goes(repository):
+    blob = repository.layout.put_blob(b"x", "a/b")
+    ready, told = os.pipe()
+    child = os.fork()
+    if not child:
+        with repository.pin([blob.digest]):
+            os.write(told, b"x")
+            signal.pause()
+    os.read(ready, 1)
+    assert collect(repository, grace=OLD).blobs == []
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert collect(repository, grace=OLD).blobs == [blob.digest]
+    assert os.listdir(os.path.join(repository.path, "pins")) == []
+    os.close(ready)
+    os.close(told)
+
+
+@pytest.mark.parametrize("how", ["missing", "damaged", "not a manifest"])
+def test_nothing_is_removed_when_a_manifest_cannot_be_followed(repository, how):
+    manifest, _blobs = store(repository, b"x", "x")
+    unneeded = repository.layout.put_blob(b"unneeded", "a/b")
+    path = repository.layout.blobs.path(manifest.digest)
+    if how == "missing":
+        os.unlink(path)
+    elif how == "damaged":
+        with open(path, "r+b") as stream:
+            stream.write(b"[")
+    else:
+        other = repository.layout.put_blob(b'{"layers":[],"config":1}', MANIFEST)
+        with repository.layout._changing_index() as manifests:
+            manifests.append(Descriptor(MANIFEST, other.digest, other.size).to_json())
+    with pytest.raises(Corrupt, match="cannot be collected"):
+        collect(repository, grace=OLD)
+    assert repository.layout.has(unneeded.digest)
+
+
+def test_collecting_forgets_what_was_verified(repository):
+    big = repository.layout.put_blob(bytes(2 << 20), "a/b")
+    memory = repository.layout.blobs._memory(big.digest)
+    assert os.path.exists(memory)
+    collect(repository, grace=OLD)
+    assert not os.path.exists(memory)

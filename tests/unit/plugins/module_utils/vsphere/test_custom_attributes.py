@@ -1,0 +1,42 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Custom attributes of machines."""
+
+from __future__ import annotations
+
+from ansible_collections.strata.layering.plugins.module_utils.vsphere import custom_attributes
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.custom_attributes import set_attributes
+
+
+def values(session, machine) -> dict[str, str]:
+    names = {field.key: field.name for field in session.content.customFieldsManager.field}
+    return {names[entry.key]: entry.value for entry in machine.customValue}
+
+
+def test_attributes_are_defined_and_set_once(simulator, session, machine):
+    assert set_attributes(session, machine, {"Image": "office", "Owner": "VDI"}) is True
+    assert values(session, machine) == {"Image": "office", "Owner": "VDI"}
+    simulator.clear_journal()
+    assert set_attributes(session, machine, {"Image": "office", "Owner": "VDI"}) is False
+    assert not {"AddCustomFieldDef", "SetField"} & {entry["method"] for entry in simulator.journal(kind="soap")}
+    assert set_attributes(session, machine, {"Image": "kiosk"}) is True and values(session, machine) == {
+        "Image": "kiosk",
+        "Owner": "VDI",
+    }
+    assert set_attributes(session, machine, {}) is False
+
+
+def test_two_define_the_same_attribute(simulator, session, machine, monkeypatch):
+    """What the loser of a race sees: it is not there, and then it is."""
+    assert set_attributes(session, machine, {"Image": "office"}) is True
+    real, looks = custom_attributes.read, []
+
+    def read(session, item, *paths, **named):
+        looks.append(paths)
+        return {} if looks == [("field",)] else real(session, item, *paths, **named)
+
+    monkeypatch.setattr(custom_attributes, "read", read)
+    assert set_attributes(session, machine, {"Image": "kiosk"}) is True and values(session, machine) == {
+        "Image": "kiosk"
+    }

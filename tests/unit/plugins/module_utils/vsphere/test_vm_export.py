@@ -1,0 +1,318 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""OVF exports: complete, repeated, cut off, resumed."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+
+import pytest
+
+from ansible_collections.strata.layering.plugins.module_utils.common.atomic_files import TEMPORARY_PREFIX
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import (
+    Conflict,
+    Corrupt,
+    InvalidInput,
+    NoSpace,
+    StrataError,
+    Unavailable,
+    Unsupported,
+)
+from ansible_collections.strata.layering.plugins.module_utils.ovf.package import open_package
+from ansible_collections.strata.layering.plugins.module_utils.vsphere import nfc, vm
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory import Inventory
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.session import Patience
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.vm_export import export_vm, exported
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return str(tmp_path / "share" / "os")
+
+
+def names(folder):
+    return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+
+
+def downloads(simulator):
+    return len(simulator.journal(method="NFC:GET"))
+
+
+def assert_no_lease(simulator):
+    assert not [lease for lease in simulator.leases() if lease["state"] in ("ready", "initializing")]
+    assert not [machine for machine in simulator.machines() if machine["locked"]]
+
+
+COMPLETE = ["machine-disk1.vmdk", "machine.export.json", "machine.mf", "machine.ovf"]
+
+
+def test_export(simulator, session, machine, folder, disk):
+    seen = []
+    export = export_vm(session, machine, folder, progress=lambda *step: seen.append(step))
+    assert export.changed and export.ovf == os.path.join(folder, "machine.ovf")
+    assert names(folder) == COMPLETE
+    with open(os.path.join(folder, "machine-disk1.vmdk"), "rb") as stream:
+        assert stream.read() == disk.bytes()
+    assert export.digests["machine-disk1.vmdk"] == hashlib.sha256(disk.bytes()).hexdigest()
+    assert export.size == sum(os.path.getsize(os.path.join(folder, name)) for name in export.digests)
+    package = open_package(folder)
+    assert package.verify() == export.digests
+    system = package.descriptor.single_system()
+    assert (system.name, len(system.disks)) == ("machine", 1)
+    assert package.descriptor.disks[0].capacity == disk.capacity
+    assert seen[-1] == ("download", disk.length, disk.length)
+    assert_no_lease(simulator)
+
+
+def test_second_run_does_nothing(simulator, session, machine, folder):
+    assert exported(session, machine, folder) is None
+    first = export_vm(session, machine, folder)
+    count = downloads(simulator)
+    again = export_vm(session, machine, folder)
+    assert (again.changed, again.digests, again.size) == (False, first.digests, first.size)
+    assert exported(session, machine, folder) == again
+    assert downloads(simulator) == count and len(simulator.journal(method="ExportVm")) == 1
+    # Copied files have another time: their digests are compared.
+    os.utime(os.path.join(folder, "machine-disk1.vmdk"), (1, 1))
+    assert not export_vm(session, machine, folder).changed
+    assert export_vm(session, machine, folder, force=True).changed
+    assert downloads(simulator) == count + 1
+
+
+@pytest.mark.parametrize("damage", ["disk", "ovf", "mf", "sidecar", "missing", "nonsense"])
+def test_damaged_exports_are_made_again(simulator, session, machine, folder, disk, damage):
+    export_vm(session, machine, folder)
+    path = {"disk": "machine-disk1.vmdk", "ovf": "machine.ovf", "mf": "machine.mf"}.get(damage, "machine.export.json")
+    path = os.path.join(folder, path)
+    if damage == "missing":
+        os.unlink(path)
+    elif damage == "nonsense":
+        with open(path, "w", encoding="utf-8") as out:
+            json.dump({"version": 1, "disks": {"../x": 3}}, out)
+    else:
+        with open(path, "r+b") as out:
+            out.seek(30)
+            out.write(b"damage")
+        os.utime(path, (1, 1))
+    assert exported(session, machine, folder) is None
+    assert export_vm(session, machine, folder).changed
+    assert open_package(folder).verify()["machine-disk1.vmdk"] == hashlib.sha256(disk.bytes()).hexdigest()
+
+
+def test_changed_machine_is_exported_again(simulator, session, machine, folder, other_disk):
+    export_vm(session, machine, folder)
+    simulator.put_disk("machine", other_disk.path)
+    vm.reconfigure(session, machine, annotation="changed")
+    export = export_vm(session, machine, folder)
+    assert export.changed and export.digests["machine-disk1.vmdk"] == hashlib.sha256(other_disk.bytes()).hexdigest()
+    assert names(folder) == COMPLETE
+
+
+def test_snapshot(simulator, session, machine, folder, disk, other_disk):
+    snapshot = vm.create_snapshot(session, machine, "before the tools")
+    simulator.put_disk("machine", other_disk.path)
+    vm.power_on(session, machine)
+    export = export_vm(session, machine, folder, name="Win 11: base?", snapshot=snapshot)
+    assert export.ovf == os.path.join(folder, "Win 11_ base_.ovf")
+    assert export.digests["Win 11_ base_-disk1.vmdk"] == hashlib.sha256(disk.bytes()).hexdigest()
+    assert not export_vm(session, machine, folder, name="Win 11: base?", snapshot=snapshot).changed
+    open_package(folder).verify()
+
+
+def test_what_cannot_be_exported(simulator, session, machine, folder):
+    vm.power_on(session, machine)
+    with pytest.raises(Conflict, match="machine is not switched off"):
+        export_vm(session, machine, folder)
+    with pytest.raises(Unsupported, match="is a template"):
+        export_vm(session, Inventory(session).vm(name=simulator.template), folder)
+    vm.power_off(session, machine)
+    for name in ("...", "x" * 300):
+        with pytest.raises(InvalidInput):
+            export_vm(session, machine, folder, name=name)
+    assert names(folder) == []
+    assert not simulator.journal(method="ExportVm")
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"drop_connection": True, "after_bytes": 3 << 20},
+        {"http_status": 503},
+        {"delay_ms": 8000, "after_bytes": 1 << 20},
+    ],
+)
+@pytest.mark.parametrize("chunked", [True, False])
+def test_cut_downloads(simulator, session, machine, folder, rule, chunked):
+    simulator.settings(chunked_export=chunked)
+    simulator.rules.add("NFC:GET", **rule)
+    with pytest.raises(Unavailable) as caught:
+        export_vm(session, machine, folder, stall_timeout=1)
+    assert caught.value.hint
+    assert names(folder) == []
+    assert_no_lease(simulator)
+    assert export_vm(session, machine, folder).changed
+    open_package(folder).verify()
+
+
+@pytest.mark.parametrize(
+    "call", ["ExportVm", "CreateDescriptor", "HttpNfcLeaseGetManifest", "HttpNfcLeaseComplete", "LEASE"]
+)
+def test_every_call_may_fail(simulator, session, machine, folder, call):
+    rule = simulator.rules.add(call, count=None, fault="SystemError", message="A general system error occurred")
+    with pytest.raises(StrataError) as caught:
+        export_vm(session, machine, folder)
+    simulator.rules.remove(rule)
+    assert caught.value.message.startswith("Exporting machine failed: A general system error occurred (")
+    assert_no_lease(simulator)
+    assert not {"machine.ovf", "machine.mf"} & set(names(folder))
+    count = downloads(simulator)
+    assert export_vm(session, machine, folder).changed
+    # A disk that was fetched whole is not fetched again.
+    assert downloads(simulator) == (count if call in ("CreateDescriptor", "HttpNfcLeaseComplete") else count + 1)
+    open_package(folder).verify()
+
+
+def test_kept_disk_must_be_what_the_host_has(simulator, session, machine, folder, monkeypatch):
+    simulator.rules.add("CreateDescriptor", count=None, fault="SystemError", message="x")
+    with pytest.raises(StrataError):
+        export_vm(session, machine, folder)
+    simulator.rules.clear()
+    assert names(folder) == ["machine-disk1.vmdk", "machine.export.json"]
+    with open(os.path.join(folder, "machine-disk1.vmdk"), "r+b") as out:
+        out.seek(5000)
+        out.write(b"damage")
+    os.utime(os.path.join(folder, "machine-disk1.vmdk"), (1, 1))
+    count = downloads(simulator)
+    export_vm(session, machine, folder)
+    assert downloads(simulator) == count + 1
+    open_package(folder).verify()
+
+
+def test_full_share(simulator, session, machine, folder, monkeypatch):
+    genuine = os.fsync
+
+    def full(descriptor):
+        if os.fstat(descriptor).st_size > 1 << 20:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        genuine(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(NoSpace, match="No space is left for machine-disk1.vmdk"):
+        export_vm(session, machine, folder)
+    assert names(folder) == []
+    assert_no_lease(simulator)
+
+
+def _export_and_die(simulator, connect, folder):
+    with connect(simulator) as session:
+        machine = Inventory(session).vm(name="machine")
+        export_vm(session, machine, folder, progress=lambda *step: os.kill(os.getpid(), signal.SIGKILL))
+
+
+def test_killed_process(simulator, connect, session, machine, folder):
+    simulator.settings(lease_timeout=1)
+    child = multiprocessing.get_context("fork").Process(target=_export_and_die, args=(simulator, connect, folder))
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+    assert [name for name in names(folder) if not name.startswith(TEMPORARY_PREFIX)] == []
+    assert len(names(folder)) == 1
+    simulator.expire_leases()
+    assert export_vm(session, machine, folder).changed
+    assert names(folder) == COMPLETE
+
+
+def test_two_exports_at_once(simulator, connect, session, machine, folder):
+    def again(*unused):
+        with connect(simulator, patience=Patience(lease=0.2)) as other, pytest.raises(Conflict):
+            export_vm(other, Inventory(other).vm(name="machine"), folder)
+
+    assert export_vm(session, machine, folder, progress=again).changed
+    assert names(folder) == COMPLETE
+
+
+def test_a_lease_that_nobody_holds_is_waited_for(simulator, session, machine, folder):
+    simulator.settings(lease_timeout=1)
+    machine.ExportVm()
+    assert export_vm(session, machine, folder).changed
+    assert [lease["state"] for lease in simulator.leases()][-2:] == ["error", "done"]
+
+
+def test_what_a_killed_export_was_writing_is_removed(simulator, session, machine, folder, monkeypatch):
+    original = os.replace
+
+    def killed(source, target):
+        if str(target).endswith(".mf"):
+            raise SystemExit
+        original(source, target)
+
+    monkeypatch.setattr(os, "replace", killed)
+    monkeypatch.setattr(os, "unlink", lambda path: None)
+    with pytest.raises(SystemExit):
+        export_vm(session, machine, folder)
+    monkeypatch.undo()
+    assert any(name.startswith(TEMPORARY_PREFIX) for name in names(folder))
+    assert export_vm(session, machine, folder).changed
+    assert names(folder) == COMPLETE
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"drop_connection": True},
+        {"drop_connection": True, "after": True},
+        {"http_status": 503},
+        {"fault": "SystemError"},
+    ],
+)
+def test_end_of_the_lease_is_repeated(simulator, session, machine, folder, fault):
+    simulator.rules.add("HttpNfcLeaseComplete", **fault)
+    assert export_vm(session, machine, folder).changed
+    assert_no_lease(simulator)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"drop_connection": True},
+        {"drop_connection": True, "after": True},
+        {"http_status": 503},
+        {"fault": "SystemError"},
+    ],
+)
+def test_giving_up_the_lease_is_repeated(simulator, session, machine, folder, fault):
+    simulator.rules.add("NFC:GET", http_status=503)
+    simulator.rules.add("HttpNfcLeaseAbort", **fault)
+    with pytest.raises(Unavailable, match="503"):
+        export_vm(session, machine, folder)
+    assert_no_lease(simulator)
+
+
+def test_a_lease_that_is_lost_is_told(simulator, session, machine, folder):
+    def expire(*unused):
+        simulator.expire_sessions()
+
+    with pytest.raises(Unavailable) as caught:
+        export_vm(session, machine, folder, progress=expire)
+    assert caught.value.code == "vsphere.lease_lost" and caught.value.hint
+
+
+def test_wrong_bytes_from_the_host(simulator, session, machine, folder, monkeypatch):
+    genuine = nfc.Lease.manifest
+
+    def lying(lease):
+        return {
+            key: nfc.ManifestEntry(entry.size, "0" * 40, "", "", None, None) for key, entry in genuine(lease).items()
+        }
+
+    monkeypatch.setattr(nfc.Lease, "manifest", lying)
+    with pytest.raises(Corrupt, match="another SHA-1"):
+        export_vm(session, machine, folder)
+    assert names(folder) == []
+    assert_no_lease(simulator)

@@ -1,0 +1,156 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The checks of an OS machine's disk, by what makes each of them speak."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.windows.readiness import (
+    CHECKS,
+    DiskFacts,
+    check_readiness,
+)
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.registry_values import (
+    encode_dword,
+    encode_string,
+)
+from ansible_collections.strata.layering.tests.support.captured import changed_windows, make_machine
+
+_CURRENT = "Microsoft\\Windows\\CurrentVersion\\"
+_SERVICES = "ControlSet001\\Services\\"
+_MANAGER = "ControlSet001\\Control\\Session Manager"
+_DISK = DiskFacts(20 << 30, "uefi", False)
+_TEXT = (1, encode_string("x"))
+
+
+def _number(value: int) -> tuple[int, bytes]:
+    return 4, encode_dword(value)
+
+
+@pytest.fixture(name="disk", scope="module")
+def _disk(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("readiness")
+    make_machine(str(folder / "raw"))
+    with FileDevice(str(folder / "raw")) as device:
+        yield device, str(folder)
+
+
+def _findings(windows, disk: DiskFacts = _DISK) -> dict[str, dict]:
+    return {finding["name"]: finding for finding in check_readiness(windows, disk)}
+
+
+_POLICY = "Policies\\Microsoft\\Windows\\WindowsUpdate\\AU"
+_ON = {"software": {_POLICY: {"NoAutoUpdate": _number(0)}}, "system": {_SERVICES + "wuauserv": {"Start": _number(3)}}}
+_DOMAIN = {_SERVICES + "Tcpip\\Parameters": {"Domain": (1, encode_string("example.org"))}}
+
+
+@pytest.mark.parametrize(
+    ("name", "result", "changes", "mentioned"),
+    [
+        ("vmxnet3", "fail", {}, "not installed"),
+        (
+            "vmxnet3",
+            "fail",
+            {"system": {_SERVICES + "vmxnet3ndis6": {"Start": _number(3), "ImagePath": _TEXT}}},
+            "not installed",
+        ),
+        (
+            "vmxnet3",
+            "pass",
+            {
+                "system": {_SERVICES + "vmxnet3ndis6": {"Start": _number(3), "ImagePath": _TEXT}},
+                "files": ["Windows/System32/drivers/vmxnet3.sys"],
+            },
+            "installed",
+        ),
+        (
+            "vmware_tools",
+            "fail",
+            {"system": {_SERVICES + "VMTools": {"ImagePath": (1, encode_string(""))}}},
+            "not installed",
+        ),
+        ("updates_off", "warn", _ON, "not switched off"),
+        ("updates_off", "pass", {"software": {_POLICY: {"NoAutoUpdate": _number(1)}}, "system": _ON["system"]}, "off"),
+        (
+            "updates_off",
+            "pass",
+            {"software": _ON["software"], "system": {_SERVICES + "wuauserv": {"Start": _number(4)}}},
+            "off",
+        ),
+        (
+            "pending_reboot",
+            "fail",
+            {"software": {_CURRENT + "Component Based Servicing\\PackagesPending": {}}},
+            "PackagesPending",
+        ),
+        ("pending_reboot", "fail", {"files": ["Windows/WinSxS/pending.xml"]}, "pending.xml"),
+        ("pending_reboot", "fail", {"system": {_SERVICES + "Netlogon": {"AvoidSpnSet": _number(1)}}}, "AvoidSpnSet"),
+        (
+            "pending_renames",
+            "warn",
+            {
+                "system": {
+                    _MANAGER: {
+                        "PendingFileRenameOperations": (
+                            7,
+                            "\\??\\C:\\one\0\0\\??\\C:\\two\0!\\??\\C:\\three\0\0".encode("utf-16-le"),
+                        )
+                    }
+                }
+            },
+            "C:\\one, C:\\two, C:\\three",
+        ),
+        (
+            "pending_renames",
+            "warn",
+            {
+                "system": {
+                    _MANAGER: {
+                        "PendingFileRenameOperations2": (7, "\\??\\C:\\\ud800\0".encode("utf-16-le", "surrogatepass"))
+                    }
+                }
+            },
+            "\ufffd",
+        ),
+        ("pending_reboot", "pass", {"system": {_MANAGER: {"PendingFileRenameOperations": _TEXT}}}, "no restart"),
+        ("hibernation_off", "warn", {"files": ["hiberfil.sys"]}, "switched on"),
+        (
+            "not_domain_joined",
+            "fail",
+            {"system": _DOMAIN | {_SERVICES + "Netlogon": {"Start": _number(2)}}},
+            "domain example.org",
+        ),
+        ("not_domain_joined", "fail", {"system": _DOMAIN}, "domain example.org"),
+        (
+            "not_domain_joined",
+            "pass",
+            {"system": _DOMAIN | {_SERVICES + "Netlogon": {"Start": _number(3)}}},
+            "DNS suffix is example.org",
+        ),
+        ("setup_complete", "warn", {"system": {"Setup": {"SystemSetupInProgress": _number(1)}}}, "has not finished"),
+        ("no_done_markers", "fail", {"files": ["Windows/Setup/Scripts/kmsdir/runato_done"]}, "runato_done"),
+    ],
+)
+def test_check(disk, name, result, changes, mentioned):
+    with changed_windows(*disk, **changes) as windows:
+        found = _findings(windows)
+    assert list(found) == list(CHECKS)
+    assert (
+        found[name]["result"] == result
+        and mentioned in found[name]["found"]
+        and bool(found[name]["action"]) == (result != "pass")
+    ), found[name]
+
+
+def test_what_the_disk_says(disk):
+    with changed_windows(*disk) as windows:
+        found = _findings(windows, DiskFacts(9 << 30, "bios", True))
+    assert {name: found[name]["result"] for name in ("free_space", "firmware", "recovery_partition")} == {
+        "free_space": "warn",
+        "firmware": "pass",
+        "recovery_partition": "warn",
+    }
+    assert "9.0 GiB" in found["free_space"]["found"] and "BIOS" in found["firmware"]["found"]

@@ -1,0 +1,257 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import random
+import struct
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, StrataError, Unsupported
+from ansible_collections.strata.layering.plugins.module_utils.winregistry import cell_layout
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.delta_compute import compute_delta
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.delta_format import read_delta, write_delta
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_model import Hive, Key
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_reader import read_hive
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_writer import write_hive
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.registry_values import (
+    REG_DWORD,
+    current_control_set,
+    decode_string,
+)
+
+from .registry_helpers import dump, real_system
+
+
+def sample() -> bytearray:
+    hive = Hive.new("sample")
+    for name in ("one", "two", "жук"):
+        key = hive.root.create(name)
+        key.class_name = "class"
+        for size in (0, 3, 40, 20000):
+            key.set_value(f"v{size}", 3, bytes(size))
+        key.create("below\\further")
+    return bytearray(write_hive(hive))
+
+
+def sealed(data: bytearray) -> bytes:
+    cell_layout.set_u32(data, 508, cell_layout.checksum(data))
+    return bytes(data)
+
+
+def find(data: bytes, signature: bytes, number: int = 0) -> int:
+    """File offset of the content of the given cell with a signature."""
+    at = 4096 + 32
+    while True:
+        length = struct.unpack_from("<i", data, at)[0]
+        if length < 0 and data[at + 4 : at + 6] == signature:
+            if not number:
+                return at + 4
+            number -= 1
+        at += abs(length)
+        if at % 4096 == 0 and data[at : at + 4] == b"hbin":
+            at += 32
+
+
+def test_the_real_hive():
+    hive = read_hive(real_system())
+    assert (hive.name, hive.minor, hive.dirty, hive.recovered, hive.flags) == ("SYSTEM", 5, False, 0, 1)
+    assert current_control_set(hive).name == "ControlSet001"
+    product = hive.key("controlset001\\CONTROL\\productoptions")
+    assert decode_string(product.value("producttype")) == "WinNT"
+    assert sum(bool(key.class_data) for _path, key in hive.root.walk()) == 5
+    assert sum(len(key.values) for _path, key in hive.root.walk()) == 74454
+    assert len({key.security for _path, key in hive.root.walk()}) == 283
+    assert {value.type for _path, key in hive.root.walk() for value in key.values.values()} >= {REG_DWORD, 0xFFFF0012}
+
+
+def test_no_control_set():
+    with pytest.raises(Corrupt):
+        current_control_set(Hive.new())
+
+
+@pytest.mark.parametrize(
+    "offset, number, code",
+    [
+        (24, 2, "registry.version"),
+        (20, 2, "registry.version"),
+        (40, 0, "registry.truncated"),
+        (40, 4097, "registry.truncated"),
+        (40, 0x7FFFF000, "registry.truncated"),
+        (36, 0xFFFFFFFF, "registry.reference"),
+        (36, 33, "registry.reference"),
+        (36, 0, "registry.reference"),
+    ],
+)
+def test_a_base_block_that_lies(offset, number, code):
+    data = sample()
+    cell_layout.set_u32(data, offset, number)
+    with pytest.raises((Corrupt, Unsupported)) as caught:
+        read_hive(sealed(data))
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("size", [0, 3, 4095, 4096, 8191])
+def test_truncation(size):
+    with pytest.raises(Corrupt):
+        read_hive(bytes(sample()[:size]))
+
+
+def test_a_wrong_checksum_without_a_log_is_no_hive():
+    data = sample()
+    data[60] ^= 1
+    with pytest.raises(Corrupt) as caught:
+        read_hive(bytes(data))
+    assert caught.value.code == "registry.base_block" and caught.value.hint
+
+
+def test_a_dirty_hive_without_logs_is_read_and_says_so():
+    data = sample()
+    cell_layout.set_u32(data, 4, 9)
+    hive = read_hive(sealed(data))
+    assert hive.dirty and len(hive.root.subkeys) == 3
+
+
+@pytest.mark.parametrize(
+    "signature, offset, number, code",
+    [
+        (b"nk", 20, 2, "registry.list"),
+        (b"nk", 28, 0xFFFFFFFF, "registry.reference"),
+        (b"nk", 44, 36, "registry.reference"),
+        (b"nk", 72, 0xFFFF, "registry.key"),
+        (b"lh", 0, 0x00200020, "registry.list"),
+        (b"lh", 0, 0xFFFF686C, "registry.cell"),
+        (b"vk", 4, 0x80000005, "registry.value"),
+        (b"vk", 0, 0xFFFF6B76, "registry.value"),
+        (b"vk", 0, 0x00026B77, "registry.value"),
+        (b"sk", 16, 0x7FFFFFFF, "registry.security"),
+        (b"db", 0, 0x00036264, "registry.value"),
+        (b"db", 4, 0x7FFFFFF8, "registry.reference"),
+    ],
+)
+def test_damaged_structures(signature, offset, number, code):
+    data = sample()
+    cell_layout.set_u32(data, find(data, signature) + offset, number)
+    with pytest.raises(Corrupt) as caught:
+        read_hive(sealed(data))
+    assert caught.value.code == code
+
+
+def test_a_cycle_is_found():
+    data = sample()
+    root = struct.unpack_from("<I", data, 36)[0]
+    leaf = find(data, b"lh", 1)
+    cell_layout.set_u32(data, leaf + 4, root)
+    with pytest.raises(Corrupt):
+        read_hive(sealed(data))
+
+
+def test_one_list_for_two_keys_is_found():
+    data = sample()
+    first, second = find(data, b"nk", 1), find(data, b"nk", 2)
+    data[second + 28 : second + 32] = data[first + 28 : first + 32]
+    with pytest.raises(Corrupt):
+        read_hive(sealed(data))
+
+
+def test_names_that_windows_takes_for_the_same_are_found():
+    data = sample()
+    at = data.index(b"two", find(data, b"nk"))
+    data[at : at + 3] = b"ONE"
+    with pytest.raises(Corrupt) as caught:
+        read_hive(sealed(data))
+    assert caught.value.code == "registry.duplicate"
+
+
+@pytest.mark.parametrize("name", ["a\\b", "x" * 257, "\u0436" * 257, "x" * 32000, "\u0436" * 32000])
+def test_key_names_that_windows_cannot_have_are_found(name):
+    hive = Hive.new()
+    hive.root.create("key").name = name
+    with pytest.raises(Corrupt) as caught:
+        read_hive(write_hive(hive))
+    assert caught.value.code == "registry.name"
+
+
+@pytest.mark.parametrize("name", ["x" * 16384, "\u0436" * 16384, "x" * 65000])
+def test_value_names_that_windows_cannot_have_are_found(name):
+    hive = Hive.new()
+    hive.root.set_value("value", 1, b"").name = name
+    with pytest.raises(Corrupt) as caught:
+        read_hive(write_hive(hive))
+    assert caught.value.code == "registry.name"
+
+
+@pytest.mark.parametrize("character", ["x", "\u0436"])
+def test_the_longest_names(character):
+    hive = Hive.new()
+    hive.root.create(character * 256).set_value(character * 16383, 1, b"")
+    again = read_hive(write_hive(hive))
+    assert list(again.root.subkeys) == [character * 256] and list(again.root.subkeys[character * 256].values) == [
+        character * 16383
+    ]
+    delta = compute_delta(Hive.new(), again, name="SYSTEM")
+    assert read_delta(write_delta(delta)).key(character * 256).values == delta.key(character * 256).values
+
+
+def test_big_data_as_hivex_writes_it():
+    """One plain cell for data beyond 16344 bytes: not what Windows does, but there is no other meaning."""
+    hive = Hive.new(minor=3)
+    hive.root.set_value("big", 3, b"abc" * 10000)
+    data = bytearray(write_hive(hive))
+    cell_layout.set_u32(data, 24, 5)
+    assert read_hive(sealed(data)).root.value("big").data == b"abc" * 10000
+
+
+def test_a_predefined_handle_keeps_its_number():
+    hive = Hive.new()
+    key = Key("009", flags=cell_layout.KEY_COMP_NAME | cell_layout.KEY_PREDEF_HANDLE)
+    key.predefined_handle = 0x80000060
+    hive.root.add(key)
+    again = read_hive(write_hive(hive)).root.key("009")
+    assert again.predefined_handle == 0x80000060 and not again.values
+
+
+def test_the_first_of_two_values_with_one_name_counts():
+    hive = Hive.new()
+    hive.root.set_value("aa", 3, b"1")
+    hive.root.set_value("bb", 3, b"2")
+    data = write_hive(hive).replace(b"bb", b"AA")
+    assert [value.data for value in read_hive(data).root.values.values()] == [b"1"]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 1 << 20), st.sampled_from([0, 1, 2, 4, 0x7F, 0x80, 0xFF, 0x10, 0x6B])),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_damage_is_refused_or_read_but_never_anything_else(changes):
+    data = sample()
+    used = [at for at in range(4096, len(data)) if data[at]]
+    for where, byte in changes:
+        data[used[where % len(used)]] = byte
+    try:
+        hive = read_hive(bytes(data))
+    except StrataError:
+        return
+    again = read_hive(write_hive(hive))
+    assert set(dump(again.root)) == set(dump(hive.root))
+
+
+def test_damage_of_the_real_hive():
+    rng = random.Random(7)
+    data = bytearray(real_system())
+    for _turn in range(12):
+        at = rng.randrange(4096, len(data) - 4) & ~3
+        kept = bytes(data[at : at + 4])
+        data[at : at + 4] = rng.randbytes(4)
+        try:
+            read_hive(bytes(data))
+        except StrataError:
+            pass
+        data[at : at + 4] = kept

@@ -1,0 +1,247 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, InvalidInput
+from ansible_collections.strata.layering.plugins.module_utils.winregistry import cell_layout
+from ansible_collections.strata.layering.plugins.module_utils.winregistry import delta as deltas
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.delta_apply import apply_delta
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.delta_format import read_delta, write_delta
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_model import Hive, Key
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.reg_source import (
+    deltas_from_operations,
+    locate,
+)
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.reg_text import (
+    CreateKey,
+    DeleteKey,
+    DeleteValue,
+    SetValue,
+    apply,
+    read_reg,
+)
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.registry_values import (
+    REG_DWORD,
+    REG_LINK,
+    REG_SZ,
+    encode_dword,
+    encode_string,
+)
+
+from .delta_helpers import content, few_names, trees
+
+HEADER = "Windows Registry Editor Version 5.00\r\n\r\n"
+
+
+def bases() -> dict[str, Hive]:
+    hives = {name: Hive.new(name, last_written=5) for name in ("SYSTEM", "SOFTWARE", "DEFAULT", "NTUSER.DAT")}
+    hives["SYSTEM"].root.create("Select").set_value("Current", REG_DWORD, encode_dword(2))
+    hives["SYSTEM"].root.create("ControlSet001")
+    hives["SYSTEM"].root.create("ControlSet002\\Services\\Spooler").set_value("Start", REG_DWORD, encode_dword(2))
+    hives["SOFTWARE"].root.create("Classes\\.txt").set_value("", REG_SZ, encode_string("txtfile"))
+    hives["SOFTWARE"].root.create("Classes\\Wow6432Node\\CLSID")
+    link(hives["SOFTWARE"], "Wow6432Node\\Classes", "\\Registry\\Machine\\Software\\Classes\\Wow6432Node")
+    link(
+        hives["SYSTEM"],
+        "ControlSet002\\Hardware Profiles\\Current",
+        "\\Registry\\Machine\\System\\CurrentControlSet\\Hardware Profiles\\0001",
+    )
+    hives["SYSTEM"].root.create("ControlSet002\\Hardware Profiles\\0001")
+    return hives
+
+
+def link(hive: Hive, path: str, target: str) -> None:
+    key = hive.root.create(path)
+    key.flags |= cell_layout.KEY_SYM_LINK
+    key.set_value("SymbolicLinkValue", REG_LINK, target.encode("utf-16-le"))
+
+
+def made(text: str, **arguments) -> dict:
+    operations = read_reg((HEADER + text).encode(), source="app.reg")
+    result = deltas_from_operations(operations, bases(), source="app.reg", **arguments)
+    return {hive: read_delta(write_delta(delta)) for hive, delta in result.items()}
+
+
+def described(delta) -> list:
+    return [
+        (path, key.action, [(value.name, value.data) for value in key.values.values()])
+        for path, key in delta.walk()
+        if key.action != deltas.KEEP or key.values
+    ]
+
+
+@pytest.mark.parametrize(
+    "path, hive, below",
+    [
+        ("HKEY_LOCAL_MACHINE\\SYSTEM", "SYSTEM", []),
+        ("hklm\\Software\\A\\B", "SOFTWARE", ["A", "B"]),
+        ("HKEY_CLASSES_ROOT\\.txt", "SOFTWARE", ["Classes", ".txt"]),
+        ("HKEY_USERS\\.default\\Software", "DEFAULT", ["Software"]),
+        ("HKU\\S-1-5-18", "DEFAULT", []),
+        ("HKEY_CURRENT_USER\\Environment", "NTUSER.DAT", ["Environment"]),
+    ],
+)
+def test_where_keys_lie(path, hive, below):
+    assert locate(path) == (hive, below)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "HKEY_LOCAL_MACHINE",
+        "HKEY_LOCAL_MACHINE\\SAM\\SAM",
+        "HKEY_LOCAL_MACHINE\\SECURITY",
+        "HKEY_USERS\\S-1-5-21-1",
+        "HKEY_CURRENT_CONFIG",
+        "HKEY_DYN_DATA\\x",
+        "",
+    ],
+)
+def test_where_no_layer_has_keys(path):
+    assert locate(path) is None
+
+
+def test_a_file_becomes_a_delta_for_each_hive():
+    result = made(
+        """[HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\Spooler]
+"Start"=dword:00000004
+"Absent"=-
+[HKEY_CLASSES_ROOT\\.new]
+@="newfile"
+[HKEY_CURRENT_USER\\Software\\Vendor]
+[-HKEY_LOCAL_MACHINE\\SOFTWARE\\Classes\\.txt]
+""",
+        last_written=99,
+    )
+    assert sorted(result) == ["NTUSER.DAT", "SOFTWARE", "SYSTEM"]
+    assert described(result["SYSTEM"]) == [
+        ("ControlSet002\\Services\\Spooler", deltas.KEEP, [("Start", encode_dword(4)), ("Absent", None)])
+    ]
+    assert result["SYSTEM"].key("controlset002\\services\\spooler").values["START"].before.data == encode_dword(2)
+    assert described(result["SOFTWARE"]) == [
+        ("Classes\\.new", deltas.CREATE, [("", encode_string("newfile"))]),
+        ("Classes\\.txt", deltas.REMOVE, []),
+    ]
+    assert described(result["NTUSER.DAT"]) == [("Software", deltas.CREATE, []), ("Software\\Vendor", deltas.CREATE, [])]
+    assert (
+        result["NTUSER.DAT"].key("Software").security is None
+        and result["NTUSER.DAT"].key("Software").last_written == 99
+    )
+    assert result["SYSTEM"].key("ControlSet002\\Services").last_written is None
+
+
+def test_a_key_deleted_and_made_anew_replaces_the_old_one():
+    result = made("""[-HKEY_CLASSES_ROOT\\.TXT]
+[HKEY_CLASSES_ROOT\\.TXT\\Below]
+"a"="b"
+"a"=-
+[-HKEY_CLASSES_ROOT\\.TXT\\Gone]
+""")["SOFTWARE"]
+    assert described(result) == [("Classes\\.TXT", deltas.REPLACE, []), ("Classes\\.TXT\\Below", deltas.CREATE, [])]
+    hive = bases()["SOFTWARE"]
+    apply_delta(hive, result)
+    assert hive.key("Classes\\.txt").name == ".TXT" and not hive.key("Classes\\.txt").values
+
+
+def test_links_are_followed():
+    result = made("""[HKEY_LOCAL_MACHINE\\SOFTWARE\\Wow6432Node\\Classes\\CLSID\\{1}]
+@="x"
+[HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Hardware Profiles\\Current\\System]
+""")
+    assert [path for path, _action, _values in described(result["SOFTWARE"])] == ["Classes\\Wow6432Node\\CLSID\\{1}"]
+    assert [path for path, _action, _values in described(result["SYSTEM"])] == [
+        "ControlSet002\\Hardware Profiles\\0001\\System"
+    ]
+    removed = made("[-HKEY_LOCAL_MACHINE\\SOFTWARE\\Wow6432Node\\Classes]\r\n")["SOFTWARE"]
+    assert described(removed) == [("Wow6432Node\\Classes", deltas.REMOVE, [])]
+
+
+def test_a_link_that_was_deleted_is_not_followed():
+    result = made("""[-HKEY_LOCAL_MACHINE\\SOFTWARE\\Wow6432Node\\Classes]
+[HKEY_LOCAL_MACHINE\\SOFTWARE\\Wow6432Node\\Classes\\New]
+[-HKEY_LOCAL_MACHINE\\SYSTEM\\ControlSet002\\Hardware Profiles]
+[HKEY_LOCAL_MACHINE\\SYSTEM\\ControlSet002\\Hardware Profiles\\Current\\New]
+""")
+    assert described(result["SOFTWARE"]) == [
+        ("Wow6432Node\\Classes", deltas.REPLACE, []),
+        ("Wow6432Node\\Classes\\New", deltas.CREATE, []),
+    ]
+    assert [path for path, _action, _values in described(result["SYSTEM"])][
+        -1
+    ] == "ControlSet002\\Hardware Profiles\\Current\\New"
+
+
+@pytest.mark.parametrize("target", ["\\Registry\\Machine\\Other\\x", "\\Registry\\Machine\\Software\\Loop", ""])
+def test_links_that_lead_nowhere(target):
+    hives = bases()
+    link(hives["SOFTWARE"], "Loop", target)
+    with pytest.raises(InvalidInput) as caught:
+        deltas_from_operations([CreateKey("HKEY_LOCAL_MACHINE\\SOFTWARE\\Loop\\x", 7)], hives)
+    assert "line 7" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("[HKEY_LOCAL_MACHINE\\SOFTWARE\\A]\r\n\r\n[HKEY_LOCAL_MACHINE\\SAM\\x]\r\n", "line 5"),
+        ("[HKEY_CURRENT_USER\\Software\\Classes\\.x]\r\n", "line 3"),
+        ("[-HKEY_LOCAL_MACHINE\\SOFTWARE]\r\n", "root"),
+        ("[-HKEY_LOCAL_MACHINE\\SYSTEM]\r\n", "line 3"),
+        (f"[HKEY_LOCAL_MACHINE\\SOFTWARE\\{'x' * 257}]\r\n", "line 3"),
+    ],
+)
+def test_what_a_layer_cannot_hold_is_named_with_its_line(text, words):
+    with pytest.raises(InvalidInput) as caught:
+        made(text)
+    assert (
+        words in caught.value.message and "app.reg" in caught.value.message and caught.value.code == "registry.source"
+    )
+
+
+def test_hives_that_are_not_there():
+    with pytest.raises(InvalidInput):
+        deltas_from_operations([CreateKey("HKEY_USERS\\.DEFAULT\\x")], {})
+    with pytest.raises(Corrupt):
+        deltas_from_operations([CreateKey("HKEY_LOCAL_MACHINE\\SYSTEM\\x")], {"SYSTEM": Hive.new()})
+
+
+paths = st.lists(few_names, min_size=1, max_size=3).map("\\".join)
+operations = st.lists(
+    st.one_of(
+        st.builds(CreateKey, paths),
+        st.builds(DeleteKey, paths),
+        st.builds(DeleteValue, paths, few_names),
+        st.builds(SetValue, paths, few_names, st.just(3), st.binary(max_size=2)),
+    ),
+    max_size=12,
+)
+
+
+@given(trees(name=few_names, most=10), operations, st.sampled_from([None, 99]))
+@settings(max_examples=80, deadline=None)
+def test_the_delta_does_what_the_operations_do(base, done, time):
+    done = [
+        type(operation)(
+            f"HKEY_LOCAL_MACHINE\\SOFTWARE\\{operation.path}",
+            *[getattr(operation, slot) for slot in operation.__slots__[1:]],
+        )
+        for operation in done
+    ]
+    for _path, key in base.root.walk():
+        key.flags &= ~cell_layout.KEY_SYM_LINK
+        key.security = base.root.security
+    expected = Hive(base.root.copy(), base_block=bytes(base.base_block))
+    apply(expected.root, done, "HKEY_LOCAL_MACHINE\\SOFTWARE")
+    for delta in deltas_from_operations(done, {"SOFTWARE": base}, last_written=time).values():
+        apply_delta(base, read_delta(write_delta(delta)))
+    assert comparable(base.root) == comparable(expected.root)
+
+
+def comparable(root: Key) -> dict:
+    """The content without the order of values: a value deleted and set again is one that was set."""
+    return {path: (*rest, sorted(values)) for path, (*rest, values) in content(root).items()}

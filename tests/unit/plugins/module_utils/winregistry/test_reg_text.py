@@ -1,0 +1,226 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import struct
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_model import Hive
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.reg_text import (
+    CreateKey,
+    DeleteKey,
+    DeleteValue,
+    SetValue,
+    apply,
+    export,
+    read_reg,
+    write_reg,
+)
+
+from .registry_helpers import hives
+
+ROOT = "HKEY_LOCAL_MACHINE\\SOFTWARE"
+SAMPLE = """Windows Registry Editor Version 5.00
+
+; a comment
+[HKEY_LOCAL_MACHINE\\SOFTWARE\\Größe [x]\\y]  ; another
+@="default"
+"Path"="C:\\\\Program Files\\\\\\"x\\""
+"two
+lines"="one
+two"
+"n"=dword:0000000A ; ten
+"b"=hex:01,02,\\
+  03, 4,
+"e"=hex(2):25,00,\\
+  00,00
+"q" = hex(b):01,00,00,00,00,00,00,00
+"p"=hex(ffff0012):
+"gone"=-
+
+[-HKEY_LOCAL_MACHINE\\SOFTWARE\\Old]
+[HKEY_LOCAL_MACHINE\\SOFTWARE\\Empty]"""
+EXPECTED = [
+    CreateKey(f"{ROOT}\\Größe [x]\\y"),
+    SetValue(f"{ROOT}\\Größe [x]\\y", "", 1, "default\0".encode("utf-16-le")),
+    SetValue(f"{ROOT}\\Größe [x]\\y", "Path", 1, 'C:\\Program Files\\"x"\0'.encode("utf-16-le")),
+    SetValue(f"{ROOT}\\Größe [x]\\y", "two\nlines", 1, "one\ntwo\0".encode("utf-16-le")),
+    SetValue(f"{ROOT}\\Größe [x]\\y", "n", 4, b"\x0a\0\0\0"),
+    SetValue(f"{ROOT}\\Größe [x]\\y", "b", 3, b"\1\2\3\4"),
+    SetValue(f"{ROOT}\\Größe [x]\\y", "e", 2, b"%\0\0\0"),
+    SetValue(f"{ROOT}\\Größe [x]\\y", "q", 11, b"\1" + bytes(7)),
+    SetValue(f"{ROOT}\\Größe [x]\\y", "p", 0xFFFF0012, b""),
+    DeleteValue(f"{ROOT}\\Größe [x]\\y", "gone"),
+    DeleteKey(f"{ROOT}\\Old"),
+    CreateKey(f"{ROOT}\\Empty"),
+]
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        SAMPLE.encode("utf-8"),
+        SAMPLE.encode("utf-8-sig"),
+        SAMPLE.encode("utf-16"),
+        SAMPLE.encode("utf-16-le"),
+        b"\r\n" + SAMPLE.encode("utf-8"),
+    ],
+)
+def test_read(encoded):
+    assert read_reg(encoded) == EXPECTED
+
+
+def test_read_with_the_line_ends_of_windows():
+    operations = read_reg(SAMPLE.replace("\n", "\r\n").encode("utf-16"))
+    assert [operation for operation in operations if "\r" not in getattr(operation, "name", "")] == EXPECTED[
+        :3
+    ] + EXPECTED[4:]
+
+
+def test_ansi_files_hold_ansi_strings():
+    text = 'REGEDIT4\r\n\r\n[HKEY_CURRENT_USER\\ä]\r\n"s"="€"\r\n"e"=hex(2):25,80,00\r\n"m"=hex(7):61,00,00\r\n"b"=hex:80\r\n'
+    path = "HKEY_CURRENT_USER\\ä"
+    assert read_reg(text.encode("cp1252")) == [
+        CreateKey(path),
+        SetValue(path, "s", 1, "€\0".encode("utf-16-le")),
+        SetValue(path, "e", 2, "%€\0".encode("utf-16-le")),
+        SetValue(path, "m", 7, "a\0\0".encode("utf-16-le")),
+        SetValue(path, "b", 3, b"\x80"),
+    ]
+    assert read_reg("REGEDIT4\n[HKEY_USERS\\ж]".encode("cp1251"), ansi="cp1251") == [CreateKey("HKEY_USERS\\ж")]
+
+
+@pytest.mark.parametrize(
+    "body, line",
+    [
+        ("nonsense", 2),
+        ('"a"="b"', 2),
+        ("[HKEY_USERS\\x", 2),
+        ("[SOFTWARE]", 2),
+        ("[HKEY_USERS\\\\x]", 2),
+        ("[]", 2),
+        ('[HKEY_USERS]\n\n"a"="C:\\Users"', 4),
+        ('[HKEY_USERS]\n"a', 3),
+        ('[HKEY_USERS]\n"a"=dword:123456789', 3),
+        ('[HKEY_USERS]\n"a"=dword:', 3),
+        ('[HKEY_USERS]\n"a"=hex:1,,2', 3),
+        ('[HKEY_USERS]\n"a"=hex:123', 3),
+        ('[HKEY_USERS]\n"a"=hex:1g', 3),
+        ('[HKEY_USERS]\n"a" "b"', 3),
+        ('[HKEY_USERS]\n"a"="b" c', 3),
+        ('[-HKEY_USERS\\x]\n@="y"', 3),
+        ("[HKEY_USERS]\n@", 3),
+        ('[HKEY_USERS]\n"a"=five', 3),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_line(body, line):
+    with pytest.raises(InvalidInput) as caught:
+        read_reg(("Windows Registry Editor Version 5.00\n" + body).encode(), source="app.reg")
+    assert caught.value.details["line"] == line and "app.reg" in caught.value.message and caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"WINE REGISTRY Version 2\n",
+        b"\xff\xfe\x00",
+        b"Windows Registry Editor Version 5.00\n\xff",
+        b"REGEDIT4\n\x81",
+    ],
+)
+def test_what_is_no_reg_file(data):
+    with pytest.raises(InvalidInput):
+        read_reg(data)
+
+
+def test_write():
+    text = write_reg(EXPECTED)
+    assert text.startswith("\ufeffWindows Registry Editor Version 5.00\r\n\r\n[HKEY_LOCAL_MACHINE".encode("utf-16-le"))
+    assert read_reg(text) == EXPECTED
+    assert max(map(len, text.decode("utf-16").split("\r\n"))) <= 80
+    long = SetValue(ROOT, "x" * 30, 3, bytes(range(256)))
+    written = write_reg([CreateKey(ROOT), long])
+    assert max(map(len, written.decode("utf-16").split("\r\n"))) <= 80 and read_reg(written) == [CreateKey(ROOT), long]
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\0b", "a] ; b"])
+def test_a_key_that_does_not_fit_a_line_is_refused(name):
+    with pytest.raises(InvalidInput):
+        write_reg([CreateKey(f"{ROOT}\\{name}")])
+
+
+def test_apply():
+    hive = Hive.new()
+    hive.root.create("Old\\below")
+    hive.root.create("GRÖSSE [X]")
+    hive.root.create("größe [x]\\Y").set_value("GONE", 1, b"")
+    operations = EXPECTED + [
+        SetValue("HKEY_LOCAL_MACHINE\\SOFTWARE2", "x", 1, b""),
+        DeleteKey(f"{ROOT}\\nowhere"),
+        DeleteValue(f"{ROOT}\\empty", "x"),
+        SetValue(ROOT.lower(), "root", 4, b"\1\0\0\0"),
+    ]
+    assert apply(hive.root, operations, "hkey_local_machine\\Software") == len(operations) - 1
+    key = hive.key("Größe [x]\\y")
+    assert list(key.values) == ["", "Path", "two\nlines", "n", "b", "e", "q", "p"]
+    assert hive.key("Old") is None and hive.key("Empty") is not None and hive.root.value("root").data == b"\1\0\0\0"
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(hives(data=st.binary(max_size=100)))
+def test_export_read_and_applied_gives_the_same_keys_and_values(hive):
+    operations = list(export(hive.root, ROOT))
+    try:
+        text = write_reg(operations)
+    except InvalidInput:
+        assert any(character in operation.path for operation in operations for character in "\r\n\0]")
+        return
+    again = Hive.new()
+    apply(again.root, read_reg(text), ROOT)
+    assert _plain(again) == _plain(hive)
+
+
+def _plain(hive: Hive) -> dict:
+    return {
+        path: [(value.name, value.type, value.data) for value in key.values.values()] for path, key in hive.root.walk()
+    }
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(alphabet='[]-"\\@=:;,\n\r\t ahex(2)dword0HKEY_', max_size=60))
+def test_garbage_is_refused_or_read(body):
+    try:
+        read_reg(b"Windows Registry Editor Version 5.00\n" + body.encode())
+    except InvalidInput:
+        pass
+
+
+def test_a_large_value_takes_linear_time():
+    data = struct.pack("<I", 0x12345678) * 300_000
+    assert read_reg(write_reg([CreateKey(ROOT), SetValue(ROOT, "x", 3, data)]))[1].data == data
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\n", "\r"])
+def test_operations_know_their_line(end):
+    text = end.join(
+        [
+            "Windows Registry Editor Version 5.00",
+            "",
+            "[HKEY_LOCAL_MACHINE\\A]",
+            '"a"="b',
+            'c"',
+            "; more",
+            '"d"=hex:01,\\',
+            "  02",
+            '"e"=-',
+            "",
+            "[-HKEY_USERS\\B]",
+        ]
+    )
+    assert [operation.line for operation in read_reg(text.encode())] == [3, 4, 7, 9, 11]

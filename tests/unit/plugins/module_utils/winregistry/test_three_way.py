@@ -1,0 +1,192 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.delta import Before, ValueDelta
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_model import Value
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.merge_rules import compile_rules
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.registry_values import (
+    REG_BINARY,
+    REG_DWORD,
+    REG_EXPAND_SZ,
+    REG_MULTI_SZ,
+    REG_QWORD,
+    REG_SZ,
+    decode_multi_string,
+    decode_string,
+    encode_dword,
+    encode_multi_string,
+    encode_qword,
+    encode_string,
+)
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.three_way import merge_lists, merge_value
+
+
+def rule(kind: str, separator: str = ""):
+    return compile_rules(
+        [{"hive": "SYSTEM", "key": "", "value": "v", "kind": kind, "separator": separator}], builtin=()
+    ).find("SYSTEM", "", "v")
+
+
+PATHS, COMMAS, SPACES, MULTI, COUNTER = (
+    rule("separated", ";"),
+    rule("separated", ","),
+    rule("separated", " ,"),
+    rule("multi_string"),
+    rule("counter"),
+)
+
+
+def words(text: str) -> list[str]:
+    return text.split()
+
+
+@pytest.mark.parametrize(
+    "before, current, after, expected",
+    [
+        ("a b", "a b", "x a b", "x a b"),
+        ("a b", "y a b", "x a b", "x y a b"),
+        ("a b", "a b y", "a b x", "a b y x"),
+        ("a b", "a b y", "a x b", "a x b y"),
+        ("a b", "y a b z", "p a q b r", "p y a q b z r"),
+        ("a b c", "a b c y", "a c", "a c y"),
+        ("a b c", "b c", "a b c x", "b c x"),
+        ("a b c", "a b c y", "c a b", "c a b y"),
+        ("", "y", "x", "y x"),
+        ("", "", "x y", "x y"),
+        ("a", "a X", "a x", "a X"),
+        ("a", "", "x a", "x"),
+        ("a b", "a b", "", ""),
+        ("A B", "a b y", "x a b", "x a b y"),
+        ("a a b", "a a b y", "a a b x", "a a b y x"),
+        ("a b", "a x b", "a b x y", "a x b y"),
+    ],
+)
+def test_lists(before, current, after, expected):
+    assert merge_lists(words(before), words(current), words(after), fold=str.upper) == words(expected)
+
+
+unique = st.lists(st.sampled_from("abcdefgh"), unique=True)
+
+
+@given(unique, unique)
+def test_a_change_applied_to_what_it_was_made_from_gives_what_it_made(before, after):
+    assert merge_lists(before, before, after, fold=str.upper) == after
+
+
+@given(unique, unique, unique)
+def test_every_change_is_in_the_result(before, current, after):
+    result = merge_lists(before, current, after, fold=str.upper)
+    assert len(set(result)) == len(result)
+    assert set(result) == set(current) - (set(before) - set(after)) | (set(after) - set(before)) | {
+        item for item in result if item in before and item in after
+    }
+    untouched = [item for item in current if item not in before and item not in after]
+    assert [item for item in result if item in untouched] == untouched
+
+
+def merge(which, before, current, after):
+    return merge_value(
+        which, None if before is None else Before.of(Value("", *before)), current, ValueDelta("v", *after)
+    )
+
+
+def text(content: str, kind: int = REG_SZ):
+    return kind, encode_string(content)
+
+
+def test_texts():
+    possible, (kind, data) = merge(PATHS, text("a;b"), text("a;b;y;"), text("a;b;x", REG_EXPAND_SZ))
+    assert (possible, kind, decode_string(Value("", kind, data))) == (True, REG_EXPAND_SZ, "a;b;y;x;")
+    possible, (kind, data) = merge(
+        COMMAS, text("userinit.exe,"), text("userinit.exe,y.exe,"), text("userinit.exe,x.exe")
+    )
+    assert (kind, decode_string(Value("", kind, data))) == (REG_SZ, "userinit.exe,y.exe,x.exe,")
+    possible, (kind, data) = merge(SPACES, None, text("a.dll,b.dll"), text("c.dll"))
+    assert decode_string(Value("", kind, data)) == "a.dll b.dll c.dll"
+    possible, (kind, data) = merge(PATHS, text("C:\\"), text('C:\\;"C:\\a;b"'), text('C:\\;C:\\Tools;"c:\\A;B\\"'))
+    assert decode_string(Value("", kind, data)) == 'C:\\;"C:\\a;b";C:\\Tools'
+    possible, (kind, data) = merge(PATHS, None, None, text("a;b;"))
+    assert decode_string(Value("", kind, data)) == "a;b;"
+
+
+def test_multi_strings():
+    possible, (kind, data) = merge(
+        MULTI, None, (REG_MULTI_SZ, encode_multi_string(["a"])), (REG_MULTI_SZ, encode_multi_string(["A", "b"]))
+    )
+    assert (possible, kind, decode_multi_string(Value("", kind, data))) == (True, REG_MULTI_SZ, ["a", "b"])
+    possible, (kind, data) = merge(MULTI, text("a"), text("a"), (REG_MULTI_SZ, encode_multi_string(["a", "b"])))
+    assert (kind, decode_multi_string(Value("", kind, data))) == (REG_MULTI_SZ, ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    "before, current, after",
+    [
+        (None, (REG_BINARY, b"a"), text("a")),
+        (None, text("a"), (REG_DWORD, b"a")),
+        (text("a"), text("b"), (0, None)),
+        (text("a"), None, text("b")),
+        (None, text("a"), (REG_MULTI_SZ, b"")),
+        (None, text(";".join(map(str, range(5000)))), text("a")),
+    ],
+)
+def test_what_is_no_list_is_not_joined(before, current, after):
+    assert merge(PATHS, before, current, after) == (False, current)
+
+
+@pytest.mark.parametrize(
+    "data, joined",
+    [
+        ("a\0\0".encode("utf-16-le"), True),
+        ("a\0".encode("utf-16-le"), True),
+        ("a".encode("utf-16-le"), True),
+        ("a\0\0\0\0".encode("utf-16-le"), True),
+        ("a\0\0".encode("utf-16-le") + b"x", True),
+        (b"", True),
+        ("a\0\0b\0\0".encode("utf-16-le"), False),
+        ("\0b\0".encode("utf-16-le"), False),
+    ],
+)
+def test_what_stands_behind_an_empty_text_is_not_lost(data, joined):
+    possible, result = merge(MULTI, None, (REG_MULTI_SZ, data), (REG_MULTI_SZ, encode_multi_string(["c"])))
+    assert possible is joined and (joined or result == (REG_MULTI_SZ, data))
+    assert merge(MULTI, None, (REG_MULTI_SZ, encode_multi_string(["c"])), (REG_MULTI_SZ, data))[0] is joined
+
+
+def test_values_too_large_to_be_kept_are_not_joined():
+    before = Before.of(Value("", *text("a;" * 40000)))
+    assert merge_value(PATHS, before, text("a"), ValueDelta("v", *text("b"))) == (False, text("a"))
+
+
+@pytest.mark.parametrize(
+    "before, current, after, expected",
+    [
+        (2, 3, 3, 4),
+        (None, 1, 1, 2),
+        (2, 1, 3, 2),
+        (3, 1, 1, 0),
+        (1, 2, None, 1),
+        (1, 1, None, None),
+        (None, None, 1, 1),
+        (0, 2**32 - 1, 5, 2**32 - 1),
+    ],
+)
+def test_counters(before, current, after, expected):
+    def dword(number):
+        return None if number is None else (REG_DWORD, encode_dword(number))
+
+    assert merge(COUNTER, dword(before), dword(current), dword(after) or (0, None)) == (True, dword(expected))
+
+
+def test_counters_of_other_types():
+    assert merge(COUNTER, None, (REG_DWORD, encode_dword(1)), (REG_QWORD, encode_qword(2))) == (
+        True,
+        (REG_QWORD, encode_qword(3)),
+    )
+    assert merge(COUNTER, None, (REG_SZ, b"1"), (REG_DWORD, encode_dword(1))) == (False, (REG_SZ, b"1"))
+    assert merge(COUNTER, None, (REG_DWORD, b""), (REG_DWORD, encode_dword(1))) == (False, (REG_DWORD, b""))

@@ -1,0 +1,33 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import importlib
+import pathlib
+
+import pytest
+
+from ansible_collections.strata.layering.plugins.plugin_utils import progress_action
+
+_PLUGINS = pathlib.Path(progress_action.__file__).resolve().parents[1]
+
+
+def test_the_modules_that_tell_how_far_they_are_have_an_action():
+    telling = {
+        path.stem for path in (_PLUGINS / "modules").glob("*.py") if "run_watched(" in path.read_text(encoding="utf-8")
+    }
+    actions = {path.stem for path in (_PLUGINS / "action").glob("*.py")}
+    assert telling == actions and "layered_image_publish" in telling
+    for name in actions:
+        assert issubclass(
+            importlib.import_module(f"{progress_action.__package__.rpartition('.')[0]}.action.{name}").ActionModule,
+            progress_action.WatchedAction,
+        )
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[", b"{}", b"7", b'[1, {}, {"step": 3}]', b"[" + b"0," * 40_000 + b"0]", b"\xff\xfe"]
+)
+def test_what_is_no_progress_is_left_alone(content):
+    assert progress_action._documents(content) == []
