@@ -155,7 +155,7 @@ def write_package(repository: str, name: str, folder: str) -> dict:
             write_descriptor(
                 ImageDescription(
                     name="image",
-                    disk_file="image.vmdk",
+                    disk_file="images.vmdk",
                     disk_size=length,
                     capacity=image.capacity,
                     guest_id="windows9_64Guest",

@@ -31,7 +31,7 @@ def _whole(bench: Bench, name: str, connection: dict) -> list[Row]:
     settle()
     done, result = bench.job("publish", repository=path, name=TEMPLATE, connection=connection)
     uploaded, took = result["bytes"]["uploaded"], result["timings"]["upload"]
-    with bench.file("image.vmdk") as image, bench.file("copy.vmdk") as copy:
+    with bench.file("images.vmdk") as image, bench.file("copy.vmdk") as copy:
         bench.job("write_image", repository=path, name=TEMPLATE, output=image, sync=True)
         theirs = peers.copy(image, copy, sync=False)
     return [

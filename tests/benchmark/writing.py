@@ -29,7 +29,7 @@ def writing(bench: Bench) -> list[Row]:
 
 def _compare(bench: Bench, name: str, path: str, sync: bool) -> Row:
     results: list[dict] = []
-    with bench.file("image.vmdk") as image, bench.file("copy.vmdk") as copy:
+    with bench.file("images.vmdk") as image, bench.file("copy.vmdk") as copy:
 
         def ours() -> Run:
             done, result = bench.job("write_image", repository=path, name=TEMPLATE, output=image, sync=sync)

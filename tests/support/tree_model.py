@@ -127,7 +127,7 @@ class Model:
         for part in above:
             child = node.children.get(self._fold(part))
             if child is not None and child.is_link:
-                raise Refused("layer.below_link")
+                raise Refused("images.layer_below_link")
             if child is None or child.is_leaf:
                 child = node.children[self._fold(part)] = _Node(part)
             node = child
@@ -137,7 +137,7 @@ class Model:
             node.children[folded] = _Node(last, item=item, layer=number)
         elif there is None or there.is_leaf:
             if there is not None and there.is_link and entry.implied:
-                raise Refused("layer.below_link")
+                raise Refused("images.layer_below_link")
             node.children[folded] = _Node(last, item=item, layer=number)
         elif not entry.implied or there.item is None and there.base is None:
             there.item, there.layer = item, number
@@ -164,7 +164,7 @@ class Model:
             child_path, child_key = (f"{path}/{child.name}", f"{key}/{folded}") if path else (child.name, folded)
             before = self._base_names.get(child_key) if of_base else None
             if child.base is None and before is None and folded in shorts and self._survives(node, shorts[folded]):
-                raise Refused("layer.short_name")
+                raise Refused("images.layer_short_name")
             file = self._file(child, folder, files)
             result.names[child_path] = Name(child_path, granted[folded], file)
             if not child.is_leaf:

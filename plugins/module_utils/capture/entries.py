@@ -56,7 +56,7 @@ def entries_of(volume: Volume, changes: PathChanges) -> Iterator[tuple[Entry, Op
             if node is None:
                 raise Corrupt(
                     f"The folder {printable(path)} of the packaged disk has no entry in its own folder.",
-                    code="ntfs.damaged",
+                    code="capture.ntfs_damaged",
                     path=path,
                 )
         else:

@@ -87,7 +87,7 @@ def read_icon(path: str | None) -> bytes | None:
     except OSError as error:
         raise InvalidInput(
             f"The icon {path} cannot be read: {error.strerror}.",
-            code="icon.unreadable",
+            code="catalog.icon_unreadable",
             hint="Give a PNG or JPEG file on the composer.",
         ) from error
     icon_media_type(data)

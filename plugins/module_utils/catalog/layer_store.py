@@ -179,7 +179,9 @@ def role_blob(layer: LayerVersion, role: str) -> Blob:
     """The blob that has ``role`` in a layer version; NotFound when it has none."""
     if role not in layer.blobs:
         raise NotFound(
-            f"The layer version {layer.name} {layer.version} has no {role}.", code="layer.role_missing", role=role
+            f"The layer version {layer.name} {layer.version} has no {role}.",
+            code="catalog.layer_role_missing",
+            role=role,
         )
     return layer.blobs[role]
 
@@ -190,7 +192,7 @@ def _config(repository: Repository, manifest: Mapping) -> object:
         return json.loads(data)
     except (ValueError, RecursionError):
         raise Corrupt(
-            f"The description of the layer version {manifest['digest']} is not JSON.", code="layer.corrupt"
+            f"The description of the layer version {manifest['digest']} is not JSON.", code="catalog.layer_corrupt"
         ) from None
 
 

@@ -67,7 +67,7 @@ def find_version(repository: Repository, kind: str, name: str, version: str | No
         known = [other for other, _document in repository.catalog.documents(catalog_kind(kind))]
         raise NotFound(
             f"The repository has no {_SPOKEN[kind]} named {name}.",
-            code="layer.missing",
+            code="catalog.layer_missing",
             hint=f"It has: {', '.join(known[:20])}." if known else f"Make one with strata.layering.{kind}_layer.",
         )
     deployable = [one for one in sorted_versions(document) if document["versions"][one]["status"] == DEPLOYABLE]
@@ -77,14 +77,14 @@ def find_version(repository: Repository, kind: str, name: str, version: str | No
         lacking = "that is deployable" if version is None else version or "''"
         raise NotFound(
             f"The {_SPOKEN[kind]} {name} has no version {lacking}.",
-            code="layer.version_missing",
+            code="catalog.layer_version_missing",
             hint=f"It has: {', '.join(deployable) or 'none'}.",
         )
     entry = document["versions"][version]
     if entry["status"] != DEPLOYABLE:
         raise Conflict(
             f"Version {version} of the {_SPOKEN[kind]} {name} is {entry['status']}.",
-            code="layer.not_deployable",
+            code="catalog.layer_not_deployable",
             hint="Use a version that is Deployable.",
         )
     return LayerReference(kind, name, version, entry["digest"])
@@ -146,7 +146,7 @@ def refuse_other_script(document: dict, params: dict, script: scripts.Script | N
     if script is not None and scripts.describe(script) != document["versions"][params["version"]].get("script"):
         raise Conflict(
             f"Version {params['version']} of the {document['kind']} layer {params['name']} was made without a script or with another than {params['script']}.",
-            code="layer.other_script",
+            code="catalog.layer_other_script",
             hint="A version never changes; give a new version.",
         )
 
@@ -157,7 +157,9 @@ def check_names(params: dict) -> None:
     if params["version"] is not None:
         check_version_name(params["version"])
     if params.get("priority") is not None and not 0 <= params["priority"] < 1_000_000:
-        raise InvalidInput(f"The priority {params['priority']} is not between 0 and 999999.", code="layer.priority")
+        raise InvalidInput(
+            f"The priority {params['priority']} is not between 0 and 999999.", code="catalog.layer_priority"
+        )
 
 
 def remove_versions(repository: Repository, kind: str, params: dict, *, check_mode: bool) -> Outcome:
@@ -221,7 +223,7 @@ def _refuse_needed(repository: Repository, kind: str, name: str, version: str) -
     if needing:
         raise Conflict(
             f"{what} cannot be removed because other layers were made on it: {', '.join(needing[:5])}.",
-            code="layer.needed",
+            code="catalog.layer_needed",
             hint="Remove those layer versions first.",
             layers=needing,
         )

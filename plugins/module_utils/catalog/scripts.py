@@ -79,7 +79,9 @@ class PlacedScript:
                 return script
         except (KeyError, TypeError, InvalidInput):
             pass
-        raise Corrupt("The scripts of a thin image are damaged.", code="image.corrupt", hint="Publish the image again.")
+        raise Corrupt(
+            "The scripts of a thin image are damaged.", code="catalog.image_corrupt", hint="Publish the image again."
+        )
 
 
 def read_script(path: str | None) -> Script | None:
@@ -90,7 +92,7 @@ def read_script(path: str | None) -> Script | None:
     if ending.lower() not in ENDINGS:
         raise InvalidInput(
             f"The script {path} is no .cmd, .bat or .ps1 file.",
-            code="script.kind",
+            code="catalog.script_kind",
             hint="Give a script that Windows can run by its ending.",
         )
     try:
@@ -99,13 +101,13 @@ def read_script(path: str | None) -> Script | None:
     except OSError as error:
         raise InvalidInput(
             f"The script {path} cannot be read: {error.strerror}.",
-            code="script.unreadable",
+            code="catalog.script_unreadable",
             hint="Give a file on the composer.",
         ) from error
     if not 0 < len(data) <= MAX_SCRIPT:
         raise InvalidInput(
             f"The script {path} is {'empty' if not data else 'larger than 1 MiB'}.",
-            code="script.size",
+            code="catalog.script_size",
             hint="Put what it needs into the layer's files and let the script use it.",
         )
     plain = _UNUSUAL.sub("-", stem).strip("-.")[:56] or "script"

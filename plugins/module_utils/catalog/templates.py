@@ -27,7 +27,6 @@ def resolve(repository: Repository, document: dict) -> ResolvedTemplate:
             os_layer.name,
             document["app_layers"],
             what=f"The image template {document['name']}",
-            room="template",
         ),
         _platform_layer(repository, document, os_layer),
         connector,
@@ -44,20 +43,20 @@ def resolve(repository: Repository, document: dict) -> ResolvedTemplate:
     )
 
 
-def stack_of(
-    repository: Repository, os_layer: str, wanted: Sequence[dict], *, what: str, room: str
-) -> tuple[LayerReference, ...]:
+def stack_of(repository: Repository, os_layer: str, wanted: Sequence[dict], *, what: str) -> tuple[LayerReference, ...]:
     """The app layer versions of name and version that ``wanted`` lists, in the order in which they are applied.
 
     NotFound or Conflict when one is missing, twice there or made for another OS layer than ``os_layer``; messages begin with
-    ``what``, codes with ``room``.
+    ``what``.
     """
     found: list[tuple[int, LayerReference, list[tuple[str, str]]]] = []
     for one in wanted:
         layer = find_version(repository, APP, one["name"], one["version"])
         if any(layer.name == other.name for _priority, other, _below in found):
             raise Conflict(
-                f"{what} names the app layer {layer.name} twice.", code=f"{room}.twice", hint="Name one version of it."
+                f"{what} names the app layer {layer.name} twice.",
+                code="catalog.layer_twice",
+                hint="Name one version of it.",
             )
         document = repository.catalog.require(catalog_kind(APP), layer.name)
         version = document["versions"][layer.version]
@@ -65,7 +64,7 @@ def stack_of(
         if made_for != os_layer:
             raise Conflict(
                 f"{what} is for the OS layer {os_layer}, but the app layer {layer.name} {layer.version} was made for the OS layer {made_for}.",
-                code=f"{room}.other_os_layer",
+                code="catalog.other_os_layer",
                 hint=f"Make a version of {layer.name} for {os_layer}, or leave it out.",
             )
         found.append(
@@ -89,7 +88,7 @@ def _platform_layer(repository: Repository, document: dict, os_layer: LayerRefer
         raise Conflict(
             f"The platform layer {layer.name} {layer.version} was made for the OS layer {made_for['name']} {made_for['version']}, "
             f"not for {os_layer.name} {os_layer.version}.",
-            code="template.platform_layer",
+            code="catalog.template_platform_layer",
             hint="Make a version of it for that OS layer version, or confirm it with confirmed_for when it was tried and is good.",
         )
     return layer

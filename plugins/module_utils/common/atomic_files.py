@@ -60,7 +60,7 @@ def atomic_file(path: str, mode: int | None = 0o644, *, temporary: str | None = 
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise NoSpace(
                 f"No space is left for {os.path.basename(path)} in {folder}.",
-                code="files.no_space",
+                code="common.files_no_space",
                 hint="Free space on that file system and run again.",
                 path=path,
             ) from error

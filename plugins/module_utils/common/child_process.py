@@ -117,7 +117,7 @@ def _listen(reading: int, progress: Progress, timeout: float | None, what: str) 
         if deadline is not None:
             left = deadline - time.monotonic()
             if left <= 0 or not poll.poll(left * 1000):
-                raise _damaged("ntfs.stuck", f"Work on {what} did not end within {timeout:g} seconds.")
+                raise _damaged("common.ntfs_stuck", f"Work on {what} did not end within {timeout:g} seconds.")
         piece = os.read(reading, 1 << 20)
         if not piece:
             return result
@@ -125,7 +125,7 @@ def _listen(reading: int, progress: Progress, timeout: float | None, what: str) 
         while len(buffer) >= _HEADER.size:
             kind, length = _HEADER.unpack_from(buffer)
             if length > MAXIMUM_RESULT:
-                raise _damaged("ntfs.crashed", f"Work on {what} gave a result that is too large.")
+                raise _damaged("common.ntfs_crashed", f"Work on {what} gave a result that is too large.")
             if len(buffer) < _HEADER.size + length:
                 break
             payload = bytes(buffer[_HEADER.size : _HEADER.size + length])
@@ -140,7 +140,7 @@ def _load(payload: bytes, what: str) -> Any:
     try:
         return _Unpickler(io.BytesIO(payload)).load()
     except Exception as error:
-        raise _damaged("ntfs.crashed", f"Work on {what} gave a result that cannot be read ({error}).") from error
+        raise _damaged("common.ntfs_crashed", f"Work on {what} gave a result that cannot be read ({error}).") from error
 
 
 def _outcome(kind: bytes, payload: bytes, status: int, what: str) -> Any:
@@ -151,12 +151,12 @@ def _outcome(kind: bytes, payload: bytes, status: int, what: str) -> Any:
         raise (
             error
             if isinstance(error, StrataError)
-            else _damaged("ntfs.crashed", f"Work on {what} gave a result that cannot be read.")
+            else _damaged("common.ntfs_crashed", f"Work on {what} gave a result that cannot be read.")
         )
     if kind == b"o":
         raise OSError(*_load(payload, what))
     if kind == b"m":
-        raise _damaged("ntfs.memory", f"Work on {what} needed more memory than a sound volume does.")
+        raise _damaged("common.ntfs_memory", f"Work on {what} needed more memory than a sound volume does.")
     if kind == b"x":
         summary, trace = _load(payload, what)
         raise StrataError(
@@ -172,9 +172,10 @@ def _outcome(kind: bytes, payload: bytes, status: int, what: str) -> Any:
             if number in signal.valid_signals() and number < signal.SIGRTMIN
             else str(number)
         )
-        raise _damaged("ntfs.crashed", f"The NTFS library crashed ({name}) while working on {what}.")
+        raise _damaged("common.ntfs_crashed", f"The NTFS library crashed ({name}) while working on {what}.")
     raise _damaged(
-        "ntfs.crashed", f"Work on {what} ended without a result (exit status {os.waitstatus_to_exitcode(status)})."
+        "common.ntfs_crashed",
+        f"Work on {what} ended without a result (exit status {os.waitstatus_to_exitcode(status)}).",
     )
 
 

@@ -28,7 +28,7 @@ def run(module: AnsibleModule, work: Callable[[], Outcome]) -> None:
     except OSError as error:
         module.fail_json(
             msg=f"The composer could not use {error.filename or 'a file'}: {error.strerror or error}.",
-            code="host.io",
+            code="common.host_io",
             hint=None,
             details={},
         )

@@ -34,7 +34,7 @@ def sid(text: str) -> bytes:
         number = int(authority, 16) if authority.startswith("0x") else int(authority)
         return struct.pack("<BB", 1, len(subs)) + number.to_bytes(6, "big") + struct.pack(f"<{len(subs)}I", *subs)
     except (ValueError, OverflowError, struct.error) as error:
-        raise InvalidInput(f"{text[:200]!r} is no security identifier.", code="security.sid") from error
+        raise InvalidInput(f"{text[:200]!r} is no security identifier.", code="common.security_sid") from error
 
 
 def sid_text(data: bytes) -> str:
@@ -100,13 +100,13 @@ class SecurityDescriptor:
 def _damaged(why: str) -> Corrupt:
     return Corrupt(
         f"A security descriptor is damaged: {why}.",
-        code="security.damaged",
+        code="common.security_damaged",
         hint="Take the layer from its source again.",
     )
 
 
 def _too_large() -> InvalidInput:
-    return InvalidInput("A security descriptor has more than 64 KiB.", code="security.too_large")
+    return InvalidInput("A security descriptor has more than 64 KiB.", code="common.security_too_large")
 
 
 def _sid_at(data: bytes, offset: int, end: int) -> bytes:

@@ -31,7 +31,9 @@ class BlockDevice(abc.ABC):
 
     def pwrite(self, data: bytes | bytearray | memoryview, offset: int) -> None:
         """Write all of ``data`` at ``offset``; Unsupported when read-only, Corrupt when that leaves the device."""
-        raise Unsupported(f"{self.name} is opened read-only.", code="device.read_only", hint="Open it for writing.")
+        raise Unsupported(
+            f"{self.name} is opened read-only.", code="disk.device_read_only", hint="Open it for writing."
+        )
 
     def locate(self, count: int, offset: int, writing: bool) -> int:
         """Return the address in memory of ``count`` bytes at ``offset``, which lie within the device, 0 where they have none.
@@ -56,7 +58,7 @@ class BlockDevice(abc.ABC):
         if count < 0 or offset < 0 or offset + count > self.size:
             raise Corrupt(
                 f"{count} bytes at offset {offset} lie outside {self.name}, which has {self.size} bytes.",
-                code="device.out_of_range",
+                code="disk.device_out_of_range",
                 hint="The structures on the disk are damaged or the image is cut off; export or copy it again.",
             )
 
@@ -88,7 +90,7 @@ class FileDevice(BlockDevice):
             if not more:
                 raise Corrupt(
                     f"{self.name} ended at byte {offset + len(data)} while it was being read; it had {self.size} bytes when it was opened.",
-                    code="device.truncated",
+                    code="disk.device_truncated",
                     hint="Make sure that nothing changes the file meanwhile and run again.",
                 )
             data += more
@@ -172,7 +174,7 @@ def write_all(descriptor: int, data: bytes | bytearray | memoryview, offset: int
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise NoSpace(
                 f"No space is left on the host while writing {name}.",
-                code="device.no_space",
+                code="disk.device_no_space",
                 hint="Free space on that file system and run again.",
             ) from error
         raise

@@ -48,7 +48,7 @@ class _Source:
         self.device = device
         below = device.base if isinstance(device, CopyOnWriteDevice) else device
         if reuse is not None and reuse is not below:
-            raise InvalidInput(f"{reuse.name} is not the disk below {device.name}.", code="encode.reuse")
+            raise InvalidInput(f"{reuse.name} is not the disk below {device.name}.", code="disk.encode_reuse")
         whole = isinstance(below, StreamOptimizedDisk) and below.grain_size == GRAIN_SIZE
         self._compressed = below if whole else None
         self._by_grain = isinstance(device, CopyOnWriteDevice)
@@ -146,7 +146,7 @@ def encode_grains(
     write = getattr(out, "write", out)
     grains = np.asarray(grains, dtype=np.uint32)
     if len(grains) and (int(grains[-1]) >= grain_total(device.size) or (grains[1:] <= grains[:-1]).any()):
-        raise InvalidInput(f"The grains to be written do not ascend within {device.name}.", code="encode.grains")
+        raise InvalidInput(f"The grains to be written do not ascend within {device.name}.", code="disk.encode_grains")
     numbers: list[int] = []
     sizes: list[int] = []
     digests = bytearray()
@@ -176,7 +176,7 @@ def _wanted(device: BlockDevice, keep):
         if keep.shape != mask.shape:
             raise InvalidInput(
                 f"The mask of grains to keep has {keep.size} entries and {device.name} has {mask.size} grains.",
-                code="encode.keep",
+                code="disk.encode_keep",
             )
         mask &= keep
     return np.flatnonzero(mask).astype(np.uint32)

@@ -59,7 +59,7 @@ class FlatDisk(BlockDevice):
         if extent.kind not in ("FLAT", "VMFS"):
             raise Unsupported(
                 f"{self.name} has an extent of kind {extent.kind}.",
-                code="vmdk.extent_kind",
+                code="disk.vmdk_extent_kind",
                 hint="Export the machine as OVF, or convert the disk with 'qemu-img convert -O vmdk -o subformat=streamOptimized'.",
             )
         name = extent.file
@@ -69,7 +69,7 @@ class FlatDisk(BlockDevice):
         if os.path.dirname(target) != folder:
             raise Corrupt(
                 f"The descriptor {self.name} names an extent file outside its own folder.",
-                code="vmdk.extent_path",
+                code="disk.vmdk_extent_path",
                 hint="Copy the descriptor and its extents into one folder.",
             )
         device = self._files.get(target)
@@ -79,7 +79,7 @@ class FlatDisk(BlockDevice):
             raise damaged(
                 self.name,
                 f"its extent file {name} has {device.size} bytes but {extent.offset + extent.size} are needed",
-                "vmdk.truncated",
+                "disk.vmdk_truncated",
             )
         return device
 

@@ -60,7 +60,7 @@ class Gpt:
     used: list[GptEntry] = dataclasses.field(default_factory=list)
 
 
-def _damaged(device: BlockDevice, why: str, code: str = "partitions.corrupt") -> Corrupt:
+def _damaged(device: BlockDevice, why: str, code: str = "disk.partitions_corrupt") -> Corrupt:
     return Corrupt(
         f"The GUID partition table of {device.name} is damaged: {why}.",
         code=code,
@@ -72,7 +72,7 @@ def read_header(device: BlockDevice, lba: int) -> Gpt:
     """Read the header at an LBA with its entries; Corrupt when a checksum or a bound fails."""
     sectors = device.size // SECTOR
     if not 0 < lba < sectors:
-        raise _damaged(device, f"a header would stand at sector {lba} of {sectors}", "partitions.truncated")
+        raise _damaged(device, f"a header would stand at sector {lba} of {sectors}", "disk.partitions_truncated")
     data = device.pread(SECTOR, lba * SECTOR)
     fields = _HEADER.unpack_from(data)
     (
@@ -103,7 +103,7 @@ def read_header(device: BlockDevice, lba: int) -> Gpt:
         raise _damaged(
             device,
             f"it was made for a disk of {max(alternate, last) + 1} sectors or more and the disk has {sectors}",
-            "partitions.truncated",
+            "disk.partitions_truncated",
         )
     length = count * entry_size
     span = -(-length // SECTOR)

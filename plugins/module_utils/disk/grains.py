@@ -118,7 +118,7 @@ class GrainIndex:
         def corrupt(why: str) -> Corrupt:
             return Corrupt(
                 f"{name} is damaged: {why}.",
-                code="grains.corrupt",
+                code="disk.grains_corrupt",
                 hint="Verify the repository and import the layer again.",
             )
 

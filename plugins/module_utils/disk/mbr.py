@@ -36,7 +36,7 @@ class MbrEntry:
     count: int
 
 
-def _damaged(device: BlockDevice, why: str, code: str = "partitions.corrupt") -> Corrupt:
+def _damaged(device: BlockDevice, why: str, code: str = "disk.partitions_corrupt") -> Corrupt:
     return Corrupt(
         f"The partition table of {device.name} is damaged: {why}.",
         code=code,
@@ -90,7 +90,7 @@ def _checked(device: BlockDevice, entry: MbrEntry, sectors: int) -> MbrEntry:
         raise _damaged(
             device,
             f"partition {entry.number} ends at sector {entry.first + entry.count} and the disk has {sectors}",
-            "partitions.truncated",
+            "disk.partitions_truncated",
         )
     return entry
 

@@ -55,7 +55,7 @@ class CopyOnWriteDevice(BlockDevice):
         if not base.size <= self.size <= MAX_CAPACITY:
             raise InvalidInput(
                 f"{base.name} with {base.size} bytes cannot become {self.size} bytes.",
-                code="device.size",
+                code="disk.device_size",
                 hint="Disks can only grow.",
             )
         self.grain_count = grain_total(self.size)

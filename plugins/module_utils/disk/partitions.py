@@ -86,7 +86,7 @@ def read_partitions(device: BlockDevice) -> PartitionTable:
     if device.size < 4 * SECTOR:
         raise Corrupt(
             f"{device.name} has only {device.size} bytes.",
-            code="partitions.truncated",
+            code="disk.partitions_truncated",
             hint="Export or copy the disk again.",
         )
     sector = device.pread(SECTOR, 0)
@@ -122,14 +122,14 @@ def grow(device: BlockDevice, table: PartitionTable, partition: Partition, new_d
     follows, when the partition is a logical one, or when an MBR cannot express the size.
     """
     if new_disk_size != device.size:
-        raise InvalidInput(f"{device.name} has {device.size} bytes, not {new_disk_size}.", code="partitions.size")
+        raise InvalidInput(f"{device.name} has {device.size} bytes, not {new_disk_size}.", code="disk.partitions_size")
     if partition not in table.partitions:
-        raise InvalidInput(f"{device.name} has no such partition {partition.number}.", code="partitions.unknown")
+        raise InvalidInput(f"{device.name} has no such partition {partition.number}.", code="disk.partitions_unknown")
     following = table.behind(partition)
     if following:
         raise Unsupported(
             f"Partition {partition.number} of {device.name} cannot grow because partition {following[0].number} follows it.",
-            code="partitions.not_last",
+            code="disk.partitions_not_last",
             hint="Remove the recovery partition in the OS machine ('reagentc /disable', then delete it with diskpart) and export it again, "
             "or keep the disk's size.",
         )
@@ -151,7 +151,7 @@ def format_gpt(device: BlockDevice, specs: list[PartitionSpec], *, disk_guid: st
         if end <= place or end > (last_usable + 1) * SECTOR or end % SECTOR:
             raise InvalidInput(
                 f"Partition {number} does not fit on {device.name}.",
-                code="partitions.size",
+                code="disk.partitions_size",
                 hint="Make the disk larger.",
             )
         guid = spec.guid or str(uuid.uuid5(uuid.UUID(disk_guid), f"partition {number}"))
@@ -178,7 +178,7 @@ def format_gpt(device: BlockDevice, specs: list[PartitionSpec], *, disk_guid: st
 def _no_table(device: BlockDevice) -> Unsupported:
     return Unsupported(
         f"{device.name} has no partition table.",
-        code="partitions.none",
+        code="disk.partitions_none",
         hint="Use the disk on which Windows Setup installed Windows.",
     )
 
@@ -196,7 +196,7 @@ def _read_gpt(device: BlockDevice) -> tuple[_gpt.Gpt, bool, bool]:
     try:
         primary = _gpt.read_header(device, 1)
     except Corrupt as error:
-        if error.code == "partitions.truncated":
+        if error.code == "disk.partitions_truncated":
             raise
         try:
             return _gpt.read_header(device, device.size // SECTOR - 1), True, False
@@ -204,7 +204,7 @@ def _read_gpt(device: BlockDevice) -> tuple[_gpt.Gpt, bool, bool]:
             if _gpt.counts_large_sectors(device):
                 raise Unsupported(
                     f"{device.name} has sectors of 4096 bytes.",
-                    code="partitions.sector_size",
+                    code="disk.partitions_sector_size",
                     hint="Use a virtual disk with sectors of 512 bytes, and install Windows on it or copy it there.",
                 ) from None
             raise error from None
@@ -236,7 +236,7 @@ def _grow_mbr(device: BlockDevice, partition: Partition) -> None:
     if partition.number > 4 or extended is not None and extended.first * SECTOR > partition.offset:
         raise Unsupported(
             f"Partition {partition.number} of {device.name} cannot grow because of the extended partition.",
-            code="partitions.logical",
+            code="disk.partitions_logical",
             hint="Use a disk with GPT or with primary partitions only.",
         )
     end = device.size // ALIGNMENT * ALIGNMENT
@@ -244,7 +244,7 @@ def _grow_mbr(device: BlockDevice, partition: Partition) -> None:
     if count > 0xFFFFFFFF or partition.offset // SECTOR + count > 0xFFFFFFFF:
         raise Unsupported(
             f"{device.name} has a master boot record, which cannot hold a partition that ends beyond 2 TiB.",
-            code="partitions.mbr_limit",
+            code="disk.partitions_mbr_limit",
             hint="Convert the disk with 'mbr2gpt /convert' in the OS machine and export it again.",
         )
     if end > partition.end:

@@ -88,7 +88,7 @@ def parse_descriptor(data: bytes, name: str) -> Descriptor:
     if settings.get("parentcid", NO_PARENT).lower() != NO_PARENT or "parentfilenamehint" in settings:
         raise Unsupported(
             f"{name} is a snapshot or linked clone that needs its parent disk.",
-            code="vmdk.has_parent",
+            code="disk.vmdk_has_parent",
             hint="Consolidate the machine's snapshots and export it again.",
         )
     return Descriptor(create_type, extents, settings)

@@ -74,7 +74,7 @@ class SparseHeader:
         return -(-self.capacity // (self.grain_sectors * self.table_entries))
 
 
-def damaged(name: str, why: str, code: str = "vmdk.corrupt") -> Corrupt:
+def damaged(name: str, why: str, code: str = "disk.vmdk_corrupt") -> Corrupt:
     """Return the error for a VMDK that contradicts itself."""
     return Corrupt(f"The disk image {name} is damaged: {why}.", code=code, hint="Export or copy the disk again.")
 
@@ -87,13 +87,17 @@ def unpack_header(data: bytes, name: str, what: str = "header") -> SparseHeader:
     """
     if len(data) != SECTOR or data[:4] != MAGIC:
         raise damaged(
-            name, f"it has no VMDK {what} where one must be", "vmdk.truncated" if what == "footer" else "vmdk.corrupt"
+            name,
+            f"it has no VMDK {what} where one must be",
+            "disk.vmdk_truncated" if what == "footer" else "disk.vmdk_corrupt",
         )
     fields = _HEADER.unpack(data)
     header = SparseHeader(*fields[1:11], compression=fields[13])
     if not 1 <= header.version <= 3:
         raise Unsupported(
-            f"{name} is a VMDK of version {header.version}.", code="vmdk.version", hint="Export it as OVF from vSphere."
+            f"{name} is a VMDK of version {header.version}.",
+            code="disk.vmdk_version",
+            hint="Export it as OVF from vSphere.",
         )
     if (
         header.flags & (FLAG_COMPRESSED | FLAG_MARKERS) != FLAG_COMPRESSED | FLAG_MARKERS
@@ -101,7 +105,7 @@ def unpack_header(data: bytes, name: str, what: str = "header") -> SparseHeader:
     ):
         raise Unsupported(
             f"{name} is a sparse VMDK that is not stream-optimized.",
-            code="vmdk.not_stream_optimized",
+            code="disk.vmdk_not_stream_optimized",
             hint="Convert it with 'qemu-img convert -O vmdk -o subformat=streamOptimized', or export the machine as OVF.",
         )
     if header.flags & FLAG_NEWLINE and fields[12] != _NEWLINES:
@@ -146,7 +150,7 @@ def check_capacity(capacity: int) -> None:
     if capacity <= 0 or capacity > MAX_CAPACITY or capacity % SECTOR:
         raise InvalidInput(
             f"A virtual disk cannot have {capacity} bytes.",
-            code="vmdk.capacity",
+            code="disk.vmdk_capacity",
             hint="Use whole sectors of 512 bytes and at most 62 TiB.",
         )
 
@@ -221,14 +225,14 @@ def check_plan(capacity: int, numbers, sizes) -> None:
     """Raise InvalidInput unless ``numbers`` ascend within the disk and ``sizes`` are possible."""
     check_capacity(capacity)
     if len(numbers) != len(sizes):
-        raise InvalidInput("A grain plan has as many sizes as grain numbers.", code="vmdk.plan")
+        raise InvalidInput("A grain plan has as many sizes as grain numbers.", code="disk.vmdk_plan")
     if not len(numbers):
         return
     numbers, sizes = np.asarray(numbers), np.asarray(sizes)
     if int(numbers[-1]) >= grain_total(capacity) or (numbers[1:] <= numbers[:-1]).any():
-        raise InvalidInput("The grain numbers of a plan ascend and lie within the disk.", code="vmdk.plan")
+        raise InvalidInput("The grain numbers of a plan ascend and lie within the disk.", code="disk.vmdk_plan")
     if int(sizes.min()) <= 0 or int(sizes.max()) > MAX_COMPRESSED_GRAIN:
-        raise InvalidInput("A compressed grain has between 1 byte and 128 KiB.", code="vmdk.plan")
+        raise InvalidInput("A compressed grain has between 1 byte and 128 KiB.", code="disk.vmdk_plan")
 
 
 def place_grains(capacity: int, numbers, sizes):
@@ -253,7 +257,7 @@ def place_grains(capacity: int, numbers, sizes):
 def check_end(sector: int) -> None:
     """Raise NoSpace when a place in the file can no longer be written in a grain table."""
     if sector > 0xFFFFFFFF:
-        raise NoSpace("The compressed disk would be larger than 2 TiB, which a stream-optimized VMDK cannot be.", code="vmdk.too_large",
+        raise NoSpace("The compressed disk would be larger than 2 TiB, which a stream-optimized VMDK cannot be.", code="disk.vmdk_too_large",
                       hint="Use a smaller disk.")  # fmt: skip
 
 

@@ -133,12 +133,12 @@ class StreamOptimizedDisk(BlockDevice):
 
     def _footer(self, header: SparseHeader) -> SparseHeader:
         if self._file_sectors < 4 or self._file.size % SECTOR:
-            raise damaged(self.name, "it ends before its footer", "vmdk.truncated")
+            raise damaged(self.name, "it ends before its footer", "disk.vmdk_truncated")
         tail = self._file.pread(3 * SECTOR, self._file.size - 3 * SECTOR)
         footer = unpack_header(tail[SECTOR : 2 * SECTOR], self.name, "footer")
         if unpack_marker(tail[:SECTOR])[2] != MARKER_FOOTER or unpack_marker(tail[2 * SECTOR :]) != (0, 0, 0):
             raise damaged(
-                self.name, "its footer does not stand between the markers that belong there", "vmdk.truncated"
+                self.name, "its footer does not stand between the markers that belong there", "disk.vmdk_truncated"
             )
         if (footer.capacity, footer.grain_sectors, footer.table_entries) != (
             header.capacity,
@@ -170,16 +170,16 @@ class StreamOptimizedDisk(BlockDevice):
         sectors = -(-entries * 4 // SECTOR)
         place = header.directory_sector
         if not 0 < place <= self._file_sectors - (-(-count * 4 // SECTOR)):
-            raise damaged(self.name, "its grain directory does not lie within the file", "vmdk.truncated")
+            raise damaged(self.name, "its grain directory does not lie within the file", "disk.vmdk_truncated")
         data = self._file.pread(count * 4, place * SECTOR)
         if len(data) != count * 4:
-            raise damaged(self.name, "it ends inside its grain directory", "vmdk.truncated")
+            raise damaged(self.name, "it ends inside its grain directory", "disk.vmdk_truncated")
         directory = np.frombuffer(data, dtype="<u4")
         tables = np.flatnonzero(directory)
         places = directory[tables].astype(np.int64)
         order = np.sort(places)
         if len(order) and (int(order[-1]) + sectors > self._file_sectors or (np.diff(order) < sectors).any()):
-            raise damaged(self.name, "a grain table overlaps another or lies outside the file", "vmdk.truncated")
+            raise damaged(self.name, "a grain table overlaps another or lies outside the file", "disk.vmdk_truncated")
         numbers, grains = [], []
         found = 0
         per_read = max(1, _TABLE_BATCH // (sectors * SECTOR))
@@ -190,7 +190,7 @@ class StreamOptimizedDisk(BlockDevice):
                 length = (last - first) * sectors * SECTOR
                 data = self._file.pread(length, int(places[first]) * SECTOR)
                 if len(data) != length:
-                    raise damaged(self.name, "it ends inside a grain table", "vmdk.truncated")
+                    raise damaged(self.name, "it ends inside a grain table", "disk.vmdk_truncated")
                 table = np.frombuffer(data, dtype="<u4").reshape(last - first, -1)[:, :entries]
                 row, column = np.nonzero(table)
                 number = tables[first:last][row].astype(np.int64) * entries + column
@@ -221,7 +221,9 @@ class StreamOptimizedDisk(BlockDevice):
         gaps[:-1] = ordered[1:] - ordered[:-1]
         if len(ordered):
             if int(ordered[-1]) >= file_end or not gaps[:-1].all():
-                raise damaged(self.name, "a grain lies outside the file or two grains share a place", "vmdk.truncated")
+                raise damaged(
+                    self.name, "a grain lies outside the file or two grains share a place", "disk.vmdk_truncated"
+                )
             gaps[-1] = min(file_end - int(ordered[-1]), limit)
         spans = np.minimum(gaps, limit).astype(np.uint16)
         if order is not None:
@@ -247,13 +249,13 @@ class StreamOptimizedDisk(BlockDevice):
             return None
         data = self._file.pread(int(self._spans[row]) * SECTOR, int(self.sectors[row]) * SECTOR)
         if len(data) < MARKER_SIZE:
-            raise damaged(self.name, f"it ends inside grain {number}", "vmdk.truncated")
+            raise damaged(self.name, f"it ends inside grain {number}", "disk.vmdk_truncated")
         address, size = _MARKER.unpack_from(data)
         if address != number * self.header.grain_sectors or not 0 < size <= self._max_compressed:
             raise damaged(self.name, f"the marker of grain {number} is that of something else")
         if MARKER_SIZE + size > len(data):
             raise damaged(
-                self.name, f"it ends inside grain {number}, or the grain overlaps the next one", "vmdk.truncated"
+                self.name, f"it ends inside grain {number}, or the grain overlaps the next one", "disk.vmdk_truncated"
             )
         return data[MARKER_SIZE : MARKER_SIZE + size]
 

@@ -95,7 +95,7 @@ def overlay_plan(capacity: int, base: GrainIndex, dirty, changes: GrainIndex) ->
     dirty = np.asarray(dirty, dtype=np.uint32)
     unchanged = ~np.isin(base.numbers, dirty)
     if not np.isin(changes.numbers, dirty).all():
-        raise InvalidInput("A changed grain is not among the dirty ones.", code="vmdk.plan")
+        raise InvalidInput("A changed grain is not among the dirty ones.", code="disk.vmdk_plan")
     numbers = np.concatenate((base.numbers[unchanged], changes.numbers))
     order = np.argsort(numbers, kind="stable")
     kept = int(np.count_nonzero(unchanged))
@@ -124,10 +124,11 @@ def stream_vmdk(
     sizes = np.asarray(sizes, dtype=np.uint32)
     sectors, end = place_grains(capacity, numbers, sizes)
     if not len(numbers) == len(sources) == len(positions):
-        raise InvalidInput("A grain plan has as many sources and positions as grain numbers.", code="vmdk.plan")
+        raise InvalidInput("A grain plan has as many sources and positions as grain numbers.", code="disk.vmdk_plan")
     if len(numbers) and (int(sources.max()) >= len(files) or int(positions.min()) < 0 or (positions % SECTOR).any()):
         raise InvalidInput(
-            "A grain plan names a file that is not there, or a grain that is not at a whole sector.", code="vmdk.plan"
+            "A grain plan names a file that is not there, or a grain that is not at a whole sector.",
+            code="disk.vmdk_plan",
         )
     return _Stream(capacity, numbers, sources, positions, sizes, sectors, end, files).chunks()
 
@@ -227,6 +228,6 @@ class _Stream:
 def _damaged(name: str, why: str) -> Corrupt:
     return Corrupt(
         f"The grain file {name} is damaged: {why}.",
-        code="vmdk.stream",
+        code="disk.vmdk_stream",
         hint="Verify the repository and import the layer again.",
     )

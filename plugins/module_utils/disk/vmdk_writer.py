@@ -71,7 +71,7 @@ class StreamOptimizedWriter:
         self._check(int(numbers[0]), int(sizes[0]))
         ends = np.cumsum(padded_sectors(sizes))
         if int(ends[-1]) * SECTOR != len(data):
-            raise InvalidInput("A run of grains has another length than its sizes say.", code="vmdk.plan")
+            raise InvalidInput("A run of grains has another length than its sizes say.", code="disk.vmdk_plan")
         view = memoryview(data)
         tables = numbers // TABLE_ENTRIES
         cuts = [0, *(np.flatnonzero(tables[1:] != tables[:-1]) + 1).tolist(), len(numbers)]
@@ -95,9 +95,9 @@ class StreamOptimizedWriter:
 
     def _check(self, number: int, size: int) -> None:
         if not self._next <= number < self._grains:
-            raise InvalidInput(f"Grain {number} is out of order or outside the disk.", code="vmdk.plan")
+            raise InvalidInput(f"Grain {number} is out of order or outside the disk.", code="disk.vmdk_plan")
         if not 0 < size <= MAX_COMPRESSED_GRAIN:
-            raise InvalidInput(f"Grain {number} has {size} compressed bytes.", code="vmdk.plan")
+            raise InvalidInput(f"Grain {number} has {size} compressed bytes.", code="disk.vmdk_plan")
 
     def _enter(self, number: int) -> None:
         table = number // TABLE_ENTRIES

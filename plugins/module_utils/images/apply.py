@@ -134,7 +134,7 @@ class Applier:
             if self._tree.fold(holder.name) != folded:
                 raise Conflict(
                     f"The path {printable(path)} of a layer uses the 8.3 name of {printable(holder.name)}.",
-                    code="layer.short_name",
+                    code="images.layer_short_name",
                     hint="Use the long name in the layer.",
                     path=path,
                 )
@@ -176,7 +176,7 @@ class Applier:
             if child.entry is None or child.entry.implied:
                 raise Conflict(
                     f"A layer puts files below {printable(path)}, which is a link to another folder in the OS layer.",
-                    code="layer.below_link",
+                    code="images.layer_below_link",
                     hint="Put the files below the folder that the link leads to.",
                     path=path,
                 )
@@ -255,7 +255,7 @@ class Applier:
         if missing:
             raise Corrupt(
                 f"The archive of a layer lacks {missing} of the files that its index lists.",
-                code="layer.archive_incomplete",
+                code="images.layer_archive_incomplete",
                 hint="Verify the repository; build or fetch the layer version again.",
             )
 
@@ -379,7 +379,7 @@ class Applier:
         if node is None:
             raise Conflict(
                 f"The folder {printable(path)} vanished while layers were put on the volume.",
-                code="layer.folder_lost",
+                code="images.layer_folder_lost",
                 path=path,
             )
         return node

@@ -161,7 +161,7 @@ def _compose_on(
         if size < base.size:
             raise InvalidInput(
                 f"The image's disk cannot have {size >> 30} GiB, because the OS layer's has {base.size / (1 << 30):g} GiB.",
-                code="image.disk_size",
+                code="images.disk_size",
                 hint="Raise disk_size_gb of the template or leave it out.",
             )
         below = stack.enter_context(start.open_disk()) if start else base

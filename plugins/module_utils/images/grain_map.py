@@ -107,7 +107,7 @@ class GrainMap:
         def corrupt(why: str) -> Corrupt:
             return Corrupt(
                 f"{name} is damaged: {why}.",
-                code="image.grain_map",
+                code="images.grain_map",
                 hint="Verify the repository; publishing again composes the image anew.",
             )
 

@@ -169,12 +169,12 @@ def _write_qcow2(image: ThinImage, path: str, prefix: str, progress: Progress) -
     if program is None:
         raise MissingLibrary(
             "qemu-img is not installed on the composer.",
-            code="export.qemu_img",
+            code="images.export_qemu_img",
             hint="Install qemu-utils, or export another format.",
         )
     folder = os.path.dirname(os.path.abspath(path))
     with tempfile.TemporaryDirectory(prefix=prefix, dir=folder) as scratch:
-        source, result = os.path.join(scratch, "image.vmdk"), os.path.join(scratch, "image.qcow2")
+        source, result = os.path.join(scratch, "images.vmdk"), os.path.join(scratch, "images.qcow2")
         length, chunks = image.stream()
         with open(source, "wb") as out:
             for chunk in _counted(chunks, length, progress):
@@ -186,7 +186,7 @@ def _write_qcow2(image: ThinImage, path: str, prefix: str, progress: Progress) -
             kind = NoSpace if "No space left" in done.stderr else Unavailable
             raise kind(
                 f"qemu-img could not write {path}: {done.stderr.strip()[:300]}",
-                code="export.qemu_img",
+                code="images.export_qemu_img",
                 hint="Free space, or export another format.",
             )
         with open(result, "rb+") as stream:

@@ -70,7 +70,7 @@ def read_stacked_deltas(layers: Sequence[tuple[str, Callable[[], Opened]]]) -> d
                 if entry.path.endswith(DELTA_SUFFIX):
                     raise Unsupported(
                         f"The {label} changes the registry hive {entry.path}, which this version of the collection does not know.",
-                        code="layer.unknown_hive",
+                        code="images.layer_unknown_hive",
                         hint="Update the collection strata.layering on this composer.",
                     )
                 continue  # Windows containers also carry deltas of SAM and SECURITY, which belong to one machine.
@@ -79,7 +79,7 @@ def read_stacked_deltas(layers: Sequence[tuple[str, Callable[[], Opened]]]) -> d
                 if size > MAX_HIVE:
                     raise Corrupt(
                         f"The registry changes of the {label} are larger than a hive can be.",
-                        code="layer.hive_size",
+                        code="images.layer_hive_size",
                         hint="Make the layer again.",
                     )
                 if size:
@@ -152,7 +152,7 @@ def _refuse_file(tree: MergedTree, hive: LayerHive, stacked: list[StackedDelta])
     if node is not None and (node.is_leaf or node.hides) and stacked:
         raise Conflict(
             f"A layer replaces or removes the registry hive {hive.path} as a file, while the {stacked[0].label} changes keys in it.",
-            code="layer.whole_hive",
+            code="images.layer_whole_hive",
             hint="Capture the layer, or give .reg files; never put a hive among a layer's files.",
             path=hive.path,
         )
@@ -164,7 +164,7 @@ def _replace(volume: Volume, path: str, data: bytes) -> None:
     if node is None:
         raise Corrupt(
             f"The registry hive {path} vanished while layers were put on the volume.",
-            code="windows.no_hive",
+            code="images.windows_no_hive",
             hint="Import the OS layer again.",
         )
     with node:

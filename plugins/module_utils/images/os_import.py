@@ -83,7 +83,7 @@ def _final_size(disk: BlockDevice, partition: partitions.Partition, name: str, s
     if size < disk.size:
         raise InvalidInput(
             f"The disk {name} has {disk.size / _GIB:g} GiB, more than the {size_gb} GiB that the layer may have.",
-            code="os.too_large",
+            code="images.os_too_large",
             hint=f"Set max_layer_size_gb to {-(-disk.size // _GIB)} or more.",
         )
     behind = partitions.read_partitions(disk).behind(partition)
@@ -95,7 +95,7 @@ def _final_size(disk: BlockDevice, partition: partitions.Partition, name: str, s
         )
         raise Unsupported(
             f"The Windows partition of {name} cannot grow to fill {size_gb} GiB, because it is followed by partition {behind[0].number}.",
-            code="partitions.not_last",
+            code="images.partitions_not_last",
             hint=f"Remove the recovery partition in the OS machine ('reagentc /disable', then delete it with diskpart) and export it again{keep}.",
         )
     return size
@@ -129,7 +129,7 @@ def find_windows(device: BlockDevice) -> partitions.Partition:
         # Its volumes are described at the end of the disk too, which growing one would contradict.
         raise Unsupported(
             f"{device.name} is a dynamic disk.",
-            code="os.dynamic_disk",
+            code="images.os_dynamic_disk",
             hint="Convert it to a basic disk, or install Windows on one, and export the machine again.",
         )
     kinds = [
@@ -142,7 +142,7 @@ def find_windows(device: BlockDevice) -> partitions.Partition:
         numbers = " and ".join(str(partition.number) for partition in found)
         raise Unsupported(
             f"{device.name} holds more than one Windows (partitions {numbers}).",
-            code="os.two_windows",
+            code="images.os_two_windows",
             hint="Export a machine with a single Windows.",
         )
     if found:
@@ -151,18 +151,18 @@ def find_windows(device: BlockDevice) -> partitions.Partition:
     if any(kind == "bitlocker" for _partition, kind in kinds):
         raise Unsupported(
             f"{device.name} is encrypted with BitLocker.",
-            code="os.bitlocker",
+            code="images.os_bitlocker",
             hint="Decrypt it in the OS machine ('manage-bde -off C:'), wait until that has finished, shut down and export it again.",
         )
     if not any(kind == "ntfs" for _partition, kind in kinds):
         raise Unsupported(
             f"{device.name} has no NTFS volume.",
-            code="os.no_ntfs",
+            code="images.os_no_ntfs",
             hint="Export a machine whose Windows is installed on NTFS.",
         )
     raise Unsupported(
         f"{device.name} holds no Windows: no NTFS volume has Windows\\System32\\config.",
-        code="os.no_windows",
+        code="images.os_no_windows",
         hint="Export the machine in which Windows was prepared, with the disk it starts from.",
     )
 
@@ -207,7 +207,7 @@ def _require_whole_hives(windows: WindowsInstallation) -> None:
         if found is not None and found.dirty:
             raise Corrupt(
                 f"The registry hive {hive.path} of the disk was not closed, and no transaction log completes it.",
-                code="os.hive_log",
+                code="images.os_hive_log",
                 hint="Start the OS machine, shut Windows down, and export it again.",
             )
 

@@ -41,12 +41,14 @@ def deltas_from_files(repository: Repository, os_layer_digest: str, paths: Seque
         except OSError as error:
             raise InvalidInput(
                 f"The file {path} cannot be read: {error.strerror}.",
-                code="registry.file",
+                code="images.registry_file",
                 hint="Give .reg files on the composer.",
             ) from error
         if len(data) > MAX_REG_FILE:
             raise InvalidInput(
-                f"The file {path} is larger than {MAX_REG_FILE >> 20} MiB.", code="registry.file", hint="Split it."
+                f"The file {path} is larger than {MAX_REG_FILE >> 20} MiB.",
+                code="images.registry_file",
+                hint="Split it.",
             )
         operations += read_reg(data, source=path)
     if not operations:

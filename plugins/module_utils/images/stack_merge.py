@@ -124,7 +124,7 @@ class MergedTree:
         if len(parts) > MAX_DEPTH:
             raise InvalidInput(
                 f"{label} holds a path of {len(parts)} folders, beginning with {path[:60]!r}.",
-                code="layer.too_deep",
+                code="images.layer_too_deep",
                 hint=f"No path in a layer may be deeper than {MAX_DEPTH} folders.",
             )
         node = self.root
@@ -156,7 +156,7 @@ class MergedTree:
         if node.entry.kind == DIRECTORY:
             raise Conflict(
                 f"{label} puts files below {path}, which a lower layer makes a link to another folder.",
-                code="layer.below_link",
+                code="images.layer_below_link",
                 hint="Put the files below the folder that the link leads to.",
                 path=path,
             )
@@ -194,7 +194,7 @@ class MergedTree:
 def _twice(path: str, label: str) -> Conflict:
     return Conflict(
         f"{label} holds {printable(path)} twice, or a file there and something below it.",
-        code="layer.twice",
+        code="images.layer_twice",
         hint="Windows does not tell names apart by case: rename one of them in the layer's source.",
         path=path,
     )

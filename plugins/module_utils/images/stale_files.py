@@ -80,7 +80,7 @@ def choose(
         )
         raise Conflict(
             f"Layers bring files that the OS layer has changed since they were made: {shown}.",
-            code="image.outdated_files",
+            code="images.outdated_files",
             hint="Make those layers again for this version of the OS layer, or set outdated_files of the template.",
             files=[{"path": one.path, "layer": labels[one.layer]} for one in outdated[:1000]],
         )

@@ -101,6 +101,6 @@ class ThinDisk(BlockDevice):
     def _damaged(number: int, source: GrainSource) -> Corrupt:
         return Corrupt(
             f"Grain {number} in {source.name} is damaged.",
-            code="image.grain",
+            code="images.grain",
             hint="Verify the repository; a damaged OS layer has to be imported again.",
         )

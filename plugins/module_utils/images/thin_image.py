@@ -167,7 +167,7 @@ def load(repository: Repository, content_digest: str) -> ThinImage | None:
 def _damaged(digest: str, why: str) -> Corrupt:
     return Corrupt(
         f"The thin image {digest[:19]} is damaged: {why}.",
-        code="image.corrupt",
+        code="images.corrupt",
         hint="Remove it with strata.layering.repository and publish again.",
         digest=digest,
     )

@@ -234,7 +234,7 @@ class ArchiveReader:
         if kind not in (tar.REGULAR, b"\0", b"7", tar.SYMLINK):
             raise Unsupported(
                 f"The layer archive has {printable(path)} as a member of type {kind!r}, which Windows layers do not have.",
-                code="archive.member_type",
+                code="layers.archive_member_type",
             )
         self._remember(path)
         return self._with_data(entry_headers.read_entry(path, model.FILE, member.header, fields, own=self._own), member)
@@ -258,7 +258,7 @@ class ArchiveReader:
         if base.startswith(entry_headers.WHITEOUT_PREFIX):
             raise Unsupported(
                 f"The layer archive has the opaque whiteout {printable(path)}.",
-                code="archive.opaque",
+                code="layers.archive_opaque",
                 hint="Windows layers delete by name; export the layer again with a tool for Windows layers.",
             )
         return folder + slash + base
@@ -270,7 +270,7 @@ class ArchiveReader:
         if version != b"%d" % entry_headers.VERSION:
             raise Unsupported(
                 "The layer archive is of a newer format than this version of the collection reads.",
-                code="archive.version",
+                code="layers.archive_version",
                 hint="Update the collection strata.layering on this composer.",
             )
         self._own = True
@@ -292,7 +292,7 @@ class ArchiveReader:
         ):
             raise Unsupported(
                 f"The layer archive has {printable(member.name)} in a sparse form other than GNU 1.0.",
-                code="archive.sparse",
+                code="layers.archive_sparse",
             )
         runs, used = self._sparse_map(size)
         if (

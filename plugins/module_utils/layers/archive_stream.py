@@ -58,7 +58,7 @@ class Tape:
             if not available:
                 raise Corrupt(
                     "The layer archive ends before its end mark.",
-                    code="archive.truncated",
+                    code="layers.archive_truncated",
                     hint="Fetch or build the layer version again.",
                 )
             self._left -= available

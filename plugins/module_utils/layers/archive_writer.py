@@ -69,7 +69,7 @@ class ArchiveWriter:
             target = printable(entry.link_target or "")
             raise InvalidInput(
                 f"{printable(entry.path)} is a hard link to {target}, which is not in the layer before it.",
-                code="layer.entry",
+                code="layers.entry",
             )
         self._emit(
             entry_headers.entry_member(entry, entry_headers.HIVES if entry.kind == model.HIVE else entry_headers.FILES)
@@ -82,7 +82,7 @@ class ArchiveWriter:
         given = list(streams) if entry.streams else []
         if [name for name, _data in given] != [name for name, _size in entry.streams]:
             raise InvalidInput(
-                f"The streams given for {printable(entry.path)} are not those it lists.", code="layer.entry"
+                f"The streams given for {printable(entry.path)} are not those it lists.", code="layers.entry"
             )
         digests = []
         for (name, size), (_name, source) in zip(entry.streams, given):
@@ -156,6 +156,6 @@ class ArchiveWriter:
 def _changed(name: str) -> InvalidInput:
     return InvalidInput(
         f"{printable(name)} changed its size while it was read.",
-        code="layer.changed",
+        code="layers.changed",
         hint="Let nothing write to the source and run again.",
     )

@@ -164,7 +164,7 @@ def check_entry(entry: Entry) -> None:
         elif entry.sparse is not None and runs_problem(entry.sparse, entry.size):
             problem = runs_problem(entry.sparse, entry.size)
     if problem:
-        raise InvalidInput(f"{printable(entry.path) or 'An entry without name'} {problem}.", code="layer.entry")
+        raise InvalidInput(f"{printable(entry.path) or 'An entry without name'} {problem}.", code="layers.entry")
 
 
 def runs_problem(runs: list[tuple[int, int]], size: int) -> str | None:
@@ -358,7 +358,7 @@ def read_entry(path: str, kind: str, header: tar.Header, records: dict[str, byte
     elif "MSWINDOWS.sd" in records:
         raise Unsupported(
             f"The layer archive gives the security of {printable(path)} as SDDL text.",
-            code="archive.sddl",
+            code="layers.archive_sddl",
             hint="Export the layer again with a current version of the tool that made it.",
         )
     if "STRATA.shortname" in records:

@@ -163,7 +163,7 @@ def read_index(source: BinaryIO) -> Iterator[Record]:
     if not reader.ended:
         raise Corrupt(
             "The file index of a layer is truncated.",
-            code="index.truncated",
+            code="layers.index_truncated",
             hint="Fetch or build the layer version again.",
         )
 
@@ -188,7 +188,7 @@ class _Reader:
             if value["version"] != VERSION:
                 raise Unsupported(
                     "The file index of a layer is of a newer format than this version of the collection reads.",
-                    code="index.version",
+                    code="layers.index_version",
                     hint="Update the collection strata.layering on this composer.",
                 )
             self.begun = True
@@ -346,6 +346,6 @@ def _batches(source: BinaryIO) -> Iterator[list]:
 def _damaged() -> Corrupt:
     return Corrupt(
         "The file index of a layer is damaged.",
-        code="index.corrupt",
+        code="layers.index_corrupt",
         hint="Verify the repository, then fetch or build the layer version again.",
     )

@@ -61,13 +61,13 @@ def entries_from_folder(
     if root and os.path.exists(root) and not os.path.isdir(root):
         raise InvalidInput(
             f"The folder of files {folder} is not a folder.",
-            code="layer.folder",
+            code="layers.folder",
             hint="Name the folder whose tree is that of drive C.",
         )
     if root and not os.path.isdir(root):
         raise NotFound(
             f"The folder of files {folder} does not exist.",
-            code="layer.folder_missing",
+            code="layers.folder_missing",
             hint="Check the path and the mount.",
         )
     problems: list[str] = []
@@ -80,7 +80,7 @@ def entries_from_folder(
         more = f"; and {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
         raise InvalidInput(
             f"{f'The folder {folder}' if root else 'The list of paths to delete'} cannot become a layer: {shown}{more}.",
-            code="layer.folder",
+            code="layers.folder",
             hint="Rename or remove what is listed and run again.",
             problems=problems[:1000],
         )
@@ -132,7 +132,7 @@ def _scan(root: str, problems: list[str]) -> _Node:
         for item in items:
             count += 1
             if count > MAX_ENTRIES:
-                raise InvalidInput(f"The folder {root} has more than {MAX_ENTRIES} files.", code="layer.folder")
+                raise InvalidInput(f"The folder {root} has more than {MAX_ENTRIES} files.", code="layers.folder")
             child_path = f"{path}/{item.name}" if path else item.name
             problem = windows_name_problem(item.name) or path_problem(child_path)
             if problem:
@@ -332,20 +332,20 @@ class _HostFile:
     def open(self, stream: str) -> BinaryIO:
         """The content; InvalidInput when the file has changed since it was scanned."""
         if stream:
-            raise InvalidInput(f"The file {printable(self.host)} has no stream {stream!r}.", code="layer.entry")
+            raise InvalidInput(f"The file {printable(self.host)} has no stream {stream!r}.", code="layers.entry")
         try:
             opened = os.fdopen(os.open(self.host, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
         except OSError as error:
             raise InvalidInput(
                 f"The file {printable(self.host)} cannot be read ({error.strerror}).",
-                code="layer.folder",
+                code="layers.folder",
                 hint="Check the rights and the mount.",
             ) from error
         if _state(os.fstat(opened.fileno())) != self.state:
             opened.close()
             raise InvalidInput(
                 f"The file {printable(self.host)} changed while the layer was made.",
-                code="layer.changed",
+                code="layers.changed",
                 hint="Let nothing write there and run again.",
             )
         return opened

@@ -18,18 +18,20 @@ def icon_media_type(data: bytes) -> str:
     """``image/png`` or ``image/jpeg``; InvalidInput when ``data`` is neither, too large or has no sensible dimensions."""
     if len(data) > MAX_BYTES:
         raise InvalidInput(
-            f"The icon is larger than {MAX_BYTES} bytes.", code="icon.size", hint="Give a smaller picture."
+            f"The icon is larger than {MAX_BYTES} bytes.", code="layers.icon_size", hint="Give a smaller picture."
         )
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         kind, sides = "image/png", _png(data)
     elif data.startswith(b"\xff\xd8\xff"):
         kind, sides = "image/jpeg", _jpeg(data)
     else:
-        raise InvalidInput("The icon is neither PNG nor JPEG.", code="icon.format", hint="Give a PNG or JPEG file.")
+        raise InvalidInput(
+            "The icon is neither PNG nor JPEG.", code="layers.icon_format", hint="Give a PNG or JPEG file."
+        )
     if sides is None or not all(0 < side <= MAX_SIDE for side in sides):
         raise InvalidInput(
             f"The icon is damaged or larger than {MAX_SIDE} x {MAX_SIDE} pixels.",
-            code="icon.format",
+            code="layers.icon_format",
             hint="Give a smaller picture.",
         )
     return kind

@@ -53,7 +53,7 @@ def check_kind(kind: str) -> str:
     """``kind`` if it is os, app or platform, else InvalidInput."""
     if kind not in KINDS:
         raise InvalidInput(
-            f"{str(kind)[:40]!r} is not a kind of layer.", code="layer.kind", hint=f"It is one of {', '.join(KINDS)}."
+            f"{str(kind)[:40]!r} is not a kind of layer.", code="layers.kind", hint=f"It is one of {', '.join(KINDS)}."
         )
     return kind
 
@@ -69,7 +69,7 @@ def check_version_name(version: str) -> str:
     if version.lower() == "latest":
         raise InvalidInput(
             "'latest' cannot name a version.",
-            code="layer.version",
+            code="layers.version",
             hint="Give the version its own name; 'latest' means the highest one.",
         )
     return version
@@ -86,7 +86,7 @@ def _check_text(text: str, bound: int, what: str) -> str:
     ):
         raise InvalidInput(
             f"{str(text)[:60]!r} cannot be used as a {what}.",
-            code="layer.name",
+            code="layers.name",
             hint=f"Use 1 to {bound} printable characters, no slash or backslash, no spaces at the ends.",
         )
     return text
@@ -102,7 +102,7 @@ def check_description(text: str | None, what: str = "description") -> str:
     ):
         raise InvalidInput(
             f"The {what} is too long or holds control characters.",
-            code="layer.description",
+            code="layers.description",
             hint=f"Use at most {MAX_DESCRIPTION} characters.",
         )
     return text
@@ -113,7 +113,7 @@ def check_script_name(name: str) -> str:
     if not isinstance(name, str) or not _SCRIPT.fullmatch(name):
         raise InvalidInput(
             f"{str(name)[:60]!r} cannot be the name of a script.",
-            code="layer.script",
+            code="layers.script",
             hint="It is at most 64 letters, digits, dots, dashes and underscores, and ends in .cmd, .bat or .ps1.",
         )
     return name
@@ -213,20 +213,20 @@ class LayerVersion:
         self.version_description = check_description(self.version_description, "version description")
         if self.priority is not None and (self.priority.__class__ is not int or self.priority not in PRIORITIES):
             raise InvalidInput(
-                f"The priority {self.priority!r} is not between 0 and {PRIORITIES[-1]}.", code="layer.priority"
+                f"The priority {self.priority!r} is not between 0 and {PRIORITIES[-1]}.", code="layers.priority"
             )
         if self.script is not None:
             check_script_name(self.script)
         if self.content_digest is not None and (
             not isinstance(self.content_digest, str) or not _DIGEST.fullmatch(self.content_digest)
         ):
-            raise InvalidInput("The content digest is not a SHA-256 digest.", code="layer.digest")
+            raise InvalidInput("The content digest is not a SHA-256 digest.", code="layers.digest")
 
     def reference(self) -> LayerReference:
         """How others name this version; it must have been stored."""
         if self.digest is None:
             raise InvalidInput(
-                f"The layer version {self.name} {self.version} has not been stored yet.", code="layer.digest"
+                f"The layer version {self.name} {self.version} has not been stored yet.", code="layers.digest"
             )
         return LayerReference(self.kind, self.name, self.version, self.digest)
 
@@ -267,14 +267,14 @@ class LayerVersion:
             or manifest.get("config", {}).get("mediaType") != CONFIG_MEDIA_TYPE
         ):
             raise Unsupported(
-                f"The manifest {manifest.get('digest')} is not a layer version.", code="layer.artifact_type"
+                f"The manifest {manifest.get('digest')} is not a layer version.", code="layers.artifact_type"
             )
         if not isinstance(config, dict) or config.get("schema_version").__class__ is not int:
             raise _damaged()
         if config["schema_version"] > SCHEMA_VERSION:
             raise Unsupported(
                 f"The layer version {manifest.get('digest')} was made by a newer version of the collection.",
-                code="layer.schema",
+                code="layers.schema",
                 hint="Update the collection strata.layering on this composer.",
             )
         try:
@@ -320,6 +320,6 @@ def _blobs(layers: object) -> dict[str, Blob]:
 def _damaged() -> Corrupt:
     return Corrupt(
         "The description of a layer version is damaged.",
-        code="layer.corrupt",
+        code="layers.corrupt",
         hint="Verify the repository, then fetch or build the version again.",
     )

@@ -47,7 +47,7 @@ def damaged(problem: str) -> Corrupt:
     """The error for an archive that breaks the format."""
     return Corrupt(
         f"The layer archive is damaged: {problem}.",
-        code="archive.corrupt",
+        code="layers.archive_corrupt",
         hint="Fetch or build the layer version again.",
     )
 

@@ -73,7 +73,7 @@ def windows_path(text: str) -> str:
     if problem:
         raise InvalidInput(
             f"The path {printable(text)!r} {problem}.",
-            code="layer.path",
+            code="layers.path",
             hint=r"Name one file or folder below C:\, without wildcards.",
             path=printable(text),
         )

@@ -60,7 +60,7 @@ def _refuse_incomplete(params: dict) -> None:
     if lacking:
         raise InvalidInput(
             f"The connector {params['name']} has nothing in {', '.join(lacking)}.",
-            code="connector.incomplete",
+            code="operations.connector_incomplete",
             hint="Name what is in vSphere.",
         )
 
@@ -82,7 +82,7 @@ def _attributes(given: dict | None) -> dict[str, str]:
         if not 0 < len(name) <= _LONGEST_ATTRIBUTE:
             raise InvalidInput(
                 f"{name[:100]!r} cannot be the name of a custom attribute.",
-                code="connector.attribute",
+                code="operations.connector_attribute",
                 hint=f"Use at most {_LONGEST_ATTRIBUTE} characters.",
             )
     return {name: str(value) for name, value in (given or {}).items()}

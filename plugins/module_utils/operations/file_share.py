@@ -52,7 +52,7 @@ def _present(share: Share, folders: list[str], params: dict, check_mode: bool) -
     if free is not None and free < wanted:
         raise NoSpace(
             f"The file share {share.name} has {free / _GIB:.1f} GiB free, less than the {params['minimum_free_gb']} GiB that are wanted.",
-            code="share.space",
+            code="operations.share_space",
             hint="Remove packages that are no longer needed, or enlarge the share.",
             free_bytes=free,
         )
@@ -63,7 +63,9 @@ def _present(share: Share, folders: list[str], params: dict, check_mode: bool) -
 def _absent(share: Share, folders: list[str], params: dict, check_mode: bool) -> Outcome:
     if not folders:
         raise InvalidInput(
-            "No folder of the file share is named that should be absent.", code="share.folders", hint="Give folders."
+            "No folder of the file share is named that should be absent.",
+            code="operations.share_folders",
+            hint="Give folders.",
         )
     there = share.is_folder()
     existing = [folder for folder in folders if there and _is_folder(share, folder)]
@@ -72,7 +74,7 @@ def _absent(share: Share, folders: list[str], params: dict, check_mode: bool) ->
         if kept:
             raise Conflict(
                 f"The folder {share.where(folder)} is not empty: it holds {', '.join(sorted(kept)[:5])}{' and more' if len(kept) > 5 else ''}.",
-                code="share.not_empty",
+                code="operations.share_not_empty",
                 hint="Remove what is in it first.",
             )
     if not check_mode:
@@ -87,7 +89,7 @@ def _is_folder(share: Share, folder: str) -> bool:
     if status is not None and not status.is_folder:
         raise Conflict(
             f"{share.where(folder)} is a file, not a folder.",
-            code="share.kind",
+            code="operations.share_kind",
             hint="Remove it, or name another folder.",
         )
     return status is not None

@@ -70,21 +70,23 @@ def _document(repository: Repository, params: dict, before: dict | None) -> dict
     if len(vm_name) > MAX_VM_NAME or not vm_name.isprintable() or _NOT_IN_VM_NAMES & set(vm_name):
         raise InvalidInput(
             f"{vm_name[:80]!r} cannot be the beginning of a machine's name.",
-            code="template.vm_name",
+            code="operations.template_vm_name",
             hint=f"Set vm_name to at most {MAX_VM_NAME} letters, digits, spaces, dots, dashes and underscores.",
         )
     compile_rules(params["registry_lists"])  # names the entry that is none
     size = params["disk_size_gb"]
     if size is not None and not 1 <= size <= 62 * 1024:
         raise InvalidInput(
-            f"A disk cannot have {size} GiB.", code="template.disk_size", hint="Set disk_size_gb between 1 and 63488."
+            f"A disk cannot have {size} GiB.",
+            code="operations.template_disk_size",
+            hint="Set disk_size_gb between 1 and 63488.",
         )
     os_layer = _named(repository, OS, params["os_layer"])
     least = layer_document(repository, OS, os_layer["name"])["versions"][os_layer["version"]]["size_gb"]
     if size is not None and size < least:
         raise InvalidInput(
             f"The disk of the image template {params['name']} cannot have {size} GiB, because that of its OS layer has {least} GiB.",
-            code="template.disk_size",
+            code="operations.template_disk_size",
             hint="Raise disk_size_gb or leave it out.",
         )
     return {

@@ -92,7 +92,7 @@ class PackagedSource:
         if not self._share.is_file(self._file):
             raise InvalidInput(
                 f"There is no packaged disk at {self._path}.",
-                code="packaged.missing",
+                code="operations.packaged_missing",
                 hint="Give an OVF file or a disk image that the composer can reach.",
             )
         self._package = open_package(self._file, self._share) if self._path.lower().endswith((".ovf", ".ova")) else None
@@ -124,7 +124,7 @@ class PackagedSource:
         if len(disks) != 1:
             raise InvalidInput(
                 f"The packaged machine {self._path} has {len(disks)} disks.",
-                code="packaged.disks",
+                code="operations.packaged_disks",
                 hint="Export the packaging machine with its one disk.",
             )
         return disk_opener(self._package, self._package.disk_file(disks[0]))
@@ -145,7 +145,7 @@ class PackagedSource:
             more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
             raise Conflict(
                 f"The packaging machine of {layer.name} {layer.version} is not ready to be finalized: {failed[0]['found']}{more}.",
-                code="layer.not_finalizable",
+                code="operations.layer_not_finalizable",
                 hint=failed[0]["action"],
                 gate=gate,
             )
@@ -163,7 +163,7 @@ class PackagedSource:
             found = _empty(layer, sum(one["count"] for one in result.left_out))
             if self._finalize == "enforce":
                 # What comes after a capture removes the machine, and with it what was perhaps not exported.
-                raise Conflict(found, code="layer.empty", hint=_EMPTY_HINT)
+                raise Conflict(found, code="operations.layer_empty", hint=_EMPTY_HINT)
             warnings.insert(0, f"{found} {_EMPTY_HINT}")
         return Made(result.layer, source, changes, findings, warnings)
 
@@ -191,7 +191,7 @@ def source_of(params: dict) -> FilesSource | PackagedSource | None:
     if params["packaged_disk"] and has_files:
         raise InvalidInput(
             f"Version {params['version']} of the layer {params['name']} has two sources.",
-            code="layer.two_sources",
+            code="operations.layer_two_sources",
             hint="Give either packaged_disk, or files, registry and delete.",
         )
     if params["packaged_disk"]:

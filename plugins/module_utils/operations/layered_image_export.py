@@ -44,14 +44,18 @@ def _ensure(
     path, form = params["path"], params["format"] or _form_of(file)
     if not share.is_folder(parent_of(file)):
         raise NotFound(
-            f"The folder {share.where(parent_of(file))} does not exist.", code="export.folder", hint="Create it first."
+            f"The folder {share.where(parent_of(file))} does not exist.",
+            code="operations.export_folder",
+            hint="Create it first.",
         )
     if share.is_folder(file):
-        raise InvalidInput(f"{path} is a folder.", code="export.kind", hint="Give path the name of the file to write.")
+        raise InvalidInput(
+            f"{path} is a folder.", code="operations.export_kind", hint="Give path the name of the file to write."
+        )
     if share.local_path(file) is None and form not in ("vmdk", "ova"):
         raise Unsupported(
             f"An image cannot be written as {form} to a file share without a mount.",
-            code="export.share",
+            code="operations.export_share",
             hint="Choose vmdk or ova, or mount the share.",
         )
     before = _recorded(share, file)

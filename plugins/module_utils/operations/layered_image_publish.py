@@ -54,10 +54,10 @@ def _options(params: dict) -> PublishOptions:
     }
     for name, value in limits.items():
         if value < 1:
-            raise InvalidInput(f"{name} is {value}; it has to be at least 1.", code="publish.option")
+            raise InvalidInput(f"{name} is {value}; it has to be at least 1.", code="operations.publish_option")
     for name in ("keep", "retries", "retry_pause"):
         if params[name] is not None and params[name] < 0:
-            raise InvalidInput(f"{name} is {params[name]}; it must not be negative.", code="publish.option")
+            raise InvalidInput(f"{name} is {params[name]}; it must not be negative.", code="operations.publish_option")
     return PublishOptions(
         script_timeout=params["script_timeout"],
         shutdown_timeout=params["shutdown_timeout"],

@@ -80,7 +80,7 @@ def _package(params: dict) -> Iterator[Package]:
     if not params["packaging_disk"]:
         raise InvalidInput(
             f"Version {params['version']} of the OS layer {params['name']} does not exist, and no package is given to import it from.",
-            code="os.no_package",
+            code="operations.os_no_package",
             hint="Give file_share and packaging_disk.",
         )
     with open_share(params["file_share"], params) as share:
@@ -92,7 +92,7 @@ def _package(params: dict) -> Iterator[Package]:
         if os.path.commonpath((root, os.path.realpath(path))) != root:
             raise InvalidInput(
                 f"{params['packaging_disk']} leads out of the file share {params['file_share']}.",
-                code="os.outside_share",
+                code="operations.os_outside_share",
                 hint="Name a package within the share, and not by a link that leads elsewhere.",
             )
         below = os.path.relpath(path, root)
@@ -105,7 +105,7 @@ def _source(package: Package, params: dict) -> dict:
     if package.manifest is None:
         raise InvalidInput(
             f"The OVF package {package.path} has no manifest ({package.name}.mf).",
-            code="ovf.no_manifest",
+            code="operations.ovf_no_manifest",
             hint="Export the machine again with a manifest, for instance with strata.layering.ovf_export.",
         )
     with package.open(f"{package.name}.mf") as stream:
@@ -122,7 +122,7 @@ def _check_same_source(document: dict, params: dict) -> None:
     if entry["size_gb"] != params["max_layer_size_gb"]:
         raise Conflict(
             f"{what} has a disk of {entry['size_gb']} GiB, not {params['max_layer_size_gb']}.",
-            code="os.other_size",
+            code="operations.os_other_size",
             hint="A version never changes; give a new version, or set disk_size_gb of the image template.",
         )
     if not params["packaging_disk"]:
@@ -135,7 +135,7 @@ def _check_same_source(document: dict, params: dict) -> None:
     if source["manifest_sha256"] != entry["source"]["manifest_sha256"]:
         raise Conflict(
             f"{what} was imported from another package than {params['packaging_disk']} is now.",
-            code="os.other_package",
+            code="operations.os_other_package",
             hint="A version never changes; give a new version.",
         )
 
@@ -203,7 +203,7 @@ def _enforce(params: dict, findings: list[dict]) -> None:
         raise Conflict(
             f"The machine in {params['packaging_disk']} is not ready to become an OS layer: {first['found']}"
             + (f" (and {len(failed) - 1} more findings)." if len(failed) > 1 else "."),
-            code="os.not_ready",
+            code="operations.os_not_ready",
             hint=first["action"],
             readiness=findings,
         )
@@ -215,7 +215,7 @@ def _windows_disk(package: Package, size_gb: int) -> tuple[str, Callable[[], Blo
     if descriptor.collection or len(descriptor.systems) != 1:
         raise Unsupported(
             f"The OVF package {package.path} does not describe exactly one machine.",
-            code="ovf.not_single",
+            code="operations.ovf_not_single",
             hint="Export the OS machine by itself, not a vApp.",
         )
     found: list[tuple[str, Callable[[], BlockDevice], os_import.Examination]] = []
@@ -233,16 +233,21 @@ def _windows_disk(package: Package, size_gb: int) -> tuple[str, Callable[[], Blo
     if len(found) > 1:
         raise Unsupported(
             f"Several disks of the OVF package {package.path} hold a Windows: {', '.join(name for name, _opener, _found in found)}.",
-            code="os.two_windows",
+            code="operations.os_two_windows",
             hint="Export a machine with a single Windows.",
         )
     if found:
         return found[0]
     if refusals:
         # A disk that was refused for what its Windows is says more than one without any.
-        raise min(refusals, key=lambda error: error.code in ("os.no_windows", "os.no_ntfs", "partitions.none"))
+        raise min(
+            refusals,
+            key=lambda error: error.code in ("images.os_no_windows", "images.os_no_ntfs", "disk.partitions_none"),
+        )
     raise Unsupported(
-        f"The OVF package {package.path} has no disk.", code="os.no_disk", hint="Export the machine with its disks."
+        f"The OVF package {package.path} has no disk.",
+        code="operations.os_no_disk",
+        hint="Export the machine with its disks.",
     )
 
 
@@ -251,6 +256,6 @@ def _check_capacity(package: Package, name: str, opener: Callable[[], BlockDevic
         if device.size != capacity:
             raise Corrupt(
                 f"The disk {name} of the OVF {package.path} has {device.size} bytes, not the {capacity} that the descriptor says.",
-                code="ovf.capacity",
+                code="operations.ovf_capacity",
                 hint="Copy or export the machine again.",
             )

@@ -30,7 +30,7 @@ def ensure_ovf_package(params: dict, *, connection: dict, check_mode: bool, prog
     if package in (".", "..") or os.sep in package or "\\" in package or "\0" in package:
         raise InvalidInput(
             f"{package!r} cannot be the name of a package's folder.",
-            code="ovf.package",
+            code="operations.ovf_package",
             hint="Set package to a plain folder name.",
         )
     with open_share(params["file_share"], params) as share:
@@ -79,7 +79,7 @@ def _find(session: Session, params: dict):
     if params["folder"] and not params["datacenter"]:
         raise InvalidInput(
             f"The folder {params['folder']} is given without its datacenter.",
-            code="ovf.folder",
+            code="operations.ovf_folder",
             hint="Give datacenter too.",
         )
     datacenter = inventory.datacenter(params["datacenter"]) if params["datacenter"] else None
@@ -92,13 +92,13 @@ def _snapshot(session: Session, vm, params: dict):
     if not found:
         raise NotFound(
             f"{params['name']} has no snapshot {params['snapshot']}.",
-            code="vsphere.no_snapshot",
+            code="operations.vsphere_no_snapshot",
             hint="Check the snapshot's name.",
         )
     if len(found) > 1:
         raise InvalidInput(
             f"{params['name']} has several snapshots named {params['snapshot']}.",
-            code="vsphere.several_snapshots",
+            code="operations.vsphere_several_snapshots",
             hint="Give the whole path: " + ", ".join(one.path for one in found),
         )
     return found[0]

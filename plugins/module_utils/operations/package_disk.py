@@ -43,7 +43,7 @@ def _stream_disk(stream: BinaryIO, name: str) -> BlockDevice:
         if start[510:512] != b"\x55\xaa":
             raise Unsupported(
                 f"{name} is neither a stream-optimized VMDK nor a raw disk image.",
-                code="disk.kind",
+                code="operations.disk_kind",
                 hint="Export the machine as OVF from vSphere, or mount the share on the composer for other kinds of disk images.",
             )
         return StreamDevice(stream, name)
@@ -77,7 +77,7 @@ class StreamDevice(BlockDevice):
         if self.size % SECTOR:
             raise Corrupt(
                 f"{name} is no disk image: its {self.size} bytes are not whole sectors.",
-                code="disk.truncated",
+                code="operations.disk_truncated",
                 hint="Copy the disk again.",
             )
 
@@ -89,7 +89,7 @@ class StreamDevice(BlockDevice):
         if len(data) != count:
             raise Corrupt(
                 f"{self.name} ended at byte {offset + len(data)} while it was being read.",
-                code="device.truncated",
+                code="operations.device_truncated",
                 hint="Copy the disk again.",
             )
         return data

@@ -107,7 +107,7 @@ class _Machine:
         if facts is not None and facts.extra_config.get(KEY_CONTENT) != wanted.content_digest:
             raise Conflict(
                 f"The packaging machine {facts.path} of {self._what} was made from something else than {', '.join(wanted.made_from)}.",
-                code="packaging.other_composition",
+                code="operations.packaging_other_composition",
                 hint="Go on with what it was made from, or remove it with state absent and begin anew.",
                 made_from=self._recorded(),
             )
@@ -166,19 +166,19 @@ class _Machine:
                 )
             raise NotFound(
                 f"There is no packaging machine of {self._what}.",
-                code="packaging.missing",
+                code="operations.packaging_missing",
                 hint="Make it with state present.",
             )
         if facts.extra_config.get(KEY_STATE) != STARTED:
             raise Conflict(
                 f"The packaging machine {facts.path} has never been started.",
-                code="packaging.not_started",
+                code="operations.packaging_not_started",
                 hint="Run with state present first.",
             )
         if self._document is None:
             raise Conflict(
                 f"The repository does not know the packaging machine {facts.path}.",
-                code="packaging.not_recorded",
+                code="operations.packaging_not_recorded",
                 hint="Run with state present first.",
             )
         share = open_share(share, self._params)
@@ -229,7 +229,7 @@ class _Machine:
             depend = "depends" if len(clones) == 1 else "depend"
             raise Conflict(
                 f"The packaging machine {facts.path} of {self._what} cannot be deleted: {', '.join(clones)} {depend} on its disk.",
-                code="packaging.cloned",
+                code="operations.packaging_cloned",
                 hint="Delete the linked clones first, or give them disks of their own.",
                 machines=clones,
             )
@@ -258,13 +258,11 @@ class _Machine:
             version = recorded["version"]
         os_layer = find_version(self._repository, OS, asked["name"], version)
         what = self._what[0].upper() + self._what[1:]
-        prerequisites = stack_of(
-            self._repository, os_layer.name, self._params["prerequisites"], what=what, room="packaging"
-        )
+        prerequisites = stack_of(self._repository, os_layer.name, self._params["prerequisites"], what=what)
         if self._kind == APP and any(one.name == self._name for one in prerequisites):
             raise InvalidInput(
                 f"{what} cannot have a version of itself as a prerequisite.",
-                code="packaging.prerequisite",
+                code="operations.packaging_prerequisite",
                 hint="Use start_from to go on from an earlier version of the layer.",
             )
         return Packaging(
@@ -281,7 +279,7 @@ class _Machine:
         if made_for["name"] != os_layer:
             raise Conflict(
                 f"Version {found.version} of the {self._kind} layer {self._name} was made for the OS layer {made_for['name']}, not for {os_layer}.",
-                code="packaging.other_os_layer",
+                code="operations.packaging_other_os_layer",
                 hint="Leave start_from out and install the application anew.",
             )
         return found
@@ -355,7 +353,7 @@ class _Machine:
         if found is None or found.digest != given["manifest"]:
             raise Conflict(
                 f"The image from which the packaging machine of {self._what} was made is no longer in the repository.",
-                code="packaging.given_lost",
+                code="operations.packaging_given_lost",
                 hint="Restore the repository from a backup, or remove the machine with state absent and begin anew.",
             )
 
@@ -366,7 +364,7 @@ class _Machine:
             hint = "VMware Tools do not run in it, so Windows has to be shut down there."
         else:
             return
-        raise Conflict(self._action(facts), code="packaging.running", hint=hint, status=ACTION_REQUIRED)
+        raise Conflict(self._action(facts), code="operations.packaging_running", hint=hint, status=ACTION_REQUIRED)
 
     def _export(self, vm, folder: Share, package: str, powered_on: int | None) -> vm_export.Export:
         # An export that was cut off goes on, unless the machine has run since it began.
@@ -383,7 +381,7 @@ class _Machine:
         if package in (".", "..") or os.sep in package or "\\" in package or "\0" in package:
             raise InvalidInput(
                 f"{package!r} cannot be the name of a package's folder.",
-                code="ovf.package",
+                code="operations.ovf_package",
                 hint="Set package to a plain folder name.",
             )
         return package

@@ -53,7 +53,7 @@ def _verified(repository: Repository) -> Outcome:
         raise Corrupt(
             f"The repository {repository.path} is damaged: {damages[0].message}"
             + (f" ({len(damages) - 1} more)" if len(damages) > 1 else ""),
-            code="repository.damaged",
+            code="operations.repository_damaged",
             hint="Restore the blobs from a backup, or make the layers again.",
             damaged=[damage.to_dict() for damage in damages],
         )

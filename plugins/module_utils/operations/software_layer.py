@@ -89,7 +89,7 @@ def _check_same(
     if wanted and (wanted["name"] != made_for["name"] or wanted["version"] not in (None, made_for["version"])):
         raise Conflict(
             f"{what} was made for the OS layer {made_for['name']} {made_for['version']}.",
-            code="layer.other_os_layer",
+            code="operations.layer_other_os_layer",
             hint="A version never changes; give a new version.",
         )
     if source is None:
@@ -98,7 +98,7 @@ def _check_same(
     if not source.is_same(repository, entry, digest):
         raise Conflict(
             f"{what} was made from something else than {params['packaged_disk'] or params['files'] or 'the options say'} is now.",
-            code="layer.other_source",
+            code="operations.layer_other_source",
             hint="A version never changes; give a new version.",
         )
 
@@ -114,16 +114,16 @@ def _make(
     if not params["os_layer"]:
         raise InvalidInput(
             f"The OS layer of {what} is not given.",
-            code="layer.no_os_layer",
+            code="operations.layer_no_os_layer",
             hint="Give os_layer with the name of the OS layer that it is made for.",
         )
     os_layer = find_version(repository, OS, params["os_layer"]["name"], params["os_layer"]["version"])
-    prerequisites = stack_of(repository, os_layer.name, params["prerequisites"], what=_capital(what), room="layer")
+    prerequisites = stack_of(repository, os_layer.name, params["prerequisites"], what=_capital(what))
     source = source_of(params)
     if source is None:
         raise InvalidInput(
             f"{_capital(what)} has no source.",
-            code="layer.no_source",
+            code="operations.layer_no_source",
             hint="Give files, registry or delete, or the packaged_disk of a packaging machine.",
         )
     layer = LayerVersion(

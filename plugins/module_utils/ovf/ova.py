@@ -51,7 +51,7 @@ def read_members(stream: BinaryIO, what: str) -> tuple[Member, ...]:
         stream.seek(position)
         header = stream.read(_BLOCK)
         if len(header) < _BLOCK:
-            raise Corrupt(f"{what} ends in the middle of its archive.", code="ova.truncated", hint=_HINT)
+            raise Corrupt(f"{what} ends in the middle of its archive.", code="ovf.ova_truncated", hint=_HINT)
         if not any(header):
             return tuple(members.values())
         _check_sum(header, what)
@@ -60,7 +60,7 @@ def read_members(stream: BinaryIO, what: str) -> tuple[Member, ...]:
         data = position + _BLOCK
         position = data + -(-size // _BLOCK) * _BLOCK
         if data + size > end:
-            raise Corrupt(f"{what} ends in the middle of a file.", code="ova.truncated", hint=_HINT)
+            raise Corrupt(f"{what} ends in the middle of a file.", code="ovf.ova_truncated", hint=_HINT)
         if kind in (b"x", b"L"):
             pending.update(_extension(stream, kind, size, what))
             continue
@@ -72,13 +72,13 @@ def read_members(stream: BinaryIO, what: str) -> tuple[Member, ...]:
             continue
         if kind not in (b"0", b"\0", b"7"):
             raise Unsupported(
-                f"{what} holds a link or special file, which an OVA never does.", code="ova.kind", hint=_HINT
+                f"{what} holds a link or special file, which an OVA never does.", code="ovf.ova_kind", hint=_HINT
             )
         name = check_file_name(name.removeprefix("./"), what)
         if name in members:
-            raise Corrupt(f"{what} holds {name} twice.", code="ova.duplicate", hint=_HINT)
+            raise Corrupt(f"{what} holds {name} twice.", code="ovf.ova_duplicate", hint=_HINT)
         members[name] = Member(name, data, size)
-    raise Corrupt(f"{what} holds more than {_MAXIMUM_MEMBERS} files.", code="ova.members", hint=_HINT)
+    raise Corrupt(f"{what} holds more than {_MAXIMUM_MEMBERS} files.", code="ovf.ova_members", hint=_HINT)
 
 
 class MemberStream(SeekableReader):
@@ -128,7 +128,7 @@ class OvaWriter:
         """
         position = len(self._entries) - 1
         if position >= len(self._files) or self._files[position] != name:
-            raise InvalidInput(f"The file {name} is not the next of the OVA.", code="ova.order")
+            raise InvalidInput(f"The file {name} is not the next of the OVA.", code="ovf.ova_order")
         self._member(name, size)
         digest = hashlib.sha256()
         done = 0
@@ -137,7 +137,9 @@ class OvaWriter:
             digest.update(block)
             self._out.write(block)
         if done != size:
-            raise InvalidInput(f"The file {name} of the OVA should have {size} bytes and has {done}.", code="ova.size")
+            raise InvalidInput(
+                f"The file {name} of the OVA should have {size} bytes and has {done}.", code="ovf.ova_size"
+            )
         self._out.write(bytes(-size % _BLOCK))
         self._entries.append(Entry(name, "sha256", digest.hexdigest()))
         return digest.hexdigest()
@@ -145,7 +147,7 @@ class OvaWriter:
     def finish(self) -> None:
         """Write the end of the archive and the manifest; every file must have been added."""
         if len(self._entries) != len(self._files) + 1:
-            raise InvalidInput("Not every file of the OVA was written.", code="ova.order")
+            raise InvalidInput("Not every file of the OVA was written.", code="ovf.ova_order")
         self._out.write(bytes(2 * _BLOCK))
         end = self._out.tell()
         self._out.seek(self._manifest)
@@ -164,7 +166,7 @@ def _check_sum(header: bytes, what: str) -> None:
     if match is None or int(match[1], 8) != sum(header[:148]) + sum(header[156:]) + 8 * 32:
         raise Corrupt(
             f"{what} is not an OVA: it is not a tar archive, or it is damaged.",
-            code="ova.not_tar",
+            code="ovf.ova_not_tar",
             hint="Name an .ovf or .ova file.",
         )
 
@@ -174,7 +176,7 @@ def _size(field: bytes, what: str) -> int:
         return int.from_bytes(field[4:], "big")
     match = re.fullmatch(rb"\s*([0-7]{1,12})[\s\0]*", field)
     if match is None:
-        raise Corrupt(f"{what} gives a size that is not a number.", code="ova.size", hint=_HINT)
+        raise Corrupt(f"{what} gives a size that is not a number.", code="ovf.ova_size", hint=_HINT)
     return int(match[1], 8)
 
 
@@ -186,7 +188,7 @@ def _name(header: bytes) -> str:
 
 def _extension(stream: BinaryIO, kind: bytes, size: int, what: str) -> dict[str, str]:
     if size > _MAXIMUM_EXTENSION:
-        raise Corrupt(f"{what} has an extended header of {size} bytes.", code="ova.extension", hint=_HINT)
+        raise Corrupt(f"{what} has an extended header of {size} bytes.", code="ovf.ova_extension", hint=_HINT)
     data = stream.read(size)
     if kind == b"L":
         return {"path": data.split(b"\0", 1)[0].decode("utf-8", "surrogateescape")}
@@ -195,13 +197,13 @@ def _extension(stream: BinaryIO, kind: bytes, size: int, what: str) -> dict[str,
         match = re.match(rb"([0-9]{1,6}) ", data)
         length = int(match[1]) if match else 0
         if not match or length <= match.end() or length > len(data):
-            raise Corrupt(f"{what} has a damaged extended header.", code="ova.extension", hint=_HINT)
+            raise Corrupt(f"{what} has a damaged extended header.", code="ovf.ova_extension", hint=_HINT)
         key, separator, value = data[match.end() : length - 1].partition(b"=")
         if key == b"path":
             found["path"] = value.decode("utf-8", "surrogateescape")
         elif key == b"size":
             if not re.fullmatch(rb"[0-9]{1,19}", value):
-                raise Corrupt(f"{what} gives a size that is not a number.", code="ova.size", hint=_HINT)
+                raise Corrupt(f"{what} gives a size that is not a number.", code="ovf.ova_size", hint=_HINT)
             found["size"] = value.decode("ascii")
         data = data[length:]
     return found

@@ -200,7 +200,7 @@ def open_package(path: str, share: Share | None = None) -> Package:
         if len(descriptors) != 1:
             raise Corrupt(
                 f"The OVA {where} holds {len(descriptors)} descriptors; there must be one.",
-                code="ova.descriptor",
+                code="ovf.ova_descriptor",
                 hint=_HINT,
             )
         return Package(share, path, descriptors[0], members)

@@ -59,7 +59,7 @@ def resolve_placement(session: Session, connector: dict, *, create_folder: bool)
     if facts.disks:
         raise Conflict(
             f"The VM template {connector['vm_template']} has {len(facts.disks)} disk(s).",
-            code="connector.template_disks",
+            code="publish.connector_template_disks",
             hint="Remove its disks: the image brings its own, the template only gives the hardware.",
         )
     hardware = read_hardware(session, vm)
@@ -67,7 +67,7 @@ def resolve_placement(session: Session, connector: dict, *, create_folder: bool)
         raise Conflict(
             f"The connector {connector['name']} names no network, and the VM template {connector['vm_template']} has "
             f"{'a network adapter on none that is known' if facts.nic_types else 'no network adapter'}.",
-            code="connector.network",
+            code="publish.connector_network",
             hint="Set network of the connector, or give each network adapter of the VM template its network.",
         )
     return Target(connector, placement, hardware, facts, missing)
@@ -79,6 +79,6 @@ def check_firmware(target: Target, os_firmware: str | None, os_layer: str) -> No
         template = target.connector["vm_template"]
         raise Conflict(
             f"The OS layer {os_layer} starts by {os_firmware.upper()}, but the VM template {template} by {target.hardware.firmware.upper()}.",
-            code="connector.firmware",
+            code="publish.connector_firmware",
             hint="Use a VM template with the same firmware.",
         )

@@ -475,7 +475,7 @@ class Publisher:
 def composer_error(error: OSError) -> StrataError:
     """What the composer's own files or memory refused, as an error of the family."""
     return StrataError(
-        f"The composer could not use {error.filename or 'a file'}: {error.strerror or error}.", code="host.io"
+        f"The composer could not use {error.filename or 'a file'}: {error.strerror or error}.", code="publish.host_io"
     )
 
 

@@ -60,11 +60,12 @@ class Audit:
             line = json.dumps(record, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
         except (TypeError, ValueError, RecursionError) as error:
             raise InvalidInput(
-                f"The audit record of {kind} {name!r} cannot be stored ({error}).", code="audit.record"
+                f"The audit record of {kind} {name!r} cannot be stored ({error}).", code="repository.audit_record"
             ) from None
         if len(line) > MAX_LINE:
             raise InvalidInput(
-                f"The comment or details of {kind} {name!r} are longer than {MAX_LINE} bytes.", code="audit.record"
+                f"The comment or details of {kind} {name!r} are longer than {MAX_LINE} bytes.",
+                code="repository.audit_record",
             )
         with space_for("the audit history"):
             self._write(line)
@@ -144,6 +145,6 @@ def _time(text: str | None, *, end: bool) -> datetime.datetime | None:
     except (ValueError, TypeError):
         raise InvalidInput(
             f"{str(text)[:40]!r} is not a time.",
-            code="audit.time",
+            code="repository.audit_time",
             hint="Write times as 2026-01-31 or 2026-01-31T08:00:00Z.",
         ) from None

@@ -42,7 +42,7 @@ class Catalog:
             known = ", ".join(self.names(kind)[:20])
             raise NotFound(
                 f"The repository has no {kind.replace('_', ' ')} named {name!r}.",
-                code="catalog.missing",
+                code="repository.catalog_missing",
                 hint=f"It has: {known}." if known else "It has none at all.",
                 kind=kind,
                 name=name,
@@ -60,10 +60,12 @@ class Catalog:
             )
         except (TypeError, ValueError, RecursionError) as error:
             raise InvalidInput(
-                f"The {kind} {name!r} cannot be stored as JSON ({error}).", code="catalog.document"
+                f"The {kind} {name!r} cannot be stored as JSON ({error}).", code="repository.catalog_document"
             ) from None
         if len(data) > MAX_DOCUMENT:
-            raise InvalidInput(f"The {kind} {name!r} is larger than {MAX_DOCUMENT} bytes.", code="catalog.document")
+            raise InvalidInput(
+                f"The {kind} {name!r} is larger than {MAX_DOCUMENT} bytes.", code="repository.catalog_document"
+            )
         with contextlib.suppress(FileNotFoundError), open(path, "rb") as stream:
             if stream.read(len(data) + 1) == data:
                 return False
@@ -117,7 +119,7 @@ class Catalog:
     @staticmethod
     def _check_kind(kind: str) -> str:
         if not _KIND.fullmatch(kind):
-            raise InvalidInput(f"{kind[:40]!r} is not a kind of document.", code="catalog.kind")
+            raise InvalidInput(f"{kind[:40]!r} is not a kind of document.", code="repository.catalog_kind")
         return kind
 
     @classmethod
@@ -138,7 +140,7 @@ class Catalog:
         if envelope["schema_version"] > SCHEMA_VERSION:
             raise Unsupported(
                 f"The document {path} was written by a newer version of the collection.",
-                code="catalog.schema",
+                code="repository.catalog_schema",
                 hint="Update the collection strata.layering on this composer.",
             )
         kind = envelope.get("kind")
@@ -154,6 +156,6 @@ class Catalog:
     def _damaged(path: str) -> Corrupt:
         return Corrupt(
             f"The document {path} is damaged.",
-            code="catalog.corrupt",
+            code="repository.catalog_corrupt",
             hint="Restore it from a backup of the repository, or remove it.",
         )

@@ -70,7 +70,7 @@ class Locks:
                 return None
             raise Unavailable(
                 f"The lock file {path} cannot be written ({error.strerror}).",
-                code="lock.unavailable",
+                code="repository.lock_unavailable",
                 hint="Give the user that runs the playbook write access to the repository.",
             ) from error
 
@@ -86,7 +86,7 @@ class Locks:
                 if error.errno in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
                     raise Unsupported(
                         f"The file system of the repository refuses locks ({error.strerror}).",
-                        code="lock.unsupported",
+                        code="repository.lock_unsupported",
                         hint="Mount the share with locking (NFS: without nolock; SMB: without nobrl).",
                     ) from error
                 if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EINTR):
@@ -95,7 +95,7 @@ class Locks:
             if left <= 0:
                 raise Conflict(
                     f"The repository's lock {name!r} is held by {_holder(descriptor)}.",
-                    code="lock.held",
+                    code="repository.lock_held",
                     hint="Wait for that run to end and run again.",
                     lock=name,
                 )

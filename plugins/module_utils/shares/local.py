@@ -43,7 +43,7 @@ class LocalShare(Share):
         if not os.access(self._root, os.W_OK | os.X_OK):
             raise Unavailable(
                 f"Nothing can be written to {self.name}.",
-                code="share.denied",
+                code="shares.denied",
                 hint="Check the folder's permissions and its mount.",
             )
 
@@ -98,14 +98,14 @@ class LocalShare(Share):
         if ".." in path.split("/") or os.path.isabs(path):
             raise InvalidInput(
                 f"{path} leads out of the file share {self.name}.",
-                code="share.outside",
+                code="shares.outside",
                 hint="Give a path within the share, without '..'.",
             )
         full = os.path.join(self._root, path)
         if self._bounds is not None and os.path.commonpath((self._bounds, os.path.realpath(full))) != self._bounds:
             raise InvalidInput(
                 f"The link {full} leads out of the file share {self._bounds}.",
-                code="share.outside",
+                code="shares.outside",
                 hint="Put the file itself where the link is.",
             )
         return full
@@ -115,7 +115,7 @@ def missing(name: str) -> NotFound:
     """The error for a share whose folder is not there."""
     return NotFound(
         f"The file share {name} is not there.",
-        code="share.missing",
+        code="shares.missing",
         hint="Mount it on the composer, or create the folder.",
     )
 

@@ -54,7 +54,7 @@ def parse_smb(location: str) -> SmbLocation:
         shown = location if "@" not in server else "the given address"
         raise InvalidInput(
             f"The file share {shown} is not written as //server/share/path.",
-            code="share.address",
+            code="shares.address",
             hint="Credentials are options of their own.",
         )
     for name in names:
@@ -68,7 +68,7 @@ def split_smb_file(location: str) -> tuple[str, str]:
     if not place.path:
         raise InvalidInput(
             f"{location} names a share, not a file on it.",
-            code="share.address",
+            code="shares.address",
             hint="Write it as //server/share/path/file.",
         )
     return str(SmbLocation(place.server, place.port, place.share, "")), place.path
@@ -80,13 +80,13 @@ def check_path(path: str) -> str:
     if plain.startswith("/"):
         raise InvalidInput(
             f"{path[:200]} is not relative to the file share.",
-            code="share.name",
+            code="shares.name",
             hint="Give the path below it, without a leading slash.",
         )
     for name in plain.split("/"):
         _check_component(name, path)
     if len(plain) > _LONGEST_PATH:
-        raise InvalidInput(f"The path {path[:100]}... is too long.", code="share.name")
+        raise InvalidInput(f"The path {path[:100]}... is too long.", code="shares.name")
     return plain
 
 
@@ -94,7 +94,7 @@ def _check_component(name: str, whole: str) -> None:
     if name == "..":
         raise InvalidInput(
             f"{whole} leads out of the file share.",
-            code="share.outside",
+            code="shares.outside",
             hint="Give a path within the share, without '..'.",
         )
     if (
@@ -107,6 +107,6 @@ def _check_component(name: str, whole: str) -> None:
     ):
         raise InvalidInput(
             f"{name[:100]!r} in {whole[:200]!r} is no name that a file share can have.",
-            code="share.name",
+            code="shares.name",
             hint="Give a plain name.",
         )

@@ -23,13 +23,13 @@ def open_share(location: str, params: dict) -> Share:
     if not location:
         raise InvalidInput(
             "The file share is not named.",
-            code="share.address",
+            code="shares.address",
             hint="Set file_share to a folder of the composer or //server/share/path.",
         )
     if re.match(r"[A-Za-z]+://", location):
         raise InvalidInput(
             "The file share is given as a URL.",
-            code="share.address",
+            code="shares.address",
             hint="Write it as //server/share/path, or as a folder of the composer.",
         )
     if not is_smb(location):
@@ -46,7 +46,9 @@ def open_file(location: str, params: dict) -> tuple[Share, str]:
     """The share that a file is on, and its path there; ``location`` is a path of this host or //server/share/path."""
     if not location:
         raise InvalidInput(
-            "The file is not named.", code="share.address", hint="Give its path on the composer or //server/share/path."
+            "The file is not named.",
+            code="shares.address",
+            hint="Give its path on the composer or //server/share/path.",
         )
     if not is_smb(location):
         folder, name = os.path.split(os.path.abspath(location))

@@ -128,7 +128,7 @@ class SmbShare(Share):
                 self._client.attempt(work, self.where(path))
             except FileNotFoundError:
                 raise Conflict(
-                    f"{self.where(path)} cannot be made: something above it is no folder.", code="share.kind"
+                    f"{self.where(path)} cannot be made: something above it is no folder.", code="shares.kind"
                 ) from None
 
     def remove(self, path: str) -> bool:
@@ -183,7 +183,7 @@ class SmbShare(Share):
     def _missing(self) -> NotFound:
         return NotFound(
             f"The folder {self.name} is not there.",
-            code="share.missing",
+            code="shares.missing",
             hint="Create it, for instance with strata.layering.file_share.",
         )
 

@@ -108,7 +108,7 @@ class Handle:
                 found += self._some_names()
             raise Unsupported(
                 f"A folder of the file share holds more than {MOST_NAMES} files.",
-                code="share.too_many",
+                code="shares.too_many",
                 hint="Use a folder of its own for the packages.",
             )
         return found
@@ -290,12 +290,12 @@ class SmbClient:
         if not self._has_worked:
             raise Unavailable(
                 f"The file share {self.name} cannot be reached: {lost}.",
-                code="share.unreachable",
+                code="shares.unreachable",
                 hint="Check its address, and that the server runs.",
             ) from lost
         raise Unavailable(
             f"The file share {self.name} went away while {place} was in use: {lost}.",
-            code="share.gone",
+            code="shares.gone",
             hint="Run again when the server is back.",
         ) from lost
 
@@ -342,7 +342,7 @@ class SmbClient:
             if self._encrypt and not connection.supports_encryption:
                 raise Unsupported(
                     f"The server of {self.name} does not encrypt SMB.",
-                    code="share.encryption",
+                    code="shares.encryption",
                     hint="Use a server that speaks SMB 3, or set file_share_encrypt to false where the network can be trusted.",
                 )
             session = self._log_on(connection)
@@ -390,12 +390,12 @@ class SmbClient:
         if self._password is not None:
             return Unavailable(
                 f"The file share {self.name} does not let the user in: {str(error)[:300]}.",
-                code="share.credentials",
+                code="shares.credentials",
                 hint="Check file_share_username and file_share_password.",
             )
         return Unavailable(
             f"There is no password for the file share {self.name}, and Kerberos does not work: {str(error)[:300]}.",
-            code="share.credentials",
+            code="shares.credentials",
             hint="Give file_share_username and file_share_password; or install smbprotocol[kerberos], run kinit, and name the server as its domain does.",
         )
 

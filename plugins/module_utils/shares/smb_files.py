@@ -149,7 +149,7 @@ class SmbReader(SeekableReader):
     def _changed(self) -> Corrupt:
         return Corrupt(
             f"The file {self.name} was changed while it was being read.",
-            code="share.changed",
+            code="shares.changed",
             hint="Make sure that nothing writes to it, and run again.",
         )
 
@@ -305,6 +305,6 @@ class SmbWriter(SeekableStream):
     def _disturbed(self) -> Unavailable:
         return Unavailable(
             f"The file {self.name} was removed or cut off while it was being written.",
-            code="share.changed",
+            code="shares.changed",
             hint="Run again.",
         )

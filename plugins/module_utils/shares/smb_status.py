@@ -74,54 +74,56 @@ def refusal(status: int, place: str, share: str) -> StrataError | FileNotFoundEr
     if status in _CREDENTIALS:
         return Unavailable(
             f"The file share {share} does not let the user in: {_CREDENTIALS[status]}.",
-            code="share.credentials",
+            code="shares.credentials",
             hint="Check file_share_username and file_share_password.",
         )
     if status == 0xC00000CC:
-        return NotFound(f"The server has no file share {share}.", code="share.missing", hint="Check the share's name.")
+        return NotFound(f"The server has no file share {share}.", code="shares.missing", hint="Check the share's name.")
     if status in _FULL:
         return NoSpace(
             f"No space is left for {place}.",
-            code="files.no_space",
+            code="shares.files_no_space",
             hint="Free space on the file share and run again.",
             path=place,
         )
     if status in _DENIED:
         return Unavailable(
             f"The file share {share} denies access to {place}.",
-            code="share.denied",
+            code="shares.denied",
             hint="Check what the user may do on the share and in the folder.",
         )
     if status in _IN_USE:
         return Conflict(
             f"{place} is in use by somebody else.",
-            code="share.in_use",
+            code="shares.in_use",
             hint="Wait until it is no longer in use, and run again.",
         )
     if status == NAME_COLLISION:
-        return Conflict(f"{place} exists already.", code="share.exists", hint="Remove it, or give another name.")
+        return Conflict(f"{place} exists already.", code="shares.exists", hint="Remove it, or give another name.")
     if status == NOT_EMPTY:
-        return Conflict(f"The folder {place} is not empty.", code="share.not_empty", hint="Remove what is in it first.")
+        return Conflict(
+            f"The folder {place} is not empty.", code="shares.not_empty", hint="Remove what is in it first."
+        )
     if status == 0xC00000BA:
-        return InvalidInput(f"{place} is a folder, not a file.", code="share.kind", hint="Name the file itself.")
+        return InvalidInput(f"{place} is a folder, not a file.", code="shares.kind", hint="Name the file itself.")
     if status in (0x8000002D, 0xC0000277, 0xC0000278, 0xC0000275):
         return Unsupported(
             f"{place} is or lies behind a symbolic link, which is not followed.",
-            code="share.link",
+            code="shares.link",
             hint="Give the path that the link leads to.",
         )
     if status == 0xC0000257:
         return Unsupported(
             f"{place} is in a DFS namespace.",
-            code="share.dfs",
+            code="shares.dfs",
             hint="Give the server and share that the namespace leads to, or mount the share on the composer.",
         )
     if status in (0xC0000033, 0xC000003B, 0xC0000039):
         return InvalidInput(
-            f"The file share {share} does not accept the name {place}.", code="share.name", hint="Give another name."
+            f"The file share {share} does not accept the name {place}.", code="shares.name", hint="Give another name."
         )
     return Unavailable(
         f"The file share {share} failed at {place} with status 0x{status:08X}.",
-        code="share.failed",
+        code="shares.failed",
         hint="Look at the log of the file server.",
     )

@@ -208,7 +208,9 @@ def _file_name(name: str) -> str:
     plain = re.sub(r'[\x00-\x1f/\\:*?"<>|]', "_", name).strip(". ")
     if not plain or len(plain.encode("utf-8", "replace")) > 200:
         raise InvalidInput(
-            f"No file can be named after {name[:100]!r}.", code="ovf.file_name", hint="Give the export another name."
+            f"No file can be named after {name[:100]!r}.",
+            code="vsphere.ovf_file_name",
+            hint="Give the export another name.",
         )
     return plain
 

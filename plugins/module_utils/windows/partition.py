@@ -33,5 +33,7 @@ def _numbered(table: partitions.PartitionTable, number: int, device: BlockDevice
         if partition.number == number:
             return partition
     raise InvalidInput(
-        f"{device.name} has no partition {number}.", code="partitions.unknown", hint="Import the OS layer again."
+        f"{device.name} has no partition {number}.",
+        code="windows.partitions_unknown",
+        hint="Import the OS layer again.",
     )

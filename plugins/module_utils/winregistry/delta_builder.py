@@ -53,7 +53,7 @@ class DeltaBuilder:
         names = self._resolved(path, last=False)
         if not names:
             raise InvalidInput(
-                f"The root of the registry hive {self.delta.hive} cannot be deleted.", code="registry.root"
+                f"The root of the registry hive {self.delta.hive} cannot be deleted.", code="winregistry.root"
             )
         folded = self._fold(names[-1])
         if self._is_within_new(names[:-1]):
@@ -74,7 +74,7 @@ class DeltaBuilder:
         ):
             raise InvalidInput(
                 f"The value {name[:80] or '(default)'} of the registry key {path[:200]} cannot be stored.",
-                code="registry.data",
+                code="winregistry.data",
             )
         node, old = self._reach(self._resolved(path))
         before = None if old is None else old.value(name)
@@ -153,7 +153,7 @@ class DeltaBuilder:
         if len(names) > MAXIMUM_DEPTH or any(
             len(name.encode("utf-16-le", "surrogatepass")) > 2 * MAXIMUM_KEY_NAME for name in names
         ):
-            raise InvalidInput(f"{path[:200]} cannot be the path of a registry key.", code="registry.name")
+            raise InvalidInput(f"{path[:200]} cannot be the path of a registry key.", code="winregistry.name")
         for _link in range(_MAXIMUM_LINKS):
             if names:
                 names[0] = self._aliases.get(self._fold(names[0]), names[0])
@@ -171,7 +171,7 @@ class DeltaBuilder:
                     if target is None:
                         raise InvalidInput(
                             f"The registry key {path[:200]} lies behind a link that leads out of the hive {self.delta.hive}.",
-                            code="registry.link",
+                            code="winregistry.link",
                             hint="Name the key that the link leads to.",
                         )
                     names = target + names[index + 1 :]
@@ -179,7 +179,7 @@ class DeltaBuilder:
             else:
                 return names
         raise InvalidInput(
-            f"The registry key {path[:200]} lies behind links that lead in a circle.", code="registry.link"
+            f"The registry key {path[:200]} lies behind links that lead in a circle.", code="winregistry.link"
         )
 
     def _target(self, key: Key) -> list[str] | None:

@@ -75,7 +75,7 @@ def _check(key: Key) -> None:
     if key.layer_semantics or key.inherit_class:
         raise InvalidInput(
             f"The registry hive with the key {key.name} is a differencing hive, which has no changes of its own to compare.",
-            code="registry.differencing",
+            code="winregistry.differencing",
             hint="Merge it with the hive that it belongs to first.",
         )
 
@@ -134,7 +134,7 @@ def _values(before: Key, after: Key, place: _Place) -> bool:
 def _refuse_tombstone(key: Key, name: str) -> None:
     raise InvalidInput(
         f"The registry key {key.name} holds a mark that its value {name or '(default)'} was deleted, as differencing hives do.",
-        code="registry.differencing",
+        code="winregistry.differencing",
         hint="Merge the differencing hive with the hive that it belongs to first.",
     )
 

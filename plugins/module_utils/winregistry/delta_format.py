@@ -126,7 +126,7 @@ def read_delta(data: bytes, *, table: upcase.Upcase = upcase.WINDOWS) -> Delta:
     if version != VERSION:
         raise Unsupported(
             f"The registry delta has the version {version}; version {VERSION} can be read.",
-            code="registry.delta_version",
+            code="winregistry.delta_version",
             hint="Use the release of the collection that made the layer, or a later one.",
         )
     if reserved or zlib.crc32(memoryview(data)[_HEADER.size :]) != checksum:
@@ -135,7 +135,7 @@ def read_delta(data: bytes, *, table: upcase.Upcase = upcase.WINDOWS) -> Delta:
 
 
 def _corrupt(what: str, position: int) -> Corrupt:
-    return Corrupt(f"The registry delta {what} (byte {position}).", code="registry.delta", hint=_HINT)
+    return Corrupt(f"The registry delta {what} (byte {position}).", code="winregistry.delta", hint=_HINT)
 
 
 class _Reader:

@@ -99,13 +99,13 @@ def combine_deltas(
     labels = [label for label, _delta in layers]
     if len({*labels, base_label}) != len(labels) + 1:
         raise InvalidInput(
-            f"The layers {', '.join(labels)} cannot be told apart by their labels.", code="registry.labels"
+            f"The layers {', '.join(labels)} cannot be told apart by their labels.", code="winregistry.labels"
         )
     hives = {delta.hive.upper() for _label, delta in layers}
     if len(hives) > 1:
         raise InvalidInput(
             f"The changes of the registry hives {', '.join(sorted(hives))} cannot be merged into one.",
-            code="registry.hives",
+            code="winregistry.hives",
         )
     return _Merger(layers, rules, base, base_label, seen or {}).merge()
 

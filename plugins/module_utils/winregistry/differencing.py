@@ -34,7 +34,7 @@ def merge_differencing(parent: Hive, layered: Hive) -> None:
     if not is_differencing(layered):
         raise InvalidInput(
             f"The registry hive {layered.name} is no differencing hive; its version is 1.{layered.minor}, not 1.{VERSION}.",
-            code="registry.differencing",
+            code="winregistry.differencing",
         )
     stack = [(parent.root, layered.root)]
     _take_over(parent.root, layered.root)

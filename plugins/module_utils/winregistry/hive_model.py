@@ -242,14 +242,14 @@ class Key:
         """Take ``key``, with all it holds, as a subkey. Raises Conflict when a subkey of that name exists."""
         key.name = _checked_name(key.name, MAXIMUM_KEY_NAME, "key")
         if not key.name or "\\" in key.name:
-            raise InvalidInput(f"{key.name!r} cannot be the name of a registry key.", code="registry.name")
+            raise InvalidInput(f"{key.name!r} cannot be the name of a registry key.", code="winregistry.name")
         if self._subkeys is None:
             self._subkeys = {}
         folded = self._context.upcase.fold(key.name)
         if folded in self._subkeys:
             raise Conflict(
                 f"The registry key {self.name} already has a subkey {self._subkeys[folded].name}.",
-                code="registry.exists",
+                code="winregistry.exists",
             )
         self._subkeys[folded] = key
 
@@ -294,7 +294,7 @@ class Key:
         parent = self.key(parent_path)
         folded = self._context.upcase.fold(name)
         if parent is None or not parent._subkeys or folded not in parent._subkeys:
-            raise NotFound(f"There is no registry key {path} under {self.name}.", code="registry.no_key")
+            raise NotFound(f"There is no registry key {path} under {self.name}.", code="winregistry.no_key")
         del parent._subkeys[folded]
 
     def walk(self) -> Iterator[tuple[str, Key]]:
@@ -345,10 +345,10 @@ class Key:
     def set_value(self, name: str, type: int, data: bytes) -> Value:  # pylint: disable=redefined-builtin
         """Set a value; one that exists keeps its place and its name's spelling, as in Windows."""
         if not 0 <= type <= 0xFFFFFFFF:
-            raise InvalidInput(f"{type} is not the type of a registry value.", code="registry.type")
+            raise InvalidInput(f"{type} is not the type of a registry value.", code="winregistry.type")
         if len(data) > MAXIMUM_DATA:
             raise InvalidInput(
-                f"The registry value {name} has {len(data)} bytes, more than a hive can hold.", code="registry.data"
+                f"The registry value {name} has {len(data)} bytes, more than a hive can hold.", code="winregistry.data"
             )
         values = self._loaded()
         name = _checked_name(name, MAXIMUM_VALUE_NAME, "value")
@@ -364,7 +364,7 @@ class Key:
         """Delete the value ``name``. Raises NotFound when there is none."""
         if self._loaded().pop(self._context.upcase.fold(name), None) is None:
             raise NotFound(
-                f"The registry key {self.name} has no value {name or '(default)'}.", code="registry.no_value"
+                f"The registry key {self.name} has no value {name or '(default)'}.", code="winregistry.no_value"
             )
 
     def order_values(self, names: Collection[str]) -> None:
@@ -380,7 +380,7 @@ def _checked_name(name: str, limit: int, what: str) -> str:
     encoded = name.encode("utf-16-le", "surrogatepass")
     if len(encoded) > limit * 2:
         raise InvalidInput(
-            f"The registry {what} name {name[:40]}... is longer than {limit} characters.", code="registry.name"
+            f"The registry {what} name {name[:40]}... is longer than {limit} characters.", code="winregistry.name"
         )
     return name if name.isascii() else encoded.decode("utf-16-le", "surrogatepass")
 
@@ -438,7 +438,7 @@ class Hive:
     @minor.setter
     def minor(self, minor: int) -> None:
         if minor not in cell_layout.MINOR_VERSIONS:
-            raise InvalidInput(f"Hives of version 1.{minor} cannot be written.", code="registry.version")
+            raise InvalidInput(f"Hives of version 1.{minor} cannot be written.", code="winregistry.version")
         cell_layout.set_u32(self.base_block, 24, minor)
 
     @property

@@ -40,20 +40,20 @@ def read_hive(data: bytes, *, logs: Sequence[bytes] = (), table: upcase.Upcase =
     if cell_layout.get_u32(data, 20) != 1 or minor not in cell_layout.MINOR_VERSIONS:
         raise Unsupported(
             f"The registry hive has the version {cell_layout.get_u32(data, 20)}.{minor}; versions 1.3 to 1.6 can be read.",
-            code="registry.version",
+            code="winregistry.version",
         )
     size = cell_layout.get_u32(data, 40)
     if size % cell_layout.PAGE or not 0 < size <= len(data) - cell_layout.BASE_BLOCK_SIZE:
         raise _corrupt(
             f"says that its bins take {size} bytes, but {len(data) - cell_layout.BASE_BLOCK_SIZE} follow the base block",
-            "registry.truncated",
+            "winregistry.truncated",
         )
     tree = _Reader(data, size, minor, table)
     root = tree.read(cell_layout.get_u32(data, 36))
     return Hive(root, base_block=data[: cell_layout.BASE_BLOCK_SIZE], dirty=recovery.dirty, recovered=recovery.applied)
 
 
-def _corrupt(what: str, code: str = "registry.corrupt") -> Corrupt:
+def _corrupt(what: str, code: str = "winregistry.corrupt") -> Corrupt:
     return Corrupt(f"The registry hive {what}.", code=code, hint=_HINT)
 
 
@@ -157,7 +157,7 @@ class _Reader:
                 or size % cell_layout.PAGE
                 or not cell_layout.PAGE <= size <= total - position
             ):
-                raise _corrupt(f"has no sound bin at {position:#x}", "registry.bin")
+                raise _corrupt(f"has no sound bin at {position:#x}", "winregistry.bin")
             end = position + size
             cell = position + cell_layout.BIN_HEADER_SIZE
             while cell < end:
@@ -166,10 +166,10 @@ class _Reader:
                     unused[cell >> 3] = 1
                     length = -length
                 if length & 7 or not length:
-                    raise _corrupt(f"has a cell of {length} bytes at {cell:#x}", "registry.cell")
+                    raise _corrupt(f"has a cell of {length} bytes at {cell:#x}", "winregistry.cell")
                 cell += length
             if cell != end:
-                raise _corrupt(f"has a cell that crosses the end of its bin at {end:#x}", "registry.cell")
+                raise _corrupt(f"has a cell that crosses the end of its bin at {end:#x}", "winregistry.cell")
             position = end
 
     def _take(self, offset: int, needed: int, what: str) -> None:
@@ -178,10 +178,10 @@ class _Reader:
         if offset & 7 or index >= len(self.free_to_use) or not self.free_to_use[index]:
             raise _corrupt(
                 f"refers to {what} at {offset:#x}, where no allocated cell is or one that is already in use",
-                "registry.reference",
+                "winregistry.reference",
             )
         if -self.words[offset >> 2] - 4 < needed:
-            raise _corrupt(f"has {what} at {offset:#x} that does not fit its cell", "registry.cell")
+            raise _corrupt(f"has {what} at {offset:#x} that does not fit its cell", "winregistry.cell")
         self.free_to_use[index] = 0
 
     def read(self, root_offset: int) -> Key:
@@ -196,7 +196,7 @@ class _Reader:
             if not below:
                 return root
             level = below
-        raise _corrupt(f"has keys more than {MAXIMUM_DEPTH} levels deep", "registry.depth")
+        raise _corrupt(f"has keys more than {MAXIMUM_DEPTH} levels deep", "winregistry.depth")
 
     def _subkeys(self, parent: Key, list_offset: int, count: int, below: list) -> None:
         subkeys: dict[str, Key] = {}
@@ -208,10 +208,10 @@ class _Reader:
             if folded in subkeys or not folded:
                 raise _corrupt(
                     f"has a key {parent.name!r} with {'two subkeys' if folded else 'a subkey'} named {key.name!r}",
-                    "registry.duplicate",
+                    "winregistry.duplicate",
                 )
             if "\\" in folded:
-                raise _corrupt(f"has a subkey named {key.name!r}, which no path can lead to", "registry.name")
+                raise _corrupt(f"has a subkey named {key.name!r}, which no path can lead to", "winregistry.name")
             subkeys[folded] = key
             if next_list[1]:
                 below.append((key, next_list))
@@ -233,7 +233,7 @@ class _Reader:
             offsets = self._leaf(offset, signature, count)
         if len(offsets) != expected:
             raise _corrupt(
-                f"has a key with {expected} subkeys whose list at {offset:#x} holds {len(offsets)}", "registry.list"
+                f"has a key with {expected} subkeys whose list at {offset:#x} holds {len(offsets)}", "winregistry.list"
             )
         return offsets
 
@@ -242,7 +242,7 @@ class _Reader:
 
     def _fits(self, offset: int, needed: int) -> None:
         if -self.words[offset >> 2] - 4 < needed:
-            raise _corrupt(f"has a list at {offset:#x} that does not fit its cell", "registry.cell")
+            raise _corrupt(f"has a list at {offset:#x} that does not fit its cell", "winregistry.cell")
 
     def _leaf(self, offset: int, signature: bytes, count: int) -> list[int]:
         first = (offset >> 2) + 2
@@ -252,7 +252,7 @@ class _Reader:
         if signature == b"li":
             self._fits(offset, 4 + count * 4)
             return [word & 0xFFFFFFFF for word in self.words[first : first + count]]
-        raise _corrupt(f"has no list of subkeys at {offset:#x}", "registry.list")
+        raise _corrupt(f"has no list of subkeys at {offset:#x}", "winregistry.list")
 
     def _key_node(self, offset: int, inherited: bytes) -> tuple[Key, tuple[int, int]]:
         self._take(offset, 76, "a key")
@@ -273,17 +273,17 @@ class _Reader:
             class_length,
         ) = _KEY_NODE.unpack_from(self.data, place)
         if signature != b"nk" or -self.words[offset >> 2] - 80 < name_length:
-            raise _corrupt(f"has no sound key at {offset:#x}", "registry.key")
+            raise _corrupt(f"has no sound key at {offset:#x}", "winregistry.key")
         raw_name = self.data[place + 76 : place + 76 + name_length]
         if flags & cell_layout.KEY_COMP_NAME:
             name = str(raw_name, "latin-1")
         elif name_length & 1:
-            raise _corrupt(f"has a key at {offset:#x} whose name has half a character", "registry.name")
+            raise _corrupt(f"has a key at {offset:#x} whose name has half a character", "winregistry.name")
         else:
             name = str(raw_name, "utf-16-le", "surrogatepass")
         if name_length > MAXIMUM_KEY_NAME and (flags & cell_layout.KEY_COMP_NAME or name_length > MAXIMUM_KEY_NAME * 2):
             raise _corrupt(
-                f"has a key at {offset:#x} whose name is longer than {MAXIMUM_KEY_NAME} characters", "registry.name"
+                f"has a key at {offset:#x} whose name is longer than {MAXIMUM_KEY_NAME} characters", "winregistry.name"
             )
         key = Key.__new__(Key)
         key.name = name
@@ -318,7 +318,7 @@ class _Reader:
             self.bins, offset + 4
         )
         if signature != b"sk" or -self.words[offset >> 2] - 24 < size:
-            raise _corrupt(f"has no sound security descriptor at {offset:#x}", "registry.security")
+            raise _corrupt(f"has no sound security descriptor at {offset:#x}", "winregistry.security")
         descriptor = self.descriptors[offset] = bytes(self.bins[offset + 24 : offset + 24 + size])
         return descriptor
 
@@ -332,31 +332,32 @@ class _Reader:
             if cell & 7 or not 0 <= index < limit or not unused[index]:
                 raise _corrupt(
                     f"refers to a value at {cell & 0xFFFFFFFF:#x}, where no allocated cell is or one that is already in use",
-                    "registry.reference",
+                    "winregistry.reference",
                 )
             unused[index] = 0
             room = -words[cell >> 2] - 24
             if room < 0:
-                raise _corrupt(f"has a value at {cell:#x} that does not fit its cell", "registry.cell")
+                raise _corrupt(f"has a value at {cell:#x} that does not fit its cell", "winregistry.cell")
             signature, length, size, offset, flags = unpack(bins, cell + 4)
             if signature != b"vk" or length > room or (length & 1 and not flags & 1):
-                raise _corrupt(f"has no sound value at {cell:#x}", "registry.value")
+                raise _corrupt(f"has no sound value at {cell:#x}", "winregistry.value")
             if length > MAXIMUM_VALUE_NAME and (flags & 1 or length > MAXIMUM_VALUE_NAME * 2):
                 raise _corrupt(
                     f"has a value at {cell:#x} whose name is longer than {MAXIMUM_VALUE_NAME} characters",
-                    "registry.name",
+                    "winregistry.name",
                 )
             if size & 0x80000000:
                 if size > 0x80000004:
                     raise _corrupt(
-                        f"has a value at {cell:#x} with {size & 0x7FFFFFFF} bytes in the place of 4", "registry.value"
+                        f"has a value at {cell:#x} with {size & 0x7FFFFFFF} bytes in the place of 4",
+                        "winregistry.value",
                     )
             elif size:
                 index = offset >> 3
                 if offset & 7 or index >= limit or not unused[index]:
                     raise _corrupt(
                         f"refers to a value's data at {offset:#x}, where no allocated cell is or one that is already in use",
-                        "registry.reference",
+                        "winregistry.reference",
                     )
                 unused[index] = 0
                 if size > -words[offset >> 2] - 4:
@@ -366,9 +367,11 @@ class _Reader:
         # Data that fits its cell is plain whatever the version says: hivex writes such hives.
         signature, count = self._list_header(offset)
         if signature != b"db" or self.minor < 4 or -self.words[offset >> 2] < 12:
-            raise _corrupt(f"has a value of {size} bytes at {offset:#x} that does not fit its cell", "registry.value")
+            raise _corrupt(
+                f"has a value of {size} bytes at {offset:#x} that does not fit its cell", "winregistry.value"
+            )
         if count != -(-size // cell_layout.BIG_DATA_SEGMENT):
-            raise _corrupt(f"has a value of {size} bytes at {offset:#x} in {count} segments", "registry.value")
+            raise _corrupt(f"has a value of {size} bytes at {offset:#x} in {count} segments", "winregistry.value")
         segments = self.words[(offset >> 2) + 2] & 0xFFFFFFFF
         self._take(segments, count * 4, "a list of data segments")
         first = (segments >> 2) + 1

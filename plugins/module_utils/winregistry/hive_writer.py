@@ -44,7 +44,7 @@ class _Writer:
         self.table = None if table is None or table is hive.root.context.upcase else table
         self.minor = hive.minor
         if self.minor not in cell_layout.MINOR_VERSIONS:
-            raise InvalidInput(f"Hives of version 1.{self.minor} cannot be written.", code="registry.version")
+            raise InvalidInput(f"Hives of version 1.{self.minor} cannot be written.", code="winregistry.version")
         self.out = bytearray()
         self.position = 0
         self.end = 0
@@ -73,7 +73,7 @@ class _Writer:
         else:
             raise Unsupported(
                 f"The registry hive {self.hive.name} has keys more than {MAXIMUM_DEPTH} levels deep.",
-                code="registry.depth",
+                code="winregistry.depth",
             )
         self.close_bin()
         for position, end in self.rests:
@@ -103,7 +103,9 @@ class _Writer:
         size = -(-(needed + cell_layout.BIN_HEADER_SIZE) // cell_layout.PAGE) * cell_layout.PAGE
         start = len(self.out)
         if start + size > cell_layout.MAXIMUM_HIVE:
-            raise Unsupported(f"The registry hive {self.hive.name} would be larger than 2 GiB.", code="registry.size")
+            raise Unsupported(
+                f"The registry hive {self.hive.name} would be larger than 2 GiB.", code="winregistry.size"
+            )
         self.out.extend(bytes(size))
         cell_layout.BIN_HEADER.pack_into(
             self.out, start, b"hbin", start, size, 0, 0 if start else self.hive.last_written, 0
@@ -208,7 +210,7 @@ class _Writer:
                 if first == second:
                     raise Conflict(
                         f"The registry key {parent.name} has the subkeys {one.name} and {other.name}, which Windows takes for the same.",
-                        code="registry.exists",
+                        code="winregistry.exists",
                     )
         # Code points sort as UTF-16 units do, but for characters beyond the basic plane.
         if not all(folded.isascii() for folded, _key in items):
@@ -231,7 +233,7 @@ class _Writer:
         number = -(-count // limit)
         if number > 0xFFFF:
             raise Unsupported(
-                f"The registry hive {self.hive.name} has a key with {count} subkeys.", code="registry.subkeys"
+                f"The registry hive {self.hive.name} has a key with {count} subkeys.", code="winregistry.subkeys"
             )
         edges = [count * index // number for index in range(number + 1)]
         leaves = [self.leaf(offsets[first:last], hints and hints[first:last]) for first, last in zip(edges, edges[1:])]
@@ -294,7 +296,7 @@ class _Writer:
         if count > 0xFFFF:
             raise Unsupported(
                 f"The registry hive {self.hive.name} has a value of {len(data)} bytes; 1,071,104,040 fit.",
-                code="registry.data",
+                code="winregistry.data",
             )
         # Windows gives the last segment a cell of full size, too; libregf does not read it from a small one.
         segments = []

@@ -64,7 +64,7 @@ class PatternTree(Generic[Payload]):
         ):
             raise InvalidInput(
                 f"{pattern[:200]!r} is not a pattern of registry keys.",
-                code="registry.pattern",
+                code="winregistry.pattern",
                 hint="Write the names of the keys below the hive's root with single backslashes between them.",
             )
         node = self._root

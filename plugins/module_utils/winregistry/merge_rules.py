@@ -258,6 +258,6 @@ def _checked(entry: Mapping, number: int) -> list[tuple[str, str, Rule]]:
 def _invalid(number: int, what: str) -> InvalidInput:
     return InvalidInput(
         f"The registry rule number {number} {what}.",
-        code="registry.rules",
+        code="winregistry.rules",
         hint="A rule has hive, key, value, kind, and for the kind separated a separator; docs/registry-deltas.md describes them.",
     )

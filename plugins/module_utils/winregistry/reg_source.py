@@ -103,5 +103,5 @@ def _do(builder: DeltaBuilder, operation: Operation, path: str) -> None:
 def _refused(source: str, operation: Operation, why: str, hint: str | None) -> InvalidInput:
     where = f" in line {operation.line}" if operation.line else ""
     return InvalidInput(
-        f"{source} changes the key {operation.path[:200]}{where}, {why}.", code="registry.source", hint=hint
+        f"{source} changes the key {operation.path[:200]}{where}, {why}.", code="winregistry.source", hint=hint
     )

@@ -97,7 +97,7 @@ def _decode(data: bytes, source: str, ansi: str) -> str:
     except UnicodeDecodeError as error:
         raise InvalidInput(
             f"{source} is not text in {error.encoding}.",
-            code="registry.text",
+            code="winregistry.text",
             hint="Save it as UTF-16, as the registry editor does.",
         ) from error
 
@@ -117,7 +117,7 @@ class _Parser:
         if header.group().strip() not in (HEADER, HEADER_ANSI):
             raise InvalidInput(
                 f"{source} does not begin with '{HEADER}' or '{HEADER_ANSI}'.",
-                code="registry.text",
+                code="winregistry.text",
                 hint="Export it with the registry editor, or add that line.",
             )
         self.unicode = header.group().strip() == HEADER
@@ -147,7 +147,7 @@ class _Parser:
     def error(self, what: str) -> InvalidInput:
         line = _lines(self.text[: self.position]) + 1
         return InvalidInput(
-            f"{self.source} {what} in line {line}.", code="registry.text", hint="Correct that line.", line=line
+            f"{self.source} {what} in line {line}.", code="winregistry.text", hint="Correct that line.", line=line
         )
 
     def key(self) -> tuple[bool, str]:
@@ -232,7 +232,7 @@ def write_reg(operations: Iterable[Operation]) -> bytes:
     for operation in operations:
         written = _KEY.match(f"[{operation.path}]")
         if written is None or written.group(2) != operation.path or "\0" in operation.path:
-            raise InvalidInput(f"The key {operation.path!r} cannot be written to a .reg file.", code="registry.text")
+            raise InvalidInput(f"The key {operation.path!r} cannot be written to a .reg file.", code="winregistry.text")
         if isinstance(operation, DeleteKey):
             lines += [f"[-{operation.path}]", ""]
             current = None

@@ -93,6 +93,6 @@ def current_control_set(system: Hive) -> Key:
                 return found
     raise Corrupt(
         "The registry hive SYSTEM names no control set that exists.",
-        code="registry.no_control_set",
+        code="winregistry.no_control_set",
         hint="Start the OS machine once, shut it down, and export it again.",
     )

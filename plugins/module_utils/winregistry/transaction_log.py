@@ -43,7 +43,7 @@ def recover(primary: bytes, logs: Sequence[bytes] = ()) -> Recovery:
     if len(primary) < cell_layout.BASE_BLOCK_SIZE:
         raise Corrupt(
             f"The registry hive has {len(primary)} bytes, less than its base block.",
-            code="registry.truncated",
+            code="winregistry.truncated",
             hint="Copy the hive file again.",
         )
     valid = _sound(primary)
@@ -65,7 +65,7 @@ def recover(primary: bytes, logs: Sequence[bytes] = ()) -> Recovery:
     if not valid:
         raise Corrupt(
             "The registry hive has no sound base block, and no transaction log has a copy of it.",
-            code="registry.base_block",
+            code="winregistry.base_block",
             hint="Give the hive's .LOG1 and .LOG2 with it, or take the file from a machine that was shut down properly.",
         )
     return Recovery(primary, dirty=True)

@@ -167,14 +167,14 @@ class Upcase:
         for unit in range(128):
             if self._table.get(unit, unit) != ord(chr(unit).upper()):
                 raise InvalidInput(
-                    "The upcase table does not fold ASCII letters as Windows does.", code="registry.upcase"
+                    "The upcase table does not fold ASCII letters as Windows does.", code="winregistry.upcase"
                 )
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Upcase:
         """Build it from 65,536 little-endian 16-bit numbers, the content of a volume's $UpCase."""
         if len(data) != 131072:
-            raise InvalidInput(f"An upcase table has 131072 bytes, not {len(data)}.", code="registry.upcase")
+            raise InvalidInput(f"An upcase table has 131072 bytes, not {len(data)}.", code="winregistry.upcase")
         return cls({unit: upper for unit, upper in enumerate(struct.unpack("<65536H", data)) if unit != upper})
 
     def fold(self, name: str) -> str:

@@ -196,7 +196,7 @@ def test_a_truncated_raw_disk(room, length):
     refused(
         room,
         "app_layer",
-        "disk.truncated" if length == 511 else "partitions.truncated",
+        "operations.disk_truncated" if length == 511 else "disk.partitions_truncated",
         "packaged.raw",
         packaged_disk=path,
         **APP,
@@ -207,7 +207,7 @@ def test_a_truncated_raw_disk(room, length):
 def test_a_truncated_vmdk(room, missing):
     path = given_disk(room, form="vmdk")
     os.truncate(path, os.stat(path).st_size - missing)
-    refused(room, "app_layer", "vmdk.truncated", "packaged.vmdk", packaged_disk=path, **APP)
+    refused(room, "app_layer", "disk.vmdk_truncated", "packaged.vmdk", packaged_disk=path, **APP)
 
 
 # -- layers for another OS layer
@@ -226,7 +226,7 @@ def test_a_layer_for_another_os_layer_in_a_template(systems):
     refused(
         systems,
         "image_template",
-        "template.other_os_layer",
+        "catalog.other_os_layer",
         "office",
         "Ten 1.0",
         "Windows 10",
@@ -245,14 +245,25 @@ def test_a_layer_for_another_os_layer_as_a_prerequisite(systems):
         files=systems.files("ten", {"Ten/ten.txt": "10"}),
     )
     options = {"packaged_disk": given_disk(systems), "prerequisites": [{"name": "Ten", "version": "1.0"}], **APP}
-    refused(systems, "app_layer", "layer.other_os_layer", "App", "Ten 1.0", "Windows 10", "Windows 11", **options)
+    refused(
+        systems, "app_layer", "operations.layer_other_os_layer", "App", "Ten 1.0", "Windows 10", "Windows 11", **options
+    )
 
 
 def test_prerequisites_that_contradict_each_other(room):
     for version in ("1.0", "2.0"):
         add_app(room, "One", version)
     named = [{"name": "One", "version": version} for version in ("1.0", "2.0")]
-    refused(room, "app_layer", "layer.twice", "App", "One", packaged_disk=given_disk(room), prerequisites=named, **APP)
+    refused(
+        room,
+        "app_layer",
+        "images.layer_twice",
+        "App",
+        "One",
+        packaged_disk=given_disk(room),
+        prerequisites=named,
+        **APP,
+    )
 
 
 # -- removals and names
@@ -288,7 +299,7 @@ def test_removals_of_what_is_not_there_do_nothing(room):
 def test_names_that_differ_only_in_case_in_a_folder(room):
     twice = ("Tool/read me.txt", "Tool/READ me.TXT", "One/x", "ONE/y", "Tool/\u00e4.txt", "Tool/\u00c4.TXT")
     folder = room.files("tree", dict.fromkeys(twice, "text"))
-    result = refused(room, "app_layer", "layer.folder", "differs only in case", files=folder, **APP)
+    result = refused(room, "app_layer", "layers.folder", "differs only in case", files=folder, **APP)
     for name in ("read me.txt", "one", "\u00e4.txt"):
         assert result["msg"].lower().count(name) >= 2
 
@@ -319,7 +330,9 @@ def test_names_that_differ_only_in_case_on_a_disk(room):
 
 def test_nothing_was_installed(room):
     disk = given_disk(room, work=lambda volume: None)
-    assert "App is empty" in fails("app_layer", "layer.empty", **room.options, **APP, packaged_disk=disk)["msg"]
+    assert (
+        "App is empty" in fails("app_layer", "operations.layer_empty", **room.options, **APP, packaged_disk=disk)["msg"]
+    )
     assert run("layer_info", **room.options, kind="app")["layers"] == []
     made = run("app_layer", **room.options, **APP, packaged_disk=disk, finalize="warn")
     assert not any(made["changes"].values()) and "App is empty" in str(made["warnings"])

@@ -91,7 +91,8 @@ def test_capture_and_compose(room):
     assert any("setup1234" in str(one) for one in done["left_out"])
     assert done["gate"] and all(finding["result"] != "fail" for finding in done["gate"])
     assert (
-        "App 1" in fails("app_layer", "layer.needed", **room.options, name="Base", version="1.0", state="absent")["msg"]
+        "App 1"
+        in fails("app_layer", "catalog.layer_needed", **room.options, name="Base", version="1.0", state="absent")["msg"]
     )
 
     add_template(room, apps=(("Base", "1.0"), ("App", "1")))
@@ -127,7 +128,7 @@ def test_finalize_gate(room):
     install(path, pending=True)
     options = {"name": "App", "version": "1", "packaged_disk": path, **OS}
     before = run("layer_info", **room.options)
-    result = fails("app_layer", "layer.not_finalizable", **room.options, **options)
+    result = fails("app_layer", "operations.layer_not_finalizable", **room.options, **options)
     assert result["details"]["gate"] and run("layer_info", **room.options) == before
     assert run("app_layer", **room.options, **options, finalize="warn")["warnings"]
 
@@ -169,7 +170,7 @@ def test_two_sources_are_refused(room):
     path = packaging_disk(room, "packaging")
     fails(
         "app_layer",
-        "layer.two_sources",
+        "operations.layer_two_sources",
         **room.options,
         name="App",
         version="1",
@@ -273,7 +274,7 @@ def test_files_that_the_os_layer_has_changed_since(patched):
     run("image_template", **patched.options, **options, app_layers=[{"name": "Old", "version": "1.0"}])
     path = os.fspath(patched.tmp_path / "image.raw")
     result = fails(
-        "layered_image_export", "image.outdated_files", **patched.options, template="t", path=path, format="raw"
+        "layered_image_export", "images.outdated_files", **patched.options, template="t", path=path, format="raw"
     )
     assert "notepad.exe" in result["msg"]
 
@@ -301,4 +302,6 @@ def test_further_lists_of_the_registry(room):
     rule = {"hive": "SOFTWARE", "key": "Strata", "value": "Version", "kind": "separated", "separator": ";"}
     converges("image_template", lambda: state_of(room.path), **room.options, **template, registry_lists=[rule])
     assert image_registry(room)["SOFTWARE"] == {"Version": "One;Two"}
-    fails("image_template", "registry.rules", **room.options, **template, registry_lists=[rule | {"kind": "nothing"}])
+    fails(
+        "image_template", "winregistry.rules", **room.options, **template, registry_lists=[rule | {"kind": "nothing"}]
+    )

@@ -96,7 +96,7 @@ def test_folders(samba, tmp_path):
         assert 0 < done["file_share"]["free_bytes"] < done["file_share"]["total_bytes"]
         (folder / "icons" / "x.png").write_bytes(b"")
         gone = options | {"folders": ["packages", "packages/os", "icons"], "state": "absent"}
-        assert "x.png" in fails("file_share", "share.not_empty", **gone)["msg"]
+        assert "x.png" in fails("file_share", "operations.share_not_empty", **gone)["msg"]
         (folder / "icons" / "x.png").unlink()
         converges("file_share", lambda folder=folder: [where[0] for where in os.walk(folder)], **gone)
     assert done["file_share"]["dialect"] == "3.1.1" and done["file_share"]["encrypted"] is True and no_threads()
@@ -104,19 +104,19 @@ def test_folders(samba, tmp_path):
 
 def test_what_stands_against_it(samba, tmp_path):
     good = samba.options()
-    fails("file_share", "share.credentials", **good | {"file_share_password": "wrong"})
-    fails("file_share", "share.credentials", **good | {"file_share_username": "nobody-here"})
-    fails("file_share", "share.missing", **samba.options("elsewhere"))
-    fails("file_share", "share.missing", file_share=os.fspath(tmp_path / "none"))
-    fails("file_share", "share.denied", **samba.options("readonly"))
-    fails("file_share", "share.unreachable", **samba.options(port=1))
-    fails("file_share", "share.address", **good | {"file_share": "//me:secret@server/share"})
-    fails("file_share", "share.outside", **good, folders=["../x"])
-    fails("file_share", "share.name", **good, folders=["aux"])
-    fails("file_share", "share.space", **good, minimum_free_gb=1 << 30)
+    fails("file_share", "shares.credentials", **good | {"file_share_password": "wrong"})
+    fails("file_share", "shares.credentials", **good | {"file_share_username": "nobody-here"})
+    fails("file_share", "shares.missing", **samba.options("elsewhere"))
+    fails("file_share", "shares.missing", file_share=os.fspath(tmp_path / "none"))
+    fails("file_share", "shares.denied", **samba.options("readonly"))
+    fails("file_share", "shares.unreachable", **samba.options(port=1))
+    fails("file_share", "shares.address", **good | {"file_share": "//me:secret@server/share"})
+    fails("file_share", "shares.outside", **good, folders=["../x"])
+    fails("file_share", "shares.name", **good, folders=["aux"])
+    fails("file_share", "operations.share_space", **good, minimum_free_gb=1 << 30)
     (samba.path / "file").write_bytes(b"")
-    fails("file_share", "share.kind", **good, folders=["file"])
-    fails("file_share", "share.folders", **good, state="absent")
+    fails("file_share", "operations.share_kind", **good, folders=["file"])
+    fails("file_share", "operations.share_folders", **good, state="absent")
     assert no_threads()
 
 
@@ -126,12 +126,12 @@ def test_credentials_come_from_the_environment_and_are_never_shown(samba, monkey
     done = run("file_share", file_share=samba.address().replace("/", "\\"), diff=True)
     assert PASSWORD not in json.dumps(done)
     # A connection that is good for one user is none for another.
-    result = fails("file_share", "share.credentials", file_share=samba.address(), file_share_password="Another-secret")
+    result = fails("file_share", "shares.credentials", file_share=samba.address(), file_share_password="Another-secret")
     assert "Another-secret" not in json.dumps({key: value for key, value in result.items() if key != "invocation"})
 
 
 def test_without_a_password_kerberos_is_tried(samba):
-    result = fails("file_share", "share.credentials", file_share=samba.address())
+    result = fails("file_share", "shares.credentials", file_share=samba.address())
     assert "Kerberos" in result["msg"]
 
 
@@ -162,7 +162,7 @@ def test_os_layer(samba, exported, room, kind):
     assert done["layer"]["windows"]["build"] == 22631 and versions["2.0"]["size"] == versions["1.0"]["size"]
     fails(
         "os_layer",
-        "share.outside",
+        "shares.outside",
         **room.options,
         **wanted | {"version": "3.0"},
         **samba.options(),
@@ -202,10 +202,10 @@ def test_app_layer(samba, room):
     done = converges("app_layer", lambda: state_of(room.path), **room.options, **options)
     assert done["changes"]["files"] == 2 and done["changes"]["removed"] == 1
     os.utime(samba.path / "packaging.raw", (1, 1))
-    fails("app_layer", "layer.other_source", **room.options, **options)
+    fails("app_layer", "operations.layer_other_source", **room.options, **options)
     (samba.path / "packaging.raw").unlink()
     assert run("app_layer", **room.options, **options)["changed"] is False
-    fails("app_layer", "packaged.missing", **room.options, **options | {"version": "2"})
+    fails("app_layer", "operations.packaged_missing", **room.options, **options | {"version": "2"})
 
 
 def test_export(samba, off, room):
@@ -223,7 +223,7 @@ def test_export(samba, off, room):
         packaging_disk=done["packaging_disk"],
     )
     assert layer["layer"]["windows"]["build"] == 22631
-    for share, code in (("readonly", "share.denied"), ("elsewhere", "share.missing")):
+    for share, code in (("readonly", "shares.denied"), ("elsewhere", "shares.missing")):
         before = state_of(samba.path)
         fails("ovf_export", code, **off | {"package": "other"}, **samba.options(share))
         assert state_of(samba.path) == before
@@ -242,8 +242,13 @@ def test_image_file(samba, room, form):
     )
     with open(local, "rb") as one, open(samba.path / f"office.{form}", "rb") as other:
         assert one.read() == other.read()
-    fails("layered_image_export", "export.share", **room.options, **options | {"format": "raw"})
-    fails("layered_image_export", "export.folder", **room.options, **options | {"path": samba.address(path="none/x")})
+    fails("layered_image_export", "operations.export_share", **room.options, **options | {"format": "raw"})
+    fails(
+        "layered_image_export",
+        "operations.export_folder",
+        **room.options,
+        **options | {"path": samba.address(path="none/x")},
+    )
 
 
 def test_export_through_a_short_outage(samba, off):
@@ -258,7 +263,7 @@ def test_server_dies_during_an_upload(samba, off, hasty):
         result = attempt("ovf_export", **off, **samba.options(port=line.port))
         assert (
             result["failed"]
-            and result["code"] == "share.gone"
+            and result["code"] == "shares.gone"
             and "machine-disk1.vmdk" in result["msg"]
             and "//127.0.0.1" in result["msg"]
         )
@@ -280,7 +285,7 @@ def test_server_stands_still_during_a_read(samba, exported, room, hasty):
             "os_layer", **room.options, **wanted, **samba.options(port=line.port), packaging_disk="gold/gold-w11.ovf"
         )
         samba.thaw()
-    assert result["failed"] and result["code"] == "share.gone" and "gold" in result["msg"]
+    assert result["failed"] and result["code"] == "shares.gone" and "gold" in result["msg"]
     assert {name: digest for name, digest in state_of(room.path).items() if not name.startswith("blobs")} == {
         name: digest for name, digest in before.items() if not name.startswith("blobs")
     }
@@ -289,7 +294,7 @@ def test_server_stands_still_during_a_read(samba, exported, room, hasty):
 
 def test_full_share(tmp_path, off):
     with Samba(tmp_path / "small", largest_file=8 << 20) as server:
-        result = fails("ovf_export", "files.no_space", **off, **server.options())
+        result = fails("ovf_export", "shares.files_no_space", **off, **server.options())
         assert "machine-disk1.vmdk" in result["msg"] and not os.listdir(server.path / "machine")
 
 

@@ -36,10 +36,15 @@ def refused(room):
 
 def test_names_are_called_what_they_are(refused):
     template = {"os_layer": {"name": "Windows 11", "version": "1.0"}, "connector": "desktops"}
-    refused("image_template", "layer.name", "'a/b'", "name of an image template", name="a/b", **template)
+    refused("image_template", "layers.name", "'a/b'", "name of an image template", name="a/b", **template)
     template["os_layer"]["name"] = "windows 11"
     refused(
-        "image_template", "layer.missing", "no OS layer named windows 11", "It has: Windows 11.", name="t", **template
+        "image_template",
+        "catalog.layer_missing",
+        "no OS layer named windows 11",
+        "It has: Windows 11.",
+        name="t",
+        **template,
     )
 
 
@@ -54,20 +59,34 @@ def test_a_disk_smaller_than_that_of_the_os_layer(refused, room, exported):
         packaging_disk="gold/gold-w11.ovf",
     )
     template = {"name": "small", "connector": "desktops", "os_layer": layer}
-    refused("image_template", "template.disk_size", "small cannot have 1 GiB", "has 2 GiB", disk_size_gb=1, **template)
+    refused(
+        "image_template",
+        "operations.template_disk_size",
+        "small cannot have 1 GiB",
+        "has 2 GiB",
+        disk_size_gb=1,
+        **template,
+    )
     assert run("image_template", **room.options, **template, disk_size_gb=2)["changed"]
 
 
 def test_files_that_are_one_file(refused, room):
     file = os.path.join(room.files("one", {"tool.exe": "x"}), "tool.exe")
-    refused("app_layer", "layer.folder", file, "is not a folder", name="Tool", version="1.0", files=file, **OS)
+    refused("app_layer", "layers.folder", file, "is not a folder", name="Tool", version="1.0", files=file, **OS)
 
 
 def test_an_export_into_a_folder(refused, room):
     add_app(room)
     add_template(room)
     for name in (os.fspath(room.tmp_path), f"{room.tmp_path}/"):
-        refused("layered_image_export", "export.kind", "is a folder", "name of the file", template="office", path=name)
+        refused(
+            "layered_image_export",
+            "operations.export_kind",
+            "is a folder",
+            "name of the file",
+            template="office",
+            path=name,
+        )
 
 
 def test_paths_of_a_plan_are_written_as_those_of_a_layer(refused, room):
@@ -77,24 +96,24 @@ def test_paths_of_a_plan_are_written_as_those_of_a_layer(refused, room):
     provenance = run("layered_image_plan", **room.options, template="office", paths=paths)["provenance"]
     assert list(provenance) == paths
     assert all(says == [{"layer": "app layer Tool 1.0", "says": "brings"}] for says in provenance.values()), provenance
-    refused("layered_image_plan", "layer.path", "without wildcards", template="office", paths=["Windows\\*.dll"])
-    refused("layered_image_plan", "layer.path", "'D:", template="office", paths=["D:\\Tool"])
+    refused("layered_image_plan", "layers.path", "without wildcards", template="office", paths=["Windows\\*.dll"])
+    refused("layered_image_plan", "layers.path", "'D:", template="office", paths=["D:\\Tool"])
 
 
 def test_folders_of_a_file_share_that_are_not_relative(tmp_path):
-    result = fails("file_share", "share.name", file_share=os.fspath(tmp_path), folders=["/packages"])
+    result = fails("file_share", "shares.name", file_share=os.fspath(tmp_path), folders=["/packages"])
     assert "/packages is not relative to the file share" in result["msg"]
 
 
 def test_a_file_share_that_is_written_as_a_url():
-    result = fails("file_share", "share.address", file_share="smb://user:hidden@server/share")
+    result = fails("file_share", "shares.address", file_share="smb://user:hidden@server/share")
     assert "Write it as //server/share/path" in result["msg"] and "hidden" not in result["msg"]
 
 
 def test_a_server_that_is_not_there():
     result = fails(
         "file_share",
-        "share.unreachable",
+        "shares.unreachable",
         file_share="//127.0.0.1:1/share",
         file_share_username="u",
         file_share_password="p",
@@ -123,7 +142,14 @@ def test_a_certificate_that_is_not_trusted(refused, vcenter):
 
 @pytest.mark.parametrize("option", ["keep", "retries", "retry_pause"])
 def test_numbers_below_zero(refused, room, vcenter, option):
-    refused("layered_image_publish", "publish.option", f"{option} is -1", templates="office", **vcenter, **{option: -1})
+    refused(
+        "layered_image_publish",
+        "operations.publish_option",
+        f"{option} is -1",
+        templates="office",
+        **vcenter,
+        **{option: -1},
+    )
 
 
 def test_one_of_several_templates_fails(room, vcenter):
@@ -171,16 +197,16 @@ def test_variables_that_nobody_has_filled_in(refused, room, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     refused(
         "connector",
-        "connector.incomplete",
+        "operations.connector_incomplete",
         "datacenter, datastore, cluster or esxi_hostname",
         **connector(datacenter="", datastore="", cluster=""),
     )
     refused("layer_info", "repository.path", "STRATA_REPOSITORY", repository="")
     refused("repository", "repository.path", "STRATA_REPOSITORY", repository="")
-    refused("file_share", "share.address", "file_share", file_share="")
+    refused("file_share", "shares.address", "file_share", file_share="")
     refused(
         "os_layer",
-        "share.address",
+        "shares.address",
         "file_share",
         name="W",
         version="1",
@@ -190,7 +216,7 @@ def test_variables_that_nobody_has_filled_in(refused, room, tmp_path, monkeypatc
     empty = {"name": "Windows 11", "version": ""}
     refused(
         "app_layer",
-        "layer.version_missing",
+        "catalog.layer_version_missing",
         "has no version ''",
         "It has: 1.0",
         name="T",
@@ -200,5 +226,5 @@ def test_variables_that_nobody_has_filled_in(refused, room, tmp_path, monkeypatc
     )
     add_app(room)
     add_template(room)
-    refused("layered_image_export", "share.address", "is not named", template="office", path="")
+    refused("layered_image_export", "shares.address", "is not named", template="office", path="")
     assert not (tmp_path / "repository.json").exists()

@@ -96,7 +96,7 @@ def test_the_whole_round(office):
     assert run("audit_info", **office.options, limit=1)["records"][0]["comment"] == "CHG-7"
 
     final = office.vcenter | {"name": "App", "version": "1", "state": "finalized", "file_share": office.share}
-    refused = fails("packaging_machine", "packaging.running", **final, shutdown=False)
+    refused = fails("packaging_machine", "operations.packaging_running", **final, shutdown=False)
     assert machine["name"] in refused["msg"] and refused["details"]["status"] == "ActionRequired"
     done = converges("packaging_machine", office.look, **final)
     assert done["status"] == "Complete" and done["os_layer"] == OS["os_layer"] and os.path.isfile(done["packaged_disk"])
@@ -226,10 +226,14 @@ def test_what_a_machine_was_made_from_cannot_change(office):
     add_app(office, "Base")
     run("packaging_machine", **present(office))
     before = office.look()
-    result = fails("packaging_machine", "packaging.other_composition", **present(office, prerequisites=BASE))
+    result = fails("packaging_machine", "operations.packaging_other_composition", **present(office, prerequisites=BASE))
     assert result["details"]["made_from"] == ["os layer Windows 11 1.0"]
-    fails("packaging_machine", "packaging.prerequisite", **present(office, "2", name="Base", prerequisites=BASE))
-    fails("packaging_machine", "layer.missing", **present(office, "2", start_from="1"))
+    fails(
+        "packaging_machine",
+        "operations.packaging_prerequisite",
+        **present(office, "2", name="Base", prerequisites=BASE),
+    )
+    fails("packaging_machine", "catalog.layer_missing", **present(office, "2", start_from="1"))
     assert office.look() == before
     # Whoever does not ask for a version keeps the machine when a newer one comes.
     assert run("packaging_machine", **present(office) | {"os_layer": {"name": "Windows 11"}})["changed"] is False
@@ -271,7 +275,7 @@ def test_a_lost_record_is_found_again(office):
     made = run("packaging_machine", **present(office))
     (office.path / "catalog" / "packaging").rename(office.tmp_path / "lost")
     final = office.vcenter | {"name": "App", "version": "1", "state": "finalized", "file_share": office.share}
-    fails("packaging_machine", "packaging.not_recorded", **final, connector="desktops")
+    fails("packaging_machine", "operations.packaging_not_recorded", **final, connector="desktops")
     again = run("packaging_machine", **present(office))
     assert again["changed"] is False and again["machine"]["moid"] == made["machine"]["moid"]
     assert run("packaging_machine", **final)["changed"] is True
@@ -282,7 +286,7 @@ def test_runs_that_were_cut_off(office):
     assert attempt("packaging_machine", **present(office))["failed"]
     [name] = [name for name in machines(office.simulator) if name.startswith("App-1-packaging-")]
     final = office.vcenter | {"name": "App", "version": "1", "state": "finalized", "file_share": office.share}
-    fails("packaging_machine", "packaging.not_started", **final)
+    fails("packaging_machine", "operations.packaging_not_started", **final)
     moid = machines(office.simulator)[name]["moid"]
     done = converges("packaging_machine", office.look, **present(office))
     assert done["machine"]["moid"] == moid and done["machine"]["power_state"] == "poweredOn"
@@ -314,8 +318,8 @@ def test_a_guest_that_does_not_shut_down(office):
     final = office.vcenter | {"name": "App", "version": "1", "state": "finalized", "file_share": office.share}
     result = attempt("packaging_machine", **final, shutdown_timeout=2)
     assert result["failed"] and os.listdir(office.share) == []
-    fails("packaging_machine", "packaging.missing", **final | {"version": "2"})
-    fails("packaging_machine", "share.missing", **final | {"file_share": os.path.join(office.share, "none")})
+    fails("packaging_machine", "operations.packaging_missing", **final | {"version": "2"})
+    fails("packaging_machine", "shares.missing", **final | {"file_share": os.path.join(office.share, "none")})
     assert attempt("packaging_machine", **present(office, wait_for_address=2))["failed"]
 
 
@@ -380,7 +384,7 @@ def test_a_machine_with_linked_clones_is_not_deleted(office):
     before = office.look()
     gone = office.vcenter | {"name": "App", "version": "1", "state": "absent"}
     for check in (True, False):
-        refused = fails("packaging_machine", "packaging.cloned", **gone, check=check)
+        refused = fails("packaging_machine", "operations.packaging_cloned", **gone, check=check)
         assert refused["details"]["machines"] == ["linked"] and "linked depends on its disk" in refused["msg"]
     assert office.look() == before
 
@@ -392,7 +396,7 @@ def test_the_given_image_must_be_the_one_that_was_given(office):
     for name in [name for name in repository.layout.references() if name.startswith("image/")]:
         repository.layout.remove_reference(name)
     final = office.vcenter | {"name": "App", "version": "1", "state": "finalized", "file_share": office.share}
-    fails("packaging_machine", "packaging.given_lost", **final)
+    fails("packaging_machine", "operations.packaging_given_lost", **final)
 
 
 def test_a_platform_layer(office):

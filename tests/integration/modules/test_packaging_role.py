@@ -128,7 +128,7 @@ def test_packaging_unattended(office, play):  # noqa: F811  pylint: disable=rede
     path.write_text(json.dumps(tasks))
     package = {"name": "App", "version": "1", "install_tasks": os.fspath(path)}
     # The tasks run here and not in the machine, so that nothing was installed in it; it stays for whoever looks into that.
-    with pytest.raises(AssertionError, match="layer.empty"):
+    with pytest.raises(AssertionError, match="operations.layer_empty"):
         play([package])
     assert versions(office, "App") == [] and [name for name in machines(office.simulator) if "packaging" in name]
     package["finalize"] = "warn"

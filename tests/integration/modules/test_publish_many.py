@@ -77,7 +77,7 @@ def test_two_composers_do_not_publish_the_same_template(room, vcenter, simulator
     add_template(room)
     with Background("layered_image_publish", **room.options, **vcenter, templates=["office"]) as first:
         eventually(lambda: stuck(simulator))
-        second = fails("layered_image_publish", "lock.held", **room.options, **vcenter, templates=["office"])
+        second = fails("layered_image_publish", "repository.lock_held", **room.options, **vcenter, templates=["office"])
         assert "publish office" in second["msg"]
         assert first.result()["tasks"][0]["status"] == "Complete"
     assert len(unfinished(simulator)) == 1
@@ -127,7 +127,7 @@ def test_a_template_that_nobody_knows_is_not_canceled(room, vcenter, simulator):
     for check in (True, False):
         result = fails(
             "layered_image_publish",
-            "catalog.missing",
+            "repository.catalog_missing",
             check=check,
             **room.options,
             **vcenter,

@@ -55,7 +55,7 @@ def test_verified_finds_a_changed_blob(room):
     data[len(data) // 2] ^= 1
     blob.chmod(0o644)
     blob.write_bytes(data)
-    result = fails("repository", "repository.damaged", **room.options, state="verified")
+    result = fails("repository", "operations.repository_damaged", **room.options, state="verified")
     assert blob.name in json.dumps(result["details"]["damaged"])
 
 
@@ -137,11 +137,11 @@ def test_os_layer_words_and_icon_may_change(room):
     after = run("layer_info", **room.options)["layers"][0]
     assert after["versions"][0]["digest"] == before and after["icon"].startswith("sha256:")
     icon.write_bytes(b"not a picture")
-    fails("os_layer", "icon.format", **room.options, **OS_LAYER, icon=os.fspath(icon))
+    fails("os_layer", "layers.icon_format", **room.options, **OS_LAYER, icon=os.fspath(icon))
 
 
 def test_os_layer_version_never_changes(room, exported, tmp_path):
-    fails("os_layer", "os.other_size", **room.options, **(OS_LAYER | {"max_layer_size_gb": 2}))
+    fails("os_layer", "operations.os_other_size", **room.options, **(OS_LAYER | {"max_layer_size_gb": 2}))
     other = tmp_path / "share" / "gold"
     other.mkdir(parents=True)
     for path in (exported / "gold").iterdir():
@@ -152,7 +152,7 @@ def test_os_layer_version_never_changes(room, exported, tmp_path):
     manifest.write_text(text + "\n")
     result = fails(
         "os_layer",
-        "os.other_package",
+        "operations.os_other_package",
         **room.options,
         **OS_LAYER,
         file_share=os.fspath(other.parent),
@@ -165,7 +165,9 @@ def test_os_layer_in_use_stays(room):
     add_app(room)
     assert (
         "Tool 1.0"
-        in fails("os_layer", "layer.needed", **room.options, name="Windows 11", version="1.0", state="absent")["msg"]
+        in fails("os_layer", "catalog.layer_needed", **room.options, name="Windows 11", version="1.0", state="absent")[
+            "msg"
+        ]
     )
     add_template(room)
     fails("os_layer", "catalog.in_use", **room.options, name="Windows 11", version="1.0", state="absent")
@@ -177,7 +179,7 @@ def test_os_layer_absent(room):
 
 
 def test_os_layer_without_package(room):
-    fails("os_layer", "os.no_package", **room.options, **(OS_LAYER | {"version": "9"}))
+    fails("os_layer", "operations.os_no_package", **room.options, **(OS_LAYER | {"version": "9"}))
 
 
 def test_os_layer_package_outside_of_the_share(room, exported):
@@ -186,13 +188,13 @@ def test_os_layer_package_outside_of_the_share(room, exported):
         "file_share": os.fspath(exported / "gold"),
         "packaging_disk": "../../etc/x.ovf",
     }
-    fails("os_layer", "os.outside_share", **room.options, **options)
+    fails("os_layer", "operations.os_outside_share", **room.options, **options)
 
 
 def test_os_layer_readiness_enforced(room, exported):
     options = OS_LAYER | {"version": "9", "file_share": os.fspath(exported), "packaging_disk": "gold/gold-w11.ovf"}
     before = state_of(room.path)
-    result = fails("os_layer", "os.not_ready", **room.options, **options, readiness="enforce")
+    result = fails("os_layer", "operations.os_not_ready", **room.options, **options, readiness="enforce")
     assert result["details"]["readiness"] and state_of(room.path) == before
     warned = run("os_layer", **room.options, **options, readiness="warn")
     assert any("free" in str(warning) for warning in warned["warnings"])
@@ -219,17 +221,24 @@ def test_app_layer(room):
     assert (done["layer"]["status"], done["layer"]["priority"]) == ("Deployable", 300)
     converges("app_layer", lambda: state_of(room.path), **room.options, name="Tool", version="1.0", priority=400)
     room.files("tool", {"Program Files/Tool/tool.exe": b"MZ"})
-    fails("app_layer", "layer.other_source", **room.options, name="Tool", version="1.0", files=folder)
+    fails("app_layer", "operations.layer_other_source", **room.options, name="Tool", version="1.0", files=folder)
     converges("app_layer", lambda: state_of(room.path), **room.options, name="Tool", version="1.0", state="absent")
 
 
 def test_app_layer_needs_os_layer_and_source(room):
     folder = room.files("tool", {"a.txt": "x"})
-    fails("app_layer", "layer.no_os_layer", **room.options, name="Tool", version="1", files=folder)
-    fails("app_layer", "layer.no_source", **room.options, name="Tool", version="1", os_layer={"name": "Windows 11"})
+    fails("app_layer", "operations.layer_no_os_layer", **room.options, name="Tool", version="1", files=folder)
     fails(
         "app_layer",
-        "layer.missing",
+        "operations.layer_no_source",
+        **room.options,
+        name="Tool",
+        version="1",
+        os_layer={"name": "Windows 11"},
+    )
+    fails(
+        "app_layer",
+        "catalog.layer_missing",
         **room.options,
         name="Tool",
         version="1",
@@ -238,7 +247,7 @@ def test_app_layer_needs_os_layer_and_source(room):
     )
     fails(
         "app_layer",
-        "layer.version_missing",
+        "catalog.layer_version_missing",
         **room.options,
         name="Tool",
         version="1",
@@ -247,7 +256,7 @@ def test_app_layer_needs_os_layer_and_source(room):
     )
     fails(
         "app_layer",
-        "layer.version",
+        "layers.version",
         **room.options,
         name="Tool",
         version="latest",
@@ -304,12 +313,16 @@ def test_image_template_moves_to_the_latest_versions(room):
 
 def test_image_template_names_only_what_there_is(room):
     base = dict(room.options, name="office", connector="desktops", os_layer={"name": "Windows 11", "version": "1.0"})
-    fails("image_template", "layer.missing", **base, app_layers=[{"name": "None", "version": "1"}])
-    fails("image_template", "catalog.missing", **dict(base, connector="nowhere"))
-    fails("image_template", "layer.version_missing", **(base | {"os_layer": {"name": "Windows 11", "version": "3"}}))
-    fails("image_template", "template.vm_name", **base, vm_name="a/b")
+    fails("image_template", "catalog.layer_missing", **base, app_layers=[{"name": "None", "version": "1"}])
+    fails("image_template", "repository.catalog_missing", **dict(base, connector="nowhere"))
+    fails(
+        "image_template",
+        "catalog.layer_version_missing",
+        **(base | {"os_layer": {"name": "Windows 11", "version": "3"}}),
+    )
+    fails("image_template", "operations.template_vm_name", **base, vm_name="a/b")
     add_app(room)
-    fails("image_template", "template.twice", **base, app_layers=[{"name": "Tool", "version": "1.0"}] * 2)
+    fails("image_template", "catalog.layer_twice", **base, app_layers=[{"name": "Tool", "version": "1.0"}] * 2)
 
 
 def test_priority_decides_and_changes_the_image(room):
@@ -446,9 +459,9 @@ def test_registry_file_with_a_key_that_no_layer_can_hold(room):
         },
     )
     options = {"name": "Tool", "version": "1.0", "os_layer": {"name": "Windows 11"}}
-    result = fails("app_layer", "registry.source", **room.options, **options, registry=[f"{folder}/x.reg"])
+    result = fails("app_layer", "winregistry.source", **room.options, **options, registry=[f"{folder}/x.reg"])
     assert "line 3" in result["msg"]
-    fails("app_layer", "registry.file", **room.options, **options, registry=[f"{folder}/none.reg"])
+    fails("app_layer", "images.registry_file", **room.options, **options, registry=[f"{folder}/none.reg"])
 
 
 def test_platform_layer(room, exported):
@@ -468,7 +481,7 @@ def test_platform_layer(room, exported):
         **(OS_LAYER | {"version": "2.0", "file_share": os.fspath(exported), "packaging_disk": "gold/gold-w11.ovf"}),
     )
     template["os_layer"]["version"] = "2.0"
-    fails("image_template", "template.platform_layer", **room.options, **template, **platform)
+    fails("image_template", "catalog.template_platform_layer", **room.options, **template, **platform)
     converges(
         "platform_layer", lambda: state_of(room.path), **room.options, name="Agent", version="1", confirmed_for=["2.0"]
     )

@@ -158,7 +158,12 @@ def test_a_stack_for_packaging_has_neither_plan_nor_scripts_whatever_it_starts_f
 
 @pytest.mark.parametrize(
     "first, then, code",
-    [("a", "b", "layer.other_script"), (None, "b", "layer.other_script"), ("a", None, None), ("a", "a", None)],
+    [
+        ("a", "b", "catalog.layer_other_script"),
+        (None, "b", "catalog.layer_other_script"),
+        ("a", None, None),
+        ("a", "a", None),
+    ],
 )
 def test_a_script_is_part_of_the_version(room, first, then, code):
     texts = {one: script(room, f"{one}.cmd", f"rem {one}\r\n") for one in "ab"}
@@ -194,7 +199,11 @@ def test_a_layer_with_a_script_is_made_once(room):
 
 @pytest.mark.parametrize(
     "name, text, code",
-    [("a.exe", "x", "script.kind"), ("a.cmd", "", "script.size"), ("a.cmd", "x" * ((1 << 20) + 1), "script.size")],
+    [
+        ("a.exe", "x", "catalog.script_kind"),
+        ("a.cmd", "", "catalog.script_size"),
+        ("a.cmd", "x" * ((1 << 20) + 1), "catalog.script_size"),
+    ],
 )
 def test_what_is_no_script_is_refused(room, name, text, code):
     add_app(room)

@@ -36,7 +36,7 @@ def test_a_template_without_a_network_needs_one_of_the_connector(room, vcenter, 
     change = vim.vm.device.VirtualDeviceSpec(operation="remove", device=card)
     WaitForTask(golden.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change])))
     golden.MarkAsTemplate()
-    result = fails("connector", "connector.network", **room.options, **connector(), **vcenter, test=True)
+    result = fails("connector", "publish.connector_network", **room.options, **connector(), **vcenter, test=True)
     assert "windows-template" in result["msg"] and "desktops" in result["msg"] and "network" in result["hint"]
     run("connector", **room.options, **connector(network="VM Network"), **vcenter, test=True)
 
@@ -192,7 +192,7 @@ def test_ovf_export_and_import_of_it(room, vcenter, simulator, tmp_path):
         packaging_disk=done["packaging_disk"],
     )
     assert layer["layer"]["windows"]["build"] == 22631
-    fails("ovf_export", "share.missing", **vcenter, name=published["name"], file_share=os.fspath(tmp_path / "none"))
+    fails("ovf_export", "shares.missing", **vcenter, name=published["name"], file_share=os.fspath(tmp_path / "none"))
     result = attempt("ovf_export", **vcenter, name="no such machine", file_share=os.fspath(share))
     assert result["failed"] and "no such machine" in result["msg"]
 

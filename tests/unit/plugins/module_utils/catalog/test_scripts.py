@@ -39,11 +39,11 @@ def test_names_in_the_image_mean_nothing_to_a_shell(tmp_path, name, becomes):
 @pytest.mark.parametrize(
     ("name", "data", "code"),
     [
-        ("a.exe", b"x", "script.kind"),
-        ("a", b"x", "script.kind"),
-        ("a.cmd", b"", "script.size"),
-        ("a.cmd", bytes(scripts.MAX_SCRIPT + 1), "script.size"),
-        ("a.cmd", None, "script.unreadable"),
+        ("a.exe", b"x", "catalog.script_kind"),
+        ("a", b"x", "catalog.script_kind"),
+        ("a.cmd", b"", "catalog.script_size"),
+        ("a.cmd", bytes(scripts.MAX_SCRIPT + 1), "catalog.script_size"),
+        ("a.cmd", None, "catalog.script_unreadable"),
     ],
 )
 def test_what_is_no_script(tmp_path, name, data, code):

@@ -75,7 +75,7 @@ def test_a_full_disk_says_so_and_leaves_nothing(tmp_path, monkeypatch, number, c
     monkeypatch.setattr(os, call, full)
     with pytest.raises(NoSpace, match=f"No space is left for file in {tmp_path}") as caught:
         atomic_write(os.fspath(tmp_path / "file"), b"data")
-    assert caught.value.code == "files.no_space" and os.listdir(tmp_path) == []
+    assert caught.value.code == "common.files_no_space" and os.listdir(tmp_path) == []
 
 
 def test_other_errors_pass_through(tmp_path):

@@ -125,7 +125,7 @@ def test_unexpected_errors_bring_their_traceback():
 def test_crashes(number):
     with pytest.raises(Corrupt) as caught:
         run_guarded(lambda: os.kill(os.getpid(), number), what="volume x")
-    assert caught.value.code == "ntfs.crashed"
+    assert caught.value.code == "common.ntfs_crashed"
     assert signal.Signals(number).name in caught.value.message
     assert "volume x" in caught.value.message
     no_children()
@@ -139,13 +139,13 @@ def test_silent_end():
 def test_memory_is_bounded():
     with pytest.raises(Corrupt) as caught:
         run_guarded(lambda: len(bytearray(400 << 20)), memory=100 << 20)
-    assert caught.value.code == "ntfs.memory"
+    assert caught.value.code == "common.ntfs_memory"
 
 
 def test_time_is_bounded():
     with pytest.raises(Corrupt) as caught:
         run_guarded(lambda: time.sleep(60), timeout=0.3)
-    assert caught.value.code == "ntfs.stuck"
+    assert caught.value.code == "common.ntfs_stuck"
     no_children()
 
 

@@ -36,7 +36,7 @@ def test_refuses_ranges_outside(path, count, offset):
     with FileDevice(path) as device:
         with pytest.raises(Corrupt) as caught:
             device.pread(count, offset)
-        assert caught.value.code == "device.out_of_range"
+        assert caught.value.code == "disk.device_out_of_range"
         with pytest.raises(Corrupt):
             Window(device, 0, 8192).pread(count, offset)
 
@@ -66,7 +66,7 @@ def test_file_that_shrinks_is_reported(path):
         os.truncate(path, 100)
         with pytest.raises(Corrupt) as caught:
             device.pread(200, 0)
-        assert caught.value.code == "device.truncated"
+        assert caught.value.code == "disk.device_truncated"
 
 
 def test_holes_are_left_out(tmp_path):

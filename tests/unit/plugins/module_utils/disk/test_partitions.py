@@ -124,7 +124,7 @@ def test_a_disk_of_4096_byte_sectors_is_refused_by_that_name():
         device.pwrite(b"EFI PART\0\0\1\0\x5c\0\0\0", place)
     with pytest.raises(Unsupported, match="sectors of 4096 bytes") as caught:
         read_partitions(device)
-    assert caught.value.code == "partitions.sector_size" and caught.value.hint
+    assert caught.value.code == "disk.partitions_sector_size" and caught.value.hint
 
 
 def test_partitions_that_do_not_fit():
@@ -165,7 +165,7 @@ def test_disk_that_is_cut_off():
     for device in (Memory(gpt_disk().data[: 40 * MIB]), mbr_disk((True, 7, 2048, 40000))):
         with pytest.raises(Corrupt) as caught:
             read_partitions(device)
-        assert caught.value.code == "partitions.truncated"
+        assert caught.value.code == "disk.partitions_truncated"
 
 
 def patched_gpt(header=(), entry=()):
@@ -300,7 +300,7 @@ def test_mbr_ends_at_two_tib():
 def test_disks_without_a_table(start):
     with pytest.raises(Unsupported) as caught:
         read_partitions(Memory(start + bytes(16 * MIB)))
-    assert caught.value.code == "partitions.none"
+    assert caught.value.code == "disk.partitions_none"
 
 
 def test_tiny_disks():

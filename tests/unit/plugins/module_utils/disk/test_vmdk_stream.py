@@ -133,7 +133,7 @@ def test_damaged_source_is_noticed(thin, damage):
     with GrainSource(folder / "base.vmdk") as base, GrainSource(folder / "changes") as changed:
         with pytest.raises(Corrupt, match="base.vmdk") as caught:
             collect(plan.stream([base, changed]))
-    assert caught.value.code == "vmdk.stream"
+    assert caught.value.code == "disk.vmdk_stream"
 
 
 @pytest.mark.parametrize(

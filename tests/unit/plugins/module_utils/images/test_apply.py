@@ -163,7 +163,7 @@ def test_the_8_3_name_of_what_stays_is_no_path(blank):
         conflict = pytest.raises(Conflict, match="8.3 name of Program Files")
         with conflict as caught, changed(blank, [base]) as (below, _made), changed((below, blank[1]), [[item]]):
             pass
-        assert caught.value.code == "layer.short_name" and caught.value.hint
+        assert caught.value.code == "images.layer_short_name" and caught.value.hint
 
 
 def test_implied_folders_leave_streams_of_the_base_alone(blank):
@@ -227,7 +227,7 @@ def test_a_layer_that_contradicts_itself_is_refused(blank):
     for items in ([file("a", b"1"), file("A", b"2")], [file("a"), file("a/b")], [folder("d"), file("D")]):
         with pytest.raises(Conflict) as caught, changed(blank, [items]):
             pass
-        assert caught.value.code == "layer.twice" and caught.value.hint
+        assert caught.value.code == "images.layer_twice" and caught.value.hint
 
 
 def test_an_archive_that_is_not_what_its_index_says_is_damage(blank):

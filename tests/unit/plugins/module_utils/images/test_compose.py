@@ -154,7 +154,7 @@ def test_the_disk_grows_with_its_file_system(small, tmp_path):
     small.judge(image, tmp_path, image.capacity)
     with pytest.raises(InvalidInput) as caught:
         small.compose(stack, disk_size=small.capacity - (64 << 20))
-    assert caught.value.code == "image.disk_size" and caught.value.hint
+    assert caught.value.code == "images.disk_size" and caught.value.hint
 
 
 @pytest.mark.parametrize("what", ["vmdk", "index"])
@@ -197,7 +197,7 @@ def test_a_killed_child_leaves_temporary_files_and_the_next_run_succeeds(small, 
     monkeypatch.setattr(composing, "_store_changes", dies)
     with pytest.raises(Corrupt, match="SIGKILL") as caught:
         small.compose(stack)
-    assert caught.value.code == "ntfs.crashed"
+    assert caught.value.code == "common.ntfs_crashed"
     assert thin_image.stored(small.repository) == [] and set(small.repository.layout.blobs.digests()) == before
     assert len(leftovers(small.repository)) <= 1
     monkeypatch.undo()

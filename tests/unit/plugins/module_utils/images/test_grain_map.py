@@ -103,5 +103,7 @@ def test_each_contradiction_is_told(change):
         struct.pack_into("<I" if change != "blob" else "<H", good, place, value)
     with pytest.raises(Corrupt) as caught:
         GrainMap.from_bytes(bytes(good), "The grain map of x")
-    assert caught.value.code == "image.grain_map" and caught.value.hint and "The grain map of x" in caught.value.message
+    assert (
+        caught.value.code == "images.grain_map" and caught.value.hint and "The grain map of x" in caught.value.message
+    )
     assert GrainMap.from_bytes(GrainMap.empty(CAPACITY).to_bytes()).capacity == CAPACITY

@@ -107,10 +107,10 @@ def test_a_sound_machine_is_stored_and_grows(repository, tmp_path, variants):
         ("hibernated", "ntfs.hibernated", "powercfg"),
         ("fast_startup", "ntfs.hibernated", "powercfg"),
         ("dirty", "ntfs.dirty", "chkdsk"),
-        ("bitlocker", "os.bitlocker", "manage-bde"),
-        ("no_ntfs", "os.no_ntfs", "NTFS"),
-        ("no_windows", "os.no_windows", "Windows"),
-        ("two_windows", "os.two_windows", "single"),
+        ("bitlocker", "images.os_bitlocker", "manage-bde"),
+        ("no_ntfs", "images.os_no_ntfs", "NTFS"),
+        ("no_windows", "images.os_no_windows", "Windows"),
+        ("two_windows", "images.os_two_windows", "single"),
     ],
 )
 def test_other_machines_are_refused_with_advice(repository, variant, code, says):
@@ -134,7 +134,7 @@ def test_a_dynamic_disk_is_refused(tmp_path, variants):
             gpt.write_both(device, table)
         with pytest.raises(Unsupported, match="dynamic disk") as caught:
             os_import.examine(lambda: device, "disk", 1)
-    assert caught.value.code == "os.dynamic_disk" and caught.value.hint
+    assert caught.value.code == "images.os_dynamic_disk" and caught.value.hint
 
 
 @pytest.mark.parametrize("hive", ["SYSTEM", "SOFTWARE", "DEFAULT"])
@@ -146,7 +146,7 @@ def test_a_hive_that_was_not_closed_and_has_no_log_is_refused(tmp_path, hive):
                 stream.pwrite(stamped(node.read(), 8, 7), 0)
         with pytest.raises(Corrupt) as caught:
             os_import.examine(lambda: device, "disk", 1)
-    assert caught.value.code == "os.hive_log" and hive in caught.value.message and caught.value.hint
+    assert caught.value.code == "images.os_hive_log" and hive in caught.value.message and caught.value.hint
 
 
 def test_a_recovery_partition_behind_windows_cannot_grow(repository):
@@ -156,7 +156,7 @@ def test_a_recovery_partition_behind_windows_cannot_grow(repository):
         with pytest.raises(Unsupported) as caught:
             work()
         assert (
-            caught.value.code == "partitions.not_last"
+            caught.value.code == "images.partitions_not_last"
             and "reagentc" in caught.value.hint
             and blobs(repository) == ([], [])
         )
@@ -171,7 +171,7 @@ def test_a_smaller_size_than_the_disk_has_is_refused(repository):
     path, _manifest = cached_disk(Spec(virtual_size=2 << 30))
     with pytest.raises(InvalidInput) as caught:
         store(repository, path)
-    assert caught.value.code == "os.too_large" and "2" in caught.value.hint and blobs(repository) == ([], [])
+    assert caught.value.code == "images.os_too_large" and "2" in caught.value.hint and blobs(repository) == ([], [])
 
 
 @pytest.mark.parametrize("part", [0.02, 0.5, 0.97])

@@ -202,7 +202,7 @@ def test_paths_longer_than_windows_has(tmp_path):
             os.chdir("d" * 200)
     finally:
         os.chdir(previous)
-    assert problems(tmp_path).code == "layer.folder"
+    assert problems(tmp_path).code == "layers.folder"
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def test_members_above_8_gib_have_readable_headers():
     assert tarfile.TarInfo.frombuf(header, "utf-8", "strict").size == 9 << 30
     with pytest.raises(Corrupt) as caught:
         read_members(io.BytesIO(header + bytes(1 << 20)), "It")
-    assert caught.value.code == "ova.truncated"
+    assert caught.value.code == "ovf.ova_truncated"
 
 
 def test_promises_are_kept():
@@ -114,10 +114,10 @@ def test_damage():
     data = archive({"a.ovf": b"<x/>", "b": DISK})
     with pytest.raises(Corrupt) as caught:
         read_members(io.BytesIO(data[: len(data) // 2]), "It")
-    assert caught.value.code == "ova.truncated"
+    assert caught.value.code == "ovf.ova_truncated"
     with pytest.raises(Corrupt) as caught:
         read_members(io.BytesIO(b"\x89PNG" + data), "It")
-    assert caught.value.code == "ova.not_tar"
+    assert caught.value.code == "ovf.ova_not_tar"
     with pytest.raises(Corrupt):
         read_members(io.BytesIO(archive({"../x": b""})), "It")
     out = io.BytesIO()

@@ -41,7 +41,7 @@ def test_exclusive_lock_names_its_holder_and_dies_with_it(repository):
             assert (
                 f"process {child} on " in caught.value.message
                 and "(import)" in caught.value.message
-                and caught.value.code == "lock.held"
+                and caught.value.code == "repository.lock_held"
             )
         with repository.locks.hold("layer app", timeout=0):  # another name
             pass

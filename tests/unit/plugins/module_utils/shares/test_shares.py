@@ -185,7 +185,7 @@ def test_server_that_stays_away(samba, large):
         with pytest.raises(Unavailable) as caught, share.open(large.name) as stream:
             stream.read()
         assert (
-            caught.value.code == "share.gone"
+            caught.value.code == "shares.gone"
             and large.name in caught.value.message
             and share.name.rpartition("/")[0] in caught.value.message
         )

@@ -146,7 +146,7 @@ VALUE = b"\x01" + name("v") + struct.pack("<II", 1, 0)
 def test_what_contradicts_the_format_is_refused(content):
     with pytest.raises(Corrupt) as caught:
         read_delta(sealed(content))
-    assert caught.value.code == "registry.delta" and caught.value.hint
+    assert caught.value.code == "winregistry.delta" and caught.value.hint
 
 
 def test_header():

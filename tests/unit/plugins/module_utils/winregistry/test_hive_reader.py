@@ -76,14 +76,14 @@ def test_no_control_set():
 @pytest.mark.parametrize(
     "offset, number, code",
     [
-        (24, 2, "registry.version"),
-        (20, 2, "registry.version"),
-        (40, 0, "registry.truncated"),
-        (40, 4097, "registry.truncated"),
-        (40, 0x7FFFF000, "registry.truncated"),
-        (36, 0xFFFFFFFF, "registry.reference"),
-        (36, 33, "registry.reference"),
-        (36, 0, "registry.reference"),
+        (24, 2, "winregistry.version"),
+        (20, 2, "winregistry.version"),
+        (40, 0, "winregistry.truncated"),
+        (40, 4097, "winregistry.truncated"),
+        (40, 0x7FFFF000, "winregistry.truncated"),
+        (36, 0xFFFFFFFF, "winregistry.reference"),
+        (36, 33, "winregistry.reference"),
+        (36, 0, "winregistry.reference"),
     ],
 )
 def test_a_base_block_that_lies(offset, number, code):
@@ -105,7 +105,7 @@ def test_a_wrong_checksum_without_a_log_is_no_hive():
     data[60] ^= 1
     with pytest.raises(Corrupt) as caught:
         read_hive(bytes(data))
-    assert caught.value.code == "registry.base_block" and caught.value.hint
+    assert caught.value.code == "winregistry.base_block" and caught.value.hint
 
 
 def test_a_dirty_hive_without_logs_is_read_and_says_so():
@@ -118,18 +118,18 @@ def test_a_dirty_hive_without_logs_is_read_and_says_so():
 @pytest.mark.parametrize(
     "signature, offset, number, code",
     [
-        (b"nk", 20, 2, "registry.list"),
-        (b"nk", 28, 0xFFFFFFFF, "registry.reference"),
-        (b"nk", 44, 36, "registry.reference"),
-        (b"nk", 72, 0xFFFF, "registry.key"),
-        (b"lh", 0, 0x00200020, "registry.list"),
-        (b"lh", 0, 0xFFFF686C, "registry.cell"),
-        (b"vk", 4, 0x80000005, "registry.value"),
-        (b"vk", 0, 0xFFFF6B76, "registry.value"),
-        (b"vk", 0, 0x00026B77, "registry.value"),
-        (b"sk", 16, 0x7FFFFFFF, "registry.security"),
-        (b"db", 0, 0x00036264, "registry.value"),
-        (b"db", 4, 0x7FFFFFF8, "registry.reference"),
+        (b"nk", 20, 2, "winregistry.list"),
+        (b"nk", 28, 0xFFFFFFFF, "winregistry.reference"),
+        (b"nk", 44, 36, "winregistry.reference"),
+        (b"nk", 72, 0xFFFF, "winregistry.key"),
+        (b"lh", 0, 0x00200020, "winregistry.list"),
+        (b"lh", 0, 0xFFFF686C, "winregistry.cell"),
+        (b"vk", 4, 0x80000005, "winregistry.value"),
+        (b"vk", 0, 0xFFFF6B76, "winregistry.value"),
+        (b"vk", 0, 0x00026B77, "winregistry.value"),
+        (b"sk", 16, 0x7FFFFFFF, "winregistry.security"),
+        (b"db", 0, 0x00036264, "winregistry.value"),
+        (b"db", 4, 0x7FFFFFF8, "winregistry.reference"),
     ],
 )
 def test_damaged_structures(signature, offset, number, code):
@@ -163,7 +163,7 @@ def test_names_that_windows_takes_for_the_same_are_found():
     data[at : at + 3] = b"ONE"
     with pytest.raises(Corrupt) as caught:
         read_hive(sealed(data))
-    assert caught.value.code == "registry.duplicate"
+    assert caught.value.code == "winregistry.duplicate"
 
 
 @pytest.mark.parametrize("name", ["a\\b", "x" * 257, "\u0436" * 257, "x" * 32000, "\u0436" * 32000])
@@ -172,7 +172,7 @@ def test_key_names_that_windows_cannot_have_are_found(name):
     hive.root.create("key").name = name
     with pytest.raises(Corrupt) as caught:
         read_hive(write_hive(hive))
-    assert caught.value.code == "registry.name"
+    assert caught.value.code == "winregistry.name"
 
 
 @pytest.mark.parametrize("name", ["x" * 16384, "\u0436" * 16384, "x" * 65000])
@@ -181,7 +181,7 @@ def test_value_names_that_windows_cannot_have_are_found(name):
     hive.root.set_value("value", 1, b"").name = name
     with pytest.raises(Corrupt) as caught:
         read_hive(write_hive(hive))
-    assert caught.value.code == "registry.name"
+    assert caught.value.code == "winregistry.name"
 
 
 @pytest.mark.parametrize("character", ["x", "\u0436"])

@@ -114,7 +114,9 @@ def test_a_rule_that_is_none_is_named(change, words):
     with pytest.raises(InvalidInput) as caught:
         compile_rules([RULE, RULE | change])
     assert (
-        "number 2" in caught.value.message and words in caught.value.message and caught.value.code == "registry.rules"
+        "number 2" in caught.value.message
+        and words in caught.value.message
+        and caught.value.code == "winregistry.rules"
     )
 
 

@@ -199,7 +199,9 @@ def test_what_a_layer_cannot_hold_is_named_with_its_line(text, words):
     with pytest.raises(InvalidInput) as caught:
         made(text)
     assert (
-        words in caught.value.message and "app.reg" in caught.value.message and caught.value.code == "registry.source"
+        words in caught.value.message
+        and "app.reg" in caught.value.message
+        and caught.value.code == "winregistry.source"
     )
 
 
