@@ -11,6 +11,10 @@ once, in ``common.module.run``.
 from __future__ import annotations
 
 
+#: What to do about a defect of this collection.
+INTERNAL_HINT = "This is a defect of strata.layering: report it with these details."
+
+
 class StrataError(Exception):
     """Base of every error the engine raises on purpose.
 
@@ -92,3 +96,12 @@ class MissingLibrary(StrataError):
     """A Python or system library that the composer needs is not installed."""
 
     default_code = "missing_library"
+
+
+class InternalError(StrataError):
+    """Code of this collection broke the contract of another part of it."""
+
+    default_code = "internal"
+
+    def __init__(self, message: str, *, code: str | None = None, hint: str | None = None, **details: object) -> None:
+        super().__init__(message, code=code, hint=hint or INTERNAL_HINT, **details)

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Third-party libraries, imported in one place.
 
-A library that is absent becomes a stand-in whose first use raises ``MissingLibrary``, so
-that every module can be imported, documented and argument-checked on a machine that is
-not a composer.
+A missing library is replaced by an object whose first use raises ``MissingLibrary``. Every
+module can therefore be imported, documented and argument-checked on a host that is not a
+composer.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import importlib
 import os
 import sys
 import types
+from typing import TYPE_CHECKING
 
 from .errors import MissingLibrary
 
@@ -69,12 +70,23 @@ def _import_numpy() -> types.ModuleType | _Absent:
         del os.environ["OPENBLAS_NUM_THREADS"]
 
 
-np = _import_numpy()
-isal_zlib = _optional("isal.isal_zlib", "isal")
-zstandard = _optional("zstandard", "zstandard")
-pyvmomi = _Deferred("pyVmomi", "pyvmomi")
-smb_connection = _Deferred("smbprotocol.connection", "smbprotocol")
-smb_errors = _Deferred("smbprotocol.exceptions", "smbprotocol")
-smb_open = _Deferred("smbprotocol.open", "smbprotocol")
-smb_session = _Deferred("smbprotocol.session", "smbprotocol")
-smb_tree = _Deferred("smbprotocol.tree", "smbprotocol")
+if TYPE_CHECKING:
+    import numpy as np
+    import pyVmomi as pyvmomi
+    import zstandard
+    from isal import isal_zlib
+    from smbprotocol import connection as smb_connection
+    from smbprotocol import exceptions as smb_errors
+    from smbprotocol import open as smb_open
+    from smbprotocol import session as smb_session
+    from smbprotocol import tree as smb_tree
+else:
+    np = _import_numpy()
+    isal_zlib = _optional("isal.isal_zlib", "isal")
+    zstandard = _optional("zstandard", "zstandard")
+    pyvmomi = _Deferred("pyVmomi", "pyvmomi")
+    smb_connection = _Deferred("smbprotocol.connection", "smbprotocol")
+    smb_errors = _Deferred("smbprotocol.exceptions", "smbprotocol")
+    smb_open = _Deferred("smbprotocol.open", "smbprotocol")
+    smb_session = _Deferred("smbprotocol.session", "smbprotocol")
+    smb_tree = _Deferred("smbprotocol.tree", "smbprotocol")

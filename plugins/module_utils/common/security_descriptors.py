@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Windows' security identifiers and self-relative security descriptors: taken apart and put together.
 
-What a new file or registry key inherits is told in the rooms of files and keys.
+What a new file or registry key inherits is described in the packages of files and keys.
 Source: [MS-DTYP] 2.4 (SID, ACE, ACL, SECURITY_DESCRIPTOR).
 """
 

@@ -143,7 +143,7 @@ def parameters(module: str, **options: object) -> dict:
     raise AssertionError(f"{module} made no AnsibleModule")
 
 
-class Room:
+class CaseEnvironment:
     """What one case has for itself: a repository, a share, and a vCenter as if it were new."""
 
     def __init__(self, bench: Bench, folder: pathlib.Path) -> None:
@@ -231,13 +231,13 @@ class Bench:
         self._stack.close()
 
     @contextlib.contextmanager
-    def room(self) -> Iterator[Room]:
-        """A room for one case."""
+    def environment(self) -> Iterator[CaseEnvironment]:
+        """A environment for one case."""
         self.simulator.reset((MACHINE, self.machine))
         self.simulator.guest(mode="exit")
         folder = pathlib.Path(tempfile.mkdtemp(dir=self._folder))
         try:
-            yield Room(self, folder)
+            yield CaseEnvironment(self, folder)
         finally:
             shutil.rmtree(folder)
 
@@ -299,10 +299,10 @@ class Bench:
 
     def _make_machine(self) -> None:
         """The machine that is exported is a published one in a folder of its own."""
-        with self.room() as room:
-            repository = {"repository": str(room.repository)}
+        with self.environment() as environment:
+            repository = {"repository": str(environment.repository)}
             run("connector", **repository, name="desktops", vm_template="windows-template", **_PLACE, folder=MACHINE)
-            self.add_template(room.repository, "1.0", vm_name=MACHINE)
-            ended = room.publish().wait()
+            self.add_template(environment.repository, "1.0", vm_name=MACHINE)
+            ended = environment.publish().wait()
             assert ended.complete, ended
             self.machine = ended.result["tasks"][0]["vm"]["name"]

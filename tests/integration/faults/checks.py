@@ -21,7 +21,7 @@ from ansible_collections.strata.layering.tests.integration.faults.bench import (
     TEMPLATE,
     UNEXPECTED,
     Ended,
-    Room,
+    CaseEnvironment,
 )
 
 #: What a task is in when no further run is needed.
@@ -39,30 +39,32 @@ def explained(ended: Ended) -> None:
     assert "." in ended.code, ended
 
 
-def published(room: Room) -> Ended:
+def published(environment: CaseEnvironment) -> Ended:
     """The next run of a publish ends Complete and leaves one machine, one snapshot, and nothing else; returns how it ended."""
-    room.calm()
-    ended = room.publish().wait()
+    environment.calm()
+    ended = environment.publish().wait()
     assert ended.complete, f"the next run ended with {ended.code}: {ended.message}"
     assert [task["status"] for task in ended.result["tasks"]] == ["Complete"], ended.result
-    standing(room)
-    again = room.publish().wait()
+    standing(environment)
+    again = environment.publish().wait()
     assert again.complete and not again.changed, again
     return ended
 
 
-def standing(room: Room) -> None:
+def standing(environment: CaseEnvironment) -> None:
     """One machine with one snapshot, nothing held, nothing half-written."""
     found = [
-        machine for machine in room.simulator.machines() if not machine["template"] and machine["name"] != room.machine
+        machine
+        for machine in environment.simulator.machines()
+        if not machine["template"] and machine["name"] != environment.machine
     ]
     assert len(found) == 1, [machine["name"] for machine in found]
     assert (
         found[0]["name"].startswith(f"{TEMPLATE}-") and found[0]["power"] == "poweredOff" and not found[0]["locked"]
     ), found
     assert len(found[0]["snapshots"]) == 1, found
-    no_lease(room)
-    repository = whole(room)
+    no_lease(environment)
+    repository = whole(environment)
     images = [image for _name, document in repository.catalog.documents(IMAGE) for image in document["images"]]
     assert [image["vm"]["name"] for image in images] == [found[0]["name"]], images
     tasks = [document for _name, document in repository.catalog.documents(TASK)]
@@ -72,27 +74,29 @@ def standing(room: Room) -> None:
     )
 
 
-def exported(room: Room) -> None:
+def exported(environment: CaseEnvironment) -> None:
     """The next run of an export ends with a sound package, and leaves no lease and no part of a file."""
-    room.calm()
-    ended = room.export().wait()
+    environment.calm()
+    ended = environment.export().wait()
     assert ended.complete, f"the next run ended with {ended.code}: {ended.message}"
-    no_lease(room)
-    folder = room.share / room.machine
-    open_package(os.fspath(folder / f"{room.machine}.ovf")).verify()
-    names = {f"{room.machine}{suffix}" for suffix in (".ovf", ".mf", "-disk1.vmdk", ".export.json")}
+    no_lease(environment)
+    folder = environment.share / environment.machine
+    open_package(os.fspath(folder / f"{environment.machine}.ovf")).verify()
+    names = {f"{environment.machine}{suffix}" for suffix in (".ovf", ".mf", "-disk1.vmdk", ".export.json")}
     assert {path.name for path in folder.iterdir()} == names
-    assert [path.name for path in room.share.iterdir()] == [room.machine]
-    again = room.export().wait()
+    assert [path.name for path in environment.share.iterdir()] == [environment.machine]
+    again = environment.export().wait()
     assert again.complete and not again.changed, again
 
 
-def no_lease(room: Room) -> None:
+def no_lease(environment: CaseEnvironment) -> None:
     """No lease is open; one that nobody could end has its time to expire."""
     deadline = time.monotonic() + 2 * LEASE_TIMEOUT
     while True:
         held = [
-            lease for lease in room.simulator.leases() if lease["locks"] or lease["state"] in ("initializing", "ready")
+            lease
+            for lease in environment.simulator.leases()
+            if lease["locks"] or lease["state"] in ("initializing", "ready")
         ]
         if not held or time.monotonic() > deadline:
             assert not held, held
@@ -100,9 +104,9 @@ def no_lease(room: Room) -> None:
         time.sleep(0.05)
 
 
-def whole(room: Room, path: pathlib.Path | None = None) -> Repository:
+def whole(environment: CaseEnvironment, path: pathlib.Path | None = None) -> Repository:
     """Nothing is locked or pinned in the repository, nothing half-written is left once it was collected, and all of it is sound."""
-    path = path or room.repository
+    path = path or environment.repository
     repository = Repository.open(os.fspath(path))
     for lock in (path / "locks").iterdir():
         with lock.open("rb") as stream:

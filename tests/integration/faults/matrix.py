@@ -21,7 +21,7 @@ from ansible_collections.strata.layering.tests.integration.faults.bench import (
     PATIENCE,
     Bench,
     Ended,
-    Room,
+    CaseEnvironment,
 )
 from ansible_collections.strata.layering.tests.integration.faults.calls import Call, kinds, reads
 
@@ -90,13 +90,13 @@ class Case:
 
 def record(bench: Bench, work: str) -> list[dict]:
     """The journal of a run in which nothing fails."""
-    with bench.room() as room:
+    with bench.environment() as environment:
         if work == REPLACE:
-            room.prepare_replacing()
-        room.simulator.rules.add(**_SLOW)
-        ended = getattr(room, work)().wait()
+            environment.prepare_replacing()
+        environment.simulator.rules.add(**_SLOW)
+        ended = getattr(environment, work)().wait()
         assert ended.complete, ended
-        return room.simulator.journal()
+        return environment.simulator.journal()
 
 
 def cases(bench: Bench) -> list[Case]:
@@ -168,34 +168,34 @@ def attempt(bench: Bench, work: str, rules: list[dict], *, kill: bool = False, s
 
     ``kill``: the composer is killed when the rule acts. ``some``: it is enough when most of the rules act.
     """
-    with bench.room() as room:
+    with bench.environment() as environment:
         if work == REPLACE:
-            room.prepare_replacing()
-        numbers = [room.simulator.rules.add(**rule) for rule in rules]
+            environment.prepare_replacing()
+        numbers = [environment.simulator.rules.add(**rule) for rule in rules]
         patience = ENDLESS if kill else dataclasses.replace(PATIENCE, calls=0.2) if some else PATIENCE
-        composer = getattr(room, work)(patience=patience)
+        composer = getattr(environment, work)(patience=patience)
         if kill:
-            room.wait_for_hit(numbers[-1])
+            environment.wait_for_hit(numbers[-1])
             composer.kill()
         ended = composer.wait()
-        hits = {rule["id"]: rule["hits"] for rule in room.simulator.rules.list()}
+        hits = {rule["id"]: rule["hits"] for rule in environment.simulator.rules.list()}
         if some:
             assert sum(map(bool, hits.values())) > len(numbers) // 2, hits
         else:
             assert hits[numbers[-1]], "the call was never made"
-        return settle(room, work, ended)
+        return settle(environment, work, ended)
 
 
-def settle(room: Room, work: str, ended: Ended) -> str:
+def settle(environment: CaseEnvironment, work: str, ended: Ended) -> str:
     """Check how the run ended and what the next one leaves; returns the words for how it all went."""
     checks.explained(ended)
-    seen = room.simulator.journal()
+    seen = environment.simulator.journal()
     if work == "export":
-        checks.exported(room)
+        checks.exported(environment)
     else:
-        checks.published(room)
+        checks.published(environment)
     if ended.code != KILLED:
         return GOES_ON if ended.complete else f"`{ended.code}`"
     last = seen[-1]["n"] if seen else 0
-    moved = [entry for entry in room.simulator.journal(after=last) if entry["kind"] == "nfc"]
+    moved = [entry for entry in environment.simulator.journal(after=last) if entry["kind"] == "nfc"]
     return "made anew" if moved else "taken over"

@@ -19,7 +19,7 @@ from ansible_collections.strata.layering.tests.integration.faults.bench import (
     PATIENCE,
     TEMPLATE,
     Bench,
-    Room,
+    CaseEnvironment,
 )
 from ansible_collections.strata.layering.tests.integration.faults.matrix import Case, settle
 from ansible_collections.strata.layering.tests.integration.faults.writes import Pause, Writes
@@ -51,7 +51,7 @@ class _Situation:
     settings: dict = dataclasses.field(default_factory=dict)
     options: dict = dataclasses.field(default_factory=dict)
     kill: bool = False
-    then: Callable[[Room], object] | None = None
+    then: Callable[[CaseEnvironment], object] | None = None
     keep_alive: float = PATIENCE.keep_alive
 
 
@@ -70,34 +70,34 @@ _SITUATIONS = (
     _Situation(
         "the lease expires halfway",
         (_HALFWAY | {"delay_ms": 900},),
-        then=lambda room: room.simulator.expire_leases(),
+        then=lambda environment: environment.simulator.expire_leases(),
         keep_alive=30,
     ),
     _Situation(
         "the session ends halfway, its leases stay",
         (_HALFWAY | {"delay_ms": 600},),
-        then=lambda room: room.simulator.expire_sessions(),
+        then=lambda environment: environment.simulator.expire_sessions(),
     ),
     _Situation(
         "the session ends halfway, its leases with it",
         (_HALFWAY | {"delay_ms": 600},),
         {"session_leases": "abort"},
-        then=lambda room: room.simulator.expire_sessions(),
+        then=lambda environment: environment.simulator.expire_sessions(),
     ),
     _Situation(
         "vCenter restarts halfway, leases stay",
         (_HALFWAY | {"delay_ms": 600},),
-        then=lambda room: room.simulator.restart(0.3, leases="keep"),
+        then=lambda environment: environment.simulator.restart(0.3, leases="keep"),
     ),
     _Situation(
         "vCenter restarts halfway, leases end",
         (_HALFWAY | {"delay_ms": 600},),
-        then=lambda room: room.simulator.restart(0.3, leases="abort"),
+        then=lambda environment: environment.simulator.restart(0.3, leases="abort"),
     ),
     _Situation(
         "vCenter restarts halfway, leases end and leave their machine",
         (_HALFWAY | {"delay_ms": 600},),
-        then=lambda room: room.simulator.restart(0.3, leases="orphan"),
+        then=lambda environment: environment.simulator.restart(0.3, leases="orphan"),
     ),
     _Situation("the host's certificate is not the one that vCenter announces", settings={"thumbprint": _WRONG}),
     _Situation(
@@ -123,62 +123,62 @@ def cases(bench: Bench) -> list[Case]:
 
 def _trying(situation: _Situation, work: str) -> Callable[[Bench], str]:
     def attempt(bench: Bench) -> str:
-        with bench.room() as room:
+        with bench.environment() as environment:
             if situation.settings:
-                room.simulator.settings(**situation.settings)
-            numbers = [room.simulator.rules.add(**rule) for rule in situation.rules]
+                environment.simulator.settings(**situation.settings)
+            numbers = [environment.simulator.rules.add(**rule) for rule in situation.rules]
             patience = dataclasses.replace(ENDLESS if situation.kill else PATIENCE, keep_alive=situation.keep_alive)
-            composer = getattr(room, work)(patience=patience, **situation.options)
+            composer = getattr(environment, work)(patience=patience, **situation.options)
             if situation.kill or situation.then:
-                room.wait_for_hit(numbers[-1])
+                environment.wait_for_hit(numbers[-1])
             if situation.then:
-                situation.then(room)
+                situation.then(environment)
             if situation.kill:
                 composer.kill()
             ended = composer.wait()
-            assert not numbers or room.hits(numbers[-1]), "what was to fail was never tried"
-            return settle(room, work, ended)
+            assert not numbers or environment.hits(numbers[-1]), "what was to fail was never tried"
+            return settle(environment, work, ended)
 
     return attempt
 
 
 def _written(bench: Bench, work: str) -> dict[str, int]:
     """What a run writes, and how often, in the order in which ``FILES`` has it."""
-    with bench.room() as room:
-        writes = Writes(_root(room, work))
-        ended = getattr(room, work)(before=writes.watch).wait()
+    with bench.environment() as environment:
+        writes = Writes(_root(environment, work))
+        ended = getattr(environment, work)(before=writes.watch).wait()
         assert ended.complete, ended
         return {name: count for name, count in writes.counts.items() if count}
 
 
-def _root(room: Room, work: str) -> os.PathLike:
-    return room.share if work == "export" else room.repository
+def _root(environment: CaseEnvironment, work: str) -> os.PathLike:
+    return environment.share if work == "export" else environment.repository
 
 
 def _dying(work: str, name: str, number: int) -> Callable[[Bench], str]:
     """The composer dies right before it writes ``name`` for the ``number``th time."""
 
     def attempt(bench: Bench) -> str:
-        with bench.room() as room:
-            writes = Writes(_root(room, work), name, number)
-            ended = getattr(room, work)(before=writes.watch).wait()
+        with bench.environment() as environment:
+            writes = Writes(_root(environment, work), name, number)
+            ended = getattr(environment, work)(before=writes.watch).wait()
             # How often a task is noted depends on how long things take.
             assert ended.code == KILLED or (name == "the task's document" and ended.complete), ended
-            return settle(room, work, ended)
+            return settle(environment, work, ended)
 
     return attempt
 
 
 def _same_template(bench: Bench) -> str:
-    with bench.room() as room:
-        rule = room.simulator.rules.add(**_HALFWAY, delay_ms=800)
-        first = room.publish()
-        room.wait_for_hit(rule)
-        second = room.publish().wait()
+    with bench.environment() as environment:
+        rule = environment.simulator.rules.add(**_HALFWAY, delay_ms=800)
+        first = environment.publish()
+        environment.wait_for_hit(rule)
+        second = environment.publish().wait()
         checks.explained(second)
         ended = first.wait()
         assert ended.complete, ended
-        settle(room, "publish", ended)
+        settle(environment, "publish", ended)
         return f"one goes on, the other ends: `{second.code}`"
 
 
@@ -186,42 +186,44 @@ def _two_repositories(rule: dict) -> Callable[[Bench], str]:
     """Composers that share no repository know of each other only by what stands in vSphere."""
 
     def attempt(bench: Bench) -> str:
-        with bench.room() as room:
-            other = room.repository.with_name("other")
-            shutil.copytree(room.repository, other)
-            number = room.simulator.rules.add(**rule, delay_ms=800)
-            first = room.publish()
-            room.wait_for_hit(number)
-            second = room.publish(repository=str(other))
+        with bench.environment() as environment:
+            other = environment.repository.with_name("other")
+            shutil.copytree(environment.repository, other)
+            number = environment.simulator.rules.add(**rule, delay_ms=800)
+            first = environment.publish()
+            environment.wait_for_hit(number)
+            second = environment.publish(repository=str(other))
             ended = first.wait(), second.wait()
             for one in ended:
                 checks.explained(one)
-            room.calm()
-            again = room.publish(repository=str(other)).wait()
+            environment.calm()
+            again = environment.publish(repository=str(other)).wait()
             assert again.complete, again
-            checks.published(room)
-            assert not room.publish(repository=str(other)).wait().changed, "the two composers undo each other's work"
-            checks.whole(room, other)
+            checks.published(environment)
+            assert not environment.publish(repository=str(other)).wait().changed, (
+                "the two composers undo each other's work"
+            )
+            checks.whole(environment, other)
             return "each goes on or ends with an error; one machine remains"
 
     return attempt
 
 
 def _same_machine(bench: Bench) -> str:
-    with bench.room() as room:
-        rule = room.simulator.rules.add(**_HALFWAY, delay_ms=800)
-        first = room.export()
-        room.wait_for_hit(rule)
-        second = room.export()
+    with bench.environment() as environment:
+        rule = environment.simulator.rules.add(**_HALFWAY, delay_ms=800)
+        first = environment.export()
+        environment.wait_for_hit(rule)
+        second = environment.export()
         ended = first.wait(), second.wait()
         assert all(one.complete for one in ended), ended
-        settle(room, "export", ended[0])
+        settle(environment, "export", ended[0])
         return "the second waits for the first"
 
 
 def _layer_is_used(bench: Bench) -> str:
-    with bench.room() as room:
-        given = {"repository": str(room.repository)}
+    with bench.environment() as environment:
+        given = {"repository": str(environment.repository)}
         result = fails("app_layer", "catalog.in_use", **given, name="Tool", version="1.0", state="absent")
         assert TEMPLATE in result["msg"]
         return f"refused: `{result['code']}`"
@@ -229,26 +231,26 @@ def _layer_is_used(bench: Bench) -> str:
 
 def _layer_removed(bench: Bench) -> str:
     """Template and layer are removed and the repository is collected while the image is composed."""
-    with bench.room() as room:
-        given = {"repository": str(room.repository)}
+    with bench.environment() as environment:
+        given = {"repository": str(environment.repository)}
         pause = Pause()
-        composer = room.publish(before=Writes(room.repository, "a blob", 1, pause).watch)
+        composer = environment.publish(before=Writes(environment.repository, "a blob", 1, pause).watch)
         pause.reached()
         run("image_template", **given, name=TEMPLATE, state="absent")
         run("app_layer", **given, name="Tool", version="1.0", state="absent")
-        for blob in (room.repository / "blobs" / "sha256").iterdir():
+        for blob in (environment.repository / "blobs" / "sha256").iterdir():
             os.utime(blob, (0, 0))
-        freed = collect(Repository.open(str(room.repository)))
+        freed = collect(Repository.open(str(environment.repository)))
         pause.go()
         ended = composer.wait()
         checks.explained(ended)
         assert ended.complete, ended
-        checks.standing(room)
+        checks.standing(environment)
         assert freed.blobs == [], "what a running task needs was collected"
         # Made again from the same files they are the same.
-        bench.add_layer(room.repository, "1.0")
-        bench.add_template(room.repository, "1.0")
-        return settle(room, "publish", ended)
+        bench.add_layer(environment.repository, "1.0")
+        bench.add_template(environment.repository, "1.0")
+        return settle(environment, "publish", ended)
 
 
 _RIVALS: dict[str, Callable[[Bench], str]] = {

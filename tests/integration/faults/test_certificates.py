@@ -10,77 +10,80 @@ import pathlib
 
 import pytest
 
-from ansible_collections.strata.layering.tests.integration.faults.bench import TEMPLATE, Room
+from ansible_collections.strata.layering.tests.integration.faults.bench import TEMPLATE, CaseEnvironment
 from ansible_collections.strata.layering.tests.support.modules import fails, run
 
 _WRONG = ":".join(["AB"] * 20)
 
 
 @pytest.fixture
-def room(bench):
-    with bench.room() as opened:
+def environment(bench):
+    with bench.environment() as opened:
         yield opened
 
 
-def export(room: Room, **changes) -> dict:
+def export(environment: CaseEnvironment, **changes) -> dict:
     """Options of ovf_export."""
-    given = room.simulator.options() | {
-        "ca_path": os.fspath(room.simulator.ca_file),
-        "name": room.machine,
-        "file_share": os.fspath(room.share),
+    given = environment.simulator.options() | {
+        "ca_path": os.fspath(environment.simulator.ca_file),
+        "name": environment.machine,
+        "file_share": os.fspath(environment.share),
     }
     return given | changes
 
 
-def publish(room: Room, **changes) -> dict:
+def publish(environment: CaseEnvironment, **changes) -> dict:
     """Options of layered_image_publish."""
-    given = room.simulator.options() | {
-        "ca_path": os.fspath(room.simulator.ca_file),
-        "repository": os.fspath(room.repository),
+    given = environment.simulator.options() | {
+        "ca_path": os.fspath(environment.simulator.ca_file),
+        "repository": os.fspath(environment.repository),
         "templates": [TEMPLATE],
     }
     return given | {"retries": 0} | changes
 
 
-def test_thumbprint_is_enough_for_a_host(room):
-    done = run("ovf_export", **export(room))
+def test_thumbprint_is_enough_for_a_host(environment):
+    done = run("ovf_export", **export(environment))
     assert done["files"] and "validate_certs" not in str(done.get("warnings"))
 
 
-def test_wrong_thumbprint_is_refused_before_a_byte_is_sent(room):
-    room.simulator.settings(thumbprint=_WRONG)
-    for module, options in (("ovf_export", export(room)), ("layered_image_publish", publish(room))):
+def test_wrong_thumbprint_is_refused_before_a_byte_is_sent(environment):
+    environment.simulator.settings(thumbprint=_WRONG)
+    for module, options in (("ovf_export", export(environment)), ("layered_image_publish", publish(environment))):
         result = fails(module, "vsphere.thumbprint", **options)
         assert _WRONG in result["msg"]
-    assert room.simulator.journal(kind="nfc") == []
+    assert environment.simulator.journal(kind="nfc") == []
 
 
-def test_authority_is_enough_for_a_host(room, tmp_path):
+def test_authority_is_enough_for_a_host(environment, tmp_path):
     both = tmp_path / "authorities.pem"
     both.write_text(
-        "".join(pathlib.Path(path).read_text() for path in (room.simulator.ca_file, room.simulator.nfc_ca_file))
+        "".join(
+            pathlib.Path(path).read_text()
+            for path in (environment.simulator.ca_file, environment.simulator.nfc_ca_file)
+        )
     )
-    room.simulator.settings(thumbprint=_WRONG)
-    assert run("ovf_export", **export(room, ca_path=os.fspath(both)))["files"]
+    environment.simulator.settings(thumbprint=_WRONG)
+    assert run("ovf_export", **export(environment, ca_path=os.fspath(both)))["files"]
 
 
-def test_vcenter_of_an_unknown_authority_is_refused(room):
+def test_vcenter_of_an_unknown_authority_is_refused(environment):
     for module, options in (
-        ("ovf_export", export(room, ca_path=None)),
-        ("layered_image_publish", publish(room, ca_path=None)),
+        ("ovf_export", export(environment, ca_path=None)),
+        ("layered_image_publish", publish(environment, ca_path=None)),
     ):
         fails(module, "vsphere.certificate", **options)
-    assert room.simulator.journal(kind="soap") == []
+    assert environment.simulator.journal(kind="soap") == []
 
 
-def test_no_check_is_said(room):
-    room.simulator.settings(thumbprint=_WRONG)
-    for module, options in (("ovf_export", export(room)), ("layered_image_publish", publish(room))):
+def test_no_check_is_said(environment):
+    environment.simulator.settings(thumbprint=_WRONG)
+    for module, options in (("ovf_export", export(environment)), ("layered_image_publish", publish(environment))):
         done = run(module, **options | {"ca_path": None, "validate_certs": False})
         assert sum("validate_certs is false" in warning for warning in map(str, done["warnings"])) == 1, done[
             "warnings"
         ]
     failed = fails(
-        "ovf_export", "vsphere.not_found", **export(room, ca_path=None, validate_certs=False, name="nowhere")
+        "ovf_export", "vsphere.not_found", **export(environment, ca_path=None, validate_certs=False, name="nowhere")
     )
     assert "validate_certs is false" in str(failed["warnings"])

@@ -41,7 +41,7 @@ def stocked(exported, tmp_path_factory) -> pathlib.Path:
 
 
 @pytest.fixture
-def room(stocked, tmp_path) -> SimpleNamespace:
+def workspace(stocked, tmp_path) -> SimpleNamespace:
     """A repository of the test's own with an OS layer: ``options`` for modules, ``path``, ``files(name, tree)`` makes folders."""
     path = tmp_path / "repository"
     shutil.copytree(stocked, path)
@@ -70,12 +70,12 @@ def connector(**changes) -> dict:
     return {"name": "desktops", "vm_template": "windows-template"} | place | changes
 
 
-def add_app(room, name: str = "Tool", version: str = "1.0", tree: dict | None = None, **options) -> dict:
+def add_app(workspace, name: str = "Tool", version: str = "1.0", tree: dict | None = None, **options) -> dict:
     """Make an app layer version from a tree of files."""
-    folder = room.files(f"{name}-{version}", tree or {f"Program Files/{name}/{name.lower()}.txt": version})
+    folder = workspace.files(f"{name}-{version}", tree or {f"Program Files/{name}/{name.lower()}.txt": version})
     return run(
         "app_layer",
-        **room.options,
+        **workspace.options,
         name=name,
         version=version,
         os_layer={"name": "Windows 11"},
@@ -84,11 +84,11 @@ def add_app(room, name: str = "Tool", version: str = "1.0", tree: dict | None = 
     )
 
 
-def add_template(room, name: str = "office", apps: tuple = (("Tool", "1.0"),), **options) -> dict:
+def add_template(workspace, name: str = "office", apps: tuple = (("Tool", "1.0"),), **options) -> dict:
     """Make an image template of app layer versions."""
     return run(
         "image_template",
-        **room.options,
+        **workspace.options,
         name=name,
         os_layer={"name": "Windows 11", "version": "1.0"},
         connector="desktops",

@@ -46,28 +46,28 @@ def two_systems(stocked, exported, tmp_path_factory):
 
 
 @pytest.fixture
-def systems(two_systems, room):
-    """The room with these systems."""
-    shutil.rmtree(room.path)
-    shutil.copytree(two_systems, room.path)
-    return room
+def systems(two_systems, workspace):
+    """The workspace with these systems."""
+    shutil.rmtree(workspace.path)
+    shutil.copytree(two_systems, workspace.path)
+    return workspace
 
 
-def given_disk(room, os_layer=("Windows 11", "1.0"), prerequisites=(), work=None, form="raw") -> str:
+def given_disk(workspace, os_layer=("Windows 11", "1.0"), prerequisites=(), work=None, form="raw") -> str:
     """The disk of a machine that was made from these layers, after ``work`` on its Windows volume; raw or a VMDK."""
-    repository = Repository.open(os.fspath(room.path))
+    repository = Repository.open(os.fspath(workspace.path))
     image = compose_stack(
         repository,
         find_version(repository, "os", *os_layer),
         tuple(find_version(repository, "app", *one) for one in prerequisites),
     )
-    path = os.fspath(room.tmp_path / "packaged.raw")
+    path = os.fspath(workspace.tmp_path / "packaged.raw")
     image_files.export(image, path, "raw", name="packaged", firmware="efi")
     with FileDevice(path, writable=True) as disk, Volume.mount(window(disk), writable=True) as volume:
         (work or install)(volume)
     if form == "raw":
         return path
-    vmdk = os.fspath(room.tmp_path / "packaged.vmdk")
+    vmdk = os.fspath(workspace.tmp_path / "packaged.vmdk")
     with FileDevice(path) as disk, open(vmdk, "wb") as out:
         encode(disk, out)
     return vmdk
@@ -82,21 +82,21 @@ def install(volume) -> None:
         made.create_file("app.exe", b"MZ" * 900).close()
 
 
-def refused(room, module: str, code: str, *words: str, **options) -> dict:
+def refused(workspace, module: str, code: str, *words: str, **options) -> dict:
     """The module fails with this code, words and a hint, and nothing of it stays in the repository."""
-    before = documents(room)
-    result = fails(module, code, **room.options, **options)
+    before = documents(workspace)
+    result = fails(module, code, **workspace.options, **options)
     sentence = result["msg"].removesuffix(result["hint"]).strip()
     assert (
         result["hint"] and all(word in sentence for word in words) and sentence.endswith(".") and ". " not in sentence
     ), result
-    assert documents(room) == before and run("repository", **room.options, state="verified")["damaged"] == []
+    assert documents(workspace) == before and run("repository", **workspace.options, state="verified")["damaged"] == []
     return result
 
 
-def documents(room) -> dict[str, str]:
+def documents(workspace) -> dict[str, str]:
     """What the catalogue says; composed images may be left in the repository by work that failed later."""
-    return {path: digest for path, digest in state_of(room.path).items() if path.startswith(("catalog/", "audit"))}
+    return {path: digest for path, digest in state_of(workspace.path).items() if path.startswith(("catalog/", "audit"))}
 
 
 # -- disks that do not come from what the layer is said to be made on
@@ -114,17 +114,17 @@ def test_the_disk_of_the_next_version_of_the_os_layer(systems):
     refused(systems, "app_layer", "capture.other_base", "os layer Windows 11 2.0", packaged_disk=path, **APP)
 
 
-def test_the_disk_of_a_machine_with_other_prerequisites(room):
+def test_the_disk_of_a_machine_with_other_prerequisites(workspace):
     for name in ("One", "Two"):
-        add_app(room, name)
-    path = given_disk(room, prerequisites=[("One", "1.0")])
+        add_app(workspace, name)
+    path = given_disk(workspace, prerequisites=[("One", "1.0")])
     for prerequisites in (
         [],
         [{"name": "Two", "version": "1.0"}],
         [{"name": "One", "version": "1.0"}, {"name": "Two", "version": "1.0"}],
     ):
         refused(
-            room,
+            workspace,
             "app_layer",
             "capture.other_base",
             "app layer One 1.0",
@@ -133,7 +133,7 @@ def test_the_disk_of_a_machine_with_other_prerequisites(room):
             **APP,
         )
     made = run(
-        "app_layer", **room.options, packaged_disk=path, prerequisites=[{"name": "One", "version": "1.0"}], **APP
+        "app_layer", **workspace.options, packaged_disk=path, prerequisites=[{"name": "One", "version": "1.0"}], **APP
     )
     assert made["changes"]["files"] == 1
 
@@ -151,25 +151,27 @@ def test_a_vmdk_without_a_package_tells_as_well(systems):
     )
 
 
-def test_the_disk_of_a_machine_that_has_nothing_to_do_with_it(room):
-    path = os.fspath(room.tmp_path / "foreign.raw")
+def test_the_disk_of_a_machine_that_has_nothing_to_do_with_it(workspace):
+    path = os.fspath(workspace.tmp_path / "foreign.raw")
     make_machine(path)
-    refused(room, "app_layer", "capture.other_base", "foreign.raw", packaged_disk=path, **APP)
+    refused(workspace, "app_layer", "capture.other_base", "foreign.raw", packaged_disk=path, **APP)
 
 
-def test_order_of_prerequisites_does_not_matter(room):
+def test_order_of_prerequisites_does_not_matter(workspace):
     for name in ("One", "Two"):
-        add_app(room, name)
-    path = given_disk(room, prerequisites=[("One", "1.0"), ("Two", "1.0")])
+        add_app(workspace, name)
+    path = given_disk(workspace, prerequisites=[("One", "1.0"), ("Two", "1.0")])
     named = [{"name": name, "version": "1.0"} for name in ("Two", "One")]
-    assert run("app_layer", **room.options, packaged_disk=path, prerequisites=named, **APP)["changes"]["files"] == 1
+    assert (
+        run("app_layer", **workspace.options, packaged_disk=path, prerequisites=named, **APP)["changes"]["files"] == 1
+    )
 
 
 # -- disks that are damaged
 
 
 @pytest.mark.parametrize("hive", ["SOFTWARE", "DEFAULT"])
-def test_a_hive_with_a_broken_log(room, hive):
+def test_a_hive_with_a_broken_log(workspace, hive):
     def work(volume):
         path = f"Windows/System32/config/{hive}"
         with volume.find(path) as node:
@@ -185,16 +187,16 @@ def test_a_hive_with_a_broken_log(room, hive):
                     there.delete()
                 folder.create_file(name, data).close()
 
-    path = given_disk(room, work=work)
-    refused(room, "app_layer", "capture.hive_log", f"config/{hive}", packaged_disk=path, **APP)
+    path = given_disk(workspace, work=work)
+    refused(workspace, "app_layer", "capture.hive_log", f"config/{hive}", packaged_disk=path, **APP)
 
 
 @pytest.mark.parametrize("length", [511, 1 << 20, 40 << 20, -512])
-def test_a_truncated_raw_disk(room, length):
-    path = given_disk(room)
+def test_a_truncated_raw_disk(workspace, length):
+    path = given_disk(workspace)
     os.truncate(path, length if length > 0 else os.stat(path).st_size + length)
     refused(
-        room,
+        workspace,
         "app_layer",
         "operations.disk_truncated" if length == 511 else "disk.partitions_truncated",
         "packaged.raw",
@@ -204,10 +206,10 @@ def test_a_truncated_raw_disk(room, length):
 
 
 @pytest.mark.parametrize("missing", [1, 512, 300_000])
-def test_a_truncated_vmdk(room, missing):
-    path = given_disk(room, form="vmdk")
+def test_a_truncated_vmdk(workspace, missing):
+    path = given_disk(workspace, form="vmdk")
     os.truncate(path, os.stat(path).st_size - missing)
-    refused(room, "app_layer", "disk.vmdk_truncated", "packaged.vmdk", packaged_disk=path, **APP)
+    refused(workspace, "app_layer", "disk.vmdk_truncated", "packaged.vmdk", packaged_disk=path, **APP)
 
 
 # -- layers for another OS layer
@@ -250,17 +252,17 @@ def test_a_layer_for_another_os_layer_as_a_prerequisite(systems):
     )
 
 
-def test_prerequisites_that_contradict_each_other(room):
+def test_prerequisites_that_contradict_each_other(workspace):
     for version in ("1.0", "2.0"):
-        add_app(room, "One", version)
+        add_app(workspace, "One", version)
     named = [{"name": "One", "version": version} for version in ("1.0", "2.0")]
     refused(
-        room,
+        workspace,
         "app_layer",
         "images.layer_twice",
         "App",
         "One",
-        packaged_disk=given_disk(room),
+        packaged_disk=given_disk(workspace),
         prerequisites=named,
         **APP,
     )
@@ -269,26 +271,26 @@ def test_prerequisites_that_contradict_each_other(room):
 # -- removals and names
 
 
-def image_tree(room) -> dict:
+def image_tree(workspace) -> dict:
     """What an image of the template "office" holds."""
-    path = os.fspath(room.tmp_path / "image.raw")
-    run("layered_image_export", **room.options, template="office", path=path, format="raw")
+    path = os.fspath(workspace.tmp_path / "image.raw")
+    run("layered_image_export", **workspace.options, template="office", path=path, format="raw")
     with FileDevice(path) as disk:
         found = window(disk)
         return read_tree(disk, found.offset, found.size)
 
 
-def test_removals_of_what_is_not_there_do_nothing(room):
-    add_template(room, apps=())
-    before = image_tree(room)
+def test_removals_of_what_is_not_there_do_nothing(workspace):
+    add_template(workspace, apps=())
+    before = image_tree(workspace)
     run(
         "app_layer",
-        **room.options,
+        **workspace.options,
         **APP,
         delete=["Nowhere\\at\\all", "Windows/no such file.dll", "Windows/regedit.exe/below a file"],
     )
-    add_template(room, apps=[("App", "1")])
-    after = image_tree(room)
+    add_template(workspace, apps=[("App", "1")])
+    after = image_tree(workspace)
     assert before.keys() == after.keys()
     # The plan of scripts names the image.
     assert {path for path in before if before[path].file.sha256 != after[path].file.sha256} <= {
@@ -296,15 +298,15 @@ def test_removals_of_what_is_not_there_do_nothing(room):
     }
 
 
-def test_names_that_differ_only_in_case_in_a_folder(room):
+def test_names_that_differ_only_in_case_in_a_folder(workspace):
     twice = ("Tool/read me.txt", "Tool/READ me.TXT", "One/x", "ONE/y", "Tool/\u00e4.txt", "Tool/\u00c4.TXT")
-    folder = room.files("tree", dict.fromkeys(twice, "text"))
-    result = refused(room, "app_layer", "layers.folder", "differs only in case", files=folder, **APP)
+    folder = workspace.files("tree", dict.fromkeys(twice, "text"))
+    result = refused(workspace, "app_layer", "layers.folder", "differs only in case", files=folder, **APP)
     for name in ("read me.txt", "one", "\u00e4.txt"):
         assert result["msg"].lower().count(name) >= 2
 
 
-def test_names_that_differ_only_in_case_on_a_disk(room):
+def test_names_that_differ_only_in_case_on_a_disk(workspace):
     def work(volume):
         install(volume)
         with volume.find("Program Files/App") as folder:
@@ -312,7 +314,7 @@ def test_names_that_differ_only_in_case_on_a_disk(room):
                 folder.create_file(name, name.encode()).close()
         rename(volume, "Program Files/App/other.txt", "Program Files/App", "READ ME.TXT")
 
-    made = run("app_layer", **room.options, **APP, packaged_disk=given_disk(room, work=work))
+    made = run("app_layer", **workspace.options, **APP, packaged_disk=given_disk(workspace, work=work))
     assert made["changes"]["files"] == 2
     left = [one for one in made["left_out"] if one["reason"] == "case"]
     assert (
@@ -320,19 +322,20 @@ def test_names_that_differ_only_in_case_on_a_disk(room):
         and "read me.txt differs only in case from Program Files/App/READ ME.TXT" in left[0]["examples"][0]
     )
     assert "names_in_case" in [one["name"] for one in made["hazards"]]
-    add_template(room, apps=[("App", "1")])
-    found = image_tree(room)
+    add_template(workspace, apps=[("App", "1")])
+    found = image_tree(workspace)
     assert "Program Files/App/READ ME.TXT" in found and "Program Files/App/read me.txt" not in found
 
 
 # -- a disk on which nothing was done
 
 
-def test_nothing_was_installed(room):
-    disk = given_disk(room, work=lambda volume: None)
+def test_nothing_was_installed(workspace):
+    disk = given_disk(workspace, work=lambda volume: None)
     assert (
-        "App is empty" in fails("app_layer", "operations.layer_empty", **room.options, **APP, packaged_disk=disk)["msg"]
+        "App is empty"
+        in fails("app_layer", "operations.layer_empty", **workspace.options, **APP, packaged_disk=disk)["msg"]
     )
-    assert run("layer_info", **room.options, kind="app")["layers"] == []
-    made = run("app_layer", **room.options, **APP, packaged_disk=disk, finalize="warn")
+    assert run("layer_info", **workspace.options, kind="app")["layers"] == []
+    made = run("app_layer", **workspace.options, **APP, packaged_disk=disk, finalize="warn")
     assert not any(made["changes"].values()) and "App is empty" in str(made["warnings"])

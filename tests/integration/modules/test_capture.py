@@ -31,12 +31,12 @@ from ansible_collections.strata.layering.tests.support.modules import converges,
 OS = {"os_layer": {"name": "Windows 11", "version": "1.0"}}
 
 
-def packaging_disk(room, name: str, prerequisites: tuple = ()) -> str:
+def packaging_disk(workspace, name: str, prerequisites: tuple = ()) -> str:
     """The raw disk that a packaging machine starts with."""
-    repository = Repository.open(os.fspath(room.path))
+    repository = Repository.open(os.fspath(workspace.path))
     layers = tuple(find_version(repository, "app", *one) for one in prerequisites)
     image = compose_stack(repository, find_version(repository, "os", "Windows 11", "1.0"), layers)
-    path = os.fspath(room.tmp_path / f"{name}.raw")
+    path = os.fspath(workspace.tmp_path / f"{name}.raw")
     image_files.export(image, path, "raw", name=name, firmware="efi")
     return path
 
@@ -74,9 +74,9 @@ def install(path: str, *, pending: bool = False) -> None:
                 stream.pwrite(data, 0)
 
 
-def test_capture_and_compose(room):
-    add_app(room, "Base", tree={"Program Files/Base/base.txt": "base"})
-    path = packaging_disk(room, "packaging", (("Base", "1.0"),))
+def test_capture_and_compose(workspace):
+    add_app(workspace, "Base", tree={"Program Files/Base/base.txt": "base"})
+    path = packaging_disk(workspace, "packaging", (("Base", "1.0"),))
     install(path)
     options = {
         "name": "App",
@@ -85,20 +85,22 @@ def test_capture_and_compose(room):
         "prerequisites": [{"name": "Base", "version": "1.0"}],
         **OS,
     }
-    done = converges("app_layer", lambda: state_of(room.path), **room.options, **options)
+    done = converges("app_layer", lambda: state_of(workspace.path), **workspace.options, **options)
     assert done["changes"]["files"] == 2 and done["changes"]["removed"] == 1
     assert done["detail"]["keys"]["added"] == 1 and done["detail"]["values"]["added"] == 1
     assert any("setup1234" in str(one) for one in done["left_out"])
     assert done["gate"] and all(finding["result"] != "fail" for finding in done["gate"])
     assert (
         "App 1"
-        in fails("app_layer", "catalog.layer_needed", **room.options, name="Base", version="1.0", state="absent")["msg"]
+        in fails("app_layer", "catalog.layer_needed", **workspace.options, name="Base", version="1.0", state="absent")[
+            "msg"
+        ]
     )
 
-    add_template(room, apps=(("Base", "1.0"), ("App", "1")))
-    found = image_registry(room)
+    add_template(workspace, apps=(("Base", "1.0"), ("App", "1")))
+    found = image_registry(workspace)
     assert found["SOFTWARE"] == {"Version": "captured"}
-    raw = os.fspath(room.tmp_path / "registry.raw")
+    raw = os.fspath(workspace.tmp_path / "registry.raw")
     with FileDevice(raw) as disk:
         partition = next(one for one in read_partitions(disk).partitions if one.type == TYPE_BASIC_DATA)
     tree = read_volume(raw, partition.offset, partition.size)
@@ -109,43 +111,43 @@ def test_capture_and_compose(room):
     )
 
     os.unlink(path)
-    assert run("app_layer", **room.options, **options)["changed"] is False
+    assert run("app_layer", **workspace.options, **options)["changed"] is False
 
 
-def test_capture_from_an_exported_vmdk(room):
-    path = packaging_disk(room, "packaging")
+def test_capture_from_an_exported_vmdk(workspace):
+    path = packaging_disk(workspace, "packaging")
     install(path)
-    vmdk = os.fspath(room.tmp_path / "packaging.vmdk")
+    vmdk = os.fspath(workspace.tmp_path / "packaging.vmdk")
     subprocess.run(
         ["qemu-img", "convert", "-f", "raw", "-O", "vmdk", "-o", "subformat=streamOptimized", path, vmdk], check=True
     )
-    done = run("app_layer", **room.options, name="App", version="1", packaged_disk=vmdk, **OS)
+    done = run("app_layer", **workspace.options, name="App", version="1", packaged_disk=vmdk, **OS)
     assert done["changes"]["files"] == 2
 
 
-def test_finalize_gate(room):
-    path = packaging_disk(room, "packaging")
+def test_finalize_gate(workspace):
+    path = packaging_disk(workspace, "packaging")
     install(path, pending=True)
     options = {"name": "App", "version": "1", "packaged_disk": path, **OS}
-    before = run("layer_info", **room.options)
-    result = fails("app_layer", "operations.layer_not_finalizable", **room.options, **options)
-    assert result["details"]["gate"] and run("layer_info", **room.options) == before
-    assert run("app_layer", **room.options, **options, finalize="warn")["warnings"]
+    before = run("layer_info", **workspace.options)
+    result = fails("app_layer", "operations.layer_not_finalizable", **workspace.options, **options)
+    assert result["details"]["gate"] and run("layer_info", **workspace.options) == before
+    assert run("app_layer", **workspace.options, **options, finalize="warn")["warnings"]
 
 
-def test_exclusions(room):
-    path = packaging_disk(room, "packaging")
+def test_exclusions(workspace):
+    path = packaging_disk(workspace, "packaging")
     install(path)
     rules = [
         {"path": "Windows/app.ini", "action": "exclude", "reason": "not wanted"},
         {"key": "SOFTWARE\\Strata", "action": "exclude"},
     ]
-    done = run("app_layer", **room.options, name="App", version="1", packaged_disk=path, exclusions=rules, **OS)
+    done = run("app_layer", **workspace.options, name="App", version="1", packaged_disk=path, exclusions=rules, **OS)
     assert done["changes"]["files"] == 1 and done["changes"]["keys"] == 0
     fails(
         "app_layer",
         "capture.rule",
-        **room.options,
+        **workspace.options,
         name="App",
         version="2",
         packaged_disk=path,
@@ -154,28 +156,28 @@ def test_exclusions(room):
     )
 
 
-def test_disk_of_another_machine(room, exported):
+def test_disk_of_another_machine(workspace, exported):
     disk = next((exported / "gold").glob("*.vmdk"))
-    broken = os.fspath(room.tmp_path / "other.raw")
+    broken = os.fspath(workspace.tmp_path / "other.raw")
     subprocess.run(["qemu-img", "convert", "-O", "raw", os.fspath(disk), broken], check=True)
     with open(broken, "r+b") as stream:
         stream.truncate(1 << 20)
-    before = run("layer_info", **room.options)
+    before = run("layer_info", **workspace.options)
     with pytest.raises(AssertionError):
-        run("app_layer", **room.options, name="App", version="1", packaged_disk=broken, **OS)
-    assert run("layer_info", **room.options) == before
+        run("app_layer", **workspace.options, name="App", version="1", packaged_disk=broken, **OS)
+    assert run("layer_info", **workspace.options) == before
 
 
-def test_two_sources_are_refused(room):
-    path = packaging_disk(room, "packaging")
+def test_two_sources_are_refused(workspace):
+    path = packaging_disk(workspace, "packaging")
     fails(
         "app_layer",
         "operations.layer_two_sources",
-        **room.options,
+        **workspace.options,
         name="App",
         version="1",
         packaged_disk=path,
-        files=os.fspath(room.tmp_path),
+        files=os.fspath(workspace.tmp_path),
         **OS,
     )
 
@@ -187,11 +189,11 @@ def program(version: tuple[int, int, int, int], filler: bytes) -> bytes:
 
 
 @pytest.fixture
-def patched(room):
-    """The room with version 2.0 of the OS layer, in which notepad.exe and regedit.exe were patched; its layers were made for 1.0."""
-    add_app(room, "Old", tree={"Windows/notepad.exe": program((1, 0, 0, 0), b"layer"), "Windows/app.ini": "ini"})
-    add_app(room, "New", tree={"Windows/regedit.exe": program((9, 0, 0, 0), b"layer")})
-    path = packaging_disk(room, "patched")
+def patched(workspace):
+    """The workspace with version 2.0 of the OS layer, in which notepad.exe and regedit.exe were patched; its layers were made for 1.0."""
+    add_app(workspace, "Old", tree={"Windows/notepad.exe": program((1, 0, 0, 0), b"layer"), "Windows/app.ini": "ini"})
+    add_app(workspace, "New", tree={"Windows/regedit.exe": program((9, 0, 0, 0), b"layer")})
+    path = packaging_disk(workspace, "patched")
     with FileDevice(path, writable=True) as disk:
         partition = next(one for one in read_partitions(disk).partitions if one.type == TYPE_BASIC_DATA)
         with Volume.mount(partition.window(disk), writable=True) as volume, volume.find("Windows") as folder:
@@ -199,36 +201,36 @@ def patched(room):
                 folder.child(name).delete()
                 with folder.create_file(name, program((5, 0, 0, 0), b"patched")):
                     pass
-    share = room.tmp_path / "share"
+    share = workspace.tmp_path / "share"
     package = write_package(
         os.fspath(share / "patched"), "patched", path, Manifest(Spec("small"), os.stat(path).st_size, [], {}, {})
     )
     run(
         "os_layer",
-        **room.options,
+        **workspace.options,
         name="Windows 11",
         version="2.0",
         max_layer_size_gb=1,
         file_share=os.fspath(share),
         packaging_disk=f"patched/{os.path.basename(package.ovf)}",
     )
-    return room
+    return workspace
 
 
-def published(room, **options) -> dict[str, bytes]:
+def published(workspace, **options) -> dict[str, bytes]:
     """The first bytes behind "MZ" of the two programs in an image on OS layer 2.0."""
     apps = [{"name": name, "version": "1.0"} for name in ("Old", "New")]
     run(
         "image_template",
-        **room.options,
+        **workspace.options,
         name="t",
         os_layer={"name": "Windows 11", "version": "2.0"},
         connector="desktops",
         app_layers=apps,
         **options,
     )
-    path = os.fspath(room.tmp_path / "image.raw")
-    run("layered_image_export", **room.options, template="t", path=path, format="raw")
+    path = os.fspath(workspace.tmp_path / "image.raw")
+    run("layered_image_export", **workspace.options, template="t", path=path, format="raw")
     with FileDevice(path) as disk:
         partition = next(one for one in read_partitions(disk).partitions if one.type == TYPE_BASIC_DATA)
         with Volume.mount(partition.window(disk)) as volume:
@@ -279,9 +281,9 @@ def test_files_that_the_os_layer_has_changed_since(patched):
     assert "notepad.exe" in result["msg"]
 
 
-def test_further_lists_of_the_registry(room):
+def test_further_lists_of_the_registry(workspace):
     for name in ("One", "Two"):
-        folder = room.files(
+        folder = workspace.files(
             f"{name}-reg",
             {
                 "x.reg": f'Windows Registry Editor Version 5.00\n\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\Strata]\n"Version"="{name}"\n'
@@ -289,7 +291,7 @@ def test_further_lists_of_the_registry(room):
         )
         run(
             "app_layer",
-            **room.options,
+            **workspace.options,
             name=name,
             version="1.0",
             os_layer={"name": "Windows 11"},
@@ -297,11 +299,17 @@ def test_further_lists_of_the_registry(room):
         )
     template = {"name": "office", "os_layer": {"name": "Windows 11", "version": "1.0"}, "connector": "desktops"}
     template["app_layers"] = [{"name": "One", "version": "1.0"}, {"name": "Two", "version": "1.0"}]
-    run("image_template", **room.options, **template)
-    assert image_registry(room)["SOFTWARE"] == {"Version": "Two"}
+    run("image_template", **workspace.options, **template)
+    assert image_registry(workspace)["SOFTWARE"] == {"Version": "Two"}
     rule = {"hive": "SOFTWARE", "key": "Strata", "value": "Version", "kind": "separated", "separator": ";"}
-    converges("image_template", lambda: state_of(room.path), **room.options, **template, registry_lists=[rule])
-    assert image_registry(room)["SOFTWARE"] == {"Version": "One;Two"}
+    converges(
+        "image_template", lambda: state_of(workspace.path), **workspace.options, **template, registry_lists=[rule]
+    )
+    assert image_registry(workspace)["SOFTWARE"] == {"Version": "One;Two"}
     fails(
-        "image_template", "winregistry.rules", **room.options, **template, registry_lists=[rule | {"kind": "nothing"}]
+        "image_template",
+        "winregistry.rules",
+        **workspace.options,
+        **template,
+        registry_lists=[rule | {"kind": "nothing"}],
     )

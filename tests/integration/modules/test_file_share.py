@@ -59,13 +59,13 @@ def hasty(monkeypatch):
 
 
 @pytest.fixture
-def off(room, simulator):
+def off(workspace, simulator):
     """A published machine that is switched off: options for ovf_export."""
     simulator.guest("true")
-    add_app(room, tree={"Program Files/Tool/random.bin": os.urandom(12 << 20)})
-    add_template(room)
+    add_app(workspace, tree={"Program Files/Tool/random.bin": os.urandom(12 << 20)})
+    add_template(workspace)
     vcenter = options_of(simulator)
-    machine = run("layered_image_publish", **room.options, **vcenter, templates=["office"])["tasks"][0]["vm"]
+    machine = run("layered_image_publish", **workspace.options, **vcenter, templates=["office"])["tasks"][0]["vm"]
     return vcenter | {"name": machine["name"], "package": "machine"}
 
 
@@ -136,7 +136,7 @@ def test_without_a_password_kerberos_is_tried(samba):
 
 
 @pytest.mark.parametrize("kind", ["folder", "ova"])
-def test_os_layer(samba, exported, room, kind):
+def test_os_layer(samba, exported, workspace, kind):
     package = samba.path / "gold"
     shutil.copytree(exported / "gold", package)
     name = "gold/gold-w11.ovf"
@@ -150,9 +150,14 @@ def test_os_layer(samba, exported, room, kind):
         name = "gold.ova"
     wanted = OS_LAYER | {"version": "2.0"}
     done = converges(
-        "os_layer", lambda: state_of(room.path), **room.options, **wanted, **samba.options(), packaging_disk=name
+        "os_layer",
+        lambda: state_of(workspace.path),
+        **workspace.options,
+        **wanted,
+        **samba.options(),
+        packaging_disk=name,
     )
-    first = run("layer_info", **room.options)
+    first = run("layer_info", **workspace.options)
     versions = {
         version["version"]: version
         for layer in first["layers"]
@@ -163,7 +168,7 @@ def test_os_layer(samba, exported, room, kind):
     fails(
         "os_layer",
         "shares.outside",
-        **room.options,
+        **workspace.options,
         **wanted | {"version": "3.0"},
         **samba.options(),
         packaging_disk="../gold.ovf",
@@ -171,7 +176,7 @@ def test_os_layer(samba, exported, room, kind):
     fails(
         "os_layer",
         "ovf.not_found",
-        **room.options,
+        **workspace.options,
         **wanted | {"version": "3.0"},
         **samba.options(),
         packaging_disk="none.ovf",
@@ -179,17 +184,23 @@ def test_os_layer(samba, exported, room, kind):
     assert no_threads()
 
 
-def test_os_layer_through_short_outages(samba, exported, room):
+def test_os_layer_through_short_outages(samba, exported, workspace):
     shutil.copytree(exported / "gold", samba.path / "gold")
     size = sum(file.stat().st_size for file in (samba.path / "gold").iterdir())
     with Line(samba.port, cut_after=size // 2) as line:
         options = samba.options(port=line.port)
-        run("os_layer", **room.options, **OS_LAYER | {"version": "2.0"}, **options, packaging_disk="gold/gold-w11.ovf")
+        run(
+            "os_layer",
+            **workspace.options,
+            **OS_LAYER | {"version": "2.0"},
+            **options,
+            packaging_disk="gold/gold-w11.ovf",
+        )
         assert line.cuts == 1
 
 
-def test_app_layer(samba, room):
-    path = packaging_disk(room, "packaging")
+def test_app_layer(samba, workspace):
+    path = packaging_disk(workspace, "packaging")
     install(path)
     shutil.move(path, samba.path / "packaging.raw")
     options = {
@@ -199,23 +210,23 @@ def test_app_layer(samba, room):
         **OS,
         **samba.credentials,
     }
-    done = converges("app_layer", lambda: state_of(room.path), **room.options, **options)
+    done = converges("app_layer", lambda: state_of(workspace.path), **workspace.options, **options)
     assert done["changes"]["files"] == 2 and done["changes"]["removed"] == 1
     os.utime(samba.path / "packaging.raw", (1, 1))
-    fails("app_layer", "operations.layer_other_source", **room.options, **options)
+    fails("app_layer", "operations.layer_other_source", **workspace.options, **options)
     (samba.path / "packaging.raw").unlink()
-    assert run("app_layer", **room.options, **options)["changed"] is False
-    fails("app_layer", "operations.packaged_missing", **room.options, **options | {"version": "2"})
+    assert run("app_layer", **workspace.options, **options)["changed"] is False
+    fails("app_layer", "operations.packaged_missing", **workspace.options, **options | {"version": "2"})
 
 
-def test_export(samba, off, room):
+def test_export(samba, off, workspace):
     done = converges("ovf_export", lambda: state_of(samba.path), **off, **samba.options())
     assert done["packaging_disk"] == "machine/machine.ovf"
     open_package(os.fspath(samba.path / "machine" / "machine.ovf")).verify()
     assert "machine-disk1.vmdk" in samba.client("cd machine", "ls")
     layer = run(
         "os_layer",
-        **room.options,
+        **workspace.options,
         name="Again",
         version="1",
         max_layer_size_gb=1,
@@ -230,23 +241,23 @@ def test_export(samba, off, room):
 
 
 @pytest.mark.parametrize("form", ["vmdk", "ova"])
-def test_image_file(samba, room, form):
-    add_app(room)
-    add_template(room)
+def test_image_file(samba, workspace, form):
+    add_app(workspace)
+    add_template(workspace)
     options = {"template": "office", "path": samba.address(path=f"office.{form}"), "format": form, **samba.credentials}
-    done = converges("layered_image_export", lambda: state_of(samba.path), **room.options, **options)
-    local = os.fspath(room.tmp_path / f"office.{form}")
+    done = converges("layered_image_export", lambda: state_of(samba.path), **workspace.options, **options)
+    local = os.fspath(workspace.tmp_path / f"office.{form}")
     assert (
-        run("layered_image_export", **room.options, template="office", path=local, format=form)["bytes"]
+        run("layered_image_export", **workspace.options, template="office", path=local, format=form)["bytes"]
         == done["bytes"]
     )
     with open(local, "rb") as one, open(samba.path / f"office.{form}", "rb") as other:
         assert one.read() == other.read()
-    fails("layered_image_export", "operations.export_share", **room.options, **options | {"format": "raw"})
+    fails("layered_image_export", "operations.export_share", **workspace.options, **options | {"format": "raw"})
     fails(
         "layered_image_export",
         "operations.export_folder",
-        **room.options,
+        **workspace.options,
         **options | {"path": samba.address(path="none/x")},
     )
 
@@ -275,21 +286,27 @@ def test_server_dies_during_an_upload(samba, off, hasty):
     assert not any(name.startswith(".strata-tmp-") for name in os.listdir(samba.path / "machine")) and no_threads()
 
 
-def test_server_stands_still_during_a_read(samba, exported, room, hasty):
+def test_server_stands_still_during_a_read(samba, exported, workspace, hasty):
     shutil.copytree(exported / "gold", samba.path / "gold")
     wanted = OS_LAYER | {"version": "2.0"}
-    before = state_of(room.path)
+    before = state_of(workspace.path)
     size = sum(file.stat().st_size for file in (samba.path / "gold").iterdir())
     with Line(samba.port, cut_after=size // 2, then=samba.freeze) as line:
         result = attempt(
-            "os_layer", **room.options, **wanted, **samba.options(port=line.port), packaging_disk="gold/gold-w11.ovf"
+            "os_layer",
+            **workspace.options,
+            **wanted,
+            **samba.options(port=line.port),
+            packaging_disk="gold/gold-w11.ovf",
         )
         samba.thaw()
     assert result["failed"] and result["code"] == "shares.gone" and "gold" in result["msg"]
-    assert {name: digest for name, digest in state_of(room.path).items() if not name.startswith("blobs")} == {
+    assert {name: digest for name, digest in state_of(workspace.path).items() if not name.startswith("blobs")} == {
         name: digest for name, digest in before.items() if not name.startswith("blobs")
     }
-    assert run("os_layer", **room.options, **wanted, **samba.options(), packaging_disk="gold/gold-w11.ovf")["changed"]
+    assert run("os_layer", **workspace.options, **wanted, **samba.options(), packaging_disk="gold/gold-w11.ovf")[
+        "changed"
+    ]
 
 
 def test_full_share(tmp_path, off):
@@ -328,10 +345,10 @@ def test_packaging_machine(samba, office):  # noqa: F811  pylint: disable=redefi
     assert os.listdir(samba.path) == [] and no_threads()
 
 
-def test_roles(samba, exported, room):
+def test_roles(samba, exported, workspace):
     shutil.copytree(exported / "gold", samba.path / "deep" / "gold")
     values = {
-        "layering_repository": os.fspath(room.path),
+        "layering_repository": os.fspath(workspace.path),
         "layering_file_share": samba.address(path="deep"),
         "layering_file_share_username": samba.username,
         "layering_file_share_password": samba.password,
@@ -339,7 +356,7 @@ def test_roles(samba, exported, room):
         "os_layer_versions": [OS_LAYER | {"version": "2.0", "packaging_disk": "gold/gold-w11.ovf"}],
     }
     host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-    inventory = room.tmp_path / "inventory.yml"
+    inventory = workspace.tmp_path / "inventory.yml"
     inventory.write_text(json.dumps({"all": {"hosts": {"localhost": host}, "vars": values}}))
 
     def play(*flags: str) -> int:
@@ -356,14 +373,14 @@ def test_roles(samba, exported, room):
                 "-vvv",
                 *flags,
             ],
-            cwd=room.tmp_path,
+            cwd=workspace.tmp_path,
             capture_output=True,
             text=True,
             check=False,
             env={
                 **os.environ,
                 "ANSIBLE_COLLECTIONS_PATH": os.fspath(_COLLECTIONS),
-                "ANSIBLE_HOME": os.fspath(room.tmp_path / "home"),
+                "ANSIBLE_HOME": os.fspath(workspace.tmp_path / "home"),
                 "ANSIBLE_NOCOLOR": "1",
             },
         )
@@ -372,7 +389,7 @@ def test_roles(samba, exported, room):
         # The recap of the last playbook counts what all of them did.
         return int(re.findall(r"(?m)^localhost +: .*changed=(\d+)", done.stdout)[-1])
 
-    before = state_of(room.path), os.listdir(samba.path / "deep")
-    assert play("--check", "--diff") == 2 and before == (state_of(room.path), os.listdir(samba.path / "deep"))
+    before = state_of(workspace.path), os.listdir(samba.path / "deep")
+    assert play("--check", "--diff") == 2 and before == (state_of(workspace.path), os.listdir(samba.path / "deep"))
     assert play() == 2 and (samba.path / "deep" / "icons").is_dir()
     assert play() == 0

@@ -20,15 +20,15 @@ OS = {"os_layer": {"name": "Windows 11"}}
 
 
 @pytest.fixture
-def refused(room):
+def refused(workspace):
     """Runs a module that must fail and change nothing; its message must hold every one of ``parts``."""
 
     def one(module: str, code: str, *parts: str, **options) -> dict:
-        before = state_of(room.path)
-        result = fails(module, code, **{**room.options, **options})
+        before = state_of(workspace.path)
+        result = fails(module, code, **{**workspace.options, **options})
         for part in parts:
             assert part in result["msg"], result["msg"]
-        assert state_of(room.path) == before
+        assert state_of(workspace.path) == before
         return result
 
     return one
@@ -48,11 +48,11 @@ def test_names_are_called_what_they_are(refused):
     )
 
 
-def test_a_disk_smaller_than_that_of_the_os_layer(refused, room, exported):
+def test_a_disk_smaller_than_that_of_the_os_layer(refused, workspace, exported):
     layer = {"name": "Windows 11", "version": "2.0"}
     run(
         "os_layer",
-        **room.options,
+        **workspace.options,
         **layer,
         max_layer_size_gb=2,
         file_share=os.fspath(exported),
@@ -67,18 +67,18 @@ def test_a_disk_smaller_than_that_of_the_os_layer(refused, room, exported):
         disk_size_gb=1,
         **template,
     )
-    assert run("image_template", **room.options, **template, disk_size_gb=2)["changed"]
+    assert run("image_template", **workspace.options, **template, disk_size_gb=2)["changed"]
 
 
-def test_files_that_are_one_file(refused, room):
-    file = os.path.join(room.files("one", {"tool.exe": "x"}), "tool.exe")
+def test_files_that_are_one_file(refused, workspace):
+    file = os.path.join(workspace.files("one", {"tool.exe": "x"}), "tool.exe")
     refused("app_layer", "layers.folder", file, "is not a folder", name="Tool", version="1.0", files=file, **OS)
 
 
-def test_an_export_into_a_folder(refused, room):
-    add_app(room)
-    add_template(room)
-    for name in (os.fspath(room.tmp_path), f"{room.tmp_path}/"):
+def test_an_export_into_a_folder(refused, workspace):
+    add_app(workspace)
+    add_template(workspace)
+    for name in (os.fspath(workspace.tmp_path), f"{workspace.tmp_path}/"):
         refused(
             "layered_image_export",
             "operations.export_kind",
@@ -89,11 +89,11 @@ def test_an_export_into_a_folder(refused, room):
         )
 
 
-def test_paths_of_a_plan_are_written_as_those_of_a_layer(refused, room):
-    add_app(room)
-    add_template(room)
+def test_paths_of_a_plan_are_written_as_those_of_a_layer(refused, workspace):
+    add_app(workspace)
+    add_template(workspace)
     paths = ["Program Files/Tool/tool.txt", "C:\\Program Files\\Tool\\tool.txt", "/program files/tool/TOOL.txt"]
-    provenance = run("layered_image_plan", **room.options, template="office", paths=paths)["provenance"]
+    provenance = run("layered_image_plan", **workspace.options, template="office", paths=paths)["provenance"]
     assert list(provenance) == paths
     assert all(says == [{"layer": "app layer Tool 1.0", "says": "brings"}] for says in provenance.values()), provenance
     refused("layered_image_plan", "layers.path", "without wildcards", template="office", paths=["Windows\\*.dll"])
@@ -141,7 +141,7 @@ def test_a_certificate_that_is_not_trusted(refused, vcenter):
 
 
 @pytest.mark.parametrize("option", ["keep", "retries", "retry_pause"])
-def test_numbers_below_zero(refused, room, vcenter, option):
+def test_numbers_below_zero(refused, workspace, vcenter, option):
     refused(
         "layered_image_publish",
         "operations.publish_option",
@@ -152,20 +152,20 @@ def test_numbers_below_zero(refused, room, vcenter, option):
     )
 
 
-def test_one_of_several_templates_fails(room, vcenter):
-    add_app(room)
-    run("connector", **room.options, **connector(name="elsewhere", datacenter="Nowhere"))
-    add_template(room)
+def test_one_of_several_templates_fails(workspace, vcenter):
+    add_app(workspace)
+    run("connector", **workspace.options, **connector(name="elsewhere", datacenter="Nowhere"))
+    add_template(workspace)
     run(
         "image_template",
-        **room.options,
+        **workspace.options,
         name="lost",
         os_layer={"name": "Windows 11", "version": "1.0"},
         connector="elsewhere",
     )
-    many = attempt("layered_image_publish", **room.options, **vcenter, templates=["office", "lost"])
+    many = attempt("layered_image_publish", **workspace.options, **vcenter, templates=["office", "lost"])
     assert many["failed"] and many["msg"].startswith("lost: There is no datacenter Nowhere"), many["msg"]
-    alone = attempt("layered_image_publish", **room.options, **vcenter, templates="lost")
+    alone = attempt("layered_image_publish", **workspace.options, **vcenter, templates="lost")
     assert alone["msg"].startswith("There is no datacenter Nowhere"), alone["msg"]
 
 
@@ -178,8 +178,8 @@ def test_a_library_that_is_missing_is_missing_for_one_python():
 
 
 @pytest.mark.parametrize("check", [True, False])
-def test_a_folder_that_cannot_become_a_repository(room, check):
-    folder = room.files("full", {"papers.txt": "x"})
+def test_a_folder_that_cannot_become_a_repository(workspace, check):
+    folder = workspace.files("full", {"papers.txt": "x"})
     before = state_of(folder)
     assert "is not empty" in fails("repository", "repository.not_empty", check=check, repository=folder)["msg"]
     assert (
@@ -193,7 +193,7 @@ def test_a_folder_that_cannot_become_a_repository(room, check):
     assert state_of(folder) == before
 
 
-def test_variables_that_nobody_has_filled_in(refused, room, tmp_path, monkeypatch):
+def test_variables_that_nobody_has_filled_in(refused, workspace, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     refused(
         "connector",
@@ -224,7 +224,7 @@ def test_variables_that_nobody_has_filled_in(refused, room, tmp_path, monkeypatc
         delete=["x"],
         os_layer=empty,
     )
-    add_app(room)
-    add_template(room)
+    add_app(workspace)
+    add_template(workspace)
     refused("layered_image_export", "shares.address", "is not named", template="office", path="")
     assert not (tmp_path / "repository.json").exists()

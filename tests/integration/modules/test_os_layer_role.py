@@ -20,34 +20,34 @@ _COLLECTIONS = pathlib.Path(__file__).resolve().parents[3] / ".build" / "collect
 
 # In YAML a version without quotes is a number.
 @pytest.mark.parametrize("version", ["1.0", 1.0])
-def test_a_version_that_is_there_is_not_exported_again(room, version):
+def test_a_version_that_is_there_is_not_exported_again(workspace, version):
     """There is no vCenter to ask, as there need be none."""
     layer = {"name": "Windows 11", "version": version, "max_layer_size_gb": 1, "export": {"name": "win11-os"}}
     host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     variables = {
-        "layering_repository": os.fspath(room.path),
-        "layering_file_share": os.fspath(room.tmp_path),
+        "layering_repository": os.fspath(workspace.path),
+        "layering_file_share": os.fspath(workspace.tmp_path),
         "os_layer_versions": [layer],
         "layering_hostname": "127.0.0.1",
         "layering_port": 1,
         "layering_username": "nobody",
         "layering_password": "none",
     }
-    inventory = room.tmp_path / "inventory.yml"
+    inventory = workspace.tmp_path / "inventory.yml"
     inventory.write_text(json.dumps({"all": {"hosts": {"localhost": host}, "vars": variables}}))
-    before = state_of(room.path)
+    before = state_of(workspace.path)
     done = subprocess.run(
         [sys.executable, "-m", "ansible", "playbook", "strata.layering.os_layer", "-i", str(inventory)],
-        cwd=room.tmp_path,
+        cwd=workspace.tmp_path,
         capture_output=True,
         text=True,
         check=False,
         env={
             **os.environ,
             "ANSIBLE_COLLECTIONS_PATH": str(_COLLECTIONS),
-            "ANSIBLE_HOME": str(room.tmp_path / "ansible"),
+            "ANSIBLE_HOME": str(workspace.tmp_path / "ansible"),
             "ANSIBLE_NOCOLOR": "1",
         },
     )
     assert done.returncode == 0 and "changed=0" in done.stdout, done.stdout + done.stderr
-    assert state_of(room.path) == before
+    assert state_of(workspace.path) == before

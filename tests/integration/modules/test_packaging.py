@@ -28,16 +28,16 @@ BASE = [{"name": "Base", "version": "1.0"}]
 
 
 @pytest.fixture
-def office(room, simulator, tmp_path):
+def office(workspace, simulator, tmp_path):
     """A repository, a vCenter whose guests run until they are shut down, and a share: options, what can be seen, where disks are made."""
     simulator.guest("sleep 600")
     share = tmp_path / "share"
     share.mkdir()
-    room.vcenter = room.options | options_of(simulator)
-    room.share = os.fspath(share)
-    room.look = lambda: (machines(simulator), state_of(room.path), state_of(share))
-    room.simulator = simulator
-    return room
+    workspace.vcenter = workspace.options | options_of(simulator)
+    workspace.share = os.fspath(share)
+    workspace.look = lambda: (machines(simulator), state_of(workspace.path), state_of(share))
+    workspace.simulator = simulator
+    return workspace
 
 
 def present(office, version: str = "1", **options) -> dict:
@@ -205,11 +205,11 @@ def test_a_new_version_starts_from_the_last(office):
     assert not different
 
 
-def test_an_image_that_grew_is_made_again_for_another_ancestor(room):
-    add_app(room, "Base")
-    add_app(room, "App")
-    add_app(room, "Tool")
-    repository = Repository.open(os.fspath(room.path))
+def test_an_image_that_grew_is_made_again_for_another_ancestor(workspace):
+    add_app(workspace, "Base")
+    add_app(workspace, "App")
+    add_app(workspace, "Tool")
+    repository = Repository.open(os.fspath(workspace.path))
     os_layer = find_version(repository, "os", "Windows 11", "1.0")
     base, app, tool = (find_version(repository, "app", name, "1.0") for name in ("Base", "App", "Tool"))
     given = compose_stack(repository, os_layer, (base,))

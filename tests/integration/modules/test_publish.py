@@ -20,10 +20,10 @@ SCRIPTS = "guestinfo.strata.layering.scripts."
 
 
 @pytest.fixture
-def office(room):
+def office(workspace):
     """The template office: returns its document."""
-    add_app(room)
-    return add_template(room)["template"]
+    add_app(workspace)
+    return add_template(workspace)["template"]
 
 
 def reports(template: dict, **values: str) -> str:
@@ -40,20 +40,20 @@ def switch_off(simulator, vm: dict) -> None:
     )
 
 
-def publish(room, vcenter, **options) -> dict:
+def publish(workspace, vcenter, **options) -> dict:
     """Publish the template office; returns its task."""
-    return run("layered_image_publish", **room.options, **vcenter, templates=["office"], **options)["tasks"][0]
+    return run("layered_image_publish", **workspace.options, **vcenter, templates=["office"], **options)["tasks"][0]
 
 
-def test_manual_mode_waits_for_a_person(room, vcenter, simulator):
+def test_manual_mode_waits_for_a_person(workspace, vcenter, simulator):
     simulator.guest(mode="hang")
-    add_app(room)
-    add_template(room, publish_mode="manual")
+    add_app(workspace)
+    add_template(workspace, publish_mode="manual")
 
     def look() -> tuple:
-        return machines(simulator), state_of(room.path)
+        return machines(simulator), state_of(workspace.path)
 
-    task = converges("layered_image_publish", look, **room.options, **vcenter, templates=["office"])["tasks"][0]
+    task = converges("layered_image_publish", look, **workspace.options, **vcenter, templates=["office"])["tasks"][0]
     assert task["status"] == "ActionRequired" and task["step"] == "power on"
     machine = machines(simulator)[task["vm"]["name"]]
     assert task["vm"]["name"] in task["description"] and "/DC0/vm/Images/Desktops" in task["description"]
@@ -66,21 +66,21 @@ def test_manual_mode_waits_for_a_person(room, vcenter, simulator):
         f"{SCRIPTS}current": "1/2 app layer Tool 1.0",
     }
     simulator.set_guestinfo(task["vm"]["name"], mark)
-    assert "(1/2 app layer Tool 1.0 runs now)" in publish(room, vcenter)["description"]
+    assert "(1/2 app layer Tool 1.0 runs now)" in publish(workspace, vcenter)["description"]
     simulator.set_guestinfo(task["vm"]["name"], dict.fromkeys(mark, ""))
     WaitForTask(machine_of(simulator.connect(), task["vm"]["moid"]).PowerOffVM_Task())
-    done = converges("layered_image_publish", look, **room.options, **vcenter, templates=["office"])["tasks"][0]
+    done = converges("layered_image_publish", look, **workspace.options, **vcenter, templates=["office"])["tasks"][0]
     assert done["status"] == "Complete" and done["id"] == task["id"] and done["vm"]["moid"] == task["vm"]["moid"]
 
 
-def test_a_script_that_fails_asks_for_a_person(room, vcenter, simulator, office):
+def test_a_script_that_fails_asks_for_a_person(workspace, vcenter, simulator, office):
     failing = {"state": "failed", "current": "1/2 app layer Tool 1.0", "code": "5", "output": "no license server"}
     simulator.guest(reports(office, **failing) + "; sleep 600")
-    task = publish(room, vcenter)
+    task = publish(workspace, vcenter)
     assert task["status"] == "ActionRequired" and not machines(simulator)[task["vm"]["name"]]["snapshots"]
     for part in ("1/2 app layer Tool 1.0", "exit code 5", "no license server", task["vm"]["name"]):
         assert part in task["description"]
-    again = run("layered_image_publish", **room.options, **vcenter, templates=["office"])
+    again = run("layered_image_publish", **workspace.options, **vcenter, templates=["office"])
     assert again["changed"] is False and again["tasks"][0]["description"] == task["description"]
     # Somebody restarts Windows after having corrected it: the machine is off when the next run looks, and is started again.
     WaitForTask(machine_of(simulator.connect(), task["vm"]["moid"]).PowerOffVM_Task())
@@ -89,7 +89,7 @@ def test_a_script_that_fails_asks_for_a_person(room, vcenter, simulator, office)
         + "; sleep 1; "
         + reports(office, state="finished")
     )
-    done = publish(room, vcenter)
+    done = publish(workspace, vcenter)
     assert (
         done["status"] == "Complete"
         and done["scripts"]["state"] == "finished"
@@ -98,9 +98,9 @@ def test_a_script_that_fails_asks_for_a_person(room, vcenter, simulator, office)
     assert len(machines(simulator)[done["vm"]["name"]]["snapshots"]) == 1
 
 
-def test_a_script_that_takes_too_long_asks_for_a_person(room, vcenter, simulator, office):
+def test_a_script_that_takes_too_long_asks_for_a_person(workspace, vcenter, simulator, office):
     simulator.guest(reports(office, state="running", current="2/2 platform layer Agent 3") + "; sleep 600")
-    task = publish(room, vcenter, script_timeout=1)
+    task = publish(workspace, vcenter, script_timeout=1)
     assert (
         task["status"] == "ActionRequired"
         and "2/2 platform layer Agent 3" in task["description"]
@@ -109,7 +109,7 @@ def test_a_script_that_takes_too_long_asks_for_a_person(room, vcenter, simulator
     assert machines(simulator)[task["vm"]["name"]]["power"] == "poweredOn"
     # It has come to its end after all.
     simulator.set_guestinfo(task["vm"]["name"], {f"{SCRIPTS}state": "finished"})
-    late = publish(room, vcenter, shutdown_timeout=1)
+    late = publish(workspace, vcenter, shutdown_timeout=1)
     assert (
         late["status"] == "ActionRequired"
         and "has not shut itself down" in late["description"]
@@ -117,20 +117,20 @@ def test_a_script_that_takes_too_long_asks_for_a_person(room, vcenter, simulator
     )
 
 
-def test_a_failure_that_nobody_waited_for_is_remembered(room, vcenter, simulator, office):
+def test_a_failure_that_nobody_waited_for_is_remembered(workspace, vcenter, simulator, office):
     """The script fails between two runs; the second only looks, then the machine is switched off, which forgets the report."""
     simulator.guest(reports(office, state="running", current="1/1 template office") + "; sleep 600")
-    task = publish(room, vcenter, script_timeout=1)
+    task = publish(workspace, vcenter, script_timeout=1)
     simulator.set_guestinfo(task["vm"]["name"], {f"{SCRIPTS}state": "failed", f"{SCRIPTS}code": "7"})
     for expected in (True, False):
         for check in (True, False):
-            looked = run("layered_image_publish", check=check, **room.options, **vcenter, templates=["office"])
+            looked = run("layered_image_publish", check=check, **workspace.options, **vcenter, templates=["office"])
             assert looked["changed"] is expected and looked["tasks"][0]["status"] == "ActionRequired"
             assert "exit code 7" in looked["tasks"][0]["description"]
     assert looked["tasks"][0]["scripts"]["code"] == "7"
     switch_off(simulator, task["vm"])
     simulator.guest(reports(office, state="finished"))
-    done = publish(room, vcenter)
+    done = publish(workspace, vcenter)
     assert (
         done["status"] == "Complete"
         and done["scripts"]["state"] == "finished"
@@ -140,30 +140,30 @@ def test_a_failure_that_nobody_waited_for_is_remembered(room, vcenter, simulator
 
 @pytest.mark.parametrize("ended", ["ActionRequired", "Failed"])
 def test_scripts_that_were_running_when_nobody_watched_any_more_are_asked_about(
-    room, vcenter, simulator, office, ended
+    workspace, vcenter, simulator, office, ended
 ):
     """The last that was seen is a script that runs; then the machine is off, and its host has forgotten all."""
     simulator.guest(reports(office, state="running", current="1/1 template office") + "; sleep 600")
-    task = publish(room, vcenter, script_timeout=1)
-    catalog = Repository.open(room.options["repository"]).catalog
+    task = publish(workspace, vcenter, script_timeout=1)
+    catalog = Repository.open(workspace.options["repository"]).catalog
     catalog.put("task", task["id"], catalog.get("task", task["id"]) | {"status": ended})
     switch_off(simulator, task["vm"])
     simulator.guest(reports(office, state="finished"))
-    done = publish(room, vcenter)
+    done = publish(workspace, vcenter)
     assert done["status"] == "Complete" and done["scripts"]["state"] == "finished" and done["vm"] == task["vm"]
     assert len(simulator.guests(task["vm"]["name"])) == 2
 
 
-def test_scripts_that_were_cut_off_go_on(room, vcenter, simulator, office):
+def test_scripts_that_were_cut_off_go_on(workspace, vcenter, simulator, office):
     begun, done = reports(office, state="running", current="1/1 template office"), reports(office, state="finished")
-    marker = room.tmp_path / "begun"
+    marker = workspace.tmp_path / "begun"
     simulator.guest(f"{begun}; sleep 0.3; [ -e {marker} ] && {{ {done}; }}; touch {marker}")
-    task = publish(room, vcenter)
+    task = publish(workspace, vcenter)
     assert task["status"] == "Complete" and task["warnings"] == [] and len(simulator.guests(task["vm"]["name"])) == 2
-    add_app(room, version="2.0")
-    again = add_template(room, apps=(("Tool", "2.0"),))["template"]
+    add_app(workspace, version="2.0")
+    again = add_template(workspace, apps=(("Tool", "2.0"),))["template"]
     simulator.guest(reports(again, state="running", current="1/1 template office"))
-    task = publish(room, vcenter)
+    task = publish(workspace, vcenter)
     assert (
         task["status"] == "ActionRequired"
         and "4 times" in task["description"]
@@ -171,18 +171,20 @@ def test_scripts_that_were_cut_off_go_on(room, vcenter, simulator, office):
     )
 
 
-def test_what_a_guest_says_of_another_image_does_not_count(room, vcenter, simulator, office):
+def test_what_a_guest_says_of_another_image_does_not_count(workspace, vcenter, simulator, office):
     simulator.guest(reports(office, image="0123456789abcdef", state="failed", current="1/1", code="9"))
-    done = run("layered_image_publish", **room.options, **vcenter, templates=["office"])
+    done = run("layered_image_publish", **workspace.options, **vcenter, templates=["office"])
     assert done["tasks"][0]["status"] == "Complete" and done["tasks"][0]["scripts"] is None
     assert any("without a report" in sentence for sentence in done["tasks"][0]["warnings"])
 
 
-def test_the_machine_says_what_it_was_made_of(room, vcenter, simulator):
-    run("connector", **room.options, **connector(custom_attributes={"Image": "$template: $layers", "Owner": "VDI"}))
-    add_app(room)
-    template = add_template(room)["template"]
-    task = publish(room, vcenter)
+def test_the_machine_says_what_it_was_made_of(workspace, vcenter, simulator):
+    run(
+        "connector", **workspace.options, **connector(custom_attributes={"Image": "$template: $layers", "Owner": "VDI"})
+    )
+    add_app(workspace)
+    template = add_template(workspace)["template"]
+    task = publish(workspace, vcenter)
     session = simulator.connect()
     machine = machine_of(session, task["vm"]["moid"])
     names = {field.key: field.name for field in session.content.customFieldsManager.field}
@@ -204,11 +206,11 @@ def test_the_machine_says_what_it_was_made_of(room, vcenter, simulator):
     }
 
 
-def test_a_machine_that_horizon_cannot_use_is_no_image(room, vcenter, simulator, office):
+def test_a_machine_that_horizon_cannot_use_is_no_image(workspace, vcenter, simulator, office):
     """Somebody gives the machine another network adapter while it runs."""
     simulator.guest(mode="hang")
     name = f"office-{office['image_digest'][7:15]}"
-    publish(room, vcenter, shutdown_timeout=1)
+    publish(workspace, vcenter, shutdown_timeout=1)
     session = simulator.connect()
     machine = machine_of(session, machines(simulator)[name]["moid"])
     machine.PowerOffVM_Task()
@@ -217,23 +219,31 @@ def test_a_machine_that_horizon_cannot_use_is_no_image(room, vcenter, simulator,
     )
     change = vim.vm.device.VirtualDeviceSpec(operation="add", device=device)
     machine.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change]))
-    found = fails("layered_image_publish", "publish.horizon", **room.options, **vcenter, templates=["office"])
+    found = fails("layered_image_publish", "publish.horizon", **workspace.options, **vcenter, templates=["office"])
     assert (
-        "vmxnet3 (found: vmxnet3, e1000)" in found["msg"] and run("layered_image_info", **room.options)["images"] == []
+        "vmxnet3 (found: vmxnet3, e1000)" in found["msg"]
+        and run("layered_image_info", **workspace.options)["images"] == []
     )
     device = next(one for one in machine.config.hardware.device if isinstance(one, vim.vm.device.VirtualE1000))
     change = vim.vm.device.VirtualDeviceSpec(operation="remove", device=device)
     machine.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change]))
-    assert publish(room, vcenter)["status"] == "Complete"
+    assert publish(workspace, vcenter)["status"] == "Complete"
     change = vim.vm.device.VirtualDeviceSpec(
         operation="add", device=vim.vm.device.VirtualE1000(backing=device.backing, key=-1)
     )
     WaitForTask(machine.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change])))
     for check in (True, False):
-        fails("layered_image_publish", "publish.horizon", check=check, **room.options, **vcenter, templates=["office"])
+        fails(
+            "layered_image_publish",
+            "publish.horizon",
+            check=check,
+            **workspace.options,
+            **vcenter,
+            templates=["office"],
+        )
 
 
-def test_validate_certs_false_is_said(room, vcenter, office):
+def test_validate_certs_false_is_said(workspace, vcenter, office):
     options = {key: value for key, value in vcenter.items() if key != "ca_path"}
-    done = run("layered_image_publish", **room.options, **options, templates=["office"], validate_certs=False)
+    done = run("layered_image_publish", **workspace.options, **options, templates=["office"], validate_certs=False)
     assert "validate_certs is false" in str(done["warnings"])

@@ -21,7 +21,7 @@ _COLLECTIONS = pathlib.Path(__file__).resolve().parents[3] / ".build" / "collect
 
 
 @pytest.fixture
-def play(room, vcenter):
+def play(workspace, vcenter):
     """Runs the playbook layered_image with variables; returns the exit code, how many tasks changed something, and the output."""
     template = {
         "name": "office",
@@ -31,14 +31,14 @@ def play(room, vcenter):
         "publish_mode": "manual",
     }
     values = {f"layering_{name}": value for name, value in vcenter.items()} | {
-        "layering_repository": os.fspath(room.path),
+        "layering_repository": os.fspath(workspace.path),
         "layered_image_connectors": [connector()],
         "layered_image_templates": [template],
     }
     host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
 
     def run_playbook(*flags: str, **more: str) -> tuple[int, int, str]:
-        inventory = room.tmp_path / "inventory.yml"
+        inventory = workspace.tmp_path / "inventory.yml"
         inventory.write_text(json.dumps({"all": {"hosts": {"localhost": host}, "vars": values | more}}))
         done = subprocess.run(
             [
@@ -51,14 +51,14 @@ def play(room, vcenter):
                 str(inventory),
                 *flags,
             ],
-            cwd=room.tmp_path,
+            cwd=workspace.tmp_path,
             capture_output=True,
             text=True,
             check=False,
             env={
                 **os.environ,
                 "ANSIBLE_COLLECTIONS_PATH": str(_COLLECTIONS),
-                "ANSIBLE_HOME": str(room.tmp_path / "ansible"),
+                "ANSIBLE_HOME": str(workspace.tmp_path / "ansible"),
                 "ANSIBLE_NOCOLOR": "1",
             },
         )
@@ -71,9 +71,9 @@ def play(room, vcenter):
     return run_playbook
 
 
-def test_the_role_stops_where_a_person_has_to_act_and_goes_on_later(room, simulator, play):
+def test_the_role_stops_where_a_person_has_to_act_and_goes_on_later(workspace, simulator, play):
     simulator.guest(mode="hang")
-    add_app(room)
+    add_app(workspace)
     code, changed, output = play()
     [name] = [name for name in machines(simulator) if name.startswith("office-")]
     assert code != 0 and changed == 2 and f"Windows runs in the machine {name}" in output
@@ -83,9 +83,9 @@ def test_the_role_stops_where_a_person_has_to_act_and_goes_on_later(room, simula
     assert len(machines(simulator)[name]["snapshots"]) == 1
 
 
-def test_the_role_goes_on_when_it_is_told_to_and_cancels(room, simulator, play):
+def test_the_role_goes_on_when_it_is_told_to_and_cancels(workspace, simulator, play):
     simulator.guest(mode="hang")
-    add_app(room)
+    add_app(workspace)
     code, changed, output = play(layered_image_action_required="continue")
     assert (code, changed) == (0, 2) and "ActionRequired: Windows runs" in output
     assert play(layered_image_state="canceled")[:2] == (0, 1) and list(machines(simulator)) == ["windows-template"]

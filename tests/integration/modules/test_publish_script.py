@@ -13,9 +13,9 @@ from ansible_collections.strata.layering.tests.support.vcenter import machines
 
 
 @pytest.fixture
-def script(room):
+def script(workspace):
     """Writes the connector's script; every run of it adds its environment to the file ``ran``."""
-    path, ran = room.tmp_path / "after.sh", room.tmp_path / "ran"
+    path, ran = workspace.tmp_path / "after.sh", workspace.tmp_path / "ran"
     ran.touch()
 
     def write(command: str) -> None:
@@ -23,21 +23,21 @@ def script(room):
         path.chmod(0o755)
 
     write("true")
-    run("connector", **room.options, **connector(script=str(path)))
-    add_app(room)
-    add_template(room)
+    run("connector", **workspace.options, **connector(script=str(path)))
+    add_app(workspace)
+    add_template(workspace)
     write.path, write.ran = path, ran
     return write
 
 
-def test_what_the_script_finds(room, vcenter, simulator, script, monkeypatch):
+def test_what_the_script_finds(workspace, vcenter, simulator, script, monkeypatch):
     monkeypatch.setenv("VMWARE_PASSWORD", "not for scripts")
     script("echo pushed to the pool")
 
     def look() -> tuple:
-        return machines(simulator), state_of(room.path), script.ran.read_text()
+        return machines(simulator), state_of(workspace.path), script.ran.read_text()
 
-    task = converges("layered_image_publish", look, **room.options, **vcenter, templates=["office"])["tasks"][0]
+    task = converges("layered_image_publish", look, **workspace.options, **vcenter, templates=["office"])["tasks"][0]
     text = script.ran.read_text()
     found = dict(line.split("=", 1) for line in text.splitlines() if line.startswith("STRATA_"))
     assert found == {
@@ -54,9 +54,11 @@ def test_what_the_script_finds(room, vcenter, simulator, script, monkeypatch):
     assert task["script"] == {"path": str(script.path), "done": True, "output": "pushed to the pool"}
 
 
-def test_a_script_that_fails_is_run_again_alone(room, vcenter, simulator, script):
+def test_a_script_that_fails_is_run_again_alone(workspace, vcenter, simulator, script):
     script("echo the pool is busy >&2; exit 7")
-    result = fails("layered_image_publish", "publish.connector_script", **room.options, **vcenter, templates=["office"])
+    result = fails(
+        "layered_image_publish", "publish.connector_script", **workspace.options, **vcenter, templates=["office"]
+    )
     assert (
         "exit code 7" in result["msg"]
         and "the pool is busy" in result["msg"]
@@ -65,11 +67,11 @@ def test_a_script_that_fails_is_run_again_alone(room, vcenter, simulator, script
     before = machines(simulator)
     simulator.clear_journal()
     script("true")
-    planned = run("layered_image_publish", **room.options, **vcenter, templates=["office"], check=True)
+    planned = run("layered_image_publish", **workspace.options, **vcenter, templates=["office"], check=True)
     assert planned["changed"] is True and "script would be run" in planned["tasks"][0]["description"]
-    done = run("layered_image_publish", **room.options, **vcenter, templates=["office"])
+    done = run("layered_image_publish", **workspace.options, **vcenter, templates=["office"])
     assert done["changed"] is True and done["tasks"][0]["status"] == "Complete" and machines(simulator) == before
-    assert run("layered_image_publish", **room.options, **vcenter, templates=["office"])["changed"] is False
+    assert run("layered_image_publish", **workspace.options, **vcenter, templates=["office"])["changed"] is False
     assert script.ran.read_text().splitlines().count("run") == 2
     assert not {entry["method"] for entry in simulator.journal(kind="soap")} & {
         "ImportVApp",
@@ -79,13 +81,13 @@ def test_a_script_that_fails_is_run_again_alone(room, vcenter, simulator, script
     }
 
 
-def test_a_script_that_cannot_be_run_is_said_before_anything_is_done(room, vcenter, simulator, script):
+def test_a_script_that_cannot_be_run_is_said_before_anything_is_done(workspace, vcenter, simulator, script):
     script.path.chmod(0o644)
     for check in (True, False):
         result = fails(
             "layered_image_publish",
             "publish.connector_script",
-            **room.options,
+            **workspace.options,
             **vcenter,
             templates=["office"],
             check=check,
@@ -94,9 +96,9 @@ def test_a_script_that_cannot_be_run_is_said_before_anything_is_done(room, vcent
     assert list(machines(simulator)) == ["windows-template"]
 
 
-def test_a_script_that_does_not_end(room, vcenter, script):
+def test_a_script_that_does_not_end(workspace, vcenter, script):
     script("sleep 600")
     result = attempt(
-        "layered_image_publish", **room.options, **vcenter, templates=["office"], timeouts={"connector_script": 1}
+        "layered_image_publish", **workspace.options, **vcenter, templates=["office"], timeouts={"connector_script": 1}
     )
     assert result["failed"] and "did not end within 1 seconds" in result["msg"]

@@ -22,25 +22,27 @@ _SCRIPTS = "Windows/Setup/scripts"
 pytestmark = pytest.mark.skipif(shutil.which("wine") is None, reason="needs wine")
 
 
-def test_scripts_that_restart_windows_and_one_that_fails_at_first(room, vcenter, simulator):
+def test_scripts_that_restart_windows_and_one_that_fails_at_first(workspace, vcenter, simulator):
     add_app(
-        room,
+        workspace,
         "Tools",
         tree={
             f"{_SCRIPTS}/{path.relative_to(_TOOLS)}": path.read_bytes() for path in _TOOLS.rglob("*") if path.is_file()
         },
     )
-    first, second = room.tmp_path / "first.cmd", room.tmp_path / "second.cmd"
+    first, second = workspace.tmp_path / "first.cmd", workspace.tmp_path / "second.cmd"
     first.write_text("@echo off\r\necho configured\r\nexit /b 3010\r\n")
     tried = "C:\\Windows\\Setup\\scripts\\tried"
     second.write_text(
         f"@echo off\r\nif exist {tried} exit /b 0\r\necho x >{tried}\r\necho no license server\r\nexit /b 7\r\n"
     )
-    add_app(room, "Editor", script=str(first))
-    add_template(room, apps=(("Tools", "1.0"), ("Editor", "1.0")), script=str(second))
+    add_app(workspace, "Editor", script=str(first))
+    add_template(workspace, apps=(("Tools", "1.0"), ("Editor", "1.0")), script=str(second))
     simulator.guest(wine_guest.command())
 
-    task = run("layered_image_publish", **room.options, **vcenter, templates=["office"], script_timeout=60)["tasks"][0]
+    task = run("layered_image_publish", **workspace.options, **vcenter, templates=["office"], script_timeout=60)[
+        "tasks"
+    ][0]
     assert task["status"] == "ActionRequired", task
     assert (
         "2/2 image template" in task["description"]
@@ -52,23 +54,25 @@ def test_scripts_that_restart_windows_and_one_that_fails_at_first(room, vcenter,
     assert machines(simulator)[name]["power"] == "poweredOn" and not machines(simulator)[name]["snapshots"]
 
     machine_of(simulator.connect(), task["vm"]["moid"]).PowerOffVM_Task()
-    task = run("layered_image_publish", **room.options, **vcenter, templates=["office"], script_timeout=60)["tasks"][0]
+    task = run("layered_image_publish", **workspace.options, **vcenter, templates=["office"], script_timeout=60)[
+        "tasks"
+    ][0]
     assert task["status"] == "Complete" and task["scripts"]["state"] == "finished" and task["vm"]["name"] == name
     assert len(machines(simulator)[name]["snapshots"]) == 1 and task["warnings"] == []
-    assert run("layered_image_publish", **room.options, **vcenter, templates=["office"])["changed"] is False
+    assert run("layered_image_publish", **workspace.options, **vcenter, templates=["office"])["changed"] is False
 
 
-def test_manual_mode_leaves_windows_on_when_its_scripts_are_done(room, vcenter, simulator):
+def test_manual_mode_leaves_windows_on_when_its_scripts_are_done(workspace, vcenter, simulator):
     add_app(
-        room,
+        workspace,
         "Tools",
         tree={
             f"{_SCRIPTS}/{path.relative_to(_TOOLS)}": path.read_bytes() for path in _TOOLS.rglob("*") if path.is_file()
         },
     )
-    add_template(room, apps=(("Tools", "1.0"),), publish_mode="manual")
+    add_template(workspace, apps=(("Tools", "1.0"),), publish_mode="manual")
     simulator.guest(wine_guest.command())
-    task = run("layered_image_publish", **room.options, **vcenter, templates=["office"])["tasks"][0]
+    task = run("layered_image_publish", **workspace.options, **vcenter, templates=["office"])["tasks"][0]
     assert task["status"] == "ActionRequired"
     machine = machine_of(simulator.connect(), task["vm"]["moid"])
     state = "guestinfo.strata.layering.scripts.state"
@@ -77,6 +81,6 @@ def test_manual_mode_leaves_windows_on_when_its_scripts_are_done(room, vcenter, 
     machine.ShutdownGuest()
     eventually(lambda: machines(simulator)[task["vm"]["name"]]["power"] == "poweredOff", 60)
     assert (
-        run("layered_image_publish", **room.options, **vcenter, templates=["office"])["tasks"][0]["status"]
+        run("layered_image_publish", **workspace.options, **vcenter, templates=["office"])["tasks"][0]["status"]
         == "Complete"
     )

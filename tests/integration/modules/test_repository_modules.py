@@ -48,44 +48,52 @@ def test_info_modules_say_that_there_is_no_repository(module, tmp_path):
     assert "strata.layering.repository" in result["msg"]
 
 
-def test_verified_finds_a_changed_blob(room):
-    assert run("repository", **room.options, state="verified")["damaged"] == []
-    blob = max((room.path / "blobs/sha256").iterdir(), key=lambda path: path.stat().st_size)
+def test_verified_finds_a_changed_blob(workspace):
+    assert run("repository", **workspace.options, state="verified")["damaged"] == []
+    blob = max((workspace.path / "blobs/sha256").iterdir(), key=lambda path: path.stat().st_size)
     data = bytearray(blob.read_bytes())
     data[len(data) // 2] ^= 1
     blob.chmod(0o644)
     blob.write_bytes(data)
-    result = fails("repository", "operations.repository_damaged", **room.options, state="verified")
+    result = fails("repository", "operations.repository_damaged", **workspace.options, state="verified")
     assert blob.name in json.dumps(result["details"]["damaged"])
 
 
-def test_collected_frees_what_nothing_names(room):
-    add_app(room)
-    run("app_layer", **room.options, name="Tool", state="absent")
-    for blob in (room.path / "blobs/sha256").iterdir():
+def test_collected_frees_what_nothing_names(workspace):
+    add_app(workspace)
+    run("app_layer", **workspace.options, name="Tool", state="absent")
+    for blob in (workspace.path / "blobs/sha256").iterdir():
         os.utime(blob, (1, 1))
-    before = state_of(room.path)
-    planned = run("repository", **room.options, state="collected", check=True)
-    assert planned["changed"] and planned["freed"] > 0 and state_of(room.path) == before
-    assert run("repository", **room.options, state="collected")["freed"] == planned["freed"]
-    assert run("repository", **room.options, state="collected")["changed"] is False
-    assert run("repository", **room.options, state="verified")["damaged"] == []
-    assert run("layer_info", **room.options, kind="os")["layers"][0]["versions"]
+    before = state_of(workspace.path)
+    planned = run("repository", **workspace.options, state="collected", check=True)
+    assert planned["changed"] and planned["freed"] > 0 and state_of(workspace.path) == before
+    assert run("repository", **workspace.options, state="collected")["freed"] == planned["freed"]
+    assert run("repository", **workspace.options, state="collected")["changed"] is False
+    assert run("repository", **workspace.options, state="verified")["damaged"] == []
+    assert run("layer_info", **workspace.options, kind="os")["layers"][0]["versions"]
 
 
-def test_connector(room):
+def test_connector(workspace):
     converges(
-        "connector", lambda: state_of(room.path), **room.options, **connector(name="second"), comment="new cluster"
+        "connector",
+        lambda: state_of(workspace.path),
+        **workspace.options,
+        **connector(name="second"),
+        comment="new cluster",
     )
-    converges("connector", lambda: state_of(room.path), **room.options, **connector(name="second", network="VDI"))
-    assert [found["network"] for found in run("connector_info", **room.options, name="second")["connectors"]] == ["VDI"]
-    converges("connector", lambda: state_of(room.path), **room.options, name="second", state="absent")
+    converges(
+        "connector", lambda: state_of(workspace.path), **workspace.options, **connector(name="second", network="VDI")
+    )
+    assert [found["network"] for found in run("connector_info", **workspace.options, name="second")["connectors"]] == [
+        "VDI"
+    ]
+    converges("connector", lambda: state_of(workspace.path), **workspace.options, name="second", state="absent")
 
 
-def test_connector_in_use_stays(room):
-    add_app(room)
-    add_template(room)
-    result = fails("connector", "catalog.in_use", **room.options, name="desktops", state="absent")
+def test_connector_in_use_stays(workspace):
+    add_app(workspace)
+    add_template(workspace)
+    result = fails("connector", "catalog.in_use", **workspace.options, name="desktops", state="absent")
     assert "office" in result["msg"]
 
 
@@ -94,12 +102,12 @@ def test_connector_needs_a_place():
     assert result["failed"] and "cluster" in result["msg"]
 
 
-def test_os_layer(room, exported):
+def test_os_layer(workspace, exported):
     package = {"file_share": os.fspath(exported), "packaging_disk": "gold/gold-w11.ovf"}
     done = converges(
         "os_layer",
-        lambda: state_of(room.path),
-        **room.options,
+        lambda: state_of(workspace.path),
+        **workspace.options,
         **(OS_LAYER | {"version": "2.0"}),
         **package,
         description="Desktops",
@@ -114,34 +122,34 @@ def test_os_layer(room, exported):
         "updates_off",
         "free_space",
     }
-    layer = run("layer_info", **room.options, name="Windows 11")["layers"][0]
+    layer = run("layer_info", **workspace.options, name="Windows 11")["layers"][0]
     assert [version["version"] for version in layer["versions"]] == ["1.0", "2.0"] and layer[
         "description"
     ] == "Desktops"
-    records = run("audit_info", **room.options, kind="os_layer", limit=1)["records"]
+    records = run("audit_info", **workspace.options, kind="os_layer", limit=1)["records"]
     assert (records[0]["comment"], records[0]["version"]) == ("CHG-7", "2.0")
 
 
-def test_os_layer_words_and_icon_may_change(room):
-    icon = room.tmp_path / "icon.png"
+def test_os_layer_words_and_icon_may_change(workspace):
+    icon = workspace.tmp_path / "icon.png"
     icon.write_bytes(ICON)
-    before = run("layer_info", **room.options)["layers"][0]["versions"][0]["digest"]
+    before = run("layer_info", **workspace.options)["layers"][0]["versions"][0]["digest"]
     converges(
         "os_layer",
-        lambda: state_of(room.path),
-        **room.options,
+        lambda: state_of(workspace.path),
+        **workspace.options,
         **OS_LAYER,
         description="other words",
         icon=os.fspath(icon),
     )
-    after = run("layer_info", **room.options)["layers"][0]
+    after = run("layer_info", **workspace.options)["layers"][0]
     assert after["versions"][0]["digest"] == before and after["icon"].startswith("sha256:")
     icon.write_bytes(b"not a picture")
-    fails("os_layer", "layers.icon_format", **room.options, **OS_LAYER, icon=os.fspath(icon))
+    fails("os_layer", "layers.icon_format", **workspace.options, **OS_LAYER, icon=os.fspath(icon))
 
 
-def test_os_layer_version_never_changes(room, exported, tmp_path):
-    fails("os_layer", "operations.os_other_size", **room.options, **(OS_LAYER | {"max_layer_size_gb": 2}))
+def test_os_layer_version_never_changes(workspace, exported, tmp_path):
+    fails("os_layer", "operations.os_other_size", **workspace.options, **(OS_LAYER | {"max_layer_size_gb": 2}))
     other = tmp_path / "share" / "gold"
     other.mkdir(parents=True)
     for path in (exported / "gold").iterdir():
@@ -153,7 +161,7 @@ def test_os_layer_version_never_changes(room, exported, tmp_path):
     result = fails(
         "os_layer",
         "operations.os_other_package",
-        **room.options,
+        **workspace.options,
         **OS_LAYER,
         file_share=os.fspath(other.parent),
         packaging_disk="gold/gold-w11.ovf",
@@ -161,53 +169,60 @@ def test_os_layer_version_never_changes(room, exported, tmp_path):
     assert "new version" in result["msg"]
 
 
-def test_os_layer_in_use_stays(room):
-    add_app(room)
+def test_os_layer_in_use_stays(workspace):
+    add_app(workspace)
     assert (
         "Tool 1.0"
-        in fails("os_layer", "catalog.layer_needed", **room.options, name="Windows 11", version="1.0", state="absent")[
-            "msg"
-        ]
+        in fails(
+            "os_layer", "catalog.layer_needed", **workspace.options, name="Windows 11", version="1.0", state="absent"
+        )["msg"]
     )
-    add_template(room)
-    fails("os_layer", "catalog.in_use", **room.options, name="Windows 11", version="1.0", state="absent")
+    add_template(workspace)
+    fails("os_layer", "catalog.in_use", **workspace.options, name="Windows 11", version="1.0", state="absent")
 
 
-def test_os_layer_absent(room):
-    converges("os_layer", lambda: state_of(room.path), **room.options, name="Windows 11", version="1.0", state="absent")
-    assert run("layer_info", **room.options)["layers"] == []
+def test_os_layer_absent(workspace):
+    converges(
+        "os_layer",
+        lambda: state_of(workspace.path),
+        **workspace.options,
+        name="Windows 11",
+        version="1.0",
+        state="absent",
+    )
+    assert run("layer_info", **workspace.options)["layers"] == []
 
 
-def test_os_layer_without_package(room):
-    fails("os_layer", "operations.os_no_package", **room.options, **(OS_LAYER | {"version": "9"}))
+def test_os_layer_without_package(workspace):
+    fails("os_layer", "operations.os_no_package", **workspace.options, **(OS_LAYER | {"version": "9"}))
 
 
-def test_os_layer_package_outside_of_the_share(room, exported):
+def test_os_layer_package_outside_of_the_share(workspace, exported):
     options = OS_LAYER | {
         "version": "9",
         "file_share": os.fspath(exported / "gold"),
         "packaging_disk": "../../etc/x.ovf",
     }
-    fails("os_layer", "operations.os_outside_share", **room.options, **options)
+    fails("os_layer", "operations.os_outside_share", **workspace.options, **options)
 
 
-def test_os_layer_readiness_enforced(room, exported):
+def test_os_layer_readiness_enforced(workspace, exported):
     options = OS_LAYER | {"version": "9", "file_share": os.fspath(exported), "packaging_disk": "gold/gold-w11.ovf"}
-    before = state_of(room.path)
-    result = fails("os_layer", "operations.os_not_ready", **room.options, **options, readiness="enforce")
-    assert result["details"]["readiness"] and state_of(room.path) == before
-    warned = run("os_layer", **room.options, **options, readiness="warn")
+    before = state_of(workspace.path)
+    result = fails("os_layer", "operations.os_not_ready", **workspace.options, **options, readiness="enforce")
+    assert result["details"]["readiness"] and state_of(workspace.path) == before
+    warned = run("os_layer", **workspace.options, **options, readiness="warn")
     assert any("free" in str(warning) for warning in warned["warnings"])
 
 
-def test_app_layer(room):
-    folder = room.files(
+def test_app_layer(workspace):
+    folder = workspace.files(
         "tool", {"Program Files/Tool/tool.exe": b"MZ" * 5000, "Program Files/Tool/Data/\u00fc.txt": "x"}
     )
     done = converges(
         "app_layer",
-        lambda: state_of(room.path),
-        **room.options,
+        lambda: state_of(workspace.path),
+        **workspace.options,
         name="Tool",
         version="1.0",
         os_layer={"name": "Windows 11"},
@@ -219,19 +234,23 @@ def test_app_layer(room):
     )
     assert done["changes"] == {"files": 2, "directories": 3, "removed": 1, "bytes": 10001, "keys": 0, "values": 0}
     assert (done["layer"]["status"], done["layer"]["priority"]) == ("Deployable", 300)
-    converges("app_layer", lambda: state_of(room.path), **room.options, name="Tool", version="1.0", priority=400)
-    room.files("tool", {"Program Files/Tool/tool.exe": b"MZ"})
-    fails("app_layer", "operations.layer_other_source", **room.options, name="Tool", version="1.0", files=folder)
-    converges("app_layer", lambda: state_of(room.path), **room.options, name="Tool", version="1.0", state="absent")
+    converges(
+        "app_layer", lambda: state_of(workspace.path), **workspace.options, name="Tool", version="1.0", priority=400
+    )
+    workspace.files("tool", {"Program Files/Tool/tool.exe": b"MZ"})
+    fails("app_layer", "operations.layer_other_source", **workspace.options, name="Tool", version="1.0", files=folder)
+    converges(
+        "app_layer", lambda: state_of(workspace.path), **workspace.options, name="Tool", version="1.0", state="absent"
+    )
 
 
-def test_app_layer_needs_os_layer_and_source(room):
-    folder = room.files("tool", {"a.txt": "x"})
-    fails("app_layer", "operations.layer_no_os_layer", **room.options, name="Tool", version="1", files=folder)
+def test_app_layer_needs_os_layer_and_source(workspace):
+    folder = workspace.files("tool", {"a.txt": "x"})
+    fails("app_layer", "operations.layer_no_os_layer", **workspace.options, name="Tool", version="1", files=folder)
     fails(
         "app_layer",
         "operations.layer_no_source",
-        **room.options,
+        **workspace.options,
         name="Tool",
         version="1",
         os_layer={"name": "Windows 11"},
@@ -239,7 +258,7 @@ def test_app_layer_needs_os_layer_and_source(room):
     fails(
         "app_layer",
         "catalog.layer_missing",
-        **room.options,
+        **workspace.options,
         name="Tool",
         version="1",
         os_layer={"name": "Windows 12"},
@@ -248,7 +267,7 @@ def test_app_layer_needs_os_layer_and_source(room):
     fails(
         "app_layer",
         "catalog.layer_version_missing",
-        **room.options,
+        **workspace.options,
         name="Tool",
         version="1",
         os_layer={"name": "Windows 11", "version": "7"},
@@ -257,62 +276,64 @@ def test_app_layer_needs_os_layer_and_source(room):
     fails(
         "app_layer",
         "layers.version",
-        **room.options,
+        **workspace.options,
         name="Tool",
         version="latest",
         os_layer={"name": "Windows 11"},
         files=folder,
     )
-    assert run("layer_info", **room.options, kind="app")["layers"] == []
+    assert run("layer_info", **workspace.options, kind="app")["layers"] == []
 
 
-def test_app_layer_in_use_stays(room):
-    add_app(room)
-    add_template(room)
-    fails("app_layer", "catalog.in_use", **room.options, name="Tool", version="1.0", state="absent")
+def test_app_layer_in_use_stays(workspace):
+    add_app(workspace)
+    add_template(workspace)
+    fails("app_layer", "catalog.in_use", **workspace.options, name="Tool", version="1.0", state="absent")
 
 
-def test_image_template(room):
-    add_app(room, "Beta")
-    add_app(room, "alpha", priority=900)
+def test_image_template(workspace):
+    add_app(workspace, "Beta")
+    add_app(workspace, "alpha", priority=900)
     wanted = {
         "name": "office",
         "os_layer": {"name": "Windows 11", "version": "1.0"},
         "connector": "desktops",
         "app_layers": [{"name": "alpha", "version": "1.0"}, {"name": "Beta", "version": "1.0"}],
     }
-    done = converges("image_template", lambda: state_of(room.path), **room.options, **wanted, comment="CHG-9")
+    done = converges("image_template", lambda: state_of(workspace.path), **workspace.options, **wanted, comment="CHG-9")
     assert [layer["name"] for layer in done["template"]["app_layers"]] == ["Beta", "alpha"], (
         "applied by ascending priority"
     )
     shuffled = wanted | {"app_layers": wanted["app_layers"][::-1]}
-    assert run("image_template", **room.options, **shuffled)["changed"] is False
+    assert run("image_template", **workspace.options, **shuffled)["changed"] is False
     converges(
         "image_template",
-        lambda: state_of(room.path),
-        **room.options,
-        **(wanted | {"disk_size_gb": 2, "description": "more room"}),
+        lambda: state_of(workspace.path),
+        **workspace.options,
+        **(wanted | {"disk_size_gb": 2, "description": "more workspace"}),
     )
-    found = run("image_template_info", **room.options)["templates"]
+    found = run("image_template_info", **workspace.options)["templates"]
     assert found[0]["problem"] is None and found[0]["image_digest"] != done["template"]["image_digest"]
-    converges("image_template", lambda: state_of(room.path), **room.options, name="office", state="absent")
+    converges("image_template", lambda: state_of(workspace.path), **workspace.options, name="office", state="absent")
 
 
-def test_image_template_moves_to_the_latest_versions(room):
+def test_image_template_moves_to_the_latest_versions(workspace):
     for version in ("1.9", "1.10"):
-        add_app(room, version=version)
+        add_app(workspace, version=version)
     options = {"name": "office", "os_layer": {"name": "Windows 11", "version": "latest"}, "connector": "desktops"}
     wanted = options | {"app_layers": [{"name": "Tool", "version": "latest"}]}
-    done = converges("image_template", lambda: state_of(room.path), **room.options, **wanted)
+    done = converges("image_template", lambda: state_of(workspace.path), **workspace.options, **wanted)
     assert done["template"]["app_layers"][0]["version"] == "1.10" and done["template"]["os_layer"]["version"] == "1.0"
-    add_app(room, version="2.0-rc1")
-    add_app(room, version="2.0")
-    done = converges("image_template", lambda: state_of(room.path), **room.options, **wanted)
+    add_app(workspace, version="2.0-rc1")
+    add_app(workspace, version="2.0")
+    done = converges("image_template", lambda: state_of(workspace.path), **workspace.options, **wanted)
     assert done["template"]["app_layers"][0]["version"] == "2.0"
 
 
-def test_image_template_names_only_what_there_is(room):
-    base = dict(room.options, name="office", connector="desktops", os_layer={"name": "Windows 11", "version": "1.0"})
+def test_image_template_names_only_what_there_is(workspace):
+    base = dict(
+        workspace.options, name="office", connector="desktops", os_layer={"name": "Windows 11", "version": "1.0"}
+    )
     fails("image_template", "catalog.layer_missing", **base, app_layers=[{"name": "None", "version": "1"}])
     fails("image_template", "repository.catalog_missing", **dict(base, connector="nowhere"))
     fails(
@@ -321,64 +342,71 @@ def test_image_template_names_only_what_there_is(room):
         **(base | {"os_layer": {"name": "Windows 11", "version": "3"}}),
     )
     fails("image_template", "operations.template_vm_name", **base, vm_name="a/b")
-    add_app(room)
+    add_app(workspace)
     fails("image_template", "catalog.layer_twice", **base, app_layers=[{"name": "Tool", "version": "1.0"}] * 2)
 
 
-def test_priority_decides_and_changes_the_image(room):
-    add_app(room)
-    add_app(room, "Other")
-    before = add_template(room, apps=(("Tool", "1.0"), ("Other", "1.0")))["template"]
-    run("app_layer", **room.options, name="Other", version="1.0", priority=900)
-    after = run("image_template_info", **room.options)["templates"][0]
+def test_priority_decides_and_changes_the_image(workspace):
+    add_app(workspace)
+    add_app(workspace, "Other")
+    before = add_template(workspace, apps=(("Tool", "1.0"), ("Other", "1.0")))["template"]
+    run("app_layer", **workspace.options, name="Other", version="1.0", priority=900)
+    after = run("image_template_info", **workspace.options)["templates"][0]
     assert [layer["name"] for layer in after["app_layers"]] == ["Tool", "Other"]
     assert before["content_digest"] != after["content_digest"]
 
 
 @pytest.mark.parametrize("form", ["vmdk", "ova", "raw", "qcow2"])
-def test_layered_image_export(room, form):
-    add_app(room)
-    add_template(room)
-    path = room.tmp_path / f"out.{form}"
+def test_layered_image_export(workspace, form):
+    add_app(workspace)
+    add_template(workspace)
+    path = workspace.tmp_path / f"out.{form}"
 
     def look():
-        return {name: digest for name, digest in state_of(room.tmp_path).items() if "out." in name}
+        return {name: digest for name, digest in state_of(workspace.tmp_path).items() if "out." in name}
 
-    done = converges("layered_image_export", look, **room.options, template="office", path=os.fspath(path), format=form)
+    done = converges(
+        "layered_image_export", look, **workspace.options, template="office", path=os.fspath(path), format=form
+    )
     assert done["bytes"] == path.stat().st_size
     # The name says the format as well.
-    assert run("layered_image_export", **room.options, template="office", path=os.fspath(path))["changed"] is False
+    assert run("layered_image_export", **workspace.options, template="office", path=os.fspath(path))["changed"] is False
     path.write_bytes(b"changed by somebody")
     assert (
-        run("layered_image_export", **room.options, template="office", path=os.fspath(path), format=form, check=True)[
-            "changed"
-        ]
+        run(
+            "layered_image_export",
+            **workspace.options,
+            template="office",
+            path=os.fspath(path),
+            format=form,
+            check=True,
+        )["changed"]
         is True
     )
 
 
-def test_audit_history_is_filtered(room):
-    add_app(room, comment="one")
-    add_app(room, "Other", comment="two")
-    records = run("audit_info", **room.options, name="Other")["records"]
+def test_audit_history_is_filtered(workspace):
+    add_app(workspace, comment="one")
+    add_app(workspace, "Other", comment="two")
+    records = run("audit_info", **workspace.options, name="Other")["records"]
     assert [record["comment"] for record in records] == ["two"]
-    assert run("audit_info", **room.options, limit=1)["records"][0]["name"] == "Other"
-    assert run("audit_info", **room.options, since="2999-01-01")["records"] == []
+    assert run("audit_info", **workspace.options, limit=1)["records"][0]["name"] == "Other"
+    assert run("audit_info", **workspace.options, since="2999-01-01")["records"] == []
 
 
-def test_collected_forgets_images_that_no_template_makes(room):
-    add_app(room)
-    add_template(room)
-    path = os.fspath(room.tmp_path / "out.vmdk")
-    run("layered_image_export", **room.options, template="office", path=path)
-    assert run("repository", **room.options, state="collected")["changed"] is False
-    add_app(room, version="2.0")
-    add_template(room, apps=(("Tool", "2.0"),))
-    for blob in (room.path / "blobs/sha256").iterdir():
+def test_collected_forgets_images_that_no_template_makes(workspace):
+    add_app(workspace)
+    add_template(workspace)
+    path = os.fspath(workspace.tmp_path / "out.vmdk")
+    run("layered_image_export", **workspace.options, template="office", path=path)
+    assert run("repository", **workspace.options, state="collected")["changed"] is False
+    add_app(workspace, version="2.0")
+    add_template(workspace, apps=(("Tool", "2.0"),))
+    for blob in (workspace.path / "blobs/sha256").iterdir():
         os.utime(blob, (1, 1))
-    assert run("repository", **room.options, state="collected")["freed"] > 0
-    assert run("repository", **room.options, state="verified")["damaged"] == []
-    assert run("layered_image_export", **room.options, template="office", path=path)["changed"] is True
+    assert run("repository", **workspace.options, state="collected")["freed"] > 0
+    assert run("repository", **workspace.options, state="verified")["damaged"] == []
+    assert run("layered_image_export", **workspace.options, template="office", path=path)["changed"] is True
 
 
 REG = """Windows Registry Editor Version 5.00
@@ -392,11 +420,11 @@ REG = """Windows Registry Editor Version 5.00
 """
 
 
-def add_registry(room, name: str, version: str = "1.0", **options) -> dict:
-    folder = room.files(f"{name}-{version}-reg", {"settings.reg": REG % (version, name.upper())})
+def add_registry(workspace, name: str, version: str = "1.0", **options) -> dict:
+    folder = workspace.files(f"{name}-{version}-reg", {"settings.reg": REG % (version, name.upper())})
     return run(
         "app_layer",
-        **room.options,
+        **workspace.options,
         name=name,
         version=version,
         os_layer={"name": "Windows 11"},
@@ -405,10 +433,10 @@ def add_registry(room, name: str, version: str = "1.0", **options) -> dict:
     )
 
 
-def image_registry(room, template: str = "office") -> dict:
+def image_registry(workspace, template: str = "office") -> dict:
     """{hive: what dissect.regf reads of two keys} of the composed image."""
-    path = os.fspath(room.tmp_path / "registry.raw")
-    run("layered_image_export", **room.options, template=template, path=path, format="raw")
+    path = os.fspath(workspace.tmp_path / "registry.raw")
+    run("layered_image_export", **workspace.options, template=template, path=path, format="raw")
     offset = next(one.offset for one in read_partitions(FileDevice(path)).partitions if one.type == TYPE_BASIC_DATA)
     with open(path, "rb") as stream:
         volume = NTFS(RangeStream(stream, offset, os.stat(path).st_size - offset))
@@ -422,35 +450,35 @@ def image_registry(room, template: str = "office") -> dict:
     return found
 
 
-def test_registry_files_become_part_of_the_image(room):
-    folder = room.files("reg", {"settings.reg": REG % ("1.0", "TOOL")})
+def test_registry_files_become_part_of_the_image(workspace):
+    folder = workspace.files("reg", {"settings.reg": REG % ("1.0", "TOOL")})
     options = {
         "name": "Tool",
         "version": "1.0",
         "os_layer": {"name": "Windows 11"},
         "registry": [f"{folder}/settings.reg"],
     }
-    done = converges("app_layer", lambda: state_of(room.path), **room.options, **options)
+    done = converges("app_layer", lambda: state_of(workspace.path), **workspace.options, **options)
     assert done["changes"]["keys"] == 2 and done["changes"]["values"] == 3
-    add_registry(room, "Other")
-    add_app(room, "Plain")
-    add_template(room, apps=(("Tool", "1.0"), ("Other", "1.0"), ("Plain", "1.0")))
-    found = image_registry(room)
+    add_registry(workspace, "Other")
+    add_app(workspace, "Plain")
+    add_template(workspace, apps=(("Tool", "1.0"), ("Other", "1.0"), ("Plain", "1.0")))
+    found = image_registry(workspace)
     assert found["SOFTWARE"] == {"Version": "1.0", "Count": 1}
     assert {name for name in found["SYSTEM"] if name.startswith("STRATA_")} == {"STRATA_TOOL", "STRATA_OTHER"}
-    add_registry(room, "Tool", "2.0")
-    add_template(room, apps=(("Tool", "2.0"), ("Plain", "1.0")))
-    found = image_registry(room)
+    add_registry(workspace, "Tool", "2.0")
+    add_template(workspace, apps=(("Tool", "2.0"), ("Plain", "1.0")))
+    found = image_registry(workspace)
     assert found["SOFTWARE"]["Version"] == "2.0" and {
         name for name in found["SYSTEM"] if name.startswith("STRATA_")
     } == {"STRATA_TOOL"}
-    add_template(room, apps=(("Plain", "1.0"),))
-    found = image_registry(room)
+    add_template(workspace, apps=(("Plain", "1.0"),))
+    found = image_registry(workspace)
     assert found["SOFTWARE"] is None and not any(name.startswith("STRATA_") for name in found["SYSTEM"])
 
 
-def test_registry_file_with_a_key_that_no_layer_can_hold(room):
-    folder = room.files(
+def test_registry_file_with_a_key_that_no_layer_can_hold(workspace):
+    folder = workspace.files(
         "reg",
         {
             "x.reg": "Windows Registry Editor Version 5.00\r\n\r\n[HKEY_LOCAL_MACHINE\\\\SAM\\\\x]\r\n".replace(
@@ -459,49 +487,56 @@ def test_registry_file_with_a_key_that_no_layer_can_hold(room):
         },
     )
     options = {"name": "Tool", "version": "1.0", "os_layer": {"name": "Windows 11"}}
-    result = fails("app_layer", "winregistry.source", **room.options, **options, registry=[f"{folder}/x.reg"])
+    result = fails("app_layer", "winregistry.source", **workspace.options, **options, registry=[f"{folder}/x.reg"])
     assert "line 3" in result["msg"]
-    fails("app_layer", "images.registry_file", **room.options, **options, registry=[f"{folder}/none.reg"])
+    fails("app_layer", "images.registry_file", **workspace.options, **options, registry=[f"{folder}/none.reg"])
 
 
-def test_platform_layer(room, exported):
-    folder = room.files("agent", {"Program Files/Agent/agent.exe": "MZ"})
+def test_platform_layer(workspace, exported):
+    folder = workspace.files("agent", {"Program Files/Agent/agent.exe": "MZ"})
     options = {"name": "Agent", "version": "1", "os_layer": {"name": "Windows 11"}}
-    converges("platform_layer", lambda: state_of(room.path), **room.options, **options, files=folder)
-    add_app(room, tree={"Program Files/Agent/agent.exe": "from the app layer"})
+    converges("platform_layer", lambda: state_of(workspace.path), **workspace.options, **options, files=folder)
+    add_app(workspace, tree={"Program Files/Agent/agent.exe": "from the app layer"})
     template = {"name": "office", "os_layer": {"name": "Windows 11", "version": "1.0"}, "connector": "desktops"}
     template["app_layers"] = [{"name": "Tool", "version": "1.0"}]
     platform = {"platform_layer": {"name": "Agent", "version": "1"}}
-    done = converges("image_template", lambda: state_of(room.path), **room.options, **template, **platform)
+    done = converges("image_template", lambda: state_of(workspace.path), **workspace.options, **template, **platform)
     assert done["template"]["platform_layer"]["name"] == "Agent"
-    fails("platform_layer", "catalog.in_use", **room.options, name="Agent", state="absent")
+    fails("platform_layer", "catalog.in_use", **workspace.options, name="Agent", state="absent")
     run(
         "os_layer",
-        **room.options,
+        **workspace.options,
         **(OS_LAYER | {"version": "2.0", "file_share": os.fspath(exported), "packaging_disk": "gold/gold-w11.ovf"}),
     )
     template["os_layer"]["version"] = "2.0"
-    fails("image_template", "catalog.template_platform_layer", **room.options, **template, **platform)
+    fails("image_template", "catalog.template_platform_layer", **workspace.options, **template, **platform)
     converges(
-        "platform_layer", lambda: state_of(room.path), **room.options, name="Agent", version="1", confirmed_for=["2.0"]
+        "platform_layer",
+        lambda: state_of(workspace.path),
+        **workspace.options,
+        name="Agent",
+        version="1",
+        confirmed_for=["2.0"],
     )
-    run("image_template", **room.options, **template, **platform)
+    run("image_template", **workspace.options, **template, **platform)
 
 
-def test_plan(room, exported, tmp_path):
-    add_app(room, "Base", tree={"Program Files/Shared/shared.dll": "old", "Program Files/Base/b.txt": "b"})
-    add_app(room, "Tool", tree={"program files/shared/SHARED.DLL": "new", "Windows/notepad.exe": "patched long ago"})
-    add_registry(room, "One", "1.0")
-    add_registry(room, "Two", "2.0")
-    add_template(room, apps=(("Base", "1.0"), ("Tool", "1.0"), ("One", "1.0"), ("Two", "2.0")))
-    before = state_of(room.path)
+def test_plan(workspace, exported, tmp_path):
+    add_app(workspace, "Base", tree={"Program Files/Shared/shared.dll": "old", "Program Files/Base/b.txt": "b"})
+    add_app(
+        workspace, "Tool", tree={"program files/shared/SHARED.DLL": "new", "Windows/notepad.exe": "patched long ago"}
+    )
+    add_registry(workspace, "One", "1.0")
+    add_registry(workspace, "Two", "2.0")
+    add_template(workspace, apps=(("Base", "1.0"), ("Tool", "1.0"), ("One", "1.0"), ("Two", "2.0")))
+    before = state_of(workspace.path)
     plan = run(
         "layered_image_plan",
-        **room.options,
+        **workspace.options,
         template="office",
         paths=["Program Files\\Shared\\shared.dll", "Windows\\explorer.exe"],
     )
-    assert state_of(room.path) == before and plan["changed"] is False
+    assert state_of(workspace.path) == before and plan["changed"] is False
     assert plan["conflicts"] == [
         {
             "path": "program files/shared/SHARED.DLL",
@@ -524,5 +559,5 @@ def test_plan(room, exported, tmp_path):
     assert plan["counts"]["files"] == 3 and plan["counts"]["outdated"] == 0
     wanted = {"name": "other", "os_layer": {"name": "Windows 11", "version": "1.0"}, "connector": "desktops"}
     wanted["app_layers"] = [{"name": "Base", "version": "1.0"}, {"name": "Tool", "version": "1.0"}]
-    shown = run("image_template", **room.options, **wanted, check=True, diff=True)["diff"]["after"]["contested"]
+    shown = run("image_template", **workspace.options, **wanted, check=True, diff=True)["diff"]["after"]["contested"]
     assert shown == ["program files/shared/SHARED.DLL: app layer Tool 1.0 brings it, over app layer Base 1.0"]

@@ -25,15 +25,15 @@ from ansible_collections.strata.layering.tests.support.modules import converges,
 FOLDER = "Windows/Setup/scripts/image"
 
 
-def script(room, name: str, text: str) -> str:
+def script(workspace, name: str, text: str) -> str:
     """A script on the composer."""
-    return os.path.join(room.files("scripts", {name: text}), name)
+    return os.path.join(workspace.files("scripts", {name: text}), name)
 
 
-def placed(room, name: str = "image.raw", template: str = "office") -> dict[str, bytes]:
+def placed(workspace, name: str = "image.raw", template: str = "office") -> dict[str, bytes]:
     """The files in the image's folder of scripts, read by dissect."""
-    path = os.fspath(room.tmp_path / name)
-    run("layered_image_export", **room.options, template=template, path=path, format="raw")
+    path = os.fspath(workspace.tmp_path / name)
+    run("layered_image_export", **workspace.options, template=template, path=path, format="raw")
     offset = next(one.offset for one in read_partitions(FileDevice(path)).partitions if one.type == TYPE_BASIC_DATA)
     with open(path, "rb") as stream:
         volume = NTFS(RangeStream(stream, offset, os.stat(path).st_size - offset))
@@ -46,28 +46,28 @@ def plan(content_digest: str, *lines: str) -> bytes:
     return "".join(line + "\r\n" for line in (head, *lines)).encode()
 
 
-def test_scripts_are_placed_in_the_order_in_which_layers_are_applied(room, exported):
+def test_scripts_are_placed_in_the_order_in_which_layers_are_applied(workspace, exported):
     run(
         "app_layer",
-        **room.options,
+        **workspace.options,
         name="Nothing",
         version="1",
         os_layer={"name": "Windows 11"},
-        files=room.files("nothing", {"n.txt": "n"}),
+        files=workspace.files("nothing", {"n.txt": "n"}),
     )
     os_script, first, last, own = (
-        script(room, name, f"rem {name}\r\n") for name in ("os.cmd", "Zuerst (ä).bat", "b.PS1", "own.cmd")
+        script(workspace, name, f"rem {name}\r\n") for name in ("os.cmd", "Zuerst (ä).bat", "b.PS1", "own.cmd")
     )
     run(
         "os_layer",
-        **room.options,
+        **workspace.options,
         **OS_LAYER | {"version": "2.0"},
         file_share=os.fspath(exported),
         packaging_disk="gold/gold-w11.ovf",
         script=os_script,
     )
-    add_app(room, "A|B & \u00e9", tree={"a.txt": "a"}, priority=900, script=last)
-    add_app(room, "Late", priority=10, script=first)
+    add_app(workspace, "A|B & \u00e9", tree={"a.txt": "a"}, priority=900, script=last)
+    add_app(workspace, "Late", priority=10, script=first)
     wanted = {
         "name": "office",
         "connector": "desktops",
@@ -78,8 +78,8 @@ def test_scripts_are_placed_in_the_order_in_which_layers_are_applied(room, expor
             for name, version in (("A|B & \u00e9", "1.0"), ("Late", "1.0"), ("Nothing", "1"))
         ],
     }
-    result = converges("image_template", lambda: state_of(room.path), **room.options, **wanted)["template"]
-    found = placed(room)
+    result = converges("image_template", lambda: state_of(workspace.path), **workspace.options, **wanted)["template"]
+    found = placed(workspace)
     assert found.pop("plan.txt") == plan(
         result["content_digest"],
         "01|os layer Windows 11 2.0|01-os.cmd",
@@ -95,53 +95,54 @@ def test_scripts_are_placed_in_the_order_in_which_layers_are_applied(room, expor
     }
 
 
-def test_an_image_without_scripts_has_a_plan_and_the_next_one_loses_old_scripts(room):
-    add_app(room, "Tool", script=script(room, "a.cmd", "exit /b 0\r\n"))
-    add_app(room, "Plain")
+def test_an_image_without_scripts_has_a_plan_and_the_next_one_loses_old_scripts(workspace):
+    add_app(workspace, "Tool", script=script(workspace, "a.cmd", "exit /b 0\r\n"))
+    add_app(workspace, "Plain")
     with_own = add_template(
-        room, apps=(("Tool", "1.0"), ("Plain", "1.0")), script=script(room, "b.cmd", "exit /b 0\r\n")
+        workspace, apps=(("Tool", "1.0"), ("Plain", "1.0")), script=script(workspace, "b.cmd", "exit /b 0\r\n")
     )["template"]
-    assert sorted(placed(room)) == ["01-a.cmd", "02-b.cmd", "plan.txt"]
+    assert sorted(placed(workspace)) == ["01-a.cmd", "02-b.cmd", "plan.txt"]
     changed = add_template(
-        room, apps=(("Tool", "1.0"), ("Plain", "1.0")), script=script(room, "b.cmd", "exit /b 1\r\n")
+        workspace, apps=(("Tool", "1.0"), ("Plain", "1.0")), script=script(workspace, "b.cmd", "exit /b 1\r\n")
     )["template"]
     assert (
         changed["content_digest"] != with_own["content_digest"] and changed["image_digest"] != with_own["image_digest"]
     )
-    assert placed(room)["02-b.cmd"] == b"exit /b 1\r\n"
-    without = add_template(room, apps=(("Plain", "1.0"),))["template"]
+    assert placed(workspace)["02-b.cmd"] == b"exit /b 1\r\n"
+    without = add_template(workspace, apps=(("Plain", "1.0"),))["template"]
     assert without["script"] is None
-    assert placed(room) == {"plan.txt": plan(without["content_digest"])}
+    assert placed(workspace) == {"plan.txt": plan(without["content_digest"])}
 
 
-def test_what_a_layer_brings_there_is_not_in_an_image(room):
+def test_what_a_layer_brings_there_is_not_in_an_image(workspace):
     add_app(
-        room, tree={f"{FOLDER}/finished": "x", f"{FOLDER}/results/01.code": "0", "Windows/Setup/scripts/mine.txt": "x"}
+        workspace,
+        tree={f"{FOLDER}/finished": "x", f"{FOLDER}/results/01.code": "0", "Windows/Setup/scripts/mine.txt": "x"},
     )
-    add_template(room)
-    assert list(placed(room)) == ["plan.txt"]
+    add_template(workspace)
+    assert list(placed(workspace)) == ["plan.txt"]
 
 
-def test_the_same_template_gives_the_same_disk(room):
-    add_app(room, script=script(room, "a.cmd", "exit /b 0\r\n"))
-    add_template(room)
+def test_the_same_template_gives_the_same_disk(workspace):
+    add_app(workspace, script=script(workspace, "a.cmd", "exit /b 0\r\n"))
+    add_template(workspace)
     digests = []
     for number in range(2):
-        path = room.tmp_path / f"{number}.vmdk"
-        run("layered_image_export", **room.options, template="office", path=os.fspath(path), format="vmdk")
+        path = workspace.tmp_path / f"{number}.vmdk"
+        run("layered_image_export", **workspace.options, template="office", path=os.fspath(path), format="vmdk")
         digests.append(hashlib.sha256(path.read_bytes()).hexdigest())
-        repository = Repository.open(os.fspath(room.path))
+        repository = Repository.open(os.fspath(workspace.path))
         for reference in repository.layout.references():
             if reference.startswith("image/"):
                 repository.layout.remove_reference(reference)
     assert digests[0] == digests[1]
 
 
-def test_a_stack_for_packaging_has_neither_plan_nor_scripts_whatever_it_starts_from(room):
-    add_app(room, script=script(room, "a.cmd", "exit /b 0\r\n"))
-    add_template(room)
-    placed(room)
-    repository = Repository.open(os.fspath(room.path))
+def test_a_stack_for_packaging_has_neither_plan_nor_scripts_whatever_it_starts_from(workspace):
+    add_app(workspace, script=script(workspace, "a.cmd", "exit /b 0\r\n"))
+    add_template(workspace)
+    placed(workspace)
+    repository = Repository.open(os.fspath(workspace.path))
     os_layer, layer = (
         layer_store.find_version(repository, *name).reference()
         for name in (("os", "Windows 11", "1.0"), ("app", "Tool", "1.0"))
@@ -165,9 +166,9 @@ def test_a_stack_for_packaging_has_neither_plan_nor_scripts_whatever_it_starts_f
         ("a", "a", None),
     ],
 )
-def test_a_script_is_part_of_the_version(room, first, then, code):
-    texts = {one: script(room, f"{one}.cmd", f"rem {one}\r\n") for one in "ab"}
-    made = add_app(room, **{"script": texts[first]} if first else {})["layer"]
+def test_a_script_is_part_of_the_version(workspace, first, then, code):
+    texts = {one: script(workspace, f"{one}.cmd", f"rem {one}\r\n") for one in "ab"}
+    made = add_app(workspace, **{"script": texts[first]} if first else {})["layer"]
     assert made["script"] == (
         {"name": "a.cmd", "digest": "sha256:" + hashlib.sha256(b"rem a\r\n").hexdigest(), "size": 7} if first else None
     )
@@ -175,25 +176,25 @@ def test_a_script_is_part_of_the_version(room, first, then, code):
         "name": "Tool",
         "version": "1.0",
         "os_layer": {"name": "Windows 11"},
-        "files": os.fspath(room.tmp_path / "Tool-1.0"),
+        "files": os.fspath(workspace.tmp_path / "Tool-1.0"),
         **({"script": texts[then]} if then else {}),
     }
     if code:
-        fails("app_layer", code, **room.options, **options)
+        fails("app_layer", code, **workspace.options, **options)
     else:
-        assert not run("app_layer", **room.options, **options)["changed"]
+        assert not run("app_layer", **workspace.options, **options)["changed"]
 
 
-def test_a_layer_with_a_script_is_made_once(room):
+def test_a_layer_with_a_script_is_made_once(workspace):
     converges(
         "app_layer",
-        lambda: state_of(room.path),
-        **room.options,
+        lambda: state_of(workspace.path),
+        **workspace.options,
         name="Tool",
         version="1",
         os_layer={"name": "Windows 11"},
-        files=room.files("t", {"a": "b"}),
-        script=script(room, "a.cmd", "rem\r\n"),
+        files=workspace.files("t", {"a": "b"}),
+        script=script(workspace, "a.cmd", "rem\r\n"),
     )
 
 
@@ -205,28 +206,28 @@ def test_a_layer_with_a_script_is_made_once(room):
         ("a.cmd", "x" * ((1 << 20) + 1), "catalog.script_size"),
     ],
 )
-def test_what_is_no_script_is_refused(room, name, text, code):
-    add_app(room)
+def test_what_is_no_script_is_refused(workspace, name, text, code):
+    add_app(workspace)
     fails(
         "image_template",
         code,
-        **room.options,
+        **workspace.options,
         name="office",
         os_layer={"name": "Windows 11", "version": "1.0"},
         connector="desktops",
         app_layers=[{"name": "Tool", "version": "1.0"}],
-        script=script(room, name, text),
+        script=script(workspace, name, text),
     )
 
 
-def test_the_script_of_a_template_is_kept_as_long_as_the_template(room):
-    add_app(room)
-    digest = add_template(room, script=script(room, "a.cmd", "rem kept\r\n"))["template"]["script"]["digest"]
-    blob = room.path / "blobs/sha256" / digest.partition(":")[2]
+def test_the_script_of_a_template_is_kept_as_long_as_the_template(workspace):
+    add_app(workspace)
+    digest = add_template(workspace, script=script(workspace, "a.cmd", "rem kept\r\n"))["template"]["script"]["digest"]
+    blob = workspace.path / "blobs/sha256" / digest.partition(":")[2]
     for state in ("present", "absent"):
         run(
             "image_template",
-            **room.options,
+            **workspace.options,
             name="office",
             state=state,
             **(
@@ -234,13 +235,13 @@ def test_the_script_of_a_template_is_kept_as_long_as_the_template(room):
                     "os_layer": {"name": "Windows 11", "version": "1.0"},
                     "connector": "desktops",
                     "app_layers": [{"name": "Tool", "version": "1.0"}],
-                    "script": os.fspath(room.tmp_path / "scripts/a.cmd"),
+                    "script": os.fspath(workspace.tmp_path / "scripts/a.cmd"),
                 }
                 if state == "present"
                 else {}
             ),
         )
-        for path in (room.path / "blobs/sha256").iterdir():
+        for path in (workspace.path / "blobs/sha256").iterdir():
             os.utime(path, (1, 1))
-        run("repository", **room.options, state="collected")
+        run("repository", **workspace.options, state="collected")
         assert blob.exists() == (state == "present")

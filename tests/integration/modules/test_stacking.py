@@ -19,19 +19,19 @@ from ansible_collections.strata.layering.tests.support.modules import run
 from ansible_collections.strata.layering.tests.support.ntfs_tree import read_tree
 
 
-def plan_of(room, *apps) -> dict:
-    add_template(room, apps=apps)
-    return run("layered_image_plan", **room.options, template="office")
+def plan_of(workspace, *apps) -> dict:
+    add_template(workspace, apps=apps)
+    return run("layered_image_plan", **workspace.options, template="office")
 
 
 def names(plan) -> list[str]:
     return [layer["name"] for layer in plan["layers"]]
 
 
-def test_a_layer_stands_above_its_prerequisites_unless_priorities_say_otherwise(room):
+def test_a_layer_stands_above_its_prerequisites_unless_priorities_say_otherwise(workspace):
     """App comes before Base by name; it was made on a machine with Base, of which it changes one file and removes another."""
-    add_app(room, "Base", tree={"Base/shared.txt": "base", "Base/old.txt": "old", "Base/kept.txt": "kept"})
-    add_app(room, "Another", tree={"Base/kept.txt": "another"})
+    add_app(workspace, "Base", tree={"Base/shared.txt": "base", "Base/old.txt": "old", "Base/kept.txt": "kept"})
+    add_app(workspace, "Another", tree={"Base/kept.txt": "another"})
 
     def work(volume):
         with volume.find("Base") as folder:
@@ -40,21 +40,21 @@ def test_a_layer_stands_above_its_prerequisites_unless_priorities_say_otherwise(
                 node.truncate(0)
                 node.write(b"app")
 
-    path = given_disk(room, prerequisites=[("Base", "1.0")], work=work)
-    run("app_layer", **room.options, **APP, packaged_disk=path, prerequisites=[{"name": "Base", "version": "1.0"}])
-    plan = plan_of(room, ("Base", "1.0"), ("App", "1"))
+    path = given_disk(workspace, prerequisites=[("Base", "1.0")], work=work)
+    run("app_layer", **workspace.options, **APP, packaged_disk=path, prerequisites=[{"name": "Base", "version": "1.0"}])
+    plan = plan_of(workspace, ("Base", "1.0"), ("App", "1"))
     assert names(plan) == ["Base", "App"] and plan["conflicts"] == []
-    tree = image_tree(room)
+    tree = image_tree(workspace)
     assert tree["Base/shared.txt"].file.size == 3 and "Base/old.txt" not in tree and "Base/kept.txt" in tree
 
-    plan = plan_of(room, ("Base", "1.0"), ("App", "1"), ("Another", "1.0"))
+    plan = plan_of(workspace, ("Base", "1.0"), ("App", "1"), ("Another", "1.0"))
     assert names(plan) == ["Another", "Base", "App"]
     assert [(one["path"], one["winner"], one["losers"]) for one in plan["conflicts"]] == [
         ("Base/kept.txt", "app layer Base 1.0", ["app layer Another 1.0"])
     ]
 
-    run("app_layer", **room.options, name="Base", version="1.0", priority=600)
-    plan = plan_of(room, ("Base", "1.0"), ("App", "1"))
+    run("app_layer", **workspace.options, name="Base", version="1.0", priority=600)
+    plan = plan_of(workspace, ("Base", "1.0"), ("App", "1"))
     assert names(plan) == ["App", "Base"]
     assert {(one["path"], one["winner"]) for one in plan["conflicts"]} == {
         ("Base/shared.txt", "app layer Base 1.0"),
@@ -62,7 +62,7 @@ def test_a_layer_stands_above_its_prerequisites_unless_priorities_say_otherwise(
     }
 
 
-def test_8_3_names_that_were_given_on_machines_of_their_own(room):
+def test_8_3_names_that_were_given_on_machines_of_their_own(workspace):
     """Windows counts them up anew on each machine, so that two installers get the same one."""
     for name in ("Reader", "Writer"):
 
@@ -75,13 +75,13 @@ def test_8_3_names_that_were_given_on_machines_of_their_own(room):
 
         run(
             "app_layer",
-            **room.options,
+            **workspace.options,
             name=name,
             version="1.0",
             os_layer=APP["os_layer"],
-            packaged_disk=given_disk(room, work=work),
+            packaged_disk=given_disk(workspace, work=work),
         )
-    plan = plan_of(room, ("Reader", "1.0"), ("Writer", "1.0"))
+    plan = plan_of(workspace, ("Reader", "1.0"), ("Writer", "1.0"))
     assert plan["conflicts"] == [] and plan["counts"]["short_names"] == 1
     assert plan["short_names"] == [
         {
@@ -92,8 +92,8 @@ def test_8_3_names_that_were_given_on_machines_of_their_own(room):
         },
     ]
     assert "STRATA~1 of Program Files/Strata Writer" in str(plan["warnings"])
-    path = os.fspath(room.tmp_path / "desk.raw")
-    done = run("layered_image_export", **room.options, template="office", path=path, format="raw")
+    path = os.fspath(workspace.tmp_path / "desk.raw")
+    done = run("layered_image_export", **workspace.options, template="office", path=path, format="raw")
     assert "8.3 name STRATA~1 of Program Files/Strata Writer (Strata Reader has it)" in str(done["warnings"])
     with FileDevice(path) as disk:
         found = window(disk)
@@ -102,4 +102,4 @@ def test_8_3_names_that_were_given_on_machines_of_their_own(room):
         tree["Program Files/Strata Reader"].short_name == "STRATA~1"
         and tree["Program Files/Strata Writer"].short_name is None
     )
-    assert plan_of(room, ("Writer", "1.0"))["short_names"] == []
+    assert plan_of(workspace, ("Writer", "1.0"))["short_names"] == []

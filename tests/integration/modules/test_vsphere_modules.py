@@ -16,16 +16,16 @@ from ansible_collections.strata.layering.tests.support.modules import attempt, c
 from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
 
 
-def test_connector_test_finds_everything(room, vcenter, simulator):
+def test_connector_test_finds_everything(workspace, vcenter, simulator):
     before = machines(simulator)
-    result = run("connector", **room.options, **connector(), **vcenter, test=True)
+    result = run("connector", **workspace.options, **connector(), **vcenter, test=True)
     assert result["tested"]["folder"] == "Images/Desktops (will be created)" and machines(simulator) == before
     for wrong in ("datacenter", "cluster", "datastore", "vm_template", "network"):
-        result = attempt("connector", **room.options, **connector(**{wrong: "elsewhere"}), **vcenter, test=True)
+        result = attempt("connector", **workspace.options, **connector(**{wrong: "elsewhere"}), **vcenter, test=True)
         assert result["failed"] and "elsewhere" in result["msg"], wrong
 
 
-def test_a_template_without_a_network_needs_one_of_the_connector(room, vcenter, simulator):
+def test_a_template_without_a_network_needs_one_of_the_connector(workspace, vcenter, simulator):
     session = simulator.connect()
     golden = machine_of(session, machines(simulator)["windows-template"]["moid"])
     host = golden.runtime.host
@@ -36,34 +36,36 @@ def test_a_template_without_a_network_needs_one_of_the_connector(room, vcenter, 
     change = vim.vm.device.VirtualDeviceSpec(operation="remove", device=card)
     WaitForTask(golden.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change])))
     golden.MarkAsTemplate()
-    result = fails("connector", "publish.connector_network", **room.options, **connector(), **vcenter, test=True)
+    result = fails("connector", "publish.connector_network", **workspace.options, **connector(), **vcenter, test=True)
     assert "windows-template" in result["msg"] and "desktops" in result["msg"] and "network" in result["hint"]
-    run("connector", **room.options, **connector(network="VM Network"), **vcenter, test=True)
+    run("connector", **workspace.options, **connector(network="VM Network"), **vcenter, test=True)
 
 
-def test_wrong_password_is_said_and_not_shown(room, vcenter):
+def test_wrong_password_is_said_and_not_shown(workspace, vcenter):
     options = dict(vcenter, password="S3cret-not-to-be-seen")
-    result = attempt("connector", **room.options, **connector(), **options, test=True)
+    result = attempt("connector", **workspace.options, **connector(), **options, test=True)
     assert result["failed"] and "S3cret" not in json.dumps(
         {key: value for key, value in result.items() if key != "invocation"}
     )
 
 
-def test_certificates_are_checked(room, vcenter):
+def test_certificates_are_checked(workspace, vcenter):
     options = {key: value for key, value in vcenter.items() if key != "ca_path"}
-    result = attempt("connector", **room.options, **connector(), **options, test=True)
+    result = attempt("connector", **workspace.options, **connector(), **options, test=True)
     assert result["failed"] and "certificate" in result["msg"]
-    run("connector", **room.options, **connector(), **options, validate_certs=False, test=True)
+    run("connector", **workspace.options, **connector(), **options, validate_certs=False, test=True)
 
 
-def test_publish(room, vcenter, simulator):
-    add_app(room)
-    add_template(room)
+def test_publish(workspace, vcenter, simulator):
+    add_app(workspace)
+    add_template(workspace)
 
     def look() -> tuple:
-        return machines(simulator), state_of(room.path)
+        return machines(simulator), state_of(workspace.path)
 
-    done = converges("layered_image_publish", look, **room.options, **vcenter, templates=["office"], comment="CHG-10")
+    done = converges(
+        "layered_image_publish", look, **workspace.options, **vcenter, templates=["office"], comment="CHG-10"
+    )
     task = done["tasks"][0]
     assert (
         task["status"] == "Complete"
@@ -72,81 +74,81 @@ def test_publish(room, vcenter, simulator):
     )
     machine = machines(simulator)[task["vm"]["name"]]
     assert machine["power"] == "poweredOff"
-    image = run("layered_image_info", **room.options, template="office")["images"][0]
+    image = run("layered_image_info", **workspace.options, template="office")["images"][0]
     assert image["image_digest"] == task["digest"] and image["layers"] == {"os/Windows 11": "1.0", "app/Tool": "1.0"}
-    assert run("task_info", **room.options, status=["Complete"])["tasks"][0]["id"] == task["id"]
-    assert run("audit_info", **room.options, limit=1)["records"][0]["comment"] == "CHG-10"
+    assert run("task_info", **workspace.options, status=["Complete"])["tasks"][0]["id"] == task["id"]
+    assert run("audit_info", **workspace.options, limit=1)["records"][0]["comment"] == "CHG-10"
 
 
-def test_changed_app_layer_is_published_anew(room, vcenter, simulator):
-    add_app(room)
-    add_template(room)
-    first = run("layered_image_publish", **room.options, **vcenter, templates=["office"])["tasks"][0]
-    add_app(room, version="1.1")
-    add_template(room, apps=(("Tool", "1.1"),))
-    second = run("layered_image_publish", **room.options, **vcenter, templates=["office"], keep=1)["tasks"][0]
+def test_changed_app_layer_is_published_anew(workspace, vcenter, simulator):
+    add_app(workspace)
+    add_template(workspace)
+    first = run("layered_image_publish", **workspace.options, **vcenter, templates=["office"])["tasks"][0]
+    add_app(workspace, version="1.1")
+    add_template(workspace, apps=(("Tool", "1.1"),))
+    second = run("layered_image_publish", **workspace.options, **vcenter, templates=["office"], keep=1)["tasks"][0]
     assert (
         second["digest"] != first["digest"]
         and {first["vm"]["name"], second["vm"]["name"]} <= machines(simulator).keys()
     )
-    add_app(room, version="1.2")
-    add_template(room, apps=(("Tool", "1.2"),))
-    third = run("layered_image_publish", **room.options, **vcenter, templates=["office"], keep=1)["tasks"][0]
+    add_app(workspace, version="1.2")
+    add_template(workspace, apps=(("Tool", "1.2"),))
+    third = run("layered_image_publish", **workspace.options, **vcenter, templates=["office"], keep=1)["tasks"][0]
     names = machines(simulator).keys()
     assert {second["vm"]["name"], third["vm"]["name"]} <= names and first["vm"]["name"] not in names
-    assert [image["vm"]["name"] for image in run("layered_image_info", **room.options)["images"]] == [
+    assert [image["vm"]["name"] for image in run("layered_image_info", **workspace.options)["images"]] == [
         third["vm"]["name"],
         second["vm"]["name"],
     ]
 
 
-def test_a_machine_that_was_removed_is_published_again(room, vcenter, simulator):
-    add_app(room)
-    add_template(room)
-    task = run("layered_image_publish", **room.options, **vcenter, templates=["office"])["tasks"][0]
+def test_a_machine_that_was_removed_is_published_again(workspace, vcenter, simulator):
+    add_app(workspace)
+    add_template(workspace)
+    task = run("layered_image_publish", **workspace.options, **vcenter, templates=["office"])["tasks"][0]
     session = simulator.connect()
     machine = machine_of(session, task["vm"]["moid"])
     machine.Destroy_Task()
-    again = run("layered_image_publish", **room.options, **vcenter, templates=["office"])
+    again = run("layered_image_publish", **workspace.options, **vcenter, templates=["office"])
     assert again["changed"] is True and again["tasks"][0]["vm"]["moid"] != task["vm"]["moid"]
 
 
-def test_several_templates_and_one_that_fails(room, vcenter, simulator):
-    add_app(room)
-    run("connector", **room.options, **connector(name="broken", datastore="elsewhere"))
-    add_template(room, "good")
-    add_template(room, "better", vm_name="Better Desktop")
+def test_several_templates_and_one_that_fails(workspace, vcenter, simulator):
+    add_app(workspace)
+    run("connector", **workspace.options, **connector(name="broken", datastore="elsewhere"))
+    add_template(workspace, "good")
+    add_template(workspace, "better", vm_name="Better Desktop")
     run(
         "image_template",
-        **room.options,
+        **workspace.options,
         name="bad",
         os_layer={"name": "Windows 11", "version": "1.0"},
         connector="broken",
     )
-    result = attempt("layered_image_publish", **room.options, **vcenter, templates=["good", "bad", "better"])
+    result = attempt("layered_image_publish", **workspace.options, **vcenter, templates=["good", "bad", "better"])
     assert result["failed"] and "elsewhere" in result["msg"]
     assert [task["status"] for task in result["details"]["tasks"]] == ["Complete", "Failed", "Complete"]
     assert any(name.startswith("Better Desktop-") for name in machines(simulator))
 
 
-def test_a_machine_of_somebody_else_is_not_touched(room, vcenter, simulator):
-    add_app(room)
-    template = add_template(room)["template"]
+def test_a_machine_of_somebody_else_is_not_touched(workspace, vcenter, simulator):
+    add_app(workspace)
+    template = add_template(workspace)["template"]
     name = f"office-{template['image_digest'][7:15]}"
-    add_template(room, "other", vm_name="x")
-    first = run("layered_image_publish", **room.options, **vcenter, templates=["other"])["tasks"][0]
+    add_template(workspace, "other", vm_name="x")
+    first = run("layered_image_publish", **workspace.options, **vcenter, templates=["other"])["tasks"][0]
     session = simulator.connect()
     machine = machine_of(session, first["vm"]["moid"])
     machine.Rename_Task(name)
-    result = fails("layered_image_publish", "publish.name_in_use", **room.options, **vcenter, templates=["office"])
+    result = fails("layered_image_publish", "publish.name_in_use", **workspace.options, **vcenter, templates=["office"])
     assert name in result["msg"] and machines(simulator)[name]["moid"] == first["vm"]["moid"]
 
 
-def test_a_guest_that_does_not_shut_down(room, vcenter, simulator):
+def test_a_guest_that_does_not_shut_down(workspace, vcenter, simulator):
     simulator.guest(mode="hang")
-    add_app(room)
-    add_template(room)
-    waiting = run("layered_image_publish", **room.options, **vcenter, templates=["office"], shutdown_timeout=1)[
+    add_app(workspace)
+    add_template(workspace)
+    waiting = run("layered_image_publish", **workspace.options, **vcenter, templates=["office"], shutdown_timeout=1)[
         "tasks"
     ][0]
     assert (
@@ -154,17 +156,17 @@ def test_a_guest_that_does_not_shut_down(room, vcenter, simulator):
         and "within 1 seconds" in waiting["description"]
         and waiting["vm"]["name"] in waiting["description"]
     )
-    assert run("task_info", **room.options)["tasks"][0]["status"] == "ActionRequired"
+    assert run("task_info", **workspace.options)["tasks"][0]["status"] == "ActionRequired"
     machine_of(simulator.connect(), waiting["vm"]["moid"]).PowerOffVM_Task()
-    done = run("layered_image_publish", **room.options, **vcenter, templates=["office"])
+    done = run("layered_image_publish", **workspace.options, **vcenter, templates=["office"])
     assert done["tasks"][0]["status"] == "Complete" and done["tasks"][0]["vm"]["moid"] == waiting["vm"]["moid"]
     assert len([name for name in machines(simulator) if name.startswith("office-")]) == 1
 
 
-def test_ovf_export_and_import_of_it(room, vcenter, simulator, tmp_path):
-    add_app(room)
-    add_template(room)
-    published = run("layered_image_publish", **room.options, **vcenter, templates=["office"])["tasks"][0]["vm"]
+def test_ovf_export_and_import_of_it(workspace, vcenter, simulator, tmp_path):
+    add_app(workspace)
+    add_template(workspace)
+    published = run("layered_image_publish", **workspace.options, **vcenter, templates=["office"])["tasks"][0]["vm"]
     share = tmp_path / "share"
     share.mkdir()
     done = converges(
@@ -174,7 +176,7 @@ def test_ovf_export_and_import_of_it(room, vcenter, simulator, tmp_path):
         name=published["name"],
         file_share=os.fspath(share),
         package="machine",
-        repository=room.options["repository"],
+        repository=workspace.options["repository"],
     )
     assert done["packaging_disk"] == "machine/machine.ovf" and {found["name"] for found in done["files"]} == set(
         os.listdir(share / "machine")
@@ -184,7 +186,7 @@ def test_ovf_export_and_import_of_it(room, vcenter, simulator, tmp_path):
     }
     layer = run(
         "os_layer",
-        **room.options,
+        **workspace.options,
         name="Again",
         version="1",
         max_layer_size_gb=1,
@@ -197,10 +199,10 @@ def test_ovf_export_and_import_of_it(room, vcenter, simulator, tmp_path):
     assert result["failed"] and "no such machine" in result["msg"]
 
 
-def test_a_machine_whose_name_no_file_can_have(room, vcenter, simulator, tmp_path):
-    add_app(room)
-    add_template(room)
-    published = run("layered_image_publish", **room.options, **vcenter, templates=["office"])["tasks"][0]["vm"]
+def test_a_machine_whose_name_no_file_can_have(workspace, vcenter, simulator, tmp_path):
+    add_app(workspace)
+    add_template(workspace)
+    published = run("layered_image_publish", **workspace.options, **vcenter, templates=["office"])["tasks"][0]["vm"]
     WaitForTask(machine_of(simulator.connect(), published["moid"]).Rename_Task("gold: 1"))
     options = {**vcenter, "name": "gold: 1", "file_share": os.fspath(tmp_path)}
     planned, done = run("ovf_export", check=True, **options), run("ovf_export", **options)

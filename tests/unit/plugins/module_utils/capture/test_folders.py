@@ -137,7 +137,7 @@ def test_new_folders_that_differ_in_case(packaging):
 
 
 def test_folders_of_the_base_that_differ_in_case(tmp_path):
-    """Both changed: a layer has room for what belongs into one of them."""
+    """Both changed: a layer has workspace for what belongs into one of them."""
     make_machine(str(tmp_path / "raw"))
     with FileDevice(str(tmp_path / "raw"), writable=True) as device:
         partition = max(read_partitions(device).partitions, key=lambda one: one.size)

@@ -94,7 +94,7 @@ def test_a_long_chain_of_images_stays_right_and_starts_again_from_the_base(small
         made.append(len(image.blobs))
         if number in (1, 15, 17):
             check(small, image, stack)
-    # The base is drawn on again only when no image with room for one more blob has the layer.
+    # The base is drawn on again only when no image with workspace for one more blob has the layer.
     assert made[:2] == [1, 2] and max(made) <= thin_image.MAX_GRAIN_BLOBS
 
 

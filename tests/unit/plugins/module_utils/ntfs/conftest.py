@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Volumes for the tests of the ntfs room, and the independent judges of what was written."""
+"""Volumes for the tests of the ntfs workspace, and the independent judges of what was written."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _times():
 
 
 def judge(path, entries_follow=True, boot=True):
-    """Fail unless the room's own check, ntfsfix and phantom-trace find nothing.
+    """Fail unless the workspace's own check, ntfsfix and phantom-trace find nothing.
 
     ntfsfix looks for the backup boot sector in the last sector: without ``boot`` it is left out.
     """

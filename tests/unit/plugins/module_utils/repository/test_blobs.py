@@ -19,7 +19,7 @@ from ansible_collections.strata.layering.plugins.module_utils.common.errors impo
     NoSpace,
     NotFound,
 )
-from ansible_collections.strata.layering.plugins.module_utils.repository import blobs as room
+from ansible_collections.strata.layering.plugins.module_utils.repository import blobs as workspace
 from ansible_collections.strata.layering.plugins.module_utils.repository.blobs import Descriptor, check_digest
 
 TYPE = "application/octet-stream"
@@ -68,7 +68,7 @@ def test_full_disk_is_a_clear_error(repository, monkeypatch):
     def full(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(room.os, "fsync", full)
+    monkeypatch.setattr(workspace.os, "fsync", full)
     with pytest.raises(NoSpace, match="No space is left in the repository"):
         repository.layout.put_blob(BIG, TYPE)
     assert repository.layout.blobs.digests() == [] and temporaries(repository) == []
@@ -140,7 +140,7 @@ def test_wrong_size_is_found(repository, length):
 def test_a_verified_blob_is_hashed_once(repository, monkeypatch):
     descriptor = repository.layout.put_blob(BIG, TYPE)
     calls = []
-    monkeypatch.setattr(room.Blobs, "verify", lambda self, digest, progress=None: calls.append(digest))
+    monkeypatch.setattr(workspace.Blobs, "verify", lambda self, digest, progress=None: calls.append(digest))
     repository.layout.blob_path(descriptor)
     assert not calls  # this host wrote it
     path = repository.layout.blobs.path(descriptor.digest)

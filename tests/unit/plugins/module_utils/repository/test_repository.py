@@ -18,7 +18,7 @@ from ansible_collections.strata.layering.plugins.module_utils.common.errors impo
     Unsupported,
 )
 from ansible_collections.strata.layering.plugins.module_utils.repository import oci_layout
-from ansible_collections.strata.layering.plugins.module_utils.repository import repository as room
+from ansible_collections.strata.layering.plugins.module_utils.repository import repository as workspace
 from ansible_collections.strata.layering.plugins.module_utils.repository.blobs import Descriptor
 from ansible_collections.strata.layering.plugins.module_utils.repository.oci_layout import MANIFEST
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
@@ -95,7 +95,7 @@ def test_other_markers(repository, content, error):
 
 
 def test_read_only(repository, monkeypatch):
-    monkeypatch.setattr(room.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(workspace.os, "access", lambda path, mode: False)
     with pytest.raises(Unavailable, match="cannot be written"):
         Repository.open(repository.path, writable=True)
     Repository.open(repository.path)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the tests of the vsphere room share: a simulator, a session, machines and disks."""
+"""What the tests of the vsphere workspace share: a simulator, a session, machines and disks."""
 
 from __future__ import annotations
 
