@@ -10,7 +10,6 @@ once, in ``common.module.run``.
 
 from __future__ import annotations
 
-
 #: What to do about a defect of this collection.
 INTERNAL_HINT = "This is a defect of strata.layering: report it with these details."
 

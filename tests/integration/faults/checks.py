@@ -20,8 +20,8 @@ from ansible_collections.strata.layering.tests.integration.faults.bench import (
     LEASE_TIMEOUT,
     TEMPLATE,
     UNEXPECTED,
-    Ended,
     CaseEnvironment,
+    Ended,
 )
 
 #: What a task is in when no further run is needed.

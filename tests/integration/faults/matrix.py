@@ -20,8 +20,8 @@ from ansible_collections.strata.layering.tests.integration.faults.bench import (
     KILLED,
     PATIENCE,
     Bench,
-    Ended,
     CaseEnvironment,
+    Ended,
 )
 from ansible_collections.strata.layering.tests.integration.faults.calls import Call, kinds, reads
 
