@@ -13,6 +13,7 @@ from ..shares.location import check_path
 from ..shares.open import open_share
 from ..shares.share import Share
 from ..shares.smb import SmbShare
+from .share_credentials import share_credentials
 
 _GIB = 1 << 30
 
@@ -21,7 +22,7 @@ def ensure_file_share(params: dict, *, check_mode: bool) -> Outcome:
     """Check the share, and bring its folders into ``state``."""
     folders = list(dict.fromkeys(check_path(folder) for folder in params["folders"]))
     repository = Repository.open(params["repository"], writable=not check_mode) if params["repository"] else None
-    with open_share(params["file_share"], params) as share:
+    with open_share(params["file_share"], share_credentials(params)) as share:
         if share.local_path("") is not None and not share.is_folder():
             # A mount that is missing must be noticed, not be made a folder.
             raise missing(share.name)

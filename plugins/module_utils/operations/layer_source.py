@@ -24,6 +24,7 @@ from ..shares.open import open_file
 from ..windows.readiness import FAIL
 from ..winregistry.delta_format import read_delta
 from .package_disk import disk_opener, share_disk_opener
+from .share_credentials import share_credentials
 
 _EMPTY_HINT = (
     "Check that the disk was exported after the application had been installed; finalize: warn takes it as it is."
@@ -88,7 +89,7 @@ class PackagedSource:
         self._path = params["packaged_disk"]
         self._finalize = params["finalize"]
         self._rules = parse_rules(params["exclusions"])
-        self._share, self._file = open_file(self._path, params)
+        self._share, self._file = open_file(self._path, share_credentials(params))
         if not self._share.is_file(self._file):
             raise InvalidInput(
                 f"There is no packaged disk at {self._path}.",

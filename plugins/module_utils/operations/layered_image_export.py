@@ -19,6 +19,7 @@ from ..repository.repository import Repository
 from ..shares.open import open_file
 from ..shares.share import Share, parent_of
 from .repository import open_repository
+from .share_credentials import share_credentials
 
 _MAX_RECORD = 65536
 
@@ -27,7 +28,7 @@ def ensure_image_file(params: dict, *, check_mode: bool, progress: Progress = si
     """Write the image unless the file holds it already."""
     repository = open_repository(params, check_mode=check_mode)
     template = resolve(repository, repository.catalog.require(TEMPLATE, params["template"]))
-    share, file = open_file(params["path"], params)
+    share, file = open_file(params["path"], share_credentials(params))
     with share:
         return _ensure(repository, template, share, file, params, check_mode, progress)
 

@@ -37,6 +37,7 @@ from ..shares.open import open_share
 from ..windows.readiness import failures
 from .package_disk import disk_opener
 from .repository import open_repository
+from .share_credentials import share_credentials
 
 
 def ensure_os_layer(params: dict, *, check_mode: bool, progress: Progress = silent) -> Outcome:
@@ -83,7 +84,7 @@ def _package(params: dict) -> Iterator[Package]:
             code="operations.os_no_package",
             hint="Give file_share and packaging_disk.",
         )
-    with open_share(params["file_share"], params) as share:
+    with open_share(params["file_share"], share_credentials(params)) as share:
         if share.local_path("") is None:
             yield open_package(check_path(params["packaging_disk"]), share)
             return

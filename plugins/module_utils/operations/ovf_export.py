@@ -19,6 +19,7 @@ from ..vsphere import vm_export
 from ..vsphere.inventory import Inventory
 from ..vsphere.session import Session
 from ..vsphere.vm import list_snapshots
+from .share_credentials import share_credentials
 
 _MOID = re.compile(r"vm-\d+")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -33,7 +34,7 @@ def ensure_ovf_package(params: dict, *, connection: dict, check_mode: bool, prog
             code="operations.ovf_package",
             hint="Set package to a plain folder name.",
         )
-    with open_share(params["file_share"], params) as share:
+    with open_share(params["file_share"], share_credentials(params)) as share:
         if not share.is_folder():
             raise missing(share.name)
         return _ensure(params, share.folder(package), package, connection, check_mode, progress)

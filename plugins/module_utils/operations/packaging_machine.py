@@ -53,6 +53,7 @@ from ..vsphere.properties import read, wait_for
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts, read_facts
 from .repository import open_repository
+from .share_credentials import share_credentials
 
 ACTION_REQUIRED, PENDING, COMPLETE = "ActionRequired", "Pending", "Complete"
 _OFF = "poweredOff"
@@ -181,7 +182,7 @@ class _Machine:
                 code="operations.packaging_not_recorded",
                 hint="Run with state present first.",
             )
-        share = open_share(share, self._params)
+        share = open_share(share, share_credentials(self._params))
         if not share.is_folder():
             raise missing(share.name)
         self._check_given()
@@ -237,7 +238,7 @@ class _Machine:
             if facts is not None:
                 remove_machine(self._session, facts)
             if remove:
-                vm_export.remove_export(open_share(folder, self._params), os.path.basename(folder))
+                vm_export.remove_export(open_share(folder, share_credentials(self._params)), os.path.basename(folder))
             self._repository.catalog.delete(PACKAGING, self._key)
             self._audit("delete", machine=before["machine"], package=folder if remove else None)
         return Outcome(True, before, after)
@@ -390,10 +391,13 @@ class _Machine:
         """The folder of the machine's package, None when there is none."""
         folder = (self._document or {}).get("package")
         if folder is None and self._params["file_share"] and self._params["package"]:
-            folder = open_share(self._params["file_share"], self._params).where(self._params["package"])
+            folder = open_share(self._params["file_share"], share_credentials(self._params)).where(
+                self._params["package"]
+            )
         return (
             folder
-            if folder is not None and vm_export.is_exported(open_share(folder, self._params), os.path.basename(folder))
+            if folder is not None
+            and vm_export.is_exported(open_share(folder, share_credentials(self._params)), os.path.basename(folder))
             else None
         )
 

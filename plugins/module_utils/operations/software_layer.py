@@ -28,6 +28,7 @@ from ..repository.repository import Repository
 from ..shares.open import open_file
 from .layer_source import FilesSource, PackagedSource, source_of
 from .repository import open_repository
+from .share_credentials import share_credentials
 
 
 def ensure_app_layer(params: dict, *, check_mode: bool, progress: Progress = silent) -> Outcome:
@@ -74,7 +75,7 @@ def _ensure(kind: str, params: dict, check_mode: bool, progress: Progress) -> Ou
 
 def _disk_is_there(params: dict) -> bool:
     """Whether the packaged disk can still be compared; it may be removed once it has been captured."""
-    share, file = open_file(params["packaged_disk"], params)
+    share, file = open_file(params["packaged_disk"], share_credentials(params))
     with share:
         return share.is_file(file)
 

@@ -1,12 +1,13 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Opening the file share that a playbook names."""
+"""Open the file share that a playbook names."""
 
 from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass, field
 
 from ..common.errors import InvalidInput
 from .local import LocalShare
@@ -15,43 +16,66 @@ from .share import Share
 from .smb import SmbShare
 
 
-def open_share(location: str, params: dict) -> Share:
-    """The share at ``location``, with the credentials in a module's parameters (``common.arguments.share_arguments``).
+@dataclass(frozen=True, slots=True)
+class ShareCredentials:
+    """How to log on to a share whose location is //server/share/path.
 
-    One that is spoken to directly connects at its first use; InvalidInput when its address is malformed.
+    ``username`` is ``DOMAIN\\user`` or ``user@domain``. Without ``password`` a Kerberos ticket is used.
+    ``encrypt`` requires SMB 3 encryption; if it is false, messages are only signed.
+    """
+
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    encrypt: bool = True
+
+
+def open_share(location: str, credentials: ShareCredentials) -> Share:
+    """Return the share at ``location``: a folder of this host or //server/share[/path].
+
+    An SMB share connects at its first use.
+
+    Raises:
+        InvalidInput: ``shares.address`` if the location is empty, a URL or malformed; ``shares.name`` or
+            ``shares.outside`` if its path is not acceptable.
     """
     if not location:
         raise InvalidInput(
-            "The file share is not named.",
+            "The option file_share is empty.",
             code="shares.address",
-            hint="Set file_share to a folder of the composer or //server/share/path.",
+            hint="Set file_share to a folder of the composer or to //server/share/path.",
         )
     if re.match(r"[A-Za-z]+://", location):
         raise InvalidInput(
-            "The file share is given as a URL.",
+            "The option file_share holds a URL.",
             code="shares.address",
-            hint="Write it as //server/share/path, or as a folder of the composer.",
+            hint="Set file_share to //server/share/path or to a folder of the composer.",
         )
     if not is_smb(location):
         return LocalShare(location)
     return SmbShare.at(
         location,
-        username=params["file_share_username"],
-        password=params["file_share_password"],
-        encrypt=params["file_share_encrypt"],
+        username=credentials.username,
+        password=credentials.password,
+        encrypt=credentials.encrypt,
     )
 
 
-def open_file(location: str, params: dict) -> tuple[Share, str]:
-    """The share that a file is on, and its path there; ``location`` is a path of this host or //server/share/path."""
+def open_file(location: str, credentials: ShareCredentials) -> tuple[Share, str]:
+    """Return the share that holds the file ``location``, and the file's path on that share.
+
+    ``location`` is a path of this host or //server/share/path.
+
+    Raises:
+        InvalidInput: as ``open_share``; also ``shares.address`` if ``location`` names a share, not a file.
+    """
     if not location:
         raise InvalidInput(
-            "The file is not named.",
+            "The path of the file is empty.",
             code="shares.address",
-            hint="Give its path on the composer or //server/share/path.",
+            hint="Set the option to a path on the composer or to //server/share/path/file.",
         )
     if not is_smb(location):
         folder, name = os.path.split(os.path.abspath(location))
         return LocalShare(folder), name
     address, path = split_smb_file(location)
-    return open_share(address, params), path
+    return open_share(address, credentials), path
