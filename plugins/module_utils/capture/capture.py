@@ -15,7 +15,6 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 
 from ..catalog import layer_store
-from ..common.child_process import run_guarded
 from ..common.progress import Progress, silent
 from ..images.thin_image import ThinImage
 from ..layers import entry as model
@@ -23,6 +22,7 @@ from ..layers.entry import Entry, printable
 from ..layers.folder import Opener as StreamOpener
 from ..layers.layer_version import LayerVersion
 from ..ntfs.volume import Volume
+from ..ntfs.volume_process import run_on_volume
 from ..repository.repository import Repository
 from ..windows.finalize_checks import check_finalized
 from ..windows.installation import CONFIG, WindowsInstallation, exists
@@ -59,7 +59,7 @@ class CaptureResult:
 
 def check_packaged(given: ThinImage, opener: Opener) -> list[dict]:
     """The findings of the finalize gate for the packaged disk that ``opener`` opens; raises as ``capture`` does."""
-    return run_guarded(_check, given, opener, what="the packaged disk")
+    return run_on_volume(_check, given, opener, subject="the packaged disk")
 
 
 def capture(
@@ -80,7 +80,7 @@ def capture(
     bad rule. Nothing is stored then.
     """
     with repository.pin([given.manifest.digest], purpose=f"capture the layer {layer.name} {layer.version}"):
-        return run_guarded(
+        return run_on_volume(
             _capture,
             repository,
             given,
@@ -88,7 +88,7 @@ def capture(
             layer,
             tuple(rules),
             defaults,
-            what="the packaged disk",
+            subject="the packaged disk",
             progress=progress,
         )
 
@@ -97,8 +97,8 @@ def preview(
     given: ThinImage, opener: Opener, rules: Sequence[Rule] = (), *, defaults: bool = True, progress: Progress = silent
 ) -> CaptureResult:
     """What ``capture`` would find, without storing it; ``layer`` is None."""
-    return run_guarded(
-        _capture, None, given, opener, None, tuple(rules), defaults, what="the packaged disk", progress=progress
+    return run_on_volume(
+        _capture, None, given, opener, None, tuple(rules), defaults, subject="the packaged disk", progress=progress
     )
 
 

@@ -1,17 +1,17 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Running work on untrusted volumes in a child process.
+"""Run a function on untrusted data in a child process.
 
-libntfs-3g is C code that follows structures a damaged or hostile disk controls. What it
-does to its process, a crash, exhausted memory or an endless loop, ends the child only and
-becomes an error of the family.
+C libraries follow structures that damaged or hostile data controls. A crash, exhausted
+memory or an endless loop ends only the child and is reported as a StrataError.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import dataclasses
 import faulthandler
 import gc
 import io
@@ -24,18 +24,21 @@ import struct
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
-from .errors import Corrupt, StrataError
+from .errors import Corrupt, InternalError, StrataError
 from .progress import Progress, silent
 
 _PR_SET_PDEATHSIG = 1
 _HEADER = struct.Struct("<cI")
-#: A result larger than this is not taken from the child.
+#: A result larger than this (bytes) is not accepted from the child.
 MAXIMUM_RESULT = 1 << 30
-#: Address space the child may use beyond what its parent has.
+#: Address space in bytes that the child may use in addition to its parent's.
 MEMORY = 2 << 30
 _PROGRESS_INTERVAL = 0.2
+
+# Kinds of messages from the child.
+_RESULT, _ERROR, _OS_ERROR, _OUT_OF_MEMORY, _UNEXPECTED, _PROGRESS = b"r", b"e", b"o", b"m", b"x", b"p"
 
 _PACKAGE = __name__.rsplit(".", 2)[0]
 _SAFE = {
@@ -47,47 +50,90 @@ _SAFE = {
 
 
 class _Unpickler(pickle.Unpickler):
-    # The child may have been taken over: only plain data and this collection's own classes are believed.
+    # An attacker may control the child: only plain data and this collection's own classes are loaded.
     def find_class(self, module: str, name: str) -> Any:
         if name in _SAFE.get(module, ()) or module.startswith(_PACKAGE + ".") and "." not in name:
-            found = super().find_class(module, name)
-            if module in _SAFE or isinstance(found, type) or name == "_rebuild":
-                return found
+            loaded = super().find_class(module, name)
+            if module in _SAFE or isinstance(loaded, type) or name == "_rebuild":
+                return loaded
         if module.startswith("numpy") and name in ("ndarray", "dtype", "_reconstruct", "_frombuffer", "scalar"):
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f"{module}.{name}")
 
 
-def run_guarded(
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Task:
+    """What the error messages about a child name: its ``subject``, the ``hint`` of the caller and the limits."""
+
+    subject: str
+    hint: str | None
+    memory: int
+    timeout: float | None
+
+    def crashed(self, cause: str) -> Corrupt:
+        return Corrupt(f"Processing {self.subject} failed: {cause}.", code="common.child_crashed", hint=self.hint)
+
+    def stuck(self) -> Corrupt:
+        return Corrupt(
+            f"Processing {self.subject} did not finish within {self.timeout:g} seconds.",
+            code="common.child_stuck",
+            hint=self.hint,
+        )
+
+    def out_of_memory(self) -> Corrupt:
+        return Corrupt(
+            f"Processing {self.subject} needed more than {self.memory >> 20} MiB of memory.",
+            code="common.child_out_of_memory",
+            hint=self.hint,
+        )
+
+
+def end_with_parent(parent: int) -> bool:
+    """Have the kernel kill this process when its parent ends; return whether ``parent`` still is the parent.
+
+    Call it in a forked child with the process ID that the parent had before the fork.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    return os.getppid() == parent
+
+
+def run_in_child(
     function: Callable[..., Any],
     *arguments: Any,
     progress: Progress = silent,
     memory: int = MEMORY,
     timeout: float | None = None,
-    what: str = "the NTFS volume",
+    subject: str = "the data",
+    hint: str | None = None,
     **keywords: Any,
 ) -> Any:
     """Run ``function(*arguments, progress=..., **keywords)`` in a child process and return its result.
 
-    The result must be picklable and is made of plain data, numpy arrays or this
-    collection's classes. What the function does to Python objects stays in the child;
-    what it writes to files stays. A StrataError or OSError is raised again as itself,
-    any other exception as StrataError with code "internal" and its traceback in details,
-    a crash of the child as Corrupt "ntfs.crashed", lack of ``memory`` (bytes) as Corrupt
-    "ntfs.memory", running longer than ``timeout`` seconds as Corrupt "ntfs.stuck". The
-    child ends when its parent does. ``function`` must take ``progress`` when one is given.
+    The result must be picklable and consist of plain data, numpy arrays or this
+    collection's classes. Changes of Python objects stay in the child; changes of files
+    persist. The child ends when its parent does. ``function`` must take ``progress`` if
+    one is passed. ``memory`` is in bytes, ``timeout`` in seconds. Error messages name
+    ``subject``; ``hint`` is the advice for data that crashes the child or exceeds a limit.
+
+    Raises:
+        StrataError, OSError: as ``function`` raised it.
+        Corrupt common.child_crashed: the child crashed or returned an invalid result.
+        Corrupt common.child_stuck: the child did not finish within ``timeout``.
+        Corrupt common.child_out_of_memory: the child needed more than ``memory``.
+        InternalError common.child_failed: ``function`` raised any other exception; its traceback is in the details.
     """
     if progress is not silent:
         keywords["progress"] = progress
+    task = _Task(subject, hint, memory, timeout)
     reading, writing = os.pipe2(os.O_CLOEXEC)
     parent = os.getpid()
     child = os.fork()
     if not child:
-        _child(parent, reading, writing, function, arguments, keywords, memory)
+        _child(parent, reading, writing, memory, lambda: _call(function, arguments, keywords, writing))
     os.close(writing)
     reaped = False
     try:
-        kind, payload = _listen(reading, progress, timeout, what)
+        kind, payload = _listen(reading, progress, task)
         status = os.waitpid(child, 0)[1]
         reaped = True
     finally:
@@ -96,19 +142,14 @@ def run_guarded(
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-    return _outcome(kind, payload, status, what)
+    return _outcome(kind, payload, status, task)
 
 
-def _damaged(code: str, sentence: str) -> Corrupt:
-    return Corrupt(
-        sentence,
-        code=code,
-        hint="The file system is probably damaged: run chkdsk on the machine that the disk comes from and export it again.",
-    )
+# -- the parent
 
 
-def _listen(reading: int, progress: Progress, timeout: float | None, what: str) -> tuple[bytes, bytes]:
-    deadline = None if timeout is None else time.monotonic() + timeout
+def _listen(reading: int, progress: Progress, task: _Task) -> tuple[bytes, bytes]:
+    deadline = None if task.timeout is None else time.monotonic() + task.timeout
     buffer = bytearray()
     result = (b"", b"")
     poll = select.poll()
@@ -117,7 +158,7 @@ def _listen(reading: int, progress: Progress, timeout: float | None, what: str) 
         if deadline is not None:
             left = deadline - time.monotonic()
             if left <= 0 or not poll.poll(left * 1000):
-                raise _damaged("common.ntfs_stuck", f"Work on {what} did not end within {timeout:g} seconds.")
+                raise task.stuck()
         piece = os.read(reading, 1 << 20)
         if not piece:
             return result
@@ -125,79 +166,72 @@ def _listen(reading: int, progress: Progress, timeout: float | None, what: str) 
         while len(buffer) >= _HEADER.size:
             kind, length = _HEADER.unpack_from(buffer)
             if length > MAXIMUM_RESULT:
-                raise _damaged("common.ntfs_crashed", f"Work on {what} gave a result that is too large.")
+                raise task.crashed(f"its result is larger than {MAXIMUM_RESULT} bytes")
             if len(buffer) < _HEADER.size + length:
                 break
             payload = bytes(buffer[_HEADER.size : _HEADER.size + length])
             del buffer[: _HEADER.size + length]
-            if kind == b"p":
-                progress(*_load(payload, what))
+            if kind == _PROGRESS:
+                progress(*_load(payload, task))
             else:
                 result = (kind, payload)
 
 
-def _load(payload: bytes, what: str) -> Any:
+def _load(payload: bytes, task: _Task) -> Any:
     try:
         return _Unpickler(io.BytesIO(payload)).load()
     except Exception as error:
-        raise _damaged("common.ntfs_crashed", f"Work on {what} gave a result that cannot be read ({error}).") from error
+        raise task.crashed(f"its result cannot be read ({error})") from error
 
 
-def _outcome(kind: bytes, payload: bytes, status: int, what: str) -> Any:
-    if kind == b"r":
-        return _load(payload, what)
-    if kind == b"e":
-        error = _load(payload, what)
-        raise (
-            error
-            if isinstance(error, StrataError)
-            else _damaged("common.ntfs_crashed", f"Work on {what} gave a result that cannot be read.")
-        )
-    if kind == b"o":
-        raise OSError(*_load(payload, what))
-    if kind == b"m":
-        raise _damaged("common.ntfs_memory", f"Work on {what} needed more memory than a sound volume does.")
-    if kind == b"x":
-        summary, trace = _load(payload, what)
-        raise StrataError(
-            f"Work on {what} met an unexpected error: {summary}.",
-            code="internal",
-            hint="This is a defect of strata.layering: report it with these details.",
-            traceback=trace,
-        )
+def _outcome(kind: bytes, payload: bytes, status: int, task: _Task) -> Any:
+    if kind == _RESULT:
+        return _load(payload, task)
+    if kind:
+        _raise_error(kind, payload, task)
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
-        name = (
-            signal.Signals(number).name
-            if number in signal.valid_signals() and number < signal.SIGRTMIN
-            else str(number)
+        is_named = number in signal.valid_signals() and number < signal.SIGRTMIN
+        name = signal.Signals(number).name if is_named else str(number)
+        raise task.crashed(f"the child process crashed with signal {name}")
+    raise task.crashed(f"the child process ended without a result (exit status {os.waitstatus_to_exitcode(status)})")
+
+
+def _raise_error(kind: bytes, payload: bytes, task: _Task) -> NoReturn:
+    if kind == _OUT_OF_MEMORY:
+        raise task.out_of_memory()
+    content = _load(payload, task)
+    if kind == _ERROR and isinstance(content, StrataError):
+        raise content
+    if kind == _OS_ERROR:
+        raise OSError(*content)
+    if kind == _UNEXPECTED:
+        summary, trace = content
+        raise InternalError(
+            f"Processing {task.subject} raised an unexpected error: {summary}.",
+            code="common.child_failed",
+            traceback=trace,
         )
-        raise _damaged("common.ntfs_crashed", f"The NTFS library crashed ({name}) while working on {what}.")
-    raise _damaged(
-        "common.ntfs_crashed",
-        f"Work on {what} ended without a result (exit status {os.waitstatus_to_exitcode(status)}).",
-    )
+    raise task.crashed("its result cannot be read")
 
 
-def _child(parent: int, reading: int, writing: int, function, arguments, keywords, memory: int) -> None:
+# -- the child
+
+
+def _child(parent: int, reading: int, writing: int, memory: int, call: Callable[[], tuple[bytes, bytes]]) -> NoReturn:
     status = 1
     try:
         os.close(reading)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:
-            return
-        # A crash is reported by the parent, in its own words.
-        faulthandler.disable()
-        # What was there before the fork lives as long as the child: looking for garbage in it would only copy its pages.
-        gc.freeze()
-        _limit(memory)
-        if "progress" in keywords:
-            keywords["progress"] = _reporter(writing)
-        kind, payload = _call(function, arguments, keywords)
-        _send(writing, kind, payload)
-        status = 0
+        if end_with_parent(parent):
+            # The parent reports a crash.
+            faulthandler.disable()
+            # Objects from before the fork live as long as the child: collecting garbage among them would only copy their pages.
+            gc.freeze()
+            _limit(memory)
+            _send(writing, *call())
+            status = 0
     finally:
         os._exit(status)  # pylint: disable=protected-access
 
@@ -206,26 +240,31 @@ def _limit(memory: int) -> None:
     with open("/proc/self/statm", encoding="ascii") as statm:
         present = int(statm.read().split()[0]) * resource.getpagesize()
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    wanted = present + memory
-    if hard == resource.RLIM_INFINITY or wanted < hard:
-        resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))
+    soft = present + memory
+    if hard == resource.RLIM_INFINITY or soft < hard:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
-def _call(function, arguments, keywords) -> tuple[bytes, bytes]:
+def _call(
+    function: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any], writing: int
+) -> tuple[bytes, bytes]:
+    """Return the kind and payload of the message that reports what ``function`` returned or raised."""
     try:
+        if "progress" in keywords:
+            keywords["progress"] = _reporter(writing)
         payload = pickle.dumps(function(*arguments, **keywords), pickle.HIGHEST_PROTOCOL)
         if len(payload) > MAXIMUM_RESULT:
-            return b"m", b""
-        return b"r", payload
+            return _OUT_OF_MEMORY, b""
+        return _RESULT, payload
     except StrataError as error:
-        return b"e", _pickled(error)
+        return _ERROR, _pickled(error)
     except OSError as error:
-        return b"o", pickle.dumps((error.errno, error.strerror, error.filename))
+        return _OS_ERROR, pickle.dumps((error.errno, error.strerror, error.filename))
     except MemoryError:
-        return b"m", b""
+        return _OUT_OF_MEMORY, b""
     except BaseException as error:  # pylint: disable=broad-exception-caught
-        return b"x", pickle.dumps((f"{type(error).__name__}: {error}", traceback.format_exc()))
+        return _UNEXPECTED, pickle.dumps((f"{type(error).__name__}: {error}", traceback.format_exc()))
 
 
 def _pickled(error: StrataError) -> bytes:
@@ -248,6 +287,6 @@ def _reporter(writing: int) -> Progress:
         present = time.monotonic()
         if present - last.get(step, 0.0) >= _PROGRESS_INTERVAL or done == total:
             last[step] = present
-            _send(writing, b"p", pickle.dumps((step, done, total)))
+            _send(writing, _PROGRESS, pickle.dumps((step, done, total)))
 
     return report

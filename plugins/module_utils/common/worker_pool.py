@@ -1,52 +1,54 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Doing several pieces of work side by side, each in a process of its own.
+"""Run several jobs at the same time, each in its own process.
 
-Processes, because composing forks and a fork of a process with threads is not safe; and so that
-one piece that crashes takes no other with it.
+Jobs are processes because they fork themselves, and forking a process that has threads is
+not safe. A job that crashes does not affect the others.
 """
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
 import signal
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from multiprocessing.context import ForkProcess
+from typing import Any, cast
 
+from .child_process import end_with_parent
 from .errors import StrataError
 from .progress import Progress
 
-_PR_SET_PDEATHSIG = 1
-
-Work = Callable[[Progress], Any]
+Job = Callable[[Progress], Any]
 
 
-def run_side_by_side(work: dict[str, Work], bound: int, progress: Progress) -> dict[str, Any]:
-    """Call each of ``work`` with a progress of its own, at most ``bound`` at once; returns results, or the StrataError, by name.
+def run_jobs(jobs: dict[str, Job], limit: int, progress: Progress) -> dict[str, Any]:
+    """Call each job with its own progress function, at most ``limit`` at a time.
 
-    What work returns must be picklable. A single piece is done in this process. With several, ``progress`` gets the name
-    in front of the step. Work ends when this process does.
+    Return by name, in the order of ``jobs``, what each job returned or the StrataError that
+    it raised; for a job whose process ended without a result a StrataError with code
+    ``common.worker_crashed``. Results must be picklable. A single job runs in this
+    process. With several jobs, ``progress`` gets the name of the job in front of the step.
+    Jobs end when this process does.
     """
-    if len(work) == 1:
-        return {name: _call(one, progress) for name, one in work.items()}
+    if len(jobs) == 1:
+        return {name: _call(job, progress) for name, job in jobs.items()}
     context = multiprocessing.get_context("fork")
-    waiting = list(work)
-    running: dict[Connection, tuple[str, Any]] = {}
+    waiting = list(jobs)
+    running: dict[Connection, tuple[str, ForkProcess]] = {}
     results: dict[str, Any] = {}
     try:
         while waiting or running:
-            while waiting and len(running) < max(1, bound):
+            while waiting and len(running) < max(1, limit):
                 name = waiting.pop(0)
                 receiving, sending = context.Pipe(duplex=False)
-                process = context.Process(target=_child, args=(os.getpid(), work[name], sending), daemon=False)
+                process = context.Process(target=_child, args=(os.getpid(), jobs[name], sending), daemon=False)
                 process.start()
                 sending.close()
                 running[receiving] = (name, process)
-            for connection in wait(list(running)):
+            for connection in cast("list[Connection]", wait(list(running))):
                 name, process = running[connection]
                 try:
                     kind, value = connection.recv()
@@ -60,38 +62,38 @@ def run_side_by_side(work: dict[str, Work], bound: int, progress: Progress) -> d
                 process.join()
                 results[name] = _crashed(name, process.exitcode) if value is None else value
     finally:
-        for connection, (unused, process) in running.items():
+        for _name, process in running.values():
             process.terminate()
-        for connection, (unused, process) in running.items():
+        for connection, (_name, process) in running.items():
             process.join()
             connection.close()
-    return {name: results[name] for name in work}
+    return {name: results[name] for name in jobs}
 
 
-def _call(one: Work, progress: Progress) -> Any:
+def _call(job: Job, progress: Progress) -> Any:
     try:
-        return one(progress)
+        return job(progress)
     except StrataError as error:
         return error
 
 
-def _child(parent: int, one: Work, sending: Connection) -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+def _child(parent: int, job: Job, sending: Connection) -> None:
+    alive = end_with_parent(parent)
     signal.signal(signal.SIGTERM, _interrupt)
-    if os.getppid() != parent:
+    if not alive:
         return
-    result = _call(one, lambda *values: sending.send(("progress", values)))
+    result = _call(job, lambda *values: sending.send(("progress", values)))
     sending.send(("result", result))
 
 
-def _interrupt(number: int, frame: object) -> None:
-    """Unwind, so that what is half made is removed."""
+def _interrupt(_number: int, _frame: object) -> None:
+    """Unwind, so that the job removes incomplete results."""
     raise KeyboardInterrupt
 
 
-def _crashed(name: str, code: int | None) -> StrataError:
+def _crashed(name: str, exit_code: int | None) -> StrataError:
     return StrataError(
-        f"The process that worked on {name} ended without a result (exit code {code}).",
-        code="internal",
-        hint="Look for what ended it, and run again.",
+        f"The process for {name} ended without a result (exit code {exit_code}).",
+        code="common.worker_crashed",
+        hint="Check the logs of the composer for what ended the process (such as lack of memory), and run again.",
     )

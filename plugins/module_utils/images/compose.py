@@ -19,7 +19,6 @@ from typing import BinaryIO
 
 from ..catalog import layer_store, scripts
 from ..catalog.resolved_template import label
-from ..common.child_process import run_guarded
 from ..common.errors import Conflict, Corrupt, InvalidInput, NotFound
 from ..common.optional_imports import np
 from ..common.progress import Progress, silent
@@ -31,6 +30,7 @@ from ..layers.entry import leads_elsewhere
 from ..layers.file_index import Record, load_index
 from ..layers.layer_version import ROLE_ARCHIVE, ROLE_INDEX, LayerReference
 from ..ntfs.volume import Volume
+from ..ntfs.volume_process import run_on_volume
 from ..repository.blobs import Descriptor
 from ..repository.repository import Repository
 from ..windows.partition import windows_partition, windows_window
@@ -96,7 +96,7 @@ def compose(repository: Repository, composition: Composition, *, progress: Progr
             start = composition.ancestor or find_start(repository, composition)
             if start is not None:
                 pin.add([start.manifest.digest])
-            run_guarded(_compose, repository, composition, start, what="the image's disk", progress=progress)
+            run_on_volume(_compose, repository, composition, start, subject="the image's disk", progress=progress)
             found = thin_image.load(repository, digest)
     return found
 

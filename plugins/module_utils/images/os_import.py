@@ -10,7 +10,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from ..common.child_process import run_guarded
 from ..common.errors import Corrupt, InvalidInput, Unsupported
 from ..common.optional_imports import np
 from ..common.progress import Progress, silent
@@ -20,6 +19,7 @@ from ..disk.encode import encode
 from ..disk.overlay import CopyOnWriteDevice
 from ..ntfs import boot, volume_state
 from ..ntfs.volume import Volume
+from ..ntfs.volume_process import run_on_volume
 from ..repository.blobs import Descriptor
 from ..repository.repository import Repository
 from ..windows.installation import WindowsInstallation, find_hive, is_windows
@@ -57,7 +57,7 @@ Opener = Callable[[], BlockDevice]
 
 def examine(opener: Opener, name: str, size_gb: int) -> Examination:
     """Examine the disk that ``opener`` opens, called ``name``, without storing it; raises as ``store_disk`` does."""
-    return run_guarded(_examine_only, opener, name, size_gb, what=f"the disk {name}")
+    return run_on_volume(_examine_only, opener, name, size_gb, subject=f"the disk {name}")
 
 
 def store_disk(
@@ -69,7 +69,7 @@ def store_disk(
     unencrypted Windows on NTFS, Corrupt when it or a hive is damaged, InvalidInput when it is
     larger than ``size_gb``. Only blobs are written; naming them is the caller's.
     """
-    return run_guarded(_store, repository, opener, name, size_gb, what=f"the disk {name}", progress=progress)
+    return run_on_volume(_store, repository, opener, name, size_gb, subject=f"the disk {name}", progress=progress)
 
 
 def _examine_only(opener: Opener, name: str, size_gb: int) -> Examination:

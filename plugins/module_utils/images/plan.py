@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 
 from ..catalog import layer_store
 from ..catalog.resolved_template import ResolvedTemplate, label
-from ..common.child_process import run_guarded
 from ..layers.entry import FILE
 from ..layers.file_index import Record
 from ..layers.windows_names import windows_path
 from ..ntfs.volume import Volume
+from ..ntfs.volume_process import run_on_volume
 from ..repository.repository import Repository
 from ..windows.partition import windows_window
 from ..winregistry.delta_format import read_delta
@@ -51,7 +51,7 @@ class TemplatePlan:
 
 def plan_template(repository: Repository, template: ResolvedTemplate, paths: Sequence[str] = ()) -> TemplatePlan:
     """Plan a template and tell, for each of ``paths``, which layers say something about it."""
-    return run_guarded(_plan, repository, template, list(paths), what="the OS layer's disk")
+    return run_on_volume(_plan, repository, template, list(paths), subject="the OS layer's disk")
 
 
 def contested(repository: Repository, template: ResolvedTemplate) -> list[str]:

@@ -9,10 +9,10 @@ import os
 from collections.abc import Sequence
 
 from ..catalog import layer_store
-from ..common.child_process import run_guarded
 from ..common.errors import InvalidInput
 from ..layers.entry import filetime_from_unix_ns
 from ..ntfs.volume import Volume
+from ..ntfs.volume_process import run_on_volume
 from ..repository.repository import Repository
 from ..windows.installation import exists, load_hive
 from ..windows.partition import windows_window
@@ -54,14 +54,14 @@ def deltas_from_files(repository: Repository, os_layer_digest: str, paths: Seque
     if not operations:
         return []
     source = paths[0] if len(paths) == 1 else ", ".join(os.path.basename(path) for path in paths)
-    return run_guarded(
+    return run_on_volume(
         _deltas,
         repository,
         os_layer_digest,
         operations,
         source,
         filetime_from_unix_ns(newest),
-        what="the OS layer's disk",
+        subject="the OS layer's disk",
     )
 
 

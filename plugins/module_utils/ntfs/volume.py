@@ -5,7 +5,7 @@
 
 libntfs-3g runs inside this process on a BlockDevice: no mount, no root, no FUSE. One
 process may mount several volumes; a volume belongs to one thread. Untrusted volumes are
-mounted inside ``guard.run_guarded``, because a crash of the library ends its process.
+mounted inside ``volume_process.run_on_volume``, because a crash of the library ends its process.
 """
 
 from __future__ import annotations

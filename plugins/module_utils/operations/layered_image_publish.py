@@ -13,7 +13,7 @@ from ..catalog.templates import resolve
 from ..common.errors import InvalidInput, StrataError
 from ..common.outcome import Outcome
 from ..common.progress import Progress, silent
-from ..common.worker_pool import run_side_by_side
+from ..common.worker_pool import run_jobs
 from ..images.plan import contested
 from ..publish.cancel import cancel_publishing
 from ..publish.publish_task import FAILED
@@ -39,7 +39,7 @@ def publish_templates(
         "diff_mode": diff_mode,
     }
     work: dict[str, Callable] = {name: functools.partial(one, name, keywords) for name in names}
-    found = run_side_by_side(work, params["parallel"], progress)
+    found = run_jobs(work, params["parallel"], progress)
     return _outcome(
         {name: _failed(name, result) if isinstance(result, StrataError) else result for name, result in found.items()}
     )

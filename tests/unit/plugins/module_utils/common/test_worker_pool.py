@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Work side by side in processes."""
+"""Jobs that run at the same time in their own processes."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, StrataError
 from ansible_collections.strata.layering.plugins.module_utils.common.progress import silent
-from ansible_collections.strata.layering.plugins.module_utils.common.worker_pool import run_side_by_side
+from ansible_collections.strata.layering.plugins.module_utils.common.worker_pool import run_jobs
 
 
-def test_results_keep_their_names_and_order():
-    found = run_side_by_side({name: lambda progress, name=name: (name, os.getpid()) for name in "cab"}, 2, silent)
-    assert list(found) == ["c", "a", "b"] and all(found[name][0] == name for name in found)
-    assert len({pid for unused, pid in found.values()} | {os.getpid()}) == 4
+def test_jobs_return_results_by_name_in_order():
+    results = run_jobs({name: lambda progress, name=name: (name, os.getpid()) for name in "cab"}, 2, silent)
+    assert list(results) == ["c", "a", "b"]
+    assert [name for name, _pid in results.values()] == ["c", "a", "b"]
+    assert len({pid for _name, pid in results.values()} | {os.getpid()}) == 4
 
 
-def test_a_single_piece_needs_no_process():
-    assert run_side_by_side({"one": lambda progress: os.getpid()}, 4, silent) == {"one": os.getpid()}
+def test_single_job_runs_in_this_process():
+    assert run_jobs({"a": lambda progress: os.getpid()}, 4, silent) == {"a": os.getpid()}
 
 
-def test_the_bound_is_kept(tmp_path):
+def test_jobs_do_not_exceed_the_limit(tmp_path):
     def work(progress) -> int:
         mark = tmp_path / str(os.getpid())
         mark.touch()
@@ -36,38 +37,40 @@ def test_the_bound_is_kept(tmp_path):
         mark.unlink()
         return most
 
-    found = run_side_by_side({str(number): work for number in range(5)}, 2, silent)
-    assert max(found.values()) == 2
+    results = run_jobs({str(number): work for number in range(5)}, 2, silent)
+    assert max(results.values()) == 2
 
 
-def test_errors_and_crashes_stay_with_their_own():
+def test_job_that_fails_or_crashes_does_not_affect_the_others():
     def crash(progress):
         os.kill(os.getpid(), signal.SIGKILL)
 
     def fail(progress):
         raise Conflict("It is taken.", code="test.taken", hint="Wait.", who="me")
 
-    found = run_side_by_side({"good": lambda progress: 1, "crash": crash, "fail": fail}, 3, silent)
-    assert found["good"] == 1
-    assert isinstance(found["crash"], StrataError) and "exit code -9" in found["crash"].message
-    assert isinstance(found["fail"], Conflict) and (found["fail"].code, found["fail"].details) == (
-        "test.taken",
-        {"who": "me"},
-    )
+    results = run_jobs({"good": lambda progress: 1, "crash": crash, "fail": fail}, 3, silent)
+    assert results["good"] == 1
+    assert isinstance(results["crash"], StrataError)
+    assert results["crash"].code == "common.worker_crashed"
+    assert "exit code -9" in results["crash"].message
+    assert isinstance(results["fail"], Conflict)
+    assert results["fail"].code == "test.taken"
+    assert results["fail"].details == {"who": "me"}
 
 
-def test_progress_carries_the_name():
-    told = []
-    run_side_by_side(
-        {name: lambda progress: progress("upload", 1, 2) for name in "ab"}, 2, lambda *values: told.append(values)
-    )
-    assert sorted(told) == [("a: upload", 1, 2), ("b: upload", 1, 2)]
-    told.clear()
-    run_side_by_side({"a": lambda progress: progress("upload", 1, 2)}, 2, lambda *values: told.append(values))
-    assert told == [("upload", 1, 2)]
+def test_progress_of_several_jobs_carries_their_names():
+    seen = []
+    run_jobs({name: lambda progress: progress("upload", 1, 2) for name in "ab"}, 2, lambda *values: seen.append(values))
+    assert sorted(seen) == [("a: upload", 1, 2), ("b: upload", 1, 2)]
 
 
-def test_when_the_caller_stops_all_unwind(tmp_path):
+def test_progress_of_a_single_job_carries_no_name():
+    seen = []
+    run_jobs({"a": lambda progress: progress("upload", 1, 2)}, 2, lambda *values: seen.append(values))
+    assert seen == [("upload", 1, 2)]
+
+
+def test_jobs_unwind_when_the_caller_stops(tmp_path):
     def work(progress):
         mark = tmp_path / str(os.getpid())
         try:
@@ -80,10 +83,10 @@ def test_when_the_caller_stops_all_unwind(tmp_path):
     class Stop(Exception):
         pass
 
-    def watcher(*unused):
+    def watcher(*_values):
         if len(list(tmp_path.iterdir())) == 2:
             raise Stop
 
     with pytest.raises(Stop):
-        run_side_by_side({"a": work, "b": work}, 2, watcher)
+        run_jobs({"a": work, "b": work}, 2, watcher)
     assert list(tmp_path.iterdir()) == []

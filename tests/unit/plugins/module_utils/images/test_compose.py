@@ -197,7 +197,7 @@ def test_a_killed_child_leaves_temporary_files_and_the_next_run_succeeds(small, 
     monkeypatch.setattr(composing, "_store_changes", dies)
     with pytest.raises(Corrupt, match="SIGKILL") as caught:
         small.compose(stack)
-    assert caught.value.code == "common.ntfs_crashed"
+    assert caught.value.code == "common.child_crashed"
     assert thin_image.stored(small.repository) == [] and set(small.repository.layout.blobs.digests()) == before
     assert len(leftovers(small.repository)) <= 1
     monkeypatch.undo()

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.strata.layering.plugins.module_utils.common.child_process import run_guarded
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import StrataError
+from ansible_collections.strata.layering.plugins.module_utils.common.child_process import run_in_child
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import InternalError, StrataError
 from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.ntfs import attribute_records, volume_state
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.mft import MasterFileTable
@@ -91,9 +91,9 @@ def test_readers(tmp_path_factory, filled, places):
 def test_library(tmp_path_factory, filled, writable, places):
     path = harmed(filled, tmp_path_factory.mktemp("harmed"), places)
     try:
-        run_guarded(touch_everything, path, writable, timeout=30)
+        run_in_child(touch_everything, path, writable, timeout=30)
     except StrataError as error:
-        assert error.code != "internal", error.details
+        assert not isinstance(error, InternalError), error.details
 
 
 @settings(max_examples=100, deadline=None)

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.common.atomic_files import TEMPORARY_PREFIX
-from ansible_collections.strata.layering.plugins.module_utils.common.child_process import run_guarded
+from ansible_collections.strata.layering.plugins.module_utils.common.child_process import run_in_child
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, Unavailable, Unsupported
 from ansible_collections.strata.layering.plugins.module_utils.common.optional_imports import (
     smb_connection,
@@ -198,7 +198,7 @@ def test_children_have_connections_of_their_own(samba, large):
     with smb(samba) as share, share.open(large.name) as stream:
         assert stream.read(10) == large.data[:10]
         for unused in range(2):
-            assert run_guarded(lambda: (stream.read(100), share.read(large.name, 3)), what="a file") == (
+            assert run_in_child(lambda: (stream.read(100), share.read(large.name, 3)), subject="a file") == (
                 large.data[10:110],
                 large.data[:3],
             )
