@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The first start of a published machine: its own disk starts in wine, with the tools of the OS machine, and runs the scripts of its layers and template."""
+"""First start of a published VM: wine starts the VM's own disk with the OS machine tools and runs the scripts of layers and template."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from .windows_disk import file_content
 
 _IMAGE = f"{SCRIPTS}/image"
 _LICENCE, _HOUSE = "ProgramData/Strata Editor", "ProgramData/House"
-#: What the two scripts write when each runs once, by path on drive C.
+#: Content of the files that the two scripts write if each runs exactly once, by path on drive C.
 WRITTEN = {
     f"{_LICENCE}/licence.txt": b"Licensed to the house\r\n",
-    f"{_HOUSE}/desktop.txt": b"The desktop of everybody\r\n",
+    f"{_HOUSE}/desktop.txt": b"Shared desktop\r\n",
 }
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class Script:
-    """A script of an image: its number in the order of running, whose it is, its file, and the exit code that its disk keeps."""
+    """A script of an image: position in the run order, label of its layer or template, file name, and the exit code stored on the disk."""
 
     number: int
     label: str
@@ -35,26 +35,29 @@ class Script:
 
 
 def command() -> str:
-    """The guest of published machines, for Simulator.guest: what the scripts look at and write is in its Windows."""
+    """Return the shell command of the guest of published VMs, for Simulator.guest.
+
+    The guest has the folders that the scripts read and write.
+    """
     return wine_guest.command(EDITOR, _LICENCE, _HOUSE)
 
 
 def make_scripts(folder: pathlib.Path) -> None:
-    """Write the scripts as they are written on a Windows into ``folder``."""
+    """Write the scripts with the line ends of Windows into ``folder``."""
     folder.mkdir()
     for path in (pathlib.Path(__file__).parent / "scripts").iterdir():
         (folder / path.name).write_bytes(windows_text(path.read_text(encoding="utf-8")))
 
 
 def scripts_of(volume: NTFS) -> list[Script]:
-    """The scripts in the plan of a published disk."""
+    """Return the scripts in the plan of a published disk."""
     lines = (_text(volume, "plan.txt") or "").splitlines()
     rows = [line.split("|") for line in lines if "|" in line]
     return [Script(int(number), label, file, _text(volume, f"results/{number}.code")) for number, label, file in rows]
 
 
 def is_finished(volume: NTFS) -> bool:
-    """Whether the disk says that all scripts are done."""
+    """Return whether the disk has the marker for finished scripts."""
     return file_content(volume, f"{_IMAGE}/finished") is not None
 
 

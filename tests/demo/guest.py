@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-r"""The guest of the OS machine: on until it is shut down, when what the model of its Windows has in C:\Windows\Setup\scripts goes to the disk.
+r"""Guest of the OS machine: runs until shutdown, then writes the files that the Windows model has in C:\Windows\Setup\scripts to the disk.
 
-``guest.py STATE NAME MOID DISK...``, as the simulator calls it; STATE is the model's file.
+The simulator calls it as ``guest.py STATE NAME MOID DISK...``; STATE is the file of the Windows model.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from ..support.wine_machine import SCRIPTS
 
 
 def command(state: str | os.PathLike) -> str:
-    """The shell command of the guest, for Simulator.guest."""
+    """Return the shell command of the guest, for Simulator.guest."""
     return "exec " + shlex.join([sys.executable, "-m", __spec__.name, os.fspath(state)]) + ' "$@"'
 
 
 def main(arguments: list[str]) -> int:
-    """Be on until vSphere asks for more."""
+    """Run until vSphere asks for a shutdown, then update the disk."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     state, _name, moid, disk = arguments[:4]
     signal.sigwait({signal.SIGTERM})
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
     if files:
         with tempfile.TemporaryDirectory(dir=os.getcwd()) as folder:
             path = os.path.join(folder, "disk.vmdk")
-            # Packaged disks, which are kept, have the tools of the same time.
+            # The cached packaged disks hold the tools with the same time stamp.
             wine_guest.repack(disk, path, {}, files, moment=INSTALLED)
             wine_guest.put_disk(moid, path)
     return 0

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The installers of the demo: an MSI package by wixl and another one by NSIS, made from the files that they bring."""
+"""Installers of the demo: an MSI package built by wixl and an executable built by NSIS."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ def _tool(*command: str, cwd: pathlib.Path) -> None:
         check=False,
     )
     if result.returncode:
-        raise RuntimeError(f"{command[0]} ended with {result.returncode}: {result.stdout.decode('utf-8', 'replace')}")
+        raise RuntimeError(
+            f"{command[0]} exited with code {result.returncode}: {result.stdout.decode('utf-8', 'replace')}"
+        )
 
 
 def _guid(text: str) -> str:
@@ -36,7 +38,7 @@ def _guid(text: str) -> str:
 
 
 def editor(tree: pathlib.Path, folder: pathlib.Path, version: str) -> pathlib.Path:
-    """Write the MSI package of the editor, whose files lie below ``tree`` as on drive C, into ``folder``."""
+    """Build the MSI package of the editor in ``folder`` and return its path; ``tree`` holds the files as on drive C."""
     numbers = itertools.count(1)
     registry = "".join(
         f'<RegistryValue Root="HKLM" Key="{key}" {name}Type="{kind}" Value={quoteattr(value)}/>'
@@ -51,20 +53,20 @@ def editor(tree: pathlib.Path, folder: pathlib.Path, version: str) -> pathlib.Pa
     components: list[str] = []
 
     def content(below: pathlib.Path) -> str:
-        found = []
+        elements = []
         for path in sorted(below.iterdir()):
             if path.is_dir():
-                found.append(
+                elements.append(
                     f'<Directory Id="D{next(numbers)}" Name={quoteattr(path.name)}>{content(path)}</Directory>'
                 )
                 continue
             components.append(name := f"C{next(numbers)}")
             file = f'<File Id="F{name}" Name={quoteattr(path.name)} Source={quoteattr(str(path.relative_to(tree / EDITOR)))} KeyPath="yes"/>'
-            found.append(
+            elements.append(
                 f'<Component Id="{name}" Guid="{_guid(str(path.relative_to(tree)))}" Win64="yes">{file}'
                 f"{registry if path.name == 'editor.exe' else ''}</Component>"
             )
-        return "".join(found)
+        return "".join(elements)
 
     files = content(tree / EDITOR)
     document = f"""<?xml version="1.0" encoding="utf-8"?>
@@ -81,13 +83,13 @@ def editor(tree: pathlib.Path, folder: pathlib.Path, version: str) -> pathlib.Pa
 """
     source, package = folder / f"editor-{version}.wxs", folder / f"editor-{version}.msi"
     source.write_text(document, encoding="utf-8")
-    # wixl takes sources relative to where it runs.
+    # wixl resolves source paths relative to its working directory.
     _tool("wixl", "-a", "x64", "-o", str(package), str(source), cwd=tree / EDITOR)
     return package
 
 
 def house_rules(tree: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
-    """Write the NSIS installer of the house rules, whose files lie below ``tree`` as on drive C, into ``folder``."""
+    """Build the NSIS installer of the house rules in ``folder`` and return its path; ``tree`` holds the files as on drive C."""
     files = []
     for path in sorted(path for path in tree.rglob("*") if path.is_file()):
         below = str(path.relative_to(tree).parent).replace("/", "\\")

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The OS machine as a person would have made it: Windows is installed, the network adapter is the E1000 that vSphere proposes.
+"""The OS machine after a manual installation: Windows is installed, and the network adapter is the E1000 type that vSphere proposes.
 
-Its virtual machine and disk are in the simulator. What Ansible does in Windows goes to a model of Windows; of that, the tools of the OS machine reach
-the disk when the machine is shut down. The rest is on the disk already, which is that of a Windows whose settings are right.
+The VM and its disk are in the simulator. Ansible's changes in Windows are applied to a model of Windows. At shutdown, only the OS machine tools are
+copied from the model to the disk: the disk is generated with all other settings already in place.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from ..support.windows_guest import model
 from . import guest
 
 
-def put(simulator: Simulator, name: str, work: pathlib.Path) -> None:
-    """Put the machine into the simulator, and its Windows into the folder."""
+def create(simulator: Simulator, name: str, work: pathlib.Path) -> None:
+    """Create the VM in the simulator and the model of its Windows installation in the folder ``work``."""
     deployed = seed(simulator, name, spec=Spec(size="full"))
     connection = simulator.connect()
     view = connection.content.viewManager.CreateContainerView(
         connection.content.rootFolder, [vim.VirtualMachine], recursive=True
     )
-    vm = next(machine for machine in view.view if machine._GetMoId() == deployed.moid)
+    vm = next(candidate for candidate in view.view if candidate._GetMoId() == deployed.moid)
     old = next(device for device in vm.config.hardware.device if isinstance(device, vim.vm.device.VirtualEthernetCard))
     new = vim.vm.device.VirtualE1000e(key=-1, backing=old.backing, addressType="generated", connectable=old.connectable)
     changes = [
@@ -41,12 +41,12 @@ def put(simulator: Simulator, name: str, work: pathlib.Path) -> None:
 
 
 def adapters(simulator: Simulator, name: str) -> list[str]:
-    """The types of the machine's network adapters."""
+    """Return the types of the VM's network adapters."""
     connection = simulator.connect()
     view = connection.content.viewManager.CreateContainerView(
         connection.content.rootFolder, [vim.VirtualMachine], recursive=True
     )
-    vm = next(machine for machine in view.view if machine.name == name)
+    vm = next(candidate for candidate in view.view if candidate.name == name)
     return [
         type(device).__name__.rpartition("Virtual")[2]
         for device in vm.config.hardware.device

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Packaged disks: machines made from the OS layer, in each of which an installer has been running.
+"""Packaged disks: each is a copy of the OS machine's disk on which a single installer ran.
 
-Installers run in wine, in copies of one fresh prefix; what each does there is done to a copy of the OS machine's disk with its tools,
-whose Windows has the files of such a prefix. Kept under ``packaged`` until a source they come from changes.
+Each installer runs in wine in a copy of a fresh prefix; its changes are then applied to a copy of the OS machine's disk, which holds
+the files of such a prefix and the OS machine tools. The disks are cached under ``packaged`` until one of their sources changes.
 """
 
 from __future__ import annotations
@@ -43,21 +43,21 @@ _INSTALLERS = {
 
 
 def package_all(cache: pathlib.Path, work: pathlib.Path) -> None:
-    """Put the packaged disk of each installer into ``work``/packaged; the applications' files lie in ``work``/apps."""
-    kept = cache / "packaged" / _fingerprint()
-    if not kept.exists():
+    """Write the packaged disk of each installer to ``work``/packaged; ``work``/apps holds the files of the applications."""
+    cached = cache / "packaged" / _fingerprint()
+    if not cached.exists():
         shutil.rmtree(cache / "packaged", ignore_errors=True)
         scratch = cache / "packaging"
         shutil.rmtree(scratch, ignore_errors=True)
         (scratch / "disks").mkdir(parents=True)
         try:
-            _make(scratch, work / "apps")
-            kept.parent.mkdir()
-            (scratch / "disks").rename(kept)
+            _build(scratch, work / "apps")
+            cached.parent.mkdir()
+            (scratch / "disks").rename(cached)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     (work / "packaged").mkdir()
-    for disk in kept.iterdir():
+    for disk in cached.iterdir():
         os.link(disk, work / "packaged" / disk.name)
 
 
@@ -69,16 +69,16 @@ def _fingerprint() -> str:
     return digest.hexdigest()[:24]
 
 
-def _make(scratch: pathlib.Path, trees: pathlib.Path) -> None:
+def _build(scratch: pathlib.Path, trees: pathlib.Path) -> None:
     (scratch / "home").mkdir()
     fresh = wine.make_prefix(str(scratch / "fresh"), str(scratch / "home"))
-    machine, _manifest = cached_disk(_SPEC)
-    for name, build in _INSTALLERS.items():
+    os_disk, _manifest = cached_disk(_SPEC)
+    for name, build_installer in _INSTALLERS.items():
         folder = scratch / "installers" / name
         folder.mkdir(parents=True)
-        installer = str(build(trees / name, folder))
+        installer = str(build_installer(trees / name, folder))
         disk = scratch / "packaged.raw"
-        subprocess.run(["cp", "--sparse=always", "--reflink=auto", str(machine), str(disk)], check=True)
+        subprocess.run(["cp", "--sparse=always", "--reflink=auto", str(os_disk), str(disk)], check=True)
         prefix = fresh.copy(str(scratch / "prefix"))
         with FileDevice(str(disk), writable=True) as device:
             write_files(

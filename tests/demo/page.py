@@ -1,70 +1,114 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The same tables as a page that needs nothing but itself."""
+"""The report of the demo as a self-contained HTML page: no scripts, no external resources, light and dark."""
 
 from __future__ import annotations
 
-import html
+from html import escape
 
-from .report import Table
+from .report import Chart, Report, Table
 
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1c2430; --soft: #5d6b7c; --line: #d8dee6; --paper: #fff; --ground: #f3f5f8; --accent: #1565a8; }
+:root { color-scheme: light dark; --ink: #1c2430; --soft: #55637a; --line: #d8dee6; --paper: #fff; --page: #f3f5f8; --accent: #1565a8; --track: #e6ebf1; }
 @media (prefers-color-scheme: dark) {
-  :root { --ink: #e4e9ef; --soft: #93a1b1; --line: #2f3945; --paper: #1a212a; --ground: #12171d; --accent: #6db3f2; }
+  :root { --ink: #e4e9ef; --soft: #9aa8b8; --line: #2f3945; --paper: #1a212a; --page: #12171d; --accent: #6db3f2; --track: #29323d; }
 }
 * { box-sizing: border-box; }
-body { margin: 0; background: var(--ground); color: var(--ink); font: 16px/1.5 system-ui, "Segoe UI", Roboto, sans-serif; }
-main { max-width: 60rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
+body { margin: 0; background: var(--page); color: var(--ink); font: 16px/1.5 system-ui, "Segoe UI", Roboto, sans-serif; }
+main { max-width: 66rem; margin: 0 auto; padding: 2rem 1.25rem 3rem; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .5rem; }
 h2 { font-size: 1.05rem; margin: 0 0 .6rem; }
-p { margin: 0 0 1.2rem; color: var(--soft); max-width: 46rem; }
+p { margin: 0 0 1.1rem; color: var(--soft); }
 section { background: var(--paper); border: 1px solid var(--line); border-radius: .5rem; padding: 1rem 1.25rem 1.1rem; margin: 0 0 1.1rem; overflow-x: auto; }
+section p { margin: .6rem 0 0; font-size: .86rem; }
+.flow { display: flex; flex-wrap: wrap; gap: .4rem; list-style: none; padding: 0; margin: 0 0 1.2rem; }
+.flow li { border: 1px solid var(--line); background: var(--paper); border-radius: 1rem; padding: .15rem .8rem; font-size: .88rem; }
+.flow li + li::before { content: "\\2192"; color: var(--accent); margin-right: .5rem; }
+.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); gap: .8rem; margin: 0 0 1.1rem; }
+.facts div { background: var(--paper); border: 1px solid var(--line); border-radius: .5rem; padding: .7rem 1rem; }
+.facts dt { color: var(--soft); font-size: .86rem; }
+.facts dd { margin: 0; font-size: 1.12rem; font-weight: 600; overflow-wrap: anywhere; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(26rem, 1fr)); gap: 0 1.1rem; }
+.chart { display: grid; grid-template-columns: max-content 1fr max-content; gap: .35rem .8rem; align-items: center; font-size: .93rem; }
+.bar { background: var(--track); border-radius: .2rem; }
+.bar span { display: block; height: .75rem; min-width: 2px; border-radius: .2rem; background: var(--accent); }
 table { border-collapse: collapse; width: 100%; font-size: .93rem; }
 th { text-align: left; font-weight: 600; color: var(--soft); }
-th, td { padding: .32rem .9rem .32rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+th, td { padding: .32rem .9rem .32rem 0; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
 tr:last-child td { border-bottom: 0; }
-th:last-child, td:last-child { overflow-wrap: anywhere; padding-right: 0; }
+th:last-child, td:last-child { padding-right: 0; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .step td:first-child { padding-left: 1.2rem; color: var(--soft); }
 .strong td { font-weight: 600; border-top: 2px solid var(--line); }
-.way { display: flex; flex-wrap: wrap; gap: .4rem; list-style: none; padding: 0; margin: 0 0 1.4rem; }
-.way li { border: 1px solid var(--line); background: var(--paper); border-radius: 1rem; padding: .15rem .8rem; font-size: .88rem; }
-.way li + li::before { content: "\\2192"; color: var(--accent); margin-right: .5rem; }
+@media (max-width: 40rem) { .charts { grid-template-columns: 1fr; } }
 @media print {
-  :root { --ink: #000; --soft: #444; --line: #bbb; --paper: #fff; --ground: #fff; }
+  :root { --ink: #000; --soft: #444; --line: #bbb; --paper: #fff; --page: #fff; }
   main { max-width: none; padding: 0; }
-  section { break-inside: avoid; border: 0; padding: 0; }
+  section { break-inside: avoid; }
 }
 """
-_WAY = ("OS machine", "OVF package", "OS layer", "app layers", "image template", "virtual machine with snapshot")
+_FLOW = ("OS machine", "OVF package", "OS layer", "app layers", "image template", "VM with snapshot")
 
 
-def render(title: str, summary: str, tables: list[Table]) -> str:
-    """The whole page."""
-    way = "".join(f"<li>{html.escape(stop)}</li>" for stop in _WAY)
-    body = "\n".join(_section(table) for table in tables)
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{html.escape(title)}</h1>\n"
-        f'<p>{html.escape(summary)}</p>\n<ol class="way">{way}</ol>\n{body}\n</main>\n</body>\n</html>\n'
+def render(report: Report) -> str:
+    """Return the complete HTML document; all text of the report is escaped."""
+    flow = "".join(f"<li>{escape(stage)}</li>" for stage in _FLOW)
+    facts = "".join(f"<div><dt>{escape(label)}</dt><dd>{escape(value)}</dd></div>" for label, value in report.facts)
+    charts = "\n".join(_chart(chart) for chart in report.charts)
+    tables = "\n".join(_table(table) for table in report.tables)
+    title = escape(report.title)
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>{_STYLE}</style>
+</head>
+<body>
+<main>
+<h1>{title}</h1>
+<p>{escape(report.summary)}</p>
+<ol class="flow">{flow}</ol>
+<dl class="facts">{facts}</dl>
+<div class="charts">
+{charts}
+</div>
+{tables}
+</main>
+</body>
+</html>
+"""
+
+
+def _chart(chart: Chart) -> str:
+    longest = max((bar.value for bar in chart.bars), default=0) or 1
+    bars = "".join(
+        f"<span>{escape(bar.label)}</span>"
+        f'<div class="bar"><span style="width: {100 * bar.value / longest:.2f}%"></span></div>'
+        f'<span class="number">{escape(bar.text)}</span>'
+        for bar in chart.bars
     )
+    note = f"<p>{escape(chart.note)}</p>" if chart.note else ""
+    return f'<section>\n<h2>{escape(chart.title)}</h2>\n<div class="chart">{bars}</div>{note}\n</section>'
 
 
-def _section(table: Table) -> str:
+def _table(table: Table) -> str:
     def row(cells: list[str], tag: str) -> str:
         return "".join(
-            f"<{tag}{_class(column, table)}>{html.escape(cell.strip())}</{tag}>" for column, cell in enumerate(cells)
+            f"<{tag}{_number_class(column, table)}>{escape(cell.strip())}</{tag}>" for column, cell in enumerate(cells)
         )
 
     head = f"<thead><tr>{row(table.headings, 'th')}</tr></thead>" if any(table.headings) else ""
     lines = []
     for number, cells in enumerate(table.rows):
         kind = "strong" if number in table.strong else "step" if cells[0].startswith(" ") else ""
-        lines.append(f"<tr{f' class={kind!r}' if kind else ''}>{row(cells, 'td')}</tr>")
-    return f"<section>\n<h2>{html.escape(table.title)}</h2>\n<table>{head}<tbody>{''.join(lines)}</tbody></table>\n</section>"
+        row_class = f' class="{kind}"' if kind else ""
+        lines.append(f"<tr{row_class}>{row(cells, 'td')}</tr>")
+    body = f"<table>{head}<tbody>{''.join(lines)}</tbody></table>"
+    return f"<section>\n<h2>{escape(table.title)}</h2>\n{body}\n</section>"
 
 
-def _class(column: int, table: Table) -> str:
+def _number_class(column: int, table: Table) -> str:
     return ' class="number"' if column in table.numbers else ""

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One run of the collection's site.yml, and what its modules returned."""
+"""One run of the collection's site.yml and the results of its modules."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ _HERE = pathlib.Path(__file__).resolve().parent
 
 @dataclasses.dataclass
 class Run:
-    """What one run did: the modules' results in their order, and seconds for the whole."""
+    """One run: the module results in order, and its duration in seconds."""
 
     records: list[dict]
     seconds: float
 
     def of(self, action: str) -> list[dict]:
-        """The records of one module."""
+        """Return the records of one module."""
         return [record for record in self.records if record["action"] == action]
 
     def seconds_of(self, action: str) -> float | None:
-        """Seconds that a module took over all its calls; None when it did not run."""
-        found = self.of(action)
-        return sum(record["seconds"] for record in found) if found else None
+        """Return the total duration of all calls of a module in seconds; None if it did not run."""
+        records = self.of(action)
+        return sum(record["seconds"] for record in records) if records else None
 
     @property
     def changed(self) -> list[dict]:
-        """The records of modules that changed something."""
+        """Return the records of modules that changed something."""
         return [record for record in self.records if record["status"] == "changed"]
 
     @property
     def task(self) -> dict:
-        """The publish task."""
+        """Return the publish task."""
         return self.of("layered_image_publish")[-1]["result"]["tasks"][0]
 
 
 class PlaybookFailed(Exception):
-    """site.yml did not succeed; it has said why."""
+    """site.yml failed; its output has the cause."""
 
 
 def run_site(folder: pathlib.Path, environment: dict[str, str], **variables: str) -> Run:
-    """Run site.yml with the demo's inventory; ``variables`` are extra variables."""
+    """Run site.yml with the inventory of the demo and the extra variables ``variables``."""
     record = folder / "record.jsonl"
     record.unlink(missing_ok=True)
     command = [sys.executable, "-m", "ansible", "playbook", "strata.layering.site"]
@@ -67,5 +67,5 @@ def run_site(folder: pathlib.Path, environment: dict[str, str], **variables: str
     )
     seconds = time.monotonic() - started
     if finished.returncode:
-        raise PlaybookFailed(f"site.yml ended with {finished.returncode}.")
+        raise PlaybookFailed(f"site.yml exited with code {finished.returncode}; see the error above.")
     return Run([json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()], seconds)

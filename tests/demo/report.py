@@ -1,37 +1,95 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the demo has to tell, as tables: of what kind is up to whoever shows them."""
+"""Results of the demo as data, independent of how they are displayed."""
 
 from __future__ import annotations
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 
 from ...plugins.module_utils.catalog.layer_store import load_version
-from ...plugins.module_utils.operations.info import layer_info
 from ...plugins.module_utils.repository.repository import Repository
+from ..support import modules
 from .first_start import Script
 from .playbook import Run
 
-_KINDS = {"os": "OS", "app": "app"}
+_KINDS = {"os": "OS", "app": "app", "platform": "platform"}
 _STEPS = ("compose", "upload", "power on", "scripts", "snapshot")
+_MODULES = (
+    ("Export the OVF package", "ovf_export"),
+    ("OS layer", "os_layer"),
+    ("App layers", "app_layer"),
+    ("Connector", "connector"),
+    ("Image template", "image_template"),
+    ("Publish", "layered_image_publish"),
+)
+#: Headings of the columns of the three runs.
+_RUNS = ["first run", "unchanged", "new version"]
+#: Registry outcomes in the order of the table; docs/registry-deltas.md explains them.
+_OUTCOMES = ("merged", "summed", "overruled", "removed", "restored", "manual", "dropped")
+#: Digits of a digest that are displayed.
+_SHORT = 12
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class Table:
-    """Rows of text under headings. ``numbers``: which columns are numbers; ``strong``: rows to stress."""
+    """Rows of text below headings. ``numbers``: numeric columns; ``strong``: emphasized rows."""
 
     title: str
     headings: list[str]
     rows: list[list[str]]
-    numbers: set[int] = dataclasses.field(default_factory=set)
-    strong: set[int] = dataclasses.field(default_factory=set)
+    numbers: frozenset[int] = frozenset()
+    strong: frozenset[int] = frozenset()
+
+
+@dataclasses.dataclass(frozen=True)
+class Bar:
+    """A bar of a chart: its label, its length in the chart's unit, and the number as text."""
+
+    label: str
+    value: float
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Chart:
+    """Horizontal bars on a common scale."""
+
+    title: str
+    bars: list[Bar]
     note: str = ""
 
 
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """The complete result: labelled facts, charts and tables."""
+
+    title: str
+    summary: str
+    facts: list[tuple[str, str]]
+    charts: list[Chart]
+    tables: list[Table]
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """Input of a report.
+
+    ``prepared``: preparations with their durations in seconds; ``scripts``: the scripts on the disks of the first and of
+    the last image; ``locations``: where objects are, as (object, location).
+    """
+
+    repository: pathlib.Path
+    runs: tuple[Run, Run, Run]
+    prepared: list[tuple[str, float]]
+    scripts: tuple[list[Script], list[Script]]
+    locations: list[tuple[str, str]]
+
+
 def size(count: float | None) -> str:
-    """Bytes for people."""
+    """Return a number of bytes with a decimal unit; an empty text for None."""
     if count is None:
         return ""
     for unit in ("B", "kB", "MB"):
@@ -42,96 +100,144 @@ def size(count: float | None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """Seconds for people."""
+    """Return a duration in seconds with its unit; an empty text for None."""
     return "" if value is None else f"{value:.1f} s"
 
 
-def tables(
-    repository: pathlib.Path,
-    runs: tuple[Run, Run, Run],
-    prepared: list[tuple[str, float]],
-    scripts: tuple[list[Script], list[Script]],
-    places: list[tuple[str, str]],
-) -> list[Table]:
-    """All tables. ``prepared``: what was made before with its seconds; ``scripts``: of the first and the last image; ``places``: what is where."""
+def build(title: str, summary: str, results: Results) -> Report:
+    """Return the report of a finished demo; reads layers and conflicts from the repository."""
+    template = results.runs[-1].task["template"]
+    plan = modules.run("layered_image_plan", repository=str(results.repository), template=template)
+    return Report(
+        title,
+        summary,
+        _facts(results),
+        [_byte_chart(results.runs), _step_chart(results.runs)],
+        [
+            _layers(results.repository, results.runs),
+            _registry(plan["registry"]),
+            _scripts(results.scripts),
+            _durations(results.runs, results.prepared),
+            _bytes(results.runs),
+            Table("Locations", ["", ""], [list(location) for location in results.locations]),
+        ],
+    )
+
+
+def _facts(results: Results) -> list[tuple[str, str]]:
+    first, _unchanged, last = (run.task for run in results.runs)
+    algorithm, _colon, digest = last["digest"].partition(":")
     return [
-        _layers(repository, runs),
-        _scripts(scripts),
-        _timings(runs, prepared),
-        _bytes(runs),
-        Table("Where it is", ["", ""], [list(place) for place in places]),
+        ("Image template", last["template"]),
+        ("VM", last["vm"]["name"]),
+        ("Snapshot", last["snapshot"]),
+        ("Image digest", f"{algorithm}:{digest[:_SHORT]}"),
+        ("First image uploaded", size(first["bytes"]["uploaded"])),
+        ("Compressed for the new version", size(last["bytes"]["compressed"])),
     ]
 
 
-def _layers(repository: pathlib.Path, runs: tuple[Run, Run, Run]) -> Table:
+def _byte_chart(runs: tuple[Run, Run, Run]) -> Chart:
+    first, _unchanged, last = (run.task["bytes"] for run in runs)
+    rows = (
+        ("Image as a VMDK", last["uploaded"]),
+        ("Compressed for the first image", first["compressed"]),
+        ("Compressed for the new version", last["compressed"]),
+    )
+    return Chart(
+        "Bytes written and size of the image",
+        [Bar(label, count, size(count)) for label, count in rows],
+        "Unchanged blocks are copied in compressed form from the repository.",
+    )
+
+
+def _step_chart(runs: tuple[Run, Run, Run]) -> Chart:
+    first, _unchanged, last = (run.task["timings"] for run in runs)
+    bars = [
+        Bar(f"{step}, {title}", timings[step], seconds(timings[step]))
+        for step in _STEPS
+        for title, timings in (("first", first), ("new version", last))
+        if timings.get(step) is not None
+    ]
+    return Chart("Duration of the publish steps", bars, "The vSphere is simulated on this computer.")
+
+
+def _layers(repository: pathlib.Path, runs: Sequence[Run]) -> Table:
+    applied = [record["result"] for run in runs for record in run.of("app_layer")]
     captured = {
-        (one["layer"]["name"], one["layer"]["version"])
-        for run in runs
-        for record in run.of("app_layer")
-        if "detail" in (one := record["result"])
+        (result["layer"]["name"], result["layer"]["version"]) for result in applied if result.get("detail") is not None
     }
     rows = []
-    for layer in layer_info({"repository": str(repository), "kind": None, "name": None}).result["layers"]:
+    for layer in modules.run("layer_info", repository=str(repository))["layers"]:
         for version in layer["versions"]:
             changes = version.get("changes") or {}
             if layer["kind"] == "os":
-                what = f"{version['windows']['product_name'] or 'Windows'}, {version['size_gb']} GiB"
-                source = "exported machine"
-                data = load_version(Repository.open(str(repository)), version["digest"]).statistics["bytes"]
+                content = f"{version['windows']['product_name'] or 'Windows'}, {version['size_gb']} GiB"
+                source = "exported VM"
+                count = load_version(Repository.open(str(repository)), version["digest"]).statistics["bytes"]
             else:
-                data = changes["bytes"]
-                source = "installer, captured" if (layer["name"], version["version"]) in captured else "folder"
-                what = ", ".join(
-                    f"{changes[count]} {count}" for count in ("files", "removed", "keys", "values") if changes[count]
+                content = ", ".join(
+                    f"{changes[name]} {name}" for name in ("files", "removed", "keys", "values") if changes[name]
                 )
+                source = "captured installer" if (layer["name"], version["version"]) in captured else "folder"
+                count = changes["bytes"]
             rows.append(
                 [
                     layer["name"],
                     version["version"],
                     _KINDS[layer["kind"]],
                     source,
-                    what,
-                    size(data),
+                    content,
+                    size(count),
                     size(version["size"]),
                 ]
             )
-    return Table("Layers", ["layer", "version", "kind", "made from", "content", "size", "stored"], rows, numbers={5, 6})
+    headings = ["layer", "version", "kind", "source", "content", "size", "stored"]
+    return Table("Layers", headings, rows, numbers=frozenset({5, 6}))
+
+
+def _registry(findings: list[dict]) -> Table:
+    """Count the findings of the registry merge by outcome; a row without findings says so."""
+    rows = []
+    for outcome in _OUTCOMES:
+        matching = [finding for finding in findings if finding["outcome"] == outcome]
+        for finding in matching[:3]:
+            path = "\\".join(part for part in (finding["hive"], finding["key"], finding.get("value")) if part)
+            rows.append([outcome, path, ", ".join(finding["layers"]), ", ".join(finding.get("overruled") or ())])
+        if len(matching) > 3:
+            rows.append([outcome, f"{len(matching) - 3} more", "", ""])
+    if not rows:
+        rows = [["none", "No two layers change the same registry value.", "", ""]]
+    return Table("Registry merges", ["outcome", "key and value", "layers", "overruled"], rows)
 
 
 def _scripts(scripts: tuple[list[Script], list[Script]]) -> Table:
     rows = [
         [title, str(script.number), script.label, script.file, str(script.code)]
-        for title, found in zip(("first", "new version"), scripts)
-        for script in found
+        for title, image in zip(("first", "new version"), scripts)
+        for script in image
     ]
-    return Table(
-        "Scripts at the machines' first start", ["image", "", "script of", "file", "exit code"], rows, numbers={1, 4}
-    )
+    headings = ["image", "", "script of", "file", "exit code"]
+    return Table("Scripts at the first start of the VMs", headings, rows, numbers=frozenset({1, 4}))
 
 
-def _timings(runs: tuple[Run, Run, Run], prepared: list[tuple[str, float]]) -> Table:
-    rows = [[f"{title} (once)", seconds(taken), "", ""] for title, taken in prepared]
-    for title, action in (
-        ("Export the OVF package", "ovf_export"),
-        ("OS layer", "os_layer"),
-        ("App layers", "app_layer"),
-        ("Connector", "connector"),
-        ("Image template", "image_template"),
-        ("Publish", "layered_image_publish"),
-    ):
+def _durations(runs: tuple[Run, Run, Run], prepared: list[tuple[str, float]]) -> Table:
+    rows = [[f"{title} (once)", seconds(duration), "", ""] for title, duration in prepared]
+    for title, action in _MODULES:
         rows.append([title, *(seconds(run.seconds_of(action)) for run in runs)])
     for step in _STEPS:
         rows.append([f"  {step}", *(seconds(run.task["timings"].get(step)) for run in runs)])
     rows.append(["site.yml", *(seconds(run.seconds) for run in runs)])
-    return Table("Time", ["", "first", "unchanged", "new version"], rows, numbers={1, 2, 3}, strong={len(rows) - 1})
+    return Table("Durations", ["", *_RUNS], rows, numbers=frozenset({1, 2, 3}), strong=frozenset({len(rows) - 1}))
 
 
 def _bytes(runs: tuple[Run, Run, Run]) -> Table:
-    rows = []
-    for title, key in (
-        ("Disk of the image", "disk"),
-        ("Uploaded", "uploaded"),
-        ("Of that compressed anew", "compressed"),
-    ):
-        rows.append([title, *(size(run.task["bytes"].get(key)) or "-" for run in runs)])
-    return Table("Bytes", ["", "first", "unchanged", "new version"], rows, numbers={1, 2, 3})
+    rows = [
+        [title, *(size(run.task["bytes"].get(key)) or "-" for run in runs)]
+        for title, key in (
+            ("Disk of the image", "disk"),
+            ("Uploaded", "uploaded"),
+            ("Compressed", "compressed"),
+        )
+    ]
+    return Table("Bytes", ["", *_RUNS], rows, numbers=frozenset({1, 2, 3}))

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tables for a terminal."""
+"""Tables of the report as text for a terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _INDENT = "  "
 
 
 def render(table: Table) -> str:
-    """A table with ruled headings, at most as wide as the terminal or 100 columns; cells of the widest column are wrapped."""
+    """Return a table with ruled headings, at most as wide as the terminal and 100 columns; cells of the widest column wrap."""
     rows = [table.headings, *table.rows]
     widths = [max(_cells(row[column]) for row in rows) for column in range(len(table.headings))]
     surplus = (
@@ -41,7 +41,7 @@ def _rule(corners: str, widths: list[int]) -> str:
     return corners[0] + corners[1].join("─" * (width + 2) for width in widths) + corners[2]
 
 
-def _row(cells: list[str], widths: list[int], numbers: set[int]) -> list[str]:
+def _row(cells: list[str], widths: list[int], numbers: frozenset[int]) -> list[str]:
     wrapped = [[cell] if _cells(cell) <= width else textwrap.wrap(cell, width) for cell, width in zip(cells, widths)]
     lines = []
     for texts in itertools.zip_longest(*wrapped, fillvalue=""):
@@ -54,7 +54,7 @@ def _row(cells: list[str], widths: list[int], numbers: set[int]) -> list[str]:
 
 
 def _cells(text: str) -> int:
-    """Columns that a text takes on a terminal."""
+    """Return how many columns a text occupies on a terminal."""
     return sum(
         0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
     )

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Windows volume of a published disk, read by dissect, which shares no code with the engine."""
+"""Reader for the Windows volume of a published disk: dissect, which shares no code with the engine."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def windows_volume(path: str) -> Iterator[NTFS]:
 
 
 def file_content(volume: NTFS, path: str) -> bytes | None:
-    """What is in a file, None when there is none."""
+    """Return the content of a file; None if it does not exist."""
     try:
         return volume.mft.get(path).open().read()
     except Missing:
@@ -45,7 +45,7 @@ def file_content(volume: NTFS, path: str) -> bytes | None:
 
 
 def file_digest(volume: NTFS, path: str) -> str | None:
-    """SHA-256 of a file, None when there is none; names are compared as Windows does."""
+    """Return the SHA-256 of a file; None if it does not exist. Names are compared as Windows compares them."""
     try:
         stream = volume.mft.get(path).open()
     except Missing:
@@ -57,7 +57,7 @@ def file_digest(volume: NTFS, path: str) -> str | None:
 
 
 def registry_value(volume: NTFS, hive: str, key: str, value: str) -> object:
-    """The data of a value in one of the machine's hives, None when there is none."""
+    """Return the data of a value in a hive of Windows; None if it does not exist."""
     registry = RegistryHive(volume.mft.get(f"Windows/System32/config/{hive}").open())
     try:
         return registry.open(key).value(value).value

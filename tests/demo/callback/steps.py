@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Shows what a playbook does in few lines, and writes results and times of the collection's modules to a file."""
+"""Callback that prints a playbook run in few lines and records results and durations of the collection's modules."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ansible.plugins.callback import CallbackBase
 DOCUMENTATION = """
 name: steps
 type: stdout
-short_description: One line for each thing that was done
+short_description: Print one line for each change
 description:
-  - Shows what modules of this collection did, what other modules changed, and what failed.
-  - Appends one JSON document for each to the file that the environment variable DEMO_RECORD names.
+  - Prints the results of this collection's modules, the changes of other modules, and all failures.
+  - Appends each result as a JSON document to the file named by the environment variable DEMO_RECORD.
 author:
   - the strata.layering contributors (@strata)
 options: {}
@@ -27,7 +27,7 @@ _OWN = "strata.layering."
 
 
 class CallbackModule(CallbackBase):
-    """The callback."""
+    """The callback plugin."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "stdout"
@@ -78,7 +78,7 @@ class CallbackModule(CallbackBase):
             sum(bool(item.get("changed")) for item in answer.get("results", [])) if result.task.loop and not own else 0
         )
         title = result.task.get_name().rpartition(" : ")[2] + (
-            f": {label}" if label else f": {changes} of them" if changes > 1 else ""
+            f": {label}" if label else f": {changes} changes" if changes > 1 else ""
         )
         if action.endswith("debug") and status == "ok":
             for line in answer["msg"] if isinstance(answer["msg"], list) else [answer["msg"]]:

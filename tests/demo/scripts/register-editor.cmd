@@ -1,5 +1,5 @@
 @echo off
-rem Runs once, when an image with the editor starts for the first time.
+rem Runs once, at the first start of an image with the editor.
 if not exist "C:\Program Files\Strata Editor\editor.exe" (
   echo The editor is not installed.
   exit /b 2
