@@ -1,0 +1,142 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Typed access to the documents of the repository, one collection for each kind of document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+from ..repository.repository import Repository
+from .cancellation_record import CancellationRecord
+from .connector_document import ConnectorDocument
+from .fields import DocumentName, Fields
+from .image_record import ImagesDocument
+from .kinds import CANCELLATION, CONNECTOR, IMAGE, LAYER_KINDS, PACKAGING, TASK, TEMPLATE, layer_kind
+from .layer_document import LayerDocument
+from .packaging_record import PackagingRecord
+from .publish_task_record import PublishTaskRecord
+from .template_document import TemplateDocument
+
+
+class _Document(Protocol):
+    def to_dict(self) -> dict: ...
+
+
+D = TypeVar("D", bound=_Document)
+
+
+class Documents(Generic[D]):
+    """The documents of one kind. Every method that reads raises Corrupt (``catalog.field``) for a damaged document."""
+
+    def __init__(self, repository: Repository, kind: str, from_dict: Callable[[object, str], D]) -> None:
+        self._repository = repository
+        self._kind = kind
+        self._from_dict = from_dict
+
+    def get(self, name: str) -> D | None:
+        """Return a document, None when there is none."""
+        found = self._repository.catalog.get(self._kind, name)
+        return None if found is None else self._from_dict(found, name)
+
+    def require(self, name: str) -> D:
+        """Return a document; NotFound when there is none."""
+        return self._from_dict(self._repository.catalog.require(self._kind, name), name)
+
+    def names(self) -> list[str]:
+        """Return the names of all documents, sorted without regard to case."""
+        return self._repository.catalog.names(self._kind)
+
+    def all(self) -> list[tuple[str, D]]:
+        """Return (name, document) of all documents, sorted by name without regard to case."""
+        found = self._repository.catalog.documents(self._kind)
+        return [(name, self._from_dict(document, name)) for name, document in found]
+
+    def store(self, name: str, document: D) -> None:
+        """Write a document without an audit record."""
+        self._repository.catalog.put(self._kind, name, document.to_dict())
+
+    def put(self, name: str, document: D, *, before: D | None, comment: str | None, version: str | None = None) -> None:
+        """Write a document and an audit record of the difference from ``before`` (None: the document is new)."""
+        after = document.to_dict()
+        self._repository.catalog.put(self._kind, name, after)
+        self._repository.audit.append(
+            "update" if before else "create",
+            self._kind,
+            name,
+            version=version,
+            comment=comment,
+            details=_difference(before.to_dict(), after) if before else {},
+        )
+
+    def remove(self, name: str) -> None:
+        """Delete a document without an audit record."""
+        self._repository.catalog.delete(self._kind, name)
+
+    def delete(self, name: str, *, comment: str | None) -> None:
+        """Delete a document and write an audit record."""
+        self._repository.catalog.delete(self._kind, name)
+        self._repository.audit.append("delete", self._kind, name, comment=comment)
+
+
+def _difference(before: dict, after: dict) -> dict:
+    changed = sorted(
+        key for key in before.keys() | after.keys() if key != "versions" and before.get(key) != after.get(key)
+    )
+    return {key: {"before": before.get(key), "after": after.get(key)} for key in changed}
+
+
+def layers(repository: Repository, kind: str) -> Documents[LayerDocument]:
+    """Return the layers of a kind (os, app or platform)."""
+    return Documents(repository, layer_kind(kind), lambda value, name: LayerDocument.from_dict(value, kind, name))
+
+
+def templates(repository: Repository) -> Documents[TemplateDocument]:
+    """Return the image templates."""
+    return Documents(repository, TEMPLATE, TemplateDocument.from_dict)
+
+
+def connectors(repository: Repository) -> Documents[ConnectorDocument]:
+    """Return the connectors."""
+    return Documents(repository, CONNECTOR, ConnectorDocument.from_dict)
+
+
+def images(repository: Repository) -> Documents[ImagesDocument]:
+    """Return the published images: one document for each template."""
+    return Documents(repository, IMAGE, ImagesDocument.from_dict)
+
+
+def tasks(repository: Repository) -> Documents[PublishTaskRecord]:
+    """Return the publish tasks, named by their identifier."""
+    return Documents(repository, TASK, PublishTaskRecord.from_dict)
+
+
+def packaging_records(repository: Repository) -> Documents[PackagingRecord]:
+    """Return the records of packaging machines, named ``<kind>/<layer>/<version>``."""
+    return Documents(repository, PACKAGING, PackagingRecord.from_dict)
+
+
+def cancellations(repository: Repository) -> Documents[CancellationRecord]:
+    """Return the requests to cancel a publishing, named by their template."""
+    return Documents(repository, CANCELLATION, CancellationRecord.from_dict)
+
+
+_READERS: dict[str, Callable[[object, str], object]] = {
+    TEMPLATE: TemplateDocument.from_dict,
+    CONNECTOR: ConnectorDocument.from_dict,
+    IMAGE: ImagesDocument.from_dict,
+    TASK: PublishTaskRecord.from_dict,
+    PACKAGING: PackagingRecord.from_dict,
+    CANCELLATION: CancellationRecord.from_dict,
+}
+
+
+def check_document(kind: str, name: str, document: object) -> None:
+    """Raise Corrupt for a damaged document; a document of a kind that this version does not know only has to be an object."""
+    if kind in LAYER_KINDS:
+        LayerDocument.from_dict(document, LAYER_KINDS[kind], name)
+    elif kind in _READERS:
+        _READERS[kind](document, name)
+    else:
+        Fields(document, DocumentName(kind, name))

@@ -1,0 +1,80 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documents of connectors: where in vSphere images are published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .fields import DocumentName, Fields, Stored
+from .kinds import CONNECTOR
+
+#: Fields that do not decide what the published VM is.
+_NOT_PLACEMENT = ("script", "description", "custom_attributes")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConnectorDocument(Stored):
+    """A connector. ``script`` is the path on the composer of the program that is run for each published image."""
+
+    name: str
+    type: str = "vsphere"
+    description: str | None = None
+    datacenter: str
+    cluster: str | None = None
+    esxi_hostname: str | None = None
+    resource_pool: str | None = None
+    datastore: str
+    folder: str | None = None
+    network: str | None = None
+    vm_template: str
+    script: str | None = None
+    custom_attributes: Mapping[str, str] = field(default_factory=dict)
+
+    def placement(self) -> dict:
+        """Return the fields that decide what the published VM is, for the digest of images."""
+        return {key: value for key, value in self.to_dict().items() if key not in _NOT_PLACEMENT}
+
+    def to_dict(self) -> dict:
+        """Return the JSON object."""
+        return self._complete(
+            {
+                "type": self.type,
+                "description": self.description,
+                "datacenter": self.datacenter,
+                "cluster": self.cluster,
+                "esxi_hostname": self.esxi_hostname,
+                "resource_pool": self.resource_pool,
+                "datastore": self.datastore,
+                "folder": self.folder,
+                "network": self.network,
+                "vm_template": self.vm_template,
+                "script": self.script,
+                "name": self.name,
+                "custom_attributes": dict(self.custom_attributes),
+            }
+        )
+
+    @classmethod
+    def from_dict(cls, value: object, name: str) -> ConnectorDocument:
+        """Read the document that is stored as ``name``; Corrupt names the field that is damaged."""
+        fields = Fields(value, DocumentName(CONNECTOR, name))
+        return cls(
+            name=fields.text("name"),
+            type=fields.later("type", fields.text, "vsphere", "vsphere"),
+            description=fields.later("description", fields.text_or_none, None),
+            datacenter=fields.text("datacenter"),
+            cluster=fields.later("cluster", fields.text_or_none, None),
+            esxi_hostname=fields.later("esxi_hostname", fields.text_or_none, None),
+            resource_pool=fields.later("resource_pool", fields.text_or_none, None),
+            datastore=fields.text("datastore"),
+            folder=fields.later("folder", fields.text_or_none, None),
+            network=fields.later("network", fields.text_or_none, None),
+            vm_template=fields.text("vm_template"),
+            script=fields.later("script", fields.text_or_none, None),
+            custom_attributes=fields.later("custom_attributes", fields.text_map, {}, {}),
+            unrecognized=fields.unrecognized(),
+            omitted=fields.omitted,
+        )

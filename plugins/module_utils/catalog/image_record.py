@@ -1,0 +1,122 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Records of published images, and the document with the images of one template."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .fields import DocumentName, Fields, Stored
+from .kinds import IMAGE
+from .vsphere_records import MachineRecord, VCenterRecord
+
+
+@dataclass(frozen=True)
+class ScriptRun(Stored):
+    """The run of a connector's script for an image: ``done`` once it succeeded, ``output`` what it printed."""
+
+    path: str
+    done: bool
+    output: str | None
+
+    def to_dict(self) -> dict:
+        """Return the JSON object."""
+        return self._complete({"path": self.path, "done": self.done, "output": self.output})
+
+    @classmethod
+    def read(cls, fields: Fields, key: str = "script") -> ScriptRun | None:
+        """Read the field ``key`` of a document, which may be null."""
+        found = fields.record_or_none(key)
+        if found is None:
+            return None
+        path, done, output = found.text("path"), found.flag("done"), found.text_or_none("output")
+        return cls(path, done, output, unrecognized=found.unrecognized())
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageRecord(Stored):
+    """A published image.
+
+    ``layers`` maps ``<kind>/<name>`` to versions. ``checks`` are the results of the Horizon checks,
+    ``scripts`` is the last report of the guest about the scripts in the image, both as JSON objects.
+    """
+
+    template: str
+    image_digest: str
+    content_digest: str
+    layers: Mapping[str, str]
+    connector: str
+    vcenter: VCenterRecord
+    vm: MachineRecord
+    snapshot: str
+    datastore_path: str | None
+    published: str
+    checks: tuple[dict, ...] = ()
+    scripts: dict | None = None
+    script: ScriptRun | None = None
+
+    def to_dict(self) -> dict:
+        """Return the JSON object."""
+        return self._complete(
+            {
+                "template": self.template,
+                "image_digest": self.image_digest,
+                "content_digest": self.content_digest,
+                "layers": dict(self.layers),
+                "connector": self.connector,
+                "vcenter": self.vcenter.to_dict(),
+                "vm": self.vm.to_dict(),
+                "snapshot": self.snapshot,
+                "datastore_path": self.datastore_path,
+                "published": self.published,
+                "checks": list(self.checks),
+                "scripts": self.scripts,
+                "script": self.script.to_dict() if self.script else None,
+            }
+        )
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> ImageRecord:
+        """Read the JSON object; Corrupt names the field that is damaged."""
+        return cls(
+            template=fields.text("template"),
+            image_digest=fields.text("image_digest"),
+            content_digest=fields.text("content_digest"),
+            layers=fields.text_map("layers"),
+            connector=fields.text("connector"),
+            vcenter=VCenterRecord.from_fields(fields.record("vcenter")),
+            vm=MachineRecord.from_fields(fields.record("vm")),
+            snapshot=fields.text("snapshot"),
+            datastore_path=fields.text_or_none("datastore_path"),
+            published=fields.text("published"),
+            checks=fields.later("checks", fields.json_list, (), []),
+            scripts=fields.later("scripts", fields.json_or_none, None),
+            script=fields.later("script", lambda key: ScriptRun.read(fields, key), None),
+            unrecognized=fields.unrecognized(),
+            omitted=fields.omitted,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImagesDocument(Stored):
+    """The images of one template, the newest first."""
+
+    template: str
+    images: tuple[ImageRecord, ...] = ()
+
+    def to_dict(self) -> dict:
+        """Return the JSON object."""
+        return self._complete({"template": self.template, "images": [image.to_dict() for image in self.images]})
+
+    @classmethod
+    def from_dict(cls, value: object, name: str) -> ImagesDocument:
+        """Read the document that is stored as ``name``; Corrupt names the field that is damaged."""
+        fields = Fields(value, DocumentName(IMAGE, name))
+        return cls(
+            template=fields.text("template"),
+            images=tuple(ImageRecord.from_fields(record) for record in fields.records("images")),
+            unrecognized=fields.unrecognized(),
+            omitted=fields.omitted,
+        )

@@ -1,0 +1,111 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Records of publish tasks: how far the publishing of a template in one vCenter is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .fields import DocumentName, Fields, Stored
+from .image_record import ScriptRun
+from .kinds import TASK
+from .vsphere_records import MachineRecord, VCenterRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishTaskRecord(Stored):
+    """A publish task.
+
+    ``timings`` are seconds by step, ``bytes`` counts by purpose. ``progress`` describes the running
+    step (step, unit, done, total, percent, rate, seconds_left). ``scripts`` is the last report of the guest,
+    ``checks`` are the results of the Horizon checks, ``script`` is the run of the connector's
+    script. ``error`` has code, message and hint.
+    """
+
+    id: str
+    template: str
+    digest: str
+    content_digest: str
+    connector: str
+    vcenter: VCenterRecord
+    publish_mode: str
+    status: str
+    description: str
+    created: str
+    updated: str
+    step: str | None = None
+    vm: MachineRecord | None = None
+    snapshot: str | None = None
+    datastore_path: str | None = None
+    timings: Mapping[str, float] = field(default_factory=dict)
+    bytes: Mapping[str, int] = field(default_factory=dict)
+    progress: dict | None = None
+    scripts: dict | None = None
+    checks: tuple[dict, ...] = ()
+    script: ScriptRun | None = None
+    warnings: tuple[str, ...] = ()
+    error: dict | None = None
+
+    def to_dict(self) -> dict:
+        """Return the JSON object."""
+        return self._complete(
+            {
+                "id": self.id,
+                "template": self.template,
+                "digest": self.digest,
+                "content_digest": self.content_digest,
+                "connector": self.connector,
+                "vcenter": self.vcenter.to_dict(),
+                "publish_mode": self.publish_mode,
+                "status": self.status,
+                "step": self.step,
+                "description": self.description,
+                "created": self.created,
+                "updated": self.updated,
+                "vm": self.vm.to_dict() if self.vm else None,
+                "snapshot": self.snapshot,
+                "datastore_path": self.datastore_path,
+                "timings": dict(self.timings),
+                "bytes": dict(self.bytes),
+                "progress": self.progress,
+                "scripts": self.scripts,
+                "checks": list(self.checks),
+                "script": self.script.to_dict() if self.script else None,
+                "warnings": list(self.warnings),
+                "error": self.error,
+            }
+        )
+
+    @classmethod
+    def from_dict(cls, value: object, name: str) -> PublishTaskRecord:
+        """Read the document that is stored as ``name``; Corrupt names the field that is damaged."""
+        fields = Fields(value, DocumentName(TASK, name))
+        return cls(
+            id=fields.text("id"),
+            template=fields.text("template"),
+            digest=fields.text("digest"),
+            content_digest=fields.text("content_digest"),
+            connector=fields.text("connector"),
+            vcenter=VCenterRecord.from_fields(fields.record("vcenter")),
+            publish_mode=fields.text("publish_mode"),
+            status=fields.text("status"),
+            step=fields.text_or_none("step"),
+            description=fields.text("description"),
+            created=fields.text("created"),
+            updated=fields.text("updated"),
+            vm=MachineRecord.read(fields),
+            snapshot=fields.text_or_none("snapshot"),
+            datastore_path=fields.later("datastore_path", fields.text_or_none, None),
+            timings=fields.later("timings", fields.json, {}, {}),
+            bytes=fields.later("bytes", fields.json, {}, {}),
+            progress=fields.later("progress", fields.json_or_none, None),
+            scripts=fields.later("scripts", fields.json_or_none, None),
+            checks=fields.later("checks", fields.json_list, (), []),
+            script=fields.later("script", lambda key: ScriptRun.read(fields, key), None),
+            warnings=fields.later("warnings", fields.texts, (), []),
+            error=fields.later("error", fields.json_or_none, None),
+            unrecognized=fields.unrecognized(),
+            omitted=fields.omitted,
+        )

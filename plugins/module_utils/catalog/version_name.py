@@ -1,0 +1,30 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Name and version of a layer, as documents and options name a layer version."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .fields import Fields, Stored
+
+
+@dataclass(frozen=True)
+class VersionName(Stored):
+    """A layer version by name; its kind follows from where it is used."""
+
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+    def to_dict(self) -> dict:
+        """Return the JSON object."""
+        return self._complete({"name": self.name, "version": self.version})
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> VersionName:
+        """Read the JSON object; Corrupt names the field that is damaged."""
+        return cls(fields.text("name"), fields.text("version"), unrecognized=fields.unrecognized())
