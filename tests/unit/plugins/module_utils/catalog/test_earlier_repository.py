@@ -1,0 +1,79 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A repository that version 0.1.0 wrote, before documents had types: every document is read and written unchanged.
+
+``data/repository-0.1`` holds its documents, without blobs. ``data/info-0.1.json`` is what the info
+modules of that version returned for it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import shutil
+
+import pytest
+
+from ansible_collections.strata.layering.plugins.module_utils.catalog import collections
+from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import KINDS
+from ansible_collections.strata.layering.plugins.module_utils.operations import info
+from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
+
+DATA = pathlib.Path(__file__).parent / "data"
+COLLECTIONS = {
+    **{f"{kind}_layer": lambda repository, kind=kind: collections.layers(repository, kind) for kind in KINDS},
+    "image_template": collections.templates,
+    "connector": collections.connectors,
+    "image": collections.images,
+    "task": collections.tasks,
+    "packaging": collections.packaging_records,
+    "cancellation": collections.cancellations,
+}
+
+
+@pytest.fixture
+def path(tmp_path) -> pathlib.Path:
+    """A copy of the repository with the folders that it does not need to read documents."""
+    copy = tmp_path / "repository"
+    shutil.copytree(DATA / "repository-0.1", copy)
+    for folder in ("tmp", "locks", "pins", "blobs/sha256"):
+        (copy / folder).mkdir(parents=True)
+    return copy
+
+
+def contents(folder: pathlib.Path) -> dict[str, bytes]:
+    """Return the bytes of each file below a folder."""
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*.json")}
+
+
+def test_repository_has_documents_of_every_kind(path):
+    assert sorted(os.listdir(path / "catalog")) == sorted(COLLECTIONS)
+
+
+@pytest.mark.parametrize("kind", COLLECTIONS)
+def test_documents_are_written_as_they_were_read(path, kind):
+    before = contents(path / "catalog" / kind)
+    documents = COLLECTIONS[kind](Repository.open(os.fspath(path)))
+    found = documents.all()
+    for name, document in found:
+        assert documents.require(name) == document
+        documents.remove(name)
+        documents.store(name, document)
+    assert len(found) == len(before)
+    assert contents(path / "catalog" / kind) == before
+
+
+def test_every_document_passes_the_check(path):
+    repository = Repository.open(os.fspath(path))
+    for kind in repository.catalog.kinds():
+        for name, document in repository.catalog.documents(kind):
+            collections.check_document(kind, name, document)
+
+
+@pytest.mark.parametrize("module", json.loads((DATA / "info-0.1.json").read_bytes()))
+def test_info_modules_return_what_the_earlier_version_returned(path, module):
+    expected = json.loads((DATA / "info-0.1.json").read_bytes())[module]
+    every = dict.fromkeys(("kind", "name", "template", "status", "since")) | {"limit": 100, "repository": str(path)}
+    assert getattr(info, module)(every).result == expected
