@@ -13,7 +13,7 @@ from ..shares.location import check_path
 from ..shares.open import open_share
 from ..shares.share import Share
 from ..shares.smb import SmbShare
-from .share_credentials import share_credentials
+from .options import share_credentials
 
 _GIB = 1 << 30
 

@@ -23,8 +23,8 @@ from ..repository.repository import Repository
 from ..shares.open import open_file
 from ..windows.readiness import FAIL
 from ..winregistry.delta_format import read_delta
+from .options import share_credentials
 from .package_disk import disk_opener, share_disk_opener
-from .share_credentials import share_credentials
 
 _EMPTY_HINT = (
     "Check that the disk was exported after the application had been installed; finalize: warn takes it as it is."

@@ -18,8 +18,8 @@ from ..images.thin_image import ThinImage
 from ..repository.repository import Repository
 from ..shares.open import open_file
 from ..shares.share import Share, parent_of
+from .options import share_credentials
 from .repository import open_repository
-from .share_credentials import share_credentials
 
 _MAX_RECORD = 65536
 

@@ -35,9 +35,9 @@ from ..shares.local import LocalShare
 from ..shares.location import check_path
 from ..shares.open import open_share
 from ..windows.readiness import failures
+from .options import share_credentials
 from .package_disk import disk_opener
 from .repository import open_repository
-from .share_credentials import share_credentials
 
 
 def ensure_os_layer(params: dict, *, check_mode: bool, progress: Progress = silent) -> Outcome:

@@ -19,7 +19,7 @@ from ..vsphere import vm_export
 from ..vsphere.inventory import Inventory
 from ..vsphere.session import Session
 from ..vsphere.vm import list_snapshots
-from .share_credentials import share_credentials
+from .options import share_credentials
 
 _MOID = re.compile(r"vm-\d+")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")

@@ -52,8 +52,8 @@ from ..vsphere.inventory import Inventory
 from ..vsphere.properties import read, wait_for
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts, read_facts
+from .options import share_credentials
 from .repository import open_repository
-from .share_credentials import share_credentials
 
 ACTION_REQUIRED, PENDING, COMPLETE = "ActionRequired", "Pending", "Complete"
 _OFF = "poweredOff"

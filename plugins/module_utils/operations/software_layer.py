@@ -27,8 +27,8 @@ from ..layers.layer_version import APP, DEPLOYABLE, OS, PLATFORM, LayerVersion
 from ..repository.repository import Repository
 from ..shares.open import open_file
 from .layer_source import FilesSource, PackagedSource, source_of
+from .options import share_credentials
 from .repository import open_repository
-from .share_credentials import share_credentials
 
 
 def ensure_app_layer(params: dict, *, check_mode: bool, progress: Progress = silent) -> Outcome:

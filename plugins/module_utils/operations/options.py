@@ -1,0 +1,123 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options that several modules share, as the operations take them.
+
+Every ``from_params`` reads the parameters that Ansible has validated; below the operations nothing
+knows them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..repository.repository import Repository
+from ..shares.open import ShareCredentials
+from ..vsphere.session import Patience, Session
+
+
+@dataclass(frozen=True)
+class RepositoryOptions:
+    """The repository, and the comment for its audit history."""
+
+    path: str
+    comment: str | None = None
+
+    def open(self, *, check_mode: bool = True) -> Repository:
+        """Open the repository, for writing unless in check mode.
+
+        Raises:
+            NotFound, InvalidInput, Corrupt, Unsupported, Unavailable: as ``Repository.open``.
+        """
+        return Repository.open(self.path, writable=not check_mode)
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> RepositoryOptions:
+        """Read the options of ``repository_arguments`` or ``change_arguments``."""
+        return cls(params["repository"], params.get("comment"))
+
+    @classmethod
+    def optional(cls, params: Mapping[str, Any]) -> RepositoryOptions | None:
+        """Read the options of a module for which ``repository`` is not required."""
+        return cls.from_params(params) if params["repository"] else None
+
+
+@dataclass(frozen=True)
+class ConnectionOptions:
+    """The connection to vCenter. ``patience`` limits how long it is waited for."""
+
+    hostname: str
+    username: str
+    password: str = field(repr=False)
+    validate_certs: bool = True
+    port: int = 443
+    ca_file: str | None = None
+    proxy_host: str | None = None
+    proxy_port: int | None = None
+    patience: Patience = Patience()
+
+    def connect(self) -> Session:
+        """Log in to vCenter.
+
+        Raises:
+            Unavailable, TimedOut, InvalidInput: as ``Session.connect``.
+        """
+        return Session.connect(
+            self.hostname,
+            self.username,
+            self.password,
+            validate_certs=self.validate_certs,
+            port=self.port,
+            ca_file=self.ca_file,
+            proxy_host=self.proxy_host,
+            proxy_port=self.proxy_port,
+            patience=self.patience,
+        )
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> ConnectionOptions:
+        """Read the options of ``vsphere_arguments``."""
+        return cls(
+            hostname=params["hostname"],
+            username=params["username"],
+            password=params["password"],
+            validate_certs=params["validate_certs"],
+            port=params["port"],
+            ca_file=params["ca_path"],
+            proxy_host=params["proxy_host"],
+            proxy_port=params["proxy_port"],
+        )
+
+    @classmethod
+    def optional(cls, params: Mapping[str, Any]) -> ConnectionOptions | None:
+        """Read the options of a module for which the connection is not required."""
+        return cls.from_params(params) if params.get("hostname") is not None else None
+
+
+def share_credentials(params: Mapping[str, Any]) -> ShareCredentials:
+    """Read the options of ``share_arguments``."""
+    return ShareCredentials(
+        username=params.get("file_share_username"),
+        password=params.get("file_share_password"),
+        encrypt=params.get("file_share_encrypt") is not False,
+    )
+
+
+@dataclass(frozen=True)
+class VersionRequest:
+    """A layer version that an option names; ``version`` None or "latest" asks for the newest deployable version."""
+
+    name: str
+    version: str | None
+
+    @classmethod
+    def read(cls, value: Mapping[str, Any] | None) -> VersionRequest | None:
+        """Read an option that names a layer version, None when it is not set."""
+        return cls(value["name"], value["version"]) if value else None
+
+    @classmethod
+    def read_all(cls, values: list[dict]) -> tuple[VersionRequest, ...]:
+        """Read an option that lists layer versions."""
+        return tuple(cls(value["name"], value["version"]) for value in values)
