@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Running modules in tests as Ansible does: options in, one JSON document out, exit code."""
+"""Run modules in tests as Ansible does: options in, one JSON document out, exit code."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 
 _MODULES = "ansible_collections.strata.layering.plugins.modules."
-#: What may differ between two looks at a repository that nobody changed.
-_PASSING = ("locks", "pins", "tmp")
+#: Folders that may change although the state of the repository does not.
+_TRANSIENT = ("locks", "pins", "tmp")
 
 
 class Failed(AssertionError):
-    """A module that was expected to succeed did not; ``result`` is what it returned."""
+    """A module failed unexpectedly; ``result`` is its result."""
 
     def __init__(self, name: str, result: dict) -> None:
         super().__init__(f"{name}: {result.get('msg')}")
@@ -32,7 +32,7 @@ class Failed(AssertionError):
 
 
 def run(module: str, /, *, check: bool = False, diff: bool = False, **options) -> dict:
-    """Run a module and return its result; Failed when it failed."""
+    """Run a module and return its result; raise Failed if it fails."""
     result = attempt(module, check=check, diff=diff, **options)
     if result.get("failed"):
         raise Failed(module, result)
@@ -40,13 +40,13 @@ def run(module: str, /, *, check: bool = False, diff: bool = False, **options) -
 
 
 def attempt(module: str, /, *, check: bool = False, diff: bool = False, **options) -> dict:
-    """Run a module and return its result, whatever it is."""
+    """Run a module and return its result, also if it fails."""
     imported = importlib.import_module(_MODULES + module)
     arguments = dict(options, _ansible_check_mode=check, _ansible_diff=diff)
     output = io.StringIO()
-    # A module is a process of its own and warns of nothing that another one met.
+    # Each module is a separate process in Ansible: warnings of earlier runs must not appear.
     warnings._global_warnings.clear()
-    # Where a test has loaded what runs on Ansible's side, warnings would go to the terminal.
+    # If a test has loaded controller code of Ansible, warnings would go to the terminal.
     with (
         mock.patch.object(_internal, "is_controller", False),
         patch_module_args(arguments),
@@ -60,7 +60,7 @@ def attempt(module: str, /, *, check: bool = False, diff: bool = False, **option
 
 
 def fails(module: str, code: str, /, **options) -> dict:
-    """Run a module that must fail with an error of ``code``; returns the result."""
+    """Run a module, check that it fails with the error code ``code``, and return the result."""
     result = attempt(module, **options)
     assert result.get("failed"), f"{module} succeeded: {result}"
     assert result.get("code") == code, f"{module} failed with {result.get('code')}: {result['msg']}"
@@ -68,43 +68,42 @@ def fails(module: str, code: str, /, **options) -> dict:
     return result
 
 
-def state_of(folder: str | os.PathLike) -> dict[str, str]:
-    """Digest of every file below a folder by path; of a repository, without locks and what passes."""
-    found = {}
-    for path, folders, files in os.walk(folder):
-        if path == os.fspath(folder):
-            folders[:] = [name for name in folders if name not in _PASSING]
+def state_of(folder: str | os.PathLike[str]) -> dict[str, str]:
+    """Return the digest of every file below a folder by path; locks and temporary files of a repository are left out."""
+    digests = {}
+    root = os.fspath(folder)
+    for path, folders, files in os.walk(root):
+        if path == root:
+            folders[:] = [name for name in folders if name not in _TRANSIENT]
         for name in files:
             full = os.path.join(path, name)
             with open(full, "rb") as stream:
-                found[os.path.relpath(full, folder)] = hashlib.sha256(stream.read()).hexdigest()
-    return found
+                digests[os.path.relpath(full, root)] = hashlib.sha256(stream.read()).hexdigest()
+    return digests
 
 
-def converges(module: str, look: Callable[[], object], /, **options) -> dict:
-    """Check what every module promises, for a change that ``options`` ask for; returns the result of the change.
+def converges(module: str, snapshot: Callable[[], object], /, **options) -> dict:
+    """Check that a module supports check mode, diff mode and idempotence, and return the result of its change.
 
-    In check mode it tells that it would change something, shows a difference and changes nothing
-    that ``look`` sees; then it makes the change, with the same difference; then there is nothing
-    left to do, in check mode or not.
+    ``options`` request a change; ``snapshot`` returns the state that the module changes. In check mode the
+    module reports a change and a difference, but changes nothing. Then it makes the change, with the same
+    difference. Then it reports no change, with and without check mode.
     """
-    before = look()
+    before = snapshot()
     planned = run(module, check=True, diff=True, **options)
     assert planned["changed"] is True
     assert planned["diff"]["before"] != planned["diff"]["after"]
-    assert look() == before, "check mode changed something"
+    assert snapshot() == before, "check mode changed something"
     done = run(module, diff=True, **options)
     assert done["changed"] is True
     assert done["diff"]["before"] == planned["diff"]["before"]
     assert done["diff"]["after"].keys() == planned["diff"]["after"].keys()
-    after = look()
+    after = snapshot()
     assert after != before, "nothing was changed"
     for check in (True, False):
         again = run(module, check=check, diff=True, **options)
         assert again["changed"] is False, again
-        assert (
-            again.get("diff", {"before": 0, "after": 0})["before"]
-            == again.get("diff", {"before": 0, "after": 0})["after"]
-        )
-    assert look() == after, "a second run changed something"
+        difference = again.get("diff", {"before": None, "after": None})
+        assert difference["before"] == difference["after"]
+    assert snapshot() == after, "a second run changed something"
     return done

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A Samba server on a loopback port, run by the current user, with folders and accounts of its own; and a line to it that can break.
+"""A Samba server on a loopback port, run by the current user with its own folders and accounts, and a TCP proxy that can fail.
 
-``with Samba(folder) as samba: ...``; ``samba.address("data")`` is what the option file_share takes.
+``with Samba(folder) as samba: ...``; ``samba.address("data")`` is a value for the option file_share.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ _FOLDERS = {
 
 
 class Samba:
-    """A server with the share ``data`` (folder ``path``), the same one read-only as ``readonly``, and as ``namespace`` a root of DFS.
+    """A server with three shares of the folder ``path``: ``data``, ``readonly``, and the DFS root ``namespace``.
 
-    ``settings`` are further global ones of smb.conf. A context manager; ``kill`` and ``start``
-    may be called in between. ``largest_file`` bounds what the server can write, in bytes.
+    ``settings`` are additional global settings of smb.conf. ``largest_file`` limits the size of files that the
+    server can write, in bytes. The context manager starts the server; ``kill`` and ``start`` may be called inside.
     """
 
-    def __init__(self, folder: str | os.PathLike, *, largest_file: int | None = None, **settings: str) -> None:
+    def __init__(self, folder: str | os.PathLike[str], *, largest_file: int | None = None, **settings: str) -> None:
         self._folder = pathlib.Path(folder)
         self.path = self._folder / "data"
         self.port = free_port()
@@ -59,16 +59,16 @@ class Samba:
         self.kill()
 
     def address(self, share: str = "data", path: str = "", port: int | None = None) -> str:
-        """``//127.0.0.1:port/share[/path]``"""
+        """Return ``//127.0.0.1:port/share[/path]``."""
         return "/".join(part for part in (f"//127.0.0.1:{port or self.port}", share, path) if part)
 
     def options(self, share: str = "data", path: str = "", port: int | None = None) -> dict:
-        """Options of modules that lead to a share."""
+        """Return the module options for a share: the location and the credentials."""
         return {"file_share": self.address(share, path, port), **self.credentials}
 
     @property
     def credentials(self) -> dict:
-        """The options of modules that are not the address."""
+        """The module options for the credentials."""
         return {"file_share_username": self.username, "file_share_password": self.password}
 
     def start(self) -> None:
@@ -77,7 +77,7 @@ class Samba:
         with open(self._folder / "output", "ab") as output:
             self._server = subprocess.Popen(
                 [program("smbd"), "--foreground", "--no-process-group", "--configfile", os.fspath(self._configuration)],
-                # A server in the foreground ends when its standard input does: it does not outlive a test run that was killed.
+                # A server in the foreground ends when its standard input is closed, also when the test run is killed.
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
@@ -95,25 +95,31 @@ class Samba:
         raise RuntimeError(f"smbd did not start: {(self._folder / 'output').read_text(errors='replace')[-2000:]}")
 
     def kill(self) -> None:
-        """End the server and the processes that serve connections, at once."""
+        """Kill the server and the processes that serve its connections."""
         server, self._server = self._server, None
         if server is not None:
-            # The server is the leader of a session of its own; its children are in it.
+            # The server leads its own session, which contains its children.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(server.pid, signal.SIGKILL)
             server.wait()
-            server.stdin.close()
+            if server.stdin is not None:
+                server.stdin.close()
 
     def freeze(self) -> None:
-        """Let the server stand still until ``thaw``."""
-        os.killpg(self._server.pid, signal.SIGSTOP)
+        """Stop the processes of the server until ``thaw``."""
+        self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
-        os.killpg(self._server.pid, signal.SIGCONT)
+        """Continue the processes of the server."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._server is None:
+            raise RuntimeError("The server is not running.")
+        os.killpg(self._server.pid, number)
 
     def client(self, *commands: str, share: str = "data") -> str:
-        """Run commands of smbclient, the independent reader, and return what it prints."""
+        """Run commands of smbclient, an independent reader, and return its output."""
         run = subprocess.run(
             [
                 program("smbclient"),
@@ -172,8 +178,8 @@ class Samba:
             "namespace": {"read only": "yes", "msdfs root": "yes"},
         }
         lines = ["[global]", *(f"{key} = {value}" for key, value in options.items())]
-        for name, own in shares.items():
-            lines += [f"[{name}]", f"path = {self.path}", *(f"{key} = {value}" for key, value in own.items())]
+        for name, own_settings in shares.items():
+            lines += [f"[{name}]", f"path = {self.path}", *(f"{key} = {value}" for key, value in own_settings.items())]
         self._configuration = self._folder / "smb.conf"
         self._configuration.write_text("\n".join(lines) + "\n")
         (self._folder / "users").write_text(f"{self._account} = {USERNAME}\n")
@@ -197,11 +203,11 @@ class Samba:
         )
 
 
-class Line:
-    """A TCP proxy in front of a server that can be slow or break: ``with Line(port) as line: line.port``.
+class TcpProxy:
+    """A TCP proxy in front of a server that can be slow or fail: ``with TcpProxy(port) as proxy: proxy.port``.
 
-    ``rate`` bounds the bytes a second in both directions together. After ``cut_after`` bytes
-    (``passed`` counts them) all connections break, once, and ``then`` is called.
+    ``rate`` limits the bytes per second, both directions together. After ``cut_after`` bytes (``passed``
+    counts them) ``then`` is called and all connections are closed, once.
     """
 
     def __init__(
@@ -221,7 +227,7 @@ class Line:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> Line:
+    def __enter__(self) -> TcpProxy:
         self._thread.start()
         return self
 
@@ -234,33 +240,33 @@ class Line:
         with selectors.DefaultSelector() as selector:
             selector.register(self._listener, selectors.EVENT_READ)
             while not self._stop.is_set():
-                for key, unused in selector.select(0.05):
+                for key, _events in selector.select(0.05):
                     if key.fileobj is self._listener:
                         self._accept(selector)
                     elif key.fileobj in self._peers:
-                        self._pass_on(selector, key.fileobj)
+                        self._forward(selector, key.fileobj)
                 if self._cut_after is not None and self.passed >= self._cut_after:
                     self._cut_after = None
                     self.cuts += 1
                     if self._then is not None:
                         self._then()
-                    self._break_all(selector)
-            self._break_all(selector)
+                    self._close_all(selector)
+            self._close_all(selector)
 
     def _accept(self, selector: selectors.BaseSelector) -> None:
-        here, unused = self._listener.accept()
+        client, _address = self._listener.accept()
         try:
-            there = socket.create_connection(("127.0.0.1", self._target), timeout=5)
+            server = socket.create_connection(("127.0.0.1", self._target), timeout=5)
         except OSError:
-            here.close()
+            client.close()
             return
         self.connections += 1
-        for one, other in ((here, there), (there, here)):
-            one.settimeout(20)
-            self._peers[one] = other
-            selector.register(one, selectors.EVENT_READ)
+        for source, target in ((client, server), (server, client)):
+            source.settimeout(20)
+            self._peers[source] = target
+            selector.register(source, selectors.EVENT_READ)
 
-    def _pass_on(self, selector: selectors.BaseSelector, source: socket.socket) -> None:
+    def _forward(self, selector: selectors.BaseSelector, source: socket.socket) -> None:
         try:
             data = source.recv(1 << 16)
             if data:
@@ -273,26 +279,26 @@ class Line:
         if self._rate and data:
             time.sleep(len(data) / self._rate)
 
-    def _forget(self, selector: selectors.BaseSelector, one: socket.socket) -> None:
-        for end in (one, self._peers[one]):
+    def _forget(self, selector: selectors.BaseSelector, source: socket.socket) -> None:
+        for end in (source, self._peers[source]):
             selector.unregister(end)
             end.close()
             del self._peers[end]
 
-    def _break_all(self, selector: selectors.BaseSelector) -> None:
+    def _close_all(self, selector: selectors.BaseSelector) -> None:
         while self._peers:
             self._forget(selector, next(iter(self._peers)))
 
 
 def program(name: str) -> str:
-    """The path of one of Samba's programs."""
-    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin:/usr/local/sbin")
-    if found is None:
+    """Return the path of a program of Samba."""
+    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin:/usr/local/sbin")
+    if path is None:
         raise RuntimeError(f"{name} is not installed (Debian: apt-get install samba smbclient).")
-    return found
+    return path
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
+    """Return a free port of 127.0.0.1."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]

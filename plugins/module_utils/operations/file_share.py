@@ -8,7 +8,7 @@ from __future__ import annotations
 from ..common.errors import Conflict, InvalidInput, NoSpace
 from ..common.outcome import Outcome
 from ..repository.repository import Repository
-from ..shares.local import missing
+from ..shares.local import missing_share
 from ..shares.location import check_path
 from ..shares.open import open_share
 from ..shares.share import Share
@@ -25,7 +25,7 @@ def ensure_file_share(params: dict, *, check_mode: bool) -> Outcome:
     with open_share(params["file_share"], share_credentials(params)) as share:
         if share.local_path("") is not None and not share.is_folder():
             # A mount that is missing must be noticed, not be made a folder.
-            raise missing(share.name)
+            raise missing_share(share.name)
         outcome = (_present if params["state"] == "present" else _absent)(share, folders, params, check_mode)
     if outcome.changed and repository and not check_mode:
         action = "create" if params["state"] == "present" else "delete"

@@ -12,7 +12,7 @@ from ..common.errors import InvalidInput, NotFound
 from ..common.outcome import Outcome
 from ..common.progress import Progress, silent
 from ..repository.repository import Repository
-from ..shares.local import missing
+from ..shares.local import missing_share
 from ..shares.open import open_share
 from ..shares.share import Share
 from ..vsphere import vm_export
@@ -36,7 +36,7 @@ def ensure_ovf_package(params: dict, *, connection: dict, check_mode: bool, prog
         )
     with open_share(params["file_share"], share_credentials(params)) as share:
         if not share.is_folder():
-            raise missing(share.name)
+            raise missing_share(share.name)
         return _ensure(params, share.folder(package), package, connection, check_mode, progress)
 
 

@@ -43,7 +43,7 @@ from ..publish.image_records import KEY_STATE
 from ..publish.machine_state import remove_machine
 from ..publish.placement import check_firmware, resolve_placement
 from ..publish.retention import depends_on
-from ..shares.local import missing
+from ..shares.local import missing_share
 from ..shares.open import open_share
 from ..shares.share import Share
 from ..vsphere import vm as machines
@@ -184,7 +184,7 @@ class _Machine:
             )
         share = open_share(share, share_credentials(self._params))
         if not share.is_folder():
-            raise missing(share.name)
+            raise missing_share(share.name)
         self._check_given()
         running, package = facts.power_state != _OFF, self._package(facts)
         target, vm = share.folder(package), self._vm(facts)

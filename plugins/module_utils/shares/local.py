@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A file share that this host sees as a folder: a local disk, or a mounted SMB or NFS share."""
+"""A file share that is a folder of this host: a local disk, or a mounted SMB or NFS share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .share import Share, Status
 
 
 class LocalShare(Share):
-    """The folder ``root`` of this host; where it is ``confined``, links do not lead out of it."""
+    """The folder ``root`` of this host. If it is ``confined``, links that lead out of it are refused."""
 
     def __init__(self, root: str, *, confined: bool = False) -> None:
         self._root = os.path.abspath(root)
@@ -30,41 +30,41 @@ class LocalShare(Share):
     def folder(self, path: str) -> Share:
         if not path:
             return self
-        below = LocalShare(self._inside(path))
-        below._bounds = self._bounds  # pylint: disable=protected-access  # its own kind's
-        return below
+        subfolder = LocalShare(self._inside(path))
+        subfolder._bounds = self._bounds  # pylint: disable=protected-access  # of the same class
+        return subfolder
 
     def local_path(self, path: str) -> str | None:
         return self._inside(path)
 
     def check_writable(self) -> None:
         if not os.path.isdir(self._root):
-            raise missing(self.name)
+            raise missing_share(self.name)
         if not os.access(self._root, os.W_OK | os.X_OK):
             raise Unavailable(
-                f"Nothing can be written to {self.name}.",
+                f"The folder {self.name} is not writable by the user that runs the module.",
                 code="shares.denied",
-                hint="Check the folder's permissions and its mount.",
+                hint="Check the permissions of the folder and the options of its mount.",
             )
 
     def space(self) -> tuple[int, int]:
-        found = os.statvfs(self._root)
-        return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
+        volume = os.statvfs(self._root)
+        return volume.f_bavail * volume.f_frsize, volume.f_blocks * volume.f_frsize
 
     def stat(self, path: str) -> Status | None:
         try:
-            found = os.stat(self._inside(path))
+            status = os.stat(self._inside(path))
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return Status(found.st_size, found.st_mtime_ns, stat.S_ISDIR(found.st_mode))
+        return Status(status.st_size, status.st_mtime_ns, stat.S_ISDIR(status.st_mode))
 
     def names(self, path: str = "") -> list[tuple[str, Status]]:
-        found = []
+        entries = []
         for entry in os.scandir(self._inside(path)):
             with contextlib.suppress(FileNotFoundError):
                 status = entry.stat()
-                found.append((entry.name, Status(status.st_size, status.st_mtime_ns, entry.is_dir())))
-        return found
+                entries.append((entry.name, Status(status.st_size, status.st_mtime_ns, entry.is_dir())))
+        return entries
 
     def open(self, path: str) -> BinaryIO:
         return open(self._inside(path), "rb")
@@ -92,34 +92,34 @@ class LocalShare(Share):
         return True
 
     def _inside(self, path: str) -> str:
-        """The path on this host; InvalidInput when it leads out of the share."""
+        """Return the path on this host; raise InvalidInput if it leads out of the share."""
         if not path:
             return self._root
         if ".." in path.split("/") or os.path.isabs(path):
             raise InvalidInput(
-                f"{path} leads out of the file share {self.name}.",
+                f"The path '{path}' leads out of the file share {self.name}.",
                 code="shares.outside",
-                hint="Give a path within the share, without '..'.",
+                hint="Set a path below the share, without '..'.",
             )
         full = os.path.join(self._root, path)
         if self._bounds is not None and os.path.commonpath((self._bounds, os.path.realpath(full))) != self._bounds:
             raise InvalidInput(
                 f"The link {full} leads out of the file share {self._bounds}.",
                 code="shares.outside",
-                hint="Put the file itself where the link is.",
+                hint="Replace the link with the file or folder itself.",
             )
         return full
 
 
-def missing(name: str) -> NotFound:
-    """The error for a share whose folder is not there."""
+def missing_share(name: str) -> NotFound:
+    """Return the error for a share whose folder does not exist."""
     return NotFound(
-        f"The file share {name} is not there.",
+        f"The file share {name} does not exist on the composer.",
         code="shares.missing",
-        hint="Mount it on the composer, or create the folder.",
+        hint="Mount the share on the composer or create the folder, or correct file_share.",
     )
 
 
 def as_share(folder: Share | str) -> Share:
-    """A share, or a folder of this host as one."""
+    """Return a share as it is, and a folder of this host as a share."""
     return folder if isinstance(folder, Share) else LocalShare(folder)

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where a file share is: a folder of this host, or ``//server[:port]/share[/path]``; and names within it.
+"""Locations of file shares (a folder of this host, or ``//server[:port]/share[/path]``) and paths within them.
 
-Names within a share are relative and written with slashes. They are those that Windows accepts
-(MS-FSCC 2.1.5, MS-DOS device names), so that what is written over SMB can be read by everybody.
+Paths within a share are relative and written with slashes. Only names that Windows accepts are allowed
+(MS-FSCC 2.1.5, MS-DOS device names), because clients on Windows must be able to read the files.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ _LONGEST_PATH = 1000
 
 @dataclass(frozen=True, slots=True)
 class SmbLocation:
-    """``server`` is a name or address without brackets, ``share`` the share's name, ``path`` what is below it ("" for its root)."""
+    """The parts of //server[:port]/share[/path].
+
+    ``server`` is a name or an address without brackets; ``path`` is relative to the share, "" for its root.
+    """
 
     server: str
     port: int
@@ -41,21 +44,27 @@ class SmbLocation:
 
 
 def is_smb(location: str) -> bool:
-    """Whether ``location`` is spoken to directly: it begins with exactly two slashes or backslashes."""
+    """Return whether ``location`` is an SMB share: it begins with exactly two slashes or backslashes."""
     return re.match(r"(//|\\\\)[^/\\]", location) is not None
 
 
 def parse_smb(location: str) -> SmbLocation:
-    """Read ``//server[:port]/share[/path]``, with slashes or backslashes; InvalidInput when it is not that."""
+    """Parse ``//server[:port]/share[/path]``, with slashes or backslashes.
+
+    Raises:
+        InvalidInput: ``shares.address`` if the location does not have this form; ``shares.name`` or
+            ``shares.outside`` if its path is not acceptable.
+    """
     server, *names = location.replace("\\", "/")[2:].rstrip("/").split("/")
     match = _SERVER.fullmatch(server)
     port = int(match["port"] or SMB_PORT) if match else 0
     if match is None or not 0 < port < 65536 or not names:
-        shown = location if "@" not in server else "the given address"
+        # The part before @ may be a password.
+        shown = f"'{location}'" if "@" not in server else "with credentials in its location"
         raise InvalidInput(
-            f"The file share {shown} is not written as //server/share/path.",
+            f"The file share {shown} does not have the form //server/share/path.",
             code="shares.address",
-            hint="Credentials are options of their own.",
+            hint="Write //server/share/path and set file_share_username and file_share_password.",
         )
     for name in names:
         _check_component(name, location)
@@ -63,39 +72,52 @@ def parse_smb(location: str) -> SmbLocation:
 
 
 def split_smb_file(location: str) -> tuple[str, str]:
-    """Cut ``//server/share/folder/file`` into the share's own part ``//server/share`` and the path below it."""
-    place = parse_smb(location)
-    if not place.path:
+    """Split ``//server/share/folder/file`` into ``//server/share`` and the path on the share.
+
+    Raises:
+        InvalidInput: as ``parse_smb``; also ``shares.address`` if the location has no path.
+    """
+    parsed = parse_smb(location)
+    if not parsed.path:
         raise InvalidInput(
-            f"{location} names a share, not a file on it.",
+            f"The location '{location}' names a file share, not a file on it.",
             code="shares.address",
-            hint="Write it as //server/share/path/file.",
+            hint="Write //server/share/path/file.",
         )
-    return str(SmbLocation(place.server, place.port, place.share, "")), place.path
+    return str(SmbLocation(parsed.server, parsed.port, parsed.share, "")), parsed.path
 
 
 def check_path(path: str) -> str:
-    """Return a path within a share with slashes alone; InvalidInput for one that leads out or that Windows does not accept."""
+    """Return a path within a share, written with slashes.
+
+    Raises:
+        InvalidInput: ``shares.outside`` if the path leads out of the share; ``shares.name`` if it is absolute,
+            longer than 1000 characters, or has a name that Windows does not accept.
+    """
     plain = path.replace("\\", "/")
     if plain.startswith("/"):
         raise InvalidInput(
-            f"{path[:200]} is not relative to the file share.",
+            f"The path '{path[:200]}' is not relative to the file share.",
             code="shares.name",
-            hint="Give the path below it, without a leading slash.",
+            hint="Write the path without a leading slash.",
         )
     for name in plain.split("/"):
         _check_component(name, path)
     if len(plain) > _LONGEST_PATH:
-        raise InvalidInput(f"The path {path[:100]}... is too long.", code="shares.name")
+        raise InvalidInput(
+            f"The path '{path[:100]}...' has {len(plain)} characters; the limit is {_LONGEST_PATH}.",
+            code="shares.name",
+            hint="Use shorter names of folders and files.",
+        )
     return plain
 
 
-def _check_component(name: str, whole: str) -> None:
+def _check_component(name: str, path: str) -> None:
     if name == "..":
         raise InvalidInput(
-            f"{whole} leads out of the file share.",
+            f"The path '{path}' leads out of the file share.",
             code="shares.outside",
-            hint="Give a path within the share, without '..'.",
+            hint="Set a path below the share, without '..'.",
         )
     if (
         name in ("", ".")
@@ -106,7 +128,8 @@ def _check_component(name: str, whole: str) -> None:
         or any("\ud800" <= letter <= "\udfff" for letter in name)
     ):
         raise InvalidInput(
-            f"{name[:100]!r} in {whole[:200]!r} is no name that a file share can have.",
+            f"The path {path[:200]!r} contains the name {name[:100]!r}, which Windows does not accept.",
             code="shares.name",
-            hint="Give a plain name.",
+            hint=f'Use names of 1 to {_LONGEST_NAME} characters without control characters and " * : < > ? | / \\, '
+            "which do not end with a dot or a space and are not device names such as NUL.",
         )

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A file share that is spoken to directly over SMB, without a mount."""
+"""A file share that is used over SMB, without a mount."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import hashlib
 import secrets
 import time
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from ..common.atomic_files import ABANDONED, TEMPORARY_PREFIX
 from ..common.errors import Conflict, NotFound
 from ..common.optional_imports import smb_open
 from .location import check_path, parse_smb
 from .share import Share, Status, join, parent_of
-from .smb_client import Handle, Live, SmbClient
+from .share_connection import Handle, ShareConnection
+from .smb_client import SmbClient
 from .smb_files import SmbReader, SmbWriter
 from .smb_status import MISSING, NOT_EMPTY, Refused
 
@@ -34,10 +35,13 @@ class SmbShare(Share):
         self.name = join(client.name, base)
 
     @classmethod
-    def at(cls, location: str, **options) -> SmbShare:
-        """The share ``//server[:port]/share[/path]``; ``options`` are those of SmbClient. Connects at its first use."""
-        place = parse_smb(location)
-        return cls(SmbClient(place, **options), place.path)
+    def at(cls, location: str, **options: Any) -> SmbShare:
+        """Return the share ``//server[:port]/share[/path]``; it connects at its first use.
+
+        ``options`` are the keyword arguments of SmbClient.
+        """
+        parsed = parse_smb(location)
+        return cls(SmbClient(parsed, **options), parsed.path)
 
     def where(self, path: str = "") -> str:
         return join(self.name, path)
@@ -48,13 +52,13 @@ class SmbShare(Share):
     def local_path(self, path: str) -> str | None:
         return None
 
-    def facts(self) -> dict:
-        """How the server is spoken to."""
+    def facts(self) -> dict[str, Any]:
+        """Return the dialect of the connection and whether messages are encrypted."""
         return self._client.facts()
 
     def check_writable(self) -> None:
-        def work(live: Live) -> None:
-            self._open(live, self._base, _ADD, directory=True).close()
+        def work(connection: ShareConnection) -> None:
+            self._open(connection, self._base, _ADD, directory=True).close()
 
         try:
             self._client.attempt(work, self.name)
@@ -62,8 +66,8 @@ class SmbShare(Share):
             raise self._missing() from None
 
     def space(self) -> tuple[int, int]:
-        def work(live: Live) -> tuple[int, int]:
-            with contextlib.closing(self._open(live, self._base, _LIST, directory=True)) as handle:
+        def work(connection: ShareConnection) -> tuple[int, int]:
+            with contextlib.closing(self._open(connection, self._base, _LIST, directory=True)) as handle:
                 return handle.space()
 
         try:
@@ -73,7 +77,7 @@ class SmbShare(Share):
 
     def stat(self, path: str) -> Status | None:
         full = self._full(path)
-        handle = self._client.attempt(lambda live: live.look(full), self.where(path))
+        handle = self._client.attempt(lambda connection: connection.stat(full), self.where(path))
         return (
             None
             if handle is None
@@ -83,9 +87,9 @@ class SmbShare(Share):
     def names(self, path: str = "") -> list[tuple[str, Status]]:
         full = self._full(path)
 
-        def work(live: Live) -> list[tuple[str, Status]]:
-            with contextlib.closing(self._open(live, full, _LIST, directory=True)) as handle:
-                return [one for one in map(_entry, handle.names()) if one[0] not in (".", "..")]
+        def work(connection: ShareConnection) -> list[tuple[str, Status]]:
+            with contextlib.closing(self._open(connection, full, _LIST, directory=True)) as handle:
+                return [entry for entry in map(_entry, handle.names()) if entry[0] not in (".", "..")]
 
         return self._client.attempt(work, self.where(path))
 
@@ -105,21 +109,21 @@ class SmbShare(Share):
             yield writer
             writer.finish()
         except BaseException:
-            writer.give_up()
+            writer.discard()
             raise
 
     def make_folders(self, path: str = "") -> None:
         full = self._full(path)
         options = smb_open.CreateDisposition
 
-        def work(live: Live) -> None:
-            made = ""
+        def work(connection: ShareConnection) -> None:
+            path_so_far = ""
             for name in full.split("/"):
-                made = join(made, name)
-                # Where it exists, asking for no more than looking at it is what a user may do who may not create there.
-                if live.look(made) is None:
+                path_so_far = join(path_so_far, name)
+                # An existing folder is only queried: the user may have no permission to create folders there.
+                if connection.stat(path_so_far) is None:
                     with contextlib.closing(
-                        self._open(live, made, _LIST, directory=True, disposition=options.FILE_OPEN_IF)
+                        self._open(connection, path_so_far, _LIST, directory=True, disposition=options.FILE_OPEN_IF)
                     ):
                         pass
 
@@ -128,7 +132,9 @@ class SmbShare(Share):
                 self._client.attempt(work, self.where(path))
             except FileNotFoundError:
                 raise Conflict(
-                    f"{self.where(path)} cannot be made: something above it is no folder.", code="shares.kind"
+                    f"The folder {self.where(path)} cannot be created: a part of its path is not a folder.",
+                    code="shares.kind",
+                    hint="Set a path whose parents are folders, or remove the file that is in the way.",
                 ) from None
 
     def remove(self, path: str) -> bool:
@@ -144,32 +150,34 @@ class SmbShare(Share):
         return join(self._base, check_path(path)) if path else self._base
 
     def _remove_leftovers(self, folder: str, prefix: str) -> None:
-        """Remove what earlier writers of the same file could not, because the server had gone away."""
+        """Remove the temporary files of earlier writers of the same file that lost the server."""
         for name, status in self.names(folder):
             if name.startswith(prefix) and time.time() - status.mtime_ns / 1e9 > ABANDONED:
                 self.remove(join(folder, name))
 
     @staticmethod
-    def _open(live: Live, full: str, access: int, *, directory: bool, disposition: int | None = None) -> Handle:
+    def _open(
+        connection: ShareConnection, full: str, access: int, *, directory: bool, disposition: int | None = None
+    ) -> Handle:
         kinds = smb_open.CreateOptions
-        return live.open(
+        return connection.open(
             full,
             access,
             smb_open.CreateDisposition.FILE_OPEN if disposition is None else disposition,
             kinds.FILE_DIRECTORY_FILE if directory else kinds.FILE_NON_DIRECTORY_FILE,
         )
 
-    def _remove(self, full: str, place: str, *, directory: bool) -> bool:
+    def _remove(self, full: str, location: str, *, directory: bool) -> bool:
         tried = False
 
-        def work(live: Live) -> bool:
+        def work(connection: ShareConnection) -> bool:
             nonlocal tried
             try:
-                with contextlib.closing(self._open(live, full, _DELETE, directory=directory)) as handle:
+                with contextlib.closing(self._open(connection, full, _DELETE, directory=directory)) as handle:
                     handle.remove()
             except Refused as error:
                 if error.status in MISSING:
-                    # Gone after an attempt whose answer was lost: that attempt removed it.
+                    # An earlier attempt whose response was lost removed it.
                     return tried
                 if directory and error.status == NOT_EMPTY:
                     return False
@@ -178,21 +186,21 @@ class SmbShare(Share):
                 tried = True
             return True
 
-        return self._client.attempt(work, place)
+        return self._client.attempt(work, location)
 
     def _missing(self) -> NotFound:
         return NotFound(
-            f"The folder {self.name} is not there.",
+            f"The folder {self.name} does not exist.",
             code="shares.missing",
-            hint="Create it, for instance with strata.layering.file_share.",
+            hint="Create it with the module strata.layering.file_share, or correct file_share.",
         )
 
 
-def _entry(found) -> tuple[str, Status]:
-    name = found["file_name"].get_value()
+def _entry(information: Any) -> tuple[str, Status]:
+    name = information["file_name"].get_value()
     name = name.decode("utf-16-le", "replace") if isinstance(name, bytes) else name
-    folder = bool(found["file_attributes"].get_value() & 0x10)
-    written = found["last_write_time"].get_value()
+    folder = bool(information["file_attributes"].get_value() & 0x10)
+    written = information["last_write_time"].get_value()
     return name, Status(
-        0 if folder else found["end_of_file"].get_value(), int(written.timestamp() * 1_000_000) * 1000, folder
+        0 if folder else information["end_of_file"].get_value(), int(written.timestamp() * 1_000_000) * 1000, folder
     )

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an SMB server's refusals mean, in the words and kinds of the error family.
+"""The status codes of an SMB server, converted to errors of this collection.
 
 Source: MS-ERREF 2.3.1, NTSTATUS values.
 """
@@ -16,8 +16,8 @@ NAME_COLLISION = 0xC0000035
 MISSING = frozenset((0xC000000F, 0xC0000034, 0xC000003A, 0xC0000103))
 NO_MORE_FILES = 0x80000006
 NOT_EMPTY = 0xC0000101
-#: The connection, the session or the file handle is no longer valid, or the server is out of resources: connecting anew helps.
-PASSING = frozenset(
+#: The connection, the session or the file handle is no longer valid, or the server is out of resources: reconnecting helps.
+TRANSIENT = frozenset(
     (
         0xC00000C9,
         0xC0000203,
@@ -34,9 +34,9 @@ PASSING = frozenset(
     )
 )
 _CREDENTIALS = {
-    0xC000006D: "user name or password are wrong",
+    0xC000006D: "the user name or the password is wrong",
     0xC000006A: "the password is wrong",
-    0xC0000064: "there is no such user",
+    0xC0000064: "the user does not exist",
     0xC000006E: "the account is restricted",
     0xC000006F: "the account may not log on at this time",
     0xC0000070: "the account may not log on from this host",
@@ -53,11 +53,11 @@ _IN_USE = frozenset((0xC0000043, 0xC0000054, 0xC0000055, 0xC0000056))
 
 
 class Lost(Exception):
-    """The connection broke or stood still; its text says how. Never leaves this room."""
+    """The connection broke or did not respond; the text is the reason. It never leaves this package."""
 
 
 class Refused(Exception):
-    """The server answered with an error. Never leaves this room.
+    """The server answered with an error status. It never leaves this package.
 
     ``status`` is the NTSTATUS value.
     """
@@ -67,63 +67,71 @@ class Refused(Exception):
         self.status = status
 
 
-def refusal(status: int, place: str, share: str) -> StrataError | FileNotFoundError:
-    """The error to raise when the server refuses an operation on ``place`` (which is on ``share``) with ``status``."""
+def refusal(status: int, location: str, share: str) -> StrataError | FileNotFoundError:
+    """Return the error for a server that refuses an operation on ``location``, a path of ``share``, with ``status``."""
     if status in MISSING:
-        return FileNotFoundError(2, "No such file or directory", place)
+        return FileNotFoundError(2, "No such file or directory", location)
     if status in _CREDENTIALS:
         return Unavailable(
-            f"The file share {share} does not let the user in: {_CREDENTIALS[status]}.",
+            f"The file share {share} rejected the login: {_CREDENTIALS[status]}.",
             code="shares.credentials",
             hint="Check file_share_username and file_share_password.",
         )
     if status == 0xC00000CC:
-        return NotFound(f"The server has no file share {share}.", code="shares.missing", hint="Check the share's name.")
+        return NotFound(
+            f"The file share {share} does not exist on its server.",
+            code="shares.missing",
+            hint="Correct the name of the share in file_share.",
+        )
     if status in _FULL:
         return NoSpace(
-            f"No space is left for {place}.",
+            f"The file share {share} has no space left for {location}.",
             code="shares.files_no_space",
             hint="Free space on the file share and run again.",
-            path=place,
+            path=location,
         )
     if status in _DENIED:
         return Unavailable(
-            f"The file share {share} denies access to {place}.",
+            f"The file share {share} denies access to {location}.",
             code="shares.denied",
-            hint="Check what the user may do on the share and in the folder.",
+            hint="Check the permissions of file_share_username on the share and in the folder.",
         )
     if status in _IN_USE:
         return Conflict(
-            f"{place} is in use by somebody else.",
+            f"The file {location} is in use by another client.",
             code="shares.in_use",
-            hint="Wait until it is no longer in use, and run again.",
+            hint="Wait until the file is no longer in use, and run again.",
         )
     if status == NAME_COLLISION:
-        return Conflict(f"{place} exists already.", code="shares.exists", hint="Remove it, or give another name.")
-    if status == NOT_EMPTY:
         return Conflict(
-            f"The folder {place} is not empty.", code="shares.not_empty", hint="Remove what is in it first."
+            f"The file or folder {location} already exists.",
+            code="shares.exists",
+            hint="Remove it, or set a different name.",
         )
+    if status == NOT_EMPTY:
+        return Conflict(f"The folder {location} is not empty.", code="shares.not_empty", hint="Remove its files first.")
     if status == 0xC00000BA:
-        return InvalidInput(f"{place} is a folder, not a file.", code="shares.kind", hint="Name the file itself.")
+        return InvalidInput(f"{location} is a folder, not a file.", code="shares.kind", hint="Set the path of a file.")
     if status in (0x8000002D, 0xC0000277, 0xC0000278, 0xC0000275):
         return Unsupported(
-            f"{place} is or lies behind a symbolic link, which is not followed.",
+            f"The path {location} contains a symbolic link, which is not followed.",
             code="shares.link",
-            hint="Give the path that the link leads to.",
+            hint="Set the path of the link's target.",
         )
     if status == 0xC0000257:
         return Unsupported(
-            f"{place} is in a DFS namespace.",
+            f"The path {location} is in a DFS namespace, which is not supported over SMB.",
             code="shares.dfs",
-            hint="Give the server and share that the namespace leads to, or mount the share on the composer.",
+            hint="Set file_share to the server and share behind the namespace, or mount the share on the composer.",
         )
     if status in (0xC0000033, 0xC000003B, 0xC0000039):
         return InvalidInput(
-            f"The file share {share} does not accept the name {place}.", code="shares.name", hint="Give another name."
+            f"The file share {share} does not accept the name {location}.",
+            code="shares.name",
+            hint="Set a different name.",
         )
     return Unavailable(
-        f"The file share {share} failed at {place} with status 0x{status:08X}.",
+        f"The file share {share} failed with status 0x{status:08X} at {location}.",
         code="shares.failed",
-        hint="Look at the log of the file server.",
+        hint="Check the log of the file server.",
     )

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""File shares that are spoken to directly, through the modules, on a real Samba server."""
+"""Modules that use file shares over SMB, on a real Samba server."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ansible_collections.strata.layering.tests.integration.modules.conftest impo
 from ansible_collections.strata.layering.tests.integration.modules.test_capture import OS, install, packaging_disk
 from ansible_collections.strata.layering.tests.integration.modules.test_packaging import office, present, work_in  # noqa: F401  pylint: disable=unused-import
 from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run, state_of
-from ansible_collections.strata.layering.tests.support.samba import PASSWORD, Line, Samba
+from ansible_collections.strata.layering.tests.support.samba import PASSWORD, Samba, TcpProxy
 from ansible_collections.strata.layering.tests.support.vcenter import options_of
 
 _COLLECTIONS = pathlib.Path(__file__).resolve().parents[3] / ".build" / "collections"
@@ -45,8 +45,8 @@ def samba(shared_samba):
 
 
 @pytest.fixture
-def hasty(monkeypatch):
-    """Outages are bridged for a second only."""
+def short_patience(monkeypatch):
+    """The client tries to reconnect for one second only."""
     monkeypatch.setattr(
         smb_client.SmbClient.__init__,
         "__kwdefaults__",
@@ -59,26 +59,26 @@ def hasty(monkeypatch):
 
 
 @pytest.fixture
-def off(workspace, simulator):
-    """A published machine that is switched off: options for ovf_export."""
+def powered_off_vm(workspace, simulator):
+    """Options of ovf_export for a published VM that is powered off."""
     simulator.guest("true")
     add_app(workspace, tree={"Program Files/Tool/random.bin": os.urandom(12 << 20)})
     add_template(workspace)
     vcenter = options_of(simulator)
-    machine = run("layered_image_publish", **workspace.options, **vcenter, templates=["office"])["tasks"][0]["vm"]
-    return vcenter | {"name": machine["name"], "package": "machine"}
+    vm = run("layered_image_publish", **workspace.options, **vcenter, templates=["office"])["tasks"][0]["vm"]
+    return vcenter | {"name": vm["name"], "package": "desktop"}
 
 
 def no_threads() -> bool:
-    """Whether no thread of the SMB library is left; one may take a moment to end."""
-    for unused in range(50):
+    """Return whether all threads of the SMB library have ended; they may need a moment."""
+    for _attempt in range(50):
         if not any(thread.name.startswith("msg_worker") for thread in threading.enumerate()):
             return True
         time.sleep(0.05)
     return False
 
 
-def test_folders(samba, tmp_path):
+def test_file_share_creates_and_removes_folders(samba, tmp_path):
     local = tmp_path / "share"
     local.mkdir()
     for options, folder in (
@@ -88,24 +88,27 @@ def test_folders(samba, tmp_path):
     ):
         done = converges(
             "file_share",
-            lambda folder=folder: [where[0] for where in os.walk(folder)],
+            lambda folder=folder: [path for path, _folders, _files in os.walk(folder)],
             **options,
             folders=["packages/os", "icons"],
         )
-        assert done["diff"]["after"]["folders"] == ["icons", "packages/os"] and (folder / "packages" / "os").is_dir()
+        assert done["diff"]["after"]["folders"] == ["icons", "packages/os"]
+        assert (folder / "packages" / "os").is_dir()
         assert 0 < done["file_share"]["free_bytes"] < done["file_share"]["total_bytes"]
         (folder / "icons" / "x.png").write_bytes(b"")
-        gone = options | {"folders": ["packages", "packages/os", "icons"], "state": "absent"}
-        assert "x.png" in fails("file_share", "operations.share_not_empty", **gone)["msg"]
+        absent = options | {"folders": ["packages", "packages/os", "icons"], "state": "absent"}
+        assert "x.png" in fails("file_share", "operations.share_not_empty", **absent)["msg"]
         (folder / "icons" / "x.png").unlink()
-        converges("file_share", lambda folder=folder: [where[0] for where in os.walk(folder)], **gone)
-    assert done["file_share"]["dialect"] == "3.1.1" and done["file_share"]["encrypted"] is True and no_threads()
+        converges("file_share", lambda folder=folder: [path for path, _folders, _files in os.walk(folder)], **absent)
+    assert done["file_share"]["dialect"] == "3.1.1"
+    assert done["file_share"]["encrypted"] is True
+    assert no_threads()
 
 
-def test_what_stands_against_it(samba, tmp_path):
+def test_file_share_refusal_names_its_cause(samba, tmp_path):
     good = samba.options()
     fails("file_share", "shares.credentials", **good | {"file_share_password": "wrong"})
-    fails("file_share", "shares.credentials", **good | {"file_share_username": "nobody-here"})
+    fails("file_share", "shares.credentials", **good | {"file_share_username": "unknown-user"})
     fails("file_share", "shares.missing", **samba.options("elsewhere"))
     fails("file_share", "shares.missing", file_share=os.fspath(tmp_path / "none"))
     fails("file_share", "shares.denied", **samba.options("readonly"))
@@ -120,23 +123,23 @@ def test_what_stands_against_it(samba, tmp_path):
     assert no_threads()
 
 
-def test_credentials_come_from_the_environment_and_are_never_shown(samba, monkeypatch):
+def test_credentials_from_the_environment_are_used_and_not_shown(samba, monkeypatch):
     monkeypatch.setenv("STRATA_FILE_SHARE_USERNAME", samba.username)
     monkeypatch.setenv("STRATA_FILE_SHARE_PASSWORD", samba.password)
     done = run("file_share", file_share=samba.address().replace("/", "\\"), diff=True)
     assert PASSWORD not in json.dumps(done)
-    # A connection that is good for one user is none for another.
+    # The connection of one user must not be used for another user.
     result = fails("file_share", "shares.credentials", file_share=samba.address(), file_share_password="Another-secret")
     assert "Another-secret" not in json.dumps({key: value for key, value in result.items() if key != "invocation"})
 
 
-def test_without_a_password_kerberos_is_tried(samba):
+def test_file_share_without_password_uses_kerberos(samba):
     result = fails("file_share", "shares.credentials", file_share=samba.address())
     assert "Kerberos" in result["msg"]
 
 
 @pytest.mark.parametrize("kind", ["folder", "ova"])
-def test_os_layer(samba, exported, workspace, kind):
+def test_os_layer_reads_a_package_from_the_share(samba, exported, workspace, kind):
     package = samba.path / "gold"
     shutil.copytree(exported / "gold", package)
     name = "gold/gold-w11.ovf"
@@ -148,12 +151,12 @@ def test_os_layer(samba, exported, workspace, kind):
                 tar.add(package / file, file)
         shutil.rmtree(package)
         name = "gold.ova"
-    wanted = OS_LAYER | {"version": "2.0"}
+    layer_options = OS_LAYER | {"version": "2.0"}
     done = converges(
         "os_layer",
         lambda: state_of(workspace.path),
         **workspace.options,
-        **wanted,
+        **layer_options,
         **samba.options(),
         packaging_disk=name,
     )
@@ -164,12 +167,13 @@ def test_os_layer(samba, exported, workspace, kind):
         for version in layer["versions"]
         if layer["kind"] == "os"
     }
-    assert done["layer"]["windows"]["build"] == 22631 and versions["2.0"]["size"] == versions["1.0"]["size"]
+    assert done["layer"]["windows"]["build"] == 22631
+    assert versions["2.0"]["size"] == versions["1.0"]["size"]
     fails(
         "os_layer",
         "shares.outside",
         **workspace.options,
-        **wanted | {"version": "3.0"},
+        **layer_options | {"version": "3.0"},
         **samba.options(),
         packaging_disk="../gold.ovf",
     )
@@ -177,18 +181,18 @@ def test_os_layer(samba, exported, workspace, kind):
         "os_layer",
         "ovf.not_found",
         **workspace.options,
-        **wanted | {"version": "3.0"},
+        **layer_options | {"version": "3.0"},
         **samba.options(),
         packaging_disk="none.ovf",
     )
     assert no_threads()
 
 
-def test_os_layer_through_short_outages(samba, exported, workspace):
+def test_os_layer_connection_lost_resumes(samba, exported, workspace):
     shutil.copytree(exported / "gold", samba.path / "gold")
     size = sum(file.stat().st_size for file in (samba.path / "gold").iterdir())
-    with Line(samba.port, cut_after=size // 2) as line:
-        options = samba.options(port=line.port)
+    with TcpProxy(samba.port, cut_after=size // 2) as proxy:
+        options = samba.options(port=proxy.port)
         run(
             "os_layer",
             **workspace.options,
@@ -196,10 +200,10 @@ def test_os_layer_through_short_outages(samba, exported, workspace):
             **options,
             packaging_disk="gold/gold-w11.ovf",
         )
-        assert line.cuts == 1
+        assert proxy.cuts == 1
 
 
-def test_app_layer(samba, workspace):
+def test_app_layer_reads_a_disk_from_the_share(samba, workspace):
     path = packaging_disk(workspace, "packaging")
     install(path)
     shutil.move(path, samba.path / "packaging.raw")
@@ -211,7 +215,8 @@ def test_app_layer(samba, workspace):
         **samba.credentials,
     }
     done = converges("app_layer", lambda: state_of(workspace.path), **workspace.options, **options)
-    assert done["changes"]["files"] == 2 and done["changes"]["removed"] == 1
+    assert done["changes"]["files"] == 2
+    assert done["changes"]["removed"] == 1
     os.utime(samba.path / "packaging.raw", (1, 1))
     fails("app_layer", "operations.layer_other_source", **workspace.options, **options)
     (samba.path / "packaging.raw").unlink()
@@ -219,11 +224,11 @@ def test_app_layer(samba, workspace):
     fails("app_layer", "operations.packaged_missing", **workspace.options, **options | {"version": "2"})
 
 
-def test_export(samba, off, workspace):
-    done = converges("ovf_export", lambda: state_of(samba.path), **off, **samba.options())
-    assert done["packaging_disk"] == "machine/machine.ovf"
-    open_package(os.fspath(samba.path / "machine" / "machine.ovf")).verify()
-    assert "machine-disk1.vmdk" in samba.client("cd machine", "ls")
+def test_ovf_export_writes_a_package_that_os_layer_reads(samba, powered_off_vm, workspace):
+    done = converges("ovf_export", lambda: state_of(samba.path), **powered_off_vm, **samba.options())
+    assert done["packaging_disk"] == "desktop/desktop.ovf"
+    open_package(os.fspath(samba.path / "desktop" / "desktop.ovf")).verify()
+    assert "desktop-disk1.vmdk" in samba.client("cd desktop", "ls")
     layer = run(
         "os_layer",
         **workspace.options,
@@ -236,12 +241,12 @@ def test_export(samba, off, workspace):
     assert layer["layer"]["windows"]["build"] == 22631
     for share, code in (("readonly", "shares.denied"), ("elsewhere", "shares.missing")):
         before = state_of(samba.path)
-        fails("ovf_export", code, **off | {"package": "other"}, **samba.options(share))
+        fails("ovf_export", code, **powered_off_vm | {"package": "other"}, **samba.options(share))
         assert state_of(samba.path) == before
 
 
 @pytest.mark.parametrize("form", ["vmdk", "ova"])
-def test_image_file(samba, workspace, form):
+def test_layered_image_export_writes_to_the_share(samba, workspace, form):
     add_app(workspace)
     add_template(workspace)
     options = {"template": "office", "path": samba.address(path=f"office.{form}"), "format": form, **samba.credentials}
@@ -251,8 +256,8 @@ def test_image_file(samba, workspace, form):
         run("layered_image_export", **workspace.options, template="office", path=local, format=form)["bytes"]
         == done["bytes"]
     )
-    with open(local, "rb") as one, open(samba.path / f"office.{form}", "rb") as other:
-        assert one.read() == other.read()
+    with open(local, "rb") as local_file, open(samba.path / f"office.{form}", "rb") as shared_file:
+        assert local_file.read() == shared_file.read()
     fails("layered_image_export", "operations.export_share", **workspace.options, **options | {"format": "raw"})
     fails(
         "layered_image_export",
@@ -262,67 +267,68 @@ def test_image_file(samba, workspace, form):
     )
 
 
-def test_export_through_a_short_outage(samba, off):
-    with Line(samba.port, cut_after=8 << 20) as line:
-        assert run("ovf_export", **off, **samba.options(port=line.port))["changed"]
-        assert line.cuts == 1
-    open_package(os.fspath(samba.path / "machine")).verify()
+def test_ovf_export_connection_lost_resumes(samba, powered_off_vm):
+    with TcpProxy(samba.port, cut_after=8 << 20) as proxy:
+        assert run("ovf_export", **powered_off_vm, **samba.options(port=proxy.port))["changed"]
+        assert proxy.cuts == 1
+    open_package(os.fspath(samba.path / "desktop")).verify()
 
 
-def test_server_dies_during_an_upload(samba, off, hasty):
-    with Line(samba.port, cut_after=8 << 20, then=samba.kill) as line:
-        result = attempt("ovf_export", **off, **samba.options(port=line.port))
-        assert (
-            result["failed"]
-            and result["code"] == "shares.gone"
-            and "machine-disk1.vmdk" in result["msg"]
-            and "//127.0.0.1" in result["msg"]
-        )
-    left = os.listdir(samba.path / "machine")
-    assert left and all(name.startswith(".strata-tmp-") for name in left)
+def test_ovf_export_server_dies_fails_and_can_be_repeated(samba, powered_off_vm, short_patience):
+    with TcpProxy(samba.port, cut_after=8 << 20, then=samba.kill) as proxy:
+        result = attempt("ovf_export", **powered_off_vm, **samba.options(port=proxy.port))
+    assert result["code"] == "shares.gone"
+    assert result["details"]["path"].startswith("//127.0.0.1")
+    assert result["details"]["path"].endswith("desktop-disk1.vmdk")
+    leftovers = os.listdir(samba.path / "desktop")
+    assert leftovers
+    assert all(name.startswith(".strata-tmp-") for name in leftovers)
     samba.start()
-    assert run("ovf_export", **off, **samba.options())["changed"]
-    open_package(os.fspath(samba.path / "machine")).verify()
-    assert not any(name.startswith(".strata-tmp-") for name in os.listdir(samba.path / "machine")) and no_threads()
+    assert run("ovf_export", **powered_off_vm, **samba.options())["changed"]
+    open_package(os.fspath(samba.path / "desktop")).verify()
+    assert not any(name.startswith(".strata-tmp-") for name in os.listdir(samba.path / "desktop"))
+    assert no_threads()
 
 
-def test_server_stands_still_during_a_read(samba, exported, workspace, hasty):
+def test_os_layer_server_hangs_fails_and_can_be_repeated(samba, exported, workspace, short_patience):
     shutil.copytree(exported / "gold", samba.path / "gold")
-    wanted = OS_LAYER | {"version": "2.0"}
+    layer_options = OS_LAYER | {"version": "2.0"}
     before = state_of(workspace.path)
     size = sum(file.stat().st_size for file in (samba.path / "gold").iterdir())
-    with Line(samba.port, cut_after=size // 2, then=samba.freeze) as line:
+    with TcpProxy(samba.port, cut_after=size // 2, then=samba.freeze) as proxy:
         result = attempt(
             "os_layer",
             **workspace.options,
-            **wanted,
-            **samba.options(port=line.port),
+            **layer_options,
+            **samba.options(port=proxy.port),
             packaging_disk="gold/gold-w11.ovf",
         )
         samba.thaw()
-    assert result["failed"] and result["code"] == "shares.gone" and "gold" in result["msg"]
+    assert result["code"] == "shares.gone"
+    assert "gold" in result["details"]["path"]
     assert {name: digest for name, digest in state_of(workspace.path).items() if not name.startswith("blobs")} == {
         name: digest for name, digest in before.items() if not name.startswith("blobs")
     }
-    assert run("os_layer", **workspace.options, **wanted, **samba.options(), packaging_disk="gold/gold-w11.ovf")[
+    assert run("os_layer", **workspace.options, **layer_options, **samba.options(), packaging_disk="gold/gold-w11.ovf")[
         "changed"
     ]
 
 
-def test_full_share(tmp_path, off):
+def test_ovf_export_full_share_fails_and_leaves_nothing(tmp_path, powered_off_vm):
     with Samba(tmp_path / "small", largest_file=8 << 20) as server:
-        result = fails("ovf_export", "shares.files_no_space", **off, **server.options())
-        assert "machine-disk1.vmdk" in result["msg"] and not os.listdir(server.path / "machine")
+        result = fails("ovf_export", "shares.files_no_space", **powered_off_vm, **server.options())
+        assert result["details"]["path"].endswith("desktop-disk1.vmdk")
+        assert not os.listdir(server.path / "desktop")
 
 
-def test_packaging_machine(samba, office):  # noqa: F811  pylint: disable=redefined-outer-name
-    machine = run("packaging_machine", **present(office))["machine"]
+def test_packaging_machine_exports_to_the_share(samba, office):  # noqa: F811  pylint: disable=redefined-outer-name
+    vm = run("packaging_machine", **present(office))["machine"]
     final = office.vcenter | {"name": "App", "version": "1", "state": "finalized"} | samba.options()
     run("packaging_machine", **final)
-    work_in(office, machine, install)
-    shutil.rmtree(samba.path / machine["name"])
+    work_in(office, vm, install)
+    shutil.rmtree(samba.path / vm["name"])
     done = converges("packaging_machine", lambda: state_of(samba.path), **final)
-    assert done["packaged_disk"] == samba.address(path=f"{machine['name']}/{machine['name']}.ovf")
+    assert done["packaged_disk"] == samba.address(path=f"{vm['name']}/{vm['name']}.ovf")
     captured = run(
         "app_layer",
         **office.options,
@@ -342,10 +348,11 @@ def test_packaging_machine(samba, office):  # noqa: F811  pylint: disable=redefi
         remove_package=True,
         **samba.credentials,
     )
-    assert os.listdir(samba.path) == [] and no_threads()
+    assert os.listdir(samba.path) == []
+    assert no_threads()
 
 
-def test_roles(samba, exported, workspace):
+def test_roles_use_the_share_and_hide_the_password(samba, exported, workspace):
     shutil.copytree(exported / "gold", samba.path / "deep" / "gold")
     values = {
         "layering_repository": os.fspath(workspace.path),
@@ -386,10 +393,12 @@ def test_roles(samba, exported, workspace):
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert PASSWORD not in done.stdout + done.stderr
-        # The recap of the last playbook counts what all of them did.
+        # The recap of the last playbook counts the changes of all playbooks.
         return int(re.findall(r"(?m)^localhost +: .*changed=(\d+)", done.stdout)[-1])
 
     before = state_of(workspace.path), os.listdir(samba.path / "deep")
-    assert play("--check", "--diff") == 2 and before == (state_of(workspace.path), os.listdir(samba.path / "deep"))
-    assert play() == 2 and (samba.path / "deep" / "icons").is_dir()
+    assert play("--check", "--diff") == 2
+    assert before == (state_of(workspace.path), os.listdir(samba.path / "deep"))
+    assert play() == 2
+    assert (samba.path / "deep" / "icons").is_dir()
     assert play() == 0

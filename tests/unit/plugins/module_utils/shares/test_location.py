@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Addresses of file shares and the names on them."""
+"""Locations of file shares and the names on them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ansible_collections.strata.layering.plugins.module_utils.shares.location im
 
 
 @pytest.mark.parametrize(
-    ("text", "found", "written"),
+    ("text", "parsed", "canonical"),
     [
         ("//server/share", SmbLocation("server", 445, "share", ""), "//server/share"),
         ("//server/share/", SmbLocation("server", 445, "share", ""), "//server/share"),
@@ -31,12 +31,15 @@ from ansible_collections.strata.layering.plugins.module_utils.shares.location im
         ("//[fe80::1]:4450/s", SmbLocation("fe80::1", 4450, "s", ""), "//[fe80::1]:4450/s"),
     ],
 )
-def test_addresses(text, found, written):
-    assert is_smb(text) and parse_smb(text) == found and str(found) == written and parse_smb(written) == found
+def test_parse_smb_valid_location_returns_its_parts(text, parsed, canonical):
+    assert is_smb(text)
+    assert parse_smb(text) == parsed
+    assert str(parsed) == canonical
+    assert parse_smb(canonical) == parsed
 
 
 @pytest.mark.parametrize("text", ["/srv/layers", "srv", "///server/share", "C:\\layers", ""])
-def test_paths_of_this_host(text):
+def test_is_smb_path_of_this_host_is_false(text):
     assert not is_smb(text)
 
 
@@ -54,20 +57,30 @@ def test_paths_of_this_host(text):
         "//server//x",
     ],
 )
-def test_malformed_addresses(text):
-    with pytest.raises(InvalidInput) as caught:
+def test_parse_smb_malformed_location_raises(text):
+    with pytest.raises(InvalidInput):
         parse_smb(text)
-    assert "word" not in str(caught.value)
 
 
-def test_a_file_on_a_share():
+def test_parse_smb_credentials_in_location_are_not_shown():
+    with pytest.raises(InvalidInput) as caught:
+        parse_smb("//user:word@server/share")
+    assert caught.value.code == "shares.address"
+    assert "user:word" not in str(caught.value)
+
+
+def test_split_smb_file_returns_share_and_path():
     assert split_smb_file("//server:1445/share/a/b.ovf") == ("//server:1445/share", "a/b.ovf")
-    with pytest.raises(InvalidInput, match="not a file"):
+
+
+def test_split_smb_file_share_alone_raises():
+    with pytest.raises(InvalidInput) as caught:
         split_smb_file("//server/share")
+    assert caught.value.code == "shares.address"
 
 
 @pytest.mark.parametrize("name", ["a", "a/b", "a\\b", "Ä b.ovf", ".hidden", "console", "x" * 255, "com10"])
-def test_names(name):
+def test_check_path_valid_name_is_returned_with_slashes(name):
     assert check_path(name) == name.replace("\\", "/")
 
 
@@ -96,6 +109,13 @@ def test_names(name):
         "\ud800",
     ],
 )
-def test_names_that_no_share_has(name):
-    with pytest.raises(InvalidInput):
+def test_check_path_name_that_windows_refuses_raises(name):
+    with pytest.raises(InvalidInput) as caught:
         check_path(name)
+    assert caught.value.code in ("shares.name", "shares.outside")
+
+
+def test_check_path_too_long_raises():
+    with pytest.raises(InvalidInput) as caught:
+        check_path("/".join(["abc"] * 300))
+    assert caught.value.code == "shares.name"

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Shares of this host and on a real Samba server, side by side, and what happens when a server goes away."""
+"""Local shares and shares on a real Samba server: the same operations, and lost connections."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from ansible_collections.strata.layering.plugins.module_utils.common.optional_im
     smb_connection,
     smb_errors,
 )
-from ansible_collections.strata.layering.plugins.module_utils.shares import smb_client, smb_files, smb_status
+from ansible_collections.strata.layering.plugins.module_utils.shares import share_connection, smb_client, smb_files
 from ansible_collections.strata.layering.plugins.module_utils.shares.local import LocalShare
 from ansible_collections.strata.layering.plugins.module_utils.shares.smb import SmbShare
-from ansible_collections.strata.layering.tests.support.samba import Line, Samba
+from ansible_collections.strata.layering.plugins.module_utils.shares.smb_status import Lost
+from ansible_collections.strata.layering.tests.support.samba import Samba, TcpProxy
 
 _MIB = 1 << 20
-_HASTY = {"delays": (0.05, 0.1, 0.3), "answer_timeout": 2}
+_SHORT_PATIENCE = {"delays": (0.05, 0.1, 0.3), "answer_timeout": 2}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def smb(samba, port: int | None = None, share: str = "data", path: str = "", **o
 
 @pytest.fixture(params=["local", "smb"])
 def both(request, samba, tmp_path):
-    """A share and the folder of this host that is behind it."""
+    """A share of each kind, and the folder of this host behind it."""
     folder = tmp_path / "share" if request.param == "local" else samba.path / uuid.uuid4().hex
     folder.mkdir()
     share = LocalShare(os.fspath(folder)) if request.param == "local" else smb(samba, path=folder.name)
@@ -54,7 +55,7 @@ def both(request, samba, tmp_path):
 
 @pytest.fixture
 def large(samba):
-    """A file of some MiB on the server: its name and its bytes."""
+    """A file of 12 MiB on the server: its name and its bytes."""
     data = random.Random(7).randbytes(12 * _MIB + 12345)
     name = f"{uuid.uuid4().hex}.bin"
     (samba.path / name).write_bytes(data)
@@ -62,142 +63,183 @@ def large(samba):
     (samba.path / name).unlink()
 
 
-def test_files_and_folders(both):
-    share, folder = both.share, both.folder
-    assert share.is_folder() and share.names() == [] and share.stat("a") is None
+def test_empty_share_has_no_files(both):
+    assert both.share.is_folder()
+    assert both.share.names() == []
+    assert both.share.stat("a") is None
+
+
+def test_written_file_can_be_listed_and_read(both):
+    share = both.share
     share.make_folders("a/b c")
     share.make_folders("a/b c")
     share.write("a/b c/ä.txt", b"one")
     share.write("a/b c/ä.txt", b"two")
     status = share.stat("a/b c/ä.txt")
-    written = (folder / "a" / "b c" / "ä.txt").stat()
-    assert (status.size, status.is_folder) == (3, False) and abs(status.mtime_ns - written.st_mtime_ns) < 1000
-    assert [(name, found.size) for name, found in share.names("a/b c")] == [("ä.txt", 3)] and share.read(
-        "a/b c/ä.txt", 2
-    ) == b"tw"
-    below = share.folder("a").folder("b c")
-    assert below.read("ä.txt", 9) == b"two" and below.where("x") == share.where("a/b c/x") and below.is_file("ä.txt")
-    assert (
-        share.remove_folder("a/b c") is False
-        and share.remove("a/b c/ä.txt") is True
-        and share.remove("a/b c/ä.txt") is False
-    )
-    assert (
-        share.remove_folder("a/b c") is True
-        and share.remove_folder("a/b c") is False
-        and not (folder / "a" / "b c").exists()
-    )
-    free, total = share.space()
+    assert (status.size, status.is_folder) == (3, False)
+    assert abs(status.mtime_ns - (both.folder / "a" / "b c" / "ä.txt").stat().st_mtime_ns) < 1000
+    assert [(name, entry.size) for name, entry in share.names("a/b c")] == [("ä.txt", 3)]
+    assert share.read("a/b c/ä.txt", 2) == b"tw"
+
+
+def test_folder_of_a_share_is_a_share(both):
+    both.share.make_folders("a/b c")
+    both.share.write("a/b c/ä.txt", b"two")
+    subfolder = both.share.folder("a").folder("b c")
+    assert subfolder.read("ä.txt", 9) == b"two"
+    assert subfolder.where("x") == both.share.where("a/b c/x")
+    assert subfolder.is_file("ä.txt")
+
+
+def test_remove_reports_whether_it_removed(both):
+    share = both.share
+    share.make_folders("a/b c")
+    share.write("a/b c/ä.txt", b"two")
+    assert share.remove_folder("a/b c") is False
+    assert share.remove("a/b c/ä.txt") is True
+    assert share.remove("a/b c/ä.txt") is False
+    assert share.remove_folder("a/b c") is True
+    assert share.remove_folder("a/b c") is False
+    assert not (both.folder / "a" / "b c").exists()
+
+
+def test_share_reports_space_and_is_writable(both):
+    free, total = both.share.space()
     assert 0 < free <= total
-    share.check_writable()
-    for missing in (lambda: share.open("none"), lambda: share.names("none"), lambda: share.open("a/none/x")):
+    both.share.check_writable()
+
+
+def test_missing_file_raises_file_not_found(both):
+    both.share.make_folders("a")
+    for operation in (
+        lambda: both.share.open("none"),
+        lambda: both.share.names("none"),
+        lambda: both.share.open("a/none/x"),
+    ):
         with pytest.raises(FileNotFoundError):
-            missing()
+            operation()
 
 
-def test_files_appear_whole_or_not_at_all(both):
+def test_create_fails_keeps_the_old_file(both):
     share, folder = both.share, both.folder
     share.write("x", b"before")
     with pytest.raises(KeyError), share.create("x", temporary=f"{TEMPORARY_PREFIX}mine") as out:
         out.write(b"half" * _MIB)
-        assert (folder / "x").read_bytes() == b"before" and (folder / f"{TEMPORARY_PREFIX}mine").exists()
+        assert (folder / "x").read_bytes() == b"before"
+        assert (folder / f"{TEMPORARY_PREFIX}mine").exists()
         raise KeyError
-    assert os.listdir(folder) == ["x"] and (folder / "x").read_bytes() == b"before"
+    assert os.listdir(folder) == ["x"]
+    assert (folder / "x").read_bytes() == b"before"
 
 
-def test_what_earlier_writers_left_is_removed(samba):
+def test_create_removes_abandoned_files_of_earlier_writers(samba):
     with smb(samba, path="leftovers") as share:
         share.make_folders()
         folder = samba.path / "leftovers"
         with pytest.raises(KeyError), share.create("report"):
             [name] = os.listdir(folder)
             raise KeyError
-        for left, age in ((name, 90000), (f"{name}x", 60), (f"{TEMPORARY_PREFIX}of-another", 90000)):
-            (folder / left).write_bytes(b"half")
-            os.utime(folder / left, (time.time() - age,) * 2)
+        for leftover, age in ((name, 90000), (f"{name}x", 60), (f"{TEMPORARY_PREFIX}of-another", 90000)):
+            (folder / leftover).write_bytes(b"half")
+            os.utime(folder / leftover, (time.time() - age,) * 2)
         share.write("report", b"whole")
     assert set(os.listdir(folder)) == {"report", f"{name}x", f"{TEMPORARY_PREFIX}of-another"}
 
 
-def test_writing_anywhere(both):
+def test_writer_seeks_and_writes_at_any_offset(both):
     chance = random.Random(3)
     expected = bytearray()
     with both.share.create("x") as out:
-        for unused in range(60):
-            place, data = (
+        for _round in range(60):
+            offset, data = (
                 chance.choice((len(expected), chance.randrange(3 * _MIB))),
                 chance.randbytes(chance.choice((1, 700, 1 << 16, _MIB + 3))),
             )
-            out.seek(place)
+            out.seek(offset)
             assert out.write(data) == len(data)
-            expected.extend(bytes(max(0, place + len(data) - len(expected))))
-            expected[place : place + len(data)] = data
+            expected.extend(bytes(max(0, offset + len(data) - len(expected))))
+            expected[offset : offset + len(data)] = data
     assert (both.folder / "x").read_bytes() == expected
 
 
-def test_reading_anywhere(samba, large):
+def test_reader_seeks_and_reads_at_any_offset(samba, large):
     chance = random.Random(5)
     with smb(samba) as share, share.open(large.name) as stream:
-        assert stream.read() == large.data and stream.read(1) == b"" and stream.seek(0, os.SEEK_END) == len(large.data)
-        for unused in range(200):
-            place, count = chance.randrange(len(large.data) + 99), chance.choice((1, 512, 70000, 3 * _MIB))
-            stream.seek(place)
-            assert stream.read(count) == large.data[place : place + count]
+        assert stream.read() == large.data
+        assert stream.read(1) == b""
+        assert stream.seek(0, os.SEEK_END) == len(large.data)
+        for _round in range(200):
+            offset, count = chance.randrange(len(large.data) + 99), chance.choice((1, 512, 70000, 3 * _MIB))
+            stream.seek(offset)
+            assert stream.read(count) == large.data[offset : offset + count]
 
 
-def test_reading_goes_on_after_the_connection_was_cut(samba, large):
+def test_reader_connection_lost_resumes(samba, large):
     with (
-        Line(samba.port, cut_after=5 * _MIB) as line,
-        smb(samba, line.port, **_HASTY) as share,
+        TcpProxy(samba.port, cut_after=5 * _MIB) as proxy,
+        smb(samba, proxy.port, **_SHORT_PATIENCE) as share,
         share.open(large.name) as stream,
     ):
-        assert stream.read() == large.data and line.cuts == 1 and line.connections == 2
+        assert stream.read() == large.data
+        assert (proxy.cuts, proxy.connections) == (1, 2)
 
 
-def test_writing_goes_on_after_the_connection_was_cut(samba, large, monkeypatch):
-    monkeypatch.setattr(smb_files, "_UNSAFE", 2 * _MIB)
-    for place in (1, 6, 11):
-        with Line(samba.port, cut_after=place * _MIB) as line, smb(samba, line.port, **_HASTY) as share:
-            with share.create("copy") as out:
-                for start in range(0, len(large.data), 300000):
-                    out.write(large.data[start : start + 300000])
-            assert line.cuts == 1
-        assert (samba.path / "copy").read_bytes() == large.data and not [
-            name for name in os.listdir(samba.path) if name.startswith(TEMPORARY_PREFIX)
-        ]
-        (samba.path / "copy").unlink()
-
-
-def test_a_file_that_changes_meanwhile_is_not_read_on(samba, large):
-    for change in (
-        lambda: large.path.write_bytes(large.data[::-1]),
-        lambda: os.truncate(large.path, _MIB),
-        lambda: os.rename(large.path, f"{large.path}.x"),
+@pytest.mark.parametrize("cut_after", [1, 6, 11])
+def test_writer_connection_lost_resumes(samba, large, monkeypatch, cut_after):
+    monkeypatch.setattr(smb_files, "_UNFLUSHED", 2 * _MIB)
+    with (
+        TcpProxy(samba.port, cut_after=cut_after * _MIB) as proxy,
+        smb(samba, proxy.port, **_SHORT_PATIENCE) as share,
     ):
-        with Line(samba.port, cut_after=4 * _MIB, then=change) as line, smb(samba, line.port, **_HASTY) as share:
-            with share.open(large.name) as stream, pytest.raises(Corrupt, match="changed while"):
-                stream.read()
-        large.path.write_bytes(large.data)
+        with share.create("copy") as out:
+            for start in range(0, len(large.data), 300000):
+                out.write(large.data[start : start + 300000])
+        assert proxy.cuts == 1
+    assert (samba.path / "copy").read_bytes() == large.data
+    assert not [name for name in os.listdir(samba.path) if name.startswith(TEMPORARY_PREFIX)]
+    (samba.path / "copy").unlink()
 
 
-def test_server_that_stays_away(samba, large):
-    with Line(samba.port, cut_after=4 * _MIB, then=samba.kill) as line, smb(samba, line.port, **_HASTY) as share:
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda large: large.path.write_bytes(large.data[::-1]),
+        lambda large: os.truncate(large.path, _MIB),
+        lambda large: os.rename(large.path, f"{large.path}.x"),
+    ],
+    ids=["replaced", "truncated", "renamed"],
+)
+def test_reader_file_changes_raises(samba, large, change):
+    with (
+        TcpProxy(samba.port, cut_after=4 * _MIB, then=lambda: change(large)) as proxy,
+        smb(samba, proxy.port, **_SHORT_PATIENCE) as share,
+        share.open(large.name) as stream,
+        pytest.raises(Corrupt) as caught,
+    ):
+        stream.read()
+    assert caught.value.code == "shares.changed"
+    assert caught.value.details["path"].endswith(large.name)
+    large.path.write_bytes(large.data)
+
+
+def test_server_stays_away_raises_and_the_next_use_reconnects(samba, large):
+    with (
+        TcpProxy(samba.port, cut_after=4 * _MIB, then=samba.kill) as proxy,
+        smb(samba, proxy.port, **_SHORT_PATIENCE) as share,
+    ):
         with pytest.raises(Unavailable) as caught, share.open(large.name) as stream:
             stream.read()
-        assert (
-            caught.value.code == "shares.gone"
-            and large.name in caught.value.message
-            and share.name.rpartition("/")[0] in caught.value.message
-        )
+        assert caught.value.code == "shares.gone"
+        assert caught.value.details == {"share": share.name, "path": share.where(large.name)}
         samba.start()
         assert share.read(large.name, 5) == large.data[:5]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("msg_worker")]
 
 
-def test_children_have_connections_of_their_own(samba, large):
+def test_child_process_uses_its_own_connection(samba, large):
     with smb(samba) as share, share.open(large.name) as stream:
         assert stream.read(10) == large.data[:10]
-        for unused in range(2):
+        for _round in range(2):
             assert run_in_child(lambda: (stream.read(100), share.read(large.name, 3)), subject="a file") == (
                 large.data[10:110],
                 large.data[:3],
@@ -205,40 +247,48 @@ def test_children_have_connections_of_their_own(samba, large):
         assert stream.read(100) == large.data[10:110]
 
 
-def test_links_and_namespaces_are_not_followed(samba, tmp_path):
+@pytest.fixture
+def linked(samba, tmp_path):
+    """The server with links that lead out of its folder."""
     (tmp_path / "secret").write_bytes(b"secret")
-    for name, target in (
-        ("out", os.fspath(tmp_path)),
-        ("file", os.fspath(tmp_path / "secret")),
-        ("elsewhere", "msdfs:other\\share"),
-    ):
+    links = {
+        "out": os.fspath(tmp_path),
+        "file": os.fspath(tmp_path / "secret"),
+        "elsewhere": "msdfs:other\\share",
+    }
+    for name, target in links.items():
         os.symlink(target, samba.path / name)
-    try:
-        with smb(samba) as share:
-            for path in ("out/secret", "file"):
-                with pytest.raises(FileNotFoundError):
-                    share.read(path, 10)
-        with smb(samba, share="namespace") as share, pytest.raises(Unsupported, match="DFS"):
-            share.read("elsewhere/x", 10)
-    finally:
-        for name in ("out", "file", "elsewhere"):
-            (samba.path / name).unlink()
+    yield samba
+    for name in links:
+        (samba.path / name).unlink()
 
 
-def test_encryption_is_demanded(tmp_path):
+@pytest.mark.parametrize("path", ["out/secret", "file"])
+def test_symbolic_link_is_not_followed(linked, path):
+    with smb(linked) as share, pytest.raises(FileNotFoundError):
+        share.read(path, 10)
+
+
+def test_dfs_namespace_is_refused(linked):
+    with smb(linked, share="namespace") as share, pytest.raises(Unsupported) as caught:
+        share.read("elsewhere/x", 10)
+    assert caught.value.code == "shares.dfs"
+
+
+def test_server_without_encryption_is_refused_by_default(tmp_path):
     with Samba(tmp_path / "plain", server_smb_encrypt="off") as server:
-        with smb(server) as share, pytest.raises(Unsupported, match="does not encrypt"):
+        with smb(server) as share, pytest.raises(Unsupported) as caught:
             share.is_folder()
+        assert caught.value.code == "shares.encryption"
         with smb(server, encrypt=False) as share:
             share.write("x", b"signed")
-            assert (
-                share.facts() == {"dialect": "3.1.1", "encrypted": False}
-                and (server.path / "x").read_bytes() == b"signed"
-            )
+            assert share.facts() == {"dialect": "3.1.1", "encrypted": False}
+        assert (server.path / "x").read_bytes() == b"signed"
 
 
+# The texts are those of the SMB library and of its subclass here; both become the reason of a lost connection.
 @pytest.mark.parametrize(("encrypted", "message"), [(True, "not encrypted"), (False, "could not be verified")])
-def test_answers_in_the_clear_are_refused(encrypted, message):
+def test_unprotected_response_is_refused(encrypted, message):
     connection = smb_client._connection_class()(uuid.uuid4(), "server")
     connection.dialect, connection.strict = 0x311, True
     connection.session_table[5] = SimpleNamespace(encrypt_data=encrypted, signing_key=bytes(16))
@@ -246,77 +296,81 @@ def test_answers_in_the_clear_are_refused(encrypted, message):
         connection.verify_signature(smb_connection.SMB2HeaderResponse(), 5)
 
 
-class _Answers:
-    """A connection whose server answers anything with these bytes, one after the other."""
+class _FixedResponses:
+    """A connection whose server sends these responses, in this order, to any request."""
 
-    def __init__(self, *answers):
-        self.answers = list(answers)
+    def __init__(self, *responses):
+        self.responses = list(responses)
 
-    def send(self, *unused):
+    def send(self, *_arguments):
         return None
 
     def receive(self, _request):
-        return {"data": SimpleNamespace(get_value=lambda: self.answers.pop(0))}
+        return {"data": SimpleNamespace(get_value=lambda: self.responses.pop(0))}
 
 
-def _live(*answers):
-    return smb_client.Live(_Answers(*answers), SimpleNamespace(session_id=1), SimpleNamespace(tree_connect_id=1))
+def _connection(*responses):
+    return share_connection.ShareConnection(
+        _FixedResponses(*responses), SimpleNamespace(session_id=1), SimpleNamespace(tree_connect_id=1)
+    )
 
 
-@pytest.mark.parametrize("answer", [b"", b"\x59\0", bytes(12)])
-def test_answers_that_are_cut_short_count_as_a_lost_connection(answer):
+@pytest.mark.parametrize("response", [b"", b"\x59\0", bytes(12)])
+def test_truncated_response_counts_as_a_lost_connection(response):
     opened = SimpleNamespace(file_id=bytes(16))
-    with pytest.raises(smb_status.Lost):
-        smb_client.Handle(_live(), opened, answer)
-    handle = smb_client.Handle(_live(answer, answer), opened, bytes(88))
-    for question in (handle.space, handle.identity):
-        with pytest.raises(smb_status.Lost):
-            question()
+    with pytest.raises(Lost):
+        share_connection.Handle(_connection(), opened, response)
+    handle = share_connection.Handle(_connection(response, response), opened, bytes(88))
+    for query in (handle.space, handle.identity):
+        with pytest.raises(Lost):
+            query()
 
 
-def test_a_folder_that_never_ends_is_refused(monkeypatch):
-    monkeypatch.setattr(smb_client, "MOST_NAMES", 1000)
-    opened = SimpleNamespace(query_directory=lambda *unused, **options: (None, lambda _request: ["x"] * 300))
-    handle = smb_client.Handle(_live(*[b""] * 100), opened, bytes(88))
-    with pytest.raises(Unsupported, match="more than 1000"):
+def test_endless_folder_is_refused(monkeypatch):
+    monkeypatch.setattr(share_connection, "MAXIMUM_NAMES", 1000)
+    opened = SimpleNamespace(query_directory=lambda *_arguments, **_options: (None, lambda _request: ["x"] * 300))
+    handle = share_connection.Handle(_connection(*[b""] * 100), opened, bytes(88))
+    with pytest.raises(Unsupported) as caught:
         handle.names()
+    assert caught.value.code == "shares.too_many"
+    assert caught.value.details == {"limit": 1000}
 
 
-class _Unordered:
-    """A server that does what came last before what it is waited for."""
+class _ReorderingServer:
+    """A server that processes the newest request before the request that the client waits for."""
 
     def __init__(self):
-        self.file, self.under_way = bytearray(), []
-        self.usable, self.credits, self.size, self.lock, self.live = True, 512, 0, threading.RLock(), self
+        self.file, self.in_flight = bytearray(), []
+        self.usable, self.credits, self.size, self.lock, self.connection = True, 512, 0, threading.RLock(), self
         self.opened = SimpleNamespace(
             write=lambda data, offset, send: [(offset, data)],
             flush=lambda send: [(0, b"")],
             close=lambda send: [(0, b"")],
         )
 
-    def attempt(self, work, _place):
+    def attempt(self, work, _location):
         return work(self)
 
-    def open(self, *unused):
+    def open(self, *_arguments):
         return self
 
     def identity(self):
         return 1
 
     def send(self, message):
-        self.under_way.append(message)
+        self.in_flight.append(message)
         return message
 
-    def answer(self, request):
-        for message in (self.under_way[-1], request) if request in self.under_way else ():
-            if message in self.under_way:
-                self.under_way.remove(message)
+    def receive(self, request):
+        for message in (self.in_flight[-1], request) if request in self.in_flight else ():
+            if message in self.in_flight:
+                self.in_flight.remove(message)
                 offset, data = message
                 self.file.extend(bytes(max(0, offset + len(data) - len(self.file))))
                 self.file[offset : offset + len(data)] = data
 
-    def ask(self, message):
-        self.answer(self.send(message))
+    def exchange(self, message):
+        self.receive(self.send(message))
 
     def rename(self, path):
         self.name = path
@@ -325,18 +379,19 @@ class _Unordered:
         self.usable = False
 
 
-def test_what_is_written_over_what_is_still_under_way_stays(monkeypatch):
+def test_overlapping_writes_keep_their_order(monkeypatch):
     monkeypatch.setattr(smb_files, "PIECE", 1000)
-    server, chance = _Unordered(), random.Random(11)
+    server, chance = _ReorderingServer(), random.Random(11)
     out, expected = smb_files.SmbWriter(server, "t", "x", "//server/share/x"), bytearray()
-    for unused in range(200):
-        place, data = (
+    for _round in range(200):
+        offset, data = (
             chance.choice((len(expected), chance.randrange(5000))),
             chance.randbytes(chance.choice((10, 900, 2500))),
         )
-        out.seek(place)
+        out.seek(offset)
         out.write(data)
-        expected.extend(bytes(max(0, place + len(data) - len(expected))))
-        expected[place : place + len(data)] = data
+        expected.extend(bytes(max(0, offset + len(data) - len(expected))))
+        expected[offset : offset + len(data)] = data
     out.finish()
-    assert server.name == "x" and server.file == expected
+    assert server.name == "x"
+    assert server.file == expected
