@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One run of the benchmark: its folders, its inputs, and the repositories that its cases share."""
+"""One run of the benchmark: its folders, its inputs and the repositories that its cases share."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file_
 
 
 class Bench:
-    """``folder`` keeps inputs between runs; ``scratch`` below it is emptied before and afterwards.
+    """``folder`` keeps inputs between runs; ``scratch`` below it is emptied before and after a run.
 
-    ``times`` is how often short measurements are repeated.
+    ``times`` is the number of repetitions of short measurements.
     """
 
     def __init__(self, folder: str, *, quick: bool = False) -> None:
@@ -36,11 +36,11 @@ class Bench:
         os.makedirs(self.scratch)
 
     def close(self) -> None:
-        """Remove what was made for this run only."""
+        """Remove the files of this run."""
         shutil.rmtree(self.scratch, ignore_errors=True)
 
     def job(self, job: str, **arguments) -> tuple[Run, dict]:
-        """Run a job of ``jobs`` in a process of its own; how it ran, and its result."""
+        """Run a job of ``jobs`` in its own process; return the measurement and the job's result."""
         environment = {
             "XDG_CACHE_HOME": os.path.join(self.scratch, "cache"),
             "PYTHONPATH": os.path.join(_ROOT, ".build", "collections"),
@@ -49,28 +49,28 @@ class Bench:
         return done, json.loads(done.output.strip().splitlines()[-1])
 
     def repository(self, name: str) -> str:
-        """The repository into which the machine ``name`` was imported, without images."""
+        """Return the repository into which the OS machine ``name`` was imported, without images."""
         path = os.path.join(self.scratch, f"repository-{name}")
         if name in self._imports:
             self.job("forget_images", repository=path)
         else:
-            machine = self.inputs.machine(name)
+            exported = self.inputs.exported(name)
             self.job("prepare", repository=path)
             settle()
             self._imports[name] = self.job(
-                "import_os", repository=path, share=machine.share, package=machine.package, size_gb=machine.size_gb
+                "import_os", repository=path, share=exported.share, package=exported.package, size_gb=exported.size_gb
             )
         return path
 
     def imported(self, name: str) -> tuple[Run, dict]:
-        """How the import of the machine ``name`` went."""
+        """Return measurement and result of the import of the OS machine ``name``."""
         if name not in self._imports:
             self.repository(name)
         return self._imports[name]
 
     @contextlib.contextmanager
     def file(self, name: str) -> Iterator[str]:
-        """A path in the scratch folder; what is there is removed afterwards."""
+        """Yield a path in the scratch folder; the file or folder there is removed afterwards."""
         path = os.path.join(self.scratch, name)
         try:
             yield path

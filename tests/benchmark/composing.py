@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Composing: an app layer of many small files on the OS layer, against guestfish and wimlib, and on a base eight times as large."""
+"""Composing an app layer of many small files, compared with guestfish and wimlib, and on a base eight times as large."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from .bench import Bench
 from .measure import Run, alternate, settle
 from .rows import MIB, Row, Target, megabytes, middle, peak, seconds, work
 
-#: An image composed of the OS layer and the layer of small files.
+#: Template of the OS layer and the layer of small files.
 TEMPLATE = "small-files"
 _LAYER = "Small Files"
 
-_OURS = "Whole process: finding layers, merging, applying, compressing what changed, storing and syncing it, from Python's start to its end."
-_GUESTFISH = "guestfish tar-in runs under emulation (TCG), on an overlay of the raw disk; it compresses nothing and makes no VMDK. Appliance built before."
+_OURS = "Whole process, including the start of Python: finding layers, merging, applying, compressing the changes, storing and syncing them."
+_GUESTFISH = "guestfish tar-in runs under emulation (TCG), on an overlay of the raw disk; it does not compress or create a VMDK. Its appliance was built before."
 _WIMLIB = (
-    "wimlib applies one WIM of the whole Windows with the files in it to an empty volume; capturing is not counted, and there is no VMDK yet. "
-    "LZX is wimlib's default and what install.wim has, XPRESS its fastest."
+    "wimlib applies a WIM of the complete Windows installation with the files to an empty volume; capturing the WIM and creating a VMDK are not included. "
+    "LZX is the default of wimlib and the compression of install.wim; XPRESS is its fastest compression."
 )
 
 
 def small_files(bench: Bench) -> tuple[str, int, int]:
-    """Folder, number and size of the small files."""
+    """Return folder, number and size in bytes of the small files."""
     count, size = (60, 5_000) if bench.quick else (3_000, 20_000)
     return bench.inputs.programs(_LAYER, 0, count, size), count, size
 
 
 def stocked(bench: Bench, name: str) -> tuple[str, dict]:
-    """The repository of the machine ``name`` with the layer of small files and its template; and what the layer has."""
+    """Return the repository of the OS machine ``name`` with the layer of small files and its template, and the layer's result."""
     path = bench.repository(name)
     _run, layer = bench.job("app_layer", repository=path, name=_LAYER, version="1.0", files=small_files(bench)[0])
     bench.job("template", repository=path, name=TEMPLATE, apps=[[_LAYER, "1.0"]])
@@ -41,7 +41,7 @@ def stocked(bench: Bench, name: str) -> tuple[str, dict]:
 
 
 class _Composing:
-    """Composing in one repository, again and again; ``results`` are what the jobs returned."""
+    """Repeated composing in one repository; ``results`` are the results of the jobs."""
 
     def __init__(self, bench: Bench, name: str) -> None:
         self._bench = bench
@@ -49,7 +49,7 @@ class _Composing:
         self.results: list[dict] = []
 
     def run(self, **options) -> Run:
-        """Compose once more, from nothing."""
+        """Compose again without an earlier image."""
         self._bench.job("forget_images", repository=self.path)
         settle()
         done, result = self._bench.job("compose", repository=self.path, name=TEMPLATE, **options)
@@ -57,38 +57,38 @@ class _Composing:
         return done
 
     def inside(self) -> float:
-        """Median of the seconds without Python's start."""
+        """Return the median of the seconds without the start of Python."""
         return statistics.median(result["seconds"] for result in self.results)
 
 
 def composing(bench: Bench) -> list[Row]:
-    """Time, peers, growth with the base, memory."""
+    """Measure time, peers, growth with the base, and memory."""
     base, large = _Composing(bench, "base"), _Composing(bench, "large")
     runs = alternate({"base": base.run, "large": large.run}, bench.times)
     ours, inside, growth = middle(runs["base"]), base.inside(), middle(runs["large"]) / middle(runs["base"])
     folder, count, size = small_files(bench)
-    did = base.results[-1]["statistics"]
-    what = f"{count} files of {size // 1000} kB on the OS layer"
+    composed = base.results[-1]["statistics"]
+    subject = f"{count} files of {size // 1000} kB on the OS layer"
     rows = [
         Row(
             "compose",
-            what,
+            subject,
             seconds(ours),
             f"without Python's start {seconds(inside)}",
             ours,
             Target(False, 3, " s"),
             peak(runs["base"]),
-            f"{did['grains']} grains, {megabytes(did['plain_bytes'])} compressed to {megabytes(did['compressed_bytes'])}",
+            f"{composed['grains']} grains, {megabytes(composed['plain_bytes'])} compressed to {megabytes(composed['compressed_bytes'])}",
             _OURS,
         )
     ]
-    rows += _against_wimlib(bench, what, runs["base"], bench.inputs.raw_disk()[0], folder, ("LZX", "XPRESS"))
+    rows += _against_wimlib(bench, subject, runs["base"], bench.inputs.raw_disk()[0], folder, ("LZX", "XPRESS"))
     with bench.file("large.raw") as raw:
-        bench.job("given_disk", repository=large.path, output=raw)
-        rows += _against_wimlib(bench, f"{what}, large base", runs["large"], raw, folder, ("XPRESS",))
+        bench.job("packaging_disk", repository=large.path, output=raw)
+        rows += _against_wimlib(bench, f"{subject}, large base", runs["large"], raw, folder, ("XPRESS",))
     if not bench.quick and peers.have_guestfish():
-        rows.append(_against_guestfish(bench, what, runs["base"], folder))
-    sizes = [bench.inputs.machine(name).size for name in ("base", "large")]
+        rows.append(_against_guestfish(bench, subject, runs["base"], folder))
+    sizes = [bench.inputs.exported(name).size for name in ("base", "large")]
     rows += [
         Row(
             "compose",
@@ -133,7 +133,7 @@ def _first_use(bench: Bench, large: _Composing) -> list[Row]:
 
 
 def _against_wimlib(
-    bench: Bench, what: str, runs: list[Run], raw: str, folder: str, compressions: tuple[str, ...]
+    bench: Bench, subject: str, runs: list[Run], raw: str, folder: str, compressions: tuple[str, ...]
 ) -> list[Row]:
     with bench.file("wimlib") as scratch:
         os.makedirs(scratch)
@@ -143,7 +143,7 @@ def _against_wimlib(
     return [
         Row(
             "compose",
-            what,
+            subject,
             seconds(ours),
             f"wimlib ({name}) {seconds(middle(applied))}",
             middle(applied) / ours,
@@ -157,7 +157,7 @@ def _against_wimlib(
     ]
 
 
-def _against_guestfish(bench: Bench, what: str, runs: list[Run], folder: str) -> Row:
+def _against_guestfish(bench: Bench, subject: str, runs: list[Run], folder: str) -> Row:
     raw, manifest = bench.inputs.raw_disk()
     with bench.file("files.tar") as archive, bench.file("overlay.qcow2") as overlay:
         subprocess.run(["tar", "-C", os.path.join(folder, "Program Files"), "-cf", archive, "."], check=True)
@@ -166,7 +166,7 @@ def _against_guestfish(bench: Bench, what: str, runs: list[Run], folder: str) ->
     ours = middle(runs)
     return Row(
         "compose",
-        what,
+        subject,
         seconds(ours),
         f"guestfish (TCG) {seconds(theirs.seconds)}",
         theirs.seconds / ours,

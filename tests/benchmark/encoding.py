@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Encoding a raw disk as a stream-optimized VMDK, against qemu-img; whole process against whole process, page cache warm."""
+"""Encoding a raw disk as a stream-optimized VMDK, compared with qemu-img: whole processes, warm page cache."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .rows import Row, Target, megabytes, middle, peak, seconds, work
 
 
 def encoding(bench: Bench) -> list[Row]:
-    """Time and size."""
+    """Measure time and size."""
     raw, _manifest = bench.inputs.raw_disk()
     with bench.file("ours.vmdk") as ours, bench.file("qemu.vmdk") as theirs:
         _warm(raw)
@@ -54,7 +54,7 @@ def encoding(bench: Bench) -> list[Row]:
 
 
 def _warm(path: str) -> None:
-    """Read what a sparse file holds into the page cache."""
+    """Read the data of a sparse file into the page cache."""
     with FileDevice(path) as device:
         for start, end in device.data_extents():
             for position in range(start, end, MIB):

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an installer does to the disk of a packaging machine: files added, replaced and removed, keys set."""
+"""Changes of an installer on the disk of a packaging machine: files added, replaced and removed, keys set."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ _SHARED = "Windows/System32"
 
 
 def install(path: str, files: str, *, replaced: int, removed: int, keys: int) -> None:
-    """Change the raw disk ``path``: the tree below ``files`` is added, ``replaced`` programs of System32 are
-    overwritten with others, ``removed`` further ones deleted, and ``keys`` keys with a value each set in SOFTWARE."""
+    """Change the raw disk ``path``.
+
+    Add the tree below ``files``, overwrite ``replaced`` programs of System32, delete ``removed`` further programs,
+    and set ``keys`` keys with a value each in SOFTWARE.
+    """
     with FileDevice(path, writable=True) as disk:
-        partition = next(one for one in read_partitions(disk).partitions if one.type == TYPE_BASIC_DATA)
+        partition = next(entry for entry in read_partitions(disk).partitions if entry.type == TYPE_BASIC_DATA)
         with Volume.mount(partition.window(disk), writable=True) as volume:
             with volume.root as root:
                 _add(root, files)
@@ -39,7 +42,7 @@ def install(path: str, files: str, *, replaced: int, removed: int, keys: int) ->
 
 
 def _add(folder: Node, source: str) -> None:
-    for entry in sorted(os.scandir(source), key=lambda one: one.name):
+    for entry in sorted(os.scandir(source), key=lambda child: child.name):
         if entry.is_dir():
             with folder.child(entry.name) or folder.create_directory(entry.name) as below:
                 _add(below, entry.path)

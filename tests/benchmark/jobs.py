@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is measured, each job in a process of its own.
+"""Measured jobs, each run in its own process.
 
 ``python -m ansible_collections.strata.layering.tests.benchmark.jobs JOB`` reads the job's
-arguments as JSON from its input and prints its result as JSON.
+arguments as JSON from standard input and prints its result as JSON.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _CONNECTOR = {
 }
 
 
-# Imports are inside, so that a job loads what the module that does the same would load.
+# Imports are inside the functions, so that a job loads only the modules that the corresponding Ansible module loads.
 # pylint: disable=import-outside-toplevel
 
 
 def encode(source: str, output: str) -> dict:
-    """A raw disk to a stream-optimized VMDK."""
+    """Encode a raw disk as a stream-optimized VMDK."""
     from ...plugins.module_utils.disk.block_device import FileDevice
     from ...plugins.module_utils.disk.encode import encode as encode_disk
 
@@ -42,14 +42,14 @@ def encode(source: str, output: str) -> dict:
 
 
 def prepare(repository: str) -> dict:
-    """An empty repository with a connector."""
+    """Create an empty repository with a connector."""
     _module("repository", repository=repository)
     _module("connector", repository=repository, **_CONNECTOR)
     return {}
 
 
 def import_os(repository: str, share: str, package: str, size_gb: int) -> dict:
-    """An exported machine to an OS layer: manifest verified, Windows examined, file system grown, free grains left out."""
+    """Import an exported OS machine as an OS layer."""
     done = _module(
         "os_layer",
         repository=repository,
@@ -64,7 +64,7 @@ def import_os(repository: str, share: str, package: str, size_gb: int) -> dict:
 
 
 def app_layer(repository: str, name: str, version: str, files: str) -> dict:
-    """A folder to an app layer."""
+    """Create an app layer from a folder."""
     done = _module(
         "app_layer", repository=repository, name=name, version=version, files=files, os_layer={"name": OS_LAYER}
     )
@@ -72,12 +72,12 @@ def app_layer(repository: str, name: str, version: str, files: str) -> dict:
 
 
 def app_layers(repository: str, layers: list[list[str]]) -> dict:
-    """Several app layers of (name, version, folder)."""
+    """Create several app layers from (name, version, folder)."""
     return {"layers": [app_layer(repository, *layer) for layer in layers]}
 
 
 def template(repository: str, name: str, apps: list[list[str]]) -> dict:
-    """An image template of app layers (name, version)."""
+    """Create an image template with the app layers (name, version)."""
     _module(
         "image_template",
         repository=repository,
@@ -90,7 +90,10 @@ def template(repository: str, name: str, apps: list[list[str]]) -> dict:
 
 
 def compose(repository: str, name: str, forget_verified: bool = False) -> dict:
-    """A template's thin image, not composed before; with ``forget_verified`` as on a host that has verified no blob yet."""
+    """Compose a template's thin image.
+
+    With ``forget_verified``, blobs are verified again, as on a host that has not verified any blob yet.
+    """
     import shutil
 
     from ...plugins.module_utils.images.layered_image import compose_template
@@ -108,7 +111,7 @@ def compose(repository: str, name: str, forget_verified: bool = False) -> dict:
 
 
 def forget_images(repository: str) -> dict:
-    """Remove all thin images, and the blobs that only they have."""
+    """Remove all thin images and the blobs that only they reference."""
     from ...plugins.module_utils.images.thin_image import read_config, reference_of, stored
     from ...plugins.module_utils.repository.repository import Repository
 
@@ -125,7 +128,7 @@ def forget_images(repository: str) -> dict:
 
 
 def write_image(repository: str, name: str, output: str, sync: bool) -> dict:
-    """A composed image to a file."""
+    """Write a composed image to a file."""
     from ...plugins.module_utils.images.layered_image import compose_template
 
     image = compose_template(*_resolve(repository, name))
@@ -140,7 +143,7 @@ def write_image(repository: str, name: str, output: str, sync: bool) -> dict:
 
 
 def write_package(repository: str, name: str, folder: str) -> dict:
-    """A composed image as an OVF package."""
+    """Write a composed image as an OVF package."""
     from ...plugins.module_utils.images.layered_image import compose_template
     from ...plugins.module_utils.ovf.descriptor_writer import ImageDescription, write_descriptor
 
@@ -155,7 +158,7 @@ def write_package(repository: str, name: str, folder: str) -> dict:
             write_descriptor(
                 ImageDescription(
                     name="image",
-                    disk_file="images.vmdk",
+                    disk_file="image.vmdk",
                     disk_size=length,
                     capacity=image.capacity,
                     guest_id="windows9_64Guest",
@@ -167,7 +170,7 @@ def write_package(repository: str, name: str, folder: str) -> dict:
 
 
 def publish(repository: str, name: str, connection: dict) -> dict:
-    """A template to a machine with a snapshot; machines of older images are removed."""
+    """Publish a template as a VM with a snapshot and remove the VMs of older images."""
     begin = time.perf_counter()
     task = _module("layered_image_publish", repository=repository, templates=[name], keep=0, **connection)["tasks"][0]
     return {
@@ -178,8 +181,8 @@ def publish(repository: str, name: str, connection: dict) -> dict:
     }
 
 
-def given_disk(repository: str, output: str) -> dict:
-    """The raw disk that a packaging machine without prerequisites is given."""
+def packaging_disk(repository: str, output: str) -> dict:
+    """Write the raw disk of a packaging machine without prerequisites."""
     from ...plugins.module_utils.catalog.layers import find_version
     from ...plugins.module_utils.images.image_files import export
     from ...plugins.module_utils.images.layered_image import compose_stack
@@ -197,7 +200,7 @@ def given_disk(repository: str, output: str) -> dict:
 
 
 def install(disk: str, files: str, replaced: int, removed: int, keys: int) -> dict:
-    """What an installer does to a raw disk."""
+    """Change a raw disk as an installer does."""
     from . import installing
 
     installing.install(disk, files, replaced=replaced, removed=removed, keys=keys)
@@ -205,7 +208,7 @@ def install(disk: str, files: str, replaced: int, removed: int, keys: int) -> di
 
 
 def capture(repository: str, name: str, version: str, disk: str) -> dict:
-    """The raw disk of a packaging machine to an app layer."""
+    """Capture the raw disk of a packaging machine as an app layer."""
     done = _module(
         "app_layer",
         repository=repository,
@@ -219,7 +222,7 @@ def capture(repository: str, name: str, version: str, disk: str) -> dict:
 
 
 def publish_all(repository: str, names: list[str], parallel: int, connection: dict) -> dict:
-    """Templates to machines with snapshots."""
+    """Publish templates as VMs with snapshots."""
     tasks = _module("layered_image_publish", repository=repository, templates=names, parallel=parallel, **connection)[
         "tasks"
     ]
@@ -227,7 +230,7 @@ def publish_all(repository: str, names: list[str], parallel: int, connection: di
 
 
 def statistics(repository: str, name: str) -> dict:
-    """What composing a template's image, which is in the repository, did."""
+    """Return the composing statistics of a template's image, which must be in the repository."""
     from ...plugins.module_utils.images import thin_image
 
     opened, resolved = _resolve(repository, name)
@@ -235,7 +238,7 @@ def statistics(repository: str, name: str) -> dict:
 
 
 def make_hive(output: str, delta: str, keys: int, changed: int) -> dict:
-    """A hive of ``keys`` keys with three values each, and a delta of ``changed`` keys, half of them new."""
+    """Write a hive of ``keys`` keys with three values each, and a delta of ``changed`` keys, of which half are new."""
     from ...plugins.module_utils.winregistry.delta_builder import DeltaBuilder
     from ...plugins.module_utils.winregistry.delta_format import write_delta
     from ...plugins.module_utils.winregistry.hive_model import Hive
@@ -250,10 +253,10 @@ def make_hive(output: str, delta: str, keys: int, changed: int) -> dict:
                 key.set_value(name, 1, f"C:\\Program Files\\Vendor\\Component {number:08}.dll".encode("utf-16-le"))
     builder = DeltaBuilder("SOFTWARE", hive)
     for number in range(changed):
-        at = number * (keys // changed)
-        folder = "Added" if number % 2 else f"Group {at // 1000 * 1000:07}"
+        index = number * (keys // changed)
+        folder = "Added" if number % 2 else f"Group {index // 1000 * 1000:07}"
         builder.set_value(
-            f"Classes\\{folder}\\{{{at:08x}-0000-4000-8000-00aa00bb00cc}}",
+            f"Classes\\{folder}\\{{{index:08x}-0000-4000-8000-00aa00bb00cc}}",
             "Changed",
             1,
             f"value {number}".encode("utf-16-le"),
@@ -266,7 +269,7 @@ def make_hive(output: str, delta: str, keys: int, changed: int) -> dict:
 
 
 def merge_hive(hive: str, delta: str) -> dict:
-    """A hive read, a delta merged into it, and the result written to memory."""
+    """Read a hive, merge a delta into it and write the result to memory."""
     from ...plugins.module_utils.winregistry.delta_format import read_delta
     from ...plugins.module_utils.winregistry.delta_merge import merge_deltas
     from ...plugins.module_utils.winregistry.hive_reader import read_hive
@@ -277,21 +280,21 @@ def merge_hive(hive: str, delta: str) -> dict:
     with open(hive, "rb") as stream:
         data = stream.read()
     size, base = len(data), read_hive(data)
-    was_read = time.perf_counter()
+    read_at = time.perf_counter()
     with open(delta, "rb") as stream:
         merge_deltas(base, [("layer", read_delta(stream.read()))], compile_rules())
-    was_merged = time.perf_counter()
+    merged_at = time.perf_counter()
     write_hive(base)
     return {
         "size": size,
-        "read": was_read - begin,
-        "merge": was_merged - was_read,
-        "write": time.perf_counter() - was_merged,
+        "read": read_at - begin,
+        "merge": merged_at - read_at,
+        "write": time.perf_counter() - merged_at,
     }
 
 
 def rewrite_hive(hive: str) -> dict:
-    """A hive read with every value, and written to memory."""
+    """Read a hive with every value and write it to memory."""
     from ...plugins.module_utils.winregistry.hive_reader import read_hive
     from ...plugins.module_utils.winregistry.hive_writer import write_hive
 
@@ -300,13 +303,13 @@ def rewrite_hive(hive: str) -> dict:
     begin = time.perf_counter()
     opened = read_hive(data)
     count = sum(len(key.values) for _path, key in opened.root.walk())
-    was_read = time.perf_counter()
+    read_at = time.perf_counter()
     write_hive(opened)
-    return {"values": count, "read": was_read - begin, "write": time.perf_counter() - was_read}
+    return {"values": count, "read": read_at - begin, "write": time.perf_counter() - read_at}
 
 
 def merge_layers(layers: int, count: int) -> dict:
-    """Layers of ``count`` files and keys each, half of them in all layers."""
+    """Merge layers of ``count`` files and keys each, of which half are in all layers."""
     from ...plugins.module_utils.images.stack_merge import merge
     from ...plugins.module_utils.layers.entry import Entry
     from ...plugins.module_utils.winregistry.delta_builder import DeltaBuilder
@@ -329,11 +332,11 @@ def merge_layers(layers: int, count: int) -> dict:
         deltas.append((f"layer {layer}", builder.finish()))
     begin = time.perf_counter()
     tree = merge(stack, str.upper)
-    were_merged = time.perf_counter()
+    merged_at = time.perf_counter()
     merged = combine_deltas(deltas, compile_rules())
     end = time.perf_counter()
-    paths, keys = sum(1 for _one in tree.nodes()), sum(1 for _one in merged.delta.walk())
-    return {"files": were_merged - begin, "keys": end - were_merged, "paths": paths, "merged_keys": keys}
+    paths, keys = sum(1 for _node in tree.nodes()), sum(1 for _key in merged.delta.walk())
+    return {"files": merged_at - begin, "keys": end - merged_at, "paths": paths, "merged_keys": keys}
 
 
 def _module(module: str, /, **options) -> dict:
@@ -365,7 +368,7 @@ _JOBS: tuple[Callable[..., dict], ...] = (
     publish,
     publish_all,
     statistics,
-    given_disk,
+    packaging_disk,
     install,
     capture,
     make_hive,
@@ -376,7 +379,7 @@ _JOBS: tuple[Callable[..., dict], ...] = (
 
 
 def main() -> None:
-    """Do the job that the command line names."""
+    """Run the job named on the command line."""
     job = {function.__name__: function for function in _JOBS}[sys.argv[1]]
     sys.stdout.write(json.dumps(job(**json.load(sys.stdin))) + "\n")
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Running a process and knowing afterwards how long it took and how much memory it had at most."""
+"""Run a process and measure its time and its peak memory."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ _INTERVAL = 0.02
 
 
 class ProcessFailed(Exception):
-    """A measured process ended with an error; the message holds what it printed."""
+    """A measured process failed; the message has its output."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One finished process: wall-clock ``seconds`` from its start to its end, seconds of all processors' time ``cpu`` (with its
-    descendants), peak ``memory`` in bytes, its ``output``; ``ended`` is False when it was killed because its time was over."""
+    """One finished process: elapsed ``seconds``, processor seconds ``cpu`` (with its descendants), peak ``memory`` in bytes, its ``output``.
+
+    ``ended`` is False if the process was killed at its time limit.
+    """
 
     seconds: float
     cpu: float
@@ -37,24 +39,24 @@ class Run:
 def run(
     command: Sequence[str], *, stdin: str = "", environment: dict[str, str] | None = None, timeout: float | None = None
 ) -> Run:
-    """Run ``command`` and measure it; after ``timeout`` seconds it is killed with its process group.
+    """Run ``command`` and measure it; kill it with its process group after ``timeout`` seconds.
 
     Memory is the sum of the peak resident sizes (VmHWM) of the process and of its
-    descendants that live at the same time, looked at every 20 ms: pages that a forked child
+    descendants that live at the same time, sampled every 20 ms. Pages that a forked child
     shares with its parent count twice, so the true peak is lower. The page cache is not
-    part of it.
+    included.
     """
     with (
-        tempfile.TemporaryFile("w+") as given,
+        tempfile.TemporaryFile("w+") as source,
         tempfile.TemporaryFile("w+", errors="replace") as output,
         tempfile.TemporaryFile("w+", errors="replace") as errors,
     ):
-        given.write(stdin)
-        given.seek(0)
+        source.write(stdin)
+        source.seek(0)
         begin = time.perf_counter()
         process = subprocess.Popen(
             command,
-            stdin=given,
+            stdin=source,
             stdout=output,
             stderr=errors,
             env={**os.environ, **(environment or {})},
@@ -75,20 +77,20 @@ def run(
             watcher.end()
         output.seek(0)
         errors.seek(0)
-        if process.returncode and not clock.over:
+        if process.returncode and not clock.expired:
             raise ProcessFailed(
-                f"{' '.join(command[:4])} ended with {process.returncode}: {(errors.read() + output.read())[-3000:].strip()}"
+                f"{' '.join(command[:4])} exited with code {process.returncode}: {(errors.read() + output.read())[-3000:].strip()}"
             )
-        return Run(seconds, usage.ru_utime + usage.ru_stime, watcher.peak, output.read(), not clock.over)
+        return Run(seconds, usage.ru_utime + usage.ru_stime, watcher.peak, output.read(), not clock.expired)
 
 
 def settle() -> None:
-    """Write out what the page cache holds, so that no run pays for the one before."""
+    """Write the page cache to the disk, so that no run is slowed by writes of the previous run."""
     os.sync()
 
 
 def alternate(runs: dict[str, Callable[[], Run]], times: int) -> dict[str, list[Run]]:
-    """Run each of ``runs`` in turn, ``times`` times, on a settled disk."""
+    """Run each of ``runs`` in turn, ``times`` times, each with a settled page cache."""
     done: dict[str, list[Run]] = {name: [] for name in runs}
     for _round in range(times):
         for name, action in runs.items():
@@ -98,17 +100,17 @@ def alternate(runs: dict[str, Callable[[], Run]], times: int) -> dict[str, list[
 
 
 class _Clock:
-    """Kills a process group when its time is over."""
+    """Kill a process group at its time limit."""
 
     def __init__(self, group: int, timeout: float | None) -> None:
-        self.over = False
+        self.expired = False
         self._group = group
         self._timer = threading.Timer(timeout, self._kill) if timeout is not None else None
         if self._timer is not None:
             self._timer.start()
 
     def _kill(self) -> None:
-        self.over = True
+        self.expired = True
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._group, signal.SIGKILL)
 
@@ -138,7 +140,7 @@ class _MemoryWatcher(threading.Thread):
     def _find_children(self) -> None:
         present = {int(name) for name in os.listdir("/proc") if name.isdecimal()}
         self._known &= present
-        # A child has a higher number than its parent unless numbers wrapped around: then it is found in the next round.
+        # A child has a higher number than its parent unless the numbers wrapped around; the next round finds such a child.
         for pid in sorted(present - self._known - self._tree):
             if _parent(pid) in self._tree:
                 self._tree.add(pid)

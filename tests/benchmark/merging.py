@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The registry: a large hive read, merged and written, the SYSTEM hive of a Windows, and many layers merged."""
+"""Registry: a large hive read, merged and written, the SYSTEM hive of the sample, and many layers merged."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ...plugins.module_utils.windows.installation import CONFIG, read_file
 from .bench import Bench
 from .rows import MIB, Row, Target, megabytes, seconds
 
-_LARGE = "A synthetic SOFTWARE hive of keys with three values each; seconds of reading the bytes, the delta, merging, applying and making the new bytes."
+_LARGE = "A synthetic SOFTWARE hive with three values in each key; seconds of reading hive and delta, merging, applying and serializing."
 _SYSTEM = (
-    "The SYSTEM hive on the sample machine's disk; read from bytes in memory, every value loaded, and written to bytes."
+    "The SYSTEM hive on the disk of the sample OS machine: read from memory with every value, and written to memory."
 )
-_LAYERS = "Each layer has half of its paths and keys in common with the others. From what is read already to the merged tree, and to the merged delta."
+_LAYERS = "Each layer shares half of its paths and keys with the other layers. From indexes and deltas in memory to the merged tree and the merged delta."
 
 
 def merging(bench: Bench) -> list[Row]:
-    """Time and memory."""
+    """Measure time and memory."""
     return [*_large(bench), *_system(bench), *_layers(bench)]
 
 
@@ -96,11 +96,11 @@ def _system(bench: Bench) -> list[Row]:
 def _layers(bench: Bench) -> list[Row]:
     layers, count = (3, 50) if bench.quick else (10, 5_000)
     done, result = bench.job("merge_layers", layers=layers, count=count)
-    what = f"{layers} layers of {count}"
+    subject = f"{layers} layers of {count}"
     return [
         Row(
             "registry",
-            f"{what} files merged",
+            f"{subject} files merged",
             seconds(result["files"]),
             "",
             None,
@@ -111,7 +111,7 @@ def _layers(bench: Bench) -> list[Row]:
         ),
         Row(
             "registry",
-            f"{what} keys merged",
+            f"{subject} keys merged",
             seconds(result["keys"]),
             "",
             None,

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The tools that the figures are compared with."""
+"""Tools that the engine is compared with."""
 
 from __future__ import annotations
 
@@ -17,45 +17,48 @@ from ..sample.plan import MIB
 from ..support.simulator import Simulator, binary, run_go
 from .measure import Run, run
 
-#: What Linux can hand over as an extended attribute, as which ntfs-3g shows a named stream.
+#: Maximum size of an extended attribute in Linux, in bytes; ntfs-3g presents a named stream as such an attribute.
 _LARGEST_XATTR = 65536
-# KVM is switched off, so that the figure does not depend on whether the machine has it.
+# Emulation is forced, so that the figure does not depend on KVM.
 _GUESTFISH = {"LIBGUESTFS_BACKEND": "direct", "LIBGUESTFS_BACKEND_SETTINGS": "force_tcg"}
 
 
 def qemu_img_convert(raw: str, output: str) -> Run:
-    """qemu-img: a raw disk to a stream-optimized VMDK."""
+    """Convert a raw disk to a stream-optimized VMDK with qemu-img."""
     return run(["qemu-img", "convert", "-f", "raw", "-O", "vmdk", "-o", "subformat=streamOptimized", raw, output])
 
 
 def copy(source: str, output: str, *, sync: bool) -> Run:
-    """cp, all bytes through the page cache, and if asked for until they are on the disk."""
+    """Copy all bytes with cp, to the page cache or, with ``sync``, to the disk."""
     if not sync:
         return run(["cp", "--reflink=never", "--sparse=never", source, output])
     return run(["sh", "-c", 'cp --reflink=never --sparse=never "$1" "$2" && sync "$2"', "sh", source, output])
 
 
 def copy_sparse(source: str, output: str) -> None:
-    """cp of a sparse file, as input of a measurement."""
+    """Copy a sparse file as input of a measurement."""
     subprocess.run(["cp", "--sparse=always", source, output], check=True)
 
 
 def have_guestfish() -> bool:
-    """Whether libguestfs and its tools are there."""
+    """Return whether libguestfs and its tools are installed."""
     return shutil.which("guestfish") is not None and shutil.which("virt-diff") is not None
 
 
 def virt_diff(first: str, second: str, *, checksum: bool, timeout: float) -> Run:
-    """virt-diff: the files in which two raw disks differ, under emulation (TCG), by size and times, or with ``checksum`` by content too."""
+    """List the files in which two raw disks differ with virt-diff under emulation (TCG).
+
+    It compares size and times, with ``checksum`` also the content.
+    """
     warm_appliance()
     command = ["virt-diff", "--format=raw", "-a", first, "--format=raw", "-A", second]
     return run([*command, "--checksum"] if checksum else command, environment=_GUESTFISH, timeout=timeout)
 
 
 def drop_large_streams(raw: str) -> None:
-    """Delete from a raw disk's Windows the named streams that virt-diff ends with an error at."""
+    """Delete the named streams at which virt-diff fails from the Windows volume of a raw disk."""
     with FileDevice(raw, writable=True) as device:
-        partition = next(one for one in read_partitions(device).partitions if one.type == TYPE_BASIC_DATA)
+        partition = next(entry for entry in read_partitions(device).partitions if entry.type == TYPE_BASIC_DATA)
         with Volume.mount(partition.window(device), writable=True) as volume:
             waiting = [volume.root]
             while waiting:
@@ -67,7 +70,7 @@ def drop_large_streams(raw: str) -> None:
 
 
 def warm_appliance() -> None:
-    """Let libguestfs build its appliance, if it has not yet."""
+    """Let libguestfs build its appliance unless it exists."""
     subprocess.run(
         ["guestfish", "-a", "/dev/null", "run"],
         check=True,
@@ -78,7 +81,7 @@ def warm_appliance() -> None:
 
 
 def guestfish_tar_in(raw: str, partition: int, archive: str, folder: str, overlay: str) -> Run:
-    """guestfish: unpack a tar archive into a folder of the disk's Windows, into an overlay of the raw disk, under emulation (TCG)."""
+    """Unpack a tar archive into a folder of the Windows volume with guestfish under emulation (TCG); changes go to an overlay."""
     warm_appliance()
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", raw, overlay], check=True)
     commands = f'run\nmount /dev/sda{partition} /\nmkdir-p "{folder}"\ntar-in "{archive}" "{folder}"\numount /\n'
@@ -86,9 +89,9 @@ def guestfish_tar_in(raw: str, partition: int, archive: str, folder: str, overla
 
 
 class WimImage:
-    """wimlib: a WIM of a Windows volume with files added to it, made before, and applied to fresh volumes.
+    """A WIM of a Windows volume with additional files, created by wimlib and applied to fresh volumes.
 
-    ``compression`` as wimlib names it: LZX is its default and what Windows' install.wim has, XPRESS the fastest.
+    ``compression`` is a name of wimlib: LZX is its default and that of install.wim, XPRESS the fastest.
     """
 
     def __init__(self, scratch: str, raw: str, files: str, compression: str) -> None:
@@ -136,9 +139,9 @@ LC_ALL=C comm -3 first.txt second.txt | sed -E 's/^\t?Full Path +=//; s/" .*//' 
 
 
 def wimlib_compare(first: str, second: str, folder: str, compression: str, timeout: float) -> Run:
-    """wimlib: capture two NTFS volumes into WIMs in ``folder``, list everything about their files with the hashes, and compare the lists.
+    """Capture two NTFS volumes into WIMs in ``folder`` with wimlib and compare the lists of their files.
 
-    Its output are the paths of the files that differ, a line each.
+    The lists have all metadata and hashes. The output has the path of each file that differs.
     """
     try:
         return run(["sh", "-ec", _COMPARE, "sh", first, second, compression, folder], timeout=timeout)
@@ -151,23 +154,23 @@ def wimlib_compare(first: str, second: str, folder: str, compression: str, timeo
 def windows_volume(raw: str, output: str) -> None:
     """Copy the Windows partition of a raw disk to a file."""
     with FileDevice(raw) as device:
-        partition = next(one for one in read_partitions(device).partitions if one.type == TYPE_BASIC_DATA)
+        partition = next(entry for entry in read_partitions(device).partitions if entry.type == TYPE_BASIC_DATA)
     _copy_partition(raw, partition.offset, partition.size, output)
 
 
 def govc() -> str:
-    """The program govc, built from the packages of the simulator's govmomi."""
+    """Build govc from the govmomi version of the simulator and return its path."""
     source = os.path.join(os.path.dirname(os.path.realpath(__file__)), "govc")
     program = str(binary().with_name("govc"))
     done = run_go("build", "-C", source, "-trimpath", "-o", program, ".")
     if done.returncode:
-        raise RuntimeError(f"govc cannot be built: {done.stderr.strip()[-2000:]}")
+        raise RuntimeError(f"govc was not built: {done.stderr.strip()[-2000:]}")
     return program
 
 
 def govc_import(simulator: Simulator, ovf: str) -> Run:
-    """govc import.ovf into the simulator, its certificate checked."""
-    place = [
+    """Run govc import.ovf against the simulator, with certificate verification."""
+    placement = [
         "-pool",
         "/DC0/host/DC0_C0/Resources",
         "-ds",
@@ -178,7 +181,7 @@ def govc_import(simulator: Simulator, ovf: str) -> Run:
         "imported-by-govc",
     ]
     return run(
-        [govc(), "import.ovf", *place, ovf], environment=simulator.environment() | {"GOVC_PERSIST_SESSION": "false"}
+        [govc(), "import.ovf", *placement, ovf], environment=simulator.environment() | {"GOVC_PERSIST_SESSION": "false"}
     )
 
 

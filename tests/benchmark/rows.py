@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rows of the result, and how they are printed."""
+"""Rows of the result and their output as a table."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Target:
-    """What is required of a number: at least or at most ``value``."""
+    """The required limit of a number: at least or at most ``value``."""
 
     least: bool
     value: float
     unit: str = "x"
 
     def met(self, number: float) -> bool:
-        """Whether ``number`` is good enough."""
+        """Return whether ``number`` meets the target."""
         return number >= self.value if self.least else number <= self.value
 
     def __str__(self) -> str:
@@ -32,14 +32,14 @@ class Target:
 
 @dataclass
 class Row:
-    """One comparison. ``number`` is what the target judges: a ratio, or with no peer a plain figure in the target's unit.
+    """One comparison of ``subject``. The target applies to ``number``: a ratio, or without a peer a figure in the target's unit.
 
-    ``memory`` is our peak in bytes; ``note`` says what a reader has to know to believe the figure.
-    ``cpu`` are the processors' seconds, ours and the peer's: they tell more when the machine has other work.
+    ``memory`` is our peak in bytes; ``note`` describes the conditions of the measurement.
+    ``cpu`` is the processor time in seconds, ours and the peer's; it is more reliable than the elapsed time on a busy host.
     """
 
     case: str
-    what: str
+    subject: str
     ours: str
     peer: str = ""
     number: float | None = None
@@ -51,16 +51,16 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """ "met", "MISSED", or nothing where nothing is required."""
+        """Return "met", "MISSED", or an empty text for a row without a target."""
         if self.target is None or self.number is None:
             return ""
         return "met" if self.target.met(self.number) else "MISSED"
 
     def to_dict(self) -> dict:
-        """The row as it is kept in result.json."""
+        """Return the row in the form of result.json."""
         return {
             "case": self.case,
-            "what": self.what,
+            "what": self.subject,
             "ours": self.ours,
             "peer": self.peer,
             "number": self.number,
@@ -74,27 +74,27 @@ class Row:
 
 
 def middle(runs: Sequence[Run]) -> float:
-    """Median of the seconds."""
+    """Return the median of the elapsed seconds."""
     return statistics.median(run.seconds for run in runs)
 
 
 def work(ours: Sequence[Run], theirs: Sequence[Run]) -> tuple[float, float]:
-    """Medians of the processors' seconds."""
+    """Return the medians of the processor seconds, ours and the peer's."""
     return statistics.median(run.cpu for run in ours), statistics.median(run.cpu for run in theirs)
 
 
 def peak(runs: Sequence[Run]) -> int:
-    """Largest memory."""
+    """Return the largest peak memory in bytes."""
     return max(run.memory for run in runs)
 
 
 def seconds(value: float) -> str:
-    """For people: 0.42 s, 4.2 s, 42 s."""
+    """Return a duration with its unit, such as 0.42 s or 42.0 s."""
     return f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
 
 
 def megabytes(count: float) -> str:
-    """For people: bytes as MB of a million."""
+    """Return a number of bytes in MB of a million bytes."""
     return f"{count / 1e6:.2f} MB" if count < 10e6 else f"{count / 1e6:.0f} MB"
 
 
@@ -102,7 +102,7 @@ _HEADINGS = ("case", "what", "ours", "peer", "ratio", "required", "", "memory", 
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows as an aligned table, with their notes below."""
+    """Return the rows as an aligned table, with their notes below."""
     lines, notes = [_HEADINGS], []
     for row in rows:
         mark = ""
@@ -115,7 +115,7 @@ def table(rows: Sequence[Row]) -> str:
         memory = f"{row.memory / MIB:.0f} MiB" if row.memory else ""
         cpu = f"{row.cpu[0]:.2f} s : {row.cpu[1]:.2f} s" if row.cpu else ""
         lines.append(
-            (row.case, row.what + mark, row.ours, row.peer, ratio, required, row.verdict, memory, cpu, row.sizes)
+            (row.case, row.subject + mark, row.ours, row.peer, ratio, required, row.verdict, memory, cpu, row.sizes)
         )
     widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADINGS))]
     printed = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]

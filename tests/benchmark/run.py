@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Command line: measure, print one table, keep the figures in ``.cache/bench/result.json``."""
+"""Command line: measure, print a table, store the figures in ``.cache/bench/result.json``."""
 
 from __future__ import annotations
 
@@ -44,20 +44,20 @@ CASES = {
     "registry": merging,
     "capture": capturing,
 }
-_MEMORY = "Memory: sum of the peak resident sizes of a process and its children, seen every 20 ms; shared pages count twice. Sizes in MB of a million bytes."
+_MEMORY = "Memory: sum of the peak resident sizes of a process and its children, sampled every 20 ms; shared pages count twice. Sizes in MB of a million bytes."
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure; returns 1 when a case could not be measured, else 0, also when a target is missed."""
+    """Measure; return 1 if a case failed, else 0, even if a target is missed."""
     parser = argparse.ArgumentParser(prog="make bench", description="Measure the engine side by side with other tools.")
-    parser.add_argument("--only", action="append", choices=sorted(CASES), help="this case only; may be repeated")
+    parser.add_argument("--only", action="append", choices=sorted(CASES), help="run only this case; may be repeated")
     parser.add_argument(
-        "--quick", action="store_true", help="small data: whether the benchmark works, not how fast anything is"
+        "--quick", action="store_true", help="use small data; tests that the benchmark works, the figures mean nothing"
     )
     parser.add_argument(
         "--folder",
         default=os.path.join(_ROOT, ".cache", "bench"),
-        help="where inputs and results are kept (%(default)s)",
+        help="folder of inputs and results (%(default)s)",
     )
     options = parser.parse_args(arguments)
     rows, failed = [], []
@@ -74,10 +74,11 @@ def main(arguments: list[str] | None = None) -> int:
                 traceback.print_exc()
     finally:
         bench.close()
-    about = f"{platform.machine()}, {len(os.sched_getaffinity(0))} processors, load {os.getloadavg()[2]:.1f}, Python {platform.python_version()}"
+    architecture = platform.machine()
+    about = f"{architecture}, {len(os.sched_getaffinity(0))} processors, load {os.getloadavg()[2]:.1f}, Python {platform.python_version()}"
     document = {
         "measured": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "machine": about,
+        "host": about,
         "quick": options.quick,
     }
     with open(os.path.join(options.folder, "result.json"), "w", encoding="utf-8") as stream:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Publishing eight templates on one OS layer, side by side against one after the other."""
+"""Publishing eight templates on one OS layer, in parallel compared with sequentially."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from .rows import Row, peak, seconds, work
 from .vsphere import emptied, simulated
 
 _TEMPLATES = 8
-#: How many are published side by side.
+#: Number of templates published in parallel.
 _PARALLEL = 4
-#: How long the guest of a published machine runs: at once done, or as long as a Windows at least needs to boot and shut down.
+#: Shell commands of the guests: one ends immediately, the other takes about as long as the fastest start and shutdown of Windows.
 _GUESTS = {"guests that end at once": "true", "guests that run for 20 s": "sleep 20"}
 
-_SIDE_BY_SIDE = f"Composing, uploading, powering on, snapshot and checks of {_TEMPLATES} templates, each with a layer of its own; {_PARALLEL} at a time."
+_SIDE_BY_SIDE = f"Composing, uploading, powering on, snapshot and checks of {_TEMPLATES} templates, each with its own layer; {_PARALLEL} at a time."
 
 
 def side_by_side(bench: Bench) -> list[Row]:
-    """Whole runs of layered_image_publish."""
+    """Measure complete runs of layered_image_publish."""
     path = bench.repository("base")
     count, size = (5, 10_000) if bench.quick else (200, 100_000)
     layers = [
@@ -40,7 +40,7 @@ def side_by_side(bench: Bench) -> list[Row]:
             settle()
             return bench.job("publish_all", repository=path, names=names, parallel=parallel, connection=connection)[0]
 
-        return [_row(words, publish(guest, _PARALLEL), publish(guest, 1)) for words, guest in guests.items()]
+        return [_row(kind, publish(guest, _PARALLEL), publish(guest, 1)) for kind, guest in guests.items()]
 
 
 def _row(guests: str, ours: Run, theirs: Run) -> Row:

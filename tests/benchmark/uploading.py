@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Uploading a disk into the simulated vSphere over TLS, against govc import.ovf."""
+"""Upload of a disk to the simulated vSphere over TLS, compared with govc import.ovf."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .rows import Row, Target, megabytes, peak, seconds, work
 from .vsphere import emptied, last_import, simulated
 
 _UPLOAD = (
-    "From ImportVApp to the closed lease as the simulator sees them, TLS on, on this machine's processors. Ours is made of the repository's grains "
-    "while it is sent, govc's is the same disk as a file in the page cache. CPU is that of the whole processes, ours composes too."
+    "From ImportVApp to the closed lease as recorded by the simulator, with TLS, on shared processors. Ours is assembled from the repository's grains "
+    "during the upload; govc sends the same disk from a file in the page cache. CPU is that of the whole processes; ours also composes."
 )
 
 
 def uploading(bench: Bench) -> list[Row]:
-    """Speed on the large base."""
+    """Measure the speed on the large base."""
     path, _layer = stocked(bench, "large")
     with simulated(bench) as (simulator, connection), bench.file("package") as package:
         os.makedirs(package)

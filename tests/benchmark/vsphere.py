@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The simulated vSphere that is published into."""
+"""The simulated vSphere of the publishing cases."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from .bench import Bench
 
 @contextlib.contextmanager
 def simulated(bench: Bench) -> Iterator[tuple[Simulator, dict]]:
-    """A simulator with TLS whose disks are in the scratch folder, and the connection options of modules; guests end at once."""
+    """Yield a simulator with TLS and the connection options of modules.
+
+    Its disks are in the scratch folder; its guests end immediately.
+    """
     with bench.file("datastores") as datastores:
         os.makedirs(datastores)
         with Simulator(state=datastores) as simulator:
@@ -24,13 +27,13 @@ def simulated(bench: Bench) -> Iterator[tuple[Simulator, dict]]:
 
 
 def emptied(simulator: Simulator, guest: str = "true") -> None:
-    """Remove all machines; ``guest`` is the shell command that later ones run."""
+    """Remove all VMs; guests of later VMs run the shell command ``guest``."""
     simulator.ask("POST", "/reset", {})
     simulator.guest(guest)
 
 
 def last_import(simulator: Simulator) -> tuple[float, int]:
-    """Seconds from the last ImportVApp to its closed lease, as the simulator saw them, and the bytes that were uploaded."""
+    """Return the seconds from the last ImportVApp to its closed lease in the simulator's journal, and the uploaded bytes."""
     journal = simulator.journal()
     begin = max(index for index, entry in enumerate(journal) if entry["method"] == "ImportVApp")
     end = next(entry for entry in journal[begin:] if entry["method"] == "HttpNfcLeaseComplete")

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writing a thin image out as one file, against cp of the result."""
+"""Export of a thin image to a file, compared with cp of the result."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from .composing import TEMPLATE, stocked
 from .measure import Run, alternate
 from .rows import Row, Target, megabytes, middle, peak, seconds, work
 
-_SPEED = "Seconds are those of writing alone: opening the repository and Python's start are not counted, cp's start is."
+_SPEED = (
+    "Seconds of writing only: opening the repository and the start of Python are excluded, the start of cp is included."
+)
 
 
 def writing(bench: Bench) -> list[Row]:
-    """Speed for each base, up to the page cache and up to the disk."""
+    """Measure the speed for each base, to the page cache and to the disk."""
     rows = []
     for name in ("base", "large"):
         path, _layer = stocked(bench, name)
@@ -29,7 +31,7 @@ def writing(bench: Bench) -> list[Row]:
 
 def _compare(bench: Bench, name: str, path: str, sync: bool) -> Row:
     results: list[dict] = []
-    with bench.file("images.vmdk") as image, bench.file("copy.vmdk") as copy:
+    with bench.file("image.vmdk") as image, bench.file("copy.vmdk") as copy:
 
         def ours() -> Run:
             done, result = bench.job("write_image", repository=path, name=TEMPLATE, output=image, sync=sync)

@@ -3,7 +3,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 // Command govc is govc with import.ovf as its only command. The Go module proxy has no govc of this version, but the packages
-// that govc is made of.
+// that govc is built from.
 package main
 
 import (
