@@ -1,25 +1,30 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Argument specifications that several modules share; plugins/doc_fragments documents them."""
+"""Argument specifications that several modules share; plugins/doc_fragments documents them.
+
+Only modules import this file: the engine does not depend on Ansible.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 from ansible.module_utils.basic import env_fallback
 
 
-def repository_arguments(*, required: bool = True) -> dict:
-    """The repository that a module reads."""
+def repository_arguments(*, required: bool = True) -> dict[str, Any]:
+    """Return the argument for the repository that a module reads."""
     return {"repository": {"type": "path", "required": required, "fallback": (env_fallback, ["STRATA_REPOSITORY"])}}
 
 
-def change_arguments(*, required: bool = True) -> dict:
-    """The repository, and the words that go into its audit history, for modules that change state."""
+def change_arguments(*, required: bool = True) -> dict[str, Any]:
+    """Return the arguments of modules that change the repository: its path and the comment in the audit history."""
     return dict(repository_arguments(required=required), comment={"type": "str"})
 
 
-def vsphere_arguments(*, required: bool = True) -> dict:
-    """The connection to vCenter, as vmware.vmware names it."""
+def vsphere_arguments(*, required: bool = True) -> dict[str, Any]:
+    """Return the arguments of the connection to vCenter; the names are those of vmware.vmware."""
     return {
         "hostname": {"type": "str", "required": required, "fallback": (env_fallback, ["VMWARE_HOST"])},
         "username": {
@@ -43,8 +48,8 @@ def vsphere_arguments(*, required: bool = True) -> dict:
     }
 
 
-def share_arguments() -> dict:
-    """How a file share is spoken to whose address is //server/share/path."""
+def share_arguments() -> dict[str, Any]:
+    """Return the arguments for the credentials of an SMB share, whose location is //server/share/path."""
     return {
         "file_share_username": {"type": "str", "fallback": (env_fallback, ["STRATA_FILE_SHARE_USERNAME"])},
         "file_share_password": {
@@ -60,21 +65,21 @@ def share_arguments() -> dict:
     }
 
 
-def layer_version_options(*, version_required: bool = True) -> dict:
-    """The suboptions of an option that names a layer version."""
+def layer_version_options(*, version_required: bool = True) -> dict[str, Any]:
+    """Return the suboptions of an option that names a layer version."""
     return {"name": {"type": "str", "required": True}, "version": {"type": "str", "required": version_required}}
 
 
-def packaging_arguments() -> dict:
-    """What a packaging machine is made from, which is said again when its disk becomes a layer."""
+def packaging_arguments() -> dict[str, Any]:
+    """Return the arguments for the layers below a packaging machine; capturing its disk needs the same values."""
     return {
         "os_layer": {"type": "dict", "options": layer_version_options(version_required=False)},
         "prerequisites": {"type": "list", "elements": "dict", "default": [], "options": layer_version_options()},
     }
 
 
-def layer_arguments() -> dict:
-    """What the modules that keep layers have in common."""
+def layer_arguments() -> dict[str, Any]:
+    """Return the arguments that all layer modules have in common."""
     return {
         "name": {"type": "str", "required": True},
         "version": {"type": "str"},
@@ -86,8 +91,8 @@ def layer_arguments() -> dict:
     }
 
 
-def software_layer_arguments() -> dict:
-    """What app and platform layers have in common."""
+def software_layer_arguments() -> dict[str, Any]:
+    """Return the arguments that app_layer and platform_layer have in common."""
     return (
         layer_arguments()
         | packaging_arguments()
@@ -102,8 +107,8 @@ def software_layer_arguments() -> dict:
     )
 
 
-def connection_of(params: dict) -> dict | None:
-    """The keyword arguments of ``vsphere.session.Session.connect`` in a module's parameters; None without a host name."""
+def connection_of(params: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the keyword arguments of ``vsphere.session.Session.connect`` for ``params``; None without a host name."""
     if params.get("hostname") is None:
         return None
     return {

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names for the numpy array types that the engine passes around.
+"""Type aliases for numpy arrays.
 
-For annotations only: at run time each name is ``Any``, because numpy may be missing.
+They are only for annotations: at run time each alias is ``Any``, because numpy may be missing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     U32 = NDArray[numpy.uint32]
     U64 = NDArray[numpy.uint64]
     I64 = NDArray[numpy.int64]
-    #: Indexes as numpy returns them from nonzero, argsort and searchsorted.
+    #: Array indexes: the results of nonzero, argsort and searchsorted.
     Indexes = NDArray[numpy.intp]
     Mask = NDArray[numpy.bool_]
 else:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files that appear whole or not at all: temporary file, fsync, rename, fsync of the folder."""
+"""Write files completely or not at all: temporary file, fsync, rename, fsync of the folder."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from typing import BinaryIO
 
 from .errors import NoSpace
 
-#: Every temporary file that may be left by a killed process carries this prefix; the
-#: repository's collection removes what is older than its grace time.
+#: The prefix of temporary files. A killed process leaves them behind; the garbage collection of the repository
+#: removes those that are older than its grace time.
 TEMPORARY_PREFIX = ".strata-tmp-"
-#: Seconds after which a temporary file that did not change belongs to nobody.
+#: A temporary file that did not change for this number of seconds is abandoned.
 ABANDONED = 24 * 3600
 
 
 def sync_folder(folder: str) -> None:
-    """Make renames inside ``folder`` durable; file systems that cannot do so are tolerated."""
+    """Make renames inside ``folder`` durable; file systems without this function are tolerated."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -36,16 +36,20 @@ def sync_folder(folder: str) -> None:
 
 @contextlib.contextmanager
 def atomic_file(path: str, mode: int | None = 0o644, *, temporary: str | None = None) -> Iterator[BinaryIO]:
-    """Open a binary file that becomes ``path`` when the block ends, and vanishes if it raises.
+    """Open a binary file for writing that gets the name ``path`` at the end of the block.
 
-    ``mode`` None leaves the rights to the umask and the file system. Until it is whole the file has
-    the name ``temporary`` in the same folder; by default one with TEMPORARY_PREFIX that no other has.
-    Raises NoSpace when the disk or quota is full; other OSErrors pass through.
+    If the block raises, the file is removed. Until the end it has the name ``temporary`` in the same folder,
+    by default a unique name with TEMPORARY_PREFIX. With ``mode`` None, the umask and the file system decide
+    the permissions.
+
+    Raises:
+        NoSpace: ``common.files_no_space`` if the disk or the quota is full.
+        OSError: other failures of the file system.
     """
     folder = os.path.dirname(os.path.abspath(path))
     name = os.path.join(folder, temporary or f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}")
     try:
-        # With a mode of its own nobody else may look into it before that is set.
+        # If a mode is requested, other users must not read the file before the mode is set.
         with open(name, "w+b", opener=functools.partial(os.open, mode=0o666 if mode is None else 0o600)) as stream:
             yield stream
             stream.flush()
@@ -59,15 +63,15 @@ def atomic_file(path: str, mode: int | None = 0o644, *, temporary: str | None = 
             os.unlink(name)
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise NoSpace(
-                f"No space is left for {os.path.basename(path)} in {folder}.",
+                f"The file system of {folder} has no space left for {os.path.basename(path)}.",
                 code="common.files_no_space",
-                hint="Free space on that file system and run again.",
+                hint="Free space on this file system and run again.",
                 path=path,
             ) from error
         raise
 
 
 def atomic_write(path: str, data: bytes, mode: int = 0o644) -> None:
-    """Write ``data`` as ``path``, whole or not at all."""
+    """Write ``data`` as ``path``, completely or not at all."""
     with atomic_file(path, mode) as stream:
         stream.write(data)

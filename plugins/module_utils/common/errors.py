@@ -1,25 +1,24 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one family of errors that the engine raises.
+"""The errors that the engine raises.
 
-Every error is a sentence that names the thing it is about, a stable ``code`` that a
-playbook can test, and a ``hint`` that says what to do. Modules catch ``StrataError``
-once, in ``common.module.run``.
+Every error has a message, which is one sentence that names its subject; a stable ``code``, which a playbook
+can test; and a ``hint``, which says what to do. ``common.module_runner`` catches ``StrataError`` for all modules.
 """
 
 from __future__ import annotations
 
-#: What to do about a defect of this collection.
+#: The hint of every InternalError.
 INTERNAL_HINT = "This is a defect of strata.layering: report it with these details."
 
 
 class StrataError(Exception):
-    """Base of every error the engine raises on purpose.
+    """Base class of all errors that the engine raises on purpose.
 
-    ``message`` is one sentence naming the thing; ``hint`` one sentence saying what to do;
-    ``code`` a dotted, stable identifier such as ``vmdk.truncated``; ``details`` a flat
-    JSON-compatible mapping that is returned to the playbook. None may hold a secret.
+    ``message`` is one sentence that names the subject; ``hint`` says what to do; ``code`` is a stable
+    identifier ``<package>.<name>``, such as ``ovf.checksum``; ``details`` is a flat, JSON-compatible mapping
+    that is returned to the playbook. None of them may contain a secret.
     """
 
     default_code = "error"
@@ -35,7 +34,7 @@ class StrataError(Exception):
         return f"{self.message} {self.hint}" if self.hint else self.message
 
     def __reduce__(self):
-        # Errors cross the process boundary of ntfs.guard; keyword arguments must survive pickling.
+        # common.child_process sends errors to the parent process: the keyword arguments must survive pickling.
         return (_rebuild, (type(self), self.message, self.code, self.hint, self.details))
 
 
@@ -44,61 +43,61 @@ def _rebuild(cls: type[StrataError], message: str, code: str, hint: str | None, 
 
 
 class InvalidInput(StrataError):
-    """What the user asked for, or a file they gave, is not acceptable."""
+    """An option, or a file that an option names, is not acceptable."""
 
     default_code = "invalid_input"
 
 
 class NotFound(StrataError):
-    """Something that was named does not exist."""
+    """An object that an option names does not exist."""
 
     default_code = "not_found"
 
 
 class Conflict(StrataError):
-    """The request contradicts what exists: a name in use, a layer still referenced, a lock held."""
+    """The request contradicts the current state: a name in use, a referenced layer, a lock that is held."""
 
     default_code = "conflict"
 
 
 class Corrupt(StrataError):
-    """Data is damaged or lies about itself; reading it further would be guessing."""
+    """Data is damaged or contradicts itself, and cannot be read reliably."""
 
     default_code = "corrupt"
 
 
 class Unsupported(StrataError):
-    """Sound data of a kind that this collection does not handle."""
+    """Valid data of a kind that this collection does not support."""
 
     default_code = "unsupported"
 
 
 class Unavailable(StrataError):
-    """A service outside (vCenter, a host, a share, a registry) refused, failed or went away."""
+    """An external service (vCenter, an ESXi host, a file share) refused a request, failed or disconnected."""
 
     default_code = "unavailable"
 
 
 class TimedOut(Unavailable):
-    """A service outside did not answer, or a state was not reached, in the time allowed."""
+    """An external service did not respond, or a state was not reached, within the time limit."""
 
     default_code = "timed_out"
 
 
 class NoSpace(StrataError):
-    """A disk, a file system or a limit is too small for what has to be written."""
+    """A disk, a file system or a limit is too small for the data."""
 
     default_code = "no_space"
 
 
 class MissingLibrary(StrataError):
-    """A Python or system library that the composer needs is not installed."""
+    """A Python library or system library that the composer needs is not installed."""
 
     default_code = "missing_library"
 
 
 class InternalError(StrataError):
-    """Code of this collection broke the contract of another part of it."""
+    """A function of this collection was called in a wrong way by code of this collection."""
 
     default_code = "internal"
 

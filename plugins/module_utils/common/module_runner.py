@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one place where a module meets the engine: run the work, exit, or fail with a sentence."""
+"""Run an operation of the engine for a module, and return its outcome or its error to Ansible."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ansible.module_utils.basic import AnsibleModule
 
 from .errors import StrataError
 from .outcome import Outcome
-from .progress import Progress, watched
+from .progress import Progress, progress_from_environment
 
-#: What every module says that is told not to check certificates.
-UNCHECKED = "Because validate_certs is false, neither the certificate of the server nor those of hosts are checked."
+#: The warning of every module that runs with validate_certs false.
+UNCHECKED = "Certificates of vCenter and of ESXi hosts are not checked because validate_certs is false."
 
 
 def run(module: AnsibleModule, work: Callable[[], Outcome]) -> None:
-    """Call ``work`` and end the module with its outcome or with the error it raised."""
+    """Call ``work`` and end the module with its outcome or its error."""
     if module.params.get("hostname") and module.params.get("validate_certs") is False:
         module.warn(UNCHECKED)
     try:
@@ -26,21 +26,22 @@ def run(module: AnsibleModule, work: Callable[[], Outcome]) -> None:
     except StrataError as error:
         module.fail_json(msg=str(error), code=error.code, hint=error.hint, details=error.details)
     except OSError as error:
+        hint = "Check the path and its permissions on the composer."
         module.fail_json(
-            msg=f"The composer could not use {error.filename or 'a file'}: {error.strerror or error}.",
+            msg=f"The composer cannot use {error.filename or 'a file'}: {error.strerror or error}. {hint}",
             code="common.host_io",
-            hint=None,
+            hint=hint,
             details={},
         )
     for warning in outcome.warnings:
         module.warn(warning)
-    answer = dict(outcome.result, changed=outcome.changed)
+    result = dict(outcome.result, changed=outcome.changed)
     if module._diff and (outcome.before is not None or outcome.after is not None):
-        answer["diff"] = {"before": outcome.before or {}, "after": outcome.after or {}}
-    module.exit_json(**answer)
+        result["diff"] = {"before": outcome.before or {}, "after": outcome.after or {}}
+    module.exit_json(**result)
 
 
 def run_watched(module: AnsibleModule, work: Callable[[Progress], Outcome]) -> None:
-    """As ``run``, for work that takes long: it gets the progress that the collection's action plugins show."""
-    with watched() as progress:
+    """Call ``work`` as ``run`` does, with a progress callback that the action plugins of the collection display."""
+    with progress_from_environment() as progress:
         run(module, lambda: work(progress))

@@ -1,11 +1,10 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Third-party libraries, imported in one place.
+"""Import third-party libraries that may be missing.
 
-A missing library is replaced by an object whose first use raises ``MissingLibrary``. Every
-module can therefore be imported, documented and argument-checked on a host that is not a
-composer.
+A missing library is replaced by an object whose first use raises ``MissingLibrary``. Every module can
+therefore be imported, documented and argument-checked on a host that is not a composer.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ class _Absent:
             raise AttributeError(name)
         raise MissingLibrary(
             f"The Python library {self._package} is not installed for {sys.executable}, which runs this module.",
+            code="common.missing_library",
             hint=(
                 f"Install it with 'pip install {self._package}', prepare the composer with the role strata.layering.composer,"
                 " or set ansible_python_interpreter to a Python that has it."
@@ -44,7 +44,7 @@ def _optional(module: str, package: str) -> types.ModuleType | _Absent:
 
 
 class _Deferred:
-    """A library that takes long to import and that most work does without: imported at its first use."""
+    """A library that is slow to import and seldom needed: it is imported at its first use."""
 
     def __init__(self, module: str, package: str) -> None:
         self._names = module, package
@@ -60,7 +60,10 @@ class _Deferred:
 
 
 def _import_numpy() -> types.ModuleType | _Absent:
-    """numpy without the threads of its OpenBLAS: nothing here needs them, each costs time at every start, and processes that fork do better without."""
+    """Import numpy without the threads of OpenBLAS.
+
+    The engine does not need them; each thread costs time at every start and is a risk for processes that fork.
+    """
     if "OPENBLAS_NUM_THREADS" in os.environ:
         return _optional("numpy", "numpy")
     os.environ["OPENBLAS_NUM_THREADS"] = "1"

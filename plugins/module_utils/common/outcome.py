@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Outcome:
-    """What a piece of work did, or in check mode would do.
+    """The changes that an operation made, or in check mode would make.
 
-    ``before`` and ``after`` are JSON-compatible documents for diff mode (None: does not
-    exist); ``result`` is returned to the playbook beside ``changed`` and ``diff``.
+    ``before`` and ``after`` are JSON-compatible documents for diff mode; None means that the object does not
+    exist. ``result`` holds the return keys of the module other than ``changed`` and ``diff``.
     """
 
     changed: bool

@@ -1,23 +1,21 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How long work tells what it is doing.
+"""Progress of operations that take longer than a second.
 
-Engine functions that can take more than a second accept ``progress``: a callable
-``progress(step, done, total)`` where ``step`` is a short phrase such as ``"compress"``,
-``done`` and ``total`` are amounts in the step's own unit (bytes unless the function says
-otherwise) and ``total`` is None while it is unknown. It is called at most a few times a
-second a step, from any thread, and must not raise except to cancel the work. Work that is
-done side by side says before the step what it is for: ``"office-desktop: upload"``.
+Engine functions accept ``progress``: a callable ``progress(step, done, total)``. ``step`` is a short phrase
+such as ``"compress"``. ``done`` and ``total`` are amounts in the unit of the step (bytes, unless the function
+documents a different unit); ``total`` is None while it is unknown. The callable is called a few times per second
+and step, from any thread, and must not raise except to cancel the operation. Operations that run in parallel
+put their subject before the step: ``"office-desktop: upload"``.
 
-Who shows progress gets it as documents::
+Action plugins receive the progress as documents::
 
     {"subject": "office-desktop", "step": "upload", "unit": "bytes", "done": 1048576, "total": 4194304,
      "percent": 25, "rate": 524288.0, "seconds_left": 6}
 
-``subject`` may be empty; ``unit`` is bytes, seconds (of waiting, out of the most that is
-waited), percent or keys; ``percent``, ``rate`` (units a second) and ``seconds_left`` are
-None where nothing honest can be said.
+``subject`` may be empty. ``unit`` is bytes, seconds (waited so far, of the time limit), percent or keys.
+``percent``, ``rate`` (units per second) and ``seconds_left`` are None if they cannot be estimated.
 """
 
 from __future__ import annotations
@@ -29,10 +27,11 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 Progress = Callable[[str, int, "int | None"], None]
 
-#: The environment variable by which an action plugin names the file in which it looks for progress.
+#: The environment variable with the path of the file from which an action plugin reads the progress.
 FILE_VARIABLE = "STRATA_PROGRESS_FILE"
 
 _UNITS = {
@@ -42,27 +41,27 @@ _UNITS = {
     "scripts": "seconds",
     "cancel": "seconds",
 }
-#: Seconds over which a rate is smoothed, and after which it is believed.
-_SMOOTHING, _BELIEVED = 8.0, 1.5
-#: At least so many seconds are between two states of the file, and at most so many subjects are in it.
-_FILE_INTERVAL, _MOST_SUBJECTS = 0.3, 64
+#: Seconds over which a rate is smoothed, and seconds after which a rate is reported.
+_SMOOTHING, _RELIABLE_AFTER = 8.0, 1.5
+#: The minimum time in seconds between two writes of the file, and the maximum number of subjects in it.
+_FILE_INTERVAL, _MAXIMUM_SUBJECTS = 0.3, 64
 
 
 def silent(step: str, done: int, total: int | None) -> None:
-    """The default: nobody is watching."""
+    """Ignore the progress; this is the default of the engine."""
 
 
 def split_step(step: str) -> tuple[str, str]:
-    """Subject and step of what the engine says."""
+    """Return the subject and the step of a step phrase."""
     subject, _colon, step = step.rpartition(": ")
     return subject, step
 
 
 class Estimate:
-    """What is known of one subject's step: percent, smoothed rate and time left.
+    """The progress of the current step of a subject: percent, smoothed rate and remaining time.
 
-    The rate follows the last seconds, so that what was copied quickly in the beginning does not
-    promise too much later; a step that goes back, and another step, begin anew.
+    The rate is that of the last seconds: a fast start must not make the estimate too optimistic. A new step, and
+    a step whose amount decreases, start a new estimate.
     """
 
     def __init__(self) -> None:
@@ -71,8 +70,8 @@ class Estimate:
         self._first = self._done = 0
         self._rate: float | None = None
 
-    def follow(self, step: str, done: int, total: int | None, now: float | None = None) -> dict:
-        """Take in what the engine says at the time ``now`` (of the monotonic clock) and return the document."""
+    def follow(self, step: str, done: int, total: int | None, now: float | None = None) -> dict[str, Any]:
+        """Return the document for a progress call at the time ``now`` in seconds of the monotonic clock."""
         now = time.monotonic() if now is None else now
         subject, step = split_step(step)
         if step != self._step or done < self._done:
@@ -80,7 +79,7 @@ class Estimate:
         passed = now - self._seen
         if passed > 0:
             current = (done - self._done) / passed
-            # A moving average whose memory fades with time, however often it is fed.
+            # A moving average that is weighted by time, independent of the number of calls.
             weight = 1 - math.exp(-passed / _SMOOTHING)
             since = now - self._began
             average = (done - self._first) / since
@@ -90,7 +89,7 @@ class Estimate:
             self._seen, self._done = now, done
         unit = "percent" if total == 100 else _UNITS.get(step, "bytes")
         counted = unit in ("bytes", "keys")
-        rate = self._rate if counted and now - self._began >= _BELIEVED else None
+        rate = self._rate if counted and now - self._began >= _RELIABLE_AFTER else None
         percent = left = None
         if total and unit != "seconds":
             percent = min(100, 100 * done // total)
@@ -109,23 +108,24 @@ class Estimate:
 
 
 class ProgressFile:
-    """Keeps the newest document of each subject in a file, as one JSON list that is replaced as a whole.
+    """A progress callback that keeps the newest document of each subject in a file.
 
-    Nobody depends on the file: what goes wrong with it ends it in silence.
+    The file is a JSON list and is replaced atomically. Progress is optional: a failure to write the file
+    disables it silently.
     """
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._lock = threading.Lock()
         self._estimates: dict[str, Estimate] = {}
-        self._documents: dict[str, dict] = {}
+        self._documents: dict[str, dict[str, Any]] = {}
         self._written = 0.0
         self._broken = False
 
     def __call__(self, step: str, done: int, total: int | None) -> None:
         with self._lock:
             subject = split_step(step)[0]
-            if subject not in self._estimates and len(self._estimates) >= _MOST_SUBJECTS:
+            if subject not in self._estimates and len(self._estimates) >= _MAXIMUM_SUBJECTS:
                 return
             document = self._estimates.setdefault(subject, Estimate()).follow(step, done, total)
             before = self._documents.get(subject)
@@ -142,7 +142,7 @@ class ProgressFile:
             return
         part = f"{self._path}.part"
         try:
-            # The name cannot be guessed; still, nothing that somebody put there is followed or taken over.
+            # The name cannot be guessed. Still, an existing file or link of this name is neither followed nor used.
             descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
                 json.dump(list(self._documents.values()), stream)
@@ -157,15 +157,15 @@ class ProgressFile:
                 os.unlink(path)
 
     def close(self) -> None:
-        """Remove the file; what is said later is not kept."""
+        """Remove the file; later calls are ignored."""
         with self._lock:
             self._broken = True
             self._remove()
 
 
 @contextlib.contextmanager
-def watched() -> Iterator[Progress]:
-    """The progress of a module: into the file that the environment names, if it does."""
+def progress_from_environment() -> Iterator[Progress]:
+    """Yield the progress callback of a module; it writes to the file in FILE_VARIABLE, if that is set."""
     path = os.environ.get(FILE_VARIABLE, "")
     if not os.path.isabs(path):
         yield silent

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Streams that keep their position: the same answers as BytesIO gives."""
+"""Seekable streams give the same results as BytesIO."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ DATA = bytes(range(200))
 
 
 class Reader(SeekableReader):
-    """A reader of ``data``, of which only the first ``there`` bytes can be had; notes what it was asked for."""
+    """A reader of ``data``, of which only the first ``available`` bytes exist; ``requests`` records its reads."""
 
-    def __init__(self, data: bytes, there: int | None = None) -> None:
+    def __init__(self, data: bytes, available: int | None = None) -> None:
         super().__init__(len(data))
-        self._data = data[:there]
-        self.asked = []
+        self._data = data[:available]
+        self.requests = []
 
     def _read_at(self, position: int, count: int) -> bytes:
-        self.asked.append((position, count))
+        self.requests.append((position, count))
         return self._data[position : position + count]
 
 
@@ -42,58 +42,65 @@ _STEPS = st.lists(
 
 
 @given(_STEPS)
-def test_reads_and_seeks_as_bytes_io_does(steps):
-    ours, theirs = Reader(DATA), io.BytesIO(DATA)
+def test_reader_behaves_as_bytes_io(steps):
+    stream, reference = Reader(DATA), io.BytesIO(DATA)
     for step, number in steps:
         if step == "read":
-            assert ours.read(number) == theirs.read(number)
+            assert stream.read(number) == reference.read(number)
         elif step == "readinto":
             first, second = bytearray(number), bytearray(number)
-            assert ours.readinto(first) == theirs.readinto(second)
+            assert stream.readinto(first) == reference.readinto(second)
             assert first == second
         else:
             whence = {"start": io.SEEK_SET, "here": io.SEEK_CUR, "end": io.SEEK_END}[step]
-            assert ours.seek(number, whence) == theirs.seek(number, whence)
-        assert ours.tell() == theirs.tell()
+            assert stream.seek(number, whence) == reference.seek(number, whence)
+        assert stream.tell() == reference.tell()
 
 
-def test_nothing_is_asked_for_that_is_not_there():
+def test_reader_requests_only_bytes_within_its_size():
     stream = Reader(DATA)
-    assert stream.read(0) == b"" and stream.asked == []
+    assert stream.read(0) == b""
+    assert stream.requests == []
     stream.seek(190)
-    assert stream.read(50) == DATA[190:] and stream.asked == [(190, 10)]
-    assert stream.read() == b"" and stream.readinto(bytearray(5)) == 0
+    assert stream.read(50) == DATA[190:]
+    assert stream.read() == b""
+    assert stream.readinto(bytearray(5)) == 0
     stream.seek(1000)
-    assert stream.read(1) == b"" and stream.asked == [(190, 10)]
+    assert stream.read(1) == b""
+    assert stream.requests == [(190, 10)]
 
 
-def test_a_source_that_was_cut_short_ends_there():
-    stream = Reader(DATA, there=150)
-    assert stream.read() == DATA[:150] and stream.tell() == 150
-    assert stream.read(10) == b"" and stream.tell() == 150
+def test_reader_truncated_source_ends_early():
+    stream = Reader(DATA, available=150)
+    assert stream.read() == DATA[:150]
+    assert stream.read(10) == b""
+    assert stream.tell() == 150
 
 
-def test_fills_buffers_of_wider_items():
+def test_readinto_fills_a_buffer_of_wider_items():
     buffer = memoryview(bytearray(8)).cast("I")
-    assert Reader(DATA).readinto(buffer) == 8 and buffer.tobytes() == DATA[:8]
+    assert Reader(DATA).readinto(buffer) == 8
+    assert buffer.tobytes() == DATA[:8]
 
 
-def test_works_below_a_buffered_reader():
+def test_reader_works_below_a_buffered_reader():
     with io.BufferedReader(Reader(DATA), 16) as stream:
         assert stream.read(3) + stream.read(40) + stream.read() == DATA
-        assert stream.seek(-5, io.SEEK_END) == 195 and stream.read() == DATA[195:]
+        assert stream.seek(-5, io.SEEK_END) == 195
+        assert stream.read() == DATA[195:]
 
 
-def test_a_closed_one_is_not_read():
+def test_closed_reader_raises():
     stream = Reader(DATA)
     stream.close()
     for read in (stream.read, lambda: stream.readinto(bytearray(0))):
         with pytest.raises(ValueError, match="closed"):
             read()
-    assert stream.asked == []
+    assert stream.requests == []
 
 
-def test_what_is_no_reader_can_seek_only():
+def test_seekable_stream_only_seeks():
     stream = SeekableStream(10)
-    assert stream.seekable() and not stream.readable() and not stream.writable()
-    assert stream.seek(-3, io.SEEK_END) == 7 and stream.seek(5, io.SEEK_CUR) == 12
+    assert (stream.seekable(), stream.readable(), stream.writable()) == (True, False, False)
+    assert stream.seek(-3, io.SEEK_END) == 7
+    assert stream.seek(5, io.SEEK_CUR) == 12
