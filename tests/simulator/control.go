@@ -56,6 +56,13 @@ func (s *Simulator) controlMux() http.Handler {
 		}
 		return nil, err
 	})
+	handle("POST /rules/{id}/release", func(r *http.Request) (any, error) {
+		id, err := strconv.Atoi(r.PathValue("id"))
+		if err != nil {
+			return nil, err
+		}
+		return nil, s.rules.release(id)
+	})
 	handle("GET /settings", func(*http.Request) (any, error) { return s.settings.get(), nil })
 	handle("POST /settings", func(r *http.Request) (any, error) {
 		changed := s.settings.get()

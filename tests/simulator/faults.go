@@ -39,7 +39,8 @@ type rule struct {
 	Seen int `json:"seen"`
 	Hits int `json:"hits"`
 
-	past int // calls of Since so far
+	past     int           // calls of Since so far
+	released chan struct{} // closed when calls must no longer wait
 }
 
 // UnmarshalJSON fills in what is left out.
@@ -110,16 +111,44 @@ func (t *ruleTable) add(r *rule) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.next++
-	r.ID, r.Seen, r.Hits, r.past = t.next, 0, 0, 0
+	r.ID, r.Seen, r.Hits, r.past, r.released = t.next, 0, 0, 0, make(chan struct{})
 	t.rules = append(t.rules, r)
 	return nil
 }
 
-// remove takes one rule away, or all with id 0.
+// remove deletes one rule, or all with id 0. Calls that wait because of it continue.
 func (t *ruleTable) remove(id int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.rules = slices.DeleteFunc(t.rules, func(r *rule) bool { return id == 0 || r.ID == id })
+	t.rules = slices.DeleteFunc(t.rules, func(r *rule) bool {
+		removed := id == 0 || r.ID == id
+		if removed {
+			r.release()
+		}
+		return removed
+	})
+}
+
+// release ends the delays of a rule: calls that wait because of it continue, and later calls do not wait.
+func (t *ruleTable) release(id int) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, r := range t.rules {
+		if r.ID == id {
+			r.release()
+			return nil
+		}
+	}
+	return fmt.Errorf("there is no rule %d", id)
+}
+
+// release ends the rule's delay; the caller holds the table's lock.
+func (r *rule) release() {
+	select {
+	case <-r.released:
+	default:
+		close(r.released)
+	}
 }
 
 func (t *ruleTable) list() []rule {

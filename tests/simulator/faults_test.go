@@ -89,3 +89,31 @@ func TestFaultsAreBuiltByName(t *testing.T) {
 		}
 	}
 }
+
+func TestReleasedRulesDoNotDelay(t *testing.T) {
+	var table ruleTable
+	for range 2 {
+		if err := table.add(parseRule(t, `{"method": "NFC:GET", "count": -1, "delay_ms": 60000}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := table.match("NFC:GET")
+	select {
+	case <-first.released:
+		t.Error("a new rule is released")
+	default:
+	}
+	for range 2 {
+		if err := table.release(first.ID); err != nil {
+			t.Error(err)
+		}
+	}
+	<-first.released
+	table.remove(first.ID)
+	second := table.match("NFC:GET")
+	table.remove(0)
+	<-second.released
+	if table.release(second.ID) == nil {
+		t.Error("a rule that does not exist was released")
+	}
+}

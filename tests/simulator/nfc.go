@@ -85,10 +85,12 @@ func (s *Simulator) obstruct(w http.ResponseWriter, r *http.Request, hit *rule) 
 		s.restart(time.Duration(hit.DelayMS)*time.Millisecond, hit.Restart)
 		panic(http.ErrAbortHandler)
 	}
-	s.pause(r, time.Duration(hit.DelayMS)*time.Millisecond)
+	s.pause(r, hit)
 	switch {
 	case hit.DropConnection:
 		panic(http.ErrAbortHandler)
+	case hit.HTTPStatus != 0 && r.Method == http.MethodGet && hit.AfterBytes != nil:
+		panic(http.ErrAbortHandler) // the status of a download was sent before its first byte
 	case hit.HTTPStatus != 0:
 		if hit.AfterBytes == nil {
 			drain(r)
@@ -102,13 +104,14 @@ func (s *Simulator) obstruct(w http.ResponseWriter, r *http.Request, hit *rule) 
 // drain reads what the client still sends, so that it comes to read the answer.
 func drain(r *http.Request) { _, _ = io.CopyN(io.Discard, r.Body, drainLimit) }
 
-// pause waits, unless the client goes away or the simulator ends.
-func (s *Simulator) pause(r *http.Request, duration time.Duration) {
-	if duration <= 0 {
+// pause waits as long as the rule says, unless the rule is released, the client disconnects or the simulator ends.
+func (s *Simulator) pause(r *http.Request, hit *rule) {
+	if hit.DelayMS <= 0 {
 		return
 	}
 	select {
-	case <-time.After(duration):
+	case <-time.After(time.Duration(hit.DelayMS) * time.Millisecond):
+	case <-hit.released:
 	case <-r.Context().Done():
 	case <-s.done:
 	}
@@ -179,8 +182,12 @@ func (s *Simulator) send(w *meter, r *http.Request, lease *Lease, device *leaseD
 	}
 	source := &valve{sim: s, rule: hit, request: r, reader: file}
 	_, err = io.CopyBuffer(struct{ io.Writer }{w}, source, make([]byte, 1<<20))
+	if source.act {
+		w.flush() // the client receives all bytes before the rule acts
+		s.obstruct(w, r, hit)
+	}
 	if source.act || err != nil {
-		panic(http.ErrAbortHandler) // bytes were promised that do not come
+		panic(http.ErrAbortHandler) // Content-Length promised more bytes
 	}
 	lease.mu.Lock()
 	device.moved = true
@@ -206,7 +213,7 @@ func (v *valve) Read(data []byte) (int, error) {
 				v.act = true
 				return 0, io.ErrUnexpectedEOF
 			}
-			v.sim.pause(v.request, time.Duration(v.rule.DelayMS)*time.Millisecond)
+			v.sim.pause(v.request, v.rule)
 			v.rule = nil
 		} else {
 			data = data[:min(int64(len(data)), left)]
@@ -242,3 +249,6 @@ func (m *meter) Write(data []byte) (int, error) {
 	m.bytes += int64(n)
 	return n, err
 }
+
+// flush sends what the server has buffered of the answer.
+func (m *meter) flush() { _ = http.NewResponseController(m.ResponseWriter).Flush() }

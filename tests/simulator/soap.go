@@ -146,7 +146,7 @@ func (s *Simulator) applyRule(w http.ResponseWriter, r *http.Request, called cal
 		s.failTask(w, called, hit, fault)
 		return true
 	}
-	s.pause(r, time.Duration(hit.DelayMS)*time.Millisecond)
+	s.pause(r, hit)
 	if hit.Fault == "NotAuthenticated" {
 		if cookie, err := r.Cookie("vmware_soap_session"); err == nil {
 			s.endSessions(cookie.Value)

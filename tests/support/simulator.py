@@ -187,6 +187,10 @@ class Rules:
         """Return the rules with how often each was ``seen`` and ``hits``."""
         return self._simulator.ask("GET", "/rules")
 
+    def release(self, number: int) -> None:
+        """End the delay of a rule: calls that wait because of it continue, and later calls do not wait."""
+        self._simulator.ask("POST", f"/rules/{number}/release")
+
     def remove(self, number: int) -> None:
         """Take one rule away."""
         self._simulator.ask("DELETE", f"/rules/{number}")

@@ -39,13 +39,13 @@ from ansible_collections.strata.layering.tests.support.simulator import Simulato
 TEMPLATE = "office"
 #: The folder of the machine that is exported, which its name begins with.
 MACHINE = "gold"
-#: Seconds after which vCenter lets go of a lease of which it hears nothing.
-LEASE_TIMEOUT = 1.0
-PATIENCE = Patience(calls=1, stall=1, keep_alive=0.2, lease=5)
-#: Of a composer that is to be killed while it waits, however long it takes to come to that.
-ENDLESS = Patience(calls=60, stall=60, keep_alive=0.2, lease=60)
-#: No composer here works for longer, unless it hangs.
-_LONGEST = 40
+#: Seconds without a progress report after which vCenter ends a lease. A composer on a busy computer must be able to report in time.
+LEASE_TIMEOUT = 3.0
+PATIENCE = Patience(calls=2, stall=6, keep_alive=0.2, lease=12)
+#: For a composer that waits until the test kills it or releases a rule.
+ENDLESS = Patience(calls=120, stall=120, keep_alive=0.2, lease=120)
+#: A composer that runs longer hangs.
+_LONGEST = 120
 
 _PLACE = {"datacenter": "DC0", "cluster": "DC0_C0", "datastore": "LocalDS_0"}
 _OS_LAYER = {"name": "Windows 11", "version": "1.0"}
@@ -190,7 +190,7 @@ class CaseEnvironment:
         self.keep = 0
         self.simulator.clear_journal()
 
-    def wait_for_hit(self, rule: int, timeout: float = 20) -> None:
+    def wait_for_hit(self, rule: int, timeout: float = 60) -> None:
         """Wait until a rule has acted."""
         deadline = time.monotonic() + timeout
         while not self.hits(rule):

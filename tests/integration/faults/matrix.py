@@ -29,7 +29,7 @@ GOES_ON = "goes on"
 #: A publish that takes the place of an older image.
 REPLACE = "replace"
 #: Longer than any composer waits here.
-_FOR_EVER_MS = 30_000
+_FOR_EVER_MS = 120_000
 _HALF = 450_000
 
 ONCE, ALWAYS, TASK, LOST, UNREADY, CUT, SESSION = (
@@ -64,7 +64,7 @@ READS = (ONCE, ALWAYS, LOST, UNREADY, CUT, SESSION)
 #: Reads that are tried after every change; the others are made the same way wherever they are made.
 _EVERYWHERE = ("RetrievePropertiesEx", "WaitForUpdatesEx")
 #: A transfer that stands still for a moment, so that the composer reports progress meanwhile.
-_SLOW = {"method": "NFC:*", "after_bytes": _HALF, "delay_ms": 500}
+_SLOW = {"method": "NFC:*", "after_bytes": _HALF, "delay_ms": 1500}
 
 
 @dataclass(frozen=True)

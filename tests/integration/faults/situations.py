@@ -33,13 +33,16 @@ TRANSFERS, DEATHS, RIVALS = (
 OUTCOME = "outcome"
 WORKS = ("publish", "export")
 _HALF = 450_000
-_FOR_EVER_MS = 30_000
+_FOR_EVER_MS = 120_000
 _WRONG = ":".join(["AB"] * 20)
 _MOVE = {"method": "NFC:*"}
 _HALFWAY = _MOVE | {"after_bytes": _HALF}
+#: A transfer that waits until the test releases the rule.
+_HELD = _HALFWAY | {"delay_ms": _FOR_EVER_MS}
 _MISTAKE = {"fault": "SystemError", "message": "A general system error occurred."}
-#: Longer than a transfer here may stand still.
-_STALL_MS = 2500
+#: Seconds that a transfer may make no progress in the situations in which it stops, and for how long it stops.
+_STALL = 2
+_STALL_MS = 5000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,15 +55,17 @@ class _Situation:
     options: dict = dataclasses.field(default_factory=dict)
     kill: bool = False
     then: Callable[[CaseEnvironment], object] | None = None
-    keep_alive: float = PATIENCE.keep_alive
+    stall: float = PATIENCE.stall
 
 
 _SITUATIONS = (
     _Situation("the connection is cut before the first byte", (_MOVE | {"drop_connection": True},)),
     _Situation("the connection is cut halfway, once", (_HALFWAY | {"drop_connection": True},)),
     _Situation("the connection is cut halfway, always", (_HALFWAY | {"drop_connection": True, "count": None},)),
-    _Situation("the transfer stands still halfway, once", (_HALFWAY | {"delay_ms": _STALL_MS},)),
-    _Situation("the transfer stands still halfway, always", (_HALFWAY | {"delay_ms": _STALL_MS, "count": None},)),
+    _Situation("the transfer stands still halfway, once", (_HALFWAY | {"delay_ms": _STALL_MS},), stall=_STALL),
+    _Situation(
+        "the transfer stands still halfway, always", (_HALFWAY | {"delay_ms": _STALL_MS, "count": None},), stall=_STALL
+    ),
     _Situation("the host answers 503, once", (_MOVE | {"http_status": 503},)),
     _Situation("the host answers 503, always", (_MOVE | {"http_status": 503, "count": None},)),
     _Situation("the host answers 503 halfway", (_HALFWAY | {"http_status": 503},)),
@@ -69,43 +74,40 @@ _SITUATIONS = (
     _Situation("the lease ends in error before it is ready, always", ({"method": "LEASE", "count": None} | _MISTAKE,)),
     _Situation(
         "the lease expires halfway",
-        (_HALFWAY | {"delay_ms": 900},),
+        (_HELD,),
         then=lambda environment: environment.simulator.expire_leases(),
-        keep_alive=30,
     ),
     _Situation(
         "the session ends halfway, its leases stay",
-        (_HALFWAY | {"delay_ms": 600},),
+        (_HELD,),
         then=lambda environment: environment.simulator.expire_sessions(),
     ),
     _Situation(
         "the session ends halfway, its leases with it",
-        (_HALFWAY | {"delay_ms": 600},),
+        (_HELD,),
         {"session_leases": "abort"},
         then=lambda environment: environment.simulator.expire_sessions(),
     ),
     _Situation(
         "vCenter restarts halfway, leases stay",
-        (_HALFWAY | {"delay_ms": 600},),
+        (_HELD,),
         then=lambda environment: environment.simulator.restart(0.3, leases="keep"),
     ),
     _Situation(
         "vCenter restarts halfway, leases end",
-        (_HALFWAY | {"delay_ms": 600},),
+        (_HELD,),
         then=lambda environment: environment.simulator.restart(0.3, leases="abort"),
     ),
     _Situation(
         "vCenter restarts halfway, leases end and leave their machine",
-        (_HALFWAY | {"delay_ms": 600},),
+        (_HELD,),
         then=lambda environment: environment.simulator.restart(0.3, leases="orphan"),
     ),
     _Situation("the host's certificate is not the one that vCenter announces", settings={"thumbprint": _WRONG}),
     _Situation(
         "the same, and `validate_certs` is false", settings={"thumbprint": _WRONG}, options={"validate_certs": False}
     ),
-    _Situation(
-        "the composer is killed halfway", (_HALFWAY | {"delay_ms": _FOR_EVER_MS, "drop_connection": True},), kill=True
-    ),
+    _Situation("the composer is killed halfway", (_HELD | {"drop_connection": True},), kill=True),
 )
 
 
@@ -127,12 +129,14 @@ def _trying(situation: _Situation, work: str) -> Callable[[Bench], str]:
             if situation.settings:
                 environment.simulator.settings(**situation.settings)
             numbers = [environment.simulator.rules.add(**rule) for rule in situation.rules]
-            patience = dataclasses.replace(ENDLESS if situation.kill else PATIENCE, keep_alive=situation.keep_alive)
+            waits = situation.kill or situation.then
+            patience = ENDLESS if waits else dataclasses.replace(PATIENCE, stall=situation.stall)
             composer = getattr(environment, work)(patience=patience, **situation.options)
-            if situation.kill or situation.then:
+            if waits:
                 environment.wait_for_hit(numbers[-1])
             if situation.then:
                 situation.then(environment)
+                environment.simulator.rules.release(numbers[-1])
             if situation.kill:
                 composer.kill()
             ended = composer.wait()
@@ -171,11 +175,12 @@ def _dying(work: str, name: str, number: int) -> Callable[[Bench], str]:
 
 def _same_template(bench: Bench) -> str:
     with bench.environment() as environment:
-        rule = environment.simulator.rules.add(**_HALFWAY, delay_ms=800)
-        first = environment.publish()
+        rule = environment.simulator.rules.add(**_HELD)
+        first = environment.publish(patience=ENDLESS)
         environment.wait_for_hit(rule)
         second = environment.publish().wait()
         checks.explained(second)
+        environment.simulator.rules.release(rule)
         ended = first.wait()
         assert ended.complete, ended
         settle(environment, "publish", ended)

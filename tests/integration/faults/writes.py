@@ -81,11 +81,11 @@ class Pause:
 
     def __call__(self) -> None:
         self._reached.set()
-        self._go.wait(30)
+        self._go.wait(120)
 
     def reached(self) -> None:
         """Wait until the composer has come there."""
-        assert self._reached.wait(20), "the write was never made"
+        assert self._reached.wait(60), "the write was never made"
 
     def go(self) -> None:
         """Let the composer go on."""

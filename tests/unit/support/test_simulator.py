@@ -678,6 +678,33 @@ def test_nfc_rules_on_download(client: Client) -> None:
     lease.HttpNfcLeaseComplete()
 
 
+def test_download_rule_with_delay_and_drop_waits_before_it_drops(client: Client) -> None:
+    content = vmdk(fill=os.urandom(65536), grains=tuple(range(100)))
+    lease = client.ready(client.import_vm(content=content).ExportVm())
+    url = next(item for item in lease.info.deviceUrl if item.disk).url
+    client.simulator.rules.add("NFC:GET", drop_connection=True, delay_ms=300, after_bytes=len(content) // 2)
+    start = time.monotonic()
+    with pytest.raises((OSError, http.client.HTTPException)):
+        client.http("GET", url)
+    assert time.monotonic() - start >= 0.3
+    assert client.simulator.journal(method="NFC:GET")[-1]["bytes"] == len(content) // 2
+
+
+@pytest.mark.parametrize("end", ["release", "remove"])
+def test_rule_released_or_removed_lets_a_waiting_transfer_continue(client: Client, end: str) -> None:
+    content = vmdk(fill=os.urandom(65536), grains=tuple(range(100)))
+    lease = client.ready(client.import_vm(content=content).ExportVm())
+    url = next(item for item in lease.info.deviceUrl if item.disk).url
+    rules = client.simulator.rules
+    rule = rules.add("NFC:GET", delay_ms=600_000, after_bytes=len(content) // 2)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        answer = pool.submit(client.http, "GET", url)
+        while not rules.list()[0]["hits"]:
+            time.sleep(0.01)
+        getattr(rules, end)(rule)
+        assert answer.result(60)[2] == content
+
+
 def test_a_broken_upload_ends_the_lease(client: Client) -> None:
     lease = client.start_import("broken")
     parts = urllib.parse.urlsplit(lease.info.deviceUrl[0].url)
