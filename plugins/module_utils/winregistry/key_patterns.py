@@ -34,7 +34,7 @@ class _Node(Generic[Payload]):
         self.payloads: list[tuple[int, Payload]] = []
 
 
-State = tuple[_Node, ...]
+PatternState = tuple[_Node, ...]
 
 
 def name_matcher(pattern: str, table: upcase.Upcase = upcase.WINDOWS) -> Callable[[str], object]:
@@ -89,11 +89,11 @@ class PatternTree(Generic[Payload]):
         return node.globs[-1][2]
 
     @property
-    def start(self) -> State:
+    def start(self) -> PatternState:
         """The state of the root key."""
         return _entered([self._root])
 
-    def advance(self, state: State, folded_name: str) -> State:
+    def advance(self, state: PatternState, folded_name: str) -> PatternState:
         """The state of the subkey ``folded_name`` of the key with ``state``."""
         if not state:
             return state
@@ -107,7 +107,7 @@ class PatternTree(Generic[Payload]):
             reached += [below for _pattern, matches, below in node.globs if matches(folded_name)]
         return _entered(reached)
 
-    def payloads(self, state: State) -> Iterator[Payload]:
+    def payloads(self, state: PatternState) -> Iterator[Payload]:
         """What belongs to the patterns that the key with ``state`` matches, in the order in which they were added."""
         found = [item for node in state for item in node.payloads]
         found.sort(key=lambda item: item[0])
@@ -122,7 +122,7 @@ class PatternTree(Generic[Payload]):
         return self.payloads(state)
 
 
-def _entered(nodes: list[_Node]) -> State:
+def _entered(nodes: list[_Node]) -> PatternState:
     # A "**" that follows a key also stands for the key itself.
     entered: dict[int, _Node] = {}
     for node in nodes:

@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from ..common.errors import InvalidInput
 from . import upcase
 from .hive_names import HIVES
-from .key_patterns import PatternTree, State, name_matcher
+from .key_patterns import PatternState, PatternTree, name_matcher
 
 SEPARATED = "separated"
 MULTI_STRING = "multi_string"
@@ -191,7 +191,7 @@ class Rules:
         return next((rule for rule in tree.find(key) if rule.matches(folded)), None)
 
 
-def rule_at(tree: PatternTree[Rule] | None, state: State, folded_name: str) -> Rule | None:
+def rule_at(tree: PatternTree[Rule] | None, state: PatternState, folded_name: str) -> Rule | None:
     """The rule for the value ``folded_name`` of the key with ``state`` in ``tree``."""
     if not state:
         return None

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import InternalError
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.delta import (
     REMOVE,
     Before,
@@ -296,15 +296,18 @@ def test_a_layer_that_found_the_value_of_another_knew_it():
         assert found(merged) == [("Vendor", "v", "overruled", ("two",), ("other",))]
 
 
-def test_labels_and_hives_must_fit():
+def test_combine_deltas_equal_labels_or_different_hives_is_an_internal_error():
     base = base_hive()
     delta = compute_delta(base, base)
-    with pytest.raises(InvalidInput):
-        combine_deltas([("a", delta), ("a", delta)], RULES)
-    with pytest.raises(InvalidInput):
-        combine_deltas([("base", delta)], RULES)
-    with pytest.raises(InvalidInput):
-        combine_deltas([("a", delta), ("b", compute_delta(base, base, name="SOFTWARE"))], RULES)
+    software = compute_delta(base, base, name="SOFTWARE")
+    for layers, code in (
+        ([("a", delta), ("a", delta)], "winregistry.labels"),
+        ([("base", delta)], "winregistry.labels"),
+        ([("a", delta), ("b", software)], "winregistry.hives"),
+    ):
+        with pytest.raises(InternalError) as raised:
+            combine_deltas(layers, RULES)
+        assert raised.value.code == code
     assert combine_deltas([], RULES).delta.is_empty
 
 
