@@ -25,16 +25,16 @@ section p { margin: .6rem 0 0; font-size: .86rem; }
 .flow { display: flex; flex-wrap: wrap; gap: .4rem; list-style: none; padding: 0; margin: 0 0 1.2rem; }
 .flow li { border: 1px solid var(--line); background: var(--paper); border-radius: 1rem; padding: .15rem .8rem; font-size: .88rem; }
 .flow li + li::before { content: "\\2192"; color: var(--accent); margin-right: .5rem; }
-.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); gap: .8rem; margin: 0 0 1.1rem; }
+.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); gap: .8rem; margin: 0 0 1.1rem; }
 .facts div { background: var(--paper); border: 1px solid var(--line); border-radius: .5rem; padding: .7rem 1rem; }
 .facts dt { color: var(--soft); font-size: .86rem; }
-.facts dd { margin: 0; font-size: 1.12rem; font-weight: 600; overflow-wrap: anywhere; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(26rem, 1fr)); gap: 0 1.1rem; }
+.facts dd { margin: 0; font-size: 1.08rem; font-weight: 600; overflow-wrap: anywhere; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(26rem, 1fr)); gap: 0 1.1rem; align-items: start; }
 .chart { display: grid; grid-template-columns: max-content 1fr max-content; gap: .35rem .8rem; align-items: center; font-size: .93rem; }
 .bar { background: var(--track); border-radius: .2rem; }
 .bar span { display: block; height: .75rem; min-width: 2px; border-radius: .2rem; background: var(--accent); }
 table { border-collapse: collapse; width: 100%; font-size: .93rem; }
-th { text-align: left; font-weight: 600; color: var(--soft); }
+th { text-align: left; font-weight: 600; color: var(--soft); white-space: nowrap; }
 th, td { padding: .32rem .9rem .32rem 0; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
 tr:last-child td { border-bottom: 0; }
 th:last-child, td:last-child { padding-right: 0; }

@@ -29,6 +29,8 @@ _MODULES = (
 _RUNS = ["first run", "unchanged", "new version"]
 #: Registry outcomes in the order of the table; docs/registry-deltas.md explains them.
 _OUTCOMES = ("merged", "summed", "overruled", "removed", "restored", "manual", "dropped")
+#: Shorter steps, in seconds, are left out of the chart.
+_SHORTEST = 0.05
 #: Digits of a digest that are displayed.
 _SHORT = 12
 
@@ -157,9 +159,11 @@ def _step_chart(runs: tuple[Run, Run, Run]) -> Chart:
         Bar(f"{step}, {title}", timings[step], seconds(timings[step]))
         for step in _STEPS
         for title, timings in (("first", first), ("new version", last))
-        if timings.get(step) is not None
+        if timings.get(step, 0) >= _SHORTEST
     ]
-    return Chart("Duration of the publish steps", bars, "The vSphere is simulated on this computer.")
+    return Chart(
+        "Duration of the publish steps", bars, "vSphere is simulated on this computer; shorter steps are left out."
+    )
 
 
 def _layers(repository: pathlib.Path, runs: Sequence[Run]) -> Table:

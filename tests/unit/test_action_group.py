@@ -1,20 +1,36 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The action group must name every module: a module outside it would not get the defaults that a playbook sets for the group."""
+"""The action groups name exactly the modules that accept the defaults that a playbook sets for the group."""
 
 from __future__ import annotations
 
+import importlib
 import pathlib
+from unittest import mock
 
+import pytest
 import yaml
 
-COLLECTION = pathlib.Path(__file__).parents[2]
+_COLLECTION = pathlib.Path(__file__).parents[2]
+_MODULES = sorted(path.stem for path in (_COLLECTION / "plugins" / "modules").glob("[!_]*.py"))
+_GROUPS = yaml.safe_load((_COLLECTION / "meta" / "runtime.yml").read_text(encoding="utf-8"))["action_groups"]
 
 
-def test_action_group_names_every_module_and_no_other():
-    group = yaml.safe_load((COLLECTION / "meta" / "runtime.yml").read_text(encoding="utf-8"))["action_groups"][
-        "layering"
-    ]
-    modules = sorted(path.stem for path in (COLLECTION / "plugins" / "modules").glob("*.py") if path.stem != "__init__")
-    assert group == modules
+class _Called(Exception):
+    pass
+
+
+def _options(module: str) -> set[str]:
+    imported = importlib.import_module(f"ansible_collections.strata.layering.plugins.modules.{module}")
+    with mock.patch.object(imported, "AnsibleModule", side_effect=_Called) as called, pytest.raises(_Called):
+        imported.main()
+    return set(called.call_args.kwargs["argument_spec"])
+
+
+def test_group_layering_names_every_module():
+    assert _GROUPS["layering"] == _MODULES
+
+
+def test_group_vsphere_names_modules_with_a_vcenter_connection():
+    assert _GROUPS["vsphere"] == [module for module in _MODULES if "hostname" in _options(module)]

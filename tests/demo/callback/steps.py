@@ -26,6 +26,11 @@ options: {}
 _OWN = "strata.layering."
 
 
+def _has_line_for_each_item(action: str) -> bool:
+    """Return whether each item of a loop is printed, instead of a summary of the loop."""
+    return action.startswith(_OWN) or action.endswith("debug")
+
+
 class CallbackModule(CallbackBase):
     """The callback plugin."""
 
@@ -48,14 +53,14 @@ class CallbackModule(CallbackBase):
         self.v2_playbook_on_task_start(task, False)
 
     def v2_runner_item_on_ok(self, result) -> None:
-        if result.task.action.startswith(_OWN):
+        if _has_line_for_each_item(result.task.action):
             self._show(result, "changed" if result.is_changed() else "ok")
 
     def v2_runner_item_on_failed(self, result) -> None:
         self._show(result, "FAILED")
 
     def v2_runner_on_ok(self, result) -> None:
-        if not result.task.loop or not result.task.action.startswith(_OWN):
+        if not result.task.loop or not _has_line_for_each_item(result.task.action):
             self._show(result, "changed" if result.is_changed() else "ok")
 
     def v2_runner_on_failed(self, result, ignore_errors=False) -> None:
