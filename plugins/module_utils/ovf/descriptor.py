@@ -1,12 +1,11 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""OVF descriptors: what an export from vSphere says about its machine, read.
+"""Read OVF descriptors, as vSphere exports them.
 
-Source: DSP0243 (Open Virtualization Format Specification 1.1.1 and 2.1.1) and the
-``http://www.vmware.com/schema/ovf`` extensions that vSphere writes. Elements are matched
-by their local name below an envelope of a known namespace, because 2.x moved storage and
-network items into namespaces of their own.
+Source: DSP0243 (Open Virtualization Format Specification 1.1.1 and 2.1.1) and the extensions
+``http://www.vmware.com/schema/ovf`` of vSphere. Elements are matched by their local name below an envelope of a
+known namespace, because version 2 moved storage and network items into separate namespaces.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from xml.etree import ElementTree
 
 from ..common.errors import Corrupt, Unsupported
 from .document import local_name, namespace, parse_xml
+from .envelope import EXPORT_AGAIN, Descriptor, Disk, DiskItem, File, Nic, System
 
 ENVELOPES = {
     "http://schemas.dmtf.org/ovf/envelope/1": "1",
@@ -25,14 +25,14 @@ ENVELOPES = {
 }
 STREAM_OPTIMIZED = "http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized"
 
-#: No virtual disk is larger: 62 TiB is vSphere's limit.
+#: The maximum capacity of a disk in bytes; the limit of vSphere is 62 TiB.
 MAXIMUM_CAPACITY = 64 << 40
 _MAXIMUM_NAME = 255
 
 #: CIM resource types (CIM_ResourceAllocationSettingData) used by vSphere.
 CPU, MEMORY, IDE, SCSI, NETWORK, DISK, OTHER_STORAGE = 3, 4, 5, 6, 10, 17, 20
 
-_UNIT_WORDS = {
+_UNIT_NAMES = {
     "byte": 1,
     "bytes": 1,
     "kilobytes": 1 << 10,
@@ -42,148 +42,40 @@ _UNIT_WORDS = {
     "gigabytes": 1 << 30,
     "gb": 1 << 30,
 }
-_HINT = "Export the virtual machine again."
 
 
-@dataclass(frozen=True, slots=True)
-class File:
-    """One entry of References. ``size`` is in bytes as declared, None when the descriptor does not say."""
+def parse_descriptor(data: bytes, subject: str = "The OVF descriptor") -> Descriptor:
+    """Parse the envelope in ``data``. ``subject`` is the descriptor's name at the start of error messages.
 
-    id: str
-    href: str
-    size: int | None
-    compression: str
-    chunk_size: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Disk:
-    """One entry of DiskSection; ``capacity`` and ``populated_size`` are in bytes."""
-
-    id: str
-    file_id: str | None
-    capacity: int
-    populated_size: int | None
-    format: str
-    parent: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class DiskItem:
-    """A disk as a machine has it: which disk, and where it is attached.
-
-    ``controller`` is "scsi", "sata", "ide", "nvme" or "other"; ``controller_type`` the
-    subtype as written, such as ``lsilogicsas`` or ``VirtualSCSI``.
+    Raises:
+        Corrupt: ``ovf.not_xml``, ``ovf.not_ovf``, ``ovf.too_large``, ``ovf.doctype``, or a code for the part that
+            is damaged or contradictory, such as ``ovf.reference``; ``ovf.file_name`` if it names a file outside
+            its folder.
+        Unsupported: ``ovf.version``, ``ovf.units`` or ``ovf.host_resource`` for features that are not supported.
     """
-
-    disk_id: str | None
-    name: str
-    controller: str
-    controller_type: str
-    bus: int
-    unit: int
-
-
-@dataclass(frozen=True, slots=True)
-class Nic:
-    """A network adapter: its type (``VmxNet3``, ``E1000``, ...) and the name of its network."""
-
-    type: str
-    network: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class System:
-    """One virtual machine of the envelope. ``firmware`` is "bios" or "efi"."""
-
-    id: str
-    name: str
-    os_id: int | None
-    os_type: str | None
-    firmware: str
-    secure_boot: bool
-    hardware_versions: tuple[str, ...]
-    cpus: int | None
-    cores_per_socket: int | None
-    memory_mib: int | None
-    disks: tuple[DiskItem, ...]
-    nics: tuple[Nic, ...]
-    annotation: str
-
-
-@dataclass(frozen=True, slots=True)
-class Descriptor:
-    """A whole envelope. ``collection`` tells that it holds a VirtualSystemCollection (a vApp)."""
-
-    version: str
-    files: tuple[File, ...]
-    disks: tuple[Disk, ...]
-    networks: tuple[str, ...]
-    systems: tuple[System, ...]
-    collection: bool
-
-    def file(self, file_id: str) -> File:
-        """The entry of References with this id; Corrupt when there is none."""
-        for file in self.files:
-            if file.id == file_id:
-                return file
-        raise Corrupt(
-            f"The OVF descriptor refers to a file '{file_id}' that it does not list.", code="ovf.reference", hint=_HINT
-        )
-
-    def disk(self, disk_id: str) -> Disk:
-        """The entry of DiskSection with this id; Corrupt when there is none."""
-        for disk in self.disks:
-            if disk.id == disk_id:
-                return disk
-        raise Corrupt(
-            f"The OVF descriptor attaches a disk '{disk_id}' that it does not describe.",
-            code="ovf.reference",
-            hint=_HINT,
-        )
-
-    def single_system(self) -> System:
-        """The one machine of the envelope; Unsupported when it is a vApp or holds several."""
-        if self.collection or len(self.systems) != 1:
-            what = "a vApp" if self.collection else f"{len(self.systems)} virtual machines"
-            raise Unsupported(
-                f"The OVF descriptor holds {what}; one virtual machine is expected.",
-                code="ovf.not_single",
-                hint="Export the virtual machine by itself, not the vApp it is in.",
-            )
-        return self.systems[0]
-
-
-def parse_descriptor(data: bytes, what: str = "The OVF descriptor") -> Descriptor:
-    """Read the envelope in ``data``. ``what`` names it in errors.
-
-    Raises Corrupt when it is damaged or contradicts itself or names files outside its own
-    folder, Unsupported when it is of a version or uses a feature that is not handled.
-    """
-    root = parse_xml(data, what)
+    root = parse_xml(data, subject)
     if local_name(root.tag) != "Envelope":
         raise Corrupt(
-            f"{what} is not an OVF envelope but has the root element '{local_name(root.tag)[:80]}'.",
+            f"{subject} is not an OVF descriptor: its root element is '{local_name(root.tag)[:80]}', not 'Envelope'.",
             code="ovf.not_ovf",
-            hint="Name the .ovf file.",
+            hint="Set the option to the .ovf file of the export.",
         )
     version = ENVELOPES.get(namespace(root.tag))
     if version is None:
         raise Unsupported(
-            f"{what} is written in an OVF version that is not handled ({namespace(root.tag)[:120]}).",
+            f"{subject} uses the unsupported OVF version '{namespace(root.tag)[:120]}'.",
             code="ovf.version",
             hint="Export the virtual machine from vSphere 6.5 or newer.",
         )
-    files = tuple(_file(element, what) for element in _all(_child(root, "References"), "File"))
-    _unique((file.id for file in files), "file", what)
-    _unique((file.href.casefold() for file in files), "file name", what)
-    disks = tuple(_disk(element, what) for element in _all(_child(root, "DiskSection"), "Disk"))
-    _unique((disk.id for disk in disks), "disk", what)
+    files = tuple(_file(element, subject) for element in _all(_child(root, "References"), "File"))
+    _unique((file.id for file in files), "file", subject)
+    _unique((file.href.casefold() for file in files), "file name", subject)
+    disks = tuple(_disk(element, subject) for element in _all(_child(root, "DiskSection"), "Disk"))
+    _unique((disk.id for disk in disks), "disk", subject)
     networks = tuple(_attribute(element, "name") or "" for element in _all(_child(root, "NetworkSection"), "Network"))
-    systems = tuple(_system(element, what) for element in root.iter() if local_name(element.tag) == "VirtualSystem")
+    systems = tuple(_system(element, subject) for element in root.iter() if local_name(element.tag) == "VirtualSystem")
     collection = _child(root, "VirtualSystemCollection") is not None
-    descriptor = Descriptor(version, files, disks, networks, systems, collection)
+    descriptor = Descriptor(version, files, disks, networks, systems, collection, subject)
     for disk in disks:
         if disk.file_id is not None:
             descriptor.file(disk.file_id)
@@ -194,8 +86,12 @@ def parse_descriptor(data: bytes, what: str = "The OVF descriptor") -> Descripto
     return descriptor
 
 
-def check_file_name(name: str, what: str) -> str:
-    """Return ``name`` when it is a plain file name that stays in the package's folder, else raise Corrupt."""
+def check_file_name(name: str, subject: str) -> str:
+    """Return ``name`` if it is a plain file name, which cannot lead out of the package's folder.
+
+    Raises:
+        Corrupt: ``ovf.file_name`` if it is not.
+    """
     if (
         not name
         or name in (".", "..")
@@ -204,156 +100,183 @@ def check_file_name(name: str, what: str) -> str:
         or any(ord(character) < 32 or 0xD800 <= ord(character) <= 0xDFFF for character in name)
     ):
         raise Corrupt(
-            f"{what} names a file that is not a plain file name: {name[:120]!r}.",
+            f"{subject} contains the file name {name[:120]!r}, which is not a plain file name.",
             code="ovf.file_name",
-            hint="All files of the package must lie beside the descriptor; export the virtual machine as a folder of files.",
+            hint="Export the virtual machine again, with all files in the folder of the descriptor.",
         )
     return name
 
 
-def parse_units(text: str | None, default: int, what: str) -> int:
-    """Bytes in one unit of a programmatic unit string: ``byte * 2^30``, ``byte``, ``MegaBytes``, ..."""
+def parse_units(text: str | None, default: int, subject: str) -> int:
+    """Return the bytes of a programmatic unit: ``byte * 2^30``, ``byte``, ``MegaBytes``, ...; ``default`` without text.
+
+    Raises:
+        Unsupported: ``ovf.units`` if the unit is unknown.
+    """
     if text is None or not text.strip():
         return default
-    words = _UNIT_WORDS.get(text.strip().lower())
-    if words is not None:
-        return words
+    named = _UNIT_NAMES.get(text.strip().lower())
+    if named is not None:
+        return named
     match = re.fullmatch(r"\s*byte\s*\*\s*(\d{1,12})\s*(?:\^\s*(\d{1,2})\s*)?", text, re.IGNORECASE)
     if match:
         factor = int(match[1]) ** int(match[2] or 1)
         if 0 < factor <= MAXIMUM_CAPACITY:
             return factor
-    raise Unsupported(
-        f"{what} gives a size in units that are not handled: {text[:60]!r}.", code="ovf.units", hint=_HINT
-    )
+    raise Unsupported(f"{subject} uses the unsupported unit {text[:60]!r}.", code="ovf.units", hint=EXPORT_AGAIN)
 
 
-def _file(element: ElementTree.Element, what: str) -> File:
-    href = check_file_name(_required(element, "href", what), what)
+def _file(element: ElementTree.Element, subject: str) -> File:
+    href = check_file_name(_required(element, "href", subject), subject)
     size = _attribute(element, "size")
     chunk = _attribute(element, "chunkSize")
     return File(
-        _required(element, "id", what),
+        _required(element, "id", subject),
         href,
-        None if size is None else _number(size, "file size", what),
+        None if size is None else _number(size, "file size", subject),
         _attribute(element, "compression") or "identity",
-        None if chunk is None else _number(chunk, "chunk size", what),
+        None if chunk is None else _number(chunk, "chunk size", subject),
     )
 
 
-def _disk(element: ElementTree.Element, what: str) -> Disk:
-    units = parse_units(_attribute(element, "capacityAllocationUnits"), 1, what)
-    capacity = _number(_required(element, "capacity", what), "disk capacity", what) * units
+def _disk(element: ElementTree.Element, subject: str) -> Disk:
+    units = parse_units(_attribute(element, "capacityAllocationUnits"), 1, subject)
+    capacity = _number(_required(element, "capacity", subject), "disk capacity", subject) * units
     if not 0 < capacity <= MAXIMUM_CAPACITY:
         raise Corrupt(
-            f"{what} describes a disk of {capacity} bytes, which no virtual disk can have.",
+            f"{subject} describes a disk of {capacity} bytes; expected 1 to {MAXIMUM_CAPACITY} bytes.",
             code="ovf.capacity",
-            hint=_HINT,
+            hint=EXPORT_AGAIN,
         )
     populated = _attribute(element, "populatedSize")
     return Disk(
-        _required(element, "diskId", what),
+        _required(element, "diskId", subject),
         _attribute(element, "fileRef"),
         capacity,
-        None if populated is None else _number(populated, "populated size", what),
+        None if populated is None else _number(populated, "populated size", subject),
         _attribute(element, "format") or "",
         _attribute(element, "parentRef"),
     )
 
 
-def _system(element: ElementTree.Element, what: str) -> System:
-    operating = _child(element, "OperatingSystemSection")
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """An item of virtual hardware: its CIM resource type, and the text of its elements by local name."""
+
+    type: int | None
+    fields: dict[str, str]
+
+    def get(self, name: str) -> str:
+        return self.fields.get(name, "")
+
+
+def _system(element: ElementTree.Element, subject: str) -> System:
+    operating_system = _child(element, "OperatingSystemSection")
     hardware = _child(element, "VirtualHardwareSection")
     if hardware is None:
-        raise Corrupt(f"{what} describes a virtual machine without hardware.", code="ovf.no_hardware", hint=_HINT)
+        raise Corrupt(
+            f"{subject} describes a virtual machine without a VirtualHardwareSection.",
+            code="ovf.no_hardware",
+            hint=EXPORT_AGAIN,
+        )
     items = [_item(entry) for entry in hardware if local_name(entry.tag) in ("Item", "StorageItem", "EthernetPortItem")]
-    settings = {}
-    for entry in hardware:
-        if local_name(entry.tag) in ("Config", "ExtraConfig"):
-            settings.setdefault(_attribute(entry, "key") or "", _attribute(entry, "value") or "")
-    by_instance = {item["InstanceID"]: item for item in items if item.get("InstanceID")}
-    cpus = next((item for item in items if item["type"] == CPU), None)
-    memory = next((item for item in items if item["type"] == MEMORY), None)
+    settings = _settings(hardware)
+    by_instance = {item.get("InstanceID"): item for item in items if item.get("InstanceID")}
+    cpus = next((item for item in items if item.type == CPU), None)
+    memory = next((item for item in items if item.type == MEMORY), None)
     family = _text(_child(_child(hardware, "System"), "VirtualSystemType"))
-    os_id = None if operating is None else _attribute(operating, "id")
+    os_id = None if operating_system is None else _attribute(operating_system, "id")
     return System(
         id=_attribute(element, "id") or "",
         name=_text(_child(element, "Name")) or _attribute(element, "id") or "",
         os_id=int(os_id) if os_id and re.fullmatch(r"[0-9]{1,5}", os_id) else None,
-        os_type=None if operating is None else _attribute(operating, "osType"),
+        os_type=None if operating_system is None else _attribute(operating_system, "osType"),
         firmware="efi" if settings.get("firmware", "bios").lower() in ("efi", "uefi") else "bios",
         secure_boot=settings.get("bootOptions.efiSecureBootEnabled", "").lower() in ("true", "1"),
         hardware_versions=tuple(family.replace(",", " ").split()),
-        cpus=_quantity(cpus, what),
-        cores_per_socket=_number(cpus["CoresPerSocket"], "number of cores", what)
+        cpus=None if cpus is None else _quantity(cpus, subject),
+        cores_per_socket=_number(cpus.get("CoresPerSocket"), "number of cores", subject)
         if cpus and cpus.get("CoresPerSocket")
         else None,
-        memory_mib=None
-        if memory is None
-        else _quantity(memory, what) * parse_units(memory.get("AllocationUnits"), 1 << 20, what) >> 20,
-        disks=tuple(_disk_item(item, by_instance, what) for item in items if item["type"] == DISK),
+        memory_mib=None if memory is None else _memory_mib(memory, subject),
+        disks=tuple(_disk_item(item, by_instance, subject) for item in items if item.type == DISK),
         nics=tuple(
-            Nic(item.get("ResourceSubType", ""), item.get("Connection", ""), item.get("ElementName", ""))
+            Nic(item.get("ResourceSubType"), item.get("Connection"), item.get("ElementName"))
             for item in items
-            if item["type"] == NETWORK
+            if item.type == NETWORK
         ),
         annotation=_text(_child(_child(element, "AnnotationSection"), "Annotation")),
     )
 
 
-def _item(element: ElementTree.Element) -> dict:
-    item: dict = {}
+def _settings(hardware: ElementTree.Element) -> dict[str, str]:
+    """Return vSphere's settings; the first value of a key counts."""
+    settings: dict[str, str] = {}
+    for entry in hardware:
+        if local_name(entry.tag) in ("Config", "ExtraConfig"):
+            settings.setdefault(_attribute(entry, "key") or "", _attribute(entry, "value") or "")
+    return settings
+
+
+def _item(element: ElementTree.Element) -> _Item:
+    fields: dict[str, str] = {}
     for entry in element:
-        item.setdefault(local_name(entry.tag), _text(entry))
-    kind = item.get("ResourceType", "")
-    item["type"] = int(kind) if re.fullmatch(r"[0-9]{1,5}", kind) else None
-    return item
+        fields.setdefault(local_name(entry.tag), _text(entry))
+    resource_type = fields.get("ResourceType", "")
+    return _Item(int(resource_type) if re.fullmatch(r"[0-9]{1,5}", resource_type) else None, fields)
 
 
-def _disk_item(item: dict, by_instance: dict[str, dict], what: str) -> DiskItem:
-    resource = item.get("HostResource", "")
+def _disk_item(item: _Item, by_instance: dict[str, _Item], subject: str) -> DiskItem:
+    resource = item.get("HostResource")
     match = re.fullmatch(r"(?:ovf:)?/disk/(.+)", resource)
     if resource and match is None:
         raise Unsupported(
-            f"{what} attaches a disk from '{resource[:120]}', which is not handled.",
+            f"{subject} attaches a disk from the unsupported resource '{resource[:120]}'.",
             code="ovf.host_resource",
-            hint=_HINT,
+            hint=EXPORT_AGAIN,
         )
-    controller = by_instance.get(item.get("Parent", ""), {})
-    subtype = controller.get("ResourceSubType", "")
-    kind = {IDE: "ide", SCSI: "scsi"}.get(controller.get("type"), "other")
-    if controller.get("type") == OTHER_STORAGE:
-        kind = (
-            "sata"
-            if "ahci" in subtype.lower() or "sata" in subtype.lower()
-            else "nvme"
-            if "nvme" in subtype.lower()
-            else "other"
-        )
+    controller = by_instance.get(item.get("Parent"), _Item(None, {}))
     return DiskItem(
         match[1] if match else None,
-        item.get("ElementName", ""),
-        kind,
-        subtype,
-        _small(controller.get("Address")),
-        _small(item.get("AddressOnParent")),
+        item.get("ElementName"),
+        _controller_kind(controller),
+        controller.get("ResourceSubType"),
+        _small_number(controller.get("Address")),
+        _small_number(item.get("AddressOnParent")),
     )
 
 
-def _small(text: str | None) -> int:
-    return int(text) if text and re.fullmatch(r"[0-9]{1,4}", text) else 0
+def _controller_kind(controller: _Item) -> str:
+    subtype = controller.get("ResourceSubType").lower()
+    if controller.type == IDE:
+        return "ide"
+    if controller.type == SCSI:
+        return "scsi"
+    if controller.type == OTHER_STORAGE and ("ahci" in subtype or "sata" in subtype):
+        return "sata"
+    if controller.type == OTHER_STORAGE and "nvme" in subtype:
+        return "nvme"
+    return "other"
 
 
-def _quantity(item: dict | None, what: str) -> int | None:
-    if item is None:
-        return None
-    return _number(item.get("VirtualQuantity", ""), "amount of hardware", what)
+def _small_number(text: str) -> int:
+    return int(text) if re.fullmatch(r"[0-9]{1,4}", text) else 0
 
 
-def _number(text: str, kind: str, what: str) -> int:
+def _quantity(item: _Item, subject: str) -> int:
+    return _number(item.get("VirtualQuantity"), "hardware quantity", subject)
+
+
+def _memory_mib(memory: _Item, subject: str) -> int:
+    return _quantity(memory, subject) * parse_units(memory.get("AllocationUnits"), 1 << 20, subject) >> 20
+
+
+def _number(text: str, kind: str, subject: str) -> int:
     match = re.fullmatch(r"\s*([0-9]{1,19})\s*", text)
     if match is None:
-        raise Corrupt(f"{what} has a {kind} that is not a number: {text[:60]!r}.", code="ovf.number", hint=_HINT)
+        raise Corrupt(
+            f"{subject} has the {kind} {text[:60]!r}; expected a whole number.", code="ovf.number", hint=EXPORT_AGAIN
+        )
     return int(match[1])
 
 
@@ -364,10 +287,14 @@ def _attribute(element: ElementTree.Element, name: str) -> str | None:
     return None
 
 
-def _required(element: ElementTree.Element, name: str, what: str) -> str:
+def _required(element: ElementTree.Element, name: str, subject: str) -> str:
     value = _attribute(element, name)
     if not value:
-        raise Corrupt(f"{what} has a {local_name(element.tag)} without {name}.", code="ovf.missing", hint=_HINT)
+        raise Corrupt(
+            f"{subject} has a {local_name(element.tag)} element without the attribute {name}.",
+            code="ovf.missing",
+            hint=EXPORT_AGAIN,
+        )
     return value
 
 
@@ -385,9 +312,9 @@ def _text(element: ElementTree.Element | None) -> str:
     return (element.text or "").strip() if element is not None else ""
 
 
-def _unique(values: Iterator[str], kind: str, what: str) -> None:
-    seen = set()
+def _unique(values: Iterator[str], kind: str, subject: str) -> None:
+    seen: set[str] = set()
     for value in values:
         if value in seen:
-            raise Corrupt(f"{what} lists the {kind} '{value[:120]}' twice.", code="ovf.duplicate", hint=_HINT)
+            raise Corrupt(f"{subject} lists the {kind} '{value[:120]}' twice.", code="ovf.duplicate", hint=EXPORT_AGAIN)
         seen.add(value)

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writing the OVF descriptor of one virtual machine with one disk.
+"""Write the OVF descriptor of a virtual machine with one disk.
 
-Source: DSP0243 1.1 with the extensions that vSphere itself writes. The text depends only
-on its input, so that the same image always has the same descriptor.
+Source: DSP0243 1.1 with the extensions of vSphere. The text depends only on its input: the same image always has
+the same descriptor.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from ..common.errors import InvalidInput
+from ..common.errors import InternalError, InvalidInput
 from .descriptor import MAXIMUM_CAPACITY, STREAM_OPTIMIZED, check_file_name
 
 _OVF = "http://schemas.dmtf.org/ovf/envelope/1"
@@ -23,7 +23,7 @@ _VSSD = "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_VirtualSystemSett
 _VMW = "http://www.vmware.com/schema/ovf"
 _PREFIXES = {"ovf": _OVF, "rasd": _RASD, "vssd": _VSSD, "vmw": _VMW}
 
-#: Subtypes of SCSI controllers as OVF names them, with what vSphere shows for them.
+#: The names of SCSI controller types in OVF, and their names in vSphere.
 SCSI_TYPES = {
     "lsilogicsas": "LSI Logic SAS",
     "VirtualSCSI": "VMware paravirtual",
@@ -34,7 +34,7 @@ SCSI_TYPES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageDescription:
-    """What an image's descriptor has to say. ``capacity`` and ``disk_size`` (of the file) are in bytes."""
+    """The content of an image's descriptor. ``capacity`` (of the disk) and ``disk_size`` (of the file) are in bytes."""
 
     name: str
     disk_file: str
@@ -54,24 +54,18 @@ class ImageDescription:
 
 
 def write_descriptor(image: ImageDescription) -> bytes:
-    """The descriptor as UTF-8 XML; InvalidInput when the description cannot be expressed."""
+    """Return the descriptor as UTF-8 XML.
+
+    Raises:
+        InvalidInput: ``ovf.scsi``, ``ovf.firmware`` or ``ovf.text`` if a value cannot be expressed in OVF.
+        InternalError: ``ovf.image_capacity`` if the capacity is not a whole number of KiB.
+    """
     _check(image)
     root = _element(None, "ovf:Envelope")
     references = _element(root, "ovf:References")
     _element(references, "ovf:File", {"ovf:href": image.disk_file, "ovf:id": "file1", "ovf:size": str(image.disk_size)})
 
-    amount, exponent = _units(image.capacity)
-    disk = {
-        "ovf:capacity": str(amount),
-        "ovf:capacityAllocationUnits": f"byte * 2^{exponent}",
-        "ovf:diskId": "vmdisk1",
-        "ovf:fileRef": "file1",
-        "ovf:format": STREAM_OPTIMIZED,
-    }
-    if image.populated_size is not None:
-        disk["ovf:populatedSize"] = str(image.populated_size)
-    section = _section(root, "ovf:DiskSection", "The list of the virtual disks")
-    _element(section, "ovf:Disk", disk)
+    _disk_section(root, image)
 
     section = _section(root, "ovf:NetworkSection", "The list of logical networks")
     for network in dict.fromkeys(image.networks):
@@ -82,7 +76,7 @@ def write_descriptor(image: ImageDescription) -> bytes:
     system = _element(root, "ovf:VirtualSystem", {"ovf:id": image.name})
     _element(system, "ovf:Info", text="A virtual machine")
     _element(system, "ovf:Name", text=image.name)
-    # The CIM number 1 is "other": vSphere goes by vmw:osType.
+    # The CIM number 1 means "other": vSphere uses vmw:osType.
     _section(
         system,
         "ovf:OperatingSystemSection",
@@ -100,6 +94,21 @@ def write_descriptor(image: ImageDescription) -> bytes:
     out = io.BytesIO()
     ElementTree.ElementTree(root).write(out, encoding="UTF-8", xml_declaration=True)
     return out.getvalue() + b"\n"
+
+
+def _disk_section(root: ElementTree.Element, image: ImageDescription) -> None:
+    amount, exponent = _units(image.capacity)
+    disk = {
+        "ovf:capacity": str(amount),
+        "ovf:capacityAllocationUnits": f"byte * 2^{exponent}",
+        "ovf:diskId": "vmdisk1",
+        "ovf:fileRef": "file1",
+        "ovf:format": STREAM_OPTIMIZED,
+    }
+    if image.populated_size is not None:
+        disk["ovf:populatedSize"] = str(image.populated_size)
+    section = _section(root, "ovf:DiskSection", "The list of the virtual disks")
+    _element(section, "ovf:Disk", disk)
 
 
 def _hardware(system: ElementTree.Element, image: ImageDescription) -> None:
@@ -164,23 +173,30 @@ def _hardware(system: ElementTree.Element, image: ImageDescription) -> None:
 def _check(image: ImageDescription) -> None:
     check_file_name(image.disk_file, f"The image {image.name}")
     if image.capacity <= 0 or image.capacity % 1024 or image.capacity > MAXIMUM_CAPACITY:
-        raise InvalidInput(
-            f"The image {image.name} has a disk of {image.capacity} bytes; whole KiB are needed.", code="ovf.capacity"
+        raise InternalError(
+            f"The image {image.name} has a disk of {image.capacity} bytes; expected whole KiB up to "
+            f"{MAXIMUM_CAPACITY >> 40} TiB.",
+            code="ovf.image_capacity",
+            capacity=image.capacity,
         )
     if image.scsi_type not in SCSI_TYPES:
         raise InvalidInput(
-            f"The SCSI controller type {image.scsi_type} of {image.name} is unknown.",
+            f"The image {image.name} has the unknown SCSI controller type '{image.scsi_type}'.",
             code="ovf.scsi",
-            hint=f"Use one of {', '.join(SCSI_TYPES)}.",
+            hint=f"Use one of these types: {', '.join(SCSI_TYPES)}.",
         )
     if image.firmware not in ("bios", "efi"):
         raise InvalidInput(
-            f"The firmware {image.firmware} of {image.name} is unknown.", code="ovf.firmware", hint="Use bios or efi."
+            f"The image {image.name} has the unknown firmware '{image.firmware}'.",
+            code="ovf.firmware",
+            hint="Use bios or efi.",
         )
     for text in (image.name, image.guest_id, image.hardware_version, image.annotation, *image.networks):
         if re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]", text):
             raise InvalidInput(
-                f"A text of the image {image.name!r} holds a character that XML cannot carry.", code="ovf.text"
+                f"The image {image.name!r} has the text {text[:80]!r} with a character that XML does not allow.",
+                code="ovf.text",
+                hint="Remove control characters from the name, the description and the networks of the image.",
             )
 
 
@@ -190,18 +206,18 @@ def _units(capacity: int) -> tuple[int, int]:
 
 
 def _qualified(name: str) -> str:
-    prefix, separator, local = name.partition(":")
+    prefix, _colon, local = name.partition(":")
     return f"{{{_PREFIXES[prefix]}}}{local}"
 
 
 def _element(
     parent: ElementTree.Element | None, name: str, attributes: dict[str, str] | None = None, text: str | None = None
 ) -> ElementTree.Element:
-    given = {_qualified(key): value for key, value in (attributes or {}).items()}
+    qualified = {_qualified(key): value for key, value in (attributes or {}).items()}
     element = (
-        ElementTree.Element(_qualified(name), given)
+        ElementTree.Element(_qualified(name), qualified)
         if parent is None
-        else ElementTree.SubElement(parent, _qualified(name), given)
+        else ElementTree.SubElement(parent, _qualified(name), qualified)
     )
     element.text = text
     return element

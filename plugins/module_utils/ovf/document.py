@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""XML documents from elsewhere, read with every dangerous feature refused.
+"""Read XML documents from untrusted sources.
 
-A document type declaration, and with it every internal or external entity, is refused
-before anything in it is looked at; size, depth and number of elements are bounded.
+A document type declaration, and with it every internal or external entity, is refused before its content is
+processed. The size, the depth and the number of elements are limited.
 """
 
 from __future__ import annotations
@@ -19,17 +19,20 @@ MAXIMUM_DEPTH = 64
 MAXIMUM_ELEMENTS = 50_000
 
 
-def parse_xml(data: bytes, what: str) -> ElementTree.Element:
-    """Return the root element of ``data``; names are ``{namespace}local`` as ElementTree has them.
+def parse_xml(data: bytes, subject: str) -> ElementTree.Element:
+    """Return the root element of ``data``; names are ``{namespace}local``, as in ElementTree.
 
-    ``what`` names the document in errors. Raises Corrupt for anything that is not a plain,
-    reasonably small, well-formed document.
+    ``subject`` is the document's name at the start of error messages.
+
+    Raises:
+        Corrupt: ``ovf.not_xml`` if the document is not well-formed; ``ovf.doctype`` if it has a document type
+            declaration; ``ovf.too_large`` if it exceeds MAXIMUM_BYTES, MAXIMUM_DEPTH or MAXIMUM_ELEMENTS.
     """
     if len(data) > MAXIMUM_BYTES:
         raise Corrupt(
-            f"{what} is larger than {MAXIMUM_BYTES >> 20} MiB.",
+            f"{subject} has more than {MAXIMUM_BYTES >> 20} MiB, the limit for a descriptor.",
             code="ovf.too_large",
-            hint="An OVF descriptor has some kilobytes: check that this is one.",
+            hint="Check that the file is an OVF descriptor: it usually has a few KiB.",
         )
     builder = ElementTree.TreeBuilder()
     parser = expat.ParserCreate(namespace_separator="}")
@@ -45,9 +48,9 @@ def parse_xml(data: bytes, what: str) -> ElementTree.Element:
         elements += 1
         if depth > MAXIMUM_DEPTH or elements > MAXIMUM_ELEMENTS:
             raise Corrupt(
-                f"{what} has too many or too deeply nested elements.",
+                f"{subject} has more than {MAXIMUM_ELEMENTS} elements or {MAXIMUM_DEPTH} levels of elements.",
                 code="ovf.too_large",
-                hint="Export the OVF again.",
+                hint="Export the virtual machine again.",
             )
         builder.start(name(tag), {name(key): value for key, value in attributes.items()})
 
@@ -56,11 +59,11 @@ def parse_xml(data: bytes, what: str) -> ElementTree.Element:
         depth -= 1
         builder.end(name(tag))
 
-    def refuse(*unused) -> None:
+    def refuse(*_arguments: object) -> None:
         raise Corrupt(
-            f"{what} has a document type declaration, which is not accepted.",
+            f"{subject} has a document type declaration (DOCTYPE), which is not supported.",
             code="ovf.doctype",
-            hint="Remove the DOCTYPE; vSphere never writes one.",
+            hint="Remove the DOCTYPE, or export the virtual machine again from vSphere, which does not write it.",
         )
 
     parser.StartElementHandler = start
@@ -73,15 +76,15 @@ def parse_xml(data: bytes, what: str) -> ElementTree.Element:
         return builder.close()
     except (expat.ExpatError, ValueError, LookupError) as error:
         raise Corrupt(
-            f"{what} is not well-formed XML: {error}.", code="ovf.not_xml", hint="Export the OVF again."
+            f"{subject} is not well-formed XML: {error}.", code="ovf.not_xml", hint="Export the virtual machine again."
         ) from error
 
 
 def local_name(qualified: str) -> str:
-    """The part of a ``{namespace}local`` name after the namespace."""
+    """Return the local part of a ``{namespace}local`` name."""
     return qualified.rpartition("}")[2]
 
 
 def namespace(qualified: str) -> str:
-    """The namespace of a ``{namespace}local`` name, or an empty string."""
+    """Return the namespace of a ``{namespace}local`` name, or an empty string."""
     return qualified[1:].partition("}")[0] if qualified.startswith("{") else ""

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""OVF manifests (.mf): which file has which digest, read, written and checked.
+"""Read, write and verify OVF manifests (.mf), which hold the digests of a package's files.
 
-Source: DSP0243, chapter 5 (package manifest): lines of ``SHA256(name)= hexadecimal``.
-OpenSSL 3, with which manifests are made anew by hand, writes ``SHA2-256``.
+Source: DSP0243, chapter 5 (package manifest): lines of ``SHA256(name)= hexadecimal``. OpenSSL 3, with which
+administrators re-create manifests, writes ``SHA2-256``.
 """
 
 from __future__ import annotations
@@ -27,26 +27,30 @@ _LINE = re.compile(r"SHA(?:2?-)?(1|256|512)\s*\((.+)\)\s*=\s*([0-9a-fA-F]+)", re
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line: ``algorithm`` is "sha1", "sha256" or "sha512", ``digest`` lower-case hexadecimal."""
+    """A line of a manifest: ``algorithm`` is "sha1", "sha256" or "sha512"; ``digest`` is lower-case hexadecimal."""
 
     name: str
     algorithm: str
     digest: str
 
 
-def parse_manifest(data: bytes, what: str = "The OVF manifest") -> tuple[Entry, ...]:
-    """The entries of a manifest, in order; Corrupt when a line is anything else."""
+def parse_manifest(data: bytes, subject: str = "The OVF manifest") -> tuple[Entry, ...]:
+    """Return the entries of a manifest, in order. ``subject`` is its name at the start of error messages.
+
+    Raises:
+        Corrupt: ``ovf.manifest`` if the manifest is damaged; ``ovf.file_name`` if it names a file outside its folder.
+    """
     if len(data) > MAXIMUM_BYTES:
         raise Corrupt(
-            f"{what} is larger than {MAXIMUM_BYTES >> 10} KiB.",
+            f"{subject} has more than {MAXIMUM_BYTES >> 10} KiB, the limit for a manifest.",
             code="ovf.manifest",
-            hint="Check that this is the package's .mf file.",
+            hint="Check that the .mf file belongs to the package, or export the virtual machine again.",
         )
     try:
         lines = data.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise Corrupt(
-            f"{what} is not UTF-8 text.", code="ovf.manifest", hint="Export the virtual machine again."
+            f"{subject} is not UTF-8 text.", code="ovf.manifest", hint="Export the virtual machine again."
         ) from error
     entries: dict[str, Entry] = {}
     for number, line in enumerate(lines, 1):
@@ -56,14 +60,14 @@ def parse_manifest(data: bytes, what: str = "The OVF manifest") -> tuple[Entry, 
         algorithm = f"sha{match[1]}" if match else ""
         if match is None or len(match[3]) != _LENGTHS[algorithm]:
             raise Corrupt(
-                f"Line {number} of {what[0].lower() + what[1:]} is not a digest: {line.strip()[:100]!r}.",
+                f"Line {number} of {subject[0].lower() + subject[1:]} is not a digest of a file: {line.strip()[:100]!r}.",
                 code="ovf.manifest",
                 hint="Export the virtual machine again.",
             )
-        entry = Entry(check_file_name(match[2], what), algorithm, match[3].lower())
+        entry = Entry(check_file_name(match[2], subject), algorithm, match[3].lower())
         if entries.setdefault(entry.name, entry) != entry:
             raise Corrupt(
-                f"{what} gives two digests for {entry.name}.",
+                f"{subject} has two digests for {entry.name}.",
                 code="ovf.manifest",
                 hint="Export the virtual machine again.",
             )
@@ -71,7 +75,7 @@ def parse_manifest(data: bytes, what: str = "The OVF manifest") -> tuple[Entry, 
 
 
 def write_manifest(entries: Iterable[Entry]) -> bytes:
-    """The text of a manifest with these entries, in their order."""
+    """Return the text of a manifest with these entries, in their order."""
     return "".join(f"{entry.algorithm.upper()}({entry.name})= {entry.digest}\n" for entry in entries).encode("utf-8")
 
 
@@ -84,23 +88,26 @@ def verify_files(
     progress: Progress = silent,
     total: int | None = None,
 ) -> dict[str, str]:
-    """Read every file of ``names`` once and compare it with its entry.
+    """Read every listed file once, compare it with its entry, and return the digests by file name.
 
-    ``opener`` opens a file by name. Returns name -> digest. Raises NotFound when the
-    manifest lists a file that does not exist or lacks one that must be listed, Corrupt when
-    a digest differs. ``total`` is the bytes of all files, for ``progress``.
+    ``names`` are the files that must be listed. ``opener`` opens a file by name. ``package`` is the package's path
+    for error messages. ``total`` is the number of bytes of all files, for ``progress``.
+
+    Raises:
+        NotFound: ``ovf.manifest_entry`` if a file of ``names`` is not listed; ``ovf.missing_file`` if a listed
+            file does not exist.
+        Corrupt: ``ovf.checksum`` if a digest differs.
     """
     listed = {entry.name: entry for entry in entries}
-    wanted = list(dict.fromkeys(names))
-    for name in wanted:
+    for name in dict.fromkeys(names):
         if name not in listed:
             raise NotFound(
                 f"The manifest of {package} has no digest for {name}.",
                 code="ovf.manifest_entry",
-                hint="Export the virtual machine again, or remove the .mf file if the files are known to be good.",
+                hint="Export the virtual machine again, or remove the .mf file if you know that the files are intact.",
                 file=name,
             )
-    digests = {}
+    digests: dict[str, str] = {}
     done = 0
     for entry in listed.values():
         digest = hashlib.new(entry.algorithm)
@@ -109,17 +116,18 @@ def verify_files(
                 digest.update(block)
                 done += len(block)
                 progress("verify", done, total)
-        found = digest.hexdigest()
-        if found != entry.digest:
+        computed = digest.hexdigest()
+        if computed != entry.digest:
             raise Corrupt(
-                f"The file {entry.name} of {package} is damaged: its {entry.algorithm.upper()} should be {entry.digest} and is {found}.",
+                f"The file {entry.name} of {package} is damaged: expected {entry.algorithm.upper()} {entry.digest}, "
+                f"found {computed}.",
                 code="ovf.checksum",
-                hint="Copy or export the virtual machine again.",
+                hint="Copy the package again, or export the virtual machine again.",
                 file=entry.name,
                 expected=entry.digest,
-                found=found,
+                found=computed,
             )
-        digests[entry.name] = found
+        digests[entry.name] = computed
     return digests
 
 
@@ -130,6 +138,6 @@ def _open(opener: Callable[[str], BinaryIO], name: str, package: str) -> BinaryI
         raise NotFound(
             f"The manifest of {package} lists {name}, which is missing.",
             code="ovf.missing_file",
-            hint="Copy or export the virtual machine again.",
+            hint="Copy the package again, or export the virtual machine again.",
             file=name,
         ) from error

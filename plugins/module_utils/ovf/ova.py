@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""OVA archives: a package as one tar file, read in place and written as a stream.
+"""OVA archives, which are OVF packages in a tar file: read in place, and written as a stream.
 
-Source: POSIX.1-2017 ustar and pax, GNU tar's base-256 sizes and long names; DSP0243 for
-the order of the members: descriptor, manifest, then the files as References lists them.
-Members are found by walking the headers, so that nothing is unpacked or kept in memory.
+Source: POSIX.1-2017 ustar and pax, GNU tar's base-256 sizes and long names; DSP0243 for the order of the
+members: descriptor, manifest, then the files in the order of References. The reader walks the headers; it
+neither unpacks members nor keeps them in memory.
 """
 
 from __future__ import annotations
@@ -18,51 +18,64 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from ..common.errors import Corrupt, InvalidInput, Unsupported
+from ..common.errors import Corrupt, InternalError, Unsupported
 from ..common.streams import SeekableReader
 from .descriptor import check_file_name
+from .envelope import EXPORT_AGAIN
 from .manifest import Entry, write_manifest
 
 _BLOCK = 512
 _MAXIMUM_MEMBERS = 1000
 _MAXIMUM_EXTENSION = 1 << 16
-_HINT = "Export the virtual machine again."
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file of the archive: its data are ``size`` bytes at ``offset``."""
+    """A file of the archive; its data is ``size`` bytes at ``offset``."""
 
     name: str
     offset: int
     size: int
 
 
-def read_members(stream: BinaryIO, what: str) -> tuple[Member, ...]:
-    """Where the files of the archive lie; Corrupt when it is damaged or ends early.
+def read_members(stream: BinaryIO, subject: str) -> tuple[Member, ...]:
+    """Return the positions of the files in an archive; folders and extended headers are left out.
 
-    ``stream`` must be seekable. Folders and extended headers are not returned.
+    ``stream`` must be seekable. ``subject`` is the archive's name at the start of error messages.
+
+    Raises:
+        Corrupt: ``ovf.ova_not_tar``, ``ovf.ova_truncated``, ``ovf.ova_size``, ``ovf.ova_extension``,
+            ``ovf.ova_duplicate``, ``ovf.ova_members`` or ``ovf.file_name`` if the archive is damaged.
+        Unsupported: ``ovf.ova_kind`` if it contains a link or a special file.
     """
     end = stream.seek(0, io.SEEK_END)
     members: dict[str, Member] = {}
     position = 0
     pending: dict[str, str] = {}
-    for unused in range(2 * _MAXIMUM_MEMBERS):
+    for _number in range(2 * _MAXIMUM_MEMBERS):
         stream.seek(position)
         header = stream.read(_BLOCK)
         if len(header) < _BLOCK:
-            raise Corrupt(f"{what} ends in the middle of its archive.", code="ovf.ova_truncated", hint=_HINT)
+            raise Corrupt(
+                f"{subject} is truncated: it ends without an end-of-archive block.",
+                code="ovf.ova_truncated",
+                hint=EXPORT_AGAIN,
+            )
         if not any(header):
             return tuple(members.values())
-        _check_sum(header, what)
+        _check_sum(header, subject)
         kind = header[156:157]
-        size = int(pending["size"]) if "size" in pending else _size(header[124:136], what)
+        size = int(pending["size"]) if "size" in pending else _size(header[124:136], subject)
         data = position + _BLOCK
         position = data + -(-size // _BLOCK) * _BLOCK
         if data + size > end:
-            raise Corrupt(f"{what} ends in the middle of a file.", code="ovf.ova_truncated", hint=_HINT)
+            raise Corrupt(
+                f"{subject} is truncated: it ends before the end of a file.",
+                code="ovf.ova_truncated",
+                hint=EXPORT_AGAIN,
+            )
         if kind in (b"x", b"L"):
-            pending.update(_extension(stream, kind, size, what))
+            pending.update(_extension(stream, kind, size, subject))
             continue
         if kind == b"g":
             continue
@@ -72,17 +85,23 @@ def read_members(stream: BinaryIO, what: str) -> tuple[Member, ...]:
             continue
         if kind not in (b"0", b"\0", b"7"):
             raise Unsupported(
-                f"{what} holds a link or special file, which an OVA never does.", code="ovf.ova_kind", hint=_HINT
+                f"{subject} contains a link or a special file, which an OVA must not contain.",
+                code="ovf.ova_kind",
+                hint=EXPORT_AGAIN,
             )
-        name = check_file_name(name.removeprefix("./"), what)
+        name = check_file_name(name.removeprefix("./"), subject)
         if name in members:
-            raise Corrupt(f"{what} holds {name} twice.", code="ovf.ova_duplicate", hint=_HINT)
+            raise Corrupt(f"{subject} contains the file {name} twice.", code="ovf.ova_duplicate", hint=EXPORT_AGAIN)
         members[name] = Member(name, data, size)
-    raise Corrupt(f"{what} holds more than {_MAXIMUM_MEMBERS} files.", code="ovf.ova_members", hint=_HINT)
+    raise Corrupt(
+        f"{subject} contains more than {_MAXIMUM_MEMBERS} files, the limit for an OVA.",
+        code="ovf.ova_members",
+        hint=EXPORT_AGAIN,
+    )
 
 
 class MemberStream(SeekableReader):
-    """One file of an archive as a seekable, read-only stream with its own position; owns ``stream``."""
+    """A file of an archive as a seekable, read-only stream; closing it closes ``stream``."""
 
     def __init__(self, stream: BinaryIO, member: Member) -> None:
         super().__init__(member.size)
@@ -95,17 +114,18 @@ class MemberStream(SeekableReader):
         return self._stream.read(count)
 
     def close(self) -> None:
+        """Close the archive."""
         if not self.closed:
             self._stream.close()
         super().close()
 
 
 class OvaWriter:
-    """Writes an OVA to a seekable file: descriptor, room for the manifest, then the disks.
+    """Write an OVA to a seekable file: the descriptor, the manifest, then the disks.
 
-    The manifest stands before the disks whose digests it holds: its length is known from
-    the names, so its place is left free and filled in by ``finish``. The result depends only
-    on the input: owner, mode and times are fixed.
+    The manifest comes before the disks whose digests it contains. Its length depends only on the names, so its
+    space is left free and ``finish`` fills it in. The result depends only on the input: owner, mode and times are
+    fixed.
     """
 
     def __init__(self, out: BinaryIO, name: str, descriptor: bytes, files: Iterable[str]) -> None:
@@ -122,13 +142,20 @@ class OvaWriter:
         out.write(blank + bytes(-len(blank) % _BLOCK))
 
     def add(self, name: str, size: int, blocks: Iterable[bytes]) -> str:
-        """Write the next file, in the order promised; returns its SHA-256.
+        """Write the next file and return its SHA-256.
 
-        Raises InvalidInput when it is not its turn or ``blocks`` do not make ``size`` bytes.
+        Raises:
+            InternalError: ``ovf.ova_order`` if it is not the next file of the constructor's list;
+                ``ovf.ova_written_size`` if ``blocks`` do not have ``size`` bytes in total.
         """
         position = len(self._entries) - 1
         if position >= len(self._files) or self._files[position] != name:
-            raise InvalidInput(f"The file {name} is not the next of the OVA.", code="ovf.ova_order")
+            raise InternalError(
+                f"The file {name} is not the next file of the OVA.",
+                code="ovf.ova_order",
+                file=name,
+                expected=self._files[position] if position < len(self._files) else None,
+            )
         self._member(name, size)
         digest = hashlib.sha256()
         done = 0
@@ -137,17 +164,29 @@ class OvaWriter:
             digest.update(block)
             self._out.write(block)
         if done != size:
-            raise InvalidInput(
-                f"The file {name} of the OVA should have {size} bytes and has {done}.", code="ovf.ova_size"
+            raise InternalError(
+                f"The file {name} of the OVA has a wrong size: expected {size} bytes, found {done} bytes.",
+                code="ovf.ova_written_size",
+                file=name,
+                expected=size,
+                found=done,
             )
         self._out.write(bytes(-size % _BLOCK))
         self._entries.append(Entry(name, "sha256", digest.hexdigest()))
         return digest.hexdigest()
 
     def finish(self) -> None:
-        """Write the end of the archive and the manifest; every file must have been added."""
+        """Write the end of the archive and the manifest.
+
+        Raises:
+            InternalError: ``ovf.ova_order`` if not every file was added.
+        """
         if len(self._entries) != len(self._files) + 1:
-            raise InvalidInput("Not every file of the OVA was written.", code="ovf.ova_order")
+            raise InternalError(
+                "Not every file of the OVA was written.",
+                code="ovf.ova_order",
+                missing=self._files[len(self._entries) - 1 :],
+            )
         self._out.write(bytes(2 * _BLOCK))
         end = self._out.tell()
         self._out.seek(self._manifest)
@@ -161,22 +200,22 @@ class OvaWriter:
         self._out.write(header.tobuf(tarfile.GNU_FORMAT, "utf-8", "strict"))
 
 
-def _check_sum(header: bytes, what: str) -> None:
+def _check_sum(header: bytes, subject: str) -> None:
     match = re.fullmatch(rb"\s*([0-7]{1,7})[\s\0]*", header[148:156])
     if match is None or int(match[1], 8) != sum(header[:148]) + sum(header[156:]) + 8 * 32:
         raise Corrupt(
-            f"{what} is not an OVA: it is not a tar archive, or it is damaged.",
+            f"{subject} is not an OVA, or it is damaged: a tar header has a wrong checksum.",
             code="ovf.ova_not_tar",
-            hint="Name an .ovf or .ova file.",
+            hint="Set the option to an .ovf or .ova file, or export the virtual machine again.",
         )
 
 
-def _size(field: bytes, what: str) -> int:
+def _size(field: bytes, subject: str) -> int:
     if field[0] & 0x80:
         return int.from_bytes(field[4:], "big")
     match = re.fullmatch(rb"\s*([0-7]{1,12})[\s\0]*", field)
     if match is None:
-        raise Corrupt(f"{what} gives a size that is not a number.", code="ovf.ova_size", hint=_HINT)
+        raise Corrupt(f"{subject} has a member whose size is not a number.", code="ovf.ova_size", hint=EXPORT_AGAIN)
     return int(match[1], 8)
 
 
@@ -186,24 +225,30 @@ def _name(header: bytes) -> str:
     return (prefix + b"/" + name if prefix else name).decode("utf-8", "surrogateescape")
 
 
-def _extension(stream: BinaryIO, kind: bytes, size: int, what: str) -> dict[str, str]:
+def _extension(stream: BinaryIO, kind: bytes, size: int, subject: str) -> dict[str, str]:
     if size > _MAXIMUM_EXTENSION:
-        raise Corrupt(f"{what} has an extended header of {size} bytes.", code="ovf.ova_extension", hint=_HINT)
+        raise Corrupt(
+            f"{subject} has an extended header of {size} bytes; the limit is {_MAXIMUM_EXTENSION} bytes.",
+            code="ovf.ova_extension",
+            hint=EXPORT_AGAIN,
+        )
     data = stream.read(size)
     if kind == b"L":
         return {"path": data.split(b"\0", 1)[0].decode("utf-8", "surrogateescape")}
-    found = {}
+    overrides: dict[str, str] = {}
     while data:
         match = re.match(rb"([0-9]{1,6}) ", data)
         length = int(match[1]) if match else 0
         if not match or length <= match.end() or length > len(data):
-            raise Corrupt(f"{what} has a damaged extended header.", code="ovf.ova_extension", hint=_HINT)
+            raise Corrupt(f"{subject} has a damaged extended header.", code="ovf.ova_extension", hint=EXPORT_AGAIN)
         key, separator, value = data[match.end() : length - 1].partition(b"=")
         if key == b"path":
-            found["path"] = value.decode("utf-8", "surrogateescape")
+            overrides["path"] = value.decode("utf-8", "surrogateescape")
         elif key == b"size":
             if not re.fullmatch(rb"[0-9]{1,19}", value):
-                raise Corrupt(f"{what} gives a size that is not a number.", code="ovf.ova_size", hint=_HINT)
-            found["size"] = value.decode("ascii")
+                raise Corrupt(
+                    f"{subject} has a member whose size is not a number.", code="ovf.ova_size", hint=EXPORT_AGAIN
+                )
+            overrides["size"] = value.decode("ascii")
         data = data[length:]
-    return found
+    return overrides

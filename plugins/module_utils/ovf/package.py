@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An OVF package as it lies on a share: a folder of files or one OVA.
+"""Read an OVF package on a share: a folder of files, or an OVA.
 
-The package is opened by naming its .ovf or .ova file, or a folder that holds exactly one
-of either. Disks are read where they are, also inside an OVA.
+A package is opened by the path of its .ovf or .ova file, or of a folder that contains exactly one such file.
+Disks are read in place, also inside an OVA.
 """
 
 from __future__ import annotations
@@ -22,19 +22,21 @@ from ..common.progress import Progress, silent
 from ..shares.local import LocalShare
 from ..shares.share import Share, parent_of
 from . import document
-from .descriptor import Descriptor, Disk, File, check_file_name, parse_descriptor
+from .descriptor import check_file_name, parse_descriptor
+from .envelope import Descriptor, Disk, File
 from .manifest import MAXIMUM_BYTES as MANIFEST_MAXIMUM
 from .manifest import Entry, parse_manifest, verify_files
 from .ova import Member, MemberStream, read_members
 
-_HINT = "Export the virtual machine again, as a folder of files."
+_EXPORT_AS_FOLDER = "Export the virtual machine again, as a folder of files."
+_COPY_AGAIN = "Copy the package again, or export the virtual machine again."
 
 
 class Package:
-    """An opened package. ``descriptor`` is parsed, ``manifest`` its entries or None when there is no .mf.
+    """An open package. ``descriptor`` is its parsed descriptor; ``manifest`` its entries, None without a .mf file.
 
-    ``path`` is the .ovf or .ova file as people write it; ``name`` the descriptor's file name
-    without suffix. ``folder`` is where ``file`` and its companions are.
+    ``path`` is the full location of the .ovf or .ova file; ``name`` is the descriptor's file name without its
+    suffix. ``folder`` contains ``file`` and the other files of the package.
     """
 
     def __init__(self, folder: Share, file: str, descriptor_name: str, members: dict[str, Member] | None) -> None:
@@ -55,48 +57,57 @@ class Package:
         )
 
     def file_name(self, file: File) -> str:
-        """The name under which ``file`` is stored: its href, or that with percent escapes undone.
+        """Return the name under which ``file`` is stored: its href, or its href with percent escapes decoded.
 
-        Raises NotFound when the file is missing.
+        Raises:
+            NotFound: ``ovf.missing_file`` if it does not exist.
         """
         name = self._stored_name(file.href, f"The OVF descriptor {self._descriptor_name}")
         if name is None:
             raise NotFound(
-                f"The file {file.href} of the OVF {self.path} is missing.",
+                f"The file {file.href} of the OVF package {self.path} does not exist.",
                 code="ovf.missing_file",
-                hint="Copy or export the virtual machine again.",
+                hint=_COPY_AGAIN,
             )
         return name
 
     def disk_file(self, disk: Disk) -> str:
-        """The name of the file that holds ``disk``.
+        """Return the name of the file that contains ``disk``.
 
-        Raises Unsupported when the disk is blank, has a parent, or is compressed or split,
-        NotFound when the file is missing, Corrupt when it has not the size that is declared.
+        Raises:
+            Unsupported: ``ovf.disk_file`` if the disk is blank, has a parent, or is compressed or split.
+            NotFound: ``ovf.missing_file`` if the file does not exist.
+            Corrupt: ``ovf.size`` if it does not have the declared size.
         """
         if disk.file_id is None or disk.parent is not None:
             raise Unsupported(
-                f"The disk {disk.id} of the OVF {self.path} has no file of its own.", code="ovf.disk_file", hint=_HINT
+                f"The disk {disk.id} of the OVF package {self.path} is blank or depends on a parent disk.",
+                code="ovf.disk_file",
+                hint="Export the virtual machine again without snapshots, with all its disks.",
+                disk=disk.id,
             )
         file = self.descriptor.file(disk.file_id)
         compressed, split = file.compression != "identity", file.chunk_size is not None
-        for is_so, what, option in (
+        for applies, state, option in (
             (compressed, "compressed", "--compress"),
             (split, "split into chunks", "--chunkSize"),
         ):
-            if is_so:
+            if applies:
                 raise Unsupported(
-                    f"The file {file.href} of the OVF {self.path} is {what}.",
+                    f"The file {file.href} of the OVF package {self.path} is {state}, which is not supported.",
                     code="ovf.disk_file",
-                    hint=f"Export the virtual machine again without that (ovftool: without {option}).",
+                    hint=f"Export the virtual machine again; if you use ovftool, leave out {option}.",
+                    file=file.href,
+                    ovftool_option=option,
                 )
         name = self.file_name(file)
         size = self.size(name)
         if file.size is not None and file.size != size:
             raise Corrupt(
-                f"The file {name} of the OVF {self.path} should have {file.size} bytes and has {size}.",
+                f"The file {name} of the OVF package {self.path} has a wrong size: expected {file.size} bytes, "
+                f"found {size} bytes.",
                 code="ovf.size",
-                hint="Copy or export the virtual machine again.",
+                hint=_COPY_AGAIN,
                 file=name,
                 expected=file.size,
                 found=size,
@@ -104,7 +115,7 @@ class Package:
         return name
 
     def size(self, name: str) -> int:
-        """Bytes of the file ``name``."""
+        """Return the size of the file ``name`` in bytes."""
         if self._members is not None:
             return self._members[name].size
         status = self._folder.stat(name)
@@ -113,13 +124,17 @@ class Package:
         return status.size
 
     def open(self, name: str) -> BinaryIO:
-        """Open the file ``name`` for reading; seekable. FileNotFoundError when it is missing."""
+        """Open the file ``name`` for reading, as a seekable stream.
+
+        Raises:
+            FileNotFoundError: if it does not exist.
+        """
         stream = self.open_raw(name)
-        return stream if self._members is None else io.BufferedReader(stream, 1 << 20)
+        return io.BufferedReader(stream, 1 << 20) if isinstance(stream, MemberStream) else stream
 
     def open_raw(self, name: str) -> BinaryIO:
-        """As ``open``, but a member of an OVA without a buffer."""
-        check_file_name(name, f"The OVF {self.path}")
+        """Open the file ``name`` as ``open`` does, but without a buffer for a member of an OVA."""
+        check_file_name(name, f"The OVF package {self.path}")
         if self._members is None:
             return self._folder.open(name)
         if name not in self._members:
@@ -127,7 +142,10 @@ class Package:
         return MemberStream(self._folder.open(self._file), self._members[name])
 
     def location(self, name: str) -> tuple[str, int, int] | None:
-        """Host path, offset and size in bytes of the file ``name``, for readers that need a real file; None when this host does not see it as one."""
+        """Return (path on this host, offset in bytes, size in bytes) of the file ``name``; None on an SMB share.
+
+        Readers that need a real file use it.
+        """
         member = None if self._members is None else self._members[name]
         path = self._folder.local_path(name if member is None else self._file)
         if path is None:
@@ -135,9 +153,12 @@ class Package:
         return (path, 0, self.size(name)) if member is None else (path, member.offset, member.size)
 
     def verify(self, progress: Progress = silent) -> dict[str, str]:
-        """Compare the descriptor and every file with the manifest; returns name -> digest.
+        """Compare the descriptor and every file with the manifest, and return the digests by file name.
 
-        Without a manifest only presence and sizes are checked and the result is empty.
+        Without a manifest, only the existence and the sizes of files are checked, and the result is empty.
+
+        Raises:
+            NotFound, Corrupt, Unsupported: as ``disk_file`` and ``manifest.verify_files``.
         """
         for disk in self.descriptor.disks:
             if disk.file_id is not None and disk.parent is None:
@@ -145,17 +166,17 @@ class Package:
         names = [self._descriptor_name, *(self.file_name(file) for file in self.descriptor.files)]
         if self.manifest is None:
             return {}
-        # Names may be escaped in a manifest as they are in References.
-        what = f"The OVF manifest {self.name}.mf"
-        entries = [replace(entry, name=self._stored_name(entry.name, what) or entry.name) for entry in self.manifest]
+        # Names may have percent escapes in a manifest, as in References.
+        subject = f"The OVF manifest {self.name}.mf"
+        entries = [replace(entry, name=self._stored_name(entry.name, subject) or entry.name) for entry in self.manifest]
         total = sum(self.size(entry.name) for entry in entries if self._exists(entry.name))
         return verify_files(entries, names, self.open, package=self.path, progress=progress, total=total)
 
-    def _stored_name(self, name: str, what: str) -> str | None:
-        """``name``, or that with percent escapes undone, whichever is there; ``what`` has it."""
-        for possible in dict.fromkeys((name, urllib.parse.unquote(name))):
-            if self._exists(check_file_name(possible, what)):
-                return possible
+    def _stored_name(self, name: str, subject: str) -> str | None:
+        """Return ``name`` or its form without percent escapes, if that file exists; ``subject`` is the source of ``name``."""
+        for candidate in dict.fromkeys((name, urllib.parse.unquote(name))):
+            if self._exists(check_file_name(candidate, subject)):
+                return candidate
         return None
 
     def _exists(self, name: str) -> bool:
@@ -169,11 +190,16 @@ class Package:
 
 
 def open_package(path: str, share: Share | None = None) -> Package:
-    """Open the package at ``path``: an .ovf, an .ova, or a folder holding exactly one of them.
+    """Open the package at ``path``: an .ovf file, an .ova file, or a folder that contains exactly one of them.
 
-    ``path`` is one of this host, or relative to ``share``. Raises NotFound, Conflict (several
-    in the folder), InvalidInput (another kind of file), and what the descriptor's and
-    manifest's readers raise.
+    ``path`` is a path of this host, or relative to ``share``.
+
+    Raises:
+        NotFound: ``ovf.not_found`` if it does not exist.
+        Conflict: ``ovf.ambiguous`` if the folder contains several packages.
+        InvalidInput: ``ovf.suffix`` if it is neither an .ovf nor an .ova file.
+        Corrupt, Unsupported: as ``parse_descriptor``, ``parse_manifest`` and ``read_members``; also
+            ``ovf.ova_descriptor`` if an OVA does not contain exactly one descriptor.
     """
     if share is None:
         path = os.path.abspath(path)
@@ -188,7 +214,9 @@ def open_package(path: str, share: Share | None = None) -> Package:
         share, path = share.folder(path), _find(share.folder(path), where)
     elif status is None:
         raise NotFound(
-            f"There is no OVF at {where}.", code="ovf.not_found", hint="Check the file share and the name of the OVF."
+            f"The OVF package {where} does not exist.",
+            code="ovf.not_found",
+            hint="Check the file share and the path of the package.",
         )
     else:
         share, path = share.folder(parent_of(path)), path.rpartition("/")[2]
@@ -199,33 +227,36 @@ def open_package(path: str, share: Share | None = None) -> Package:
         descriptors = [name for name in members if name.lower().endswith(".ovf")]
         if len(descriptors) != 1:
             raise Corrupt(
-                f"The OVA {where} holds {len(descriptors)} descriptors; there must be one.",
+                f"The OVA {where} contains {len(descriptors)} descriptors; expected 1.",
                 code="ovf.ova_descriptor",
-                hint=_HINT,
+                hint=_EXPORT_AS_FOLDER,
             )
         return Package(share, path, descriptors[0], members)
     if path.lower().endswith(".ovf"):
         return Package(share, path, path, None)
     raise InvalidInput(
-        f"{where} is neither an .ovf nor an .ova file.", code="ovf.suffix", hint="Name the .ovf file of the export."
+        f"The file {where} is neither an .ovf nor an .ova file.",
+        code="ovf.suffix",
+        hint="Set the path to the .ovf or .ova file of the export.",
     )
 
 
 def _find(folder: Share, where: str) -> str:
-    found = sorted(_packages(folder))
-    if not found:
+    names = sorted(_packages(folder))
+    if not names:
         raise NotFound(
-            f"There is no OVF in {where}.",
+            f"The folder {where} does not contain an OVF package.",
             code="ovf.not_found",
-            hint="Check the file share and the name of the folder.",
+            hint="Check the file share and the path of the folder.",
         )
-    if len(found) > 1:
+    if len(names) > 1:
         raise Conflict(
-            f"There are several OVFs in {where}: {', '.join(found[:10])}.",
+            f"The folder {where} contains several OVF packages: {', '.join(names[:10])}.",
             code="ovf.ambiguous",
-            hint="Name the one to use.",
+            hint="Set the path to one of these files.",
+            packages=names[:10],
         )
-    return found[0]
+    return names[0]
 
 
 def _packages(folder: Share) -> Iterator[str]:

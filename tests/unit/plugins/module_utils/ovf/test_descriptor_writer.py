@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writing descriptors, read back by the reader and by an XML parser of its own."""
+"""Write descriptors, and read them with our reader and with an independent XML parser."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Cn
     memory_mib=st.integers(4, 1 << 20),
     annotation=st.one_of(st.just(""), texts),
 )
-def test_round_trip(name, networks, capacity, firmware, scsi_type, cpus, memory_mib, annotation):
+def test_written_descriptor_is_read_back(name, networks, capacity, firmware, scsi_type, cpus, memory_mib, annotation):
     image = ImageDescription(
         **IMAGE
         | {
@@ -78,7 +78,7 @@ def test_round_trip(name, networks, capacity, firmware, scsi_type, cpus, memory_
     assert (descriptor.file(disk.file_id).href, descriptor.file(disk.file_id).size) == ("win11-disk1.vmdk", 1234)
 
 
-def test_as_another_parser_sees_it():
+def test_written_descriptor_is_valid_for_an_independent_parser():
     document = xml.dom.minidom.parseString(write_descriptor(ImageDescription(**IMAGE)))
     assert document.documentElement.tagName == "ovf:Envelope"
     disk = document.getElementsByTagName("ovf:Disk")[0]
@@ -92,7 +92,7 @@ def test_as_another_parser_sees_it():
         "ovf:NetworkSection",
         "ovf:VirtualSystem",
     ]
-    # CIM items are in alphabetical order, as the schema demands.
+    # The schema requires CIM elements in alphabetical order.
     for item in document.getElementsByTagName("ovf:Item"):
         names = [
             node.tagName
@@ -103,17 +103,18 @@ def test_as_another_parser_sees_it():
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("change", "code"),
     [
-        {"capacity": 1000},
-        {"capacity": 0},
-        {"capacity": 1 << 60},
-        {"disk_file": "../x"},
-        {"scsi_type": "nvme"},
-        {"firmware": "coreboot"},
-        {"name": "a\x00b"},
+        ({"capacity": 1000}, "ovf.image_capacity"),
+        ({"capacity": 0}, "ovf.image_capacity"),
+        ({"capacity": 1 << 60}, "ovf.image_capacity"),
+        ({"disk_file": "../x"}, "ovf.file_name"),
+        ({"scsi_type": "nvme"}, "ovf.scsi"),
+        ({"firmware": "coreboot"}, "ovf.firmware"),
+        ({"name": "a\x00b"}, "ovf.text"),
     ],
 )
-def test_what_cannot_be_said(wrong):
-    with pytest.raises(StrataError):
-        write_descriptor(ImageDescription(**IMAGE | wrong))
+def test_value_that_ovf_cannot_express_raises(change, code):
+    with pytest.raises(StrataError) as caught:
+        write_descriptor(ImageDescription(**IMAGE | change))
+    assert caught.value.code == code

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""OVA archives against Python's tarfile and GNU tar, in both directions."""
+"""OVA archives, written and read by this collection, by Python's tarfile and by GNU tar."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import (
     Corrupt,
-    InvalidInput,
-    StrataError,
+    InternalError,
     Unsupported,
 )
 from ansible_collections.strata.layering.plugins.module_utils.ovf.ova import MemberStream, OvaWriter, read_members
+from ansible_collections.strata.layering.tests.support.expectations import only_our_errors
 
 DISK = bytes(range(256)) * 5000
 
@@ -38,14 +38,14 @@ def archive(files, form=tarfile.USTAR_FORMAT, change=lambda info: None):
 
 @pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 @pytest.mark.parametrize("name", ["x.vmdk", "n" * 140 + ".vmdk", "grün.vmdk"])
-def test_reads_what_tar_writes(form, name):
+def test_archive_of_tar_is_read(form, name):
     files = {"a.ovf": b"<x/>", name: DISK, "empty": b""}
     stream = io.BytesIO(archive(files, form))
     members = read_members(stream, "It")
     assert {member.name: MemberStream(io.BytesIO(stream.getvalue()), member).read() for member in members} == files
 
 
-def test_pax_sizes_and_folders():
+def test_pax_sizes_are_read():
     def change(info):
         info.pax_headers = {"size": str(info.size), "comment": "x"}
 
@@ -56,7 +56,7 @@ def test_pax_sizes_and_folders():
     ]
 
 
-def test_member_stream_seeks():
+def test_member_stream_seeks_within_the_member():
     data = archive({"a": DISK, "b": b"behind"})
     stream = io.BufferedReader(MemberStream(io.BytesIO(data), read_members(io.BytesIO(data), "It")[0]))
     stream.seek(-3, io.SEEK_END)
@@ -74,7 +74,7 @@ def written():
     return out.getvalue()
 
 
-def test_writes_what_tar_reads(tmp_path):
+def test_written_archive_is_read_by_tar(tmp_path):
     path = tmp_path / "image.ova"
     path.write_bytes(written())
     with tarfile.open(path) as tar:
@@ -84,14 +84,15 @@ def test_writes_what_tar_reads(tmp_path):
     files = [("image.ovf", b"<ovf/>"), ("image-disk1.vmdk", DISK), ("image.nvram", b"abc")]
     assert lines == [f"SHA256({name})= {hashlib.sha256(data).hexdigest()}" for name, data in files]
     listing = subprocess.run(["tar", "-tvf", path], check=True, capture_output=True, text=True)
-    assert len(listing.stdout.splitlines()) == 4 and not listing.stderr
+    assert len(listing.stdout.splitlines()) == 4
+    assert not listing.stderr
     assert written() == path.read_bytes()
 
 
-def test_members_above_8_gib_have_readable_headers():
+def test_member_above_8_gib_has_a_readable_header():
     out = io.BytesIO()
     writer = OvaWriter(out, "image", b"<ovf/>", ["disk"])
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InternalError):
         writer.add("disk", 9 << 30, [])
     header = out.getvalue()[-512:]
     assert tarfile.TarInfo.frombuf(header, "utf-8", "strict").size == 9 << 30
@@ -100,38 +101,53 @@ def test_members_above_8_gib_have_readable_headers():
     assert caught.value.code == "ovf.ova_truncated"
 
 
-def test_promises_are_kept():
+def test_writer_wrong_order_raises_internal_error():
     writer = OvaWriter(io.BytesIO(), "image", b"<ovf/>", ["a", "b"])
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InternalError) as caught:
         writer.add("b", 0, [])
-    with pytest.raises(InvalidInput, match="should have 3 bytes and has 2"):
-        writer.add("a", 3, [b"xy"])
-    with pytest.raises(InvalidInput):
+    assert caught.value.code == "ovf.ova_order"
+    with pytest.raises(InternalError) as caught:
         writer.finish()
+    assert (caught.value.code, caught.value.details) == ("ovf.ova_order", {"missing": ["a", "b"]})
 
 
-def test_damage():
-    data = archive({"a.ovf": b"<x/>", "b": DISK})
+def test_writer_wrong_size_raises_internal_error():
+    writer = OvaWriter(io.BytesIO(), "image", b"<ovf/>", ["a", "b"])
+    with pytest.raises(InternalError) as caught:
+        writer.add("a", 3, [b"xy"])
+    assert caught.value.code == "ovf.ova_written_size"
+    assert caught.value.details == {"file": "a", "expected": 3, "found": 2}
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (archive({"a.ovf": b"<x/>", "b": DISK})[: len(DISK) // 2], "ovf.ova_truncated"),
+        (b"\x89PNG" + archive({"a.ovf": b"<x/>", "b": DISK}), "ovf.ova_not_tar"),
+        (archive({"../x": b""}), "ovf.file_name"),
+    ],
+    ids=["truncated", "not tar", "file name"],
+)
+def test_read_members_damaged_archive_raises(data, code):
     with pytest.raises(Corrupt) as caught:
-        read_members(io.BytesIO(data[: len(data) // 2]), "It")
-    assert caught.value.code == "ovf.ova_truncated"
-    with pytest.raises(Corrupt) as caught:
-        read_members(io.BytesIO(b"\x89PNG" + data), "It")
-    assert caught.value.code == "ovf.ova_not_tar"
-    with pytest.raises(Corrupt):
-        read_members(io.BytesIO(archive({"../x": b""})), "It")
+        read_members(io.BytesIO(data), "It")
+    assert caught.value.code == code
+
+
+def test_read_members_link_raises():
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
         link = tarfile.TarInfo("x")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         tar.addfile(link)
-    with pytest.raises(Unsupported):
+    with pytest.raises(Unsupported) as caught:
         read_members(io.BytesIO(out.getvalue()), "It")
+    assert caught.value.code == "ovf.ova_kind"
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_damaged_archives_only_raise_their_own_errors(data):
+def test_read_members_damaged_archive_raises_only_our_errors(data):
     text = bytearray(
         archive(
             {"a.ovf": b"<x/>", "n" * 120: b"y" * 1000, "c": b"z"},
@@ -139,14 +155,12 @@ def test_damaged_archives_only_raise_their_own_errors(data):
         )
     )
     header = data.draw(st.integers(0, 8)) * 512
-    for unused in range(data.draw(st.integers(1, 6))):
+    for _change in range(data.draw(st.integers(1, 6))):
         text[(header + data.draw(st.integers(0, 511))) % len(text)] = data.draw(st.integers(0, 255))
     if data.draw(st.booleans()):
         block = text[header : header + 512]
         block[148:156] = b" " * 8
         text[header + 148 : header + 156] = b"%06o\0 " % sum(block)
-    try:
+    with only_our_errors():
         members = read_members(io.BytesIO(bytes(text)), "It")
-    except StrataError:
-        return
-    assert all(member.offset + member.size <= len(text) for member in members)
+        assert all(member.offset + member.size <= len(text) for member in members)

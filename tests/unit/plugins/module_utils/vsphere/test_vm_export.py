@@ -203,8 +203,10 @@ def test_full_share(simulator, session, machine, folder, monkeypatch):
         genuine(descriptor)
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(NoSpace, match="No space is left for machine-disk1.vmdk"):
+    with pytest.raises(NoSpace) as caught:
         export_vm(session, machine, folder)
+    assert caught.value.code == "common.files_no_space"
+    assert str(caught.value.details["path"]).endswith("machine-disk1.vmdk")
     assert names(folder) == []
     assert_no_lease(simulator)
 
