@@ -240,7 +240,7 @@ def stacked(stack: list[list[Item]], fold):
     )
     return (
         tree,
-        [lambda data=data: ArchiveReader(io.BytesIO(data)) for data, _records in done],
+        [lambda data=data: ArchiveReader(io.BytesIO(data), "a layer") for data, _records in done],
         [records for _data, records in done],
     )
 

@@ -160,14 +160,14 @@ def remove_version(repository: Repository, kind: str, name: str, version: str) -
 def records(repository: Repository, layer: LayerVersion) -> Iterator[Record]:
     """The file index of a layer, entry by entry."""
     with open_role(repository, layer, ROLE_INDEX) as stream:
-        yield from file_index.read_index(stream)
+        yield from file_index.read_index(stream, layer.label)
 
 
 @contextlib.contextmanager
 def open_archive(repository: Repository, layer: LayerVersion, *, hives: bool = False) -> Iterator[ArchiveReader]:
     """The archive of a layer, verified at its end at the latest."""
     with open_role(repository, layer, ROLE_ARCHIVE) as stream:
-        yield ArchiveReader(stream, hives=hives)
+        yield ArchiveReader(stream, layer.label, hives=hives)
 
 
 def open_role(repository: Repository, layer: LayerVersion, role: str) -> BinaryIO:

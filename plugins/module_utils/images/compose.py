@@ -128,7 +128,7 @@ def read_stack(repository: Repository, layers: Sequence[StackedLayer]) -> list[l
     records = []
     for layer in layers:
         with _open(repository, layer.index) as stream:
-            records.append(load_index(stream))
+            records.append(load_index(stream, layer.label))
     return records
 
 
@@ -180,7 +180,7 @@ def _compose_on(
                 if tree is None:
                     return False
             archives = [
-                lambda blob=layer.archive: open_archive(repository, blob, stack, ahead=True)
+                lambda layer=layer: open_archive(repository, layer, stack, ahead=True)
                 for layer in composition.layers[below_count:]
             ]
             applied = Applier(volume, tree).run(archives, progress)
@@ -188,7 +188,7 @@ def _compose_on(
                 return False  # Which file gives way depends on the order of writing: the base decides.
             deltas = read_stacked_deltas(
                 [
-                    (layer.label, lambda blob=layer.archive: open_archive(repository, blob, stack, hives=True))
+                    (layer.label, lambda layer=layer: open_archive(repository, layer, stack, hives=True))
                     for layer in composition.layers
                 ]
             )
@@ -234,7 +234,7 @@ def _skipped(
     if policy == LAYER:
         return set()
     outdated = outdated_files(repository, composition.layers, records, composition.base.digest, original, stack)
-    openers = [lambda blob=layer.archive: open_archive(repository, blob, stack) for layer in composition.layers]
+    openers = [lambda layer=layer: open_archive(repository, layer, stack) for layer in composition.layers]
     return choose(policy, outdated, [layer.label for layer in composition.layers], openers, original)
 
 
@@ -315,10 +315,10 @@ def placing_layer(content_digest: str, placed: Sequence[scripts.PlacedScript], a
 
 
 def open_archive(
-    repository: Repository, blob: Descriptor | bytes, stack: ExitStack, *, hives: bool = False, ahead: bool = False
+    repository: Repository, layer: StackedLayer, stack: ExitStack, *, hives: bool = False, ahead: bool = False
 ) -> ArchiveReader:
     """Open the archive of a layer, with its registry deltas on demand; it is closed with ``stack``. ``ahead`` unpacks in a thread."""
-    reader = ArchiveReader(stack.enter_context(_open(repository, blob)), hives=hives, ahead=ahead)
+    reader = ArchiveReader(stack.enter_context(_open(repository, layer.archive)), layer.label, hives=hives, ahead=ahead)
     stack.callback(reader.close)
     return reader
 

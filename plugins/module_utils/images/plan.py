@@ -84,7 +84,7 @@ def _plan(repository: Repository, template: ResolvedTemplate, paths: list[str]) 
         knew = [{labels.index(known) for known in layer.knew if known in labels} for layer in stack]
         outdated = outdated_files(repository, stack, records, template.os_layer.digest, volume, opened)
         policy = template.merging.get("outdated_files", LAYER)
-        openers = [lambda blob=layer.archive: open_archive(repository, blob, opened) for layer in stack]
+        openers = [lambda layer=layer: open_archive(repository, layer, opened) for layer in stack]
         # An image that is to be refused is planned as if its layers won.
         skip = choose(policy, outdated, labels, openers, volume) if policy != FAIL else ()
         plan = Plan(records, lambda path: "/".join(volume.upcase(part) for part in path.split("/")), knew, skip)
@@ -149,10 +149,7 @@ def _registry(
     repository: Repository, template: ResolvedTemplate, stack: list[StackedLayer], opened: ExitStack
 ) -> list[dict]:
     deltas = read_stacked_deltas(
-        [
-            (layer.label, lambda blob=layer.archive: open_archive(repository, blob, opened, hives=True))
-            for layer in stack
-        ]
+        [(layer.label, lambda layer=layer: open_archive(repository, layer, opened, hives=True)) for layer in stack]
     )
     rules = compile_rules(template.merging.get("registry_lists", ()))
     knew = {layer.label: layer.knew for layer in stack}

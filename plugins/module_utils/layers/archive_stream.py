@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The unpacked byte stream of an archive, and the parts of it that are the contents of files."""
+"""The unpacked byte stream of an archive, and the members of it that hold the contents of files."""
 
 from __future__ import annotations
 
@@ -10,103 +10,133 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import BinaryIO
+from typing import BinaryIO, Protocol, cast
 
 from ..common.errors import Corrupt
 from ..common.optional_imports import zstandard
-from . import tar
 
 CHUNK = 1 << 20
 _ZEROS = bytes(CHUNK)
 _MAX_WINDOW = 1 << 27
-#: Chunks that are unpacked before they are asked for.
+#: Number of chunks that are unpacked in advance.
 _AHEAD = 3
 
 
-class Tape:
-    """The unpacked tar stream, bounded, read in large chunks; with ``ahead`` a thread unpacks what comes next until it is closed."""
+class Readable(Protocol):
+    """An object with the ``read`` of a binary file."""
 
-    def __init__(self, source: BinaryIO, bound: int, *, ahead: bool = False) -> None:
+    def read(self, count: int = -1, /) -> bytes:
+        """Return at most ``count`` bytes."""
+
+
+class ArchiveStream:
+    """The unpacked tar stream of an archive, limited to ``bound`` bytes and read in large chunks.
+
+    ``label`` names the layer in errors. With ``ahead``, a thread unpacks the next chunks until ``close``.
+    """
+
+    def __init__(self, source: BinaryIO, label: str, bound: int, *, ahead: bool = False) -> None:
+        self._label = label
         head = source.read(4)
         joined = _Joined(head, source)
         self._failures: tuple[type[BaseException], ...] = (EOFError, zlib.error, gzip.BadGzipFile)
+        self._raw: Readable
         if head == b"\x28\xb5\x2f\xfd":
             self._raw = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW).stream_reader(
-                joined, read_across_frames=True
+                cast(BinaryIO, joined), read_across_frames=True
             )
             self._failures += (zstandard.ZstdError,)
         elif head[:2] == b"\x1f\x8b":
-            self._raw = gzip.GzipFile(fileobj=joined)
+            self._raw = gzip.GzipFile(fileobj=cast(BinaryIO, joined))
         else:
             self._raw = joined
         self._buffer = b""
         self._at = 0
-        self._left = bound
+        self._bound = self._left = bound
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="unpack") if ahead else None
-        self._coming: collections.deque[Future] = collections.deque()
+        self._coming: collections.deque[Future[bytes]] = collections.deque()
 
-    def some(self, count: int) -> bytes:
-        """Between one and ``count`` bytes."""
+    def damaged(self, problem: str) -> Corrupt:
+        """Return the error for an archive that breaks the format."""
+        return Corrupt(
+            f"The archive of {self._label} is damaged: {problem}.",
+            code="layers.archive_corrupt",
+            hint="Verify the repository, then fetch or build the layer version again.",
+            layer=self._label,
+        )
+
+    def read_some(self, count: int) -> bytes:
+        """Return between one and ``count`` bytes.
+
+        Raises:
+            Corrupt layers.archive_corrupt: the data cannot be decompressed or exceeds the limit.
+            Corrupt layers.archive_truncated: the data ends before the end of the archive.
+        """
         available = len(self._buffer) - self._at
         if not available:
-            try:
-                self._buffer = self._chunk()
-            except self._failures as error:
-                raise tar.damaged(f"it cannot be decompressed ({error})") from None
+            self._buffer = self._next_chunk()
             self._at = 0
             available = len(self._buffer)
-            if not available:
-                raise Corrupt(
-                    "The layer archive ends before its end mark.",
-                    code="layers.archive_truncated",
-                    hint="Fetch or build the layer version again.",
-                )
-            self._left -= available
-            if self._left < 0:
-                raise tar.damaged("it unpacks to more than is allowed")
         start = self._at
         self._at += min(count, available)
         return self._buffer[start : self._at]
 
+    def take(self, count: int) -> bytes:
+        """Return exactly ``count`` bytes."""
+        piece = self.read_some(count) if count else b""
+        if len(piece) == count:
+            return piece
+        pieces = [piece]
+        missing = count - len(piece)
+        while missing:
+            pieces.append(self.read_some(missing))
+            missing -= len(pieces[-1])
+        return b"".join(pieces)
+
+    def skip(self, count: int) -> None:
+        """Skip ``count`` bytes."""
+        while count:
+            count -= len(self.read_some(count))
+
     def close(self) -> None:
-        """Unpack nothing more ahead: afterwards nobody reads from the source but the caller."""
+        """Stop unpacking in advance; afterwards only the caller reads from the source."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
-    def _chunk(self) -> bytes:
+    def _next_chunk(self) -> bytes:
+        try:
+            chunk = self._unpack()
+        except self._failures as error:
+            raise self.damaged(f"it cannot be decompressed ({error})") from None
+        if not chunk:
+            raise Corrupt(
+                f"The archive of {self._label} is truncated: its end marker is missing.",
+                code="layers.archive_truncated",
+                hint="Verify the repository, then fetch or build the layer version again.",
+                layer=self._label,
+            )
+        self._left -= len(chunk)
+        if self._left < 0:
+            raise self.damaged(f"its unpacked size exceeds {self._bound} bytes")
+        return chunk
+
+    def _unpack(self) -> bytes:
         if self._pool is None:
             return self._raw.read(CHUNK)
         while len(self._coming) <= _AHEAD:
             self._coming.append(self._pool.submit(self._raw.read, CHUNK))
         return self._coming.popleft().result()
 
-    def take(self, count: int) -> bytes:
-        """Exactly ``count`` bytes."""
-        piece = self.some(count) if count else b""
-        if len(piece) == count:
-            return piece
-        pieces = [piece]
-        missing = count - len(piece)
-        while missing:
-            pieces.append(self.some(missing))
-            missing -= len(pieces[-1])
-        return b"".join(pieces)
-
-    def skip(self, count: int) -> None:
-        """Pass over ``count`` bytes."""
-        while count:
-            count -= len(self.some(count))
-
 
 class _Joined:
-    """A file with the bytes that were read to recognise it put back in front."""
+    """A file that returns the bytes read to detect its format once more."""
 
     def __init__(self, head: bytes, source: BinaryIO) -> None:
         self._head = head
         self._source = source
 
     def read(self, count: int = -1) -> bytes:
-        """As a file's read."""
+        """Read like a binary file."""
         if not self._head:
             return self._source.read(count)
         head, self._head = (
@@ -115,12 +145,15 @@ class _Joined:
         return head
 
 
-class Part:
-    """The bytes of one stream, read once from front to back; it lives until the next part is asked for."""
+class Member:
+    """The bytes of a file or named stream in an archive, read once from front to back.
 
-    def __init__(self, tape: Tape, size: int, runs: list[tuple[int, int]] | None = None) -> None:
+    It is valid until the next member is requested.
+    """
+
+    def __init__(self, stream: ArchiveStream, size: int, runs: list[tuple[int, int]] | None = None) -> None:
         self.size = size
-        self._tape = tape
+        self._stream = stream
         self._runs = [(0, size)] if runs is None else runs
         self._stored = sum(length for _offset, length in self._runs)
         self._position = 0
@@ -128,11 +161,11 @@ class Part:
 
     @property
     def data_runs(self) -> list[tuple[int, int]]:
-        """(offset, length) of the runs that hold data."""
+        """Return (offset, length) of the runs that hold data."""
         return list(self._runs)
 
     def read(self, count: int = -1) -> bytes:
-        """The next ``count`` bytes (all that are left when negative), fewer only at the end; holes are zeros."""
+        """Return the next ``count`` bytes (all that are left if negative), fewer only at the end; holes are zeros."""
         count = self.size - self._position if count < 0 else min(count, self.size - self._position)
         pieces = []
         while count:
@@ -142,7 +175,7 @@ class Part:
             if self._position < offset:
                 piece = _ZEROS[: min(count, offset - self._position)]
             else:
-                piece = self._tape.some(min(count, offset + length - self._position))
+                piece = self._stream.read_some(min(count, offset + length - self._position))
                 self._stored -= len(piece)
             pieces.append(piece)
             self._position += len(piece)
@@ -150,7 +183,7 @@ class Part:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def runs(self, count: int = CHUNK) -> Iterator[tuple[int, bytes]]:
-        """(offset, bytes) of the data from the present position on, holes left out, at most ``count`` bytes a step."""
+        """Yield (offset, bytes) of the data from the current position, without holes, at most ``count`` bytes a step."""
         for offset, length in self._runs[self._run :]:
             end = offset + length
             self._position = max(self._position, min(offset, self.size))
@@ -159,7 +192,7 @@ class Part:
                 yield position, self.read(min(count, end - position))
 
     def finish(self) -> None:
-        """Skip what was not read."""
-        self._tape.skip(self._stored)
+        """Skip the bytes that were not read."""
+        self._stream.skip(self._stored)
         self._stored = 0
         self._position = self.size

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writing a layer archive: the same entries give the same bytes, whoever writes them and when.
+"""Write a layer archive. Equal entries give equal bytes on every composer and at any time.
 
-(The same version of the Zstandard library presumed; that is why layer versions are compared by the
-digest of their file index and not by that of their archive.)
+This requires the same version of the Zstandard library. Layer versions are therefore compared by the
+digest of their file index and not by the digest of their archive.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import hashlib
 import io
 import os
 from collections.abc import Callable, Iterable
-from typing import BinaryIO
+from typing import BinaryIO, Protocol, cast
 
-from ..common.errors import InvalidInput
+from ..common.errors import InternalError, InvalidInput
 from ..common.optional_imports import zstandard
 from . import entry as model
-from . import entry_headers, tar
+from . import header_writer, tar
 from .entry import Entry, printable
+from .entry_headers import FILES, HIVES, VERSION
 
 LEVEL = 3
 _CHUNK = 1 << 20
@@ -27,25 +28,33 @@ _SMALL = 256 * 1024
 _ZEROS = bytes(_CHUNK)
 
 
+class Writable(Protocol):
+    """An object with the ``write`` of a binary file."""
+
+    def write(self, data: bytes, /) -> object:
+        """Write ``data``."""
+
+
 class ArchiveWriter:
-    """Writes entries, in the order given, to ``output`` (anything with ``write``).
+    """Writes entries, in the given order, to ``output``.
 
     A context manager; leaving it without an exception writes the end of the archive. Parents come
-    before children and a hard link after the file it names; whiteouts first in their folder. Memory
-    is bounded by the compressor's windows (about 16 MiB a thread), whatever the files' sizes.
+    before children, a hard link after the file to which it adds a name, whiteouts first in their
+    folder. Memory is bounded by the windows of the compressor (about 16 MiB per thread), for files of
+    any size.
     """
 
-    def __init__(self, output: BinaryIO, *, threads: int | None = None) -> None:
-        # One worker and many give the same bytes; no worker at all would not.
+    def __init__(self, output: Writable, *, threads: int | None = None) -> None:
+        # One and several workers give the same bytes; a compressor without workers gives other bytes.
         workers = max(1, min(threads or os.cpu_count() or 1, 8))
         self._stream = zstandard.ZstdCompressor(level=LEVEL, threads=workers, write_checksum=True).stream_writer(
-            output, closefd=False
+            cast(BinaryIO, output), closefd=False
         )
         self._pending: list[bytes] = []
         self._pending_size = 0
         self._files: set[str] = set()
-        self._emit(entry_headers.folder_member(entry_headers.FILES, {"STRATA.version": b"%d" % entry_headers.VERSION}))
-        self._emit(entry_headers.folder_member(entry_headers.HIVES, {}))
+        self._emit(header_writer.folder_member(FILES, {"STRATA.version": b"%d" % VERSION}))
+        self._emit(header_writer.folder_member(HIVES, {}))
 
     def __enter__(self) -> ArchiveWriter:
         return self
@@ -57,37 +66,42 @@ class ArchiveWriter:
     def add(
         self, entry: Entry, data: BinaryIO | bytes | None = None, streams: Iterable[tuple[str, BinaryIO | bytes]] = ()
     ) -> tuple[bytes | None, list[bytes]]:
-        """Add one entry; return (SHA-256 of its unnamed stream, of each named stream), raw digests.
+        """Add an entry; return (SHA-256 of its unnamed stream, list of those of its named streams), raw digests.
 
-        ``data`` gives exactly ``entry.size`` bytes and must be able to seek when the entry is
-        sparse; ``streams`` gives the streams in the order of ``entry.streams``. The digest is over
-        the file as it is read, holes as zeros; None for what has no unnamed stream. InvalidInput
-        when the entry cannot be carried, or when a source has not the size the entry says.
+        ``data`` yields exactly ``entry.size`` bytes and must be seekable if the entry is sparse.
+        ``streams`` are the named streams in the order of ``entry.streams``. The digest covers the file as
+        it is read, with holes as zeros; it is None if the entry has no unnamed stream.
+
+        Raises:
+            InvalidInput layers.entry: an archive cannot carry the entry.
+            InvalidInput layers.changed: a source does not have the size that the entry states.
+            InternalError layers.streams: ``streams`` are not those of the entry.
         """
-        entry_headers.check_entry(entry)
+        header_writer.check_entry(entry)
         if entry.kind == model.LINK and entry.link_target not in self._files:
             target = printable(entry.link_target or "")
             raise InvalidInput(
-                f"{printable(entry.path)} is a hard link to {target}, which is not in the layer before it.",
+                f"{printable(entry.path)} is a hard link to {target}, which is not an earlier file of the layer.",
                 code="layers.entry",
+                hint="Add the file that the link leads to, or replace the link with a copy of the file.",
+                path=printable(entry.path),
             )
-        self._emit(
-            entry_headers.entry_member(entry, entry_headers.HIVES if entry.kind == model.HIVE else entry_headers.FILES)
-        )
+        self._emit(header_writer.entry_member(entry))
         digest = None
         if entry.kind in (model.FILE, model.HIVE):
-            digest = self._copy(entry, entry.path, b"" if data is None else data, entry.size, entry.sparse)
+            digest = self._copy(entry.path, b"" if data is None else data, entry.size, entry.sparse)
             if entry.kind == model.FILE:
                 self._files.add(entry.path)
-        given = list(streams) if entry.streams else []
-        if [name for name, _data in given] != [name for name, _size in entry.streams]:
-            raise InvalidInput(
-                f"The streams given for {printable(entry.path)} are not those it lists.", code="layers.entry"
+        sources = list(streams) if entry.streams else []
+        if [name for name, _source in sources] != [name for name, _size in entry.streams]:
+            raise InternalError(
+                f"The streams passed for {printable(entry.path)} differ from the streams of the entry.",
+                code="layers.streams",
             )
         digests = []
-        for (name, size), (_name, source) in zip(entry.streams, given):
-            self._emit(entry_headers.stream_member(entry, name, size))
-            digests.append(self._copy(entry, f"{entry.path}:{name}", source, size, None))
+        for (name, size), (_name, source) in zip(entry.streams, sources):
+            self._emit(header_writer.stream_member(entry, name, size))
+            digests.append(self._copy(f"{entry.path}:{name}", source, size, None))
         return digest, digests
 
     def close(self) -> None:
@@ -107,9 +121,7 @@ class ArchiveWriter:
         self._pending.clear()
         self._pending_size = 0
 
-    def _copy(
-        self, entry: Entry, name: str, source: BinaryIO | bytes, size: int, runs: list[tuple[int, int]] | None
-    ) -> bytes:
+    def _copy(self, name: str, source: BinaryIO | bytes, size: int, runs: list[tuple[int, int]] | None) -> bytes:
         if isinstance(source, (bytes, bytearray, memoryview)):
             if len(source) != size:
                 raise _changed(name)
@@ -142,8 +154,8 @@ class ArchiveWriter:
         self._emit(tar.padding(stored))
         return digest.digest()
 
-    def _copy_bytes(self, name: str, source: BinaryIO, count: int, update: Callable[[bytes], None]) -> None:
-        """Write the next ``count`` bytes of ``source`` and give them to ``update``."""
+    def _copy_bytes(self, name: str, source: BinaryIO, count: int, update: Callable[[bytes], object]) -> None:
+        """Write the next ``count`` bytes of ``source`` and pass them to ``update``."""
         while count:
             data = source.read(min(count, _CHUNK))
             if not data:
@@ -155,7 +167,8 @@ class ArchiveWriter:
 
 def _changed(name: str) -> InvalidInput:
     return InvalidInput(
-        f"{printable(name)} changed its size while it was read.",
+        f"The size of {printable(name)} changed while the file was read.",
         code="layers.changed",
-        hint="Let nothing write to the source and run again.",
+        hint="Stop all programs that write to the layer's source and run again.",
+        path=printable(name),
     )

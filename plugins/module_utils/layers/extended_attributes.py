@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Extended attributes: the chain NTFS keeps on disk, and single attributes by name.
+"""Extended attributes: conversion between the chain that NTFS stores and single attributes.
 
-Source: MS-FSCC 2.4.16 FILE_FULL_EA_INFORMATION; on disk the last record's NextEntryOffset is its own
-length, where the interface has 0. Both are read, the disk's form is made.
+Source: MS-FSCC 2.4.16 FILE_FULL_EA_INFORMATION. On disk, the last record's NextEntryOffset is its own
+length; in the interface it is 0. Both are read, the on-disk form is written.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .entry import MAX_EAS
 
 
 def pack_eas(attributes: Iterable[tuple[bytes, int, bytes]]) -> bytes:
-    """The on-disk chain of (name, flags, value)."""
+    """Return the on-disk chain of (name, flags, value)."""
     chain = bytearray()
     for name, flags, value in attributes:
         record = struct.pack("<BBH", flags, len(name), len(value)) + name + b"\0" + value
@@ -26,7 +26,7 @@ def pack_eas(attributes: Iterable[tuple[bytes, int, bytes]]) -> bytes:
 
 
 def unpack_eas(chain: bytes) -> list[tuple[bytes, int, bytes]] | None:
-    """(name, flags, value) of each attribute in an on-disk chain; None when it is broken."""
+    """Return (name, flags, value) of each attribute of an on-disk chain, None if the chain is malformed."""
     if len(chain) > MAX_EAS:
         return None
     attributes = []

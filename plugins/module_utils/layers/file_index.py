@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The file index of a layer: all its entries with the digests of their contents, without the contents.
 
-Planning, conflicts and provenance read it instead of unpacking the archive. Format: Zstandard over
+Planning, conflicts and provenance read the index instead of unpacking the archive. Format: Zstandard over
 JSON lines. The first line is ``{"format": "strata.index", "version": 1}``. A line ``["", base64]``
-defines the next security descriptor, counted from 0, which entries name by number (-1: inherit).
-Every other list is one entry, in the archive's order::
+defines the next security descriptor, counted from 0, which entries reference by number (-1: inherit).
+Every other list is an entry, in the order of the archive::
 
     [path, kind (0 file, 1 directory, 2 link, 3 whiteout), attributes, size,
      created, written, accessed, changed (FILETIME or null), security number, SHA-256 (hex) or null, more]
@@ -15,26 +15,34 @@ Every other list is one entry, in the archive's order::
 (object ID), each base64 where binary, p (sparse runs), i (implied), s (streams: [name, size, SHA-256]).
 The last line is ``{"entries": count}``.
 
-The digest of the uncompressed lines names the layer's content: equal digests, equal entries and
-contents, whichever compressor wrote the archive.
+The digest of the uncompressed lines identifies the content of the layer: equal digests mean equal
+entries and contents, independent of the compressor that wrote the archive.
 """
 
 from __future__ import annotations
 
-import binascii
 import hashlib
 import json
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
 from ..common.errors import Corrupt, Unsupported
 from ..common.optional_imports import zstandard
 from . import entry as model
-from .entry import Entry, path_problem, stream_problem
-from .entry_headers import runs_problem
-from .extended_attributes import unpack_eas
+from .archive_writer import Writable
+from .entry import Entry, path_problem
+from .index_fields import (
+    DEFAULTS,
+    MAX_NUMBER,
+    OPTIONAL,
+    InvalidValue,
+    get_optional,
+    pack_optional,
+    read_binary,
+    read_digest,
+)
 
 MEDIA_TYPE = "application/vnd.strata.layer.index.v1+zstd"
 VERSION = 1
@@ -45,12 +53,25 @@ MAX_LINE = 16 << 20
 _KINDS = (model.FILE, model.DIRECTORY, model.LINK, model.WHITEOUT)
 _CODES = {kind: code for code, kind in enumerate(_KINDS)}
 _CHUNK = 1 << 20
-_MAX_NUMBER = (1 << 63) - 1
+#: The positions of an entry's line, as errors name them.
+_COLUMNS = (
+    "path",
+    "kind",
+    "attributes",
+    "size",
+    "created",
+    "written",
+    "accessed",
+    "changed",
+    "security",
+    "digest",
+    "more",
+)
 
 
 @dataclass(slots=True)
 class Record:
-    """An entry with the SHA-256 (32 bytes) of its unnamed stream, None without one, and of each named stream."""
+    """An entry with the SHA-256 digests (32 bytes) of its unnamed stream, None without one, and of each named stream."""
 
     entry: Entry
     digest: bytes | None = None
@@ -58,11 +79,11 @@ class Record:
 
 
 class IndexWriter:
-    """Writes an index to ``output``, or only takes its digest when that is None. A context manager."""
+    """Writes an index to ``output``, or only computes its digest if ``output`` is None. A context manager."""
 
-    def __init__(self, output: BinaryIO | None) -> None:
+    def __init__(self, output: Writable | None) -> None:
         self._stream = (
-            zstandard.ZstdCompressor(level=3, write_checksum=True).stream_writer(output, closefd=False)
+            zstandard.ZstdCompressor(level=3, write_checksum=True).stream_writer(cast(BinaryIO, output), closefd=False)
             if output is not None
             else None
         )
@@ -87,23 +108,10 @@ class IndexWriter:
             if security < 0:
                 security = self._security[entry.security] = len(self._security)
                 self._line(["", b64encode(entry.security).decode("ascii")])
-        more: dict = {}
-        if entry.short_name is not None:
-            more["n"] = entry.short_name
-        if entry.link_target is not None:
-            more["l"] = entry.link_target
-        for key, value in (("r", entry.reparse), ("e", entry.eas), ("o", entry.object_id)):
-            if value is not None:
-                more[key] = b64encode(value).decode("ascii")
-        if entry.sparse is not None:
-            more["p"] = entry.sparse
-        if entry.implied:
-            more["i"] = 1
-        if entry.streams:
-            more["s"] = [
-                [name, size, value.hex()]
-                for (name, size), value in zip(entry.streams, stream_digests or (), strict=True)
-            ]
+        more: dict[str, Any] | int = 0
+        optional = get_optional(entry)
+        if optional != DEFAULTS:
+            more = pack_optional(optional, stream_digests or ())
         self._line(
             [
                 entry.path,
@@ -116,13 +124,13 @@ class IndexWriter:
                 entry.changed,
                 security,
                 digest.hex() if digest is not None else None,
-                more or 0,
+                more,
             ]
         )
         self.entries += 1
 
     def close(self) -> str:
-        """Write the end; return the digest of the content, "sha256:..."."""
+        """Write the last line; return the digest of the content, "sha256:..."."""
         self._line({"entries": self.entries})
         self._flush()
         if self._stream is not None:
@@ -131,7 +139,7 @@ class IndexWriter:
 
     @property
     def content_digest(self) -> str:
-        """Digest of the lines so far; that of the content after ``close``."""
+        """The digest of the lines written so far; after ``close``, the digest of the content."""
         return "sha256:" + self._hash.hexdigest()
 
     def _line(self, value: object) -> None:
@@ -148,67 +156,86 @@ class IndexWriter:
                 self._stream.write(data)
 
 
-def read_index(source: BinaryIO) -> Iterator[Record]:
-    """The records of an index, in order. Corrupt for anything that breaks the format or its bounds."""
-    batches = _batches(source)
-    reader = _Reader()
-    for values in batches:
-        for value in values:
-            if value.__class__ is list:
-                record = reader.record(value)
-                if record is not None:
-                    yield record
-            else:
-                reader.control(value)
+def read_index(source: BinaryIO, label: str) -> Iterator[Record]:
+    """Yield the records of an index, in order; ``label`` names the layer in errors.
+
+    Raises:
+        Corrupt layers.index_corrupt: the index breaks the format or its limits.
+        Corrupt layers.index_truncated: the end of the index is missing.
+        Unsupported layers.index_version: a newer version of the collection wrote the index.
+    """
+    reader = _Reader(label)
+    try:
+        for values in _batches(source):
+            for value in values:
+                if value.__class__ is list:
+                    record = reader.record(value)
+                    if record is not None:
+                        yield record
+                else:
+                    reader.control(value)
+    except InvalidValue as error:
+        raise Corrupt(
+            f"The file index of {label} is damaged: {error}.",
+            code="layers.index_corrupt",
+            hint="Verify the repository, then fetch or build the layer version again.",
+            layer=label,
+        ) from None
     if not reader.ended:
         raise Corrupt(
-            "The file index of a layer is truncated.",
+            f"The file index of {label} is truncated: it ends after {reader.count} entries.",
             code="layers.index_truncated",
-            hint="Fetch or build the layer version again.",
+            hint="Verify the repository, then fetch or build the layer version again.",
+            layer=label,
         )
 
 
-def load_index(source: BinaryIO) -> list[Record]:
-    """All records of an index as a list."""
-    return list(read_index(source))
+def load_index(source: BinaryIO, label: str) -> list[Record]:
+    """Return all records of an index; raises like ``read_index``."""
+    return list(read_index(source, label))
 
 
 class _Reader:
-    def __init__(self) -> None:
+    def __init__(self, label: str) -> None:
+        self._label = label
         self.begun = self.ended = False
+        self.count = 0
         self._security: list[bytes] = []
-        self._count = 0
 
-    def control(self, value: object) -> None:
+    def control(self, value: Any) -> None:
+        """Check the first or last line."""
         if self.ended or not isinstance(value, dict):
-            raise _damaged()
+            raise InvalidValue("it contains a line that is neither a list nor its first or last line")
         if not self.begun:
             if value.get("format") != "strata.index" or value.get("version").__class__ is not int:
-                raise _damaged()
+                raise InvalidValue("its first line does not contain format and version")
             if value["version"] != VERSION:
                 raise Unsupported(
-                    "The file index of a layer is of a newer format than this version of the collection reads.",
+                    f"The file index of {self._label} has the format version {value['version']}; version {VERSION} is supported.",
                     code="layers.index_version",
                     hint="Update the collection strata.layering on this composer.",
+                    layer=self._label,
                 )
             self.begun = True
-        elif value == {"entries": self._count}:
+        elif value == {"entries": self.count}:
             self.ended = True
         else:
-            raise _damaged()
+            raise InvalidValue(f"its last line does not match its {self.count} entries")
 
-    def record(self, value: list) -> Record | None:
+    def record(self, value: list[Any]) -> Record | None:
+        """Return the record of a list, None for a security descriptor."""
         if not self.begun or self.ended:
-            raise _damaged()
+            raise InvalidValue("it contains entries before its first or after its last line")
         if len(value) == 2 and value[0] == "":
-            if len(self._security) >= MAX_ENTRIES:
-                raise _damaged()
-            self._security.append(_binary(value[1], model.MAX_SECURITY))
+            self._add_security(value[1])
             return None
-        self._count += 1
-        if self._count > MAX_ENTRIES or len(value) != 11:
-            raise _damaged()
+        self.count += 1
+        if self.count > MAX_ENTRIES:
+            raise InvalidValue(f"it has more than {MAX_ENTRIES} entries")
+        if len(value) != 11:
+            raise InvalidValue(f"entry {self.count} has {len(value)} fields instead of 11")
         path, code, attributes, size, created, written, accessed, changed, security, digest, more = value
+        # One condition for all: a sound index is read at the speed of the parser. The field is looked up for an error.
         if (
             path.__class__ is not str
             or path_problem(path)
@@ -217,14 +244,14 @@ class _Reader:
             or attributes.__class__ is not int
             or not 0 <= attributes < 1 << 32
             or size.__class__ is not int
-            or not 0 <= size <= _MAX_NUMBER
+            or not 0 <= size <= MAX_NUMBER
             or security.__class__ is not int
             or not -1 <= security < len(self._security)
         ):
-            raise _damaged()
+            raise self._invalid(self._invalid_column(value))
         for time in (created, written, accessed, changed):
-            if time is not None and (time.__class__ is not int or not 0 <= time <= _MAX_NUMBER):
-                raise _damaged()
+            if time is not None and (time.__class__ is not int or not 0 <= time <= MAX_NUMBER):
+                raise self._invalid(self._invalid_column(value))
         kind = _KINDS[code]
         entry = Entry(
             path,
@@ -238,114 +265,83 @@ class _Reader:
             None,
             size,
         )
-        record = Record(entry, None if digest is None else _digest(digest))
+        try:
+            record = Record(entry, None if digest is None else read_digest(digest))
+        except InvalidValue:
+            raise self._invalid("digest") from None
         if more:
-            _read_more(record, more)
-        if (kind == model.LINK) != (entry.link_target is not None) or (kind == model.FILE) != (
-            record.digest is not None
-        ):
-            raise _damaged()
+            self._read_optional(record, more)
+        if (kind == model.LINK) != (entry.link_target is not None):
+            raise self._invalid("link_target")
+        if (kind == model.FILE) != (record.digest is not None):
+            raise self._invalid("digest")
         return record
 
+    def _add_security(self, value: object) -> None:
+        if len(self._security) >= MAX_ENTRIES:
+            raise InvalidValue(f"it has more than {MAX_ENTRIES} security descriptors")
+        try:
+            self._security.append(read_binary(value, model.MAX_SECURITY))
+        except InvalidValue:
+            raise InvalidValue(f"its security descriptor {len(self._security)} is invalid") from None
 
-def _read_more(record: Record, more: object) -> None:
-    if more.__class__ is not dict:
-        raise _damaged()
-    entry = record.entry
-    for key, value in more.items():
-        if key == "n":
-            if value.__class__ is not str or not 0 < len(value) <= 12:
-                raise _damaged()
-            entry.short_name = value
-        elif key == "l":
-            if value.__class__ is not str or path_problem(value):
-                raise _damaged()
-            entry.link_target = value
-        elif key == "r":
-            entry.reparse = _binary(value, model.MAX_REPARSE)
-        elif key == "e":
-            entry.eas = _binary(value, model.MAX_EAS)
-            if unpack_eas(entry.eas) is None:
-                raise _damaged()
-        elif key == "o":
-            entry.object_id = _binary(value, 64)
-        elif key == "p":
-            entry.sparse = [(_number(run[0]), _number(run[1])) for run in _lists(value, 2)]
-            if runs_problem(entry.sparse, entry.size):
-                raise _damaged()
-        elif key == "s":
-            for name, size, digest in _lists(value, 3):
-                if name.__class__ is not str or stream_problem(name):
-                    raise _damaged()
-                entry.streams.append((name, _number(size)))
-                record.stream_digests.append(_digest(digest))
-        elif key == "i":
-            entry.implied = value == 1
-        else:
-            raise _damaged()
+    def _read_optional(self, record: Record, more: object) -> None:
+        if more.__class__ is not dict:
+            raise self._invalid("more")
+        assert isinstance(more, dict)
+        for key, value in more.items():
+            optional = OPTIONAL.get(key)
+            if optional is None:
+                raise self._invalid(f"{key[:20]!r}")
+            try:
+                optional.read(record, value)
+            except InvalidValue:
+                raise self._invalid(optional.attribute) from None
 
+    def _invalid_column(self, value: list[Any]) -> str:
+        """Return the name of the first invalid field of a record."""
+        path, code, attributes, size, *times, security, _digest, _more = value
 
-def _lists(value: object, length: int) -> list[list]:
-    if value.__class__ is not list or any(item.__class__ is not list or len(item) != length for item in value):
-        raise _damaged()
-    return value
+        def is_number(item: object, end: int, start: int = 0) -> bool:
+            return isinstance(item, int) and item.__class__ is int and start <= item < end
+
+        valid = (
+            path.__class__ is str and not path_problem(path),
+            is_number(code, len(_KINDS)),
+            is_number(attributes, 1 << 32),
+            is_number(size, MAX_NUMBER + 1),
+            *(time is None or is_number(time, MAX_NUMBER + 1) for time in times),
+            is_number(security, len(self._security), -1),
+        )
+        return _COLUMNS[valid.index(False)]
+
+    def _invalid(self, column: str) -> InvalidValue:
+        return InvalidValue(f"the field {column} of entry {self.count} is invalid")
 
 
-def _number(value: object) -> int:
-    if value.__class__ is not int or not 0 <= value <= _MAX_NUMBER:
-        raise _damaged()
-    return value
-
-
-def _digest(value: object) -> bytes:
-    try:
-        digest = bytes.fromhex(value)
-    except (TypeError, ValueError):
-        raise _damaged() from None
-    if len(digest) != 32:
-        raise _damaged()
-    return digest
-
-
-def _binary(value: object, bound: int) -> bytes:
-    if value.__class__ is not str or len(value) > bound * 4 // 3 + 8:
-        raise _damaged()
-    try:
-        return b64decode(value, validate=True)
-    except (binascii.Error, ValueError):
-        raise _damaged() from None
-
-
-def _batches(source: BinaryIO) -> Iterator[list]:
-    """Lists of the values of many lines at a time, which is what makes reading fast."""
+def _batches(source: BinaryIO) -> Iterator[list[Any]]:
+    """Yield lists of the values of many lines, because parsing many lines at once is fast."""
     stream = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(source, read_across_frames=True)
     rest = b""
     total = 0
     while True:
         try:
             chunk = stream.read(_CHUNK)
-        except zstandard.ZstdError:
-            raise _damaged() from None
+        except zstandard.ZstdError as error:
+            raise InvalidValue(f"it cannot be decompressed ({error})") from None
         total += len(chunk)
         if total > MAX_UNPACKED:
-            raise _damaged()
+            raise InvalidValue(f"its unpacked size exceeds {MAX_UNPACKED} bytes")
         lines, newline, rest = (rest + chunk).rpartition(b"\n")
         if len(rest) > MAX_LINE:
-            raise _damaged()
+            raise InvalidValue(f"a line is longer than {MAX_LINE} bytes")
         if newline:
             try:
-                yield json.loads(b"[" + lines.replace(b"\n", b",") + b"]")
+                values = json.loads(b"[" + lines.replace(b"\n", b",") + b"]")
             except (ValueError, RecursionError):
-                raise _damaged() from None
+                raise InvalidValue("a line is not JSON") from None
+            yield values
         if not chunk:
             if rest:
-                raise _damaged()
+                raise InvalidValue("its last line has no end")
             return
-
-
-def _damaged() -> Corrupt:
-    return Corrupt(
-        "The file index of a layer is damaged.",
-        code="layers.index_corrupt",
-        hint="Verify the repository, then fetch or build the layer version again.",
-    )

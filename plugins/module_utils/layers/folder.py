@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A folder of the host as a layer: its files, directories and links, and a list of paths to delete."""
+"""Layers built from a folder of the host: its files, directories and links, and a list of paths to delete."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ import io
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import BinaryIO
 
-from ..common.errors import InvalidInput, NotFound
+from ..common.errors import InternalError, InvalidInput, NotFound
 from . import entry as model
 from .entry import Entry, filetime_from_unix_ns, path_problem, printable
 from .file_index import IndexWriter
 from .reparse import encodable, encode_link
 from .windows_names import fold, windows_name_problem, windows_path
 
-#: Opens one stream of an entry ("" is the unnamed one) for reading; the caller closes it.
+#: Opens a stream of an entry ("" is the unnamed stream) for reading; the caller closes it.
 Opener = Callable[[str], BinaryIO]
 
 MAX_ENTRIES = 2_000_000
@@ -30,12 +31,11 @@ _LISTED = 20
 
 
 class _Node:
-    """A directory of the tree in the making; ``found`` is False where only a deletion leads through it."""
+    """A directory of the scanned tree, or a folder that only leads to a path to delete."""
 
-    __slots__ = ("children", "found", "whiteouts")
+    __slots__ = ("children", "whiteouts")
 
     def __init__(self) -> None:
-        self.found = False
         self.whiteouts: dict[str, str] = {}
         self.children: dict[str, tuple[str, os.stat_result | None, _Node | None]] = {}
 
@@ -43,54 +43,55 @@ class _Node:
 def entries_from_folder(
     folder: str | None, *, delete: Iterable[str] = (), time: int | None = None
 ) -> list[tuple[Entry, Opener | None]]:
-    """The layer that ``folder`` (None without files) and the paths to ``delete`` describe: (entry, how to open its content).
+    """Return the layer that ``folder`` (None for no files) and the paths to ``delete`` describe: (entry, content opener).
 
-    Deterministic: parents before children, in a directory first its whiteouts and then its children
-    by folded name. Files get the POSIX modification time for all four times (or ``time``, a FILETIME,
-    for trees that a version control system checks out) and no security descriptor, so they inherit.
-    Directories are ``implied``: where a lower layer has them they stay as they are; new ones carry
-    the newest time of what is in them. Hard links among the files are kept. A relative symbolic link
-    that stays inside the folder becomes a Windows symbolic link (to a directory if it leads to one
-    here). Holes of sparse files are kept where they cover whole 64 KiB units.
+    The order is deterministic: parents before children; in a directory first its whiteouts, then its
+    children by folded name. Files get the POSIX modification time for all four times, or ``time`` (a
+    FILETIME, for trees that a version control system checks out), and no security descriptor, so that they
+    inherit. Directories are ``implied``: they do not change a directory of a lower layer, and a new
+    directory has the newest time of its content. Hard links among the files are kept. A relative symbolic
+    link that stays inside the folder becomes a Windows symbolic link, to a directory if its target is a
+    directory of the folder. Holes of sparse files are kept where they cover whole 64 KiB units.
 
-    NotFound when there is no such folder. InvalidInput lists everything that cannot be carried: names
-    that Windows does not accept, names that only differ in case, too long paths, links that are
-    absolute or lead outside, devices and sockets, what cannot be read.
+    Raises:
+        NotFound layers.folder_missing: ``folder`` does not exist.
+        InvalidInput layers.folder: ``folder`` is not a folder, or entries cannot be carried: names that
+            Windows does not accept or that differ only in case, paths that are too long, links that are
+            absolute or leave the folder, devices, sockets, unreadable files. The message lists them all.
     """
     root = os.path.abspath(folder) if folder is not None else ""
     if root and os.path.exists(root) and not os.path.isdir(root):
         raise InvalidInput(
-            f"The folder of files {folder} is not a folder.",
+            f"{folder} is not a folder.",
             code="layers.folder",
-            hint="Name the folder whose tree is that of drive C.",
+            hint="Set the option files to the folder that corresponds to drive C.",
         )
     if root and not os.path.isdir(root):
         raise NotFound(
-            f"The folder of files {folder} does not exist.",
+            f"The folder {folder} does not exist on the composer.",
             code="layers.folder_missing",
-            hint="Check the path and the mount.",
+            hint="Correct the option files, or mount the file system that contains the folder.",
         )
     problems: list[str] = []
     tree = _scan(root, problems) if root else _Node()
-    _plant_whiteouts(tree, delete, problems)
-    found: list[tuple[Entry, Opener | None]] = []
-    _walk(tree, root, time, found, problems)
+    _add_whiteouts(tree, delete, problems)
+    entries = _Walker(root, time, problems).walk(tree)
     if problems:
         shown = "; ".join(problems[:_LISTED])
         more = f"; and {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
         raise InvalidInput(
-            f"{f'The folder {folder}' if root else 'The list of paths to delete'} cannot become a layer: {shown}{more}.",
+            f"{f'The folder {folder}' if root else 'The list of paths to delete'} cannot be converted to a layer: {shown}{more}.",
             code="layers.folder",
-            hint="Rename or remove what is listed and run again.",
+            hint="Rename or remove the listed files and paths, then run again.",
             problems=problems[:1000],
         )
-    return found
+    return entries
 
 
 def source_fingerprint(entries: Iterable[tuple[Entry, Opener | None]]) -> str:
-    """Digest of names, metadata and contents: what the file index of a layer made of ``entries`` would say.
+    """Return the digest of names, metadata and contents: the content digest of a layer built from ``entries``.
 
-    Equal to the ``content_digest`` of the version that was built from the same tree. Reads every file once.
+    It reads every file once.
     """
     with IndexWriter(None) as index:
         for entry, opener in entries:
@@ -98,12 +99,18 @@ def source_fingerprint(entries: Iterable[tuple[Entry, Opener | None]]) -> str:
             if entry.kind == model.FILE:
                 with opener("") if opener else io.BytesIO() as stream:
                     digest = _sha256(stream)
-            digests = []
+            stream_digests = []
             for name, _size in entry.streams:
-                with opener(name) as stream:
-                    digests.append(_sha256(stream))
-            index.add(entry, digest, digests)
+                with _require(opener, entry)(name) as stream:
+                    stream_digests.append(_sha256(stream))
+            index.add(entry, digest, stream_digests)
     return index.content_digest
+
+
+def _require(opener: Opener | None, entry: Entry) -> Opener:
+    if opener is None:
+        raise InternalError(f"{printable(entry.path)} has streams, but no opener.", code="layers.no_opener")
+    return opener
 
 
 def _sha256(stream: BinaryIO) -> bytes:
@@ -122,7 +129,6 @@ def _scan(root: str, problems: list[str]) -> _Node:
     count = 0
     while waiting:
         path, node = waiting.pop()
-        node.found = True
         try:
             with os.scandir(os.path.join(root, path)) as listing:
                 items = sorted(listing, key=lambda item: item.name)
@@ -132,35 +138,48 @@ def _scan(root: str, problems: list[str]) -> _Node:
         for item in items:
             count += 1
             if count > MAX_ENTRIES:
-                raise InvalidInput(f"The folder {root} has more than {MAX_ENTRIES} files.", code="layers.folder")
-            child_path = f"{path}/{item.name}" if path else item.name
-            problem = windows_name_problem(item.name) or path_problem(child_path)
-            if problem:
-                problems.append(f"{printable(child_path)} {problem}")
-                continue
-            other = node.children.get(fold(item.name))
-            if other is not None:
-                problems.append(
-                    f"{printable(child_path)} differs only in case from {printable(f'{path}/{other[0]}' if path else other[0])}"
+                raise InvalidInput(
+                    f"The folder {root} contains more than {MAX_ENTRIES} files.",
+                    code="layers.folder",
+                    hint="Split the layer: build several layers from parts of the folder.",
                 )
-                continue
-            try:
-                status = item.stat(follow_symlinks=False)
-            except OSError as error:
-                problems.append(f"{printable(child_path)} cannot be read ({error.strerror})")
-                continue
-            child = None
-            if stat.S_ISDIR(status.st_mode):
-                child = _Node()
-                waiting.append((child_path, child))
-            elif not stat.S_ISREG(status.st_mode) and not stat.S_ISLNK(status.st_mode):
-                problems.append(f"{printable(child_path)} is neither a file, a directory nor a symbolic link")
-                continue
-            node.children[fold(item.name)] = (item.name, status, child)
+            child = _add_child(node, path, item, problems)
+            if child is not None:
+                waiting.append(child)
     return tree
 
 
-def _plant_whiteouts(tree: _Node, delete: Iterable[str], problems: list[str]) -> None:
+def _add_child(node: _Node, folder: str, item: os.DirEntry[str], problems: list[str]) -> tuple[str, _Node] | None:
+    """Add a scanned file to its directory, or a problem to ``problems``; return (path, node) of a directory."""
+    path = f"{folder}/{item.name}" if folder else item.name
+    problem = windows_name_problem(item.name) or path_problem(path)
+    if problem:
+        problems.append(f"{printable(path)} {problem}")
+        return None
+    key = fold(item.name)
+    if key in node.children:
+        name = node.children[key][0]
+        problems.append(
+            f"{printable(path)} differs only in case from {printable(f'{folder}/{name}' if folder else name)}"
+        )
+        return None
+    try:
+        status = item.stat(follow_symlinks=False)
+    except OSError as error:
+        problems.append(f"{printable(path)} cannot be read ({error.strerror})")
+        return None
+    if stat.S_ISDIR(status.st_mode):
+        child = _Node()
+        node.children[key] = (item.name, status, child)
+        return path, child
+    if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
+        node.children[key] = (item.name, status, None)
+    else:
+        problems.append(f"{printable(path)} is neither a file, a directory nor a symbolic link")
+    return None
+
+
+def _add_whiteouts(tree: _Node, delete: Iterable[str], problems: list[str]) -> None:
     for text in delete:
         try:
             path = windows_path(text)
@@ -171,12 +190,12 @@ def _plant_whiteouts(tree: _Node, delete: Iterable[str], problems: list[str]) ->
         *folders, name = path.split("/")
         for folder in folders:
             if fold(folder) in node.whiteouts and fold(folder) not in node.children:
-                break  # what is above goes already
+                break  # a folder above is deleted as a whole
             spelled, status, child = node.children.get(fold(folder), (folder, None, None))
             if child is None:
                 if status is not None:
                     problems.append(
-                        f"{printable(text)} is to be deleted, but the folder has a file in place of one of its parents"
+                        f"{printable(text)} cannot be deleted, because a file of the folder replaces a parent folder"
                     )
                     break
                 child = _Node()
@@ -189,55 +208,121 @@ def _plant_whiteouts(tree: _Node, delete: Iterable[str], problems: list[str]) ->
 # --- entries ---------------------------------------------------------------------------------
 
 
-class _Walker:
-    def __init__(self, root: str, time: int | None, problems: list[str]) -> None:
-        self.root = root
-        self.time = time
-        self.problems = problems
-        self.links: dict[tuple[int, int], str] = {}
+@dataclass(slots=True)
+class _Level:
+    """A directory whose children are being visited: its entry, and the newest time of its content so far."""
 
-    def times(self, status: os.stat_result) -> int:
-        if self.time is not None:
-            return self.time
+    prefix: str
+    members: Iterator[tuple[str, os.stat_result | None, _Node | None]]
+    directory: Entry | None
+    newest: int = 0
+
+
+class _Walker:
+    """Converts the scanned tree to entries."""
+
+    def __init__(self, root: str, time: int | None, problems: list[str]) -> None:
+        self._root = root
+        self._time = time
+        self._problems = problems
+        self._links: dict[tuple[int, int], str] = {}
+        self._entries: list[tuple[Entry, Opener | None]] = []
+
+    def walk(self, tree: _Node) -> list[tuple[Entry, Opener | None]]:
+        """Return (entry, content opener) of all paths, parents first."""
+        levels = [_Level("", iter(_members(tree)), None)]
+        while levels:
+            level = levels[-1]
+            item = next(level.members, None)
+            if item is None:
+                self._leave(levels)
+                continue
+            name, status, child = item
+            path = level.prefix + name
+            if child is not None:
+                levels.append(self._enter(path, status, child))
+            elif status is None:
+                self._entries.append((Entry(path, model.WHITEOUT), None))
+            else:
+                found = self._file(path, status)
+                if found is not None:
+                    self._entries.append(found)
+                    level.newest = max(level.newest, self._time_of(status))
+        return self._entries
+
+    def _enter(self, path: str, status: os.stat_result | None, node: _Node) -> _Level:
+        directory = None
+        if status is not None:
+            time = self._time_of(status)
+            directory = Entry(path, model.DIRECTORY, model.ATTRIBUTE_DIRECTORY, time, time, time, time, implied=True)
+            self._entries.append((directory, None))
+        return _Level(path + "/", iter(_members(node)), directory)
+
+    @staticmethod
+    def _leave(levels: list[_Level]) -> None:
+        """Give a directory the newest time of its content, and its own time to the directory above."""
+        level = levels.pop()
+        directory = level.directory
+        if directory is not None and level.newest:
+            directory.created = directory.written = directory.accessed = directory.changed = level.newest
+        if levels:
+            time = (directory.written or 0) if directory is not None else level.newest
+            levels[-1].newest = max(levels[-1].newest, time)
+
+    def _time_of(self, status: os.stat_result) -> int:
+        if self._time is not None:
+            return self._time
         return min(max(filetime_from_unix_ns(status.st_mtime_ns), 0), _MAX_TIME)
 
+    def _file(self, path: str, status: os.stat_result) -> tuple[Entry, Opener | None] | None:
+        time = self._time_of(status)
+        host = os.path.join(self._root, path)
+        if stat.S_ISLNK(status.st_mode):
+            return self._symlink(path, host, time)
+        if status.st_nlink > 1:
+            first = self._links.setdefault((status.st_dev, status.st_ino), path)
+            if first != path:
+                entry = Entry(path, model.LINK, model.ATTRIBUTE_ARCHIVE, time, time, time, time, link_target=first)
+                return entry, None
+        entry = Entry(path, model.FILE, model.ATTRIBUTE_ARCHIVE, time, time, time, time, size=status.st_size)
+        if status.st_size > _HOLE and status.st_blocks * 512 < status.st_size:
+            entry.sparse = _data_runs(host, status.st_size)
+            if entry.sparse is not None:
+                entry.attributes |= model.ATTRIBUTE_SPARSE
+        return entry, _HostFile(host, status).open
 
-def _walk(
-    tree: _Node, root: str, time: int | None, found: list[tuple[Entry, Opener | None]], problems: list[str]
-) -> None:
-    walker = _Walker(root, time, problems)
-    # Each level: path, what is left to visit, the directory's own entry, newest time inside.
-    levels: list[list] = [["", iter(_members(tree)), None, 0]]
-    while levels:
-        level = levels[-1]
-        prefix = level[0]
-        item = next(level[1], None)
-        if item is None:
-            _path, _iterator, directory, newest = levels.pop()
-            if directory is not None and newest:
-                directory.created = directory.written = directory.accessed = directory.changed = newest
-            if levels:
-                levels[-1][3] = max(levels[-1][3], directory.written or 0 if directory is not None else newest)
-            continue
-        name, status, child = item
-        path = prefix + name
-        if status is None and child is None:
-            found.append((Entry(path, model.WHITEOUT), None))
-            continue
-        if child is not None:
-            directory = None
-            if status is not None:
-                when = walker.times(status)
-                directory = Entry(
-                    path, model.DIRECTORY, model.ATTRIBUTE_DIRECTORY, when, when, when, when, implied=True
-                )
-                found.append((directory, None))
-            levels.append([path + "/", iter(_members(child)), directory, 0])
-            continue
-        made = _file(walker, path, status)
-        if made is not None:
-            found.append(made)
-            level[3] = max(level[3], walker.times(status))
+    def _symlink(self, path: str, host: str, time: int) -> tuple[Entry, Opener | None] | None:
+        target = os.readlink(host)
+        windows = "\\".join(part for part in target.split("/") if part not in ("", ".")) or "."
+        problem = _target_problem(path, target)
+        if problem is None and not encodable(windows):
+            problem = "is a symbolic link whose target is too long"
+        if problem is not None:
+            self._problems.append(f"{printable(path)} {problem}")
+            return None
+        kind, attributes = model.FILE, model.ATTRIBUTE_ARCHIVE
+        if os.path.isdir(host):
+            kind, attributes = model.DIRECTORY, model.ATTRIBUTE_DIRECTORY
+        reparse = encode_link(windows, mount_point=False)
+        return Entry(path, kind, attributes | model.ATTRIBUTE_REPARSE, time, time, time, time, reparse=reparse), None
+
+
+def _target_problem(path: str, target: str) -> str | None:
+    """Return why a symbolic link at ``path`` cannot lead to ``target``, or None."""
+    if target.startswith("/"):
+        return "is an absolute symbolic link"
+    problem = None
+    depth = path.count("/")
+    for part in target.split("/"):
+        if part == "..":
+            depth -= 1
+            if depth < 0:
+                return "is a symbolic link that leads outside the folder"
+        elif part not in ("", "."):
+            depth += 1
+            name_problem = windows_name_problem(part)
+            problem = problem or (name_problem and f"is a symbolic link to a name that {name_problem}")
+    return problem
 
 
 def _members(node: _Node) -> Iterator[tuple[str, os.stat_result | None, _Node | None]]:
@@ -245,59 +330,12 @@ def _members(node: _Node) -> Iterator[tuple[str, os.stat_result | None, _Node | 
         yield node.whiteouts[key], None, None
     for key in sorted(node.children):
         if key in node.whiteouts and node.children[key][1] is None:
-            continue  # only deletions below what is deleted as a whole
+            continue  # it contains only deletions below a folder that is deleted as a whole
         yield node.children[key]
 
 
-def _file(walker: _Walker, path: str, status: os.stat_result) -> tuple[Entry, Opener | None] | None:
-    when = walker.times(status)
-    host = os.path.join(walker.root, path)
-    if stat.S_ISLNK(status.st_mode):
-        return _symlink(walker, path, host, when)
-    if status.st_nlink > 1:
-        first = walker.links.setdefault((status.st_dev, status.st_ino), path)
-        if first != path:
-            return Entry(path, model.LINK, model.ATTRIBUTE_ARCHIVE, when, when, when, when, link_target=first), None
-    entry = Entry(path, model.FILE, model.ATTRIBUTE_ARCHIVE, when, when, when, when, size=status.st_size)
-    if status.st_size > _HOLE and status.st_blocks * 512 < status.st_size:
-        entry.sparse = _data_runs(host, status.st_size)
-        if entry.sparse is not None:
-            entry.attributes |= model.ATTRIBUTE_SPARSE
-    return entry, _HostFile(host, status).open
-
-
-def _symlink(walker: _Walker, path: str, host: str, when: int) -> tuple[Entry, Opener | None] | None:
-    target = os.readlink(host)
-    depth = path.count("/")
-    problem = None
-    if target.startswith("/"):
-        problem = "is an absolute symbolic link"
-    else:
-        for part in target.split("/"):
-            if part == "..":
-                depth -= 1
-                if depth < 0:
-                    problem = "is a symbolic link that leads outside of the folder"
-                    break
-            elif part not in ("", "."):
-                depth += 1
-                name_problem = windows_name_problem(part)
-                problem = problem or (name_problem and f"is a symbolic link to a name that {name_problem}")
-    windows = "\\".join(part for part in target.split("/") if part not in ("", ".")) or "."
-    if not problem and not encodable(windows):
-        problem = "is a symbolic link with too long a target"
-    if problem:
-        walker.problems.append(f"{printable(path)} {problem}")
-        return None
-    kind, attributes = (
-        (model.DIRECTORY, model.ATTRIBUTE_DIRECTORY) if os.path.isdir(host) else (model.FILE, model.ATTRIBUTE_ARCHIVE)
-    )
-    attributes |= model.ATTRIBUTE_REPARSE
-    return Entry(path, kind, attributes, when, when, when, when, reparse=encode_link(windows, mount_point=False)), None
-
-
 def _data_runs(host: str, size: int) -> list[tuple[int, int]] | None:
-    """Runs of data widened to 64 KiB units; None when no whole unit is a hole or the file system cannot tell."""
+    """Return the runs of data, widened to 64 KiB units; None if no whole unit is a hole or holes cannot be queried."""
     runs: list[list[int]] = []
     position = 0
     with open(host, "rb") as stream:
@@ -321,7 +359,7 @@ def _data_runs(host: str, size: int) -> list[tuple[int, int]] | None:
 
 
 class _HostFile:
-    """Opens a file of the folder, if it is still the one that was scanned."""
+    """Opens a file of the folder, if it has not changed since it was scanned."""
 
     __slots__ = ("host", "state")
 
@@ -330,23 +368,28 @@ class _HostFile:
         self.state = _state(status)
 
     def open(self, stream: str) -> BinaryIO:
-        """The content; InvalidInput when the file has changed since it was scanned."""
+        """Open the content.
+
+        Raises:
+            InvalidInput layers.folder: the file cannot be read.
+            InvalidInput layers.changed: the file has changed since it was scanned.
+        """
         if stream:
-            raise InvalidInput(f"The file {printable(self.host)} has no stream {stream!r}.", code="layers.entry")
+            raise InternalError(f"The file {printable(self.host)} has no stream {stream!r}.", code="layers.no_stream")
         try:
             opened = os.fdopen(os.open(self.host, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
         except OSError as error:
             raise InvalidInput(
                 f"The file {printable(self.host)} cannot be read ({error.strerror}).",
                 code="layers.folder",
-                hint="Check the rights and the mount.",
+                hint="Grant the user of the composer read access to the file, or check the mount.",
             ) from error
         if _state(os.fstat(opened.fileno())) != self.state:
             opened.close()
             raise InvalidInput(
-                f"The file {printable(self.host)} changed while the layer was made.",
+                f"The file {printable(self.host)} changed while the layer was built.",
                 code="layers.changed",
-                hint="Let nothing write there and run again.",
+                hint="Stop all programs that write to the folder and run again.",
             )
         return opened
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Icons of layers and templates: PNG or JPEG, bounded, told by content.
+"""Icons of layers and templates: PNG or JPEG files of limited size, recognized by content.
 
 Sources: PNG (ISO/IEC 15948) clause 11.2.2 IHDR; JPEG (ITU-T T.81) annex B, frame headers.
 """
@@ -15,10 +15,17 @@ MAX_SIDE = 2048
 
 
 def icon_media_type(data: bytes) -> str:
-    """``image/png`` or ``image/jpeg``; InvalidInput when ``data`` is neither, too large or has no sensible dimensions."""
+    """Return ``image/png`` or ``image/jpeg``.
+
+    Raises:
+        InvalidInput layers.icon_size: ``data`` is larger than 1 MiB.
+        InvalidInput layers.icon_format: ``data`` is not a PNG or JPEG file of 1 to 2048 pixels a side.
+    """
     if len(data) > MAX_BYTES:
         raise InvalidInput(
-            f"The icon is larger than {MAX_BYTES} bytes.", code="layers.icon_size", hint="Give a smaller picture."
+            f"The icon is too large: it has more than {MAX_BYTES >> 20} MiB.",
+            code="layers.icon_size",
+            hint=f"Set the option icon to a PNG or JPEG file of at most {MAX_BYTES >> 20} MiB.",
         )
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         kind, sides = "image/png", _png(data)
@@ -26,13 +33,15 @@ def icon_media_type(data: bytes) -> str:
         kind, sides = "image/jpeg", _jpeg(data)
     else:
         raise InvalidInput(
-            "The icon is neither PNG nor JPEG.", code="layers.icon_format", hint="Give a PNG or JPEG file."
+            "The icon is neither a PNG nor a JPEG file.",
+            code="layers.icon_format",
+            hint="Set the option icon to a PNG or JPEG file.",
         )
     if sides is None or not all(0 < side <= MAX_SIDE for side in sides):
         raise InvalidInput(
-            f"The icon is damaged or larger than {MAX_SIDE} x {MAX_SIDE} pixels.",
+            f"The icon has no valid dimensions: it is damaged or larger than {MAX_SIDE} x {MAX_SIDE} pixels.",
             code="layers.icon_format",
-            hint="Give a smaller picture.",
+            hint=f"Set the option icon to an intact file of at most {MAX_SIDE} x {MAX_SIDE} pixels.",
         )
     return kind
 

@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reparse buffers of symbolic links and junctions: their target as text, and back.
+"""Reparse buffers of symbolic links and junctions: conversion from and to the target as text.
 
-Source: MS-FSCC 2.1.2.4 (symbolic link) and 2.1.2.5 (mount point). The encoding of a target is the
-one Windows' container tools use (go-winio, reparse.go), so that a link that went through a layer
-archive of theirs and one that went through ours are the same bytes.
+Source: MS-FSCC 2.1.2.4 (symbolic link) and 2.1.2.5 (mount point). Targets are
+encoded as in the container tools of Windows (go-winio, reparse.go): a link from a layer archive
+of those tools and a link from an archive of this collection have the same bytes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _FLAG_RELATIVE = 1
 
 
 def encode_link(target: str, *, mount_point: bool) -> bytes:
-    """The reparse buffer of a link to ``target`` (a Windows path; relative targets stay relative)."""
+    """Return the reparse buffer of a link to ``target`` (a Windows path; relative targets stay relative)."""
     relative = False
     if target.startswith("\\\\?\\"):
         substitute = "\\??\\" + target[4:]
@@ -37,7 +37,7 @@ def encode_link(target: str, *, mount_point: bool) -> bytes:
 
 
 def encodable(target: str) -> bool:
-    """Whether a link to ``target`` fits a reparse buffer."""
+    """Return whether a link to ``target`` fits into a reparse buffer."""
     return (
         bool(target)
         and "\0" not in target
@@ -46,7 +46,7 @@ def encodable(target: str) -> bool:
 
 
 def decode_link(buffer: bytes) -> tuple[str, bool] | None:
-    """(target, is a mount point) of a symbolic link or junction; None for other tags and broken buffers."""
+    """Return (target, is a mount point) of a symbolic link or junction, None for other tags and malformed buffers."""
     if len(buffer) < 16 or len(buffer) > MAX_REPARSE:
         return None
     tag, length = struct.unpack_from("<IH", buffer)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Windows accepts as file names, for trees that come from elsewhere.
+"""File names that Windows accepts, for trees that come from other systems.
 
 Source: Microsoft, "Naming Files, Paths, and Namespaces".
 """
@@ -26,12 +26,12 @@ _RESERVED = frozenset(
 
 
 def windows_name_problem(name: str) -> str | None:
-    """Why Windows would not accept ``name`` as the name of a file, or None."""
+    """Return why Windows does not accept ``name`` as a file name, or None."""
     problem = component_problem(name)
     if problem:
         return problem
     if any(character in _FORBIDDEN or character < " " for character in name):
-        return "holds a character that Windows forbids"
+        return "contains a character that Windows does not allow"
     if any("\ud800" <= character <= "\udfff" for character in name):
         return "is not valid UTF-8"
     if name[-1] in ". ":
@@ -42,10 +42,10 @@ def windows_name_problem(name: str) -> str | None:
 
 
 def fold(name: str) -> str:
-    """``name`` as Windows compares it, near enough to find collisions; a volume's own $UpCase has the last word.
+    """Return ``name`` as Windows compares it, close enough to find collisions; the $UpCase table of a volume is exact.
 
-    Like that table it maps one UTF-16 unit to one, and only where the way back leads to the same
-    character (so final sigma, micro and long s stay themselves).
+    Like that table, the function maps a UTF-16 unit to a UTF-16 unit, and only if the lower case of the
+    result is the original character (so final sigma, micro and long s are not changed).
     """
     return name.upper() if name.isascii() else "".join(_upper(character) for character in name)
 
@@ -58,10 +58,12 @@ def _upper(character: str) -> str:
 
 
 def windows_path(text: str) -> str:
-    """A path on the system drive as an administrator writes it, as an entry's path.
+    """Convert a path on the system drive, as an administrator writes it, to the path of an entry.
 
-    Backslashes or slashes; a leading one, or ``C:`` with one, is dropped. InvalidInput when it leads
-    outside, names the root, or has a name Windows does not accept.
+    Separators are backslashes or slashes. A leading separator, or ``C:`` with a separator, is dropped.
+
+    Raises:
+        InvalidInput layers.path: the path leaves the drive, is the root, or contains a name that Windows does not accept.
     """
     path = text.replace("\\", "/")
     if path[:3].lower() == "c:/":
@@ -74,7 +76,7 @@ def windows_path(text: str) -> str:
         raise InvalidInput(
             f"The path {printable(text)!r} {problem}.",
             code="layers.path",
-            hint=r"Name one file or folder below C:\, without wildcards.",
+            hint=r"Write the path of a file or folder below C:\, without wildcards.",
             path=printable(text),
         )
     return path

@@ -97,7 +97,7 @@ def test_the_plan_has_a_line_a_script_whatever_layers_are_called(names):
 
 
 def test_the_index_says_what_the_archive_would():
-    records = load_index(io.BytesIO(scripts.pack_index(DIGEST, [PlacedScript.from_dict(SCRIPT)])))
+    records = load_index(io.BytesIO(scripts.pack_index(DIGEST, [PlacedScript.from_dict(SCRIPT)])), "scripts")
     found = {
         record.entry.path: (record.entry.kind, record.entry.size, record.digest)
         for record in records

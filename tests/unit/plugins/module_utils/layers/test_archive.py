@@ -36,7 +36,7 @@ def pack(items, threads=None):
 
 def unpack(data, **options):
     found = []
-    for entry, contents in ArchiveReader(io.BytesIO(data), **options):
+    for entry, contents in ArchiveReader(io.BytesIO(data), "app layer Tool 1", **options):
         parts = {name: part.read() for name, _size, part in contents}
         found.append((entry, parts.pop("", b""), [parts[name] for name, _size in entry.streams]))
     return found
@@ -65,7 +65,7 @@ def test_round_trip(items):
 @settings(max_examples=50, deadline=None)
 def test_reading_in_steps_and_by_runs(items, step):
     data = pack(items)
-    for (entry, content, streams), (read, contents) in zip(items, ArchiveReader(io.BytesIO(data))):
+    for (entry, content, streams), (read, contents) in zip(items, ArchiveReader(io.BytesIO(data), "app layer Tool 1")):
         assert read == entry  # streams are known before they are read
         for name, size, part in contents:
             wanted = content if not name else streams[[stream for stream, _size in entry.streams].index(name)]
@@ -83,7 +83,7 @@ def test_reading_in_steps_and_by_runs(items, step):
 @settings(max_examples=50, deadline=None)
 def test_what_is_not_read_is_skipped(items, data):
     found = []
-    for entry, contents in ArchiveReader(io.BytesIO(pack(items))):
+    for entry, contents in ArchiveReader(io.BytesIO(pack(items)), "app layer Tool 1"):
         found.append(entry)
         for _name, _size, part in contents if data.draw(st.booleans()) else ():
             part.read(data.draw(st.integers(0, 600)))
@@ -203,7 +203,7 @@ def test_holes_are_not_stored():
     writer.add(entry, Source())
     writer.close()
     assert len(out.getvalue()) < 1000
-    ((read, contents),) = ArchiveReader(io.BytesIO(out.getvalue()))
+    ((read, contents),) = ArchiveReader(io.BytesIO(out.getvalue()), "app layer Tool 1")
     assert read == entry
     with tarfile.open(fileobj=io.BytesIO(plain(out.getvalue()))) as archive:
         member = archive.getmember("Files/big.vhd")

@@ -29,6 +29,7 @@ from ansible_collections.strata.layering.plugins.module_utils.layers.entry impor
 from ansible_collections.strata.layering.plugins.module_utils.layers.extended_attributes import unpack_eas
 from ansible_collections.strata.layering.plugins.module_utils.layers.reparse import decode_link, encode_link
 
+LABEL = "app layer Tool 2.1"
 SMALL = Limits(entries=1000, unpacked=8 << 20, file=1 << 20, header=1 << 16, runs=1000)
 
 
@@ -55,7 +56,7 @@ def file(name, content=b"", **records):
 
 def read(data, **options):
     found = []
-    for entry, contents in ArchiveReader(io.BytesIO(data), **options):
+    for entry, contents in ArchiveReader(io.BytesIO(data), LABEL, **options):
         found.append((entry, {name: part.read() for name, _size, part in contents}))
     return found
 
@@ -96,14 +97,14 @@ def test_what_fails_ahead_is_told_when_it_is_needed():
     data = large()
     found = []
     with pytest.raises(OSError, match="the disk is gone"):
-        for entry, contents in ArchiveReader(Failing(data, 6 << 20), ahead=True):
+        for entry, contents in ArchiveReader(Failing(data, 6 << 20), LABEL, ahead=True):
             found.append((entry.path, [part.read() for _name, _size, part in contents]))
     assert [path for path, _parts in found] == [str(number) for number in range(len(found))] and len(found) >= 5
 
 
 def test_nothing_is_read_after_closing():
     source = io.BytesIO(large())
-    reader = ArchiveReader(source, ahead=True)
+    reader = ArchiveReader(source, LABEL, ahead=True)
     next(iter(reader))
     assert any(thread.name.startswith("unpack") for thread in threading.enumerate())
     reader.close()
@@ -359,7 +360,7 @@ def test_truncation_is_never_silent():
 
 def test_source_is_read_to_its_end():
     source = io.BytesIO(tar_of(file("Files/x")) + b"rest" * 1000)
-    list(ArchiveReader(source))
+    list(ArchiveReader(source, LABEL))
     assert not source.read()
 
 

@@ -20,6 +20,8 @@ from ansible_collections.strata.layering.plugins.module_utils.layers.entry impor
 from ansible_collections.strata.layering.plugins.module_utils.layers.file_index import IndexWriter, Record, load_index
 from ansible_collections.strata.layering.tests.unit.plugins.module_utils.layers.strategies import trees
 
+LABEL = "app layer Tool 2.1"
+
 
 def digest_of(data):
     return hashlib.sha256(data).digest()
@@ -53,7 +55,7 @@ def pack(lines):
 def test_round_trip(items):
     records = records_of(items)
     data, digest = write(records)
-    assert load_index(io.BytesIO(data)) == records
+    assert load_index(io.BytesIO(data), LABEL) == records
     assert digest == "sha256:" + hashlib.sha256(lines_of(data)).hexdigest()
     with IndexWriter(None) as dry:
         for record in records:
@@ -79,7 +81,7 @@ def test_many_entries_share_descriptors():
     ]
     data, _digest = write(records)
     assert lines_of(data).count(b'["",') == 3
-    assert load_index(io.BytesIO(data)) == records
+    assert load_index(io.BytesIO(data), LABEL) == records
 
 
 GOOD = lines_of(
@@ -147,12 +149,12 @@ def test_what_breaks_the_format_is_refused(old, new):
         old, new = b",4,0,", b",4,1,"
     assert old in GOOD
     with pytest.raises(Corrupt):
-        load_index(io.BytesIO(pack(GOOD.replace(old, new, 1))))
+        load_index(io.BytesIO(pack(GOOD.replace(old, new, 1))), LABEL)
 
 
 def test_newer_version():
     with pytest.raises(Unsupported):
-        load_index(io.BytesIO(pack(GOOD.replace(b'"version":1', b'"version":2'))))
+        load_index(io.BytesIO(pack(GOOD.replace(b'"version":1', b'"version":2'))), LABEL)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +171,7 @@ def test_newer_version():
 )
 def test_no_index(data):
     with pytest.raises(Corrupt):
-        load_index(io.BytesIO(data))
+        load_index(io.BytesIO(data), LABEL)
 
 
 @given(st.lists(st.tuples(st.integers(0, len(GOOD)), st.binary(min_size=1, max_size=6)), min_size=1, max_size=4))
@@ -179,7 +181,7 @@ def test_mutations(changes):
     for position, piece in changes:
         data[position : position + len(piece)] = piece
     try:
-        load_index(io.BytesIO(pack(bytes(data))))
+        load_index(io.BytesIO(pack(bytes(data))), LABEL)
     except StrataError:
         pass
 
@@ -191,6 +193,6 @@ def test_mutations_of_compressed_data(position, piece):
     position %= len(data)
     data[position : position + len(piece)] = piece
     try:
-        load_index(io.BytesIO(bytes(data)))
+        load_index(io.BytesIO(bytes(data)), LABEL)
     except StrataError:
         pass
