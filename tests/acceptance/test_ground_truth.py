@@ -10,7 +10,6 @@ import hashlib
 
 import pytest
 
-from ansible_collections.strata.layering.plugins.module_utils.catalog import layer_store
 from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.images.conflicts import Plan
 from ansible_collections.strata.layering.plugins.module_utils.images.os_import import find_windows
@@ -19,6 +18,7 @@ from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import
 from ansible_collections.strata.layering.tests.acceptance import compare, disks, wine
 from ansible_collections.strata.layering.tests.acceptance.installers import APPLICATIONS, SHARED
 from ansible_collections.strata.layering.tests.sample.reread import differences, read_volume
+from ansible_collections.strata.layering.tests.support import stored_layers
 from ansible_collections.strata.layering.tests.support.ntfs_check import check
 
 _ENVIRONMENT = "System\\CurrentControlSet\\Control\\Session Manager\\Environment"
@@ -31,7 +31,7 @@ def _system(prefix):
 @pytest.mark.parametrize("application", APPLICATIONS, ids=lambda application: application.name)
 def test_a_layer_holds_what_its_installer_did(workshop, packaged, application):
     one = packaged[application.name]
-    records = [record.entry for record in layer_store.records(workshop.repository, one.layer)]
+    records = [record.entry for record in stored_layers.records(workshop.repository, one.layer)]
     held = {entry.path for entry in records if entry.kind != HIVE and not entry.implied}
     assert sorted(held) == sorted(one.touched)
     assert {entry.path for entry in records if entry.kind == WHITEOUT} == {
@@ -92,7 +92,7 @@ def test_what_contends_is_reported(workshop, packaged, composed):
         ("SYSTEM", "Environment", "path"): "merged",
     }
     with image.open_disk() as disk, Volume.mount(find_windows(disk).window(disk)) as volume:
-        plan = Plan([list(layer_store.records(workshop.repository, layer)) for layer in layers], volume.upcase)
+        plan = Plan([stored_layers.records(workshop.repository, layer) for layer in layers], volume.upcase)
     conflicts = {
         conflict.path: (layers[conflict.winner].name, [layers[loser].name for loser in conflict.losers])
         for conflict in plan.conflicts()

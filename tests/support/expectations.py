@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+import pytest
+
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import StrataError
 
 
@@ -21,3 +23,12 @@ def only_our_errors() -> Iterator[None]:
         yield
     except StrataError as error:
         assert error.code, f"{error.__class__.__name__} has no code: {error}"
+
+
+@contextlib.contextmanager
+def raises(kind: type[StrataError], code: str) -> Iterator[pytest.ExceptionInfo[StrataError]]:
+    """Expect an error of ``kind`` with ``code`` and a hint; yield pytest's information about it."""
+    with pytest.raises(kind) as caught:
+        yield caught
+    assert caught.value.code == code
+    assert caught.value.hint

@@ -1,23 +1,23 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Layer versions in the repository: storing what was built, loading it, reading its index and archive."""
+"""Layer versions in the repository: store, load and delete them."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import BinaryIO
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from ..common.errors import Corrupt, NotFound
+from ..common.errors import Corrupt, InternalError, NotFound
 from ..common.progress import Progress, silent
 from ..layers import archive, file_index
 from ..layers import entry as model
-from ..layers.archive import ArchiveReader, ArchiveWriter
+from ..layers.archive import ArchiveWriter
 from ..layers.entry import Entry
-from ..layers.file_index import IndexWriter, Record
+from ..layers.file_index import IndexWriter
 from ..layers.folder import Opener
 from ..layers.icon import icon_media_type
 from ..layers.layer_version import (
@@ -29,19 +29,18 @@ from ..layers.layer_version import (
     ROLE_INDEX,
     Blob,
     LayerVersion,
-    version_key,
 )
 from ..repository.blobs import Descriptor
 from ..repository.encoding import reference_name
 from ..repository.repository import Repository
 
 _MAX_CONFIG = 1 << 20
-#: What the name of a registry delta in the archive's folder of hives ends in.
+#: The suffix of registry deltas in the archive's folder of hives.
 DELTA_SUFFIX = ".strata-delta"
 
 
 def layer_reference_name(kind: str, name: str, version: str) -> str:
-    """The reference in index.json that names a layer version."""
+    """Return the reference in index.json that names a layer version."""
     return reference_name("layers", kind, name, version)
 
 
@@ -56,14 +55,18 @@ def put_files(
 ) -> LayerVersion:
     """Store ``layer`` with the files of ``entries``; return it with blobs, statistics and digests.
 
-    ``hives`` are (name, registry delta) pairs, which stand in the archive's folder of hives.
+    ``hives`` are (name, registry delta) pairs, which the archive carries in its folder of hives.
 
-    Every byte is read once: archive and file index are written side by side. A process that is
-    killed leaves temporary files only, or blobs that nothing names; the reference comes last. The
-    same entries and the same metadata give the same digest.
+    Every byte is read once: archive and file index are written at the same time. A killed process
+    leaves only temporary files, or blobs without a reference, because the reference is written last.
+    Equal entries and equal metadata give the same digest.
+
+    Raises:
+        InvalidInput layers.entry: an archive cannot carry an entry.
+        InvalidInput layers.changed: a file changed while it was read.
+        NoSpace: the disk of the repository is full.
     """
-    files = total = whiteouts = 0
-    with repository.pin(purpose=f"store the layer {layer.name} {layer.version}") as pin:
+    with repository.pin(purpose=f"store the {layer.label}") as pin:
         with (
             repository.layout.blob_writer(archive.MEDIA_TYPE) as packed,
             repository.layout.blob_writer(file_index.MEDIA_TYPE) as listed,
@@ -72,30 +75,40 @@ def put_files(
         ):
             for name, delta in sorted(hives):
                 archive_writer.add(Entry(f"{name}{DELTA_SUFFIX}", model.HIVE, size=len(delta)), delta)
-            for entry, opener in entries:
-                with contextlib.ExitStack() as opened:
-                    data = (
-                        opened.enter_context(opener(""))
-                        if opener and entry.kind == model.FILE and not _bare_link(entry)
-                        else None
-                    )
-                    streams = [(name, opened.enter_context(opener(name))) for name, _size in entry.streams]
-                    digest, digests = archive_writer.add(entry, data, streams)
-                index_writer.add(entry, digest, digests)
-                files += entry.kind in (model.FILE, model.LINK)
-                whiteouts += entry.kind == model.WHITEOUT
-                total += entry.size + sum(size for _name, size in entry.streams)
-                progress("store", total, None)
+            statistics = _write_entries(entries, archive_writer, index_writer, progress)
         layer.content_digest = with_hives(index_writer.content_digest, hives)
-        layer.statistics = {"files": files, "whiteouts": whiteouts, "entries": index_writer.entries, "bytes": total}
+        layer.statistics = statistics
         layer.blobs[ROLE_ARCHIVE] = _blob(packed.descriptor)
         layer.blobs[ROLE_INDEX] = _blob(listed.descriptor)
-        pin.add([packed.descriptor.digest, listed.descriptor.digest])
+        pin.add([layer.blobs[ROLE_ARCHIVE].digest, layer.blobs[ROLE_INDEX].digest])
         return put_version(repository, layer, icon=icon)
 
 
+def _write_entries(
+    entries: Iterable[tuple[Entry, Opener | None]],
+    archive_writer: ArchiveWriter,
+    index_writer: IndexWriter,
+    progress: Progress,
+) -> dict[str, int]:
+    files = total = whiteouts = 0
+    for entry, opener in entries:
+        with contextlib.ExitStack() as opened:
+            data, streams = None, []
+            if opener is not None:
+                if entry.kind == model.FILE and not _is_link(entry):
+                    data = opened.enter_context(opener(""))
+                streams = [(name, opened.enter_context(opener(name))) for name, _size in entry.streams]
+            digest, stream_digests = archive_writer.add(entry, data, streams)
+        index_writer.add(entry, digest, stream_digests)
+        files += entry.kind in (model.FILE, model.LINK)
+        whiteouts += entry.kind == model.WHITEOUT
+        total += entry.size + sum(size for _name, size in entry.streams)
+        progress("store", total, None)
+    return {"files": files, "whiteouts": whiteouts, "entries": index_writer.entries, "bytes": total}
+
+
 def with_hives(content_digest: str, hives: Sequence[tuple[str, bytes]]) -> str:
-    """The content digest of a layer whose files have ``content_digest`` and that also carries registry deltas."""
+    """Return the content digest of a layer with registry deltas whose files have ``content_digest``."""
     if not hives:
         return content_digest
     deltas = b"".join(hashlib.sha256(delta).digest() for _name, delta in sorted(hives))
@@ -103,8 +116,8 @@ def with_hives(content_digest: str, hives: Sequence[tuple[str, bytes]]) -> str:
 
 
 def put_version(repository: Repository, layer: LayerVersion, *, icon: bytes | None = None) -> LayerVersion:
-    """Store config and manifest of a layer whose ``blobs`` are in the repository, and name it; return it with its digest."""
-    with repository.pin(purpose=f"store the layer {layer.name} {layer.version}") as pin:
+    """Store config, manifest and reference of a layer whose ``blobs`` are in the repository; return it with its digest."""
+    with repository.pin(purpose=f"store the {layer.label}") as pin:
         if icon is not None:
             layer.blobs[ROLE_ICON] = _blob(repository.layout.put_blob(icon, icon_media_type(icon)))
         pin.add(blob.digest for blob in layer.blobs.values())
@@ -127,78 +140,51 @@ def put_version(repository: Repository, layer: LayerVersion, *, icon: bytes | No
 
 
 def load_version(repository: Repository, name: str) -> LayerVersion:
-    """The layer version with the manifest digest or the reference ``name``; NotFound, Corrupt or Unsupported otherwise."""
+    """Return the layer version whose manifest has the digest or the reference ``name``.
+
+    Raises:
+        NotFound: the repository does not contain the manifest.
+        Corrupt layers.corrupt, catalog.layer_corrupt: its documents are damaged.
+        Unsupported layers.artifact_type, layers.schema: it is not a layer version, or of a newer version.
+    """
     manifest = repository.layout.manifest(name)
     return LayerVersion.from_documents(manifest, _config(repository, manifest))
 
 
-def find_version(repository: Repository, kind: str, name: str, version: str) -> LayerVersion | None:
-    """The stored layer version of that name, None when there is none."""
-    reference = layer_reference_name(kind, name, version)
-    if reference not in repository.layout.references():
-        return None
-    return load_version(repository, reference)
-
-
-def versions(repository: Repository, kind: str | None = None, name: str | None = None) -> list[LayerVersion]:
-    """All layer versions the repository names, by kind, name and natural order of versions."""
-    prefix = f"layers/{kind}/" if kind else "layers/"
-    found = [
-        load_version(repository, item.digest)
-        for reference, item in repository.layout.references().items()
-        if reference.startswith(prefix)
-    ]
-    wanted = [layer for layer in found if name is None or layer.name == name]
-    return sorted(wanted, key=lambda layer: (layer.kind, layer.name.casefold(), layer.name, version_key(layer.version)))
-
-
 def remove_version(repository: Repository, kind: str, name: str, version: str) -> bool:
-    """Forget a layer version; return whether it was there. Its blobs go when the repository is collected."""
+    """Delete the reference to a layer version; return whether it existed. Garbage collection deletes its blobs."""
     return repository.layout.remove_reference(layer_reference_name(kind, name, version))
 
 
-def records(repository: Repository, layer: LayerVersion) -> Iterator[Record]:
-    """The file index of a layer, entry by entry."""
-    with open_role(repository, layer, ROLE_INDEX) as stream:
-        yield from file_index.read_index(stream, layer.label)
-
-
-@contextlib.contextmanager
-def open_archive(repository: Repository, layer: LayerVersion, *, hives: bool = False) -> Iterator[ArchiveReader]:
-    """The archive of a layer, verified at its end at the latest."""
-    with open_role(repository, layer, ROLE_ARCHIVE) as stream:
-        yield ArchiveReader(stream, layer.label, hives=hives)
-
-
-def open_role(repository: Repository, layer: LayerVersion, role: str) -> BinaryIO:
-    """Open the blob that has ``role`` in a layer version; NotFound when it has none."""
-    return repository.layout.open_blob(Descriptor(*role_blob(layer, role)))
-
-
 def role_blob(layer: LayerVersion, role: str) -> Blob:
-    """The blob that has ``role`` in a layer version; NotFound when it has none."""
+    """Return the blob that has ``role`` in a layer version, else raise NotFound catalog.layer_role_missing."""
     if role not in layer.blobs:
         raise NotFound(
-            f"The layer version {layer.name} {layer.version} has no {role}.",
+            f"The {layer.label} has no blob with the role {role}.",
             code="catalog.layer_role_missing",
+            hint="Use a layer version that contains it; OS layers have a disk, other layers have files.",
             role=role,
         )
     return layer.blobs[role]
 
 
-def _config(repository: Repository, manifest: Mapping) -> object:
+def _config(repository: Repository, manifest: Mapping[str, Any]) -> object:
     data = repository.layout.blobs.read(Descriptor.from_json(manifest["config"]), _MAX_CONFIG)
     try:
         return json.loads(data)
     except (ValueError, RecursionError):
         raise Corrupt(
-            f"The description of the layer version {manifest['digest']} is not JSON.", code="catalog.layer_corrupt"
+            f"The description of the layer version {manifest['digest']} is damaged: it is not JSON.",
+            code="catalog.layer_corrupt",
+            hint="Verify the repository, then fetch or build the layer version again.",
         ) from None
 
 
-def _blob(descriptor: Descriptor) -> Blob:
+def _blob(descriptor: Descriptor | None) -> Blob:
+    if descriptor is None:
+        raise InternalError("A blob is used before it was written.", code="catalog.blob_not_written")
     return Blob(descriptor.media_type, descriptor.digest, descriptor.size)
 
 
-def _bare_link(entry: Entry) -> bool:
+def _is_link(entry: Entry) -> bool:
     return entry.size == 0 and entry.reparse is not None

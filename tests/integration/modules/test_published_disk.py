@@ -174,7 +174,7 @@ def _add(
 
 
 @pytest.mark.parametrize(("size", "size_gb"), [("small", 1), ("full", 24)])
-def test_published_disk(tmp_path, simulator, size, size_gb):
+def test_published_disk_read_by_independent_readers_equals_layers(tmp_path, simulator, size, size_gb):
     manifest, raw, plan = publish(tmp_path, simulator, Spec(size), size_gb)
     offset = manifest.partition()["offset"]
     expected = expected_tree(manifest.files, plan)

@@ -13,13 +13,13 @@ import pytest
 from dissect.ntfs import NTFS
 from dissect.ntfs.exceptions import FileNotFoundError as Missing
 
-from ansible_collections.strata.layering.plugins.module_utils.catalog import layer_store
 from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import TYPE_BASIC_DATA, read_partitions
 from ansible_collections.strata.layering.plugins.module_utils.images.layered_image import compose_stack
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.tests.integration.modules.conftest import OS_LAYER, add_app, add_template
 from ansible_collections.strata.layering.tests.sample.reread import RangeStream
+from ansible_collections.strata.layering.tests.support import stored_layers
 from ansible_collections.strata.layering.tests.support.modules import converges, fails, run, state_of
 
 FOLDER = "Windows/Setup/scripts/image"
@@ -46,7 +46,7 @@ def plan(content_digest: str, *lines: str) -> bytes:
     return "".join(line + "\r\n" for line in (head, *lines)).encode()
 
 
-def test_scripts_are_placed_in_the_order_in_which_layers_are_applied(workspace, exported):
+def test_image_scripts_are_placed_in_layer_order(workspace, exported):
     run(
         "app_layer",
         **workspace.options,
@@ -95,7 +95,7 @@ def test_scripts_are_placed_in_the_order_in_which_layers_are_applied(workspace, 
     }
 
 
-def test_an_image_without_scripts_has_a_plan_and_the_next_one_loses_old_scripts(workspace):
+def test_image_without_scripts_has_empty_plan(workspace):
     add_app(workspace, "Tool", script=script(workspace, "a.cmd", "exit /b 0\r\n"))
     add_app(workspace, "Plain")
     with_own = add_template(
@@ -114,7 +114,7 @@ def test_an_image_without_scripts_has_a_plan_and_the_next_one_loses_old_scripts(
     assert placed(workspace) == {"plan.txt": plan(without["content_digest"])}
 
 
-def test_what_a_layer_brings_there_is_not_in_an_image(workspace):
+def test_image_omits_layer_files_in_script_folder(workspace):
     add_app(
         workspace,
         tree={f"{FOLDER}/finished": "x", f"{FOLDER}/results/01.code": "0", "Windows/Setup/scripts/mine.txt": "x"},
@@ -123,7 +123,7 @@ def test_what_a_layer_brings_there_is_not_in_an_image(workspace):
     assert list(placed(workspace)) == ["plan.txt"]
 
 
-def test_the_same_template_gives_the_same_disk(workspace):
+def test_template_composed_twice_gives_same_disk(workspace):
     add_app(workspace, script=script(workspace, "a.cmd", "exit /b 0\r\n"))
     add_template(workspace)
     digests = []
@@ -138,13 +138,13 @@ def test_the_same_template_gives_the_same_disk(workspace):
     assert digests[0] == digests[1]
 
 
-def test_a_stack_for_packaging_has_neither_plan_nor_scripts_whatever_it_starts_from(workspace):
+def test_packaging_stack_has_neither_plan_nor_scripts(workspace):
     add_app(workspace, script=script(workspace, "a.cmd", "exit /b 0\r\n"))
     add_template(workspace)
     placed(workspace)
     repository = Repository.open(os.fspath(workspace.path))
     os_layer, layer = (
-        layer_store.find_version(repository, *name).reference()
+        stored_layers.require_version(repository, *name).reference()
         for name in (("os", "Windows 11", "1.0"), ("app", "Tool", "1.0"))
     )
     image = compose_stack(repository, os_layer, (layer,))
@@ -166,7 +166,7 @@ def test_a_stack_for_packaging_has_neither_plan_nor_scripts_whatever_it_starts_f
         ("a", "a", None),
     ],
 )
-def test_a_script_is_part_of_the_version(workspace, first, then, code):
+def test_layer_version_with_other_script_is_refused(workspace, first, then, code):
     texts = {one: script(workspace, f"{one}.cmd", f"rem {one}\r\n") for one in "ab"}
     made = add_app(workspace, **{"script": texts[first]} if first else {})["layer"]
     assert made["script"] == (
@@ -185,7 +185,7 @@ def test_a_script_is_part_of_the_version(workspace, first, then, code):
         assert not run("app_layer", **workspace.options, **options)["changed"]
 
 
-def test_a_layer_with_a_script_is_made_once(workspace):
+def test_layer_with_script_converges(workspace):
     converges(
         "app_layer",
         lambda: state_of(workspace.path),
@@ -206,7 +206,7 @@ def test_a_layer_with_a_script_is_made_once(workspace):
         ("a.cmd", "x" * ((1 << 20) + 1), "catalog.script_size"),
     ],
 )
-def test_what_is_no_script_is_refused(workspace, name, text, code):
+def test_invalid_script_is_refused(workspace, name, text, code):
     add_app(workspace)
     fails(
         "image_template",
@@ -220,7 +220,7 @@ def test_what_is_no_script_is_refused(workspace, name, text, code):
     )
 
 
-def test_the_script_of_a_template_is_kept_as_long_as_the_template(workspace):
+def test_template_script_is_kept_until_template_is_deleted(workspace):
     add_app(workspace)
     digest = add_template(workspace, script=script(workspace, "a.cmd", "rem kept\r\n"))["template"]["script"]["digest"]
     blob = workspace.path / "blobs/sha256" / digest.partition(":")[2]

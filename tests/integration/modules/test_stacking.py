@@ -28,7 +28,7 @@ def names(plan) -> list[str]:
     return [layer["name"] for layer in plan["layers"]]
 
 
-def test_a_layer_stands_above_its_prerequisites_unless_priorities_say_otherwise(workspace):
+def test_layer_is_above_its_prerequisites_unless_priority_differs(workspace):
     """App comes before Base by name; it was made on a machine with Base, of which it changes one file and removes another."""
     add_app(workspace, "Base", tree={"Base/shared.txt": "base", "Base/old.txt": "old", "Base/kept.txt": "kept"})
     add_app(workspace, "Another", tree={"Base/kept.txt": "another"})
@@ -62,7 +62,7 @@ def test_a_layer_stands_above_its_prerequisites_unless_priorities_say_otherwise(
     }
 
 
-def test_8_3_names_that_were_given_on_machines_of_their_own(workspace):
+def test_short_name_of_two_layers_is_reported(workspace):
     """Windows counts them up anew on each machine, so that two installers get the same one."""
     for name in ("Reader", "Writer"):
 

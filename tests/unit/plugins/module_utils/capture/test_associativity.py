@@ -29,6 +29,7 @@ from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_r
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.registry_values import encode_string
 from ansible_collections.strata.layering.tests.sample import hives
 from ansible_collections.strata.layering.tests.sample.tree import symlink
+from ansible_collections.strata.layering.tests.support import stored_layers
 from ansible_collections.strata.layering.tests.support.captured import Packaging, make_machine, tree_differences
 from ansible_collections.strata.layering.tests.support.layer_stacks import EAS, SECURITIES, content
 from ansible_collections.strata.layering.tests.support.tree_model import Item
@@ -180,7 +181,7 @@ def state(packaging, layers):
 @given(stacks())
 def test_which_layers_become_one_makes_no_difference(packaging, drawn):
     a, b, c = (stored(packaging, items, registry) for items, registry in drawn)
-    records = [list(layer_store.records(packaging.repository, layer)) for layer in (a, b, c)]
+    records = [stored_layers.records(packaging.repository, layer) for layer in (a, b, c)]
     assert Plan(records, str.upper).conflicts() == []
     event(f"{sum(map(len, records))} entries, {sum(len(registry) for _items, registry in drawn)} values")
     expected, registry = state(packaging, [a, b, c])

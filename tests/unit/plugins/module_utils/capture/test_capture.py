@@ -28,6 +28,7 @@ from ansible_collections.strata.layering.plugins.module_utils.winregistry.delta_
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_reader import read_hive
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_writer import write_hive
 from ansible_collections.strata.layering.tests.sample import ntfs_bytes
+from ansible_collections.strata.layering.tests.support import stored_layers
 from ansible_collections.strata.layering.tests.support.captured import (
     Packaging,
     make_machine,
@@ -371,7 +372,7 @@ def test_removal_of_what_another_image_does_not_have(packaging):
 def test_unchanged_disk_gives_an_empty_layer(packaging):
     with packaging.changed(lambda volume: None) as device:
         result = capture(packaging.repository, packaging.given, lambda: device, LayerVersion("app", "Nothing", "1"))
-    assert list(layer_store.records(packaging.repository, result.layer)) == []
+    assert stored_layers.records(packaging.repository, result.layer) == []
     assert result.statistics["files_different"] == 0 and not result.left_out and not result.hazards
     assert all(not any(counts.values()) for counts in result.changes.values())
 
@@ -416,10 +417,10 @@ def take(packaging, change, *rules, **options):
         )
     entries = {
         record.entry.path: record.entry.kind
-        for record in layer_store.records(packaging.repository, result.layer)
+        for record in stored_layers.records(packaging.repository, result.layer)
         if not record.entry.implied
     }
-    with layer_store.open_archive(packaging.repository, result.layer, hives=True) as archive:
+    with stored_layers.open_archive(packaging.repository, result.layer, hives=True) as archive:
         deltas = {
             entry.path: read_delta(next(iter(contents))[2].read())
             for entry, contents in archive
@@ -527,7 +528,7 @@ def test_hive_whose_log_is_broken(packaging, hive, broken):
     assert (
         caught.value.code == "capture.hive_log" and hive in str(caught.value) and "packaged disk" in str(caught.value)
     )
-    assert layer_store.find_version(packaging.repository, "app", "Broken", "1") is None
+    assert stored_layers.find_version(packaging.repository, "app", "Broken", "1") is None
 
 
 def test_rules_leave_out_and_take_in(packaging):
@@ -683,7 +684,7 @@ def test_changes_upon_a_layer(packaging):
     with packaging.changed(lambda volume: put(volume, "App/two.txt"), image) as device:
         second = capture(packaging.repository, image, lambda: device, LayerVersion("app", "Stacked", "2")).layer
     assert [
-        record.entry.path for record in layer_store.records(packaging.repository, second) if not record.entry.implied
+        record.entry.path for record in stored_layers.records(packaging.repository, second) if not record.entry.implied
     ] == ["App/two.txt"]
     # The disk of one image does not come from the other.
     with packaging.changed(lambda volume: [put(volume, f"App/other {number}") for number in range(40)]) as device:
@@ -747,7 +748,7 @@ def test_nothing_is_stored_of_a_failed_capture(packaging):
     with packaging.changed(change) as device, pytest.raises(StrataError) as caught:
         capture(packaging.repository, packaging.given, lambda: device, LayerVersion("app", "Secret", "1"))
     assert caught.value.code == "capture.encrypted"
-    assert layer_store.find_version(packaging.repository, "app", "Secret", "1") is None
+    assert stored_layers.find_version(packaging.repository, "app", "Secret", "1") is None
 
 
 def test_preview_finds_the_same_and_stores_nothing(packaging):

@@ -22,6 +22,7 @@ from ansible_collections.strata.layering.plugins.module_utils.images.lineage_mar
 from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
 from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import LayerReference, LayerVersion
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
+from ansible_collections.strata.layering.tests.support import stored_layers
 from ansible_collections.strata.layering.tests.support.captured import Packaging, make_machine
 
 
@@ -34,7 +35,7 @@ def _packaging(tmp_path_factory):
 
 def layer(packaging, name: str, content: bytes) -> LayerVersion:
     """An app layer of one small file."""
-    found = layer_store.find_version(packaging.repository, "app", name, "1")
+    found = stored_layers.find_version(packaging.repository, "app", name, "1")
     entry = Entry(f"{name}.txt", "file", 0x20, 1, 2, 3, 4, size=len(content))
     return found or layer_store.put_files(
         packaging.repository, LayerVersion("app", name, "1"), [(entry, lambda stream: io.BytesIO(content))]

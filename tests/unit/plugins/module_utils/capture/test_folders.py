@@ -8,12 +8,12 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.capture.capture import CaptureResult, capture
-from ansible_collections.strata.layering.plugins.module_utils.catalog import layer_store
 from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import read_partitions
 from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import LayerVersion
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from ansible_collections.strata.layering.tests.sample.tree import junction
+from ansible_collections.strata.layering.tests.support import stored_layers
 from ansible_collections.strata.layering.tests.support.captured import (
     Packaging,
     make_machine,
@@ -45,7 +45,7 @@ def take(packaging, change, below=()) -> tuple[CaptureResult, dict[str, str], li
         found = packaging.tree(disk)
     entries = {
         record.entry.path: record.entry.kind
-        for record in layer_store.records(packaging.repository, result.layer)
+        for record in stored_layers.records(packaging.repository, result.layer)
         if not record.entry.implied
     }
     return result, entries, tree_differences(expected, found, base)

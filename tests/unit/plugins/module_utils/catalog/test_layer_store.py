@@ -32,6 +32,8 @@ from ansible_collections.strata.layering.plugins.module_utils.layers.layer_versi
 from ansible_collections.strata.layering.plugins.module_utils.repository import blobs
 from ansible_collections.strata.layering.plugins.module_utils.repository.garbage_collection import collect, verify
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
+from ansible_collections.strata.layering.tests.support import stored_layers
+from ansible_collections.strata.layering.tests.support.expectations import raises
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +76,7 @@ def png():
     )
 
 
-def test_put_and_load(repository, folder):
+def test_layer_version_round_trip(repository, folder):
     reference = LayerReference("os", "Windows", "11", "sha256:" + "0" * 64)
     stored = layer_store.put_files(
         repository, layer(os_layer=reference, description="An app", priority=7), entries(folder), icon=png()
@@ -83,21 +85,21 @@ def test_put_and_load(repository, folder):
     assert stored.statistics == {"files": 3, "whiteouts": 1, "entries": 7, "bytes": 10005}
     for found in (
         layer_store.load_version(repository, stored.digest),
-        layer_store.find_version(repository, "app", "My App", "1.0"),
-        layer_store.versions(repository)[0],
+        stored_layers.find_version(repository, "app", "My App", "1.0"),
+        stored_layers.versions(repository)[0],
     ):
         assert found == stored
-    assert [record.entry for record in layer_store.records(repository, stored)] == [
+    assert [record.entry for record in stored_layers.records(repository, stored)] == [
         entry for entry, _opener in entries(folder)
     ]
-    with layer_store.open_archive(repository, stored) as archive:
+    with stored_layers.open_archive(repository, stored) as archive:
         contents = {entry.path: b"".join(part.read() for _name, _size, part in parts) for entry, parts in archive}
     assert contents["Program Files/App/app.exe"] == b"MZ" * 5000 and contents["again.txt"] == b"hello"
     assert verify(repository) == []
     assert collect(repository, grace=-60).blobs == []
 
 
-def test_same_folder_same_digest(repository, folder, tmp_path):
+def test_same_folder_gives_same_digest(repository, folder, tmp_path):
     first = layer_store.put_files(repository, layer(), entries(folder))
     second = layer_store.put_files(Repository.open(str(tmp_path / "other"), create=True), layer(), entries(folder))
     assert first.digest == second.digest
@@ -107,40 +109,40 @@ def test_same_folder_same_digest(repository, folder, tmp_path):
     assert third.content_digest == source_fingerprint(entries(folder)) != first.content_digest
 
 
-def test_streams_and_everything_else(repository):
+def test_entry_with_all_metadata_round_trip(repository):
     entry = Entry(
         "a", "file", 0x20, 1, 2, 3, 4, b"SD", "A~1", 4, streams=[("s", 2)], object_id=bytes(16), sparse=[(2, 2)]
     )
     parts = {"": b"\0\0ab", "s": b"xy"}
     stored = layer_store.put_files(repository, layer(), [(entry, lambda name: io.BytesIO(parts[name]))])
-    with layer_store.open_archive(repository, stored) as archive:
+    with stored_layers.open_archive(repository, stored) as archive:
         assert [(found, {name: part.read() for name, _size, part in contents}) for found, contents in archive] == [
             (entry, parts)
         ]
 
 
-def test_versions_in_natural_order(repository, folder):
+def test_versions_are_listed_in_natural_order(repository, folder):
     for version in ("1.10", "1.9", "1.0-rc1", "1.0"):
         layer_store.put_files(repository, layer(version), entries(folder))
-    assert [found.version for found in layer_store.versions(repository, "app", "My App")] == [
+    assert [found.version for found in stored_layers.versions(repository, "app", "My App")] == [
         "1.0-rc1",
         "1.0",
         "1.9",
         "1.10",
     ]
     assert (
-        layer_store.versions(repository, "os") == []
-        and layer_store.find_version(repository, "app", "my app", "1.0") is None
+        stored_layers.versions(repository, "os") == []
+        and stored_layers.find_version(repository, "app", "my app", "1.0") is None
     )
     assert layer_store.remove_version(repository, "app", "My App", "1.9") and not layer_store.remove_version(
         repository, "app", "My App", "1.9"
     )
     assert collect(repository, grace=-60).freed > 0
-    assert [found.version for found in layer_store.versions(repository)] == ["1.0-rc1", "1.0", "1.10"]
+    assert [found.version for found in stored_layers.versions(repository)] == ["1.0-rc1", "1.0", "1.10"]
     assert verify(repository) == []
 
 
-def test_a_killed_process_leaves_temporary_files_only(repository, folder):
+def test_killed_process_leaves_only_temporary_files(repository, folder):
     child = os.fork()
     if not child:
         try:
@@ -160,10 +162,10 @@ def test_a_killed_process_leaves_temporary_files_only(repository, folder):
     assert os.listdir(os.path.join(repository.path, "tmp")) == os.listdir(os.path.join(repository.path, "pins")) == []
 
 
-def test_a_failure_leaves_nothing(repository, folder, monkeypatch):
+def test_failed_store_leaves_no_files(repository, folder, monkeypatch):
     found = entries(folder)
     (folder / "readme.txt").write_bytes(b"longer than before")
-    with pytest.raises(InvalidInput, match="changed"):
+    with raises(InvalidInput, "layers.changed"):
         layer_store.put_files(repository, layer(), found)
 
     def full(descriptor):
@@ -176,7 +178,7 @@ def test_a_failure_leaves_nothing(repository, folder, monkeypatch):
 
 
 @pytest.mark.parametrize("role", ["archive", "index"])
-def test_damaged_blobs_are_found(repository, folder, role):
+def test_damaged_blob_is_reported(repository, folder, role):
     stored = layer_store.put_files(repository, layer(), entries(folder))
     path = repository.layout.blobs.path(stored.blobs[role].digest)
     with open(path, "r+b") as stream:
@@ -184,21 +186,21 @@ def test_damaged_blobs_are_found(repository, folder, role):
         stream.write(b"\xaa\xbb\xcc")
     with pytest.raises(Corrupt):
         if role == "index":
-            list(layer_store.records(repository, stored))
+            stored_layers.records(repository, stored)
         else:
-            with layer_store.open_archive(repository, stored) as archive:
+            with stored_layers.open_archive(repository, stored) as archive:
                 for _entry, _contents in archive:
                     pass
 
 
-def test_missing_roles(repository, folder):
+def test_missing_role_is_reported(repository, folder):
     stored = layer_store.put_files(repository, layer(), entries(folder))
-    with pytest.raises(NotFound, match="has no disk"):
-        layer_store.open_role(repository, stored, "disk")
+    with raises(NotFound, "catalog.layer_role_missing"):
+        layer_store.role_blob(stored, "disk")
 
 
 @pytest.mark.skipif(not shutil.which("skopeo"), reason="skopeo is not installed")
-def test_a_layer_travels_through_skopeo(repository, folder, tmp_path):
+def test_layer_copied_by_skopeo_is_unchanged(repository, folder, tmp_path):
     stored = layer_store.put_files(repository, layer(), entries(folder), icon=png())
     other = Repository.open(str(tmp_path / "other"), create=True)
     name = layer_store.layer_reference_name("app", "My App", "1.0")
@@ -208,5 +210,5 @@ def test_a_layer_travels_through_skopeo(repository, folder, tmp_path):
         capture_output=True,
         timeout=60,
     )
-    assert layer_store.find_version(other, "app", "My App", "1.0") == stored
+    assert stored_layers.find_version(other, "app", "My App", "1.0") == stored
     assert verify(other) == []

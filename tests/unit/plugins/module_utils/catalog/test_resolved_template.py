@@ -26,28 +26,28 @@ def order(*layers):
     return [layer.name for layer in apply_order(found)]
 
 
-def test_priority_then_name():
+def test_order_is_priority_then_name():
     assert order((500, "b 1"), (500, "C 1"), (500, "a 1"), (100, "z 1"), (900, "A 1")) == ["z", "a", "b", "C", "A"]
 
 
-def test_a_layer_stands_above_its_prerequisites():
+def test_layer_is_above_its_prerequisites():
     assert order((500, "a 1", "b 1"), (500, "b 1")) == ["b", "a"]
     assert order((500, "a 1", "c 1"), (500, "b 1"), (500, "c 1", "d 1"), (500, "d 1")) == ["b", "d", "c", "a"]
 
 
-def test_another_version_of_a_prerequisite_counts_too():
+def test_other_version_of_prerequisite_is_below():
     assert order((500, "a 1", "b 1"), (500, "b 2")) == ["b", "a"]
 
 
-def test_priorities_are_explicit():
+def test_priority_overrides_prerequisites():
     assert order((500, "a 1", "b 1"), (600, "b 1")) == ["a", "b"]
 
 
-def test_prerequisites_that_are_not_there_do_not_matter():
+def test_absent_prerequisite_is_ignored():
     assert order((500, "b 1", "x 1"), (500, "a 1", "b 7", "y 1")) == ["b", "a"]
 
 
-def test_where_versions_were_made_upon_each_other_the_version_that_was_known_counts():
+def test_circular_prerequisites_compare_versions():
     assert order((500, "a 1", "b 1"), (500, "b 2", "a 1")) == ["a", "b"]
     assert order((500, "a 2", "b 1"), (500, "b 1", "a 1")) == ["b", "a"]
     assert order((500, "a 3", "b 1"), (500, "b 3", "a 1")) == ["a", "b"]
@@ -57,7 +57,7 @@ def test_where_versions_were_made_upon_each_other_the_version_that_was_known_cou
     st.permutations(range(6)),
     st.lists(st.tuples(st.sampled_from([100, 500]), st.sets(st.integers(0, 5), max_size=3)), min_size=6, max_size=6),
 )
-def test_every_order_of_naming_gives_the_same_order(shuffled, layers):
+def test_order_does_not_depend_on_input_order(shuffled, layers):
     """Prerequisites are only ever layers that were there before, so that there is no circle."""
     found = [
         (priority, f"l{number} 1", *(f"l{below} 1" for below in below_it if below < number))

@@ -31,7 +31,7 @@ SCRIPT = {"label": "app layer A 1", "name": "a.cmd", "digest": DIGEST, "size": 5
         ("n" * 90 + ".cmd", "n" * 56 + ".cmd"),
     ],
 )
-def test_names_in_the_image_mean_nothing_to_a_shell(tmp_path, name, becomes):
+def test_script_name_has_no_shell_characters(tmp_path, name, becomes):
     (tmp_path / name).write_bytes(b"rem")
     assert scripts.read_script(str(tmp_path / name)).name == becomes
 
@@ -46,7 +46,7 @@ def test_names_in_the_image_mean_nothing_to_a_shell(tmp_path, name, becomes):
         ("a.cmd", None, "catalog.script_unreadable"),
     ],
 )
-def test_what_is_no_script(tmp_path, name, data, code):
+def test_invalid_script_is_refused(tmp_path, name, data, code):
     if data is not None:
         (tmp_path / name).write_bytes(data)
     with pytest.raises(InvalidInput) as caught:
@@ -54,7 +54,7 @@ def test_what_is_no_script(tmp_path, name, data, code):
     assert caught.value.code == code
 
 
-def test_no_script_is_none():
+def test_missing_script_gives_none():
     assert scripts.read_script(None) is None and scripts.describe(None) is None
 
 
@@ -75,20 +75,20 @@ def test_no_script_is_none():
         {"size": True},
     ],
 )
-def test_a_config_is_not_believed(change):
+def test_placed_script_with_invalid_field_is_corrupt(change):
     assert PlacedScript.from_dict(SCRIPT).to_dict() == SCRIPT
     with pytest.raises(Corrupt):
         PlacedScript.from_dict(SCRIPT | change)
 
 
-def test_a_config_that_is_none():
+def test_placed_script_that_is_not_an_object_is_corrupt():
     for value in (None, [], "x", {}):
         with pytest.raises(Corrupt):
             PlacedScript.from_dict(value)
 
 
 @given(st.lists(st.text(max_size=200), max_size=12))
-def test_the_plan_has_a_line_a_script_whatever_layers_are_called(names):
+def test_plan_has_a_line_per_script_for_any_layer_name(names):
     placed = [PlacedScript(scripts.safe_label(f"app layer {name}"), "a.cmd", DIGEST, 5) for name in names]
     lines = scripts.plan_text(DIGEST, placed).decode("ascii").split("\r\n")
     assert lines[0] == "image=" + "ab" * 8 and lines[-1] == "" and len(lines) == len(names) + 2
@@ -96,7 +96,7 @@ def test_the_plan_has_a_line_a_script_whatever_layers_are_called(names):
         assert line.split("|")[::2] == [f"{number:02}", f"{number:02}-a.cmd"] and not set('"%&<>^!') & set(line)
 
 
-def test_the_index_says_what_the_archive_would():
+def test_index_of_scripts_matches_archive():
     records = load_index(io.BytesIO(scripts.pack_index(DIGEST, [PlacedScript.from_dict(SCRIPT)])), "scripts")
     found = {
         record.entry.path: (record.entry.kind, record.entry.size, record.digest)

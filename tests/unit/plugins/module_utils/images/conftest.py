@@ -36,6 +36,7 @@ from ansible_collections.strata.layering.plugins.module_utils.repository.reposit
 from ansible_collections.strata.layering.tests.sample import pe
 from ansible_collections.strata.layering.tests.sample.disk import make_ntfs
 from ansible_collections.strata.layering.tests.sample.tree import Tree
+from ansible_collections.strata.layering.tests.support import stored_layers
 from ansible_collections.strata.layering.tests.support.layer_stacks import SECURITIES
 from ansible_collections.strata.layering.tests.support.ntfs_check import check
 from ansible_collections.strata.layering.tests.support.ntfs_tree import read_fold, read_tree
@@ -93,7 +94,7 @@ class SmallSystem:
             def opener(item):
                 return lambda name: io.BytesIO(item.streams[name] if name else item.data)
 
-            version = f"{len(layer_store.versions(self.repository)) + 1}.0"
+            version = f"{len(stored_layers.versions(self.repository)) + 1}.0"
             layer = layer_store.put_files(
                 self.repository, LayerVersion("app", "App", version), [(item.entry, opener(item)) for item in items]
             )

@@ -31,7 +31,7 @@ from ansible_collections.strata.layering.tests.support.tree_model import Item, R
     max_examples=60, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
 )
 @given(base=layers(max_size=8), stack=st.lists(layers(), min_size=1, max_size=3))
-def test_any_stack_on_any_base_gives_the_tree_that_the_rules_say(blank, base, stack):
+def test_random_stack_on_random_base_gives_expected_tree(blank, base, stack):
     fold = read_fold(blank[0])
     with (
         contextlib.suppress(Conflict),
@@ -95,25 +95,25 @@ def judged(blank, base, *stack):
         return found, applied
 
 
-def test_trailing_dots_and_spaces_reach_links_too(blank):
+def test_link_with_trailing_dot_is_written(blank):
     found, _applied = judged(blank, [], [file("a", b"1"), link("b. ", "a"), folder("c..")])
     assert found["b. "].file is found["a"].file
 
 
-def test_the_8_3_name_stays_with_the_name_that_the_layer_gives_it_to(blank):
+def test_hard_link_with_short_name_keeps_it(blank):
     found, _applied = judged(
         blank, [], [file("the long name", b"1", short_name="THELON~1"), link("another name before it", "the long name")]
     )
     assert found["the long name"].short_name == "THELON~1" and found["another name before it"].short_name is None
 
 
-def test_a_link_takes_over_the_8_3_name_of_the_file_that_it_replaces(blank):
+def test_link_that_replaces_a_file_inherits_its_short_name(blank):
     base = [file("replaced by a link", b"1", short_name="REPLAC~1")]
     found, _applied = judged(blank, base, [file("a new file", b"2"), link("replaced by a link", "a new file")])
     assert found["replaced by a link"].short_name == "REPLAC~1"
 
 
-def test_the_8_3_name_of_what_goes_is_free_for_what_comes(blank):
+def test_short_name_of_removed_file_is_available(blank):
     base = [file("zz long name", b"1", short_name="SHORT~1"), file("yy long name", b"1", short_name="OTHER~1")]
     stack = [
         whiteout("zz long name"),
@@ -125,7 +125,7 @@ def test_the_8_3_name_of_what_goes_is_free_for_what_comes(blank):
     assert found["aa long name"].short_name == "SHORT~1" and applied.dropped == []
 
 
-def test_a_folder_whose_new_8_3_name_is_a_long_name_keeps_its_old_one(blank):
+def test_folder_whose_new_short_name_is_a_long_name_keeps_old_short_name(blank):
     base = [folder("A long name.text", short_name="ALONGN~1.TEX"), folder("a")]
     found, applied = judged(blank, base, [folder("A long name.text", short_name="A"), file("a", b"1")])
     assert found["A long name.text"].short_name == "ALONGN~1.TEX" and applied.dropped == [
@@ -133,7 +133,7 @@ def test_a_folder_whose_new_8_3_name_is_a_long_name_keeps_its_old_one(blank):
     ]
 
 
-def test_an_8_3_name_that_a_folder_gives_up_is_free_for_what_comes_before_it(blank):
+def test_short_name_that_a_folder_loses_is_available(blank):
     base = [folder("the folder", short_name="THEFOL~1")]
     found, applied = judged(
         blank, base, [folder("The folder", short_name="OTHER~1"), folder("a new folder", short_name="THEFOL~1")]
@@ -145,7 +145,7 @@ def test_an_8_3_name_that_a_folder_gives_up_is_free_for_what_comes_before_it(bla
     )
 
 
-def test_an_8_3_name_that_two_layers_give_belongs_to_the_lower_one(blank):
+def test_short_name_of_two_layers_belongs_to_lower_layer(blank):
     """Also where the upper layer's is a folder, which is made first."""
     found, applied = judged(
         blank,
@@ -157,7 +157,7 @@ def test_an_8_3_name_that_two_layers_give_belongs_to_the_lower_one(blank):
     assert applied.dropped == ["8.3 name STRATA~1 of Strata Other (z strata tools.txt has it)"]
 
 
-def test_the_8_3_name_of_what_stays_is_no_path(blank):
+def test_path_with_short_name_of_kept_folder_is_refused(blank):
     base = [folder("Program Files", short_name="PROGRA~1")]
     for item in (file("PROGRA~1/x"), file("progra~1")):
         conflict = pytest.raises(Conflict, match="8.3 name of Program Files")
@@ -166,7 +166,7 @@ def test_the_8_3_name_of_what_stays_is_no_path(blank):
         assert caught.value.code == "images.layer_short_name" and caught.value.hint
 
 
-def test_implied_folders_leave_streams_of_the_base_alone(blank):
+def test_implied_folder_keeps_streams_of_base(blank):
     told = folder("d")
     told.entry.streams, told.streams = [("s", 1)], {"s": b"1"}
     again = folder("D", implied=True)
@@ -175,13 +175,13 @@ def test_implied_folders_leave_streams_of_the_base_alone(blank):
 
 
 @pytest.mark.parametrize("name", ["a<b", "a|b", "a?b", 'a"b', "a\x01b", "*"])
-def test_names_that_windows_cannot_hold_are_refused_with_a_hint(blank, name):
+def test_name_that_windows_forbids_is_refused(blank, name):
     with pytest.raises(InvalidInput) as caught, changed(blank, [[file(name)]]):
         pass
     assert caught.value.code == "ntfs.name" and caught.value.hint
 
 
-def test_folders_that_only_get_files_keep_times_attributes_and_everything_else(blank):
+def test_folder_with_new_files_keeps_its_metadata(blank):
     base = [
         folder("d", security=SECURITIES[3]),
         *(file(f"d/old {number}", b"x" * number) for number in range(40)),
@@ -211,26 +211,26 @@ def test_folders_that_only_get_files_keep_times_attributes_and_everything_else(b
             assert (applied.files, applied.removed, applied.directories) == (301, 1, 0)
 
 
-def test_a_file_larger_than_one_piece(blank):
+def test_large_file_is_written_in_pieces(blank):
     data = bytes(range(256)) * 40_000
     found, applied = judged(blank, [], [file("big", data, streams={"also": data[:6_000_000]})])
     assert found["big"].file.size == applied.bytes == len(data)
 
 
-def test_a_volume_without_space_says_so(blank):
+def test_full_volume_raises_no_space(blank):
     with pytest.raises(NoSpace) as caught, changed(blank, [[file("big", bytes(80 << 20))]]):
         pass
     assert caught.value.code == "ntfs.no_space" and "disk_size_gb" in caught.value.hint
 
 
-def test_a_layer_that_contradicts_itself_is_refused(blank):
+def test_layer_with_path_twice_is_refused(blank):
     for items in ([file("a", b"1"), file("A", b"2")], [file("a"), file("a/b")], [folder("d"), file("D")]):
         with pytest.raises(Conflict) as caught, changed(blank, [items]):
             pass
         assert caught.value.code == "images.layer_twice" and caught.value.hint
 
 
-def test_an_archive_that_is_not_what_its_index_says_is_damage(blank):
+def test_archive_without_indexed_file_is_corrupt(blank):
     device, scratch = blank
     with (
         CopyOnWriteDevice(device, scratch) as over,

@@ -25,6 +25,7 @@ from ansible_collections.strata.layering.plugins.module_utils.images import comp
 from ansible_collections.strata.layering.plugins.module_utils.images import thin_image
 from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
 from ansible_collections.strata.layering.plugins.module_utils.repository.garbage_collection import collect, verify
+from ansible_collections.strata.layering.tests.support import stored_layers
 from ansible_collections.strata.layering.tests.support.layer_stacks import content, layers
 from ansible_collections.strata.layering.tests.support.ntfs_tree import read_tree
 from ansible_collections.strata.layering.tests.support.tree_model import Item, Refused, expect
@@ -59,14 +60,14 @@ def check(small, image, stack):
     assert not lines, "\n".join(lines)
 
 
-def test_an_image_is_composed_once(small):
+def test_same_stack_is_composed_once(small):
     stack = [files("a", 30)]
     first = small.compose(stack)
     check(small, first, stack)
     assert small.compose(stack).manifest == first.manifest and verify(small.repository) == []
 
 
-def test_a_changed_layer_costs_what_it_weighs(small):
+def test_changed_layer_adds_grains_of_its_size(small):
     large = [files(f"large {number}", 100, seed=number) for number in range(3)]
     small.compose([*large, files("app", 10, seed=50)])
     image = small.compose([*large, files("app", 10, seed=60)])
@@ -77,7 +78,7 @@ def test_a_changed_layer_costs_what_it_weighs(small):
     assert statistics["plain_bytes"] < 10 * 20_000 + 14 * 65536
 
 
-def test_nothing_to_do_compresses_nothing(small):
+def test_unchanged_stack_compresses_no_grains(small):
     stack = [files("a", 5), files("b", 5, seed=9)]
     small.compose(stack)
     image = small.compose([stack[0], [*stack[1]], []])
@@ -86,7 +87,7 @@ def test_nothing_to_do_compresses_nothing(small):
     check(small, image, stack)
 
 
-def test_a_long_chain_of_images_stays_right_and_starts_again_from_the_base(small):
+def test_long_chain_of_images_restarts_from_base(small):
     made, kept = [], files("kept", 3)
     for number in range(thin_image.MAX_GRAIN_BLOBS + 2):
         stack = [kept, files("changing", 4 + number % 3, seed=100 * number)]
@@ -98,7 +99,7 @@ def test_a_long_chain_of_images_stays_right_and_starts_again_from_the_base(small
     assert made[:2] == [1, 2] and max(made) <= thin_image.MAX_GRAIN_BLOBS
 
 
-def test_an_older_image_whose_blobs_are_damaged_is_no_obstacle(small):
+def test_damaged_older_image_is_ignored(small):
     shared = files("a", 3)
     first = small.compose([shared, files("b", 3, seed=7)])
     with open(small.repository.layout.blobs.path(first.blobs[0].digest), "r+b") as blob:
@@ -110,10 +111,10 @@ def test_an_older_image_whose_blobs_are_damaged_is_no_obstacle(small):
     check(small, image, stack)
 
 
-def test_an_older_image_whose_layers_were_collected_is_no_obstacle(small):
+def test_older_image_with_collected_layers_is_ignored(small):
     shared = files("a", 3)
     small.compose([shared, files("b", 3, seed=7)])
-    for layer in layer_store.versions(small.repository, "app"):
+    for layer in stored_layers.versions(small.repository, "app"):
         layer_store.remove_version(small.repository, "app", layer.name, layer.version)
     small.forget()
     collect(small.repository, grace=-60)
@@ -127,7 +128,7 @@ def test_an_older_image_whose_layers_were_collected_is_no_obstacle(small):
     max_examples=12, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
 )
 @given(data=st.data())
-def test_chains_of_random_stacks_equal_composing_from_the_base(small_once, data):
+def test_random_chain_of_images_equals_full_compose(small_once, data):
     small = small_once
     small.start_over()
     pool = [files("kept", 2), *(data.draw(layers()) for _number in range(4))]
@@ -146,7 +147,7 @@ def test_chains_of_random_stacks_equal_composing_from_the_base(small_once, data)
         assert not lines, "\n".join(lines)
 
 
-def test_the_disk_grows_with_its_file_system(small, tmp_path):
+def test_larger_disk_size_grows_file_system(small, tmp_path):
     stack = [files("a", 3)]
     image = small.compose(stack, disk_size=small.capacity + (64 << 20))
     assert image.capacity == small.capacity + (64 << 20)
@@ -158,7 +159,7 @@ def test_the_disk_grows_with_its_file_system(small, tmp_path):
 
 
 @pytest.mark.parametrize("what", ["vmdk", "index"])
-def test_a_damaged_base_is_a_clear_error(small, what):
+def test_damaged_base_is_corrupt(small, what):
     blob = getattr(small.base, what)
     with open(small.repository.layout.blobs.path(blob.digest), "r+b") as stream:
         stream.seek(blob.size // 2)
@@ -169,7 +170,7 @@ def test_a_damaged_base_is_a_clear_error(small, what):
 
 
 @pytest.mark.parametrize("role", ["archive", "index"])
-def test_a_damaged_layer_is_a_clear_error(small, role):
+def test_damaged_layer_is_corrupt(small, role):
     stack = [files("a", 3)]
     layer = small.layer(stack[0])
     path = small.repository.layout.blobs.path(getattr(layer, role).digest)
@@ -181,7 +182,7 @@ def test_a_damaged_layer_is_a_clear_error(small, role):
     assert caught.value.hint and thin_image.stored(small.repository) == [] and leftovers(small.repository) == []
 
 
-def test_a_killed_child_leaves_temporary_files_and_the_next_run_succeeds(small, monkeypatch):
+def test_killed_child_leaves_only_temporary_files(small, monkeypatch):
     stack = [files("a", 40, 300_000)]
     before = set(small.repository.layout.blobs.digests())
     store_changes = composing._store_changes
@@ -207,7 +208,7 @@ def test_a_killed_child_leaves_temporary_files_and_the_next_run_succeeds(small, 
     assert leftovers(small.repository) == []
 
 
-def test_a_killed_parent_takes_its_child_along(small):
+def test_killed_parent_ends_its_child(small):
     stack = [files("a", 40, 300_000)]
     small.layer(stack[0])
     child = os.fork()
@@ -220,7 +221,7 @@ def test_a_killed_parent_takes_its_child_along(small):
 
 
 @pytest.mark.parametrize("after", [0, 1, 3])
-def test_a_full_disk_leaves_nothing_to_be_seen(small, monkeypatch, after):
+def test_full_disk_leaves_no_files(small, monkeypatch, after):
     stack = [files("a", 10, 300_000)]
     small.layer(stack[0])
     before = set(small.repository.layout.blobs.digests())
@@ -250,7 +251,7 @@ class _Tiny(composing.CopyOnWriteDevice):
         super().__init__(*arguments, cache_bytes=1 << 18, **options)
 
 
-def test_a_file_size_limit_is_a_full_disk(small):
+def test_file_size_limit_raises_no_space(small):
     stack = [files("a", 10, 300_000)]
     small.layer(stack[0])
     child = os.fork()

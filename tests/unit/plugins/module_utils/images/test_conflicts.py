@@ -29,46 +29,46 @@ def conflicts(*layers, knew=None):
     return [(one.path, one.winner, one.losers, one.outcome) for one in Plan(layers, str.upper, knew).conflicts()]
 
 
-def test_different_content_is_a_conflict_and_the_same_is_none():
+def test_different_content_is_a_conflict():
     assert conflicts([file("x", "a")], [file("X", "b")]) == [("X", 1, (0,), "brings")]
     assert conflicts([file("x", "a", written=1)], [file("x", "a", written=2)]) == []
 
 
-def test_several_losers():
+def test_conflict_lists_all_losers():
     assert conflicts([file("x", "a")], [file("x", "b")], [file("x", "c")]) == [("x", 2, (0, 1), "brings")]
     assert conflicts([file("x", "a")], [file("x", "b")], [file("x", "a")]) == [("x", 2, (1,), "brings")]
 
 
-def test_removing_what_a_lower_layer_brings():
+def test_removed_file_of_lower_layer_is_a_conflict():
     assert conflicts([file("d/x")], [removal("d")]) == [("d/x", 1, (0,), "removes")]
     assert conflicts([removal("d/x")], [file("d/x")]) == [("d/x", 1, (0,), "brings")]
     assert conflicts([removal("x")], [removal("x")]) == []
 
 
-def test_a_layer_that_removes_and_brings_replaces():
+def test_layer_that_removes_and_provides_folder_replaces_it():
     assert conflicts([file("d/x"), file("d/y")], [removal("d"), file("d/x", "b")]) == [
         ("d/x", 1, (0,), "brings"),
         ("d/y", 1, (0,), "removes"),
     ]
 
 
-def test_file_and_folder():
+def test_file_over_folder_is_a_conflict():
     assert conflicts([file("a/b")], [file("a")]) == [("a", 1, (0,), "brings"), ("a/b", 1, (0,), "removes")]
     assert conflicts([file("a")], [file("a/b")]) == [("a", 1, (0,), "makes a folder of"), ("a/b", 1, (0,), "brings")]
 
 
-def test_folders_merge():
+def test_folders_with_same_metadata_merge():
     assert conflicts([folder("a"), file("a/x")], [folder("a", implied=True), file("a/y")]) == []
     assert conflicts([folder("a", attributes=0x10)], [folder("a", attributes=0x12)]) == [("a", 1, (0,), "brings")]
 
 
-def test_links_count_by_their_content():
+def test_link_is_compared_by_content():
     linked = [file("x", "a"), Record(Entry("y", "link", link_target="x"))]
     assert conflicts([file("y", "a")], linked) == []
     assert conflicts([file("y", "b")], linked) == [("y", 1, (0,), "brings")]
 
 
-def test_what_a_layer_knew_it_meant_to_replace():
+def test_layer_over_its_prerequisite_is_not_a_conflict():
     assert conflicts([file("d/x")], [removal("d")], knew=[set(), {0}]) == []
     assert conflicts([file("x", "a")], [file("x", "b")], knew=[set(), {0}]) == []
     assert conflicts([file("x", "a")], [file("x", "b")], [file("x", "c")], knew=[set(), {0}, set()]) == [
@@ -79,14 +79,14 @@ def test_what_a_layer_knew_it_meant_to_replace():
     ]
 
 
-def test_what_a_layer_knew_may_still_win_over_it():
+def test_prerequisite_above_its_layer_is_a_conflict():
     assert conflicts([file("x", "b")], [file("x", "a")], knew=[{1}, set()]) == [("x", 1, (0,), "brings")]
     assert conflicts([file("x", "b")], [file("x", "a")], [file("x", "c")], knew=[{1}, set(), set()]) == [
         ("x", 2, (0, 1), "brings")
     ]
 
 
-def test_provenance():
+def test_provenance_lists_claims_of_all_layers():
     plan = Plan([[file("d/x")], [file("other")], [removal("d"), file("d/x", "b")]], str.upper)
     assert plan.provenance("D\\X") == [(0, "brings"), (2, "brings")]
     assert plan.provenance("d/y") == [(2, "removes")]
@@ -172,7 +172,7 @@ def is_replaced(number, speaking, knew):
 @given(
     st.lists(layers(), min_size=2, max_size=4), st.lists(st.sets(st.integers(0, 3), max_size=2), min_size=4, max_size=4)
 )
-def test_equals_trying_every_layer_on_every_tree(stack, knew):
+def test_conflicts_equal_simulation_on_every_tree(stack, knew):
     knew = [known - {number} for number, known in enumerate(knew[: len(stack)])]
     brought = {
         record.entry.path

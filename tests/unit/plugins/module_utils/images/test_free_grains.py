@@ -23,7 +23,7 @@ GRAIN = 65536
     st.integers(0, 5),
     st.data(),
 )
-def test_a_grain_is_free_when_all_of_it_is_in_free_clusters(cluster, count, shift, before, behind, data):
+def test_grain_of_free_clusters_is_free(cluster, count, shift, before, behind, data):
     used = data.draw(st.sets(st.integers(0, max(count - 1, 0)), max_size=6)) if count else set()
     bitmap = np.zeros((count + 7) // 8, dtype=np.uint8)
     for number in used:

@@ -40,20 +40,20 @@ def rows_of(found):
 
 @settings(max_examples=100, deadline=None)
 @given(ROWS)
-def test_comes_back_from_bytes(rows):
+def test_grain_map_round_trip(rows):
     found = GrainMap.from_bytes(mapping(rows).to_bytes())
     assert rows_of(found) == rows and found.capacity == CAPACITY and found.blob_count == 4
 
 
 @settings(max_examples=100, deadline=None)
 @given(ROWS, ROWS)
-def test_a_newer_map_hides_the_older(newer, older):
+def test_newer_map_hides_older_map(newer, older):
     assert rows_of(mapping(newer).over(mapping(older))) == {**older, **newer}
 
 
 @settings(max_examples=100, deadline=None)
 @given(ROWS, st.sets(st.integers(0, 39)))
-def test_resolving_joins_base_and_changes(rows, base):
+def test_resolve_joins_base_and_changes(rows, base):
     index = GrainIndex(
         CAPACITY,
         sorted(base),
@@ -70,7 +70,7 @@ def test_resolving_joins_base_and_changes(rows, base):
 
 @settings(max_examples=300, deadline=None)
 @given(ROWS, st.integers(0, 200), st.binary(min_size=1, max_size=9))
-def test_damage_is_an_error_or_another_valid_map(rows, position, data):
+def test_damaged_map_is_corrupt_or_valid(rows, position, data):
     good = bytearray(mapping(rows).to_bytes())
     good[position : position + len(data)] = data
     try:
@@ -85,7 +85,7 @@ def test_damage_is_an_error_or_another_valid_map(rows, position, data):
 
 
 @pytest.mark.parametrize("change", ["short", "long", "magic", "count", "order", "number", "size", "blob"])
-def test_each_contradiction_is_told(change):
+def test_contradictory_map_is_corrupt(change):
     good = bytearray(mapping({1: (0, 5, 6), 2: (1, 7, 8)}).to_bytes())
     if change == "short":
         del good[-1]

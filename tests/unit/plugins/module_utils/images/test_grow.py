@@ -86,7 +86,7 @@ def differences(expected, found, *bases):
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(WORK, WORK, WORK)
-def test_a_version_made_upon_the_last_holds_all_of_it(packaging, prerequisite, last, newest):
+def test_version_captured_on_grown_image_contains_previous_version(packaging, prerequisite, last, newest):
     below, _tree, _hive = taken(packaging, packaging.given, work(*prerequisite), "Below")
     image = packaging.compose([below])
     first, machine, _hive = taken(packaging, image, work(*last), "App")
@@ -98,7 +98,7 @@ def test_a_version_made_upon_the_last_holds_all_of_it(packaging, prerequisite, l
     assert differences(expected, tree(packaging, composed), *bases) == []
 
 
-def test_the_registry_of_the_last_version_is_in_the_new_one(packaging):
+def test_version_captured_on_grown_image_contains_previous_registry(packaging):
     def key(name):
         return lambda root: root.create(f"App\\{name}").set_value("v", 1, name.encode("utf-16-le"))
 

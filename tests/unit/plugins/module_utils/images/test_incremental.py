@@ -74,7 +74,7 @@ def _edited(draw, items):
     max_examples=60, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
 )
 @given(base=layers(max_size=8), pair=pairs())
-def test_from_the_older_image_comes_what_comes_from_the_base(blank, base, pair):
+def test_incremental_compose_equals_full_compose(blank, base, pair):
     old, new = pair
     fold = read_fold(blank[0])
     scratch = blank[1]
@@ -138,14 +138,14 @@ def way(old, new, base=()):
     return None if change is None else {path for path, node in change.nodes() if node.entry is not None or node.hides}
 
 
-def test_what_is_the_same_is_left_alone():
+def test_unchanged_paths_are_skipped():
     stack = [[folder("d"), file("d/a"), link("d/b", "d/a")], [whiteout("d/old")]]
     assert way(stack, stack, ["d/", "d/old"]) == set()
     assert way(stack, [*stack, [file("new")]], ["d/", "d/old"]) == {"new"}
     assert way([*stack, [file("new")]], stack, ["d/", "d/old"]) == {"new"}
 
 
-def test_what_only_the_base_has_cannot_come_back():
+def test_restored_base_file_needs_full_compose():
     assert way([[file("a")]], [[]], ["a"]) is None
     assert way([[whiteout("a")]], [[]], ["a"]) is None
     assert way([[whiteout("d/a")]], [[folder("d", implied=True), file("d/b")]], ["d/", "d/a"]) is None
@@ -153,7 +153,7 @@ def test_what_only_the_base_has_cannot_come_back():
     assert way([[folder("d")]], [[]], ["d/"]) is None
 
 
-def test_hard_links_are_written_together():
+def test_changed_hard_link_rewrites_all_names():
     old = [[file("a"), link("b", "a")]]
     assert way(old, [[file("a"), link("B", "a")]]) == {"a", "B"}
     assert way(old, [[file("a"), link("b", "a"), link("c", "a")]]) == {"a", "b", "c"}
@@ -162,7 +162,7 @@ def test_hard_links_are_written_together():
     assert way([together], [[whiteout("d"), *together]], ["d/"]) is None
 
 
-def test_8_3_names_that_would_not_be_those_of_the_base_need_it():
+def test_short_name_of_base_needs_full_compose():
     assert way([[file("a", short_name="A~1")]], [[file("a", b"y")]]) is None
     assert way([[file("a", short_name="A~1")]], [[file("a", b"y", short_name="A~1")]]) == {"a"}
     assert way([[whiteout("a")]], [[file("a")]], ["a"]) is None
@@ -171,7 +171,7 @@ def test_8_3_names_that_would_not_be_those_of_the_base_need_it():
     assert way([[file("b"), link("a", "b")]], [[file("a"), file("b")]], ["a"]) is None
 
 
-def test_what_a_folder_loses_needs_the_base():
+def test_folder_that_loses_metadata_needs_full_compose():
     plain = folder("d")
     for more in (
         {"eas": b"\x0c\0\0\0\0\1\1\0x\0y\0"},

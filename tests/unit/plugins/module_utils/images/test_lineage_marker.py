@@ -49,7 +49,7 @@ def mbr(path, first):
     return FileDevice(path, writable=True)
 
 
-def test_a_disk_has_no_mark_until_it_gets_one(disk):
+def test_written_marker_is_read_back(disk):
     assert read_mark(disk) is None
     write_mark(disk, ONE, OS)
     lineage = hashlib.sha256(f"{ONE}\n{OS}".encode()).hexdigest()
@@ -63,7 +63,7 @@ def test_a_disk_has_no_mark_until_it_gets_one(disk):
     assert struct.unpack_from("<I", sector, 84)[0] == zlib.crc32(sector[:84]) and not any(sector[88:])
 
 
-def test_nothing_else_is_written(disk):
+def test_writing_marker_changes_only_its_sector(disk):
     before = disk.pread(disk.size, 0)
     write_mark(disk, ONE, OS)
     after = disk.pread(disk.size, 0)
@@ -71,27 +71,27 @@ def test_nothing_else_is_written(disk):
     assert before[:place] == after[:place] and before[place + 512 :] == after[place + 512 :]
 
 
-def test_the_lineage_tells_upon_what_an_image_was_composed(disk):
+def test_lineage_contains_lineage_of_older_image(disk):
     write_mark(disk, ONE, OS)
     first = read_mark(disk)
     write_mark(disk, TWO, OS)
     assert read_mark(disk) == Mark(TWO, hashlib.sha256(f"{TWO}\n{first.lineage}".encode()).hexdigest())
 
 
-def test_what_stands_there_already_stays(disk):
+def test_sector_in_use_is_not_overwritten(disk):
     disk.pwrite(b"a boot manager", (1 << 20) - 512)
     write_mark(disk, ONE, OS)
     assert read_mark(disk) is None and disk.pread(14, (1 << 20) - 512) == b"a boot manager"
 
 
-def test_a_damaged_mark_is_none(disk):
+def test_damaged_marker_is_ignored(disk):
     write_mark(disk, ONE, OS)
     disk.pwrite(b"?", (1 << 20) - 512 + 30)
     assert read_mark(disk) is None
 
 
 @pytest.mark.parametrize(("first", "marked"), [(63, True), (2048, True), (2, True), (1, False)])
-def test_mbr_disks_have_room_before_their_first_partition(tmp_path, first, marked):
+def test_marker_on_mbr_disk_needs_space_before_partition(tmp_path, first, marked):
     with mbr(str(tmp_path / "mbr"), first) as device:
         table = device.pread(512, 0)
         write_mark(device, ONE, OS)

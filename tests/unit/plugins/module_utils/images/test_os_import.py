@@ -88,7 +88,7 @@ def judged(repository, stored, manifest, tmp_path):
 
 
 @pytest.mark.parametrize("variants", [(), ("mbr",), ("unprepared",)])
-def test_a_sound_machine_is_stored_and_grows(repository, tmp_path, variants):
+def test_valid_disk_is_stored_and_grown(repository, tmp_path, variants):
     path, manifest = cached_disk(Spec(variants=variants))
     stored = store(repository, path)
     size, capacity = judged(repository, stored, manifest, tmp_path)
@@ -113,7 +113,7 @@ def test_a_sound_machine_is_stored_and_grows(repository, tmp_path, variants):
         ("two_windows", "images.os_two_windows", "single"),
     ],
 )
-def test_other_machines_are_refused_with_advice(repository, variant, code, says):
+def test_unsupported_disk_is_refused_with_hint(repository, variant, code, says):
     path, _manifest = cached_disk(Spec(variants=(variant,)))
     with pytest.raises(Unsupported) as caught:
         store(repository, path)
@@ -121,7 +121,7 @@ def test_other_machines_are_refused_with_advice(repository, variant, code, says)
 
 
 @pytest.mark.parametrize("variants", [(), ("mbr",)])
-def test_a_dynamic_disk_is_refused(tmp_path, variants):
+def test_dynamic_disk_is_refused(tmp_path, variants):
     path, manifest = cached_disk(Spec(variants=variants))
     with open_disk(path) as disk, CopyOnWriteDevice(disk, str(tmp_path)) as device:
         number = manifest.partition()["number"]
@@ -138,7 +138,7 @@ def test_a_dynamic_disk_is_refused(tmp_path, variants):
 
 
 @pytest.mark.parametrize("hive", ["SYSTEM", "SOFTWARE", "DEFAULT"])
-def test_a_hive_that_was_not_closed_and_has_no_log_is_refused(tmp_path, hive):
+def test_dirty_hive_without_log_is_refused(tmp_path, hive):
     path, _manifest = cached_disk(Spec())
     with open_disk(path) as disk, CopyOnWriteDevice(disk, str(tmp_path)) as device:
         with Volume.mount(os_import.find_windows(device).window(device), writable=True) as volume:
@@ -149,7 +149,7 @@ def test_a_hive_that_was_not_closed_and_has_no_log_is_refused(tmp_path, hive):
     assert caught.value.code == "images.os_hive_log" and hive in caught.value.message and caught.value.hint
 
 
-def test_a_recovery_partition_behind_windows_cannot_grow(repository):
+def test_windows_before_recovery_partition_cannot_grow(repository):
     path, _manifest = cached_disk(Spec(variants=("recovery",)))
     # Already by examining it, before hours go into copying it.
     for work in (lambda: store(repository, path), lambda: os_import.examine(lambda: open_disk(path), "x", 1)):
@@ -167,7 +167,7 @@ def test_a_recovery_partition_behind_windows_cannot_grow(repository):
     assert os_import.examine(lambda: open_disk(path), "x", 1).facts["disk"]["partition"]
 
 
-def test_a_smaller_size_than_the_disk_has_is_refused(repository):
+def test_size_smaller_than_disk_is_refused(repository):
     path, _manifest = cached_disk(Spec(virtual_size=2 << 30))
     with pytest.raises(InvalidInput) as caught:
         store(repository, path)
@@ -175,7 +175,7 @@ def test_a_smaller_size_than_the_disk_has_is_refused(repository):
 
 
 @pytest.mark.parametrize("part", [0.02, 0.5, 0.97])
-def test_a_truncated_vmdk_is_damage(repository, tmp_path, part):
+def test_truncated_vmdk_is_corrupt(repository, tmp_path, part):
     package = make_package(str(tmp_path / "package"), Spec())
     os.truncate(package.vmdk, int(os.stat(package.vmdk).st_size * part) // 512 * 512)
     with pytest.raises((Corrupt, Unsupported)) as caught:
@@ -183,13 +183,13 @@ def test_a_truncated_vmdk_is_damage(repository, tmp_path, part):
     assert caught.value.hint and blobs(repository) == ([], [])
 
 
-def test_the_vmdk_of_a_package_gives_the_same_disk_as_the_raw_one(repository, tmp_path):
+def test_vmdk_and_raw_disk_give_same_index(repository, tmp_path):
     path, _manifest = cached_disk(Spec())
     package = make_package(str(tmp_path / "package"), Spec())
     assert store(repository, path).index == store(repository, package.vmdk).index
 
 
-def test_a_killed_child_leaves_temporary_files_and_the_next_run_succeeds(repository, tmp_path, monkeypatch):
+def test_killed_child_leaves_only_temporary_files(repository, tmp_path, monkeypatch):
     path, manifest = cached_disk(Spec())
     encode = os_import.encode
 
@@ -209,7 +209,7 @@ def test_a_killed_child_leaves_temporary_files_and_the_next_run_succeeds(reposit
 
 
 @pytest.mark.parametrize("after", [0, 1000])
-def test_a_full_disk_leaves_nothing(repository, monkeypatch, after):
+def test_full_disk_leaves_no_files(repository, monkeypatch, after):
     path, _manifest = cached_disk(Spec())
     blob_writer = repository.layout.blob_writer
 
@@ -243,7 +243,7 @@ def test_a_full_disk_leaves_nothing(repository, monkeypatch, after):
     store(repository, path)
 
 
-def test_the_source_is_only_read(repository):
+def test_source_is_not_modified(repository):
     path, manifest = cached_disk(Spec())
     before = os.stat(path).st_mtime_ns
     store(repository, path)

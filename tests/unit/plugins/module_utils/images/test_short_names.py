@@ -19,35 +19,35 @@ def settled(claims, kept, others=()):
     }
 
 
-def test_lower_layers_go_first_whatever_their_names():
+def test_lower_layer_gets_short_name():
     assert settled({"A": (1, "S~1"), "B": (0, "S~1"), "C": (2, "S~1")}, {}) == {("A", "S~1"): "b", ("C", "S~1"): "b"}
 
 
-def test_within_a_layer_the_order_of_names_decides():
+def test_first_long_name_of_layer_gets_short_name():
     assert settled({"B": (0, "S~1"), "A": (0, "s~1")}, {}) == {("B", "S~1"): "a"}
 
 
-def test_what_is_there_keeps_its_name_unless_it_gets_another():
+def test_existing_file_keeps_short_name_unless_replaced():
     assert settled({"A": (0, "S~1")}, {"B": "S~1"}) == {("A", "S~1"): "b"}
     assert settled({"A": (0, "S~1"), "B": (1, "T~1")}, {"B": "S~1"}) == {}
     assert settled({"A": (0, "S~1")}, {}, {"S~1": "untouched"}) == {("A", "S~1"): "untouched"}
 
 
-def test_who_is_denied_a_name_keeps_its_own_and_so_denies_others():
+def test_file_without_new_short_name_keeps_old_short_name():
     claims = {"A": (0, "S~1"), "B": (1, "T~1"), "C": (0, "T~1")}
     assert settled(claims, {"B": "S~1"}) == {("B", "T~1"): "c", ("A", "S~1"): "b"}
 
 
-def test_two_files_may_swap_their_names():
+def test_two_files_can_swap_short_names():
     assert settled({"A": (0, "T~1"), "B": (0, "S~1")}, {"A": "S~1", "B": "T~1"}) == {}
 
 
-def test_a_long_name_always_counts():
+def test_long_name_is_never_a_short_name():
     assert settled({"A": (0, "B"), "B": (5, "X")}, {}) == {("A", "B"): "b"}
     assert settled({"B": (5, "X")}, {"A": "B"}) == {("A", "B"): "b"}
 
 
-def test_clashes_of_a_stack_before_anything_is_written(blank):
+def test_stack_clashes_are_found_before_writing(blank):
     def folder(path, short_name=None):
         return Item(Entry(path, "directory", 0x10, 1, 2, 3, 4, short_name=short_name))
 
@@ -68,7 +68,7 @@ def test_clashes_of_a_stack_before_anything_is_written(blank):
             ]
 
 
-def test_a_new_folder_with_the_8_3_name_of_what_goes_is_not_that(blank):
+def test_new_folder_named_as_old_short_name_is_distinct(blank):
     def item(path, kind, short_name=None):
         return Item(Entry(path, kind, 0x10 if kind == "directory" else 0x20, 1, 2, 3, 4, short_name=short_name))
 

@@ -33,7 +33,7 @@ def final(*layers):
     }
 
 
-def test_later_layer_wins_and_keeps_its_spelling():
+def test_later_layer_wins_with_its_spelling():
     assert final([file("A/x.dll")], [file("a/X.DLL")]) == {"A": "implied", "A/X.DLL": (1, "file")}
 
 
@@ -43,38 +43,38 @@ def test_directory_metadata_wins_unless_implied():
     assert final([folder("d", implied=True)], [folder("d", implied=True)])["d"] == (0, "directory")
 
 
-def test_file_over_directory_takes_the_subtree_away():
+def test_file_over_directory_removes_subtree():
     tree = merge([("a", [folder("d"), file("d/x")]), ("b", [file("d")])], str.upper)
     node = tree.root.children["D"]
     assert node.is_leaf and node.hides and not node.children
 
 
-def test_directory_over_file_hides_what_the_base_has():
+def test_directory_over_file_hides_base():
     node = merge([("a", [file("d")]), ("b", [folder("d"), file("d/x")])], str.upper).root.children["D"]
     assert node.hides and node.exists and not node.is_leaf and list(node.children) == ["X"]
 
 
-def test_whiteout_hits_lower_layers_only_wherever_it_stands():
+def test_whiteout_removes_only_from_lower_layers():
     assert final([file("d/x"), file("d/y")], [file("d/x"), Entry("d", "whiteout")]) == {
         "d": "implied",
         "d/x": (1, "file"),
     }
 
 
-def test_whiteout_of_what_is_not_there_makes_no_folder():
+def test_whiteout_of_missing_path_creates_no_folder():
     tree = merge([("a", [Entry("none/at/all", "whiteout")])], str.upper)
     assert not any(node.exists for _path, node in tree.nodes())
 
 
-def test_whiteout_below_a_file_is_nothing():
+def test_whiteout_below_file_is_ignored():
     assert final([file("a")], [Entry("a/b", "whiteout")]) == {"a": (0, "file")}
 
 
-def test_a_folder_only_named_by_a_removal_does_not_decide_the_spelling():
+def test_folder_of_whiteout_does_not_set_spelling():
     assert "Tool" in final([Entry("TOOL/old", "whiteout")], [file("Tool/new")])
 
 
-def test_files_below_a_junction_are_refused_unless_it_is_replaced():
+def test_file_below_junction_is_refused():
     junction = folder("link", reparse=JUNCTION)
     with pytest.raises(Conflict, match="upper .*below link"):
         merge([("lower", [junction]), ("upper", [file("link/x")])], str.upper)
@@ -83,7 +83,7 @@ def test_files_below_a_junction_are_refused_unless_it_is_replaced():
     assert final([junction], [folder("link"), file("link/x")])["link/x"] == (1, "file")
 
 
-def test_absurd_depth_is_refused():
+def test_too_deep_path_is_refused():
     with pytest.raises(InvalidInput, match="300 folders"):
         merge([("deep", [file("/".join("a" * 300))])], str.upper)
 
@@ -146,7 +146,7 @@ def one_after_the_other(layers):
 
 @settings(max_examples=400, deadline=None)
 @given(st.lists(layer_entries(), min_size=1, max_size=4))
-def test_equals_applying_the_layers_one_after_the_other(layers):
+def test_merge_equals_applying_layers_in_order(layers):
     tree = merge([(str(number), entries) for number, entries in enumerate(layers)], str.upper)
     merged = {
         path.upper(): (node.layer, node.entry.kind if node.entry else "directory")
@@ -158,7 +158,7 @@ def test_equals_applying_the_layers_one_after_the_other(layers):
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(layer_entries(), min_size=1, max_size=3), layer_entries())
-def test_what_the_base_has_is_hidden_exactly_where_a_layer_removes_or_replaces_it(layers, base):
+def test_base_is_hidden_only_where_removed_or_replaced(layers, base):
     """A file of the base survives in the brute-force model if and only if no node on its path hides it or makes it a folder."""
     whole = one_after_the_other([base, *layers])
     tree = merge([(str(number), entries) for number, entries in enumerate(layers)], str.upper)

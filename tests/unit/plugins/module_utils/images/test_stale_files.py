@@ -11,7 +11,6 @@ from contextlib import ExitStack
 import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.capture.capture import capture
-from ansible_collections.strata.layering.plugins.module_utils.catalog import layer_store
 from ansible_collections.strata.layering.plugins.module_utils.catalog.resolved_template import NEWEST, OS
 from ansible_collections.strata.layering.plugins.module_utils.images.stale_files import (
     choose,
@@ -20,6 +19,7 @@ from ansible_collections.strata.layering.plugins.module_utils.images.stale_files
 )
 from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import LayerVersion
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
+from ansible_collections.strata.layering.tests.support import stored_layers
 from ansible_collections.strata.layering.tests.support.captured import Packaging, make_machine
 from ansible_collections.strata.layering.tests.unit.plugins.module_utils.capture.test_capture import put
 
@@ -52,7 +52,7 @@ def outdated(packaging, base, layer, patch):
     image = packaging.compose([below])
     with packaging.changed(layer, image) as device:
         made = capture(packaging.repository, image, lambda: device, LayerVersion("app", "App", "1")).layer
-    records = list(layer_store.records(packaging.repository, made))
+    records = stored_layers.records(packaging.repository, made)
     with ExitStack() as stack:
         then = stack.enter_context(packaging.changed(base))
         now = stack.enter_context(packaging.changed(both(patch)))
@@ -60,14 +60,14 @@ def outdated(packaging, base, layer, patch):
             stack.enter_context(Volume.mount(packaging.partition.window(device))) for device in (then, now)
         )
         found = find_outdated(0, records, first, second)
-        archive = stack.enter_context(layer_store.open_archive(packaging.repository, made))
+        archive = stack.enter_context(stored_layers.open_archive(packaging.repository, made))
         older = choose(NEWEST, found, ["app"], [lambda: archive], second)
         assert choose(OS, found, ["app"], [], second) == {(0, one.position) for one in found}
         assert all(records[one.position].entry.path == one.path for one in found)
     return {one.path: (0, one.position) in older for one in found}
 
 
-def test_further_names_of_a_file(packaging):
+def test_stale_hard_link_is_found(packaging):
     """A file whose first name is not the OS layer's, as of programs that WinSxS has."""
 
     def base(volume):
@@ -89,7 +89,7 @@ def test_further_names_of_a_file(packaging):
     assert outdated(packaging, base, layer, lambda volume: None) == {}
 
 
-def test_files_that_windows_keeps_compressed(packaging):
+def test_stale_compressed_file_is_found(packaging):
     """Their content is not in their own data, which is a hole of the file's size in all of them."""
 
     def compressed(data):
@@ -121,5 +121,5 @@ def test_files_that_windows_keeps_compressed(packaging):
         (b"MZ" + struct.pack("<I", 0xFEEF04BD), None),
     ],
 )
-def test_version_of_a_file(data, version):
+def test_file_version_of_program(data, version):
     assert file_version(data) == version

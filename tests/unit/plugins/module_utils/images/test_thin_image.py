@@ -45,7 +45,7 @@ def stack():
     ]
 
 
-def test_all_forms_hold_the_same_disk(small, stack, tmp_path):
+def test_all_formats_contain_same_disk(small, stack, tmp_path):
     small.compose(stack[:1])
     image = small.compose(stack)
     assert image.config["statistics"]["incremental"] and len(image.blobs) == 2
@@ -78,7 +78,7 @@ def test_all_forms_hold_the_same_disk(small, stack, tmp_path):
     assert [name for name in os.listdir(tmp_path) if name.startswith(".strata-tmp-")] == []
 
 
-def test_what_was_removed_is_zeros_in_the_image(small, stack):
+def test_removed_data_is_zeros_in_image(small, stack):
     image = small.compose(stack)
     with image.open_disk() as disk, small.base.open(small.repository) as base:
         gone = [int(number) for number, size in zip(image.map.numbers, image.map.sizes) if not size]
@@ -95,7 +95,7 @@ def test_what_was_removed_is_zeros_in_the_image(small, stack):
 
 @pytest.mark.parametrize("form", exporting.FORMATS)
 @pytest.mark.parametrize("which", ["base", "grains"])
-def test_damage_is_told_and_no_file_appears(small, stack, tmp_path, form, which):
+def test_damaged_blob_leaves_no_exported_file(small, stack, tmp_path, form, which):
     image = small.compose(stack)
     blob = small.base.vmdk if which == "base" else image.blobs[0]
     with open(small.repository.layout.blobs.path(blob.digest), "r+b") as stream:
@@ -109,7 +109,7 @@ def test_damage_is_told_and_no_file_appears(small, stack, tmp_path, form, which)
 
 
 @pytest.mark.parametrize("which", ["map", "config", "manifest", "index"])
-def test_damaged_documents_are_told(small, stack, which):
+def test_damaged_document_is_corrupt(small, stack, which):
     image = small.compose(stack)
     layout = small.repository.layout
     manifest = json.loads(layout.blobs.read(image.manifest, 1 << 20))
@@ -129,7 +129,7 @@ def test_damaged_documents_are_told(small, stack, which):
     assert caught.value.hint
 
 
-def test_a_missing_blob_is_told(small, stack, tmp_path):
+def test_missing_blob_is_not_found(small, stack, tmp_path):
     image = small.compose(stack)
     os.unlink(small.repository.layout.blobs.path(image.blobs[0].digest))
     with pytest.raises(NotFound):
@@ -137,7 +137,7 @@ def test_a_missing_blob_is_told(small, stack, tmp_path):
     assert not (tmp_path / "x.raw").exists()
 
 
-def test_an_older_file_stays_until_the_new_one_is_whole(small, stack, tmp_path, monkeypatch):
+def test_failed_export_keeps_older_file(small, stack, tmp_path, monkeypatch):
     image = small.compose(stack)
     for form in exporting.FORMATS:
         path = tmp_path / f"kept.{form}"
@@ -156,11 +156,11 @@ def test_an_older_file_stays_until_the_new_one_is_whole(small, stack, tmp_path, 
     assert sorted(os.listdir(tmp_path)) == ["kept.ova", "kept.qcow2", "kept.raw", "kept.vmdk", "repository"]
 
 
-def test_nothing_stored_is_nothing(small):
+def test_load_of_missing_image_returns_none(small):
     assert thin_image.load(small.repository, "sha256:" + "1" * 64) is None and thin_image.stored(small.repository) == []
 
 
-def test_the_stream_is_a_vmdk_for_the_collections_own_reader(small, stack, tmp_path):
+def test_exported_vmdk_is_read_by_own_reader(small, stack, tmp_path):
     image = small.compose(stack)
     path = tmp_path / "x.vmdk"
     export(image, str(path), "vmdk", name="x", firmware="efi")
@@ -171,7 +171,7 @@ def test_the_stream_is_a_vmdk_for_the_collections_own_reader(small, stack, tmp_p
 
 
 @pytest.mark.parametrize("form", exporting.FORMATS)
-def test_what_a_killed_export_left_is_removed_by_a_later_one(small, stack, tmp_path, form):
+def test_leftovers_of_killed_export_are_removed(small, stack, tmp_path, form):
     image, folder = small.compose(stack), tmp_path / "out"
     folder.mkdir()
     path = str(folder / f"x.{form}")
@@ -195,7 +195,7 @@ def test_what_a_killed_export_left_is_removed_by_a_later_one(small, stack, tmp_p
 
 
 @pytest.mark.parametrize("name", ["Office: 100%25 #1?", "\u4e07" * 100])
-def test_any_name_of_a_template_makes_an_ova(small, stack, tmp_path, name):
+def test_ova_accepts_any_template_name(small, stack, tmp_path, name):
     export(small.compose(stack), str(tmp_path / "x.ova"), "ova", name=name, firmware="efi")
     package = open_package(str(tmp_path / "x.ova"))
     package.verify()

@@ -19,7 +19,7 @@ from ansible_collections.strata.layering.plugins.module_utils.layers.entry_heade
 from ansible_collections.strata.layering.plugins.module_utils.layers.extended_attributes import pack_eas
 from ansible_collections.strata.layering.plugins.module_utils.layers.reparse import encode_link
 
-# Lone surrogates, whiteout prefixes, long and non-ASCII names are the ones tar has trouble with.
+# Lone surrogates, whiteout prefixes, long and non-ASCII names need special care in tar.
 CHARACTERS = st.characters(exclude_characters="/\\:\0")
 NAMES = st.one_of(
     st.text(CHARACTERS, min_size=1, max_size=12),

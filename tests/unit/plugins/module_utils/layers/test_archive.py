@@ -20,6 +20,7 @@ from ansible_collections.strata.layering.plugins.module_utils.layers import entr
 from ansible_collections.strata.layering.plugins.module_utils.layers.archive import ArchiveReader, ArchiveWriter
 from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
 from ansible_collections.strata.layering.plugins.module_utils.layers.reparse import encode_link
+from ansible_collections.strata.layering.tests.support.expectations import raises
 from ansible_collections.strata.layering.tests.unit.plugins.module_utils.layers.strategies import trees
 
 
@@ -63,25 +64,25 @@ def test_round_trip(items):
 
 @given(trees(), st.integers(1, 5000))
 @settings(max_examples=50, deadline=None)
-def test_reading_in_steps_and_by_runs(items, step):
+def test_member_read_in_steps_and_runs(items, step):
     data = pack(items)
     for (entry, content, streams), (read, contents) in zip(items, ArchiveReader(io.BytesIO(data), "app layer Tool 1")):
         assert read == entry  # streams are known before they are read
         for name, size, part in contents:
-            wanted = content if not name else streams[[stream for stream, _size in entry.streams].index(name)]
-            assert size == len(wanted)
+            expected = content if not name else streams[[stream for stream, _size in entry.streams].index(name)]
+            assert size == len(expected)
             head = part.read(min(step, size // 2))
-            rebuilt = bytearray(len(wanted))
+            rebuilt = bytearray(len(expected))
             rebuilt[: len(head)] = head
             for offset, chunk in part.runs(step):
                 assert 0 < len(chunk) <= step and offset >= len(head)
                 rebuilt[offset : offset + len(chunk)] = chunk
-            assert rebuilt == wanted
+            assert rebuilt == expected
 
 
 @given(trees(), st.data())
 @settings(max_examples=50, deadline=None)
-def test_what_is_not_read_is_skipped(items, data):
+def test_unread_members_are_skipped(items, data):
     found = []
     for entry, contents in ArchiveReader(io.BytesIO(pack(items)), "app layer Tool 1"):
         found.append(entry)
@@ -92,7 +93,7 @@ def test_what_is_not_read_is_skipped(items, data):
     assert found == [entry for entry, _content, _streams in items]
 
 
-def test_the_form_is_microsofts():
+def test_archive_has_form_of_windows_layers():
     security = bytes(range(48))
     items = [
         (Entry("Windows", "directory", 0x10, 1, 2, 3, 4, security), b"", []),
@@ -164,16 +165,16 @@ def test_the_form_is_microsofts():
 
 @given(trees())
 @settings(max_examples=60, deadline=None)
-def test_python_reads_the_same_contents(items):
+def test_python_tarfile_reads_same_contents(items):
     found = list(members_in_order(pack(items)))
-    wanted = []
+    expected = []
     for entry, content, streams in items:
-        wanted += [content] if entry.kind == model.FILE and (entry.size or not entry.reparse) else []
-        wanted += streams
+        expected += [content] if entry.kind == model.FILE and (entry.size or not entry.reparse) else []
+        expected += streams
     got = [
         content for member, content in found if member.isreg() and not member.name.rpartition("/")[2].startswith(".wh.")
     ]
-    assert [content for content in got if content] == [content for content in wanted if content]
+    assert [content for content in got if content] == [content for content in expected if content]
 
 
 def members_in_order(data):
@@ -210,7 +211,7 @@ def test_holes_are_not_stored():
         assert member.size == size and member.issparse()
 
 
-def test_hives_are_kept_apart():
+def test_hives_are_read_on_request():
     items = [(Entry("a", "file", 0x20, size=1), b"1", []), (Entry("System_Delta", "hive", 0x20, size=4), b"regf", [])]
     data = pack(items)
     assert [entry.path for entry, _content, _streams in unpack(data)] == ["a"]
@@ -248,12 +249,12 @@ def test_hives_are_kept_apart():
         Entry("a", "file", streams=[("b:c", 0)]),
     ],
 )
-def test_entries_that_cannot_stand_are_refused(entry):
-    with pytest.raises(InvalidInput):
+def test_invalid_entry_is_refused(entry):
+    with raises(InvalidInput, "layers.entry"):
         ArchiveWriter(io.BytesIO()).add(entry, bytes(entry.size), [(name, bytes(size)) for name, size in entry.streams])
 
 
 @pytest.mark.parametrize("content", [b"", b"12", b"1234", io.BytesIO(b"12"), io.BytesIO(b"1234")])
-def test_sources_that_change_their_size_are_refused(content):
-    with pytest.raises(InvalidInput, match="changed its size"):
+def test_source_with_wrong_size_is_refused(content):
+    with raises(InvalidInput, "layers.changed"):
         ArchiveWriter(io.BytesIO()).add(Entry("a", "file", size=3), content)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The file index."""
+"""The file index of a layer."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, StrataError, Unsupported
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, Unsupported
 from ansible_collections.strata.layering.plugins.module_utils.layers import entry as model
 from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
 from ansible_collections.strata.layering.plugins.module_utils.layers.file_index import IndexWriter, Record, load_index
+from ansible_collections.strata.layering.tests.support.expectations import only_our_errors, raises
 from ansible_collections.strata.layering.tests.unit.plugins.module_utils.layers.strategies import trees
 
 LABEL = "app layer Tool 2.1"
@@ -63,7 +64,7 @@ def test_round_trip(items):
     assert dry.content_digest == digest
 
 
-def test_form():
+def test_index_lines():
     entry = Entry("a/\ud800", "file", 32, 1, 2, 3, None, b"SD", "A~1", 3, streams=[("s", 1)])
     data, _digest = write([Record(entry, b"\1" * 32, [b"\2" * 32]), Record(Entry("b", "whiteout"))])
     assert [json.loads(line) for line in lines_of(data).splitlines()] == [
@@ -75,7 +76,7 @@ def test_form():
     ]
 
 
-def test_many_entries_share_descriptors():
+def test_equal_security_descriptors_are_stored_once():
     records = [
         Record(Entry(f"d/{number}", "file", security=b"S" * (1 + number % 3)), bytes(32)) for number in range(5000)
     ]
@@ -144,16 +145,39 @@ GOOD = lines_of(
         (b'"e":"', b'"e":"AAAA'),
     ],
 )
-def test_what_breaks_the_format_is_refused(old, new):
+def test_invalid_index_is_corrupt(old, new):
     if old == b'"SD"':
         old, new = b",4,0,", b",4,1,"
     assert old in GOOD
-    with pytest.raises(Corrupt):
+    with pytest.raises(Corrupt) as caught:
         load_index(io.BytesIO(pack(GOOD.replace(old, new, 1))), LABEL)
+    assert caught.value.code in ("layers.index_corrupt", "layers.index_truncated")
+    assert caught.value.hint
+    assert caught.value.details["layer"] == LABEL
 
 
-def test_newer_version():
-    with pytest.raises(Unsupported):
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        (b'["w",3', b'["../w",3', "path of entry 4"),
+        (b'["w",3', b'["w",true', "kind of entry 4"),
+        (b",9,1,2,3,4", b",-9,1,2,3,4", "size of entry 2"),
+        (b",9,1,2,3,4", b",9,1,2.5,3,4", "written of entry 2"),
+        (b'"n":"F~1"', b'"n":""', "short_name of entry 2"),
+        (b"[[2,3]]", b"[[8,3]]", "sparse of entry 2"),
+        (b'"l":"d/f"', b'"l":"/"', "link_target of entry 3"),
+        (b'"e":"', b'"e":"AAAA', "eas of entry 1"),
+    ],
+)
+def test_index_errors_name_layer_entry_and_field(old, new, field):
+    assert old in GOOD
+    with pytest.raises(Corrupt) as caught:
+        load_index(io.BytesIO(pack(GOOD.replace(old, new, 1))), LABEL)
+    assert caught.value.message == f"The file index of {LABEL} is damaged: the field {field} is invalid."
+
+
+def test_newer_index_version_is_unsupported():
+    with raises(Unsupported, "layers.index_version"):
         load_index(io.BytesIO(pack(GOOD.replace(b'"version":1', b'"version":2'))), LABEL)
 
 
@@ -169,30 +193,26 @@ def test_newer_version():
         pack(GOOD)[:-3],
     ],
 )
-def test_no_index(data):
+def test_data_that_is_not_an_index_is_corrupt(data):
     with pytest.raises(Corrupt):
         load_index(io.BytesIO(data), LABEL)
 
 
 @given(st.lists(st.tuples(st.integers(0, len(GOOD)), st.binary(min_size=1, max_size=6)), min_size=1, max_size=4))
 @settings(max_examples=300, deadline=None)
-def test_mutations(changes):
+def test_mutated_index_raises_only_our_errors(changes):
     data = bytearray(GOOD)
     for position, piece in changes:
         data[position : position + len(piece)] = piece
-    try:
+    with only_our_errors():
         load_index(io.BytesIO(pack(bytes(data))), LABEL)
-    except StrataError:
-        pass
 
 
 @given(st.integers(0, 1 << 12), st.binary(min_size=1, max_size=6))
 @settings(max_examples=100, deadline=None)
-def test_mutations_of_compressed_data(position, piece):
+def test_mutated_compressed_index_raises_only_our_errors(position, piece):
     data = bytearray(pack(GOOD))
     position %= len(data)
     data[position : position + len(piece)] = piece
-    try:
+    with only_our_errors():
         load_index(io.BytesIO(bytes(data)), LABEL)
-    except StrataError:
-        pass

@@ -15,13 +15,14 @@ from ansible_collections.strata.layering.plugins.module_utils.layers.windows_nam
     windows_name_problem,
     windows_path,
 )
+from ansible_collections.strata.layering.tests.support.expectations import raises
 
 
 @pytest.mark.parametrize(
     "first, second",
     [("Readme.TXT", "README.txt"), ("\u00fcber", "\u00dcBER"), ("\u0436", "\u0416"), ("\u1f80", "\u1f88")],
 )
-def test_what_windows_holds_for_one_name(first, second):
+def test_names_that_windows_treats_as_equal(first, second):
     assert fold(first) == fold(second)
 
 
@@ -38,13 +39,13 @@ def test_what_windows_holds_for_one_name(first, second):
         ("\U00010428", "\U00010400"),
     ],
 )
-def test_what_windows_keeps_apart(first, second):
+def test_names_that_windows_treats_as_different(first, second):
     assert fold(first) != fold(second)
 
 
 @given(st.text(max_size=20))
 @settings(max_examples=200)
-def test_folding_keeps_the_length_and_is_stable(name):
+def test_fold_keeps_length_and_is_idempotent(name):
     assert len(fold(name)) == len(name) and fold(fold(name)) == fold(name)
 
 
@@ -65,7 +66,7 @@ def test_folding_keeps_the_length_and_is_stable(name):
         "\U0001f600" * 127,
     ],
 )
-def test_names_that_windows_accepts(name):
+def test_valid_windows_name_has_no_problem(name):
     assert windows_name_problem(name) is None
 
 
@@ -101,7 +102,7 @@ def test_names_that_windows_accepts(name):
         "a\0",
     ],
 )
-def test_names_that_windows_refuses(name):
+def test_invalid_windows_name_has_a_problem(name):
     assert windows_name_problem(name)
 
 
@@ -115,10 +116,11 @@ def test_names_that_windows_refuses(name):
         (".config", ".config"),
     ],
 )
-def test_paths(text, path):
+def test_windows_path_is_converted(text, path):
     assert windows_path(text) == path
 
 
-def test_refused_paths_name_the_path():
-    with pytest.raises(InvalidInput, match=r"The path 'D:\\\\x'"):
+def test_refused_path_is_in_details():
+    with raises(InvalidInput, "layers.path") as caught:
         windows_path("D:\\x")
+    assert caught.value.details["path"] == "D:\\x"
