@@ -205,9 +205,9 @@ images:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.common.arguments import change_arguments, connection_of, vsphere_arguments
+from ..module_utils.common.arguments import change_arguments, vsphere_arguments
 from ..module_utils.common.module_runner import run_watched
-from ..module_utils.operations.layered_image_publish import publish_templates
+from ..module_utils.operations.layered_image_publish import LayeredImagePublishOptions, publish_templates
 
 
 def main() -> None:
@@ -241,8 +241,7 @@ def main() -> None:
     run_watched(
         module,
         lambda progress: publish_templates(
-            module.params,
-            connection=connection_of(module.params),
+            LayeredImagePublishOptions.from_params(module.params),
             check_mode=module.check_mode,
             diff_mode=module._diff,
             progress=progress,

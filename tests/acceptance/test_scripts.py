@@ -11,9 +11,9 @@ import time
 import pytest
 
 from ansible_collections.strata.layering.tests.acceptance import wine
-from ansible_collections.strata.layering.tests.integration.modules.conftest import OS_LAYER, connector
 from ansible_collections.strata.layering.tests.sample.package import Spec, make_package
 from ansible_collections.strata.layering.tests.support import wine_guest
+from ansible_collections.strata.layering.tests.support.module_options import OS_LAYER, connector
 from ansible_collections.strata.layering.tests.support.modules import attempt, run
 from ansible_collections.strata.layering.tests.support.simulator import Simulator
 from ansible_collections.strata.layering.tests.support.wine_machine import (

@@ -14,10 +14,11 @@ import tempfile
 from collections.abc import Iterator
 
 from ...plugins.module_utils.common.progress import Progress, silent
-from ...plugins.module_utils.vsphere.deploy import Deployed, create_by_import
+from ...plugins.module_utils.vsphere.deploy import Deployed
 from ...plugins.module_utils.vsphere.hardware import Hardware
 from ...plugins.module_utils.vsphere.inventory import Inventory
 from ...plugins.module_utils.vsphere.session import Session
+from ..support.deploying import deploy_vm
 from ..support.simulator import Simulator
 from .package import Package, make_package
 from .plan import VARIANTS, Spec
@@ -79,7 +80,7 @@ def seed(
             network=network,
             create_folder=True,
         )
-        return create_by_import(
+        return deploy_vm(
             session,
             place,
             name=name,

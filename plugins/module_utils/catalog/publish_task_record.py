@@ -22,19 +22,22 @@ class PublishTaskRecord(Stored):
     step (step, unit, done, total, percent, rate, seconds_left). ``scripts`` is the last report of the guest,
     ``checks`` are the results of the Horizon checks, ``script`` is the run of the connector's
     script. ``error`` has code, message and hint.
+
+    A stored task has every value that ``from_dict`` requires. A task that is only returned, for a template that is not being published,
+    has no ``id`` and no times; if the template cannot be resolved, only ``template``, ``status`` and ``description`` are known.
     """
 
-    id: str
     template: str
-    digest: str
-    content_digest: str
-    connector: str
-    vcenter: VCenterRecord
-    publish_mode: str
     status: str
     description: str
-    created: str
-    updated: str
+    id: str | None = None
+    digest: str | None = None
+    content_digest: str | None = None
+    connector: str | None = None
+    vcenter: VCenterRecord | None = None
+    publish_mode: str | None = None
+    created: str | None = None
+    updated: str | None = None
     step: str | None = None
     vm: MachineRecord | None = None
     snapshot: str | None = None
@@ -57,7 +60,7 @@ class PublishTaskRecord(Stored):
                 "digest": self.digest,
                 "content_digest": self.content_digest,
                 "connector": self.connector,
-                "vcenter": self.vcenter.to_dict(),
+                "vcenter": self.vcenter.to_dict() if self.vcenter else None,
                 "publish_mode": self.publish_mode,
                 "status": self.status,
                 "step": self.step,

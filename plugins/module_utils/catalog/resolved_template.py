@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from ..layers.layer_version import LayerReference
+from .connector_document import ConnectorDocument
 
 #: Policies for files that the OS layer has changed since a layer was built: which version of the file wins.
 LAYER, OS, NEWEST, FAIL = "layer", "os", "newest", "fail"
@@ -24,8 +25,7 @@ SCRIPTS_FORMAT = 1
 class ResolvedTemplate:
     """A template with digests in place of versions.
 
-    ``app_layers`` are in the order in which they are applied. ``connector`` is the
-    connector's document, ``disk_size_gb`` None to keep the OS layer's size, ``merging``
+    ``app_layers`` are in the order in which they are applied. ``disk_size_gb`` None to keep the OS layer's size, ``merging``
     what differs from the usual in merging: outdated_files, registry_lists; ``script`` name, digest
     and size of the script that runs after those of the layers.
     """
@@ -34,7 +34,7 @@ class ResolvedTemplate:
     os_layer: LayerReference
     app_layers: tuple[LayerReference, ...]
     platform_layer: LayerReference | None
-    connector: dict
+    connector: ConnectorDocument
     disk_size_gb: int | None
     vm_name: str
     publish_mode: str
@@ -57,11 +57,7 @@ class ResolvedTemplate:
     @property
     def image_digest(self) -> str:
         """Digest over everything that decides the published machine; recorded on the VM."""
-        placement = {
-            key: value
-            for key, value in self.connector.items()
-            if key not in ("script", "description", "custom_attributes")
-        }
+        placement = self.connector.placement()
         return canonical_digest({"content": self.content_digest, "connector": placement, "vm_name": self.vm_name})
 
 

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from ..common.errors import Conflict
 from ..layers.layer_version import APP, OS, PLATFORM, LayerReference
 from ..repository.repository import Repository
-from .documents import CONNECTOR
+from .collections import connectors
 from .layers import catalog_kind, find_version
 from .resolved_template import LAYER, ResolvedTemplate, apply_order
 
 
 def resolve(repository: Repository, document: dict) -> ResolvedTemplate:
     """Find every layer version and the connector that a template names; NotFound or Conflict when one does not fit."""
-    connector = repository.catalog.require(CONNECTOR, document["connector"])
+    connector = connectors(repository).require(document["connector"])
     os_layer = find_version(repository, OS, document["os_layer"]["name"], document["os_layer"]["version"])
     return ResolvedTemplate(
         document["name"],

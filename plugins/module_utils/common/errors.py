@@ -103,3 +103,12 @@ class InternalError(StrataError):
 
     def __init__(self, message: str, *, code: str | None = None, hint: str | None = None, **details: object) -> None:
         super().__init__(message, code=code, hint=hint or INTERNAL_HINT, **details)
+
+
+def composer_error(error: OSError) -> StrataError:
+    """Return the error for an operation that the composer's own file system or memory refused."""
+    return StrataError(
+        f"The composer cannot use {error.filename or 'a file'}: {error.strerror or error}.",
+        code="common.host_io",
+        hint="Check the path and its permissions on the composer.",
+    )

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
 
-from .errors import StrataError
+from .errors import StrataError, composer_error
 from .outcome import Outcome
 from .progress import Progress, progress_from_environment
 
@@ -24,21 +25,19 @@ def run(module: AnsibleModule, work: Callable[[], Outcome]) -> None:
     try:
         outcome = work()
     except StrataError as error:
-        module.fail_json(msg=str(error), code=error.code, hint=error.hint, details=error.details)
+        _fail(module, error)
     except OSError as error:
-        hint = "Check the path and its permissions on the composer."
-        module.fail_json(
-            msg=f"The composer cannot use {error.filename or 'a file'}: {error.strerror or error}. {hint}",
-            code="common.host_io",
-            hint=hint,
-            details={},
-        )
+        _fail(module, composer_error(error))
     for warning in outcome.warnings:
         module.warn(warning)
     result = dict(outcome.result, changed=outcome.changed)
     if module._diff and (outcome.before is not None or outcome.after is not None):
         result["diff"] = {"before": outcome.before or {}, "after": outcome.after or {}}
     module.exit_json(**result)
+
+
+def _fail(module: AnsibleModule, error: StrataError) -> NoReturn:
+    module.fail_json(msg=str(error), code=error.code, hint=error.hint, details=error.details)
 
 
 def run_watched(module: AnsibleModule, work: Callable[[Progress], Outcome]) -> None:

@@ -13,7 +13,7 @@ import importlib
 import os
 import sys
 import types
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import MissingLibrary
 
@@ -75,7 +75,9 @@ def _import_numpy() -> types.ModuleType | _Absent:
 
 if TYPE_CHECKING:
     import numpy as np
-    import pyVmomi as pyvmomi
+
+    # pyVmomi creates its modules and types at run time: there is nothing to check them against.
+    pyvmomi: Any
     import zstandard
     from isal import isal_zlib
     from smbprotocol import connection as smb_connection

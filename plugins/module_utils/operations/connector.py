@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ..catalog.connector_document import ConnectorDocument
 from ..catalog.documents import CONNECTOR, LOCK, delete_document, put_document, refuse_in_use, templates_using
 from ..common.errors import InvalidInput
 from ..common.outcome import Outcome
@@ -90,4 +91,5 @@ def _attributes(given: dict | None) -> dict[str, str]:
 
 def _test(connector: dict, connection: dict | None) -> dict:
     with Session.connect(**connection) as session:
-        return resolve_placement(session, connector, create_folder=False).summary()
+        document = ConnectorDocument.from_dict(connector, connector["name"])
+        return resolve_placement(session, document, create_folder=False).summary()

@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 
 from ..catalog import layer_store
+from ..catalog.collections import connectors
 from ..catalog.documents import CONNECTOR, PACKAGING, now
 from ..catalog.layers import check_names, find_version, layer_document
 from ..catalog.resolved_template import label
@@ -39,10 +40,10 @@ from ..packaging.machine import (
     ran_for,
     start_machine,
 )
-from ..publish.image_records import KEY_STATE
 from ..publish.machine_state import remove_machine
 from ..publish.placement import check_firmware, resolve_placement
 from ..publish.retention import depends_on
+from ..publish.vm_metadata import KEY_STATE
 from ..shares.local import missing_share
 from ..shares.open import open_share
 from ..shares.share import Share
@@ -288,7 +289,7 @@ class _Machine:
     def _target(self, wanted: Packaging, *, create_folder: bool):
         target = resolve_placement(
             self._session,
-            self._repository.catalog.require(CONNECTOR, self._params["connector"]),
+            connectors(self._repository).require(self._params["connector"]),
             create_folder=create_folder,
         )
         check_firmware(
@@ -410,7 +411,7 @@ class _Machine:
                 bool(values.get("guest.ipAddress")) and values.get("guest.toolsRunningStatus") == "guestToolsRunning"
             ),
             self._params["wait_for_address"],
-            what=f"Waiting for VMware Tools in {facts.name} to report an address",
+            subject=f"Waiting for VMware Tools in {facts.name} to report an address",
         )
 
     def _vm(self, facts: VmFacts):

@@ -20,11 +20,11 @@ from ..common.progress import Progress
 from ..images.layered_image import compose_stack, grow_image
 from ..images.thin_image import ThinImage
 from ..layers.layer_version import LayerReference
-from ..publish.image_records import KEY_STATE, short_digest
 from ..publish.placement import Target
+from ..publish.vm_metadata import KEY_STATE, short_digest
 from ..repository.repository import Repository
 from ..vsphere import vm as machines
-from ..vsphere.deploy import Deployed, create_by_import
+from ..vsphere.deploy import Deployed, DeployRequest, create_by_import
 from ..vsphere.faults import explained
 from ..vsphere.inventory import Inventory
 from ..vsphere.session import Session
@@ -145,24 +145,26 @@ def create_machine(
     length, chunks = image.stream()
     deployed = create_by_import(
         session,
-        target.placement,
-        name=packaging.machine_name,
-        hardware=target.hardware,
-        capacity=image.capacity,
-        blocks=lambda: chunks,
-        length=length,
-        annotation="\n".join(
-            [
-                f"Packaging machine of the {packaging.kind} layer {packaging.name} {packaging.version}",
-                *packaging.made_from,
-            ]
+        DeployRequest(
+            name=packaging.machine_name,
+            placement=target.placement,
+            hardware=target.hardware,
+            capacity=image.capacity,
+            length=length,
+            annotation="\n".join(
+                [
+                    f"Packaging machine of the {packaging.kind} layer {packaging.name} {packaging.version}",
+                    *packaging.made_from,
+                ]
+            ),
+            extra_config={
+                KEY_LAYER: key,
+                KEY_CONTENT: packaging.content_digest,
+                KEY_STATE: UPLOADING,
+                KEY_PURPOSE: PURPOSE,
+            },
         ),
-        extra_config={
-            KEY_LAYER: key,
-            KEY_CONTENT: packaging.content_digest,
-            KEY_STATE: UPLOADING,
-            KEY_PURPOSE: PURPOSE,
-        },
+        chunks,
         progress=progress,
     )
     machines.reconfigure(session, deployed.vm, extra_config={KEY_STATE: READY})

@@ -1,114 +1,122 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ending a publishing: one that runs is asked to, one that waits for a person or whose process died is ended here."""
+"""Cancel publishing: a run in progress is asked to stop; an interrupted run, or a run that waits for an administrator, is ended here."""
 
 from __future__ import annotations
 
 import time
 
 from ..catalog.documents import TEMPLATE
+from ..catalog.publish_task_record import PublishTaskRecord
 from ..common.errors import Conflict, TimedOut
 from ..common.progress import Progress
 from ..repository.repository import Repository
 from ..vsphere.session import Session
 from . import machine_state
 from .cancellation import clear_cancel, request_cancel
+from .context import PublishOptions
 from .publish_task import CANCELED, FAILED, NOT_STARTED, OPEN, PublishTask, is_in, tasks_of
 from .publisher import Published
-from .steps import PublishOptions
+from .vm_metadata import vcenter_record
 
-_PAUSE = 0.5
+_POLL_INTERVAL = 0.5
 
 
 def cancel_publishing(
     repository: Repository,
-    connection: dict,
+    session: Session,
     template: str,
     options: PublishOptions,
     *,
     check_mode: bool,
     progress: Progress,
 ) -> Published:
-    """Bring the publishing of ``template`` in a vCenter to its end; nothing is changed when there is none, or it has ended.
+    """End the publishing of ``template`` in the session's vCenter; nothing changes when nothing is being published.
 
-    NotFound when there is neither a template nor a task of this name.
+    Raises NotFound when there is neither a template nor a task of this name, and TimedOut (publish.timed_out) when the process
+    that publishes the template does not stop in time.
     """
+    vcenter = vcenter_record(session)
     if not tasks_of(repository, template):
         repository.catalog.require(TEMPLATE, template)
-    with Session.connect(**connection) as session:
-        going = _going_on(repository, session, template)
-        newest = next(iter(tasks_of(repository, template, session.vcenter)), None)
-        before = _shown(newest)
-        elsewhere = _goes_on_elsewhere(repository, session, template) if not going else None
-        if elsewhere:
-            # Whoever holds the lock publishes there, and is not to be asked to stop.
-            return Published(template, newest or _nothing(template), before=before, after=before, warnings=[elsewhere])
-        if check_mode:
-            after = _shown(newest) | {"status": CANCELED} if going else before
-            return Published(template, newest or _nothing(template), changed=bool(going), before=before, after=after)
-        _take_over(repository, template, options, progress)
-        with repository.locks.hold(f"publish/{template}", timeout=_PAUSE, purpose=f"cancel publishing {template}"):
-            clear_cancel(repository, template)
-            for document in _going_on(repository, session, template):
-                machine_state.remove_unfinished(session, document)
-                PublishTask(repository, document).cancel(f"The publishing of {template} was canceled.")
-        ended = next(iter(tasks_of(repository, template, session.vcenter)), None)
-    changed = ended is not None and ended["status"] == CANCELED and _shown(ended) != before
-    if changed:
-        repository.audit.append("cancel", TEMPLATE, template, comment=options.comment, details={"task": ended["id"]})
-    return Published(template, ended or _nothing(template), changed=changed, before=before, after=_shown(ended))
+    unfinished = _unfinished_tasks(repository, session, template)
+    newest = next(iter(tasks_of(repository, template, vcenter)), None)
+    before = _diff_state(newest)
+    task = newest or _absent_task(template)
+    elsewhere = _published_elsewhere(repository, session, template) if not unfinished else None
+    if elsewhere:
+        # The holder of the lock publishes in that vCenter and must not be asked to stop.
+        return Published(template, task, before=before, after=before, warnings=[elsewhere])
+    if check_mode:
+        after = before | {"status": CANCELED} if unfinished else before
+        return Published(template, task, changed=bool(unfinished), before=before, after=after)
+    _stop_publishing_process(repository, template, options, progress)
+    with repository.locks.hold(f"publish/{template}", timeout=_POLL_INTERVAL, purpose=f"cancel publishing {template}"):
+        clear_cancel(repository, template)
+        for record in _unfinished_tasks(repository, session, template):
+            machine_state.remove_unfinished(session, record)
+            PublishTask(repository, record).cancel(f"The publishing of the template {template} was canceled.")
+    ended = next(iter(tasks_of(repository, template, vcenter)), None)
+    changed = ended is not None and ended.status == CANCELED and _diff_state(ended) != before
+    if ended is not None and changed:
+        repository.audit.append("cancel", TEMPLATE, template, comment=options.comment, details={"task": ended.id})
+    return Published(
+        template, ended or _absent_task(template), changed=changed, before=before, after=_diff_state(ended)
+    )
 
 
-def _take_over(repository: Repository, template: str, options: PublishOptions, progress: Progress) -> None:
-    """Wait until nobody publishes the template, having asked whoever does."""
-    deadline = time.monotonic() + options.timeout("cancel")
+def _stop_publishing_process(
+    repository: Repository, template: str, options: PublishOptions, progress: Progress
+) -> None:
+    """Ask the process that publishes the template to stop, if there is one, and wait until it has stopped."""
+    timeout = options.timeout("cancel")
     started = time.monotonic()
-    asked = False
+    requested = False
     while True:
         try:
             with repository.locks.hold(f"publish/{template}", timeout=0, purpose=f"cancel publishing {template}"):
                 return
         except Conflict as held:
-            if time.monotonic() > deadline:
+            if time.monotonic() > started + timeout:
                 raise TimedOut(
-                    f"The publishing of {template} did not end within {options.timeout('cancel'):g} seconds. {held.message}",
+                    f"The publishing of the template {template} did not end within {timeout:g} seconds. {held.message}",
                     code="publish.timed_out",
-                    hint="It ends when it notices; look for that process, or allow more time with timeouts.",
+                    hint="Check that process: it ends when it notices the request. If it needs more time, increase cancel in the option timeouts.",
                 ) from held
-        if not asked:
+        if not requested:
             request_cancel(repository, template, options.comment)
-            asked = True
-        progress("cancel", int(time.monotonic() - started), int(options.timeout("cancel")))
-        time.sleep(_PAUSE)
+            requested = True
+        progress("cancel", int(time.monotonic() - started), int(timeout))
+        time.sleep(_POLL_INTERVAL)
 
 
-def _going_on(repository: Repository, session: Session, template: str) -> list[dict]:
-    """The tasks that have not ended, and the newest when it failed and left a machine."""
-    found = tasks_of(repository, template, session.vcenter)
-    going = [document for document in found if document["status"] in OPEN]
-    if found and found[0]["status"] == FAILED and machine_state.unfinished_machine(session, found[0]):
-        going.append(found[0])
-    return going
+def _unfinished_tasks(repository: Repository, session: Session, template: str) -> list[PublishTaskRecord]:
+    """Return the tasks that have not ended, and the newest task if it failed and left a VM."""
+    tasks = tasks_of(repository, template, vcenter_record(session))
+    unfinished = [task for task in tasks if task.status in OPEN]
+    if tasks and tasks[0].status == FAILED and machine_state.unfinished_machine(session, tasks[0]):
+        unfinished.append(tasks[0])
+    return unfinished
 
 
-def _goes_on_elsewhere(repository: Repository, session: Session, template: str) -> str | None:
-    """The sentence about a publishing in another vCenter that has not ended, None when there is none."""
-    for document in tasks_of(repository, template):
-        if document["status"] in OPEN and not is_in(document, session.vcenter):
-            there = document["vcenter"]["hostname"]
-            return f"{template} is not being published in the vCenter {session.hostname}, but in {there}: give that as hostname to cancel it."
+def _published_elsewhere(repository: Repository, session: Session, template: str) -> str | None:
+    """Return the warning about a publishing in a different vCenter that has not ended, None when there is none."""
+    vcenter = vcenter_record(session)
+    for task in tasks_of(repository, template):
+        if task.status in OPEN and not is_in(task, vcenter) and task.vcenter is not None:
+            return (
+                f"The template {template} is not being published in the vCenter {session.hostname}, but in {task.vcenter.hostname}. "
+                f"To cancel that, set hostname to {task.vcenter.hostname}."
+            )
     return None
 
 
-def _shown(task: dict | None) -> dict:
-    return {"task": task["id"], "status": task["status"]} if task else {"task": None, "status": None}
+def _diff_state(task: PublishTaskRecord | None) -> dict:
+    return {"task": task.id, "status": task.status} if task else {"task": None, "status": None}
 
 
-def _nothing(template: str) -> dict:
-    return {
-        "template": template,
-        "status": NOT_STARTED,
-        "description": f"Nothing of {template} is being published.",
-        "digest": None,
-    }
+def _absent_task(template: str) -> PublishTaskRecord:
+    return PublishTaskRecord(
+        template=template, status=NOT_STARTED, description=f"The template {template} is not being published."
+    )

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The connector's script: a program on the composer that is run when an image has been published.
+"""The connector's script: a program on the composer that is run after an image was published.
 
-It gets what was published in its environment and nothing that the composer's own environment
-may hold in secret. Its exit code counts.
+Environment variables describe the published image. Of the composer's own environment, which may contain
+secrets, only a few variables are passed on. The exit code decides whether the script succeeded.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import IO
 
-from ..common.errors import InvalidInput, StrataError, TimedOut
+from ..common.errors import InternalError, InvalidInput, StrataError, TimedOut
 
-#: What is passed on of the composer's environment.
+#: Variables of the composer's environment that are passed on.
 _PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR")
-#: Of what the script puts out, so much of its end is kept.
+#: Bytes at the end of the output that are kept.
 _KEPT = 64 << 10
 _SHOWN_LINES = 5
 _LONGEST_LINE = 200
@@ -29,31 +30,34 @@ _POLL = 0.5
 
 
 class ScriptFailed(StrataError):
-    """The connector's script ended with another exit code than 0."""
+    """The connector's script cannot be started, or ended with an exit code that is not 0."""
 
     default_code = "publish.connector_script"
 
 
 def check_script(path: str) -> None:
-    """Raise InvalidInput when ``path`` is not a program that can be run."""
+    """Raise InvalidInput (publish.connector_script) when ``path`` is not an executable file."""
     if not (os.path.isabs(path) and os.path.isfile(path) and os.access(path, os.X_OK)):
         raise InvalidInput(
             f"The connector's script {path} is not an executable file on the composer.",
             code="publish.connector_script",
-            hint="Give the full path of an executable file, or remove script from the connector.",
+            hint="Set script of the connector to the full path of an executable file, or remove it.",
         )
 
 
 def run_script(path: str, variables: dict[str, str], *, timeout: float, tick: Callable[[], None] = lambda: None) -> str:
     """Run the script with ``variables`` in its environment and return the last lines of its output.
 
-    ``tick`` is called about twice a second and may raise to stop it. ScriptFailed when its exit code is not 0, TimedOut
-    when it ran longer than ``timeout`` seconds; whatever it started in its process group ends with it.
+    ``tick`` is called about twice a second and may raise to stop the script. Every process in the script's process
+    group ends with it.
+
+    Raises ScriptFailed when the script cannot be started or its exit code is not 0, TimedOut when it runs longer than
+    ``timeout`` seconds, InvalidInput when it is not an executable file; the code is publish.connector_script.
     """
     check_script(path)
     environment = {key: os.environ[key] for key in _PASSED_ON if key in os.environ} | variables
     try:
-        # The engine knows no AnsibleModule, whose run_command is meant; that could not be stopped either.
+        # The engine has no AnsibleModule and so no run_command, which could not be stopped either.
         process = subprocess.Popen(  # pylint: disable=consider-using-with,ansible-bad-function
             [path],
             stdin=subprocess.DEVNULL,
@@ -65,13 +69,16 @@ def run_script(path: str, variables: dict[str, str], *, timeout: float, tick: Ca
         )
     except OSError as error:
         raise ScriptFailed(
-            f"The connector's script {path} cannot be run ({error.strerror}).",
-            hint="Check its first line and its rights, and run again.",
+            f"The connector's script {path} cannot be started: {error.strerror}.",
+            code="publish.connector_script",
+            hint="Check the interpreter in its first line and its permissions, and run again.",
         ) from error
+    if process.stdout is None:
+        raise InternalError("The output of the connector's script is not a pipe.", code="publish.connector_script")
     kept: deque[bytes] = deque()
     deadline = time.monotonic() + timeout
     try:
-        _listen(process, kept, deadline, tick)
+        _listen(process, process.stdout, kept, deadline, tick)
     except BaseException:
         _kill(process)
         raise
@@ -81,31 +88,34 @@ def run_script(path: str, variables: dict[str, str], *, timeout: float, tick: Ca
     if process.returncode is None:
         _kill(process)
         raise TimedOut(
-            f"The connector's script {path} did not end within {timeout:g} seconds{_said(output)}.",
+            f"The connector's script {path} did not end within {timeout:g} seconds{_output_text(output)}.",
             code="publish.connector_script",
-            hint="Run again: only the script is run again. Allow more time with timeouts when it is only slow.",
+            hint="Run again: only the script is repeated. If it needs more time, increase connector_script in the option timeouts.",
         )
     if process.returncode:
         raise ScriptFailed(
-            f"The connector's script {path} ended with exit code {process.returncode}{_said(output)}.",
-            hint="The image is published. Correct what the script complains about and run again: only the script is run again.",
+            f"The connector's script {path} ended with exit code {process.returncode}{_output_text(output)}.",
+            code="publish.connector_script",
+            hint="The image is published. Fix the cause that the script reports and run again: only the script is repeated.",
             exit_code=process.returncode,
             output=output,
         )
     return output
 
 
-def _listen(process: subprocess.Popen, kept: deque[bytes], deadline: float, tick: Callable[[], None]) -> None:
-    """Collect output until the script has ended, or the deadline; what it left running may keep the pipe open."""
+def _listen(
+    process: subprocess.Popen, pipe: IO[bytes], kept: deque[bytes], deadline: float, tick: Callable[[], None]
+) -> None:
+    """Collect output until the script has ended or the deadline has passed; background processes may keep the pipe open."""
     size = 0
     with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
+        selector.register(pipe, selectors.EVENT_READ)
         while time.monotonic() < deadline:
             ended = process.poll() is not None
             if selector.get_map() and selector.select(0 if ended else _POLL):
-                piece = os.read(process.stdout.fileno(), _KEPT)
+                piece = os.read(pipe.fileno(), _KEPT)
                 if not piece:
-                    selector.unregister(process.stdout)
+                    selector.unregister(pipe)
                 kept.append(piece)
                 size += len(piece)
                 while size - len(kept[0]) >= _KEPT:
@@ -134,5 +144,5 @@ def _last_lines(data: bytes) -> str:
     )
 
 
-def _said(output: str) -> str:
-    return f"; it said at last: {' / '.join(output.splitlines())}" if output else "; it put nothing out"
+def _output_text(output: str) -> str:
+    return f"; its last output is: {' / '.join(output.splitlines())}" if output else "; it wrote no output"

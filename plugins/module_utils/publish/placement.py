@@ -1,12 +1,13 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where a connector leads: its names looked up in vSphere, and the hardware of its VM template."""
+"""The target of a connector: its names looked up in vSphere, and the hardware of its VM template."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..catalog.connector_document import ConnectorDocument
 from ..common.errors import Conflict, NotFound
 from ..vsphere.hardware import Hardware, read_hardware
 from ..vsphere.inventory import Inventory, Placement
@@ -14,71 +15,91 @@ from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts, read_facts
 
 
-@dataclass
+@dataclass(frozen=True)
 class Target:
-    """A connector, looked up. ``folder_missing`` when its folder has to be created first."""
+    """A connector, looked up. ``folder_missing``: its folder does not exist yet, and ``placement`` has the parent's."""
 
-    connector: dict
+    connector: ConnectorDocument
     placement: Placement
     hardware: Hardware
     template: VmFacts
     folder_missing: bool
 
+    @property
+    def folder_text(self) -> str:
+        """The folder as messages name it."""
+        return f"{self.connector.folder} (will be created)" if self.folder_missing else self.placement.folder_path
+
     def summary(self) -> dict:
-        """What was found, for people: a path or a name for each thing."""
+        """Return a path or a name for each object that the connector names."""
+        hardware = self.hardware
         return {
             "datacenter": self.placement.datacenter_name,
             "datastore": self.placement.datastore_name,
-            "folder": self.connector["folder"] + " (will be created)"
-            if self.folder_missing
-            else self.placement.folder_path,
-            "network": self.placement.network_name or ", ".join(name for name, _network in self.hardware.networks),
+            "folder": self.folder_text,
+            "network": self.placement.network_name or ", ".join(name for name, _network in hardware.networks),
             "vm_template": self.template.path,
-            "hardware": f"{self.hardware.version}, {self.hardware.cpus} processors, {self.hardware.memory_mib} MiB, {self.hardware.firmware}",
+            "hardware": f"{hardware.version}, {hardware.cpus} processors, {hardware.memory_mib} MiB, {hardware.firmware}",
         }
 
 
-def resolve_placement(session: Session, connector: dict, *, create_folder: bool) -> Target:
-    """Look up what ``connector`` names; NotFound or Conflict says what is missing or does not fit."""
+def resolve_placement(session: Session, connector: ConnectorDocument, *, create_folder: bool) -> Target:
+    """Look up the objects that ``connector`` names.
+
+    Raises NotFound (vsphere.not_found) for a name that does not exist, and Conflict for objects that do not fit: vsphere.datastore,
+    vsphere.host, vsphere.cluster, publish.connector_template_disks, publish.connector_network.
+    """
     inventory = Inventory(session)
-    names = {
-        key: connector[key]
-        for key in ("datacenter", "datastore", "cluster", "esxi_hostname", "resource_pool", "network")
-    }
-    datacenter = inventory.datacenter(connector["datacenter"])
+    datacenter = inventory.datacenter(connector.datacenter)
     missing = False
-    folder = connector["folder"] or None
+    folder = connector.folder or None
     if folder and not create_folder:
         try:
             inventory.folder(datacenter, folder)
         except NotFound:
             missing, folder = True, None
-    placement = inventory.placement(**names, folder=folder, create_folder=create_folder)
-    vm = inventory.vm(name=connector["vm_template"], datacenter=datacenter, template=True)
+    placement = inventory.placement(
+        datacenter=connector.datacenter,
+        datastore=connector.datastore,
+        cluster=connector.cluster,
+        esxi_hostname=connector.esxi_hostname,
+        resource_pool=connector.resource_pool,
+        network=connector.network,
+        folder=folder,
+        create_folder=create_folder,
+    )
+    vm = inventory.vm(name=connector.vm_template, datacenter=datacenter, template=True)
     facts = read_facts(session, vm)
     if facts.disks:
         raise Conflict(
-            f"The VM template {connector['vm_template']} has {len(facts.disks)} disk(s).",
+            f"The VM template {connector.vm_template} has {len(facts.disks)} disk(s); a VM template for images must have none.",
             code="publish.connector_template_disks",
-            hint="Remove its disks: the image brings its own, the template only gives the hardware.",
+            hint="Remove its disks: the image has its own disk, the VM template provides only the hardware.",
         )
     hardware = read_hardware(session, vm)
-    if placement.network is None and len(hardware.networks) < hardware.nic_count:
-        raise Conflict(
-            f"The connector {connector['name']} names no network, and the VM template {connector['vm_template']} has "
-            f"{'a network adapter on none that is known' if facts.nic_types else 'no network adapter'}.",
-            code="publish.connector_network",
-            hint="Set network of the connector, or give each network adapter of the VM template its network.",
-        )
+    _check_network(connector, placement, hardware, facts)
     return Target(connector, placement, hardware, facts, missing)
 
 
-def check_firmware(target: Target, os_firmware: str | None, os_layer: str) -> None:
-    """Raise Conflict when the VM template could not start what is on the OS layer's disk."""
-    if os_firmware and target.hardware.firmware != os_firmware:
-        template = target.connector["vm_template"]
+def _check_network(connector: ConnectorDocument, placement: Placement, hardware: Hardware, facts: VmFacts) -> None:
+    """Raise Conflict when neither the connector nor the VM template names the network of every adapter."""
+    if placement.network is None and len(hardware.networks) < hardware.nic_count:
+        problem = "a network adapter without a known network" if facts.nic_types else "no network adapter"
         raise Conflict(
-            f"The OS layer {os_layer} starts by {os_firmware.upper()}, but the VM template {template} by {target.hardware.firmware.upper()}.",
+            f"The connector {connector.name} names no network, and the VM template {connector.vm_template} has {problem}.",
+            code="publish.connector_network",
+            hint="Set network of the connector, or connect each network adapter of the VM template to a network.",
+        )
+
+
+def check_firmware(target: Target, os_firmware: str | None, os_layer: str) -> None:
+    """Raise Conflict (publish.connector_firmware) when the VM template cannot boot the OS layer's disk."""
+    firmware = target.hardware.firmware
+    if os_firmware and firmware != os_firmware:
+        raise Conflict(
+            f"The OS layer {os_layer} uses {os_firmware.upper()} firmware, the VM template {target.connector.vm_template} uses {firmware.upper()}.",
             code="publish.connector_firmware",
-            hint="Use a VM template with the same firmware.",
+            hint="Set vm_template of the connector to a VM template with the firmware of the OS layer.",
+            expected=os_firmware,
+            found=firmware,
         )

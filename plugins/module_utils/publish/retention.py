@@ -1,10 +1,15 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Removing machines of older images, but none that something still depends on."""
+"""Retention of older images: which VMs are removed, except VMs that are in use or that linked clones depend on."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ..catalog.image_record import ImageRecord
 from ..common.errors import Conflict
 from ..common.optional_imports import pyvmomi
 from ..repository.repository import Repository
@@ -14,78 +19,100 @@ from ..vsphere.properties import collect_below
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts
 from . import image_records
+from .vm_metadata import POWERED_OFF, vcenter_record
+
+#: Dependent VMs that a message lists by name.
+LISTED_CLONES = 5
 
 
-def plan_retiring(
-    repository: Repository, session: Session, template: str, newest: str, keep: int | None
-) -> tuple[list[dict], list[VmFacts], list[str]]:
-    """What is to become of a template's images when that of digest ``newest`` is published and ``keep`` older ones are kept.
+@dataclass(frozen=True)
+class RetentionPlan:
+    """What happens to the images of a template in one vCenter.
 
-    Only images in the vCenter of the session are looked at. Returns the images that stay recorded, the machines to remove, and
-    warnings about machines that should go but stay. A machine that is gone is no longer recorded; one that is switched on is in use.
+    ``kept`` stay recorded, ``expired`` are the VMs to remove, ``warnings`` name VMs that are kept although they have expired.
+    ``changed``: records have to be removed, of expired images or of images whose VM no longer exists.
     """
-    stay, going, warnings = [], [], []
+
+    kept: tuple[ImageRecord, ...]
+    expired: tuple[VmFacts, ...]
+    warnings: tuple[str, ...]
+    changed: bool
+
+
+def plan_retention(
+    repository: Repository, session: Session, template: str, newest_digest: str, keep: int | None
+) -> RetentionPlan:
+    """Plan the retention when the image ``newest_digest`` is published and ``keep`` older images are kept (None: all).
+
+    Only images in the session's vCenter count. An image whose VM no longer exists is forgotten. A VM that is powered on, or on
+    whose disk clones depend, is kept with a warning.
+    """
+    recorded = image_records.images_of(repository, template, vcenter_record(session))
+    kept: list[ImageRecord] = []
+    expired: list[VmFacts] = []
+    warnings: list[str] = []
     older = 0
     disks = None
-    for image in image_records.images_of(repository, template, session.vcenter):
-        if image["image_digest"] == newest:
-            stay.append(image)
+    for image in recorded:
+        if image.image_digest == newest_digest:
+            kept.append(image)
             continue
         older += 1
         if keep is None or older <= max(keep, 0):
-            stay.append(image)
+            kept.append(image)
             continue
         facts = image_records.find_recorded(session, image)
         if facts is None:
             continue
-        # Once: a vCenter may have thousands of machines.
+        # Read once: a vCenter may have thousands of VMs.
         disks = _disks_of_all(session) if disks is None else disks
-        clones = _dependents(facts, disks)
-        if clones:
-            warnings.append(
-                f"The machine {facts.name} of an older image is kept because {', '.join(clones[:5])} depend on it."
-            )
-        elif facts.power_state != "poweredOff":
-            warnings.append(_is_on(facts))
+        reason = _reason_to_keep(facts, _dependents(facts, disks))
+        if reason:
+            warnings.append(reason)
+            kept.append(image)
         else:
-            going.append(facts)
-            continue
-        stay.append(image)
-    return stay, going, warnings
+            expired.append(facts)
+    return RetentionPlan(tuple(kept), tuple(expired), tuple(warnings), kept != recorded)
 
 
-def retire(
-    repository: Repository, session: Session, template: str, stay: list[dict], going: list[VmFacts]
-) -> list[str]:
-    """Carry out what ``plan_retiring`` said; returns warnings about machines that somebody has powered on since, which stay."""
+def retire(repository: Repository, session: Session, template: str, plan: RetentionPlan) -> list[str]:
+    """Carry out a plan; return warnings about VMs that were powered on since and are therefore kept."""
     warnings, running = [], set()
-    for facts in going:
+    for facts in plan.expired:
         try:
             machines.destroy(session, session.object("VirtualMachine", facts.moid), running=False)
         except Conflict as error:
             if error.details.get("fault") != "InvalidPowerState":
                 raise
-            warnings.append(_is_on(facts))
+            warnings.append(_powered_on_text(facts))
             running.add(facts.instance_uuid)
-    recorded = image_records.images_of(repository, template, session.vcenter)
-    remaining = [image for image in recorded if image in stay or image["vm"]["instance_uuid"] in running]
-    # After the machines: one whose removal failed stays recorded, and is removed by the next run.
+    vcenter = vcenter_record(session)
+    recorded = image_records.images_of(repository, template, vcenter)
+    remaining = [image for image in recorded if image in plan.kept or image.vm.instance_uuid in running]
+    # Stored after the removals: an image whose VM could not be removed stays recorded, and the next run removes it.
     if remaining != recorded:
-        image_records.record_images(repository, template, session.vcenter, remaining)
+        image_records.record_images(repository, template, vcenter, remaining)
     return warnings
 
 
-def _is_on(facts: VmFacts) -> str:
-    return f"The machine {facts.name} of an older image is kept because it is not switched off."
+def _reason_to_keep(facts: VmFacts, clones: list[str]) -> str | None:
+    if clones:
+        names = ", ".join(clones[:LISTED_CLONES])
+        return f"The VM {facts.name} of an older image is kept because {names} depend on its disk."
+    return _powered_on_text(facts) if facts.power_state != POWERED_OFF else None
+
+
+def _powered_on_text(facts: VmFacts) -> str:
+    return f"The VM {facts.name} of an older image is kept because it is not powered off."
 
 
 def depends_on(session: Session, facts: VmFacts) -> list[str]:
-    """Names of other machines whose disks stand on this one's: linked and instant clones of its snapshots."""
+    """Return the names of VMs whose disks depend on the disks of this VM: linked and instant clones of its snapshots."""
     return _dependents(facts, _disks_of_all(session))
 
 
 def _dependents(facts: VmFacts, disks: dict[str, tuple[str, list[str]]]) -> list[str]:
-    # Storage DRS may have moved its disks away from the rest of it.
+    # Storage DRS may have moved a disk away from the VM's folder.
     folders = tuple(
         f"{folder}/"
         for path in (facts.datastore_path, *(disk for disk, _size in facts.disks))
@@ -99,19 +126,21 @@ def _dependents(facts: VmFacts, disks: dict[str, tuple[str, list[str]]]) -> list
 
 
 def _disks_of_all(session: Session) -> dict[str, tuple[str, list[str]]]:
-    """Name and disk files of every machine in vCenter, by identifier."""
-    found = collect_below(session, session.content.rootFolder, "VirtualMachine", ["name", "config.hardware.device"])
+    """Return name and disk files of every VM in vCenter, by managed object ID."""
+    properties = collect_below(
+        session, session.content.rootFolder, "VirtualMachine", ["name", "config.hardware.device"]
+    )
     return {
         machine._GetMoId(): (
             plain_name(values.get("name", machine._GetMoId())),
             _disk_files(values.get("config.hardware.device") or ()),
         )
-        for machine, values in found.items()
+        for machine, values in properties.items()
     }
 
 
-def _disk_files(devices) -> list[str]:
-    """Datastore paths of disks with the disks they were cloned from."""
+def _disk_files(devices: Iterable[Any]) -> list[str]:
+    """Return the datastore paths of disks and of the disks that they were cloned from."""
     names = []
     for device in devices:
         backing = device.backing if isinstance(device, pyvmomi.vim.vm.device.VirtualDisk) else None

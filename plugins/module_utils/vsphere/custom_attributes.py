@@ -13,7 +13,7 @@ from .faults import explained
 from .properties import read
 from .session import Session
 
-_WHAT = "Setting custom attributes"
+_SUBJECT = "Setting custom attributes"
 
 
 def set_attributes(session: Session, vm, attributes: dict[str, str]) -> bool:
@@ -28,11 +28,13 @@ def set_attributes(session: Session, vm, attributes: dict[str, str]) -> bool:
             hint="Remove custom_attributes, or use a vCenter.",
         )
     fields = _fields(session, manager)
-    present = {entry.key: entry.value for entry in read(session, vm, "customValue", what=_WHAT).get("customValue", [])}
+    present = {
+        entry.key: entry.value for entry in read(session, vm, "customValue", subject=_SUBJECT).get("customValue", [])
+    }
     changed = False
     for name, value in attributes.items():
         field = fields.get(name) or _define(session, manager, name)
-        with explained(f"{_WHAT} ({name})"):
+        with explained(f"{_SUBJECT} ({name})"):
             if present.get(field.key) != value:
                 manager.SetField(vm, field.key, value)
                 changed = True
@@ -41,13 +43,13 @@ def set_attributes(session: Session, vm, attributes: dict[str, str]) -> bool:
 
 def _fields(session: Session, manager) -> dict[str, Any]:
     """The custom attributes that machines can have, by name."""
-    found = read(session, manager, "field", what=_WHAT).get("field", [])
+    found = read(session, manager, "field", subject=_SUBJECT).get("field", [])
     return {field.name: field for field in found if field.managedObjectType in (None, pyvmomi.vim.VirtualMachine)}
 
 
 def _define(session: Session, manager, name: str):
     try:
-        with explained(f"{_WHAT} ({name})"):
+        with explained(f"{_SUBJECT} ({name})"):
             return manager.AddCustomFieldDef(name, pyvmomi.vim.VirtualMachine, None, None)
     except Conflict:
         # Somebody else was faster.

@@ -1,16 +1,16 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Making a virtual machine out of a stream: ImportVApp, upload, check.
+"""Create a virtual machine from a stream: ImportVApp, upload, check.
 
-The machine's one disk arrives as a stream-optimized VMDK whose length is known and whose
-bytes are made while they are sent. When anything fails nothing remains in vSphere.
+The VM's only disk is a stream-optimized VMDK whose length is known and whose bytes are produced while they are
+sent. When a step fails, nothing remains in vSphere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..common.errors import Conflict, Corrupt, NotFound, StrataError, Unavailable
@@ -26,10 +26,46 @@ from .session import Session
 from .transfer import Transfer
 from .vm import destroy
 
+#: Seconds to wait for vCenter to remove the VM of an aborted lease.
+_REMOVAL_TIMEOUT = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeployRequest:
+    """The VM to create. ``capacity`` is the size of its disk in bytes, ``length`` the size of the VMDK stream in bytes.
+
+    ``extra_config`` is set before the upload starts: set a mark for a complete VM afterwards. ``stall_timeout``
+    (None: the session's patience) limits the seconds without a byte sent, ``lease_timeout`` the seconds until vCenter is ready.
+    """
+
+    name: str
+    placement: Placement
+    hardware: Hardware
+    capacity: int
+    length: int
+    annotation: str = ""
+    extra_config: Mapping[str, str] = field(default_factory=dict)
+    provisioning: str = "thin"
+    stall_timeout: float | None = None
+    lease_timeout: float = 600
+
+    @property
+    def subject(self) -> str:
+        """The beginning of error messages."""
+        return f"Creating the virtual machine {self.name}"
+
+    @property
+    def networks(self) -> list[tuple[str, Any]]:
+        """Name and managed object of the network of each adapter."""
+        placement, hardware = self.placement, self.hardware
+        if placement.network is not None:
+            return [(placement.network_name or "", placement.network)] * hardware.nic_count
+        return hardware.networks[: hardware.nic_count]
+
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """A machine that was made. ``verified`` tells whether the host's own digest confirmed the upload."""
+    """A VM that was created. ``verified``: the host's own digest confirmed the upload."""
 
     vm: Any
     moid: str
@@ -40,80 +76,95 @@ class Deployed:
 
 def create_by_import(
     session: Session,
-    placement: Placement,
+    request: DeployRequest,
+    blocks: Iterable[bytes | memoryview],
     *,
-    name: str,
-    hardware: Hardware,
-    capacity: int,
-    blocks: Callable[[], Iterable[bytes]],
-    length: int,
-    annotation: str = "",
-    extra_config: dict[str, str] | None = None,
-    provisioning: str = "thin",
     progress: Progress = silent,
-    created: Callable[[Any], None] = lambda vm: None,
-    stall_timeout: float | None = None,
-    lease_timeout: float = 600,
+    on_created: Callable[[Any], None] = lambda vm: None,
 ) -> Deployed:
-    """Create the virtual machine ``name`` with one disk of ``capacity`` bytes.
+    """Create a virtual machine whose disk is the VMDK stream ``blocks``.
 
-    ``blocks`` is called once and gives the ``length`` bytes of the stream-optimized VMDK.
-    ``extra_config`` is set before the upload starts: a mark that says "complete" must be set
-    afterwards. ``created`` is called with the machine when it exists, before its disk is uploaded. Raises Conflict when the folder has a machine of that name.
+    ``blocks`` is iterated once, after ``on_created`` was called with the VM, and yields ``request.length`` bytes.
+
+    Raises Conflict (vsphere.duplicate_name) when the folder contains a VM of that name, Unavailable (vsphere.import_spec)
+    when vCenter rejects the hardware, Corrupt (vsphere.checksum, vsphere.disk) when the upload was damaged, and what ``Lease``
+    and ``on_created`` raise.
     """
-    what = f"Creating the virtual machine {name}"
-    if name in Inventory(session).vms_in(placement.folder):
+    placement = request.placement
+    if request.name in Inventory(session).vms_in(placement.folder):
         raise Conflict(
-            f"There is a virtual machine {name} in {placement.folder_path} already.",
+            f"A virtual machine {request.name} exists already in {placement.folder_path}.",
             code="vsphere.duplicate_name",
-            hint="Remove or rename that one.",
+            hint="Remove or rename that virtual machine.",
         )
-    specification, item, warnings = _import_specification(
-        session, placement, name, hardware, capacity, length, provisioning, what
-    )
-    config = specification.configSpec
-    apply_hardware(hardware, config)
-    config.annotation = annotation
-    config.extraConfig = [*(config.extraConfig or []), *option_values(hardware.extra_config | (extra_config or {}))]
-    with explained(what):
+    specification, item, warnings = _import_specification(session, request)
+    with explained(request.subject):
         handle = placement.pool.ImportVApp(specification, placement.folder, placement.host)
-    lease = Lease(session, handle, what, stall_timeout=stall_timeout)
+    lease = Lease(session, handle, request.subject, stall_timeout=request.stall_timeout)
     try:
         with lease:
-            lease.wait_ready(lease_timeout)
-            created(lease.entity)
-            device = _device(lease, item, what)
-            transfer = lease.upload(device, blocks(), length, progress=progress)
+            lease.wait_ready(request.lease_timeout)
+            on_created(lease.entity)
+            device = _device(lease, item, request.subject)
+            transfer = lease.upload(device, blocks, request.length, progress=progress)
             verified = lease.verify(device, transfer)
             lease.complete()
-        _check_disk(session, lease.entity, capacity, what)
+        _check_disk(session, lease.entity, request)
     except BaseException as error:
-        _remove_rest(session, lease, name, error)
+        _remove_incomplete(session, lease, request.name, error)
         raise
-    return Deployed(lease.entity, lease.entity._GetMoId(), transfer, verified, (*warnings, *hardware.remarks))
+    warnings = (*warnings, *request.hardware.remarks)
+    return Deployed(lease.entity, lease.entity._GetMoId(), transfer, verified, warnings)
 
 
-def _import_specification(
-    session: Session,
-    placement: Placement,
-    name: str,
-    hardware: Hardware,
-    capacity: int,
-    length: int,
-    provisioning: str,
-    what: str,
-):
-    if placement.network is not None:
-        networks = [(placement.network_name, placement.network)] * hardware.nic_count
-    else:
-        networks = hardware.networks[: hardware.nic_count]
+def _import_specification(session: Session, request: DeployRequest) -> tuple[Any, Any, tuple[str, ...]]:
+    """Return vCenter's import specification, completed with the hardware; its file item; and warnings."""
+    placement, hardware = request.placement, request.hardware
     manager = pyvmomi.vim.OvfManager
+    mapping = [manager.NetworkMapping(name=name, network=item) for name, item in dict(request.networks).items()]
+    parameters = manager.CreateImportSpecParams(
+        locale="US",
+        deploymentOption="",
+        entityName=request.name,
+        hostSystem=placement.host,
+        diskProvisioning=request.provisioning,
+        networkMapping=mapping,
+    )
+    with explained(request.subject):
+        result = session.content.ovfManager.CreateImportSpec(
+            _descriptor(request), placement.pool, placement.datastore, parameters
+        )
+    problems = [fault_text(fault) for fault in result.error or []]
+    if problems or result.importSpec is None:
+        raise Unavailable(
+            f"{request.subject} failed: vCenter rejected the hardware: {'; '.join(problems) or 'it gave no reason'}.",
+            code="vsphere.import_spec",
+            hint="Check the VM template: its hardware version, guest type and network.",
+        )
+    items = list(result.fileItem or [])
+    if len(items) != 1 or items[0].create:
+        raise Unavailable(
+            f"{request.subject} failed: vCenter expects {len(items)} files, not one disk.",
+            code="vsphere.import_spec",
+            hint="Check the VM template.",
+        )
+    config = result.importSpec.configSpec
+    apply_hardware(hardware, config)
+    config.annotation = request.annotation
+    options = option_values(hardware.extra_config | dict(request.extra_config))
+    config.extraConfig = [*(config.extraConfig or []), *options]
+    return result.importSpec, items[0], tuple(fault_text(fault) for fault in result.warning or [])
+
+
+def _descriptor(request: DeployRequest) -> str:
+    """Return the OVF descriptor of the VM."""
+    hardware = request.hardware
     descriptor = write_descriptor(
         ImageDescription(
-            name=name,
+            name=request.name,
             disk_file="disk1.vmdk",
-            disk_size=length,
-            capacity=capacity,
+            disk_size=request.length,
+            capacity=request.capacity,
             guest_id=hardware.guest_id,
             firmware=hardware.firmware,
             secure_boot=hardware.secure_boot,
@@ -122,86 +173,62 @@ def _import_specification(
             cores_per_socket=hardware.cores_per_socket,
             memory_mib=hardware.memory_mib,
             scsi_type=hardware.scsi_type,
-            networks=tuple(network for network, unused in networks),
+            networks=tuple(name for name, _network in request.networks),
         )
     )
-    parameters = manager.CreateImportSpecParams(
-        locale="US",
-        deploymentOption="",
-        entityName=name,
-        hostSystem=placement.host,
-        diskProvisioning=provisioning,
-        networkMapping=[manager.NetworkMapping(name=network, network=item) for network, item in dict(networks).items()],
-    )
-    with explained(what):
-        result = session.content.ovfManager.CreateImportSpec(
-            descriptor.decode("utf-8"), placement.pool, placement.datastore, parameters
-        )
-    problems = [fault_text(fault) for fault in result.error or []]
-    if problems or result.importSpec is None:
-        raise Unavailable(
-            f"{what} failed: vCenter does not accept the hardware: {'; '.join(problems) or 'no reason was given'}.",
-            code="vsphere.import_spec",
-            hint="Check the VM template: its hardware version, guest type and network.",
-        )
-    items = list(result.fileItem or [])
-    if len(items) != 1 or items[0].create:
-        raise Unavailable(
-            f"{what} failed: vCenter wants {len(items)} files instead of one disk.",
-            code="vsphere.import_spec",
-            hint="Check the VM template.",
-        )
-    return result.importSpec, items[0], [fault_text(fault) for fault in result.warning or []]
+    return descriptor.decode("utf-8")
 
 
-def _device(lease: Lease, item, what: str) -> Device:
-    """The lease's device for the one file of the import specification."""
+def _device(lease: Lease, item: Any, subject: str) -> Device:
+    """Return the lease's device for the file of the import specification."""
     named = [device for device in lease.devices if device.import_key == item.deviceId]
     disks = named or [device for device in lease.devices if device.disk]
     if len(disks) != 1:
         raise Unavailable(
-            f"{what} failed: the lease offers {len(disks)} disks instead of one.",
-            code="vsphere.lease",
-            hint="Run again.",
+            f"{subject} failed: the lease offers {len(disks)} disks, not 1.", code="vsphere.lease", hint="Run again."
         )
     return disks[0]
 
 
-def _check_disk(session: Session, vm, capacity: int, what: str) -> None:
-    devices = read(session, vm, "config.hardware.device", what=what)["config.hardware.device"]
-    found = [device.capacityInKB * 1024 for device in devices if isinstance(device, pyvmomi.vim.vm.device.VirtualDisk)]
-    if found != [capacity]:
+def _check_disk(session: Session, vm: Any, request: DeployRequest) -> None:
+    values = read(session, vm, "config.hardware.device", subject=request.subject)
+    kind = pyvmomi.vim.vm.device.VirtualDisk
+    sizes = [device.capacityInKB * 1024 for device in values["config.hardware.device"] if isinstance(device, kind)]
+    if sizes != [request.capacity]:
         raise Corrupt(
-            f"{what} failed: it has disks of {found} bytes instead of one of {capacity}.",
+            f"{request.subject} failed: the VM has disks of {sizes} bytes, not one disk of {request.capacity} bytes.",
             code="vsphere.disk",
             hint="Run again.",
         )
 
 
-def _remove_rest(session: Session, lease: Lease, name: str, error: BaseException) -> None:
-    """See to it that a failed import leaves no machine: the lease's end removes it, else it is destroyed."""
-    if lease.entity is None or _vanishes(session, lease.entity, name, min(10, session.patience.calls)):
+def _remove_incomplete(session: Session, lease: Lease, name: str, error: BaseException) -> None:
+    """Remove the VM of a failed import: vCenter removes it when the lease ends, otherwise it is destroyed."""
+    vm = lease.entity
+    if vm is None or _vanishes(session, vm, name, min(_REMOVAL_TIMEOUT, session.patience.calls)):
         return
     try:
         try:
-            destroy(session, lease.entity)
+            destroy(session, vm)
         except Conflict:
-            # A lease that could not be aborted holds the machine until it expires.
-            if not _vanishes(session, lease.entity, name, lease.timeout + 30):
-                destroy(session, lease.entity)
+            # A lease that could not be aborted holds the VM until it expires.
+            if not _vanishes(session, vm, name, lease.timeout + 30):
+                destroy(session, vm)
     except StrataError as second:
         if isinstance(error, StrataError):
-            moid = lease.entity._GetMoId()
+            moid = vm._GetMoId()
             error.message = (
                 f"{error.message} The incomplete virtual machine {name} ({moid}) could not be removed: {second.message}"
             )
             error.details["left_behind"] = moid
 
 
-def _vanishes(session: Session, vm, name: str, timeout: float) -> bool:
+def _vanishes(session: Session, vm: Any, name: str, timeout: float) -> bool:
+    """Return whether the VM ceases to exist within ``timeout`` seconds."""
     try:
-        wait_for(session, vm, ["name"], lambda values: False, timeout, what=f"Removing {name}")
+        wait_for(session, vm, ["name"], lambda values: False, timeout, subject=f"Removing {name}")
     except NotFound:
         return True
     except StrataError:
-        return False
+        pass
+    return False

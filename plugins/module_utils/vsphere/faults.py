@@ -100,8 +100,8 @@ def without_sessions(text: str) -> str:
     return _SESSION.sub("session[...]", text)
 
 
-def fault_error(fault: object, what: str) -> StrataError:
-    """The engine's error for ``fault``; ``what`` is what was being done, as the start of a sentence."""
+def fault_error(fault: object, subject: str) -> StrataError:
+    """The engine's error for ``fault``; ``subject`` is what was being done, as the start of a sentence."""
     for kind in type(fault).__mro__:
         known = _KINDS.get(kind.__name__.rpartition(".")[2])
         if known:
@@ -109,16 +109,16 @@ def fault_error(fault: object, what: str) -> StrataError:
     else:
         known = (Unavailable, "vsphere.fault", "Look at the task and the events in vCenter.")
     error, code, hint = known
-    return error(f"{what} failed: {fault_text(fault)}.", code=code, hint=hint, fault=fault_name(fault))
+    return error(f"{subject} failed: {fault_text(fault)}.", code=code, hint=hint, fault=fault_name(fault))
 
 
 @contextlib.contextmanager
-def explained(what: str) -> Iterator[None]:
-    """Turn a fault that leaves the block into the engine's error; ``what`` starts its sentence."""
+def explained(subject: str) -> Iterator[None]:
+    """Turn a fault that leaves the block into the engine's error; ``subject`` starts its sentence."""
     try:
         yield
     except pyvmomi.vmodl.MethodFault as fault:
-        raise fault_error(fault, what) from fault
+        raise fault_error(fault, subject) from fault
 
 
 def connection_error(error: BaseException, place: str) -> StrataError:

@@ -83,7 +83,7 @@ class Hardware:
 
 def read_hardware(session: Session, vm) -> Hardware:
     """The hardware of a template or virtual machine; its disks, identities and MAC addresses are left out."""
-    values = read(session, vm, "name", "config", "network", what="Reading the VM template")
+    values = read(session, vm, "name", "config", "network", subject="Reading the VM template")
     config = values["config"]
     devices = list(config.hardware.device or [])
     nics = [device for device in devices if isinstance(device, pyvmomi.vim.vm.device.VirtualEthernetCard)]

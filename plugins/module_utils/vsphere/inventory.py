@@ -162,23 +162,23 @@ class Inventory:
         A name is looked for directly in ``folder``, else in ``datacenter``, else everywhere.
         ``template`` true or false leaves only templates or only machines.
         """
-        what = "template" if template else "virtual machine"
+        noun = "template" if template else "virtual machine"
         if moid:
             found = self.session.object("VirtualMachine", moid)
-            read(self.session, found, "name", what=f"Finding the {what} {moid}")
+            read(self.session, found, "name", subject=f"Finding the {noun} {moid}")
             return found
         if instance_uuid:
-            with explained(f"Finding the {what} {instance_uuid}"):
+            with explained(f"Finding the {noun} {instance_uuid}"):
                 found = self.session.content.searchIndex.FindByUuid(datacenter, instance_uuid, True, True)
             if found is None:
                 raise NotFound(
-                    f"There is no {what} with the instance UUID {instance_uuid}.",
+                    f"There is no {noun} with the instance UUID {instance_uuid}.",
                     code="vsphere.not_found",
                     hint="Check the UUID.",
                 )
             return found
         if not name:
-            raise InvalidInput(f"No {what} was named.", code="vsphere.vm", hint="Give its name, moid or instance UUID.")
+            raise InvalidInput(f"No {noun} was named.", code="vsphere.vm", hint="Give its name, moid or instance UUID.")
         if folder is not None:
             found, where = self._children(folder, pyvmomi.vim.VirtualMachine), f"in the folder {self.path(folder)}"
         else:
@@ -192,7 +192,7 @@ class Inventory:
                 for item, values in found.items()
                 if item not in kinds or bool(kinds[item].get("config.template")) == template
             }
-        return self._one(found, name, what, where)
+        return self._one(found, name, noun, where)
 
     def vms_in(self, folder) -> dict[str, Any]:
         """Name -> virtual machine, for those directly in ``folder``."""
@@ -329,17 +329,17 @@ class Inventory:
             else fitting
         )
 
-    def _one(self, found: dict[Any, dict[str, Any]], name: str, what: str, where: str):
+    def _one(self, found: dict[Any, dict[str, Any]], name: str, noun: str, where: str):
         fitting = self._named(found, name)
         if not fitting:
             names = (plain_name(values.get("name", "")) for values in found.values())
             raise NotFound(
-                f"There is no {what} {name} {where}.", code="vsphere.not_found", hint=_there_is(names, f"{what}s")
+                f"There is no {noun} {name} {where}.", code="vsphere.not_found", hint=_there_is(names, f"{noun}s")
             )
         if len(fitting) > 1:
             paths = sorted(self.path(item) for item in fitting[:_SHOWN])
             raise Conflict(
-                f"There are {len(fitting)} {what}s named {name} {where}: {', '.join(paths)}.",
+                f"There are {len(fitting)} {noun}s named {name} {where}: {', '.join(paths)}.",
                 code="vsphere.ambiguous",
                 hint="Say which one by its folder or its path.",
                 paths=paths,
@@ -377,9 +377,9 @@ def _folder_parts(path: str, datacenter: str) -> list[str]:
     return parts
 
 
-def _there_is(names: Iterable[str], what: str) -> str:
+def _there_is(names: Iterable[str], noun: str) -> str:
     known = sorted(set(names))
     if not known:
-        return f"There are no {what} at all."
+        return f"There are no {noun} at all."
     shown = ", ".join(known[:_SHOWN])
-    return f"There are these {what}: {shown}{' and more' if len(known) > _SHOWN else ''}."
+    return f"There are these {noun}: {shown}{' and more' if len(known) > _SHOWN else ''}."

@@ -78,15 +78,15 @@ def when_free(session: Session, call: Callable[[], _Result]) -> _Result:
 class Lease:
     """A lease from ImportVApp, ExportVm or ExportSnapshot; a context manager that aborts it unless it was completed.
 
-    ``what`` starts the sentences of errors, such as "Importing X". After ``wait_ready``:
+    ``subject`` starts the sentences of errors, such as "Importing X". After ``wait_ready``:
     ``devices``, ``entity``, ``capacity`` (bytes of all disks) and ``timeout`` (seconds without
     progress). ``total`` is what percents refer to, when known. ``stall_timeout`` bounds how many seconds the connection may
     stand still, unless the session's patience does.
     """
 
-    def __init__(self, session: Session, lease, what: str, *, stall_timeout: float | None = None) -> None:
+    def __init__(self, session: Session, lease, subject: str, *, stall_timeout: float | None = None) -> None:
         self.session = session
-        self.what = what
+        self.subject = subject
         self.devices: tuple[Device, ...] = ()
         self.entity: Any = None
         self.total: int | None = None
@@ -117,13 +117,15 @@ class Lease:
                 ["state", "error"],
                 lambda values: values.get("state") != "initializing" and values.get("state") is not None,
                 timeout,
-                what=self.what,
+                subject=self.subject,
             )
             self._check(values)
-            info = read(self.session, self._lease, "info", what=self.what).get("info")
+            info = read(self.session, self._lease, "info", subject=self.subject).get("info")
         if info is None:
             raise Unavailable(
-                f"{self.what} failed: the lease says nothing about its files.", code="vsphere.lease", hint="Run again."
+                f"{self.subject} failed: the lease says nothing about its files.",
+                code="vsphere.lease",
+                hint="Run again.",
             )
         self.entity = info.entity
         self.capacity = (info.totalDiskCapacityInKB or 0) * 1024
@@ -165,7 +167,7 @@ class Lease:
         progress("download", transfer.size, transfer.size)
         if expected is not None and transfer.size != expected:
             raise Corrupt(
-                f"{self.what} failed: the disk should have {expected} bytes and {transfer.size} came.",
+                f"{self.subject} failed: the disk should have {expected} bytes and {transfer.size} came.",
                 code="vsphere.length",
                 hint="Run again.",
             )
@@ -209,7 +211,7 @@ class Lease:
         for name, theirs, ours in pairs:
             if theirs is not None and theirs != ours:
                 raise Corrupt(
-                    f"{self.what} failed: the host has another {name} of {device.target or device.key} ({theirs}) than was moved ({ours}).",
+                    f"{self.subject} failed: the host has another {name} of {device.target or device.key} ({theirs}) than was moved ({ours}).",
                     code="vsphere.checksum",
                     hint="The bytes were damaged on their way; run again.",
                     expected=ours,
@@ -258,7 +260,7 @@ class Lease:
                 ["state"],
                 lambda values: values.get("state") != "initializing",
                 _INITIALIZING_TIMEOUT,
-                what=self.what,
+                subject=self.subject,
             )
             if values.get("state") == "ready":
                 self._lease.HttpNfcLeaseAbort(fault)
@@ -286,7 +288,7 @@ class Lease:
             yield
         except Unavailable as error:
             try:
-                self._check(read(self.session, self._lease, "state", "error", what=self.what), error)
+                self._check(read(self.session, self._lease, "state", "error", subject=self.subject), error)
             except NotFound:
                 raise self._lost() from error
             raise
@@ -331,7 +333,7 @@ class Lease:
                 pyvmomi.vmodl.fault.ManagedObjectNotFound,
             )
             gone = isinstance(fault, pyvmomi.vmodl.fault.ManagedObjectNotFound)
-            return self._lost() if gone else fault_error(fault, self.what), isinstance(fault, ends)
+            return self._lost() if gone else fault_error(fault, self.subject), isinstance(fault, ends)
         except StrataError as error:
             return error, False
         return None, False
@@ -339,7 +341,7 @@ class Lease:
     def _lost(self) -> StrataError:
         """The error for a lease that vCenter does not know any more."""
         return Unavailable(
-            f"{self.what} failed: vCenter has lost the lease, as it does when it is restarted or the session ends.",
+            f"{self.subject} failed: vCenter has lost the lease, as it does when it is restarted or the session ends.",
             code="vsphere.lease_lost",
             hint="Run again.",
         )
@@ -348,7 +350,7 @@ class Lease:
     def _explained(self):
         """As ``explained``, for calls on the lease itself."""
         try:
-            with explained(self.what):
+            with explained(self.subject):
                 yield
         except NotFound as error:
             raise self._lost() from error
@@ -361,26 +363,26 @@ class Lease:
         if values.get("state") == "error":
             fault = values.get("error")
             if fault is not None:
-                raise fault_error(fault, self.what) from cause
+                raise fault_error(fault, self.subject) from cause
             raise Unavailable(
-                f"{self.what} failed: the lease ended in error.",
+                f"{self.subject} failed: the lease ended in error.",
                 code="vsphere.lease",
                 hint="Look at the tasks in vCenter.",
             ) from cause
         if cause is None and values.get("state") != "ready":
             raise Unavailable(
-                f"{self.what} failed: the lease has ended already.", code="vsphere.lease", hint="Run again."
+                f"{self.subject} failed: the lease has ended already.", code="vsphere.lease", hint="Run again."
             )
 
     def _state(self) -> str | None:
         try:
-            return read(self.session, self._lease, "state", what=self.what).get("state")
+            return read(self.session, self._lease, "state", subject=self.subject).get("state")
         except NotFound:
             return None
 
     def _stands(self) -> bool:
         try:
-            return bool(read(self.session, self.entity, "name", what=self.what))
+            return bool(read(self.session, self.entity, "name", subject=self.subject))
         except NotFound:
             return False
 

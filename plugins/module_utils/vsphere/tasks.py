@@ -16,11 +16,11 @@ from .session import Session
 
 
 def wait_for_task(
-    session: Session, task, what: str, *, timeout: float = 3600, progress: Progress = silent, result: bool = False
+    session: Session, task, subject: str, *, timeout: float = 3600, progress: Progress = silent, result: bool = False
 ):
     """Wait until ``task`` has ended; returns its result when ``result`` is true, else None.
 
-    ``what`` starts the sentence of an error, such as "Powering on X"; ``progress`` gets
+    ``subject`` starts the sentence of an error, such as "Powering on X"; ``progress`` gets
     percents. Raises the engine's error for the task's fault, TimedOut after ``timeout`` seconds.
     """
     values = wait_for(
@@ -29,9 +29,9 @@ def wait_for_task(
         ["info.state", "info.progress"],
         lambda values: values.get("info.state") in ("success", "error"),
         timeout,
-        what=what,
-        tick=lambda values: progress(what, values.get("info.progress") or 0, 100),
+        subject=subject,
+        tick=lambda values: progress(subject, values.get("info.progress") or 0, 100),
     )
     if values["info.state"] == "error":
-        raise fault_error(read(session, task, "info.error", what=what).get("info.error"), what)
-    return read(session, task, "info.result", what=what).get("info.result") if result else None
+        raise fault_error(read(session, task, "info.error", subject=subject).get("info.error"), subject)
+    return read(session, task, "info.result", subject=subject).get("info.result") if result else None

@@ -87,7 +87,7 @@ def read_facts(session: Session, vm) -> VmFacts:
         "guest.toolsStatus",
         "guest.toolsRunningStatus",
         "snapshot",
-        what="Reading the virtual machine",
+        subject="Reading the virtual machine",
     )
     inventory = Inventory(session)
     kinds = pyvmomi.vim.vm.device
@@ -126,12 +126,12 @@ def read_facts(session: Session, vm) -> VmFacts:
 
 def power_on(session: Session, vm, *, timeout: float = 300) -> None:
     """Power the machine on; one that is on stays so."""
-    what = f"Powering on {_name(session, vm)}"
+    subject = f"Powering on {_name(session, vm)}"
     if _power(session, vm) == "poweredOn":
         return
-    with explained(what):
+    with explained(subject):
         task = vm.PowerOnVM_Task(None)
-    wait_for_task(session, task, what, timeout=timeout)
+    wait_for_task(session, task, subject, timeout=timeout)
 
 
 def last_power_on(session: Session, vm) -> int | None:
@@ -150,13 +150,13 @@ def last_power_on(session: Session, vm) -> int | None:
 
 def power_off(session: Session, vm, *, timeout: float = 300) -> None:
     """Switch the machine off at once; one that is off stays so."""
-    what = f"Powering off {_name(session, vm)}"
+    subject = f"Powering off {_name(session, vm)}"
     if _power(session, vm) == "poweredOff":
         return
     try:
-        with explained(what):
+        with explained(subject):
             task = vm.PowerOffVM_Task()
-        wait_for_task(session, task, what, timeout=timeout)
+        wait_for_task(session, task, subject, timeout=timeout)
     except Conflict:
         # It switched itself off at the same moment.
         if _power(session, vm) != "poweredOff":
@@ -185,7 +185,7 @@ def wait_for_power_off(session: Session, vm, *, timeout: float, progress: Progre
         ["runtime.powerState"],
         lambda values: values.get("runtime.powerState") == "poweredOff",
         timeout,
-        what=f"Waiting for {_name(session, vm)} to shut down",
+        subject=f"Waiting for {_name(session, vm)} to shut down",
         tick=tick,
     )
 
@@ -206,7 +206,7 @@ def watch_until_off(
 
     def look(unused: dict) -> bool:
         # An update only wakes: servers tell of extraConfig as a whole, by entry, or, when the guest has set it, not at all.
-        values = read(session, vm, "runtime.powerState", "runtime.question", "config.extraConfig", what=what)
+        values = read(session, vm, "runtime.powerState", "runtime.question", "config.extraConfig", subject=subject)
         off = values.get("runtime.powerState") == "poweredOff"
         tick(
             {option.key: str(option.value) for option in values.get("config.extraConfig", [])},
@@ -215,29 +215,29 @@ def watch_until_off(
         )
         return off
 
-    what = f"Waiting for {_name(session, vm)} to shut down"
+    subject = f"Waiting for {_name(session, vm)} to shut down"
     wait_for(
         session,
         vm,
         ["runtime.powerState", "runtime.question", "config.extraConfig"],
         look,
         _ENDLESS,
-        what=what,
+        subject=subject,
         interval=interval,
     )
 
 
 def create_snapshot(session: Session, vm, name: str, description: str = "", *, timeout: float = 1800) -> Snapshot:
     """Take a snapshot without memory and return it."""
-    what = f"Creating the snapshot {name} of {_name(session, vm)}"
-    with explained(what):
+    subject = f"Creating the snapshot {name} of {_name(session, vm)}"
+    with explained(subject):
         task = vm.CreateSnapshot_Task(name, description, False, False)
-    taken = wait_for_task(session, task, what, timeout=timeout, result=True)
+    taken = wait_for_task(session, task, subject, timeout=timeout, result=True)
     for snapshot in list_snapshots(session, vm):
         if snapshot.ref == taken:
             return snapshot
     raise NotFound(
-        f"{what} succeeded, but the snapshot is not there.",
+        f"{subject} succeeded, but the snapshot is not there.",
         code="vsphere.gone",
         hint="Something else removed it meanwhile; run again.",
     )
@@ -250,11 +250,11 @@ def list_snapshots(session: Session, vm) -> tuple[Snapshot, ...]:
 
 def remove_snapshot(session: Session, snapshot: Snapshot, *, children: bool = False, timeout: float = 3600) -> None:
     """Remove a snapshot, and those taken after it when ``children``; one that is gone is no error."""
-    what = f"Removing the snapshot {snapshot.name}"
+    subject = f"Removing the snapshot {snapshot.name}"
     try:
-        with explained(what):
+        with explained(subject):
             task = snapshot.ref.RemoveSnapshot_Task(children, None)
-        wait_for_task(session, task, what, timeout=timeout)
+        wait_for_task(session, task, subject, timeout=timeout)
     except NotFound:
         return
 
@@ -268,23 +268,23 @@ def reconfigure(
     timeout: float = 300,
 ) -> None:
     """Set the notes and entries of extraConfig; an empty value removes an entry."""
-    what = f"Changing the settings of {_name(session, vm)}"
+    subject = f"Changing the settings of {_name(session, vm)}"
     spec = pyvmomi.vim.vm.ConfigSpec()
     if annotation is not None:
         spec.annotation = annotation
     if extra_config:
         spec.extraConfig = option_values(extra_config)
-    with explained(what):
+    with explained(subject):
         task = vm.ReconfigVM_Task(spec)
-    wait_for_task(session, task, what, timeout=timeout)
+    wait_for_task(session, task, subject, timeout=timeout)
 
 
 def rename(session: Session, vm, name: str, *, timeout: float = 300) -> None:
     """Give the machine another name; its files keep theirs."""
-    what = f"Renaming {_name(session, vm)} to {name}"
-    with explained(what):
+    subject = f"Renaming {_name(session, vm)} to {name}"
+    with explained(subject):
         task = vm.Rename_Task(escaped_name(name))
-    wait_for_task(session, task, what, timeout=timeout)
+    wait_for_task(session, task, subject, timeout=timeout)
 
 
 def destroy(session: Session, vm, *, running: bool = True, timeout: float = 1800) -> None:
@@ -293,19 +293,19 @@ def destroy(session: Session, vm, *, running: bool = True, timeout: float = 1800
     With ``running`` false a machine that is on is left alone: Conflict.
     """
     try:
-        what = f"Removing {_name(session, vm)}"
+        subject = f"Removing {_name(session, vm)}"
         if running:
             power_off(session, vm)
-        with explained(what):
+        with explained(subject):
             task = vm.Destroy_Task()
-        wait_for_task(session, task, what, timeout=timeout)
+        wait_for_task(session, task, subject, timeout=timeout)
     except NotFound:
         return
 
 
 def _name(session: Session, vm) -> str:
     return plain_name(
-        read(session, vm, "name", what=f"Reading the virtual machine {vm._GetMoId()}").get("name", vm._GetMoId())
+        read(session, vm, "name", subject=f"Reading the virtual machine {vm._GetMoId()}").get("name", vm._GetMoId())
     )
 
 

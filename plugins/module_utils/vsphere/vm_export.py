@@ -91,18 +91,18 @@ def export_vm(
     folder.make_folders()
     if not force and (there := _complete(folder, source)):
         return there
-    what = f"Exporting {source.vm_name}"
+    subject = f"Exporting {source.vm_name}"
     record = source.record()
     previous = _load(folder, source.name)
     if previous is not None and not force and _same_source(previous, record):
         record.disks = dict(previous.disks)
 
     def begin():
-        with explained(what):
+        with explained(subject):
             return snapshot.ref.ExportSnapshot() if snapshot else vm.ExportVm()
 
     # A run that was cut off may have left a lease behind.
-    with Lease(session, when_free(session, begin), what, stall_timeout=stall_timeout) as lease:
+    with Lease(session, when_free(session, begin), subject, stall_timeout=stall_timeout) as lease:
         lease.wait_ready()
         # Only the holder of the lease may clean up: nobody else exports this machine now.
         _remove_temporary(folder, source.name)
@@ -110,7 +110,7 @@ def export_vm(
         disks = [device for device in lease.devices if device.disk]
         if not disks:
             raise Unavailable(
-                f"{what} failed: the machine has no disk to export.", code="vsphere.lease", hint="Check its disks."
+                f"{subject} failed: the machine has no disk to export.", code="vsphere.lease", hint="Check its disks."
             )
         names = {device.key: f"{source.name}-disk{number}.vmdk" for number, device in enumerate(disks, 1)}
         record.disks = {
@@ -126,7 +126,7 @@ def export_vm(
                 )
                 _save(folder, source.name, record)
         _check_disks(lease, disks, names, record)
-        descriptor, warnings = _descriptor(session, vm, source, lease, record, what)
+        descriptor, warnings = _descriptor(session, vm, source, lease, record, subject)
         lease.complete()
     for file in set(previous.disks if previous else ()) - set(record.disks):
         folder.remove(file)
@@ -170,7 +170,7 @@ class _Source:
             "config.changeVersion",
             "config.template",
             "runtime.powerState",
-            what="Reading the virtual machine",
+            subject="Reading the virtual machine",
         )
         self.vm_name = plain_name(values["name"])
         self.name = _file_name(name or self.vm_name)
@@ -304,7 +304,7 @@ def _check_disks(lease: Lease, disks: list[Device], names: dict[str, str], recor
 
 
 def _descriptor(
-    session: Session, vm, source: _Source, lease: Lease, record: _Record, what: str
+    session: Session, vm, source: _Source, lease: Lease, record: _Record, subject: str
 ) -> tuple[bytes, tuple[str, ...]]:
     """vCenter's descriptor for the files as they were downloaded, checked to be one that can be read again."""
     manager = pyvmomi.vim.OvfManager
@@ -319,12 +319,12 @@ def _descriptor(
     parameters = manager.CreateDescriptorParams(ovfFiles=files, name=source.name, includeImageFiles=False)
     if source.snapshot:
         parameters.snapshot = source.snapshot.ref
-    with explained(what):
+    with explained(subject):
         result = session.content.ovfManager.CreateDescriptor(vm, parameters)
     if result.error or not result.ovfDescriptor:
         problems = "; ".join(fault_text(fault) for fault in result.error or []) or "no reason was given"
         raise Unavailable(
-            f"{what} failed: vCenter made no OVF descriptor: {problems}.",
+            f"{subject} failed: vCenter made no OVF descriptor: {problems}.",
             code="vsphere.descriptor",
             hint="Check the machine's hardware.",
         )
@@ -332,7 +332,9 @@ def _descriptor(
     listed = {file.href for file in parse_descriptor(text, f"The OVF descriptor of {source.vm_name}").files}
     if not set(record.disks) <= listed:
         raise Corrupt(
-            f"{what} failed: the OVF descriptor lacks one of the disks.", code="vsphere.descriptor", hint="Run again."
+            f"{subject} failed: the OVF descriptor lacks one of the disks.",
+            code="vsphere.descriptor",
+            hint="Run again.",
         )
     return text, tuple(fault_text(fault) for fault in result.warning or [])
 

@@ -14,11 +14,11 @@ import pytest
 
 from ansible_collections.strata.layering.tests.sample.package import make_package
 from ansible_collections.strata.layering.tests.sample.plan import Spec
+from ansible_collections.strata.layering.tests.support.module_options import OS_LAYER, connector
 from ansible_collections.strata.layering.tests.support.modules import run
+from ansible_collections.strata.layering.tests.support.packaging_workspace import office  # noqa: F401  pylint: disable=unused-import
 from ansible_collections.strata.layering.tests.support.simulator_fixtures import shared_simulator, simulator  # noqa: F401  pylint: disable=unused-import
 from ansible_collections.strata.layering.tests.support.vcenter import options_of
-
-OS_LAYER = {"name": "Windows 11", "version": "1.0", "max_layer_size_gb": 1}
 
 
 @pytest.fixture(scope="session")
@@ -62,36 +62,3 @@ def vcenter(simulator) -> dict:  # noqa: F811  pylint: disable=redefined-outer-n
     """A fresh vCenter whose guests shut down at once: options for modules."""
     simulator.guest("true")
     return options_of(simulator)
-
-
-def connector(**changes) -> dict:
-    """Options of a connector that leads to the simulator."""
-    place = {"datacenter": "DC0", "cluster": "DC0_C0", "datastore": "LocalDS_0", "folder": "Images/Desktops"}
-    return {"name": "desktops", "vm_template": "windows-template"} | place | changes
-
-
-def add_app(workspace, name: str = "Tool", version: str = "1.0", tree: dict | None = None, **options) -> dict:
-    """Make an app layer version from a tree of files."""
-    folder = workspace.files(f"{name}-{version}", tree or {f"Program Files/{name}/{name.lower()}.txt": version})
-    return run(
-        "app_layer",
-        **workspace.options,
-        name=name,
-        version=version,
-        os_layer={"name": "Windows 11"},
-        files=folder,
-        **options,
-    )
-
-
-def add_template(workspace, name: str = "office", apps: tuple = (("Tool", "1.0"),), **options) -> dict:
-    """Make an image template of app layer versions."""
-    return run(
-        "image_template",
-        **workspace.options,
-        name=name,
-        os_layer={"name": "Windows 11", "version": "1.0"},
-        connector="desktops",
-        app_layers=[{"name": app, "version": version} for app, version in apps],
-        **options,
-    )

@@ -20,8 +20,8 @@ from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_reader import read_hive
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_writer import write_hive
-from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template
 from ansible_collections.strata.layering.tests.support.captured import make_machine, rename
+from ansible_collections.strata.layering.tests.support.module_options import add_app, add_template
 from ansible_collections.strata.layering.tests.support.modules import fails, run, state_of
 from ansible_collections.strata.layering.tests.support.ntfs_tree import read_tree
 from ansible_collections.strata.layering.tests.unit.plugins.module_utils.winregistry.test_transaction_log import (

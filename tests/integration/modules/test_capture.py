@@ -18,15 +18,13 @@ from ansible_collections.strata.layering.plugins.module_utils.images import imag
 from ansible_collections.strata.layering.plugins.module_utils.images.layered_image import compose_stack
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
-from ansible_collections.strata.layering.plugins.module_utils.windows.installation import load_hive
-from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_writer import write_hive
-from ansible_collections.strata.layering.plugins.module_utils.winregistry.registry_values import encode_string
-from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template
 from ansible_collections.strata.layering.tests.integration.modules.test_repository_modules import image_registry
 from ansible_collections.strata.layering.tests.sample.package import write_package
 from ansible_collections.strata.layering.tests.sample.plan import Manifest, Spec
 from ansible_collections.strata.layering.tests.sample.reread import read_volume
+from ansible_collections.strata.layering.tests.support.module_options import add_app, add_template
 from ansible_collections.strata.layering.tests.support.modules import converges, fails, run, state_of
+from ansible_collections.strata.layering.tests.support.packaging_workspace import install
 
 OS = {"os_layer": {"name": "Windows 11", "version": "1.0"}}
 
@@ -39,39 +37,6 @@ def packaging_disk(workspace, name: str, prerequisites: tuple = ()) -> str:
     path = os.fspath(workspace.tmp_path / f"{name}.raw")
     image_files.export(image, path, "raw", name=name, firmware="efi")
     return path
-
-
-def install(path: str, *, pending: bool = False) -> None:
-    """What an installer would do: files, a removal, keys."""
-    with FileDevice(path, writable=True) as disk:
-        partition = next(one for one in read_partitions(disk).partitions if one.type == TYPE_BASIC_DATA)
-        with Volume.mount(partition.window(disk), writable=True) as volume:
-            with (
-                volume.find("Program Files") as folder,
-                folder.create_directory("Installed") as made,
-                made.create_file("app.exe", b"MZ" * 9000),
-            ):
-                pass
-            with volume.find("Windows") as folder:
-                folder.child("regedit.exe").delete()
-                with folder.create_file("app.ini", b"[app]\r\n"):
-                    pass
-            with (
-                volume.find("Windows/Temp") or volume.find("Windows") as folder,
-                folder.create_file("setup1234.tmp", b"x" * 100),
-            ):
-                pass
-            hive = load_hive(volume, "Windows/System32/config/SOFTWARE")
-            hive.root.create("Strata").set_value("Version", 1, encode_string("captured"))
-            if pending:
-                hive.root.create("Microsoft\\Windows\\CurrentVersion\\Component Based Servicing\\PackagesPending")
-                hive.root.create("Microsoft\\Windows\\CurrentVersion\\RunOnce").set_value(
-                    "later", 1, encode_string("setup.exe")
-                )
-            data = write_hive(hive)
-            with volume.find("Windows/System32/config/SOFTWARE") as node, node.open_stream() as stream:
-                stream.truncate(len(data), allocate=True)
-                stream.pwrite(data, 0)
 
 
 def test_capture_and_compose(workspace):

@@ -20,10 +20,10 @@ import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.ovf.package import open_package
 from ansible_collections.strata.layering.plugins.module_utils.shares import smb_client
-from ansible_collections.strata.layering.tests.integration.modules.conftest import OS_LAYER, add_app, add_template
-from ansible_collections.strata.layering.tests.integration.modules.test_capture import OS, install, packaging_disk
-from ansible_collections.strata.layering.tests.integration.modules.test_packaging import office, present, work_in  # noqa: F401  pylint: disable=unused-import
+from ansible_collections.strata.layering.tests.integration.modules.test_capture import packaging_disk
+from ansible_collections.strata.layering.tests.support.module_options import OS_LAYER, add_app, add_template
 from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run, state_of
+from ansible_collections.strata.layering.tests.support.packaging_workspace import OS, install, present, work_in
 from ansible_collections.strata.layering.tests.support.samba import PASSWORD, Samba, TcpProxy
 from ansible_collections.strata.layering.tests.support.vcenter import options_of
 
@@ -321,7 +321,7 @@ def test_ovf_export_full_share_fails_and_leaves_nothing(tmp_path, powered_off_vm
         assert not os.listdir(server.path / "desktop")
 
 
-def test_packaging_machine_exports_to_the_share(samba, office):  # noqa: F811  pylint: disable=redefined-outer-name
+def test_packaging_machine_exports_to_the_share(samba, office):
     vm = run("packaging_machine", **present(office))["machine"]
     final = office.vcenter | {"name": "App", "version": "1", "state": "finalized"} | samba.options()
     run("packaging_machine", **final)

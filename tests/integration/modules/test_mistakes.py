@@ -13,7 +13,7 @@ import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.common import optional_imports
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import MissingLibrary
-from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template, connector
+from ansible_collections.strata.layering.tests.support.module_options import add_app, add_template, connector
 from ansible_collections.strata.layering.tests.support.modules import attempt, fails, run, state_of
 
 OS = {"os_layer": {"name": "Windows 11"}}

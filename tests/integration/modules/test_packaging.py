@@ -8,53 +8,20 @@ from __future__ import annotations
 import os
 import subprocess
 
-import pytest
-
 from ansible_collections.strata.layering.plugins.module_utils.catalog.layers import find_version
 from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import TYPE_BASIC_DATA, read_partitions
 from ansible_collections.strata.layering.plugins.module_utils.images.layered_image import compose_stack, grow_image
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
-from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template
-from ansible_collections.strata.layering.tests.integration.modules.test_capture import install
 from ansible_collections.strata.layering.tests.sample.reread import read_volume
 from ansible_collections.strata.layering.tests.support.background import Background, eventually
-from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run, state_of
-from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines, options_of
+from ansible_collections.strata.layering.tests.support.module_options import add_app, add_template
+from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run
+from ansible_collections.strata.layering.tests.support.packaging_workspace import OS, install, present, work_in
+from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
 
-OS = {"os_layer": {"name": "Windows 11", "version": "1.0"}}
 BASE = [{"name": "Base", "version": "1.0"}]
-
-
-@pytest.fixture
-def office(workspace, simulator, tmp_path):
-    """A repository, a vCenter whose guests run until they are shut down, and a share: options, what can be seen, where disks are made."""
-    simulator.guest("sleep 600")
-    share = tmp_path / "share"
-    share.mkdir()
-    workspace.vcenter = workspace.options | options_of(simulator)
-    workspace.share = os.fspath(share)
-    workspace.look = lambda: (machines(simulator), state_of(workspace.path), state_of(share))
-    workspace.simulator = simulator
-    return workspace
-
-
-def present(office, version: str = "1", **options) -> dict:
-    """Options of a packaging machine of the layer App."""
-    return office.vcenter | {"name": "App", "version": version, "connector": "desktops"} | OS | options
-
-
-def work_in(office, machine: dict, change) -> None:
-    """Let ``change`` do to the raw disk of a machine that is off what an administrator would."""
-    raw, vmdk = (os.fspath(office.tmp_path / f"work.{kind}") for kind in ("raw", "vmdk"))
-    disk = office.simulator.disks(machine["moid"])[0]
-    subprocess.run(["qemu-img", "convert", "-f", "vmdk", "-O", "raw", disk["path"], raw], check=True)
-    change(raw)
-    subprocess.run(
-        ["qemu-img", "convert", "-f", "raw", "-O", "vmdk", "-o", "subformat=streamOptimized", raw, vmdk], check=True
-    )
-    office.simulator.put_disk(machine["moid"], vmdk)
 
 
 def on_volume(change):
@@ -84,11 +51,9 @@ def test_the_whole_round(office):
     asked = present(office, prerequisites=BASE, comment="CHG-7")
     made = converges("packaging_machine", office.look, **asked)
     machine = made["machine"]
-    assert (
-        made["status"] == "ActionRequired"
-        and machine["name"].startswith("App-1-packaging-")
-        and machine["power_state"] == "poweredOn"
-    )
+    assert made["status"] == "ActionRequired"
+    assert machine["name"].startswith("App-1-packaging-")
+    assert machine["power_state"] == "poweredOn"
     assert all(
         word in made["description"]
         for word in (machine["name"], "/DC0/vm/Images/Desktops", "datacenter DC0", "finalized")
@@ -97,15 +62,17 @@ def test_the_whole_round(office):
 
     final = office.vcenter | {"name": "App", "version": "1", "state": "finalized", "file_share": office.share}
     refused = fails("packaging_machine", "operations.packaging_running", **final, shutdown=False)
-    assert machine["name"] in refused["msg"] and refused["details"]["status"] == "ActionRequired"
+    assert machine["name"] in refused["msg"]
+    assert refused["details"]["status"] == "ActionRequired"
     done = converges("packaging_machine", office.look, **final)
-    assert done["status"] == "Complete" and done["os_layer"] == OS["os_layer"] and os.path.isfile(done["packaged_disk"])
+    assert done["status"] == "Complete"
+    assert done["os_layer"] == OS["os_layer"]
+    assert os.path.isfile(done["packaged_disk"])
     assert run("packaging_machine", **asked)["status"] == "Pending"
 
     extra = {one.key: one.value for one in machine_of(office.simulator.connect(), machine["moid"]).config.extraConfig}
-    assert (
-        extra["guestinfo.strata.layering.purpose"] == "packaging" and extra["strata.layering.packaging"] == "app/App/1"
-    )
+    assert extra["guestinfo.strata.layering.purpose"] == "packaging"
+    assert extra["strata.layering.packaging"] == "app/App/1"
 
     # Somebody goes on working in it: the package is made anew.
     machine_of(office.simulator.connect(), machine["moid"]).PowerOn()
@@ -124,25 +91,27 @@ def test_the_whole_round(office):
         os_layer=done["os_layer"],
         prerequisites=BASE,
     )
-    assert captured["changes"]["files"] == 2 and captured["changes"]["removed"] == 1
+    assert captured["changes"]["files"] == 2
+    assert captured["changes"]["removed"] == 1
     assert run("packaging_machine", **asked)["status"] == "Complete"
 
     gone = office.vcenter | {"name": "App", "version": "1", "state": "absent", "remove_package": True}
     converges("packaging_machine", office.look, **gone)
-    assert machine["name"] not in machines(office.simulator) and os.listdir(office.share) == []
+    assert machine["name"] not in machines(office.simulator)
+    assert os.listdir(office.share) == []
     after = run("packaging_machine", **asked)
-    assert after["changed"] is False and after["status"] == "Complete" and after["machine"] is None
+    assert after["changed"] is False
+    assert after["status"] == "Complete"
+    assert after["machine"] is None
     assert run("packaging_machine", **final)["changed"] is False
 
     office.simulator.guest("true")
     add_template(office, apps=(("Base", "1.0"), ("App", "1")))
     published = run("layered_image_publish", **office.vcenter, templates=["office"])["tasks"][0]
     tree = tree_of(office, published["vm"]["name"])
-    assert (
-        tree["Program Files/Installed/app.exe"].size == 18000
-        and "Windows/regedit.exe" not in tree
-        and "Program Files/Base/base.txt" in tree
-    )
+    assert tree["Program Files/Installed/app.exe"].size == 18000
+    assert "Windows/regedit.exe" not in tree
+    assert "Program Files/Base/base.txt" in tree
 
 
 def test_a_new_version_starts_from_the_last(office):
@@ -187,7 +156,8 @@ def test_a_new_version_starts_from_the_last(office):
         os_layer=done["os_layer"],
         prerequisites=BASE,
     )
-    assert captured["changes"]["files"] == 3 and captured["detail"]["files"]["added"] == 2
+    assert captured["changes"]["files"] == 3
+    assert captured["detail"]["files"]["added"] == 2
     run("packaging_machine", **office.vcenter, name="App", version="2", state="absent")
 
     add_template(office, apps=(("Base", "1.0"), ("App", "2")))
@@ -198,7 +168,8 @@ def test_a_new_version_starts_from_the_last(office):
         for path, file in tree_of(office, published["vm"]["name"]).items()
         if not path.startswith("Windows/Setup/Scripts/image")
     }
-    assert made.keys() == given.keys() and "Program Files/App/old.txt" not in made
+    assert made.keys() == given.keys()
+    assert "Program Files/App/old.txt" not in made
     different = [
         path for path, file in given.items() if (file.size, file.sha256) != (made[path].size, made[path].sha256)
     ]
@@ -214,10 +185,12 @@ def test_an_image_that_grew_is_made_again_for_another_ancestor(workspace):
     base, app, tool = (find_version(repository, "app", name, "1.0") for name in ("Base", "App", "Tool"))
     given = compose_stack(repository, os_layer, (base,))
     grown = grow_image(repository, given, app)
-    assert grow_image(repository, given, app).manifest == grown.manifest and grown.blobs[:-1] == given.blobs
+    assert grow_image(repository, given, app).manifest == grown.manifest
+    assert grown.blobs[:-1] == given.blobs
     # No other image begins with it, though it has the most layers in common.
     whole = compose_stack(repository, os_layer, (base, app, tool))
-    assert whole.blobs[:-1] == given.blobs and whole.config["statistics"]["incremental"]
+    assert whole.blobs[:-1] == given.blobs
+    assert whole.config["statistics"]["incremental"]
     other = compose_stack(repository, os_layer, (app,))
     assert grow_image(repository, other, base).content_digest != grown.content_digest
 
@@ -258,7 +231,8 @@ def test_only_marked_machines_are_touched(office):
     (office.path / "catalog" / "packaging").rename(office.tmp_path / "lost")
     before = machines(office.simulator)
     fails("packaging_machine", "vsphere.duplicate_name", **present(office))
-    assert run("packaging_machine", **gone)["changed"] is True and machines(office.simulator) == before
+    assert run("packaging_machine", **gone)["changed"] is True
+    assert machines(office.simulator) == before
     assert run("packaging_machine", **gone)["changed"] is False
 
 
@@ -277,7 +251,8 @@ def test_a_lost_record_is_found_again(office):
     final = office.vcenter | {"name": "App", "version": "1", "state": "finalized", "file_share": office.share}
     fails("packaging_machine", "operations.packaging_not_recorded", **final, connector="desktops")
     again = run("packaging_machine", **present(office))
-    assert again["changed"] is False and again["machine"]["moid"] == made["machine"]["moid"]
+    assert again["changed"] is False
+    assert again["machine"]["moid"] == made["machine"]["moid"]
     assert run("packaging_machine", **final)["changed"] is True
 
 
@@ -289,14 +264,14 @@ def test_runs_that_were_cut_off(office):
     fails("packaging_machine", "operations.packaging_not_started", **final)
     moid = machines(office.simulator)[name]["moid"]
     done = converges("packaging_machine", office.look, **present(office))
-    assert done["machine"]["moid"] == moid and done["machine"]["power_state"] == "poweredOn"
+    assert done["machine"]["moid"] == moid
+    assert done["machine"]["power_state"] == "poweredOn"
 
     office.simulator.rules.add("NFC:GET", drop_connection=True, after_bytes=10_000, count=None)
     assert attempt("packaging_machine", **final)["failed"]
     office.simulator.rules.clear()
-    assert (
-        run("packaging_machine", **final)["changed"] is True and run("packaging_machine", **final)["changed"] is False
-    )
+    assert run("packaging_machine", **final)["changed"] is True
+    assert run("packaging_machine", **final)["changed"] is False
 
 
 def test_a_composer_that_was_killed_while_it_uploaded(office):
@@ -307,7 +282,8 @@ def test_a_composer_that_was_killed_while_it_uploaded(office):
         eventually(lambda: [lease for lease in office.simulator.leases() if lease["state"] == "ready"])
         running.kill()
     done = run("packaging_machine", **present(office))
-    assert done["changed"] is True and done["machine"]["power_state"] == "poweredOn"
+    assert done["changed"] is True
+    assert done["machine"]["power_state"] == "poweredOn"
     assert len([name for name in machines(office.simulator) if name.startswith("App-1-packaging-")]) == 1
     assert not any(lease["state"] in ("ready", "initializing") for lease in office.simulator.leases())
 
@@ -317,7 +293,8 @@ def test_a_guest_that_does_not_shut_down(office):
     run("packaging_machine", **present(office))
     final = office.vcenter | {"name": "App", "version": "1", "state": "finalized", "file_share": office.share}
     result = attempt("packaging_machine", **final, shutdown_timeout=2)
-    assert result["failed"] and os.listdir(office.share) == []
+    assert result["failed"]
+    assert os.listdir(office.share) == []
     fails("packaging_machine", "operations.packaging_missing", **final | {"version": "2"})
     fails("packaging_machine", "shares.missing", **final | {"file_share": os.path.join(office.share, "none")})
     assert attempt("packaging_machine", **present(office, wait_for_address=2))["failed"]
@@ -327,25 +304,22 @@ def test_a_machine_that_was_hardly_on_is_not_finished(office):
     machine = run("packaging_machine", **present(office))["machine"]
     machine_of(office.simulator.connect(), machine["moid"]).PowerOff()
     refused = run("packaging_machine", **present(office))
-    assert (
-        refused["changed"] is False
-        and refused["status"] == "ActionRequired"
-        and "nothing can have been installed" in refused["description"]
-    )
+    assert refused["changed"] is False
+    assert refused["status"] == "ActionRequired"
+    assert "nothing can have been installed" in refused["description"]
     assert run("packaging_machine", **present(office, minimum_run=0))["status"] == "Pending"
     # Where the work is known not to be done, it goes on.
     on = converges("packaging_machine", office.look, **present(office, power_on=True))
-    assert (
-        on["machine"]["moid"] == machine["moid"]
-        and on["machine"]["power_state"] == "poweredOn"
-        and on["status"] == "ActionRequired"
-    )
+    assert on["machine"]["moid"] == machine["moid"]
+    assert on["machine"]["power_state"] == "poweredOn"
+    assert on["status"] == "ActionRequired"
     final = office.vcenter | {"name": "App", "version": "1", "state": "finalized", "file_share": office.share}
     office.simulator.rules.add("NFC:GET", drop_connection=True, after_bytes=10_000, count=None)
     assert attempt("packaging_machine", **final)["failed"]
     # It was asked to shut down because the work was done.
     again = run("packaging_machine", **present(office, power_on=True))
-    assert again["changed"] is False and again["status"] == "Pending"
+    assert again["changed"] is False
+    assert again["status"] == "Pending"
 
 
 def test_a_machine_with_linked_clones_is_not_deleted(office):
@@ -385,7 +359,8 @@ def test_a_machine_with_linked_clones_is_not_deleted(office):
     gone = office.vcenter | {"name": "App", "version": "1", "state": "absent"}
     for check in (True, False):
         refused = fails("packaging_machine", "operations.packaging_cloned", **gone, check=check)
-        assert refused["details"]["machines"] == ["linked"] and "linked depends on its disk" in refused["msg"]
+        assert refused["details"]["machines"] == ["linked"]
+        assert "linked depends on its disk" in refused["msg"]
     assert office.look() == before
 
 
@@ -430,6 +405,7 @@ def test_a_platform_layer(office):
         packaged_disk=done["packaged_disk"],
         os_layer=done["os_layer"],
     )
-    assert captured["changes"]["files"] == 2 and run("packaging_machine", **asked)["status"] == "Complete"
+    assert captured["changes"]["files"] == 2
+    assert run("packaging_machine", **asked)["status"] == "Complete"
     # The app layer of the same name is another one.
     assert run("packaging_machine", **present(office), check=True)["changed"] is True

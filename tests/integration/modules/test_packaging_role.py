@@ -14,17 +14,16 @@ import sys
 
 import pytest
 
-from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, connector
-from ansible_collections.strata.layering.tests.integration.modules.test_capture import install
-from ansible_collections.strata.layering.tests.integration.modules.test_packaging import machine_of, office, work_in  # noqa: F401  pylint: disable=unused-import
+from ansible_collections.strata.layering.tests.support.module_options import add_app, connector
 from ansible_collections.strata.layering.tests.support.modules import run
-from ansible_collections.strata.layering.tests.support.vcenter import machines
+from ansible_collections.strata.layering.tests.support.packaging_workspace import install, work_in
+from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
 
 _COLLECTIONS = pathlib.Path(__file__).resolve().parents[3] / ".build" / "collections"
 
 
 @pytest.fixture(name="play")
-def _play(office):  # noqa: F811  pylint: disable=redefined-outer-name
+def _play(office):
     """Runs the playbook of a kind with these packages; returns how many tasks changed something, and the output."""
     values = {
         "layering_repository": os.fspath(office.path),
@@ -76,7 +75,7 @@ def _play(office):  # noqa: F811  pylint: disable=redefined-outer-name
     return play
 
 
-def versions(office, name: str) -> list[str]:  # noqa: F811  pylint: disable=redefined-outer-name
+def versions(office, name: str) -> list[str]:
     return [
         one["version"]
         for layer in run("layer_info", **office.options, name=name)["layers"]
@@ -84,7 +83,7 @@ def versions(office, name: str) -> list[str]:  # noqa: F811  pylint: disable=red
     ]
 
 
-def test_packaging_by_hand(office, play):  # noqa: F811  pylint: disable=redefined-outer-name
+def test_packaging_by_hand(office, play):
     add_app(office, "Base")
     package = {
         "name": "App",
@@ -95,10 +94,13 @@ def test_packaging_by_hand(office, play):  # noqa: F811  pylint: disable=redefin
     }
     assert play([package], "--check")[0] == 1
     changed, output = play([package])
-    assert changed == 2 and "restart Windows until nothing is pending" in output
+    assert changed == 2
+    assert "restart Windows until nothing is pending" in output
     [name] = [name for name in machines(office.simulator) if name.startswith("App-1-packaging-")]
     changed, output = play([package])
-    assert changed == 0 and name in output and versions(office, "App") == []
+    assert changed == 0
+    assert name in output
+    assert versions(office, "App") == []
 
     machine = machines(office.simulator)[name]
     machine_of(office.simulator.connect(), machine["moid"]).PowerOff()
@@ -106,17 +108,15 @@ def test_packaging_by_hand(office, play):  # noqa: F811  pylint: disable=redefin
     changed, output = play([package], "--check")
     assert changed == 0
     changed, output = play([package])
-    assert (
-        changed == 3
-        and versions(office, "App") == ["1"]
-        and name not in machines(office.simulator)
-        and os.listdir(office.share) == []
-    )
+    assert changed == 3
+    assert versions(office, "App") == ["1"]
+    assert name not in machines(office.simulator)
+    assert os.listdir(office.share) == []
     assert play([package])[0] == 0
     assert play([package | {"priority": 700}])[0] == 1
 
 
-def test_packaging_unattended(office, play):  # noqa: F811  pylint: disable=redefined-outer-name
+def test_packaging_unattended(office, play):
     place = "{{ hostvars[app_layer_machine.machine.name].packaging_machine.path }}"
     tasks = [
         {
@@ -130,16 +130,18 @@ def test_packaging_unattended(office, play):  # noqa: F811  pylint: disable=rede
     # The tasks run here and not in the machine, so that nothing was installed in it; it stays for whoever looks into that.
     with pytest.raises(AssertionError, match="operations.layer_empty"):
         play([package])
-    assert versions(office, "App") == [] and [name for name in machines(office.simulator) if "packaging" in name]
+    assert versions(office, "App") == []
+    assert [name for name in machines(office.simulator) if "packaging" in name]
     package["finalize"] = "warn"
     changed, output = play([package])
     assert changed == 2, output
     assert (office.tmp_path / "installed").read_text().startswith("/DC0/vm/Packaging/App-1-packaging-")
-    assert versions(office, "App") == ["1"] and not [name for name in machines(office.simulator) if "packaging" in name]
+    assert versions(office, "App") == ["1"]
+    assert not [name for name in machines(office.simulator) if "packaging" in name]
     assert play([package])[0] == 0
 
 
-def test_a_platform_layer_is_packaged(office, play):  # noqa: F811  pylint: disable=redefined-outer-name
+def test_a_platform_layer_is_packaged(office, play):
     add_app(office, "Base")
     # Where the machine is off before its tasks have ended, it is powered on and they run again.
     path = office.tmp_path / "install.yml"
@@ -160,8 +162,10 @@ def test_a_platform_layer_is_packaged(office, play):  # noqa: F811  pylint: disa
     copy = {"content": "{{ app_layer_package.name }}", "dest": os.fspath(office.tmp_path / "done")}
     path.write_text(json.dumps([{"name": "Install", "ansible.builtin.copy": copy}]))
     play([package], kind="platform")
-    assert (office.tmp_path / "done").read_text() == "Agent" and machine["name"] not in machines(office.simulator)
+    assert (office.tmp_path / "done").read_text() == "Agent"
+    assert machine["name"] not in machines(office.simulator)
     [layer] = run("layer_info", **office.options, name="Agent")["layers"]
-    assert layer["kind"] == "platform" and layer["versions"][0]["changes"]["files"] == 2
+    assert layer["kind"] == "platform"
+    assert layer["versions"][0]["changes"]["files"] == 2
     assert play([package], kind="platform")[0] == 0
     assert play([package | {"confirmed_for": ["2.0"]}], kind="platform")[0] == 1

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The steps of publishing, and what a later run does after each end that a run can have."""
+"""The steps of publishing, and the next run after each way in which a run can end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pyVim.task import WaitForTask
 from pyVmomi import vim
 
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
-from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template, connector
+from ansible_collections.strata.layering.tests.support.module_options import add_app, add_template, connector
 from ansible_collections.strata.layering.tests.support.modules import converges, fails, run, state_of
 from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
 
@@ -21,19 +21,19 @@ SCRIPTS = "guestinfo.strata.layering.scripts."
 
 @pytest.fixture
 def office(workspace):
-    """The template office: returns its document."""
+    """The document of the template office."""
     add_app(workspace)
     return add_template(workspace)["template"]
 
 
 def reports(template: dict, **values: str) -> str:
-    """A shell command by which a guest reports on the scripts of a template's image."""
+    """Return the shell command with which a guest reports about the scripts of a template's image."""
     values = {"image": template["content_digest"].partition(":")[2][:16]} | values
     return "; ".join(f"echo '{SCRIPTS}{key}={value}'" for key, value in values.items())
 
 
-def switch_off(simulator, vm: dict) -> None:
-    """Switch a machine off, and forget what its guest has reported, as hosts do."""
+def power_off(simulator, vm: dict) -> None:
+    """Power a VM off and drop its guest's report, as ESXi hosts do."""
     WaitForTask(machine_of(simulator.connect(), vm["moid"]).PowerOffVM_Task())
     simulator.set_guestinfo(
         vm["name"], dict.fromkeys([f"{SCRIPTS}{key}" for key in ("image", "state", "current", "code", "output")], "")
@@ -41,11 +41,11 @@ def switch_off(simulator, vm: dict) -> None:
 
 
 def publish(workspace, vcenter, **options) -> dict:
-    """Publish the template office; returns its task."""
+    """Publish the template office; return its task."""
     return run("layered_image_publish", **workspace.options, **vcenter, templates=["office"], **options)["tasks"][0]
 
 
-def test_manual_mode_waits_for_a_person(workspace, vcenter, simulator):
+def test_publish_manual_mode_requires_action_until_the_vm_is_off(workspace, vcenter, simulator):
     simulator.guest(mode="hang")
     add_app(workspace)
     add_template(workspace, publish_mode="manual")
@@ -54,12 +54,15 @@ def test_manual_mode_waits_for_a_person(workspace, vcenter, simulator):
         return machines(simulator), state_of(workspace.path)
 
     task = converges("layered_image_publish", look, **workspace.options, **vcenter, templates=["office"])["tasks"][0]
-    assert task["status"] == "ActionRequired" and task["step"] == "power on"
+    assert task["status"] == "ActionRequired"
+    assert task["step"] == "power on"
     machine = machines(simulator)[task["vm"]["name"]]
-    assert task["vm"]["name"] in task["description"] and "/DC0/vm/Images/Desktops" in task["description"]
-    assert machine["power"] == "poweredOn" and not machine["snapshots"]
-    # A person who shuts Windows down too early would cut them off.
-    assert "once the scripts of the image have ended" in task["description"]
+    assert task["vm"]["name"] in task["description"]
+    assert "/DC0/vm/Images/Desktops" in task["description"]
+    assert machine["power"] == "poweredOn"
+    assert not machine["snapshots"]
+    # Shutting Windows down too early would interrupt the scripts.
+    assert "until the scripts of the image have ended" in task["description"]
     mark = {
         f"{SCRIPTS}image": task["content_digest"].partition(":")[2][:16],
         f"{SCRIPTS}state": "running",
@@ -70,19 +73,23 @@ def test_manual_mode_waits_for_a_person(workspace, vcenter, simulator):
     simulator.set_guestinfo(task["vm"]["name"], dict.fromkeys(mark, ""))
     WaitForTask(machine_of(simulator.connect(), task["vm"]["moid"]).PowerOffVM_Task())
     done = converges("layered_image_publish", look, **workspace.options, **vcenter, templates=["office"])["tasks"][0]
-    assert done["status"] == "Complete" and done["id"] == task["id"] and done["vm"]["moid"] == task["vm"]["moid"]
+    assert done["status"] == "Complete"
+    assert done["id"] == task["id"]
+    assert done["vm"]["moid"] == task["vm"]["moid"]
 
 
-def test_a_script_that_fails_asks_for_a_person(workspace, vcenter, simulator, office):
+def test_publish_script_fails_requires_action(workspace, vcenter, simulator, office):
     failing = {"state": "failed", "current": "1/2 app layer Tool 1.0", "code": "5", "output": "no license server"}
     simulator.guest(reports(office, **failing) + "; sleep 600")
     task = publish(workspace, vcenter)
-    assert task["status"] == "ActionRequired" and not machines(simulator)[task["vm"]["name"]]["snapshots"]
+    assert task["status"] == "ActionRequired"
+    assert not machines(simulator)[task["vm"]["name"]]["snapshots"]
     for part in ("1/2 app layer Tool 1.0", "exit code 5", "no license server", task["vm"]["name"]):
         assert part in task["description"]
     again = run("layered_image_publish", **workspace.options, **vcenter, templates=["office"])
-    assert again["changed"] is False and again["tasks"][0]["description"] == task["description"]
-    # Somebody restarts Windows after having corrected it: the machine is off when the next run looks, and is started again.
+    assert again["changed"] is False
+    assert again["tasks"][0]["description"] == task["description"]
+    # The cause is corrected and the VM powered off: the next run starts it again.
     WaitForTask(machine_of(simulator.connect(), task["vm"]["moid"]).PowerOffVM_Task())
     simulator.guest(
         reports(office, state="running", current="1/2 app layer Tool 1.0")
@@ -90,95 +97,89 @@ def test_a_script_that_fails_asks_for_a_person(workspace, vcenter, simulator, of
         + reports(office, state="finished")
     )
     done = publish(workspace, vcenter)
-    assert (
-        done["status"] == "Complete"
-        and done["scripts"]["state"] == "finished"
-        and done["vm"]["moid"] == task["vm"]["moid"]
-    )
+    assert done["status"] == "Complete"
+    assert done["scripts"]["state"] == "finished"
+    assert done["vm"]["moid"] == task["vm"]["moid"]
     assert len(machines(simulator)[done["vm"]["name"]]["snapshots"]) == 1
 
 
-def test_a_script_that_takes_too_long_asks_for_a_person(workspace, vcenter, simulator, office):
+def test_publish_script_takes_too_long_requires_action(workspace, vcenter, simulator, office):
     simulator.guest(reports(office, state="running", current="2/2 platform layer Agent 3") + "; sleep 600")
     task = publish(workspace, vcenter, script_timeout=1)
-    assert (
-        task["status"] == "ActionRequired"
-        and "2/2 platform layer Agent 3" in task["description"]
-        and "more than 1 seconds" in task["description"]
-    )
+    assert task["status"] == "ActionRequired"
+    assert "2/2 platform layer Agent 3" in task["description"]
+    assert "more than 1 seconds" in task["description"]
     assert machines(simulator)[task["vm"]["name"]]["power"] == "poweredOn"
-    # It has come to its end after all.
+    # The script has ended in the meantime.
     simulator.set_guestinfo(task["vm"]["name"], {f"{SCRIPTS}state": "finished"})
     late = publish(workspace, vcenter, shutdown_timeout=1)
-    assert (
-        late["status"] == "ActionRequired"
-        and "has not shut itself down" in late["description"]
-        and late["step"] == "shut down"
-    )
+    assert late["status"] == "ActionRequired"
+    assert "has not shut itself down" in late["description"]
+    assert late["step"] == "shut down"
 
 
-def test_a_failure_that_nobody_waited_for_is_remembered(workspace, vcenter, simulator, office):
-    """The script fails between two runs; the second only looks, then the machine is switched off, which forgets the report."""
+def test_publish_script_fails_between_runs_is_remembered(workspace, vcenter, simulator, office):
+    """The script fails between two runs; the second run reads the report, then the VM is powered off, which drops the report."""
     simulator.guest(reports(office, state="running", current="1/1 template office") + "; sleep 600")
     task = publish(workspace, vcenter, script_timeout=1)
     simulator.set_guestinfo(task["vm"]["name"], {f"{SCRIPTS}state": "failed", f"{SCRIPTS}code": "7"})
     for expected in (True, False):
         for check in (True, False):
-            looked = run("layered_image_publish", check=check, **workspace.options, **vcenter, templates=["office"])
-            assert looked["changed"] is expected and looked["tasks"][0]["status"] == "ActionRequired"
-            assert "exit code 7" in looked["tasks"][0]["description"]
-    assert looked["tasks"][0]["scripts"]["code"] == "7"
-    switch_off(simulator, task["vm"])
+            result = run("layered_image_publish", check=check, **workspace.options, **vcenter, templates=["office"])
+            assert result["changed"] is expected
+            assert result["tasks"][0]["status"] == "ActionRequired"
+            assert "exit code 7" in result["tasks"][0]["description"]
+    assert result["tasks"][0]["scripts"]["code"] == "7"
+    power_off(simulator, task["vm"])
     simulator.guest(reports(office, state="finished"))
     done = publish(workspace, vcenter)
-    assert (
-        done["status"] == "Complete"
-        and done["scripts"]["state"] == "finished"
-        and len(simulator.guests(task["vm"]["name"])) == 2
-    )
+    assert done["status"] == "Complete"
+    assert done["scripts"]["state"] == "finished"
+    assert len(simulator.guests(task["vm"]["name"])) == 2
 
 
 @pytest.mark.parametrize("ended", ["ActionRequired", "Failed"])
-def test_scripts_that_were_running_when_nobody_watched_any_more_are_asked_about(
-    workspace, vcenter, simulator, office, ended
-):
-    """The last that was seen is a script that runs; then the machine is off, and its host has forgotten all."""
+def test_publish_script_state_unknown_starts_the_vm_again(workspace, vcenter, simulator, office, ended):
+    """The last report says that a script runs; then the VM is off, and its host has dropped the report."""
     simulator.guest(reports(office, state="running", current="1/1 template office") + "; sleep 600")
     task = publish(workspace, vcenter, script_timeout=1)
     catalog = Repository.open(workspace.options["repository"]).catalog
     catalog.put("task", task["id"], catalog.get("task", task["id"]) | {"status": ended})
-    switch_off(simulator, task["vm"])
+    power_off(simulator, task["vm"])
     simulator.guest(reports(office, state="finished"))
     done = publish(workspace, vcenter)
-    assert done["status"] == "Complete" and done["scripts"]["state"] == "finished" and done["vm"] == task["vm"]
+    assert done["status"] == "Complete"
+    assert done["scripts"]["state"] == "finished"
+    assert done["vm"] == task["vm"]
     assert len(simulator.guests(task["vm"]["name"])) == 2
 
 
-def test_scripts_that_were_cut_off_go_on(workspace, vcenter, simulator, office):
+def test_publish_script_interrupted_is_resumed(workspace, vcenter, simulator, office):
     begun, done = reports(office, state="running", current="1/1 template office"), reports(office, state="finished")
     marker = workspace.tmp_path / "begun"
     simulator.guest(f"{begun}; sleep 0.3; [ -e {marker} ] && {{ {done}; }}; touch {marker}")
     task = publish(workspace, vcenter)
-    assert task["status"] == "Complete" and task["warnings"] == [] and len(simulator.guests(task["vm"]["name"])) == 2
+    assert task["status"] == "Complete"
+    assert task["warnings"] == []
+    assert len(simulator.guests(task["vm"]["name"])) == 2
     add_app(workspace, version="2.0")
     again = add_template(workspace, apps=(("Tool", "2.0"),))["template"]
     simulator.guest(reports(again, state="running", current="1/1 template office"))
     task = publish(workspace, vcenter)
-    assert (
-        task["status"] == "ActionRequired"
-        and "4 times" in task["description"]
-        and not machines(simulator)[task["vm"]["name"]]["snapshots"]
-    )
+    assert task["status"] == "ActionRequired"
+    assert "4 times" in task["description"]
+    assert not machines(simulator)[task["vm"]["name"]]["snapshots"]
 
 
-def test_what_a_guest_says_of_another_image_does_not_count(workspace, vcenter, simulator, office):
+def test_publish_report_about_a_different_image_is_ignored(workspace, vcenter, simulator, office):
     simulator.guest(reports(office, image="0123456789abcdef", state="failed", current="1/1", code="9"))
     done = run("layered_image_publish", **workspace.options, **vcenter, templates=["office"])
-    assert done["tasks"][0]["status"] == "Complete" and done["tasks"][0]["scripts"] is None
+    assert done["tasks"][0]["status"] == "Complete"
+    assert done["tasks"][0]["scripts"] is None
     assert any("without a report" in sentence for sentence in done["tasks"][0]["warnings"])
 
 
-def test_the_machine_says_what_it_was_made_of(workspace, vcenter, simulator):
+def test_published_vm_describes_its_layers(workspace, vcenter, simulator):
     run(
         "connector", **workspace.options, **connector(custom_attributes={"Image": "$template: $layers", "Owner": "VDI"})
     )
@@ -193,21 +194,20 @@ def test_the_machine_says_what_it_was_made_of(workspace, vcenter, simulator):
         "Owner": "VDI",
     }
     config = {option.key: option.value for option in machine.config.extraConfig}
-    assert (
-        config["strata.layering.template"] == "office"
-        and config["strata.layering.image_digest"] == template["image_digest"] == task["digest"]
-    )
+    assert config["strata.layering.template"] == "office"
+    assert config["strata.layering.image_digest"] == template["image_digest"] == task["digest"]
     assert json.loads(config["strata.layering.layers"]) == {"os/Windows 11": "1.0", "app/Tool": "1.0"}
     assert "app layer Tool 1.0" in machine.config.annotation
-    assert all(check["passed"] for check in task["checks"]) and {check["name"] for check in task["checks"]} >= {
+    assert all(check["passed"] for check in task["checks"])
+    assert {check["name"] for check in task["checks"]} >= {
         "vmxnet3",
         "no_vtpm",
         "snapshot",
     }
 
 
-def test_a_machine_that_horizon_cannot_use_is_no_image(workspace, vcenter, simulator, office):
-    """Somebody gives the machine another network adapter while it runs."""
+def test_publish_vm_that_horizon_cannot_use_fails(workspace, vcenter, simulator, office):
+    """A second network adapter is added while the VM runs."""
     simulator.guest(mode="hang")
     name = f"office-{office['image_digest'][7:15]}"
     publish(workspace, vcenter, shutdown_timeout=1)
@@ -220,11 +220,10 @@ def test_a_machine_that_horizon_cannot_use_is_no_image(workspace, vcenter, simul
     change = vim.vm.device.VirtualDeviceSpec(operation="add", device=device)
     machine.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change]))
     found = fails("layered_image_publish", "publish.horizon", **workspace.options, **vcenter, templates=["office"])
-    assert (
-        "vmxnet3 (found: vmxnet3, e1000)" in found["msg"]
-        and run("layered_image_info", **workspace.options)["images"] == []
-    )
-    device = next(one for one in machine.config.hardware.device if isinstance(one, vim.vm.device.VirtualE1000))
+    failed = [check for check in found["details"]["checks"] if not check["passed"]]
+    assert [(check["name"], check["found"]) for check in failed] == [("vmxnet3", "vmxnet3, e1000")]
+    assert run("layered_image_info", **workspace.options)["images"] == []
+    device = next(entry for entry in machine.config.hardware.device if isinstance(entry, vim.vm.device.VirtualE1000))
     change = vim.vm.device.VirtualDeviceSpec(operation="remove", device=device)
     machine.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change]))
     assert publish(workspace, vcenter)["status"] == "Complete"
@@ -243,7 +242,7 @@ def test_a_machine_that_horizon_cannot_use_is_no_image(workspace, vcenter, simul
         )
 
 
-def test_validate_certs_false_is_said(workspace, vcenter, office):
+def test_publish_without_certificate_check_warns(workspace, vcenter, office):
     options = {key: value for key, value in vcenter.items() if key != "ca_path"}
     done = run("layered_image_publish", **workspace.options, **options, templates=["office"], validate_certs=False)
     assert "validate_certs is false" in str(done["warnings"])

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A run goes on from what stands in vSphere, whatever the run before it left."""
+"""A run resumes from the state in vSphere, however the previous run ended."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pyVim.task import WaitForTask
 from pyVmomi import vim
 
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
-from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template
 from ansible_collections.strata.layering.tests.support.background import Background, eventually
+from ansible_collections.strata.layering.tests.support.module_options import add_app, add_template
 from ansible_collections.strata.layering.tests.support.modules import run
 from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
 
@@ -27,13 +27,13 @@ def publish(workspace, vcenter, **options) -> dict:
 
 
 def methods(simulator) -> set[str]:
-    """The calls that were made since the journal was cleared."""
+    """Return the calls since the journal was cleared."""
     return {entry["method"] for entry in simulator.journal(kind="soap")}
 
 
 @pytest.fixture
 def left(workspace, vcenter, simulator):
-    """Publishes an image, then makes its machine one that a run left in the state asked for and forgets the image."""
+    """Publishes an image, then puts its VM into the state in which an interrupted run leaves it, and removes the records."""
     add_app(workspace)
     add_template(workspace)
     task = publish(workspace, vcenter)["tasks"][0]
@@ -53,10 +53,11 @@ def left(workspace, vcenter, simulator):
 
 
 def ends_well(workspace, vcenter, simulator) -> dict:
-    """Publish: exactly one machine with one snapshot remains, and the next run changes nothing; returns the task."""
+    """Publish: exactly one VM with one snapshot remains, and the next run changes nothing; return the task."""
     done = publish(workspace, vcenter)
     task = done["tasks"][0]
-    assert done["changed"] is True and task["status"] == "Complete"
+    assert done["changed"] is True
+    assert task["status"] == "Complete"
     found = [machine for machine in simulator.machines() if not machine["template"]]
     assert [(machine["moid"], machine["power"], len(machine["snapshots"])) for machine in found] == [
         (task["vm"]["moid"], "poweredOff", 1)
@@ -66,38 +67,40 @@ def ends_well(workspace, vcenter, simulator) -> dict:
     return task | {"called": called}
 
 
-def test_a_machine_whose_disk_may_not_be_whole_is_made_anew(workspace, vcenter, simulator, left):
+def test_resume_incomplete_disk_creates_the_vm_again(workspace, vcenter, simulator, left):
     vm = left("uploading")
     task = ends_well(workspace, vcenter, simulator)
-    assert task["vm"]["moid"] != vm["moid"] and {"ImportVApp", "Destroy_Task"} <= task["called"]
+    assert task["vm"]["moid"] != vm["moid"]
+    assert {"ImportVApp", "Destroy_Task"} <= task["called"]
 
 
-def test_a_machine_that_never_ran_is_powered_on(workspace, vcenter, simulator, left):
+def test_resume_vm_that_never_ran_powers_it_on(workspace, vcenter, simulator, left):
     vm = left("ready", **{FRESH: "1000000"})
     task = ends_well(workspace, vcenter, simulator)
-    assert (
-        task["vm"]["moid"] == vm["moid"] and "PowerOnVM_Task" in task["called"] and "ImportVApp" not in task["called"]
-    )
+    assert task["vm"]["moid"] == vm["moid"]
+    assert "PowerOnVM_Task" in task["called"]
+    assert "ImportVApp" not in task["called"]
 
 
-def test_a_machine_that_ran_before_that_could_be_noted_gets_its_snapshot(workspace, vcenter, simulator, left):
+def test_resume_vm_that_ran_unrecorded_takes_the_snapshot(workspace, vcenter, simulator, left):
     vm = left("ready")
     task = ends_well(workspace, vcenter, simulator)
-    assert task["vm"]["moid"] == vm["moid"] and "PowerOnVM_Task" not in task["called"]
+    assert task["vm"]["moid"] == vm["moid"]
+    assert "PowerOnVM_Task" not in task["called"]
 
 
-def test_a_machine_that_is_off_after_its_scripts_gets_its_snapshot(workspace, vcenter, simulator, left):
+def test_resume_stopped_vm_takes_the_snapshot(workspace, vcenter, simulator, left):
     left("started")
     assert "PowerOnVM_Task" not in ends_well(workspace, vcenter, simulator)["called"]
 
 
-def test_a_machine_whose_script_failed_is_powered_on_again(workspace, vcenter, simulator, left):
+def test_resume_failed_script_powers_the_vm_on_again(workspace, vcenter, simulator, left):
     left("failed")
     seen = workspace.path.parent / "guestinfo"
     simulator.guest(f'echo "$STRATA_VM_GUESTINFO" > {seen}')
     task = ends_well(workspace, vcenter, simulator)
     assert "PowerOnVM_Task" in task["called"]
-    # Its guest was asked to say again that it has finished, the image's clones will not be.
+    # The guest was asked to repeat its report; clones of the image are not asked.
     again = "guestinfo.strata.layering.again"
     assert json.loads(seen.read_text())[again] == task["content_digest"].removeprefix("sha256:")[:16]
     assert again not in {
@@ -105,13 +108,14 @@ def test_a_machine_whose_script_failed_is_powered_on_again(workspace, vcenter, s
     }
 
 
-def test_a_finished_machine_gets_the_snapshot_that_is_missing(workspace, vcenter, simulator, left):
+def test_resume_finished_vm_takes_the_missing_snapshot(workspace, vcenter, simulator, left):
     left("complete")
     called = ends_well(workspace, vcenter, simulator)["called"]
-    assert "CreateSnapshot_Task" in called and not called & {"PowerOnVM_Task", "ImportVApp"}
+    assert "CreateSnapshot_Task" in called
+    assert not called & {"PowerOnVM_Task", "ImportVApp"}
 
 
-def test_a_finished_image_that_was_not_recorded_is_taken_over(workspace, vcenter, simulator, left):
+def test_resume_unrecorded_image_records_it(workspace, vcenter, simulator, left):
     left("complete", snapshot=True)
     assert not ends_well(workspace, vcenter, simulator)["called"] & {
         "CreateSnapshot_Task",
@@ -120,7 +124,7 @@ def test_a_finished_image_that_was_not_recorded_is_taken_over(workspace, vcenter
     }
 
 
-def test_an_image_whose_snapshot_was_removed_is_published_anew(workspace, vcenter, simulator):
+def test_publish_image_without_its_snapshot_creates_the_vm_again(workspace, vcenter, simulator):
     add_app(workspace)
     add_template(workspace)
     vm = publish(workspace, vcenter)["tasks"][0]["vm"]
@@ -128,7 +132,7 @@ def test_an_image_whose_snapshot_was_removed_is_published_anew(workspace, vcente
     assert ends_well(workspace, vcenter, simulator)["vm"]["moid"] != vm["moid"]
 
 
-def test_an_image_that_somebody_has_powered_on_is_left_alone(workspace, vcenter, simulator):
+def test_publish_powered_on_image_requires_action(workspace, vcenter, simulator):
     add_app(workspace)
     add_template(workspace)
     vm = publish(workspace, vcenter)["tasks"][0]["vm"]
@@ -136,19 +140,17 @@ def test_an_image_that_somebody_has_powered_on_is_left_alone(workspace, vcenter,
     machine = machine_of(simulator.connect(), vm["moid"])
     WaitForTask(machine.PowerOnVM_Task())
     again = publish(workspace, vcenter)
-    assert (
-        again["changed"] is False
-        and again["tasks"][0]["status"] == "ActionRequired"
-        and "switched on" in again["tasks"][0]["description"]
-    )
+    assert again["changed"] is False
+    assert again["tasks"][0]["status"] == "ActionRequired"
+    assert "is powered on" in again["tasks"][0]["description"]
     WaitForTask(machine.PowerOffVM_Task())
     assert publish(workspace, vcenter)["tasks"][0]["vm"]["moid"] == vm["moid"]
     assert {task["status"] for task in run("task_info", **workspace.options)["tasks"]} == {"Complete"}
 
 
 @pytest.mark.parametrize("steps", [("ImportVApp", "poweredOff"), ("PowerOnVM_Task", "poweredOn")])
-def test_a_composer_that_was_killed(workspace, vcenter, simulator, steps):
-    """Killed while it uploads, or while the guest runs."""
+def test_resume_killed_composer(workspace, vcenter, simulator, steps):
+    """The composer is killed during the upload, or while the guest runs."""
     method, power = steps
     add_app(workspace)
     add_template(workspace)
@@ -159,9 +161,9 @@ def test_a_composer_that_was_killed(workspace, vcenter, simulator, steps):
     with Background("layered_image_publish", **workspace.options, **vcenter, templates=["office"]) as running:
         eventually(
             lambda: [
-                one
-                for one in simulator.machines()
-                if one["power"] == power and not one["template"] and method in methods(simulator)
+                machine
+                for machine in simulator.machines()
+                if machine["power"] == power and not machine["template"] and method in methods(simulator)
             ]
         )
         running.kill()
@@ -175,18 +177,17 @@ def test_a_composer_that_was_killed(workspace, vcenter, simulator, steps):
     assert not any(lease["state"] in ("ready", "initializing") for lease in simulator.leases())
 
 
-def test_what_may_pass_is_tried_again(workspace, vcenter, simulator):
+def test_publish_transient_error_is_retried(workspace, vcenter, simulator):
     add_app(workspace)
     add_template(workspace)
     simulator.rules.add("CreateSnapshot_Task", fault="HostCommunication", task=True, count=2)
     done = publish(workspace, vcenter, retry_pause=0)
-    assert done["tasks"][0]["status"] == "Complete" and any(
-        "tried again" in sentence for sentence in done["tasks"][0]["warnings"]
-    )
+    assert done["tasks"][0]["status"] == "Complete"
+    assert any("tried again" in sentence for sentence in done["tasks"][0]["warnings"])
     assert len([entry for entry in simulator.journal(kind="soap") if entry["method"] == "PowerOnVM_Task"]) == 1
 
 
-def test_an_image_whose_run_failed_at_the_very_end_gets_its_complete_task(workspace, vcenter, simulator):
+def test_publish_lost_completion_creates_a_complete_task(workspace, vcenter, simulator):
     add_app(workspace)
     add_template(workspace)
     task = publish(workspace, vcenter)["tasks"][0]
@@ -195,14 +196,16 @@ def test_an_image_whose_run_failed_at_the_very_end_gets_its_complete_task(worksp
     catalog.put("task", name, document | {"status": "Failed"})
     looked = publish(workspace, vcenter, check=True)
     done = publish(workspace, vcenter)
-    assert looked["changed"] and done["changed"] and done["tasks"][0]["vm"] == task["vm"]
+    assert looked["changed"]
+    assert done["changed"]
+    assert done["tasks"][0]["vm"] == task["vm"]
     found = run("task_info", **workspace.options, template="office")["tasks"]
-    assert sorted(one["status"] for one in found) == ["Complete", "Failed"]
+    assert sorted(task["status"] for task in found) == ["Complete", "Failed"]
     assert publish(workspace, vcenter)["changed"] is False
 
 
 def link_clone(session, simulator, name: str) -> None:
-    """Make a machine ``clone`` whose disk stands on that of another."""
+    """Create a VM ``clone`` whose disk depends on the disk of the VM ``name``."""
     found = machine_of(session, machines(simulator)[name]["moid"])
     disk = next(device for device in found.config.hardware.device if isinstance(device, vim.vm.device.VirtualDisk))
     backing = vim.vm.device.VirtualDisk.FlatVer2BackingInfo
@@ -230,7 +233,7 @@ def link_clone(session, simulator, name: str) -> None:
     WaitForTask(clone.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[controller, added])))
 
 
-def test_older_machines_stay_while_clones_depend_on_them_or_they_run(workspace, vcenter, simulator):
+def test_retention_keeps_vms_with_clones_and_running_vms(workspace, vcenter, simulator):
     simulator.guest("true")
     names = []
     for version in ("1.0", "1.1", "1.2", "1.3"):
@@ -245,10 +248,12 @@ def test_older_machines_stay_while_clones_depend_on_them_or_they_run(workspace, 
             WaitForTask(machine_of(session, machines(simulator)[names[1]]["moid"]).PowerOnVM_Task())
             simulator.guest("true")
     kept = machines(simulator).keys()
-    assert {names[0], names[1], names[3], "clone"} <= kept and names[2] not in kept
+    assert {names[0], names[1], names[3], "clone"} <= kept
+    assert names[2] not in kept
     assert all(
         any(part in sentence for sentence in done["tasks"][0]["warnings"])
-        for part in ("clone depend on it", "not switched off")
+        for part in ("clone depend on its disk", "not powered off")
     )
     again = publish(workspace, vcenter, keep=0)
-    assert again["changed"] is False and len(run("layered_image_info", **workspace.options)["images"]) == 3
+    assert again["changed"] is False
+    assert len(run("layered_image_info", **workspace.options)["images"]) == 3

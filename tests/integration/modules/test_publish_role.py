@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The role layered_image when a person has to act."""
+"""The role layered_image when an administrator has to act."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import sys
 
 import pytest
 
-from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, connector
+from ansible_collections.strata.layering.tests.support.module_options import add_app, connector
 from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
 
 _COLLECTIONS = pathlib.Path(__file__).resolve().parents[3] / ".build" / "collections"
@@ -22,7 +22,7 @@ _COLLECTIONS = pathlib.Path(__file__).resolve().parents[3] / ".build" / "collect
 
 @pytest.fixture
 def play(workspace, vcenter):
-    """Runs the playbook layered_image with variables; returns the exit code, how many tasks changed something, and the output."""
+    """Runs the playbook layered_image with variables; returns the exit code, the number of changed tasks, and the output."""
     template = {
         "name": "office",
         "connector": "desktops",
@@ -71,21 +71,25 @@ def play(workspace, vcenter):
     return run_playbook
 
 
-def test_the_role_stops_where_a_person_has_to_act_and_goes_on_later(workspace, simulator, play):
+def test_role_stops_when_action_is_required_and_resumes(workspace, simulator, play):
     simulator.guest(mode="hang")
     add_app(workspace)
     code, changed, output = play()
     [name] = [name for name in machines(simulator) if name.startswith("office-")]
-    assert code != 0 and changed == 2 and f"Windows runs in the machine {name}" in output
+    assert code != 0
+    assert changed == 2
+    assert f"Windows runs in the VM {name}" in output
     machine_of(simulator.connect(), machines(simulator)[name]["moid"]).PowerOffVM_Task()
     code, changed, output = play()
     assert (code, changed) == (0, 1), output
     assert len(machines(simulator)[name]["snapshots"]) == 1
 
 
-def test_the_role_goes_on_when_it_is_told_to_and_cancels(workspace, simulator, play):
+def test_role_continues_when_asked_and_cancels(workspace, simulator, play):
     simulator.guest(mode="hang")
     add_app(workspace)
     code, changed, output = play(layered_image_action_required="continue")
-    assert (code, changed) == (0, 2) and "ActionRequired: Windows runs" in output
-    assert play(layered_image_state="canceled")[:2] == (0, 1) and list(machines(simulator)) == ["windows-template"]
+    assert (code, changed) == (0, 2)
+    assert "ActionRequired: Windows runs" in output
+    assert play(layered_image_state="canceled")[:2] == (0, 1)
+    assert list(machines(simulator)) == ["windows-template"]

@@ -10,9 +10,9 @@ import shutil
 
 import pytest
 
-from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template
 from ansible_collections.strata.layering.tests.support import wine_guest
 from ansible_collections.strata.layering.tests.support.background import eventually
+from ansible_collections.strata.layering.tests.support.module_options import add_app, add_template
 from ansible_collections.strata.layering.tests.support.modules import run
 from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
 
@@ -44,21 +44,23 @@ def test_scripts_that_restart_windows_and_one_that_fails_at_first(workspace, vce
         "tasks"
     ][0]
     assert task["status"] == "ActionRequired", task
-    assert (
-        "2/2 image template" in task["description"]
-        and "exit code 7" in task["description"]
-        and "no license server" in task["description"]
-    )
+    assert "2/2 image template" in task["description"]
+    assert "exit code 7" in task["description"]
+    assert "no license server" in task["description"]
     assert list(task["scripts"]["results"].values()) == ["3010", "7"]
     name = task["vm"]["name"]
-    assert machines(simulator)[name]["power"] == "poweredOn" and not machines(simulator)[name]["snapshots"]
+    assert machines(simulator)[name]["power"] == "poweredOn"
+    assert not machines(simulator)[name]["snapshots"]
 
     machine_of(simulator.connect(), task["vm"]["moid"]).PowerOffVM_Task()
     task = run("layered_image_publish", **workspace.options, **vcenter, templates=["office"], script_timeout=60)[
         "tasks"
     ][0]
-    assert task["status"] == "Complete" and task["scripts"]["state"] == "finished" and task["vm"]["name"] == name
-    assert len(machines(simulator)[name]["snapshots"]) == 1 and task["warnings"] == []
+    assert task["status"] == "Complete"
+    assert task["scripts"]["state"] == "finished"
+    assert task["vm"]["name"] == name
+    assert len(machines(simulator)[name]["snapshots"]) == 1
+    assert task["warnings"] == []
     assert run("layered_image_publish", **workspace.options, **vcenter, templates=["office"])["changed"] is False
 
 

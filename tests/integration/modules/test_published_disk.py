@@ -15,11 +15,11 @@ import sys
 
 import pytest
 
-from ansible_collections.strata.layering.tests.integration.modules.conftest import connector
 from ansible_collections.strata.layering.tests.sample import sddl
 from ansible_collections.strata.layering.tests.sample.package import make_package
 from ansible_collections.strata.layering.tests.sample.plan import Expected, Manifest, Spec
 from ansible_collections.strata.layering.tests.sample.reread import differences, read_volume
+from ansible_collections.strata.layering.tests.support.module_options import connector
 from ansible_collections.strata.layering.tests.support.modules import run
 from ansible_collections.strata.layering.tests.support.vcenter import options_of
 

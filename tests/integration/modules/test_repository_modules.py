@@ -15,13 +15,13 @@ from dissect.regf.exceptions import RegistryKeyNotFoundError
 
 from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import TYPE_BASIC_DATA, read_partitions
-from ansible_collections.strata.layering.tests.integration.modules.conftest import (
+from ansible_collections.strata.layering.tests.sample.reread import RangeStream
+from ansible_collections.strata.layering.tests.support.module_options import (
     OS_LAYER,
     add_app,
     add_template,
     connector,
 )
-from ansible_collections.strata.layering.tests.sample.reread import RangeStream
 from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run, state_of
 
 ICON = bytes.fromhex(

@@ -17,9 +17,9 @@ from ansible_collections.strata.layering.plugins.module_utils.disk.block_device 
 from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import TYPE_BASIC_DATA, read_partitions
 from ansible_collections.strata.layering.plugins.module_utils.images.layered_image import compose_stack
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
-from ansible_collections.strata.layering.tests.integration.modules.conftest import OS_LAYER, add_app, add_template
 from ansible_collections.strata.layering.tests.sample.reread import RangeStream
 from ansible_collections.strata.layering.tests.support import stored_layers
+from ansible_collections.strata.layering.tests.support.module_options import OS_LAYER, add_app, add_template
 from ansible_collections.strata.layering.tests.support.modules import converges, fails, run, state_of
 
 FOLDER = "Windows/Setup/scripts/image"

@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 
 from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
-from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template
 from ansible_collections.strata.layering.tests.integration.modules.test_bad_input import (
     APP,
     given_disk,
     image_tree,
     window,
 )
+from ansible_collections.strata.layering.tests.support.module_options import add_app, add_template
 from ansible_collections.strata.layering.tests.support.modules import run
 from ansible_collections.strata.layering.tests.support.ntfs_tree import read_tree
 

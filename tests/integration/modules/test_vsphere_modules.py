@@ -11,7 +11,7 @@ import os
 from pyVim.task import WaitForTask
 from pyVmomi import vim
 
-from ansible_collections.strata.layering.tests.integration.modules.conftest import add_app, add_template, connector
+from ansible_collections.strata.layering.tests.support.module_options import add_app, add_template, connector
 from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run, state_of
 from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
 

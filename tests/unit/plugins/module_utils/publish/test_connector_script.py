@@ -25,7 +25,7 @@ def script(tmp_path):
     return write
 
 
-def test_output_and_environment(script, monkeypatch):
+def test_run_script_passes_variables_without_secrets(script, monkeypatch):
     monkeypatch.setenv("VMWARE_PASSWORD", "secret")
     monkeypatch.setenv("STRATA_REPOSITORY", "/srv")
     output = run_script(
@@ -36,7 +36,7 @@ def test_output_and_environment(script, monkeypatch):
     assert output == "sha256:1\n0"
 
 
-def test_what_it_says_is_bounded(script):
+def test_run_script_bounds_the_output(script):
     output = run_script(
         script(
             "yes 'a long line of text' | head -c 3000000; printf 'last\\033[1m'; for i in 1 2 3 4; do echo $i; done"
@@ -45,30 +45,33 @@ def test_what_it_says_is_bounded(script):
         timeout=20,
     )
     assert len(output.splitlines()) == 5 and output.splitlines()[1:] == ["2", "3", "4"] or output.endswith("2\n3\n4")
-    assert len(output) < 1100 and "\x1b" not in output
+    assert len(output) < 1100
+    assert "\x1b" not in output
 
 
-def test_an_exit_code_counts(script):
-    with pytest.raises(ScriptFailed, match="exit code 3; it said at last: no / yes") as raised:
+def test_run_script_exit_code_not_zero_fails(script):
+    with pytest.raises(ScriptFailed) as raised:
         run_script(script("echo no; echo yes >&2; exit 3"), {}, timeout=10)
     assert raised.value.details == {"exit_code": 3, "output": "no\nyes"}
 
 
-def test_one_that_does_not_end_is_ended_with_its_children(script, tmp_path):
+def test_run_script_timeout_ends_the_script_and_its_children(script, tmp_path):
     mark = tmp_path / "late"
-    with pytest.raises(TimedOut, match="within 1 seconds; it said at last: begun"):
+    with pytest.raises(TimedOut) as raised:
         run_script(script(f"echo begun; (sleep 2; touch {mark}) & sleep 600"), {}, timeout=1)
+    assert raised.value.code == "publish.connector_script"
+    assert raised.value.message.endswith("did not end within 1 seconds; its last output is: begun.")
     time.sleep(1.5)
     assert not mark.exists()
 
 
-def test_what_it_leaves_in_the_background_is_not_waited_for(script):
+def test_run_script_does_not_wait_for_background_processes(script):
     before = time.monotonic()
     assert run_script(script("sleep 30 & echo done"), {}, timeout=20) == "done"
     assert time.monotonic() - before < 5
 
 
-def test_it_can_be_stopped(script):
+def test_run_script_stops_when_tick_raises(script):
     class Stop(Exception):
         pass
 
@@ -82,18 +85,20 @@ def test_it_can_be_stopped(script):
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "not executable", "relative"])
-def test_what_is_no_program(script, tmp_path, kind):
+def test_run_script_not_executable_fails(script, tmp_path, kind):
     path = script("true")
     if kind == "not executable":
         os.chmod(path, 0o644)
-    given = {"missing": f"{path}x", "folder": os.fspath(tmp_path), "not executable": path, "relative": "script"}[kind]
-    with pytest.raises(InvalidInput, match="not an executable file"):
-        run_script(given, {}, timeout=1)
+    file = {"missing": f"{path}x", "folder": os.fspath(tmp_path), "not executable": path, "relative": "script"}[kind]
+    with pytest.raises(InvalidInput) as raised:
+        run_script(file, {}, timeout=1)
+    assert raised.value.code == "publish.connector_script"
 
 
-def test_a_program_that_cannot_start(tmp_path):
+def test_run_script_without_interpreter_fails(tmp_path):
     path = tmp_path / "script"
     path.write_text("#!/no/such/interpreter\n")
     path.chmod(0o755)
-    with pytest.raises(ScriptFailed, match="cannot be run"):
+    with pytest.raises(ScriptFailed) as raised:
         run_script(os.fspath(path), {}, timeout=1)
+    assert raised.value.code == "publish.connector_script"

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the scripts in an image report."""
+"""Reports of the scripts in an image."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ DIGEST = "sha256:0123456789abcdef" + "0" * 48
 PREFIX = "guestinfo.strata.layering.scripts."
 
 
-def reported(**values: str) -> dict[str, str]:
-    given = {"image": "0123456789abcdef", "state": "running", "current": "2/3 app layer Editor 1.0"} | values
-    return {PREFIX + key.replace("_", "."): value for key, value in given.items()} | {"guestinfo.other": "x"}
+def reported(**changes: str) -> dict[str, str]:
+    values = {"image": "0123456789abcdef", "state": "running", "current": "2/3 app layer Editor 1.0"} | changes
+    return {PREFIX + key.replace("_", "."): value for key, value in values.items()} | {"guestinfo.other": "x"}
 
 
-def test_a_report():
+def test_read_report_returns_state_and_results():
     report = read_report(reported(result_02="3010", result_01="0", state="failed", code="5", output="it broke"), DIGEST)
     assert report.to_dict() == {
         "state": "failed",
@@ -37,8 +37,8 @@ def test_a_report():
     )
 
 
-def test_other_ends_of_a_script():
-    assert "was interrupted three times; it put nothing out" in failure(
+def test_failure_describes_interrupted_and_unknown_scripts():
+    assert "was interrupted three times; it wrote no output" in failure(
         read_report(reported(state="failed", code="interrupted"), DIGEST)
     )
     assert "of unknown name failed with exit code unknown" in failure(
@@ -47,19 +47,22 @@ def test_other_ends_of_a_script():
 
 
 @pytest.mark.parametrize("changes", [{"image": "fedcba9876543210"}, {"image": ""}, {"state": "dancing"}, {"state": ""}])
-def test_what_is_no_report(changes):
+def test_read_report_about_a_different_image_or_state_is_none(changes):
     assert read_report(reported(**changes), DIGEST) is None
     assert read_report({}, DIGEST) is None
 
 
-def test_what_a_guest_says_is_bounded_and_plain():
+def test_read_report_bounds_values_and_replaces_control_characters():
     flood = {f"result_{number}": "1" * 1000 for number in range(2000)}
     report = read_report(reported(output="a\x1b[31mb\r\n" + "x" * 5000, **flood), DIGEST)
-    assert len(report.output) <= 200 and report.output.startswith("a [31mb") and report.output.isprintable()
-    assert len(report.results) == 500 and all(len(code) == 200 for number, code in report.results)
+    assert len(report.output) <= 200
+    assert report.output.startswith("a [31mb")
+    assert report.output.isprintable()
+    assert len(report.results) == 500
+    assert all(len(code) == 200 for number, code in report.results)
 
 
-def test_clearing_removes_reports_alone():
+def test_cleared_removes_only_reports():
     assert cleared(reported(result_01="0")) == dict.fromkeys(
         (PREFIX + key for key in ("image", "state", "current", "result.01")), ""
     )

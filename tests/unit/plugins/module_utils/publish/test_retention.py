@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Machines of older images: what depends on them, and what may happen between looking and removing."""
+"""VMs of older images: clones that depend on them, and changes between planning and removing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ import pytest
 from pyVim.task import WaitForTask
 from pyVmomi import vim
 
-from ansible_collections.strata.layering.plugins.module_utils.publish import image_records, retention
+from ansible_collections.strata.layering.plugins.module_utils.catalog.image_record import ImageRecord
+from ansible_collections.strata.layering.plugins.module_utils.catalog.vsphere_records import (
+    MachineRecord,
+    VCenterRecord,
+)
+from ansible_collections.strata.layering.plugins.module_utils.publish import image_records, retention, vm_metadata
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.session import Session
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.vm import read_facts
@@ -20,7 +25,7 @@ OLD = SimpleNamespace(moid="vm-1", datastore_path="[ds1] old/old.vmx", disks=(("
 
 
 def disk(*names: str) -> vim.vm.device.VirtualDisk:
-    """A disk whose chain of backings has these files."""
+    """Return a disk whose chain of backings has these files."""
     backing = None
     for name in reversed(names):
         backing = vim.vm.device.VirtualDisk.FlatVer2BackingInfo(fileName=name, parent=backing)
@@ -36,8 +41,8 @@ def disk(*names: str) -> vim.vm.device.VirtualDisk:
         (("[ds3] old/old.vmdk",), False),
     ],
 )
-def test_clones_of_a_disk_that_was_moved_elsewhere(monkeypatch, files, depends):
-    """Storage DRS moves a disk apart from the rest of its machine."""
+def test_depends_on_finds_clones_of_moved_disks(monkeypatch, files, depends):
+    """Storage DRS moves a disk away from the folder of its VM."""
     session = SimpleNamespace(content=SimpleNamespace(rootFolder=None))
     found = {
         vim.VirtualMachine("vm-1"): {"name": "old"},
@@ -47,39 +52,51 @@ def test_clones_of_a_disk_that_was_moved_elsewhere(monkeypatch, files, depends):
     assert retention.depends_on(session, OLD) == (["clone"] if depends else [])
 
 
-def test_a_machine_that_somebody_powers_on_meanwhile_stays(simulator, tmp_path):
+def image_record(vcenter: VCenterRecord, digest: str, vm: MachineRecord) -> ImageRecord:
+    """Return the record of an image of the template office."""
+    return ImageRecord(
+        template="office",
+        image_digest=digest,
+        content_digest="sha256:content",
+        layers={},
+        connector="desktops",
+        vcenter=vcenter,
+        vm=vm,
+        snapshot="strata-1",
+        datastore_path=None,
+        published="2026-01-01T00:00:00Z",
+    )
+
+
+def test_retire_keeps_a_vm_that_was_powered_on_since(simulator, tmp_path):
     repository = Repository.open(str(tmp_path / "repository"), create=True)
     simulator.guest(mode="hang")
     with Session.connect(
         simulator.host, simulator.username, simulator.password, port=simulator.port, ca_file=simulator.ca_file
     ) as session:
-        facts = [read_facts(session, machine) for machine in make(simulator, "one", "two")]
-        running = session.object("VirtualMachine", facts[0].moid)
-        running.PowerOnVM_Task()
-        vcenter = session.vcenter
-        elsewhere = {
-            "content_digest": "",
-            "image_digest": "sha256:new",
-            "vcenter": {"hostname": "elsewhere", "instance_uuid": "2"},
-        }
-        newest = {"content_digest": "", "image_digest": "sha256:new", "vcenter": vcenter}
-        recorded = [
-            newest | {"image_digest": f"sha256:{number}", "vm": image_records.machine_record(one)}
-            for number, one in enumerate(facts)
+        facts = [read_facts(session, machine) for machine in create_vms(simulator, "first", "second")]
+        session.object("VirtualMachine", facts[0].moid).PowerOnVM_Task()
+        vcenter = vm_metadata.vcenter_record(session)
+        elsewhere = image_record(VCenterRecord("elsewhere", "2"), "sha256:new", MachineRecord("new"))
+        newest = image_record(vcenter, "sha256:new", MachineRecord("new"))
+        older = [
+            image_record(vcenter, f"sha256:{number}", vm_metadata.machine_record(entry))
+            for number, entry in enumerate(facts)
         ]
-        image_records.record_image(repository, "office", elsewhere)
-        image_records.record_images(repository, "office", vcenter, [newest, *recorded])
-        warnings = retention.retire(repository, session, "office", [newest], facts)
-    assert warnings == ["The machine one of an older image is kept because it is not switched off."]
-    assert {
-        name: machine["power"] for machine in simulator.machines() if (name := machine["name"]) in ("one", "two")
-    } == {"one": "poweredOn"}
-    assert image_records.images_of(repository, "office", vcenter) == [newest, recorded[0]]
-    assert image_records.images_of(repository, "office", elsewhere["vcenter"]) == [elsewhere]
+        image_records.record_image(repository, elsewhere)
+        image_records.record_images(repository, "office", vcenter, [newest, *older])
+        plan = retention.RetentionPlan((newest,), tuple(facts), (), True)
+        warnings = retention.retire(repository, session, "office", plan)
+    assert warnings == ["The VM first of an older image is kept because it is not powered off."]
+    power = {machine["name"]: machine["power"] for machine in simulator.machines()}
+    assert power["first"] == "poweredOn"
+    assert "second" not in power
+    assert image_records.images_of(repository, "office", vcenter) == [newest, older[0]]
+    assert image_records.images_of(repository, "office", elsewhere.vcenter) == [elsewhere]
 
 
-def make(simulator, *names: str) -> list:
-    """Machines of these names."""
+def create_vms(simulator, *names: str) -> list:
+    """Create VMs with these names."""
     content = simulator.connect().RetrieveContent()
     datacenter = content.rootFolder.childEntity[0]
     pool = datacenter.hostFolder.childEntity[0].resourcePool

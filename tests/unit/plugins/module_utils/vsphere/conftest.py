@@ -16,11 +16,11 @@ import threading
 
 import pytest
 
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.deploy import create_by_import
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.hardware import Hardware
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory import Inventory
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.session import Patience, Session
 from ansible_collections.strata.layering.tests.support import simulator_fixtures
+from ansible_collections.strata.layering.tests.support.deploying import deploy_vm
 from ansible_collections.strata.layering.tests.support.simulator import Simulator
 
 simulator = simulator_fixtures.simulator
@@ -109,7 +109,7 @@ def place(session, folder="machines", datastore="LocalDS_0"):
 @pytest.fixture
 def make_machine(session, disk):
     def make(name, folder="machines", datastore="LocalDS_0"):
-        return create_by_import(
+        return deploy_vm(
             session,
             place(session, folder, datastore),
             name=name,

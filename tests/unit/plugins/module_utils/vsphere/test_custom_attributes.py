@@ -20,7 +20,8 @@ def test_attributes_are_defined_and_set_once(simulator, session, machine):
     simulator.clear_journal()
     assert set_attributes(session, machine, {"Image": "office", "Owner": "VDI"}) is False
     assert not {"AddCustomFieldDef", "SetField"} & {entry["method"] for entry in simulator.journal(kind="soap")}
-    assert set_attributes(session, machine, {"Image": "kiosk"}) is True and values(session, machine) == {
+    assert set_attributes(session, machine, {"Image": "kiosk"}) is True
+    assert values(session, machine) == {
         "Image": "kiosk",
         "Owner": "VDI",
     }
@@ -37,6 +38,5 @@ def test_two_define_the_same_attribute(simulator, session, machine, monkeypatch)
         return {} if looks == [("field",)] else real(session, item, *paths, **named)
 
     monkeypatch.setattr(custom_attributes, "read", read)
-    assert set_attributes(session, machine, {"Image": "kiosk"}) is True and values(session, machine) == {
-        "Image": "kiosk"
-    }
+    assert set_attributes(session, machine, {"Image": "kiosk"}) is True
+    assert values(session, machine) == {"Image": "kiosk"}

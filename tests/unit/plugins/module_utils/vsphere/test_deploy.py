@@ -20,10 +20,10 @@ from ansible_collections.strata.layering.plugins.module_utils.common.errors impo
     Unavailable,
 )
 from ansible_collections.strata.layering.plugins.module_utils.vsphere import nfc, vm
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.deploy import create_by_import
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.hardware import Hardware, read_hardware
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory import Inventory
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.properties import read
+from ansible_collections.strata.layering.tests.support.deploying import deploy_vm
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def deploy(session, placement, disk):
             "blocks": disk.blocks,
             "length": disk.length,
         }
-        return create_by_import(session, placement, **given | changes)
+        return deploy_vm(session, placement, **given | changes)
 
     return run
 
@@ -61,7 +61,8 @@ def test_a_machine_like_its_template(simulator, session, deploy, disk):
         extra_config={"strata.template": "Win11 (ü)"},
         progress=lambda *step: steps.append(step),
     )
-    assert made.verified and made.transfer.sha1 == hashlib.sha1(disk.bytes()).hexdigest()
+    assert made.verified
+    assert made.transfer.sha1 == hashlib.sha1(disk.bytes()).hexdigest()
     stored = simulator.disks("image")
     assert [(entry["size"], entry["sha256"]) for entry in stored] == [
         (disk.length, hashlib.sha256(disk.bytes()).hexdigest())
@@ -74,8 +75,11 @@ def test_a_machine_like_its_template(simulator, session, deploy, disk):
         "[LocalDS_0] image/image.vmx",
     )
     assert (facts.firmware, facts.hardware_version, facts.guest_id) == ("efi", "vmx-19", "windows9_64Guest")
-    assert facts.nic_types == ("vmxnet3",) and facts.disks[0][1] == disk.capacity and not facts.has_tpm
-    assert facts.annotation == "Made by a test." and facts.extra_config["strata.template"] == "Win11 (ü)"
+    assert facts.nic_types == ("vmxnet3",)
+    assert facts.disks[0][1] == disk.capacity
+    assert not facts.has_tpm
+    assert facts.annotation == "Made by a test."
+    assert facts.extra_config["strata.template"] == "Win11 (ü)"
     assert facts.extra_config["svga.autodetect"] == "TRUE"
     assert (facts.power_state, facts.template, facts.snapshots, facts.moid) == ("poweredOff", False, (), made.moid)
     values = read(
@@ -113,7 +117,7 @@ def test_hardware_can_be_changed_and_networks_come_from_the_template(simulator, 
         1,
     )
     place = inventory.placement(datacenter="DC0", esxi_hostname="DC0_H0", datastore="LocalDS_0")
-    made = create_by_import(
+    made = deploy_vm(
         session, place, name="image", hardware=hardware, capacity=disk.capacity, blocks=disk.blocks, length=disk.length
     )
     values = read(
@@ -244,7 +248,8 @@ def test_lease_is_kept_alive(simulator, deploy, disk):
     simulator.settings(lease_timeout=1)
     deploy(blocks=lambda: slowly(disk, 2.5))
     reports = simulator.journal(method="HttpNfcLeaseProgress")
-    assert len(reports) >= 3 and not [report for report in reports if report.get("fault")]
+    assert len(reports) >= 3
+    assert not [report for report in reports if report.get("fault")]
 
 
 def test_one_failed_report_does_not_end_the_lease(simulator, deploy, disk):
@@ -311,7 +316,7 @@ class TestHosts:
                 place = Inventory(session).placement(
                     datacenter="DC0", cluster="DC0_C0", datastore="LocalDS_0", network="VM Network"
                 )
-                return create_by_import(
+                return deploy_vm(
                     session,
                     place,
                     name="image",
@@ -337,7 +342,8 @@ class TestHosts:
         host_simulator.settings(thumbprint="AA:" * 19 + "AA")
         with pytest.raises(Unavailable) as caught:
             attempt()
-        assert caught.value.code == "vsphere.thumbprint" and host_simulator.nfc_thumbprint in caught.value.message
+        assert caught.value.code == "vsphere.thumbprint"
+        assert host_simulator.nfc_thumbprint in caught.value.message
         assert_nothing_remains(host_simulator)
         assert not host_simulator.journal(method="NFC:PUT")
         assert attempt(validate_certs=False, ca_file=None).verified

@@ -11,17 +11,17 @@ import sys
 from pyVmomi import vim
 
 from ansible_collections.strata.layering.plugins.module_utils.vsphere import hardware
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.deploy import create_by_import
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.hardware import Hardware, read_hardware
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory import Inventory
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.properties import read
+from ansible_collections.strata.layering.tests.support.deploying import deploy_vm
 
 
 def test_machine_with_disk_and_port_group(session, disk):
     inventory = Inventory(session)
     place = inventory.placement(datacenter="DC0", cluster="DC0_C0", datastore="LocalDS_0", network="DC0_DVPG0")
     given = Hardware(cpus=3, cores_per_socket=3, memory_mib=6144, firmware="efi", scsi_type="lsilogic", nic_count=2)
-    source = create_by_import(
+    source = deploy_vm(
         session,
         place,
         name="source",
@@ -50,13 +50,14 @@ def test_machine_with_disk_and_port_group(session, disk):
     )
 
     place = inventory.placement(datacenter="DC0", cluster="DC0_C0", datastore="LocalDS_0")
-    made = create_by_import(
+    made = deploy_vm(
         session, place, name="copy", hardware=found, capacity=disk.capacity, blocks=disk.blocks, length=disk.length
     )
     assert made.warnings == ("The disks of source are not taken over.", silent)
     values = read(session, made.vm, "network", "config.hardware.device")
     cards = [device for device in values["config.hardware.device"] if type(device).__name__.endswith("VirtualVmxnet3")]
-    assert len(cards) == 2 and {card.backing.port.portgroupKey for card in cards} == {values["network"][0]._GetMoId()}
+    assert len(cards) == 2
+    assert {card.backing.port.portgroupKey for card in cards} == {values["network"][0]._GetMoId()}
 
 
 def test_a_port_group_whose_key_is_not_its_identifier(monkeypatch):

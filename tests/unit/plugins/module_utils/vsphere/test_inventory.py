@@ -44,7 +44,8 @@ def test_placement(inventory):
     again = inventory.placement(
         datacenter="/DC0", esxi_hostname="DC0_H0", datastore="LocalDS_0", folder="/DC0/vm/Images/Windows 11"
     )
-    assert again.folder == found.folder and again.network is None
+    assert again.folder == found.folder
+    assert again.network is None
     assert read(inventory.session, again.host, "name") == {"name": "DC0_H0"}
 
 
@@ -65,7 +66,8 @@ def test_unknown_names_say_what_there_is(inventory, changes, names):
     with pytest.raises(NotFound) as caught:
         inventory.placement(**given)
     wanted = next(value for value in reversed(changes.values()) if value)
-    assert wanted in caught.value.message and names in caught.value.hint
+    assert wanted in caught.value.message
+    assert names in caught.value.hint
 
 
 def test_contradictions(inventory):
@@ -107,9 +109,8 @@ def test_a_datastore_cluster_is_no_datastore(inventory, datacenter):
 def test_folders_with_odd_names(inventory, datacenter, simulator):
     made = inventory.folder(datacenter, "100% A%2fB/sub", create=True)
     assert inventory.folder(datacenter, "100% A%2FB/sub") == made
-    assert (
-        inventory.path(made) == "/DC0/vm/100% A%2fB/sub" and inventory.folder(datacenter, inventory.path(made)) == made
-    )
+    assert inventory.path(made) == "/DC0/vm/100% A%2fB/sub"
+    assert inventory.folder(datacenter, inventory.path(made)) == made
     # What a call names is escaped, or vCenter would take it for an escape, or refuse it.
     raw = read(inventory.session, made, "parent")["parent"]
     assert read(inventory.session, raw, "name")["name"] == "100%25 A%2fB"

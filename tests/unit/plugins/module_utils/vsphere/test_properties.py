@@ -39,7 +39,8 @@ def test_many_objects_in_pages(session, simulator, monkeypatch):
     hosts = properties.collect_below(
         session, session.content.rootFolder, "HostSystem", ["name", "summary.hardware.memorySize"]
     )
-    assert len(hosts) == 3 and all(values["summary.hardware.memorySize"] > 0 for values in hosts.values())
+    assert len(hosts) == 3
+    assert all(values["summary.hardware.memorySize"] > 0 for values in hosts.values())
     again = properties.collect(session, hosts, ["name"])
     assert {item: values["name"] for item, values in hosts.items()} == {
         item: values["name"] for item, values in again.items()
@@ -50,7 +51,7 @@ def test_many_objects_in_pages(session, simulator, monkeypatch):
 def test_gone_object(session, machine):
     vm.destroy(session, machine)
     with pytest.raises(NotFound) as caught:
-        properties.read(session, machine, "name", what="Looking")
+        properties.read(session, machine, "name", subject="Looking")
     assert caught.value.message.startswith("Looking failed: ")
     vm.destroy(session, machine)
 
@@ -98,7 +99,8 @@ def later(seconds, function, *arguments):
 def test_reading_below_survives_the_session(simulator, session):
     simulator.rules.add("RetrievePropertiesEx", fault="NotAuthenticated")
     found = collect_below(session, session.content.rootFolder, "Datacenter", ["name"])
-    assert [values["name"] for values in found.values()] == ["DC0"] and session.logins == 2
+    assert [values["name"] for values in found.values()] == ["DC0"]
+    assert session.logins == 2
 
 
 def test_waiting_sees_a_change(session, machine):
@@ -109,7 +111,7 @@ def test_waiting_sees_a_change(session, machine):
         ["runtime.powerState"],
         lambda found: found["runtime.powerState"] == "poweredOn",
         30,
-        what="Waiting",
+        subject="Waiting",
     )
     assert values == {"runtime.powerState": "poweredOn"}
     timer.join()
@@ -120,9 +122,10 @@ def test_waiting_ends(session, machine):
     ticks = []
     with pytest.raises(TimedOut, match="Waiting for it took longer than 1 seconds"):
         properties.wait_for(
-            session, machine, ["name"], lambda found: False, 1, what="Waiting for it", tick=ticks.append
+            session, machine, ["name"], lambda found: False, 1, subject="Waiting for it", tick=ticks.append
         )
-    assert time.monotonic() - started >= 1 and ticks[0] == {"name": "machine"}
+    assert time.monotonic() - started >= 1
+    assert ticks[0] == {"name": "machine"}
 
 
 def test_waiting_survives_the_session(simulator, session, machine):
@@ -133,7 +136,7 @@ def test_waiting_survives_the_session(simulator, session, machine):
         ["runtime.powerState"],
         lambda found: found["runtime.powerState"] == "poweredOn",
         60,
-        what="Waiting",
+        subject="Waiting",
     )
     assert values["runtime.powerState"] == "poweredOn"
     for timer in timers:
@@ -143,13 +146,13 @@ def test_waiting_survives_the_session(simulator, session, machine):
 def test_waiting_for_what_goes_away(session, machine):
     timer = later(0.3, vm.destroy, session, machine)
     with pytest.raises(NotFound):
-        properties.wait_for(session, machine, ["name"], lambda found: False, 30, what="Waiting")
+        properties.wait_for(session, machine, ["name"], lambda found: False, 30, subject="Waiting")
     timer.join()
 
 
 def test_waiting_leaves_no_collector(session, simulator, machine):
     simulator.clear_journal()
-    properties.wait_for(session, machine, ["name"], lambda found: True, 5, what="Waiting")
+    properties.wait_for(session, machine, ["name"], lambda found: True, 5, subject="Waiting")
     assert (
         len(simulator.journal(method="CreatePropertyCollector"))
         == len(simulator.journal(method="DestroyPropertyCollector"))

@@ -14,11 +14,11 @@ from ansible_collections.strata.layering.plugins.module_utils.common.errors impo
     StrataError,
     Unavailable,
 )
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.deploy import create_by_import
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.hardware import Hardware
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory import Inventory
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.properties import read
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.session import Patience
+from ansible_collections.strata.layering.tests.support.deploying import deploy_vm
 
 
 @pytest.fixture
@@ -46,7 +46,8 @@ def test_login_and_logout(simulator, connect):
 def test_wrong_password(simulator, failure):
     error = failure(password="not the s3cret")
     assert error.code == "vsphere.login"
-    assert simulator.host in error.message and simulator.username in error.message
+    assert simulator.host in error.message
+    assert simulator.username in error.message
     assert "s3cret" not in f"{error} {error.details} {error.__cause__}"
 
 
@@ -61,7 +62,8 @@ def test_untrusted_certificate(simulator, failure, connect):
 def test_nobody_there(free_port, failure):
     assert failure(port=free_port).code == "vsphere.refused"
     error = failure(hostname="vcenter.invalid")
-    assert error.code == "vsphere.name_resolution" and "vcenter.invalid" in error.message
+    assert error.code == "vsphere.name_resolution"
+    assert "vcenter.invalid" in error.message
 
 
 def test_something_else_there(web_server, failure):
@@ -129,10 +131,8 @@ def test_reads_are_repeated_and_changes_are_not(simulator, session, fault):
     simulator.rules.add("CreateFolder", **fault)
     with pytest.raises(Unavailable) as caught:
         inventory.folder(datacenter, f"once-{len(fault)}", create=True)
-    assert (
-        caught.value.code == ("vsphere.not_ready" if "http_status" in fault else "vsphere.connection")
-        and simulator.host in caught.value.message
-    )
+    assert caught.value.code == ("vsphere.not_ready" if "http_status" in fault else "vsphere.connection")
+    assert simulator.host in caught.value.message
     # The next run finds or makes it.
     assert inventory.folder(datacenter, f"once-{len(fault)}", create=True) is not None
 
@@ -180,7 +180,8 @@ def test_faults_are_sentences(simulator, session):
     with pytest.raises(Unavailable) as caught:
         inventory.folder(datacenter, "denied", create=True)
     assert caught.value.code == "vsphere.permission"
-    assert "Folder.Create" in caught.value.message and "denied in /DC0/vm failed" in caught.value.message
+    assert "Folder.Create" in caught.value.message
+    assert "denied in /DC0/vm failed" in caught.value.message
 
 
 def test_through_a_proxy(simulator, connect, proxy, disk):
@@ -189,7 +190,7 @@ def test_through_a_proxy(simulator, connect, proxy, disk):
         place = Inventory(session).placement(
             datacenter="DC0", cluster="DC0_C0", datastore="LocalDS_0", network="VM Network"
         )
-        made = create_by_import(
+        made = deploy_vm(
             session,
             place,
             name="image",
@@ -199,4 +200,5 @@ def test_through_a_proxy(simulator, connect, proxy, disk):
             length=disk.length,
         )
         assert made.verified
-    assert len(targets) >= 3 and set(targets) == {f"{simulator.host}:{simulator.port}"}
+    assert len(targets) >= 3
+    assert set(targets) == {f"{simulator.host}:{simulator.port}"}

@@ -43,7 +43,8 @@ def test_blocks_in_reused_memory_are_not_mixed_up() -> None:
 
 def test_only_the_last_block_is_short() -> None:
     *sizes, last = [len(block) for block in _whole(_reused())]
-    assert set(sizes) == {_MIB} and 0 < last < _MIB
+    assert set(sizes) == {_MIB}
+    assert 0 < last < _MIB
     assert list(_whole([])) == []
     assert [len(block) for block in _whole([bytes(2 * _MIB)])] == [_MIB, _MIB]
 
@@ -89,7 +90,8 @@ def test_the_address_of_a_lease_is_not_told() -> None:
     session = Session("vcenter.example.com", 443, Trust(), None, None)
     with pytest.raises(Unsupported) as caught:
         HostConnection(session, "http://esx1.example.com/nfc/52d3ticket/disk-0.vmdk")
-    assert "http://esx1.example.com" in caught.value.message and "52d3ticket" not in caught.value.message
+    assert "http://esx1.example.com" in caught.value.message
+    assert "52d3ticket" not in caught.value.message
 
 
 def test_what_a_host_answers_is_told_without_the_address_of_the_lease() -> None:

@@ -50,7 +50,9 @@ def test_what_a_guest_reports_is_seen_until_it_is_off(simulator, session, machin
     vm.watch_until_off(
         session, machine, lambda config, off, asked: seen.append((config.get("guestinfo.strata.one"), off)), interval=1
     )
-    assert seen[-1] == ("2", True) and ("1", False) in seen and [off for unused, off in seen].count(True) == 1
+    assert seen[-1] == ("2", True)
+    assert ("1", False) in seen
+    assert [off for unused, off in seen].count(True) == 1
 
 
 def test_who_watches_may_stop(simulator, session, machine):

@@ -1,0 +1,50 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Waiting for a guest: what a run does when vSphere waits for an answer about the VM."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import TimedOut
+from ansible_collections.strata.layering.plugins.module_utils.publish import guest_wait
+from ansible_collections.strata.layering.plugins.module_utils.publish.context import ActionRequired, PublishOptions
+
+FACTS = SimpleNamespace(name="office-1", folder_path="/DC/vm/Images", datacenter="DC", extra_config={})
+QUESTION = "There is no more space for the virtual disk."
+
+
+@pytest.fixture
+def context():
+    template = SimpleNamespace(content_digest="sha256:12", publish_mode="automatic")
+    return SimpleNamespace(
+        session=None, template=template, options=PublishOptions(), begin=lambda step, description: None
+    )
+
+
+def test_guest_watch_question_requires_action(context):
+    with pytest.raises(ActionRequired) as raised:
+        guest_wait.GuestWatch(context, FACTS).examine({}, False, QUESTION)
+    for part in ("office-1", "/DC/vm/Images", QUESTION, "vSphere Client", "run again"):
+        assert part in raised.value.message
+
+
+@pytest.mark.parametrize(("question", "error"), [(QUESTION, ActionRequired), (None, TimedOut)])
+def test_power_on_times_out_with_a_question_requires_action(context, monkeypatch, question, error):
+    def time_out(*_arguments, **_options):
+        raise TimedOut("Powering on office-1 did not finish within 300 seconds.", code="vsphere.timed_out")
+
+    calls = {
+        "power_on": time_out,
+        "pending_question": lambda *_arguments: question,
+        "reconfigure": lambda *_arguments, **_options: None,
+        "last_power_on": lambda *_arguments: None,
+    }
+    monkeypatch.setattr(guest_wait, "machines", SimpleNamespace(**calls))
+    monkeypatch.setattr(guest_wait, "read_facts", lambda *_arguments: FACTS)
+    with pytest.raises(error) as raised:
+        guest_wait.power_on(context, None)
+    assert (question or "300 seconds") in raised.value.message
