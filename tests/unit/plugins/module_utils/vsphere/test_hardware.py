@@ -80,7 +80,7 @@ import sys
 sys.modules["pyVmomi"] = None
 package = "ansible_collections.strata.layering.plugins.module_utils"
 import importlib
-for name in "faults trust session properties tasks inventory transfer nfc hardware vm deploy export".split():
+for name in "faults trust session properties tasks inventory transfer nfc hardware vm deploy vm_export custom_attributes".split():
     importlib.import_module(f"{package}.vsphere.{name}")
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import MissingLibrary
 try:

@@ -71,12 +71,14 @@ def test_unknown_names_say_what_there_is(inventory, changes, names):
 
 
 def test_contradictions(inventory):
-    with pytest.raises(Conflict, match="DC0_H0 is not in the cluster DC0_C0"):
+    with pytest.raises(Conflict) as caught:
         inventory.placement(datacenter="DC0", cluster="DC0_C0", esxi_hostname="DC0_H0", datastore="LocalDS_0")
+    assert caught.value.code == "vsphere.host"
     with pytest.raises(InvalidInput):
         inventory.placement(datacenter="DC0", datastore="LocalDS_0")
-    with pytest.raises(InvalidInput, match="not a path in the datacenter"):
+    with pytest.raises(InvalidInput) as caught:
         inventory.placement(datacenter="DC0", cluster="DC0_C0", datastore="LocalDS_0", folder="/DC1/vm/x")
+    assert caught.value.code == "vsphere.folder"
 
 
 def test_a_cluster_without_drs_needs_a_host(inventory, datacenter, simulator):
@@ -89,8 +91,9 @@ def test_a_cluster_without_drs_needs_a_host(inventory, datacenter, simulator):
     )
     where = {"datacenter": "DC0", "datastore": "LocalDS_0"}
     for named in ({"cluster": "DC0_C0"}, {"cluster": "DC0_C0", "resource_pool": "Resources"}):
-        with pytest.raises(Conflict, match="The cluster DC0_C0 has no DRS") as caught:
+        with pytest.raises(Conflict) as caught:
             inventory.placement(**where, **named)
+        assert caught.value.code == "vsphere.cluster"
         assert "esxi_hostname" in caught.value.hint
     assert inventory.placement(**where, cluster="DC0_C0", esxi_hostname="DC0_C0_H0").host is not None
     assert inventory.placement(**where, esxi_hostname="DC0_H0").host is not None
@@ -101,8 +104,9 @@ def test_a_cluster_without_drs_needs_a_host(inventory, datacenter, simulator):
 
 def test_a_datastore_cluster_is_no_datastore(inventory, datacenter):
     read(inventory.session, datacenter, "datastoreFolder")["datastoreFolder"].CreateStoragePod("Gold")
-    with pytest.raises(InvalidInput, match="Gold in the datacenter DC0 is a datastore cluster") as caught:
+    with pytest.raises(InvalidInput) as caught:
         inventory.datastore(datacenter, "Gold")
+    assert caught.value.code == "vsphere.datastore_cluster"
     assert "one of its datastores" in caught.value.hint
 
 
@@ -147,12 +151,15 @@ def test_machines(inventory, datacenter, session, machine, simulator):
     assert inventory.vm(name="machine", folder=inventory.folder(datacenter, "machines")) == machine
     assert inventory.vm(instance_uuid=vm.read_facts(session, machine).instance_uuid) == machine
     assert inventory.vms_in(inventory.folder(datacenter, "machines")) == {"machine": machine}
-    with pytest.raises(NotFound, match="no template machine in the datacenter DC0"):
+    with pytest.raises(NotFound) as caught:
         inventory.vm(name="machine", datacenter=datacenter, template=True)
-    with pytest.raises(NotFound, match="no template /DC0/vm/machines/machine"):
+    assert caught.value.code == "vsphere.not_found"
+    with pytest.raises(NotFound) as caught:
         inventory.vm(name="/DC0/vm/machines/machine", datacenter=datacenter, template=True)
-    with pytest.raises(NotFound, match="in the folder /DC0/vm"):
+    assert caught.value.code == "vsphere.not_found"
+    with pytest.raises(NotFound) as caught:
         inventory.vm(name="machine", folder=folder)
+    assert caught.value.code == "vsphere.not_found"
     for unknown in ({"name": "x"}, {"moid": "vm-99999"}, {"instance_uuid": "00000000-0000-0000-0000-000000000000"}):
         with pytest.raises(NotFound):
             inventory.vm(**unknown)
