@@ -1,102 +1,103 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which lines of progress are worth printing, and what they say."""
+"""Decide when to print a progress line, and format it."""
 
 from __future__ import annotations
 
 import time
+from typing import Any
 
-_LONGEST_WORD = 120
-#: A step is told of when it has lasted so long, then when that much time has passed since its last line: seconds.
-_FIRST, _NEXT, _LATEST = 1.5, 3.0, 15.0
-#: Sooner than the latest when so many points of percent have been done.
+_MAXIMUM_TEXT = 120
+#: Seconds: after the start of a step until its first line, and the minimum and maximum time between two lines.
+_FIRST, _MINIMUM, _MAXIMUM = 1.5, 3.0, 15.0
+#: A line before the maximum time needs this many percentage points of progress.
 _POINTS = 10
-#: A step of which nothing new was heard for so long is said to stand still: seconds.
-_STILL = 20.0
+#: Seconds without progress after which a line says so.
+_STALLED = 20.0
 
 
-class Lines:
-    """Makes lines of the documents that a progress file has from time to time. ``label``: what the task is about."""
+class ProgressLines:
+    """Create lines from the documents of a progress file. ``label`` is the subject of the task."""
 
     def __init__(self, label: str) -> None:
         self._label = label
         self._steps: dict[str, _Step] = {}
 
-    def of(self, documents: list[dict], now: float | None = None) -> list[str]:
-        """The lines to print at the time ``now`` (of the monotonic clock)."""
+    def update(self, documents: list[dict[str, Any]], now: float | None = None) -> list[str]:
+        """Return the lines to print at the time ``now``, in seconds of the monotonic clock."""
         now = time.monotonic() if now is None else now
         lines = []
         for document in documents:
             subject = document.get("subject") or ""
-            followed = self._steps.get(subject)
-            if followed is None or followed.name != document["step"]:
-                followed = self._steps[subject] = _Step(document, now)
-            if followed.is_due(document, now):
-                lines.append(f"{_word(subject or self._label)}: {describe(document, now - followed.changed)}")
+            step = self._steps.get(subject)
+            if step is None or step.name != document["step"]:
+                step = self._steps[subject] = _Step(document, now)
+            if step.is_due(document, now):
+                lines.append(f"{_printable(subject or self._label)}: {describe(document, now - step.changed)}")
         return lines
 
 
 class _Step:
-    """What was told of a step."""
+    """A step of a subject, and the last line about it."""
 
-    def __init__(self, document: dict, now: float) -> None:
+    def __init__(self, document: dict[str, Any], now: float) -> None:
         self.name = document["step"]
-        self.changed = self._began = now
+        self.changed = self._started = now
         self._done = document.get("done")
-        self._told: float | None = None
-        self._percent = 0
-        self._still = _STILL
+        self._printed: float | None = None
+        self._percent = 0.0
+        self._stalled = _STALLED
 
-    def is_due(self, document: dict, now: float) -> bool:
-        """Whether there is something to tell; it counts as told."""
+    def is_due(self, document: dict[str, Any], now: float) -> bool:
+        """Return whether to print a line now; if so, it counts as printed."""
         if document.get("done") != self._done:
-            self._done, self.changed, self._still = document.get("done"), now, _STILL
+            self._done, self.changed, self._stalled = document.get("done"), now, _STALLED
         percent = document.get("percent") or 0
-        if self._told is None:
-            due = now - self._began >= _FIRST
-        elif now - self.changed >= _STILL:
-            # Less and less often.
-            due = now - self.changed >= self._still
-            self._still *= 2 if due else 1
+        if self._printed is None:
+            due = now - self._started >= _FIRST
+        elif now - self.changed >= _STALLED:
+            # The interval doubles with every line.
+            due = now - self.changed >= self._stalled
+            self._stalled *= 2 if due else 1
         else:
-            passed = now - self._told
-            due = self.changed > self._told and (
-                passed >= _LATEST or (passed >= _NEXT and percent - self._percent >= _POINTS)
+            passed = now - self._printed
+            due = self.changed > self._printed and (
+                passed >= _MAXIMUM or (passed >= _MINIMUM and percent - self._percent >= _POINTS)
             )
         if due:
-            self._told, self._percent = now, percent
+            self._printed, self._percent = now, percent
         return due
 
 
-def describe(document: dict, still: float = 0.0) -> str:
-    """A step for people: ``upload 43 %, 312 MB/s, 12 s left``. ``still``: seconds for which it has not moved."""
+def describe(document: dict[str, Any], stalled: float = 0.0) -> str:
+    """Return the text of a step: ``upload 43 %, 312 MB/s, 12 s left``. ``stalled`` is the time without progress in seconds."""
     unit, done = document.get("unit"), _number(document.get("done"))
-    words = [_word(document["step"])]
+    parts = [_printable(document["step"])]
     percent = _number(document.get("percent"))
     if percent is not None:
-        words[0] += f" {percent:.0f} %"
+        parts[0] += f" {percent:.0f} %"
     elif done is not None and unit == "seconds":
-        words[0] += f", {_seconds(done)} so far"
+        parts[0] += f", {_duration(done)} so far"
     elif done is not None:
-        words[0] += f" {_size(done)}" if unit == "bytes" else f" {done:.0f}"
-    if still >= _STILL:
-        return f"{words[0]}, nothing new for {_seconds(still)}"
+        parts[0] += f" {_size(done)}" if unit == "bytes" else f" {done:.0f}"
+    if stalled >= _STALLED:
+        return f"{parts[0]}, no progress for {_duration(stalled)}"
     rate, left = _number(document.get("rate")), _number(document.get("seconds_left"))
     if rate and unit == "bytes":
-        words.append(f"{_size(rate)}/s")
+        parts.append(f"{_size(rate)}/s")
     if left:
-        words.append(f"{_seconds(left)} left")
-    return ", ".join(words)
+        parts.append(f"{_duration(left)} left")
+    return ", ".join(parts)
 
 
 def _number(value: object) -> float | None:
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e18 else None
 
 
-def _word(text: str) -> str:
-    """Text of a host, fit for a terminal."""
-    return "".join(char if char.isprintable() else "?" for char in text[:_LONGEST_WORD])
+def _printable(text: str) -> str:
+    """Return text of a host without control characters, for a terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text[:_MAXIMUM_TEXT])
 
 
 def _size(count: float) -> str:
@@ -107,7 +108,7 @@ def _size(count: float) -> str:
     return f"{count:.2f} GB"
 
 
-def _seconds(count: float) -> str:
+def _duration(count: float) -> str:
     minutes, seconds = divmod(round(count), 60)
     if not minutes:
         return f"{seconds} s"

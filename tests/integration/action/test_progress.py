@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The action plugins through ansible-playbook: which lines are printed, and that nothing else changes."""
+"""The action plugins through ansible-playbook: they print lines and change nothing else."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ _LINE = re.compile(r"^win11-os: download.*$", re.MULTILINE)
 
 @pytest.fixture(name="site")
 def _site(simulator, tmp_path):  # noqa: F811
-    """A vCenter with a machine whose export stops for some seconds, and a play of tasks that is run in several ways."""
+    """A vCenter with a VM whose export pauses for some seconds, and a play that exports it."""
     seed(simulator, "win11-os", spec=Spec("small"))
     site = Site(simulator, tmp_path)
-    before = set(site.left())
+    before = set(site.progress_files())
     yield site
-    # Ansible leaves modules alone when it is interrupted.
-    for process in site.modules():
+    # Ansible does not stop modules when it is interrupted.
+    for process in site.running_modules():
         os.kill(process, signal.SIGTERM)
-    for name in set(site.left()) - before:
+    for name in set(site.progress_files()) - before:
         os.unlink(f"/tmp/{name}")
 
 
 class Site:
-    """Runs plays. ``share``: where exports go; ``task``: the export."""
+    """Run plays. ``share`` is the folder of the exports; ``task`` is the export."""
 
     def __init__(self, vcenter, folder: pathlib.Path) -> None:
         self.vcenter, self.folder, self.share = vcenter, folder, folder / "share"
@@ -57,7 +57,7 @@ class Site:
         self.task = {"strata.layering.ovf_export": {"name": "win11-os", **options}, "register": "done"}
 
     def prepare(self, tasks: list[dict], seconds: float) -> tuple[list[str], dict[str, str]]:
-        """Command and environment of a play in which the next export stops for so long; the share is empty."""
+        """Return the command and environment of a play whose next export pauses for ``seconds``; empty the share."""
         shutil.rmtree(self.share, ignore_errors=True)
         self.share.mkdir()
         self.vcenter.rules.clear()
@@ -80,7 +80,7 @@ class Site:
             "ANSIBLE_HOME": str(self.folder / "ansible"),
             "ANSIBLE_REMOTE_TEMP": str(self.folder / "remote"),
             "ANSIBLE_NOCOLOR": "1",
-            # Ansible and its async wrapper do not agree on what ~ is where HOME is not the account's.
+            # Ansible and its async wrapper expand ~ differently if HOME is not that of the account.
             "ANSIBLE_ASYNC_DIR": str(self.folder / "async"),
         }
         environment.pop("STRATA_LAYERING_PROGRESS", None)
@@ -97,7 +97,7 @@ class Site:
     def play(
         self, *flags: str, tasks: list[dict] | None = None, seconds: float = 2.5, **variables: str
     ) -> tuple[int, str]:
-        """Run it without a terminal; exit status and output."""
+        """Run the play without a terminal; return the exit status and the output."""
         command, environment = self.prepare(tasks or [self.task], seconds)
         done = subprocess.run(
             [*command, *flags],
@@ -110,7 +110,7 @@ class Site:
         return done.returncode, done.stdout + done.stderr
 
     def play_on_a_terminal(self, *flags: str, **variables: str) -> tuple[int, str]:
-        """Run it on a terminal of its own; exit status and output."""
+        """Run the play on a new terminal; return the exit status and the output."""
         command, environment = self.prepare([self.task], 2.5)
         child, terminal = pty.fork()
         if not child:
@@ -127,39 +127,44 @@ class Site:
         os.close(terminal)
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), output.decode().replace("\r\n", "\n")
 
-    def modules(self) -> list[int]:
-        """The modules that still run."""
-        found = []
+    def running_modules(self) -> list[int]:
+        """Return the process IDs of running modules."""
+        processes = []
         for process in pathlib.Path("/proc").glob("[0-9]*"):
             try:
                 command = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
             except OSError:
                 continue
             if len(command) > 1 and command[1].startswith(f"{self.folder}/remote/"):
-                found.append(int(process.name))
-        return found
+                processes.append(int(process.name))
+        return processes
 
     @staticmethod
-    def left() -> list[str]:
-        """Progress files that were not removed."""
+    def progress_files() -> list[str]:
+        """Return the names of the existing progress files."""
         return [name for name in os.listdir("/tmp") if name.startswith(".strata-progress-")]
 
 
-def test_lines_go_to_a_terminal_and_elsewhere_when_asked_for(site):
-    before = set(site.left())
-    status, output = site.play_on_a_terminal()
-    assert status == 0 and _LINE.findall(output), output
-    status, output = site.play_on_a_terminal("-e", "strata_layering_progress=never")
-    assert status == 0 and not _LINE.findall(output)
-    status, output = site.play()
-    assert status == 0 and not _LINE.findall(output)
-    status, output = site.play(STRATA_LAYERING_PROGRESS="always")
-    assert status == 0 and _LINE.findall(output)
-    assert site.vcenter.password not in output and set(site.left()) == before
+def assert_lines(outcome: tuple[int, str], expected: bool) -> str:
+    """Check that the play succeeded and whether it printed progress lines; return its output."""
+    status, output = outcome
+    assert status == 0, output
+    assert bool(_LINE.findall(output)) == expected, output
+    return output
 
 
-def test_results_are_the_same_with_and_without_lines(site):
-    keep = {
+def test_lines_are_printed_on_a_terminal_or_on_request(site):
+    before = set(site.progress_files())
+    assert_lines(site.play_on_a_terminal(), True)
+    assert_lines(site.play_on_a_terminal("-e", "strata_layering_progress=never"), False)
+    assert_lines(site.play(), False)
+    output = assert_lines(site.play(STRATA_LAYERING_PROGRESS="always"), True)
+    assert site.vcenter.password not in output
+    assert set(site.progress_files()) == before
+
+
+def test_result_is_the_same_with_and_without_lines(site):
+    store_result = {
         "ansible.builtin.copy": {"content": "{{ done | to_json }}", "dest": str(site.folder / "result"), "mode": "0600"}
     }
     tasks = [
@@ -170,47 +175,47 @@ def test_results_are_the_same_with_and_without_lines(site):
             "check_mode": "{{ item == 'missing' }}",
             "diff": True,
         },
-        keep,
+        store_result,
     ]
     tasks[0]["strata.layering.ovf_export"] = site.task["strata.layering.ovf_export"] | {"name": "{{ item }}"}
-    found = {}
+    results = {}
     for setting in ("never", "always"):
-        status, output = site.play("-e", f"strata_layering_progress={setting}", tasks=tasks)
-        assert status == 0 and bool(_LINE.findall(output)) == (setting == "always"), output
-        found[setting] = json.loads((site.folder / "result").read_text())
-    good, bad = found["always"]["results"]
-    assert (
-        good["changed"]
-        and not good.get("failed")
-        and bad["failed"]
-        and bad["code"] == "vsphere.not_found"
-        and "missing" in bad["msg"]
-    )
-    assert _steady(found["always"]) == _steady(found["never"])
+        assert_lines(site.play("-e", f"strata_layering_progress={setting}", tasks=tasks), setting == "always")
+        results[setting] = json.loads((site.folder / "result").read_text())
+    good, bad = results["always"]["results"]
+    assert good["changed"]
+    assert not good.get("failed")
+    assert bad["failed"]
+    assert bad["code"] == "vsphere.not_found"
+    assert _without_times(results["always"]) == _without_times(results["never"])
 
 
-def _steady(result: object) -> object:
-    """A result without the numbers that differ from run to run."""
+def _without_times(result: object) -> object:
+    """Return a result without the numbers that differ between runs."""
     text = re.sub(r'"(seconds|bytes_per_second|rate)": [0-9.]+', r'"\1": 0', json.dumps(result, sort_keys=True))
     return json.loads(text)
 
 
-def test_tasks_of_which_nothing_is_told(site):
-    for more in ({"no_log": True}, {"async": 60, "poll": 1}):
-        status, output = site.play("-e", "strata_layering_progress=always", tasks=[site.task | more])
-        assert status == 0 and not _LINE.findall(output), output
-    status, output = site.play("-e", "strata_layering_progress=sometimes")
-    assert status == 0 and "none of auto, always and never" in output and not _LINE.findall(output)
+@pytest.mark.parametrize("keywords", [{"no_log": True}, {"async": 60, "poll": 1}], ids=["no_log", "async"])
+def test_task_with_no_log_or_async_prints_no_lines(site, keywords):
+    assert_lines(site.play("-e", "strata_layering_progress=always", tasks=[site.task | keywords]), False)
 
 
-def test_a_timeout_is_that_of_ansible(site):
-    began = time.monotonic()
+def test_invalid_setting_warns_and_prints_no_lines(site):
+    output = assert_lines(site.play("-e", "strata_layering_progress=sometimes"), False)
+    assert "strata_layering_progress" in output
+
+
+def test_timeout_of_ansible_ends_the_task(site):
+    start = time.monotonic()
     status, output = site.play("-e", "strata_layering_progress=always", tasks=[site.task | {"timeout": 8}], seconds=60)
-    assert status == 2 and "Timed out after 8 second" in output and _LINE.findall(output), output
-    assert time.monotonic() - began < 40
+    assert status == 2
+    assert "Timed out after 8 second" in output
+    assert _LINE.findall(output), output
+    assert time.monotonic() - start < 40
 
 
-def test_whoever_interrupts_does_not_wait(site):
+def test_interrupted_play_ends_at_once(site):
     command, environment = site.prepare([site.task], 60)
     with subprocess.Popen(
         command,
@@ -224,9 +229,10 @@ def test_whoever_interrupts_does_not_wait(site):
         stop.start()
         try:
             assert any(_LINE.match(line) for line in running.stdout)
-            began = time.monotonic()
+            start = time.monotonic()
             running.send_signal(signal.SIGINT)
-            assert "interrupted" in running.stdout.read() and running.wait() not in (0, -signal.SIGKILL)
-            assert time.monotonic() - began < 30
+            assert "interrupted" in running.stdout.read()
+            assert running.wait() not in (0, -signal.SIGKILL)
+            assert time.monotonic() - start < 30
         finally:
             stop.cancel()

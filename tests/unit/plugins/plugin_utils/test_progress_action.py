@@ -13,21 +13,22 @@ from ansible_collections.strata.layering.plugins.plugin_utils import progress_ac
 _PLUGINS = pathlib.Path(progress_action.__file__).resolve().parents[1]
 
 
-def test_the_modules_that_tell_how_far_they_are_have_an_action():
-    telling = {
+def test_every_module_with_progress_has_an_action():
+    modules = {
         path.stem for path in (_PLUGINS / "modules").glob("*.py") if "run_watched(" in path.read_text(encoding="utf-8")
     }
     actions = {path.stem for path in (_PLUGINS / "action").glob("*.py")}
-    assert telling == actions and "layered_image_publish" in telling
+    assert modules == actions
+    assert "layered_image_publish" in modules
     for name in actions:
         assert issubclass(
             importlib.import_module(f"{progress_action.__package__.rpartition('.')[0]}.action.{name}").ActionModule,
-            progress_action.WatchedAction,
+            progress_action.ProgressAction,
         )
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"[", b"{}", b"7", b'[1, {}, {"step": 3}]', b"[" + b"0," * 40_000 + b"0]", b"\xff\xfe"]
 )
-def test_what_is_no_progress_is_left_alone(content):
+def test_documents_invalid_content_returns_no_documents(content):
     assert progress_action._documents(content) == []

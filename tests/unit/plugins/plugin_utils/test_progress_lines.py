@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.common.progress import Estimate
-from ansible_collections.strata.layering.plugins.plugin_utils.progress_lines import Lines, describe
+from ansible_collections.strata.layering.plugins.plugin_utils.progress_lines import ProgressLines, describe
 
 DOCUMENT = {
     "subject": "",
@@ -21,7 +21,7 @@ DOCUMENT = {
 
 
 @pytest.mark.parametrize(
-    "changes, words",
+    ("changes", "text"),
     [
         ({}, "upload 43 %, 312 MB/s, 12 s left"),
         ({"rate": 1.5e9, "seconds_left": 75}, "upload 43 %, 1.50 GB/s, 1 min 15 s left"),
@@ -39,52 +39,57 @@ DOCUMENT = {
         ({"step": "a\x1b[31mb\nc", "percent": None, "done": None, "rate": "fast", "seconds_left": -4}, "a?[31mb?c"),
     ],
 )
-def test_words(changes, words):
-    assert describe(DOCUMENT | changes) == words
+def test_describe_formats_the_step(changes, text):
+    assert describe(DOCUMENT | changes) == text
 
 
-def test_a_step_that_stands_still():
-    assert describe(DOCUMENT, 45) == "upload 43 %, nothing new for 45 s"
+def test_describe_stalled_step_says_so():
+    assert describe(DOCUMENT, 45) == "upload 43 %, no progress for 45 s"
 
 
 def play(
     amounts: dict[float, int], *, until: float, step: str = "upload", total: int = 1000
 ) -> list[tuple[float, str]]:
-    """The lines of a step whose amount changes at these times, looked at twice a second."""
-    lines, estimate, found, document = Lines("office"), Estimate(), [], None
+    """Return the lines, with their times, of a step whose amount changes at these times; it is polled every 0.5 s."""
+    lines, estimate, printed, document = ProgressLines("office"), Estimate(), [], None
     for tick in range(int(until * 2) + 1):
         now = tick / 2
         if now in amounts:
             document = estimate.follow(step, amounts[now], total, now)
         if document is not None:
-            found += [(now, line) for line in lines.of([document], now)]
-    return found
+            printed += [(now, line) for line in lines.update([document], now)]
+    return printed
 
 
-def test_what_is_over_at_once_is_not_told():
+def test_short_step_prints_no_line():
     assert play({0.0: 0, 1.0: 1000}, until=1.0) == []
 
 
-def test_a_line_for_every_tenth_or_every_quarter_of_a_minute():
-    told = play({float(second): 50 * second for second in range(21)}, until=20)
-    assert [now for now, _line in told] == [1.5, 4.5, 7.5, 10.5, 13.5, 16.5, 19.5]
-    assert told[1][1].startswith("office: upload 20 %, 50 B/s, 16 s left")
+def test_step_prints_a_line_every_ten_percent_or_fifteen_seconds():
+    printed = play({float(second): 50 * second for second in range(21)}, until=20)
+    assert [now for now, _line in printed] == [1.5, 4.5, 7.5, 10.5, 13.5, 16.5, 19.5]
+    assert printed[1][1].startswith("office: upload 20 %, 50 B/s, 16 s left")
     slow = play({float(second): second for second in range(61)}, until=60)
     assert [now for now, _line in slow] == [1.5, 16.5, 31.5, 46.5]
 
 
-def test_standing_still_is_told_less_and_less_often():
-    told = play({0.0: 0, 1.0: 500}, until=200)
-    assert [now for now, _line in told] == [1.5, 21.0, 41.0, 81.0, 161.0]
-    assert told[-1][1] == "office: upload 50 %, nothing new for 2 min 40 s"
+def test_stalled_step_prints_lines_at_doubling_intervals():
+    printed = play({0.0: 0, 1.0: 500}, until=200)
+    assert [now for now, _line in printed] == [1.5, 21.0, 41.0, 81.0, 161.0]
+    assert printed[-1][1] == "office: upload 50 %, no progress for 2 min 40 s"
 
 
-def test_every_subject_and_step_is_told_of_by_itself():
-    lines = Lines("label")
+def test_each_subject_and_step_has_its_own_lines():
+    lines = ProgressLines("label")
     first = [DOCUMENT | {"subject": "a"}, DOCUMENT | {"subject": "b"}]
-    assert lines.of(first, 0.0) == []
-    assert [line.partition(" ")[0] for line in lines.of(first, 2.0)] == ["a:", "b:"]
+    assert lines.update(first, 0.0) == []
+    assert [line.partition(" ")[0] for line in lines.update(first, 2.0)] == ["a:", "b:"]
     second = [DOCUMENT | {"subject": "a", "step": "power on"}, DOCUMENT | {"subject": "b"}]
-    assert lines.of(second, 2.5) == []
-    assert [line.partition(",")[0] for line in lines.of(second, 4.0)] == ["a: power on 43 %"]
-    assert Lines("office\x07").of([DOCUMENT], 0.0) == []
+    assert lines.update(second, 2.5) == []
+    assert [line.partition(",")[0] for line in lines.update(second, 4.0)] == ["a: power on 43 %"]
+
+
+def test_control_characters_of_the_label_are_replaced():
+    lines = ProgressLines("office\x07")
+    assert lines.update([DOCUMENT], 0.0) == []
+    assert lines.update([DOCUMENT], 2.0) == ["office?: upload 43 %, 312 MB/s, 12 s left"]
