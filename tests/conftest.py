@@ -1,14 +1,80 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How property tests choose their examples: the same ones at every run, others where HYPOTHESIS_PROFILE is "search"."""
+"""Settings for all tests: the examples of property tests, the markers, and how two workers share the tests.
+
+Markers are set here by folder and by fixture, so that a new test has them without its author's help:
+
+* ``unit``: the test is below tests/unit.
+* ``simulator``: the test uses the vSphere simulator.
+* ``wine``: the test starts wine.
+* ``slow``: the test takes more than about a second; ``make test-fast`` leaves it out. A test or a module outside
+  the folders listed below that is slow has the marker in its source.
+"""
 
 from __future__ import annotations
 
 import os
+import pathlib
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("repeatable", derandomize=True)
 settings.register_profile("search", derandomize=False, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+_TESTS = pathlib.Path(__file__).resolve().parent
+_MARKED_FOLDERS = {
+    "unit": ("unit",),
+    "simulator": ("integration", "unit/support", "unit/plugins/module_utils/vsphere"),
+    "wine": ("acceptance",),
+    "slow": ("acceptance", "integration", "unit/benchmark", "unit/sample", "unit/support"),
+}
+_MARKED_FIXTURES = {
+    "simulator": {"simulator", "shared_simulator", "host_simulator", "vcenter"},
+    "wine": {"lab", "wine_machine"},
+}
+#: Folders and files whose tests one worker runs: their session fixtures take minutes, or they look at files that
+#: every playbook leaves in /tmp while it runs.
+_TOGETHER = {
+    "acceptance": "acceptance",
+    "integration/action": "playbooks",
+    "integration/modules/test_file_share.py": "playbooks",
+    "integration/modules/test_os_layer_role.py": "playbooks",
+    "integration/modules/test_packaging_role.py": "playbooks",
+    "integration/modules/test_publish_role.py": "playbooks",
+}
+#: Files whose tests share nothing that is expensive to make, and are distributed test by test.
+_APART = ("integration/faults/test_faults.py",)
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder}/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Set the markers."""
+    for item in items:
+        path = item.path.relative_to(_TESTS).as_posix()
+        fixtures = set(getattr(item, "fixturenames", ()))
+        for marker, folders in _MARKED_FOLDERS.items():
+            if any(_is_below(path, folder) for folder in folders) or fixtures & _MARKED_FIXTURES.get(marker, set()):
+                item.add_marker(marker)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Distribute the tests file by file, except as ``_TOGETHER`` and ``_APART`` say."""
+    from xdist.scheduler import LoadScopeScheduling  # pylint: disable=import-outside-toplevel
+
+    class Scheduling(LoadScopeScheduling):
+        """Assigns groups of tests to the workers, those with the most tests first."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0].removeprefix("tests/")
+            if path in _APART:
+                return nodeid
+            return next((group for folder, group in _TOGETHER.items() if _is_below(path, folder)), path)
+
+    return Scheduling(config, log)

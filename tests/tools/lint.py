@@ -191,6 +191,8 @@ def galaxy_importer(place: Place) -> None:
     output = place.run(
         "env",
         "GALAXY_IMPORTER_CHECK_REQUIRED_TAGS=true",
+        # The check ansible-lint does the same without the importer's time limit, which a busy computer exceeds.
+        "GALAXY_IMPORTER_RUN_ANSIBLE_LINT=false",
         NEWEST / "bin" / "python",
         "-m",
         "galaxy_importer.main",

@@ -22,7 +22,7 @@ _COLLECTION = "strata.layering."
 _MODULES = sorted(path.stem for path in (_ROOT / "plugins" / "modules").glob("[!_]*.py"))
 _ROLES = sorted(path.name for path in (_ROOT / "roles").iterdir())
 _PAGES = sorted([_ROOT / "README.md", *(_ROOT / "docs").glob("*.md"), *(_ROOT / "roles").glob("*/README.md")])
-_INVENTORIES = [_ROOT / "playbooks" / "inventory.example.yml", _ROOT / "tests" / "demo" / "inventory.yml"]
+_INVENTORIES = [_ROOT / "docs" / "inventory.example.yml", _ROOT / "tests" / "demo" / "inventory.yml"]
 #: What a value is taken for that only Ansible can work out.
 _ANY = {"int": 1, "float": 1.0, "bool": True, "list": [], "path": "/x", "str": "x", "raw": "x"}
 #: Options that a role has once for all the things in a list.

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a run really calls: recorded from the simulator's journal, and sorted into kinds of calls that fail alike.
+"""The calls that a run makes: read from the simulator's journal and sorted into kinds of calls that fail in the same way.
 
-A call that changes something, moves a disk, or begins or ends a session is a kind of its own each time it is
-made. Calls that read are told apart by their method and by the last of those others before them.
+Every call that changes something, moves a disk, or begins or ends a session is its own kind. Calls that read are
+distinguished by their method and by the last change before them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-#: Methods that change nothing in vCenter but what the session itself keeps there.
+#: Methods that change nothing in vCenter except the session's own objects.
 _READS = frozenset(
     (
         "ContinueRetrievePropertiesEx",
@@ -34,15 +34,16 @@ _READS = frozenset(
         "WaitForUpdatesEx",
     )
 )
-#: Made by the clock: what counts is that it is made while a disk moves.
+#: Called by a timer. Only calls during a transfer count.
 _KEEP_ALIVE = "HttpNfcLeaseProgress"
 
 
 @dataclass(frozen=True)
 class Call:
-    """A kind of call. ``after`` is the change before it with how many times that had been called; None at the start.
+    """A kind of call.
 
-    ``skip`` is how many calls of the same kind come first, ``first`` whether no other kind has the method earlier.
+    ``after`` is the change before it and how many times that method had been called, None at the start of the run.
+    ``skip`` is the number of earlier calls of the same kind. ``first``: no earlier kind has the same method.
     """
 
     method: str
@@ -52,12 +53,12 @@ class Call:
 
     @property
     def changes(self) -> bool:
-        """Whether it is not one that only reads."""
+        """Return whether the call changes something."""
         return self.method not in _READS
 
     @property
     def name(self) -> str:
-        """How the table names it."""
+        """Return the name of the row in the table."""
         if self.changes:
             return f"{_plain(self.method)} {self.skip + 1}" if self.skip else _plain(self.method)
         if self.after is None:
@@ -67,16 +68,16 @@ class Call:
 
     @property
     def rule(self) -> dict:
-        """The fields of a fault rule that hits it."""
+        """Return the fields of a fault rule that matches the call."""
         if self.changes or self.after is None:
             return {"method": self.method, "skip": self.skip}
         return {"method": self.method, "since": self.after[0], "since_calls": self.after[1]}
 
 
 def kinds(journal: Sequence[dict]) -> list[Call]:
-    """The kinds of calls in a journal, in order."""
+    """Return the kinds of calls in a journal, in order."""
     found: dict[tuple, Call] = {}
-    made: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     after: tuple[str, int] | None = None
     for entry in journal:
         method = entry["method"]
@@ -88,14 +89,14 @@ def kinds(journal: Sequence[dict]) -> list[Call]:
         if method in _READS:
             found.setdefault((method, after), Call(method, after, 0, first))
             continue
-        found[method, made[method]] = Call(method, after, made[method], first)
-        made[method] += 1
-        after = (method, made[method])
+        found[method, counts[method]] = Call(method, after, counts[method], first)
+        counts[method] += 1
+        after = (method, counts[method])
     return list(found.values())
 
 
 def reads(journal: Sequence[dict]) -> dict[str, int]:
-    """How often each method that only reads was called."""
+    """Return how many times each method that only reads was called."""
     return dict(Counter(entry["method"] for entry in journal if entry["kind"] == "soap" and entry["method"] in _READS))
 
 

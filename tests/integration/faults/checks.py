@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What must hold after a fault: how a run may end, what the next run does, and what is left in vCenter, repository and share."""
+"""Checks after a fault: how the run ended, how the next run ends, and what is left in vCenter, repository and share."""
 
 from __future__ import annotations
 
@@ -15,23 +15,18 @@ from ansible_collections.strata.layering.plugins.module_utils.common.atomic_file
 from ansible_collections.strata.layering.plugins.module_utils.ovf.package import open_package
 from ansible_collections.strata.layering.plugins.module_utils.repository.garbage_collection import collect, verify
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
-from ansible_collections.strata.layering.tests.integration.faults.bench import (
-    KILLED,
-    LEASE_TIMEOUT,
-    TEMPLATE,
-    UNEXPECTED,
-    CaseEnvironment,
-    Ended,
-)
+from ansible_collections.strata.layering.tests.integration.faults.bench import LEASE_TIMEOUT, TEMPLATE, CaseEnvironment
+from ansible_collections.strata.layering.tests.integration.faults.composer import KILLED, UNEXPECTED, RunResult
 
-#: What a task is in when no further run is needed.
-_OVER = ("Complete", "Failed", "Canceled")
+#: The statuses of tasks that need no further run.
+_FINAL = ("Complete", "Failed", "Canceled")
 
 
-def explained(ended: Ended) -> None:
-    """A run that did not succeed ends with an error of the collection: a sentence, a code, what to do, and nothing secret."""
-    if ended.complete or ended.code == KILLED:
+def check_error(ended: RunResult) -> None:
+    """Check that a run that failed ended with an error of the collection: a sentence, a code and a hint."""
+    if ended.succeeded or ended.code == KILLED:
         return
+    assert ended.code is not None
     assert ended.code != UNEXPECTED, ended.message
     assert ended.message[0].isupper() or ended.message[0].isdigit(), ended.message
     assert ended.message.rstrip().endswith((".", ")")), ended.message
@@ -39,58 +34,59 @@ def explained(ended: Ended) -> None:
     assert "." in ended.code, ended
 
 
-def published(environment: CaseEnvironment) -> Ended:
-    """The next run of a publish ends Complete and leaves one machine, one snapshot, and nothing else; returns how it ended."""
-    environment.calm()
+def check_next_publish(environment: CaseEnvironment) -> RunResult:
+    """Check that the next publish ends Complete and that a further publish changes nothing; return the result of the next."""
+    environment.remove_faults()
     ended = environment.publish().wait()
-    assert ended.complete, f"the next run ended with {ended.code}: {ended.message}"
+    assert ended.succeeded, f"the next run ended with {ended.code}: {ended.message}"
     assert [task["status"] for task in ended.result["tasks"]] == ["Complete"], ended.result
-    standing(environment)
+    check_published(environment)
     again = environment.publish().wait()
-    assert again.complete and not again.changed, again
+    assert again.succeeded, again
+    assert not again.changed, again
     return ended
 
 
-def standing(environment: CaseEnvironment) -> None:
-    """One machine with one snapshot, nothing held, nothing half-written."""
+def check_published(environment: CaseEnvironment) -> None:
+    """Check that there is one VM with one snapshot, no lease, and a sound repository that describes this VM."""
     found = [
-        machine
-        for machine in environment.simulator.machines()
-        if not machine["template"] and machine["name"] != environment.machine
+        vm for vm in environment.simulator.machines() if not vm["template"] and vm["name"] != environment.exported_vm
     ]
-    assert len(found) == 1, [machine["name"] for machine in found]
-    assert (
-        found[0]["name"].startswith(f"{TEMPLATE}-") and found[0]["power"] == "poweredOff" and not found[0]["locked"]
-    ), found
-    assert len(found[0]["snapshots"]) == 1, found
-    no_lease(environment)
-    repository = whole(environment)
+    assert len(found) == 1, [vm["name"] for vm in found]
+    vm = found[0]
+    assert vm["name"].startswith(f"{TEMPLATE}-"), vm
+    assert vm["power"] == "poweredOff", vm
+    assert not vm["locked"], vm
+    assert len(vm["snapshots"]) == 1, vm
+    check_no_lease(environment)
+    repository = check_repository(environment)
     images = [image for _name, document in repository.catalog.documents(IMAGE) for image in document["images"]]
-    assert [image["vm"]["name"] for image in images] == [found[0]["name"]], images
+    assert [image["vm"]["name"] for image in images] == [vm["name"]], images
     tasks = [document for _name, document in repository.catalog.documents(TASK)]
-    assert {task["status"] for task in tasks} <= set(_OVER), [(task["status"], task["description"]) for task in tasks]
-    assert sum(task["status"] == "Complete" and task["digest"] == images[0]["image_digest"] for task in tasks) == 1, (
-        tasks
-    )
+    assert {task["status"] for task in tasks} <= set(_FINAL), [(task["status"], task["description"]) for task in tasks]
+    digest = images[0]["image_digest"]
+    assert sum(task["status"] == "Complete" and task["digest"] == digest for task in tasks) == 1, tasks
 
 
-def exported(environment: CaseEnvironment) -> None:
-    """The next run of an export ends with a sound package, and leaves no lease and no part of a file."""
-    environment.calm()
+def check_next_export(environment: CaseEnvironment) -> None:
+    """Check that the next export succeeds with a sound package and leaves no lease and no part of a file."""
+    environment.remove_faults()
+    name = environment.exported_vm
     ended = environment.export().wait()
-    assert ended.complete, f"the next run ended with {ended.code}: {ended.message}"
-    no_lease(environment)
-    folder = environment.share / environment.machine
-    open_package(os.fspath(folder / f"{environment.machine}.ovf")).verify()
-    names = {f"{environment.machine}{suffix}" for suffix in (".ovf", ".mf", "-disk1.vmdk", ".export.json")}
+    assert ended.succeeded, f"the next run ended with {ended.code}: {ended.message}"
+    check_no_lease(environment)
+    folder = environment.share / name
+    open_package(os.fspath(folder / f"{name}.ovf")).verify()
+    names = {f"{name}{suffix}" for suffix in (".ovf", ".mf", "-disk1.vmdk", ".export.json")}
     assert {path.name for path in folder.iterdir()} == names
-    assert [path.name for path in environment.share.iterdir()] == [environment.machine]
+    assert [path.name for path in environment.share.iterdir()] == [name]
     again = environment.export().wait()
-    assert again.complete and not again.changed, again
+    assert again.succeeded, again
+    assert not again.changed, again
 
 
-def no_lease(environment: CaseEnvironment) -> None:
-    """No lease is open; one that nobody could end has its time to expire."""
+def check_no_lease(environment: CaseEnvironment) -> None:
+    """Check that no lease is open; an abandoned lease has time to expire."""
     deadline = time.monotonic() + 2 * LEASE_TIMEOUT
     while True:
         held = [
@@ -104,8 +100,8 @@ def no_lease(environment: CaseEnvironment) -> None:
         time.sleep(0.05)
 
 
-def whole(environment: CaseEnvironment, path: pathlib.Path | None = None) -> Repository:
-    """Nothing is locked or pinned in the repository, nothing half-written is left once it was collected, and all of it is sound."""
+def check_repository(environment: CaseEnvironment, path: pathlib.Path | None = None) -> Repository:
+    """Check that nothing in the repository is locked, pinned, damaged or, after collecting it, half-written."""
     path = path or environment.repository
     repository = Repository.open(os.fspath(path))
     for lock in (path / "locks").iterdir():

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One test for each case of the matrix, which is made from what runs really call."""
+"""One test for each case of the matrix, which is derived from the calls that runs make."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from collections.abc import Iterator
 
 import pytest
 
-from ansible_collections.strata.layering.tests.integration.faults.bench import Bench
+from ansible_collections.strata.layering.tests.integration.faults.bench import CaseEnvironment, FaultBench
 from ansible_collections.strata.layering.tests.integration.faults.matrix import Case
+from ansible_collections.strata.layering.tests.integration.faults.recording import (
+    forget_shared_recording,
+    shared_recording,
+)
 from ansible_collections.strata.layering.tests.integration.faults.report import all_cases
-from ansible_collections.strata.layering.tests.integration.faults.workers import Workers
 
 _CASES = pytest.StashKey[list[Case]]()
 
 
 def _cases(config: pytest.Config) -> list[Case]:
     if _CASES not in config.stash:
-        with Bench() as bench:
-            config.stash[_CASES] = all_cases(bench)
+        config.stash[_CASES] = all_cases(shared_recording())
     return config.stash[_CASES]
 
 
@@ -30,23 +32,26 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("case", _cases(metafunc.config), ids=lambda case: case.id)
 
 
+def pytest_sessionfinish() -> None:
+    """Delete the recording that the workers shared."""
+    forget_shared_recording()
+
+
 @pytest.fixture
 def matrix(pytestconfig: pytest.Config) -> list[Case]:
-    """All cases."""
+    """Return all cases."""
     return _cases(pytestconfig)
 
 
 @pytest.fixture(scope="session")
-def workers(request: pytest.FixtureRequest) -> Iterator[Workers]:
-    """They try the cases of all tests that are to be run."""
-    given = [item.callspec.params.get("case") for item in request.session.items if hasattr(item, "callspec")]
-    # Tests elsewhere have a parameter of this name too.
-    with Workers([case for case in given if isinstance(case, Case)]) as running:
-        yield running
+def fault_bench() -> Iterator[FaultBench]:
+    """Provide a vCenter and a repository of which every case gets a copy."""
+    with FaultBench() as opened:
+        yield opened
 
 
-@pytest.fixture(scope="session")
-def bench() -> Iterator[Bench]:
-    """A vCenter and a repository that cases get copies of."""
-    with Bench() as opened:
+@pytest.fixture
+def environment(fault_bench: FaultBench) -> Iterator[CaseEnvironment]:
+    """Provide the environment of one case."""
+    with fault_bench.environment() as opened:
         yield opened

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The matrix of faults: every kind of call that a publish and an export really make, and every way in which it can fail.
+"""The matrix of faults: every kind of call that a publish and an export make, and every way in which it can fail.
 
-A case is one cell of a table. Trying it gives the words in the cell; that the next run ends well and leaves
-nothing behind is checked in each and not written down.
+A case is one cell of a table. Running it returns the outcome that the cell contains. Each case also checks that the
+next run succeeds and leaves nothing behind; the tables do not repeat that.
 """
 
 from __future__ import annotations
@@ -17,185 +17,180 @@ from dataclasses import dataclass
 from ansible_collections.strata.layering.tests.integration.faults import checks
 from ansible_collections.strata.layering.tests.integration.faults.bench import (
     ENDLESS,
-    KILLED,
+    EXPORT,
     PATIENCE,
-    Bench,
+    PUBLISH,
+    REPLACE,
     CaseEnvironment,
-    Ended,
+    FaultBench,
 )
 from ansible_collections.strata.layering.tests.integration.faults.calls import Call, kinds, reads
+from ansible_collections.strata.layering.tests.integration.faults.composer import KILLED, RunResult
+from ansible_collections.strata.layering.tests.integration.faults.recording import SLOW_TRANSFER, Recording
 
-GOES_ON = "goes on"
-#: A publish that takes the place of an older image.
-REPLACE = "replace"
-#: Longer than any composer waits here.
-_FOR_EVER_MS = 120_000
-_HALF = 450_000
+SUCCEEDS, RESUMED, TRANSFERRED_AGAIN = "succeeds", "resumed", "transferred again"
+#: Longer than any composer waits.
+ENDLESS_MS = 120_000
 
-ONCE, ALWAYS, TASK, LOST, UNREADY, CUT, SESSION = (
+ONCE, ALWAYS, TASK, LOST, UNAVAILABLE, CLOSED, SESSION = (
     "fails once",
     "always fails",
     "its task fails",
-    "answer lost",
+    "response lost",
     "HTTP 503",
-    "connection cut",
+    "connection closed",
     "session ends",
 )
 RESTART, BEFORE, AFTER = "vCenter restarts", "killed before", "killed after"
 
-#: What a rule is told for each way of failing.
+SYSTEM_ERROR = {"fault": "SystemError", "message": "A general system error occurred."}
+#: The fields of the simulator's rule for each way of failing.
 _FAILURES: dict[str, dict] = {
-    ONCE: {"fault": "SystemError", "message": "A general system error occurred."},
-    ALWAYS: {"fault": "SystemError", "message": "A general system error occurred.", "count": None},
-    TASK: {"fault": "SystemError", "message": "A general system error occurred.", "task": True},
+    ONCE: SYSTEM_ERROR,
+    ALWAYS: SYSTEM_ERROR | {"count": None},
+    TASK: SYSTEM_ERROR | {"task": True},
     LOST: {"drop_connection": True, "after": True},
-    UNREADY: {"http_status": 503},
-    CUT: {"drop_connection": True},
+    UNAVAILABLE: {"http_status": 503},
+    CLOSED: {"drop_connection": True},
     SESSION: {"fault": "NotAuthenticated", "message": "The session is not authenticated."},
     RESTART: {"restart": "abort", "delay_ms": 200},
-    # A composer that is killed while it waits has not made the call, or has made it and not heard of it.
-    BEFORE: {"drop_connection": True, "delay_ms": _FOR_EVER_MS},
-    AFTER: {"after": True, "delay_ms": _FOR_EVER_MS},
+    # A composer that is killed while it waits: the call was not made, or was made and the response did not arrive.
+    BEFORE: {"drop_connection": True, "delay_ms": ENDLESS_MS},
+    AFTER: {"after": True, "delay_ms": ENDLESS_MS},
 }
-CHANGES = (ONCE, ALWAYS, TASK, LOST, UNREADY, CUT, SESSION, RESTART, BEFORE, AFTER)
-#: What is tried when the same method is called again.
-_AGAIN = (ONCE, ALWAYS, BEFORE, AFTER)
-READS = (ONCE, ALWAYS, LOST, UNREADY, CUT, SESSION)
-#: Reads that are tried after every change; the others are made the same way wherever they are made.
+CHANGES = (ONCE, ALWAYS, TASK, LOST, UNAVAILABLE, CLOSED, SESSION, RESTART, BEFORE, AFTER)
+#: What is tried when a run calls the same method again.
+_REPEATED = (ONCE, ALWAYS, BEFORE, AFTER)
+READS = (ONCE, ALWAYS, LOST, UNAVAILABLE, CLOSED, SESSION)
+#: Reads that are tried after every change. The other reads are made in the same way everywhere.
 _EVERYWHERE = ("RetrievePropertiesEx", "WaitForUpdatesEx")
-#: A transfer that stands still for a moment, so that the composer reports progress meanwhile.
-_SLOW = {"method": "NFC:*", "after_bytes": _HALF, "delay_ms": 1500}
 
 
 @dataclass(frozen=True)
 class Case:
-    """A cell, or with a ``number`` one of several of a cell: which table, row and column, and how to try it."""
+    """A cell of a table, or with a ``number`` one of several cases of a cell, and the function that runs the case."""
 
     table: str
     row: str
     column: str
-    attempt: Callable[[Bench], str] = dataclasses.field(compare=False)
+    attempt: Callable[[FaultBench], str] = dataclasses.field(compare=False)
     number: int | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:
+        """Return the cell."""
         return self.table, self.row, self.column
 
     @property
     def id(self) -> str:
-        """A name for pytest."""
+        """Return the name for pytest."""
         parts = [*self.key, *([str(self.number)] if self.number else [])]
         return "-".join(re.sub(r"\W+", "_", part) for part in parts)
 
 
-def record(bench: Bench, work: str) -> list[dict]:
-    """The journal of a run in which nothing fails."""
-    with bench.environment() as environment:
-        if work == REPLACE:
-            environment.prepare_replacing()
-        environment.simulator.rules.add(**_SLOW)
-        ended = getattr(environment, work)().wait()
-        assert ended.complete, ended
-        return environment.simulator.journal()
-
-
-def cases(bench: Bench) -> list[Case]:
-    """The whole matrix."""
-    found = []
+def cases(recording: Recording) -> list[Case]:
+    """Return the cases for all calls, table by table."""
+    found: list[Case] = []
     known: set[str] = set()
-    for work in ("publish", REPLACE, "export"):
-        journal = record(bench, work)
+    for operation in (PUBLISH, REPLACE, EXPORT):
+        journal = recording.journals[operation]
         calls = [call for call in kinds(journal) if not call.method.startswith("NFC:")]
-        if work == REPLACE:
-            # Beside what every publish calls.
+        if operation == REPLACE:
+            # Only the calls that an ordinary publish does not make.
             calls = [call for call in calls if call.method not in known]
-        found += [case for call in calls if call.changes for case in _of_change(work, call)]
-        found += [case for call in calls if not call.changes for case in _of_read(work, call, known)]
-        if work != REPLACE:
-            found.append(_every_read(work, reads(journal)))
+        found += [case for call in calls if call.changes for case in _of_change(operation, call)]
+        found += [case for call in calls if not call.changes for case in _of_read(operation, call, known)]
+        if operation != REPLACE:
+            found.append(_every_read(operation, reads(journal)))
         known |= {call.method for call in calls}
     order = list(dict.fromkeys(case.table for case in found))
     return sorted(found, key=lambda case: order.index(case.table))
 
 
-def _table(work: str, what: str) -> str:
-    return f"{'publish' if work == REPLACE else work}: {what}"
+def _table(operation: str, kind: str) -> str:
+    return f"{PUBLISH if operation == REPLACE else operation}: {kind}"
 
 
-def _of_change(work: str, call: Call) -> list[Case]:
+def _of_change(operation: str, call: Call) -> list[Case]:
     columns = [
-        column for column in (_AGAIN if call.skip else CHANGES) if column != TASK or call.method.endswith("_Task")
+        column for column in (_REPEATED if call.skip else CHANGES) if column != TASK or call.method.endswith("_Task")
     ]
-    return [Case(_table(work, "changes"), call.name, column, _failing(work, call, column)) for column in columns]
+    return [
+        Case(_table(operation, "changes"), call.name, column, _failing(operation, call, column)) for column in columns
+    ]
 
 
-def _of_read(work: str, call: Call, known: set[str]) -> list[Case]:
-    """Once in each table a read fails in all ways; ways that do not depend on what is read are not tried again."""
+def _of_read(operation: str, call: Call, known: set[str]) -> list[Case]:
+    """Return the cases of a read: all ways of failing the first time, later only those that depend on the position."""
     if not call.first and call.method not in _EVERYWHERE:
         return []
-    columns = (
-        READS
-        if call.first and call.method not in known
-        else (ONCE, ALWAYS, SESSION)
-        if call.first
-        else (ALWAYS, SESSION)
-    )
-    return [Case(_table(work, "reads"), call.name, column, _failing(work, call, column)) for column in columns]
+    if not call.first:
+        columns: tuple[str, ...] = (ALWAYS, SESSION)
+    elif call.method in known:
+        columns = (ONCE, ALWAYS, SESSION)
+    else:
+        columns = READS
+    return [
+        Case(_table(operation, "reads"), call.name, column, _failing(operation, call, column)) for column in columns
+    ]
 
 
-def _failing(work: str, call: Call, column: str) -> Callable[[Bench], str]:
-    failure = _FAILURES[column]
-    rule = call.rule | failure
-    slow = [_SLOW] if call.method == "HttpNfcLeaseProgress" else []
-    return lambda bench: attempt(bench, work, [*slow, rule], kill=column in (BEFORE, AFTER))
+def _failing(operation: str, call: Call, column: str) -> Callable[[FaultBench], str]:
+    rule = call.rule | _FAILURES[column]
+    slow = [SLOW_TRANSFER] if call.method == "HttpNfcLeaseProgress" else []
+    return lambda bench: attempt(bench, operation, [*slow, rule], kill=column in (BEFORE, AFTER))
 
 
-def _every_read(work: str, made: dict[str, int]) -> Case:
-    """Every call that reads fails once: the first, and then each after the one that repeats it."""
-    once = _FAILURES[ONCE]
-    counted = {method: count for method, count in made.items() if method != "HttpNfcLeaseProgress"}
-    rules = [{"method": method, "skip": number} | once for method, count in counted.items() for number in range(count)]
+def _every_read(operation: str, counts: dict[str, int]) -> Case:
+    """Return the case in which every read fails once: the first read, then each read after the repeated read."""
+    counted = {method: count for method, count in counts.items() if method != "HttpNfcLeaseProgress"}
+    rules = [
+        {"method": method, "skip": number} | SYSTEM_ERROR
+        for method, count in counted.items()
+        for number in range(count)
+    ]
     return Case(
-        _table(work, "reads"),
-        "every call, one after the other",
+        _table(operation, "reads"),
+        "every call, in turn",
         ONCE,
-        lambda bench: attempt(bench, work, rules, some=True),
+        lambda bench: attempt(bench, operation, rules, most=True),
     )
 
 
-def attempt(bench: Bench, work: str, rules: list[dict], *, kill: bool = False, some: bool = False) -> str:
-    """Run ``work`` under the last of ``rules``, with the others to help; check what the run and the next one leave.
+def attempt(bench: FaultBench, operation: str, rules: list[dict], *, kill: bool = False, most: bool = False) -> str:
+    """Run ``operation`` with ``rules``, check what this run and the next run leave, and return the outcome.
 
-    ``kill``: the composer is killed when the rule acts. ``some``: it is enough when most of the rules act.
+    The last rule must act. ``kill``: kill the composer at that moment. ``most``: more than half of the rules must act.
     """
     with bench.environment() as environment:
-        if work == REPLACE:
+        if operation == REPLACE:
             environment.prepare_replacing()
         numbers = [environment.simulator.rules.add(**rule) for rule in rules]
-        patience = ENDLESS if kill else dataclasses.replace(PATIENCE, calls=0.2) if some else PATIENCE
-        composer = getattr(environment, work)(patience=patience)
+        # The pauses before a repeated call depend on the patience; here hundreds of calls are repeated.
+        patience = ENDLESS if kill else dataclasses.replace(PATIENCE, calls=0.2) if most else PATIENCE
+        composer = environment.start(operation, patience=patience)
         if kill:
             environment.wait_for_hit(numbers[-1])
             composer.kill()
         ended = composer.wait()
         hits = {rule["id"]: rule["hits"] for rule in environment.simulator.rules.list()}
-        if some:
+        if most:
             assert sum(map(bool, hits.values())) > len(numbers) // 2, hits
         else:
             assert hits[numbers[-1]], "the call was never made"
-        return settle(environment, work, ended)
+        return settle(environment, operation, ended)
 
 
-def settle(environment: CaseEnvironment, work: str, ended: Ended) -> str:
-    """Check how the run ended and what the next one leaves; returns the words for how it all went."""
-    checks.explained(ended)
+def settle(environment: CaseEnvironment, operation: str, ended: RunResult) -> str:
+    """Check how the run ended and what the next run leaves; return the outcome for the table."""
+    checks.check_error(ended)
     seen = environment.simulator.journal()
-    if work == "export":
-        checks.exported(environment)
+    if operation == EXPORT:
+        checks.check_next_export(environment)
     else:
-        checks.published(environment)
+        checks.check_next_publish(environment)
     if ended.code != KILLED:
-        return GOES_ON if ended.complete else f"`{ended.code}`"
+        return SUCCEEDS if ended.succeeded else f"`{ended.code}`"
     last = seen[-1]["n"] if seen else 0
     moved = [entry for entry in environment.simulator.journal(after=last) if entry["kind"] == "nfc"]
-    return "made anew" if moved else "taken over"
+    return TRANSFERRED_AGAIN if moved else RESUMED

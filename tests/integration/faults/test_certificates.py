@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whose certificate is trusted, as modules tell it: vCenter's by authority, a host's by authority or announced thumbprint, or neither and said."""
+"""The certificates that modules trust: vCenter's by authority, a host's by authority or by the announced thumbprint."""
 
 from __future__ import annotations
 
@@ -13,77 +13,64 @@ import pytest
 from ansible_collections.strata.layering.tests.integration.faults.bench import TEMPLATE, CaseEnvironment
 from ansible_collections.strata.layering.tests.support.modules import fails, run
 
-_WRONG = ":".join(["AB"] * 20)
+_WRONG_THUMBPRINT = ":".join(["AB"] * 20)
+_MODULES = ("ovf_export", "layered_image_publish")
 
 
-@pytest.fixture
-def environment(bench):
-    with bench.environment() as opened:
-        yield opened
+def options(environment: CaseEnvironment, module: str, **changes) -> dict:
+    """Return the options of a module that transfers a disk."""
+    common = environment.simulator.options() | {"ca_path": os.fspath(environment.simulator.ca_file)}
+    own = {
+        "ovf_export": {"name": environment.exported_vm, "file_share": os.fspath(environment.share)},
+        "layered_image_publish": {
+            "repository": os.fspath(environment.repository),
+            "templates": [TEMPLATE],
+            "retries": 0,
+        },
+    }[module]
+    return common | own | changes
 
 
-def export(environment: CaseEnvironment, **changes) -> dict:
-    """Options of ovf_export."""
-    given = environment.simulator.options() | {
-        "ca_path": os.fspath(environment.simulator.ca_file),
-        "name": environment.machine,
-        "file_share": os.fspath(environment.share),
-    }
-    return given | changes
+def test_host_with_announced_thumbprint_is_trusted(environment):
+    done = run("ovf_export", **options(environment, "ovf_export"))
+    assert done["files"]
+    assert "validate_certs" not in str(done.get("warnings"))
 
 
-def publish(environment: CaseEnvironment, **changes) -> dict:
-    """Options of layered_image_publish."""
-    given = environment.simulator.options() | {
-        "ca_path": os.fspath(environment.simulator.ca_file),
-        "repository": os.fspath(environment.repository),
-        "templates": [TEMPLATE],
-    }
-    return given | {"retries": 0} | changes
-
-
-def test_thumbprint_is_enough_for_a_host(environment):
-    done = run("ovf_export", **export(environment))
-    assert done["files"] and "validate_certs" not in str(done.get("warnings"))
-
-
-def test_wrong_thumbprint_is_refused_before_a_byte_is_sent(environment):
-    environment.simulator.settings(thumbprint=_WRONG)
-    for module, options in (("ovf_export", export(environment)), ("layered_image_publish", publish(environment))):
-        result = fails(module, "vsphere.thumbprint", **options)
-        assert _WRONG in result["msg"]
+@pytest.mark.parametrize("module", _MODULES)
+def test_host_with_wrong_thumbprint_is_rejected_before_a_byte_is_sent(environment, module):
+    environment.simulator.settings(thumbprint=_WRONG_THUMBPRINT)
+    result = fails(module, "vsphere.thumbprint", **options(environment, module))
+    assert _WRONG_THUMBPRINT in result["msg"]
     assert environment.simulator.journal(kind="nfc") == []
 
 
-def test_authority_is_enough_for_a_host(environment, tmp_path):
-    both = tmp_path / "authorities.pem"
-    both.write_text(
-        "".join(
-            pathlib.Path(path).read_text()
-            for path in (environment.simulator.ca_file, environment.simulator.nfc_ca_file)
-        )
-    )
-    environment.simulator.settings(thumbprint=_WRONG)
-    assert run("ovf_export", **export(environment, ca_path=os.fspath(both)))["files"]
+def test_host_with_trusted_authority_needs_no_thumbprint(environment, tmp_path):
+    authorities = tmp_path / "authorities.pem"
+    files = (environment.simulator.ca_file, environment.simulator.nfc_ca_file)
+    authorities.write_text("".join(pathlib.Path(path).read_text() for path in files))
+    environment.simulator.settings(thumbprint=_WRONG_THUMBPRINT)
+    assert run("ovf_export", **options(environment, "ovf_export", ca_path=os.fspath(authorities)))["files"]
 
 
-def test_vcenter_of_an_unknown_authority_is_refused(environment):
-    for module, options in (
-        ("ovf_export", export(environment, ca_path=None)),
-        ("layered_image_publish", publish(environment, ca_path=None)),
-    ):
-        fails(module, "vsphere.certificate", **options)
+@pytest.mark.parametrize("module", _MODULES)
+def test_vcenter_of_unknown_authority_is_rejected_before_a_call(environment, module):
+    fails(module, "vsphere.certificate", **options(environment, module, ca_path=None))
     assert environment.simulator.journal(kind="soap") == []
 
 
-def test_no_check_is_said(environment):
-    environment.simulator.settings(thumbprint=_WRONG)
-    for module, options in (("ovf_export", export(environment)), ("layered_image_publish", publish(environment))):
-        done = run(module, **options | {"ca_path": None, "validate_certs": False})
-        assert sum("validate_certs is false" in warning for warning in map(str, done["warnings"])) == 1, done[
-            "warnings"
-        ]
+@pytest.mark.parametrize("module", _MODULES)
+def test_validate_certs_false_warns_once(environment, module):
+    environment.simulator.settings(thumbprint=_WRONG_THUMBPRINT)
+    done = run(module, **options(environment, module, ca_path=None, validate_certs=False))
+    warnings = [str(warning) for warning in done["warnings"]]
+    assert sum("validate_certs is false" in warning for warning in warnings) == 1, warnings
+
+
+def test_validate_certs_false_warns_if_the_module_fails(environment):
     failed = fails(
-        "ovf_export", "vsphere.not_found", **export(environment, ca_path=None, validate_certs=False, name="nowhere")
+        "ovf_export",
+        "vsphere.not_found",
+        **options(environment, "ovf_export", ca_path=None, validate_certs=False, name="nowhere"),
     )
     assert "validate_certs is false" in str(failed["warnings"])

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Trying cases side by side: most of the time of a case is spent waiting. Each worker has a vCenter of its own."""
+"""Running fault cases in parallel for the report: most of a case's time is spent waiting. Each worker has its own vCenter."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ import signal
 import traceback
 from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkProcess
 
-from ansible_collections.strata.layering.tests.integration.faults.bench import Bench
+from ansible_collections.strata.layering.tests.integration.faults.bench import FaultBench
 from ansible_collections.strata.layering.tests.integration.faults.matrix import Case
 
 _FORK = multiprocessing.get_context("fork")
-_MOST = 2
+_MAX_WORKERS = 2
 
 
 class Workers:
-    """Processes that try ``cases`` in their order, each every so manieth; a context manager that ends them."""
+    """Processes that share ``cases`` among them; a context manager that ends the processes."""
 
     def __init__(self, cases: Sequence[Case]) -> None:
         self._cases = list(cases)
         self._found: dict[str, tuple[str | None, str]] = {}
-        self._running: dict[Connection, multiprocessing.Process] = {}
+        self._running: dict[Connection, ForkProcess] = {}
 
     def __enter__(self) -> Workers:
-        count = min(_MOST, os.cpu_count() or 1, len(self._cases))
+        count = min(_MAX_WORKERS, os.cpu_count() or 1, len(self._cases))
         for number in range(count):
             receiving, sending = _FORK.Pipe(duplex=False)
             process = _FORK.Process(target=_work, args=(self._cases[number::count], sending))
@@ -45,24 +46,26 @@ class Workers:
             connection.close()
 
     def outcome(self, case: Case) -> str:
-        """The words of a case; waits for it. AssertionError when it did not end as it must."""
+        """Wait for a case and return its outcome; raise AssertionError if one of its checks failed."""
         while case.id not in self._found:
-            assert self._running, "the worker that had the case is gone"
-            for connection in wait(list(self._running)):
+            assert self._running, "the worker of this case has ended"
+            for connection in list(self._running):
+                if connection not in wait(list(self._running)):
+                    continue
                 try:
-                    name, words, error = connection.recv()
-                    self._found[name] = words, error
+                    name, outcome, error = connection.recv()
+                    self._found[name] = outcome, error
                 except EOFError:
                     self._running.pop(connection).join()
                     connection.close()
-        words, error = self._found[case.id]
-        assert words is not None, error
-        return words
+        outcome, error = self._found[case.id]
+        assert outcome is not None, error
+        return outcome
 
 
 def _work(cases: Sequence[Case], sending: Connection) -> None:
-    signal.signal(signal.SIGTERM, _end)
-    with Bench() as bench:
+    signal.signal(signal.SIGTERM, _stop)
+    with FaultBench() as bench:
         for case in cases:
             try:
                 sending.send((case.id, case.attempt(bench), ""))
@@ -70,5 +73,5 @@ def _work(cases: Sequence[Case], sending: Connection) -> None:
                 sending.send((case.id, None, traceback.format_exc(limit=-4)))
 
 
-def _end(number: int, frame: object) -> None:
+def _stop(number: int, frame: object) -> None:
     raise SystemExit
