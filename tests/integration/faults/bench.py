@@ -9,6 +9,7 @@ The composers' waits are short, so that a call that always fails costs seconds i
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import pathlib
 import shutil
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterator
 
 from ansible_collections.strata.layering.plugins.module_utils.common.arguments import connection_of
 from ansible_collections.strata.layering.plugins.module_utils.operations.layered_image_publish import (
+    LayeredImagePublishOptions,
     publish_templates,
 )
 from ansible_collections.strata.layering.plugins.module_utils.operations.ovf_export import ensure_ovf_package
@@ -84,8 +86,10 @@ class CaseEnvironment:
             "layered_image_publish",
             **self._options | _PUBLISH_OPTIONS | {"repository": str(self.repository), "keep": self.keep} | options,
         )
-        connection = connection_of(values) | {"patience": patience}
-        return Composer(lambda: publish_templates(values, connection=connection, check_mode=False), before)
+        publish_options = LayeredImagePublishOptions.from_params(values)
+        connection = dataclasses.replace(publish_options.connection, patience=patience)
+        publish_options = dataclasses.replace(publish_options, connection=connection)
+        return Composer(lambda: publish_templates(publish_options, check_mode=False), before)
 
     def export(
         self, *, patience: Patience = PATIENCE, before: Callable[[], None] | None = None, **options: object
