@@ -105,15 +105,15 @@ def _against_wimlib(bench: Bench, subject: str, runs: list[Run], packaged: _Pack
     rows = []
     with bench.file("volumes") as folder:
         os.makedirs(folder)
-        volumes = [os.path.join(folder, f"{side}.ntfs") for side in ("original", "packaged")]
-        for raw, volume in zip((packaged.original, packaged.disk), volumes):
-            peers.windows_volume(raw, volume)
+        original, changed = (os.path.join(folder, f"{side}.ntfs") for side in ("original", "packaged"))
+        peers.windows_volume(packaged.original, original)
+        peers.windows_volume(packaged.disk, changed)
         for compression, peer, target in (
             ("LZX", "wimlib (LZX)", Target(True, 20)),
             ("none", "wimlib (no compression)", None),
         ):
             settle()
-            theirs = peers.wimlib_compare(*volumes, folder, compression, _patience(runs))
+            theirs = peers.wimlib_compare(original, changed, folder, compression, _patience(runs))
             rows.append(_row(subject, runs, peer, theirs, target, _WIMLIB))
     return rows
 

@@ -29,15 +29,15 @@ def install(path: str, files: str, *, replaced: int, removed: int, keys: int) ->
         with Volume.mount(partition.window(disk), writable=True) as volume:
             with volume.root as root:
                 _add(root, files)
-            with volume.find(_SHARED) as folder:
+            with _existing(volume.find(_SHARED), _SHARED) as folder:
                 names = sorted(child.name for child in folder.children() if child.name.endswith(".dll"))[
                     : replaced + removed
                 ]
                 for name in names[:replaced]:
-                    with folder.child(name) as node:
+                    with _existing(folder.child(name), name) as node:
                         node.write(b"MZ replaced".ljust(node.size, name.encode()[:1]))
                 for name in names[replaced:]:
-                    folder.child(name).delete()
+                    _existing(folder.child(name), name).delete()
             _set_keys(volume, keys)
 
 
@@ -59,6 +59,12 @@ def _set_keys(volume: Volume, keys: int) -> None:
             "Path", 1, encode_string(f"C:\\Program Files\\Installed\\{number}")
         )
     data = write_hive(hive)
-    with volume.find(path) as node, node.open_stream() as stream:
+    with _existing(volume.find(path), path) as node, node.open_stream() as stream:
         stream.truncate(len(data), allocate=True)
         stream.pwrite(data, 0)
+
+
+def _existing(node: Node | None, path: str) -> Node:
+    if node is None:
+        raise FileNotFoundError(path)
+    return node

@@ -23,7 +23,7 @@ def simulated(bench: Bench) -> Iterator[tuple[Simulator, dict]]:
         os.makedirs(datastores)
         with Simulator(state=datastores) as simulator:
             simulator.guest("true")
-            yield simulator, simulator.options() | {"ca_path": os.fspath(simulator.ca_file)}
+            yield simulator, simulator.options() | {"ca_path": str(simulator.ca_file)}
 
 
 def emptied(simulator: Simulator, guest: str = "true") -> None:

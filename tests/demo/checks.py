@@ -90,21 +90,8 @@ def check_disk(path: str, folder: pathlib.Path, layers: list[str], sample: Manif
 
     The disk has the files of the app layers and of the scripts, lacks the removed file, and has the original files of Windows.
     """
-    expected: dict[str, str] = {}
-    for layer in layers:
-        expected |= apps.digests(folder / layer)
-    folded = {name.upper() for name in expected}
-    kept = {
-        name: entry.sha256
-        for name, entry in sample.files.items()
-        if name.startswith("Windows/System32/")
-        and name.count("/") == 2
-        and entry.kind == "file"
-        and entry.sha256
-        and entry.size < 1 << 20
-        and name.upper() not in folded
-        and name.upper() != apps.DELETED.upper()
-    }
+    layered = _layered_files(folder, layers)
+    kept = _kept_files(sample, {name.upper() for name in layered})
     with windows_volume(path) as volume:
         for name, data in tool_files().items():
             require(
@@ -116,11 +103,10 @@ def check_disk(path: str, folder: pathlib.Path, layers: list[str], sample: Manif
                 file_content(volume, name) == data,
                 f"{name} on the published disk differs from the text that a script writes once.",
             )
-        for name, digest in (expected | kept).items():
+        for name, digest in (layered | kept).items():
             require(
                 file_digest(volume, name) == digest, f"{name} on the published disk differs from the file in its layer."
             )
-        require(apps.REPLACED.upper() in folded, f"No layer replaces {apps.REPLACED}.")
         require(
             file_digest(volume, apps.DELETED) is None,
             f"{apps.DELETED} exists on the published disk, although a layer deletes it.",
@@ -135,4 +121,27 @@ def check_disk(path: str, folder: pathlib.Path, layers: list[str], sample: Manif
                 stored == content,
                 f"{value} of {hive}\\{key} on the published disk is {stored!r}, expected {content!r}.",
             )
-    return len(expected) + len(kept) + len(tool_files()) + len(first_start.WRITTEN)
+    return len(layered) + len(kept) + len(tool_files()) + len(first_start.WRITTEN)
+
+
+def _layered_files(folder: pathlib.Path, layers: list[str]) -> dict[str, str]:
+    """Return the SHA-256 of the files of the app layers by path."""
+    files: dict[str, str] = {}
+    for layer in layers:
+        files |= apps.digests(folder / layer)
+    require(apps.REPLACED.upper() in {name.upper() for name in files}, f"No layer replaces {apps.REPLACED}.")
+    return files
+
+
+def _kept_files(sample: Manifest, layered: set[str]) -> dict[str, str]:
+    """Return the SHA-256 of small files in System32 that no layer changes; ``layered`` has upper-case paths."""
+    return {
+        name: entry.sha256
+        for name, entry in sample.files.items()
+        if name.startswith("Windows/System32/")
+        and name.count("/") == 2
+        and entry.kind == "file"
+        and entry.sha256
+        and entry.size < 1 << 20
+        and name.upper() not in layered | {apps.DELETED.upper()}
+    }

@@ -36,7 +36,7 @@ def create(simulator: Simulator, name: str, work: pathlib.Path) -> None:
         for operation, device in (("remove", old), ("add", new))
     ]
     WaitForTask(vm.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=changes)))
-    model.keep(work / "windows.json", model.installed(vm=name, control=simulator.control))
+    model.keep(work / "windows.json", model.installed(vm=name, control=str(simulator.control)))
     simulator.guest(guest.command(work / "windows.json"), vm=name)
 
 
