@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The attributes that modules have in common."""
+"""The documentation of attributes that all modules have."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ class ModuleDocFragment:
 attributes:
   check_mode:
     support: full
-    description: Can run in check mode and tell what would change, without changing anything.
+    description: In check mode, the module reports what would change and changes nothing.
   diff_mode:
     support: full
-    description: Returns what changed, or in check mode what would change.
+    description: The module returns what changed, or in check mode what would change.
   action_group:
     support: full
     description: Use the group C(strata.layering.layering) in C(module_defaults) to set defaults for all modules of this collection.
@@ -26,10 +26,10 @@ attributes:
 attributes:
   check_mode:
     support: full
-    description: Reads only, so that check mode makes no difference.
+    description: The module changes nothing; it does the same in check mode.
   diff_mode:
     support: none
-    description: There is nothing to compare.
+    description: The module changes nothing, so it returns no difference.
   action_group:
     support: full
     description: Use the group C(strata.layering.layering) in C(module_defaults) to set defaults for all modules of this collection.

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the modules that keep layers have in common."""
+"""The documentation of options that several layer modules have."""
 
 from __future__ import annotations
 
@@ -15,30 +15,35 @@ options:
     required: true
   version:
     description:
-      - Name of the version, in quotes where it looks like a number, because YAML takes C(1.10) for the number 1.1.
-      - Required when O(state=present). With O(state=absent) all versions are removed if not given.
+      - Name of the version. Quote a version that looks like a number, because YAML reads C(1.10) as the number 1.1.
+      - Required when O(state=present). With O(state=absent), all versions are removed if not given.
     type: str
   description:
-    description: What the layer is. An existing layer keeps its own if not given.
+    description: Description of the layer. An existing layer keeps its description if not given.
     type: str
   version_description:
-    description: What is new in this version.
+    description: Description of the version, such as its changes.
     type: str
   script:
     description:
-      - A script on the composer (C(.cmd), C(.bat) or C(.ps1), at most 1 MiB) that runs once, as SYSTEM, when an image with the layer starts for the first time.
-      - Scripts run in the order of the layers. It is part of the version; another script needs a new version. An existing version keeps its own if not given.
+      - A script on the composer (C(.cmd), C(.bat) or C(.ps1), at most 1 MiB) that runs once, as SYSTEM, when an image with the layer starts for
+        the first time.
+      - Scripts run in the order of the layers. The script is part of the version; a changed script needs a new version. An existing version
+        keeps its script if not given.
     type: path
   icon:
     description: A PNG or JPEG file on the composer.
     type: path
+notes:
+  - A version is immutable. Creating it again from the same source changes nothing; creating it from a different source is an error that asks
+    for a new version.
 """
 
     SOFTWARE = r"""
 options:
   os_layer:
     description:
-      - The OS layer that the layer was made for.
+      - The OS layer for which the layer is built.
       - Required when the version does not exist.
     type: dict
     suboptions:
@@ -47,45 +52,45 @@ options:
         type: str
         required: true
       version:
-        description: Version of the OS layer. The newest deployable one if not given.
+        description: Version of the OS layer. The newest deployable version if not given.
         type: str
   files:
     description:
-      - A folder on the composer whose tree is that of drive C, such as C(Program Files/Tool/tool.exe).
-      - Files get the security of the folder they end up in.
+      - A folder on the composer with the tree of drive C, such as C(Program Files/Tool/tool.exe).
+      - Files inherit the permissions of the folder in which they are placed.
     type: path
   registry:
     description:
-      - Registry editor files (C(.reg)) on the composer, applied one after the other.
+      - Registry editor files (C(.reg)) on the composer. They are applied in the order of the list.
       - Keys of HKEY_LOCAL_MACHINE\\SYSTEM and \\SOFTWARE, HKEY_CLASSES_ROOT, HKEY_USERS\\.DEFAULT, and HKEY_CURRENT_USER for new users.
     type: list
     elements: path
     default: []
   delete:
-    description: Paths on drive C that the layer removes, such as V(Windows\\System32\\old.dll). What is not there is passed over.
+    description: Paths on drive C that the layer removes, such as V(Windows\\System32\\old.dll). Paths that do not exist are ignored.
     type: list
     elements: str
     default: []
   packaged_disk:
     description:
-      - The disk of a packaging machine in which something was installed, an OVF file or a disk image on the composer,
-        or C(//server/share/path) of one on a file share.
-      - The machine must have been made from O(os_layer) and O(prerequisites). What was changed in it becomes the layer.
+      - The disk of a packaging machine in which the software was installed. Either an OVF file or a disk image on the composer, or
+        C(//server/share/path) of such a file on an SMB share.
+      - The packaging machine must have been created with O(os_layer) and O(prerequisites). The changes on its disk become the layer.
     type: path
   exclusions:
     description:
-      - What is left out of a captured layer, or taken in after all, beyond what the collection leaves out by itself.
-      - Each entry has C(path), or C(key) and perhaps C(value), patterns with C(*) and C(**); C(action), V(exclude) or V(include); and a C(reason).
-      - A path begins below the drive, a key with its hive; variables are not replaced. The last rule that holds decides.
-      - They count when a version is captured; a version that is there does not change.
+      - Rules that leave changes out of a captured layer, or include changes, in addition to the rules of the collection.
+      - Each rule has C(path), or C(key) and optionally C(value), which are patterns with C(*) and C(**); C(action), which is V(exclude) or
+        V(include); and a C(reason).
+      - A path starts below the drive, a key starts with its hive; variables are not expanded. The last matching rule decides.
+      - Rules apply when a version is captured; an existing version does not change.
     type: list
     elements: dict
     default: []
   finalize:
     description:
-      - What to do when the packaging machine was not left in a state that makes a good layer, for instance with a restart pending, or when nothing
-        was installed in it.
-      - V(enforce) refuses it, V(warn) captures it with warnings, V(ignore) captures it in silence.
+      - The result of failed finalize checks of the packaging machine, for instance if a restart is pending or nothing was installed.
+      - V(enforce) refuses the disk, V(warn) captures it with warnings, V(ignore) captures it without warnings.
     type: str
     choices: [enforce, warn, ignore]
     default: enforce
@@ -100,7 +105,7 @@ options:
 options:
   prerequisites:
     description:
-      - App layer versions that are on the packaging machine beside the OS layer, put on each other in the order in which an image template applies them.
+      - App layer versions that the packaging machine contains in addition to the OS layer. They are applied in the same order as in an image.
       - They do not become part of the layer.
     type: list
     elements: dict

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every module says about the repository it works on."""
+"""The documentation of the repository options."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class ModuleDocFragment:
 options:
   repository:
     description:
-      - The folder that holds layers, templates and images, on a local disk or a mounted share of the composer.
+      - The folder of the repository with layers, templates and images, on a local disk or a mounted share of the composer.
       - If not set, the environment variable E(STRATA_REPOSITORY) is used.
     type: path
     required: true
@@ -22,6 +22,6 @@ requirements:
     CHANGES = r"""
 options:
   comment:
-    description: Why this change is made. It is kept in the repository's audit history.
+    description: The reason for the change. It is stored in the audit history of the repository.
     type: str
 """

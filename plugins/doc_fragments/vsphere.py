@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every module says about its connection to vCenter."""
+"""The documentation of the connection to vCenter."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ options:
 options:
   hostname:
     description:
-      - Host name or address of the vCenter Server. Only used where the text of an option says so.
+      - Host name or address of the vCenter Server. Only used by options that require it.
       - If not set, the environment variable E(VMWARE_HOST) is used.
     type: str
   username:
@@ -56,8 +56,8 @@ options:
 options:
   validate_certs:
     description:
-      - Whether certificates of vCenter and of the ESXi hosts are checked.
-      - A host's certificate is accepted when a trusted authority signed it or when its thumbprint is the one that vCenter names.
+      - Whether to check the certificates of vCenter and of the ESXi hosts.
+      - The certificate of a host is accepted if a trusted authority signed it, or if its thumbprint is the thumbprint in vCenter.
       - If not set, the environment variable E(VMWARE_VALIDATE_CERTS) is used.
     type: bool
     default: true
@@ -69,12 +69,12 @@ options:
     default: 443
   ca_path:
     description:
-      - A file of certificates in PEM form that are trusted beside the system's.
+      - A file of trusted certificates in PEM format, in addition to the certificates of the system.
       - If not set, the environment variable E(VMWARE_CA_PATH) is used.
     type: path
   proxy_host:
     description:
-      - A proxy through which vCenter and its hosts are reached.
+      - A proxy for the connections to vCenter and its hosts.
       - If not set, the environment variable E(VMWARE_PROXY_HOST) is used.
     type: str
   proxy_port:

@@ -3,26 +3,25 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keep versions of an app layer."""
+"""Manage app layers and their versions."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: app_layer
-short_description: Keep an app layer and its versions
+short_description: Manage app layers and their versions
 version_added: 0.1.0
 author:
   - the strata.layering contributors (@strata)
 description:
-  - An app layer holds what an application adds to Windows, changes and removes. Image templates put app layers on an OS layer.
-  - A version is immutable. Making it again from the same source changes nothing; from another source it is an error that asks for a new version.
+  - An app layer contains the files and registry changes of an application. Image templates apply app layers on top of an OS layer.
 options:
   priority:
     description:
-      - Where layers contradict each other, that of the higher number wins.
-      - Among layers of the same number one that was made with another as a prerequisite wins over that; otherwise they are applied in the
-        order of their names.
-      - Belongs to the layer, not to a version.
+      - If layers contradict each other, the layer with the higher priority wins.
+      - Among layers with the same priority, a layer wins over its prerequisites; otherwise layers are applied in the order of their names.
+      - The priority belongs to the layer, not to a version. It is a number from 0 to 999999.
+      - A new layer has the priority 500 if not given; an existing layer keeps its priority.
     type: int
 extends_documentation_fragment:
   - strata.layering.layer
@@ -35,10 +34,11 @@ extends_documentation_fragment:
 seealso:
   - module: strata.layering.image_template
   - module: strata.layering.layer_info
+  - module: strata.layering.packaging_machine
 """
 
 EXAMPLES = r"""
-- name: Make an app layer from a folder
+- name: Create an app layer from a folder
   strata.layering.app_layer:
     repository: /srv/layers
     name: Tool
@@ -50,11 +50,21 @@ EXAMPLES = r"""
       - Program Files\Tool\legacy.dll
     priority: 200
     comment: CHG-1042
+
+- name: Capture an app layer from the disk of a packaging machine
+  strata.layering.app_layer:
+    repository: /srv/layers
+    name: Reader
+    version: "11.0"
+    os_layer:
+      name: Windows 11
+      version: 23H2-2026.11
+    packaged_disk: /mnt/layers/Reader-11.0-packaging/Reader-11.0-packaging.ovf
 """
 
 RETURN = r"""
 layer:
-  description: The layer version.
+  description: The layer version. Its C(size) is in bytes.
   returned: when O(state=present)
   type: dict
   sample:
@@ -65,7 +75,9 @@ layer:
     status: Deployable
     size: 73400320
 changes:
-  description: How many files and folders the version brings, how many paths it removes, and how many keys and values it touches.
+  description:
+    - The number of files and folders that the version contains, of the paths that it removes, of the bytes in its files, and of the
+      registry keys and values that it changes.
   returned: when O(state=present)
   type: dict
   sample:
@@ -76,21 +88,21 @@ changes:
     keys: 4
     values: 11
 detail:
-  description: For a captured layer, how many files, folders, keys and values were added, changed and removed.
+  description: For a captured layer, the number of files, folders, keys and values that were added, changed and removed.
   returned: when a version was captured
   type: dict
 gate:
-  description: The checks of the packaging machine, each with its result, what was found and what to do.
+  description: The checks of the packaging machine, each with its result, the value found and the recommended action.
   returned: when a version was captured
   type: list
   elements: dict
 hazards:
-  description: What the captured layer holds that layers cannot carry well, and what to do.
+  description: Content of the captured layer that may not work in a layer, with the recommended action.
   returned: when a version was captured
   type: list
   elements: dict
 left_out:
-  description: What was left out of the captured layer and why, with examples.
+  description: Changes that were left out of the captured layer, with the reason and examples.
   returned: when a version was captured
   type: list
   elements: dict

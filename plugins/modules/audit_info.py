@@ -3,30 +3,30 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Read the audit history."""
+"""List the audit history of a repository."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: audit_info
-short_description: Read the audit history of a repository
+short_description: List the audit history of a repository
 version_added: 0.1.0
 author:
   - the strata.layering contributors (@strata)
 description:
-  - Lists who changed what and when, with the comments that were given, the newest first.
+  - Lists the changes of a repository with the user, the time and the comment of each change, newest first.
 options:
   kind:
-    description: Only records about this kind of thing, such as V(os_layer) or V(image_template).
+    description: List only changes of this kind of object, such as V(os_layer) or V(image_template).
     type: str
   name:
-    description: Only records about the thing of this name.
+    description: List only changes of the object with this name.
     type: str
   since:
-    description: Only records from this time on, in RFC 3339 form such as V(2026-11-01T00:00:00Z).
+    description: List only changes since this time, in RFC 3339 format, such as V(2026-11-01T00:00:00Z).
     type: str
   limit:
-    description: How many records to list at the most.
+    description: Maximum number of changes to list.
     type: int
     default: 100
 extends_documentation_fragment:
@@ -35,7 +35,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Who changed the template
+- name: List the changes of an image template
   strata.layering.audit_info:
     repository: /srv/layers
     kind: image_template
@@ -44,7 +44,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 records:
-  description: The records.
+  description: The changes, newest first.
   returned: always
   type: list
   elements: dict

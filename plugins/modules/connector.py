@@ -3,31 +3,31 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keep a connector: where published images go."""
+"""Manage connectors, the vSphere targets of layered images."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: connector
-short_description: Keep a connector, the place in vSphere where layered images are published
+short_description: Manage connectors, the vSphere targets of layered images
 version_added: 0.1.0
 author:
   - the strata.layering contributors (@strata)
 description:
-  - A connector names the datacenter, the cluster or host, the datastore, the folder, the network and the VM template of the machines that are published.
-  - A connector never holds a host name, a user or a password. Those are options of the modules that use it.
+  - A connector names the datacenter, the cluster or host, the datastore, the folder, the network and the VM template of published VMs.
+  - A connector never contains the host name of a vCenter, a user or a password. These are options of the modules that use the connector.
 options:
   name:
     description: Name of the connector.
     type: str
     required: true
   type:
-    description: The kind of place.
+    description: Type of the target platform.
     type: str
     choices: [vsphere]
     default: vsphere
   description:
-    description: What the connector is for.
+    description: Purpose of the connector.
     type: str
     default: ''
   datacenter:
@@ -36,13 +36,13 @@ options:
       - Required when O(state=present).
     type: str
   cluster:
-    description: Name of the cluster. Give this or O(esxi_hostname), or both when the cluster has no DRS.
+    description: Name of the cluster. Set O(cluster) or O(esxi_hostname), or both if the cluster has no DRS.
     type: str
   esxi_hostname:
-    description: Name of the ESXi host, when machines are to be created on one host, in or outside of a cluster.
+    description: Name of the ESXi host, to create VMs on this host, in or outside a cluster.
     type: str
   resource_pool:
-    description: Name of the resource pool. The cluster's or host's own pool if not given.
+    description: Name of the resource pool. The root resource pool of the cluster or host if not given.
     type: str
   datastore:
     description:
@@ -51,42 +51,43 @@ options:
     type: str
   folder:
     description:
-      - VM folder, relative to the datacenter's VM folder, such as V(Images/Windows 11). It is created when it does not exist.
-      - A slash that belongs to a folder's name is written V(%2f).
+      - VM folder, relative to the VM folder of the datacenter, such as V(Images/Windows 11). It is created if it does not exist.
+      - Write a slash in the name of a folder as V(%2f).
     type: str
     default: ''
   network:
-    description: Name of the network or distributed port group. The VM template's own network if not given.
+    description: Name of the network or distributed port group. The network of the VM template if not given.
     type: str
   vm_template:
     description:
-      - Name of the VM template that gives processors, memory, firmware, hardware version, video and network card.
+      - Name of the VM template that defines the processors, memory, firmware, hardware version, video card and network adapter.
       - It must have no disks.
       - Required when O(state=present).
     type: str
   script:
     description:
-      - A program on the composer that is run after an image has been published through this connector, as the user who runs the module.
-      - It finds C(STRATA_CONNECTOR), C(STRATA_IMAGE) (the image's digest), C(STRATA_TEMPLATE), C(STRATA_VCENTER), C(STRATA_VM_NAME),
-        C(STRATA_VM_MOID), C(STRATA_VM_UUID) and C(STRATA_SNAPSHOT) in its environment, and no password.
-      - When it ends with another exit code than 0 the publishing has failed. The image stays, and the next run runs only the script again, until
-        it has succeeded.
+      - A program on the composer that runs after an image was published through this connector, as the user that runs the module.
+      - Its environment contains C(STRATA_CONNECTOR), C(STRATA_IMAGE) (the digest of the image), C(STRATA_TEMPLATE), C(STRATA_VCENTER),
+        C(STRATA_VM_NAME), C(STRATA_VM_MOID), C(STRATA_VM_UUID) and C(STRATA_SNAPSHOT), but no password.
+      - If it exits with a code other than 0, the publish task fails. The image is kept, and later runs only run the script again, until it
+        succeeds.
     type: path
   custom_attributes:
     description:
-      - Custom attributes of the machines that are published, by name. Those that vCenter does not know are defined.
-      - In the values C($template), C($digest) and C($layers) stand for what the image was made of.
-      - They are no part of the image; changing them does not have a published image published again.
+      - Custom attributes of published VMs, by name. Attributes that do not exist in vCenter are created.
+      - In the values, C($template), C($digest) and C($layers) are replaced with the name of the template, the digest of the image and the
+        layers of the image.
+      - This setting is not part of the image digest; changing it does not republish the image.
     type: dict
     default: {}
   test:
     description:
-      - Log in to vSphere and look everything up that the connector names.
-      - Needs O(hostname), O(username) and O(password).
+      - Whether to log in to vSphere and look up every object that the connector names.
+      - Requires O(hostname), O(username) and O(password).
     type: bool
     default: false
   state:
-    description: Whether the connector exists. A connector that an image template uses cannot be removed.
+    description: Whether the connector exists. A connector that image templates use cannot be removed.
     type: str
     choices: [present, absent]
     default: present
@@ -102,7 +103,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Publish to the cluster Desktops
+- name: Create a connector for the cluster Desktops and test it
   strata.layering.connector:
     repository: /srv/layers
     name: desktops
@@ -135,7 +136,7 @@ connector:
     network: VDI
     vm_template: golden-hardware
 tested:
-  description: What O(test) found, a path or a name for each thing that was looked up.
+  description: The objects that O(test) looked up in vSphere, each with its path or name.
   returned: when O(test=true)
   type: dict
 """

@@ -17,7 +17,7 @@ description:
   - Lists the connectors of a repository.
 options:
   name:
-    description: Only the connector of this name.
+    description: List only the connector with this name.
     type: str
 extends_documentation_fragment:
   - strata.layering.repository
@@ -34,7 +34,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 connectors:
-  description: The connectors, by name.
+  description: The connectors, sorted by name.
   returned: always
   type: list
   elements: dict

@@ -3,45 +3,46 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Check a file share and keep its folders."""
+"""Manage the folders of a file share."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: file_share
-short_description: Check a file share and keep its folders
+short_description: Manage the folders of a file share
 version_added: 0.1.0
 author:
   - the strata.layering contributors (@strata)
 description:
-  - Makes sure that the share on which OVF packages and packaged disks are kept can be reached and written to, has room, and has its folders.
-  - It never mounts anything. A share that is given as C(//server/share/path) is spoken to directly; everything else is a folder that must be there.
+  - Checks that the share for OVF packages and packaged disks is reachable, writable and has enough free space, and creates its folders.
+  - The module never mounts a share. It connects to C(//server/share/path) over SMB; any other value is an existing folder on the composer.
 options:
   file_share:
     description:
-      - The share, a folder as the composer sees it, such as a mounted SMB or NFS share, or C(//server/share/path) to speak to the server directly.
-      - Slashes and backslashes are the same. C(//server:port/share) names another port than 445.
-      - Symbolic links on the server and DFS namespaces are not followed.
+      - The share. Either a folder on the composer, such as a mounted SMB or NFS share, or C(//server/share/path) to connect to the server
+        over SMB.
+      - Slashes and backslashes are equivalent. C(//server:port/share) selects a port other than 445.
+      - Symbolic links on an SMB server and DFS namespaces are not followed.
     type: path
     required: true
   folders:
-    description: Folders of the share, relative to it. Those above them are made where they are missing.
+    description: Folders of the share, relative to it. Missing parent folders are created.
     type: list
     elements: str
     default: []
   minimum_free_gb:
-    description: How much room the share must have, in GiB. Less is an error. Only used when O(state=present).
+    description: Minimum free space of the share in GiB. Less free space is an error. Only used when O(state=present).
     type: int
   repository:
     description:
-      - A repository in whose audit history changes are noted.
-      - If not set, the environment variable E(STRATA_REPOSITORY) is used. Without either nothing is noted.
+      - A repository whose audit history records the changes.
+      - If not set, the environment variable E(STRATA_REPOSITORY) is used. Without either, changes are not recorded.
     type: path
   comment:
-    description: Why this change is made. It is kept in the repository's audit history.
+    description: The reason for the change. It is stored in the audit history of the repository.
     type: str
   state:
-    description: Whether O(folders) exist. Only empty folders are removed; the share itself never is.
+    description: Whether O(folders) exist. Only empty folders are removed; the share itself is never removed.
     type: str
     choices: [present, absent]
     default: present
@@ -54,7 +55,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: The share of OVF packages is ready for an export
+- name: Prepare the file share for exports
   strata.layering.file_share:
     file_share: //files.example.com/layers/horizon
     file_share_username: EXAMPLE\layering
@@ -66,7 +67,8 @@ EXAMPLES = r"""
 RETURN = r"""
 file_share:
   description:
-    - The share, its bytes free for this user and in all, and for one that is spoken to directly the SMB dialect and whether messages are encrypted.
+    - The location of the share, the bytes that this user may still write, and the size of the share in bytes.
+    - For an SMB connection, also the SMB dialect and whether messages are encrypted.
   returned: success
   type: dict
   sample:
@@ -76,7 +78,7 @@ file_share:
     dialect: 3.1.1
     encrypted: true
 folders:
-  description: The folders that exist, or in check mode would exist, of those that were named.
+  description: The folders of O(folders) that exist, or in check mode would exist.
   returned: success
   type: list
   elements: str

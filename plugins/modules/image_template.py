@@ -3,26 +3,26 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keep an image template."""
+"""Manage image templates."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: image_template
-short_description: Keep an image template, which names the layers of an image
+short_description: Manage image templates, which list the layers of an image
 version_added: 0.1.0
 author:
   - the strata.layering contributors (@strata)
 description:
-  - An image template joins an OS layer version with app layer versions and says through which connector the image is published.
-  - Changing a template publishes nothing; M(strata.layering.layered_image_publish) does.
+  - An image template combines an OS layer version with app layer versions and names the connector through which the image is published.
+  - Changing a template does not publish the image; use M(strata.layering.layered_image_publish) to publish it.
 options:
   name:
     description: Name of the template.
     type: str
     required: true
   description:
-    description: What the image is for.
+    description: Purpose of the image.
     type: str
     default: ''
   os_layer:
@@ -36,18 +36,20 @@ options:
         type: str
         required: true
       version:
-        description: Version of the layer. V(latest) is the newest deployable one at the time the module runs; the template keeps what that is.
+        description:
+          - Version of the layer.
+          - V(latest) selects the newest deployable version when the module runs. The template stores the number of that version.
         type: str
         required: true
   app_layers:
-    description: The app layer versions. Their order here does not matter; the layers' priorities do.
+    description: The app layer versions. The order of this list has no effect; the priorities of the layers decide.
     type: list
     elements: dict
     default: []
     suboptions: *layer_version
   platform_layer:
     description:
-      - The platform layer version, which always wins. It must have been made for this version of the OS layer, or confirmed for it.
+      - The platform layer version, which always wins. It must have been built or confirmed for this version of the OS layer.
     type: dict
     suboptions: *layer_version
   connector:
@@ -56,44 +58,48 @@ options:
       - Required when O(state=present).
     type: str
   disk_size_gb:
-    description: Size of the image's disk in GiB. That of the OS layer if not given; it cannot be smaller.
+    description: Size of the image's disk in GiB. The size of the OS layer if not given; it cannot be smaller than the OS layer.
     type: int
   vm_name:
-    description: Beginning of the published machines' names. The template's name if not given. A published machine's name ends in a part of the image's digest.
+    description:
+      - Prefix of the names of published VMs. The name of the template if not given.
+      - The name of a published VM ends with a part of the image digest.
     type: str
   outdated_files:
     description:
-      - What wins where a layer brings a file that the OS layer has changed since the version that the layer was made for.
-      - V(layer) is the layer's file, V(os) that of the OS layer, V(newest) the one with the higher file version; V(fail) refuses to compose the image.
+      - The file that wins if a layer contains a file that the OS layer has changed since the OS layer version for which the layer was built.
+      - V(layer) selects the file of the layer, V(os) the file of the OS layer, V(newest) the file with the higher file version. V(fail)
+        refuses to compose the image.
     type: str
     choices: [layer, os, newest, fail]
     default: layer
   registry_lists:
     description:
-      - Registry settings that several layers share, beyond those that the collection knows, and how they are joined.
-      - Each entry has C(hive), C(key), C(value) and C(kind), and perhaps C(separator) and C(advice), as described in C(docs/registry-deltas.md).
+      - Registry values that several layers change, in addition to those that the collection knows, and how to merge them.
+      - Each entry has C(hive), C(key), C(value) and C(kind), and optionally C(separator) and C(advice), as described in
+        C(docs/registry-deltas.md).
     type: list
     elements: dict
     default: []
   publish_mode:
     description:
-      - V(automatic) powers the machine on, waits until it has shut itself down, and takes the snapshot.
-      - V(manual) powers the machine on and asks for a person, who does in it what has to be done by hand and shuts Windows down. The next run of
-        M(strata.layering.layered_image_publish) takes the snapshot.
-      - It is no part of the image; changing it does not have a published image published again.
+      - V(automatic) powers the VM on, waits until Windows has shut down by itself, and takes the snapshot.
+      - V(manual) powers the VM on and sets the status of the task to C(ActionRequired). Do your manual work in the VM and shut Windows down.
+        The next run of M(strata.layering.layered_image_publish) takes the snapshot.
+      - This setting is not part of the image digest; changing it does not republish the image.
     type: str
     choices: [automatic, manual]
     default: automatic
   script:
     description:
       - A script on the composer (C(.cmd), C(.bat) or C(.ps1), at most 1 MiB) that runs once, as SYSTEM, when an image starts for the first time.
-      - It runs after the scripts of the layers. Another script makes another image.
+      - It runs after the scripts of the layers. The script is part of the image digest; a changed script results in a new image.
     type: path
   icon:
     description: A PNG or JPEG file on the composer.
     type: path
   state:
-    description: Whether the template exists. Published images stay when a template is removed.
+    description: Whether the template exists. Removing a template does not delete published images.
     type: str
     choices: [present, absent]
     default: present
@@ -107,7 +113,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Join Windows with two applications
+- name: Combine Windows with two applications
   strata.layering.image_template:
     repository: /srv/layers
     name: office-desktop
@@ -124,7 +130,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 template:
-  description: The template, with the digests of the layer versions it names.
+  description: The template, with the digests of its layer versions.
   returned: when O(state=present)
   type: dict
 """

@@ -17,7 +17,7 @@ description:
   - Lists the image templates of a repository.
 options:
   name:
-    description: Only the template of this name.
+    description: List only the template with this name.
     type: str
 extends_documentation_fragment:
   - strata.layering.repository
@@ -34,7 +34,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 templates:
-  description: The templates, by name.
+  description: The templates, sorted by name.
   returned: always
   type: list
   elements: dict

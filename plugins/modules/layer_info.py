@@ -3,24 +3,24 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""List layers."""
+"""List layers and their versions."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: layer_info
-short_description: List OS, app and platform layers with their versions
+short_description: List layers and their versions
 version_added: 0.1.0
 author:
   - the strata.layering contributors (@strata)
 description:
-  - Lists the layers of a repository, each with its versions in their order, oldest first.
+  - Lists the OS, app and platform layers of a repository. The versions of each layer are sorted, oldest first.
 options:
   name:
-    description: Only the layer of this name.
+    description: List only the layers with this name.
     type: str
   kind:
-    description: Only layers of this kind.
+    description: List only layers of this kind.
     type: str
     choices: [os, app, platform]
 extends_documentation_fragment:
@@ -29,6 +29,7 @@ extends_documentation_fragment:
 seealso:
   - module: strata.layering.os_layer
   - module: strata.layering.app_layer
+  - module: strata.layering.platform_layer
 """
 
 EXAMPLES = r"""
@@ -41,7 +42,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 layers:
-  description: The layers, by kind and name.
+  description: The layers, sorted by kind and name. The C(size) of a version is in bytes.
   returned: always
   type: list
   elements: dict

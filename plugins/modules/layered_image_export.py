@@ -3,19 +3,20 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Write a layered image's disk to a file."""
+"""Export the disk of a layered image to a file."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: layered_image_export
-short_description: Write the disk of a layered image to a file
+short_description: Export the disk of a layered image to a file
 version_added: 0.1.0
 author:
   - the strata.layering contributors (@strata)
 description:
-  - Composes the layers of a template when that has not been done yet, and writes the disk as a file.
-  - A file that holds the image already is not written again. What was written is recorded beside it, in a file of the same name that ends in C(.strata.json).
+  - Composes the layers of a template, unless the image is already composed, and writes the disk to a file.
+  - A file that already contains the image is not written again. A record of the written image is stored next to the file, with the same
+    name and the suffix C(.strata.json).
 options:
   template:
     description: Name of the image template.
@@ -23,15 +24,15 @@ options:
     required: true
   path:
     description:
-      - The file to write, on the composer, or C(//server/share/path) of a file on a file share.
-      - Without a mount V(vmdk) and V(ova) can be written to a share.
+      - The file to write. Either a path on the composer, or C(//server/share/path) of a file on an SMB share.
+      - Without a mount, only V(vmdk) and V(ova) can be written to an SMB share.
     type: path
     required: true
   format:
     description:
-      - V(vmdk) is a stream-optimized VMDK, as vSphere imports it; V(ova) an OVA package with it.
-      - V(raw) is a sparse raw disk; V(qcow2) needs C(qemu-img) on the composer.
-      - Without it V(ova), V(raw) or V(qcow2) when the name of the file ends in that, else V(vmdk).
+      - V(vmdk) is a stream-optimized VMDK, which vSphere can import; V(ova) is an OVA package that contains such a VMDK.
+      - V(raw) is a sparse raw disk. V(qcow2) needs C(qemu-img) on the composer.
+      - If not given, the suffix of the file name selects V(ova), V(raw) or V(qcow2); any other suffix selects V(vmdk).
     type: str
     choices: [vmdk, ova, raw, qcow2]
 extends_documentation_fragment:
@@ -42,7 +43,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Write the image as an OVA
+- name: Export the image as an OVA
   strata.layering.layered_image_export:
     repository: /srv/layers
     template: office-desktop
@@ -55,11 +56,11 @@ path:
   returned: always
   type: str
 digest:
-  description: The image's content digest, over all its layers.
+  description: The content digest of the image, which covers all its layers.
   returned: always
   type: str
 bytes:
-  description: Size of the file. In check mode, of the disk that would be written, where it is known.
+  description: Size of the file in bytes. In check mode, the size of the disk that would be written, if it is known.
   returned: when known
   type: int
 """

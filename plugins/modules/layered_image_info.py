@@ -3,21 +3,22 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""List published images."""
+"""List published images and their locations."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: layered_image_info
-short_description: List published images and where they are
+short_description: List published images and their locations
 version_added: 0.1.0
 author:
   - the strata.layering contributors (@strata)
 description:
-  - Lists the images that were published, the newest of each template first. What has been done to the machines since is not looked up.
+  - Lists the published images, sorted by template, newest first.
+  - The module reads the repository only. It does not show later changes of the VMs in vSphere.
 options:
   template:
-    description: Only images of this template.
+    description: List only images of this template.
     type: str
 extends_documentation_fragment:
   - strata.layering.repository
@@ -27,7 +28,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Where is the newest image
+- name: List the images of a template
   strata.layering.layered_image_info:
     repository: /srv/layers
     template: office-desktop

@@ -3,29 +3,31 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Show what an image would be put together from."""
+"""Plan a layered image and show conflicts between its layers."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: layered_image_plan
-short_description: Show which layer wins each contested file and key of an image, and who loses
+short_description: Plan a layered image and show conflicts between its layers
 version_added: 0.1.0
 author:
   - the strata.layering contributors (@strata)
 description:
-  - Reads the file indexes and registry changes of a template's layers, without composing anything, and tells where layers contradict each other.
-  - What a layer does to files of layers that were on the machine in which it was made (its prerequisites) was meant and is no conflict.
-  - Files that a layer brings although the OS layer has changed them since the version that the layer was made for stand out by themselves.
-  - A warning tells of 8.3 names (such as C(STRATA~1)) that several layers give to different files of a folder, because programs may
-    use paths in that form. The file of the OS layer or of the lowest layer gets it, the others go without.
+  - Reads the file indexes and the registry changes of a template's layers, without composing the image, and reports the files and registry
+    keys on which layers contradict each other.
+  - A layer may override files of its prerequisites; this is not reported as a conflict.
+  - Files that a layer contains although the OS layer has changed them since the OS layer version for which the layer was built are listed
+    separately.
+  - A warning reports 8.3 names (such as C(STRATA~1)) that several layers assign to different files of a folder, because programs may use
+    such paths. The OS layer or the lowest layer keeps the name; the files of the other layers lose it.
 options:
   template:
     description: Name of the image template.
     type: str
     required: true
   paths:
-    description: Paths on drive C of which to tell which layers say something about them.
+    description: Paths on drive C for which to report the layers that provide, change or remove them.
     type: list
     elements: str
     default: []
@@ -38,7 +40,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Refuse an image with contested files
+- name: Refuse an image with conflicts or outdated files
   strata.layering.layered_image_plan:
     repository: /srv/layers
     template: office-desktop
@@ -50,7 +52,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 counts:
-  description: How many files the layers bring in the end, and how many conflicts, registry findings, outdated files and 8.3 names that are taken there are.
+  description: The number of files that the layers contribute to the image, of conflicts, registry findings, outdated files and lost 8.3 names.
   returned: always
   type: dict
   sample:
@@ -71,19 +73,19 @@ conflicts:
       losers:
         - app layer Reader 11.0
 registry:
-  description: Keys and values on which layers contradict each other, and lists and counters that were joined.
+  description: Registry keys and values on which layers contradict each other, and lists and counters that were merged.
   returned: always
   type: list
   elements: dict
 outdated:
   description: >-
-    Files of layers that the OS layer has changed since the version that the layer was made for. Conflicts, layers and provenance
-    follow what the template's outdated_files makes of them; where that is V(fail), they show the layers' files.
+    Files of layers that the OS layer has changed since the OS layer version for which the layer was built. RV(conflicts), RV(layers) and
+    RV(provenance) show the result of the template's option C(outdated_files); with V(fail), they show the files of the layers.
   returned: always
   type: list
   elements: dict
 short_names:
-  description: The 8.3 names that files do not get because another file of their folder (C(holder)) has them.
+  description: The 8.3 names that files lose because a different file of the same folder (C(holder)) has them.
   returned: always
   type: list
   elements: dict
@@ -93,16 +95,16 @@ short_names:
       layer: app layer Writer 2.1
       holder: Strata Reader
 layers:
-  description: The layers in the order in which they are applied, with what each brings and how many of its files win.
+  description: The layers in the order in which they are applied, with the content of each layer and the number of its files that win.
   returned: always
   type: list
   elements: dict
 provenance:
-  description: For each of O(paths), the layers that say something about it. The last one counts.
+  description: For each of O(paths), the layers that provide, change or remove it. The last layer wins.
   returned: always
   type: dict
 content_digest:
-  description: The digest over everything that decides the image's content.
+  description: The digest of all inputs that determine the content of the image.
   returned: always
   type: str
 """

@@ -3,7 +3,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Publish layered images."""
+"""Publish layered images as virtual machines with a snapshot."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ version_added: 0.1.0
 author:
   - the strata.layering contributors (@strata)
 description:
-  - Composes the layers of each template offline, creates a machine with the hardware of the connector's VM template and the composed disk,
-    powers it on, waits until its scripts are done and the guest has shut itself down, takes a snapshot, checks that Horizon can use it,
-    runs the connector's script, and tells where the image is.
-  - An image that is published already, with the same layers through the same connector, and still stands in vSphere, is not published again.
-  - Whatever ended a run, the next one goes on from what stands in vSphere. Where a person has to act, the task's status is C(ActionRequired) and its
-    description says what to do and where; that is a result, not a failure.
+  - Composes the layers of each template offline and creates a VM with the composed disk and the hardware of the connector's VM template.
+  - Powers the VM on, waits until its scripts have ended and Windows has shut down by itself, and takes a snapshot.
+  - Checks that Horizon can use the snapshot, runs the script of the connector, and returns the location of the image.
+  - An image that is already published with the same layers through the same connector, and still exists in vSphere, is not published again.
+  - A later run resumes an interrupted run. If manual action is needed, the status of the task is C(ActionRequired) and its description
+    says what to do and where; this is a result, not a failure.
 options:
   templates:
     description: Names of the image templates.
@@ -30,28 +30,29 @@ options:
   state:
     description:
       - V(present) publishes the templates.
-      - V(canceled) ends publishings that run, on whatever composer with this repository, or that wait for a person, and removes their machines.
-        A finished image stays.
+      - V(canceled) cancels publish tasks of the templates and removes their VMs. This includes tasks that run on a different composer with
+        the same repository, and tasks that wait for manual action. Finished images are kept.
     type: str
     choices: [present, canceled]
     default: present
   script_timeout:
-    description: How long one script in the image may run, in seconds, before a person is asked to look at it.
+    description:
+      - Maximum time in seconds for a script in the image. After that, the status of the task is C(ActionRequired).
     type: int
     default: 3600
   shutdown_timeout:
     description:
-      - How long the guest may take to shut itself down, in seconds, before a person is asked to look at it.
-      - It counts from the end of the last script, or from the start of the machine when the guest reports nothing about scripts.
+      - Maximum time in seconds until Windows has shut down by itself. After that, the status of the task is C(ActionRequired).
+      - The time starts at the end of the last script, or at power-on if Windows does not report any scripts.
     type: int
     default: 3600
   timeouts:
-    description: How long other steps may take, in seconds.
+    description: Maximum times in seconds for other steps.
     type: dict
     default: {}
     suboptions:
       compose:
-        description: Putting the layers together.
+        description: Composing the layers.
         type: int
         default: 3600
       upload:
@@ -59,7 +60,7 @@ options:
         type: int
         default: 14400
       power_on:
-        description: Powering the machine on.
+        description: Powering on the VM.
         type: int
         default: 300
       snapshot:
@@ -67,29 +68,29 @@ options:
         type: int
         default: 1800
       connector_script:
-        description: The connector's script.
+        description: Running the script of the connector.
         type: int
         default: 3600
       cancel:
-        description: Until a publishing that runs notices that it is canceled, and has removed its machine.
+        description: Waiting until a publish task that is running has noticed the cancellation and removed its VM.
         type: int
         default: 600
   retries:
-    description: How often a step is tried again when vSphere or the network failed in a way that may pass by itself.
+    description: Maximum number of retries of a step after a temporary failure of vSphere or the network.
     type: int
     default: 2
   retry_pause:
-    description: How long to wait before a step is tried again, in seconds.
+    description: Pause in seconds before a retry.
     type: int
     default: 10
   parallel:
-    description: How many templates are published side by side at the most. Each has a process of its own on the composer.
+    description: Maximum number of templates that are published in parallel. Each template uses a separate process on the composer.
     type: int
     default: 4
   keep:
     description:
-      - How many older machines of a template are kept beside the new one. Older ones are deleted, unless a clone was made of their snapshot.
-      - All are kept if not given.
+      - Number of older VMs of a template to keep in addition to the new VM. Older VMs are deleted, unless a clone of their snapshot exists.
+      - All VMs are kept if not given.
     type: int
 extends_documentation_fragment:
   - strata.layering.repository
@@ -113,7 +114,11 @@ EXAMPLES = r"""
     password: "{{ vault_vcenter_password }}"
   register: published
 
-- name: Publish all, and wait for nobody who has to act by hand
+- name: Show the location of the image
+  ansible.builtin.debug:
+    msg: "{{ published.tasks[0].description }}"
+
+- name: Publish several templates and fail if one needs manual action
   strata.layering.layered_image_publish:
     repository: /srv/layers
     templates: [office-desktop, kiosk, developer]
@@ -124,7 +129,7 @@ EXAMPLES = r"""
   register: all_published
   failed_when: all_published is failed or all_published.tasks | rejectattr('status', 'equalto', 'Complete') | length > 0
 
-- name: Give up what is being published
+- name: Cancel a publish task
   strata.layering.layered_image_publish:
     repository: /srv/layers
     templates: office-desktop
@@ -132,17 +137,13 @@ EXAMPLES = r"""
     hostname: vcenter.example.com
     username: layering@vsphere.local
     password: "{{ vault_vcenter_password }}"
-
-- name: Say where it is
-  ansible.builtin.debug:
-    msg: "{{ published.tasks[0].description }}"
 """
 
 RETURN = r"""
 tasks:
   description:
-    - The publish task of each template. Its status is C(Complete), C(ActionRequired) or C(Canceled); when one is C(Failed), the module fails
-      and returns the tasks in C(details.tasks).
+    - The publish task of each template. Its status is C(Complete), C(ActionRequired) or C(Canceled). If the status of a task is C(Failed),
+      the module fails and returns the tasks in C(details.tasks).
   returned: always
   type: list
   elements: dict
@@ -154,28 +155,28 @@ tasks:
       description: C(NotStarted) in check mode, C(Running), C(ActionRequired), C(Complete), C(Canceled) or C(Failed).
       type: str
     step:
-      description: The step under way, or at which the task waits.
+      description: The current step, or the step at which the task waits for manual action.
       type: str
     description:
-      description: A sentence that says where the image is, or what has to be done.
+      description: The location of the image, or the manual action that is needed.
       type: str
     vcenter:
-      description: The vCenter that it is or would be published in - the C(hostname) that was given, and its C(instance_uuid).
+      description: The vCenter of the published or planned VM - its C(hostname) as given and its C(instance_uuid).
       type: dict
     scripts:
-      description: What the scripts in the image reported last - C(state), C(current), C(code), C(output) and the exit codes in C(results) by number.
+      description: The last report of the scripts in the image - C(state), C(current), C(code), C(output), and the exit codes by number in C(results).
       type: dict
     checks:
-      description: What Horizon needs, as results with C(name), C(passed), C(found) and C(advice).
+      description: The checks of the requirements of Horizon, each with C(name), C(passed), C(found) and C(advice).
       type: list
       elements: dict
     script:
-      description: The connector's script - C(path), C(done) and the last lines of its C(output).
+      description: The script of the connector - its C(path), whether it is C(done), and the last lines of its C(output).
       type: dict
   sample:
     - template: office-desktop
       status: Complete
-      description: The image is the snapshot strata-1f0c22a1 of the machine office-desktop-1f0c22a1 in Berlin/vm/Images, [vsan] office-desktop-1f0c22a1.
+      description: The image is the snapshot strata-1f0c22a1 of the VM office-desktop-1f0c22a1 in Berlin/vm/Images, [vsan] office-desktop-1f0c22a1.
       digest: sha256:1f0c22a1
       vcenter:
         hostname: vcenter.example.com
@@ -197,7 +198,7 @@ tasks:
           found: vmxnet3
           advice: null
 images:
-  description: The image that now is the current one of each template.
+  description: The current image of each template.
   returned: always
   type: list
   elements: dict

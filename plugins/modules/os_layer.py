@@ -3,31 +3,31 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keep versions of an OS layer, made from exported OS machines."""
+"""Manage OS layers and import their versions from OVF packages."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: os_layer
-short_description: Keep an OS layer and its versions, made from an OVF package
+short_description: Manage OS layers and import their versions from OVF packages
 version_added: 0.1.0
 author:
   - the strata.layering contributors (@strata)
 description:
   - Imports an OS machine that was exported as an OVF package (see M(strata.layering.ovf_export)) as a version of an OS layer.
-  - The package's manifest is checked, the Windows disk is examined, its file system is grown to O(max_layer_size_gb), and what Windows has free is left out.
-  - A version is immutable. Importing it again from the same package changes nothing; from another package it is an error.
+  - The import verifies the manifest of the package, checks the Windows installation on the disk, extends its file system to
+    O(max_layer_size_gb), and leaves out the free space of the file system.
 options:
   max_layer_size_gb:
-    description: Size of the Windows disk in GiB. The file system is grown to it; it cannot be shrunk.
+    description: Size of the Windows disk in GiB. The file system is extended to this size. It cannot be smaller than the exported disk.
     type: int
     default: 100
   connector:
-    description: Name of the connector through which the layer's machines are created by default.
+    description: Name of the connector that is used by default for VMs with this layer.
     type: str
   file_share:
     description:
-      - The folder below which OVF packages are, as the composer sees it, or C(//server/share/path) to speak to the server directly.
+      - The folder of the OVF packages. Either a folder on the composer, or C(//server/share/path) to connect to the server over SMB.
       - Required with O(packaging_disk).
     type: path
   packaging_disk:
@@ -37,13 +37,13 @@ options:
     type: str
   readiness:
     description:
-      - What to do when the disk is a sound Windows disk but not in a state that makes a good layer.
-      - V(enforce) refuses it, V(warn) imports it with warnings, V(ignore) imports it in silence.
+      - The result of failed readiness checks, for a valid Windows disk that is not in a suitable state for a layer.
+      - V(enforce) refuses the disk, V(warn) imports it with warnings, V(ignore) imports it without warnings.
     type: str
     choices: [enforce, warn, ignore]
     default: warn
   state:
-    description: Whether the version exists. A version that an image template uses or that app layers need cannot be removed.
+    description: Whether the version exists. A version that image templates use or that app layers depend on cannot be removed.
     type: str
     choices: [present, absent]
     default: present
@@ -73,7 +73,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 layer:
-  description: The layer version.
+  description: The layer version. Its C(size) is in bytes.
   returned: when O(state=present)
   type: dict
   sample:
@@ -84,7 +84,7 @@ layer:
     status: Deployable
     size: 9663676416
 readiness:
-  description: Named checks of the Windows on the disk, each with its result, what was found and what to do.
+  description: The readiness checks of the Windows installation, each with its name, its result, the value found and the recommended action.
   returned: when the version exists or was imported
   type: list
   elements: dict

@@ -3,7 +3,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Export a virtual machine as an OVF package."""
+"""Export a virtual machine as an OVF package to a file share."""
 
 from __future__ import annotations
 
@@ -14,38 +14,39 @@ version_added: 0.1.0
 author:
   - the strata.layering contributors (@strata)
 description:
-  - Writes the machine's disks, an OVF descriptor and a SHA-256 manifest into a folder of the share.
-  - A machine that has not changed since it was exported is not exported again. An export that was cut off goes on after the last disk that is whole.
+  - Writes the disks of the VM, an OVF descriptor and a SHA-256 manifest to a folder of the share.
+  - A VM that has not changed since its last export is not exported again. An interrupted export resumes after the last complete disk.
 options:
   name:
-    description: Name, instance UUID or managed object ID of the machine, which must be powered off.
+    description: Name, instance UUID or managed object ID of the VM. The VM must be powered off.
     type: str
     required: true
   datacenter:
-    description: Name of the datacenter, where the machine's name is not unique.
+    description: Name of the datacenter, if the name of the VM is not unique.
     type: str
   folder:
-    description: VM folder, relative to the datacenter's VM folder, where the machine's name is not unique.
+    description: VM folder, relative to the VM folder of the datacenter, if the name of the VM is not unique.
     type: str
   snapshot:
-    description: Name of a snapshot to export instead of the machine's present state.
+    description: Name of a snapshot to export instead of the current state of the VM.
     type: str
   file_share:
     description:
-      - The folder in which the package's folder is made, as the composer sees it.
-      - C(//server/share/path), with slashes or backslashes, is spoken to directly over SMB and needs no mount. C(//server:port/share) names another port.
+      - The folder in which the folder of the package is created. Either a folder on the composer, or C(//server/share/path) to connect to
+        the server over SMB without a mount.
+      - Slashes and backslashes are equivalent. C(//server:port/share) selects a port other than 445.
     type: path
     required: true
   package:
-    description: Name of the package and of its folder. The machine's name if not given.
+    description: Name of the package and of its folder. The name of the VM if not given.
     type: str
   repository:
     description:
-      - A repository in whose audit history the export is noted.
-      - If not set, the environment variable E(STRATA_REPOSITORY) is used. Without either nothing is noted.
+      - A repository whose audit history records the export.
+      - If not set, the environment variable E(STRATA_REPOSITORY) is used. Without either, the export is not recorded.
     type: path
   comment:
-    description: Why the machine is exported. It is kept in the repository's audit history.
+    description: The reason for the export. It is stored in the audit history of the repository.
     type: str
 extends_documentation_fragment:
   - strata.layering.vsphere
@@ -68,12 +69,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 packaging_disk:
-  description: The OVF file, relative to O(file_share), as M(strata.layering.os_layer) takes it.
+  description: The OVF file, relative to O(file_share), as a value for the option C(packaging_disk) of M(strata.layering.os_layer).
   returned: always
   type: str
   sample: win11-os/win11-os.ovf
 files:
-  description: The package's files with their sizes in bytes and SHA-256 digests.
+  description: The files of the package, with their sizes in bytes and their SHA-256 digests.
   returned: when not in check mode, or when the package exists
   type: list
   elements: dict

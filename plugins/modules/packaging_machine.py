@@ -3,42 +3,42 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keep the machine in which a layer version is packaged."""
+"""Manage packaging machines."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: packaging_machine
-short_description: Keep the machine in which an application is installed to become a layer
+short_description: Manage packaging machines, the VMs in which applications are installed
 version_added: 0.1.0
 author:
   - the strata.layering contributors (@strata)
 description:
-  - A packaging machine is made from an OS layer version and prerequisites. An application is installed in it, by hand or unattended,
-    and what changed on its disk is then captured by M(strata.layering.app_layer) or M(strata.layering.platform_layer).
-  - With O(state=present) the machine is created and powered on. One that exists is left as it is.
-  - With O(state=finalized) it is shut down and its disk exported as an OVF package.
-  - With O(state=absent) it is deleted. Only a machine that carries the mark of this layer version is ever touched.
-  - When the layer version exists already, no machine is made.
-  - Where Windows is prepared to shut itself down at the first start of an image, it can tell a packaging machine by the value V(packaging) of
-    C(guestinfo.strata.layering.purpose), which VMware Tools read.
+  - A packaging machine is a VM with an OS layer version and prerequisites. Install an application in it, manually or unattended. Then
+    M(strata.layering.app_layer) or M(strata.layering.platform_layer) captures the changes on its disk as a layer.
+  - O(state=present) creates the packaging machine and powers it on. An existing packaging machine does not change.
+  - O(state=finalized) shuts it down and exports its disk as an OVF package.
+  - O(state=absent) deletes it. The module only changes VMs that are marked as the packaging machine of this layer version.
+  - If the layer version already exists, no packaging machine is created.
+  - If Windows is configured to shut down by itself at the first start of an image, it can recognize a packaging machine by the value
+    V(packaging) of C(guestinfo.strata.layering.purpose), which VMware Tools can read.
 options:
   name:
-    description: Name of the layer that is packaged.
+    description: Name of the layer to package.
     type: str
     required: true
   version:
-    description: Name of the version that is packaged.
+    description: Version of the layer to package.
     type: str
     required: true
   kind:
-    description: What kind of layer it is.
+    description: Kind of the layer.
     type: str
     choices: [app, platform]
     default: app
   os_layer:
     description:
-      - The OS layer that the machine is made from.
+      - The OS layer of the packaging machine.
       - Required when O(state=present).
     type: dict
     suboptions:
@@ -48,67 +48,71 @@ options:
         required: true
       version:
         description:
-          - Version of the OS layer. If not given, a machine that exists keeps the one it has, and a new one gets the newest deployable one.
-          - RV(os_layer) says which one it was. Capture the layer with that one.
+          - Version of the OS layer. If not given, an existing packaging machine keeps its version, and a new packaging machine gets the newest
+            deployable version.
+          - RV(os_layer) returns the version that is used. Capture the layer with this version.
         type: str
   start_from:
     description:
-      - An earlier version of the same layer that is put on the machine too, V(latest) for the newest one.
-      - The new version will hold all of the earlier one that is still there when the machine is finalized. It is captured with the same
-        O(os_layer) and O(prerequisites), without the earlier version among them.
+      - An earlier version of the same layer to install on the packaging machine, or V(latest) for the newest version.
+      - The new version contains everything of the earlier version that still exists when the packaging machine is finalized. Capture it with
+        the same O(os_layer) and O(prerequisites); do not add the earlier version to the prerequisites.
     type: str
   connector:
     description:
-      - Name of the connector through which the machine is created.
-      - Required when O(state=present). Otherwise that with which it was created if not given.
+      - Name of the connector through which the packaging machine is created.
+      - Required when O(state=present). For other states, the connector that created the packaging machine if not given.
     type: str
   wait_for_address:
     description:
-      - How long to wait until VMware Tools run in the machine and report an IP address, in seconds. It is not waited for if V(0).
-      - Only used when O(state=present) and the machine is on.
+      - Maximum time in seconds to wait until VMware Tools are running and report an IP address. V(0) does not wait.
+      - Only used when O(state=present) and the packaging machine is powered on.
     type: int
     default: 0
   power_on:
     description:
-      - Whether a machine that was switched off before O(state=finalized) was asked for is powered on again, because the work in it is not done.
+      - Whether to power a packaging machine on again that was powered off before O(state=finalized) was requested, because the installation is
+        not complete.
       - Only used when O(state=present).
     type: bool
     default: false
   minimum_run:
     description:
-      - For how long a machine must have been on in all until one that is switched off counts as finished, in seconds.
-      - Windows cannot be started, be worked in and be shut down in less; rather it shut itself down, or somebody switched it off.
-      - Only used when O(state=present), and only where vCenter remembers when the machine was on.
+      - Minimum time in seconds that a packaging machine must have been powered on, in total, before a powered-off packaging machine counts as
+        complete.
+      - A shorter run time means that Windows shut down by itself, or was powered off, before anything was installed.
+      - Only used when O(state=present), and only if vCenter has the power history of the VM.
     type: int
     default: 120
   shutdown:
     description:
-      - Whether the guest is asked to shut down when the machine is on and VMware Tools run in it.
-      - Otherwise a machine that is on is an error that says what is to be done.
+      - Whether to shut down Windows if the packaging machine is powered on and VMware Tools are running.
+      - If V(false), a packaging machine that is powered on is an error that says what to do.
       - Only used when O(state=finalized).
     type: bool
     default: true
   shutdown_timeout:
-    description: How long the guest may take to shut down, in seconds.
+    description: Maximum time in seconds for the shutdown of Windows.
     type: int
     default: 600
   file_share:
     description:
-      - The folder in which the package's folder is made, as the composer sees it, or C(//server/share/path) to speak to the server directly.
+      - The folder in which the folder of the package is created. Either a folder on the composer, or C(//server/share/path) to connect to
+        the server over SMB.
       - Required when O(state=finalized).
     type: path
   package:
-    description: Name of the package and of its folder. The machine's name if not given.
+    description: Name of the package and of its folder. The name of the VM if not given.
     type: str
   remove_package:
     description:
-      - Whether the exported package is removed together with the machine.
-      - Which one it is, is known from when it was exported, or from O(file_share) and O(package).
+      - Whether to remove the exported package together with the packaging machine.
+      - The package recorded at export is used, otherwise O(file_share) and O(package).
       - Only used when O(state=absent).
     type: bool
     default: false
   state:
-    description: What is wanted of the machine.
+    description: The desired state of the packaging machine.
     type: str
     choices: [present, finalized, absent]
     default: present
@@ -127,7 +131,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Make a packaging machine
+- name: Create a packaging machine
   strata.layering.packaging_machine:
     repository: /srv/layers
     name: Tool
@@ -142,15 +146,15 @@ EXAMPLES = r"""
     hostname: vcenter.example.com
     username: layering@vsphere.local
     password: "{{ vault_vcenter_password }}"
-  register: machine
+  register: packaging
 
-- name: Say where it is and what to do
+- name: Show where the packaging machine is and what to do
   ansible.builtin.debug:
-    msg: "{{ machine.description }}"
+    msg: "{{ packaging.description }}"
 
-# Later, when the application is installed and the machine shut down:
+# Later, after the application was installed and Windows was shut down:
 
-- name: Export its disk
+- name: Export the disk of the packaging machine
   strata.layering.packaging_machine:
     repository: /srv/layers
     name: Tool
@@ -173,7 +177,7 @@ EXAMPLES = r"""
         version: "8"
     packaged_disk: "{{ finalized.packaged_disk }}"
 
-- name: Delete the machine and the package
+- name: Delete the packaging machine and the package
   strata.layering.packaging_machine:
     repository: /srv/layers
     name: Tool
@@ -188,20 +192,20 @@ EXAMPLES = r"""
 RETURN = r"""
 status:
   description:
-    - V(ActionRequired) when somebody has to work in the machine or to shut it down; V(Pending) when it is switched off and can be finalized;
-      V(Complete) when it is finalized, or when the layer version exists.
+    - V(ActionRequired) if you have to work in the packaging machine or shut it down; V(Pending) if it is powered off and can be finalized;
+      V(Complete) if it is finalized, or if the layer version exists.
   returned: when O(state) is not V(absent)
   type: str
   sample: ActionRequired
 description:
-  description: A sentence that says where the machine is and what to do.
+  description: The location of the packaging machine, and what to do.
   returned: when O(state) is not V(absent)
   type: str
   sample: >-
-    The packaging machine Tool-3.0-packaging-1f0c22a1 of the app layer Tool 3.0 runs in the folder /Berlin/vm/Images of the datacenter Berlin.
-    Install what the layer is to hold, restart Windows until nothing is pending, shut it down, and run the role again, or the module with state finalized.
+    The packaging machine Tool-3.0-packaging-1f0c22a1 of the app layer Tool 3.0 is running in the folder /Berlin/vm/Images of the datacenter Berlin.
+    Install the application, restart Windows until no restart is pending, and shut it down. Then run the role again, or the module with state finalized.
 machine:
-  description: The machine, if there is one.
+  description: The VM of the packaging machine, if it exists.
   returned: when O(state) is not V(absent)
   type: dict
   sample:
@@ -214,14 +218,14 @@ machine:
     power_state: poweredOn
     ip_address: 192.0.2.17
 os_layer:
-  description: Name and version of the OS layer that the machine was made from.
-  returned: when there is a machine
+  description: Name and version of the OS layer of the packaging machine.
+  returned: when the packaging machine exists
   type: dict
   sample:
     name: Windows 11
     version: 23H2-2026.11
 packaged_disk:
-  description: The OVF file on the composer, as M(strata.layering.app_layer) takes it.
+  description: The OVF file, as a value for the option C(packaged_disk) of M(strata.layering.app_layer).
   returned: when O(state=finalized)
   type: str
   sample: /mnt/layers/Tool-3.0-packaging-1f0c22a1/Tool-3.0-packaging-1f0c22a1.ovf

@@ -3,23 +3,24 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keep versions of a platform layer."""
+"""Manage platform layers and their versions."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: platform_layer
-short_description: Keep a platform layer and its versions
+short_description: Manage platform layers and their versions
 version_added: 0.1.0
 author:
   - the strata.layering contributors (@strata)
 description:
-  - A platform layer holds what belongs to the place where an image runs, such as the agents of a broker. It is always applied last and wins.
-  - It is made for one version of an OS layer. For another one it has to be made again, or confirmed with O(confirmed_for).
-  - A version is immutable. Making it again from the same source changes nothing; from another source it is an error that asks for a new version.
+  - A platform layer contains software that depends on the platform on which an image runs, such as the agents of a connection broker.
+  - A platform layer is always applied last and wins over all other layers.
+  - A version belongs to one version of an OS layer. For a different version of the OS layer, create a new version or confirm the existing
+    version with O(confirmed_for).
 options:
   confirmed_for:
-    description: Further versions of the OS layer for which this version was tried and is good.
+    description: Additional versions of the OS layer for which this version was tested and confirmed.
     type: list
     elements: str
     default: []
@@ -34,10 +35,11 @@ extends_documentation_fragment:
 seealso:
   - module: strata.layering.image_template
   - module: strata.layering.layer_info
+  - module: strata.layering.packaging_machine
 """
 
 EXAMPLES = r"""
-- name: Make a platform layer from a folder
+- name: Create a platform layer from a folder
   strata.layering.platform_layer:
     repository: /srv/layers
     name: Horizon Agent
@@ -52,7 +54,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 layer:
-  description: The layer version.
+  description: The layer version. Its C(size) is in bytes.
   returned: when O(state=present)
   type: dict
   sample:
@@ -63,7 +65,9 @@ layer:
     status: Deployable
     size: 73400320
 changes:
-  description: How many files and folders the version brings, how many paths it removes, and how many keys and values it touches.
+  description:
+    - The number of files and folders that the version contains, of the paths that it removes, of the bytes in its files, and of the
+      registry keys and values that it changes.
   returned: when O(state=present)
   type: dict
   sample:
@@ -74,21 +78,21 @@ changes:
     keys: 4
     values: 11
 detail:
-  description: For a captured layer, how many files, folders, keys and values were added, changed and removed.
+  description: For a captured layer, the number of files, folders, keys and values that were added, changed and removed.
   returned: when a version was captured
   type: dict
 gate:
-  description: The checks of the packaging machine, each with its result, what was found and what to do.
+  description: The checks of the packaging machine, each with its result, the value found and the recommended action.
   returned: when a version was captured
   type: list
   elements: dict
 hazards:
-  description: What the captured layer holds that layers cannot carry well, and what to do.
+  description: Content of the captured layer that may not work in a layer, with the recommended action.
   returned: when a version was captured
   type: list
   elements: dict
 left_out:
-  description: What was left out of the captured layer and why, with examples.
+  description: Changes that were left out of the captured layer, with the reason and examples.
   returned: when a version was captured
   type: list
   elements: dict

@@ -3,24 +3,24 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keep the repository of layers."""
+"""Manage the repository of layers."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: repository
-short_description: Create, verify or clean up the repository of layers
+short_description: Manage the repository of layers, verify it and remove unused data
 version_added: 0.1.0
 author:
   - the strata.layering contributors (@strata)
 description:
-  - The repository is a folder, an OCI image layout with a catalogue, that holds layers, templates and images.
+  - The repository is a folder that contains layers, templates and images, as an OCI image layout with a catalog.
 options:
   state:
     description:
-      - V(present) creates the repository when it does not exist.
-      - V(verified) reads every blob and compares it with its digest; damage is an error that lists it.
-      - V(collected) removes what no layer and no image needs any more, and what killed processes left behind.
+      - V(present) creates the repository if it does not exist.
+      - V(verified) reads every blob and compares it with its digest. Damage is an error that lists the damaged blobs.
+      - V(collected) removes blobs that no layer and no image uses, and leftovers of killed processes.
     type: str
     choices: [present, verified, collected]
     default: present
@@ -35,24 +35,29 @@ EXAMPLES = r"""
   strata.layering.repository:
     repository: /srv/layers
 
-- name: Read everything again
+- name: Verify all data of the repository
   strata.layering.repository:
     repository: /srv/layers
     state: verified
+
+- name: Remove unused data
+  strata.layering.repository:
+    repository: /srv/layers
+    state: collected
 """
 
 RETURN = r"""
 freed:
-  description: Bytes that were freed, or in check mode would be.
+  description: The number of bytes that were freed, or in check mode would be freed.
   returned: when O(state=collected)
   type: int
 damaged:
-  description: The blobs that are missing or are not what their digests say. Empty when the module succeeds.
+  description: The blobs that are missing or do not match their digests. Empty if the module succeeds.
   returned: when O(state=verified)
   type: list
   elements: dict
 blobs:
-  description: How many blobs were read.
+  description: The number of blobs that were read.
   returned: when O(state=verified)
   type: int
 """

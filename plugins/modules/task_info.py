@@ -14,18 +14,18 @@ version_added: 0.1.0
 author:
   - the strata.layering contributors (@strata)
 description:
-  - Lists the publish tasks of a repository, the newest first.
+  - Lists the publish tasks of a repository, newest first.
 options:
   template:
-    description: Only tasks of this template.
+    description: List only tasks of this template.
     type: str
   status:
-    description: Only tasks in one of these states.
+    description: List only tasks with one of these states.
     type: list
     elements: str
     choices: [NotStarted, Pending, Running, ActionRequired, Complete, Canceled, Failed]
   limit:
-    description: How many tasks to list at the most.
+    description: Maximum number of tasks to list.
     type: int
     default: 100
 extends_documentation_fragment:
@@ -36,7 +36,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Which publish tasks have failed
+- name: List publish tasks that failed or need manual action
   strata.layering.task_info:
     repository: /srv/layers
     status: [Failed, ActionRequired]
@@ -45,9 +45,9 @@ EXAMPLES = r"""
 RETURN = r"""
 tasks:
   description:
-    - The tasks.
-    - One that is under way tells in C(progress) how far its step is, with C(step), C(unit), C(done), C(total), C(percent), C(rate) (units a second) and
-      C(seconds_left); what cannot be told is null.
+    - The tasks, newest first.
+    - A task that is running has its progress in C(progress), with C(step), C(unit), C(done), C(total), C(percent), C(rate) (units per second)
+      and C(seconds_left). Values that cannot be estimated are null.
   returned: always
   type: list
   elements: dict
@@ -56,7 +56,7 @@ tasks:
       template: office-desktop
       status: ActionRequired
       step: scripts
-      description: The script 2/3 app layer Editor 1.0 failed with exit code 5 in the machine office-desktop-1f0c22a1.
+      description: The script 2/3 app layer Editor 1.0 failed with exit code 5 in the VM office-desktop-1f0c22a1.
       vm:
         name: office-desktop-1f0c22a1
       scripts:
