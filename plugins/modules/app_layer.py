@@ -112,7 +112,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.common.arguments import change_arguments, share_arguments, software_layer_arguments
 from ..module_utils.common.module_runner import run_watched
-from ..module_utils.operations.software_layer import ensure_app_layer
+from ..module_utils.operations.app_layer import AppLayerOptions, ensure_app_layer
 
 
 def main() -> None:
@@ -127,7 +127,10 @@ def main() -> None:
         supports_check_mode=True,
     )
     run_watched(
-        module, lambda progress: ensure_app_layer(module.params, check_mode=module.check_mode, progress=progress)
+        module,
+        lambda progress: ensure_app_layer(
+            AppLayerOptions.from_params(module.params), check_mode=module.check_mode, progress=progress
+        ),
     )
 
 

@@ -61,7 +61,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.common.arguments import repository_arguments
 from ..module_utils.common.module_runner import run
-from ..module_utils.operations.info import audit_info
+from ..module_utils.operations.info import InfoOptions, audit_info
 
 
 def main() -> None:
@@ -75,7 +75,7 @@ def main() -> None:
         ),
         supports_check_mode=True,
     )
-    run(module, lambda: audit_info(module.params))
+    run(module, lambda: audit_info(InfoOptions.from_params(module.params)))
 
 
 if __name__ == "__main__":

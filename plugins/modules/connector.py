@@ -143,9 +143,9 @@ tested:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.common.arguments import change_arguments, connection_of, vsphere_arguments
+from ..module_utils.common.arguments import change_arguments, vsphere_arguments
 from ..module_utils.common.module_runner import run
-from ..module_utils.operations.connector import ensure_connector
+from ..module_utils.operations.connector import ConnectorOptions, ensure_connector
 
 
 def main() -> None:
@@ -178,7 +178,7 @@ def main() -> None:
     )
     run(
         module,
-        lambda: ensure_connector(module.params, connection=connection_of(module.params), check_mode=module.check_mode),
+        lambda: ensure_connector(ConnectorOptions.from_params(module.params), check_mode=module.check_mode),
     )
 
 

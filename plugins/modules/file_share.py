@@ -89,7 +89,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.common.arguments import change_arguments, share_arguments
 from ..module_utils.common.module_runner import run
-from ..module_utils.operations.file_share import ensure_file_share
+from ..module_utils.operations.file_share import FileShareOptions, ensure_file_share
 
 
 def main() -> None:
@@ -104,7 +104,7 @@ def main() -> None:
         ),
         supports_check_mode=True,
     )
-    run(module, lambda: ensure_file_share(module.params, check_mode=module.check_mode))
+    run(module, lambda: ensure_file_share(FileShareOptions.from_params(module.params), check_mode=module.check_mode))
 
 
 if __name__ == "__main__":

@@ -139,7 +139,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.common.arguments import change_arguments, layer_version_options
 from ..module_utils.common.module_runner import run
-from ..module_utils.operations.image_template import ensure_image_template
+from ..module_utils.operations.image_template import ImageTemplateOptions, ensure_image_template
 
 
 def main() -> None:
@@ -164,7 +164,12 @@ def main() -> None:
         required_if=[("state", "present", ("os_layer", "connector"))],
         supports_check_mode=True,
     )
-    run(module, lambda: ensure_image_template(module.params, check_mode=module.check_mode, diff_mode=module._diff))
+    run(
+        module,
+        lambda: ensure_image_template(
+            ImageTemplateOptions.from_params(module.params), check_mode=module.check_mode, diff_mode=module._diff
+        ),
+    )
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.common.arguments import repository_arguments
 from ..module_utils.common.module_runner import run
-from ..module_utils.operations.info import layer_info
+from ..module_utils.operations.info import InfoOptions, layer_info
 
 
 def main() -> None:
@@ -73,7 +73,7 @@ def main() -> None:
         ),
         supports_check_mode=True,
     )
-    run(module, lambda: layer_info(module.params))
+    run(module, lambda: layer_info(InfoOptions.from_params(module.params)))
 
 
 if __name__ == "__main__":

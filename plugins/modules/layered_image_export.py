@@ -69,7 +69,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.common.arguments import change_arguments, share_arguments
 from ..module_utils.common.module_runner import run_watched
-from ..module_utils.operations.layered_image_export import ensure_image_file
+from ..module_utils.operations.layered_image_export import LayeredImageExportOptions, ensure_image_file
 
 
 def main() -> None:
@@ -84,7 +84,10 @@ def main() -> None:
         supports_check_mode=True,
     )
     run_watched(
-        module, lambda progress: ensure_image_file(module.params, check_mode=module.check_mode, progress=progress)
+        module,
+        lambda progress: ensure_image_file(
+            LayeredImageExportOptions.from_params(module.params), check_mode=module.check_mode, progress=progress
+        ),
     )
 
 

@@ -113,7 +113,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.common.arguments import repository_arguments
 from ..module_utils.common.module_runner import run
-from ..module_utils.operations.layered_image_plan import layered_image_plan
+from ..module_utils.operations.layered_image_plan import LayeredImagePlanOptions, layered_image_plan
 
 
 def main() -> None:
@@ -125,7 +125,7 @@ def main() -> None:
         ),
         supports_check_mode=True,
     )
-    run(module, lambda: layered_image_plan(module.params))
+    run(module, lambda: layered_image_plan(LayeredImagePlanOptions.from_params(module.params)))
 
 
 if __name__ == "__main__":

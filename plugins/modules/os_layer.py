@@ -99,7 +99,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.common.arguments import change_arguments, layer_arguments, share_arguments
 from ..module_utils.common.module_runner import run_watched
-from ..module_utils.operations.os_layer import ensure_os_layer
+from ..module_utils.operations.os_layer import OsLayerOptions, ensure_os_layer
 
 
 def main() -> None:
@@ -119,7 +119,10 @@ def main() -> None:
         supports_check_mode=True,
     )
     run_watched(
-        module, lambda progress: ensure_os_layer(module.params, check_mode=module.check_mode, progress=progress)
+        module,
+        lambda progress: ensure_os_layer(
+            OsLayerOptions.from_params(module.params), check_mode=module.check_mode, progress=progress
+        ),
     )
 
 

@@ -82,9 +82,9 @@ files:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.common.arguments import change_arguments, connection_of, share_arguments, vsphere_arguments
+from ..module_utils.common.arguments import change_arguments, share_arguments, vsphere_arguments
 from ..module_utils.common.module_runner import run_watched
-from ..module_utils.operations.ovf_export import ensure_ovf_package
+from ..module_utils.operations.ovf_export import OvfExportOptions, ensure_ovf_package
 
 
 def main() -> None:
@@ -105,7 +105,7 @@ def main() -> None:
     run_watched(
         module,
         lambda progress: ensure_ovf_package(
-            module.params, connection=connection_of(module.params), check_mode=module.check_mode, progress=progress
+            OvfExportOptions.from_params(module.params), check_mode=module.check_mode, progress=progress
         ),
     )
 

@@ -102,7 +102,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.common.arguments import change_arguments, share_arguments, software_layer_arguments
 from ..module_utils.common.module_runner import run_watched
-from ..module_utils.operations.software_layer import ensure_platform_layer
+from ..module_utils.operations.platform_layer import PlatformLayerOptions, ensure_platform_layer
 
 
 def main() -> None:
@@ -117,7 +117,10 @@ def main() -> None:
         supports_check_mode=True,
     )
     run_watched(
-        module, lambda progress: ensure_platform_layer(module.params, check_mode=module.check_mode, progress=progress)
+        module,
+        lambda progress: ensure_platform_layer(
+            PlatformLayerOptions.from_params(module.params), check_mode=module.check_mode, progress=progress
+        ),
     )
 
 

@@ -66,7 +66,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.common.arguments import change_arguments
 from ..module_utils.common.module_runner import run
-from ..module_utils.operations.repository import ensure_repository
+from ..module_utils.operations.repository import RepositoryModuleOptions, ensure_repository
 
 
 def main() -> None:
@@ -77,7 +77,10 @@ def main() -> None:
         ),
         supports_check_mode=True,
     )
-    run(module, lambda: ensure_repository(module.params, check_mode=module.check_mode))
+    run(
+        module,
+        lambda: ensure_repository(RepositoryModuleOptions.from_params(module.params), check_mode=module.check_mode),
+    )
 
 
 if __name__ == "__main__":

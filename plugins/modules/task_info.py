@@ -73,7 +73,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.common.arguments import repository_arguments
 from ..module_utils.common.module_runner import run
-from ..module_utils.operations.info import task_info
+from ..module_utils.operations.info import InfoOptions, task_info
 
 
 def main() -> None:
@@ -90,7 +90,7 @@ def main() -> None:
         ),
         supports_check_mode=True,
     )
-    run(module, lambda: task_info(module.params))
+    run(module, lambda: task_info(InfoOptions.from_params(module.params)))
 
 
 if __name__ == "__main__":

@@ -346,12 +346,11 @@ def _module(module: str, /, **options) -> dict:
 
 
 def _resolve(repository: str, name: str) -> tuple:
-    from ...plugins.module_utils.catalog.documents import TEMPLATE
-    from ...plugins.module_utils.catalog.templates import resolve
+    from ...plugins.module_utils.catalog.templates import require_resolved
     from ...plugins.module_utils.repository.repository import Repository
 
     opened = Repository.open(repository, writable=True)
-    return opened, resolve(opened, opened.catalog.require(TEMPLATE, name))
+    return opened, require_resolved(opened, name)
 
 
 _JOBS: tuple[Callable[..., dict], ...] = (

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Image templates in the catalogue: what a document means once its layers are found."""
+"""Image templates in the repository: resolving the layer versions and the connector that a template names."""
 
 from __future__ import annotations
 
@@ -10,97 +10,116 @@ from collections.abc import Sequence
 from ..common.errors import Conflict
 from ..layers.layer_version import APP, OS, PLATFORM, LayerReference
 from ..repository.repository import Repository
-from .collections import connectors
-from .layers import catalog_kind, find_version
+from . import collections
+from .layers import find_version
 from .resolved_template import LAYER, ResolvedTemplate, apply_order
+from .template_document import TemplateDocument
+from .version_name import NamedVersion
 
 
-def resolve(repository: Repository, document: dict) -> ResolvedTemplate:
-    """Find every layer version and the connector that a template names; NotFound or Conflict when one does not fit."""
-    connector = connectors(repository).require(document["connector"])
-    os_layer = find_version(repository, OS, document["os_layer"]["name"], document["os_layer"]["version"])
+def require_resolved(repository: Repository, name: str) -> ResolvedTemplate:
+    """Read an image template and resolve it.
+
+    Raises:
+        NotFound: ``repository.catalog_missing`` if there is no such template; and as ``resolve``.
+    """
+    return resolve(repository, collections.templates(repository).require(name))
+
+
+def resolve(repository: Repository, template: TemplateDocument) -> ResolvedTemplate:
+    """Find every layer version and the connector that a template names.
+
+    Raises:
+        NotFound: ``repository.catalog_missing`` for the connector; as ``find_version`` for layers.
+        Conflict: ``catalog.layer_twice``, ``catalog.other_os_layer``, ``catalog.template_platform_layer``,
+            ``catalog.layer_not_deployable``.
+        Corrupt: ``catalog.field`` if a document is damaged.
+    """
+    connector = collections.connectors(repository).require(template.connector)
+    os_layer = find_version(repository, OS, template.os_layer.name, template.os_layer.version)
+    merging: dict[str, object] = {}
+    if template.outdated_files != LAYER:
+        merging["outdated_files"] = template.outdated_files
+    if template.registry_lists:
+        merging["registry_lists"] = list(template.registry_lists)
     return ResolvedTemplate(
-        document["name"],
+        template.name,
         os_layer,
-        stack_of(
-            repository,
-            os_layer.name,
-            document["app_layers"],
-            what=f"The image template {document['name']}",
-        ),
-        _platform_layer(repository, document, os_layer),
+        stack_of(repository, os_layer.name, template.app_layers, user=f"image template {template.name}"),
+        _platform_layer(repository, template, os_layer),
         connector,
-        document["disk_size_gb"],
-        document["vm_name"],
-        document["publish_mode"],
-        document["description"],
-        {
-            key: document[key]
-            for key in ("outdated_files", "registry_lists")
-            if document.get(key) not in (None, [], LAYER)
-        },
-        document.get("script"),
+        template.disk_size_gb,
+        template.vm_name,
+        template.publish_mode,
+        template.description,
+        merging,
+        template.script.to_dict() if template.script else None,
     )
 
 
-def stack_of(repository: Repository, os_layer: str, wanted: Sequence[dict], *, what: str) -> tuple[LayerReference, ...]:
-    """The app layer versions of name and version that ``wanted`` lists, in the order in which they are applied.
+def stack_of(
+    repository: Repository, os_layer: str, layers: Sequence[NamedVersion], *, user: str
+) -> tuple[LayerReference, ...]:
+    """Return the app layer versions that ``layers`` names, in the order in which they are applied.
 
-    NotFound or Conflict when one is missing, twice there or made for another OS layer than ``os_layer``; messages begin with
-    ``what``.
+    ``os_layer`` is the name of the OS layer below them. ``user`` is what they are for, as in "image
+    template office"; messages name it.
+
+    Raises:
+        NotFound, Conflict: as ``find_version``.
+        Conflict: ``catalog.layer_twice``; ``catalog.other_os_layer`` if a version was built for another OS layer.
     """
     found: list[tuple[int, LayerReference, list[tuple[str, str]]]] = []
-    for one in wanted:
-        layer = find_version(repository, APP, one["name"], one["version"])
-        if any(layer.name == other.name for _priority, other, _below in found):
+    names: set[str] = set()
+    for requested in layers:
+        reference = find_version(repository, APP, requested.name, requested.version)
+        if reference.name in names:
             raise Conflict(
-                f"{what} names the app layer {layer.name} twice.",
+                f"The {user} names the app layer {reference.name} twice.",
                 code="catalog.layer_twice",
-                hint="Name one version of it.",
+                hint=f"Name one version of the app layer {reference.name}.",
             )
-        document = repository.catalog.require(catalog_kind(APP), layer.name)
-        version = document["versions"][layer.version]
-        made_for = version["os_layer"]["name"]
-        if made_for != os_layer:
+        names.add(reference.name)
+        layer = collections.layers(repository, APP).require(reference.name)
+        entry = layer.software_version(reference.version)
+        if entry.os_layer.name != os_layer:
             raise Conflict(
-                f"{what} is for the OS layer {os_layer}, but the app layer {layer.name} {layer.version} was made for the OS layer {made_for}.",
+                f"The {user} uses the OS layer {os_layer}, but the app layer {reference.name} {reference.version} "
+                f"was built for the OS layer {entry.os_layer.name}.",
                 code="catalog.other_os_layer",
-                hint=f"Make a version of {layer.name} for {os_layer}, or leave it out.",
+                hint=f"Create a version of {reference.name} for {os_layer}, or leave it out.",
             )
-        found.append(
-            (document["priority"], layer, [(below["name"], below["version"]) for below in version["prerequisites"]])
-        )
+        prerequisites = [(prerequisite.name, prerequisite.version) for prerequisite in entry.prerequisites]
+        found.append((layer.priority or 0, reference, prerequisites))
     return apply_order(found)
 
 
-def _platform_layer(repository: Repository, document: dict, os_layer: LayerReference) -> LayerReference | None:
-    """The platform layer version, which must have been made for this very OS layer version or confirmed for it."""
-    wanted = document["platform_layer"]
-    if not wanted:
+def _platform_layer(
+    repository: Repository, template: TemplateDocument, os_layer: LayerReference
+) -> LayerReference | None:
+    """Return the platform layer version, which must be built for this OS layer version or confirmed for it."""
+    requested = template.platform_layer
+    if requested is None:
         return None
-    layer = find_version(repository, PLATFORM, wanted["name"], wanted["version"])
-    entry = repository.catalog.require(catalog_kind(PLATFORM), layer.name)["versions"][layer.version]
-    made_for = entry["os_layer"]
-    if made_for["name"] != os_layer.name or os_layer.version not in (
-        made_for["version"],
-        *entry.get("confirmed_for", []),
-    ):
+    layer = find_version(repository, PLATFORM, requested.name, requested.version)
+    entry = collections.layers(repository, PLATFORM).require(layer.name).software_version(layer.version)
+    if entry.os_layer.name != os_layer.name or os_layer.version not in (entry.os_layer.version, *entry.confirmed_for):
         raise Conflict(
-            f"The platform layer {layer.name} {layer.version} was made for the OS layer {made_for['name']} {made_for['version']}, "
+            f"The platform layer {layer.name} {layer.version} was built for the OS layer {entry.os_layer}, "
             f"not for {os_layer.name} {os_layer.version}.",
             code="catalog.template_platform_layer",
-            hint="Make a version of it for that OS layer version, or confirm it with confirmed_for when it was tried and is good.",
+            hint=f"Create a version of {layer.name} for that OS layer version, or test this version with it and set "
+            "confirmed_for of the platform layer.",
         )
     return layer
 
 
-def describe(document: dict, resolved: ResolvedTemplate) -> dict:
-    """What modules return about a template: its document with digests."""
-    return dict(
-        document,
-        os_layer=resolved.os_layer.to_dict(),
-        app_layers=[layer.to_dict() for layer in resolved.app_layers],
-        platform_layer=resolved.platform_layer.to_dict() if resolved.platform_layer else None,
-        content_digest=resolved.content_digest,
-        image_digest=resolved.image_digest,
-    )
+def describe(template: TemplateDocument, resolved: ResolvedTemplate) -> dict:
+    """Return what modules return about a template: its document with digests."""
+    return template.to_dict() | {
+        "os_layer": resolved.os_layer.to_dict(),
+        "app_layers": [layer.to_dict() for layer in resolved.app_layers],
+        "platform_layer": resolved.platform_layer.to_dict() if resolved.platform_layer else None,
+        "content_digest": resolved.content_digest,
+        "image_digest": resolved.image_digest,
+    }

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from .fields import Fields, Stored
 
@@ -28,3 +29,21 @@ class VersionName(Stored):
     def from_fields(cls, fields: Fields) -> VersionName:
         """Read the JSON object; Corrupt names the field that is damaged."""
         return cls(fields.text("name"), fields.text("version"), unrecognized=fields.unrecognized())
+
+
+class NamedVersion(Protocol):
+    """Anything that names a layer version: VersionName, VersionRequest or LayerReference."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def version(self) -> str | None: ...
+
+
+@dataclass(frozen=True)
+class VersionRequest:
+    """A layer version that an option names; ``version`` None or "latest" asks for the newest deployable version."""
+
+    name: str
+    version: str | None

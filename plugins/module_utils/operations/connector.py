@@ -1,95 +1,127 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Connectors as a playbook wants them."""
+"""The module connector: store where in vSphere images are published, and test it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..catalog import collections
 from ..catalog.connector_document import ConnectorDocument
-from ..catalog.documents import CONNECTOR, LOCK, delete_document, put_document, refuse_in_use, templates_using
+from ..catalog.kinds import LOCK
+from ..catalog.references import refuse_in_use, templates_using
 from ..common.errors import InvalidInput
 from ..common.outcome import Outcome
 from ..publish.placement import resolve_placement
 from ..repository.repository import Repository
-from ..vsphere.session import Session
-from .repository import open_repository
+from .options import ConnectionOptions, RepositoryOptions
 
-_FIELDS = (
-    "type",
-    "description",
-    "datacenter",
-    "cluster",
-    "esxi_hostname",
-    "resource_pool",
-    "datastore",
-    "folder",
-    "network",
-    "vm_template",
-    "script",
-)
+_REQUIRED = ("datacenter", "datastore", "vm_template")
 #: Names of custom attributes in vCenter have at most 80 characters.
-_LONGEST_ATTRIBUTE = 80
+_MAX_ATTRIBUTE = 80
 
 
-def ensure_connector(params: dict, *, connection: dict | None, check_mode: bool) -> Outcome:
-    """Bring the connector into ``state``; with ``test`` look up in vSphere what it names."""
-    repository = open_repository(params, check_mode=check_mode)
-    name = params["name"]
-    if params["state"] == "absent":
-        return _absent(repository, name, params, check_mode)
-    _refuse_incomplete(params)
-    wanted = dict(
-        {field: params[field] for field in _FIELDS},
-        name=name,
-        custom_attributes=_attributes(params["custom_attributes"]),
-    )
-    result: dict = {"connector": wanted}
-    if params["test"]:
-        result["tested"] = _test(wanted, connection)
-    with repository.locks.hold(LOCK, shared=check_mode, purpose=f"change the connector {name}"):
-        before = repository.catalog.get(CONNECTOR, name)
-        if before != wanted and not check_mode:
-            put_document(repository, CONNECTOR, name, wanted, before, params["comment"])
-    return Outcome(before != wanted, before, wanted, result)
+@dataclass(frozen=True, kw_only=True)
+class ConnectorOptions:
+    """Options of the module connector. ``document`` is None for state absent; ``connection`` is set for a test."""
 
+    repository: RepositoryOptions
+    name: str
+    document: ConnectorDocument | None
+    connection: ConnectionOptions | None
 
-def _refuse_incomplete(params: dict) -> None:
-    """Raise InvalidInput when something that is needed is given, but empty, as variables are that nobody has filled in."""
-    lacking = [field for field in ("datacenter", "datastore", "vm_template") if not params[field]]
-    if not params["cluster"] and not params["esxi_hostname"]:
-        lacking.append("cluster or esxi_hostname")
-    if lacking:
-        raise InvalidInput(
-            f"The connector {params['name']} has nothing in {', '.join(lacking)}.",
-            code="operations.connector_incomplete",
-            hint="Name what is in vSphere.",
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> ConnectorOptions:
+        """Read the parameters of the module.
+
+        Raises:
+            InvalidInput: ``operations.connector_incomplete``, ``operations.connector_attribute``.
+        """
+        absent = params["state"] == "absent"
+        return cls(
+            repository=RepositoryOptions.from_params(params),
+            name=params["name"],
+            document=None if absent else _document(params),
+            connection=ConnectionOptions.optional(params) if params["test"] and not absent else None,
         )
 
 
-def _absent(repository: Repository, name: str, params: dict, check_mode: bool) -> Outcome:
-    with repository.locks.hold(LOCK, shared=check_mode, purpose=f"remove the connector {name}"):
-        before = repository.catalog.get(CONNECTOR, name)
-        if before is not None:
-            refuse_in_use(
-                f"The connector {name}", templates_using(repository, lambda template: template["connector"] == name)
-            )
-            if not check_mode:
-                delete_document(repository, CONNECTOR, name, params["comment"])
-    return Outcome(before is not None, before, None)
+def ensure_connector(options: ConnectorOptions, *, check_mode: bool) -> Outcome:
+    """Bring the connector into its state; look up in vSphere what it names if a connection is set.
+
+    Raises:
+        InvalidInput: ``operations.connector_incomplete``, ``operations.connector_attribute``.
+        Conflict: ``catalog.in_use`` on removal.
+        NotFound, Conflict, Unavailable: as ``resolve_placement`` when it is tested.
+        Corrupt: ``catalog.field`` if a document is damaged.
+    """
+    repository = options.repository.open(check_mode=check_mode)
+    document = options.document
+    if document is None:
+        return _absent(repository, options, check_mode)
+    result: dict = {"connector": document.to_dict()}
+    if options.connection is not None:
+        with options.connection.connect() as session:
+            result["tested"] = resolve_placement(session, document, create_folder=False).summary()
+    connectors = collections.connectors(repository)
+    with repository.locks.hold(LOCK, shared=check_mode, purpose=f"change the connector {options.name}"):
+        before = connectors.get(options.name)
+        changed = before != document
+        if changed and not check_mode:
+            connectors.put(options.name, document, before=before, comment=options.repository.comment)
+    return Outcome(changed, before.to_dict() if before else None, document.to_dict(), result)
 
 
-def _attributes(given: dict | None) -> dict[str, str]:
-    for name in given or {}:
-        if not 0 < len(name) <= _LONGEST_ATTRIBUTE:
+def _absent(repository: Repository, options: ConnectorOptions, check_mode: bool) -> Outcome:
+    connectors, name = collections.connectors(repository), options.name
+    with repository.locks.hold(LOCK, shared=check_mode, purpose=f"delete the connector {name}"):
+        before = connectors.get(name)
+        if before is None:
+            return Outcome(False, None, None)
+        users = templates_using(repository, lambda template: template.connector == name)
+        refuse_in_use(f"The connector {name}", users)
+        if not check_mode:
+            connectors.delete(name, comment=options.repository.comment)
+    return Outcome(True, before.to_dict(), None)
+
+
+def _document(params: Mapping[str, Any]) -> ConnectorDocument:
+    # Options may be set but empty, as variables are that were never filled in.
+    missing = [option for option in _REQUIRED if not params[option]]
+    if not params["cluster"] and not params["esxi_hostname"]:
+        missing.append("cluster or esxi_hostname")
+    if missing:
+        raise InvalidInput(
+            f"The connector {params['name']!r} lacks {', '.join(missing)}.",
+            code="operations.connector_incomplete",
+            hint="Set these options to names of objects in vSphere.",
+        )
+    return ConnectorDocument(
+        name=params["name"],
+        type=params["type"],
+        description=params["description"],
+        datacenter=params["datacenter"],
+        cluster=params["cluster"],
+        esxi_hostname=params["esxi_hostname"],
+        resource_pool=params["resource_pool"],
+        datastore=params["datastore"],
+        folder=params["folder"],
+        network=params["network"],
+        vm_template=params["vm_template"],
+        script=params["script"],
+        custom_attributes=_attributes(params["custom_attributes"] or {}),
+    )
+
+
+def _attributes(attributes: Mapping[str, Any]) -> dict[str, str]:
+    for name in attributes:
+        if not 0 < len(name) <= _MAX_ATTRIBUTE:
             raise InvalidInput(
-                f"{name[:100]!r} cannot be the name of a custom attribute.",
+                f"{name[:100]!r} cannot be the name of a custom attribute: it has {len(name)} characters.",
                 code="operations.connector_attribute",
-                hint=f"Use at most {_LONGEST_ATTRIBUTE} characters.",
+                hint=f"Use names of 1 to {_MAX_ATTRIBUTE} characters in custom_attributes.",
             )
-    return {name: str(value) for name, value in (given or {}).items()}
-
-
-def _test(connector: dict, connection: dict | None) -> dict:
-    with Session.connect(**connection) as session:
-        document = ConnectorDocument.from_dict(connector, connector["name"])
-        return resolve_placement(session, document, create_folder=False).summary()
+    return {name: str(value) for name, value in attributes.items()}

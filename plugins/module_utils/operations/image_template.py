@@ -1,109 +1,195 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Image templates as a playbook wants them."""
+"""The module image_template: store which layer versions an image consists of."""
 
 from __future__ import annotations
 
-from ..catalog import scripts
-from ..catalog.documents import LOCK, TEMPLATE, delete_document, now, put_document, read_icon, store_icon
-from ..catalog.layers import find_version, layer_document
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..catalog import collections, scripts
+from ..catalog.icons import read_icon, store_icon
+from ..catalog.kinds import LOCK
+from ..catalog.layers import describe_script, find_layer, find_version
+from ..catalog.template_document import TemplateDocument
 from ..catalog.templates import describe, resolve
-from ..common.errors import Conflict, InvalidInput, NotFound
+from ..catalog.version_name import VersionName, VersionRequest
+from ..common.errors import Conflict, InternalError, InvalidInput, NotFound
 from ..common.outcome import Outcome
+from ..common.timestamps import now
 from ..images.plan import contested
 from ..layers.layer_version import APP, OS, PLATFORM, check_description, check_layer_name
 from ..repository.repository import Repository
 from ..winregistry.merge_rules import compile_rules
-from .repository import open_repository
+from .options import RepositoryOptions, version_request, version_requests
 
 #: vSphere allows 80 characters, of which the image's digest takes nine.
 MAX_VM_NAME = 71
+MAX_DISK_SIZE_GB = 62 * 1024
 _NOT_IN_VM_NAMES = frozenset("/\\%@\"'`<>|:*?&;$#^,")
 
 
-def ensure_image_template(params: dict, *, check_mode: bool, diff_mode: bool = False) -> Outcome:
-    """Bring the image template into ``state``; in diff mode the difference shows what layers contest."""
-    name = check_layer_name(params["name"], "name of an image template")
-    repository = open_repository(params, check_mode=check_mode)
-    icon, script = read_icon(params["icon"]), scripts.read_script(params["script"])
+@dataclass(frozen=True, kw_only=True)
+class TemplateOptions:
+    """What an image template consists of: the options that its document stores."""
+
+    description: str
+    os_layer: VersionRequest
+    app_layers: tuple[VersionRequest, ...]
+    platform_layer: VersionRequest | None
+    connector: str
+    disk_size_gb: int | None
+    vm_name: str
+    outdated_files: str
+    registry_lists: tuple[dict, ...]
+    publish_mode: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageTemplateOptions:
+    """Options of the module image_template. ``template`` is None for state absent."""
+
+    repository: RepositoryOptions
+    name: str
+    template: TemplateOptions | None
+    script: str | None
+    icon: str | None
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> ImageTemplateOptions:
+        """Read the parameters of the module."""
+        return cls(
+            repository=RepositoryOptions.from_params(params),
+            name=params["name"],
+            template=None if params["state"] == "absent" else _template_options(params),
+            script=params["script"],
+            icon=params["icon"],
+        )
+
+
+def _template_options(params: Mapping[str, Any]) -> TemplateOptions:
+    os_layer = version_request(params["os_layer"])
+    if os_layer is None:
+        raise InternalError(
+            f"The image template {params['name']} was to be present without an OS layer.",
+            code="operations.template_os_layer",
+        )
+    return TemplateOptions(
+        description=params["description"],
+        os_layer=os_layer,
+        app_layers=version_requests(params["app_layers"]),
+        platform_layer=version_request(params["platform_layer"]),
+        connector=params["connector"],
+        disk_size_gb=params["disk_size_gb"],
+        vm_name=params["vm_name"] or params["name"],
+        outdated_files=params["outdated_files"],
+        registry_lists=tuple(params["registry_lists"]),
+        publish_mode=params["publish_mode"],
+    )
+
+
+def ensure_image_template(options: ImageTemplateOptions, *, check_mode: bool, diff_mode: bool = False) -> Outcome:
+    """Bring the image template into its state; in diff mode the difference lists what layers contest.
+
+    Raises:
+        InvalidInput: names, files or rules that cannot be used; ``operations.template_vm_name``,
+            ``operations.template_disk_size``.
+        NotFound: the repository, a layer version or the connector does not exist.
+        Conflict: the layer versions do not fit together, as ``resolve``.
+        Corrupt: ``catalog.field`` if a document is damaged.
+    """
+    name = check_layer_name(options.name, "name of an image template")
+    repository = options.repository.open(check_mode=check_mode)
+    icon, script = read_icon(options.icon), scripts.read_script(options.script)
+    templates = collections.templates(repository)
     with repository.locks.hold(LOCK, shared=check_mode, purpose=f"change the image template {name}"):
-        before = repository.catalog.get(TEMPLATE, name)
-        if params["state"] == "absent":
+        before = templates.get(name)
+        if options.template is None:
             if before is not None and not check_mode:
-                delete_document(repository, TEMPLATE, name, params["comment"])
-            return Outcome(before is not None, before, None)
-        after = _document(repository, params, before) | {"script": scripts.describe(script)}
+                templates.delete(name, comment=options.repository.comment)
+            return Outcome(before is not None, before.to_dict() if before else None, None)
+        after = _document(repository, name, options.template, before)
+        after = dataclasses.replace(after, script=describe_script(script))
         if icon is not None:
-            after["icon"] = store_icon(repository, icon, check_mode=check_mode)
+            after = dataclasses.replace(after, icon=store_icon(repository, icon, check_mode=check_mode))
         resolved = resolve(repository, after)
-        if after != before and not check_mode:
+        changed = after != before
+        if changed and not check_mode:
             if script is not None:
                 scripts.store_script(repository, script)
-            put_document(repository, TEMPLATE, name, after, before, params["comment"])
-        shown = (
-            [_with_conflicts(repository, document) for document in (before, after)]
-            if diff_mode and after != before
-            else [before, after]
-        )
-    return Outcome(after != before, *shown, {"template": describe(after, resolved)})
+            templates.put(name, after, before=before, comment=options.repository.comment)
+        with_conflicts = diff_mode and changed
+        shown = (_shown(repository, before, with_conflicts), _shown(repository, after, with_conflicts))
+    return Outcome(changed, shown[0], shown[1], {"template": describe(after, resolved)})
 
 
-def _with_conflicts(repository: Repository, document: dict | None) -> dict | None:
-    """A template's document as diff mode shows it; what cannot be resolved any more contests nothing."""
-    if document is None:
+def _shown(repository: Repository, template: TemplateDocument | None, with_conflicts: bool) -> dict | None:
+    """Return a template as the difference shows it; a template that cannot be resolved any more contests nothing."""
+    if template is None:
         return None
+    if not with_conflicts:
+        return template.to_dict()
     try:
-        return document | {"contested": contested(repository, resolve(repository, document))}
+        return template.to_dict() | {"contested": contested(repository, resolve(repository, template))}
     except (NotFound, Conflict):
-        return document | {"contested": []}
+        return template.to_dict() | {"contested": []}
 
 
-def _named(repository: Repository, kind: str, wanted: dict) -> dict:
-    """Name and version of a layer version; ``latest`` becomes the version that it means now, so that a template says what it makes."""
-    layer = find_version(repository, kind, wanted["name"], wanted["version"])
-    return {"name": layer.name, "version": layer.version}
+def _version(repository: Repository, kind: str, requested: VersionRequest) -> VersionName:
+    """Return the layer version that an option names; ``latest`` is replaced by the version that it means now."""
+    layer = find_version(repository, kind, requested.name, requested.version)
+    return VersionName(layer.name, layer.version)
 
 
-def _document(repository: Repository, params: dict, before: dict | None) -> dict:
-    vm_name = params["vm_name"] or params["name"]
+def _document(
+    repository: Repository, name: str, options: TemplateOptions, before: TemplateDocument | None
+) -> TemplateDocument:
+    vm_name = options.vm_name
     if len(vm_name) > MAX_VM_NAME or not vm_name.isprintable() or _NOT_IN_VM_NAMES & set(vm_name):
         raise InvalidInput(
-            f"{vm_name[:80]!r} cannot be the beginning of a machine's name.",
+            f"{vm_name[:80]!r} cannot be the beginning of a VM name.",
             code="operations.template_vm_name",
             hint=f"Set vm_name to at most {MAX_VM_NAME} letters, digits, spaces, dots, dashes and underscores.",
         )
-    compile_rules(params["registry_lists"])  # names the entry that is none
-    size = params["disk_size_gb"]
-    if size is not None and not 1 <= size <= 62 * 1024:
+    compile_rules(options.registry_lists)
+    os_layer = _version(repository, OS, options.os_layer)
+    _check_disk_size(repository, name, options.disk_size_gb, os_layer)
+    app_layers = [_version(repository, APP, layer) for layer in options.app_layers]
+    platform = options.platform_layer
+    return TemplateDocument(
+        name=name,
+        description=check_description(options.description),
+        os_layer=os_layer,
+        app_layers=tuple(sorted(app_layers, key=lambda layer: (layer.name.casefold(), layer.name))),
+        platform_layer=_version(repository, PLATFORM, platform) if platform else None,
+        outdated_files=options.outdated_files,
+        registry_lists=options.registry_lists,
+        connector=options.connector,
+        disk_size_gb=options.disk_size_gb,
+        vm_name=vm_name,
+        publish_mode=options.publish_mode,
+        icon=before.icon if before else None,
+        created=before.created if before else now(),
+    )
+
+
+def _check_disk_size(repository: Repository, name: str, size: int | None, os_layer: VersionName) -> None:
+    if size is None:
+        return
+    if not 1 <= size <= MAX_DISK_SIZE_GB:
         raise InvalidInput(
-            f"A disk cannot have {size} GiB.",
+            f"The image template {name} cannot have a disk of {size} GiB.",
             code="operations.template_disk_size",
-            hint="Set disk_size_gb between 1 and 63488.",
+            hint=f"Set disk_size_gb between 1 and {MAX_DISK_SIZE_GB}.",
         )
-    os_layer = _named(repository, OS, params["os_layer"])
-    least = layer_document(repository, OS, os_layer["name"])["versions"][os_layer["version"]]["size_gb"]
-    if size is not None and size < least:
+    layer = find_layer(repository, OS, os_layer.name)
+    minimum = layer.os_version(os_layer.version).size_gb if layer else 0
+    if size < minimum:
         raise InvalidInput(
-            f"The disk of the image template {params['name']} cannot have {size} GiB, because that of its OS layer has {least} GiB.",
+            f"The image template {name} cannot have a disk of {size} GiB: the disk of its OS layer {os_layer} has {minimum} GiB.",
             code="operations.template_disk_size",
-            hint="Raise disk_size_gb or leave it out.",
+            hint=f"Set disk_size_gb to at least {minimum}, or leave it out.",
         )
-    return {
-        "name": params["name"],
-        "description": check_description(params["description"]),
-        "os_layer": os_layer,
-        "app_layers": sorted(
-            (_named(repository, APP, layer) for layer in params["app_layers"]),
-            key=lambda layer: (layer["name"].casefold(), layer["name"]),
-        ),
-        "platform_layer": _named(repository, PLATFORM, params["platform_layer"]) if params["platform_layer"] else None,
-        "outdated_files": params["outdated_files"],
-        "registry_lists": params["registry_lists"],
-        "connector": params["connector"],
-        "disk_size_gb": size,
-        "vm_name": vm_name,
-        "publish_mode": params["publish_mode"],
-        "icon": before["icon"] if before else None,
-        "created": before["created"] if before else now(),
-    }

@@ -1,86 +1,137 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the info modules return."""
+"""The info modules: what the repository holds, without changing it."""
 
 from __future__ import annotations
 
-from ..catalog.documents import CONNECTOR, IMAGE, TASK, TEMPLATE
-from ..catalog.layers import catalog_kind, sorted_versions
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..catalog import collections
+from ..catalog.layer_document import LayerDocument
 from ..catalog.templates import describe, resolve
 from ..common.errors import StrataError
 from ..common.outcome import Outcome
 from ..layers.layer_version import KINDS
-from .repository import open_repository
+from .options import RepositoryOptions
 
 
-def layer_info(params: dict) -> Outcome:
-    """Layers by kind and name, their versions oldest first."""
-    repository = open_repository(params)
-    found = []
-    for kind in [params["kind"]] if params["kind"] else KINDS:
-        for name, document in repository.catalog.documents(catalog_kind(kind)):
-            if params["name"] in (None, name):
-                versions = [
-                    dict(document["versions"][version], version=version) for version in sorted_versions(document)
-                ]
-                found.append(dict(document, versions=versions))
+@dataclass(frozen=True, kw_only=True)
+class InfoOptions:
+    """Options of the info modules: filters, of which None selects everything, and ``limit``, the number of results."""
+
+    repository: RepositoryOptions
+    name: str | None = None
+    kind: str | None = None
+    template: str | None = None
+    status: tuple[str, ...] = ()
+    since: str | None = None
+    limit: int = 100
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> InfoOptions:
+        """Read the parameters of an info module, each of which has some of these options."""
+        return cls(
+            repository=RepositoryOptions.from_params(params),
+            name=params.get("name"),
+            kind=params.get("kind"),
+            template=params.get("template"),
+            status=tuple(params.get("status") or ()),
+            since=params.get("since"),
+            limit=max(params.get("limit") or 0, 0),
+        )
+
+
+def layer_info(options: InfoOptions) -> Outcome:
+    """Return layers by kind and name, their versions oldest first.
+
+    Raises:
+        NotFound: ``repository.missing``; other codes of ``Repository.open``.
+        Corrupt: ``catalog.field`` if a document is damaged.
+    """
+    repository = options.repository.open()
+    found = [
+        _describe_layer(layer)
+        for kind in ([options.kind] if options.kind else KINDS)
+        for name, layer in collections.layers(repository, kind).all()
+        if options.name in (None, name)
+    ]
     return Outcome(False, result={"layers": found})
 
 
-def image_template_info(params: dict) -> Outcome:
-    """Templates with the digests of what they name; one that names something missing says so in ``problem``."""
-    repository = open_repository(params)
+def _describe_layer(layer: LayerDocument) -> dict:
+    versions = [layer.versions[version].to_dict() | {"version": version} for version in layer.sorted_versions()]
+    return layer.to_dict() | {"versions": versions}
+
+
+def image_template_info(options: InfoOptions) -> Outcome:
+    """Return image templates with the digests of what they name; ``problem`` says why one cannot be resolved.
+
+    Raises:
+        NotFound, Corrupt: as ``layer_info``.
+    """
+    repository = options.repository.open()
     found = []
-    for name, document in repository.catalog.documents(TEMPLATE):
-        if params["name"] in (None, name):
+    for name, template in collections.templates(repository).all():
+        if options.name in (None, name):
             try:
-                found.append(dict(describe(document, resolve(repository, document)), problem=None))
+                found.append(describe(template, resolve(repository, template)) | {"problem": None})
             except StrataError as error:
-                found.append(dict(document, problem=str(error)))
+                found.append(template.to_dict() | {"problem": str(error)})
     return Outcome(False, result={"templates": found})
 
 
-def connector_info(params: dict) -> Outcome:
-    """Connectors by name."""
-    documents = open_repository(params).catalog.documents(CONNECTOR)
-    return Outcome(
-        False, result={"connectors": [document for name, document in documents if params["name"] in (None, name)]}
-    )
+def connector_info(options: InfoOptions) -> Outcome:
+    """Return connectors by name.
+
+    Raises:
+        NotFound, Corrupt: as ``layer_info``.
+    """
+    connectors = collections.connectors(options.repository.open()).all()
+    found = [connector.to_dict() for name, connector in connectors if options.name in (None, name)]
+    return Outcome(False, result={"connectors": found})
 
 
-def layered_image_info(params: dict) -> Outcome:
-    """Published images, the newest of each template first."""
-    documents = open_repository(params).catalog.documents(IMAGE)
-    return Outcome(
-        False,
-        result={
-            "images": [
-                image
-                for name, document in documents
-                if params["template"] in (None, name)
-                for image in document["images"]
-            ]
-        },
-    )
+def layered_image_info(options: InfoOptions) -> Outcome:
+    """Return published images, the newest of each template first.
 
-
-def task_info(params: dict) -> Outcome:
-    """Publish tasks, the newest first."""
-    tasks = [document for _name, document in open_repository(params).catalog.documents(TASK)]
-    wanted = [
-        task
-        for task in tasks
-        if params["template"] in (None, task["template"])
-        and (not params["status"] or task["status"] in params["status"])
+    Raises:
+        NotFound, Corrupt: as ``layer_info``.
+    """
+    found = [
+        image.to_dict()
+        for template, document in collections.images(options.repository.open()).all()
+        if options.template in (None, template)
+        for image in document.images
     ]
-    wanted.sort(key=lambda task: (task["created"], task["id"]), reverse=True)
-    return Outcome(False, result={"tasks": wanted[: max(params["limit"], 0)]})
+    return Outcome(False, result={"images": found})
 
 
-def audit_info(params: dict) -> Outcome:
-    """Records of the audit history, the newest first."""
-    records = open_repository(params).audit.read(
-        kind=params["kind"], name=params["name"], since=params["since"], limit=max(params["limit"], 0)
+def task_info(options: InfoOptions) -> Outcome:
+    """Return publish tasks, the newest first.
+
+    Raises:
+        NotFound, Corrupt: as ``layer_info``.
+    """
+    tasks = [
+        task
+        for _name, task in collections.tasks(options.repository.open()).all()
+        if options.template in (None, task.template) and (not options.status or task.status in options.status)
+    ]
+    tasks.sort(key=lambda task: (task.created, task.id), reverse=True)
+    return Outcome(False, result={"tasks": [task.to_dict() for task in tasks[: options.limit]]})
+
+
+def audit_info(options: InfoOptions) -> Outcome:
+    """Return records of the audit history, the newest first.
+
+    Raises:
+        NotFound: as ``layer_info``.
+        InvalidInput: ``repository.audit_time`` if ``since`` is not a time.
+    """
+    records = options.repository.open().audit.read(
+        kind=options.kind, name=options.name, since=options.since, limit=options.limit
     )
     return Outcome(False, result={"records": records[::-1]})

@@ -1,40 +1,46 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What app and platform layers are made of: files and registry files, or the disk of a packaging machine."""
+"""What app and platform layers are built from: files and registry files, or the disk of a packaging machine."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from ..capture import capture
 from ..capture.rules import parse_rules
 from ..catalog import layer_store
-from ..common.errors import Conflict, InvalidInput
+from ..catalog.layer_document import SoftwareLayerEntry
+from ..common.errors import Conflict, InternalError, InvalidInput
 from ..common.progress import Progress
+from ..disk.block_device import BlockDevice
 from ..images import reg_files
 from ..images.layered_image import compose_stack
-from ..images.thin_image import ThinImage
 from ..layers.folder import entries_from_folder, source_fingerprint
-from ..layers.layer_version import ROLE_ARCHIVE, LayerVersion
-from ..ovf.package import open_package
+from ..layers.layer_version import ROLE_ARCHIVE, LayerReference, LayerVersion
+from ..ovf.package import Package, open_package
 from ..repository.repository import Repository
-from ..shares.open import open_file
+from ..shares.open import ShareCredentials, open_file
+from ..shares.share import Share
 from ..windows.readiness import FAIL
 from ..winregistry.delta_format import read_delta
-from .options import share_credentials
 from .package_disk import disk_opener, share_disk_opener
 
 _EMPTY_HINT = (
-    "Check that the disk was exported after the application had been installed; finalize: warn takes it as it is."
+    "Check that the disk was exported after the application was installed. Set finalize to warn to accept the disk."
 )
 
 
 @dataclass
-class Made:
-    """A layer version that was made, or in check mode would be: its ``layer``, what the catalogue keeps of
-    where it came from (``source``), how much it changes, and what people should know."""
+class BuiltVersion:
+    """A layer version that was built, or in check mode would be.
+
+    ``source`` is what the layer's document records of the source, ``changes`` counts what the
+    version changes, ``findings`` go into the module's result.
+    """
 
     layer: LayerVersion
     source: dict
@@ -48,24 +54,56 @@ class Made:
         return self.layer.blobs[ROLE_ARCHIVE].size if self.layer.digest else 0
 
 
-class FilesSource:
-    """A folder of files, .reg files and paths to delete."""
+class LayerSource(Protocol):
+    """Something that a version can be built from."""
 
-    def __init__(self, params: dict) -> None:
-        self._files, self._delete, self._registry = params["files"], params["delete"], params["registry"]
+    @property
+    def label(self) -> str:
+        """How messages name the source."""
+
+    def exists(self) -> bool:
+        """Return whether the source can still be compared with a version."""
+
+    def is_same(self, repository: Repository, entry: SoftwareLayerEntry, os_layer_digest: str) -> bool:
+        """Return whether a version was built from what the source holds now."""
+
+    def build(
+        self, repository: Repository, layer: LayerVersion, *, check_mode: bool, progress: Progress
+    ) -> BuiltVersion:
+        """Build and store ``layer``, unless in check mode."""
+
+
+@dataclass(frozen=True)
+class FilesSource:
+    """A folder of files, paths to delete, and .reg files."""
+
+    files: str | None
+    delete: tuple[str, ...]
+    registry: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """How messages name the source."""
+        return f"files {self.files!r}" if self.files else "the options registry and delete"
+
+    def exists(self) -> bool:
+        """Return True: a folder that is missing is an error."""
+        return True
 
     def _read(self, repository: Repository, os_layer_digest: str) -> tuple[list, list[tuple[str, bytes]]]:
-        entries = entries_from_folder(self._files, delete=self._delete) if self._files or self._delete else []
-        return entries, reg_files.deltas_from_files(repository, os_layer_digest, self._registry)
+        entries = entries_from_folder(self.files, delete=list(self.delete)) if self.files or self.delete else []
+        return entries, reg_files.deltas_from_files(repository, os_layer_digest, list(self.registry))
 
-    def is_same(self, repository: Repository, entry: dict, os_layer_digest: str) -> bool:
-        """Whether a version was made from what this source holds now."""
+    def is_same(self, repository: Repository, entry: SoftwareLayerEntry, os_layer_digest: str) -> bool:
+        """Return whether a version was built from what the files hold now."""
         entries, hives = self._read(repository, os_layer_digest)
-        return layer_store.with_hives(source_fingerprint(entries), hives) == entry["content_digest"]
+        return layer_store.with_hives(source_fingerprint(entries), hives) == entry.content_digest
 
-    def make(self, repository: Repository, layer: LayerVersion, check_mode: bool, progress: Progress) -> Made:
-        """Store ``layer``, unless in check mode."""
-        entries, hives = self._read(repository, layer.os_layer.digest)
+    def build(
+        self, repository: Repository, layer: LayerVersion, *, check_mode: bool, progress: Progress
+    ) -> BuiltVersion:
+        """Store the files as ``layer``, unless in check mode."""
+        entries, hives = self._read(repository, _os_layer(layer).digest)
         counts = [read_delta(delta).counts() for _name, delta in hives]
         changes = {
             "files": sum(entry.kind in ("file", "link") for entry, _opener in entries),
@@ -79,99 +117,142 @@ class FilesSource:
             layer.content_digest = layer_store.with_hives(source_fingerprint(entries), hives)
         else:
             layer = layer_store.put_files(repository, layer, entries, hives=hives, progress=progress)
-        return Made(layer, {"files": self._files, "registry": self._registry}, changes)
+        return BuiltVersion(layer, {"files": self.files, "registry": list(self.registry)}, changes)
 
 
+@dataclass(frozen=True)
 class PackagedSource:
-    """The disk of a packaging machine: an OVF package or a disk image."""
+    """The disk of a packaging machine: an OVF package or a disk image at ``path``."""
 
-    def __init__(self, params: dict) -> None:
-        self._path = params["packaged_disk"]
-        self._finalize = params["finalize"]
-        self._rules = parse_rules(params["exclusions"])
-        self._share, self._file = open_file(self._path, share_credentials(params))
-        if not self._share.is_file(self._file):
-            raise InvalidInput(
-                f"There is no packaged disk at {self._path}.",
-                code="operations.packaged_missing",
-                hint="Give an OVF file or a disk image that the composer can reach.",
-            )
-        self._package = open_package(self._file, self._share) if self._path.lower().endswith((".ovf", ".ova")) else None
+    path: str
+    credentials: ShareCredentials
+    exclusions: tuple[Mapping[str, Any], ...]
+    finalize: str
 
-    def _source(self) -> dict:
-        status = self._share.stat(self._file)
-        source = {
-            "packaged_disk": self._path,
-            "size": status.size if status else 0,
-            "mtime_ns": status.mtime_ns if status else 0,
-        }
-        if self._package is not None and self._package.manifest is not None:
-            with self._package.open(f"{self._package.name}.mf") as stream:
-                source = {"packaged_disk": self._path, "manifest_sha256": hashlib.sha256(stream.read()).hexdigest()}
-        return source
+    @property
+    def label(self) -> str:
+        """How messages name the source."""
+        return f"packaged_disk {self.path!r}"
 
-    def is_same(self, repository: Repository, entry: dict, os_layer_digest: str) -> bool:
-        """Whether a version was captured from this very disk; told without reading it."""
-        return entry["source"] == self._source()
+    def exists(self) -> bool:
+        """Return whether the disk exists; it may be deleted once it has been captured."""
+        share, file = open_file(self.path, self.credentials)
+        with share:
+            return share.is_file(file)
 
-    def _given(self, repository: Repository, layer: LayerVersion, progress: Progress) -> ThinImage:
-        """The image that the packaging machine was made with."""
-        return compose_stack(repository, layer.os_layer, tuple(layer.prerequisites), progress=progress)
+    def is_same(self, repository: Repository, entry: SoftwareLayerEntry, os_layer_digest: str) -> bool:
+        """Return whether a version was captured from this disk, without reading it."""
+        parse_rules(self.exclusions)
+        return entry.source == self._open().describe()
 
-    def _opener(self):
-        if self._package is None:
-            return share_disk_opener(self._share, self._file)
-        disks = [disk for disk in self._package.descriptor.disks if disk.file_id is not None]
-        if len(disks) != 1:
-            raise InvalidInput(
-                f"The packaged machine {self._path} has {len(disks)} disks.",
-                code="operations.packaged_disks",
-                hint="Export the packaging machine with its one disk.",
-            )
-        return disk_opener(self._package, self._package.disk_file(disks[0]))
+    def build(
+        self, repository: Repository, layer: LayerVersion, *, check_mode: bool, progress: Progress
+    ) -> BuiltVersion:
+        """Capture ``layer``, unless in check mode.
 
-    def make(self, repository: Repository, layer: LayerVersion, check_mode: bool, progress: Progress) -> Made:
-        """Capture ``layer``, unless in check mode; Conflict when the finalize gate is enforced and something stands against it."""
-        opener = self._opener()
-        source = self._source()
+        Raises:
+            Conflict: ``operations.layer_not_finalizable``, ``operations.layer_empty`` if finalize is enforce.
+        """
+        rules = parse_rules(self.exclusions)
+        packaged = self._open()
+        opener, source = packaged.opener(), packaged.describe()
         if check_mode:
-            # Composing what the machine was given would write to the repository, so only the package is looked at.
-            return Made(layer, source, {})
-        if self._package is not None:
-            self._package.verify(progress)
-        given = self._given(repository, layer, progress)
-        gate = capture.check_packaged(given, opener)
+            # Composing the image to compare with writes to the repository, so only the package is examined.
+            return BuiltVersion(layer, source, {})
+        if packaged.package is not None:
+            packaged.package.verify(progress)
+        base = compose_stack(repository, _os_layer(layer), tuple(layer.prerequisites), progress=progress)
+        gate = capture.check_packaged(base, opener)
         failed = [finding for finding in gate if finding["result"] == FAIL]
-        if failed and self._finalize == "enforce":
-            more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+        if failed and self.finalize == "enforce":
+            more = f" (and {len(failed) - 1} more findings)" if len(failed) > 1 else ""
             raise Conflict(
-                f"The packaging machine of {layer.name} {layer.version} is not ready to be finalized: {failed[0]['found']}{more}.",
+                f"The packaging machine of the {layer.kind} layer {layer.name} {layer.version} is not ready to be "
+                f"finalized: {failed[0]['found']}{more}.",
                 code="operations.layer_not_finalizable",
                 hint=failed[0]["action"],
                 gate=gate,
             )
-        result = capture.capture(repository, given, opener, layer, self._rules, progress=progress)
-        warnings = [
-            f"{finding['name']}: {finding['found']}. {finding['action']}"
-            for finding in result.hazards
-            if finding["result"] != "pass"
-        ]
-        if self._finalize == "warn":
-            warnings = [f"{finding['name']}: {finding['found']}. {finding['action']}" for finding in failed] + warnings
-        findings = {"gate": gate, "hazards": result.hazards, "left_out": result.left_out, "detail": result.changes}
+        result = capture.capture(repository, base, opener, layer, rules, progress=progress)
+        warnings = [_sentence(finding) for finding in result.hazards if finding["result"] != "pass"]
+        if self.finalize == "warn":
+            warnings = [_sentence(finding) for finding in failed] + warnings
         changes = _totals(result.changes)
         if not any(changes.values()):
-            found = _empty(layer, sum(one["count"] for one in result.left_out))
-            if self._finalize == "enforce":
-                # What comes after a capture removes the machine, and with it what was perhaps not exported.
-                raise Conflict(found, code="operations.layer_empty", hint=_EMPTY_HINT)
-            warnings.insert(0, f"{found} {_EMPTY_HINT}")
-        return Made(result.layer, source, changes, findings, warnings)
+            warnings.insert(0, self._empty(layer, sum(rule["count"] for rule in result.left_out)))
+        findings = {"gate": gate, "hazards": result.hazards, "left_out": result.left_out, "detail": result.changes}
+        return BuiltVersion(result.layer, source, changes, findings, warnings)
+
+    def _open(self) -> _PackagedDisk:
+        share, file = open_file(self.path, self.credentials)
+        if not share.is_file(file):
+            raise InvalidInput(
+                f"The packaged disk {self.path!r} does not exist.",
+                code="operations.packaged_missing",
+                hint="Set packaged_disk to an OVF file or a disk image that the composer can read.",
+            )
+        is_package = self.path.lower().endswith((".ovf", ".ova"))
+        return _PackagedDisk(self.path, share, file, open_package(file, share) if is_package else None)
+
+    def _empty(self, layer: LayerVersion, excluded: int) -> str:
+        """Return the warning for a disk without changes; raise Conflict if finalize is enforce."""
+        except_for = f", except for {excluded} changes that the rules exclude" if excluded else ""
+        message = (
+            f"The {layer.kind} layer {layer.name} {layer.version} is empty: "
+            f"the packaged disk equals the image that the packaging machine was created with{except_for}."
+        )
+        if self.finalize == "enforce":
+            # The steps after a capture delete the VM, and with it what was perhaps not exported.
+            raise Conflict(message, code="operations.layer_empty", hint=_EMPTY_HINT)
+        return f"{message} {_EMPTY_HINT}"
 
 
-def _empty(layer: LayerVersion, left_out: int) -> str:
-    besides = f" but for {left_out} changes that the rules leave out" if left_out else ""
-    return f"Version {layer.version} of the {layer.kind} layer {layer.name} is empty: the packaged disk is the same as the image that was given out{besides}."
+@dataclass(frozen=True)
+class _PackagedDisk:
+    """A packaged disk on its share; ``package`` is None for a disk image."""
+
+    path: str
+    share: Share
+    file: str
+    package: Package | None
+
+    def describe(self) -> dict:
+        """Return what the layer's document records of the disk."""
+        if self.package is not None and self.package.manifest is not None:
+            with self.package.open(f"{self.package.name}.mf") as stream:
+                return {"packaged_disk": self.path, "manifest_sha256": hashlib.sha256(stream.read()).hexdigest()}
+        status = self.share.stat(self.file)
+        return {
+            "packaged_disk": self.path,
+            "size": status.size if status else 0,
+            "mtime_ns": status.mtime_ns if status else 0,
+        }
+
+    def opener(self) -> Callable[[], BlockDevice]:
+        """Return how to open the disk."""
+        if self.package is None:
+            return share_disk_opener(self.share, self.file)
+        disks = [disk for disk in self.package.descriptor.disks if disk.file_id is not None]
+        if len(disks) != 1:
+            raise InvalidInput(
+                f"The packaged disk {self.path!r} is a package with {len(disks)} disks instead of one.",
+                code="operations.packaged_disks",
+                hint="Export the packaging machine with its only disk.",
+            )
+        return disk_opener(self.package, self.package.disk_file(disks[0]))
+
+
+def _os_layer(layer: LayerVersion) -> LayerReference:
+    if layer.os_layer is None:
+        raise InternalError(
+            f"The {layer.kind} layer {layer.name} {layer.version} was built without an OS layer.",
+            code="operations.layer_base",
+        )
+    return layer.os_layer
+
+
+def _sentence(finding: Mapping[str, Any]) -> str:
+    return f"{finding['name']}: {finding['found']}. {finding['action']}"
 
 
 def _totals(changes: dict) -> dict:
@@ -184,17 +265,3 @@ def _totals(changes: dict) -> dict:
         "keys": sum(changes["keys"].values()),
         "values": sum(changes["values"].values()),
     }
-
-
-def source_of(params: dict) -> FilesSource | PackagedSource | None:
-    """The source that a module's options name, None without any; InvalidInput for two."""
-    has_files = bool(params["files"] or params["delete"] or params["registry"])
-    if params["packaged_disk"] and has_files:
-        raise InvalidInput(
-            f"Version {params['version']} of the layer {params['name']} has two sources.",
-            code="operations.layer_two_sources",
-            hint="Give either packaged_disk, or files, registry and delete.",
-        )
-    if params["packaged_disk"]:
-        return PackagedSource(params)
-    return FilesSource(params) if has_files else None

@@ -1,24 +1,51 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Plans of templates, for modules that only look."""
+"""The module layered_image_plan: report what publishing a template would combine, and where layers contradict each other."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from ..catalog.documents import TEMPLATE
-from ..catalog.templates import resolve
+from ..catalog.templates import require_resolved
 from ..common.outcome import Outcome
 from ..images.plan import plan_template
-from .repository import open_repository
+from .options import RepositoryOptions
+
+_MAX_SHOWN = 3
 
 
-def layered_image_plan(params: dict) -> Outcome:
-    """What publishing the template would put together, and what contradicts what."""
-    repository = open_repository(params)
-    template = resolve(repository, repository.catalog.require(TEMPLATE, params["template"]))
-    plan = plan_template(repository, template, params["paths"])
+@dataclass(frozen=True, kw_only=True)
+class LayeredImagePlanOptions:
+    """Options of the module layered_image_plan."""
+
+    repository: RepositoryOptions
+    template: str
+    paths: tuple[str, ...]
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> LayeredImagePlanOptions:
+        """Read the parameters of the module."""
+        return cls(
+            repository=RepositoryOptions.from_params(params),
+            template=params["template"],
+            paths=tuple(params["paths"]),
+        )
+
+
+def layered_image_plan(options: LayeredImagePlanOptions) -> Outcome:
+    """Return what publishing the template would combine, and where layers contradict each other.
+
+    Raises:
+        NotFound: the repository, the template, a layer version or the connector does not exist.
+        Conflict: the layer versions do not fit together, as ``resolve``.
+        Corrupt: a document or a layer is damaged.
+    """
+    repository = options.repository.open()
+    template = require_resolved(repository, options.template)
+    plan = plan_template(repository, template, list(options.paths))
     counts = {
         "files": sum(layer["files_that_win"] for layer in plan.layers),
         "conflicts": len(plan.conflicts),
@@ -26,16 +53,18 @@ def layered_image_plan(params: dict) -> Outcome:
         "outdated": len(plan.outdated),
         "short_names": len(plan.short_names),
     }
-    warnings = []
-    if plan.short_names:
-        shown = ", ".join(
-            f"{one['short_name']} of {one['path']} ({one['layer']}; {one['holder']} has it)"
-            for one in plan.short_names[:3]
-        )
-        more = f" and {len(plan.short_names) - 3} more" if len(plan.short_names) > 3 else ""
-        warnings.append(
-            f"Files will be without the 8.3 name that their layer gives them: {shown}{more}. Paths in short form may lead to another file."
-        )
-    return Outcome(
-        False, result=asdict(plan) | {"counts": counts, "content_digest": template.content_digest}, warnings=warnings
+    result = asdict(plan) | {"counts": counts, "content_digest": template.content_digest}
+    return Outcome(False, result=result, warnings=_warnings(plan.short_names))
+
+
+def _warnings(short_names: list[dict]) -> list[str]:
+    if not short_names:
+        return []
+    shown = ", ".join(
+        f"{name['path']} ({name['layer']}) loses {name['short_name']} to {name['holder']}"
+        for name in short_names[:_MAX_SHOWN]
     )
+    more = f" and {len(short_names) - _MAX_SHOWN} more" if len(short_names) > _MAX_SHOWN else ""
+    return [
+        f"Files lose the 8.3 name that their layer gives them: {shown}{more}. Paths in short form may lead to another file."
+    ]

@@ -9,9 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..catalog.documents import TEMPLATE
 from ..catalog.publish_task_record import PublishTaskRecord
-from ..catalog.templates import resolve
+from ..catalog.templates import require_resolved
 from ..common.errors import InvalidInput, StrataError, composer_error
 from ..common.outcome import Outcome
 from ..common.progress import Progress, silent
@@ -104,7 +103,7 @@ class _Job:
         return lambda progress: run(name, progress)
 
     def _publish(self, name: str, progress: Progress) -> Published:
-        template = resolve(self.repository, self.repository.catalog.require(TEMPLATE, name))
+        template = require_resolved(self.repository, name)
         with self.options.connection.connect() as session:
             publisher = Publisher(self.repository, session, template, self.options.publishing, progress)
             try:

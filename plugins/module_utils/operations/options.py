@@ -9,10 +9,11 @@ knows them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..catalog.version_name import VersionRequest
 from ..repository.repository import Repository
 from ..shares.open import ShareCredentials
 from ..vsphere.session import Patience, Session
@@ -105,19 +106,11 @@ def share_credentials(params: Mapping[str, Any]) -> ShareCredentials:
     )
 
 
-@dataclass(frozen=True)
-class VersionRequest:
-    """A layer version that an option names; ``version`` None or "latest" asks for the newest deployable version."""
+def version_request(value: Mapping[str, Any] | None) -> VersionRequest | None:
+    """Read an option that names a layer version, None when it is not set."""
+    return VersionRequest(value["name"], value["version"]) if value else None
 
-    name: str
-    version: str | None
 
-    @classmethod
-    def read(cls, value: Mapping[str, Any] | None) -> VersionRequest | None:
-        """Read an option that names a layer version, None when it is not set."""
-        return cls(value["name"], value["version"]) if value else None
-
-    @classmethod
-    def read_all(cls, values: list[dict]) -> tuple[VersionRequest, ...]:
-        """Read an option that lists layer versions."""
-        return tuple(cls(value["name"], value["version"]) for value in values)
+def version_requests(values: Sequence[Mapping[str, Any]]) -> tuple[VersionRequest, ...]:
+    """Read an option that lists layer versions."""
+    return tuple(VersionRequest(value["name"], value["version"]) for value in values)

@@ -17,13 +17,14 @@ import os
 
 from ..catalog import layer_store
 from ..catalog.collections import connectors
-from ..catalog.documents import CONNECTOR, PACKAGING, now
-from ..catalog.layers import check_names, find_version, layer_document
+from ..catalog.kinds import CONNECTOR, PACKAGING
+from ..catalog.layers import check_names, find_layer, find_version
 from ..catalog.resolved_template import label
 from ..catalog.templates import stack_of
 from ..common.errors import Conflict, InvalidInput, NotFound
 from ..common.outcome import Outcome
 from ..common.progress import Progress, silent
+from ..common.timestamps import now
 from ..images.thin_image import reference_of
 from ..layers.layer_version import APP, OS, LayerReference
 from ..packaging.machine import (
@@ -53,8 +54,7 @@ from ..vsphere.inventory import Inventory
 from ..vsphere.properties import read, wait_for
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts, read_facts
-from .options import share_credentials
-from .repository import open_repository
+from .options import RepositoryOptions, share_credentials, version_requests
 
 ACTION_REQUIRED, PENDING, COMPLETE = "ActionRequired", "Pending", "Complete"
 _OFF = "poweredOff"
@@ -64,8 +64,8 @@ def ensure_packaging_machine(
     params: dict, *, connection: dict, check_mode: bool, progress: Progress = silent
 ) -> Outcome:
     """Bring the packaging machine of a layer version into ``state``."""
-    check_names(params)
-    repository = open_repository(params, check_mode=check_mode)
+    check_names(params["name"], params["version"])
+    repository = RepositoryOptions.from_params(params).open(check_mode=check_mode)
     key = packaging_key(params["kind"], params["name"], params["version"])
     with (
         repository.locks.hold(f"packaging/{key}", shared=check_mode, timeout=0, purpose=f"package {key}"),
@@ -88,8 +88,8 @@ class _Machine:
         self._facts = find_machine(
             session, self._key, self._document, self._place(), machine_prefix(self._name, self._version)
         )
-        layer = layer_document(repository, self._kind, self._name)
-        self._captured = layer is not None and self._version in layer["versions"]
+        layer = find_layer(repository, self._kind, self._name)
+        self._captured = layer is not None and self._version in layer.versions
         self._warnings: list[str] = []
 
     # -- the states
@@ -260,7 +260,12 @@ class _Machine:
             version = recorded["version"]
         os_layer = find_version(self._repository, OS, asked["name"], version)
         what = self._what[0].upper() + self._what[1:]
-        prerequisites = stack_of(self._repository, os_layer.name, self._params["prerequisites"], what=what)
+        prerequisites = stack_of(
+            self._repository,
+            os_layer.name,
+            version_requests(self._params["prerequisites"]),
+            user=self._what.removeprefix("the "),
+        )
         if self._kind == APP and any(one.name == self._name for one in prerequisites):
             raise InvalidInput(
                 f"{what} cannot have a version of itself as a prerequisite.",

@@ -1,118 +1,139 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The repository as a playbook wants it: there, verified, or cleaned up."""
+"""The module repository: create, verify or clean up the repository."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from ..catalog.documents import IMAGE, PACKAGING, TEMPLATE
-from ..catalog.layers import catalog_kind
+from ..catalog import collections
 from ..catalog.templates import resolve
 from ..common.errors import Conflict, Corrupt, NotFound
 from ..common.outcome import Outcome
 from ..images.thin_image import reference_of, stored
-from ..layers.layer_version import APP, OS, PLATFORM
-from ..repository.garbage_collection import GRACE, collect, verify
+from ..layers.layer_version import KINDS
+from ..repository.garbage_collection import GRACE, collect
 from ..repository.repository import Repository, refuse_unusable
+from ..repository.verification import verify
+from .options import RepositoryOptions
 
 
-def open_repository(params: dict, *, check_mode: bool = True) -> Repository:
-    """Open the repository that a module's options name; for writing unless in check mode."""
-    return Repository.open(params["repository"], writable=not check_mode)
+@dataclass(frozen=True, kw_only=True)
+class RepositoryModuleOptions:
+    """Options of the module repository."""
+
+    repository: RepositoryOptions
+    state: str
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> RepositoryModuleOptions:
+        """Read the parameters of the module."""
+        return cls(repository=RepositoryOptions.from_params(params), state=params["state"])
 
 
-def ensure_repository(params: dict, *, check_mode: bool) -> Outcome:
-    """Bring the repository into ``state``."""
-    if params["state"] == "present":
-        return _present(params, check_mode)
-    repository = open_repository(params, check_mode=check_mode or params["state"] == "verified")
-    return _verified(repository) if params["state"] == "verified" else _collected(repository, params, check_mode)
+def ensure_repository(options: RepositoryModuleOptions, *, check_mode: bool) -> Outcome:
+    """Bring the repository into its state.
+
+    Raises:
+        NotFound, InvalidInput, Unsupported, Unavailable: as ``Repository.open``.
+        Corrupt: ``operations.repository_damaged`` if verifying finds damage; ``repository.collect_unsafe`` if
+            damage keeps the repository from being cleaned up.
+    """
+    if options.state == "present":
+        return _create(options.repository, check_mode)
+    if options.state == "verified":
+        return _verify(options.repository.open())
+    return _collect(options.repository, check_mode)
 
 
-def _present(params: dict, check_mode: bool) -> Outcome:
-    path = params["repository"]
+def _create(options: RepositoryOptions, check_mode: bool) -> Outcome:
+    path = options.path
     try:
-        Repository.open(path, writable=not check_mode)
+        options.open(check_mode=check_mode)
         return Outcome(False, {"repository": path}, {"repository": path})
     except NotFound:
         if check_mode:
             refuse_unusable(path)
         else:
             repository = Repository.open(path, create=True)
-            repository.audit.append("create", "repository", path, comment=params["comment"])
+            repository.audit.append("create", "repository", path, comment=options.comment)
         return Outcome(True, None, {"repository": path})
 
 
-def _verified(repository: Repository) -> Outcome:
-    damages = verify(repository)
+def _verify(repository: Repository) -> Outcome:
+    damages = verify(repository, check=collections.check_document)
     if damages:
+        more = f" ({len(damages) - 1} more)" if len(damages) > 1 else ""
         raise Corrupt(
-            f"The repository {repository.path} is damaged: {damages[0].message}"
-            + (f" ({len(damages) - 1} more)" if len(damages) > 1 else ""),
+            f"The repository {repository.path} is damaged: {damages[0].message}{more}",
             code="operations.repository_damaged",
-            hint="Restore the blobs from a backup, or make the layers again.",
+            hint="Restore what the details list as damaged from a backup, or build the layers again.",
             damaged=[damage.to_dict() for damage in damages],
         )
     return Outcome(False, result={"damaged": [], "blobs": len(repository.layout.blobs.digests())})
 
 
-def _collected(repository: Repository, params: dict, check_mode: bool) -> Outcome:
+def _collect(options: RepositoryOptions, check_mode: bool) -> Outcome:
+    repository = options.open(check_mode=check_mode)
     outdated, abandoned = _outdated_images(repository), _abandoned_layers(repository)
-    found = collect(repository, references=[*outdated, *abandoned], dry_run=check_mode)
-    changed = bool(outdated or abandoned or found.blobs or found.temporaries)
+    result = collect(
+        repository, references=[*outdated, *abandoned], dry_run=check_mode, check=collections.check_document
+    )
+    changed = bool(outdated or abandoned or result.blobs or result.temporaries)
     if changed and not check_mode:
         repository.audit.append(
             "collect",
             "repository",
             repository.path,
-            comment=params["comment"],
-            details={"freed": found.freed, "blobs": len(found.blobs)},
+            comment=options.comment,
+            details={"freed": result.freed, "blobs": len(result.blobs)},
         )
-    before = {"unneeded_blobs": found.blobs, "outdated_images": outdated, "abandoned_layers": abandoned}
-    return Outcome(changed, before, dict.fromkeys(before, []), {"freed": found.freed})
+    before = {"unneeded_blobs": result.blobs, "outdated_images": outdated, "abandoned_layers": abandoned}
+    return Outcome(changed, before, dict.fromkeys(before, []), {"freed": result.freed})
 
 
 def _outdated_images(repository: Repository) -> list[str]:
-    """References of thin images that no template makes any more and that are not published: they can be composed again.
+    """Return references of thin images that no template yields any more and that are not published: they can be composed again.
 
-    What a packaging machine was given is kept: composed again it could be other bytes, with which its disk cannot be compared.
+    The image that a packaging machine was created with is kept. Composed again it could have other bytes, with which the disk of the
+    VM cannot be compared.
     """
     kept = {
-        image["content_digest"]
-        for _name, document in repository.catalog.documents(IMAGE)
-        for image in document["images"]
+        image.content_digest for _name, document in collections.images(repository).all() for image in document.images
     }
-    kept |= {document["given"]["content_digest"] for _name, document in repository.catalog.documents(PACKAGING)}
-    for _name, document in repository.catalog.documents(TEMPLATE):
+    kept |= {record.base.content_digest for _name, record in collections.packaging_records(repository).all()}
+    for _name, template in collections.templates(repository).all():
         with contextlib.suppress(NotFound, Conflict):
-            kept.add(resolve(repository, document).content_digest)
+            kept.add(resolve(repository, template).content_digest)
     return [reference_of(digest) for digest in stored(repository) if digest not in kept]
 
 
 def _abandoned_layers(repository: Repository) -> list[str]:
-    """References of layer versions that no layer's document has, left by a process that was killed while it made or removed one.
+    """Return references of layer versions that no document names: a process was killed while it added or removed one.
 
-    One that was made within the time of grace may be about to come into the catalogue.
+    A version that was built within the grace period may still be recorded.
     """
     known = {
-        entry["digest"]
-        for kind in (OS, APP, PLATFORM)
-        for _name, document in repository.catalog.documents(catalog_kind(kind))
-        for entry in document["versions"].values()
+        entry.digest
+        for kind in KINDS
+        for _name, layer in collections.layers(repository, kind).all()
+        for entry in layer.versions.values()
     }
     oldest = time.time() - GRACE
     return [
         reference
         for reference, item in repository.layout.references().items()
-        if reference.startswith("layers/") and item.digest not in known and _made(repository, item.digest) < oldest
+        if reference.startswith("layers/") and item.digest not in known and _created(repository, item.digest) < oldest
     ]
 
 
-def _made(repository: Repository, digest: str) -> float:
+def _created(repository: Repository, digest: str) -> float:
     try:
         return os.stat(repository.layout.blobs.path(digest)).st_mtime
     except FileNotFoundError:

@@ -1,154 +1,197 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""App and platform layers as a playbook wants them."""
+"""What the modules app_layer and platform_layer do: build versions of a layer, describe and remove them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
 from ..catalog import scripts
-from ..catalog.documents import now, read_icon
-from ..catalog.layers import (
-    check_names,
-    describe_version,
-    find_version,
-    keep_layer,
-    layer_document,
-    lock_of,
-    new_document,
-    refuse_other_script,
-    remove_versions,
-    with_words,
-)
+from ..catalog.icons import read_icon
+from ..catalog.layer_document import LayerDocument, SoftwareLayerEntry
+from ..catalog.layer_removal import remove_versions
+from ..catalog.layers import check_names, describe_script, find_layer, find_version, layer_lock, refuse_other_script
 from ..catalog.templates import stack_of
+from ..catalog.version_name import VersionName, VersionRequest
 from ..common.errors import Conflict, InvalidInput
 from ..common.outcome import Outcome
 from ..common.progress import Progress, silent
-from ..layers.layer_version import APP, DEPLOYABLE, OS, PLATFORM, LayerVersion
+from ..common.timestamps import now
+from ..layers.layer_version import DEPLOYABLE, OS, LayerVersion
 from ..repository.repository import Repository
-from ..shares.open import open_file
-from .layer_source import FilesSource, PackagedSource, source_of
-from .options import share_credentials
-from .repository import open_repository
+from .layer_options import LayerChange, LayerOptions, layer_fields
+from .layer_source import FilesSource, LayerSource, PackagedSource
+from .options import version_request, version_requests
+
+#: Seconds for which a version waits until another version of its layer is built.
+_LOCK_TIMEOUT = 3600
 
 
-def ensure_app_layer(params: dict, *, check_mode: bool, progress: Progress = silent) -> Outcome:
-    """Bring the app layer version into ``state``."""
-    return _ensure(APP, params, check_mode, progress)
+@dataclass(frozen=True, kw_only=True)
+class SoftwareLayerOptions(LayerOptions):
+    """Options that the modules app_layer and platform_layer share. At most one of ``files`` and ``packaged`` is set."""
+
+    kind: ClassVar[str]
+
+    os_layer: VersionRequest | None
+    prerequisites: tuple[VersionRequest, ...]
+    files: FilesSource | None
+    packaged: PackagedSource | None
+
+    @property
+    def subject(self) -> str:
+        """How messages name the version."""
+        return f"{self.kind} layer {self.name} {self.version}"
+
+    def source(self) -> LayerSource | None:
+        """Return what the version is built from, None when the options name nothing.
+
+        Raises:
+            InvalidInput: ``operations.layer_two_sources``.
+        """
+        if self.files and self.packaged:
+            raise InvalidInput(
+                f"The {self.subject} has two sources.",
+                code="operations.layer_two_sources",
+                hint="Set either packaged_disk, or files, registry and delete.",
+            )
+        return self.files or self.packaged
 
 
-def ensure_platform_layer(params: dict, *, check_mode: bool, progress: Progress = silent) -> Outcome:
-    """Bring the platform layer version into ``state``."""
-    return _ensure(PLATFORM, params, check_mode, progress)
+def software_layer_fields(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the options of ``software_layer_arguments`` as the fields of SoftwareLayerOptions."""
+    fields = layer_fields(params)
+    files = packaged = None
+    if params["files"] or params["delete"] or params["registry"]:
+        files = FilesSource(params["files"], tuple(params["delete"]), tuple(params["registry"]))
+    if params["packaged_disk"]:
+        packaged = PackagedSource(
+            params["packaged_disk"], fields["credentials"], tuple(params["exclusions"]), params["finalize"]
+        )
+    return fields | {
+        "os_layer": version_request(params["os_layer"]),
+        "prerequisites": version_requests(params["prerequisites"]),
+        "files": files,
+        "packaged": packaged,
+    }
 
 
-def _ensure(kind: str, params: dict, check_mode: bool, progress: Progress) -> Outcome:
-    check_names(params)
-    repository = open_repository(params, check_mode=check_mode)
-    if params["state"] == "absent":
-        return remove_versions(repository, kind, params, check_mode=check_mode)
-    icon, script = read_icon(params["icon"]), scripts.read_script(params["script"])
-    name, version = params["name"], params["version"]
+def ensure_software_layer(options: SoftwareLayerOptions, *, check_mode: bool, progress: Progress = silent) -> Outcome:
+    """Bring the layer version into its state.
+
+    Raises:
+        InvalidInput: names, files or rules that cannot be used; ``operations.layer_no_os_layer``,
+            ``operations.layer_no_source``, ``operations.layer_two_sources``, ``operations.packaged_missing``.
+        NotFound: the repository, the OS layer or a prerequisite does not exist.
+        Conflict: ``operations.layer_other_os_layer``, ``operations.layer_other_source``,
+            ``catalog.layer_other_script`` if the version exists with other content;
+            ``operations.layer_not_finalizable``, ``operations.layer_empty``; ``catalog.in_use``,
+            ``catalog.layer_needed`` on removal.
+    """
+    check_names(options.name, options.version, options.metadata().priority)
+    repository = options.repository.open(check_mode=check_mode)
+    kind, name = options.kind, options.name
+    if options.absent:
+        return remove_versions(
+            repository, kind, name, options.version, comment=options.repository.comment, check_mode=check_mode
+        )
+    version = options.present_version
+    icon, script = read_icon(options.icon), scripts.read_script(options.script)
     warnings: list[str] = []
     findings: dict = {}
-    with repository.locks.hold(
-        lock_of(kind, name), shared=check_mode, timeout=3600, purpose=f"make the {kind} layer {name} {version}"
-    ):
-        before = layer_document(repository, kind, name)
-        document = before or new_document(kind, name)
-        if version in document["versions"]:
-            source = source_of(params) if params["packaged_disk"] is None or _disk_is_there(params) else None
-            _check_same(repository, kind, document, params, source)
-            refuse_other_script(document, params, script)
+    purpose = f"build the {options.subject}"
+    with repository.locks.hold(layer_lock(kind, name), shared=check_mode, timeout=_LOCK_TIMEOUT, purpose=purpose):
+        before = find_layer(repository, kind, name)
+        layer = before or LayerDocument.new(kind, name)
+        if version in layer.versions:
+            _check_same(repository, layer, options)
+            refuse_other_script(layer, version, script, options.script)
         else:
-            entry, findings, warnings = _make(repository, kind, params, script, check_mode, progress)
-            document = dict(document, versions=dict(document["versions"], **{version: entry}))
-        after = with_words(document, params)
-        if params.get("confirmed_for"):
-            entry = after["versions"][version]
-            after["versions"][version] = dict(
-                entry, confirmed_for=sorted({*entry.get("confirmed_for", []), *params["confirmed_for"]})
-            )
-        changed = keep_layer(repository, before, after, icon, params, check_mode=check_mode)
-    described = describe_version(after, version)
-    return Outcome(changed, before, after, dict(findings, layer=described, changes=described["changes"]), warnings)
+            builder = _Builder(repository, options, script, check_mode, progress)
+            entry, findings, warnings = builder.run()
+            layer = layer.with_version(version, entry)
+        after, changed = LayerChange(before, layer, icon).save(repository, options, check_mode=check_mode)
+    described = after.describe_version(version)
+    result = findings | {"layer": described, "changes": described["changes"]}
+    return Outcome(changed, before.to_dict() if before else None, after.to_dict(), result, warnings)
 
 
-def _disk_is_there(params: dict) -> bool:
-    """Whether the packaged disk can still be compared; it may be removed once it has been captured."""
-    share, file = open_file(params["packaged_disk"], share_credentials(params))
-    with share:
-        return share.is_file(file)
-
-
-def _check_same(
-    repository: Repository, kind: str, document: dict, params: dict, source: FilesSource | PackagedSource | None
-) -> None:
-    """Raise Conflict when an existing version was made from something else, or for another OS layer."""
-    entry = document["versions"][params["version"]]
-    what = f"Version {params['version']} of the {kind} layer {params['name']}"
-    made_for, wanted = entry["os_layer"], params["os_layer"]
-    if wanted and (wanted["name"] != made_for["name"] or wanted["version"] not in (None, made_for["version"])):
+def _check_same(repository: Repository, layer: LayerDocument, options: SoftwareLayerOptions) -> None:
+    """Raise Conflict if an existing version was built from something else, or for another OS layer."""
+    entry, requested = layer.software_version(options.present_version), options.os_layer
+    source = options.source()
+    base = entry.os_layer
+    if requested and (requested.name != base.name or requested.version not in (None, base.version)):
+        expected = f"{requested.name} {requested.version}" if requested.version else requested.name
         raise Conflict(
-            f"{what} was made for the OS layer {made_for['name']} {made_for['version']}.",
+            f"The {options.subject} was built for the OS layer {base}, but os_layer is {expected}.",
             code="operations.layer_other_os_layer",
-            hint="A version never changes; give a new version.",
+            hint="A version never changes: set version to a new version.",
         )
-    if source is None:
-        return
-    digest = find_version(repository, OS, made_for["name"], made_for["version"]).digest
+    if source is None or not source.exists():
+        return  # A packaged disk may be deleted once it has been captured.
+    digest = find_version(repository, OS, base.name, base.version).digest
     if not source.is_same(repository, entry, digest):
         raise Conflict(
-            f"{what} was made from something else than {params['packaged_disk'] or params['files'] or 'the options say'} is now.",
+            f"The {options.subject} was built from content that differs from {source.label} as it is now.",
             code="operations.layer_other_source",
-            hint="A version never changes; give a new version.",
+            hint="A version never changes: set version to a new version.",
         )
 
 
-def _capital(what: str) -> str:
-    return what[0].upper() + what[1:]
+@dataclass(frozen=True)
+class _Builder:
+    """The building of one version."""
 
+    repository: Repository
+    options: SoftwareLayerOptions
+    script: scripts.Script | None
+    check_mode: bool
+    progress: Progress
 
-def _make(
-    repository: Repository, kind: str, params: dict, script: scripts.Script | None, check_mode: bool, progress: Progress
-) -> tuple[dict, dict, list[str]]:
-    what = f"version {params['version']} of the {kind} layer {params['name']}"
-    if not params["os_layer"]:
-        raise InvalidInput(
-            f"The OS layer of {what} is not given.",
-            code="operations.layer_no_os_layer",
-            hint="Give os_layer with the name of the OS layer that it is made for.",
+    def run(self) -> tuple[SoftwareLayerEntry, dict, list[str]]:
+        """Build the version, unless in check mode; return its entry, the findings for the result, and warnings."""
+        options = self.options
+        if options.os_layer is None:
+            raise InvalidInput(
+                f"The OS layer of the {options.subject} is not set.",
+                code="operations.layer_no_os_layer",
+                hint="Set os_layer to the OS layer that the version is built for.",
+            )
+        os_layer = find_version(self.repository, OS, options.os_layer.name, options.os_layer.version)
+        prerequisites = stack_of(self.repository, os_layer.name, options.prerequisites, user=options.subject)
+        source = options.source()
+        if source is None:
+            raise InvalidInput(
+                f"The {options.subject} has no source.",
+                code="operations.layer_no_source",
+                hint="Set files, registry or delete, or set packaged_disk to the disk of a packaging machine.",
+            )
+        layer = LayerVersion(
+            options.kind,
+            options.name,
+            options.present_version,
+            description=options.description or "",
+            version_description=options.version_description or "",
+            os_layer=os_layer,
+            prerequisites=list(prerequisites),
         )
-    os_layer = find_version(repository, OS, params["os_layer"]["name"], params["os_layer"]["version"])
-    prerequisites = stack_of(repository, os_layer.name, params["prerequisites"], what=_capital(what))
-    source = source_of(params)
-    if source is None:
-        raise InvalidInput(
-            f"{_capital(what)} has no source.",
-            code="operations.layer_no_source",
-            hint="Give files, registry or delete, or the packaged_disk of a packaging machine.",
+        scripts.add_script(self.repository, layer, self.script, check_mode=self.check_mode)
+        built = source.build(self.repository, layer, check_mode=self.check_mode, progress=self.progress)
+        entry = SoftwareLayerEntry(
+            digest=built.layer.digest,
+            status=DEPLOYABLE,
+            size=built.size,
+            version_description=layer.version_description,
+            created=now(),
+            source=built.source,
+            script=describe_script(self.script),
+            content_digest=built.layer.content_digest,
+            os_layer=VersionName(os_layer.name, os_layer.version),
+            prerequisites=tuple(VersionName(layer.name, layer.version) for layer in prerequisites),
+            changes=built.changes,
         )
-    layer = LayerVersion(
-        kind,
-        params["name"],
-        params["version"],
-        description=params["description"] or "",
-        version_description=params["version_description"] or "",
-        os_layer=os_layer,
-        prerequisites=list(prerequisites),
-    )
-    scripts.add_script(repository, layer, script, check_mode=check_mode)
-    made = source.make(repository, layer, check_mode, progress)
-    entry = {
-        "digest": made.layer.digest,
-        "status": DEPLOYABLE,
-        "size": made.size,
-        "version_description": layer.version_description,
-        "created": now(),
-        "source": made.source,
-        "script": scripts.describe(script),
-        "content_digest": made.layer.content_digest,
-        "os_layer": {"name": os_layer.name, "version": os_layer.version},
-        "prerequisites": [{"name": one.name, "version": one.version} for one in prerequisites],
-        "changes": made.changes,
-    }
-    return entry, made.findings, made.warnings
+        return entry, built.findings, built.warnings

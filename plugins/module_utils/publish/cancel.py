@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-from ..catalog.documents import TEMPLATE
+from ..catalog.kinds import TEMPLATE
 from ..catalog.publish_task_record import PublishTaskRecord
 from ..common.errors import Conflict, TimedOut
 from ..common.progress import Progress

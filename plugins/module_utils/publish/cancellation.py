@@ -8,9 +8,9 @@ from __future__ import annotations
 import time
 
 from ..catalog.cancellation_record import CancellationRecord
-from ..catalog.documents import now
 from ..catalog.kinds import CANCELLATION
 from ..common.errors import StrataError
+from ..common.timestamps import now
 from ..repository.repository import Repository
 
 _CHECK_INTERVAL = 1.0

@@ -8,10 +8,11 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from ..catalog.documents import TEMPLATE, now
 from ..catalog.image_record import ImageRecord, ScriptRun
+from ..catalog.kinds import TEMPLATE
 from ..catalog.resolved_template import ResolvedTemplate
 from ..common.errors import Conflict, InternalError, NotFound
+from ..common.timestamps import now
 from ..vsphere.inventory import Inventory
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts, read_facts

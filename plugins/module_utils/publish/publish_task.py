@@ -10,13 +10,13 @@ import uuid
 from dataclasses import replace
 from typing import Any
 
-from ..catalog.documents import now
 from ..catalog.kinds import TASK
 from ..catalog.publish_task_record import PublishTaskRecord
 from ..catalog.resolved_template import ResolvedTemplate
 from ..catalog.vsphere_records import VCenterRecord
 from ..common.errors import InternalError, StrataError
 from ..common.progress import Estimate
+from ..common.timestamps import now
 from ..repository.repository import Repository
 
 NOT_STARTED, RUNNING, ACTION_REQUIRED = "NotStarted", "Running", "ActionRequired"

@@ -13,7 +13,6 @@ import re
 from ..common.atomic_files import TEMPORARY_PREFIX, atomic_write
 from ..common.errors import Corrupt, InvalidInput, NotFound, Unsupported
 from .encoding import check_name, encoded_name
-from .forms import has_form
 
 SCHEMA_VERSION = 1
 MAX_DOCUMENT = 4 << 20
@@ -147,7 +146,7 @@ class Catalog:
         if (
             not isinstance(envelope.get("name"), str)
             or not isinstance(kind, str)
-            or not has_form(kind, envelope.get("document"))
+            or not isinstance(envelope.get("document"), dict)
         ):
             raise cls._damaged(path)
         return envelope

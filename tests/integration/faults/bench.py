@@ -17,12 +17,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 
-from ansible_collections.strata.layering.plugins.module_utils.common.arguments import connection_of
 from ansible_collections.strata.layering.plugins.module_utils.operations.layered_image_publish import (
     LayeredImagePublishOptions,
     publish_templates,
 )
-from ansible_collections.strata.layering.plugins.module_utils.operations.ovf_export import ensure_ovf_package
+from ansible_collections.strata.layering.plugins.module_utils.operations.ovf_export import (
+    OvfExportOptions,
+    ensure_ovf_package,
+)
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.session import Patience
 from ansible_collections.strata.layering.tests.integration.faults.composer import (
     Composer,
@@ -98,8 +100,10 @@ class CaseEnvironment:
         values = module_parameters(
             "ovf_export", **self._options | {"name": self.exported_vm, "file_share": str(self.share)} | options
         )
-        connection = connection_of(values) | {"patience": patience}
-        return Composer(lambda: ensure_ovf_package(values, connection=connection, check_mode=False), before)
+        export_options = OvfExportOptions.from_params(values)
+        connection = dataclasses.replace(export_options.connection, patience=patience)
+        export_options = dataclasses.replace(export_options, connection=connection)
+        return Composer(lambda: ensure_ovf_package(export_options, check_mode=False), before)
 
     def prepare_replacing(self) -> None:
         """Publish the template, change it, and keep no older images from then on: the next publish replaces the VM."""

@@ -10,11 +10,12 @@ import os
 import pathlib
 import time
 
-from ansible_collections.strata.layering.plugins.module_utils.catalog.documents import IMAGE, TASK
+from ansible_collections.strata.layering.plugins.module_utils.catalog.kinds import IMAGE, TASK
 from ansible_collections.strata.layering.plugins.module_utils.common.atomic_files import TEMPORARY_PREFIX
 from ansible_collections.strata.layering.plugins.module_utils.ovf.package import open_package
-from ansible_collections.strata.layering.plugins.module_utils.repository.garbage_collection import collect, verify
+from ansible_collections.strata.layering.plugins.module_utils.repository.garbage_collection import collect
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
+from ansible_collections.strata.layering.plugins.module_utils.repository.verification import verify
 from ansible_collections.strata.layering.tests.integration.faults.bench import LEASE_TIMEOUT, TEMPLATE, CaseEnvironment
 from ansible_collections.strata.layering.tests.integration.faults.composer import KILLED, UNEXPECTED, RunResult
 

@@ -19,6 +19,7 @@ import pytest
 from ansible_collections.strata.layering.plugins.module_utils.catalog import collections
 from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import KINDS
 from ansible_collections.strata.layering.plugins.module_utils.operations import info
+from ansible_collections.strata.layering.plugins.module_utils.operations.options import RepositoryOptions
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 
 DATA = pathlib.Path(__file__).parent / "data"
@@ -75,5 +76,5 @@ def test_every_document_passes_the_check(path):
 @pytest.mark.parametrize("module", json.loads((DATA / "info-0.1.json").read_bytes()))
 def test_info_modules_return_what_the_earlier_version_returned(path, module):
     expected = json.loads((DATA / "info-0.1.json").read_bytes())[module]
-    every = dict.fromkeys(("kind", "name", "template", "status", "since")) | {"limit": 100, "repository": str(path)}
-    assert getattr(info, module)(every).result == expected
+    options = info.InfoOptions(repository=RepositoryOptions(str(path)))
+    assert getattr(info, module)(options).result == expected

@@ -30,8 +30,9 @@ from ansible_collections.strata.layering.plugins.module_utils.layers.folder impo
 )
 from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import LayerReference, LayerVersion
 from ansible_collections.strata.layering.plugins.module_utils.repository import blobs
-from ansible_collections.strata.layering.plugins.module_utils.repository.garbage_collection import collect, verify
+from ansible_collections.strata.layering.plugins.module_utils.repository.garbage_collection import collect
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
+from ansible_collections.strata.layering.plugins.module_utils.repository.verification import verify
 from ansible_collections.strata.layering.tests.support import stored_layers
 from ansible_collections.strata.layering.tests.support.expectations import raises
 

@@ -24,7 +24,8 @@ from ansible_collections.strata.layering.plugins.module_utils.common.errors impo
 from ansible_collections.strata.layering.plugins.module_utils.images import compose as composing
 from ansible_collections.strata.layering.plugins.module_utils.images import thin_image
 from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
-from ansible_collections.strata.layering.plugins.module_utils.repository.garbage_collection import collect, verify
+from ansible_collections.strata.layering.plugins.module_utils.repository.garbage_collection import collect
+from ansible_collections.strata.layering.plugins.module_utils.repository.verification import verify
 from ansible_collections.strata.layering.tests.support import stored_layers
 from ansible_collections.strata.layering.tests.support.layer_stacks import content, layers
 from ansible_collections.strata.layering.tests.support.ntfs_tree import read_tree

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Collecting what killed processes left of layers."""
+"""Cleaning up what killed processes left of layers, and damaged documents."""
 
 from __future__ import annotations
 
@@ -9,15 +9,21 @@ import os
 
 import pytest
 
-from ansible_collections.strata.layering.plugins.module_utils.catalog import layer_store, layers
+from ansible_collections.strata.layering.plugins.module_utils.catalog import collections, layer_store
+from ansible_collections.strata.layering.plugins.module_utils.catalog.layer_document import LayerDocument
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt
 from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import (
     APP,
-    DEPLOYABLE,
     LayerReference,
     LayerVersion,
 )
-from ansible_collections.strata.layering.plugins.module_utils.operations.repository import ensure_repository
+from ansible_collections.strata.layering.plugins.module_utils.operations.options import RepositoryOptions
+from ansible_collections.strata.layering.plugins.module_utils.operations.repository import (
+    RepositoryModuleOptions,
+    ensure_repository,
+)
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
+from ansible_collections.strata.layering.tests.support.layer_documents import software_entry
 
 
 @pytest.fixture
@@ -26,33 +32,51 @@ def repository(tmp_path, monkeypatch):
     return Repository.open(str(tmp_path / "repository"), create=True)
 
 
-def layer(repository, name):
-    ground = LayerReference("os", "Windows", "1", "sha256:" + "0" * 64)
-    return layer_store.put_files(repository, LayerVersion(APP, name, "1", os_layer=ground), []).digest
+def build(repository, name):
+    """Store a layer version that no document names; return its digest."""
+    os_layer = LayerReference("os", "Windows", "1", "sha256:" + "0" * 64)
+    return layer_store.put_files(repository, LayerVersion(APP, name, "1", os_layer=os_layer), []).digest
+
+
+def ensure(repository, state, check_mode=False):
+    options = RepositoryModuleOptions(repository=RepositoryOptions(repository.path), state=state)
+    return ensure_repository(options, check_mode=check_mode)
 
 
 def collected(repository, check_mode=False):
-    return ensure_repository(
-        {"repository": repository.path, "state": "collected", "comment": None}, check_mode=check_mode
-    )
+    return ensure(repository, "collected", check_mode)
 
 
-def test_a_layer_that_never_came_into_the_catalogue_is_collected_when_it_is_a_day_old(repository):
-    known, forgotten = layer(repository, "Known"), layer(repository, "Forgotten")
-    entry = {
-        "digest": known,
-        "status": DEPLOYABLE,
-        "os_layer": {"name": "Windows", "version": "1"},
-        "prerequisites": [],
-    }
-    repository.catalog.put("app_layer", "Known", dict(layers.new_document(APP, "Known"), versions={"1": entry}))
-    assert not collected(repository).changed and len(repository.layout.references()) == 2
+def test_layer_version_without_a_document_is_collected_when_it_is_a_day_old(repository):
+    known, forgotten = build(repository, "Known"), build(repository, "Forgotten")
+    document = LayerDocument.new(APP, "Known").with_version("1", software_entry(digest=known))
+    collections.layers(repository, APP).store("Known", document)
+    assert not collected(repository).changed
+    assert len(repository.layout.references()) == 2
     for digest in repository.layout.blobs.digests():
         os.utime(repository.layout.blobs.path(digest), (1, 1))
     planned = collected(repository, check_mode=True)
-    assert planned.changed and planned.result["freed"] > 0 and len(repository.layout.references()) == 2
+    assert planned.changed
+    assert planned.result["freed"] > 0
+    assert len(repository.layout.references()) == 2
     assert collected(repository).result == planned.result
-    assert [item.digest for item in repository.layout.references().values()] == [known] and not repository.layout.has(
-        forgotten
-    )
+    assert [item.digest for item in repository.layout.references().values()] == [known]
+    assert not repository.layout.has(forgotten)
     assert not collected(repository).changed
+
+
+def test_verified_reports_a_document_with_a_damaged_field(repository):
+    repository.catalog.put("connector", "vdi", {"name": "vdi"})
+    with pytest.raises(Corrupt) as caught:
+        ensure(repository, "verified")
+    assert caught.value.code == "operations.repository_damaged"
+    [damage] = caught.value.details["damaged"]
+    assert (damage["problem"], damage["what"]) == ("document", "connector")
+    assert "datacenter" in damage["message"]
+
+
+def test_collected_refuses_a_repository_with_a_damaged_document(repository):
+    repository.catalog.put("cancellation", "office", {})
+    with pytest.raises(Corrupt) as caught:
+        collected(repository)
+    assert caught.value.code == "repository.collect_unsafe"

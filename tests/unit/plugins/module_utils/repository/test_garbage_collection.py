@@ -12,8 +12,9 @@ import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt
 from ansible_collections.strata.layering.plugins.module_utils.repository.blobs import Descriptor
-from ansible_collections.strata.layering.plugins.module_utils.repository.garbage_collection import collect, verify
+from ansible_collections.strata.layering.plugins.module_utils.repository.garbage_collection import collect
 from ansible_collections.strata.layering.plugins.module_utils.repository.oci_layout import MANIFEST
+from ansible_collections.strata.layering.plugins.module_utils.repository.verification import verify
 
 OLD = -60.0  # a grace that spares nothing
 
@@ -35,7 +36,7 @@ def test_verify_lists_what_is_wrong(repository):
         stream.write(b"D")
     os.unlink(repository.layout.blobs.path(documents["missing"]))
     os.truncate(repository.layout.blobs.path(stray.digest), 2)
-    found = {(damage.problem, damage.what): damage.needed_by for damage in verify(repository)}
+    found = {(damage.problem, damage.subject): damage.needed_by for damage in verify(repository)}
     assert found == {
         ("digest", documents["damaged"]): ("damaged",),
         ("missing", documents["missing"]): ("missing",),
@@ -52,6 +53,33 @@ def test_verify_reports_damaged_manifests_and_documents(repository):
     with open(repository.layout.blobs.path(manifest.digest), "wb") as stream:
         stream.write(b"{}")
     assert {damage.problem for damage in verify(repository)} == {"manifest", "digest", "document"}
+
+
+def refuse(kind, name, document):
+    """Refuse every document whose name begins with bad."""
+    if name.startswith("bad"):
+        raise Corrupt(f"The {kind} {name} is damaged.", code="test.damaged")
+
+
+def test_verify_reports_every_document_that_the_check_refuses(repository):
+    for name in ("bad 1", "bad 2", "good"):
+        repository.catalog.put("layer", name, {})
+    assert [damage.to_dict() for damage in verify(repository, check=refuse)] == [
+        {"problem": "document", "what": "layer", "message": f"The layer bad {number} is damaged.", "needed_by": []}
+        for number in (1, 2)
+    ]
+    assert verify(repository) == []
+
+
+def test_collect_removes_nothing_if_the_check_refuses_a_document(repository):
+    unneeded = repository.layout.put_blob(b"unneeded", "a/b")
+    repository.catalog.put("layer", "bad", {})
+    with pytest.raises(Corrupt) as caught:
+        collect(repository, grace=OLD, check=refuse)
+    assert caught.value.code == "repository.collect_unsafe"
+    assert caught.value.details["damaged"][0]["message"] == "The layer bad is damaged."
+    assert repository.layout.has(unneeded.digest)
+    assert collect(repository, grace=OLD).blobs == [unneeded.digest]
 
 
 def test_collect_keeps_what_is_named(repository):
@@ -147,8 +175,9 @@ def test_nothing_is_removed_when_a_manifest_cannot_be_followed(repository, how):
         other = repository.layout.put_blob(b'{"layers":[],"config":1}', MANIFEST)
         with repository.layout._changing_index() as manifests:
             manifests.append(Descriptor(MANIFEST, other.digest, other.size).to_json())
-    with pytest.raises(Corrupt, match="cannot be collected"):
+    with pytest.raises(Corrupt) as caught:
         collect(repository, grace=OLD)
+    assert caught.value.code == "repository.collect_unsafe"
     assert repository.layout.has(unneeded.digest)
 
 

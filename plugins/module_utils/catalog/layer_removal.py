@@ -1,0 +1,97 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Removing versions of layers that no image template and no other layer version needs."""
+
+from __future__ import annotations
+
+from ..common.errors import Conflict
+from ..common.outcome import Outcome
+from ..layers.layer_version import APP, OS, PLATFORM
+from ..repository.repository import Repository
+from . import collections, layer_store
+from .kinds import LOCK, layer_kind, layer_label
+from .layer_document import LayerDocument, SoftwareLayerEntry
+from .layers import find_layer, layer_lock
+from .references import refuse_in_use, templates_using
+from .template_document import TemplateDocument
+from .version_name import VersionName
+
+_MAX_SHOWN = 5
+
+
+def remove_versions(
+    repository: Repository, kind: str, name: str, version: str | None, *, comment: str | None, check_mode: bool
+) -> Outcome:
+    """Remove a version, or the layer with all its versions when ``version`` is None.
+
+    Raises:
+        Conflict: ``catalog.in_use`` if an image template uses a version, ``catalog.layer_needed`` if a
+            version of another layer was built on it.
+        InvalidInput: ``layers.name`` if no layer can have this name.
+        Corrupt: ``catalog.field`` if a document is damaged.
+    """
+    purpose = f"remove the {layer_label(kind)} {name}"
+    with (
+        repository.locks.hold(layer_lock(kind, name), shared=check_mode, purpose=purpose),
+        repository.locks.hold(LOCK, shared=check_mode, purpose=purpose),
+    ):
+        before = find_layer(repository, kind, name)
+        if before is None:
+            return Outcome(False, None, None)
+        if version is not None and version not in before.versions:
+            return Outcome(False, before.to_dict(), before.to_dict())
+        removed = list(before.versions) if version is None else [version]
+        for number in removed:
+            _refuse_needed(repository, kind, VersionName(name, number))
+        remaining = before.without_versions(removed)
+        after = remaining if remaining.versions else None
+        if not check_mode:
+            _remove(repository, before, removed, after, comment)
+    return Outcome(True, before.to_dict(), after.to_dict() if after else None)
+
+
+def _remove(
+    repository: Repository, before: LayerDocument, removed: list[str], after: LayerDocument | None, comment: str | None
+) -> None:
+    # The document is changed first: a version that only its reference names is collected; a document that
+    # names a version which does not exist would be damage.
+    documents = collections.layers(repository, before.kind)
+    if after is None:
+        documents.remove(before.name)
+    else:
+        documents.store(before.name, after)
+    for version in removed:
+        layer_store.remove_version(repository, before.kind, before.name, version)
+        repository.audit.append("delete", layer_kind(before.kind), before.name, version=version, comment=comment)
+
+
+def _refuse_needed(repository: Repository, kind: str, removed: VersionName) -> None:
+    subject = f"Version {removed.version} of the {layer_label(kind)} {removed.name}"
+
+    def used_by(template: TemplateDocument) -> bool:
+        if kind == OS:
+            return template.os_layer == removed
+        return removed in template.app_layers if kind == APP else template.platform_layer == removed
+
+    refuse_in_use(subject, templates_using(repository, used_by))
+    needing = [
+        f"{name} {version}"
+        for dependent_kind in (APP, PLATFORM)
+        for name, layer in collections.layers(repository, dependent_kind).all()
+        for version, entry in layer.software_versions()
+        if _needs(entry, kind, removed)
+    ]
+    if needing:
+        raise Conflict(
+            f"{subject} cannot be deleted: other layer versions were built on it: {', '.join(needing[:_MAX_SHOWN])}.",
+            code="catalog.layer_needed",
+            hint="Delete those layer versions first.",
+            layers=needing,
+        )
+
+
+def _needs(entry: SoftwareLayerEntry, kind: str, removed: VersionName) -> bool:
+    if kind == OS:
+        return entry.os_layer == removed
+    return kind == APP and removed in entry.prerequisites

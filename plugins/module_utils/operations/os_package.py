@@ -1,0 +1,136 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""OVF packages of OS machines: opening one on a file share, and finding the disk with Windows in it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from ..common.errors import Corrupt, InvalidInput, StrataError, Unsupported
+from ..disk.block_device import BlockDevice
+from ..images import os_import
+from ..ovf.package import Package, open_package
+from ..shares.local import LocalShare
+from ..shares.location import check_path
+from ..shares.open import ShareCredentials, open_share
+from .package_disk import disk_opener
+
+#: Codes of disks without a Windows installation; the refusal of a disk with one is reported first.
+_NO_WINDOWS = ("images.os_no_windows", "images.os_no_ntfs", "disk.partitions_none")
+
+
+@dataclass(frozen=True)
+class OsPackageSource:
+    """The package ``path`` on a file share."""
+
+    file_share: str
+    path: str
+    credentials: ShareCredentials
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[Package]:
+        """Open the package; its share is closed afterwards.
+
+        Raises:
+            InvalidInput: ``operations.os_outside_share`` if a link leads out of the share.
+            NotFound, Unavailable, Corrupt, Unsupported: as ``open_share`` and ``open_package``.
+        """
+        with open_share(self.file_share, self.credentials) as share:
+            if share.local_path("") is None:
+                yield open_package(check_path(self.path), share)
+                return
+            root = os.path.realpath(self.file_share)
+            path = os.path.join(root, self.path)
+            if os.path.commonpath((root, os.path.realpath(path))) != root:
+                raise InvalidInput(
+                    f"The package {self.path!r} is outside the file share {self.file_share!r}.",
+                    code="operations.os_outside_share",
+                    hint="Set packaging_disk to a package below file_share that is not reached through a link to another folder.",
+                )
+            below = os.path.relpath(path, root)
+            # Others may write to the share: links among the package's files must not lead to other files of the composer.
+            yield open_package("" if below == "." else below, LocalShare(root, confined=True))
+
+    def describe(self, package: Package) -> dict:
+        """Return what a version records of its package: the digest of the manifest covers every byte of it.
+
+        Raises:
+            InvalidInput: ``operations.ovf_no_manifest``.
+        """
+        if package.manifest is None:
+            raise InvalidInput(
+                f"The OVF package {package.path} has no manifest ({package.name}.mf).",
+                code="operations.ovf_no_manifest",
+                hint="Export the VM again with a manifest, for instance with strata.layering.ovf_export.",
+            )
+        with package.open(f"{package.name}.mf") as stream:
+            return {"packaging_disk": self.path, "manifest_sha256": hashlib.sha256(stream.read()).hexdigest()}
+
+
+@dataclass(frozen=True)
+class WindowsDisk:
+    """A disk file of a package that holds a Windows installation."""
+
+    name: str
+    opener: Callable[[], BlockDevice]
+    examination: os_import.Examination
+
+
+def find_windows_disk(package: Package, size_gb: int) -> WindowsDisk:
+    """Return the only disk of a package that holds a Windows installation; it has to fit into ``size_gb`` GiB.
+
+    Raises:
+        Unsupported: ``operations.ovf_not_single``, ``operations.os_two_windows``, ``operations.os_no_disk``, or
+            why the installation cannot be used (``images.os_...``).
+        Corrupt: ``operations.ovf_capacity``.
+    """
+    descriptor = package.descriptor
+    if descriptor.collection or len(descriptor.systems) != 1:
+        raise Unsupported(
+            f"The OVF package {package.path} describes {len(descriptor.systems)} VMs instead of one.",
+            code="operations.ovf_not_single",
+            hint="Export the OS machine by itself, not its vApp.",
+        )
+    found: list[WindowsDisk] = []
+    refusals: list[StrataError] = []
+    for disk in descriptor.disks:
+        if disk.file_id is None:
+            continue
+        name = package.disk_file(disk)
+        opener = disk_opener(package, name)
+        try:
+            _check_capacity(package, name, opener, disk.capacity)
+            found.append(WindowsDisk(name, opener, os_import.examine(opener, name, size_gb)))
+        except Unsupported as error:
+            refusals.append(error)
+    if len(found) > 1:
+        raise Unsupported(
+            f"Several disks of the OVF package {package.path} hold a Windows installation: "
+            f"{', '.join(disk.name for disk in found)}.",
+            code="operations.os_two_windows",
+            hint="Export a VM with a single Windows installation.",
+        )
+    if found:
+        return found[0]
+    if refusals:
+        raise min(refusals, key=lambda error: error.code in _NO_WINDOWS)
+    raise Unsupported(
+        f"The OVF package {package.path} has no disk.",
+        code="operations.os_no_disk",
+        hint="Export the VM with its disks.",
+    )
+
+
+def _check_capacity(package: Package, name: str, opener: Callable[[], BlockDevice], capacity: int) -> None:
+    with opener() as device:
+        if device.size != capacity:
+            raise Corrupt(
+                f"The disk {name} of the OVF package {package.path} has {device.size} bytes, but its descriptor says {capacity}.",
+                code="operations.ovf_capacity",
+                hint="Copy or export the VM again.",
+            )

@@ -1,0 +1,45 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module platform_layer."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..catalog.layer_document import LayerDocument
+from ..common.outcome import Outcome
+from ..common.progress import Progress, silent
+from ..layers.layer_version import PLATFORM
+from .software_layer import SoftwareLayerOptions, ensure_software_layer, software_layer_fields
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlatformLayerOptions(SoftwareLayerOptions):
+    """Options of the module platform_layer. ``confirmed_for`` adds to the versions of the OS layer that are confirmed."""
+
+    kind = PLATFORM
+
+    confirmed_for: tuple[str, ...]
+
+    def apply(self, layer: LayerDocument) -> LayerDocument:
+        """Return the document of the layer with the options that describe it or its version."""
+        layer = super().apply(layer)
+        if not self.confirmed_for:
+            return layer
+        entry = layer.software_version(self.present_version)
+        confirmed = tuple(sorted({*entry.confirmed_for, *self.confirmed_for}))
+        return layer.with_version(self.present_version, dataclasses.replace(entry, confirmed_for=confirmed))
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> PlatformLayerOptions:
+        """Read the parameters of the module."""
+        return cls(**software_layer_fields(params), confirmed_for=tuple(params["confirmed_for"]))
+
+
+def ensure_platform_layer(options: PlatformLayerOptions, *, check_mode: bool, progress: Progress = silent) -> Outcome:
+    """Bring the platform layer version into its state; raise as ``ensure_software_layer``."""
+    return ensure_software_layer(options, check_mode=check_mode, progress=progress)

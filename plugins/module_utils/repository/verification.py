@@ -1,0 +1,60 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Verifying a repository: every blob, manifest and document is read."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from ..common.errors import NotFound, StrataError
+from ..common.progress import Progress, silent
+from .reachability import Damage, DocumentCheck, Need, Reachable
+
+if TYPE_CHECKING:
+    from .repository import Repository
+
+
+def verify(repository: Repository, progress: Progress = silent, *, check: DocumentCheck | None = None) -> list[Damage]:
+    """Read every blob, manifest and document; return what is damaged, sorted.
+
+    ``check`` raises StrataError for a document whose content is damaged. Blobs that nothing refers to are verified, too. This takes
+    as long as reading the whole repository.
+    """
+    reachable = Reachable.from_repository(repository, check=check)
+    damages = set(reachable.broken)
+    present = repository.layout.blobs.digests()
+    total = 0
+    for digest in present:
+        with contextlib.suppress(NotFound):
+            total += repository.layout.size(digest)
+    done = 0
+    for digest in present:
+        need = reachable.needs.get(digest, Need())
+        users = tuple(sorted(need.users))
+        try:
+            size = repository.layout.blobs.verify(digest, _part_of(progress, done, total))
+            done += size
+            if need.size is not None and size != need.size:
+                message = f"The blob {digest} has {size} bytes, but {need.size} are expected."
+                damages.add(Damage("size", digest, message, users))
+        except StrataError as error:
+            damages.add(Damage("digest", digest, error.message, users))
+        except OSError as error:
+            damages.add(Damage("digest", digest, f"The blob {digest} cannot be read: {error.strerror}.", users))
+    for digest in reachable.needs.keys() - set(present):
+        need = reachable.needs[digest]
+        if need.size is not None:
+            users = tuple(sorted(need.users))
+            damages.add(Damage("missing", digest, f"The blob {digest} is missing.", users))
+    return sorted(damages, key=lambda damage: (damage.problem, damage.subject, damage.message))
+
+
+def _part_of(progress: Progress, done: int, total: int) -> Progress:
+    """Return a progress for one blob that reports the progress of the whole repository in bytes."""
+
+    def report(step: str, read: int, _size: int | None) -> None:
+        progress(step, done + read, total)
+
+    return report
