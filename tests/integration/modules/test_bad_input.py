@@ -198,7 +198,7 @@ def test_a_truncated_raw_disk(workspace, length):
     refused(
         workspace,
         "app_layer",
-        "operations.disk_truncated" if length == 511 else "disk.partitions_truncated",
+        "disk.truncated" if length == 511 else "disk.partitions_truncated",
         "packaged.raw",
         packaged_disk=path,
         **APP,
