@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What documentation shows is accepted: tasks of examples by the modules' argument specifications, variables by the roles'."""
+"""Examples in the documentation are valid: tasks against the argument specifications of modules, variables against those of roles."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _COLLECTION = "strata.layering."
 _MODULES = sorted(path.stem for path in (_ROOT / "plugins" / "modules").glob("[!_]*.py"))
 _ROLES = sorted(path.name for path in (_ROOT / "roles").iterdir())
-_PAGES = sorted([_ROOT / "README.md", *(_ROOT / "docs").glob("*.md"), *(_ROOT / "roles").glob("*/README.md")])
+_PAGES = sorted([*_ROOT.glob("*.md"), *(_ROOT / "docs").rglob("*.md"), *(_ROOT / "roles").glob("*/README.md")])
 _INVENTORIES = [_ROOT / "docs" / "inventory.example.yml", _ROOT / "tests" / "demo" / "inventory.yml"]
-#: What a value is taken for that only Ansible can work out.
+#: Values by type, in place of templates that only Ansible can evaluate.
 _ANY = {"int": 1, "float": 1.0, "bool": True, "list": [], "path": "/x", "str": "x", "raw": "x"}
-#: Options that a role has once for all the things in a list.
+#: Options that a role has once for all objects of a list.
 _OF_THE_ROLE = {
     "repository",
     "hostname",
@@ -40,7 +40,7 @@ _OF_THE_ROLE = {
     "file_share_password",
     "file_share_encrypt",
 }
-#: Which list of which role has the options of which module.
+#: Role and list variable with the options of a module, by module.
 _LISTS = {
     "os_layer": ("os_layer", "os_layer_versions"),
     "app_layer": ("app_layer", "app_layer_versions"),
@@ -55,7 +55,7 @@ class _Called(Exception):
 
 
 def _specification(module: str) -> dict:
-    """What a module gives to AnsibleModule."""
+    """Return the arguments of a module's call of AnsibleModule."""
     imported = importlib.import_module(f"ansible_collections.strata.layering.plugins.modules.{module}")
     with mock.patch.object(imported, "AnsibleModule", side_effect=_Called) as called, pytest.raises(_Called):
         imported.main()
@@ -68,39 +68,37 @@ def _role_options(role: str) -> dict:
     ]["main"]["options"]
 
 
-def _worked_out(value: object, option: dict) -> object:
-    """``value`` with something of the right type in place of what is a template."""
+def _evaluated(value: object, option: dict) -> object:
+    """Return ``value`` with a value of the right type in place of each template."""
     kind = option.get("type", "str")
     if isinstance(value, str) and "{{" in value:
         if kind == "dict":
-            return {name: _worked_out("{{", one) for name, one in option.get("options", {}).items()}
+            return {name: _evaluated("{{", suboption) for name, suboption in option.get("options", {}).items()}
         return option["choices"][0] if "choices" in option else _ANY[kind]
     if isinstance(value, dict) and "options" in option:
-        return {name: _worked_out(one, option["options"].get(name, {})) for name, one in value.items()}
+        return {name: _evaluated(item, option["options"].get(name, {})) for name, item in value.items()}
     if isinstance(value, list):
         return [
-            _worked_out(one, {"type": option.get("elements", "str"), "options": option.get("options", {})})
-            for one in value
+            _evaluated(item, {"type": option.get("elements", "str"), "options": option.get("options", {})})
+            for item in value
         ]
     return value
 
 
 def _problems_of_task(module: str, options: dict) -> list[str]:
-    given = _specification(module)
-    specification = given["argument_spec"]
+    arguments = _specification(module)
+    specification = arguments["argument_spec"]
     rules = {
-        name: given.get(name)
+        name: arguments.get(name)
         for name in ("mutually_exclusive", "required_together", "required_one_of", "required_if", "required_by")
     }
     shortened = "..." in options
-    options = {
-        name: _worked_out(value, specification.get(name, {})) for name, value in options.items() if name != "..."
-    }
+    options = {name: _evaluated(value, specification.get(name, {})) for name, value in options.items() if name != "..."}
     result = ModuleArgumentSpecValidator(specification, **rules).validate(options)
     from_environment = {name for name, option in specification.items() if "fallback" in option}
 
-    def forgivable(message: str) -> bool:
-        """An example may be shortened, and leave out what the environment says."""
+    def is_accepted(message: str) -> bool:
+        """Return whether the example is shortened, or omits options that have an environment variable."""
         start, _colon, names = message.partition(": ")
         return (
             shortened
@@ -109,11 +107,11 @@ def _problems_of_task(module: str, options: dict) -> list[str]:
             and set(names.split(", ")) <= from_environment
         )
 
-    return [message for message in result.error_messages if not forgivable(message)]
+    return [message for message in result.error_messages if not is_accepted(message)]
 
 
 def _problems_of_variables(variables: dict) -> Iterator[str]:
-    """What is wrong with those of ``variables`` that begin with a role's name."""
+    """Yield the errors of the variables whose names begin with the name of a role."""
     for name, value in variables.items():
         owners = [role for role in _ROLES if name.startswith(f"{role}_")]
         if not owners:
@@ -122,14 +120,14 @@ def _problems_of_variables(variables: dict) -> Iterator[str]:
         if option is None:
             yield f"no role has the variable {name}"
             continue
-        result = ArgumentSpecValidator({name: option}).validate({name: _worked_out(value, option)})
+        result = ArgumentSpecValidator({name: option}).validate({name: _evaluated(value, option)})
         yield from (f"{name}: {message}" for message in result.error_messages)
 
 
 def _tasks_in(node: object) -> Iterator[tuple[str, dict]]:
-    """(module, options) of the collection's own tasks anywhere in a document."""
-    for one in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-        yield from _tasks_in(one)
+    """Yield (module, options) of the collection's tasks anywhere in a document."""
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from _tasks_in(child)
     if isinstance(node, dict):
         for name, options in node.items():
             if str(name).startswith(_COLLECTION):
@@ -137,31 +135,31 @@ def _tasks_in(node: object) -> Iterator[tuple[str, dict]]:
 
 
 def _variables_in(node: object) -> Iterator[dict]:
-    """Every mapping of a document that is not a task's options; those may have names like variables."""
+    """Yield every mapping of a document except the options of tasks, whose names may look like variables."""
     if isinstance(node, list):
-        for one in node:
-            yield from _variables_in(one)
+        for item in node:
+            yield from _variables_in(item)
     if isinstance(node, dict):
         yield node
-        for name, one in node.items():
+        for name, child in node.items():
             if not str(name).startswith(_COLLECTION):
-                yield from _variables_in(one)
+                yield from _variables_in(child)
 
 
 def _problems(document: object) -> list[str]:
-    found = []
+    problems = []
     for module, options in _tasks_in(document):
         if module not in _MODULES:
-            found.append(f"there is no module {module}")
+            problems.append(f"there is no module {module}")
         else:
-            found += [f"{module}: {message}" for message in _problems_of_task(module, options)]
+            problems += [f"{module}: {message}" for message in _problems_of_task(module, options)]
     for variables in _variables_in(document):
-        found += _problems_of_variables(variables)
-    return found
+        problems += _problems_of_variables(variables)
+    return problems
 
 
 def _blocks(page: pathlib.Path) -> list[object]:
-    """The YAML of a page."""
+    """Return the YAML blocks of a page."""
     return [
         yaml.safe_load(textwrap.dedent(block))
         for block in re.findall(r"^```yaml\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
@@ -177,24 +175,24 @@ def _examples(module: str) -> list[dict]:
 
 
 @pytest.mark.parametrize("module", _MODULES)
-def test_the_examples_of_a_module_are_accepted(module):
+def test_module_examples_are_valid(module):
     tasks = _examples(module)
     assert module in [name for name, _options in _tasks_in(tasks)]
     assert not _problems(tasks)
 
 
 @pytest.mark.parametrize("page", _PAGES, ids=lambda page: str(page.relative_to(_ROOT)))
-def test_what_a_page_shows_is_accepted(page):
+def test_page_examples_are_valid(page):
     assert [problem for block in _blocks(page) for problem in _problems(block)] == []
 
 
 @pytest.mark.parametrize("inventory", _INVENTORIES, ids=lambda path: str(path.relative_to(_ROOT)))
-def test_inventories_are_accepted(inventory):
+def test_inventory_is_valid(inventory):
     assert not _problems(yaml.safe_load(inventory.read_text(encoding="utf-8")))
 
 
-def test_mistakes_in_examples_are_found():
-    wrong = """
+def test_example_with_mistakes_is_rejected():
+    mistakes = """
     - strata.layering.os_layer: {name: W, version: "1", file_share: /x, packaging_dsk: a.ovf}
     - strata.layering.os_layers: {}
     - strata.layering.layered_image_publish: {templates: desk, parallel: many}
@@ -205,7 +203,7 @@ def test_mistakes_in_examples_are_found():
         app_layer_version: []
         layered_image_retries: often
     """
-    found = _problems(yaml.safe_load(textwrap.dedent(wrong)))
+    problems = _problems(yaml.safe_load(textwrap.dedent(mistakes)))
     for part in (
         "packaging_dsk",
         "no module os_layers",
@@ -215,11 +213,11 @@ def test_mistakes_in_examples_are_found():
         "app_layer_version",
         "often",
     ):
-        assert any(part in one for one in found), (part, found)
+        assert any(part in problem for problem in problems), (part, problems)
 
 
 @pytest.mark.parametrize("module", _LISTS)
-def test_things_in_a_role_s_list_have_the_options_of_the_module(module):
+def test_role_list_has_the_options_of_its_module(module):
     role, variable = _LISTS[module]
     options = _specification(module)["argument_spec"]
     listed = _role_options(role)[variable]["options"]
@@ -227,11 +225,11 @@ def test_things_in_a_role_s_list_have_the_options_of_the_module(module):
     assert set(listed) - set(options) <= {"export"}
     tasks = [path.read_text(encoding="utf-8") for path in (_ROOT / "roles" / role / "tasks").glob("*.yml")]
     for name in listed:
-        assert any(re.search(rf"\bitem\.{name}\b", text) for text in tasks), f"{role} does nothing with {name}"
+        assert any(re.search(rf"\bitem\.{name}\b", text) for text in tasks), f"{role} ignores {name}"
 
 
 @pytest.mark.parametrize("role", _ROLES)
-def test_a_role_has_defaults_for_what_may_be_left_out(role):
+def test_role_has_defaults_for_optional_variables(role):
     options = _role_options(role)
     defaults = yaml.safe_load((_ROOT / "roles" / role / "defaults" / "main.yml").read_text(encoding="utf-8"))
     assert set(defaults) == {name for name, option in options.items() if not option.get("required")}
