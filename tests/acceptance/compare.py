@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import yaml
 
-from ...plugins.module_utils.winregistry.hive_model import Key, Value
+from ...plugins.module_utils.winregistry.hive_items import Value
+from ...plugins.module_utils.winregistry.hive_model import Key
 from . import wine, wine_registry
 from .wine import Prefix
 

@@ -12,6 +12,9 @@ from __future__ import annotations
 import array
 import struct
 import sys
+from typing import TypeAlias
+
+Buffer: TypeAlias = "bytes | bytearray | memoryview"
 
 BASE_BLOCK_SIZE = 4096
 PAGE = 4096
@@ -45,9 +48,9 @@ BIG_DATA_SEGMENT = 16344
 FAST_LEAF_LIMIT = 500
 INDEX_LEAF_LIMIT = 1000
 
-# signature, flags, last written, access and layer bits, parent, subkeys, volatile subkeys, subkey list, volatile subkey list,
-# values, value list, security, class, longest subkey name, control flags, longest subkey class, longest value name,
-# longest value data, WorkVar, name length, class length
+# signature, flags, last written, access and layer bits, parent, subkeys, volatile subkeys, subkey list,
+# volatile subkey list, values, value list, security, class, longest subkey name, control flags, longest subkey class,
+# longest value name, longest value data, WorkVar, name length, class length
 KEY_NODE = struct.Struct("<2sHQIIIIIIIIIIHHIIIIHH")
 # signature, name length, data size, data offset, type, flags, spare
 KEY_VALUE = struct.Struct("<2sHIIIHH")
@@ -59,8 +62,8 @@ U32 = struct.Struct("<I")
 U64 = struct.Struct("<Q")
 
 
-def get_u32(data, offset: int) -> int:
-    """The 32-bit number at ``offset``."""
+def get_u32(data: Buffer, offset: int) -> int:
+    """Return the 32-bit number at ``offset``."""
     return U32.unpack_from(data, offset)[0]
 
 
@@ -69,8 +72,8 @@ def set_u32(data: bytearray, offset: int, number: int) -> None:
     U32.pack_into(data, offset, number)
 
 
-def get_u64(data, offset: int) -> int:
-    """The 64-bit number at ``offset``."""
+def get_u64(data: Buffer, offset: int) -> int:
+    """Return the 64-bit number at ``offset``."""
     return U64.unpack_from(data, offset)[0]
 
 
@@ -79,18 +82,18 @@ def set_u64(data: bytearray, offset: int, number: int) -> None:
     U64.pack_into(data, offset, number)
 
 
-def signed_words(data: memoryview):
-    """``data`` (a multiple of 4 bytes) as an indexable sequence of little-endian signed 32-bit numbers."""
+def signed_dwords(data: memoryview) -> memoryview[int] | array.array[int]:
+    """Return ``data`` (a multiple of 4 bytes) as an indexable sequence of little-endian signed 32-bit numbers."""
     if sys.byteorder == "little":
         return data.cast("i")
-    words = array.array("i")
-    words.frombytes(data)
-    words.byteswap()
-    return words
+    dwords = array.array("i")
+    dwords.frombytes(data)
+    dwords.byteswap()
+    return dwords
 
 
-def checksum(base_block) -> int:
-    """XOR of the first 127 32-bit numbers of a base block, with 0 and -1 avoided."""
+def checksum(base_block: Buffer) -> int:
+    """Return the XOR of the first 127 32-bit numbers of a base block; 0 becomes 1, and -1 becomes -2."""
     result = 0
     for number in struct.unpack_from("<127I", base_block):
         result ^= number
@@ -98,14 +101,14 @@ def checksum(base_block) -> int:
 
 
 def new_base_block() -> bytes:
-    """A base block with nothing but the fields that are the same in every hive."""
+    """Return a base block that has only the fields that are the same in every hive."""
     block = bytearray(BASE_BLOCK_SIZE)
     struct.pack_into("<4sIIQIIIIIII", block, 0, b"regf", 1, 1, 0, 1, 5, 0, 1, BIN_HEADER_SIZE, 0, 1)
     return bytes(block)
 
 
 def encode_name(name: str, wide: bool = False) -> tuple[bytes, bool]:
-    """Return a name as stored, and whether it is compressed (Latin-1) rather than UTF-16."""
+    """Return a name as stored, and whether it is compressed (Latin-1) instead of UTF-16."""
     if not wide:
         try:
             return name.encode("latin-1"), True

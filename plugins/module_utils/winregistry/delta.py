@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The changes of one hive as data: which keys and values were added, changed or removed, and what they were before.
+"""The changes of one hive as data: which keys and values were added, changed or removed, and their former content.
 
-A delta stands for itself: it can be merged with others, counted, filtered and stored without
-the hive it was made from. See docs/registry-deltas.md.
+A delta is self-contained: it can be merged with others, counted, filtered and stored without
+the hive that it was computed from. See docs/registry-deltas.md.
 """
 
 from __future__ import annotations
@@ -14,22 +14,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from . import cell_layout, upcase
-from .hive_model import Key, Value
+from .hive_items import Value
+from .hive_model import Key
 
 # What happens to a key
-KEEP = 0  # it stays; what the delta names in it changes
+KEEP = 0  # it stays; the values and subkeys that the delta names in it change
 CREATE = 1  # it did not exist before
-REMOVE = 2  # it goes, with everything below it
-REPLACE = 3  # everything in it goes, and what the delta names stands instead
+REMOVE = 2  # it is deleted with everything below it
+REPLACE = 3  # everything in it is deleted, and it gets the content that the delta names
 
-# Values up to this size are kept as they were before; of larger ones a digest.
+# The former content of values up to this size (in bytes) is kept; of larger values a digest is kept.
 KEPT_BEFORE = 65536
-# Key flags that a delta carries: not those that the place of a key decides.
+# Key flags that a delta carries: all except those that the position of a key in the hive decides.
 CARRIED_FLAGS = 0xFFFF & ~(cell_layout.KEY_VOLATILE | cell_layout.KEY_HIVE_EXIT | cell_layout.KEY_HIVE_ENTRY)
 
 
 class Before:
-    """What a value was before: ``type``, ``size`` in bytes, and ``data``, or only ``digest`` where it was large (data is None)."""
+    """The former state of a value: ``type``, ``size`` in bytes, and ``data``, or only ``digest`` if it was large."""
 
     __slots__ = ("type", "size", "data", "digest")
 
@@ -41,7 +42,7 @@ class Before:
 
     @classmethod
     def of(cls, value: Value | None) -> Before | None:
-        """What is kept of ``value``; None stays None."""
+        """Return what is kept of ``value``; None stays None."""
         if value is None:
             return None
         if len(value.data) <= KEPT_BEFORE:
@@ -49,7 +50,7 @@ class Before:
         return cls(value.type, len(value.data), None, _digest(value.data))
 
     def is_same(self, type: int, data: bytes) -> bool:  # pylint: disable=redefined-builtin
-        """True when a value of this type and data is what was there before."""
+        """Return whether a value of this type and data equals the former value."""
         if (self.type, self.size) != (type, len(data)):
             return False
         return self.data == data if self.data is not None else self.digest == _digest(data)
@@ -58,8 +59,6 @@ class Before:
         if not isinstance(other, Before):
             return NotImplemented
         return (self.type, self.size, self.data, self.digest) == (other.type, other.size, other.data, other.digest)
-
-    __hash__ = None
 
     def __repr__(self) -> str:
         return f"Before({self.type:#x}, {self.size} bytes)"
@@ -72,8 +71,8 @@ def _digest(data: bytes) -> bytes:
 class ValueDelta:
     """One value that is set (``data`` as stored) or removed (``data`` is None).
 
-    ``before`` is what it was, None where it did not exist. ``renamed`` says that it existed with
-    another spelling of its name; ``wide`` that the name is stored as UTF-16 although Latin-1 would do.
+    ``before`` is its former state, None if it did not exist. ``renamed`` is true if its name was spelled
+    differently before. ``wide`` is true if the name is stored as UTF-16 although Latin-1 would suffice.
     """
 
     __slots__ = ("name", "type", "data", "before", "renamed", "wide")
@@ -97,7 +96,7 @@ class ValueDelta:
 
     @property
     def is_removal(self) -> bool:
-        """True when the value goes."""
+        """True when the value is removed."""
         return self.data is None
 
     @property
@@ -111,7 +110,7 @@ class ValueDelta:
         )
 
     def same_effect(self, other: ValueDelta) -> bool:
-        """True when both leave the same type and data, or no value."""
+        """Return whether both leave the same type and data, or no value."""
         return self.data == other.data and (self.data is None or self.type == other.type)
 
     def __eq__(self, other: object) -> bool:
@@ -119,21 +118,18 @@ class ValueDelta:
             return NotImplemented
         return all(getattr(self, slot) == getattr(other, slot) for slot in self.__slots__)
 
-    __hash__ = None
-
     def __repr__(self) -> str:
         return f"ValueDelta({self.name!r}, {'removed' if self.data is None else f'{self.type:#x}, {len(self.data)} bytes'})"
 
 
 class KeyDelta:
-    """What happens to one key: ``action`` KEEP, CREATE, REMOVE or REPLACE, and what changes in it.
+    """The changes of one key: ``action`` is KEEP, CREATE, REMOVE or REPLACE.
 
-    None means "as it is" for a key that stays, "as Windows would make it" for a new one (security
-    inherited, no class, no flags): ``security`` descriptor, ``class_data`` bytes of the class name
-    (b"" none), ``flags`` (key flags, virtualization and user flags, predefined handle),
-    ``last_written`` FILETIME. ``renamed`` says that a key that stays gets this spelling of its name,
-    ``order`` gives names of values that stand in another order than adding and removing leaves.
-    ``values`` and ``subkeys`` are by folded name.
+    The attributes are the ``security`` descriptor, ``class_data`` (bytes of the class name, b"" for none), ``flags``
+    (key flags, virtualization and user flags, predefined handle) and ``last_written`` (FILETIME). An attribute of
+    None does not change in an existing key; a new key gets what Windows gives it (security inherited, no class, no
+    flags). ``renamed`` is true if an existing key gets this spelling of its name. ``order`` lists names of values
+    whose order differs from the order that adding and removing leaves. ``values`` and ``subkeys`` are by folded name.
     """
 
     __slots__ = (
@@ -163,7 +159,7 @@ class KeyDelta:
 
     @property
     def is_fresh(self) -> bool:
-        """True when nothing of what was there before stays: the key is created or replaced."""
+        """True when nothing of the former content remains: the key is created or replaced."""
         return self.action in (CREATE, REPLACE)
 
     @property
@@ -179,7 +175,7 @@ class KeyDelta:
         )
 
     def set_attributes(self, key: Key) -> None:
-        """Give ``key`` what changes of it beside values and subkeys; what is None stays."""
+        """Set the changed attributes of ``key``, and its name if it is renamed."""
         if self.renamed:
             key.name = self.name
         if self.security is not None:
@@ -193,7 +189,7 @@ class KeyDelta:
             key.last_written = self.last_written
 
     def walk(self) -> Iterator[tuple[str, KeyDelta]]:
-        """Yield (path, key) for this key (path "") and those below it, parents first, siblings in Windows' order."""
+        """Yield (path, key) for this key (path "") and the keys below it, parents first, siblings in Windows' order."""
         stack = [("", self)]
         while stack:
             path, key = stack.pop()
@@ -207,7 +203,7 @@ class KeyDelta:
 
 @dataclass
 class Counts:
-    """How much a delta changes."""
+    """The numbers of keys and values that a delta changes."""
 
     keys_added: int = 0
     keys_changed: int = 0
@@ -218,7 +214,10 @@ class Counts:
 
 
 class Delta:
-    """The changes of one hive; ``hive`` is its name (SYSTEM, SOFTWARE, ...), ``root`` the root key, which always stays."""
+    """The changes of one hive.
+
+    ``hive`` is its name (SYSTEM, SOFTWARE, ...), ``root`` the root key, which always stays.
+    """
 
     def __init__(self, hive: str, root: KeyDelta | None = None, *, table: upcase.Upcase = upcase.WINDOWS) -> None:
         self.hive = hive
@@ -234,21 +233,25 @@ class Delta:
         return self.root.is_empty
 
     def key(self, path: str) -> KeyDelta | None:
-        """What happens to the key at ``path`` below the root; None where the delta does not name it."""
-        found: KeyDelta | None = self.root
+        """Return the changes of the key at ``path`` below the root; None if the delta does not name it."""
+        key = self.root
         for name in path.split("\\"):
             if name:
-                found = found.subkeys.get(self.upcase.fold(name))
-                if found is None:
+                below = key.subkeys.get(self.upcase.fold(name))
+                if below is None:
                     return None
-        return found
+                key = below
+        return key
 
     def walk(self) -> Iterator[tuple[str, KeyDelta]]:
         """Yield (path, key) for every key that the delta names, parents first, siblings in Windows' order."""
         return self.root.walk()
 
     def counts(self) -> Counts:
-        """Count keys and values added, changed and removed; a replaced key and what a removed one held count once, as changed or removed."""
+        """Return the numbers of keys and values added, changed and removed.
+
+        A replaced key counts once, as changed. A removed key counts once, without its content.
+        """
         counts = Counts()
         for _path, key in self.root.walk():
             if key.action == CREATE:
@@ -267,15 +270,15 @@ class Delta:
         return counts
 
     def prune(self) -> None:
-        """Drop the keys that stay and in which nothing changes."""
-        everything = [(key, folded, below) for _path, key in self.root.walk() for folded, below in key.subkeys.items()]
-        for key, folded, below in reversed(everything):
+        """Drop the keys that are kept and in which nothing changes."""
+        pairs = [(key, folded, below) for _path, key in self.root.walk() for folded, below in key.subkeys.items()]
+        for key, folded, below in reversed(pairs):
             if below.is_empty:
                 del key.subkeys[folded]
 
 
 def sets_something(key: KeyDelta) -> bool:
-    """True when there is a key created or a value set in ``key`` or below it."""
+    """Return whether a key is created or a value is set in ``key`` or below it."""
     return any(
         below.is_fresh or any(value.data is not None and not value.only_renames for value in below.values.values())
         for _path, below in key.walk()
@@ -283,9 +286,9 @@ def sets_something(key: KeyDelta) -> bool:
 
 
 def changes_something(key: KeyDelta) -> bool:
-    """True when ``key`` or one below it gets a value, an attribute or is created: what would be lost if the key went.
+    """Return whether changes are lost if ``key`` is removed: a value or an attribute set, a key created, also below it.
 
-    How a name is spelled does not count.
+    The spelling of a name does not count.
     """
     return any(
         below.is_fresh

@@ -15,7 +15,7 @@ from .hive_model import Hive, Key
 
 @dataclass
 class Applied:
-    """What applying a delta did; ``missing`` names keys that the delta changes or removes and the hive did not have."""
+    """What applying a delta did. ``missing`` names keys that the delta changes or removes but the hive did not have."""
 
     keys_created: int = 0
     keys_changed: int = 0
@@ -26,10 +26,10 @@ class Applied:
 
 
 def apply_delta(hive: Hive, delta: Delta) -> Applied:
-    """Change ``hive`` as ``delta`` says and report what was done.
+    """Apply ``delta`` to ``hive`` and return what was done.
 
-    A key that stays but is missing is made if something is to be set in it, with the security
-    inherited from its parent; one that is to be created but exists takes up what the delta holds.
+    If a key to change is missing, it is created when the delta sets something in it; it inherits the security of its
+    parent. If a key to create exists, the content of the delta is added to it.
     """
     applied = Applied()
     fold = hive.root.context.upcase.fold
@@ -38,7 +38,7 @@ def apply_delta(hive: Hive, delta: Delta) -> Applied:
     while stack:
         path, key, node = stack.pop()
         for below in node.subkeys.values():
-            # Folded again: the hive may come with its volume's own table.
+            # Folded again: the hive may use the upcase table of its volume.
             child = key.subkeys.by_folded_name().get(fold(below.name))
             here = f"{path}\\{below.name}" if path else below.name
             if child is None and below.action in (KEEP, REMOVE):

@@ -1,10 +1,9 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Write down changes of a hive one by one, as a program makes them, and get the delta they amount to.
+"""Record changes of a hive in the order in which a program makes them, and return the resulting delta.
 
-The hive itself is only looked at: for what was there before, and for the keys that symbolic links
-lead to.
+The hive itself does not change. It is read for the former values and for the targets of symbolic links.
 """
 
 from __future__ import annotations
@@ -17,15 +16,16 @@ from .hive_model import MAXIMUM_DATA, MAXIMUM_DEPTH, MAXIMUM_KEY_NAME, MAXIMUM_V
 from .registry_values import REG_LINK, decode_string
 
 _MAXIMUM_LINKS = 16
+_NAME_HINT = f"Use key names of at most {MAXIMUM_KEY_NAME} characters and at most {MAXIMUM_DEPTH} levels of keys."
 
 
 class DeltaBuilder:
-    """Gathers changes of the hive ``base``.
+    """Collects changes of the hive ``base``.
 
-    ``mounts`` are the paths (with backslashes) under which links name its root, such as /REGISTRY/MACHINE/SOFTWARE;
-    ``aliases`` are keys below the root, by upper-case name, that stand for others.
-    What is changed is wanted so, also where the hive is like that already: another layer may
-    have made it different. New keys get the security that their parent hands down where the delta is applied.
+    ``mounts`` are the paths (with backslashes) under which links name its root, such as /REGISTRY/MACHINE/SOFTWARE.
+    ``aliases`` maps upper-case names of keys below the root to the keys that they are aliases of.
+    A change is recorded even if the hive is in the new state already, because another layer may
+    have changed it. New keys inherit the security of their parent when the delta is applied.
     """
 
     def __init__(
@@ -45,42 +45,58 @@ class DeltaBuilder:
         self._time = last_written
 
     def create_key(self, path: str) -> None:
-        """Make the key ``path`` and those above it if they do not exist."""
+        """Create the key ``path`` and the keys above it if they do not exist.
+
+        Raises:
+            InvalidInput: the path is not valid, or leads through a link out of the hive.
+        """
         self._reach(self._resolved(path))
 
     def delete_key(self, path: str) -> None:
-        """Delete the key ``path`` with everything below it. Raises InvalidInput for the hive's root."""
+        """Delete the key ``path`` with everything below it.
+
+        Raises:
+            InvalidInput: the path is the hive's root, is not valid, or leads through a link out of the hive.
+        """
         names = self._resolved(path, last=False)
         if not names:
             raise InvalidInput(
-                f"The root of the registry hive {self.delta.hive} cannot be deleted.", code="winregistry.root"
+                f"The root of the registry hive {self.delta.hive} cannot be deleted.",
+                code="winregistry.root",
+                hint="Delete the keys below it instead.",
             )
         folded = self._fold(names[-1])
         if self._is_within_new(names[:-1]):
-            parent = self._made(names[:-1])
-            if parent is not None and parent.subkeys.pop(folded, None) is not None:
-                parent.last_written = self._time
+            new_parent = self._created(names[:-1])
+            if new_parent is not None and new_parent.subkeys.pop(folded, None) is not None:
+                new_parent.last_written = self._time
             return
-        parent, _old = self._reach(names[:-1], make=False)
+        parent, _old = self._reach(names[:-1], create=False)
         parent.subkeys[folded] = KeyDelta(names[-1], REMOVE)
         parent.last_written = self._time
 
     def set_value(self, path: str, name: str, type: int, data: bytes) -> None:  # pylint: disable=redefined-builtin
-        """Set a value, making its key if need be."""
+        """Set a value; its key is created if it does not exist.
+
+        Raises:
+            InvalidInput: the type, the data or the name cannot be stored, or the path is not valid.
+        """
         if (
             not 0 <= type <= 0xFFFFFFFF
             or len(data) > MAXIMUM_DATA
             or len(name.encode("utf-16-le", "surrogatepass")) > 2 * MAXIMUM_VALUE_NAME
         ):
             raise InvalidInput(
-                f"The value {name[:80] or '(default)'} of the registry key {path[:200]} cannot be stored.",
+                f"The value {name[:80] or '(default)'} of the registry key {path[:200]} cannot be stored "
+                f"(type {type:#x}, {len(data)} bytes, name of {len(name)} characters).",
                 code="winregistry.data",
+                hint=f"Use a name of at most {MAXIMUM_VALUE_NAME} characters, data below 2 GiB and a 32-bit type.",
             )
         node, old = self._reach(self._resolved(path))
         before = None if old is None else old.value(name)
         folded = self._fold(name)
         earlier = node.values.get(folded)
-        # A value that exists keeps its spelling; one that was deleted before comes back with the new one.
+        # An existing value keeps its spelling; a value that was deleted before gets the new spelling.
         if earlier is None or earlier.data is not None:
             present = earlier or before
             name = present.name if present is not None else name
@@ -89,39 +105,44 @@ class DeltaBuilder:
         node.last_written = self._time
 
     def delete_value(self, path: str, name: str) -> None:
-        """Delete a value."""
+        """Delete a value.
+
+        Raises:
+            InvalidInput: the path is not valid, or leads through a link out of the hive.
+        """
         names = self._resolved(path)
         folded = self._fold(name)
         if self._is_within_new(names):
-            made = self._made(names)
-            if made is not None and made.values.pop(folded, None) is not None:
-                made.last_written = self._time
+            created = self._created(names)
+            if created is not None and created.values.pop(folded, None) is not None:
+                created.last_written = self._time
             return
-        node, old = self._reach(names, make=False)
+        node, old = self._reach(names, create=False)
         before = None if old is None else old.value(name)
-        # Set anew, it would stand behind the others.
+        # If the value is set again later, it comes after the others.
         node.values.pop(folded, None)
         node.values[folded] = ValueDelta(name if before is None else before.name, 0, None, Before.of(before))
         node.last_written = self._time
 
     def finish(self) -> Delta:
-        """The delta."""
+        """Return the delta of all recorded changes."""
         self.delta.prune()
         return self.delta
 
-    def _reach(self, names: list[str], make: bool = True) -> tuple[KeyDelta, Key | None]:
-        """Return the node of the key, and the hive's key as long as nothing has replaced it; ``make`` sees to it that the key exists."""
-        node, old = self.delta.root, self._base.root
+    def _reach(self, names: list[str], create: bool = True) -> tuple[KeyDelta, Key | None]:
+        """Return the node of the key, and the hive's key unless it was replaced; ``create`` creates missing keys."""
+        node = self.delta.root
+        old: Key | None = self._base.root
         for name in names:
             folded = self._fold(name)
             old = None if old is None else old.subkeys.get(name)
             below = node.subkeys.get(folded)
             if below is None:
                 below = node.subkeys[folded] = KeyDelta(name if old is None else old.name)
-            if make and below.action == KEEP and old is None:
+            if create and below.action == KEEP and old is None:
                 below.action, below.name = CREATE, name
                 below.last_written = node.last_written = self._time
-            elif make and below.action == REMOVE:
+            elif create and below.action == REMOVE:
                 below.action, below.name, below.last_written = REPLACE, name, self._time
             if below.action != KEEP:
                 old = None
@@ -131,37 +152,42 @@ class DeltaBuilder:
     def _is_within_new(self, names: list[str]) -> bool:
         node = self.delta.root
         for name in names:
-            node = node.subkeys.get(self._fold(name))
-            if node is None:
+            below = node.subkeys.get(self._fold(name))
+            if below is None:
                 return False
-            if node.action in (REMOVE, REPLACE):
+            if below.action in (REMOVE, REPLACE):
                 return True
+            node = below
         return False
 
-    def _made(self, names: list[str]) -> KeyDelta | None:
-        """The node of a key that the changes made; None where they made none, or deleted it."""
-        node: KeyDelta | None = self.delta.root
+    def _created(self, names: list[str]) -> KeyDelta | None:
+        """Return the node of a key that the changes created; None if they did not, or deleted it."""
+        node = self.delta.root
         for name in names:
-            node = node.subkeys.get(self._fold(name))
-            if node is None or node.action == REMOVE:
+            below = node.subkeys.get(self._fold(name))
+            if below is None or below.action == REMOVE:
                 return None
+            node = below
         return node
 
     def _resolved(self, path: str, last: bool = True) -> list[str]:
-        """The names of the key that ``path`` leads to when links are followed; the ``last`` one is not always."""
+        """Return the names of the key that ``path`` leads to. Links are followed, the ``last`` name only if it is true."""
         names = [name for name in path.split("\\") if name]
         if len(names) > MAXIMUM_DEPTH or any(
             len(name.encode("utf-16-le", "surrogatepass")) > 2 * MAXIMUM_KEY_NAME for name in names
         ):
-            raise InvalidInput(f"{path[:200]} cannot be the path of a registry key.", code="winregistry.name")
+            raise InvalidInput(
+                f"The path {path[:200]!r} of a registry key is not valid.", code="winregistry.name", hint=_NAME_HINT
+            )
         for _link in range(_MAXIMUM_LINKS):
             if names:
                 names[0] = self._aliases.get(self._fold(names[0]), names[0])
-            key: Key | None = self._base.root
+            key = self._base.root
             for index, name in enumerate(names):
-                key = key.subkeys.get(name)
-                if key is None:
+                child = key.subkeys.get(name)
+                if child is None:
                     return names
+                key = child
                 if (
                     key.is_symbolic_link
                     and (last or index < len(names) - 1)
@@ -170,16 +196,19 @@ class DeltaBuilder:
                     target = self._target(key)
                     if target is None:
                         raise InvalidInput(
-                            f"The registry key {path[:200]} lies behind a link that leads out of the hive {self.delta.hive}.",
+                            f"The registry key {path[:200]} is behind a link that leads out of the hive "
+                            f"{self.delta.hive}.",
                             code="winregistry.link",
-                            hint="Name the key that the link leads to.",
+                            hint="Write the path of the key that the link leads to.",
                         )
                     names = target + names[index + 1 :]
                     break
             else:
                 return names
         raise InvalidInput(
-            f"The registry key {path[:200]} lies behind links that lead in a circle.", code="winregistry.link"
+            f"The registry key {path[:200]} is behind more than {_MAXIMUM_LINKS} links, which may form a circle.",
+            code="winregistry.link",
+            hint="Write the path of a key that is not behind links.",
         )
 
     def _target(self, key: Key) -> list[str] | None:

@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Compare two hives: the delta that leads from one to the other.
+"""Compare two hives and return the delta that leads from the first to the second.
 
-Access bits, which Windows sets while it starts, are no change, nor is a lone time of last
-writing. A key that was deleted and made anew cannot be told from one that was changed:
-only .reg files and differencing hives say so.
+Access bits, which Windows sets while it starts, do not count as a change; neither does a time of last writing
+alone. A key that was deleted and created again looks like a changed key: only .reg files and differencing hives
+record the deletion.
 """
 
 from __future__ import annotations
@@ -16,98 +16,106 @@ from .hive_model import Hive, Key
 
 
 def compute_delta(base: Hive, changed: Hive, *, name: str = "") -> Delta:
-    """Return what leads from ``base`` to ``changed``; neither is altered. ``name`` is the hive's name, else the one in the file.
+    """Return the delta from ``base`` to ``changed``; neither is altered.
 
-    Raises InvalidInput when one of them is a differencing hive.
+    ``name`` is the hive's name; if it is empty, the name stored in the file is used.
+
+    Raises:
+        InvalidInput: one of them is a differencing hive.
     """
     delta = Delta(name or changed.name.rpartition("\\")[2], table=changed.root.context.upcase)
-    stack = [(base.root, changed.root, _Place(None, "", "", delta.root))]
+    stack = [(base.root, changed.root, _Position(None, "", "", delta.root))]
     while stack:
-        before, after, place = stack.pop()
+        before, after, position = stack.pop()
         _check(before)
         _check(after)
-        touched = _attributes(before, after, place)
+        touched = _attributes(before, after, position)
         if not _same_values(before, after):
-            touched |= _values(before, after, place)
+            touched |= _values(before, after, position)
         old, new = before.subkeys.by_folded_name(), after.subkeys.by_folded_name()
         for folded, key in new.items():
             other = old.get(folded)
             if other is not None:
-                stack.append((other, key, _Place(place, folded, key.name)))
+                stack.append((other, key, _Position(position, folded, key.name)))
             else:
-                place.node().subkeys[folded] = created(key)
+                position.node().subkeys[folded] = created(key)
                 touched = True
-        # Where no key was created, the numbers tell whether one is gone.
+        # If no key was created, different numbers show that a key was removed.
         if touched or len(old) != len(new):
             for folded, key in old.items():
                 if folded not in new:
-                    place.node().subkeys[folded] = KeyDelta(key.name, REMOVE)
+                    position.node().subkeys[folded] = KeyDelta(key.name, REMOVE)
                     touched = True
         if touched and before.last_written != after.last_written:
-            place.node().last_written = after.last_written
+            position.node().last_written = after.last_written
     return delta
 
 
-class _Place:
-    """Where a pair of keys stands in the delta; its node is made when there is something to say."""
+class _Position:
+    """The position of a pair of keys in the delta. Its node is created when a change is recorded there."""
 
-    __slots__ = ("parent", "folded", "name", "made")
+    __slots__ = ("parent", "folded", "name", "created")
 
-    def __init__(self, parent: _Place | None, folded: str, name: str, made: KeyDelta | None = None) -> None:
-        self.parent = parent
+    def __init__(self, parent: _Position | None, folded: str, name: str, created: KeyDelta | None = None) -> None:
+        self.parent = self if parent is None else parent
         self.folded = folded
         self.name = name
-        self.made = made
+        self.created = created
+
+    @property
+    def is_root(self) -> bool:
+        return self.parent is self
 
     def node(self) -> KeyDelta:
+        """Return the node, created with those above it if necessary. The root has its node from the beginning."""
         missing = []
-        place = self
-        while place.made is None:
-            missing.append(place)
-            place = place.parent
+        position = self
+        while position.created is None:
+            missing.append(position)
+            position = position.parent
+        node = position.created
         for below in reversed(missing):
-            below.made = place.made.subkeys[below.folded] = KeyDelta(below.name)
-            place = below
-        return self.made
+            node.subkeys[below.folded] = below.created = node = KeyDelta(below.name)
+        return node
 
 
 def _check(key: Key) -> None:
     if key.layer_semantics or key.inherit_class:
         raise InvalidInput(
-            f"The registry hive with the key {key.name} is a differencing hive, which has no changes of its own to compare.",
+            f"The registry hive with the key {key.name} is a differencing hive and cannot be compared.",
             code="winregistry.differencing",
-            hint="Merge it with the hive that it belongs to first.",
+            hint="Merge it with its parent hive first.",
         )
 
 
 def flags_of(key: Key) -> tuple[int, int, int]:
-    """The flags of a key as a delta carries them."""
+    """Return the flags of a key as a delta carries them."""
     return key.flags & CARRIED_FLAGS, key.control, key.predefined_handle
 
 
-def _attributes(before: Key, after: Key, place: _Place) -> bool:
+def _attributes(before: Key, after: Key, position: _Position) -> bool:
     touched = False
     if before.security != after.security:
-        place.node().security = after.security
+        position.node().security = after.security
         touched = True
     if before.class_data != after.class_data:
-        place.node().class_data = after.class_data
+        position.node().class_data = after.class_data
         touched = True
     if flags_of(before) != flags_of(after):
-        place.node().flags = flags_of(after)
+        position.node().flags = flags_of(after)
         touched = True
-    if before.name != after.name and place.parent is not None:
-        place.node().renamed = True
+    if before.name != after.name and not position.is_root:
+        position.node().renamed = True
         touched = True
     return touched
 
 
 def _same_values(before: Key, after: Key) -> bool:
-    # Comparing what is stored costs a third of decoding it.
+    # Comparing the stored form takes a third of the time of decoding it.
     return list(before.encoded_values()) == list(after.encoded_values())
 
 
-def _values(before: Key, after: Key, place: _Place) -> bool:
+def _values(before: Key, after: Key, position: _Position) -> bool:
     old, new = before.values.by_folded_name(), after.values.by_folded_name()
     changes: dict[str, ValueDelta] = {}
     for folded, value in new.items():
@@ -124,23 +132,27 @@ def _values(before: Key, after: Key, place: _Place) -> bool:
             changes[folded] = ValueDelta(value.name, 0, None, Before.of(value))
     order = [folded for folded in old if folded in new] + [folded for folded in new if folded not in old]
     if order != list(new):
-        place.node().order = tuple(value.name for value in new.values())
+        position.node().order = tuple(value.name for value in new.values())
     elif not changes:
         return False
-    place.node().values = changes
+    position.node().values = changes
     return True
 
 
 def _refuse_tombstone(key: Key, name: str) -> None:
     raise InvalidInput(
-        f"The registry key {key.name} holds a mark that its value {name or '(default)'} was deleted, as differencing hives do.",
+        f"The value {name or '(default)'} of the registry key {key.name} is a deletion marker of a differencing hive.",
         code="winregistry.differencing",
-        hint="Merge the differencing hive with the hive that it belongs to first.",
+        hint="Merge the differencing hive with its parent hive first.",
     )
 
 
 def created(key: Key, action: int = CREATE) -> KeyDelta:
-    """The delta that makes ``key`` and all below it; ``action`` is that of the topmost key."""
+    """Return the delta that creates ``key`` and everything below it; ``action`` is that of the topmost key.
+
+    Raises:
+        InvalidInput: the key belongs to a differencing hive.
+    """
     top = KeyDelta(key.name, action)
     stack = [(key, top)]
     while stack:

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Deltas as bytes, in the one form that docs/registry-deltas.md defines.
+"""Deltas as bytes, in the form that docs/registry-deltas.md defines.
 
-A delta has exactly one form: siblings stand in Windows' order, security descriptors in the
-order of their first use, nothing is optional, and the reader accepts no other.
+A delta has exactly one form: siblings are in Windows' order, security descriptors in the
+order of their first use, and nothing is optional. The reader rejects every other form.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ _VALUE_RENAMED = 0x08
 _WIDE = 0x10
 _VALUE_FIELDS = 0x1F
 
-_HINT = "Take the layer version from the repository or the registry again; its digest tells whether it is whole."
+_HINT = "Copy the layer version to the repository again; its digest shows whether it is complete."
 
 
 def write_delta(delta: Delta) -> bytes:
-    """Return ``delta`` as bytes, which depend on nothing else."""
+    """Return ``delta`` as bytes, which depend only on the delta."""
     descriptors: dict[bytes, int] = {}
     keys = bytearray()
     count = 0
@@ -56,7 +56,7 @@ def write_delta(delta: Delta) -> bytes:
         depth, key = stack.pop()
         count += 1
         _write_key(keys, depth, key, descriptors)
-        # Not by the names as the delta folds them: its table may be a volume's own.
+        # Not by the delta's folded names: its upcase table may be that of a volume.
         stack += [(depth + 1, below) for below in sorted(key.subkeys.values(), key=_sort_key, reverse=True)]
     body = bytearray(_name(delta.hive))
     body += _U32.pack(len(descriptors))
@@ -115,27 +115,35 @@ def _write_value(out: bytearray, value: ValueDelta) -> None:
     if value.data is not None:
         out += _U32.pack(value.type) + _U32.pack(len(value.data)) + value.data
     if before is not None:
-        out += _U32.pack(before.type) + _U32.pack(before.size) + (before.digest if before.data is None else before.data)
+        out += _U32.pack(before.type) + _U32.pack(before.size)
+        out += (before.digest if before.data is None else before.data) or b""
 
 
 def read_delta(data: bytes, *, table: upcase.Upcase = upcase.WINDOWS) -> Delta:
-    """Read what ``write_delta`` wrote. Raises Corrupt for anything else, Unsupported for a later version."""
+    """Read what ``write_delta`` wrote.
+
+    Raises:
+        Corrupt: ``data`` is anything else.
+        Unsupported: the delta has a later version.
+    """
     if len(data) < _HEADER.size or not data.startswith(MAGIC):
-        raise _corrupt("does not begin as one", 0)
+        raise _corrupt("does not begin with the signature of a delta", 0)
     _magic, version, reserved, checksum = _HEADER.unpack_from(data)
     if version != VERSION:
         raise Unsupported(
-            f"The registry delta has the version {version}; version {VERSION} can be read.",
+            f"The registry delta has format version {version}; this release reads version {VERSION}.",
             code="winregistry.delta_version",
-            hint="Use the release of the collection that made the layer, or a later one.",
+            hint="Use the release of strata.layering that created the layer, or a later release.",
         )
     if reserved or zlib.crc32(memoryview(data)[_HEADER.size :]) != checksum:
         raise _corrupt("does not match its checksum", 0)
     return _Reader(data, table).read()
 
 
-def _corrupt(what: str, position: int) -> Corrupt:
-    return Corrupt(f"The registry delta {what} (byte {position}).", code="winregistry.delta", hint=_HINT)
+def _corrupt(problem: str, position: int) -> Corrupt:
+    return Corrupt(
+        f"The registry delta is damaged: it {problem} (at byte {position}).", code="winregistry.delta", hint=_HINT
+    )
 
 
 class _Reader:
@@ -156,22 +164,23 @@ class _Reader:
             depth, key, used = self.key(descriptors, used)
             if root is None:
                 if depth or key.name or key.action != KEEP or key.renamed:
-                    raise _corrupt("does not begin with a root key that stays", self.position)
+                    raise _corrupt("does not begin with a root key that is kept", self.position)
                 root = key
             elif not 0 < depth <= min(len(line), MAXIMUM_DEPTH) or not key.name:
-                raise _corrupt(f"has a key {key.name!r} at the depth {depth}, where none can be", self.position)
+                raise _corrupt(f"has the key {key.name!r} at the invalid depth {depth}", self.position)
             else:
                 del line[depth:]
-                self.place(line[-1], key)
+                self.attach(line[-1], key)
             line.append(key)
         if root is None or used != len(descriptors) or self.position != len(self.data):
-            raise _corrupt("holds less or more than its records", self.position)
+            raise _corrupt("is shorter or longer than its records", self.position)
         return Delta(hive, root, table=self.table)
 
-    def place(self, parent: KeyDelta, key: KeyDelta) -> None:
+    def attach(self, parent: KeyDelta, key: KeyDelta) -> None:
+        """Add ``key`` to ``parent``, which must allow it: siblings are in order, removed keys have no subkeys."""
         folded = self.table.fold(key.name)
         if parent.action == REMOVE or "\\" in key.name:
-            raise _corrupt(f"has a key {key.name!r} where none can be", self.position)
+            raise _corrupt(f"has the key {key.name!r} below a removed key, or with a backslash", self.position)
         if (
             parent.subkeys
             and _sort_key(next(reversed(parent.subkeys.values()))) >= _sort_key(key)
@@ -189,7 +198,7 @@ class _Reader:
         if fields & _SECURITY:
             index = self.number(_U32)
             if index >= len(descriptors) or index > used:
-                raise _corrupt(f"names the security descriptor {index} before its turn", self.position)
+                raise _corrupt(f"uses the security descriptor {index} out of order", self.position)
             used = max(used, index + 1)
             key.security = descriptors[index]
         if fields & _CLASS:
@@ -204,7 +213,7 @@ class _Reader:
             key.order = tuple(self.name(MAXIMUM_VALUE_NAME) for _index in range(self.count(2)))
         count = self.count(3)
         if count and action == REMOVE or fields & _ORDER and not key.order or key.renamed and action != KEEP:
-            raise _corrupt(f"has a key {key.name!r} that contradicts itself", self.position)
+            raise _corrupt(f"has the key {key.name!r} with contradictory fields", self.position)
         for _index in range(count):
             value = self.value()
             folded = self.table.fold(value.name)
@@ -229,7 +238,7 @@ class _Reader:
         if fields & _BEFORE:
             before_type, size = self.number(_U32), self.size()
             if (size > KEPT_BEFORE) != bool(fields & _DIGEST):
-                raise _corrupt(f"has a value {name!r} of {size} bytes that is not kept as it must be", self.position)
+                raise _corrupt(f"keeps the former value {name!r} of {size} bytes in the wrong form", self.position)
             before = (
                 Before(before_type, size, None, self.take(16))
                 if fields & _DIGEST
@@ -246,7 +255,7 @@ class _Reader:
     def take(self, size: int) -> bytes:
         end = self.position + size
         if end > len(self.data):
-            raise _corrupt(f"ends within {size} bytes", self.position)
+            raise _corrupt(f"is truncated within a field of {size} bytes", self.position)
         taken = self.data[self.position : end]
         self.position = end
         return bytes(taken)
@@ -258,7 +267,7 @@ class _Reader:
         """Read a number of records, each of at least ``smallest`` bytes."""
         count = self.number(_U32)
         if count * smallest > len(self.data) - self.position:
-            raise _corrupt(f"says that {count} records follow, which do not fit", self.position)
+            raise _corrupt(f"announces {count} records, more than fit", self.position)
         return count
 
     def name(self, limit: int) -> str:

@@ -1,118 +1,38 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A registry hive in memory: keys, values and the base block, with all that Windows keeps.
+"""A registry hive in memory: keys, values and the base block, with everything that Windows stores.
 
-A key's values may still lie in the hive file it was read from and are decoded when they
-are first asked for; a hive of 100 MB therefore costs little more than its keys.
+The values of a key are decoded when they are first used; until then they remain in the bytes of the hive file.
+A hive of 100 MB therefore costs little more than its keys.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from typing import Generic, TypeVar
+from collections.abc import Collection, Iterator
 
-from ..common.errors import Conflict, InvalidInput, NotFound
+from ..common.errors import InternalError
 from . import cell_layout, upcase
 from . import key_security as descriptors
+from .hive_items import Context, NamedItems, Value
 
 MAXIMUM_DEPTH = 512
-# The documentation of Windows says 255; its kernel takes one more (REG_MAX_KEY_NAME_LENGTH, 512 bytes).
+# The documentation of Windows says 255; its kernel accepts 256 (REG_MAX_KEY_NAME_LENGTH, 512 bytes).
 MAXIMUM_KEY_NAME = 256
 MAXIMUM_VALUE_NAME = 16383
 MAXIMUM_DATA = 0x7FFFFFFF
 
-Item = TypeVar("Item")
-
-
-class Value:
-    """One value: ``name`` as spelled ("" is the default value), ``type`` any u32, ``data`` as stored.
-
-    ``wide`` says that the name is stored as UTF-16 although Latin-1 would do; ``tombstone``
-    that it deletes the value of that name in the hive below (differencing hives).
-    """
-
-    __slots__ = ("name", "type", "data", "wide", "tombstone")
-
-    def __init__(self, name: str, type: int, data: bytes, *, wide: bool = False, tombstone: bool = False) -> None:  # pylint: disable=redefined-builtin
-        self.name = name
-        self.type = type
-        self.data = data
-        self.wide = wide
-        self.tombstone = tombstone
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Value):
-            return NotImplemented
-        return (self.name, self.type, self.data, self.wide, self.tombstone) == (
-            other.name,
-            other.type,
-            other.data,
-            other.wide,
-            other.tombstone,
-        )
-
-    __hash__ = None
-
-    def __repr__(self) -> str:
-        return f"Value({self.name!r}, {self.type:#x}, {len(self.data)} bytes{', tombstone' if self.tombstone else ''})"
-
-
-class Context:
-    """What the keys of one hive share: how names are folded, and where values not yet decoded come from."""
-
-    def __init__(self, table: upcase.Upcase = upcase.WINDOWS) -> None:
-        self.upcase = table
-
-    def raw_values(self, stored: int) -> Iterator[tuple[int, int, bytes, bytes]]:
-        """Yield (type, flags, encoded name, data) of the values that ``stored`` refers to; only keys that were read have such references."""
-        raise NotImplementedError
-
-    def load_values(self, stored: int) -> dict[str, Value]:
-        """Decode the values that ``stored`` refers to; they are keyed by folded name."""
-        raise NotImplementedError
-
-
 _WINDOWS = Context()
-
-
-class NamedItems(Mapping[str, Item], Generic[Item]):
-    """Keys or values by name: case-insensitive look-up, spelling and order kept."""
-
-    __slots__ = ("_items", "_fold")
-
-    def __init__(self, items: dict[str, Item], fold) -> None:
-        self._items = items
-        self._fold = fold
-
-    def __getitem__(self, name: str) -> Item:
-        return self._items[self._fold(name)]
-
-    def __iter__(self) -> Iterator[str]:
-        return (item.name for item in self._items.values())
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self._fold(name) in self._items
-
-    def values(self):
-        return self._items.values()
-
-    def by_folded_name(self) -> Mapping[str, Item]:
-        """The items by folded name, as a dictionary that must not be changed."""
-        return self._items
 
 
 class Key:
     """One key.
 
-    ``flags`` are the key node's (layout.KEY_*), ``last_written`` a FILETIME, ``security`` a
+    ``flags`` are the key node's (cell_layout.KEY_*), ``last_written`` a FILETIME, ``security`` a
     self-relative security descriptor, ``class_data`` the class name's bytes, ``access`` the
     32 bits that hold access bits and layer bits, ``control`` the 16 bits of virtualization,
-    user (Wow64) and debug flags, ``predefined_handle`` the handle of a key that stands for
-    one of the predefined keys (such a key has no values of its own).
+    user (Wow64) and debug flags, ``predefined_handle`` the handle of a key that represents
+    a predefined key (such a key has no values of its own).
     """
 
     __slots__ = (
@@ -158,7 +78,7 @@ class Key:
 
     @property
     def class_name(self) -> str | None:
-        """The class name, or None without one."""
+        """The class name; None if there is none."""
         return (
             self.class_data.decode("utf-16-le", "surrogatepass" if len(self.class_data) % 2 == 0 else "replace")
             if self.class_data
@@ -176,12 +96,12 @@ class Key:
 
     @property
     def is_symbolic_link(self) -> bool:
-        """True when the key stands for the key that its value SymbolicLinkValue names."""
+        """True when the key is a link to the key that its value SymbolicLinkValue names."""
         return bool(self.flags & cell_layout.KEY_SYM_LINK)
 
     @property
     def layer_semantics(self) -> int:
-        """What the key does to the hive below: layout.LAYER_MERGE, _TOMBSTONE, _SUPERSEDE_LOCAL or _SUPERSEDE_TREE."""
+        """The effect on the parent hive: LAYER_MERGE, _TOMBSTONE, _SUPERSEDE_LOCAL or _SUPERSEDE_TREE of cell_layout."""
         return self.access >> 8 & 3
 
     @layer_semantics.setter
@@ -190,7 +110,7 @@ class Key:
 
     @property
     def inherit_class(self) -> bool:
-        """True when the class name comes from the hive below."""
+        """True when the class name comes from the parent hive."""
         return bool(self.access & 0x8000)
 
     @inherit_class.setter
@@ -205,21 +125,22 @@ class Key:
         return NamedItems(self._subkeys or {}, self._context.upcase.fold)
 
     def key(self, path: str) -> Key | None:
-        """Return the key below this one that ``path`` (backslashes between the names) leads to, or None."""
+        """Return the key at ``path`` (backslashes between the names) below this key, or None."""
         fold = self._context.upcase.fold
-        found: Key | None = self
+        key = self
         for name in path.split("\\"):
             if name:
-                found = found._subkeys.get(fold(name)) if found._subkeys else None
-                if found is None:
+                below = key._subkeys.get(fold(name)) if key._subkeys else None
+                if below is None:
                     return None
-        return found
+                key = below
+        return key
 
     def create(self, path: str, *, last_written: int | None = None) -> Key:
-        """Return the key at ``path``, making the missing keys on the way.
+        """Return the key at ``path``; create it and the keys above it if they are missing.
 
         A new key inherits its security descriptor from its parent as in Windows, and its time
-        where ``last_written`` is None.
+        if ``last_written`` is None.
         """
         fold = self._context.upcase.fold
         key = self
@@ -239,22 +160,26 @@ class Key:
         return key
 
     def add(self, key: Key) -> None:
-        """Take ``key``, with all it holds, as a subkey. Raises Conflict when a subkey of that name exists."""
+        """Add ``key`` with its content as a subkey.
+
+        Raises:
+            InternalError: the name is not valid, or a subkey of that name exists.
+        """
         key.name = _checked_name(key.name, MAXIMUM_KEY_NAME, "key")
         if not key.name or "\\" in key.name:
-            raise InvalidInput(f"{key.name!r} cannot be the name of a registry key.", code="winregistry.name")
+            raise InternalError(f"The registry key name {key.name!r} is not valid.", code="winregistry.name")
         if self._subkeys is None:
             self._subkeys = {}
         folded = self._context.upcase.fold(key.name)
         if folded in self._subkeys:
-            raise Conflict(
+            raise InternalError(
                 f"The registry key {self.name} already has a subkey {self._subkeys[folded].name}.",
                 code="winregistry.exists",
             )
         self._subkeys[folded] = key
 
     def copy(self) -> Key:
-        """A copy of the key with all it holds; values not yet decoded stay so."""
+        """Return a copy of the key with its content; values that are not decoded yet stay so."""
         top = self._copy()
         stack = [(self, top)]
         while stack:
@@ -265,7 +190,7 @@ class Key:
         return top
 
     def _copy(self) -> Key:
-        made = Key.__new__(Key)
+        copied = Key.__new__(Key)
         for slot in (
             "name",
             "flags",
@@ -278,23 +203,27 @@ class Key:
             "_context",
             "_stored",
         ):
-            setattr(made, slot, getattr(self, slot))
-        made._subkeys = None
-        made._values = None
+            setattr(copied, slot, getattr(self, slot))
+        copied._subkeys = None
+        copied._values = None
         if self._values is not None:
-            made._values = {
+            copied._values = {
                 folded: Value(value.name, value.type, value.data, wide=value.wide, tombstone=value.tombstone)
                 for folded, value in self._values.items()
             }
-        return made
+        return copied
 
     def delete(self, path: str) -> None:
-        """Delete the key at ``path`` with everything below it. Raises NotFound when there is none."""
+        """Delete the key at ``path`` with everything below it.
+
+        Raises:
+            InternalError: the key does not exist.
+        """
         parent_path, _separator, name = path.strip("\\").rpartition("\\")
         parent = self.key(parent_path)
         folded = self._context.upcase.fold(name)
         if parent is None or not parent._subkeys or folded not in parent._subkeys:
-            raise NotFound(f"There is no registry key {path} under {self.name}.", code="winregistry.no_key")
+            raise InternalError(f"The registry key {self.name} has no key {path} below it.", code="winregistry.no_key")
         del parent._subkeys[folded]
 
     def walk(self) -> Iterator[tuple[str, Key]]:
@@ -322,8 +251,8 @@ class Key:
         """The values by name, in stored order."""
         return NamedItems(self._loaded(), self._context.upcase.fold)
 
-    def encoded_values(self) -> Iterator[tuple[int, int, bytes, bytes]]:
-        """Yield (type, flags, encoded name, data) of each value, without decoding what has not been asked for."""
+    def encoded_values(self) -> Iterator[tuple[int, int, cell_layout.Buffer, cell_layout.Buffer]]:
+        """Yield (type, flags, encoded name, data) of each value without decoding it."""
         if self._values is None:
             if self._stored:
                 yield from self._context.raw_values(self._stored)
@@ -343,12 +272,19 @@ class Key:
         return self._loaded().get(self._context.upcase.fold(name))
 
     def set_value(self, name: str, type: int, data: bytes) -> Value:  # pylint: disable=redefined-builtin
-        """Set a value; one that exists keeps its place and its name's spelling, as in Windows."""
+        """Set a value; an existing value keeps its position and the spelling of its name, as in Windows.
+
+        Raises:
+            InternalError: the type, the size of the data or the length of the name is out of range.
+        """
         if not 0 <= type <= 0xFFFFFFFF:
-            raise InvalidInput(f"{type} is not the type of a registry value.", code="winregistry.type")
+            raise InternalError(
+                f"The type {type:#x} of the registry value {name} is not a 32-bit number.", code="winregistry.type"
+            )
         if len(data) > MAXIMUM_DATA:
-            raise InvalidInput(
-                f"The registry value {name} has {len(data)} bytes, more than a hive can hold.", code="winregistry.data"
+            raise InternalError(
+                f"The registry value {name} has {len(data)} bytes; at most {MAXIMUM_DATA} are allowed.",
+                code="winregistry.data",
             )
         values = self._loaded()
         name = _checked_name(name, MAXIMUM_VALUE_NAME, "value")
@@ -361,35 +297,39 @@ class Key:
         return value
 
     def delete_value(self, name: str) -> None:
-        """Delete the value ``name``. Raises NotFound when there is none."""
+        """Delete the value ``name``.
+
+        Raises:
+            InternalError: the value does not exist.
+        """
         if self._loaded().pop(self._context.upcase.fold(name), None) is None:
-            raise NotFound(
+            raise InternalError(
                 f"The registry key {self.name} has no value {name or '(default)'}.", code="winregistry.no_value"
             )
 
     def order_values(self, names: Collection[str]) -> None:
-        """Put the values that ``names`` holds into its order, in the places that they take together; others stay where they are."""
+        """Reorder the values in ``names`` to its order among the positions that they occupy; other values do not move."""
         values = self._loaded()
-        wanted = iter([folded for folded in dict.fromkeys(map(self._context.upcase.fold, names)) if folded in values])
+        ordered = iter([folded for folded in dict.fromkeys(map(self._context.upcase.fold, names)) if folded in values])
         moving = set(map(self._context.upcase.fold, names))
-        order = [next(wanted) if folded in moving else folded for folded in values]
+        order = [next(ordered) if folded in moving else folded for folded in values]
         self._values = {folded: values[folded] for folded in order}
 
 
-def _checked_name(name: str, limit: int, what: str) -> str:
+def _checked_name(name: str, limit: int, kind: str) -> str:
     encoded = name.encode("utf-16-le", "surrogatepass")
     if len(encoded) > limit * 2:
-        raise InvalidInput(
-            f"The registry {what} name {name[:40]}... is longer than {limit} characters.", code="winregistry.name"
+        raise InternalError(
+            f"The registry {kind} name {name[:40]}... is longer than {limit} characters.", code="winregistry.name"
         )
     return name if name.isascii() else encoded.decode("utf-16-le", "surrogatepass")
 
 
 class Hive:
-    """A hive: its root key and its base block, kept verbatim where the writer does not set it.
+    """A hive: its root key and its base block, which is kept verbatim except for the fields that the writer sets.
 
-    ``dirty`` says that the file was not closed properly and no log could repair it;
-    ``recovered`` how many log entries were applied.
+    ``dirty`` is true if the file was not closed properly and no log could repair it.
+    ``recovered`` is the number of log entries that were applied.
     """
 
     def __init__(self, root: Key, *, base_block: bytes | None = None, dirty: bool = False, recovered: int = 0) -> None:
@@ -411,7 +351,10 @@ class Hive:
         root_name: str = "ROOT",
         table: upcase.Upcase = upcase.WINDOWS,
     ) -> Hive:
-        """An empty hive of version 1.``minor``; ``name`` is the file's (last 31 characters kept), ``last_written`` a FILETIME."""
+        """Return an empty hive of version 1.``minor``.
+
+        ``name`` is the file's name (the last 31 characters are kept), ``last_written`` a FILETIME.
+        """
         hive = cls(Key(root_name, security=security, last_written=last_written, context=Context(table)))
         hive.name, hive.minor, hive.last_written = name, minor, last_written
         return hive
@@ -438,7 +381,10 @@ class Hive:
     @minor.setter
     def minor(self, minor: int) -> None:
         if minor not in cell_layout.MINOR_VERSIONS:
-            raise InvalidInput(f"Hives of version 1.{minor} cannot be written.", code="winregistry.version")
+            raise InternalError(
+                f"The hive version 1.{minor} cannot be written; the minor version must be 3 to 6.",
+                code="winregistry.version",
+            )
         cell_layout.set_u32(self.base_block, 24, minor)
 
     @property

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The hives that a layer may change: where they lie on a Windows disk, and their names in a layer archive.
+"""The hives that a layer may change: their paths on a Windows disk and their names in a layer archive.
 
 Source of the archive names: hcsshim, internal/wclayer.
 """
@@ -13,8 +13,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class LayerHive:
-    """One hive: its ``name`` in deltas and rules, the ``path`` of its file on the volume, and ``differencing``, its name
-    as a differencing hive in a layer archive (None: layers of Windows containers do not carry it)."""
+    """One hive.
+
+    ``name`` is its name in deltas and rules, ``path`` that of its file on the volume. ``differencing`` is its name
+    as a differencing hive in a layer archive (None: layers of Windows containers do not contain it).
+    """
 
     name: str
     path: str
@@ -39,7 +42,10 @@ HIVES: dict[str, LayerHive] = {
 
 
 def hive_of_archive_name(path: str) -> tuple[LayerHive, bool] | None:
-    """The hive whose delta is at ``path`` in a layer archive, and whether it is a differencing hive; None for other files."""
+    """Return the hive whose delta is at ``path`` in a layer archive, and whether that is a differencing hive.
+
+    The result is None for other files.
+    """
     folded = path.upper()
     for hive in HIVES.values():
         if folded == hive.delta.upper():

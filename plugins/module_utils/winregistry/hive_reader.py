@@ -3,49 +3,56 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Read a registry hive file (regf) into keys and values.
 
-The whole structure is checked before anything is handed out: every cell that is referred to
-must be an allocated cell of a sound bin and may be used once, so that neither cycles nor
-overlaps nor multiplied references are possible and the time is bounded by the file's size.
-Values are decoded when a key is first asked for them; their cells have been checked by then.
+The whole structure is checked before a key is returned. Every cell that is referred to
+must be an allocated cell of a valid bin and may be used once. Therefore cycles, overlaps and
+repeated references are impossible, and the time is bounded by the size of the file.
+Values are decoded when they are first used; their cells have been checked by then.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from ..common.errors import Corrupt, Unsupported
 from . import cell_layout, transaction_log, upcase
-from .hive_model import MAXIMUM_DEPTH, MAXIMUM_KEY_NAME, MAXIMUM_VALUE_NAME, Context, Hive, Key, Value
+from .cell_layout import Buffer
+from .hive_items import Context, Value
+from .hive_model import MAXIMUM_DEPTH, MAXIMUM_KEY_NAME, MAXIMUM_VALUE_NAME, Hive, Key
 
-# layout.KEY_NODE and layout.KEY_VALUE without what reading makes no use of.
-# Signature, flags, last written, access, subkeys, subkey list, values, value list, security, class, control flags, name length, class length
+# cell_layout.KEY_NODE and KEY_VALUE without the fields that reading does not use.
+# Signature, flags, last written, access, subkeys, subkey list, values, value list, security, class, control flags,
+# name length, class length
 _KEY_NODE = struct.Struct("<2sHQI4xI4xI4xIIII2xH16xHH")
 # Signature, name length, data size, data offset, flags
 _KEY_VALUE = struct.Struct("<2sHII4xH2x")
 
-# What precedes the content of a cell: the base block, and the cell's length.
+# The bytes before the content of a cell: the base block, and the cell's length.
 _HEADER = cell_layout.BASE_BLOCK_SIZE + 4
-_HINT = "Let Windows load and unload the hive, or take the file from a machine that was shut down properly."
+_HINT = "Load and unload the hive in Windows, or take the file from a Windows installation that was shut down properly."
 
 
 def read_hive(data: bytes, *, logs: Sequence[bytes] = (), table: upcase.Upcase = upcase.WINDOWS) -> Hive:
     """Read the hive file ``data``; ``logs`` are the contents of its .LOG1 and .LOG2 (or .LOG), applied if it is dirty.
 
-    Raises Corrupt where the structure is not sound, Unsupported for versions before 1.3.
+    Raises:
+        Corrupt: the structure is damaged.
+        Unsupported: the version of the hive is not 1.3 to 1.6.
     """
     recovery = transaction_log.recover(data, logs)
     data = bytes(recovery.data)
     minor = cell_layout.get_u32(data, 24)
     if cell_layout.get_u32(data, 20) != 1 or minor not in cell_layout.MINOR_VERSIONS:
         raise Unsupported(
-            f"The registry hive has the version {cell_layout.get_u32(data, 20)}.{minor}; versions 1.3 to 1.6 can be read.",
+            f"The registry hive has the unsupported version {cell_layout.get_u32(data, 20)}.{minor}; "
+            "versions 1.3 to 1.6 are supported.",
             code="winregistry.version",
+            hint="Use a hive of Windows NT 4.0 or later.",
         )
     size = cell_layout.get_u32(data, 40)
     if size % cell_layout.PAGE or not 0 < size <= len(data) - cell_layout.BASE_BLOCK_SIZE:
         raise _corrupt(
-            f"says that its bins take {size} bytes, but {len(data) - cell_layout.BASE_BLOCK_SIZE} follow the base block",
+            f"declares {size} bytes of bins, but {len(data) - cell_layout.BASE_BLOCK_SIZE} bytes follow the base block",
             "winregistry.truncated",
         )
     tree = _Reader(data, size, minor, table)
@@ -53,8 +60,8 @@ def read_hive(data: bytes, *, logs: Sequence[bytes] = (), table: upcase.Upcase =
     return Hive(root, base_block=data[: cell_layout.BASE_BLOCK_SIZE], dirty=recovery.dirty, recovered=recovery.applied)
 
 
-def _corrupt(what: str, code: str = "winregistry.corrupt") -> Corrupt:
-    return Corrupt(f"The registry hive {what}.", code=code, hint=_HINT)
+def _corrupt(problem: str, code: str) -> Corrupt:
+    return Corrupt(f"The registry hive is damaged: it {problem}.", code=code, hint=_HINT)
 
 
 class Stored(Context):
@@ -64,40 +71,41 @@ class Stored(Context):
         super().__init__(table)
         self._data = data
         self.bins = memoryview(data)[cell_layout.BASE_BLOCK_SIZE : cell_layout.BASE_BLOCK_SIZE + size]
-        self.words = cell_layout.signed_words(self.bins)
-        # Few names are the names of most values: encoded name to (name, folded name), by whether it is compressed.
+        self.dwords = cell_layout.signed_dwords(self.bins)
+        # Most values share few names: encoded name to (name, folded name), by whether the name is compressed.
         self._names: tuple[dict[bytes, tuple[str, str]], dict[bytes, tuple[str, str]]] = ({}, {})
 
-    def raw_values(self, stored: int):
+    def raw_values(self, stored: int) -> Iterator[tuple[int, int, Buffer, Buffer]]:
         """Yield (type, flags, encoded name, data) for the value list ``stored`` (its offset << 32 | count)."""
-        bins, words = self.bins, self.words
+        bins, dwords = self.bins, self.dwords
         first = (stored >> 34) + 1
         unpack = cell_layout.KEY_VALUE.unpack_from
-        for cell in words[first : first + (stored & 0xFFFFFFFF)]:
+        for cell in dwords[first : first + (stored & 0xFFFFFFFF)]:
             cell += 4
             _signature, length, size, offset, kind, flags, _spare = unpack(bins, cell)
             name = bins[cell + 20 : cell + 20 + length]
+            data: Buffer
             if size & cell_layout.INLINE:
                 data = bins[cell + 8 : cell + 8 + (size & 0x7FFFFFFF)]
             elif not size:
                 data = b""
-            elif size <= -words[offset >> 2] - 4:
+            elif size <= -dwords[offset >> 2] - 4:
                 data = bins[offset + 4 : offset + 4 + size]
             else:
                 data = self._big_data(offset, size)
             yield kind, flags, name, data
 
     def load_values(self, stored: int) -> dict[str, Value]:
-        """As the base class."""
-        data, words, names = self._data, self.words, self._names
+        """Decode the values of the value list ``stored``; return them by folded name."""
+        data, dwords, names = self._data, self.dwords, self._names
         first = (stored >> 34) + 1
         unpack, make = cell_layout.KEY_VALUE.unpack_from, Value.__new__
         result: dict[str, Value] = {}
-        for cell in words[first : first + (stored & 0xFFFFFFFF)]:
-            place = cell + _HEADER
-            _signature, length, size, offset, kind, flags, _spare = unpack(data, place)
+        for cell in dwords[first : first + (stored & 0xFFFFFFFF)]:
+            start = cell + _HEADER
+            _signature, length, size, offset, kind, flags, _spare = unpack(data, start)
             compressed = flags & cell_layout.VALUE_COMP_NAME
-            raw = data[place + 20 : place + 20 + length]
+            raw = data[start + 20 : start + 20 + length]
             known = names[compressed].get(raw)
             if known is None:
                 text = str(raw, "latin-1") if compressed else str(raw, "utf-16-le", "surrogatepass")
@@ -110,10 +118,10 @@ class Stored(Context):
             value.name = text
             value.type = kind
             if size & cell_layout.INLINE:
-                value.data = data[place + 8 : place + 8 + (size & 0x7FFFFFFF)]
+                value.data = data[start + 8 : start + 8 + (size & 0x7FFFFFFF)]
             elif not size:
                 value.data = b""
-            elif size <= -words[offset >> 2] - 4:
+            elif size <= -dwords[offset >> 2] - 4:
                 value.data = data[offset + _HEADER : offset + _HEADER + size]
             else:
                 value.data = self._big_data(offset, size)
@@ -123,9 +131,9 @@ class Stored(Context):
 
     def _big_data(self, offset: int, size: int) -> bytes:
         count = cell_layout.U16.unpack_from(self.bins, offset + 6)[0]
-        first = (self.words[(offset >> 2) + 2] >> 2) + 1
+        first = (self.dwords[(offset >> 2) + 2] >> 2) + 1
         parts = []
-        for segment in self.words[first : first + count]:
+        for segment in self.dwords[first : first + count]:
             part = min(size, cell_layout.BIG_DATA_SEGMENT)
             parts.append(self.bins[segment + 4 : segment + 4 + part])
             size -= part
@@ -140,14 +148,14 @@ class _Reader:
         self.minor = minor
         self.stored = Stored(data, size, table)
         self.bins = self.stored.bins
-        self.words = self.stored.words
+        self.dwords = self.stored.dwords
         # One byte per 8 bytes of bins: 1 where an allocated cell begins that nothing refers to yet.
         self.free_to_use = bytearray(size // 8)
         self.descriptors: dict[int, bytes] = {}
         self._walk_bins()
 
     def _walk_bins(self) -> None:
-        bins, words, unused = self.bins, self.words, self.free_to_use
+        bins, dwords, unused = self.bins, self.dwords, self.free_to_use
         position, total = 0, len(bins)
         while position < total:
             signature, offset, size = cell_layout.BIN_HEADER.unpack_from(bins, position)[:3]
@@ -157,31 +165,33 @@ class _Reader:
                 or size % cell_layout.PAGE
                 or not cell_layout.PAGE <= size <= total - position
             ):
-                raise _corrupt(f"has no sound bin at {position:#x}", "winregistry.bin")
+                raise _corrupt(f"has an invalid bin at offset {position:#x}", "winregistry.bin")
             end = position + size
             cell = position + cell_layout.BIN_HEADER_SIZE
             while cell < end:
-                length = words[cell >> 2]
+                length = dwords[cell >> 2]
                 if length < 0:
                     unused[cell >> 3] = 1
                     length = -length
                 if length & 7 or not length:
-                    raise _corrupt(f"has a cell of {length} bytes at {cell:#x}", "winregistry.cell")
+                    raise _corrupt(
+                        f"has a cell with the invalid size of {length} bytes at {cell:#x}", "winregistry.cell"
+                    )
                 cell += length
             if cell != end:
                 raise _corrupt(f"has a cell that crosses the end of its bin at {end:#x}", "winregistry.cell")
             position = end
 
-    def _take(self, offset: int, needed: int, what: str) -> None:
-        """Claim the cell at ``offset`` for one use and make sure that it holds ``needed`` bytes."""
+    def _take(self, offset: int, needed: int, subject: str) -> None:
+        """Claim the cell at ``offset`` for one use and check that it holds ``needed`` bytes."""
         index = offset >> 3
         if offset & 7 or index >= len(self.free_to_use) or not self.free_to_use[index]:
             raise _corrupt(
-                f"refers to {what} at {offset:#x}, where no allocated cell is or one that is already in use",
+                f"refers to {subject} at {offset:#x}, but that cell is not allocated or is in use already",
                 "winregistry.reference",
             )
-        if -self.words[offset >> 2] - 4 < needed:
-            raise _corrupt(f"has {what} at {offset:#x} that does not fit its cell", "winregistry.cell")
+        if -self.dwords[offset >> 2] - 4 < needed:
+            raise _corrupt(f"has {subject} at {offset:#x} that exceeds its cell", "winregistry.cell")
         self.free_to_use[index] = 0
 
     def read(self, root_offset: int) -> Key:
@@ -196,7 +206,7 @@ class _Reader:
             if not below:
                 return root
             level = below
-        raise _corrupt(f"has keys more than {MAXIMUM_DEPTH} levels deep", "winregistry.depth")
+        raise _corrupt(f"has more than {MAXIMUM_DEPTH} levels of keys", "winregistry.depth")
 
     def _subkeys(self, parent: Key, list_offset: int, count: int, below: list) -> None:
         subkeys: dict[str, Key] = {}
@@ -211,7 +221,7 @@ class _Reader:
                     "winregistry.duplicate",
                 )
             if "\\" in folded:
-                raise _corrupt(f"has a subkey named {key.name!r}, which no path can lead to", "winregistry.name")
+                raise _corrupt(f"has a subkey named {key.name!r}, with a backslash", "winregistry.name")
             subkeys[folded] = key
             if next_list[1]:
                 below.append((key, next_list))
@@ -222,7 +232,7 @@ class _Reader:
         signature, count = self._list_header(offset)
         if signature == b"ri":
             self._fits(offset, 4 + count * 4)
-            leaves = self.words[(offset >> 2) + 2 : (offset >> 2) + 2 + count]
+            leaves = self.dwords[(offset >> 2) + 2 : (offset >> 2) + 2 + count]
             offsets: list[int] = []
             for leaf in leaves:
                 leaf &= 0xFFFFFFFF
@@ -233,7 +243,8 @@ class _Reader:
             offsets = self._leaf(offset, signature, count)
         if len(offsets) != expected:
             raise _corrupt(
-                f"has a key with {expected} subkeys whose list at {offset:#x} holds {len(offsets)}", "winregistry.list"
+                f"has a key with {expected} subkeys, but its list at {offset:#x} has {len(offsets)} entries",
+                "winregistry.list",
             )
         return offsets
 
@@ -241,22 +252,22 @@ class _Reader:
         return bytes(self.bins[offset + 4 : offset + 6]), cell_layout.U16.unpack_from(self.bins, offset + 6)[0]
 
     def _fits(self, offset: int, needed: int) -> None:
-        if -self.words[offset >> 2] - 4 < needed:
-            raise _corrupt(f"has a list at {offset:#x} that does not fit its cell", "winregistry.cell")
+        if -self.dwords[offset >> 2] - 4 < needed:
+            raise _corrupt(f"has a list at {offset:#x} that exceeds its cell", "winregistry.cell")
 
     def _leaf(self, offset: int, signature: bytes, count: int) -> list[int]:
         first = (offset >> 2) + 2
         if signature in (b"lh", b"lf"):
             self._fits(offset, 4 + count * 8)
-            return [word & 0xFFFFFFFF for word in self.words[first : first + count * 2 : 2]]
+            return [word & 0xFFFFFFFF for word in self.dwords[first : first + count * 2 : 2]]
         if signature == b"li":
             self._fits(offset, 4 + count * 4)
-            return [word & 0xFFFFFFFF for word in self.words[first : first + count]]
-        raise _corrupt(f"has no list of subkeys at {offset:#x}", "winregistry.list")
+            return [word & 0xFFFFFFFF for word in self.dwords[first : first + count]]
+        raise _corrupt(f"has an invalid list of subkeys at {offset:#x}", "winregistry.list")
 
     def _key_node(self, offset: int, inherited: bytes) -> tuple[Key, tuple[int, int]]:
         self._take(offset, 76, "a key")
-        place = offset + _HEADER
+        start = offset + _HEADER
         (
             signature,
             flags,
@@ -271,14 +282,14 @@ class _Reader:
             control,
             name_length,
             class_length,
-        ) = _KEY_NODE.unpack_from(self.data, place)
-        if signature != b"nk" or -self.words[offset >> 2] - 80 < name_length:
-            raise _corrupt(f"has no sound key at {offset:#x}", "winregistry.key")
-        raw_name = self.data[place + 76 : place + 76 + name_length]
+        ) = _KEY_NODE.unpack_from(self.data, start)
+        if signature != b"nk" or -self.dwords[offset >> 2] - 80 < name_length:
+            raise _corrupt(f"has an invalid key at {offset:#x}", "winregistry.key")
+        raw_name = self.data[start + 76 : start + 76 + name_length]
         if flags & cell_layout.KEY_COMP_NAME:
             name = str(raw_name, "latin-1")
         elif name_length & 1:
-            raise _corrupt(f"has a key at {offset:#x} whose name has half a character", "winregistry.name")
+            raise _corrupt(f"has a key at {offset:#x} whose name ends within a character", "winregistry.name")
         else:
             name = str(raw_name, "utf-16-le", "surrogatepass")
         if name_length > MAXIMUM_KEY_NAME and (flags & cell_layout.KEY_COMP_NAME or name_length > MAXIMUM_KEY_NAME * 2):
@@ -317,30 +328,30 @@ class _Reader:
         signature, _reserved, _next, _previous, _count, size = cell_layout.KEY_SECURITY.unpack_from(
             self.bins, offset + 4
         )
-        if signature != b"sk" or -self.words[offset >> 2] - 24 < size:
-            raise _corrupt(f"has no sound security descriptor at {offset:#x}", "winregistry.security")
+        if signature != b"sk" or -self.dwords[offset >> 2] - 24 < size:
+            raise _corrupt(f"has an invalid security descriptor at {offset:#x}", "winregistry.security")
         descriptor = self.descriptors[offset] = bytes(self.bins[offset + 24 : offset + 24 + size])
         return descriptor
 
     def _check_values(self, list_offset: int, count: int) -> None:
         self._take(list_offset, count * 4, "a list of values")
-        bins, words, unused, limit = self.bins, self.words, self.free_to_use, len(self.free_to_use)
+        bins, dwords, unused, limit = self.bins, self.dwords, self.free_to_use, len(self.free_to_use)
         unpack = _KEY_VALUE.unpack_from
         first = (list_offset >> 2) + 1
-        for cell in words[first : first + count]:
+        for cell in dwords[first : first + count]:
             index = cell >> 3
             if cell & 7 or not 0 <= index < limit or not unused[index]:
                 raise _corrupt(
-                    f"refers to a value at {cell & 0xFFFFFFFF:#x}, where no allocated cell is or one that is already in use",
+                    f"refers to a value at {cell & 0xFFFFFFFF:#x}, but that cell is not allocated or is in use already",
                     "winregistry.reference",
                 )
             unused[index] = 0
-            room = -words[cell >> 2] - 24
-            if room < 0:
-                raise _corrupt(f"has a value at {cell:#x} that does not fit its cell", "winregistry.cell")
+            space = -dwords[cell >> 2] - 24
+            if space < 0:
+                raise _corrupt(f"has a value at {cell:#x} that exceeds its cell", "winregistry.cell")
             signature, length, size, offset, flags = unpack(bins, cell + 4)
-            if signature != b"vk" or length > room or (length & 1 and not flags & 1):
-                raise _corrupt(f"has no sound value at {cell:#x}", "winregistry.value")
+            if signature != b"vk" or length > space or (length & 1 and not flags & 1):
+                raise _corrupt(f"has an invalid value at {cell:#x}", "winregistry.value")
             if length > MAXIMUM_VALUE_NAME and (flags & 1 or length > MAXIMUM_VALUE_NAME * 2):
                 raise _corrupt(
                     f"has a value at {cell:#x} whose name is longer than {MAXIMUM_VALUE_NAME} characters",
@@ -349,32 +360,30 @@ class _Reader:
             if size & 0x80000000:
                 if size > 0x80000004:
                     raise _corrupt(
-                        f"has a value at {cell:#x} with {size & 0x7FFFFFFF} bytes in the place of 4",
+                        f"has a value at {cell:#x} with {size & 0x7FFFFFFF} bytes in a field of 4 bytes",
                         "winregistry.value",
                     )
             elif size:
                 index = offset >> 3
                 if offset & 7 or index >= limit or not unused[index]:
                     raise _corrupt(
-                        f"refers to a value's data at {offset:#x}, where no allocated cell is or one that is already in use",
+                        f"refers to a value's data at {offset:#x}, but that cell is not allocated or is in use already",
                         "winregistry.reference",
                     )
                 unused[index] = 0
-                if size > -words[offset >> 2] - 4:
+                if size > -dwords[offset >> 2] - 4:
                     self._check_big_data(offset, size)
 
     def _check_big_data(self, offset: int, size: int) -> None:
-        # Data that fits its cell is plain whatever the version says: hivex writes such hives.
+        # Data that fits its cell is stored plainly, regardless of the version: hivex writes such hives.
         signature, count = self._list_header(offset)
-        if signature != b"db" or self.minor < 4 or -self.words[offset >> 2] < 12:
-            raise _corrupt(
-                f"has a value of {size} bytes at {offset:#x} that does not fit its cell", "winregistry.value"
-            )
+        if signature != b"db" or self.minor < 4 or -self.dwords[offset >> 2] < 12:
+            raise _corrupt(f"has a value of {size} bytes at {offset:#x} that exceeds its cell", "winregistry.value")
         if count != -(-size // cell_layout.BIG_DATA_SEGMENT):
             raise _corrupt(f"has a value of {size} bytes at {offset:#x} in {count} segments", "winregistry.value")
-        segments = self.words[(offset >> 2) + 2] & 0xFFFFFFFF
+        segments = self.dwords[(offset >> 2) + 2] & 0xFFFFFFFF
         self._take(segments, count * 4, "a list of data segments")
         first = (segments >> 2) + 1
-        for segment in self.words[first : first + count]:
+        for segment in self.dwords[first : first + count]:
             self._take(segment & 0xFFFFFFFF, min(size, cell_layout.BIG_DATA_SEGMENT), "a data segment")
             size -= cell_layout.BIG_DATA_SEGMENT

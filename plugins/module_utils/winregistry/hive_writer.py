@@ -3,17 +3,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Write a registry hive file (regf), compact and in one pass.
 
-Bins of 4 KiB (more where one cell needs it), cells of 8 bytes, subkey lists in the form that
-belongs to the version (hash leaves from 1.5, fast and index leaves before, index roots above
-them), security descriptors once each with their counts and ring, big data in segments from
-1.4. Source: "Windows registry file format specification" by Maxim Suhanov.
+The writer uses bins of 4 KiB (larger if a cell requires it), cells in units of 8 bytes, and the subkey lists of the
+version (hash leaves from 1.5, fast and index leaves before, index roots above them). Each security descriptor is
+stored once, with its count and in a ring. Data above 16,344 bytes is stored in segments from version 1.4.
+Source: "Windows registry file format specification" by Maxim Suhanov.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 
-from ..common.errors import Conflict, InvalidInput, Unsupported
+from ..common.errors import InternalError, Unsupported
 from . import cell_layout, upcase
 from .hive_model import MAXIMUM_DEPTH, Hive, Key
 
@@ -21,34 +22,40 @@ _CELL = struct.Struct("<i")
 _NODE = struct.Struct("<i" + cell_layout.KEY_NODE.format[1:])
 _VALUE = struct.Struct("<i" + cell_layout.KEY_VALUE.format[1:])
 _SECURITY = struct.Struct("<i" + cell_layout.KEY_SECURITY.format[1:])
-# Set by the writer, or without meaning on a disk.
+# Flags that the writer sets, or that have no meaning on a disk.
 _NOT_KEPT = (
     cell_layout.KEY_COMP_NAME | cell_layout.KEY_HIVE_ENTRY | cell_layout.KEY_VOLATILE | cell_layout.KEY_HIVE_EXIT
 )
 _FREE = 8
 
 
-def write_hive(hive: Hive, *, table: upcase.Upcase | None = None) -> bytes:
-    """Return the hive file of ``hive``, clean, with its sequence numbers one higher than they were.
+_HINT = "Install fewer programs in one layer, or remove the keys that the message names."
 
-    The result depends on nothing but the hive. ``table`` orders and hashes the names where it is
-    given instead of the hive's own. Raises Conflict for names that it makes equal, Unsupported
-    where the tree exceeds what a hive can hold.
+
+def write_hive(hive: Hive) -> bytes:
+    """Return the hive file of ``hive``, clean, with its sequence numbers increased by one.
+
+    The result depends only on the hive.
+
+    Raises:
+        Unsupported: the tree exceeds a limit of the format.
     """
-    return _Writer(hive, table).write()
+    return _Writer(hive).write()
 
 
 class _Writer:
-    def __init__(self, hive: Hive, table: upcase.Upcase | None) -> None:
+    def __init__(self, hive: Hive) -> None:
         self.hive = hive
-        self.table = None if table is None or table is hive.root.context.upcase else table
         self.minor = hive.minor
         if self.minor not in cell_layout.MINOR_VERSIONS:
-            raise InvalidInput(f"Hives of version 1.{self.minor} cannot be written.", code="winregistry.version")
+            raise InternalError(
+                f"The hive version 1.{self.minor} cannot be written; the minor version must be 3 to 6.",
+                code="winregistry.version",
+            )
         self.out = bytearray()
         self.position = 0
         self.end = 0
-        # Rests of bins that a later, smaller cell may still fill: [position, end].
+        # Unused ends of bins that a later, smaller cell may use: (position, end).
         self.rests: list[tuple[int, int]] = []
         self.descriptors: dict[bytes, list[int]] = {}
         self.hashes: dict[str, int] = {}
@@ -72,8 +79,9 @@ class _Writer:
             level = below
         else:
             raise Unsupported(
-                f"The registry hive {self.hive.name} has keys more than {MAXIMUM_DEPTH} levels deep.",
+                f"The registry hive {self.hive.name} has more than {MAXIMUM_DEPTH} levels of keys.",
                 code="winregistry.depth",
+                hint=_HINT,
             )
         self.close_bin()
         for position, end in self.rests:
@@ -104,7 +112,7 @@ class _Writer:
         start = len(self.out)
         if start + size > cell_layout.MAXIMUM_HIVE:
             raise Unsupported(
-                f"The registry hive {self.hive.name} would be larger than 2 GiB.", code="winregistry.size"
+                f"The registry hive {self.hive.name} would be larger than 2 GiB.", code="winregistry.size", hint=_HINT
             )
         self.out.extend(bytes(size))
         cell_layout.BIN_HEADER.pack_into(
@@ -113,7 +121,7 @@ class _Writer:
         position = start + cell_layout.BIN_HEADER_SIZE
         _CELL.pack_into(self.out, position, -needed)
         if self.end - self.position >= start + size - position - needed:
-            # The bin in use has more room left than the new one: the new one's rest goes to the list.
+            # The current bin has more free space than the new bin: the end of the new bin goes to the list.
             self.keep_rest(position + needed, start + size)
         else:
             self.close_bin()
@@ -152,7 +160,7 @@ class _Writer:
         subkey_list = cell_layout.NOWHERE
         if subkeys:
             folded_names, offsets = [], []
-            for folded, subkey in self.in_order(key, subkeys):
+            for folded, subkey in self.in_order(subkeys):
                 encoded, compressed = cell_layout.encode_name(subkey.name, not subkey.flags & cell_layout.KEY_COMP_NAME)
                 length = len(encoded) * 2 if compressed else len(encoded)
                 if length > longest_name:
@@ -201,24 +209,18 @@ class _Writer:
         )
         self.out[offset + 80 : offset + 80 + len(name)] = name
 
-    def in_order(self, parent: Key, subkeys) -> list[tuple[str, Key]]:
-        if self.table is None:
-            items = sorted(subkeys.items())
-        else:
-            items = sorted(((self.table.fold(key.name), key) for key in subkeys.values()), key=lambda item: item[0])
-            for (first, one), (second, other) in zip(items, items[1:]):
-                if first == second:
-                    raise Conflict(
-                        f"The registry key {parent.name} has the subkeys {one.name} and {other.name}, which Windows takes for the same.",
-                        code="winregistry.exists",
-                    )
-        # Code points sort as UTF-16 units do, but for characters beyond the basic plane.
+    @staticmethod
+    def in_order(subkeys: Mapping[str, Key]) -> list[tuple[str, Key]]:
+        """Return the subkeys, (folded name, key), in the order in which lists of subkeys have them."""
+        items = sorted(subkeys.items())
+        # Code points sort as UTF-16 units do, except for characters beyond the basic plane.
         if not all(folded.isascii() for folded, _key in items):
             items.sort(key=lambda item: upcase.sort_key(item[0]))
         return items
 
     def subkey_list(self, folded_names: list[str], offsets: list[int], encoded_names: list[bytes]) -> int:
         count = len(offsets)
+        hints: list[int] | None
         if self.minor >= 5:
             hints, limit = self.name_hashes(folded_names), cell_layout.FAST_LEAF_LIMIT
         elif count <= cell_layout.FAST_LEAF_LIMIT:
@@ -233,7 +235,10 @@ class _Writer:
         number = -(-count // limit)
         if number > 0xFFFF:
             raise Unsupported(
-                f"The registry hive {self.hive.name} has a key with {count} subkeys.", code="winregistry.subkeys"
+                f"The registry hive {self.hive.name} has a key with {count} subkeys; at most {0xFFFF * limit} are "
+                "possible.",
+                code="winregistry.subkeys",
+                hint=_HINT,
             )
         edges = [count * index // number for index in range(number + 1)]
         leaves = [self.leaf(offsets[first:last], hints and hints[first:last]) for first, last in zip(edges, edges[1:])]
@@ -291,14 +296,16 @@ class _Writer:
             return 0, cell_layout.NOWHERE, 0, 0
         return len(cells), self.store(struct.pack(f"<{len(cells)}I", *cells)), longest_name, longest_data
 
-    def big_data(self, data: bytes) -> int:
+    def big_data(self, data: cell_layout.Buffer) -> int:
         count = -(-len(data) // cell_layout.BIG_DATA_SEGMENT)
         if count > 0xFFFF:
             raise Unsupported(
-                f"The registry hive {self.hive.name} has a value of {len(data)} bytes; 1,071,104,040 fit.",
+                f"The registry hive {self.hive.name} has a value of {len(data)} bytes; at most 1,071,104,040 bytes are "
+                "possible.",
                 code="winregistry.data",
+                hint=_HINT,
             )
-        # Windows gives the last segment a cell of full size, too; libregf does not read it from a small one.
+        # Windows gives the last segment a cell of full size, too; libregf does not read it from a smaller cell.
         segments = []
         for first in range(0, len(data), cell_layout.BIG_DATA_SEGMENT):
             segment = data[first : first + cell_layout.BIG_DATA_SEGMENT]
@@ -349,7 +356,7 @@ class _Writer:
 
 
 def _hint(name: bytes, folded: str) -> int:
-    # Fast leaves keep the first four characters; a name with others than Latin-1 among them has no hint.
+    # Fast leaves contain the first four characters; a name with other than Latin-1 characters among them has no hint.
     if len(name) < len(folded) * 2:
         return int.from_bytes(name[:4], "little")
     return 0 if any(name[1:8:2]) else int.from_bytes(name[:8:2], "little")

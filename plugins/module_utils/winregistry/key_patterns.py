@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Patterns of registry keys, compiled into a tree that is walked along with the keys.
 
-The names of a pattern are parted by backslashes and compared without regard to case; ``*``
-stands for any part of a name, ``?`` for one character, and a name ``**`` for any number of keys,
-also none.
+The names of a pattern are separated by backslashes and compared without regard to case. ``*``
+matches any part of a name, ``?`` matches one character, and the name ``**`` matches any number of keys,
+including none.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PatternState = tuple[_Node, ...]
 
 
 def name_matcher(pattern: str, table: upcase.Upcase = upcase.WINDOWS) -> Callable[[str], object]:
-    """Return a function that tells whether a folded name matches ``pattern``."""
+    """Return a function that returns whether a folded name matches ``pattern``."""
     folded = table.fold(pattern)
     if "*" not in folded and "?" not in folded:
         return folded.__eq__
@@ -46,7 +46,10 @@ def name_matcher(pattern: str, table: upcase.Upcase = upcase.WINDOWS) -> Callabl
 
 
 class PatternTree(Generic[Payload]):
-    """Patterns with what belongs to each. A state stands for a key; ``start`` is that of the root, ``advance`` leads to a subkey."""
+    """Patterns with a payload each.
+
+    A state represents a key: ``start`` is the state of the root, ``advance`` returns the state of a subkey.
+    """
 
     def __init__(self, table: upcase.Upcase = upcase.WINDOWS) -> None:
         self._table = table
@@ -54,7 +57,11 @@ class PatternTree(Generic[Payload]):
         self._number = 0
 
     def add(self, pattern: str, payload: Payload) -> None:
-        """Add a pattern, relative to the hive's root ("" is the root). Raises InvalidInput for one that is none."""
+        """Add a pattern, relative to the hive's root ("" is the root).
+
+        Raises:
+            InvalidInput: the pattern is not valid.
+        """
         names = pattern.split("\\") if pattern else []
         if (
             len(pattern) > _MAXIMUM_LENGTH
@@ -63,9 +70,10 @@ class PatternTree(Generic[Payload]):
             or any("**" in name and name != "**" for name in names)
         ):
             raise InvalidInput(
-                f"{pattern[:200]!r} is not a pattern of registry keys.",
+                f"The pattern {pattern[:200]!r} of registry keys is not valid.",
                 code="winregistry.pattern",
-                hint="Write the names of the keys below the hive's root with single backslashes between them.",
+                hint="Write the names of the keys below the hive's root, separated by single backslashes; "
+                "use ** only as a whole name.",
             )
         node = self._root
         for name in names:
@@ -90,11 +98,11 @@ class PatternTree(Generic[Payload]):
 
     @property
     def start(self) -> PatternState:
-        """The state of the root key."""
+        """Return the state of the root key."""
         return _entered([self._root])
 
     def advance(self, state: PatternState, folded_name: str) -> PatternState:
-        """The state of the subkey ``folded_name`` of the key with ``state``."""
+        """Return the state of the subkey ``folded_name`` of the key with ``state``."""
         if not state:
             return state
         reached: list[_Node] = []
@@ -108,13 +116,13 @@ class PatternTree(Generic[Payload]):
         return _entered(reached)
 
     def payloads(self, state: PatternState) -> Iterator[Payload]:
-        """What belongs to the patterns that the key with ``state`` matches, in the order in which they were added."""
-        found = [item for node in state for item in node.payloads]
-        found.sort(key=lambda item: item[0])
-        return (payload for _number, payload in found)
+        """Return the payloads of the patterns that match the key with ``state``, in the order in which they were added."""
+        numbered = [item for node in state for item in node.payloads]
+        numbered.sort(key=lambda item: item[0])
+        return (payload for _number, payload in numbered)
 
     def find(self, path: str) -> Iterator[Payload]:
-        """What belongs to the patterns that the key ``path`` matches."""
+        """Return the payloads of the patterns that match the key ``path``."""
         state = self.start
         for name in path.split("\\"):
             if name:
@@ -123,7 +131,7 @@ class PatternTree(Generic[Payload]):
 
 
 def _entered(nodes: list[_Node]) -> PatternState:
-    # A "**" that follows a key also stands for the key itself.
+    # A "**" that follows a key also matches the key itself.
     entered: dict[int, _Node] = {}
     for node in nodes:
         entered[id(node)] = node

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Security descriptors of registry keys: defaults for new hives and what a new key inherits.
+"""Security descriptors of registry keys: the default for new hives, and the descriptors that new keys inherit.
 
 Source: [MS-DTYP] 2.5.3.4 (inheritance).
 """
@@ -25,7 +25,6 @@ from ..common.security_descriptors import (
     INHERITED,
     NO_PROPAGATE,
     OBJECT_INHERIT,
-    RESTRICTED,
     SACL_AUTO_INHERITED,
     SACL_PRESENT,
     SYSTEM,
@@ -40,7 +39,7 @@ from ..common.security_descriptors import (
 
 KEY_ALL_ACCESS = 0xF003F
 KEY_READ = 0x20019
-# What the generic rights (read, write, execute, all) mean for a key.
+# The specific rights of a key for each generic right (read, write, execute, all).
 _GENERIC = ((0x80000000, KEY_READ), (0x40000000, 0x20006), (0x20000000, KEY_READ), (0x10000000, KEY_ALL_ACCESS))
 # Kinds of entries (allowed, denied, audit) in which generic rights and creators are replaced.
 _REPLACED = (0, 1, 2)
@@ -49,19 +48,19 @@ _REVISION = 2
 
 
 def allow(trustee: bytes, mask: int, flags: int = CONTAINER_INHERIT) -> Ace:
-    """An access-allowed entry for the SID ``trustee``."""
+    """Return an access-allowed entry for the SID ``trustee``."""
     return Ace(0, flags, mask, trustee)
 
 
 def descriptor(
     entries: Iterable[Ace], *, owner: bytes = ADMINISTRATORS, group: bytes = SYSTEM, protected: bool = False
 ) -> bytes:
-    """A self-relative security descriptor with the access control entries ``entries``."""
+    """Return a self-relative security descriptor with the access control entries ``entries``."""
     control = DACL_PRESENT | (DACL_PROTECTED if protected else 0)
     return build(SecurityDescriptor(control, owner, group, None, Acl(_REVISION, list(entries))))
 
 
-# What Windows sets on the roots of SYSTEM and SOFTWARE, of SAM and SECURITY, and of the default user's hive.
+# The descriptor that Windows sets on the roots of SYSTEM and SOFTWARE.
 DEFAULT = descriptor(
     (
         allow(ADMINISTRATORS, KEY_ALL_ACCESS),
@@ -72,29 +71,14 @@ DEFAULT = descriptor(
     ),
     protected=True,
 )
-SECRET = descriptor((allow(SYSTEM, KEY_ALL_ACCESS), allow(ADMINISTRATORS, 0x60000)), protected=True)
-
-
-def for_user(user: bytes) -> bytes:
-    """The descriptor of the root of a user's NTUSER.DAT; ``user`` is the SID."""
-    return descriptor(
-        (
-            allow(user, KEY_ALL_ACCESS),
-            allow(SYSTEM, KEY_ALL_ACCESS),
-            allow(ADMINISTRATORS, KEY_ALL_ACCESS),
-            allow(RESTRICTED, KEY_READ),
-            allow(ALL_APPLICATION_PACKAGES, KEY_READ),
-        ),
-        protected=True,
-    )
 
 
 @functools.lru_cache(maxsize=1024)
 def inherit(parent: bytes) -> bytes:
-    """Return what a new key under a key with the descriptor ``parent`` gets.
+    """Return the descriptor of a new key below a key with the descriptor ``parent``.
 
-    Owner and group are the parent's. A parent without inheritable entries, or whose descriptor
-    cannot be read, gives the new key its own descriptor, since offline there is no user whose
+    Owner and group are the parent's. If the parent has no inheritable entries, or its descriptor
+    cannot be read, the new key gets the parent's descriptor, since offline there is no user whose
     default would apply.
     """
     try:
@@ -128,7 +112,7 @@ def _inherited(acl: Acl | None, owner: bytes, group: bytes) -> list[Ace]:
         if (mask, trustee) == (ace.mask, ace.sid) or not passed_on:
             result.append(Ace(ace.type, kept | passed_on, mask, trustee, ace.head, ace.tail))
             continue
-        # The effective rights differ from what children must inherit: two entries.
+        # The effective rights differ from the rights that children inherit: two entries.
         result.append(Ace(ace.type, kept, mask, trustee, ace.head, ace.tail))
         result.append(Ace(ace.type, kept | passed_on | INHERIT_ONLY, ace.mask, ace.sid, ace.head, ace.tail))
     return result

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import struct
 
-# The seed of log entries as (low, high) half; the regf specification prints it as 82 EF 4D 88 7A 4E 55 C5, high half first.
+from .cell_layout import Buffer
+
+# The seed of log entries as (low, high) half. The regf specification prints it high half first: 82 EF 4D 88 7A 4E 55 C5.
 _SEED = (0x7A4E55C5, 0x82EF4D88)
 _MASK = 0xFFFFFFFF
 
 
-def marvin32(data) -> int:
+def marvin32(data: Buffer) -> int:
     """Return the 64-bit Marvin32 hash of ``data`` with the seed of registry logs."""
     low, high = _SEED
     whole = len(data) // 4
     tail = bytes(data[whole * 4 :]) + b"\x80"
-    words = struct.unpack(f"<{whole}I", data[: whole * 4]) + (int.from_bytes(tail, "little"), 0)
-    for word in words:
+    dwords = struct.unpack(f"<{whole}I", data[: whole * 4]) + (int.from_bytes(tail, "little"), 0)
+    for word in dwords:
         low = (low + word) & _MASK
         high ^= low
         low = ((low << 20 | low >> 12) + high) & _MASK

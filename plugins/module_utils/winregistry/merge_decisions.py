@@ -18,7 +18,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from . import findings
 from .delta import CREATE, KEEP, REMOVE, REPLACE, Before, KeyDelta, ValueDelta, changes_something, sets_something
-from .hive_model import Value
+from .hive_items import Value
 from .merge_rules import COUNTER, DROPPED, MANUAL, MULTI_STRING, SEPARATED, Rule
 from .three_way import merge_value
 

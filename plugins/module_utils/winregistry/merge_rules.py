@@ -1,27 +1,27 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which registry settings several programs share, and how changes of several layers to one of them are joined.
+"""The registry settings that several programs share, and how changes of several layers to such a setting are joined.
 
 The data below and the option that extends it have the same form: dictionaries with
 
 hive
-    The hive's name (see ``registry.hives``), or several.
+    The name of a hive (see ``hive_names``), or a list of names.
 key
-    A pattern of keys below the hive's root, as in ``registry.patterns``.
+    A pattern of keys below the hive's root, as in ``key_patterns``.
 value
-    A pattern of value names; ``*`` and ``?`` as there, "" is the default value.
+    A pattern of value names with ``*`` and ``?``; "" is the default value.
 kind
     ``separated`` (a text of items with ``separator`` between them), ``multi_string`` (REG_MULTI_SZ),
-    ``counter`` (a number of which each layer adds or takes), ``dropped`` (never taken from a layer), ``manual``
-    (cannot be joined: the last layer wins, and the report says what to do).
+    ``counter`` (a number that each layer increases or decreases), ``dropped`` (never taken from a layer), ``manual``
+    (cannot be joined: the last layer wins, and the report contains the advice).
 separator
-    The characters that part the items of a ``separated`` text; the first is written.
+    The characters that separate the items of a ``separated`` text; the first of them is written.
 advice
     What to do, for ``manual`` and ``dropped``.
 
-The rule that stands first wins. Sources: Microsoft's documentation of the settings; WinSxS component
-manifests, which mark lists with operationHint="append"; what installers were seen to change.
+The first matching rule wins. Sources: Microsoft's documentation of the settings; WinSxS component
+manifests, which mark lists with operationHint="append"; changes that installers were observed to make.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from dataclasses import dataclass
 
 from ..common.errors import InvalidInput
 from . import upcase
+from .hive_model import MAXIMUM_VALUE_NAME
 from .hive_names import HIVES
 from .key_patterns import PatternState, PatternTree, name_matcher
 
@@ -47,10 +48,8 @@ _CONTROL = "ControlSet*\\Control\\"
 _SERVICES = "ControlSet*\\Services\\"
 _NT = "Microsoft\\Windows NT\\CurrentVersion\\"
 _WOW = "Wow6432Node\\"
-_PERFLIB = 'Let "lodctr /R" run once in the image: it numbers the performance counters of all layers anew.'
-_WINSOCK = (
-    "Install the programs that extend Winsock in one layer, or let their installer's repair run once in the image."
-)
+_PERFLIB = 'Run "lodctr /R" once in the image: it renumbers the performance counters of all layers.'
+_WINSOCK = "Install the programs that extend Winsock in one layer, or run the repair of their installers in the image."
 
 
 def _rules(
@@ -68,7 +67,7 @@ def _rules(
 
 
 RULES: tuple[dict, ...] = tuple(
-    # Lists in a text
+    # Texts with lists
     _rules(
         "SYSTEM",
         _CONTROL + "Session Manager\\Environment",
@@ -111,19 +110,19 @@ RULES: tuple[dict, ...] = tuple(
     + _rules("SOFTWARE", _NT + "FontLink\\SystemLink", "*", MULTI_STRING)
     + _rules("SYSTEM", _CONTROL + "SecurePipeServers\\winreg\\Allowed*Paths", "Machine", MULTI_STRING)
     + _rules("SYSTEM", _CONTROL + "Cryptography\\**", ("Functions", "Providers"), MULTI_STRING)
-    # Numbers that count who needs something
+    # Reference counts
     + _rules("SOFTWARE", "Microsoft\\Windows\\CurrentVersion\\SharedDLLs", "*", COUNTER)
     + _rules("SOFTWARE", _WOW + "Microsoft\\Windows\\CurrentVersion\\SharedDLLs", "*", COUNTER)
-    # What belongs to one start of one machine
+    # Values that apply to one start of one VM
     + _rules(
         "SYSTEM",
         _CONTROL + "Session Manager",
         ("PendingFileRenameOperations", "PendingFileRenameOperations2"),
         DROPPED,
         "",
-        "Restart the packaging machine before it is finalized, so that Windows does what is pending.",
+        "Restart the packaging machine before it is finalized, so that Windows completes pending renames.",
     )
-    # What cannot be joined by value
+    # Values that cannot be joined
     + _rules("SOFTWARE", _NT + "Perflib", ("Last Counter", "Last Help"), MANUAL, "", _PERFLIB)
     + _rules("SOFTWARE", _NT + "Perflib\\*", ("Counter", "Help"), MANUAL, "", _PERFLIB)
     + _rules(
@@ -141,7 +140,7 @@ RULES: tuple[dict, ...] = tuple(
         "*",
         MANUAL,
         "",
-        "Check the start order of the drivers in this group: the tags of the layer that lost are not in its list.",
+        "Check the start order of the drivers in this group: its list lacks the tags of the overruled layers.",
     )
     + _rules(
         "SYSTEM",
@@ -164,7 +163,7 @@ RULES: tuple[dict, ...] = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How one setting is joined; the fields are those of the dictionaries, see above."""
+    """How a setting is joined. The fields are those of the dictionaries, see above."""
 
     kind: str
     separator: str
@@ -173,17 +172,17 @@ class Rule:
 
 
 class Rules:
-    """The rules for all hives, compiled. ``start`` and ``advance`` follow keys from the root down, ``rule`` judges a value there."""
+    """The compiled rules for all hives."""
 
     def __init__(self, trees: Mapping[str, PatternTree[Rule]]) -> None:
         self._trees = trees
 
     def tree(self, hive: str) -> PatternTree[Rule] | None:
-        """The patterns for the hive ``hive``; None where there are none."""
+        """Return the patterns for the hive ``hive``; None if there are none."""
         return self._trees.get(hive.upper())
 
     def find(self, hive: str, key: str, value: str) -> Rule | None:
-        """The rule for one value; None where the last layer simply wins."""
+        """Return the rule for a value; None if there is none, so that the last layer wins."""
         tree = self.tree(hive)
         if tree is None:
             return None
@@ -192,72 +191,106 @@ class Rules:
 
 
 def rule_at(tree: PatternTree[Rule] | None, state: PatternState, folded_name: str) -> Rule | None:
-    """The rule for the value ``folded_name`` of the key with ``state`` in ``tree``."""
-    if not state:
+    """Return the rule for the value ``folded_name`` of the key with ``state`` in ``tree``."""
+    if tree is None or not state:
         return None
     return next((rule for rule in tree.payloads(state) if rule.matches(folded_name)), None)
 
 
 def compile_rules(extra: Sequence[Mapping] = (), *, builtin: Iterable[Mapping] = RULES) -> Rules:
-    """Compile ``extra``, which goes before, and the built-in rules. Raises InvalidInput naming the entry that is none."""
+    """Compile ``extra``, which takes precedence, and the built-in rules.
+
+    Raises:
+        InvalidInput: an entry is not valid; the message names it.
+    """
     trees: dict[str, PatternTree[Rule]] = {}
     for number, entry in enumerate([*extra, *builtin], 1):
-        for hive, key, rule in _checked(entry, number):
+        for hive, key, rule in _compiled(entry, number):
             trees.setdefault(hive, PatternTree()).add(key, rule)
     return Rules(trees)
 
 
-def _checked(entry: Mapping, number: int) -> list[tuple[str, str, Rule]]:
+def _compiled(entry: object, number: int) -> list[tuple[str, str, Rule]]:
+    """Return (hive, key pattern, rule) for each hive that the entry names."""
     if not isinstance(entry, Mapping):
         raise _invalid(number, "is not a dictionary")
     unknown = set(entry) - {"hive", "key", "value", "kind", "separator", "advice"}
     if unknown:
-        raise _invalid(number, f"has the unknown field {sorted(map(str, unknown))[0]}")
-    hives = entry.get("hive")
-    hives = [hives] if isinstance(hives, str) else hives
-    if not isinstance(hives, (list, tuple)) or not hives or not all(isinstance(hive, str) and hive for hive in hives):
-        raise _invalid(number, "names no hive")
-    strange = next((hive for hive in hives if hive.upper() not in _HIVES), None)
-    if strange is not None:
-        raise _invalid(number, f"names the hive {strange[:80]!r}; {', '.join(HIVES)} exist")
-    texts = {}
-    for field, default in (("key", None), ("value", None), ("kind", None), ("separator", ""), ("advice", "")):
-        text = entry.get(field, default)
-        text = default if text is None else text
-        if not isinstance(text, str):
-            raise _invalid(number, f"has no text as {field}" if text is not None else f"lacks the field {field}")
-        texts[field] = text
-    if texts["kind"] not in KINDS:
-        raise _invalid(number, f"has the kind {texts['kind']!r}; {', '.join(KINDS)} exist")
-    if (texts["kind"] == SEPARATED) != bool(texts["separator"]):
+        raise _invalid(
+            number, f"has the unknown field {sorted(map(str, unknown))[0]}", field=sorted(map(str, unknown))[0]
+        )
+    hives = _hives(entry.get("hive"), number)
+    texts = _texts(entry, number)
+    _check_kind(texts["kind"], texts["separator"], number)
+    if len(texts["value"]) > MAXIMUM_VALUE_NAME:
         raise _invalid(
             number,
-            "needs a separator"
-            if texts["kind"] == SEPARATED
-            else "has a separator although its items are not parted by one",
+            f"has a value pattern of {len(texts['value'])} characters; the limit is {MAXIMUM_VALUE_NAME}",
+            field="value",
         )
-    if '"' in texts["separator"] or "\0" in texts["separator"]:
-        raise _invalid(number, "has a separator that cannot part items")
-    if len(texts["value"]) > 16383:
-        raise _invalid(number, "has a value pattern that is longer than any value's name")
-    try:
-        PatternTree().add(texts["key"], None)
-    except InvalidInput as error:
-        raise _invalid(number, f"has a key that is no pattern: {texts['key'][:200]!r}") from error
-    first = texts["key"].partition("\\")[0].upper()
-    if first == "CURRENTCONTROLSET" or first.startswith("HKEY_") or first in ("HKLM", "HKCU", "HKCR", "HKU"):
-        # Such a rule would never apply.
-        raise _invalid(
-            number,
-            f"has a key that begins with {first}, which no hive does; write it from below the hive's root, and ControlSet* for control sets",
-        )
+    _check_key(texts["key"], number)
     rule = Rule(texts["kind"], texts["separator"], texts["advice"], name_matcher(texts["value"]))
     return [(hive.upper(), texts["key"], rule) for hive in hives]
 
 
-def _invalid(number: int, what: str) -> InvalidInput:
+def _hives(hives: object, number: int) -> Sequence[str]:
+    hives = [hives] if isinstance(hives, str) else hives
+    if not isinstance(hives, (list, tuple)) or not hives or not all(isinstance(hive, str) and hive for hive in hives):
+        raise _invalid(number, "lacks the field hive, a name or a list of names", field="hive")
+    for hive in hives:
+        if hive.upper() not in _HIVES:
+            raise _invalid(
+                number, f"has the unknown hive {hive[:80]!r}; the hives are {', '.join(HIVES)}", field="hive"
+            )
+    return hives
+
+
+def _texts(entry: Mapping, number: int) -> dict[str, str]:
+    texts = {}
+    for name, default in (("key", None), ("value", None), ("kind", None), ("separator", ""), ("advice", "")):
+        text = entry.get(name, default)
+        text = default if text is None else text
+        if text is None:
+            raise _invalid(number, f"lacks the field {name}", field=name)
+        if not isinstance(text, str):
+            raise _invalid(number, f"has a field {name} that is not text", field=name)
+        texts[name] = text
+    return texts
+
+
+def _check_kind(kind: str, separator: str, number: int) -> None:
+    if kind not in KINDS:
+        raise _invalid(number, f"has the unknown kind {kind[:80]!r}; the kinds are {', '.join(KINDS)}", field="kind")
+    if kind == SEPARATED and not separator:
+        raise _invalid(number, "is of the kind separated and lacks a separator", field="separator")
+    if kind != SEPARATED and separator:
+        raise _invalid(number, f"has a separator, which the kind {kind} does not use", field="separator")
+    if '"' in separator or "\0" in separator:
+        raise _invalid(number, "has a separator that contains a double quote or a NUL character", field="separator")
+
+
+def _check_key(key: str, number: int) -> None:
+    pattern: PatternTree[None] = PatternTree()
+    try:
+        pattern.add(key, None)
+    except InvalidInput as error:
+        raise _invalid(number, f"has the key {key[:200]!r}, which is not a valid pattern", field="key") from error
+    first = key.partition("\\")[0].upper()
+    if first == "CURRENTCONTROLSET" or first.startswith("HKEY_") or first in ("HKLM", "HKCU", "HKCR", "HKU"):
+        # Such a rule would never apply.
+        raise _invalid(
+            number,
+            f"has a key that begins with {first}; a key begins below the hive's root, and with ControlSet* for control sets",
+            field="key",
+        )
+
+
+def _invalid(number: int, problem: str, **details: object) -> InvalidInput:
     return InvalidInput(
-        f"The registry rule number {number} {what}.",
+        f"Rule {number} of the option registry_lists {problem}.",
         code="winregistry.rules",
-        hint="A rule has hive, key, value, kind, and for the kind separated a separator; docs/registry-deltas.md describes them.",
+        hint="Give the rule a hive, key, value and kind, and for the kind separated a separator. "
+        "docs/registry-deltas.md describes the fields.",
+        rule=number,
+        **details,
     )

@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Registry editor files as the source of a layer: what they do becomes a delta for each hive.
+"""Registry editor files as the source of a layer: their operations become a delta for each hive.
 
-Keys are named as a user of the machine sees them; here they are resolved to hives: the current
-control set to the one that Windows would start with, the user to the Default user, from whom
-new users get their settings, and classes to those of the machine.
+The files name keys as a Windows user sees them. This module maps them to hives: CurrentControlSet
+to the control set that Windows would start with, the current user to the Default user, whose settings new users
+get, and classes to those of HKEY_LOCAL_MACHINE.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from .reg_text import CreateKey, DeleteKey, Operation, SetValue
 from .registry_values import current_control_set
 
 _HINT = (
-    "A layer can hold keys of HKEY_LOCAL_MACHINE\\SYSTEM, HKEY_LOCAL_MACHINE\\SOFTWARE, HKEY_CLASSES_ROOT, HKEY_USERS\\.DEFAULT "
+    "Use keys of HKEY_LOCAL_MACHINE\\SYSTEM, HKEY_LOCAL_MACHINE\\SOFTWARE, HKEY_CLASSES_ROOT, HKEY_USERS\\.DEFAULT "
     "and HKEY_CURRENT_USER (for new users)."
 )
-_CLASSES_HINT = "A new user's own classes begin empty. Use HKEY_CLASSES_ROOT instead."
+_CLASSES_HINT = "Use HKEY_CLASSES_ROOT instead: the own classes of a new user are empty."
+_NO_HIVE_HINT = "Remove the key from the file, or use an OS layer that has this hive."
 _SHORT = {"HKLM": "HKEY_LOCAL_MACHINE", "HKCU": "HKEY_CURRENT_USER", "HKCR": "HKEY_CLASSES_ROOT", "HKU": "HKEY_USERS"}
-# The first names of a path, what hive that is, and the key there.
-_PLACES = (
+# The first names of a path, the hive that they lead to, and the key in that hive.
+_LOCATIONS: tuple[tuple[tuple[str, ...], str, tuple[str, ...]], ...] = (
     (("HKEY_LOCAL_MACHINE", "SYSTEM"), "SYSTEM", ()),
     (("HKEY_LOCAL_MACHINE", "SOFTWARE"), "SOFTWARE", ()),
     (("HKEY_CLASSES_ROOT",), "SOFTWARE", ("Classes",)),
@@ -44,12 +45,12 @@ _MOUNTS = {
 
 
 def locate(path: str) -> tuple[str, list[str]] | None:
-    """Return the hive that the key ``path`` (HKEY_...) lies in and the names below its root; None where layers have no such hive."""
+    """Return the hive of the key ``path`` (HKEY_...) and the names below its root; None if layers have no such hive."""
     names = [name for name in path.split("\\") if name]
     folded = [upcase.WINDOWS.fold(name) for name in names]
     if folded:
         folded[0] = _SHORT.get(folded[0], folded[0])
-    for start, hive, below in _PLACES:
+    for start, hive, below in _LOCATIONS:
         if tuple(folded[: len(start)]) == start:
             return hive, [*below, *names[len(start) :]]
     return None
@@ -62,30 +63,33 @@ def deltas_from_operations(
     source: str = "The .reg file",
     last_written: int | None = None,
 ) -> dict[str, Delta]:
-    """Return the deltas, by hive name, of what ``operations`` do one after the other to the hives ``bases`` (by name, see registry.hives).
+    """Return the deltas, by hive name, of applying ``operations`` in order to the hives ``bases`` (by name, see hive_names).
 
-    ``last_written`` is the FILETIME that the keys get. Raises InvalidInput naming ``source`` and the line for
-    keys that a layer cannot hold, or whose hive is not among ``bases``.
+    ``last_written`` is the FILETIME that the keys get.
+
+    Raises:
+        InvalidInput: a layer cannot contain the key of an operation, or its hive is not in ``bases``. The message
+            names ``source`` and the line.
     """
     builders: dict[str, DeltaBuilder] = {}
     for operation in operations:
-        place = locate(operation.path)
-        if place is None:
-            raise _refused(source, operation, "which no layer can hold", _HINT)
-        hive, names = place
+        location = locate(operation.path)
+        if location is None:
+            raise _refused(source, operation, "layers cannot contain this key", _HINT)
+        hive, names = location
         folded = [upcase.WINDOWS.fold(name) for name in names[:2]]
         if hive == "NTUSER.DAT" and folded == ["SOFTWARE", "CLASSES"]:
-            raise _refused(source, operation, "the classes of a single user", _CLASSES_HINT)
+            raise _refused(source, operation, "it belongs to the classes of a single user", _CLASSES_HINT)
         base = bases.get(hive)
         if base is None:
-            raise _refused(source, operation, f"but the OS layer has no hive {hive}", None)
+            raise _refused(source, operation, f"the OS layer has no hive {hive}", _NO_HIVE_HINT)
         if hive not in builders:
             aliases = {"CURRENTCONTROLSET": current_control_set(base).name} if hive == "SYSTEM" else {}
             builders[hive] = DeltaBuilder(hive, base, mounts=_MOUNTS[hive], aliases=aliases, last_written=last_written)
         try:
             _do(builders[hive], operation, "\\".join(names))
         except InvalidInput as error:
-            raise _refused(source, operation, f"which is not possible: {error.message}", error.hint) from error
+            raise _refused(source, operation, error.message.rstrip("."), error.hint) from error
     return {hive: builder.finish() for hive, builder in builders.items()}
 
 
@@ -100,8 +104,11 @@ def _do(builder: DeltaBuilder, operation: Operation, path: str) -> None:
         builder.delete_value(path, operation.name)
 
 
-def _refused(source: str, operation: Operation, why: str, hint: str | None) -> InvalidInput:
+def _refused(source: str, operation: Operation, reason: str, hint: str | None) -> InvalidInput:
     where = f" in line {operation.line}" if operation.line else ""
     return InvalidInput(
-        f"{source} changes the key {operation.path[:200]}{where}, {why}.", code="winregistry.source", hint=hint
+        f"{source} cannot change the key {operation.path[:200]}{where}: {reason}.",
+        code="winregistry.source",
+        hint=hint,
+        line=operation.line,
     )

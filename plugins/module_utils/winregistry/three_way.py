@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Join changes that two layers made to one value: what it was before, what it is now, what a layer made of it."""
+"""Join changes that two layers made to one value: the value before, its current state, and its state in the layer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from . import upcase
 from .delta import Before, ValueDelta
-from .hive_model import Value
+from .hive_items import Value
 from .merge_rules import COUNTER, MULTI_STRING, SEPARATED, Rule
 from .registry_values import (
     REG_DWORD,
@@ -26,33 +26,38 @@ from .registry_values import (
     encode_string,
 )
 
-# A list of more items than any that Windows has is data of another kind.
+# A list of more items than any list of Windows contains other data.
 _MAXIMUM_ITEMS = 4096
+
+Content = tuple[int, bytes]
 
 
 def merge_value(
-    rule: Rule, before: Before | None, current: tuple[int, bytes] | None, after: ValueDelta
-) -> tuple[bool, tuple[int, bytes] | None]:
+    rule: Rule, before: Before | None, current: Content | None, after: ValueDelta
+) -> tuple[bool, Content | None]:
     """Join the change ``before`` to ``after`` into ``current``; return (whether that was possible, the result).
 
-    Not possible: a value that is neither there as the rule says nor absent, one that was too large
-    to be kept, or one that the layer removed, unless it is counted.
+    Joining is not possible if a value is not of the rule's kind, was too large to be kept, or was removed
+    by the layer. A counter may be removed.
     """
-    if before is not None and before.data is None:
-        return False, current
-    was = None if before is None else (before.type, before.data)
-    now = None if after.data is None else (after.type, after.data)
+    old: Content | None = None
+    if before is not None:
+        if before.data is None:
+            return False, current
+        old = before.type, before.data
+    new = None if after.data is None else (after.type, after.data)
     if rule.kind == COUNTER:
-        return _count(was, current, now)
-    if now is None or current is None and was is not None:
+        return _count(old, current, new)
+    if new is None or (current is None and old is not None) or rule.kind not in (SEPARATED, MULTI_STRING):
         return False, current
-    if rule.kind not in (SEPARATED, MULTI_STRING):
-        return False, current
-    lists = [_items(rule, content) for content in (was, current, now)]
-    if any(items is None or len(items) > _MAXIMUM_ITEMS for items in lists):
-        return False, current
-    merged = merge_lists(*lists, fold=_path_fold if ";" in rule.separator else _fold)
-    return True, _encoded(rule, merged, current, now)
+    lists = []
+    for content in (old, current, new):
+        items = _items(rule, content)
+        if items is None or len(items) > _MAXIMUM_ITEMS:
+            return False, current
+        lists.append(items)
+    fold = _path_fold if ";" in rule.separator else _fold
+    return True, _encoded(rule, merge_lists(lists[0], lists[1], lists[2], fold=fold), current, new)
 
 
 def merge_lists(
@@ -60,9 +65,9 @@ def merge_lists(
 ) -> list[str]:
     """Apply the change from list ``before`` to ``after`` to ``current``.
 
-    Removed items go; added ones come where they were added: before everything, at the end, or
-    behind the item they followed. Items that changed their place move. What is already there is not
-    added a second time; ``fold`` says which items are the same.
+    Removed items are removed. An added item is inserted where it was added: at the beginning, at the end, or
+    after the item that it follows. Items that changed their position move. An item that exists already is not
+    added a second time; items are equal if ``fold`` returns the same for them.
     """
     old: dict[str, int] = {}
     for index, item in enumerate(before):
@@ -92,7 +97,7 @@ def merge_lists(
 
 
 def _longest_ascending(keys: list[str], position: dict[str, int]) -> set[str]:
-    """Those of ``keys`` that need not move for all to have the order of ``position``."""
+    """Return the ``keys`` that can stay where they are while the others move, so that all have the order of ``position``."""
     ends: list[int] = []
     chain: list[str] = []
     previous: dict[str, str | None] = {}
@@ -105,10 +110,10 @@ def _longest_ascending(keys: list[str], position: dict[str, int]) -> set[str]:
         else:
             ends[at], chain[at] = position[key], key
     result: set[str] = set()
-    key = chain[-1] if chain else None
-    while key is not None:
-        result.add(key)
-        key = previous[key]
+    last = chain[-1] if chain else None
+    while last is not None:
+        result.add(last)
+        last = previous[last]
     return result
 
 
@@ -121,7 +126,7 @@ def _path_fold(item: str) -> str:
     return text[:-1] if len(text) > 3 and text.endswith("\\") else text
 
 
-def _items(rule: Rule, content: tuple[int, bytes] | None) -> list[str] | None:
+def _items(rule: Rule, content: Content | None) -> list[str] | None:
     if content is None:
         return []
     value = Value("", *content)
@@ -132,7 +137,7 @@ def _items(rule: Rule, content: tuple[int, bytes] | None) -> list[str] | None:
             and value.type == REG_MULTI_SZ
             and any(value.data[len(encode_multi_string(items)) : len(value.data) & ~1])
         ):
-            # Some programs read on behind an empty text: what stands there must not get lost.
+            # Some programs continue reading after an empty text: the data there must not be lost.
             return None
         return items
     text = decode_string(value) if value.type in (REG_SZ, REG_EXPAND_SZ) else None
@@ -140,7 +145,7 @@ def _items(rule: Rule, content: tuple[int, bytes] | None) -> list[str] | None:
 
 
 def _split(text: str, separators: str) -> list[str]:
-    """The items of a text; a separator within double quotes is part of an item."""
+    """Return the items of a text; a separator within double quotes is part of an item."""
     if '"' not in text and len(separators) == 1:
         items = text.split(separators)
     else:
@@ -155,39 +160,35 @@ def _split(text: str, separators: str) -> list[str]:
     return [item for item in items if item.strip()]
 
 
-def _encoded(
-    rule: Rule, items: list[str], current: tuple[int, bytes] | None, now: tuple[int, bytes] | None
-) -> tuple[int, bytes] | None:
-    types = [content[0] for content in (current, now) if content is not None]
+def _encoded(rule: Rule, items: list[str], current: Content | None, new: Content) -> Content:
     if rule.kind == MULTI_STRING:
         return REG_MULTI_SZ, encode_multi_string(items)
     separator = rule.separator[0]
     text = separator.join(items)
-    # Some lists end with their separator, and what reads them may count on it.
-    model = decode_string(Value("", *(current or now)))
+    kind, data = current or new
+    # Some lists end with their separator, and programs that read them may depend on it.
+    model = decode_string(Value("", kind, data)) or ""
     if model.endswith(separator) and not text.endswith(separator):
         text += separator
-    return REG_EXPAND_SZ if REG_EXPAND_SZ in types else types[0], encode_string(text)
+    return REG_EXPAND_SZ if REG_EXPAND_SZ in (kind, new[0]) else kind, encode_string(text)
 
 
 _WIDTHS = {REG_DWORD: 4, REG_DWORD_BIG_ENDIAN: 4, REG_QWORD: 8}
 
 
-def _count(
-    was: tuple[int, bytes] | None, current: tuple[int, bytes] | None, now: tuple[int, bytes] | None
-) -> tuple[bool, tuple[int, bytes] | None]:
-    """Add to ``current`` what a layer added; a count of zero that a layer left by removing the value is no value."""
+def _count(old: Content | None, current: Content | None, new: Content | None) -> tuple[bool, Content | None]:
+    """Add the difference between ``old`` and ``new`` to ``current``. If the layer removed the value, zero removes it."""
     numbers = []
-    for content in (was, current, now):
+    for content in (old, current, new):
         if content is not None and content[0] not in _WIDTHS:
             return False, current
         number = 0 if content is None else decode_integer(Value("", *content))
         if number is None:
             return False, current
         numbers.append(number)
-    kind = (now or current or was or (REG_DWORD, b""))[0]
+    kind = (new or current or old or (REG_DWORD, b""))[0]
     total = max(numbers[1] + numbers[2] - numbers[0], 0)
-    if not total and now is None:
+    if not total and new is None:
         return True, None
     width = _WIDTHS[kind]
     return True, (

@@ -1,17 +1,17 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bring a registry hive that was not closed properly up to date from its transaction logs.
+"""Complete a registry hive that was not closed properly from its transaction logs.
 
 Both formats are handled: log entries (HvLE, Windows 8.1 and later) and the dirty vector
-(DIRT, before). Source: "Windows registry file format specification" by Maxim Suhanov. What
-a log says is believed only as far as its checksums, hashes and sequence numbers hold.
+(DIRT, before). Source: "Windows registry file format specification" by Maxim Suhanov. The content of
+a log is used only as far as its checksums, hashes and sequence numbers are valid.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..common.errors import Corrupt
@@ -26,7 +26,7 @@ _ENTRY = struct.Struct("<4sIIIIIQQ")
 
 @dataclass(slots=True)
 class Recovery:
-    """A hive file after recovery: its bytes, how many log entries were applied, whether it is still dirty."""
+    """A hive file after recovery: its bytes, the number of applied log entries, and whether it is still dirty."""
 
     data: bytes
     applied: int = 0
@@ -34,15 +34,18 @@ class Recovery:
 
 
 def recover(primary: bytes, logs: Sequence[bytes] = ()) -> Recovery:
-    """Return the hive ``primary`` with what its ``logs`` hold beyond it.
+    """Return the hive ``primary`` with the later changes from its ``logs``.
 
-    A clean hive is returned as it is, whatever the logs hold. A dirty one to which no log
-    applies is returned as it is, too, marked dirty. Raises Corrupt when ``primary`` is no hive,
-    or its base block is damaged and no log has a copy.
+    A clean hive is returned without changes. A dirty hive to which no log applies is returned without changes as
+    well, marked dirty.
+
+    Raises:
+        Corrupt: ``primary`` is not a hive, or its base block is damaged and no log has a copy of it.
     """
     if len(primary) < cell_layout.BASE_BLOCK_SIZE:
         raise Corrupt(
-            f"The registry hive has {len(primary)} bytes, less than its base block.",
+            f"The registry hive is truncated: it has {len(primary)} bytes, its base block has "
+            f"{cell_layout.BASE_BLOCK_SIZE} bytes.",
             code="winregistry.truncated",
             hint="Copy the hive file again.",
         )
@@ -64,19 +67,19 @@ def recover(primary: bytes, logs: Sequence[bytes] = ()) -> Recovery:
         return recovery
     if not valid:
         raise Corrupt(
-            "The registry hive has no sound base block, and no transaction log has a copy of it.",
+            "The registry hive has no valid base block, and no transaction log has a copy of it.",
             code="winregistry.base_block",
-            hint="Give the hive's .LOG1 and .LOG2 with it, or take the file from a machine that was shut down properly.",
+            hint="Copy the hive's .LOG1 and .LOG2 with it, or take the file from a Windows installation that was shut down properly.",
         )
     return Recovery(primary, dirty=True)
 
 
-def _sound(block) -> bool:
+def _sound(block: cell_layout.Buffer) -> bool:
     return bytes(block[:4]) == b"regf" and cell_layout.checksum(block) == cell_layout.get_u32(block, 508)
 
 
 def _sequence_key(log: memoryview, origin: int) -> int:
-    # Sequence numbers wrap around; what lies more than half the range behind is earlier.
+    # Sequence numbers wrap around; a number more than half the range behind is earlier.
     return (cell_layout.get_u32(log, 4) - origin + 0x80000000) & 0xFFFFFFFF
 
 
@@ -86,12 +89,13 @@ def _sequence_key(log: memoryview, origin: int) -> int:
 def _apply_new(primary: bytes, valid: bool, logs: list[memoryview], limit: int) -> Recovery | None:
     if not logs:
         return None
-    # The earlier log first. Without a sound base block Windows uses the later log alone.
+    # The earlier log first. Without a valid base block Windows uses only the later log.
     logs = sorted(logs, key=lambda log: _sequence_key(log, cell_layout.get_u32(logs[0], 4)))
     if not valid:
         logs = logs[-1:]
     hive = bytearray(primary)
-    applied, last, flags = 0, None, None
+    applied, flags = 0, 0
+    last: int | None = None
     for log in logs:
         sequence = cell_layout.get_u32(log, 4)
         if last is None:
@@ -112,14 +116,14 @@ def _apply_new(primary: bytes, valid: bool, logs: list[memoryview], limit: int) 
         _take_base_block(hive, log)
         cell_layout.set_u32(hive, 40, size)
         applied += used
-    if not applied:
+    if last is None:
         return None
     cell_layout.set_u32(hive, 144, cell_layout.get_u32(hive, 144) & ~1 | flags & 1)
     return _finished(hive, last, applied)
 
 
-def _entries(log: memoryview, sequence: int, limit: int):
-    """Yield (pages, bins size, flags) of the log's entries from ``sequence`` on until one does not hold."""
+def _entries(log: memoryview, sequence: int, limit: int) -> Iterator[tuple[list[tuple[int, memoryview]], int, int]]:
+    """Yield (pages, bins size, flags) of the log's entries from ``sequence`` up to the first invalid entry."""
     position = _SECTOR
     while position + _ENTRY.size <= len(log):
         signature, size, flags, number, bins_size, count, first_hash, second_hash = _ENTRY.unpack_from(log, position)
@@ -182,7 +186,7 @@ def _first_bin_time(primary: bytes) -> int:
 
 
 def _dirty_pages(log: memoryview, limit: int) -> list[tuple[int, memoryview]] | None:
-    """The pages of a log with a dirty vector as (offset in the bins, 512 bytes), or None when it does not hold what it says."""
+    """Return the pages of a log with a dirty vector as (offset in the bins, 512 bytes), or None if it is not valid."""
     size = cell_layout.get_u32(log, 40)
     if size % cell_layout.PAGE or not 0 < size <= limit or bytes(log[_SECTOR : _SECTOR + 4]) != b"DIRT":
         return None
@@ -202,7 +206,7 @@ def _dirty_pages(log: memoryview, limit: int) -> list[tuple[int, memoryview]] | 
     return pages
 
 
-# Both
+# Both formats
 
 
 def _grow(hive: bytearray, bins_size: int) -> None:
@@ -217,7 +221,7 @@ def _take_base_block(hive: bytearray, log: memoryview) -> None:
 
 
 def _finished(hive: bytearray, last: int, applied: int) -> Recovery:
-    # Windows, too, leaves both numbers one above the last that it applied.
+    # Windows, too, sets both numbers to the last applied number plus one.
     sequence = (last + 1) & 0xFFFFFFFF
     cell_layout.set_u32(hive, 4, sequence)
     cell_layout.set_u32(hive, 8, sequence)

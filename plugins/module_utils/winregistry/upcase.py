@@ -14,9 +14,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Mapping
 
-from ..common.errors import InvalidInput
+from ..common.errors import InternalError
 
-# (first unit, last unit, step, what to add): the units of the table that do not map to themselves.
+# (first unit, last unit, step, offset): the units of the table that do not map to themselves.
 _RUNS = (
     (0x0061, 0x007A, 1, -32),
     (0x00E0, 0x00F6, 1, -32),
@@ -161,24 +161,21 @@ class Upcase:
     __slots__ = ("_table",)
 
     def __init__(self, mapping: Mapping[int, int]) -> None:
-        """``mapping`` holds UTF-16 units and what they become; units it lacks stay as they are."""
+        """Build a table from ``mapping``, UTF-16 units to upper-case units; units that it lacks do not change.
+
+        Raises:
+            InternalError: the table does not upcase ASCII letters as str.upper does.
+        """
         self._table = {unit: upper for unit, upper in mapping.items() if unit != upper}
-        # str.upper serves ASCII names, so a table must agree with it there.
+        # ASCII names are folded with str.upper, so a table must agree with it for them.
         for unit in range(128):
             if self._table.get(unit, unit) != ord(chr(unit).upper()):
-                raise InvalidInput(
+                raise InternalError(
                     "The upcase table does not fold ASCII letters as Windows does.", code="winregistry.upcase"
                 )
 
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Upcase:
-        """Build it from 65,536 little-endian 16-bit numbers, the content of a volume's $UpCase."""
-        if len(data) != 131072:
-            raise InvalidInput(f"An upcase table has 131072 bytes, not {len(data)}.", code="winregistry.upcase")
-        return cls({unit: upper for unit, upper in enumerate(struct.unpack("<65536H", data)) if unit != upper})
-
     def fold(self, name: str) -> str:
-        """Return ``name`` with every UTF-16 unit upcased; characters beyond the basic plane stay."""
+        """Return ``name`` with every UTF-16 unit upcased; characters beyond the basic plane do not change."""
         return name.upper() if name.isascii() else name.translate(self._table)
 
 
@@ -192,12 +189,12 @@ WINDOWS = Upcase(dict(_windows()))
 
 
 def sort_key(folded: str) -> bytes:
-    """Order of folded names by UTF-16 unit, which differs from code point order beyond the basic plane."""
+    """Return the sort key of a folded name: its UTF-16 units, whose order differs from that of code points."""
     return folded.encode("utf-16-be", "surrogatepass")
 
 
 def name_hash(folded: str) -> int:
-    """Hash of a folded name as hash leaves (lh) keep it: h = h * 37 + unit, 32 bits (regf specification)."""
+    """Return the hash of a folded name in hash leaves (lh): h = h * 37 + unit, 32 bits (regf specification)."""
     value = 0
     if folded.isascii():
         for unit in folded.encode("ascii"):

@@ -24,7 +24,7 @@ from ansible_collections.strata.layering.tests.support.captured import make_mach
 from ansible_collections.strata.layering.tests.support.module_options import add_app, add_template
 from ansible_collections.strata.layering.tests.support.modules import fails, run, state_of
 from ansible_collections.strata.layering.tests.support.ntfs_tree import read_tree
-from ansible_collections.strata.layering.tests.unit.plugins.module_utils.winregistry.test_transaction_log import (
+from ansible_collections.strata.layering.tests.support.transaction_logs import (
     entry,
     new_log,
     stamped,

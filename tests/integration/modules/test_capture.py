@@ -51,10 +51,13 @@ def test_capture_and_compose(workspace):
         **OS,
     }
     done = converges("app_layer", lambda: state_of(workspace.path), **workspace.options, **options)
-    assert done["changes"]["files"] == 2 and done["changes"]["removed"] == 1
-    assert done["detail"]["keys"]["added"] == 1 and done["detail"]["values"]["added"] == 1
+    assert done["changes"]["files"] == 2
+    assert done["changes"]["removed"] == 1
+    assert done["detail"]["keys"]["added"] == 1
+    assert done["detail"]["values"]["added"] == 1
     assert any("setup1234" in str(one) for one in done["left_out"])
-    assert done["gate"] and all(finding["result"] != "fail" for finding in done["gate"])
+    assert done["gate"]
+    assert all(finding["result"] != "fail" for finding in done["gate"])
     assert (
         "App 1"
         in fails("app_layer", "catalog.layer_needed", **workspace.options, name="Base", version="1.0", state="absent")[
@@ -69,11 +72,9 @@ def test_capture_and_compose(workspace):
     with FileDevice(raw) as disk:
         partition = next(one for one in read_partitions(disk).partitions if one.type == TYPE_BASIC_DATA)
     tree = read_volume(raw, partition.offset, partition.size)
-    assert (
-        tree["Program Files/Installed/app.exe"].size == 18000
-        and "Windows/regedit.exe" not in tree
-        and "Program Files/Base/base.txt" in tree
-    )
+    assert tree["Program Files/Installed/app.exe"].size == 18000
+    assert "Windows/regedit.exe" not in tree
+    assert "Program Files/Base/base.txt" in tree
 
     os.unlink(path)
     assert run("app_layer", **workspace.options, **options)["changed"] is False
@@ -96,7 +97,8 @@ def test_finalize_gate(workspace):
     options = {"name": "App", "version": "1", "packaged_disk": path, **OS}
     before = run("layer_info", **workspace.options)
     result = fails("app_layer", "operations.layer_not_finalizable", **workspace.options, **options)
-    assert result["details"]["gate"] and run("layer_info", **workspace.options) == before
+    assert result["details"]["gate"]
+    assert run("layer_info", **workspace.options) == before
     assert run("app_layer", **workspace.options, **options, finalize="warn")["warnings"]
 
 
@@ -108,7 +110,8 @@ def test_exclusions(workspace):
         {"key": "SOFTWARE\\Strata", "action": "exclude"},
     ]
     done = run("app_layer", **workspace.options, name="App", version="1", packaged_disk=path, exclusions=rules, **OS)
-    assert done["changes"]["files"] == 1 and done["changes"]["keys"] == 0
+    assert done["changes"]["files"] == 1
+    assert done["changes"]["keys"] == 0
     fails(
         "app_layer",
         "capture.rule",
@@ -226,7 +229,8 @@ def test_files_that_the_os_layer_has_changed_since(patched):
         "Windows/notepad.exe": ["os layer Windows 11 2.0"],
         "Windows/regedit.exe": ["os layer Windows 11 2.0", "app layer New 1.0"],
     }
-    assert [layer["files_that_win"] for layer in plan["layers"]] == [1, 1] and len(plan["outdated"]) == 2
+    assert [layer["files_that_win"] for layer in plan["layers"]] == [1, 1]
+    assert len(plan["outdated"]) == 2
     assert published(patched, outdated_files="os") == {
         "notepad.exe": b"patched",
         "regedit.exe": b"patched",

@@ -35,12 +35,12 @@ from ansible_collections.strata.layering.tests.support.captured import (
     rename,
     tree_differences,
 )
-from ansible_collections.strata.layering.tests.unit.plugins.module_utils.winregistry.registry_helpers import dump
-from ansible_collections.strata.layering.tests.unit.plugins.module_utils.winregistry.test_transaction_log import (
+from ansible_collections.strata.layering.tests.support.transaction_logs import (
     entry,
     new_log,
     stamped,
 )
+from ansible_collections.strata.layering.tests.unit.plugins.module_utils.winregistry.registry_helpers import dump
 
 NAMES = [
     "a",
@@ -366,14 +366,17 @@ def test_removal_of_what_another_image_does_not_have(packaging):
         upper = capture(packaging.repository, image, lambda: device, LayerVersion("app", "Upper", "1")).layer
     with packaging.compose([upper]).open_disk() as disk:
         tree = packaging.tree(disk)
-    assert "Upper/two.txt" in tree and "Below" not in tree
+    assert "Upper/two.txt" in tree
+    assert "Below" not in tree
 
 
 def test_unchanged_disk_gives_an_empty_layer(packaging):
     with packaging.changed(lambda volume: None) as device:
         result = capture(packaging.repository, packaging.given, lambda: device, LayerVersion("app", "Nothing", "1"))
     assert stored_layers.records(packaging.repository, result.layer) == []
-    assert result.statistics["files_different"] == 0 and not result.left_out and not result.hazards
+    assert result.statistics["files_different"] == 0
+    assert not result.left_out
+    assert not result.hazards
     assert all(not any(counts.values()) for counts in result.changes.values())
 
 
@@ -461,11 +464,13 @@ def test_hives_become_deltas_without_what_belongs_to_the_machine(packaging):
     )
     assert [path for path, key in deltas["SYSTEM"].walk() if not key.subkeys] == ["ControlSet001\\Services\\AppService"]
     assert deltas["SOFTWARE"].key("Microsoft\\Cryptography").values.keys() == {"OTHER"}
-    assert deltas["SOFTWARE"].key("App") and deltas["NTUSER.DAT"].key("Software\\App")
+    assert deltas["SOFTWARE"].key("App")
+    assert deltas["NTUSER.DAT"].key("Software\\App")
     assert "SOFTWARE\\Microsoft\\Cryptography\\MachineGuid" in left_out(result, "value")["machine_identity"]
     assert left_out(result, "file") == {"account_database": ["Windows/System32/config/SAM"]}
     assert [finding["name"] for finding in result.hazards] == ["accounts"]
-    assert result.changes["keys"]["added"] >= 3 and result.changes["values"]["added"] == 3
+    assert result.changes["keys"]["added"] >= 3
+    assert result.changes["values"]["added"] == 3
 
 
 def test_composed_hives_are_those_of_the_machine(packaging):
@@ -525,9 +530,9 @@ def test_hive_whose_log_is_broken(packaging, hive, broken):
 
     with packaging.changed(change) as device, pytest.raises(StrataError) as caught:
         capture(packaging.repository, packaging.given, lambda: device, LayerVersion("app", "Broken", "1"))
-    assert (
-        caught.value.code == "capture.hive_log" and hive in str(caught.value) and "packaged disk" in str(caught.value)
-    )
+    assert caught.value.code == "capture.hive_log"
+    assert hive in str(caught.value)
+    assert "packaged disk" in str(caught.value)
     assert stored_layers.find_version(packaging.repository, "app", "Broken", "1") is None
 
 
@@ -559,7 +564,8 @@ def test_rules_leave_out_and_take_in(packaging):
         "Windows/Temp/wanted": "directory",
         "Windows/Temp/wanted/y.txt": "file",
     }
-    assert deltas["SOFTWARE"].key("App\\Secret") is None and deltas["SOFTWARE"].key("App") is not None
+    assert deltas["SOFTWARE"].key("App\\Secret") is None
+    assert deltas["SOFTWARE"].key("App") is not None
     assert left_out(result, "file") == {
         "of no use": ["App/cache/z.bin"],
         "paging": ["pagefile.sys"],
@@ -581,7 +587,8 @@ def test_removals(packaging):
     assert entries == dict.fromkeys(
         ("Data/one", "Data/linked once.dat", "Program Files/Alpha/file number 1.dat"), "whiteout"
     )
-    assert result.changes["files"]["removed"] == 8 and result.changes["removals"]["paths"] == 3
+    assert result.changes["files"]["removed"] == 8
+    assert result.changes["removals"]["paths"] == 3
 
 
 def test_names_that_differ_only_in_case(packaging):
@@ -602,7 +609,8 @@ def test_names_that_differ_only_in_case(packaging):
     assert "twice.txt differs only in case from Program Files/Alpha/TWICE.TXT" in named
     assert "FILE NUMBER 1.DAT differs only in case from Program Files/Alpha/file number 1.dat" in named
     assert left_out(result, "file")["spelling"] == ["Program Files/BETA and MORE"]
-    assert "Program Files/Alpha/TWICE.TXT" in entries and "Program Files/Alpha/FILE NUMBER 1.DAT" not in entries
+    assert "Program Files/Alpha/TWICE.TXT" in entries
+    assert "Program Files/Alpha/FILE NUMBER 1.DAT" not in entries
     assert {finding["name"] for finding in result.hazards} == {"names_in_case", "spelling"}
 
 
@@ -618,7 +626,8 @@ def test_a_file_that_only_moved_to_other_clusters_is_no_change(packaging):
             node.delete()
 
     result, entries, _deltas = take(packaging, change)
-    assert entries == {} and result.statistics["files_different"] == 1
+    assert entries == {}
+    assert result.statistics["files_different"] == 1
 
 
 def test_a_huge_file_of_holes_that_only_moved(tmp_path):
@@ -651,7 +660,9 @@ def test_a_huge_file_of_holes_that_only_moved(tmp_path):
 
     started = time.monotonic()
     result, entries, _deltas = take(packaging, change)
-    assert entries == {} and result.statistics["files_different"] == 1 and time.monotonic() - started < 60
+    assert entries == {}
+    assert result.statistics["files_different"] == 1
+    assert time.monotonic() - started < 60
 
 
 def test_thousands_of_files(packaging):
@@ -661,7 +672,8 @@ def test_thousands_of_files(packaging):
                 folder.create_file(f"file {number:04}.txt", b"%d" % number * (number % 50)).close()
 
     result, entries, _deltas = take(packaging, change)
-    assert len(entries) == 3001 and result.changes["files"]["added"] == 3000
+    assert len(entries) == 3001
+    assert result.changes["files"]["added"] == 3000
     assert not result.statistics["whole_table_read"]
 
 
@@ -755,11 +767,9 @@ def test_preview_finds_the_same_and_stores_nothing(packaging):
     with packaging.changed(lambda volume: put(volume, "App/one.txt")) as device:
         before = packaging.repository.layout.references()
         result = preview(packaging.given, lambda: device)
-    assert (
-        result.layer is None
-        and result.changes["files"]["added"] == 1
-        and packaging.repository.layout.references() == before
-    )
+    assert result.layer is None
+    assert result.changes["files"]["added"] == 1
+    assert packaging.repository.layout.references() == before
 
 
 def test_gate_alone(packaging):
@@ -774,7 +784,8 @@ def test_gate_alone(packaging):
 
     with packaging.changed(change) as device:
         found = {finding["name"]: finding["result"] for finding in check_packaged(packaging.given, lambda: device)}
-    assert found["run_once"] == "fail" and found["reboot"] == "pass"
+    assert found["run_once"] == "fail"
+    assert found["reboot"] == "pass"
 
 
 def test_another_base_is_refused(packaging, tmp_path):

@@ -50,7 +50,8 @@ def work(volume) -> None:
 def refusal(given, device) -> str:
     with pytest.raises(Conflict) as caught:
         preview(given, lambda: device)
-    assert caught.value.code == "capture.other_base" and "prerequisites" in caught.value.hint
+    assert caught.value.code == "capture.other_base"
+    assert "prerequisites" in caught.value.hint
     return str(caught.value)
 
 
@@ -116,5 +117,6 @@ def test_an_image_that_was_composed_again_upon_another_one(packaging):
         packaging.repository.layout.remove_reference(f"image/{first.content_digest.partition(':')[2]}")
         packaging.compose([layers[1]])
         again = packaging.compose(layers)
-        assert again.content_digest == first.content_digest and again.manifest != first.manifest
+        assert again.content_digest == first.content_digest
+        assert again.manifest != first.manifest
         assert "composed upon another one" in refusal(again, device)

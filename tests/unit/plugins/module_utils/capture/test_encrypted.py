@@ -29,7 +29,8 @@ def toggle_encrypted(window) -> None:
     sector, per_cluster = struct.unpack("<HB", window.pread(3, 11))
     place = struct.unpack("<Q", window.pread(8, 48))[0] * sector * per_cluster + number * _RECORD
     record = bytearray(window.pread(_RECORD, place))
-    assert record[:4] == b"FILE" and struct.unpack_from("<I", record, 44)[0] == number
+    assert record[:4] == b"FILE"
+    assert struct.unpack_from("<I", record, 44)[0] == number
     position = struct.unpack_from("<H", record, 20)[0]
     while (kind := struct.unpack_from("<I", record, position)[0]) != 0xFFFFFFFF:
         if kind == 0x10:
@@ -60,6 +61,7 @@ def test_encrypted_file_that_moved(tmp_path):
         toggle_encrypted(window)
         with pytest.raises(Unsupported) as caught:
             preview(packaging.given, lambda: device)
-        assert caught.value.code == "capture.encrypted" and _PATH in caught.value.message
+        assert caught.value.code == "capture.encrypted"
+        assert _PATH in caught.value.message
         result = preview(packaging.given, lambda: device, parse_rules([{"path": _PATH, "reason": "secret"}]))
     assert [(entry["reason"], entry["examples"]) for entry in result.left_out] == [("secret", [_PATH])]

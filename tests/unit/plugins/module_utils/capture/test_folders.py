@@ -67,7 +67,8 @@ def test_folder_replaced_by_what_has_nothing_below(packaging, becomes):
                 node.set_reparse(junction("C:\\Windows"))
 
     _result, entries, differences = take(packaging, change)
-    assert entries == {"Data/one": "file" if becomes == "file" else "directory"} and differences == []
+    assert entries == {"Data/one": "file" if becomes == "file" else "directory"}
+    assert differences == []
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,8 @@ def test_folder_with_a_reparse_point_and_files(packaging, change, taken):
     ) as device:
         below = capture(packaging.repository, packaging.given, lambda: device, LayerVersion("app", "Below", "1")).layer
     _result, entries, differences = take(packaging, change, [below])
-    assert sorted(entries) == taken and differences == []
+    assert sorted(entries) == taken
+    assert differences == []
 
 
 def mark(volume, path: str, more: bytes = b"!") -> None:
@@ -170,5 +172,6 @@ def test_folders_deeper_than_layers_can_have_them(packaging):
         put(volume, "Data/new")
 
     result, entries, _differences = take(packaging, change)
-    assert len(entries) == 257 and "Data/new" in entries
+    assert len(entries) == 257
+    assert "Data/new" in entries
     assert [(entry["reason"], entry["count"]) for entry in result.left_out] == [("name", 44)]

@@ -114,15 +114,12 @@ def test_the_last_rule_decides():
         "App/keep/z.TMP": "two",
         "App/keep/z.tmp/below": "two",
     }
-    assert compiled.key("SOFTWARE", "App").reason == "key" and compiled.key("software", "app\\kept\\below") is None
-    assert (
-        compiled.value("SOFTWARE", "App\\Kept", "SECRET").reason == "value"
-        and compiled.value("SOFTWARE", "App\\Kept", "Public") is None
-    )
-    assert (
-        compiled.value("SOFTWARE", "App\\Other", "v").reason == "key"
-        and compiled.key("DEFAULT", "Software\\App\\x").reason == "rule"
-    )
+    assert compiled.key("SOFTWARE", "App").reason == "key"
+    assert compiled.key("software", "app\\kept\\below") is None
+    assert compiled.value("SOFTWARE", "App\\Kept", "SECRET").reason == "value"
+    assert compiled.value("SOFTWARE", "App\\Kept", "Public") is None
+    assert compiled.value("SOFTWARE", "App\\Other", "v").reason == "key"
+    assert compiled.key("DEFAULT", "Software\\App\\x").reason == "rule"
 
 
 def test_the_last_rule_decides_between_keys_and_values():
@@ -134,7 +131,8 @@ def test_the_last_rule_decides_between_keys_and_values():
     rules = RuleSet(parse_rules([value | {"action": "include"}, {"key": "SOFTWARE\\App", "reason": "key"}]))
     assert rules.value("SOFTWARE", "App", "Id").reason == "key"
     rules = RuleSet(parse_rules([{"key": "SOFTWARE\\App", "reason": "key"}, value | {"action": "include"}]))
-    assert rules.value("SOFTWARE", "App", "Id") is None and rules.value("SOFTWARE", "App", "Other").reason == "key"
+    assert rules.value("SOFTWARE", "App", "Id") is None
+    assert rules.value("SOFTWARE", "App", "Other").reason == "key"
 
 
 def test_control_set_by_its_number():
@@ -143,10 +141,8 @@ def test_control_set_by_its_number():
         [{"key": "HKLM\\SYSTEM\\ControlSet002\\Services\\App"}, {"key": "SYSTEM\\controlset002\\Control", "value": "x"}]
     )
     compiled = RuleSet([*default_rules(), *rules], current="ControlSet002")
-    assert (
-        compiled.key("SYSTEM", "ControlSet002\\Services\\App").reason == "rule"
-        and compiled.key("SYSTEM", "ControlSet002\\Services\\Other") is None
-    )
+    assert compiled.key("SYSTEM", "ControlSet002\\Services\\App").reason == "rule"
+    assert compiled.key("SYSTEM", "ControlSet002\\Services\\Other") is None
     assert compiled.value("SYSTEM", "ControlSet002\\Control", "X").reason == "rule"
     assert compiled.key("SYSTEM", "ControlSet001\\Services\\Other").reason == "machine_state"
 
@@ -180,7 +176,8 @@ def test_control_set_by_its_number():
 def test_bad_rules(bad):
     with pytest.raises(InvalidInput) as caught:
         parse_rules([{"path": "fine"}, bad])
-    assert "Rule 2" in caught.value.message and caught.value.code == "capture.rule"
+    assert "Rule 2" in caught.value.message
+    assert caught.value.code == "capture.rule"
 
 
 def test_too_many_rules():
@@ -193,7 +190,8 @@ def test_what_a_real_windows_lists():
     system = read_hive(sample_bytes("dissect.regf", "3.14", "tests/_data/SYSTEM.gz"))
     rules = windows_rules(system.key("ControlSet001"))
     compiled = RuleSet(rules, current="ControlSet001")
-    assert len(rules) > 10 and all(rule.reason == "backup_list" for rule in rules)
+    assert len(rules) > 10
+    assert all(rule.reason == "backup_list" for rule in rules)
     for path in ("pagefile.sys", "hiberfil.sys", "Windows/Minidump/x.dmp", "Windows/softwaredistribution/x/y"):
         assert compiled.file(path), path
     assert compiled.value("SYSTEM", "ControlSet001\\Control\\Session Manager", "PendingFileRenameOperations")
@@ -257,4 +255,5 @@ def test_left_out_counts_and_shows_the_first():
         },
         {"kind": "key", "reason": "hardware", "count": 1, "examples": ["SYSTEM\\x"], "rules": []},
     ]
-    assert left_out.count("file", "temporary") == 10 and left_out.count("file", "other") == 0
+    assert left_out.count("file", "temporary") == 10
+    assert left_out.count("file", "other") == 0

@@ -33,7 +33,7 @@ from ansible_collections.strata.layering.tests.sample.cache import cached_disk
 from ansible_collections.strata.layering.tests.sample.package import make_package
 from ansible_collections.strata.layering.tests.sample.plan import Spec
 from ansible_collections.strata.layering.tests.support.ntfs_check import check
-from ansible_collections.strata.layering.tests.unit.plugins.module_utils.winregistry.test_transaction_log import (
+from ansible_collections.strata.layering.tests.support.transaction_logs import (
     stamped,
 )
 

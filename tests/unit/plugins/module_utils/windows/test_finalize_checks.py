@@ -10,11 +10,11 @@ import pytest
 from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.windows.finalize_checks import CHECKS, check_finalized
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.registry_values import (
-    encode_dword,
     encode_multi_string,
     encode_string,
 )
 from ansible_collections.strata.layering.tests.support.captured import changed_windows, make_machine
+from ansible_collections.strata.layering.tests.support.registry_data import encode_dword
 
 _CURRENT = "Microsoft\\Windows\\CurrentVersion\\"
 _MANAGER = "ControlSet001\\Control\\Session Manager"

@@ -14,10 +14,10 @@ from ansible_collections.strata.layering.plugins.module_utils.windows.readiness 
     check_readiness,
 )
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.registry_values import (
-    encode_dword,
     encode_string,
 )
 from ansible_collections.strata.layering.tests.support.captured import changed_windows, make_machine
+from ansible_collections.strata.layering.tests.support.registry_data import encode_dword
 
 _CURRENT = "Microsoft\\Windows\\CurrentVersion\\"
 _SERVICES = "ControlSet001\\Services\\"
@@ -153,4 +153,5 @@ def test_what_the_disk_says(disk):
         "firmware": "pass",
         "recovery_partition": "warn",
     }
-    assert "9.0 GiB" in found["free_space"]["found"] and "BIOS" in found["firmware"]["found"]
+    assert "9.0 GiB" in found["free_space"]["found"]
+    assert "BIOS" in found["firmware"]["found"]

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the tests of deltas share: random changes of random hives, and dumps of what deltas promise to carry."""
+"""Helpers of the delta tests: random changes of random hives, and dumps of the content that deltas carry."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ small = st.binary(max_size=3)
 
 @st.composite
 def trees(draw, name=names, data=small, most=14) -> Hive:
-    """A hive without layered keys."""
+    """Draw a hive without layered keys."""
     hive = Hive.new("SOFTWARE", last_written=1)
     edit(draw, hive, name, data, draw(st.integers(0, most)), deleting=False)
     return hive
@@ -28,7 +28,7 @@ def trees(draw, name=names, data=small, most=14) -> Hive:
 
 @st.composite
 def changed(draw, base: Hive, name=names, data=small, most=12) -> Hive:
-    """A copy of ``base`` in which something was changed; the times of keys only grow."""
+    """Draw a changed copy of ``base``; the times of keys only grow."""
     hive = Hive(base.root.copy(), base_block=bytes(base.base_block))
     edit(draw, hive, name, data, draw(st.integers(0, most)), deleting=True)
     return hive
@@ -39,16 +39,16 @@ def edit(draw, hive: Hive, name, data, number: int, deleting: bool) -> None:
     for _change in range(number):
         keys = [key for _path, key in hive.root.walk()]
         key = draw(st.sampled_from(keys))
-        what = draw(st.integers(0, 9))
-        if what <= 2:
+        choice = draw(st.integers(0, 9))
+        if choice <= 2:
             key = key.create(draw(name))
-        elif what <= 5 or not deleting:
+        elif choice <= 5 or not deleting:
             key.set_value(draw(st.one_of(st.just(""), name)), draw(st.integers(0, 2**32 - 1)), draw(data))
-        elif what == 6 and len(key.subkeys):
+        elif choice == 6 and len(key.subkeys):
             key.delete(draw(st.sampled_from(sorted(key.subkeys))))
-        elif what == 7 and len(key.values):
+        elif choice == 7 and len(key.values):
             key.delete_value(draw(st.sampled_from(sorted(key.values))))
-        elif what == 8:
+        elif choice == 8:
             key.security = draw(st.sampled_from([b"one", b"two", b"three"]))
             key.class_name = draw(st.sampled_from([None, "class"]))
         else:
@@ -58,7 +58,7 @@ def edit(draw, hive: Hive, name, data, number: int, deleting: bool) -> None:
 
 
 def content(root: Key, *, times: bool = False) -> dict:
-    """All that a delta promises to carry, by path; names as spelled."""
+    """Return the content of a tree that deltas carry, by path; names as spelled."""
     return {
         path: (
             key.name if path else "",
@@ -73,7 +73,7 @@ def content(root: Key, *, times: bool = False) -> dict:
 
 
 def described(delta: Delta) -> list:
-    """All that a delta holds."""
+    """Return the content of a delta."""
     return [
         (
             path,

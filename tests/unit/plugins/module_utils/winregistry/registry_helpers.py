@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the tests of the registry workspace share: dumps of trees, random hives, the real hive."""
+"""Helpers of the registry tests: dumps of trees, random hives, a real hive."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ansible_collections.strata.layering.tests.support.pypi_samples import sampl
 
 @functools.cache
 def real_system() -> bytes:
-    """The SYSTEM hive of a Windows 10 machine, shut down properly."""
+    """The SYSTEM hive of a Windows 10 VM that was shut down properly."""
     return sample_bytes("dissect.regf", "3.14", "tests/_data/SYSTEM.gz")
 
 
 def dump(root: Key) -> dict:
-    """All that a tree holds, by path; the order of values counts, that of keys does not."""
+    """Return the content of a tree, by path. The order of values counts, that of keys does not."""
     return {
         path: (
             key.flags,
@@ -74,7 +74,7 @@ times = st.integers(0, 2**64 - 1)
 
 @st.composite
 def hives(draw, minors=cell_layout.MINOR_VERSIONS, data=contents, text=names, tombstones=True) -> Hive:
-    """A hive with a random tree; what case folding makes equal is left out."""
+    """Draw a hive with a random tree, without names that case folding makes equal."""
     hive = Hive.new(
         draw(st.sampled_from(["", "SYSTEM", "\\SystemRoot\\System32\\Config\\SOFTWARE"])),
         minor=draw(st.sampled_from(minors)),
@@ -110,7 +110,7 @@ def hives(draw, minors=cell_layout.MINOR_VERSIONS, data=contents, text=names, to
 
 
 def normalized(root: Key) -> dict:
-    """The dump with the flag of compressed names as the writer must set it."""
+    """Return the dump with the flag of compressed names as the writer must set it."""
     result = {}
     for path, (flags, *rest) in dump(root).items():
         name = path.rpartition("\\")[2]

@@ -17,7 +17,7 @@ from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_m
 
 
 def delta(path: str, action: int, *values: ValueDelta) -> Delta:
-    """A delta with one key that something happens to; those above it stay."""
+    """Return a delta that changes one key; the keys above it are kept."""
     result = Delta("SOFTWARE")
     node = result.root
     names = path.split("\\")
@@ -34,21 +34,23 @@ def hive() -> Hive:
     return result
 
 
-def test_a_missing_key_is_made_only_where_something_is_set():
+def test_apply_missing_key_is_created_only_if_something_is_set():
     target = hive()
     applied = apply_delta(
         target, delta("Other\\Deep", deltas.KEEP, ValueDelta("gone", 0, None, Before(1, 0, b"", None)))
     )
-    assert applied == Applied(missing=["Other"]) and target.key("Other") is None
+    assert applied == Applied(missing=["Other"])
+    assert target.key("Other") is None
     applied = apply_delta(target, delta("Other\\Deep", deltas.KEEP, ValueDelta("new", 1, b"n")))
     assert (applied.keys_created, applied.values_set, applied.missing) == (2, 1, ["Other", "Other\\Deep"])
     key = target.key("other\\deep")
-    assert key.security == descriptors.inherit(descriptors.inherit(target.root.security)) and key.last_written == 5
+    assert key.security == descriptors.inherit(descriptors.inherit(target.root.security))
+    assert key.last_written == 5
     applied = apply_delta(target, delta("Never", deltas.REMOVE))
     assert applied == Applied(missing=["Never"])
 
 
-def test_a_key_to_be_created_takes_up_what_is_there():
+def test_apply_create_of_existing_key_keeps_its_content():
     target = hive()
     change = delta("vendor\\PRODUCT", deltas.CREATE, ValueDelta("A", 1, b"new"), ValueDelta("b", 1, b"b"))
     change.key("vendor\\product").security = b"sd"
@@ -62,7 +64,7 @@ def test_a_key_to_be_created_takes_up_what_is_there():
     assert (applied.keys_created, applied.keys_changed, applied.missing) == (0, 1, [])
 
 
-def test_a_replaced_key_keeps_nothing():
+def test_apply_replace_removes_former_content():
     target = hive()
     target.key("Vendor").set_value("x", 1, b"")
     applied = apply_delta(target, delta("VENDOR", deltas.REPLACE, ValueDelta("y", 1, b"")))
@@ -74,18 +76,16 @@ def test_a_replaced_key_keeps_nothing():
     assert (applied.keys_removed, applied.keys_created) == (1, 1)
 
 
-def test_flags_that_the_place_of_a_key_decides_stay():
+def test_apply_position_flags_do_not_change():
     target = hive()
     change = Delta("SOFTWARE")
     change.root.flags = (cell_layout.KEY_COMP_NAME | cell_layout.KEY_SYM_LINK, 0x12, 0)
     apply_delta(target, change)
-    assert (
-        target.root.flags == cell_layout.KEY_HIVE_ENTRY | cell_layout.KEY_COMP_NAME | cell_layout.KEY_SYM_LINK
-        and target.root.control == 0x12
-    )
+    assert target.root.flags == cell_layout.KEY_HIVE_ENTRY | cell_layout.KEY_COMP_NAME | cell_layout.KEY_SYM_LINK
+    assert target.root.control == 0x12
 
 
-def test_spelling_changes_only_where_the_delta_says_so():
+def test_apply_spelling_changes_only_if_renamed():
     target = hive()
     apply_delta(target, delta("Vendor\\Product", deltas.KEEP, ValueDelta("A", 1, b"b", Before(1, 1, b"a", None))))
     assert list(target.key("Vendor\\Product").values) == ["a"]

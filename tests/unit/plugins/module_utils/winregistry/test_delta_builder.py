@@ -18,29 +18,31 @@ def builder() -> DeltaBuilder:
     return DeltaBuilder("SYSTEM", base, aliases={"CURRENTCONTROLSET": "ControlSet001"}, last_written=9)
 
 
-def test_what_is_like_that_already_is_wanted_all_the_same():
+def test_set_value_equal_to_base_is_recorded():
     changes = builder()
     changes.set_value("CurrentControlSet\\control", "A", 1, b"a")
     value = changes.finish().key("ControlSet001\\Control").values["A"]
     assert (value.name, value.data, value.before.data) == ("a", b"a", b"a")
 
 
-def test_keys_that_exist_say_nothing():
+def test_create_key_existing_key_is_not_recorded():
     changes = builder()
     changes.create_key("controlset001\\control")
     assert changes.finish().is_empty
 
 
-def test_deleting_what_is_not_there_is_kept_for_other_layers():
+def test_delete_of_missing_items_is_recorded():
     changes = builder()
     changes.delete_key("Absent\\Deep")
     changes.delete_value("Absent", "v")
     delta = changes.finish()
-    assert delta.key("Absent").action == deltas.KEEP and delta.key("Absent\\Deep").action == deltas.REMOVE
-    assert delta.key("Absent").values["V"].is_removal and delta.key("Absent").values["V"].before is None
+    assert delta.key("Absent").action == deltas.KEEP
+    assert delta.key("Absent\\Deep").action == deltas.REMOVE
+    assert delta.key("Absent").values["V"].is_removal
+    assert delta.key("Absent").values["V"].before is None
 
 
-def test_deleting_within_what_is_new():
+def test_delete_within_new_key():
     changes = builder()
     changes.delete_key("ControlSet001\\Control")
     changes.set_value("ControlSet001\\Control\\x\\y", "", 1, b"")
@@ -49,7 +51,7 @@ def test_deleting_within_what_is_new():
     assert [(path, key.action) for path, key in delta.walk()][2:] == [("ControlSet001\\Control", deltas.REPLACE)]
 
 
-def test_deleting_within_what_was_deleted():
+def test_delete_within_deleted_key():
     changes = builder()
     changes.delete_key("ControlSet001")
     changes.delete_key("ControlSet001\\Control")
@@ -64,12 +66,12 @@ def test_deleting_within_what_was_deleted():
     "path, name, kind",
     [("a", "n" * 16384, 1), ("a", "n", 2**32), ("a", "n", -1), ("\\".join("a" * 513), "n", 1), ("x" * 257, "n", 1)],
 )
-def test_what_no_hive_holds_is_refused(path, name, kind):
+def test_builder_invalid_path_name_or_type_is_rejected(path, name, kind):
     with pytest.raises(InvalidInput):
         builder().set_value(path, name, kind, b"")
 
 
-def test_the_spelling_of_values():
+def test_set_value_spelling_follows_windows():
     changes = builder()
     changes.set_value("ControlSet001", "New", 1, b"1")
     changes.set_value("ControlSet001", "NEW", 1, b"2")

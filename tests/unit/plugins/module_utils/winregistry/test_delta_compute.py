@@ -28,7 +28,7 @@ def pair() -> tuple[Hive, Hive]:
     return base, Hive(base.root.copy(), base_block=bytes(base.base_block))
 
 
-def test_what_changed_is_named_and_nothing_else():
+def test_compute_delta_names_only_changes():
     base, after = pair()
     product = after.key("Vendor\\Product")
     product.set_value("version", 1, b"2\0\0\0")
@@ -59,14 +59,14 @@ def test_what_changed_is_named_and_nothing_else():
     )
 
 
-def test_a_lone_time_or_access_bit_is_no_change():
+def test_compute_delta_time_or_access_bits_alone_are_ignored():
     base, after = pair()
     after.key("Vendor\\Product").last_written = 99
     after.key("Vendor").access = 2
     assert compute_delta(base, after).is_empty
 
 
-def test_large_values_leave_a_digest_of_what_they_were():
+def test_compute_delta_large_former_value_is_kept_as_digest():
     base, after = pair()
     base.key("Vendor").set_value("big", 3, bytes(70000))
     base.key("Vendor").set_value("small", 3, bytes(65536))
@@ -74,12 +74,12 @@ def test_large_values_leave_a_digest_of_what_they_were():
     big, small = (delta.key("Vendor").values[name].before for name in ("BIG", "SMALL"))
     assert (big.data, big.size, len(big.digest)) == (None, 70000, 16)
     assert (small.data, small.digest) == (bytes(65536), None)
-    assert (
-        big.is_same(3, bytes(70000)) and not big.is_same(3, bytes(69999) + b"\1") and not big.is_same(4, bytes(70000))
-    )
+    assert big.is_same(3, bytes(70000))
+    assert not big.is_same(3, bytes(69999) + b"\1")
+    assert not big.is_same(4, bytes(70000))
 
 
-def test_order_and_spelling():
+def test_compute_delta_records_order_and_spelling():
     base, after = pair()
     key = base.key("Vendor")
     for name in "abc":
@@ -94,7 +94,7 @@ def test_order_and_spelling():
     assert list(base.key("Vendor").values) == ["c", "A", "d"]
 
 
-def test_differencing_hives_are_refused():
+def test_compute_delta_differencing_hive_is_rejected():
     base, after = pair()
     after.key("Vendor").layer_semantics = cell_layout.LAYER_TOMBSTONE
     with pytest.raises(InvalidInput):
@@ -111,7 +111,7 @@ def test_differencing_hives_are_refused():
 
 @given(st.data())
 @settings(max_examples=80, deadline=None)
-def test_applying_a_delta_gives_the_changed_hive(data):
+def test_compute_then_apply_gives_the_changed_hive(data):
     pool = data.draw(st.sampled_from([few_names, None]))
     arguments = {} if pool is None else {"name": pool}
     base = data.draw(trees(**arguments))
@@ -121,7 +121,8 @@ def test_applying_a_delta_gives_the_changed_hive(data):
     assert content(base.root, times=True) == before
     stored = write_delta(delta)
     again = read_delta(stored)
-    assert described(again) == described(delta) and write_delta(again) == stored
+    assert described(again) == described(delta)
+    assert write_delta(again) == stored
     apply_delta(base, again)
     touched = content(after.root, times=True)
     assert content(base.root) == content(after.root)
@@ -136,7 +137,7 @@ def test_applying_a_delta_gives_the_changed_hive(data):
 
 @given(st.data())
 @settings(max_examples=20, deadline=None)
-def test_unrelated_hives_through_files(data):
+def test_compute_then_apply_unrelated_hives_through_files(data):
     base, after = data.draw(trees(data=contents, most=8)), data.draw(trees(data=contents, most=8))
     base, after = (read_hive(write_hive(hive)) for hive in (base, after))
     delta = read_delta(write_delta(compute_delta(base, after)))

@@ -19,7 +19,7 @@ from ansible_collections.strata.layering.plugins.module_utils.winregistry.delta 
 )
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.delta_apply import apply_delta
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.delta_builder import DeltaBuilder
-from ansible_collections.strata.layering.plugins.module_utils.winregistry.delta_compute import compute_delta, flags_of
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.delta_compute import compute_delta
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.delta_format import read_delta, write_delta
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.delta_merge import (
     combine_deltas,
@@ -36,13 +36,12 @@ from ansible_collections.strata.layering.plugins.module_utils.winregistry.regist
     REG_SZ,
     decode_multi_string,
     decode_string,
-    encode_dword,
     encode_multi_string,
     encode_string,
 )
-from ansible_collections.strata.layering.plugins.module_utils.winregistry.upcase import WINDOWS
+from ansible_collections.strata.layering.tests.support.registry_data import encode_dword
 
-from .delta_helpers import changed, content, few_names, trees
+from .delta_helpers import changed, few_names, trees
 
 RULES = compile_rules()
 NO_RULES = compile_rules(builtin=())
@@ -63,7 +62,7 @@ def base_hive() -> Hive:
 
 
 def layer(base: Hive, *changes) -> object:
-    """The delta of changes: (path, name, type, data), (path, name) a removed value, (path,) a removed key."""
+    """Return the delta of changes: (path, name, type, data), (path, name) a removed value, (path,) a removed key."""
     hive = copy(base)
     for change in changes:
         if len(change) == 1:
@@ -82,7 +81,7 @@ def found(merged) -> list:
     ]
 
 
-def test_lists_take_all_changes_and_single_ones_stay_verbatim():
+def test_merge_lists_are_joined_and_single_changes_stay_verbatim():
     base = base_hive()
     front = layer(
         base, (ENVIRONMENT, "PATH", REG_SZ, encode_string("C:\\Anaconda;%SystemRoot%\\system32;%SystemRoot%"))
@@ -108,7 +107,7 @@ def test_lists_take_all_changes_and_single_ones_stay_verbatim():
     assert merged.applied.values_set == 2
 
 
-def test_the_last_layer_wins_and_the_report_says_so():
+def test_merge_same_value_last_layer_wins_and_is_reported():
     base = base_hive()
     spooler = "ControlSet001\\Services\\Spooler"
     layers = [
@@ -129,15 +128,15 @@ def test_the_last_layer_wins_and_the_report_says_so():
     assert combine_deltas(layers[::2], RULES).findings == []
 
 
-def test_counters_are_summed_even_where_layers_agree():
+def test_merge_counters_are_summed_even_if_layers_agree():
     base = Hive.new("SOFTWARE")
     key = "Microsoft\\Windows\\CurrentVersion\\SharedDLLs"
     base.root.create(key).set_value("C:\\old.dll", REG_DWORD, encode_dword(2))
-    one = layer(
+    first_delta = layer(
         base, (key, "C:\\new.dll", REG_DWORD, encode_dword(1)), (key, "C:\\old.dll", REG_DWORD, encode_dword(3))
     )
     two = layer(base, (key, "C:\\new.dll", REG_DWORD, encode_dword(1)), (key, "C:\\old.dll"))
-    merged = merge_deltas(base, [("one", one), ("two", two)], RULES)
+    merged = merge_deltas(base, [("one", first_delta), ("two", two)], RULES)
     values = {
         name: int.from_bytes(value.data, "little") for name, value in base.key(key).values.by_folded_name().items()
     }
@@ -145,7 +144,7 @@ def test_counters_are_summed_even_where_layers_agree():
     assert {finding.outcome for finding in merged.findings} == {"summed"}
 
 
-def test_removed_by_one_and_changed_by_another():
+def test_merge_key_removed_by_one_layer_and_changed_by_another():
     base = base_hive()
     spooler = "ControlSet001\\Services\\Spooler"
     remove = layer(base, (spooler,))
@@ -162,13 +161,14 @@ def test_removed_by_one_and_changed_by_another():
     merged = merge_deltas(second, [("remove", remove), ("change", change)], RULES)
     assert found(merged) == [(spooler, None, "restored", ("change",), ("remove",))]
     assert list(second.key(spooler).values) == ["Start"]
-    assert merged.origin(spooler, "Type") == ("remove",) and merged.origin(spooler) == ("change",)
+    assert merged.origin(spooler, "Type") == ("remove",)
+    assert merged.origin(spooler) == ("change",)
     values = [("gone", layer(base, (spooler, "Start"))), ("set", change)]
     assert found(combine_deltas(values, RULES)) == [(spooler, "Start", "restored", ("set",), ("gone",))]
     assert found(combine_deltas(values[::-1], RULES)) == [(spooler, "Start", "removed", ("gone",), ("set",))]
 
 
-def test_what_was_brought_back_can_be_removed_again():
+def test_merge_restored_key_can_be_removed_again():
     base = base_hive()
     spooler = "ControlSet001\\Services\\Spooler"
     base.root.create(spooler + "\\Below").set_value("v", REG_SZ, b"")
@@ -189,11 +189,9 @@ def test_what_was_brought_back_can_be_removed_again():
         layers = [("remove", remove), ("change", change), ("take", last)]
         result = copy(base)
         merged = merge_deltas(result, layers, RULES)
-        assert (
-            list(result.key(spooler).values) == ["Type"]
-            and not result.key(spooler).subkeys
-            and not result.key(spooler).class_data
-        )
+        assert list(result.key(spooler).values) == ["Type"]
+        assert not result.key(spooler).subkeys
+        assert not result.key(spooler).class_data
         assert found(merged)[0] == (spooler, None, "restored", ("change",), ("remove", *lost))
         assert {finding[1:4] for finding in found(merged)[1:]} == {
             ("Start", "removed", ("take",)),
@@ -201,10 +199,11 @@ def test_what_was_brought_back_can_be_removed_again():
         }
         without = Hive.new(base.name)
         merge_deltas(without, layers[1:], RULES)
-        assert list(without.key(spooler).values) == ["Type"] and not without.key(spooler).subkeys
+        assert list(without.key(spooler).values) == ["Type"]
+        assert not without.key(spooler).subkeys
 
 
-def test_pending_renames_are_dropped_and_what_cannot_be_joined_comes_with_advice():
+def test_merge_pending_renames_are_dropped_and_manual_values_have_advice():
     base = base_hive()
     manager = "ControlSet001\\Control\\Session Manager"
     sockets = "ControlSet001\\Services\\WinSock2\\Parameters\\Protocol_Catalog9"
@@ -225,10 +224,11 @@ def test_pending_renames_are_dropped_and_what_cannot_be_joined_comes_with_advice
         ("dropped", (), ("a", "b")),
         ("manual", ("b",), ("a",)),
     ]
-    assert "Restart" in merged.findings[0].advice and "Winsock" in merged.findings[1].advice
+    assert "Restart" in merged.findings[0].advice
+    assert "Winsock" in merged.findings[1].advice
 
 
-def test_what_the_base_changed_since_counts_as_its_change():
+def test_merge_later_changes_of_the_base_count_as_its_change():
     old = base_hive()
     path = layer(
         old, (ENVIRONMENT, "Path", REG_EXPAND_SZ, encode_string("%SystemRoot%\\system32;%SystemRoot%;C:\\Tools"))
@@ -258,33 +258,33 @@ def test_what_the_base_changed_since_counts_as_its_change():
     assert merge_deltas(same, [("start", start)], RULES).findings == []
 
 
-def test_what_a_layer_saw_is_no_conflict():
+def test_merge_change_of_a_known_layer_is_not_a_conflict():
     base = base_hive()
     first = copy(base)
     first.root.create("ControlSet001\\Services\\App").set_value("Start", REG_DWORD, encode_dword(2))
     first.key(ENVIRONMENT).set_value(
         "Path", REG_EXPAND_SZ, encode_string("%SystemRoot%\\system32;%SystemRoot%;C:\\One")
     )
-    one = compute_delta(base, first)
+    first_delta = compute_delta(base, first)
     two = layer(
         first,
         ("ControlSet001\\Services\\App", "Start", REG_DWORD, encode_dword(3)),
         (ENVIRONMENT, "Path", REG_EXPAND_SZ, encode_string("%SystemRoot%\\system32;%SystemRoot%;C:\\Two")),
     )
-    merged = combine_deltas([("one", one), ("two", two)], RULES, base=base, seen={"two": {"one"}})
+    merged = combine_deltas([("one", first_delta), ("two", two)], RULES, base=base, seen={"two": {"one"}})
     assert merged.findings == []
     apply_delta(base, merged.delta)
     assert decode_string(base.key(ENVIRONMENT).value("Path")).endswith("%SystemRoot%;C:\\Two")
     assert base.key("ControlSet001\\Services\\App").value("Start").data == encode_dword(3)
     three = layer(first, ("ControlSet001\\Services\\App",))
-    merged = combine_deltas([("one", one), ("three", three)], RULES, seen={"three": ["one"]})
+    merged = combine_deltas([("one", first_delta), ("three", three)], RULES, seen={"three": ["one"]})
     assert merged.findings == []
-    assert [finding.outcome for finding in combine_deltas([("one", one), ("three", three)], RULES).findings] == [
-        "removed"
-    ]
+    assert [
+        finding.outcome for finding in combine_deltas([("one", first_delta), ("three", three)], RULES).findings
+    ] == ["removed"]
 
 
-def test_a_layer_that_found_the_value_of_another_knew_it():
+def test_merge_layer_captured_on_another_layers_value_knew_it():
     base = base_hive()
     first = copy(base)
     first.root.create("Vendor").set_value("v", REG_SZ, b"1")
@@ -313,7 +313,7 @@ def test_combine_deltas_equal_labels_or_different_hives_is_an_internal_error():
 
 @given(st.data())
 @settings(max_examples=80, deadline=None)
-def test_deltas_that_no_hive_would_give_are_merged_or_refused(data):
+def test_merge_arbitrary_deltas_gives_a_valid_result(data):
     base = base_hive()
     layers = []
     for label in "abc":
@@ -342,162 +342,9 @@ def test_deltas_that_no_hive_would_give_are_merged_or_refused(data):
     read_hive(write_hive(base))
 
 
-# Against a model that knows nothing of deltas
-
-
-def snapshot(hive: Hive) -> dict:
-    """By folded path: attributes, and values by folded name."""
-    return {
-        WINDOWS.fold(path): (
-            {"security": key.security, "class": key.class_data, "flags": flags_of(key)},
-            {WINDOWS.fold(value.name): (value.type, value.data) for value in key.values.values()},
-        )
-        for path, key in hive.root.walk()
-    }
-
-
-def parent(path: str) -> str:
-    return path.rpartition("\\")[0]
-
-
-def lies_in(path: str, key: str) -> bool:
-    return not key or path == key or path.startswith(key + "\\")
-
-
-def removed_keys(base: dict, after: dict) -> list:
-    return [path for path in base if path not in after and parent(path) in after]
-
-
-def value_changes(base: dict, after: dict) -> dict:
-    result = {}
-    for path, (_attributes, values) in after.items():
-        old = base.get(path, (None, {}))[1]
-        result.update({(path, name): values.get(name) for name in {*old, *values} if old.get(name) != values.get(name)})
-    return result
-
-
-def attribute_changes(base: dict, after: dict) -> dict:
-    return {
-        (path, name): attribute
-        for path, (attributes, _values) in after.items()
-        for name, attribute in attributes.items()
-        if path not in base or base[path][0][name] != attribute
-    }
-
-
-def pair_conflicts(base: dict, one: dict, two: dict) -> set:
-    """What two layers want differently."""
-    result = set()
-    for changes in (value_changes, attribute_changes):
-        first, second = changes(base, one), changes(base, two)
-        result |= {
-            (path, name if changes is value_changes else None, name if changes is attribute_changes else None)
-            for path, name in first.keys() & second.keys()
-            if first[path, name] != second[path, name]
-        }
-    for remover, other in ((one, two), (two, one)):
-        wanted = {path for path, _name in attribute_changes(base, other)} | {
-            path for (path, _name), want in value_changes(base, other).items() if want is not None
-        }
-        result |= {
-            (key, None, None)
-            for key in removed_keys(base, remover)
-            if key in other and any(lies_in(path, key) for path in wanted)
-        }
-    return result
-
-
-def outside(conflicts: set) -> set:
-    """Without what lies within a key about which there is a conflict."""
-    keys = [path for path, value, attribute in conflicts if value is None and attribute is None]
-    return {item for item in conflicts if not any(lies_in(item[0], key) and item != (key, None, None) for key in keys)}
-
-
-def one_after_the_other(base: dict, layers: list) -> dict:
-    """Values by path, as programs that make the changes of the layers in turn leave them."""
-    state = {path: dict(values) for path, (_attributes, values) in base.items()}
-    for after in layers:
-        for key in removed_keys(base, after):
-            state = {path: values for path, values in state.items() if not lies_in(path, key)}
-        wanted = [path for path in after if path not in base]
-        changes = value_changes(base, after)
-        wanted += [path for (path, _name), want in changes.items() if want is not None]
-        for path in wanted:
-            while path not in state:
-                state[path] = {}
-                path = parent(path)
-        for (path, name), want in changes.items():
-            if want is not None:
-                state[path][name] = want
-            elif path in state:
-                state[path].pop(name, None)
-    return state
-
-
-@given(st.data())
-@settings(max_examples=150, deadline=None)
-def test_result_and_conflicts_are_those_of_the_model(data):
-    base = data.draw(trees(name=few_names, most=10))
-    hives = [data.draw(changed(base, name=few_names, most=6)) for _layer in range(data.draw(st.integers(2, 3)))]
-    layers = [(str(number), compute_delta(base, hive, name="SOFTWARE")) for number, hive in enumerate(hives)]
-    start, states = snapshot(base), [snapshot(hive) for hive in hives]
-    planned = combine_deltas(layers, NO_RULES)
-    known = combine_deltas(layers, NO_RULES, base=base)
-    assert planned.findings == known.findings
-    result = copy(base)
-    apply_delta(result, planned.delta)
-    apply_delta(base, known.delta)
-    assert content(result.root, times=True) == content(base.root, times=True)
-    assert {path: values for path, (_attributes, values) in snapshot(result).items()} == one_after_the_other(
-        start, states
-    )
-    expected = set()
-    for number, state in enumerate(states):
-        for other in states[:number]:
-            expected |= pair_conflicts(start, state, other)
-    reported = {
-        (WINDOWS.fold(finding.key), None if finding.value is None else WINDOWS.fold(finding.value), finding.attribute)
-        for finding in planned.conflicts
-    }
-    assert outside(reported) == outside(expected)
-    # Every value that differs from the base has an origin, and no other.
-    changed_values = value_changes(start, snapshot(result))
-    for (path, name), _want in changed_values.items():
-        assert planned.origin(path, name), (path, name)
-
-
 @given(st.data())
 @settings(max_examples=60, deadline=None)
-def test_without_conflicts_the_order_and_the_grouping_do_not_matter(data):
-    base = data.draw(trees(name=few_names, most=10))
-    deltas = [
-        compute_delta(base, data.draw(changed(base, name=few_names, most=4)), name="SOFTWARE") for _layer in range(3)
-    ]
-    layers = list(zip("abc", deltas))
-    merged = combine_deltas(layers, NO_RULES)
-    if merged.findings:
-        return
-    expected = snapshot_of(base, merged.delta)
-    for order in ((1, 0, 2), (2, 1, 0), (1, 2, 0)):
-        assert snapshot_of(base, combine_deltas([layers[index] for index in order], NO_RULES).delta) == expected
-        in_turn = copy(base)
-        for index in order:
-            apply_delta(in_turn, deltas[index])
-        assert snapshot(in_turn) == expected
-    left = combine_deltas([("ab", combine_deltas(layers[:2], NO_RULES).delta), layers[2]], NO_RULES).delta
-    right = combine_deltas([layers[0], ("bc", combine_deltas(layers[1:], NO_RULES).delta)], NO_RULES).delta
-    assert snapshot_of(base, left) == snapshot_of(base, right) == expected
-
-
-def snapshot_of(base: Hive, delta) -> dict:
-    result = copy(base)
-    apply_delta(result, delta)
-    return snapshot(result)
-
-
-@given(st.data())
-@settings(max_examples=60, deadline=None)
-def test_one_layer_is_its_delta(data):
+def test_merge_of_one_layer_is_its_delta(data):
     base = data.draw(trees(name=few_names))
     after = data.draw(changed(base, name=few_names))
     delta = compute_delta(base, after, name="SOFTWARE")
@@ -506,11 +353,11 @@ def test_one_layer_is_its_delta(data):
     assert merged.findings == []
 
 
-def test_a_replaced_key_ends_what_came_before_it():
+def test_merge_replaced_key_ends_earlier_changes():
     base = base_hive()
     spooler = "ControlSet001\\Services\\Spooler"
     base.root.create(spooler + "\\Parameters").set_value("p", REG_SZ, b"")
-    one = layer(base, (spooler, "Own", REG_SZ, b"1"), (spooler, "Start", REG_DWORD, encode_dword(3)))
+    first_delta = layer(base, (spooler, "Own", REG_SZ, b"1"), (spooler, "Start", REG_DWORD, encode_dword(3)))
     builder = DeltaBuilder("SYSTEM", base)
     builder.delete_key(spooler)
     builder.set_value(spooler, "Type", REG_DWORD, encode_dword(16))
@@ -518,13 +365,14 @@ def test_a_replaced_key_ends_what_came_before_it():
     two = read_delta(two_bytes)
     three = layer(base, (spooler, "Start", REG_DWORD, encode_dword(4)), (spooler + "\\Parameters", "p", REG_SZ, b"x"))
     for hive in (None, base):
-        merged = combine_deltas([("one", one), ("two", two), ("three", three)], RULES, base=hive)
+        merged = combine_deltas([("one", first_delta), ("two", two), ("three", three)], RULES, base=hive)
         assert found(merged) == [
             (spooler, None, "overruled", ("two", "three"), ("one",)),
             (spooler, "Start", "restored", ("three",), ("two",)),
             (spooler + "\\Parameters", None, "restored", ("three",), ("two",)),
         ]
-        assert merged.origin(spooler, "Own") == ("two",) and merged.origin(spooler, "Start") == ("three",)
+        assert merged.origin(spooler, "Own") == ("two",)
+        assert merged.origin(spooler, "Start") == ("three",)
         result = copy(base)
         apply_delta(result, merged.delta)
         assert {value.name: value.data for value in result.key(spooler).values.values()} == {
@@ -542,7 +390,7 @@ def test_a_replaced_key_ends_what_came_before_it():
             ]
 
 
-def test_keys_that_several_layers_make():
+def test_merge_key_created_by_several_layers():
     base = Hive.new("SOFTWARE")
     hives = []
     for number, security in enumerate((b"one", b"one", b"two")):
@@ -561,7 +409,7 @@ def test_keys_that_several_layers_make():
     assert combine_deltas(list(zip("ab", hives)), RULES).findings == []
 
 
-def test_a_name_spelled_otherwise_overrules_nothing():
+def test_merge_new_spelling_overrules_nothing():
     base = Hive.new("SOFTWARE")
     base.root.create("k").set_value("name", REG_SZ, b"old")
     changed_data = layer(base, ("k", "name", REG_SZ, b"new"))
@@ -579,7 +427,7 @@ def test_a_name_spelled_otherwise_overrules_nothing():
         assert [(value.name, value.data) for value in result.key("k").values.values()] == [("NAME", b"new")]
 
 
-def test_lists_that_cannot_be_joined_fall_to_the_last_layer():
+def test_merge_lists_that_cannot_be_joined_last_layer_wins():
     base = base_hive()
     broken = layer(base, (ENVIRONMENT, "Path", REG_DWORD, encode_dword(1)))
     sound = layer(base, (ENVIRONMENT, "Path", REG_SZ, encode_string("x")))
@@ -591,7 +439,7 @@ def test_lists_that_cannot_be_joined_fall_to_the_last_layer():
     ]
 
 
-def test_many_layers_of_many_keys():
+def test_merge_many_layers_of_many_keys():
     base = base_hive()
     layers = []
     for number in range(10):
@@ -601,5 +449,7 @@ def test_many_layers_of_many_keys():
             hive.root.create(f"Shared\\{key}").set_value(f"v{number}", REG_SZ, b"x")
         layers.append((f"app {number}", compute_delta(base, hive)))
     merged = merge_deltas(base, layers, RULES)
-    assert merged.findings == [] and merged.applied.keys_created == 10 * 301 + 300 + 2
-    assert merged.origin("Shared\\17", "v3") == ("app 3",) and len(merged.origin("Shared\\17")) == 10
+    assert merged.findings == []
+    assert merged.applied.keys_created == 10 * 301 + 300 + 2
+    assert merged.origin("Shared\\17", "v3") == ("app 3",)
+    assert len(merged.origin("Shared\\17")) == 10

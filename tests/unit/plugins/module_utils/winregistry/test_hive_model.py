@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, InvalidInput, NotFound
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import InternalError
 from ansible_collections.strata.layering.plugins.module_utils.winregistry import cell_layout, key_security
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_model import Hive, Key
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_reader import read_hive
@@ -19,66 +19,75 @@ def hive() -> Hive:
     return Hive.new("SYSTEM", last_written=5)
 
 
-def test_create_finds_what_exists_in_any_case(hive):
-    made = hive.root.create("ControlSet001\\Control\\ProductOptions")
-    assert hive.root.create("CONTROLSET001\\control\\productoptions") is made
-    assert hive.key("controlset001\\Control\\PRODUCTOPTIONS") is made
+def test_create_existing_key_is_found_in_any_case(hive):
+    created = hive.root.create("ControlSet001\\Control\\ProductOptions")
+    assert hive.root.create("CONTROLSET001\\control\\productoptions") is created
+    assert hive.key("controlset001\\Control\\PRODUCTOPTIONS") is created
     assert [path for path, _key in hive.root.walk()] == [
         "",
         "ControlSet001",
         "ControlSet001\\Control",
         "ControlSet001\\Control\\ProductOptions",
     ]
-    assert hive.key("ControlSet001\\Nowhere") is None and hive.key("") is hive.root
-    assert made.last_written == 5
+    assert hive.key("ControlSet001\\Nowhere") is None
+    assert hive.key("") is hive.root
+    assert created.last_written == 5
 
 
-def test_two_keys_that_differ_only_in_case_are_refused(hive):
+def test_add_key_that_differs_only_in_case_is_rejected(hive):
     hive.root.create("\u00e9t\u00e9")
-    with pytest.raises(Conflict):
+    with pytest.raises(InternalError) as caught:
         hive.root.add(Key("\u00c9T\u00c9"))
+    assert caught.value.code == "winregistry.exists"
 
 
 @pytest.mark.parametrize("name", ["", "a\\b", "x" * 257, "\U0001f600" * 128 + "x"])
-def test_impossible_key_names_are_refused(hive, name):
-    with pytest.raises(InvalidInput):
+def test_add_invalid_key_name_is_rejected(hive, name):
+    with pytest.raises(InternalError) as caught:
         hive.root.add(Key(name))
+    assert caught.value.code == "winregistry.name"
 
 
-def test_a_value_that_exists_keeps_its_place_and_spelling(hive):
+def test_set_value_existing_value_keeps_position_and_spelling(hive):
     key = hive.root
     for name in ("Path", "", "Other"):
         key.set_value(name, 1, b"")
     key.set_value("PATH", 2, b"x")
     assert list(key.values) == ["Path", "", "Other"]
-    assert key.value("path").type == 2 and key.values["pAth"].data == b"x" and key.value("") is not None
+    assert key.value("path").type == 2
+    assert key.values["pAth"].data == b"x"
+    assert key.value("") is not None
     key.delete_value("path")
-    assert list(key.values) == ["", "Other"] and "Path" not in key.values
-    with pytest.raises(NotFound):
+    assert list(key.values) == ["", "Other"]
+    assert "Path" not in key.values
+    with pytest.raises(InternalError):
         key.delete_value("Path")
 
 
 @pytest.mark.parametrize("name, kind", [("x" * 16384, 1), ("x", -1), ("x", 1 << 32)])
-def test_impossible_values_are_refused(hive, name, kind):
-    with pytest.raises(InvalidInput):
+def test_set_value_invalid_name_or_type_is_rejected(hive, name, kind):
+    with pytest.raises(InternalError) as caught:
         hive.root.set_value(name, kind, b"")
+    assert caught.value.code in ("winregistry.name", "winregistry.type")
 
 
-def test_delete_takes_the_subtree(hive):
+def test_delete_key_deletes_its_subtree(hive):
     hive.root.create("a\\b\\c")
     hive.root.delete("A\\B")
     assert [path for path, _key in hive.root.walk()] == ["", "a"]
-    with pytest.raises(NotFound):
+    with pytest.raises(InternalError):
         hive.root.delete("a\\b")
-    with pytest.raises(NotFound):
+    with pytest.raises(InternalError):
         hive.root.delete("x\\b")
 
 
-def test_layer_bits_are_where_differencing_hives_have_them():
+def test_layer_bits_positions():
     key = Key("x")
     key.access = 3
     key.layer_semantics, key.inherit_class = cell_layout.LAYER_SUPERSEDE_TREE, True
-    assert key.access == 0x8303 and key.layer_semantics == 3 and key.inherit_class
+    assert key.access == 0x8303
+    assert key.layer_semantics == 3
+    assert key.inherit_class
     key.layer_semantics, key.inherit_class = cell_layout.LAYER_TOMBSTONE, False
     assert key.access == 0x0103
 
@@ -88,7 +97,7 @@ def test_base_block_fields(hive):
     assert hive.name == "\\SystemRoot\\System32\\Config\\SOFTWARE.that.is.longer"[-31:]
     hive.minor, hive.flags = 6, 2
     assert (hive.minor, hive.flags, hive.last_written) == (6, 2, 5)
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InternalError):
         hive.minor = 2
     assert (
         hive.root.flags & (cell_layout.KEY_HIVE_ENTRY | cell_layout.KEY_NO_DELETE)
@@ -96,19 +105,21 @@ def test_base_block_fields(hive):
     )
 
 
-def test_a_new_key_inherits_its_descriptor(hive):
-    made = hive.root.create("a\\b")
-    assert made.security == hive.root.key("a").security != key_security.DEFAULT
+def test_create_new_key_inherits_its_descriptor(hive):
+    created = hive.root.create("a\\b")
+    assert created.security == hive.root.key("a").security != key_security.DEFAULT
 
 
-def test_a_copy_shares_nothing_that_can_change():
+def test_copy_shares_no_mutable_state():
     hive = read_hive(write_hive(sample_tree()))
     copied = hive.root.copy()
     assert dump(copied) == dump(hive.root)
     copied.key("a").set_value("x", 1, b"other")
     copied.key("a").create("new")
     copied.delete("b")
-    assert hive.key("a").value("x").data == b"x" and hive.key("b") is not None and hive.key("a\\new") is None
+    assert hive.key("a").value("x").data == b"x"
+    assert hive.key("b") is not None
+    assert hive.key("a\\new") is None
     decoded = hive.root.copy()
     decoded.key("a").value("x").data = b"changed"
     assert hive.key("a").value("x").data == b"x"
@@ -121,7 +132,7 @@ def sample_tree() -> Hive:
     return hive
 
 
-def test_order_of_values():
+def test_order_values_moves_only_named_values():
     key = Key("k")
     for name in ("a", "b", "c", "d"):
         key.set_value(name, 1, name.encode())

@@ -9,7 +9,7 @@ from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_n
 )
 
 
-def test_names_in_an_archive():
+def test_hive_of_archive_name():
     assert hive_of_archive_name("Hives/SYSTEM_DELTA") == (HIVES["SYSTEM"], True)
     assert hive_of_archive_name("Hives/DefaultUser_Delta") == (HIVES["DEFAULT"], True)
     assert hive_of_archive_name("Hives/NTUSER.DAT.strata-delta") == (HIVES["NTUSER.DAT"], False)

@@ -39,23 +39,25 @@ def found(patterns: list[str], path: str) -> list[str]:
         ("a[b]*", ["a[b]c"], ["ab"]),
     ],
 )
-def test_patterns(pattern, matching, others):
+def test_pattern_matches_keys(pattern, matching, others):
     assert all(found([pattern], path) == [pattern] for path in matching)
     assert not any(found([pattern], path) for path in others)
 
 
-def test_several_patterns_come_in_their_order():
+def test_find_several_patterns_keep_their_order():
     patterns = ["a\\**", "a\\b", "*\\b", "**", "a\\*", "a\\b"]
     assert found(patterns, "a\\b") == patterns
 
 
 def test_name_matcher():
-    assert name_matcher("Upper*")("UPPERFILTERS") and not name_matcher("Upper*")("UPPE")
-    assert name_matcher("Path")("PATH") and not name_matcher("Path")("PATHS")
+    assert name_matcher("Upper*")("UPPERFILTERS")
+    assert not name_matcher("Upper*")("UPPE")
+    assert name_matcher("Path")("PATH")
+    assert not name_matcher("Path")("PATHS")
 
 
 @pytest.mark.parametrize("pattern", ["\\a", "a\\", "a\\\\b", "a**", "\\".join("x" * 65), "x" * 5000])
-def test_what_is_no_pattern(pattern):
+def test_add_invalid_pattern_is_rejected(pattern):
     with pytest.raises(InvalidInput):
         PatternTree().add(pattern, None)
 
@@ -65,7 +67,7 @@ def test_what_is_no_pattern(pattern):
     st.lists(st.sampled_from(["a", "b", "ab"]), max_size=4),
 )
 @settings(deadline=None)
-def test_patterns_mean_what_regular_expressions_say(names, path):
+def test_patterns_equal_regular_expressions(names, path):
     expression = "".join(
         "(?:[^/]+/)*" if name == "**" else name.replace("*", "[^/]*").replace("?", "[^/]") + "/" for name in names
     )

@@ -23,18 +23,16 @@ def entries(descriptor: bytes) -> list[tuple[int, int, bytes]]:
     return result
 
 
-def test_defaults_are_self_relative_and_name_owner_and_group():
-    for descriptor in (sd.DEFAULT, sd.SECRET, sd.for_user(descriptors.sid("S-1-5-21-1-2-3-1000"))):
-        revision, _reserved, control, owner, group, sacl, dacl = struct.unpack_from("<BBHIIII", descriptor)
-        assert (revision, control & 0x8004, sacl) == (1, 0x8004, 0)
-        assert (
-            descriptor[owner : owner + 16] == descriptors.ADMINISTRATORS
-            and descriptor[group : group + 12] == descriptors.SYSTEM
-        )
-        assert dacl + struct.unpack_from("<H", descriptor, dacl + 2)[0] == owner
+def test_default_descriptor_is_self_relative_with_owner_and_group():
+    descriptor = sd.DEFAULT
+    revision, _reserved, control, owner, group, sacl, dacl = struct.unpack_from("<BBHIIII", descriptor)
+    assert (revision, control & 0x8004, sacl) == (1, 0x8004, 0)
+    assert descriptor[owner : owner + 16] == descriptors.ADMINISTRATORS
+    assert descriptor[group : group + 12] == descriptors.SYSTEM
+    assert dacl + struct.unpack_from("<H", descriptor, dacl + 2)[0] == owner
 
 
-def test_inheritance_of_the_default():
+def test_inherit_from_the_default_descriptor():
     flags = descriptors.CONTAINER_INHERIT | descriptors.INHERITED
     child = sd.inherit(sd.DEFAULT)
     assert entries(child) == [
@@ -48,7 +46,7 @@ def test_inheritance_of_the_default():
     assert struct.unpack_from("<H", child, 2)[0] == 0x8404
 
 
-def test_generic_rights_are_mapped_for_the_key_and_kept_for_its_children():
+def test_inherit_generic_rights_are_mapped_and_kept_for_children():
     parent = sd.descriptor(
         [sd.allow(descriptors.USERS, 0x80000000, descriptors.CONTAINER_INHERIT | descriptors.INHERIT_ONLY)]
     )
@@ -62,17 +60,17 @@ def test_generic_rights_are_mapped_for_the_key_and_kept_for_its_children():
     ]
 
 
-def test_no_propagate_ends_inheritance():
+def test_inherit_no_propagate_ends_inheritance():
     parent = sd.descriptor([sd.allow(descriptors.SYSTEM, 1, descriptors.CONTAINER_INHERIT | descriptors.NO_PROPAGATE)])
     child = sd.inherit(parent)
     assert entries(child) == [(descriptors.INHERITED, 1, descriptors.SYSTEM)]
     assert sd.inherit(child) == child
 
 
-# Every entry would make two of the new key's.
+# Every entry would give two entries of the new key.
 LARGE = sd.descriptor([sd.allow(descriptors.sid(f"S-1-5-{number}"), 0x10000000) for number in range(2000)])
 
 
 @pytest.mark.parametrize("damaged", [b"", b"\1", sd.DEFAULT[:40], sd.DEFAULT[:-3], b"\xff" * 60, LARGE])
-def test_a_descriptor_that_cannot_be_read_or_split_is_passed_on(damaged):
+def test_inherit_unreadable_descriptor_is_passed_on(damaged):
     assert sd.inherit(damaged) == damaged

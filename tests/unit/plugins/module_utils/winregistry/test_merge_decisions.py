@@ -14,7 +14,8 @@ from ansible_collections.strata.layering.plugins.module_utils.winregistry.delta 
     KeyDelta,
     ValueDelta,
 )
-from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_model import Key, Value
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_items import Value
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_model import Key
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.merge_decisions import (
     ABSENT,
     PRESENT,
@@ -38,10 +39,10 @@ from ansible_collections.strata.layering.plugins.module_utils.winregistry.regist
     REG_DWORD,
     REG_MULTI_SZ,
     REG_SZ,
-    encode_dword,
     encode_multi_string,
     encode_string,
 )
+from ansible_collections.strata.layering.tests.support.registry_data import encode_dword
 
 EXISTS = BaseKnowledge(True, Key("k"))
 REMOVED_ABOVE = Absence("x")

@@ -22,16 +22,16 @@ from ansible_collections.strata.layering.plugins.module_utils.winregistry.reg_te
     DeleteKey,
     DeleteValue,
     SetValue,
-    apply,
     read_reg,
 )
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.registry_values import (
     REG_DWORD,
     REG_LINK,
     REG_SZ,
-    encode_dword,
     encode_string,
 )
+from ansible_collections.strata.layering.tests.support.reg_files import apply
+from ansible_collections.strata.layering.tests.support.registry_data import encode_dword
 
 from .delta_helpers import content, few_names, trees
 
@@ -61,7 +61,7 @@ def link(hive: Hive, path: str, target: str) -> None:
     key.set_value("SymbolicLinkValue", REG_LINK, target.encode("utf-16-le"))
 
 
-def made(text: str, **arguments) -> dict:
+def deltas_of(text: str, **arguments) -> dict:
     operations = read_reg((HEADER + text).encode(), source="app.reg")
     result = deltas_from_operations(operations, bases(), source="app.reg", **arguments)
     return {hive: read_delta(write_delta(delta)) for hive, delta in result.items()}
@@ -86,7 +86,7 @@ def described(delta) -> list:
         ("HKEY_CURRENT_USER\\Environment", "NTUSER.DAT", ["Environment"]),
     ],
 )
-def test_where_keys_lie(path, hive, below):
+def test_locate_key_of_a_layer_hive(path, hive, below):
     assert locate(path) == (hive, below)
 
 
@@ -102,12 +102,12 @@ def test_where_keys_lie(path, hive, below):
         "",
     ],
 )
-def test_where_no_layer_has_keys(path):
+def test_locate_other_key_is_none(path):
     assert locate(path) is None
 
 
-def test_a_file_becomes_a_delta_for_each_hive():
-    result = made(
+def test_file_gives_a_delta_for_each_hive():
+    result = deltas_of(
         """[HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\Spooler]
 "Start"=dword:00000004
 "Absent"=-
@@ -128,15 +128,13 @@ def test_a_file_becomes_a_delta_for_each_hive():
         ("Classes\\.txt", deltas.REMOVE, []),
     ]
     assert described(result["NTUSER.DAT"]) == [("Software", deltas.CREATE, []), ("Software\\Vendor", deltas.CREATE, [])]
-    assert (
-        result["NTUSER.DAT"].key("Software").security is None
-        and result["NTUSER.DAT"].key("Software").last_written == 99
-    )
+    assert result["NTUSER.DAT"].key("Software").security is None
+    assert result["NTUSER.DAT"].key("Software").last_written == 99
     assert result["SYSTEM"].key("ControlSet002\\Services").last_written is None
 
 
-def test_a_key_deleted_and_made_anew_replaces_the_old_one():
-    result = made("""[-HKEY_CLASSES_ROOT\\.TXT]
+def test_key_deleted_and_created_again_is_replaced():
+    result = deltas_of("""[-HKEY_CLASSES_ROOT\\.TXT]
 [HKEY_CLASSES_ROOT\\.TXT\\Below]
 "a"="b"
 "a"=-
@@ -145,11 +143,12 @@ def test_a_key_deleted_and_made_anew_replaces_the_old_one():
     assert described(result) == [("Classes\\.TXT", deltas.REPLACE, []), ("Classes\\.TXT\\Below", deltas.CREATE, [])]
     hive = bases()["SOFTWARE"]
     apply_delta(hive, result)
-    assert hive.key("Classes\\.txt").name == ".TXT" and not hive.key("Classes\\.txt").values
+    assert hive.key("Classes\\.txt").name == ".TXT"
+    assert not hive.key("Classes\\.txt").values
 
 
-def test_links_are_followed():
-    result = made("""[HKEY_LOCAL_MACHINE\\SOFTWARE\\Wow6432Node\\Classes\\CLSID\\{1}]
+def test_symbolic_links_are_followed():
+    result = deltas_of("""[HKEY_LOCAL_MACHINE\\SOFTWARE\\Wow6432Node\\Classes\\CLSID\\{1}]
 @="x"
 [HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Hardware Profiles\\Current\\System]
 """)
@@ -157,12 +156,12 @@ def test_links_are_followed():
     assert [path for path, _action, _values in described(result["SYSTEM"])] == [
         "ControlSet002\\Hardware Profiles\\0001\\System"
     ]
-    removed = made("[-HKEY_LOCAL_MACHINE\\SOFTWARE\\Wow6432Node\\Classes]\r\n")["SOFTWARE"]
+    removed = deltas_of("[-HKEY_LOCAL_MACHINE\\SOFTWARE\\Wow6432Node\\Classes]\r\n")["SOFTWARE"]
     assert described(removed) == [("Wow6432Node\\Classes", deltas.REMOVE, [])]
 
 
-def test_a_link_that_was_deleted_is_not_followed():
-    result = made("""[-HKEY_LOCAL_MACHINE\\SOFTWARE\\Wow6432Node\\Classes]
+def test_deleted_symbolic_link_is_not_followed():
+    result = deltas_of("""[-HKEY_LOCAL_MACHINE\\SOFTWARE\\Wow6432Node\\Classes]
 [HKEY_LOCAL_MACHINE\\SOFTWARE\\Wow6432Node\\Classes\\New]
 [-HKEY_LOCAL_MACHINE\\SYSTEM\\ControlSet002\\Hardware Profiles]
 [HKEY_LOCAL_MACHINE\\SYSTEM\\ControlSet002\\Hardware Profiles\\Current\\New]
@@ -177,39 +176,40 @@ def test_a_link_that_was_deleted_is_not_followed():
 
 
 @pytest.mark.parametrize("target", ["\\Registry\\Machine\\Other\\x", "\\Registry\\Machine\\Software\\Loop", ""])
-def test_links_that_lead_nowhere(target):
+def test_symbolic_link_out_of_the_hive_is_rejected(target):
     hives = bases()
     link(hives["SOFTWARE"], "Loop", target)
     with pytest.raises(InvalidInput) as caught:
         deltas_from_operations([CreateKey("HKEY_LOCAL_MACHINE\\SOFTWARE\\Loop\\x", 7)], hives)
-    assert "line 7" in caught.value.message
+    assert caught.value.code == "winregistry.source"
+    assert caught.value.details["line"] == 7
 
 
 @pytest.mark.parametrize(
-    "text, words",
+    "text, line",
     [
-        ("[HKEY_LOCAL_MACHINE\\SOFTWARE\\A]\r\n\r\n[HKEY_LOCAL_MACHINE\\SAM\\x]\r\n", "line 5"),
-        ("[HKEY_CURRENT_USER\\Software\\Classes\\.x]\r\n", "line 3"),
-        ("[-HKEY_LOCAL_MACHINE\\SOFTWARE]\r\n", "root"),
-        ("[-HKEY_LOCAL_MACHINE\\SYSTEM]\r\n", "line 3"),
-        (f"[HKEY_LOCAL_MACHINE\\SOFTWARE\\{'x' * 257}]\r\n", "line 3"),
+        ("[HKEY_LOCAL_MACHINE\\SOFTWARE\\A]\r\n\r\n[HKEY_LOCAL_MACHINE\\SAM\\x]\r\n", 5),
+        ("[HKEY_CURRENT_USER\\Software\\Classes\\.x]\r\n", 3),
+        ("[-HKEY_LOCAL_MACHINE\\SOFTWARE]\r\n", 3),
+        ("[-HKEY_LOCAL_MACHINE\\SYSTEM]\r\n", 3),
+        (f"[HKEY_LOCAL_MACHINE\\SOFTWARE\\{'x' * 257}]\r\n", 3),
     ],
 )
-def test_what_a_layer_cannot_hold_is_named_with_its_line(text, words):
+def test_key_that_layers_cannot_contain_is_rejected_with_its_line(text, line):
     with pytest.raises(InvalidInput) as caught:
-        made(text)
-    assert (
-        words in caught.value.message
-        and "app.reg" in caught.value.message
-        and caught.value.code == "winregistry.source"
-    )
+        deltas_of(text)
+    assert caught.value.code == "winregistry.source"
+    assert caught.value.details["line"] == line
+    assert "app.reg" in caught.value.message
 
 
-def test_hives_that_are_not_there():
-    with pytest.raises(InvalidInput):
+def test_missing_hive_is_rejected():
+    with pytest.raises(InvalidInput) as caught:
         deltas_from_operations([CreateKey("HKEY_USERS\\.DEFAULT\\x")], {})
-    with pytest.raises(Corrupt):
+    assert caught.value.code == "winregistry.source"
+    with pytest.raises(Corrupt) as damaged:
         deltas_from_operations([CreateKey("HKEY_LOCAL_MACHINE\\SYSTEM\\x")], {"SYSTEM": Hive.new()})
+    assert damaged.value.code == "winregistry.no_control_set"
 
 
 paths = st.lists(few_names, min_size=1, max_size=3).map("\\".join)
@@ -226,7 +226,7 @@ operations = st.lists(
 
 @given(trees(name=few_names, most=10), operations, st.sampled_from([None, 99]))
 @settings(max_examples=80, deadline=None)
-def test_the_delta_does_what_the_operations_do(base, done, time):
+def test_delta_has_the_effect_of_the_operations(base, done, time):
     done = [
         type(operation)(
             f"HKEY_LOCAL_MACHINE\\SOFTWARE\\{operation.path}",
@@ -245,5 +245,5 @@ def test_the_delta_does_what_the_operations_do(base, done, time):
 
 
 def comparable(root: Key) -> dict:
-    """The content without the order of values: a value deleted and set again is one that was set."""
+    """The content without the order of values: a value that is deleted and set again counts as set."""
     return {path: (*rest, sorted(values)) for path, (*rest, values) in content(root).items()}

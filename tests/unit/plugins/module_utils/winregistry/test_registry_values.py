@@ -6,7 +6,9 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.winregistry import registry_values
-from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_model import Hive, Value
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_items import Value
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_model import Hive
+from ansible_collections.strata.layering.tests.support.registry_data import encode_dword, encode_qword
 
 
 def utf16(text: str) -> bytes:
@@ -29,7 +31,7 @@ def utf16(text: str) -> bytes:
         (0, b"", None),
     ],
 )
-def test_strings(kind, data, text):
+def test_decode_string(kind, data, text):
     assert registry_values.decode_string(Value("", kind, data)) == text
 
 
@@ -46,7 +48,7 @@ def test_strings(kind, data, text):
         (3, b"", None),
     ],
 )
-def test_multi_strings(kind, data, texts):
+def test_decode_multi_string(kind, data, texts):
     assert registry_values.decode_multi_string(Value("", kind, data)) == texts
 
 
@@ -64,11 +66,11 @@ def test_multi_strings(kind, data, texts):
         (1, utf16("1"), None),
     ],
 )
-def test_integers(kind, data, number):
+def test_decode_integer(kind, data, number):
     assert registry_values.decode_integer(Value("", kind, data)) == number
 
 
-def test_nothing_gives_nothing():
+def test_decode_missing_value_is_none():
     assert (
         registry_values.decode_string(None)
         is registry_values.decode_multi_string(None)
@@ -80,9 +82,8 @@ def test_nothing_gives_nothing():
 def test_encoders():
     assert registry_values.encode_string("é") == b"\xe9\0\0\0"
     assert registry_values.encode_multi_string(["a", "", "b"]) == utf16("a\0b\0\0")
-    assert (
-        registry_values.encode_dword(-1) == b"\xff" * 4 and registry_values.encode_qword(1 << 40) == b"\0\0\0\0\0\1\0\0"
-    )
+    assert encode_dword(-1) == b"\xff" * 4
+    assert encode_qword(1 << 40) == b"\0\0\0\0\0\1\0\0"
 
 
 def test_current_control_set():
@@ -90,8 +91,8 @@ def test_current_control_set():
     for name in ("ControlSet001", "controlset002", "Select"):
         hive.root.create(name)
     select = hive.key("Select")
-    select.set_value("Default", 4, registry_values.encode_dword(1))
-    select.set_value("Current", 4, registry_values.encode_dword(2))
+    select.set_value("Default", 4, encode_dword(1))
+    select.set_value("Current", 4, encode_dword(2))
     assert registry_values.current_control_set(hive).name == "controlset002"
-    select.set_value("Current", 4, registry_values.encode_dword(9))
+    select.set_value("Current", 4, encode_dword(9))
     assert registry_values.current_control_set(hive).name == "ControlSet001"

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hives that Windows wrote, and random ones, written anew: the same trees by the engine's reader and by three others."""
+"""Write hives of Windows and random hives again: the engine's reader and three other readers find the same trees."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ansible_collections.strata.layering.tests.support import hive_samples
 
 from .registry_helpers import dump, hives, normalized
 
-#: Published samples with the file that Windows made of a hive and its logs: their name begins with this.
+#: Published samples of hives that Windows recovered from a hive and its logs have names that begin with this prefix.
 _RECOVERED = "RecoveredHive_"
 _SAMPLES = [
     pytest.param(hive_samples.windows_10_system, 33_317, id="SYSTEM of Windows 10"),
@@ -59,7 +59,7 @@ def by_dissect(data: bytes) -> dict:
     stack = [((), regf.RegistryHive(io.BytesIO(data)).root())]
     while stack:
         path, key = stack.pop()
-        # Microsoft's offline library leaves this flag out at the root; the writer sets it.
+        # Microsoft's offline library omits this flag at the root; the writer sets it.
         flags = int(key.cell.Flags) | (0 if path else cell_layout.KEY_HIVE_ENTRY)
         values = [("" if value.cell.NameLength == 0 else value.name, value.type, value.data) for value in key.values()]
         result[path] = (flags, int(key.cell.LastWriteTime), values)
@@ -68,7 +68,7 @@ def by_dissect(data: bytes) -> dict:
 
 
 def by_hivex(data: bytes, folder: pathlib.Path) -> str:
-    """The tree as hivexml prints it, without where in the file it stands."""
+    """The tree as hivexml prints it, without offsets in the file."""
     if shutil.which("hivexml") is None:
         pytest.skip("libhivex-bin is not installed")
     (folder / "hive").write_bytes(data)
@@ -84,13 +84,14 @@ def sample(fetch) -> bytes:
 
 
 @pytest.mark.parametrize("fetch, keys", _SAMPLES)
-def test_a_hive_that_windows_wrote(fetch, keys, tmp_path):
+def test_round_trip_of_a_hive_that_windows_wrote(fetch, keys, tmp_path):
     data = sample(fetch)
     try:
         hive = read_hive(data)
     except Corrupt as refused:
-        # Only of the folder of further ones, in which some are broken on purpose.
-        assert keys is None and refused.code.startswith("winregistry.")
+        # Only for the folder of further samples, which contains damaged hives.
+        assert keys is None
+        assert refused.code.startswith("winregistry.")
         return
     again = write_hive(hive)
     tree = normalized(read_hive(data).root)
@@ -99,21 +100,21 @@ def test_a_hive_that_windows_wrote(fetch, keys, tmp_path):
     other = by_libregf(again)
     assert other == by_libregf(data)
     if keys is None:
-        return  # The other two refuse some that are out of order or not whole.
+        return  # The other two readers reject some samples that are out of order or incomplete.
     assert len(other) == len(tree) == keys
     assert by_hivex(again, tmp_path) == by_hivex(data, tmp_path)
     if keys < 2_000:
         assert by_dissect(again) == by_dissect(data)
 
 
-# Data of fewer than four bytes, which stands in the value itself, libregf shows wrongly.
+# libregf shows data of fewer than four bytes, which is stored in the value itself, incorrectly.
 _plain = st.text(
     st.characters(categories=("L", "N", "P"), max_codepoint=0xFFFF, exclude_characters="\\"), min_size=1, max_size=30
 )
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-# Big data in hives of version 1.4, which Windows has from that version on, libregf takes for plain.
+# libregf takes big data in hives of version 1.4 for plain data; Windows uses it from that version on.
 @given(
     hives(
         minors=(3, 5, 6),
@@ -122,7 +123,7 @@ _plain = st.text(
         tombstones=False,
     )
 )
-def test_other_readers_find_what_was_written(hive):
+def test_written_hive_is_read_by_other_readers(hive):
     data = write_hive(hive)
     seen = {tuple(path.split("\\")) if path else (): key for path, key in hive.root.walk()}
     libregf, dissect = by_libregf(data), by_dissect(data)
@@ -130,14 +131,14 @@ def test_other_readers_find_what_was_written(hive):
     for path, key in seen.items():
         values = [(value.name, value.type, bytes(value.data)) for value in key.values.values()]
         assert libregf[path] == (key.last_written, key.class_name, values)
-        assert dissect[path][1] == key.last_written and [value[0] for value in dissect[path][2]] == [
-            value[0] for value in values
-        ]
+        assert dissect[path][1] == key.last_written
+        assert [value[0] for value in dissect[path][2]] == [value[0] for value in values]
 
 
 @pytest.mark.parametrize("recovered", hive_samples.recoveries(_RECOVERED), ids=str)
-def test_logs_are_applied_as_windows_did(recovered):
+def test_recovered_hive_equals_windows_recovery(recovered):
     dirty = next(path for path in recovered.parent.iterdir() if path.suffix == "" and path != recovered)
     hive = read_hive(dirty.read_bytes(), logs=[path.read_bytes() for path in sorted(recovered.parent.glob("*.LOG*"))])
-    assert hive.recovered and not hive.dirty
+    assert hive.recovered
+    assert not hive.dirty
     assert dump(hive.root) == dump(read_hive(recovered.read_bytes()).root)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.delta import Before, ValueDelta
-from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_model import Value
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_items import Value
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.merge_rules import compile_rules
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.registry_values import (
     REG_BINARY,
@@ -19,12 +19,11 @@ from ansible_collections.strata.layering.plugins.module_utils.winregistry.regist
     REG_SZ,
     decode_multi_string,
     decode_string,
-    encode_dword,
     encode_multi_string,
-    encode_qword,
     encode_string,
 )
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.three_way import merge_lists, merge_value
+from ansible_collections.strata.layering.tests.support.registry_data import encode_dword, encode_qword
 
 
 def rule(kind: str, separator: str = ""):
@@ -42,7 +41,7 @@ PATHS, COMMAS, SPACES, MULTI, COUNTER = (
 )
 
 
-def words(text: str) -> list[str]:
+def split_items(text: str) -> list[str]:
     return text.split()
 
 
@@ -67,20 +66,22 @@ def words(text: str) -> list[str]:
         ("a b", "a x b", "a b x y", "a x b y"),
     ],
 )
-def test_lists(before, current, after, expected):
-    assert merge_lists(words(before), words(current), words(after), fold=str.upper) == words(expected)
+def test_merge_lists(before, current, after, expected):
+    assert merge_lists(split_items(before), split_items(current), split_items(after), fold=str.upper) == split_items(
+        expected
+    )
 
 
 unique = st.lists(st.sampled_from("abcdefgh"), unique=True)
 
 
 @given(unique, unique)
-def test_a_change_applied_to_what_it_was_made_from_gives_what_it_made(before, after):
+def test_merge_lists_change_applied_to_its_own_base(before, after):
     assert merge_lists(before, before, after, fold=str.upper) == after
 
 
 @given(unique, unique, unique)
-def test_every_change_is_in_the_result(before, current, after):
+def test_merge_lists_result_has_every_change(before, current, after):
     result = merge_lists(before, current, after, fold=str.upper)
     assert len(set(result)) == len(result)
     assert set(result) == set(current) - (set(before) - set(after)) | (set(after) - set(before)) | {
@@ -100,7 +101,7 @@ def text(content: str, kind: int = REG_SZ):
     return kind, encode_string(content)
 
 
-def test_texts():
+def test_merge_value_texts():
     possible, (kind, data) = merge(PATHS, text("a;b"), text("a;b;y;"), text("a;b;x", REG_EXPAND_SZ))
     assert (possible, kind, decode_string(Value("", kind, data))) == (True, REG_EXPAND_SZ, "a;b;y;x;")
     possible, (kind, data) = merge(
@@ -115,7 +116,7 @@ def test_texts():
     assert decode_string(Value("", kind, data)) == "a;b;"
 
 
-def test_multi_strings():
+def test_decode_multi_string():
     possible, (kind, data) = merge(
         MULTI, None, (REG_MULTI_SZ, encode_multi_string(["a"])), (REG_MULTI_SZ, encode_multi_string(["A", "b"]))
     )
@@ -135,7 +136,7 @@ def test_multi_strings():
         (None, text(";".join(map(str, range(5000)))), text("a")),
     ],
 )
-def test_what_is_no_list_is_not_joined(before, current, after):
+def test_merge_value_other_data_is_not_joined(before, current, after):
     assert merge(PATHS, before, current, after) == (False, current)
 
 
@@ -152,13 +153,14 @@ def test_what_is_no_list_is_not_joined(before, current, after):
         ("\0b\0".encode("utf-16-le"), False),
     ],
 )
-def test_what_stands_behind_an_empty_text_is_not_lost(data, joined):
+def test_merge_value_data_after_an_empty_text_is_not_lost(data, joined):
     possible, result = merge(MULTI, None, (REG_MULTI_SZ, data), (REG_MULTI_SZ, encode_multi_string(["c"])))
-    assert possible is joined and (joined or result == (REG_MULTI_SZ, data))
+    assert possible is joined
+    assert joined or result == (REG_MULTI_SZ, data)
     assert merge(MULTI, None, (REG_MULTI_SZ, encode_multi_string(["c"])), (REG_MULTI_SZ, data))[0] is joined
 
 
-def test_values_too_large_to_be_kept_are_not_joined():
+def test_merge_value_too_large_former_value_is_not_joined():
     before = Before.of(Value("", *text("a;" * 40000)))
     assert merge_value(PATHS, before, text("a"), ValueDelta("v", *text("b"))) == (False, text("a"))
 
@@ -176,14 +178,14 @@ def test_values_too_large_to_be_kept_are_not_joined():
         (0, 2**32 - 1, 5, 2**32 - 1),
     ],
 )
-def test_counters(before, current, after, expected):
+def test_merge_value_counters(before, current, after, expected):
     def dword(number):
         return None if number is None else (REG_DWORD, encode_dword(number))
 
     assert merge(COUNTER, dword(before), dword(current), dword(after) or (0, None)) == (True, dword(expected))
 
 
-def test_counters_of_other_types():
+def test_merge_value_counters_of_other_types():
     assert merge(COUNTER, None, (REG_DWORD, encode_dword(1)), (REG_QWORD, encode_qword(2))) == (
         True,
         (REG_QWORD, encode_qword(3)),
