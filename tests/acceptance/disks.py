@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ...plugins.module_utils.disk.block_device import BlockDevice, FileDevice
-from ...plugins.module_utils.disk.partitions import PartitionSpec, format_gpt
 from ...plugins.module_utils.images.os_import import find_windows
 from ...plugins.module_utils.ntfs.file_security import inherit
-from ...plugins.module_utils.ntfs.node import Node, Times
+from ...plugins.module_utils.ntfs.node import Node
+from ...plugins.module_utils.ntfs.times import Times
 from ...plugins.module_utils.ntfs.volume import Volume
 from ...plugins.module_utils.winregistry import cell_layout
 from ...plugins.module_utils.winregistry.hive_model import Hive, Key
@@ -28,6 +28,7 @@ from ..sample import acl, shortnames
 from ..sample.disk import make_ntfs
 from ..sample.plan import ARCHIVE, HIDDEN, MIB, Content
 from ..sample.tree import INSTALLED, Tree
+from ..support.gpt_disk import PartitionSpec, format_gpt
 from . import wine, wine_registry
 from .wine import Prefix
 

@@ -12,8 +12,8 @@ import uuid
 from typing import BinaryIO
 
 from ...plugins.module_utils.disk.block_device import FileDevice
-from ...plugins.module_utils.disk.partitions import PartitionSpec, format_gpt
 from ...plugins.module_utils.winregistry.hive_writer import write_hive
+from ..support.gpt_disk import PartitionSpec, format_gpt
 from . import esp, fill, hives, ntfs_bytes, pe, system
 from .plan import MIB, Expected, Item, Manifest, Spec, digest
 

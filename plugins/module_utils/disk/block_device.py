@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Block devices: what can be read and written at a byte offset."""
+"""Block devices: disks and parts of disks that are read and written at byte offsets."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ import abc
 import errno
 import os
 from collections.abc import Iterator
+from typing import Protocol, TypeVar
 
-from ..common.errors import Corrupt, NoSpace, Unsupported
+from ..common.errors import Corrupt, InternalError, NoSpace
+
+_Device = TypeVar("_Device", bound="BlockDevice")
 
 
 class BlockDevice(abc.ABC):
     """A disk, or a part of one, with byte offsets from 0 to ``size``.
 
-    ``name`` is what error messages call it. Devices are context managers. Reading may be
-    done from several threads at once where ``concurrent_reads`` is true.
+    ``name`` is its name in error messages. Devices are context managers. Several threads
+    may read at the same time if ``concurrent_reads`` is true.
     """
 
     name: str
@@ -27,26 +30,30 @@ class BlockDevice(abc.ABC):
 
     @abc.abstractmethod
     def pread(self, count: int, offset: int) -> bytes:
-        """Return exactly ``count`` bytes from ``offset``; Corrupt when that leaves the device."""
+        """Return exactly ``count`` bytes from ``offset``; raise Corrupt ``disk.device_out_of_range`` for bytes outside the device."""
 
     def pwrite(self, data: bytes | bytearray | memoryview, offset: int) -> None:
-        """Write all of ``data`` at ``offset``; Unsupported when read-only, Corrupt when that leaves the device."""
-        raise Unsupported(
-            f"{self.name} is opened read-only.", code="disk.device_read_only", hint="Open it for writing."
-        )
+        """Write all of ``data`` at ``offset``.
+
+        Raises:
+            InternalError disk.device_read_only: the device is read-only.
+            Corrupt disk.device_out_of_range: the bytes are outside the device.
+            NoSpace disk.device_no_space: the file system of the composer is full.
+        """
+        raise InternalError(f"{self.name} was opened read-only.", code="disk.device_read_only")
 
     def locate(self, count: int, offset: int, writing: bool) -> int:
-        """Return the address in memory of ``count`` bytes at ``offset``, which lie within the device, 0 where they have none.
+        """Return the address in memory of ``count`` bytes at ``offset``, which are within the device; 0 if they have no address.
 
-        It is good until anything else is done with the device. With ``writing`` the bytes count as written.
+        The address is valid until the next call of any method. With ``writing`` the bytes count as written.
         """
         return 0
 
     def flush(self) -> None:
-        """Hand what was written to the layer below."""
+        """Write pending data to the device or file below."""
 
     def close(self) -> None:
-        """Release what the device holds; closing twice is allowed."""
+        """Release all resources; closing twice is allowed."""
 
     def data_extents(self) -> Iterator[tuple[int, int]]:
         """Yield ascending ``(start, end)`` byte ranges that may hold data; everything else reads as zeros."""
@@ -54,19 +61,31 @@ class BlockDevice(abc.ABC):
             yield 0, self.size
 
     def check_range(self, count: int, offset: int) -> None:
-        """Raise Corrupt unless ``count`` bytes from ``offset`` lie within the device."""
+        """Raise Corrupt unless ``count`` bytes from ``offset`` are within the device."""
         if count < 0 or offset < 0 or offset + count > self.size:
             raise Corrupt(
-                f"{count} bytes at offset {offset} lie outside {self.name}, which has {self.size} bytes.",
+                f"{count} bytes at offset {offset} are outside {self.name}, which has {self.size} bytes.",
                 code="disk.device_out_of_range",
-                hint="The structures on the disk are damaged or the image is cut off; export or copy it again.",
+                hint="The structures on the disk are damaged or the image is truncated: export or copy the disk again.",
             )
 
-    def __enter__(self):
+    def __enter__(self: _Device) -> _Device:
         return self
 
     def __exit__(self, *_exception: object) -> None:
         self.close()
+
+
+class GrainDevice(Protocol):
+    """A disk that reads whole grains of ``grain_size`` bytes. Several threads may call ``read_grain``."""
+
+    name: str
+    size: int
+    grain_size: int
+    grain_count: int
+
+    def read_grain(self, number: int) -> bytes | None:
+        """Return a grain without keeping it in a cache; None for a grain of zeros that is not stored."""
 
 
 class FileDevice(BlockDevice):
@@ -89,9 +108,9 @@ class FileDevice(BlockDevice):
             more = os.pread(self._descriptor, count - len(data), offset + len(data))
             if not more:
                 raise Corrupt(
-                    f"{self.name} ended at byte {offset + len(data)} while it was being read; it had {self.size} bytes when it was opened.",
+                    f"{self.name} ended at byte {offset + len(data)} during a read; it had {self.size} bytes when it was opened.",
                     code="disk.device_truncated",
-                    hint="Make sure that nothing changes the file meanwhile and run again.",
+                    hint="Make sure that no other process changes the file, and run again.",
                 )
             data += more
         return data
@@ -112,7 +131,7 @@ class FileDevice(BlockDevice):
             os.close(descriptor)
 
     def data_extents(self) -> Iterator[tuple[int, int]]:
-        """As the base class; holes of a sparse file are left out where the file system can tell them."""
+        """Yield the ranges that may hold data, without the holes of a sparse file if the file system reports holes."""
         position = 0
         while position < self.size:
             try:
@@ -132,7 +151,7 @@ class FileDevice(BlockDevice):
 
 
 class Window(BlockDevice):
-    """``size`` bytes of another device from ``offset``: a partition. Closing it leaves the device open."""
+    """A partition: ``size`` bytes of another device from ``offset``. Closing it does not close the device."""
 
     def __init__(self, device: BlockDevice, offset: int, size: int) -> None:
         device.check_range(size, offset)
@@ -164,7 +183,7 @@ class Window(BlockDevice):
 
 
 def write_all(descriptor: int, data: bytes | bytearray | memoryview, offset: int, name: str) -> None:
-    """Write all of ``data`` at ``offset`` of an open file; NoSpace when the host's disk or quota is full."""
+    """Write all of ``data`` at ``offset`` of an open file; raise NoSpace when the file system or quota is full."""
     view = memoryview(data).cast("B")
     try:
         while view:
@@ -173,8 +192,8 @@ def write_all(descriptor: int, data: bytes | bytearray | memoryview, offset: int
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise NoSpace(
-                f"No space is left on the host while writing {name}.",
+                f"Writing {name} failed: the file system of the composer has no space left.",
                 code="disk.device_no_space",
-                hint="Free space on that file system and run again.",
+                hint="Free space on that file system, and run again.",
             ) from error
         raise

@@ -1,18 +1,18 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Turning a disk into compressed grains, on all processors, in bounded memory."""
+"""Encode a disk as compressed grains, on all processors, in bounded memory."""
 
 from __future__ import annotations
 
 import collections
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import BinaryIO
 
-from ..common.errors import InvalidInput
+from ..common.arrays import U32, Mask
+from ..common.errors import InternalError
 from ..common.optional_imports import isal_zlib, np
 from ..common.progress import Progress, silent
 from .block_device import BlockDevice
@@ -20,17 +20,20 @@ from .grains import GRAIN_SHIFT, GRAIN_SIZE, ZERO_GRAIN, GrainIndex, grain_diges
 from .overlay import CopyOnWriteDevice
 from .vmdk_layout import check_capacity, check_end, pack_grain, padded_sectors
 from .vmdk_reader import StreamOptimizedDisk
-from .vmdk_writer import StreamOptimizedWriter
+from .vmdk_writer import Output, StreamOptimizedWriter, write_function
 
-#: Grains read and compressed as one piece of work: 1 MiB, never across a grain table.
+#: Grains that are read and compressed together: 1 MiB, never across a grain table.
 _BATCH = 16
-#: A grain that another program compressed badly is compressed again.
+#: A grain with more compressed bytes is compressed again.
 _WORTH_COPYING = GRAIN_SIZE + 1024
 _LEVEL = 1
 
 
+_Row = tuple[int, bytes | memoryview | None, bytes | None]
+
+
 class _Batch:
-    """What became of up to sixteen neighbouring grains: those that are not zeros, as they stand in a VMDK."""
+    """Up to sixteen neighbouring grains as they are stored in a VMDK, without grains of zeros."""
 
     __slots__ = ("numbers", "sizes", "digests", "data")
 
@@ -42,55 +45,56 @@ class _Batch:
 
 
 class _Source:
-    """Grains of a device, in the cheapest way that the device allows."""
+    """The grains of a device, read in the cheapest way that the device supports.
 
-    def __init__(self, device: BlockDevice, reuse: StreamOptimizedDisk | None) -> None:
+    ``_compressed`` is the stream-optimized disk whose grains can be copied: the device itself
+    or the base of ``_overlay``, the device with changes.
+    """
+
+    def __init__(self, device: BlockDevice) -> None:
         self.device = device
-        below = device.base if isinstance(device, CopyOnWriteDevice) else device
-        if reuse is not None and reuse is not below:
-            raise InvalidInput(f"{reuse.name} is not the disk below {device.name}.", code="disk.encode_reuse")
-        whole = isinstance(below, StreamOptimizedDisk) and below.grain_size == GRAIN_SIZE
-        self._compressed = below if whole else None
-        self._by_grain = isinstance(device, CopyOnWriteDevice)
-        self._written = np.zeros(0, dtype=np.uint32)
-        if self._by_grain:
-            self._written = device.dirty_grains()
-        self.concurrent = self._by_grain or device.concurrent_reads
+        self._overlay = device if isinstance(device, CopyOnWriteDevice) else None
+        below = device if self._overlay is None else self._overlay.base
+        self._compressed: StreamOptimizedDisk | None = None
+        if isinstance(below, StreamOptimizedDisk) and below.grain_size == GRAIN_SIZE:
+            self._compressed = below
+        self._written: U32 = np.zeros(0, dtype=np.uint32) if self._overlay is None else self._overlay.dirty_grains()
+        self.concurrent = self._overlay is not None or device.concurrent_reads
 
-    def fetch(self, numbers: list[int]) -> list[tuple[int, bytes | memoryview | None, bytes | None]]:
-        """Return ``(number, plain, compressed)`` a grain; one of the two is None."""
-        if self._compressed is None and not self._by_grain:
-            return self._fetch_plain(numbers)
-        written = set(numbers)
-        if self._compressed is not None:
-            low, high = np.searchsorted(
-                self._written, np.array((numbers[0], numbers[-1] + 1), dtype=np.uint32)
-            ).tolist()
-            written = set(self._written[low:high].tolist())
-        rows = []
+    def fetch(self, numbers: list[int]) -> list[_Row]:
+        """Return ``(number, plain, compressed)`` of each grain; at least one of the two is None."""
+        overlay, source = self._overlay, self._compressed
+        if source is None:
+            if overlay is None:
+                return self._fetch_plain(numbers)
+            return [(number, overlay.read_grain(number), None) for number in numbers]
+        low, high = np.searchsorted(self._written, np.array((numbers[0], numbers[-1] + 1), dtype=np.uint32)).tolist()
+        written = set(self._written[low:high].tolist())
+        rows: list[_Row] = []
         for number in numbers:
-            if number in written:
-                rows.append((number, self.device.read_grain(number), None))
-            elif number < self._compressed.grain_count:
-                rows.append((number, None, self._compressed.read_compressed(number)))
+            if overlay is not None and number in written:
+                rows.append((number, overlay.read_grain(number), None))
+            elif number < source.grain_count:
+                rows.append((number, None, source.read_compressed(number)))
         return rows
 
-    def _fetch_plain(self, numbers: list[int]) -> list[tuple[int, memoryview | None, bytes | None]]:
+    def _fetch_plain(self, numbers: list[int]) -> list[_Row]:
         start = numbers[0] << GRAIN_SHIFT
         end = min((numbers[-1] + 1) << GRAIN_SHIFT, self.device.size)
         data = self.device.pread(end - start, start)
         if len(data) % GRAIN_SIZE:
             data += bytes(-len(data) % GRAIN_SIZE)
         view = memoryview(data)
-        places = ((number, (number << GRAIN_SHIFT) - start) for number in numbers)
-        return [(number, view[place : place + GRAIN_SIZE], None) for number, place in places]
+        offsets = ((number, (number << GRAIN_SHIFT) - start) for number in numbers)
+        return [(number, view[offset : offset + GRAIN_SIZE], None) for number, offset in offsets]
 
-    def compress(self, rows: list[tuple[int, bytes | memoryview | None, bytes | None]]) -> _Batch:
-        """Hash every grain and compress those that are not compressed yet; grains of zeros vanish."""
+    def compress(self, rows: list[_Row]) -> _Batch:
+        """Hash every grain, compress the grains that are not compressed, and drop grains of zeros."""
         grains = []
+        source = self._compressed
         for number, plain, compressed in rows:
-            if compressed is not None:
-                plain, exact = self._compressed.inflate(number, compressed)
+            if compressed is not None and source is not None:
+                plain, exact = source.inflate(number, compressed)
                 if not exact or len(compressed) > _WORTH_COPYING:
                     compressed = None
             if plain is None or not any(plain[:32]) and bytes(plain) == ZERO_GRAIN:
@@ -103,25 +107,29 @@ class _Source:
 
 def encode(
     device: BlockDevice,
-    out: BinaryIO | Callable[[bytes], object],
+    out: Output,
     *,
-    keep=None,
-    reuse: StreamOptimizedDisk | None = None,
+    keep: Mask | None = None,
     workers: int | None = None,
     progress: Progress = silent,
 ) -> GrainIndex:
     """Write a device to ``out`` as a stream-optimized VMDK and return the index of its grains.
 
-    ``keep`` is a bool array over all grains: those where it is false become zeros. Grains of
-    zeros are left out. Grains that stand compressed in a stream-optimized VMDK, the device
-    itself or the unmodified part of a CopyOnWriteDevice's base, are verified and copied as
-    they are; ``reuse`` names that disk for a caller who relies on it. ``progress`` counts
-    plain bytes in the step "encode". Nobody may write to the device meanwhile.
+    ``keep`` has an element for each grain: grains for which it is false become zeros. Grains
+    of zeros are not stored. Compressed grains of a stream-optimized VMDK (the device itself,
+    or the unmodified part of a CopyOnWriteDevice's base) are verified and copied without
+    compressing them again. ``progress`` counts plain bytes in the step "encode". The device
+    must not change during the call.
+
+    Raises:
+        Corrupt: the device cannot be read.
+        InvalidInput disk.vmdk_capacity: a VMDK cannot have the size of the device.
+        NoSpace disk.vmdk_too_large: the VMDK would be larger than 2 TiB.
     """
-    source = _Source(device, reuse)
+    source = _Source(device)
     writer = StreamOptimizedWriter(out, device.size)
     digests = bytearray()
-    for batch in _batches(source, _wanted(device, keep), workers, progress):
+    for batch in _batches(source, _stored_grains(device, keep), workers, progress):
         if batch.numbers:
             writer.add_run(np.array(batch.numbers, dtype=np.uint32), np.array(batch.sizes, dtype=np.uint32), batch.data)
             digests += batch.digests
@@ -131,26 +139,28 @@ def encode(
 
 def encode_grains(
     device: BlockDevice,
-    grains,
-    out: BinaryIO | Callable[[bytes], object],
+    grains: U32,
+    out: Output,
     *,
     workers: int | None = None,
     progress: Progress = silent,
 ) -> GrainIndex:
-    """Write only ``grains`` (ascending u32) to ``out``: marker, zlib data, padding, nothing around them.
+    """Write only ``grains`` (ascending) to ``out``: marker, zlib data and padding of each grain.
 
-    The ``sectors`` of the index returned count from the first byte written. Grains of zeros
-    are left out of both.
+    The ``sectors`` of the returned index count from the first byte written. Grains of zeros
+    are not stored. Raises the errors of ``encode``.
     """
     check_capacity(device.size)
-    write = getattr(out, "write", out)
+    write = write_function(out)
     grains = np.asarray(grains, dtype=np.uint32)
     if len(grains) and (int(grains[-1]) >= grain_total(device.size) or (grains[1:] <= grains[:-1]).any()):
-        raise InvalidInput(f"The grains to be written do not ascend within {device.name}.", code="disk.encode_grains")
+        raise InternalError(
+            f"The grain numbers to be encoded are not ascending within {device.name}.", code="disk.encode_grains"
+        )
     numbers: list[int] = []
     sizes: list[int] = []
     digests = bytearray()
-    for batch in _batches(_Source(device, None), grains, workers, progress):
+    for batch in _batches(_Source(device), grains, workers, progress):
         numbers += batch.numbers
         sizes += batch.sizes
         digests += batch.digests
@@ -166,24 +176,24 @@ def encode_grains(
     )
 
 
-def _wanted(device: BlockDevice, keep):
-    """Return the numbers (u32) of the grains that may hold data and are to be kept."""
+def _stored_grains(device: BlockDevice, keep: Mask | None) -> U32:
+    """Return the numbers of the grains that may hold data and that ``keep`` keeps."""
     mask = np.zeros(grain_total(device.size), dtype=np.bool_)
     for start, end in device.data_extents():
         mask[start >> GRAIN_SHIFT : grain_total(end)] = True
     if keep is not None:
         keep = np.asarray(keep, dtype=np.bool_)
         if keep.shape != mask.shape:
-            raise InvalidInput(
-                f"The mask of grains to keep has {keep.size} entries and {device.name} has {mask.size} grains.",
+            raise InternalError(
+                f"The mask of grains to keep has {keep.size} entries, but {device.name} has {mask.size} grains.",
                 code="disk.encode_keep",
             )
         mask &= keep
     return np.flatnonzero(mask).astype(np.uint32)
 
 
-def _split(numbers) -> Iterator[list[int]]:
-    """Cut ascending grain numbers into pieces of work."""
+def _split(numbers: U32) -> Iterator[list[int]]:
+    """Split ascending grain numbers into batches."""
     groups = numbers // _BATCH
     first = 0
     for cut in (np.flatnonzero(groups[1:] != groups[:-1]) + 1).tolist():
@@ -193,13 +203,13 @@ def _split(numbers) -> Iterator[list[int]]:
         yield numbers[first:].tolist()
 
 
-def _batches(source: _Source, numbers, workers: int | None, progress: Progress) -> Iterator[_Batch]:
-    """Yield the compressed batches in order while later ones are being worked on."""
+def _batches(source: _Source, numbers: U32, workers: int | None, progress: Progress) -> Iterator[_Batch]:
+    """Yield the compressed batches in order; later batches are compressed in the meantime."""
     total = len(numbers) * GRAIN_SIZE
     count = workers or min(len(os.sched_getaffinity(0)), 32)
     done = 0
-    told = time.monotonic()
-    waiting: collections.deque[tuple[int, Future]] = collections.deque()
+    reported = time.monotonic()
+    waiting: collections.deque[tuple[int, Future[_Batch]]] = collections.deque()
     with ThreadPoolExecutor(count, thread_name_prefix="encode") as pool:
         try:
             for piece in _split(numbers):
@@ -213,8 +223,8 @@ def _batches(source: _Source, numbers, workers: int | None, progress: Progress) 
                 size, future = waiting.popleft()
                 yield future.result()
                 done += size * GRAIN_SIZE
-                if time.monotonic() - told > 0.25:
-                    told = time.monotonic()
+                if time.monotonic() - reported > 0.25:
+                    reported = time.monotonic()
                     progress("encode", done, total)
             while waiting:
                 yield waiting.popleft()[1].result()

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Opening a disk image by what it holds: raw, stream-optimized VMDK, or a descriptor with flat extents."""
+"""Open a disk image by its content: raw, stream-optimized VMDK, or a descriptor with flat extents."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .vmdk_descriptor import MAX_DESCRIPTOR, Extent, is_descriptor, parse_descri
 from .vmdk_layout import MAGIC, SECTOR, damaged
 from .vmdk_reader import StreamOptimizedDisk
 
-#: How files begin that are disk images of kinds that are not read here.
+#: The first bytes of files of kinds that are not supported.
 _FOREIGN = {
     b"QFI\xfb": "qcow2",
     b"COWD": "VMFS-sparse VMDK",
@@ -29,7 +29,13 @@ _FOREIGN = {
 
 
 class FlatDisk(BlockDevice):
-    """A descriptor's flat extents, one after the other, read-only."""
+    """The flat extents of a VMDK descriptor, one after the other, read-only.
+
+    Raises:
+        Corrupt: the descriptor or an extent is damaged or truncated.
+        NotFound disk.not_found: an extent file does not exist.
+        Unsupported disk.vmdk_extent_kind, disk.vmdk_has_parent: the disk is not flat, or needs a parent.
+    """
 
     concurrent_reads = True
 
@@ -51,16 +57,16 @@ class FlatDisk(BlockDevice):
             raise
         self.size = position
         if not position:
-            raise damaged(path, "its descriptor names no extent")
+            raise damaged(path, "its descriptor lists no extents")
 
     def _open(self, extent: Extent) -> FileDevice | None:
         if extent.kind == "ZERO":
             return None
         if extent.kind not in ("FLAT", "VMFS"):
             raise Unsupported(
-                f"{self.name} has an extent of kind {extent.kind}.",
+                f"{self.name} has an extent of kind {extent.kind[:40]}, which is not supported.",
                 code="disk.vmdk_extent_kind",
-                hint="Export the machine as OVF, or convert the disk with 'qemu-img convert -O vmdk -o subformat=streamOptimized'.",
+                hint="Export the VM as OVF, or convert the disk with 'qemu-img convert -O vmdk -o subformat=streamOptimized'.",
             )
         name = extent.file
         folder = os.path.realpath(os.path.dirname(os.path.abspath(self.name)))
@@ -68,7 +74,7 @@ class FlatDisk(BlockDevice):
         target = os.path.realpath(os.path.join(folder, name)) if plain else ""
         if os.path.dirname(target) != folder:
             raise Corrupt(
-                f"The descriptor {self.name} names an extent file outside its own folder.",
+                f"The descriptor {self.name} refers to an extent file outside its folder.",
                 code="disk.vmdk_extent_path",
                 hint="Copy the descriptor and its extents into one folder.",
             )
@@ -78,7 +84,7 @@ class FlatDisk(BlockDevice):
         if extent.offset + extent.size > device.size:
             raise damaged(
                 self.name,
-                f"its extent file {name} has {device.size} bytes but {extent.offset + extent.size} are needed",
+                f"its extent file {name} has {device.size} bytes, but {extent.offset + extent.size} bytes are expected",
                 "disk.vmdk_truncated",
             )
         return device
@@ -111,10 +117,12 @@ class FlatDisk(BlockDevice):
 
 
 def open_disk(path: str) -> BlockDevice:
-    """Open a disk image read-only, judged by its content and never by its name.
+    """Open a disk image read-only; its kind is recognised by content, not by name.
 
-    Raises NotFound when there is no such file, Corrupt for a damaged or cut-off image,
-    Unsupported for a kind that is not read here.
+    Raises:
+        NotFound disk.not_found: the file does not exist.
+        Unsupported disk.kind: the file is not a disk image of a supported kind.
+        Corrupt disk.truncated: the size is not a multiple of 512; and the errors of ``FlatDisk`` and ``StreamOptimizedDisk``.
     """
     with FileDevice(_regular(path)) as probe:
         size = probe.size
@@ -126,13 +134,13 @@ def open_disk(path: str) -> BlockDevice:
     for magic, kind in _FOREIGN.items():
         if start.startswith(magic):
             raise Unsupported(
-                f"{path} is a {kind}.",
+                f"{path} is a {kind}, which is not supported.",
                 code="disk.kind",
-                hint="Convert it with 'qemu-img convert -O raw', or export the machine as OVF from vSphere.",
+                hint="Convert the disk with 'qemu-img convert -O raw', or export the VM as OVF from vSphere.",
             )
     if not size or size % SECTOR:
         raise Corrupt(
-            f"{path} is no disk image: its {size} bytes are not whole sectors.",
+            f"{path} is not a disk image: its size ({size} bytes) is not a multiple of 512.",
             code="disk.truncated",
             hint="Export or copy the disk again.",
         )
@@ -143,7 +151,9 @@ def _regular(path: str) -> str:
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
-        raise NotFound(f"There is no disk image {path}.", code="disk.not_found", hint="Check the path.") from None
+        raise NotFound(
+            f"The disk image {path} does not exist.", code="disk.not_found", hint="Check the path."
+        ) from None
     if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
-        raise Unsupported(f"{path} is not a file.", code="disk.kind", hint="Name the disk image itself.")
+        raise Unsupported(f"{path} is not a file.", code="disk.kind", hint="Specify the path of the disk image itself.")
     return path

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""GUID partition tables as they stand on a disk: headers, entries, checksums.
+"""GUID partition tables: headers, entries and checksums.
 
 Source: UEFI Specification 2.10, chapter 5 "GUID Partition Table (GPT) Disk Layout". All
-places are LBAs of 512 bytes; other sector sizes do not occur on virtual disks of vSphere.
+positions are LBAs of 512 bytes; virtual disks of vSphere have no other sector size.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ ENTRY_SIZE = 128
 ENTRY_COUNT = 128
 MAX_ENTRIES = 1024
 MAX_ENTRY_SIZE = 4096
-NAME_BYTES = 72
 
 _SIGNATURE = b"EFI PART"
 _REVISION = 0x00010000
@@ -33,7 +32,7 @@ _ENTRY = struct.Struct("<16s16sQQQ72s")
 
 @dataclasses.dataclass(slots=True)
 class GptEntry:
-    """One used entry: ``number`` counts from 1, ``first`` and ``last`` are inclusive LBAs."""
+    """A used entry: ``number`` counts from 1, ``first`` and ``last`` are inclusive LBAs."""
 
     number: int
     type: str
@@ -46,7 +45,7 @@ class GptEntry:
 
 @dataclasses.dataclass(slots=True)
 class Gpt:
-    """A checked table; ``entries`` the raw entry array, ``used`` its used entries in order of number."""
+    """A valid table; ``entries`` is the raw entry array, ``used`` its used entries in order of number."""
 
     lba: int
     alternate: int
@@ -60,19 +59,25 @@ class Gpt:
     used: list[GptEntry] = dataclasses.field(default_factory=list)
 
 
-def _damaged(device: BlockDevice, why: str, code: str = "disk.partitions_corrupt") -> Corrupt:
+def _damaged(device: BlockDevice, cause: str, code: str = "disk.partitions_corrupt") -> Corrupt:
     return Corrupt(
-        f"The GUID partition table of {device.name} is damaged: {why}.",
+        f"The GUID partition table of {device.name} is damaged: {cause}.",
         code=code,
-        hint="Check the disk in the OS machine and export it again.",
+        hint="Check the disk in the OS machine, and export the VM again.",
     )
 
 
 def read_header(device: BlockDevice, lba: int) -> Gpt:
-    """Read the header at an LBA with its entries; Corrupt when a checksum or a bound fails."""
+    """Read the header at an LBA with its entries.
+
+    Raises Corrupt: ``disk.partitions_truncated`` when the table was created for a larger
+    disk, ``disk.partitions_corrupt`` when a checksum or a number is wrong.
+    """
     sectors = device.size // SECTOR
     if not 0 < lba < sectors:
-        raise _damaged(device, f"a header would stand at sector {lba} of {sectors}", "disk.partitions_truncated")
+        raise _damaged(
+            device, f"its header is expected at sector {lba}, but the disk has {sectors}", "disk.partitions_truncated"
+        )
     data = device.pread(SECTOR, lba * SECTOR)
     fields = _HEADER.unpack_from(data)
     (
@@ -96,21 +101,21 @@ def read_header(device: BlockDevice, lba: int) -> Gpt:
     if zlib.crc32(data[:16] + bytes(4) + data[20:size]) != checksum:
         raise _damaged(device, f"the checksum of the header at sector {lba} is wrong")
     if own != lba:
-        raise _damaged(device, f"the header at sector {lba} says that it stands at {own}")
+        raise _damaged(device, f"the header at sector {lba} gives its own position as {own}")
     if not 1 <= count <= MAX_ENTRIES or not ENTRY_SIZE <= entry_size <= MAX_ENTRY_SIZE or entry_size & (entry_size - 1):
-        raise _damaged(device, f"it names {count} entries of {entry_size} bytes")
+        raise _damaged(device, f"it has {count} entries of {entry_size} bytes")
     if alternate >= sectors or last >= sectors:
         raise _damaged(
             device,
-            f"it was made for a disk of {max(alternate, last) + 1} sectors or more and the disk has {sectors}",
+            f"it was created for a disk of at least {max(alternate, last) + 1} sectors, but the disk has {sectors}",
             "disk.partitions_truncated",
         )
     length = count * entry_size
     span = -(-length // SECTOR)
     if first > last or 2 + span > first:
-        raise _damaged(device, f"it calls the sectors {first} to {last} usable")
+        raise _damaged(device, f"its range of usable sectors is {first} to {last}")
     if not 2 <= entries_lba <= sectors - span or (entries_lba <= last and entries_lba + span > first):
-        raise _damaged(device, "its entries do not lie within the disk, or stand among the partitions")
+        raise _damaged(device, "its entries are outside the disk or overlap the usable sectors")
     entries = device.pread(length, entries_lba * SECTOR)
     if zlib.crc32(entries) != entries_checksum:
         raise _damaged(device, f"the checksum of the entries at sector {entries_lba} is wrong")
@@ -120,7 +125,7 @@ def read_header(device: BlockDevice, lba: int) -> Gpt:
 
 
 def counts_large_sectors(device: BlockDevice) -> bool:
-    """Tell whether a header stands where a disk with sectors of 4096 bytes has it."""
+    """Return whether the disk has a header at the position for sectors of 4096 bytes."""
     return device.size >= 2 * LARGE_SECTOR and device.pread(len(_SIGNATURE), LARGE_SECTOR) == _SIGNATURE
 
 
@@ -131,9 +136,7 @@ def _used_entries(device: BlockDevice, gpt: Gpt) -> list[GptEntry]:
         if not any(kind):
             continue
         if not gpt.first_usable <= first <= last <= gpt.last_usable:
-            raise _damaged(
-                device, f"partition {index + 1} reaches from sector {first} to {last}, outside the usable sectors"
-            )
+            raise _damaged(device, f"partition {index + 1} (sectors {first} to {last}) is outside the usable sectors")
         text = name.decode("utf-16-le", errors="replace").split("\0", 1)[0]
         used.append(
             GptEntry(
@@ -141,32 +144,26 @@ def _used_entries(device: BlockDevice, gpt: Gpt) -> list[GptEntry]:
             )
         )
     ordered = sorted(used, key=lambda entry: entry.first)
-    for one, two in zip(ordered, ordered[1:]):
-        if two.first <= one.last:
-            raise _damaged(device, f"the partitions {one.number} and {two.number} overlap")
+    for entry, following in zip(ordered, ordered[1:]):
+        if following.first <= entry.last:
+            raise _damaged(device, f"the partitions {entry.number} and {following.number} overlap")
     return used
 
 
-def pack_entry(kind: str, guid: str, first: int, last: int, attributes: int, name: str) -> bytes:
-    """Return one 128-byte entry."""
-    text = name.encode("utf-16-le")[:NAME_BYTES]
-    return _ENTRY.pack(uuid.UUID(kind).bytes_le, uuid.UUID(guid).bytes_le, first, last, attributes, text)
-
-
 def move_entry_end(gpt: Gpt, number: int, last: int) -> None:
-    """Change where a partition ends; everything else in its entry stays."""
+    """Change the last sector of a partition; the rest of its entry does not change."""
     entries = bytearray(gpt.entries)
     struct.pack_into("<Q", entries, (number - 1) * gpt.entry_size + 40, last)
     gpt.entries = bytes(entries)
 
 
 def usable_end(sectors: int, entry_count: int = ENTRY_COUNT, entry_size: int = ENTRY_SIZE) -> int:
-    """Return the last usable LBA of a disk of ``sectors``: the backup entries and header follow."""
+    """Return the last usable LBA of a disk of ``sectors``; the backup entries and header follow it."""
     return sectors - 2 - -(-entry_count * entry_size // SECTOR)
 
 
 def write_both(device: BlockDevice, gpt: Gpt) -> None:
-    """Write the backup at the disk's end, then the primary at sector 1; ``gpt.entries`` is what they hold."""
+    """Write the backup table at the end of the disk, then the primary table at sector 1, with ``gpt.entries``."""
     sectors = device.size // SECTOR
     span = -(-gpt.entry_count * gpt.entry_size // SECTOR)
     entries = gpt.entries.ljust(span * SECTOR, b"\0")

@@ -7,28 +7,46 @@ from __future__ import annotations
 
 import collections
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from ..common.arrays import U8, U32, Mask
 from ..common.optional_imports import np
 from ..common.progress import Progress, silent
-from .block_device import BlockDevice
-from .grains import DIGEST_SIZE, GRAIN_SHIFT, GRAIN_SIZE, ZERO_DIGEST, ZERO_GRAIN, grain_digest, grain_total
+from .block_device import BlockDevice, GrainDevice
+from .grains import (
+    DIGEST_SIZE,
+    GRAIN_SHIFT,
+    GRAIN_SIZE,
+    ZERO_DIGEST,
+    ZERO_GRAIN,
+    grain_device,
+    grain_digest,
+    grain_total,
+)
 
-#: Grains that are read and hashed as one piece of work.
+#: Grains that are read and hashed together.
 _BATCH = 16
+
+_Grain = bytes | memoryview
 
 
 def differing_grains(
-    device: BlockDevice, numbers, digests, *, among=None, workers: int | None = None, progress: Progress = silent
-):
-    """Return the ascending numbers (u32) of the grains of ``device`` that differ from a disk with these grains.
+    device: BlockDevice,
+    numbers: U32,
+    digests: U8,
+    *,
+    among: Mask | None = None,
+    workers: int | None = None,
+    progress: Progress = silent,
+) -> U32:
+    """Return the ascending numbers of the grains of ``device`` that differ from another disk.
 
-    ``numbers`` (u32, ascending) and ``digests`` (u8, (n, 16)) describe every grain of the other
-    disk that holds data; all others are zeros. ``among``, a bool array over all grains of the
-    device, restricts the comparison: grains where it is false are not read and never differ. Grains
-    of the other disk behind the end of the device are left out. ``progress`` counts plain bytes in
-    the step "compare". Raises Corrupt where the device cannot be read.
+    ``numbers`` (ascending, shape (n,)) and ``digests`` (shape (n, 16)) describe every grain of
+    the other disk that holds data; its other grains are zeros. ``among`` has an element for
+    each grain of the device: grains for which it is false are not read and do not differ.
+    Grains of the other disk after the end of the device are ignored. ``progress`` counts plain
+    bytes in the step "compare". Raises Corrupt when the device cannot be read.
     """
     total = grain_total(device.size)
     inside = numbers < total
@@ -36,14 +54,14 @@ def differing_grains(
     present = np.zeros(total, dtype=np.bool_)
     for start, end in device.data_extents():
         present[start >> GRAIN_SHIFT : grain_total(end)] = True
-    wanted = present if among is None else present & among
+    selected = present if among is None else present & among
     zero = np.frombuffer(ZERO_DIGEST, dtype=np.uint8)
-    here = np.flatnonzero(wanted).astype(np.uint32)
-    found = np.empty((len(here), DIGEST_SIZE), dtype=np.uint8)
+    here = np.flatnonzero(selected).astype(np.uint32)
+    hashes = np.empty((len(here), DIGEST_SIZE), dtype=np.uint8)
     done = 0
     for hashed in _hashed(device, here, workers):
         count = len(hashed) // DIGEST_SIZE
-        found[done : done + count] = np.frombuffer(hashed, dtype=np.uint8).reshape(count, DIGEST_SIZE)
+        hashes[done : done + count] = np.frombuffer(hashed, dtype=np.uint8).reshape(count, DIGEST_SIZE)
         done += count
         progress("compare", done << GRAIN_SHIFT, len(here) << GRAIN_SHIFT)
     rows = np.minimum(np.searchsorted(numbers, here), max(len(numbers) - 1, 0))
@@ -51,27 +69,26 @@ def differing_grains(
     if len(numbers):
         known = numbers[rows] == here
         expected[known] = digests[rows[known]]
-    differ = here[(expected != found).any(axis=1)]
-    # What only the other disk has is zeros here, and need not be read.
-    gone = ~present[numbers] & (digests != zero).any(axis=1)
+    differ = here[(expected != hashes).any(axis=1)]
+    # Grains that only the other disk has are zeros here and need not be read.
+    missing = ~present[numbers] & (digests != zero).any(axis=1)
     if among is not None:
-        gone &= among[numbers]
-    return np.union1d(differ, numbers[gone]).astype(np.uint32)
+        missing &= among[numbers]
+    return np.union1d(differ, numbers[missing]).astype(np.uint32)
 
 
-def _hashed(device: BlockDevice, numbers, workers: int | None) -> Iterator[bytes]:
+def _hashed(device: BlockDevice, numbers: U32, workers: int | None) -> Iterator[bytes]:
     """Yield the digests of the grains in order, batch by batch."""
-    by_grain = getattr(device, "grain_size", 0) == GRAIN_SIZE and hasattr(device, "read_grain")
-    concurrent = by_grain or device.concurrent_reads
+    grains = grain_device(device)
     count = workers or min(len(os.sched_getaffinity(0)), 32)
-    waiting: collections.deque[Future] = collections.deque()
+    waiting: collections.deque[Future[bytes]] = collections.deque()
     with ThreadPoolExecutor(count, thread_name_prefix="compare") as pool:
         try:
             for first in range(0, len(numbers), _BATCH):
                 piece = numbers[first : first + _BATCH].tolist()
-                if by_grain:
-                    waiting.append(pool.submit(_hash_grains, device, piece))
-                elif concurrent:
+                if grains is not None:
+                    waiting.append(pool.submit(_hash_grains, grains, piece))
+                elif device.concurrent_reads:
                     waiting.append(pool.submit(_hash_ranges, device, piece))
                 else:
                     waiting.append(pool.submit(_digests, _read(device, piece)))
@@ -84,7 +101,7 @@ def _hashed(device: BlockDevice, numbers, workers: int | None) -> Iterator[bytes
                 future.cancel()
 
 
-def _hash_grains(device, numbers: list[int]) -> bytes:
+def _hash_grains(device: GrainDevice, numbers: list[int]) -> bytes:
     return _digests(device.read_grain(number) for number in numbers)
 
 
@@ -92,18 +109,18 @@ def _hash_ranges(device: BlockDevice, numbers: list[int]) -> bytes:
     return _digests(_read(device, numbers))
 
 
-def _read(device: BlockDevice, numbers: list[int]) -> list[bytes]:
+def _read(device: BlockDevice, numbers: list[int]) -> Sequence[_Grain]:
     if numbers[-1] - numbers[0] == len(numbers) - 1:
         start, end = numbers[0] << GRAIN_SHIFT, min((numbers[-1] + 1) << GRAIN_SHIFT, device.size)
         data = memoryview(device.pread(end - start, start))
-        return [data[place : place + GRAIN_SIZE] for place in range(0, len(data), GRAIN_SIZE)]
+        return [data[offset : offset + GRAIN_SIZE] for offset in range(0, len(data), GRAIN_SIZE)]
     return [
         device.pread(min(GRAIN_SIZE, device.size - (number << GRAIN_SHIFT)), number << GRAIN_SHIFT)
         for number in numbers
     ]
 
 
-def _digests(grains) -> bytes:
+def _digests(grains: Iterable[_Grain | None]) -> bytes:
     result = []
     for grain in grains:
         if grain is not None and len(grain) < GRAIN_SIZE:

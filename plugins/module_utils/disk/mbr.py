@@ -4,7 +4,7 @@
 """Master boot records: the four primary entries and the chain of logical partitions.
 
 Source: UEFI Specification 2.10, section 5.2 "LBA 0 Format"; the chain of extended boot
-records as Windows and Linux read it.
+records is read as by Windows and Linux.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ class MbrEntry:
     count: int
 
 
-def _damaged(device: BlockDevice, why: str, code: str = "disk.partitions_corrupt") -> Corrupt:
+def _damaged(device: BlockDevice, cause: str, code: str = "disk.partitions_corrupt") -> Corrupt:
     return Corrupt(
-        f"The partition table of {device.name} is damaged: {why}.",
+        f"The partition table of {device.name} is damaged: {cause}.",
         code=code,
-        hint="Check the disk in the OS machine and export it again.",
+        hint="Check the disk in the OS machine, and export the VM again.",
     )
 
 
 def has_signature(sector: bytes) -> bool:
-    """Tell whether a first sector ends as a boot record does."""
+    """Return whether a first sector has the signature of a boot record."""
     return sector[510:512] == _SIGNATURE
 
 
@@ -58,14 +58,15 @@ def raw_entries(sector: bytes) -> list[tuple[int, int, int, int]]:
 def read_entries(device: BlockDevice, sector: bytes) -> tuple[list[MbrEntry], MbrEntry | None]:
     """Return the used primary and logical partitions, and the extended partition if there is one.
 
-    Raises Corrupt for entries outside the disk, overlapping ones, and chains that loop.
+    Raises Corrupt ``disk.partitions_truncated`` for an entry beyond the end of the disk,
+    ``disk.partitions_corrupt`` for entries that overlap and chains that loop.
     """
     sectors = device.size // SECTOR
     used: list[MbrEntry] = []
     extended: MbrEntry | None = None
     for index, (status, kind, first, count) in enumerate(raw_entries(sector)):
         if status not in (0x00, 0x80):
-            raise _damaged(device, f"entry {index + 1} is not one of a partition table")
+            raise _damaged(device, f"entry {index + 1} has an invalid status")
         if not kind or not count:
             continue
         entry = _checked(device, MbrEntry(index + 1, kind, status == 0x80, first, count), sectors)
@@ -85,11 +86,11 @@ def read_entries(device: BlockDevice, sector: bytes) -> tuple[list[MbrEntry], Mb
 
 def _checked(device: BlockDevice, entry: MbrEntry, sectors: int) -> MbrEntry:
     if not entry.first:
-        raise _damaged(device, f"partition {entry.number} begins at the partition table")
+        raise _damaged(device, f"partition {entry.number} starts at sector 0")
     if entry.first + entry.count > sectors:
         raise _damaged(
             device,
-            f"partition {entry.number} ends at sector {entry.first + entry.count} and the disk has {sectors}",
+            f"partition {entry.number} ends at sector {entry.first + entry.count}, but the disk has {sectors}",
             "disk.partitions_truncated",
         )
     return entry
@@ -97,31 +98,31 @@ def _checked(device: BlockDevice, entry: MbrEntry, sectors: int) -> MbrEntry:
 
 def _check_overlap(device: BlockDevice, entries: list[MbrEntry]) -> None:
     ordered = sorted(entries, key=lambda entry: entry.first)
-    for one, two in zip(ordered, ordered[1:]):
-        if two.first < one.first + one.count:
-            raise _damaged(device, f"the partitions {one.number} and {two.number} overlap")
+    for entry, following in zip(ordered, ordered[1:]):
+        if following.first < entry.first + entry.count:
+            raise _damaged(device, f"the partitions {entry.number} and {following.number} overlap")
 
 
 def _read_chain(device: BlockDevice, extended: MbrEntry) -> list[MbrEntry]:
     end = extended.first + extended.count
-    place = extended.first
+    position = extended.first
     logical: list[MbrEntry] = []
     for _step in range(MAX_LOGICAL):
-        sector = device.pread(SECTOR, place * SECTOR)
+        sector = device.pread(SECTOR, position * SECTOR)
         if not has_signature(sector):
-            raise _damaged(device, f"the extended boot record at sector {place} is missing")
+            raise _damaged(device, f"the extended boot record at sector {position} is missing")
         (status, kind, first, count), (_status, next_kind, next_first, _count) = raw_entries(sector)[:2]
         if kind and count:
-            entry = MbrEntry(5 + len(logical), kind, status == 0x80, place + first, count)
+            entry = MbrEntry(5 + len(logical), kind, status == 0x80, position + first, count)
             if not first or entry.first + entry.count > end:
-                raise _damaged(device, f"logical partition {entry.number} leaves its extended partition")
+                raise _damaged(device, f"logical partition {entry.number} is not within the extended partition")
             logical.append(entry)
         if next_kind not in EXTENDED_TYPES or not next_first:
             return logical
-        # Boot records stand in ascending order wherever Windows made them; insisting on it ends every loop.
-        if not place < extended.first + next_first < end:
-            raise _damaged(device, "the chain of its logical partitions loops or leaves the extended partition")
-        place = extended.first + next_first
+        # Windows writes boot records in ascending order; requiring that order ends every loop.
+        if not position < extended.first + next_first < end:
+            raise _damaged(device, "the chain of its logical partitions is not ascending within the extended partition")
+        position = extended.first + next_first
     raise _damaged(device, f"it has more than {MAX_LOGICAL} logical partitions")
 
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A disk that can be written while the disk below it stays as it is."""
+"""A writable disk on top of a disk that does not change."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Iterator
 
+from ..common.arrays import U32
 from ..common.atomic_files import TEMPORARY_PREFIX
 from ..common.errors import InvalidInput
 from ..common.optional_imports import np
 from .block_device import BlockDevice, write_all
-from .grains import GRAIN_SHIFT, GRAIN_SIZE, MAX_CAPACITY, ZERO_GRAIN, grain_total
+from .grains import GRAIN_SHIFT, GRAIN_SIZE, MAX_CAPACITY, ZERO_GRAIN, grain_device, grain_total
 
 _INSIDE = GRAIN_SIZE - 1
 
 
 class _Grain:
-    """A grain in memory: its bytes, where they are, whether they were looked at since eviction passed by, whether they are in the file as they are."""
+    """A grain in memory: its bytes and their address; ``used`` since the last search for eviction; ``saved`` if the file has the same bytes."""
 
     __slots__ = ("data", "address", "used", "saved")
 
@@ -36,12 +37,15 @@ class _Grain:
 
 
 class CopyOnWriteDevice(BlockDevice):
-    """``base`` with changes on top, kept by grain in memory and in an unlinked file in ``scratch_folder``.
+    """``base`` with changes on top, which are kept by grain in memory and in an unlinked file in ``scratch_folder``.
 
-    ``size`` (bytes) may be larger than the base; what is beyond it reads as zeros.
-    ``cache_bytes`` bounds the grains held in memory. One thread at a time may use it,
-    but ``read_grain`` may be called from several while nobody writes. Two processes must
-    not share one: a child that writes has to finish the work with it.
+    ``size`` (bytes) may be larger than the base; bytes beyond the base read as zeros.
+    ``cache_bytes`` limits the grains in memory. Only one thread at a time may use the
+    device, but several threads may call ``read_grain`` while no thread writes. Two
+    processes must not share a device: after a child process has written, only the child
+    can use it.
+
+    Raises InvalidInput ``disk.device_size`` when the base is larger than ``size``.
     """
 
     read_only = False
@@ -54,20 +58,21 @@ class CopyOnWriteDevice(BlockDevice):
         self.size = base.size if size is None else size
         if not base.size <= self.size <= MAX_CAPACITY:
             raise InvalidInput(
-                f"{base.name} with {base.size} bytes cannot become {self.size} bytes.",
+                f"The size of {base.name} cannot change from {base.size} to {self.size} bytes: "
+                f"disks can only grow, up to {MAX_CAPACITY} bytes.",
                 code="disk.device_size",
-                hint="Disks can only grow.",
+                hint="Change max_layer_size_gb of the OS layer, or disk_size_gb of the image template.",
             )
         self.grain_count = grain_total(self.size)
-        self._by_grain = getattr(base, "grain_size", None) == GRAIN_SIZE
+        self._grains = grain_device(base)
         self._cache: OrderedDict[int, _Grain] = OrderedDict()
         self._limit = max(4, cache_bytes >> GRAIN_SHIFT)
-        # Where the grains in memory stand.
+        # The memory of the cached grains, in units of a grain.
         memory = mmap.mmap(-1, self._limit << GRAIN_SHIFT, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        self._places = memoryview(memory)
+        self._memory = memoryview(memory)
         self._address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-        self._free = [place << GRAIN_SHIFT for place in reversed(range(self._limit))]
-        # One u32 a grain: 1 + its slot in the file, 0 while unwritten. Untouched pages take no memory.
+        self._free = [index << GRAIN_SHIFT for index in reversed(range(self._limit))]
+        # A u32 for each grain: 1 + its slot in the file, 0 while it is not written. Unused pages take no memory.
         self._map = mmap.mmap(-1, max(4 * self.grain_count, mmap.PAGESIZE), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self._slots = memoryview(self._map).cast("I")
         self._written = array("I")
@@ -117,13 +122,13 @@ class CopyOnWriteDevice(BlockDevice):
             descriptor, self._file = self._file, -1
             os.close(descriptor)
             self._cache.clear()
-            # Unmapped when nobody looks at a grain any more: an exception on its way may.
-            self._places.release()
+            # The memory is unmapped with the last reference to a grain, such as one in a traceback.
+            self._memory.release()
             self._slots.release()
             self._map.close()
 
     def data_extents(self) -> Iterator[tuple[int, int]]:
-        """As the base class: the base's extents, widened to grains, and every grain that was written."""
+        """Yield the extents of the base, widened to grains, and every grain that was written."""
         dirty = self.dirty_grains().astype(np.int64)
         cuts = np.flatnonzero(np.diff(dirty) != 1) + 1
         runs = (
@@ -144,24 +149,24 @@ class CopyOnWriteDevice(BlockDevice):
 
     # -- grains -------------------------------------------------------------------
 
-    def dirty_grains(self):
-        """Return the ascending numbers (u32) of the grains that were written, whatever was written."""
+    def dirty_grains(self) -> U32:
+        """Return the ascending numbers of the grains that were written, even if their content did not change."""
         return np.sort(np.array(self._written, dtype=np.uint32))
 
-    def changed_grains(self):
-        """Return the ascending numbers (u32) of the grains whose content differs from the base."""
+    def changed_grains(self) -> U32:
+        """Return the ascending numbers of the grains whose content differs from the base."""
         dirty = self.dirty_grains()
         changed = [self._content(number) != self._read_base(number) for number in dirty.tolist()]
         return dirty[np.array(changed, dtype=np.bool_)]
 
     def read_grain(self, number: int) -> bytes:
-        """Return the 64 KiB of a grain without keeping it in the cache; beyond the disk's end it holds zeros."""
+        """Return the 64 KiB of a grain without keeping it in the cache; bytes beyond the end of the disk are zeros."""
         if not 0 <= number < self.grain_count:
             self.check_range(GRAIN_SIZE, number << GRAIN_SHIFT)
         return bytes(self._content(number))
 
     def _content(self, number: int) -> bytes | memoryview:
-        """The content of a grain; of one in memory no copy."""
+        """Return the content of a grain; the content of a grain in memory is not copied."""
         grain = self._cache.get(number)
         if grain is not None:
             return grain.data
@@ -173,19 +178,19 @@ class CopyOnWriteDevice(BlockDevice):
         length = min(GRAIN_SIZE, self.base.size - offset)
         if length <= 0:
             return ZERO_GRAIN
-        if self._by_grain:
-            return self.base.read_grain(number) or ZERO_GRAIN
+        if self._grains is not None:
+            return self._grains.read_grain(number) or ZERO_GRAIN
         return self.base.pread(length, offset).ljust(GRAIN_SIZE, b"\0")
 
     def _hold(self, number: int, whole: bool = False) -> _Grain:
-        """Return a grain in memory; ``whole`` when all of it is about to be overwritten."""
+        """Load a grain into memory and return it; with ``whole`` all its bytes will be overwritten."""
         grain = self._cache.get(number)
         if grain is None:
             content = None if whole else self._content(number)
             if not self._free:
                 self._evict()
-            place = self._free[-1]
-            grain = _Grain(self._places[place : place + GRAIN_SIZE], self._address + place)
+            start = self._free[-1]
+            grain = _Grain(self._memory[start : start + GRAIN_SIZE], self._address + start)
             if content is not None:
                 grain.data[:] = content
             self._cache[number] = grain
@@ -194,14 +199,14 @@ class CopyOnWriteDevice(BlockDevice):
         return grain
 
     def _mark(self, number: int, grain: _Grain) -> None:
-        """Note that a grain is about to be written."""
+        """Note that a grain will be written."""
         grain.saved = False
         if not self._slots[number]:
             self._written.append(number)
             self._slots[number] = len(self._written)
 
     def _evict(self) -> None:
-        """Let go of the grain that was put here first, of those that were not used since this came by."""
+        """Remove a grain from memory: the oldest grain that was not used since the last search (second chance)."""
         cache = self._cache
         number, grain = next(iter(cache.items()))
         while grain.used:

@@ -1,33 +1,32 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The partitions of a disk, whether GPT or MBR; growing the last one; making a table for a new disk."""
+"""Read the partitions of a disk (GPT or MBR), and grow the last partition."""
 
 from __future__ import annotations
 
 import dataclasses
 import uuid
 
-from ..common.errors import Corrupt, InvalidInput, StrataError, Unsupported
+from ..common.errors import Corrupt, InternalError, StrataError, Unsupported
 from . import gpt as _gpt
 from . import mbr as _mbr
 from .block_device import BlockDevice, Window
 
 SECTOR = 512
-#: Partitions begin and end at whole MiB, as Windows Setup makes them.
+#: Partitions start and end at multiples of this number of bytes, like those of Windows Setup.
 ALIGNMENT = 1 << 20
 
 TYPE_EFI_SYSTEM = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
 TYPE_MICROSOFT_RESERVED = "e3c9e316-0b5c-4db8-817d-f92df00215ae"
 TYPE_BASIC_DATA = "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7"
-TYPE_RECOVERY = "de94bba4-06d1-4d40-a16a-bfd50179d6ac"
-#: Partitions of a dynamic disk: the manager's metadata and its data on GPT, both on MBR.
+#: Partitions of a dynamic disk: metadata and data of the Logical Disk Manager on GPT, both on MBR.
 TYPE_LDM = frozenset(("5808c8aa-7e8f-42e0-85d2-e1e90434cfb3", "af9b60a0-1431-4f62-bc68-3311714a69ad", 0x42))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Partition:
-    """``type`` is a lower-case GUID (GPT) or an MBR type number; ``offset`` and ``size`` in bytes."""
+    """A partition: ``type`` is a lower-case GUID (GPT) or an MBR type number; ``offset`` and ``size`` in bytes."""
 
     number: int
     type: str | int
@@ -39,20 +38,21 @@ class Partition:
 
     @property
     def end(self) -> int:
-        """The byte after the partition."""
+        """The offset of the byte after the partition."""
         return self.offset + self.size
 
     def window(self, device: BlockDevice) -> Window:
-        """Return the partition as a device of its own."""
+        """Return the partition as a device."""
         return Window(device, self.offset, self.size)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PartitionTable:
-    """``kind`` is "gpt" or "mbr"; partitions in order of number.
+    """The partition table of a disk; ``kind`` is "gpt" or "mbr", partitions are in order of number.
 
-    ``disk_id`` is the GPT disk's GUID or the MBR's signature as eight hex digits.
-    ``primary_damaged``: the backup GPT had to be used; ``backup_damaged``: only the primary is sound.
+    ``disk_id`` is the GUID of a GPT disk or the signature of an MBR as eight hex digits.
+    ``primary_damaged`` is true if only the backup GPT is valid, ``backup_damaged`` if only the
+    primary GPT is valid.
     """
 
     kind: str
@@ -62,30 +62,22 @@ class PartitionTable:
     backup_damaged: bool = False
 
     def behind(self, partition: Partition) -> list[Partition]:
-        """The partitions that begin behind ``partition``, by number."""
+        """Return the partitions that start after ``partition``, by number."""
         return [other for other in self.partitions if other.offset > partition.offset]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class PartitionSpec:
-    """A partition to be made: ``size`` in bytes (None: all that is left), ``guid`` derived from the disk's when empty."""
-
-    type: str
-    size: int | None
-    name: str = ""
-    guid: str = ""
-    attributes: int = 0
 
 
 def read_partitions(device: BlockDevice) -> PartitionTable:
     """Return the partition table of a disk.
 
-    Raises Unsupported for a disk without one (a bare file system, an empty disk) or with sectors
-    of 4096 bytes, and Corrupt for a table that is damaged or that reaches beyond the disk.
+    Raises:
+        Unsupported disk.partitions_none: the disk has no table, such as an empty disk or a bare file system.
+        Unsupported disk.partitions_sector_size: the disk has sectors of 4096 bytes.
+        Corrupt disk.partitions_corrupt: the table is damaged.
+        Corrupt disk.partitions_truncated: the disk is smaller than the table says.
     """
     if device.size < 4 * SECTOR:
         raise Corrupt(
-            f"{device.name} has only {device.size} bytes.",
+            f"{device.name} has {device.size} bytes, too few for a partition table.",
             code="disk.partitions_truncated",
             hint="Export or copy the disk again.",
         )
@@ -115,63 +107,34 @@ def read_partitions(device: BlockDevice) -> PartitionTable:
 
 
 def grow(device: BlockDevice, table: PartitionTable, partition: Partition, new_disk_size: int) -> PartitionTable:
-    """Let ``partition``, the last on the disk, reach to the end of a disk that has become ``new_disk_size`` bytes.
+    """Extend ``partition``, the last on the disk, to the end of a disk that has grown to ``new_disk_size`` bytes.
 
-    The device has that size already. The backup GPT moves to the new end; a partition never
-    becomes smaller. Returns the new table. Raises Unsupported when another partition
-    follows, when the partition is a logical one, or when an MBR cannot express the size.
+    The device already has that size. The backup GPT moves to the new end; a partition never
+    becomes smaller. Return the new table.
+
+    Raises:
+        Unsupported disk.partitions_not_last: another partition follows.
+        Unsupported disk.partitions_logical: the partition is a logical partition.
+        Unsupported disk.partitions_mbr_limit: the partition would end beyond 2 TiB of an MBR disk.
     """
     if new_disk_size != device.size:
-        raise InvalidInput(f"{device.name} has {device.size} bytes, not {new_disk_size}.", code="disk.partitions_size")
+        raise InternalError(f"{device.name} has {device.size} bytes, not {new_disk_size}.", code="disk.partitions_size")
     if partition not in table.partitions:
-        raise InvalidInput(f"{device.name} has no such partition {partition.number}.", code="disk.partitions_unknown")
+        raise InternalError(
+            f"Partition {partition.number} does not belong to {device.name}.", code="disk.partitions_unknown"
+        )
     following = table.behind(partition)
     if following:
         raise Unsupported(
             f"Partition {partition.number} of {device.name} cannot grow because partition {following[0].number} follows it.",
             code="disk.partitions_not_last",
-            hint="Remove the recovery partition in the OS machine ('reagentc /disable', then delete it with diskpart) and export it again, "
-            "or keep the disk's size.",
+            hint="Remove the recovery partition in the OS machine ('reagentc /disable', then delete it with diskpart) and export the VM "
+            "again, or keep the size of the disk.",
         )
     if table.kind == "gpt":
         _grow_gpt(device, partition)
     else:
         _grow_mbr(device, partition)
-    return read_partitions(device)
-
-
-def format_gpt(device: BlockDevice, specs: list[PartitionSpec], *, disk_guid: str) -> PartitionTable:
-    """Write a new GPT with these partitions, one after the other, at whole MiB; all bytes follow from the arguments."""
-    sectors = device.size // SECTOR
-    last_usable = _gpt.usable_end(sectors)
-    place = ALIGNMENT
-    entries = []
-    for number, spec in enumerate(specs, 1):
-        end = (last_usable + 1) * SECTOR // ALIGNMENT * ALIGNMENT if spec.size is None else place + spec.size
-        if end <= place or end > (last_usable + 1) * SECTOR or end % SECTOR:
-            raise InvalidInput(
-                f"Partition {number} does not fit on {device.name}.",
-                code="disk.partitions_size",
-                hint="Make the disk larger.",
-            )
-        guid = spec.guid or str(uuid.uuid5(uuid.UUID(disk_guid), f"partition {number}"))
-        entries.append(_gpt.pack_entry(spec.type, guid, place // SECTOR, end // SECTOR - 1, spec.attributes, spec.name))
-        place = -(-end // ALIGNMENT) * ALIGNMENT
-    raw = b"".join(entries).ljust(_gpt.ENTRY_COUNT * _gpt.ENTRY_SIZE, b"\0")
-    first_usable = 2 + len(raw) // SECTOR
-    new = _gpt.Gpt(
-        1,
-        sectors - 1,
-        first_usable,
-        last_usable,
-        uuid.UUID(disk_guid).bytes_le,
-        2,
-        _gpt.ENTRY_COUNT,
-        _gpt.ENTRY_SIZE,
-        raw,
-    )
-    device.pwrite(_mbr.protective(sectors), 0)
-    _gpt.write_both(device, new)
     return read_partitions(device)
 
 
@@ -205,7 +168,7 @@ def _read_gpt(device: BlockDevice) -> tuple[_gpt.Gpt, bool, bool]:
                 raise Unsupported(
                     f"{device.name} has sectors of 4096 bytes.",
                     code="disk.partitions_sector_size",
-                    hint="Use a virtual disk with sectors of 512 bytes, and install Windows on it or copy it there.",
+                    hint="Install Windows on a virtual disk with sectors of 512 bytes, or copy it to such a disk.",
                 ) from None
             raise error from None
     try:
@@ -237,15 +200,15 @@ def _grow_mbr(device: BlockDevice, partition: Partition) -> None:
         raise Unsupported(
             f"Partition {partition.number} of {device.name} cannot grow because of the extended partition.",
             code="disk.partitions_logical",
-            hint="Use a disk with GPT or with primary partitions only.",
+            hint="Use a disk with a GPT, or with primary partitions only.",
         )
     end = device.size // ALIGNMENT * ALIGNMENT
     count = (end - partition.offset) // SECTOR
     if count > 0xFFFFFFFF or partition.offset // SECTOR + count > 0xFFFFFFFF:
         raise Unsupported(
-            f"{device.name} has a master boot record, which cannot hold a partition that ends beyond 2 TiB.",
+            f"{device.name} has a master boot record (MBR); its partitions cannot end beyond 2 TiB.",
             code="disk.partitions_mbr_limit",
-            hint="Convert the disk with 'mbr2gpt /convert' in the OS machine and export it again.",
+            hint="Convert the disk with 'mbr2gpt /convert' in the OS machine, and export the VM again.",
         )
     if end > partition.end:
         device.pwrite(_mbr.with_count(sector, partition.number, count), 0)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""VMDK descriptors: the text that names a disk's kind and its extents.
+"""VMDK descriptors: the text with the type of a disk and its extents.
 
 Source: VMware, "Virtual Disk Format 5.0", section "The Descriptor File".
 """
@@ -26,7 +26,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.]+")
 
 @dataclasses.dataclass(slots=True)
 class Extent:
-    """A part of a disk: ``size`` and ``offset`` (in its file) in bytes; kind FLAT, VMFS, ZERO, SPARSE…"""
+    """A part of a disk: ``size`` and ``offset`` (in its file) in bytes; ``kind`` is FLAT, VMFS, ZERO, SPARSE…"""
 
     access: str
     size: int
@@ -50,15 +50,15 @@ class Descriptor:
 
 
 def is_descriptor(data: bytes) -> bool:
-    """Tell whether a file that begins with ``data`` (512 bytes or more) is a descriptor."""
+    """Return whether a file whose first 512 bytes or more are ``data`` is a descriptor."""
     return data.lstrip(b"\xef\xbb\xbf\r\n\t ")[:21].lower().startswith(b"# disk descriptorfile")
 
 
 def parse_descriptor(data: bytes, name: str) -> Descriptor:
     """Read a descriptor.
 
-    Raises Corrupt when it is not one or its numbers are impossible, Unsupported when the
-    disk needs a parent (a snapshot or linked clone).
+    Raises Corrupt ``disk.vmdk_corrupt`` for impossible numbers, Unsupported
+    ``disk.vmdk_has_parent`` for a disk that needs a parent (a snapshot or linked clone).
     """
     if len(data) > MAX_DESCRIPTOR:
         raise damaged(name, "its descriptor is longer than 1 MiB")
@@ -76,10 +76,10 @@ def parse_descriptor(data: bytes, name: str) -> Descriptor:
             extent = Extent(access, int(sectors) * SECTOR, kind, file or "", int(offset or 0) * SECTOR)
             size += extent.size
             if size > MAX_CAPACITY or extent.offset > MAX_CAPACITY or len(extents) >= MAX_EXTENTS:
-                raise damaged(name, "its descriptor names more than a disk can hold")
+                raise damaged(name, "its descriptor lists more extents or bytes than a disk can have")
             extents.append(extent)
             continue
-        # Not one expression: on a long line of spaces it could take years.
+        # Not a regular expression: its time would grow with the square of the length of a line of spaces.
         name_of, separator, value = (part.strip() for part in line.partition("="))
         value = value.removeprefix('"').removesuffix('"')
         if separator and _NAME.fullmatch(name_of) and '"' not in value:
@@ -89,6 +89,6 @@ def parse_descriptor(data: bytes, name: str) -> Descriptor:
         raise Unsupported(
             f"{name} is a snapshot or linked clone that needs its parent disk.",
             code="disk.vmdk_has_parent",
-            hint="Consolidate the machine's snapshots and export it again.",
+            hint="Consolidate the snapshots of the VM and export it again.",
         )
     return Descriptor(create_type, extents, settings)

@@ -1,18 +1,18 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The layout of a stream-optimized VMDK: header, markers, and what stands where.
+"""The layout of a stream-optimized VMDK: header, markers and positions.
 
 Source: VMware, "Virtual Disk Format 5.0" (sections on hosted sparse extents and
-stream-optimized compressed sparse extents). All numbers are little-endian, places are
-512-byte sectors. The files made here are::
+stream-optimized compressed sparse extents). All numbers are little-endian, positions
+are 512-byte sectors. This collection writes files of this form::
 
     header | descriptor | padding up to sector 128
     for each 32 MiB of disk that holds data:
         its grains: u64 LBA, u32 size, zlib data, padded to a sector
         grain-table marker, grain table (512 entries, 4 sectors)
     grain-directory marker, grain directory
-    footer marker, footer (a header that knows the directory's place), end-of-stream marker
+    footer marker, footer (a header with the position of the directory), end-of-stream marker
 """
 
 from __future__ import annotations
@@ -20,10 +20,15 @@ from __future__ import annotations
 import dataclasses
 import struct
 import zlib
+from typing import TYPE_CHECKING
 
-from ..common.errors import Corrupt, InvalidInput, NoSpace, Unsupported
+from ..common.arrays import I64, U32
+from ..common.errors import Corrupt, InternalError, InvalidInput, NoSpace, Unsupported
 from ..common.optional_imports import np
 from .grains import GRAIN_SIZE, MAX_CAPACITY, MAX_COMPRESSED_GRAIN, grain_total
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 SECTOR = 512
 GRAIN_SECTORS = GRAIN_SIZE // SECTOR
@@ -40,7 +45,7 @@ DIRECTORY_AT_END = 0xFFFFFFFFFFFFFFFF
 COMPRESSION_DEFLATE = 1
 MARKER_END, MARKER_TABLE, MARKER_DIRECTORY, MARKER_FOOTER = 0, 1, 2, 3
 
-#: Bounds for foreign files: grains of 4 KiB to 1 MiB, 16 MiB of grain directory, 2 TiB of data in grains of 64 KiB.
+#: Limits for files of other programs: grains of 4 KiB to 1 MiB, 16 MiB of grain directory, 2 TiB of data in grains of 64 KiB.
 MAX_GRAIN_SECTORS = 2048
 MAX_TABLE_ENTRIES = 4096
 MAX_TABLES = 4 << 20
@@ -54,7 +59,7 @@ _NEWLINES = b"\n \r\n"
 
 @dataclasses.dataclass(slots=True)
 class SparseHeader:
-    """The header (or footer) of a sparse extent; sizes and places in sectors."""
+    """The header (or footer) of a sparse extent; sizes and positions in sectors."""
 
     version: int
     flags: int
@@ -70,34 +75,47 @@ class SparseHeader:
 
     @property
     def table_count(self) -> int:
-        """How many grain tables cover the capacity: the length of the grain directory."""
+        """The number of grain tables that cover the capacity: the length of the grain directory."""
         return -(-self.capacity // (self.grain_sectors * self.table_entries))
 
 
-def damaged(name: str, why: str, code: str = "disk.vmdk_corrupt") -> Corrupt:
-    """Return the error for a VMDK that contradicts itself."""
-    return Corrupt(f"The disk image {name} is damaged: {why}.", code=code, hint="Export or copy the disk again.")
+def damaged(name: str, cause: str, code: str = "disk.vmdk_corrupt") -> Corrupt:
+    """Return the error for a damaged VMDK."""
+    return Corrupt(f"The disk image {name} is damaged: {cause}.", code=code, hint="Export or copy the disk again.")
 
 
-def unpack_header(data: bytes, name: str, what: str = "header") -> SparseHeader:
-    """Read and bound a sparse extent header of 512 bytes.
+def unpack_header(data: bytes, name: str, role: str = "header") -> SparseHeader:
+    """Read and check a sparse extent header of 512 bytes; ``role`` is "header" or "footer".
 
-    Raises Corrupt when a number is impossible and Unsupported when the extent is not a
-    stream-optimized one.
+    Raises Corrupt when a number is impossible, Unsupported when the extent is not
+    stream-optimized.
     """
     if len(data) != SECTOR or data[:4] != MAGIC:
         raise damaged(
             name,
-            f"it has no VMDK {what} where one must be",
-            "disk.vmdk_truncated" if what == "footer" else "disk.vmdk_corrupt",
+            f"it has no VMDK {role} at the required position",
+            "disk.vmdk_truncated" if role == "footer" else "disk.vmdk_corrupt",
         )
-    fields = _HEADER.unpack(data)
-    header = SparseHeader(*fields[1:11], compression=fields[13])
+    _magic, *numbers, _unclean, newlines, compression = _HEADER.unpack(data)
+    version, flags, capacity, grain, descriptor, descriptor_size, entries, redundant, directory, overhead = numbers
+    header = SparseHeader(
+        version,
+        flags,
+        capacity,
+        grain,
+        descriptor,
+        descriptor_size,
+        entries,
+        redundant,
+        directory,
+        overhead,
+        compression,
+    )
     if not 1 <= header.version <= 3:
         raise Unsupported(
-            f"{name} is a VMDK of version {header.version}.",
+            f"{name} is a VMDK of version {header.version}; versions 1 to 3 are supported.",
             code="disk.vmdk_version",
-            hint="Export it as OVF from vSphere.",
+            hint="Export the VM as OVF from vSphere.",
         )
     if (
         header.flags & (FLAG_COMPRESSED | FLAG_MARKERS) != FLAG_COMPRESSED | FLAG_MARKERS
@@ -106,18 +124,18 @@ def unpack_header(data: bytes, name: str, what: str = "header") -> SparseHeader:
         raise Unsupported(
             f"{name} is a sparse VMDK that is not stream-optimized.",
             code="disk.vmdk_not_stream_optimized",
-            hint="Convert it with 'qemu-img convert -O vmdk -o subformat=streamOptimized', or export the machine as OVF.",
+            hint="Convert the disk with 'qemu-img convert -O vmdk -o subformat=streamOptimized', or export the VM as OVF.",
         )
-    if header.flags & FLAG_NEWLINE and fields[12] != _NEWLINES:
-        raise damaged(name, f"the newline characters in its {what} were changed, as by a text-mode transfer")
+    if header.flags & FLAG_NEWLINE and newlines != _NEWLINES:
+        raise damaged(name, f"the newline characters in its {role} have changed, as in a text-mode transfer")
     if not 0 < header.capacity <= MAX_CAPACITY // SECTOR:
-        raise damaged(name, f"its {what} names a capacity of {header.capacity} sectors")
+        raise damaged(name, f"its {role} gives a capacity of {header.capacity} sectors")
     if header.grain_sectors & (header.grain_sectors - 1) or not 8 <= header.grain_sectors <= MAX_GRAIN_SECTORS:
-        raise damaged(name, f"its {what} names grains of {header.grain_sectors} sectors")
+        raise damaged(name, f"its {role} gives grains of {header.grain_sectors} sectors")
     if not 1 <= header.table_entries <= MAX_TABLE_ENTRIES:
-        raise damaged(name, f"its {what} names grain tables of {header.table_entries} entries")
+        raise damaged(name, f"its {role} gives grain tables of {header.table_entries} entries")
     if header.table_count > MAX_TABLES:
-        raise damaged(name, f"its {what} needs {header.table_count} grain tables")
+        raise damaged(name, f"its {role} requires {header.table_count} grain tables; the limit is {MAX_TABLES}")
     return header
 
 
@@ -140,18 +158,18 @@ def unpack_marker(data: bytes) -> tuple[int, int, int]:
 
 
 def pack_grain(number: int, compressed: bytes) -> bytes:
-    """Return a grain as it stands in the file: marker, zlib data, padding to a sector."""
+    """Return a grain as it is stored in the file: marker, zlib data, padding to a sector."""
     head = struct.pack("<QI", number * GRAIN_SECTORS, len(compressed))
     return b"".join((head, compressed, bytes(-(MARKER_SIZE + len(compressed)) % SECTOR)))
 
 
 def check_capacity(capacity: int) -> None:
-    """Raise InvalidInput unless a VMDK can have ``capacity`` bytes."""
+    """Raise InvalidInput ``disk.vmdk_capacity`` unless a VMDK can have ``capacity`` bytes."""
     if capacity <= 0 or capacity > MAX_CAPACITY or capacity % SECTOR:
         raise InvalidInput(
             f"A virtual disk cannot have {capacity} bytes.",
             code="disk.vmdk_capacity",
-            hint="Use whole sectors of 512 bytes and at most 62 TiB.",
+            hint="Use a multiple of 512 bytes, at most 62 TiB.",
         )
 
 
@@ -187,13 +205,13 @@ def pack_front(capacity: int) -> bytes:
     return (pack_header(capacity) + descriptor.encode("ascii")).ljust(OVERHEAD_SECTORS * SECTOR, b"\0")
 
 
-def pack_table(entries) -> bytes:
-    """Return the grain-table marker and a grain table; ``entries`` is a u32 array of shape (512,)."""
+def pack_table(entries: U32) -> bytes:
+    """Return the grain-table marker and a grain table; ``entries`` has shape (512,)."""
     return pack_marker(MARKER_TABLE, TABLE_SECTORS) + entries.astype("<u4").tobytes()
 
 
-def pack_end(capacity: int, directory, sector: int) -> bytes:
-    """Return everything after the last grain table, to stand at ``sector``; ``directory`` is a u32 array of table places."""
+def pack_end(capacity: int, directory: U32, sector: int) -> bytes:
+    """Return everything after the last grain table, which starts at ``sector``; ``directory`` has the sectors of the tables."""
     length = directory_sectors(capacity)
     return b"".join(
         (
@@ -207,45 +225,50 @@ def pack_end(capacity: int, directory, sector: int) -> bytes:
 
 
 def directory_count(capacity: int) -> int:
-    """Return how many grain tables a disk of ``capacity`` bytes can have."""
+    """Return the number of grain tables that a disk of ``capacity`` bytes can have."""
     return -(-grain_total(capacity) // TABLE_ENTRIES)
 
 
 def directory_sectors(capacity: int) -> int:
-    """Return the sectors that the grain directory takes."""
+    """Return the size of the grain directory in sectors."""
     return -(-directory_count(capacity) * 4 // SECTOR)
 
 
-def padded_sectors(sizes):
-    """Return the sectors (i64 array) that grains of these compressed sizes take in the file."""
+def padded_sectors(sizes: ArrayLike) -> I64:
+    """Return the numbers of sectors that grains of these compressed sizes take in the file."""
     return (np.asarray(sizes).astype(np.int64) + (MARKER_SIZE + SECTOR - 1)) // SECTOR
 
 
-def check_plan(capacity: int, numbers, sizes) -> None:
-    """Raise InvalidInput unless ``numbers`` ascend within the disk and ``sizes`` are possible."""
+def check_plan(capacity: int, numbers: U32, sizes: U32) -> None:
+    """Raise InternalError unless ``numbers`` are ascending within the disk and ``sizes`` are possible."""
     check_capacity(capacity)
     if len(numbers) != len(sizes):
-        raise InvalidInput("A grain plan has as many sizes as grain numbers.", code="disk.vmdk_plan")
+        raise InternalError(
+            f"A grain plan has {len(numbers)} grain numbers but {len(sizes)} sizes.", code="disk.vmdk_plan"
+        )
     if not len(numbers):
         return
-    numbers, sizes = np.asarray(numbers), np.asarray(sizes)
     if int(numbers[-1]) >= grain_total(capacity) or (numbers[1:] <= numbers[:-1]).any():
-        raise InvalidInput("The grain numbers of a plan ascend and lie within the disk.", code="disk.vmdk_plan")
-    if int(sizes.min()) <= 0 or int(sizes.max()) > MAX_COMPRESSED_GRAIN:
-        raise InvalidInput("A compressed grain has between 1 byte and 128 KiB.", code="disk.vmdk_plan")
+        raise InternalError("The grain numbers of a plan are not ascending within the disk.", code="disk.vmdk_plan")
+    if int(np.min(sizes)) <= 0 or int(np.max(sizes)) > MAX_COMPRESSED_GRAIN:
+        raise InternalError(
+            f"A plan has compressed grains of {int(np.min(sizes))} to {int(np.max(sizes))} bytes; "
+            f"1 to {MAX_COMPRESSED_GRAIN} bytes are possible.",
+            code="disk.vmdk_plan",
+        )
 
 
-def place_grains(capacity: int, numbers, sizes):
-    """Return ``(sectors, end)``: where each grain's marker stands (i64 array), and the sector after the last grain table.
+def place_grains(capacity: int, numbers: U32, sizes: U32) -> tuple[I64, int]:
+    """Return ``(sectors, end)``: the sector of each grain's marker, and the sector after the last grain table.
 
-    ``numbers`` ascending grain numbers, ``sizes`` compressed bytes, both of shape (n,).
-    Raises InvalidInput for an impossible plan, NoSpace when the file would pass 2 TiB.
+    ``numbers`` are ascending grain numbers, ``sizes`` compressed bytes, both of shape (n,).
+    Raises InternalError for an impossible plan, NoSpace when the file would exceed 2 TiB.
     """
     check_plan(capacity, numbers, sizes)
     if not len(numbers):
         return np.zeros(0, dtype=np.int64), OVERHEAD_SECTORS
     taken = padded_sectors(sizes)
-    tables = np.asarray(numbers) // TABLE_ENTRIES
+    tables = numbers // TABLE_ENTRIES
     step = np.zeros(len(tables), dtype=np.int64)
     step[1:] = taken[:-1] + (tables[1:] != tables[:-1]) * (1 + TABLE_SECTORS)
     sectors = np.cumsum(step) + OVERHEAD_SECTORS
@@ -255,12 +278,15 @@ def place_grains(capacity: int, numbers, sizes):
 
 
 def check_end(sector: int) -> None:
-    """Raise NoSpace when a place in the file can no longer be written in a grain table."""
+    """Raise NoSpace ``disk.vmdk_too_large`` when a grain table cannot contain the position ``sector``."""
     if sector > 0xFFFFFFFF:
-        raise NoSpace("The compressed disk would be larger than 2 TiB, which a stream-optimized VMDK cannot be.", code="disk.vmdk_too_large",
-                      hint="Use a smaller disk.")  # fmt: skip
+        raise NoSpace(
+            f"The compressed disk needs at least {sector * SECTOR} bytes; the limit of a stream-optimized VMDK is 2 TiB.",
+            code="disk.vmdk_too_large",
+            hint="Make the disk smaller: change max_layer_size_gb of the OS layer, or disk_size_gb of the image template.",
+        )
 
 
-def stream_length(capacity: int, grain_numbers, sizes) -> int:
-    """Return the bytes of the whole VMDK with these grains, without touching their data."""
-    return (place_grains(capacity, grain_numbers, sizes)[1] + 1 + directory_sectors(capacity) + 3) * SECTOR
+def stream_length(capacity: int, numbers: U32, sizes: U32) -> int:
+    """Return the size in bytes of the VMDK with these grains."""
+    return (place_grains(capacity, numbers, sizes)[1] + 1 + directory_sectors(capacity) + 3) * SECTOR

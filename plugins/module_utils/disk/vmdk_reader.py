@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading stream-optimized VMDKs, whoever wrote them, without believing a number in them.
+"""Read stream-optimized VMDKs of any program; every number in them is checked.
 
-The tables are read once, in bounded pieces; afterwards each access costs one read of the
-file. Threads may share a disk for reading.
+The tables are read once, in pieces of bounded size; afterwards each access costs one read
+of the file. Threads may share a disk for reading.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import struct
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
+from ..common.arrays import I64, U16, U32
 from ..common.optional_imports import isal_zlib, np
 from .block_device import BlockDevice
 from .vmdk_descriptor import parse_descriptor
@@ -35,12 +36,12 @@ from .vmdk_layout import (
 )
 
 _MARKER = struct.Struct("<QI")
-#: Grain tables that stand next to each other are read together up to this many bytes.
+#: Neighbouring grain tables are read together, up to this number of bytes.
 _TABLE_BATCH = 1 << 20
 
 
 class _File:
-    """Positional reads of a path or an open binary file, shared by threads."""
+    """A file that threads share for reading at offsets, given as a path or an open binary file."""
 
     def __init__(self, source: str | os.PathLike | BinaryIO) -> None:
         self._stream: BinaryIO | None = None
@@ -62,7 +63,7 @@ class _File:
             self.size = os.lseek(self._descriptor, 0, os.SEEK_END)
 
     def pread(self, count: int, offset: int) -> bytes:
-        """Return up to ``count`` bytes from ``offset``; fewer only where the file ends."""
+        """Return up to ``count`` bytes from ``offset``; fewer only at the end of the file."""
         if self._stream is not None:
             with self._lock:
                 self._stream.seek(offset)
@@ -84,12 +85,14 @@ class _File:
 class StreamOptimizedDisk(BlockDevice):
     """A stream-optimized VMDK as a read-only disk.
 
-    ``grain_size`` bytes a grain (65536 but in foreign files), ``grain_count`` grains of
-    which ``numbers`` (u32, ascending) are present, with their markers at ``sectors`` (u32)
-    of the file. ``cache_bytes`` bounds the plain grains kept for ``pread``.
+    The disk has ``grain_count`` grains of ``grain_size`` bytes (65536 except in files of other
+    programs). The grains ``numbers`` (ascending) are stored, with their markers at
+    ``sectors`` of the file. ``cache_bytes`` limits the plain grains that are kept for ``pread``.
 
-    Raises Corrupt for a file that is cut off or lies, Unsupported for another kind of VMDK
-    or one that needs a parent.
+    Raises:
+        Corrupt disk.vmdk_truncated, disk.vmdk_corrupt: the file is truncated or damaged.
+        Unsupported disk.vmdk_version, disk.vmdk_not_stream_optimized: the file is another kind of VMDK.
+        Unsupported disk.vmdk_has_parent: the disk needs a parent.
     """
 
     concurrent_reads = True
@@ -107,13 +110,8 @@ class StreamOptimizedDisk(BlockDevice):
         self._cache_lock = threading.Lock()
 
     @property
-    def capacity(self) -> int:
-        """The disk's size in bytes."""
-        return self.size
-
-    @property
     def file_size(self) -> int:
-        """The VMDK file's size in bytes."""
+        """The size of the VMDK file in bytes."""
         return self._file.size
 
     # -- the tables ---------------------------------------------------------------
@@ -137,17 +135,15 @@ class StreamOptimizedDisk(BlockDevice):
         tail = self._file.pread(3 * SECTOR, self._file.size - 3 * SECTOR)
         footer = unpack_header(tail[SECTOR : 2 * SECTOR], self.name, "footer")
         if unpack_marker(tail[:SECTOR])[2] != MARKER_FOOTER or unpack_marker(tail[2 * SECTOR :]) != (0, 0, 0):
-            raise damaged(
-                self.name, "its footer does not stand between the markers that belong there", "disk.vmdk_truncated"
-            )
+            raise damaged(self.name, "the markers before and after its footer are missing", "disk.vmdk_truncated")
         if (footer.capacity, footer.grain_sectors, footer.table_entries) != (
             header.capacity,
             header.grain_sectors,
             header.table_entries,
         ):
-            raise damaged(self.name, "its header and its footer contradict each other")
+            raise damaged(self.name, "its header and its footer differ")
         if footer.directory_sector == DIRECTORY_AT_END:
-            raise damaged(self.name, "its footer does not say where the grain directory is")
+            raise damaged(self.name, "its footer has no position of the grain directory")
         return footer
 
     def _check_descriptor(self, header: SparseHeader) -> None:
@@ -155,40 +151,47 @@ class StreamOptimizedDisk(BlockDevice):
             return
         first, count = header.descriptor_sector, header.descriptor_sectors
         if count > MAX_DESCRIPTOR_SECTORS or first > self._file_sectors or first + count > self._file_sectors:
-            raise damaged(self.name, "its descriptor does not lie within the file")
+            raise damaged(self.name, "its descriptor is not within the file")
         descriptor = parse_descriptor(self._file.pread(count * SECTOR, first * SECTOR), self.name)
         if descriptor.create_type and descriptor.create_type.lower() != "streamoptimized":
             raise damaged(
                 self.name,
-                f"its descriptor calls it {descriptor.create_type[:40]!r} but its header says stream-optimized",
+                f"its descriptor has the type {descriptor.create_type[:40]!r}, but its header is stream-optimized",
             )
         if len(descriptor.extents) > 1 or descriptor.extents and descriptor.extents[0].size != header.capacity * SECTOR:
-            raise damaged(self.name, "its descriptor and its header contradict each other about the disk's size")
+            raise damaged(self.name, "its descriptor and its header give different sizes of the disk")
 
-    def _load_tables(self, header: SparseHeader) -> None:
-        count, entries = header.table_count, header.table_entries
-        sectors = -(-entries * 4 // SECTOR)
-        place = header.directory_sector
-        if not 0 < place <= self._file_sectors - (-(-count * 4 // SECTOR)):
-            raise damaged(self.name, "its grain directory does not lie within the file", "disk.vmdk_truncated")
-        data = self._file.pread(count * 4, place * SECTOR)
+    def _load_directory(self, header: SparseHeader) -> U32:
+        """Return the grain directory: the sector of each grain table, 0 for a table that is not stored."""
+        count, start = header.table_count, header.directory_sector
+        if not 0 < start <= self._file_sectors - (-(-count * 4 // SECTOR)):
+            raise damaged(self.name, "its grain directory is not within the file", "disk.vmdk_truncated")
+        data = self._file.pread(count * 4, start * SECTOR)
         if len(data) != count * 4:
             raise damaged(self.name, "it ends inside its grain directory", "disk.vmdk_truncated")
-        directory = np.frombuffer(data, dtype="<u4")
+        return np.frombuffer(data, dtype="<u4")
+
+    def _load_tables(self, header: SparseHeader) -> None:
+        entries = header.table_entries
+        sectors = -(-entries * 4 // SECTOR)
+        directory = self._load_directory(header)
         tables = np.flatnonzero(directory)
-        places = directory[tables].astype(np.int64)
-        order = np.sort(places)
+        starts: I64 = directory[tables].astype(np.int64)
+        order = np.sort(starts)
         if len(order) and (int(order[-1]) + sectors > self._file_sectors or (np.diff(order) < sectors).any()):
-            raise damaged(self.name, "a grain table overlaps another or lies outside the file", "disk.vmdk_truncated")
-        numbers, grains = [], []
-        found = 0
+            raise damaged(
+                self.name, "a grain table overlaps another table or is not within the file", "disk.vmdk_truncated"
+            )
+        numbers: list[U32] = []
+        grains: list[U32] = []
+        count = 0
         per_read = max(1, _TABLE_BATCH // (sectors * SECTOR))
-        cuts = np.flatnonzero(np.diff(places) != sectors) + 1
-        for run_first, run_last in zip([0, *cuts.tolist()], [*cuts.tolist(), len(places)]):
+        cuts = np.flatnonzero(np.diff(starts) != sectors) + 1
+        for run_first, run_last in zip([0, *cuts.tolist()], [*cuts.tolist(), len(starts)]):
             for first in range(run_first, run_last, per_read):
                 last = min(first + per_read, run_last)
                 length = (last - first) * sectors * SECTOR
-                data = self._file.pread(length, int(places[first]) * SECTOR)
+                data = self._file.pread(length, int(starts[first]) * SECTOR)
                 if len(data) != length:
                     raise damaged(self.name, "it ends inside a grain table", "disk.vmdk_truncated")
                 table = np.frombuffer(data, dtype="<u4").reshape(last - first, -1)[:, :entries]
@@ -197,24 +200,22 @@ class StreamOptimizedDisk(BlockDevice):
                 inside = number < self.grain_count
                 numbers.append(number[inside].astype(np.uint32))
                 grains.append(table[row, column][inside])
-                found += len(numbers[-1])
-                if found > min(self._file_sectors, MAX_GRAINS):
-                    raise damaged(
-                        self.name, f"its grain tables name {found} grains or more, which is more than the file can hold"
-                    )
-        self.numbers = np.concatenate(numbers) if numbers else np.zeros(0, dtype=np.uint32)
-        self.sectors = np.concatenate(grains) if grains else np.zeros(0, dtype=np.uint32)
+                count += len(numbers[-1])
+                if count > min(self._file_sectors, MAX_GRAINS):
+                    raise damaged(self.name, f"its grain tables list {count} grains or more, too many for the file")
+        self.numbers: U32 = np.concatenate(numbers) if numbers else np.zeros(0, dtype=np.uint32)
+        self.sectors: U32 = np.concatenate(grains) if grains else np.zeros(0, dtype=np.uint32)
         if header.flags & FLAG_ZEROED_GRAIN and len(self.sectors):
             stored = self.sectors != 1
             self.numbers, self.sectors = self.numbers[stored], self.sectors[stored]
         self._spans = self._bound_grains()
 
-    def _bound_grains(self):
-        """Return how many sectors (u16) each grain can take at most: up to the next grain or the end."""
+    def _bound_grains(self) -> U16:
+        """Return the largest number of sectors that each grain can take: up to the next grain or the end of the file."""
         sectors = self.sectors
         limit = -(-(self._max_compressed + MARKER_SIZE) // SECTOR)
         file_end = -(-self._file.size // SECTOR)
-        # Programs that stream write grains in order; only others pay for sorting.
+        # Programs that stream a VMDK write grains in order; sorting is needed only for other files.
         order = None if (sectors[1:] > sectors[:-1]).all() else np.argsort(sectors)
         ordered = sectors if order is None else sectors[order]
         gaps = np.empty(len(ordered), dtype=np.uint32)
@@ -222,7 +223,7 @@ class StreamOptimizedDisk(BlockDevice):
         if len(ordered):
             if int(ordered[-1]) >= file_end or not gaps[:-1].all():
                 raise damaged(
-                    self.name, "a grain lies outside the file or two grains share a place", "disk.vmdk_truncated"
+                    self.name, "a grain is not within the file, or two grains have one position", "disk.vmdk_truncated"
                 )
             gaps[-1] = min(file_end - int(ordered[-1]), limit)
         spans = np.minimum(gaps, limit).astype(np.uint16)
@@ -236,12 +237,8 @@ class StreamOptimizedDisk(BlockDevice):
         row = int(np.searchsorted(self.numbers, np.uint32(number)))
         return row if row < len(self.numbers) and self.numbers[row] == number else -1
 
-    def grain_present(self, number: int) -> bool:
-        """Tell whether the file holds a grain; absent ones read as zeros."""
-        return 0 <= number < self.grain_count and self._row(number) >= 0
-
     def read_compressed(self, number: int) -> bytes | None:
-        """Return a grain's zlib data as it stands in the file, None when absent; Corrupt when its marker lies."""
+        """Return the zlib data of a grain, or None if it is not stored; raise Corrupt when its marker is wrong."""
         if not 0 <= number < self.grain_count:
             raise damaged(self.name, f"grain {number} is outside the disk")
         row = self._row(number)
@@ -252,7 +249,7 @@ class StreamOptimizedDisk(BlockDevice):
             raise damaged(self.name, f"it ends inside grain {number}", "disk.vmdk_truncated")
         address, size = _MARKER.unpack_from(data)
         if address != number * self.header.grain_sectors or not 0 < size <= self._max_compressed:
-            raise damaged(self.name, f"the marker of grain {number} is that of something else")
+            raise damaged(self.name, f"the marker of grain {number} is wrong")
         if MARKER_SIZE + size > len(data):
             raise damaged(
                 self.name, f"it ends inside grain {number}, or the grain overlaps the next one", "disk.vmdk_truncated"
@@ -260,27 +257,27 @@ class StreamOptimizedDisk(BlockDevice):
         return data[MARKER_SIZE : MARKER_SIZE + size]
 
     def inflate(self, number: int, compressed: bytes) -> tuple[bytes, bool]:
-        """Return the ``grain_size`` plain bytes of a grain, and whether ``compressed`` is exactly them.
+        """Return the ``grain_size`` plain bytes of a grain, and whether ``compressed`` contains exactly these bytes.
 
-        Data that is not exactly a grain (bytes behind the end, or a last grain cut at the
-        disk's end) must not be copied verbatim. Raises Corrupt when it is no grain at all.
+        Other data (bytes after the end of the zlib data, or a last grain that ends at the end
+        of the disk) must not be copied without change. Raises Corrupt when the data is invalid.
         """
         size = self.grain_size
         decoder = isal_zlib.decompressobj()
         try:
             plain = decoder.decompress(compressed, size + 1)
-        except isal_zlib.error as error:
-            raise damaged(self.name, f"grain {number} does not inflate") from error
+        except cast("type[Exception]", isal_zlib.error) as error:
+            raise damaged(self.name, f"grain {number} cannot be decompressed") from error
         used = min(size, self.size - number * size)
         if decoder.eof and len(plain) in (size, used):
             if used == size:
                 return plain, not decoder.unused_data
-            # What a last grain holds beyond the disk's end must not come to light when the disk grows.
+            # Bytes of the last grain beyond the end of the disk must not appear when the disk grows.
             return plain[:used] + bytes(size - used), False
-        raise damaged(self.name, f"grain {number} does not inflate to {size} bytes")
+        raise damaged(self.name, f"grain {number} does not decompress to {size} bytes")
 
     def read_grain(self, number: int) -> bytes | None:
-        """Return the plain ``grain_size`` bytes of a grain, None when absent. Not kept in the cache."""
+        """Return the ``grain_size`` plain bytes of a grain without keeping it in the cache; None if it is not stored."""
         compressed = self.read_compressed(number)
         return None if compressed is None else self.inflate(number, compressed)[0]
 

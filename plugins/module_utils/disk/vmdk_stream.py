@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Streaming a VMDK whose grains stand, compressed already, in other files.
+"""Stream a VMDK whose compressed grains are stored in other files.
 
-Nothing is compressed, inflated or hashed here: long runs of neighbouring grains are read
-as they are, only the tables are new, and the length is known before the first byte.
+Grains are not compressed, decompressed or hashed: long runs of neighbouring grains are
+copied, only the tables are new, and the length is known before the first byte.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import dataclasses
 import os
 from collections.abc import Iterator, Sequence
 
-from ..common.errors import Corrupt, InvalidInput
+from ..common.arrays import I64, U8, U32, U64
+from ..common.errors import Corrupt, InternalError
 from ..common.optional_imports import np
-from .grains import GrainIndex
 from .vmdk_layout import (
     GRAIN_SECTORS,
     SECTOR,
@@ -29,28 +29,28 @@ from .vmdk_layout import (
     stream_length,
 )
 
-#: Bytes handed out at a time. Small enough to stay in the processor's cache between read and send.
+#: Bytes of the largest chunk. Small enough to stay in the processor's cache between read and send.
 CHUNK = 1 << 20
 
 
 class GrainSource:
-    """A file that holds grains as a VMDK does: at a whole sector the 12-byte marker, zlib data, padding to a sector."""
+    """A file with grains in the form of a VMDK: at a multiple of 512 bytes the 12-byte marker, zlib data, padding to a sector."""
 
     def __init__(self, path: str | os.PathLike) -> None:
         self.name = os.fspath(path)
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     def read_into(self, buffer: memoryview, offset: int) -> None:
-        """Fill ``buffer`` from a byte offset of the file; Corrupt when the file ends before."""
+        """Fill ``buffer`` from a byte offset of the file; raise Corrupt ``disk.vmdk_stream`` when the file is too short."""
         while buffer:
             done = os.preadv(self._descriptor, [buffer], offset)
             if not done:
-                raise _damaged(self.name, "it is cut off")
+                raise _damaged(self.name, f"it ends at byte {offset}")
             buffer = buffer[done:]
             offset += done
 
     def close(self) -> None:
-        """Close the file; twice is allowed."""
+        """Close the file; closing twice is allowed."""
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
@@ -64,17 +64,18 @@ class GrainSource:
 
 @dataclasses.dataclass(slots=True)
 class StreamPlan:
-    """Which grains a VMDK has and where each stands now; arrays of shape (n,), ascending by grain number.
+    """The grains of a VMDK and their positions in files; arrays of shape (n,), ascending by grain number.
 
-    ``sources`` (u8) is an index into the files given to ``stream``, ``positions`` (u64) the
-    byte offset of the grain's marker in that file, ``sizes`` (u32) its compressed bytes.
+    ``sources`` are indexes into the files that ``stream`` takes, ``positions`` the byte offsets
+    of the grains' markers in these files, ``sizes`` their compressed bytes. ``capacity`` is the
+    size of the disk in bytes.
     """
 
     capacity: int
-    numbers: object
-    sources: object
-    positions: object
-    sizes: object
+    numbers: U32
+    sources: U8
+    positions: U64 | I64
+    sizes: U32
 
     @property
     def length(self) -> int:
@@ -82,79 +83,49 @@ class StreamPlan:
         return stream_length(self.capacity, self.numbers, self.sizes)
 
     def stream(self, files: Sequence[GrainSource]) -> Iterator[memoryview]:
-        """Return the VMDK in chunks; see ``stream_vmdk``."""
-        return stream_vmdk(self.capacity, self.numbers, self.sources, self.positions, self.sizes, files)
+        """Return an iterator over the VMDK in chunks of at most 1 MiB, ``length`` bytes in all.
 
+        A chunk is valid only until the next chunk is requested. The bytes are those that
+        StreamOptimizedWriter writes for the same grains.
 
-def overlay_plan(capacity: int, base: GrainIndex, dirty, changes: GrainIndex) -> tuple[StreamPlan, GrainIndex]:
-    """Plan a disk that is ``base`` except in the ``dirty`` grains, which are as ``changes`` has them or else zeros.
-
-    Source 0 is the base's file, source 1 that of the changes. ``capacity`` may exceed the
-    base's. Returns the plan and the index of the VMDK that streaming it makes.
-    """
-    dirty = np.asarray(dirty, dtype=np.uint32)
-    unchanged = ~np.isin(base.numbers, dirty)
-    if not np.isin(changes.numbers, dirty).all():
-        raise InvalidInput("A changed grain is not among the dirty ones.", code="disk.vmdk_plan")
-    numbers = np.concatenate((base.numbers[unchanged], changes.numbers))
-    order = np.argsort(numbers, kind="stable")
-    kept = int(np.count_nonzero(unchanged))
-    sources = np.zeros(len(numbers), dtype=np.uint8)
-    sources[kept:] = 1
-    sectors = np.concatenate((base.sectors[unchanged], changes.sectors))[order]
-    sizes = np.concatenate((base.sizes[unchanged], changes.sizes))[order]
-    digests = np.concatenate((base.digests[unchanged], changes.digests))[order]
-    numbers = numbers[order]
-    plan = StreamPlan(capacity, numbers, sources[order], sectors.astype(np.uint64) * SECTOR, sizes)
-    return plan, GrainIndex(capacity, numbers, place_grains(capacity, numbers, sizes)[0], sizes, digests)
-
-
-def stream_vmdk(
-    capacity: int, numbers, sources, positions, sizes, files: Sequence[GrainSource]
-) -> Iterator[memoryview]:
-    """Return an iterator over the bytes of a stream-optimized VMDK, ``stream_length(capacity, numbers, sizes)`` in all.
-
-    The arrays are those of ``StreamPlan``. A chunk (1 MiB at most) is valid only until the
-    next one is asked for. The bytes are those that StreamOptimizedWriter makes of the same
-    grains. Raises InvalidInput for an impossible plan at once, and Corrupt while streaming
-    when a file is cut off or has something else where a grain should stand.
-    """
-    numbers = np.asarray(numbers, dtype=np.uint32)
-    sources, positions = np.asarray(sources, dtype=np.uint8), np.asarray(positions, dtype=np.int64)
-    sizes = np.asarray(sizes, dtype=np.uint32)
-    sectors, end = place_grains(capacity, numbers, sizes)
-    if not len(numbers) == len(sources) == len(positions):
-        raise InvalidInput("A grain plan has as many sources and positions as grain numbers.", code="disk.vmdk_plan")
-    if len(numbers) and (int(sources.max()) >= len(files) or int(positions.min()) < 0 or (positions % SECTOR).any()):
-        raise InvalidInput(
-            "A grain plan names a file that is not there, or a grain that is not at a whole sector.",
-            code="disk.vmdk_plan",
-        )
-    return _Stream(capacity, numbers, sources, positions, sizes, sectors, end, files).chunks()
+        Raises:
+            InternalError disk.vmdk_plan: the plan is impossible (at once).
+            NoSpace disk.vmdk_too_large: the VMDK would be larger than 2 TiB (at once).
+            Corrupt disk.vmdk_stream: a file is truncated or has other data at a grain's position (while streaming).
+        """
+        positions = self.positions.astype(np.int64)
+        sectors, end = place_grains(self.capacity, self.numbers, self.sizes)
+        if not len(self.numbers) == len(self.sources) == len(positions):
+            raise InternalError(
+                f"A grain plan has {len(self.numbers)} grain numbers, {len(self.sources)} sources and {len(positions)} positions.",
+                code="disk.vmdk_plan",
+            )
+        if len(positions) and (int(np.max(self.sources)) >= len(files) or int(np.min(positions)) < 0):
+            raise InternalError(
+                f"A grain plan refers to file {int(np.max(self.sources))} of {len(files)}, or to byte {int(np.min(positions))}.",
+                code="disk.vmdk_plan",
+            )
+        if (positions % SECTOR).any():
+            raise InternalError("A grain plan has a position that is not a multiple of 512.", code="disk.vmdk_plan")
+        return _Stream(self, positions, sectors, end, files).chunks()
 
 
 class _Stream:
-    def __init__(
-        self, capacity: int, numbers, sources, positions, sizes, sectors, end: int, files: Sequence[GrainSource]
-    ) -> None:
-        self.capacity, self.numbers, self.sources, self.positions, self.sizes = (
-            capacity,
-            numbers,
-            sources,
-            positions,
-            sizes,
-        )
-        self.sectors, self.end, self.files = sectors, end, files
+    """The state of a stream: ``_offset`` is the offset of the buffer in the VMDK, ``_first`` the first row whose grain is in the buffer."""
+
+    def __init__(self, plan: StreamPlan, positions: I64, sectors: I64, end: int, files: Sequence[GrainSource]) -> None:
+        self.capacity, self.numbers, self.sources, self.sizes = plan.capacity, plan.numbers, plan.sources, plan.sizes
+        self.positions, self.sectors, self.end, self.files = positions, sectors, end, files
         self._buffer = np.empty(CHUNK, dtype=np.uint8)
         self._view = memoryview(self._buffer)
         self._filled = 0
-        self._place = 0
+        self._offset = 0
         self._first = 0
 
     def chunks(self) -> Iterator[memoryview]:
         front = pack_front(self.capacity)
         yield memoryview(front)
-        self._place = len(front)
+        self._offset = len(front)
         directory = np.zeros(directory_count(self.capacity), dtype=np.uint32)
         lengths = padded_sectors(self.sizes) * SECTOR
         tables = self.numbers // TABLE_ENTRIES
@@ -174,7 +145,7 @@ class _Stream:
                 data = pack_table(entries)
                 if self._filled + len(data) > CHUNK:
                     yield self._flush(last)
-                directory[tables[last - 1]] = (self._place + self._filled) // SECTOR + 1
+                directory[tables[last - 1]] = (self._offset + self._filled) // SECTOR + 1
                 self._view[self._filled : self._filled + len(data)] = data
                 self._filled += len(data)
                 table_first = last
@@ -182,18 +153,18 @@ class _Stream:
             yield self._flush(len(self.numbers))
         yield memoryview(pack_end(self.capacity, directory, self.end))
 
-    def _copy(self, first: int, last: int, lengths) -> Iterator[memoryview]:
-        """Copy a run of grains that neighbour each other in one file, in as few reads as the buffer allows."""
+    def _copy(self, first: int, last: int, lengths: I64) -> Iterator[memoryview]:
+        """Copy grains that are next to each other in a file, in as few reads as the buffer allows."""
         file = self.files[self.sources[first]]
         run_end = int(self.positions[last - 1]) + int(lengths[last - 1])
         while first < last:
             start = int(self.positions[first])
-            room = CHUNK - self._filled
+            space = CHUNK - self._filled
             upto = last
-            if run_end - start > room:
-                # The grains whose end is within the room: positions ascend in a run.
+            if run_end - start > space:
+                # The grains that fit: positions are ascending in a run.
                 upto = (
-                    first + int(np.searchsorted(self.positions[first:last], np.int64(start + room), side="right")) - 1
+                    first + int(np.searchsorted(self.positions[first:last], np.int64(start + space), side="right")) - 1
                 )
             if upto == first:
                 yield self._flush(first)
@@ -204,11 +175,11 @@ class _Stream:
             first = upto
 
     def _flush(self, upto: int) -> memoryview:
-        """Check the markers of the grains in the buffer, those before row ``upto``, and hand the buffer out."""
+        """Check the markers of the grains in the buffer, up to row ``upto``, and return the buffer."""
         rows = slice(self._first, upto)
-        places = self.sectors[rows] * SECTOR - self._place
-        addresses = self._buffer.view("<u8")[places // 8]
-        sizes = self._buffer.view("<u4")[places // 4 + 2]
+        offsets = self.sectors[rows] * SECTOR - self._offset
+        addresses = self._buffer.view("<u8")[offsets // 8]
+        sizes = self._buffer.view("<u4")[offsets // 4 + 2]
         wrong = np.flatnonzero(
             (addresses != self.numbers[rows].astype(np.uint64) * GRAIN_SECTORS) | (sizes != self.sizes[rows])
         )
@@ -216,18 +187,18 @@ class _Stream:
             row = self._first + int(wrong[0])
             raise _damaged(
                 self.files[self.sources[row]].name,
-                f"grain {int(self.numbers[row])} does not stand where the index says",
+                f"grain {int(self.numbers[row])} is not at byte {int(self.positions[row])}, where the index expects it",
             )
         chunk = self._view[: self._filled]
-        self._place += self._filled
+        self._offset += self._filled
         self._filled = 0
         self._first = upto
         return chunk
 
 
-def _damaged(name: str, why: str) -> Corrupt:
+def _damaged(name: str, cause: str) -> Corrupt:
     return Corrupt(
-        f"The grain file {name} is damaged: {why}.",
+        f"The grain file {name} is damaged: {cause}.",
         code="disk.vmdk_stream",
-        hint="Verify the repository and import the layer again.",
+        hint="Verify the repository, and import the layer again if a blob is damaged.",
     )

@@ -1,15 +1,16 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writing a stream-optimized VMDK, grain by grain, to anything that takes bytes in order."""
+"""Write a stream-optimized VMDK, grain by grain, to an output that takes bytes in order."""
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
-from ..common.errors import InvalidInput
+from ..common.arrays import U32
+from ..common.errors import InternalError
 from ..common.optional_imports import np
 from .grains import MAX_COMPRESSED_GRAIN, grain_total
 from .vmdk_layout import (
@@ -27,16 +28,28 @@ from .vmdk_layout import (
     padded_sectors,
 )
 
+#: Takes bytes in order: a function, or an object with a method "write".
+Output = BinaryIO | Callable[[Any], object]
+
+
+def write_function(out: Output) -> Callable[[bytes | memoryview], object]:
+    """Return the function that takes the bytes of an output."""
+    return cast("Callable[[bytes | memoryview], object]", getattr(out, "write", out))
+
 
 class StreamOptimizedWriter:
-    """Writes a VMDK whose bytes depend only on the capacity and the grains added.
+    """A VMDK whose bytes depend only on the capacity and the grains added.
 
-    ``out`` is a callable or an object with ``write``; it must take all bytes it is given.
-    Grains come in ascending order; those left out read as zeros.
+    ``out`` is a function or an object with ``write``; it must take all bytes of each call.
+    Grains are added in ascending order; grains that are not added read as zeros.
+
+    Raises InvalidInput ``disk.vmdk_capacity`` for an impossible capacity, NoSpace
+    ``disk.vmdk_too_large`` when the file would exceed 2 TiB, and InternalError
+    ``disk.vmdk_plan`` for grains that are out of order or do not match their sizes.
     """
 
-    def __init__(self, out: BinaryIO | Callable[[bytes], object], capacity: int) -> None:
-        self._write = getattr(out, "write", out)
+    def __init__(self, out: Output, capacity: int) -> None:
+        self._write = write_function(out)
         self.capacity = capacity
         self._grains = grain_total(capacity)
         self._write(pack_front(capacity))
@@ -48,7 +61,7 @@ class StreamOptimizedWriter:
         self._numbers, self._sectors, self._sizes = array("I"), array("I"), array("I")
 
     def add(self, number: int, compressed: bytes) -> None:
-        """Write one grain: its zlib data."""
+        """Write a grain; ``compressed`` is its zlib data."""
         self._check(number, len(compressed))
         self._enter(number)
         data = pack_grain(number, compressed)
@@ -58,20 +71,22 @@ class StreamOptimizedWriter:
         self._write(data)
         self._advance(number, len(data) // SECTOR)
 
-    def add_run(self, numbers, sizes, data: bytes | bytearray | memoryview) -> None:
-        """Write grains that are laid out already: marker, zlib data, padding, one after the other.
+    def add_run(self, numbers: U32, sizes: U32, data: bytes | bytearray | memoryview) -> None:
+        """Write grains from ``data``, where each grain has its marker, zlib data and padding.
 
-        ``numbers`` ascending and ``sizes`` (compressed bytes) say what ``data`` holds; its
-        markers are believed. Raises InvalidInput when they do not fit together.
+        ``numbers`` (ascending) and ``sizes`` (compressed bytes) describe the grains in ``data``;
+        its markers are not checked.
         """
-        numbers, sizes = np.asarray(numbers), np.asarray(sizes)
         if not len(numbers):
             return
         check_plan(self.capacity, numbers, sizes)
         self._check(int(numbers[0]), int(sizes[0]))
         ends = np.cumsum(padded_sectors(sizes))
         if int(ends[-1]) * SECTOR != len(data):
-            raise InvalidInput("A run of grains has another length than its sizes say.", code="disk.vmdk_plan")
+            raise InternalError(
+                f"A run of grains has {len(data)} bytes; {int(ends[-1]) * SECTOR} are expected from its sizes.",
+                code="disk.vmdk_plan",
+            )
         view = memoryview(data)
         tables = numbers // TABLE_ENTRIES
         cuts = [0, *(np.flatnonzero(tables[1:] != tables[:-1]) + 1).tolist(), len(numbers)]
@@ -85,19 +100,27 @@ class StreamOptimizedWriter:
             self._write(view[before * SECTOR : int(ends[last - 1]) * SECTOR])
             self._advance(int(numbers[last - 1]), int(ends[last - 1]) - before)
 
-    def finish(self):
-        """Write the tables and the end; return ``(numbers, sectors, sizes)``, u32 arrays of shape (n,), as GrainIndex takes them."""
+    def finish(self) -> tuple[U32, U32, U32]:
+        """Write the last tables; return the ``(numbers, sectors, sizes)`` of a GrainIndex."""
         self._leave()
         self._write(pack_end(self.capacity, self._directory, self._sector))
-        return tuple(
+        numbers, sectors, sizes = (
             np.frombuffer(column, dtype=np.uint32).copy() for column in (self._numbers, self._sectors, self._sizes)
         )
+        return numbers, sectors, sizes
 
     def _check(self, number: int, size: int) -> None:
         if not self._next <= number < self._grains:
-            raise InvalidInput(f"Grain {number} is out of order or outside the disk.", code="disk.vmdk_plan")
+            raise InternalError(
+                f"Grain {number} is out of order or outside the disk: a number from {self._next} to {self._grains - 1} "
+                "is expected.",
+                code="disk.vmdk_plan",
+            )
         if not 0 < size <= MAX_COMPRESSED_GRAIN:
-            raise InvalidInput(f"Grain {number} has {size} compressed bytes.", code="disk.vmdk_plan")
+            raise InternalError(
+                f"Grain {number} has {size} compressed bytes; 1 to {MAX_COMPRESSED_GRAIN} bytes are possible.",
+                code="disk.vmdk_plan",
+            )
 
     def _enter(self, number: int) -> None:
         table = number // TABLE_ENTRIES

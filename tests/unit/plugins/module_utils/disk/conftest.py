@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Small disks for the tests of the disk workspace, and qemu-img as the independent judge."""
+"""Small disks for the tests of the disk package, and qemu-img as an independent reader."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ GRAIN = 65536
 
 
 def grain_of(seed, filled=20000):
-    """64 KiB of which the first part is random."""
+    """Return 64 KiB of which the first ``filled`` bytes are random."""
     return random.Random(seed).randbytes(filled) + bytes(GRAIN - filled)
 
 
 def vmdk_of(capacity, grains, level=6):
-    """The bytes of a VMDK with these plain grains, by number."""
+    """Return the bytes of a VMDK with these plain grains, by number."""
     out = io.BytesIO()
     writer = StreamOptimizedWriter(out, capacity)
     for number, plain in sorted(grains.items()):
@@ -34,7 +34,7 @@ def vmdk_of(capacity, grains, level=6):
 
 
 def raw_of(capacity, grains):
-    """The bytes of the disk with these plain grains, by number."""
+    """Return the bytes of the disk with these plain grains, by number."""
     raw = bytearray(-(-capacity // GRAIN) * GRAIN)
     for number, plain in grains.items():
         raw[number * GRAIN : (number + 1) * GRAIN] = plain
@@ -43,7 +43,7 @@ def raw_of(capacity, grains):
 
 @pytest.fixture(scope="session")
 def qemu_img():
-    """Run qemu-img; its output, or a failure that shows its error."""
+    """Return a function that runs qemu-img and returns its output."""
     if shutil.which("qemu-img") is None:
         pytest.fail("These tests need qemu-img; install the Debian package qemu-utils.")
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tests of block devices over files and windows."""
+"""Block devices: files and windows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 
 import pytest
 
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, Unsupported
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, InternalError
 from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice, Window
 
 
@@ -20,7 +20,7 @@ def _path(tmp_path):
     return str(path)
 
 
-def test_reads_and_writes_exact_ranges(path):
+def test_file_device_reads_and_writes_exact_ranges(path):
     with FileDevice(path, writable=True) as device:
         assert device.size == 8192
         assert device.pread(4, 254) == b"\xfe\xff\x00\x01"
@@ -32,36 +32,38 @@ def test_reads_and_writes_exact_ranges(path):
 
 
 @pytest.mark.parametrize("count, offset", [(1, 8192), (8193, 0), (-1, 0), (1, -1)])
-def test_refuses_ranges_outside(path, count, offset):
+def test_range_outside_is_rejected(path, count, offset):
     with FileDevice(path) as device:
         with pytest.raises(Corrupt) as caught:
             device.pread(count, offset)
         assert caught.value.code == "disk.device_out_of_range"
-        with pytest.raises(Corrupt):
+        with pytest.raises(Corrupt) as caught:
             Window(device, 0, 8192).pread(count, offset)
+        assert caught.value.code == "disk.device_out_of_range"
 
 
-def test_window_cannot_reach_its_neighbours(path):
+def test_window_rejects_ranges_outside(path):
     with FileDevice(path, writable=True) as device:
         window = Window(device, 512, 1024)
         window.pwrite(b"x" * 1024, 0)
         with pytest.raises(Corrupt):
             window.pwrite(b"xy", 1023)
-        assert device.pread(1, 511) == b"\xff" and device.pread(1, 1536) == b"\x00"
+        assert device.pread(1, 511) == b"\xff"
+        assert device.pread(1, 1536) == b"\x00"
         with pytest.raises(Corrupt):
             Window(device, 8000, 193)
 
 
-def test_read_only_is_refused_and_nothing_changes(path):
+def test_write_to_read_only_device_is_an_internal_error(path):
     with FileDevice(path) as device:
-        with pytest.raises(Unsupported):
-            device.pwrite(b"x", 0)
-        with pytest.raises(Unsupported):
-            Window(device, 0, 512).pwrite(b"x", 0)
+        for target in (device, Window(device, 0, 512)):
+            with pytest.raises(InternalError) as caught:
+                target.pwrite(b"x", 0)
+            assert caught.value.code == "disk.device_read_only"
         assert device.pread(1, 0) == b"\x00"
 
 
-def test_file_that_shrinks_is_reported(path):
+def test_file_that_shrinks_during_use_is_reported(path):
     with FileDevice(path) as device:
         os.truncate(path, 100)
         with pytest.raises(Corrupt) as caught:
@@ -69,7 +71,7 @@ def test_file_that_shrinks_is_reported(path):
         assert caught.value.code == "disk.device_truncated"
 
 
-def test_holes_are_left_out(tmp_path):
+def test_data_extents_leave_out_holes(tmp_path):
     path = tmp_path / "sparse.raw"
     with open(path, "wb") as stream:
         stream.truncate(64 << 20)
@@ -82,10 +84,12 @@ def test_holes_are_left_out(tmp_path):
         assert list(Window(device, 0, 1 << 20).data_extents()) == []
 
 
-def test_close_twice_and_file_without_data(tmp_path):
+def test_empty_file_has_no_data_and_closes_twice(tmp_path):
     path = tmp_path / "empty.raw"
     path.write_bytes(b"")
     device = FileDevice(str(path))
-    assert device.size == 0 and not list(device.data_extents()) and device.pread(0, 0) == b""
+    assert device.size == 0
+    assert not list(device.data_extents())
+    assert device.pread(0, 0) == b""
     device.close()
     device.close()

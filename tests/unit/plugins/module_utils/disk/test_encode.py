@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tests of encoding a disk."""
+"""Encoding disks as stream-optimized VMDKs and as single grains."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import zlib
 import numpy
 import pytest
 
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, InvalidInput
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, InternalError
 from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import BlockDevice, FileDevice, Window
 from ansible_collections.strata.layering.plugins.module_utils.disk.encode import encode, encode_grains
 from ansible_collections.strata.layering.plugins.module_utils.disk.grains import grain_digest
@@ -27,7 +27,7 @@ NUMBERS = (0, 1, 2, 15, 16, 511, 512, 700, 1599)
 
 
 class _OneThread(BlockDevice):
-    """A device that may not be read from two threads."""
+    """A device that only one thread may read at a time."""
 
     def __init__(self, device):
         self.device, self.size, self.name = device, device.size, device.name
@@ -61,11 +61,11 @@ def encoded(device, **options):
 def check_index(data, index, grains):
     assert index.numbers.tolist() == sorted(grains)
     for row, number in enumerate(index.numbers.tolist()):
-        place = int(index.sectors[row]) * 512
-        assert data[place : place + 8] == (number * 128).to_bytes(8, "little")
+        start = int(index.sectors[row]) * 512
+        assert data[start : start + 8] == (number * 128).to_bytes(8, "little")
         size = int(index.sizes[row])
-        assert zlib.decompress(data[place + 12 : place + 12 + size]) == grains[number]
-        assert index.digest(number) == grain_digest(grains[number])
+        assert zlib.decompress(data[start + 12 : start + 12 + size]) == grains[number]
+        assert index.digests[row].tobytes() == grain_digest(grains[number])
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -74,37 +74,40 @@ def check_index(data, index, grains):
     [lambda device: device, _OneThread, lambda device: Window(device, 0, CAPACITY)],
     ids=["file", "one-thread", "window"],
 )
-def test_encodes_the_grains_that_hold_data(raw, grains, tmp_path, qemu_img, workers, wrap):
-    told = []
+def test_encode_stores_the_grains_with_data(raw, grains, tmp_path, qemu_img, workers, wrap):
+    seen = []
     with FileDevice(str(raw)) as device:
         data, index = encoded(
-            wrap(device), workers=workers, progress=lambda step, done, total: told.append((step, done, total))
+            wrap(device), workers=workers, progress=lambda step, done, total: seen.append((step, done, total))
         )
     check_index(data, index, grains)
-    assert told[-1][0] == "encode" and told[-1][1] == told[-1][2]
+    assert seen[-1][0] == "encode"
+    assert seen[-1][1] == seen[-1][2]
     path = tmp_path / "disk.vmdk"
     path.write_bytes(data)
     assert "identical" in qemu_img("compare", path, raw)
 
 
-def test_bytes_depend_only_on_the_content(raw):
+def test_encoded_bytes_depend_only_on_the_content(raw):
     with FileDevice(str(raw)) as device:
-        one = encoded(device, workers=1)
-        two = encoded(_OneThread(device), workers=4)
-    assert one[0] == two[0] and one[1].to_bytes() == two[1].to_bytes()
+        data, index = encoded(device, workers=1)
+        other_data, other_index = encoded(_OneThread(device), workers=4)
+    assert data == other_data
+    assert index.to_bytes() == other_index.to_bytes()
 
 
-def test_only_kept_grains_remain(raw, grains):
-    keep = numpy.ones(1600, dtype=bool)
+def test_encode_stores_only_kept_grains(raw, grains):
+    keep = numpy.full(1600, True)
     keep[[1, 700]] = False
     with FileDevice(str(raw)) as device:
         data, index = encoded(device, keep=keep)
-        with pytest.raises(InvalidInput):
+        with pytest.raises(InternalError) as caught:
             encoded(device, keep=keep[1:])
+    assert caught.value.code == "disk.encode_keep"
     check_index(data, index, {number: plain for number, plain in grains.items() if number not in (1, 700)})
 
 
-def test_compressed_grains_are_copied_as_they_are(grains, vmdk_of):
+def test_compressed_grains_are_copied_without_change(grains, vmdk_of):
     source = StreamOptimizedDisk(io.BytesIO(vmdk_of(CAPACITY, grains | {3: bytes(GRAIN)}, level=9)))
     data, index = encoded(source)
     check_index(data, index, grains)
@@ -113,7 +116,7 @@ def test_compressed_grains_are_copied_as_they_are(grains, vmdk_of):
         assert copy.read_compressed(number) == source.read_compressed(number) == zlib.compress(grains[number], 9)
 
 
-def test_grain_with_something_behind_it_is_compressed_again(grain_of):
+def test_grain_with_trailing_bytes_is_compressed_again(grain_of):
     plain = grain_of(4)
     out = io.BytesIO()
     writer = StreamOptimizedWriter(out, CAPACITY)
@@ -124,16 +127,14 @@ def test_grain_with_something_behind_it_is_compressed_again(grain_of):
     assert b"smuggled" not in data
 
 
-def test_changes_above_a_vmdk(grains, grain_of, vmdk_of, raw_of, tmp_path):
+def test_changes_on_top_of_a_vmdk_are_encoded(grains, grain_of, vmdk_of, raw_of, tmp_path):
     base = StreamOptimizedDisk(io.BytesIO(vmdk_of(CAPACITY, grains, level=9)))
     size = CAPACITY + 40 * GRAIN
     with CopyOnWriteDevice(base, str(tmp_path), size=size, cache_bytes=0) as device:
         device.pwrite(b"changed", 700 * GRAIN + 9)
         device.pwrite(bytes(GRAIN), 2 * GRAIN)
         device.pwrite(grain_of(99), 1630 * GRAIN)
-        data, index = encoded(device, reuse=base)
-        with pytest.raises(InvalidInput):
-            encoded(device, reuse=StreamOptimizedDisk(io.BytesIO(data)))
+        data, index = encoded(device)
     changed = grains | {700: grains[700][:9] + b"changed" + grains[700][16:], 1630: grain_of(99)}
     del changed[2]
     check_index(data, index, changed)
@@ -142,13 +143,15 @@ def test_changes_above_a_vmdk(grains, grain_of, vmdk_of, raw_of, tmp_path):
     assert copy.read_compressed(511) == base.read_compressed(511)
 
 
-def test_damage_in_the_source_ends_the_work(grains, vmdk_of):
+def test_damaged_grain_of_the_source_is_reported(grains, vmdk_of):
     source = StreamOptimizedDisk(io.BytesIO(vmdk_of(CAPACITY, grains | {700: b"short"})))
-    with pytest.raises(Corrupt, match="grain 700"):
+    with pytest.raises(Corrupt) as caught:
         encoded(source)
+    assert caught.value.code == "disk.vmdk_corrupt"
+    assert "grain 700" in caught.value.message
 
 
-def test_single_grains_without_anything_around_them(grains, vmdk_of, tmp_path):
+def test_encode_grains_writes_only_grains(grains, vmdk_of, tmp_path):
     base = StreamOptimizedDisk(io.BytesIO(vmdk_of(CAPACITY, grains)))
     with CopyOnWriteDevice(base, str(tmp_path)) as device:
         device.pwrite(b"x", 5)
@@ -157,8 +160,9 @@ def test_single_grains_without_anything_around_them(grains, vmdk_of, tmp_path):
         out = io.BytesIO()
         index = encode_grains(device, device.dirty_grains(), out)
         for wrong in ([1600], [2, 1], [2, 2]):
-            with pytest.raises(InvalidInput):
+            with pytest.raises(InternalError) as caught:
                 encode_grains(device, wrong, io.BytesIO())
+            assert caught.value.code == "disk.encode_grains"
     expected = {0: grains[0][:5] + b"x" + grains[0][6:], 600: b"y".ljust(GRAIN, b"\0")}
     check_index(out.getvalue(), index, expected)
     assert index.sectors[0] == 0
@@ -167,10 +171,11 @@ def test_single_grains_without_anything_around_them(grains, vmdk_of, tmp_path):
         for row, number in enumerate((0, 600))
     )
     out = io.BytesIO()
-    assert len(encode_grains(base, [], out)) == 0 and out.getvalue() == b""
+    assert len(encode_grains(base, [], out)) == 0
+    assert out.getvalue() == b""
 
 
-def test_sparse_file_is_not_read_where_it_has_holes(tmp_path):
+def test_holes_of_a_sparse_file_are_not_read(tmp_path):
     path = tmp_path / "sparse.raw"
     with open(path, "wb") as stream:
         stream.truncate(1 << 40)

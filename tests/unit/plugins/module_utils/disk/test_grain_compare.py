@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which grains differ, against comparing the bytes."""
+"""Grains that differ, compared with the result for the bytes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def disk_of(cells: list[int], tail: int) -> bytes:
     st.booleans(),
     st.integers(0, 3),
 )
-def test_differing_grains(cells, tail, kind, masked, longer):
+def test_differing_grains_equal_those_of_the_bytes(cells, tail, kind, masked, longer):
     before = disk_of([cell for cell, _other, _among in cells] + [1] * longer, 0)
     after = disk_of([cell for _other, cell, _among in cells], tail)
     index = encode(Memory(before, concurrent=False), io.BytesIO())
@@ -55,10 +55,10 @@ def test_differing_grains(cells, tail, kind, masked, longer):
         device = Memory(after, concurrent=kind == "threads")
     among = np.array([chosen for _cell, _other, chosen in cells]) if masked else None
     padded = after + bytes(-len(after) % GRAIN)
-    wanted = [
+    expected = [
         number
         for number, (_cell, _other, chosen) in enumerate(cells)
         if before[number * GRAIN : (number + 1) * GRAIN] != padded[number * GRAIN : (number + 1) * GRAIN]
         and (chosen or not masked)
     ]
-    assert differing_grains(device, index.numbers, index.digests, among=among, workers=2).tolist() == wanted
+    assert differing_grains(device, index.numbers, index.digests, among=among, workers=2).tolist() == expected

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tests of the copy-on-write device against a plain byte array."""
+"""The copy-on-write device, compared with a byte array."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def _base(vmdk_of, grain_of):
 OFFSET = st.integers(0, 30 * GRAIN) | st.builds(
     lambda grain, inside: max(0, grain * GRAIN + inside), st.integers(0, 30), st.integers(-600, 600)
 )
-KIND = st.sampled_from(["read", "write", "fill", "look", "place"])
+KIND = st.sampled_from(["read", "write", "fill", "locate", "locate_writing"])
 OPERATION = st.tuples(KIND, OFFSET, st.sampled_from([0, 1, 512, 1024, 4096, GRAIN, 3 * GRAIN]) | st.integers(0, 9000))
 
 
 @settings(max_examples=80, deadline=None)
 @given(operations=st.lists(OPERATION, max_size=40), grown=st.sampled_from([0, 512, 6 * GRAIN + 512]))
-def test_behaves_as_a_byte_array(base, raw_of, grain_of, tmp_path_factory, operations, grown):
+def test_device_behaves_like_a_byte_array(base, raw_of, grain_of, tmp_path_factory, operations, grown):
     size = CAPACITY + grown
     model = bytearray(raw_of(CAPACITY, {number: grain_of(number) for number in NUMBERS}).ljust(size, b"\0"))
     written = set()
@@ -49,15 +49,15 @@ def test_behaves_as_a_byte_array(base, raw_of, grain_of, tmp_path_factory, opera
                     device.pread(count, offset)
                 with pytest.raises(Corrupt):
                     device.pwrite(bytes(count), offset)
-            elif kind in ("look", "place") and offset % GRAIN + count > GRAIN:
-                assert device.locate(count, offset, kind == "place") == 0
-            elif kind == "look":
+            elif kind in ("locate", "locate_writing") and offset % GRAIN + count > GRAIN:
+                assert device.locate(count, offset, kind == "locate_writing") == 0
+            elif kind == "locate":
                 assert ctypes.string_at(device.locate(count, offset, False), count) == model[offset : offset + count]
             elif kind == "read":
                 assert device.pread(count, offset) == model[offset : offset + count]
             else:
                 data = bytes([step]) * count if kind == "fill" else random.Random(step).randbytes(count)
-                if kind != "place":
+                if kind != "locate_writing":
                     device.pwrite(memoryview(data), offset)
                 elif count:
                     ctypes.memmove(device.locate(count, offset, True), data, count)
@@ -75,13 +75,13 @@ def test_behaves_as_a_byte_array(base, raw_of, grain_of, tmp_path_factory, opera
         assert covered == model
         assert all(end < start for (_start, end), (start, _end) in zip(extents, extents[1:]))
         before = raw_of(CAPACITY, {number: grain_of(number) for number in NUMBERS}).ljust(len(whole), b"\0")
-        places = range(0, len(whole), GRAIN)
+        starts = range(0, len(whole), GRAIN)
         assert device.changed_grains().tolist() == [
-            place // GRAIN for place in places if whole[place : place + GRAIN] != before[place : place + GRAIN]
+            start // GRAIN for start in starts if whole[start : start + GRAIN] != before[start : start + GRAIN]
         ]
 
 
-def test_writing_what_is_there_is_dirty_but_not_changed(base, tmp_path):
+def test_grain_written_with_equal_bytes_is_dirty_but_not_changed(base, tmp_path):
     with CopyOnWriteDevice(base, str(tmp_path)) as device:
         device.pwrite(device.pread(4096, 5 * GRAIN), 5 * GRAIN)
         device.pwrite(bytes(GRAIN), 6 * GRAIN)
@@ -90,7 +90,7 @@ def test_writing_what_is_there_is_dirty_but_not_changed(base, tmp_path):
         assert device.changed_grains().tolist() == [17]
 
 
-def test_base_is_never_written_and_no_file_is_left(tmp_path):
+def test_base_is_not_written_and_no_file_remains(tmp_path):
     path = tmp_path / "base.raw"
     path.write_bytes(bytes(range(256)) * 1024)
     with FileDevice(str(path), writable=True) as base, CopyOnWriteDevice(base, str(tmp_path), cache_bytes=0) as device:
@@ -102,7 +102,7 @@ def test_base_is_never_written_and_no_file_is_left(tmp_path):
     device.close()
 
 
-def test_memory_holds_no_more_grains_than_allowed(base, tmp_path):
+def test_grains_in_memory_are_limited(base, tmp_path):
     with CopyOnWriteDevice(base, str(tmp_path), size=1000 * GRAIN, cache_bytes=8 * GRAIN) as device:
         for number in range(200):
             device.pwrite(b"%08d" % number, number * GRAIN + 8)
@@ -111,15 +111,16 @@ def test_memory_holds_no_more_grains_than_allowed(base, tmp_path):
 
 
 @pytest.mark.parametrize("count, offset", [(1, -1), (-1, 5), (1, CAPACITY), (CAPACITY + 1, 0), (-5, 65533)])
-def test_ranges_outside_are_refused(base, tmp_path, count, offset):
+def test_range_outside_is_rejected(base, tmp_path, count, offset):
     with CopyOnWriteDevice(base, str(tmp_path)) as device:
         for _again in range(2):
-            with pytest.raises(Corrupt):
+            with pytest.raises(Corrupt) as caught:
                 device.pread(count, offset)
+            assert caught.value.code == "disk.device_out_of_range"
             device.pread(1, 65530)
 
 
-def test_damaged_base_is_reported_and_the_device_stays_usable(tmp_path, vmdk_of, grain_of):
+def test_damaged_base_is_reported_and_the_device_remains_usable(tmp_path, vmdk_of, grain_of):
     base = StreamOptimizedDisk(io.BytesIO(vmdk_of(CAPACITY, {0: grain_of(0), 1: b"short"})))
     with CopyOnWriteDevice(base, str(tmp_path)) as device:
         device.pwrite(b"abc", 0)
@@ -127,12 +128,13 @@ def test_damaged_base_is_reported_and_the_device_stays_usable(tmp_path, vmdk_of,
             device.pwrite(b"abc", GRAIN)
         with pytest.raises(Corrupt):
             device.pread(1, GRAIN)
-        assert device.pread(3, 0) == b"abc" and device.dirty_grains().tolist() == [0]
+        assert device.pread(3, 0) == b"abc"
+        assert device.dirty_grains().tolist() == [0]
         device.pwrite(b"y" * GRAIN, GRAIN)
         assert device.pread(2, GRAIN) == b"yy"
 
 
-def test_huge_disk_costs_little(tmp_path, vmdk_of):
+def test_huge_disk_takes_little_time_and_memory(tmp_path, vmdk_of):
     base = StreamOptimizedDisk(io.BytesIO(vmdk_of(62 << 40, {5: b"x" * GRAIN})))
     with CopyOnWriteDevice(base, str(tmp_path)) as device:
         device.pwrite(b"end", device.size - 3)
@@ -141,6 +143,7 @@ def test_huge_disk_costs_little(tmp_path, vmdk_of):
 
 
 @pytest.mark.parametrize("size", [CAPACITY - 1, (62 << 40) + 1])
-def test_disks_can_only_grow(base, tmp_path, size):
-    with pytest.raises(InvalidInput):
+def test_impossible_size_is_rejected(base, tmp_path, size):
+    with pytest.raises(InvalidInput) as caught:
         CopyOnWriteDevice(base, str(tmp_path), size=size)
+    assert caught.value.code == "disk.device_size"

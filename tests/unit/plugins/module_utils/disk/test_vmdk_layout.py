@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import (
+    InternalError,
     InvalidInput,
     NoSpace,
     StrataError,
-    Unsupported,
 )
 from ansible_collections.strata.layering.plugins.module_utils.disk import vmdk_layout as layout
 from ansible_collections.strata.layering.plugins.module_utils.disk.vmdk_writer import StreamOptimizedWriter
@@ -25,7 +25,7 @@ from ansible_collections.strata.layering.plugins.module_utils.disk.vmdk_writer i
 CAPACITY = 1600 * 65536
 
 
-def test_header_stands_byte_for_byte_as_specified():
+def test_front_has_the_specified_bytes():
     front = layout.pack_front(CAPACITY)
     assert len(front) == 65536
     expected = (
@@ -35,21 +35,19 @@ def test_header_stands_byte_for_byte_as_specified():
     )
     assert front[:512] == expected.ljust(512, b"\0")
     text = front[512 : 512 * 21].rstrip(b"\0").decode("ascii")
-    assert (
-        'createType="streamOptimized"' in text
-        and f'RDONLY {CAPACITY // 512} SPARSE "disk.vmdk"' in text
-        and "parentCID=ffffffff" in text
-    )
+    assert 'createType="streamOptimized"' in text
+    assert f'RDONLY {CAPACITY // 512} SPARSE "disk.vmdk"' in text
+    assert "parentCID=ffffffff" in text
     assert not any(front[512 * 21 :])
     assert layout.pack_front(CAPACITY) == front
 
 
-def test_grain_stands_byte_for_byte_as_specified():
+def test_grain_has_the_specified_bytes():
     assert layout.pack_grain(3, b"z" * 500) == struct.pack("<QI", 384, 500) + b"z" * 500
     assert layout.pack_grain(3, b"z" * 501) == (struct.pack("<QI", 384, 501) + b"z" * 501).ljust(1024, b"\0")
 
 
-def test_end_stands_byte_for_byte_as_specified():
+def test_end_has_the_specified_bytes():
     directory = numpy.array([200, 0, 0, 300], dtype=numpy.uint32)
     end = layout.pack_end(CAPACITY, directory, 1000)
     assert len(end) == 5 * 512
@@ -61,28 +59,32 @@ def test_end_stands_byte_for_byte_as_specified():
 
 
 @pytest.mark.parametrize("capacity", [0, -512, 513, (62 << 40) + 512])
-def test_impossible_capacities_are_refused(capacity):
-    with pytest.raises(InvalidInput):
-        layout.stream_length(capacity, [], [])
+def test_impossible_capacity_is_rejected(capacity):
+    nothing = numpy.zeros(0, dtype=numpy.uint32)
+    with pytest.raises(InvalidInput) as caught:
+        layout.stream_length(capacity, nothing, nothing)
+    assert caught.value.code == "disk.vmdk_capacity"
 
 
 @pytest.mark.parametrize(
     "numbers, sizes", [([1], []), ([2, 1], [9, 9]), ([1, 1], [9, 9]), ([1600], [9]), ([1], [0]), ([1], [131073])]
 )
-def test_impossible_plans_are_refused(numbers, sizes):
-    with pytest.raises(InvalidInput):
-        layout.stream_length(CAPACITY, numbers, sizes)
+def test_impossible_plan_is_an_internal_error(numbers, sizes):
+    with pytest.raises(InternalError) as caught:
+        layout.stream_length(CAPACITY, numpy.array(numbers, dtype=numpy.uint32), numpy.array(sizes, dtype=numpy.uint32))
+    assert caught.value.code == "disk.vmdk_plan"
 
 
-def test_file_beyond_two_tib_is_refused():
+def test_file_over_two_tib_is_rejected():
     numbers = numpy.arange(17 << 20, dtype=numpy.uint32)
-    with pytest.raises(NoSpace):
+    with pytest.raises(NoSpace) as caught:
         layout.stream_length(62 << 40, numbers, numpy.full(len(numbers), 131072, dtype=numpy.uint32))
+    assert caught.value.code == "disk.vmdk_too_large"
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.dictionaries(st.integers(0, 1599), st.integers(1, 3000), max_size=40))
-def test_length_is_known_before_the_data(grains):
+def test_stream_length_equals_the_written_length(grains):
     out = io.BytesIO()
     writer = StreamOptimizedWriter(out, CAPACITY)
     for number in sorted(grains):
@@ -92,13 +94,17 @@ def test_length_is_known_before_the_data(grains):
     assert layout.place_grains(CAPACITY, numbers, sizes)[0].tolist() == sectors.tolist()
 
 
-@pytest.mark.parametrize("offset, value, error", [
-    (0, b"KDMX", StrataError), (4, b"\x04", Unsupported), (4, b"\0", Unsupported), (10, b"\x01", Unsupported), (77, b"\0", Unsupported),
-    (12, bytes(8), StrataError), (12, b"\xff" * 8, StrataError), (20, b"\x7f", StrataError), (20, b"\x04", StrataError), (20, b"\0\x10", StrataError),
-    (44, bytes(4), StrataError), (44, b"\xff" * 4, StrataError), (73, b"\r", StrataError),
+_CORRUPT, _VERSION, _KIND = "disk.vmdk_corrupt", "disk.vmdk_version", "disk.vmdk_not_stream_optimized"
+
+
+@pytest.mark.parametrize("offset, value, code", [
+    (0, b"KDMX", _CORRUPT), (4, b"\x04", _VERSION), (4, b"\0", _VERSION), (10, b"\x01", _KIND), (77, b"\0", _KIND),
+    (12, bytes(8), _CORRUPT), (12, b"\xff" * 8, _CORRUPT), (20, b"\x7f", _CORRUPT), (20, b"\x04", _CORRUPT), (20, b"\0\x10", _CORRUPT),
+    (44, bytes(4), _CORRUPT), (44, b"\xff" * 4, _CORRUPT), (73, b"\r", _CORRUPT),
 ])  # fmt: skip
-def test_lies_in_the_header_are_refused(offset, value, error):
+def test_impossible_header_is_rejected(offset, value, code):
     header = bytearray(layout.pack_header(CAPACITY))
     header[offset : offset + len(value)] = value
-    with pytest.raises(error):
+    with pytest.raises(StrataError) as caught:
         layout.unpack_header(bytes(header), "disk")
+    assert caught.value.code == code

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tests of the VMDK reader: files of other programs, foreign layouts, damage and lies."""
+"""Reading stream-optimized VMDKs: files of other programs, other layouts, damage and inconsistent files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, StrataError, Unsupported
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import (
+    Corrupt,
+    InternalError,
+    StrataError,
+    Unsupported,
+)
 from ansible_collections.strata.layering.plugins.module_utils.disk import vmdk_layout as layout
 from ansible_collections.strata.layering.plugins.module_utils.disk.vmdk_reader import StreamOptimizedDisk
 
@@ -22,7 +27,7 @@ NUMBERS = (0, 1, 2, 511, 512, 700, 1599)
 
 
 def foreign(grains, *, grain_sectors=16, entries=128, capacity_sectors=16 * 300, zeroed=()):
-    """A VMDK with other grain and table sizes: directory known to the header, tables in front, no footer, grains backwards."""
+    """Return a VMDK with other grain and table sizes: directory and tables before the grains, no footer, grains in reverse order."""
     grain = grain_sectors * 512
     tables = -(-capacity_sectors // (grain_sectors * entries))
     table_sectors = -(-entries * 4 // 512)
@@ -49,16 +54,17 @@ def foreign(grains, *, grain_sectors=16, entries=128, capacity_sectors=16 * 300,
     return header.ljust(512, b"\0") + directory.ljust(512, b"\0") + rows + body
 
 
-def test_reads_what_qemu_img_wrote(tmp_path, qemu_img, grain_of, raw_of):
+def test_disk_of_qemu_img_is_read(tmp_path, qemu_img, grain_of, raw_of):
     raw = raw_of(CAPACITY, {number: grain_of(number) for number in NUMBERS})
     (tmp_path / "disk.raw").write_bytes(raw)
     qemu_img("convert", "-O", "vmdk", "-o", "subformat=streamOptimized", tmp_path / "disk.raw", tmp_path / "disk.vmdk")
     with StreamOptimizedDisk(tmp_path / "disk.vmdk") as disk:
-        assert disk.capacity == CAPACITY and disk.numbers.tolist() == list(NUMBERS)
+        assert disk.size == CAPACITY
+        assert disk.numbers.tolist() == list(NUMBERS)
         assert disk.pread(CAPACITY, 0) == raw
 
 
-def test_last_grain_of_qemu_img_may_be_short(tmp_path, qemu_img, grain_of):
+def test_short_last_grain_of_qemu_img_is_read(tmp_path, qemu_img, grain_of):
     raw = grain_of(1) + b"end" * 1024
     (tmp_path / "disk.raw").write_bytes(raw)
     qemu_img("convert", "-O", "vmdk", "-o", "subformat=streamOptimized", tmp_path / "disk.raw", tmp_path / "disk.vmdk")
@@ -67,12 +73,13 @@ def test_last_grain_of_qemu_img_may_be_short(tmp_path, qemu_img, grain_of):
         assert disk.read_grain(1) == raw[65536:].ljust(65536, b"\0")
 
 
-def test_grains_presence_and_extents(grain_of, vmdk_of, raw_of):
+def test_grains_and_extents_are_read(grain_of, vmdk_of, raw_of):
     grains = {number: grain_of(number) for number in NUMBERS}
     disk = StreamOptimizedDisk(io.BytesIO(vmdk_of(CAPACITY, grains)), cache_bytes=1)
-    assert disk.grain_count == 1600 and disk.grain_size == 65536
-    assert [disk.grain_present(number) for number in (0, 3, 1599, 1600, -1)] == [True, False, True, False, False]
-    assert disk.read_grain(3) is None and disk.read_compressed(3) is None
+    assert disk.grain_count == 1600
+    assert disk.grain_size == 65536
+    assert disk.read_grain(3) is None
+    assert disk.read_compressed(3) is None
     assert disk.read_grain(700) == grains[700]
     assert zlib.decompress(disk.read_compressed(700)) == grains[700]
     assert list(disk.data_extents()) == [
@@ -84,42 +91,48 @@ def test_grains_presence_and_extents(grain_of, vmdk_of, raw_of):
     raw = raw_of(CAPACITY, grains)
     for count, offset in ((10, 65530), (200000, 60000), (65536, 65536), (0, 5), (512, CAPACITY - 512)):
         assert disk.pread(count, offset) == raw[offset : offset + count]
-    with pytest.raises(Corrupt):
+    with pytest.raises(Corrupt) as caught:
         disk.pread(1, CAPACITY)
-    with pytest.raises(Unsupported):
+    assert caught.value.code == "disk.device_out_of_range"
+    with pytest.raises(InternalError) as caught:
         disk.pwrite(b"x", 0)
+    assert caught.value.code == "disk.device_read_only"
 
 
-def test_reads_foreign_grain_and_table_sizes(grain_of):
+def test_other_grain_and_table_sizes_are_read(grain_of):
     grains = {0: grain_of(0, 8000), 5: grain_of(5, 8192), 130: grain_of(6, 100), 299: grain_of(7, 8192)}
     disk = StreamOptimizedDisk(io.BytesIO(foreign(grains, zeroed=(7, 131))))
-    assert disk.grain_size == 8192 and disk.numbers.tolist() == [0, 5, 130, 299]
+    assert disk.grain_size == 8192
+    assert disk.numbers.tolist() == [0, 5, 130, 299]
     expected = b"".join(grains.get(number, bytes(8192))[:8192] for number in range(300))
     assert disk.pread(disk.size, 0) == expected
 
 
-def test_what_stands_beyond_the_end_of_the_disk_stays_hidden(vmdk_of):
+def test_bytes_beyond_the_end_of_the_disk_are_zeros(vmdk_of):
     disk = StreamOptimizedDisk(io.BytesIO(vmdk_of(65536 + 512, {1: b"x" * 65536})))
     assert disk.read_grain(1) == (b"x" * 512).ljust(65536, b"\0")
     assert disk.inflate(1, disk.read_compressed(1))[1] is False
 
 
-def test_every_cut_is_noticed(grain_of, vmdk_of):
+def test_truncated_file_is_rejected(grain_of, vmdk_of):
     data = vmdk_of(CAPACITY, {number: grain_of(number, 200) for number in NUMBERS})
     for length in [*range(0, 2048, 100), *range(2048, len(data), 509), len(data) - 1]:
         with pytest.raises(Corrupt) as caught:
             StreamOptimizedDisk(io.BytesIO(data[:length]))
+        assert caught.value.code in ("disk.vmdk_truncated", "disk.vmdk_corrupt")
         assert caught.value.hint
 
 
 @pytest.mark.parametrize("plain", [b"", bytes(65535), bytes(65537), bytes(1 << 24)])
-def test_grain_that_is_no_grain(plain, vmdk_of):
+def test_grain_of_another_size_is_rejected(plain, vmdk_of):
     disk = StreamOptimizedDisk(io.BytesIO(vmdk_of(CAPACITY, {7: plain})))
-    with pytest.raises(Corrupt, match="grain 7 does not inflate"):
+    with pytest.raises(Corrupt) as caught:
         disk.read_grain(7)
+    assert caught.value.code == "disk.vmdk_corrupt"
+    assert "grain 7" in caught.value.message
 
 
-def test_damaged_and_lying_grains(grain_of, vmdk_of):
+def test_damaged_grain_is_rejected(grain_of, vmdk_of):
     data = vmdk_of(CAPACITY, {0: grain_of(0), 1: grain_of(1)})
     start = 128 * 512
 
@@ -140,13 +153,14 @@ def test_damaged_and_lying_grains(grain_of, vmdk_of):
             read(offset, value)
 
 
-def test_two_grains_cannot_share_a_place(grain_of, vmdk_of):
+def test_two_grains_with_one_position_are_rejected(grain_of, vmdk_of):
     data = bytearray(vmdk_of(CAPACITY, {0: grain_of(0), 1: grain_of(1)}))
     footer = layout.unpack_header(bytes(data[-1024:-512]), "disk")
     table = struct.unpack_from("<I", data, footer.directory_sector * 512)[0] * 512
     data[table + 4 : table + 8] = struct.pack("<I", 128)
-    with pytest.raises(Corrupt, match="share a place"):
+    with pytest.raises(Corrupt) as caught:
         StreamOptimizedDisk(io.BytesIO(data))
+    assert caught.value.code == "disk.vmdk_truncated"
 
 
 @pytest.mark.parametrize("old, new, error", [
@@ -156,7 +170,7 @@ def test_two_grains_cannot_share_a_place(grain_of, vmdk_of):
     (b"RDONLY 204800 ", b"RDONLY 999999999999999999 ", Corrupt),
     (b"version=1\nCID=", b"parentFileNameHint=x\n#", Unsupported),
 ])  # fmt: skip
-def test_embedded_descriptor_that_contradicts(old, new, error, vmdk_of):
+def test_inconsistent_embedded_descriptor_is_rejected(old, new, error, vmdk_of):
     data = vmdk_of(CAPACITY, {})
     assert old in data
     changed = data.replace(old, new, 1)
@@ -165,22 +179,22 @@ def test_embedded_descriptor_that_contradicts(old, new, error, vmdk_of):
         StreamOptimizedDisk(io.BytesIO(changed))
 
 
-def test_header_and_footer_that_contradict(vmdk_of):
+def test_inconsistent_header_and_footer_are_rejected(vmdk_of):
     data = bytearray(vmdk_of(CAPACITY, {}))
     footer = len(data) - 1024
-    places = [(56, struct.pack("<Q", place)) for place in (2**64 - 1, 2**64 - 2, 2**40, 0)]
-    for offset, value in [*places, (12, b"\x01"), (-500, b"\x09"), (512, b"\x01")]:
+    directories = [(56, struct.pack("<Q", sector)) for sector in (2**64 - 1, 2**64 - 2, 2**40, 0)]
+    for offset, value in [*directories, (12, b"\x01"), (-500, b"\x09"), (512, b"\x01")]:
         changed = bytearray(data)
         changed[footer + offset : footer + offset + len(value)] = value
         with pytest.raises(Corrupt):
             StreamOptimizedDisk(io.BytesIO(changed))
 
 
-def test_huge_capacity_costs_little(vmdk_of):
+def test_huge_capacity_takes_little_time_and_memory(vmdk_of):
     disk = StreamOptimizedDisk(io.BytesIO(vmdk_of(62 << 40, {5: b"x" * 65536})))
-    assert (
-        disk.capacity == 62 << 40 and disk.pread(1, 6 * 65536 - 1) == b"x" and disk.pread(2, disk.size - 2) == b"\0\0"
-    )
+    assert disk.size == 62 << 40
+    assert disk.pread(1, 6 * 65536 - 1) == b"x"
+    assert disk.pread(2, disk.size - 2) == b"\0\0"
 
 
 GOOD = {number: bytes([number % 251]) * 65536 for number in NUMBERS}
@@ -190,28 +204,29 @@ FIELDS = [4, 8, 12, 20, 28, 36, 44, 48, 56, 64, 77]
 @settings(max_examples=300, deadline=None)
 @given(data=st.data(), kind=st.sampled_from(["header", "footer", "anywhere", "tables", "foreign"]))
 @example(data=None, kind="whole")
-def test_damage_raises_only_our_errors(data, kind, vmdk_of):
+def test_damaged_file_raises_only_our_errors(data, kind, vmdk_of):
     file = bytearray(foreign({3: bytes(8192), 200: b"y" * 8192}) if kind == "foreign" else vmdk_of(CAPACITY, GOOD))
     if kind != "whole":
         for _change in range(data.draw(st.integers(1, 4))):
             if kind in ("header", "footer"):
-                place = data.draw(st.sampled_from(FIELDS)) + (len(file) - 1024 if kind == "footer" else 0)
+                offset = data.draw(st.sampled_from(FIELDS)) + (len(file) - 1024 if kind == "footer" else 0)
             elif kind == "tables":
-                place = len(file) - data.draw(st.integers(1, 12000))
+                offset = len(file) - data.draw(st.integers(1, 12000))
             else:
-                place = data.draw(st.integers(0, len(file) - 1))
+                offset = data.draw(st.integers(0, len(file) - 1))
             value = data.draw(
                 st.binary(min_size=1, max_size=8) | st.integers(0, 2**16).map(lambda number: struct.pack("<Q", number))
             )
-            place = max(place, 0)
-            file[place : place + len(value)] = value
+            offset = max(offset, 0)
+            file[offset : offset + len(value)] = value
         if data.draw(st.booleans()):
             del file[data.draw(st.integers(0, len(file))) :]
     try:
         disk = StreamOptimizedDisk(io.BytesIO(file))
     except StrataError:
         return
-    assert disk.size <= layout.MAX_CAPACITY and len(disk.numbers) <= disk.file_size // 512
+    assert disk.size <= layout.MAX_CAPACITY
+    assert len(disk.numbers) <= disk.file_size // 512
     for number in disk.numbers[:50].tolist():
         try:
             assert len(disk.read_grain(number)) == disk.grain_size

@@ -21,8 +21,6 @@ from ansible_collections.strata.layering.plugins.module_utils.disk.block_device 
 from ansible_collections.strata.layering.plugins.module_utils.disk.encode import encode
 from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import (
     TYPE_MICROSOFT_RESERVED,
-    PartitionSpec,
-    format_gpt,
     read_partitions,
 )
 from ansible_collections.strata.layering.plugins.module_utils.images import compose, thin_image
@@ -30,13 +28,14 @@ from ansible_collections.strata.layering.plugins.module_utils.images.compose imp
 from ansible_collections.strata.layering.plugins.module_utils.images.image_files import export
 from ansible_collections.strata.layering.plugins.module_utils.images.os_disk import INDEX_TYPE, VMDK_TYPE, OsDisk
 from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import LayerReference, LayerVersion
-from ansible_collections.strata.layering.plugins.module_utils.ntfs.node import Times
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.times import Times
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.tests.sample import pe
 from ansible_collections.strata.layering.tests.sample.disk import make_ntfs
 from ansible_collections.strata.layering.tests.sample.tree import Tree
 from ansible_collections.strata.layering.tests.support import stored_layers
+from ansible_collections.strata.layering.tests.support.gpt_disk import PartitionSpec, format_gpt
 from ansible_collections.strata.layering.tests.support.layer_stacks import SECURITIES
 from ansible_collections.strata.layering.tests.support.ntfs_check import check
 from ansible_collections.strata.layering.tests.support.ntfs_tree import read_fold, read_tree

@@ -14,10 +14,9 @@ import pytest
 from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import (
     TYPE_BASIC_DATA,
-    PartitionSpec,
-    format_gpt,
 )
 from ansible_collections.strata.layering.plugins.module_utils.images.lineage_marker import Mark, read_mark, write_mark
+from ansible_collections.strata.layering.tests.support.gpt_disk import PartitionSpec, format_gpt
 
 ONE, TWO, OS = ("sha256:" + letter * 64 for letter in "12a")
 
