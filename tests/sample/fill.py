@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 
 from ...plugins.module_utils.disk.block_device import BlockDevice, Window
-from ...plugins.module_utils.ntfs.node import Node, Times
+from ...plugins.module_utils.ntfs.node import Node
+from ...plugins.module_utils.ntfs.times import Times
 from ...plugins.module_utils.ntfs.volume import Volume
 from .plan import MIB, Expected, Item, digest
 

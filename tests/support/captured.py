@@ -18,8 +18,6 @@ from ...plugins.module_utils.disk.overlay import CopyOnWriteDevice
 from ...plugins.module_utils.disk.partitions import (
     TYPE_BASIC_DATA,
     TYPE_MICROSOFT_RESERVED,
-    PartitionSpec,
-    format_gpt,
     read_partitions,
 )
 from ...plugins.module_utils.images import compose
@@ -27,8 +25,8 @@ from ...plugins.module_utils.images.compose import Composition
 from ...plugins.module_utils.images.os_disk import INDEX_TYPE, VMDK_TYPE, OsDisk
 from ...plugins.module_utils.images.thin_image import ThinImage
 from ...plugins.module_utils.layers.layer_version import LayerReference, LayerVersion
-from ...plugins.module_utils.ntfs import attribute_records, file_names
-from ...plugins.module_utils.ntfs.inode import add_name, remove_name
+from ...plugins.module_utils.ntfs import file_names
+from ...plugins.module_utils.ntfs.links import add_name, remove_name
 from ...plugins.module_utils.ntfs.volume import Volume
 from ...plugins.module_utils.ntfs.volume_state import read_state
 from ...plugins.module_utils.repository.repository import Repository
@@ -37,6 +35,7 @@ from ...plugins.module_utils.winregistry.hive_writer import write_hive
 from ..sample import hives
 from ..sample.disk import make_ntfs
 from ..sample.tree import Tree, junction, symlink
+from .gpt_disk import PartitionSpec, format_gpt
 from .ntfs_tree import Name, read_tree
 
 
@@ -187,7 +186,7 @@ def rename(volume: Volume, path: str, folder: str, name: str) -> None:
         add_name(
             inode,
             target.inode,
-            attribute_records.FileName(target.file_reference, *inode.name_fields(inode.name_extra()), namespace, name),
+            inode.name_fields().file_name(target.file_reference, inode.name_extra(), namespace, name),
         )
         inode.mark_dirty()
 

@@ -28,6 +28,8 @@ from ..sample.tree import junction, symlink
 from .tree_model import Item
 
 _USER = descriptors.sid("S-1-5-21-1-2-3-1001")
+#: The rights of "Modify".
+_MODIFY = 0x001301BF
 _INHERITING = descriptors.build(
     descriptors.SecurityDescriptor(
         descriptors.DACL_PRESENT | descriptors.DACL_AUTO_INHERITED,
@@ -37,7 +39,7 @@ _INHERITING = descriptors.build(
         descriptors.Acl(
             2,
             [
-                descriptors.Ace(0, descriptors.OBJECT_INHERIT | descriptors.INHERIT_ONLY, file_security.MODIFY, _USER),
+                descriptors.Ace(0, descriptors.OBJECT_INHERIT | descriptors.INHERIT_ONLY, _MODIFY, _USER),
                 descriptors.Ace(
                     0,
                     descriptors.CONTAINER_INHERIT | descriptors.NO_PROPAGATE,

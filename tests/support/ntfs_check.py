@@ -1,23 +1,28 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Does a volume hold together? An independent check of everything the engine writes.
+"""An independent consistency check of an NTFS volume.
 
 It reads records, clusters, directory indexes, $Secure, $Reparse and $ObjId without
-libntfs-3g and compares each with what it must agree with. It is no chkdsk: it repairs
-nothing and does not judge file content. Source: libntfs-3g's layout.h.
+libntfs-3g and checks that they agree with each other. It repairs nothing and does not
+check file content. Source: libntfs-3g's layout.h.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import struct
 from collections.abc import Iterator
 
+from ...plugins.module_utils.common.arrays import U8
 from ...plugins.module_utils.common.optional_imports import np
 from ...plugins.module_utils.disk.block_device import BlockDevice
 from ...plugins.module_utils.ntfs import attribute_records, file_names
-from ...plugins.module_utils.ntfs.mft import MasterFileTable, MftRecord
-from ...plugins.module_utils.ntfs.raw_volume import RawVolume
+from ...plugins.module_utils.ntfs.attribute_records import Attribute, FileName, Runs
+from ...plugins.module_utils.ntfs.damage import damaged
+from ...plugins.module_utils.ntfs.file_state import read_state
+from ...plugins.module_utils.ntfs.mft import MasterFileTable
+from ...plugins.module_utils.ntfs.raw_volume import MFT, RawVolume
 
 _EXTEND, _UPCASE, _SECURE, _ROOT = 11, 10, 9, 5
 _FIRST_USER = 24
@@ -26,19 +31,101 @@ _MAXIMUM_DEPTH = 32
 _SDS_BLOCK = 0x40000
 
 
-def check(device: BlockDevice, *, entries_follow: bool = False) -> list[str]:
-    """Return what does not agree on the NTFS on ``device``, one sentence each; empty when all is well.
+@dataclasses.dataclass(slots=True)
+class MftRecord:
+    """A file record in use. ``base`` is the reference of the base record, 0 for a base record itself."""
 
-    With ``entries_follow`` the times, sizes and attributes in directory indexes must equal
-    those of the files; Windows itself lets them lag behind for hard links. Memory is
-    proportional to the number of files and clusters. Corrupt when the volume cannot be read.
+    number: int
+    sequence: int
+    link_count: int
+    flags: int
+    base: int
+    attributes: list[Attribute]
+
+    @property
+    def is_directory(self) -> bool:
+        return bool(self.flags & attribute_records.RECORD_IS_DIRECTORY)
+
+    @property
+    def reference(self) -> int:
+        return self.number | self.sequence << 48
+
+    def names(self) -> list[FileName]:
+        """Return the $FILE_NAMEs in this record."""
+        return [
+            FileName.unpack(attribute.value or b"", f"File record {self.number}")
+            for attribute in self.attributes
+            if attribute.type == attribute_records.FILE_NAME
+        ]
+
+
+class RecordTable(MasterFileTable):
+    """All file records of a volume as objects, and the clusters that their attributes own."""
+
+    def raw_bitmap(self) -> bytes:
+        """Return $MFT's own bitmap of records in use."""
+        return self.raw.read(MFT, attribute_records.BITMAP, limit=1 << 30)
+
+    def records(self) -> Iterator[MftRecord]:
+        """Yield every record in use, including extension records; raise Corrupt for a record that is damaged."""
+        for first, table, sound in self.chunks():
+            flags = table[:, 22]
+            for row in np.flatnonzero(sound & (flags & attribute_records.RECORD_IN_USE).astype(bool)):
+                data = table[row].tobytes()
+                sequence, links, _offset, kind = struct.unpack_from("<HHHH", data, 16)
+                base = struct.unpack_from("<Q", data, 32)[0]
+                number = first + int(row)
+                subject = f"{self.raw.subject}, file record {number}"
+                yield MftRecord(number, sequence, links, kind, base, list(attribute_records.attributes(data, subject)))
+
+    def owned_clusters(self) -> tuple[U8, int]:
+        """Return (for each cluster the number of runs that own it, up to 255; number of runs that leave the volume)."""
+        clusters = self.raw.geometry.clusters
+        owners = np.zeros(clusters, np.uint8)
+        outside = 0
+        for record in self.records():
+            for attribute in record.attributes:
+                if attribute.value is not None:
+                    continue
+                for length, start in attribute_records.decode_runs(attribute.runs, self.raw.subject):
+                    if start is None:
+                        continue
+                    if start + length > clusters:
+                        outside += 1
+                        continue
+                    part = owners[start : start + length]
+                    np.add(part, 1, out=part, where=part < 255)
+        return owners, outside
+
+
+def count_allocated(bitmap: U8) -> int:
+    """Return the number of bits that are 1."""
+    return int(np.unpackbits(bitmap).sum())
+
+
+def file_runs(device: BlockDevice, reference: int) -> Runs:
+    """Return the runs of the unnamed stream of a file, empty for data inside the file record."""
+    state = read_state(MasterFileTable(device), reference & attribute_records.REFERENCE_MASK)
+    if state is None:
+        raise damaged(device.name, f"file record {reference & attribute_records.REFERENCE_MASK} is not in use")
+    content = state.streams[attribute_records.DATA, ""].content
+    return list(content) if isinstance(content, tuple) else []
+
+
+def check(device: BlockDevice, *, entries_follow: bool = False) -> list[str]:
+    """Return a sentence for each inconsistency of the NTFS volume on ``device``; empty for a consistent volume.
+
+    With ``entries_follow``, the times, sizes and attributes in directory indexes must equal
+    those of the files; Windows itself does not update them for all hard links. Memory is
+    proportional to the number of files and clusters. Raises Corrupt when the volume cannot
+    be read.
     """
     return _Checker(device, entries_follow).run()
 
 
 class _Checker:
     def __init__(self, device: BlockDevice, entries_follow: bool) -> None:
-        self.table = MasterFileTable(device)
+        self.table = RecordTable(device)
         self.raw: RawVolume = self.table.raw
         self.entries_follow = entries_follow
         self.findings: list[str] = []
@@ -61,11 +148,11 @@ class _Checker:
         self.check_extend("$ObjId", "$O", attribute_records.OBJECT_ID)
         return self.findings[:_MAXIMUM_FINDINGS]
 
-    def say(self, sentence: str) -> None:
+    def _report(self, sentence: str) -> None:
         if len(self.findings) < _MAXIMUM_FINDINGS:
             self.findings.append(sentence)
 
-    def all_attributes(self, record: MftRecord) -> list[attribute_records.Attribute]:
+    def all_attributes(self, record: MftRecord) -> list[Attribute]:
         result = list(record.attributes)
         for extension in self.extensions.get(record.number, ()):
             if extension.base >> 48 == record.sequence:
@@ -79,11 +166,11 @@ class _Checker:
             for part in parts:
                 used.add(part.number)
                 if base not in self.base or self.base[base].sequence != part.base >> 48:
-                    self.say(f"File record {part.number} extends record {base}, which is not there.")
+                    self._report(f"File record {part.number} extends record {base}, which does not exist.")
         for number in range(_FIRST_USER, self.table.record_count):
             marked = number // 8 < len(bitmap) and bitmap[number // 8] >> number % 8 & 1
             if bool(marked) != (number in used):
-                self.say(
+                self._report(
                     f"File record {number} is {'marked' if marked else 'not marked'} in $MFT's bitmap but {'in use' if number in used else 'free'}."
                 )
 
@@ -91,15 +178,15 @@ class _Checker:
         owners, outside = self.table.owned_clusters()
         bits = np.unpackbits(self.table.cluster_bitmap(), bitorder="little")[: len(owners)]
         if outside:
-            self.say(f"{outside} runs leave the volume.")
-        for mask, what in (
+            self._report(f"{outside} runs leave the volume.")
+        for mask, problem in (
             (owners > 1, "belong to more than one file"),
             ((owners > 0) & (bits == 0), "belong to a file but are free in $Bitmap"),
             ((owners == 0) & (bits == 1), "are used in $Bitmap but belong to no file"),
         ):
             count = int(mask.sum())
             if count:
-                self.say(f"{count} clusters {what}, the first is {int(mask.argmax())}.")
+                self._report(f"{count} clusters {problem}, the first is {int(np.flatnonzero(mask)[0])}.")
 
     # -- directories
 
@@ -112,26 +199,27 @@ class _Checker:
         expected: dict[int, set[tuple[int, int, str]]] = {}
         for record in self.base.values():
             found = [
-                attribute_records.FileName.unpack(one.value or b"", f"File record {record.number}")
-                for one in self.all_attributes(record)
-                if one.type == attribute_records.FILE_NAME
+                FileName.unpack(attribute.value or b"", f"File record {record.number}")
+                for attribute in self.all_attributes(record)
+                if attribute.type == attribute_records.FILE_NAME
             ]
             if len(found) != record.link_count and record.number >= _FIRST_USER:
-                self.say(f"File record {record.number} has {len(found)} names but counts {record.link_count}.")
+                self._report(f"File record {record.number} has {len(found)} names but counts {record.link_count}.")
             if not found and record.number >= _FIRST_USER:
-                self.say(f"File record {record.number} has no name.")
+                self._report(f"File record {record.number} has no name.")
             spaces = sorted(name.namespace for name in found if name.namespace in (file_names.WIN32, file_names.DOS))
             if spaces not in ([], [file_names.WIN32, file_names.DOS]):
-                self.say(f"File record {record.number} has a long or 8.3 name without its counterpart.")
+                self._report(f"File record {record.number} has a long or 8.3 name without its counterpart.")
             for name in found:
                 parent = self.base.get(name.parent & attribute_records.REFERENCE_MASK)
                 if parent is None or parent.reference != name.parent or not parent.is_directory:
-                    self.say(f"File record {record.number} says that it is in a directory that does not exist.")
+                    self._report(f"File record {record.number} says that it is in a directory that does not exist.")
                     continue
                 expected.setdefault(parent.number, set()).add((record.reference, name.namespace, name.name))
         for record in self.base.values():
             if record.is_directory and any(
-                one.type == attribute_records.INDEX_ROOT and one.name == "$I30" for one in self.all_attributes(record)
+                attribute.type == attribute_records.INDEX_ROOT and attribute.name == "$I30"
+                for attribute in self.all_attributes(record)
             ):
                 self.check_directory(record, expected.get(record.number, set()))
 
@@ -140,42 +228,47 @@ class _Checker:
         last = None
         folded: set[tuple[int, ...]] = set()
         for key, reference in self.index(record.number, "$I30"):
-            name = attribute_records.FileName.unpack(key, f"The index of file record {record.number}")
+            name = FileName.unpack(key, f"The index of file record {record.number}")
             order = self.fold(name.name)
             if last is not None and order <= last:
-                self.say(f"The index of file record {record.number} is out of order at {name.name!r}.")
+                self._report(f"The index of file record {record.number} is out of order at {name.name!r}.")
             last = order
             if tuple(order[0]) in folded and reference & attribute_records.REFERENCE_MASK >= _FIRST_USER:
-                self.say(f"The directory with file record {record.number} has {name.name!r} twice.")
+                self._report(f"The directory with file record {record.number} contains {name.name!r} twice.")
             folded.add(tuple(order[0]))
             seen.add((reference, name.namespace, name.name))
             if self.entries_follow and reference & attribute_records.REFERENCE_MASK >= _FIRST_USER:
                 self.check_entry(record.number, reference, name)
-        for reference, _space, name in sorted(seen - expected)[:5]:
-            self.say(
-                f"The index of file record {record.number} has {name!r} of record {reference & attribute_records.REFERENCE_MASK}, which does not say so."
+        for reference, _space, text in sorted(seen - expected)[:5]:
+            self._report(
+                f"The index of file record {record.number} has {text!r} of record {reference & attribute_records.REFERENCE_MASK}, which does not have this name."
             )
-        for reference, _space, name in sorted(expected - seen)[:5]:
-            self.say(
-                f"The index of file record {record.number} lacks {name!r} of record {reference & attribute_records.REFERENCE_MASK}."
+        for reference, _space, text in sorted(expected - seen)[:5]:
+            self._report(
+                f"The index of file record {record.number} lacks {text!r} of record {reference & attribute_records.REFERENCE_MASK}."
             )
 
-    def check_entry(self, directory: int, reference: int, name: attribute_records.FileName) -> None:
+    def check_entry(self, directory: int, reference: int, name: FileName) -> None:
         record = self.base.get(reference & attribute_records.REFERENCE_MASK)
         if record is None:
             return
         allocated = size = 0
         standard = b""
-        for one in self.all_attributes(record):
-            if one.type == attribute_records.STANDARD_INFORMATION:
-                standard = one.value or b""
-            elif one.type == attribute_records.DATA and not one.name and not one.lowest_vcn and not record.is_directory:
-                size = one.size
-                allocated = one.allocated if one.value is None else one.size + 7 & ~7
-                if one.value is None and one.flags & 0x80FF:
-                    allocated = one.compressed
+        for attribute in self.all_attributes(record):
+            if attribute.type == attribute_records.STANDARD_INFORMATION:
+                standard = attribute.value or b""
+            elif (
+                attribute.type == attribute_records.DATA
+                and not attribute.name
+                and not attribute.lowest_vcn
+                and not record.is_directory
+            ):
+                size = attribute.size
+                allocated = attribute.allocated if attribute.value is None else attribute.size + 7 & ~7
+                if attribute.value is None and attribute.flags & 0x80FF:
+                    allocated = attribute.compressed
         if len(standard) < 48:
-            self.say(f"File record {record.number} has no standard information.")
+            self._report(f"File record {record.number} has no standard information.")
             return
         created, written, changed, accessed, attributes = struct.unpack_from("<qqqqI", standard)
         have = (
@@ -188,8 +281,8 @@ class _Checker:
             name.attributes & ~attribute_records.I30_PRESENT,
         )
         if have != (created, written, changed, accessed, allocated, size, attributes):
-            self.say(
-                f"The index of file record {directory} shows {name.name!r} otherwise than its record {record.number} does."
+            self._report(
+                f"The index of file record {directory} and file record {record.number} differ about {name.name!r}."
             )
 
     def index(self, number: int, name: str) -> Iterator[tuple[bytes, int]]:
@@ -214,7 +307,7 @@ class _Checker:
                     return
                 yield bytes(block[position + 16 : position + 16 + key_length]), head
                 position += length
-            self.say(f"An index block {name} of file record {number} does not hold together.")
+            self._report(f"An index block {name} of file record {number} is inconsistent.")
 
         def child(vcn: int, depth: int) -> Iterator[tuple[bytes, int]]:
             where = vcn * unit // size
@@ -225,13 +318,13 @@ class _Checker:
                 or not allocation
                 or (where + 1) * size > allocation[0].size
             ):
-                self.say(f"The index {name} of file record {number} points to a block that it has not.")
+                self._report(f"The index {name} of file record {number} points to a block that does not exist.")
                 return
             visited.add(vcn)
             if where // 8 >= len(bitmap) or not bitmap[where // 8] >> where % 8 & 1:
-                self.say(f"The index {name} of file record {number} uses a block that is free in its bitmap.")
+                self._report(f"The index {name} of file record {number} uses a block that is free in its bitmap.")
             block = bytearray(self.raw.read_runs(allocation[1], vcn * unit, size))
-            attribute_records.unprotect(block, b"INDX", self.raw.what)
+            attribute_records.unprotect(block, b"INDX", self.raw.subject)
             yield from node(block, 24, depth)
 
         yield from node(root, 16, 0)
@@ -250,7 +343,7 @@ class _Checker:
                 known[number] = (digest, offset, length)
                 mirrored = data[position + _SDS_BLOCK : position + _SDS_BLOCK + length]
                 if mirrored != data[position : position + length]:
-                    self.say(f"Security descriptor {number} differs from its copy.")
+                    self._report(f"Security descriptor {number} differs from its copy.")
                 position += length + 15 & ~15
         for index, key_size in (("$SII", 4), ("$SDH", 8)):
             listed = {
@@ -259,32 +352,32 @@ class _Checker:
                 if len(key) >= key_size
             }
             if listed != set(known):
-                self.say(f"$Secure:{index} and $Secure:$SDS hold different security descriptors.")
+                self._report(f"$Secure:{index} and $Secure:$SDS hold different security descriptors.")
         for record in self.base.values():
-            for one in record.attributes:
+            for attribute in record.attributes:
                 if (
-                    one.type == attribute_records.STANDARD_INFORMATION
-                    and one.value is not None
-                    and len(one.value) >= 72
+                    attribute.type == attribute_records.STANDARD_INFORMATION
+                    and attribute.value is not None
+                    and len(attribute.value) >= 72
                 ):
-                    number = struct.unpack_from("<I", one.value, 52)[0]
+                    number = struct.unpack_from("<I", attribute.value, 52)[0]
                     if number and number not in known:
-                        self.say(
-                            f"File record {record.number} has security descriptor {number}, which $Secure has not."
+                        self._report(
+                            f"File record {record.number} has security descriptor {number}, which $Secure does not contain."
                         )
                     if (
                         not number
                         and record.number >= _FIRST_USER
                         and not any(other.type == attribute_records.SECURITY_DESCRIPTOR for other in record.attributes)
                     ):
-                        self.say(f"File record {record.number} has no security descriptor.")
+                        self._report(f"File record {record.number} has no security descriptor.")
 
     def check_extend(self, name: str, index: str, kind: int) -> None:
         named = (
-            (record.number, one.parent & attribute_records.REFERENCE_MASK)
+            (record.number, attribute.parent & attribute_records.REFERENCE_MASK)
             for record in self.base.values()
-            for one in record.names()
-            if one.name == name
+            for attribute in record.names()
+            if attribute.name == name
         )
         number = next((number for number, parent in named if parent == _EXTEND), None)
         if number is None:
@@ -292,9 +385,11 @@ class _Checker:
         # $R is keyed by tag and file reference, $O by object ID.
         expected = set()
         for record in self.base.values():
-            for one in self.all_attributes(record):
-                if one.type == kind:
-                    value = one.value if one.value is not None else self.raw.read(record.number, kind, count=16)
+            for attribute in self.all_attributes(record):
+                if attribute.type == kind:
+                    value = (
+                        attribute.value if attribute.value is not None else self.raw.read(record.number, kind, count=16)
+                    )
                     expected.add(
                         value[:4] + struct.pack("<Q", record.reference)
                         if kind == attribute_records.REPARSE_POINT
@@ -304,6 +399,6 @@ class _Checker:
             key[: 12 if kind == attribute_records.REPARSE_POINT else 16] for key, _head in self.index(number, index)
         }
         if listed != expected:
-            self.say(
+            self._report(
                 f"{name} lists {len(listed)} files and {len(expected)} are marked; {len(listed ^ expected)} differ."
             )

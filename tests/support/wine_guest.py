@@ -33,7 +33,8 @@ from ansible_collections.strata.layering.plugins.module_utils.disk.overlay impor
 from ansible_collections.strata.layering.plugins.module_utils.disk.vmdk_reader import StreamOptimizedDisk
 from ansible_collections.strata.layering.plugins.module_utils.images.os_import import find_windows
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.file_security import inherit
-from ansible_collections.strata.layering.plugins.module_utils.ntfs.node import Node, Times
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.node import Node
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.times import Times
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from ansible_collections.strata.layering.tests.support.wine_machine import ON, REBOOT, SCRIPTS, WineMachine, template
 

@@ -20,7 +20,8 @@ from ..common.progress import Progress, silent
 from ..layers.archive import Contents
 from ..layers.entry import DIRECTORY, LINK, Entry, leads_elsewhere, printable
 from ..ntfs.file_security import inherit
-from ..ntfs.node import Node, Times
+from ..ntfs.node import Node
+from ..ntfs.times import Times
 from ..ntfs.volume import Volume
 from .short_names import find_clashes
 from .stack_merge import MergedNode, MergedTree, is_leaf

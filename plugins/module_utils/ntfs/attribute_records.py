@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """NTFS structures as bytes: fixups, attributes of a file record, runs, $FILE_NAME.
 
-Everything read here is untrusted: sizes and offsets are checked against the record they
-stand in, and damage raises Corrupt. Source: the NTFS documentation of the Linux-NTFS
+All input is untrusted: sizes and offsets are checked against the record that contains
+them, and damage raises Corrupt. Source: the NTFS documentation of the Linux-NTFS
 project and libntfs-3g's layout.h.
 """
 
@@ -14,8 +14,8 @@ import dataclasses
 import struct
 from collections.abc import Iterator
 
-from ..common.errors import Corrupt
 from . import file_names
+from .damage import damaged
 
 STANDARD_INFORMATION = 0x10
 ATTRIBUTE_LIST = 0x20
@@ -46,28 +46,22 @@ I30_PRESENT = 0x10000000
 MAXIMUM_RECORD = 64 * 1024
 REFERENCE_MASK = 0xFFFFFFFFFFFF
 
-
-def damaged(what: str, why: str) -> Corrupt:
-    """An error for a structure that contradicts itself."""
-    return Corrupt(
-        f"{what} is damaged: {why}.",
-        code="ntfs.damaged",
-        hint="Run chkdsk on the machine that the disk comes from and export it again.",
-    )
+#: [(clusters, first cluster or None for a hole)]
+Runs = list[tuple[int, "int | None"]]
 
 
-def unprotect(block: bytearray, signature: bytes, what: str) -> None:
-    """Check a FILE or INDX block's signature and undo its fixups in place."""
+def unprotect(block: bytearray, signature: bytes, subject: str) -> None:
+    """Check the signature of a FILE or INDX block and undo its fixups in place."""
     if block[:4] != signature:
-        raise damaged(what, f"it begins with {bytes(block[:4])!r}")
+        raise damaged(subject, f"it begins with {bytes(block[:4])!r}")
     offset, count = struct.unpack_from("<HH", block, 4)
     if count < 2 or (count - 1) * 512 != len(block) or offset < 8 or offset % 2 or offset + 2 * count > 510:
-        raise damaged(what, "its fixup array does not fit")
+        raise damaged(subject, "its fixup array does not fit")
     expected = block[offset : offset + 2]
     for number in range(1, count):
         end = number * 512 - 2
         if block[end : end + 2] != expected:
-            raise damaged(what, "it was written only in part")
+            raise damaged(subject, "a sector of it was not written completely")
         block[end : end + 2] = block[offset + 2 * number : offset + 2 * number + 2]
 
 
@@ -85,10 +79,10 @@ def protect(block: bytearray) -> None:
 
 @dataclasses.dataclass(slots=True)
 class Attribute:
-    """One attribute of a file record; ``offset`` and ``length`` say where it stands in the record.
+    """One attribute of a file record; ``offset`` and ``length`` are its position in the record.
 
-    ``value`` is the value of a resident attribute, else None; ``runs`` the packed runs of
-    a non-resident one. Sizes are bytes.
+    ``value`` is the value of a resident attribute, else None; ``runs`` are the packed runs
+    of a non-resident attribute. Sizes are bytes.
     """
 
     type: int
@@ -108,12 +102,12 @@ class Attribute:
     runs_offset: int = 0
 
 
-def attributes(record: bytes | bytearray, what: str) -> Iterator[Attribute]:
-    """Yield the attributes of a file record whose fixups are undone."""
+def attributes(record: bytes | bytearray, subject: str) -> Iterator[Attribute]:
+    """Yield the attributes of a file record whose fixups are undone; raise Corrupt for sizes that do not fit."""
     start = struct.unpack_from("<H", record, 20)[0]
     in_use = struct.unpack_from("<I", record, 24)[0]
     if in_use > len(record) or start < 42 or start % 8:
-        raise damaged(what, "its sizes do not fit")
+        raise damaged(subject, "its sizes do not fit")
     position = start
     while position + 4 <= in_use:
         kind = struct.unpack_from("<I", record, position)[0]
@@ -170,26 +164,26 @@ def attributes(record: bytes | bytearray, what: str) -> Iterator[Attribute]:
                 kind, name, flags, instance, position, length, bytes(record[start : start + size]), size=size
             )
         position += length
-    raise damaged(what, "its list of attributes does not end where it should")
+    raise damaged(subject, "its list of attributes has no valid end")
 
 
-def decode_runs(packed: bytes, what: str) -> list[tuple[int, int | None]]:
-    """Return [(clusters, first cluster or None for a hole)]."""
-    runs: list[tuple[int, int | None]] = []
+def decode_runs(packed: bytes, subject: str) -> Runs:
+    """Return [(clusters, first cluster or None for a hole)]; raise Corrupt for runs that do not fit."""
+    runs: Runs = []
     position, cluster = 0, 0
     while position < len(packed) and packed[position]:
         sizes = packed[position]
         length_size, offset_size = sizes & 15, sizes >> 4
         end = position + 1 + length_size + offset_size
         if not 1 <= length_size <= 8 or offset_size > 8 or end > len(packed):
-            raise damaged(what, "its run list does not fit")
+            raise damaged(subject, "its run list does not fit")
         length = int.from_bytes(packed[position + 1 : position + 1 + length_size], "little", signed=True)
         if length <= 0:
-            raise damaged(what, "a run has no length")
+            raise damaged(subject, "a run has no length")
         if offset_size:
             cluster += int.from_bytes(packed[position + 1 + length_size : end], "little", signed=True)
             if cluster < 0:
-                raise damaged(what, "a run begins before the volume")
+                raise damaged(subject, "a run starts before the volume")
             runs.append((length, cluster))
         else:
             runs.append((length, None))
@@ -201,8 +195,8 @@ def _signed(number: int) -> bytes:
     return number.to_bytes((number if number >= 0 else ~number).bit_length() // 8 + 1, "little", signed=True)
 
 
-def encode_runs(runs: list[tuple[int, int | None]]) -> bytes:
-    """Pack [(clusters, first cluster or None)] with its closing zero byte."""
+def encode_runs(runs: Runs) -> bytes:
+    """Return packed runs with their closing zero byte."""
     packed, cluster = bytearray(), 0
     for length, first in runs:
         size = _signed(length)
@@ -232,6 +226,7 @@ class FileName:
     name: str
 
     def pack(self) -> bytes:
+        """Return the attribute's value."""
         units = file_names.encode(self.name)
         return (
             struct.pack(
@@ -252,8 +247,12 @@ class FileName:
         )
 
     @classmethod
-    def unpack(cls, data: bytes, what: str) -> FileName:
+    def unpack(cls, data: bytes, subject: str) -> FileName:
+        """Return the content of an attribute's value; raise Corrupt when it does not fit."""
         if len(data) < 66 or 66 + 2 * data[64] > len(data) or data[65] > 3:
-            raise damaged(what, "a file name does not fit")
-        fields = struct.unpack_from("<QqqqqqqII", data)
-        return cls(*fields, data[65], file_names.decode(bytes(data[66 : 66 + 2 * data[64]])))
+            raise damaged(subject, "a file name does not fit")
+        parent, created, written, changed, accessed, allocated, size, flags, extra = struct.unpack_from(
+            "<QqqqqqqII", data
+        )
+        name = file_names.decode(bytes(data[66 : 66 + 2 * data[64]]))
+        return cls(parent, created, written, changed, accessed, allocated, size, flags, extra, data[65], name)

@@ -1,17 +1,18 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""libntfs-3g as ctypes sees it: structures and signatures, nothing else.
+"""The ctypes structures and function signatures of libntfs-3g.
 
 Source: the headers of ntfs-3g 2022.10.3, whose shared library has the soname
-``libntfs-3g.so.89``; a soname stands for one layout of the structures. Only the leading
-fields that the collection touches are declared.
+``libntfs-3g.so.89``; a soname identifies one layout of the structures. Only the leading
+fields that the collection uses are declared.
 """
 
 from __future__ import annotations
 
 import ctypes
 import functools
+from typing import Any
 
 from ..common.errors import MissingLibrary
 
@@ -24,15 +25,12 @@ MOUNT_FORENSIC = 0x04000000
 # bits of ntfs_device.d_state, ntfs_volume.state and ntfs_inode.state
 DEVICE_OPEN = 1 << 0
 DEVICE_READ_ONLY = 1 << 1
-DEVICE_DIRTY = 1 << 2
 VOLUME_COMPRESSION = 1 << 6
 INODE_DIRTY = 1 << 0
-INODE_ATTRIBUTE_LIST = 1 << 1
 INODE_NAME_DIRTY = 1 << 3
 INODE_V3 = 1 << 4
-INODE_TIMES_SET = 1 << 5
 
-#: What ntfs_inode_lookup_by_name returns when there is no such name.
+#: ntfs_inode_lookup_by_name returns this when the name does not exist.
 NO_REFERENCE = 0xFFFFFFFFFFFFFFFF
 
 _p = ctypes.c_void_p
@@ -278,16 +276,22 @@ _SIGNATURES = {
 }
 
 
+class _Library(ctypes.CDLL):
+    """The library with the addresses that it compares names with, and the function ``free`` of libc."""
+
+    AT_UNNAMED: int
+    NTFS_INDEX_I30: int
+    libc_free: Any
+
+
 @functools.cache
-def library() -> ctypes.CDLL:
+def library() -> _Library:
     """Return libntfs-3g with its signatures set and its log to standard error silenced.
 
-    Raises MissingLibrary when the shared library is not installed. Besides the functions
-    the object carries ``AT_UNNAMED`` and ``NTFS_INDEX_I30``, the addresses that the
-    library compares names with, and ``free``, libc's.
+    Raises MissingLibrary when the shared library is not installed.
     """
     try:
-        handle = ctypes.CDLL(SONAME, use_errno=True)
+        handle = _Library(SONAME, use_errno=True)
         for name, (result, arguments) in _SIGNATURES.items():
             function = getattr(handle, name)
             function.restype = result
@@ -298,6 +302,7 @@ def library() -> ctypes.CDLL:
     except (OSError, AttributeError) as error:
         raise MissingLibrary(
             f"The system library {SONAME} is not installed.",
+            code="ntfs.missing_library",
             hint="Install the package libntfs-3g89 (Debian, Ubuntu) or ntfs-3g-libs (Fedora, EPEL), or run the role strata.layering.composer.",
             library=SONAME,
         ) from error

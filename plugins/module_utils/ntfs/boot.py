@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Boot sectors: which file system is on a partition, and the geometry of an NTFS one.
+"""Boot sectors: the kind of a file system, and the geometry of NTFS.
 
 Source: libntfs-3g's bootsect.c and layout.h; Microsoft, "BitLocker Drive Encryption" boot
 sector signatures as documented by the libbde project.
@@ -14,16 +14,17 @@ import struct
 
 from ..common.errors import Corrupt, Unsupported
 from ..disk.block_device import BlockDevice
+from .damage import CHKDSK_HINT
 
 _BITLOCKER_TO_GO = bytes.fromhex("3bd66749292ed84a8399f6a339e3d001")
-#: NTFS numbers clusters with 32 bits on disk as Windows uses it.
+#: Windows numbers the clusters of NTFS with 32 bits.
 MAXIMUM_CLUSTERS = 0xFFFFFFFF
 MAXIMUM_CLUSTER_SIZE = 2 * 1024 * 1024
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Geometry:
-    """Numbers of an NTFS boot sector; sizes in bytes, positions in clusters."""
+    """The numbers of an NTFS boot sector; sizes in bytes, positions in clusters, ``sectors`` a count."""
 
     sector_size: int
     cluster_size: int
@@ -36,12 +37,12 @@ class Geometry:
 
     @property
     def clusters(self) -> int:
-        """Clusters of the volume; the backup boot sector stands behind them."""
+        """The number of clusters of the volume; the backup boot sector follows them."""
         return self.sectors * self.sector_size // self.cluster_size
 
 
 def recognise(device: BlockDevice) -> str | None:
-    """Return "ntfs", "bitlocker", "refs", "exfat", "fat" or None for what ``device`` begins with."""
+    """Return "ntfs", "bitlocker", "refs", "exfat" or "fat" for the file system on ``device``, None for any other content."""
     if device.size < 512:
         return None
     sector = device.pread(512, 0)
@@ -59,11 +60,9 @@ def recognise(device: BlockDevice) -> str | None:
     return None
 
 
-def _bad(device: BlockDevice, why: str) -> Corrupt:
+def _damaged(device: BlockDevice, cause: str) -> Corrupt:
     return Corrupt(
-        f"The NTFS boot sector of {device.name} is damaged: {why}.",
-        code="ntfs.boot_sector",
-        hint="Run chkdsk on the machine that the disk comes from and export it again.",
+        f"The NTFS boot sector of {device.name} is damaged: {cause}.", code="ntfs.boot_sector", hint=CHKDSK_HINT
     )
 
 
@@ -72,29 +71,36 @@ def _record_size(number: int, cluster_size: int) -> int:
 
 
 def read_geometry(device: BlockDevice) -> Geometry:
-    """Return the geometry of the NTFS on ``device``; Unsupported when it is none, Corrupt when it cannot be true."""
-    found = recognise(device)
-    if found == "bitlocker":
+    """Return the geometry of the NTFS volume on ``device``.
+
+    Raises:
+        Unsupported ntfs.bitlocker: the volume is encrypted.
+        Unsupported ntfs.not_ntfs: the device holds another file system or none.
+        Corrupt ntfs.boot_sector: a number in the boot sector is impossible.
+        Corrupt ntfs.too_small: the device is smaller than the volume.
+    """
+    kind = recognise(device)
+    if kind == "bitlocker":
         raise Unsupported(
             f"{device.name} is encrypted with BitLocker.",
             code="ntfs.bitlocker",
-            hint="Turn BitLocker off in the OS machine (manage-bde -off), wait until it is fully decrypted, and export it again.",
+            hint="Turn BitLocker off in the OS machine (manage-bde -off), wait until the volume is fully decrypted, and export the VM again.",
         )
-    if found != "ntfs":
+    if kind != "ntfs":
         raise Unsupported(
-            f"{device.name} holds {'no file system that is known' if found is None else found.upper()}, not NTFS.",
+            f"{device.name} holds {'an unknown file system' if kind is None else kind.upper()}, not NTFS.",
             code="ntfs.not_ntfs",
-            hint="Export the machine whose Windows is on an NTFS volume.",
+            hint="Export a VM whose Windows installation is on an NTFS volume.",
         )
     sector = device.pread(512, 0)
     sector_size, per_cluster = struct.unpack_from("<HB", sector, 11)
     sectors, mft, mirror, record, index, serial = struct.unpack_from("<QQQbxxxbxxxQ", sector, 40)
     if sector_size not in (256, 512, 1024, 2048, 4096):
-        raise _bad(device, f"a sector of {sector_size} bytes")
+        raise _damaged(device, f"its sector size is {sector_size} bytes")
     factor = per_cluster if per_cluster <= 0x80 else 1 << min(256 - per_cluster, 31)
     cluster_size = sector_size * factor
     if not factor or factor & (factor - 1) or cluster_size > MAXIMUM_CLUSTER_SIZE:
-        raise _bad(device, f"a cluster of {cluster_size} bytes")
+        raise _damaged(device, f"its cluster size is {cluster_size} bytes")
     geometry = Geometry(
         sector_size,
         cluster_size,
@@ -106,16 +112,16 @@ def read_geometry(device: BlockDevice) -> Geometry:
         serial,
     )
     if not 0 < sectors < 1 << 55 or not 0 < geometry.clusters <= MAXIMUM_CLUSTERS:
-        raise _bad(device, f"{sectors} sectors")
+        raise _damaged(device, f"it gives the volume {sectors} sectors")
     if sectors * sector_size > device.size:
         raise Corrupt(
-            f"The NTFS volume on {device.name} has {sectors * sector_size} bytes but its partition only {device.size}.",
+            f"The NTFS volume on {device.name} has {sectors * sector_size} bytes, but its partition has only {device.size} bytes.",
             code="ntfs.too_small",
-            hint="The image is cut off or the partition table is wrong; export the disk again.",
+            hint="The image is truncated or its partition table is wrong: export the disk again.",
         )
     if not 0 < mft < geometry.clusters or not 0 < mirror < geometry.clusters or mft == mirror:
-        raise _bad(device, "the $MFT lies outside the volume")
-    for size, what in ((geometry.record_size, "file record"), (geometry.index_size, "index block")):
+        raise _damaged(device, "$MFT is outside the volume")
+    for size, structure in ((geometry.record_size, "file records"), (geometry.index_size, "index blocks")):
         if not 512 <= size <= 65536 or size & (size - 1):
-            raise _bad(device, f"a {what} of {size} bytes")
+            raise _damaged(device, f"its {structure} have {size} bytes")
     return geometry

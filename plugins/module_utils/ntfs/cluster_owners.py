@@ -1,20 +1,32 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which files own given clusters: one pass over $MFT, all records of a piece at once.
+"""Find the files that own given clusters in one pass over $MFT.
 
-Every step of walking attributes and run lists is done for all records that still have one.
+All file records of a chunk are processed at the same time, one step per numpy operation:
+
+1. ``_find_runs`` moves a cursor over the attributes of each record. Every iteration of
+   its loop handles the next attribute of all records that have one, and collects the
+   position of the packed runs of each non-resident attribute of interest.
+2. ``_in_ranges`` moves a cursor over the packed runs of each collected attribute. Every
+   iteration decodes the next run of all attributes that have one, and marks the
+   attributes with a run in the given ranges.
+
 Source: libntfs-3g's layout.h (attribute headers, mapping pairs).
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+from ..common.arrays import I64, U8, Indexes
 from ..common.optional_imports import np
 from . import attribute_records
+from .damage import damaged
 from .mft import MasterFileTable
 from .ranges import Ranges
 
-#: Attributes whose clusters hold what a file is; the index of a directory follows from its files.
+#: Attributes that hold the content of a file. Indexes are left out: they follow from the files of their directory.
 _OWNING = (
     attribute_records.DATA,
     attribute_records.SECURITY_DESCRIPTOR,
@@ -24,101 +36,108 @@ _OWNING = (
 _CHUNK = 8192
 
 
+class _PackedRuns(NamedTuple):
+    """Where packed runs are: ``rows`` of the records, ``starts`` and ``ends`` in bytes within the record; each shape (n,)."""
+
+    rows: Indexes
+    starts: I64
+    ends: I64
+
+
 def find_owners(table: MasterFileTable, ranges: Ranges) -> set[int]:
     """Return the base record numbers of the files with data in ``ranges`` (bytes of the volume).
 
-    Raises Corrupt for a run list that does not fit its record.
+    Raises Corrupt ``ntfs.damaged`` for runs that do not fit their record or the volume.
     """
     owners: set[int] = set()
     for first, data, sound in table.chunks(_CHUNK):
         in_use = np.flatnonzero(sound & (data[:, 22] & attribute_records.RECORD_IN_USE).astype(np.bool_))
         if not len(in_use):
             continue
-        chosen = data[in_use]
-        rows, starts, ends = _attributes(chosen)
-        hit = _in_ranges(chosen, rows, starts, ends, ranges, table)
-        if not len(hit):
+        records = data[in_use]
+        hits = _in_ranges(records, _find_runs(records), ranges, table)
+        if not len(hits):
             continue
-        bases = np.ascontiguousarray(chosen[hit, 32:40]).view("<u8").reshape(-1) & np.uint64(
+        bases = np.ascontiguousarray(records[hits, 32:40]).view("<u8").reshape(-1) & np.uint64(
             attribute_records.REFERENCE_MASK
         )
-        owners.update(np.where(bases > 0, bases.astype(np.int64), first + in_use[hit]).tolist())
+        owners.update(np.where(bases > 0, bases.astype(np.int64), first + in_use[hits]).tolist())
     return owners
 
 
-def _attributes(data):
-    """Return (rows, starts, ends) of the packed runs of every non-resident attribute of interest; starts and ends within the record."""
-    halves, words = data.view(np.uint16), data.view(np.uint32)
-    size = data.shape[1]
-    position = halves[:, 10].astype(np.int64)
-    used = np.minimum(words[:, 6], size).astype(np.int64)
+def _find_runs(records: U8) -> _PackedRuns:
+    """Return the packed runs of every non-resident attribute in ``_OWNING``; ``records`` has shape (n, record size)."""
+    view16, view32 = records.view(np.uint16), records.view(np.uint32)
+    size = records.shape[1]
+    position = view16[:, 10].astype(np.int64)
+    used = np.minimum(view32[:, 6], size).astype(np.int64)
     active = np.flatnonzero((position % 8 == 0) & (position >= 42) & (position + 24 <= used))
-    found_rows, found_starts, found_ends = [], [], []
+    all_rows, all_starts, all_ends = [], [], []
     for _step in range(size // 24):
         if not len(active):
             break
-        place = position[active]
-        kind = words[active, place // 4]
-        length = words[active, place // 4 + 1].astype(np.int64)
-        sound = (kind != attribute_records.END) & (length >= 24) & (length % 8 == 0) & (place + length <= used[active])
-        active, place, kind, length = active[sound], place[sound], kind[sound], length[sound]
-        wanted = (data[active, place + 8] != 0) & np.isin(kind, _OWNING) & (length >= 64)
-        rows, place_w, length_w = active[wanted], place[wanted], length[wanted]
-        runs = halves[rows, place_w // 2 + 16].astype(np.int64)
-        found_rows.append(rows)
-        found_starts.append(place_w + np.minimum(runs, length_w))
-        found_ends.append(place_w + length_w)
-        position[active] = place + length
+        start = position[active]
+        kind = view32[active, start // 4]
+        length = view32[active, start // 4 + 1].astype(np.int64)
+        sound = (kind != attribute_records.END) & (length >= 24) & (length % 8 == 0) & (start + length <= used[active])
+        active, start, kind, length = active[sound], start[sound], kind[sound], length[sound]
+        owning = (records[active, start + 8] != 0) & np.isin(kind, _OWNING) & (length >= 64)
+        rows, owning_start, owning_length = active[owning], start[owning], length[owning]
+        runs_offset = view16[rows, owning_start // 2 + 16].astype(np.int64)
+        all_rows.append(rows)
+        all_starts.append(owning_start + np.minimum(runs_offset, owning_length))
+        all_ends.append(owning_start + owning_length)
+        position[active] = start + length
         active = active[position[active] + 24 <= used[active]]
-    if not found_rows:
-        none = np.zeros(0, np.int64)
-        return none, none, none
-    return np.concatenate(found_rows), np.concatenate(found_starts), np.concatenate(found_ends)
+    if not all_rows:
+        return _PackedRuns(np.zeros(0, np.intp), np.zeros(0, np.int64), np.zeros(0, np.int64))
+    return _PackedRuns(np.concatenate(all_rows), np.concatenate(all_starts), np.concatenate(all_ends))
 
 
-def _in_ranges(data, rows, position, ends, ranges: Ranges, table: MasterFileTable):
-    """Return the rows one of whose runs shares a byte with ``ranges``."""
-    cluster = table.raw.geometry.cluster_size
-    # A number of up to 8 bytes may be read behind a record's last run.
-    data = np.concatenate((data, np.zeros((len(data), 24), np.uint8)), axis=1)
+def _in_ranges(records: U8, runs: _PackedRuns, ranges: Ranges, table: MasterFileTable) -> Indexes:
+    """Return the ascending rows of the records with a run that shares a byte with ``ranges``.
+
+    A run is stored as a header byte with the sizes of two numbers (low and high four
+    bits), the run's length in clusters, and its first cluster relative to the previous
+    run's. A second number of size 0 marks a hole. A header byte 0 ends the runs.
+    """
+    cluster, clusters = table.raw.geometry.cluster_size, table.raw.geometry.clusters
+    rows, position, ends = runs
+    # A number of up to 8 bytes may extend beyond the end of a record.
+    records = np.concatenate((records, np.zeros((len(records), 24), np.uint8)), axis=1)
     lcn = np.zeros(len(rows), np.int64)
     hit = np.zeros(len(rows), np.bool_)
     active = np.arange(len(rows))
-    for _step in range(data.shape[1]):
+    for _step in range(records.shape[1]):
         active = active[position[active] < ends[active]]
-        header = data[rows[active], position[active]].astype(np.int64)
+        header = records[rows[active], position[active]].astype(np.int64)
         active, header = active[header != 0], header[header != 0]
         if not len(active):
             break
         length_size, offset_size = header & 15, header >> 4
         end = position[active] + 1 + length_size + offset_size
         if ((length_size < 1) | (length_size > 8) | (offset_size > 8) | (end > ends[active])).any():
-            raise attribute_records.damaged(table.raw.what, "the run list of a file does not fit")
-        length = _number(data, rows[active], position[active] + 1, length_size)
-        lcn[active] += _number(data, rows[active], position[active] + 1 + length_size, offset_size)
+            raise damaged(table.raw.subject, "the run list of a file does not fit")
+        length = _number(records, rows[active], position[active] + 1, length_size)
+        lcn[active] += _number(records, rows[active], position[active] + 1 + length_size, offset_size)
         start = lcn[active]
-        if (
-            (length <= 0)
-            | (start < 0)
-            | (start > table.raw.geometry.clusters)
-            | (length > table.raw.geometry.clusters) & (offset_size > 0)
-        ).any():
-            raise attribute_records.damaged(table.raw.what, "a run of a file lies outside it")
+        if ((length <= 0) | (start < 0) | (start > clusters) | (length > clusters) & (offset_size > 0)).any():
+            raise damaged(table.raw.subject, "a run of a file is outside the volume")
         hit[active] |= (offset_size > 0) & ranges.touched(start * cluster, (start + length) * cluster)
         position[active] = end
-        # What is hit already needs no further look.
+        # One hit is enough: the other runs of the attribute are skipped.
         active = active[~hit[active]]
     return np.unique(rows[hit])
 
 
-def _number(data, rows, position, sizes):
-    """Return the signed little-endian numbers of ``sizes`` bytes (0 to 8) at ``position`` of each row."""
+def _number(records: U8, rows: Indexes, position: I64, sizes: I64) -> I64:
+    """Return the signed little-endian number of ``sizes`` bytes (0 to 8) at ``position`` of each row."""
     result = np.zeros(len(rows), np.int64)
     for index in range(8):
         more = index < sizes
         if not more.any():
             break
-        result[more] |= data[rows[more], position[more] + index].astype(np.int64) << (8 * index)
+        result[more] |= records[rows[more], position[more] + index].astype(np.int64) << (8 * index)
     short = (sizes > 0) & (sizes < 8)
     bits = np.where(short, 8 * sizes, 0)
     negative = short & (result >> np.maximum(bits - 1, 0) & 1).astype(np.bool_)

@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A BlockDevice as libntfs-3g's device: the ntfs_device_operations callbacks.
+"""Present a BlockDevice to libntfs-3g through the ntfs_device_operations callbacks.
 
-ctypes swallows an exception that leaves a callback. Each callback therefore keeps the
-first exception, answers -1 with errno set, and the volume raises what was kept as soon as
-the library returns.
+ctypes discards an exception that leaves a callback. Each callback therefore keeps the
+first exception and returns -1 with errno set. The volume raises the kept exception as
+soon as the library returns.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from collections.abc import Callable
 
 from ..common.errors import NoSpace
 from ..disk.block_device import BlockDevice, Window
@@ -22,9 +23,9 @@ _BLKGETSIZE64 = 0x80081272
 
 
 class DeviceBridge:
-    """Keeps one ntfs_device, its callbacks and the first exception a callback met.
+    """An ntfs_device, its callbacks and the first exception that a callback raised.
 
-    ``address`` is the struct ntfs_device that is mounted. The bridge must live as long as
+    ``address`` is the address of the struct ntfs_device. The bridge must live as long as
     the mounted volume.
     """
 
@@ -51,7 +52,7 @@ class DeviceBridge:
         self._state = binding.NtfsDevice.from_address(self.address)
 
     def forget(self) -> None:
-        """The library has freed the ntfs_device with its volume."""
+        """Forget the ntfs_device, which the library has freed with its volume."""
         self.address = 0
 
     def release(self) -> None:
@@ -101,14 +102,14 @@ class DeviceBridge:
         self._position += max(done, 0)
         return done
 
-    def _make_pread(self):
+    def _make_pread(self) -> Callable[[int, int, int, int], int]:
         read, size, move, keep = self._device.pread, self._device.size, ctypes.memmove, self._keep
         locate, shift = self._below()
 
         def pread(_address: int, buffer: int, count: int, offset: int) -> int:
             try:
                 if offset < 0 or count <= 0 or offset + count > size:
-                    # The library probes the end of the device and follows what the volume claims.
+                    # The library probes the end of the device and follows offsets from a damaged volume.
                     if offset < 0 or count < 0:
                         ctypes.set_errno(errno.EINVAL)
                         return -1
@@ -122,7 +123,7 @@ class DeviceBridge:
 
         return pread
 
-    def _make_pwrite(self):
+    def _make_pwrite(self) -> Callable[[int, int, int, int], int]:
         write, size, view, move, keep = (
             self._device.pwrite,
             self._device.size,
@@ -134,9 +135,9 @@ class DeviceBridge:
 
         def pwrite(_address: int, buffer: int, count: int, offset: int) -> int:
             try:
-                place = locate(count, shift + offset, True) if offset >= 0 and 0 < count <= size - offset else 0
-                if place:
-                    move(place, buffer, count)
+                target = locate(count, shift + offset, True) if offset >= 0 and 0 < count <= size - offset else 0
+                if target:
+                    move(target, buffer, count)
                 else:
                     write(view(buffer, count), offset)
                 return count
@@ -145,11 +146,13 @@ class DeviceBridge:
 
         return pwrite
 
-    def _below(self):
-        """How the device locates bytes, and what it adds to offsets before."""
-        device, shift = self._device, 0
+    def _below(self) -> tuple[Callable[[int, int, bool], int], int]:
+        """Return the ``locate`` function of the device below all windows, and the offset of the windows in it."""
+        device: BlockDevice = self._device
+        shift = 0
         while isinstance(device, Window):
-            device, shift = device.device, shift + device.offset
+            shift += device.offset
+            device = device.device
         return device.locate, shift
 
     def _sync(self, _address: int) -> int:
@@ -160,8 +163,8 @@ class DeviceBridge:
         return 0
 
     def _stat(self, _address: int, buffer: int) -> int:
-        # The layout of struct stat differs between machines, so the C library fills it in
-        # from an empty file of the device's size.
+        # The layout of struct stat differs between processor architectures, so the C library
+        # fills it in from an empty file of the device's size.
         try:
             descriptor = os.memfd_create("strata-ntfs", os.MFD_CLOEXEC)
             try:

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Security descriptors of files: the default, and what a new file inherits.
+"""Security descriptors of files: the default, and inheritance by new files.
 
-Source: [MS-DTYP] 2.5.3.4 (inheritance when a file is made).
+Source: [MS-DTYP] 2.5.3.4 (inheritance when a file is created).
 """
 
 from __future__ import annotations
@@ -32,14 +32,13 @@ from ..common.security_descriptors import (
 
 FULL_CONTROL = 0x001F01FF
 READ_AND_EXECUTE = 0x001200A9
-MODIFY = 0x001301BF
-# What the generic rights (all, read, write, execute) mean for a file.
+# Each generic right (all, read, write, execute) and the file rights that it includes.
 _GENERIC = ((0x10000000, FULL_CONTROL), (0x80000000, 0x00120089), (0x40000000, 0x00120116), (0x20000000, 0x001200A0))
 _INHERITANCE = OBJECT_INHERIT | CONTAINER_INHERIT | NO_PROPAGATE | INHERIT_ONLY | INHERITED
 
 
 def _inherited(acl: Acl, is_directory: bool, owner: bytes, group: bytes, mark: int) -> list[Ace]:
-    """The entries a new file gets; ``mark`` is INHERITED where the parent itself inherits automatically."""
+    """Return the entries that a new file inherits; ``mark`` is INHERITED if the parent's list inherits automatically, else 0."""
     result: list[Ace] = []
     creators = {CREATOR_OWNER: owner, CREATOR_GROUP: group}
     for ace in acl.aces:
@@ -65,40 +64,38 @@ def _inherited(acl: Acl, is_directory: bool, owner: bytes, group: bytes, mark: i
 
 
 def _repeats(ace: Ace, earlier: list[Ace]) -> bool:
-    """Whether an entry in force says again what an earlier one says; Windows leaves such a one out."""
-    said = (ace.type, ace.mask, ace.sid, ace.head, ace.tail)
+    """Return whether an effective entry repeats an earlier entry; Windows leaves repeated entries out."""
+    content = (ace.type, ace.mask, ace.sid, ace.head, ace.tail)
     return any(
-        not one.flags & INHERIT_ONLY and (one.type, one.mask, one.sid, one.head, one.tail) == said for one in earlier
+        not other.flags & INHERIT_ONLY and (other.type, other.mask, other.sid, other.head, other.tail) == content
+        for other in earlier
     )
 
 
 def inherit(parent: bytes, is_directory: bool, *, owner: bytes = ADMINISTRATORS, group: bytes = SYSTEM) -> bytes:
-    """Return the descriptor Windows gives a file made in a directory with ``parent`` by ``owner``.
+    """Return the descriptor that Windows gives a file that ``owner`` creates in a directory with the descriptor ``parent``.
 
-    CREATOR OWNER and CREATOR GROUP become ``owner`` and ``group``. A parent with nothing
-    to inherit gives full control to SYSTEM and Administrators. As Windows does, entries
-    are marked as inherited only when the parent's list is marked as inheriting automatically.
+    CREATOR OWNER and CREATOR GROUP are replaced by ``owner`` and ``group``. If the parent
+    has no inheritable entries, SYSTEM and Administrators get full control. As in Windows,
+    entries are marked as inherited only if the parent's list inherits automatically.
+
+    Raises Corrupt for an invalid ``parent``, InvalidInput when the result exceeds 64 KiB.
     """
     above = parse(parent)
     automatic = above.control & (DACL_AUTO_INHERITED | SACL_AUTO_INHERITED)
     dacl_mark = INHERITED if automatic & DACL_AUTO_INHERITED else 0
     sacl_mark = INHERITED if automatic & SACL_AUTO_INHERITED else 0
-    dacl = _inherited(above.dacl, is_directory, owner, group, dacl_mark) if above.dacl is not None else []
-    sacl = _inherited(above.sacl, is_directory, owner, group, sacl_mark) if above.sacl is not None else []
-    if not dacl:
+    aces = _inherited(above.dacl, is_directory, owner, group, dacl_mark) if above.dacl is not None else []
+    if above.dacl is None or not aces:
         return default(is_directory, owner=owner, group=group)
+    dacl, sacl = Acl(above.dacl.revision, aces), None
     control = DACL_PRESENT | automatic & DACL_AUTO_INHERITED
-    if sacl:
-        control |= SACL_PRESENT | automatic & SACL_AUTO_INHERITED
-    return build(
-        SecurityDescriptor(
-            control,
-            owner,
-            group,
-            Acl(above.sacl.revision, sacl) if sacl else None,
-            Acl(above.dacl.revision, dacl),
-        )
-    )
+    if above.sacl is not None:
+        aces = _inherited(above.sacl, is_directory, owner, group, sacl_mark)
+        if aces:
+            sacl = Acl(above.sacl.revision, aces)
+            control |= SACL_PRESENT | automatic & SACL_AUTO_INHERITED
+    return build(SecurityDescriptor(control, owner, group, sacl, dacl))
 
 
 def default(
@@ -106,7 +103,7 @@ def default(
 ) -> bytes:
     """Return a descriptor with full control for SYSTEM and Administrators, read and execute for ``readers``.
 
-    A directory hands all of it on.
+    The entries of a directory are inheritable.
     """
     flags = OBJECT_INHERIT | CONTAINER_INHERIT if is_directory else 0
     aces = [Ace(0, flags, FULL_CONTROL, SYSTEM), Ace(0, flags, FULL_CONTROL, ADMINISTRATORS)]

@@ -1,65 +1,36 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files and directories of a mounted volume."""
+"""Open files and directories of a mounted volume."""
 
 from __future__ import annotations
 
-import ctypes
-import errno
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
 
-from ..common.errors import Conflict, InvalidInput, NotFound, Unsupported
-from . import attribute_records, binding, create, directory_index, file_names
-from .inode import Inode, add_name, destroy, remove_name, resident_value, set_namespace
+from ..common.errors import InternalError, InvalidInput
+from . import attribute_records, directory_index, file_names, links, metadata
+from .create import NewFile, create
+from .damage import damaged
+from .inode import Inode, resident_value
+from .mounted_volume import MountedVolume
 from .stream import Stream
+from .times import Times
 
-if TYPE_CHECKING:
-    from .volume import Volume
-
-#: FILE_ATTRIBUTE_* that can be set; the others follow from what the file is.
-SETTABLE = (
-    attribute_records.READONLY
-    | attribute_records.HIDDEN
-    | attribute_records.SYSTEM
-    | attribute_records.ARCHIVE
-    | 0x100
-    | attribute_records.SPARSE
-    | attribute_records.COMPRESSED
-    | attribute_records.OFFLINE
-    | attribute_records.NOT_INDEXED
-    | 0x8000
-    | 0x20000
-    | 0x40000
-    | 0x80000
-    | 0x100000
-    | 0x400000
-)
-#: The largest security descriptor that NTFS and Windows accept.
-MAXIMUM_SECURITY = 64 * 1024
-#: How deep delete() follows directories: a path of 32,767 units has no more.
+#: How deep delete() follows directories: a path of 32,767 UTF-16 units has at most this number of names.
 MAXIMUM_DEPTH = 16384
-
-
-class Times(NamedTuple):
-    """The four times of a file, FILETIME: 100 ns since 1601-01-01 UTC."""
-
-    created: int
-    written: int
-    accessed: int
-    changed: int
 
 
 class Node:
     """An open file or directory; a context manager that must be closed.
 
-    Several nodes may stand for the same file. ``name`` is the name it was found by in
-    ``parent`` (a file reference), in its stored spelling; None when it was opened by
-    reference alone.
+    Several nodes may refer to the same file. ``name`` is the stored spelling of the name in
+    ``parent`` (a file reference); None when the file was opened by reference alone.
+
+    Every method that changes the file raises InvalidInput ``ntfs.system_file`` for a file
+    that belongs to NTFS itself.
     """
 
-    def __init__(self, volume: Volume, inode: Inode, name: str | None, parent: int | None) -> None:
+    def __init__(self, volume: MountedVolume, inode: Inode, name: str | None, parent: int | None) -> None:
         self.volume = volume
         self.name = name
         self.parent = parent
@@ -79,30 +50,44 @@ class Node:
 
     @property
     def inode(self) -> Inode:
-        """The open inode; InvalidInput when the node is closed or its file deleted."""
+        """The open inode."""
         if self._inode is None or not self._inode.address:
-            raise InvalidInput(f"The file {self.name!r} is closed.", code="ntfs.closed")
+            raise InternalError(f"The file {self.name!r} is closed.", code="ntfs.closed")
         return self._inode
 
-    # -- what it is
+    def _changeable(self) -> Inode:
+        """Return the inode of a file that may be changed."""
+        if not self.volume.writable:
+            raise InternalError(f"{self.volume.name} is mounted read-only.", code="ntfs.read_only")
+        inode = self.inode
+        if inode.is_system:
+            raise InvalidInput(
+                f"{self.name!r} belongs to NTFS itself and cannot be changed.",
+                code="ntfs.system_file",
+                hint="Remove the file from the source of the layer.",
+            )
+        return inode
+
+    # -- properties
 
     @property
     def is_directory(self) -> bool:
+        """Whether the file is a directory."""
         return self.inode.is_directory
 
     @property
     def file_reference(self) -> int:
-        """Record number (lower 48 bits) and sequence number (upper 16)."""
+        """Record number (lower 48 bits) and sequence number (upper 16 bits)."""
         return self.inode.reference
 
     @property
     def link_count(self) -> int:
-        """Hard links, an 8.3 name not counted."""
+        """The number of hard links, without 8.3 names."""
         return sum(1 for name in self.inode.file_names() if name.namespace != file_names.DOS)
 
     @property
     def file_names(self) -> list[attribute_records.FileName]:
-        """Every $FILE_NAME: parent reference, namespace and name among others."""
+        """Every $FILE_NAME: long names and 8.3 names of all links."""
         return self.inode.file_names()
 
     @property
@@ -113,47 +98,19 @@ class Node:
 
     @property
     def times(self) -> Times:
-        fields = self.inode.fields
-        return Times(
-            *(
-                time & 0xFFFFFFFFFFFFFFFF
-                for time in (
-                    fields.creation_time,
-                    fields.last_data_change_time,
-                    fields.last_access_time,
-                    fields.last_mft_change_time,
-                )
-            )
-        )
+        """The four times."""
+        return metadata.read_times(self.inode)
 
     @property
     def size(self) -> int:
-        """Bytes of the file's own data; 0 for a directory."""
+        """Bytes of the data of the file itself; 0 for a directory."""
         inode = self.inode
         return 0 if inode.is_directory else inode.fields.data_size
 
     @property
-    def security_id(self) -> int:
-        """The number of the security descriptor in $Secure; 0 when the file carries its own or none."""
-        inode = self.inode
-        return inode.fields.security_id if inode.fields.state & binding.INODE_V3 else 0
-
-    @property
     def security(self) -> bytes | None:
-        """The self-relative security descriptor, byte by byte; None when the file has none."""
-        inode, volume = self.inode, self.volume
-        number = self.security_id
-        known = volume.security_by_id.get(number) if number else None
-        if known is None:
-            if not number:
-                return inode.read_attribute(attribute_records.SECURITY_DESCRIPTOR, MAXIMUM_SECURITY)
-            buffer = ctypes.create_string_buffer(MAXIMUM_SECURITY)
-            size = volume.library.ntfs_get_ntfs_acl(volume.security_context, inode.address, buffer, MAXIMUM_SECURITY)
-            if not 0 < size <= MAXIMUM_SECURITY:
-                volume.fail(f"reading the security descriptor of {inode.what}", max(-size, 0))
-            known = volume.security_by_id[number] = buffer.raw[:size]
-            volume.id_by_security.setdefault(known, number)
-        return known
+        """The self-relative security descriptor; None if the file has none."""
+        return metadata.read_security(self.inode)
 
     @property
     def reparse(self) -> bytes | None:
@@ -167,32 +124,13 @@ class Node:
 
     @property
     def object_id(self) -> bytes | None:
-        """The object ID (16 bytes, or 64 when it has birth IDs), or None."""
-        inode = self.inode
-        if inode.read_attribute(attribute_records.OBJECT_ID) is None:
-            return None
-        # The birth IDs are in the index of $Extend/$ObjId only.
-        buffer = ctypes.create_string_buffer(64)
-        size = self.volume.library.ntfs_get_ntfs_object_id(inode.address, buffer, 64)
-        if size not in (16, 64):
-            self.volume.fail(f"reading the object ID of {inode.what}", max(-size, 0))
-        return buffer.raw[:size] if any(buffer.raw[16:size]) else buffer.raw[:16]
+        """The object ID (16 bytes, or 64 with birth IDs), or None."""
+        return metadata.read_object_id(self.inode)
 
     @property
     def short_name(self) -> str | None:
-        """The separate 8.3 name of this link; None when it has none or its name is one itself."""
-        inode = self.inode
-        if self.parent is None:
-            return None
-        found = inode.file_names()
-        if any(
-            name.parent == self.parent and name.namespace == file_names.WIN32 and name.name == self.name
-            for name in found
-        ):
-            for name in found:
-                if name.parent == self.parent and name.namespace == file_names.DOS:
-                    return name.name
-        return None
+        """The separate 8.3 name of this link; None if it has none or its name is an 8.3 name."""
+        return None if self.parent is None else links.short_name_of(self.inode, self.parent, self.name)
 
     @property
     def streams(self) -> list[tuple[str, int]]:
@@ -204,62 +142,36 @@ class Node:
             if not length:
                 continue
             if offset + 2 * length > len(data):
-                raise attribute_records.damaged(inode.what, "an attribute does not fit")
+                raise damaged(inode.subject, "an attribute does not fit")
             name = file_names.decode(data[offset : offset + 2 * length])
             if data[8]:
                 if len(data) >= 64 and not int.from_bytes(data[16:24], "little"):
                     result.append((name, int.from_bytes(data[48:56], "little")))
             else:
-                result.append((name, len(resident_value(data, inode.what))))
+                result.append((name, len(resident_value(data, inode.subject))))
         return result
 
     # -- directories
 
     def children(self) -> Iterator[directory_index.Child]:
-        """Yield (name, reference, is_directory, attributes) of each file of a directory, in the index's order.
+        """Yield (name, reference, is_directory, attributes) of each file of a directory, in the order of the index.
 
-        8.3 names are left out, and so is what NTFS itself keeps in the root.
+        8.3 names and NTFS's own files in the root are left out.
         """
         return directory_index.children(self.inode)
 
     def child(self, name: str) -> Node | None:
-        """Open a file of this directory by its long or 8.3 name, whatever the case; None when there is none."""
-        reference = self._lookup(name)
+        """Open a file of this directory by its long or 8.3 name, ignoring case; return None if it does not exist."""
+        directory = self.inode
+        reference = links.lookup(directory, name)
         if reference is None:
             return None
-        directory = self.inode.reference
-        inode = self.volume.acquire(reference)
+        inode = self.volume.inodes.acquire(reference)
         try:
-            folded = self.volume.upcase(name)
-            spelling = partner = None
-            for found in inode.file_names():
-                if found.parent == directory:
-                    if self.volume.upcase(found.name) == folded and found.namespace != file_names.DOS:
-                        spelling = found.name
-                    elif found.namespace == file_names.WIN32:
-                        partner = found.name
-            if spelling is None and partner is None:
-                raise attribute_records.damaged(
-                    inode.what, f"it does not carry the name {name!r} by which its directory knows it"
-                )
-            return Node(self.volume, inode, spelling if spelling is not None else partner, directory)
+            return Node(self.volume, inode, links.spelled_name(directory, inode, name), directory.reference)
         except BaseException:
             inode.release()
             raise
-
-    def _lookup(self, name: str) -> int | None:
-        units = file_names.encode(name)
-        if not 0 < len(units) <= 2 * file_names.MAXIMUM_UNITS:
-            return None
-        inode = self.inode
-        if not inode.is_directory:
-            raise InvalidInput(f"{self.name!r} is a file, not a directory.", code="ntfs.not_directory")
-        reference = self.volume.library.ntfs_inode_lookup_by_name(inode.address, units, len(units) // 2)
-        if reference == binding.NO_REFERENCE:
-            if ctypes.get_errno() != errno.ENOENT:
-                self.volume.fail(f"reading the index of {inode.what}")
-            return None
-        return reference
 
     def create_file(
         self,
@@ -272,14 +184,19 @@ class Node:
         short_name: str | None = None,
         allow_trailing: bool = False,
     ) -> Node:
-        """Make a file with its data and open it.
+        """Create a file with its data and open it.
 
-        Conflict when the name, or the 8.3 name, is in use in any case; InvalidInput when
-        Windows could not hold the name. Without ``security`` the file has the
-        descriptor of the directory, as it stands: callers inherit with ``security.inherit``.
-        Without ``times`` it is made now.
+        Without ``security`` the file gets the descriptor of the directory, unchanged; callers
+        apply inheritance with ``file_security.inherit``. Without ``times`` it gets the current
+        time.
+
+        Raises:
+            Conflict ntfs.exists, ntfs.short_name_in_use: a name is in use, ignoring case.
+            InvalidInput ntfs.name, ntfs.short_name: Windows does not allow a name.
+            InvalidInput ntfs.time, ntfs.security: the metadata is invalid.
+            NoSpace ntfs.no_space: the volume is full.
         """
-        return self._create(name, False, data, attributes, times, security, short_name, allow_trailing)
+        return self._create(name, NewFile(False, data, attributes, times, security), short_name, allow_trailing)
 
     def create_directory(
         self,
@@ -291,94 +208,53 @@ class Node:
         short_name: str | None = None,
         allow_trailing: bool = False,
     ) -> Node:
-        """Make a directory and open it; as create_file."""
-        return self._create(name, True, b"", attributes, times, security, short_name, allow_trailing)
+        """Create a directory and open it; see ``create_file``."""
+        return self._create(name, NewFile(True, b"", attributes, times, security), short_name, allow_trailing)
 
-    def _create(self, name, is_directory, data, attributes, times, security, short_name, allow_trailing) -> Node:
-        self._changeable()
-        plan = create.plan_names(self, name, short_name, allow_trailing)
-        if security is None and not self.security_id:
-            security = self.security
-        inode = create.create(self.inode, plan, is_directory, data, attributes & SETTABLE, times, security)
-        return Node(self.volume, inode, name, self.inode.reference)
-
-    def require_free(self, name: str) -> None:
-        """Raise Conflict when ``name`` is in use in this directory, in any case, as a long or an 8.3 name."""
-        if self._lookup(name) is not None:
-            raise Conflict(f"{name!r} exists already in {self.name or 'the root'!r}.", code="ntfs.exists")
+    def _create(self, name: str, new: NewFile, short_name: str | None, allow_trailing: bool) -> Node:
+        directory = self._changeable()
+        plan = links.plan_names(directory, name, short_name, allow_trailing)
+        return Node(self.volume, create(directory, plan, new), name, directory.reference)
 
     def link(self, node: Node, name: str, *, short_name: str | None = None, allow_trailing: bool = False) -> Node:
-        """Give a file another name in this directory and open it by that.
+        """Give a file another name in this directory and open it by that name.
 
-        Only one of a file's names can have an 8.3 name beside it: Conflict for a second.
+        Raises:
+            Conflict ntfs.second_short_name: another link of the file has an 8.3 name.
+            Conflict ntfs.too_many_links: the file has 1024 links.
+            Conflict, InvalidInput: see ``create_file``.
         """
-        self._changeable()
-        inode = node.inode
+        directory, inode = self._changeable(), node.inode
         if inode.is_directory:
-            raise InvalidInput("NTFS has no hard links to directories.", code="ntfs.directory_link")
-        taken = any(found.namespace != file_names.POSIX for found in inode.file_names())
-        if taken and short_name is not None:
-            raise Conflict(
-                f"{node.name!r} has an 8.3 name already; a second link cannot have one.", code="ntfs.second_short_name"
+            raise InvalidInput(
+                f"{node.name!r} is a directory; NTFS has hard links to files only.",
+                code="ntfs.directory_link",
+                hint="Remove the link from the source of the layer.",
             )
-        if inode.link_count >= 1024:
-            raise Conflict(f"{node.name!r} has as many hard links as NTFS allows.", code="ntfs.too_many_links")
-        plan = create.plan_names(self, name, short_name, allow_trailing)
-        extra = inode.name_extra()
-        for number, (text, namespace) in enumerate(plan):
-            if taken and not number:
-                namespace = file_names.POSIX
-            fields = inode.name_fields(extra)
-            add_name(inode, self.inode, attribute_records.FileName(self.inode.reference, *fields, namespace, text))
-        inode.mark_dirty()
+        links.link_name(directory, inode, name, short_name, allow_trailing)
         inode.references += 1
-        return Node(self.volume, inode, name, self.inode.reference)
+        return Node(self.volume, inode, name, directory.reference)
 
     def delete(self) -> None:
-        """Remove this name, and the file when it was its last; a directory with everything in it.
+        """Remove this name, and the file with its last name; a directory with all its files.
 
         The node is closed afterwards. Other nodes of a removed file can only be closed.
         """
-        self._changeable()
-        inode = self.inode
+        inode = self._changeable()
         if self.parent is None or not self.name:
-            raise InvalidInput(
-                "A file can only be deleted by its name in a directory, and the root not at all.", code="ntfs.no_name"
+            raise InternalError(
+                f"{inode.subject} was not opened by a name in a directory and cannot be deleted.", code="ntfs.no_name"
             )
         if inode.is_directory:
             self._empty(0)
-        parent = self.volume.acquire(self.parent)
-        try:
-            found = inode.file_names()
-            mine = [
-                one
-                for one in found
-                if one.parent == self.parent and one.name == self.name and one.namespace != file_names.DOS
-            ]
-            if not mine:
-                raise NotFound(f"{inode.what} has no name {self.name!r} any more.", code="ntfs.no_name")
-            going = mine[:1]
-            if mine[0].namespace == file_names.WIN32:
-                going += [one for one in found if one.parent == self.parent and one.namespace == file_names.DOS]
-            for one in going[1:]:
-                remove_name(inode, parent, one)
-            if len(going) < len(found):
-                remove_name(inode, parent, going[0])
-                inode.mark_dirty()
-            else:
-                key = going[0].pack()
-                if self.volume.library.ntfs_index_remove(parent.address, inode.address, key, len(key)):
-                    self.volume.fail(f"removing {self.name!r}")
-                destroy(inode)
-        finally:
-            parent.release()
+        links.unlink(inode, self.parent, self.name)
         self.close()
 
     def _empty(self, depth: int) -> None:
         if depth > MAXIMUM_DEPTH:
-            raise attribute_records.damaged(self.inode.what, "its directories are nested too deeply")
-        for found in list(self.children()):
-            child = self.volume.open(found.reference, found.name, self.inode.reference)
+            raise damaged(self.inode.subject, "its directories are nested too deeply")
+        for entry in list(self.children()):
+            child = Node(self.volume, self.volume.inodes.acquire(entry.reference), entry.name, self.inode.reference)
             try:
                 if child.is_directory:
                     child._empty(depth + 1)  # pylint: disable=protected-access
@@ -386,154 +262,76 @@ class Node:
             finally:
                 child.close()
 
-    def _changeable(self) -> None:
-        if not self.volume.writable:
-            raise Unsupported(f"{self.volume.name} is mounted read-only.", code="ntfs.read_only")
-        if self.inode.is_system:
-            raise InvalidInput(f"{self.name!r} belongs to NTFS itself and cannot be changed.", code="ntfs.system_file")
-
     # -- data
 
     def open_stream(self, name: str = "", *, create_missing: bool = False) -> Stream:
-        """Open the file's own data (""), or an alternate stream."""
-        if create_missing:
-            self._changeable()
-        return Stream(self.inode, name, create=create_missing)
+        """Open the data of the file itself ("") or an alternate stream; raise NotFound if it does not exist."""
+        return Stream(self._changeable() if create_missing else self.inode, name, create=create_missing)
 
     def read(self, count: int = -1, offset: int = 0, stream: str = "") -> bytes:
-        """Return ``count`` bytes of a stream from ``offset`` (everything by default); NotFound when it is missing."""
+        """Return ``count`` bytes of a stream from ``offset`` (all bytes by default); raise NotFound if it does not exist."""
         with Stream(self.inode, stream) as data:
             return data.pread(data.size if count < 0 else count, offset)
 
     def write(self, data: bytes, offset: int = 0, stream: str = "") -> None:
-        """Write at ``offset`` of a stream, which is made when it is missing."""
-        self._changeable()
-        with Stream(self.inode, stream, create=True) as target:
+        """Write at ``offset`` of a stream, which is created if it does not exist."""
+        with Stream(self._changeable(), stream, create=True) as target:
             target.pwrite(data, offset)
 
     def truncate(self, size: int, stream: str = "", *, allocate: bool = False) -> None:
-        """Set a stream's size; see Stream.truncate."""
-        self._changeable()
-        with Stream(self.inode, stream, create=True) as target:
+        """Set the size of a stream; see ``Stream.truncate``."""
+        with Stream(self._changeable(), stream, create=True) as target:
             target.truncate(size, allocate=allocate)
-
-    def delete_stream(self, name: str) -> None:
-        """Remove an alternate stream."""
-        self._changeable()
-        with Stream(self.inode, name) as stream:
-            stream.delete()
 
     # -- metadata
 
     def set_attributes(self, attributes: int) -> None:
-        """Set FILE_ATTRIBUTE_*; those that follow from what the file is stay as they are.
+        """Set FILE_ATTRIBUTE_*; attributes that follow from the content of the file do not change.
 
-        ``COMPRESSED`` takes effect on streams that are empty and, on a directory, on
-        files made in it afterwards; ``SPARSE`` stays set while a stream is sparse.
+        ``COMPRESSED`` affects empty streams and, on a directory, files that are created in it
+        afterwards; ``SPARSE`` stays set while a stream is sparse.
         """
-        self._changeable()
-        create.set_attributes(self.inode, attributes & SETTABLE, SETTABLE)
+        metadata.set_attributes(self._changeable(), attributes & metadata.SETTABLE, metadata.SETTABLE)
 
     def set_times(self, times: Times) -> None:
-        """Set the four times exactly; later changes through this class leave them alone."""
-        self._changeable()
-        create.set_times(self.inode, times)
+        """Set the four times exactly; later changes through this class do not update them."""
+        metadata.set_times(self._changeable(), times)
 
     def set_security(self, descriptor: bytes) -> None:
-        """Set the self-relative security descriptor, byte by byte; InvalidInput when it is none."""
-        self._changeable()
-        create.set_security(self.inode, descriptor)
+        """Set the self-relative security descriptor; raise InvalidInput ``ntfs.security`` if it is invalid."""
+        metadata.set_security(self._changeable(), descriptor)
 
     def set_reparse(self, data: bytes | None) -> None:
-        """Set the reparse point (tag, length, data), or remove it with None."""
-        self._changeable()
-        inode, library = self.inode, self.volume.library
-        if data is None:
-            if inode.fields.flags & attribute_records.REPARSE and library.ntfs_remove_ntfs_reparse_data(inode.address):
-                self.volume.fail(f"removing the reparse point of {inode.what}")
-        else:
-            if not 8 <= len(data) <= 16 * 1024 + 8:
-                raise InvalidInput(
-                    "A reparse point has a tag, a length and at most 16 KiB of data.", code="ntfs.reparse"
-                )
-            # Some WSL tags are accepted only beside FILE_ATTRIBUTE_RECALL_ON_OPEN, which Windows does not demand.
-            kept = inode.fields.flags & 0x40000
-            inode.fields.flags |= 0x40000
-            failed = library.ntfs_set_ntfs_reparse_data(inode.address, data, len(data), 0)
-            number = ctypes.get_errno()
-            inode.fields.flags = inode.fields.flags & ~0x40000 | kept
-            if failed and number == errno.EINVAL:
-                raise InvalidInput(f"The reparse point for {self.name!r} contradicts itself.", code="ntfs.reparse")
-            if failed:
-                self.volume.fail(f"setting the reparse point of {inode.what}", number)
-        inode.mark_dirty(name=True)
+        """Set the reparse point (tag, length, data), or remove it with None; raise InvalidInput ``ntfs.reparse`` if it is invalid."""
+        metadata.set_reparse(self._changeable(), data)
 
     def set_eas(self, data: bytes | None) -> None:
-        """Set all extended attributes (FILE_FULL_EA_INFORMATION entries), or remove them with None."""
-        self._changeable()
-        inode, library = self.inode, self.volume.library
-        if data is None:
-            if library.ntfs_remove_ntfs_ea(inode.address) and ctypes.get_errno() != errno.ENODATA:
-                self.volume.fail(f"removing the extended attributes of {inode.what}")
-        else:
-            stored = create.stored_eas(data)
-            if library.ntfs_set_ntfs_ea(inode.address, stored, len(stored), 0):
-                number = ctypes.get_errno()
-                if number == errno.EINVAL:
-                    raise InvalidInput(
-                        f"The extended attributes for {self.name!r} contradict themselves.", code="ntfs.eas"
-                    )
-                self.volume.fail(f"setting the extended attributes of {inode.what}", number)
-        inode.mark_dirty(name=True)
+        """Set all extended attributes (FILE_FULL_EA_INFORMATION entries), or remove them with None.
+
+        Raises InvalidInput ``ntfs.eas`` if they are invalid.
+        """
+        metadata.set_eas(self._changeable(), data)
 
     def set_object_id(self, data: bytes | None) -> None:
-        """Set the object ID (16 bytes, or 64 with birth IDs), or remove it with None; Conflict when another file has it."""
-        self._changeable()
-        inode, library = self.inode, self.volume.library
-        if data is None:
-            if library.ntfs_remove_ntfs_object_id(inode.address) and ctypes.get_errno() != errno.ENODATA:
-                self.volume.fail(f"removing the object ID of {inode.what}")
-        else:
-            if len(data) not in (16, 64):
-                raise InvalidInput("An object ID has 16 bytes, or 64 with its birth IDs.", code="ntfs.object_id")
-            if library.ntfs_set_ntfs_object_id(inode.address, data, len(data), 0):
-                number = ctypes.get_errno()
-                if number == errno.EEXIST:
-                    raise Conflict("Another file of the volume has this object ID.", code="ntfs.object_id_in_use")
-                self.volume.fail(f"setting the object ID of {inode.what}", number)
-        inode.mark_dirty()
+        """Set the object ID (16 bytes, or 64 with birth IDs), or remove it with None.
+
+        Raises InvalidInput ``ntfs.object_id`` if it is invalid, Conflict ``ntfs.object_id_in_use``
+        if another file has it.
+        """
+        metadata.set_object_id(self._changeable(), data)
 
     def set_short_name(self, short_name: str | None) -> None:
-        """Give this link an 8.3 name, replace it, or remove it with None."""
-        self._changeable()
+        """Add, replace or (with None) remove the 8.3 name of this link.
+
+        Raises InvalidInput ``ntfs.short_name`` for an invalid name, Conflict when the name is in
+        use or another link of the file has an 8.3 name.
+        """
+        inode = self._changeable()
         if self.short_name == short_name:
             return
-        inode = self.inode
         if self.parent is None or not self.name:
-            raise InvalidInput("An 8.3 name belongs to a file's name in a directory.", code="ntfs.no_name")
-        with self.volume.open(self.parent) as parent:
-            found = inode.file_names()
-            mine = next(
-                one
-                for one in found
-                if one.parent == self.parent and one.name == self.name and one.namespace != file_names.DOS
+            raise InternalError(
+                f"{inode.subject} was not opened by a name in a directory and cannot have an 8.3 name.",
+                code="ntfs.no_name",
             )
-            others = [one for one in found if one is not mine]
-            old = (
-                [one for one in others if one.namespace == file_names.DOS and one.parent == self.parent]
-                if mine.namespace == file_names.WIN32
-                else []
-            )
-            plan = create.plan_names(parent, self.name, short_name, True, existing=inode.number)
-            if any(one.namespace != file_names.POSIX for one in others if one not in old):
-                if short_name is not None:
-                    raise Conflict(
-                        f"Another link of {self.name!r} has an 8.3 name already.", code="ntfs.second_short_name"
-                    )
-                plan = [(self.name, file_names.POSIX)]
-            for one in old:
-                remove_name(inode, parent.inode, one)
-            set_namespace(inode, mine, plan[0][1])
-            fields = inode.name_fields(inode.name_extra())
-            for text, namespace in plan[1:]:
-                add_name(inode, parent.inode, attribute_records.FileName(self.parent, *fields, namespace, text))
+        links.set_short_name(inode, self.parent, self.name, short_name)

@@ -5,18 +5,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
+from ..common.arrays import I64, Mask
 from ..common.optional_imports import np
+
+if TYPE_CHECKING:
+    _Positions = I64 | Sequence[int]
 
 
 class Ranges:
-    """Ascending, disjoint ranges that do not touch: ``starts`` and ``ends`` (i64), each shape (n,)."""
+    """Ascending, disjoint ranges [start, end) that do not touch: ``starts`` and ``ends``, each shape (n,)."""
 
     __slots__ = ("starts", "ends")
 
-    def __init__(self, starts, ends) -> None:
-        """Any ranges [start, end); those that overlap or touch are joined, empty ones vanish."""
+    starts: I64
+    ends: I64
+
+    def __init__(self, starts: _Positions, ends: _Positions) -> None:
+        """Take ranges [start, end) in any order; ranges that overlap or touch are joined, empty ranges are dropped."""
         starts, ends = np.asarray(starts, dtype=np.int64), np.asarray(ends, dtype=np.int64)
         real = ends > starts
         order = np.argsort(starts[real], kind="stable")
@@ -30,7 +38,7 @@ class Ranges:
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[int, int]]) -> Ranges:
-        """Of (start, end) pairs."""
+        """Return the set of (start, end) pairs."""
         pairs = list(pairs)
         return cls([start for start, _end in pairs], [end for _start, end in pairs])
 
@@ -42,11 +50,11 @@ class Ranges:
 
     @property
     def total(self) -> int:
-        """Bytes in all ranges."""
+        """The number of bytes in all ranges."""
         return int((self.ends - self.starts).sum())
 
-    def touched(self, starts, ends):
-        """Return a bool array: which of the given ranges [start, end) share a byte with this set."""
+    def touched(self, starts: _Positions, ends: _Positions) -> Mask:
+        """Return which of the ranges [start, end) share a byte with this set."""
         starts, ends = np.asarray(starts, dtype=np.int64), np.asarray(ends, dtype=np.int64)
         if not len(self.starts):
             return np.zeros(len(starts), dtype=np.bool_)
@@ -55,20 +63,24 @@ class Ranges:
         return inside & (self.starts[np.minimum(at, len(self.starts) - 1)] < ends) & (ends > starts)
 
     def without(self, other: Ranges) -> Ranges:
-        """What is in this set and not in the other."""
-        places = np.concatenate((self.starts, self.ends, other.starts, other.ends))
+        """Return the bytes that are in this set and not in ``other``."""
+        cuts = np.concatenate((self.starts, self.ends, other.starts, other.ends))
         count, others = len(self.starts), len(other.starts)
-        mine = np.concatenate((np.ones(count, np.int64), -np.ones(count, np.int64), np.zeros(2 * others, np.int64)))
-        theirs = np.concatenate((np.zeros(2 * count, np.int64), np.ones(others, np.int64), -np.ones(others, np.int64)))
-        order = np.argsort(places, kind="stable")
-        places = places[order]
+        mine = np.concatenate(
+            (np.full(count, 1, np.int64), np.full(count, -1, np.int64), np.zeros(2 * others, np.int64))
+        )
+        theirs = np.concatenate(
+            (np.zeros(2 * count, np.int64), np.full(others, 1, np.int64), np.full(others, -1, np.int64))
+        )
+        order = np.argsort(cuts, kind="stable")
+        cuts = cuts[order]
         kept = (np.cumsum(mine[order]) > 0) & (np.cumsum(theirs[order]) == 0)
-        return Ranges(places[:-1][kept[:-1]], places[1:][kept[:-1]]) if len(places) else self
+        return Ranges(cuts[:-1][kept[:-1]], cuts[1:][kept[:-1]]) if len(cuts) else self
 
     def within(self, start: int, end: int) -> Ranges:
-        """What of this set lies between two places."""
+        """Return the bytes of this set in [start, end)."""
         return Ranges(np.clip(self.starts, start, end), np.clip(self.ends, start, end))
 
     def widened(self, unit: int) -> Ranges:
-        """The set with every range widened to whole multiples of ``unit``."""
+        """Return the set with every range extended to whole multiples of ``unit``."""
         return Ranges(self.starts // unit * unit, -(-self.ends // unit) * unit)

@@ -1,38 +1,47 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Enlarging an NTFS volume in place.
+"""Grow an NTFS volume in place.
 
-Nothing moves: $Bitmap gets one more run in the new space, $BadClus:$Bad and the boot
-sector get their new sizes, and the backup boot sector goes to the new end. Source:
-libntfs-3g's layout.h and what Windows' own "extend volume" leaves behind.
+No data is moved: $Bitmap gets one more run in the new space, $BadClus:$Bad and the boot
+sector get their new sizes, and the backup boot sector is written at the new end. Source:
+libntfs-3g's layout.h and volumes that "Extend Volume" of Windows has grown.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 
-from ..common.errors import InvalidInput, NoSpace, Unsupported
+from ..common.errors import InternalError, InvalidInput, NoSpace, Unsupported
 from ..disk.block_device import BlockDevice
 from . import attribute_records, boot, volume_state
+from .attribute_records import Attribute, Runs
+from .damage import damaged
 from .raw_volume import BAD_CLUSTERS, BITMAP, RawVolume
 from .volume import Volume
 
 _CHUNK = 1 << 20
-_Runs = list[tuple[int, "int | None"]]
+_EXTEND_HINT = "Extend the volume in Windows before you export the VM."
+_SIZE_HINT = "Change max_layer_size_gb of the OS layer, or disk_size_gb of the image template."
 
 
 def grow(device: BlockDevice, new_size: int) -> boot.Geometry:
-    """Make the NTFS that begins at ``device``'s start fill ``new_size`` bytes and return its new geometry.
+    """Grow the NTFS volume at the start of ``device`` to ``new_size`` bytes and return its new geometry.
 
-    ``device`` has at least that size. The volume must have been shut down cleanly
-    (Unsupported). InvalidInput when it is larger already, Unsupported when it would have
-    more clusters than NTFS can number, Corrupt when it is damaged. Interrupted work
-    leaves a volume that must be thrown away: grow a copy.
+    ``device`` has at least that size. An interrupted call leaves a volume that cannot be
+    used: grow a copy.
+
+    Raises:
+        InvalidInput ntfs.shrink: the volume is larger than ``new_size``.
+        Unsupported ntfs.too_many_clusters: the volume would have more clusters than NTFS can number.
+        Unsupported ntfs.grow: the volume's metadata has a form that is not supported.
+        NoSpace ntfs.grow: the new space is too small for the cluster bitmap.
+        Unsupported, Corrupt: the volume is damaged or was not shut down cleanly (see ``volume_state.require_clean``).
     """
     if new_size > device.size:
-        raise InvalidInput(
-            f"{device.name} has {device.size} bytes, so its volume cannot have {new_size}.", code="ntfs.grow"
+        raise InternalError(
+            f"{device.name} has {device.size} bytes, so its volume cannot have {new_size} bytes.", code="ntfs.grow"
         )
     volume_state.require_clean(device)
     raw = RawVolume(device)
@@ -41,15 +50,16 @@ def grow(device: BlockDevice, new_size: int) -> boot.Geometry:
     clusters = sectors * old.sector_size // old.cluster_size
     if sectors < old.sectors:
         raise InvalidInput(
-            f"The NTFS volume on {device.name} has {old.sectors * old.sector_size} bytes; it can be enlarged, not shrunk to {new_size}.",
+            f"The NTFS volume on {device.name} has {old.sectors * old.sector_size} bytes; it cannot shrink to {new_size} bytes.",
             code="ntfs.shrink",
-            hint="Ask for a size that is at least the disk's present one.",
+            hint=_SIZE_HINT,
         )
     if clusters > boot.MAXIMUM_CLUSTERS:
         raise Unsupported(
-            f"With clusters of {old.cluster_size} bytes the volume on {device.name} can have at most {boot.MAXIMUM_CLUSTERS * old.cluster_size} bytes.",
+            f"The NTFS volume on {device.name} has clusters of {old.cluster_size} bytes and can have at most "
+            f"{boot.MAXIMUM_CLUSTERS * old.cluster_size} bytes, not {new_size}.",
             code="ntfs.too_many_clusters",
-            hint="Ask for a smaller disk.",
+            hint=_SIZE_HINT,
         )
     if sectors == old.sectors:
         return old
@@ -59,9 +69,9 @@ def grow(device: BlockDevice, new_size: int) -> boot.Geometry:
         _grow_bad_clusters(raw, clusters)
     _write_boot(device, sectors, 0)
     device.flush()
-    # The root directory shows the size of $Bitmap too.
+    # The index of the root directory has a copy of the size of $Bitmap.
     with Volume.mount(device, writable=True) as volume:
-        inode = volume.acquire(BITMAP)
+        inode = volume.inodes.acquire(BITMAP)
         try:
             inode.sync_names()
         finally:
@@ -76,11 +86,11 @@ def _write_boot(device: BlockDevice, sectors: int, offset: int) -> None:
     device.pwrite(bytes(sector), offset)
 
 
-def _total(runs: _Runs) -> int:
+def _total(runs: Runs) -> int:
     return sum(length for length, _first in runs)
 
 
-def _append(runs: _Runs, length: int, first: int | None) -> _Runs:
+def _append(runs: Runs, length: int, first: int | None) -> Runs:
     if runs:
         last_length, last_first = runs[-1]
         joins = last_first is None if first is None else last_first is not None and last_first + last_length == first
@@ -89,26 +99,26 @@ def _append(runs: _Runs, length: int, first: int | None) -> _Runs:
     return runs + [(length, first)]
 
 
-def _single(raw: RawVolume, number: int, name: str) -> attribute_records.Attribute:
-    """The attribute, which must stand whole in the file's base record."""
+def _single(raw: RawVolume, number: int, name: str) -> Attribute:
+    """Return the attribute, which must be completely in the file's base record."""
     attribute, runs = raw.attribute(number, attribute_records.DATA, name)
     if (
         attribute.value is not None
-        or attribute_records.decode_runs(attribute.runs, raw.what) != runs
+        or attribute_records.decode_runs(attribute.runs, raw.subject) != runs
         or not _in_base(raw, number, name)
     ):
         raise Unsupported(
-            f"{raw.what} keeps file record {number} in a form that is not handled.",
+            f"{raw.subject} cannot grow: file record {number} has extension records or other content than expected.",
             code="ntfs.grow",
-            hint="Extend the volume in Windows before it is exported.",
+            hint=_EXTEND_HINT,
         )
     return attribute
 
 
 def _in_base(raw: RawVolume, number: int, name: str) -> bool:
     return any(
-        one.type == attribute_records.DATA and one.name == name
-        for one in attribute_records.attributes(raw.record(number), raw.what)
+        attribute.type == attribute_records.DATA and attribute.name == name
+        for attribute in attribute_records.attributes(raw.record(number), raw.subject)
     )
 
 
@@ -116,49 +126,38 @@ def _grow_bitmap(raw: RawVolume, clusters: int) -> None:
     size = raw.geometry.cluster_size
     old_clusters = raw.geometry.clusters
     attribute = _single(raw, BITMAP, "")
-    runs = attribute_records.decode_runs(attribute.runs, raw.what)
+    runs = attribute_records.decode_runs(attribute.runs, raw.subject)
     if attribute.size * 8 < old_clusters or attribute.size > _total(runs) * size:
-        raise attribute_records.damaged(raw.what, "$Bitmap does not cover it")
+        raise damaged(raw.subject, "$Bitmap covers only a part of the volume")
     bytes_needed = (clusters + 63) // 64 * 8
     more = -(-bytes_needed // size) - _total(runs)
     if more > 0:
         if old_clusters + more > clusters:
             raise NoSpace(
-                f"{raw.what} grows by too little to hold its own bitmap.",
+                f"{raw.subject} grows by {clusters - old_clusters} clusters, but its bitmap needs {more} more clusters.",
                 code="ntfs.grow",
-                hint="Ask for a larger disk.",
+                hint=_SIZE_HINT,
             )
         runs = _append(runs, more, old_clusters)
+    # The first byte that changes, and its bits for clusters of the old volume.
     start = old_clusters // 8
-    _write(
-        raw,
-        runs,
-        start,
-        bytes_needed,
-        _bits(raw, runs, start, attribute.size, old_clusters, more, clusters, bytes_needed),
-    )
-    _replace(raw, BITMAP, "", runs, bytes_needed, bytes_needed)
-
-
-def _bits(
-    raw: RawVolume, runs: _Runs, start: int, old_bytes: int, old_clusters: int, more: int, clusters: int, new_bytes: int
-):
-    """Return a function (offset, count) -> the bitmap's new bytes there; ``start`` is the first byte that changes."""
-    known = raw.read_runs(runs, start, 1) if start < old_bytes else b"\0"
-    first = known[0] & ((1 << old_clusters % 8) - 1)
+    present = raw.read_runs(runs, start, 1) if start < attribute.size else b"\0"
+    first = present[0] & ((1 << old_clusters % 8) - 1)
 
     def content(offset: int, count: int) -> bytes:
         piece = bytearray(count)
         if offset <= start < offset + count:
             piece[start - offset] = first
         _set(piece, offset, old_clusters, old_clusters + max(more, 0))
-        _set(piece, offset, clusters, new_bytes * 8)
+        _set(piece, offset, clusters, bytes_needed * 8)
         return bytes(piece)
 
-    return content
+    _write(raw, runs, start, bytes_needed, content)
+    _replace(raw, BITMAP, "", runs, bytes_needed, bytes_needed)
 
 
 def _set(piece: bytearray, offset: int, begin: int, end: int) -> None:
+    """Set the bits from ``begin`` to ``end`` of a bitmap of which ``piece`` is the part from byte ``offset``."""
     begin, end = max(begin, offset * 8), min(end, (offset + len(piece)) * 8)
     while begin < end and begin % 8:
         piece[begin // 8 - offset] |= 1 << begin % 8
@@ -172,18 +171,19 @@ def _set(piece: bytearray, offset: int, begin: int, end: int) -> None:
         begin += 1
 
 
-def _write(raw: RawVolume, runs: _Runs, start: int, end: int, content) -> None:
-    # The bytes behind the bitmap's end are zeros up to the end of its last cluster.
+def _write(raw: RawVolume, runs: Runs, start: int, end: int, content: Callable[[int, int], bytes]) -> None:
+    """Write ``content(offset, count)`` from ``start`` to ``end``, where the bytes differ."""
+    # The rest of the bitmap's last cluster is filled with zeros.
     limit = _total(runs) * raw.geometry.cluster_size
     position = start
     while position < limit:
         count = min(_CHUNK, limit - position)
-        wanted = content(position, min(count, max(end - position, 0))).ljust(count, b"\0")
+        data = content(position, min(count, max(end - position, 0))).ljust(count, b"\0")
         done = 0
         for target, part in raw.pieces(runs, position, count):
             if target is None:
-                raise attribute_records.damaged(raw.what, "$Bitmap has a hole")
-            piece = wanted[done : done + part]
+                raise damaged(raw.subject, "$Bitmap has a hole")
+            piece = data[done : done + part]
             if raw.device.pread(part, target) != piece:
                 raw.device.pwrite(piece, target)
             done += part
@@ -192,7 +192,7 @@ def _write(raw: RawVolume, runs: _Runs, start: int, end: int, content) -> None:
 
 def _grow_bad_clusters(raw: RawVolume, clusters: int) -> None:
     attribute = _single(raw, BAD_CLUSTERS, "$Bad")
-    runs = attribute_records.decode_runs(attribute.runs, raw.what)
+    runs = attribute_records.decode_runs(attribute.runs, raw.subject)
     size = clusters * raw.geometry.cluster_size
     runs = _append(runs, clusters - _total(runs), None)
     _replace(
@@ -205,22 +205,22 @@ def _grow_bad_clusters(raw: RawVolume, clusters: int) -> None:
     )
 
 
-def _replace(raw: RawVolume, number: int, name: str, runs: _Runs, size: int, initialized: int) -> None:
-    """Give an attribute of a base record new runs and sizes."""
+def _replace(raw: RawVolume, number: int, name: str, runs: Runs, size: int, initialized: int) -> None:
+    """Write new runs and sizes of a $DATA attribute to its base record."""
     record = raw.record(number)
     attribute = next(
-        one
-        for one in attribute_records.attributes(record, raw.what)
-        if one.type == attribute_records.DATA and one.name == name
+        attribute
+        for attribute in attribute_records.attributes(record, raw.subject)
+        if attribute.type == attribute_records.DATA and attribute.name == name
     )
     packed = attribute_records.encode_runs(runs)
     length = attribute.runs_offset + len(packed) + 7 & ~7
     used = struct.unpack_from("<I", record, 24)[0]
     if used + length - attribute.length > len(record):
         raise Unsupported(
-            f"File record {number} of {raw.what} has no room for another run.",
+            f"{raw.subject} cannot grow: file record {number} has no space for another run.",
             code="ntfs.grow",
-            hint="Extend the volume in Windows before it is exported.",
+            hint=_EXTEND_HINT,
         )
     body = bytearray(record[attribute.offset : attribute.offset + attribute.runs_offset]) + packed
     body += bytes(length - len(body))

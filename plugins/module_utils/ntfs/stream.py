@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import ctypes
 import errno
+from collections.abc import Callable, Iterator
 
-from ..common.errors import InvalidInput, NotFound, Unsupported
+from ..common.errors import InternalError, NotFound, Unsupported
 from . import attribute_records, binding, file_names
 from .inode import Inode
 
 _CHUNK = 1 << 20
 _NON_RESIDENT = 2  # NA_NonResident in ntfs_attr.state
-_NOT_ALLOCATED = (-1, -2)  # LCN_HOLE, LCN_RL_NOT_MAPPED
 
 
 class Stream:
-    """One open stream of a file; a context manager. ``name`` is "" for the file's own data.
+    """An open stream of a file; a context manager. ``name`` is "" for the data of the file itself.
 
-    Offsets and sizes are bytes. ``create`` makes the stream when it is missing, else
-    NotFound. While it is open the file must not be changed in any other way.
+    Offsets and sizes are bytes. If the stream does not exist, ``create`` creates it, else
+    NotFound ``ntfs.no_stream`` is raised. While a stream is open, the file must not be
+    changed in any other way.
     """
 
     def __init__(self, inode: Inode, name: str = "", *, create: bool = False) -> None:
@@ -34,10 +35,14 @@ class Stream:
             if library.ntfs_attr_add(
                 inode.address, attribute_records.DATA, units or library.AT_UNNAMED, len(units) // 2, None, 0
             ):
-                inode.volume.fail(f"adding the stream {name!r} to {inode.what}")
+                inode.volume.fail(f"adding the stream {name!r} to {inode.subject}")
             self._address = self._open(units)
         if not self._address:
-            raise NotFound(f"{inode.what} has no stream {name!r}.", code="ntfs.no_stream")
+            raise NotFound(
+                f"{inode.subject} has no stream {name!r}.",
+                code="ntfs.no_stream",
+                hint="Check that the file is the expected file, and run chkdsk if it is.",
+            )
         self._fields = binding.NtfsAttribute.from_address(self._address)
         self._grown = False
 
@@ -47,12 +52,12 @@ class Stream:
             self._inode.address, attribute_records.DATA, units or None, len(units) // 2
         )
         if address:
-            # Without a name the library takes the first stream, which may be a named one.
+            # Without a name the library opens the first stream, which may have a name.
             if binding.NtfsAttribute.from_address(address).name_len == len(units) // 2:
                 return address
             self._library.ntfs_attr_close(address)
         elif ctypes.get_errno() != errno.ENOENT:
-            self._inode.volume.fail(f"reading {self._inode.what}")
+            self._inode.volume.fail(f"reading {self._inode.subject}")
         return None
 
     def __enter__(self) -> Stream:
@@ -63,6 +68,7 @@ class Stream:
 
     @property
     def size(self) -> int:
+        """Bytes of the stream."""
         return self._fields.data_size
 
     @property
@@ -79,19 +85,19 @@ class Stream:
             return b""
         if self._fields.data_flags & 0x4000:
             raise Unsupported(
-                f"{self._inode.what} is encrypted with EFS.",
+                f"{self._inode.subject} is encrypted with EFS.",
                 code="ntfs.encrypted",
-                hint="Decrypt it (cipher /d) before the machine is exported.",
+                hint="Decrypt the file (cipher /d) before you export the VM.",
             )
         buffer = ctypes.create_string_buffer(count)
         done = 0
         while done < count:
-            got = self._library.ntfs_attr_pread(
+            count_read = self._library.ntfs_attr_pread(
                 self._address, offset + done, count - done, ctypes.addressof(buffer) + done
             )
-            if got <= 0:
-                self._inode.volume.fail(f"reading {self._inode.what}")
-            done += got
+            if count_read <= 0:
+                self._inode.volume.fail(f"reading {self._inode.subject}")
+            done += count_read
         return buffer.raw
 
     def pwrite(self, data: bytes, offset: int) -> None:
@@ -103,31 +109,31 @@ class Stream:
         while rest:
             written = self._library.ntfs_attr_pwrite(self._address, offset, len(rest), rest)
             if written <= 0:
-                self._inode.volume.fail(f"writing {self._inode.what}")
+                self._inode.volume.fail(f"writing {self._inode.subject}")
             offset += written
             rest = rest[written:]
         self._inode.mark_dirty(name=not self.name)
 
     def truncate(self, size: int, *, allocate: bool = False) -> None:
-        """Set the size. What grows is a hole (and makes the file sparse), or allocated in one piece with ``allocate``."""
+        """Set the size. New space is a hole (and makes the file sparse), or with ``allocate`` one allocated piece."""
         if size < 0:
-            raise InvalidInput("A stream's size is negative.", code="ntfs.size")
+            raise InternalError(f"A stream of {self._inode.subject} cannot have {size} bytes.", code="ntfs.size")
         self._grow()
         call = self._library.ntfs_attr_truncate_solid if allocate else self._library.ntfs_attr_truncate
         if call(self._address, size):
-            self._inode.volume.fail(f"resizing {self._inode.what}")
+            self._inode.volume.fail(f"resizing {self._inode.subject}")
         self._inode.mark_dirty(name=not self.name)
 
     def leave_record(self) -> None:
-        """Move the data out of the file record, whatever its size."""
+        """Move the data out of the file record, independent of its size."""
         self._grow()
         if not self._fields.state & _NON_RESIDENT and self._library.ntfs_attr_force_non_resident(self._address):
-            self._inode.volume.fail(f"resizing {self._inode.what}")
+            self._inode.volume.fail(f"resizing {self._inode.subject}")
 
     def extents(self) -> list[tuple[int, int]]:
-        """Return the allocated ranges [(offset, length)] within the size; holes lie between them.
+        """Return the allocated ranges [(offset, length)] within the size, with holes between them.
 
-        A stream inside the file record or a compressed one is one range.
+        A stream inside the file record, or a compressed stream, is one range.
         """
         size = self.size
         if not size:
@@ -135,59 +141,38 @@ class Stream:
         if not self._fields.state & _NON_RESIDENT or self._fields.data_flags & 0xFF:
             return [(0, size)]
         if self._library.ntfs_attr_map_whole_runlist(self._address):
-            self._inode.volume.fail(f"reading {self._inode.what}")
+            self._inode.volume.fail(f"reading {self._inode.subject}")
         cluster = self._inode.volume.cluster_size
         result: list[tuple[int, int]] = []
-        address = self._fields.rl
-        while address:
-            run = binding.RunElement.from_address(address)
-            if run.length <= 0:
-                break
+        for run in self._run_list():
             start, end = run.vcn * cluster, min((run.vcn + run.length) * cluster, size)
             if run.lcn >= 0 and start < end:
                 if result and sum(result[-1]) == start:
                     result[-1] = (result[-1][0], end - result[-1][0])
                 else:
                     result.append((start, end - start))
-            address += ctypes.sizeof(binding.RunElement)
         return result
 
-    def runs(self) -> list[tuple[int, int | None]]:
-        """Return [(clusters, first cluster or None for a hole)]; empty for data inside the file record."""
-        if not self._fields.state & _NON_RESIDENT:
-            return []
-        if self._library.ntfs_attr_map_whole_runlist(self._address):
-            self._inode.volume.fail(f"reading {self._inode.what}")
-        result: list[tuple[int, int | None]] = []
-        address = self._fields.rl
+    def _run_list(self) -> Iterator[binding.RunElement]:
+        """Yield the runs that the library has in memory; none for data inside the file record."""
+        address = self._fields.rl if self._fields.state & _NON_RESIDENT else None
         while address:
             run = binding.RunElement.from_address(address)
             if run.length <= 0:
-                break
-            if run.lcn >= 0 or run.lcn in _NOT_ALLOCATED:
-                result.append((run.length, run.lcn if run.lcn >= 0 else None))
+                return
+            yield run
             address += ctypes.sizeof(binding.RunElement)
-        return result
 
-    def copy_to(self, write) -> None:
-        """Hand the whole stream to ``write(bytes)`` in pieces of a mebibyte."""
+    def copy_to(self, write: Callable[[bytes], object]) -> None:
+        """Pass the whole stream to ``write(bytes)`` in pieces of 1 MiB."""
         offset, size = 0, self.size
         while offset < size:
             data = self.pread(_CHUNK, offset)
             write(data)
             offset += len(data)
 
-    def delete(self) -> None:
-        """Remove an alternate stream; the object is closed afterwards."""
-        if not self.name:
-            raise InvalidInput("A file's own data cannot be removed, only truncated.", code="ntfs.stream_name")
-        if self._library.ntfs_attr_rm(self._address):
-            self._inode.volume.fail(f"removing the stream {self.name!r} of {self._inode.what}")
-        self._inode.mark_dirty()
-        self._free()
-
     def close(self) -> None:
-        """Finish compressed data and close; closing twice is allowed."""
+        """Write pending compressed data and close the stream; closing twice is allowed."""
         if not self._address:
             return
         try:
@@ -196,30 +181,26 @@ class Stream:
                 and self._inode.volume.writable
                 and self._library.ntfs_attr_pclose(self._address)
             ):
-                self._inode.volume.fail(f"writing {self._inode.what}")
+                self._inode.volume.fail(f"writing {self._inode.subject}")
         finally:
             self._free()
 
     def _grow(self) -> None:
         if not self._grown:
             self._grown = True
-            self._inode.volume.place_next()
+            self._inode.volume.prepare_allocation()
 
-    def _note_place(self) -> None:
-        """Tell the volume where the last run of what was written ends."""
-        end, address = -1, self._fields.rl if self._fields.state & _NON_RESIDENT else None
-        while address:
-            run = binding.RunElement.from_address(address)
-            if run.length <= 0:
-                break
+    def _note_allocation(self) -> None:
+        """Report the end of the last run of the stream to the volume."""
+        end = -1
+        for run in self._run_list():
             if run.lcn >= 0:
                 end = run.lcn + run.length
-            address += ctypes.sizeof(binding.RunElement)
-        self._inode.volume.placed(end)
+        self._inode.volume.note_allocation(end)
 
     def _free(self) -> None:
         address, self._address = self._address, 0
         if address:
             if self._grown:
-                self._note_place()
+                self._note_allocation()
             self._library.ntfs_attr_close(address)

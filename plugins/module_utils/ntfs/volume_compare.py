@@ -1,27 +1,25 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which files differ between two states of one NTFS volume, from its file records.
+"""Find the files that differ between two states of an NTFS volume, from its file records.
 
-Where the volumes can differ is known beforehand as byte ranges (of grains, compared by digest).
-Only file records inside them are read, and compared byte by byte without what every write
-changes: update sequence and log sequence number. What differs is then judged by meaning: names,
-streams, times, descriptors. Data that was overwritten in place leaves no trace in a record; it is
-found by comparing what remains of the ranges cluster by cluster and asking who owns what differs.
-
-Time and memory grow with what differs, not with the volume; only data overwritten behind the
-records' back costs one pass over $MFT.
+The caller knows the byte ranges in which the volumes can differ (grains, compared by
+digest). Time and memory grow with the differences, not with the volume; only data that was
+overwritten without a change of its file's record costs one pass over $MFT.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
+from ..common.arrays import I64, U8, Indexes
 from ..common.optional_imports import np
+from ..disk.block_device import BlockDevice
 from . import attribute_records
 from .cluster_owners import find_owners
-from .file_state import FileState, Name, read_state
+from .damage import damaged
+from .file_state import FileState, Name, StreamState, read_state
 from .mft import MasterFileTable, undo_fixups
 from .ranges import Ranges
 
@@ -32,10 +30,11 @@ _PIECE = 1 << 20
 
 @dataclass(slots=True)
 class FileChange:
-    """One file that differs. ``before`` and ``after`` are its names, None where it does not exist.
+    """A file that differs. ``before`` and ``after`` are its names, None where it does not exist.
 
-    ``data`` says that a stream differs or stands in other clusters, ``metadata`` that something else does: time of creation or
-    (of a file) of writing, attributes, descriptor, 8.3 names, reparse point, extended attributes, object ID.
+    ``data`` is true if a stream differs or is stored in other clusters. ``metadata`` is true if
+    something else differs: time of creation or (of a file) of writing, attributes, descriptor,
+    8.3 names, reparse point, extended attributes, object ID.
     """
 
     number: int
@@ -49,8 +48,12 @@ class FileChange:
 
 @dataclass
 class VolumeDifference:
-    """The files that differ, by record number. ``contradictions`` counts records that show that the
-    second volume does not come from the first: one file became another without its record being reused."""
+    """The files that differ, by record number, and statistics.
+
+    ``contradictions`` counts records that show that the second volume does not descend from
+    the first: a record describes another file but has the same sequence number. ``scanned``
+    is true if all of $MFT was read.
+    """
 
     files: list[FileChange] = field(default_factory=list)
     records_compared: int = 0
@@ -64,155 +67,245 @@ def compare(
 ) -> VolumeDifference:
     """Return how the volume ``second`` differs from ``first``, an earlier state of it.
 
-    The volumes are the same outside of ``ranges`` (bytes of the volume), but for what ``second`` has
-    not allocated. ``ignored`` are record numbers of files whose data is of no interest. Raises
-    Corrupt where a volume contradicts itself.
+    Outside of ``ranges`` (bytes of the volume), the volumes are equal, except where ``second``
+    has nothing allocated. ``ignored`` are record numbers of files whose data is not compared.
+
+    Raises Corrupt ``ntfs.damaged`` when a volume contradicts itself.
     """
-    result = VolumeDifference()
-    touched = _differing_files(first, second, ranges, result)
-    changes: list[FileChange] = []
-    accounted = [_meta_ranges(second, ignored)]
-    in_place: list[tuple[FileChange, Ranges]] = []
-    directories: set[int] = set()
-    for number in sorted(touched):
-        before, after = read_state(first, number), read_state(second, number)
-        if before is not None and after is not None and before.sequence != after.sequence:
-            if (after.sequence - before.sequence) % 0xFFFF > 0x7FFF:
-                result.contradictions += 1
-            changes += [_change(before, None), _change(None, after)]
-        elif before is not None or after is not None:
-            change = _change(before, after)
-            if (
-                before is not None
-                and after is not None
-                and before.created != after.created
-                and not set(before.names) & set(after.names)
-            ):
-                result.contradictions += 1
-            changes.append(change)
-        directories.update(
-            name.parent & attribute_records.REFERENCE_MASK for state in (before, after) if state for name in state.names
+    return VolumeComparison(first, second, ranges, ignored).run()
+
+
+@dataclass
+class _JudgedFiles:
+    """The result of comparing file records by meaning.
+
+    ``known`` are clusters whose differences the changes explain. ``in_place`` are changes with
+    the clusters of streams that are stored where they were: overwriting them leaves no trace in
+    the record. ``directories`` are the record numbers of the directories of all names.
+    """
+
+    changes: list[FileChange] = field(default_factory=list)
+    known: list[Ranges] = field(default_factory=list)
+    in_place: list[tuple[FileChange, Ranges]] = field(default_factory=list)
+    directories: set[int] = field(default_factory=set)
+
+
+class VolumeComparison:
+    """The comparison of two states of a volume, in the steps of docs/capture.md.
+
+    Step 2, the grains that differ, is the input (``ranges``). The methods are:
+
+    * ``touched_files`` (step 3): only file records in the ranges are read, on both sides. They
+      are compared byte by byte without the fields that every write changes.
+    * ``judge`` (step 3): the streams, names, times and descriptors of these files are compared.
+    * ``known_clusters`` (step 4): the clusters of new and changed files explain differences.
+    * ``differing_clusters`` (step 4): the rest of the ranges is compared cluster by cluster.
+    * ``overwritten_files`` (step 4): a cluster that differs belongs to a stream that was
+      overwritten in place, or its owner is found in a pass over $MFT.
+
+    Step 5, moved clusters, compares content by path and belongs to the capture package.
+    """
+
+    def __init__(
+        self, first: MasterFileTable, second: MasterFileTable, ranges: Ranges, ignored: Collection[int] = ()
+    ) -> None:
+        self.first = first
+        self.second = second
+        self.ranges = ranges
+        self.ignored = ignored
+        self.result = VolumeDifference()
+
+    def run(self) -> VolumeDifference:
+        """Run all steps and return the files that differ."""
+        touched = self.touched_files()
+        judged = self.judge(touched)
+        known = self.known_clusters(judged, touched)
+        different = self.differing_clusters(known)
+        changes = judged.changes + self.overwritten_files(judged, different, touched)
+        files = (change for change in changes if change.number >= FIRST_USER and _matters(change))
+        self.result.files = sorted(files, key=lambda change: (change.number, change.after is not None))
+        return self.result
+
+    def touched_files(self) -> set[int]:
+        """Return the base record numbers of all files with a record that differs."""
+        size = self.second.record_size
+        before_at, after_at = _positions(self.first), _positions(self.second)
+        common = min(len(before_at), len(after_at))
+        suspect = np.full(max(len(before_at), len(after_at)), True)
+        suspect[:common] = (
+            (before_at[:common] != after_at[:common])
+            | (after_at[:common] < 0)
+            | self.ranges.touched(after_at[:common], after_at[:common] + size)
         )
-        if after is None:
-            continue
-        same = _same_streams(before, after)
-        accounted.append(_owned(second, after, same))
-        if same and number >= FIRST_USER:
-            in_place.append((changes[-1], _stream_ranges(second, after, same)))
-    for number in sorted(directories - touched):
-        state = read_state(second, number)
-        if state is not None:
-            # An index follows from the files of its directory.
-            accounted.append(_owned(second, state, (*state.streams, *state.values)))
-    different = _different_clusters(first, second, ranges.without(_joined(accounted)), result)
-    for change, owned in in_place:
-        change.data = change.data or bool(different.touched(owned.starts, owned.ends).any())
-    different = different.without(_joined([owned for _change_, owned in in_place]))
-    if len(different):
-        result.scanned = True
-        for number in sorted(find_owners(second, different) - touched - set(ignored)):
-            state = read_state(second, number)
-            if state is not None:
-                changes.append(
-                    FileChange(
-                        number, state.is_directory, state.names, state.names, data=True, reference=state.reference
-                    )
+        numbers = np.flatnonzero(suspect)
+        self.result.records_compared = len(numbers)
+        touched: set[int] = set()
+        for start in range(0, len(numbers), _CHUNK):
+            piece = numbers[start : start + _CHUNK]
+            before, after = _read(self.first, before_at, piece), _read(self.second, after_at, piece)
+            differ = (before != after).any(axis=1)
+            for table in (before, after):
+                used = (
+                    differ
+                    & (table[:, :4] == np.frombuffer(b"FILE", np.uint8)).all(axis=1)
+                    & (table[:, 22] & attribute_records.RECORD_IN_USE).astype(np.bool_)
                 )
-    wanted = (change for change in changes if change.number >= FIRST_USER and _matters(change))
-    result.files = sorted(wanted, key=lambda change: (change.number, change.after is not None))
-    return result
+                bases = np.ascontiguousarray(table[used, 32:40]).view("<u8").reshape(-1) & np.uint64(
+                    attribute_records.REFERENCE_MASK
+                )
+                touched.update(np.where(bases > 0, bases.astype(np.int64), piece[used]).tolist())
+        return touched
+
+    def judge(self, touched: set[int]) -> _JudgedFiles:
+        """Compare the records of the files ``touched`` by meaning."""
+        judged = _JudgedFiles()
+        for number in sorted(touched):
+            before, after = read_state(self.first, number), read_state(self.second, number)
+            judged.changes += self._changes(before, after)
+            judged.directories.update(
+                name.parent & attribute_records.REFERENCE_MASK
+                for state in (before, after)
+                if state
+                for name in state.names
+            )
+            if after is None:
+                continue
+            unmoved = _unmoved_streams(before, after)
+            judged.known.append(_owned(self.second, after, unmoved))
+            if unmoved and number >= FIRST_USER:
+                judged.in_place.append((judged.changes[-1], _stream_ranges(self.second, after, unmoved)))
+        return judged
+
+    def _changes(self, before: FileState | None, after: FileState | None) -> list[FileChange]:
+        """Return the changes of a record number: two if the record was reused for another file."""
+        if before is not None and after is not None:
+            if before.sequence != after.sequence:
+                if (after.sequence - before.sequence) % 0xFFFF > 0x7FFF:
+                    self.result.contradictions += 1
+                return [_removed(before), _added(after)]
+            if before.created != after.created and not set(before.names) & set(after.names):
+                self.result.contradictions += 1
+            return [_changed(before, after)]
+        if before is not None:
+            return [_removed(before)]
+        return [_added(after)] if after is not None else []
+
+    def known_clusters(self, judged: _JudgedFiles, touched: set[int]) -> Ranges:
+        """Return the clusters that differ for a known reason, or whose content is not compared."""
+        known = [_meta_ranges(self.second, self.ignored), *judged.known]
+        for number in sorted(judged.directories - touched):
+            state = read_state(self.second, number)
+            if state is not None:
+                # The index of a directory follows from the files of the directory.
+                known.append(_owned(self.second, state, (*state.streams, *state.values)))
+        return _joined(known)
+
+    def differing_clusters(self, known: Ranges) -> Ranges:
+        """Return the allocated clusters in the ranges, except the ``known`` clusters, whose content differs."""
+        cluster = self.second.raw.geometry.cluster_size
+        clusters = self.second.raw.geometry.clusters
+        ranges = self.ranges.without(known).widened(cluster).within(0, clusters * cluster)
+        if not len(ranges):
+            return ranges
+        bitmap = self.second.cluster_bitmap()
+        piece = max(_PIECE, cluster)
+        differing = []
+        for start, end in ranges:
+            for offset in range(start, end, piece):
+                count = min(piece, end - offset)
+                numbers = np.arange(offset // cluster, (offset + count) // cluster, dtype=np.int64)
+                used = (bitmap[numbers >> 3] >> (numbers & 7).astype(np.uint8) & 1).astype(np.bool_)
+                if not used.any():
+                    continue
+                self.result.bytes_compared += count
+                after = np.frombuffer(self.second.raw.device.pread(count, offset), np.uint8).reshape(-1, cluster)
+                before = np.frombuffer(_padded(self.first.raw.device, count, offset), np.uint8).reshape(-1, cluster)
+                differing.append(numbers[used & (after != before).any(axis=1)])
+        result = np.concatenate(differing) if differing else np.zeros(0, np.int64)
+        return Ranges(result * cluster, (result + 1) * cluster)
+
+    def overwritten_files(self, judged: _JudgedFiles, different: Ranges, touched: set[int]) -> list[FileChange]:
+        """Return the files outside ``touched`` that own clusters in ``different``.
+
+        Changes of files in ``touched`` whose unmoved streams own such clusters get ``data`` set.
+        """
+        for change, owned in judged.in_place:
+            change.data = change.data or bool(different.touched(owned.starts, owned.ends).any())
+        different = different.without(_joined([owned for _change, owned in judged.in_place]))
+        if not len(different):
+            return []
+        self.result.scanned = True
+        changes = []
+        for number in sorted(find_owners(self.second, different) - touched - set(self.ignored)):
+            state = read_state(self.second, number)
+            if state is not None:
+                change = _changed(state, state)
+                change.data = True
+                changes.append(change)
+        return changes
 
 
 def _joined(sets: list[Ranges]) -> Ranges:
     if not sets:
         return Ranges([], [])
-    return Ranges(np.concatenate([one.starts for one in sets]), np.concatenate([one.ends for one in sets]))
+    return Ranges(np.concatenate([part.starts for part in sets]), np.concatenate([part.ends for part in sets]))
 
 
 # -- records
 
 
-def _differing_files(
-    first: MasterFileTable, second: MasterFileTable, ranges: Ranges, result: VolumeDifference
-) -> set[int]:
-    """The base record numbers of all files of which a record differs."""
-    size = second.record_size
-    here, there = _positions(first), _positions(second)
-    common = min(len(here), len(there))
-    suspect = np.ones(max(len(here), len(there)), dtype=np.bool_)
-    suspect[:common] = (
-        (here[:common] != there[:common]) | (there[:common] < 0) | ranges.touched(there[:common], there[:common] + size)
-    )
-    numbers = np.flatnonzero(suspect)
-    result.records_compared = len(numbers)
-    touched: set[int] = set()
-    for start in range(0, len(numbers), _CHUNK):
-        piece = numbers[start : start + _CHUNK]
-        before, after = _read(first, here, piece), _read(second, there, piece)
-        differ = (before != after).any(axis=1)
-        for table in (before, after):
-            used = (
-                differ
-                & (table[:, :4] == np.frombuffer(b"FILE", np.uint8)).all(axis=1)
-                & (table[:, 22] & attribute_records.RECORD_IN_USE).astype(np.bool_)
-            )
-            bases = np.ascontiguousarray(table[used, 32:40]).view("<u8").reshape(-1) & np.uint64(
-                attribute_records.REFERENCE_MASK
-            )
-            own = piece[used]
-            touched.update(np.where(bases > 0, bases.astype(np.int64), own).tolist())
-    return touched
-
-
-def _positions(table: MasterFileTable):
-    """Return where on the volume each record stands (i64, bytes), -1 for one that is not in one piece."""
+def _positions(table: MasterFileTable) -> I64:
+    """Return the offset of each record on the volume (bytes), -1 for a record that is not contiguous."""
     cluster, size = table.raw.geometry.cluster_size, table.record_size
     result = np.full(table.record_count, -1, dtype=np.int64)
     if cluster % size:
         return result
-    place = 0
+    number = 0
     for length, first in table.raw.mft_runs:
-        count = min(length * cluster // size, len(result) - place)
+        count = min(length * cluster // size, len(result) - number)
         if count <= 0:
             break
         if first is not None:
-            result[place : place + count] = first * cluster + np.arange(count, dtype=np.int64) * size
-        place += count
+            result[number : number + count] = first * cluster + np.arange(count, dtype=np.int64) * size
+        number += count
     return result
 
 
-def _read(table: MasterFileTable, positions, numbers):
-    """Return the records (n, record size) without fixups and without what every write changes; zeros where there is none."""
+def _read(table: MasterFileTable, positions: I64, numbers: Indexes) -> U8:
+    """Return the records, shape (n, record size), without fixups and the fields that every write changes.
+
+    The row of a record that does not exist is zero.
+    """
     size = table.record_size
     result = np.zeros((len(numbers), size), dtype=np.uint8)
     inside = int(np.searchsorted(numbers, len(positions)))
     if inside:
         chosen = numbers[:inside]
-        places = positions[chosen]
-        follows = (np.diff(chosen) == 1) & ((np.diff(places) == size) | (places[1:] < 0) & (places[:-1] < 0))
+        offsets = positions[chosen]
+        follows = (np.diff(chosen) == 1) & ((np.diff(offsets) == size) | (offsets[1:] < 0) & (offsets[:-1] < 0))
         cuts = [0, *(np.flatnonzero(~follows) + 1).tolist(), inside]
         for begin, end in zip(cuts, cuts[1:]):
-            if places[begin] < 0:
+            if offsets[begin] < 0:
                 data = table.raw.read_runs(table.raw.mft_runs, int(chosen[begin]) * size, (end - begin) * size)
             else:
-                data = table.raw.device.pread((end - begin) * size, int(places[begin]))
+                data = table.raw.device.pread((end - begin) * size, int(offsets[begin]))
             result[begin:end] = np.frombuffer(data, np.uint8).reshape(-1, size)
-    _normalize(result, table.raw.what, numbers)
+    _normalize(result, table.raw.subject, numbers)
     return result
 
 
-def _normalize(table, what: str, numbers) -> None:
+def _normalize(table: U8, subject: str, numbers: Indexes) -> None:
+    """Clear the bytes of records that every write changes, and records that are not FILE records, in place."""
     signed = (table[:, :4] == np.frombuffer(b"FILE", np.uint8)).all(axis=1)
     broken = signed & ~undo_fixups(table) | (table[:, :4] == np.frombuffer(b"BAAD", np.uint8)).all(axis=1)
     if broken.any():
-        raise attribute_records.damaged(
-            f"{what}, file record {int(numbers[np.flatnonzero(broken)[0]])}", "it was written only in part"
-        )
+        number = int(numbers[np.flatnonzero(broken)[0]])
+        raise damaged(f"{subject}, file record {number}", "a sector of it was not written completely")
     table[~signed] = 0
-    words = table.view(np.uint16)
+    units = table.view(np.uint16)
     table[:, 8:16] = 0
-    for offset in np.unique(words[signed, 2]).tolist():
-        rows = signed & (words[:, 2] == offset)
+    for offset in np.unique(units[signed, 2]).tolist():
+        rows = signed & (units[:, 2] == offset)
         table[rows, offset : offset + 2 * (table.shape[1] // 512 + 1)] = 0
     used = table.view(np.uint32)[:, 6]
     table[np.arange(table.shape[1], dtype=np.uint32) >= used[:, None]] = 0
@@ -221,22 +314,27 @@ def _normalize(table, what: str, numbers) -> None:
 # -- files
 
 
-def _change(before: FileState | None, after: FileState | None) -> FileChange:
-    present = after or before
-    change = FileChange(
-        present.number,
-        present.is_directory,
-        before.names if before else None,
-        after.names if after else None,
-        reference=present.reference,
+def _removed(before: FileState) -> FileChange:
+    return FileChange(before.number, before.is_directory, before.names, None, reference=before.reference)
+
+
+def _added(after: FileState) -> FileChange:
+    return FileChange(after.number, after.is_directory, None, after.names, reference=after.reference)
+
+
+def _changed(before: FileState, after: FileState) -> FileChange:
+    return FileChange(
+        after.number,
+        after.is_directory,
+        before.names,
+        after.names,
+        data=before.streams != after.streams,
+        metadata=_metadata(before) != _metadata(after),
+        reference=after.reference,
     )
-    if before is not None and after is not None:
-        change.data = before.streams != after.streams
-        change.metadata = _described(before) != _described(after)
-    return change
 
 
-def _described(state: FileState) -> tuple:
+def _metadata(state: FileState) -> tuple[object, ...]:
     return (
         state.is_directory,
         state.created,
@@ -257,88 +355,67 @@ def _matters(change: FileChange) -> bool:
 # -- clusters
 
 
-def _same_streams(before: FileState | None, after: FileState) -> tuple[tuple[int, str], ...]:
-    """The streams that stand in the same clusters as before, where overwriting in place would not show."""
+_StreamKey = tuple[int, str]
+
+
+def _unmoved_streams(before: FileState | None, after: FileState) -> tuple[_StreamKey, ...]:
+    """Return the streams that are stored in the same clusters as before: overwriting in place would not change the record."""
     if before is None or before.sequence != after.sequence:
         return ()
+    pairs = ((before.streams, after.streams), (before.values, after.values))
     return tuple(
         key
-        for source in ("streams", "values")
-        for key, value in getattr(after, source).items()
-        if isinstance(value[3], tuple) and getattr(before, source).get(key) == value
+        for old, new in pairs
+        for key, stream in new.items()
+        if isinstance(stream.content, tuple) and old.get(key) == stream
     )
 
 
-def _stream_ranges(table: MasterFileTable, state: FileState, keys) -> Ranges:
+def _all_streams(state: FileState) -> Iterable[tuple[_StreamKey, StreamState]]:
+    return (*state.streams.items(), *state.values.items())
+
+
+def _byte_ranges(table: MasterFileTable, runs: Iterable[tuple[int, int | None]]) -> list[tuple[int, int]]:
+    """Return the ranges [start, end) in bytes of the volume that ``runs`` occupy."""
     cluster = table.raw.geometry.cluster_size
+    return [(first * cluster, (first + length) * cluster) for length, first in runs if first is not None]
+
+
+def _stream_ranges(table: MasterFileTable, state: FileState, keys: Collection[_StreamKey]) -> Ranges:
     return Ranges.of(
-        (first * cluster, (first + length) * cluster)
+        pair
         for key in keys
-        for length, first in (state.streams.get(key) or state.values[key])[3]
-        if first is not None
+        for content in [(state.streams.get(key) or state.values[key]).content]
+        if isinstance(content, tuple)
+        for pair in _byte_ranges(table, content)
     )
 
 
-def _owned(table: MasterFileTable, state: FileState, except_for) -> Ranges:
-    """The clusters of a file but for those of some of its streams."""
-    cluster = table.raw.geometry.cluster_size
+def _owned(table: MasterFileTable, state: FileState, except_for: Collection[_StreamKey]) -> Ranges:
+    """Return the clusters of a file, without the clusters of the streams in ``except_for``."""
     runs = list(state.other_runs)
-    for key, value in (*state.streams.items(), *state.values.items()):
-        if key not in except_for and isinstance(value[3], tuple):
-            runs += value[3]
-    return Ranges.of((first * cluster, (first + length) * cluster) for length, first in runs if first is not None)
+    for key, stream in _all_streams(state):
+        if key not in except_for and isinstance(stream.content, tuple):
+            runs += stream.content
+    return Ranges.of(_byte_ranges(table, runs))
 
 
 def _meta_ranges(table: MasterFileTable, ignored: Collection[int]) -> Ranges:
-    """The clusters of NTFS's own files, which are no part of a comparison, and of those to be ignored."""
-    cluster = table.raw.geometry.cluster_size
+    """Return the clusters of NTFS's own files, which are not compared, and of the ``ignored`` files."""
     pairs = [(0, table.raw.geometry.sector_size * 16)]
     for number in (*range(FIRST_USER), *ignored):
         state = read_state(table, number)
         if state is None:
             continue
-        for key, value in (*state.streams.items(), *state.values.items()):
-            if isinstance(value[3], tuple) and key[1] != "$Bad":
-                pairs += [
-                    (first * cluster, (first + length) * cluster) for length, first in value[3] if first is not None
-                ]
-        pairs += [
-            (first * cluster, (first + length) * cluster) for length, first in state.other_runs if first is not None
-        ]
-    pairs += [
-        (first * cluster, (first + length) * cluster) for length, first in table.raw.mft_runs if first is not None
-    ]
+        for (_kind, name), stream in _all_streams(state):
+            if isinstance(stream.content, tuple) and name != "$Bad":
+                pairs += _byte_ranges(table, stream.content)
+        pairs += _byte_ranges(table, state.other_runs)
+    pairs += _byte_ranges(table, table.raw.mft_runs)
     return Ranges.of(pairs)
 
 
-def _different_clusters(
-    first: MasterFileTable, second: MasterFileTable, ranges: Ranges, result: VolumeDifference
-) -> Ranges:
-    """The allocated clusters within ``ranges`` that hold something else than before."""
-    cluster = second.raw.geometry.cluster_size
-    clusters = second.raw.geometry.clusters
-    ranges = ranges.widened(cluster).within(0, clusters * cluster)
-    if not len(ranges):
-        return ranges
-    bitmap = second.cluster_bitmap()
-    piece = max(_PIECE, cluster)
-    found = []
-    for start, end in ranges:
-        for place in range(start, end, piece):
-            count = min(piece, end - place)
-            numbers = np.arange(place // cluster, (place + count) // cluster, dtype=np.int64)
-            used = (bitmap[numbers >> 3] >> (numbers & 7).astype(np.uint8) & 1).astype(np.bool_)
-            if not used.any():
-                continue
-            result.bytes_compared += count
-            theirs = np.frombuffer(second.raw.device.pread(count, place), np.uint8).reshape(-1, cluster)
-            ours = np.frombuffer(_padded(first.raw.device, count, place), np.uint8).reshape(-1, cluster)
-            found.append(numbers[used & (theirs != ours).any(axis=1)])
-    differing = np.concatenate(found) if found else np.zeros(0, np.int64)
-    return Ranges(differing * cluster, (differing + 1) * cluster)
-
-
-def _padded(device, count: int, offset: int) -> bytes:
-    """Bytes of a device, zeros behind its end."""
+def _padded(device: BlockDevice, count: int, offset: int) -> bytes:
+    """Return bytes of a device, zeros after its end."""
     inside = max(min(count, device.size - offset), 0)
     return (device.pread(inside, offset) if inside else b"") + bytes(count - inside)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What must be known of a volume before it is mounted: was Windows shut down properly?
+"""The state of a volume before it is mounted: whether Windows was shut down cleanly.
 
 Sources: libntfs-3g's logfile.h and volume.c (restart pages, hibernation); the meaning of
 restart page version 2.0, which fast startup leaves, from the same.
@@ -15,6 +15,7 @@ import struct
 from ..common.errors import StrataError, Unsupported
 from ..disk.block_device import BlockDevice
 from . import attribute_records
+from .damage import damaged
 from .raw_volume import LOG_FILE, MIRROR, VOLUME, RawVolume
 
 _VOLUME_IS_DIRTY = 0x0001
@@ -25,12 +26,12 @@ _PAGES = (0, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class State:
-    """How a volume was left.
+    """The state in which Windows left a volume.
 
-    ``hibernation`` is what hiberfil.sys begins with: "none" (no file, or unused),
-    "hibernated" or "resumed". ``journal`` is $LogFile: "empty", "clean", "dirty",
-    "fast_startup" or "damaged". ``mirror`` and ``backup_boot`` tell whether $MFTMirr and
-    the backup boot sector agree with what they copy.
+    ``hibernation`` is the state of hiberfil.sys: "none" (no file, or unused),
+    "hibernated" or "resumed". ``journal`` is the state of $LogFile: "empty", "clean",
+    "dirty", "fast_startup" or "damaged". ``mirror`` and ``backup_boot`` are true if
+    $MFTMirr and the backup boot sector match their originals.
     """
 
     version: tuple[int, int]
@@ -44,21 +45,23 @@ class State:
 
     @property
     def clean(self) -> bool:
-        """Whether the volume may be changed without losing what Windows has not written yet."""
+        """Whether the volume can be changed without losing data that Windows has not written yet."""
         return (
             not self.dirty and self.hibernation != "hibernated" and self.journal in ("empty", "clean") and self.mirror
         )
 
 
 def read_state(device: BlockDevice) -> State:
-    """Return the state of the NTFS on ``device``, which is only read.
+    """Return the state of the NTFS volume on ``device``, which is only read.
 
-    Unsupported when there is no NTFS, Corrupt when it cannot be read.
+    Raises:
+        Unsupported ntfs.bitlocker, ntfs.not_ntfs: there is no readable NTFS volume.
+        Corrupt ntfs.boot_sector, ntfs.too_small, ntfs.damaged: the volume is damaged.
     """
     volume = RawVolume(device)
     information = volume.read(VOLUME, attribute_records.VOLUME_INFORMATION, limit=4096)
     if len(information) < 12:
-        raise attribute_records.damaged(volume.what, "$Volume does not say its version")
+        raise damaged(volume.subject, "$Volume has no version")
     major, minor, flags = struct.unpack_from("<BBH", information, 8)
     label = volume.find(VOLUME, attribute_records.VOLUME_NAME)
     text = (label[0].value or b"")[:1024] if label else b""
@@ -98,7 +101,7 @@ def _journal(volume: RawVolume) -> str:
             continue
         page = bytearray(volume.read(LOG_FILE, attribute_records.DATA, offset=offset, count=page_size))
         try:
-            attribute_records.unprotect(page, bytes(head[:4]), volume.what)
+            attribute_records.unprotect(page, bytes(head[:4]), volume.subject)
         except StrataError:
             continue
         if (major, minor) == (2, 0):
@@ -119,15 +122,15 @@ def _journal(volume: RawVolume) -> str:
 def _mirror(volume: RawVolume) -> bool:
     size = volume.geometry.record_size
     attribute, runs = volume.attribute(MIRROR, attribute_records.DATA)
-    # Windows keeps only the first four records in step whatever the mirror's size is.
+    # Windows updates only the first four records, independent of the size of the mirror.
     count = min(attribute.size // size, 4)
     try:
         for number in range(count):
             copy = bytearray(volume.read_runs(runs, number * size, size))
-            attribute_records.unprotect(copy, b"FILE", volume.what)
+            attribute_records.unprotect(copy, b"FILE", volume.subject)
             original = volume.record(number)
             used = struct.unpack_from("<I", original, 24)[0]
-            # The update sequence is no part of the content.
+            # The update sequence does not belong to the content.
             offset, length = struct.unpack_from("<HH", original, 4)
             for block in (copy, original):
                 block[offset : offset + 2 * length] = bytes(2 * length)
@@ -146,20 +149,36 @@ def _backup(volume: RawVolume) -> bool:
 
 
 def require_clean(device: BlockDevice) -> State:
-    """Return the state; Unsupported with advice when the volume must not be changed as it is."""
+    """Return the state of a volume that can be changed.
+
+    Raises:
+        Unsupported ntfs.hibernated: Windows is hibernated or was shut down by fast startup.
+        Unsupported ntfs.dirty: Windows was not shut down cleanly.
+        Corrupt ntfs.damaged: $MFTMirr does not match $MFT; and the errors of ``read_state``.
+    """
     state = read_state(device)
     if state.hibernation == "hibernated" or state.journal == "fast_startup":
-        raise Unsupported(
-            f"Windows on {device.name} is hibernated or was shut down by fast startup.",
-            code="ntfs.hibernated",
-            hint="Start it, run 'powercfg /h off' and 'shutdown /s /t 0', and export it again.",
-        )
+        raise hibernated(device.name)
     if state.dirty or state.journal in ("dirty", "damaged"):
-        raise Unsupported(
-            f"The NTFS volume on {device.name} was not shut down cleanly.",
-            code="ntfs.dirty",
-            hint="Start Windows, let it check the disk (chkdsk /f), shut it down properly and export it again.",
-        )
+        raise dirty(device.name)
     if not state.mirror:
-        raise attribute_records.damaged(f"The NTFS volume on {device.name}", "$MFTMirr does not match $MFT")
+        raise damaged(f"The NTFS volume on {device.name}", "$MFTMirr does not match $MFT")
     return state
+
+
+def hibernated(name: str) -> Unsupported:
+    """Return the error for a volume whose Windows installation is hibernated."""
+    return Unsupported(
+        f"Windows on {name} is hibernated or was shut down by fast startup.",
+        code="ntfs.hibernated",
+        hint="Start Windows, run 'powercfg /h off' and 'shutdown /s /t 0', and export the VM again.",
+    )
+
+
+def dirty(name: str) -> Unsupported:
+    """Return the error for a volume with changes that are not written."""
+    return Unsupported(
+        f"The NTFS volume on {name} was not shut down cleanly.",
+        code="ntfs.dirty",
+        hint="Start Windows, check the disk (chkdsk /f), shut Windows down cleanly and export the VM again.",
+    )

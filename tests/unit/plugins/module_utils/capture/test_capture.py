@@ -22,7 +22,7 @@ from ansible_collections.strata.layering.plugins.module_utils.disk.flat import o
 from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import read_partitions
 from ansible_collections.strata.layering.plugins.module_utils.layers.entry import leads_elsewhere
 from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import LayerVersion
-from ansible_collections.strata.layering.plugins.module_utils.ntfs.node import Times
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.times import Times
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.delta_format import read_delta
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_reader import read_hive

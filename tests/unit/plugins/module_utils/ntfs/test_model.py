@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Random work on a volume against a model of what the tree must be, read back by dissect.ntfs."""
+"""Random changes of a volume, compared with a model of the tree and read back with dissect.ntfs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import struct
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, InvalidInput, StrataError
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, InvalidInput
 from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.ntfs import attribute_records
-from ansible_collections.strata.layering.plugins.module_utils.ntfs.node import Times
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.times import Times
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
-from ansible_collections.strata.layering.tests.unit.plugins.module_utils.ntfs.conftest import Independent, judge
+from ansible_collections.strata.layering.tests.support.ntfs_images import Independent, verify_volume
 
 NAMES = [
     "a",
@@ -35,7 +35,7 @@ REPARSE = struct.pack("<IHH", 0x9000701A, 8, 0) + b"cloudy!!"
 
 
 class Model:
-    """Applies steps to the volume and to plain dictionaries: directories {folded name: entry}."""
+    """Apply steps to the volume and to plain dictionaries: directories {folded name: entry}."""
 
     def __init__(self, volume, make_descriptor):
         self.volume = volume
@@ -47,14 +47,14 @@ class Model:
         self.counter += 10
         return Times(*(132000000000000000 + self.counter + number for number in range(4)))
 
-    def place(self, path):
-        here = self.top
+    def find(self, path):
+        entry = self.top
         for part in path:
-            here = self.entry(here, part) if here and here.get("directory") is not None else None
-        return here
+            entry = self.entry(entry, part) if entry and entry.get("directory") is not None else None
+        return entry
 
     def entry(self, directory, name):
-        """The entry with this long or 8.3 name."""
+        """Return the entry with this long or 8.3 name."""
         folded = self.volume.upcase(name)
         return directory["directory"].get(self.volume.upcase(directory["names"].get(folded, name)))
 
@@ -63,14 +63,14 @@ class Model:
         return folded in directory["directory"] or folded in directory["names"]
 
     def add(self, path, name, entry, short):
-        parent = self.place(path)
+        parent = self.find(path)
         entry["name"], entry["short"] = name, short
         parent["directory"][self.volume.upcase(name)] = entry
         if short is not None and self.volume.upcase(short) != self.volume.upcase(name):
             parent["names"][self.volume.upcase(short)] = name
 
     def step(self, kind, path, name, short, size, extra):
-        parent = self.place(path)
+        parent = self.find(path)
         node = self.volume.find("/".join(path))
         if parent is None or parent.get("directory") is None:
             assert node is None or not node.is_directory
@@ -82,7 +82,7 @@ class Model:
 
     def make(self, node, parent, path, name, short, size, extra):
         times, security = self.times(), self.descriptor(size % 7)
-        wanted = self.taken(parent, name) or (
+        taken = self.taken(parent, name) or (
             short is not None and self.volume.upcase(short) != self.volume.upcase(name) and self.taken(parent, short)
         )
         try:
@@ -105,9 +105,9 @@ class Model:
                     "links": 1,
                 }
         except Conflict:
-            assert wanted
+            assert taken
             return
-        assert not wanted
+        assert not taken
         made.close()
         self.add(path, name, entry, short)
 
@@ -150,8 +150,8 @@ class Model:
         if child is None:
             assert not self.taken(parent, name)
             return
-        gone = parent["names"].get(folded, name)
-        entry = parent["directory"].pop(self.volume.upcase(gone))
+        long_name = parent["names"].get(folded, name)
+        entry = parent["directory"].pop(self.volume.upcase(long_name))
         parent["names"] = {
             key: value
             for key, value in parent["names"].items()
@@ -171,7 +171,7 @@ class Model:
                 assert self.taken(parent, target)
                 return
         assert not self.taken(parent, target)
-        # Two names share one content: the model's entry is the same object but for its name.
+        # Two names share the content: the entries differ only in the name.
         alias = Alias(entry)
         self.add(path, target, alias, None)
 
@@ -209,21 +209,21 @@ STEP = st.tuples(
 )
 
 
-def compare(found, model, prefix=""):
+def compare(volume, model, prefix=""):
     for entry in model["directory"].values():
         path = prefix + entry["name"]
-        assert found.times(path) == entry["times"], path
-        assert found.security(path) == entry["security"], path
+        assert volume.times(path) == entry["times"], path
+        assert volume.security(path) == entry["security"], path
         if "data" in entry:
-            assert found.data(path) == entry["data"], path
+            assert volume.data(path) == entry["data"], path
             for stream, data in entry["streams"].items():
-                assert found.data(path, stream) == data, (path, stream)
+                assert volume.data(path, stream) == data, (path, stream)
             if entry.get("reparse"):
-                assert found.value(path, 0xC0) == REPARSE
+                assert volume.value(path, 0xC0) == REPARSE
             else:
-                assert 0xC0 not in found.record(path).attributes
+                assert 0xC0 not in volume.record(path).attributes
         else:
-            compare(found, entry, path + "/")
+            compare(volume, entry, path + "/")
 
 
 def paths(model, prefix=""):
@@ -235,7 +235,7 @@ def paths(model, prefix=""):
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(STEP, min_size=5, max_size=60), st.integers(0, 60))
-def test_random_work(tmp_path_factory, blank, descriptor, steps, pause):
+def test_random_changes_match_the_model(tmp_path_factory, blank, descriptor, steps, pause):
     path = blank(tmp_path_factory.mktemp("model") / "image", 32)
     with FileDevice(str(path), writable=True) as device:
         with Volume.mount(device, writable=True) as volume:
@@ -246,19 +246,19 @@ def test_random_work(tmp_path_factory, blank, descriptor, steps, pause):
             model.volume = volume
             for step in steps[pause:]:
                 model.step(*step)
-    judge(path)
-    found = Independent(path)
+    verify_volume(path)
+    reader = Independent(path)
     try:
-        assert sorted(found.tree()) == sorted(paths(model.top))
-        compare(found, model.top)
+        assert sorted(reader.tree()) == sorted(paths(model.top))
+        compare(reader, model.top)
     finally:
-        found.close()
+        reader.close()
         path.unlink()
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=12), st.booleans())
-def test_any_name_is_kept_or_refused(tmp_path_factory, blank, name, trailing):
+def test_any_name_is_stored_or_rejected(tmp_path_factory, blank, name, trailing):
     path = blank(tmp_path_factory.mktemp("names") / "image", 8)
     with FileDevice(str(path), writable=True) as device:
         with Volume.mount(device, writable=True) as volume, volume.root as root:
@@ -273,48 +273,3 @@ def test_any_name_is_kept_or_refused(tmp_path_factory, blank, name, trailing):
                 with root.child(volume.upcase(name)) as node:
                     assert node.name == name
     path.unlink()
-
-
-def touch_everything(path, writable):
-    """Read, and perhaps change, everything that can be reached; damage may raise only the family's errors."""
-    with FileDevice(path, writable=writable) as device:
-        with Volume.mount(device, writable=writable) as volume:
-            seen = []
-
-            def visit(node, depth):
-                for child in node.children():
-                    if len(seen) > 500 or depth > 10:
-                        return
-                    seen.append(child.name)
-                    try:
-                        with volume.open(child.reference, child.name, node.file_reference) as one:
-                            for probe in (
-                                "times",
-                                "attributes",
-                                "security",
-                                "reparse",
-                                "eas",
-                                "object_id",
-                                "short_name",
-                                "streams",
-                                "link_count",
-                            ):
-                                getattr(one, probe)
-                            if one.is_directory:
-                                visit(one, depth + 1)
-                            else:
-                                one.read(100000)
-                            if writable and len(seen) % 3 == 0:
-                                one.write(b"x" * 5000, 0, "s")
-                                one.set_times(Times(1, 2, 3, 4))
-                            if writable and len(seen) % 5 == 0:
-                                one.delete()
-                    except StrataError:
-                        continue
-
-            with volume.root as root:
-                visit(root, 0)
-                if writable:
-                    root.create_file("new file", b"x" * 9000).close()
-                    volume.allocated_clusters()
-            return len(seen)

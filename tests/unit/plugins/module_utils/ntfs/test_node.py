@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files written with libntfs-3g, read back by other readers."""
+"""Files that Node writes, read back with dissect.ntfs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pytest
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import (
     Conflict,
     Corrupt,
+    InternalError,
     InvalidInput,
     NoSpace,
     NotFound,
-    Unsupported,
 )
 from ansible_collections.strata.layering.plugins.module_utils.common.security_descriptors import (
     EVERYONE,
@@ -28,8 +28,9 @@ from ansible_collections.strata.layering.plugins.module_utils.common.security_de
 )
 from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.ntfs import attribute_records, file_names, file_security
-from ansible_collections.strata.layering.plugins.module_utils.ntfs.node import Times
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.times import Times
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
+from ansible_collections.strata.layering.tests.support.ntfs_images import TIMES, verify_volume
 
 
 def mount_point(target):
@@ -45,29 +46,29 @@ def mount_point(target):
 
 
 @pytest.fixture
-def written(image, independent, judge):
-    """Run a function on the root of a mounted volume, then judge it and open it with dissect.ntfs."""
+def written(image, independent):
+    """Return a function that calls ``change`` with the root of a volume, verifies the volume and opens it with dissect.ntfs."""
 
-    def run(function, entries_follow=True):
+    def run(change, entries_follow=True):
         with (
             FileDevice(str(image), writable=True) as device,
             Volume.mount(device, writable=True) as volume,
             volume.root as root,
         ):
-            function(root)
-        judge(image, entries_follow)
+            change(root)
+        verify_volume(image, entries_follow)
         return independent(image)
 
     return run
 
 
 @pytest.mark.parametrize("size", [0, 1, 500, 700, 760, 900, 4096, 5000, 20480, 3_000_001])
-def test_content(written, size, times):
+def test_file_content_is_read_back(written, size):
     data = bytes(range(251)) * (size // 251 + 1)
     data = data[:size]
 
     def make(root):
-        with root.create_file("A file with some name.bin", data, times=times, short_name="AFILEW~1.BIN") as node:
+        with root.create_file("A file with some name.bin", data, times=TIMES, short_name="AFILEW~1.BIN") as node:
             assert node.size == size
             assert node.read() == data
 
@@ -76,7 +77,7 @@ def test_content(written, size, times):
     assert list(found.tree()) == ["A file with some name.bin"]
 
 
-def test_times_attributes_security(written, times, descriptor):
+def test_new_files_have_their_times_attributes_and_descriptors(written, descriptor):
     attributes = (
         attribute_records.READONLY
         | attribute_records.HIDDEN
@@ -88,40 +89,44 @@ def test_times_attributes_security(written, times, descriptor):
 
     def make(root):
         with root.create_directory(
-            "folder", attributes=attribute_records.HIDDEN, times=times, security=descriptor(1)
+            "folder", attributes=attribute_records.HIDDEN, times=TIMES, security=descriptor(1)
         ) as folder:
             for number in range(40):
-                mine = Times(*(one + number for one in times))
+                file_times = Times(*(time + number for time in TIMES))
                 with folder.create_file(
-                    f"{number}", b"x" * 30 * number, attributes=attributes, times=mine, security=descriptor(number)
+                    f"{number}",
+                    b"x" * 30 * number,
+                    attributes=attributes,
+                    times=file_times,
+                    security=descriptor(number),
                 ) as node:
                     assert node.security == descriptor(number)
 
     found = written(make)
-    assert found.times("folder") == times
+    assert found.times("folder") == TIMES
     assert found.attributes("folder") == attribute_records.HIDDEN
     assert found.security("folder") == descriptor(1)
     for number in range(40):
         path = f"folder/{number}"
-        assert found.times(path) == Times(*(one + number for one in times))
+        assert found.times(path) == Times(*(time + number for time in TIMES))
         assert found.attributes(path) == attributes
         assert found.security(path) == descriptor(number)
 
 
-def test_metadata_changed_afterwards(image, written, times, descriptor):
+def test_metadata_of_existing_files_changes(image, written, descriptor):
     def make(root):
         with root.create_directory("folder") as folder, folder.create_file("file", b"abc") as node:
             node.set_security(descriptor(5))
             node.write(b"x" * 9000, 2)
             node.set_attributes(attribute_records.READONLY)
-            node.set_times(times)
-            folder.set_times(times)
+            node.set_times(TIMES)
+            folder.set_times(TIMES)
             node.truncate(100)
 
     found = written(make)
     assert found.data("folder/file") == b"ab" + b"x" * 98
-    assert found.times("folder/file") == times
-    assert found.times("folder") == times
+    assert found.times("folder/file") == TIMES
+    assert found.times("folder") == TIMES
     assert found.attributes("folder/file") == attribute_records.READONLY
     assert found.security("folder/file") == descriptor(5)
     with FileDevice(str(image), writable=True) as device, Volume.mount(device, writable=True) as volume:
@@ -132,7 +137,7 @@ def test_metadata_changed_afterwards(image, written, times, descriptor):
         assert node.security == descriptor(5)
 
 
-def test_unusual_descriptors(written):
+def test_unusual_descriptors_are_stored_unchanged(written):
     system = SYSTEM
     label = Acl(2, [Ace(0x11, 0, 1, sid("S-1-16-4096"))])
     audit = Acl(2, [Ace(0x02, 0xC3, file_security.FULL_CONTROL, EVERYONE)])
@@ -143,22 +148,22 @@ def test_unusual_descriptors(written):
         "large": Acl(2, [Ace(0, 3, number, sid(f"S-1-5-21-1-2-3-{number}")) for number in range(1, 1500)]),
         "none": None,
     }
-    wanted = {name: build(SecurityDescriptor(0x1404, system, system, None, acl)) for name, acl in lists.items()}
-    wanted["label"] = build(SecurityDescriptor(0x8814, system, system, label, lists["empty"]))
-    wanted["audit"] = build(SecurityDescriptor(0x8814, system, system, audit, lists["empty"]))
+    descriptors = {name: build(SecurityDescriptor(0x1404, system, system, None, acl)) for name, acl in lists.items()}
+    descriptors["label"] = build(SecurityDescriptor(0x8814, system, system, label, lists["empty"]))
+    descriptors["audit"] = build(SecurityDescriptor(0x8814, system, system, audit, lists["empty"]))
 
     def make(root):
-        for name, data in wanted.items():
+        for name, data in descriptors.items():
             root.create_file(name, security=data).close()
             with root.child(name) as node:
                 assert node.security == data
 
     found = written(make)
-    for name, data in wanted.items():
+    for name, data in descriptors.items():
         assert found.security(name) == data
 
 
-def test_without_descriptor_the_directory_s_is_taken(written, descriptor):
+def test_file_without_descriptor_gets_the_descriptor_of_its_directory(written, descriptor):
     def make(root):
         with root.create_directory("folder", security=descriptor(3)) as folder:
             folder.create_file("file").close()
@@ -166,9 +171,9 @@ def test_without_descriptor_the_directory_s_is_taken(written, descriptor):
     assert written(make).security("folder/file") == descriptor(3)
 
 
-def test_names_and_namespaces(written, times):
+def test_names_get_the_namespaces_of_windows(written):
     def make(root):
-        root.create_file("A long name.txt", b"1", short_name="ALONGN~1.TXT", times=times).close()
+        root.create_file("A long name.txt", b"1", short_name="ALONGN~1.TXT", times=TIMES).close()
         root.create_file("Short.txt", b"2").close()
         root.create_file("Same.Txt", b"3", short_name="SAME.TXT").close()
         root.create_file("Another long name", b"4").close()
@@ -181,7 +186,7 @@ def test_names_and_namespaces(written, times):
     spaces = {}
     for path in found.tree():
         spaces[path] = sorted(
-            (one.attribute.file_name, int(one.attribute.flags)) for one in found.record(path).attributes[0x30]
+            (name.attribute.file_name, int(name.attribute.flags)) for name in found.record(path).attributes[0x30]
         )
     assert spaces == {
         "A long name.txt": [("A long name.txt", file_names.WIN32), ("ALONGN~1.TXT", file_names.DOS)],
@@ -191,10 +196,10 @@ def test_names_and_namespaces(written, times):
     }
 
 
-def test_short_name_changed(written):
+def test_short_name_is_added_replaced_and_removed(written):
     def make(root):
         changes = [
-            ("one long name", None, "ONE~1"),
+            ("first long name", None, "ONE~1"),
             ("two long name", "TWO~1", None),
             ("three long name", "THREE~1", "DREI~1"),
             ("four", None, "VIER"),
@@ -206,29 +211,34 @@ def test_short_name_changed(written):
 
     found = written(make)
     spaces = {
-        path: sorted(int(one.attribute.flags) for one in found.record(path).attributes[0x30]) for path in found.tree()
+        path: sorted(int(name.attribute.flags) for name in found.record(path).attributes[0x30]) for path in found.tree()
     }
-    assert spaces == {"one long name": [1, 2], "two long name": [0], "three long name": [1, 2], "four": [1, 2]}
+    assert spaces == {"first long name": [1, 2], "two long name": [0], "three long name": [1, 2], "four": [1, 2]}
     assert found.record("VIER").segment == found.record("four").segment
 
 
-def test_collisions(volume):
+def test_name_in_use_is_a_conflict(volume):
     with volume.root as root:
         root.create_file("\u00c9t\u00e9 Name", short_name="ETE~1").close()
         for name in ("\u00e9T\u00c9 nAME", "ete~1", "ETE~1"):
-            with pytest.raises(Conflict):
+            with pytest.raises(Conflict) as caught:
                 root.create_file(name)
-            with pytest.raises(Conflict):
+            assert caught.value.code == "ntfs.exists"
+            assert "the root directory" in caught.value.message
+            with pytest.raises(Conflict) as caught:
                 root.create_directory(name)
-        with pytest.raises(Conflict):
+            assert caught.value.code == "ntfs.exists"
+        with pytest.raises(Conflict) as caught:
             root.create_file("Something else", short_name="ete~1")
-        with root.child("\u00e9t\u00c9 NAME") as node, pytest.raises(Conflict):
+        assert caught.value.code == "ntfs.short_name_in_use"
+        with root.child("\u00e9t\u00c9 NAME") as node, pytest.raises(Conflict) as caught:
             root.link(node, "ETE~1")
+        assert caught.value.code == "ntfs.exists"
         assert [child.name for child in root.children()] == ["\u00c9t\u00e9 Name"]
 
 
-def test_odd_names(written):
-    odd = [
+def test_unusual_names_are_stored(written):
+    names = [
         "nul",
         "con.txt",
         "a\ud800b",
@@ -244,10 +254,10 @@ def test_odd_names(written):
     ]
 
     def make(root):
-        for name in odd:
+        for name in names:
             root.create_file(name, name.encode("utf-8", "surrogatepass"), allow_trailing=name.endswith(".")).close()
-        assert {child.name for child in root.children()} == set(odd)
-        for name in odd:
+        assert {child.name for child in root.children()} == set(names)
+        for name in names:
             with root.child(name) as node:
                 assert node.name == name
 
@@ -258,27 +268,28 @@ def test_odd_names(written):
     "name",
     ["", ".", "..", "a/b", "a\\b", "a:b", "a*", "a?", 'a"', "a<", "a>", "a|", "a\0b", "a\x1f", "a.", "a ", "x" * 256],
 )
-def test_names_refused(volume, name):
+def test_name_that_windows_does_not_allow_is_rejected(volume, name):
     with volume.root as root:
-        with pytest.raises(InvalidInput):
+        with pytest.raises(InvalidInput) as caught:
             root.create_file(name)
-        with pytest.raises(InvalidInput):
+        assert caught.value.code == "ntfs.name"
+        with pytest.raises(InvalidInput) as caught:
             root.create_directory(name)
+        assert caught.value.code == "ntfs.name"
         assert not list(root.children())
 
 
-def test_streams(written, times):
+def test_streams_of_files_and_directories_are_read_back(written):
     def make(root):
-        with root.create_file("file", b"own", times=times) as node:
+        with root.create_file("file", b"own", times=TIMES) as node:
             node.write(b"[ZoneTransfer]", 0, "Zone.Identifier")
             node.write(b"big" * 10000, 0, "big \u00e4")
             node.write(b"", 0, "empty")
-            node.write(b"gone", 0, "gone")
-            node.delete_stream("gone")
             assert sorted(node.streams) == [("Zone.Identifier", 14), ("big \u00e4", 30000), ("empty", 0)]
-            with pytest.raises(NotFound):
-                node.read(stream="gone")
-        with root.create_directory("folder", times=times) as folder:
+            with pytest.raises(NotFound) as caught:
+                node.read(stream="missing")
+            assert caught.value.code == "ntfs.no_stream"
+        with root.create_directory("folder", times=TIMES) as folder:
             folder.write(b"of a folder", 0, "stream")
             with pytest.raises(NotFound):
                 folder.read()
@@ -289,13 +300,13 @@ def test_streams(written, times):
     assert found.data("file", "Zone.Identifier") == b"[ZoneTransfer]"
     assert found.data("file", "big \u00e4") == b"big" * 10000
     assert found.data("folder", "stream") == b"of a folder"
-    assert found.times("file") == times
-    assert found.times("folder") == times
+    assert found.times("file") == TIMES
+    assert found.times("folder") == TIMES
 
 
-def test_many_attributes_need_several_records(written, times):
+def test_file_with_many_attributes_uses_several_records(written):
     def make(root):
-        with root.create_file("file", times=times) as node:
+        with root.create_file("file", times=TIMES) as node:
             for number in range(150):
                 node.write(bytes([number]) * number * 20, 0, f"stream {number}")
             for number in range(100):
@@ -303,15 +314,15 @@ def test_many_attributes_need_several_records(written, times):
             assert len(node.streams) == 150
             assert node.link_count == 101
         with root.child("link number 50") as node:
-            node.set_times(times)
+            node.set_times(TIMES)
 
     found = written(make)
     for number in (0, 10, 149):
         assert found.data("link number 99", f"stream {number}") == bytes([number]) * number * 20
-    assert found.times("file") == times
+    assert found.times("file") == TIMES
 
 
-def test_links(written):
+def test_links_share_the_file_until_the_last_is_deleted(written):
     def make(root):
         with (
             root.create_directory("folder") as folder,
@@ -321,10 +332,12 @@ def test_links(written):
                 assert (second.name, second.short_name, second.link_count) == ("second", None, 2)
                 second.write(b"DATA!")
             folder.link(node, "third").close()
-            with pytest.raises(Conflict):
+            with pytest.raises(Conflict) as caught:
                 folder.link(node, "A fourth name", short_name="FOURTH~1")
-            with pytest.raises(InvalidInput):
+            assert caught.value.code == "ntfs.second_short_name"
+            with pytest.raises(InvalidInput) as caught:
                 root.link(folder, "folder again")
+            assert caught.value.code == "ntfs.directory_link"
         with root.child("A first name") as node:
             node.delete()
         with root.child("folder") as folder, folder.child("third") as node:
@@ -348,59 +361,69 @@ def test_links(written):
     ],
     ids=["junction", "cloud", "fifo", "appexec", "foreign", "large"],
 )
-def test_reparse_points(written, reparse, times):
+def test_reparse_points_are_set_replaced_and_removed(written, reparse):
     def make(root):
-        with root.create_directory("here", times=times) as node:
+        with root.create_directory("set", times=TIMES) as node:
             node.set_reparse(reparse)
             assert node.reparse == reparse
             assert node.attributes & attribute_records.REPARSE
-        with root.create_directory("replaced", times=times) as node:
+        with root.create_directory("replaced", times=TIMES) as node:
             node.set_reparse(mount_point("D:\\"))
             node.set_reparse(reparse)
-        with root.create_directory("removed", times=times) as node:
+        with root.create_directory("removed", times=TIMES) as node:
             node.set_reparse(reparse)
             node.set_reparse(None)
             assert node.reparse is None
 
     found = written(make)
-    assert found.value("here", 0xC0) == reparse
+    assert found.value("set", 0xC0) == reparse
     assert found.value("replaced", 0xC0) == reparse
     assert 0xC0 not in found.record("removed").attributes
-    assert [found.attributes(name) & attribute_records.REPARSE for name in ("here", "replaced", "removed")] == [
+    assert [found.attributes(name) & attribute_records.REPARSE for name in ("set", "replaced", "removed")] == [
         0x400,
         0x400,
         0,
     ]
-    assert found.times("here") == times
+    assert found.times("set") == TIMES
 
 
-def test_bad_metadata_refused(volume):
+@pytest.mark.parametrize(
+    ("setter", "value", "code"),
+    [
+        ("set_reparse", b"", "ntfs.reparse"),
+        ("set_reparse", b"1234567", "ntfs.reparse"),
+        ("set_reparse", struct.pack("<IHH", 0xA0000003, 99, 0) + b"short", "ntfs.reparse"),
+        ("set_eas", b"\1", "ntfs.eas"),
+        ("set_eas", struct.pack("<IBBH", 0, 0, 9, 9) + b"x", "ntfs.eas"),
+        ("set_security", b"nonsense", "ntfs.security"),
+        ("set_object_id", b"short", "ntfs.object_id"),
+        ("set_times", Times(-1, 0, 0, 0), "ntfs.time"),
+    ],
+)
+def test_invalid_metadata_is_rejected(volume, setter, value, code):
     with volume.root as root, root.create_file("file") as node:
-        for bad in (b"", b"1234567", struct.pack("<IHH", 0xA0000003, 99, 0) + b"short"):
-            with pytest.raises(InvalidInput):
-                node.set_reparse(bad)
-        for bad in (b"\1", struct.pack("<IBBH", 0, 0, 9, 9) + b"x"):
-            with pytest.raises(InvalidInput):
-                node.set_eas(bad)
-        with pytest.raises(InvalidInput):
-            node.set_security(b"nonsense")
-        with pytest.raises(InvalidInput):
-            node.set_object_id(b"short")
-        with pytest.raises(InvalidInput):
-            node.set_times(Times(-1, 0, 0, 0))
-        with pytest.raises(InvalidInput):
-            node.create_file("below a file")
+        with pytest.raises(InvalidInput) as caught:
+            getattr(node, setter)(value)
+        assert caught.value.code == code
+        assert caught.value.hint
         assert node.attributes == attribute_records.ARCHIVE
 
 
-def test_extended_attributes(written, times):
+def test_file_has_no_children(volume):
+    with volume.root as root, root.create_file("file") as node:
+        with pytest.raises(InternalError) as caught:
+            node.create_file("below a file")
+        assert caught.value.code == "ntfs.not_directory"
+
+
+def test_extended_attributes_are_normalized_and_removed(written):
     loose = (
         struct.pack("<IBBH", 20, 0, 3, 4) + b"ONE\0aaaa" + b"\0" * 4 + struct.pack("<IBBH", 0, 0x80, 3, 2) + b"TWO\0bb"
     )
     stored = struct.pack("<IBBH", 16, 0, 3, 4) + b"ONE\0aaaa" + struct.pack("<IBBH", 16, 0x80, 3, 2) + b"TWO\0bb\0\0"
 
     def make(root):
-        with root.create_file("file", times=times) as node:
+        with root.create_file("file", times=TIMES) as node:
             node.set_eas(loose)
             assert node.eas == stored
         with root.create_file("removed") as node:
@@ -411,10 +434,10 @@ def test_extended_attributes(written, times):
     found = written(make)
     assert found.value("file", 0xE0) == stored
     assert struct.unpack("<HHI", found.value("file", 0xD0)) == (22, 1, 32)
-    assert found.times("file") == times
+    assert found.times("file") == TIMES
 
 
-def test_object_ids(written):
+def test_object_ids_are_unique_and_removed_with_their_file(written):
     def make(root):
         with root.create_file("short") as node:
             node.set_object_id(bytes(range(16)))
@@ -423,8 +446,9 @@ def test_object_ids(written):
             node.set_object_id(bytes(range(100, 164)))
             assert node.object_id == bytes(range(100, 164))
         with root.create_file("other") as node:
-            with pytest.raises(Conflict):
+            with pytest.raises(Conflict) as caught:
                 node.set_object_id(bytes(range(16)))
+            assert caught.value.code == "ntfs.object_id_in_use"
             node.set_object_id(b"o" * 16)
             node.set_object_id(None)
         with root.create_file("deleted") as node:
@@ -440,9 +464,9 @@ def test_object_ids(written):
     assert 0x40 not in found.record("other").attributes
 
 
-def test_sparse(written, times):
+def test_sparse_file_keeps_its_holes(written):
     def make(root):
-        with root.create_file("sparse", attributes=attribute_records.SPARSE, times=times) as node:
+        with root.create_file("sparse", attributes=attribute_records.SPARSE, times=TIMES) as node:
             with node.open_stream() as stream:
                 stream.truncate(30 << 20)
                 stream.pwrite(b"x" * 65536, 1 << 20)
@@ -459,34 +483,34 @@ def test_sparse(written, times):
     assert data.count(b"x") == 65536
     assert data[20 << 20 : (20 << 20) + 8192] == b"y" * 8192
     assert found.attributes("sparse") == attribute_records.ARCHIVE | attribute_records.SPARSE
-    assert found.times("sparse") == times
+    assert found.times("sparse") == TIMES
 
 
-def test_compressed(written, times):
+def test_compressed_file_takes_less_space(written):
     data = b"compress me please " * 20000
 
     def make(root):
         with (
-            root.create_file("one", data, attributes=attribute_records.COMPRESSED, times=times) as node,
+            root.create_file("file", data, attributes=attribute_records.COMPRESSED, times=TIMES) as node,
             node.open_stream() as stream,
         ):
             assert stream.allocated < len(data) // 4
-        with root.create_directory("folder", attributes=attribute_records.COMPRESSED, times=times) as folder:
+        with root.create_directory("folder", attributes=attribute_records.COMPRESSED, times=TIMES) as folder:
             assert folder.attributes == attribute_records.COMPRESSED | attribute_records.DIRECTORY
 
     found = written(make)
-    assert found.data("one") == data
-    assert found.attributes("one") == found.attributes("folder") == attribute_records.COMPRESSED
-    assert found.times("one") == times
+    assert found.data("file") == data
+    assert found.attributes("file") == found.attributes("folder") == attribute_records.COMPRESSED
+    assert found.times("file") == TIMES
 
 
-def test_delete_of_everything(image, judge, times, descriptor):
+def test_deleting_everything_frees_records_and_clusters(image, descriptor):
     with FileDevice(str(image), writable=True) as device:
         with Volume.mount(device, writable=True) as volume:
             before = volume.allocated_clusters().tobytes()
         for _round in range(2):
             with Volume.mount(device, writable=True) as volume, volume.root as root:
-                with root.create_directory("A directory", short_name="ADIREC~1", times=times) as top:
+                with root.create_directory("A directory", short_name="ADIREC~1", times=TIMES) as top:
                     for number in range(300):
                         with top.create_file(
                             f"a file number {number}", b"q" * 100 * number, short_name=f"AFI~{number}"
@@ -513,47 +537,64 @@ def test_delete_of_everything(image, judge, times, descriptor):
                     with root.child(child.name) as node:
                         node.delete()
                 assert not list(root.children())
-            judge(image)
+            verify_volume(image)
         with Volume.mount(device) as volume:
             after = volume.allocated_clusters().tobytes()
     # The $MFT, its bitmap and the indexes of $Secure, $ObjId and the root never shrink.
     assert sum(byte.bit_count() for byte in after) - sum(byte.bit_count() for byte in before) < 600
 
 
-def test_deleted_and_closed_nodes(volume):
+def test_node_of_a_deleted_file_is_closed(volume):
     with volume.root as root:
         node = root.create_file("file")
         other = root.child("file")
         node.delete()
-        for gone in (node, other):
-            with pytest.raises(InvalidInput):
-                gone.read()
-            gone.close()
-        with pytest.raises(InvalidInput):
-            root.delete()
-        with volume.open(3, "$Volume") as system, pytest.raises(InvalidInput):
-            system.set_attributes(0)
-        with pytest.raises(NotFound):
-            volume.open(40)
+        for closed in (node, other):
+            with pytest.raises(InternalError) as caught:
+                closed.read()
+            assert caught.value.code == "ntfs.closed"
+            closed.close()
 
 
-def test_full_volume(blank, tmp_path, judge):
+def test_root_cannot_be_deleted(volume):
+    with volume.root as root, pytest.raises(InternalError) as caught:
+        root.delete()
+    assert caught.value.code == "ntfs.no_name"
+
+
+def test_system_file_cannot_be_changed(volume):
+    with volume.open(3, "$Volume") as system, pytest.raises(InvalidInput) as caught:
+        system.set_attributes(0)
+    assert caught.value.code == "ntfs.system_file"
+
+
+def test_unused_record_is_not_found(volume):
+    # The first file makes NTFS initialize further records.
+    with volume.root as root:
+        root.create_file("file").close()
+    with pytest.raises(NotFound) as caught:
+        volume.open(40)
+    assert caught.value.code == "ntfs.no_record"
+
+
+def test_full_volume_reports_no_space_and_stays_consistent(blank, tmp_path):
     path = blank(tmp_path / "small", 8)
     with (
         FileDevice(str(path), writable=True) as device,
         Volume.mount(device, writable=True) as volume,
         volume.root as root,
     ):
-        with pytest.raises(NoSpace):
+        with pytest.raises(NoSpace) as caught:
             root.create_file("large", b"x" * (20 << 20))
+        assert caught.value.code == "ntfs.no_space"
         assert volume.find("large") is None
         with pytest.raises(NoSpace):
             for number in range(10000):
                 root.create_file(f"a small file number {number}", b"y" * 5000).close()
-    judge(path)
+    verify_volume(path)
 
 
-def test_a_directory_with_many_names(volume, independent, image):
+def test_directory_with_many_names_is_searched_and_shrinks(volume, independent, image):
     numbers = [(number * 7919) % 3001 for number in range(3000)]
     with volume.root as root, root.create_directory("many") as many:
         for number in numbers:
@@ -566,19 +607,21 @@ def test_a_directory_with_many_names(volume, independent, image):
         assert left == {f"File {number:05d} \u00fc" for index, number in enumerate(numbers) if index % 3}
 
 
-def test_read_only_mount(image):
+def test_read_only_volume_is_not_changed(image):
     before = image.read_bytes()
     with FileDevice(str(image)) as device, Volume.mount(device) as volume, volume.root as root:
-        with pytest.raises(Unsupported):
+        with pytest.raises(InternalError) as caught:
             root.create_file("file")
+        assert caught.value.code == "ntfs.read_only"
         assert root.security
-        assert volume.find("nothing/here") is None
+        assert volume.find("missing/file") is None
     assert image.read_bytes() == before
-    with FileDevice(str(image)) as device, pytest.raises(Unsupported):
+    with FileDevice(str(image)) as device, pytest.raises(InternalError) as caught:
         Volume.mount(device, writable=True)
+    assert caught.value.code == "ntfs.read_only"
 
 
-def test_windows_volume(windows_image, tmp_path, independent, judge, times):
+def test_volume_of_windows_is_read_and_changed(windows_image, tmp_path, independent):
     path = windows_image(tmp_path / "image")
     with FileDevice(str(path), writable=True) as device, Volume.mount(device, writable=True) as volume:
         assert volume.version == (3, 1)
@@ -595,14 +638,14 @@ def test_windows_volume(windows_image, tmp_path, independent, judge, times):
             assert node.security == independent(path).security("File.txt")
             assert node.read() == independent(path).data("File.txt")
         with volume.find("Large Directory/directory 77") as node:
-            node.create_file("new", b"data", times=times).close()
+            node.create_file("new", b"data", times=TIMES).close()
         with volume.find("Directory") as node:
             node.delete()
-    judge(path, entries_follow=False, boot=False)
-    assert independent(path).times("Large Directory/Directory 77/new") == times
+    verify_volume(path, entries_follow=False, boot=False)
+    assert independent(path).times("Large Directory/Directory 77/new") == TIMES
 
 
-def test_device_errors_come_through(image):
+def test_error_of_the_device_is_raised_unchanged(image):
     class Broken(FileDevice):
         reads = 0
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Comparing two states of a volume: every kind of change is found, and nothing else."""
+"""Comparing two states of a volume: every kind of change is found, and no other file."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from ansible_collections.strata.layering.plugins.module_utils.disk.block_device 
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.cluster_owners import find_owners
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.file_state import read_state
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.mft import MasterFileTable
-from ansible_collections.strata.layering.plugins.module_utils.ntfs.node import Times
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.ranges import Ranges
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.record_paths import Paths
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.times import Times
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume_compare import compare
+from ansible_collections.strata.layering.tests.support.ntfs_check import file_runs
 
 GRAIN = 65536
 
@@ -43,7 +44,7 @@ def fill(volume) -> None:
 
 @pytest.fixture(name="pair", params=[4096, 512, 65536], scope="module")
 def _pair(blank, tmp_path_factory, request):
-    """Paths of a volume and of a copy to be changed."""
+    """The paths of a volume and of a copy to be changed."""
     path = tmp_path_factory.mktemp("pair") / "before"
     blank(path, cluster=request.param)
     write(path, fill)
@@ -51,14 +52,14 @@ def _pair(blank, tmp_path_factory, request):
 
 
 def grains(before, after) -> Ranges:
-    """Where two files differ, in whole grains."""
-    one, other = (np.fromfile(path, np.uint8).reshape(-1, GRAIN) for path in (before, after))
-    differ = np.flatnonzero((one != other).any(axis=1)).astype(np.int64)
+    """Return the grains in which two files differ."""
+    old, new = (np.fromfile(path, np.uint8).reshape(-1, GRAIN) for path in (before, after))
+    differ = np.flatnonzero((old != new).any(axis=1)).astype(np.int64)
     return Ranges(differ * GRAIN, (differ + 1) * GRAIN)
 
 
 def changed(pair, change, ranges=None, **options):
-    """What compare finds: {path: (before, after, data, metadata)}, and the whole result."""
+    """Return the files that differ, {path: (paths before, paths after, data, metadata)}, and the whole result."""
     before, after = pair
     shutil.copyfile(before, after)
     write(after, change)
@@ -66,16 +67,18 @@ def changed(pair, change, ranges=None, **options):
         old, new = MasterFileTable(first), MasterFileTable(second)
         result = compare(old, new, ranges or grains(before, after), **options)
         found = {}
-        for one in result.files:
+        for file in result.files:
             paths = [
                 [Paths(table).path(name) for name in names or ()]
-                for table, names in ((old, one.before), (new, one.after))
+                for table, names in ((old, file.before), (new, file.after))
             ]
-            found[(paths[1] or paths[0])[0]] = (*paths, one.data, one.metadata)
+            found[(paths[1] or paths[0])[0]] = (*paths, file.data, file.metadata)
     return found, result
 
 
 def on(path, work):
+    """Return a change of a volume that calls ``work`` with the file at ``path``."""
+
     def change(volume):
         with volume.find(path) as node:
             work(node)
@@ -83,12 +86,14 @@ def on(path, work):
     return change
 
 
-def test_nothing(pair):
+def test_unchanged_volume_has_no_differences(pair):
     found, result = changed(pair, lambda volume: None)
-    assert found == {} and result.contradictions == 0 and not result.scanned
+    assert found == {}
+    assert result.contradictions == 0
+    assert not result.scanned
 
 
-def test_looking_everywhere_finds_no_more(pair):
+def test_comparing_the_whole_volume_finds_the_same_files(pair):
     size = pair[0].stat().st_size
     found, result = changed(pair, on("folder/file 7", lambda node: node.set_attributes(3)), Ranges.of([(0, size)]))
     assert found == {"folder/file 7": (["folder/file 7"], ["folder/file 7"], False, True)}
@@ -108,52 +113,55 @@ def test_looking_everywhere_finds_no_more(pair):
         (lambda node: node.set_short_name("SHORT~1"), False, True),
     ],
 )
-def test_one_file(pair, work, data, metadata):
+def test_change_of_a_file_is_found(pair, work, data, metadata):
     found, result = changed(pair, on("folder/file 9", work))
     assert found == {"folder/file 9": (["folder/file 9"], ["folder/file 9"], data, metadata)}
     assert not result.scanned
 
 
-def test_time_of_access_alone_is_no_change(pair):
+def test_changed_time_of_access_is_not_a_difference(pair):
     found, result = changed(
         pair, on("folder/file 9", lambda node: node.set_times(node.times._replace(accessed=77, changed=78)))
     )
-    assert found == {} and result.records_compared > 0
+    assert found == {}
+    assert result.records_compared > 0
 
 
-def test_data_overwritten_in_place_is_found_by_its_owner(pair):
+def test_data_overwritten_in_place_is_found_by_a_scan(pair):
     found, result = changed(pair, on("folder/big", lambda node: node.write(b"other", 2_000_001)))
     assert {path: change[2:] for path, change in found.items()} == {"folder/big": (True, False)}
-    assert result.scanned and result.bytes_compared <= 4 * GRAIN
+    assert result.scanned
+    assert result.bytes_compared <= 4 * GRAIN
 
 
-def test_what_is_ignored_is_not_looked_for(pair):
+def test_data_of_ignored_files_is_not_compared(pair):
     with FileDevice(str(pair[0])) as device, Volume.mount(device) as volume, volume.find("folder/big") as node:
         number = node.file_reference & 0xFFFFFFFFFFFF
     found, result = changed(
         pair, on("folder/big", lambda node: node.write(b"other" * 100_000, 2_000_001)), ignored=[number]
     )
-    assert found == {} and result.bytes_compared <= 2 * GRAIN
+    assert found == {}
+    assert result.bytes_compared <= 2 * GRAIN
 
 
-def test_new_and_gone(pair):
+def test_created_and_deleted_files_are_found(pair):
     def change(volume):
         with volume.find("folder") as folder:
             for name in ("file 3", "file 4"):
                 with folder.child(name) as node:
                     node.delete()
-            for name in ("new one", "new two", "new three"):
+            for name in ("new 1", "new 2", "new 3"):
                 folder.create_file(name, b"n" * 50_000).close()
 
     found, result = changed(pair, change)
-    assert {path: (bool(one[0]), bool(one[1])) for path, one in found.items()} == {
+    assert {path: (bool(file[0]), bool(file[1])) for path, file in found.items()} == {
         **{f"folder/file {number}": (True, False) for number in (3, 4)},
-        **{f"folder/new {number}": (False, True) for number in ("one", "two", "three")},
+        **{f"folder/new {number}": (False, True) for number in (1, 2, 3)},
     }
     assert result.contradictions == 0
 
 
-def test_links(pair):
+def test_added_and_removed_links_are_found(pair):
     def change(volume):
         with volume.find("second name") as node:
             node.delete()
@@ -161,14 +169,14 @@ def test_links(pair):
             root.link(node, "another").close()
 
     found, _result = changed(pair, change)
-    by_name = {tuple(sorted(one[0])): tuple(sorted(one[1])) for one in found.values()}
+    by_name = {tuple(sorted(file[0])): tuple(sorted(file[1])) for file in found.values()}
     assert by_name == {
         ("folder/big", "second name"): ("folder/big",),
         ("folder/file 100",): ("another", "folder/file 100"),
     }
 
 
-def test_attributes_in_other_records(pair):
+def test_change_in_an_extension_record_is_found(pair):
     found, _result = changed(
         pair, on("folder/listed", lambda node: node.write(b"STREAM", 0, "a stream with quite a long name, number 55"))
     )
@@ -178,39 +186,39 @@ def test_attributes_in_other_records(pair):
         assert sorted(name for _kind, name in state.streams) == sorted(["", *(name for name, _size in node.streams)])
 
 
-def test_thousands(pair):
+def test_thousands_of_new_files_are_found_without_a_scan(pair):
     def change(volume):
         with volume.root as root, root.create_directory("many") as many:
             for number in range(3000):
                 many.create_file(f"{number}", b"x" * (number % 60)).close()
 
     found, result = changed(pair, change)
-    assert len(found) == 3001 and not result.scanned
+    assert len(found) == 3001
+    assert not result.scanned
 
 
-def test_owners_against_the_runs_of_every_file(pair):
+def test_owners_equal_the_runs_of_every_file(pair):
     with FileDevice(str(pair[0])) as device, Volume.mount(device) as volume:
         table = MasterFileTable(device)
         runs = {}
         with volume.find("folder") as folder:
             for child in folder.children():
-                with volume.open(child.reference) as node, node.open_stream() as stream:
-                    runs[child.reference & 0xFFFFFFFFFFFF] = [
-                        (first, length) for length, first in stream.runs() if first is not None
-                    ]
+                runs[child.reference & 0xFFFFFFFFFFFF] = [
+                    (first, length) for length, first in file_runs(device, child.reference) if first is not None
+                ]
         size = volume.cluster_size
         for seed in range(10):
             chosen = np.sort(np.random.default_rng(seed).choice(volume.cluster_count, 40))
             ranges = Ranges(chosen * size, chosen * size + 1)
             expected = {
                 number
-                for number, found in runs.items()
-                if any(first <= one < first + length for one in chosen for first, length in found)
+                for number, file in runs.items()
+                if any(first <= cluster < first + length for cluster in chosen for first, length in file)
             }
             assert {number for number in find_owners(table, ranges) if number in runs} == expected
 
 
-def test_records_that_are_damaged_are_refused(pair):
+def test_damaged_records_raise_corrupt(pair):
     before, after = pair
     shutil.copyfile(before, after)
     rng = np.random.default_rng(3)
@@ -218,7 +226,7 @@ def test_records_that_are_damaged_are_refused(pair):
         table = MasterFileTable(device)
         start = table.raw.mft_runs[0][1] * table.raw.geometry.cluster_size
         records = device.pread(512 * 1024, start)
-    refused = 0
+    rejected = 0
     for _turn in range(100):
         data = bytearray(records)
         for at in rng.integers(40 * 1024, 300 * 1024, 3):
@@ -231,5 +239,5 @@ def test_records_that_are_damaged_are_refused(pair):
                 compare(MasterFileTable(first), MasterFileTable(second), Ranges.of([(start, start + len(records))]))
             except StrataError as error:
                 assert isinstance(error, Corrupt)
-                refused += 1
-    assert refused
+                rejected += 1
+    assert rejected

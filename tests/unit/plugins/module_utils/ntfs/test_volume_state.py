@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a volume tells of how it was left."""
+"""The state in which Windows left a volume."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def patch_record(path, number, kind, change):
     with FileDevice(str(path), writable=True) as device:
         raw = RawVolume(device)
         record = raw.record(number)
-        one = next(one for one in attribute_records.attributes(record, "") if one.type == kind)
-        offset = one.offset + struct.unpack_from("<H", record, one.offset + 20)[0]
-        record[offset : offset + len(one.value)] = change(bytearray(one.value))
+        attribute = next(part for part in attribute_records.attributes(record, "") if part.type == kind)
+        offset = attribute.offset + struct.unpack_from("<H", record, attribute.offset + 20)[0]
+        record[offset : offset + len(attribute.value)] = change(bytearray(attribute.value))
         raw.write_record(number, record)
 
 
@@ -38,7 +38,7 @@ def restart_page(major, minor, in_use=0xFFFF, flags=2):
 def write_log(path, data):
     with FileDevice(str(path), writable=True) as device:
         raw = RawVolume(device)
-        unused_, runs = raw.attribute(LOG_FILE, attribute_records.DATA)
+        _attribute, runs = raw.attribute(LOG_FILE, attribute_records.DATA)
         position = 0
         for start, part in raw.pieces(runs, 0, len(data)):
             device.pwrite(data[position : position + part], start)
@@ -50,8 +50,8 @@ def state_of(path):
         return volume_state.read_state(device)
 
 
-def refused(path):
-    """The code with which a volume is refused, by the check and by a mount for writing."""
+def rejection_code(path):
+    """Return the error code of ``require_clean``; a mount for writing must fail, too."""
     with FileDevice(str(path), writable=True) as device:
         with pytest.raises(StrataError) as caught:
             volume_state.require_clean(device)
@@ -62,33 +62,31 @@ def refused(path):
     return caught.value.code
 
 
-def test_fresh(image):
-    found = state_of(image)
-    assert found == volume_state.State((3, 1), "Test", 0, False, "none", "empty", True, True)
-    assert found.clean
+def test_state_of_a_fresh_volume(image):
+    state = state_of(image)
+    assert state == volume_state.State((3, 1), "Test", 0, False, "none", "empty", True, True)
+    assert state.clean
 
 
-def test_of_windows(windows_image, tmp_path):
-    found = state_of(windows_image(tmp_path / "image"))
-    assert (found.version, found.label, found.dirty, found.hibernation, found.journal, found.mirror) == (
-        (3, 1),
-        "New Volume",
-        False,
-        "none",
-        "clean",
-        True,
-    )
-    assert found.clean
+def test_state_of_a_volume_of_windows(windows_image, tmp_path):
+    state = state_of(windows_image(tmp_path / "image"))
+    assert state.version == (3, 1)
+    assert state.label == "New Volume"
+    assert not state.dirty
+    assert state.hibernation == "none"
+    assert state.journal == "clean"
+    assert state.mirror
+    assert state.clean
 
 
-def test_dirty_flag(image):
+def test_dirty_volume_is_rejected(image):
     def mark(value):
         struct.pack_into("<H", value, 10, 1)
         return value
 
     patch_record(image, VOLUME, attribute_records.VOLUME_INFORMATION, mark)
     assert state_of(image).dirty
-    assert refused(image) == "ntfs.dirty"
+    assert rejection_code(image) == "ntfs.dirty"
 
 
 @pytest.mark.parametrize(
@@ -105,7 +103,7 @@ def test_dirty_flag(image):
     ],
 )
 @pytest.mark.parametrize("size", [4, 5000])
-def test_hibernation(image, begin, expected, size):
+def test_hibernation_file_is_recognised(image, begin, expected, size):
     with (
         FileDevice(str(image), writable=True) as device,
         Volume.mount(device, writable=True) as volume,
@@ -114,11 +112,11 @@ def test_hibernation(image, begin, expected, size):
         for number in range(100):
             root.create_file(f"A file that fills the index {number}").close()
         root.create_file("HiberFil.sys", begin + bytes(size - len(begin)) if begin else b"").close()
-    found = state_of(image)
-    assert found.hibernation == expected
-    assert found.clean == (expected != "hibernated")
+    state = state_of(image)
+    assert state.hibernation == expected
+    assert state.clean == (expected != "hibernated")
     if expected == "hibernated":
-        assert refused(image) == "ntfs.hibernated"
+        assert rejection_code(image) == "ntfs.hibernated"
 
 
 @pytest.mark.parametrize(
@@ -130,7 +128,7 @@ def test_hibernation(image, begin, expected, size):
         (b"garbage" * 1000, "damaged", "ntfs.dirty"),
     ],
 )
-def test_journal(image, log, expected, code):
+def test_journal_is_recognised(image, log, expected, code):
     write_log(image, log)
     assert state_of(image).journal == expected
     if code:
@@ -139,23 +137,23 @@ def test_journal(image, log, expected, code):
         assert caught.value.code == code
 
 
-def test_mirror(image):
+def test_mirror_that_differs_is_rejected(image):
     with FileDevice(str(image), writable=True) as device:
         raw = RawVolume(device)
         offset = raw.geometry.mirror_cluster * raw.geometry.cluster_size + 3 * 1024 + 200
         device.pwrite(b"\x55" * 8, offset)
     assert not state_of(image).mirror
-    assert refused(image) == "ntfs.damaged"
+    assert rejection_code(image) == "ntfs.damaged"
 
 
-def test_backup_boot_sector(image):
+def test_backup_boot_sector_that_differs_is_reported(image):
     with open(image, "r+b") as stream:
         stream.seek(-512, 2)
         stream.write(b"x" * 512)
     assert not state_of(image).backup_boot
 
 
-def test_other_file_systems(tmp_path):
+def test_other_file_systems_are_not_supported(tmp_path):
     signs = {
         "bitlocker": b"\xeb\x58\x90-FVE-FS-",
         "refs": b"\0\0\0ReFS\0\0\0\0",
@@ -174,7 +172,7 @@ def test_other_file_systems(tmp_path):
             assert caught.value.hint
 
 
-def test_cut_off_volume(image):
+def test_truncated_volume_is_rejected(image):
     with open(image, "r+b") as stream:
         stream.truncate(40 << 20)
     with FileDevice(str(image)) as device, pytest.raises(Corrupt) as caught:
