@@ -47,7 +47,7 @@ def imports_of(path: pathlib.Path) -> list[tuple[int, str]]:
 
 
 def actual_imports() -> dict[str, dict[str, str]]:
-    """Return for each package the packages that it imports, each with a place that does."""
+    """Return for each package the packages that it imports, each with the file and line of an import."""
     found: dict[str, dict[str, str]] = defaultdict(dict)
     for package in _PACKAGES:
         for path in sorted((_ENGINE / package).rglob("*.py")):
@@ -64,14 +64,14 @@ def test_page_lists_every_package():
 @pytest.mark.parametrize("package", _PACKAGES)
 def test_package_imports_only_packages_of_lower_levels(package):
     levels = documented_levels()
-    places = actual_imports()[package]
-    assert {imported: place for imported, place in places.items() if levels[imported] >= levels[package]} == {}
+    sources = actual_imports()[package]
+    assert {imported: source for imported, source in sources.items() if levels[imported] >= levels[package]} == {}
 
 
 @pytest.mark.parametrize("package", _PACKAGES)
 def test_package_imports_what_the_page_lists(package):
     documented, actual = documented_imports()[package], actual_imports()[package]
-    assert {imported: place for imported, place in actual.items() if imported not in documented} == {}
+    assert {imported: source for imported, source in actual.items() if imported not in documented} == {}
     assert documented - actual.keys() == set()
 
 

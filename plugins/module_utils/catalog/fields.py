@@ -16,6 +16,7 @@ from typing import TypeVar, cast
 
 from ..common.errors import Corrupt, StrataError
 from ..layers.layer_version import LayerReference
+from ..repository.blobs import is_digest
 
 T = TypeVar("T")
 _NAMES = {dict: "an object", list: "a list", str: "text", bool: "true or false", int: "an integer", float: "a number"}
@@ -69,6 +70,13 @@ class Fields:
     def text(self, key: str) -> str:
         """Return a text that must be present."""
         return self._typed(key, str)
+
+    def digest(self, key: str) -> str:
+        """Return the digest of a blob, which must be present."""
+        value = self.text(key)
+        if not is_digest(value):
+            raise self._error(self._at(key), 'a digest ("sha256:" and 64 hexadecimal digits)', value)
+        return value
 
     def text_or_none(self, key: str) -> str | None:
         """Return a text or None; the key must be present."""

@@ -127,7 +127,7 @@ class SoftwareLayerEntry(LayerEntry):
 
 def _common_fields(fields: Fields) -> dict:
     return {
-        "digest": fields.text("digest"),
+        "digest": fields.digest("digest"),
         "status": fields.text("status"),
         "size": fields.number("size"),
         "version_description": fields.text("version_description"),

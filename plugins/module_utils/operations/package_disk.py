@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Opening disks where they are: files of this host or of a share, be they disk images, files of an OVF package or members of an OVA."""
+"""Opening disks without copying them: disk images, files of an OVF package and members of an OVA, on this host or on a share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..shares.share import Share
 
 
 def disk_opener(package: Package, name: str) -> Callable[[], BlockDevice]:
-    """How to open the disk file ``name`` of a package; a member of an OVA is read where it stands."""
+    """Return how to open the disk file ``name`` of a package; a member of an OVA is read within the OVA."""
     location = package.location(name)
     if location is None or location[1]:
         return lambda: _stream_disk(package.open_raw(name), name)
@@ -27,7 +27,7 @@ def disk_opener(package: Package, name: str) -> Callable[[], BlockDevice]:
 
 
 def share_disk_opener(share: Share, path: str) -> Callable[[], BlockDevice]:
-    """How to open the disk image ``path`` of a share."""
+    """Return how to open the disk image ``path`` of a share."""
     local = share.local_path(path)
     if local is not None:
         return lambda: open_disk(local)
@@ -35,16 +35,16 @@ def share_disk_opener(share: Share, path: str) -> Callable[[], BlockDevice]:
 
 
 def _stream_disk(stream: BinaryIO, name: str) -> BlockDevice:
-    """A disk in an open file that has no path here: a stream-optimized VMDK or a raw image, judged by its content."""
+    """Open the disk in a stream: a stream-optimized VMDK or a raw image, depending on its content."""
     try:
         start = stream.read(SECTOR)
         if start[:4] == MAGIC:
             return _StreamVmdk(stream)
         if start[510:512] != b"\x55\xaa":
             raise Unsupported(
-                f"{name} is neither a stream-optimized VMDK nor a raw disk image.",
+                f"The disk {name} is neither a stream-optimized VMDK nor a raw disk image.",
                 code="operations.disk_kind",
-                hint="Export the machine as OVF from vSphere, or mount the share on the composer for other kinds of disk images.",
+                hint="Export the VM as OVF from vSphere; or mount the share on the composer, where other formats can be read.",
             )
         return StreamDevice(stream, name)
     except BaseException:
@@ -76,7 +76,7 @@ class StreamDevice(BlockDevice):
         self.size = stream.seek(0, 2)
         if self.size % SECTOR:
             raise Corrupt(
-                f"{name} is no disk image: its {self.size} bytes are not whole sectors.",
+                f"The file {name} is not a disk image: its size of {self.size} bytes is not a multiple of {SECTOR}.",
                 code="operations.disk_truncated",
                 hint="Copy the disk again.",
             )
@@ -88,7 +88,7 @@ class StreamDevice(BlockDevice):
             data = self._stream.read(count)
         if len(data) != count:
             raise Corrupt(
-                f"{self.name} ended at byte {offset + len(data)} while it was being read.",
+                f"The disk {self.name} ended at byte {offset + len(data)} of {self.size} while it was read.",
                 code="operations.device_truncated",
                 hint="Copy the disk again.",
             )

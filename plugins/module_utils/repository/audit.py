@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The audit history: who changed what, when and why; one JSON object a line in ``audit.jsonl``."""
+"""The audit history: who changed which object, when and why; one JSON object per line in ``audit.jsonl``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import os
 import socket
 from collections.abc import Iterator
 
-from ..common.errors import InvalidInput
+from ..common.errors import InternalError, InvalidInput
 from .lock import Locks
 from .space import space_for
 
@@ -22,11 +22,11 @@ FIELDS = ("action", "kind", "name", "user", "version")
 
 
 class Audit:
-    """The history in the file ``path``, which is only ever appended to.
+    """The history in the file ``path``, to which lines are only appended.
 
-    A record is one line, written and synced under a lock. A line that a crash tore apart is passed
-    over on reading, and ended before the next is written. The file may be moved away (rotated) at
-    any time; the next record begins a new one.
+    A record is one line, written and synced under a lock. Reading skips a line that a crash truncated;
+    the next write ends that line first. The file may be moved away (rotated) at any time; the next record
+    creates a new file.
     """
 
     def __init__(self, path: str, locks: Locks) -> None:
@@ -44,7 +44,12 @@ class Audit:
         details: dict | None = None,
         user: str | None = None,
     ) -> dict:
-        """Add a record and return it; ``user`` is who runs the process unless given."""
+        """Add a record and return it; ``user`` defaults to the user that runs the process.
+
+        Raises:
+            InvalidInput: ``repository.audit_record`` if comment and details are too long.
+            NoSpace: ``repository.no_space``.
+        """
         record = {
             "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "user": user or _user(),
@@ -59,13 +64,15 @@ class Audit:
         try:
             line = json.dumps(record, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
         except (TypeError, ValueError, RecursionError) as error:
-            raise InvalidInput(
-                f"The audit record of {kind} {name!r} cannot be stored ({error}).", code="repository.audit_record"
+            raise InternalError(
+                f"The audit record of the {kind} {name!r} cannot be stored as JSON ({error}).",
+                code="repository.audit_record",
             ) from None
         if len(line) > MAX_LINE:
             raise InvalidInput(
-                f"The comment or details of {kind} {name!r} are longer than {MAX_LINE} bytes.",
+                f"The audit record of the {kind} {name!r} has {len(line)} bytes; at most {MAX_LINE} are allowed.",
                 code="repository.audit_record",
+                hint="Set a shorter comment.",
             )
         with space_for("the audit history"):
             self._write(line)
@@ -96,19 +103,23 @@ class Audit:
         until: str | None = None,
         limit: int | None = None,
     ) -> list[dict]:
-        """Records that match every filter given, oldest first; with ``limit`` only the newest so many.
+        """Return records that match every filter, oldest first; with ``limit`` only the newest ``limit`` records.
 
-        ``since`` and ``until`` are RFC 3339 times or dates (UTC unless they say otherwise), both inclusive.
+        ``since`` and ``until`` are RFC 3339 times or dates, in UTC unless they have an offset, both inclusive.
+
+        Raises:
+            InvalidInput: ``repository.audit_time``.
         """
-        wanted = {key: value for key, value in zip(FIELDS, (action, kind, name, user, version)) if value is not None}
-        first, last = _time(since, end=False), _time(until, end=True)
+        filters = {key: value for key, value in zip(FIELDS, (action, kind, name, user, version)) if value is not None}
+        first = _parse_time(since, end=False) if since is not None else None
+        last = _parse_time(until, end=True) if until is not None else None
         found: list[dict] = []
         for record in self._records():
-            if any(record.get(key) != value for key, value in wanted.items()):
+            if any(record.get(key) != value for key, value in filters.items()):
                 continue
             if first is not None or last is not None:
                 try:
-                    moment = _time(record["time"], end=False)
+                    moment = _parse_time(record["time"], end=False)
                 except InvalidInput:
                     continue
                 if (first is not None and moment < first) or (last is not None and moment > last):
@@ -134,9 +145,8 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def _time(text: str | None, *, end: bool) -> datetime.datetime | None:
-    if text is None:
-        return None
+def _parse_time(text: str, *, end: bool) -> datetime.datetime:
+    """Return the time; a date means its first moment, or its last moment with ``end``."""
     try:
         moment = datetime.datetime.fromisoformat(text)
         if end and len(text) == 10:
@@ -146,5 +156,5 @@ def _time(text: str | None, *, end: bool) -> datetime.datetime | None:
         raise InvalidInput(
             f"{str(text)[:40]!r} is not a time.",
             code="repository.audit_time",
-            hint="Write times as 2026-01-31 or 2026-01-31T08:00:00Z.",
+            hint="Set since to a date or time such as 2026-01-31 or 2026-01-31T08:00:00Z.",
         ) from None

@@ -1,15 +1,15 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Content-addressed blobs: written once, whole or not at all, and checked when they are read.
+"""Content-addressed blobs: written once, whole or not at all, and verified when they are read.
 
 A blob is hashed while it is written to a temporary file, which is synced and renamed to its digest.
-Reading verifies: a stream is hashed as it passes and refused at its end; a file that is read at
-random is hashed before. So that a base disk of many gigabytes is not hashed at every publish, a blob
-of a megabyte or more that this host has verified or written is remembered by inode, size,
-modification and change time, in the user's cache folder (``$XDG_CACHE_HOME/strata.layering/verified``),
-never in the repository, where another host could vouch for it. Verifying the repository ignores that
-memory.
+Reading verifies it: a stream is hashed while it is read and refused at its end; a file for random
+access is hashed before. A base disk of many gigabytes must not be hashed at every publish. This host
+therefore remembers a blob of a megabyte or more that it has verified or written, by inode, size,
+modification and change time. The memory is in the user's cache folder
+(``$XDG_CACHE_HOME/strata.layering/verified``), never in the repository, where another host could vouch
+for the blob. Verifying the repository ignores that memory.
 """
 
 from __future__ import annotations
@@ -23,35 +23,40 @@ import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from ..common.atomic_files import TEMPORARY_PREFIX, atomic_write, sync_folder
-from ..common.errors import Corrupt, InvalidInput, NoSpace, NotFound
+from ..common.errors import Corrupt, InternalError, NoSpace, NotFound
 from ..common.progress import Progress, silent
 from .space import space_for
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _CHUNK = 1 << 20
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}")
+#: The largest blob, in bytes.
 MAX_SIZE = 1 << 50
-_WORTH_REMEMBERING = 1 << 20
+#: Bytes from which on verifying again takes longer than remembering.
+_MIN_REMEMBERED = 1 << 20
 
 
 @dataclass(frozen=True)
 class Descriptor:
-    """What an OCI manifest says about a blob: media type, "sha256:..." and size in bytes."""
+    """An entry of an OCI manifest for a blob: media type, digest ("sha256:...") and size in bytes."""
 
     media_type: str
     digest: str
     size: int
 
     def to_json(self) -> dict:
-        """The descriptor as it stands in a manifest."""
+        """Return the JSON object of a manifest."""
         return {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
 
     @classmethod
     def from_json(cls, value: object) -> Descriptor:
-        """A descriptor out of untrusted JSON; Corrupt when it is not one."""
+        """Read untrusted JSON; Corrupt (``repository.manifest``) if it is not a descriptor."""
         if isinstance(value, dict):
             media_type, digest, size = value.get("mediaType"), value.get("digest"), value.get("size")
             if (
@@ -64,32 +69,45 @@ class Descriptor:
             ):
                 return cls(media_type, digest, size)
         raise Corrupt(
-            "A manifest of the repository has a descriptor that is not well formed.",
+            f"A manifest of the repository has a malformed descriptor: {str(value)[:100]}.",
             code="repository.manifest",
-            hint="Verify the repository.",
+            hint="Verify the repository with state verified, and restore what it lists as damaged.",
         )
 
 
 def check_digest(digest: str) -> str:
-    """``digest`` if it is "sha256:" and 64 lower-case hexadecimal digits, else InvalidInput."""
+    """Return ``digest``; InternalError unless it is "sha256:" and 64 lower-case hexadecimal digits."""
     if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
-        raise InvalidInput(f"{str(digest)[:90]!r} is not a SHA-256 digest.", code="repository.digest")
+        raise InternalError(f"{str(digest)[:90]!r} is not a SHA-256 digest.", code="repository.digest")
     return digest
 
 
 def is_digest(value: object) -> bool:
-    """Whether ``value`` is a digest as blobs are named by."""
+    """Return whether ``value`` is a digest of a blob."""
     return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
 
 
 class BlobWriter:
-    """A blob in the making; ``descriptor`` is set when its block ended without an exception."""
+    """A blob that is being written. Its descriptor is known once its block has ended without an exception."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._hash = hashlib.sha256()
         self.size = 0
-        self.descriptor: Descriptor | None = None
+        self._descriptor: Descriptor | None = None
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """The descriptor of the stored blob."""
+        if self._descriptor is None:
+            raise InternalError(
+                f"A blob of {self.size} bytes was used before it was stored.", code="repository.blob_unfinished"
+            )
+        return self._descriptor
+
+    def finish(self, descriptor: Descriptor) -> None:
+        """Record that the blob is stored."""
+        self._descriptor = descriptor
 
     def write(self, data: bytes) -> int:
         """Append ``data``."""
@@ -99,10 +117,10 @@ class BlobWriter:
         return len(data)
 
     def flush(self) -> None:
-        """Nothing is kept back here."""
+        """Do nothing: the stream below has a buffer of its own."""
 
     def digest(self) -> str:
-        """Digest of what was written so far."""
+        """Return the digest of what was written so far."""
         return "sha256:" + self._hash.hexdigest()
 
 
@@ -114,36 +132,39 @@ class Blobs:
         self._temporary = os.path.join(root, "tmp")
 
     def path(self, digest: str) -> str:
-        """Where the blob is or would be; says nothing about its being there or sound."""
+        """Return the path of a blob, whether or not it exists."""
         return os.path.join(self._folder, check_digest(digest)[7:])
 
     def has(self, digest: str) -> bool:
-        """Whether the blob is there."""
+        """Return whether the blob exists."""
         return os.path.isfile(self.path(digest))
 
     def size(self, digest: str) -> int:
-        """Size in bytes; NotFound when it is not there."""
+        """Return the size in bytes; NotFound (``repository.blob_missing``) if the blob does not exist."""
         return self._stat(digest).st_size
 
     def digests(self) -> list[str]:
-        """All blobs, sorted."""
+        """Return the digests of all blobs, sorted."""
         return sorted(digest for name in os.listdir(self._folder) if _DIGEST.fullmatch(digest := "sha256:" + name))
 
     # --- writing ----------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def writer(self, media_type: str) -> Iterator[BlobWriter]:
-        """Write a blob of unknown digest: the block writes, its end makes the blob.
+        """Write a blob whose digest is not known yet: the block writes, and the end of the block stores the blob.
 
-        An exception in the block leaves nothing; a killed process a temporary file that collecting
-        removes. NoSpace when the disk or quota is full.
+        An exception in the block leaves nothing. A killed process leaves a temporary file, which garbage
+        collection removes.
+
+        Raises:
+            NoSpace: ``repository.no_space`` if the disk or quota is full.
         """
         if not _MEDIA_TYPE.fullmatch(media_type):
-            raise InvalidInput(f"{media_type[:80]!r} is not a media type.", code="repository.media_type")
+            raise InternalError(f"{media_type[:80]!r} is not a media type.", code="repository.media_type")
         temporary = os.path.join(self._temporary, TEMPORARY_PREFIX + secrets.token_hex(12))
         try:
             with space_for("a blob"):
-                # Created here and not by tempfile, so that the umask decides who may read a shared repository.
+                # Not created by tempfile: the umask has to decide who may read a shared repository.
                 with os.fdopen(
                     os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "wb", buffering=_CHUNK
                 ) as stream:
@@ -152,14 +173,19 @@ class Blobs:
                     stream.flush()
                     os.fsync(stream.fileno())
                 descriptor = Descriptor(media_type, writer.digest(), writer.size)
-                self._place(temporary, descriptor)
-                writer.descriptor = descriptor
+                self._store(temporary, descriptor)
+                writer.finish(descriptor)
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
 
     def put(self, data: bytes | BinaryIO, media_type: str, *, expected: str | None = None) -> Descriptor:
-        """Store ``data``; with ``expected`` only if it has that digest, else Corrupt."""
+        """Store ``data`` and return its descriptor.
+
+        Raises:
+            Corrupt: ``repository.digest_mismatch`` if ``expected`` is set and the data have another digest.
+            NoSpace: ``repository.no_space``.
+        """
         if isinstance(data, (bytes, bytearray, memoryview)):
             digest = "sha256:" + hashlib.sha256(data).hexdigest()
             if expected in (None, digest) and self._holds(digest, bytes(data)):
@@ -170,9 +196,9 @@ class Blobs:
                 writer.write(chunk)
             if expected is not None and writer.digest() != check_digest(expected):
                 raise Corrupt(
-                    f"What arrived for {expected} has the digest {writer.digest()}.",
+                    f"The data for the blob {expected} have the digest {writer.digest()}.",
                     code="repository.digest_mismatch",
-                    hint="Transfer it again; if it stays so the source is damaged.",
+                    hint="Transfer the data again. If the error remains, the source is damaged.",
                 )
         return writer.descriptor
 
@@ -182,19 +208,19 @@ class Blobs:
             with open(path, "rb") as stream:
                 if stream.read(len(data) + 1) != data:
                     return False
-            os.utime(path)  # young again for collecting, which spares what was just stored
+            os.utime(path)  # garbage collection keeps blobs that were stored recently
         except OSError:
             return False
         return True
 
-    def _place(self, temporary: str, descriptor: Descriptor) -> None:
+    def _store(self, temporary: str, descriptor: Descriptor) -> None:
         path = self.path(descriptor.digest)
         if self._remembered(descriptor.digest):
             with contextlib.suppress(OSError):
                 os.utime(path)
                 self._remember(descriptor.digest)
                 return
-        # A blob that is there but was not verified by this host is replaced: the same bytes, or a cure.
+        # A blob that exists but was not verified by this host is replaced: by the same bytes, or by undamaged bytes.
         try:
             os.replace(temporary, path)
         except PermissionError:
@@ -204,7 +230,7 @@ class Blobs:
         self._remember(descriptor.digest)
 
     def remove(self, digest: str) -> int:
-        """Remove a blob; return the bytes freed. Only collecting may do so."""
+        """Remove a blob and return the bytes freed. Only garbage collection may call this."""
         try:
             size = self._stat(digest).st_size
             os.unlink(self.path(digest))
@@ -217,41 +243,47 @@ class Blobs:
     # --- reading ----------------------------------------------------------------------------
 
     def open(self, blob: Descriptor | str, *, verify: bool = True) -> BinaryIO:
-        """Open a blob for reading from front to back.
+        """Open a blob for sequential reading.
 
-        Without ``verify``, or when this host has verified it before, a plain file; otherwise a
-        stream whose last read raises Corrupt if digest or size are wrong. NotFound when it is missing.
+        Return a plain file without ``verify``, or if this host has verified the blob before. Otherwise return
+        a stream whose last read raises Corrupt if digest or size are wrong.
+
+        Raises:
+            NotFound: ``repository.blob_missing``.
+            Corrupt: ``repository.blob_corrupt``.
         """
         digest, size = (blob.digest, blob.size) if isinstance(blob, Descriptor) else (blob, None)
         status = self._stat(digest)
         if size is not None and status.st_size != size:
-            raise _wrong(digest, f"has {status.st_size} bytes instead of {size}")
+            raise _wrong(digest, f"has {status.st_size} bytes, not {size}")
         known = not verify or self._remembered(digest)
-        stream = open(self.path(digest), "rb", buffering=-1 if known else 0)
-        return stream if known else _VerifyingReader(stream, digest, status.st_size, self)
+        if known:
+            return open(self.path(digest), "rb")
+        reader = _VerifyingReader(open(self.path(digest), "rb", buffering=0), digest, status.st_size, self)
+        return cast(BinaryIO, reader)
 
     def read(self, blob: Descriptor | str, bound: int) -> bytes:
-        """All bytes of a small blob, always verified; Corrupt when it is larger than ``bound``."""
+        """Return the bytes of a small blob, always verified; Corrupt if it has more than ``bound`` bytes."""
         digest = blob.digest if isinstance(blob, Descriptor) else blob
         if self.size(digest) > bound:
-            raise _wrong(digest, f"is larger than the {bound} bytes it may have")
+            raise _wrong(digest, f"has {self.size(digest)} bytes, more than the {bound} that are allowed")
         with self.open(blob) as stream:
             data = stream.read()
         if "sha256:" + hashlib.sha256(data).hexdigest() != digest:
-            raise _wrong(digest, "does not have the content its name says")
+            raise _wrong(digest, "does not have the content that its digest names")
         return data
 
     def verified_path(self, blob: Descriptor | str, progress: Progress = silent) -> str:
-        """Path of a blob for reading at random, after making sure that it is sound."""
+        """Return the path of a blob for random access, after verifying it."""
         digest, size = (blob.digest, blob.size) if isinstance(blob, Descriptor) else (blob, None)
         if size is not None and self.size(digest) != size:
-            raise _wrong(digest, f"has {self.size(digest)} bytes instead of {size}")
+            raise _wrong(digest, f"has {self.size(digest)} bytes, not {size}")
         if not self._remembered(digest):
             self.verify(digest, progress)
         return self.path(digest)
 
     def verify(self, digest: str, progress: Progress = silent) -> int:
-        """Hash a blob, whatever is remembered; return its size, Corrupt when it is damaged."""
+        """Hash a blob even if this host has verified it before; return its size in bytes, Corrupt if it is damaged."""
         with contextlib.suppress(OSError):
             os.unlink(self._memory(digest))
         done = 0
@@ -268,11 +300,11 @@ class Blobs:
             raise NotFound(
                 f"The blob {digest} is missing from the repository.",
                 code="repository.blob_missing",
-                hint="Verify the repository.",
+                hint="Verify the repository with state verified, and restore what it lists as missing.",
                 digest=digest,
             ) from None
 
-    # --- what this host has verified --------------------------------------------------------
+    # --- blobs that this host has verified ----------------------------------------------------
 
     def _memory(self, digest: str) -> str:
         base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
@@ -291,17 +323,17 @@ class Blobs:
             return False
 
     def _remember(self, digest: str) -> None:
-        # A home that cannot be written only costs the time to verify again.
+        # If the home folder cannot be written, the blob is only verified again.
         with contextlib.suppress(OSError, NoSpace):
             state = self._state(digest)
-            if state[2] >= _WORTH_REMEMBERING:
+            if state[2] >= _MIN_REMEMBERED:
                 memory = self._memory(digest)
                 os.makedirs(os.path.dirname(memory), mode=0o700, exist_ok=True)
                 atomic_write(memory, json.dumps(state).encode("ascii"), 0o600)
 
 
 class _VerifyingReader(io.RawIOBase):
-    def __init__(self, stream: BinaryIO, digest: str, size: int, blobs: Blobs) -> None:
+    def __init__(self, stream: io.FileIO, digest: str, size: int, blobs: Blobs) -> None:
         super().__init__()
         self._stream = stream
         self._digest = digest
@@ -316,7 +348,7 @@ class _VerifyingReader(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer) -> int:
+    def readinto(self, buffer: WriteableBuffer) -> int:
         count = self._stream.readinto(buffer)
         self._hash.update(memoryview(buffer)[:count])
         self._position += count
@@ -328,7 +360,7 @@ class _VerifyingReader(io.RawIOBase):
 
     def _check(self) -> None:
         if self._position != self.size or "sha256:" + self._hash.hexdigest() != self._digest:
-            raise _wrong(self._digest, "does not have the content its name says")
+            raise _wrong(self._digest, "does not have the content that its digest names")
         after = os.fstat(self._stream.fileno())
         if (after.st_size, after.st_mtime_ns, after.st_ctime_ns) == (
             self._before.st_size,
@@ -346,6 +378,6 @@ def _wrong(digest: str, problem: str) -> Corrupt:
     return Corrupt(
         f"The blob {digest} of the repository {problem}.",
         code="repository.blob_corrupt",
-        hint="Verify the repository and fetch or build what it lists as damaged again.",
+        hint="Verify the repository with state verified; restore what it lists as damaged from a backup, or build it again.",
         digest=digest,
     )

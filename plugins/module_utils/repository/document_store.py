@@ -1,7 +1,10 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The catalogue: small JSON documents by kind and name, ``catalog/<kind>/<encoded name>.json``."""
+"""The document store: small JSON documents by kind and name, ``catalog/<kind>/<encoded name>.json``.
+
+The content of documents is checked by the types in ``catalog``, not here.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import os
 import re
 
 from ..common.atomic_files import TEMPORARY_PREFIX, atomic_write
-from ..common.errors import Corrupt, InvalidInput, NotFound, Unsupported
+from ..common.errors import Corrupt, InternalError, InvalidInput, NotFound, Unsupported
 from .encoding import check_name, encoded_name
 
 SCHEMA_VERSION = 1
@@ -20,13 +23,13 @@ _KIND = re.compile(r"[a-z][a-z_]{0,31}")
 
 
 class Catalog:
-    """The documents under ``folder``. Writing is atomic; who reads, changes and writes holds a lock around it."""
+    """The documents below ``folder``. Writing is atomic; a process that changes a document holds a lock from reading to writing."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
 
     def get(self, kind: str, name: str) -> dict | None:
-        """The document, None when there is none; Corrupt when it is damaged."""
+        """Return a document, None if there is none; Corrupt (``repository.catalog_corrupt``) if its file is damaged."""
         found = self._read(self._path(kind, name), missing=True)
         if found is None:
             return None
@@ -35,21 +38,28 @@ class Catalog:
         return found["document"]
 
     def require(self, kind: str, name: str) -> dict:
-        """The document; NotFound when there is none."""
+        """Return a document; NotFound (``repository.catalog_missing``) if there is none."""
         document = self.get(kind, name)
         if document is None:
             known = ", ".join(self.names(kind)[:20])
             raise NotFound(
                 f"The repository has no {kind.replace('_', ' ')} named {name!r}.",
                 code="repository.catalog_missing",
-                hint=f"It has: {known}." if known else "It has none at all.",
+                hint=f"It has: {known}."
+                if known
+                else f"The repository has no {kind.replace('_', ' ')} at all: create one first.",
                 kind=kind,
                 name=name,
             )
         return document
 
     def put(self, kind: str, name: str, document: dict) -> bool:
-        """Store a document; return whether it differs from what was there (the same is not written again)."""
+        """Store a document; return whether it differs from the stored one (otherwise nothing is written).
+
+        Raises:
+            InvalidInput: ``repository.name``, or ``repository.catalog_document`` if it is too large.
+            NoSpace: ``common.files_no_space``.
+        """
         path = self._path(kind, name)
         envelope = {"schema_version": SCHEMA_VERSION, "kind": kind, "name": name, "document": document}
         try:
@@ -58,12 +68,14 @@ class Catalog:
                 + b"\n"
             )
         except (TypeError, ValueError, RecursionError) as error:
-            raise InvalidInput(
-                f"The {kind} {name!r} cannot be stored as JSON ({error}).", code="repository.catalog_document"
+            raise InternalError(
+                f"The {kind} {name!r} cannot be stored as JSON ({error}).", code="repository.catalog_json"
             ) from None
         if len(data) > MAX_DOCUMENT:
             raise InvalidInput(
-                f"The {kind} {name!r} is larger than {MAX_DOCUMENT} bytes.", code="repository.catalog_document"
+                f"The document of the {kind.replace('_', ' ')} {name!r} has {len(data)} bytes; at most {MAX_DOCUMENT} are allowed.",
+                code="repository.catalog_document",
+                hint="Shorten descriptions, or delete versions that are no longer needed.",
             )
         with contextlib.suppress(FileNotFoundError), open(path, "rb") as stream:
             if stream.read(len(data) + 1) == data:
@@ -73,7 +85,7 @@ class Catalog:
         return True
 
     def delete(self, kind: str, name: str) -> bool:
-        """Remove a document; return whether it was there."""
+        """Delete a document; return whether it existed."""
         try:
             os.unlink(self._path(kind, name))
         except FileNotFoundError:
@@ -81,21 +93,21 @@ class Catalog:
         return True
 
     def kinds(self) -> list[str]:
-        """The kinds that have documents, sorted."""
+        """Return the kinds that have documents, sorted."""
         try:
             return sorted(kind for kind in os.listdir(self._folder) if _KIND.fullmatch(kind) and self._files(kind))
         except FileNotFoundError:
             return []
 
     def names(self, kind: str) -> list[str]:
-        """Names of all documents of a kind, sorted without regard to case first."""
+        """Return the names of all documents of a kind, sorted without regard to case first."""
         return [name for name, _document in self.documents(kind)]
 
     def documents(self, kind: str) -> list[tuple[str, dict]]:
-        """(name, document) of all documents of a kind, sorted by name without regard to case first."""
+        """Return (name, document) of all documents of a kind, sorted by name without regard to case first."""
         found = []
         for path in self._files(kind):
-            envelope = self._read(path, missing=True)  # may have been deleted since it was listed
+            envelope = self._read(path, missing=True)  # it may have been deleted since it was listed
             if envelope is not None:
                 found.append((envelope["name"], envelope["document"]))
         return sorted(found, key=lambda item: (item[0].casefold(), item[0]))
@@ -118,7 +130,7 @@ class Catalog:
     @staticmethod
     def _check_kind(kind: str) -> str:
         if not _KIND.fullmatch(kind):
-            raise InvalidInput(f"{kind[:40]!r} is not a kind of document.", code="repository.catalog_kind")
+            raise InternalError(f"{kind[:40]!r} is not a kind of document.", code="repository.catalog_kind")
         return kind
 
     @classmethod
@@ -138,7 +150,7 @@ class Catalog:
             raise cls._damaged(path)
         if envelope["schema_version"] > SCHEMA_VERSION:
             raise Unsupported(
-                f"The document {path} was written by a newer version of the collection.",
+                f"The document {path} has schema version {envelope['schema_version']}; this version of the collection reads up to {SCHEMA_VERSION}.",
                 code="repository.catalog_schema",
                 hint="Update the collection strata.layering on this composer.",
             )
@@ -156,5 +168,5 @@ class Catalog:
         return Corrupt(
             f"The document {path} is damaged.",
             code="repository.catalog_corrupt",
-            hint="Restore it from a backup of the repository, or remove it.",
+            hint="Restore the file from a backup of the repository, or delete it.",
         )

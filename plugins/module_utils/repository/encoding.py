@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 
-from ..common.errors import InvalidInput
+from ..common.errors import InternalError, InvalidInput
 
 MAX_NAME = 200
 _MAX_ENCODED = 180
@@ -20,21 +20,21 @@ _REFERENCE = re.compile(
 
 
 def check_name(name: str) -> str:
-    """``name`` if it can name something in the catalogue, else InvalidInput."""
+    """Return ``name``; InvalidInput (``repository.name``) if no document can have it."""
     if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME or not name.isprintable() or name != name.strip():
         raise InvalidInput(
             f"{str(name)[:80]!r} cannot be used as a name.",
             code="repository.name",
-            hint=f"Use 1 to {MAX_NAME} printable characters without spaces at the ends.",
+            hint=f"Use 1 to {MAX_NAME} printable characters without leading or trailing spaces.",
         )
     return name
 
 
 def encoded_name(name: str) -> str:
-    """A file name (ASCII, lower case, no reserved words) that stands for ``name`` and no other.
+    """Return a file name (ASCII, lower case, no reserved words) that encodes ``name`` and no other name.
 
-    Percent-encoding of everything outside [a-z0-9._-], so that names that differ only in case stay
-    apart on shares that fold it. Long names are cut and end in a digest of the whole.
+    Everything outside [a-z0-9._-] is percent-encoded, because shares may ignore case. A long name is
+    truncated and ends in a digest of the whole name.
     """
     check_name(name)
     parts = [
@@ -50,14 +50,14 @@ def encoded_name(name: str) -> str:
 
 
 def check_reference(reference: str) -> str:
-    """``reference`` if it has the form the OCI image layout demands of org.opencontainers.image.ref.name."""
+    """Return ``reference``; InternalError unless it has the form that the OCI image layout requires of org.opencontainers.image.ref.name."""
     if not isinstance(reference, str) or len(reference) > 512 or not _REFERENCE.fullmatch(reference):
-        raise InvalidInput(f"{str(reference)[:80]!r} is not an OCI reference name.", code="repository.reference")
+        raise InternalError(f"{str(reference)[:80]!r} is not an OCI reference name.", code="repository.reference")
     return reference
 
 
 def reference_name(*parts: str) -> str:
-    """A reference made of ``parts``; parts that the form does not allow are altered and get a digest of the original."""
+    """Return a reference that consists of ``parts``; a part that the form does not allow is changed and gets a digest of the original."""
     return check_reference("/".join(_reference_part(part) for part in parts))
 
 

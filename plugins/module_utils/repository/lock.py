@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Locks between processes and hosts: flock on files of the repository's ``locks`` folder.
 
-The kernel drops a lock when its holder dies, so none is ever stale. Lock files are never removed
-(removing one that somebody waits for would let two hold it); what is written in them is only there
-to name the holder in an error. On NFS and SMB mounts flock reaches as far as the server's byte-range
-locks do; a mount that refuses it is reported. A lock cannot be taken twice by one process.
+The kernel releases a lock when its holder dies, so no lock is ever stale. Lock files are never
+removed: two processes could hold the lock if a file that another process waits for were removed. Their
+content only serves to name the holder in an error. On NFS and SMB mounts flock has the scope of the
+server's byte-range locks; a mount that refuses it is reported. A process cannot take a lock twice.
 """
 
 from __future__ import annotations
@@ -39,8 +39,12 @@ class Locks:
     def hold(self, name: str, *, shared: bool = False, timeout: float = 60.0, purpose: str = "") -> Iterator[None]:
         """Hold the lock ``name`` for the block, waiting up to ``timeout`` seconds for it.
 
-        Conflict (code lock.held) names host, process, purpose and time of the holder. On a
-        read-only repository shared locks are not taken, as nobody can write there.
+        On a read-only repository shared locks are not taken, as no process can write there.
+
+        Raises:
+            Conflict: ``repository.lock_held``, with host, process, purpose and time of the holder.
+            Unavailable: ``repository.lock_unavailable`` if the lock file cannot be written.
+            Unsupported: ``repository.lock_unsupported`` if the file system refuses locks.
         """
         path = os.path.join(self._folder, encoded_name(name) + ".lock")
         descriptor = self._open(path, shared)
@@ -96,7 +100,7 @@ class Locks:
                 raise Conflict(
                     f"The repository's lock {name!r} is held by {_holder(descriptor)}.",
                     code="repository.lock_held",
-                    hint="Wait for that run to end and run again.",
+                    hint="Wait until that run has ended, and run again.",
                     lock=name,
                 )
             time.sleep(min(wait, left))

@@ -29,7 +29,7 @@ _LAYOUT_VERSION = "1.0.0"
 
 
 def create_layout(root: str) -> None:
-    """Make the files and folders of an empty layout; those that are there stay."""
+    """Create the files and folders of an empty layout; keep those that exist."""
     os.makedirs(os.path.join(root, "blobs", "sha256"), exist_ok=True)
     for name, document in (
         ("index.json", {"schemaVersion": 2, "mediaType": INDEX, "manifests": []}),
@@ -49,33 +49,35 @@ class Layout:
         marker = self._read_json("oci-layout")
         if marker.get("imageLayoutVersion") != _LAYOUT_VERSION:
             raise Unsupported(
-                f"The OCI layout {root} is not of version {_LAYOUT_VERSION}.", code="repository.layout_version"
+                f"The OCI layout {root} has version {marker.get('imageLayoutVersion')!r}, not {_LAYOUT_VERSION}.",
+                code="repository.layout_version",
+                hint="Update the collection strata.layering on this composer.",
             )
 
     # --- blobs, by their short names --------------------------------------------------------
 
     def put_blob(self, data: bytes | BinaryIO, media_type: str, *, expected: str | None = None) -> Descriptor:
-        """Store ``data`` as a blob."""
+        """Store ``data`` as a blob; see ``Blobs.put``."""
         return self.blobs.put(data, media_type, expected=expected)
 
     def blob_writer(self, media_type: str) -> contextlib.AbstractContextManager[BlobWriter]:
-        """Context in which a blob is written; its ``descriptor`` is set afterwards."""
+        """Write a blob; see ``Blobs.writer``."""
         return self.blobs.writer(media_type)
 
     def open_blob(self, blob: Descriptor | str, verify: bool = True) -> BinaryIO:
-        """Open a blob for reading from front to back."""
+        """Open a blob for sequential reading; see ``Blobs.open``."""
         return self.blobs.open(blob, verify=verify)
 
     def blob_path(self, blob: Descriptor | str, progress: Progress = silent) -> str:
-        """Path of a verified blob, for reading at random."""
+        """Return the path of a verified blob for random access; see ``Blobs.verified_path``."""
         return self.blobs.verified_path(blob, progress)
 
     def has(self, digest: str) -> bool:
-        """Whether a blob is there."""
+        """Return whether a blob exists."""
         return self.blobs.has(digest)
 
     def size(self, digest: str) -> int:
-        """Size of a blob in bytes."""
+        """Return the size of a blob in bytes."""
         return self.blobs.size(digest)
 
     # --- manifests --------------------------------------------------------------------------
@@ -90,15 +92,20 @@ class Layout:
         layer_annotations: Sequence[Mapping[str, str] | None] = (),
         reference: str | None = None,
     ) -> Descriptor:
-        """Store a manifest over blobs that are there, and name it ``reference`` if one is given.
+        """Store a manifest that lists stored blobs, and set ``reference`` to it unless that is None.
 
-        NotFound when a blob is missing. The same arguments give the same digest.
+        The same arguments give the same digest.
+
+        Raises:
+            NotFound: ``repository.blob_missing``.
+            Corrupt: ``repository.blob_corrupt`` if a blob has another size than its descriptor.
         """
         listed = []
         for number, layer in enumerate(layers):
             item: dict = layer.to_json()
-            if number < len(layer_annotations) and layer_annotations[number]:
-                item["annotations"] = dict(layer_annotations[number])
+            added = layer_annotations[number] if number < len(layer_annotations) else None
+            if added:
+                item["annotations"] = dict(added)
             listed.append(item)
         document: dict = {"schemaVersion": 2, "mediaType": MANIFEST, "config": config.to_json(), "layers": listed}
         if artifact_type:
@@ -107,26 +114,28 @@ class Layout:
             document["annotations"] = dict(annotations)
         with self._locks.hold("collect", shared=True, timeout=600, purpose="store a manifest"):
             for blob in (config, *layers):
-                if self.size(blob.digest) != blob.size:
-                    raise Corrupt(
-                        f"The blob {blob.digest} has another size than its descriptor.",
-                        code="repository.blob_corrupt",
-                        digest=blob.digest,
-                    )
+                self._check_size(blob)
             manifest = self.put_blob(_json(document), MANIFEST)
             if reference is not None:
                 self._set_reference(reference, manifest, artifact_type)
         return manifest
 
     def manifest(self, name: str) -> dict:
-        """The manifest with the digest or reference ``name``, verified and checked for its form.
+        """Return the manifest with the digest or reference ``name``, verified, with its ``digest`` added.
 
-        Keys ``config`` and ``layers`` are as in the document; ``digest`` is added.
+        Raises:
+            NotFound: ``repository.reference_missing``, ``repository.blob_missing``.
+            Corrupt: ``repository.blob_corrupt``, ``repository.json``, ``repository.manifest``.
         """
         digest = name if is_digest(name) else self.resolve(name).digest
         document = _parse(self.blobs.read(digest, MAX_JSON), f"The manifest {digest}")
         if not isinstance(document.get("layers"), list) or not isinstance(document.get("annotations", {}), dict):
-            raise Corrupt(f"The manifest {digest} is not an image manifest.", code="repository.manifest", digest=digest)
+            raise Corrupt(
+                f"The manifest {digest} is not an image manifest.",
+                code="repository.manifest",
+                hint="Verify the repository with state verified, and restore what it lists as damaged.",
+                digest=digest,
+            )
         for item in (document.get("config"), *document["layers"]):
             Descriptor.from_json(item)
         document["digest"] = digest
@@ -135,7 +144,7 @@ class Layout:
     # --- references -------------------------------------------------------------------------
 
     def references(self) -> dict[str, Descriptor]:
-        """All references with what they name, sorted."""
+        """Return all references with the descriptors of their manifests, sorted."""
         found = {}
         for item in self.index():
             reference = item.get("annotations", {}).get(REFERENCE)
@@ -144,29 +153,25 @@ class Layout:
         return dict(sorted(found.items()))
 
     def resolve(self, reference: str) -> Descriptor:
-        """What ``reference`` names; NotFound when nothing."""
+        """Return the descriptor of a reference; NotFound (``repository.reference_missing``) if there is none."""
         found = self.references().get(check_reference(reference))
         if found is None:
             raise NotFound(
-                f"The repository has nothing named {reference}.",
+                f"The repository {self._root} has no reference {reference!r}.",
                 code="repository.reference_missing",
+                hint="Verify the repository with state verified, and build what is missing again.",
                 reference=reference,
             )
         return found
 
     def add_reference(self, reference: str, manifest: Descriptor) -> bool:
-        """Name a stored manifest; return whether anything changed. A name in use moves to it."""
-        with self._locks.hold("collect", shared=True, timeout=600, purpose="name a manifest"):
-            if self.size(manifest.digest) != manifest.size:
-                raise Corrupt(
-                    f"The blob {manifest.digest} has another size than its descriptor.",
-                    code="repository.blob_corrupt",
-                    digest=manifest.digest,
-                )
+        """Set a reference to a stored manifest, which may move it; return whether anything changed."""
+        with self._locks.hold("collect", shared=True, timeout=600, purpose="add a reference"):
+            self._check_size(manifest)
             return self._set_reference(reference, manifest, self.manifest(manifest.digest).get("artifactType"))
 
     def remove_reference(self, reference: str) -> bool:
-        """Forget a name; return whether it was there. Blobs stay until the repository is collected."""
+        """Remove a reference; return whether it existed. Blobs are kept until the repository is cleaned up."""
         check_reference(reference)
         with self._changing_index() as manifests:
             kept = [item for item in manifests if item.get("annotations", {}).get(REFERENCE) != reference]
@@ -175,15 +180,32 @@ class Layout:
         return changed
 
     def index(self) -> list[dict]:
-        """The descriptors of index.json as they stand; Corrupt when it is damaged."""
+        """Return the descriptors of index.json; Corrupt (``repository.index``) if it is damaged."""
         manifests = self._read_json("index.json").get("manifests")
         if not isinstance(manifests, list):
-            raise Corrupt(f"{self._root}/index.json has no list of manifests.", code="repository.index")
+            raise self._damaged_index("it has no list of manifests")
         for item in manifests:
             Descriptor.from_json(item)
             if not isinstance(item.get("annotations", {}), dict):
-                raise Corrupt(f"{self._root}/index.json has annotations that are none.", code="repository.index")
+                raise self._damaged_index(f"the annotations of {item['digest']} are not an object")
         return manifests
+
+    def _damaged_index(self, problem: str) -> Corrupt:
+        return Corrupt(
+            f"The file {self._root}/index.json is damaged: {problem}.",
+            code="repository.index",
+            hint="Restore it from a backup of the repository.",
+        )
+
+    def _check_size(self, blob: Descriptor) -> None:
+        size = self.size(blob.digest)
+        if size != blob.size:
+            raise Corrupt(
+                f"The blob {blob.digest} has {size} bytes, but its descriptor says {blob.size}.",
+                code="repository.blob_corrupt",
+                hint="Verify the repository with state verified, and restore what it lists as damaged.",
+                digest=blob.digest,
+            )
 
     def _set_reference(self, reference: str, manifest: Descriptor, artifact_type: str | None) -> bool:
         check_reference(reference)
@@ -216,22 +238,32 @@ class Layout:
                 data = stream.read(16 * MAX_JSON + 1)
         except FileNotFoundError:
             raise Corrupt(
-                f"{path} is missing.", code="repository.layout", hint="Restore it from a backup of the repository."
+                f"The file {path} is missing.",
+                code="repository.layout",
+                hint="Restore it from a backup of the repository.",
             ) from None
         if len(data) > 16 * MAX_JSON:
-            raise Corrupt(f"{path} is too large.", code="repository.layout")
-        return _parse(data, path)
+            raise Corrupt(
+                f"The file {path} has more than {16 * MAX_JSON} bytes.",
+                code="repository.layout",
+                hint="Restore it from a backup of the repository.",
+            )
+        return _parse(data, f"The file {path}")
 
 
 def _json(document: dict) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
 
 
-def _parse(data: bytes, what: str) -> dict:
+def _parse(data: bytes, subject: str) -> dict:
     try:
         document = json.loads(data)
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
-        raise Corrupt(f"{what} is not a JSON object.", code="repository.json", hint="Verify the repository.")
+        raise Corrupt(
+            f"{subject} is not a JSON object.",
+            code="repository.json",
+            hint="Verify the repository with state verified, and restore what it lists as damaged.",
+        )
     return document

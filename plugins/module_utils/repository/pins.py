@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pins: what a running task needs is not collected, whether or not anything refers to it yet."""
+"""Pins: garbage collection keeps what a running task needs, even if nothing refers to it yet."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ _DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")
 
 
 class Pin:
-    """A list of digests that are kept while the process that made it lives and its block runs."""
+    """A list of digests that are kept until its block ends or its process dies."""
 
     def __init__(self, descriptor: int, purpose: str) -> None:
         self._descriptor = descriptor
-        self._document = {"host": socket.gethostname(), "pid": os.getpid(), "purpose": purpose[:1000], "digests": []}
+        self._owner = {"host": socket.gethostname(), "pid": os.getpid(), "purpose": purpose[:1000]}
+        self._digests: list[str] = []
 
     def add(self, digests: Iterable[str]) -> None:
-        """Pin further blobs, or manifests with all they refer to."""
-        known = self._document["digests"]
-        known.extend(check_digest(digest) for digest in digests)
-        data = json.dumps(self._document).encode("ascii")
-        # Only ever longer, and one write: a reader sees the old list or the new.
+        """Pin more blobs, or manifests with everything they refer to."""
+        self._digests.extend(check_digest(digest) for digest in digests)
+        data = json.dumps(self._owner | {"digests": self._digests}).encode("ascii")
+        # The list only grows and is written at once: a reader sees the old list or the new list.
         with space_for("a pin"):
             os.pwrite(self._descriptor, data, 0)
             os.fsync(self._descriptor)
 
 
 class Pins:
-    """The pins in ``folder``; each is a file on which its task holds a lock, which dies with the task."""
+    """The pins in ``folder``. Each is a file that its task keeps locked; the lock ends with the task."""
 
     def __init__(self, folder: str, locks: Locks) -> None:
         self._folder = folder
@@ -50,7 +50,7 @@ class Pins:
 
     @contextlib.contextmanager
     def pin(self, digests: Iterable[str] = (), *, purpose: str = "") -> Iterator[Pin]:
-        """Keep ``digests`` (manifests with all they refer to) from being collected during the block."""
+        """Keep ``digests``, and everything that manifests among them refer to, during the block."""
         path = os.path.join(self._folder, secrets.token_hex(12) + ".json")
         with self._locks.hold("collect", shared=True, timeout=600, purpose="pin"):
             try:
@@ -79,7 +79,7 @@ class Pins:
             os.close(descriptor)
 
     def live(self, *, sweep: bool = False) -> set[str]:
-        """Digests pinned by living tasks; with ``sweep`` the files of dead ones are removed."""
+        """Return the digests that running tasks have pinned; with ``sweep`` remove the files of tasks that died."""
         found: set[str] = set()
         for name in os.listdir(self._folder):
             path = os.path.join(self._folder, name)
@@ -99,5 +99,5 @@ class Pins:
 
 
 def _digests(data: bytes) -> set[str]:
-    # Not as JSON: a list that grows while it is read may be cut off.
+    # Not read as JSON: a list that grows while it is read may be truncated.
     return {digest.decode("ascii") for digest in _DIGEST.findall(data)}

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The repository: one folder that holds layers, templates, images, tasks and their history."""
+"""The repository: one folder with layers, templates, images, tasks and their history."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from .pins import Pin, Pins
 SCHEMA_VERSION = 1
 MARKER = "repository.json"
 _FORMAT = "strata.layering.repository"
-#: What a freshly made file system or share may already hold.
-_HARMLESS = frozenset(
+#: Names that a new file system or share may already contain.
+_IGNORED = frozenset(
     ("lost+found", ".snapshot", ".snapshots", "System Volume Information", "$RECYCLE.BIN", ".DS_Store")
 )
 
@@ -30,7 +30,7 @@ _HARMLESS = frozenset(
 class Repository:
     """An open repository: ``layout`` (blobs, manifests), ``catalog``, ``audit``, ``locks`` and ``pins``.
 
-    ``path`` is absolute; ``created`` tells whether opening made it.
+    ``path`` is absolute; ``created`` is true if opening created it.
     """
 
     def __init__(self, path: str, *, created: bool = False) -> None:
@@ -44,15 +44,19 @@ class Repository:
 
     @classmethod
     def open(cls, path: str, create: bool = False, *, writable: bool = False) -> Repository:
-        """Open the repository in the folder ``path``; with ``create`` make it in a new or empty one.
+        """Open the repository in the folder ``path``; with ``create`` create it in a new or empty folder.
 
-        NotFound when there is none, InvalidInput when the folder holds something else, Unsupported
-        when it was made by a newer version, Unavailable when ``writable`` is asked for (``create``
-        asks for it) and the folder cannot be written.
+        Raises:
+            NotFound: ``repository.missing``.
+            InvalidInput: ``repository.path``; ``repository.not_empty`` if the folder holds something else.
+            Unsupported: ``repository.schema`` if a newer version created the repository.
+            Unavailable: ``repository.unreadable``; ``repository.read_only`` if ``writable`` or ``create`` is
+                set and the folder cannot be written.
+            Corrupt: ``repository.marker``, ``repository.layout`` if files of the repository are damaged.
         """
         if not path:
             raise InvalidInput(
-                "The repository is not named.",
+                "The option repository is empty.",
                 code="repository.path",
                 hint="Set repository, or STRATA_REPOSITORY in the environment.",
             )
@@ -65,7 +69,7 @@ class Repository:
             _create(path)
         elif marker > SCHEMA_VERSION:
             raise Unsupported(
-                f"The repository {path} has schema version {marker}; this version of the collection knows {SCHEMA_VERSION}.",
+                f"The repository {path} has schema version {marker}; this version of the collection reads up to {SCHEMA_VERSION}.",
                 code="repository.schema",
                 hint="Update the collection strata.layering on this composer.",
             )
@@ -75,17 +79,17 @@ class Repository:
             raise Unavailable(
                 f"The repository {path} cannot be written.",
                 code="repository.read_only",
-                hint="Mount it writable and give the user that runs the playbook write access.",
+                hint="Mount it writable, and give the user that runs the playbook write access.",
             )
         return cls(path, created=created)
 
     def pin(self, digests: Iterable[str] = (), *, purpose: str = "") -> contextlib.AbstractContextManager[Pin]:
-        """Keep blobs, and manifests with all they refer to, from being collected during a block."""
+        """Keep blobs, and everything that manifests among them refer to, from garbage collection during a block."""
         return self.pins.pin(digests, purpose=purpose)
 
 
 def _read_marker(path: str) -> int | None:
-    """Schema version of the repository in ``path``, None when there is none."""
+    """Return the schema version of the repository in ``path``, None if there is none."""
     marker = os.path.join(path, MARKER)
     try:
         with open(marker, "rb") as stream:
@@ -103,11 +107,13 @@ def _read_marker(path: str) -> int | None:
         raise Unavailable(
             f"The repository {path} cannot be read ({error.strerror}).",
             code="repository.unreadable",
-            hint="Check the mount and the rights.",
+            hint="Check the mount and the permissions.",
         ) from error
     except (ValueError, KeyError, TypeError, RecursionError):
         raise Corrupt(
-            f"{marker} is damaged.", code="repository.marker", hint="Restore it from a backup of the repository."
+            f"The file {marker} is damaged.",
+            code="repository.marker",
+            hint="Restore it from a backup of the repository.",
         ) from None
 
 
@@ -119,30 +125,32 @@ def _missing(path: str) -> NotFound:
     return NotFound(
         problem,
         code="repository.missing",
-        hint="Check that the share is mounted, or create it with strata.layering.repository.",
+        hint="Check that the share is mounted, or create the repository with strata.layering.repository.",
     )
 
 
 def refuse_unusable(path: str) -> None:
-    """Raise what stands against making a repository in the folder ``path``, as far as that can be told without doing it."""
+    """Raise the error that creating a repository in the folder ``path`` would raise, as far as it can be known without creating it."""
     path = os.path.abspath(os.path.expanduser(path))
     if os.path.lexists(path) and not os.path.isdir(path):
         raise InvalidInput(
-            f"{path} is not a folder.", code="repository.path", hint="Name a folder that is empty or does not exist."
+            f"The path {path} is not a folder.",
+            code="repository.path",
+            hint="Set repository to a folder that is empty or does not exist.",
         )
-    there = path
-    while not os.path.lexists(there):
-        there = os.path.dirname(there)
-    if not os.path.isdir(there) or not os.access(there, os.R_OK | os.W_OK | os.X_OK):
-        raise _cannot_create(path, f"{there} is no folder that can be written")
-    # An interrupted creation left some of ours and no marker, which is written last.
-    ours = {"blobs", "catalog", "index.json", "locks", "oci-layout", "pins", "tmp"}
-    foreign = sorted(set(os.listdir(path)) - _HARMLESS - ours) if there == path else []
+    existing = path
+    while not os.path.lexists(existing):
+        existing = os.path.dirname(existing)
+    if not os.path.isdir(existing) or not os.access(existing, os.R_OK | os.W_OK | os.X_OK):
+        raise _cannot_create(path, f"{existing} is not a folder that can be written")
+    # An interrupted creation left some of these and no marker, which is written last.
+    own = {"blobs", "catalog", "index.json", "locks", "oci-layout", "pins", "tmp"}
+    foreign = sorted(set(os.listdir(path)) - _IGNORED - own) if existing == path else []
     if foreign and not all(name.startswith(".strata-tmp-") for name in foreign):
         raise InvalidInput(
-            f"The folder {path} is not empty and not a repository.",
+            f"The folder {path} is not a repository, and it is not empty: it contains {', '.join(foreign[:5])}.",
             code="repository.not_empty",
-            hint="Name a folder that is empty or does not exist.",
+            hint="Set repository to a folder that is empty or does not exist.",
             found=foreign[:10],
         )
 
@@ -151,7 +159,7 @@ def _cannot_create(path: str, reason: str) -> Unavailable:
     return Unavailable(
         f"The repository {path} cannot be created ({reason}).",
         code="repository.read_only",
-        hint="Check the mount and the rights.",
+        hint="Check the mount and the permissions.",
     )
 
 
@@ -161,10 +169,10 @@ def _create(path: str) -> None:
         os.makedirs(path, exist_ok=True)
         for name in ("catalog", "locks", "pins", "tmp"):
             os.makedirs(os.path.join(path, name), exist_ok=True)
-        # Another that makes the same one at this moment may have named something in the index already.
-        with Locks(os.path.join(path, "locks")).hold("index", purpose="make the repository"):
+        # Another process that creates the same repository now may have added a reference to the index already.
+        with Locks(os.path.join(path, "locks")).hold("index", purpose="create the repository"):
             create_layout(path)
         marker = {"format": _FORMAT, "schema_version": SCHEMA_VERSION}
         atomic_write(os.path.join(path, MARKER), json.dumps(marker, sort_keys=True).encode("ascii") + b"\n")
     except OSError as error:
-        raise _cannot_create(path, error.strerror) from error
+        raise _cannot_create(path, error.strerror or str(error)) from error

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A full disk or quota as one clear error, wherever the repository is written."""
+"""One error for a full disk or quota, wherever the repository is written."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..common.errors import NoSpace
 
 @contextlib.contextmanager
 def space_for(path: str) -> Iterator[None]:
-    """Turn "no space left" and "quota exceeded" of the block into NoSpace; other errors pass."""
+    """Raise NoSpace for "no space left" and "quota exceeded" in the block, to write ``path``; pass on other errors."""
     try:
         yield
     except OSError as error:
@@ -22,6 +22,6 @@ def space_for(path: str) -> Iterator[None]:
             raise NoSpace(
                 f"No space is left in the repository for {path}.",
                 code="repository.no_space",
-                hint="Free space on that file system, for instance by collecting the repository, and run again.",
+                hint="Free space on that file system, for instance with state collected of strata.layering.repository, and run again.",
             ) from error
         raise

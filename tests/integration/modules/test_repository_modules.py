@@ -66,7 +66,9 @@ def test_collected_frees_what_nothing_names(workspace):
         os.utime(blob, (1, 1))
     before = state_of(workspace.path)
     planned = run("repository", **workspace.options, state="collected", check=True)
-    assert planned["changed"] and planned["freed"] > 0 and state_of(workspace.path) == before
+    assert planned["changed"]
+    assert planned["freed"] > 0
+    assert state_of(workspace.path) == before
     assert run("repository", **workspace.options, state="collected")["freed"] == planned["freed"]
     assert run("repository", **workspace.options, state="collected")["changed"] is False
     assert run("repository", **workspace.options, state="verified")["damaged"] == []
@@ -99,7 +101,8 @@ def test_connector_in_use_stays(workspace):
 
 def test_connector_needs_a_place():
     result = attempt("connector", repository="/nowhere", name="x", datacenter="DC0", datastore="d", vm_template="t")
-    assert result["failed"] and "cluster" in result["msg"]
+    assert result["failed"]
+    assert "cluster" in result["msg"]
 
 
 def test_os_layer(workspace, exported):
@@ -115,7 +118,8 @@ def test_os_layer(workspace, exported):
         connector="desktops",
         comment="CHG-7",
     )
-    assert done["layer"]["status"] == "Deployable" and done["layer"]["windows"]["build"] == 22631
+    assert done["layer"]["status"] == "Deployable"
+    assert done["layer"]["windows"]["build"] == 22631
     assert {finding["name"] for finding in done["readiness"]} >= {
         "vmxnet3",
         "vmware_tools",
@@ -123,9 +127,8 @@ def test_os_layer(workspace, exported):
         "free_space",
     }
     layer = run("layer_info", **workspace.options, name="Windows 11")["layers"][0]
-    assert [version["version"] for version in layer["versions"]] == ["1.0", "2.0"] and layer[
-        "description"
-    ] == "Desktops"
+    assert [version["version"] for version in layer["versions"]] == ["1.0", "2.0"]
+    assert layer["description"] == "Desktops"
     records = run("audit_info", **workspace.options, kind="os_layer", limit=1)["records"]
     assert (records[0]["comment"], records[0]["version"]) == ("CHG-7", "2.0")
 
@@ -143,7 +146,8 @@ def test_os_layer_words_and_icon_may_change(workspace):
         icon=os.fspath(icon),
     )
     after = run("layer_info", **workspace.options)["layers"][0]
-    assert after["versions"][0]["digest"] == before and after["icon"].startswith("sha256:")
+    assert after["versions"][0]["digest"] == before
+    assert after["icon"].startswith("sha256:")
     icon.write_bytes(b"not a picture")
     fails("os_layer", "layers.icon_format", **workspace.options, **OS_LAYER, icon=os.fspath(icon))
 
@@ -210,7 +214,8 @@ def test_os_layer_readiness_enforced(workspace, exported):
     options = OS_LAYER | {"version": "9", "file_share": os.fspath(exported), "packaging_disk": "gold/gold-w11.ovf"}
     before = state_of(workspace.path)
     result = fails("os_layer", "operations.os_not_ready", **workspace.options, **options, readiness="enforce")
-    assert result["details"]["readiness"] and state_of(workspace.path) == before
+    assert result["details"]["readiness"]
+    assert state_of(workspace.path) == before
     warned = run("os_layer", **workspace.options, **options, readiness="warn")
     assert any("free" in str(warning) for warning in warned["warnings"])
 
@@ -313,7 +318,8 @@ def test_image_template(workspace):
         **(wanted | {"disk_size_gb": 2, "description": "more workspace"}),
     )
     found = run("image_template_info", **workspace.options)["templates"]
-    assert found[0]["problem"] is None and found[0]["image_digest"] != done["template"]["image_digest"]
+    assert found[0]["problem"] is None
+    assert found[0]["image_digest"] != done["template"]["image_digest"]
     converges("image_template", lambda: state_of(workspace.path), **workspace.options, name="office", state="absent")
 
 
@@ -323,7 +329,8 @@ def test_image_template_moves_to_the_latest_versions(workspace):
     options = {"name": "office", "os_layer": {"name": "Windows 11", "version": "latest"}, "connector": "desktops"}
     wanted = options | {"app_layers": [{"name": "Tool", "version": "latest"}]}
     done = converges("image_template", lambda: state_of(workspace.path), **workspace.options, **wanted)
-    assert done["template"]["app_layers"][0]["version"] == "1.10" and done["template"]["os_layer"]["version"] == "1.0"
+    assert done["template"]["app_layers"][0]["version"] == "1.10"
+    assert done["template"]["os_layer"]["version"] == "1.0"
     add_app(workspace, version="2.0-rc1")
     add_app(workspace, version="2.0")
     done = converges("image_template", lambda: state_of(workspace.path), **workspace.options, **wanted)
@@ -459,7 +466,8 @@ def test_registry_files_become_part_of_the_image(workspace):
         "registry": [f"{folder}/settings.reg"],
     }
     done = converges("app_layer", lambda: state_of(workspace.path), **workspace.options, **options)
-    assert done["changes"]["keys"] == 2 and done["changes"]["values"] == 3
+    assert done["changes"]["keys"] == 2
+    assert done["changes"]["values"] == 3
     add_registry(workspace, "Other")
     add_app(workspace, "Plain")
     add_template(workspace, apps=(("Tool", "1.0"), ("Other", "1.0"), ("Plain", "1.0")))
@@ -469,12 +477,12 @@ def test_registry_files_become_part_of_the_image(workspace):
     add_registry(workspace, "Tool", "2.0")
     add_template(workspace, apps=(("Tool", "2.0"), ("Plain", "1.0")))
     found = image_registry(workspace)
-    assert found["SOFTWARE"]["Version"] == "2.0" and {
-        name for name in found["SYSTEM"] if name.startswith("STRATA_")
-    } == {"STRATA_TOOL"}
+    assert found["SOFTWARE"]["Version"] == "2.0"
+    assert {name for name in found["SYSTEM"] if name.startswith("STRATA_")} == {"STRATA_TOOL"}
     add_template(workspace, apps=(("Plain", "1.0"),))
     found = image_registry(workspace)
-    assert found["SOFTWARE"] is None and not any(name.startswith("STRATA_") for name in found["SYSTEM"])
+    assert found["SOFTWARE"] is None
+    assert not any(name.startswith("STRATA_") for name in found["SYSTEM"])
 
 
 def test_registry_file_with_a_key_that_no_layer_can_hold(workspace):
@@ -536,7 +544,8 @@ def test_plan(workspace, exported, tmp_path):
         template="office",
         paths=["Program Files\\Shared\\shared.dll", "Windows\\explorer.exe"],
     )
-    assert state_of(workspace.path) == before and plan["changed"] is False
+    assert state_of(workspace.path) == before
+    assert plan["changed"] is False
     assert plan["conflicts"] == [
         {
             "path": "program files/shared/SHARED.DLL",
@@ -551,12 +560,11 @@ def test_plan(workspace, exported, tmp_path):
     ]
     assert plan["provenance"]["Windows\\explorer.exe"] == [{"layer": "os layer Windows 11 1.0", "says": "brings"}]
     contested = [finding for finding in plan["registry"] if finding.get("value") == "Version"]
-    assert (
-        contested
-        and contested[0]["layers"] == ["app layer Two 2.0"]
-        and contested[0]["overruled"] == ["app layer One 1.0"]
-    )
-    assert plan["counts"]["files"] == 3 and plan["counts"]["outdated"] == 0
+    assert contested
+    assert contested[0]["layers"] == ["app layer Two 2.0"]
+    assert contested[0]["overruled"] == ["app layer One 1.0"]
+    assert plan["counts"]["files"] == 3
+    assert plan["counts"]["outdated"] == 0
     wanted = {"name": "other", "os_layer": {"name": "Windows 11", "version": "1.0"}, "connector": "desktops"}
     wanted["app_layers"] = [{"name": "Base", "version": "1.0"}, {"name": "Tool", "version": "1.0"}]
     shown = run("image_template", **workspace.options, **wanted, check=True, diff=True)["diff"]["after"]["contested"]

@@ -95,7 +95,8 @@ def test_layer_version_round_trip(repository, folder):
     ]
     with stored_layers.open_archive(repository, stored) as archive:
         contents = {entry.path: b"".join(part.read() for _name, _size, part in parts) for entry, parts in archive}
-    assert contents["Program Files/App/app.exe"] == b"MZ" * 5000 and contents["again.txt"] == b"hello"
+    assert contents["Program Files/App/app.exe"] == b"MZ" * 5000
+    assert contents["again.txt"] == b"hello"
     assert verify(repository) == []
     assert collect(repository, grace=-60).blobs == []
 
@@ -131,13 +132,10 @@ def test_versions_are_listed_in_natural_order(repository, folder):
         "1.9",
         "1.10",
     ]
-    assert (
-        stored_layers.versions(repository, "os") == []
-        and stored_layers.find_version(repository, "app", "my app", "1.0") is None
-    )
-    assert layer_store.remove_version(repository, "app", "My App", "1.9") and not layer_store.remove_version(
-        repository, "app", "My App", "1.9"
-    )
+    assert stored_layers.versions(repository, "os") == []
+    assert stored_layers.find_version(repository, "app", "my app", "1.0") is None
+    assert layer_store.remove_version(repository, "app", "My App", "1.9")
+    assert not layer_store.remove_version(repository, "app", "My App", "1.9")
     assert collect(repository, grace=-60).freed > 0
     assert [found.version for found in stored_layers.versions(repository)] == ["1.0-rc1", "1.0", "1.10"]
     assert verify(repository) == []
@@ -156,7 +154,8 @@ def test_killed_process_leaves_only_temporary_files(repository, folder):
         finally:
             os._exit(1)
     os.waitpid(child, 0)
-    assert repository.layout.blobs.digests() == [] and repository.layout.references() == {}
+    assert repository.layout.blobs.digests() == []
+    assert repository.layout.references() == {}
     assert len(os.listdir(os.path.join(repository.path, "tmp"))) == 2
     assert collect(repository, grace=-60).temporaries == 2
     assert layer_store.put_files(repository, layer(), entries(folder)).digest
@@ -175,7 +174,8 @@ def test_failed_store_leaves_no_files(repository, folder, monkeypatch):
     monkeypatch.setattr(blobs.os, "fsync", full)
     with pytest.raises(NoSpace):
         layer_store.put_files(repository, layer(), entries(folder))
-    assert repository.layout.blobs.digests() == [] and os.listdir(os.path.join(repository.path, "tmp")) == []
+    assert repository.layout.blobs.digests() == []
+    assert os.listdir(os.path.join(repository.path, "tmp")) == []
 
 
 @pytest.mark.parametrize("role", ["archive", "index"])

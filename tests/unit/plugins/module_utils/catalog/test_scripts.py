@@ -55,7 +55,8 @@ def test_invalid_script_is_refused(tmp_path, name, data, code):
 
 
 def test_missing_script_gives_none():
-    assert scripts.read_script(None) is None and scripts.describe(None) is None
+    assert scripts.read_script(None) is None
+    assert scripts.describe(None) is None
 
 
 @pytest.mark.parametrize(
@@ -91,9 +92,12 @@ def test_placed_script_that_is_not_an_object_is_corrupt():
 def test_plan_has_a_line_per_script_for_any_layer_name(names):
     placed = [PlacedScript(scripts.safe_label(f"app layer {name}"), "a.cmd", DIGEST, 5) for name in names]
     lines = scripts.plan_text(DIGEST, placed).decode("ascii").split("\r\n")
-    assert lines[0] == "image=" + "ab" * 8 and lines[-1] == "" and len(lines) == len(names) + 2
+    assert lines[0] == "image=" + "ab" * 8
+    assert lines[-1] == ""
+    assert len(lines) == len(names) + 2
     for number, line in enumerate(lines[1:-1], 1):
-        assert line.split("|")[::2] == [f"{number:02}", f"{number:02}-a.cmd"] and not set('"%&<>^!') & set(line)
+        assert line.split("|")[::2] == [f"{number:02}", f"{number:02}-a.cmd"]
+        assert not set('"%&<>^!') & set(line)
 
 
 def test_index_of_scripts_matches_archive():

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names become file names that no file system confuses."""
+"""File names of documents are different on any file system; references have the form that OCI tools accept."""
 
 from __future__ import annotations
 
@@ -39,21 +39,22 @@ NAMES = st.text(
         ("\u00e9", "%c3%a9"),
     ],
 )
-def test_encoded(name, encoded):
+def test_encoded_name(name, encoded):
     assert encoded_name(name) == encoded
 
 
 @given(st.lists(NAMES, min_size=2, max_size=2, unique=True))
 @settings(max_examples=200)
-def test_different_names_stay_apart_whatever_the_case(pair):
+def test_different_names_have_different_file_names_without_regard_to_case(pair):
     first, second = (encoded_name(name) for name in pair)
     assert first.lower() != second.lower()
     for encoded in (first, second):
-        assert re.fullmatch(r"[a-z0-9%_.+-]{1,200}", encoded) and not encoded.startswith(".")
+        assert re.fullmatch(r"[a-z0-9%_.+-]{1,200}", encoded)
+        assert not encoded.startswith(".")
 
 
 @pytest.mark.parametrize("name", ["", " a", "a ", "a\nb", "a\0", "x" * 201, "\ud800", None, 1])
-def test_refused(name):
+def test_name_that_no_document_can_have_is_refused(name):
     with pytest.raises(InvalidInput):
         encoded_name(name)
 
@@ -64,7 +65,7 @@ def test_reference_names_are_valid_and_stable(parts):
     assert check_reference(reference_name(*parts)) == reference_name(*parts)
 
 
-def test_reference_names_stay_readable_and_apart():
+def test_reference_names_are_readable_and_different():
     assert reference_name("layers", "app", "7-Zip", "24.09") == "layers/app/7-Zip/24.09"
     assert reference_name("My App").startswith("My-App.")
     assert (

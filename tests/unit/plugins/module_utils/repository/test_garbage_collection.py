@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Verifying finds every damage; collecting removes only what nobody needs."""
+"""Verifying finds every damage; garbage collection removes only what nothing needs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ansible_collections.strata.layering.plugins.module_utils.repository.garbage
 from ansible_collections.strata.layering.plugins.module_utils.repository.oci_layout import MANIFEST
 from ansible_collections.strata.layering.plugins.module_utils.repository.verification import verify
 
-OLD = -60.0  # a grace that spares nothing
+OLD = -60.0  # a grace period that keeps nothing
 
 
 def store(repository, content, reference=None):
@@ -25,7 +25,7 @@ def store(repository, content, reference=None):
     return repository.layout.put_manifest(config, [layer], reference=reference), {config.digest, layer.digest}
 
 
-def test_verify_lists_what_is_wrong(repository):
+def test_verify_lists_missing_and_damaged_blobs(repository):
     _sound, _blobs = store(repository, b"sound", "sound")
     damaged, _blobs = store(repository, b"damaged", "damaged")
     missing, _blobs = store(repository, b"missing", "missing")
@@ -82,18 +82,19 @@ def test_collect_removes_nothing_if_the_check_refuses_a_document(repository):
     assert collect(repository, grace=OLD).blobs == [unneeded.digest]
 
 
-def test_collect_keeps_what_is_named(repository):
+def test_collect_keeps_blobs_that_references_and_documents_name(repository):
     kept, kept_blobs = store(repository, b"kept", "kept")
     catalogued, catalogued_blobs = store(repository, b"catalogued")
     thin = repository.layout.put_blob(b"thin image", "a/b")
     repository.catalog.put(
         "layer",
         "x",
-        {"deep": [{"digest": catalogued.digest}], "image": f"made of {thin.digest}", "other": "sha256:" + "0" * 64},
+        {"deep": [{"digest": catalogued.digest}], "image": f"built from {thin.digest}", "other": "sha256:" + "0" * 64},
     )
     gone, gone_blobs = store(repository, b"gone")
     dry = collect(repository, grace=OLD, dry_run=True)
-    assert set(dry.blobs) == {gone.digest, *gone_blobs} and repository.layout.has(gone.digest)
+    assert set(dry.blobs) == {gone.digest, *gone_blobs}
+    assert repository.layout.has(gone.digest)
     result = collect(repository, grace=OLD)
     assert set(result.blobs) == {gone.digest, *gone_blobs}
     assert result.freed == dry.freed == gone.size + len(b'{"of":"gone"}') + len(b"gone")
@@ -107,21 +108,23 @@ def test_collect_keeps_what_is_named(repository):
     assert collect(repository, grace=OLD).freed == 0
 
 
-def test_young_blobs_and_temporaries_are_spared(repository):
+def test_collect_keeps_recent_blobs_and_temporary_files(repository):
     blob = repository.layout.put_blob(b"new", "a/b")
     stray = os.path.join(repository.path, "tmp", ".strata-tmp-x")
     with open(stray, "wb") as stream:
         stream.write(b"12345")
     result = collect(repository)
-    assert result.kept_young == 1 and repository.layout.has(blob.digest) and os.path.exists(stray)
+    assert result.kept_young == 1
+    assert repository.layout.has(blob.digest)
+    assert os.path.exists(stray)
     for path in (stray, repository.layout.blobs.path(blob.digest)):
         os.utime(path, (1, 1))
-    repository.layout.put_blob(b"new", "a/b")  # stored again: young again
+    repository.layout.put_blob(b"new", "a/b")  # stored again: recent again
     result = collect(repository)
     assert (result.temporaries, result.freed, result.kept_young) == (1, 5, 1)
 
 
-def test_a_pin_that_is_read_while_it_grows_still_keeps(repository):
+def test_pin_that_is_read_while_it_grows_keeps_its_blobs(repository):
     manifest, _blobs = store(repository, b"pinned")
     with repository.pin([manifest.digest], purpose="publish"):
         [name] = os.listdir(os.path.join(repository.path, "pins"))
@@ -133,7 +136,7 @@ def test_a_pin_that_is_read_while_it_grows_still_keeps(repository):
         assert collect(repository, grace=OLD).blobs == []
 
 
-def test_pins_keep_while_their_task_lives(repository):
+def test_pins_keep_blobs_while_their_task_runs(repository):
     manifest, blobs = store(repository, b"pinned")
     plain = repository.layout.put_blob(b"plain", "a/b")
     with repository.pin([manifest.digest], purpose="publish") as pin:
@@ -143,13 +146,13 @@ def test_pins_keep_while_their_task_lives(repository):
     assert os.listdir(os.path.join(repository.path, "pins")) == []
 
 
-def test_the_pin_of_a_killed_task_goes(repository):
+def test_pin_of_a_killed_task_is_removed(repository):
     blob = repository.layout.put_blob(b"x", "a/b")
-    ready, told = os.pipe()
+    ready, report = os.pipe()
     child = os.fork()
     if not child:
         with repository.pin([blob.digest]):
-            os.write(told, b"x")
+            os.write(report, b"x")
             signal.pause()
     os.read(ready, 1)
     assert collect(repository, grace=OLD).blobs == []
@@ -158,11 +161,11 @@ def test_the_pin_of_a_killed_task_goes(repository):
     assert collect(repository, grace=OLD).blobs == [blob.digest]
     assert os.listdir(os.path.join(repository.path, "pins")) == []
     os.close(ready)
-    os.close(told)
+    os.close(report)
 
 
 @pytest.mark.parametrize("how", ["missing", "damaged", "not a manifest"])
-def test_nothing_is_removed_when_a_manifest_cannot_be_followed(repository, how):
+def test_collect_removes_nothing_if_a_manifest_cannot_be_read(repository, how):
     manifest, _blobs = store(repository, b"x", "x")
     unneeded = repository.layout.put_blob(b"unneeded", "a/b")
     path = repository.layout.blobs.path(manifest.digest)
@@ -181,7 +184,7 @@ def test_nothing_is_removed_when_a_manifest_cannot_be_followed(repository, how):
     assert repository.layout.has(unneeded.digest)
 
 
-def test_collecting_forgets_what_was_verified(repository):
+def test_collect_forgets_that_a_blob_was_verified(repository):
     big = repository.layout.put_blob(bytes(2 << 20), "a/b")
     memory = repository.layout.blobs._memory(big.digest)
     assert os.path.exists(memory)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The layout is one that other OCI tools read and write."""
+"""The OCI image layout: other OCI tools can read and write it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import (
     Corrupt,
-    InvalidInput,
+    InternalError,
     NotFound,
     Unsupported,
 )
 from ansible_collections.strata.layering.plugins.module_utils.repository.blobs import Descriptor
 from ansible_collections.strata.layering.plugins.module_utils.repository.oci_layout import MANIFEST
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
+from ansible_collections.strata.layering.tests.support.expectations import raises
 
 ARTIFACT = "application/vnd.example.thing.v1+json"
 
@@ -34,7 +35,7 @@ def store(repository, content=b"layer", reference=None, config=b'{"a":1}'):
     )
 
 
-def test_bytes_of_the_layout(repository):
+def test_layout_has_the_form_that_the_specification_requires(repository):
     manifest = store(repository, reference="layers/app/x/1.0")
     with open(os.path.join(repository.path, "oci-layout"), "rb") as stream:
         assert json.load(stream) == {"imageLayoutVersion": "1.0.0"}
@@ -55,7 +56,8 @@ def test_bytes_of_the_layout(repository):
     }
     with open(os.path.join(repository.path, "blobs", "sha256", manifest.digest[7:]), "rb") as stream:
         document = json.load(stream)
-    assert document["schemaVersion"] == 2 and document["artifactType"] == ARTIFACT
+    assert document["schemaVersion"] == 2
+    assert document["artifactType"] == ARTIFACT
     assert document["annotations"] == {"org.opencontainers.image.title": "B\u00fcro"}
     assert [layer["size"] for layer in document["layers"]] == [5]
 
@@ -88,41 +90,43 @@ def test_skopeo_writes_into_the_repository(repository, tmp_path):
     assert set(repository.layout.references()) == {"arrived", "kept"}
 
 
-def test_same_arguments_same_digest(repository, tmp_path):
+def test_same_arguments_give_the_same_digest(repository, tmp_path):
     assert store(repository) == store(Repository.open(str(tmp_path / "two"), create=True))
 
 
-def test_references_move_and_go(repository):
+def test_reference_can_be_moved_and_removed(repository):
     first, second = store(repository, b"1", "a"), store(repository, b"2")
-    assert repository.layout.add_reference("b", first) and not repository.layout.add_reference("b", first)
+    assert repository.layout.add_reference("b", first)
+    assert not repository.layout.add_reference("b", first)
     assert repository.layout.add_reference("a", second)
     assert {name: item.digest for name, item in repository.layout.references().items()} == {
         "a": second.digest,
         "b": first.digest,
     }
-    assert repository.layout.remove_reference("a") and not repository.layout.remove_reference("a")
-    with pytest.raises(NotFound, match="nothing named a"):
+    assert repository.layout.remove_reference("a")
+    assert not repository.layout.remove_reference("a")
+    with raises(NotFound, "repository.reference_missing"):
         repository.layout.resolve("a")
 
 
 @pytest.mark.parametrize("reference", ["", "a b", "/a", "a/", "a//b", "-a", "a\n", "\u00e9", "a" * 600])
-def test_reference_names_are_checked(repository, reference):
-    with pytest.raises(InvalidInput):
+def test_malformed_reference_is_an_internal_error(repository, reference):
+    with raises(InternalError, "repository.reference"):
         repository.layout.add_reference(reference, store(repository))
 
 
-def test_manifest_over_missing_blobs_is_refused(repository):
-    there = repository.layout.put_blob(b"x", "a/b")
+def test_manifest_with_missing_blobs_is_refused(repository):
+    stored = repository.layout.put_blob(b"x", "a/b")
     with pytest.raises(NotFound):
-        repository.layout.put_manifest(there, [Descriptor("a/b", "sha256:" + "0" * 64, 1)])
+        repository.layout.put_manifest(stored, [Descriptor("a/b", "sha256:" + "0" * 64, 1)])
     with pytest.raises(Corrupt):
-        repository.layout.put_manifest(Descriptor("a/b", there.digest, 2), [])
+        repository.layout.put_manifest(Descriptor("a/b", stored.digest, 2), [])
 
 
 @pytest.mark.parametrize(
     "content", [b"[]", b"{}", b"x", b'{"layers": 1, "config": {}}', b'{"layers": [{}]}', b"[" * 100000]
 )
-def test_untrusted_manifests(repository, content):
+def test_malformed_manifest_raises_corrupt(repository, content):
     digest = repository.layout.put_blob(content, MANIFEST).digest
     with pytest.raises(Corrupt):
         repository.layout.manifest(digest)
@@ -131,7 +135,7 @@ def test_untrusted_manifests(repository, content):
 @pytest.mark.parametrize(
     "content", [b"", b"[]", b"{}", b'{"manifests": 1}', b'{"manifests": [1]}', b'{"manifests": [{"digest": "x"}]}']
 )
-def test_damaged_index(repository, content):
+def test_damaged_index_raises_corrupt(repository, content):
     with open(os.path.join(repository.path, "index.json"), "wb") as stream:
         stream.write(content)
     with pytest.raises(Corrupt):
@@ -140,10 +144,10 @@ def test_damaged_index(repository, content):
         store(repository, reference="a")
 
 
-def test_other_layout_version(repository):
+def test_layout_of_another_version_raises_unsupported(repository):
     with open(os.path.join(repository.path, "oci-layout"), "wb") as stream:
         stream.write(b'{"imageLayoutVersion":"2.0.0"}')
-    with pytest.raises(Unsupported):
+    with raises(Unsupported, "repository.layout_version"):
         Repository.open(repository.path)
 
 
