@@ -117,7 +117,7 @@ func (s *Simulator) controlMux() http.Handler {
 }
 
 // reset brings back what a fresh simulator has: rules, settings, journal and guests are forgotten, leases and
-// sessions ended, machines that are no templates, and folders of machines, removed, but for the named ones.
+// sessions are ended, and VMs (except templates) and VM folders are removed, except those in keep.
 func (s *Simulator) reset(keep []string) {
 	s.rules.remove(0)
 	s.settings.set(s.defaults())
@@ -318,7 +318,7 @@ func (s *Simulator) listDisks() []diskView {
 	return views
 }
 
-// controlPutDisk replaces what a disk of a powered-off VM holds by a file on this machine.
+// controlPutDisk replaces the content of a disk of a powered-off VM with a local file.
 func (s *Simulator) controlPutDisk(r *http.Request) (any, error) {
 	var req struct {
 		VM    string `json:"vm"`
@@ -333,7 +333,7 @@ func (s *Simulator) controlPutDisk(r *http.Request) (any, error) {
 		return nil, fmt.Errorf("there is no virtual machine %q", req.VM)
 	}
 	if !filepath.IsAbs(req.Path) {
-		return nil, fmt.Errorf("%q is no absolute path", req.Path)
+		return nil, fmt.Errorf("%q is not an absolute path", req.Path)
 	}
 	ctx := s.newContext()
 	disks := s.disks(vm, s.devicesOf(ctx, vm))

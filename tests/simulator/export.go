@@ -44,7 +44,7 @@ func (s *Simulator) exportVM(ctx *simulator.Context, vm *simulator.VirtualMachin
 	return body
 }
 
-// exportSnapshot answers ExportSnapshot; the VM may run meanwhile.
+// exportSnapshot answers ExportSnapshot; the VM may be running.
 func (s *Simulator) exportSnapshot(ctx *simulator.Context, snapshot *simulator.VirtualMachineSnapshot) soap.HasFault {
 	body := new(methods.ExportSnapshotBody)
 	vm := s.vm(snapshot.Vm)
@@ -69,7 +69,7 @@ func (s *Simulator) exportSnapshot(ctx *simulator.Context, snapshot *simulator.V
 	return body
 }
 
-// export opens a lease on disks of a VM, which is locked meanwhile.
+// export opens a lease on disks of a VM, which is locked until the lease ends.
 func (s *Simulator) export(ctx *simulator.Context, vm *simulator.VirtualMachine, disks []vmDisk,
 	content func(diskID) *blob) (*Lease, *soap.Fault) {
 	lease := s.newLease(ctx, false, s.startTask(vm, "ExportVmLRO"))

@@ -34,7 +34,7 @@ type rule struct {
 	DropConnection bool            `json:"drop_connection,omitempty"`
 	Restart        string          `json:"restart,omitempty"`     // vCenter restarts; what becomes of leases
 	After          bool            `json:"after,omitempty"`       // carry out the call, then lose the answer
-	AfterBytes     *int64          `json:"after_bytes,omitempty"` // NFC: act when so many bytes have passed
+	AfterBytes     *int64          `json:"after_bytes,omitempty"` // NFC: act after this number of bytes
 
 	Seen int `json:"seen"`
 	Hits int `json:"hits"`
@@ -56,7 +56,7 @@ func (r *rule) UnmarshalJSON(data []byte) error {
 
 func (r *rule) check() error {
 	if _, err := path.Match(r.Method, ""); err != nil || r.Method == "" {
-		return fmt.Errorf("method %q is no name and no pattern", r.Method)
+		return fmt.Errorf("method %q is neither a name nor a pattern", r.Method)
 	}
 	if r.Restart != "" && !slices.Contains([]string{"keep", "abort", "orphan"}, r.Restart) {
 		return fmt.Errorf("restart must be keep, abort or orphan, not %q", r.Restart)
@@ -80,7 +80,7 @@ func (r *rule) fault() (types.BaseMethodFault, error) {
 	value := reflect.New(kind).Interface()
 	fault, ok := value.(types.BaseMethodFault)
 	if !ok {
-		return nil, fmt.Errorf("%q is no fault", r.Fault)
+		return nil, fmt.Errorf("%q is not a fault", r.Fault)
 	}
 	if len(r.FaultFields) > 0 {
 		if err := json.Unmarshal(r.FaultFields, value); err != nil {

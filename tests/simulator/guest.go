@@ -127,7 +127,7 @@ func (t *guestTable) rule(vm types.ManagedObjectReference, name, wanted string) 
 	return found
 }
 
-// power is told of a VM's power state while the VM is locked, so it must not wait.
+// power receives a VM's power state while the VM is locked, so it must not wait.
 func (t *guestTable) power(vm types.ManagedObjectReference, state types.VirtualMachinePowerState) {
 	t.mu.Lock()
 	before := t.current[vm]
@@ -446,7 +446,7 @@ func (s *Simulator) powerOffByGuest(vm *simulator.VirtualMachine) {
 	})
 }
 
-// setGuest tells clients whether VMware Tools run in a VM.
+// setGuest publishes whether VMware Tools run in a VM.
 func (s *Simulator) setGuest(ref types.ManagedObjectReference, running bool) {
 	vm := s.vm(ref)
 	if vm == nil {
@@ -461,7 +461,7 @@ func (s *Simulator) setGuest(ref types.ManagedObjectReference, running bool) {
 	ctx := s.newContext()
 	ctx.WithLock(vm, func() {
 		if on := vm.Runtime.PowerState == types.VirtualMachinePowerStatePoweredOn; on != running {
-			return // it has changed again meanwhile
+			return // it has changed again
 		}
 		ctx.Update(vm, []types.PropertyChange{
 			{Name: "guest.toolsRunningStatus", Val: string(status)},
@@ -523,7 +523,7 @@ func (o *vmOverride) ShutdownGuest(ctx *simulator.Context, req *types.ShutdownGu
 	return body
 }
 
-// RebootGuest asks the guest to start anew.
+// RebootGuest asks the guest to restart.
 func (o *vmOverride) RebootGuest(ctx *simulator.Context, req *types.RebootGuest) soap.HasFault {
 	if o.sim.guests.terminate(o.vm.Self, true) {
 		return &methods.RebootGuestBody{Res: new(types.RebootGuestResponse)}

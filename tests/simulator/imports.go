@@ -17,7 +17,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 )
 
-// importVApp answers ImportVApp with a lease that is initializing; the VM is made meanwhile.
+// importVApp answers ImportVApp with a lease that is initializing while the VM is created.
 func (s *Simulator) importVApp(ctx *simulator.Context, pool types.ManagedObjectReference, req *types.ImportVApp) soap.HasFault {
 	body := new(methods.ImportVAppBody)
 	fail := func(fault types.BaseMethodFault, message string) soap.HasFault {

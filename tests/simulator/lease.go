@@ -39,7 +39,7 @@ type Lease struct {
 	open   bool // ready for clients; the devices do not change any more
 	ended  bool
 	expiry bool
-	orphan bool // nobody cleans up after it
+	orphan bool // its VM is not removed when it ends
 }
 
 func (l *Lease) isOrphan() bool {
@@ -48,8 +48,8 @@ func (l *Lease) isOrphan() bool {
 	return l.orphan
 }
 
-// machine is the VM of the lease; an import has none at first.
-func (l *Lease) machine() types.ManagedObjectReference {
+// vmReference returns the VM of the lease; an import has none at first.
+func (l *Lease) vmReference() types.ManagedObjectReference {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.vm
@@ -58,7 +58,7 @@ func (l *Lease) machine() types.ManagedObjectReference {
 // leaseDevice is one file that goes over a lease.
 type leaseDevice struct {
 	key, importKey, target string
-	disk                   *vmDisk // nil for a file that is no disk
+	disk                   *vmDisk // nil for a file that is not a disk
 	content                []byte  // of such a file
 	stored                 *blob   // what is served, or what was uploaded
 	moved                  bool    // all of it went over the wire
@@ -97,7 +97,7 @@ func (l *Lease) add(vm *simulator.VirtualMachine, disk *vmDisk, name string, con
 	l.order = append(l.order, target)
 }
 
-// ready tells the client where to send or fetch the devices, and starts the clock.
+// ready publishes the device URLs to the client and starts the timeout.
 func (l *Lease) ready(vm types.ManagedObjectReference) {
 	ctx := l.sim.newContext()
 	base, print := l.sim.nfcEndpoint()
@@ -137,7 +137,7 @@ func (l *Lease) update(ctx *simulator.Context, changes ...types.PropertyChange) 
 	ctx.WithLock(l, func() { ctx.Update(l, changes) })
 }
 
-// end closes the lease once; it says whether this call was the one that did.
+// end closes the lease once and returns whether this call closed it.
 func (l *Lease) end() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -159,7 +159,7 @@ func (l *Lease) fail(ctx *simulator.Context, fault types.BaseMethodFault, messag
 	problem := localized(fault, message)
 	l.release()
 	if l.imports && !l.isOrphan() {
-		l.sim.destroy(l.machine())
+		l.sim.destroy(l.vmReference())
 	}
 	l.update(ctx,
 		types.PropertyChange{Name: "state", Val: types.HttpNfcLeaseStateError},
@@ -250,7 +250,7 @@ func (l *Lease) HttpNfcLeaseComplete(ctx *simulator.Context, req *types.HttpNfcL
 	l.release()
 	l.update(ctx, types.PropertyChange{Name: "state", Val: types.HttpNfcLeaseStateDone})
 	if l.task != nil {
-		l.task.end(l.machine(), nil)
+		l.task.end(l.vmReference(), nil)
 	}
 	body.Res = new(types.HttpNfcLeaseCompleteResponse)
 	return body
@@ -276,7 +276,7 @@ func (l *Lease) HttpNfcLeaseAbort(ctx *simulator.Context, req *types.HttpNfcLeas
 	return body
 }
 
-// HttpNfcLeaseGetManifest tells the sums of everything that went over the wire whole.
+// HttpNfcLeaseGetManifest returns the checksums of all complete transfers.
 func (l *Lease) HttpNfcLeaseGetManifest(ctx *simulator.Context, req *types.HttpNfcLeaseGetManifest) soap.HasFault {
 	body := new(methods.HttpNfcLeaseGetManifestBody)
 	if body.Fault_ = l.unusable(); body.Fault_ != nil {
@@ -341,7 +341,7 @@ func (t *leaseTable) list() []*Lease {
 	return append([]*Lease(nil), t.all...)
 }
 
-// lock gives a VM to a lease unless another one holds it.
+// lock gives a VM to a lease unless a different lease holds it.
 func (t *leaseTable) lock(vm types.ManagedObjectReference, lease *Lease) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

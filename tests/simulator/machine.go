@@ -14,7 +14,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 )
 
-// destroy removes a VM and its disks; an unknown VM is no error.
+// destroy removes a VM and its disks; an unknown VM is not an error.
 func (s *Simulator) destroy(ref types.ManagedObjectReference) {
 	vm := s.vm(ref)
 	if vm == nil {
@@ -258,7 +258,7 @@ var taskNames = map[string]string{
 	"MoveDatastoreFile": "MoveDatastoreFile_Task", "CopyDatastoreFile": "CopyDatastoreFile_Task",
 }
 
-// observer is told of every change of vcsim's objects, while they are locked.
+// observer is called at every change of vcsim's objects, while they are locked.
 type observer struct {
 	sim *Simulator
 }
@@ -280,7 +280,7 @@ func (o *observer) PutObject(_ *simulator.Context, object mo.Reference) {
 			created.Info.EntityName = name
 		}
 	case *simulator.VirtualMachine:
-		// vcsim leaves these empty, which is no value of an enumeration: pyVmomi cannot read it.
+		// vcsim leaves these empty; that is not a value of the enumeration, and pyVmomi cannot read it.
 		for _, info := range []*types.VirtualMachineRuntimeInfo{&created.Runtime, &created.Summary.Runtime} {
 			info.FaultToleranceState = types.VirtualMachineFaultToleranceStateNotConfigured
 			info.RecordReplayState = types.VirtualMachineRecordReplayStateInactive

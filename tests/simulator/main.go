@@ -40,7 +40,7 @@ func main() {
 	flag.IntVar(&o.hosts, "host", 3, "hosts in a cluster")
 	flag.IntVar(&o.standalone, "standalone-host", 1, "hosts without a cluster in a datacenter")
 	flag.IntVar(&o.datastores, "ds", 1, "datastores in a datacenter")
-	flag.IntVar(&o.machines, "vm", 0, "virtual machines in a resource pool")
+	flag.IntVar(&o.vms, "vm", 0, "virtual machines in a resource pool")
 	flag.IntVar(&o.pools, "pool", 0, "resource pools in a cluster")
 	flag.IntVar(&o.folders, "folder", 0, "folders around everything")
 	flag.IntVar(&o.groups, "pg", 1, "distributed port groups in a datacenter")

@@ -26,7 +26,7 @@ func (s *Simulator) serveNFC(w http.ResponseWriter, r *http.Request) {
 	lease := s.leases.find(r.PathValue("lease"))
 	note := entry{Kind: "nfc", Method: name, Detail: r.Method + " " + r.PathValue("target")}
 	if lease != nil {
-		note.Type, note.Object, note.Name = lease.Self.Type, lease.Self.Value, s.entityName(lease.machine())
+		note.Type, note.Object, note.Name = lease.Self.Type, lease.Self.Value, s.entityName(lease.vmReference())
 	}
 	seen := s.journal.start(note)
 	answer := &meter{ResponseWriter: w}

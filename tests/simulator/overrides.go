@@ -14,7 +14,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 )
 
-// override stands in for a vcsim object during one call. vcsim calls the method by its name; the
+// override replaces a vcsim object during one call. vcsim calls the method by its name; the
 // override's own methods are those that vcsim lacks or does not do truly. Being a sync.Locker
 // keeps vcsim from locking it.
 type override struct {
@@ -100,16 +100,16 @@ func (s *Simulator) handle(ctx *simulator.Context, method *simulator.Method) (mo
 		return nil, fault
 	}
 	base := &override{sim: s, Self: types.ManagedObjectReference{Type: "Override", Value: method.This.Value}}
-	var stand mo.Reference
+	var replacement mo.Reference
 	switch object := target.(type) {
 	case *simulator.VirtualMachine:
-		stand = &vmOverride{base, object}
+		replacement = &vmOverride{base, object}
 	case *simulator.VirtualMachineSnapshot:
-		stand = &snapshotOverride{base, object}
+		replacement = &snapshotOverride{base, object}
 	case *simulator.ResourcePool, *simulator.VirtualApp:
-		stand = &poolOverride{base, method.This}
+		replacement = &poolOverride{base, method.This}
 	case *simulator.OvfManager:
-		stand = &ovfOverride{base, object}
+		replacement = &ovfOverride{base, object}
 	default:
 		return nil, nil
 	}
@@ -117,11 +117,11 @@ func (s *Simulator) handle(ctx *simulator.Context, method *simulator.Method) (mo
 	if strings.HasSuffix(name, "_Task") {
 		name = strings.TrimSuffix(name, "_Task") + "Task"
 	}
-	if !reflect.ValueOf(stand).MethodByName(name).IsValid() {
+	if !reflect.ValueOf(replacement).MethodByName(name).IsValid() {
 		return nil, nil
 	}
 	method.This = base.Self // vcsim would prefer its own object under the old reference
-	return stand, nil
+	return replacement, nil
 }
 
 // locked refuses to change a VM that a lease holds.

@@ -12,7 +12,7 @@ import (
 )
 
 // collectors are the sessions' own views of the property collector. vcsim lists all of them as
-// listeners under the one reference that they share, so that only the newest would hear of
+// listeners under the single reference that they share, so that only the newest would hear of
 // changes; here each has a name of its own, under which vcsim lists it.
 type collectors struct {
 	mu  sync.Mutex
@@ -37,7 +37,7 @@ func (c *collectors) separate(ctx *simulator.Context, ref types.ManagedObjectRef
 	c.all[ctx.Session.Key] = own
 }
 
-// forget stops telling an ended session of changes.
+// forget stops reporting changes to an ended session.
 func (c *collectors) forget(registry *simulator.Registry, key string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -16,7 +16,7 @@ type settings struct {
 	LeaseDelayMS  int     `json:"lease_delay_ms"` // how long a lease stays initializing
 	StarHost      bool    `json:"star_host"`      // lease URLs name the host "*"
 	StarPort      bool    `json:"star_no_port"`   // and leave the port out
-	Thumbprint    string  `json:"thumbprint"`     // told in lease URLs instead of the real one
+	Thumbprint    string  `json:"thumbprint"`     // sent in lease URLs instead of the real thumbprint
 	ChunkedExport bool    `json:"chunked_export"` // downloads come without Content-Length
 	CutUpload     string  `json:"cut_upload"`     // "error": a broken upload ends the lease; "keep": it may be sent again
 	SessionLeases string  `json:"session_leases"` // "keep": a lease outlives its session; "abort": it ends with it

@@ -41,7 +41,7 @@ type options struct {
 	leaseTimeout           time.Duration
 	datacenters, clusters  int
 	hosts, standalone      int
-	datastores, machines   int
+	datastores, vms        int
 	pools, folders, groups int
 }
 
@@ -92,7 +92,7 @@ func newSimulator(o options) (s *Simulator, err error) {
 
 	s.model = simulator.VPX()
 	s.model.Datacenter, s.model.Cluster, s.model.ClusterHost = o.datacenters, o.clusters, o.hosts
-	s.model.Host, s.model.Datastore, s.model.Machine = o.standalone, o.datastores, o.machines
+	s.model.Host, s.model.Datastore, s.model.Machine = o.standalone, o.datastores, o.vms
 	s.model.Pool, s.model.Folder, s.model.Portgroup = o.pools, o.folders, o.groups
 	s.model.Autostart = false
 	s.model.ServiceContent.About.ApiVersion = o.apiVersion
@@ -107,8 +107,8 @@ func newSimulator(o options) (s *Simulator, err error) {
 	s.service = s.model.Service
 	watch := &observer{sim: s}
 	s.registry().AddHandler(watch)
-	for _, machine := range s.registry().All("VirtualMachine") {
-		watch.PutObject(s.service.Context, machine)
+	for _, vm := range s.registry().All("VirtualMachine") {
+		watch.PutObject(s.service.Context, vm)
 	}
 	if err = s.makeTemplates(); err != nil {
 		return s, err
@@ -206,7 +206,7 @@ func (s *Simulator) serveControl() error {
 	return nil
 }
 
-// nfcEndpoint is where clients transfer files, and the thumbprint that they are told.
+// nfcEndpoint returns the URL of file transfers and the thumbprint that clients receive.
 func (s *Simulator) nfcEndpoint() (*url.URL, string) {
 	endpoint := &url.URL{Scheme: s.server.URL.Scheme, Host: s.server.URL.Host}
 	owner := s.identity
@@ -285,7 +285,7 @@ func (s *Simulator) isDown() bool {
 	return time.Now().Before(s.downUntil)
 }
 
-// restart makes vCenter unreachable for a while; nobody is logged in afterwards. What becomes of
+// restart makes vCenter unreachable for a while; all sessions are gone afterwards. The mode decides about
 // open leases: "keep" them, "abort" them, or "orphan" the VMs that they were importing.
 func (s *Simulator) restart(down time.Duration, leases string) {
 	s.downMu.Lock()

@@ -77,7 +77,7 @@ func (s *Simulator) describe(body []byte) call {
 		}
 	default:
 		if lease := s.leases.find(found.this.Value); lease != nil {
-			found.name = s.entityName(lease.machine())
+			found.name = s.entityName(lease.vmReference())
 		} else {
 			found.name = s.entityName(found.this)
 		}
@@ -255,7 +255,7 @@ func (a *recorder) mend(method string) {
 	a.replace(body)
 }
 
-// replace puts another body in place of the one that was kept, which it may be a part of.
+// replace puts a body in place of the recorded body, of which it may be a part.
 func (a *recorder) replace(body []byte) {
 	a.body = *bytes.NewBuffer(body)
 }

@@ -15,7 +15,7 @@ import (
 
 // Stream-optimized VMDK as in "Virtual Disk Format 5.0" (VMware, 2011): what an ESXi host
 // demands of a body that is uploaded over NFC, and the empty disk it serves for a disk that
-// nobody ever wrote to.
+// was never written.
 
 const (
 	sectorSize     = 512
@@ -86,7 +86,7 @@ type streamCheck struct {
 	size     int64
 }
 
-// Write implements io.Writer. It fails as soon as the header shows that the body is no
+// Write implements io.Writer. It fails as soon as the header shows that the body is not a
 // stream-optimized VMDK of the disk's capacity.
 func (c *streamCheck) Write(data []byte) (int, error) {
 	if missing := sectorSize - len(c.head); missing > 0 {
@@ -122,7 +122,7 @@ func (c *streamCheck) finish() error {
 		return nil // qemu-img writes its grain directory up front and no end-of-stream marker
 	}
 	if c.size%sectorSize != 0 {
-		return fmt.Errorf("the VMDK is truncated: %d bytes are no whole number of sectors", c.size)
+		return fmt.Errorf("the VMDK is truncated: %d bytes are not a whole number of sectors", c.size)
 	}
 	for _, b := range c.tail {
 		if b != 0 {
