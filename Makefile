@@ -9,31 +9,32 @@ SHELL := /bin/bash
 .SUFFIXES:
 MAKEFLAGS += --no-print-directory
 
-# What pytest gets in addition.
+# Additional arguments of pytest, and the number of processes that run tests (0: only pytest itself, for --pdb).
 PYTEST_ARGS ?=
+WORKERS ?= 2
 
 TOOLS := tests/tools
 COLLECTION := .build/collections/ansible_collections/strata/layering
 
-# With these, Python and Ansible find the collection and an environment's tools in this checkout and write into no other folder.
+# With these variables, Python and Ansible find the collection and an environment's tools in this checkout, and write only there.
 within = env PATH="$(CURDIR)/$(1)/bin:$$PATH" PYTHONPATH="$(CURDIR)/.build/collections" \
 	ANSIBLE_COLLECTIONS_PATH="$(CURDIR)/.build/collections" ANSIBLE_HOME="$(CURDIR)/.cache/ansible"
 
-# An environment whose stamp names another folder was moved or copied, and does not work there.
+# An environment that was moved or copied does not work; its stamp contains the path of another checkout.
 moved = $(if $(filter-out $(CURDIR),$(shell cat $(1) 2>/dev/null)),moved)
 
 .PHONY: help
-help: ## Say what can be made
+help: ## List the targets
 	@sed -nE 's/^([a-z%-]+):.*## /\1|/p' Makefile | awk -F'|' '{ printf "make %-14s %s\n", $$1, $$2 }'
 
 .PHONY: demo
-demo: setup ## Publish a layered Windows image on a simulated vSphere; DEMO_KEEP=1 leaves that running
+demo: setup ## Publish a layered Windows image on a simulated vSphere; DEMO_KEEP=1 keeps the simulator running
 	@$(call within,.venv) python -m ansible_collections.strata.layering.tests.demo.run
 
 .PHONY: test
 test: test-workflow test-pytest ## Run all tests
 
-# First, so that the last line of all tests is pytest's.
+# The workflow runs first, so that the last line of all tests is pytest's.
 .PHONY: test-workflow
 test-workflow: setup
 ifneq ($(wildcard extensions/molecule/*/molecule.yml),)
@@ -41,15 +42,28 @@ ifneq ($(wildcard extensions/molecule/*/molecule.yml),)
 endif
 
 .PHONY: test-pytest
-test-pytest: setup ## Run the tests without the workflow on the simulator; PYTEST_ARGS="FILE -x" chooses
-	@$(call within,.venv) python -m pytest $(PYTEST_ARGS)
+test-pytest: setup ## Run the tests without the molecule workflow; PYTEST_ARGS="FILE -x" selects tests, WORKERS=0 runs one process
+	@$(call within,.venv) python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+
+.PHONY: test-fast
+test-fast: setup ## Run the unit tests that need no simulator, no wine and little time
+	@$(call within,.venv) python -m pytest -n $(WORKERS) -m "unit and not (simulator or wine or slow)" tests/unit $(PYTEST_ARGS)
+
+# T is a package of module_utils, a folder below tests/unit, or a file.
+T ?=
+UNIT := $(firstword $(wildcard tests/unit/plugins/module_utils/$(T) tests/unit/plugins/$(T) tests/unit/$(T) $(T)))
+
+.PHONY: unit
+unit: setup ## Run the unit tests of a package: make unit T=ntfs
+	@[[ -n "$(T)" && -n "$(UNIT)" ]] || { echo "There are no unit tests of \"$(T)\". Set T to a package, for example T=ntfs." >&2; exit 1; }
+	@$(call within,.venv) python -m pytest $(UNIT) $(PYTEST_ARGS)
 
 .PHONY: test-newest
-test-newest: setup .venv-newest/.ready ## Run the unit tests on the newest ansible-core and Python
-	@$(call within,.venv-newest) python -m pytest $(PYTEST_ARGS)
+test-newest: setup .venv-newest/.ready ## Run the tests on the newest ansible-core and Python
+	@$(call within,.venv-newest) python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 .PHONY: bench
-bench: setup ## Measure, side by side with other tools
+bench: setup ## Measure the engine and compare it with other tools
 	@$(TOOLS)/packages.sh bench
 	@$(call within,.venv) python tests/benchmark/run.py
 
@@ -57,15 +71,24 @@ bench: setup ## Measure, side by side with other tools
 lint: setup-lint ## Run all checks
 	@.venv-newest/bin/python $(TOOLS)/lint.py
 
-lint-%: setup-lint ## Run one check: sanity, ansible-lint, galaxy-importer, docs, changelog, execution-environment, ruff, go
+lint-%: setup-lint ## Run one check: sanity, ansible-lint, galaxy-importer, docs, changelog, execution-environment, go, ruff, format, language, mypy, errors
 	@.venv-newest/bin/python $(TOOLS)/lint.py $*
 
+.PHONY: format
+format: .venv-newest/.ready ## Format the Python files and sort their imports
+	@.venv-newest/bin/ruff check --quiet --fix .
+	@.venv-newest/bin/ruff format --quiet .
+
+.PHONY: docs-errors
+docs-errors: .venv/.ready ## Write docs/errors.md from the code
+	@.venv/bin/python $(TOOLS)/errors.py --write
+
 .PHONY: changelog
-changelog: setup-lint ## Take new fragments and modules into the changelog of the version in galaxy.yml
+changelog: setup-lint ## Add new fragments and modules to the changelog of the version in galaxy.yml
 	@env PATH="$(CURDIR)/.venv-newest/bin:$$PATH" ANSIBLE_HOME="$(CURDIR)/.cache/ansible" antsibull-changelog release --update-existing --reload-plugins
 
 .PHONY: setup
-setup: packages .venv/.ready $(COLLECTION) collections ## Install what demo and test need
+setup: packages .venv/.ready $(COLLECTION) collections downloads ## Install the requirements of demo and test
 	@:
 
 .PHONY: setup-lint
@@ -87,17 +110,23 @@ REQUIREMENTS := requirements.txt tests/requirements.txt $(TOOLS)/environment.sh
 
 .PHONY: moved
 
-# The checkout may have any name; Ansible and Python want this one.
+# Tests download nothing: sample files and the Go modules of the simulator are fetched here.
+.PHONY: downloads
+downloads: packages .venv/.ready $(COLLECTION)
+	@$(call within,.venv) python -m ansible_collections.strata.layering.tests.support.pypi_samples
+	@$(call within,.venv) python -m ansible_collections.strata.layering.tests.support.simulator build >/dev/null
+
+# The checkout may have any name; Ansible and Python need this path.
 $(COLLECTION):
 	@mkdir -p $(@D)
 	@ln -sfn ../../../.. $@
 
-# What this collection depends on; the script itself sees whether there is something to do.
+# The dependencies of the collection; the script does nothing if they are up to date.
 .PHONY: collections
 collections: .venv/.ready
 	@$(TOOLS)/collections.sh .venv/bin/python .build/collections
 
 .PHONY: clean
-clean: ## Remove everything that was made
-	rm -rf .build .cache .venv .venv-newest .ansible .hypothesis tests/output changelogs/.plugin-cache.yaml strata-layering-*.tar.gz
+clean: ## Remove everything that these targets create
+	rm -rf .build .cache .venv .venv-newest .ansible .hypothesis .mypy_cache tests/output changelogs/.plugin-cache.yaml strata-layering-*.tar.gz
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

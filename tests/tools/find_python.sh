@@ -8,9 +8,9 @@
 #   find_python.sh oldest    the oldest that runs the oldest supported ansible-core (2.19)
 #   find_python.sh newest    the newest that runs the newest ansible-core, which wants 3.12
 #
-# A candidate counts when it starts and can make virtual environments: the shims of a version
-# manager stand on PATH, but fail while no version is chosen, so the versions behind them are
-# tried too. Ends with 1 when there is none.
+# A candidate is usable if it starts and can create virtual environments. The shims of a version
+# manager are on PATH, but fail if no version is selected, so the versions behind the shims are
+# tried as well. The exit code is 1 if no usable Python is found.
 set -euo pipefail
 
 case ${1-} in

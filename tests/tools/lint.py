@@ -1,13 +1,13 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs the checks of the collection, two at a time, each in a clean copy of the checkout.
+"""Run the checks of the collection, two at a time, each in a clean copy of the checkout.
 
-    lint.py [CHECK...]    a check's name or the beginning of it: "sanity" stands for sanity-oldest and sanity-newest
+    lint.py [CHECK...]    names of checks, or their beginnings: "sanity" selects sanity-oldest and sanity-newest
     lint.py --list
 
-ansible-test wants a folder ansible_collections/strata/layering that is not a symbolic link and writes into it;
-hence the copies. Everything lands in .build/lint and .cache/home; only Go keeps its caches where it always does.
+ansible-test requires a folder ansible_collections/strata/layering that is not a symbolic link, and writes into it;
+hence the copies. All output goes to .build/lint and .cache; only Go uses its usual caches.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ HOME = CHECKOUT / ".cache" / "home"
 NEWEST = CHECKOUT / ".venv-newest"
 OLDEST = CHECKOUT / ".venv"
 LIMIT = 30 * 60
-# What the tools say of their progress is of no use beside a failure.
+# Progress messages of the tools, which the report of a failure leaves out.
 PROGRESS = re.compile(
     r"^(Running sanity test|Installing requirements|Using cached pip|See documentation for help|WARNING: Using locale).*\n",
     re.MULTILINE,
@@ -46,8 +46,8 @@ class Skipped(Exception):
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
-    """The clean copy that one check works in."""
+class Workspace:
+    """The clean copy of the checkout in which a check runs."""
 
     check: str
 
@@ -64,7 +64,7 @@ class Place:
         return OUTPUT / f"{self.check}.txt"
 
     def fill(self) -> None:
-        """Copy what git knows or would add."""
+        """Copy the files that git tracks or would add."""
         shutil.rmtree(self.collections, ignore_errors=True)
         names = subprocess.run(
             ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -75,13 +75,13 @@ class Place:
         for name in filter(None, os.fsdecode(names).split("\0")):
             target = self.collection / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(FileNotFoundError):  # deleted, but not yet in the index
+            with contextlib.suppress(FileNotFoundError):  # deleted, but still in the index
                 shutil.copy2(CHECKOUT / name, target, follow_symlinks=False)
-        # Without a repository of its own the copy would belong to the checkout's, which ignores it.
+        # Without its own repository, the copy would belong to the checkout's repository, which ignores it.
         subprocess.run(["git", "init", "--quiet"], cwd=self.collection, check=True)
 
     def run(self, *command: object, environment: pathlib.Path = NEWEST, folder: pathlib.Path | None = None) -> str:
-        """Run one command in the copy; its output goes to the log. Raises CalledProcessError."""
+        """Run a command in the copy and return its output, which is also written to the log. Raises CalledProcessError."""
         with self.log.open("a", encoding="utf-8") as log:
             log.write(f"$ {' '.join(map(str, command))}\n")
             log.flush()
@@ -106,7 +106,7 @@ class Place:
             for name, value in os.environ.items()
             if not name.startswith(("ANSIBLE_", "PYTHON", "MAKE", "VIRTUAL_ENV"))
         }
-        # The shims of a Python version manager fail while no version is chosen, and ansible-test tries them.
+        # The shims of a Python version manager fail if no version is selected, and ansible-test tries them.
         path = [part for part in os.environ.get("PATH", os.defpath).split(os.pathsep) if not part.endswith("/shims")]
         real = pathlib.Path(os.path.realpath(environment / "bin" / "python")).parent
         variables["PATH"] = os.pathsep.join([str(environment / "bin"), str(real), *path])
@@ -118,7 +118,7 @@ class Place:
 
 @functools.cache
 def home(environment: pathlib.Path) -> pathlib.Path:
-    """A home folder for the tools: with pip's settings, which ansible-test does not hand on, and a stand-in for its get-pip."""
+    """Create a home folder for the tools, with pip's settings, which ansible-test does not pass on, and a replacement for its get-pip."""
     folder = HOME / environment.name.lstrip(".")
     settings = configparser.RawConfigParser()
     for line in _print_by(environment, "-m", "pip", "config", "list").splitlines():
@@ -152,43 +152,43 @@ def _print_by(environment: pathlib.Path, *arguments: str) -> str:
 
 @functools.cache
 def versions(environment: pathlib.Path) -> tuple[str, str]:
-    """The versions of Python ("3.11") and of ansible-core ("2.19.14") of a virtual environment."""
+    """Return the versions of Python ("3.11") and of ansible-core ("2.19.14") in a virtual environment."""
     script = "import sys, ansible.release; print('%d.%d' % sys.version_info[:2], ansible.release.__version__)"
     python, core = _print_by(environment, "-c", script).split()
     return python, core
 
 
-def _sanity(place: Place, environment: pathlib.Path) -> None:
-    output = place.run(
+def _sanity(workspace: Workspace, environment: pathlib.Path) -> None:
+    output = workspace.run(
         "ansible-test", "sanity", "--color", "no", "--python", versions(environment)[0], environment=environment
     )
     if "All targets skipped" in output:
         raise subprocess.CalledProcessError(1, "ansible-test")
 
 
-def sanity_oldest(place: Place) -> None:
+def sanity_oldest(workspace: Workspace) -> None:
     """ansible-test sanity with the oldest supported ansible-core."""
-    _sanity(place, OLDEST)
+    _sanity(workspace, OLDEST)
 
 
-def sanity_newest(place: Place) -> None:
+def sanity_newest(workspace: Workspace) -> None:
     """ansible-test sanity with the newest ansible-core."""
     if versions(NEWEST)[1].startswith("2.19."):
-        raise Skipped("no Python 3.12 or newer, which the newest ansible-core wants")
-    _sanity(place, NEWEST)
+        raise Skipped("the newest ansible-core needs Python 3.12 or newer, which is not installed")
+    _sanity(workspace, NEWEST)
 
 
-def ansible_lint(place: Place) -> None:
-    """ansible-lint with the profile production; it reads the modules of the collections that this one depends on."""
-    paths = f"ANSIBLE_COLLECTIONS_PATH={place.collections}:{CHECKOUT / '.build' / 'collections'}"
-    place.run("env", paths, "ansible-lint", "--offline", "--nocolor", "--strict", "--profile", "production")
+def ansible_lint(workspace: Workspace) -> None:
+    """ansible-lint with the profile production; it reads the modules of the collection's dependencies."""
+    paths = f"ANSIBLE_COLLECTIONS_PATH={workspace.collections}:{CHECKOUT / '.build' / 'collections'}"
+    workspace.run("env", paths, "ansible-lint", "--offline", "--nocolor", "--strict", "--profile", "production")
 
 
-def galaxy_importer(place: Place) -> None:
+def galaxy_importer(workspace: Workspace) -> None:
     """Build the collection as for Galaxy and import it."""
-    place.run("ansible-galaxy", "collection", "build", "--output-path", place.collections)
-    artifact = next(place.collections.glob("strata-layering-*.tar.gz"))
-    output = place.run(
+    workspace.run("ansible-galaxy", "collection", "build", "--output-path", workspace.collections)
+    artifact = next(workspace.collections.glob("strata-layering-*.tar.gz"))
+    output = workspace.run(
         "env",
         "GALAXY_IMPORTER_CHECK_REQUIRED_TAGS=true",
         # The check ansible-lint does the same without the importer's time limit, which a busy computer exceeds.
@@ -197,37 +197,59 @@ def galaxy_importer(place: Place) -> None:
         "-m",
         "galaxy_importer.main",
         artifact,
-        folder=place.collections,
+        folder=workspace.collections,
     )
-    # The importer goes on after what Galaxy only shows to the reader of the import log.
+    # The importer succeeds in spite of warnings, which Galaxy displays in the import log.
     if re.search(r"^(WARNING|ERROR)", output, re.MULTILINE):
         raise subprocess.CalledProcessError(1, "galaxy_importer")
 
 
-def docs(place: Place) -> None:
+def docs(workspace: Workspace) -> None:
     """antsibull-docs: documentation of plugins and roles."""
-    place.run("antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs", "self", ".")
+    workspace.run("antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs", "self", ".")
 
 
-def changelog(place: Place) -> None:
+def changelog(workspace: Workspace) -> None:
     """antsibull-changelog: fragments and changelog."""
-    place.run("antsibull-changelog", "lint")
-    place.run("antsibull-changelog", "lint-changelog-yaml", "changelogs/changelog.yaml")
+    workspace.run("antsibull-changelog", "lint")
+    workspace.run("antsibull-changelog", "lint-changelog-yaml", "changelogs/changelog.yaml")
 
 
-def ruff(place: Place) -> None:
+def ruff(workspace: Workspace) -> None:
     """ruff over all Python files."""
-    place.run("ruff", "check", "--no-cache", "--quiet", "--output-format", "concise", ".")
+    workspace.run("ruff", "check", "--no-cache", "--quiet", "--output-format", "concise", ".")
 
 
-def execution_environment(place: Place) -> None:
+def formatting(workspace: Workspace) -> None:
+    """ruff format: all Python files have the project's format."""
+    workspace.run("ruff", "format", "--no-cache", "--quiet", "--check", ".")
+
+
+def language(workspace: Workspace) -> None:
+    """Text and identifiers avoid the phrases of tests/tools/language.toml."""
+    workspace.run("python", "tests/tools/language.py")
+
+
+def errors(workspace: Workspace) -> None:
+    """Every error has a code that begins with its package, and docs/errors.md is up to date."""
+    workspace.run("python", "tests/tools/errors.py")
+
+
+def mypy(workspace: Workspace) -> None:
+    """Run mypy over plugins and tests.support."""
+    packages = [f"--package=ansible_collections.strata.layering.{name}" for name in ("plugins", "tests.support")]
+    options = ["--config-file", workspace.collection / "pyproject.toml", "--cache-dir", CHECKOUT / ".cache" / "mypy"]
+    workspace.run("mypy", *options, *packages, folder=workspace.collections)
+
+
+def execution_environment(workspace: Workspace) -> None:
     """ansible-builder reads the requirements of the execution environment."""
-    output = place.run("ansible-builder", "introspect", place.collections)
+    output = workspace.run("ansible-builder", "introspect", workspace.collections)
     if len(re.findall(r"^(?:python|system):\n- ", output, re.MULTILINE)) != 2:
         raise subprocess.CalledProcessError(1, "ansible-builder")
 
 
-def go(place: Place) -> None:
+def go(workspace: Workspace) -> None:
     """gofmt, go vet and go test over the simulator, with the Go that builds it."""
     script = (
         "import sys; from ansible_collections.strata.layering.tests.support.simulator import run_go; "
@@ -235,47 +257,51 @@ def go(place: Place) -> None:
     )
 
     def run(*arguments: str) -> str:
-        # In the user's own home are the caches that the build of the simulator fills.
-        variables = (f"HOME={os.environ.get('HOME', '')}", f"PYTHONPATH={place.collections}")
-        return place.run("env", *variables, "python", "-c", script, *arguments, environment=OLDEST)
+        # The build of the simulator has filled the caches in the user's home.
+        variables = (f"HOME={os.environ.get('HOME', '')}", f"PYTHONPATH={workspace.collections}")
+        return workspace.run("env", *variables, "python", "-c", script, *arguments, environment=OLDEST)
 
     gofmt = pathlib.Path(run("env", "GOROOT").strip()) / "bin" / "gofmt"
-    if place.run(gofmt, "-l", "tests/simulator"):
+    if workspace.run(gofmt, "-l", "tests/simulator"):
         raise subprocess.CalledProcessError(1, "gofmt")
     run("vet", "./...")
     run("test", "./...")
 
 
-CHECKS: dict[str, typing.Callable[[Place], None]] = {
-    # The longest first, so that two workers end together.
+CHECKS: dict[str, typing.Callable[[Workspace], None]] = {
+    # The longest checks start first, so that the two workers end at the same time.
     "sanity-newest": sanity_newest,
     "sanity-oldest": sanity_oldest,
     "galaxy-importer": galaxy_importer,
     "ansible-lint": ansible_lint,
+    "mypy": mypy,
     "go": go,
     "docs": docs,
     "changelog": changelog,
     "execution-environment": execution_environment,
     "ruff": ruff,
+    "format": formatting,
+    "language": language,
+    "errors": errors,
 }
 
 
 def perform(name: str) -> bool:
-    """Run one check and say how it ended."""
-    place = Place(name)
+    """Run one check and report its result."""
+    workspace = Workspace(name)
     start = time.monotonic()
-    place.log.unlink(missing_ok=True)
+    workspace.log.unlink(missing_ok=True)
     try:
-        place.fill()
-        CHECKS[name](place)
+        workspace.fill()
+        CHECKS[name](workspace)
         outcome, detail = "ok", ""
     except Skipped as reason:
         outcome, detail = "skipped", f": {reason}"
     except (OSError, subprocess.SubprocessError) as error:
         outcome = "FAILED"
         detail = (
-            f"\n{PROGRESS.sub('', place.log.read_text(encoding='utf-8', errors='replace'))}{error}"
-            if place.log.exists()
+            f"\n{PROGRESS.sub('', workspace.log.read_text(encoding='utf-8', errors='replace'))}{error}"
+            if workspace.log.exists()
             else f": {error}"
         )
     sys.stdout.write(f"lint: {name:<22} {time.monotonic() - start:5.0f} s  {outcome}{detail}\n")
@@ -285,7 +311,7 @@ def perform(name: str) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--list", action="store_true", help="say what checks there are")
+    parser.add_argument("--list", action="store_true", help="list the checks")
     parser.add_argument("check", nargs="*")
     options = parser.parse_args()
     if options.list:
@@ -293,7 +319,7 @@ def main() -> int:
         return 0
     chosen = [name for name in CHECKS if not options.check or name.startswith(tuple(options.check))]
     if not chosen:
-        parser.error(f"there is no check {' '.join(options.check)}; --list names them")
+        parser.error(f"There is no check {' '.join(options.check)}; --list lists the checks.")
     OUTPUT.mkdir(parents=True, exist_ok=True)
     for environment in (NEWEST, OLDEST):
         sys.stdout.write(

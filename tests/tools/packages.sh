@@ -7,12 +7,12 @@
 #
 #   packages.sh PROFILE...    a line without profile always counts, one with profiles when one of them is asked for
 #
-# On a machine that does not use dpkg it only says so: there the packages are the user's own business.
+# On a system without dpkg it only prints a message: install the packages yourself there.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 if ! command -v dpkg-query >/dev/null; then
-    echo "This is no Debian: see bindep.txt for what has to be installed."
+    echo "This system does not use dpkg: install the packages of bindep.txt yourself."
     exit 0
 fi
 
@@ -67,7 +67,7 @@ fi
 echo "Installing Debian packages: ${missing[*]}"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-# The package lists of a fresh machine may be empty or too old.
+# The package lists of a new system may be empty or outdated.
 if ! "${become[@]}" "${install[@]}" "${missing[@]}" >"$log" 2>&1; then
     if ! { "${become[@]}" apt-get -q update && "${become[@]}" "${install[@]}" "${missing[@]}"; } >"$log" 2>&1; then
         cat "$log" >&2

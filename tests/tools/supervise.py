@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs a command and leaves no process behind, also none that made itself a daemon (wineserver does).
+"""Run a command and end all processes that it leaves behind, including daemons such as wineserver.
 
-    supervise.py --minutes 58 COMMAND...
+    supervise.py --minutes 80 COMMAND...
 
-Ends with the command's return code, or with 124 when its time is over.
+The exit code is that of the command, or 124 if it did not end in time.
 """
 
 from __future__ import annotations
