@@ -11,17 +11,13 @@ import subprocess
 
 import pytest
 
-from ansible_collections.strata.layering.plugins.module_utils.catalog.layers import find_version
 from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import TYPE_BASIC_DATA, read_partitions
-from ansible_collections.strata.layering.plugins.module_utils.images import image_files
-from ansible_collections.strata.layering.plugins.module_utils.images.layered_image import compose_stack
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
-from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
-from ansible_collections.strata.layering.tests.integration.modules.test_repository_modules import image_registry
 from ansible_collections.strata.layering.tests.sample.package import write_package
 from ansible_collections.strata.layering.tests.sample.plan import Manifest, Spec
 from ansible_collections.strata.layering.tests.sample.reread import read_volume
+from ansible_collections.strata.layering.tests.support.module_disks import export_stack, image_registry
 from ansible_collections.strata.layering.tests.support.module_options import add_app, add_template
 from ansible_collections.strata.layering.tests.support.modules import converges, fails, run, state_of
 from ansible_collections.strata.layering.tests.support.packaging_workspace import install
@@ -29,19 +25,9 @@ from ansible_collections.strata.layering.tests.support.packaging_workspace impor
 OS = {"os_layer": {"name": "Windows 11", "version": "1.0"}}
 
 
-def packaging_disk(workspace, name: str, prerequisites: tuple = ()) -> str:
-    """The raw disk that a packaging machine starts with."""
-    repository = Repository.open(os.fspath(workspace.path))
-    layers = tuple(find_version(repository, "app", *one) for one in prerequisites)
-    image = compose_stack(repository, find_version(repository, "os", "Windows 11", "1.0"), layers)
-    path = os.fspath(workspace.tmp_path / f"{name}.raw")
-    image_files.export(image, path, "raw", name=name, firmware="efi")
-    return path
-
-
 def test_capture_and_compose(workspace):
     add_app(workspace, "Base", tree={"Program Files/Base/base.txt": "base"})
-    path = packaging_disk(workspace, "packaging", (("Base", "1.0"),))
+    path = export_stack(workspace, "packaging", prerequisites=(("Base", "1.0"),))
     install(path)
     options = {
         "name": "App",
@@ -81,7 +67,7 @@ def test_capture_and_compose(workspace):
 
 
 def test_capture_from_an_exported_vmdk(workspace):
-    path = packaging_disk(workspace, "packaging")
+    path = export_stack(workspace, "packaging")
     install(path)
     vmdk = os.fspath(workspace.tmp_path / "packaging.vmdk")
     subprocess.run(
@@ -92,7 +78,7 @@ def test_capture_from_an_exported_vmdk(workspace):
 
 
 def test_finalize_gate(workspace):
-    path = packaging_disk(workspace, "packaging")
+    path = export_stack(workspace, "packaging")
     install(path, pending=True)
     options = {"name": "App", "version": "1", "packaged_disk": path, **OS}
     before = run("layer_info", **workspace.options)
@@ -103,7 +89,7 @@ def test_finalize_gate(workspace):
 
 
 def test_exclusions(workspace):
-    path = packaging_disk(workspace, "packaging")
+    path = export_stack(workspace, "packaging")
     install(path)
     rules = [
         {"path": "Windows/app.ini", "action": "exclude", "reason": "not wanted"},
@@ -137,7 +123,7 @@ def test_disk_of_another_machine(workspace, exported):
 
 
 def test_two_sources_are_refused(workspace):
-    path = packaging_disk(workspace, "packaging")
+    path = export_stack(workspace, "packaging")
     fails(
         "app_layer",
         "operations.layer_two_sources",
@@ -161,7 +147,7 @@ def patched(workspace):
     """The workspace with version 2.0 of the OS layer, in which notepad.exe and regedit.exe were patched; its layers were made for 1.0."""
     add_app(workspace, "Old", tree={"Windows/notepad.exe": program((1, 0, 0, 0), b"layer"), "Windows/app.ini": "ini"})
     add_app(workspace, "New", tree={"Windows/regedit.exe": program((9, 0, 0, 0), b"layer")})
-    path = packaging_disk(workspace, "patched")
+    path = export_stack(workspace, "patched")
     with FileDevice(path, writable=True) as disk:
         partition = next(one for one in read_partitions(disk).partitions if one.type == TYPE_BASIC_DATA)
         with Volume.mount(partition.window(disk), writable=True) as volume, volume.find("Windows") as folder:

@@ -20,7 +20,7 @@ import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.ovf.package import open_package
 from ansible_collections.strata.layering.plugins.module_utils.shares import smb_client
-from ansible_collections.strata.layering.tests.integration.modules.test_capture import packaging_disk
+from ansible_collections.strata.layering.tests.support.module_disks import export_stack
 from ansible_collections.strata.layering.tests.support.module_options import OS_LAYER, add_app, add_template
 from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run, state_of
 from ansible_collections.strata.layering.tests.support.packaging_workspace import OS, install, present, work_in
@@ -204,7 +204,7 @@ def test_os_layer_connection_lost_resumes(samba, exported, workspace):
 
 
 def test_app_layer_reads_a_disk_from_the_share(samba, workspace):
-    path = packaging_disk(workspace, "packaging")
+    path = export_stack(workspace, "packaging")
     install(path)
     shutil.move(path, samba.path / "packaging.raw")
     options = {

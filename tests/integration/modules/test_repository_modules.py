@@ -9,13 +9,8 @@ import json
 import os
 
 import pytest
-from dissect.ntfs import NTFS
-from dissect.regf import RegistryHive
-from dissect.regf.exceptions import RegistryKeyNotFoundError
 
-from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
-from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import TYPE_BASIC_DATA, read_partitions
-from ansible_collections.strata.layering.tests.sample.reread import RangeStream
+from ansible_collections.strata.layering.tests.support.module_disks import image_registry
 from ansible_collections.strata.layering.tests.support.module_options import (
     OS_LAYER,
     add_app,
@@ -438,23 +433,6 @@ def add_registry(workspace, name: str, version: str = "1.0", **options) -> dict:
         registry=[f"{folder}/settings.reg"],
         **options,
     )
-
-
-def image_registry(workspace, template: str = "office") -> dict:
-    """{hive: what dissect.regf reads of two keys} of the composed image."""
-    path = os.fspath(workspace.tmp_path / "registry.raw")
-    run("layered_image_export", **workspace.options, template=template, path=path, format="raw")
-    offset = next(one.offset for one in read_partitions(FileDevice(path)).partitions if one.type == TYPE_BASIC_DATA)
-    with open(path, "rb") as stream:
-        volume = NTFS(RangeStream(stream, offset, os.stat(path).st_size - offset))
-        found = {}
-        for hive, key in (("SOFTWARE", "Strata"), ("SYSTEM", "ControlSet001\\Control\\Session Manager\\Environment")):
-            registry = RegistryHive(volume.mft.get(f"Windows/System32/config/{hive}").open())
-            try:
-                found[hive] = {value.name: value.value for value in registry.open(key).values()}
-            except RegistryKeyNotFoundError:
-                found[hive] = None
-    return found
 
 
 def test_registry_files_become_part_of_the_image(workspace):

@@ -8,15 +8,12 @@ from __future__ import annotations
 import os
 
 from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
-from ansible_collections.strata.layering.tests.integration.modules.test_bad_input import (
-    APP,
-    given_disk,
-    image_tree,
-    window,
-)
+from ansible_collections.strata.layering.tests.support.module_disks import image_tree, packaged_disk, windows_partition
 from ansible_collections.strata.layering.tests.support.module_options import add_app, add_template
 from ansible_collections.strata.layering.tests.support.modules import run
 from ansible_collections.strata.layering.tests.support.ntfs_tree import read_tree
+
+APP = {"name": "App", "version": "1", "os_layer": {"name": "Windows 11", "version": "1.0"}}
 
 
 def plan_of(workspace, *apps) -> dict:
@@ -40,7 +37,7 @@ def test_layer_is_above_its_prerequisites_unless_priority_differs(workspace):
                 node.truncate(0)
                 node.write(b"app")
 
-    path = given_disk(workspace, prerequisites=[("Base", "1.0")], work=work)
+    path = packaged_disk(workspace, prerequisites=[("Base", "1.0")], work=work)
     run("app_layer", **workspace.options, **APP, packaged_disk=path, prerequisites=[{"name": "Base", "version": "1.0"}])
     plan = plan_of(workspace, ("Base", "1.0"), ("App", "1"))
     assert names(plan) == ["Base", "App"] and plan["conflicts"] == []
@@ -79,7 +76,7 @@ def test_short_name_of_two_layers_is_reported(workspace):
             name=name,
             version="1.0",
             os_layer=APP["os_layer"],
-            packaged_disk=given_disk(workspace, work=work),
+            packaged_disk=packaged_disk(workspace, work=work),
         )
     plan = plan_of(workspace, ("Reader", "1.0"), ("Writer", "1.0"))
     assert plan["conflicts"] == [] and plan["counts"]["short_names"] == 1
@@ -96,7 +93,7 @@ def test_short_name_of_two_layers_is_reported(workspace):
     done = run("layered_image_export", **workspace.options, template="office", path=path, format="raw")
     assert "8.3 name STRATA~1 of Program Files/Strata Writer (Strata Reader has it)" in str(done["warnings"])
     with FileDevice(path) as disk:
-        found = window(disk)
+        found = windows_partition(disk).window(disk)
         tree = read_tree(disk, found.offset, found.size)
     assert (
         tree["Program Files/Strata Reader"].short_name == "STRATA~1"
