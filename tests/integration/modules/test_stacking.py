@@ -88,10 +88,12 @@ def test_short_name_of_two_layers_is_reported(workspace):
             "holder": "Strata Reader",
         },
     ]
-    assert "STRATA~1 of Program Files/Strata Writer" in str(plan["warnings"])
+    for name in ("STRATA~1", "Program Files/Strata Writer", "Strata Reader"):
+        assert name in plan["warnings"][0]
     path = os.fspath(workspace.tmp_path / "desk.raw")
     done = run("layered_image_export", **workspace.options, template="office", path=path, format="raw")
-    assert "8.3 name STRATA~1 of Program Files/Strata Writer (Strata Reader has it)" in str(done["warnings"])
+    for name in ("STRATA~1", "Program Files/Strata Writer", "Strata Reader"):
+        assert name in done["warnings"][0]
     with FileDevice(path) as disk:
         found = windows_partition(disk).window(disk)
         tree = read_tree(disk, found.offset, found.size)
