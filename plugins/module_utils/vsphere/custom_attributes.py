@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Custom attributes of virtual machines, as vCenter shows them beside the notes."""
+"""Custom attributes of virtual machines, which vCenter shows next to the notes."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from .session import Session
 _SUBJECT = "Setting custom attributes"
 
 
-def set_attributes(session: Session, vm, attributes: dict[str, str]) -> bool:
-    """Set custom attributes of a machine, defining those that vCenter does not know; whether anything changed."""
+def set_attributes(session: Session, vm: Any, attributes: dict[str, str]) -> bool:
+    """Set custom attributes of a VM, and define those that vCenter does not know; return whether anything changed.
+
+    Raises Conflict (vsphere.attributes) when the server has no custom attributes.
+    """
     if not attributes:
         return False
     manager = session.content.customFieldsManager
     if manager is None:
         raise Conflict(
-            f"{session.hostname} keeps no custom attributes.",
+            f"The server {session.hostname} does not support custom attributes.",
             code="vsphere.attributes",
-            hint="Remove custom_attributes, or use a vCenter.",
+            hint="Remove custom_attributes from the connector, or set hostname to a vCenter.",
         )
     fields = _fields(session, manager)
     present = {
@@ -41,18 +44,18 @@ def set_attributes(session: Session, vm, attributes: dict[str, str]) -> bool:
     return changed
 
 
-def _fields(session: Session, manager) -> dict[str, Any]:
-    """The custom attributes that machines can have, by name."""
-    found = read(session, manager, "field", subject=_SUBJECT).get("field", [])
-    return {field.name: field for field in found if field.managedObjectType in (None, pyvmomi.vim.VirtualMachine)}
+def _fields(session: Session, manager: Any) -> dict[str, Any]:
+    """Return the custom attributes that VMs can have, by name."""
+    fields = read(session, manager, "field", subject=_SUBJECT).get("field", [])
+    return {field.name: field for field in fields if field.managedObjectType in (None, pyvmomi.vim.VirtualMachine)}
 
 
-def _define(session: Session, manager, name: str):
+def _define(session: Session, manager: Any, name: str) -> Any:
     try:
         with explained(f"{_SUBJECT} ({name})"):
             return manager.AddCustomFieldDef(name, pyvmomi.vim.VirtualMachine, None, None)
     except Conflict:
-        # Somebody else was faster.
+        # Another client defined it in the meantime.
         field = _fields(session, manager).get(name)
         if field is None:
             raise

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What vSphere and the network say when something fails, as the engine's own errors."""
+"""The engine's errors for faults of vSphere and for failed connections."""
 
 from __future__ import annotations
 
@@ -16,164 +16,188 @@ from xml.parsers import expat
 from ..common.errors import Conflict, InvalidInput, NoSpace, NotFound, StrataError, TimedOut, Unavailable, Unsupported
 from ..common.optional_imports import pyvmomi
 
-#: What a call over a connection raises when the other side is not there, goes away or talks nonsense.
+#: What a call over a connection raises when the server is unreachable, closes the connection or sends invalid data.
 CONNECTION_ERRORS = (OSError, http.client.HTTPException, expat.ExpatError)
 
 _SESSION = re.compile(r"session(?:\[|%5b)[^\]%\s]*(?:\]|%5d)[0-9a-f-]*", re.IGNORECASE)
 
 _KINDS = {
-    "ManagedObjectNotFound": (NotFound, "vsphere.gone", "Something else removed it meanwhile; run again."),
-    "DuplicateName": (Conflict, "vsphere.duplicate_name", "Remove or rename what has that name."),
-    "AlreadyExists": (Conflict, "vsphere.duplicate_name", "Remove or rename what has that name."),
+    "ManagedObjectNotFound": (
+        NotFound,
+        "vsphere.gone",
+        "Another client removed it while the module was running; run again.",
+    ),
+    "DuplicateName": (Conflict, "vsphere.duplicate_name", "Remove or rename the object with that name."),
+    "AlreadyExists": (Conflict, "vsphere.duplicate_name", "Remove or rename the object with that name."),
     "FileAlreadyExists": (
         Conflict,
         "vsphere.file_exists",
-        "Remove the file or folder of that name from the datastore.",
+        "Remove the file or folder with that name from the datastore.",
     ),
     "InvalidPowerState": (Conflict, "vsphere.power_state", "Check the power state of the virtual machine."),
-    "InvalidState": (Conflict, "vsphere.state", "Wait until other work on the object has ended and run again."),
-    "TaskInProgress": (Conflict, "vsphere.busy", "Wait until other work on the object has ended and run again."),
-    "ConcurrentAccess": (Conflict, "vsphere.busy", "Wait until other work on the object has ended and run again."),
-    "ResourceInUse": (Conflict, "vsphere.busy", "Wait until other work on the object has ended and run again."),
-    "NoPermission": (Unavailable, "vsphere.permission", "Give the role of the user who logs in what it lacks there."),
-    "InvalidLogin": (Unavailable, "vsphere.login", "Check the user name and the password."),
+    "InvalidState": (Conflict, "vsphere.state", "Wait until the running task of that object has ended, and run again."),
+    "TaskInProgress": (
+        Conflict,
+        "vsphere.busy",
+        "Wait until the running task of that object has ended, and run again.",
+    ),
+    "ConcurrentAccess": (
+        Conflict,
+        "vsphere.busy",
+        "Wait until the running task of that object has ended, and run again.",
+    ),
+    "ResourceInUse": (Conflict, "vsphere.busy", "Wait until the running task of that object has ended, and run again."),
+    "NoPermission": (
+        Unavailable,
+        "vsphere.permission",
+        "Add the missing privileges to the role of the user that the option username names.",
+    ),
+    "InvalidLogin": (Unavailable, "vsphere.login", "Check the options username and password."),
     "NotAuthenticated": (Unavailable, "vsphere.session", "Run again."),
-    "InvalidArgument": (InvalidInput, "vsphere.argument", None),
+    "InvalidArgument": (InvalidInput, "vsphere.argument", "Check the options that name objects in vSphere."),
     "InvalidName": (InvalidInput, "vsphere.name", "Use another name."),
-    "NotSupported": (Unsupported, "vsphere.not_supported", None),
+    "NotSupported": (Unsupported, "vsphere.not_supported", "Use a vCenter of a supported version."),
     "MethodNotFound": (
         Unsupported,
         "vsphere.not_supported",
-        "The server does not know this call; is it a vCenter of a supported version?",
+        "Use a vCenter of a supported version: the server does not know this call.",
     ),
     "InsufficientResourcesFault": (
         NoSpace,
         "vsphere.resources",
-        "Free resources in the cluster or choose another one.",
+        "Free resources in the cluster, or choose a different cluster.",
     ),
-    "NoDiskSpace": (NoSpace, "vsphere.no_space", "Free space on the datastore or choose another one."),
-    "InsufficientStorageSpace": (NoSpace, "vsphere.no_space", "Free space on the datastore or choose another one."),
+    "NoDiskSpace": (NoSpace, "vsphere.no_space", "Free space on the datastore, or choose a different datastore."),
+    "InsufficientStorageSpace": (
+        NoSpace,
+        "vsphere.no_space",
+        "Free space on the datastore, or choose a different datastore.",
+    ),
     "RestrictedVersion": (
         Unavailable,
         "vsphere.license",
-        "The license of the host does not allow this; use a vCenter with a full license.",
+        "Use a vCenter with a full license: the license of the host does not allow this.",
     ),
     "Timedout": (TimedOut, "vsphere.timed_out", "Run again."),
 }
 
 
 def fault_name(fault: object) -> str:
-    """The plain type name of a fault, such as ``InvalidPowerState``."""
+    """Return the type name of a fault without its packages, such as ``InvalidPowerState``."""
     return type(fault).__name__.rpartition(".")[2]
 
 
 def fault_text(fault: object) -> str:
-    """vSphere's own words for ``fault``, else the little it carries, and the fault's type name."""
-    words = getattr(fault, "msg", None) or ""
-    if not words.strip() or words.startswith("*"):
-        words = ""
+    """Return vSphere's message for ``fault``, if it has one, and the fault's type name."""
+    text = getattr(fault, "msg", None) or ""
+    if not text.strip() or text.startswith("*"):
+        text = ""
     for message in getattr(fault, "faultMessage", None) or []:
-        if message.message and message.message not in words:
-            words = f"{words} {message.message}".strip()
+        if message.message and message.message not in text:
+            text = f"{text} {message.message}".strip()
     name = fault_name(fault)
     if name == "NoPermission":
-        words = " ".join(filter(None, (words.rstrip(". ") or "permission was denied", _missing_privileges(fault))))
-    words = without_sessions(" ".join(words.split()))[:500].rstrip(". ")
-    return f"{words} ({name})" if words else name
+        text = " ".join(filter(None, (text.rstrip(". ") or "permission was denied", _missing_privileges(fault))))
+    text = without_sessions(" ".join(text.split()))[:500].rstrip(". ")
+    return f"{text} ({name})" if text else name
 
 
 def _missing_privileges(fault: object) -> str:
-    """What a NoPermission says is lacking, in parentheses; newer servers list it, older ones name one privilege."""
-    listed = [(one.entity, list(one.privilegeIds or [])) for one in getattr(fault, "missingPrivileges", None) or []]
-    listed = listed or [(getattr(fault, "object", None), list(filter(None, [getattr(fault, "privilegeId", None)])))]
-    said = []
-    for entity, privileges in listed:
-        words = f"privilege{'s' if len(privileges) > 1 else ''} {', '.join(privileges)}" if privileges else ""
-        place = f"on {type(entity).__name__.rpartition('.')[2]} {entity._GetMoId()}" if entity is not None else ""
-        said.append(f"{words} {place}".strip())
-    said = list(filter(None, said))
-    return f"({'; '.join(said)})" if said else ""
+    """Return the privileges that a NoPermission reports as missing, in parentheses; older servers report only one privilege."""
+    missing = [
+        (entry.entity, list(entry.privilegeIds or [])) for entry in getattr(fault, "missingPrivileges", None) or []
+    ]
+    if not missing:
+        privilege = getattr(fault, "privilegeId", None)
+        missing = [(getattr(fault, "object", None), [privilege] if privilege else [])]
+    phrases = []
+    for entity, privileges in missing:
+        names = f"privilege{'s' if len(privileges) > 1 else ''} {', '.join(privileges)}" if privileges else ""
+        target = f"on {type(entity).__name__.rpartition('.')[2]} {entity._GetMoId()}" if entity is not None else ""
+        phrases.append(f"{names} {target}".strip())
+    phrases = list(filter(None, phrases))
+    return f"({'; '.join(phrases)})" if phrases else ""
 
 
 def without_sessions(text: str) -> str:
-    """``text`` without the identifiers of sessions that are in those of leases and collectors: they may be as good as a password."""
+    """Return ``text`` without session identifiers, which are part of the identifiers of leases and collectors and may give access."""
     return _SESSION.sub("session[...]", text)
 
 
 def fault_error(fault: object, subject: str) -> StrataError:
-    """The engine's error for ``fault``; ``subject`` is what was being done, as the start of a sentence."""
+    """Return the engine's error for ``fault``; ``subject`` is the beginning of its message, such as "Powering on X"."""
     for kind in type(fault).__mro__:
         known = _KINDS.get(kind.__name__.rpartition(".")[2])
         if known:
             break
     else:
-        known = (Unavailable, "vsphere.fault", "Look at the task and the events in vCenter.")
+        known = (Unavailable, "vsphere.fault", "Check the task and the events in vCenter.")
     error, code, hint = known
     return error(f"{subject} failed: {fault_text(fault)}.", code=code, hint=hint, fault=fault_name(fault))
 
 
 @contextlib.contextmanager
 def explained(subject: str) -> Iterator[None]:
-    """Turn a fault that leaves the block into the engine's error; ``subject`` starts its sentence."""
+    """Turn a fault that leaves the block into the engine's error; ``subject`` is the beginning of its message."""
     try:
         yield
     except pyvmomi.vmodl.MethodFault as fault:
         raise fault_error(fault, subject) from fault
 
 
-def connection_error(error: BaseException, place: str) -> StrataError:
-    """The engine's error for a failed connection; ``place`` is such as ``the vCenter vc.example.com (port 443)``."""
+def connection_error(error: BaseException, label: str) -> StrataError:
+    """Return the engine's error for a failed connection; ``label`` names the server, such as "the vCenter vc.example.com (port 443)"."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return Unavailable(
-            f"The certificate of {place} is not trusted: {error.verify_message}.",
+            f"The certificate of {label} is not trusted: {error.verify_message}.",
             code="vsphere.certificate",
-            hint="Make its certificate authority known to the composer, name its file with ca_path, or set validate_certs to false.",
+            hint="Set ca_path to a file with its certificate authority, add that authority to the composer's, or set validate_certs to false.",
         )
     if isinstance(error, ssl.SSLError) and not isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return Unavailable(
-            f"No TLS connection to {place} is possible: {error.reason or error}.",
+            f"The TLS connection to {label} failed: {error.reason or error}.",
             code="vsphere.tls",
-            hint="Check the name and the port.",
+            hint="Check the options hostname and port.",
         )
     if isinstance(error, socket.gaierror):
         return Unavailable(
-            f"The name of {place} cannot be resolved.",
+            f"The name of {label} cannot be resolved.",
             code="vsphere.name_resolution",
-            hint="Check the name, and DNS on the composer.",
+            hint="Check the option hostname, and DNS on the composer.",
         )
     if isinstance(error, ConnectionRefusedError):
         return Unavailable(
-            f"The connection to {place} was refused.",
+            f"The connection to {label} was refused.",
             code="vsphere.refused",
-            hint="Check that the service runs and no firewall is between.",
+            hint="Check that the service runs, and that no firewall blocks the connection.",
         )
     if isinstance(error, TimeoutError):
         return TimedOut(
-            f"There was no answer from {place} in time.",
+            f"The connection to {label} timed out: there was no answer.",
             code="vsphere.no_answer",
-            hint="Check that the service runs and no firewall is between.",
+            hint="Check that the service runs, and that no firewall blocks the connection.",
         )
     if isinstance(error, expat.ExpatError):
         return Unavailable(
-            f"The answer from {place} is not what vSphere sends.",
+            f"The answer from {label} is not a message of vSphere.",
             code="vsphere.protocol",
-            hint="Check the name and the port.",
+            hint="Check the options hostname and port.",
         )
     text = " ".join(str(error).split())[:200] or type(error).__name__
     if isinstance(error, http.client.HTTPException) and text[:3] in ("502", "503", "504"):
         return Unavailable(
-            f"The service of {place} is not ready: {text}.",
+            f"The service of {label} is not ready: {text}.",
             code="vsphere.not_ready",
-            hint="Wait until its services run, and run again.",
+            hint="Wait until its services have started, and run again.",
         )
     return Unavailable(
-        f"The connection to {place} broke: {text}.",
+        f"The connection to {label} broke: {text}.",
         code="vsphere.connection",
         hint="Check the network and the service, and run again.",
     )
 
 
-#: Errors that may pass by themselves, by their code; of faults without a code of their own, by their name.
+#: Transient errors by their code; faults without a code of their own by their name.
 _TRANSIENT_CODES = frozenset(
     (
         "vsphere.connection",
@@ -202,7 +226,7 @@ _TRANSIENT_FAULTS = frozenset(
 
 
 def is_transient(error: StrataError) -> bool:
-    """Whether the same work may succeed when it is done again a little later, without anybody doing anything."""
+    """Return whether the same work may succeed when it is repeated a little later."""
     if error.code == "vsphere.http":
         return error.details.get("status") in (408, 429, 500, 502, 503, 504)
     return error.code in _TRANSIENT_CODES or error.details.get("fault") in _TRANSIENT_FAULTS

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The hardware of a virtual machine, as a VM template gives it to the machines made from it."""
+"""The hardware of a VM template, which VMs that are created from it get."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .inventory import plain_name
 from .properties import read
 from .session import Session
 
-#: Settings of ConfigInfo that a ConfigSpec takes over as they are.
+#: Settings that are copied from ConfigInfo to a ConfigSpec.
 _SETTINGS = (
     "cpuAllocation",
     "memoryAllocation",
@@ -43,7 +43,7 @@ _FLAGS = (
 )
 _BOOT = ("bootDelay", "bootRetryEnabled", "bootRetryDelay", "networkBootProtocol")
 
-#: extraConfig that vSphere writes for one machine: slots, identities, host state, what tools report.
+#: extraConfig that vSphere writes for one VM: slots, identities, state of the host, reports of VMware Tools.
 _OWN = re.compile(
     r"guestinfo\..*|nvram|guestos\.detailed\..*|vmware\.tools\..*|toolsInstallManager\..*|sched\..*|migrate\..*|uuid\..*|vc\.uuid|vmotion\..*"
     r"|monitor\.phys_bits_used"
@@ -56,11 +56,11 @@ _OWN = re.compile(
 
 @dataclass(slots=True)
 class Hardware:
-    """What is taken over from a template, and can be changed before a machine is made from it.
+    """The hardware that is copied from a VM template; it can be changed before a VM is created with it.
 
-    ``scsi_type`` is as OVF names it; ``nic_count`` adapters of type VMXNET3 are made, on
-    ``networks`` (managed objects by name, in the order of the adapters). ``settings``, ``flags``,
-    ``boot`` and ``devices`` are pyVmomi values. ``remarks`` are sentences about what could not be taken over.
+    ``scsi_type`` is the name in OVF; ``nic_count`` adapters of type VMXNET3 are created, on ``networks`` (name and managed
+    object, in the order of the adapters). ``settings``, ``flags``, ``boot`` and ``devices`` are pyVmomi values. ``remarks`` are
+    warnings about hardware that is not copied.
     """
 
     guest_id: str = "windows9_64Guest"
@@ -81,8 +81,8 @@ class Hardware:
     remarks: list[str] = field(default_factory=list)
 
 
-def read_hardware(session: Session, vm) -> Hardware:
-    """The hardware of a template or virtual machine; its disks, identities and MAC addresses are left out."""
+def read_hardware(session: Session, vm: Any) -> Hardware:
+    """Return the hardware of a VM template or VM without its disks, identities and MAC addresses."""
     values = read(session, vm, "name", "config", "network", subject="Reading the VM template")
     config = values["config"]
     devices = list(config.hardware.device or [])
@@ -104,26 +104,28 @@ def read_hardware(session: Session, vm) -> Hardware:
         extra_config={
             option.key: str(option.value) for option in config.extraConfig or [] if not _OWN.fullmatch(option.key)
         },
-        devices=[device for device in devices if _is_taken_over(device)],
+        devices=[device for device in devices if _is_copied(device)],
     )
     name = plain_name(values.get("name", "the template"))
     if any(not isinstance(nic, pyvmomi.vim.vm.device.VirtualVmxnet3) for nic in nics):
         hardware.remarks.append(
-            f"A network adapter of {name} is not of type VMXNET3; machines made from it get VMXNET3."
+            f"A network adapter of {name} is not of type VMXNET3; VMs that are created from it get VMXNET3."
         )
     if any(isinstance(device, pyvmomi.vim.vm.device.VirtualDisk) for device in devices):
-        hardware.remarks.append(f"The disks of {name} are not taken over.")
+        hardware.remarks.append(f"The disks of {name} are not copied.")
     if any(isinstance(device, pyvmomi.vim.vm.device.VirtualTPM) for device in devices):
-        hardware.remarks.append(f"The virtual TPM of {name} is not taken over.")
+        hardware.remarks.append(f"The virtual TPM of {name} is not copied.")
     for key, value in hardware.extra_config.items():
-        # Guides to hardening recommend it.
+        # Hardening guides recommend this setting.
         if key.lower() == "isolation.tools.setinfo.disable" and value.lower() in ("true", "1"):
-            hardware.remarks.append(f"{name} has {key} set, so Windows cannot report what becomes of its scripts.")
+            hardware.remarks.append(
+                f"{name} has the setting {key}, so that Windows cannot report the results of its scripts."
+            )
     return hardware
 
 
-def apply_hardware(hardware: Hardware, spec) -> None:
-    """Put what OVF cannot say about ``hardware`` into a ConfigSpec that CreateImportSpec returned."""
+def apply_hardware(hardware: Hardware, spec: Any) -> None:
+    """Add the hardware that OVF cannot describe to a ConfigSpec that CreateImportSpec returned."""
     vm = pyvmomi.vim.vm
     spec.version = hardware.version
     spec.guestId = hardware.guest_id
@@ -141,7 +143,7 @@ def apply_hardware(hardware: Hardware, spec) -> None:
     changes = list(spec.deviceChange or [])
     for number, device in enumerate(hardware.devices):
         added = copy.copy(device)
-        # Default devices keep their keys: vSphere takes the one given instead of making its own.
+        # Default devices keep their keys: vSphere uses the device with that key and does not create its own.
         if not isinstance(device, vm.device.VirtualVideoCard):
             added.key = -1000 - number
         added.unitNumber = None
@@ -150,17 +152,17 @@ def apply_hardware(hardware: Hardware, spec) -> None:
     spec.deviceChange = changes
 
 
-def option_values(options: dict[str, str]) -> list:
-    """extraConfig as a ConfigSpec wants it."""
+def option_values(options: dict[str, str]) -> list[Any]:
+    """Return extraConfig for a ConfigSpec."""
     return [pyvmomi.vim.option.OptionValue(key=key, value=str(value)) for key, value in options.items()]
 
 
-def _typed(kind, values: dict[str, Any]) -> dict[str, Any]:
+def _typed(kind: Any, values: dict[str, Any]) -> dict[str, Any]:
     known = {info.name for info in kind._GetPropertyList()}
     return {name: value for name, value in values.items() if name in known}
 
 
-def _scsi_type(devices: list) -> str:
+def _scsi_type(devices: list[Any]) -> str:
     kinds = pyvmomi.vim.vm.device
     for device in devices:
         for kind, name in (
@@ -174,7 +176,7 @@ def _scsi_type(devices: list) -> str:
     return "lsilogicsas"
 
 
-def _is_taken_over(device) -> bool:
+def _is_copied(device: Any) -> bool:
     kinds = pyvmomi.vim.vm.device
     return isinstance(device, (kinds.VirtualVideoCard, kinds.VirtualUSBController, kinds.VirtualUSBXHCIController)) or (
         isinstance(device, kinds.VirtualPCIPassthrough)
@@ -182,8 +184,8 @@ def _is_taken_over(device) -> bool:
     )
 
 
-def _networks(session: Session, nics: list, networks: list) -> list[tuple[str, Any]]:
-    """The network of every adapter, by name: a template's adapters know theirs by three kinds of backing."""
+def _networks(session: Session, nics: list[Any], networks: list[Any]) -> list[tuple[str, Any]]:
+    """Return name and managed object of each adapter's network; adapters refer to their network in three kinds of backing."""
     found = []
     names, by_port_group = {}, {}
     for network in networks:

@@ -1,12 +1,11 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Finding things in vCenter's inventory by the names people use.
+"""Find objects in vCenter's inventory by their names.
 
-Names are compared as vSphere shows them, case-sensitively; the escapes of slash, backslash
-and percent in stored names are undone. In a path a slash that belongs to a name is written
-``%2f``. A name that fits nothing is NotFound with what there is instead; one that fits
-several is Conflict with their paths.
+Names are compared as vSphere displays them, case-sensitively; the escapes of slash, backslash and percent in stored
+names are decoded. In a path, a slash that is part of a name is written ``%2f``. A name without a match is NotFound
+(vsphere.not_found) with the existing names; a name with several matches is Conflict (vsphere.ambiguous) with their paths.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a virtual machine is to live: managed objects, all of one datacenter. ``host`` and ``network`` may be None."""
+    """Where a VM is created: managed objects, all in one datacenter. ``host`` and ``network`` may be None."""
 
     datacenter: Any
     pool: Any
@@ -45,71 +44,72 @@ class Placement:
 
 
 class Inventory:
-    """Looks things up for one session. ``datacenter`` arguments are what ``datacenter()`` returned."""
+    """Finds objects for one session. ``datacenter`` arguments are results of ``datacenter()``."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
 
-    def datacenter(self, name: str):
-        """The datacenter of this name or path."""
+    def datacenter(self, name: str) -> Any:
+        """Return the datacenter with this name or path."""
         found = collect_below(self.session, self.session.content.rootFolder, "Datacenter", ["name"])
-        return self._one(found, name.rstrip("/"), "datacenter", f"in {self.session.place}")
+        return self._single(found, name.rstrip("/"), "datacenter", f"in {self.session.label}")
 
-    def cluster(self, datacenter, name: str):
-        """The cluster of this name."""
-        return self._one(self._below(datacenter, "ClusterComputeResource"), name, "cluster", self._in(datacenter))
+    def cluster(self, datacenter: Any, name: str) -> Any:
+        """Return the cluster with this name."""
+        return self._single(self._below(datacenter, "ClusterComputeResource"), name, "cluster", self._in(datacenter))
 
-    def host(self, datacenter, name: str):
-        """The ESXi host of this name."""
-        return self._one(self._below(datacenter, "HostSystem"), name, "ESXi host", self._in(datacenter))
+    def host(self, datacenter: Any, name: str) -> Any:
+        """Return the ESXi host with this name."""
+        return self._single(self._below(datacenter, "HostSystem"), name, "ESXi host", self._in(datacenter))
 
     def resource_pool(
-        self, datacenter, *, cluster: str | None = None, host: str | None = None, name: str | None = None
-    ):
-        """The resource pool ``name`` of a cluster or host, or the root pool when ``name`` is None.
+        self, datacenter: Any, *, cluster: str | None = None, host: str | None = None, name: str | None = None
+    ) -> Any:
+        """Return the resource pool ``name`` of a cluster or host, or its root pool when ``name`` is None.
 
-        With neither cluster nor host, ``name`` is looked for in the whole datacenter.
+        Without cluster and host, ``name`` is searched in the whole datacenter. Raises InvalidInput (vsphere.placement) when all
+        three are None.
         """
         if cluster:
             compute = self.cluster(datacenter, cluster)
         elif host:
             compute = read(self.session, self.host(datacenter, host), "parent")["parent"]
         elif name:
-            return self._one(self._below(datacenter, "ResourcePool"), name, "resource pool", self._in(datacenter))
+            return self._single(self._below(datacenter, "ResourcePool"), name, "resource pool", self._in(datacenter))
         else:
             raise InvalidInput(
-                "Neither a cluster, nor an ESXi host, nor a resource pool was named.",
+                "None of cluster, esxi_hostname and resource_pool is set.",
                 code="vsphere.placement",
-                hint="Name one of them.",
+                hint="Set one of these options.",
             )
         root = read(self.session, compute, "resourcePool").get("resourcePool")
         if not name or name == "Resources":
             return root
-        return self._one(
+        return self._single(
             collect_below(self.session, root, "ResourcePool", ["name"]), name, "resource pool", f"in {cluster or host}"
         )
 
-    def datastore(self, datacenter, name: str):
-        """The datastore of this name; Conflict when it cannot be used now."""
+    def datastore(self, datacenter: Any, name: str) -> Any:
+        """Return the datastore with this name. Raises Conflict (vsphere.datastore) when it is not accessible or in maintenance mode."""
         stores = self._below(datacenter, "Datastore")
         if not self._named(stores, name) and self._named(self._below(datacenter, "StoragePod"), name):
             raise InvalidInput(
-                f"{name} {self._in(datacenter)} is a datastore cluster.",
+                f"The datastore {name} {self._in(datacenter)} is a datastore cluster.",
                 code="vsphere.datastore_cluster",
-                hint="Name one of its datastores instead.",
+                hint="Set datastore to one of its datastores.",
             )
-        found = self._one(stores, name, "datastore", self._in(datacenter))
+        found = self._single(stores, name, "datastore", self._in(datacenter))
         state = read(self.session, found, "summary.accessible", "summary.maintenanceMode")
         if not state.get("summary.accessible") or state.get("summary.maintenanceMode", "normal") != "normal":
             raise Conflict(
                 f"The datastore {name} is not accessible or in maintenance mode.",
                 code="vsphere.datastore",
-                hint="Bring it back or choose another one.",
+                hint="Make it accessible and end its maintenance mode, or set datastore to a different datastore.",
             )
         return found
 
-    def network(self, datacenter, name: str):
-        """The network or distributed port group of this name; uplink port groups are not considered."""
+    def network(self, datacenter: Any, name: str) -> Any:
+        """Return the network or distributed port group with this name; uplink port groups are ignored."""
         found = self._below(datacenter, "Network")
         groups = [
             item
@@ -122,16 +122,17 @@ class Inventory:
             for item, values in found.items()
             if not any(tag.key == _UPLINK for tag in tags.get(item, {}).get("tag", []))
         }
-        return self._one(found, name, "network", self._in(datacenter))
+        return self._single(found, name, "network", self._in(datacenter))
 
-    def folder(self, datacenter, path: str | None, *, create: bool = False):
-        """The VM folder at ``path``: ``/DC/vm/A/B``, or ``A/B`` below the datacenter's VM folder.
+    def folder(self, datacenter: Any, path: str | None, *, create: bool = False) -> Any:
+        """Return the VM folder at ``path``: ``/DC/vm/A/B``, or ``A/B`` below the datacenter's VM folder.
 
-        Missing folders are made when ``create`` is true, else NotFound.
+        Missing folders are created when ``create`` is true, otherwise NotFound. Raises InvalidInput (vsphere.folder) for a path
+        outside the datacenter.
         """
         values = read(self.session, datacenter, "name", "vmFolder")
         current = values["vmFolder"]
-        here = f"/{path_name(values['name'])}/vm"
+        parent = f"/{path_name(values['name'])}/vm"
         for part in _folder_parts(path or "", plain_name(values["name"])):
             below = {
                 item: plain_name(found["name"]) for item, found in self._children(current, pyvmomi.vim.Folder).items()
@@ -139,12 +140,12 @@ class Inventory:
             found = [item for item, name in below.items() if name in (part, plain_name(part))]
             if not found and not create:
                 raise NotFound(
-                    f"There is no folder {part} in {here}.",
+                    f"The folder {parent} contains no folder {part}.",
                     code="vsphere.not_found",
-                    hint=_there_is(below.values(), "folders"),
+                    hint=_existing_text(below.values(), "folders"),
                 )
-            current = found[0] if found else self._create_folder(current, plain_name(part), here)
-            here = f"{here}/{part}"
+            current = found[0] if found else self._create_folder(current, plain_name(part), parent)
+            parent = f"{parent}/{part}"
         return current
 
     def vm(
@@ -153,16 +154,16 @@ class Inventory:
         name: str | None = None,
         moid: str | None = None,
         instance_uuid: str | None = None,
-        datacenter=None,
-        folder=None,
+        datacenter: Any = None,
+        folder: Any = None,
         template: bool | None = None,
-    ):
-        """The virtual machine with this identifier, instance UUID or name.
+    ) -> Any:
+        """Return the VM with this managed object ID, instance UUID or name.
 
-        A name is looked for directly in ``folder``, else in ``datacenter``, else everywhere.
-        ``template`` true or false leaves only templates or only machines.
+        A name is searched directly in ``folder``, otherwise in ``datacenter``, otherwise in the whole inventory. ``template`` true
+        searches only templates, false only VMs that are not templates.
         """
-        noun = "template" if template else "virtual machine"
+        noun = "VM template" if template else "virtual machine"
         if moid:
             found = self.session.object("VirtualMachine", moid)
             read(self.session, found, "name", subject=f"Finding the {noun} {moid}")
@@ -172,18 +173,22 @@ class Inventory:
                 found = self.session.content.searchIndex.FindByUuid(datacenter, instance_uuid, True, True)
             if found is None:
                 raise NotFound(
-                    f"There is no {noun} with the instance UUID {instance_uuid}.",
+                    f"No {noun} has the instance UUID {instance_uuid}.",
                     code="vsphere.not_found",
-                    hint="Check the UUID.",
+                    hint="Check the instance UUID.",
                 )
             return found
         if not name:
-            raise InvalidInput(f"No {noun} was named.", code="vsphere.vm", hint="Give its name, moid or instance UUID.")
+            raise InvalidInput(
+                f"The {noun} has neither name, moid nor instance UUID.",
+                code="vsphere.vm",
+                hint="Set the name, the moid or the instance UUID.",
+            )
         if folder is not None:
             found, where = self._children(folder, pyvmomi.vim.VirtualMachine), f"in the folder {self.path(folder)}"
         else:
             found = self._below(datacenter or self.session.content.rootFolder, "VirtualMachine")
-            where = self._in(datacenter) if datacenter else f"in {self.session.place}"
+            where = self._in(datacenter) if datacenter else f"in {self.session.label}"
         if template is not None:
             named = self._named(found, name)
             kinds = collect(self.session, named, ["config.template"])
@@ -192,18 +197,18 @@ class Inventory:
                 for item, values in found.items()
                 if item not in kinds or bool(kinds[item].get("config.template")) == template
             }
-        return self._one(found, name, noun, where)
+        return self._single(found, name, noun, where)
 
-    def vms_in(self, folder) -> dict[str, Any]:
-        """Name -> virtual machine, for those directly in ``folder``."""
+    def vms_in(self, folder: Any) -> dict[str, Any]:
+        """Return the VMs directly in ``folder`` by name."""
         return {
             plain_name(values["name"]): item
             for item, values in self._children(folder, pyvmomi.vim.VirtualMachine).items()
         }
 
-    def path(self, item) -> str:
-        """The inventory path of an object, such as ``/DC/vm/Folder/Name``."""
-        parts = []
+    def path(self, item: Any) -> str:
+        """Return the inventory path of an object, such as ``/DC/vm/Folder/Name``."""
+        parts: list[str] = []
         root = self.session.content.rootFolder
         while item is not None and item != root and len(parts) < 64:
             values = read(self.session, item, "name", "parent")
@@ -211,12 +216,16 @@ class Inventory:
             item = values.get("parent")
         return "/" + "/".join(reversed(parts))
 
-    def datacenter_of(self, item):
-        """The datacenter that holds an object."""
+    def datacenter_of(self, item: Any) -> Any:
+        """Return the datacenter that contains an object. Raises NotFound (vsphere.not_found) when none does."""
         while item is not None and not isinstance(item, pyvmomi.vim.Datacenter):
             item = read(self.session, item, "parent").get("parent")
         if item is None:
-            raise NotFound("The object is in no datacenter.", code="vsphere.not_found")
+            raise NotFound(
+                "The object is not in a datacenter.",
+                code="vsphere.not_found",
+                hint="Move it into a datacenter, or check its permissions.",
+            )
         return item
 
     def placement(
@@ -231,94 +240,103 @@ class Inventory:
         network: str | None = None,
         create_folder: bool = False,
     ) -> Placement:
-        """Look up everything that a connector names, and check that it fits together."""
-        place = self.datacenter(datacenter)
-        store = self.datastore(place, datastore)
-        host = self.host(place, esxi_hostname) if esxi_hostname else None
-        if host is not None:
-            self._check_host(host, esxi_hostname, store, datastore, cluster, place)
-        pool = self.resource_pool(place, cluster=cluster, host=esxi_hostname, name=resource_pool)
+        """Find the objects that a connector names, and check that they fit together.
+
+        Raises NotFound for a missing object; Conflict: vsphere.datastore, vsphere.host, vsphere.cluster; InvalidInput: vsphere.placement,
+        vsphere.folder, vsphere.datastore_cluster.
+        """
+        container = self.datacenter(datacenter)
+        store = self.datastore(container, datastore)
+        host = None
+        if esxi_hostname:
+            host = self.host(container, esxi_hostname)
+            self._check_host(host, esxi_hostname, store, datastore)
+            self._check_host_cluster(host, esxi_hostname, cluster, container)
+        pool = self.resource_pool(container, cluster=cluster, host=esxi_hostname, name=resource_pool)
         if host is None:
             self._check_cluster(pool)
         return Placement(
-            datacenter=place,
+            datacenter=container,
             pool=pool,
             host=host,
             datastore=store,
-            folder=(target := self.folder(place, folder, create=create_folder)),
-            network=self.network(place, network) if network else None,
-            datacenter_name=plain_name(read(self.session, place, "name")["name"]),
+            folder=(target := self.folder(container, folder, create=create_folder)),
+            network=self.network(container, network) if network else None,
+            datacenter_name=plain_name(read(self.session, container, "name")["name"]),
             datastore_name=datastore,
             folder_path=self.path(target),
             network_name=network,
         )
 
-    def _check_cluster(self, pool) -> None:
-        """Conflict when nobody would choose a host for a machine in ``pool``: in a cluster only DRS does."""
+    def _check_cluster(self, pool: Any) -> None:
+        """Raise Conflict when ``pool`` is in a cluster without DRS, which selects the host of a new VM."""
         owner = read(self.session, pool, "owner").get("owner")
         if not isinstance(owner, pyvmomi.vim.ClusterComputeResource):
             return
         try:
             values = read(self.session, owner, "name", "configurationEx")
         except Unavailable as error:
-            # Who may use the pool need not be allowed to look at its cluster; then vCenter tells.
+            # A user of the pool may lack the permission to read its cluster; then vCenter reports the problem later.
             if error.code != "vsphere.permission":
                 raise
             return
         drs = getattr(values.get("configurationEx"), "drsConfig", None)
         if drs is not None and drs.enabled is False:
             raise Conflict(
-                f"The cluster {plain_name(values['name'])} has no DRS, which would choose a host for a new virtual machine.",
+                f"The cluster {plain_name(values['name'])} has no DRS, which selects the host of a new virtual machine.",
                 code="vsphere.cluster",
-                hint="Name one of its hosts with esxi_hostname, or switch DRS on.",
+                hint="Set esxi_hostname to a host of the cluster, or enable DRS.",
             )
 
-    def _check_host(self, host, name: str, store, store_name: str, cluster: str | None, datacenter) -> None:
-        state = read(self.session, host, "runtime.connectionState", "runtime.inMaintenanceMode", "datastore", "parent")
+    def _check_host(self, host: Any, name: str, store: Any, store_name: str) -> None:
+        """Raise Conflict when the host cannot be used, or cannot use the datastore."""
+        state = read(self.session, host, "runtime.connectionState", "runtime.inMaintenanceMode", "datastore")
         if state.get("runtime.connectionState") != "connected" or state.get("runtime.inMaintenanceMode"):
             raise Conflict(
                 f"The ESXi host {name} is not connected or in maintenance mode.",
                 code="vsphere.host",
-                hint="Bring it back or choose another one.",
+                hint="Connect it and end its maintenance mode, or set esxi_hostname to a different host.",
             )
         if store not in state.get("datastore", []):
             raise Conflict(
-                f"The ESXi host {name} cannot reach the datastore {store_name}.",
+                f"The ESXi host {name} cannot access the datastore {store_name}.",
                 code="vsphere.host",
-                hint="Choose a datastore of that host.",
+                hint="Set datastore to a datastore of that host.",
             )
-        if cluster and state.get("parent") != self.cluster(datacenter, cluster):
+
+    def _check_host_cluster(self, host: Any, name: str, cluster: str | None, datacenter: Any) -> None:
+        if cluster and read(self.session, host, "parent").get("parent") != self.cluster(datacenter, cluster):
             raise Conflict(
                 f"The ESXi host {name} is not in the cluster {cluster}.",
                 code="vsphere.host",
-                hint="Name only one of them, or one that fits.",
+                hint="Set only one of cluster and esxi_hostname, or set esxi_hostname to a host of the cluster.",
             )
 
-    def _create_folder(self, parent, name: str, here: str):
+    def _create_folder(self, parent: Any, name: str, path: str) -> Any:
         try:
-            with explained(f"Creating the folder {name} in {here}"):
+            with explained(f"Creating the folder {name} in {path}"):
                 return parent.CreateFolder(escaped_name(name))
         except Conflict:
-            # Somebody else was faster.
+            # Another client created it in the meantime.
             for item, values in self._children(parent, pyvmomi.vim.Folder).items():
                 if plain_name(values["name"]) == name:
                     return item
             raise
 
-    def _children(self, folder, kind) -> dict[Any, dict[str, Any]]:
+    def _children(self, folder: Any, kind: Any) -> dict[Any, dict[str, Any]]:
         entries = read(self.session, folder, "childEntity").get("childEntity", [])
         found = collect(self.session, [entry for entry in entries if isinstance(entry, kind)], ["name"])
-        # Without a name is what went away meanwhile.
+        # An object without a name was removed in the meantime.
         return {item: values for item, values in found.items() if "name" in values}
 
-    def _below(self, root, kind: str) -> dict[Any, dict[str, Any]]:
+    def _below(self, root: Any, kind: str) -> dict[Any, dict[str, Any]]:
         return collect_below(self.session, root, kind, ["name"])
 
-    def _in(self, datacenter) -> str:
+    def _in(self, datacenter: Any) -> str:
         return f"in the datacenter {plain_name(read(self.session, datacenter, 'name')['name'])}"
 
-    def _named(self, found: dict[Any, dict[str, Any]], name: str) -> list:
-        """Those of this name or path."""
+    def _named(self, found: dict[Any, dict[str, Any]], name: str) -> list[Any]:
+        """Return the objects with this name or path."""
         last = name.rpartition("/")[2] if name.startswith("/") else name
         fitting = [
             item for item, values in found.items() if plain_name(values.get("name", "")) in (last, plain_name(last))
@@ -329,57 +347,60 @@ class Inventory:
             else fitting
         )
 
-    def _one(self, found: dict[Any, dict[str, Any]], name: str, noun: str, where: str):
+    def _single(self, found: dict[Any, dict[str, Any]], name: str, noun: str, where: str) -> Any:
+        """Return the only object with this name or path."""
         fitting = self._named(found, name)
         if not fitting:
             names = (plain_name(values.get("name", "")) for values in found.values())
             raise NotFound(
-                f"There is no {noun} {name} {where}.", code="vsphere.not_found", hint=_there_is(names, f"{noun}s")
+                f"The {noun} {name} does not exist {where}.",
+                code="vsphere.not_found",
+                hint=_existing_text(names, f"{noun}s"),
             )
         if len(fitting) > 1:
             paths = sorted(self.path(item) for item in fitting[:_SHOWN])
             raise Conflict(
-                f"There are {len(fitting)} {noun}s named {name} {where}: {', '.join(paths)}.",
+                f"{len(fitting)} {noun}s named {name} exist {where}: {', '.join(paths)}.",
                 code="vsphere.ambiguous",
-                hint="Say which one by its folder or its path.",
+                hint="Name it by its inventory path.",
                 paths=paths,
             )
         return fitting[0]
 
 
 def plain_name(name: str) -> str:
-    """A name as vSphere shows it, of one as it is stored."""
+    """Return a stored name as vSphere displays it."""
     return re.sub("%2f|%5c|%25", lambda match: _ESCAPES[match[0].lower()], name, flags=re.IGNORECASE)
 
 
 def escaped_name(name: str) -> str:
-    """A name as calls want it, of one as vSphere shows it."""
+    """Return a displayed name as calls of the API need it."""
     return name.replace("%", "%25").replace("/", "%2f").replace("\\", "%5c")
 
 
 def path_name(name: str) -> str:
-    """A stored name as a part of a path."""
+    """Return a stored name as a part of a path."""
     return plain_name(name).replace("/", "%2f")
 
 
 def _folder_parts(path: str, datacenter: str) -> list[str]:
     parts = [part for part in path.split("/") if part]
     if path.startswith("/"):
-        # A full path may start with the folders that hold the datacenter.
+        # A full path may start with the folders that contain the datacenter.
         for position in range(len(parts) - 1):
             if plain_name(parts[position]) == datacenter and parts[position + 1] == "vm":
                 return parts[position + 2 :]
         raise InvalidInput(
-            f"The folder {path} is not a path in the datacenter {datacenter}.",
+            f"The folder {path} is not in the datacenter {datacenter}.",
             code="vsphere.folder",
-            hint=f"Write /{datacenter}/vm/..., or the path below the VM folder without a slash at its start.",
+            hint=f"Set folder to /{datacenter}/vm/..., or to the path below the VM folder without a leading slash.",
         )
     return parts
 
 
-def _there_is(names: Iterable[str], noun: str) -> str:
+def _existing_text(names: Iterable[str], noun: str) -> str:
     known = sorted(set(names))
     if not known:
-        return f"There are no {noun} at all."
+        return f"No {noun} exist."
     shown = ", ".join(known[:_SHOWN])
-    return f"There are these {noun}: {shown}{' and more' if len(known) > _SHOWN else ''}."
+    return f"Existing {noun}: {shown}{' and more' if len(known) > _SHOWN else ''}."

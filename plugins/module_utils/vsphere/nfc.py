@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""NFC leases: the right to move a virtual machine's disks, kept alive while they move.
+"""NFC leases: the permission to transfer a virtual machine's disks, kept alive during the transfer.
 
-Source: vSphere Web Services API, HttpNfcLease. A lease that hears nothing expires and, for
-an import, takes the new virtual machine with it; so a thread reports progress from the
-moment the lease is ready until it is completed or aborted.
+Source: vSphere Web Services API, HttpNfcLease. A lease without progress reports expires, and vCenter then removes the
+new virtual machine of an import. Therefore a thread reports progress from the moment the lease is ready until it is
+completed or aborted.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, TypeVar
 
@@ -25,13 +25,14 @@ from .properties import read, wait_for
 from .session import Attempts, Session
 from .transfer import HostConnection, Transfer
 
+#: Seconds.
 _INITIALIZING_TIMEOUT = 60
 _Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A file of the lease. ``key`` names it in manifests and descriptors, ``import_key`` as the import specification does."""
+    """A file of the lease. ``key`` is its name in manifests and descriptors, ``import_key`` its name in the import specification."""
 
     key: str
     import_key: str
@@ -45,7 +46,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class ManifestEntry:
-    """What the host says it moved: sizes in bytes, digests in lower-case hexadecimal."""
+    """A file that the host has transferred: sizes in bytes, digests in lower-case hexadecimal."""
 
     size: int
     sha1: str
@@ -56,9 +57,9 @@ class ManifestEntry:
 
 
 def when_free(session: Session, call: Callable[[], _Result]) -> _Result:
-    """Return what ``call`` does, which may be made more than once.
+    """Return the result of ``call``, which may be repeated.
 
-    While the machine is busy it is made again until a lease that nobody holds any more must have expired; after what may pass, a few times.
+    While the VM is busy, it is repeated until a lease without a holder must have expired; after a transient error, a few times.
     """
     deadline = time.monotonic() + session.patience.lease
     pause = min(2, session.patience.lease / 20)
@@ -71,20 +72,26 @@ def when_free(session: Session, call: Callable[[], _Result]) -> _Result:
                 if time.monotonic() + pause > deadline:
                     raise
                 time.sleep(pause)
-            elif not is_transient(error) or not attempts.again(error.details.get("fault")):
+            elif not is_transient(error) or not attempts.again(_fault_of(error)):
                 raise
+
+
+def _fault_of(error: StrataError) -> str | None:
+    """Return the name of the fault that caused an error."""
+    fault = error.details.get("fault")
+    return fault if isinstance(fault, str) else None
 
 
 class Lease:
     """A lease from ImportVApp, ExportVm or ExportSnapshot; a context manager that aborts it unless it was completed.
 
-    ``subject`` starts the sentences of errors, such as "Importing X". After ``wait_ready``:
-    ``devices``, ``entity``, ``capacity`` (bytes of all disks) and ``timeout`` (seconds without
-    progress). ``total`` is what percents refer to, when known. ``stall_timeout`` bounds how many seconds the connection may
-    stand still, unless the session's patience does.
+    ``subject`` is the beginning of error messages, such as "Importing X". ``wait_ready`` sets ``devices``, ``entity`` (the VM),
+    ``capacity`` (bytes of all disks) and ``timeout`` (seconds without progress after which the lease expires). ``total`` is the
+    number of bytes that percentages refer to, if known. ``stall_timeout`` (None: the session's patience) limits the seconds
+    without a transferred byte.
     """
 
-    def __init__(self, session: Session, lease, subject: str, *, stall_timeout: float | None = None) -> None:
+    def __init__(self, session: Session, lease: Any, subject: str, *, stall_timeout: float | None = None) -> None:
         self.session = session
         self.subject = subject
         self.devices: tuple[Device, ...] = ()
@@ -104,12 +111,12 @@ class Lease:
     def __enter__(self) -> Lease:
         return self
 
-    def __exit__(self, kind, error, traceback) -> None:
+    def __exit__(self, _kind: object, error: object, _traceback: object) -> None:
         if self._open:
-            self.abort(str(error) if isinstance(error, StrataError) else "The transfer was given up.")
+            self.abort(str(error) if isinstance(error, StrataError) else "The transfer was aborted.")
 
     def wait_ready(self, timeout: float = 600) -> None:
-        """Wait until bytes can move; raises the lease's own error when it has one."""
+        """Wait until the transfer can begin. Raises the error of a lease that failed, and TimedOut after ``timeout`` seconds."""
         with self._explained():
             values = wait_for(
                 self.session,
@@ -123,7 +130,7 @@ class Lease:
             info = read(self.session, self._lease, "info", subject=self.subject).get("info")
         if info is None:
             raise Unavailable(
-                f"{self.subject} failed: the lease says nothing about its files.",
+                f"{self.subject} failed: the lease has no information about its files.",
                 code="vsphere.lease",
                 hint="Run again.",
             )
@@ -143,15 +150,17 @@ class Lease:
             )
             for device in info.deviceUrl or []
         )
-        # Several reports must fit into what the server waits for.
+        # Several reports must fit into the time after which the lease expires.
         interval = min(self.session.patience.keep_alive, max(0.5, self.timeout / 4))
         self._keeper = threading.Thread(target=self._keep_alive, args=(interval,), name="nfc-keepalive", daemon=True)
         self._keeper.start()
 
-    def upload(self, device: Device, blocks: Iterable[bytes], length: int, *, progress: Progress = silent) -> Transfer:
-        """Send a stream-optimized VMDK of ``length`` bytes as ``device``; returns size and digests.
+    def upload(
+        self, device: Device, blocks: Iterable[bytes | memoryview], length: int, *, progress: Progress = silent
+    ) -> Transfer:
+        """Send a stream-optimized VMDK of ``length`` bytes as ``device``; return size and digests.
 
-        Raises the lease's error when it fails meanwhile, else what the connection's failure is.
+        Raises the error of the lease if it fails during the transfer, otherwise the errors of ``HostConnection.send``.
         """
         if self.total is None:
             self.total = length
@@ -161,20 +170,20 @@ class Lease:
     def download(
         self, device: Device, out: BinaryIO, *, expected: int | None = None, progress: Progress = silent
     ) -> Transfer:
-        """Fetch ``device`` into ``out``; Corrupt when ``expected`` bytes were to come and did not."""
+        """Receive ``device`` into ``out``. Raises Corrupt (vsphere.length) when the size is not ``expected`` bytes."""
         with self._moving(), self._connect(device) as connection:
             transfer = connection.receive(out, self._counter("download", expected, progress))
         progress("download", transfer.size, transfer.size)
         if expected is not None and transfer.size != expected:
             raise Corrupt(
-                f"{self.subject} failed: the disk should have {expected} bytes and {transfer.size} came.",
+                f"{self.subject} failed: {transfer.size} bytes of the disk were received, not {expected}.",
                 code="vsphere.length",
                 hint="Run again.",
             )
         return transfer
 
     def manifest(self) -> dict[str, ManifestEntry]:
-        """What the server says was moved so far, by device key; empty when it cannot tell."""
+        """Return the files that the server has transferred so far, by device key; empty when the server does not support this."""
         try:
             with self._explained():
                 entries = self._lease.HttpNfcLeaseGetManifest()
@@ -197,9 +206,9 @@ class Lease:
         }
 
     def verify(self, device: Device, transfer: Transfer, manifest: dict[str, ManifestEntry] | None = None) -> bool:
-        """Compare what was moved with the server's manifest; whether it had anything to compare with.
+        """Compare a transfer with the server's manifest; return whether the manifest has size and digest of the file.
 
-        Raises Corrupt when size or digest differ.
+        Raises Corrupt (vsphere.checksum) when size or digest differ.
         """
         entry = (self.manifest() if manifest is None else manifest).get(device.key)
         if entry is None:
@@ -211,16 +220,16 @@ class Lease:
         for name, theirs, ours in pairs:
             if theirs is not None and theirs != ours:
                 raise Corrupt(
-                    f"{self.subject} failed: the host has another {name} of {device.target or device.key} ({theirs}) than was moved ({ours}).",
+                    f"{self.subject} failed: the {name} of {device.target or device.key} is {theirs} on the host, but {ours} was transferred.",
                     code="vsphere.checksum",
-                    hint="The bytes were damaged on their way; run again.",
+                    hint="Run again: the data was damaged during the transfer.",
                     expected=ours,
                     found=theirs,
                 )
         return entry.size == transfer.size and bool(entry.sha1 or entry.checksum and known)
 
     def complete(self) -> None:
-        """End the lease well. An answer that got lost is made up for by looking at the lease."""
+        """Complete the lease. If vCenter's answer is lost, the state of the lease decides."""
         self._check_failure()
         self._end()
         attempts = Attempts(self.session.patience.calls)
@@ -230,16 +239,16 @@ class Lease:
                     self._lease.HttpNfcLeaseComplete()
             except StrataError as error:
                 state = self._state()
-                if state == "ready" and attempts.again(error.details.get("fault")):
+                if state == "ready" and attempts.again(_fault_of(error)):
                     continue
                 if state not in ("done", None) or error.code == "vsphere.lease_lost":
                     raise
-                if state is None and not self._stands():
+                if state is None and not self._entity_exists():
                     raise self._lost() from error
             self._open = False
 
     def abort(self, reason: str) -> None:
-        """Give the lease up; it is no error when that is impossible, for then it expires by itself."""
+        """Abort the lease; failures are ignored, because the lease then expires."""
         self._end()
         self._open = False
         with contextlib.suppress(StrataError, pyvmomi.vmodl.MethodFault):
@@ -248,12 +257,12 @@ class Lease:
                 pass
 
     def _aborted(self, reason: str) -> bool:
-        """Try to abort the lease; whether it has ended."""
+        """Try to abort the lease; return whether it has ended."""
         fault = pyvmomi.vmodl.fault.SystemError(reason=reason, msg=reason)
         try:
             self._lease.HttpNfcLeaseAbort(fault)
         except pyvmomi.vim.fault.InvalidState:
-            # It has ended, or it is not ready yet and cannot be aborted before it is.
+            # The lease has ended, or it is not ready yet and cannot be aborted before.
             values = wait_for(
                 self.session,
                 self._lease,
@@ -282,8 +291,8 @@ class Lease:
         )
 
     @contextlib.contextmanager
-    def _moving(self):
-        """Around a transfer: when it fails because the lease did, the lease's error is the one to tell."""
+    def _moving(self) -> Iterator[None]:
+        """Around a transfer: if it fails because the lease failed, raise the error of the lease."""
         try:
             yield
         except Unavailable as error:
@@ -294,7 +303,8 @@ class Lease:
             raise
         self._before = self._moved
 
-    def _counter(self, step: str, total: int | None, progress: Progress):
+    def _counter(self, step: str, total: int | None, progress: Progress) -> Callable[[int], None]:
+        """Return the callback that counts transferred bytes, reports progress, and raises the error of a lost lease."""
         progress(step, 0, total)
         last = 0.0
 
@@ -310,19 +320,19 @@ class Lease:
         return count
 
     def _keep_alive(self, interval: float) -> None:
-        """The thread: says how far things are until told to stop or told that the lease is no more."""
-        heard = time.monotonic()
+        """Report progress until the transfer has ended or the lease is lost; this is the body of the thread."""
+        last_success = time.monotonic()
         while not self._stop.wait(interval):
-            failure, over = self._report()
+            failure, lost = self._report()
             if failure is None:
-                heard = time.monotonic()
-            elif over or time.monotonic() - heard > self.timeout:
-                # One report that fails is made up for by the next, as long as the lease lives.
+                last_success = time.monotonic()
+            elif lost or time.monotonic() - last_success > self.timeout:
+                # A report that fails does not matter if a later report succeeds before the lease expires.
                 self._failure = failure
                 return
 
     def _report(self) -> tuple[StrataError | None, bool]:
-        """Report progress once; what went wrong, and whether that means that the lease is no more."""
+        """Report progress once; return the error if that failed, and whether the lease is lost."""
         total = self.total or self.capacity
         try:
             self._lease.HttpNfcLeaseProgress(min(99, self._moved * 100 // total) if total else 0)
@@ -339,16 +349,16 @@ class Lease:
         return None, False
 
     def _lost(self) -> StrataError:
-        """The error for a lease that vCenter does not know any more."""
+        """Return the error for a lease that vCenter no longer knows."""
         return Unavailable(
-            f"{self.subject} failed: vCenter has lost the lease, as it does when it is restarted or the session ends.",
+            f"{self.subject} failed: vCenter has lost the lease, for example because it was restarted or the session ended.",
             code="vsphere.lease_lost",
             hint="Run again.",
         )
 
     @contextlib.contextmanager
-    def _explained(self):
-        """As ``explained``, for calls on the lease itself."""
+    def _explained(self) -> Iterator[None]:
+        """Do the same as ``explained``, for calls on the lease itself."""
         try:
             with explained(self.subject):
                 yield
@@ -365,13 +375,13 @@ class Lease:
             if fault is not None:
                 raise fault_error(fault, self.subject) from cause
             raise Unavailable(
-                f"{self.subject} failed: the lease ended in error.",
+                f"{self.subject} failed: the lease ended with an error.",
                 code="vsphere.lease",
-                hint="Look at the tasks in vCenter.",
+                hint="Check the tasks in vCenter, and run again.",
             ) from cause
         if cause is None and values.get("state") != "ready":
             raise Unavailable(
-                f"{self.subject} failed: the lease has ended already.", code="vsphere.lease", hint="Run again."
+                f"{self.subject} failed: the lease has already ended.", code="vsphere.lease", hint="Run again."
             )
 
     def _state(self) -> str | None:
@@ -380,7 +390,7 @@ class Lease:
         except NotFound:
             return None
 
-    def _stands(self) -> bool:
+    def _entity_exists(self) -> bool:
         try:
             return bool(read(self.session, self.entity, "name", subject=self.subject))
         except NotFound:

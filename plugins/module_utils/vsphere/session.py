@@ -3,10 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A session with vCenter (or an ESXi host) that renews itself.
 
-pyVmomi's managed objects call the stub that is kept here. It logs in again when the
-session has expired, repeats calls that change nothing when the connection breaks, and
-turns what the network does into the engine's errors; faults that vSphere answers with
-pass through as pyVmomi's exceptions.
+pyVmomi's managed objects use the stub of the session. It logs in again when the session has expired, repeats
+calls that change nothing when the connection breaks, and turns network failures into the engine's errors. vSphere's
+faults are raised as pyVmomi's exceptions.
 """
 
 from __future__ import annotations
@@ -20,20 +19,21 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from ..common.errors import InvalidInput, StrataError, Unavailable
+from ..common.errors import InternalError, InvalidInput, StrataError, Unavailable
 from ..common.optional_imports import pyvmomi
 from ..ovf.document import local_name, parse_xml
 from .faults import CONNECTION_ERRORS, connection_error, explained, fault_error, fault_name
 from .trust import Trust
 
-#: Longer than any call of WaitForUpdatesEx is asked to wait, and than a slow vCenter takes for a call.
+#: Seconds; longer than any wait of WaitForUpdatesEx and than a call to a slow vCenter.
 _SOCKET_TIMEOUT = 120
-#: Kept-alive connections are closed by vCenter's front end when idle; a call must not meet a closed one.
+#: Seconds; vCenter's front end closes idle connections, and a call must not use a closed connection.
 _IDLE_TIMEOUT = 20
-_MAXIMUM_ANSWER = 1 << 20
+_LONGEST_VERSIONS = 1 << 20
 
-#: Calls that may be made twice: they read, or say again what was said.
+#: Calls that can be repeated: they read, or repeating them has no further effect.
 _REPEATABLE = frozenset(
     (
         "RetrieveServiceContent",
@@ -50,15 +50,18 @@ _REPEATABLE = frozenset(
         "CurrentTime",
     )
 )
-#: Faults by which vCenter says that something went wrong within it, or between it and a host: they often pass.
-_PASSING_FAULTS = frozenset(("SystemError", "HostCommunication", "HostNotReachable"))
+#: Faults within vCenter, or between vCenter and a host: they are often transient.
+_TRANSIENT_FAULTS = frozenset(("SystemError", "HostCommunication", "HostNotReachable"))
 _FAULT_REPEATS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """For how many seconds to wait. ``calls``: a repeatable call is repeated while the connection fails; ``stall``: a transfer may
-    stand still; ``keep_alive``: between two reports that keep a lease; ``lease``: until a lease that nobody holds has expired."""
+    """How many seconds to wait.
+
+    ``calls``: while the connection fails, a repeatable call is repeated for that time. ``stall``: a transfer may make no progress.
+    ``keep_alive``: between two reports that keep a lease alive. ``lease``: until a lease without a holder has expired.
+    """
 
     calls: float = 60
     stall: float = 120
@@ -69,8 +72,8 @@ class Patience:
 class Session:
     """A logged-in session. ``content`` is the ServiceContent; use as a context manager to log out.
 
-    ``trust`` is used for host connections too; ``proxy`` is (host, port) or None.
-    ``logins`` counts the times of logging in.
+    ``trust`` also applies to connections to ESXi hosts; ``proxy`` is (host, port) or None. ``label`` names the server in
+    messages. ``logins`` is the number of logins so far.
     """
 
     @classmethod
@@ -87,7 +90,11 @@ class Session:
         proxy_port: int | None = None,
         patience: Patience = Patience(),
     ) -> Session:
-        """Log in. Raises Unavailable (or TimedOut) with what is wrong, InvalidInput for unusable options."""
+        """Log in.
+
+        Raises InvalidInput (vsphere.hostname, vsphere.ca_file) for unusable options, Unavailable (vsphere.login,
+        vsphere.protocol and the codes of ``connection_error``) or TimedOut when vCenter cannot be used.
+        """
         session = cls(
             hostname,
             port,
@@ -104,20 +111,22 @@ class Session:
     ) -> None:
         if not hostname:
             raise InvalidInput(
-                "No name of a vCenter was given.",
+                "The option hostname is empty.",
                 code="vsphere.hostname",
-                hint="Set hostname, or VMWARE_HOST in the environment.",
+                hint="Set hostname, or the environment variable VMWARE_HOST.",
             )
         self.hostname = hostname
         self.port = port
         self.trust = trust
         self.proxy = proxy
         self.patience = patience
-        self.place = f"the vCenter {hostname} (port {port})"
+        self.label = f"the vCenter {hostname} (port {port})"
         self._username = self._password = ""
         self._lock = threading.Lock()
         self.logins = 0
-        self._soap = self._stub = self.content = None
+        self._soap: Any = None
+        self._stub: Any = None
+        self.content: Any = None
 
     def __repr__(self) -> str:
         return f"Session({self.hostname!r}, port={self.port})"
@@ -125,11 +134,11 @@ class Session:
     def __enter__(self) -> Session:
         return self
 
-    def __exit__(self, *unused) -> None:
+    def __exit__(self, *_details: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Log out; a session that is gone already is no error."""
+        """Log out; a session that has already ended is not an error."""
         soap, self._soap = self._soap, None
         if soap is None:
             return
@@ -139,15 +148,15 @@ class Session:
 
     @property
     def vcenter(self) -> dict[str, str]:
-        """What documents say of the vCenter: the name by which it was reached, and the identifier that it keeps under any name."""
+        """``hostname`` as the option gave it, and ``instance_uuid``, which identifies the vCenter under any hostname."""
         return {"hostname": self.hostname, "instance_uuid": self.content.about.instanceUuid or self.hostname}
 
-    def object(self, kind: str, moid: str):
-        """The managed object of a type such as ``VirtualMachine`` with this identifier, whether it exists or not."""
+    def object(self, kind: str, moid: str) -> Any:
+        """Return the managed object of a type such as ``VirtualMachine`` with this ID; vCenter is not asked whether it exists."""
         return getattr(pyvmomi.vim, kind)(moid, self._stub)
 
     def renew(self, logins: int) -> None:
-        """Log in again because a call of after login number ``logins`` was told NotAuthenticated; once, whoever asks."""
+        """Log in again after a NotAuthenticated in the session of login number ``logins``; only once, if several threads request it."""
         self._patiently(functools.partial(self._renew, logins), Attempts(self.patience.calls))
 
     def _renew(self, logins: int) -> None:
@@ -173,16 +182,16 @@ class Session:
                 )
                 self._stub = _stub(self, version)
                 self._login()
-                with explained(f"Logging in to {self.place}"):
+                with explained(f"Logging in to {self.label}"):
                     self.content = pyvmomi.vim.ServiceInstance("ServiceInstance", self._stub).RetrieveContent()
                 return
             except CONNECTION_ERRORS as error:
-                # Whoever refuses, or cannot be found, is more likely named wrongly than being restarted.
+                # A refused connection or an unknown name is more likely a wrong option than a restart of vCenter.
                 if (
                     isinstance(error, (ConnectionRefusedError, TimeoutError, socket.gaierror, ssl.SSLError))
                     or not attempt.again()
                 ):
-                    raise connection_error(error, self.place) from error
+                    raise connection_error(error, self.label) from error
 
     def _login(self) -> None:
         self._soap.cookie = ""
@@ -194,17 +203,18 @@ class Session:
                 self.logins += 1
                 return
             except pyvmomi.vim.fault.InvalidLogin as fault:
+                user = f"the user {self._username}" if self._username else "an empty user name"
                 raise Unavailable(
-                    f"{self.place[0].upper()}{self.place[1:]} refused the user name or the password of {self._username or 'nobody'}.",
+                    f"{self.label[0].upper()}{self.label[1:]} rejected the login of {user}.",
                     code="vsphere.login",
-                    hint="Check both; the user name is such as administrator@vsphere.local.",
+                    hint="Check the options username and password; a user name is such as administrator@vsphere.local.",
                 ) from fault
             except pyvmomi.vmodl.MethodFault as fault:
                 if not attempt.again(fault_name(fault)):
-                    raise fault_error(fault, f"Logging in to {self.place}") from fault
+                    raise fault_error(fault, f"Logging in to {self.label}") from fault
 
     def _version(self, versions: list[str]) -> str:
-        """The newest API version of ``versions`` that the server knows too."""
+        """Return the newest API version of ``versions`` that the server supports."""
         host, port = self.proxy or (self.hostname, self.port)
         connection = http.client.HTTPSConnection(host, port, timeout=30, context=self.trust.context())
         if self.proxy:
@@ -212,7 +222,7 @@ class Session:
         try:
             connection.request("GET", "/sdk/vimServiceVersions.xml")
             response = connection.getresponse()
-            text = response.read(_MAXIMUM_ANSWER)
+            text = response.read(_LONGEST_VERSIONS)
         finally:
             connection.close()
         if response.status in (502, 503, 504):
@@ -229,37 +239,38 @@ class Session:
             if pyvmomi.VmomiSupport.versionIdMap[version] in known:
                 return version
         raise Unavailable(
-            f"What answers as {self.place} is not a vCenter of a supported version.",
+            f"The server at {self.label} is not a vCenter of a supported version.",
             code="vsphere.protocol",
-            hint="Check the name and the port.",
+            hint="Check the options hostname and port.",
         )
 
-    def _invoke(self, managed, info, arguments):
+    def _invoke(self, managed: Any, info: Any, arguments: Any) -> Any:
+        """Make a call: log in again once if the session has expired, and repeat repeatable calls while the connection fails."""
         repeatable = info.wsdlName in _REPEATABLE
         attempt = Attempts(self.patience.calls)
         renewed = False
         while True:
             soap, logins = self._soap, self.logins
             if soap is None:
-                raise Unavailable(f"The session with {self.place} was closed.", code="vsphere.session")
+                raise InternalError(f"The session with {self.label} was closed before a call.", code="vsphere.session")
             try:
                 status, result = soap.InvokeMethod(managed, info, arguments, self._stub)
             except CONNECTION_ERRORS as error:
-                # A refused connection has carried nothing, so any call may try again.
+                # A refused connection has transferred nothing, so that every call can be repeated.
                 again = repeatable or isinstance(error, ConnectionRefusedError)
                 if not again or isinstance(error, ssl.SSLCertVerificationError) or not attempt.again():
-                    raise connection_error(error, self.place) from error
+                    raise connection_error(error, self.label) from error
                 continue
             except (KeyError, TypeError, AttributeError, ValueError) as error:
                 raise Unavailable(
-                    f"The answer of {self.place} to {info.wsdlName} cannot be decoded ({type(error).__name__}: {error}).",
+                    f"The answer of {self.label} to {info.wsdlName} cannot be decoded ({type(error).__name__}: {error}).",
                     code="vsphere.protocol",
-                    hint="Check that pyvmomi is not older than the server.",
+                    hint="Install a version of pyvmomi that supports the version of the server.",
                 ) from error
             if status == 200:
                 return result
             if not renewed and isinstance(result, pyvmomi.vim.fault.NotAuthenticated):
-                # The call was not carried out, so it may be made again whatever it is.
+                # The call was not executed, so that every call can be repeated.
                 renewed = True
                 self._patiently(functools.partial(self._renew, logins), attempt)
             elif not repeatable or not attempt.again(fault_name(result)):
@@ -271,13 +282,13 @@ class Session:
                 return action()
             except CONNECTION_ERRORS as error:
                 if isinstance(error, ssl.SSLCertVerificationError) or not attempt.again():
-                    raise connection_error(error, self.place) from error
+                    raise connection_error(error, self.label) from error
 
 
 class Attempts:
-    """Pauses between attempts, longer each time, until the time is over, or too many were answered by a fault.
+    """Pauses between attempts, longer each time, until the time is over or too many attempts ended with a fault.
 
-    There is always a second attempt: the first one may have taken all the time until its connection broke.
+    There is always a second attempt: the first attempt may have used all the time until its connection broke.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -287,10 +298,10 @@ class Attempts:
         self._attempts = 0
 
     def again(self, fault: str | None = None) -> bool:
-        """Wait for the next attempt; False when there is to be none. ``fault`` is the name of the fault that was the answer."""
+        """Wait for the next attempt; return False when there is none. ``fault`` names the fault that ended the last attempt."""
         if fault is not None:
             self._faults += 1
-            if fault not in _PASSING_FAULTS or self._faults > _FAULT_REPEATS:
+            if fault not in _TRANSIENT_FAULTS or self._faults > _FAULT_REPEATS:
                 return False
         self._attempts += 1
         if self._attempts > 1 and time.monotonic() + self._pause > self._deadline:
@@ -300,16 +311,16 @@ class Attempts:
         return True
 
 
-def _stub(session: Session, version: str):
-    """The stub that managed objects call; its class cannot be made before pyVmomi is known to be there."""
+def _stub(session: Session, version: str) -> Any:
+    """Return the stub that managed objects call; its class is created here because pyVmomi may not be installed."""
 
     class SessionStub(pyvmomi.StubAdapterBase):
         """Passes every call on to the session."""
 
-        def InvokeMethod(self, mo, info, args):
+        def InvokeMethod(self, mo: Any, info: Any, args: Any) -> Any:
             return session._invoke(mo, info, args)
 
-        def __deepcopy__(self, memo):
+        def __deepcopy__(self, memo: dict) -> Any:
             return self
 
     return SessionStub(version)

@@ -1,13 +1,15 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Waiting for vCenter's tasks.
+"""Wait for vCenter's tasks.
 
-Only ``info.state``, ``info.error``, ``info.result`` and ``info.progress`` are collected: a
-whole TaskInfo cannot always be decoded, nor every result.
+Only ``info.state``, ``info.error``, ``info.result`` and ``info.progress`` are collected: some TaskInfo objects and some
+results cannot be decoded.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from ..common.progress import Progress, silent
 from .faults import fault_error
@@ -16,12 +18,18 @@ from .session import Session
 
 
 def wait_for_task(
-    session: Session, task, subject: str, *, timeout: float = 3600, progress: Progress = silent, result: bool = False
-):
-    """Wait until ``task`` has ended; returns its result when ``result`` is true, else None.
+    session: Session,
+    task: Any,
+    subject: str,
+    *,
+    timeout: float = 3600,
+    progress: Progress = silent,
+    result: bool = False,
+) -> Any:
+    """Wait until ``task`` has ended; return its result when ``result`` is true, else None.
 
-    ``subject`` starts the sentence of an error, such as "Powering on X"; ``progress`` gets
-    percents. Raises the engine's error for the task's fault, TimedOut after ``timeout`` seconds.
+    ``subject`` is the beginning of error messages, such as "Powering on X"; ``progress`` receives percentages. Raises
+    the error for the task's fault (see ``fault_error``), and TimedOut (vsphere.timed_out) after ``timeout`` seconds.
     """
     values = wait_for(
         session,

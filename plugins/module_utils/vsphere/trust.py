@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whom a TLS connection trusts: the certificate authorities, or a thumbprint that vCenter vouches for."""
+"""The trust of TLS connections: certificate authorities, or a thumbprint that vCenter reports."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _ALGORITHMS = {40: "sha1", 64: "sha256", 128: "sha512"}
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """``validate_certs`` false accepts any certificate; ``ca_file`` adds authorities in PEM to the system's."""
+    """How to verify certificates. ``validate_certs`` false accepts any certificate; ``ca_file`` adds authorities in PEM form."""
 
     validate_certs: bool = True
     ca_file: str | None = None
 
     def context(self) -> ssl.SSLContext:
-        """A context for client connections; InvalidInput when ``ca_file`` cannot be used."""
+        """Return a context for client connections. Raises InvalidInput (vsphere.ca_file) when ``ca_file`` cannot be used."""
         if not self.validate_certs:
             return unverified_context()
         context = ssl.create_default_context()
-        # Certificates of the VMware Certificate Authority lack extensions that the strict mode demands.
+        # Certificates of the VMware Certificate Authority lack extensions that the strict mode requires.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         if self.ca_file:
             try:
@@ -36,29 +36,34 @@ class Trust:
                 raise InvalidInput(
                     f"The file of certificate authorities {self.ca_file} cannot be used: {error.strerror or error}.",
                     code="vsphere.ca_file",
-                    hint="Name a file with certificates in PEM form.",
+                    hint="Set ca_path to a file with certificates in PEM form.",
                 ) from error
         return context
 
 
 def unverified_context() -> ssl.SSLContext:
-    """A context that accepts every certificate: the caller checks it otherwise, or was told not to."""
+    """Return a context that accepts every certificate: the caller checks it in a different way, or not at all."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
 
 
-def check_thumbprint(certificate: bytes, thumbprint: str, place: str) -> None:
-    """Compare a certificate (DER) with a SHA-1, SHA-256 or SHA-512 thumbprint; Unavailable when they differ."""
-    wanted = re.sub(r"[^0-9a-f]", "", thumbprint.lower())
-    algorithm = _ALGORITHMS.get(len(wanted))
+def check_thumbprint(certificate: bytes, thumbprint: str, label: str) -> None:
+    """Compare a certificate (DER) with a SHA-1, SHA-256 or SHA-512 thumbprint.
+
+    ``label`` names the server in the message. Raises Unavailable (vsphere.thumbprint) when they differ.
+    """
+    expected = re.sub(r"[^0-9a-f]", "", thumbprint.lower())
+    algorithm = _ALGORITHMS.get(len(expected))
     found = hashlib.new(algorithm, certificate).hexdigest() if algorithm else ""
-    if not algorithm or found != wanted:
+    if not algorithm or found != expected:
         raise Unavailable(
-            f"The certificate of {place} is not the one that vCenter announced (expected thumbprint {thumbprint[:200]}, found {_colons(found) or 'none'}).",
+            f"The certificate of {label} has the thumbprint {_colons(found) or 'unknown'}, but vCenter reported {thumbprint[:200]}.",
             code="vsphere.thumbprint",
-            hint="Something stands between the composer and the host, or vCenter must refresh the host's certificate.",
+            hint="Check for a proxy between the composer and the host, or refresh the host's certificate in vCenter.",
+            expected=thumbprint[:200],
+            found=_colons(found),
         )
 
 

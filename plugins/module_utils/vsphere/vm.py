@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The life of a virtual machine: facts, power, snapshots, settings, removal."""
+"""Operations on a virtual machine: facts, power, snapshots, settings, removal."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from ..common.optional_imports import pyvmomi
 from ..common.progress import Progress, silent
 from .faults import explained
 from .hardware import option_values
-from .inventory import Inventory, escaped_name, path_name, plain_name
+from .inventory import Inventory, path_name, plain_name
 from .properties import read, wait_for
 from .session import Session
 from .tasks import wait_for_task
 
-_ENDLESS = 10 * 365 * 86400
+#: Seconds.
+_NO_LIMIT = 10 * 365 * 86400
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One snapshot; ``path`` are the names from the root of the tree joined by slashes."""
+    """A snapshot; ``path`` has the names from the root of the tree, joined by slashes."""
 
     name: str
     description: str
@@ -39,9 +40,9 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class VmFacts:
-    """What is known of a virtual machine. ``guest`` holds tools_status and tools_running; ``disks`` are (datastore path, bytes).
+    """The facts of a virtual machine. ``guest`` has tools_status and tools_running; ``disks`` are (datastore path, bytes).
 
-    A machine in a vApp has no folder: then ``folder_path`` and ``datacenter`` are empty.
+    A VM in a vApp has no folder: then ``folder_path`` and ``datacenter`` are empty.
     """
 
     name: str
@@ -66,8 +67,8 @@ class VmFacts:
     change_version: str
 
 
-def read_facts(session: Session, vm) -> VmFacts:
-    """Everything a report or a check needs to know; NotFound when the machine is gone."""
+def read_facts(session: Session, vm: Any) -> VmFacts:
+    """Return the facts of a VM. Raises NotFound (vsphere.gone) when the VM does not exist."""
     values = read(
         session,
         vm,
@@ -124,8 +125,8 @@ def read_facts(session: Session, vm) -> VmFacts:
     )
 
 
-def power_on(session: Session, vm, *, timeout: float = 300) -> None:
-    """Power the machine on; one that is on stays so."""
+def power_on(session: Session, vm: Any, *, timeout: float = 300) -> None:
+    """Power the VM on, unless it is on."""
     subject = f"Powering on {_name(session, vm)}"
     if _power(session, vm) == "poweredOn":
         return
@@ -134,22 +135,22 @@ def power_on(session: Session, vm, *, timeout: float = 300) -> None:
     wait_for_task(session, task, subject, timeout=timeout)
 
 
-def last_power_on(session: Session, vm) -> int | None:
-    """Number of the newest event in which the machine was powered on; None when vCenter remembers none.
+def last_power_on(session: Session, vm: Any) -> int | None:
+    """Return the number of the newest power-on event of the VM; None when vCenter has none.
 
-    A machine's change version tells of its settings, not of what ran in it.
+    A VM's change version changes with its settings, but not when it runs.
     """
     event = pyvmomi.vim.event
     entity = event.EventFilterSpec.ByEntity(entity=vm, recursion="self")
     with explained(f"Reading the events of {_name(session, vm)}"):
-        found = session.content.eventManager.QueryEvents(
+        events = session.content.eventManager.QueryEvents(
             event.EventFilterSpec(entity=entity, eventTypeId=["VmPoweredOnEvent", "DrsVmPoweredOnEvent"])
         )
-    return max((one.key for one in found or []), default=None)
+    return max((entry.key for entry in events or []), default=None)
 
 
-def power_off(session: Session, vm, *, timeout: float = 300) -> None:
-    """Switch the machine off at once; one that is off stays so."""
+def power_off(session: Session, vm: Any, *, timeout: float = 300) -> None:
+    """Power the VM off without shutting the guest down, unless it is off."""
     subject = f"Powering off {_name(session, vm)}"
     if _power(session, vm) == "poweredOff":
         return
@@ -158,13 +159,13 @@ def power_off(session: Session, vm, *, timeout: float = 300) -> None:
             task = vm.PowerOffVM_Task()
         wait_for_task(session, task, subject, timeout=timeout)
     except Conflict:
-        # It switched itself off at the same moment.
+        # The VM powered itself off at the same moment.
         if _power(session, vm) != "poweredOff":
             raise
 
 
-def shutdown_guest(session: Session, vm, *, timeout: float = 600, progress: Progress = silent) -> None:
-    """Ask the guest to shut down and wait until it is off; needs running VMware Tools."""
+def shutdown_guest(session: Session, vm: Any, *, timeout: float = 600, progress: Progress = silent) -> None:
+    """Shut the guest down and wait until the VM is off; VMware Tools must run. Raises TimedOut after ``timeout`` seconds."""
     if _power(session, vm) == "poweredOff":
         return
     with explained(f"Shutting down the guest of {_name(session, vm)}"):
@@ -172,11 +173,11 @@ def shutdown_guest(session: Session, vm, *, timeout: float = 600, progress: Prog
     wait_for_power_off(session, vm, timeout=timeout, progress=progress)
 
 
-def wait_for_power_off(session: Session, vm, *, timeout: float, progress: Progress = silent) -> None:
-    """Wait until the machine is off; TimedOut after ``timeout`` seconds. ``progress`` gets seconds."""
+def wait_for_power_off(session: Session, vm: Any, *, timeout: float, progress: Progress = silent) -> None:
+    """Wait until the VM is off; ``progress`` receives seconds. Raises TimedOut after ``timeout`` seconds."""
     started = time.monotonic()
 
-    def tick(unused: dict) -> None:
+    def tick(_values: dict) -> None:
         progress("wait for shutdown", int(time.monotonic() - started), int(timeout))
 
     wait_for(
@@ -190,22 +191,22 @@ def wait_for_power_off(session: Session, vm, *, timeout: float, progress: Progre
     )
 
 
-def pending_question(session: Session, vm) -> str | None:
-    """What vSphere asks about the machine, which stands still until somebody answers; None when it asks nothing."""
+def pending_question(session: Session, vm: Any) -> str | None:
+    """Return vSphere's question about the VM, which is blocked until it is answered; None without a question."""
     return _question(read(session, vm, "runtime.question").get("runtime.question"))
 
 
 def watch_until_off(
-    session: Session, vm, tick: Callable[[dict[str, str], bool, str | None], None], *, interval: float = 5
+    session: Session, vm: Any, tick: Callable[[dict[str, str], bool, str | None], None], *, interval: float = 5
 ) -> None:
-    """Wait without an end until the machine is off, and tell ``tick`` its extraConfig, in which guestinfo stands, whether it is off, and what vSphere asks.
+    """Wait without a time limit until the VM is off.
 
-    ``tick`` is called after every change, the last one included, and at least every ``interval`` seconds; it raises to
-    end the wait.
+    ``tick`` is called with the VM's extraConfig (which contains guestinfo), whether the VM is off, and vSphere's question: after
+    every change, including the last, and at least every ``interval`` seconds. It raises to end the wait.
     """
 
-    def look(unused: dict) -> bool:
-        # An update only wakes: servers tell of extraConfig as a whole, by entry, or, when the guest has set it, not at all.
+    def examine(_values: dict) -> bool:
+        # The update only triggers a read: servers report extraConfig as a whole, by entry, or, if the guest has set it, not at all.
         values = read(session, vm, "runtime.powerState", "runtime.question", "config.extraConfig", subject=subject)
         off = values.get("runtime.powerState") == "poweredOff"
         tick(
@@ -220,15 +221,15 @@ def watch_until_off(
         session,
         vm,
         ["runtime.powerState", "runtime.question", "config.extraConfig"],
-        look,
-        _ENDLESS,
+        examine,
+        _NO_LIMIT,
         subject=subject,
         interval=interval,
     )
 
 
-def create_snapshot(session: Session, vm, name: str, description: str = "", *, timeout: float = 1800) -> Snapshot:
-    """Take a snapshot without memory and return it."""
+def create_snapshot(session: Session, vm: Any, name: str, description: str = "", *, timeout: float = 1800) -> Snapshot:
+    """Take a snapshot without memory and return it. Raises NotFound (vsphere.gone) when it does not exist afterwards."""
     subject = f"Creating the snapshot {name} of {_name(session, vm)}"
     with explained(subject):
         task = vm.CreateSnapshot_Task(name, description, False, False)
@@ -237,31 +238,20 @@ def create_snapshot(session: Session, vm, name: str, description: str = "", *, t
         if snapshot.ref == taken:
             return snapshot
     raise NotFound(
-        f"{subject} succeeded, but the snapshot is not there.",
+        f"{subject} succeeded, but the snapshot does not exist.",
         code="vsphere.gone",
-        hint="Something else removed it meanwhile; run again.",
+        hint="Another client removed it while the module was running; run again.",
     )
 
 
-def list_snapshots(session: Session, vm) -> tuple[Snapshot, ...]:
-    """All snapshots, parents before children."""
+def list_snapshots(session: Session, vm: Any) -> tuple[Snapshot, ...]:
+    """Return all snapshots, parents before children."""
     return _snapshots(read(session, vm, "snapshot").get("snapshot"))
-
-
-def remove_snapshot(session: Session, snapshot: Snapshot, *, children: bool = False, timeout: float = 3600) -> None:
-    """Remove a snapshot, and those taken after it when ``children``; one that is gone is no error."""
-    subject = f"Removing the snapshot {snapshot.name}"
-    try:
-        with explained(subject):
-            task = snapshot.ref.RemoveSnapshot_Task(children, None)
-        wait_for_task(session, task, subject, timeout=timeout)
-    except NotFound:
-        return
 
 
 def reconfigure(
     session: Session,
-    vm,
+    vm: Any,
     *,
     annotation: str | None = None,
     extra_config: dict[str, str] | None = None,
@@ -279,18 +269,10 @@ def reconfigure(
     wait_for_task(session, task, subject, timeout=timeout)
 
 
-def rename(session: Session, vm, name: str, *, timeout: float = 300) -> None:
-    """Give the machine another name; its files keep theirs."""
-    subject = f"Renaming {_name(session, vm)} to {name}"
-    with explained(subject):
-        task = vm.Rename_Task(escaped_name(name))
-    wait_for_task(session, task, subject, timeout=timeout)
+def destroy(session: Session, vm: Any, *, running: bool = True, timeout: float = 1800) -> None:
+    """Delete the VM with its disks; a VM that is on is powered off first, a VM that does not exist is not an error.
 
-
-def destroy(session: Session, vm, *, running: bool = True, timeout: float = 1800) -> None:
-    """Delete the machine with its disks, switched off first when it is on; one that is gone is no error.
-
-    With ``running`` false a machine that is on is left alone: Conflict.
+    With ``running`` false, a VM that is on is not deleted: Conflict (vsphere.power_state).
     """
     try:
         subject = f"Removing {_name(session, vm)}"
@@ -303,27 +285,27 @@ def destroy(session: Session, vm, *, running: bool = True, timeout: float = 1800
         return
 
 
-def _name(session: Session, vm) -> str:
+def _name(session: Session, vm: Any) -> str:
     return plain_name(
         read(session, vm, "name", subject=f"Reading the virtual machine {vm._GetMoId()}").get("name", vm._GetMoId())
     )
 
 
-def _power(session: Session, vm) -> str:
+def _power(session: Session, vm: Any) -> str:
     return str(read(session, vm, "runtime.powerState")["runtime.powerState"])
 
 
-def _question(info) -> str | None:
+def _question(info: Any) -> str | None:
     return None if info is None else " ".join((info.text or "").split())[:300] or "no text"
 
 
-def _short(device) -> str:
-    """The adapter type as it is written in .vmx files, such as ``vmxnet3``."""
+def _short(device: Any) -> str:
+    """Return the adapter type as in .vmx files, such as ``vmxnet3``."""
     name = type(device).__name__.rpartition(".")[2].removeprefix("Virtual").lower()
     return {"pcnet32": "vlance"}.get(name, name)
 
 
-def _snapshots(info) -> tuple[Snapshot, ...]:
+def _snapshots(info: Any) -> tuple[Snapshot, ...]:
     found: list[Snapshot] = []
     if info is None:
         return ()

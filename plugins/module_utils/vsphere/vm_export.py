@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Exporting a virtual machine as an OVF folder: descriptor, SHA-256 manifest, disks.
+"""Export a virtual machine as an OVF folder: descriptor, SHA-256 manifest, disks.
 
-A sidecar ``<name>.export.json`` beside the files records what was exported from what. It
-makes an export that is already there a matter of seconds, and lets one that was cut off go
-on with the disks it still lacks. A disk has its own name only when all of it is there.
+A sidecar file ``<name>.export.json`` next to the other files records the VM and the exported files. With it, an existing export
+is recognized within seconds, and an interrupted export resumes with the missing disks. A disk gets its final name only
+when it is complete.
 """
 
 from __future__ import annotations
@@ -62,16 +62,16 @@ class _Record:
 
 
 def exported(
-    session: Session, vm, folder: Share | str, *, name: str | None = None, snapshot: Snapshot | None = None
+    session: Session, vm: Any, folder: Share | str, *, name: str | None = None, snapshot: Snapshot | None = None
 ) -> Export | None:
-    """The export of this machine (or snapshot) as it is now, when ``folder`` holds it complete and unharmed."""
+    """Return the export of this VM (or snapshot) in its current state, None unless ``folder`` contains it complete and undamaged."""
     source = _Source(session, vm, name, snapshot)
     return _complete(as_share(folder), source)
 
 
 def export_vm(
     session: Session,
-    vm,
+    vm: Any,
     folder: Share | str,
     *,
     name: str | None = None,
@@ -80,88 +80,91 @@ def export_vm(
     progress: Progress = silent,
     stall_timeout: float | None = None,
 ) -> Export:
-    """Export the machine, which must be off, or its ``snapshot`` into ``folder``, which is made when missing.
+    """Export the VM, which must be off, or its ``snapshot`` into ``folder``, which is created if it does not exist.
 
-    ``name`` is that of the files, else the machine's. ``force`` exports although nothing changed.
-    Raises Conflict when the machine is on, Unsupported for templates, and what transfers raise.
+    ``name`` (None: the VM's name) is the name of the files. ``force`` exports even if nothing has changed.
+    Raises Conflict (vsphere.power_state) when the VM is on, Unsupported (vsphere.template) for templates, InvalidInput
+    (vsphere.ovf_file_name), the errors of ``Lease``, and OSErrors of the share.
     """
     source = _Source(session, vm, name, snapshot)
     source.check()
-    folder = as_share(folder)
-    folder.make_folders()
-    if not force and (there := _complete(folder, source)):
-        return there
+    share = as_share(folder)
+    share.make_folders()
+    if not force and (existing := _complete(share, source)):
+        return existing
     subject = f"Exporting {source.vm_name}"
     record = source.record()
-    previous = _load(folder, source.name)
+    previous = _load(share, source.name)
     if previous is not None and not force and _same_source(previous, record):
         record.disks = dict(previous.disks)
 
-    def begin():
+    def begin() -> Any:
         with explained(subject):
             return snapshot.ref.ExportSnapshot() if snapshot else vm.ExportVm()
 
-    # A run that was cut off may have left a lease behind.
+    # An interrupted run may have left a lease.
     with Lease(session, when_free(session, begin), subject, stall_timeout=stall_timeout) as lease:
         lease.wait_ready()
-        # Only the holder of the lease may clean up: nobody else exports this machine now.
-        _remove_temporary(folder, source.name)
-        _forget(folder, source.name)
+        # The holder of the lease can clean up: no other process exports this VM now.
+        _remove_temporary(share, source.name)
+        _forget(share, source.name)
         disks = [device for device in lease.devices if device.disk]
         if not disks:
             raise Unavailable(
-                f"{subject} failed: the machine has no disk to export.", code="vsphere.lease", hint="Check its disks."
+                f"{subject} failed: the VM has no disk to export.",
+                code="vsphere.lease",
+                hint="Add a disk to the VM, or check the mode of its disks.",
             )
         names = {device.key: f"{source.name}-disk{number}.vmdk" for number, device in enumerate(disks, 1)}
         record.disks = {
             file: entry
             for file, entry in record.disks.items()
-            if names.get(entry["device"]) == file and _is_there(folder, file, entry)
+            if names.get(entry["device"]) == file and _is_unchanged(share, file, entry)
         }
         lease.total = lease.capacity or None
         for device in disks:
             if names[device.key] not in record.disks:
                 record.disks[names[device.key]] = _download(
-                    lease, device, folder, source.name, names[device.key], progress
+                    lease, device, share, source.name, names[device.key], progress
                 )
-                _save(folder, source.name, record)
+                _save(share, source.name, record)
         _check_disks(lease, disks, names, record)
-        descriptor, warnings = _descriptor(session, vm, source, lease, record, subject)
+        descriptor, warnings = _descriptor(session, vm, source, record, subject)
         lease.complete()
     for file in set(previous.disks if previous else ()) - set(record.disks):
-        folder.remove(file)
-    return _finish(folder, source.name, record, descriptor, warnings)
+        share.remove(file)
+    return _finish(share, source.name, record, descriptor, warnings)
 
 
 def remove_export(folder: Share | str, name: str) -> bool:
-    """Remove the files of the export ``name`` from ``folder``, and the folder when nothing else is in it; False when there is none."""
-    folder, name = as_share(folder), _file_name(name)
-    record = _load(folder, name)
+    """Remove the files of the export ``name`` from ``folder``, and the folder if it is empty; return whether there was an export."""
+    share, name = as_share(folder), _file_name(name)
+    record = _load(share, name)
     if record is None:
         return False
-    _remove_temporary(folder, name)
-    # The sidecar goes last: a removal that was cut off can go on.
+    _remove_temporary(share, name)
+    # The sidecar is removed last, so that an interrupted removal can be resumed.
     for file in (*record.disks, f"{name}.ovf", f"{name}.mf", _sidecar(name)):
-        folder.remove(file)
+        share.remove(file)
     with contextlib.suppress(OSError):
-        folder.remove_folder()
+        share.remove_folder()
     return True
 
 
 def descriptor_name(name: str) -> str:
-    """The file name of the descriptor of the export ``name``."""
+    """Return the file name of the descriptor of the export ``name``."""
     return f"{_file_name(name)}.ovf"
 
 
 def is_exported(folder: Share | str, name: str) -> bool:
-    """Whether ``folder`` holds an export ``name``, whole or not."""
+    """Return whether ``folder`` contains an export ``name``, complete or not."""
     return _load(as_share(folder), _file_name(name)) is not None
 
 
 class _Source:
-    """The machine that is exported, as it is now."""
+    """The VM that is exported, in its current state."""
 
-    def __init__(self, session: Session, vm, name: str | None, snapshot: Snapshot | None) -> None:
+    def __init__(self, session: Session, vm: Any, name: str | None, snapshot: Snapshot | None) -> None:
         values = read(
             session,
             vm,
@@ -178,24 +181,26 @@ class _Source:
         self._values = values
 
     def check(self) -> None:
+        """Raise Unsupported for a template, and Conflict for a VM that is on."""
         if self._values.get("config.template"):
             raise Unsupported(
-                f"{self.vm_name} is a template, which vSphere does not export.",
+                f"The VM {self.vm_name} is a template, which vSphere cannot export.",
                 code="vsphere.template",
-                hint="Convert it to a virtual machine or clone it.",
+                hint="Convert it to a virtual machine, or clone it.",
             )
         if self.snapshot is None and self._values.get("runtime.powerState") != "poweredOff":
             raise Conflict(
-                f"{self.vm_name} is not switched off.",
+                f"The VM {self.vm_name} is not powered off.",
                 code="vsphere.power_state",
-                hint="Shut it down, or name a snapshot that was taken while it was off.",
+                hint="Shut it down, or set snapshot to a snapshot that was taken while it was off.",
             )
 
     def record(self) -> _Record:
+        """Return the record of an export that has not begun."""
         return _Record(
             _VERSION,
             self._values.get("config.instanceUuid", ""),
-            # What a snapshot holds does not change with the machine.
+            # The content of a snapshot does not change with the VM.
             "" if self.snapshot else self._values.get("config.changeVersion", ""),
             self.snapshot.moid if self.snapshot else "",
             {},
@@ -208,18 +213,19 @@ def _file_name(name: str) -> str:
     plain = re.sub(r'[\x00-\x1f/\\:*?"<>|]', "_", name).strip(". ")
     if not plain or len(plain.encode("utf-8", "replace")) > 200:
         raise InvalidInput(
-            f"No file can be named after {name[:100]!r}.",
+            f"{name[:100]!r} cannot be used as a file name.",
             code="vsphere.ovf_file_name",
-            hint="Give the export another name.",
+            hint="Set package to a name without special characters and with at most 200 bytes.",
         )
     return plain
 
 
-def _same_source(one: _Record, other: _Record) -> bool:
-    return (one.instance_uuid, one.change_version, one.snapshot) == (
-        other.instance_uuid,
-        other.change_version,
-        other.snapshot,
+def _same_source(first: _Record, second: _Record) -> bool:
+    """Return whether two records are about the same state of the same VM."""
+    return (first.instance_uuid, first.change_version, first.snapshot) == (
+        second.instance_uuid,
+        second.change_version,
+        second.snapshot,
     )
 
 
@@ -228,7 +234,7 @@ def _sidecar(name: str) -> str:
 
 
 def _load(folder: Share, name: str) -> _Record | None:
-    """The sidecar, or None when there is none or it makes no sense: then the export starts anew."""
+    """Return the sidecar, None when it does not exist or is not valid: then the export starts again."""
     try:
         record = _Record(**json.loads(folder.read(_sidecar(name), _SIDECAR_MAXIMUM)))
         sound = record.version == _VERSION and all(
@@ -248,8 +254,8 @@ def _save(folder: Share, name: str, record: _Record) -> None:
     _write(folder, name, _sidecar(name), (json.dumps(asdict(record), indent=2, sort_keys=True) + "\n").encode("utf-8"))
 
 
-def _is_there(folder: Share, file: str, entry: dict[str, Any]) -> bool:
-    """Whether a disk's file is still what was recorded: by size and time, else by its digest."""
+def _is_unchanged(folder: Share, file: str, entry: dict[str, Any]) -> bool:
+    """Return whether a disk's file is as recorded: by size and time, otherwise by its digest."""
     status = folder.stat(file)
     if status is None or status.is_folder or status.size != entry["size"]:
         return False
@@ -267,7 +273,7 @@ def _complete(folder: Share, source: _Source) -> Export | None:
             return None
     except (FileNotFoundError, KeyError):
         return None
-    if not record.disks or not all(_is_there(folder, file, entry) for file, entry in record.disks.items()):
+    if not record.disks or not all(_is_unchanged(folder, file, entry) for file, entry in record.disks.items()):
         return None
     return Export(False, folder.where(ovf), digests, _size(folder, digests), ())
 
@@ -290,23 +296,25 @@ def _download(lease: Lease, device: Device, folder: Share, name: str, file: str,
 
 
 def _check_disks(lease: Lease, disks: list[Device], names: dict[str, str], record: _Record) -> None:
-    """Disks kept from an earlier run must be what the host has now, as far as it tells."""
+    """Raise Corrupt when a disk that an earlier run exported differs from the host's disk, if the host reports a digest."""
     manifest: dict[str, ManifestEntry] = lease.manifest()
     for device in disks:
         entry = record.disks[names[device.key]]
         theirs = manifest.get(device.key)
         if theirs is not None and theirs.sha1 and theirs.sha1 != entry["sha1"]:
             raise Corrupt(
-                f"The disk {names[device.key]} is not what the host has now.",
+                f"The exported disk {names[device.key]} differs from the disk on the host.",
                 code="vsphere.checksum",
-                hint="Remove the file and export again.",
+                hint="Delete the file and export again.",
+                expected=theirs.sha1,
+                found=entry["sha1"],
             )
 
 
 def _descriptor(
-    session: Session, vm, source: _Source, lease: Lease, record: _Record, subject: str
+    session: Session, vm: Any, source: _Source, record: _Record, subject: str
 ) -> tuple[bytes, tuple[str, ...]]:
-    """vCenter's descriptor for the files as they were downloaded, checked to be one that can be read again."""
+    """Return vCenter's descriptor for the downloaded files, checked by reading it, and vCenter's warnings."""
     manager = pyvmomi.vim.OvfManager
     files = []
     for file, entry in sorted(record.disks.items(), key=lambda pair: (len(pair[0]), pair[0])):
@@ -322,11 +330,11 @@ def _descriptor(
     with explained(subject):
         result = session.content.ovfManager.CreateDescriptor(vm, parameters)
     if result.error or not result.ovfDescriptor:
-        problems = "; ".join(fault_text(fault) for fault in result.error or []) or "no reason was given"
+        problems = "; ".join(fault_text(fault) for fault in result.error or []) or "it gave no reason"
         raise Unavailable(
-            f"{subject} failed: vCenter made no OVF descriptor: {problems}.",
+            f"{subject} failed: vCenter created no OVF descriptor: {problems}.",
             code="vsphere.descriptor",
-            hint="Check the machine's hardware.",
+            hint="Check the hardware of the VM.",
         )
     text = result.ovfDescriptor.encode("utf-8")
     listed = {file.href for file in parse_descriptor(text, f"The OVF descriptor of {source.vm_name}").files}
@@ -351,7 +359,7 @@ def _finish(folder: Share, name: str, record: _Record, descriptor: bytes, warnin
 
 
 def _forget(folder: Share, name: str) -> None:
-    """A descriptor and manifest that do not fit the disks must not be found meanwhile."""
+    """Remove descriptor and manifest before the disks change, so that they never describe different disks."""
     for suffix in (".mf", ".ovf"):
         folder.remove(name + suffix)
 
@@ -362,7 +370,7 @@ def _write(folder: Share, name: str, file: str, data: bytes) -> None:
 
 
 def _temporary(name: str, file: str) -> str:
-    """The name of a file that is being written: one by which a later export of the same name finds what a killed one left."""
+    """Return the name of a file that is being written; a later export of the same name removes such files of a killed run."""
     return f"{_temporary_prefix(name)}{file}"
 
 
@@ -371,7 +379,7 @@ def _temporary_prefix(name: str) -> str:
 
 
 def _remove_temporary(folder: Share, name: str) -> None:
-    for entry, unused in folder.names():
+    for entry, _is_folder in folder.names():
         if entry.startswith(_temporary_prefix(name)):
             folder.remove(entry)
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 
+import hypothesis
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.strata.layering.plugins.module_utils.publish.decision import (
@@ -143,7 +143,7 @@ def test_remaining_steps_of_an_observation(observation, steps):
     assert remaining_steps(observation) == steps
 
 
-@given(observations)
+@hypothesis.given(observations)
 def test_every_observation_reaches_a_final_step(observation):
     steps = remaining_steps(observation)
     assert steps[-1] in FINAL
@@ -151,7 +151,7 @@ def test_every_observation_reaches_a_final_step(observation):
     assert len(set(steps)) == len(steps), "a step is repeated"
 
 
-@given(observations, st.data())
+@hypothesis.given(observations, st.data())
 def test_a_run_that_is_interrupted_anywhere_reaches_a_final_step(observation, data):
     """Each step may be interrupted up to three times and begins again; the guest may report anything while it runs."""
     interruptions, executed = 0, 0
@@ -166,7 +166,7 @@ def test_a_run_that_is_interrupted_anywhere_reaches_a_final_step(observation, da
             observation = dataclasses.replace(observation, script_state=data.draw(st.sampled_from(REPORTS)))
 
 
-@given(observations)
+@hypothesis.given(observations)
 def test_an_image_is_recorded_and_verified_when_publishing_is_done(observation):
     while (step := next_step(observation)) not in FINAL:
         observation = after(observation, step)

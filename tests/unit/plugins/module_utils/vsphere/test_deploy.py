@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import (
     Conflict,
     Corrupt,
-    InvalidInput,
+    InternalError,
     StrataError,
     Unavailable,
 )
@@ -164,7 +164,7 @@ def test_other_capacity(simulator, deploy, disk):
 
 @pytest.mark.parametrize("change", [-1, 1])
 def test_deploy_stream_of_a_different_length_fails(simulator, deploy, disk, change):
-    with pytest.raises(InvalidInput) as caught:
+    with pytest.raises(InternalError) as caught:
         deploy(length=disk.length + change)
     assert caught.value.code == "vsphere.length"
     assert_nothing_remains(simulator)

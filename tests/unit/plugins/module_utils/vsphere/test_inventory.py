@@ -10,7 +10,7 @@ from pyVmomi import vim
 
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, InvalidInput, NotFound
 from ansible_collections.strata.layering.plugins.module_utils.vsphere import vm
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory import Inventory
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory import Inventory, escaped_name
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.properties import read
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.tasks import wait_for_task
 
@@ -126,7 +126,7 @@ def test_folders_with_odd_names(inventory, datacenter, simulator):
 
 
 def test_machines_with_odd_names(inventory, datacenter, session, machine):
-    vm.rename(session, machine, "gold/1 50%")
+    wait_for_task(session, machine.Rename_Task(escaped_name("gold/1 50%")), "Renaming")
     facts = vm.read_facts(session, machine)
     assert (facts.name, facts.path) == ("gold/1 50%", "/DC0/vm/machines/gold%2f1 50%")
     for name in ("gold/1 50%", "gold%2f1 50%25", facts.path):

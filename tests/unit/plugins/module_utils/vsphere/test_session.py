@@ -10,6 +10,7 @@ import threading
 import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import (
+    InternalError,
     InvalidInput,
     StrataError,
     Unavailable,
@@ -38,7 +39,7 @@ def test_login_and_logout(simulator, connect):
         assert simulator.password not in repr(session)
         root = session.content.rootFolder
         assert read(session, root, "name")["name"] == "Datacenters"
-    with pytest.raises(Unavailable) as caught:
+    with pytest.raises(InternalError) as caught:
         read(session, root, "name")
     assert caught.value.code == "vsphere.session"
     session.close()
@@ -144,11 +145,11 @@ def test_reads_are_repeated_when_a_fault_may_pass(simulator, session):
     simulator.rules.add("RetrievePropertiesEx", fault="SystemError")
     assert "name" in read(session, root, "name")
     simulator.rules.add("RetrievePropertiesEx", fault="NoPermission")
-    with pytest.raises(Unavailable) as caught:
+    with pytest.raises(InternalError) as caught:
         read(session, root, "name")
     assert caught.value.code == "vsphere.permission"
     number = simulator.rules.add("RetrievePropertiesEx", fault="SystemError", count=None)
-    with pytest.raises(Unavailable) as caught:
+    with pytest.raises(InternalError) as caught:
         read(session, root, "name")
     assert caught.value.code == "vsphere.fault"
     assert next(rule["hits"] for rule in simulator.rules.list() if rule["id"] == number) == 4

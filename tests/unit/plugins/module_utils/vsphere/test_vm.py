@@ -19,6 +19,7 @@ from ansible_collections.strata.layering.plugins.module_utils.common.errors impo
     Unavailable,
 )
 from ansible_collections.strata.layering.plugins.module_utils.vsphere import vm
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.tasks import wait_for_task
 
 
 def power(simulator, name="machine"):
@@ -121,8 +122,7 @@ def test_snapshots(simulator, session, machine):
     listed = vm.list_snapshots(session, machine)
     assert [(snapshot.name, snapshot.current) for snapshot in listed] == [("first", False), ("second", True)]
     assert vm.read_facts(session, machine).snapshots == listed
-    vm.remove_snapshot(session, second)
-    vm.remove_snapshot(session, second)
+    wait_for_task(session, second.ref.RemoveSnapshot_Task(False, None), "Removing")
     assert simulator.machines("machine")[0]["snapshots"] == ["first"]
     simulator.rules.add(
         "CreateSnapshot",
@@ -144,7 +144,7 @@ def test_settings(session, machine):
     assert facts.annotation == "Notes"
     assert {key: value for key, value in facts.extra_config.items() if key.startswith("strata.")} == {"strata.b": "3"}
     before = facts.change_version
-    vm.rename(session, machine, "other")
+    wait_for_task(session, machine.Rename_Task("other"), "Renaming")
     assert vm.read_facts(session, machine).name == "other"
     vm.reconfigure(session, machine, annotation="Other notes")
     assert vm.read_facts(session, machine).change_version != before
