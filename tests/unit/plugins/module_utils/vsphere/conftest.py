@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the tests of the vsphere workspace share: a simulator, a session, machines and disks."""
+"""Fixtures of the tests of the package vsphere: a simulator, a session, VMs and disks."""
 
 from __future__ import annotations
 
@@ -68,16 +68,16 @@ def other_disk(tmp_path):
 
 @pytest.fixture
 def connect():
-    """Logs in to a simulator, with other options where wanted."""
+    """Logs in to a simulator; ``changes`` override options."""
 
     def log_in(simulator, **changes):
-        given = {
+        options = {
             "hostname": simulator.host,
             "username": simulator.username,
             "password": simulator.password,
             "port": simulator.port,
         }
-        return Session.connect(**given | {"ca_file": simulator.ca_file} | changes)
+        return Session.connect(**options | {"ca_file": simulator.ca_file} | changes)
 
     return log_in
 
@@ -97,10 +97,10 @@ def host_simulator():
 
 @pytest.fixture
 def placement(session):
-    return place(session)
+    return find_placement(session)
 
 
-def place(session, folder="machines", datastore="LocalDS_0"):
+def find_placement(session, folder="desktops", datastore="LocalDS_0"):
     return Inventory(session).placement(
         datacenter="DC0", cluster="DC0_C0", datastore=datastore, folder=folder, network="VM Network", create_folder=True
     )
@@ -108,10 +108,10 @@ def place(session, folder="machines", datastore="LocalDS_0"):
 
 @pytest.fixture
 def make_machine(session, disk):
-    def make(name, folder="machines", datastore="LocalDS_0"):
+    def make(name, folder="desktops", datastore="LocalDS_0"):
         return deploy_vm(
             session,
-            place(session, folder, datastore),
+            find_placement(session, folder, datastore),
             name=name,
             hardware=Hardware(),
             capacity=disk.capacity,
@@ -124,7 +124,7 @@ def make_machine(session, disk):
 
 @pytest.fixture
 def machine(make_machine):
-    return make_machine("machine")
+    return make_machine("desktop")
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def free_port():
 
 @pytest.fixture
 def web_server(tmp_path):
-    """Ports of web servers that are no vCenter, without and with TLS."""
+    """Ports of web servers without and with TLS, which are not a vCenter."""
     subprocess.run(
         [
             "openssl",

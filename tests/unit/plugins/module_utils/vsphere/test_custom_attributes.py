@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Custom attributes of machines."""
+"""Custom attributes of VMs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def values(session, machine) -> dict[str, str]:
     return {names[entry.key]: entry.value for entry in machine.customValue}
 
 
-def test_attributes_are_defined_and_set_once(simulator, session, machine):
+def test_set_attributes_defines_and_sets_once(simulator, session, machine):
     assert set_attributes(session, machine, {"Image": "office", "Owner": "VDI"}) is True
     assert values(session, machine) == {"Image": "office", "Owner": "VDI"}
     simulator.clear_journal()
@@ -28,7 +28,7 @@ def test_attributes_are_defined_and_set_once(simulator, session, machine):
     assert set_attributes(session, machine, {}) is False
 
 
-def test_two_define_the_same_attribute(simulator, session, machine, monkeypatch):
+def test_set_attributes_defined_by_another_client(simulator, session, machine, monkeypatch):
     """What the loser of a race sees: it is not there, and then it is."""
     assert set_attributes(session, machine, {"Image": "office"}) is True
     real, looks = custom_attributes.read, []

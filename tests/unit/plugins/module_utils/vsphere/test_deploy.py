@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Machines made from a stream, and nothing left where that fails."""
+"""VMs that are created from a stream, and nothing left when that fails."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from ansible_collections.strata.layering.tests.support.deploying import deploy_v
 @pytest.fixture
 def deploy(session, placement, disk):
     def run(**changes):
-        given = {
+        fields = {
             "name": "image",
             "hardware": Hardware(),
             "capacity": disk.capacity,
             "blocks": disk.blocks,
             "length": disk.length,
         }
-        return deploy_vm(session, placement, **given | changes)
+        return deploy_vm(session, placement, **fields | changes)
 
     return run
 
@@ -51,7 +51,7 @@ def assert_nothing_remains(simulator):
     assert [disk for disk in simulator.disks() if disk["vm"] == "image"] == []
 
 
-def test_a_machine_like_its_template(simulator, session, deploy, disk):
+def test_deploy_creates_a_vm_with_the_hardware_of_its_template(simulator, session, deploy, disk):
     template = Inventory(session).vm(name=simulator.template, template=True)
     hardware = read_hardware(session, template)
     steps = []
@@ -70,7 +70,7 @@ def test_a_machine_like_its_template(simulator, session, deploy, disk):
     assert steps[-1] == ("upload", disk.length, disk.length)
     facts = vm.read_facts(session, made.vm)
     assert (facts.path, facts.datacenter, facts.datastore_path) == (
-        "/DC0/vm/machines/image",
+        "/DC0/vm/desktops/image",
         "DC0",
         "[LocalDS_0] image/image.vmx",
     )
@@ -105,7 +105,7 @@ def test_a_machine_like_its_template(simulator, session, deploy, disk):
     assert [lease["state"] for lease in simulator.leases()] == ["done"]
 
 
-def test_hardware_can_be_changed_and_networks_come_from_the_template(simulator, session, disk):
+def test_deploy_with_changed_hardware_uses_networks_of_the_template(simulator, session, disk):
     inventory = Inventory(session)
     hardware = read_hardware(session, inventory.vm(name=simulator.template, template=True))
     assert [name for name, unused in hardware.networks] == ["VM Network"]
@@ -116,9 +116,15 @@ def test_hardware_can_be_changed_and_networks_come_from_the_template(simulator, 
         4,
         1,
     )
-    place = inventory.placement(datacenter="DC0", esxi_hostname="DC0_H0", datastore="LocalDS_0")
+    placement = inventory.placement(datacenter="DC0", esxi_hostname="DC0_H0", datastore="LocalDS_0")
     made = deploy_vm(
-        session, place, name="image", hardware=hardware, capacity=disk.capacity, blocks=disk.blocks, length=disk.length
+        session,
+        placement,
+        name="image",
+        hardware=hardware,
+        capacity=disk.capacity,
+        blocks=disk.blocks,
+        length=disk.length,
     )
     values = read(
         session,
@@ -132,7 +138,7 @@ def test_hardware_can_be_changed_and_networks_come_from_the_template(simulator, 
     assert (values["config.firmware"], values["config.hardware.numCPU"], values["runtime.host"]) == (
         "bios",
         4,
-        place.host,
+        placement.host,
     )
     assert "VirtualLsiLogicSASController" in {
         type(device).__name__.rpartition(".")[2] for device in values["config.hardware.device"]
@@ -140,7 +146,7 @@ def test_hardware_can_be_changed_and_networks_come_from_the_template(simulator, 
     assert [read(session, network, "name")["name"] for network in values["network"]] == ["VM Network"]
 
 
-def test_name_in_use(simulator, deploy):
+def test_deploy_name_in_use_fails(simulator, deploy):
     deploy()
     with pytest.raises(Conflict) as caught:
         deploy()
@@ -148,7 +154,7 @@ def test_name_in_use(simulator, deploy):
     assert len(simulator.machines("image")) == 1
 
 
-def test_not_a_stream_optimized_vmdk(simulator, deploy):
+def test_deploy_invalid_vmdk_fails_and_leaves_nothing(simulator, deploy):
     junk = bytes(3 << 20)
     with pytest.raises(StrataError) as caught:
         deploy(blocks=lambda: [junk], length=len(junk))
@@ -156,7 +162,7 @@ def test_not_a_stream_optimized_vmdk(simulator, deploy):
     assert_nothing_remains(simulator)
 
 
-def test_other_capacity(simulator, deploy, disk):
+def test_deploy_disk_of_a_different_capacity_fails(simulator, deploy, disk):
     with pytest.raises(StrataError):
         deploy(capacity=disk.capacity * 2)
     assert_nothing_remains(simulator)
@@ -170,7 +176,7 @@ def test_deploy_stream_of_a_different_length_fails(simulator, deploy, disk, chan
     assert_nothing_remains(simulator)
 
 
-def test_stream_that_fails(simulator, deploy, disk):
+def test_deploy_stream_fails_leaves_nothing(simulator, deploy, disk):
     def broken():
         yield disk.bytes()[:100_000]
         raise Corrupt("The base image is damaged.", code="repository.digest", hint="Verify the repository.")
@@ -192,7 +198,7 @@ def test_stream_that_fails(simulator, deploy, disk):
         ("keep", {"delay_ms": 8000, "after_bytes": 1 << 20}, "vsphere.no_answer"),
     ],
 )
-def test_cut_and_stalled_uploads(simulator, deploy, mode, rule, code):
+def test_deploy_interrupted_upload_fails_and_leaves_nothing(simulator, deploy, mode, rule, code):
     simulator.settings(cut_upload=mode)
     simulator.rules.add("NFC:PUT", **rule)
     with pytest.raises(Unavailable) as caught:
@@ -205,7 +211,7 @@ def test_cut_and_stalled_uploads(simulator, deploy, mode, rule, code):
 
 
 @pytest.mark.parametrize("call", ["CreateImportSpec", "ImportVApp", "HttpNfcLeaseGetManifest", "HttpNfcLeaseComplete"])
-def test_every_call_may_fail(simulator, deploy, call):
+def test_deploy_call_fails_leaves_nothing(simulator, deploy, call):
     fault = "InsufficientResourcesFault" if call == "ImportVApp" else "SystemError"
     simulator.rules.add(call, count=None, fault=fault, message="A general system error occurred")
     with pytest.raises(StrataError) as caught:
@@ -216,7 +222,7 @@ def test_every_call_may_fail(simulator, deploy, call):
     assert_nothing_remains(simulator)
 
 
-def test_lease_in_error(simulator, deploy):
+def test_deploy_lease_fails_leaves_nothing(simulator, deploy):
     simulator.rules.add("LEASE", fault="InvalidState", message="The host is busy")
     with pytest.raises(Conflict) as caught:
         deploy()
@@ -224,7 +230,7 @@ def test_lease_in_error(simulator, deploy):
     assert_nothing_remains(simulator)
 
 
-def test_lease_that_never_gets_ready(simulator, deploy):
+def test_deploy_lease_not_ready_times_out(simulator, deploy):
     simulator.rules.add("LEASE", delay_ms=2500)
     with pytest.raises(StrataError) as caught:
         deploy(lease_timeout=1)
@@ -232,7 +238,7 @@ def test_lease_that_never_gets_ready(simulator, deploy):
     assert_nothing_remains(simulator)
 
 
-def test_answers_that_get_lost(simulator, deploy):
+def test_deploy_lost_answers_are_recovered(simulator, deploy):
     simulator.rules.add("HttpNfcLeaseComplete", drop_connection=True, after=True)
     simulator.rules.add("CreateImportSpec", drop_connection=True)
     simulator.rules.add("HttpNfcLeaseGetManifest", http_status=503)
@@ -248,7 +254,7 @@ def slowly(disk, seconds):
         yield data[number * len(data) // pieces : (number + 1) * len(data) // pieces]
 
 
-def test_lease_is_kept_alive(simulator, deploy, disk):
+def test_deploy_slow_upload_keeps_the_lease_alive(simulator, deploy, disk):
     simulator.settings(lease_timeout=1)
     deploy(blocks=lambda: slowly(disk, 2.5))
     reports = simulator.journal(method="HttpNfcLeaseProgress")
@@ -256,14 +262,14 @@ def test_lease_is_kept_alive(simulator, deploy, disk):
     assert not [report for report in reports if report.get("fault")]
 
 
-def test_one_failed_report_does_not_end_the_lease(simulator, deploy, disk):
+def test_deploy_one_failed_report_keeps_the_lease(simulator, deploy, disk):
     simulator.settings(lease_timeout=3)
     simulator.rules.add("HttpNfcLeaseProgress", fault="SystemError", message="x")
     assert deploy(blocks=lambda: slowly(disk, 2.5)).verified
     assert len(simulator.journal(method="HttpNfcLeaseProgress")) >= 2
 
 
-def test_lease_that_expires_while_sending(simulator, deploy, disk):
+def test_deploy_lease_expires_during_upload_fails(simulator, deploy, disk):
     simulator.settings(lease_timeout=1)
     simulator.rules.add("HttpNfcLeaseProgress", count=None, delay_ms=1500)
     with pytest.raises(StrataError) as caught:
@@ -273,7 +279,7 @@ def test_lease_that_expires_while_sending(simulator, deploy, disk):
     assert_nothing_remains(simulator)
 
 
-def test_session_that_expires_while_sending(simulator, deploy, disk):
+def test_deploy_session_expires_during_upload_leaves_nothing_or_succeeds(simulator, deploy, disk):
     simulator.settings(lease_timeout=2)
 
     def blocks():
@@ -290,7 +296,7 @@ def test_session_that_expires_while_sending(simulator, deploy, disk):
         assert made.verified
 
 
-def test_damage_on_the_way(simulator, deploy, monkeypatch):
+def test_deploy_damaged_upload_fails(simulator, deploy, monkeypatch):
     genuine = nfc.Lease.manifest
 
     def lying(lease):
@@ -306,7 +312,7 @@ def test_damage_on_the_way(simulator, deploy, monkeypatch):
 
 
 @pytest.mark.parametrize("port", [False, True])
-def test_asterisk_for_the_host(simulator, deploy, port):
+def test_deploy_asterisk_means_the_server_of_the_session(simulator, deploy, port):
     simulator.settings(star_host=True, star_no_port=port)
     assert deploy().verified
 
@@ -318,12 +324,12 @@ class TestHosts:
     def attempt(self, host_simulator, connect, disk):
         def run(**changes):
             with connect(host_simulator, **changes) as session:
-                place = Inventory(session).placement(
+                placement = Inventory(session).placement(
                     datacenter="DC0", cluster="DC0_C0", datastore="LocalDS_0", network="VM Network"
                 )
                 return deploy_vm(
                     session,
-                    place,
+                    placement,
                     name="image",
                     hardware=Hardware(),
                     capacity=disk.capacity,
@@ -333,17 +339,17 @@ class TestHosts:
 
         return run
 
-    def test_thumbprint(self, host_simulator, attempt):
+    def test_deploy_trusts_the_thumbprint_from_vcenter(self, host_simulator, attempt):
         assert host_simulator.nfc_thumbprint != host_simulator.thumbprint
         assert attempt().verified
 
-    def test_sha256_thumbprint(self, host_simulator, attempt):
+    def test_deploy_trusts_a_sha256_thumbprint(self, host_simulator, attempt):
         with open(host_simulator.nfc_ca_file, encoding="ascii") as stream:
             certificate = ssl.PEM_cert_to_DER_cert(stream.read())
         host_simulator.settings(thumbprint=hashlib.sha256(certificate).hexdigest().upper())
         assert attempt().verified
 
-    def test_wrong_thumbprint(self, host_simulator, attempt):
+    def test_deploy_wrong_thumbprint_fails(self, host_simulator, attempt):
         host_simulator.settings(thumbprint="AA:" * 19 + "AA")
         with pytest.raises(Unavailable) as caught:
             attempt()
@@ -353,7 +359,7 @@ class TestHosts:
         assert not host_simulator.journal(method="NFC:PUT")
         assert attempt(validate_certs=False, ca_file=None).verified
 
-    def test_authority_of_the_host(self, host_simulator, attempt, tmp_path):
+    def test_deploy_trusts_an_authority_of_the_host(self, host_simulator, attempt, tmp_path):
         host_simulator.settings(thumbprint="AA:" * 19 + "AA")
         both = tmp_path / "both.pem"
         both.write_bytes(

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What faults become."""
+"""Errors for vSphere's faults."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SAID = "Permission to perform this operation was denied."
 FOLDER, STORE = vim.Folder("group-v3"), vim.Datastore("datastore-12")
 
 
-def test_a_permission_of_older_servers():
+def test_fault_error_names_the_privilege_of_older_servers():
     found = fault_error(
         vim.fault.NoPermission(msg=SAID, object=FOLDER, privilegeId="VApp.Import"), "Creating the virtual machine X"
     )
@@ -26,7 +26,7 @@ def test_a_permission_of_older_servers():
     )
 
 
-def test_permissions_that_newer_servers_list():
+def test_fault_error_names_the_privileges_of_newer_servers():
     missing = vim.fault.NoPermission.EntityPrivileges
     fault = vim.fault.NoPermission(
         msg=SAID,
@@ -41,17 +41,17 @@ def test_permissions_that_newer_servers_list():
     )
 
 
-def test_a_permission_that_is_not_named():
+def test_fault_error_without_a_privilege():
     found = fault_error(vim.fault.NoPermission(), "Powering on X")
     assert found.message == "Powering on X failed: permission was denied (NoPermission)."
     assert "that privilege" not in found.hint
 
 
-@pytest.mark.parametrize("words", ["The object 'vim.HttpNfcLease:{}' has already been deleted", "{}", "gone: {}, {}"])
-def test_identifiers_of_sessions_are_not_told(words):
+@pytest.mark.parametrize("text", ["The object 'vim.HttpNfcLease:{}' has already been deleted", "{}", "gone: {}, {}"])
+def test_fault_text_hides_session_identifiers(text):
     secret = "session[52c1aa0e-9a0b-4b0c-fe1d-1d2c3b4a5968]5277ff10-3ea4-0a1b-2c3d-4e5f60718293"
     for shown in (secret, secret.replace("[", "%5b").replace("]", "%5D")):
-        text = fault_text(vmodl.fault.ManagedObjectNotFound(msg=words.format(shown, shown)))
+        text = fault_text(vmodl.fault.ManagedObjectNotFound(msg=text.format(shown, shown)))
         assert "52c1aa0e" not in text
         assert "5277ff10" not in text
         assert "session" in text

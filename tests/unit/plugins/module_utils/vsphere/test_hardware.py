@@ -17,13 +17,13 @@ from ansible_collections.strata.layering.plugins.module_utils.vsphere.properties
 from ansible_collections.strata.layering.tests.support.deploying import deploy_vm
 
 
-def test_machine_with_disk_and_port_group(session, disk):
+def test_read_hardware_of_a_vm_with_disk_and_port_group(session, disk):
     inventory = Inventory(session)
-    place = inventory.placement(datacenter="DC0", cluster="DC0_C0", datastore="LocalDS_0", network="DC0_DVPG0")
+    placement = inventory.placement(datacenter="DC0", cluster="DC0_C0", datastore="LocalDS_0", network="DC0_DVPG0")
     given = Hardware(cpus=3, cores_per_socket=3, memory_mib=6144, firmware="efi", scsi_type="lsilogic", nic_count=2)
     source = deploy_vm(
         session,
-        place,
+        placement,
         name="source",
         hardware=given,
         capacity=disk.capacity,
@@ -42,25 +42,25 @@ def test_machine_with_disk_and_port_group(session, disk):
     assert (found.cpus, found.cores_per_socket, found.memory_mib, found.firmware) == (3, 3, 6144, "efi")
     assert (found.scsi_type, found.nic_count) == ("lsilogic", 2)
     assert [name for name, unused in found.networks] == ["DC0_DVPG0", "DC0_DVPG0"]
-    silent = "source has isolation.tools.setInfo.disable set, so Windows cannot report what becomes of its scripts."
-    assert found.remarks == ["The disks of source are not taken over.", silent]
+    silent = "source has the setting isolation.tools.setInfo.disable, so that Windows cannot report the results of its scripts."
+    assert found.remarks == ["The disks of source are not copied.", silent]
     assert "devices.hotplug" in found.extra_config
     assert not {"guestinfo.x", "strata.digest", "scsi0.pciSlotNumber", "sched.swap.derivedName"} & set(
         found.extra_config
     )
 
-    place = inventory.placement(datacenter="DC0", cluster="DC0_C0", datastore="LocalDS_0")
+    placement = inventory.placement(datacenter="DC0", cluster="DC0_C0", datastore="LocalDS_0")
     made = deploy_vm(
-        session, place, name="copy", hardware=found, capacity=disk.capacity, blocks=disk.blocks, length=disk.length
+        session, placement, name="copy", hardware=found, capacity=disk.capacity, blocks=disk.blocks, length=disk.length
     )
-    assert made.warnings == ("The disks of source are not taken over.", silent)
+    assert made.warnings == ("The disks of source are not copied.", silent)
     values = read(session, made.vm, "network", "config.hardware.device")
     cards = [device for device in values["config.hardware.device"] if type(device).__name__.endswith("VirtualVmxnet3")]
     assert len(cards) == 2
     assert {card.backing.port.portgroupKey for card in cards} == {values["network"][0]._GetMoId()}
 
 
-def test_a_port_group_whose_key_is_not_its_identifier(monkeypatch):
+def test_networks_port_group_key_differs_from_its_id(monkeypatch):
     """As after a distributed switch was restored."""
     group = vim.dvs.DistributedVirtualPortgroup("dvportgroup-99")
     monkeypatch.setattr(
@@ -74,7 +74,7 @@ def test_a_port_group_whose_key_is_not_its_identifier(monkeypatch):
     assert hardware._networks(None, [vim.vm.device.VirtualVmxnet3(backing=backing)], [group]) == [("VDI/1", group)]
 
 
-def test_everything_can_be_imported_without_pyvmomi():
+def test_modules_can_be_imported_without_pyvmomi():
     code = """
 import sys
 sys.modules["pyVmomi"] = None

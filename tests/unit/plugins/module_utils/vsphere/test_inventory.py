@@ -25,7 +25,7 @@ def datacenter(inventory):
     return inventory.datacenter("DC0")
 
 
-def test_placement(inventory):
+def test_placement_finds_every_object(inventory):
     found = inventory.placement(
         datacenter="DC0",
         cluster="DC0_C0",
@@ -61,16 +61,16 @@ def test_placement(inventory):
         ({"resource_pool": "gone"}, ""),
     ],
 )
-def test_unknown_names_say_what_there_is(inventory, changes, names):
-    given = {"datacenter": "DC0", "cluster": "DC0_C0", "datastore": "LocalDS_0"} | changes
+def test_placement_unknown_name_lists_existing_names(inventory, changes, names):
+    names_of_objects = {"datacenter": "DC0", "cluster": "DC0_C0", "datastore": "LocalDS_0"} | changes
     with pytest.raises(NotFound) as caught:
-        inventory.placement(**given)
-    wanted = next(value for value in reversed(changes.values()) if value)
-    assert wanted in caught.value.message
+        inventory.placement(**names_of_objects)
+    expected = next(value for value in reversed(changes.values()) if value)
+    assert expected in caught.value.message
     assert names in caught.value.hint
 
 
-def test_contradictions(inventory):
+def test_placement_contradictory_names_fail(inventory):
     with pytest.raises(Conflict) as caught:
         inventory.placement(datacenter="DC0", cluster="DC0_C0", esxi_hostname="DC0_H0", datastore="LocalDS_0")
     assert caught.value.code == "vsphere.host"
@@ -81,7 +81,7 @@ def test_contradictions(inventory):
     assert caught.value.code == "vsphere.folder"
 
 
-def test_a_cluster_without_drs_needs_a_host(inventory, datacenter, simulator):
+def test_placement_cluster_without_drs_needs_a_host(inventory, datacenter, simulator):
     cluster = inventory.cluster(datacenter, "DC0_C0")
     drs = vim.cluster.DrsConfigInfo(enabled=False)
     wait_for_task(
@@ -99,10 +99,10 @@ def test_a_cluster_without_drs_needs_a_host(inventory, datacenter, simulator):
     assert inventory.placement(**where, esxi_hostname="DC0_H0").host is not None
     pool = inventory.resource_pool(datacenter, cluster="DC0_C0")
     simulator.rules.add("RetrievePropertiesEx", skip=1, count=1, fault="NoPermission")
-    inventory._check_cluster(pool)  # Who may not look at the cluster is told by vCenter.
+    inventory._check_cluster(pool)  # Without permission to read the cluster, vCenter reports the problem.
 
 
-def test_a_datastore_cluster_is_no_datastore(inventory, datacenter):
+def test_datastore_cluster_fails(inventory, datacenter):
     read(inventory.session, datacenter, "datastoreFolder")["datastoreFolder"].CreateStoragePod("Gold")
     with pytest.raises(InvalidInput) as caught:
         inventory.datastore(datacenter, "Gold")
@@ -110,7 +110,7 @@ def test_a_datastore_cluster_is_no_datastore(inventory, datacenter):
     assert "one of its datastores" in caught.value.hint
 
 
-def test_folders_with_odd_names(inventory, datacenter, simulator):
+def test_folder_with_special_characters(inventory, datacenter, simulator):
     made = inventory.folder(datacenter, "100% A%2fB/sub", create=True)
     assert inventory.folder(datacenter, "100% A%2FB/sub") == made
     assert inventory.path(made) == "/DC0/vm/100% A%2fB/sub"
@@ -125,15 +125,15 @@ def test_folders_with_odd_names(inventory, datacenter, simulator):
     )
 
 
-def test_machines_with_odd_names(inventory, datacenter, session, machine):
+def test_vm_with_special_characters(inventory, datacenter, session, machine):
     wait_for_task(session, machine.Rename_Task(escaped_name("gold/1 50%")), "Renaming")
     facts = vm.read_facts(session, machine)
-    assert (facts.name, facts.path) == ("gold/1 50%", "/DC0/vm/machines/gold%2f1 50%")
+    assert (facts.name, facts.path) == ("gold/1 50%", "/DC0/vm/desktops/gold%2f1 50%")
     for name in ("gold/1 50%", "gold%2f1 50%25", facts.path):
         assert inventory.vm(name=name, datacenter=datacenter, template=False) == machine
 
 
-def test_two_make_the_same_folder(inventory, datacenter, simulator, session):
+def test_folder_created_by_another_client_is_used(inventory, datacenter, simulator, session):
     simulator.rules.add("CreateFolder", drop_connection=True, after=True)
     with pytest.raises(Exception, match="connection"):
         inventory.folder(datacenter, "raced", create=True)
@@ -142,23 +142,23 @@ def test_two_make_the_same_folder(inventory, datacenter, simulator, session):
     assert inventory._create_folder(parent, "raced", "/DC0/vm") == inventory.folder(datacenter, "raced")
 
 
-def test_machines(inventory, datacenter, session, machine, simulator):
+def test_vm_is_found_by_id_uuid_and_name(inventory, datacenter, session, machine, simulator):
     folder = inventory.folder(datacenter, "")
     assert (
-        inventory.vm(name="machine") == inventory.vm(name="machine", datacenter=datacenter, template=False) == machine
+        inventory.vm(name="desktop") == inventory.vm(name="desktop", datacenter=datacenter, template=False) == machine
     )
     assert inventory.vm(moid=machine._GetMoId()) == machine
-    assert inventory.vm(name="machine", folder=inventory.folder(datacenter, "machines")) == machine
+    assert inventory.vm(name="desktop", folder=inventory.folder(datacenter, "desktops")) == machine
     assert inventory.vm(instance_uuid=vm.read_facts(session, machine).instance_uuid) == machine
-    assert inventory.vms_in(inventory.folder(datacenter, "machines")) == {"machine": machine}
+    assert inventory.vms_in(inventory.folder(datacenter, "desktops")) == {"desktop": machine}
     with pytest.raises(NotFound) as caught:
-        inventory.vm(name="machine", datacenter=datacenter, template=True)
+        inventory.vm(name="desktop", datacenter=datacenter, template=True)
     assert caught.value.code == "vsphere.not_found"
     with pytest.raises(NotFound) as caught:
-        inventory.vm(name="/DC0/vm/machines/machine", datacenter=datacenter, template=True)
+        inventory.vm(name="/DC0/vm/desktops/desktop", datacenter=datacenter, template=True)
     assert caught.value.code == "vsphere.not_found"
     with pytest.raises(NotFound) as caught:
-        inventory.vm(name="machine", folder=folder)
+        inventory.vm(name="desktop", folder=folder)
     assert caught.value.code == "vsphere.not_found"
     for unknown in ({"name": "x"}, {"moid": "vm-99999"}, {"instance_uuid": "00000000-0000-0000-0000-000000000000"}):
         with pytest.raises(NotFound):
@@ -167,14 +167,14 @@ def test_machines(inventory, datacenter, session, machine, simulator):
         inventory.vm()
 
 
-def test_template(inventory, datacenter, simulator):
+def test_vm_template_is_found(inventory, datacenter, simulator):
     found = inventory.vm(name=simulator.template, datacenter=datacenter, template=True)
     assert read(inventory.session, found, "name") == {"name": simulator.template}
 
 
-def test_ambiguous_machines_are_listed(inventory, datacenter, session, machine, make_machine):
-    other = make_machine("machine", folder="other", datastore="LocalDS_1")
+def test_vm_ambiguous_name_lists_paths(inventory, datacenter, session, machine, make_machine):
+    other = make_machine("desktop", folder="other", datastore="LocalDS_1")
     with pytest.raises(Conflict) as caught:
-        inventory.vm(name="machine", datacenter=datacenter)
-    assert caught.value.details["paths"] == ["/DC0/vm/machines/machine", "/DC0/vm/other/machine"]
-    assert inventory.vm(name="/DC0/vm/other/machine", datacenter=datacenter) == other
+        inventory.vm(name="desktop", datacenter=datacenter)
+    assert caught.value.details["paths"] == ["/DC0/vm/desktops/desktop", "/DC0/vm/other/desktop"]
+    assert inventory.vm(name="/DC0/vm/other/desktop", datacenter=datacenter) == other

@@ -24,17 +24,17 @@ from ansible_collections.strata.layering.plugins.module_utils.vsphere.properties
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.tasks import wait_for_task
 
 
-def test_unset_properties_are_absent(session, machine):
-    assert properties.read(session, machine, "name", "snapshot", "parentVApp") == {"name": "machine"}
+def test_read_unset_property_is_absent(session, machine):
+    assert properties.read(session, machine, "name", "snapshot", "parentVApp") == {"name": "desktop"}
 
 
-def test_unknown_property(session, machine):
+def test_read_unknown_property_fails(session, machine):
     with pytest.raises(StrataError) as caught:
         properties.read(session, machine, "nonsense")
     assert "InvalidProperty" in caught.value.message
 
 
-def test_many_objects_in_pages(session, simulator, monkeypatch):
+def test_collect_reads_several_pages(session, simulator, monkeypatch):
     monkeypatch.setattr(properties, "_PAGE", 2)
     hosts = properties.collect_below(
         session, session.content.rootFolder, "HostSystem", ["name", "summary.hardware.memorySize"]
@@ -48,7 +48,7 @@ def test_many_objects_in_pages(session, simulator, monkeypatch):
     assert properties.collect(session, [], ["name"]) == {}
 
 
-def test_gone_object(session, machine):
+def test_read_missing_object_fails(session, machine):
     vm.destroy(session, machine)
     with pytest.raises(NotFound) as caught:
         properties.read(session, machine, "name", subject="Looking")
@@ -56,17 +56,16 @@ def test_gone_object(session, machine):
     vm.destroy(session, machine)
 
 
-def test_one_of_many_that_is_gone_meanwhile(session, make_machine):
-    """Desktops come and go all day."""
-    one, other = make_machine("one"), make_machine("other")
-    vm.destroy(session, other)
-    assert properties.collect(session, [one, other], ["name"]) == {one: {"name": "one"}, other: {}}
+def test_collect_missing_object_has_no_properties(session, make_machine):
+    first, second = make_machine("first"), make_machine("second")
+    vm.destroy(session, second)
+    assert properties.collect(session, [first, second], ["name"]) == {first: {"name": "first"}, second: {}}
 
 
 @pytest.mark.parametrize(
     ("fault", "error"), [(vmodl.fault.ManagedObjectNotFound, None), (vim.fault.NoPermission, Unavailable)]
 )
-def test_what_goes_away_while_the_inventory_is_read_is_not_there(monkeypatch, fault, error):
+def test_collect_below_ignores_objects_that_disappear(monkeypatch, fault, error):
     query = vmodl.query.PropertyCollector
     stays, goes = vim.VirtualMachine("vm-1"), vim.VirtualMachine("vm-2")
     answer = SimpleNamespace(
@@ -96,14 +95,14 @@ def later(seconds, function, *arguments):
     return timer
 
 
-def test_reading_below_survives_the_session(simulator, session):
+def test_collect_below_renews_an_expired_session(simulator, session):
     simulator.rules.add("RetrievePropertiesEx", fault="NotAuthenticated")
     found = collect_below(session, session.content.rootFolder, "Datacenter", ["name"])
     assert [values["name"] for values in found.values()] == ["DC0"]
     assert session.logins == 2
 
 
-def test_waiting_sees_a_change(session, machine):
+def test_wait_for_returns_after_a_change(session, machine):
     timer = later(0.3, vm.power_on, session, machine)
     values = properties.wait_for(
         session,
@@ -117,7 +116,7 @@ def test_waiting_sees_a_change(session, machine):
     timer.join()
 
 
-def test_waiting_ends(session, machine):
+def test_wait_for_times_out(session, machine):
     started = time.monotonic()
     ticks = []
     with pytest.raises(TimedOut) as caught:
@@ -126,10 +125,10 @@ def test_waiting_ends(session, machine):
         )
     assert caught.value.code == "vsphere.timed_out"
     assert time.monotonic() - started >= 1
-    assert ticks[0] == {"name": "machine"}
+    assert ticks[0] == {"name": "desktop"}
 
 
-def test_waiting_survives_the_session(simulator, session, machine):
+def test_wait_for_renews_an_expired_session(simulator, session, machine):
     timers = [later(0.3, simulator.expire_sessions), later(1, vm.power_on, session, machine)]
     values = properties.wait_for(
         session,
@@ -144,14 +143,14 @@ def test_waiting_survives_the_session(simulator, session, machine):
         timer.join()
 
 
-def test_waiting_for_what_goes_away(session, machine):
+def test_wait_for_missing_object_fails(session, machine):
     timer = later(0.3, vm.destroy, session, machine)
     with pytest.raises(NotFound):
         properties.wait_for(session, machine, ["name"], lambda found: False, 30, subject="Waiting")
     timer.join()
 
 
-def test_waiting_leaves_no_collector(session, simulator, machine):
+def test_wait_for_removes_its_collector(session, simulator, machine):
     simulator.clear_journal()
     properties.wait_for(session, machine, ["name"], lambda found: True, 5, subject="Waiting")
     assert (
@@ -161,7 +160,7 @@ def test_waiting_leaves_no_collector(session, simulator, machine):
     )
 
 
-def test_task_result_and_error(simulator, session, machine):
+def test_wait_for_task_returns_or_raises(simulator, session, machine):
     task = machine.Rename_Task("renamed")
     assert wait_for_task(session, task, "Renaming", timeout=30) is None
     simulator.rules.add(

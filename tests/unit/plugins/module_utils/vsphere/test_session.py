@@ -33,7 +33,7 @@ def failure(simulator, connect):
     return attempt
 
 
-def test_login_and_logout(simulator, connect):
+def test_connect_logs_in_and_out(simulator, connect):
     with connect(simulator) as session:
         assert session.content.about.apiType == "VirtualCenter"
         assert simulator.password not in repr(session)
@@ -45,7 +45,7 @@ def test_login_and_logout(simulator, connect):
     session.close()
 
 
-def test_wrong_password(simulator, failure):
+def test_connect_wrong_password_fails(simulator, failure):
     error = failure(password="not the s3cret")
     assert error.code == "vsphere.login"
     assert simulator.host in error.message
@@ -53,7 +53,7 @@ def test_wrong_password(simulator, failure):
     assert "s3cret" not in f"{error} {error.details} {error.__cause__}"
 
 
-def test_untrusted_certificate(simulator, failure, connect):
+def test_connect_untrusted_certificate_fails(simulator, failure, connect):
     error = failure(ca_file=None)
     assert error.code == "vsphere.certificate"
     assert "validate_certs" in error.hint
@@ -61,27 +61,27 @@ def test_untrusted_certificate(simulator, failure, connect):
         assert session.content.about.vendor
 
 
-def test_nobody_there(free_port, failure):
+def test_connect_refused_connection_fails(free_port, failure):
     assert failure(port=free_port).code == "vsphere.refused"
     error = failure(hostname="vcenter.invalid")
     assert error.code == "vsphere.name_resolution"
     assert "vcenter.invalid" in error.message
 
 
-def test_something_else_there(web_server, failure):
+def test_connect_web_server_fails(web_server, failure):
     plain, tls = web_server
     assert failure(port=plain).code in ("vsphere.tls", "vsphere.connection")
     assert failure(port=tls, validate_certs=False, ca_file=None).code == "vsphere.protocol"
 
 
-def test_unusable_ca_file_and_name(tmp_path, failure):
+def test_connect_invalid_options_fail(tmp_path, failure):
     assert failure(ca_file=str(tmp_path / "absent.pem")).code == "vsphere.ca_file"
     (tmp_path / "junk.pem").write_text("junk")
     assert isinstance(failure(ca_file=str(tmp_path / "junk.pem")), InvalidInput)
     assert failure(hostname="").code == "vsphere.hostname"
 
 
-def test_expired_session_is_renewed(simulator, session):
+def test_session_expired_is_renewed(simulator, session):
     datacenter = Inventory(session).datacenter("DC0")
     simulator.expire_sessions()
     assert read(session, datacenter, "name") == {"name": "DC0"}
@@ -91,7 +91,7 @@ def test_expired_session_is_renewed(simulator, session):
     assert read(session, folder, "name") == {"name": "renewed"}
 
 
-def test_many_threads_renew_once(simulator, session):
+def test_session_expired_is_renewed_once_by_many_threads(simulator, session):
     datacenter = Inventory(session).datacenter("DC0")
     simulator.expire_sessions()
     simulator.clear_journal()
@@ -107,7 +107,7 @@ def test_many_threads_renew_once(simulator, session):
     assert len(simulator.journal(method="Login")) == 1
 
 
-def test_password_changed_meanwhile(simulator, session):
+def test_session_password_changed_fails(simulator, session):
     datacenter = Inventory(session).datacenter("DC0")
     simulator.expire_sessions()
     session._password = "changed"
@@ -116,7 +116,7 @@ def test_password_changed_meanwhile(simulator, session):
     assert caught.value.code == "vsphere.login"
 
 
-def test_restart_of_vcenter_is_waited_out(simulator, session):
+def test_session_vcenter_restarts_is_waited_for(simulator, session):
     datacenter = Inventory(session).datacenter("DC0")
     simulator.restart(down=1.5)
     assert read(session, datacenter, "name") == {"name": "DC0"}
@@ -126,7 +126,7 @@ def test_restart_of_vcenter_is_waited_out(simulator, session):
 @pytest.mark.parametrize(
     "fault", [{"drop_connection": True}, {"http_status": 503}, {"drop_connection": True, "after": True}]
 )
-def test_reads_are_repeated_and_changes_are_not(simulator, session, fault):
+def test_session_connection_fails_repeats_only_reads(simulator, session, fault):
     inventory = Inventory(session)
     datacenter = inventory.datacenter("DC0")
     simulator.rules.add("RetrievePropertiesEx", **fault)
@@ -140,23 +140,23 @@ def test_reads_are_repeated_and_changes_are_not(simulator, session, fault):
     assert inventory.folder(datacenter, f"once-{len(fault)}", create=True) is not None
 
 
-def test_reads_are_repeated_when_a_fault_may_pass(simulator, session):
+def test_session_transient_fault_repeats_reads(simulator, session):
     root = session.content.rootFolder
     simulator.rules.add("RetrievePropertiesEx", fault="SystemError")
     assert "name" in read(session, root, "name")
     simulator.rules.add("RetrievePropertiesEx", fault="NoPermission")
-    with pytest.raises(InternalError) as caught:
+    with pytest.raises(Unavailable) as caught:
         read(session, root, "name")
     assert caught.value.code == "vsphere.permission"
     number = simulator.rules.add("RetrievePropertiesEx", fault="SystemError", count=None)
-    with pytest.raises(InternalError) as caught:
+    with pytest.raises(Unavailable) as caught:
         read(session, root, "name")
     assert caught.value.code == "vsphere.fault"
     assert next(rule["hits"] for rule in simulator.rules.list() if rule["id"] == number) == 4
 
 
 @pytest.mark.parametrize("fault", [{"drop_connection": True}, {"http_status": 503}])
-def test_logging_in_is_repeated(simulator, connect, fault):
+def test_connect_transient_failure_is_repeated(simulator, connect, fault):
     for method in ("RetrieveServiceContent", "Login"):
         simulator.rules.add(method, **fault)
     with connect(simulator) as session:
@@ -165,7 +165,7 @@ def test_logging_in_is_repeated(simulator, connect, fault):
         assert Inventory(session).folder(Inventory(session).datacenter("DC0"), "made", create=True) is not None
 
 
-def test_patience_ends(simulator, connect):
+def test_connect_lasting_failure_fails(simulator, connect):
     with connect(simulator, patience=Patience(calls=0.6)) as session:
         simulator.rules.add("RetrievePropertiesEx", count=None, http_status=503)
         with pytest.raises(Unavailable) as caught:
@@ -173,7 +173,7 @@ def test_patience_ends(simulator, connect):
         assert "503" in caught.value.message
 
 
-def test_faults_are_sentences(simulator, session):
+def test_fault_error_is_a_sentence(simulator, session):
     inventory = Inventory(session)
     datacenter = inventory.datacenter("DC0")
     simulator.rules.add(
@@ -189,15 +189,15 @@ def test_faults_are_sentences(simulator, session):
     assert "denied in /DC0/vm failed" in caught.value.message
 
 
-def test_through_a_proxy(simulator, connect, proxy, disk):
+def test_session_uses_the_proxy(simulator, connect, proxy, disk):
     port, targets = proxy
     with connect(simulator, proxy_host="127.0.0.1", proxy_port=port) as session:
-        place = Inventory(session).placement(
+        placement = Inventory(session).placement(
             datacenter="DC0", cluster="DC0_C0", datastore="LocalDS_0", network="VM Network"
         )
         made = deploy_vm(
             session,
-            place,
+            placement,
             name="image",
             hardware=Hardware(),
             capacity=disk.capacity,

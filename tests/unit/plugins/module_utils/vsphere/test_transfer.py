@@ -37,11 +37,11 @@ def _expected() -> bytes:
     return b"".join(bytes([number]) * size for number, size in enumerate(_SIZES))
 
 
-def test_blocks_in_reused_memory_are_not_mixed_up() -> None:
+def test_whole_accepts_blocks_in_reused_memory() -> None:
     assert b"".join(bytes(block) for block in _whole(_reused())) == _expected()
 
 
-def test_only_the_last_block_is_short() -> None:
+def test_whole_yields_full_blocks_except_the_last() -> None:
     *sizes, last = [len(block) for block in _whole(_reused())]
     assert set(sizes) == {_MIB}
     assert 0 < last < _MIB
@@ -49,7 +49,7 @@ def test_only_the_last_block_is_short() -> None:
     assert [len(block) for block in _whole([bytes(2 * _MIB)])] == [_MIB, _MIB]
 
 
-def test_a_block_stays_as_it_is_while_later_ones_are_asked_for() -> None:
+def test_whole_block_is_unchanged_while_later_blocks_are_requested() -> None:
     blocks = _whole(_reused())
     for number in itertools.count():
         first = next(blocks, None)
@@ -61,7 +61,7 @@ def test_a_block_stays_as_it_is_while_later_ones_are_asked_for() -> None:
         assert len({id(block.obj) for block in seen}) == len(seen)
 
 
-def test_digests_that_are_behind_are_those_of_the_bytes_as_they_were() -> None:
+def test_digests_of_queued_blocks_are_correct() -> None:
     held = threading.Event()
     with _Digests("sha1", "sha256") as digests:
         for worker in digests._workers.values():
@@ -77,7 +77,7 @@ def test_digests_that_are_behind_are_those_of_the_bytes_as_they_were() -> None:
     assert found.size == len(_expected())
 
 
-def test_digests_that_are_given_up_end_their_threads() -> None:
+def test_digests_aborted_end_their_threads() -> None:
     before = threading.active_count()
     with pytest.raises(KeyboardInterrupt), _Digests("sha1", "sha256") as digests:
         digests.update(bytes(_MIB))
@@ -85,7 +85,7 @@ def test_digests_that_are_given_up_end_their_threads() -> None:
     assert threading.active_count() == before
 
 
-def test_the_address_of_a_lease_is_not_told() -> None:
+def test_connection_error_hides_the_address_of_the_lease() -> None:
     """Who knows it can fetch the disk."""
     session = Session("vcenter.example.com", 443, Trust(), None, None)
     with pytest.raises(Unsupported) as caught:
@@ -94,9 +94,9 @@ def test_the_address_of_a_lease_is_not_told() -> None:
     assert "52d3ticket" not in caught.value.message
 
 
-def test_what_a_host_answers_is_told_without_the_address_of_the_lease() -> None:
+def test_refused_transfer_hides_the_address_of_the_lease() -> None:
     connection = HostConnection.__new__(HostConnection)
-    connection.place = "the host esx1"
+    connection.label = "the host esx1"
     error = connection._refused(404, b"<p>/nfc/52d3ticket/disk-0.vmdk was not found, nor session[52aa]52bb</p>")
     assert (
         error.message

@@ -22,11 +22,11 @@ from ansible_collections.strata.layering.plugins.module_utils.vsphere import vm
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.tasks import wait_for_task
 
 
-def power(simulator, name="machine"):
+def power(simulator, name="desktop"):
     return simulator.machines(name)[0]["power"]
 
 
-def test_power(simulator, session, machine):
+def test_power_on_and_off(simulator, session, machine):
     vm.power_on(session, machine)
     vm.power_on(session, machine)
     assert power(simulator) == "poweredOn"
@@ -35,7 +35,7 @@ def test_power(simulator, session, machine):
     assert power(simulator) == "poweredOff"
 
 
-def test_guest_that_shuts_itself_down(simulator, session, machine):
+def test_wait_for_power_off_returns(simulator, session, machine):
     simulator.guest(mode="exit", delay_ms=300)
     vm.power_on(session, machine)
     seen = []
@@ -44,7 +44,7 @@ def test_guest_that_shuts_itself_down(simulator, session, machine):
     assert all(step == ("wait for shutdown", step[1], 30) for step in seen)
 
 
-def test_what_a_guest_reports_is_seen_until_it_is_off(simulator, session, machine):
+def test_watch_until_off_reports_guestinfo(simulator, session, machine):
     simulator.guest("echo guestinfo.strata.one=1; sleep 0.3; echo guestinfo.strata.one=2; sleep 0.3")
     vm.power_on(session, machine)
     seen = []
@@ -56,7 +56,7 @@ def test_what_a_guest_reports_is_seen_until_it_is_off(simulator, session, machin
     assert [off for unused, off in seen].count(True) == 1
 
 
-def test_who_watches_may_stop(simulator, session, machine):
+def test_watch_until_off_ends_when_tick_raises(simulator, session, machine):
     class Stop(Exception):
         pass
 
@@ -70,7 +70,7 @@ def test_who_watches_may_stop(simulator, session, machine):
     assert power(simulator) == "poweredOn"
 
 
-def test_a_question_of_a_machine_is_told(simulator, session, machine, monkeypatch):
+def test_watch_until_off_reports_a_question(simulator, session, machine, monkeypatch):
     question = SimpleNamespace(id="1", text="msg.hbacommon.outofspace:There is no more space\n for the virtual disk.")
     real = vm.read
     monkeypatch.setattr(vm, "read", lambda *given, **named: real(*given, **named) | {"runtime.question": question})
@@ -87,7 +87,7 @@ def test_a_question_of_a_machine_is_told(simulator, session, machine, monkeypatc
     assert vm.pending_question(session, machine) is None
 
 
-def test_guest_that_hangs(simulator, session, machine):
+def test_wait_for_power_off_times_out(simulator, session, machine):
     simulator.guest(mode="hang")
     vm.power_on(session, machine)
     with pytest.raises(TimedOut) as caught:
@@ -97,7 +97,7 @@ def test_guest_that_hangs(simulator, session, machine):
     vm.wait_for_power_off(session, machine, timeout=30)
 
 
-def test_shutdown_of_the_guest(simulator, session, machine):
+def test_shutdown_guest(simulator, session, machine):
     simulator.guest("sleep 60")
     vm.power_on(session, machine)
     deadline = time.monotonic() + 10
@@ -114,7 +114,7 @@ def test_shutdown_of_the_guest(simulator, session, machine):
     assert "Tools" in caught.value.message
 
 
-def test_snapshots(simulator, session, machine):
+def test_create_and_list_snapshots(simulator, session, machine):
     assert vm.list_snapshots(session, machine) == ()
     first = vm.create_snapshot(session, machine, "first", "of a test")
     second = vm.create_snapshot(session, machine, "second")
@@ -123,7 +123,7 @@ def test_snapshots(simulator, session, machine):
     assert [(snapshot.name, snapshot.current) for snapshot in listed] == [("first", False), ("second", True)]
     assert vm.read_facts(session, machine).snapshots == listed
     wait_for_task(session, second.ref.RemoveSnapshot_Task(False, None), "Removing")
-    assert simulator.machines("machine")[0]["snapshots"] == ["first"]
+    assert simulator.machines("desktop")[0]["snapshots"] == ["first"]
     simulator.rules.add(
         "CreateSnapshot",
         task=True,
@@ -133,11 +133,11 @@ def test_snapshots(simulator, session, machine):
     )
     with pytest.raises(StrataError) as caught:
         vm.create_snapshot(session, machine, "third")
-    assert caught.value.message.startswith("Creating the snapshot third of machine failed: Insufficient disk space")
-    assert simulator.machines("machine")[0]["snapshots"] == ["first"]
+    assert caught.value.message.startswith("Creating the snapshot third of desktop failed: Insufficient disk space")
+    assert simulator.machines("desktop")[0]["snapshots"] == ["first"]
 
 
-def test_settings(session, machine):
+def test_reconfigure_sets_notes_and_extra_config(session, machine):
     vm.reconfigure(session, machine, annotation="Notes", extra_config={"strata.a": "1", "strata.b": "2"})
     vm.reconfigure(session, machine, extra_config={"strata.a": "", "strata.b": "3"})
     facts = vm.read_facts(session, machine)
@@ -150,11 +150,11 @@ def test_settings(session, machine):
     assert vm.read_facts(session, machine).change_version != before
 
 
-def test_destroy(simulator, session, machine):
+def test_destroy_removes_the_vm(simulator, session, machine):
     simulator.guest(mode="hang")
     vm.power_on(session, machine)
     vm.destroy(session, machine)
-    assert simulator.machines("machine") == []
+    assert simulator.machines("desktop") == []
     vm.destroy(session, machine)
     with pytest.raises(NotFound):
         vm.read_facts(session, machine)
@@ -162,18 +162,18 @@ def test_destroy(simulator, session, machine):
         vm.power_on(session, machine)
 
 
-def test_locked_machine_is_told_as_busy(session, machine):
+def test_locked_vm_is_busy(session, machine):
     lease = machine.ExportVm()
     with pytest.raises(Conflict) as caught:
         for unused in range(100):
             vm.power_on(session, machine)
             vm.power_off(session, machine)
-    assert "Powering on machine failed" in caught.value.message
+    assert "Powering on desktop failed" in caught.value.message
     assert lease is not None
 
 
 @pytest.mark.parametrize("call", ["PowerOnVM_Task", "ReconfigVM_Task", "Destroy_Task"])
-def test_calls_that_change_are_not_repeated(simulator, session, machine, call):
+def test_changing_calls_are_not_repeated(simulator, session, machine, call):
     action = {
         "PowerOnVM_Task": lambda: vm.power_on(session, machine),
         "ReconfigVM_Task": lambda: vm.reconfigure(session, machine, annotation="x"),

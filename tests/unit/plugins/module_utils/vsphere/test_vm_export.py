@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""OVF exports: complete, repeated, cut off, resumed."""
+"""OVF exports: complete, repeated, interrupted, resumed."""
 
 from __future__ import annotations
 
@@ -49,29 +49,29 @@ def assert_no_lease(simulator):
     assert not [machine for machine in simulator.machines() if machine["locked"]]
 
 
-COMPLETE = ["machine-disk1.vmdk", "machine.export.json", "machine.mf", "machine.ovf"]
+COMPLETE = ["desktop-disk1.vmdk", "desktop.export.json", "desktop.mf", "desktop.ovf"]
 
 
-def test_export(simulator, session, machine, folder, disk):
+def test_export_writes_descriptor_manifest_and_disk(simulator, session, machine, folder, disk):
     seen = []
     export = export_vm(session, machine, folder, progress=lambda *step: seen.append(step))
     assert export.changed
-    assert export.ovf == os.path.join(folder, "machine.ovf")
+    assert export.ovf == os.path.join(folder, "desktop.ovf")
     assert names(folder) == COMPLETE
-    with open(os.path.join(folder, "machine-disk1.vmdk"), "rb") as stream:
+    with open(os.path.join(folder, "desktop-disk1.vmdk"), "rb") as stream:
         assert stream.read() == disk.bytes()
-    assert export.digests["machine-disk1.vmdk"] == hashlib.sha256(disk.bytes()).hexdigest()
+    assert export.digests["desktop-disk1.vmdk"] == hashlib.sha256(disk.bytes()).hexdigest()
     assert export.size == sum(os.path.getsize(os.path.join(folder, name)) for name in export.digests)
     package = open_package(folder)
     assert package.verify() == export.digests
     system = package.descriptor.single_system()
-    assert (system.name, len(system.disks)) == ("machine", 1)
+    assert (system.name, len(system.disks)) == ("desktop", 1)
     assert package.descriptor.disks[0].capacity == disk.capacity
     assert seen[-1] == ("download", disk.length, disk.length)
     assert_no_lease(simulator)
 
 
-def test_second_run_does_nothing(simulator, session, machine, folder):
+def test_export_again_does_nothing(simulator, session, machine, folder):
     assert exported(session, machine, folder) is None
     first = export_vm(session, machine, folder)
     count = downloads(simulator)
@@ -81,16 +81,16 @@ def test_second_run_does_nothing(simulator, session, machine, folder):
     assert downloads(simulator) == count
     assert len(simulator.journal(method="ExportVm")) == 1
     # Copied files have another time: their digests are compared.
-    os.utime(os.path.join(folder, "machine-disk1.vmdk"), (1, 1))
+    os.utime(os.path.join(folder, "desktop-disk1.vmdk"), (1, 1))
     assert not export_vm(session, machine, folder).changed
     assert export_vm(session, machine, folder, force=True).changed
     assert downloads(simulator) == count + 1
 
 
 @pytest.mark.parametrize("damage", ["disk", "ovf", "mf", "sidecar", "missing", "nonsense"])
-def test_damaged_exports_are_made_again(simulator, session, machine, folder, disk, damage):
+def test_export_damaged_is_repeated(simulator, session, machine, folder, disk, damage):
     export_vm(session, machine, folder)
-    path = {"disk": "machine-disk1.vmdk", "ovf": "machine.ovf", "mf": "machine.mf"}.get(damage, "machine.export.json")
+    path = {"disk": "desktop-disk1.vmdk", "ovf": "desktop.ovf", "mf": "desktop.mf"}.get(damage, "desktop.export.json")
     path = os.path.join(folder, path)
     if damage == "missing":
         os.unlink(path)
@@ -104,22 +104,22 @@ def test_damaged_exports_are_made_again(simulator, session, machine, folder, dis
         os.utime(path, (1, 1))
     assert exported(session, machine, folder) is None
     assert export_vm(session, machine, folder).changed
-    assert open_package(folder).verify()["machine-disk1.vmdk"] == hashlib.sha256(disk.bytes()).hexdigest()
+    assert open_package(folder).verify()["desktop-disk1.vmdk"] == hashlib.sha256(disk.bytes()).hexdigest()
 
 
-def test_changed_machine_is_exported_again(simulator, session, machine, folder, other_disk):
+def test_export_changed_vm_is_repeated(simulator, session, machine, folder, other_disk):
     export_vm(session, machine, folder)
-    simulator.put_disk("machine", other_disk.path)
+    simulator.put_disk("desktop", other_disk.path)
     vm.reconfigure(session, machine, annotation="changed")
     export = export_vm(session, machine, folder)
     assert export.changed
-    assert export.digests["machine-disk1.vmdk"] == hashlib.sha256(other_disk.bytes()).hexdigest()
+    assert export.digests["desktop-disk1.vmdk"] == hashlib.sha256(other_disk.bytes()).hexdigest()
     assert names(folder) == COMPLETE
 
 
-def test_snapshot(simulator, session, machine, folder, disk, other_disk):
+def test_export_snapshot(simulator, session, machine, folder, disk, other_disk):
     snapshot = vm.create_snapshot(session, machine, "before the tools")
-    simulator.put_disk("machine", other_disk.path)
+    simulator.put_disk("desktop", other_disk.path)
     vm.power_on(session, machine)
     export = export_vm(session, machine, folder, name="Win 11: base?", snapshot=snapshot)
     assert export.ovf == os.path.join(folder, "Win 11_ base_.ovf")
@@ -128,7 +128,7 @@ def test_snapshot(simulator, session, machine, folder, disk, other_disk):
     open_package(folder).verify()
 
 
-def test_what_cannot_be_exported(simulator, session, machine, folder):
+def test_export_running_vm_or_template_fails(simulator, session, machine, folder):
     vm.power_on(session, machine)
     with pytest.raises(Conflict) as caught:
         export_vm(session, machine, folder)
@@ -153,7 +153,7 @@ def test_what_cannot_be_exported(simulator, session, machine, folder):
     ],
 )
 @pytest.mark.parametrize("chunked", [True, False])
-def test_cut_downloads(simulator, session, machine, folder, rule, chunked):
+def test_export_interrupted_download_is_resumed(simulator, session, machine, folder, rule, chunked):
     simulator.settings(chunked_export=chunked)
     simulator.rules.add("NFC:GET", **rule)
     with pytest.raises(Unavailable) as caught:
@@ -168,14 +168,14 @@ def test_cut_downloads(simulator, session, machine, folder, rule, chunked):
 @pytest.mark.parametrize(
     "call", ["ExportVm", "CreateDescriptor", "HttpNfcLeaseGetManifest", "HttpNfcLeaseComplete", "LEASE"]
 )
-def test_every_call_may_fail(simulator, session, machine, folder, call):
+def test_export_call_fails(simulator, session, machine, folder, call):
     rule = simulator.rules.add(call, count=None, fault="SystemError", message="A general system error occurred")
     with pytest.raises(StrataError) as caught:
         export_vm(session, machine, folder)
     simulator.rules.remove(rule)
-    assert caught.value.message.startswith("Exporting machine failed: A general system error occurred (")
+    assert caught.value.message.startswith("Exporting desktop failed: A general system error occurred (")
     assert_no_lease(simulator)
-    assert not {"machine.ovf", "machine.mf"} & set(names(folder))
+    assert not {"desktop.ovf", "desktop.mf"} & set(names(folder))
     count = downloads(simulator)
     assert export_vm(session, machine, folder).changed
     # A disk that was fetched whole is not fetched again.
@@ -183,23 +183,23 @@ def test_every_call_may_fail(simulator, session, machine, folder, call):
     open_package(folder).verify()
 
 
-def test_kept_disk_must_be_what_the_host_has(simulator, session, machine, folder, monkeypatch):
+def test_export_kept_disk_differs_from_the_host_fails(simulator, session, machine, folder, monkeypatch):
     simulator.rules.add("CreateDescriptor", count=None, fault="SystemError", message="x")
     with pytest.raises(StrataError):
         export_vm(session, machine, folder)
     simulator.rules.clear()
-    assert names(folder) == ["machine-disk1.vmdk", "machine.export.json"]
-    with open(os.path.join(folder, "machine-disk1.vmdk"), "r+b") as out:
+    assert names(folder) == ["desktop-disk1.vmdk", "desktop.export.json"]
+    with open(os.path.join(folder, "desktop-disk1.vmdk"), "r+b") as out:
         out.seek(5000)
         out.write(b"damage")
-    os.utime(os.path.join(folder, "machine-disk1.vmdk"), (1, 1))
+    os.utime(os.path.join(folder, "desktop-disk1.vmdk"), (1, 1))
     count = downloads(simulator)
     export_vm(session, machine, folder)
     assert downloads(simulator) == count + 1
     open_package(folder).verify()
 
 
-def test_full_share(simulator, session, machine, folder, monkeypatch):
+def test_export_full_share_fails(simulator, session, machine, folder, monkeypatch):
     genuine = os.fsync
 
     def full(descriptor):
@@ -211,18 +211,18 @@ def test_full_share(simulator, session, machine, folder, monkeypatch):
     with pytest.raises(NoSpace) as caught:
         export_vm(session, machine, folder)
     assert caught.value.code == "common.files_no_space"
-    assert str(caught.value.details["path"]).endswith("machine-disk1.vmdk")
+    assert str(caught.value.details["path"]).endswith("desktop-disk1.vmdk")
     assert names(folder) == []
     assert_no_lease(simulator)
 
 
 def _export_and_die(simulator, connect, folder):
     with connect(simulator) as session:
-        machine = Inventory(session).vm(name="machine")
+        machine = Inventory(session).vm(name="desktop")
         export_vm(session, machine, folder, progress=lambda *step: os.kill(os.getpid(), signal.SIGKILL))
 
 
-def test_killed_process(simulator, connect, session, machine, folder):
+def test_export_killed_process_is_resumed(simulator, connect, session, machine, folder):
     simulator.settings(lease_timeout=1)
     child = multiprocessing.get_context("fork").Process(target=_export_and_die, args=(simulator, connect, folder))
     child.start()
@@ -235,23 +235,23 @@ def test_killed_process(simulator, connect, session, machine, folder):
     assert names(folder) == COMPLETE
 
 
-def test_two_exports_at_once(simulator, connect, session, machine, folder):
+def test_export_two_at_once(simulator, connect, session, machine, folder):
     def again(*unused):
         with connect(simulator, patience=Patience(lease=0.2)) as other, pytest.raises(Conflict):
-            export_vm(other, Inventory(other).vm(name="machine"), folder)
+            export_vm(other, Inventory(other).vm(name="desktop"), folder)
 
     assert export_vm(session, machine, folder, progress=again).changed
     assert names(folder) == COMPLETE
 
 
-def test_a_lease_that_nobody_holds_is_waited_for(simulator, session, machine, folder):
+def test_export_waits_for_an_abandoned_lease(simulator, session, machine, folder):
     simulator.settings(lease_timeout=1)
     machine.ExportVm()
     assert export_vm(session, machine, folder).changed
     assert [lease["state"] for lease in simulator.leases()][-2:] == ["error", "done"]
 
 
-def test_what_a_killed_export_was_writing_is_removed(simulator, session, machine, folder, monkeypatch):
+def test_export_removes_temporary_files_of_a_killed_export(simulator, session, machine, folder, monkeypatch):
     original = os.replace
 
     def killed(source, target):
@@ -278,7 +278,7 @@ def test_what_a_killed_export_was_writing_is_removed(simulator, session, machine
         {"fault": "SystemError"},
     ],
 )
-def test_end_of_the_lease_is_repeated(simulator, session, machine, folder, fault):
+def test_export_completing_the_lease_is_repeated(simulator, session, machine, folder, fault):
     simulator.rules.add("HttpNfcLeaseComplete", **fault)
     assert export_vm(session, machine, folder).changed
     assert_no_lease(simulator)
@@ -293,7 +293,7 @@ def test_end_of_the_lease_is_repeated(simulator, session, machine, folder, fault
         {"fault": "SystemError"},
     ],
 )
-def test_giving_up_the_lease_is_repeated(simulator, session, machine, folder, fault):
+def test_export_aborting_the_lease_is_repeated(simulator, session, machine, folder, fault):
     simulator.rules.add("NFC:GET", http_status=503)
     simulator.rules.add("HttpNfcLeaseAbort", **fault)
     with pytest.raises(Unavailable) as caught:
@@ -302,7 +302,7 @@ def test_giving_up_the_lease_is_repeated(simulator, session, machine, folder, fa
     assert_no_lease(simulator)
 
 
-def test_a_lease_that_is_lost_is_told(simulator, session, machine, folder):
+def test_export_lost_lease_fails(simulator, session, machine, folder):
     def expire(*unused):
         simulator.expire_sessions()
 
@@ -312,7 +312,7 @@ def test_a_lease_that_is_lost_is_told(simulator, session, machine, folder):
     assert caught.value.hint
 
 
-def test_wrong_bytes_from_the_host(simulator, session, machine, folder, monkeypatch):
+def test_export_wrong_digest_fails(simulator, session, machine, folder, monkeypatch):
     genuine = nfc.Lease.manifest
 
     def lying(lease):
