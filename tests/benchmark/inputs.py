@@ -88,7 +88,7 @@ class Inputs:
         sources = [] if self._quick else _programs(2 * size)
         for number in range(first, first + count):
             if self._quick:
-                data = pe.words(f"program {number}", size)
+                data = pe.filler(f"program {number}", size)
             else:
                 path = sources[number % len(sources)]
                 with open(path, "rb") as stream:

@@ -17,8 +17,8 @@ from .plan import GIB, MIB, VARIANTS, Spec
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Make a disk, or with ``--package`` an OVF package, and say where it is."""
-    parser = argparse.ArgumentParser(prog="sample.build", description="Make the disk of a sample OS machine.")
+    """Generate a disk, or with ``--package`` an OVF package, and print its path."""
+    parser = argparse.ArgumentParser(prog="sample.build", description="Generate the disk of a sample OS machine.")
     parser.add_argument(
         "--size", choices=("small", "full"), default="small", help="a few hundred files, or a whole wine prefix"
     )
@@ -31,11 +31,11 @@ def main(arguments: list[str] | None = None) -> int:
         choices=VARIANTS,
         action="append",
         default=[],
-        help="a different or broken machine; may be repeated",
+        help="a different or damaged OS machine; may be repeated",
     )
     parser.add_argument("--output", metavar="DIR", help="folder for the result (default: only the cache)")
     parser.add_argument("--package", action="store_true", help="write an OVF package instead of a raw disk")
-    parser.add_argument("--name", default="gold-w11", help="name of the machine")
+    parser.add_argument("--name", default="gold-w11", help="name of the OS machine")
     options = parser.parse_args(arguments)
     if options.package and not options.output:
         parser.error("--package needs --output")

@@ -32,7 +32,7 @@ _SOURCES = (
 
 
 def fingerprint(spec: Spec) -> str:
-    """Name of what ``spec`` makes with the present sources and the installed wine."""
+    """Return a digest of ``spec``, the sources and the version of wine."""
     digest = hashlib.sha256()
     for folder in _SOURCES:
         for path in sorted(glob.glob(os.path.join(_ROOT, folder, "*.py"))):
@@ -45,9 +45,9 @@ def fingerprint(spec: Spec) -> str:
 
 
 def cached_disk(spec: Spec) -> tuple[str, Manifest]:
-    """Path of the raw disk that ``spec`` describes, which must not be written to, and what it holds; made if need be.
+    """Return the path of the raw disk of ``spec``, which must not be written to, and its manifest.
 
-    Disks of older sources are removed when a new one is made.
+    The disk is generated unless it is cached; disks of older sources are then removed.
     """
     name = fingerprint(spec)
     folder = os.path.join(_FOLDER, name)
@@ -68,7 +68,7 @@ def cached_disk(spec: Spec) -> tuple[str, Manifest]:
 
 
 def _forget(spec: Spec) -> None:
-    """Remove what older sources made of the same specification, unless someone may still be reading it."""
+    """Remove disks of the same specification and older sources, unless another process may be reading them."""
     for path in glob.glob(os.path.join(_FOLDER, "*", "spec.json")):
         with open(path, encoding="utf-8") as stream:
             known = json.load(stream)

@@ -35,9 +35,9 @@ _HIDDEN_REQUIRED = 0x8000000000000001
 
 
 def make_disk(path: str, spec: Spec) -> Manifest:
-    """Make the raw disk image ``path`` (sparse; replaced if it exists) and return what it is expected to hold.
+    """Generate the raw disk image ``path`` (sparse; replaced if it exists) and return its manifest.
 
-    The same specification gives the same bytes, but for the registry of the wine prefix in a full one.
+    The same specification gives the same bytes, except for the registry of the wine prefix on a full disk.
     """
     with open(path, "wb") as stream:
         stream.truncate(spec.disk_size)

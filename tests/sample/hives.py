@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The hives of the sample machine, as a prepared Windows 11 Enterprise 23H2 has them."""
+"""The hives of the sample OS machine: those of a prepared Windows 11 Enterprise 23H2."""
 
 from __future__ import annotations
 
@@ -125,12 +125,12 @@ def prepare_system(root: Key) -> None:
 
 
 def neglect_system(root: Key) -> None:
-    """Make of a SYSTEM hive that of a machine nobody prepared: no VMXNET3, no VMware Tools, a restart pending, in a domain."""
+    """Change a SYSTEM hive to that of an unprepared OS machine: no VMXNET3, no VMware Tools, a pending restart, in a domain."""
     services, control = "ControlSet001\\Services\\", "ControlSet001\\Control\\"
     for name in ("vmxnet3ndis6", "VMTools", "VGAuthService"):
         if root.key(services + name) is not None:
             root.delete(services + name)
-    # What remains of the driver on real machines that lost it.
+    # A removed driver leaves this key.
     put_all(root, services + "vmxnet3ndis6", {"vwdk.installers": ["MSI"]})
     put(root, services + "wuauserv", Start=3)
     put(root, services + "Tcpip\\Parameters", Domain="corp.example.com")
@@ -195,9 +195,9 @@ def small_system() -> Hive:
 
 
 def software(ballast: str = "", prepared: bool = True) -> Hive:
-    """SOFTWARE; without updates switched off and VMware Tools unless ``prepared``.
+    """Return SOFTWARE; unless ``prepared``, updates are enabled and VMware Tools are missing.
 
-    ``ballast`` is a wine ``system.reg`` whose HKLM\\Software is added where Windows has nothing.
+    ``ballast`` is a wine ``system.reg`` whose HKLM\\Software is added where Windows has no keys.
     """
     hive = _new("SOFTWARE", _MACHINE)
     root = hive.root
@@ -364,7 +364,7 @@ def default_user(name: str) -> Hive:
 
 
 def sam() -> Hive:
-    """SAM with the built-in accounts; the binary values are shaped like real ones and hold no hash."""
+    """SAM with the built-in accounts; the binary values have the shape of real values and hold no hash."""
     hive = _new("SAM", _SECRET)
     account = "SAM\\Domains\\Account"
     put(

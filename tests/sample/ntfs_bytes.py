@@ -32,15 +32,15 @@ def _record_offsets(stream: BinaryIO, start: int, number: int) -> list[int]:
     return [start + table * cluster + number * _RECORD for table in (tables if number < 4 else tables[:1])]
 
 
-def _attribute(record: bytes, wanted: int) -> int:
-    """Offset of the first attribute of that type in a record whose fixups need not be undone."""
+def _attribute(record: bytes, attribute_type: int) -> int:
+    """Return the offset of the first attribute of a type in a record whose fixups need not be undone."""
     position = struct.unpack_from("<H", record, 20)[0]
     while True:
         kind, length = struct.unpack_from("<II", record, position)
-        if kind == wanted:
+        if kind == attribute_type:
             return position
         if kind == 0xFFFFFFFF or length == 0:
-            raise ValueError(f"no attribute {wanted:#x}")
+            raise ValueError(f"no attribute {attribute_type:#x}")
         position += length
 
 
@@ -120,14 +120,14 @@ def make_bitlocker(stream: BinaryIO, start: int, size: int) -> None:
 
     Source: libbde's documentation of the BitLocker Drive Encryption format.
     """
-    places = [size // 8 * number // 65536 * 65536 for number in (1, 3, 5)]
+    positions = [size // 8 * number // 65536 * 65536 for number in (1, 3, 5)]
     boot = bytearray(512)
     boot[0:11] = b"\xeb\x58\x90-FVE-FS-"
     struct.pack_into("<HBH5xBHHHI", boot, 11, 512, 8, 0, 0xF8, 0, 63, 255, start // 512)
     boot[160:176] = bytes.fromhex("3bd66749292ed84a8399f6a339e3d001")
-    struct.pack_into("<QQQ", boot, 176, *places)
+    struct.pack_into("<QQQ", boot, 176, *positions)
     boot[510:512] = b"\x55\xaa"
-    metadata = struct.pack("<8sHHHHQIIQQQQ", b"-FVE-FS-", 64, 2, 4, 4, size, 0, 16, *places, 0).ljust(512, b"\0")
-    for offset, sector in [(0, boot), (size - 512, boot), *((place, metadata) for place in places)]:
+    metadata = struct.pack("<8sHHHHQIIQQQQ", b"-FVE-FS-", 64, 2, 4, 4, size, 0, 16, *positions, 0).ljust(512, b"\0")
+    for offset, sector in [(0, boot), (size - 512, boot), *((position, metadata) for position in positions)]:
         stream.seek(start + offset)
         stream.write(sector)

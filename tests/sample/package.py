@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The sample machine as an OVF package, as vSphere exports it: descriptor, manifest, stream-optimized disk."""
+"""The sample OS machine as an OVF package in the form of a vSphere export: descriptor, manifest, stream-optimized disk."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .plan import Manifest, Spec
 
 @dataclasses.dataclass(frozen=True)
 class Package:
-    """Paths of a written package, and what its disk holds. ``description`` is the machine's hardware."""
+    """Paths of a written package, and the manifest of its disk. ``description`` is the hardware."""
 
     folder: str
     ovf: str
@@ -31,9 +31,9 @@ class Package:
 
 
 def make_package(folder: str, spec: Spec, *, name: str = "gold-w11", cached: bool = True) -> Package:
-    """Write ``name``.ovf, .mf and -disk1.vmdk into ``folder`` (made if missing).
+    """Write ``name``.ovf, .mf and -disk1.vmdk into ``folder`` (created if missing).
 
-    ``cached`` False makes the raw disk anew, in ``folder`` and only for the moment.
+    With ``cached`` False, a temporary raw disk is generated in ``folder``.
     """
     os.makedirs(folder, exist_ok=True)
     if cached:
@@ -47,7 +47,7 @@ def make_package(folder: str, spec: Spec, *, name: str = "gold-w11", cached: boo
 
 
 def describe(name: str, disk_file: str, disk_size: int, manifest: Manifest) -> ImageDescription:
-    """The hardware of the sample machine: paravirtual SCSI, one VMXNET3."""
+    """Return the hardware of the sample OS machine: paravirtual SCSI, a single VMXNET3."""
     return ImageDescription(
         name=name,
         disk_file=disk_file,

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Small well-formed PE32+ files (AMD64), for samples made without wine.
+"""Small well-formed PE32+ files (AMD64), for samples without wine.
 
 Source: Microsoft's "PE Format". One code section that returns 0 and one data section.
 """
@@ -33,8 +33,8 @@ def _up(value: int, alignment: int) -> int:
     return -(-value // alignment) * alignment
 
 
-def words(seed: str, size: int) -> bytes:
-    """``size`` bytes, the same for the same seed, that compress about as program code does."""
+def filler(seed: str, size: int) -> bytes:
+    """Return ``size`` bytes that compress about as program code; the same seed gives the same bytes."""
     out = bytearray()
     state = seed.encode()
     while len(out) < size:
@@ -51,10 +51,12 @@ def words(seed: str, size: int) -> bytes:
 
 
 def make_pe(name: str, size: int) -> bytes:
-    """A PE of at least ``size`` bytes whose data section carries ``name``; kind by extension."""
+    """Return a PE file of at least ``size`` bytes whose data section has ``name``; the extension decides its kind."""
     is_driver, is_library = name.endswith(".sys"), name.endswith(".dll")
     code = b"\x31\xc0\xc3".ljust(_FILE_ALIGNMENT, b"\xcc")
-    data = name.encode("utf-16-le") + b"\x00\x00" + words(name, max(size - 3 * _FILE_ALIGNMENT - 2 * len(name) - 2, 16))
+    data = (
+        name.encode("utf-16-le") + b"\x00\x00" + filler(name, max(size - 3 * _FILE_ALIGNMENT - 2 * len(name) - 2, 16))
+    )
     data = data.ljust(_up(len(data), _FILE_ALIGNMENT), b"\x00")
     data_pages = _up(len(data), _SECTION_ALIGNMENT)
     stamp = zlib.crc32(name.encode()) & 0x7FFFFFFF

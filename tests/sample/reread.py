@@ -142,27 +142,27 @@ def _digest(stream: BinaryIO) -> tuple[int, str]:
 
 def _short_name(record, parent: int | None, name: str) -> str | None:
     names = [attribute.attribute for attribute in record.attributes[_FILE_NAME]]
-    mine = [one for one in names if one.attr.ParentDirectory.SegmentNumberLowPart == parent]
-    if not any(one.file_name == name and one.flags == 1 for one in mine):
+    mine = [entry for entry in names if entry.attr.ParentDirectory.SegmentNumberLowPart == parent]
+    if not any(entry.file_name == name and entry.flags == 1 for entry in mine):
         return None
-    return next((one.file_name for one in mine if one.flags == _DOS), None)
+    return next((entry.file_name for entry in mine if entry.flags == _DOS), None)
 
 
 def differences(expected: dict[str, Expected], found: dict[str, Found], ignore: Iterable[str] = ()) -> list[str]:
-    """What is not as expected, a line each; ``ignore`` are names of facts that need not agree."""
+    """Return a line for each difference; ``ignore`` has names of facts that are not compared."""
     lines = [f"{path}: missing" for path in sorted(expected.keys() - found.keys())]
     lines += [f"{path}: not expected" for path in sorted(found.keys() - expected.keys())]
     compared = {field.name for field in dataclasses.fields(Expected)} - {"kind", "link_target", "names", *ignore}
     for path in sorted(expected.keys() & found.keys()):
-        wanted, have = expected[path], found[path]
-        first = expected[wanted.link_target] if wanted.link_target else wanted
+        planned, have = expected[path], found[path]
+        first = expected[planned.link_target] if planned.link_target else planned
         if have.kind != first.kind:
             lines.append(f"{path}: {have.kind} instead of {first.kind}")
-        if wanted.link_target and found.get(wanted.link_target, have).record != have.record:
-            lines.append(f"{path}: not the same file as {wanted.link_target}")
+        if planned.link_target and found.get(planned.link_target, have).record != have.record:
+            lines.append(f"{path}: not the same file as {planned.link_target}")
         if have.names != first.names:
             lines.append(f"{path}: {have.names} names instead of {first.names}")
         for name in sorted(compared):
-            if getattr(wanted, name) != getattr(have, name):
-                lines.append(f"{path}: {name} is {getattr(have, name)} instead of {getattr(wanted, name)}")
+            if getattr(planned, name) != getattr(have, name):
+                lines.append(f"{path}: {name} is {getattr(have, name)} instead of {getattr(planned, name)}")
     return lines

@@ -133,10 +133,10 @@ def _mapped(mask: int) -> int:
 
 
 def inherit(parent: bytes, is_directory: bool, owner: str = "SY", group: str = "SY") -> bytes:
-    """Descriptor of a new file or folder below a folder whose descriptor is ``parent``.
+    """Return the descriptor of a new file or folder below a folder whose descriptor is ``parent``.
 
-    An entry with generic rights or a creator SID becomes two in a folder: the one in force,
-    and the one that is handed on. As in Windows, one in force that an earlier one already
+    In a folder, an entry with generic rights or a creator SID becomes two entries: an effective
+    entry and an inheritable entry. As in Windows, an effective entry that an earlier entry already
     covers is left out (the document does not say so; icacls shows it below ProgramData).
     """
     new_owner, new_group = sid_bytes(owner), sid_bytes(group)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Putting the sample machine into a running vSphere simulator, by a real import through an NFC lease.
+"""Import of the sample OS machine into a running vSphere simulator through an NFC lease.
 
 Command line: ``python -m ansible_collections.strata.layering.tests.sample.seed --simulator FILE --name gold-w11``.
 """
@@ -39,7 +39,7 @@ def seed(
     network: str = "VM Network",
     progress: Progress = silent,
 ) -> Deployed:
-    """Import the machine as a powered-off VM ``name``; the full sample unless ``spec`` or a written ``package`` says otherwise."""
+    """Import the full sample, the sample of ``spec`` or a written ``package`` as a powered-off VM ``name``."""
     if package is None:
         with tempfile.TemporaryDirectory(prefix="strata-sample-") as scratch:
             written = make_package(scratch, spec or Spec(size="full"), name=name)
@@ -72,7 +72,7 @@ def seed(
         password=simulator.password,
         ca_file=simulator.ca_file,
     ) as session:
-        place = Inventory(session).placement(
+        placement = Inventory(session).placement(
             datacenter=datacenter,
             cluster=cluster,
             datastore=datastore,
@@ -82,7 +82,7 @@ def seed(
         )
         return deploy_vm(
             session,
-            place,
+            placement,
             name=name,
             hardware=hardware,
             capacity=image.capacity,

@@ -45,7 +45,7 @@ class Plan:
         windows.complete(tree, self._spec)
         self._add_hives(tree, registry)
         if "hibernated" in self._spec.variants:
-            image = b"HIBR" + bytes(12) + pe.words("hiberfil", MIB)
+            image = b"HIBR" + bytes(12) + pe.filler("hiberfil", MIB)
             tree.file("hiberfil.sys", image, HIDDEN | SYSTEM | ARCHIVE)
         return tree.finish()
 
@@ -90,7 +90,7 @@ def planned(spec: Spec, partition_guid: bytes, scratch: str) -> Iterator[Plan]:
 def recovery() -> list[Item]:
     """The recovery partition's tree."""
     tree = Tree()
-    tree.file("Recovery/WindowsRE/Winre.wim", b"MSWIM\0\0\0" + pe.words("winre", 3 * MIB), HIDDEN | SYSTEM | ARCHIVE)
+    tree.file("Recovery/WindowsRE/Winre.wim", b"MSWIM\0\0\0" + pe.filler("winre", 3 * MIB), HIDDEN | SYSTEM | ARCHIVE)
     tree.file("Recovery/WindowsRE/ReAgent.xml", b"<WindowsRE version='2.0'/>\r\n")
     return tree.finish()
 
@@ -98,7 +98,7 @@ def recovery() -> list[Item]:
 def reserved() -> list[Item]:
     """The System Reserved partition's tree on a BIOS machine."""
     tree = Tree()
-    tree.file("bootmgr", pe.words("bootmgr", 400_000), 0x27)
+    tree.file("bootmgr", pe.filler("bootmgr", 400_000), 0x27)
     tree.file("BOOTNXT", b"\x01", HIDDEN | SYSTEM | ARCHIVE)
     tree.file("Boot/BCD", write_hive(hives.boot_store(efi=False)))
     tree.file("Boot/en-US/bootmgr.exe.mui", pe.make_pe("bootmgr.exe.mui", 3_000))

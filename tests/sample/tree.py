@@ -35,7 +35,7 @@ def symlink(target: str, relative: bool = False) -> bytes:
 
 
 class Tree:
-    """Planned paths, each below folders that are added as needed; names are unique whatever their case."""
+    """Planned paths, each below folders that are added as needed; names are unique regardless of case."""
 
     def __init__(self) -> None:
         self._items: dict[str, Item] = {}

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Windows Setup and an administrator leave on C:, beside the bulk of files and the hives."""
+"""Files that Windows Setup and an administrator leave on drive C, in addition to the files of wine and the hives."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def add_small_system(tree: Tree) -> None:
     for name in _SMALL_DRIVERS:
         _pe(tree, f"Windows/System32/drivers/{name}.sys", 6000)
         tree.file(f"Windows/INF/{name}.inf", _text(name, 20))
-        tree.file(f"Windows/INF/{name}.PNF", pe.words(name, 900))
+        tree.file(f"Windows/INF/{name}.PNF", pe.filler(name, 900))
     for name in ("explorer.exe", "notepad.exe", "regedit.exe"):
         _pe(tree, f"Windows/{name}", 30000)
     tree.file("Windows/win.ini", b"; for 16-bit app support\r\n[fonts]\r\n[extensions]\r\n")
@@ -113,7 +113,7 @@ def add_small_system(tree: Tree) -> None:
     for number in range(60):
         name = f"Microsoft-Windows-Client-Feature-{number:03}~31bf3856ad364e35~amd64~~10.0.22631.1.mum"
         tree.file(f"Windows/servicing/Packages/{name}", _text("package", 6 + number % 9))
-    tree.file("Windows/Fonts/segoeui.ttf", pe.words("segoeui", 150_000))
+    tree.file("Windows/Fonts/segoeui.ttf", pe.filler("segoeui", 150_000))
 
 
 def _component_store(tree: Tree) -> None:
@@ -181,17 +181,17 @@ def _examples(tree: Tree) -> None:
     download.streams["Zone.Identifier"] = (
         b"[ZoneTransfer]\r\nZoneId=3\r\nHostUrl=https://packages.vmware.com/tools/\r\n"
     )
-    report = tree.file("Users/Public/Documents/Quarterly report (final, signed).docx", pe.words("report", 9000))
+    report = tree.file("Users/Public/Documents/Quarterly report (final, signed).docx", pe.filler("report", 9000))
     report.streams.update(
-        {"SummaryInformation": bytes(range(88)), "com.strata.thumbnail": pe.words("thumbnail", 130_000)}
+        {"SummaryInformation": bytes(range(88)), "com.strata.thumbnail": pe.filler("thumbnail", 130_000)}
     )
     tree["Users/Public/Documents"].streams["note"] = b"a stream on a folder"
     report.object_id = bytes.fromhex("6e1f3a0c5b7de011a1b2005056c00008")
     tree["Windows/win.ini"].eas = struct.pack("<IBBH", 36, 0, 21, 5) + b"$KERNEL.PURGE.SAMPLE1\0value\0"
     compressed = tree.directory("Windows/Logs/CBS", COMPRESSED)
     tree.file(compressed.path + "/CBS.log", _text("CBS", 6000), ARCHIVE | COMPRESSED)
-    tree.file(compressed.path + "/CbsPersist_20240115080000.cab", pe.words("cab", 70_001), ARCHIVE | COMPRESSED)
-    runs = [(0, pe.words("btr", 65536)), (3 * MIB, pe.words("btr2", 4096)), (6 * MIB - 4096, bytes([7]) * 4096)]
+    tree.file(compressed.path + "/CbsPersist_20240115080000.cab", pe.filler("cab", 70_001), ARCHIVE | COMPRESSED)
+    runs = [(0, pe.filler("btr", 65536)), (3 * MIB, pe.filler("btr2", 4096)), (6 * MIB - 4096, bytes([7]) * 4096)]
     tree.sparse_file("Windows/System32/wbem/Repository/INDEX.BTR", 6 * MIB, runs)
     tree.file(
         f"Users/Public/Documents/\u00dcberblick {_ARABIC_AND_KANJI}.txt",
@@ -202,7 +202,7 @@ def _examples(tree: Tree) -> None:
     tree.file("Users/Public/Documents/empty", b"")
     tree.file("Users/Public/Documents/read only.txt", b"x", READONLY | ARCHIVE)
     deep = "ProgramData/Microsoft/" + "/".join(f"Level{number:02} of a deep path" for number in range(12))
-    tree.file(deep + "/leaf.dat", pe.words("leaf", 700))
+    tree.file(deep + "/leaf.dat", pe.filler("leaf", 700))
     tree.file("Windows/System32/winevt/Logs/System.evtx", b"ElfFile\0" + bytes(69_624))
     tree.file("Windows/Setup/State/State.ini", b"[State]\r\nImageState=IMAGE_STATE_COMPLETE\r\n")
     tree.file("Windows/Panther/setupact.log", _text("SETUP", 300))
@@ -213,7 +213,7 @@ def _examples(tree: Tree) -> None:
 
 def ballast(size: int) -> list[tuple[str, Content]]:
     """About ``size`` bytes of files that are all different and compress about as programs do."""
-    pool = pe.words("ballast", 4 * MIB) if size else b""
+    pool = pe.filler("ballast", 4 * MIB) if size else b""
     files, left, number = [], size, 0
     while left > 0:
         length = min(left, 64 * 1024 + zlib.crc32(struct.pack("<I", number)) % (6 * MIB))
