@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Everything an NTFS volume holds, read with dissect.ntfs, which shares no code with the engine.
+"""Read all files of an NTFS volume with dissect.ntfs, which shares no code with the engine.
 
-Beyond tests/sample/reread.py: names with lone surrogates, the ranges of a file that take
-space, and the file records themselves, byte by byte.
+In addition to tests/sample/reread.py it reads names with lone surrogates, the allocated
+ranges of files, and the bytes of file records.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _UPCASE = 10
 
 @dataclasses.dataclass
 class File:
-    """One file or folder; hard links share it. ``times`` are created, written, accessed, changed; ``streams`` SHA-256 by name.
+    """A file or folder, shared by its hard links. ``times`` are created, written, accessed, changed; ``streams`` SHA-256 by name.
 
-    ``allocated`` are the ranges (offset, length) of the unnamed stream that take clusters,
-    None for one inside its record. ``record`` is the number of its file record.
+    ``allocated`` are the allocated ranges (offset, length) of the unnamed stream, None for a
+    stream inside the file record. ``record`` is the number of the file record.
     """
 
     is_directory: bool
@@ -52,7 +52,7 @@ class File:
 
 @dataclasses.dataclass
 class Name:
-    """One name of a file: as it is spelled, and its 8.3 name."""
+    """A name of a file in its spelling, with its 8.3 name."""
 
     path: str
     short_name: str | None
@@ -69,11 +69,11 @@ class _Device(AlignedStream):
 
 
 @contextlib.contextmanager
-def _careful() -> Iterator[None]:
-    """Mend what dissect gets wrong.
+def _patched_dissect() -> Iterator[None]:
+    """Patch what dissect does not handle.
 
-    Names that are no well-formed UTF-16, as NTFS allows; an attribute of less than 64 bytes at the end of a record;
-    index blocks that $BITMAP says are free. Cluster and index block have one size here.
+    Names that are not well-formed UTF-16, which NTFS allows; an attribute of less than 64 bytes at the end of a record;
+    index blocks that are free in $BITMAP. Clusters and index blocks must have the same size.
     """
 
     def characters(cls, stream, count, _context=None):
@@ -105,9 +105,9 @@ def _careful() -> Iterator[None]:
 
 
 def read_tree(device, offset: int = 0, size: int | None = None) -> dict[str, Name]:
-    """Every name below the root of the volume at ``offset`` of a device (anything with pread and size), by path; "" is the root."""
+    """Return every name below the root ("") of the volume at ``offset`` of a device (an object with pread and size), by path."""
     stream = _Device(device, offset, device.size - offset if size is None else size)
-    with _careful():
+    with _patched_dissect():
         volume = NTFS(stream)
         files: dict[int, File] = {}
         result = {}
@@ -147,7 +147,7 @@ def _allocated(volume: NTFS, record) -> list[tuple[int, int]] | None:
 
 
 def read_records(device, numbers, offset: int = 0, size: int | None = None) -> dict[int, bytes]:
-    """File records by number as they stand on the disk, without what every write of them changes: LSN and update sequence."""
+    """Return file records by number as stored on the disk, without the fields that every write changes: LSN and update sequence."""
     volume = NTFS(_Device(device, offset, device.size - offset if size is None else size))
     length = 1024
     result = {}
@@ -164,7 +164,7 @@ def read_records(device, numbers, offset: int = 0, size: int | None = None) -> d
 
 
 def read_fold(device, offset: int = 0, size: int | None = None):
-    """The function that folds a name as the volume's $UpCase says, UTF-16 unit by unit."""
+    """Return a function that folds a name by the $UpCase table of the volume, one UTF-16 unit at a time."""
     data = NTFS(_Device(device, offset, device.size - offset if size is None else size)).mft.get(_UPCASE).open().read()
     table = struct.unpack(f"<{len(data) // 2}H", data)
 

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a volume must hold after layers were put on it, by brute force: one layer after the other on a dictionary of names.
+"""A simple model of applying layers: a dictionary of names, to which one layer after the other is added.
 
-The rules are those of docs and docstrings of ``images.merge`` and ``images.apply``, of which nothing is called. The
-base comes from ``ntfs_tree``, and what becomes of the model is compared with what ``ntfs_tree`` reads.
+The rules are those in the docs and in the docstrings of the images package, but none of its code is called. The base
+and the result to compare with come from ``ntfs_tree``.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from ...plugins.module_utils.ntfs.file_security import inherit
 from .ntfs_tree import File, Name
 
 DIRECTORY, SPARSE, REPARSE = 0x10, 0x200, 0x400
-#: Attributes that follow from what a file is, or that NTFS does not store.
+#: Attributes that follow from the content of a file, or that NTFS does not store.
 _DERIVED = DIRECTORY | REPARSE | 0x40 | 0x80
 
 
 class Item:
-    """One entry of a layer with its data and the data of its streams, by name."""
+    """An entry of a layer with its data and the data of its streams, by name."""
 
     def __init__(self, entry: Entry, data: bytes = b"", streams: dict[str, bytes] | None = None) -> None:
         self.entry = entry
@@ -31,18 +31,18 @@ class Item:
         self.streams = streams or {}
 
     def __repr__(self) -> str:
-        told = {
+        fields = {
             field: value
             for field in self.entry.__slots__
             if (value := getattr(self.entry, field)) not in (None, [], 0, False)
         }
-        if "security" in told:
-            told["security"] = f"{len(self.entry.security)} bytes"
-        return f"Item({told})"
+        if self.entry.security:
+            fields["security"] = f"{len(self.entry.security)} bytes"
+        return f"Item({fields})"
 
 
 class Refused(Exception):
-    """The stack contradicts itself or the base; ``code`` is that of the error to expect."""
+    """The stack contradicts itself or the base; ``code`` is the code of the expected error."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -60,13 +60,13 @@ class _Node:
 
     @property
     def is_link(self) -> bool:
-        """A folder that leads elsewhere."""
+        """Whether the entry is a folder that is a link to another folder."""
         if self.item is not None and not (self.base is not None and self.item.entry.implied):
-            return self.item.entry.kind == "directory" and _leads_elsewhere(self.item.entry.reparse)
+            return self.item.entry.kind == "directory" and _is_link_tag(self.item.entry.reparse)
         return (
             self.base is not None
             and self.base.is_directory
-            and _leads_elsewhere(self.base.reparse and bytes.fromhex(self.base.reparse))
+            and _is_link_tag(bytes.fromhex(self.base.reparse) if self.base.reparse else None)
         )
 
     @property
@@ -77,19 +77,22 @@ class _Node:
 
 
 class Model:
-    """Put layers on it with ``add``, then ask ``expected``."""
+    """A model of the tree: add layers with ``add``, then call ``expected``."""
 
     def __init__(self, base: dict[str, Name], fold: Callable[[str], str]) -> None:
         self._fold = fold
         self._layers: list[dict[str, Item]] = []
         self._base_names: dict[str, Name] = {self._key(path): name for path, name in base.items()}
         self._base_shorts: dict[str, dict[str, str]] = {}
-        self._root = _Node("", base[""].file)
+        self._root_file = base[""].file
+        self._root = _Node("", self._root_file)
         for path in sorted(base, key=lambda path: path.count("/") if path else -1):
             name = base[path]
             parent, _slash, last = path.rpartition("/")
             if path:
-                self._find(parent).children[fold(last)] = _Node(last, name.file, name.short_name)
+                folder = self._find(parent)
+                assert folder is not None
+                folder.children[fold(last)] = _Node(last, name.file, name.short_name)
             if name.short_name:
                 self._base_shorts.setdefault(self._key(parent), {})[fold(name.short_name)] = fold(last)
 
@@ -97,17 +100,17 @@ class Model:
         return "/".join(self._fold(part) for part in path.split("/")) if path else ""
 
     def _find(self, path: str) -> _Node | None:
-        node = self._root
+        node: _Node | None = self._root
         for part in path.split("/") if path else ():
-            node = node.children.get(self._fold(part))
             if node is None:
                 return None
+            node = node.children.get(self._fold(part))
         return node
 
     # -- layers
 
     def add(self, items: list[Item]) -> None:
-        """Put the next layer on top."""
+        """Add the next layer on top."""
         number = len(self._layers)
         self._layers.append({self._key(item.entry.path): item for item in items if item.entry.kind == "file"})
         for item in items:
@@ -132,23 +135,23 @@ class Model:
                 child = node.children[self._fold(part)] = _Node(part)
             node = child
         folded = self._fold(last)
-        there = node.children.get(folded)
-        if entry.kind != "directory" or _leads_elsewhere(entry.reparse):
+        present = node.children.get(folded)
+        if entry.kind != "directory" or _is_link_tag(entry.reparse):
             node.children[folded] = _Node(last, item=item, layer=number)
-        elif there is None or there.is_leaf:
-            if there is not None and there.is_link and entry.implied:
+        elif present is None or present.is_leaf:
+            if present is not None and present.is_link and entry.implied:
                 raise Refused("images.layer_below_link")
             node.children[folded] = _Node(last, item=item, layer=number)
-        elif not entry.implied or there.item is None and there.base is None:
-            there.item, there.layer = item, number
+        elif not entry.implied or present.item is None and present.base is None:
+            present.item, present.layer = item, number
 
-    # -- what must be there
+    # -- the result
 
     def expected(self) -> Expected:
-        """The tree as it must be read back."""
+        """Return the tree that must be read back."""
         result = Expected()
-        result.names[""] = Name("", None, self._root.base)
-        self._resolve(self._root, "", "", self._root.base, True, result, {})
+        result.names[""] = Name("", None, self._root_file)
+        self._resolve(self._root, "", "", self._root_file, True, result, {})
         return result
 
     def _resolve(
@@ -171,7 +174,7 @@ class Model:
                 self._resolve(child, child_path, child_key, file, child.base is not None, result, files)
 
     def _short_names(self, child: _Node, key: str, of_base: bool) -> tuple[str | None, int, str | None]:
-        """The 8.3 name that a file has unless it gets another, and the layer that gives it another, and that name."""
+        """Return the 8.3 name that a file keeps unless a layer gives it a new name, the number of that layer, and the new name."""
         before = self._base_names.get(key) if of_base else None
         kept = (
             child.base_short
@@ -184,7 +187,7 @@ class Model:
 
     @staticmethod
     def _survives(folder: _Node, folded: str) -> bool:
-        """Whether what the base has under a name is still the base's."""
+        """Return whether the file of the base with this name still exists."""
         node = folder.children.get(folded)
         return node is not None and node.base is not None
 
@@ -196,16 +199,19 @@ class Model:
             return _described(node.base, node.item)
         if entry.kind == "directory":
             return _made(entry, node.item, folder)
-        first = self._key(entry.link_target if entry.kind == "link" else entry.path)
-        found = files.get((node.layer, first))
-        if found is None:
+        first = self._key(entry.link_target or "" if entry.kind == "link" else entry.path)
+        file = files.get((node.layer, first))
+        if file is None:
             item = self._layers[node.layer][first]
-            found = files[node.layer, first] = _made(item.entry, item, folder)
-        return found
+            file = files[node.layer, first] = _made(item.entry, item, folder)
+        return file
 
 
 def _grant(files: dict[str, tuple[str | None, int, str | None]], fold: Callable[[str], str]) -> dict[str, str | None]:
-    """Who gets which 8.3 name in a folder, by folded long name: one claim after the other, and from the beginning whenever one is denied."""
+    """Return the 8.3 names of the files of a folder, by folded long name.
+
+    Claims are granted in order. When a claim is denied, it is removed and granting starts again.
+    """
     wishes = sorted(
         (layer, folded, claim)
         for folded, (kept, layer, claim) in files.items()
@@ -229,12 +235,13 @@ def _grant(files: dict[str, tuple[str | None, int, str | None]], fold: Callable[
             return result
 
 
-def _leads_elsewhere(reparse: bytes | None) -> bool:
-    """[MS-FSCC] 2.1.2.1: the bit "D" of a tag says that a folder may hold files."""
+def _is_link_tag(reparse: bytes | None) -> bool:
+    """Return whether a reparse point makes a folder a link. Source: [MS-FSCC] 2.1.2.1, bit "D" of a tag: the folder may contain files."""
     return reparse is not None and not reparse[3] & 0x10
 
 
 def digest(data: bytes) -> str:
+    """Return the SHA-256 digest as hex digits."""
     return hashlib.sha256(data).hexdigest()
 
 
@@ -246,7 +253,10 @@ def _times(entry: Entry, fallback: File) -> tuple[int, int, int, int]:
         if entry.created is not None
         else fallback.times[1]
     )
-    return tuple(written if time is None else time for time in (entry.created, written, entry.accessed, entry.changed))
+    created, accessed, changed = (
+        written if time is None else time for time in (entry.created, entry.accessed, entry.changed)
+    )
+    return created, written, accessed, changed
 
 
 def _made(entry: Entry, item: Item, folder: File) -> File:
@@ -286,13 +296,13 @@ def _described(base: File, item: Item) -> File:
 
 
 class Expected:
-    """Names by path."""
+    """The expected names by path."""
 
     def __init__(self) -> None:
         self.names: dict[str, Name] = {}
 
     def differences(self, found: dict[str, Name]) -> list[str]:
-        """What is not as it must be, a line each."""
+        """Return a line for each difference between the expected and the ``found`` names."""
         lines = [f"{path!r}: missing" for path in self.names.keys() - found.keys()]
         lines += [f"{path!r}: not expected" for path in found.keys() - self.names.keys()]
         objects: dict[str, int] = {}
@@ -301,17 +311,17 @@ class Expected:
                 objects[file.object_id] = objects.get(file.object_id, 0) + 1
         pairs: dict[int, int] = {}
         for path in sorted(self.names.keys() & found.keys()):
-            wanted, have = self.names[path].file, found[path].file
+            planned, actual = self.names[path].file, found[path].file
             for field in dataclasses.fields(File):
-                expected, real = getattr(wanted, field.name), getattr(have, field.name)
+                expected, real = getattr(planned, field.name), getattr(actual, field.name)
                 if field.name in ("record", "allocated") or expected == real:
                     continue
                 if field.name == "object_id" and expected and objects[expected] > 1 and real is None:
                     continue
                 lines.append(f"{path!r}: {field.name} is {real!r} instead of {expected!r}")
-            if wanted.record < 0 and wanted.allocated is not None and have.allocated is not None:
-                lines += _outside(path, wanted.allocated, have.allocated)
-            if pairs.setdefault(id(wanted), have.record) != have.record:
+            if planned.record < 0 and planned.allocated is not None and actual.allocated is not None:
+                lines += _outside(path, planned.allocated, actual.allocated)
+            if pairs.setdefault(id(planned), actual.record) != actual.record:
                 lines.append(f"{path!r}: is not the same file as its other names")
         if len(set(pairs.values())) != len(pairs):
             lines.append("files that are not hard links of each other have one record")
@@ -322,16 +332,16 @@ class Expected:
         for name in self.names.values():
             groups[id(name.file)] = groups.get(id(name.file), 0) + 1
         for path in self.names.keys() & found.keys():
-            name, have = self.names[path], found[path].short_name
+            name, actual = self.names[path], found[path].short_name
             # Only one of a file's names can have an 8.3 name.
-            if have != name.short_name and not (have is None and groups[id(name.file)] > 1):
-                yield f"{path!r}: 8.3 name is {have!r} instead of {name.short_name!r}"
+            if actual != name.short_name and not (actual is None and groups[id(name.file)] > 1):
+                yield f"{path!r}: 8.3 name is {actual!r} instead of {name.short_name!r}"
 
 
 def _outside(
     path: str, runs: list[tuple[int, int]], allocated: list[tuple[int, int]], cluster: int = 4096
 ) -> Iterator[str]:
-    """Clusters that take space although the layer has a hole there."""
+    """Yield a line if clusters are allocated where the layer has a hole."""
     data = {
         number
         for offset, length in runs
@@ -342,11 +352,11 @@ def _outside(
         number for offset, length in allocated for number in range(offset // cluster, (offset + length) // cluster)
     }
     if taken - data:
-        yield f"{path!r}: {len(taken - data)} clusters of its holes take space"
+        yield f"{path!r}: {len(taken - data)} clusters of its holes are allocated"
 
 
 def expect(base: dict[str, Name], stack: list[list[Item]], fold: Callable[[str], str]) -> Expected:
-    """What a stack makes of a base; Refused when it cannot."""
+    """Return the tree that a stack gives on a base; raise Refused when the stack is impossible."""
     model = Model(base, fold)
     for items in stack:
         model.add(items)

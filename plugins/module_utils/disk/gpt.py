@@ -102,26 +102,32 @@ def read_header(device: BlockDevice, lba: int) -> Gpt:
         raise _damaged(device, f"the checksum of the header at sector {lba} is wrong")
     if own != lba:
         raise _damaged(device, f"the header at sector {lba} gives its own position as {own}")
-    if not 1 <= count <= MAX_ENTRIES or not ENTRY_SIZE <= entry_size <= MAX_ENTRY_SIZE or entry_size & (entry_size - 1):
-        raise _damaged(device, f"it has {count} entries of {entry_size} bytes")
-    if alternate >= sectors or last >= sectors:
-        raise _damaged(
-            device,
-            f"it was created for a disk of at least {max(alternate, last) + 1} sectors, but the disk has {sectors}",
-            "disk.partitions_truncated",
-        )
-    length = count * entry_size
-    span = -(-length // SECTOR)
-    if first > last or 2 + span > first:
-        raise _damaged(device, f"its range of usable sectors is {first} to {last}")
-    if not 2 <= entries_lba <= sectors - span or (entries_lba <= last and entries_lba + span > first):
-        raise _damaged(device, "its entries are outside the disk or overlap the usable sectors")
-    entries = device.pread(length, entries_lba * SECTOR)
-    if zlib.crc32(entries) != entries_checksum:
+    gpt = Gpt(lba, alternate, first, last, guid, entries_lba, count, entry_size, b"")
+    _check_bounds(device, gpt)
+    gpt.entries = device.pread(count * entry_size, entries_lba * SECTOR)
+    if zlib.crc32(gpt.entries) != entries_checksum:
         raise _damaged(device, f"the checksum of the entries at sector {entries_lba} is wrong")
-    gpt = Gpt(lba, alternate, first, last, guid, entries_lba, count, entry_size, entries)
     gpt.used = _used_entries(device, gpt)
     return gpt
+
+
+def _check_bounds(device: BlockDevice, gpt: Gpt) -> None:
+    """Raise Corrupt unless the numbers of a header fit each other and the disk."""
+    sectors, count, entry_size = device.size // SECTOR, gpt.entry_count, gpt.entry_size
+    first, last = gpt.first_usable, gpt.last_usable
+    if not 1 <= count <= MAX_ENTRIES or not ENTRY_SIZE <= entry_size <= MAX_ENTRY_SIZE or entry_size & (entry_size - 1):
+        raise _damaged(device, f"it has {count} entries of {entry_size} bytes")
+    if gpt.alternate >= sectors or last >= sectors:
+        raise _damaged(
+            device,
+            f"it was created for a disk of at least {max(gpt.alternate, last) + 1} sectors, but the disk has {sectors}",
+            "disk.partitions_truncated",
+        )
+    span = -(-count * entry_size // SECTOR)
+    if first > last or 2 + span > first:
+        raise _damaged(device, f"its range of usable sectors is {first} to {last}")
+    if not 2 <= gpt.entries_lba <= sectors - span or (gpt.entries_lba <= last and gpt.entries_lba + span > first):
+        raise _damaged(device, "its entries are outside the disk or overlap the usable sectors")
 
 
 def counts_large_sectors(device: BlockDevice) -> bool:

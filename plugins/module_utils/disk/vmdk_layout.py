@@ -128,6 +128,11 @@ def unpack_header(data: bytes, name: str, role: str = "header") -> SparseHeader:
         )
     if header.flags & FLAG_NEWLINE and newlines != _NEWLINES:
         raise damaged(name, f"the newline characters in its {role} have changed, as in a text-mode transfer")
+    _check_numbers(header, name, role)
+    return header
+
+
+def _check_numbers(header: SparseHeader, name: str, role: str) -> None:
     if not 0 < header.capacity <= MAX_CAPACITY // SECTOR:
         raise damaged(name, f"its {role} gives a capacity of {header.capacity} sectors")
     if header.grain_sectors & (header.grain_sectors - 1) or not 8 <= header.grain_sectors <= MAX_GRAIN_SECTORS:
@@ -136,7 +141,6 @@ def unpack_header(data: bytes, name: str, role: str = "header") -> SparseHeader:
         raise damaged(name, f"its {role} gives grain tables of {header.table_entries} entries")
     if header.table_count > MAX_TABLES:
         raise damaged(name, f"its {role} requires {header.table_count} grain tables; the limit is {MAX_TABLES}")
-    return header
 
 
 def pack_header(capacity: int, directory_sector: int = DIRECTORY_AT_END) -> bytes:

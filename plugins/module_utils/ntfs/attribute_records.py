@@ -125,46 +125,40 @@ def attributes(record: bytes | bytearray, subject: str) -> Iterator[Attribute]:
             if name_length
             else ""
         )
-        if non_resident:
-            if length < 64:
-                break
-            lowest, highest, runs_offset, unit, allocated, size, initialized = struct.unpack_from(
-                "<qqHHxxxxqqq", record, position + 16
-            )
-            if runs_offset < 64 or runs_offset > length or min(lowest, allocated, size, initialized) < 0:
-                break
-            compressed = (
-                struct.unpack_from("<q", record, position + 64)[0]
-                if (unit or flags & 0x80FF) and runs_offset >= 72
-                else 0
-            )
-            yield Attribute(
-                kind,
-                name,
-                flags,
-                instance,
-                position,
-                length,
-                None,
-                lowest,
-                highest,
-                allocated,
-                size,
-                initialized,
-                compressed,
-                bytes(record[position + runs_offset : position + length]),
-                runs_offset,
-            )
-        else:
-            size, value_offset = struct.unpack_from("<IH", record, position + 16)
-            if value_offset + size > length:
-                break
-            start = position + value_offset
-            yield Attribute(
-                kind, name, flags, instance, position, length, bytes(record[start : start + size]), size=size
-            )
+        attribute = Attribute(kind, name, flags, instance, position, length, None)
+        if not (_read_non_resident if non_resident else _read_resident)(attribute, record):
+            break
+        yield attribute
         position += length
     raise damaged(subject, "its list of attributes has no valid end")
+
+
+def _read_resident(attribute: Attribute, record: bytes | bytearray) -> bool:
+    """Set the value of a resident attribute; return False if it does not fit."""
+    size, offset = struct.unpack_from("<IH", record, attribute.offset + 16)
+    if offset + size > attribute.length:
+        return False
+    start = attribute.offset + offset
+    attribute.value, attribute.size = bytes(record[start : start + size]), size
+    return True
+
+
+def _read_non_resident(attribute: Attribute, record: bytes | bytearray) -> bool:
+    """Set the sizes and runs of a non-resident attribute; return False if they do not fit."""
+    position, length = attribute.offset, attribute.length
+    if length < 64:
+        return False
+    lowest, highest, runs_offset, unit, allocated, size, initialized = struct.unpack_from(
+        "<qqHHxxxxqqq", record, position + 16
+    )
+    if runs_offset < 64 or runs_offset > length or min(lowest, allocated, size, initialized) < 0:
+        return False
+    attribute.lowest_vcn, attribute.highest_vcn = lowest, highest
+    attribute.allocated, attribute.size, attribute.initialized = allocated, size, initialized
+    if (unit or attribute.flags & 0x80FF) and runs_offset >= 72:
+        attribute.compressed = struct.unpack_from("<q", record, position + 64)[0]
+    attribute.runs, attribute.runs_offset = bytes(record[position + runs_offset : position + length]), runs_offset
+    return True
 
 
 def decode_runs(packed: bytes, subject: str) -> Runs:

@@ -111,6 +111,18 @@ def read_geometry(device: BlockDevice) -> Geometry:
         _record_size(index, cluster_size),
         serial,
     )
+    _check_bounds(device, geometry)
+    return geometry
+
+
+def _check_bounds(device: BlockDevice, geometry: Geometry) -> None:
+    """Raise Corrupt unless the numbers of a boot sector fit each other and the device."""
+    sectors, sector_size, mft, mirror = (
+        geometry.sectors,
+        geometry.sector_size,
+        geometry.mft_cluster,
+        geometry.mirror_cluster,
+    )
     if not 0 < sectors < 1 << 55 or not 0 < geometry.clusters <= MAXIMUM_CLUSTERS:
         raise _damaged(device, f"it gives the volume {sectors} sectors")
     if sectors * sector_size > device.size:
@@ -124,4 +136,3 @@ def read_geometry(device: BlockDevice) -> Geometry:
     for size, structure in ((geometry.record_size, "file records"), (geometry.index_size, "index blocks")):
         if not 512 <= size <= 65536 or size & (size - 1):
             raise _damaged(device, f"its {structure} have {size} bytes")
-    return geometry

@@ -39,28 +39,9 @@ def grow(device: BlockDevice, new_size: int) -> boot.Geometry:
         NoSpace ntfs.grow: the new space is too small for the cluster bitmap.
         Unsupported, Corrupt: the volume is damaged or was not shut down cleanly (see ``volume_state.require_clean``).
     """
-    if new_size > device.size:
-        raise InternalError(
-            f"{device.name} has {device.size} bytes, so its volume cannot have {new_size} bytes.", code="ntfs.grow"
-        )
-    volume_state.require_clean(device)
-    raw = RawVolume(device)
+    raw = _require_growable(device, new_size)
     old = raw.geometry
-    sectors = new_size // old.sector_size - 1
-    clusters = sectors * old.sector_size // old.cluster_size
-    if sectors < old.sectors:
-        raise InvalidInput(
-            f"The NTFS volume on {device.name} has {old.sectors * old.sector_size} bytes; it cannot shrink to {new_size} bytes.",
-            code="ntfs.shrink",
-            hint=_SIZE_HINT,
-        )
-    if clusters > boot.MAXIMUM_CLUSTERS:
-        raise Unsupported(
-            f"The NTFS volume on {device.name} has clusters of {old.cluster_size} bytes and can have at most "
-            f"{boot.MAXIMUM_CLUSTERS * old.cluster_size} bytes, not {new_size}.",
-            code="ntfs.too_many_clusters",
-            hint=_SIZE_HINT,
-        )
+    sectors, clusters = _grown(old, new_size)
     if sectors == old.sectors:
         return old
     _write_boot(device, sectors, sectors * old.sector_size)
@@ -77,6 +58,38 @@ def grow(device: BlockDevice, new_size: int) -> boot.Geometry:
         finally:
             inode.release()
     return boot.read_geometry(device)
+
+
+def _grown(old: boot.Geometry, new_size: int) -> tuple[int, int]:
+    """Return the numbers of sectors and clusters of a volume of ``new_size`` bytes; the last sector is the backup boot sector."""
+    sectors = new_size // old.sector_size - 1
+    return sectors, sectors * old.sector_size // old.cluster_size
+
+
+def _require_growable(device: BlockDevice, new_size: int) -> RawVolume:
+    """Return the volume on ``device`` if it can grow to ``new_size`` bytes."""
+    if new_size > device.size:
+        raise InternalError(
+            f"{device.name} has {device.size} bytes, so its volume cannot have {new_size} bytes.", code="ntfs.grow"
+        )
+    volume_state.require_clean(device)
+    raw = RawVolume(device)
+    old = raw.geometry
+    sectors, clusters = _grown(old, new_size)
+    if sectors < old.sectors:
+        raise InvalidInput(
+            f"The NTFS volume on {device.name} has {old.sectors * old.sector_size} bytes; it cannot shrink to {new_size} bytes.",
+            code="ntfs.shrink",
+            hint=_SIZE_HINT,
+        )
+    if clusters > boot.MAXIMUM_CLUSTERS:
+        raise Unsupported(
+            f"The NTFS volume on {device.name} has clusters of {old.cluster_size} bytes and can have at most "
+            f"{boot.MAXIMUM_CLUSTERS * old.cluster_size} bytes, not {new_size}.",
+            code="ntfs.too_many_clusters",
+            hint=_SIZE_HINT,
+        )
+    return raw
 
 
 def _write_boot(device: BlockDevice, sectors: int, offset: int) -> None:

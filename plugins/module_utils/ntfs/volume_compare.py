@@ -13,14 +13,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from ..common.arrays import I64, U8, Indexes
 from ..common.optional_imports import np
 from ..disk.block_device import BlockDevice
 from . import attribute_records
 from .cluster_owners import find_owners
-from .damage import damaged
 from .file_state import FileState, Name, StreamState, read_state
-from .mft import MasterFileTable, undo_fixups
+from .mft import MasterFileTable
+from .normalized_records import read_normalized, record_positions
 from .ranges import Ranges
 
 FIRST_USER = 24
@@ -129,7 +128,7 @@ class VolumeComparison:
     def touched_files(self) -> set[int]:
         """Return the base record numbers of all files with a record that differs."""
         size = self.second.record_size
-        before_at, after_at = _positions(self.first), _positions(self.second)
+        before_at, after_at = record_positions(self.first), record_positions(self.second)
         common = min(len(before_at), len(after_at))
         suspect = np.full(max(len(before_at), len(after_at)), True)
         suspect[:common] = (
@@ -142,7 +141,7 @@ class VolumeComparison:
         touched: set[int] = set()
         for start in range(0, len(numbers), _CHUNK):
             piece = numbers[start : start + _CHUNK]
-            before, after = _read(self.first, before_at, piece), _read(self.second, after_at, piece)
+            before, after = read_normalized(self.first, before_at, piece), read_normalized(self.second, after_at, piece)
             differ = (before != after).any(axis=1)
             for table in (before, after):
                 used = (
@@ -249,66 +248,6 @@ def _joined(sets: list[Ranges]) -> Ranges:
     if not sets:
         return Ranges([], [])
     return Ranges(np.concatenate([part.starts for part in sets]), np.concatenate([part.ends for part in sets]))
-
-
-# -- records
-
-
-def _positions(table: MasterFileTable) -> I64:
-    """Return the offset of each record on the volume (bytes), -1 for a record that is not contiguous."""
-    cluster, size = table.raw.geometry.cluster_size, table.record_size
-    result = np.full(table.record_count, -1, dtype=np.int64)
-    if cluster % size:
-        return result
-    number = 0
-    for length, first in table.raw.mft_runs:
-        count = min(length * cluster // size, len(result) - number)
-        if count <= 0:
-            break
-        if first is not None:
-            result[number : number + count] = first * cluster + np.arange(count, dtype=np.int64) * size
-        number += count
-    return result
-
-
-def _read(table: MasterFileTable, positions: I64, numbers: Indexes) -> U8:
-    """Return the records, shape (n, record size), without fixups and the fields that every write changes.
-
-    The row of a record that does not exist is zero.
-    """
-    size = table.record_size
-    result = np.zeros((len(numbers), size), dtype=np.uint8)
-    inside = int(np.searchsorted(numbers, len(positions)))
-    if inside:
-        chosen = numbers[:inside]
-        offsets = positions[chosen]
-        follows = (np.diff(chosen) == 1) & ((np.diff(offsets) == size) | (offsets[1:] < 0) & (offsets[:-1] < 0))
-        cuts = [0, *(np.flatnonzero(~follows) + 1).tolist(), inside]
-        for begin, end in zip(cuts, cuts[1:]):
-            if offsets[begin] < 0:
-                data = table.raw.read_runs(table.raw.mft_runs, int(chosen[begin]) * size, (end - begin) * size)
-            else:
-                data = table.raw.device.pread((end - begin) * size, int(offsets[begin]))
-            result[begin:end] = np.frombuffer(data, np.uint8).reshape(-1, size)
-    _normalize(result, table.raw.subject, numbers)
-    return result
-
-
-def _normalize(table: U8, subject: str, numbers: Indexes) -> None:
-    """Clear the bytes of records that every write changes, and records that are not FILE records, in place."""
-    signed = (table[:, :4] == np.frombuffer(b"FILE", np.uint8)).all(axis=1)
-    broken = signed & ~undo_fixups(table) | (table[:, :4] == np.frombuffer(b"BAAD", np.uint8)).all(axis=1)
-    if broken.any():
-        number = int(numbers[np.flatnonzero(broken)[0]])
-        raise damaged(f"{subject}, file record {number}", "a sector of it was not written completely")
-    table[~signed] = 0
-    units = table.view(np.uint16)
-    table[:, 8:16] = 0
-    for offset in np.unique(units[signed, 2]).tolist():
-        rows = signed & (units[:, 2] == offset)
-        table[rows, offset : offset + 2 * (table.shape[1] // 512 + 1)] = 0
-    used = table.view(np.uint32)[:, 6]
-    table[np.arange(table.shape[1], dtype=np.uint32) >= used[:, None]] = 0
 
 
 # -- files
