@@ -147,7 +147,7 @@ def _unpack_folder(folder: Node, host: str, below: str) -> None:
         path, target = below + name, os.path.join(host, name)
         if path.casefold() in _NO_FILES:
             continue
-        with folder.volume.open(reference, name, folder.file_reference) as node:
+        with folder.open_child(reference, name) as node:
             if node.reparse is not None:
                 raise ValueError(f"a prefix cannot hold the reparse point {path}")
             if is_directory:
@@ -249,7 +249,7 @@ def _names(folder: Node) -> set[str]:
     taken = set()
     for name, reference, _is_directory, _attributes in list(folder.children()):
         taken.add(name.upper())
-        with folder.volume.open(reference, name, folder.file_reference) as node:
+        with folder.open_child(reference, name) as node:
             taken.add((node.short_name or name).upper())
     return taken
 

@@ -14,6 +14,7 @@ from ...plugins.module_utils.disk.block_device import FileDevice
 from ...plugins.module_utils.disk.partitions import TYPE_BASIC_DATA, read_partitions
 from ...plugins.module_utils.ntfs.volume import Volume
 from ..sample.plan import MIB
+from ..support.ntfs_changes import delete_stream
 from ..support.simulator import Simulator, binary, run_go
 from .measure import Run, run
 
@@ -64,7 +65,7 @@ def drop_large_streams(raw: str) -> None:
             while waiting:
                 with waiting.pop() as node:
                     for name in [name for name, size in node.streams if size > _LARGEST_XATTR]:
-                        node.delete_stream(name)
+                        delete_stream(node, name)
                     if node.is_directory and node.reparse is None:
                         waiting += [volume.open(child.reference) for child in node.children()]
 

@@ -78,7 +78,7 @@ def unpack(disk: str, machine: WineMachine, folders: tuple[str, ...]) -> dict[st
 
 def _read(folder: Node, path: str, found: dict[str, bytes]) -> None:
     for name, reference, is_directory, _attributes in list(folder.children()):
-        with folder.volume.open(reference, name, folder.file_reference) as node:
+        with folder.open_child(reference, name) as node:
             if is_directory:
                 _read(node, f"{path}/{name}", found)
             else:

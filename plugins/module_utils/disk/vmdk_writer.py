@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
-from typing import Any, BinaryIO, cast
+from typing import Any, Protocol, cast
 
 from ..common.arrays import U32
 from ..common.errors import InternalError
@@ -28,8 +28,16 @@ from .vmdk_layout import (
     padded_sectors,
 )
 
+
+class Writable(Protocol):
+    """An object with a method that takes bytes."""
+
+    def write(self, data: Any, /) -> object:
+        """Take all bytes of ``data``."""
+
+
 #: Takes bytes in order: a function, or an object with a method "write".
-Output = BinaryIO | Callable[[Any], object]
+Output = Writable | Callable[[Any], object]
 
 
 def write_function(out: Output) -> Callable[[bytes | memoryview], object]:

@@ -173,6 +173,10 @@ class Node:
             inode.release()
             raise
 
+    def open_child(self, reference: int, name: str) -> Node:
+        """Open a file that ``children`` has listed, without a search."""
+        return Node(self.volume, self.volume.inodes.acquire(reference), name, self.inode.reference)
+
     def create_file(
         self,
         name: str,
@@ -254,7 +258,7 @@ class Node:
         if depth > MAXIMUM_DEPTH:
             raise damaged(self.inode.subject, "its directories are nested too deeply")
         for entry in list(self.children()):
-            child = Node(self.volume, self.volume.inodes.acquire(entry.reference), entry.name, self.inode.reference)
+            child = self.open_child(entry.reference, entry.name)
             try:
                 if child.is_directory:
                     child._empty(depth + 1)  # pylint: disable=protected-access

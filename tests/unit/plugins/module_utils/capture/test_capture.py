@@ -35,6 +35,7 @@ from ansible_collections.strata.layering.tests.support.captured import (
     rename,
     tree_differences,
 )
+from ansible_collections.strata.layering.tests.support.ntfs_changes import delete_stream
 from ansible_collections.strata.layering.tests.support.transaction_logs import (
     entry,
     new_log,
@@ -286,7 +287,7 @@ class Worker:
 
     def unstream(self, node, _path, _folder):
         if node.streams and not node.is_directory:
-            node.delete_stream(node.streams[0][0])
+            delete_stream(node, node.streams[0][0])
 
     def times(self, node, _path, _folder):
         node.set_times(self.tick())

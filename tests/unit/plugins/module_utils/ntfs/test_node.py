@@ -30,6 +30,7 @@ from ansible_collections.strata.layering.plugins.module_utils.disk.block_device 
 from ansible_collections.strata.layering.plugins.module_utils.ntfs import attribute_records, file_names, file_security
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.times import Times
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
+from ansible_collections.strata.layering.tests.support.ntfs_changes import delete_stream
 from ansible_collections.strata.layering.tests.support.ntfs_images import TIMES, verify_volume
 
 
@@ -302,6 +303,16 @@ def test_streams_of_files_and_directories_are_read_back(written):
     assert found.data("folder", "stream") == b"of a folder"
     assert found.times("file") == TIMES
     assert found.times("folder") == TIMES
+
+
+def test_deleted_stream_is_not_found(volume):
+    with volume.root as root, root.create_file("file", b"own") as node:
+        node.write(b"stream", 0, "deleted")
+        delete_stream(node, "deleted")
+        assert node.streams == []
+        with pytest.raises(NotFound) as caught:
+            node.read(stream="deleted")
+        assert caught.value.code == "ntfs.no_stream"
 
 
 def test_file_with_many_attributes_uses_several_records(written):
