@@ -258,7 +258,7 @@ def test_in_a_packaging_machine_nothing_runs(machine):
         and one.told == []
         and one.order == []
         and not one.has("kmsdir/runato_done")
-        and not one.has("kmsdir/told.txt")
+        and not one.has("kmsdir/guestinfo.txt")
     )
 
 
@@ -335,8 +335,8 @@ _FINDINGS = """reboot: a restart is pending (RebootRequired JoinDomain pending.x
 installer: an MSI installation is in progress (InProgress).
 run_once: RunOnce entries are outstanding (RunOnce RunOnceEx).
 windows_upgrade: Windows is being set up or upgraded (UpgradeInProgress $WINDOWS.~BT).
-ngen_needed: .NET assemblies wait to be compiled (Default).
-no_done_markers: kmssetup.cmd has run in this machine (kmsdir).
+ngen_needed: .NET assemblies are not compiled yet (Default).
+no_done_markers: kmssetup.cmd has run in this VM (kmsdir).
 """
 
 
@@ -381,7 +381,7 @@ def test_install_makes_the_startup_task_once_and_takes_it_out_again(machine):
         ]
     ]
     assert {path: (one.wine.scripts / path).read_bytes() for path in tool_files()} == tool_files()
-    assert "was there" in one.wine.run(*install) and not any("/create" in call for call in one.wine.calls)
+    assert "already exists" in one.wine.run(*install) and not any("/create" in call for call in one.wine.calls)
     one.wine.put({"kmsdir/runato.cmd": b"rem\r\n"})
     assert "removed" in one.wine.run(*install, "/uninstall")
     assert not one.has("run-scripts.cmd") and not one.has("kmsdir/kmssetup.cmd") and one.has("kmsdir/runato.cmd")

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Give a machine of the simulator a Windows that is a model: ``os_machine.py CONNECTION NAME STATE``."""
+"""Connect a VM of the simulator to a model of Windows: ``os_machine.py CONNECTION NAME STATE``."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Try the libraries that the modules need and print, as JSON, which of them do not work.
+"""Test the libraries that the modules need, and print the problems as JSON.
 
-Arguments: requirements as pip takes them, NAME>=VERSION or NAME.
+Arguments: pip requirements, NAME>=VERSION or NAME.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ def numbers(version: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", version)]
 
 
-def wrong_requirements(requirements: list[str]) -> list[str]:
-    wrong = []
+def unmet_requirements(requirements: list[str]) -> list[str]:
+    unmet = []
     for requirement in requirements:
-        name, _operator, wanted = requirement.partition(">=")
+        name, _operator, minimum = requirement.partition(">=")
         try:
-            if numbers(importlib.metadata.version(name.strip())) < numbers(wanted):
-                wrong.append(requirement)
+            if numbers(importlib.metadata.version(name.strip())) < numbers(minimum):
+                unmet.append(requirement)
         except importlib.metadata.PackageNotFoundError:
-            wrong.append(requirement)
-    return wrong
+            unmet.append(requirement)
+    return unmet
 
 
 def use_libraries() -> None:
-    """Raise what is wrong when a library is installed but does not work."""
+    """Raise an exception if an installed library does not work."""
     import numpy
     import pyVmomi
     import zstandard
@@ -53,26 +53,26 @@ def use_libraries() -> None:
 
 
 def main() -> None:
-    answer = {
+    result: dict[str, object] = {
         "python": sys.version.split()[0],
-        "requirements": wrong_requirements(sys.argv[1:]),
+        "requirements": unmet_requirements(sys.argv[1:]),
         "ntfs": "",
         "libraries": "",
     }
-    answer["venv"] = all(importlib.util.find_spec(name) for name in ("venv", "ensurepip"))
-    answer["managed"] = sys.prefix == sys.base_prefix and os.path.exists(
+    result["venv"] = all(importlib.util.find_spec(name) for name in ("venv", "ensurepip"))
+    result["managed"] = sys.prefix == sys.base_prefix and os.path.exists(
         os.path.join(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED")
     )
     try:
         if not hasattr(ctypes.CDLL(NTFS), "ntfs_mount"):
-            answer["ntfs"] = f"{NTFS} has no ntfs_mount"
+            result["ntfs"] = f"{NTFS} has no ntfs_mount"
     except OSError as error:
-        answer["ntfs"] = str(error)
+        result["ntfs"] = str(error)
     try:
         use_libraries()
     except (ImportError, AttributeError, ValueError) as error:
-        answer["libraries"] = f"{type(error).__name__}: {error}"
-    json.dump(answer, sys.stdout)
+        result["libraries"] = f"{type(error).__name__}: {error}"
+    json.dump(result, sys.stdout)
 
 
 main()

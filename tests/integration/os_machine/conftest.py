@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The playbook os_machine with the collections that it uses, a vCenter, and a Windows that is a model."""
+"""The playbook os_machine with its real collections, a simulated vCenter, and a model of Windows."""
 
 from __future__ import annotations
 
@@ -29,9 +29,14 @@ _ADAPTERS = {
 
 
 class Outcome:
-    """What a run of the playbook did."""
+    """The result of a run of the playbook.
 
-    def __init__(self, done: subprocess.CompletedProcess[str]) -> None:
+    ``tasks`` are the names of the tasks that changed something; ``results`` are the documents of
+    ``os_machine_results`` by check name, if the playbook stores them.
+    """
+
+    def __init__(self, done: subprocess.CompletedProcess[str], results: list[dict]) -> None:
+        self.results = {result["name"]: result for result in results}
         self.output = done.stdout + done.stderr
         recap = re.search(r"ok=\d+\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", done.stdout)
         assert recap, self.output
@@ -46,18 +51,19 @@ class Outcome:
         ]
 
 
-class Machine:
-    """One OS machine of the inventory: its virtual machine in the simulator, its Windows, and the playbook."""
+class OsMachine:
+    """An OS machine of the inventory: its VM in the simulator, its model of Windows, and the playbook."""
 
     def __init__(self, name: str, folder: pathlib.Path, simulator: Simulator | None = None) -> None:
         self.name, self.folder, self.simulator = name, folder, simulator
         self.state = folder / "windows.json"
+        self._results = folder / "results.json"
         if simulator:
             simulator.guest("exec sleep 600", vm=name)
         model.keep(self.state, model.installed(vm=name, control=simulator.control if simulator else ""))
 
     def play(self, *flags: str, playbook: str = "strata.layering.os_machine", **values: object) -> Outcome:
-        """Run the playbook with ``os_machine_*`` variables, given without that prefix."""
+        """Run the playbook with ``os_machine_*`` variables, whose names here have no prefix."""
         connection = {}
         if self.simulator:
             connection = {
@@ -82,26 +88,31 @@ class Machine:
         }
         inventory = self.folder / "inventory.yml"
         inventory.write_text(json.dumps({"all": {"children": groups}}), encoding="utf-8")
-        return Outcome(
-            subprocess.run(
-                [sys.executable, "-m", "ansible", "playbook", playbook, "-i", os.fspath(inventory), *flags],
-                cwd=self.folder,
-                capture_output=True,
-                text=True,
-                check=False,
-                env={
-                    **os.environ,
-                    "ANSIBLE_COLLECTIONS_PATH": str(_ROOT / ".build" / "collections"),
-                    "ANSIBLE_HOME": os.fspath(self.folder / "ansible"),
-                    "ANSIBLE_CONNECTION_PLUGINS": str(_ROOT / "tests" / "support" / "windows_guest" / "connection"),
-                    "ANSIBLE_NOCOLOR": "1",
-                },
-            )
+        self._results.unlink(missing_ok=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "ansible", "playbook", playbook, "-i", os.fspath(inventory), *flags],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={
+                **os.environ,
+                "ANSIBLE_COLLECTIONS_PATH": str(_ROOT / ".build" / "collections"),
+                "ANSIBLE_HOME": os.fspath(self.folder / "ansible"),
+                "ANSIBLE_CONNECTION_PLUGINS": str(_ROOT / "tests" / "support" / "windows_guest" / "connection"),
+                "ANSIBLE_NOCOLOR": "1",
+            },
         )
+        results = json.loads(self._results.read_text()) if self._results.exists() else []
+        return Outcome(done, results)
 
     def prepare_windows(self, *flags: str, **values: object) -> Outcome:
-        """Run only what the role does in Windows: settings, tools and checks."""
-        steps = ["observe", "settings", "tools", *(["unattend"] if values.get("unattend") else []), "checks"]
+        """Run only the steps of the role in Windows: settings, tools and checks."""
+        unattend = ["unattend"] if values.get("unattend") else []
+        return self.run_steps(["gather_windows_facts", "settings", "tools", *unattend, "checks"], *flags, **values)
+
+    def run_steps(self, steps: list[str], *flags: str, **values: object) -> Outcome:
+        """Run these task files of the role, and store the results of the checks."""
         tasks = [
             {
                 "name": step,
@@ -113,14 +124,24 @@ class Machine:
             }
             for step in steps
         ]
+        store = {
+            "name": "Store the results of the checks",
+            "ansible.builtin.copy": {
+                "content": "{{ os_machine_results | default([]) | to_json }}",
+                "dest": os.fspath(self._results),
+                "mode": "0600",
+            },
+            "delegate_to": "localhost",
+            "check_mode": False,
+            "changed_when": False,
+        }
+        play = {"hosts": "os_machines", "gather_facts": False, "tasks": [{"block": tasks, "always": [store]}]}
         playbook = self.folder / "windows.yml"
-        playbook.write_text(
-            json.dumps([{"hosts": "os_machines", "gather_facts": False, "tasks": tasks}]), encoding="utf-8"
-        )
+        playbook.write_text(json.dumps([play]), encoding="utf-8")
         return self.play(*flags, playbook=os.fspath(playbook), **values)
 
     def windows(self, change: Callable[[dict], None] | None = None) -> dict:
-        """The state of Windows, after a change to it if one is given."""
+        """Return the state of Windows, after applying ``change``."""
         state = model.load(self.state)
         if change is not None:
             change(state)
@@ -128,13 +149,13 @@ class Machine:
         return state
 
     def vm(self):
-        """The virtual machine, as pyVmomi has it."""
+        """Return the VM as a pyVmomi object."""
         content = self.simulator.connect().RetrieveContent()
         view = content.viewManager.CreateContainerView(content.rootFolder, [vim.VirtualMachine], True)
         return next(vm for vm in view.view if vm.name == self.name)
 
     def adapters(self) -> list[tuple[str, str, str]]:
-        """Type, network and address of the machine's network adapters."""
+        """Return the type, network and MAC address of each network adapter of the VM."""
         return [
             (type(device).__name__.rpartition("Virtual")[2].lower(), device.backing.deviceName, device.macAddress)
             for device in self.vm().config.hardware.device
@@ -142,19 +163,19 @@ class Machine:
         ]
 
     def adapter(self):
-        """The first network adapter, as pyVmomi has it."""
+        """Return the first network adapter as a pyVmomi object."""
         return next(
             device
             for device in self.vm().config.hardware.device
             if isinstance(device, vim.vm.device.VirtualEthernetCard)
         )
 
-    def seen(self) -> dict:
-        """What vSphere says of the machine."""
+    def vm_facts(self) -> dict:
+        """Return the facts of the VM in the simulator, empty if it does not exist."""
         return next(iter(self.simulator.machines(self.name)), {})
 
-    def exist(self, *adapters: tuple[str, str | None]) -> None:
-        """Create the virtual machine by hand, with adapters of these types and fixed addresses."""
+    def create_vm(self, *adapters: tuple[str, str | None]) -> None:
+        """Create the VM without the role, with adapters of these types and fixed MAC addresses."""
         content = self.simulator.connect().RetrieveContent()
         datacenter = content.rootFolder.childEntity[0]
         network = next(network for network in datacenter.network if network.name == "VM Network")
@@ -187,13 +208,13 @@ class Machine:
 
 
 @pytest.fixture
-def machine(shared_simulator, tmp_path, request) -> Machine:  # noqa: F811  pylint: disable=redefined-outer-name
-    """An OS machine that is not in vSphere yet."""
+def os_machine(shared_simulator, tmp_path, request) -> OsMachine:  # noqa: F811  pylint: disable=redefined-outer-name
+    """An OS machine that does not exist in vSphere yet."""
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower()).strip("-")[:40]
-    return Machine(name, tmp_path, shared_simulator)
+    return OsMachine(name, tmp_path, shared_simulator)
 
 
 @pytest.fixture
-def windows(tmp_path) -> Machine:
-    """An OS machine of which only Windows is there."""
-    return Machine("win11-os", tmp_path)
+def windows(tmp_path) -> OsMachine:
+    """An OS machine with Windows only, without a VM in vSphere."""
+    return OsMachine("win11-os", tmp_path)

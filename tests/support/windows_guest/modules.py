@@ -238,7 +238,7 @@ _COMMANDS = {
 
 
 def _powershell(windows: Session, given: dict, check: bool, user: str | None) -> dict:
-    if given["script"].strip() != (_ROLE / "scripts" / "observe.ps1").read_text(encoding="utf-8").strip():
+    if given["script"].strip() != (_ROLE / "scripts" / "gather_windows_facts.ps1").read_text(encoding="utf-8").strip():
         raise _Failed("The model does not know this script")
     if check:
         return {"skipped": True, "msg": "remote module does not support check mode"}

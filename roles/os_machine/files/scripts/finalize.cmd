@@ -1,9 +1,9 @@
 @echo off
-rem Shuts this machine down so that it can become a layer, unless something stands against it. Part of strata.layering; see its docs/scripts.md.
+rem Shuts down Windows to capture it as a layer, unless a check fails. Part of strata.layering; see its docs/scripts.md.
 rem   finalize.cmd          checks, then shuts down
-rem   finalize.cmd /check   only checks
-rem   finalize.cmd /force   shuts down whatever the checks find
-rem The exit code is 0, or the sum of what was found: 2 reboot, 4 installer, 16 run_once, 32 windows_upgrade, 64 ngen_needed, 128 no_done_markers.
+rem   finalize.cmd /check   checks only
+rem   finalize.cmd /force   checks, then shuts down in any case
+rem The exit code is 0, or the sum of the failed checks: 2 reboot, 4 installer, 16 run_once, 32 windows_upgrade, 64 ngen_needed, 128 no_done_markers.
 setlocal EnableExtensions DisableDelayedExpansion
 set "STRATA_REG=%SystemRoot%\System32\reg.exe"
 set "STRATA_FIND=%SystemRoot%\System32\find.exe"
@@ -35,7 +35,7 @@ set "STRATA_SIGNS="
 call :key "%STRATA_WINDOWS%\Installer\InProgress"
 call :key "%STRATA_WINDOWS32%\Installer\InProgress"
 if exist "%SystemRoot%\Installer\inprogressinstallinfo.ipi" set "STRATA_SIGNS=%STRATA_SIGNS% inprogressinstallinfo.ipi"
-if defined STRATA_SIGNS call :finding 4 installer "an MSI installation is in progress" "Let it end, or restart, then run finalize.cmd again."
+if defined STRATA_SIGNS call :finding 4 installer "an MSI installation is in progress" "Wait until it has ended, or restart, then run finalize.cmd again."
 
 set "STRATA_SIGNS="
 call :values "%STRATA_WINDOWS%\RunOnce"
@@ -44,81 +44,81 @@ call :values "%STRATA_WINDOWS%\RunOnceEx"
 call :values "%STRATA_WINDOWS32%\RunOnceEx"
 call :subkeys "%STRATA_FULL%\RunOnceEx"
 call :subkeys "%STRATA_FULL32%\RunOnceEx"
-if defined STRATA_SIGNS call :finding 16 run_once "RunOnce entries are outstanding" "Log on once as an administrator so that they run."
+if defined STRATA_SIGNS call :finding 16 run_once "RunOnce entries are outstanding" "Log on once as an administrator to run them."
 
 set "STRATA_SIGNS="
-call :one "HKLM\SYSTEM\Setup" SystemSetupInProgress
-call :one "HKLM\SYSTEM\Setup" OOBEInProgress
-call :one "HKLM\SYSTEM\Setup" UpgradeInProgress
+call :flag "HKLM\SYSTEM\Setup" SystemSetupInProgress
+call :flag "HKLM\SYSTEM\Setup" OOBEInProgress
+call :flag "HKLM\SYSTEM\Setup" UpgradeInProgress
 set "STRATA_BT=%SystemDrive%\$WINDOWS.~BT"
 if exist "%STRATA_BT%\NewOS" set "STRATA_SIGNS=%STRATA_SIGNS% $WINDOWS.~BT"
 if exist "%STRATA_BT%\Sources\SetupHost.exe" if not exist "%STRATA_BT%\NewOS" set "STRATA_SIGNS=%STRATA_SIGNS% $WINDOWS.~BT"
-if defined STRATA_SIGNS call :finding 32 windows_upgrade "Windows is being set up or upgraded" "Let it end, or remove $WINDOWS.~BT with Disk Cleanup."
+if defined STRATA_SIGNS call :finding 32 windows_upgrade "Windows is being set up or upgraded" "Wait until it has ended, or remove $WINDOWS.~BT with Disk Cleanup."
 
 set "STRATA_SIGNS="
 call :subkeys "%STRATA_NGEN%\WIN32\Default"
 call :subkeys "%STRATA_NGEN%\WIN64\Default"
 set "STRATA_DO=Run ngen executequeueditems of Framework and Framework64 v4.0.30319."
-if defined STRATA_SIGNS call :finding 64 ngen_needed ".NET assemblies wait to be compiled" "%STRATA_DO%"
+if defined STRATA_SIGNS call :finding 64 ngen_needed ".NET assemblies are not compiled yet" "%STRATA_DO%"
 
 set "STRATA_SIGNS="
 if exist "%SystemRoot%\Setup\scripts\kmsdir\*_done" set "STRATA_SIGNS= kmsdir"
-if defined STRATA_SIGNS call :finding 128 no_done_markers "kmssetup.cmd has run in this machine" "Delete the *_done files in %SystemRoot%\Setup\scripts\kmsdir."
+if defined STRATA_SIGNS call :finding 128 no_done_markers "kmssetup.cmd has run in this VM" "Delete the *_done files in %SystemRoot%\Setup\scripts\kmsdir."
 
-if "%STRATA_FOUND%"=="0" echo Nothing stands against finalizing.
+if "%STRATA_FOUND%"=="0" echo All checks passed.
 if "%STRATA_ACTION%"=="check" exit /b %STRATA_FOUND%
 if "%STRATA_ACTION%"=="shutdown" if not "%STRATA_FOUND%"=="0" exit /b %STRATA_FOUND%
 "%SystemRoot%\System32\shutdown.exe" /s /t 0
 if errorlevel 1 (
-  echo Windows could not be shut down.
+  echo Windows cannot be shut down. Run finalize.cmd as an administrator.
   exit /b 1
 )
-echo The operation completed successfully: Windows shuts down.
+echo The operation completed successfully: Windows is shutting down.
 exit /b 0
 
-rem :finding BIT NAME WHAT ACTION - say what was found
+rem :finding BIT NAME FINDING ACTION - report a failed check
 :finding
 set /a STRATA_FOUND+=%1 >nul
 echo %2: %~3 (%STRATA_SIGNS:~1%). %~4
 exit /b 0
 
-rem :key KEY - a sign if the key exists
+rem :key KEY - add a sign if the key exists
 :key
 "%STRATA_REG%" query %1 >nul 2>&1
 if not errorlevel 1 call :sign %1
 exit /b 0
 
-rem :value KEY NAME - a sign if the value exists
+rem :value KEY NAME - add a sign if the value exists
 :value
 "%STRATA_REG%" query %1 /v %2 >nul 2>&1
 if not errorlevel 1 set "STRATA_SIGNS=%STRATA_SIGNS% %2"
 exit /b 0
 
-rem :values KEY - a sign if the key has any value
+rem :values KEY - add a sign if the key has values
 :values
 "%STRATA_REG%" query %1 2>nul | "%STRATA_FIND%" "REG_" >nul
 if not errorlevel 1 call :sign %1
 exit /b 0
 
-rem :one KEY NAME - a sign if the value is 1
-:one
+rem :flag KEY NAME - add a sign if the value is 1
+:flag
 "%STRATA_REG%" query %1 /v %2 2>nul | "%STRATA_FIND%" "0x1" >nul
 if not errorlevel 1 set "STRATA_SIGNS=%STRATA_SIGNS% %2"
 exit /b 0
 
-rem :subkeys KEY - a sign if the key has any below it
+rem :subkeys KEY - add a sign if the key has subkeys
 :subkeys
 for /f "delims=" %%k in ('%STRATA_REG% query %1 2^>nul') do call :below %1 "%%k"
 exit /b 0
 
-rem :below KEY LINE - a sign if the line that reg.exe has written names another key
+rem :below KEY LINE - add a sign if this output line of reg.exe names a subkey
 :below
 set "STRATA_LINE=%~2"
 if not "%STRATA_LINE:~0,5%"=="HKEY_" exit /b 0
 if /i not "%STRATA_LINE%"=="%~1" call :sign %1
 exit /b 0
 
-rem :sign KEY - the last part of the key tells what was found
+rem :sign KEY - add the last part of the key to the signs
 :sign
 set "STRATA_SIGNS=%STRATA_SIGNS% %~nx1"
 exit /b 0

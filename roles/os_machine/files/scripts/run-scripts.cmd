@@ -1,8 +1,8 @@
 @echo off
-rem Runs the scripts of a published image, each once and in order, and reports to vSphere. Part of strata.layering; see its docs/scripts.md.
-rem   run-scripts.cmd           goes on with the scripts
-rem   run-scripts.cmd skip      marks the script that failed as done, then goes on
-rem   run-scripts.cmd startup   as Windows' startup task calls it
+rem Runs the scripts of an image once, in order, and reports the results to vSphere. Part of strata.layering; see its docs/scripts.md.
+rem   run-scripts.cmd           runs or resumes the scripts
+rem   run-scripts.cmd skip      marks the failed script as done, then resumes
+rem   run-scripts.cmd startup   called by the startup task of Windows
 setlocal EnableExtensions DisableDelayedExpansion
 if "%~1"=="line" goto line
 set "STRATA_RUNNER=%~f0"
@@ -12,19 +12,19 @@ set "STRATA_SYSTEM=%SystemRoot%\System32"
 set "STRATA_PROGRAMS=%ProgramFiles%"
 if defined ProgramW6432 set "STRATA_PROGRAMS=%ProgramW6432%"
 set "STRATA_VMTOOLS=%STRATA_PROGRAMS%\VMware\VMware Tools\vmtoolsd.exe"
-rem Only images that were made from templates have a plan; clones of a finished image have the mark.
+rem Only images have a plan. The file finished exists in clones of a finished image.
 if not exist "%STRATA_IMAGE%\plan.txt" exit /b 0
 if exist "%STRATA_IMAGE%\finished" goto finished
 if not exist "%STRATA_RESULTS%" md "%STRATA_RESULTS%"
 call :get STRATA_PURPOSE guestinfo.strata.layering.purpose
 if /i "%STRATA_PURPOSE%"=="packaging" exit /b 0
 call :get STRATA_MODE guestinfo.strata.layering.mode
-rem A folder can be made by one only. What a start of Windows finds was left by a start that was cut off.
+rem Only one process can create the folder. At startup, an existing folder is a leftover of an interrupted start.
 if /i "%~1"=="startup" if exist "%STRATA_IMAGE%\running" rd "%STRATA_IMAGE%\running"
 md "%STRATA_IMAGE%\running" 2>nul
 if errorlevel 1 (
-  if exist "%STRATA_IMAGE%\running" echo The scripts are running already. If they are not, because they were cut off, restart Windows.
-  if not exist "%STRATA_IMAGE%\running" echo The scripts cannot be run. Run this as an administrator.
+  if exist "%STRATA_IMAGE%\running" echo The scripts are already running. If they were interrupted, restart Windows.
+  if not exist "%STRATA_IMAGE%\running" echo The scripts cannot be run. Run run-scripts.cmd as an administrator.
   exit /b 1
 )
 set "STRATA_TOTAL=0"
@@ -44,14 +44,14 @@ if defined STRATA_STOP exit /b 1
 call :set state finished
 if /i "%STRATA_MODE%"=="manual" exit /b 0
 call :power /s
-rem When a script has begun to restart Windows already, this is not the end: the next start comes here again.
+rem If a script has already started a restart of Windows, the scripts are not finished: the next start of Windows runs this again.
 if errorlevel 1 del "%STRATA_IMAGE%\finished"
 exit /b 0
 :reboot
 call :power /r
 exit /b 0
 
-rem Only while the machine is not yet the image does vSphere ask one that has finished to say so again: clones are never asked.
+rem A publish task can request the report again, as long as the image has no snapshot. Clones never get this request.
 :finished
 call :digest
 call :get STRATA_AGAIN guestinfo.strata.layering.again
@@ -62,7 +62,7 @@ call :set state finished
 call :power /s
 exit /b 0
 
-rem :power ACTION - shut down (/s) or restart (/r) now, also when a script has called shutdown.exe with a delay. ERRORLEVEL is 1 if Windows refuses.
+rem :power ACTION - shut down (/s) or restart (/r) now, also if a script has called shutdown.exe with a delay. ERRORLEVEL is 1 if Windows refuses.
 :power
 "%STRATA_SYSTEM%\shutdown.exe" %1 /t 0
 if not errorlevel 1 exit /b 0
@@ -71,13 +71,13 @@ if not errorlevel 1 exit /b 0
 if errorlevel 1 exit /b 1
 exit /b 0
 
-rem :digest - STRATA_DIGEST becomes what the plan calls its image.
+rem :digest - set STRATA_DIGEST to the digest of the image in the plan.
 :digest
 set "STRATA_DIGEST="
 for /f "usebackq tokens=1,2 delims==" %%a in ("%STRATA_IMAGE%\plan.txt") do if "%%a"=="image" set "STRATA_DIGEST=%%b"
 exit /b 0
 
-rem :script NUMBER LABEL FILE - run one script unless it is done. Sets STRATA_STOP to failed or reboot when the next one must not begin.
+rem :script NUMBER LABEL FILE - run a script unless it is done. Sets STRATA_STOP to failed or reboot if the next script must not start.
 :script
 set /a STRATA_INDEX+=1 >nul
 set "STRATA_NUMBER=%~1"
@@ -116,11 +116,11 @@ goto ended
 :interrupted
 set "STRATA_CODE=interrupted"
 :ended
-rem So does end what Windows ends when it shuts down (DBG_TERMINATE_PROCESS, STATUS_CONTROL_C_EXIT), maybe before it ends this.
+rem A shutdown of Windows ends processes with these codes (DBG_TERMINATE_PROCESS, STATUS_CONTROL_C_EXIT), maybe before it ends this process.
 if "%STRATA_CODE%"=="1073807364" call :survive
 if "%STRATA_CODE%"=="-1073741510" call :survive
 if not defined STRATA_CODE exit /b 0
-rem The code appears whole: a machine that is switched off meanwhile begins the script again.
+rem The code file is created by a rename: if the VM is powered off before, the script runs again.
 >"%STRATA_RESULT%.new" echo %STRATA_CODE%
 move /y "%STRATA_RESULT%.new" "%STRATA_RESULT%.code" >nul
 call :set result.%STRATA_NUMBER% %STRATA_CODE%
@@ -131,29 +131,29 @@ if "%STRATA_CODE%"=="1641" exit /b 0
 set "STRATA_STOP=failed"
 call :output
 call :set code %STRATA_CODE%
-rem Not by :set, as call takes a /? in the line for a question of its own.
+rem This does not use :set, because call would interpret a /? in the line.
 if exist "%STRATA_VMTOOLS%" "%STRATA_VMTOOLS%" --cmd "info-set guestinfo.strata.layering.scripts.output %STRATA_PLAIN%" >nul 2>&1 <nul
 call :set state failed
 exit /b 0
 
-rem :survive - wait for the end of Windows; if that ends what waits, but not yet this, the script was cut off and has no code.
+rem :survive - wait 15 seconds. If a shutdown ends the waiting program, the script was interrupted and has no code.
 :survive
 "%STRATA_SYSTEM%\ping.exe" -n 16 127.0.0.1 >nul 2>&1
 if not "%ERRORLEVEL%"=="1073807364" if not "%ERRORLEVEL%"=="-1073741510" exit /b 0
 set "STRATA_CODE="
-set "STRATA_STOP=cut off"
+set "STRATA_STOP=interrupted"
 exit /b 0
 
-rem :output - STRATA_PLAIN becomes the last line of the log that is not empty: at most 200 characters of ASCII that mean nothing to a shell.
+rem :output - set STRATA_PLAIN to the last line of the log that is not empty: at most 200 characters of ASCII without special meaning for a shell.
 :output
 set "STRATA_PLAIN="
 set "STRATA_LINE="
-rem A line that is too long for cmd.exe ends the cmd.exe that works on it.
+rem A line that is too long would end cmd.exe: a second cmd.exe reads the log.
 if exist "%STRATA_RESULT%.log" "%STRATA_SYSTEM%\cmd.exe" /d /c ""%STRATA_RUNNER%" line "%STRATA_RESULT%"" >nul 2>&1 <nul
 if exist "%STRATA_RESULT%.line" set /p STRATA_LINE=<"%STRATA_RESULT%.line"
 if exist "%STRATA_RESULT%.line" del "%STRATA_RESULT%.line"
 if not defined STRATA_LINE exit /b 0
-rem Without its quotes the line can stand in a command.
+rem Without quotes the line can be used in a command.
 set "STRATA_LINE=%STRATA_LINE:"='%"
 set "STRATA_LINE=%STRATA_LINE:&=+%"
 set "STRATA_LINE=%STRATA_LINE:|=/%"
@@ -162,13 +162,13 @@ set "STRATA_LINE=%STRATA_LINE:>=)%"
 set "STRATA_LINE=%STRATA_LINE:^=_%"
 set "STRATA_LINE=%STRATA_LINE:!=.%"
 set "STRATA_ASCII=abcdefghijklmnopqrstuvwxyz0123456789 '()+,-./:;?@[]_{}#$\"
-rem In front stands the name, as set writes it.
+rem The line starts with the name of the variable, as written by set.
 set "STRATA_LINE=%STRATA_LINE:~12,200%"
 :character
 if not defined STRATA_LINE goto whole
 set "STRATA_ONE=%STRATA_LINE:~0,1%"
 set "STRATA_LINE=%STRATA_LINE:~1%"
-rem These have a meaning of their own in the replacement below.
+rem These characters have a special meaning in the replacement below.
 if "%STRATA_ONE%"=="=" goto keep
 if "%STRATA_ONE%"=="~" goto keep
 if "%STRATA_ONE%"=="*" goto keep
@@ -181,27 +181,27 @@ set "STRATA_ONE=_"
 set "STRATA_PLAIN=%STRATA_PLAIN%%STRATA_ONE%"
 goto character
 :whole
-rem A backslash at the end would take the quote that ends the argument.
+rem A backslash at the end would escape the closing quote of the argument.
 if "%STRATA_PLAIN:~-1%"=="\" set "STRATA_PLAIN=%STRATA_PLAIN%."
 exit /b 0
 
-rem :line RESULT - for this run-scripts.cmd calls itself: STRATA_LINE= and the log's last line that is not empty, in a file of its own.
+rem :line RESULT - run-scripts.cmd calls itself with line: write STRATA_LINE= and the last line of the log that is not empty to a file.
 :line
 set "STRATA_LINE="
 for /f "usebackq delims=" %%l in ("%~2.log") do set "STRATA_LINE=%%l"
 if defined STRATA_LINE >"%~2.line" set STRATA_LINE
 exit /b 0
 
-rem :set KEY VALUE - report to the publisher, where VMware Tools are there.
+rem :set KEY VALUE - report a value to vSphere, if VMware Tools are installed.
 :set
 if exist "%STRATA_VMTOOLS%" "%STRATA_VMTOOLS%" --cmd "info-set guestinfo.strata.layering.scripts.%~1 %~2" >nul 2>&1 <nul
 exit /b 0
 
-rem :get VARIABLE KEY - what the machine was told in vSphere; nothing without VMware Tools.
+rem :get VARIABLE KEY - read a guestinfo value of the VM; empty without VMware Tools.
 :get
 set "%~1="
 if not exist "%STRATA_VMTOOLS%" exit /b 0
-"%STRATA_VMTOOLS%" --cmd "info-get %~2" >"%STRATA_RESULTS%\told.txt" 2>nul <nul
-if not errorlevel 1 set /p %~1=<"%STRATA_RESULTS%\told.txt"
-del "%STRATA_RESULTS%\told.txt"
+"%STRATA_VMTOOLS%" --cmd "info-get %~2" >"%STRATA_RESULTS%\guestinfo.txt" 2>nul <nul
+if not errorlevel 1 set /p %~1=<"%STRATA_RESULTS%\guestinfo.txt"
+del "%STRATA_RESULTS%\guestinfo.txt"
 exit /b 0

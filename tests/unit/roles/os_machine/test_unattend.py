@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The answer file of the role os_machine: valid by schema, and read back setting by setting."""
+"""The answer file of the role os_machine: it is valid for the schema and contains every setting."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ansible.template import Templar, trust_as_template
 _HERE = pathlib.Path(__file__).resolve().parent
 _ROLE = _HERE.parents[3] / "roles" / "os_machine"
 _NAMES = {"u": "urn:schemas-microsoft-com:unattend", "wcm": "http://schemas.microsoft.com/WMIConfig/2002/State"}
-_ALL = {
+_ALL_SETTINGS = {
     "activation": "kms_mak",
     "kms_server": "kms.example.org",
     "kms_port": 1689,
@@ -45,40 +45,40 @@ _ALL = {
 
 
 def render(**settings: object) -> str:
-    """The answer file for settings without their prefix, the others at their defaults."""
+    """Return the answer file for ``settings`` (names without their prefix); other settings have their defaults."""
     defaults = yaml.safe_load((_ROLE / "defaults" / "main.yml").read_text(encoding="utf-8"))
     variables = {
         name: trust_as_template(value) if isinstance(value, str) else value for name, value in defaults.items()
     }
     variables |= {f"os_machine_unattend_{name}": value for name, value in settings.items()}
     templar = Templar(loader=DataLoader(), variables=variables).copy_with_new_env()
-    # As the modules template and win_template do.
+    # The modules template and win_template set this option, too.
     options = "#jinja2: trim_blocks: True\n"
     return templar.template(
         trust_as_template(options + (_ROLE / "templates" / "unattend.xml.j2").read_text(encoding="utf-8"))
     )
 
 
-class Answers:
-    """An answer file, read as Windows Setup reads it: the components of a pass and their settings."""
+class AnswerFile:
+    """A parsed answer file: the settings of the components of each pass."""
 
     def __init__(self, text: str) -> None:
         self._root = ET.fromstring(text.encode())
 
-    def __call__(self, place: str) -> list[str]:
-        """Every text at ``pass/component/setting/...``; the component without "Microsoft-Windows-"."""
-        wanted, component, *rest = place.split("/")
-        path = f"u:settings[@pass='{wanted}']/u:component[@name='Microsoft-Windows-{component}']/" + "/".join(
+    def texts(self, location: str) -> list[str]:
+        """Return all texts at ``pass/component/setting/...``; the component has no prefix "Microsoft-Windows-"."""
+        pass_name, component, *rest = location.split("/")
+        path = f"u:settings[@pass='{pass_name}']/u:component[@name='Microsoft-Windows-{component}']/" + "/".join(
             f"u:{name}" for name in rest
         )
         return [element.text or "" for element in self._root.findall(path, _NAMES)]
 
-    def password(self, place: str, setting: str) -> str | None:
-        """What a hidden password says, None without one."""
-        values = self(f"{place}/Value")
+    def password(self, location: str, setting: str) -> str | None:
+        """Return the text of an obscured password, None if it does not exist."""
+        values = self.texts(f"{location}/Value")
         if not values:
             return None
-        assert self(f"{place}/PlainText") == ["false"]
+        assert self.texts(f"{location}/PlainText") == ["false"]
         text = base64.b64decode(values[0], validate=True).decode("utf-16-le")
         assert text.endswith(setting)
         return text.removesuffix(setting)
@@ -93,7 +93,7 @@ def schema() -> xmlschema.XMLSchema11:
     "settings",
     [
         {},
-        _ALL,
+        _ALL_SETTINGS,
         {"activation": "retail", "product_key": "ABCDE-12345-FGHIJ-67890-KLMNO"},
         {"kms_server": "kms", "administrator_password": "x"},
         {"domain": "d", "join_username": "joiner@example.org", "join_password": "p"},
@@ -101,12 +101,12 @@ def schema() -> xmlschema.XMLSchema11:
     ],
     ids=["nothing", "all", "retail", "kms", "domain", "alternate"],
 )
-def test_an_answer_file_is_valid(schema, settings):
+def test_answer_file_is_valid_for_the_schema(schema, settings):
     schema.validate(render(**settings))
 
 
 @pytest.mark.parametrize(
-    "before, after",
+    ("before", "after"),
     [
         ('pass="specialize"', 'pass="windowsPE"'),
         ("Microsoft-Windows-UnattendedJoin", "Microsoft-Windows-Joined"),
@@ -122,19 +122,19 @@ def test_an_answer_file_is_valid(schema, settings):
         ("<TimeZone>", "<Timezone>"),
     ],
 )
-def test_the_schema_refuses(schema, before, after):
-    text = render(**_ALL)
+def test_schema_refuses_wrong_answer_file(schema, before, after):
+    text = render(**_ALL_SETTINGS)
     assert before in text
     assert not schema.is_valid(
         text.replace(before, after).replace("</TimeZone>", "</Timezone>" if after == "<Timezone>" else "</TimeZone>")
     )
 
 
-def test_every_setting_arrives():
-    answers = Answers(render(**_ALL))
-    for place, value in {
+def test_answer_file_contains_every_setting():
+    answers = AnswerFile(render(**_ALL_SETTINGS))
+    for location, value in {
         "specialize/Shell-Setup/ComputerName": "GOLD-W11",
-        "specialize/Shell-Setup/ProductKey": _ALL["product_key"],
+        "specialize/Shell-Setup/ProductKey": _ALL_SETTINGS["product_key"],
         "specialize/Shell-Setup/RegisteredOwner": "R&D <IT>",
         "specialize/Shell-Setup/RegisteredOrganization": 'Example "GmbH"',
         "specialize/Shell-Setup/TimeZone": "W. Europe Standard Time",
@@ -152,39 +152,38 @@ def test_every_setting_arrives():
         "oobeSystem/Shell-Setup/UserAccounts/LocalAccounts/LocalAccount/Name": "builder",
         "oobeSystem/Shell-Setup/UserAccounts/LocalAccounts/LocalAccount/Group": "Administratoren",
     }.items():
-        assert answers(place) == [value], place
+        assert answers.texts(location) == [value], location
     accounts = "oobeSystem/Shell-Setup/UserAccounts"
     assert answers.password(f"{accounts}/AdministratorPassword", "AdministratorPassword") == "pw"
     assert answers.password(f"{accounts}/LocalAccounts/LocalAccount/Password", "Password") == "g\u00e4n<s&"
-    commands = answers("specialize/Deployment/RunSynchronous/RunSynchronousCommand/Path")
-    assert commands[0].endswith("slmgr.vbs /skms kms.example.org:1689") and "-500' } | Disable-LocalUser" in commands[1]
+    commands = answers.texts("specialize/Deployment/RunSynchronous/RunSynchronousCommand/Path")
+    assert commands[0].endswith("slmgr.vbs /skms kms.example.org:1689")
+    assert "-500' } | Disable-LocalUser" in commands[1]
 
 
-def test_a_hidden_password_is_what_microsoft_documents():
+def test_obscured_password_matches_the_documentation():
     # The example of "Value (Microsoft-Windows-Shell-Setup-UserAccounts-AdministratorPassword-Value)", whose password is "pw".
     assert "cAB3AEEAZABtAGkAbgBpAHMAdAByAGEAdABvAHIAUABhAHMAcwB3AG8AcgBkAA==" in render(administrator_password="pw")
 
 
-def test_what_is_not_asked_for_is_not_there():
+def test_answer_file_without_settings_has_only_defaults():
     text = render()
-    answers = Answers(text)
+    answers = AnswerFile(text)
     for name in ("ProductKey", "RegisteredOwner", "UnattendedJoin", "UserAccounts", "slmgr", "MachineObjectOU"):
         assert name not in text
-    assert answers("specialize/Shell-Setup/ComputerName") == ["*"] and answers(
-        "specialize/Security-SPP-UX/SkipAutoActivation"
-    ) == ["false"]
-    assert "Enable-LocalUser" in answers("specialize/Deployment/RunSynchronous/RunSynchronousCommand/Path")[0]
-    assert answers("oobeSystem/International-Core/InputLocale") == ["en-US"]
+    assert answers.texts("specialize/Shell-Setup/ComputerName") == ["*"]
+    assert answers.texts("specialize/Security-SPP-UX/SkipAutoActivation") == ["false"]
+    assert "Enable-LocalUser" in answers.texts("specialize/Deployment/RunSynchronous/RunSynchronousCommand/Path")[0]
+    assert answers.texts("oobeSystem/International-Core/InputLocale") == ["en-US"]
 
 
-def test_a_retail_key_names_no_kms_server():
+def test_retail_key_sets_no_kms_server():
     text = render(activation="retail", kms_server="kms", product_key="ABCDE-12345-FGHIJ-67890-KLMNO")
-    assert "slmgr" not in text and Answers(text)("specialize/Shell-Setup/ProductKey") == [
-        "ABCDE-12345-FGHIJ-67890-KLMNO"
-    ]
+    assert "slmgr" not in text
+    assert AnswerFile(text).texts("specialize/Shell-Setup/ProductKey") == ["ABCDE-12345-FGHIJ-67890-KLMNO"]
 
 
-def test_specification_and_defaults_name_the_same_settings():
+def test_argument_specs_and_defaults_have_the_same_settings():
     specified = yaml.safe_load((_ROLE / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))["argument_specs"][
         "main"
     ]["options"]

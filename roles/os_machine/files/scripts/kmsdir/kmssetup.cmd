@@ -1,17 +1,17 @@
 @echo off
-rem What Windows' startup task runs: activation, then the scripts of the image. Part of strata.layering; see its docs/scripts.md.
+rem Started by the startup task of Windows: runs activation, then the scripts of the image. Part of strata.layering; see its docs/scripts.md.
 setlocal EnableExtensions DisableDelayedExpansion
 set "STRATA_KMSDIR=%~dp0"
 set "STRATA_SCRIPTS=%~dp0..\"
 set "STRATA_LOG=%~dp0kmssetup.log"
 set "STRATA_PURPOSE="
-rem Activation belongs to images. In the OS machine and in packaging machines it would leave marks in a layer.
+rem Only images are activated. In the OS machine and in packaging machines, activation data would become part of a layer.
 if not exist "%STRATA_SCRIPTS%image\plan.txt" exit /b 0
 >>"%STRATA_LOG%" echo %DATE% %TIME% start
 :setup
-rem After Sysprep, Windows Setup goes on while tasks run already: what shuts Windows down then leaves a Windows that never starts again.
+rem After Sysprep, scheduled tasks start while Windows Setup is still running: a shutdown at that time would damage the installation.
 set "STRATA_SETUP="
-for %%v in (SystemSetupInProgress OOBEInProgress) do call :one %%v
+for %%v in (SystemSetupInProgress OOBEInProgress) do call :flag %%v
 if defined STRATA_SETUP (
   "%SystemRoot%\System32\ping.exe" -n 6 127.0.0.1 >nul 2>&1
   goto setup
@@ -20,25 +20,25 @@ for %%m in (runipkato.cmd runato.cmd officeactivate.cmd) do if exist "%STRATA_KM
 if exist "%STRATA_SCRIPTS%run-scripts.cmd" call "%STRATA_SCRIPTS%run-scripts.cmd" startup
 exit /b 0
 
-rem :purpose - STRATA_PURPOSE becomes what vSphere says that the machine is for: an OS machine may have been an image, and has a plan then.
+rem :purpose - read the purpose of the VM from vSphere: an OS machine may have a plan if it was created from an image.
 :purpose
 set "STRATA_PURPOSE=unknown"
 set "STRATA_PROGRAMS=%ProgramFiles%"
 if defined ProgramW6432 set "STRATA_PROGRAMS=%ProgramW6432%"
 set "STRATA_VMTOOLS=%STRATA_PROGRAMS%\VMware\VMware Tools\vmtoolsd.exe"
 if not exist "%STRATA_VMTOOLS%" exit /b 0
-"%STRATA_VMTOOLS%" --cmd "info-get guestinfo.strata.layering.purpose" >"%STRATA_KMSDIR%told.txt" 2>nul <nul
-if not errorlevel 1 set /p STRATA_PURPOSE=<"%STRATA_KMSDIR%told.txt"
-del "%STRATA_KMSDIR%told.txt"
+"%STRATA_VMTOOLS%" --cmd "info-get guestinfo.strata.layering.purpose" >"%STRATA_KMSDIR%guestinfo.txt" 2>nul <nul
+if not errorlevel 1 set /p STRATA_PURPOSE=<"%STRATA_KMSDIR%guestinfo.txt"
+del "%STRATA_KMSDIR%guestinfo.txt"
 exit /b 0
 
-rem :one NAME - STRATA_SETUP is set if that value of Windows Setup is 1.
-:one
+rem :flag NAME - set STRATA_SETUP if this value of Windows Setup is 1.
+:flag
 "%SystemRoot%\System32\reg.exe" query HKLM\SYSTEM\Setup /v %1 2>nul | "%SystemRoot%\System32\find.exe" "0x1" >nul
 if not errorlevel 1 set "STRATA_SETUP=1"
 exit /b 0
 
-rem :activate FILE - call a file of kmsdir; once it has succeeded it is not called again.
+rem :activate FILE - call a file of kmsdir; a file that succeeded is not called again.
 :activate
 if not defined STRATA_PURPOSE call :purpose
 if /i "%STRATA_PURPOSE%"=="packaging" exit /b 0

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Says how Windows stands, and changes nothing.
-#   Registry   path and name of values; without a name the key itself, with * the names of its values
-#   Tasks      path and a pattern of names of scheduled tasks
-#   Files      paths whose last part may be a pattern
+# Returns facts of Windows and changes nothing.
+#   Registry   path and name of registry values; an empty name means the key itself, * means the names of its values
+#   Tasks      path and name pattern of scheduled tasks
+#   Files      paths; the last part may be a pattern
 param (
     [object[]] $Registry = @(),
     [object[]] $Tasks = @(),
@@ -15,24 +15,24 @@ param (
 $ErrorActionPreference = 'Stop'
 
 function Get-RegistryState {
-    param ($Wanted)
+    param ($Entry)
 
-    $state = @{ path = $Wanted.path; name = $Wanted.name; exists = $false; key = $false; data = $null }
-    $key = Get-Item -LiteralPath $Wanted.path -ErrorAction SilentlyContinue
+    $state = @{ path = $Entry.path; name = $Entry.name; exists = $false; key = $false; data = $null }
+    $key = Get-Item -LiteralPath $Entry.path -ErrorAction SilentlyContinue
     if ($null -eq $key) {
         return $state
     }
     $state.key = $true
-    if ($Wanted.name -eq '*') {
+    if ($Entry.name -eq '*') {
         $state.data = @($key.GetValueNames() | Where-Object { $_ -ne '' })
         $state.exists = $state.data.Count -gt 0
     }
-    elseif (-not $Wanted.name) {
+    elseif (-not $Entry.name) {
         $state.exists = $true
     }
-    elseif ($key.GetValueNames() -contains $Wanted.name) {
+    elseif ($key.GetValueNames() -contains $Entry.name) {
         $state.exists = $true
-        $state.data = $key.GetValue($Wanted.name, $null, 'DoNotExpandEnvironmentNames')
+        $state.data = $key.GetValue($Entry.name, $null, 'DoNotExpandEnvironmentNames')
     }
     return $state
 }
@@ -55,7 +55,7 @@ function Get-AdapterState {
     }
 }
 
-# 0 is a volume that was never encrypted or has been decrypted wholly; without BitLocker the class is not there.
+# 0 means that the volume is not encrypted. Without BitLocker the class does not exist.
 function Get-EncryptionState {
     try {
         $volume = Get-CimInstance -Namespace root/cimv2/Security/MicrosoftVolumeEncryption -ClassName Win32_EncryptableVolume `
@@ -67,7 +67,7 @@ function Get-EncryptionState {
     }
 }
 
-# The service of Windows Installer, which stays a while after an installation, is msiexec /V.
+# The service of Windows Installer (msiexec /V) continues to run for some time after an installation: it is ignored.
 function Get-InstallerProcess {
     $names = 'msiexec', 'TiWorker', 'TrustedInstaller', 'MoUsoCoreWorker', 'setup', 'setuphost'
     $filter = ($names | ForEach-Object { "Name = '$_.exe'" }) -join ' OR '
@@ -96,9 +96,9 @@ $partitions = @(Get-Partition -DriveLetter $env:SystemDrive[0] | Get-Disk | Get-
 $foreignDevices = @(Get-PnpDevice -Class Net -ErrorAction SilentlyContinue | Where-Object { -not $_.Present -and $_.InstanceId -like 'PCI\VEN_*' })
 
 $Ansible.Result = @{
-    registry = @(foreach ($wanted in $Registry) { Get-RegistryState -Wanted $wanted })
-    tasks = @(foreach ($wanted in $Tasks) {
-            Get-ScheduledTask -TaskPath $wanted.path -TaskName $wanted.name -ErrorAction SilentlyContinue | ForEach-Object {
+    registry = @(foreach ($entry in $Registry) { Get-RegistryState -Entry $entry })
+    tasks = @(foreach ($entry in $Tasks) {
+            Get-ScheduledTask -TaskPath $entry.path -TaskName $entry.name -ErrorAction SilentlyContinue | ForEach-Object {
                 @{ path = $_.TaskPath; name = $_.TaskName; enabled = [string] $_.State -ne 'Disabled' }
             }
         })

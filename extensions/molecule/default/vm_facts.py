@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Print, as JSON, what the simulator knows of a published machine: ``machine.py CONNECTION NAME``."""
+"""Print the facts of a published VM in the simulator as JSON: ``vm_facts.py CONNECTION NAME``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ansible_collections.strata.layering.tests.support.simulator import Simulato
 
 
 def main() -> None:
-    """Print it."""
+    """Print the facts."""
     simulator, name = Simulator.load(sys.argv[1]), sys.argv[2]
     with Session.connect(**simulator.options(), ca_file=simulator.ca_file) as session:
         inventory = Inventory(session)
@@ -25,10 +25,10 @@ def main() -> None:
             "power": facts.power_state,
             "snapshots": [snapshot.name for snapshot in facts.snapshots],
             "extra_config": facts.extra_config,
-            "annotation": next(machine["annotation"] for machine in simulator.machines(name)),
+            "annotation": next(vm["annotation"] for vm in simulator.machines(name)),
             "hardware": facts.hardware_version,
             "boots": sum(run["boots"] for run in simulator.guests(name)) or len(simulator.guests(name)),
-            "machines": sum(machine["name"].startswith("office-desktop") for machine in simulator.machines()),
+            "count": sum(vm["name"].startswith("office-desktop") for vm in simulator.machines()),
         },
         sys.stdout,
     )
