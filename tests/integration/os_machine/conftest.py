@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pathlib
@@ -210,7 +211,9 @@ class OsMachine:
 @pytest.fixture
 def os_machine(shared_simulator, tmp_path, request) -> OsMachine:  # noqa: F811  pylint: disable=redefined-outer-name
     """An OS machine that does not exist in vSphere yet."""
-    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower()).strip("-")[:40]
+    # VM names are limited in length and must be unique in the shared simulator.
+    digest = hashlib.sha256(request.node.name.encode()).hexdigest()[:6]
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:32].strip("-") + "-" + digest
     return OsMachine(name, tmp_path, shared_simulator)
 
 
