@@ -138,6 +138,7 @@ def test_terminal_table_wraps_the_widest_column(monkeypatch):
     assert sum(line.count("word") for line in lines) == 30
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
 def test_page_is_displayed_by_a_browser(report, tmp_path):
     source, picture = tmp_path / "index.html", tmp_path / "page.png"
