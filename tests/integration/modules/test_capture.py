@@ -54,7 +54,7 @@ def test_capture_and_compose(workspace):
     add_template(workspace, apps=(("Base", "1.0"), ("App", "1")))
     found = image_registry(workspace)
     assert found["SOFTWARE"] == {"Version": "captured"}
-    raw = os.fspath(workspace.tmp_path / "registry.raw")
+    raw = os.fspath(workspace.tmp_path / "image.raw")
     with FileDevice(raw) as disk:
         partition = next(one for one in read_partitions(disk).partitions if one.type == TYPE_BASIC_DATA)
     tree = read_volume(raw, partition.offset, partition.size)
