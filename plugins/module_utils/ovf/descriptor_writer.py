@@ -119,23 +119,7 @@ def _hardware(system: ElementTree.Element, image: ImageDescription) -> None:
     _element(family, "vssd:VirtualSystemIdentifier", text=image.name)
     _element(family, "vssd:VirtualSystemType", text=image.hardware_version)
 
-    cpu = _item(
-        section,
-        AllocationUnits="hertz * 10^6",
-        ElementName=f"{image.cpus} virtual CPU(s)",
-        InstanceID=1,
-        ResourceType=3,
-        VirtualQuantity=image.cpus,
-    )
-    _element(cpu, "vmw:CoresPerSocket", {"ovf:required": "false"}, str(image.cores_per_socket))
-    _item(
-        section,
-        AllocationUnits="byte * 2^20",
-        ElementName=f"{image.memory_mib}MB of memory",
-        InstanceID=2,
-        ResourceType=4,
-        VirtualQuantity=image.memory_mib,
-    )
+    _processor_and_memory(section, image)
     _item(
         section,
         Address=0,
@@ -168,6 +152,26 @@ def _hardware(system: ElementTree.Element, image: ImageDescription) -> None:
     _config(section, "firmware", image.firmware)
     if image.secure_boot:
         _config(section, "bootOptions.efiSecureBootEnabled", "true")
+
+
+def _processor_and_memory(section: ElementTree.Element, image: ImageDescription) -> None:
+    cpu = _item(
+        section,
+        AllocationUnits="hertz * 10^6",
+        ElementName=f"{image.cpus} virtual CPU(s)",
+        InstanceID=1,
+        ResourceType=3,
+        VirtualQuantity=image.cpus,
+    )
+    _element(cpu, "vmw:CoresPerSocket", {"ovf:required": "false"}, str(image.cores_per_socket))
+    _item(
+        section,
+        AllocationUnits="byte * 2^20",
+        ElementName=f"{image.memory_mib}MB of memory",
+        InstanceID=2,
+        ResourceType=4,
+        VirtualQuantity=image.memory_mib,
+    )
 
 
 def _check(image: ImageDescription) -> None:

@@ -34,50 +34,61 @@ def parse_xml(data: bytes, subject: str) -> ElementTree.Element:
             code="ovf.too_large",
             hint="Check that the file is an OVF descriptor: it usually has a few KiB.",
         )
-    builder = ElementTree.TreeBuilder()
+    target = _Target(subject)
     parser = expat.ParserCreate(namespace_separator="}")
     parser.buffer_text = True
-    depth = elements = 0
+    parser.StartElementHandler = target.start
+    parser.EndElementHandler = target.end
+    parser.CharacterDataHandler = target.data
+    parser.StartDoctypeDeclHandler = target.refuse
+    parser.EntityDeclHandler = target.refuse
+    try:
+        parser.Parse(data, True)
+        return target.close()
+    except (expat.ExpatError, ValueError, LookupError) as error:
+        raise Corrupt(
+            f"{subject} is not well-formed XML: {error}.",
+            code="ovf.not_xml",
+            hint="Export the virtual machine again.",
+        ) from error
 
-    def name(qualified: str) -> str:
-        return "{" + qualified if "}" in qualified else qualified
 
-    def start(tag: str, attributes: dict[str, str]) -> None:
-        nonlocal depth, elements
-        depth += 1
-        elements += 1
-        if depth > MAXIMUM_DEPTH or elements > MAXIMUM_ELEMENTS:
+class _Target:
+    """The handlers of the parser: they build the tree and enforce the limits."""
+
+    def __init__(self, subject: str) -> None:
+        self._subject = subject
+        self._builder = ElementTree.TreeBuilder()
+        self._depth = self._elements = 0
+        self.data = self._builder.data
+        self.close = self._builder.close
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        self._depth += 1
+        self._elements += 1
+        if self._depth > MAXIMUM_DEPTH or self._elements > MAXIMUM_ELEMENTS:
             raise Corrupt(
-                f"{subject} has more than {MAXIMUM_ELEMENTS} elements or {MAXIMUM_DEPTH} levels of elements.",
+                f"{self._subject} has more than {MAXIMUM_ELEMENTS} elements or {MAXIMUM_DEPTH} levels of elements.",
                 code="ovf.too_large",
                 hint="Export the virtual machine again.",
             )
-        builder.start(name(tag), {name(key): value for key, value in attributes.items()})
+        self._builder.start(_qualified(tag), {_qualified(key): value for key, value in attributes.items()})
 
-    def end(tag: str) -> None:
-        nonlocal depth
-        depth -= 1
-        builder.end(name(tag))
+    def end(self, tag: str) -> None:
+        self._depth -= 1
+        self._builder.end(_qualified(tag))
 
-    def refuse(*_arguments: object) -> None:
+    def refuse(self, *_arguments: object) -> None:
         raise Corrupt(
-            f"{subject} has a document type declaration (DOCTYPE), which is not supported.",
+            f"{self._subject} has a document type declaration (DOCTYPE), which is not supported.",
             code="ovf.doctype",
             hint="Remove the DOCTYPE, or export the virtual machine again from vSphere, which does not write it.",
         )
 
-    parser.StartElementHandler = start
-    parser.EndElementHandler = end
-    parser.CharacterDataHandler = builder.data
-    parser.StartDoctypeDeclHandler = refuse
-    parser.EntityDeclHandler = refuse
-    try:
-        parser.Parse(data, True)
-        return builder.close()
-    except (expat.ExpatError, ValueError, LookupError) as error:
-        raise Corrupt(
-            f"{subject} is not well-formed XML: {error}.", code="ovf.not_xml", hint="Export the virtual machine again."
-        ) from error
+
+def _qualified(name: str) -> str:
+    """Return a name of expat, ``namespace}local``, in the form of ElementTree."""
+    return "{" + name if "}" in name else name
 
 
 def local_name(qualified: str) -> str:

@@ -51,7 +51,7 @@ def read_members(stream: BinaryIO, subject: str) -> tuple[Member, ...]:
     end = stream.seek(0, io.SEEK_END)
     members: dict[str, Member] = {}
     position = 0
-    pending: dict[str, str] = {}
+    overrides: dict[str, str] = {}
     for _number in range(2 * _MAXIMUM_MEMBERS):
         stream.seek(position)
         header = stream.read(_BLOCK)
@@ -65,7 +65,7 @@ def read_members(stream: BinaryIO, subject: str) -> tuple[Member, ...]:
             return tuple(members.values())
         _check_sum(header, subject)
         kind = header[156:157]
-        size = int(pending["size"]) if "size" in pending else _size(header[124:136], subject)
+        size = int(overrides["size"]) if "size" in overrides else _size(header[124:136], subject)
         data = position + _BLOCK
         position = data + -(-size // _BLOCK) * _BLOCK
         if data + size > end:
@@ -75,29 +75,31 @@ def read_members(stream: BinaryIO, subject: str) -> tuple[Member, ...]:
                 hint=EXPORT_AGAIN,
             )
         if kind in (b"x", b"L"):
-            pending.update(_extension(stream, kind, size, subject))
-            continue
-        if kind == b"g":
-            continue
-        name = pending.get("path") or _name(header)
-        pending = {}
-        if kind == b"5":
-            continue
-        if kind not in (b"0", b"\0", b"7"):
-            raise Unsupported(
-                f"{subject} contains a link or a special file, which an OVA must not contain.",
-                code="ovf.ova_kind",
-                hint=EXPORT_AGAIN,
-            )
-        name = check_file_name(name.removeprefix("./"), subject)
-        if name in members:
-            raise Corrupt(f"{subject} contains the file {name} twice.", code="ovf.ova_duplicate", hint=EXPORT_AGAIN)
-        members[name] = Member(name, data, size)
+            # An extended header: its values override those of the next header.
+            overrides.update(_extension(stream, kind, size, subject))
+        elif kind != b"g":
+            name = overrides.get("path") or _name(header)
+            overrides = {}
+            if kind != b"5":
+                _add_member(members, Member(name.removeprefix("./"), data, size), kind, subject)
     raise Corrupt(
         f"{subject} contains more than {_MAXIMUM_MEMBERS} files, the limit for an OVA.",
         code="ovf.ova_members",
         hint=EXPORT_AGAIN,
     )
+
+
+def _add_member(members: dict[str, Member], member: Member, kind: bytes, subject: str) -> None:
+    if kind not in (b"0", b"\0", b"7"):
+        raise Unsupported(
+            f"{subject} contains a link or a special file, which an OVA must not contain.",
+            code="ovf.ova_kind",
+            hint=EXPORT_AGAIN,
+        )
+    check_file_name(member.name, subject)
+    if member.name in members:
+        raise Corrupt(f"{subject} contains the file {member.name} twice.", code="ovf.ova_duplicate", hint=EXPORT_AGAIN)
+    members[member.name] = member
 
 
 class MemberStream(SeekableReader):

@@ -49,6 +49,11 @@ _CREDENTIALS = {
 }
 _FULL = frozenset((0xC000007F, 0xC0000044, 0xC0000802, 0xC0000904))
 _DENIED = frozenset((0xC0000022, 0xC0000061, 0xC00000A2, 0xC0000121))
+_BAD_NETWORK_NAME = 0xC00000CC
+_IS_A_FOLDER = 0xC00000BA
+_LINK = frozenset((0x8000002D, 0xC0000275, 0xC0000277, 0xC0000278))
+_PATH_NOT_COVERED = 0xC0000257
+_INVALID_NAME = frozenset((0xC0000033, 0xC0000039, 0xC000003B))
 _IN_USE = frozenset((0xC0000043, 0xC0000054, 0xC0000055, 0xC0000056))
 
 
@@ -71,30 +76,49 @@ def refusal(status: int, location: str, share: str) -> StrataError | FileNotFoun
     """Return the error for a server that refuses an operation on ``location``, a path of ``share``, with ``status``."""
     if status in MISSING:
         return FileNotFoundError(2, "No such file or directory", location)
+    return (
+        _access_refusal(status, location, share)
+        or _state_refusal(status, location, share)
+        or _path_refusal(status, location, share)
+        or Unavailable(
+            f"The file share {share} failed with status 0x{status:08X} at {location}.",
+            code="shares.failed",
+            hint="Check the log of the file server.",
+        )
+    )
+
+
+def _access_refusal(status: int, location: str, share: str) -> StrataError | None:
+    """Return the error if the login, the share or the permissions are the cause."""
     if status in _CREDENTIALS:
         return Unavailable(
             f"The file share {share} rejected the login: {_CREDENTIALS[status]}.",
             code="shares.credentials",
             hint="Check file_share_username and file_share_password.",
         )
-    if status == 0xC00000CC:
+    if status == _BAD_NETWORK_NAME:
         return NotFound(
             f"The file share {share} does not exist on its server.",
             code="shares.missing",
             hint="Correct the name of the share in file_share.",
-        )
-    if status in _FULL:
-        return NoSpace(
-            f"The file share {share} has no space left for {location}.",
-            code="shares.files_no_space",
-            hint="Free space on the file share and run again.",
-            path=location,
         )
     if status in _DENIED:
         return Unavailable(
             f"The file share {share} denies access to {location}.",
             code="shares.denied",
             hint="Check the permissions of file_share_username on the share and in the folder.",
+        )
+    return None
+
+
+def _state_refusal(status: int, location: str, share: str) -> StrataError | None:
+    """Return the error if the current state of the share or the file is the cause."""
+    if status in _FULL:
+        return NoSpace(
+            f"The file share {share} has no space left for {location}.",
+            code="shares.files_no_space",
+            hint="Free space on the file share and run again.",
+            path=location,
         )
     if status in _IN_USE:
         return Conflict(
@@ -110,28 +134,29 @@ def refusal(status: int, location: str, share: str) -> StrataError | FileNotFoun
         )
     if status == NOT_EMPTY:
         return Conflict(f"The folder {location} is not empty.", code="shares.not_empty", hint="Remove its files first.")
-    if status == 0xC00000BA:
+    return None
+
+
+def _path_refusal(status: int, location: str, share: str) -> StrataError | None:
+    """Return the error if the path itself is the cause."""
+    if status == _IS_A_FOLDER:
         return InvalidInput(f"{location} is a folder, not a file.", code="shares.kind", hint="Set the path of a file.")
-    if status in (0x8000002D, 0xC0000277, 0xC0000278, 0xC0000275):
+    if status in _LINK:
         return Unsupported(
             f"The path {location} contains a symbolic link, which is not followed.",
             code="shares.link",
             hint="Set the path of the link's target.",
         )
-    if status == 0xC0000257:
+    if status == _PATH_NOT_COVERED:
         return Unsupported(
             f"The path {location} is in a DFS namespace, which is not supported over SMB.",
             code="shares.dfs",
             hint="Set file_share to the server and share behind the namespace, or mount the share on the composer.",
         )
-    if status in (0xC0000033, 0xC000003B, 0xC0000039):
+    if status in _INVALID_NAME:
         return InvalidInput(
             f"The file share {share} does not accept the name {location}.",
             code="shares.name",
             hint="Set a different name.",
         )
-    return Unavailable(
-        f"The file share {share} failed with status 0x{status:08X} at {location}.",
-        code="shares.failed",
-        hint="Check the log of the file server.",
-    )
+    return None
