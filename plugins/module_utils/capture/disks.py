@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The disk that came back from a packaging machine, beside the thin image that was given out.
+"""Compare the disk of a packaging machine with the thin image that the packaging machine started from (the base image).
 
-First the digests of grains, then the file records in the grains that differ: what is the same
+The digests of grains are compared first, then the file records in the grains that differ. Data that is equal
 on both sides is not read again.
 """
 
@@ -32,11 +32,11 @@ from ..ntfs.ranges import Ranges
 from ..ntfs.volume_compare import VolumeDifference, compare
 from ..repository.repository import Repository
 
-#: Files in the root whose data is never of interest and may have changed as a whole.
+#: Files in the root whose data is never captured and may have changed completely.
 _PAGING = ("pagefile.sys", "swapfile.sys", "hiberfil.sys", "DumpStack.log.tmp")
-#: Less than this share of the given grains left as they were: it is not the disk that was given out.
+#: If a smaller share of the grains of the base image is unchanged, the disk does not descend from it.
 _LEAST_EQUAL = 0.25
-#: Records that show another history; a few may come from programs that write records themselves.
+#: File records with a different history; a few may come from programs that write records themselves.
 _MOST_CONTRADICTIONS = 16
 
 Opener = Callable[[], BlockDevice]
@@ -44,7 +44,7 @@ Opener = Callable[[], BlockDevice]
 
 @dataclass
 class Packaged:
-    """Both sides, opened: the Windows partition as it was given and as it came back, and their $MFTs."""
+    """Both sides, opened: the Windows partition of the base image and of the packaged disk, and their $MFTs."""
 
     before: Window
     after: Window
@@ -56,111 +56,124 @@ class Packaged:
 
 @dataclass
 class DiskDifference:
-    """How the disks differ: ``files``, and grains (64 KiB) that were compared and that differ."""
+    """The differences of the disks: ``files``, and the numbers of grains (64 KiB) that were compared and that differ."""
 
     files: VolumeDifference
     grains_compared: int
     grains_different: int
 
 
-def open_packaged(given: ThinImage, opener: Opener, stack: ExitStack) -> Packaged:
+def open_packaged(base_image: ThinImage, opener: Opener, stack: ExitStack) -> Packaged:
     """Open both disks; ``stack`` closes them.
 
-    Raises Unsupported when the packaged disk has no cleanly shut down Windows, Conflict when it
-    does not come from ``given``.
+    Raises:
+        Unsupported: the packaged disk has no Windows installation that was shut down cleanly.
+        Conflict: the packaged disk does not descend from ``base_image``.
     """
     disk = stack.enter_context(opener())
     partition = find_windows(disk)
-    original = stack.enter_context(given.open_disk())
-    wanted, mark = read_mark(original), read_mark(disk)
-    if wanted is not None and mark is not None and mark != wanted and not _is_of_os_layer(given, mark):
-        raise _other_base(disk, _made_from(given.repository, mark, wanted))
-    table, became = partitions.read_partitions(original), partitions.read_partitions(disk)
-    found = next((one for one in table.partitions if one.offset == partition.offset), None)
-    if found is None:
-        raise _other_base(disk, "its Windows partition begins elsewhere")
-    if (
-        table.kind != became.kind
-        or found.guid != partition.guid
-        or table.kind == "mbr"
-        and table.disk_id != became.disk_id
-    ):
-        raise _other_base(disk, "its Windows partition is another one")
-    before, after = found.window(original), partition.window(disk)
+    original = stack.enter_context(base_image.open_disk())
+    expected, mark = read_mark(original), read_mark(disk)
+    if expected is not None and mark is not None and mark != expected and not _is_of_os_layer(base_image, mark):
+        raise _other_base(disk, _origin(base_image.repository, mark, expected))
+    base_partition = _matching_partition(disk, partition, original)
+    before, after = base_partition.window(original), partition.window(disk)
     old, new = MasterFileTable(before), MasterFileTable(after)
     _check_identity(disk, old, new)
-    if wanted is not None and mark is None and not _is_of_os_layer(given, mark):
-        raise _other_base(disk, "it lacks the mark that composing left on that image")
+    if expected is not None and mark is None and not _is_of_os_layer(base_image, mark):
+        raise _other_base(disk, "it lacks the lineage marker of that image")
     return Packaged(before, after, old, new, disk, partition)
 
 
-def _is_of_os_layer(given: ThinImage, mark: Mark | None) -> bool:
-    """Whether a disk may be that of the OS machine itself, which is as good as the image of its OS layer alone."""
-    if given.config["layers"]:
+def _matching_partition(
+    disk: BlockDevice, partition: partitions.Partition, original: BlockDevice
+) -> partitions.Partition:
+    """Return the partition of the base image that is the Windows ``partition`` of the packaged disk."""
+    table, packaged_table = partitions.read_partitions(original), partitions.read_partitions(disk)
+    match = next((candidate for candidate in table.partitions if candidate.offset == partition.offset), None)
+    if match is None:
+        raise _other_base(disk, f"that image has no partition at byte {partition.offset}, where Windows is on the disk")
+    if table.kind != packaged_table.kind:
+        raise _other_base(
+            disk, f"its partition table is {packaged_table.kind.upper()}, that of the image is {table.kind.upper()}"
+        )
+    if match.guid != partition.guid or (table.kind == "mbr" and table.disk_id != packaged_table.disk_id):
+        raise _other_base(disk, "the identifier of its Windows partition is different")
+    return match
+
+
+def _is_of_os_layer(base_image: ThinImage, mark: Mark | None) -> bool:
+    """Return whether the disk may be that of the OS machine itself, which equals the image of its OS layer alone."""
+    if base_image.config["layers"]:
         return False
-    with given.base.open(given.repository) as base:
+    with base_image.base.open(base_image.repository) as base:
         return read_mark(base) == mark
 
 
-def _made_from(repository: Repository, mark: Mark, wanted: Mark) -> str:
-    """What the mark of another image says, in words."""
-    if mark.content_digest == wanted.content_digest:
-        return "its image was composed upon another one"
+def _origin(repository: Repository, mark: Mark, expected: Mark) -> str:
+    """Describe the image that the lineage marker of the packaged disk names."""
+    if mark.content_digest == expected.content_digest:
+        return "its image has the same layers but was composed from a different image"
     try:
         config = read_config(repository, mark.content_digest)
-        layers = [label(LayerReference.from_dict(one)) for one in (config["os_layer"], *config["layers"])]
+        layers = [label(LayerReference.from_dict(entry)) for entry in (config["os_layer"], *config["layers"])]
     except (NotFound, Corrupt):
-        return f"it was made from the image {mark.content_digest[:19]}"
-    how = "as the image of a template" if "scripts" in config else ""
-    return f"it was made {how + ', ' if how else ''}from {', '.join(layers)}"
+        return f"it started from the image {mark.content_digest[:19]}, which is not in the repository"
+    kind = "the image of a template with" if "scripts" in config else "the image of"
+    return f"it started from {kind} {', '.join(layers)}"
 
 
 def _check_identity(disk: BlockDevice, old: MasterFileTable, new: MasterFileTable) -> None:
-    """Compare what stays the same from formatting a volume to its end."""
+    """Compare the properties of a volume that never change after it was formatted."""
     if old.raw.geometry.serial != new.raw.geometry.serial:
-        raise _other_base(disk, "its Windows volume has another serial number")
+        raise _other_base(disk, "the serial number of its Windows volume is different")
     if (old.raw.geometry.cluster_size, old.record_size) != (new.raw.geometry.cluster_size, new.record_size):
-        raise _other_base(disk, "its Windows volume was formatted otherwise")
+        raise _other_base(disk, "its Windows volume was formatted with a different cluster or record size")
     for number in range(16):
-        was, became = read_state(old, number), read_state(new, number)
-        if was is None and became is None:
+        before, after = read_state(old, number), read_state(new, number)
+        if before is None and after is None:
             continue
         if (
-            was is None
-            or became is None
-            or (was.names, was.sequence) != (became.names, became.sequence)
-            or number < 4
-            and was.created != became.created
+            before is None
+            or after is None
+            or (before.names, before.sequence) != (after.names, after.sequence)
+            or (number < 4 and before.created != after.created)
         ):
-            raise _other_base(disk, "its Windows volume was formatted at another time")
+            raise _other_base(disk, "its Windows volume was formatted at a different time")
 
 
-def difference(packaged: Packaged, given: ThinImage, *, progress: Progress = silent) -> DiskDifference:
-    """Return how the packaged disk differs from ``given``; Conflict when it cannot have come from it."""
+def difference(packaged: Packaged, base_image: ThinImage, *, progress: Progress = silent) -> DiskDifference:
+    """Return the differences between the packaged disk and ``base_image``.
+
+    Raises:
+        Conflict: the packaged disk does not descend from ``base_image``.
+    """
     disk, new, partition = packaged.disk, packaged.new, packaged.partition
     geometry = new.raw.geometry
     relevant = ~free_grains(new.cluster_bitmap(), geometry.cluster_size, geometry.clusters, partition.offset, disk.size)
     relevant[: partition.offset >> GRAIN_SHIFT] = False
     relevant[grain_total(partition.end) :] = False
-    numbers, digests = given.grain_digests()
+    numbers, digests = base_image.grain_digests()
     changed = differing_grains(disk, numbers, digests, among=relevant, progress=progress)
     known = numbers[numbers < len(relevant)]
     known = known[relevant[known]]
     lost = int(np.isin(known, changed, assume_unique=True).sum())
     if len(known) and 1 - lost / len(known) < _LEAST_EQUAL:
-        raise _other_base(disk, f"{lost} of {len(known)} pieces that Windows uses hold something else")
+        raise _other_base(disk, f"{lost} of {len(known)} grains in use have different content")
     starts = (changed.astype(np.int64) << GRAIN_SHIFT) - partition.offset
     ranges = Ranges(starts, starts + (1 << GRAIN_SHIFT)).within(0, partition.size)
     ignored = [number for number in (new.raw.root_reference(name) for name in _PAGING) if number is not None]
     files = compare(packaged.old, new, ranges, ignored=ignored)
     if files.contradictions > max(_MOST_CONTRADICTIONS, len(files.files) // 100):
-        raise _other_base(disk, f"{files.contradictions} files have another history")
+        raise _other_base(disk, f"{files.contradictions} file records have a different history")
     return DiskDifference(files, int(relevant.sum()), len(changed))
 
 
-def _other_base(disk: BlockDevice, why: str) -> Conflict:
+def _other_base(disk: BlockDevice, reason: str) -> Conflict:
     return Conflict(
-        f"The packaged disk {disk.name} does not come from the image that was given out: {why}.",
+        f"The packaged disk {disk.name} does not descend from the image of this OS layer version and these "
+        f"prerequisites: {reason}.",
         code="capture.other_base",
-        hint="Capture the disk of the packaging machine that was made from this OS layer version and these prerequisites.",
+        hint="Capture the disk of a packaging machine that was created from this OS layer version and these "
+        "prerequisites.",
     )

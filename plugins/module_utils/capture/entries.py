@@ -1,10 +1,11 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files of a mounted volume as entries of a layer, with everything that NTFS keeps about them."""
+"""Convert files of a mounted volume to entries of a layer, with all metadata that NTFS stores."""
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Iterator
 
@@ -24,7 +25,7 @@ _LAST_TIME = (1 << 63) - 1
 
 
 class _Folder:
-    """A folder of the layer in the making."""
+    """A folder of the layer that is being built."""
 
     __slots__ = ("children", "whiteouts")
 
@@ -34,11 +35,15 @@ class _Folder:
 
 
 def entries_of(volume: Volume, changes: PathChanges) -> Iterator[tuple[Entry, Opener | None]]:
-    """Yield the layer's entries with what opens their content; an opener works until the next entry is asked for.
+    """Yield the layer's entries with an opener of their content, which works until the next entry is yielded.
 
-    The order depends on the paths alone: parents before children, in a folder first what is removed
-    and then its children by folded name. The first name of a file carries its content, further ones
+    The order depends only on the paths: parents before children, and in a folder the removals
+    before its children by folded name. The first name of a file has its content, further names
     are links to it. Folders on the way to a change are ``implied``.
+
+    Raises:
+        Corrupt: a folder has no entry in its parent.
+        Unsupported: a file is encrypted with EFS.
     """
     first_names: dict[int, str] = {}
     waiting = [iter(_members(_tree(changes)))]
@@ -55,8 +60,9 @@ def entries_of(volume: Volume, changes: PathChanges) -> Iterator[tuple[Entry, Op
             node = volume.find(path)
             if node is None:
                 raise Corrupt(
-                    f"The folder {printable(path)} of the packaged disk has no entry in its own folder.",
+                    f"The packaged disk is damaged: its folder {printable(path)} has no entry in the folder above it.",
                     code="capture.ntfs_damaged",
+                    hint="Run chkdsk in the packaging machine, shut Windows down, and export the disk again.",
                     path=path,
                 )
         else:
@@ -67,7 +73,7 @@ def entries_of(volume: Volume, changes: PathChanges) -> Iterator[tuple[Entry, Op
                 yield _link(node, path, known), None
             else:
                 first_names[node.file_reference] = path
-                yield _entry(node, path, implied=taken is None), lambda name, node=node: open_stream(node, name)
+                yield _entry(node, path, implied=taken is None), functools.partial(open_stream, node)
         waiting.append(iter(_members(folder, path + "/")))
 
 
@@ -95,7 +101,7 @@ def _members(folder: _Folder, prefix: str = "") -> Iterator[tuple[str, Taken | N
     for key in sorted(folder.children):
         name, taken, below = folder.children[key]
         if taken is None and not _brings(below):
-            # Only removals lead through here, and the folder itself may be gone.
+            # The folder is only on the way to removals and may not exist itself.
             yield from _members(below, f"{prefix}{name}/")
         else:
             yield prefix + name, taken, below
@@ -104,8 +110,8 @@ def _members(folder: _Folder, prefix: str = "") -> Iterator[tuple[str, Taken | N
 def _brings(folder: _Folder) -> bool:
     waiting = [folder]
     while waiting:
-        one = waiting.pop()
-        for _name, taken, below in one.children.values():
+        current = waiting.pop()
+        for _name, taken, below in current.children.values():
             if taken is not None:
                 return True
             waiting.append(below)
@@ -113,35 +119,35 @@ def _brings(folder: _Folder) -> bool:
 
 
 def _link(node: Node, path: str, target: str) -> Entry:
-    return Entry(
-        path, model.LINK, node.attributes & 0xFFFFFFFF, *_times(node), short_name=node.short_name, link_target=target
-    )
+    entry = Entry(path, model.LINK, node.attributes & 0xFFFFFFFF, short_name=node.short_name, link_target=target)
+    _set_times(entry, node)
+    return entry
 
 
-def _times(node: Node) -> tuple[int, ...]:
-    """The four times; what no FILETIME can say is brought to its bound."""
-    return tuple(min(time, _LAST_TIME) for time in node.times)
+def _set_times(entry: Entry, node: Node) -> None:
+    """Set the four times of an entry, limited to the largest FILETIME."""
+    entry.created, entry.written, entry.accessed, entry.changed = (min(time, _LAST_TIME) for time in node.times)
 
 
 def _entry(node: Node, path: str, *, implied: bool) -> Entry:
-    times, attributes = _times(node), node.attributes & 0xFFFFFFFF
+    attributes = node.attributes & 0xFFFFFFFF
     if attributes & _ENCRYPTED and not node.is_directory:
         raise Unsupported(
             f"The file {printable(path)} is encrypted with EFS for a user of the packaging machine.",
             code="capture.encrypted",
-            hint="Decrypt it there (cipher /d), or leave it out with a rule.",
+            hint="Decrypt the file in the packaging machine (cipher /d), or exclude it with the option exclusions.",
             path=path,
         )
     entry = Entry(
         path,
         model.DIRECTORY if node.is_directory else model.FILE,
         attributes,
-        *times,
         security=node.security,
         short_name=node.short_name,
         size=node.size,
         implied=implied,
     )
+    _set_times(entry, node)
     if implied:
         return entry
     entry.reparse, entry.eas, entry.object_id = node.reparse, node.eas, node.object_id

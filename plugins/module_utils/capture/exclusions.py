@@ -1,22 +1,22 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a capture leaves out by default: data only, see docs/capture.md.
+"""The default exclusions of a capture: data only, see docs/capture.md.
 
-Patterns are paths on the system drive and registry keys below a hive's name, with backslashes;
-``*`` and ``?`` stand within a name, ``**`` for any number of names. A pattern holds for what it
-names and for everything below. ``SYSTEM\\CurrentControlSet`` is the control set that Windows
-starts with. Later lines win over earlier ones, and rules given by the user over all of these.
+Patterns are paths on the system drive, and registry keys below a hive's name, with backslashes.
+``*`` and ``?`` match within a name, ``**`` matches any number of names. A pattern applies to the file or key
+that it matches and to everything below. ``SYSTEM\\CurrentControlSet`` is the control set that Windows
+starts with. Later lines override earlier lines, and the rules of the user override all of these.
 
-Sources: facts that Windows' own BackupRestore lists, the MSIX Packaging Tool's default exclusions
-(Microsoft Learn, "MPT command-line conversion template"), wimlib's and DISM's default exclusions.
+Sources: the lists below Windows' BackupRestore key, the default exclusions of the MSIX Packaging Tool
+(Microsoft Learn, "MPT command-line conversion template"), and those of wimlib and DISM.
 """
 
 from __future__ import annotations
 
 #: reason: file patterns
 FILES: dict[str, tuple[str, ...]] = {
-    # First, so that what is named more exactly below has its own reason.
+    # First, so that the more specific patterns below give their own reason.
     "user_profile": ("Users\\*",),
     "paging": ("pagefile.sys", "swapfile.sys", "hiberfil.sys", "DumpStack.log", "DumpStack.log.tmp"),
     "boot": ("bootmgr", "BOOTNXT", "BOOTSECT.BAK", "Boot"),
@@ -157,14 +157,14 @@ FILES: dict[str, tuple[str, ...]] = {
         "Windows\\System32\\config\\netlogon.*",
         "Windows\\appcompat\\Programs\\*.hve*",
         "Users\\*\\ntuser.ini",
-        # Every start of Windows changes them, and without their logs they are not whole.
+        # Every start of Windows changes them, and without their logs they are incomplete.
         "Windows\\ServiceProfiles\\*\\NTUSER.DAT",
         "Windows\\ServiceProfiles\\*\\AppData\\Local\\Microsoft\\Windows\\UsrClass.dat",
         "Windows\\System32\\config\\systemprofile\\AppData\\Local\\Microsoft\\Windows\\UsrClass.dat",
     ),
 }
 
-#: Exceptions to the lines above: the profile that new users get, and what all users share.
+#: Exceptions to the lines above: the profile that new users get, and files that all users share.
 KEPT_FILES: tuple[str, ...] = (
     "Users\\Public",
     "Users\\Default",
@@ -174,7 +174,7 @@ KEPT_FILES: tuple[str, ...] = (
     "Windows\\Logs\\desktop.ini",
 )
 
-#: Left out also where it is kept by the lines above.
+#: Excluded although the lines above include them.
 NEVER_FILES: dict[str, tuple[str, ...]] = {
     "temporary": ("Users\\Default\\AppData\\Local\\Temp\\*",),
     "registry_file": ("Users\\Default\\**\\*.LOG?", "Users\\Default\\**\\*.regtrans-ms", "Users\\Default\\**\\*.blf"),
@@ -294,7 +294,7 @@ KEYS: dict[str, tuple[str | tuple[str, str], ...]] = {
     ),
 }
 
-#: What the variables in Windows' BackupRestore lists stand for on the system drive.
+#: The paths on the system drive for the variables in Windows' BackupRestore lists.
 VARIABLES: dict[str, str] = {
     "%systemroot%": "Windows",
     "%windir%": "Windows",

@@ -1,11 +1,10 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Named warnings where a captured layer holds, or had to leave out, what cannot be layered.
+"""Named warnings about content that cannot be layered, whether a capture stored it or excluded it.
 
-Databases that Windows keeps in single files cannot be merged: the layer on top would replace what
-other layers and the OS layer put there. What a layer leaves out for that reason is named too,
-because an application may need it.
+Databases that Windows stores in a single file cannot be merged: the highest layer would replace the entries of
+other layers and of the OS layer. Excluded content is reported as well, because an application may need it.
 """
 
 from __future__ import annotations
@@ -22,7 +21,11 @@ _LISTED = 5
 
 @dataclass
 class Contents:
-    """What a capture took: ``paths`` brought and ``removed`` ("/" between names), ``deltas`` by hive, and what was left out, with ``WATCHED``."""
+    """The content of a capture.
+
+    ``paths`` were stored, ``removed`` are removals ("/" between names). ``deltas`` are by hive. ``left_out`` was
+    excluded; it watches ``WATCHED``.
+    """
 
     paths: list[str]
     removed: list[str]
@@ -32,7 +35,11 @@ class Contents:
 
 @dataclass(frozen=True)
 class _Hazard:
-    """``paths`` are beginnings of paths, ``keys`` (hive, key) pairs in deltas, ``reasons`` those of what was left out, in lower case."""
+    """A warning and the conditions for it.
+
+    ``paths`` are prefixes of paths in lower case, ``keys`` are (hive, key) pairs in deltas, ``reasons`` are reasons of
+    exclusions, ``examples`` are parts of excluded paths in lower case.
+    """
 
     found: str
     action: str
@@ -42,20 +49,18 @@ class _Hazard:
     examples: tuple[str, ...] = ()
 
 
-_OS_LAYER = "Install it in the OS layer (a new version of it), or accept that the application works without."
-
 HAZARDS: dict[str, _Hazard] = {
     "wmi_repository": _Hazard(
         "the WMI repository changed",
-        "Let the application register its providers at the first start of an image (mofcomp in the layer's script).",
+        "Register the providers of the application at the first start of an image (mofcomp in the layer's script).",
         ("windows/system32/wbem/repository/",),
         (),
         (),
         ("windows\\system32\\wbem\\repository",),
     ),
     "catalogs": _Hazard(
-        "signature catalogues changed",
-        "Catalogues in CatRoot are files and layered; the database catroot2 is left out and Windows makes it anew.",
+        "signature catalogs changed",
+        "No action is needed: catalogs in CatRoot are captured; the database catroot2 is excluded and Windows re-creates it.",
         ("windows/system32/catroot2/",),
         (),
         (),
@@ -78,33 +83,35 @@ HAZARDS: dict[str, _Hazard] = {
     ),
     "accounts": _Hazard(
         "local users, groups or their rights changed",
-        "Local accounts belong to the OS layer; use accounts of the domain, virtual service accounts (NT SERVICE\\name) or LocalService in applications.",
+        "Create local accounts in the OS layer; run applications with domain accounts, virtual service accounts "
+        "(NT SERVICE\\name) or LocalService.",
         (),
         (),
         ("account_database",),
     ),
     "com_plus": _Hazard(
-        "the COM+ catalogue changed",
-        "Register COM+ applications in the OS layer, or by the layer's script at the first start.",
+        "the COM+ catalog changed",
+        "Register COM+ applications in the OS layer, or with the layer's script at the first start.",
         ("windows/registration/r",),
         (("SOFTWARE", "Microsoft\\COM3"),),
     ),
     "store_apps": _Hazard(
         "Store apps (AppX, MSIX) were installed or updated",
-        "Provision Store apps in the OS layer: their registration is one database.",
+        "Provision Store apps in the OS layer: their registrations are in a single database.",
         ("program files/windowsapps/", "programdata/microsoft/windows/apprepository/"),
         (("SOFTWARE", "Microsoft\\Windows\\CurrentVersion\\Appx"),),
     ),
     "user_profiles": _Hazard(
-        "files of the user who installed were left out",
-        "Put settings for all users into ProgramData, or into C:\\Users\\Default for every new user; take single files in with a rule.",
+        "files of the user who ran the installer were excluded",
+        "Store settings for all users in ProgramData, or in C:\\Users\\Default for new users; include single files "
+        "with a rule of the option exclusions.",
         (),
         (),
         ("user_profile",),
     ),
     "activation": _Hazard(
-        "licence data of Windows or Office changed",
-        "Activate by KMS or Active Directory; a licence in a layer would be that of one machine.",
+        "license data of Windows or Office changed",
+        "Activate with KMS or Active Directory: a license in a layer would be that of a single VM.",
         ("programdata/microsoft/officesoftwareprotectionplatform/",),
         (("SYSTEM", "WPA"),),
         (),
@@ -112,7 +119,7 @@ HAZARDS: dict[str, _Hazard] = {
     ),
     "performance_counters": _Hazard(
         "performance counters were registered",
-        "Their numbers cannot be merged: run 'lodctr /R' in the layer's script.",
+        "Run 'lodctr /R' in the layer's script: the numbers of performance counters cannot be merged.",
         ("windows/system32/perfc009.dat", "windows/system32/perfh009.dat"),
         (("SOFTWARE", "Microsoft\\Windows NT\\CurrentVersion\\Perflib"),),
     ),
@@ -127,25 +134,25 @@ HAZARDS: dict[str, _Hazard] = {
     ),
     "task_cache": _Hazard(
         "scheduled tasks were registered",
-        "They are layered as files and keys; two layers must not register tasks of the same name.",
+        "Make sure that no two layers register tasks of the same name; tasks are layered as files and keys.",
         (),
         (("SOFTWARE", "Microsoft\\Windows NT\\CurrentVersion\\Schedule\\TaskCache"),),
     ),
     "native_images": _Hazard(
-        "compiled .NET assemblies were taken",
-        "They hold for this OS layer version only; .NET makes them anew when they do not fit.",
+        "compiled .NET assemblies were captured",
+        "No action is needed: they are valid for this OS layer version only, and .NET compiles them again otherwise.",
         ("windows/assembly/nativeimages",),
     ),
     "names_in_case": _Hazard(
-        "files whose names differ only in case were left out",
-        "Rename them: Windows programs cannot tell them apart.",
+        "files whose names differ only in case were excluded",
+        "Rename the files: Windows programs cannot distinguish them.",
         (),
         (),
         ("case",),
     ),
     "spelling": _Hazard(
-        "folders changed only the case of their names, and keep that of the OS layer",
-        "Nothing is to be done: Windows treats both the same.",
+        "folders changed only the case of their names; the layer keeps the names of the image",
+        "No action is needed: Windows treats both names as equal.",
         (),
         (),
         ("spelling",),
@@ -153,22 +160,22 @@ HAZARDS: dict[str, _Hazard] = {
 }
 
 
-#: What a LeftOut has to look out for.
+#: The parts of excluded paths that a LeftOut must watch.
 WATCHED = tuple(part for hazard in HAZARDS.values() for part in hazard.examples)
 
 
 def find_hazards(contents: Contents) -> list[dict]:
-    """The hazards that hold, JSON-compatible, in the order of ``HAZARDS``; every result is "warn"."""
+    """Return the hazards that apply, JSON-compatible, in the order of ``HAZARDS``; every result is "warn"."""
     lowered = [path.lower() for path in (*contents.paths, *contents.removed)]
     report = contents.left_out.report()
     findings = []
     for name, hazard in HAZARDS.items():
         taken = [path for path in lowered if path.startswith(hazard.paths)] if hazard.paths else []
         keys = [
-            place
+            path
             for hive, key in hazard.keys
             if hive in contents.deltas
-            for place in _changed(contents.deltas[hive], key)
+            for path in _changed(contents.deltas[hive], key)
         ]
         reasons = [entry for entry in report if entry["reason"] in hazard.reasons]
         examples = [example for part in hazard.examples for example in contents.left_out.seen(part)]
@@ -178,14 +185,13 @@ def find_hazards(contents: Contents) -> list[dict]:
 
 
 def _changed(delta: Delta, path: str) -> Iterator[str]:
-    """Where a delta has a key; of control sets it has only the one that Windows starts with."""
+    """Yield the paths at which a delta has a key. Deltas contain only the control set that Windows starts with."""
     first, _separator, rest = path.partition("\\")
-    places = [f"{key.name}\\{rest}" for key in delta.root.subkeys.values() if key.name.lower().startswith("controlset")]
-    yield from (
-        f"{delta.hive}\\{place}"
-        for place in (places if first == "CurrentControlSet" else [path])
-        if delta.key(place) is not None
-    )
+    paths = [path]
+    if first == "CurrentControlSet":
+        names = [key.name for key in delta.root.subkeys.values() if key.name.lower().startswith("controlset")]
+        paths = [f"{name}\\{rest}" for name in names]
+    yield from (f"{delta.hive}\\{found}" for found in paths if delta.key(found) is not None)
 
 
 def _found(hazard: _Hazard, taken: list[str], keys: list[str], reasons: list[dict], examples: list[str]) -> str:
@@ -193,6 +199,6 @@ def _found(hazard: _Hazard, taken: list[str], keys: list[str], reasons: list[dic
     if taken:
         parts.append(f"{len(taken)} paths, such as {taken[0]}")
     parts += keys[:_LISTED]
-    parts += [f"{entry['count']} left out, such as {entry['examples'][0]}" for entry in reasons[:_LISTED]]
-    parts += [f"{example} was left out" for example in examples[:2]]
+    parts += [f"{entry['count']} excluded, such as {entry['examples'][0]}" for entry in reasons[:_LISTED]]
+    parts += [f"{example} was excluded" for example in examples[:2]]
     return f"{hazard.found}: {', '.join(parts)}"

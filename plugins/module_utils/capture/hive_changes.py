@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Changed hives as deltas: both sides with their transaction logs replayed, without what the rules leave out."""
+"""Compute the deltas of changed hives, from both sides with their transaction logs applied, and filter them by rules."""
 
 from __future__ import annotations
 
@@ -16,24 +16,29 @@ from .rules import LeftOut, RuleSet
 
 
 class HivePairs:
-    """The hives of both sides, read once with their logs replayed, and kept until they are let go of.
+    """The hives of both sides. A hive is read once, with its logs applied, and kept until it is released.
 
-    A hive that was not closed and whose logs do not hold is refused: what Windows wrote last would silently be missing.
+    A hive that was not closed and has no valid logs is rejected: the latest changes of Windows would be missing.
     """
 
     def __init__(self, old: Volume, new: Volume) -> None:
+        self.new = new
         self._volumes = {"old": old, "new": new}
         self._read: dict[tuple[str, str], Hive | None] = {}
 
     def get(self, side: str, path: str) -> Hive | None:
-        """The hive at ``path`` on the side "old" or "new"; None when it is missing or empty there."""
+        """Return the hive at ``path`` on the side "old" or "new"; None if it is missing or empty there.
+
+        Raises:
+            Corrupt: the hive is damaged, or was not closed and has no valid logs.
+        """
         key = side, path
         if key not in self._read:
             self._read[key] = _require_whole(find_hive(self._volumes[side], path), side, path)
         return self._read[key]
 
     def keep(self, side: str, path: str, hive: Hive) -> None:
-        """Take a hive that has been read already."""
+        """Keep a hive that has been read already."""
         self._read[side, path] = _require_whole(hive, side, path)
 
     def release(self, path: str) -> None:
@@ -43,10 +48,12 @@ class HivePairs:
 
 
 def hive_delta(hives: HivePairs, path: str, name: str, rules: RuleSet, left_out: LeftOut) -> Delta:
-    """Return what became of the hive at ``path``, called ``name``.
+    """Return the changes of the hive at ``path``, called ``name``.
 
-    A hive that was not there before counts as empty, one that is gone as unchanged. Raises
-    Corrupt when a hive is damaged.
+    A hive that did not exist before counts as empty; a hive that was removed counts as unchanged.
+
+    Raises:
+        Corrupt: a hive is damaged.
     """
     before, after = hives.get("old", path), hives.get("new", path)
     if after is None:
@@ -60,7 +67,7 @@ def hive_delta(hives: HivePairs, path: str, name: str, rules: RuleSet, left_out:
 
 
 def filter_delta(delta: Delta, rules: RuleSet, left_out: LeftOut) -> None:
-    """Drop from ``delta`` what ``rules`` leave out; keys that lead to something kept stay."""
+    """Remove from ``delta`` the changes that ``rules`` exclude. Keys on the way to an included change are kept."""
     for path, key in list(delta.walk()):
         _filter_key(delta, path, key, rules, left_out)
     delta.prune()
@@ -79,37 +86,35 @@ def _filter_key(delta: Delta, path: str, key: KeyDelta, rules: RuleSet, left_out
         rule = rules.key(delta.hive, prefix + below.name)
         if rule is None:
             continue
-        here = printable(f"{delta.hive}\\{prefix}{below.name}")
-        left_out.add("key", rule.reason, here, rule.pattern)
+        shown = printable(f"{delta.hive}\\{prefix}{below.name}")
+        left_out.add("key", rule.reason, shown, rule.pattern)
         if below.action == REMOVE or not _keeps(delta.hive, prefix + below.name, below, rules):
             del key.subkeys[folded]
         else:
-            # A rule further down takes something in: the key is only the way there.
+            # A later rule includes something below the key: the key itself does not change.
             below.security = below.class_data = below.flags = below.last_written = below.order = None
             below.renamed = False
 
 
 def _keeps(hive: str, path: str, key: KeyDelta, rules: RuleSet) -> bool:
-    """Whether the rules take in anything below a key that is left out itself."""
+    """Return whether the rules include anything below an excluded key."""
     if not any(rule.include and rule.registry for rule in rules.rules):
         return False
     for below_path, below in key.walk():
-        place = f"{path}\\{below_path}" if below_path else path
-        if (
-            below_path
-            and rules.key(hive, place) is None
-            or any(rules.value(hive, place, value.name) is None for value in below.values.values())
-        ):
+        full_path = f"{path}\\{below_path}" if below_path else path
+        if below_path and rules.key(hive, full_path) is None:
+            return True
+        if any(rules.value(hive, full_path, value.name) is None for value in below.values.values()):
             return True
     return False
 
 
 def _require_whole(hive: Hive | None, side: str, path: str) -> Hive | None:
     if hive is not None and hive.dirty:
+        owner = "packaged disk" if side == "new" else "image that the packaging machine started from"
         raise Corrupt(
-            f"The registry hive {path} of the {'packaged disk' if side == 'new' else 'image that was given out'} was not closed, and no transaction log "
-            "completes it.",
+            f"The registry hive {path} of the {owner} was not closed, and no transaction log completes it.",
             code="capture.hive_log",
-            hint="Start the machine that the disk comes from, shut Windows down, and export it again.",
+            hint="Start the VM that the disk comes from, shut Windows down, and export the disk again.",
         )
     return hive

@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rules of a capture: which files, keys and values stay out of a layer, and why.
+"""The rules of a capture: the files, keys and values that a layer does not contain, with the reasons.
 
-There are three sources: ``exclusions``, what the captured Windows itself lists under
-``Control\\BackupRestore`` (Microsoft Learn, "Registry Keys and Values for Backup and Restore"), and
-rules given by the user. Where several hold, the last one decides.
+There are three sources: ``exclusions``, the lists of the captured Windows under
+``Control\\BackupRestore`` (Microsoft Learn, "Registry Keys and Values for Backup and Restore"), and the
+rules of the user. The last matching rule decides.
 """
 
 from __future__ import annotations
@@ -23,16 +23,22 @@ from ..winregistry.upcase import WINDOWS
 from . import exclusions
 
 MAXIMUM_RULES = 2000
-# What no name of a file has, and variables, which are not replaced in rules.
+# Characters that no file name contains, and variables, which are not replaced in rules.
 _NEVER_IN_PATH = re.compile(r'[:"<>|]|^%[^\\%]+%(\\|$)')
-_PLACES = f"Begin a path below the drive, without variables, and a key with its hive: {', '.join(HIVES)}."
+_PATTERN_HINT = f"Begin a path below the drive, without variables, and a key with its hive: {', '.join(HIVES)}."
+_RULE_HINT = (
+    "Give the rule a path, or a key and optionally a value. The action is exclude or include; the reason is any text."
+)
 _FIELDS = frozenset(("path", "key", "value", "action", "reason"))
 
 
 @dataclass(frozen=True)
 class Rule:
-    """``pattern`` names files, or keys with the hive's name first when ``registry``; ``value`` is a pattern
-    of value names, None for keys as a whole. ``include`` takes in what an earlier rule leaves out."""
+    """A rule about files or keys.
+
+    ``pattern`` matches files, or if ``registry`` is true keys with the hive's name first. ``value`` is a pattern
+    of value names, None for whole keys. ``include`` includes what an earlier rule excludes.
+    """
 
     pattern: str
     reason: str
@@ -42,7 +48,7 @@ class Rule:
 
 
 def default_rules() -> list[Rule]:
-    """The rules of ``exclusions``."""
+    """Return the rules of ``exclusions``."""
     rules = [Rule(pattern, reason) for reason, patterns in exclusions.FILES.items() for pattern in patterns]
     rules += [Rule(pattern, "", include=True) for pattern in exclusions.KEPT_FILES]
     rules += [Rule(pattern, reason) for reason, patterns in exclusions.NEVER_FILES.items() for pattern in patterns]
@@ -53,70 +59,75 @@ def default_rules() -> list[Rule]:
     return rules
 
 
-def parse_rules(given: Sequence[Mapping] | None) -> list[Rule]:
-    """The rules of an option: a list of dictionaries with ``path`` or ``key`` (and ``value``), ``action``, ``reason``.
+def parse_rules(entries: Sequence[Mapping] | None) -> list[Rule]:
+    """Return the rules of an option: a list of dictionaries with ``path`` or ``key`` (and ``value``), ``action``, ``reason``.
 
-    InvalidInput names what is wrong.
+    Raises:
+        InvalidInput: there are too many rules, or a rule is not valid; the message names it.
     """
-    rules = []
-    if len(given or ()) > MAXIMUM_RULES:
-        raise InvalidInput(f"{len(given)} rules are given; {MAXIMUM_RULES} are allowed.", code="capture.rules")
-    for number, item in enumerate(given or (), 1):
-        rules.append(_parse(item, f"Rule {number} of the capture"))
-    return rules
+    entries = entries or ()
+    if len(entries) > MAXIMUM_RULES:
+        raise InvalidInput(
+            f"Option 'exclusions' has {len(entries)} rules; the limit is {MAXIMUM_RULES}.",
+            code="capture.rules",
+            hint="Combine rules with the wildcards * and **.",
+        )
+    return [_parse(entry, number) for number, entry in enumerate(entries, 1)]
 
 
-def _parse(item: object, what: str) -> Rule:
-    hint = "A rule has a path, or a key and perhaps a value; action is exclude or include; reason says why."
-    if not isinstance(item, Mapping) or not all(value is None or isinstance(value, str) for value in item.values()):
-        raise InvalidInput(f"{what} is not a dictionary of texts.", code="capture.rule", hint=hint)
-    fields = {name: value for name, value in item.items() if value is not None}
+def _parse(entry: object, number: int) -> Rule:
+    if not isinstance(entry, Mapping) or not all(value is None or isinstance(value, str) for value in entry.values()):
+        raise _invalid(number, "is not a dictionary with strings as values")
+    fields = {name: value for name, value in entry.items() if value is not None}
     unknown = sorted(map(str, fields.keys() - _FIELDS))
     if unknown:
-        raise InvalidInput(f"{what} has the unknown field {unknown[0][:60]}.", code="capture.rule", hint=hint)
+        raise _invalid(number, f"has the unknown field {unknown[0][:60]}")
+    if ("path" in fields) == ("key" in fields):
+        raise _invalid(number, "needs either a path or a key")
+    if "value" in fields and "path" in fields:
+        raise _invalid(number, "has a value, which only a rule with a key can have")
     action = fields.get("action", "exclude")
-    if (
-        ("path" in fields) == ("key" in fields)
-        or "value" in fields
-        and "path" in fields
-        or action not in ("exclude", "include")
-    ):
-        raise InvalidInput(f"{what} does not say what it is about.", code="capture.rule", hint=hint)
-    registry = "key" in fields
-    pattern = fields["key" if registry else "path"].replace("/", "\\").strip("\\")
-    if registry:
-        for prefix, hive in (
-            ("HKEY_LOCAL_MACHINE\\", ""),
-            ("HKLM\\", ""),
-            ("HKEY_USERS\\.DEFAULT", "DEFAULT"),
-            ("HKU\\.DEFAULT", "DEFAULT"),
-        ):
-            if pattern.upper().startswith(prefix):
-                pattern = hive + pattern[len(prefix) :]
-    elif pattern[1:3] == ":\\" or pattern[1:] == ":":
-        if pattern[0] not in "cC":
-            raise InvalidInput(
-                f"{what} is about the drive {pattern[0]}:, but only the system drive is captured.",
-                code="capture.rule",
-                hint=hint,
-            )
-        pattern = pattern[3:]
-    if registry and not _names_hive(pattern) or not registry and _NEVER_IN_PATH.search(pattern):
-        raise InvalidInput(
-            f"{what}: nothing on the disk can match {pattern[:200]!r}.", code="capture.rule", hint=_PLACES
-        )
-    rule = Rule(pattern, fields.get("reason", "rule"), registry, fields.get("value"), action == "include")
-    try:
-        PatternTree().add(pattern, rule)
-    except InvalidInput as error:
-        raise InvalidInput(
-            f"{what}: {pattern[:200]!r} is no pattern of {'keys' if registry else 'paths'}.",
-            code="capture.rule",
-            hint=hint,
-        ) from error
+    if action not in ("exclude", "include"):
+        raise _invalid(number, f"has the unknown action {action[:60]!r}; the actions are exclude and include")
+    is_registry = "key" in fields
+    pattern = fields["key" if is_registry else "path"].replace("/", "\\").strip("\\")
+    pattern = _below_hive(pattern) if is_registry else _below_drive(pattern, number)
     if not pattern:
-        raise InvalidInput(f"{what} names nothing.", code="capture.rule", hint=hint)
+        raise _invalid(number, "has an empty path or key")
+    if (is_registry and not _names_hive(pattern)) or (not is_registry and _NEVER_IN_PATH.search(pattern)):
+        raise _invalid(number, f"cannot match anything on the disk: {pattern[:200]!r}", _PATTERN_HINT)
+    rule = Rule(pattern, fields.get("reason", "rule"), is_registry, fields.get("value"), action == "include")
+    if not _is_pattern(pattern):
+        raise _invalid(number, f"has an invalid pattern of {'keys' if is_registry else 'paths'}: {pattern[:200]!r}")
     return rule
+
+
+def _invalid(number: int, problem: str, hint: str = _RULE_HINT) -> InvalidInput:
+    return InvalidInput(
+        f"Rule {number} of the option exclusions {problem}.", code="capture.rule", hint=hint, rule=number
+    )
+
+
+def _below_hive(pattern: str) -> str:
+    """Return a pattern of keys with the hive's name first."""
+    for prefix, hive in (
+        ("HKEY_LOCAL_MACHINE\\", ""),
+        ("HKLM\\", ""),
+        ("HKEY_USERS\\.DEFAULT", "DEFAULT"),
+        ("HKU\\.DEFAULT", "DEFAULT"),
+    ):
+        if pattern.upper().startswith(prefix):
+            pattern = hive + pattern[len(prefix) :]
+    return pattern
+
+
+def _below_drive(pattern: str, number: int) -> str:
+    """Return a pattern of paths without the system drive."""
+    if pattern[1:3] != ":\\" and pattern[1:] != ":":
+        return pattern
+    if pattern[0] not in "cC":
+        raise _invalid(number, f"names the drive {pattern[0]}:, but only drive C: is captured")
+    return pattern[3:]
 
 
 def _names_hive(pattern: str) -> bool:
@@ -125,7 +136,7 @@ def _names_hive(pattern: str) -> bool:
 
 
 def windows_rules(control: Key) -> list[Rule]:
-    """What Windows lists under BackupRestore of the control set ``control``; entries that cannot be understood are left out."""
+    """Return the rules of Windows, from BackupRestore of the control set ``control``. Invalid entries are ignored."""
     rules = []
     for name in ("FilesNotToBackup", "FilesNotToSnapshot"):
         rules += [
@@ -135,10 +146,10 @@ def windows_rules(control: Key) -> list[Rule]:
         ]
     for text in _texts(control.key("Control\\BackupRestore\\KeysNotToRestore")):
         if text.endswith("\\*"):
-            continue  # These are merged when Windows restores, not left out.
+            continue  # Windows merges these keys when it restores them.
         key, value = (text[:-1], None) if text.endswith("\\") else text.rpartition("\\")[::2]
         rule = Rule(f"SYSTEM\\{key}".rstrip("\\"), "backup_list", True, value)
-        if key and _sound(rule.pattern):
+        if key and _is_pattern(rule.pattern):
             rules.append(rule)
     return rules
 
@@ -159,20 +170,22 @@ def _file_pattern(text: str) -> str | None:
     if text[1:3] == ":\\":
         text = text[2:] if text[0] in "cC" else ""
     text = text.strip("\\").replace("*.*", "*")
-    wild = text.strip("*?\\") == ""
-    return text if text and not wild and not any(c in text for c in '%$:"<>|') and _sound(text) else None
+    if not text.strip("*?\\") or any(character in text for character in '%$:"<>|'):
+        return None
+    return text if _is_pattern(text) else None
 
 
-def _sound(pattern: str) -> bool:
+def _is_pattern(pattern: str) -> bool:
+    tree: PatternTree[None] = PatternTree()
     try:
-        PatternTree().add(pattern, None)
+        tree.add(pattern, None)
     except InvalidInput:
         return False
     return True
 
 
 class RuleSet:
-    """Rules, compiled. ``current`` is the name of the control set that Windows starts with."""
+    """Compiled rules. ``current`` is the name of the control set that Windows starts with."""
 
     def __init__(self, rules: Iterable[Rule], *, current: str = "ControlSet001") -> None:
         self.rules = list(rules)
@@ -185,29 +198,29 @@ class RuleSet:
                 self._files.add(_with_all_below(rule.pattern), rule)
                 continue
             hive, _separator, path = rule.pattern.partition("\\")
-            place = self._place(hive, path) if path else hive
+            key = self._key_path(hive, path) if path else hive
             if rule.value is None:
-                self._keys.add(_with_all_below(place), (number, rule))
+                self._keys.add(_with_all_below(key), (number, rule))
             else:
-                # Values are named of one key, not of those below it.
-                self._values.add(place, (number, rule, name_matcher(rule.value)))
+                # A rule about values applies to the key only, not to the keys below it.
+                self._values.add(key, (number, rule, name_matcher(rule.value)))
 
     def file(self, path: str) -> Rule | None:
-        """The rule that leaves out the file ``path`` ("/" between names), None when it is taken."""
+        """Return the rule that excludes the file ``path`` ("/" between names), None if it is captured."""
         return _last(self._files.find(path.replace("/", "\\")))
 
     def key(self, hive: str, path: str) -> Rule | None:
-        """The rule that leaves out a key (backslashes between names, relative to its hive's root)."""
-        return _last(rule for _number, rule in self._keys.find(self._place(hive, path)))
+        """Return the rule that excludes a key (backslashes between names, relative to its hive's root)."""
+        return _last(rule for _number, rule in self._keys.find(self._key_path(hive, path)))
 
     def value(self, hive: str, path: str, name: str) -> Rule | None:
-        """The rule that leaves out a value of a key, by its own name or with the key."""
-        folded, place = WINDOWS.fold(name), self._place(hive, path)
-        found = list(self._keys.find(place))
-        found += [(number, rule) for number, rule, matches in self._values.find(place) if matches(folded)]
-        return _last(rule for _number, rule in sorted(found, key=lambda one: one[0]))
+        """Return the rule that excludes a value of a key, by the value's name or with the key."""
+        folded, key = WINDOWS.fold(name), self._key_path(hive, path)
+        rules = list(self._keys.find(key))
+        rules += [(number, rule) for number, rule, matches in self._values.find(key) if matches(folded)]
+        return _last(rule for _number, rule in sorted(rules, key=lambda item: item[0]))
 
-    def _place(self, hive: str, path: str) -> str:
+    def _key_path(self, hive: str, path: str) -> str:
         if WINDOWS.fold(hive) == "SYSTEM":
             first, separator, rest = path.partition("\\")
             if WINDOWS.fold(first) == self._current:
@@ -227,36 +240,35 @@ def _last(rules: Iterable[Rule]) -> Rule | None:
 
 
 class LeftOut:
-    """What was left out: counted by reason, with the first of each; ``watched`` are parts of paths in lower case that are looked out for."""
+    """Excluded items, counted by kind and reason, with the first examples of each.
+
+    ``watched`` are parts of paths in lower case; ``seen`` returns the items that contain them.
+    """
 
     def __init__(self, examples: int = 20, watched: Iterable[str] = ()) -> None:
         self._examples = examples
         self._watched: dict[str, list[str]] = {part: [] for part in watched}
-        self._found: dict[tuple[str, str], dict] = {}
+        self._entries: dict[tuple[str, str], dict] = {}
 
-    def add(self, kind: str, reason: str, what: str, rule: str = "") -> None:
-        """Note a ``kind`` ("file", "removal", "key", "value")."""
-        entry = self._found.setdefault(
+    def add(self, kind: str, reason: str, item: str, rule: str = "") -> None:
+        """Record an excluded item; ``kind`` is "file", "removal", "key" or "value"."""
+        entry = self._entries.setdefault(
             (kind, reason), {"kind": kind, "reason": reason, "count": 0, "examples": [], "rules": []}
         )
         entry["count"] += 1
         if len(entry["examples"]) < self._examples:
-            entry["examples"].append(what)
-        text = what.replace("/", "\\").lower()
+            entry["examples"].append(item)
+        text = item.replace("/", "\\").lower()
         for part, seen in self._watched.items():
             if len(seen) < self._examples and part in text:
-                seen.append(what)
+                seen.append(item)
         if rule and rule not in entry["rules"] and len(entry["rules"]) < self._examples:
             entry["rules"].append(rule)
 
-    def count(self, kind: str, reason: str) -> int:
-        """How many of a kind were left out for a reason."""
-        return self._found.get((kind, reason), {"count": 0})["count"]
-
     def seen(self, part: str) -> list[str]:
-        """The first things left out whose path has ``part``, which is one of those watched, in it."""
+        """Return the first excluded items whose path contains ``part``, which must be watched."""
         return list(self._watched[part])
 
     def report(self) -> list[dict]:
-        """JSON-compatible, by kind and reason."""
-        return [self._found[key] for key in sorted(self._found)]
+        """Return the counts and examples, JSON-compatible, by kind and reason."""
+        return [self._entries[key] for key in sorted(self._entries)]

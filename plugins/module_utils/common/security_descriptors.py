@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Windows' security identifiers and self-relative security descriptors: taken apart and put together.
+"""Parse and build Windows security identifiers and self-relative security descriptors.
 
-What a new file or registry key inherits is described in the packages of files and keys.
+Inheritance is implemented where the objects are: ntfs.file_security for files, winregistry.key_security for keys.
 Source: [MS-DTYP] 2.4 (SID, ACE, ACL, SECURITY_DESCRIPTOR).
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import struct
 
-from .errors import Corrupt, InvalidInput
+from .errors import Corrupt, InternalError, InvalidInput
 
 OBJECT_INHERIT, CONTAINER_INHERIT, NO_PROPAGATE, INHERIT_ONLY, INHERITED = 0x01, 0x02, 0x04, 0x08, 0x10
 DACL_PRESENT, SACL_PRESENT, DACL_AUTO_INHERITED, SACL_AUTO_INHERITED = 0x0004, 0x0010, 0x0400, 0x0800
@@ -25,7 +25,11 @@ _GENERIC_MASK = 0xF0000000
 
 
 def sid(text: str) -> bytes:
-    """Return the binary form of a SID such as ``S-1-5-32-544``; InvalidInput when it is none."""
+    """Return the binary form of a SID such as ``S-1-5-32-544``.
+
+    Raises:
+        InternalError: ``text`` is not a SID.
+    """
     try:
         prefix, revision, authority, *rest = text.split("-")
         subs = [int(part) for part in rest]
@@ -34,15 +38,9 @@ def sid(text: str) -> bytes:
         number = int(authority, 16) if authority.startswith("0x") else int(authority)
         return struct.pack("<BB", 1, len(subs)) + number.to_bytes(6, "big") + struct.pack(f"<{len(subs)}I", *subs)
     except (ValueError, OverflowError, struct.error) as error:
-        raise InvalidInput(f"{text[:200]!r} is no security identifier.", code="common.security_sid") from error
-
-
-def sid_text(data: bytes) -> str:
-    """Return the text of a binary SID."""
-    count = data[1]
-    authority = int.from_bytes(data[2:8], "big")
-    subs = struct.unpack_from(f"<{count}I", data, 8)
-    return "-".join(["S-1", f"0x{authority:012x}" if authority >> 32 else str(authority), *map(str, subs)])
+        raise InternalError(
+            f"The text {text[:200]!r} is not a security identifier.", code="common.security_sid"
+        ) from error
 
 
 EVERYONE = sid("S-1-1-0")
@@ -59,7 +57,7 @@ ALL_APPLICATION_PACKAGES = sid("S-1-15-2-1")
 
 @dataclasses.dataclass(slots=True)
 class Ace:
-    """One entry of a list. ``head`` stands between mask and SID (object types), ``tail`` behind the SID (conditions)."""
+    """An access control entry. ``head`` is between mask and SID (object types), ``tail`` after the SID (conditions)."""
 
     type: int
     flags: int
@@ -69,6 +67,7 @@ class Ace:
     tail: bytes = b""
 
     def pack(self) -> bytes:
+        """Return the binary form."""
         body = struct.pack("<I", self.mask) + self.head + self.sid + self.tail
         body += b"\0" * (-len(body) % 4)
         return struct.pack("<BBH", self.type, self.flags, 4 + len(body)) + body
@@ -82,13 +81,14 @@ class Acl:
     aces: list[Ace]
 
     def pack(self) -> bytes:
+        """Return the binary form."""
         body = b"".join(ace.pack() for ace in self.aces)
         return struct.pack("<BBHHH", self.revision, 0, 8 + len(body), len(self.aces), 0) + body
 
 
 @dataclasses.dataclass(slots=True)
 class SecurityDescriptor:
-    """A descriptor taken apart. ``dacl`` None with DACL_PRESENT in ``control`` lets everyone do everything."""
+    """A parsed descriptor. A ``dacl`` of None with DACL_PRESENT in ``control`` grants everyone full access."""
 
     control: int
     owner: bytes | None
@@ -97,47 +97,51 @@ class SecurityDescriptor:
     dacl: Acl | None
 
 
-def _damaged(why: str) -> Corrupt:
+def _damaged(problem: str) -> Corrupt:
     return Corrupt(
-        f"A security descriptor is damaged: {why}.",
+        f"A security descriptor is damaged: {problem}.",
         code="common.security_damaged",
-        hint="Take the layer from its source again.",
+        hint="Create the layer version again from its source.",
     )
 
 
 def _too_large() -> InvalidInput:
-    return InvalidInput("A security descriptor has more than 64 KiB.", code="common.security_too_large")
+    return InvalidInput(
+        "A security descriptor would be larger than 64 KiB.",
+        code="common.security_too_large",
+        hint="Reduce the number of entries in the access control list of the file or key.",
+    )
 
 
 def _sid_at(data: bytes, offset: int, end: int) -> bytes:
     if offset + 8 > end:
-        raise _damaged("a SID does not fit")
+        raise _damaged("a SID is truncated")
     length = 8 + 4 * data[offset + 1]
     if data[offset] != 1 or data[offset + 1] > 15 or offset + length > end:
-        raise _damaged("a SID does not fit")
+        raise _damaged("a SID is truncated")
     return data[offset : offset + length]
 
 
 def _acl_at(data: bytes, offset: int) -> Acl:
     if offset + 8 > len(data):
-        raise _damaged("a list does not fit")
+        raise _damaged("an access control list exceeds its end")
     revision, _pad, size, count, _pad2 = struct.unpack_from("<BBHHH", data, offset)
     end = offset + size
     if size < 8 or end > len(data):
-        raise _damaged("a list does not fit")
+        raise _damaged("an access control list exceeds its end")
     aces, position = [], offset + 8
     for _number in range(count):
         if position + 8 > end:
-            raise _damaged("an entry does not fit")
+            raise _damaged("an access control entry exceeds its list")
         kind, flags, length = struct.unpack_from("<BBH", data, position)
         stop = position + length
         if length < 8 or length % 4 or stop > end:
-            raise _damaged("an entry does not fit")
+            raise _damaged("an access control entry exceeds its list")
         mask = struct.unpack_from("<I", data, position + 4)[0]
         start = position + 8
         if kind in _OBJECT_TYPES:
             if start + 4 > stop:
-                raise _damaged("an entry does not fit")
+                raise _damaged("an access control entry exceeds its list")
             present = struct.unpack_from("<I", data, start)[0]
             start += 4 + 16 * ((present & 1) + (present >> 1 & 1))
         elif kind == _COMPOUND:
@@ -149,7 +153,11 @@ def _acl_at(data: bytes, offset: int) -> Acl:
 
 
 def parse(data: bytes) -> SecurityDescriptor:
-    """Take a self-relative descriptor apart; Corrupt when it does not hold together."""
+    """Parse a self-relative descriptor.
+
+    Raises:
+        Corrupt: the descriptor is damaged.
+    """
     if not 20 <= len(data) <= _MAXIMUM:
         raise _damaged(f"it has {len(data)} bytes")
     revision, _pad, control, owner, group, sacl, dacl = struct.unpack_from("<BBHIIII", data)
@@ -165,9 +173,10 @@ def parse(data: bytes) -> SecurityDescriptor:
 
 
 def build(descriptor: SecurityDescriptor) -> bytes:
-    """Return the self-relative form, in the order in which Windows lays it out: SACL, DACL, owner, group.
+    """Return the self-relative form in the order that Windows uses: SACL, DACL, owner, group.
 
-    InvalidInput when it would have more than 64 KiB.
+    Raises:
+        InvalidInput: it would be larger than 64 KiB.
     """
     try:
         lists = [None if acl is None else acl.pack() for acl in (descriptor.sacl, descriptor.dacl)]
@@ -187,7 +196,7 @@ def build(descriptor: SecurityDescriptor) -> bytes:
 
 
 def map_generic(mask: int, rights: tuple[tuple[int, int], ...]) -> int:
-    """The access mask with its generic rights replaced by what ``rights`` says that they mean for a kind of object."""
+    """Return the access mask with its generic rights replaced by the specific ``rights`` of a kind of object."""
     for generic, specific in rights:
         if mask & generic:
             mask |= specific

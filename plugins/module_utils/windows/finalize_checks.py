@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Named checks of whether a packaging machine was left in a state that can be captured.
+"""Named checks of whether a packaging machine is in a state that can be captured.
 
-They are those that administrators of layered images know from "Shutdown for Finalize", as far as
-an offline disk tells. A volume that is dirty or hibernated is refused before any check runs.
+They are the checks that administrators of layered images know from "Shutdown for Finalize", as far as they are
+possible on an offline disk. A volume that is dirty or hibernated is rejected before the checks.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from .installation import WindowsInstallation, exists
 from .readiness import FAIL, PASS, WARN, Finding, done_markers, pending_renames, reboot_signs, shown
 
 KMSDIR = "Windows/Setup/Scripts/kmsdir"
-#: The startup task that the OS machine tools make.
+#: The startup task that the OS machine tools create.
 STARTUP_TASK = "Windows/System32/Tasks/strata.layering/startup"
 _CURRENT = "Microsoft\\Windows\\CurrentVersion\\"
 _FRAMEWORKS = ("", "WOW6432Node\\")
-#: Altitudes of FSLogix' filters (Microsoft Learn, "Allocated filter altitudes").
+#: Altitudes of FSLogix filters (Microsoft Learn, "Allocated filter altitudes").
 _ALTITUDES = {"frxdrvvt": "132700"}
 
 
 def check_finalized(windows: WindowsInstallation) -> list[dict]:
-    """Run every check; the result is JSON-compatible, in the order of ``CHECKS``."""
+    """Run every check; return the findings, JSON-compatible, in the order of ``CHECKS``."""
     return [asdict(Finding(name, *check(windows))) for name, check in CHECKS.items()]
 
 
@@ -37,17 +37,17 @@ def _reboot(windows: WindowsInstallation) -> tuple[str, ...]:
         return (
             FAIL,
             "a restart is pending: " + ", ".join(signs),
-            "Restart the packaging machine until nothing is pending, then shut it down.",
+            "Restart the packaging machine until no restart is pending, then shut it down.",
         )
     return PASS, "no restart is pending"
 
 
 def _renames(windows: WindowsInstallation) -> tuple[str, ...]:
-    found = pending_renames(windows)
-    if found:
-        what = "files are to be renamed or deleted at the next start: " + shown(found)
-        return WARN, what, "Restart the packaging machine and shut it down again."
-    return PASS, "no file waits to be renamed or deleted"
+    paths = pending_renames(windows)
+    if paths:
+        finding = "files will be renamed or deleted at the next start: " + shown(paths)
+        return WARN, finding, "Restart the packaging machine and shut it down again."
+    return PASS, "no renames or deletions of files are pending"
 
 
 def _installer(windows: WindowsInstallation) -> tuple[str, ...]:
@@ -67,8 +67,8 @@ def _installer(windows: WindowsInstallation) -> tuple[str, ...]:
     if signs:
         return (
             FAIL,
-            "an MSI installation has not ended: " + ", ".join(signs),
-            "Let the installation end, or restart, then shut down.",
+            "an MSI installation is in progress: " + ", ".join(signs),
+            "Wait until the installation ends, or restart the packaging machine, then shut it down.",
         )
     return PASS, "no MSI installation is in progress"
 
@@ -92,9 +92,9 @@ def _run_once(windows: WindowsInstallation) -> tuple[str, ...]:
         return (
             FAIL,
             f"{len(found)} RunOnce entries have not run: {shown(found)}",
-            "Log on once as an administrator so that they run, then shut down.",
+            "Log on to the packaging machine as an administrator, so that they run, then shut it down.",
         )
-    return PASS, "no RunOnce entry is outstanding"
+    return PASS, "no RunOnce entry is pending"
 
 
 def _ngen(windows: WindowsInstallation) -> tuple[str, ...]:
@@ -105,10 +105,10 @@ def _ngen(windows: WindowsInstallation) -> tuple[str, ...]:
     if queued:
         return (
             WARN,
-            f"{queued} .NET assemblies wait to be compiled",
+            f"{queued} .NET assemblies are queued for compilation",
             "Run 'ngen executequeueditems' of Framework and Framework64 v4.0.30319, then shut down.",
         )
-    return PASS, "no .NET assembly waits to be compiled"
+    return PASS, "no .NET assembly is queued for compilation"
 
 
 def _upgrade(windows: WindowsInstallation) -> tuple[str, ...]:
@@ -129,7 +129,7 @@ def _upgrade(windows: WindowsInstallation) -> tuple[str, ...]:
         return (
             FAIL,
             "Windows is being set up or upgraded: " + ", ".join(signs),
-            "Let it end, or delete C:\\$WINDOWS.~BT with Disk Cleanup.",
+            "Wait until Windows Setup ends, or delete C:\\$WINDOWS.~BT with Disk Cleanup.",
         )
     return PASS, "no Windows upgrade is in progress"
 
@@ -139,10 +139,10 @@ def _sms(windows: WindowsInstallation) -> tuple[str, ...]:
     if image and start != 4 and exists(windows.volume, "Windows/SMSCFG.INI"):
         return (
             FAIL,
-            "the Configuration Manager client is going to start and SMSCFG.INI gives every image the same identity",
+            "the Configuration Manager client will start, and SMSCFG.INI gives every image the same identity",
             "Stop CcmExec, delete C:\\Windows\\SMSCFG.INI and the certificates in the store SMS.",
         )
-    return PASS, "no Configuration Manager identity"
+    return PASS, "there is no Configuration Manager identity"
 
 
 def _kmsdir(windows: WindowsInstallation) -> tuple[str, ...]:
@@ -150,9 +150,9 @@ def _kmsdir(windows: WindowsInstallation) -> tuple[str, ...]:
         return (
             WARN,
             "C:\\Windows\\Setup\\Scripts\\kmsdir is missing",
-            "Keep the folder when images are activated by a volume licence (KMS).",
+            "Restore the folder if images are activated with a volume license (KMS).",
         )
-    return PASS, "kmsdir is there"
+    return PASS, "kmsdir exists"
 
 
 def _kms_policy(windows: WindowsInstallation) -> tuple[str, ...]:
@@ -166,7 +166,7 @@ def _kms_policy(windows: WindowsInstallation) -> tuple[str, ...]:
             return PASS, "kmssetup.cmd is a startup script"
     return (
         WARN,
-        "kmssetup.cmd is there but no startup script or task runs it",
+        "kmssetup.cmd exists, but no startup script or task runs it",
         "Run install.cmd of the OS machine tools in the OS machine.",
     )
 
@@ -183,7 +183,8 @@ def _markers(windows: WindowsInstallation) -> tuple[str, ...]:
 
 
 def _altitudes(windows: WindowsInstallation) -> tuple[str, ...]:
-    wrong, taken = [], {}
+    wrong: list[str] = []
+    taken: dict[str, str] = {}
     services = windows.control.key("Services")
     for name, service in services.subkeys.items() if services is not None else ():
         instances = service.key("Instances")
@@ -193,17 +194,17 @@ def _altitudes(windows: WindowsInstallation) -> tuple[str, ...]:
                 continue
             other = taken.setdefault(altitude, name)
             if other != name:
-                wrong.append(f"{other} and {name} both at {altitude}")
+                wrong.append(f"{other} and {name} both have {altitude}")
             assigned = _ALTITUDES.get(name.lower())
             if assigned is not None and altitude != assigned:
-                wrong.append(f"{name} at {altitude} instead of {assigned}")
+                wrong.append(f"{name} has {altitude} instead of {assigned}")
     if wrong:
         return (
             WARN,
-            "file system filters stand at wrong altitudes: " + shown(wrong),
+            "file system filters have wrong altitudes: " + shown(wrong),
             "Install the current version of the product that the filter belongs to.",
         )
-    return PASS, "no file system filter at a wrong altitude"
+    return PASS, "no file system filter has a wrong altitude"
 
 
 def _boot_execute(windows: WindowsInstallation) -> tuple[str, ...]:
@@ -217,10 +218,10 @@ def _boot_execute(windows: WindowsInstallation) -> tuple[str, ...]:
     if unusual:
         return (
             WARN,
-            "programs are to run at the next start: " + shown(unusual),
-            "Restart the packaging machine so that they run, then shut down.",
+            "programs will run before Windows at the next start: " + shown(unusual),
+            "Restart the packaging machine, so that they run, then shut it down.",
         )
-    return PASS, "nothing runs before Windows at the next start"
+    return PASS, "no program runs before Windows at the next start"
 
 
 def _names(windows: WindowsInstallation, folder: str, endings: tuple[str, ...]) -> list[str]:

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an offline Windows says about itself: version, edition, drivers, services, state of setup.
+"""Read the properties of an offline Windows installation: version, edition, drivers, services, state of Setup.
 
-Sources: Windows' own registry keys as libguestfs and dissect.target read them, Microsoft's
+Sources: the registry keys that libguestfs and dissect.target read, and Microsoft's
 documentation of ImageState and of Control\\ProductOptions.
 """
 
@@ -18,7 +18,7 @@ from ..winregistry.hive_reader import read_hive
 from ..winregistry.registry_values import current_control_set, decode_integer, decode_string
 
 CONFIG = "Windows/System32/config"
-#: Windows itself refuses to load a larger hive (2 GiB); no real one comes near this.
+#: The largest hive in bytes that is read. Windows does not load hives above 2 GiB; real hives are far smaller.
 MAX_HIVE = 512 << 20
 
 _MACHINES = {0x014C: "x86", 0x8664: "x64", 0xAA64: "arm64"}
@@ -26,12 +26,12 @@ FIRST_WINDOWS_11_BUILD = 22000
 
 
 def is_windows(volume: Volume) -> bool:
-    """Whether the volume holds a Windows installation."""
+    """Return whether the volume contains a Windows installation."""
     return exists(volume, f"{CONFIG}/SYSTEM") and exists(volume, f"{CONFIG}/SOFTWARE")
 
 
 def exists(volume: Volume, path: str) -> bool:
-    """Whether the volume has a file or folder at ``path``, whatever its case."""
+    """Return whether the volume has a file or folder at ``path``, in any case."""
     node = volume.find(path)
     if node is None:
         return False
@@ -40,7 +40,11 @@ def exists(volume: Volume, path: str) -> bool:
 
 
 def read_file(volume: Volume, path: str, limit: int) -> bytes | None:
-    """The content of a file, None when it does not exist; Corrupt when it is larger than ``limit`` bytes."""
+    """Return the content of a file, None if it does not exist.
+
+    Raises:
+        Corrupt: the file is larger than ``limit`` bytes.
+    """
     node = volume.find(path)
     if node is None:
         return None
@@ -49,15 +53,20 @@ def read_file(volume: Volume, path: str, limit: int) -> bytes | None:
             return None
         if node.size > limit:
             raise Corrupt(
-                f"The file {path} on the Windows disk has {node.size} bytes, more than it can have.",
+                f"The file {path} on the Windows disk has {node.size} bytes; the limit is {limit} bytes.",
                 code="windows.file_size",
+                hint="Check the file in the VM that the disk comes from, and export the disk again.",
                 path=path,
             )
         return node.read(node.size, 0)
 
 
 def load_hive(volume: Volume, path: str) -> Hive:
-    """Read a hive with its transaction logs replayed; Corrupt when it is missing or damaged."""
+    """Read a hive with its transaction logs applied.
+
+    Raises:
+        Corrupt: the hive is missing or damaged.
+    """
     data = read_file(volume, path, MAX_HIVE)
     if data is None:
         raise Corrupt(
@@ -69,7 +78,11 @@ def load_hive(volume: Volume, path: str) -> Hive:
 
 
 def find_hive(volume: Volume, path: str) -> Hive | None:
-    """A hive as ``load_hive`` reads it, None where there is no such file or nothing in it."""
+    """Return a hive as ``load_hive`` reads it, None if the file does not exist or is empty.
+
+    Raises:
+        Corrupt: the hive is damaged.
+    """
     data = read_file(volume, path, MAX_HIVE)
     return _completed(volume, path, data) if data else None
 
@@ -81,7 +94,7 @@ def _completed(volume: Volume, path: str, data: bytes) -> Hive:
 
 @dataclass
 class WindowsInstallation:
-    """The two hives that describe an installation, opened. ``control`` is the current control set's key."""
+    """The volume of a Windows installation and the hives that describe it. ``control`` is the current control set's key."""
 
     volume: Volume
     system: Hive
@@ -90,39 +103,43 @@ class WindowsInstallation:
 
     @classmethod
     def open(cls, volume: Volume) -> WindowsInstallation:
-        """Read the hives; Corrupt when one is missing or damaged."""
+        """Read the hives of the installation on ``volume``.
+
+        Raises:
+            Corrupt: a hive is missing or damaged.
+        """
         system = load_hive(volume, f"{CONFIG}/SYSTEM")
         software = load_hive(volume, f"{CONFIG}/SOFTWARE")
         return cls(volume, system, software, current_control_set(system))
 
     def setting(self, key: Key | None, name: str) -> str | int | None:
-        """A value as text or number, None when it or its key does not exist."""
+        """Return a value as text or number, None if the value or its key does not exist."""
         value = key.value(name) if key is not None else None
         if value is None:
             return None
         return decode_integer(value) if value.type in (4, 5, 11) else decode_string(value)
 
     def in_system(self, path: str, name: str) -> str | int | None:
-        """A value below the current control set."""
+        """Return a value below the current control set."""
         return self.setting(self.control.key(path), name)
 
     def in_software(self, path: str, name: str) -> str | int | None:
-        """A value below HKEY_LOCAL_MACHINE\\SOFTWARE."""
+        """Return a value below HKEY_LOCAL_MACHINE\\SOFTWARE."""
         return self.setting(self.software.root.key(path), name)
 
     def service(self, name: str) -> tuple[int | None, str | None]:
-        """Start type and image path of a service; both None when it is not installed."""
+        """Return start type and image path of a service; both are None if it is not installed."""
         key = self.control.key(f"Services\\{name}")
         start, image = self.setting(key, "Start"), self.setting(key, "ImagePath")
         return (start if isinstance(start, int) else None), (image if isinstance(image, str) else None)
 
     def facts(self) -> dict:
-        """Version, edition and architecture as a flat JSON-compatible document; what is not known is None."""
+        """Return version, edition and architecture as a flat JSON-compatible dictionary; unknown facts are None."""
         version = "Microsoft\\Windows NT\\CurrentVersion"
         build = _number(self.in_software(version, "CurrentBuildNumber"))
         product = self.in_software(version, "ProductName")
         if isinstance(product, str) and build is not None and build >= FIRST_WINDOWS_11_BUILD:
-            # Windows 11 still calls itself Windows 10 in this value.
+            # Windows 11 still has the name Windows 10 in this value.
             product = product.replace("Windows 10", "Windows 11")
         major, minor = (
             self.in_software(version, "CurrentMajorVersionNumber"),

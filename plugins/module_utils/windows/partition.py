@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Windows partition of a disk as a device."""
+"""Open the Windows partition of a disk as a device."""
 
 from __future__ import annotations
 
-from ..common.errors import InvalidInput
+from ..common.errors import Corrupt
 from ..disk import partitions
 from ..disk.block_device import BlockDevice
 from ..disk.overlay import CopyOnWriteDevice
@@ -13,12 +13,20 @@ from ..ntfs import resize
 
 
 def windows_window(device: BlockDevice, number: int) -> partitions.Window:
-    """The partition ``number`` of a disk as a device."""
+    """Return the partition ``number`` of a disk as a device.
+
+    Raises:
+        Corrupt: the disk has no such partition.
+    """
     return _numbered(partitions.read_partitions(device), number, device).window(device)
 
 
 def windows_partition(device: CopyOnWriteDevice, number: int, grown: bool) -> partitions.Window:
-    """Return the partition ``number`` as a device; when the disk has ``grown``, let partition and file system reach its end."""
+    """Return the partition ``number`` as a device; if the disk has ``grown``, extend partition and file system to its end.
+
+    Raises:
+        Corrupt: the disk has no such partition.
+    """
     table = partitions.read_partitions(device)
     partition = _numbered(table, number, device)
     if grown:
@@ -32,8 +40,8 @@ def _numbered(table: partitions.PartitionTable, number: int, device: BlockDevice
     for partition in table.partitions:
         if partition.number == number:
             return partition
-    raise InvalidInput(
-        f"{device.name} has no partition {number}.",
+    raise Corrupt(
+        f"Partition {number} does not exist on {device.name}, although it was the Windows partition at the import.",
         code="windows.partitions_unknown",
         hint="Import the OS layer again.",
     )

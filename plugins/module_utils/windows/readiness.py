@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Named checks of whether an offline Windows makes a good OS layer.
+"""Named checks of whether an offline Windows installation is suitable as an OS layer.
 
-Each check returns what was found and, when it is not as it should be, what to do. What
-makes a disk impossible to import (hibernated, encrypted, dirty) is refused elsewhere.
+Each check returns a finding and, if it did not pass, the action to take. A disk that
+cannot be imported at all (hibernated, encrypted, dirty) is rejected before the checks.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from .installation import WindowsInstallation, exists
 
 PASS, WARN, FAIL = "pass", "warn", "fail"
 
-#: Windows needs room to service itself, and layers go on top.
+#: Windows needs free space for servicing, and layers need space as well.
 MIN_FREE_BYTES = 10 << 30
-#: Start types of services. Joining a domain lets Netlogon start by itself, leaving it lets it start on demand.
+#: Start types of services. Netlogon starts automatically in a domain, and on demand after leaving the domain.
 ON_DEMAND, DISABLED = 3, 4
 _LISTED = 5
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The outcome of one check: ``result`` is pass, warn or fail; ``action`` is empty when it passed."""
+    """The outcome of a check: ``result`` is pass, warn or fail; ``action`` is empty if it passed."""
 
     name: str
     result: str
@@ -35,7 +35,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class DiskFacts:
-    """What the checks need to know beyond the registry: bytes free on the volume, firmware, partitions after Windows."""
+    """Facts for the checks that the volume does not contain: free bytes, firmware, a partition behind that of Windows."""
 
     free_bytes: int
     firmware: str
@@ -43,12 +43,12 @@ class DiskFacts:
 
 
 def check_readiness(windows: WindowsInstallation, disk: DiskFacts) -> list[dict]:
-    """Run every check; the result is JSON-compatible, in the order of ``CHECKS``."""
+    """Run every check; return the findings, JSON-compatible, in the order of ``CHECKS``."""
     return [asdict(Finding(name, *check(windows, disk))) for name, check in CHECKS.items()]
 
 
 def failures(findings: list[dict]) -> list[dict]:
-    """The findings that did not pass."""
+    """Return the findings that did not pass."""
     return [finding for finding in findings if finding["result"] != PASS]
 
 
@@ -59,10 +59,10 @@ def _windows_version(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[st
         return (
             FAIL,
             found,
-            "The Windows version could not be read; export the machine again from a Windows that starts.",
+            "Start the OS machine, check that Windows works, shut it down and export it again: its version is not readable.",
         )
     if facts["architecture"] != "x64":
-        return FAIL, found, "Use a 64-bit (x64) Windows."
+        return FAIL, found, "Use a 64-bit (x64) edition of Windows."
     return PASS, found
 
 
@@ -92,16 +92,17 @@ def _updates_off(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, .
         return PASS, "automatic updates are off"
     return (
         WARN,
-        "automatic updates are not switched off",
+        "automatic updates are not disabled",
         "Set the policy 'Configure Automatic Updates' to disabled in the OS machine.",
     )
 
 
 def reboot_signs(windows: WindowsInstallation) -> list[str]:
-    """What tells that Windows waits for a restart; pending renames are another matter, as virus scanners and browsers always have some.
+    """Return the names of the signs that a restart of Windows is pending.
 
-    Some keys that a running Windows shows (RebootPending, RebootRequired) are volatile and seldom on
-    a disk; what stays are pending.xml, pending packages and exclusive sessions.
+    Pending renames have a check of their own, because virus scanners and browsers always cause some. The keys
+    RebootPending and RebootRequired are volatile and rarely on a disk; pending.xml, pending packages and exclusive
+    sessions persist.
     """
     servicing = "Microsoft\\Windows\\CurrentVersion\\Component Based Servicing\\"
     signs = [
@@ -141,19 +142,19 @@ def _pending_reboot(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str
 
 
 def pending_renames(windows: WindowsInstallation) -> list[str]:
-    """The paths of files that are to be renamed or deleted at the next start."""
+    """Return the paths of files that Windows renames or deletes at the next start."""
     manager = windows.control.key("Control\\Session Manager")
     found: list[str] = []
     for name in ("PendingFileRenameOperations", "PendingFileRenameOperations2"):
         value = manager.value(name) if manager is not None else None
-        # Pairs of texts, of which the second may be empty: empty texts do not end the list.
+        # Pairs of texts. The second text may be empty, so an empty text does not end the list.
         text = value.data[: len(value.data) & ~1].decode("utf-16-le", "replace") if value is not None else ""
         found += [path.lstrip("!*\\?") for path in text.split("\0") if path]
     return found
 
 
 def shown(items: Iterable[str]) -> str:
-    """The first few of ``items`` and how many more there are."""
+    """Return the first ``items`` as text, with the number of further items."""
     found = list(items)
     return ", ".join(found[:_LISTED]) + (f" and {len(found) - _LISTED} more" if len(found) > _LISTED else "")
 
@@ -163,31 +164,31 @@ def _pending_renames(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[st
     if found:
         return (
             WARN,
-            "files are to be renamed or deleted at the next start: " + shown(found),
+            "files will be renamed or deleted at the next start: " + shown(found),
             "Restart the OS machine, shut it down and export it again.",
         )
-    return PASS, "no file waits to be renamed or deleted"
+    return PASS, "no renames or deletions of files are pending"
 
 
 def _hibernation_off(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, ...]:
     hiberboot = windows.in_system("Control\\Session Manager\\Power", "HiberbootEnabled")
     enabled = windows.in_system("Control\\Power", "HibernateEnabled")
     if exists(windows.volume, "hiberfil.sys") or enabled == 1 and hiberboot == 1:
-        return WARN, "hibernation or fast startup is switched on", "Run 'powercfg /h off' in the OS machine."
-    return PASS, "hibernation is off"
+        return WARN, "hibernation or fast startup is enabled", "Run 'powercfg /h off' in the OS machine."
+    return PASS, "hibernation is disabled"
 
 
 def _not_joined(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, ...]:
     domain = windows.in_system("Services\\Tcpip\\Parameters", "Domain")
     if domain and windows.service("Netlogon")[0] == ON_DEMAND:
-        return PASS, f"the machine is not joined to a domain; its DNS suffix is {domain}"
+        return PASS, f"the OS machine is not joined to a domain; its DNS suffix is {domain}"
     if domain:
         return (
             FAIL,
-            f"the machine is joined to the domain {domain}",
-            "Take the OS machine out of the domain; images join it when they are cloned.",
+            f"the OS machine is joined to the domain {domain}",
+            "Remove the OS machine from the domain; VMs join it when they are cloned from an image.",
         )
-    return PASS, "the machine is not joined to a domain"
+    return PASS, "the OS machine is not joined to a domain"
 
 
 def _setup_complete(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, ...]:
@@ -200,13 +201,13 @@ def _setup_complete(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str
 
 
 def _firmware(_windows: WindowsInstallation, disk: DiskFacts) -> tuple[str, ...]:
-    return PASS, f"the disk starts by {disk.firmware.upper()}; the connector's VM template must have the same firmware"
+    return PASS, f"the disk boots with {disk.firmware.upper()}; the connector's VM template must use the same firmware"
 
 
 def _free_space(_windows: WindowsInstallation, disk: DiskFacts) -> tuple[str, ...]:
     found = f"{disk.free_bytes / (1 << 30):.1f} GiB are free"
     if disk.free_bytes < MIN_FREE_BYTES:
-        return WARN, found, "Raise max_layer_size_gb or clean up the OS machine."
+        return WARN, found, "Increase max_layer_size_gb or free disk space in the OS machine."
     return PASS, found
 
 
@@ -214,14 +215,14 @@ def _recovery_partition(_windows: WindowsInstallation, disk: DiskFacts) -> tuple
     if disk.recovery_partition:
         return (
             WARN,
-            "a partition follows the one of Windows, so that it cannot grow",
+            "a partition follows the Windows partition, so the Windows partition cannot grow",
             "Remove the recovery partition ('reagentc /disable', then diskpart).",
         )
-    return PASS, "no partition follows the one of Windows"
+    return PASS, "no partition follows the Windows partition"
 
 
 def done_markers(windows: WindowsInstallation) -> list[str]:
-    """The names of the files by which kmssetup.cmd remembers that it has run."""
+    """Return the names of the files that show that kmssetup.cmd has run."""
     node = windows.volume.find("Windows/Setup/Scripts/kmsdir")
     if node is None:
         return []

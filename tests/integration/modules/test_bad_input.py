@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_reader import read_hive
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_writer import write_hive
-from ansible_collections.strata.layering.tests.support.captured import make_machine, rename
+from ansible_collections.strata.layering.tests.support.captured import make_windows_disk
 from ansible_collections.strata.layering.tests.support.module_disks import image_tree, install_app, packaged_disk
 from ansible_collections.strata.layering.tests.support.module_options import add_app, add_template
 from ansible_collections.strata.layering.tests.support.modules import fails, run, state_of
@@ -21,6 +21,7 @@ from ansible_collections.strata.layering.tests.support.transaction_logs import (
     new_log,
     stamped,
 )
+from ansible_collections.strata.layering.tests.support.volume_changes import rename
 
 OS = {"os_layer": {"name": "Windows 11", "version": "1.0"}}
 APP = {"name": "App", "version": "1", **OS}
@@ -116,7 +117,7 @@ def test_vmdk_without_a_package_is_refused_if_its_os_layer_differs(systems):
 
 def test_disk_that_no_image_was_written_to_is_refused(workspace):
     path = os.fspath(workspace.tmp_path / "foreign.raw")
-    make_machine(path)
+    make_windows_disk(path)
     refused(workspace, "app_layer", "capture.other_base", "foreign.raw", packaged_disk=path, **APP)
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.strata.layering.plugins.module_utils.common.security_descriptors import sid_text
 from ansible_collections.strata.layering.plugins.module_utils.ntfs import file_security
 from ansible_collections.strata.layering.tests.sample import acl, sddl
+from ansible_collections.strata.layering.tests.support.sids import sid_text
 
 
 def _text(aces):

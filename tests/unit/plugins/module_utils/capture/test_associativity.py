@@ -12,7 +12,6 @@ import io
 import itertools
 import struct
 
-import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
@@ -30,14 +29,13 @@ from ansible_collections.strata.layering.plugins.module_utils.winregistry.regist
 from ansible_collections.strata.layering.tests.sample import hives
 from ansible_collections.strata.layering.tests.sample.tree import symlink
 from ansible_collections.strata.layering.tests.support import stored_layers
-from ansible_collections.strata.layering.tests.support.captured import Packaging, make_machine, tree_differences
+from ansible_collections.strata.layering.tests.support.captured import hive_content, tree_differences
 from ansible_collections.strata.layering.tests.support.layer_stacks import EAS, SECURITIES, content
 from ansible_collections.strata.layering.tests.support.tree_model import Item
-from ansible_collections.strata.layering.tests.unit.plugins.module_utils.winregistry.registry_helpers import dump
 
 _TIME = 132_000_000_000_000_000
 _NUMBERS = itertools.count(1)
-#: Folders that layers share: of the base, and new ones.
+#: Folders that layers share: of the base, and new folders.
 FOLDERS = ("Program Files/Alpha", "Data/one/two", "Data", "Shared", "Shared/below")
 NAMES = ("short.txt", "a longer name.text", "\u00e4\u00f6\u00fc.dat", "Same name")
 BASE_FILES = [
@@ -48,27 +46,20 @@ BASE_FILES = [
 ENVIRONMENT = "ControlSet001\\Control\\Session Manager\\Environment"
 
 
-@pytest.fixture(name="packaging", scope="module")
-def _packaging(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("associativity")
-    make_machine(str(folder / "raw"))
-    return Packaging(str(folder), str(folder / "raw"))
-
-
 @st.composite
 def stacks(draw):
-    """Three layers, each ``(items, registry)``, that may say the same but nothing that contradicts another.
+    """Draw three layers, each ``(items, registry)``, that do not contradict each other.
 
-    Every path and every registry value belongs to one layer, or to several that say the same of it.
+    Every path and every registry value belongs to one layer, or to several layers with the same content.
     """
     owners = st.sets(st.integers(0, 2), min_size=1, max_size=3)
     layers = [([], []) for _number in range(3)]
     for number in draw(st.lists(st.integers(0, 11), max_size=8, unique=True)):
         folder, name = FOLDERS[number % len(FOLDERS)], NAMES[number % len(NAMES)]
-        wanted = draw(owners)
-        made = draw(_things(f"{folder}/{number} {name}", number))
-        for owner in wanted:
-            layers[owner][0].extend(made)
+        chosen = draw(owners)
+        added = draw(_things(f"{folder}/{number} {name}", number))
+        for owner in chosen:
+            layers[owner][0].extend(added)
     for path in draw(st.lists(st.sampled_from(BASE_FILES), max_size=4, unique=True)):
         removes, kind = draw(st.booleans()), draw(st.integers(0, 9))
         for owner in draw(owners):
@@ -92,15 +83,15 @@ def _file(path, data, **more):
 
 @st.composite
 def _things(draw, path, number):
-    """A file, a file with two names, a link, or a folder with metadata and something in it."""
+    """Draw a file, a file with two names, a link, or a folder with metadata and a file."""
     data = content(draw(st.integers(0, 9)), draw(st.sampled_from([0, 10, 800, 70_000, 300_000])))
     kind = draw(st.sampled_from(["file", "rich file", "linked file", "symbolic link", "folder"]))
     short = f"S{number}~1" if draw(st.booleans()) else None
     if kind == "folder":
-        made = Entry(
+        folder = Entry(
             path, "directory", 0x12, _TIME, _TIME + 4, _TIME + 4, _TIME + 4, security=SECURITIES[1], short_name=short
         )
-        return [Item(made), _file(f"{path}/inside", data)]
+        return [Item(folder), _file(f"{path}/inside", data)]
     if kind == "symbolic link":
         return [
             Item(
@@ -128,7 +119,7 @@ def _things(draw, path, number):
 
 
 def stored(packaging, items, registry) -> LayerVersion:
-    """A layer of these files and registry values."""
+    """Store and return a layer of these files and registry values."""
 
     def opener(item):
         return lambda name: io.BytesIO(item.streams[name] if name else item.data)
@@ -138,8 +129,10 @@ def stored(packaging, items, registry) -> LayerVersion:
         before, after = base(), base()
         for hive, key, value, number in registry:
             if hive == name and value == "Path":
-                there = after.root.key(key).value(value)
-                after.root.key(key).set_value(value, there.type, there.data[:-2] + encode_string(f";C:\\App {number}"))
+                present = after.root.key(key).value(value)
+                after.root.key(key).set_value(
+                    value, present.type, present.data[:-2] + encode_string(f";C:\\App {number}")
+                )
             elif hive == name:
                 after.root.create(key).set_value(value, 1, encode_string(f"text {number}"))
         delta = compute_delta(before, after, name=name)
@@ -153,17 +146,19 @@ def stored(packaging, items, registry) -> LayerVersion:
 
 
 def joined(packaging, below, layers) -> LayerVersion:
-    """The layer that these make together, captured on a machine that has the layers ``below``."""
-    given_out = packaging.compose(below)
-    layer = LayerVersion("app", f"Joined {next(_NUMBERS)}", "1", prerequisites=[one.reference() for one in below])
-    with packaging.grow(given_out, layers).open_disk() as disk:
-        result = capture(packaging.repository, given_out, lambda: disk, layer)
+    """Return the layer that contains ``layers``, captured on a disk with the layers ``below``."""
+    base_image = packaging.compose(below)
+    layer = LayerVersion(
+        "app", f"Joined {next(_NUMBERS)}", "1", prerequisites=[prerequisite.reference() for prerequisite in below]
+    )
+    with packaging.grow(base_image, layers).open_disk() as disk:
+        result = capture(packaging.repository, base_image, lambda: disk, layer)
     assert result.left_out == []
     return result.layer
 
 
 def state(packaging, layers):
-    """What an image of these layers holds: its tree without hives, and the hives."""
+    """Return the content of an image of these layers: its tree without hives, and the hives."""
     image = packaging.compose(layers)
     found = {}
     with image.open_disk() as disk:
@@ -173,13 +168,13 @@ def state(packaging, layers):
                 node = volume.find(hive.path)
                 if node is not None:
                     with node:
-                        found[hive.name] = dump(read_hive(node.read()).root)
+                        found[hive.name] = hive_content(read_hive(node.read()).root)
     return {path: name for path, name in tree.items() if path not in {hive.path for hive in HIVES.values()}}, found
 
 
 @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
 @given(stacks())
-def test_which_layers_become_one_makes_no_difference(packaging, drawn):
+def test_capture_layers_in_any_grouping_gives_the_same_image(packaging, drawn):
     a, b, c = (stored(packaging, items, registry) for items, registry in drawn)
     records = [stored_layers.records(packaging.repository, layer) for layer in (a, b, c)]
     assert Plan(records, str.upper).conflicts() == []

@@ -16,30 +16,26 @@ from ansible_collections.strata.layering.tests.sample.tree import junction
 from ansible_collections.strata.layering.tests.support import stored_layers
 from ansible_collections.strata.layering.tests.support.captured import (
     Packaging,
-    make_machine,
-    rename,
+    left_out,
+    make_windows_disk,
     tree_differences,
 )
-from ansible_collections.strata.layering.tests.unit.plugins.module_utils.capture.test_capture import left_out, put
+from ansible_collections.strata.layering.tests.support.volume_changes import put, rename
 
-#: As OneDrive marks its folders: the tag's directory bit says that files may be below.
+#: A reparse point of OneDrive. The directory bit of its tag means that the folder has files.
 CLOUD = b"\x1a\x60\x00\x90\x08\x00\x00\x00cloudy!!"
 
 
-@pytest.fixture(name="packaging", scope="module")
-def _packaging(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("packaging")
-    make_machine(str(folder / "raw"))
-    return Packaging(str(folder), str(folder / "raw"))
-
-
 def take(packaging, change, below=()) -> tuple[CaptureResult, dict[str, str], list[str]]:
-    """Capture a change upon layers and compose the result: what was captured, its entries, and how the image differs from the changed disk."""
-    given = packaging.compose(list(below))
-    with packaging.changed(change, given) as device:
-        result = capture(packaging.repository, given, lambda: device, LayerVersion("app", "App", "1"))
+    """Capture a change on top of layers and compose the result.
+
+    Return the result, its entries, and the differences between the image and the changed disk.
+    """
+    base_image = packaging.compose(list(below))
+    with packaging.changed(change, base_image) as device:
+        result = capture(packaging.repository, base_image, lambda: device, LayerVersion("app", "App", "1"))
         expected = packaging.tree(device)
-    with given.open_disk() as disk:
+    with base_image.open_disk() as disk:
         base = packaging.tree(disk)
     with packaging.compose([*below, result.layer]).open_disk() as disk:
         found = packaging.tree(disk)
@@ -56,18 +52,18 @@ def delete(volume, path: str) -> None:
         node.delete()
 
 
-@pytest.mark.parametrize("becomes", ["file", "junction"])
-def test_folder_replaced_by_what_has_nothing_below(packaging, becomes):
+@pytest.mark.parametrize("replacement", ["file", "junction"])
+def test_capture_folder_replaced_by_a_leaf(packaging, replacement):
     def change(volume):
         delete(volume, "Data/one")
-        if becomes == "file":
+        if replacement == "file":
             put(volume, "Data/one")
         else:
             with volume.find("Data") as above, above.create_directory("one") as node:
                 node.set_reparse(junction("C:\\Windows"))
 
     _result, entries, differences = take(packaging, change)
-    assert entries == {"Data/one": "file" if becomes == "file" else "directory"}
+    assert entries == {"Data/one": "file" if replacement == "file" else "directory"}
     assert differences == []
 
 
@@ -93,11 +89,13 @@ def test_folder_replaced_by_what_has_nothing_below(packaging, becomes):
     ],
     ids=["new", "renamed", "changed"],
 )
-def test_folder_with_a_reparse_point_and_files(packaging, change, taken):
+def test_capture_folder_with_a_reparse_point_and_files(packaging, change, taken):
     with packaging.changed(
         lambda volume: (put(volume, "Data/plain/two"), put(volume, "Data/there/three"), mark(volume, "Data/there"))
     ) as device:
-        below = capture(packaging.repository, packaging.given, lambda: device, LayerVersion("app", "Below", "1")).layer
+        below = capture(
+            packaging.repository, packaging.base_image, lambda: device, LayerVersion("app", "Below", "1")
+        ).layer
     _result, entries, differences = take(packaging, change, [below])
     assert sorted(entries) == taken
     assert differences == []
@@ -108,8 +106,8 @@ def mark(volume, path: str, more: bytes = b"!") -> None:
         node.set_reparse(CLOUD[:-1] + more)
 
 
-def test_new_folder_that_differs_in_case_from_one_of_the_base(packaging):
-    """Nothing of it replaces what the other folder holds."""
+def test_capture_new_folder_that_differs_in_case_from_a_base_folder(packaging):
+    """No file of the new folder replaces a file of the other folder."""
 
     def change(volume):
         for name in ("own.txt", "file number 1.dat"):
@@ -120,13 +118,13 @@ def test_new_folder_that_differs_in_case_from_one_of_the_base(packaging):
     assert entries == {}
     assert sorted(left_out(result, "file")["case"]) == [
         "Program Files/ALPHA differs only in case from Program Files/Alpha",
-        "Program Files/ALPHA/file number 1.dat lies in a folder that differs only in case from Program Files/Alpha",
-        "Program Files/ALPHA/own.txt lies in a folder that differs only in case from Program Files/Alpha",
+        "Program Files/ALPHA/file number 1.dat is in a folder that differs only in case from Program Files/Alpha",
+        "Program Files/ALPHA/own.txt is in a folder that differs only in case from Program Files/Alpha",
     ]
 
 
-def test_new_folders_that_differ_in_case(packaging):
-    """One is taken, with what is in it and nothing of the other one."""
+def test_capture_new_folders_that_differ_in_case(packaging):
+    """One folder is captured with its content, and nothing of the other folder."""
 
     def change(volume):
         for path in ("New/a.txt", "New/only.txt", "Other/A.txt", "Other/b.txt"):
@@ -138,11 +136,11 @@ def test_new_folders_that_differ_in_case(packaging):
     assert len(left_out(result, "file")["case"]) == 3
 
 
-def test_folders_of_the_base_that_differ_in_case(tmp_path):
-    """Both changed: a layer has workspace for what belongs into one of them."""
-    make_machine(str(tmp_path / "raw"))
+def test_capture_base_folders_that_differ_in_case(tmp_path):
+    """Both folders changed: the layer contains the changes of one of them."""
+    make_windows_disk(str(tmp_path / "raw"))
     with FileDevice(str(tmp_path / "raw"), writable=True) as device:
-        partition = max(read_partitions(device).partitions, key=lambda one: one.size)
+        partition = max(read_partitions(device).partitions, key=lambda partition: partition.size)
         with Volume.mount(partition.window(device), writable=True) as volume:
             put(volume, "Data/OTHER/a.txt")
             put(volume, "Data/x/b.txt")
@@ -159,13 +157,13 @@ def test_folders_of_the_base_that_differ_in_case(tmp_path):
     result, entries, differences = take(packaging, change)
     assert sorted(entries) == ["Data/OTHER/big.txt"]
     assert left_out(result, "file") == {
-        "case": ["Data/other/small.txt lies in a folder that differs only in case from Data/OTHER"]
+        "case": ["Data/other/small.txt is in a folder that differs only in case from Data/OTHER"]
     }
     assert differences == ["Data/other/small.txt: missing"]
 
 
-def test_folders_deeper_than_layers_can_have_them(packaging):
-    """They are left out by themselves, so that the layer can be composed."""
+def test_capture_too_deep_folders_are_excluded(packaging):
+    """Only these folders are excluded, so that the layer can be composed."""
 
     def change(volume):
         put(volume, "/".join("d" * 300))

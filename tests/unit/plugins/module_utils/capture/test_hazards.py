@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hazards are named for what a layer holds or leaves out, and for nothing else."""
+"""Hazards are reported for content that a layer contains or excludes, and not otherwise."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from ansible_collections.strata.layering.plugins.module_utils.winregistry.delta 
 
 
 def delta(hive: str, path: str) -> dict[str, Delta]:
-    made = Delta(hive)
-    key = made.root
+    result = Delta(hive)
+    key = result.root
     for name in path.split("\\"):
         key.subkeys[name.upper()] = key = KeyDelta(name, CREATE)
-    return {hive: made}
+    return {hive: result}
 
 
 def found(paths=(), removed=(), deltas=None, left=()):
     left_out = LeftOut(watched=WATCHED)
-    for kind, reason, what in left:
-        left_out.add(kind, reason, what)
+    for kind, reason, item in left:
+        left_out.add(kind, reason, item)
     return [finding["name"] for finding in find_hazards(Contents(list(paths), list(removed), deltas or {}, left_out))]
 
 
@@ -67,15 +67,15 @@ def found(paths=(), removed=(), deltas=None, left=()):
         ("spelling", {"left": [("file", "spelling", "Folder")]}),
     ],
 )
-def test_hazard(name, contents):
+def test_hazard_content_is_reported(name, contents):
     assert found(**contents) == [name]
 
 
-def test_every_hazard_says_what_to_do():
+def test_every_hazard_has_an_action():
     assert all(hazard.found and hazard.action.endswith(".") for hazard in HAZARDS.values())
 
 
-def test_an_ordinary_application_is_none():
+def test_hazard_ordinary_application_has_none():
     assert (
         found(
             paths=[

@@ -65,7 +65,7 @@ def _defaults():
         ("Windows/Setup/scripts/run-scripts.cmd", None),
     ],
 )
-def test_default_files(defaults, path, reason):
+def test_default_rules_exclude_files(defaults, path, reason):
     rule = defaults.file(path)
     assert (rule.reason if rule else None) == reason
 
@@ -87,12 +87,12 @@ def test_default_files(defaults, path, reason):
         ("SOFTWARE", "Microsoft\\Windows NT\\CurrentVersion\\ProfileList\\S-1-5-18", "x", None),
     ],
 )
-def test_default_values(defaults, hive, key, value, reason):
+def test_default_rules_exclude_values(defaults, hive, key, value, reason):
     rule = defaults.value(hive, key, value)
     assert (rule.reason if rule else None) == reason
 
 
-def test_the_last_rule_decides():
+def test_last_matching_rule_decides():
     rules = parse_rules(
         [
             {"path": "C:/App/*", "reason": "one"},
@@ -122,7 +122,7 @@ def test_the_last_rule_decides():
     assert compiled.key("DEFAULT", "Software\\App\\x").reason == "rule"
 
 
-def test_the_last_rule_decides_between_keys_and_values():
+def test_last_matching_rule_decides_between_keys_and_values():
     value = {"key": "SOFTWARE\\App", "value": "Id", "reason": "value"}
     assert (
         RuleSet(parse_rules([value, {"key": "SOFTWARE\\App", "action": "include"}])).value("SOFTWARE", "App", "Id")
@@ -135,8 +135,8 @@ def test_the_last_rule_decides_between_keys_and_values():
     assert rules.value("SOFTWARE", "App", "Other").reason == "key"
 
 
-def test_control_set_by_its_number():
-    """Windows starts with it under that name, too."""
+def test_rule_with_the_number_of_the_current_control_set():
+    """The current control set also has the name with its number."""
     rules = parse_rules(
         [{"key": "HKLM\\SYSTEM\\ControlSet002\\Services\\App"}, {"key": "SYSTEM\\controlset002\\Control", "value": "x"}]
     )
@@ -173,19 +173,19 @@ def test_control_set_by_its_number():
         {"key": "App"},
     ],
 )
-def test_bad_rules(bad):
+def test_parse_rules_invalid_rule_is_rejected(bad):
     with pytest.raises(InvalidInput) as caught:
         parse_rules([{"path": "fine"}, bad])
-    assert "Rule 2" in caught.value.message
     assert caught.value.code == "capture.rule"
+    assert caught.value.details["rule"] == 2
 
 
-def test_too_many_rules():
+def test_parse_rules_too_many_rules_are_rejected():
     with pytest.raises(InvalidInput):
         parse_rules([{"path": "x"}] * 2001)
 
 
-def test_what_a_real_windows_lists():
+def test_windows_rules_of_a_real_hive():
     """The hive that comes with dissect.regf: entries are taken, and none hits what installers bring."""
     system = read_hive(sample_bytes("dissect.regf", "3.14", "tests/_data/SYSTEM.gz"))
     rules = windows_rules(system.key("ControlSet001"))
@@ -212,7 +212,7 @@ def test_what_a_real_windows_lists():
         assert compiled.key("SYSTEM", key) is None, key
 
 
-def test_lists_that_make_no_sense():
+def test_windows_rules_invalid_entries_are_ignored():
     hive = Hive.new("SYSTEM")
     key = hive.root.create("ControlSet001\\Control\\BackupRestore\\FilesNotToBackup")
     for number, text in enumerate(
@@ -240,7 +240,7 @@ def test_lists_that_make_no_sense():
     ]
 
 
-def test_left_out_counts_and_shows_the_first():
+def test_left_out_report_counts_and_has_the_first_examples():
     left_out = LeftOut(examples=3)
     for number in range(10):
         left_out.add("file", "temporary", f"file {number}", "Windows\\Temp\\*")
@@ -255,5 +255,3 @@ def test_left_out_counts_and_shows_the_first():
         },
         {"kind": "key", "reason": "hardware", "count": 1, "examples": ["SYSTEM\\x"], "rules": []},
     ]
-    assert left_out.count("file", "temporary") == 10
-    assert left_out.count("file", "other") == 0

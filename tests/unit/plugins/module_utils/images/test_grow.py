@@ -14,13 +14,14 @@ from ansible_collections.strata.layering.plugins.module_utils.catalog.resolved_t
 from ansible_collections.strata.layering.plugins.module_utils.images import compose
 from ansible_collections.strata.layering.plugins.module_utils.images.compose import Composition
 from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import LayerVersion
-from ansible_collections.strata.layering.tests.support.captured import Packaging, make_machine, tree_differences
-from ansible_collections.strata.layering.tests.unit.plugins.module_utils.capture.test_capture import (
-    KINDS,
-    Worker,
-    edit,
+from ansible_collections.strata.layering.tests.support.captured import (
+    INCLUDE_EVERYTHING,
+    Packaging,
+    make_windows_disk,
     read_software,
+    tree_differences,
 )
+from ansible_collections.strata.layering.tests.support.volume_changes import KINDS, VolumeWorker, edit_hive
 
 _SOFTWARE = "Windows/System32/config/SOFTWARE"
 WORK = st.tuples(st.lists(st.sampled_from(KINDS), min_size=1, max_size=15), st.integers(0, 1 << 32))
@@ -29,7 +30,7 @@ WORK = st.tuples(st.lists(st.sampled_from(KINDS), min_size=1, max_size=15), st.i
 @pytest.fixture(name="packaging", scope="module")
 def _packaging(tmp_path_factory):
     folder = tmp_path_factory.mktemp("grown")
-    make_machine(str(folder / "raw"))
+    make_windows_disk(str(folder / "raw"))
     return Packaging(str(folder), str(folder / "raw"))
 
 
@@ -37,7 +38,7 @@ def work(kinds, seed):
     """Random changes of a volume."""
 
     def change(volume):
-        worker = Worker(volume, seed)
+        worker = VolumeWorker(volume, seed)
         for kind in kinds:
             worker.step(kind)
 
@@ -48,7 +49,7 @@ def taken(packaging, given_image, change, name, image=None):
     """The layer that ``change`` of ``image`` makes, captured against ``given_image``, and the tree of the changed disk."""
     with packaging.changed(change, image or given_image) as device:
         layer = capture(
-            packaging.repository, given_image, lambda: device, LayerVersion("app", name, "1"), defaults=False
+            packaging.repository, given_image, lambda: device, LayerVersion("app", name, "1"), INCLUDE_EVERYTHING
         ).layer
         return layer, packaging.tree(device), read_software(packaging, device)
 
@@ -87,11 +88,11 @@ def differences(expected, found, *bases):
 )
 @given(WORK, WORK, WORK)
 def test_version_captured_on_grown_image_contains_previous_version(packaging, prerequisite, last, newest):
-    below, _tree, _hive = taken(packaging, packaging.given, work(*prerequisite), "Below")
+    below, _tree, _hive = taken(packaging, packaging.base_image, work(*prerequisite), "Below")
     image = packaging.compose([below])
     first, machine, _hive = taken(packaging, image, work(*last), "App")
     grown = grow(packaging, image, [below], first)
-    bases = tree(packaging, image), tree(packaging, packaging.given)
+    bases = tree(packaging, image), tree(packaging, packaging.base_image)
     assert differences(machine, tree(packaging, grown), *bases) == []
     second, expected, _hive = taken(packaging, image, work(*newest), "Newer", grown)
     composed = packaging.compose([below, second])
@@ -103,10 +104,10 @@ def test_version_captured_on_grown_image_contains_previous_registry(packaging):
         return lambda root: root.create(f"App\\{name}").set_value("v", 1, name.encode("utf-16-le"))
 
     below, _tree, _hive = taken(
-        packaging, packaging.given, lambda volume: edit(volume, _SOFTWARE, key("below")), "Below"
+        packaging, packaging.base_image, lambda volume: edit_hive(volume, _SOFTWARE, key("below")), "Below"
     )
     image = packaging.compose([below])
-    first, _tree, machine = taken(packaging, image, lambda volume: edit(volume, _SOFTWARE, key("first")), "App")
+    first, _tree, machine = taken(packaging, image, lambda volume: edit_hive(volume, _SOFTWARE, key("first")), "App")
     grown = grow(packaging, image, [below], first)
     with grown.open_disk() as disk:
         assert read_software(packaging, disk) == machine
@@ -115,6 +116,8 @@ def test_version_captured_on_grown_image_contains_previous_registry(packaging):
         key("second")(root)
         root.key("App\\first").set_value("v", 1, b"changed ")
 
-    second, _tree, expected = taken(packaging, image, lambda volume: edit(volume, _SOFTWARE, update), "Newer", grown)
+    second, _tree, expected = taken(
+        packaging, image, lambda volume: edit_hive(volume, _SOFTWARE, update), "Newer", grown
+    )
     with packaging.compose([below, second]).open_disk() as disk:
         assert read_software(packaging, disk) == expected

@@ -20,8 +20,8 @@ from ansible_collections.strata.layering.plugins.module_utils.images.stale_files
 from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import LayerVersion
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from ansible_collections.strata.layering.tests.support import stored_layers
-from ansible_collections.strata.layering.tests.support.captured import Packaging, make_machine
-from ansible_collections.strata.layering.tests.unit.plugins.module_utils.capture.test_capture import put
+from ansible_collections.strata.layering.tests.support.captured import Packaging, make_windows_disk
+from ansible_collections.strata.layering.tests.support.volume_changes import put
 
 _WOF = struct.pack("<IHHIIII", 0x80000017, 16, 0, 1, 2, 1, 0)
 
@@ -37,7 +37,7 @@ def program(*version: int) -> bytes:
 @pytest.fixture(name="packaging", scope="module")
 def _packaging(tmp_path_factory):
     folder = tmp_path_factory.mktemp("packaging")
-    make_machine(str(folder / "raw"))
+    make_windows_disk(str(folder / "raw"))
     return Packaging(str(folder), str(folder / "raw"))
 
 
@@ -48,7 +48,9 @@ def outdated(packaging, base, layer, patch):
         return lambda volume: (base(volume), change(volume))
 
     with packaging.changed(base) as device:
-        below = capture(packaging.repository, packaging.given, lambda: device, LayerVersion("app", "Below", "1")).layer
+        below = capture(
+            packaging.repository, packaging.base_image, lambda: device, LayerVersion("app", "Below", "1")
+        ).layer
     image = packaging.compose([below])
     with packaging.changed(layer, image) as device:
         made = capture(packaging.repository, image, lambda: device, LayerVersion("app", "App", "1")).layer

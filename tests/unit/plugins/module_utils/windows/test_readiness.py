@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The checks of an OS machine's disk, by what makes each of them speak."""
+"""Every readiness check, with the changes of a disk that decide its result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ansible_collections.strata.layering.plugins.module_utils.windows.readiness 
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.registry_values import (
     encode_string,
 )
-from ansible_collections.strata.layering.tests.support.captured import changed_windows, make_machine
+from ansible_collections.strata.layering.tests.support.captured import changed_windows, make_windows_disk
 from ansible_collections.strata.layering.tests.support.registry_data import encode_dword
 
 _CURRENT = "Microsoft\\Windows\\CurrentVersion\\"
@@ -33,7 +33,7 @@ def _number(value: int) -> tuple[int, bytes]:
 @pytest.fixture(name="disk", scope="module")
 def _disk(tmp_path_factory):
     folder = tmp_path_factory.mktemp("readiness")
-    make_machine(str(folder / "raw"))
+    make_windows_disk(str(folder / "raw"))
     with FileDevice(str(folder / "raw")) as device:
         yield device, str(folder)
 
@@ -48,14 +48,14 @@ _DOMAIN = {_SERVICES + "Tcpip\\Parameters": {"Domain": (1, encode_string("exampl
 
 
 @pytest.mark.parametrize(
-    ("name", "result", "changes", "mentioned"),
+    ("name", "result", "changes", "fact"),
     [
-        ("vmxnet3", "fail", {}, "not installed"),
+        ("vmxnet3", "fail", {}, "vmxnet3ndis6"),
         (
             "vmxnet3",
             "fail",
             {"system": {_SERVICES + "vmxnet3ndis6": {"Start": _number(3), "ImagePath": _TEXT}}},
-            "not installed",
+            "vmxnet3ndis6",
         ),
         (
             "vmxnet3",
@@ -64,21 +64,21 @@ _DOMAIN = {_SERVICES + "Tcpip\\Parameters": {"Domain": (1, encode_string("exampl
                 "system": {_SERVICES + "vmxnet3ndis6": {"Start": _number(3), "ImagePath": _TEXT}},
                 "files": ["Windows/System32/drivers/vmxnet3.sys"],
             },
-            "installed",
+            "vmxnet3ndis6",
         ),
         (
             "vmware_tools",
             "fail",
             {"system": {_SERVICES + "VMTools": {"ImagePath": (1, encode_string(""))}}},
-            "not installed",
+            "VMTools",
         ),
-        ("updates_off", "warn", _ON, "not switched off"),
-        ("updates_off", "pass", {"software": {_POLICY: {"NoAutoUpdate": _number(1)}}, "system": _ON["system"]}, "off"),
+        ("updates_off", "warn", _ON, ""),
+        ("updates_off", "pass", {"software": {_POLICY: {"NoAutoUpdate": _number(1)}}, "system": _ON["system"]}, ""),
         (
             "updates_off",
             "pass",
             {"software": _ON["software"], "system": {_SERVICES + "wuauserv": {"Start": _number(4)}}},
-            "off",
+            "",
         ),
         (
             "pending_reboot",
@@ -115,37 +115,36 @@ _DOMAIN = {_SERVICES + "Tcpip\\Parameters": {"Domain": (1, encode_string("exampl
             },
             "\ufffd",
         ),
-        ("pending_reboot", "pass", {"system": {_MANAGER: {"PendingFileRenameOperations": _TEXT}}}, "no restart"),
-        ("hibernation_off", "warn", {"files": ["hiberfil.sys"]}, "switched on"),
+        ("pending_reboot", "pass", {"system": {_MANAGER: {"PendingFileRenameOperations": _TEXT}}}, ""),
+        ("hibernation_off", "warn", {"files": ["hiberfil.sys"]}, ""),
         (
             "not_domain_joined",
             "fail",
             {"system": _DOMAIN | {_SERVICES + "Netlogon": {"Start": _number(2)}}},
-            "domain example.org",
+            "example.org",
         ),
-        ("not_domain_joined", "fail", {"system": _DOMAIN}, "domain example.org"),
+        ("not_domain_joined", "fail", {"system": _DOMAIN}, "example.org"),
         (
             "not_domain_joined",
             "pass",
             {"system": _DOMAIN | {_SERVICES + "Netlogon": {"Start": _number(3)}}},
-            "DNS suffix is example.org",
+            "example.org",
         ),
-        ("setup_complete", "warn", {"system": {"Setup": {"SystemSetupInProgress": _number(1)}}}, "has not finished"),
+        ("setup_complete", "warn", {"system": {"Setup": {"SystemSetupInProgress": _number(1)}}}, ""),
         ("no_done_markers", "fail", {"files": ["Windows/Setup/Scripts/kmsdir/runato_done"]}, "runato_done"),
     ],
 )
-def test_check(disk, name, result, changes, mentioned):
+def test_readiness_check_changed_disk_gives_the_result(disk, name, result, changes, fact):
     with changed_windows(*disk, **changes) as windows:
         found = _findings(windows)
     assert list(found) == list(CHECKS)
-    assert (
-        found[name]["result"] == result
-        and mentioned in found[name]["found"]
-        and bool(found[name]["action"]) == (result != "pass")
-    ), found[name]
+    finding = found[name]
+    assert finding["result"] == result
+    assert fact in finding["found"]
+    assert bool(finding["action"]) == (result != "pass")
 
 
-def test_what_the_disk_says(disk):
+def test_readiness_facts_of_the_disk(disk):
     with changed_windows(*disk) as windows:
         found = _findings(windows, DiskFacts(9 << 30, "bios", True))
     assert {name: found[name]["result"] for name in ("free_space", "firmware", "recovery_partition")} == {
