@@ -110,6 +110,15 @@ class Fields:
         """Return a list of texts."""
         return tuple(self._each(key, str))
 
+    def pairs(self, key: str) -> tuple[tuple[int, int], ...]:
+        """Return a list of pairs of integers."""
+        pairs = []
+        for number, pair in enumerate(self._each(key, list)):
+            if len(pair) != 2 or not all(_is(item, int) for item in pair):
+                raise self._error(f"{self._at(key)}[{number}]", "a pair of integers", pair)
+            pairs.append((pair[0], pair[1]))
+        return tuple(pairs)
+
     def text_map(self, key: str) -> dict[str, str]:
         """Return an object whose values are texts."""
         values = self._typed(key, dict)

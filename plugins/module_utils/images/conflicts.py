@@ -1,13 +1,13 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What several layers say about the same path: who wins, who loses, where a path comes from.
+"""Conflicts: which layers claim the same path, which layer wins, and from which layer a path comes.
 
-A layer *says* something about a path when it brings it (folders that are only implied do
-not count), removes it or a folder above it, puts a file where a folder above it is, or
-makes a folder of it. The last layer that says something wins. The others lose unless they
-say the same: the same content with the same metadata. What a layer says counts no more once a
-later one speaks that knew it, that is, was made on a machine that had it.
+A layer *claims* a path if it provides it (implied folders do not count), removes it or a folder above
+it, puts a file in place of a folder above it, or creates a folder there. The last layer that claims a
+path wins. The others lose, unless they claim the same: the same content with the same metadata. A
+layer's claim is not a conflict with a later claim of a layer that was built on it, that is, whose
+packaging VM contained it.
 """
 
 from __future__ import annotations
@@ -19,17 +19,20 @@ from ..layers.entry import DIRECTORY, HIVE, LINK, WHITEOUT, Entry
 from ..layers.file_index import Record
 from .stack_merge import is_leaf
 
-#: What a layer can say about a path.
+#: What a layer can claim about a path.
 BRINGS, REMOVES, MAKES_FOLDER = "brings", "removes", "makes a folder of"
-#: A folder that is implied, and one that is implied after what was there has been removed.
-_FOLDER, _FOLDER_ANEW = (MAKES_FOLDER,), (MAKES_FOLDER, "anew")
+#: A claim: one of the above, followed by what makes it comparable with other claims.
+Claim = tuple
+#: An implied folder, and an implied folder after the same layer removed the path.
+_FOLDER: Claim = (MAKES_FOLDER,)
+_NEW_FOLDER: Claim = (MAKES_FOLDER, "new")
 
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """A path on which layers contradict each other: numbers of the winning layer and, ascending, of the losing ones.
+    """A path on which layers contradict each other: numbers of the winner and, ascending, of the losers.
 
-    ``outcome`` is what the winner says.
+    ``outcome`` is the claim of the winner.
     """
 
     path: str
@@ -39,48 +42,48 @@ class Conflict:
 
 
 class _Layer:
-    """One layer's sayings, by folded path."""
+    """The claims of a layer, by folded path."""
 
-    def __init__(self, records: Sequence[Record], fold: Callable[[str], str], skip: Collection[int]) -> None:
-        self.brings: dict[str, tuple[Entry, tuple]] = {}
-        self.removes: set[str] = set()
-        self.leaves: set[str] = set()
-        self.folders: set[str] = set()
+    def __init__(self, records: Sequence[Record], fold: Callable[[str], str], skipped: Collection[int]) -> None:
+        self.provided: dict[str, tuple[Entry, tuple]] = {}
+        self._removed: set[str] = set()
+        self._leaves: set[str] = set()
+        self._folders: set[str] = set()
         by_path = {fold(record.entry.path): record for record in records if record.entry.kind not in (WHITEOUT, HIVE)}
         for position, record in enumerate(records):
             entry, folded = record.entry, fold(record.entry.path)
-            if position in skip:
+            if position in skipped:
                 continue
             if entry.kind == WHITEOUT:
-                self.removes.add(folded)
+                self._removed.add(folded)
             elif entry.kind != HIVE:
                 parts = folded.split("/")
-                self.folders.update("/".join(parts[:depth]) for depth in range(1, len(parts)))
+                self._folders.update("/".join(parts[:depth]) for depth in range(1, len(parts)))
                 if entry.kind == DIRECTORY and entry.implied:
-                    self.folders.add(folded)
+                    self._folders.add(folded)
                 else:
-                    target = by_path.get(fold(entry.link_target), record) if entry.kind == LINK else record
-                    self.brings[folded] = (entry, content_identity(target))
+                    target = by_path.get(fold(entry.link_target or ""), record) if entry.kind == LINK else record
+                    self.provided[folded] = (entry, content_identity(target))
                 if is_leaf(entry):
-                    self.leaves.add(folded)
+                    self._leaves.add(folded)
 
-    def saying(self, folded: str) -> tuple | None:
-        """What this layer says about a path, comparable with what another says; None when it says nothing."""
-        if folded in self.brings:
-            return (BRINGS, *self.brings[folded][1])
-        removed = folded in self.removes or self._removed_above(folded)
-        if folded in self.folders:
-            return _FOLDER_ANEW if removed else _FOLDER
-        return (REMOVES,) if removed else None
+    def claim(self, folded: str) -> Claim | None:
+        """Return the claim of this layer about a path, None if it has none."""
+        if folded in self.provided:
+            return (BRINGS, *self.provided[folded][1])
+        is_removed = folded in self._removed or self._is_removed_above(folded)
+        if folded in self._folders:
+            return _NEW_FOLDER if is_removed else _FOLDER
+        return (REMOVES,) if is_removed else None
 
-    def _removed_above(self, folded: str) -> bool:
+    def _is_removed_above(self, folded: str) -> bool:
         parts = folded.split("/")
         above = ("/".join(parts[:depth]) for depth in range(1, len(parts)))
-        return any(folder in self.removes or folder in self.leaves for folder in above)
+        return any(folder in self._removed or folder in self._leaves for folder in above)
 
 
 def content_identity(record: Record) -> tuple:
-    """What makes two layers' entries for a path the same: content, metadata that lasts, but not the times."""
+    """Return what makes the entries of two layers for a path equal: content and metadata, without the times."""
     entry = record.entry
     return (
         entry.kind,
@@ -95,67 +98,72 @@ def content_identity(record: Record) -> tuple:
     )
 
 
-class Plan:
-    """The sayings of a stack, lowest layer first; ``fold`` folds a whole path as the volume does, ``knew`` are the numbers of the
-    layers that each layer knew (none without it), ``skip`` holds (layer, position) of the entries that are not brought."""
+class StackClaims:
+    """The claims of a stack, lowest layer first.
+
+    ``fold`` folds a whole path as the volume does. ``built_on`` holds, for each layer, the numbers of the
+    layers on which it was built. ``skipped`` holds (layer, position) of entries that are not applied.
+    """
 
     def __init__(
         self,
         stack: Sequence[Sequence[Record]],
         fold: Callable[[str], str],
-        knew: Sequence[Collection[int]] | None = None,
-        skip: Collection[tuple[int, int]] = (),
+        built_on: Sequence[Collection[int]] | None = None,
+        skipped: Collection[tuple[int, int]] = (),
     ) -> None:
         self._fold = fold
-        self._knew = knew or [()] * len(stack)
+        self._built_on: Sequence[Collection[int]] = built_on or [()] * len(stack)
         self._layers = [
-            _Layer(records, fold, {position for layer, position in skip if layer == number})
+            _Layer(records, fold, {position for layer, position in skipped if layer == number})
             for number, records in enumerate(stack)
         ]
 
     def conflicts(self) -> list[Conflict]:
-        """Every path that a layer brings and on which another layer says something else, by path."""
-        spelled: dict[str, str] = {}
-        for layer in self._layers:
-            for folded, (entry, _identity) in layer.brings.items():
-                spelled[folded] = entry.path
-        found = []
+        """Return every path that a layer provides and about which another layer claims something else, by path."""
+        spelled = {
+            folded: entry.path for layer in self._layers for folded, (entry, _identity) in layer.provided.items()
+        }
+        conflicts = []
         for folded, path in spelled.items():
-            sayings = self._sayings(folded)
-            if len(sayings) < 2:
+            claims = self._claims(folded)
+            if len(claims) < 2:
                 continue
-            states = _states([saying for _number, saying in sayings])
-            replaced = {known for number, _saying in sayings for known in self._knew[number] if known < number}
+            states = _states([claim for _number, claim in claims])
+            superseded = {below for number, _claim in claims for below in self._built_on[number] if below < number}
             losers = tuple(
                 number
-                for (number, _saying), state in zip(sayings[:-1], states)
-                if number not in replaced and not _fulfilled(state, states[-1])
+                for (number, _claim), state in zip(claims[:-1], states)
+                if number not in superseded and not _is_fulfilled(state, states[-1])
             )
-            winner, final = sayings[-1]
+            winner, final = claims[-1]
             if losers:
-                found.append(Conflict(path, winner, losers, final[0]))
-        return sorted(found, key=lambda conflict: conflict.path)
+                conflicts.append(Conflict(path, winner, losers, final[0]))
+        return sorted(conflicts, key=lambda conflict: conflict.path)
 
     def provenance(self, path: str) -> list[tuple[int, str]]:
-        """(layer number, what it says) of every layer that says something about a path, the one that counts last."""
+        """Return (layer number, claim) of every layer that claims a path; the last claim wins."""
         folded = self._fold(path.replace("\\", "/").strip("/"))
-        return [(number, saying[0]) for number, saying in self._sayings(folded)]
+        return [(number, claim[0]) for number, claim in self._claims(folded)]
 
-    def _sayings(self, folded: str) -> list[tuple[int, tuple]]:
-        sayings = [(number, layer.saying(folded)) for number, layer in enumerate(self._layers)]
-        return [(number, saying) for number, saying in sayings if saying is not None]
+    def _claims(self, folded: str) -> list[tuple[int, Claim]]:
+        claims = [(number, layer.claim(folded)) for number, layer in enumerate(self._layers)]
+        return [(number, claim) for number, claim in claims if claim is not None]
 
 
-def _states(sayings: list[tuple]) -> list[tuple]:
-    """What the path is after each saying; an implied folder leaves one that is there as it is."""
-    states: list[tuple] = []
-    for saying in sayings:
-        before = states[-1] if states else None
-        is_folder = before is not None and (before == _FOLDER or before[:2] == (BRINGS, DIRECTORY))
-        states.append(before if saying == _FOLDER and is_folder else _FOLDER if saying == _FOLDER_ANEW else saying)
+def _states(claims: list[Claim]) -> list[Claim]:
+    """Return the state of the path after each claim; an implied folder does not change an existing folder."""
+    states: list[Claim] = []
+    for claim in claims:
+        state = claim
+        if claim == _NEW_FOLDER:
+            state = _FOLDER
+        elif claim == _FOLDER and states and (states[-1] == _FOLDER or states[-1][:2] == (BRINGS, DIRECTORY)):
+            state = states[-1]
+        states.append(state)
     return states
 
 
-def _fulfilled(state: tuple, final: tuple) -> bool:
-    """Whether what a layer made of a path is what it is in the end; a folder without metadata of its own is any folder."""
-    return state == final or state == _FOLDER and final[:2] == (BRINGS, DIRECTORY)
+def _is_fulfilled(state: Claim, final: Claim) -> bool:
+    """Return whether the state after a layer is the final state; any folder fulfills a folder without metadata."""
+    return state == final or (state == _FOLDER and final[:2] == (BRINGS, DIRECTORY))

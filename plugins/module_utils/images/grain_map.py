@@ -1,21 +1,26 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The grains in which a thin image differs from its base, and where they stand.
+"""The grains in which a thin image differs from its base, and where they are stored.
 
 The format, version 1, little-endian: the magic ``STRATAGM``, u32 version, u32 count of
 blobs, u64 capacity in bytes, u64 count of grains; then for each grain, array after array:
-u32 number, u32 sector, u32 size, u16 blob, 16 bytes digest. A size of 0 says that the
-grain is zeros in the image though the base has data there; its sector and blob are 0.
+u32 number, u32 sector, u32 size, u16 blob, 16 bytes digest. A size of 0 means
+that the grain is zeros in the image although the base has data there; its sector and blob are 0.
 """
 
 from __future__ import annotations
 
 import struct
+from typing import TYPE_CHECKING, Any
 
+from ..common.arrays import U8, U16, U32, Mask
 from ..common.errors import Corrupt
 from ..common.optional_imports import np
 from ..disk.grains import DIGEST_SIZE, MAX_CAPACITY, MAX_COMPRESSED_GRAIN, ZERO_DIGEST, GrainIndex, grain_total
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 MEDIA_TYPE = "application/vnd.strata.image.grain-map.v1"
 
@@ -26,40 +31,52 @@ _ROW_BYTES = 4 + 4 + 4 + 2 + DIGEST_SIZE
 
 
 class GrainMap:
-    """Arrays of shape (n,), ascending by ``numbers`` (u32): ``blobs`` (u16, which grain blob),
-    ``sectors`` (u32, position of the grain's marker in it), ``sizes`` (u32, compressed bytes or 0);
-    ``digests`` has shape (n, 16). ``capacity`` is the image's size in bytes, ``blob_count`` the
-    number of grain blobs that ``blobs`` chooses from."""
+    """The location of each grain.
+
+    Arrays of shape (n,), ascending by ``numbers`` (u32): ``blobs`` (u16, number of the grain blob),
+    ``sectors`` (u32, position of the grain's marker in the blob), ``sizes`` (u32, compressed bytes or 0).
+    ``digests`` has the shape (n, 16). ``capacity`` is the size of the image in bytes, ``blob_count`` the
+    number of grain blobs.
+    """
 
     __slots__ = ("capacity", "blob_count", "numbers", "blobs", "sectors", "sizes", "digests")
 
-    def __init__(self, capacity: int, blob_count: int, numbers, blobs, sectors, sizes, digests) -> None:
+    def __init__(
+        self,
+        capacity: int,
+        blob_count: int,
+        numbers: ArrayLike,
+        blobs: ArrayLike,
+        sectors: ArrayLike,
+        sizes: ArrayLike,
+        digests: ArrayLike,
+    ) -> None:
         self.capacity = capacity
         self.blob_count = blob_count
-        self.numbers = np.ascontiguousarray(numbers, dtype=np.uint32)
-        self.blobs = np.ascontiguousarray(blobs, dtype=np.uint16)
-        self.sectors = np.ascontiguousarray(sectors, dtype=np.uint32)
-        self.sizes = np.ascontiguousarray(sizes, dtype=np.uint32)
-        self.digests = np.ascontiguousarray(digests, dtype=np.uint8).reshape(-1, DIGEST_SIZE)
+        self.numbers: U32 = np.ascontiguousarray(numbers, dtype=np.uint32)
+        self.blobs: U16 = np.ascontiguousarray(blobs, dtype=np.uint16)
+        self.sectors: U32 = np.ascontiguousarray(sectors, dtype=np.uint32)
+        self.sizes: U32 = np.ascontiguousarray(sizes, dtype=np.uint32)
+        self.digests: U8 = np.ascontiguousarray(digests, dtype=np.uint8).reshape(-1, DIGEST_SIZE)
 
     def __len__(self) -> int:
         return len(self.numbers)
 
     @classmethod
     def empty(cls, capacity: int) -> GrainMap:
-        """The map of an image that is its base."""
+        """Return the map of an image that equals its base."""
         return cls(capacity, 0, [], [], [], [], np.zeros((0, DIGEST_SIZE), dtype=np.uint8))
 
     def over(self, older: GrainMap) -> GrainMap:
-        """The map of both: this one's grains, and the older one's where this one has none.
+        """Return the grains of this map, and those of the older map for which this map has no grain.
 
-        Blob numbers are kept, so both must choose from one list of blobs.
+        Blob numbers are kept, so that both maps must number the same list of blobs.
         """
         rest = _absent(older.numbers, self.numbers)
         numbers = np.concatenate((self.numbers, older.numbers[rest]))
         order = np.argsort(numbers, kind="stable")
 
-        def column(name: str):
+        def column(name: str) -> Any:
             return np.concatenate((getattr(self, name), getattr(older, name)[rest]))[order]
 
         return GrainMap(
@@ -72,10 +89,10 @@ class GrainMap:
             column("digests"),
         )
 
-    def resolve(self, base: GrainIndex):
-        """Join the map with its base: ``(numbers, sources, sectors, sizes, digests)`` of every grain that holds data.
+    def resolve(self, base: GrainIndex) -> tuple[U32, U16, U32, U32, U8]:
+        """Return ``(numbers, sources, sectors, sizes, digests)`` of every grain of map and base that holds data.
 
-        ``sources`` (u16) is 0 for the base's VMDK and 1 + blob for a grain blob.
+        ``sources`` (u16) is 0 for the VMDK of the base and 1 + blob number for a grain blob.
         """
         kept = _absent(base.numbers, self.numbers)
         here = self.sizes > 0
@@ -88,7 +105,7 @@ class GrainMap:
         return numbers[order], sources, sectors, sizes, digests
 
     def to_bytes(self) -> bytes:
-        """The map in its format."""
+        """Return the map in its format."""
         return b"".join(
             (
                 _HEADER.pack(_MAGIC, _VERSION, self.blob_count, self.capacity, len(self)),
@@ -102,22 +119,22 @@ class GrainMap:
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str = "The grain map") -> GrainMap:
-        """Read what ``to_bytes`` wrote; Corrupt when it is anything else or contradicts itself."""
+        """Read the result of ``to_bytes``; raise Corrupt images.grain_map for anything else. ``name`` begins the message."""
 
-        def corrupt(why: str) -> Corrupt:
+        def corrupt(problem: str) -> Corrupt:
             return Corrupt(
-                f"{name} is damaged: {why}.",
+                f"{name} is damaged: {problem}.",
                 code="images.grain_map",
-                hint="Verify the repository; publishing again composes the image anew.",
+                hint="Verify the repository, then publish the image again.",
             )
 
         if len(data) < _HEADER.size:
             raise corrupt("it is shorter than its header")
         magic, version, blob_count, capacity, count = _HEADER.unpack_from(data)
         if magic != _MAGIC or version != _VERSION or blob_count > 0xFFFF or not 0 < capacity <= MAX_CAPACITY:
-            raise corrupt("its header is not one of a grain map of version 1")
+            raise corrupt("its header is not that of a grain map of version 1")
         if count > grain_total(capacity) or len(data) != _HEADER.size + count * _ROW_BYTES:
-            raise corrupt("its length does not fit the number of grains it names")
+            raise corrupt(f"its length does not match the {count} grains of its header")
         numbers, sectors, sizes = np.frombuffer(data, dtype="<u4", count=3 * count, offset=_HEADER.size).reshape(
             3, count
         )
@@ -125,19 +142,19 @@ class GrainMap:
         digests = np.frombuffer(data, dtype=np.uint8, offset=_HEADER.size + 14 * count)
         if count:
             if int(numbers[-1]) >= grain_total(capacity) or (numbers[1:] <= numbers[:-1]).any():
-                raise corrupt("its grain numbers are not ascending within the disk")
+                raise corrupt("its grain numbers are not ascending or exceed the disk")
             if int(sizes.max()) > MAX_COMPRESSED_GRAIN or (blobs[sizes > 0] >= blob_count).any():
-                raise corrupt("a grain has an impossible size or stands in a blob that is not listed")
+                raise corrupt("a grain has an invalid size or blob number")
         return cls(capacity, blob_count, numbers, blobs, sectors, sizes, digests)
 
 
-def _absent(numbers, among):
-    """Which of ``numbers`` are not ``among`` others, both ascending; numpy.isin first loads half of numpy."""
+def _absent(numbers: U32, among: U32) -> Mask:
+    """Return which of ``numbers`` are not in ``among``, both ascending. (numpy.isin would import much of numpy.)"""
     if not len(among):
         return np.ones(len(numbers), dtype=np.bool_)
     return among[np.minimum(np.searchsorted(among, numbers), len(among) - 1)] != numbers
 
 
-def zero_digests(count: int):
-    """``count`` rows of the digest of a grain of zeros, for grains that a thin image takes away."""
+def zero_digests(count: int) -> U8:
+    """Return ``count`` rows of the digest of a grain of zeros, for grains that a thin image removes."""
     return np.tile(np.frombuffer(ZERO_DIGEST, dtype=np.uint8), (count, 1))

@@ -3,22 +3,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The registry of an image: the hives of the OS layer with the deltas of all layers merged into them.
 
-A hive is always made from the OS layer's, never from an older image's, because merging
-lists and counters needs what was there before any layer. It is written only when the
-deltas for it are others than those that the image composed from had.
+A hive is always derived from the hive of the OS layer, never from that of an older image, because
+merging lists and counters needs the state before any layer. It is written only if its deltas differ
+from those of the older image.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from ..catalog.layer_store import DELTA_SUFFIX
 from ..common.errors import Conflict, Corrupt, Unsupported
 from ..layers.archive import Contents
 from ..layers.entry import HIVE, Entry
+from ..ntfs.node import Node
 from ..ntfs.volume import Volume
 from ..windows.installation import MAX_HIVE, load_hive
 from ..winregistry.delta import Delta
@@ -29,114 +30,122 @@ from ..winregistry.hive_names import HIVES, LayerHive, hive_of_archive_name
 from ..winregistry.hive_reader import read_hive
 from ..winregistry.hive_writer import write_hive
 from ..winregistry.merge_rules import compile_rules
-from .stack_merge import MergedTree
+from .compose_config import RegistrySummary
+from .stack_merge import MergedNode, MergedTree
 
-#: More findings than these are counted, but not kept with the image.
+#: Findings that are stored with an image; further findings are only counted.
 MAX_FINDINGS = 500
 _LOGS = (".LOG1", ".LOG2", ".LOG")
 _TRANSACTIONS = (".blf", ".regtrans-ms")
 
-Opened = Iterable[tuple[Entry, Contents]]
+#: Opens an archive and yields its entries.
+Opener = Callable[[], Iterable[tuple[Entry, Contents]]]
 
 
-@dataclass
+@dataclass(frozen=True)
 class StackedDelta:
-    """What one layer does to one hive: its label, the bytes in its archive, and whether they are a differencing hive."""
+    """The changes of a layer to a hive: label, bytes in the archive, and whether these are a differencing hive."""
 
     label: str
     data: bytes
     differencing: bool
 
 
-@dataclass
-class Registry:
-    """What composing did to the registry: ``hives`` (name -> digest of the deltas merged), how many
-    keys and values were touched, and ``findings`` as JSON-compatible dictionaries."""
+@dataclass(frozen=True)
+class RegistryChanges:
+    """What is merged into the hives of an image.
 
-    hives: dict[str, str] = field(default_factory=dict)
-    findings: list[dict] = field(default_factory=list)
-    finding_count: int = 0
+    ``deltas`` maps hive names to the changes of the layers, lowest layer first. ``merged`` are the digests
+    of the deltas that the volume's hives already contain. ``built_on`` maps the label of a layer to the
+    labels of its prerequisites. ``extra_rules`` define further settings that are lists.
+    """
+
+    deltas: Mapping[str, Sequence[StackedDelta]]
+    merged: Mapping[str, str]
+    built_on: Mapping[str, Collection[str]]
+    extra_rules: Sequence[dict] = ()
 
 
-def read_stacked_deltas(layers: Sequence[tuple[str, Callable[[], Opened]]]) -> dict[str, list[StackedDelta]]:
-    """Hive name -> what the layers do to it, lowest layer first. ``layers`` are (label, opens the archive with its hives)."""
-    found: dict[str, list[StackedDelta]] = {}
-    for label, opener in layers:
+def read_stacked_deltas(labels: Sequence[str], openers: Sequence[Opener]) -> dict[str, list[StackedDelta]]:
+    """Return the changes of layers by hive name, lowest layer first; ``openers`` open their archives with hives.
+
+    Raises:
+        Unsupported images.layer_unknown_hive: a newer version of the collection built a layer.
+        Corrupt images.layer_hive_size: the changes of a layer are larger than a hive can be.
+    """
+    deltas: dict[str, list[StackedDelta]] = {}
+    for label, opener in zip(labels, openers):
         for entry, contents in opener():
             if entry.kind != HIVE:
                 break  # Hives come first in an archive.
             known = hive_of_archive_name(f"Hives/{entry.path}")
             if known is None:
-                if entry.path.endswith(DELTA_SUFFIX):
-                    raise Unsupported(
-                        f"The {label} changes the registry hive {entry.path}, which this version of the collection does not know.",
-                        code="images.layer_unknown_hive",
-                        hint="Update the collection strata.layering on this composer.",
-                    )
-                continue  # Windows containers also carry deltas of SAM and SECURITY, which belong to one machine.
+                _check_ignorable(entry, label)
+                continue
             hive, differencing = known
-            for _name, size, part in contents:
+            for _name, size, member in contents:
                 if size > MAX_HIVE:
                     raise Corrupt(
-                        f"The registry changes of the {label} are larger than a hive can be.",
+                        f"The registry changes of {label} to the hive {hive.name} have {size} bytes; a hive has at most {MAX_HIVE}.",
                         code="images.layer_hive_size",
-                        hint="Make the layer again.",
+                        hint="Build the layer version again.",
+                        layer=label,
                     )
                 if size:
-                    found.setdefault(hive.name, []).append(StackedDelta(label, part.read(), differencing))
-    return found
+                    deltas.setdefault(hive.name, []).append(StackedDelta(label, member.read(), differencing))
+    return deltas
 
 
-def digests(deltas: dict[str, list[StackedDelta]], extra_rules: Sequence[dict] = ()) -> dict[str, str]:
-    """Hive name -> digest of everything that is merged into it and of how."""
+def _check_ignorable(entry: Entry, label: str) -> None:
+    """Raise unless a hive can be ignored: container layers also have deltas of SAM and SECURITY, which belong to a computer."""
+    if entry.path.endswith(DELTA_SUFFIX):
+        raise Unsupported(
+            f"The registry hive {entry.path}, which {label} changes, is not known to this version of the collection.",
+            code="images.layer_unknown_hive",
+            hint="Update the collection strata.layering on this composer.",
+            layer=label,
+        )
+
+
+def delta_digests(deltas: Mapping[str, Sequence[StackedDelta]], extra_rules: Sequence[dict] = ()) -> dict[str, str]:
+    """Return, by hive name, the digest of all deltas and rules that are merged into it."""
     rules = json.dumps(list(extra_rules), sort_keys=True).encode()
-    found = {}
+    digests = {}
     for name, stacked in deltas.items():
         parts = [
             hashlib.sha256(part).digest()
             for part in (rules, *(delta.label.encode() + b"\0" + delta.data for delta in stacked))
         ]
-        found[name] = f"sha256:{hashlib.sha256(b''.join(parts)).hexdigest()}"
-    return found
+        digests[name] = f"sha256:{hashlib.sha256(b''.join(parts)).hexdigest()}"
+    return digests
 
 
-def apply_registry(
-    volume: Volume,
-    original: Volume,
-    tree: MergedTree,
-    deltas: dict[str, list[StackedDelta]],
-    before: dict[str, str],
-    knew: dict[str, tuple[str, ...]],
-    extra_rules: Sequence[dict] = (),
-) -> Registry:
-    """Write the hives that ``deltas`` change into ``volume``; ``original`` is the OS layer's volume.
+def apply_registry(volume: Volume, original: Volume, tree: MergedTree, changes: RegistryChanges) -> RegistrySummary:
+    """Write the changed hives into ``volume``; ``original`` is the volume of the OS layer, ``tree`` the merged stack.
 
-    ``before`` are the digests of what is in the volume's hives already; a hive that no layer
-    changes any more becomes the OS layer's again. ``knew`` gives, by a layer's label, those of
-    the layers it was made on top of, ``extra_rules`` say which further settings are lists. Raises Conflict when a layer brings a whole
-    hive as a file, and what merging raises.
+    A hive that no layer changes any more becomes the hive of the OS layer again.
+
+    Raises:
+        Conflict images.layer_whole_hive: a layer replaces or removes a hive as a file.
+        Corrupt images.windows_no_hive: the volume lacks a hive.
+        StrataError winregistry.*: a hive or a delta is damaged, or deltas cannot be merged.
     """
-    result = Registry(digests(deltas, extra_rules))
-    rules = compile_rules(extra_rules)
-    for name in sorted(result.hives.keys() | before.keys()):
+    hives = delta_digests(changes.deltas, changes.extra_rules)
+    rules = compile_rules(changes.extra_rules)
+    findings: list[dict] = []
+    for name in sorted(hives.keys() | changes.merged.keys()):
         hive = HIVES[name]
-        stacked = deltas.get(name, [])
-        _refuse_file(tree, hive, stacked)
+        stacked = changes.deltas.get(name, [])
+        _check_not_a_file(tree, hive, stacked)
         base = load_hive(original, hive.path)
         if stacked:
-            merged = merge_deltas(
-                base,
-                [(delta.label, _delta(original, hive, delta)) for delta in stacked],
-                rules,
-                base_label="the OS layer",
-                seen=knew,
-            )
-            result.finding_count += len(merged.findings)
-            result.findings += [finding.as_dict() for finding in merged.findings[: MAX_FINDINGS - len(result.findings)]]
-        if result.hives.get(name) != before.get(name):
+            deltas = [(delta.label, _delta(original, hive, delta)) for delta in stacked]
+            merged = merge_deltas(base, deltas, rules, base_label="the OS layer", seen=changes.built_on)
+            findings += [finding.as_dict() for finding in merged.findings]
+        if hives.get(name) != changes.merged.get(name):
             _replace(volume, hive.path, write_hive(base))
-            _forget_logs(volume, hive.path)
-    return result
+            _remove_logs(volume, hive.path)
+    return RegistrySummary(hives=hives, findings=tuple(findings[:MAX_FINDINGS]), finding_count=len(findings))
 
 
 def _delta(original: Volume, hive: LayerHive, stacked: StackedDelta) -> Delta:
@@ -145,27 +154,29 @@ def _delta(original: Volume, hive: LayerHive, stacked: StackedDelta) -> Delta:
     return delta_from_differencing(load_hive(original, hive.path), read_hive(stacked.data), name=hive.name)
 
 
-def _refuse_file(tree: MergedTree, hive: LayerHive, stacked: list[StackedDelta]) -> None:
-    node = tree.root
+def _check_not_a_file(tree: MergedTree, hive: LayerHive, stacked: Sequence[StackedDelta]) -> None:
+    node: MergedNode | None = tree.root
     for part in hive.path.split("/"):
         node = node.children.get(tree.fold(part)) if node else None
     if node is not None and (node.is_leaf or node.hides) and stacked:
         raise Conflict(
-            f"A layer replaces or removes the registry hive {hive.path} as a file, while the {stacked[0].label} changes keys in it.",
+            f"A layer replaces or removes the registry hive {hive.path} as a file, but {stacked[0].label} changes keys in it.",
             code="images.layer_whole_hive",
-            hint="Capture the layer, or give .reg files; never put a hive among a layer's files.",
+            hint="Capture the layer or use .reg files; do not add a hive to the files of a layer.",
             path=hive.path,
+            layer=stacked[0].label,
         )
 
 
 def _replace(volume: Volume, path: str, data: bytes) -> None:
-    """Give the file other content; everything else about it stays."""
+    """Replace the content of a file and keep its metadata."""
     node = volume.find(path)
     if node is None:
         raise Corrupt(
-            f"The registry hive {path} vanished while layers were put on the volume.",
+            f"The registry hive {path} was removed from the volume while layers were applied.",
             code="images.windows_no_hive",
             hint="Import the OS layer again.",
+            path=path,
         )
     with node:
         times = node.times
@@ -175,10 +186,10 @@ def _replace(volume: Volume, path: str, data: bytes) -> None:
         node.set_times(times)
 
 
-def _forget_logs(volume: Volume, path: str) -> None:
-    """Empty the hive's transaction logs and remove its transaction files: they belong to what the hive was before.
+def _remove_logs(volume: Volume, path: str) -> None:
+    """Empty the transaction logs of a hive and remove its transaction files, which belong to its former content.
 
-    Windows makes both anew when it loads the hive.
+    Windows creates them again when it loads the hive.
     """
     for suffix in _LOGS:
         node = volume.find(path + suffix)
@@ -188,13 +199,18 @@ def _forget_logs(volume: Volume, path: str) -> None:
                     times = node.times
                     node.truncate(0)
                     node.set_times(times)
-    folder, _slash, name = path.rpartition("/")
-    for place in (folder, f"{folder}/TxR"):
-        node = volume.find(place)
-        if node is None:
-            continue
-        with node:
-            if node.is_directory:
-                for child in list(node.children()):
-                    if child.name.upper().startswith(name.upper() + "{") and child.name.lower().endswith(_TRANSACTIONS):
-                        node.child(child.name).delete()
+    directory, _slash, name = path.rpartition("/")
+    for folder in (directory, f"{directory}/TxR"):
+        node = volume.find(folder)
+        if node is not None:
+            with node:
+                if node.is_directory:
+                    _remove_transactions(node, name)
+
+
+def _remove_transactions(folder: Node, hive_name: str) -> None:
+    for listed in list(folder.children()):
+        if listed.name.upper().startswith(hive_name.upper() + "{") and listed.name.lower().endswith(_TRANSACTIONS):
+            child = folder.child(listed.name)
+            if child is not None:
+                child.delete()

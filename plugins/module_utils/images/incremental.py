@@ -1,73 +1,171 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What has to be done to a composed image so that it becomes another one of the same OS layer.
+"""The difference between two merged stacks: what turns a composed image into another image of the same OS layer.
 
-Two merged stacks are compared path by path; what is the same in both is left alone, so
-that an image with one changed layer costs what that layer weighs. Where the new image
-needs something back that only the OS layer has (a file that the old stack replaced or
-removed), there is no answer, and the image is composed from its base.
+The stacks are compared path by path, and equal paths are skipped, so that an image with one changed
+layer costs as much as that layer. If the new image needs data that only the OS layer has (a file that
+the old stack replaced or removed), the image is composed from its base.
+
+How a path is compared:
+
+1. The state of the path in both stacks is reduced to a ``PathState``.
+2. ``_ACTIONS`` maps (old state, new state, what the base has there) to an action. The base is only
+   looked up if no entry applies to any base, because a lookup reads the volume.
+3. A missing entry means that the image cannot be derived: ``FullComposeNeeded``.
+4. A folder that remains a folder is compared recursively; its metadata is written again if that
+   replaces all that the old stack wrote (``_check_describable``).
+5. A hard-linked file is written with all its names or not at all; if only some of its names differ,
+   ``FullComposeNeeded`` is raised.
 """
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from ..layers.entry import LINK
+from ..layers.entry import LINK, Entry
 from ..layers.file_index import Record
 from .stack_merge import MergedNode, MergedTree
 
-#: What ``base_at`` answers.
-FOLDER, OTHER = "folder", "other"
+
+class FullComposeNeeded(Exception):
+    """The image cannot be derived from the older image; compose it from its base."""
 
 
-class _FromBase(Exception):
-    """The difference cannot be expressed; compose from the base."""
+class BasePath(enum.IntEnum):
+    """What the OS layer has at a path. ``ANY`` stands for all of them in the table of actions."""
+
+    NOTHING = enum.auto()
+    FOLDER = enum.auto()
+    OTHER = enum.auto()  # a file, or a link to another folder
+    ANY = enum.auto()
 
 
-class Stack:
-    """A merged stack with the records it was merged from."""
+class PathState(enum.IntEnum):
+    """What a merged stack does to a path."""
+
+    UNTOUCHED = enum.auto()
+    REMOVALS_BELOW = enum.auto()  # the path only leads to removals
+    REMOVED = enum.auto()
+    LEAF = enum.auto()  # a file, a link, or a folder that leads elsewhere
+    FOLDER = enum.auto()  # merges with a folder of the base
+    REPLACED_FOLDER = enum.auto()  # hides what the base has
+
+
+class _Action(enum.Enum):
+    SKIP = enum.auto()
+    APPLY = enum.auto()  # apply the new node as to the base
+    REPLACE = enum.auto()  # remove what the older image has, then apply the new node
+    REMOVE = enum.auto()
+    COMPARE_LEAF = enum.auto()
+    COMPARE_WITH_BASE = enum.auto()  # a folder of the base
+    COMPARE_OWN = enum.auto()  # a folder that only layers provide
+    REQUIRE_EQUAL = enum.auto()  # such a folder over a file of the base: it must be unchanged
+
+
+_NOTHING, _FOLDER, _OTHER, _ANY = BasePath
+_S = PathState
+_ACTIONS: dict[tuple[PathState, PathState, BasePath], _Action] = {
+    **{(state, _S.LEAF, _ANY): _Action.COMPARE_LEAF for state in PathState},
+    **{(state, _S.REMOVED, _ANY): _Action.REMOVE for state in PathState},
+    (_S.REMOVED, _S.REMOVED, _ANY): _Action.SKIP,
+    **{(state, _S.REPLACED_FOLDER, _ANY): _Action.REPLACE for state in PathState},
+    (_S.REPLACED_FOLDER, _S.REPLACED_FOLDER, _ANY): _Action.COMPARE_OWN,
+    (_S.UNTOUCHED, _S.FOLDER, _ANY): _Action.APPLY,
+    (_S.REMOVED, _S.FOLDER, _NOTHING): _Action.APPLY,
+    (_S.LEAF, _S.FOLDER, _NOTHING): _Action.REPLACE,
+    (_S.REPLACED_FOLDER, _S.FOLDER, _NOTHING): _Action.COMPARE_OWN,
+    (_S.FOLDER, _S.FOLDER, _NOTHING): _Action.COMPARE_OWN,
+    (_S.FOLDER, _S.FOLDER, _FOLDER): _Action.COMPARE_WITH_BASE,
+    (_S.FOLDER, _S.FOLDER, _OTHER): _Action.REQUIRE_EQUAL,
+    (_S.REMOVALS_BELOW, _S.FOLDER, _NOTHING): _Action.APPLY,
+    (_S.REMOVALS_BELOW, _S.FOLDER, _FOLDER): _Action.COMPARE_WITH_BASE,
+    (_S.REMOVALS_BELOW, _S.FOLDER, _OTHER): _Action.APPLY,
+}
+for _new in (_S.UNTOUCHED, _S.REMOVALS_BELOW):
+    _ACTIONS |= {
+        (_S.UNTOUCHED, _new, _ANY): _Action.APPLY,
+        (_S.REMOVED, _new, _NOTHING): _Action.SKIP,
+        (_S.LEAF, _new, _NOTHING): _Action.REMOVE,
+        (_S.REPLACED_FOLDER, _new, _NOTHING): _Action.REMOVE,
+        (_S.FOLDER, _new, _NOTHING): _Action.REMOVE,
+        (_S.FOLDER, _new, _FOLDER): _Action.COMPARE_WITH_BASE,
+        (_S.REMOVALS_BELOW, _new, _NOTHING): _Action.SKIP,
+        (_S.REMOVALS_BELOW, _new, _FOLDER): _Action.COMPARE_WITH_BASE,
+        (_S.REMOVALS_BELOW, _new, _OTHER): _Action.SKIP,
+    }
+
+
+def path_state(node: MergedNode) -> PathState:
+    """Return what a merged stack does to the path of a node."""
+    if node.is_leaf:
+        return PathState.LEAF
+    if node.hides:
+        return PathState.REPLACED_FOLDER if node.exists else PathState.REMOVED
+    if node.exists:
+        return PathState.FOLDER
+    return PathState.REMOVALS_BELOW if node.children else PathState.UNTOUCHED
+
+
+#: Returns what the OS layer has at a path, never ``ANY``.
+BaseAt = Callable[[str], BasePath]
+#: A hard-linked file: layer number and folded path of its first name.
+FileKey = tuple[int, str]
+
+
+class ComparedStack:
+    """A merged stack with the records from which it was merged."""
 
     def __init__(self, tree: MergedTree, records: Sequence[Sequence[Record]]) -> None:
         self.tree = tree
         self._records = records
-        self._groups: dict[tuple[int, str], list[tuple[str, str]]] = {}
-        self._targets: dict[tuple[int, str], Record] = {}
+        self._names: dict[FileKey, list[tuple[str, str]]] = {}
+        self._targets: dict[FileKey, Record] = {}
         linked = {
-            (number, tree.fold_path(record.entry.link_target))
-            for number, found in enumerate(records)
-            for record in found
+            (number, tree.fold_path(record.entry.link_target or ""))
+            for number, index in enumerate(records)
+            for record in index
             if record.entry.kind == LINK
         }
-        for number, found in enumerate(records):
-            for record in found:
+        for number, index in enumerate(records):
+            for record in index:
                 key = (number, tree.fold_path(record.entry.path))
                 if key in linked and record.entry.kind != LINK:
                     self._targets[key] = record
         for path, node in tree.nodes():
-            if node.is_leaf and (key := self.group(node)) is not None:
-                self._groups.setdefault(key, []).append((tree.fold_path(path), node.name))
+            if node.is_leaf and (file := self.linked_file(node)) is not None:
+                self._names.setdefault(file, []).append((tree.fold_path(path), node.name))
 
-    def names(self, key: tuple[int, str]) -> list[tuple[str, str]]:
-        """(folded path, spelled name) of every name that a hard-linked file ends up with."""
-        return self._groups[key]
+    def names(self, file: FileKey) -> list[tuple[str, str]]:
+        """Return (folded path, spelled name) of every name that a hard-linked file ends up with."""
+        return self._names[file]
 
-    def group(self, node: MergedNode) -> tuple[int, str] | None:
-        """The hard-linked file that a node is a name of: layer number and folded path of its first name."""
+    def linked_file(self, node: MergedNode) -> FileKey | None:
+        """Return the hard-linked file of which a node is a name, None if it is not hard-linked."""
         entry = node.entry
-        key = (node.layer, self.tree.fold_path(entry.link_target if entry.kind == LINK else entry.path))
+        if entry is None:
+            return None
+        path = entry.link_target or "" if entry.kind == LINK else entry.path
+        key = (node.layer, self.tree.fold_path(path))
         return key if key in self._targets else None
 
     def record(self, node: MergedNode) -> Record:
-        """The record of a node's entry."""
+        """Return the record of a node's entry."""
         return self._records[node.layer][node.position]
 
-    def identity(self, node: MergedNode) -> tuple:
-        """Everything that decides what a leaf becomes on the volume."""
-        key = self.group(node)
-        record = self._targets[key] if key is not None else self.record(node)
-        return _identity(record), node.name, tuple(sorted(self._groups[key])) if key is not None else ()
+    def leaf_identity(self, node: MergedNode) -> tuple:
+        """Return everything that determines what a leaf becomes on the volume."""
+        file = self.linked_file(node)
+        record = self._targets[file] if file is not None else self.record(node)
+        return _identity(record), node.name, tuple(sorted(self._names[file])) if file is not None else ()
+
+    def folder_identity(self, node: MergedNode, in_base: bool) -> tuple | None:
+        """Return the metadata that a stack sets on a folder, None for none: an implied entry does not change a folder of the base."""
+        if node.entry is None or (in_base and node.entry.implied):
+            return None
+        return _identity(self.record(node))
 
 
 def _identity(record: Record) -> tuple:
@@ -92,179 +190,135 @@ def _identity(record: Record) -> tuple:
     )
 
 
-def difference(old: Stack, new: Stack, base_at: Callable[[str], str | None]) -> MergedTree | None:
-    """The tree that, applied to an image of ``old``, makes it one of ``new``; None when only the base can tell.
+def incremental_tree(old: ComparedStack, new: ComparedStack, base_at: BaseAt) -> MergedTree:
+    """Return the tree that, applied to an image of ``old``, turns it into an image of ``new``.
 
-    ``base_at`` says what the OS layer has at a path: FOLDER, OTHER (a file, a link to another
-    folder) or None. Both stacks are merged with the fold of the same volume.
+    Both stacks are merged with the fold of the same volume. The module's docstring explains the algorithm.
+
+    Raises:
+        FullComposeNeeded: the image of ``new`` needs data that only the OS layer has.
     """
     tree = MergedTree(new.tree.fold)
-    try:
-        _Comparison(old, new).folders(old.tree.root, new.tree.root, tree.root, "", base_at)
-        _require_whole_groups(new, tree)
-    except _FromBase:
-        return None
+    tree.labels = new.tree.labels
+    _Comparison(old, new).compare_children(old.tree.root, new.tree.root, tree.root, "", base_at)
+    _check_hard_links(new, tree)
     tree.settle()
     return tree
 
 
-def _require_whole_groups(new: Stack, tree: MergedTree) -> None:
-    """A hard-linked file is written with all its names or not at all."""
-    changed: dict[tuple[int, str], int] = {}
+def _check_hard_links(new: ComparedStack, tree: MergedTree) -> None:
+    """Raise unless all names of each hard-linked file are written, or none."""
+    changed: dict[FileKey, int] = {}
     for _path, node in tree.nodes():
-        if node.is_leaf and (key := new.group(node)) is not None:
-            changed[key] = changed.get(key, 0) + 1
-    if any(count != len(new.names(key)) for key, count in changed.items()):
-        raise _FromBase
+        if node.is_leaf and (file := new.linked_file(node)) is not None:
+            changed[file] = changed.get(file, 0) + 1
+    if any(count != len(new.names(file)) for file, count in changed.items()):
+        raise FullComposeNeeded
 
 
-def _is_removed(node: MergedNode | None) -> bool:
-    return node is not None and node.hides and not node.exists
-
-
-def _nothing(_path: str) -> None:
-    """What the base has below a path where it has no folder, or none any more."""
+def _no_base(_path: str) -> BasePath:
+    """Return NOTHING, for paths below a folder that does not show a folder of the base."""
+    return BasePath.NOTHING
 
 
 class _Comparison:
-    def __init__(self, old: Stack, new: Stack) -> None:
+    def __init__(self, old: ComparedStack, new: ComparedStack) -> None:
         self._old = old
         self._new = new
 
-    def folders(
-        self, before: MergedNode, after: MergedNode, result: MergedNode, path: str, base_at: Callable[[str], str | None]
+    def compare_children(
+        self, old: MergedNode, new: MergedNode, result: MergedNode, path: str, base_at: BaseAt
     ) -> None:
-        """Compare what two folders hold; put what has to be done into ``result``."""
-        for folded in sorted(before.children.keys() | after.children.keys()):
-            was, becomes = before.children.get(folded), after.children.get(folded)
-            name = (becomes or was).name
-            change = self._change(
-                was or MergedNode(name), becomes or MergedNode(name), f"{path}/{name}" if path else name, base_at
-            )
+        """Compare the children of two folders; add the changes to ``result``."""
+        for folded in sorted(old.children.keys() | new.children.keys()):
+            old_child, new_child = old.children.get(folded), new.children.get(folded)
+            named = new_child or old_child
+            name = named.name if named is not None else folded
+            child_path = f"{path}/{name}" if path else name
+            change = self._change(old_child or MergedNode(name), new_child or MergedNode(name), child_path, base_at)
             if change is not None:
                 result.children[folded] = change
 
-    def _change(
-        self, was: MergedNode, becomes: MergedNode, path: str, base_at: Callable[[str], str | None]
-    ) -> MergedNode | None:
-        if becomes.is_leaf:
-            if was.is_leaf and self._old.identity(was) == self._new.identity(becomes):
-                return None
-            self._require_short_name(was, becomes, path, base_at)
-            return becomes
-        if _is_removed(becomes):
-            return None if _is_removed(was) else MergedNode(becomes.name, hides=True)
-        if becomes.hides:
-            if was.hides and was.exists and not was.is_leaf:
-                return self._folder(was, becomes, path, None)
-            return replace(becomes, hides=True)
-        return self._merging(was, becomes, path, base_at)
+    def _change(self, old: MergedNode, new: MergedNode, path: str, base_at: BaseAt) -> MergedNode | None:
+        """Return the node that changes a path, None if the older image is right already."""
+        states = path_state(old), path_state(new)
+        action = _ACTIONS.get((*states, BasePath.ANY)) or _ACTIONS.get((*states, base_at(path)))
+        if action is None:
+            raise FullComposeNeeded
+        if action is _Action.SKIP:
+            return None
+        if action is _Action.APPLY:
+            return new
+        if action is _Action.REPLACE:
+            return replace(new, hides=True)
+        if action is _Action.REMOVE:
+            return MergedNode(new.name, hides=True)
+        if action is _Action.COMPARE_LEAF:
+            return self._leaf(old, new, path, base_at)
+        if action is _Action.COMPARE_WITH_BASE:
+            return self._folder(old, new, path, base_at)
+        change = self._folder(old, new, path, None)
+        if action is _Action.REQUIRE_EQUAL and change is not None:
+            raise FullComposeNeeded
+        return change
 
-    def _merging(
-        self, was: MergedNode, becomes: MergedNode, path: str, base_at: Callable[[str], str | None]
-    ) -> MergedNode | None:
-        """The change where the new stack keeps what the base has, adds to it or removes from it."""
-        if not was.exists and not was.hides and not was.children:
-            return becomes  # The old stack left this path alone.
-        base = base_at(path)
-        if was.hides:
-            if base is not None:
-                raise _FromBase  # What is hidden in the old image has to come back.
-            if _is_removed(was):
-                return becomes if becomes.exists else None
-            if not becomes.exists:
-                return MergedNode(was.name, hides=True)
-            return replace(becomes, hides=True) if was.is_leaf else self._folder(was, becomes, path, None)
-        if base == FOLDER:
-            return self._folder(was, becomes, path, base_at)
-        if was.exists and becomes.exists:
-            change = self._folder(was, becomes, path, None)
-            if change is not None and base is not None:
-                raise _FromBase
-            return change
-        if was.exists:
-            if base is not None:
-                raise _FromBase
-            return MergedNode(was.name, hides=True)
-        return becomes if becomes.exists else None
+    def _leaf(self, old: MergedNode, new: MergedNode, path: str, base_at: BaseAt) -> MergedNode | None:
+        if old.is_leaf and self._old.leaf_identity(old) == self._new.leaf_identity(new):
+            return None
+        self._check_short_name(old, new, path, base_at)
+        return new
 
-    def _folder(
-        self, was: MergedNode, becomes: MergedNode, path: str, base_at: Callable[[str], str | None] | None
-    ) -> MergedNode | None:
-        """The change of a folder that stays one: its metadata, and what is in it. Without ``base_at`` it is none of the base's."""
-        result = MergedNode(becomes.name)
-        earlier, later = (
-            self._told(self._old, was, base_at is not None),
-            self._told(self._new, becomes, base_at is not None),
-        )
-        if earlier != later:
-            self._require_describable(was, becomes, earlier, later, base_at is not None)
-            result.entry, result.layer, result.position = (
-                replace(becomes.entry, implied=False),
-                becomes.layer,
-                becomes.position,
-            )
-        if base_at is None and was.name != becomes.name:
-            raise _FromBase
-        self.folders(was, becomes, result, path, base_at or _nothing)
+    def _folder(self, old: MergedNode, new: MergedNode, path: str, base_at: BaseAt | None) -> MergedNode | None:
+        """Return the change of a path that remains a folder; without ``base_at``, the base has no folder there."""
+        in_base = base_at is not None
+        result = MergedNode(new.name)
+        before, after = self._old.folder_identity(old, in_base), self._new.folder_identity(new, in_base)
+        if before != after:
+            result.entry = replace(self._describable(old, new, before, after, in_base), implied=False)
+            result.layer, result.position = new.layer, new.position
+        if not in_base and old.name != new.name:
+            raise FullComposeNeeded
+        self.compare_children(old, new, result, path, base_at or _no_base)
         return result if result.entry is not None or result.children else None
 
     @staticmethod
-    def _told(stack: Stack, node: MergedNode, in_base: bool) -> tuple | None:
-        """What a stack says about a folder; what is only implied says nothing about one of the base."""
-        if node.entry is None or in_base and node.entry.implied:
-            return None
-        return _identity(stack.record(node))
-
-    @staticmethod
-    def _require_describable(
-        was: MergedNode, becomes: MergedNode, earlier: tuple | None, later: tuple | None, in_base: bool
-    ) -> None:
-        """Raise unless describing the folder anew leaves nothing of what the old stack said of it, or of what follows from that."""
-        if later is None or earlier is None and in_base:
-            raise _FromBase
-        entry = becomes.entry
+    def _describable(
+        old: MergedNode, new: MergedNode, before: tuple | None, after: tuple | None, in_base: bool
+    ) -> Entry:
+        """Return the new entry of a folder; raise if writing its metadata would not replace all that the old stack set."""
+        entry = new.entry
+        if after is None or entry is None or (before is None and in_base):
+            raise FullComposeNeeded
         if entry.written is None and entry.created is None:
-            raise _FromBase
-        if earlier is not None:
-            before = was.entry
-            kept = (
-                before.security,
-                before.short_name,
-                before.reparse,
-                before.eas,
-                before.object_id,
-                [name for name, _size in before.streams],
-            )
-            if kept != (
-                entry.security,
-                entry.short_name,
-                entry.reparse,
-                entry.eas,
-                entry.object_id,
-                [name for name, _size in entry.streams],
-            ):
-                raise _FromBase
-        elif entry.security is not None or any(child.exists for child in was.children.values()):
-            raise _FromBase
-        for child in becomes.children.values():
-            # What has no time of its own takes the folder's.
-            if child.exists and (child.entry is None or child.entry.written is None and child.entry.created is None):
-                raise _FromBase
+            raise FullComposeNeeded
+        if before is not None and old.entry is not None:
+            if _lasting(old.entry) != _lasting(entry):
+                raise FullComposeNeeded
+        elif entry.security is not None or any(child.exists for child in old.children.values()):
+            raise FullComposeNeeded
+        for child in new.children.values():
+            # A child without a time of its own has the time of the folder.
+            if child.exists and (child.entry is None or (child.entry.written is None and child.entry.created is None)):
+                raise FullComposeNeeded
+        return entry
 
-    def _require_short_name(
-        self, was: MergedNode, becomes: MergedNode, path: str, base_at: Callable[[str], str | None]
-    ) -> None:
-        """Raise when the file would take over another 8.3 name from the old image than from the base."""
-        if becomes.entry.short_name is not None:
+    def _check_short_name(self, old: MergedNode, new: MergedNode, path: str, base_at: BaseAt) -> None:
+        """Raise if a file would inherit another 8.3 name from the older image than from the base."""
+        if new.entry is None or new.entry.short_name is not None:
             return
-        if was.entry is not None and was.entry.short_name is not None:
-            raise _FromBase
-        if was.is_leaf:
-            lost = self._old.group(was) is not None and base_at(path) is not None
-        elif was.hides:
-            lost = base_at(path) is not None
+        if old.entry is not None and old.entry.short_name is not None:
+            raise FullComposeNeeded
+        if old.is_leaf:
+            is_lost = self._old.linked_file(old) is not None and base_at(path) is not BasePath.NOTHING
+        elif old.hides:
+            is_lost = base_at(path) is not BasePath.NOTHING
         else:
-            lost = was.exists and base_at(path) == OTHER
-        if lost:
-            raise _FromBase
+            is_lost = old.exists and base_at(path) is BasePath.OTHER
+        if is_lost:
+            raise FullComposeNeeded
+
+
+def _lasting(entry: Entry) -> tuple:
+    """Return the metadata of a folder that writing its new metadata does not remove."""
+    streams = [name for name, _size in entry.streams]
+    return entry.security, entry.short_name, entry.reparse, entry.eas, entry.object_id, streams

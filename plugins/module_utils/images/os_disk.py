@@ -1,20 +1,24 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The disk of an OS layer version: its VMDK in the repository, and the index of its grains."""
+"""The disk of an OS layer version: its VMDK in the repository, the index of its grains, and its Windows volume."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from ..catalog import layer_store
+from ..common.errors import InternalError
 from ..common.optional_imports import np
 from ..disk.grains import GrainIndex
 from ..disk.vmdk_layout import SECTOR
 from ..disk.vmdk_stream import GrainSource, StreamPlan
 from ..layers.layer_version import ROLE_DISK, ROLE_GRAINS
-from ..repository.blobs import Descriptor
+from ..ntfs.volume import Volume
+from ..repository.blobs import BlobWriter, Descriptor
 from ..repository.repository import Repository
+from ..windows.partition import windows_window
 from .thin_disk import ThinDisk
 
 VMDK_TYPE = "application/vnd.strata.disk.v1+vmdk"
@@ -24,15 +28,15 @@ _MAX_INDEX = 1 << 31
 
 @dataclass(frozen=True)
 class OsDisk:
-    """``digest`` is that of the layer version's manifest, ``vmdk`` and ``index`` its two blobs."""
+    """The disk of a layer version: the digest of the version's manifest, and the blobs ``vmdk`` and ``index``."""
 
     digest: str
     vmdk: Descriptor
     index: Descriptor
 
     @classmethod
-    def of(cls, repository: Repository, digest: str) -> OsDisk:
-        """The disk of the OS layer version ``digest``; NotFound when that has none."""
+    def load(cls, repository: Repository, digest: str) -> OsDisk:
+        """Return the disk of the OS layer version ``digest``; raise NotFound if it has no disk."""
         layer = layer_store.load_version(repository, digest)
         return cls(
             digest,
@@ -41,13 +45,13 @@ class OsDisk:
         )
 
     def load_index(self, repository: Repository) -> GrainIndex:
-        """The index of the VMDK's grains."""
+        """Return the index of the VMDK's grains."""
         return GrainIndex.from_bytes(
             repository.layout.blobs.read(self.index, _MAX_INDEX), f"The grain index {self.index.digest[:19]}"
         )
 
     def open(self, repository: Repository) -> ThinDisk:
-        """The disk as a read-only device."""
+        """Open the disk as a read-only device."""
         index = self.load_index(repository)
         plan = StreamPlan(
             index.capacity,
@@ -59,3 +63,22 @@ class OsDisk:
         return ThinDisk(
             f"the OS layer disk {self.digest[:19]}", plan, [GrainSource(repository.layout.blob_path(self.vmdk))]
         )
+
+
+def stored_descriptor(writer: BlobWriter) -> Descriptor:
+    """Return the descriptor of a blob whose writer has been closed."""
+    if writer.descriptor is None:
+        raise InternalError("A blob is used before it was stored.", code="images.blob_not_stored")
+    return writer.descriptor
+
+
+def windows_partition_number(repository: Repository, digest: str) -> int:
+    """Return the number of the Windows partition on the disk of the OS layer version ``digest``."""
+    return layer_store.load_version(repository, digest).facts["disk"]["partition"]
+
+
+def mount_os_layer(repository: Repository, digest: str, stack: ExitStack) -> Volume:
+    """Mount the Windows volume of the OS layer version ``digest`` for reading, until ``stack`` is closed."""
+    disk = stack.enter_context(OsDisk.load(repository, digest).open(repository))
+    window = windows_window(disk, windows_partition_number(repository, digest))
+    return stack.enter_context(Volume.mount(window))

@@ -1,12 +1,12 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What publishing a template would put together: sizes, conflicts in files and registry, where paths come from.
+"""The plan of an image template: sizes, conflicts in files and registry, and the origin of paths.
 
-Nothing is composed: file indexes and registry deltas say it all, but for what the OS layer
-itself holds, which is looked up on its disk. Files that an app layer brings and that have
-changed in the OS layer since the version the app layer was made for (an old library over
-a patched one) are reported by themselves, and so are 8.3 names that files do not get because others have them.
+Nothing is composed: file indexes and registry deltas contain all that is needed, except the files of
+the OS layer, which are looked up on its disk. Stale files, which a layer provides and which the OS
+layer has changed since the layer was built, are listed separately, and so are the 8.3 names that files
+do not get because other files have them.
 """
 
 from __future__ import annotations
@@ -15,31 +15,40 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from ..catalog import layer_store
-from ..catalog.resolved_template import ResolvedTemplate, label
-from ..layers.entry import FILE
+from ..catalog.resolved_template import ResolvedTemplate, StaleFilePolicy
+from ..layers.entry import FILE, LINK, WHITEOUT
 from ..layers.file_index import Record
 from ..layers.windows_names import windows_path
 from ..ntfs.volume import Volume
 from ..ntfs.volume_process import run_on_volume
 from ..repository.repository import Repository
-from ..windows.partition import windows_window
 from ..winregistry.delta_format import read_delta
 from ..winregistry.delta_merge import combine_deltas
 from ..winregistry.merge_rules import compile_rules
-from .compose import StackedLayer, open_archive, outdated_files, read_stack, stacked_layer
-from .conflicts import BRINGS, Plan
+from .conflicts import BRINGS, StackClaims
 from .image_hives import read_stacked_deltas
-from .os_disk import OsDisk
+from .layer_stack import (
+    StackedLayer,
+    archive_openers,
+    find_stale_in_stack,
+    merge_stack,
+    read_indexes,
+    stacked_layer,
+)
+from .os_disk import mount_os_layer
 from .short_names import find_clashes
-from .stack_merge import MergedTree, merge
-from .stale_files import FAIL, LAYER, choose
+from .stack_merge import MergedTree
+from .stale_files import StaleFile, select_skipped
 
 
 @dataclass
 class TemplatePlan:
-    """JSON-compatible: ``layers`` with what each brings and wins, ``conflicts`` between files, ``registry``
-    findings, ``outdated`` files, ``short_names`` that files do not get, ``provenance`` by path that was asked for."""
+    """The plan of a template, JSON-compatible.
+
+    ``layers`` with what each layer provides and wins, ``conflicts`` between files, findings in the
+    ``registry``, ``outdated`` files, ``short_names`` that files do not get, and ``provenance`` by
+    requested path.
+    """
 
     layers: list[dict] = field(default_factory=list)
     conflicts: list[dict] = field(default_factory=list)
@@ -50,82 +59,113 @@ class TemplatePlan:
 
 
 def plan_template(repository: Repository, template: ResolvedTemplate, paths: Sequence[str] = ()) -> TemplatePlan:
-    """Plan a template and tell, for each of ``paths``, which layers say something about it."""
+    """Plan a template; ``provenance`` lists the layers that claim each of ``paths``.
+
+    Raises:
+        InvalidInput layers.path: a path of ``paths`` is not valid on Windows.
+        Conflict images.layer_*: layers contradict each other in a way that cannot be composed.
+        Corrupt, NotFound, Unsupported: a layer or the OS layer is damaged, missing or not supported.
+    """
     return run_on_volume(_plan, repository, template, list(paths), subject="the OS layer's disk")
 
 
 def contested(repository: Repository, template: ResolvedTemplate) -> list[str]:
-    """A line for each file, key and value of a template on which layers contradict each other, and each outdated file; for diff mode."""
+    """Return a line per file, key and value on which layers contradict each other, and per stale file; for diff mode."""
     plan = plan_template(repository, template)
     lines = [
-        f"{one['path']}: {one['winner']} {one['outcome']} it, over {', '.join(one['losers'])}" for one in plan.conflicts
+        f"{item['path']}: {item['winner']} {item['outcome']} it, over {', '.join(item['losers'])}"
+        for item in plan.conflicts
     ]
     lines += [
-        f"{one['hive']}\\{one['key']} {one.get('value') or ''}: {', '.join(one['layers'])} over {', '.join(one['overruled'])}"
-        for one in plan.registry
-        if one.get("overruled")
+        f"{item['hive']}\\{item['key']} {item.get('value') or ''}: {', '.join(item['layers'])} over {', '.join(item['overruled'])}"
+        for item in plan.registry
+        if item.get("overruled")
     ]
     lines += [
-        f"{one['path']}: {one['layer']} brings it, {one['os_layer']} has changed it since" for one in plan.outdated
+        f"{item['path']}: {item['layer']} provides it, {item['os_layer']} has changed it since"
+        for item in plan.outdated
     ]
     return lines + [
-        f"{one['path']}: {one['layer']} gives it the 8.3 name {one['short_name']}, which {one['holder']} has"
-        for one in plan.short_names
+        f"{item['path']}: {item['layer']} gives it the 8.3 name {item['short_name']}, which {item['holder']} has"
+        for item in plan.short_names
     ]
 
 
 def _plan(repository: Repository, template: ResolvedTemplate, paths: list[str]) -> TemplatePlan:
-    stack = [stacked_layer(repository, reference) for reference in template.layers]
-    records = read_stack(repository, stack)
-    result = TemplatePlan()
-    with ExitStack() as opened:
-        volume = _mount(repository, template.os_layer.digest, opened)
-        labels = [layer.label for layer in stack]
-        knew = [{labels.index(known) for known in layer.knew if known in labels} for layer in stack]
-        outdated = outdated_files(repository, stack, records, template.os_layer.digest, volume, opened)
-        policy = template.merging.get("outdated_files", LAYER)
-        openers = [lambda layer=layer: open_archive(repository, layer, opened) for layer in stack]
-        # An image that is to be refused is planned as if its layers won.
-        skip = choose(policy, outdated, labels, openers, volume) if policy != FAIL else ()
-        plan = Plan(records, lambda path: "/".join(volume.upcase(part) for part in path.split("/")), knew, skip)
-        tree = merge(
-            [(layer.label, [record.entry for record in found]) for layer, found in zip(stack, records)],
-            volume.upcase,
-            skip,
+    with ExitStack() as stack:
+        volume = mount_os_layer(repository, template.os_layer.digest, stack)
+        return _Planner(repository, template, volume, stack).plan(paths)
+
+
+class _Planner:
+    def __init__(self, repository: Repository, template: ResolvedTemplate, volume: Volume, stack: ExitStack) -> None:
+        self._repository = repository
+        self._template = template
+        self._volume = volume
+        self._stack = stack
+        self._layers = [stacked_layer(repository, reference) for reference in template.layers]
+        self._labels = [layer.label for layer in self._layers]
+        self._records = read_indexes(repository, self._layers)
+
+    def plan(self, paths: list[str]) -> TemplatePlan:
+        """Return the plan; ``volume`` is the OS layer."""
+        stale = find_stale_in_stack(
+            self._repository, self._layers, self._records, self._template.os_layer.digest, self._volume, self._stack
         )
-        result.conflicts = [
+        skipped = self._skipped(stale)
+        tree = merge_stack(self._layers, self._records, self._volume.upcase, skipped)
+        built_on = [
+            {self._labels.index(label) for label in layer.built_on if label in self._labels} for layer in self._layers
+        ]
+        claims = StackClaims(self._records, self._fold, built_on, skipped)
+        return TemplatePlan(
+            layers=_layers(self._template, self._records, tree),
+            conflicts=self._conflicts(claims),
+            registry=_registry(self._repository, self._template, self._layers, self._stack),
+            outdated=[
+                {"path": file.path, "layer": self._labels[file.layer], "os_layer": self._template.os_layer.label}
+                for file in stale
+            ],
+            short_names=[
+                {
+                    "path": clash.path,
+                    "short_name": clash.short_name,
+                    "layer": self._labels[clash.layer],
+                    "holder": clash.holder,
+                }
+                for clash in find_clashes(tree, self._volume)
+            ],
+            provenance={path: self._provenance(claims, windows_path(path)) for path in paths},
+        )
+
+    def _fold(self, path: str) -> str:
+        return "/".join(self._volume.upcase(part) for part in path.split("/"))
+
+    def _skipped(self, stale: list[StaleFile]) -> frozenset[tuple[int, int]]:
+        policy = StaleFilePolicy(self._template.merging.get("outdated_files", StaleFilePolicy.LAYER))
+        if policy is StaleFilePolicy.FAIL:
+            return frozenset()  # An image that will be refused is planned as if its layers won.
+        openers = archive_openers(self._repository, self._layers, self._stack)
+        return select_skipped(policy, stale, self._labels, openers, self._volume)
+
+    def _conflicts(self, claims: StackClaims) -> list[dict]:
+        return [
             {
-                "path": one.path,
-                "outcome": one.outcome,
-                "winner": labels[one.winner],
-                "losers": [labels[number] for number in one.losers],
+                "path": conflict.path,
+                "outcome": conflict.outcome,
+                "winner": self._labels[conflict.winner],
+                "losers": [self._labels[number] for number in conflict.losers],
             }
-            for one in plan.conflicts()
+            for conflict in claims.conflicts()
         ]
-        result.layers = _layers(template, records, tree)
-        result.short_names = [
-            {"path": clash.path, "short_name": clash.short_name, "layer": labels[clash.layer], "holder": clash.holder}
-            for clash in find_clashes(tree, volume)
-        ]
-        result.registry = _registry(repository, template, stack, opened)
-        result.outdated = [
-            {"path": one.path, "layer": labels[one.layer], "os_layer": label(template.os_layer)} for one in outdated
-        ]
-        for path in paths:
-            plain = windows_path(path)
-            told = [{"layer": labels[number], "says": saying} for number, saying in plan.provenance(plain)]
-            node = volume.find(plain)
-            if node is not None:
-                node.close()
-                told.insert(0, {"layer": label(template.os_layer), "says": BRINGS})
-            result.provenance[path] = told
-    return result
 
-
-def _mount(repository: Repository, digest: str, opened: ExitStack) -> Volume:
-    disk = opened.enter_context(OsDisk.of(repository, digest).open(repository))
-    partition = layer_store.load_version(repository, digest).facts["disk"]["partition"]
-    return opened.enter_context(Volume.mount(windows_window(disk, partition)))
+    def _provenance(self, claims: StackClaims, path: str) -> list[dict]:
+        origins = [{"layer": self._labels[number], "says": claim} for number, claim in claims.provenance(path)]
+        node = self._volume.find(path)
+        if node is not None:
+            node.close()
+            origins.insert(0, {"layer": self._template.os_layer.label, "says": BRINGS})
+        return origins
 
 
 def _layers(template: ResolvedTemplate, records: list[list[Record]], tree: MergedTree) -> list[dict]:
@@ -136,25 +176,25 @@ def _layers(template: ResolvedTemplate, records: list[list[Record]], tree: Merge
     return [
         dict(
             reference.to_dict(),
-            files=sum(record.entry.kind in (FILE, "link") for record in found),
-            removals=sum(record.entry.kind == "whiteout" for record in found),
-            bytes=sum(record.entry.size for record in found),
+            files=sum(record.entry.kind in (FILE, LINK) for record in index),
+            removals=sum(record.entry.kind == WHITEOUT for record in index),
+            bytes=sum(record.entry.size for record in index),
             files_that_win=won[number],
         )
-        for number, (reference, found) in enumerate(zip(template.layers, records))
+        for number, (reference, index) in enumerate(zip(template.layers, records))
     ]
 
 
 def _registry(
-    repository: Repository, template: ResolvedTemplate, stack: list[StackedLayer], opened: ExitStack
+    repository: Repository, template: ResolvedTemplate, layers: list[StackedLayer], stack: ExitStack
 ) -> list[dict]:
-    deltas = read_stacked_deltas(
-        [(layer.label, lambda layer=layer: open_archive(repository, layer, opened, hives=True)) for layer in stack]
-    )
+    openers = archive_openers(repository, layers, stack, hives=True)
+    deltas = read_stacked_deltas([layer.label for layer in layers], openers)
     rules = compile_rules(template.merging.get("registry_lists", ()))
-    knew = {layer.label: layer.knew for layer in stack}
+    built_on = {layer.label: layer.built_on for layer in layers}
     findings = []
     for name in sorted(deltas):
         own = [(delta.label, read_delta(delta.data)) for delta in deltas[name] if not delta.differencing]
-        findings += [finding.as_dict() for finding in combine_deltas(own, rules, seen=knew).findings] if own else []
+        if own:
+            findings += [finding.as_dict() for finding in combine_deltas(own, rules, seen=built_on).findings]
     return findings

@@ -1,20 +1,25 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which layer wins each path: a stack of layers merged into one tree of final states.
+"""Merge a stack of layers into a tree of final states: which layer wins each path.
 
-Only file indexes are read, never a layer's content, so that every file is written once
-however many layers carry it. The rules:
+Only file indexes are read, never the content of a layer, so that every file is written once, even if
+several layers have it. The rules:
 
 * A later layer wins. Names are compared as the volume compares them (``fold``).
-* A directory over a directory merges; its own metadata replaces the older one's unless the
-  entry is only implied, there to carry its children.
+* A directory over a directory merges. Its metadata replaces the older metadata, unless the entry is
+  only implied, to carry its children.
 * A file, a hard link or a directory that leads elsewhere (a junction, a symbolic link) replaces
-  whatever stood there, with everything below it; another directory replaces a file.
-* A whiteout removes what *lower* layers and the base have at that path, wherever it
-  stands in its archive; the same layer may then bring the path anew.
-* A layer that has a path twice, but for directories, contradicts itself and is refused.
-* A directory keeps the spelling under which it was first made; a file has its winner's.
+  the path and everything below it. Any other directory replaces a file.
+* A whiteout removes what *lower* layers and the base have at that path, independent of its position
+  in the archive; the same layer can then provide the path again.
+* A layer that has a path twice contradicts itself and is refused, except for directories.
+* A directory keeps the spelling with which it was created; a file has the spelling of its winner.
+
+The algorithm: layers are added from the lowest to the highest. For each layer, first its whiteouts
+replace nodes of lower layers by nodes that hide the base; then its entries are added, which creates
+folders on their way. A node remembers the layer that set it, so that a second entry of the same layer
+for the same path is detected.
 """
 
 from __future__ import annotations
@@ -33,11 +38,11 @@ MAX_DEPTH = 256
 class MergedNode:
     """The final state of one path.
 
-    ``layer`` and ``position`` name the winning entry (stack number, place in its index);
-    ``entry`` is None for a folder that is only implied by what it holds, and for a path
-    that is only removed. ``hides`` says that nothing which the base has here survives.
-    ``exists`` says that a layer brings this path or one below it, or made a folder of it for
-    what a later one removed; a folder that merely leads to removals is not made when the base lacks it.
+    ``layer`` and ``position`` identify the winning entry (number in the stack, position in its index).
+    ``entry`` is None for a folder that is only implied by its content, and for a path that is only
+    removed. ``hides`` means that the base is not visible at this path. ``exists`` means that a layer
+    provides this path or a path below it, even if a later layer removed that path; a folder that only
+    leads to removals is not created if the base lacks it.
     """
 
     name: str
@@ -50,33 +55,35 @@ class MergedNode:
 
     @property
     def is_leaf(self) -> bool:
-        """True for a file, a link or a directory that leads elsewhere: nothing can be below it."""
+        """True for a file, a link or a directory that leads elsewhere, which cannot have children."""
         return self.entry is not None and is_leaf(self.entry)
 
 
 def is_leaf(entry: Entry) -> bool:
-    """Whether an entry leaves no room for anything below its path."""
+    """Return whether an entry cannot have children."""
     return entry.kind != DIRECTORY or leads_elsewhere(entry.reparse)
 
 
 class MergedTree:
-    """The merged stack. ``root`` is the volume's root and is never an entry itself."""
+    """The merged stack. ``root`` is the root of the volume and never an entry."""
 
     def __init__(self, fold: Callable[[str], str]) -> None:
         self.root = MergedNode("")
+        #: The labels of the layers, by number.
+        self.labels: dict[int, str] = {}
         self._fold = fold
         self._folded: dict[str, str] = {}
         self._folded_folders: dict[str, str] = {}
 
     def fold(self, name: str) -> str:
-        """One path component as the volume compares it."""
+        """Return a path component as the volume compares it."""
         folded = self._folded.get(name)
         if folded is None:
             folded = self._folded[name] = self._fold(name)
         return folded
 
     def fold_path(self, path: str) -> str:
-        """A whole path, component by component."""
+        """Return a whole path as the volume compares it, component by component."""
         folder, slash, name = path.rpartition("/")
         if not slash:
             return self.fold(name)
@@ -85,13 +92,21 @@ class MergedTree:
             folded = self._folded_folders[folder] = "/".join([self.fold(part) for part in folder.split("/")])
         return f"{folded}/{self.fold(name)}"
 
+    def label(self, number: int) -> str:
+        """Return the label of a layer, for messages; -1 is the number of nodes that no entry set."""
+        return self.labels.get(number, "a layer")
+
     def add_layer(
         self, number: int, label: str, entries: Sequence[Entry], skip: Collection[tuple[int, int]] = ()
     ) -> None:
-        """Put the next layer on top. ``label`` names it in errors; entries whose (number, position) is in ``skip`` are not brought.
+        """Add the next layer on top. ``label`` names it in errors; entries whose (number, position) is in ``skip`` are left out.
 
-        Raises Conflict for content below a link to elsewhere and for a layer that contradicts itself, InvalidInput for absurd depth.
+        Raises:
+            Conflict images.layer_below_link: the layer has files below a link of a lower layer.
+            Conflict images.layer_twice: the layer has a path twice.
+            InvalidInput images.layer_too_deep: a path has more than 256 folders.
         """
+        self.labels[number] = label
         for entry in entries:
             if entry.kind == WHITEOUT:
                 self._remove(entry.path, label)
@@ -110,7 +125,7 @@ class MergedTree:
             stack.extend((prefix + child.name, child) for _folded, child in sorted(node.children.items(), reverse=True))
 
     def settle(self) -> None:
-        """Bring ``exists`` up to date where nodes were put together by hand; call once, at the end."""
+        """Update ``exists`` of a tree that was not built by ``add_layer``; call it once, when the tree is complete."""
         order = [self.root]
         for node in order:
             order.extend(node.children.values())
@@ -123,9 +138,11 @@ class MergedTree:
         parts = path.split("/")
         if len(parts) > MAX_DEPTH:
             raise InvalidInput(
-                f"{label} holds a path of {len(parts)} folders, beginning with {path[:60]!r}.",
+                f"A path of {label} has {len(parts)} folders, but {MAX_DEPTH} are allowed: {printable(path[:60])}...",
                 code="images.layer_too_deep",
-                hint=f"No path in a layer may be deeper than {MAX_DEPTH} folders.",
+                hint="Move the files to a folder with a shorter path and build the layer again.",
+                layer=label,
+                depth=len(parts),
             )
         node = self.root
         for depth, part in enumerate(parts[:-1]):
@@ -137,7 +154,7 @@ class MergedTree:
                 if for_removal:
                     return None, parts[-1]
                 path_so_far = "/".join(parts[: depth + 1])
-                if child.layer == number and child.entry.kind != DIRECTORY:
+                if child.layer == number and child.entry is not None and child.entry.kind != DIRECTORY:
                     raise _twice(path_so_far, label)
                 self._become_directory(child, part, path_so_far, label)
             if not for_removal:
@@ -147,18 +164,19 @@ class MergedTree:
 
     @staticmethod
     def _make(node: MergedNode, name: str) -> None:
-        """The first layer that brings a path decides its spelling; one that only removes below it does not."""
+        """Set the spelling of a path that a layer provides for the first time; removals below it do not set it."""
         if not node.exists:
             node.name, node.exists = name, True
 
     @staticmethod
     def _become_directory(node: MergedNode, name: str, path: str, label: str) -> None:
-        if node.entry.kind == DIRECTORY:
+        if node.entry is not None and node.entry.kind == DIRECTORY:
             raise Conflict(
-                f"{label} puts files below {path}, which a lower layer makes a link to another folder.",
+                f"The {label} has files below {printable(path)}, which is a link to another folder in a lower layer.",
                 code="images.layer_below_link",
-                hint="Put the files below the folder that the link leads to.",
+                hint="Move the files below the folder to which the link leads, and build the layer again.",
                 path=path,
+                layer=label,
             )
         node.name, node.entry, node.layer, node.position = name, None, -1, -1
 
@@ -169,11 +187,13 @@ class MergedTree:
 
     def _add(self, number: int, position: int, entry: Entry, label: str) -> None:
         parent, name = self._parent(entry.path, label, number)
+        if parent is None:
+            return
         folded = self.fold(name)
         node = parent.children.get(folded)
         if node is None:
             node = parent.children[folded] = MergedNode(name)
-        elif node.layer == number and not (entry.kind == node.entry.kind == DIRECTORY):
+        elif node.layer == number and not (node.entry is not None and entry.kind == node.entry.kind == DIRECTORY):
             raise _twice(entry.path, label)
         self._make(node, name)
         if is_leaf(entry):
@@ -181,7 +201,7 @@ class MergedTree:
             node.hides = True
             node.name = name
         else:
-            if node.is_leaf:
+            if node.entry is not None and is_leaf(node.entry):
                 if node.entry.kind == DIRECTORY and not entry.implied:
                     node.name, node.entry = name, None
                 else:
@@ -193,17 +213,18 @@ class MergedTree:
 
 def _twice(path: str, label: str) -> Conflict:
     return Conflict(
-        f"{label} holds {printable(path)} twice, or a file there and something below it.",
+        f"The {label} contains {printable(path)} twice, or as a file with other files below it.",
         code="images.layer_twice",
-        hint="Windows does not tell names apart by case: rename one of them in the layer's source.",
+        hint="Windows ignores the case of names: rename one of the files in the layer's source.",
         path=path,
+        layer=label,
     )
 
 
 def merge(
     stack: Sequence[tuple[str, Sequence[Entry]]], fold: Callable[[str], str], skip: Collection[tuple[int, int]] = ()
 ) -> MergedTree:
-    """Merge ``(label, entries)`` of each layer, lowest first, without those whose (layer, position) is in ``skip``."""
+    """Merge ``(label, entries)`` of each layer, lowest first; leave out entries whose (layer, position) is in ``skip``."""
     tree = MergedTree(fold)
     for number, (label, entries) in enumerate(stack):
         tree.add_layer(number, label, entries, skip)

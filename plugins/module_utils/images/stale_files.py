@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files that a layer brings although the OS layer has changed them since the version the layer was made for.
+"""Stale files: files of a layer that the OS layer has changed since the version for which the layer was built.
 
-An old library over a patched one is the classic of layered images. What is to be done is
-the template's policy: the layer's file wins as ever, the OS layer's does, the one with the
-higher file version does, or the image is refused.
+An old library over a patched library is the typical defect of layered images. The policy of the image
+template decides: the file of the layer wins, the file of the OS layer wins, the file with the higher
+file version wins, or the image is refused.
 """
 
 from __future__ import annotations
@@ -15,26 +15,32 @@ import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from ..catalog.resolved_template import FAIL, LAYER, OS
+from ..catalog.resolved_template import StaleFilePolicy
 from ..common.errors import Conflict
 from ..layers.archive import Contents
 from ..layers.entry import FILE, LINK, Entry
 from ..layers.file_index import Record
 from ..ntfs.volume import Volume
 
-# VS_FIXEDFILEINFO of a version resource: its signature, and the four numbers of the file version behind it.
+# VS_FIXEDFILEINFO of a version resource: its signature, and after it the four numbers of the file version.
 _SIGNATURE = struct.pack("<I", 0xFEEF04BD)
 _VERSION = struct.Struct("<II")
 _MAX_PROGRAM = 256 << 20
 _WOF_STREAM = "WofCompressedData"
+_SHOWN = 3
 
-Opened = Iterable[tuple[Entry, Contents]]
+#: Opens an archive and yields its entries.
+Opener = Callable[[], Iterable[tuple[Entry, Contents]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Outdated:
-    """A name of a file of one layer: ``layer`` and ``position`` say where it stands, ``path`` as the layer spells it;
-    ``source`` is the path of the entry that has its content, another one for a further name of a file."""
+class StaleFile:
+    """A name of a file of a layer.
+
+    ``layer`` and ``position`` are the number of the layer and the position in its index. ``path`` is the
+    name in the spelling of the layer. ``source`` is the path of the entry with the content, which differs
+    from ``path`` for a hard link.
+    """
 
     layer: int
     position: int
@@ -42,81 +48,90 @@ class Outdated:
     source: str
 
 
-def find_outdated(number: int, records: Sequence[Record], then: Volume, now: Volume) -> list[Outdated]:
-    """Files of a layer that was made for the OS layer on ``then`` and that the one on ``now`` has with another content."""
-    found = []
-    files = {now.upcase(record.entry.path): record for record in records if record.entry.kind == FILE}
+def find_stale_files(number: int, records: Sequence[Record], original: Volume, current: Volume) -> list[StaleFile]:
+    """Return the files of a layer that the OS layer has changed.
+
+    The layer was built for the OS layer on ``original``; the OS layer on ``current`` has the file with
+    other content than the layer and than ``original``.
+    """
+    stale = []
+    files = {current.upcase(record.entry.path): record for record in records if record.entry.kind == FILE}
     for position, record in enumerate(records):
         entry = record.entry
-        file = (
-            files.get(now.upcase(entry.link_target)) if entry.kind == LINK else record if entry.kind == FILE else None
-        )
+        file: Record | None = None
+        if entry.kind == FILE:
+            file = record
+        elif entry.kind == LINK:
+            file = files.get(current.upcase(entry.link_target or ""))
         if file is None:
             continue
-        present = _digest(now, entry.path)
-        if present is not None and present != _brought(file) and present != _digest(then, entry.path):
-            found.append(Outdated(number, position, entry.path, file.entry.path))
-    return found
+        present = _digest(current, entry.path)
+        if present is not None and present != _content_digest(file) and present != _digest(original, entry.path):
+            stale.append(StaleFile(number, position, entry.path, file.entry.path))
+    return stale
 
 
-def _brought(record: Record) -> bytes:
-    streams = {name: digest for (name, _size), digest in zip(record.entry.streams, record.stream_digests)}
-    return streams.get(_WOF_STREAM, record.digest)
-
-
-def choose(
-    policy: str,
-    outdated: Sequence[Outdated],
+def select_skipped(
+    policy: StaleFilePolicy,
+    stale: Sequence[StaleFile],
     labels: Sequence[str],
-    openers: Sequence[Callable[[], Opened]],
-    now: Volume,
-) -> set[tuple[int, int]]:
-    """(layer, position) of the entries that must not be applied; Conflict when the policy is to refuse them."""
-    if policy == LAYER or not outdated:
-        return set()
-    if policy == FAIL:
-        shown = ", ".join(f"{one.path} ({labels[one.layer]})" for one in outdated[:3]) + (
-            f" and {len(outdated) - 3} more" if len(outdated) > 3 else ""
-        )
+    openers: Sequence[Opener],
+    current: Volume,
+) -> frozenset[tuple[int, int]]:
+    """Return (layer, position) of the entries that must not be applied.
+
+    Raises:
+        Conflict images.outdated_files: the policy is to refuse stale files.
+    """
+    if policy is StaleFilePolicy.LAYER or not stale:
+        return frozenset()
+    if policy is StaleFilePolicy.FAIL:
+        shown = ", ".join(f"{file.path} ({labels[file.layer]})" for file in stale[:_SHOWN])
+        more = f" and {len(stale) - _SHOWN} more" if len(stale) > _SHOWN else ""
         raise Conflict(
-            f"Layers bring files that the OS layer has changed since they were made: {shown}.",
+            f"Layers contain files that the OS layer has changed since the layers were built: {shown}{more}.",
             code="images.outdated_files",
-            hint="Make those layers again for this version of the OS layer, or set outdated_files of the template.",
-            files=[{"path": one.path, "layer": labels[one.layer]} for one in outdated[:1000]],
+            hint="Build these layers again for this version of the OS layer, or set outdated_files of the image template.",
+            files=[{"path": file.path, "layer": labels[file.layer]} for file in stale[:1000]],
         )
-    if policy == OS:
-        return {(one.layer, one.position) for one in outdated}
-    return _older(outdated, openers, now)
+    if policy is StaleFilePolicy.OS:
+        return frozenset((file.layer, file.position) for file in stale)
+    return _older(stale, openers, current)
 
 
-def _older(outdated: Sequence[Outdated], openers: Sequence[Callable[[], Opened]], now: Volume) -> set[tuple[int, int]]:
-    """Those whose file version is lower than that of the OS layer's file; a file without a version counts as newer."""
+def _older(stale: Sequence[StaleFile], openers: Sequence[Opener], current: Volume) -> frozenset[tuple[int, int]]:
+    """Return the files with a lower file version than the file of the OS layer; a file without a version counts as newer."""
     older = set()
-    for layer in sorted({one.layer for one in outdated}):
-        wanted: dict[str, list[Outdated]] = {}
-        for one in outdated:
-            if one.layer == layer:
-                wanted.setdefault(one.source, []).append(one)
+    for layer in sorted({file.layer for file in stale}):
+        by_source: dict[str, list[StaleFile]] = {}
+        for file in stale:
+            if file.layer == layer:
+                by_source.setdefault(file.source, []).append(file)
         for entry, contents in openers[layer]():
-            names = wanted.pop(entry.path, ()) if entry.kind == FILE else ()
+            names = by_source.pop(entry.path, []) if entry.kind == FILE else []
             if names and entry.size <= _MAX_PROGRAM:
-                brought = file_version(next((part.read() for name, _size, part in contents if not name), b""))
-                for one in names:
-                    present = file_version(_content(now, one.path))
-                    if brought is not None and present is not None and brought < present:
-                        older.add((one.layer, one.position))
-            if not wanted:
+                version = file_version(next((member.read() for name, _size, member in contents if not name), b""))
+                for file in names:
+                    present = file_version(_content(current, file.path))
+                    if version is not None and present is not None and version < present:
+                        older.add((file.layer, file.position))
+            if not by_source:
                 break
-    return older
+    return frozenset(older)
 
 
 def file_version(data: bytes) -> tuple[int, int, int, int] | None:
-    """The file version of a program or library, None when it has none."""
-    place = data.find(_SIGNATURE) if data[:2] == b"MZ" else -1
-    if place < 0 or place + 16 > len(data):
+    """Return the file version of a program or library, None if it has none."""
+    position = data.find(_SIGNATURE) if data[:2] == b"MZ" else -1
+    if position < 0 or position + 16 > len(data):
         return None
-    high, low = _VERSION.unpack_from(data, place + 8)
+    high, low = _VERSION.unpack_from(data, position + 8)
     return high >> 16, high & 0xFFFF, low >> 16, low & 0xFFFF
+
+
+def _content_digest(record: Record) -> bytes | None:
+    streams = {name: digest for (name, _size), digest in zip(record.entry.streams, record.stream_digests)}
+    return streams.get(_WOF_STREAM, record.digest)
 
 
 def _content(volume: Volume, path: str) -> bytes:
@@ -134,7 +149,7 @@ def _digest(volume: Volume, path: str) -> bytes | None:
     with node:
         if node.is_directory:
             return None
-        # A file that Windows keeps compressed has only a hole where its content would be.
+        # The unnamed stream of a file that Windows stores compressed is a hole.
         compressed = any(name == _WOF_STREAM for name, _size in node.streams)
         digest = hashlib.sha256()
         with node.open_stream(_WOF_STREAM if compressed else "") as stream:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A disk whose grains stand compressed in several files, read at random."""
+"""A disk whose grains are stored compressed in several files, with random access."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from ..disk.vmdk_stream import GrainSource, StreamPlan
 
 
 class ThinDisk(BlockDevice):
-    """What a StreamPlan describes, as a read-only device. The sources are closed with it.
+    """The disk that a StreamPlan describes, as a read-only device. Closing it closes the sources.
 
-    Several threads may call ``read_grain``; ``pread`` keeps ``cache_bytes`` of plain grains
-    and belongs to one thread.
+    Several threads may call ``read_grain``. ``pread`` caches ``cache_bytes`` of plain grains, so that
+    only one thread may call it.
     """
 
     read_only = True
@@ -39,7 +39,7 @@ class ThinDisk(BlockDevice):
         self._limit = max(4, cache_bytes >> GRAIN_SHIFT)
 
     def read_grain(self, number: int) -> bytes | None:
-        """The 64 KiB of a grain, None when they are zeros; Corrupt when the file holds something else."""
+        """Return the 64 KiB of a grain, None if they are zeros; raise Corrupt images.grain for damage."""
         plan = self._plan
         row = int(np.searchsorted(plan.numbers, np.uint32(number)))
         if row >= len(plan.numbers) or plan.numbers[row] != number:
@@ -102,5 +102,5 @@ class ThinDisk(BlockDevice):
         return Corrupt(
             f"Grain {number} in {source.name} is damaged.",
             code="images.grain",
-            hint="Verify the repository; a damaged OS layer has to be imported again.",
+            hint="Verify the repository; import a damaged OS layer again, publish a damaged image again.",
         )

@@ -107,7 +107,7 @@ class ArchiveReader:
         self, source: BinaryIO, label: str, *, limits: Limits = Limits(), hives: bool = False, ahead: bool = False
     ) -> None:
         self._source = source
-        self._label = label
+        self.label = label
         self._limits = limits
         self._hives = hives
         self._stream = ArchiveStream(source, label, limits.unpacked, ahead=ahead)
@@ -147,7 +147,7 @@ class ArchiveReader:
         return self._stream.damaged(problem)
 
     def _unsupported(self, feature: str, *, code: str, hint: str) -> Unsupported:
-        return Unsupported(f"The archive of {self._label} {feature}.", code=code, hint=hint, layer=self._label)
+        return Unsupported(f"The archive of {self.label} {feature}.", code=code, hint=hint, layer=self.label)
 
     # --- for Contents -----------------------------------------------------------------------
 

@@ -1,0 +1,88 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Create files and folders on a volume with the metadata of layer entries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..common.errors import Conflict
+from ..layers.entry import DIRECTORY, Entry, printable
+from ..ntfs.file_security import inherit
+from ..ntfs.node import Node
+from ..ntfs.times import Times
+from .stack_merge import is_leaf
+
+
+class NodeWriter:
+    """Creates and describes nodes; ``drop`` records metadata that another file of the volume has."""
+
+    def __init__(self, drop: Callable[[str], None]) -> None:
+        self._drop = drop
+        self._inherited: dict[tuple[bytes | None, bool], bytes] = {}
+
+    def create_directory(self, parent: Node, name: str, entry: Entry, short_name: str | None) -> Node:
+        """Create a folder with its common metadata."""
+        return parent.create_directory(
+            name,
+            short_name=short_name,
+            attributes=entry.attributes,
+            times=times_of(entry, parent),
+            security=self._security(entry, parent),
+            allow_trailing=True,
+        )
+
+    def create_file(self, parent: Node, name: str, entry: Entry, short_name: str | None, data: bytes) -> Node:
+        """Create a file with its common metadata and ``data`` in its unnamed stream."""
+        return parent.create_file(
+            name,
+            data=data,
+            short_name=short_name,
+            attributes=entry.attributes,
+            times=times_of(entry, parent),
+            security=self._security(entry, parent),
+            allow_trailing=True,
+        )
+
+    def describe(self, node: Node, entry: Entry, short_name: str | None) -> None:
+        """Set the metadata of an entry on an existing folder."""
+        if entry.security is not None:
+            node.set_security(entry.security)
+        node.set_attributes(entry.attributes)
+        if short_name is not None:
+            node.set_short_name(short_name)
+        self.describe_rare(node, entry)
+        node.set_times(times_of(entry, node))
+
+    def describe_rare(self, node: Node, entry: Entry) -> None:
+        """Set the metadata that few files have: reparse point of a folder, extended attributes, object ID."""
+        if entry.reparse is not None and not is_leaf(entry):
+            node.set_reparse(entry.reparse)
+        if entry.eas is not None:
+            node.set_eas(entry.eas)
+        if entry.object_id is not None:
+            try:
+                node.set_object_id(entry.object_id)
+            except Conflict:
+                self._drop(f"object ID of {printable(entry.path)}")
+
+    def _security(self, entry: Entry, parent: Node) -> bytes:
+        if entry.security is not None:
+            return entry.security
+        is_directory = entry.kind == DIRECTORY
+        key = (parent.security, is_directory)
+        inherited = self._inherited.get(key)
+        if inherited is None:
+            inherited = self._inherited[key] = inherit(key[0], is_directory)
+        return inherited
+
+
+def times_of(entry: Entry, fallback: Node) -> Times:
+    """Return the four times of an entry; a missing time is its time of writing, or that of ``fallback``."""
+    written = entry.written if entry.written is not None else entry.created
+    if written is None:
+        written = fallback.times.written
+    return Times(
+        *(written if time is None else time for time in (entry.created, written, entry.accessed, entry.changed))
+    )
