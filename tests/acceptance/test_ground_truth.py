@@ -11,7 +11,7 @@ import hashlib
 import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
-from ansible_collections.strata.layering.plugins.module_utils.images.conflicts import Plan
+from ansible_collections.strata.layering.plugins.module_utils.images.conflicts import StackClaims
 from ansible_collections.strata.layering.plugins.module_utils.images.os_import import find_windows
 from ansible_collections.strata.layering.plugins.module_utils.layers.entry import HIVE, WHITEOUT
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
@@ -84,7 +84,7 @@ def test_what_contends_is_reported(workshop, packaged, composed):
             finding["key"].rpartition("\\")[2],
             finding.get("value", "").rpartition("\\")[2].casefold(),
         ): finding["outcome"]
-        for finding in image.config["registry"]["findings"]
+        for finding in image.config.registry.findings
         if finding.get("value") != "DriverDateData"
     }
     assert findings == {
@@ -92,7 +92,7 @@ def test_what_contends_is_reported(workshop, packaged, composed):
         ("SYSTEM", "Environment", "path"): "merged",
     }
     with image.open_disk() as disk, Volume.mount(find_windows(disk).window(disk)) as volume:
-        plan = Plan([stored_layers.records(workshop.repository, layer) for layer in layers], volume.upcase)
+        plan = StackClaims([stored_layers.records(workshop.repository, layer) for layer in layers], volume.upcase)
     conflicts = {
         conflict.path: (layers[conflict.winner].name, [layers[loser].name for loser in conflict.losers])
         for conflict in plan.conflicts()

@@ -105,7 +105,7 @@ def compose(repository: str, name: str, forget_verified: bool = False) -> dict:
     image = compose_template(opened, resolved)
     return {
         "seconds": time.perf_counter() - begin,
-        "statistics": image.config["statistics"],
+        "statistics": image.config.statistics.to_dict(),
         "length": image.plan().length,
     }
 
@@ -118,7 +118,7 @@ def forget_images(repository: str) -> dict:
     opened = Repository.open(repository, writable=True)
     for digest in stored(opened):
         manifest = opened.layout.manifest(reference_of(digest))
-        base = read_config(opened, digest)["os_layer"]["digest"]
+        base = read_config(opened, digest).os_layer.digest
         kept = {layer["digest"] for layer in opened.layout.manifest(base)["layers"]}
         opened.layout.remove_reference(reference_of(digest))
         for layer in manifest["layers"]:
@@ -234,7 +234,7 @@ def statistics(repository: str, name: str) -> dict:
     from ...plugins.module_utils.images import thin_image
 
     opened, resolved = _resolve(repository, name)
-    return thin_image.read_config(opened, resolved.content_digest)["statistics"]
+    return thin_image.read_config(opened, resolved.content_digest).statistics.to_dict()
 
 
 def make_hive(output: str, delta: str, keys: int, changed: int) -> dict:

@@ -25,6 +25,8 @@ from ...plugins.module_utils.disk.partitions import (
 )
 from ...plugins.module_utils.images import compose
 from ...plugins.module_utils.images.compose import Composition
+from ...plugins.module_utils.images.compose_config import ComposeConfig
+from ...plugins.module_utils.images.layer_stack import stacked_layer
 from ...plugins.module_utils.images.os_disk import INDEX_TYPE, VMDK_TYPE, OsDisk
 from ...plugins.module_utils.images.thin_image import ThinImage
 from ...plugins.module_utils.layers.layer_version import LayerReference, LayerVersion
@@ -136,6 +138,7 @@ class Packaging:
             index = encode(device, vmdk)
             self.partition = max(read_partitions(device).partitions, key=lambda partition: partition.size)
         self.base = OsDisk("sha256:" + "0" * 64, vmdk.descriptor, layout.put_blob(index.to_bytes(), INDEX_TYPE))
+        self.os_layer = LayerReference("os", "Windows", "7", self.base.digest)
         self.base_image = self.compose([])
 
     @property
@@ -148,24 +151,26 @@ class Packaging:
 
     def grow(self, image: ThinImage, layers: list[LayerVersion]) -> ThinImage:
         """Return the thin image with these layers on top of ``image``; its disk descends from that of ``image``."""
-        below = [LayerReference.from_dict(entry) for entry in image.config["layers"]]
-        return self._compose([*below, *(layer.reference() for layer in layers)], image)
+        return self._compose([*image.config.layers, *(layer.reference() for layer in layers)], image)
 
     def _compose(self, references: list[LayerReference], ancestor: ThinImage | None) -> ThinImage:
         content = {
             "layers": [reference.digest for reference in references],
             "ancestor": ancestor and ancestor.manifest.digest,
         }
-        config = {
-            "content_digest": canonical_digest(content),
-            "os_layer": {"digest": self.base.digest},
-            "layers": [reference.to_dict() for reference in references],
-            "disk_size_gb": None,
-        } | ({"ancestor": ancestor.manifest.digest} if ancestor else {})
-        stacked = tuple(compose.stacked_layer(self.repository, reference) for reference in references)
-        return compose.compose(
-            self.repository, Composition(self.base, self.partition.number, stacked, None, config, ancestor)
+        config = ComposeConfig(
+            content_digest=canonical_digest(content),
+            os_layer=self.os_layer,
+            layers=tuple(references),
+            ancestor=ancestor.manifest.digest if ancestor else None,
         )
+        return self.compose_config(config, ancestor)
+
+    def compose_config(self, config: ComposeConfig, ancestor: ThinImage | None = None) -> ThinImage:
+        """Compose the thin image that a config describes, except its scripts."""
+        layers = tuple(stacked_layer(self.repository, reference) for reference in config.layers)
+        composition = Composition(self.base, self.partition.number, layers, None, config, ancestor)
+        return compose.compose(self.repository, composition)
 
     @contextlib.contextmanager
     def changed(self, change: Callable[[Volume], None], image: ThinImage | None = None) -> Iterator[CopyOnWriteDevice]:

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from ..catalog.resolved_template import label
 from ..common.errors import Conflict, Corrupt, NotFound
 from ..common.optional_imports import np
 from ..common.progress import Progress, silent
@@ -22,10 +21,9 @@ from ..disk.block_device import BlockDevice, Window
 from ..disk.grain_compare import differing_grains
 from ..disk.grains import GRAIN_SHIFT, grain_total
 from ..images.free_grains import free_grains
-from ..images.lineage_marker import Mark, read_mark
+from ..images.lineage_marker import LineageMarker, read_marker
 from ..images.os_import import find_windows
 from ..images.thin_image import ThinImage, read_config
-from ..layers.layer_version import LayerReference
 from ..ntfs.file_state import read_state
 from ..ntfs.mft import MasterFileTable
 from ..ntfs.ranges import Ranges
@@ -73,7 +71,7 @@ def open_packaged(base_image: ThinImage, opener: Opener, stack: ExitStack) -> Pa
     disk = stack.enter_context(opener())
     partition = find_windows(disk)
     original = stack.enter_context(base_image.open_disk())
-    expected, mark = read_mark(original), read_mark(disk)
+    expected, mark = read_marker(original), read_marker(disk)
     if expected is not None and mark is not None and mark != expected and not _is_of_os_layer(base_image, mark):
         raise _other_base(disk, _origin(base_image.repository, mark, expected))
     base_partition = _matching_partition(disk, partition, original)
@@ -102,24 +100,24 @@ def _matching_partition(
     return match
 
 
-def _is_of_os_layer(base_image: ThinImage, mark: Mark | None) -> bool:
+def _is_of_os_layer(base_image: ThinImage, mark: LineageMarker | None) -> bool:
     """Return whether the disk may be that of the OS machine itself, which equals the image of its OS layer alone."""
-    if base_image.config["layers"]:
+    if base_image.config.layers:
         return False
     with base_image.base.open(base_image.repository) as base:
-        return read_mark(base) == mark
+        return read_marker(base) == mark
 
 
-def _origin(repository: Repository, mark: Mark, expected: Mark) -> str:
+def _origin(repository: Repository, mark: LineageMarker, expected: LineageMarker) -> str:
     """Describe the image that the lineage marker of the packaged disk names."""
     if mark.content_digest == expected.content_digest:
         return "its image has the same layers but was composed from a different image"
     try:
         config = read_config(repository, mark.content_digest)
-        layers = [label(LayerReference.from_dict(entry)) for entry in (config["os_layer"], *config["layers"])]
+        layers = [reference.label for reference in (config.os_layer, *config.layers)]
     except (NotFound, Corrupt):
         return f"it started from the image {mark.content_digest[:19]}, which is not in the repository"
-    kind = "the image of a template with" if "scripts" in config else "the image of"
+    kind = "the image of a template with" if config.scripts is not None else "the image of"
     return f"it started from {kind} {', '.join(layers)}"
 
 

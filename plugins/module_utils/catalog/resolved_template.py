@@ -1,10 +1,11 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An image template resolved: every layer version it names, by digest, and the digests of what it makes."""
+"""Resolved image templates: every layer version by digest, and the digests of the image and its disk."""
 
 from __future__ import annotations
 
+import enum
 import hashlib
 import json
 from collections.abc import Collection, Sequence
@@ -13,21 +14,28 @@ from dataclasses import dataclass, field
 from ..layers.layer_version import LayerReference
 from .connector_document import ConnectorDocument
 
-#: Policies for files that the OS layer has changed since a layer was built: which version of the file wins.
-LAYER, OS, NEWEST, FAIL = "layer", "os", "newest", "fail"
-#: Part of every content digest: raised when composing the same layers gives another tree.
+#: Part of every content digest: incremented when composing the same layers gives another tree.
 COMPOSE_FORMAT = 1
-#: Part of the content digest of images with scripts: raised when the same scripts are placed in another way.
+#: Part of the content digest of images with scripts: incremented when the same scripts are placed in another way.
 SCRIPTS_FORMAT = 1
+
+
+class StaleFilePolicy(enum.StrEnum):
+    """The option ``outdated_files``: which version of a file wins that the OS layer has changed since a layer was built."""
+
+    LAYER = "layer"
+    OS = "os"
+    NEWEST = "newest"
+    FAIL = "fail"
 
 
 @dataclass(frozen=True)
 class ResolvedTemplate:
-    """A template with digests in place of versions.
+    """A template with digests instead of versions.
 
-    ``app_layers`` are in the order in which they are applied. ``disk_size_gb`` None to keep the OS layer's size, ``merging``
-    what differs from the usual in merging: outdated_files, registry_lists; ``script`` name, digest
-    and size of the script that runs after those of the layers.
+    ``app_layers`` are in the order in which they are applied. ``disk_size_gb`` is None to keep the size of
+    the OS layer. ``merging`` contains outdated_files and registry_lists, if they differ from the defaults.
+    ``script`` has name, digest and size of the script that runs after the scripts of the layers.
     """
 
     name: str
@@ -44,19 +52,19 @@ class ResolvedTemplate:
 
     @property
     def layers(self) -> tuple[LayerReference, ...]:
-        """App layers in order, then the platform layer: what is put on the OS layer, later ones win."""
+        """The layers on top of the OS layer: app layers in order, then the platform layer; later layers win."""
         return self.app_layers + ((self.platform_layer,) if self.platform_layer else ())
 
     @property
     def content_digest(self) -> str:
-        """Digest over everything that decides the disk's content; names a thin image."""
+        """The digest of everything that determines the content of the disk; it identifies a thin image."""
         return content_digest(
             self.os_layer, self.layers, self.disk_size_gb, self.merging | {"scripts": [SCRIPTS_FORMAT, self.script]}
         )
 
     @property
     def image_digest(self) -> str:
-        """Digest over everything that decides the published machine; recorded on the VM."""
+        """The digest of everything that determines the published VM; it is recorded in the VM."""
         placement = self.connector.placement()
         return canonical_digest({"content": self.content_digest, "connector": placement, "vm_name": self.vm_name})
 
@@ -64,7 +72,7 @@ class ResolvedTemplate:
 def content_digest(
     os_layer: LayerReference, layers: tuple[LayerReference, ...], disk_size_gb: int | None, merging: dict
 ) -> str:
-    """Digest over everything that decides the content of an image's disk."""
+    """Return the digest of everything that determines the content of an image's disk."""
     content = {
         "format": COMPOSE_FORMAT,
         "os_layer": os_layer.digest,
@@ -74,34 +82,40 @@ def content_digest(
     return canonical_digest(content | merging)
 
 
-def label(layer: LayerReference) -> str:
-    """How messages name a layer version."""
-    return f"{layer.kind} layer {layer.name} {layer.version}"
+#: (priority, app layer, name and version of its prerequisites).
+Orderable = tuple[int, LayerReference, Collection[tuple[str, str]]]
 
 
-def apply_order(
-    layers: Sequence[tuple[int, LayerReference, Collection[tuple[str, str]]]],
-) -> tuple[LayerReference, ...]:
-    """Sort ``(priority, app layer, name and version of its prerequisites)`` as they are applied, the lowest first.
+def apply_order(layers: Sequence[Orderable]) -> tuple[LayerReference, ...]:
+    """Sort app layers into the order in which they are applied, lowest first.
 
-    Ascending priority. Among equals a layer stands above its prerequisites, be they there in the version that it knew or in
-    another; where that leads in a circle (two layers were made upon versions of each other), only the version that it knew
-    counts. What remains is ordered by name without regard to case.
+    Layers are sorted by ascending priority. Among equal priorities, a layer is above its prerequisites, in
+    the version on which it was built or in another version. If that is circular (two layers were built on
+    versions of each other), only the version on which it was built counts. Remaining layers are sorted by
+    name without regard to case.
     """
     waiting = sorted(layers, key=lambda item: (item[0], item[1].name.casefold(), item[1].name))
     ordered = []
     while waiting:
-        equals = [one for one in waiting if one[0] == waiting[0][0]]
-        names = {layer.name for _priority, layer, _below in equals}
-        versions = {(layer.name, layer.version) for _priority, layer, _below in equals}
-        free = [one for one in equals if not any(name in names for name, _version in one[2] if name != one[1].name)]
-        free = free or [one for one in equals if versions.isdisjoint(one[2])] or equals
-        waiting.remove(free[0])
-        ordered.append(free[0][1])
+        equals = [item for item in waiting if item[0] == waiting[0][0]]
+        lowest = _without_prerequisites(equals)
+        waiting.remove(lowest)
+        ordered.append(lowest[1])
     return tuple(ordered)
 
 
+def _without_prerequisites(layers: Sequence[Orderable]) -> Orderable:
+    """Return the first layer that has no prerequisite among ``layers``."""
+    names = {layer.name for _priority, layer, _below in layers}
+    versions = {(layer.name, layer.version) for _priority, layer, _below in layers}
+    for item in layers:
+        _priority, layer, below = item
+        if not any(name in names and name != layer.name for name, _version in below):
+            return item
+    return next((item for item in layers if versions.isdisjoint(item[2])), layers[0])
+
+
 def canonical_digest(document: dict) -> str:
-    """``sha256:...`` of a document's canonical JSON (sorted keys, no spaces, UTF-8)."""
+    """Return the digest (``sha256:...``) of a document's canonical JSON (sorted keys, no spaces, UTF-8)."""
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()

@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Scripts that run once in an image: read from the composer, kept as blobs, placed in the image with a plan.
+"""Scripts that run once in an image: read on the composer, stored as blobs, placed in the image with a plan.
 
-What runs them, and the form of the plan, is described in docs/scripts.md. They are placed by
-what looks to composing like one more layer on top, made of nothing but what the image's config
-says, so that a later image can be told from this one without any file of it.
+docs/scripts.md describes the runner of the scripts and the format of the plan. Composing places the
+scripts with a generated top layer, which is derived from the image's config alone: a later image can
+be compared with this image without any file of it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..common.errors import Corrupt, InvalidInput
@@ -26,27 +26,26 @@ from ..layers.layer_version import ROLE_SCRIPT, Blob, LayerReference, LayerVersi
 from ..repository.blobs import Descriptor, is_digest
 from ..repository.repository import Repository
 from . import layer_store
-from .resolved_template import label
 
 MEDIA_TYPE = "application/vnd.strata.script.v1"
 MAX_SCRIPT = 1 << 20
 ENDINGS = (".cmd", ".bat", ".ps1")
-#: Where scripts are in an image; nothing that a layer brings there, or has captured there, stays.
+#: The folder of scripts in an image; files of layers in this folder are removed.
 FOLDER = "Windows/Setup/scripts/image"
 PLAN = "plan.txt"
-#: How the image's template is called where scripts are named: images of equal content are shared by templates.
+#: The label of the template's script: it does not name the template, because templates share images of equal content.
 TEMPLATE_LABEL = "image template"
 _LONGEST_LABEL = 120
-#: The time that placed files carry, 2020-01-01: equal images have equal disks.
+#: The time of placed files, 2020-01-01, so that equal images have equal disks.
 _TIME = 132223104000000000
-#: Characters that cmd.exe would act upon, or that separate the fields of the plan.
+#: Characters that cmd.exe interprets, or that separate the fields of the plan.
 _UNSAFE = re.compile(r"[^A-Za-z0-9 ._+,:()\[\]{}#@$=~'-]")
 _UNUSUAL = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
 @dataclass(frozen=True)
 class Script:
-    """A script's name in the image and its bytes."""
+    """The name of a script in the image, and its content."""
 
     name: str
     data: bytes
@@ -54,46 +53,72 @@ class Script:
 
 @dataclass(frozen=True)
 class PlacedScript:
-    """A script of an image: whose it is, its name, and its blob's digest and size."""
+    """A script of an image: the label of its layer, its name, and digest and size of its blob."""
 
     label: str
     name: str
     digest: str
     size: int
 
-    def to_dict(self) -> dict:
-        """For the image's config."""
+    def to_dict(self) -> dict[str, str | int]:
+        """Return the JSON object for the image's config."""
         return {"label": self.label, "name": self.name, "digest": self.digest, "size": self.size}
 
     @classmethod
     def from_dict(cls, value: object) -> PlacedScript:
-        """From an image's config; Corrupt when it is none."""
-        try:
-            script = cls(value["label"], check_script_name(value["name"]), value["digest"], value["size"])
-            if (
-                is_digest(script.digest)
-                and script.label == safe_label(script.label)
-                and script.size.__class__ is int
-                and 0 < script.size <= MAX_SCRIPT
-            ):
-                return script
-        except (KeyError, TypeError, InvalidInput):
-            pass
-        raise Corrupt(
-            "The scripts of a thin image are damaged.", code="catalog.image_corrupt", hint="Publish the image again."
-        )
+        """Read the JSON object of an image's config.
+
+        Raises:
+            Corrupt catalog.image_corrupt: a field is missing or invalid; the message names it.
+        """
+        if not isinstance(value, dict):
+            raise _damaged("a script is not an object")
+        for field, is_valid in _SCRIPT_FIELDS.items():
+            if field not in value or not is_valid(value[field]):
+                raise _damaged(f"the field {field} of a script is missing or invalid")
+        return cls(value["label"], value["name"], value["digest"], value["size"])
+
+
+def _is_script_name(name: object) -> bool:
+    try:
+        return isinstance(name, str) and bool(check_script_name(name))
+    except InvalidInput:
+        return False
+
+
+_SCRIPT_FIELDS: dict[str, Callable[[object], bool]] = {
+    "label": lambda label: isinstance(label, str) and label == safe_label(label),
+    "name": _is_script_name,
+    "digest": lambda digest: isinstance(digest, str) and is_digest(digest),
+    "size": lambda size: isinstance(size, int) and size.__class__ is int and 0 < size <= MAX_SCRIPT,
+}
+
+
+def _damaged(problem: str) -> Corrupt:
+    return Corrupt(
+        f"The scripts of a thin image are damaged: {problem}.",
+        code="catalog.image_corrupt",
+        hint="Publish the image again.",
+    )
 
 
 def read_script(path: str | None) -> Script | None:
-    """The script at ``path`` on the composer, None without a path; InvalidInput when it cannot be one."""
+    """Read the script at ``path`` on the composer; return None without a path.
+
+    Raises:
+        InvalidInput catalog.script_kind: the file does not end in .cmd, .bat or .ps1.
+        InvalidInput catalog.script_unreadable: the file cannot be read.
+        InvalidInput catalog.script_size: the file is empty or larger than 1 MiB.
+    """
     if not path:
         return None
     stem, ending = os.path.splitext(os.path.basename(path))
     if ending.lower() not in ENDINGS:
         raise InvalidInput(
-            f"The script {path} is no .cmd, .bat or .ps1 file.",
+            f"The script {path} does not end in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}.",
             code="catalog.script_kind",
-            hint="Give a script that Windows can run by its ending.",
+            hint="Set the option script to a batch file or a PowerShell script.",
+            path=path,
         )
     try:
         with open(path, "rb") as stream:
@@ -102,32 +127,41 @@ def read_script(path: str | None) -> Script | None:
         raise InvalidInput(
             f"The script {path} cannot be read: {error.strerror}.",
             code="catalog.script_unreadable",
-            hint="Give a file on the composer.",
+            hint="Set the option script to a file on the composer that its user can read.",
+            path=path,
         ) from error
-    if not 0 < len(data) <= MAX_SCRIPT:
+    if not data:
         raise InvalidInput(
-            f"The script {path} is {'empty' if not data else 'larger than 1 MiB'}.",
+            f"The script {path} is empty.",
             code="catalog.script_size",
-            hint="Put what it needs into the layer's files and let the script use it.",
+            hint="Write the script, or omit the option script.",
+            path=path,
+        )
+    if len(data) > MAX_SCRIPT:
+        raise InvalidInput(
+            f"The script {path} is larger than {MAX_SCRIPT >> 20} MiB.",
+            code="catalog.script_size",
+            hint="Move data and programs to the files of a layer and use them from the script.",
+            path=path,
         )
     plain = _UNUSUAL.sub("-", stem).strip("-.")[:56] or "script"
     return Script(check_script_name(plain + ending.lower()), data)
 
 
-def describe(script: Script | None) -> dict | None:
-    """What documents say about a script: name, digest and size; None without one."""
+def describe(script: Script | None) -> dict[str, str | int] | None:
+    """Return name, digest and size of a script for documents, None without a script."""
     if script is None:
         return None
     return {"name": script.name, "digest": _digest(script.data), "size": len(script.data)}
 
 
 def store_script(repository: Repository, script: Script) -> Descriptor:
-    """Keep a script as a blob."""
+    """Store a script as a blob."""
     return repository.layout.put_blob(script.data, MEDIA_TYPE)
 
 
 def add_script(repository: Repository, layer: LayerVersion, script: Script | None, *, check_mode: bool) -> None:
-    """Make ``script`` part of a layer version that is about to be stored."""
+    """Add ``script`` to a layer version that will be stored."""
     if script is not None:
         layer.script = script.name
         if not check_mode:
@@ -136,27 +170,30 @@ def add_script(repository: Repository, layer: LayerVersion, script: Script | Non
 
 
 def scripts_of(repository: Repository, layers: Sequence[LayerReference], script: dict | None) -> list[PlacedScript]:
-    """The scripts of layer versions, the OS layer's first, and the template's ``script`` (name, digest, size), in the order in which they run."""
-    found = []
+    """Return the scripts of an image in the order in which they run.
+
+    These are the scripts of ``layers``, the OS layer first, and ``script`` (name, digest, size) of the template.
+    """
+    placed = []
     for reference in layers:
         layer = layer_store.load_version(repository, reference.digest)
         if layer.script is not None:
             blob = layer_store.role_blob(layer, ROLE_SCRIPT)
-            found.append(PlacedScript(safe_label(label(reference)), layer.script, blob.digest, blob.size))
+            placed.append(PlacedScript(safe_label(reference.label), layer.script, blob.digest, blob.size))
     if script is not None:
-        found.append(PlacedScript(TEMPLATE_LABEL, script["name"], script["digest"], script["size"]))
-    return found
+        placed.append(PlacedScript(TEMPLATE_LABEL, script["name"], script["digest"], script["size"]))
+    return placed
 
 
 def plan_text(content_digest: str, scripts: Sequence[PlacedScript]) -> bytes:
-    """The plan that the image's runner reads: ``image=``, then a line ``NN|label|file`` for each script."""
+    """Return the plan that the runner in the image reads: ``image=``, then a line ``NN|label|file`` per script."""
     lines = ["image=" + content_digest.partition(":")[2][:16]]
     lines += [f"{number:02}|{script.label}|{_file_name(number, script)}" for number, script in enumerate(scripts, 1)]
     return "".join(line + "\r\n" for line in lines).encode("ascii")
 
 
 def pack_index(content_digest: str, scripts: Sequence[PlacedScript]) -> bytes:
-    """The file index of the layer that places ``scripts``."""
+    """Return the file index of the layer that places ``scripts``."""
     output = io.BytesIO()
     plan = plan_text(content_digest, scripts)
     with IndexWriter(output) as index:
@@ -167,7 +204,7 @@ def pack_index(content_digest: str, scripts: Sequence[PlacedScript]) -> bytes:
 
 
 def pack_archive(repository: Repository, content_digest: str, scripts: Sequence[PlacedScript]) -> bytes:
-    """The archive of the layer that places ``scripts``; NotFound or Corrupt when a script's blob is gone or damaged."""
+    """Return the archive of the layer that places ``scripts``; raise NotFound or Corrupt for missing or damaged blobs."""
     output = io.BytesIO()
     plan = plan_text(content_digest, scripts)
     with ArchiveWriter(output, threads=1) as archive:
@@ -182,21 +219,31 @@ def pack_archive(repository: Repository, content_digest: str, scripts: Sequence[
 
 
 def _entries(plan_size: int, scripts: Sequence[PlacedScript]) -> list[tuple[Entry, PlacedScript | None]]:
-    """The layer's entries. No security descriptors: who may write in C:\\Windows\\Setup may write here."""
+    """Return the entries of the layer. They inherit the security of C:\\Windows\\Setup."""
     parts = FOLDER.split("/")
-    found: list[tuple[Entry, PlacedScript | None]] = []
+    entries: list[tuple[Entry, PlacedScript | None]] = []
     for depth in range(1, len(parts)):
-        found.append((_entry("/".join(parts[:depth]), model.DIRECTORY, implied=True), None))
-    found += [(Entry(FOLDER, model.WHITEOUT), None), (_entry(FOLDER, model.DIRECTORY), None)]
+        entries.append((_entry("/".join(parts[:depth]), model.DIRECTORY, implied=True), None))
+    entries += [(Entry(FOLDER, model.WHITEOUT), None), (_entry(FOLDER, model.DIRECTORY), None)]
     for number, script in enumerate(scripts, 1):
-        found.append((_entry(f"{FOLDER}/{_file_name(number, script)}", model.FILE, size=script.size), script))
-    found.append((_entry(f"{FOLDER}/{PLAN}", model.FILE, size=plan_size), None))
-    return found
+        entries.append((_entry(f"{FOLDER}/{_file_name(number, script)}", model.FILE, size=script.size), script))
+    entries.append((_entry(f"{FOLDER}/{PLAN}", model.FILE, size=plan_size), None))
+    return entries
 
 
-def _entry(path: str, kind: str, **more) -> Entry:
+def _entry(path: str, kind: str, *, size: int = 0, implied: bool = False) -> Entry:
     attributes = model.ATTRIBUTE_DIRECTORY if kind == model.DIRECTORY else model.ATTRIBUTE_ARCHIVE
-    return Entry(path, kind, attributes=attributes, created=_TIME, written=_TIME, accessed=_TIME, changed=_TIME, **more)
+    return Entry(
+        path,
+        kind,
+        attributes=attributes,
+        created=_TIME,
+        written=_TIME,
+        accessed=_TIME,
+        changed=_TIME,
+        size=size,
+        implied=implied,
+    )
 
 
 def _digest(data: bytes) -> str:
@@ -208,5 +255,5 @@ def _file_name(number: int, script: PlacedScript) -> str:
 
 
 def safe_label(text: str) -> str:
-    """``text`` as plans name what a script belongs to: ASCII that cmd.exe does not act upon, bounded."""
+    """Return ``text`` for the plan: at most 120 ASCII characters that cmd.exe does not interpret."""
     return _UNSAFE.sub("_", text)[:_LONGEST_LABEL].strip()

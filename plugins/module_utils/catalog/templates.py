@@ -12,7 +12,7 @@ from ..layers.layer_version import APP, OS, PLATFORM, LayerReference
 from ..repository.repository import Repository
 from . import collections
 from .layers import find_version
-from .resolved_template import LAYER, ResolvedTemplate, apply_order
+from .resolved_template import ResolvedTemplate, StaleFilePolicy, apply_order
 from .template_document import TemplateDocument
 from .version_name import NamedVersion
 
@@ -38,7 +38,7 @@ def resolve(repository: Repository, template: TemplateDocument) -> ResolvedTempl
     connector = collections.connectors(repository).require(template.connector)
     os_layer = find_version(repository, OS, template.os_layer.name, template.os_layer.version)
     merging: dict[str, object] = {}
-    if template.outdated_files != LAYER:
+    if template.outdated_files != StaleFilePolicy.LAYER:
         merging["outdated_files"] = template.outdated_files
     if template.registry_lists:
         merging["registry_lists"] = list(template.registry_lists)

@@ -54,10 +54,16 @@ class ComposeStatistics(Stored):
     @classmethod
     def from_fields(cls, fields: Fields) -> ComposeStatistics:
         """Read the JSON object; Corrupt names the field that is damaged."""
-        counts = ("files", "links", "directories", "removed", "bytes", "grains", "plain_bytes", "compressed_bytes")
         return cls(
-            **{name: fields.number(name) for name in counts},
+            files=fields.number("files"),
+            links=fields.number("links"),
+            directories=fields.number("directories"),
+            removed=fields.number("removed"),
+            bytes=fields.number("bytes"),
             dropped=fields.texts("dropped"),
+            grains=fields.number("grains"),
+            plain_bytes=fields.number("plain_bytes"),
+            compressed_bytes=fields.number("compressed_bytes"),
             incremental=fields.flag("incremental"),
             unrecognized=fields.unrecognized(),
         )

@@ -110,7 +110,7 @@ class IncrementalCompose:
         return incremental_tree(
             ComparedStack(old_tree, records),
             ComparedStack(state.tree, state.records),
-            lambda path: _base_path(state.original, path),
+            lambda path: base_path(state.original, path),
         )
 
     def check_applied(self, applied: Applied) -> None:
@@ -141,7 +141,7 @@ class GrowCompose:
         """Accept every result."""
 
 
-def _base_path(volume: Volume, path: str) -> BasePath:
+def base_path(volume: Volume, path: str) -> BasePath:
     """Return what the OS layer has at a path."""
     node = volume.find(path)
     if node is None:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writing a thin image out as a file: VMDK, OVA, raw or qcow2."""
+"""Export a thin image to a file: VMDK, OVA, raw or qcow2."""
 
 from __future__ import annotations
 
@@ -16,31 +16,37 @@ import tempfile
 import threading
 import time
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import BinaryIO
 
 from ..common.atomic_files import ABANDONED, TEMPORARY_PREFIX, atomic_file, sync_folder
 from ..common.errors import MissingLibrary, NoSpace, Unavailable
 from ..common.progress import Progress, silent
 from ..disk.block_device import write_all
-from ..disk.grains import GRAIN_SHIFT
+from ..disk.grains import GRAIN_SHIFT, ZERO_GRAIN
 from ..ovf.descriptor_writer import ImageDescription, write_descriptor
 from ..ovf.ova import OvaWriter
 from .thin_image import ThinImage
 
 FORMATS = ("vmdk", "ova", "raw", "qcow2")
-#: Windows 10 and 11 in the terms of the hardware version that OVAs are written for.
+#: The guest type of Windows 10 and 11 for the hardware version of exported OVAs.
 _GUEST = "windows9_64Guest"
 _PIECE = 16
-#: Bytes that a name within an OVA has at most before its ending.
+#: The maximum length in bytes of a file name in an OVA, without its ending.
 _LONGEST_NAME = 200
 
 
 def export(image: ThinImage, path: str, form: str, *, name: str, firmware: str, progress: Progress = silent) -> int:
-    """Write the image to ``path``, whole or not at all; returns the file's size in bytes.
+    """Write the image to ``path``, completely or not at all; return the file's size in bytes.
 
-    ``name`` and ``firmware`` describe the machine in an OVA. Raises NoSpace, and
-    MissingLibrary when qcow2 is asked for without qemu-img.
+    ``form`` is an element of FORMATS; ``name`` and ``firmware`` describe the VM in an OVA.
+
+    Raises:
+        NoSpace: the file system is full.
+        MissingLibrary images.export_qemu_img: qcow2 is requested and qemu-img is not installed.
+        Unavailable images.export_qemu_img: qemu-img failed.
+        Corrupt images.grain: a grain of the image is damaged.
     """
     prefix = f"{TEMPORARY_PREFIX}{hashlib.sha256(os.fsencode(os.path.basename(path))).hexdigest()[:12]}-"
     _remove_leftovers(os.path.dirname(os.path.abspath(path)), prefix)
@@ -57,7 +63,7 @@ def export(image: ThinImage, path: str, form: str, *, name: str, firmware: str, 
 
 
 def write(image: ThinImage, out: BinaryIO, form: str, *, name: str, firmware: str, progress: Progress = silent) -> None:
-    """Write the image as a VMDK or OVA to a file that is open for writing; other forms need a path."""
+    """Write the image as a VMDK or OVA to a file that is open for writing; other formats need a path."""
     length, chunks = image.stream()
     counted = _counted(chunks, length, progress)
     if form == "vmdk":
@@ -77,7 +83,7 @@ def write(image: ThinImage, out: BinaryIO, form: str, *, name: str, firmware: st
 
 
 def _remove_leftovers(folder: str, prefix: str) -> None:
-    """Remove what killed runs that wrote the same file left."""
+    """Remove the temporary files of killed runs that wrote the same file."""
     for entry in os.scandir(folder):
         if entry.name.startswith(prefix):
             with contextlib.suppress(OSError):
@@ -89,12 +95,12 @@ def _remove_leftovers(folder: str, prefix: str) -> None:
 
 
 def _file_name(name: str) -> str:
-    """What the files of an OVA are named by: without what means something else in a file's name or in a reference to it."""
+    """Return the name of the files of an OVA: without characters that are special in file names or references to them."""
     plain = re.sub(r"[^\w .()+-]", "-", name)
     return plain.encode()[:_LONGEST_NAME].decode(errors="ignore")
 
 
-def _counted(chunks, length: int, progress: Progress):
+def _counted(chunks: Iterator[memoryview], length: int, progress: Progress) -> Iterator[memoryview]:
     done = 0
     for chunk in chunks:
         yield chunk
@@ -103,7 +109,7 @@ def _counted(chunks, length: int, progress: Progress):
 
 
 class _temporary:
-    """A sparse file in the making that takes the place of ``path`` when it is kept."""
+    """A sparse temporary file that replaces ``path`` if it is kept."""
 
     def __init__(self, path: str, prefix: str) -> None:
         self.path = path
@@ -112,7 +118,7 @@ class _temporary:
         self._kept = False
 
     def keep(self) -> None:
-        """Let the file take its place when the block ends."""
+        """Replace ``path`` when the block ends."""
         self._kept = True
 
     def __enter__(self) -> _temporary:
@@ -132,7 +138,7 @@ class _temporary:
 
 
 def _write_raw(image: ThinImage, target: _temporary, progress: Progress) -> None:
-    """Inflate on all processors; what is zeros stays a hole."""
+    """Inflate on all processors; zeros stay holes."""
     os.ftruncate(target.descriptor, image.capacity)
     numbers = image.plan().numbers.tolist()
     pieces = [numbers[start : start + _PIECE] for start in range(0, len(numbers), _PIECE)]
@@ -143,8 +149,9 @@ def _write_raw(image: ThinImage, target: _temporary, progress: Progress) -> None
             return 0
         try:
             for number in piece:
-                place = number << GRAIN_SHIFT
-                write_all(target.descriptor, disk.read_grain(number)[: image.capacity - place], place, target.path)
+                offset = number << GRAIN_SHIFT
+                grain = disk.read_grain(number) or ZERO_GRAIN
+                write_all(target.descriptor, grain[: image.capacity - offset], offset, target.path)
         except BaseException:
             failed.set()
             raise
@@ -152,7 +159,8 @@ def _write_raw(image: ThinImage, target: _temporary, progress: Progress) -> None
 
     workers = os.cpu_count() or 1
     with image.open_disk() as disk, ThreadPoolExecutor(workers) as pool:
-        done, running = 0, deque()
+        done = 0
+        running: deque[Future[int]] = deque()
         for piece in pieces:
             running.append(pool.submit(write, piece))
             if len(running) > 4 * workers:
@@ -164,13 +172,13 @@ def _write_raw(image: ThinImage, target: _temporary, progress: Progress) -> None
 
 
 def _write_qcow2(image: ThinImage, path: str, prefix: str, progress: Progress) -> None:
-    """Through the VMDK and qemu-img, which is the reference for the format."""
+    """Convert the VMDK with qemu-img, the reference for the format."""
     program = shutil.which("qemu-img")
     if program is None:
         raise MissingLibrary(
             "qemu-img is not installed on the composer.",
             code="images.export_qemu_img",
-            hint="Install qemu-utils, or export another format.",
+            hint="Install the package qemu-utils on the composer, or set the option format to vmdk, ova or raw.",
         )
     folder = os.path.dirname(os.path.abspath(path))
     with tempfile.TemporaryDirectory(prefix=prefix, dir=folder) as scratch:
@@ -180,14 +188,14 @@ def _write_qcow2(image: ThinImage, path: str, prefix: str, progress: Progress) -
             for chunk in _counted(chunks, length, progress):
                 out.write(chunk)
         command = [program, "convert", "-q", "-f", "vmdk", "-O", "qcow2", source, result]
-        # pylint: disable-next=ansible-bad-function  # the engine knows no AnsibleModule, whose run_command is meant
+        # pylint: disable-next=ansible-bad-function  # the engine does not depend on AnsibleModule and its run_command
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if done.returncode:
             kind = NoSpace if "No space left" in done.stderr else Unavailable
             raise kind(
                 f"qemu-img could not write {path}: {done.stderr.strip()[:300]}",
                 code="images.export_qemu_img",
-                hint="Free space, or export another format.",
+                hint="Free disk space, or set the option format to vmdk, ova or raw.",
             )
         with open(result, "rb+") as stream:
             os.fsync(stream.fileno())

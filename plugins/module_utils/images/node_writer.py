@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..common.errors import Conflict
+from ..common.errors import Conflict, Corrupt
 from ..layers.entry import DIRECTORY, Entry, printable
 from ..ntfs.file_security import inherit
 from ..ntfs.node import Node
@@ -20,7 +20,7 @@ class NodeWriter:
 
     def __init__(self, drop: Callable[[str], None]) -> None:
         self._drop = drop
-        self._inherited: dict[tuple[bytes | None, bool], bytes] = {}
+        self._inherited: dict[tuple[bytes, bool], bytes] = {}
 
     def create_directory(self, parent: Node, name: str, entry: Entry, short_name: str | None) -> Node:
         """Create a folder with its common metadata."""
@@ -71,10 +71,18 @@ class NodeWriter:
         if entry.security is not None:
             return entry.security
         is_directory = entry.kind == DIRECTORY
-        key = (parent.security, is_directory)
+        parent_security = parent.security
+        if parent_security is None:
+            raise Corrupt(
+                f"The folder of {printable(entry.path)} on the volume has no security descriptor.",
+                code="images.folder_without_security",
+                hint="Run chkdsk on the OS machine and import the OS layer again.",
+                path=entry.path,
+            )
+        key = (parent_security, is_directory)
         inherited = self._inherited.get(key)
         if inherited is None:
-            inherited = self._inherited[key] = inherit(key[0], is_directory)
+            inherited = self._inherited[key] = inherit(parent_security, is_directory)
         return inherited
 
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Importing the disk of an OS machine: examine it, grow it, store it without what is free."""
+"""Import the disk of an OS machine: examine it, grow it, and store it without free space."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ..windows.partition import windows_partition
 from ..windows.readiness import DiskFacts, check_readiness
 from ..winregistry.hive_names import HIVES
 from .free_grains import free_grains
-from .os_disk import INDEX_TYPE, VMDK_TYPE
+from .os_disk import INDEX_TYPE, VMDK_TYPE, stored_descriptor
 
 _BOOT_TYPES = frozenset((partitions.TYPE_EFI_SYSTEM, partitions.TYPE_MICROSOFT_RESERVED))
 _GIB = 1 << 30
@@ -35,8 +35,10 @@ _GIB = 1 << 30
 
 @dataclass
 class Examination:
-    """What a disk turned out to be. ``facts`` (JSON-compatible) describe Windows and the disk,
-    ``readiness`` are the findings of the named checks."""
+    """The result of examining a disk.
+
+    ``facts`` (JSON-compatible) describe Windows and the disk, ``readiness`` are the findings of the named checks.
+    """
 
     facts: dict
     readiness: list[dict] = field(default_factory=list)
@@ -44,7 +46,7 @@ class Examination:
 
 @dataclass
 class StoredDisk:
-    """A disk that was stored: its two blobs, what was found on it, and the bytes of data it holds."""
+    """A stored disk: its two blobs, the result of examining it, and the bytes of data that it contains."""
 
     vmdk: Descriptor
     index: Descriptor
@@ -56,7 +58,7 @@ Opener = Callable[[], BlockDevice]
 
 
 def examine(opener: Opener, name: str, size_gb: int) -> Examination:
-    """Examine the disk that ``opener`` opens, called ``name``, without storing it; raises as ``store_disk`` does."""
+    """Examine the disk that ``opener`` opens, called ``name``, without storing it. Raises like ``store_disk``."""
     return run_on_volume(_examine_only, opener, name, size_gb, subject=f"the disk {name}")
 
 
@@ -65,9 +67,15 @@ def store_disk(
 ) -> StoredDisk:
     """Store the Windows disk that ``opener`` opens, called ``name``, with its file system grown to ``size_gb`` GiB.
 
-    Raises Unsupported when it is not a disk with exactly one cleanly shut down,
-    unencrypted Windows on NTFS, Corrupt when it or a hive is damaged, InvalidInput when it is
-    larger than ``size_gb``. Only blobs are written; naming them is the caller's.
+    Only blobs are written; the caller stores the references.
+
+    Raises:
+        Unsupported images.os_*: the disk does not contain exactly one unencrypted Windows on NTFS.
+        Unsupported ntfs.hibernated, ntfs.dirty: Windows was not shut down completely.
+        Unsupported images.partitions_not_last: a partition follows the Windows partition, which has to grow.
+        Corrupt images.os_hive_log, ntfs.*, winregistry.*: the volume or a hive is damaged.
+        InvalidInput images.os_too_large: the disk is larger than ``size_gb``.
+        NoSpace: the disk of the repository is full.
     """
     return run_on_volume(_store, repository, opener, name, size_gb, subject=f"the disk {name}", progress=progress)
 
@@ -82,19 +90,15 @@ def _final_size(disk: BlockDevice, partition: partitions.Partition, name: str, s
     size = size_gb * _GIB
     if size < disk.size:
         raise InvalidInput(
-            f"The disk {name} has {disk.size / _GIB:g} GiB, more than the {size_gb} GiB that the layer may have.",
+            f"The disk {name} has {disk.size / _GIB:g} GiB, but the layer may have at most {size_gb} GiB.",
             code="images.os_too_large",
             hint=f"Set max_layer_size_gb to {-(-disk.size // _GIB)} or more.",
         )
     behind = partitions.read_partitions(disk).behind(partition)
     if behind and size > disk.size:
-        keep = (
-            ""
-            if disk.size % _GIB
-            else f", or set max_layer_size_gb to {disk.size // _GIB}, which is the size that the disk has"
-        )
+        keep = "" if disk.size % _GIB else f", or set max_layer_size_gb to {disk.size // _GIB}, the size of the disk"
         raise Unsupported(
-            f"The Windows partition of {name} cannot grow to fill {size_gb} GiB, because it is followed by partition {behind[0].number}.",
+            f"The Windows partition of {name} cannot grow to {size_gb} GiB: partition {behind[0].number} follows it.",
             code="images.partitions_not_last",
             hint=f"Remove the recovery partition in the OS machine ('reagentc /disable', then delete it with diskpart) and export it again{keep}.",
         )
@@ -116,38 +120,40 @@ def _store(
                 volume.allocated_clusters(), volume.cluster_size, volume.cluster_count, window.offset, size
             )
         with repository.layout.blob_writer(VMDK_TYPE) as vmdk:
-            index = encode(device, vmdk, keep=~free, progress=progress)
+            index = encode(device, vmdk.write, keep=~free, progress=progress)
         stored = repository.layout.put_blob(index.to_bytes(), INDEX_TYPE)
         examination.facts["disk"].update(capacity=size)
-        return StoredDisk(vmdk.descriptor, stored, examination, int(len(index)) << 16)
+        return StoredDisk(stored_descriptor(vmdk), stored, examination, int(len(index)) << 16)
 
 
 def find_windows(device: BlockDevice) -> partitions.Partition:
-    """Return the partition of the one Windows on a disk, found sound enough to be changed."""
+    """Return the partition of the only Windows on a disk, whose volume is clean; raises like ``store_disk``."""
     table = partitions.read_partitions(device)
     if any(partition.type in partitions.TYPE_LDM for partition in table.partitions):
-        # Its volumes are described at the end of the disk too, which growing one would contradict.
+        # The end of the disk also describes its volumes, so that growing a volume would contradict that description.
         raise Unsupported(
             f"{device.name} is a dynamic disk.",
             code="images.os_dynamic_disk",
-            hint="Convert it to a basic disk, or install Windows on one, and export the machine again.",
+            hint="Install Windows on a basic disk, or convert the disk to a basic disk, and export the OS machine again.",
         )
     kinds = [
         (partition, boot.recognise(partition.window(device)))
         for partition in table.partitions
         if partition.type not in _BOOT_TYPES
     ]
-    found = [partition for partition, kind in kinds if kind == "ntfs" and _holds_windows(partition.window(device))]
-    if len(found) > 1:
-        numbers = " and ".join(str(partition.number) for partition in found)
+    installations = [
+        partition for partition, kind in kinds if kind == "ntfs" and _holds_windows(partition.window(device))
+    ]
+    if len(installations) > 1:
+        numbers = " and ".join(str(partition.number) for partition in installations)
         raise Unsupported(
-            f"{device.name} holds more than one Windows (partitions {numbers}).",
+            f"{device.name} contains several Windows installations: on the partitions {numbers}.",
             code="images.os_two_windows",
-            hint="Export a machine with a single Windows.",
+            hint="Export an OS machine with a single Windows installation.",
         )
-    if found:
-        volume_state.require_clean(found[0].window(device))
-        return found[0]
+    if installations:
+        volume_state.require_clean(installations[0].window(device))
+        return installations[0]
     if any(kind == "bitlocker" for _partition, kind in kinds):
         raise Unsupported(
             f"{device.name} is encrypted with BitLocker.",
@@ -158,23 +164,23 @@ def find_windows(device: BlockDevice) -> partitions.Partition:
         raise Unsupported(
             f"{device.name} has no NTFS volume.",
             code="images.os_no_ntfs",
-            hint="Export a machine whose Windows is installed on NTFS.",
+            hint="Export an OS machine whose Windows is installed on NTFS.",
         )
     raise Unsupported(
-        f"{device.name} holds no Windows: no NTFS volume has Windows\\System32\\config.",
+        f"{device.name} does not contain Windows: no NTFS volume has the folder Windows\\System32\\config.",
         code="images.os_no_windows",
-        hint="Export the machine in which Windows was prepared, with the disk it starts from.",
+        hint="Export the OS machine with the disk from which Windows starts.",
     )
 
 
 def _holds_windows(window: BlockDevice) -> bool:
-    # A hibernated or dirty volume can be read as well; require_clean judges it afterwards.
+    # A hibernated or dirty volume can be read; require_clean checks it afterwards.
     with Volume.mount(window) as volume:
         return is_windows(volume)
 
 
 def _examine(device: BlockDevice, partition: partitions.Partition, final_size: int) -> Examination:
-    """Examine the Windows on ``partition`` of a disk that is going to have ``final_size`` bytes."""
+    """Examine Windows on ``partition`` of a disk that will have ``final_size`` bytes."""
     table = partitions.read_partitions(device)
     window = partition.window(device)
     with Volume.mount(window) as volume:
@@ -200,20 +206,21 @@ def _examine(device: BlockDevice, partition: partitions.Partition, final_size: i
 
 
 def _require_whole_hives(windows: WindowsInstallation) -> None:
-    """Refuse hives whose last changes are lost: layers' changes would be merged into something that Windows never had."""
+    """Refuse hives whose last changes are lost: the changes of layers would be merged into a state that never existed."""
     opened = {"SYSTEM": windows.system, "SOFTWARE": windows.software}
     for hive in HIVES.values():
-        found = opened.get(hive.name) or find_hive(windows.volume, hive.path)
-        if found is not None and found.dirty:
+        opened_hive = opened.get(hive.name) or find_hive(windows.volume, hive.path)
+        if opened_hive is not None and opened_hive.dirty:
             raise Corrupt(
-                f"The registry hive {hive.path} of the disk was not closed, and no transaction log completes it.",
+                f"The registry hive {hive.path} was not closed by Windows, and its transaction logs do not complete it.",
                 code="images.os_hive_log",
                 hint="Start the OS machine, shut Windows down, and export it again.",
+                path=hive.path,
             )
 
 
 def _firmware(device: BlockDevice, table: partitions.PartitionTable) -> str:
-    """ "efi" for a GPT disk with an EFI system partition, else "bios"."""
+    """Return "efi" for a GPT disk with an EFI system partition, else "bios"."""
     has_esp = any(
         partition.type == partitions.TYPE_EFI_SYSTEM and boot.recognise(partition.window(device)) == "fat"
         for partition in table.partitions

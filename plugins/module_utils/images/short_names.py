@@ -128,7 +128,7 @@ def _in_folder(tree: MergedTree, merged: MergedNode, folder: Node | None, path: 
         if node is None:
             return None
         with node:
-            return None if tree.fold(node.name) in merged.children else node.name
+            return None if tree.fold(node.name or "") in merged.children else node.name
 
     for folded, short, holder in settle(tree.fold, claims, spelled, kept, other):
         child = merged.children[folded]
@@ -168,9 +168,9 @@ def settle(
         taken = dict(spelled)
         for folded, short in kept.items():
             if folded not in claiming:
-                holder = taken.setdefault(fold(short), spelled[folded])
-                if holder != spelled[folded]:
-                    lost[folded, short] = holder
+                owner = taken.setdefault(fold(short), spelled[folded])
+                if owner != spelled[folded]:
+                    lost[folded, short] = owner
         for _layer, folded, short in open_claims:
             holder = taken.get(fold(short)) or other(short)
             if holder is None:

@@ -153,7 +153,7 @@ def _ensure(
     warnings: list[str] = []
     if not check_mode:
         image = compose_template(repository, template, progress=progress)
-        warnings = _warnings(template, image.config["statistics"]["dropped"])
+        warnings = _warnings(template, image.config.statistics.dropped)
         firmware = os_layer_facts(repository, template).get("firmware") or "bios"
         result["bytes"] = target.write(image, after, name=template.name, firmware=firmware, progress=progress)
         details = {"path": target.path, "format": target.format}

@@ -19,7 +19,6 @@ from ..catalog import layer_store
 from ..catalog.collections import connectors
 from ..catalog.kinds import CONNECTOR, PACKAGING
 from ..catalog.layers import check_names, find_layer, find_version
-from ..catalog.resolved_template import label
 from ..catalog.templates import stack_of
 from ..common.errors import Conflict, InvalidInput, NotFound
 from ..common.outcome import Outcome
@@ -440,7 +439,7 @@ class _Machine:
         if document is None:
             return []
         layers = [document["os_layer"], *document["prerequisites"], document["start_from"]]
-        return [label(LayerReference.from_dict(one)) for one in layers if one is not None]
+        return [LayerReference.from_dict(one).label for one in layers if one is not None]
 
     def _action(self, facts: VmFacts) -> str:
         return (

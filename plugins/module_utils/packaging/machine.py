@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ..catalog.resolved_template import canonical_digest, content_digest, label
+from ..catalog.resolved_template import canonical_digest, content_digest
 from ..common.errors import Conflict, NotFound
 from ..common.optional_imports import pyvmomi
 from ..common.progress import Progress
@@ -75,7 +75,7 @@ class Packaging:
     def made_from(self) -> list[str]:
         """The layer versions on the machine, for people."""
         return [
-            label(layer)
+            layer.label
             for layer in (self.os_layer, *self.prerequisites, *([self.start_from] if self.start_from else []))
         ]
 

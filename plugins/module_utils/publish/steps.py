@@ -35,12 +35,12 @@ def compose(context: PublishContext) -> ThinImage:
     """Return the thin image, from the repository if an earlier run has composed it."""
     context.begin("compose", "The layers are composed.", context.options.timeout("compose"))
     thin = compose_template(context.repository, context.template, progress=context.progress)
-    dropped = thin.config["statistics"]["dropped"]
+    dropped = thin.config.statistics.dropped
     if dropped:
         context.warn(
             f"{context.template.name}: {len(dropped)} files are left out because another file has their name: {'; '.join(dropped[:_LISTED_FILES])}."
         )
-    contested = [finding for finding in thin.config.get("registry", {}).get("findings", ()) if finding.get("overruled")]
+    contested = [finding for finding in thin.config.registry.findings if finding.get("overruled")]
     if contested:
         names = ", ".join(
             "\\".join(filter(None, (finding["hive"], finding["key"], finding.get("value"))))
@@ -60,7 +60,7 @@ def create(context: PublishContext, target: Target, thin: ThinImage) -> Any:
     path, datacenter = f"{target.placement.folder_path}/{name}", target.placement.datacenter_name
     task.update(vm=MachineRecord(name, path=path, datacenter=datacenter))
     length, chunks = thin.stream()
-    sizes = {"compressed": thin.config["statistics"]["compressed_bytes"], "uploaded": length, "disk": thin.capacity}
+    sizes = {"compressed": thin.config.statistics.compressed_bytes, "uploaded": length, "disk": thin.capacity}
     task.update(bytes=dict(task.record.bytes) | sizes)
 
     def on_created(machine: Any) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from ..catalog.resolved_template import ResolvedTemplate, label
+from ..catalog.resolved_template import ResolvedTemplate
 from ..catalog.vsphere_records import MachineRecord, VCenterRecord
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts
@@ -56,7 +56,7 @@ def template_layers(template: ResolvedTemplate) -> dict[str, str]:
 def vm_notes(template: ResolvedTemplate) -> str:
     """Return the notes of an image's VM, which list its layers for readers in the vSphere Client."""
     lines = [f"Layered image of the template {template.name}", template.image_digest]
-    return "\n".join(lines + [label(layer) for layer in (template.os_layer, *template.layers)])
+    return "\n".join(lines + [layer.label for layer in (template.os_layer, *template.layers)])
 
 
 def initial_extra_config(template: ResolvedTemplate) -> dict[str, str]:

@@ -190,7 +190,7 @@ def test_an_image_that_grew_is_made_again_for_another_ancestor(workspace):
     # No other image begins with it, though it has the most layers in common.
     whole = compose_stack(repository, os_layer, (base, app, tool))
     assert whole.blobs[:-1] == given.blobs
-    assert whole.config["statistics"]["incremental"]
+    assert whole.config.statistics.incremental
     other = compose_stack(repository, os_layer, (app,))
     assert grow_image(repository, other, base).content_digest != grown.content_digest
 

@@ -148,7 +148,7 @@ def test_packaging_stack_has_neither_plan_nor_scripts(workspace):
         for name in (("os", "Windows 11", "1.0"), ("app", "Tool", "1.0"))
     )
     image = compose_stack(repository, os_layer, (layer,))
-    assert image.config["statistics"]["incremental"]
+    assert image.config.statistics.incremental
     with image.open_disk() as disk:
         offset = next(one.offset for one in read_partitions(disk).partitions if one.type == TYPE_BASIC_DATA)
         data = disk.pread(image.capacity - offset, offset)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.strata.layering.plugins.module_utils.capture.capture import capture
 from ansible_collections.strata.layering.plugins.module_utils.catalog import layer_store
-from ansible_collections.strata.layering.plugins.module_utils.images.conflicts import Plan
+from ansible_collections.strata.layering.plugins.module_utils.images.conflicts import StackClaims
 from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
 from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import LayerVersion
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
@@ -177,7 +177,7 @@ def state(packaging, layers):
 def test_capture_layers_in_any_grouping_gives_the_same_image(packaging, drawn):
     a, b, c = (stored(packaging, items, registry) for items, registry in drawn)
     records = [stored_layers.records(packaging.repository, layer) for layer in (a, b, c)]
-    assert Plan(records, str.upper).conflicts() == []
+    assert StackClaims(records, str.upper).conflicts() == []
     event(f"{sum(map(len, records))} entries, {sum(len(registry) for _items, registry in drawn)} values")
     expected, registry = state(packaging, [a, b, c])
     for layers in (

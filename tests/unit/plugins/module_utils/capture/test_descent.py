@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import shutil
 
@@ -16,11 +17,9 @@ from ansible_collections.strata.layering.plugins.module_utils.common.errors impo
 from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.encode import encode
 from ansible_collections.strata.layering.plugins.module_utils.disk.flat import open_disk
-from ansible_collections.strata.layering.plugins.module_utils.images import compose
-from ansible_collections.strata.layering.plugins.module_utils.images.compose import Composition
-from ansible_collections.strata.layering.plugins.module_utils.images.lineage_marker import read_mark
+from ansible_collections.strata.layering.plugins.module_utils.images.lineage_marker import read_marker
 from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
-from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import LayerReference, LayerVersion
+from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import LayerVersion
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from ansible_collections.strata.layering.tests.support import stored_layers
 
@@ -68,15 +67,8 @@ def test_disk_of_an_image_with_other_layers_is_rejected(packaging):
 def test_disk_of_a_template_image_is_rejected(packaging):
     """The image of a template contains the plan of its scripts."""
     base_image = packaging.compose([layer(packaging, "One", b"text")])
-    os_layer = LayerReference("os", "Windows", "7", packaging.base.digest)
-    config = base_image.config | {"content_digest": "sha256:" + "e" * 64, "os_layer": os_layer.to_dict(), "scripts": []}
-    stacked = tuple(
-        compose.stacked_layer(packaging.repository, LayerReference.from_dict(reference))
-        for reference in config["layers"]
-    )
-    template = compose.compose(
-        packaging.repository, Composition(packaging.base, packaging.partition.number, stacked, None, config)
-    )
+    config = dataclasses.replace(base_image.config, content_digest="sha256:" + "e" * 64, scripts=())
+    template = packaging.compose_config(config)
     with packaging.changed(work, template) as device:
         message = rejection(packaging, base_image, device)
     assert "it started from the image of a template with os layer Windows 7, app layer One 1." in message
@@ -97,7 +89,7 @@ def test_disk_of_the_os_machine_is_accepted_without_prerequisites(packaging, tmp
     raw = str(tmp_path / "raw")
     shutil.copy(f"{packaging.scratch}/../raw", raw)
     with FileDevice(raw, writable=True) as device:
-        assert read_mark(device) is None
+        assert read_marker(device) is None
         with Volume.mount(packaging.partition.window(device), writable=True) as volume:
             work(volume)
     with FileDevice(raw) as device:

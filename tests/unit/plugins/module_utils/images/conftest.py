@@ -24,8 +24,10 @@ from ansible_collections.strata.layering.plugins.module_utils.disk.partitions im
     read_partitions,
 )
 from ansible_collections.strata.layering.plugins.module_utils.images import compose, thin_image
-from ansible_collections.strata.layering.plugins.module_utils.images.compose import Composition, StackedLayer
+from ansible_collections.strata.layering.plugins.module_utils.images.compose import Composition
+from ansible_collections.strata.layering.plugins.module_utils.images.compose_config import ComposeConfig
 from ansible_collections.strata.layering.plugins.module_utils.images.image_files import export
+from ansible_collections.strata.layering.plugins.module_utils.images.layer_stack import StackedLayer, stacked_layer
 from ansible_collections.strata.layering.plugins.module_utils.images.os_disk import INDEX_TYPE, VMDK_TYPE, OsDisk
 from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import LayerReference, LayerVersion
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.times import Times
@@ -72,7 +74,7 @@ class SmallSystem:
         with FileDevice(raw) as device, layout.blob_writer(VMDK_TYPE) as vmdk:
             index = encode(device, vmdk)
         self.base = OsDisk("sha256:" + "0" * 64, vmdk.descriptor, layout.put_blob(index.to_bytes(), INDEX_TYPE))
-        self._layers: dict[int, tuple[list, StackedLayer, dict]] = {}
+        self._layers: dict[int, tuple[list, StackedLayer, LayerReference]] = {}
 
     def layer(self, items) -> StackedLayer:
         """The layer of these items, stored when it is new."""
@@ -98,27 +100,22 @@ class SmallSystem:
                 self.repository, LayerVersion("app", "App", version), [(item.entry, opener(item)) for item in items]
             )
             reference = LayerReference("app", "App", version, layer.digest)
-            stacked = StackedLayer(
-                f"app layer App {version}",
-                layer.content_digest,
-                compose.stacked_layer(self.repository, reference).archive,
-                compose.stacked_layer(self.repository, reference).index,
-            )
-            self._layers[id(items)] = items, stacked, reference.to_dict()
+            stacked = dataclasses.replace(stacked_layer(self.repository, reference), digest=layer.content_digest)
+            self._layers[id(items)] = items, stacked, reference
         return self._layers[id(items)]
 
     def compose(self, stack, disk_size=None, **options):
-        """The thin image of a stack; layers of equal content count as the same."""
+        """Return the thin image of a stack; layers of equal content count as equal."""
         stored = [self._stored(items) for items in stack]
-        gigabytes = disk_size and disk_size / (1 << 30)
-        digest = canonical_digest({"layers": [reference for _items, _layer, reference in stored], "size": gigabytes})
-        config = {
-            "content_digest": digest,
-            "os_layer": {"digest": self.base.digest},
-            "layers": [reference for _items, _layer, reference in stored],
-            "disk_size_gb": gigabytes,
-        }
-        layers = tuple(dataclasses.replace(layer, digest=reference["digest"]) for _items, layer, reference in stored)
+        references = tuple(reference for _items, _layer, reference in stored)
+        content = {"layers": [reference.to_dict() for reference in references], "size": disk_size}
+        config = ComposeConfig(
+            content_digest=canonical_digest(content),
+            os_layer=LayerReference("os", "Windows", "7", self.base.digest),
+            layers=references,
+            disk_size_gb=disk_size,
+        )
+        layers = tuple(dataclasses.replace(layer, digest=reference.digest) for _items, layer, reference in stored)
         return compose.compose(self.repository, Composition(self.base, 2, layers, disk_size, config), **options)
 
     def judge(self, image, folder, capacity=None) -> None:

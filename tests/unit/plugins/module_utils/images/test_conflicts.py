@@ -1,14 +1,14 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Conflicts and provenance, held against trying every layer on every kind of tree."""
+"""Conflicts and provenance, compared with applying every layer to every kind of tree."""
 
 from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.strata.layering.plugins.module_utils.images.conflicts import Plan
+from ansible_collections.strata.layering.plugins.module_utils.images.conflicts import StackClaims
 from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
 from ansible_collections.strata.layering.plugins.module_utils.layers.file_index import Record
 
@@ -25,8 +25,11 @@ def removal(path):
     return Record(Entry(path, "whiteout"))
 
 
-def conflicts(*layers, knew=None):
-    return [(one.path, one.winner, one.losers, one.outcome) for one in Plan(layers, str.upper, knew).conflicts()]
+def conflicts(*layers, built_on=None):
+    return [
+        (item.path, item.winner, item.losers, item.outcome)
+        for item in StackClaims(layers, str.upper, built_on).conflicts()
+    ]
 
 
 def test_different_content_is_a_conflict():
@@ -69,28 +72,28 @@ def test_link_is_compared_by_content():
 
 
 def test_layer_over_its_prerequisite_is_not_a_conflict():
-    assert conflicts([file("d/x")], [removal("d")], knew=[set(), {0}]) == []
-    assert conflicts([file("x", "a")], [file("x", "b")], knew=[set(), {0}]) == []
-    assert conflicts([file("x", "a")], [file("x", "b")], [file("x", "c")], knew=[set(), {0}, set()]) == [
+    assert conflicts([file("d/x")], [removal("d")], built_on=[set(), {0}]) == []
+    assert conflicts([file("x", "a")], [file("x", "b")], built_on=[set(), {0}]) == []
+    assert conflicts([file("x", "a")], [file("x", "b")], [file("x", "c")], built_on=[set(), {0}, set()]) == [
         ("x", 2, (1,), "brings")
     ]
-    assert conflicts([file("x", "a")], [file("x", "b")], [file("x", "c")], knew=[set(), set(), {0}]) == [
+    assert conflicts([file("x", "a")], [file("x", "b")], [file("x", "c")], built_on=[set(), set(), {0}]) == [
         ("x", 2, (1,), "brings")
     ]
 
 
 def test_prerequisite_above_its_layer_is_a_conflict():
-    assert conflicts([file("x", "b")], [file("x", "a")], knew=[{1}, set()]) == [("x", 1, (0,), "brings")]
-    assert conflicts([file("x", "b")], [file("x", "a")], [file("x", "c")], knew=[{1}, set(), set()]) == [
+    assert conflicts([file("x", "b")], [file("x", "a")], built_on=[{1}, set()]) == [("x", 1, (0,), "brings")]
+    assert conflicts([file("x", "b")], [file("x", "a")], [file("x", "c")], built_on=[{1}, set(), set()]) == [
         ("x", 2, (0, 1), "brings")
     ]
 
 
 def test_provenance_lists_claims_of_all_layers():
-    plan = Plan([[file("d/x")], [file("other")], [removal("d"), file("d/x", "b")]], str.upper)
-    assert plan.provenance("D\\X") == [(0, "brings"), (2, "brings")]
-    assert plan.provenance("d/y") == [(2, "removes")]
-    assert plan.provenance("nowhere") == []
+    claims = StackClaims([[file("d/x")], [file("other")], [removal("d"), file("d/x", "b")]], str.upper)
+    assert claims.provenance("D\\X") == [(0, "brings"), (2, "brings")]
+    assert claims.provenance("d/y") == [(2, "removes")]
+    assert claims.provenance("nowhere") == []
 
 
 NAMES = st.sampled_from(["a", "b"])
@@ -163,17 +166,17 @@ def fulfilled(state, final):
     return state == final
 
 
-def is_replaced(number, speaking, knew):
+def is_replaced(number, speaking, built_on):
     """Whether a layer further up that says something was made with this one there."""
-    return any(number in knew[other] for other in speaking if other > number)
+    return any(number in built_on[other] for other in speaking if other > number)
 
 
 @settings(max_examples=500, deadline=None)
 @given(
     st.lists(layers(), min_size=2, max_size=4), st.lists(st.sets(st.integers(0, 3), max_size=2), min_size=4, max_size=4)
 )
-def test_conflicts_equal_simulation_on_every_tree(stack, knew):
-    knew = [known - {number} for number, known in enumerate(knew[: len(stack)])]
+def test_conflicts_equal_simulation_on_every_tree(stack, built_on):
+    built_on = [known - {number} for number, known in enumerate(built_on[: len(stack)])]
     brought = {
         record.entry.path
         for layer in stack
@@ -190,8 +193,10 @@ def test_conflicts_equal_simulation_on_every_tree(stack, knew):
         losers = tuple(
             number
             for number in speaking[:-1]
-            if not is_replaced(number, speaking, knew) and not fulfilled(states[number], states[-1])
+            if not is_replaced(number, speaking, built_on) and not fulfilled(states[number], states[-1])
         )
         if losers:
             expected[path] = (speaking[-1], losers)
-    assert {path: (winner, losers) for path, winner, losers, _outcome in conflicts(*stack, knew=knew)} == expected
+    assert {
+        path: (winner, losers) for path, winner, losers, _outcome in conflicts(*stack, built_on=built_on)
+    } == expected

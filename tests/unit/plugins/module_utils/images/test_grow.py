@@ -10,9 +10,6 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.strata.layering.plugins.module_utils.capture.capture import capture
-from ansible_collections.strata.layering.plugins.module_utils.catalog.resolved_template import canonical_digest
-from ansible_collections.strata.layering.plugins.module_utils.images import compose
-from ansible_collections.strata.layering.plugins.module_utils.images.compose import Composition
 from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import LayerVersion
 from ansible_collections.strata.layering.tests.support.captured import (
     INCLUDE_EVERYTHING,
@@ -54,22 +51,6 @@ def taken(packaging, given_image, change, name, image=None):
         return layer, packaging.tree(device), read_software(packaging, device)
 
 
-def grow(packaging, image, below, layer):
-    """``layer`` put upon ``image``, which has the layers ``below``."""
-    references = [one.reference() for one in (*below, layer)]
-    config = {
-        "content_digest": canonical_digest({"upon": image.manifest.digest, "layer": layer.digest}),
-        "os_layer": {"digest": packaging.base.digest},
-        "layers": [one.to_dict() for one in references],
-        "disk_size_gb": None,
-        "ancestor": image.manifest.digest,
-    }
-    stacked = tuple(compose.stacked_layer(packaging.repository, one) for one in references)
-    return compose.compose(
-        packaging.repository, Composition(packaging.base, packaging.partition.number, stacked, None, config, image)
-    )
-
-
 def tree(packaging, image):
     with image.open_disk() as disk:
         return packaging.tree(disk)
@@ -91,7 +72,7 @@ def test_version_captured_on_grown_image_contains_previous_version(packaging, pr
     below, _tree, _hive = taken(packaging, packaging.base_image, work(*prerequisite), "Below")
     image = packaging.compose([below])
     first, machine, _hive = taken(packaging, image, work(*last), "App")
-    grown = grow(packaging, image, [below], first)
+    grown = packaging.grow(image, [first])
     bases = tree(packaging, image), tree(packaging, packaging.base_image)
     assert differences(machine, tree(packaging, grown), *bases) == []
     second, expected, _hive = taken(packaging, image, work(*newest), "Newer", grown)
@@ -108,7 +89,7 @@ def test_version_captured_on_grown_image_contains_previous_registry(packaging):
     )
     image = packaging.compose([below])
     first, _tree, machine = taken(packaging, image, lambda volume: edit_hive(volume, _SOFTWARE, key("first")), "App")
-    grown = grow(packaging, image, [below], first)
+    grown = packaging.grow(image, [first])
     with grown.open_disk() as disk:
         assert read_software(packaging, disk) == machine
 

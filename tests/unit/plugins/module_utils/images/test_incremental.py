@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict
 from ansible_collections.strata.layering.plugins.module_utils.disk.overlay import CopyOnWriteDevice
 from ansible_collections.strata.layering.plugins.module_utils.images.apply import Applier
-from ansible_collections.strata.layering.plugins.module_utils.images.compose import _kind
+from ansible_collections.strata.layering.plugins.module_utils.images.compose_modes import base_path
 from ansible_collections.strata.layering.plugins.module_utils.images.incremental import (
-    FOLDER,
-    OTHER,
-    Stack,
-    difference,
+    BasePath,
+    ComparedStack,
+    FullComposeNeeded,
+    incremental_tree,
 )
 from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
@@ -89,12 +89,13 @@ def test_incremental_compose_equals_full_compose(blank, base, pair):
                 with Volume.mount(over, writable=True) as volume:
                     old_tree, _archives, old_records = stacked(old, volume.upcase)
                     new_tree, archives, new_records = stacked(new, volume.upcase)
-                    change = difference(
-                        Stack(old_tree, old_records), Stack(new_tree, new_records), lambda path: _kind(original, path)
-                    )
-                    event("way" if change else "no way")
-                    if change is None:
+                    old_stack, new_stack = ComparedStack(old_tree, old_records), ComparedStack(new_tree, new_records)
+                    try:
+                        change = incremental_tree(old_stack, new_stack, lambda path: base_path(original, path))
+                    except FullComposeNeeded:
+                        event("full compose")
                         return
+                    event("incremental")
                     try:
                         applied = Applier(volume, change).run(archives)
                     except Conflict:
@@ -127,48 +128,51 @@ def whiteout(path):
     return Item(Entry(path, "whiteout"))
 
 
-def way(old, new, base=()):
-    """The paths that have to be changed, None when the base is needed; ``base`` are its folders (ending in "/") and files."""
-    kinds = {path.rstrip("/").upper(): FOLDER if path.endswith("/") else OTHER for path in base}
+def changed_paths(old, new, base=()):
+    """Return the changed paths, None if a full compose is needed; ``base`` lists folders (ending in "/") and files."""
+    kinds = {path.rstrip("/").upper(): BasePath.FOLDER if path.endswith("/") else BasePath.OTHER for path in base}
     stacks = []
     for stack in (old, new):
         tree, _archives, records = stacked(stack, str.upper)
-        stacks.append(Stack(tree, records))
-    change = difference(*stacks, lambda path: kinds.get(path.upper()))
-    return None if change is None else {path for path, node in change.nodes() if node.entry is not None or node.hides}
+        stacks.append(ComparedStack(tree, records))
+    try:
+        change = incremental_tree(*stacks, lambda path: kinds.get(path.upper(), BasePath.NOTHING))
+    except FullComposeNeeded:
+        return None
+    return {path for path, node in change.nodes() if node.entry is not None or node.hides}
 
 
 def test_unchanged_paths_are_skipped():
     stack = [[folder("d"), file("d/a"), link("d/b", "d/a")], [whiteout("d/old")]]
-    assert way(stack, stack, ["d/", "d/old"]) == set()
-    assert way(stack, [*stack, [file("new")]], ["d/", "d/old"]) == {"new"}
-    assert way([*stack, [file("new")]], stack, ["d/", "d/old"]) == {"new"}
+    assert changed_paths(stack, stack, ["d/", "d/old"]) == set()
+    assert changed_paths(stack, [*stack, [file("new")]], ["d/", "d/old"]) == {"new"}
+    assert changed_paths([*stack, [file("new")]], stack, ["d/", "d/old"]) == {"new"}
 
 
 def test_restored_base_file_needs_full_compose():
-    assert way([[file("a")]], [[]], ["a"]) is None
-    assert way([[whiteout("a")]], [[]], ["a"]) is None
-    assert way([[whiteout("d/a")]], [[folder("d", implied=True), file("d/b")]], ["d/", "d/a"]) is None
-    assert way([[whiteout("d"), folder("d"), file("d/x")]], [[folder("d"), file("d/x")]], ["d/"]) is None
-    assert way([[folder("d")]], [[]], ["d/"]) is None
+    assert changed_paths([[file("a")]], [[]], ["a"]) is None
+    assert changed_paths([[whiteout("a")]], [[]], ["a"]) is None
+    assert changed_paths([[whiteout("d/a")]], [[folder("d", implied=True), file("d/b")]], ["d/", "d/a"]) is None
+    assert changed_paths([[whiteout("d"), folder("d"), file("d/x")]], [[folder("d"), file("d/x")]], ["d/"]) is None
+    assert changed_paths([[folder("d")]], [[]], ["d/"]) is None
 
 
 def test_changed_hard_link_rewrites_all_names():
     old = [[file("a"), link("b", "a")]]
-    assert way(old, [[file("a"), link("B", "a")]]) == {"a", "B"}
-    assert way(old, [[file("a"), link("b", "a"), link("c", "a")]]) == {"a", "b", "c"}
-    assert way(old, [[file("a")]]) == {"a", "b"}
+    assert changed_paths(old, [[file("a"), link("B", "a")]]) == {"a", "B"}
+    assert changed_paths(old, [[file("a"), link("b", "a"), link("c", "a")]]) == {"a", "b", "c"}
+    assert changed_paths(old, [[file("a")]]) == {"a", "b"}
     together = [folder("d"), file("d/a"), link("e", "d/a")]
-    assert way([together], [[whiteout("d"), *together]], ["d/"]) is None
+    assert changed_paths([together], [[whiteout("d"), *together]], ["d/"]) is None
 
 
 def test_short_name_of_base_needs_full_compose():
-    assert way([[file("a", short_name="A~1")]], [[file("a", b"y")]]) is None
-    assert way([[file("a", short_name="A~1")]], [[file("a", b"y", short_name="A~1")]]) == {"a"}
-    assert way([[whiteout("a")]], [[file("a")]], ["a"]) is None
-    assert way([[whiteout("a")]], [[file("a")]]) == {"a"}
-    assert way([[folder("a")]], [[file("a")]], ["a"]) is None
-    assert way([[file("b"), link("a", "b")]], [[file("a"), file("b")]], ["a"]) is None
+    assert changed_paths([[file("a", short_name="A~1")]], [[file("a", b"y")]]) is None
+    assert changed_paths([[file("a", short_name="A~1")]], [[file("a", b"y", short_name="A~1")]]) == {"a"}
+    assert changed_paths([[whiteout("a")]], [[file("a")]], ["a"]) is None
+    assert changed_paths([[whiteout("a")]], [[file("a")]]) == {"a"}
+    assert changed_paths([[folder("a")]], [[file("a")]], ["a"]) is None
+    assert changed_paths([[file("b"), link("a", "b")]], [[file("a"), file("b")]], ["a"]) is None
 
 
 def test_folder_that_loses_metadata_needs_full_compose():
@@ -179,10 +183,12 @@ def test_folder_that_loses_metadata_needs_full_compose():
         {"short_name": "D~1"},
         {"security": b"other"},
     ):
-        assert way([[folder("d", 1, **more)]], [[plain]]) is None
-    assert way([[folder("d", 1)]], [[plain]]) == {"d"} and way([[folder("d", 1)]], [[plain]], ["d/"]) == {"d"}
-    assert way([[folder("d", 1, implied=True)]], [[folder("d", implied=True)]], ["d/"]) == set()
+        assert changed_paths([[folder("d", 1, **more)]], [[plain]]) is None
+    assert changed_paths([[folder("d", 1)]], [[plain]]) == {"d"} and changed_paths(
+        [[folder("d", 1)]], [[plain]], ["d/"]
+    ) == {"d"}
+    assert changed_paths([[folder("d", 1, implied=True)]], [[folder("d", implied=True)]], ["d/"]) == set()
     # In place of a file of the base the implied folder is made, so its times count.
-    assert way([[folder("d", 1, implied=True)]], [[folder("d", implied=True)]], ["d"]) is None
+    assert changed_paths([[folder("d", 1, implied=True)]], [[folder("d", implied=True)]], ["d"]) is None
     timeless = Item(Entry("d/a", "file", 0x20), b"")
-    assert way([[folder("d", 1), timeless]], [[plain, timeless]]) is None
+    assert changed_paths([[folder("d", 1), timeless]], [[plain, timeless]]) is None

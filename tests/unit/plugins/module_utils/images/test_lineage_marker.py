@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The mark on a disk: where it stands, what it says, and what it leaves alone."""
+"""The lineage marker: its position, its content, and what it does not overwrite."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ from ansible_collections.strata.layering.plugins.module_utils.disk.block_device 
 from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import (
     TYPE_BASIC_DATA,
 )
-from ansible_collections.strata.layering.plugins.module_utils.images.lineage_marker import Mark, read_mark, write_mark
+from ansible_collections.strata.layering.plugins.module_utils.images.lineage_marker import (
+    LineageMarker,
+    read_marker,
+    write_marker,
+)
 from ansible_collections.strata.layering.tests.support.gpt_disk import PartitionSpec, format_gpt
 
 ONE, TWO, OS = ("sha256:" + letter * 64 for letter in "12a")
@@ -49,10 +53,10 @@ def mbr(path, first):
 
 
 def test_written_marker_is_read_back(disk):
-    assert read_mark(disk) is None
-    write_mark(disk, ONE, OS)
+    assert read_marker(disk) is None
+    write_marker(disk, ONE, OS)
     lineage = hashlib.sha256(f"{ONE}\n{OS}".encode()).hexdigest()
-    assert read_mark(disk) == Mark(ONE, lineage)
+    assert read_marker(disk) == LineageMarker(ONE, lineage)
     sector = disk.pread(512, (1 << 20) - 512)
     assert (
         sector[:20] == b"strata.layering\0\1\0\0\0"
@@ -64,34 +68,34 @@ def test_written_marker_is_read_back(disk):
 
 def test_writing_marker_changes_only_its_sector(disk):
     before = disk.pread(disk.size, 0)
-    write_mark(disk, ONE, OS)
+    write_marker(disk, ONE, OS)
     after = disk.pread(disk.size, 0)
     place = (1 << 20) - 512
     assert before[:place] == after[:place] and before[place + 512 :] == after[place + 512 :]
 
 
 def test_lineage_contains_lineage_of_older_image(disk):
-    write_mark(disk, ONE, OS)
-    first = read_mark(disk)
-    write_mark(disk, TWO, OS)
-    assert read_mark(disk) == Mark(TWO, hashlib.sha256(f"{TWO}\n{first.lineage}".encode()).hexdigest())
+    write_marker(disk, ONE, OS)
+    first = read_marker(disk)
+    write_marker(disk, TWO, OS)
+    assert read_marker(disk) == LineageMarker(TWO, hashlib.sha256(f"{TWO}\n{first.lineage}".encode()).hexdigest())
 
 
 def test_sector_in_use_is_not_overwritten(disk):
     disk.pwrite(b"a boot manager", (1 << 20) - 512)
-    write_mark(disk, ONE, OS)
-    assert read_mark(disk) is None and disk.pread(14, (1 << 20) - 512) == b"a boot manager"
+    write_marker(disk, ONE, OS)
+    assert read_marker(disk) is None and disk.pread(14, (1 << 20) - 512) == b"a boot manager"
 
 
 def test_damaged_marker_is_ignored(disk):
-    write_mark(disk, ONE, OS)
+    write_marker(disk, ONE, OS)
     disk.pwrite(b"?", (1 << 20) - 512 + 30)
-    assert read_mark(disk) is None
+    assert read_marker(disk) is None
 
 
 @pytest.mark.parametrize(("first", "marked"), [(63, True), (2048, True), (2, True), (1, False)])
 def test_marker_on_mbr_disk_needs_space_before_partition(tmp_path, first, marked):
     with mbr(str(tmp_path / "mbr"), first) as device:
         table = device.pread(512, 0)
-        write_mark(device, ONE, OS)
-        assert (read_mark(device) is not None) == marked and device.pread(512, 0) == table
+        write_marker(device, ONE, OS)
+        assert (read_marker(device) is not None) == marked and device.pread(512, 0) == table

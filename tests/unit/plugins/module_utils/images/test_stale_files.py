@@ -11,11 +11,11 @@ from contextlib import ExitStack
 import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.capture.capture import capture
-from ansible_collections.strata.layering.plugins.module_utils.catalog.resolved_template import NEWEST, OS
+from ansible_collections.strata.layering.plugins.module_utils.catalog.resolved_template import StaleFilePolicy
 from ansible_collections.strata.layering.plugins.module_utils.images.stale_files import (
-    choose,
     file_version,
-    find_outdated,
+    find_stale_files,
+    select_skipped,
 )
 from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import LayerVersion
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
@@ -61,10 +61,10 @@ def outdated(packaging, base, layer, patch):
         first, second = (
             stack.enter_context(Volume.mount(packaging.partition.window(device))) for device in (then, now)
         )
-        found = find_outdated(0, records, first, second)
+        found = find_stale_files(0, records, first, second)
         archive = stack.enter_context(stored_layers.open_archive(packaging.repository, made))
-        older = choose(NEWEST, found, ["app"], [lambda: archive], second)
-        assert choose(OS, found, ["app"], [], second) == {(0, one.position) for one in found}
+        older = select_skipped(StaleFilePolicy.NEWEST, found, ["app"], [lambda: archive], second)
+        assert select_skipped(StaleFilePolicy.OS, found, ["app"], [], second) == {(0, one.position) for one in found}
         assert all(records[one.position].entry.path == one.path for one in found)
     return {one.path: (0, one.position) in older for one in found}
 

@@ -48,7 +48,7 @@ def stack():
 def test_all_formats_contain_same_disk(small, stack, tmp_path):
     small.compose(stack[:1])
     image = small.compose(stack)
-    assert image.config["statistics"]["incremental"] and len(image.blobs) == 2
+    assert image.config.statistics.incremental and len(image.blobs) == 2
     for form in exporting.FORMATS:
         path = tmp_path / f"x.{form}"
         assert export(image, str(path), form, name="gold", firmware="efi") == path.stat().st_size
