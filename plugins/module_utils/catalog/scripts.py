@@ -16,6 +16,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..common.errors import Corrupt, InvalidInput
 from ..layers import entry as model
@@ -148,7 +149,7 @@ def read_script(path: str | None) -> Script | None:
     return Script(check_script_name(plain + ending.lower()), data)
 
 
-def describe(script: Script | None) -> dict[str, str | int] | None:
+def describe(script: Script | None) -> dict[str, Any] | None:
     """Return name, digest and size of a script for documents, None without a script."""
     if script is None:
         return None

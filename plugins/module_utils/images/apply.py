@@ -116,7 +116,7 @@ class Applier:
         with holder:
             name = holder.name or ""
             if self._tree.fold(name) != folded:
-                label = self._tree.label(child.layer)
+                label = self._tree.label(child)
                 raise Conflict(
                     f"The path {printable(path)} of {label} is the 8.3 name of {printable(name)}.",
                     code="images.layer_short_name",
@@ -149,11 +149,13 @@ class Applier:
             if not is_link:
                 return
             if child.entry is None or child.entry.implied:
+                label = self._tree.label(child)
                 raise Conflict(
-                    f"A layer has files below {printable(path)}, which is a link to another folder in the OS layer.",
+                    f"The {label} has files below {printable(path)}, which is a link to another folder in the OS layer.",
                     code="images.layer_below_link",
                     hint="Move the files below the folder to which the link leads, and build the layer again.",
                     path=path,
+                    layer=label,
                 )
         elif not child.exists and not child.hides:
             return

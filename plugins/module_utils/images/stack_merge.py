@@ -92,9 +92,11 @@ class MergedTree:
             folded = self._folded_folders[folder] = "/".join([self.fold(part) for part in folder.split("/")])
         return f"{folded}/{self.fold(name)}"
 
-    def label(self, number: int) -> str:
-        """Return the label of a layer, for messages; -1 is the number of nodes that no entry set."""
-        return self.labels.get(number, "a layer")
+    def label(self, node: MergedNode) -> str:
+        """Return the label of the layer that set a node, or a node below it, for messages."""
+        while node.layer < 0 and node.children:
+            node = next(iter(node.children.values()))
+        return self.labels.get(node.layer, "a layer")
 
     def add_layer(
         self, number: int, label: str, entries: Sequence[Entry], skip: Collection[tuple[int, int]] = ()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 from ..common.errors import Corrupt
 from ..common.optional_imports import isal_zlib, np
@@ -56,7 +57,7 @@ class ThinDisk(BlockDevice):
         inflater = isal_zlib.decompressobj()
         try:
             data = inflater.decompress(memoryview(buffer)[MARKER_SIZE:], GRAIN_SIZE + 1)
-        except isal_zlib.error:
+        except cast("type[Exception]", isal_zlib.error):
             raise self._damaged(number, source) from None
         if len(data) != GRAIN_SIZE or not inflater.eof:
             raise self._damaged(number, source)

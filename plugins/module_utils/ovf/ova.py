@@ -143,7 +143,7 @@ class OvaWriter:
         self._manifest = out.tell()
         out.write(blank + bytes(-len(blank) % _BLOCK))
 
-    def add(self, name: str, size: int, blocks: Iterable[bytes]) -> str:
+    def add(self, name: str, size: int, blocks: Iterable[bytes | memoryview]) -> str:
         """Write the next file and return its SHA-256.
 
         Raises:

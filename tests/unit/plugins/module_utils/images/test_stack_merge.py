@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, InvalidInput
 from ansible_collections.strata.layering.plugins.module_utils.images.stack_merge import merge
 from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
+from ansible_collections.strata.layering.tests.support.expectations import raises
 
 JUNCTION = bytes.fromhex("030000a000000000")
 
@@ -76,16 +77,18 @@ def test_folder_of_whiteout_does_not_set_spelling():
 
 def test_file_below_junction_is_refused():
     junction = folder("link", reparse=JUNCTION)
-    with pytest.raises(Conflict, match="upper .*below link"):
+    with raises(Conflict, "images.layer_below_link") as caught:
         merge([("lower", [junction]), ("upper", [file("link/x")])], str.upper)
+    assert (caught.value.details["layer"], caught.value.details["path"]) == ("upper", "link")
     with pytest.raises(Conflict):
         merge([("lower", [junction]), ("upper", [folder("link", implied=True), file("link/x")])], str.upper)
     assert final([junction], [folder("link"), file("link/x")])["link/x"] == (1, "file")
 
 
 def test_too_deep_path_is_refused():
-    with pytest.raises(InvalidInput, match="300 folders"):
+    with raises(InvalidInput, "images.layer_too_deep") as caught:
         merge([("deep", [file("/".join("a" * 300))])], str.upper)
+    assert caught.value.details["depth"] == 300
 
 
 NAMES = st.sampled_from(["a", "A", "b", "c"])
