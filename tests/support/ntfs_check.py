@@ -198,19 +198,19 @@ class _Checker:
     def check_names(self) -> None:
         expected: dict[int, set[tuple[int, int, str]]] = {}
         for record in self.base.values():
-            found = [
+            names = [
                 FileName.unpack(attribute.value or b"", f"File record {record.number}")
                 for attribute in self.all_attributes(record)
                 if attribute.type == attribute_records.FILE_NAME
             ]
-            if len(found) != record.link_count and record.number >= _FIRST_USER:
-                self._report(f"File record {record.number} has {len(found)} names but counts {record.link_count}.")
-            if not found and record.number >= _FIRST_USER:
+            if len(names) != record.link_count and record.number >= _FIRST_USER:
+                self._report(f"File record {record.number} has {len(names)} names but counts {record.link_count}.")
+            if not names and record.number >= _FIRST_USER:
                 self._report(f"File record {record.number} has no name.")
-            spaces = sorted(name.namespace for name in found if name.namespace in (file_names.WIN32, file_names.DOS))
+            spaces = sorted(name.namespace for name in names if name.namespace in (file_names.WIN32, file_names.DOS))
             if spaces not in ([], [file_names.WIN32, file_names.DOS]):
                 self._report(f"File record {record.number} has a long or 8.3 name without its counterpart.")
-            for name in found:
+            for name in names:
                 parent = self.base.get(name.parent & attribute_records.REFERENCE_MASK)
                 if parent is None or parent.reference != name.parent or not parent.is_directory:
                     self._report(f"File record {record.number} says that it is in a directory that does not exist.")

@@ -111,24 +111,24 @@ def read_tree(device, offset: int = 0, size: int | None = None) -> dict[str, Nam
         volume = NTFS(stream)
         files: dict[int, File] = {}
         result = {}
-        for path, found in reread.read_stream(stream).items():
-            file = files.get(found.record)
+        for path, entry in reread.read_stream(stream).items():
+            file = files.get(entry.record)
             if file is None:
-                file = files[found.record] = File(
-                    found.kind == "directory",
-                    found.attributes,
-                    (found.created, found.written, found.accessed, found.changed),
-                    found.security,
-                    found.size,
-                    found.sha256,
-                    dict(found.streams),
-                    found.reparse,
-                    found.eas,
-                    found.object_id,
-                    found.record,
-                    _allocated(volume, volume.mft.get(found.record)),
+                file = files[entry.record] = File(
+                    entry.kind == "directory",
+                    entry.attributes,
+                    (entry.created, entry.written, entry.accessed, entry.changed),
+                    entry.security,
+                    entry.size,
+                    entry.sha256,
+                    dict(entry.streams),
+                    entry.reparse,
+                    entry.eas,
+                    entry.object_id,
+                    entry.record,
+                    _allocated(volume, volume.mft.get(entry.record)),
                 )
-            result[path] = Name(path, found.short_name, file)
+            result[path] = Name(path, entry.short_name, file)
     return result
 
 

@@ -158,11 +158,11 @@ class Model:
         self, node: _Node, path: str, key: str, folder: File, of_base: bool, result: Expected, files: dict[tuple, File]
     ) -> None:
         shorts = self._base_shorts.get(key, {}) if of_base else {}
-        found = {
+        claims = {
             folded: self._short_names(child, f"{key}/{folded}" if key else folded, of_base)
             for folded, child in node.children.items()
         }
-        granted = _grant(found, self._fold)
+        granted = _grant(claims, self._fold)
         for folded, child in sorted(node.children.items()):
             child_path, child_key = (f"{path}/{child.name}", f"{key}/{folded}") if path else (child.name, folded)
             before = self._base_names.get(child_key) if of_base else None
@@ -301,17 +301,17 @@ class Expected:
     def __init__(self) -> None:
         self.names: dict[str, Name] = {}
 
-    def differences(self, found: dict[str, Name]) -> list[str]:
-        """Return a line for each difference between the expected and the ``found`` names."""
-        lines = [f"{path!r}: missing" for path in self.names.keys() - found.keys()]
-        lines += [f"{path!r}: not expected" for path in found.keys() - self.names.keys()]
+    def differences(self, read_back: dict[str, Name]) -> list[str]:
+        """Return a line for each difference between the expected and the names that were read back."""
+        lines = [f"{path!r}: missing" for path in self.names.keys() - read_back.keys()]
+        lines += [f"{path!r}: not expected" for path in read_back.keys() - self.names.keys()]
         objects: dict[str, int] = {}
         for file in {id(name.file): name.file for name in self.names.values()}.values():
             if file.object_id:
                 objects[file.object_id] = objects.get(file.object_id, 0) + 1
         pairs: dict[int, int] = {}
-        for path in sorted(self.names.keys() & found.keys()):
-            planned, actual = self.names[path].file, found[path].file
+        for path in sorted(self.names.keys() & read_back.keys()):
+            planned, actual = self.names[path].file, read_back[path].file
             for field in dataclasses.fields(File):
                 expected, real = getattr(planned, field.name), getattr(actual, field.name)
                 if field.name in ("record", "allocated") or expected == real:
@@ -325,14 +325,14 @@ class Expected:
                 lines.append(f"{path!r}: is not the same file as its other names")
         if len(set(pairs.values())) != len(pairs):
             lines.append("files that are not hard links of each other have one record")
-        return sorted(lines) + list(self._short_differences(found))
+        return sorted(lines) + list(self._short_differences(read_back))
 
-    def _short_differences(self, found: dict[str, Name]) -> Iterator[str]:
+    def _short_differences(self, read_back: dict[str, Name]) -> Iterator[str]:
         groups: dict[int, int] = {}
         for name in self.names.values():
             groups[id(name.file)] = groups.get(id(name.file), 0) + 1
-        for path in self.names.keys() & found.keys():
-            name, actual = self.names[path], found[path].short_name
+        for path in self.names.keys() & read_back.keys():
+            name, actual = self.names[path], read_back[path].short_name
             # Only one of a file's names can have an 8.3 name.
             if actual != name.short_name and not (actual is None and groups[id(name.file)] > 1):
                 yield f"{path!r}: 8.3 name is {actual!r} instead of {name.short_name!r}"

@@ -61,7 +61,7 @@ class PartitionTable:
     primary_damaged: bool = False
     backup_damaged: bool = False
 
-    def behind(self, partition: Partition) -> list[Partition]:
+    def partitions_after(self, partition: Partition) -> list[Partition]:
         """Return the partitions that start after ``partition``, by number."""
         return [other for other in self.partitions if other.offset > partition.offset]
 
@@ -123,7 +123,7 @@ def grow(device: BlockDevice, table: PartitionTable, partition: Partition, new_d
         raise InternalError(
             f"Partition {partition.number} does not belong to {device.name}.", code="disk.partitions_unknown"
         )
-    following = table.behind(partition)
+    following = table.partitions_after(partition)
     if following:
         raise Unsupported(
             f"Partition {partition.number} of {device.name} cannot grow because partition {following[0].number} follows it.",

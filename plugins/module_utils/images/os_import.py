@@ -94,7 +94,7 @@ def _final_size(disk: BlockDevice, partition: partitions.Partition, name: str, s
             code="images.os_too_large",
             hint=f"Set max_layer_size_gb to {-(-disk.size // _GIB)} or more.",
         )
-    behind = partitions.read_partitions(disk).behind(partition)
+    behind = partitions.read_partitions(disk).partitions_after(partition)
     if behind and size > disk.size:
         keep = "" if disk.size % _GIB else f", or set max_layer_size_gb to {disk.size // _GIB}, the size of the disk"
         raise Unsupported(
@@ -188,7 +188,7 @@ def _examine(device: BlockDevice, partition: partitions.Partition, final_size: i
         _require_whole_hives(windows)
         bitmap = volume.allocated_clusters()
         free = (volume.cluster_count - int(np.unpackbits(bitmap).sum())) * volume.cluster_size
-        follows = bool(table.behind(partition))
+        follows = bool(table.partitions_after(partition))
         if not follows:
             free += final_size - device.size
         disk = DiskFacts(free, _firmware(device, table), follows)

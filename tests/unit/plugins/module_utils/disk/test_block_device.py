@@ -46,12 +46,14 @@ def test_window_rejects_ranges_outside(path):
     with FileDevice(path, writable=True) as device:
         window = Window(device, 512, 1024)
         window.pwrite(b"x" * 1024, 0)
-        with pytest.raises(Corrupt):
+        with pytest.raises(Corrupt) as caught:
             window.pwrite(b"xy", 1023)
+        assert caught.value.code == "disk.device_out_of_range"
         assert device.pread(1, 511) == b"\xff"
         assert device.pread(1, 1536) == b"\x00"
-        with pytest.raises(Corrupt):
+        with pytest.raises(Corrupt) as caught:
             Window(device, 8000, 193)
+        assert caught.value.code == "disk.device_out_of_range"
 
 
 def test_write_to_read_only_device_is_an_internal_error(path):

@@ -52,8 +52,9 @@ def test_flat_disk_joins_its_extents(tmp_path, extent):
         for offset in range(0, 4608, 300):
             assert disk.pread(300, min(offset, 4308)) == expected[min(offset, 4308) :][:300]
         assert list(disk.data_extents()) == [(0, 2048), (3072, 4608)]
-        with pytest.raises(Corrupt):
+        with pytest.raises(Corrupt) as caught:
             disk.pread(1, 4608)
+        assert caught.value.code == "disk.device_out_of_range"
 
 
 def test_flat_disks_of_qemu_img_are_read(tmp_path, qemu_img, raw_of, grain_of):

@@ -45,10 +45,12 @@ def test_device_behaves_like_a_byte_array(base, raw_of, grain_of, tmp_path_facto
     with CopyOnWriteDevice(base, str(tmp_path_factory.getbasetemp()), size=size, cache_bytes=4 * GRAIN) as device:
         for step, (kind, offset, count) in enumerate(operations):
             if offset + count > size:
-                with pytest.raises(Corrupt):
+                with pytest.raises(Corrupt) as caught:
                     device.pread(count, offset)
-                with pytest.raises(Corrupt):
+                assert caught.value.code == "disk.device_out_of_range"
+                with pytest.raises(Corrupt) as caught:
                     device.pwrite(bytes(count), offset)
+                assert caught.value.code == "disk.device_out_of_range"
             elif kind in ("locate", "locate_writing") and offset % GRAIN + count > GRAIN:
                 assert device.locate(count, offset, kind == "locate_writing") == 0
             elif kind == "locate":
@@ -124,10 +126,12 @@ def test_damaged_base_is_reported_and_the_device_remains_usable(tmp_path, vmdk_o
     base = StreamOptimizedDisk(io.BytesIO(vmdk_of(CAPACITY, {0: grain_of(0), 1: b"short"})))
     with CopyOnWriteDevice(base, str(tmp_path)) as device:
         device.pwrite(b"abc", 0)
-        with pytest.raises(Corrupt):
+        with pytest.raises(Corrupt) as caught:
             device.pwrite(b"abc", GRAIN)
-        with pytest.raises(Corrupt):
+        assert caught.value.code == "disk.vmdk_corrupt"
+        with pytest.raises(Corrupt) as caught:
             device.pread(1, GRAIN)
+        assert caught.value.code == "disk.vmdk_corrupt"
         assert device.pread(3, 0) == b"abc"
         assert device.dirty_grains().tolist() == [0]
         device.pwrite(b"y" * GRAIN, GRAIN)

@@ -17,7 +17,6 @@ from ansible_collections.strata.layering.plugins.module_utils.common.errors impo
     Corrupt,
     InternalError,
     StrataError,
-    Unsupported,
 )
 from ansible_collections.strata.layering.plugins.module_utils.disk import vmdk_layout as layout
 from ansible_collections.strata.layering.plugins.module_utils.disk.vmdk_reader import StreamOptimizedDisk
@@ -149,8 +148,9 @@ def test_damaged_grain_is_rejected(grain_of, vmdk_of):
         (start + 8, struct.pack("<I", 60000)),
         (start + 5000, b"damage"),
     ):
-        with pytest.raises(Corrupt):
+        with pytest.raises(Corrupt) as caught:
             read(offset, value)
+        assert caught.value.code in ("disk.vmdk_corrupt", "disk.vmdk_truncated")
 
 
 def test_two_grains_with_one_position_are_rejected(grain_of, vmdk_of):
@@ -163,20 +163,21 @@ def test_two_grains_with_one_position_are_rejected(grain_of, vmdk_of):
     assert caught.value.code == "disk.vmdk_truncated"
 
 
-@pytest.mark.parametrize("old, new, error", [
-    (b"parentCID=ffffffff", b"parentCID=12345678", Unsupported),
-    (b'createType="streamOptimized"', b'createType="monolithicFlat"\n', Corrupt),
-    (b"RDONLY 204800 ", b"RDONLY 204801 ", Corrupt),
-    (b"RDONLY 204800 ", b"RDONLY 999999999999999999 ", Corrupt),
-    (b"version=1\nCID=", b"parentFileNameHint=x\n#", Unsupported),
+@pytest.mark.parametrize("old, new, code", [
+    (b"parentCID=ffffffff", b"parentCID=12345678", "disk.vmdk_has_parent"),
+    (b'createType="streamOptimized"', b'createType="monolithicFlat"\n', "disk.vmdk_corrupt"),
+    (b"RDONLY 204800 ", b"RDONLY 204801 ", "disk.vmdk_corrupt"),
+    (b"RDONLY 204800 ", b"RDONLY 999999999999999999 ", "disk.vmdk_corrupt"),
+    (b"version=1\nCID=", b"parentFileNameHint=x\n#", "disk.vmdk_has_parent"),
 ])  # fmt: skip
-def test_inconsistent_embedded_descriptor_is_rejected(old, new, error, vmdk_of):
+def test_inconsistent_embedded_descriptor_is_rejected(old, new, code, vmdk_of):
     data = vmdk_of(CAPACITY, {})
     assert old in data
     changed = data.replace(old, new, 1)
     changed = changed[:10752] + changed[10752 + len(changed) - len(data) :]
-    with pytest.raises(error):
+    with pytest.raises(StrataError) as caught:
         StreamOptimizedDisk(io.BytesIO(changed))
+    assert caught.value.code == code
 
 
 def test_inconsistent_header_and_footer_are_rejected(vmdk_of):
@@ -186,8 +187,9 @@ def test_inconsistent_header_and_footer_are_rejected(vmdk_of):
     for offset, value in [*directories, (12, b"\x01"), (-500, b"\x09"), (512, b"\x01")]:
         changed = bytearray(data)
         changed[footer + offset : footer + offset + len(value)] = value
-        with pytest.raises(Corrupt):
+        with pytest.raises(Corrupt) as caught:
             StreamOptimizedDisk(io.BytesIO(changed))
+        assert caught.value.code in ("disk.vmdk_corrupt", "disk.vmdk_truncated")
 
 
 def test_huge_capacity_takes_little_time_and_memory(vmdk_of):

@@ -38,9 +38,9 @@ def dacl(data):
 
 
 def test_descriptors_of_windows_are_parsed_and_built(windows_image, tmp_path, independent):
-    found = independent(windows_image(tmp_path / "image"))
+    reader = independent(windows_image(tmp_path / "image"))
     for path in ("File.txt", "Directory", "System Volume Information", "$RECYCLE.BIN"):
-        data = found.security(path)
+        data = reader.security(path)
         parsed = descriptors.parse(data)
         assert parsed.owner.startswith(b"\1")
         assert parsed.dacl.aces
@@ -49,14 +49,16 @@ def test_descriptors_of_windows_are_parsed_and_built(windows_image, tmp_path, in
 
 
 def test_inherited_descriptor_equals_that_of_windows(windows_image, tmp_path, independent):
-    found = independent(windows_image(tmp_path / "image"))
-    parent = found.security("Large Directory")
-    child = descriptors.parse(found.security("Large Directory/Directory 5"))
+    reader = independent(windows_image(tmp_path / "image"))
+    parent = reader.security("Large Directory")
+    child = descriptors.parse(reader.security("Large Directory/Directory 5"))
     made = descriptors.parse(file_security.inherit(parent, True, owner=child.owner, group=child.group))
     assert made.dacl == child.dacl
     assert made.control == child.control
-    child = descriptors.parse(found.security("File.txt"))
-    made = descriptors.parse(file_security.inherit(found.value(".", 0x50), False, owner=child.owner, group=child.group))
+    child = descriptors.parse(reader.security("File.txt"))
+    made = descriptors.parse(
+        file_security.inherit(reader.value(".", 0x50), False, owner=child.owner, group=child.group)
+    )
     assert made.dacl == child.dacl
 
 

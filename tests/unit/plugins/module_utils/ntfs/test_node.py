@@ -73,9 +73,9 @@ def test_file_content_is_read_back(written, size):
             assert node.size == size
             assert node.read() == data
 
-    found = written(make)
-    assert found.data("A file with some name.bin") == data
-    assert list(found.tree()) == ["A file with some name.bin"]
+    reader = written(make)
+    assert reader.data("A file with some name.bin") == data
+    assert list(reader.tree()) == ["A file with some name.bin"]
 
 
 def test_new_files_have_their_times_attributes_and_descriptors(written, descriptor):
@@ -103,15 +103,15 @@ def test_new_files_have_their_times_attributes_and_descriptors(written, descript
                 ) as node:
                     assert node.security == descriptor(number)
 
-    found = written(make)
-    assert found.times("folder") == TIMES
-    assert found.attributes("folder") == attribute_records.HIDDEN
-    assert found.security("folder") == descriptor(1)
+    reader = written(make)
+    assert reader.times("folder") == TIMES
+    assert reader.attributes("folder") == attribute_records.HIDDEN
+    assert reader.security("folder") == descriptor(1)
     for number in range(40):
         path = f"folder/{number}"
-        assert found.times(path) == Times(*(time + number for time in TIMES))
-        assert found.attributes(path) == attributes
-        assert found.security(path) == descriptor(number)
+        assert reader.times(path) == Times(*(time + number for time in TIMES))
+        assert reader.attributes(path) == attributes
+        assert reader.security(path) == descriptor(number)
 
 
 def test_metadata_of_existing_files_changes(image, written, descriptor):
@@ -124,12 +124,12 @@ def test_metadata_of_existing_files_changes(image, written, descriptor):
             folder.set_times(TIMES)
             node.truncate(100)
 
-    found = written(make)
-    assert found.data("folder/file") == b"ab" + b"x" * 98
-    assert found.times("folder/file") == TIMES
-    assert found.times("folder") == TIMES
-    assert found.attributes("folder/file") == attribute_records.READONLY
-    assert found.security("folder/file") == descriptor(5)
+    reader = written(make)
+    assert reader.data("folder/file") == b"ab" + b"x" * 98
+    assert reader.times("folder/file") == TIMES
+    assert reader.times("folder") == TIMES
+    assert reader.attributes("folder/file") == attribute_records.READONLY
+    assert reader.security("folder/file") == descriptor(5)
     with FileDevice(str(image), writable=True) as device, Volume.mount(device, writable=True) as volume:
         with volume.find("FOLDER/FILE") as node:
             node.set_times(Times(1, 2, 3, 4))
@@ -159,9 +159,9 @@ def test_unusual_descriptors_are_stored_unchanged(written):
             with root.child(name) as node:
                 assert node.security == data
 
-    found = written(make)
+    reader = written(make)
     for name, data in descriptors.items():
-        assert found.security(name) == data
+        assert reader.security(name) == data
 
 
 def test_file_without_descriptor_gets_the_descriptor_of_its_directory(written, descriptor):
@@ -183,11 +183,11 @@ def test_names_get_the_namespaces_of_windows(written):
         with root.child("a LONG name.TXT") as node:
             assert (node.name, node.short_name, node.link_count) == ("A long name.txt", "ALONGN~1.TXT", 1)
 
-    found = written(make)
+    reader = written(make)
     spaces = {}
-    for path in found.tree():
+    for path in reader.tree():
         spaces[path] = sorted(
-            (name.attribute.file_name, int(name.attribute.flags)) for name in found.record(path).attributes[0x30]
+            (name.attribute.file_name, int(name.attribute.flags)) for name in reader.record(path).attributes[0x30]
         )
     assert spaces == {
         "A long name.txt": [("A long name.txt", file_names.WIN32), ("ALONGN~1.TXT", file_names.DOS)],
@@ -210,12 +210,13 @@ def test_short_name_is_added_replaced_and_removed(written):
                 node.set_short_name(then)
                 assert node.short_name == then
 
-    found = written(make)
+    reader = written(make)
     spaces = {
-        path: sorted(int(name.attribute.flags) for name in found.record(path).attributes[0x30]) for path in found.tree()
+        path: sorted(int(name.attribute.flags) for name in reader.record(path).attributes[0x30])
+        for path in reader.tree()
     }
     assert spaces == {"first long name": [1, 2], "two long name": [0], "three long name": [1, 2], "four": [1, 2]}
-    assert found.record("VIER").segment == found.record("four").segment
+    assert reader.record("VIER").segment == reader.record("four").segment
 
 
 def test_name_in_use_is_a_conflict(volume):
@@ -296,13 +297,13 @@ def test_streams_of_files_and_directories_are_read_back(written):
                 folder.read()
             assert folder.streams == [("stream", 11)]
 
-    found = written(make)
-    assert found.data("file") == b"own"
-    assert found.data("file", "Zone.Identifier") == b"[ZoneTransfer]"
-    assert found.data("file", "big \u00e4") == b"big" * 10000
-    assert found.data("folder", "stream") == b"of a folder"
-    assert found.times("file") == TIMES
-    assert found.times("folder") == TIMES
+    reader = written(make)
+    assert reader.data("file") == b"own"
+    assert reader.data("file", "Zone.Identifier") == b"[ZoneTransfer]"
+    assert reader.data("file", "big \u00e4") == b"big" * 10000
+    assert reader.data("folder", "stream") == b"of a folder"
+    assert reader.times("file") == TIMES
+    assert reader.times("folder") == TIMES
 
 
 def test_deleted_stream_is_not_found(volume):
@@ -327,10 +328,10 @@ def test_file_with_many_attributes_uses_several_records(written):
         with root.child("link number 50") as node:
             node.set_times(TIMES)
 
-    found = written(make)
+    reader = written(make)
     for number in (0, 10, 149):
-        assert found.data("link number 99", f"stream {number}") == bytes([number]) * number * 20
-    assert found.times("file") == TIMES
+        assert reader.data("link number 99", f"stream {number}") == bytes([number]) * number * 20
+    assert reader.times("file") == TIMES
 
 
 def test_links_share_the_file_until_the_last_is_deleted(written):
@@ -355,9 +356,9 @@ def test_links_share_the_file_until_the_last_is_deleted(written):
             assert node.link_count == 2
             assert node.read() == b"DATA!"
 
-    found = written(make)
-    assert list(found.tree()) == ["folder", "folder/second", "folder/third"]
-    assert found.record("folder/second").segment == found.record("folder/third").segment
+    reader = written(make)
+    assert list(reader.tree()) == ["folder", "folder/second", "folder/third"]
+    assert reader.record("folder/second").segment == reader.record("folder/third").segment
 
 
 @pytest.mark.parametrize(
@@ -386,16 +387,16 @@ def test_reparse_points_are_set_replaced_and_removed(written, reparse):
             node.set_reparse(None)
             assert node.reparse is None
 
-    found = written(make)
-    assert found.value("set", 0xC0) == reparse
-    assert found.value("replaced", 0xC0) == reparse
-    assert 0xC0 not in found.record("removed").attributes
-    assert [found.attributes(name) & attribute_records.REPARSE for name in ("set", "replaced", "removed")] == [
+    reader = written(make)
+    assert reader.value("set", 0xC0) == reparse
+    assert reader.value("replaced", 0xC0) == reparse
+    assert 0xC0 not in reader.record("removed").attributes
+    assert [reader.attributes(name) & attribute_records.REPARSE for name in ("set", "replaced", "removed")] == [
         0x400,
         0x400,
         0,
     ]
-    assert found.times("set") == TIMES
+    assert reader.times("set") == TIMES
 
 
 @pytest.mark.parametrize(
@@ -442,10 +443,10 @@ def test_extended_attributes_are_normalized_and_removed(written):
             node.set_eas(None)
             assert node.eas is None
 
-    found = written(make)
-    assert found.value("file", 0xE0) == stored
-    assert struct.unpack("<HHI", found.value("file", 0xD0)) == (22, 1, 32)
-    assert found.times("file") == TIMES
+    reader = written(make)
+    assert reader.value("file", 0xE0) == stored
+    assert struct.unpack("<HHI", reader.value("file", 0xD0)) == (22, 1, 32)
+    assert reader.times("file") == TIMES
 
 
 def test_object_ids_are_unique_and_removed_with_their_file(written):
@@ -468,11 +469,11 @@ def test_object_ids_are_unique_and_removed_with_their_file(written):
         with root.create_file("again") as node:
             node.set_object_id(b"d" * 16)
 
-    found = written(make)
-    assert found.value("short", 0x40) == bytes(range(16))
-    assert found.value("long", 0x40) == bytes(range(100, 116))
-    assert found.value("again", 0x40) == b"d" * 16
-    assert 0x40 not in found.record("other").attributes
+    reader = written(make)
+    assert reader.value("short", 0x40) == bytes(range(16))
+    assert reader.value("long", 0x40) == bytes(range(100, 116))
+    assert reader.value("again", 0x40) == b"d" * 16
+    assert 0x40 not in reader.record("other").attributes
 
 
 def test_sparse_file_keeps_its_holes(written):
@@ -488,13 +489,13 @@ def test_sparse_file_keeps_its_holes(written):
             node.set_attributes(attribute_records.ARCHIVE)
             assert node.attributes == attribute_records.ARCHIVE | attribute_records.SPARSE
 
-    found = written(make)
-    data = found.data("sparse")
+    reader = written(make)
+    data = reader.data("sparse")
     assert len(data) == 30 << 20
     assert data.count(b"x") == 65536
     assert data[20 << 20 : (20 << 20) + 8192] == b"y" * 8192
-    assert found.attributes("sparse") == attribute_records.ARCHIVE | attribute_records.SPARSE
-    assert found.times("sparse") == TIMES
+    assert reader.attributes("sparse") == attribute_records.ARCHIVE | attribute_records.SPARSE
+    assert reader.times("sparse") == TIMES
 
 
 def test_compressed_file_takes_less_space(written):
@@ -509,10 +510,10 @@ def test_compressed_file_takes_less_space(written):
         with root.create_directory("folder", attributes=attribute_records.COMPRESSED, times=TIMES) as folder:
             assert folder.attributes == attribute_records.COMPRESSED | attribute_records.DIRECTORY
 
-    found = written(make)
-    assert found.data("file") == data
-    assert found.attributes("file") == found.attributes("folder") == attribute_records.COMPRESSED
-    assert found.times("file") == TIMES
+    reader = written(make)
+    assert reader.data("file") == data
+    assert reader.attributes("file") == reader.attributes("folder") == attribute_records.COMPRESSED
+    assert reader.times("file") == TIMES
 
 
 def test_deleting_everything_frees_records_and_clusters(image, descriptor):

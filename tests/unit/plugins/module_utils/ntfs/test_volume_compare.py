@@ -66,14 +66,14 @@ def changed(pair, change, ranges=None, **options):
     with FileDevice(str(before)) as first, FileDevice(str(after)) as second:
         old, new = MasterFileTable(first), MasterFileTable(second)
         result = compare(old, new, ranges or grains(before, after), **options)
-        found = {}
+        files = {}
         for file in result.files:
             paths = [
                 [Paths(table).path(name) for name in names or ()]
                 for table, names in ((old, file.before), (new, file.after))
             ]
-            found[(paths[1] or paths[0])[0]] = (*paths, file.data, file.metadata)
-    return found, result
+            files[(paths[1] or paths[0])[0]] = (*paths, file.data, file.metadata)
+    return files, result
 
 
 def on(path, work):
@@ -87,16 +87,16 @@ def on(path, work):
 
 
 def test_unchanged_volume_has_no_differences(pair):
-    found, result = changed(pair, lambda volume: None)
-    assert found == {}
+    files, result = changed(pair, lambda volume: None)
+    assert files == {}
     assert result.contradictions == 0
     assert not result.scanned
 
 
 def test_comparing_the_whole_volume_finds_the_same_files(pair):
     size = pair[0].stat().st_size
-    found, result = changed(pair, on("folder/file 7", lambda node: node.set_attributes(3)), Ranges.of([(0, size)]))
-    assert found == {"folder/file 7": (["folder/file 7"], ["folder/file 7"], False, True)}
+    files, result = changed(pair, on("folder/file 7", lambda node: node.set_attributes(3)), Ranges.of([(0, size)]))
+    assert files == {"folder/file 7": (["folder/file 7"], ["folder/file 7"], False, True)}
     assert result.records_compared > 300
 
 
@@ -114,22 +114,22 @@ def test_comparing_the_whole_volume_finds_the_same_files(pair):
     ],
 )
 def test_change_of_a_file_is_found(pair, work, data, metadata):
-    found, result = changed(pair, on("folder/file 9", work))
-    assert found == {"folder/file 9": (["folder/file 9"], ["folder/file 9"], data, metadata)}
+    files, result = changed(pair, on("folder/file 9", work))
+    assert files == {"folder/file 9": (["folder/file 9"], ["folder/file 9"], data, metadata)}
     assert not result.scanned
 
 
 def test_changed_time_of_access_is_not_a_difference(pair):
-    found, result = changed(
+    files, result = changed(
         pair, on("folder/file 9", lambda node: node.set_times(node.times._replace(accessed=77, changed=78)))
     )
-    assert found == {}
+    assert files == {}
     assert result.records_compared > 0
 
 
 def test_data_overwritten_in_place_is_found_by_a_scan(pair):
-    found, result = changed(pair, on("folder/big", lambda node: node.write(b"other", 2_000_001)))
-    assert {path: change[2:] for path, change in found.items()} == {"folder/big": (True, False)}
+    files, result = changed(pair, on("folder/big", lambda node: node.write(b"other", 2_000_001)))
+    assert {path: change[2:] for path, change in files.items()} == {"folder/big": (True, False)}
     assert result.scanned
     assert result.bytes_compared <= 4 * GRAIN
 
@@ -137,10 +137,10 @@ def test_data_overwritten_in_place_is_found_by_a_scan(pair):
 def test_data_of_ignored_files_is_not_compared(pair):
     with FileDevice(str(pair[0])) as device, Volume.mount(device) as volume, volume.find("folder/big") as node:
         number = node.file_reference & 0xFFFFFFFFFFFF
-    found, result = changed(
+    files, result = changed(
         pair, on("folder/big", lambda node: node.write(b"other" * 100_000, 2_000_001)), ignored=[number]
     )
-    assert found == {}
+    assert files == {}
     assert result.bytes_compared <= 2 * GRAIN
 
 
@@ -153,8 +153,8 @@ def test_created_and_deleted_files_are_found(pair):
             for name in ("new 1", "new 2", "new 3"):
                 folder.create_file(name, b"n" * 50_000).close()
 
-    found, result = changed(pair, change)
-    assert {path: (bool(file[0]), bool(file[1])) for path, file in found.items()} == {
+    files, result = changed(pair, change)
+    assert {path: (bool(file[0]), bool(file[1])) for path, file in files.items()} == {
         **{f"folder/file {number}": (True, False) for number in (3, 4)},
         **{f"folder/new {number}": (False, True) for number in (1, 2, 3)},
     }
@@ -168,8 +168,8 @@ def test_added_and_removed_links_are_found(pair):
         with volume.find("folder/file 100") as node, volume.root as root:
             root.link(node, "another").close()
 
-    found, _result = changed(pair, change)
-    by_name = {tuple(sorted(file[0])): tuple(sorted(file[1])) for file in found.values()}
+    files, _result = changed(pair, change)
+    by_name = {tuple(sorted(file[0])): tuple(sorted(file[1])) for file in files.values()}
     assert by_name == {
         ("folder/big", "second name"): ("folder/big",),
         ("folder/file 100",): ("another", "folder/file 100"),
@@ -177,10 +177,10 @@ def test_added_and_removed_links_are_found(pair):
 
 
 def test_change_in_an_extension_record_is_found(pair):
-    found, _result = changed(
+    files, _result = changed(
         pair, on("folder/listed", lambda node: node.write(b"STREAM", 0, "a stream with quite a long name, number 55"))
     )
-    assert found == {"folder/listed": (["folder/listed"], ["folder/listed"], True, False)}
+    assert files == {"folder/listed": (["folder/listed"], ["folder/listed"], True, False)}
     with FileDevice(str(pair[0])) as device, Volume.mount(device) as volume, volume.find("folder/listed") as node:
         state = read_state(MasterFileTable(device), node.file_reference & 0xFFFFFFFFFFFF)
         assert sorted(name for _kind, name in state.streams) == sorted(["", *(name for name, _size in node.streams)])
@@ -192,8 +192,8 @@ def test_thousands_of_new_files_are_found_without_a_scan(pair):
             for number in range(3000):
                 many.create_file(f"{number}", b"x" * (number % 60)).close()
 
-    found, result = changed(pair, change)
-    assert len(found) == 3001
+    files, result = changed(pair, change)
+    assert len(files) == 3001
     assert not result.scanned
 
 
