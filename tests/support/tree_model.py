@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A simple model of applying layers: a dictionary of names, to which one layer after the other is added.
+"""A simple model of applying layers: a dictionary of names, to which layers are added in order.
 
 The rules are those in the docs and in the docstrings of the images package, but none of its code is called. The base
 and the result to compare with come from ``ntfs_tree``.
