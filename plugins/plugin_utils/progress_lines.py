@@ -71,7 +71,10 @@ class _Step:
 
 
 def describe(document: dict[str, Any], stalled: float = 0.0) -> str:
-    """Return the text of a step: ``upload 43 %, 312 MB/s, 12 s left``. ``stalled`` is the time without progress in seconds."""
+    """Return the text of a step, such as ``upload 43 %, 312 MB/s, 12 s left``.
+
+    ``stalled`` is the time without progress in seconds.
+    """
     unit, done = document.get("unit"), _number(document.get("done"))
     parts = [_printable(document["step"])]
     percent = _number(document.get("percent"))

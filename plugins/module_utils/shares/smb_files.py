@@ -245,7 +245,10 @@ class SmbWriter(SeekableStream):
         self._client.attempt(self._flush if self._unflushed_bytes >= _UNFLUSHED else self._send, self.name)
 
     def _open(self, connection: ShareConnection) -> Handle:
-        """Return the temporary file's handle on this connection; after a reconnect, all unflushed data is sent again."""
+        """Return the temporary file's handle on this connection.
+
+        After a reconnect, all unflushed data is sent again.
+        """
         if self._handle is not None and self._handle.connection is connection:
             return self._handle
         self._in_flight.clear()
@@ -278,7 +281,7 @@ class SmbWriter(SeekableStream):
         while self._sent < len(self._unflushed):
             offset, data = self._unflushed[self._sent]
             end = offset + len(data)
-            # A server may process requests in any order: a range is not written again while a request for it is in flight.
+            # A server may process requests in any order: a range is not written again while it is in flight.
             while len(self._in_flight) >= limit or any(
                 begin < end and offset < after for _request, begin, after in self._in_flight
             ):
