@@ -235,13 +235,12 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.common.arguments import (
     change_arguments,
-    connection_of,
     packaging_arguments,
     share_arguments,
     vsphere_arguments,
 )
 from ..module_utils.common.module_runner import run_watched
-from ..module_utils.operations.packaging_machine import ensure_packaging_machine
+from ..module_utils.operations.packaging_machine import PackagingMachineOptions, ensure_packaging_machine
 
 
 def main() -> None:
@@ -272,7 +271,7 @@ def main() -> None:
     run_watched(
         module,
         lambda progress: ensure_packaging_machine(
-            module.params, connection=connection_of(module.params), check_mode=module.check_mode, progress=progress
+            PackagingMachineOptions.from_params(module.params), check_mode=module.check_mode, progress=progress
         ),
     )
 

@@ -178,7 +178,9 @@ class Publisher:
             error = composer_error(problem)
         except Exception as problem:
             task.fail(
-                InternalError(f"Publishing the template {name} met an unexpected error: {problem}.", code="internal")
+                InternalError(
+                    f"Publishing the template {name} met an unexpected error: {problem}.", code="publish.unexpected"
+                )
             )
             raise
         task.fail(error)

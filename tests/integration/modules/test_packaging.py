@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Packaging machines, from making one to the published image with what was captured from it."""
+"""Packaging machines, from their creation to the published image with the captured layer."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ BASE = [{"name": "Base", "version": "1.0"}]
 
 
 def on_volume(change):
-    """A change of a raw disk out of a change of its Windows volume."""
+    """Return a function that applies ``change`` to the Windows volume of a raw disk."""
 
     def work(path: str) -> None:
         with FileDevice(path, writable=True) as disk:
-            partition = next(one for one in read_partitions(disk).partitions if one.type == TYPE_BASIC_DATA)
+            partition = next(entry for entry in read_partitions(disk).partitions if entry.type == TYPE_BASIC_DATA)
             with Volume.mount(partition.window(disk), writable=True) as volume:
                 change(volume)
 
@@ -37,16 +37,16 @@ def on_volume(change):
 
 
 def tree_of(office, vm: str) -> dict:
-    """What dissect.ntfs reads on the disk of a machine."""
+    """Return the files that dissect.ntfs reads on the disk of a VM."""
     raw = os.fspath(office.tmp_path / "read.raw")
     disk = office.simulator.disks(vm)[0]
     subprocess.run(["qemu-img", "convert", "-f", "vmdk", "-O", "raw", disk["path"], raw], check=True)
     with FileDevice(raw) as device:
-        partition = next(one for one in read_partitions(device).partitions if one.type == TYPE_BASIC_DATA)
+        partition = next(entry for entry in read_partitions(device).partitions if entry.type == TYPE_BASIC_DATA)
     return read_volume(raw, partition.offset, partition.size)
 
 
-def test_the_whole_round(office):
+def test_packaging_machine_from_creation_to_published_image(office):
     add_app(office, "Base", tree={"Program Files/Base/base.txt": "base"})
     asked = present(office, prerequisites=BASE, comment="CHG-7")
     made = converges("packaging_machine", office.look, **asked)
@@ -54,14 +54,12 @@ def test_the_whole_round(office):
     assert made["status"] == "ActionRequired"
     assert machine["name"].startswith("App-1-packaging-")
     assert machine["power_state"] == "poweredOn"
-    assert all(
-        word in made["description"]
-        for word in (machine["name"], "/DC0/vm/Images/Desktops", "datacenter DC0", "finalized")
-    )
+    for part in (machine["name"], "/DC0/vm/Images/Desktops", "datacenter DC0", "finalized"):
+        assert part in made["description"]
     assert run("audit_info", **office.options, limit=1)["records"][0]["comment"] == "CHG-7"
 
     final = office.vcenter | {"name": "App", "version": "1", "state": "finalized", "file_share": office.share}
-    refused = fails("packaging_machine", "operations.packaging_running", **final, shutdown=False)
+    refused = fails("packaging_machine", "packaging.running", **final, shutdown=False)
     assert machine["name"] in refused["msg"]
     assert refused["details"]["status"] == "ActionRequired"
     done = converges("packaging_machine", office.look, **final)
@@ -70,11 +68,14 @@ def test_the_whole_round(office):
     assert os.path.isfile(done["packaged_disk"])
     assert run("packaging_machine", **asked)["status"] == "Pending"
 
-    extra = {one.key: one.value for one in machine_of(office.simulator.connect(), machine["moid"]).config.extraConfig}
+    extra = {
+        option.key: option.value
+        for option in machine_of(office.simulator.connect(), machine["moid"]).config.extraConfig
+    }
     assert extra["guestinfo.strata.layering.purpose"] == "packaging"
     assert extra["strata.layering.packaging"] == "app/App/1"
 
-    # Somebody goes on working in it: the package is made anew.
+    # The work continues in the VM: the package is exported again.
     machine_of(office.simulator.connect(), machine["moid"]).PowerOn()
     run("packaging_machine", **final)
     work_in(office, machine, install)
@@ -114,7 +115,7 @@ def test_the_whole_round(office):
     assert "Program Files/Base/base.txt" in tree
 
 
-def test_a_new_version_starts_from_the_last(office):
+def test_packaging_machine_starts_from_the_latest_version(office):
     add_app(office, "Base", tree={"Program Files/Base/base.txt": "base", "Program Files/App/shared.txt": "of the base"})
     tree = {
         "Program Files/App/app.txt": "one",
@@ -126,7 +127,7 @@ def test_a_new_version_starts_from_the_last(office):
     asked = present(office, "2", prerequisites=BASE, start_from="latest")
     machine = run("packaging_machine", **asked)["machine"]
     assert machine["name"] in machines(office.simulator)
-    # Other layers may be made and images composed meanwhile, and the repository cleaned up.
+    # In the meantime, other layers and images can be created, and the repository can be cleaned up.
     add_template(office, apps=(("Base", "1.0"), ("App", "1")))
     run("layered_image_publish", **office.vcenter, templates=["office"])
     run("image_template", **office.options, name="office", state="absent")
@@ -162,7 +163,7 @@ def test_a_new_version_starts_from_the_last(office):
 
     add_template(office, apps=(("Base", "1.0"), ("App", "2")))
     published = run("layered_image_publish", **office.vcenter, templates=["office"])["tasks"][0]
-    # Only images made from templates have a plan of scripts.
+    # Only images of templates have a plan of scripts.
     made = {
         path: file
         for path, file in tree_of(office, published["vm"]["name"]).items()
@@ -176,7 +177,7 @@ def test_a_new_version_starts_from_the_last(office):
     assert not different
 
 
-def test_an_image_that_grew_is_made_again_for_another_ancestor(workspace):
+def test_grown_image_is_composed_again_for_a_different_base(workspace):
     add_app(workspace, "Base")
     add_app(workspace, "App")
     add_app(workspace, "Tool")
@@ -187,7 +188,7 @@ def test_an_image_that_grew_is_made_again_for_another_ancestor(workspace):
     grown = grow_image(repository, given, app)
     assert grow_image(repository, given, app).manifest == grown.manifest
     assert grown.blobs[:-1] == given.blobs
-    # No other image begins with it, though it has the most layers in common.
+    # Grown images are not used as a base, even if they have the most layers in common.
     whole = compose_stack(repository, os_layer, (base, app, tool))
     assert whole.blobs[:-1] == given.blobs
     assert whole.config.statistics.incremental
@@ -195,35 +196,35 @@ def test_an_image_that_grew_is_made_again_for_another_ancestor(workspace):
     assert grow_image(repository, other, base).content_digest != grown.content_digest
 
 
-def test_what_a_machine_was_made_from_cannot_change(office):
+def test_packaging_machine_with_other_layers_fails(office):
     add_app(office, "Base")
     run("packaging_machine", **present(office))
     before = office.look()
-    result = fails("packaging_machine", "operations.packaging_other_composition", **present(office, prerequisites=BASE))
+    result = fails("packaging_machine", "packaging.other_composition", **present(office, prerequisites=BASE))
     assert result["details"]["made_from"] == ["os layer Windows 11 1.0"]
     fails(
         "packaging_machine",
-        "operations.packaging_prerequisite",
+        "packaging.prerequisite",
         **present(office, "2", name="Base", prerequisites=BASE),
     )
     fails("packaging_machine", "catalog.layer_missing", **present(office, "2", start_from="1"))
     assert office.look() == before
-    # Whoever does not ask for a version keeps the machine when a newer one comes.
+    # Without a version of the OS layer, the VM keeps its version.
     assert run("packaging_machine", **present(office) | {"os_layer": {"name": "Windows 11"}})["changed"] is False
 
 
-def test_only_marked_machines_are_touched(office):
+def test_packaging_machine_without_its_metadata_is_not_changed(office):
     made = run("packaging_machine", **present(office))["machine"]
     machine = machine_of(office.simulator.connect(), made["moid"])
-    machine.Rename_Task("somebody's")
-    assert run("packaging_machine", **present(office))["machine"]["name"] == "somebody's"
+    machine.Rename_Task("renamed")
+    assert run("packaging_machine", **present(office))["machine"]["name"] == "renamed"
     gone = office.vcenter | {"name": "App", "version": "1", "state": "absent"}
     mark(machine, "")
     for options in (present(office), gone):
         fails("packaging_machine", "packaging.no_mark", **options)
     mark(machine, "app/App/1")
     run("packaging_machine", **gone)
-    assert "somebody's" not in machines(office.simulator)
+    assert "renamed" not in machines(office.simulator)
 
     again = run("packaging_machine", **present(office))["machine"]
     foreign = machine_of(office.simulator.connect(), again["moid"])
@@ -237,7 +238,7 @@ def test_only_marked_machines_are_touched(office):
 
 
 def mark(machine, value: str) -> None:
-    """Set the mark of a machine through pyVmomi."""
+    """Set the metadata of a packaging machine through pyVmomi."""
     from pyVmomi import vim  # pylint: disable=import-outside-toplevel
 
     machine.ReconfigVM_Task(
@@ -245,23 +246,23 @@ def mark(machine, value: str) -> None:
     )
 
 
-def test_a_lost_record_is_found_again(office):
+def test_packaging_machine_with_a_lost_record_is_recorded_again(office):
     made = run("packaging_machine", **present(office))
     (office.path / "catalog" / "packaging").rename(office.tmp_path / "lost")
     final = office.vcenter | {"name": "App", "version": "1", "state": "finalized", "file_share": office.share}
-    fails("packaging_machine", "operations.packaging_not_recorded", **final, connector="desktops")
+    fails("packaging_machine", "packaging.not_recorded", **final, connector="desktops")
     again = run("packaging_machine", **present(office))
     assert again["changed"] is False
     assert again["machine"]["moid"] == made["machine"]["moid"]
     assert run("packaging_machine", **final)["changed"] is True
 
 
-def test_runs_that_were_cut_off(office):
+def test_packaging_machine_interrupted_runs_are_resumed(office):
     office.simulator.rules.add("PowerOnVM_Task", fault="HostCommunication", task=True)
     assert attempt("packaging_machine", **present(office))["failed"]
     [name] = [name for name in machines(office.simulator) if name.startswith("App-1-packaging-")]
     final = office.vcenter | {"name": "App", "version": "1", "state": "finalized", "file_share": office.share}
-    fails("packaging_machine", "operations.packaging_not_started", **final)
+    fails("packaging_machine", "packaging.not_started", **final)
     moid = machines(office.simulator)[name]["moid"]
     done = converges("packaging_machine", office.look, **present(office))
     assert done["machine"]["moid"] == moid
@@ -274,8 +275,8 @@ def test_runs_that_were_cut_off(office):
     assert run("packaging_machine", **final)["changed"] is False
 
 
-def test_a_composer_that_was_killed_while_it_uploaded(office):
-    """The lease that nobody holds any more locks the half-made machine for a while."""
+def test_packaging_machine_killed_upload_is_repeated(office):
+    """The abandoned lease locks the incomplete VM for a while."""
     office.simulator.settings(lease_timeout=5)
     office.simulator.rules.add("NFC:PUT", after_bytes=1000, delay_ms=1500)
     with Background("packaging_machine", **present(office)) as running:
@@ -288,27 +289,27 @@ def test_a_composer_that_was_killed_while_it_uploaded(office):
     assert not any(lease["state"] in ("ready", "initializing") for lease in office.simulator.leases())
 
 
-def test_a_guest_that_does_not_shut_down(office):
+def test_packaging_machine_guest_does_not_shut_down_fails(office):
     office.simulator.guest(mode="hang")
     run("packaging_machine", **present(office))
     final = office.vcenter | {"name": "App", "version": "1", "state": "finalized", "file_share": office.share}
     result = attempt("packaging_machine", **final, shutdown_timeout=2)
     assert result["failed"]
     assert os.listdir(office.share) == []
-    fails("packaging_machine", "operations.packaging_missing", **final | {"version": "2"})
+    fails("packaging_machine", "packaging.missing", **final | {"version": "2"})
     fails("packaging_machine", "shares.missing", **final | {"file_share": os.path.join(office.share, "none")})
     assert attempt("packaging_machine", **present(office, wait_for_address=2))["failed"]
 
 
-def test_a_machine_that_was_hardly_on_is_not_finished(office):
+def test_packaging_machine_short_run_requires_action(office):
     machine = run("packaging_machine", **present(office))["machine"]
     machine_of(office.simulator.connect(), machine["moid"]).PowerOff()
     refused = run("packaging_machine", **present(office))
     assert refused["changed"] is False
     assert refused["status"] == "ActionRequired"
-    assert "nothing can have been installed" in refused["description"]
+    assert "minimum_run" in refused["description"]
     assert run("packaging_machine", **present(office, minimum_run=0))["status"] == "Pending"
-    # Where the work is known not to be done, it goes on.
+    # With power_on, the work continues.
     on = converges("packaging_machine", office.look, **present(office, power_on=True))
     assert on["machine"]["moid"] == machine["moid"]
     assert on["machine"]["power_state"] == "poweredOn"
@@ -316,13 +317,13 @@ def test_a_machine_that_was_hardly_on_is_not_finished(office):
     final = office.vcenter | {"name": "App", "version": "1", "state": "finalized", "file_share": office.share}
     office.simulator.rules.add("NFC:GET", drop_connection=True, after_bytes=10_000, count=None)
     assert attempt("packaging_machine", **final)["failed"]
-    # It was asked to shut down because the work was done.
+    # It was shut down for its export, so that power_on does not start it.
     again = run("packaging_machine", **present(office, power_on=True))
     assert again["changed"] is False
     assert again["status"] == "Pending"
 
 
-def test_a_machine_with_linked_clones_is_not_deleted(office):
+def test_packaging_machine_with_linked_clones_is_not_deleted(office):
     from pyVim.task import WaitForTask  # pylint: disable=import-outside-toplevel
     from pyVmomi import vim  # pylint: disable=import-outside-toplevel
 
@@ -358,23 +359,22 @@ def test_a_machine_with_linked_clones_is_not_deleted(office):
     before = office.look()
     gone = office.vcenter | {"name": "App", "version": "1", "state": "absent"}
     for check in (True, False):
-        refused = fails("packaging_machine", "operations.packaging_cloned", **gone, check=check)
+        refused = fails("packaging_machine", "packaging.cloned", **gone, check=check)
         assert refused["details"]["machines"] == ["linked"]
-        assert "linked depends on its disk" in refused["msg"]
     assert office.look() == before
 
 
-def test_the_given_image_must_be_the_one_that_was_given(office):
+def test_packaging_machine_without_its_base_image_fails(office):
     office.simulator.guest("true")
     run("packaging_machine", **present(office))
     repository = Repository.open(os.fspath(office.path))
     for name in [name for name in repository.layout.references() if name.startswith("image/")]:
         repository.layout.remove_reference(name)
     final = office.vcenter | {"name": "App", "version": "1", "state": "finalized", "file_share": office.share}
-    fails("packaging_machine", "operations.packaging_given_lost", **final)
+    fails("packaging_machine", "packaging.given_lost", **final)
 
 
-def test_a_platform_layer(office):
+def test_packaging_machine_of_a_platform_layer(office):
     asked = present(office, kind="platform")
     machine = run("packaging_machine", **asked)["machine"]
     run(
@@ -407,5 +407,5 @@ def test_a_platform_layer(office):
     )
     assert captured["changes"]["files"] == 2
     assert run("packaging_machine", **asked)["status"] == "Complete"
-    # The app layer of the same name is another one.
+    # An app layer of the same name is a different layer.
     assert run("packaging_machine", **present(office), check=True)["changed"] is True

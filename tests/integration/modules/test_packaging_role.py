@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The roles app_layer and platform_layer with what is packaged in machines, by hand and unattended."""
+"""The roles app_layer and platform_layer with packaging machines, manual and unattended."""
 
 from __future__ import annotations
 
@@ -76,14 +76,15 @@ def _play(office):
 
 
 def versions(office, name: str) -> list[str]:
+    """Return the versions of a layer."""
     return [
-        one["version"]
+        entry["version"]
         for layer in run("layer_info", **office.options, name=name)["layers"]
-        for one in layer["versions"]
+        for entry in layer["versions"]
     ]
 
 
-def test_packaging_by_hand(office, play):
+def test_role_manual_packaging_requires_action_and_captures(office, play):
     add_app(office, "Base")
     package = {
         "name": "App",
@@ -95,7 +96,7 @@ def test_packaging_by_hand(office, play):
     assert play([package], "--check")[0] == 1
     changed, output = play([package])
     assert changed == 2
-    assert "restart Windows until nothing is pending" in output
+    assert "Install in it what the layer is to contain" in output
     [name] = [name for name in machines(office.simulator) if name.startswith("App-1-packaging-")]
     changed, output = play([package])
     assert changed == 0
@@ -116,18 +117,18 @@ def test_packaging_by_hand(office, play):
     assert play([package | {"priority": 700}])[0] == 1
 
 
-def test_packaging_unattended(office, play):
-    place = "{{ hostvars[app_layer_machine.machine.name].packaging_machine.path }}"
+def test_role_unattended_packaging_captures(office, play):
+    path_of_vm = "{{ hostvars[app_layer_machine.machine.name].packaging_machine.path }}"
     tasks = [
         {
             "name": "Install",
-            "ansible.builtin.copy": {"content": place, "dest": os.fspath(office.tmp_path / "installed")},
+            "ansible.builtin.copy": {"content": path_of_vm, "dest": os.fspath(office.tmp_path / "installed")},
         }
     ]
     path = office.tmp_path / "install.yml"
     path.write_text(json.dumps(tasks))
     package = {"name": "App", "version": "1", "install_tasks": os.fspath(path)}
-    # The tasks run here and not in the machine, so that nothing was installed in it; it stays for whoever looks into that.
+    # The tasks run on this host and not in the VM: nothing was installed in it, and the VM is kept for diagnosis.
     with pytest.raises(AssertionError, match="operations.layer_empty"):
         play([package])
     assert versions(office, "App") == []
@@ -141,18 +142,18 @@ def test_packaging_unattended(office, play):
     assert play([package])[0] == 0
 
 
-def test_a_platform_layer_is_packaged(office, play):
+def test_role_platform_layer_is_packaged(office, play):
     add_app(office, "Base")
-    # Where the machine is off before its tasks have ended, it is powered on and they run again.
+    # A VM that is powered off before its tasks have ended is powered on, and the tasks run again.
     path = office.tmp_path / "install.yml"
-    path.write_text(json.dumps([{"name": "Fail", "ansible.builtin.fail": {"msg": "cut off"}}]))
+    path.write_text(json.dumps([{"name": "Fail", "ansible.builtin.fail": {"msg": "interrupted"}}]))
     package = {
         "name": "Agent",
         "version": "1",
         "prerequisites": [{"name": "Base", "version": "1.0"}],
         "install_tasks": os.fspath(path),
     }
-    with pytest.raises(AssertionError, match="cut off"):
+    with pytest.raises(AssertionError, match="interrupted"):
         play([package], kind="platform")
     [machine] = [
         machine for name, machine in machines(office.simulator).items() if name.startswith("Agent-1-packaging-")

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A published machine runs its scripts in wine, with the tools of the OS machine, and what they report decides."""
+"""A published VM runs its scripts in wine, with the tools of the OS machine, and reports their results."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SCRIPTS = "Windows/Setup/scripts"
 pytestmark = pytest.mark.skipif(shutil.which("wine") is None, reason="needs wine")
 
 
-def test_scripts_that_restart_windows_and_one_that_fails_at_first(workspace, vcenter, simulator):
+def test_publish_scripts_restart_windows_and_fail_once(workspace, vcenter, simulator):
     add_app(
         workspace,
         "Tools",
@@ -64,7 +64,7 @@ def test_scripts_that_restart_windows_and_one_that_fails_at_first(workspace, vce
     assert run("layered_image_publish", **workspace.options, **vcenter, templates=["office"])["changed"] is False
 
 
-def test_manual_mode_leaves_windows_on_when_its_scripts_are_done(workspace, vcenter, simulator):
+def test_publish_manual_mode_keeps_windows_running(workspace, vcenter, simulator):
     add_app(
         workspace,
         "Tools",

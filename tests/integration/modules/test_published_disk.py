@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The disk of a published machine, read back from vCenter, is what the layers say; judged by independent readers alone."""
+"""The disk of a published VM, read back from vCenter, has the content of the layers, as independent readers see it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ LAYERS = (
 
 
 def publish(tmp_path: pathlib.Path, simulator, spec: Spec, size_gb: int) -> tuple[Manifest, str, str]:
-    """Go the whole way with ``LAYERS``; returns the OS machine's manifest, a raw copy of the published disk and the plan of its scripts."""
+    """Publish an image of ``LAYERS``; return the OS machine's manifest, a raw copy of the published disk and the plan of its scripts."""
     repository = {"repository": os.fspath(tmp_path / "repository")}
     package = make_package(os.fspath(tmp_path / "share" / "gold"), spec)
     run("repository", **repository)
@@ -134,7 +134,7 @@ def _forget(tree: dict[str, Expected], path: str) -> None:
     first = gone.link_target or path
     others = [other for other, facts in tree.items() if facts.link_target == first or other == first]
     if gone.link_target is None and others:
-        # Another name of the file becomes the one that carries its facts.
+        # A different name of the file carries its facts from now on.
         heir = others[0]
         tree[heir] = dataclasses.replace(gone, short_name=tree[heir].short_name, link_target=None)
         for other in others[1:]:
@@ -184,7 +184,7 @@ def test_published_disk_read_by_independent_readers_equals_layers(tmp_path, simu
 
 
 def _check_volume(raw: str, offset: int) -> None:
-    """phantom-trace-ntfs and ntfsfix find nothing to complain about."""
+    """phantom-trace-ntfs and ntfsfix report no problem."""
     program = os.path.join(os.path.dirname(sys.executable), "phantom-trace")
     answer = subprocess.run(
         [program, raw, "--offset", str(offset), "--json"], check=False, capture_output=True, text=True
@@ -194,7 +194,7 @@ def _check_volume(raw: str, offset: int) -> None:
     table = json.loads(subprocess.run(["sfdisk", "--json", raw], check=True, capture_output=True, text=True).stdout)[
         "partitiontable"
     ]
-    partition = next(one for one in table["partitions"] if one["start"] * table.get("sectorsize", 512) == offset)
+    partition = next(entry for entry in table["partitions"] if entry["start"] * table.get("sectorsize", 512) == offset)
     volume = raw + ".ntfs"
     with open(raw, "rb") as source, open(volume, "wb") as target:
         length, sector = partition["size"] * 512, 1 << 20

@@ -1,0 +1,76 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""State absent: delete a packaging machine, its record and, if requested, its package."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+
+from ..common.errors import Conflict
+from ..common.outcome import Outcome
+from ..publish.machine_state import remove_machine
+from ..publish.retention import depends_on
+from ..shares.open import open_share
+from ..vsphere import vm_export
+from .context import PackagingContext
+from .decision import FINAL, Goal, Observation, PackagingState, Step, after, next_step
+
+
+@dataclass(frozen=True)
+class _DiffState:
+    """What exists of a packaging machine, as diff mode shows it: inventory path, record, and folder of the package."""
+
+    machine: str | None
+    recorded: bool
+    package: str | None
+
+
+def ensure_absent(context: PackagingContext) -> Outcome:
+    """Delete the packaging machine and, if requested, its package. Raises Conflict (packaging.cloned) when linked clones depend on its disk."""
+    folder = _package_folder(context)
+    expired = folder if context.request.remove_package else None
+    before = _DiffState(context.facts.path if context.facts else None, context.record is not None, folder)
+    result_state = _DiffState(None, False, None if expired else folder)
+    observation = Observation(context.state, has_record=context.record is not None, package_due=expired is not None)
+    if next_step(observation, Goal.ABSENT) is Step.GONE:
+        return Outcome(False, asdict(before), asdict(result_state))
+    _refuse_clones(context)
+    while not context.check_mode and (step := next_step(observation, Goal.ABSENT)) not in FINAL:
+        if step is Step.REMOVE_VM and context.facts is not None:
+            remove_machine(context.session, context.facts)
+        elif step is Step.REMOVE_PACKAGE and expired is not None:
+            share = open_share(expired, context.request.credentials)
+            vm_export.remove_export(share, os.path.basename(expired))
+        elif step is Step.FORGET:
+            context.remove_record()
+            context.audit("delete", machine=before.machine, package=expired)
+        observation = after(observation, step)
+    return Outcome(True, asdict(before), asdict(result_state))
+
+
+def _refuse_clones(context: PackagingContext) -> None:
+    if context.facts is None or context.state is PackagingState.ABSENT:
+        return
+    clones = depends_on(context.session, context.facts)
+    if clones:
+        verb = "depends" if len(clones) == 1 else "depend"
+        raise Conflict(
+            f"The packaging machine {context.facts.path} of the {context.request.layer_label} cannot be deleted: {', '.join(clones)} {verb} on its disk.",
+            code="packaging.cloned",
+            hint="Delete the linked clones first, or convert them to full clones.",
+            machines=clones,
+        )
+
+
+def _package_folder(context: PackagingContext) -> str | None:
+    """Return the folder of the exported package, None when there is none."""
+    request = context.request
+    folder = context.record.package if context.record else None
+    if folder is None and request.file_share and request.package:
+        folder = open_share(request.file_share, request.credentials).where(request.package)
+    if folder is None:
+        return None
+    share = open_share(folder, request.credentials)
+    return folder if vm_export.is_exported(share, os.path.basename(folder)) else None
