@@ -25,5 +25,5 @@ def deploy_vm(
     **fields: Any,
 ) -> Deployed:
     """Create a VM with default hardware; ``fields`` are those of DeployRequest."""
-    request = DeployRequest(**{"placement": placement, "hardware": Hardware()} | fields)
-    return create_by_import(session, request, blocks(), progress=progress, on_created=on_created)
+    values: dict[str, Any] = {"placement": placement, "hardware": Hardware(), **fields}
+    return create_by_import(session, DeployRequest(**values), blocks(), progress=progress, on_created=on_created)

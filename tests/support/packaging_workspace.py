@@ -16,6 +16,7 @@ import pytest
 
 from ...plugins.module_utils.disk.block_device import FileDevice
 from ...plugins.module_utils.disk.partitions import TYPE_BASIC_DATA, read_partitions
+from ...plugins.module_utils.ntfs.node import Node
 from ...plugins.module_utils.ntfs.volume import Volume
 from ...plugins.module_utils.windows.installation import load_hive
 from ...plugins.module_utils.winregistry.hive_writer import write_hive
@@ -60,23 +61,30 @@ def work_in(office: SimpleNamespace, machine: dict, change: Callable[[str], None
     office.simulator.put_disk(machine["moid"], vmdk)
 
 
+def _node(volume: Volume, path: str) -> Node:
+    """Return a file or folder that exists."""
+    node = volume.find(path)
+    assert node is not None, path
+    return node
+
+
 def install(path: str, *, pending: bool = False) -> None:
     """Change a raw disk as an installer does: files, a removal, registry keys; with ``pending`` work is left for a restart."""
     with FileDevice(path, writable=True) as disk:
         partition = next(entry for entry in read_partitions(disk).partitions if entry.type == TYPE_BASIC_DATA)
         with Volume.mount(partition.window(disk), writable=True) as volume:
             with (
-                volume.find("Program Files") as folder,
+                _node(volume, "Program Files") as folder,
                 folder.create_directory("Installed") as made,
                 made.create_file("app.exe", b"MZ" * 9000),
             ):
                 pass
-            with volume.find("Windows") as folder:
-                folder.child("regedit.exe").delete()
+            with _node(volume, "Windows") as folder, _node(volume, "Windows/regedit.exe") as program:
+                program.delete()
                 with folder.create_file("app.ini", b"[app]\r\n"):
                     pass
             with (
-                volume.find("Windows/Temp") or volume.find("Windows") as folder,
+                volume.find("Windows/Temp") or _node(volume, "Windows") as folder,
                 folder.create_file("setup1234.tmp", b"x" * 100),
             ):
                 pass
@@ -88,6 +96,6 @@ def install(path: str, *, pending: bool = False) -> None:
                     "later", 1, encode_string("setup.exe")
                 )
             data = write_hive(hive)
-            with volume.find("Windows/System32/config/SOFTWARE") as node, node.open_stream() as stream:
+            with _node(volume, "Windows/System32/config/SOFTWARE") as node, node.open_stream() as stream:
                 stream.truncate(len(data), allocate=True)
                 stream.pwrite(data, 0)

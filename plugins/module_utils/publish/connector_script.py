@@ -55,24 +55,7 @@ def run_script(path: str, variables: dict[str, str], *, timeout: float, tick: Ca
     ``timeout`` seconds, InvalidInput when it is not an executable file; the code is publish.connector_script.
     """
     check_script(path)
-    environment = {key: os.environ[key] for key in _PASSED_ON if key in os.environ} | variables
-    try:
-        # The engine has no AnsibleModule and so no run_command, which could not be stopped either.
-        process = subprocess.Popen(  # pylint: disable=consider-using-with,ansible-bad-function
-            [path],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            cwd="/",
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise ScriptFailed(
-            f"The connector's script {path} cannot be started: {error.strerror}.",
-            code="publish.connector_script",
-            hint="Check the interpreter in its first line and its permissions, and run again.",
-        ) from error
+    process = _start(path, variables)
     if process.stdout is None:
         raise InternalError("The output of the connector's script is not a pipe.", code="publish.connector_script")
     kept: deque[bytes] = deque()
@@ -101,6 +84,28 @@ def run_script(path: str, variables: dict[str, str], *, timeout: float, tick: Ca
             output=output,
         )
     return output
+
+
+def _start(path: str, variables: dict[str, str]) -> subprocess.Popen:
+    """Start the script; raise ScriptFailed when that fails."""
+    environment = {key: os.environ[key] for key in _PASSED_ON if key in os.environ} | variables
+    try:
+        # The engine has no AnsibleModule and so no run_command, which could not be stopped either.
+        return subprocess.Popen(  # pylint: disable=consider-using-with,ansible-bad-function
+            [path],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            cwd="/",
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ScriptFailed(
+            f"The connector's script {path} cannot be started: {error.strerror}.",
+            code="publish.connector_script",
+            hint="Check the interpreter in its first line and its permissions, and run again.",
+        ) from error
 
 
 def _listen(

@@ -67,29 +67,29 @@ class VmFacts:
     change_version: str
 
 
+_FACTS = (
+    "name",
+    "parent",
+    "config.instanceUuid",
+    "config.files.vmPathName",
+    "config.template",
+    "config.version",
+    "config.firmware",
+    "config.guestId",
+    "config.annotation",
+    "config.extraConfig",
+    "config.hardware.device",
+    "config.changeVersion",
+    "runtime.powerState",
+    "guest.toolsStatus",
+    "guest.toolsRunningStatus",
+    "snapshot",
+)
+
+
 def read_facts(session: Session, vm: Any) -> VmFacts:
     """Return the facts of a VM. Raises NotFound (vsphere.gone) when the VM does not exist."""
-    values = read(
-        session,
-        vm,
-        "name",
-        "parent",
-        "config.instanceUuid",
-        "config.files.vmPathName",
-        "config.template",
-        "config.version",
-        "config.firmware",
-        "config.guestId",
-        "config.annotation",
-        "config.extraConfig",
-        "config.hardware.device",
-        "config.changeVersion",
-        "runtime.powerState",
-        "guest.toolsStatus",
-        "guest.toolsRunningStatus",
-        "snapshot",
-        subject="Reading the virtual machine",
-    )
+    values = read(session, vm, *_FACTS, subject="Reading the virtual machine")
     inventory = Inventory(session)
     kinds = pyvmomi.vim.vm.device
     devices = values.get("config.hardware.device", [])

@@ -108,32 +108,40 @@ def export_vm(
         # The holder of the lease can clean up: no other process exports this VM now.
         _remove_temporary(share, source.name)
         _forget(share, source.name)
-        disks = [device for device in lease.devices if device.disk]
-        if not disks:
-            raise Unavailable(
-                f"{subject} failed: the VM has no disk to export.",
-                code="vsphere.lease",
-                hint="Add a disk to the VM, or check the mode of its disks.",
-            )
-        names = {device.key: f"{source.name}-disk{number}.vmdk" for number, device in enumerate(disks, 1)}
-        record.disks = {
-            file: entry
-            for file, entry in record.disks.items()
-            if names.get(entry["device"]) == file and _is_unchanged(share, file, entry)
-        }
+        disks = _disks_of(lease, source.name, subject)
+        _keep_unchanged(share, disks, record)
         lease.total = lease.capacity or None
-        for device in disks:
-            if names[device.key] not in record.disks:
-                record.disks[names[device.key]] = _download(
-                    lease, device, share, source.name, names[device.key], progress
-                )
+        for file, device in disks.items():
+            if file not in record.disks:
+                record.disks[file] = _download(lease, device, share, source.name, file, progress)
                 _save(share, source.name, record)
-        _check_disks(lease, disks, names, record)
+        _check_disks(lease, disks, record)
         descriptor, warnings = _descriptor(session, vm, source, record, subject)
         lease.complete()
     for file in set(previous.disks if previous else ()) - set(record.disks):
         share.remove(file)
     return _finish(share, source.name, record, descriptor, warnings)
+
+
+def _disks_of(lease: Lease, name: str, subject: str) -> dict[str, Device]:
+    """Return the disks of the lease by the file names that they get."""
+    disks = [device for device in lease.devices if device.disk]
+    if not disks:
+        raise Unavailable(
+            f"{subject} failed: the VM has no disk to export.",
+            code="vsphere.lease",
+            hint="Add a disk to the VM, or check the mode of its disks.",
+        )
+    return {f"{name}-disk{number}.vmdk": device for number, device in enumerate(disks, 1)}
+
+
+def _keep_unchanged(share: Share, disks: dict[str, Device], record: _Record) -> None:
+    """Remove from the record the disks of an earlier run that are not the lease's disks, or whose files have changed."""
+    record.disks = {
+        file: entry
+        for file, entry in record.disks.items()
+        if file in disks and disks[file].key == entry["device"] and _is_unchanged(share, file, entry)
+    }
 
 
 def remove_export(folder: Share | str, name: str) -> bool:
@@ -295,15 +303,15 @@ def _download(lease: Lease, device: Device, folder: Share, name: str, file: str,
     }
 
 
-def _check_disks(lease: Lease, disks: list[Device], names: dict[str, str], record: _Record) -> None:
+def _check_disks(lease: Lease, disks: dict[str, Device], record: _Record) -> None:
     """Raise Corrupt when a disk that an earlier run exported differs from the host's disk, if the host reports a digest."""
     manifest: dict[str, ManifestEntry] = lease.manifest()
-    for device in disks:
-        entry = record.disks[names[device.key]]
+    for file, device in disks.items():
+        entry = record.disks[file]
         theirs = manifest.get(device.key)
         if theirs is not None and theirs.sha1 and theirs.sha1 != entry["sha1"]:
             raise Corrupt(
-                f"The exported disk {names[device.key]} differs from the disk on the host.",
+                f"The exported disk {file} differs from the disk on the host.",
                 code="vsphere.checksum",
                 hint="Delete the file and export again.",
                 expected=theirs.sha1,
