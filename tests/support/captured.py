@@ -36,7 +36,6 @@ from ...plugins.module_utils.repository.repository import Repository
 from ...plugins.module_utils.windows.installation import WindowsInstallation
 from ...plugins.module_utils.winregistry.delta import Delta
 from ...plugins.module_utils.winregistry.delta_format import read_delta
-from ...plugins.module_utils.winregistry.hive_model import Key
 from ...plugins.module_utils.winregistry.hive_reader import read_hive
 from ...plugins.module_utils.winregistry.hive_writer import write_hive
 from ..sample import hives
@@ -45,6 +44,8 @@ from ..sample.tree import Tree, junction, symlink
 from . import stored_layers
 from .gpt_disk import PartitionSpec, format_gpt
 from .ntfs_tree import Name, read_tree
+from .registry_data import hive_content
+from .volume_changes import existing
 
 #: Rules that override all default exclusions.
 INCLUDE_EVERYTHING = (Rule("**", "", include=True), Rule("**", "", registry=True, include=True))
@@ -269,23 +270,6 @@ def read_software(packaging: Packaging, device: BlockDevice) -> dict:
     """Return the content of the hive SOFTWARE on the Windows volume of a disk."""
     with (
         Volume.mount(packaging.partition.window(device)) as volume,
-        volume.find("Windows/System32/config/SOFTWARE") as node,
+        existing(volume, "Windows/System32/config/SOFTWARE") as node,
     ):
         return hive_content(read_hive(node.read()).root)
-
-
-def hive_content(root: Key) -> dict:
-    """Return the content of a tree of keys, by path. The order of values counts, that of keys does not."""
-    return {
-        path: (
-            key.flags,
-            key.last_written,
-            key.access,
-            key.control,
-            key.class_data,
-            key.security,
-            key.predefined_handle,
-            [(value.name, value.type, value.data, value.wide, value.tombstone) for value in key.values.values()],
-        )
-        for path, key in root.walk()
-    }

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable
 
 from ...plugins.module_utils.layers.entry import leads_elsewhere
 from ...plugins.module_utils.ntfs import file_names
 from ...plugins.module_utils.ntfs.links import add_name, remove_name
+from ...plugins.module_utils.ntfs.node import Node
 from ...plugins.module_utils.ntfs.times import Times
 from ...plugins.module_utils.ntfs.volume import Volume
 from ...plugins.module_utils.winregistry.hive_model import Key
@@ -65,6 +67,13 @@ KINDS = (
 )
 
 
+def existing(volume: Volume, path: str) -> Node:
+    """Open a file or folder that must exist."""
+    node = volume.find(path)
+    assert node is not None, f"{path} does not exist"
+    return node
+
+
 def put(volume: Volume, path: str, data: bytes = b"content") -> None:
     """Write a file, and create the folders above it."""
     node = volume.root
@@ -85,7 +94,7 @@ def put(volume: Volume, path: str, data: bytes = b"content") -> None:
 
 def edit_hive(volume: Volume, path: str, change: Callable[[Key], object]) -> None:
     """Apply ``change`` to the root key of a hive on the volume."""
-    with volume.find(path) as node:
+    with existing(volume, path) as node:
         hive = read_hive(node.read())
         change(hive.root)
         data = write_hive(hive)
@@ -94,7 +103,11 @@ def edit_hive(volume: Volume, path: str, change: Callable[[Key], object]) -> Non
 
 def rename(volume: Volume, path: str, folder: str, name: str) -> None:
     """Rename or move a file or folder as Windows does: it keeps its file record."""
-    with volume.find(path) as node, volume.find(folder) as target, volume.open(node.parent) as parent:
+    with contextlib.ExitStack() as opened:
+        node = opened.enter_context(existing(volume, path))
+        target = opened.enter_context(existing(volume, folder))
+        assert node.parent is not None, f"{path} is the root"
+        parent = opened.enter_context(volume.open(node.parent))
         inode = node.inode
         removed = [
             file_name
@@ -106,11 +119,8 @@ def rename(volume: Volume, path: str, folder: str, name: str) -> None:
         namespace = file_names.POSIX if has_other_names else file_names.WIN32
         for file_name in removed:
             remove_name(inode, parent.inode, file_name)
-        add_name(
-            inode,
-            target.inode,
-            inode.name_fields().file_name(target.file_reference, inode.name_extra(), namespace, name),
-        )
+        fields = inode.name_fields().file_name(target.file_reference, inode.name_extra(), namespace, name)
+        add_name(inode, target.inode, fields)
         inode.mark_dirty()
 
 

@@ -12,12 +12,15 @@ import subprocess
 import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
-from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import TYPE_BASIC_DATA, read_partitions
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from ansible_collections.strata.layering.tests.sample.package import write_package
 from ansible_collections.strata.layering.tests.sample.plan import Manifest, Spec
 from ansible_collections.strata.layering.tests.sample.reread import read_volume
-from ansible_collections.strata.layering.tests.support.module_disks import export_stack, image_registry
+from ansible_collections.strata.layering.tests.support.module_disks import (
+    export_stack,
+    image_registry,
+    windows_partition,
+)
 from ansible_collections.strata.layering.tests.support.module_options import add_app, add_template
 from ansible_collections.strata.layering.tests.support.modules import converges, fails, run, state_of
 from ansible_collections.strata.layering.tests.support.packaging_workspace import install
@@ -25,7 +28,7 @@ from ansible_collections.strata.layering.tests.support.packaging_workspace impor
 OS = {"os_layer": {"name": "Windows 11", "version": "1.0"}}
 
 
-def test_capture_and_compose(workspace):
+def test_capture_then_compose_gives_the_changes(workspace):
     add_app(workspace, "Base", tree={"Program Files/Base/base.txt": "base"})
     path = export_stack(workspace, "packaging", prerequisites=(("Base", "1.0"),))
     install(path)
@@ -41,7 +44,7 @@ def test_capture_and_compose(workspace):
     assert done["changes"]["removed"] == 1
     assert done["detail"]["keys"]["added"] == 1
     assert done["detail"]["values"]["added"] == 1
-    assert any("setup1234" in str(one) for one in done["left_out"])
+    assert any("setup1234" in str(entry) for entry in done["left_out"])
     assert done["gate"]
     assert all(finding["result"] != "fail" for finding in done["gate"])
     assert (
@@ -56,7 +59,7 @@ def test_capture_and_compose(workspace):
     assert found["SOFTWARE"] == {"Version": "captured"}
     raw = os.fspath(workspace.tmp_path / "image.raw")
     with FileDevice(raw) as disk:
-        partition = next(one for one in read_partitions(disk).partitions if one.type == TYPE_BASIC_DATA)
+        partition = windows_partition(disk)
     tree = read_volume(raw, partition.offset, partition.size)
     assert tree["Program Files/Installed/app.exe"].size == 18000
     assert "Windows/regedit.exe" not in tree
@@ -66,7 +69,7 @@ def test_capture_and_compose(workspace):
     assert run("app_layer", **workspace.options, **options)["changed"] is False
 
 
-def test_capture_from_an_exported_vmdk(workspace):
+def test_capture_exported_vmdk(workspace):
     path = export_stack(workspace, "packaging")
     install(path)
     vmdk = os.fspath(workspace.tmp_path / "packaging.vmdk")
@@ -77,7 +80,7 @@ def test_capture_from_an_exported_vmdk(workspace):
     assert done["changes"]["files"] == 2
 
 
-def test_finalize_gate(workspace):
+def test_capture_finalize_checks_fail_or_warn(workspace):
     path = export_stack(workspace, "packaging")
     install(path, pending=True)
     options = {"name": "App", "version": "1", "packaged_disk": path, **OS}
@@ -88,11 +91,11 @@ def test_finalize_gate(workspace):
     assert run("app_layer", **workspace.options, **options, finalize="warn")["warnings"]
 
 
-def test_exclusions(workspace):
+def test_capture_exclusions(workspace):
     path = export_stack(workspace, "packaging")
     install(path)
     rules = [
-        {"path": "Windows/app.ini", "action": "exclude", "reason": "not wanted"},
+        {"path": "Windows/app.ini", "action": "exclude", "reason": "unused"},
         {"key": "SOFTWARE\\Strata", "action": "exclude"},
     ]
     done = run("app_layer", **workspace.options, name="App", version="1", packaged_disk=path, exclusions=rules, **OS)
@@ -110,19 +113,26 @@ def test_exclusions(workspace):
     )
 
 
-def test_disk_of_another_machine(workspace, exported):
+def test_capture_truncated_disk_is_rejected(workspace, exported):
     disk = next((exported / "gold").glob("*.vmdk"))
     broken = os.fspath(workspace.tmp_path / "other.raw")
     subprocess.run(["qemu-img", "convert", "-O", "raw", os.fspath(disk), broken], check=True)
     with open(broken, "r+b") as stream:
         stream.truncate(1 << 20)
     before = run("layer_info", **workspace.options)
-    with pytest.raises(AssertionError):
-        run("app_layer", **workspace.options, name="App", version="1", packaged_disk=broken, **OS)
+    fails(
+        "app_layer",
+        "disk.partitions_truncated",
+        **workspace.options,
+        name="App",
+        version="1",
+        packaged_disk=broken,
+        **OS,
+    )
     assert run("layer_info", **workspace.options) == before
 
 
-def test_two_sources_are_refused(workspace):
+def test_app_layer_with_two_sources_is_rejected(workspace):
     path = export_stack(workspace, "packaging")
     fails(
         "app_layer",
@@ -137,19 +147,19 @@ def test_two_sources_are_refused(workspace):
 
 
 def program(version: tuple[int, int, int, int], filler: bytes) -> bytes:
-    """Bytes that begin as a program and hold a version resource's fixed part."""
+    """Return bytes that begin like a program and contain the fixed part of a version resource."""
     numbers = (0xFEEF04BD, 0x10000, version[0] << 16 | version[1], version[2] << 16 | version[3])
     return b"MZ" + filler * 200 + struct.pack("<4I", *numbers) + filler * 200
 
 
 @pytest.fixture
 def patched(workspace):
-    """The workspace with version 2.0 of the OS layer, in which notepad.exe and regedit.exe were patched; its layers were made for 1.0."""
+    """Add version 2.0 of the OS layer, with patched notepad.exe and regedit.exe; the app layers were captured on 1.0."""
     add_app(workspace, "Old", tree={"Windows/notepad.exe": program((1, 0, 0, 0), b"layer"), "Windows/app.ini": "ini"})
     add_app(workspace, "New", tree={"Windows/regedit.exe": program((9, 0, 0, 0), b"layer")})
     path = export_stack(workspace, "patched")
     with FileDevice(path, writable=True) as disk:
-        partition = next(one for one in read_partitions(disk).partitions if one.type == TYPE_BASIC_DATA)
+        partition = windows_partition(disk)
         with Volume.mount(partition.window(disk), writable=True) as volume, volume.find("Windows") as folder:
             for name in ("notepad.exe", "regedit.exe"):
                 folder.child(name).delete()
@@ -172,7 +182,7 @@ def patched(workspace):
 
 
 def published(workspace, **options) -> dict[str, bytes]:
-    """The first bytes behind "MZ" of the two programs in an image on OS layer 2.0."""
+    """Return the first bytes after "MZ" of the programs in an image on OS layer 2.0."""
     apps = [{"name": name, "version": "1.0"} for name in ("Old", "New")]
     run(
         "image_template",
@@ -186,7 +196,7 @@ def published(workspace, **options) -> dict[str, bytes]:
     path = os.fspath(workspace.tmp_path / "image.raw")
     run("layered_image_export", **workspace.options, template="t", path=path, format="raw")
     with FileDevice(path) as disk:
-        partition = next(one for one in read_partitions(disk).partitions if one.type == TYPE_BASIC_DATA)
+        partition = windows_partition(disk)
         with Volume.mount(partition.window(disk)) as volume:
             found = {}
             for name in ("notepad.exe", "regedit.exe", "app.ini"):
@@ -195,10 +205,10 @@ def published(workspace, **options) -> dict[str, bytes]:
             return found
 
 
-def test_files_that_the_os_layer_has_changed_since(patched):
+def test_outdated_files_policies(patched):
     assert published(patched) == {"notepad.exe": b"layerla", "regedit.exe": b"layerla", "app.ini": b"i"}
     plan = run("layered_image_plan", **patched.options, template="t")
-    assert {(one["path"], one["layer"]) for one in plan["outdated"]} == {
+    assert {(file["path"], file["layer"]) for file in plan["outdated"]} == {
         ("Windows/notepad.exe", "app layer Old 1.0"),
         ("Windows/regedit.exe", "app layer New 1.0"),
     }
@@ -210,8 +220,8 @@ def test_files_that_the_os_layer_has_changed_since(patched):
     plan = run(
         "layered_image_plan", **patched.options, template="t", paths=["Windows/notepad.exe", "Windows/regedit.exe"]
     )
-    says = {path: [one["layer"] for one in told] for path, told in plan["provenance"].items()}
-    assert says == {
+    layers = {path: [entry["layer"] for entry in entries] for path, entries in plan["provenance"].items()}
+    assert layers == {
         "Windows/notepad.exe": ["os layer Windows 11 2.0"],
         "Windows/regedit.exe": ["os layer Windows 11 2.0", "app layer New 1.0"],
     }
@@ -236,7 +246,7 @@ def test_files_that_the_os_layer_has_changed_since(patched):
     assert "notepad.exe" in result["msg"]
 
 
-def test_further_lists_of_the_registry(workspace):
+def test_registry_lists_join_a_value_of_two_layers(workspace):
     for name in ("One", "Two"):
         folder = workspace.files(
             f"{name}-reg",

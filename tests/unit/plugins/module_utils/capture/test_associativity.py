@@ -29,8 +29,9 @@ from ansible_collections.strata.layering.plugins.module_utils.winregistry.regist
 from ansible_collections.strata.layering.tests.sample import hives
 from ansible_collections.strata.layering.tests.sample.tree import symlink
 from ansible_collections.strata.layering.tests.support import stored_layers
-from ansible_collections.strata.layering.tests.support.captured import hive_content, tree_differences
+from ansible_collections.strata.layering.tests.support.captured import tree_differences
 from ansible_collections.strata.layering.tests.support.layer_stacks import EAS, SECURITIES, content
+from ansible_collections.strata.layering.tests.support.registry_data import hive_content
 from ansible_collections.strata.layering.tests.support.tree_model import Item
 
 _TIME = 132_000_000_000_000_000

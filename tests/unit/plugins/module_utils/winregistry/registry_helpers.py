@@ -12,29 +12,13 @@ from hypothesis import strategies as st
 from ansible_collections.strata.layering.plugins.module_utils.winregistry import cell_layout
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_model import Hive, Key
 from ansible_collections.strata.layering.tests.support.pypi_samples import sample_bytes
+from ansible_collections.strata.layering.tests.support.registry_data import hive_content
 
 
 @functools.cache
 def real_system() -> bytes:
     """The SYSTEM hive of a Windows 10 VM that was shut down properly."""
     return sample_bytes("dissect.regf", "3.14", "tests/_data/SYSTEM.gz")
-
-
-def dump(root: Key) -> dict:
-    """Return the content of a tree, by path. The order of values counts, that of keys does not."""
-    return {
-        path: (
-            key.flags,
-            key.last_written,
-            key.access,
-            key.control,
-            key.class_data,
-            key.security,
-            key.predefined_handle,
-            [(value.name, value.type, value.data, value.wide, value.tombstone) for value in key.values.values()],
-        )
-        for path, key in root.walk()
-    }
 
 
 # Names of many scripts, with case pairs inside and outside ASCII, characters beyond the basic plane and lone surrogates.
@@ -110,9 +94,9 @@ def hives(draw, minors=cell_layout.MINOR_VERSIONS, data=contents, text=names, to
 
 
 def normalized(root: Key) -> dict:
-    """Return the dump with the flag of compressed names as the writer must set it."""
+    """Return the content with the flag of compressed names as the writer must set it."""
     result = {}
-    for path, (flags, *rest) in dump(root).items():
+    for path, (flags, *rest) in hive_content(root).items():
         name = path.rpartition("\\")[2]
         if cell_layout.encode_name(name)[1] is False:
             flags &= ~cell_layout.KEY_COMP_NAME

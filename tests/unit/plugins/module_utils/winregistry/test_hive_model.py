@@ -10,8 +10,7 @@ from ansible_collections.strata.layering.plugins.module_utils.winregistry import
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_model import Hive, Key
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_reader import read_hive
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_writer import write_hive
-
-from .registry_helpers import dump
+from ansible_collections.strata.layering.tests.support.registry_data import hive_content
 
 
 @pytest.fixture
@@ -113,7 +112,7 @@ def test_create_new_key_inherits_its_descriptor(hive):
 def test_copy_shares_no_mutable_state():
     hive = read_hive(write_hive(sample_tree()))
     copied = hive.root.copy()
-    assert dump(copied) == dump(hive.root)
+    assert hive_content(copied) == hive_content(hive.root)
     copied.key("a").set_value("x", 1, b"other")
     copied.key("a").create("new")
     copied.delete("b")

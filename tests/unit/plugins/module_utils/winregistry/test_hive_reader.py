@@ -23,8 +23,9 @@ from ansible_collections.strata.layering.plugins.module_utils.winregistry.regist
     decode_string,
 )
 from ansible_collections.strata.layering.tests.support.expectations import only_our_errors
+from ansible_collections.strata.layering.tests.support.registry_data import hive_content
 
-from .registry_helpers import dump, real_system
+from .registry_helpers import real_system
 
 
 def sample() -> bytearray:
@@ -241,7 +242,7 @@ def test_read_hive_random_damage_raises_only_our_errors(changes):
     with only_our_errors():
         hive = read_hive(bytes(data))
         again = read_hive(write_hive(hive))
-        assert set(dump(again.root)) == set(dump(hive.root))
+        assert set(hive_content(again.root)) == set(hive_content(hive.root))
 
 
 def test_read_hive_damaged_real_hive_raises_only_our_errors():

@@ -17,8 +17,9 @@ from ansible_collections.strata.layering.plugins.module_utils.winregistry import
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_model import Hive, Key
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_reader import read_hive
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_writer import write_hive
+from ansible_collections.strata.layering.tests.support.registry_data import hive_content
 
-from .registry_helpers import dump, hives, normalized, real_system
+from .registry_helpers import hives, normalized, real_system
 
 
 class Raw:
@@ -287,7 +288,7 @@ def test_name_hash_equals_the_hashes_of_windows():
 def test_write_hive_limits_are_checked():
     hive = Hive.new()
     hive.root.create("\\".join(["d"] * 512))
-    assert len(dump(read_hive(write_hive(hive)).root)) == 513
+    assert len(hive_content(read_hive(write_hive(hive)).root)) == 513
     hive.root.create("\\".join(["d"] * 513))
     with pytest.raises(Unsupported):
         write_hive(hive)
@@ -303,7 +304,7 @@ def test_write_then_read_hive_random_trees(hive):
     data = write_hive(hive)
     Raw(data)
     again = read_hive(data)
-    assert dump(again.root) == normalized(hive.root)
+    assert hive_content(again.root) == normalized(hive.root)
     assert (again.minor, again.name, again.last_written, again.dirty) == (
         hive.minor,
         hive.name,
@@ -327,8 +328,8 @@ def test_write_then_read_hive_real_hive():
     first = read_hive(real_system())
     data = write_hive(first)
     assert len(data) < 1.02 * len(real_system())
-    assert dump(read_hive(data).root) == dump(read_hive(real_system()).root)
-    assert len(dump(first.root)) == 33317
+    assert hive_content(read_hive(data).root) == hive_content(read_hive(real_system()).root)
+    assert len(hive_content(first.root)) == 33317
 
 
 def _by_dissect(data: bytes) -> dict:
@@ -350,7 +351,9 @@ def _by_dissect(data: bytes) -> dict:
 def _comparable(hive: Hive) -> dict:
     return {
         path: (flags, time, [value[:3] for value in values])
-        for path, (flags, time, _access, _control, _class, _security, _handle, values) in dump(hive.root).items()
+        for path, (flags, time, _access, _control, _class, _security, _handle, values) in hive_content(
+            hive.root
+        ).items()
     }
 
 
@@ -378,7 +381,7 @@ def test_write_hive_is_opened_by_hivex(tmp_path):
     )
     assert answer.stdout.strip() == b"WinNT"
     xml = subprocess.run(["hivexml", str(tmp_path / "SYSTEM")], capture_output=True, check=True).stdout
-    tree = dump(hive.root)
+    tree = hive_content(hive.root)
     assert len(re.findall(rb"<node ", xml)) == len(tree)
     assert len(re.findall(rb"<value ", xml)) == sum(len(fields[-1]) for fields in tree.values())
 

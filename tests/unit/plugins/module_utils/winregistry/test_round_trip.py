@@ -20,8 +20,9 @@ from ansible_collections.strata.layering.plugins.module_utils.winregistry import
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_reader import read_hive
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_writer import write_hive
 from ansible_collections.strata.layering.tests.support import hive_samples
+from ansible_collections.strata.layering.tests.support.registry_data import hive_content
 
-from .registry_helpers import dump, hives, normalized
+from .registry_helpers import hives, normalized
 
 #: Published samples of hives that Windows recovered from a hive and its logs have names that begin with this prefix.
 _RECOVERED = "RecoveredHive_"
@@ -96,7 +97,7 @@ def test_round_trip_of_a_hive_that_windows_wrote(fetch, keys, tmp_path):
     again = write_hive(hive)
     tree = normalized(read_hive(data).root)
     tree[""] = (tree[""][0] | cell_layout.KEY_HIVE_ENTRY, *tree[""][1:])
-    assert dump(read_hive(again).root) == tree
+    assert hive_content(read_hive(again).root) == tree
     other = by_libregf(again)
     assert other == by_libregf(data)
     if keys is None:
@@ -141,4 +142,4 @@ def test_recovered_hive_equals_windows_recovery(recovered):
     hive = read_hive(dirty.read_bytes(), logs=[path.read_bytes() for path in sorted(recovered.parent.glob("*.LOG*"))])
     assert hive.recovered
     assert not hive.dirty
-    assert dump(hive.root) == dump(read_hive(recovered.read_bytes()).root)
+    assert hive_content(hive.root) == hive_content(read_hive(recovered.read_bytes()).root)
