@@ -51,7 +51,9 @@ def export_stack(
 
 def install_app(volume: Volume) -> None:
     """Install an application on a volume."""
-    with volume.find("Program Files") as folder, folder.create_directory("App") as app:
+    programs = volume.find("Program Files")
+    assert programs is not None
+    with programs as folder, folder.create_directory("App") as app:
         app.create_file("app.exe", b"MZ" * 900).close()
 
 
@@ -93,7 +95,7 @@ def image_registry(workspace: SimpleNamespace, template: str = "office") -> dict
         offset = windows_partition(disk).offset
     with open(path, "rb") as stream:
         volume = NTFS(RangeStream(stream, offset, os.stat(path).st_size - offset))
-        found = {}
+        found: dict[str, dict | None] = {}
         for hive, key in (("SOFTWARE", "Strata"), ("SYSTEM", "ControlSet001\\Control\\Session Manager\\Environment")):
             registry = RegistryHive(volume.mft.get(f"Windows/System32/config/{hive}").open())
             try:

@@ -22,7 +22,6 @@ from ..repository.repository import Repository
 from . import collections, scripts
 from .kinds import LOCK, layer_label
 from .layer_document import LayerDocument, SoftwareLayerEntry
-from .script_record import ScriptRecord
 
 #: Asks for the newest deployable version, in the natural order of versions.
 LATEST = "latest"
@@ -102,7 +101,7 @@ def check_names(name: str, version: str | None, priority: int | None = None) -> 
 def refuse_other_script(layer: LayerDocument, version: str, script: scripts.Script | None, path: str | None) -> None:
     """Raise Conflict (``catalog.layer_other_script``) if an existing version has another script than ``script``, read from ``path``."""
     stored = layer.versions[version].script
-    if script is None or describe_script(script) == stored:
+    if script is None or scripts.describe(script) == stored:
         return
     problem = (
         f"was built with the script {stored.name}, which differs from" if stored else "was built without the script"
@@ -112,12 +111,6 @@ def refuse_other_script(layer: LayerDocument, version: str, script: scripts.Scri
         code="catalog.layer_other_script",
         hint="A version never changes: set version to a new version, or leave script out.",
     )
-
-
-def describe_script(script: scripts.Script | None) -> ScriptRecord | None:
-    """Return how documents name a script, None without one."""
-    found = scripts.describe(script)
-    return ScriptRecord(found["name"], found["digest"], found["size"]) if found else None
 
 
 @dataclass(frozen=True)

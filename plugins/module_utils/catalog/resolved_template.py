@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from ..layers.layer_version import LayerReference
 from .connector_document import ConnectorDocument
+from .script_record import ScriptRecord
 
 #: Part of every content digest: incremented when composing the same layers gives another tree.
 COMPOSE_FORMAT = 1
@@ -35,7 +36,7 @@ class ResolvedTemplate:
 
     ``app_layers`` are in the order in which they are applied. ``disk_size_gb`` is None to keep the size of
     the OS layer. ``merging`` contains outdated_files and registry_lists, if they differ from the defaults.
-    ``script`` has name, digest and size of the script that runs after the scripts of the layers.
+    ``script`` runs after the scripts of the layers.
     """
 
     name: str
@@ -48,7 +49,7 @@ class ResolvedTemplate:
     publish_mode: str
     description: str
     merging: dict = field(default_factory=dict)
-    script: dict | None = None
+    script: ScriptRecord | None = None
 
     @property
     def layers(self) -> tuple[LayerReference, ...]:
@@ -58,9 +59,9 @@ class ResolvedTemplate:
     @property
     def content_digest(self) -> str:
         """The digest of everything that determines the content of the disk; it identifies a thin image."""
-        return content_digest(
-            self.os_layer, self.layers, self.disk_size_gb, self.merging | {"scripts": [SCRIPTS_FORMAT, self.script]}
-        )
+        script = self.script.to_dict() if self.script else None
+        merging = self.merging | {"scripts": [SCRIPTS_FORMAT, script]}
+        return content_digest(self.os_layer, self.layers, self.disk_size_gb, merging)
 
     @property
     def image_digest(self) -> str:

@@ -16,7 +16,6 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ..common.errors import Corrupt, InvalidInput
 from ..layers import entry as model
@@ -27,6 +26,7 @@ from ..layers.layer_version import ROLE_SCRIPT, Blob, LayerReference, LayerVersi
 from ..repository.blobs import Descriptor, is_digest
 from ..repository.repository import Repository
 from . import layer_store
+from .script_record import ScriptRecord
 
 MEDIA_TYPE = "application/vnd.strata.script.v1"
 MAX_SCRIPT = 1 << 20
@@ -149,11 +149,9 @@ def read_script(path: str | None) -> Script | None:
     return Script(check_script_name(plain + ending.lower()), data)
 
 
-def describe(script: Script | None) -> dict[str, Any] | None:
-    """Return name, digest and size of a script for documents, None without a script."""
-    if script is None:
-        return None
-    return {"name": script.name, "digest": _digest(script.data), "size": len(script.data)}
+def describe(script: Script | None) -> ScriptRecord | None:
+    """Return the record of a script in documents, None without a script."""
+    return ScriptRecord(script.name, _digest(script.data), len(script.data)) if script else None
 
 
 def store_script(repository: Repository, script: Script) -> Descriptor:
@@ -170,10 +168,12 @@ def add_script(repository: Repository, layer: LayerVersion, script: Script | Non
             layer.blobs[ROLE_SCRIPT] = Blob(blob.media_type, blob.digest, blob.size)
 
 
-def scripts_of(repository: Repository, layers: Sequence[LayerReference], script: dict | None) -> list[PlacedScript]:
+def scripts_of(
+    repository: Repository, layers: Sequence[LayerReference], script: ScriptRecord | None
+) -> list[PlacedScript]:
     """Return the scripts of an image in the order in which they run.
 
-    These are the scripts of ``layers``, the OS layer first, and ``script`` (name, digest, size) of the template.
+    These are the scripts of ``layers``, the OS layer first, and ``script`` of the template.
     """
     placed = []
     for reference in layers:
@@ -182,7 +182,7 @@ def scripts_of(repository: Repository, layers: Sequence[LayerReference], script:
             blob = layer_store.role_blob(layer, ROLE_SCRIPT)
             placed.append(PlacedScript(safe_label(reference.label), layer.script, blob.digest, blob.size))
     if script is not None:
-        placed.append(PlacedScript(TEMPLATE_LABEL, script["name"], script["digest"], script["size"]))
+        placed.append(PlacedScript(TEMPLATE_LABEL, script.name, script.digest, script.size))
     return placed
 
 

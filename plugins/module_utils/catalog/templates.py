@@ -53,7 +53,7 @@ def resolve(repository: Repository, template: TemplateDocument) -> ResolvedTempl
         template.publish_mode,
         template.description,
         merging,
-        template.script.to_dict() if template.script else None,
+        template.script,
     )
 
 

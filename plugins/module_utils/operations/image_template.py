@@ -13,7 +13,7 @@ from typing import Any
 from ..catalog import collections, scripts
 from ..catalog.icons import read_icon, store_icon
 from ..catalog.kinds import LOCK
-from ..catalog.layers import describe_script, find_layer, find_version
+from ..catalog.layers import find_layer, find_version
 from ..catalog.template_document import TemplateDocument
 from ..catalog.templates import describe, resolve
 from ..catalog.version_name import VersionName, VersionRequest
@@ -112,7 +112,7 @@ def ensure_image_template(options: ImageTemplateOptions, *, check_mode: bool, di
                 templates.delete(name, comment=options.repository.comment)
             return Outcome(before is not None, before.to_dict() if before else None, None)
         after = _document(repository, name, options.template, before)
-        after = dataclasses.replace(after, script=describe_script(script))
+        after = dataclasses.replace(after, script=scripts.describe(script))
         if icon is not None:
             after = dataclasses.replace(after, icon=store_icon(repository, icon, check_mode=check_mode))
         resolved = resolve(repository, after)

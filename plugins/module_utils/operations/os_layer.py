@@ -16,7 +16,6 @@ from ..catalog.layer_removal import remove_versions
 from ..catalog.layers import (
     LayerMetadata,
     check_names,
-    describe_script,
     find_layer,
     layer_lock,
     refuse_other_script,
@@ -210,7 +209,7 @@ class _Importer:
             version_description=self.options.version_description or "",
             created=now(),
             source=source,
-            script=describe_script(self.script),
+            script=scripts.describe(self.script),
             size_gb=self.options.max_layer_size_gb,
             windows={key: facts.get(key) for key in _WINDOWS_FACTS},
         )

@@ -13,7 +13,7 @@ from ..catalog import scripts
 from ..catalog.icons import read_icon
 from ..catalog.layer_document import LayerDocument, SoftwareLayerEntry
 from ..catalog.layer_removal import remove_versions
-from ..catalog.layers import check_names, describe_script, find_layer, find_version, layer_lock, refuse_other_script
+from ..catalog.layers import check_names, find_layer, find_version, layer_lock, refuse_other_script
 from ..catalog.templates import stack_of
 from ..catalog.version_name import VersionName, VersionRequest
 from ..common.errors import Conflict, InvalidInput
@@ -188,7 +188,7 @@ class _Builder:
             version_description=layer.version_description,
             created=now(),
             source=built.source,
-            script=describe_script(self.script),
+            script=scripts.describe(self.script),
             content_digest=built.layer.content_digest,
             os_layer=VersionName(os_layer.name, os_layer.version),
             prerequisites=tuple(VersionName(layer.name, layer.version) for layer in prerequisites),

@@ -1,0 +1,170 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Image templates and connectors, on documents without blobs."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from ansible_collections.strata.layering.plugins.module_utils.catalog import collections
+from ansible_collections.strata.layering.plugins.module_utils.catalog.connector_document import ConnectorDocument
+from ansible_collections.strata.layering.plugins.module_utils.catalog.layer_document import LayerDocument
+from ansible_collections.strata.layering.plugins.module_utils.catalog.version_name import VersionName, VersionRequest
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, InvalidInput, NotFound
+from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import APP, OS, PLATFORM
+from ansible_collections.strata.layering.plugins.module_utils.operations.connector import (
+    ConnectorOptions,
+    ensure_connector,
+)
+from ansible_collections.strata.layering.plugins.module_utils.operations.image_template import (
+    ImageTemplateOptions,
+    TemplateOptions,
+    ensure_image_template,
+)
+from ansible_collections.strata.layering.plugins.module_utils.operations.options import RepositoryOptions
+from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
+from ansible_collections.strata.layering.tests.support.expectations import raises
+from ansible_collections.strata.layering.tests.support.layer_documents import os_entry, software_entry
+
+VDI = ConnectorDocument(name="vdi", datacenter="DC0", cluster="C0", datastore="ds", vm_template="windows")
+OFFICE = TemplateOptions(
+    description="",
+    os_layer=VersionRequest("Windows", "latest"),
+    app_layers=(VersionRequest("Tool", None), VersionRequest("base", "1")),
+    platform_layer=VersionRequest("Agent", "8"),
+    connector="vdi",
+    disk_size_gb=None,
+    vm_name="office",
+    outdated_files="layer",
+    registry_lists=(),
+    publish_mode="automatic",
+)
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A repository with the OS layers Windows 1 and Linux 1, the app layers Tool and base, and the platform layer Agent."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    opened = Repository.open(str(tmp_path / "repository"), create=True)
+    for name in ("Windows", "Linux"):
+        add(opened, OS, name, {"1": os_entry()})
+    add(opened, APP, "Tool", {"1.9": software_entry(), "1.10": software_entry()})
+    add(opened, APP, "base", {"1": software_entry()})
+    add(opened, APP, "Foreign", {"1": software_entry(os_layer=VersionName("Linux", "1"))})
+    add(opened, PLATFORM, "Agent", {"8": software_entry()})
+    collections.connectors(opened).store("vdi", VDI)
+    return opened
+
+
+def add(repository, kind, name, versions):
+    document = dataclasses.replace(LayerDocument.new(kind, name), versions=versions)
+    collections.layers(repository, kind).store(name, document)
+
+
+def ensure(repository, template=OFFICE, *, check_mode=False, **changes):
+    if template is not None and changes:
+        template = dataclasses.replace(template, **changes)
+    options = ImageTemplateOptions(
+        repository=RepositoryOptions(repository.path, "CHG-7"), name="office", template=template, script=None, icon=None
+    )
+    return ensure_image_template(options, check_mode=check_mode)
+
+
+def test_template_is_stored_with_the_versions_that_latest_means_now(repository):
+    planned = ensure(repository, check_mode=True)
+    assert planned.changed
+    assert collections.templates(repository).get("office") is None
+    outcome = ensure(repository)
+    stored = collections.templates(repository).require("office")
+    assert stored.os_layer == VersionName("Windows", "1")
+    assert stored.app_layers == (VersionName("base", "1"), VersionName("Tool", "1.10"))
+    assert outcome.before is None
+    assert outcome.after == stored.to_dict()
+    assert outcome.result["template"]["image_digest"].startswith("sha256:")
+    assert not ensure(repository).changed
+
+
+def test_template_difference_is_recorded(repository):
+    ensure(repository)
+    assert ensure(repository, description="Desktops").changed
+    record = repository.audit.read(kind="image_template")[-1]
+    assert record["details"] == {"description": {"before": "", "after": "Desktops"}}
+    assert (record["action"], record["comment"]) == ("update", "CHG-7")
+
+
+def test_template_is_deleted_once(repository):
+    ensure(repository)
+    assert ensure(repository, None).changed
+    assert not ensure(repository, None).changed
+    assert repository.audit.read(kind="image_template")[-1]["action"] == "delete"
+
+
+@pytest.mark.parametrize("name", ["a/b", "x" * 72, "a\tb", "50%"])
+def test_impossible_vm_name_is_refused(repository, name):
+    with raises(InvalidInput, "operations.template_vm_name"):
+        ensure(repository, vm_name=name)
+
+
+@pytest.mark.parametrize("size", [0, 59, 70_000])
+def test_impossible_disk_size_is_refused(repository, size):
+    with raises(InvalidInput, "operations.template_disk_size") as caught:
+        ensure(repository, disk_size_gb=size)
+    assert f"{size} GiB" in caught.value.message
+    assert ensure(repository, disk_size_gb=60).changed
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "code"),
+    [
+        ({"connector": "none"}, NotFound, "repository.catalog_missing"),
+        ({"app_layers": (VersionRequest("None", None),)}, NotFound, "catalog.layer_missing"),
+        ({"app_layers": (VersionRequest("Tool", "7"),)}, NotFound, "catalog.layer_version_missing"),
+        (
+            {"app_layers": (VersionRequest("Tool", "1.9"), VersionRequest("Tool", None))},
+            Conflict,
+            "catalog.layer_twice",
+        ),
+        ({"app_layers": (VersionRequest("Foreign", None),)}, Conflict, "catalog.other_os_layer"),
+    ],
+)
+def test_template_with_layers_that_do_not_fit_is_refused(repository, changes, error, code):
+    with raises(error, code):
+        ensure(repository, **changes)
+    assert collections.templates(repository).all() == []
+
+
+def test_platform_layer_needs_the_confirmation_for_another_os_layer_version(repository):
+    add(repository, OS, "Windows", {"2": os_entry()})
+    with raises(Conflict, "catalog.template_platform_layer"):
+        ensure(repository)
+    add(repository, PLATFORM, "Agent", {"8": software_entry(confirmed_for=("2",))})
+    assert ensure(repository).changed
+
+
+def ensure_vdi(repository, document):
+    options = ConnectorOptions(
+        repository=RepositoryOptions(repository.path), name="vdi", document=document, connection=None
+    )
+    return ensure_connector(options, check_mode=False)
+
+
+def test_connector_is_changed_once(repository):
+    assert not ensure_vdi(repository, VDI).changed
+    changed = dataclasses.replace(VDI, network="VLAN 7")
+    outcome = ensure_vdi(repository, changed)
+    assert outcome.before["network"] is None
+    assert outcome.after["network"] == "VLAN 7"
+    assert not ensure_vdi(repository, changed).changed
+
+
+def test_connector_in_use_is_not_deleted(repository):
+    ensure(repository)
+    with raises(Conflict, "catalog.in_use") as caught:
+        ensure_vdi(repository, None)
+    assert caught.value.details["templates"] == ["office"]
+    ensure(repository, None)
+    assert ensure_vdi(repository, None).changed
+    assert not ensure_vdi(repository, None).changed
