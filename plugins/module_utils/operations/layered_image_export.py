@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -161,7 +161,7 @@ def _ensure(
     return Outcome(True, before, after, result, warnings)
 
 
-def _warnings(template: ResolvedTemplate, dropped: list[str]) -> list[str]:
+def _warnings(template: ResolvedTemplate, dropped: Sequence[str]) -> list[str]:
     if not dropped:
         return []
     shown = "; ".join(dropped[:_MAX_SHOWN])
