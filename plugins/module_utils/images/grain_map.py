@@ -151,7 +151,7 @@ class GrainMap:
 def _absent(numbers: U32, among: U32) -> Mask:
     """Return which of ``numbers`` are not in ``among``, both ascending. (numpy.isin would import much of numpy.)"""
     if not len(among):
-        return np.ones(len(numbers), dtype=np.bool_)
+        return np.full(len(numbers), True)
     return among[np.minimum(np.searchsorted(among, numbers), len(among) - 1)] != numbers
 
 

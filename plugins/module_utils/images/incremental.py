@@ -35,7 +35,7 @@ class FullComposeNeeded(Exception):
 
 
 class BasePath(enum.IntEnum):
-    """What the OS layer has at a path. ``ANY`` stands for all of them in the table of actions."""
+    """What the OS layer has at a path. ``ANY`` means all of them in the table of actions."""
 
     NOTHING = enum.auto()
     FOLDER = enum.auto()

@@ -64,6 +64,7 @@ class ThinDisk(BlockDevice):
         return data
 
     def pread(self, count: int, offset: int) -> bytes:
+        """Return ``count`` bytes at ``offset``."""
         self.check_range(count, offset)
         pieces = []
         while count:
@@ -75,6 +76,7 @@ class ThinDisk(BlockDevice):
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def data_extents(self) -> Iterator[tuple[int, int]]:
+        """Yield (start, end) of consecutive grains that hold data, in bytes."""
         numbers = self._plan.numbers
         if not len(numbers):
             return
@@ -85,6 +87,7 @@ class ThinDisk(BlockDevice):
             yield first << GRAIN_SHIFT, min((last + 1) << GRAIN_SHIFT, self.size)
 
     def close(self) -> None:
+        """Close the sources."""
         for source in self._sources:
             source.close()
 

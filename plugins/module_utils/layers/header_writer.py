@@ -28,7 +28,7 @@ from .entry_headers import (
 from .extended_attributes import unpack_eas
 from .reparse import decode_link, encode_link
 
-_FILE_MODE, _DIRECTORY_MODE, _LINK_MODE = 0o644, 0o755, 0o777
+_MODES = {tar.REGULAR: 0o644, tar.HARD_LINK: 0o644, tar.DIRECTORY: 0o755, tar.SYMLINK: 0o777}
 
 
 def check_entry(entry: Entry) -> None:
@@ -94,9 +94,9 @@ def entry_member(entry: Entry) -> bytes:
     if entry.kind == model.LINK:
         return _link_member(entry, name, records)
     if entry.reparse and (target := _link_target(entry, records)) is not None:
-        return _member(name, tar.SYMLINK, 0, _LINK_MODE, entry.written, target, records)
+        return _member(name, tar.SYMLINK, 0, entry.written, target, records)
     if entry.kind == model.DIRECTORY:
-        return _member(name, tar.DIRECTORY, 0, _DIRECTORY_MODE, entry.written, b"", records)
+        return _member(name, tar.DIRECTORY, 0, entry.written, b"", records)
     return _file_member(entry, name, records)
 
 
@@ -105,13 +105,13 @@ def stream_member(entry: Entry, stream: str, size: int) -> bytes:
     full = f"{entry.path}:{stream}"
     name, is_unchanged = carried_name(full)
     records = {} if is_unchanged else {"STRATA.path": b64encode(wtf8(full))}
-    return _member(_rooted(FILES, name), tar.REGULAR, size, _FILE_MODE, None, b"", records)
+    return _member(_rooted(FILES, name), tar.REGULAR, size, None, b"", records)
 
 
 def folder_member(name: str, records: dict[str, bytes]) -> bytes:
     """Return the headers of a top folder of the archive, ``Files`` or ``Hives``."""
     records = {"MSWINDOWS.fileattr": b"%d" % model.ATTRIBUTE_DIRECTORY, **records}
-    return _member(name.encode("ascii"), tar.DIRECTORY, 0, _DIRECTORY_MODE, None, b"", records)
+    return _member(name.encode("ascii"), tar.DIRECTORY, 0, None, b"", records)
 
 
 # --- a builder per kind ------------------------------------------------------------------------
@@ -122,26 +122,26 @@ def _whiteout_member(entry: Entry) -> bytes:
     folder, slash, base = _rooted(FILES, name).rpartition(b"/")
     records = {} if is_unchanged else {"STRATA.path": b64encode(wtf8(entry.path))}
     name = folder + slash + WHITEOUT_PREFIX.encode("ascii") + base
-    return _member(name, tar.REGULAR, 0, _FILE_MODE, None, b"", records)
+    return _member(name, tar.REGULAR, 0, None, b"", records)
 
 
 def _link_member(entry: Entry, name: bytes, records: dict[str, bytes]) -> bytes:
     target, is_unchanged = carried_name(entry.link_target or "")
     if not is_unchanged:
         records["STRATA.linkpath"] = b64encode(wtf8(entry.link_target or ""))
-    return _member(name, tar.HARD_LINK, 0, _FILE_MODE, entry.written, _rooted(FILES, target), records)
+    return _member(name, tar.HARD_LINK, 0, entry.written, _rooted(FILES, target), records)
 
 
 def _file_member(entry: Entry, name: bytes, records: dict[str, bytes]) -> bytes:
     if entry.sparse is None:
-        return _member(name, tar.REGULAR, entry.size, _FILE_MODE, entry.written, b"", records)
+        return _member(name, tar.REGULAR, entry.size, entry.written, b"", records)
     table = _sparse_table(entry.sparse)
     records["GNU.sparse.major"] = b"1"
     records["GNU.sparse.minor"] = b"0"
     records["GNU.sparse.realsize"] = b"%d" % entry.size
     records["GNU.sparse.name"] = name
     stored = len(table) + sum(length for _offset, length in entry.sparse)
-    return _member(name, tar.REGULAR, stored, _FILE_MODE, entry.written, b"", records) + table
+    return _member(name, tar.REGULAR, stored, entry.written, b"", records) + table
 
 
 def _name_and_records(entry: Entry) -> tuple[bytes, dict[str, bytes]]:
@@ -189,7 +189,7 @@ def _rooted(root: str, name: bytes) -> bytes:
 
 
 def _member(
-    name: bytes, kind: bytes, size: int, mode: int, written: int | None, linkname: bytes, records: dict[str, bytes]
+    name: bytes, kind: bytes, size: int, written: int | None, linkname: bytes, records: dict[str, bytes]
 ) -> bytes:
     if len(name) > 100 or not name.isascii():
         records["path"] = name
@@ -199,7 +199,7 @@ def _member(
         records["size"] = b"%d" % size
     plain = _ascii(name)
     seconds = model.unix_100ns(written) // TICKS_PER_SECOND if written is not None else 0
-    block = tar.header_block(plain, kind, size, mode, seconds, _ascii(linkname))
+    block = tar.header_block(plain, kind, size, _MODES[kind], seconds, _ascii(linkname))
     return tar.pax_member(plain, records) + block if records else block
 
 

@@ -137,16 +137,16 @@ OPTIONAL: dict[str, OptionalField] = {
 }
 #: Returns the optional attributes of an entry as a tuple, to compare them with ``DEFAULTS`` at once.
 get_optional: Callable[[Entry], tuple[Any, ...]] = operator.attrgetter(*(item.attribute for item in OPTIONAL.values()))
+_PACKERS = tuple((key, item.default, item.pack) for key, item in OPTIONAL.items())
 DEFAULTS = tuple(item.default for item in OPTIONAL.values())
 
 
 def pack_optional(values: tuple[Any, ...], stream_digests: Sequence[bytes]) -> dict[str, Any]:
     """Return the optional attributes of an entry, from ``get_optional``, as JSON values by key."""
     packed: dict[str, Any] = {}
-    for (key, item), value in zip(OPTIONAL.items(), values):
-        if value is None or value == item.default:
-            continue
-        if key == "s":
-            value = [(name, size, digest) for (name, size), digest in zip(value, stream_digests, strict=True)]
-        packed[key] = item.pack(value)
+    for (key, default, pack), value in zip(_PACKERS, values):
+        if value != default:
+            if key == "s":
+                value = [(name, size, digest) for (name, size), digest in zip(value, stream_digests, strict=True)]
+            packed[key] = pack(value)
     return packed

@@ -309,13 +309,7 @@ class LayerVersion:
                 code="layers.schema",
                 hint="Update the collection strata.layering on this composer.",
             )
-        for name, kinds in _CONFIG_FIELDS.items():
-            if name not in config:
-                raise _damaged(subject, f"the field {name} is missing")
-            if config[name].__class__ not in kinds:
-                raise _damaged(subject, f"the field {name} is invalid")
-        if any(value.__class__ is not int for value in config["statistics"].values()):
-            raise _damaged(subject, "the field statistics is invalid")
+        _check_types(subject, config)
         try:
             return cls(
                 config["kind"],
@@ -354,6 +348,16 @@ _CONFIG_FIELDS: dict[str, tuple[type, ...]] = {
     "statistics": (dict,),
     "facts": (dict,),
 }
+
+
+def _check_types(subject: str, config: dict[str, Any]) -> None:
+    for name, kinds in _CONFIG_FIELDS.items():
+        if name not in config:
+            raise _damaged(subject, f"the field {name} is missing")
+        if config[name].__class__ not in kinds:
+            raise _damaged(subject, f"the field {name} is invalid")
+    if any(value.__class__ is not int for value in config["statistics"].values()):
+        raise _damaged(subject, "the field statistics is invalid")
 
 
 def _blobs(subject: str, layers: object) -> dict[str, Blob]:
