@@ -239,14 +239,13 @@ class _Checker:
             seen.add((reference, name.namespace, name.name))
             if self.entries_follow and reference & attribute_records.REFERENCE_MASK >= _FIRST_USER:
                 self.check_entry(record.number, reference, name)
+        index = f"The index of file record {record.number}"
         for reference, _space, text in sorted(seen - expected)[:5]:
-            self._report(
-                f"The index of file record {record.number} has {text!r} of record {reference & attribute_records.REFERENCE_MASK}, which does not have this name."
-            )
+            number = reference & attribute_records.REFERENCE_MASK
+            self._report(f"{index} has {text!r} of record {number}, which does not have this name.")
         for reference, _space, text in sorted(expected - seen)[:5]:
-            self._report(
-                f"The index of file record {record.number} lacks {text!r} of record {reference & attribute_records.REFERENCE_MASK}."
-            )
+            number = reference & attribute_records.REFERENCE_MASK
+            self._report(f"{index} lacks {text!r} of record {number}.")
 
     def check_entry(self, directory: int, reference: int, name: FileName) -> None:
         record = self.base.get(reference & attribute_records.REFERENCE_MASK)
