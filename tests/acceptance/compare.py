@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How two prefixes differ, file by file and key by key, in words; and which of that is allowed to."""
+"""Compare two prefixes, file by file and key by key, and sort out the differences that are allowed."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class Difference:
 
     kind: str
     path: str
-    what: str
+    description: str
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.path}: {self.what}"
+        return f"{self.kind} {self.path}: {self.description}"
 
 
 @dataclass(frozen=True)
 class Allowed:
-    """Differences that are expected: ``*`` stands within a name, ``**`` for any number of names.
+    """Differences that are expected: ``*`` matches within a name, ``**`` any number of names.
 
     One that does not occur is no longer needed, unless it occurs only ``sometimes``.
     """
@@ -69,11 +69,11 @@ def split(differences: list[Difference], allowed: list[Allowed]) -> tuple[list[D
     used: set[Allowed] = set()
     left = []
     for difference in differences:
-        fitting = [one for one in allowed if one.holds_for(difference)]
+        fitting = [rule for rule in allowed if rule.holds_for(difference)]
         used.update(fitting)
         if not fitting:
             left.append(difference)
-    return left, [one for one in allowed if one not in used and not one.sometimes]
+    return left, [rule for rule in allowed if rule not in used and not rule.sometimes]
 
 
 def compare(expected: Prefix, found: Prefix) -> list[Difference]:
@@ -93,10 +93,10 @@ def compare(expected: Prefix, found: Prefix) -> list[Difference]:
 
 def compare_trees(expected: str, found: str) -> list[Difference]:
     """How two host folders differ: what there is, spelling, kind, content."""
-    wanted, have = _tree(expected), _tree(found)
+    expected_tree, found_tree = _tree(expected), _tree(found)
     result = []
-    for folded in sorted(wanted.keys() | have.keys()):
-        mine, other = wanted.get(folded), have.get(folded)
+    for folded in sorted(expected_tree.keys() | found_tree.keys()):
+        mine, other = expected_tree.get(folded), found_tree.get(folded)
         if other is None:
             result.append(Difference(FILE, mine, "missing"))
         elif mine is None:
@@ -104,9 +104,9 @@ def compare_trees(expected: str, found: str) -> list[Difference]:
         else:
             if mine != other:
                 result.append(Difference(FILE, mine, f"spelled {other}"))
-            what = _content_difference(os.path.join(expected, mine), os.path.join(found, other))
-            if what:
-                result.append(Difference(FILE, mine, what))
+            description = _content_difference(os.path.join(expected, mine), os.path.join(found, other))
+            if description:
+                result.append(Difference(FILE, mine, description))
     return result
 
 
@@ -131,7 +131,7 @@ def _content_difference(expected: str, found: str) -> str | None:
         for start in range(0, sizes[0], _PIECE):
             mine, other = first.read(_PIECE), second.read(_PIECE)
             if mine != other:
-                offset = next(number for number, (one, two) in enumerate(zip(mine, other)) if one != two)
+                offset = next(number for number, (first, second) in enumerate(zip(mine, other)) if first != second)
                 return f"other content from byte {start + offset} on"
     return None
 
@@ -140,7 +140,7 @@ def _content_difference(expected: str, found: str) -> str | None:
 
 
 def compare_keys(expected: Key, found: Key, path: str) -> list[Difference]:
-    """How two keys and all below them differ, but for times, security and the order of values."""
+    """Return the differences of two keys and all their subkeys, except times, security and the order of values."""
     result = []
     if expected.class_name != found.class_name:
         result.append(Difference(KEY, path, f"class {found.class_name!r} instead of {expected.class_name!r}"))

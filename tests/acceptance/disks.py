@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Disks made of wine prefixes and prefixes made of disks.
+"""Disks created from wine prefixes, and prefixes created from disks.
 
-Files are files; wine's three registry files stand for the hives that Windows keeps on C:. What wine
+Files are files; wine's three registry files represent the hives that Windows has on C:. What wine
 cannot carry (security, creation times, 8.3 names, attributes) stays as it is on the disk, and
 is given to new files as Windows gives it.
 """
@@ -68,7 +68,7 @@ _PLACES = {
     wine.USER_DEFAULTS: "User\\\\S-1-5-21-0-0-0-1000",
     wine.SERVICE_DEFAULTS: "User\\\\.Default",
 }
-#: Files that stand for something else in a prefix, by folded path.
+#: Files that a prefix represents in another form, by folded path.
 _NO_FILES = {path.path.casefold() for path in HIVES}
 
 
@@ -98,10 +98,10 @@ def _planned(prefix: Prefix) -> list:
             item = tree.file(name, Content.host(os.path.join(prefix.drive, name), status.st_size))
         item.security = acl.own("/".join(_WINDOWS_SPELLING.get(part, part) for part in name.split("/")))
     registry = registries(prefix)
-    for place in HIVES:
-        hive = Hive.new(os.path.basename(place.path), last_written=INSTALLED)
-        _to_hive(hive.root, _within(registry, place), place)
-        tree.file(place.path, Content.of(write_hive(hive)), ARCHIVE | (HIDDEN if place.key == "" else 0))
+    for hive_place in HIVES:
+        hive = Hive.new(os.path.basename(hive_place.path), last_written=INSTALLED)
+        _to_hive(hive.root, _within(registry, hive_place), hive_place)
+        tree.file(hive_place.path, Content.of(write_hive(hive)), ARCHIVE | (HIDDEN if hive_place.key == "" else 0))
     return tree.finish()
 
 
@@ -132,9 +132,9 @@ def unpack(disk: BlockDevice, path: str, home: str, stamp: str) -> Prefix:
         with volume.root as root:
             _unpack_folder(root, prefix.drive, "")
         roots = {name: Key("", last_written=0) for name in wine.REGISTRY}
-        for place in HIVES:
-            with volume.find(place.path) as node:
-                _from_hive(roots[place.file], read_hive(node.read()), place)
+        for hive_place in HIVES:
+            with volume.find(hive_place.path) as node:
+                _from_hive(roots[hive_place.file], read_hive(node.read()), hive_place)
     for name, root in roots.items():
         with open(os.path.join(path, name), "w", encoding="ascii") as stream:
             stream.write(wine_registry.write(root, _PLACES[name]))
@@ -167,7 +167,7 @@ Stamp = tuple[int, int, int, int]
 
 
 def stamps(prefix: Prefix) -> dict[str, Stamp]:
-    """What tells, for each path on C:, whether it has been changed later: inode, size, times of writing and change."""
+    """Return a stamp for each path on C: that changes with the file: inode, size, times of writing and change."""
     return {path: _stamp(status) for path, status in _scan(prefix.drive)}
 
 
@@ -183,8 +183,8 @@ def registries(prefix: Prefix) -> dict[str, Key]:
 def pack(prefix: Prefix, before: dict[str, Stamp], disk: str, registry: dict[str, Key] | None = None) -> list[str]:
     """Do to the raw ``disk`` what has been done to ``prefix`` since ``before``; return the paths that were touched.
 
-    ``disk`` must be the one that the prefix was unpacked from. With ``registry``, what ``registries`` said before, it
-    may be another one that has these files too: new folders may be there already, and keys and values that are as
+    ``disk`` must be the disk from which the prefix was unpacked. With ``registry``, the earlier result of ``registries``,
+    it may be a different disk that has these files too: new folders may exist already, and keys and values that are as
     they were stay on the disk what they are there.
     """
     after = stamps(prefix)
@@ -210,8 +210,8 @@ def pack(prefix: Prefix, before: dict[str, Stamp], disk: str, registry: dict[str
                     if old is None:
                         _create(volume, path, host)
                     touched.append(path)
-            for place in HIVES:
-                _pack_hive(volume, prefix, place, registry)
+            for hive_place in HIVES:
+                _pack_hive(volume, prefix, hive_place, registry)
     return sorted([*touched, *gone])
 
 
@@ -293,13 +293,13 @@ def _write(node: Node, host: str) -> None:
             position += len(piece)
 
 
-def _pack_hive(volume: Volume, prefix: Prefix, place: HivePlace, before: dict[str, Key] | None) -> None:
-    with volume.find(place.path) as node:
+def _pack_hive(volume: Volume, prefix: Prefix, hive_place: HivePlace, before: dict[str, Key] | None) -> None:
+    with volume.find(hive_place.path) as node:
         hive = read_hive(node.read())
-        registry = {place.file: wine_registry.read(prefix.read_registry(place.file))}
+        registry = {hive_place.file: wine_registry.read(prefix.read_registry(hive_place.file))}
         if before is None:
-            _to_hive(hive.root, _within(registry, place), place)
-        elif not _changes_to_hive(hive.root, _within(before, place), _within(registry, place), place):
+            _to_hive(hive.root, _within(registry, hive_place), hive_place)
+        elif not _changes_to_hive(hive.root, _within(before, hive_place), _within(registry, hive_place), hive_place):
             return
         data = write_hive(hive)
         if data != node.read():
@@ -310,33 +310,33 @@ def _pack_hive(volume: Volume, prefix: Prefix, place: HivePlace, before: dict[st
 # -- hives and wine's registry
 
 
-def _within(registry: dict[str, Key], place: HivePlace) -> Key:
-    return registry[place.file].key(place.key) or Key("")
+def _within(registry: dict[str, Key], hive_place: HivePlace) -> Key:
+    return registry[hive_place.file].key(hive_place.key) or Key("")
 
 
-def _to_hive(target: Key, source: Key, place: HivePlace) -> None:
+def _to_hive(target: Key, source: Key, hive_place: HivePlace) -> None:
     """Make ``target`` hold what ``source`` holds; what stays keeps its security and its time."""
-    there = {wine_name: name for name, wine_name in place.spelled.items()}
-    waiting = [(target, source, there)]
+    wine_names = {wine_name: name for name, wine_name in hive_place.spelled.items()}
+    waiting = [(target, source, wine_names)]
     while waiting:
-        key, wanted, names = waiting.pop()
-        folded = {names.get(name, name).upper() for name in wanted.subkeys}
+        key, source_key, names = waiting.pop()
+        folded = {names.get(name, name).upper() for name in source_key.subkeys}
         for name in [name for name in key.subkeys if name.upper() not in folded]:
             key.delete(name)
-        _take_values(key, wanted)
-        for below in wanted.subkeys.values():
+        _take_values(key, source_key)
+        for below in source_key.subkeys.values():
             waiting.append((key.create(names.get(below.name, below.name), last_written=0), below, {}))
 
 
-def _changes_to_hive(target: Key, before: Key, after: Key, place: HivePlace) -> bool:
+def _changes_to_hive(target: Key, before: Key, after: Key, hive_place: HivePlace) -> bool:
     """Do to ``target`` what made ``after`` of ``before``; False when that is nothing."""
-    there = {wine_name: name for name, wine_name in place.spelled.items()}
+    wine_names = {wine_name: name for name, wine_name in hive_place.spelled.items()}
     changed = False
     waiting: list[tuple[str, Key | None, Key]] = [("", before, after)]
     while waiting:
         path, was, now = waiting.pop()
         old = was or Key("")
-        names = {} if path else there
+        names = {} if path else wine_names
         for name in old.subkeys:
             if name not in now.subkeys and target.key(gone := path + names.get(name, name)) is not None:
                 target.delete(gone)
@@ -357,25 +357,27 @@ def _changes_to_hive(target: Key, before: Key, after: Key, place: HivePlace) -> 
     return changed
 
 
-def _take_values(key: Key, wanted: Key) -> None:
-    for name in [name for name in key.values if name not in wanted.values]:
+def _take_values(key: Key, source_key: Key) -> None:
+    for name in [name for name in key.values if name not in source_key.values]:
         key.delete_value(name)
-    for value in wanted.values.values():
+    for value in source_key.values.values():
         key.set_value(value.name, value.type, value.data)
-    key.order_values(list(wanted.values))
-    key.class_data = wanted.class_data
-    key.flags = key.flags & ~cell_layout.KEY_SYM_LINK | wanted.flags & cell_layout.KEY_SYM_LINK
-    if wine_registry.is_listed(wanted) and wanted.last_written:
-        key.last_written = wanted.last_written
+    key.order_values(list(source_key.values))
+    key.class_data = source_key.class_data
+    key.flags = key.flags & ~cell_layout.KEY_SYM_LINK | source_key.flags & cell_layout.KEY_SYM_LINK
+    if wine_registry.is_listed(source_key) and source_key.last_written:
+        key.last_written = source_key.last_written
 
 
-def _from_hive(root: Key, hive: Hive, place: HivePlace) -> None:
-    """Put the content of a hive below ``root``, which stands for one of wine's files."""
-    top = root.create(place.key, last_written=0)
+def _from_hive(root: Key, hive: Hive, hive_place: HivePlace) -> None:
+    """Put the content of a hive below ``root``, the root of one of wine's files."""
+    top = root.create(hive_place.key, last_written=0)
     for path, key in hive.root.walk():
         first, slash, rest = path.partition("\\")
         target = (
-            top.create(place.spelled.get(first, first) + slash + rest, last_written=key.last_written) if path else top
+            top.create(hive_place.spelled.get(first, first) + slash + rest, last_written=key.last_written)
+            if path
+            else top
         )
         target.last_written = key.last_written
         _take_values(target, key)

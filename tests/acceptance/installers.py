@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The installers of the tests: MSI packages by wixl and msibuild, others by NSIS, each with programs of its own.
 
-Together they do to a machine what makes layering hard: append to the same list, count a shared
-library that each brings in another version, add a service, remove what another one brought.
+Together they do what makes layering hard: append to the same list, count references to a shared
+library of which each installs its own version, add a service, remove files of another application.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ _ENVIRONMENT_TABLE = (
 
 
 def _environment(rows: dict[str, str], component: str) -> list[str]:
-    """Rows of the Environment table: "=-*" sets a variable of the machine and takes it back on removal."""
+    """Rows of the Environment table: "=-*" sets a system variable and removes it at uninstallation."""
     sequence = "INSERT INTO `InstallExecuteSequence` (`Action`, `Sequence`) VALUES ('{}', {})"
     return [
         _ENVIRONMENT_TABLE,

@@ -335,8 +335,10 @@ def _joined(blocks: list[bytes]) -> bytes:
 def version_resource(version: str, description: str, is_library: bool) -> bytes:
     """VS_VERSIONINFO of a file version "a.b.c.d"."""
     numbers = [int(part) for part in version.split(".")]
-    words = (numbers[0] << 16 | numbers[1], numbers[2] << 16 | numbers[3])
-    fixed = struct.pack("<13I", 0xFEEF04BD, 0x10000, *words, *words, 0x3F, 0, 0x40004, 2 if is_library else 1, 0, 0, 0)
+    version_words = (numbers[0] << 16 | numbers[1], numbers[2] << 16 | numbers[3])
+    fixed = struct.pack(
+        "<13I", 0xFEEF04BD, 0x10000, *version_words, *version_words, 0x3F, 0, 0x40004, 2 if is_library else 1, 0, 0, 0
+    )
     texts = {"CompanyName": "Strata", "FileDescription": description, "FileVersion": version, "ProductVersion": version}
     strings = _joined([_block(key, text.encode("utf-16-le") + b"\0\0", is_text=True) for key, text in texts.items()])
     table = _block(

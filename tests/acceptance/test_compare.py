@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The comparator finds each difference that was planted, and says it in words."""
+"""The comparison finds and describes each difference that a test creates."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _flip(folder):
 
 
 @pytest.mark.parametrize(
-    "change, path, what",
+    "change, path, description",
     [
         (lambda folder: (folder / "folder/file.txt").unlink(), "folder/file.txt", "missing"),
         (lambda folder: (folder / "new").write_bytes(b""), "new", "not expected"),
@@ -60,12 +60,12 @@ def _flip(folder):
         (_flip, "folder/deep/other.bin", "other content from byte 150000 on"),
     ],
 )
-def test_files(tmp_path, change, path, what):
+def test_files(tmp_path, change, path, description):
     for name in ("one", "two"):
         _tree(tmp_path / name)
     assert compare_trees(str(tmp_path / "one"), str(tmp_path / "two")) == []
     change(tmp_path / "two")
-    assert compare_trees(str(tmp_path / "one"), str(tmp_path / "two")) == [Difference(FILE, path, what)]
+    assert compare_trees(str(tmp_path / "one"), str(tmp_path / "two")) == [Difference(FILE, path, description)]
     shutil.rmtree(tmp_path / "one")
 
 
@@ -116,10 +116,10 @@ def _link(root):
     ],
 )
 def test_registries(change, expected):
-    one, two = _registry(), _registry()
-    assert compare_keys(one, two, "X") == []
-    change(two)
-    assert [str(difference) for difference in compare_keys(one, two, "X")] == [expected]
+    first, second = _registry(), _registry()
+    assert compare_keys(first, second, "X") == []
+    change(second)
+    assert [str(difference) for difference in compare_keys(first, second, "X")] == [expected]
 
 
 def test_permissions():

@@ -16,21 +16,21 @@ from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_r
 from ansible_collections.strata.layering.tests.acceptance import compare, disks, wine, wine_registry
 
 
-def _unpack(workshop, disk, name):
+def _unpack(lab, disk, name):
     with FileDevice(disk) as device:
-        return disks.unpack(device, os.path.join(workshop.folder, name), workshop.home, "0\n")
+        return disks.unpack(device, os.path.join(lab.folder, name), lab.home, "0\n")
 
 
-def test_what_an_image_of_no_layers_gives_is_the_prefix_it_came_from(workshop):
-    again = workshop.unpack(workshop.image([]), "again")
+def test_what_an_image_of_no_layers_gives_is_the_prefix_it_came_from(lab):
+    again = lab.unpack(lab.image([]), "again")
     try:
-        assert compare.compare(workshop.fresh, again) == []
+        assert compare.compare(lab.fresh, again) == []
     finally:
         shutil.rmtree(again.path)
 
 
-def test_changes_in_a_prefix_come_back_from_the_disk(workshop, tmp_path):
-    prefix, disk = workshop.copies(workshop.image([]), "changed")
+def test_changes_in_a_prefix_come_back_from_the_disk(lab, tmp_path):
+    prefix, disk = lab.copies(lab.image([]), "changed")
     before = disks.stamps(prefix)
     with open(prefix.host_path("windows/win.ini"), "ab") as stream:
         stream.write(b"[more]\r\n" * 1000)
@@ -64,7 +64,7 @@ def test_changes_in_a_prefix_come_back_from_the_disk(workshop, tmp_path):
         "new folder/empty",
     } <= set(touched)
     assert not any(path.startswith("windows/system32") for path in touched)
-    again = _unpack(workshop, disk, "again")
+    again = _unpack(lab, disk, "again")
     try:
         assert compare.compare(prefix, again) == []
         with FileDevice(disk) as device, Volume.mount(find_windows(device).window(device)) as volume:
@@ -74,7 +74,8 @@ def test_changes_in_a_prefix_come_back_from_the_disk(workshop, tmp_path):
                 assert folder.short_name == "NEWFOL~1"
                 assert folder.security != root.security
                 assert kept.times.created < kept.times.written
-        assert hive.key("ControlSet001\\Control") is not None and hive.key("CurrentControlSet") is None
+        assert hive.key("ControlSet001\\Control") is not None
+        assert hive.key("CurrentControlSet") is None
         assert disks.pack(again, disks.stamps(again), disk) == []
     finally:
         for folder in (prefix.path, again.path):
@@ -116,9 +117,9 @@ def test_only_what_changed_is_done_to_another_registry():
             ("ControlSet001\\A", "y", b"9"),
         ]
     )
-    place = disks.HIVES[0]
+    hive_place = disks.HIVES[0]
 
-    assert disks._changes_to_hive(target, before, after, place)
+    assert disks._changes_to_hive(target, before, after, hive_place)
     assert {(path, value.name): value.data for path, found in target.walk() for value in found.values.values()} == {
         ("Old\\Own", "b"): b"9",
         ("Kept", "same"): b"9",
@@ -127,20 +128,19 @@ def test_only_what_changed_is_done_to_another_registry():
         ("ControlSet001\\A", "x"): b"2",
         ("New\\Deeper", "n"): b"3",
     }
-    assert target.key("Old\\Gone") is None and target.key("CurrentControlSet") is None
-    assert not disks._changes_to_hive(target, after, after, place)
+    assert target.key("Old\\Gone") is None
+    assert target.key("CurrentControlSet") is None
+    assert not disks._changes_to_hive(target, after, after, hive_place)
 
 
-def test_wine_takes_it_for_its_own(workshop):
+def test_wine_takes_it_for_its_own(lab):
     """Wine loads the registry that comes from hives, and writes it again as it was."""
-    prefix = workshop.unpack(workshop.image([]), "started")
+    prefix = lab.unpack(lab.image([]), "started")
     try:
         with prefix.started():
             assert "Microsoft Windows" in prefix.run("cmd", "/c", "ver")
         left = [
-            difference
-            for difference in compare.compare(workshop.fresh, prefix)
-            if "DriverDateData" not in difference.path
+            difference for difference in compare.compare(lab.fresh, prefix) if "DriverDateData" not in difference.path
         ]
         assert left == []
     finally:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Layers captured one by one and composed are what installing everything in order makes of a machine."""
+"""An image composed of separately captured layers equals a prefix in which everything was installed in order."""
 
 from __future__ import annotations
 
@@ -29,16 +29,18 @@ def _system(prefix):
 
 
 @pytest.mark.parametrize("application", APPLICATIONS, ids=lambda application: application.name)
-def test_a_layer_holds_what_its_installer_did(workshop, packaged, application):
-    one = packaged[application.name]
-    records = [record.entry for record in stored_layers.records(workshop.repository, one.layer)]
+def test_a_layer_holds_what_its_installer_did(lab, packaged, application):
+    application_layer = packaged[application.name]
+    records = [record.entry for record in stored_layers.records(lab.repository, application_layer.layer)]
     held = {entry.path for entry in records if entry.kind != HIVE and not entry.implied}
-    assert sorted(held) == sorted(one.touched)
+    assert sorted(held) == sorted(application_layer.touched)
     assert {entry.path for entry in records if entry.kind == WHITEOUT} == {
         "Strata Cleaner": {"Program Files/Strata Reader/reader.ini", "windows/hh.exe"},
     }.get(application.name, set())
-    assert one.result.hazards == []
-    assert [finding["name"] for finding in one.result.gate if finding["result"] not in ("pass", "warn")] == []
+    assert application_layer.result.hazards == []
+    assert [
+        finding["name"] for finding in application_layer.result.gate if finding["result"] not in ("pass", "warn")
+    ] == []
 
 
 @pytest.mark.parametrize("application", APPLICATIONS, ids=lambda application: application.name)
@@ -49,7 +51,7 @@ def test_an_image_of_a_layer_is_the_machine_it_was_captured_from(packaged, appli
 def test_the_image_is_what_installing_in_order_makes(reference, composed, allowed):
     left, unused = compare.split(compare.compare(reference[0], composed[0]), allowed)
     assert "\n".join(map(str, left)) == ""
-    assert [one.path for one in unused] == []
+    assert [application_layer.path for application_layer in unused] == []
 
 
 def test_the_kept_packages_are_the_same_under_other_names(reference, composed):
@@ -69,15 +71,16 @@ def test_lists_and_counters_are_merged(composed):
     path = system.key(_ENVIRONMENT).value("Path").data.decode("utf-16-le").rstrip("\0").split(";")
     folders = [f"C:\\Program Files\\Strata {name}" for name in ("Writer", "Reader", "Agent")]
     assert [part.rstrip("\\") for part in path if "Strata" in part] == folders
-    assert path[0] == folders[0] and path[-1].rstrip("\\") == folders[2]
+    assert path[0] == folders[0]
+    assert path[-1].rstrip("\\") == folders[2]
     assert system.key(_ENVIRONMENT).value("PATHEXT").data.decode("utf-16-le").rstrip("\0").endswith(";.STA")
     shared = system.key("Software\\Microsoft\\Windows\\CurrentVersion\\SharedDLLs")
     assert shared.value("C:\\windows\\system32\\strata-shared.dll").data == b"\2\0\0\0"
 
 
-def test_what_contends_is_reported(workshop, packaged, composed):
-    layers = [one.layer for one in packaged.values()]
-    image = workshop.image(layers)
+def test_what_contends_is_reported(lab, packaged, composed):
+    layers = [application_layer.layer for application_layer in packaged.values()]
+    image = lab.image(layers)
     findings = {
         (
             finding["hive"],
@@ -92,7 +95,7 @@ def test_what_contends_is_reported(workshop, packaged, composed):
         ("SYSTEM", "Environment", "path"): "merged",
     }
     with image.open_disk() as disk, Volume.mount(find_windows(disk).window(disk)) as volume:
-        plan = StackClaims([stored_layers.records(workshop.repository, layer) for layer in layers], volume.upcase)
+        plan = StackClaims([stored_layers.records(lab.repository, layer) for layer in layers], volume.upcase)
     conflicts = {
         conflict.path: (layers[conflict.winner].name, [layers[loser].name for loser in conflict.losers])
         for conflict in plan.conflicts()
@@ -104,7 +107,7 @@ def test_what_contends_is_reported(workshop, packaged, composed):
 
 def test_metadata_is_that_of_the_machine(reference, composed, tmp_path):
     """Read by dissect.ntfs. Times differ, because both were installed at different moments; 8.3 names, because each
-    application was alone when it was captured: where two took the same one, the later file stays without."""
+    application was alone when it was captured: if two files have the same short name, the later file has none."""
     volumes = []
     for _prefix, disk in (reference, composed):
         with FileDevice(disk) as device:
@@ -112,14 +115,16 @@ def test_metadata_is_that_of_the_machine(reference, composed, tmp_path):
             assert check(partition.window(device), entries_follow=True) == []
         volumes.append(read_volume(disk, partition.offset, partition.size))
     random_names = {path for volume in volumes for path in volume if path.endswith(".msi")}
-    hives = {place.path for place in disks.HIVES}
-    wanted, found = [{path: facts for path, facts in volume.items() if path not in random_names} for volume in volumes]
+    hives = {hive_place.path for hive_place in disks.HIVES}
+    expected, found = [
+        {path: facts for path, facts in volume.items() if path not in random_names} for volume in volumes
+    ]
     for path in hives:
-        wanted[path].sha256 = found[path].sha256
-        wanted[path].size = found[path].size
+        expected[path].sha256 = found[path].sha256
+        expected[path].size = found[path].size
     assert (
         "\n".join(
-            differences(wanted, found, ignore=("created", "written", "accessed", "changed", "short_name", "record"))
+            differences(expected, found, ignore=("created", "written", "accessed", "changed", "short_name", "record"))
         )
         == ""
     )
@@ -130,12 +135,12 @@ def test_metadata_is_that_of_the_machine(reference, composed, tmp_path):
 def test_the_programs_run_and_see_what_they_should(composed):
     prefix = composed[0]
     with prefix.started():
-        said = {
+        printed = {
             path: prefix.run(prefix.host_path(path))
             for application in APPLICATIONS
             for path, _text in application.prints
         }
-    assert said == {path: text for application in APPLICATIONS for path, text in application.prints}
+    assert printed == {path: text for application in APPLICATIONS for path, text in application.prints}
 
 
 def test_a_later_layer_brings_the_newer_library(composed, reference):
@@ -144,5 +149,5 @@ def test_a_later_layer_brings_the_newer_library(composed, reference):
             assert b"shared 2.0.0.0" in stream.read()
 
 
-def test_nothing_is_left_running(workshop):
-    assert wine.running_below(workshop.folder) == []
+def test_nothing_is_left_running(lab):
+    assert wine.running_below(lab.folder) == []

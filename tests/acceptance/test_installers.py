@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The installers do to a machine what the tests need of them."""
+"""The installers make the changes that the tests need."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def test_files_are_there(reference, path):
 
 
 @pytest.mark.parametrize("path", ["Program Files/Strata Reader/reader.ini", "windows/hh.exe"])
-def test_files_of_others_are_gone(workshop, reference, path):
+def test_files_of_others_are_gone(lab, reference, path):
     assert not os.path.exists(reference[0].host_path(path))
-    assert os.path.exists(workshop.fresh.host_path(path)) or "Strata Reader" in path
+    assert os.path.exists(lab.fresh.host_path(path)) or "Strata Reader" in path
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,8 @@ def test_values_are_there(reference, file, path, name, text):
 
 def test_values_and_keys_of_others_are_gone(reference):
     reader = _key(reference[0], _MACHINE, "Software\\Strata\\Reader")
-    assert reader.value("Count") is None and reader.key("Plugins") is None
+    assert reader.value("Count") is None
+    assert reader.key("Plugins") is None
     assert _key(reference[0], _MACHINE, "Software\\Classes\\.wri") is None
 
 

@@ -25,7 +25,7 @@ from ansible_collections.strata.layering.tests.support.wine_machine import (
 
 
 class Place:
-    """A repository with an OS layer and an app layer that brings the tools; a vCenter whose machines start in wine."""
+    """A repository with an OS layer and an app layer that contains the tools; a vCenter whose VMs start in wine."""
 
     def __init__(self, folder, simulator: Simulator) -> None:
         self.folder, self.simulator = folder, simulator
@@ -92,20 +92,20 @@ class Place:
         return (result.get("tasks") or result["details"]["tasks"])[0]
 
     def machine(self, task: dict):
-        """The published machine, as pyVmomi has it."""
+        """Return the published VM as a pyVmomi object."""
         content = self.simulator.connect().content
         found = content.viewManager.CreateContainerView(content.rootFolder, None, True).view
-        return next(one for one in found if one.name == "office-" + task["digest"].partition(":")[2][:8])
+        return next(vm for vm in found if vm.name == "office-" + task["digest"].partition(":")[2][:8])
 
     def files(self) -> dict[str, bytes]:
-        """What the published machine has in the folder of its image's scripts."""
+        """Return the files in the script folder of the published VM."""
         [disk] = [disk for disk in self.simulator.disks() if disk.get("path")]
         found = wine_guest.unpack(disk["path"], WineMachine(self.folder / "look"), (SCRIPTS,))
         return {path.removeprefix(f"{SCRIPTS}/image/"): data for path, data in found.items() if "/image/" in path}
 
 
 def power(machine, method: str) -> None:
-    """Switch a machine on or off."""
+    """Power a VM on or off."""
     task = getattr(machine, method)()
     wait_until(lambda: task.info.state in ("success", "error"))
     assert task.info.state == "success", task.info.error
@@ -120,7 +120,7 @@ def wait_until(holds) -> None:
 
 
 @pytest.fixture
-def place(tmp_path):
+def published(tmp_path):
     if missing := wine.missing_tools():
         pytest.skip(f"not installed: {', '.join(missing)}")
     with Simulator(template="windows-template") as simulator:
@@ -128,59 +128,60 @@ def place(tmp_path):
         yield Place(tmp_path, simulator)
 
 
-def test_scripts_of_layers_and_template_run_in_the_published_machine(place):
-    place.layer("One", place.script("one.cmd", "echo one\nexit /b 3010"))
-    place.layer("Two", place.script("two.bat", "if not exist %~dp0results\\01.code exit /b 9\necho two"))
-    task = place.publish(("One", "1"), ("Two", "1"), script=place.script("own.cmd", "echo own\nver"))
+def test_scripts_of_layers_and_template_run_in_the_published_machine(published):
+    published.layer("One", published.script("one.cmd", "echo one\nexit /b 3010"))
+    published.layer("Two", published.script("two.bat", "if not exist %~dp0results\\01.code exit /b 9\necho two"))
+    task = published.publish(("One", "1"), ("Two", "1"), script=published.script("own.cmd", "echo own\nver"))
     assert task["status"] == "Complete", task
-    found = place.files()
+    found = published.files()
     assert [found[f"results/{number:02}.code"] for number in (1, 2, 3)] == [b"3010\r\n", b"0\r\n", b"0\r\n"]
-    assert (
-        found["results/02.log"] == b"two\r\n" and found["results/03.log"].startswith(b"own\r\n") and "finished" in found
-    )
-    [guest] = place.simulator.guests()
-    assert guest["boots"] == 2 and guest["exit"] == 0
+    assert found["results/02.log"] == b"two\r\n"
+    assert found["results/03.log"].startswith(b"own\r\n")
+    assert "finished" in found
+    [guest] = published.simulator.guests()
+    assert guest["boots"] == 2
+    assert guest["exit"] == 0
 
 
-def test_a_script_that_fails_leaves_the_machine_on_with_its_results_on_the_disk(place):
-    place.layer("One", place.script("one.cmd", "echo it is broken\nexit /b 5"))
-    task = place.publish(("One", "1"))
+def test_a_script_that_fails_leaves_the_machine_on_with_its_results_on_the_disk(published):
+    published.layer("One", published.script("one.cmd", "echo it is broken\nexit /b 5"))
+    task = published.publish(("One", "1"))
     assert (
         task["status"] == "ActionRequired"
         and "app layer One 1" in task["description"]
         and "it is broken" in task["description"]
     ), task
-    [machine] = place.simulator.machines("office-" + task["digest"].partition(":")[2][:8])
-    assert machine["power"] == "poweredOn" and machine["snapshots"] == []
-    wait_until(lambda: "results/01.code" in place.files())
-    found = place.files()
-    assert (
-        found["results/01.code"] == b"5\r\n"
-        and found["results/01.log"] == b"it is broken\r\n"
-        and "finished" not in found
-    )
+    [machine] = published.simulator.machines("office-" + task["digest"].partition(":")[2][:8])
+    assert machine["power"] == "poweredOn"
+    assert machine["snapshots"] == []
+    wait_until(lambda: "results/01.code" in published.files())
+    found = published.files()
+    assert found["results/01.code"] == b"5\r\n"
+    assert found["results/01.log"] == b"it is broken\r\n"
+    assert "finished" not in found
 
 
-def test_a_machine_that_was_switched_off_while_a_script_ran_begins_it_again(place):
-    place.layer(
+def test_a_machine_that_was_switched_off_while_a_script_ran_begins_it_again(published):
+    published.layer(
         "One",
-        place.script(
+        published.script(
             "one.cmd", "if exist %~dp0results\\seen exit /b 0\necho 1 >%~dp0results\\seen\nping -n 120 127.0.0.1 >nul"
         ),
     )
-    task = place.publish(("One", "1"), script_timeout=6)
+    task = published.publish(("One", "1"), script_timeout=6)
     assert task["status"] != "Complete", task
-    machine = place.machine(task)
+    machine = published.machine(task)
     power(machine, "PowerOffVM_Task")
     power(machine, "PowerOnVM_Task")
     wait_until(lambda: machine.runtime.powerState == "poweredOff")
-    found = place.files()
-    assert (found["results/01.started"], found["results/01.code"]) == (b"2\r\n", b"0\r\n") and "finished" in found
+    found = published.files()
+    assert (found["results/01.started"], found["results/01.code"]) == (b"2\r\n", b"0\r\n")
+    assert "finished" in found
 
 
-def test_a_machine_that_stays_on_is_shut_down_through_vmware_tools(place):
-    place.layer("One", place.script("one.cmd", "exit /b 5"))
-    machine = place.machine(place.publish(("One", "1")))
+def test_a_machine_that_stays_on_is_shut_down_through_vmware_tools(published):
+    published.layer("One", published.script("one.cmd", "exit /b 5"))
+    machine = published.machine(published.publish(("One", "1")))
     machine.ShutdownGuest()
     wait_until(lambda: machine.runtime.powerState == "poweredOff")
-    assert place.files()["results/01.code"] == b"5\r\n"
+    assert published.files()["results/01.code"] == b"5\r\n"

@@ -21,12 +21,12 @@ from ansible_collections.strata.layering.tests.support.wine_machine import (
 )
 
 DIGEST = "sha256:0123456789abcdef" + "0" * 48
-_TOLD = "guestinfo.strata.layering.scripts."
+_KEY_PREFIX = "guestinfo.strata.layering.scripts."
 _TIMEOUT = 60
 
 
 class Machine:
-    """A machine with the tools and an image's scripts: (label, file name, text)."""
+    """A wine machine with the tools and the scripts of an image: (label, file name, text)."""
 
     def __init__(self, folder, *scripts: tuple[str, str, str], vmware_tools: bool = True) -> None:
         self.wine = WineMachine(folder, vmware_tools=vmware_tools)
@@ -36,7 +36,7 @@ class Machine:
             self.wine.put({"image/plan.txt": plan_text(DIGEST, placed)})
         for number, (_label, name, text) in enumerate(scripts, 1):
             self.rewrite(number, name, text)
-        self.told: list[tuple[str, str]] = []
+        self.reports: list[tuple[str, str]] = []
 
     def rewrite(self, number: int, name: str, text: str) -> None:
         """Give a script another text; %LOG% is a file to which scripts may write."""
@@ -46,9 +46,9 @@ class Machine:
 
     def start(self, timeout: float = _TIMEOUT) -> str:
         """One start of Windows: how it ended."""
-        self.told.clear()
+        self.reports.clear()
         return self.wine.start(
-            timeout=timeout, told=lambda key, value: self.told.append((key.removeprefix(_TOLD), value))
+            timeout=timeout, on_guestinfo=lambda key, value: self.reports.append((key.removeprefix(_KEY_PREFIX), value))
         ).outcome
 
     @property
@@ -80,11 +80,11 @@ def machine(tmp_path):
 
 
 def test_scripts_run_once_in_order_and_the_machine_shuts_down(machine):
-    one = machine(
+    vm = machine(
         ("os layer W 1", "a.cmd", "echo a>>%LOG%"), ("app layer X (64-bit) 2.0", "b.bat", "echo b>>%LOG%\nexit /b 0")
     )
-    assert one.start() == SHUTDOWN
-    assert one.told == [
+    assert vm.start() == SHUTDOWN
+    assert vm.reports == [
         ("image", "0123456789abcdef"),
         ("state", "running"),
         ("current", "1/2 os layer W 1"),
@@ -93,21 +93,30 @@ def test_scripts_run_once_in_order_and_the_machine_shuts_down(machine):
         ("result.02", "0"),
         ("state", "finished"),
     ]
-    assert one.order == ["a", "b"] and one.has("image/finished") and not one.has("image/running")
-    assert one.wine.calls[-1] == ["shutdown", "/s", "/t", "0"]
+    assert vm.order == ["a", "b"]
+    assert vm.has("image/finished")
+    assert not vm.has("image/running")
+    assert vm.wine.calls[-1] == ["shutdown", "/s", "/t", "0"]
     # A clone of it starts.
-    assert one.start() == ON and one.order == ["a", "b"] and one.told == []
-    assert one.wine.calls == [["vmtoolsd", "--cmd", "info-get guestinfo.strata.layering.again"]]
+    assert vm.start() == ON
+    assert vm.order == ["a", "b"]
+    assert vm.reports == []
+    assert vm.wine.calls == [["vmtoolsd", "--cmd", "info-get guestinfo.strata.layering.again"]]
 
 
 def test_a_script_asks_for_a_restart_the_next_one_runs_after_it(machine):
-    one = machine(
+    vm = machine(
         ("app layer A 1", "a.cmd", "echo a>>%LOG%\nexit /b 3010"),
         ("app layer B 1", "b.cmd", "echo b>>%LOG%\nexit /b 1641"),
     )
-    assert one.start() == REBOOT and one.order == ["a"]
-    assert one.start() == REBOOT and one.order == ["a", "b"] and ("result.02", "1641") in one.told
-    assert one.start() == SHUTDOWN and one.order == ["a", "b"] and one.told[-1] == ("state", "finished")
+    assert vm.start() == REBOOT
+    assert vm.order == ["a"]
+    assert vm.start() == REBOOT
+    assert vm.order == ["a", "b"]
+    assert ("result.02", "1641") in vm.reports
+    assert vm.start() == SHUTDOWN
+    assert vm.order == ["a", "b"]
+    assert vm.reports[-1] == ("state", "finished")
 
 
 def test_a_failed_script_stops_the_others_and_is_tried_again_at_the_next_start(machine):
@@ -117,95 +126,104 @@ def test_a_failed_script_stops_the_others_and_is_tried_again_at_the_next_start(m
         ("app layer B 1", "b.cmd", "echo b>>%LOG%\necho first\n" + last),
         ("image template", "c.cmd", ""),
     )
-    one = machine(*scripts)
-    assert one.start() == ON
-    assert one.told[-4:] == [
+    vm = machine(*scripts)
+    assert vm.start() == ON
+    assert vm.reports[-4:] == [
         ("result.02", "5"),
         ("code", "5"),
         ("output", "it said 'no' + (went) / 1=2; Default * ~"),
         ("state", "failed"),
     ]
-    assert one.wine.guestinfo[_TOLD + "current"] == "2/3 app layer B 1" and one.text("image/results/02.code") == "5"
-    assert "first" in one.text("image/results/02.log") and not one.has("image/results/03.code")
-    one.rewrite(2, "b.cmd", "echo again>>%LOG%")
-    assert one.start() == SHUTDOWN and one.order == ["a", "b", "again"] and one.has("image/finished")
+    assert vm.wine.guestinfo[_KEY_PREFIX + "current"] == "2/3 app layer B 1"
+    assert vm.text("image/results/02.code") == "5"
+    assert "first" in vm.text("image/results/02.log")
+    assert not vm.has("image/results/03.code")
+    vm.rewrite(2, "b.cmd", "echo again>>%LOG%")
+    assert vm.start() == SHUTDOWN
+    assert vm.order == ["a", "b", "again"]
+    assert vm.has("image/finished")
 
 
 def test_output_that_is_long_or_not_ascii_is_made_fit_for_a_report(machine):
-    one = machine(("image template", "a.cmd", "echo " + "0123456789" * 30 + "\nexit /b 1"))
-    assert one.start() == ON
-    assert one.wine.guestinfo[_TOLD + "output"] == "0123456789" * 20
-    one.wine.put({"image/long.txt": b"0123456789" * 900 + b"\r\n"})
-    one.rewrite(1, "a.cmd", "type %~dp0long.txt\nexit /b 4")
-    assert one.start() == ON and one.told[-1] == ("state", "failed") and one.wine.guestinfo[_TOLD + "code"] == "4"
-    one.rewrite(1, "a.cmd", "echo ;first^&\necho all is in C:\\temp\\\nexit /b 4")
-    assert one.start() == ON and one.wine.guestinfo[_TOLD + "output"] == "all is in C:\\temp\\."
-    one.rewrite(1, "a.cmd", 'echo ERROR: Invalid syntax. Type "REG ADD /?" for usage. /? \nexit /b 1')
-    assert (
-        one.start() == ON
-        and one.wine.guestinfo[_TOLD + "output"] == "ERROR: Invalid syntax. Type 'REG ADD /?' for usage. /? "
-    )
-    one.rewrite(1, "a.cmd", "exit /b -1")
-    assert (
-        one.start() == ON and one.wine.guestinfo[_TOLD + "output"] == "" and one.wine.guestinfo[_TOLD + "code"] == "-1"
-    )
+    vm = machine(("image template", "a.cmd", "echo " + "0123456789" * 30 + "\nexit /b 1"))
+    assert vm.start() == ON
+    assert vm.wine.guestinfo[_KEY_PREFIX + "output"] == "0123456789" * 20
+    vm.wine.put({"image/long.txt": b"0123456789" * 900 + b"\r\n"})
+    vm.rewrite(1, "a.cmd", "type %~dp0long.txt\nexit /b 4")
+    assert vm.start() == ON
+    assert vm.reports[-1] == ("state", "failed")
+    assert vm.wine.guestinfo[_KEY_PREFIX + "code"] == "4"
+    vm.rewrite(1, "a.cmd", "echo ;first^&\necho all is in C:\\temp\\\nexit /b 4")
+    assert vm.start() == ON
+    assert vm.wine.guestinfo[_KEY_PREFIX + "output"] == "all is in C:\\temp\\."
+    vm.rewrite(1, "a.cmd", 'echo ERROR: Invalid syntax. Type "REG ADD /?" for usage. /? \nexit /b 1')
+    assert vm.start() == ON
+    assert vm.wine.guestinfo[_KEY_PREFIX + "output"] == "ERROR: Invalid syntax. Type 'REG ADD /?' for usage. /? "
+    vm.rewrite(1, "a.cmd", "exit /b -1")
+    assert vm.start() == ON
+    assert vm.wine.guestinfo[_KEY_PREFIX + "output"] == ""
+    assert vm.wine.guestinfo[_KEY_PREFIX + "code"] == "-1"
 
 
 def test_a_failed_script_is_skipped_when_a_person_says_so(machine):
-    one = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%\nexit /b 7"), ("app layer B 1", "b.cmd", "echo b>>%LOG%"))
-    assert one.start() == ON
-    one.wine.run("cmd", "/c", "C:\\Windows\\Setup\\scripts\\run-scripts.cmd", "skip")
-    assert one.order == ["a", "b"] and one.has("image/results/01.skipped") and one.has("image/finished")
-    assert one.text("image/results/01.code") == "7" and one.wine.calls[-1][0] == "shutdown"
+    vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%\nexit /b 7"), ("app layer B 1", "b.cmd", "echo b>>%LOG%"))
+    assert vm.start() == ON
+    vm.wine.run("cmd", "/c", "C:\\Windows\\Setup\\scripts\\run-scripts.cmd", "skip")
+    assert vm.order == ["a", "b"]
+    assert vm.has("image/results/01.skipped")
+    assert vm.has("image/finished")
+    assert vm.text("image/results/01.code") == "7"
+    assert vm.wine.calls[-1][0] == "shutdown"
 
 
 def test_a_script_that_restarts_windows_itself_is_begun_again_three_times_in_all(machine):
-    one = machine(
+    vm = machine(
         (
             "app layer A 1",
             "a.cmd",
             "echo a>>%LOG%\n%SystemRoot%\\System32\\shutdown.exe /r /t 0\nping -n 30 127.0.0.1 >nul",
         )
     )
-    assert [one.start() for _number in range(4)] == [REBOOT, REBOOT, REBOOT, ON]
-    assert (
-        one.order == ["a", "a", "a"]
-        and one.wine.guestinfo[_TOLD + "code"] == "interrupted"
-        and one.told[-1] == ("state", "failed")
-    )
-    one.rewrite(1, "a.cmd", "echo well>>%LOG%")
-    assert one.start() == SHUTDOWN and one.order[3:] == ["well"]
+    assert [vm.start() for _number in range(4)] == [REBOOT, REBOOT, REBOOT, ON]
+    assert vm.order == ["a", "a", "a"]
+    assert vm.wine.guestinfo[_KEY_PREFIX + "code"] == "interrupted"
+    assert vm.reports[-1] == ("state", "failed")
+    vm.rewrite(1, "a.cmd", "echo well>>%LOG%")
+    assert vm.start() == SHUTDOWN
+    assert vm.order[3:] == ["well"]
 
 
 def test_a_script_that_hangs_leaves_the_machine_on_and_is_begun_again(machine):
-    one = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%\nping -n 60 127.0.0.1 >nul"))
+    vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%\nping -n 60 127.0.0.1 >nul"))
     with pytest.raises(TimeoutError):
-        one.start(timeout=4)
-    assert one.told[-1] == ("current", "1/1 app layer A 1") and not one.has("image/results/01.code")
-    one.rewrite(1, "a.cmd", "echo b>>%LOG%")
-    assert one.start() == SHUTDOWN and one.order == ["a", "b"] and one.text("image/results/01.started") == "2"
+        vm.start(timeout=4)
+    assert vm.reports[-1] == ("current", "1/1 app layer A 1")
+    assert not vm.has("image/results/01.code")
+    vm.rewrite(1, "a.cmd", "echo b>>%LOG%")
+    assert vm.start() == SHUTDOWN
+    assert vm.order == ["a", "b"]
+    assert vm.text("image/results/01.started") == "2"
 
 
 def test_a_script_that_windows_ends_when_it_shuts_down_was_cut_off(machine):
-    one = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%\nexit 1073807364"))
+    vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%\nexit 1073807364"))
     with pytest.raises(TimeoutError):
-        one.start(timeout=8)
-    assert (
-        one.order == ["a"] and one.told[-1] == ("current", "1/1 app layer A 1") and not one.has("image/results/01.code")
-    )
+        vm.start(timeout=8)
+    assert vm.order == ["a"]
+    assert vm.reports[-1] == ("current", "1/1 app layer A 1")
+    assert not vm.has("image/results/01.code")
     # Windows is still there.
-    assert one.start() == ON
-    assert (
-        one.order == ["a", "a"]
-        and one.told[-1] == ("state", "failed")
-        and one.wine.guestinfo[_TOLD + "code"] == "1073807364"
-    )
+    assert vm.start() == ON
+    assert vm.order == ["a", "a"]
+    assert vm.reports[-1] == ("state", "failed")
+    assert vm.wine.guestinfo[_KEY_PREFIX + "code"] == "1073807364"
 
 
-def test_a_restart_that_a_script_has_put_off_does_not_stand_in_the_way(machine):
-    one = machine(("app layer A 1", "a.cmd", "%SystemRoot%\\System32\\shutdown.exe /r /t 600\nexit /b 0"))
-    assert one.start() == SHUTDOWN and one.told[-1] == ("state", "finished")
-    assert [call for call in one.wine.calls if call[0] == "shutdown"] == [
+def test_delayed_restart_of_a_script_does_not_prevent_the_next_script(machine):
+    vm = machine(("app layer A 1", "a.cmd", "%SystemRoot%\\System32\\shutdown.exe /r /t 600\nexit /b 0"))
+    assert vm.start() == SHUTDOWN
+    assert vm.reports[-1] == ("state", "finished")
+    assert [call for call in vm.wine.calls if call[0] == "shutdown"] == [
         ["shutdown", "/r", "/t", "600"],
         ["shutdown", "/a"],
         ["shutdown", "/s", "/t", "0"],
@@ -213,31 +231,37 @@ def test_a_restart_that_a_script_has_put_off_does_not_stand_in_the_way(machine):
 
 
 def test_a_machine_that_cannot_be_shut_down_is_not_done_before_its_next_start(machine):
-    one = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
-    program = one.wine.prefix.host_path("windows/system32/shutdown.exe")
+    vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
+    program = vm.wine.prefix.host_path("windows/system32/shutdown.exe")
     # As if a script had begun to restart Windows.
     os.rename(program, program + ".away")
-    assert one.start() == ON and one.order == ["a"] and not one.has("image/finished")
+    assert vm.start() == ON
+    assert vm.order == ["a"]
+    assert not vm.has("image/finished")
     os.rename(program + ".away", program)
-    assert one.start() == SHUTDOWN and one.order == ["a"] and one.has("image/finished")
+    assert vm.start() == SHUTDOWN
+    assert vm.order == ["a"]
+    assert vm.has("image/finished")
 
 
 def test_nothing_runs_before_windows_setup_is_done(machine):
-    one = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
-    one.wine.put({"kmsdir/runato.cmd": windows_text("echo key>>C:\\order.txt\n")})
+    vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
+    vm.wine.put({"kmsdir/runato.cmd": windows_text("echo key>>C:\\order.txt\n")})
     for value in ("1", "0"):
-        one.wine.run("reg", "add", "HKLM\\SYSTEM\\Setup", "/v", "OOBEInProgress", "/t", "REG_DWORD", "/d", value, "/f")
+        vm.wine.run("reg", "add", "HKLM\\SYSTEM\\Setup", "/v", "OOBEInProgress", "/t", "REG_DWORD", "/d", value, "/f")
         if value == "1":
             with pytest.raises(TimeoutError):
-                one.start(timeout=6)
-            assert one.order == [] and one.told == []
-    assert one.start() == SHUTDOWN and one.order == ["key", "a"]
+                vm.start(timeout=6)
+            assert vm.order == []
+            assert vm.reports == []
+    assert vm.start() == SHUTDOWN
+    assert vm.order == ["key", "a"]
 
 
 def test_powershell_scripts_are_given_to_powershell(machine):
-    one = machine(("app layer A 1", "a.ps1", "#output done\n#exit 3"))
-    assert one.start() == ON
-    call = next(call for call in one.wine.calls if call[0] == "powershell")
+    vm = machine(("app layer A 1", "a.ps1", "#output done\n#exit 3"))
+    assert vm.start() == ON
+    call = next(call for call in vm.wine.calls if call[0] == "powershell")
     assert call[1:] == [
         "-NoProfile",
         "-NonInteractive",
@@ -246,69 +270,74 @@ def test_powershell_scripts_are_given_to_powershell(machine):
         "-File",
         "C:\\Windows\\Setup\\scripts\\image\\01-a.ps1",
     ]
-    assert (one.wine.guestinfo[_TOLD + "code"], one.wine.guestinfo[_TOLD + "output"]) == ("3", "done")
+    assert (vm.wine.guestinfo[_KEY_PREFIX + "code"], vm.wine.guestinfo[_KEY_PREFIX + "output"]) == ("3", "done")
 
 
 def test_in_a_packaging_machine_nothing_runs(machine):
-    one = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
-    one.wine.put({"kmsdir/runato.cmd": windows_text("echo key>>C:\\order.txt\n")})
-    one.wine.guestinfo = {"guestinfo.strata.layering.purpose": "packaging"}
-    assert (
-        one.start() == ON
-        and one.told == []
-        and one.order == []
-        and not one.has("kmsdir/runato_done")
-        and not one.has("kmsdir/guestinfo.txt")
-    )
+    vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
+    vm.wine.put({"kmsdir/runato.cmd": windows_text("echo key>>C:\\order.txt\n")})
+    vm.wine.guestinfo = {"guestinfo.strata.layering.purpose": "packaging"}
+    assert vm.start() == ON
+    assert vm.reports == []
+    assert vm.order == []
+    assert not vm.has("kmsdir/runato_done")
+    assert not vm.has("kmsdir/guestinfo.txt")
 
 
 def test_a_machine_that_has_finished_says_so_again_only_when_asked_for_its_image(machine):
-    one = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
-    assert one.start() == SHUTDOWN
-    one.wine.guestinfo = {"guestinfo.strata.layering.again": "fedcba9876543210"}
-    assert one.start() == ON and one.told == []
-    one.wine.guestinfo = {"guestinfo.strata.layering.again": "0123456789abcdef"}
-    assert (
-        one.start() == SHUTDOWN
-        and one.told == [("image", "0123456789abcdef"), ("state", "finished")]
-        and one.order == ["a"]
-    )
+    vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
+    assert vm.start() == SHUTDOWN
+    vm.wine.guestinfo = {"guestinfo.strata.layering.again": "fedcba9876543210"}
+    assert vm.start() == ON
+    assert vm.reports == []
+    vm.wine.guestinfo = {"guestinfo.strata.layering.again": "0123456789abcdef"}
+    assert vm.start() == SHUTDOWN
+    assert vm.reports == [("image", "0123456789abcdef"), ("state", "finished")]
+    assert vm.order == ["a"]
 
 
 def test_in_manual_mode_the_machine_stays_on(machine):
-    one = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
-    one.wine.guestinfo = {"guestinfo.strata.layering.mode": "manual"}
-    assert one.start() == ON and one.told[-1] == ("state", "finished") and one.has("image/finished")
-    assert all(call[0] == "vmtoolsd" for call in one.wine.calls)
+    vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
+    vm.wine.guestinfo = {"guestinfo.strata.layering.mode": "manual"}
+    assert vm.start() == ON
+    assert vm.reports[-1] == ("state", "finished")
+    assert vm.has("image/finished")
+    assert all(call[0] == "vmtoolsd" for call in vm.wine.calls)
 
 
 def test_without_scripts_the_machine_shuts_down_and_without_a_plan_nothing_happens(machine):
-    one = machine()
-    assert one.start() == SHUTDOWN and one.told[-1] == ("state", "finished")
-    (one.wine.scripts / "image/plan.txt").unlink()
-    (one.wine.scripts / "image/finished").unlink()
-    assert one.start() == ON and one.told == []
+    vm = machine()
+    assert vm.start() == SHUTDOWN
+    assert vm.reports[-1] == ("state", "finished")
+    (vm.wine.scripts / "image/plan.txt").unlink()
+    (vm.wine.scripts / "image/finished").unlink()
+    assert vm.start() == ON
+    assert vm.reports == []
 
 
 def test_without_vmware_tools_scripts_run_unreported(machine):
-    one = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"), vmware_tools=False)
-    assert one.start() == SHUTDOWN and one.told == [] and one.order == ["a"]
+    vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"), vmware_tools=False)
+    assert vm.start() == SHUTDOWN
+    assert vm.reports == []
+    assert vm.order == ["a"]
 
 
 def test_activation_runs_in_images_until_it_succeeds_and_never_elsewhere(machine):
-    one = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%\nexit /b 1"))
+    vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%\nexit /b 1"))
     files = {
         "runipkato.cmd": "echo key>>C:\\order.txt\n",
         "officeactivate.cmd": "echo office>>C:\\order.txt\nexit /b 9\n",
     }
-    one.wine.put({f"kmsdir/{name}": windows_text(text) for name, text in files.items()})
+    vm.wine.put({f"kmsdir/{name}": windows_text(text) for name, text in files.items()})
     for _number in range(2):
-        assert one.start() == ON
-    assert one.order == ["key", "office", "a", "office", "a"]
-    assert one.has("kmsdir/runipkato_done") and not one.has("kmsdir/officeactivate_done")
-    assert "officeactivate.cmd ended with 9" in one.text("kmsdir/kmssetup.log")
-    (one.wine.scripts / "image/plan.txt").unlink()
-    assert one.start() == ON and len(one.order) == 5
+        assert vm.start() == ON
+    assert vm.order == ["key", "office", "a", "office", "a"]
+    assert vm.has("kmsdir/runipkato_done")
+    assert not vm.has("kmsdir/officeactivate_done")
+    assert "officeactivate.cmd ended with 9" in vm.text("kmsdir/kmssetup.log")
+    (vm.wine.scripts / "image/plan.txt").unlink()
+    assert vm.start() == ON
+    assert len(vm.order) == 5
 
 
 _CURRENT = "HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\"
@@ -340,29 +369,31 @@ no_done_markers: kmssetup.cmd has run in this VM (kmsdir).
 """
 
 
-def test_finalize_shuts_down_unless_something_stands_against_it(machine):
-    one = machine()
+def test_finalize_shuts_down_unless_a_check_fails(machine):
+    vm = machine()
     finalize = ("cmd", "/c", "C:\\Windows\\Setup\\scripts\\finalize.cmd")
-    assert "The operation completed successfully" in one.wine.run(*finalize)
-    assert one.wine.calls == [["shutdown", "/s", "/t", "0"]]
-    one.wine.put({"kmsdir/runato_done": b"", "all.reg": windows_text(_REGISTRY), "../../WinSxS/pending.xml": b"<x/>"})
-    one.wine.put({"../../../$WINDOWS.~BT/Sources/SetupHost.exe": b""})
+    assert "The operation completed successfully" in vm.wine.run(*finalize)
+    assert vm.wine.calls == [["shutdown", "/s", "/t", "0"]]
+    vm.wine.put({"kmsdir/runato_done": b"", "all.reg": windows_text(_REGISTRY), "../../WinSxS/pending.xml": b"<x/>"})
+    vm.wine.put({"../../../$WINDOWS.~BT/Sources/SetupHost.exe": b""})
     # Wine runs what is in RunOnce when it starts.
     both = windows_text("@reg import %~dp0all.reg >nul 2>&1\n@cmd /c %~dp0finalize.cmd\n@exit /b %ERRORLEVEL%\n")
-    one.wine.put({"both.cmd": both})
-    said = one.wine.run("cmd", "/c", "C:\\Windows\\Setup\\scripts\\both.cmd", codes=(2 + 4 + 16 + 32 + 64 + 128,))
-    assert "".join(line.partition(").")[0] + ").\n" for line in said.splitlines()) == _FINDINGS and one.wine.calls == []
-    assert "installer: " in one.wine.run(*finalize, "/force") and one.wine.calls == [["shutdown", "/s", "/t", "0"]]
+    vm.wine.put({"both.cmd": both})
+    printed = vm.wine.run("cmd", "/c", "C:\\Windows\\Setup\\scripts\\both.cmd", codes=(2 + 4 + 16 + 32 + 64 + 128,))
+    assert "".join(line.partition(").")[0] + ").\n" for line in printed.splitlines()) == _FINDINGS
+    assert vm.wine.calls == []
+    assert "installer: " in vm.wine.run(*finalize, "/force")
+    assert vm.wine.calls == [["shutdown", "/s", "/t", "0"]]
 
 
 def test_install_makes_the_startup_task_once_and_takes_it_out_again(machine):
-    one = machine()
+    vm = machine()
     for path, data in tool_files().items():
-        one.wine.put({f"../../../temp/new tools/{path}": data})
-        (one.wine.scripts / path).unlink()
+        vm.wine.put({f"../../../temp/new tools/{path}": data})
+        (vm.wine.scripts / path).unlink()
     install = ("cmd", "/c", "C:\\temp\\new tools\\install.cmd")
-    assert "The tools are installed." in one.wine.run(*install)
-    created = [call for call in one.wine.calls if "/create" in call]
+    assert "The tools are installed." in vm.wine.run(*install)
+    created = [call for call in vm.wine.calls if "/create" in call]
     assert created == [
         [
             "schtasks",
@@ -380,9 +411,13 @@ def test_install_makes_the_startup_task_once_and_takes_it_out_again(machine):
             "C:\\windows\\Setup\\scripts\\kmsdir\\kmssetup.cmd",
         ]
     ]
-    assert {path: (one.wine.scripts / path).read_bytes() for path in tool_files()} == tool_files()
-    assert "already exists" in one.wine.run(*install) and not any("/create" in call for call in one.wine.calls)
-    one.wine.put({"kmsdir/runato.cmd": b"rem\r\n"})
-    assert "removed" in one.wine.run(*install, "/uninstall")
-    assert not one.has("run-scripts.cmd") and not one.has("kmsdir/kmssetup.cmd") and one.has("kmsdir/runato.cmd")
-    assert "removed" in one.wine.run(*install, "/uninstall") and not any("/delete" in call for call in one.wine.calls)
+    assert {path: (vm.wine.scripts / path).read_bytes() for path in tool_files()} == tool_files()
+    assert "already exists" in vm.wine.run(*install)
+    assert not any("/create" in call for call in vm.wine.calls)
+    vm.wine.put({"kmsdir/runato.cmd": b"rem\r\n"})
+    assert "removed" in vm.wine.run(*install, "/uninstall")
+    assert not vm.has("run-scripts.cmd")
+    assert not vm.has("kmsdir/kmssetup.cmd")
+    assert vm.has("kmsdir/runato.cmd")
+    assert "removed" in vm.wine.run(*install, "/uninstall")
+    assert not any("/delete" in call for call in vm.wine.calls)

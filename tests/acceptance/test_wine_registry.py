@@ -60,9 +60,9 @@ def test_what_wine_writes(line, name, kind, data):
     assert root.key("A").last_written == 0x1DD7995E349C5CE
 
 
-def test_wine_files_are_written_as_wine_does(workshop):
+def test_wine_files_are_written_as_wine_does(lab):
     for name in wine.REGISTRY:
-        text = workshop.fresh.read_registry(name)
+        text = lab.fresh.read_registry(name)
         again = wine_registry.write(wine_registry.read(text), "Machine")
 
         def lines(content):

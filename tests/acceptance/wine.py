@@ -19,7 +19,7 @@ USER = "Default"
 #: Registry files of a prefix.
 SYSTEM, USER_DEFAULTS, SERVICE_DEFAULTS = "system.reg", "user.reg", "userdef.reg"
 REGISTRY = (SYSTEM, USER_DEFAULTS, SERVICE_DEFAULTS)
-#: Where wine notes which wine made the prefix; another one updates it when it starts.
+#: The file in which wine records its version; another version updates the prefix when it starts.
 STAMP = ".update-timestamp"
 
 #: Large libraries that nothing here loads, so that copying prefixes and disks does not take most of the time.
@@ -153,7 +153,7 @@ def make_prefix(path: str, home: str) -> Prefix:
     prefix = Prefix(path, home)
     with prefix.started():
         prefix.run("wineboot", "-i")
-    # What wine does in a prefix only at its second start is no work of an installer.
+    # Changes that wine makes in a prefix only at its second start are not made by an installer.
     with prefix.started():
         prefix.run("cmd", "/c", "ver")
     for folder, folders, _files in os.walk(prefix.drive):

@@ -80,9 +80,9 @@ def _read_data(text: str) -> tuple[int, bytes]:
     return int(match[1], 16) if match[1] else _BINARY, bytes.fromhex(match[2].replace(",", ""))
 
 
-def write(root: Key, place: str) -> str:
-    """The registry file of the keys below ``root``, which stands for ``place``, such as ``Machine``."""
-    lines = ["WINE REGISTRY Version 2", f";; All keys relative to REGISTRY\\\\{place}", "", "#arch=win64", ""]
+def write(root: Key, key_path: str) -> str:
+    """The registry file of the keys below ``root``, at ``key_path``, such as ``Machine``."""
+    lines = ["WINE REGISTRY Version 2", f";; All keys relative to REGISTRY\\\\{key_path}", "", "#arch=win64", ""]
     for path, key in root.walk():
         if path and is_listed(key):
             lines += [*_section(path, key), ""]

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Running a module in a process of its own, beside the test."""
+"""Run a module in its own process while the test continues."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ print(json.dumps(attempt(name, **options)))
 
 
 class Background:
-    """A module that runs; ``result`` waits for its end. A context manager that ends it."""
+    """A running module; ``result`` waits for its end. The context manager ends it."""
 
-    def __init__(self, module: str, **options) -> None:
+    def __init__(self, module: str, **options: object) -> None:
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         self._process = subprocess.Popen(
             [sys.executable, "-c", _PROGRAM],
@@ -33,8 +33,9 @@ class Background:
             env=environment,
             start_new_session=True,
         )
-        self._process.stdin.write(json.dumps([module, options]))
-        self._process.stdin.close()
+        assert self._process.stdin is not None
+        with self._process.stdin as stream:
+            stream.write(json.dumps([module, options]))
 
     def __enter__(self) -> Background:
         return self
@@ -43,24 +44,26 @@ class Background:
         self.kill()
 
     def result(self) -> dict:
-        """What the module returned."""
+        """Wait for the end of the module and return its result."""
+        assert self._process.stdout is not None
         output = self._process.stdout.read()
         self._process.wait()
         return json.loads(output.strip().splitlines()[-1])
 
     def kill(self) -> None:
-        """End it as a composer that loses its power would."""
+        """Kill the process, like a composer that loses power."""
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
+        assert self._process.stdout is not None
         self._process.stdout.close()
 
 
-def eventually(look: Callable[[], object], seconds: float = 20) -> object:
-    """What ``look`` returns, once it is true."""
+def eventually(look: Callable[[], object], seconds: float = 60) -> object:
+    """Call ``look`` until its result is true, and return that; AssertionError if this takes longer than ``seconds``."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
         if time.monotonic() > deadline:
-            raise AssertionError("it did not come about in time")
+            raise AssertionError(f"the condition was not met within {seconds} seconds")
         time.sleep(0.05)
     return found

