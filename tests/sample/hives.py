@@ -58,7 +58,7 @@ def _new(name: str, security: bytes, minor: int = 5) -> Hive:
 
 
 def prepare_system(root: Key) -> None:
-    """Make of a SYSTEM hive that of an OS machine: VMXNET3, VMware Tools, updates and fast startup off."""
+    """Change a SYSTEM hive to that of an OS machine: VMXNET3, VMware Tools, updates and fast startup off."""
     services, control = "ControlSet001\\Services\\", "ControlSet001\\Control\\"
     put(
         root,

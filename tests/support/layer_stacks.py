@@ -166,7 +166,7 @@ def layers(draw, kinds=_KINDS, max_size=6):
                 continue
             kind = draw(st.sampled_from(["file", "file", "file", "directory", "junction", "link"]))
             if kind == "link" and files:
-                # Links come last, so that one may stand before its file in the order of names.
+                # Links come last: in the order of names, a link may precede its file.
                 target = draw(st.sampled_from(files))
                 links.append(Item(Entry(path, "link", 0x20, link_target=target.path)))
                 items[path.lower()] = links[-1]

@@ -244,7 +244,10 @@ _COMMANDS = {
 
 
 def _powershell(windows: Session, options: dict, check: bool, user: str | None) -> dict:
-    if options["script"].strip() != (_ROLE / "scripts" / "gather_windows_facts.ps1").read_text(encoding="utf-8").strip():
+    if (
+        options["script"].strip()
+        != (_ROLE / "scripts" / "gather_windows_facts.ps1").read_text(encoding="utf-8").strip()
+    ):
         raise _Failed("The model does not know this script")
     if check:
         return {"skipped": True, "msg": "remote module does not support check mode"}

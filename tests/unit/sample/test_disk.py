@@ -120,7 +120,7 @@ def test_every_kind_of_thing_is_there(small):
     assert 300 < len(files) < 1000
 
 
-def test_compressed_and_sparse_files_take_less_room(small):
+def test_compressed_and_sparse_files_occupy_less_space(small):
     path, manifest = small
     partition = manifest.partition()
     with open(path, "rb") as stream:

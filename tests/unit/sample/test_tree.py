@@ -31,7 +31,7 @@ def test_folders_come_before_their_content_and_first_names_before_links():
     assert items[-1].link_target == "Windows/WinSxS/component/a.dll"
 
 
-def test_names_are_unique_whatever_their_case_and_keep_their_first_spelling():
+def test_names_are_unique_regardless_of_case_and_keep_their_first_spelling():
     tree = Tree()
     tree.directory("Windows/System32")
     assert tree.file("WINDOWS/system32/New.dll", b"").path == "Windows/System32/New.dll"
