@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -24,20 +23,16 @@ def run(module: AnsibleModule, work: Callable[[], Outcome]) -> None:
         module.warn(UNCHECKED)
     try:
         outcome = work()
-    except StrataError as error:
-        _fail(module, error)
-    except OSError as error:
-        _fail(module, composer_error(error))
+    except (StrataError, OSError) as error:
+        failure = error if isinstance(error, StrataError) else composer_error(error)
+        module.fail_json(msg=str(failure), code=failure.code, hint=failure.hint, details=failure.details)
+        return  # never reached: fail_json ends the module
     for warning in outcome.warnings:
         module.warn(warning)
     result = dict(outcome.result, changed=outcome.changed)
     if module._diff and (outcome.before is not None or outcome.after is not None):
         result["diff"] = {"before": outcome.before or {}, "after": outcome.after or {}}
     module.exit_json(**result)
-
-
-def _fail(module: AnsibleModule, error: StrataError) -> NoReturn:
-    module.fail_json(msg=str(error), code=error.code, hint=error.hint, details=error.details)
 
 
 def run_watched(module: AnsibleModule, work: Callable[[Progress], Outcome]) -> None:
