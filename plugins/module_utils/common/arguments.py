@@ -105,19 +105,3 @@ def software_layer_arguments() -> dict[str, Any]:
             "finalize": {"type": "str", "choices": ["enforce", "warn", "ignore"], "default": "enforce"},
         }
     )
-
-
-def connection_of(params: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the keyword arguments of ``vsphere.session.Session.connect`` for ``params``; None without a host name."""
-    if params.get("hostname") is None:
-        return None
-    return {
-        "hostname": params["hostname"],
-        "username": params["username"],
-        "password": params["password"],
-        "validate_certs": params["validate_certs"],
-        "port": params["port"],
-        "ca_file": params["ca_path"],
-        "proxy_host": params["proxy_host"],
-        "proxy_port": params["proxy_port"],
-    }

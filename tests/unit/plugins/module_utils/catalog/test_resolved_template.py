@@ -20,7 +20,7 @@ def order(*layers):
             (
                 priority,
                 LayerReference("app", *name.split(), "sha256:" + "0" * 64),
-                [tuple(one.split()) for one in below],
+                [tuple(prerequisite.split()) for prerequisite in below],
             )
         )
     return [layer.name for layer in apply_order(found)]
@@ -58,17 +58,17 @@ def test_circular_prerequisites_compare_versions():
     st.lists(st.tuples(st.sampled_from([100, 500]), st.sets(st.integers(0, 5), max_size=3)), min_size=6, max_size=6),
 )
 def test_order_does_not_depend_on_input_order(shuffled, layers):
-    """Prerequisites are only ever layers that were there before, so that there is no circle."""
+    """Layers have only layers with lower numbers as prerequisites, so that there is no circle."""
     found = [
         (priority, f"l{number} 1", *(f"l{below} 1" for below in below_it if below < number))
         for number, (priority, below_it) in enumerate(layers)
     ]
     result = order(*found)
     assert order(*(found[number] for number in shuffled)) == result
-    place = {name: position for position, name in enumerate(result)}
+    positions = {name: position for position, name in enumerate(result)}
     priorities = {f"l{number}": priority for number, (priority, _below) in enumerate(layers)}
     for number, (priority, below_it) in enumerate(layers):
         for below in below_it:
             if below < number and priorities[f"l{below}"] == priority:
-                assert place[f"l{below}"] < place[f"l{number}"]
+                assert positions[f"l{below}"] < positions[f"l{number}"]
     assert [priorities[name] for name in result] == sorted(priorities.values())

@@ -21,7 +21,7 @@ SCRIPT = {"label": "app layer A 1", "name": "a.cmd", "digest": DIGEST, "size": 5
 
 
 @pytest.mark.parametrize(
-    ("name", "becomes"),
+    ("name", "expected"),
     [
         ("setup.cmd", "setup.cmd"),
         ("Install Office (x64).BAT", "Install-Office-x64.bat"),
@@ -31,9 +31,9 @@ SCRIPT = {"label": "app layer A 1", "name": "a.cmd", "digest": DIGEST, "size": 5
         ("n" * 90 + ".cmd", "n" * 56 + ".cmd"),
     ],
 )
-def test_script_name_has_no_shell_characters(tmp_path, name, becomes):
+def test_script_name_has_no_shell_characters(tmp_path, name, expected):
     (tmp_path / name).write_bytes(b"rem")
-    assert scripts.read_script(str(tmp_path / name)).name == becomes
+    assert scripts.read_script(str(tmp_path / name)).name == expected
 
 
 @pytest.mark.parametrize(
