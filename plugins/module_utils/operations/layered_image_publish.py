@@ -76,7 +76,8 @@ def publish_templates(
 ) -> Outcome:
     """Publish each template, or cancel its publishing; a template that fails does not stop the others.
 
-    Raises the error of the first template that failed, with the tasks of all templates in its details.
+    Raises:
+        StrataError: the error of the first template that failed, with the tasks of all templates in its details.
     """
     repository = options.repository.open(check_mode=check_mode)
     job = _Job(repository, options, check_mode, diff_mode)

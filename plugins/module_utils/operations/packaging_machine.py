@@ -67,7 +67,9 @@ def ensure_packaging_machine(
 ) -> Outcome:
     """Bring the packaging machine of a layer version into the requested state.
 
-    Raises what ``ensure_present``, ``ensure_finalized`` or ``ensure_absent`` raise, and Conflict when another process works on it.
+    Raises:
+        Conflict: ``repository.lock_held`` if another process works on the packaging machine.
+        StrataError: as ``ensure_present``, ``ensure_finalized`` and ``ensure_absent``.
     """
     repository = options.repository.open(check_mode=check_mode)
     key = options.request.key

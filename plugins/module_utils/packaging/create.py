@@ -38,9 +38,11 @@ from .machine import (
 def ensure_present(context: PackagingContext) -> Outcome:
     """Create the packaging machine unless it exists, and start it unless it was started.
 
-    Raises Conflict: packaging.other_composition when it was built from other layers, packaging.other_os_layer; NotFound and Conflict
-    for layers and the connector (see ``find_version``, ``stack_of`` and ``resolve_placement``); InvalidInput: packaging.prerequisite;
-    TimedOut when it does not report an address in time.
+    Raises:
+        Conflict: ``packaging.other_composition`` if it was built from other layers; ``packaging.other_os_layer``.
+        InvalidInput: ``packaging.prerequisite``.
+        NotFound, Conflict: as ``find_version``, ``stack_of``, ``resolve_placement`` and ``create_by_import``.
+        TimedOut: ``vsphere.timed_out`` if VMware Tools do not report an address in time.
     """
     if context.captured:
         shown = _diff_state(context.facts, context.recorded_layers)

@@ -26,8 +26,12 @@ from .decision import FINAL, Goal, Observation, PackagingState, Step, after, nex
 def ensure_finalized(context: PackagingContext) -> Outcome:
     """Shut the packaging machine down and export its disk, unless the package on the share is that of the disk as it is now.
 
-    Raises NotFound: packaging.missing, shares.missing; Conflict: packaging.not_started, packaging.not_recorded, packaging.given_lost,
-    packaging.running; InvalidInput: packaging.package_name; TimedOut when Windows does not shut down in time; what ``export_vm`` raises.
+    Raises:
+        NotFound: ``packaging.missing``, ``shares.missing``.
+        Conflict: ``packaging.not_started``, ``packaging.not_recorded``, ``packaging.given_lost``, ``packaging.running``.
+        InvalidInput: ``packaging.package_name``.
+        TimedOut: ``vsphere.timed_out`` if Windows does not shut down in time.
+        StrataError: as ``export_vm``.
     """
     observation = Observation(context.state, captured=context.captured, has_record=context.record is not None)
     step = next_step(observation, Goal.FINALIZED)

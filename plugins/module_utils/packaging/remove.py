@@ -28,7 +28,11 @@ class _DiffState:
 
 
 def ensure_absent(context: PackagingContext) -> Outcome:
-    """Delete the packaging machine and, if requested, its package. Raises Conflict (packaging.cloned) when linked clones depend on its disk."""
+    """Delete the packaging machine and, if requested, its package.
+
+    Raises:
+        Conflict: ``packaging.cloned`` if linked clones depend on its disk; as ``remove_machine``.
+    """
     folder = _package_folder(context)
     expired = folder if context.request.remove_package else None
     before = _DiffState(context.facts.path if context.facts else None, context.record is not None, folder)

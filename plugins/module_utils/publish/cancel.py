@@ -34,8 +34,9 @@ def cancel_publishing(
 ) -> Published:
     """End the publishing of ``template`` in the session's vCenter; nothing changes when nothing is being published.
 
-    Raises NotFound when there is neither a template nor a task of this name, and TimedOut (publish.timed_out) when the process
-    that publishes the template does not stop in time.
+    Raises:
+        NotFound: ``repository.catalog_missing`` if there is neither a template nor a task of this name.
+        TimedOut: ``publish.timed_out`` if the process that publishes the template does not stop in time.
     """
     vcenter = vcenter_record(session)
     if not tasks_of(repository, template):

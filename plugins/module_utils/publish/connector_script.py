@@ -51,8 +51,10 @@ def run_script(path: str, variables: dict[str, str], *, timeout: float, tick: Ca
     ``tick`` is called about twice a second and may raise to stop the script. Every process in the script's process
     group ends with it.
 
-    Raises ScriptFailed when the script cannot be started or its exit code is not 0, TimedOut when it runs longer than
-    ``timeout`` seconds, InvalidInput when it is not an executable file; the code is publish.connector_script.
+    Raises:
+        ScriptFailed: ``publish.connector_script`` if it cannot be started or its exit code is not 0.
+        TimedOut: ``publish.connector_script`` if it runs longer than ``timeout`` seconds.
+        InvalidInput: ``publish.connector_script`` if it is not an executable file.
     """
     check_script(path)
     process = _start(path, variables)

@@ -46,8 +46,10 @@ class Target:
 def resolve_placement(session: Session, connector: ConnectorDocument, *, create_folder: bool) -> Target:
     """Look up the objects that ``connector`` names.
 
-    Raises NotFound (vsphere.not_found) for a name that does not exist, and Conflict for objects that do not fit: vsphere.datastore,
-    vsphere.host, vsphere.cluster, publish.connector_template_disks, publish.connector_network.
+    Raises:
+        NotFound: ``vsphere.not_found`` if an object does not exist.
+        Conflict: ``publish.connector_template_disks``, ``publish.connector_network``; as ``Inventory.placement``.
+        InvalidInput: as ``Inventory.placement``.
     """
     inventory = Inventory(session)
     datacenter = inventory.datacenter(connector.datacenter)

@@ -129,7 +129,10 @@ class PublishView:
     def situation(self, task: PublishTaskRecord | None, *, create_folder: bool) -> Situation:
         """Observe the state; ``task`` is the task to resume. ``create_folder`` creates the connector's folder if it is missing.
 
-        Raises what looking up the connector's objects raises (see ``resolve_placement``), and Conflict (publish.name_in_use).
+        Raises:
+            Conflict: ``publish.name_in_use``, ``publish.connector_firmware``; as ``resolve_placement``.
+            NotFound, InvalidInput: as ``resolve_placement``.
+            InvalidInput: ``publish.connector_script`` if the connector's script is not an executable file.
         """
         published = self.published()
         if published is not None:

@@ -70,7 +70,9 @@ class Publisher:
     def plan(self) -> Published:
         """Return what ``publish`` would do, without doing it.
 
-        Raises what observing the state raises (see ``PublishView.situation``), and Conflict (publish.horizon).
+        Raises:
+            Conflict: ``publish.horizon`` if the published VM cannot be used by Horizon.
+            StrataError: as ``PublishView.situation``.
         """
         before = self._view.diff_state()
         situation = self._view.situation(self._view.open_task(), create_folder=False)
@@ -137,7 +139,8 @@ class Publisher:
     def publish(self) -> Published:
         """Publish the image unless it is published already; the result has the error of a run that failed.
 
-        Raises Conflict (repository.locked) when another process publishes the template.
+        Raises:
+            Conflict: ``repository.lock_held`` if another process publishes the template.
         """
         name = self._template.name
         with self._repository.locks.hold(f"publish/{name}", timeout=0, purpose=f"publish {name}"):

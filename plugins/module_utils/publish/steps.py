@@ -124,7 +124,8 @@ def verify(context: PublishContext, machine: Any) -> VmFacts:
 def connector_script(context: PublishContext, image: ImageRecord) -> ImageRecord:
     """Run the connector's script for a published image; return the record, which is stored with the script's output.
 
-    Raises ScriptFailed (publish.connector_script) when the script fails; the next run runs it again.
+    Raises:
+        ScriptFailed, TimedOut, InvalidInput: as ``run_script``; the next run repeats only the script.
     """
     path = context.template.connector.script or ""
     context.begin("connector script", f"The connector's script {path} is run.")

@@ -86,9 +86,11 @@ def create_by_import(
 
     ``blocks`` is iterated once, after ``on_created`` was called with the VM, and yields ``request.length`` bytes.
 
-    Raises Conflict (vsphere.duplicate_name) when the folder contains a VM of that name, Unavailable (vsphere.import_spec)
-    when vCenter rejects the hardware, Corrupt (vsphere.checksum, vsphere.disk) when the upload was damaged, and what ``Lease``
-    and ``on_created`` raise.
+    Raises:
+        Conflict: ``vsphere.duplicate_name`` if the folder contains a VM of that name.
+        Unavailable: ``vsphere.import_spec`` if vCenter rejects the hardware; as ``Lease``.
+        Corrupt: ``vsphere.checksum`` or ``vsphere.disk`` if the upload was damaged.
+        StrataError: as ``on_created`` and ``fault_error``.
     """
     placement = request.placement
     if request.name in Inventory(session).vms_in(placement.folder):

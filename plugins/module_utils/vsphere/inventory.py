@@ -242,8 +242,10 @@ class Inventory:
     ) -> Placement:
         """Find the objects that a connector names, and check that they fit together.
 
-        Raises NotFound for a missing object; Conflict: vsphere.datastore, vsphere.host, vsphere.cluster; InvalidInput: vsphere.placement,
-        vsphere.folder, vsphere.datastore_cluster.
+        Raises:
+            NotFound: ``vsphere.not_found`` if an object does not exist.
+            Conflict: ``vsphere.ambiguous``, ``vsphere.datastore``, ``vsphere.host``, ``vsphere.cluster``.
+            InvalidInput: ``vsphere.placement``, ``vsphere.folder``, ``vsphere.datastore_cluster``.
         """
         container = self.datacenter(datacenter)
         store = self.datastore(container, datastore)

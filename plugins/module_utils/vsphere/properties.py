@@ -43,7 +43,8 @@ def collect(
 def read(session: Session, item: Any, *paths: str, subject: str = "Reading properties") -> dict[str, Any]:
     """Return the properties ``paths`` of one object; an unset property is absent.
 
-    Raises NotFound (vsphere.gone) when the object does not exist.
+    Raises:
+        NotFound: ``vsphere.gone`` if the object does not exist.
     """
     return _collect(session, [item], list(paths), subject, ignore_missing=False).get(item, {})
 
@@ -111,8 +112,12 @@ def wait_for(
     """Wait until ``predicate`` is true of the properties ``paths`` of ``item``; return them.
 
     ``predicate``, and then ``tick``, are called with the properties after every change and at least every ``interval``
-    seconds. Raises TimedOut (vsphere.timed_out) after ``timeout`` seconds, NotFound (vsphere.gone) when the object ceases
-    to exist, and what ``predicate`` and ``tick`` raise.
+    seconds.
+
+    Raises:
+        TimedOut: ``vsphere.timed_out`` after ``timeout`` seconds.
+        NotFound: ``vsphere.gone`` if the object ceases to exist.
+        StrataError: as ``predicate``, ``tick`` and ``fault_error``.
     """
     deadline = time.monotonic() + timeout
     with explained(subject), PropertyWatch(session, item, paths, subject) as watch:

@@ -92,8 +92,10 @@ class Session:
     ) -> Session:
         """Log in.
 
-        Raises InvalidInput (vsphere.hostname, vsphere.ca_file) for unusable options, Unavailable (vsphere.login,
-        vsphere.protocol and the codes of ``connection_error``) or TimedOut when vCenter cannot be used.
+        Raises:
+            InvalidInput: ``vsphere.hostname`` or ``vsphere.ca_file`` if an option cannot be used.
+            Unavailable: ``vsphere.login``, ``vsphere.protocol``; as ``connection_error``.
+            TimedOut: ``vsphere.no_answer``.
         """
         session = cls(
             hostname,

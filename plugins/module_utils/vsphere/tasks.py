@@ -28,8 +28,11 @@ def wait_for_task(
 ) -> Any:
     """Wait until ``task`` has ended; return its result when ``result`` is true, else None.
 
-    ``subject`` is the beginning of error messages, such as "Powering on X"; ``progress`` receives percentages. Raises
-    the error for the task's fault (see ``fault_error``), and TimedOut (vsphere.timed_out) after ``timeout`` seconds.
+    ``subject`` is the beginning of error messages, such as "Powering on X"; ``progress`` receives percentages.
+
+    Raises:
+        TimedOut: ``vsphere.timed_out`` after ``timeout`` seconds.
+        StrataError: the error for the task's fault, as ``fault_error``.
     """
     values = wait_for(
         session,

@@ -96,9 +96,12 @@ class HostConnection:
     def send(self, blocks: Iterable[bytes | memoryview], length: int, on_bytes: Callable[[int], None]) -> Transfer:
         """POST ``blocks``, which must be exactly ``length`` bytes of a stream-optimized VMDK.
 
-        ``on_bytes`` receives the number of bytes so far and may raise to stop. Raises Unavailable (vsphere.http,
-        vsphere.connection) or TimedOut when the host refuses or closes the connection, InternalError (vsphere.length)
-        when ``blocks`` have a different length.
+        ``on_bytes`` receives the number of bytes so far and may raise to stop.
+
+        Raises:
+            Unavailable: ``vsphere.http`` if the host refuses; as ``connection_error`` if the connection breaks.
+            TimedOut: ``vsphere.no_answer``.
+            InternalError: ``vsphere.length`` if ``blocks`` have a different length.
         """
         connection = self._connected()
         sent = 0
@@ -132,8 +135,11 @@ class HostConnection:
     def receive(self, out: BinaryIO, on_bytes: Callable[[int], None]) -> Transfer:
         """GET the device into ``out``; ``on_bytes`` receives the number of bytes so far and may raise to stop.
 
-        Raises Unavailable (vsphere.http, vsphere.connection) or TimedOut when the host refuses, closes the connection or
-        sends fewer bytes than it announced; OSErrors of ``out`` pass through.
+        Raises:
+            Unavailable: ``vsphere.http`` if the host refuses; ``vsphere.connection`` if it sends fewer bytes than it announced; as
+                ``connection_error`` if the connection breaks.
+            TimedOut: ``vsphere.no_answer``.
+            OSError: as ``out``.
         """
         connection = self._connected()
         received = 0

@@ -83,8 +83,13 @@ def export_vm(
     """Export the VM, which must be off, or its ``snapshot`` into ``folder``, which is created if it does not exist.
 
     ``name`` (None: the VM's name) is the name of the files. ``force`` exports even if nothing has changed.
-    Raises Conflict (vsphere.power_state) when the VM is on, Unsupported (vsphere.template) for templates, InvalidInput
-    (vsphere.ovf_file_name), the errors of ``Lease``, and OSErrors of the share.
+    Raises:
+        Conflict: ``vsphere.power_state`` if the VM is on.
+        Unsupported: ``vsphere.template`` if the VM is a template.
+        InvalidInput: ``vsphere.ovf_file_name`` if ``name`` cannot be a file name.
+        Unavailable: ``vsphere.lease``, ``vsphere.descriptor``; as ``Lease``.
+        Corrupt: ``vsphere.checksum``, ``vsphere.length``, ``vsphere.descriptor``.
+        OSError: as the share.
     """
     source = _Source(session, vm, name, snapshot)
     source.check()
