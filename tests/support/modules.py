@@ -52,10 +52,8 @@ def attempt(module: str, /, *, check: bool = False, diff: bool = False, **option
         patch_module_args(arguments),
         contextlib.redirect_stdout(output),
     ):
-        try:
+        with contextlib.suppress(SystemExit):
             imported.main()
-        except SystemExit:
-            pass
     return json.loads(output.getvalue().strip().splitlines()[-1])
 
 
