@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 
+from ..catalog import collections
 from ..catalog.kinds import TEMPLATE
 from ..catalog.publish_task_record import PublishTaskRecord
 from ..common.errors import Conflict, TimedOut
@@ -40,7 +41,7 @@ def cancel_publishing(
     """
     vcenter = vcenter_record(session)
     if not tasks_of(repository, template):
-        repository.catalog.require(TEMPLATE, template)
+        collections.templates(repository).require(template)
     unfinished = _unfinished_tasks(repository, session, template)
     newest = next(iter(tasks_of(repository, template, vcenter)), None)
     before = _diff_state(newest)

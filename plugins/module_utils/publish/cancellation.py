@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import time
 
+from ..catalog import collections
 from ..catalog.cancellation_record import CancellationRecord
-from ..catalog.kinds import CANCELLATION
 from ..common.errors import StrataError
 from ..common.timestamps import now
 from ..repository.repository import Repository
@@ -25,12 +25,12 @@ class Canceled(StrataError):
 def request_cancel(repository: Repository, template: str, comment: str | None) -> None:
     """Ask the process that publishes ``template`` to stop."""
     request = CancellationRecord(template=template, requested=now(), comment=comment)
-    repository.catalog.put(CANCELLATION, template, request.to_dict())
+    collections.cancellations(repository).store(template, request)
 
 
 def clear_cancel(repository: Repository, template: str) -> None:
     """Delete the request; only the holder of the publish lock does that."""
-    repository.catalog.delete(CANCELLATION, template)
+    collections.cancellations(repository).remove(template)
 
 
 class CancelWatch:
@@ -46,9 +46,8 @@ class CancelWatch:
         if time.monotonic() - self._checked < _CHECK_INTERVAL:
             return
         self._checked = time.monotonic()
-        document = self._repository.catalog.get(CANCELLATION, self._template)
-        if document is not None:
-            request = CancellationRecord.from_dict(document, self._template)
+        request = collections.cancellations(self._repository).get(self._template)
+        if request is not None:
             reason = f": {request.comment}" if request.comment else ""
             raise Canceled(
                 f"The publishing of the template {self._template} was canceled at {request.requested}{reason}.",

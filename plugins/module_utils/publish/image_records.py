@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
+from ..catalog import collections
 from ..catalog.image_record import ImageRecord, ImagesDocument
-from ..catalog.kinds import IMAGE
 from ..catalog.vsphere_records import VCenterRecord
 from ..common.errors import NotFound
 from ..repository.repository import Repository
@@ -25,7 +25,7 @@ def record_images(repository: Repository, template: str, vcenter: VCenterRecord,
     """Store the images of a template in a vCenter, newest first; records of other vCenters are kept."""
     elsewhere = [image for image in _all_images(repository, template) if not image.vcenter.is_same(vcenter)]
     document = ImagesDocument(template=template, images=(*images, *elsewhere))
-    repository.catalog.put(IMAGE, template, document.to_dict())
+    collections.images(repository).store(template, document)
 
 
 def record_image(repository: Repository, image: ImageRecord) -> None:
@@ -39,8 +39,8 @@ def record_image(repository: Repository, image: ImageRecord) -> None:
 
 
 def _all_images(repository: Repository, template: str) -> tuple[ImageRecord, ...]:
-    document = repository.catalog.get(IMAGE, template)
-    return ImagesDocument.from_dict(document, template).images if document else ()
+    document = collections.images(repository).get(template)
+    return document.images if document else ()
 
 
 def find_recorded(session: Session, image: ImageRecord) -> VmFacts | None:

@@ -10,7 +10,7 @@ import uuid
 from dataclasses import replace
 from typing import Any
 
-from ..catalog.kinds import TASK
+from ..catalog import collections
 from ..catalog.publish_task_record import PublishTaskRecord
 from ..catalog.resolved_template import ResolvedTemplate
 from ..catalog.vsphere_records import VCenterRecord
@@ -32,12 +32,11 @@ def tasks_of(repository: Repository, template: str, vcenter: VCenterRecord | Non
 
     Raises Corrupt (catalog.field) when a stored task is damaged.
     """
-    tasks = [
-        PublishTaskRecord.from_dict(document, name)
-        for name, document in repository.catalog.documents(TASK)
-        if document["template"] == template
+    selected = [
+        task
+        for _name, task in collections.tasks(repository).all()
+        if task.template == template and (vcenter is None or is_in(task, vcenter))
     ]
-    selected = [task for task in tasks if vcenter is None or is_in(task, vcenter)]
     return sorted(selected, key=lambda task: (task.created or "", task.id or ""), reverse=True)
 
 
@@ -98,7 +97,7 @@ class PublishTask:
             raise InternalError("A task without an identifier cannot be stored.", code="publish.task")
         if self.record != self._stored or not self.begun:
             self.update(updated=now())
-            self._repository.catalog.put(TASK, self.record.id, self.record.to_dict())
+            collections.tasks(self._repository).store(self.record.id, self.record)
             self._stored = self.record
 
     def begin(self, step: str, description: str) -> None:

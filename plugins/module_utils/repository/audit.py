@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import datetime
 import getpass
@@ -18,7 +19,6 @@ from .lock import Locks
 from .space import space_for
 
 MAX_LINE = 64 * 1024
-FIELDS = ("action", "kind", "name", "user", "version")
 
 
 class Audit:
@@ -42,9 +42,8 @@ class Audit:
         version: str | None = None,
         comment: str | None = None,
         details: dict | None = None,
-        user: str | None = None,
     ) -> dict:
-        """Add a record and return it; ``user`` defaults to the user that runs the process.
+        """Add a record and return it; its user is the user that runs the process.
 
         Raises:
             InvalidInput: ``repository.audit_record`` if comment and details are too long.
@@ -52,7 +51,7 @@ class Audit:
         """
         record = {
             "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "user": user or _user(),
+            "user": _user(),
             "host": socket.gethostname(),
             "action": action,
             "kind": kind,
@@ -92,42 +91,22 @@ class Audit:
                 os.close(descriptor)
 
     def read(
-        self,
-        *,
-        action: str | None = None,
-        kind: str | None = None,
-        name: str | None = None,
-        user: str | None = None,
-        version: str | None = None,
-        since: str | None = None,
-        until: str | None = None,
-        limit: int | None = None,
+        self, *, kind: str | None = None, name: str | None = None, since: str | None = None, limit: int | None = None
     ) -> list[dict]:
         """Return records that match every filter, oldest first; with ``limit`` only the newest ``limit`` records.
 
-        ``since`` and ``until`` are RFC 3339 times or dates, in UTC unless they have an offset, both inclusive.
+        ``since`` is an RFC 3339 time or a date, in UTC unless it has an offset, inclusive.
 
         Raises:
             InvalidInput: ``repository.audit_time``.
         """
-        filters = {key: value for key, value in zip(FIELDS, (action, kind, name, user, version)) if value is not None}
-        first = _parse_time(since, end=False) if since is not None else None
-        last = _parse_time(until, end=True) if until is not None else None
-        found: list[dict] = []
+        first = _parse_time(since) if since is not None else None
+        found: collections.deque[dict] = collections.deque(maxlen=None if limit is None else max(limit, 0))
         for record in self._records():
-            if any(record.get(key) != value for key, value in filters.items()):
-                continue
-            if first is not None or last is not None:
-                try:
-                    moment = _parse_time(record["time"], end=False)
-                except InvalidInput:
-                    continue
-                if (first is not None and moment < first) or (last is not None and moment > last):
-                    continue
-            found.append(record)
-            if limit is not None and len(found) > max(limit, 0):
-                del found[0]
-        return found
+            if kind in (None, record.get("kind")) and name in (None, record.get("name")):
+                if first is None or _is_since(record, first):
+                    found.append(record)
+        return list(found)
 
     def _records(self) -> Iterator[dict]:
         with contextlib.suppress(FileNotFoundError), open(self._path, "rb") as stream:
@@ -145,12 +124,17 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def _parse_time(text: str, *, end: bool) -> datetime.datetime:
-    """Return the time; a date means its first moment, or its last moment with ``end``."""
+def _is_since(record: dict, first: datetime.datetime) -> bool:
+    try:
+        return _parse_time(record["time"]) >= first
+    except InvalidInput:
+        return False
+
+
+def _parse_time(text: str) -> datetime.datetime:
+    """Return the time; a date means its first moment."""
     try:
         moment = datetime.datetime.fromisoformat(text)
-        if end and len(text) == 10:
-            moment = datetime.datetime.combine(moment, datetime.time.max)
         return moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
     except (ValueError, TypeError):
         raise InvalidInput(

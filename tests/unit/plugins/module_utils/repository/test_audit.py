@@ -18,20 +18,20 @@ def path_of(repository):
     return os.path.join(repository.path, "audit.jsonl")
 
 
-def test_read_filters_records(repository):
+def test_read_filters_records(repository, monkeypatch):
     audit = repository.audit
-    audit.append("create", "layer", "A", version="1", comment="first\nline \u2713", user="ann")
-    audit.append("delete", "layer", "A", user="bob", details={"blobs": 2})
-    audit.append("create", "template", "A", user="ann")
+    monkeypatch.setenv("LOGNAME", "ann")
+    audit.append("create", "layer", "A", version="1", comment="first\nline \u2713")
+    audit.append("delete", "layer", "A", details={"blobs": 2})
+    audit.append("create", "template", "A")
     with open(path_of(repository), "rb") as stream:
         lines = stream.read().split(b"\n")
     assert len(lines) == 4
-    assert json.loads(lines[0])["comment"] == "first\nline \u2713"
-    assert json.loads(lines[0])["time"].endswith("Z")
+    first = json.loads(lines[0])
+    assert (first["comment"], first["user"], first["version"]) == ("first\nline \u2713", "ann", "1")
+    assert first["time"].endswith("Z")
     assert [record["action"] for record in audit.read(kind="layer")] == ["create", "delete"]
-    assert [record["kind"] for record in audit.read(user="ann", action="create")] == ["layer", "template"]
-    assert [record["kind"] for record in audit.read(limit=2)] == ["layer", "template"]
-    assert [record["name"] for record in audit.read(version="1")] == ["A"]
+    assert [record["kind"] for record in audit.read(name="A", limit=2)] == ["layer", "template"]
     assert audit.read(limit=0) == audit.read(name="B") == []
 
 
@@ -41,10 +41,8 @@ def test_read_filters_by_time(repository):
             stream.write(json.dumps({"time": time, "name": time[:10]}) + "\n")
     audit = repository.audit
     assert [record["name"] for record in audit.read(since="2026-02-01")] == ["2026-02-01", "2026-02-02"]
-    assert [record["name"] for record in audit.read(until="2026-01-31")] == ["2026-01-31"]
-    assert [record["name"] for record in audit.read(since="2026-02-02T10:00:00Z", until="2026-02-02T10:00:00Z")] == [
-        "2026-02-02"
-    ]
+    assert [record["name"] for record in audit.read(since="2026-02-02T10:00:00Z")] == ["2026-02-02"]
+    assert len(audit.read()) == 4
     with raises(InvalidInput, "repository.audit_time"):
         audit.read(since="yesterday")
 
