@@ -68,6 +68,41 @@ def image_record(vcenter: VCenterRecord, digest: str, vm: MachineRecord) -> Imag
     )
 
 
+@pytest.mark.parametrize(
+    ("keep", "kept", "expired", "warnings"),
+    [
+        (None, ["new", "gone", "cloned", "running", "unused"], [], 0),
+        (1, ["new", "gone", "cloned", "running"], ["unused"], 2),
+        (0, ["new", "cloned", "running"], ["unused"], 2),
+    ],
+)
+def test_plan_retention_keeps_vms_in_use(monkeypatch, keep, kept, expired, warnings):
+    vcenter = VCenterRecord("vc", "1")
+    names = ["new", "gone", "cloned", "running", "unused"]
+    images = [image_record(vcenter, f"sha256:{name}", MachineRecord(name)) for name in names]
+    facts = {
+        name: SimpleNamespace(
+            name=name,
+            moid=name,
+            power_state="poweredOn" if name == "running" else "poweredOff",
+            datastore_path=f"[ds] {name}/{name}.vmx",
+            disks=(),
+        )
+        for name in names
+        if name != "gone"
+    }
+    disks = {"clone": ("clone", ["[ds] cloned/cloned.vmdk"])}
+    monkeypatch.setattr(retention, "_disks_of_all", lambda _session: disks)
+    monkeypatch.setattr(image_records, "images_of", lambda _repository, _template, _vcenter: images)
+    monkeypatch.setattr(image_records, "find_recorded", lambda _session, image: facts.get(image.vm.name))
+    session = SimpleNamespace(vcenter={"hostname": "vc", "instance_uuid": "1"})
+    plan = retention.plan_retention(None, session, "office", "sha256:new", keep)
+    assert [image.vm.name for image in plan.kept] == kept
+    assert [vm.name for vm in plan.expired] == expired
+    assert len(plan.warnings) == warnings
+    assert plan.changed is (keep is not None)
+
+
 def test_retire_keeps_a_vm_that_was_powered_on_since(simulator, tmp_path):
     repository = Repository.open(str(tmp_path / "repository"), create=True)
     simulator.guest(mode="hang")
