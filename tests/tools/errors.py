@@ -79,6 +79,8 @@ class Module:
             for target in node.targets
             if isinstance(target, ast.Name)
         }
+        #: Classes of the file that are not errors, in spite of their name.
+        self.other_classes = {node.name for node in self.tree.body if isinstance(node, ast.ClassDef) and not node.bases}
 
 
 def read_modules(root: pathlib.Path) -> list[Module]:
@@ -189,7 +191,7 @@ class Reader:
     def _read_call(self, module: Module, call: ast.Call, done: set[int]) -> None:
         keywords = {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
         name = _called(call)
-        if name in self.classes:
+        if name in self.classes and name not in module.other_classes:
             code = keywords.get("code")
             if code is None:
                 self._report(module, call, f"{name} has no code")

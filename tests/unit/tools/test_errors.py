@@ -93,6 +93,12 @@ def test_reader_code_missing_or_of_another_package_is_reported(read, source):
     assert problem.line == 1
 
 
+def test_reader_class_of_the_same_name_that_is_not_an_error_is_ignored(read):
+    reader = read('class Corrupt:\n    "A finding."\n\nfound = Corrupt("a path")')
+    assert reader.entries == []
+    assert reader.problems == []
+
+
 def test_reader_file_name_is_not_a_code(read):
     assert read('open("disk.raw")').entries == []
 
