@@ -32,6 +32,7 @@ from .merge_decisions import (
     Absence,
     BaseKnowledge,
     Fate,
+    Item,
     KeyChange,
     Lineage,
     ValueChange,
@@ -159,6 +160,11 @@ class _Visit:
     state: PatternState
 
 
+def _knowledge(known: Mapping[str, Item], folded: str) -> BaseKnowledge[Item]:
+    item = known.get(folded)
+    return ABSENT if item is None else BaseKnowledge(True, item)
+
+
 class _Merger:
     """Walks the keys that the layers name, parents first, and writes the decisions into the merged delta."""
 
@@ -251,7 +257,7 @@ class _Merger:
                     folded,
                     changes,
                     node,
-                    BaseKnowledge(True, known.get(folded)) if base.is_known else UNKNOWN,
+                    _knowledge(known, folded) if base.is_known else UNKNOWN,
                     absence,
                     self.tree.advance(visit.state, folded) if self.tree and visit.state else (),
                 )
@@ -297,7 +303,7 @@ class _Merger:
         known = base.item.values.by_folded_name() if base.item is not None else {}
         for folded, changes in values.items():
             rule = rule_at(self.tree, visit.state, folded)
-            present = BaseKnowledge(True, known.get(folded)) if base.is_known else UNKNOWN
+            present = _knowledge(known, folded) if base.is_known else UNKNOWN
             decision = decide_value(changes, rule, present, absence, self.lineage)
             name = decision.name
             if decision.dropped:

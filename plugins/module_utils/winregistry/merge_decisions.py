@@ -302,10 +302,11 @@ def _with_removal(changes: Sequence[ValueChange], remover: str) -> Sequence[Valu
 
 def _known_to(earlier: Sequence[ValueChange], label: str, change: ValueDelta, lineage: Lineage) -> list[str]:
     """Return the ``earlier`` layers that the layer ``label`` was built on, or whose value is what it changed."""
+    if not earlier:
+        return []
+    built_on, before = lineage.built_on.get(label, ()), change.before
     return [
-        other
-        for other, theirs in earlier
-        if lineage.knew(label, other) or (change.before != theirs.before and _equals(change.before, theirs))
+        other for other, theirs in earlier if other in built_on or (before != theirs.before and _equals(before, theirs))
     ]
 
 

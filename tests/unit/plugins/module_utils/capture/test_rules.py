@@ -181,8 +181,9 @@ def test_parse_rules_invalid_rule_is_rejected(bad):
 
 
 def test_parse_rules_too_many_rules_are_rejected():
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInput) as caught:
         parse_rules([{"path": "x"}] * 2001)
+    assert caught.value.code == "capture.rules"
 
 
 def test_windows_rules_of_a_real_hive():

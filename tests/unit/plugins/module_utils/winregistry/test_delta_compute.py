@@ -97,16 +97,19 @@ def test_compute_delta_records_order_and_spelling():
 def test_compute_delta_differencing_hive_is_rejected():
     base, after = pair()
     after.key("Vendor").layer_semantics = cell_layout.LAYER_TOMBSTONE
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInput) as caught:
         compute_delta(base, after)
+    assert caught.value.code == "winregistry.differencing"
     base, after = pair()
     after.key("Vendor").set_value("gone", 0, b"").tombstone = True
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInput) as caught:
         compute_delta(base, after)
+    assert caught.value.code == "winregistry.differencing"
     base, after = pair()
     after.root.create("New").set_value("gone", 0, b"").tombstone = True
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInput) as caught:
         compute_delta(base, after)
+    assert caught.value.code == "winregistry.differencing"
 
 
 @given(st.data())

@@ -154,18 +154,21 @@ def test_read_delta_invalid_content_is_corrupt(content):
 def test_read_delta_header_is_checked():
     data = sealed(body(key(0, "")))
     assert read_delta(data).is_empty
-    with pytest.raises(Unsupported):
+    with pytest.raises(Unsupported) as caught:
         read_delta(sealed(body(key(0, "")), version=2))
+    assert caught.value.code == "winregistry.delta_version"
     for broken in (b"", data[:10], data[:-1], data + b"\0", sealed(body(key(0, "")), reserved=1), b"X" + data[1:]):
-        with pytest.raises(Corrupt):
+        with pytest.raises(Corrupt) as caught:
             read_delta(broken)
+        assert caught.value.code == "winregistry.delta"
 
 
 def test_read_delta_too_deep_keys_are_corrupt():
     keys = [key(0, "")] + [key(depth, "k") for depth in range(1, 513)]
     assert read_delta(sealed(body(*keys))).key("\\".join("k" * 512)) is not None
-    with pytest.raises(Corrupt):
+    with pytest.raises(Corrupt) as caught:
         read_delta(sealed(body(*keys, key(513, "k"))))
+    assert caught.value.code == "winregistry.delta"
 
 
 @given(st.data())

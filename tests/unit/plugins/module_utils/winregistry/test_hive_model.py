@@ -59,8 +59,9 @@ def test_set_value_existing_value_keeps_position_and_spelling(hive):
     key.delete_value("path")
     assert list(key.values) == ["", "Other"]
     assert "Path" not in key.values
-    with pytest.raises(InternalError):
+    with pytest.raises(InternalError) as caught:
         key.delete_value("Path")
+    assert caught.value.code == "winregistry.no_value"
 
 
 @pytest.mark.parametrize("name, kind", [("x" * 16384, 1), ("x", -1), ("x", 1 << 32)])
@@ -74,8 +75,9 @@ def test_delete_key_deletes_its_subtree(hive):
     hive.root.create("a\\b\\c")
     hive.root.delete("A\\B")
     assert [path for path, _key in hive.root.walk()] == ["", "a"]
-    with pytest.raises(InternalError):
+    with pytest.raises(InternalError) as caught:
         hive.root.delete("a\\b")
+    assert caught.value.code == "winregistry.no_key"
     with pytest.raises(InternalError):
         hive.root.delete("x\\b")
 
@@ -96,8 +98,9 @@ def test_base_block_fields(hive):
     assert hive.name == "\\SystemRoot\\System32\\Config\\SOFTWARE.that.is.longer"[-31:]
     hive.minor, hive.flags = 6, 2
     assert (hive.minor, hive.flags, hive.last_written) == (6, 2, 5)
-    with pytest.raises(InternalError):
+    with pytest.raises(InternalError) as caught:
         hive.minor = 2
+    assert caught.value.code == "winregistry.version"
     assert (
         hive.root.flags & (cell_layout.KEY_HIVE_ENTRY | cell_layout.KEY_NO_DELETE)
         == cell_layout.KEY_HIVE_ENTRY | cell_layout.KEY_NO_DELETE

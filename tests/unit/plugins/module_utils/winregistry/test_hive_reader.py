@@ -71,8 +71,9 @@ def test_the_real_hive():
 
 
 def test_current_control_set_missing_is_corrupt():
-    with pytest.raises(Corrupt):
+    with pytest.raises(Corrupt) as caught:
         current_control_set(Hive.new())
+    assert caught.value.code == "winregistry.no_control_set"
 
 
 @pytest.mark.parametrize(
@@ -98,8 +99,9 @@ def test_read_hive_invalid_base_block_field_is_rejected(offset, number, code):
 
 @pytest.mark.parametrize("size", [0, 3, 4095, 4096, 8191])
 def test_read_hive_truncated_file_is_corrupt(size):
-    with pytest.raises(Corrupt):
+    with pytest.raises(Corrupt) as caught:
         read_hive(bytes(sample()[:size]))
+    assert caught.value.code.startswith("winregistry.")
 
 
 def test_read_hive_wrong_checksum_without_log_is_corrupt():
@@ -149,16 +151,18 @@ def test_read_hive_cycle_is_corrupt():
     root = struct.unpack_from("<I", data, 36)[0]
     leaf = find(data, b"lh", 1)
     cell_layout.set_u32(data, leaf + 4, root)
-    with pytest.raises(Corrupt):
+    with pytest.raises(Corrupt) as caught:
         read_hive(sealed(data))
+    assert caught.value.code == "winregistry.reference"
 
 
 def test_read_hive_list_used_twice_is_corrupt():
     data = sample()
     first, second = find(data, b"nk", 1), find(data, b"nk", 2)
     data[second + 28 : second + 32] = data[first + 28 : first + 32]
-    with pytest.raises(Corrupt):
+    with pytest.raises(Corrupt) as caught:
         read_hive(sealed(data))
+    assert caught.value.code == "winregistry.reference"
 
 
 def test_read_hive_names_equal_for_windows_are_corrupt():

@@ -290,12 +290,14 @@ def test_write_hive_limits_are_checked():
     hive.root.create("\\".join(["d"] * 512))
     assert len(hive_content(read_hive(write_hive(hive)).root)) == 513
     hive.root.create("\\".join(["d"] * 513))
-    with pytest.raises(Unsupported):
+    with pytest.raises(Unsupported) as caught:
         write_hive(hive)
+    assert caught.value.code == "winregistry.depth"
     hive = Hive.new()
     cell_layout.set_u32(hive.base_block, 24, 9)
-    with pytest.raises(InternalError):
+    with pytest.raises(InternalError) as caught:
         write_hive(hive)
+    assert caught.value.code == "winregistry.version"
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

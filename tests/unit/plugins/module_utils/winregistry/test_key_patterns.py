@@ -58,8 +58,9 @@ def test_name_matcher():
 
 @pytest.mark.parametrize("pattern", ["\\a", "a\\", "a\\\\b", "a**", "\\".join("x" * 65), "x" * 5000])
 def test_add_invalid_pattern_is_rejected(pattern):
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInput) as caught:
         PatternTree().add(pattern, None)
+    assert caught.value.code == "winregistry.pattern"
 
 
 @given(

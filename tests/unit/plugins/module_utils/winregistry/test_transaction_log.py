@@ -153,14 +153,16 @@ def test_recover_damaged_base_block_comes_from_the_later_log():
     recovery = transaction_log.recover(broken, [later, earlier])
     assert recovery.applied == 1
     assert len(read_hive(recovery.data).root.subkeys) == 3
-    with pytest.raises(Corrupt):
+    with pytest.raises(Corrupt) as caught:
         transaction_log.recover(broken, [b"", b"regf" * 200])
+    assert caught.value.code == "winregistry.base_block"
 
 
 @pytest.mark.parametrize("data", [b"", b"regf", bytes(5000)])
 def test_recover_other_data_is_corrupt(data):
-    with pytest.raises(Corrupt):
+    with pytest.raises(Corrupt) as caught:
         transaction_log.recover(data)
+    assert caught.value.code in ("winregistry.truncated", "winregistry.base_block")
 
 
 # The dirty vector
