@@ -151,7 +151,8 @@ def apply_registry(volume: Volume, original: Volume, tree: MergedTree, changes: 
 def _delta(original: Volume, hive: LayerHive, stacked: StackedDelta) -> Delta:
     if not stacked.differencing:
         return read_delta(stacked.data)
-    return delta_from_differencing(load_hive(original, hive.path), read_hive(stacked.data), name=hive.name)
+    layered = read_hive(stacked.data, name=f"{hive.differencing or hive.name} of the {stacked.label}")
+    return delta_from_differencing(load_hive(original, hive.path), layered, name=hive.name)
 
 
 def _check_not_a_file(tree: MergedTree, hive: LayerHive, stacked: Sequence[StackedDelta]) -> None:

@@ -89,7 +89,7 @@ def find_hive(volume: Volume, path: str) -> Hive | None:
 
 def _completed(volume: Volume, path: str, data: bytes) -> Hive:
     logs = [log for log in (read_file(volume, path + suffix, MAX_HIVE) for suffix in (".LOG1", ".LOG2", ".LOG")) if log]
-    return read_hive(data, logs=logs)
+    return read_hive(data, logs=logs, name=f"{path} on the Windows disk")
 
 
 @dataclass

@@ -32,13 +32,26 @@ _HEADER = cell_layout.BASE_BLOCK_SIZE + 4
 _HINT = "Load and unload the hive in Windows, or take the file from a Windows installation that was shut down properly."
 
 
-def read_hive(data: bytes, *, logs: Sequence[bytes] = (), table: upcase.Upcase = upcase.WINDOWS) -> Hive:
+def read_hive(
+    data: bytes, *, logs: Sequence[bytes] = (), name: str = "", table: upcase.Upcase = upcase.WINDOWS
+) -> Hive:
     """Read the hive file ``data``; ``logs`` are the contents of its .LOG1 and .LOG2 (or .LOG), applied if it is dirty.
+
+    Error messages contain ``name``, such as the path of the file.
 
     Raises:
         Corrupt: the structure is damaged.
         Unsupported: the version of the hive is not 1.3 to 1.6.
     """
+    try:
+        return _read(data, logs, table)
+    except (Corrupt, Unsupported) as error:
+        if name:
+            error.message = error.message.replace("The registry hive", f"The registry hive {name}", 1)
+        raise
+
+
+def _read(data: bytes, logs: Sequence[bytes], table: upcase.Upcase) -> Hive:
     recovery = transaction_log.recover(data, logs)
     data = bytes(recovery.data)
     minor = cell_layout.get_u32(data, 24)

@@ -70,6 +70,12 @@ def test_the_real_hive():
     assert {value.type for _path, key in hive.root.walk() for value in key.values.values()} >= {REG_DWORD, 0xFFFF0012}
 
 
+def test_read_hive_error_contains_the_name():
+    with pytest.raises(Corrupt) as caught:
+        read_hive(b"regf", name="Windows/System32/config/SYSTEM")
+    assert "Windows/System32/config/SYSTEM" in caught.value.message
+
+
 def test_current_control_set_missing_is_corrupt():
     with pytest.raises(Corrupt) as caught:
         current_control_set(Hive.new())
