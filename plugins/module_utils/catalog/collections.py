@@ -133,7 +133,7 @@ _READERS: dict[str, Callable[[object, str], object]] = {
 
 
 def check_document(kind: str, name: str, document: object) -> None:
-    """Raise Corrupt for a damaged document; a document of a kind that this version does not know only has to be an object."""
+    """Raise Corrupt for a damaged document. A document of a kind that this version does not know has to be an object."""
     if kind in LAYER_KINDS:
         LayerDocument.from_dict(document, LAYER_KINDS[kind], name)
     elif kind in _READERS:

@@ -45,7 +45,7 @@ class Stored:
     omitted: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
 
     def _complete(self, fields: dict[str, object]) -> dict:
-        """Return the JSON object for ``fields``: without omitted keys that still have their default, with unknown keys."""
+        """Return the JSON object: ``fields`` without omitted keys that still have their default, and the unknown keys."""
         omitted = self.omitted
         kept = {key: value for key, value in fields.items() if key not in omitted or omitted[key] != value}
         return kept | dict(self.unrecognized)

@@ -62,7 +62,7 @@ class LayerEntry(Stored):
 
 @dataclass(frozen=True, kw_only=True)
 class OsLayerEntry(LayerEntry):
-    """A version of an OS layer. ``windows`` holds the facts of its Windows installation, ``size_gb`` the disk size in GiB."""
+    """A version of an OS layer. ``windows`` holds facts of its Windows installation, ``size_gb`` is the disk size in GiB."""
 
     size_gb: int
     windows: Mapping[str, object]
@@ -221,7 +221,7 @@ class LayerDocument(Stored):
 
     @classmethod
     def from_dict(cls, value: object, kind: str, name: str) -> LayerDocument:
-        """Read the document of a layer of ``kind`` that is stored as ``name``; Corrupt names the field that is damaged."""
+        """Read the document that is stored as ``name``; Corrupt names the field that is damaged."""
         fields = Fields(value, DocumentName(layer_kind(kind), name))
         if fields.text("kind") != kind:
             raise fields.refuse("kind", repr(kind))

@@ -99,7 +99,7 @@ def check_names(name: str, version: str | None, priority: int | None = None) -> 
 
 
 def refuse_other_script(layer: LayerDocument, version: str, script: scripts.Script | None, path: str | None) -> None:
-    """Raise Conflict (``catalog.layer_other_script``) if an existing version has another script than ``script``, read from ``path``."""
+    """Raise Conflict (``catalog.layer_other_script``) if an existing version has another script than the file ``path``."""
     stored = layer.versions[version].script
     if script is None or scripts.describe(script) == stored:
         return

@@ -48,7 +48,8 @@ class PackagingRecord(Stored):
     """A packaging machine and the layer version that is packaged in it.
 
     ``base`` is stored as ``given``. ``vm`` is None until the VM exists. ``package`` is the folder of its
-    export. ``finalizing`` is true once it was asked to shut down for the export. ``export`` is None until an export began.
+    export. ``finalizing`` is true once it was asked to shut down for the export. ``export`` is None until an
+    export began.
     """
 
     kind: str

@@ -189,7 +189,8 @@ def _check_disk_size(repository: Repository, name: str, size: int | None, os_lay
     minimum = layer.os_version(os_layer.version).size_gb if layer else 0
     if size < minimum:
         raise InvalidInput(
-            f"The image template {name} cannot have a disk of {size} GiB: the disk of its OS layer {os_layer} has {minimum} GiB.",
+            f"The image template {name} cannot have a disk of {size} GiB: "
+            f"the disk of its OS layer {os_layer} has {minimum} GiB.",
             code="operations.template_disk_size",
             hint=f"Set disk_size_gb to at least {minimum}, or leave it out.",
         )

@@ -68,7 +68,7 @@ def layer_fields(params: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class LayerChange:
-    """A layer as it is stored (``before``, None: it does not exist), and with the version that the options ask for (``layer``)."""
+    """A layer as it is stored (``before``, None: it does not exist), and with the requested version (``layer``)."""
 
     before: LayerDocument | None
     layer: LayerDocument

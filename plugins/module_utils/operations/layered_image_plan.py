@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module layered_image_plan: report what publishing a template would combine, and where layers contradict each other."""
+"""The module layered_image_plan: report what a template combines, and where layers contradict each other."""
 
 from __future__ import annotations
 
@@ -66,5 +66,6 @@ def _warnings(short_names: list[dict]) -> list[str]:
     )
     more = f" and {len(short_names) - _MAX_SHOWN} more" if len(short_names) > _MAX_SHOWN else ""
     return [
-        f"Files lose the 8.3 name that their layer gives them: {shown}{more}. Paths in short form may lead to another file."
+        f"Files lose the 8.3 name that their layer gives them: {shown}{more}. "
+        "Paths in short form may lead to another file."
     ]

@@ -50,10 +50,10 @@ class OsPackageSource:
                 raise InvalidInput(
                     f"The package {self.path!r} is outside the file share {self.file_share!r}.",
                     code="operations.os_outside_share",
-                    hint="Set packaging_disk to a package below file_share that is not reached through a link to another folder.",
+                    hint="Set packaging_disk to a package below file_share that no link leads to.",
                 )
             below = os.path.relpath(path, root)
-            # Others may write to the share: links among the package's files must not lead to other files of the composer.
+            # Others may write to the share: links in the package must not lead to other files of the composer.
             yield open_package("" if below == "." else below, LocalShare(root, confined=True))
 
     def describe(self, package: Package) -> dict:
@@ -130,7 +130,8 @@ def _check_capacity(package: Package, name: str, opener: Callable[[], BlockDevic
     with opener() as device:
         if device.size != capacity:
             raise Corrupt(
-                f"The disk {name} of the OVF package {package.path} has {device.size} bytes, but its descriptor says {capacity}.",
+                f"The disk {name} of the OVF package {package.path} has {device.size} bytes, "
+                f"but its descriptor says {capacity}.",
                 code="operations.ovf_capacity",
                 hint="Copy or export the VM again.",
             )

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Opening disks without copying them: disk images, files of an OVF package and members of an OVA, on this host or on a share."""
+"""Opening disks without copying them: disk images, files of OVF packages and members of OVAs, also on shares."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _stream_disk(stream: BinaryIO, name: str) -> BlockDevice:
             raise Unsupported(
                 f"The disk {name} is neither a stream-optimized VMDK nor a raw disk image.",
                 code="operations.disk_kind",
-                hint="Export the VM as OVF from vSphere; or mount the share on the composer, where other formats can be read.",
+                hint="Export the VM as OVF, or mount the share on the composer, where other formats can be read.",
             )
         return StreamDevice(stream, name)
     except BaseException:

@@ -19,7 +19,7 @@ from .software_layer import SoftwareLayerOptions, ensure_software_layer, softwar
 
 @dataclass(frozen=True, kw_only=True)
 class PlatformLayerOptions(SoftwareLayerOptions):
-    """Options of the module platform_layer. ``confirmed_for`` adds to the versions of the OS layer that are confirmed."""
+    """Options of the module platform_layer. ``confirmed_for`` adds confirmed versions of the OS layer."""
 
     kind = PLATFORM
 

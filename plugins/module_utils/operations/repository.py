@@ -99,10 +99,10 @@ def _collect(options: RepositoryOptions, check_mode: bool) -> Outcome:
 
 
 def _outdated_images(repository: Repository) -> list[str]:
-    """Return references of thin images that no template yields any more and that are not published: they can be composed again.
+    """Return references of thin images that no template yields any more and that are not published.
 
-    The image that a packaging machine was created with is kept. Composed again it could have other bytes, with which the disk of the
-    VM cannot be compared.
+    They can be composed again. The image that a packaging machine was created with is kept: composed again
+    it could have other bytes, with which the disk of the VM cannot be compared.
     """
     kept = {
         image.content_digest for _name, document in collections.images(repository).all() for image in document.images

@@ -378,6 +378,6 @@ def _wrong(digest: str, problem: str) -> Corrupt:
     return Corrupt(
         f"The blob {digest} of the repository {problem}.",
         code="repository.blob_corrupt",
-        hint="Verify the repository with state verified; restore what it lists as damaged from a backup, or build it again.",
+        hint="Verify the repository with state verified. Restore what it lists as damaged, or build it again.",
         digest=digest,
     )

@@ -23,7 +23,10 @@ _KIND = re.compile(r"[a-z][a-z_]{0,31}")
 
 
 class Catalog:
-    """The documents below ``folder``. Writing is atomic; a process that changes a document holds a lock from reading to writing."""
+    """The documents below ``folder``.
+
+    Writing is atomic. A process that changes a document holds a lock from reading to writing.
+    """
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
@@ -73,7 +76,8 @@ class Catalog:
             ) from None
         if len(data) > MAX_DOCUMENT:
             raise InvalidInput(
-                f"The document of the {kind.replace('_', ' ')} {name!r} has {len(data)} bytes; at most {MAX_DOCUMENT} are allowed.",
+                f"The document of the {kind.replace('_', ' ')} {name!r} has {len(data)} bytes; "
+                f"at most {MAX_DOCUMENT} are allowed.",
                 code="repository.catalog_document",
                 hint="Shorten descriptions, or delete versions that are no longer needed.",
             )
@@ -150,7 +154,8 @@ class Catalog:
             raise cls._damaged(path)
         if envelope["schema_version"] > SCHEMA_VERSION:
             raise Unsupported(
-                f"The document {path} has schema version {envelope['schema_version']}; this version of the collection reads up to {SCHEMA_VERSION}.",
+                f"The document {path} has schema version {envelope['schema_version']}; "
+                f"this version of the collection reads up to {SCHEMA_VERSION}.",
                 code="repository.catalog_schema",
                 hint="Update the collection strata.layering on this composer.",
             )

@@ -50,14 +50,17 @@ def encoded_name(name: str) -> str:
 
 
 def check_reference(reference: str) -> str:
-    """Return ``reference``; InternalError unless it has the form that the OCI image layout requires of org.opencontainers.image.ref.name."""
+    """Return ``reference``; InternalError unless it has the form that the OCI image layout requires.
+
+    Source: OCI image-spec, annotations.md, org.opencontainers.image.ref.name.
+    """
     if not isinstance(reference, str) or len(reference) > 512 or not _REFERENCE.fullmatch(reference):
         raise InternalError(f"{str(reference)[:80]!r} is not an OCI reference name.", code="repository.reference")
     return reference
 
 
 def reference_name(*parts: str) -> str:
-    """Return a reference that consists of ``parts``; a part that the form does not allow is changed and gets a digest of the original."""
+    """Return a reference that consists of ``parts``; a part that is not allowed is changed and gets a digest."""
     return check_reference("/".join(_reference_part(part) for part in parts))
 
 

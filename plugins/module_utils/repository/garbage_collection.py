@@ -46,7 +46,7 @@ def collect(
     check: DocumentCheck | None = None,
     progress: Progress = silent,
 ) -> Collected:
-    """Remove ``references`` of index.json, blobs that nothing else refers to, and temporary files, if older than ``grace`` seconds.
+    """Remove ``references``, blobs that nothing else refers to, and temporary files, if older than ``grace`` seconds.
 
     Blobs are kept if a reference of index.json, a document or the pin of a living task names them, directly or
     through a manifest. ``check`` raises StrataError for a document whose content is damaged.

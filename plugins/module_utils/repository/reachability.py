@@ -25,7 +25,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}(?![0-9a-f])")
 
 @dataclass(frozen=True)
 class Damage:
-    """Something that is wrong: ``problem`` is missing, digest, size, manifest or document; ``subject`` is a digest or a kind of document."""
+    """A damage: ``problem`` is missing, digest, size, manifest or document; ``subject`` is a digest or kind of document."""
 
     problem: str
     subject: str

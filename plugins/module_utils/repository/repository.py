@@ -69,7 +69,8 @@ class Repository:
             _create(path)
         elif marker > SCHEMA_VERSION:
             raise Unsupported(
-                f"The repository {path} has schema version {marker}; this version of the collection reads up to {SCHEMA_VERSION}.",
+                f"The repository {path} has schema version {marker}; "
+                f"this version of the collection reads up to {SCHEMA_VERSION}.",
                 code="repository.schema",
                 hint="Update the collection strata.layering on this composer.",
             )
@@ -130,7 +131,7 @@ def _missing(path: str) -> NotFound:
 
 
 def refuse_unusable(path: str) -> None:
-    """Raise the error that creating a repository in the folder ``path`` would raise, as far as it can be known without creating it."""
+    """Raise the error that creating a repository in the folder ``path`` would raise, as far as it can be known."""
     path = os.path.abspath(os.path.expanduser(path))
     if os.path.lexists(path) and not os.path.isdir(path):
         raise InvalidInput(

@@ -22,6 +22,6 @@ def space_for(path: str) -> Iterator[None]:
             raise NoSpace(
                 f"No space is left in the repository for {path}.",
                 code="repository.no_space",
-                hint="Free space on that file system, for instance with state collected of strata.layering.repository, and run again.",
+                hint="Free space on that file system, for instance with state collected of strata.layering.repository.",
             ) from error
         raise

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def verify(repository: Repository, progress: Progress = silent, *, check: DocumentCheck | None = None) -> list[Damage]:
     """Read every blob, manifest and document; return what is damaged, sorted.
 
-    ``check`` raises StrataError for a document whose content is damaged. Blobs that nothing refers to are verified, too. This takes
-    as long as reading the whole repository.
+    ``check`` raises StrataError for a document whose content is damaged. Blobs that nothing refers to are
+    verified, too. This takes as long as reading the whole repository.
     """
     reachable = Reachable.from_repository(repository, check=check)
     damages = set(reachable.broken)
