@@ -97,6 +97,8 @@ class SoftwareLayerEntry(LayerEntry):
     prerequisites: tuple[VersionName, ...]
     changes: Mapping[str, object]
     confirmed_for: tuple[str, ...] = ()
+    # New entries omit the key until an administrator has confirmed a version.
+    omitted: Mapping[str, object] = field(default_factory=lambda: {"confirmed_for": []}, compare=False, repr=False)
 
     def to_dict(self) -> dict:
         """Return the JSON object."""
@@ -105,9 +107,8 @@ class SoftwareLayerEntry(LayerEntry):
             "os_layer": self.os_layer.to_dict(),
             "prerequisites": [layer.to_dict() for layer in self.prerequisites],
             "changes": dict(self.changes),
+            "confirmed_for": list(self.confirmed_for),
         }
-        if self.confirmed_for:
-            fields["confirmed_for"] = list(self.confirmed_for)
         return self._complete(fields)
 
     @classmethod
@@ -119,7 +120,7 @@ class SoftwareLayerEntry(LayerEntry):
             os_layer=VersionName.from_fields(fields.record("os_layer")),
             prerequisites=tuple(VersionName.from_fields(record) for record in fields.records("prerequisites")),
             changes=fields.later("changes", fields.json, {}, {}),
-            confirmed_for=fields.texts("confirmed_for") if fields.has("confirmed_for") else (),
+            confirmed_for=fields.later("confirmed_for", fields.texts, (), []),
             unrecognized=fields.unrecognized(),
             omitted=fields.omitted,
         )

@@ -10,6 +10,8 @@ import dataclasses
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ansible_collections.strata.layering.plugins.module_utils.catalog import kinds
 from ansible_collections.strata.layering.plugins.module_utils.catalog.cancellation_record import CancellationRecord
@@ -20,6 +22,7 @@ from ansible_collections.strata.layering.plugins.module_utils.catalog.packaging_
 from ansible_collections.strata.layering.plugins.module_utils.catalog.publish_task_record import PublishTaskRecord
 from ansible_collections.strata.layering.plugins.module_utils.catalog.template_document import TemplateDocument
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt
+from ansible_collections.strata.layering.tests.support.expectations import only_our_errors
 
 DIGEST = "sha256:" + "1" * 64
 SCRIPT = {"name": "setup.cmd", "digest": DIGEST, "size": 8}
@@ -323,3 +326,31 @@ def test_omitted_key_is_written_once_its_field_is_changed():
 def test_placement_of_a_connector_omits_what_does_not_change_the_vm():
     placement = read("connector", sample("connector")).placement()
     assert placement.keys() == sample("connector").keys() - {"script", "description", "custom_attributes"}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.sampled_from(("name", "version", "x")), values),
+    max_leaves=4,
+)
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_changed_document_is_read_and_written_unchanged_or_raises_corrupt(data):
+    kind = data.draw(st.sampled_from(sorted(DOCUMENTS)))
+    document = sample(kind)
+    found = dict(objects(document))
+    target = found[data.draw(st.sampled_from(sorted(found)))]
+    if target and data.draw(st.booleans()):
+        key = data.draw(st.sampled_from(sorted(target)))
+        if data.draw(st.booleans()):
+            del target[key]
+        else:
+            target[key] = data.draw(JSON)
+    else:
+        target.clear()
+    before = copy.deepcopy(document)
+    with only_our_errors():
+        assert text(read(kind, document).to_dict()) == text(before)
+    assert document == before
