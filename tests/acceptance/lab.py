@@ -98,7 +98,7 @@ class AcceptanceLab:
         """A prefix and a raw disk with what is in an image: copies, because both take longer to make."""
         if given.content_digest not in self._machines:
             number = len(self._machines)
-            prefix, disk = self.unpack(given, f"machine{number}"), self._path(f"machine{number}.raw")
+            prefix, disk = self.unpack(given, f"unpacked{number}"), self._path(f"unpacked{number}.raw")
             export(given, disk, "raw", name="machine", firmware="efi")
             self._machines[given.content_digest] = prefix, disk
         prefix, disk = self._machines[given.content_digest]

@@ -30,8 +30,9 @@ def fill_volume(device: BlockDevice, offset: int, size: int, items: list[Item]) 
                         expected[""] = _expected(item, None)
                 elif item.kind == "link":
                     _link(volume, folders.get(parent), item, name)
-                    expected[item.path] = _expected(item, expected[item.link_target])
-                    expected[item.link_target].names += 1
+                    first = expected[_target(item)]
+                    expected[item.path] = _expected(item, first)
+                    first.names += 1
                 else:
                     with _create(folders.get(parent), item, name) as node:
                         entry = expected[item.path] = _expected(item, None)
@@ -76,8 +77,15 @@ def _create(parent: Node, item: Item, name: str) -> Node:
     )
 
 
+def _target(item: Item) -> str:
+    """Return the path of the file to which a link is a further name."""
+    if item.link_target is None:
+        raise ValueError(f"{item.path} is not a link")
+    return item.link_target
+
+
 def _link(volume: Volume, parent: Node, item: Item, name: str) -> None:
-    target = volume.find(item.link_target)
+    target = volume.find(_target(item))
     if target is None:
         raise ValueError(f"{item.link_target} was not planned")
     with target, parent.link(target, name):
@@ -87,7 +95,9 @@ def _link(volume: Volume, parent: Node, item: Item, name: str) -> None:
 def _write(node: Node, item: Item) -> str:
     """Write the file's own data and return its SHA-256."""
     if item.data is not None:
-        return _write_sparse(node, item)
+        return _write_sparse(node, item.data, item.size)
+    if item.content is None:
+        raise ValueError(f"{item.path} has no content")
     checksum, position = hashlib.sha256(), 0
     with node.open_stream() as stream:
         if item.content.size > _WHOLE:
@@ -99,13 +109,13 @@ def _write(node: Node, item: Item) -> str:
     return checksum.hexdigest()
 
 
-def _write_sparse(node: Node, item: Item) -> str:
+def _write_sparse(node: Node, runs: list[tuple[int, bytes]], size: int) -> str:
     checksum, position = hashlib.sha256(), 0
     with node.open_stream() as stream:
-        stream.truncate(item.size)
-        for offset, data in item.data:
+        stream.truncate(size)
+        for offset, data in runs:
             stream.pwrite(data, offset)
-    for offset, data in [*item.data, (item.size, b"")]:
+    for offset, data in [*runs, (size, b"")]:
         while position < offset:
             count = min(offset - position, MIB)
             checksum.update(bytes(count))
@@ -127,8 +137,15 @@ def _complete(node: Node, item: Item) -> None:
         node.set_eas(item.eas)
     if not item.path:
         node.set_attributes(item.attributes)
-        node.set_security(item.security)
+        node.set_security(_security(item))
     node.set_times(_times(item))
+
+
+def _security(item: Item) -> bytes:
+    """Return the security descriptor, which the plan fills in before items are written."""
+    if item.security is None:
+        raise ValueError(f"{item.path} has no security descriptor")
+    return item.security
 
 
 def _expected(item: Item, first: Expected | None) -> Expected:
@@ -143,7 +160,7 @@ def _expected(item: Item, first: Expected | None) -> Expected:
         written=item.written,
         accessed=item.accessed,
         changed=item.changed,
-        security=item.security.hex(),
+        security=_security(item).hex(),
         size=item.size,
         short_name=item.short_name,
         reparse=item.reparse.hex() if item.reparse else None,

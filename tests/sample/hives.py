@@ -434,7 +434,8 @@ _VALUE_LINE = re.compile(r'^(?:@|"((?:[^"\\]|\\.)*)")=(.*)$')
 
 def wine_keys(text: str, below: str):
     """Yield (path, values) of the keys under ``below`` in a wine registry file (WINE REGISTRY Version 2)."""
-    path, values = None, {}
+    path: str | None = None
+    values: dict[str, object] = {}
     for line in text.replace("\\\n  ", "").splitlines():
         header = _KEY_LINE.match(line)
         if header:

@@ -49,7 +49,7 @@ def set_dirty(stream: BinaryIO, start: int) -> None:
     for offset in _record_offsets(stream, start, 3):
         stream.seek(offset)
         record = bytearray(stream.read(_RECORD))
-        attribute = _attribute(record, _VOLUME_INFORMATION)
+        attribute = _attribute(bytes(record), _VOLUME_INFORMATION)
         flags = attribute + struct.unpack_from("<H", record, attribute + 20)[0] + 10
         record[flags] |= 1
         stream.seek(offset)
@@ -128,6 +128,7 @@ def make_bitlocker(stream: BinaryIO, start: int, size: int) -> None:
     struct.pack_into("<QQQ", boot, 176, *positions)
     boot[510:512] = b"\x55\xaa"
     metadata = struct.pack("<8sHHHHQIIQQQQ", b"-FVE-FS-", 64, 2, 4, 4, size, 0, 16, *positions, 0).ljust(512, b"\0")
-    for offset, sector in [(0, boot), (size - 512, boot), *((position, metadata) for position in positions)]:
+    sectors = [(0, bytes(boot)), (size - 512, bytes(boot)), *((position, metadata) for position in positions)]
+    for offset, sector in sectors:
         stream.seek(start + offset)
         stream.write(sector)
