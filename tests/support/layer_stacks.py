@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Random layers for hypothesis, and what it takes to put them on a volume.
+"""Random layers for hypothesis, and helpers to apply them to a volume.
 
-All layers draw from few names, so that they meet each other and the base in every way.
+All layers use few names, so that they overlap with each other and with the base in every way.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ ATTRIBUTES = st.integers(0, 63).map(
     lambda bits: sum(value for number, value in enumerate((0x1, 0x2, 0x4, 0x20, 0x2000, 0x800)) if bits >> number & 1)
 )
 EAS = struct.pack("<IBBH", 20, 0, 5, 6) + b"LXUID\0" + b"123456"
-#: Its tag has the bit that says that files may be below.
+#: The bit of its tag means that files can be below.
 CLOUD_FOLDER = struct.pack("<IHH", 0x9000601A, 12, 0) + b"cloud folder"
 REPARSE = st.sampled_from(
     [symlink("a\\b", relative=True), symlink("D:\\x"), struct.pack("<IHH", 0x9000701A, 12, 0) + b"cloud file.."]
@@ -102,7 +102,7 @@ _SIZES = [0, 0, 1, 300, 650, 700, 750, 4096, 5000, 70_000, 300_000]
 
 
 def content(kind: int, size: int) -> bytes:
-    """``size`` bytes of data that do (odd kinds) or do not compress."""
+    """Return ``size`` bytes of data that do (odd kinds) or do not compress."""
     if kind % 2:
         return (b"%d compressible " % kind * (size // 14 + 1))[:size]
     return random.Random(kind * 1_000_003 + size).randbytes(size)
@@ -145,7 +145,7 @@ _KINDS = st.integers(0, 9)
 
 @st.composite
 def layers(draw, kinds=_KINDS, max_size=6):
-    """A layer as an archive holds it: each path once, folders before what is in them, a link after its file, whiteouts anywhere."""
+    """Return a layer as an archive contains it: each path once, folders before their content, links after their file, whiteouts anywhere."""
     items: dict[str, Item] = {}
     files: list[Entry] = []
     links: list[Item] = []
@@ -166,7 +166,7 @@ def layers(draw, kinds=_KINDS, max_size=6):
                 continue
             kind = draw(st.sampled_from(["file", "file", "file", "directory", "junction", "link"]))
             if kind == "link" and files:
-                # Links come last: in the order of names, a link may precede its file.
+                # Links come last, so that a link can precede its file in the order of names.
                 target = draw(st.sampled_from(files))
                 links.append(Item(Entry(path, "link", 0x20, link_target=target.path)))
                 items[path.lower()] = links[-1]
@@ -221,7 +221,7 @@ def _facts(draw, entry: Entry) -> None:
 
 
 def packed(items: list[Item]) -> tuple[bytes, list[Record]]:
-    """The archive of a layer and the records of its index."""
+    """Return the archive of a layer and the records of its index."""
     out = io.BytesIO()
     records = []
     with ArchiveWriter(out, threads=1) as writer:
@@ -234,7 +234,7 @@ def packed(items: list[Item]) -> tuple[bytes, list[Record]]:
 
 
 def stacked(stack: list[list[Item]], fold):
-    """(merged tree, openers of the archives, records) of a stack."""
+    """Return (merged tree, openers of the archives, records) of a stack."""
     done = [packed(items) for items in stack]
     tree = merge(
         [(f"layer {number}", [record.entry for record in records]) for number, (_data, records) in enumerate(done)],
@@ -249,7 +249,7 @@ def stacked(stack: list[list[Item]], fold):
 
 @contextlib.contextmanager
 def changed(below, stack: list[list[Item]]):
-    """(device on which a stack was applied, what the applier says of it); ``below`` is (device, scratch folder)."""
+    """Yield (device to which a stack was applied, result of the applier); ``below`` is (device, scratch folder)."""
     device, scratch = below
     with CopyOnWriteDevice(device, scratch) as over:
         with Volume.mount(over, writable=True) as volume:

@@ -41,7 +41,6 @@ from .index_fields import (
     get_optional,
     pack_optional,
     read_binary,
-    read_digest,
 )
 
 MEDIA_TYPE = "application/vnd.strata.layer.index.v1+zstd"
@@ -168,12 +167,12 @@ def read_index(source: BinaryIO, label: str) -> Iterator[Record]:
     try:
         for values in _batches(source):
             for value in values:
-                if value.__class__ is list:
-                    record = reader.record(value)
-                    if record is not None:
-                        yield record
-                else:
+                if value.__class__ is not list:
                     reader.control(value)
+                elif len(value) == 2 and value[0] == "":
+                    reader.add_security(value[1])
+                else:
+                    yield reader.record(value)
     except InvalidValue as error:
         raise Corrupt(
             f"The file index of {label} is damaged: {error}.",
@@ -222,13 +221,10 @@ class _Reader:
         else:
             raise InvalidValue(f"its last line does not match its {self.count} entries")
 
-    def record(self, value: list[Any]) -> Record | None:
-        """Return the record of a list, None for a security descriptor."""
+    def record(self, value: list[Any]) -> Record:
+        """Return the record of an entry's list."""
         if not self.begun or self.ended:
-            raise InvalidValue("it contains entries before its first or after its last line")
-        if len(value) == 2 and value[0] == "":
-            self._add_security(value[1])
-            return None
+            raise self._misplaced()
         self.count += 1
         if self.count > MAX_ENTRIES:
             raise InvalidValue(f"it has more than {MAX_ENTRIES} entries")
@@ -253,50 +249,47 @@ class _Reader:
             if time is not None and (time.__class__ is not int or not 0 <= time <= MAX_NUMBER):
                 raise self._invalid(self._invalid_column(value))
         kind = _KINDS[code]
-        entry = Entry(
-            path,
-            kind,
-            attributes,
-            created,
-            written,
-            accessed,
-            changed,
-            self._security[security] if security >= 0 else None,
-            None,
-            size,
-        )
-        try:
-            record = Record(entry, None if digest is None else read_digest(digest))
-        except InvalidValue:
-            raise self._invalid("digest") from None
+        descriptor = self._security[security] if security >= 0 else None
+        entry = Entry(path, kind, attributes, created, written, accessed, changed, descriptor, None, size)
+        record = Record(entry)
+        if digest is not None:
+            try:
+                record.digest = bytes.fromhex(digest)
+            except (TypeError, ValueError):
+                raise self._invalid("digest") from None
+            if len(record.digest) != 32:
+                raise self._invalid("digest")
         if more:
-            self._read_optional(record, more)
+            if more.__class__ is not dict:
+                raise self._invalid("more")
+            for key, item in more.items():
+                optional = OPTIONAL.get(key)
+                if optional is None:
+                    raise self._invalid(f"{key[:20]!r}")
+                try:
+                    optional.read(record, item)
+                except InvalidValue:
+                    raise self._invalid(optional.attribute) from None
         if (kind == model.LINK) != (entry.link_target is not None):
             raise self._invalid("link_target")
-        if (kind == model.FILE) != (record.digest is not None):
+        if (kind == model.FILE) != (digest is not None):
             raise self._invalid("digest")
         return record
 
-    def _add_security(self, value: object) -> None:
+    @staticmethod
+    def _misplaced() -> InvalidValue:
+        return InvalidValue("it contains entries before its first or after its last line")
+
+    def add_security(self, value: object) -> None:
+        """Add the next security descriptor."""
+        if not self.begun or self.ended:
+            raise self._misplaced()
         if len(self._security) >= MAX_ENTRIES:
             raise InvalidValue(f"it has more than {MAX_ENTRIES} security descriptors")
         try:
             self._security.append(read_binary(value, model.MAX_SECURITY))
         except InvalidValue:
             raise InvalidValue(f"its security descriptor {len(self._security)} is invalid") from None
-
-    def _read_optional(self, record: Record, more: object) -> None:
-        if more.__class__ is not dict:
-            raise self._invalid("more")
-        assert isinstance(more, dict)
-        for key, value in more.items():
-            optional = OPTIONAL.get(key)
-            if optional is None:
-                raise self._invalid(f"{key[:20]!r}")
-            try:
-                optional.read(record, value)
-            except InvalidValue:
-                raise self._invalid(optional.attribute) from None
 
     def _invalid_column(self, value: list[Any]) -> str:
         """Return the name of the first invalid field of a record."""

@@ -28,7 +28,7 @@ _ARCHIVE, _DIRECTORY = 0x20, 0x10
 _MTIME_NS = 1_700_000_000_123_456_700
 _TIME = _MTIME_NS // 100 + _EPOCH
 
-#: When files were made that composing places by itself: 2020-01-01, as FILETIME.
+#: The time of files that composing generates: 2020-01-01, as FILETIME.
 PLACED_TIME = 132223104000000000
 #: Layers in the order in which they win: (name, files, paths to delete).
 LAYERS = (
@@ -106,7 +106,7 @@ def publish(tmp_path: pathlib.Path, simulator, spec: Spec, size_gb: int) -> tupl
 
 
 def expected_tree(base: dict[str, Expected], plan: str) -> dict[str, Expected]:
-    """What the tree must be: the OS machine's, and the layers applied to it one after the other in plain Python."""
+    """Return the expected tree: that of the OS machine, with the layers applied in order in plain Python."""
     tree = {path: dataclasses.replace(facts) for path, facts in base.items()}
     spelled = {path.upper(): path for path in tree}
     for _name, files, delete in LAYERS:

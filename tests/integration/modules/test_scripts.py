@@ -26,19 +26,23 @@ FOLDER = "Windows/Setup/scripts/image"
 
 
 def script(workspace, name: str, text: str) -> str:
-    """A script on the composer."""
+    """Write a script on the composer; return its path."""
     return os.path.join(workspace.files("scripts", {name: text}), name)
 
 
 def placed(workspace, name: str = "image.raw", template: str = "office") -> dict[str, bytes]:
-    """The files in the image's folder of scripts, read by dissect."""
+    """Return the files in the image's folder of scripts, read by dissect."""
     path = os.fspath(workspace.tmp_path / name)
     run("layered_image_export", **workspace.options, template=template, path=path, format="raw")
-    offset = next(one.offset for one in read_partitions(FileDevice(path)).partitions if one.type == TYPE_BASIC_DATA)
+    offset = _windows_offset(FileDevice(path))
     with open(path, "rb") as stream:
         volume = NTFS(RangeStream(stream, offset, os.stat(path).st_size - offset))
         names = [name for name in volume.mft.get(FOLDER).listdir() if "~" not in name]
         return {name: volume.mft.get(f"{FOLDER}/{name}").open().read() for name in names}
+
+
+def _windows_offset(disk) -> int:
+    return next(entry.offset for entry in read_partitions(disk).partitions if entry.type == TYPE_BASIC_DATA)
 
 
 def plan(content_digest: str, *lines: str) -> bytes:
@@ -68,7 +72,7 @@ def test_image_scripts_are_placed_in_layer_order(workspace, exported):
     )
     add_app(workspace, "A|B & \u00e9", tree={"a.txt": "a"}, priority=900, script=last)
     add_app(workspace, "Late", priority=10, script=first)
-    wanted = {
+    options = {
         "name": "office",
         "connector": "desktops",
         "os_layer": {"name": "Windows 11", "version": "2.0"},
@@ -78,7 +82,7 @@ def test_image_scripts_are_placed_in_layer_order(workspace, exported):
             for name, version in (("A|B & \u00e9", "1.0"), ("Late", "1.0"), ("Nothing", "1"))
         ],
     }
-    result = converges("image_template", lambda: state_of(workspace.path), **workspace.options, **wanted)["template"]
+    result = converges("image_template", lambda: state_of(workspace.path), **workspace.options, **options)["template"]
     found = placed(workspace)
     assert found.pop("plan.txt") == plan(
         result["content_digest"],
@@ -105,9 +109,8 @@ def test_image_without_scripts_has_empty_plan(workspace):
     changed = add_template(
         workspace, apps=(("Tool", "1.0"), ("Plain", "1.0")), script=script(workspace, "b.cmd", "exit /b 1\r\n")
     )["template"]
-    assert (
-        changed["content_digest"] != with_own["content_digest"] and changed["image_digest"] != with_own["image_digest"]
-    )
+    assert changed["content_digest"] != with_own["content_digest"]
+    assert changed["image_digest"] != with_own["image_digest"]
     assert placed(workspace)["02-b.cmd"] == b"exit /b 1\r\n"
     without = add_template(workspace, apps=(("Plain", "1.0"),))["template"]
     assert without["script"] is None
@@ -150,7 +153,7 @@ def test_packaging_stack_has_neither_plan_nor_scripts(workspace):
     image = compose_stack(repository, os_layer, (layer,))
     assert image.config.statistics.incremental
     with image.open_disk() as disk:
-        offset = next(one.offset for one in read_partitions(disk).partitions if one.type == TYPE_BASIC_DATA)
+        offset = _windows_offset(disk)
         data = disk.pread(image.capacity - offset, offset)
     volume = NTFS(RangeStream(io.BytesIO(data), 0, len(data)))
     with pytest.raises(Missing):
@@ -167,7 +170,7 @@ def test_packaging_stack_has_neither_plan_nor_scripts(workspace):
     ],
 )
 def test_layer_version_with_other_script_is_refused(workspace, first, then, code):
-    texts = {one: script(workspace, f"{one}.cmd", f"rem {one}\r\n") for one in "ab"}
+    texts = {name: script(workspace, f"{name}.cmd", f"rem {name}\r\n") for name in "ab"}
     made = add_app(workspace, **{"script": texts[first]} if first else {})["layer"]
     assert made["script"] == (
         {"name": "a.cmd", "digest": "sha256:" + hashlib.sha256(b"rem a\r\n").hexdigest(), "size": 7} if first else None

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""In which order the layers of an image are put on each other, and what counts as a conflict between them, through the modules."""
+"""The order of the layers of an image, and the conflicts between them, through the modules."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def names(plan) -> list[str]:
 
 
 def test_layer_is_above_its_prerequisites_unless_priority_differs(workspace):
-    """App comes before Base by name; it was made on a machine with Base, of which it changes one file and removes another."""
+    """App sorts before Base by name; its packaging VM had Base, of which it changes a file and removes a file."""
     add_app(workspace, "Base", tree={"Base/shared.txt": "base", "Base/old.txt": "old", "Base/kept.txt": "kept"})
     add_app(workspace, "Another", tree={"Base/kept.txt": "another"})
 
@@ -40,27 +40,30 @@ def test_layer_is_above_its_prerequisites_unless_priority_differs(workspace):
     path = packaged_disk(workspace, prerequisites=[("Base", "1.0")], work=work)
     run("app_layer", **workspace.options, **APP, packaged_disk=path, prerequisites=[{"name": "Base", "version": "1.0"}])
     plan = plan_of(workspace, ("Base", "1.0"), ("App", "1"))
-    assert names(plan) == ["Base", "App"] and plan["conflicts"] == []
+    assert names(plan) == ["Base", "App"]
+    assert plan["conflicts"] == []
     tree = image_tree(workspace)
-    assert tree["Base/shared.txt"].file.size == 3 and "Base/old.txt" not in tree and "Base/kept.txt" in tree
+    assert tree["Base/shared.txt"].file.size == 3
+    assert "Base/old.txt" not in tree
+    assert "Base/kept.txt" in tree
 
     plan = plan_of(workspace, ("Base", "1.0"), ("App", "1"), ("Another", "1.0"))
     assert names(plan) == ["Another", "Base", "App"]
-    assert [(one["path"], one["winner"], one["losers"]) for one in plan["conflicts"]] == [
+    assert [(item["path"], item["winner"], item["losers"]) for item in plan["conflicts"]] == [
         ("Base/kept.txt", "app layer Base 1.0", ["app layer Another 1.0"])
     ]
 
     run("app_layer", **workspace.options, name="Base", version="1.0", priority=600)
     plan = plan_of(workspace, ("Base", "1.0"), ("App", "1"))
     assert names(plan) == ["App", "Base"]
-    assert {(one["path"], one["winner"]) for one in plan["conflicts"]} == {
+    assert {(item["path"], item["winner"]) for item in plan["conflicts"]} == {
         ("Base/shared.txt", "app layer Base 1.0"),
         ("Base/old.txt", "app layer Base 1.0"),
     }
 
 
 def test_short_name_of_two_layers_is_reported(workspace):
-    """Windows counts them up anew on each machine, so that two installers get the same one."""
+    """Windows numbers 8.3 names separately on each computer, so that two installers get the same name."""
     for name in ("Reader", "Writer"):
 
         def work(volume, name=name):
@@ -79,7 +82,8 @@ def test_short_name_of_two_layers_is_reported(workspace):
             packaged_disk=packaged_disk(workspace, work=work),
         )
     plan = plan_of(workspace, ("Reader", "1.0"), ("Writer", "1.0"))
-    assert plan["conflicts"] == [] and plan["counts"]["short_names"] == 1
+    assert plan["conflicts"] == []
+    assert plan["counts"]["short_names"] == 1
     assert plan["short_names"] == [
         {
             "path": "Program Files/Strata Writer",
@@ -97,8 +101,6 @@ def test_short_name_of_two_layers_is_reported(workspace):
     with FileDevice(path) as disk:
         found = windows_partition(disk).window(disk)
         tree = read_tree(disk, found.offset, found.size)
-    assert (
-        tree["Program Files/Strata Reader"].short_name == "STRATA~1"
-        and tree["Program Files/Strata Writer"].short_name is None
-    )
+    assert tree["Program Files/Strata Reader"].short_name == "STRATA~1"
+    assert tree["Program Files/Strata Writer"].short_name is None
     assert plan_of(workspace, ("Writer", "1.0"))["short_names"] == []

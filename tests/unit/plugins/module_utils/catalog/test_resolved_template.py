@@ -13,7 +13,7 @@ from ansible_collections.strata.layering.plugins.module_utils.layers.layer_versi
 
 
 def order(*layers):
-    """Names in order; a layer is (priority, "name version", "name version" of prerequisites...)."""
+    """Return the names in order; a layer is (priority, "name version", "name version" of prerequisites...)."""
     found = []
     for priority, name, *below in layers:
         found.append(
@@ -58,7 +58,7 @@ def test_circular_prerequisites_compare_versions():
     st.lists(st.tuples(st.sampled_from([100, 500]), st.sets(st.integers(0, 5), max_size=3)), min_size=6, max_size=6),
 )
 def test_order_does_not_depend_on_input_order(shuffled, layers):
-    """Layers have only layers with lower numbers as prerequisites, so that there is no circle."""
+    """Prerequisites are always older layers, so that they are not circular."""
     found = [
         (priority, f"l{number} 1", *(f"l{below} 1" for below in below_it if below < number))
         for number, (priority, below_it) in enumerate(layers)

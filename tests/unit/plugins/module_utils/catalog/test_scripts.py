@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Scripts: names and bounds, the plan, and what is read back of an image's config."""
+"""Scripts: names and limits, the plan, and the scripts of an image's config."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ from ansible_collections.strata.layering.tests.support.ntfs_tree import read_fol
 
 @pytest.fixture(scope="session")
 def blank(tmp_path_factory):
-    """A fresh NTFS volume as a device that is only read, and a folder for what is written over it."""
+    """Yield a new NTFS volume as a read-only device, and a folder for the changes."""
     path = tmp_path_factory.mktemp("blank") / "image"
     with open(path, "wb") as out:
         out.truncate(64 << 20)
@@ -64,7 +64,7 @@ def blank(tmp_path_factory):
 
 
 class SmallSystem:
-    """A repository with the disk of a small machine as an OS layer, and what it takes to compose on it."""
+    """A repository with the disk of a small OS machine as an OS layer, and helpers to compose on it."""
 
     def __init__(self, path, image) -> None:
         self.repository = Repository.open(str(path), create=True)
@@ -77,15 +77,15 @@ class SmallSystem:
         self._layers: dict[int, tuple[list, StackedLayer, LayerReference]] = {}
 
     def layer(self, items) -> StackedLayer:
-        """The layer of these items, stored when it is new."""
+        """Return the layer of these items; store it if it is new."""
         return self._stored(items)[1]
 
     def forget(self) -> None:
-        """Store every layer anew when it is needed again."""
+        """Store every layer again when it is needed."""
         self._layers.clear()
 
     def start_over(self) -> None:
-        """Forget all images."""
+        """Remove all images."""
         for digest in thin_image.stored(self.repository):
             self.repository.layout.remove_reference(thin_image.reference_of(digest))
 
@@ -119,7 +119,7 @@ class SmallSystem:
         return compose.compose(self.repository, Composition(self.base, 2, layers, disk_size, config), **options)
 
     def judge(self, image, folder, capacity=None) -> None:
-        """Fail unless ntfsfix and phantom-trace find nothing on the image's volume, written out raw."""
+        """Check that ntfsfix and phantom-trace find no defects on the volume of the exported image."""
         raw, volume = str(folder / "judged.raw"), str(folder / "judged.ntfs")
         export(image, raw, "raw", name="x", firmware="efi")
         with FileDevice(raw) as device:
@@ -152,7 +152,7 @@ class SmallSystem:
 
 @pytest.fixture(scope="session")
 def small_image(tmp_path_factory):
-    """A GPT disk of 128 MiB with a boot partition and an NTFS with a bit of everything; (path, offset, size, tree, fold)."""
+    """A GPT disk of 128 MiB with a boot partition and an NTFS volume with all kinds of files; (path, offset, size, tree, fold)."""
     path = str(tmp_path_factory.mktemp("small") / "raw")
     with open(path, "wb") as out:
         out.truncate(128 << 20)
@@ -188,11 +188,11 @@ def _cache(tmp_path_factory, monkeypatch):
 
 @pytest.fixture
 def small(small_image, tmp_path):
-    """A SmallSystem of its own."""
+    """Return a SmallSystem of the test."""
     return SmallSystem(tmp_path / "repository", small_image)
 
 
 @pytest.fixture(scope="module")
 def small_once(small_image, tmp_path_factory):
-    """A SmallSystem for many examples."""
+    """Return a SmallSystem that many examples share."""
     return SmallSystem(tmp_path_factory.mktemp("once") / "repository", small_image)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Applying stacks of layers, held against a model of the tree and read back with dissect.ntfs."""
+"""Applying stacks of layers, compared with a model of the tree and read with dissect.ntfs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ def test_random_stack_on_random_base_gives_expected_tree(blank, base, stack):
         except Refused as refused:
             with pytest.raises(Conflict) as caught, changed((below, blank[1]), stack):
                 pass
-            assert caught.value.code == refused.code and caught.value.hint
+            assert caught.value.code == refused.code
+            assert caught.value.hint
             return
         with changed((below, blank[1]), stack) as (device, _applied):
             lines = expected.differences(read_tree(device))
@@ -85,7 +86,7 @@ def whiteout(path):
 
 
 def judged(blank, base, *stack):
-    """The names that are found after a stack was put on a base, which must be those of the model."""
+    """Apply a stack to a base; return the names, after checking that they are those of the model."""
     fold = read_fold(blank[0])
     with contextlib.ExitStack() as opened:
         below, _made = opened.enter_context(changed(blank, [base]))
@@ -105,7 +106,8 @@ def test_hard_link_with_short_name_keeps_it(blank):
     found, _applied = judged(
         blank, [], [file("the long name", b"1", short_name="THELON~1"), link("another name before it", "the long name")]
     )
-    assert found["the long name"].short_name == "THELON~1" and found["another name before it"].short_name is None
+    assert found["the long name"].short_name == "THELON~1"
+    assert found["another name before it"].short_name is None
 
 
 def test_link_that_replaces_a_file_inherits_its_short_name(blank):
@@ -123,15 +125,15 @@ def test_short_name_of_removed_file_is_available(blank):
         file("OTHER~1", b"2"),
     ]
     found, applied = judged(blank, base, stack)
-    assert found["aa long name"].short_name == "SHORT~1" and applied.dropped == []
+    assert found["aa long name"].short_name == "SHORT~1"
+    assert applied.dropped == []
 
 
 def test_folder_whose_new_short_name_is_a_long_name_keeps_old_short_name(blank):
     base = [folder("A long name.text", short_name="ALONGN~1.TEX"), folder("a")]
     found, applied = judged(blank, base, [folder("A long name.text", short_name="A"), file("a", b"1")])
-    assert found["A long name.text"].short_name == "ALONGN~1.TEX" and applied.dropped == [
-        "8.3 name A of A long name.text (a has it)"
-    ]
+    assert found["A long name.text"].short_name == "ALONGN~1.TEX"
+    assert applied.dropped == ["8.3 name A of A long name.text (a has it)"]
 
 
 def test_short_name_that_a_folder_loses_is_available(blank):
@@ -139,22 +141,21 @@ def test_short_name_that_a_folder_loses_is_available(blank):
     found, applied = judged(
         blank, base, [folder("The folder", short_name="OTHER~1"), folder("a new folder", short_name="THEFOL~1")]
     )
-    assert (
-        found["the folder"].short_name == "OTHER~1"
-        and found["a new folder"].short_name == "THEFOL~1"
-        and applied.dropped == []
-    )
+    assert found["the folder"].short_name == "OTHER~1"
+    assert found["a new folder"].short_name == "THEFOL~1"
+    assert applied.dropped == []
 
 
 def test_short_name_of_two_layers_belongs_to_lower_layer(blank):
-    """Also where the upper layer's is a folder, which is made first."""
+    """A folder of the upper layer does not get the name either, although folders are created first."""
     found, applied = judged(
         blank,
         [],
         [file("z strata tools.txt", b"1", short_name="STRATA~1")],
         [folder("Strata Other", short_name="STRATA~1")],
     )
-    assert found["z strata tools.txt"].short_name == "STRATA~1" and found["Strata Other"].short_name is None
+    assert found["z strata tools.txt"].short_name == "STRATA~1"
+    assert found["Strata Other"].short_name is None
     assert applied.dropped == ["8.3 name STRATA~1 of Strata Other (z strata tools.txt has it)"]
 
 
@@ -172,11 +173,11 @@ def test_path_with_short_name_of_kept_folder_is_refused(blank):
 
 
 def test_implied_folder_keeps_streams_of_base(blank):
-    told = folder("d")
-    told.entry.streams, told.streams = [("s", 1)], {"s": b"1"}
+    described = folder("d")
+    described.entry.streams, described.streams = [("s", 1)], {"s": b"1"}
     again = folder("D", implied=True)
     again.entry.streams, again.streams = [("s", 2), ("t", 1)], {"s": b"22", "t": b"3"}
-    judged(blank, [told], [again])
+    judged(blank, [described], [again])
 
 
 @pytest.mark.parametrize("name", ["a<b", "a|b", "a?b", 'a"b', "a\x01b", "*"])
@@ -202,16 +203,15 @@ def test_folder_with_new_files_keeps_its_metadata(blank):
         with changed((below, blank[1]), stack) as (device, applied):
             after = read_tree(device)
             assert expect(before, stack, fold).differences(after) == []
-            assert (
-                after["d"].file.times == before["d"].file.times == (10, 20, 30, 40)
-                and after["d"].file.attributes == 0x2016
-            )
+            assert after["d"].file.times == before["d"].file.times == (10, 20, 30, 40)
+            assert after["d"].file.attributes == 0x2016
             untouched = [
                 name.file.record
                 for path, name in before.items()
                 if path.startswith("d/") and path not in ("d/old 3", "d/old 7")
             ]
-            assert len(untouched) == 39 and read_records(below, untouched) == read_records(device, untouched)
+            assert len(untouched) == 39
+            assert read_records(below, untouched) == read_records(device, untouched)
             assert (applied.files, applied.removed, applied.directories) == (301, 1, 0)
 
 
@@ -224,7 +224,8 @@ def test_large_file_is_written_in_pieces(blank):
 def test_full_volume_raises_no_space(blank):
     with pytest.raises(NoSpace) as caught, changed(blank, [[file("big", bytes(80 << 20))]]):
         pass
-    assert caught.value.code == "ntfs.no_space" and "disk_size_gb" in caught.value.hint
+    assert caught.value.code == "ntfs.no_space"
+    assert "disk_size_gb" in caught.value.hint
 
 
 def test_layer_with_path_twice_is_refused(blank):

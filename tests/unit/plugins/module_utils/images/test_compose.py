@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Composing in a repository: chains of images, what is compressed again, and what may go wrong on the way."""
+"""Composing in a repository: chains of images, the amount of compressed data, and failures."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from ansible_collections.strata.layering.tests.support.tree_model import Item, R
 
 
 def files(path, count=1, size=20_000, seed=0):
-    """A layer of a folder with files."""
+    """Return a layer of a folder with files."""
     items = [Item(Entry(path, "directory", 0x10, 1, 2, 3, 4, implied=True))]
     for number in range(count):
         data = content(2 * (seed + number), size)
@@ -42,7 +42,7 @@ def files(path, count=1, size=20_000, seed=0):
 
 
 def leftovers(repository):
-    """Temporary files that a repository still has, with what no reference names left out of account."""
+    """Return the temporary files of a repository; blobs without a reference do not count."""
     return [name for name in os.listdir(os.path.join(repository.path, "tmp")) if name.startswith(".strata-tmp-")]
 
 
@@ -56,7 +56,7 @@ def tree_of(small, image):
 
 
 def check(small, image, stack):
-    """The image holds what the rules say."""
+    """Check that the image contains the expected tree."""
     lines = expect(small.tree, stack, small.fold).differences(tree_of(small, image))
     assert not lines, "\n".join(lines)
 
@@ -65,7 +65,8 @@ def test_same_stack_is_composed_once(small):
     stack = [files("a", 30)]
     first = small.compose(stack)
     check(small, first, stack)
-    assert small.compose(stack).manifest == first.manifest and verify(small.repository) == []
+    assert small.compose(stack).manifest == first.manifest
+    assert verify(small.repository) == []
 
 
 def test_changed_layer_adds_grains_of_its_size(small):
@@ -84,7 +85,8 @@ def test_unchanged_stack_compresses_no_grains(small):
     stack = [files("a", 5), files("b", 5, seed=9)]
     small.compose(stack)
     image = small.compose([stack[0], [*stack[1]], []])
-    assert image.config.statistics.incremental and image.config.statistics.files == 0
+    assert image.config.statistics.incremental
+    assert image.config.statistics.files == 0
     assert image.config.statistics.grains <= 2
     check(small, image, stack)
 
@@ -98,7 +100,8 @@ def test_long_chain_of_images_restarts_from_base(small):
         if number in (1, 15, 17):
             check(small, image, stack)
     # The base is drawn on again only when no image with workspace for one more blob has the layer.
-    assert made[:2] == [1, 2] and max(made) <= thin_image.MAX_GRAIN_BLOBS
+    assert made[:2] == [1, 2]
+    assert max(made) <= thin_image.MAX_GRAIN_BLOBS
 
 
 def test_damaged_older_image_is_ignored(small):
@@ -157,18 +160,21 @@ def test_larger_disk_size_grows_file_system(small, tmp_path):
     small.judge(image, tmp_path, image.capacity)
     with pytest.raises(InvalidInput) as caught:
         small.compose(stack, disk_size=small.capacity - (64 << 20))
-    assert caught.value.code == "images.disk_size" and caught.value.hint
+    assert caught.value.code == "images.disk_size"
+    assert caught.value.hint
 
 
-@pytest.mark.parametrize("what", ["vmdk", "index"])
-def test_damaged_base_is_corrupt(small, what):
-    blob = getattr(small.base, what)
+@pytest.mark.parametrize("role", ["vmdk", "index"])
+def test_damaged_base_is_corrupt(small, role):
+    blob = getattr(small.base, role)
     with open(small.repository.layout.blobs.path(blob.digest), "r+b") as stream:
         stream.seek(blob.size // 2)
         stream.write(bytes(64))
     with pytest.raises(Corrupt) as caught:
         small.compose([files("a", 3)])
-    assert caught.value.hint and thin_image.stored(small.repository) == [] and leftovers(small.repository) == []
+    assert caught.value.hint
+    assert thin_image.stored(small.repository) == []
+    assert leftovers(small.repository) == []
 
 
 @pytest.mark.parametrize("role", ["archive", "index"])
@@ -181,7 +187,9 @@ def test_damaged_layer_is_corrupt(small, role):
         stream.write(b"?" * 16)
     with pytest.raises(Corrupt) as caught:
         small.compose(stack)
-    assert caught.value.hint and thin_image.stored(small.repository) == [] and leftovers(small.repository) == []
+    assert caught.value.hint
+    assert thin_image.stored(small.repository) == []
+    assert leftovers(small.repository) == []
 
 
 def test_killed_child_leaves_only_temporary_files(small, monkeypatch):
@@ -201,7 +209,8 @@ def test_killed_child_leaves_only_temporary_files(small, monkeypatch):
     with pytest.raises(Corrupt) as caught:
         small.compose(stack)
     assert caught.value.code == "common.child_crashed"
-    assert thin_image.stored(small.repository) == [] and set(small.repository.layout.blobs.digests()) == before
+    assert thin_image.stored(small.repository) == []
+    assert set(small.repository.layout.blobs.digests()) == before
     assert len(leftovers(small.repository)) <= 1
     monkeypatch.undo()
     check(small, small.compose(stack), stack)
@@ -240,14 +249,16 @@ def test_full_disk_leaves_no_files(small, monkeypatch, after):
     monkeypatch.setattr(os, "pwrite", full)
     with pytest.raises(NoSpace) as caught:
         small.compose(stack)
-    assert caught.value.hint and set(small.repository.layout.blobs.digests()) == before
-    assert thin_image.stored(small.repository) == [] and leftovers(small.repository) == []
+    assert caught.value.hint
+    assert set(small.repository.layout.blobs.digests()) == before
+    assert thin_image.stored(small.repository) == []
+    assert leftovers(small.repository) == []
     monkeypatch.undo()
     check(small, small.compose(stack), stack)
 
 
 class _Tiny(composing.CopyOnWriteDevice):
-    """Keeps next to nothing in memory, so that its file is written to at once."""
+    """Caches almost nothing in memory, so that its file is written immediately."""
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, cache_bytes=1 << 18, **options)
@@ -268,7 +279,8 @@ def test_file_size_limit_raises_no_space(small):
         finally:
             os._exit(status)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-    assert thin_image.stored(small.repository) == [] and leftovers(small.repository) == []
+    assert thin_image.stored(small.repository) == []
+    assert leftovers(small.repository) == []
     check(small, small.compose(stack), stack)
 
 

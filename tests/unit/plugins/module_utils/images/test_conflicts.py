@@ -123,7 +123,7 @@ def drop(tree, path):
 
 
 def put(tree, records):
-    """Apply one layer to a tree of {path: ("file", content) or ("folder", attributes or None)}."""
+    """Apply a layer to a tree of {path: ("file", content) or ("folder", attributes or None)}."""
     for record in records:
         if record.entry.kind == "whiteout":
             drop(tree, record.entry.path)
@@ -150,25 +150,25 @@ def put(tree, records):
 
 
 def bases(path):
-    """Trees in which ``path`` is a file, an empty folder, a folder with metadata, and nothing."""
+    """Return trees in which ``path`` is a file, an empty folder, a folder with metadata, and nothing."""
     above = {"/".join(path.split("/")[:depth]): ("folder", 99) for depth in range(1, path.count("/") + 1)}
     return [{**above, path: ("file", b"base")}, {**above, path: ("folder", 99)}, above]
 
 
-def says_something(layer, path):
+def claims_path(layer, path):
     return any(put(dict(base), layer).get(path) != base.get(path) for base in bases(path))
 
 
 def fulfilled(state, final):
-    """Whether what a path was after a layer is what it is in the end."""
+    """Return whether the state of a path after a layer is its final state."""
     if state is not None and final is not None and state[0] == final[0] == "folder":
         return state[1] is None or state == final
     return state == final
 
 
-def is_replaced(number, speaking, built_on):
-    """Whether a layer further up that says something was made with this one there."""
-    return any(number in built_on[other] for other in speaking if other > number)
+def is_superseded(number, claiming, built_on):
+    """Return whether a higher layer that claims the path was built on this layer."""
+    return any(number in built_on[other] for other in claiming if other > number)
 
 
 @settings(max_examples=500, deadline=None)
@@ -185,18 +185,18 @@ def test_conflicts_equal_simulation_on_every_tree(stack, built_on):
     }
     expected = {}
     for path in brought:
-        speaking = [number for number, layer in enumerate(stack) if says_something(layer, path)]
+        claiming = [number for number, layer in enumerate(stack) if claims_path(layer, path)]
         states, tree = [], {}
         for layer in stack:
             put(tree, layer)
             states.append(tree.get(path))
         losers = tuple(
             number
-            for number in speaking[:-1]
-            if not is_replaced(number, speaking, built_on) and not fulfilled(states[number], states[-1])
+            for number in claiming[:-1]
+            if not is_superseded(number, claiming, built_on) and not fulfilled(states[number], states[-1])
         )
         if losers:
-            expected[path] = (speaking[-1], losers)
+            expected[path] = (claiming[-1], losers)
     assert {
         path: (winner, losers) for path, winner, losers, _outcome in conflicts(*stack, built_on=built_on)
     } == expected

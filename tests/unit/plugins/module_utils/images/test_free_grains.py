@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Free grains, held against a set of clusters."""
+"""Free grains, compared with a set of clusters."""
 
 from __future__ import annotations
 
@@ -32,12 +32,13 @@ def test_grain_of_free_clusters_is_free(cluster, count, shift, before, behind, d
     capacity = offset + count * cluster + behind * 40_000 + 1
     found = free_grains(bitmap, cluster, count, offset, capacity)
     end = offset + count * cluster
-    taken = np.ones(-(-capacity // GRAIN), dtype=bool)
+    taken = np.full(-(-capacity // GRAIN), True)
     for grain in range(len(taken)):
         start, stop = grain * GRAIN, (grain + 1) * GRAIN
         if start >= offset and stop <= end:
             clusters = range((start - offset) // cluster, (stop - offset - 1) // cluster + 1)
             taken[grain] = any(number in used for number in clusters)
-    assert len(found) == len(taken) and not (found & taken).any()
+    assert len(found) == len(taken)
+    assert not (found & taken).any()
     # Where the volume begins inside a grain, neighbours of what is used may be kept; elsewhere nothing is missed.
     assert shift or (~taken & ~found).sum() == 0

@@ -43,7 +43,9 @@ def rows_of(found):
 @given(ROWS)
 def test_grain_map_round_trip(rows):
     found = GrainMap.from_bytes(mapping(rows).to_bytes())
-    assert rows_of(found) == rows and found.capacity == CAPACITY and found.blob_count == 4
+    assert rows_of(found) == rows
+    assert found.capacity == CAPACITY
+    assert found.blob_count == 4
 
 
 @settings(max_examples=100, deadline=None)
@@ -79,10 +81,8 @@ def test_damaged_map_is_corrupt_or_valid(rows, position, data):
     except Corrupt as error:
         assert error.hint
     else:
-        assert (
-            all(number < 40 << 48 for number in found.numbers)
-            and (found.blobs[found.sizes > 0] < found.blob_count).all()
-        )
+        assert all(number < 40 << 48 for number in found.numbers)
+        assert (found.blobs[found.sizes > 0] < found.blob_count).all()
 
 
 @pytest.mark.parametrize("change", ["short", "long", "magic", "count", "order", "number", "size", "blob"])
@@ -93,7 +93,7 @@ def test_contradictory_map_is_corrupt(change):
     elif change == "long":
         good += b"\0"
     else:
-        place, value = {
+        offset, value = {
             "magic": (0, 0),
             "count": (24, 1 << 31),
             "order": (32, 3),
@@ -101,7 +101,7 @@ def test_contradictory_map_is_corrupt(change):
             "size": (48, 1 << 30),
             "blob": (56, 4),
         }[change]
-        struct.pack_into("<I" if change != "blob" else "<H", good, place, value)
+        struct.pack_into("<I" if change != "blob" else "<H", good, offset, value)
     with raises(Corrupt, "images.grain_map") as caught:
         GrainMap.from_bytes(bytes(good), "The grain map of x")
     assert caught.value.message.startswith("The grain map of x ")

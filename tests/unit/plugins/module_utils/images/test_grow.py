@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An image that grows upon another: its disk, worked on, is captured against that one, and composing gives it again."""
+"""Grown images: their changed disk is captured against the original image, and composing gives the same tree."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _packaging(tmp_path_factory):
 
 
 def work(kinds, seed):
-    """Random changes of a volume."""
+    """Return a function that makes random changes to a volume."""
 
     def change(volume):
         worker = VolumeWorker(volume, seed)
@@ -57,7 +57,7 @@ def tree(packaging, image):
 
 
 def differences(expected, found, *bases):
-    """What differs; a file without an 8.3 name may have the one that its path has in any of ``bases``."""
+    """Return the differences; a file without an 8.3 name may have the 8.3 name of its path in any of ``bases``."""
     return sorted(set.intersection(*(set(tree_differences(expected, found, base)) for base in bases)))
 
 

@@ -58,20 +58,20 @@ def test_written_marker_is_read_back(disk):
     lineage = hashlib.sha256(f"{ONE}\n{OS}".encode()).hexdigest()
     assert read_marker(disk) == LineageMarker(ONE, lineage)
     sector = disk.pread(512, (1 << 20) - 512)
-    assert (
-        sector[:20] == b"strata.layering\0\1\0\0\0"
-        and sector[20:52].hex() == "1" * 64
-        and sector[52:84].hex() == lineage
-    )
-    assert struct.unpack_from("<I", sector, 84)[0] == zlib.crc32(sector[:84]) and not any(sector[88:])
+    assert sector[:20] == b"strata.layering\0\1\0\0\0"
+    assert sector[20:52].hex() == "1" * 64
+    assert sector[52:84].hex() == lineage
+    assert struct.unpack_from("<I", sector, 84)[0] == zlib.crc32(sector[:84])
+    assert not any(sector[88:])
 
 
 def test_writing_marker_changes_only_its_sector(disk):
     before = disk.pread(disk.size, 0)
     write_marker(disk, ONE, OS)
     after = disk.pread(disk.size, 0)
-    place = (1 << 20) - 512
-    assert before[:place] == after[:place] and before[place + 512 :] == after[place + 512 :]
+    offset = (1 << 20) - 512
+    assert before[:offset] == after[:offset]
+    assert before[offset + 512 :] == after[offset + 512 :]
 
 
 def test_lineage_contains_lineage_of_older_image(disk):
@@ -84,7 +84,8 @@ def test_lineage_contains_lineage_of_older_image(disk):
 def test_sector_in_use_is_not_overwritten(disk):
     disk.pwrite(b"a boot manager", (1 << 20) - 512)
     write_marker(disk, ONE, OS)
-    assert read_marker(disk) is None and disk.pread(14, (1 << 20) - 512) == b"a boot manager"
+    assert read_marker(disk) is None
+    assert disk.pread(14, (1 << 20) - 512) == b"a boot manager"
 
 
 def test_damaged_marker_is_ignored(disk):
@@ -98,4 +99,5 @@ def test_marker_on_mbr_disk_needs_space_before_partition(tmp_path, first, marked
     with mbr(str(tmp_path / "mbr"), first) as device:
         table = device.pread(512, 0)
         write_marker(device, ONE, OS)
-        assert (read_marker(device) is not None) == marked and device.pread(512, 0) == table
+        assert (read_marker(device) is not None) == marked
+        assert device.pread(512, 0) == table

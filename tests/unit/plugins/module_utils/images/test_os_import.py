@@ -52,13 +52,13 @@ def blobs(repository):
     return repository.layout.blobs.digests(), os.listdir(os.path.join(repository.path, "tmp"))
 
 
-def judged(repository, stored, manifest, tmp_path):
-    """The stored disk is sound for others too, and holds what was on the machine."""
+def check_stored(repository, stored, manifest, tmp_path):
+    """Check with other readers that the stored disk is intact and contains the files of the OS machine."""
     partition_facts = manifest.partition()
     disk = OsDisk("sha256:" + "0" * 64, stored.vmdk, stored.index)
     with disk.open(repository) as device:
         table = read_partitions(device)
-        partition = next(one for one in table.partitions if one.number == partition_facts["number"])
+        partition = next(entry for entry in table.partitions if entry.number == partition_facts["number"])
         window = partition.window(device)
         assert check(window, entries_follow=True) == []
         size = partition.size
@@ -92,18 +92,19 @@ def judged(repository, stored, manifest, tmp_path):
 def test_valid_disk_is_stored_and_grown(repository, tmp_path, variants):
     path, manifest = cached_disk(Spec(variants=variants))
     stored = store(repository, path)
-    size, capacity = judged(repository, stored, manifest, tmp_path)
-    assert capacity == 1 << 30 and size > manifest.partition()["size"] + (500 << 20)
+    size, capacity = check_stored(repository, stored, manifest, tmp_path)
+    assert capacity == 1 << 30
+    assert size > manifest.partition()["size"] + (500 << 20)
     facts = stored.examination.facts
-    assert facts["firmware"] == ("bios" if variants == ("mbr",) else "efi") and facts["disk"]["partition_table"] == (
-        "mbr" if variants == ("mbr",) else "gpt"
-    )
-    assert facts["disk"]["capacity"] == 1 << 30 and stored.data_bytes < 60 << 20
+    assert facts["firmware"] == ("bios" if variants == ("mbr",) else "efi")
+    assert facts["disk"]["partition_table"] == ("mbr" if variants == ("mbr",) else "gpt")
+    assert facts["disk"]["capacity"] == 1 << 30
+    assert stored.data_bytes < 60 << 20
     assert os_import.examine(lambda: open_disk(path), "x", 1).facts["product_name"] == facts["product_name"]
 
 
 @pytest.mark.parametrize(
-    ("variant", "code", "says"),
+    ("variant", "code", "hint"),
     [
         ("hibernated", "ntfs.hibernated", "powercfg"),
         ("fast_startup", "ntfs.hibernated", "powercfg"),
@@ -114,11 +115,13 @@ def test_valid_disk_is_stored_and_grown(repository, tmp_path, variants):
         ("two_windows", "images.os_two_windows", "single"),
     ],
 )
-def test_unsupported_disk_is_refused_with_hint(repository, variant, code, says):
+def test_unsupported_disk_is_refused_with_hint(repository, variant, code, hint):
     path, _manifest = cached_disk(Spec(variants=(variant,)))
     with pytest.raises(Unsupported) as caught:
         store(repository, path)
-    assert caught.value.code == code and says in caught.value.hint and blobs(repository) == ([], [])
+    assert caught.value.code == code
+    assert hint in caught.value.hint
+    assert blobs(repository) == ([], [])
 
 
 @pytest.mark.parametrize("variants", [(), ("mbr",)])
@@ -155,11 +158,9 @@ def test_windows_before_recovery_partition_cannot_grow(repository):
     for work in (lambda: store(repository, path), lambda: os_import.examine(lambda: open_disk(path), "x", 1)):
         with pytest.raises(Unsupported) as caught:
             work()
-        assert (
-            caught.value.code == "images.partitions_not_last"
-            and "reagentc" in caught.value.hint
-            and blobs(repository) == ([], [])
-        )
+        assert caught.value.code == "images.partitions_not_last"
+        assert "reagentc" in caught.value.hint
+        assert blobs(repository) == ([], [])
     path, _manifest = cached_disk(Spec(variants=("recovery",), virtual_size=1 << 30))
     with raises(Unsupported, "images.partitions_not_last") as caught:
         os_import.examine(lambda: open_disk(path), "x", 2)
@@ -171,7 +172,9 @@ def test_size_smaller_than_disk_is_refused(repository):
     path, _manifest = cached_disk(Spec(virtual_size=2 << 30))
     with pytest.raises(InvalidInput) as caught:
         store(repository, path)
-    assert caught.value.code == "images.os_too_large" and "2" in caught.value.hint and blobs(repository) == ([], [])
+    assert caught.value.code == "images.os_too_large"
+    assert "2" in caught.value.hint
+    assert blobs(repository) == ([], [])
 
 
 @pytest.mark.parametrize("part", [0.02, 0.5, 0.97])
@@ -180,7 +183,8 @@ def test_truncated_vmdk_is_corrupt(repository, tmp_path, part):
     os.truncate(package.vmdk, int(os.stat(package.vmdk).st_size * part) // 512 * 512)
     with pytest.raises((Corrupt, Unsupported)) as caught:
         store(repository, package.vmdk)
-    assert caught.value.hint and blobs(repository) == ([], [])
+    assert caught.value.hint
+    assert blobs(repository) == ([], [])
 
 
 def test_vmdk_and_raw_disk_give_same_index(repository, tmp_path):
@@ -203,9 +207,11 @@ def test_killed_child_leaves_only_temporary_files(repository, tmp_path, monkeypa
     with raises(Corrupt, "common.child_crashed"):
         store(repository, path)
     found, temporary = blobs(repository)
-    assert found == [] and len(temporary) == 1 and temporary[0].startswith(".strata-tmp-")
+    assert found == []
+    assert len(temporary) == 1
+    assert temporary[0].startswith(".strata-tmp-")
     monkeypatch.undo()
-    judged(repository, store(repository, path), manifest, tmp_path)
+    check_stored(repository, store(repository, path), manifest, tmp_path)
 
 
 @pytest.mark.parametrize("after", [0, 1000])
@@ -238,7 +244,8 @@ def test_full_disk_leaves_no_files(repository, monkeypatch, after):
     monkeypatch.setattr(repository.layout, "blob_writer", Writing)
     with pytest.raises(NoSpace) as caught:
         store(repository, path)
-    assert caught.value.hint and blobs(repository) == ([], [])
+    assert caught.value.hint
+    assert blobs(repository) == ([], [])
     monkeypatch.undo()
     store(repository, path)
 

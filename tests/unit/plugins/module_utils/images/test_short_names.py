@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""8.3 names that several files of a folder want; that every other case equals the rules is tested with applying and composing."""
+"""8.3 names that several files of a folder have; the tests of applying and composing cover all other cases."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def test_stack_clashes_are_found_before_writing(blank):
         return Item(Entry(path, "directory", 0x10, 1, 2, 3, 4, short_name=short_name))
 
     base = [folder("Programs"), folder("Programs/Strata Base", "STRATA~1")]
-    one = [folder("Programs/Strata One", "STRATA~2"), folder("Programs/Own", "OWN~1")]
-    two = [
+    first = [folder("Programs/Strata One", "STRATA~2"), folder("Programs/Own", "OWN~1")]
+    second = [
         folder("Programs/Strata Two", "STRATA~2"),
         folder("Programs/Strata Again", "STRATA~1"),
         folder("New"),
@@ -61,7 +61,7 @@ def test_stack_clashes_are_found_before_writing(blank):
     ]
     with changed(blank, [base]) as (device, _applied):
         with Volume.mount(device) as volume:
-            tree, _archives, _records = stacked([one, two], volume.upcase)
+            tree, _archives, _records = stacked([first, second], volume.upcase)
             assert sorted(find_clashes(tree, volume), key=lambda clash: clash.path) == [
                 Clash("Programs/Strata Again", "STRATA~1", 1, "Strata Base"),
                 Clash("Programs/Strata Two", "STRATA~2", 1, "Strata One"),

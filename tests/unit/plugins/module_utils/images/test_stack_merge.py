@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Merging a stack of layers, held against applying the layers one after the other to a dictionary."""
+"""Merging a stack of layers, compared with applying the layers in order to a dictionary."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def folder(path, **more):
 
 
 def final(*layers):
-    """The merged stack as {path: (layer number, entry kind)}, removals as None."""
+    """Return the merged stack as {path: (layer number, entry kind)}, removals as None."""
     tree = merge([(f"layer {number}", layer) for number, layer in enumerate(layers)], str.upper)
     return {
         path: (node.layer, node.entry.kind) if node.entry else ("implied" if node.exists else None)
@@ -47,12 +47,17 @@ def test_directory_metadata_wins_unless_implied():
 def test_file_over_directory_removes_subtree():
     tree = merge([("a", [folder("d"), file("d/x")]), ("b", [file("d")])], str.upper)
     node = tree.root.children["D"]
-    assert node.is_leaf and node.hides and not node.children
+    assert node.is_leaf
+    assert node.hides
+    assert not node.children
 
 
 def test_directory_over_file_hides_base():
     node = merge([("a", [file("d")]), ("b", [folder("d"), file("d/x")])], str.upper).root.children["D"]
-    assert node.hides and node.exists and not node.is_leaf and list(node.children) == ["X"]
+    assert node.hides
+    assert node.exists
+    assert not node.is_leaf
+    assert list(node.children) == ["X"]
 
 
 def test_whiteout_removes_only_from_lower_layers():
@@ -97,7 +102,7 @@ PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
 
 @st.composite
 def layer_entries(draw):
-    """A layer as an archive can hold it: each path once, files without anything below them, parents before children."""
+    """Return a layer as an archive contains it: each path once, nothing below files, parents before children."""
     chosen = draw(
         st.dictionaries(
             PATHS.map(str.upper), st.tuples(st.sampled_from(["file", "directory"]), st.booleans()), max_size=6
@@ -120,7 +125,7 @@ def drop(tree, path):
 
 
 def one_after_the_other(layers):
-    """The rules by brute force: {folded path: (layer, kind)}; a folder nobody describes belongs to layer -1."""
+    """Apply the rules by brute force; return {folded path: (layer, kind)}; a folder without an entry belongs to layer -1."""
     tree = {}
     for number, entries in enumerate(layers):
         for entry in entries:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which files of a layer the OS layer has changed since, and what a policy makes of them."""
+"""Stale files: files of a layer that the OS layer has changed, and the policies for them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _packaging(tmp_path_factory):
 
 
 def outdated(packaging, base, layer, patch):
-    """What a layer, made by ``layer`` upon ``base``, brings although ``patch`` changed it: {path: kept out by the policy newest}."""
+    """Return the stale files of a layer that ``layer`` built on ``base`` after ``patch``: {path: skipped by the policy newest}."""
 
     def both(change):
         return lambda volume: (base(volume), change(volume))
@@ -64,13 +64,13 @@ def outdated(packaging, base, layer, patch):
         found = find_stale_files(0, records, first, second)
         archive = stack.enter_context(stored_layers.open_archive(packaging.repository, made))
         older = select_skipped(StaleFilePolicy.NEWEST, found, ["app"], [lambda: archive], second)
-        assert select_skipped(StaleFilePolicy.OS, found, ["app"], [], second) == {(0, one.position) for one in found}
-        assert all(records[one.position].entry.path == one.path for one in found)
-    return {one.path: (0, one.position) in older for one in found}
+        assert select_skipped(StaleFilePolicy.OS, found, ["app"], [], second) == {(0, file.position) for file in found}
+        assert all(records[file.position].entry.path == file.path for file in found)
+    return {file.path: (0, file.position) in older for file in found}
 
 
 def test_stale_hard_link_is_found(packaging):
-    """A file whose first name is not the OS layer's, as of programs that WinSxS has."""
+    """The first name of the file is not that of the OS layer, as for programs in WinSxS."""
 
     def base(volume):
         put(volume, "Windows/System32/lib.dll", program(1, 0, 0, 0))
@@ -92,7 +92,7 @@ def test_stale_hard_link_is_found(packaging):
 
 
 def test_stale_compressed_file_is_found(packaging):
-    """Their content is not in their own data, which is a hole of the file's size in all of them."""
+    """The unnamed stream of a compressed file is a hole of the file's size."""
 
     def compressed(data):
         def change(volume):

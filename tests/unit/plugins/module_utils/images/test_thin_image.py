@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Thin images: every way of writing one out gives the same disk, and damage is told before anything is to be seen."""
+"""Thin images: all formats of an export contain the same disk, and damage is reported before a file appears."""
 
 from __future__ import annotations
 
@@ -48,21 +48,21 @@ def stack():
 def test_all_formats_contain_same_disk(small, stack, tmp_path):
     small.compose(stack[:1])
     image = small.compose(stack)
-    assert image.config.statistics.incremental and len(image.blobs) == 2
+    assert image.config.statistics.incremental
+    assert len(image.blobs) == 2
     for form in exporting.FORMATS:
         path = tmp_path / f"x.{form}"
         assert export(image, str(path), form, name="gold", firmware="efi") == path.stat().st_size
-    assert (
-        export(image, str(tmp_path / "again.vmdk"), "vmdk", name="gold", firmware="efi")
-        and (tmp_path / "again.vmdk").read_bytes() == (tmp_path / "x.vmdk").read_bytes()
-    )
+    assert export(image, str(tmp_path / "again.vmdk"), "vmdk", name="gold", firmware="efi")
+    assert (tmp_path / "again.vmdk").read_bytes() == (tmp_path / "x.vmdk").read_bytes()
     qemu("check", "-f", "qcow2", tmp_path / "x.qcow2")
     qemu("check", "-f", "vmdk", tmp_path / "x.vmdk")
     qemu("compare", "-f", "raw", "-F", "vmdk", tmp_path / "x.raw", tmp_path / "x.vmdk")
     qemu("compare", "-f", "raw", "-F", "qcow2", tmp_path / "x.raw", tmp_path / "x.qcow2")
     length, chunks = image.stream()
     streamed = b"".join(bytes(chunk) for chunk in chunks)
-    assert len(streamed) == length and streamed == (tmp_path / "x.vmdk").read_bytes()
+    assert len(streamed) == length
+    assert streamed == (tmp_path / "x.vmdk").read_bytes()
     with tarfile.open(tmp_path / "x.ova") as ova:
         assert ova.extractfile("gold-disk1.vmdk").read() == streamed
     package = open_package(str(tmp_path / "x.ova"))
@@ -82,11 +82,14 @@ def test_removed_data_is_zeros_in_image(small, stack):
     image = small.compose(stack)
     with image.open_disk() as disk, small.base.open(small.repository) as base:
         gone = [int(number) for number, size in zip(image.map.numbers, image.map.sizes) if not size]
-        assert len(gone) > 20 and all(base.read_grain(number) for number in gone)
+        assert len(gone) > 20
+        assert all(base.read_grain(number) for number in gone)
         for number in gone:
-            assert disk.read_grain(number) is None and not any(disk.pread(65536, number << 16))
+            assert disk.read_grain(number) is None
+            assert not any(disk.pread(65536, number << 16))
         numbers, digests = image.grain_digests()
-        assert not set(gone) & set(numbers.tolist()) and len(digests) == len(numbers)
+        assert not set(gone) & set(numbers.tolist())
+        assert len(digests) == len(numbers)
         assert all(
             any(start <= number << 16 < start + length for start, length in disk.data_extents())
             for number in numbers.tolist()
@@ -105,7 +108,8 @@ def test_damaged_blob_leaves_no_exported_file(small, stack, tmp_path, form, whic
     out.mkdir()
     with pytest.raises(Corrupt) as caught:
         export(thin_image.load(small.repository, image.content_digest), str(out / "x"), form, name="x", firmware="efi")
-    assert caught.value.hint and os.listdir(out) == []
+    assert caught.value.hint
+    assert os.listdir(out) == []
 
 
 @pytest.mark.parametrize("which", ["map", "config", "manifest", "index"])
@@ -157,7 +161,8 @@ def test_failed_export_keeps_older_file(small, stack, tmp_path, monkeypatch):
 
 
 def test_load_of_missing_image_returns_none(small):
-    assert thin_image.load(small.repository, "sha256:" + "1" * 64) is None and thin_image.stored(small.repository) == []
+    assert thin_image.load(small.repository, "sha256:" + "1" * 64) is None
+    assert thin_image.stored(small.repository) == []
 
 
 def test_exported_vmdk_is_read_by_own_reader(small, stack, tmp_path):
@@ -200,8 +205,6 @@ def test_ova_accepts_any_template_name(small, stack, tmp_path, name):
     package = open_package(str(tmp_path / "x.ova"))
     package.verify()
     [file] = package.descriptor.files
-    assert (
-        package.descriptor.single_system().name == name
-        and not set(file.href) & set(":%#?")
-        and len(file.href.encode()) <= 255
-    )
+    assert package.descriptor.single_system().name == name
+    assert not set(file.href) & set(":%#?")
+    assert len(file.href.encode()) <= 255

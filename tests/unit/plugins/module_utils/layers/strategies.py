@@ -77,7 +77,7 @@ EAS = st.lists(
 
 @st.composite
 def sparse_content(draw):
-    """(content, runs)."""
+    """Return (content, runs)."""
     runs, position, pieces = [], 0, []
     for hole, data in draw(st.lists(st.tuples(st.integers(0, 3000), st.binary(min_size=1, max_size=700)), max_size=3)):
         pieces += [bytes(hole), data]
@@ -95,7 +95,7 @@ def sparse_content(draw):
 
 @st.composite
 def trees(draw, max_size=8):
-    """A list of (entry, content, stream contents) with parents before children and links after their files."""
+    """Return a list of (entry, content, stream contents) with parents before children and links after their files."""
     found, directories, files, taken = [], [""], [], set()
     for _number in range(draw(st.integers(0, max_size))):
         folder = draw(st.sampled_from(directories))

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What goes into an archive comes out of it, by our reader and by others."""
+"""Archives that are written and read again, by ``ArchiveReader`` and by other readers."""
 
 from __future__ import annotations
 
@@ -75,7 +75,8 @@ def test_member_read_in_steps_and_runs(items, step):
             rebuilt = bytearray(len(expected))
             rebuilt[: len(head)] = head
             for offset, chunk in part.runs(step):
-                assert 0 < len(chunk) <= step and offset >= len(head)
+                assert 0 < len(chunk) <= step
+                assert offset >= len(head)
                 rebuilt[offset : offset + len(chunk)] = chunk
             assert rebuilt == expected
 
@@ -135,30 +136,31 @@ def test_archive_has_form_of_windows_layers():
     ]
     member, content = found["Files/Windows/B\u00fcro"]
     records = member.pax_headers
-    assert (
-        content == b"abc"
-        and records["MSWINDOWS.fileattr"] == "32"
-        and b64decode(records["MSWINDOWS.rawsd"]) == security
-    )
-    assert records["LIBARCHIVE.creationtime"] == "1577836800.0000001" and records["mtime"] == "1577836800.0000002"
-    assert (
-        records["atime"] == "1577836800.000001"
-        and records["ctime"] == "1577836799"
-        and records["STRATA.shortname"] == "BRO~1"
-    )
+    assert content == b"abc"
+    assert records["MSWINDOWS.fileattr"] == "32"
+    assert b64decode(records["MSWINDOWS.rawsd"]) == security
+    assert records["LIBARCHIVE.creationtime"] == "1577836800.0000001"
+    assert records["mtime"] == "1577836800.0000002"
+    assert records["atime"] == "1577836800.000001"
+    assert records["ctime"] == "1577836799"
+    assert records["STRATA.shortname"] == "BRO~1"
     assert found["Files/Windows"][0].pax_headers["mtime"] == "-11644473599.9999998"
     member, content = found["Files/Windows/B\u00fcro:Zone.Identifier"]
-    assert content == b"zz" and not [key for key in member.pax_headers if key.startswith("MSWINDOWS")]
-    assert (
-        found["Files/Windows/again"][0].islnk()
-        and found["Files/Windows/again"][0].linkname == "Files/Windows/B\u00fcro"
-    )
+    assert content == b"zz"
+    assert not [key for key in member.pax_headers if key.startswith("MSWINDOWS")]
+    assert found["Files/Windows/again"][0].islnk()
+    assert found["Files/Windows/again"][0].linkname == "Files/Windows/B\u00fcro"
     member = found["Files/Users"][0]
-    assert member.issym() and member.linkname == "C:\\Data"
-    assert member.pax_headers["MSWINDOWS.mountpoint"] == "1" and member.pax_headers["MSWINDOWS.fileattr"] == "1040"
+    assert member.issym()
+    assert member.linkname == "C:\\Data"
+    assert member.pax_headers["MSWINDOWS.mountpoint"] == "1"
+    assert member.pax_headers["MSWINDOWS.fileattr"] == "1040"
     member = found["Files/rel"][0]
-    assert member.issym() and member.linkname == "Windows\\B\u00fcro" and "STRATA.reparse" not in member.pax_headers
-    assert found["Files/cloud"][0].isreg() and "STRATA.reparse" in found["Files/cloud"][0].pax_headers
+    assert member.issym()
+    assert member.linkname == "Windows\\B\u00fcro"
+    assert "STRATA.reparse" not in member.pax_headers
+    assert found["Files/cloud"][0].isreg()
+    assert "STRATA.reparse" in found["Files/cloud"][0].pax_headers
     for member, _content in found.values():
         assert (member.uid, member.gid, member.uname, member.gname) == (0, 0, "", "")
 
@@ -208,7 +210,8 @@ def test_holes_are_not_stored():
     assert read == entry
     with tarfile.open(fileobj=io.BytesIO(plain(out.getvalue()))) as archive:
         member = archive.getmember("Files/big.vhd")
-        assert member.size == size and member.issparse()
+        assert member.size == size
+        assert member.issparse()
 
 
 def test_hives_are_read_on_request():

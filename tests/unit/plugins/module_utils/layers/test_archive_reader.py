@@ -35,7 +35,7 @@ SMALL = Limits(entries=1000, unpacked=8 << 20, file=1 << 20, header=1 << 16, run
 
 
 def tar_of(*members, **options):
-    """A tar that Python writes, of (name, type, content, link, records)."""
+    """Return a tar that Python writes, of (name, type, content, link, records)."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT, **options) as archive:
         for name, kind, content, link, records in members:
@@ -66,7 +66,7 @@ def read(data, **options):
 
 
 class Failing(io.BytesIO):
-    """A stream that fails behind ``sound`` bytes."""
+    """A stream that fails after ``sound`` bytes."""
 
     def __init__(self, data, sound):
         super().__init__(data)
@@ -100,7 +100,8 @@ def test_error_while_reading_ahead_is_raised_on_use():
     with pytest.raises(OSError, match="the disk is gone"):
         for entry, contents in ArchiveReader(Failing(data, 6 << 20), LABEL, ahead=True):
             found.append((entry.path, [part.read() for _name, _size, part in contents]))
-    assert [path for path, _parts in found] == [str(number) for number in range(len(found))] and len(found) >= 5
+    assert [path for path, _parts in found] == [str(number) for number in range(len(found))]
+    assert len(found) >= 5
 
 
 def test_closed_reader_stops_reading():
@@ -120,7 +121,7 @@ SD = b64encode(b"\1\0\4\x80" + bytes(16)).decode()
 
 
 def container_layer():
-    """What go-winio and hcsshim export: no records of ours."""
+    """Return a layer as go-winio and hcsshim export it, without records of this collection."""
     records = {
         "MSWINDOWS.fileattr": "32",
         "MSWINDOWS.rawsd": SD,
@@ -168,28 +169,30 @@ def test_layer_of_windows_container_tools_is_read(compress):
         "link",
         "System_Delta",
     ]
-    assert by_path["Windows"][1] == {"dirstream": b"on a directory"} and by_path["Windows"][0].streams == [
-        ("dirstream", 14)
-    ]
+    assert by_path["Windows"][1] == {"dirstream": b"on a directory"}
+    assert by_path["Windows"][0].streams == [("dirstream", 14)]
     assert by_path["Windows/old.dll"][0] == Entry("Windows/old.dll", "whiteout")
     entry, contents = by_path["Windows/a.dll"]
     assert contents == {"": b"content", "Zone.Identifier": b"[ZoneTransfer]", "second": b"2"}
-    assert entry.streams == [("Zone.Identifier", 14), ("second", 1)] and entry.size == 7 and entry.attributes == 32
-    assert (
-        entry.created == 116444736000000000 + 15778368001234567
-        and entry.written == 116444736000000000 + 15778368007654321
-    )
-    assert entry.accessed == 116444736000000000 + 15778368010000000 and entry.changed == 116444736000000000 - 15000000
-    assert entry.security == b"\1\0\4\x80" + bytes(16) and unpack_eas(entry.eas) == [(b"$KERNEL.X", 0, b"value")]
-    assert by_path["Windows/b.dll"][0].link_target == "Windows/a.dll" and by_path["Windows/b.dll"][0].kind == "link"
+    assert entry.streams == [("Zone.Identifier", 14), ("second", 1)]
+    assert entry.size == 7
+    assert entry.attributes == 32
+    assert entry.created == 116444736000000000 + 15778368001234567
+    assert entry.written == 116444736000000000 + 15778368007654321
+    assert entry.accessed == 116444736000000000 + 15778368010000000
+    assert entry.changed == 116444736000000000 - 15000000
+    assert entry.security == b"\1\0\4\x80" + bytes(16)
+    assert unpack_eas(entry.eas) == [(b"$KERNEL.X", 0, b"value")]
+    assert by_path["Windows/b.dll"][0].link_target == "Windows/a.dll"
+    assert by_path["Windows/b.dll"][0].kind == "link"
     entry = by_path["Documents and Settings"][0]
-    assert entry.kind == "directory" and entry.attributes == 9238 and decode_link(entry.reparse) == ("C:\\Users", True)
+    assert entry.kind == "directory"
+    assert entry.attributes == 9238
+    assert decode_link(entry.reparse) == ("C:\\Users", True)
     entry = by_path["link"][0]
-    assert (
-        entry.kind == "file"
-        and decode_link(entry.reparse) == ("Windows\\a.dll", False)
-        and struct.unpack_from("<I", entry.reparse, 16) == (1,)
-    )
+    assert entry.kind == "file"
+    assert decode_link(entry.reparse) == ("Windows\\a.dll", False)
+    assert struct.unpack_from("<I", entry.reparse, 16) == (1,)
     assert entry.written == 116444736000000000 + 10000000000000000  # ustar seconds where there is no record
     assert by_path["System_Delta"][0].kind == "hive"
 
@@ -228,7 +231,9 @@ def test_link_target_round_trip(target, mount_point):
     buffer = encode_link(target, mount_point=mount_point)
     assert decode_link(buffer) == (target, mount_point)
     tag, length, reserved = struct.unpack_from("<IHH", buffer)
-    assert tag == (0xA0000003 if mount_point else 0xA000000C) and length == len(buffer) - 8 and not reserved
+    assert tag == (0xA0000003 if mount_point else 0xA000000C)
+    assert length == len(buffer) - 8
+    assert not reserved
 
 
 # --- malicious ---------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ FILETIME = 116444736000000000 + 16000000001234567
 
 
 def make(root, files):
-    """Files, links ("-> target") and folders (name ends in "/"), with one time."""
+    """Create files, links ("-> target") and folders (name ends in "/"), with one time."""
     for name, content in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -134,7 +134,9 @@ def test_sparse_file_keeps_holes(tmp_path):
     if os.stat(tmp_path / "s").st_blocks * 512 > 5 << 20:
         pytest.skip("this file system has no holes")
     ((entry, opener),) = entries_from_folder(str(tmp_path))
-    assert entry.sparse == [(4 << 20, 65536)] and entry.attributes == 0x220 and entry.size == 10 << 20
+    assert entry.sparse == [(4 << 20, 65536)]
+    assert entry.attributes == 0x220
+    assert entry.size == 10 << 20
 
 
 def test_all_problems_are_listed_at_once(tmp_path):
@@ -288,8 +290,10 @@ def test_fingerprint_changes_with_content(tmp_path):
         return source_fingerprint(entries_from_folder(str(tmp_path), **options))
 
     first = now()
-    assert first == now() and first.startswith("sha256:")
-    assert now(delete=["x"]) != first and now(time=5) != first
+    assert first == now()
+    assert first.startswith("sha256:")
+    assert now(delete=["x"]) != first
+    assert now(time=5) != first
     (tmp_path / "d/a").write_bytes(b"2")
     assert now() != first
     os.utime(tmp_path / "d/a", ns=(UNIX, UNIX))

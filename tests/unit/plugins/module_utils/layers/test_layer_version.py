@@ -205,7 +205,8 @@ def jpeg(width=16, height=16):
 
 
 def test_icon_media_type_is_detected():
-    assert icon_media_type(png()) == "image/png" and icon_media_type(jpeg()) == "image/jpeg"
+    assert icon_media_type(png()) == "image/png"
+    assert icon_media_type(jpeg()) == "image/jpeg"
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,8 @@ def test_pax_records_round_trip(records):
     member = tar.pax_member(b"x", records)
     assert len(member) % 512 == 0
     header = tar.parse_header(member[:512])
-    assert header.kind == b"x" and tar.parse_pax(member[512 : 512 + header.size], 10) == records
+    assert header.kind == b"x"
+    assert tar.parse_pax(member[512 : 512 + header.size], 10) == records
 
 
 @pytest.mark.parametrize(
@@ -100,19 +101,22 @@ def test_time_round_trip(filetime):
     ],
 )
 def test_time_has_decimal_form(filetime, text):
-    assert format_time(filetime) == text and parse_time(text) == filetime
+    assert format_time(filetime) == text
+    assert parse_time(text) == filetime
 
 
 def test_time_is_rounded_and_clamped():
     assert parse_time(b"0.123456789") == 116444736000000000 + 1234567
-    assert parse_time(b"-99999999999") == 0 and parse_time(b"9" * 18) == (1 << 63) - 1
+    assert parse_time(b"-99999999999") == 0
+    assert parse_time(b"9" * 18) == (1 << 63) - 1
 
 
 @given(st.lists(st.tuples(st.binary(min_size=1, max_size=9), st.integers(0, 255), st.binary(max_size=20)), max_size=4))
 @settings(max_examples=100)
 def test_extended_attributes_round_trip(attributes):
     chain = pack_eas(attributes)
-    assert unpack_eas(chain) == attributes and len(chain) % 4 == 0
+    assert unpack_eas(chain) == attributes
+    assert len(chain) % 4 == 0
 
 
 def test_extended_attributes_of_windows_are_read():
