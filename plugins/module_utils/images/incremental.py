@@ -10,7 +10,7 @@ the old stack replaced or removed), the image is composed from its base.
 How a path is compared:
 
 1. The state of the path in both stacks is reduced to a ``PathState``.
-2. ``_ACTIONS`` maps (old state, new state, what the base has there) to an action. The base is only
+2. ``ACTIONS`` maps (old state, new state, what the base has there) to an action. The base is only
    looked up if no entry applies to any base, because a lookup reads the volume.
 3. A missing entry means that the image cannot be derived: ``FullComposeNeeded``.
 4. A folder that remains a folder is compared recursively; its metadata is written again if that
@@ -27,7 +27,7 @@ from dataclasses import replace
 
 from ..layers.entry import LINK, Entry
 from ..layers.file_index import Record
-from .stack_merge import MergedNode, MergedTree
+from .stack_merge import MergedNode, MergedTree, is_leaf
 
 
 class FullComposeNeeded(Exception):
@@ -54,7 +54,9 @@ class PathState(enum.IntEnum):
     REPLACED_FOLDER = enum.auto()  # hides what the base has
 
 
-class _Action(enum.Enum):
+class Action(enum.Enum):
+    """What is done to a path of the older image."""
+
     SKIP = enum.auto()
     APPLY = enum.auto()  # apply the new node as to the base
     REPLACE = enum.auto()  # remove what the older image has, then apply the new node
@@ -67,46 +69,53 @@ class _Action(enum.Enum):
 
 _NOTHING, _FOLDER, _OTHER, _ANY = BasePath
 _S = PathState
-_ACTIONS: dict[tuple[PathState, PathState, BasePath], _Action] = {
-    **{(state, _S.LEAF, _ANY): _Action.COMPARE_LEAF for state in PathState},
-    **{(state, _S.REMOVED, _ANY): _Action.REMOVE for state in PathState},
-    (_S.REMOVED, _S.REMOVED, _ANY): _Action.SKIP,
-    **{(state, _S.REPLACED_FOLDER, _ANY): _Action.REPLACE for state in PathState},
-    (_S.REPLACED_FOLDER, _S.REPLACED_FOLDER, _ANY): _Action.COMPARE_OWN,
-    (_S.UNTOUCHED, _S.FOLDER, _ANY): _Action.APPLY,
-    (_S.REMOVED, _S.FOLDER, _NOTHING): _Action.APPLY,
-    (_S.LEAF, _S.FOLDER, _NOTHING): _Action.REPLACE,
-    (_S.REPLACED_FOLDER, _S.FOLDER, _NOTHING): _Action.COMPARE_OWN,
-    (_S.FOLDER, _S.FOLDER, _NOTHING): _Action.COMPARE_OWN,
-    (_S.FOLDER, _S.FOLDER, _FOLDER): _Action.COMPARE_WITH_BASE,
-    (_S.FOLDER, _S.FOLDER, _OTHER): _Action.REQUIRE_EQUAL,
-    (_S.REMOVALS_BELOW, _S.FOLDER, _NOTHING): _Action.APPLY,
-    (_S.REMOVALS_BELOW, _S.FOLDER, _FOLDER): _Action.COMPARE_WITH_BASE,
-    (_S.REMOVALS_BELOW, _S.FOLDER, _OTHER): _Action.APPLY,
+#: By old state, new state and base. A missing entry means that a full compose is needed.
+ACTIONS: dict[tuple[PathState, PathState, BasePath], Action] = {
+    **{(state, _S.LEAF, _ANY): Action.COMPARE_LEAF for state in PathState},
+    **{(state, _S.REMOVED, _ANY): Action.REMOVE for state in PathState},
+    (_S.REMOVED, _S.REMOVED, _ANY): Action.SKIP,
+    **{(state, _S.REPLACED_FOLDER, _ANY): Action.REPLACE for state in PathState},
+    (_S.REPLACED_FOLDER, _S.REPLACED_FOLDER, _ANY): Action.COMPARE_OWN,
+    (_S.UNTOUCHED, _S.FOLDER, _ANY): Action.APPLY,
+    (_S.REMOVED, _S.FOLDER, _NOTHING): Action.APPLY,
+    (_S.LEAF, _S.FOLDER, _NOTHING): Action.REPLACE,
+    (_S.REPLACED_FOLDER, _S.FOLDER, _NOTHING): Action.COMPARE_OWN,
+    (_S.FOLDER, _S.FOLDER, _NOTHING): Action.COMPARE_OWN,
+    (_S.FOLDER, _S.FOLDER, _FOLDER): Action.COMPARE_WITH_BASE,
+    (_S.FOLDER, _S.FOLDER, _OTHER): Action.REQUIRE_EQUAL,
+    (_S.REMOVALS_BELOW, _S.FOLDER, _NOTHING): Action.APPLY,
+    (_S.REMOVALS_BELOW, _S.FOLDER, _FOLDER): Action.COMPARE_WITH_BASE,
+    (_S.REMOVALS_BELOW, _S.FOLDER, _OTHER): Action.APPLY,
 }
 for _new in (_S.UNTOUCHED, _S.REMOVALS_BELOW):
-    _ACTIONS |= {
-        (_S.UNTOUCHED, _new, _ANY): _Action.APPLY,
-        (_S.REMOVED, _new, _NOTHING): _Action.SKIP,
-        (_S.LEAF, _new, _NOTHING): _Action.REMOVE,
-        (_S.REPLACED_FOLDER, _new, _NOTHING): _Action.REMOVE,
-        (_S.FOLDER, _new, _NOTHING): _Action.REMOVE,
-        (_S.FOLDER, _new, _FOLDER): _Action.COMPARE_WITH_BASE,
-        (_S.REMOVALS_BELOW, _new, _NOTHING): _Action.SKIP,
-        (_S.REMOVALS_BELOW, _new, _FOLDER): _Action.COMPARE_WITH_BASE,
-        (_S.REMOVALS_BELOW, _new, _OTHER): _Action.SKIP,
+    ACTIONS |= {
+        (_S.UNTOUCHED, _new, _ANY): Action.APPLY,
+        (_S.REMOVED, _new, _NOTHING): Action.SKIP,
+        (_S.LEAF, _new, _NOTHING): Action.REMOVE,
+        (_S.REPLACED_FOLDER, _new, _NOTHING): Action.REMOVE,
+        (_S.FOLDER, _new, _NOTHING): Action.REMOVE,
+        (_S.FOLDER, _new, _FOLDER): Action.COMPARE_WITH_BASE,
+        (_S.REMOVALS_BELOW, _new, _NOTHING): Action.SKIP,
+        (_S.REMOVALS_BELOW, _new, _FOLDER): Action.COMPARE_WITH_BASE,
+        (_S.REMOVALS_BELOW, _new, _OTHER): Action.SKIP,
     }
+
+
+# Members of an enumeration are slow to access; these are used for every path.
+_UNTOUCHED, _REMOVALS_BELOW, _REMOVED, _LEAF, _FOLDER_STATE, _REPLACED_FOLDER = PathState
+_COMPARE_LEAF = Action.COMPARE_LEAF
 
 
 def path_state(node: MergedNode) -> PathState:
     """Return what a merged stack does to the path of a node."""
-    if node.is_leaf:
-        return PathState.LEAF
+    entry = node.entry
+    if entry is not None and is_leaf(entry):
+        return _LEAF
     if node.hides:
-        return PathState.REPLACED_FOLDER if node.exists else PathState.REMOVED
+        return _REPLACED_FOLDER if node.exists else _REMOVED
     if node.exists:
-        return PathState.FOLDER
-    return PathState.REMOVALS_BELOW if node.children else PathState.UNTOUCHED
+        return _FOLDER_STATE
+    return _REMOVALS_BELOW if node.children else _UNTOUCHED
 
 
 #: Returns what the OS layer has at a path, never ``ANY``.
@@ -241,24 +250,24 @@ class _Comparison:
 
     def _change(self, old: MergedNode, new: MergedNode, path: str, base_at: BaseAt) -> MergedNode | None:
         """Return the node that changes a path, None if the older image is right already."""
-        states = path_state(old), path_state(new)
-        action = _ACTIONS.get((*states, BasePath.ANY)) or _ACTIONS.get((*states, base_at(path)))
+        before, after = path_state(old), path_state(new)
+        action = ACTIONS.get((before, after, _ANY)) or ACTIONS.get((before, after, base_at(path)))
         if action is None:
             raise FullComposeNeeded
-        if action is _Action.SKIP:
-            return None
-        if action is _Action.APPLY:
-            return new
-        if action is _Action.REPLACE:
-            return replace(new, hides=True)
-        if action is _Action.REMOVE:
-            return MergedNode(new.name, hides=True)
-        if action is _Action.COMPARE_LEAF:
+        if action is _COMPARE_LEAF:
             return self._leaf(old, new, path, base_at)
-        if action is _Action.COMPARE_WITH_BASE:
+        if action is Action.COMPARE_WITH_BASE:
             return self._folder(old, new, path, base_at)
+        if action is Action.SKIP:
+            return None
+        if action is Action.APPLY:
+            return new
+        if action is Action.REPLACE:
+            return replace(new, hides=True)
+        if action is Action.REMOVE:
+            return MergedNode(new.name, hides=True)
         change = self._folder(old, new, path, None)
-        if action is _Action.REQUIRE_EQUAL and change is not None:
+        if action is Action.REQUIRE_EQUAL and change is not None:
             raise FullComposeNeeded
         return change
 

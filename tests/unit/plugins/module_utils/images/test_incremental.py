@@ -16,9 +16,11 @@ from ansible_collections.strata.layering.plugins.module_utils.disk.overlay impor
 from ansible_collections.strata.layering.plugins.module_utils.images.apply import Applier
 from ansible_collections.strata.layering.plugins.module_utils.images.compose_modes import base_path
 from ansible_collections.strata.layering.plugins.module_utils.images.incremental import (
+    ACTIONS,
     BasePath,
     ComparedStack,
     FullComposeNeeded,
+    PathState,
     incremental_tree,
 )
 from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
@@ -140,6 +142,26 @@ def changed_paths(old, new, base=()):
     except FullComposeNeeded:
         return None
     return {path for path, node in change.nodes() if node.entry is not None or node.hides}
+
+
+def test_actions_are_missing_only_if_the_base_has_to_be_restored():
+    bases = [base for base in BasePath if base is not BasePath.ANY]
+    missing = {
+        (old, new, base)
+        for old in PathState
+        for new in PathState
+        for base in bases
+        if (old, new, BasePath.ANY) not in ACTIONS and (old, new, base) not in ACTIONS
+    }
+    hidden = (PathState.REMOVED, PathState.LEAF, PathState.REPLACED_FOLDER)
+    absent = (PathState.UNTOUCHED, PathState.REMOVALS_BELOW)
+    expected = {
+        (old, new, base)
+        for old in hidden
+        for new in (*absent, PathState.FOLDER)
+        for base in (BasePath.FOLDER, BasePath.OTHER)
+    }
+    assert missing == expected | {(PathState.FOLDER, new, BasePath.OTHER) for new in absent}
 
 
 def test_unchanged_paths_are_skipped():
