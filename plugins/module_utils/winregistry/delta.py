@@ -18,7 +18,7 @@ from .hive_items import Value
 from .hive_model import Key
 
 # What happens to a key
-KEEP = 0  # it stays; the values and subkeys that the delta names in it change
+KEEP = 0  # it is kept; the values and subkeys that the delta names in it change
 CREATE = 1  # it did not exist before
 REMOVE = 2  # it is deleted with everything below it
 REPLACE = 3  # everything in it is deleted, and it gets the content that the delta names
@@ -169,7 +169,7 @@ class KeyDelta:
 
     @property
     def is_empty(self) -> bool:
-        """True when the key stays and nothing in it or below it changes."""
+        """True when the key is kept and nothing in it or below it changes."""
         return self.action == KEEP and not (
             self.values or self.subkeys or self.changes_attributes or self.order or self.last_written is not None
         )
@@ -216,7 +216,7 @@ class Counts:
 class Delta:
     """The changes of one hive.
 
-    ``hive`` is its name (SYSTEM, SOFTWARE, ...), ``root`` the root key, which always stays.
+    ``hive`` is its name (SYSTEM, SOFTWARE, ...), ``root`` the root key, which is always kept.
     """
 
     def __init__(self, hive: str, root: KeyDelta | None = None, *, table: upcase.Upcase = upcase.WINDOWS) -> None:

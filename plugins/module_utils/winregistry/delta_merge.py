@@ -106,7 +106,7 @@ def combine_deltas(
 
     With ``base``, the hive that the result will be applied to, content that differs from what a layer was captured
     on counts as changed by ``base_label``. Without it, all layers are assumed to be captured on the same hive.
-    ``seen`` holds by label the layers that a layer was built on: changing what they set is not a conflict.
+    ``seen`` holds by label the layers that a layer was built on: changing their settings is not a conflict.
 
     Raises:
         InternalError: the deltas are of different hives, or two labels are equal.

@@ -212,9 +212,9 @@ def _removals(node: KeyDelta) -> KeyDelta:
 class ValueDecision(NamedTuple):
     """The decision about one value.
 
-    ``name`` is the value's name as findings spell it. ``value`` goes into the merged delta; None leaves the value out of it. ``outcome``, ``winners``, ``losers`` and
-    ``advice`` are for the finding. ``dropped`` are the layers whose change a rule discards, ``origins`` those that
-    the value owes its state to.
+    ``name`` is the value's name for findings. ``value`` goes into the merged delta; None leaves the value out of it.
+    ``outcome``, ``winners``, ``losers`` and ``advice`` are for the finding. ``dropped`` are the layers whose change a
+    rule discards. ``origins`` are the layers that the value owes its state to.
     """
 
     name: str
