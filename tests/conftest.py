@@ -8,14 +8,15 @@ Markers are set here by folder and by fixture, so that a new test has them witho
 * ``unit``: the test is below tests/unit.
 * ``simulator``: the test uses the vSphere simulator.
 * ``wine``: the test starts wine.
-* ``slow``: the test takes more than about a second; ``make test-fast`` leaves it out. A test or a module outside
-  the folders listed below that is slow has the marker in its source.
+* ``slow``: the test, or most of its file, takes more than about a second; ``make test-fast`` leaves it out. A slow
+  test that is not listed below has the marker in its source.
 """
 
 from __future__ import annotations
 
 import os
 import pathlib
+import re
 
 import pytest
 from hypothesis import settings
@@ -31,15 +32,36 @@ if _PROFILE == "repeatable" and hasattr(providers, "_get_local_constants"):
     setattr(providers, "_get_local_constants", lambda: providers._local_constants)  # noqa: B010
 
 _TESTS = pathlib.Path(__file__).resolve().parent
+_ENGINE = "unit/plugins/module_utils"
 _MARKED_FOLDERS = {
     "unit": ("unit",),
-    "simulator": ("integration", "unit/support", "unit/plugins/module_utils/vsphere"),
+    "simulator": ("integration", "unit/support", f"{_ENGINE}/vsphere"),
     "wine": ("acceptance",),
-    "slow": ("acceptance", "integration", "unit/benchmark", "unit/sample", "unit/support"),
+    "slow": (
+        "acceptance",
+        "integration",
+        "unit/benchmark",
+        "unit/demo",
+        "unit/sample",
+        "unit/support",
+        f"{_ENGINE}/capture/test_associativity.py",
+        f"{_ENGINE}/capture/test_capture_round_trip.py",
+        f"{_ENGINE}/images/test_compose.py",
+        f"{_ENGINE}/images/test_grow.py",
+        f"{_ENGINE}/images/test_incremental.py",
+        f"{_ENGINE}/images/test_os_import.py",
+        f"{_ENGINE}/layers/test_archive.py",
+        f"{_ENGINE}/ntfs/test_hostile.py",
+        f"{_ENGINE}/ntfs/test_resize.py",
+        f"{_ENGINE}/winregistry/test_round_trip.py",
+    ),
 }
+#: Tests with these words in their name read all of a large file.
+_SLOW_NAME = re.compile("real_hive|beyond_two_tib")
 _MARKED_FIXTURES = {
     "simulator": {"simulator", "shared_simulator", "host_simulator", "vcenter"},
     "wine": {"lab", "wine_machine"},
+    "slow": {"windows_image"},
 }
 #: Folders and files whose tests one worker runs: their session fixtures take minutes, or they look at files that
 #: every playbook leaves in /tmp while it runs.
@@ -67,6 +89,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for marker, folders in _MARKED_FOLDERS.items():
             if any(_is_below(path, folder) for folder in folders) or fixtures & _MARKED_FIXTURES.get(marker, set()):
                 item.add_marker(marker)
+        if _SLOW_NAME.search(item.name):
+            item.add_marker("slow")
 
 
 @pytest.hookimpl(optionalhook=True)
