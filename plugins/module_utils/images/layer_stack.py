@@ -63,7 +63,7 @@ def script_layer(content_digest: str, placed: Sequence[scripts.PlacedScript], ar
     ``archive`` may be empty if only the index is needed.
     """
     index = scripts.pack_index(content_digest, placed)
-    return StackedLayer("the image's scripts", content_digest, archive, index)
+    return StackedLayer("scripts of the image", content_digest, archive, index)
 
 
 def read_indexes(repository: Repository, layers: Sequence[StackedLayer]) -> list[list[Record]]:
