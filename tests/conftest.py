@@ -56,7 +56,7 @@ _MARKED_FOLDERS = {
         f"{_ENGINE}/winregistry/test_round_trip.py",
     ),
 }
-#: Tests with these words in their name read all of a large file.
+#: Tests with these parts in their name read all of a large file.
 _SLOW_NAME = re.compile("real_hive|beyond_two_tib")
 _MARKED_FIXTURES = {
     "simulator": {"simulator", "shared_simulator", "host_simulator", "vcenter"},

@@ -19,7 +19,10 @@ TEMPLATE = "small-files"
 _LAYER = "Small Files"
 
 _OURS = "Whole process, including the start of Python: finding layers, merging, applying, compressing the changes, storing and syncing them."
-_GUESTFISH = "guestfish tar-in runs under emulation (TCG), on an overlay of the raw disk; it does not compress or create a VMDK. Its appliance was built before."
+_GUESTFISH = (
+    "guestfish tar-in runs under emulation (TCG), on an overlay of the raw disk; it does not compress or create a VMDK. "
+    "Its appliance was built before."
+)
 _WIMLIB = (
     "wimlib applies a WIM of the complete Windows installation with the files to an empty volume; capturing the WIM and creating a VMDK are not included. "
     "LZX is the default of wimlib and the compression of install.wim; XPRESS is its fastest compression."

@@ -198,7 +198,8 @@ def _disk_size(composition: Composition, base_size: int) -> int:
     size = composition.disk_size or base_size
     if size < base_size:
         raise InvalidInput(
-            f"The disk of the image cannot have {size / (1 << 30):g} GiB: the disk of the {composition.config.os_layer.label} has {base_size / (1 << 30):g} GiB.",
+            f"The disk of the image cannot have {size / (1 << 30):g} GiB: "
+            f"the disk of the {composition.config.os_layer.label} has {base_size / (1 << 30):g} GiB.",
             code="images.disk_size",
             hint=f"Set disk_size_gb of the image template to {-(-base_size >> 30)} or more, or omit it.",
         )

@@ -126,7 +126,8 @@ class Execution:
                 f"The VM {facts.path} has to be published again because its snapshot {self._view.snapshot_name} was removed, "
                 f"but {', '.join(clones[:LISTED_CLONES])} depend on its disks.",
                 code="publish.clones",
-                hint="Delete those clones and run again. To keep them, rename the VM, remove its strata.layering settings from its advanced configuration, and run again.",
+                hint="Delete those clones and run again. To keep them, rename the VM, remove its strata.layering settings "
+                "from its advanced configuration, and run again.",
                 clones=clones,
             )
 
