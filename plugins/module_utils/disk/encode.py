@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeAlias
 
 from ..common.arrays import U32, Mask
 from ..common.errors import InternalError
@@ -29,7 +30,7 @@ _WORTH_COPYING = GRAIN_SIZE + 1024
 _LEVEL = 1
 
 
-_Row = tuple[int, bytes | memoryview | None, bytes | None]
+_Row: TypeAlias = "tuple[int, bytes | memoryview | None, bytes | None]"
 
 
 class _Batch:

@@ -9,6 +9,7 @@ import collections
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeAlias
 
 from ..common.arrays import U8, U32, Mask
 from ..common.optional_imports import np
@@ -28,7 +29,7 @@ from .grains import (
 #: Grains that are read and hashed together.
 _BATCH = 16
 
-_Grain = bytes | memoryview
+_Grain: TypeAlias = "bytes | memoryview"
 
 
 def differing_grains(

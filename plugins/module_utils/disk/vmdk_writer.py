@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 from ..common.arrays import U32
 from ..common.errors import InternalError
@@ -37,7 +37,7 @@ class Writable(Protocol):
 
 
 #: Takes bytes in order: a function, or an object with a method "write".
-Output = Writable | Callable[[Any], object]
+Output: TypeAlias = "Writable | Callable[[Any], object]"
 
 
 def write_function(out: Output) -> Callable[[bytes | memoryview], object]:

@@ -136,7 +136,7 @@ def _parse_streams(raw: bytes) -> list[tuple[str, int]]:
     is_valid = isinstance(streams, list) and len(streams) <= MAX_STREAMS and all(map(_is_stream, streams))
     if not is_valid or len({name for name, _size in streams}) < len(streams):
         raise FormatError("a list of streams is malformed")
-    return [(name, size) for name, size in streams]
+    return [(str(name), int(size)) for name, size in streams]
 
 
 def _is_stream(item: object) -> bool:

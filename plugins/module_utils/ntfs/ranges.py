@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from ..common.arrays import I64, Mask
 from ..common.optional_imports import np
 
 if TYPE_CHECKING:
-    _Positions = I64 | Sequence[int]
+    _Positions: TypeAlias = "I64 | Sequence[int]"
 
 
 class Ranges:
