@@ -6,13 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeAlias
 
 from ..common.arrays import I64, Mask
 from ..common.optional_imports import np
-
-if TYPE_CHECKING:
-    _Positions: TypeAlias = "I64 | Sequence[int]"
 
 
 class Ranges:
@@ -23,7 +19,7 @@ class Ranges:
     starts: I64
     ends: I64
 
-    def __init__(self, starts: _Positions, ends: _Positions) -> None:
+    def __init__(self, starts: I64 | Sequence[int], ends: I64 | Sequence[int]) -> None:
         """Take ranges [start, end) in any order; ranges that overlap or touch are joined, empty ranges are dropped."""
         starts, ends = np.asarray(starts, dtype=np.int64), np.asarray(ends, dtype=np.int64)
         real = ends > starts
@@ -53,7 +49,7 @@ class Ranges:
         """The number of bytes in all ranges."""
         return int((self.ends - self.starts).sum())
 
-    def touched(self, starts: _Positions, ends: _Positions) -> Mask:
+    def touched(self, starts: I64 | Sequence[int], ends: I64 | Sequence[int]) -> Mask:
         """Return which of the ranges [start, end) share a byte with this set."""
         starts, ends = np.asarray(starts, dtype=np.int64), np.asarray(ends, dtype=np.int64)
         if not len(self.starts):
