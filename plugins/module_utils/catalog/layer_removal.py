@@ -9,7 +9,7 @@ from ..common.errors import Conflict
 from ..common.outcome import Outcome
 from ..layers.layer_version import APP, OS, PLATFORM
 from ..repository.repository import Repository
-from . import collections, layer_store
+from . import document_collections, layer_store
 from .kinds import LOCK, layer_kind, layer_label
 from .layer_document import LayerDocument, SoftwareLayerEntry
 from .layers import find_layer, layer_lock
@@ -56,7 +56,7 @@ def _remove(
 ) -> None:
     # The document is changed first: a version that only its reference names is collected; a document that
     # names a version which does not exist would be damage.
-    documents = collections.layers(repository, before.kind)
+    documents = document_collections.layers(repository, before.kind)
     if after is None:
         documents.remove(before.name)
     else:
@@ -78,7 +78,7 @@ def _refuse_needed(repository: Repository, kind: str, removed: VersionName) -> N
     needing = [
         f"{name} {version}"
         for dependent_kind in (APP, PLATFORM)
-        for name, layer in collections.layers(repository, dependent_kind).all()
+        for name, layer in document_collections.layers(repository, dependent_kind).all()
         for version, entry in layer.software_versions()
         if _needs(entry, kind, removed)
     ]

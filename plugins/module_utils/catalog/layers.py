@@ -19,7 +19,7 @@ from ..layers.layer_version import (
     check_version_name,
 )
 from ..repository.repository import Repository
-from . import collections, scripts
+from . import document_collections, scripts
 from .kinds import LOCK, layer_label
 from .layer_document import LayerDocument, SoftwareLayerEntry
 
@@ -40,7 +40,7 @@ def find_layer(repository: Repository, kind: str, name: str) -> LayerDocument | 
         InvalidInput: ``layers.name`` if no layer can have this name.
         Corrupt: ``catalog.field`` if the document is damaged.
     """
-    return collections.layers(repository, kind).get(check_layer_name(name))
+    return document_collections.layers(repository, kind).get(check_layer_name(name))
 
 
 def find_version(repository: Repository, kind: str, name: str, version: str | None) -> LayerReference:
@@ -53,7 +53,7 @@ def find_version(repository: Repository, kind: str, name: str, version: str | No
     """
     layer = find_layer(repository, kind, name)
     if layer is None:
-        known = collections.layers(repository, kind).names()
+        known = document_collections.layers(repository, kind).names()
         raise NotFound(
             f"The repository has no {layer_label(kind)} named {name!r}.",
             code="catalog.layer_missing",
@@ -150,7 +150,7 @@ def store_layer(
     with repository.locks.hold(LOCK, purpose=f"change the {after.label}"):
         if before is None or version not in before.versions:
             _require_base(repository, after, version)
-        collections.layers(repository, after.kind).put(
+        document_collections.layers(repository, after.kind).put(
             after.name, after, before=before, comment=comment, version=version
         )
 

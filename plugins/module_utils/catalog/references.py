@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from ..common.errors import Conflict
 from ..repository.repository import Repository
-from . import collections
+from . import document_collections
 from .template_document import TemplateDocument
 
 _MAX_SHOWN = 5
@@ -17,7 +17,7 @@ _MAX_SHOWN = 5
 
 def templates_using(repository: Repository, uses: Callable[[TemplateDocument], bool]) -> list[str]:
     """Return the names of the image templates for which ``uses`` is true."""
-    return [name for name, template in collections.templates(repository).all() if uses(template)]
+    return [name for name, template in document_collections.templates(repository).all() if uses(template)]
 
 
 def refuse_in_use(subject: str, templates: list[str]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from ..common.errors import Conflict
 from ..layers.layer_version import APP, OS, PLATFORM, LayerReference
 from ..repository.repository import Repository
-from . import collections
+from . import document_collections
 from .layers import find_version
 from .resolved_template import ResolvedTemplate, StaleFilePolicy, apply_order
 from .template_document import TemplateDocument
@@ -23,7 +23,7 @@ def require_resolved(repository: Repository, name: str) -> ResolvedTemplate:
     Raises:
         NotFound: ``repository.catalog_missing`` if there is no such template; and as ``resolve``.
     """
-    return resolve(repository, collections.templates(repository).require(name))
+    return resolve(repository, document_collections.templates(repository).require(name))
 
 
 def resolve(repository: Repository, template: TemplateDocument) -> ResolvedTemplate:
@@ -35,7 +35,7 @@ def resolve(repository: Repository, template: TemplateDocument) -> ResolvedTempl
             ``catalog.layer_not_deployable``.
         Corrupt: ``catalog.field`` if a document is damaged.
     """
-    connector = collections.connectors(repository).require(template.connector)
+    connector = document_collections.connectors(repository).require(template.connector)
     os_layer = find_version(repository, OS, template.os_layer.name, template.os_layer.version)
     merging: dict[str, object] = {}
     if template.outdated_files != StaleFilePolicy.LAYER:
@@ -80,7 +80,7 @@ def stack_of(
                 hint=f"Name one version of the app layer {reference.name}.",
             )
         names.add(reference.name)
-        layer = collections.layers(repository, APP).require(reference.name)
+        layer = document_collections.layers(repository, APP).require(reference.name)
         entry = layer.software_version(reference.version)
         if entry.os_layer.name != os_layer:
             raise Conflict(
@@ -102,7 +102,7 @@ def _platform_layer(
     if requested is None:
         return None
     layer = find_version(repository, PLATFORM, requested.name, requested.version)
-    entry = collections.layers(repository, PLATFORM).require(layer.name).software_version(layer.version)
+    entry = document_collections.layers(repository, PLATFORM).require(layer.name).software_version(layer.version)
     if entry.os_layer.name != os_layer.name or os_layer.version not in (entry.os_layer.version, *entry.confirmed_for):
         raise Conflict(
             f"The platform layer {layer.name} {layer.version} was built for the OS layer {entry.os_layer}, "

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..catalog import collections
+from ..catalog import document_collections
 from ..catalog.connector_document import ConnectorDocument
 from ..catalog.kinds import LOCK
 from ..catalog.references import refuse_in_use, templates_using
@@ -66,7 +66,7 @@ def ensure_connector(options: ConnectorOptions, *, check_mode: bool) -> Outcome:
     if options.connection is not None:
         with options.connection.connect() as session:
             result["tested"] = resolve_placement(session, document, create_folder=False).summary()
-    connectors = collections.connectors(repository)
+    connectors = document_collections.connectors(repository)
     with repository.locks.hold(LOCK, shared=check_mode, purpose=f"change the connector {options.name}"):
         before = connectors.get(options.name)
         changed = before != document
@@ -76,7 +76,7 @@ def ensure_connector(options: ConnectorOptions, *, check_mode: bool) -> Outcome:
 
 
 def _absent(repository: Repository, options: ConnectorOptions, check_mode: bool) -> Outcome:
-    connectors, name = collections.connectors(repository), options.name
+    connectors, name = document_collections.connectors(repository), options.name
     with repository.locks.hold(LOCK, shared=check_mode, purpose=f"delete the connector {name}"):
         before = connectors.get(name)
         if before is None:

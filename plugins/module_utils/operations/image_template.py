@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..catalog import collections, scripts
+from ..catalog import document_collections, scripts
 from ..catalog.icons import read_icon, store_icon
 from ..catalog.kinds import LOCK
 from ..catalog.layers import find_layer, find_version
@@ -104,7 +104,7 @@ def ensure_image_template(options: ImageTemplateOptions, *, check_mode: bool, di
     name = check_layer_name(options.name, "name of an image template")
     repository = options.repository.open(check_mode=check_mode)
     icon, script = read_icon(options.icon), scripts.read_script(options.script)
-    templates = collections.templates(repository)
+    templates = document_collections.templates(repository)
     with repository.locks.hold(LOCK, shared=check_mode, purpose=f"change the image template {name}"):
         before = templates.get(name)
         if options.template is None:

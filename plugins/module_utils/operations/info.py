@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..catalog import collections
+from ..catalog import document_collections
 from ..catalog.layer_document import LayerDocument
 from ..catalog.templates import describe, resolve
 from ..common.errors import StrataError
@@ -55,7 +55,7 @@ def layer_info(options: InfoOptions) -> Outcome:
     found = [
         _describe_layer(layer)
         for kind in ([options.kind] if options.kind else KINDS)
-        for name, layer in collections.layers(repository, kind).all()
+        for name, layer in document_collections.layers(repository, kind).all()
         if options.name in (None, name)
     ]
     return Outcome(False, result={"layers": found})
@@ -74,7 +74,7 @@ def image_template_info(options: InfoOptions) -> Outcome:
     """
     repository = options.repository.open()
     found = []
-    for name, template in collections.templates(repository).all():
+    for name, template in document_collections.templates(repository).all():
         if options.name in (None, name):
             try:
                 found.append(describe(template, resolve(repository, template)) | {"problem": None})
@@ -89,7 +89,7 @@ def connector_info(options: InfoOptions) -> Outcome:
     Raises:
         NotFound, Corrupt: as ``layer_info``.
     """
-    connectors = collections.connectors(options.repository.open()).all()
+    connectors = document_collections.connectors(options.repository.open()).all()
     found = [connector.to_dict() for name, connector in connectors if options.name in (None, name)]
     return Outcome(False, result={"connectors": found})
 
@@ -102,7 +102,7 @@ def layered_image_info(options: InfoOptions) -> Outcome:
     """
     found = [
         image.to_dict()
-        for template, document in collections.images(options.repository.open()).all()
+        for template, document in document_collections.images(options.repository.open()).all()
         if options.template in (None, template)
         for image in document.images
     ]
@@ -117,7 +117,7 @@ def task_info(options: InfoOptions) -> Outcome:
     """
     tasks = [
         task
-        for _name, task in collections.tasks(options.repository.open()).all()
+        for _name, task in document_collections.tasks(options.repository.open()).all()
         if options.template in (None, task.template) and (not options.status or task.status in options.status)
     ]
     tasks.sort(key=lambda task: (task.created, task.id), reverse=True)

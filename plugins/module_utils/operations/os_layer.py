@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..catalog import collections, layer_store, scripts
+from ..catalog import document_collections, layer_store, scripts
 from ..catalog.icons import read_icon
 from ..catalog.layer_document import LayerDocument, OsLayerEntry
 from ..catalog.layer_removal import remove_versions
@@ -87,7 +87,7 @@ def ensure_os_layer(options: OsLayerOptions, *, check_mode: bool, progress: Prog
     version = options.present_version
     icon, script = read_icon(options.icon), scripts.read_script(options.script)
     if options.connector is not None:
-        collections.connectors(repository).require(options.connector)
+        document_collections.connectors(repository).require(options.connector)
     lock = layer_lock(OS, options.name)
     purpose = f"import the OS layer {options.name} {version}"
     warnings: list[str] = []

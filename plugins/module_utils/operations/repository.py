@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..catalog import collections
+from ..catalog import document_collections
 from ..catalog.templates import resolve
 from ..common.errors import Conflict, Corrupt, NotFound
 from ..common.outcome import Outcome
@@ -67,7 +67,7 @@ def _create(options: RepositoryOptions, check_mode: bool) -> Outcome:
 
 
 def _verify(repository: Repository) -> Outcome:
-    damages = verify(repository, check=collections.check_document)
+    damages = verify(repository, check=document_collections.check_document)
     if damages:
         more = f" ({len(damages) - 1} more)" if len(damages) > 1 else ""
         raise Corrupt(
@@ -83,7 +83,7 @@ def _collect(options: RepositoryOptions, check_mode: bool) -> Outcome:
     repository = options.open(check_mode=check_mode)
     outdated, abandoned = _outdated_images(repository), _abandoned_layers(repository)
     result = collect(
-        repository, references=[*outdated, *abandoned], dry_run=check_mode, check=collections.check_document
+        repository, references=[*outdated, *abandoned], dry_run=check_mode, check=document_collections.check_document
     )
     changed = bool(outdated or abandoned or result.blobs or result.temporaries)
     if changed and not check_mode:
@@ -105,10 +105,12 @@ def _outdated_images(repository: Repository) -> list[str]:
     it could have other bytes, with which the disk of the VM cannot be compared.
     """
     kept = {
-        image.content_digest for _name, document in collections.images(repository).all() for image in document.images
+        image.content_digest
+        for _name, document in document_collections.images(repository).all()
+        for image in document.images
     }
-    kept |= {record.base.content_digest for _name, record in collections.packaging_records(repository).all()}
-    for _name, template in collections.templates(repository).all():
+    kept |= {record.base.content_digest for _name, record in document_collections.packaging_records(repository).all()}
+    for _name, template in document_collections.templates(repository).all():
         with contextlib.suppress(NotFound, Conflict):
             kept.add(resolve(repository, template).content_digest)
     return [reference_of(digest) for digest in stored(repository) if digest not in kept]
@@ -122,7 +124,7 @@ def _abandoned_layers(repository: Repository) -> list[str]:
     known = {
         entry.digest
         for kind in KINDS
-        for _name, layer in collections.layers(repository, kind).all()
+        for _name, layer in document_collections.layers(repository, kind).all()
         for entry in layer.versions.values()
     }
     oldest = time.time() - GRACE

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from ..catalog import collections
+from ..catalog import document_collections
 from ..catalog.kinds import PACKAGING
 from ..catalog.layers import find_layer
 from ..catalog.packaging_record import PackagingRecord
@@ -45,7 +45,7 @@ class PackagingContext:
         self.check_mode = check_mode
         self.progress = progress
         self.warnings: list[str] = []
-        self._records = collections.packaging_records(repository)
+        self._records = document_collections.packaging_records(repository)
         self.record: PackagingRecord | None = self._records.get(request.key)
         prefix = machine_prefix(request.name, request.version)
         self.facts: VmFacts | None = find_machine(session, request.key, self.record, self._folder(), prefix)
@@ -55,7 +55,7 @@ class PackagingContext:
     def _folder(self) -> tuple[str, str | None] | None:
         """Return datacenter and folder of the connector, None when the connector is not known."""
         name = self.request.connector or (self.record.connector if self.record else None)
-        connector = collections.connectors(self.repository).get(name) if name else None
+        connector = document_collections.connectors(self.repository).get(name) if name else None
         return (connector.datacenter, connector.folder) if connector else None
 
     @property

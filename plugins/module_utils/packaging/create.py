@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 
-from ..catalog import collections, layer_store
+from ..catalog import document_collections, layer_store
 from ..catalog.layers import find_version
 from ..catalog.packaging_record import BaseImage, PackagingRecord
 from ..catalog.templates import stack_of
@@ -209,7 +209,7 @@ class _Creation:
 
     def _target(self, *, create_folder: bool) -> Target:
         context, os_layer = self._context, self._packaging.os_layer
-        connector = collections.connectors(context.repository).require(context.request.connector or "")
+        connector = document_collections.connectors(context.repository).require(context.request.connector or "")
         target = resolve_placement(context.session, connector, create_folder=create_folder)
         facts = layer_store.load_version(context.repository, os_layer.digest).facts
         check_firmware(target, facts.get("firmware"), os_layer.name)
@@ -268,7 +268,7 @@ def _start_from(context: PackagingContext, os_layer: str) -> LayerReference | No
     if not request.start_from:
         return None
     reference = find_version(context.repository, request.kind, request.name, request.start_from)
-    layer = collections.layers(context.repository, request.kind).require(request.name)
+    layer = document_collections.layers(context.repository, request.kind).require(request.name)
     built_for = layer.software_version(reference.version).os_layer.name
     if built_for != os_layer:
         raise Conflict(

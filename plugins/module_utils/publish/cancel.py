@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-from ..catalog import collections
+from ..catalog import document_collections
 from ..catalog.kinds import TEMPLATE
 from ..catalog.publish_task_record import PublishTaskRecord
 from ..common.errors import Conflict, TimedOut
@@ -41,7 +41,7 @@ def cancel_publishing(
     """
     vcenter = vcenter_record(session)
     if not tasks_of(repository, template):
-        collections.templates(repository).require(template)
+        document_collections.templates(repository).require(template)
     unfinished = _unfinished_tasks(repository, session, template)
     newest = next(iter(tasks_of(repository, template, vcenter)), None)
     before = _diff_state(newest)

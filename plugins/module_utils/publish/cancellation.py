@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-from ..catalog import collections
+from ..catalog import document_collections
 from ..catalog.cancellation_record import CancellationRecord
 from ..common.errors import StrataError
 from ..common.timestamps import now
@@ -25,12 +25,12 @@ class Canceled(StrataError):
 def request_cancel(repository: Repository, template: str, comment: str | None) -> None:
     """Ask the process that publishes ``template`` to stop."""
     request = CancellationRecord(template=template, requested=now(), comment=comment)
-    collections.cancellations(repository).store(template, request)
+    document_collections.cancellations(repository).store(template, request)
 
 
 def clear_cancel(repository: Repository, template: str) -> None:
     """Delete the request; only the holder of the publish lock does that."""
-    collections.cancellations(repository).remove(template)
+    document_collections.cancellations(repository).remove(template)
 
 
 class CancelWatch:
@@ -46,7 +46,7 @@ class CancelWatch:
         if time.monotonic() - self._checked < _CHECK_INTERVAL:
             return
         self._checked = time.monotonic()
-        request = collections.cancellations(self._repository).get(self._template)
+        request = document_collections.cancellations(self._repository).get(self._template)
         if request is not None:
             reason = f": {request.comment}" if request.comment else ""
             raise Canceled(

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ..catalog import collections
+from ..catalog import document_collections
 from ..catalog.image_record import ImageRecord, ImagesDocument
 from ..catalog.vsphere_records import VCenterRecord
 from ..common.errors import NotFound
@@ -25,7 +25,7 @@ def record_images(repository: Repository, template: str, vcenter: VCenterRecord,
     """Store the images of a template in a vCenter, newest first; records of other vCenters are kept."""
     elsewhere = [image for image in _all_images(repository, template) if not image.vcenter.is_same(vcenter)]
     document = ImagesDocument(template=template, images=(*images, *elsewhere))
-    collections.images(repository).store(template, document)
+    document_collections.images(repository).store(template, document)
 
 
 def record_image(repository: Repository, image: ImageRecord) -> None:
@@ -39,7 +39,7 @@ def record_image(repository: Repository, image: ImageRecord) -> None:
 
 
 def _all_images(repository: Repository, template: str) -> tuple[ImageRecord, ...]:
-    document = collections.images(repository).get(template)
+    document = document_collections.images(repository).get(template)
     return document.images if document else ()
 
 

@@ -10,7 +10,7 @@ import uuid
 from dataclasses import replace
 from typing import Any
 
-from ..catalog import collections
+from ..catalog import document_collections
 from ..catalog.publish_task_record import PublishTaskRecord
 from ..catalog.resolved_template import ResolvedTemplate
 from ..catalog.vsphere_records import VCenterRecord
@@ -34,7 +34,7 @@ def tasks_of(repository: Repository, template: str, vcenter: VCenterRecord | Non
     """
     selected = [
         task
-        for _name, task in collections.tasks(repository).all()
+        for _name, task in document_collections.tasks(repository).all()
         if task.template == template and (vcenter is None or is_in(task, vcenter))
     ]
     return sorted(selected, key=lambda task: (task.created or "", task.id or ""), reverse=True)
@@ -97,7 +97,7 @@ class PublishTask:
             raise InternalError("A task without an identifier cannot be stored.", code="publish.task")
         if self.record != self._stored or not self.begun:
             self.update(updated=now())
-            collections.tasks(self._repository).store(self.record.id, self.record)
+            document_collections.tasks(self._repository).store(self.record.id, self.record)
             self._stored = self.record
 
     def begin(self, step: str, description: str) -> None:

@@ -16,7 +16,7 @@ import shutil
 
 import pytest
 
-from ansible_collections.strata.layering.plugins.module_utils.catalog import collections
+from ansible_collections.strata.layering.plugins.module_utils.catalog import document_collections
 from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import KINDS
 from ansible_collections.strata.layering.plugins.module_utils.operations import info
 from ansible_collections.strata.layering.plugins.module_utils.operations.options import RepositoryOptions
@@ -24,13 +24,13 @@ from ansible_collections.strata.layering.plugins.module_utils.repository.reposit
 
 DATA = pathlib.Path(__file__).parent / "data"
 COLLECTIONS = {
-    **{f"{kind}_layer": lambda repository, kind=kind: collections.layers(repository, kind) for kind in KINDS},
-    "image_template": collections.templates,
-    "connector": collections.connectors,
-    "image": collections.images,
-    "task": collections.tasks,
-    "packaging": collections.packaging_records,
-    "cancellation": collections.cancellations,
+    **{f"{kind}_layer": lambda repository, kind=kind: document_collections.layers(repository, kind) for kind in KINDS},
+    "image_template": document_collections.templates,
+    "connector": document_collections.connectors,
+    "image": document_collections.images,
+    "task": document_collections.tasks,
+    "packaging": document_collections.packaging_records,
+    "cancellation": document_collections.cancellations,
 }
 
 
@@ -70,7 +70,7 @@ def test_every_document_passes_the_check(path):
     repository = Repository.open(os.fspath(path))
     for kind in repository.catalog.kinds():
         for name, document in repository.catalog.documents(kind):
-            collections.check_document(kind, name, document)
+            document_collections.check_document(kind, name, document)
 
 
 @pytest.mark.parametrize("module", json.loads((DATA / "info-0.1.json").read_bytes()))

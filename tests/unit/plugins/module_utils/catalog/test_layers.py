@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from ansible_collections.strata.layering.plugins.module_utils.catalog import collections
+from ansible_collections.strata.layering.plugins.module_utils.catalog import document_collections
 from ansible_collections.strata.layering.plugins.module_utils.catalog.layer_document import LayerDocument
 from ansible_collections.strata.layering.plugins.module_utils.catalog.layer_removal import remove_versions
 from ansible_collections.strata.layering.plugins.module_utils.catalog.layers import (
@@ -166,4 +166,4 @@ def test_version_that_another_layer_needs_is_not_removed(repository):
     for kind, name in ((APP, "Tool"), (PLATFORM, "Agent"), (APP, "Runtime"), (OS, "Windows")):
         assert remove(repository, kind, name).after is None
         assert not remove(repository, kind, name).changed
-    assert collections.layers(repository, OS).all() == []
+    assert document_collections.layers(repository, OS).all() == []

@@ -9,7 +9,7 @@ import dataclasses
 
 import pytest
 
-from ansible_collections.strata.layering.plugins.module_utils.catalog import collections
+from ansible_collections.strata.layering.plugins.module_utils.catalog import document_collections
 from ansible_collections.strata.layering.plugins.module_utils.catalog.connector_document import ConnectorDocument
 from ansible_collections.strata.layering.plugins.module_utils.catalog.layer_document import LayerDocument
 from ansible_collections.strata.layering.plugins.module_utils.catalog.version_name import VersionName, VersionRequest
@@ -55,13 +55,13 @@ def repository(tmp_path, monkeypatch):
     add(opened, APP, "base", {"1": software_entry()})
     add(opened, APP, "Foreign", {"1": software_entry(os_layer=VersionName("Linux", "1"))})
     add(opened, PLATFORM, "Agent", {"8": software_entry()})
-    collections.connectors(opened).store("vdi", VDI)
+    document_collections.connectors(opened).store("vdi", VDI)
     return opened
 
 
 def add(repository, kind, name, versions):
     document = dataclasses.replace(LayerDocument.new(kind, name), versions=versions)
-    collections.layers(repository, kind).store(name, document)
+    document_collections.layers(repository, kind).store(name, document)
 
 
 def ensure(repository, template=OFFICE, *, check_mode=False, **changes):
@@ -76,9 +76,9 @@ def ensure(repository, template=OFFICE, *, check_mode=False, **changes):
 def test_template_is_stored_with_the_versions_that_latest_means_now(repository):
     planned = ensure(repository, check_mode=True)
     assert planned.changed
-    assert collections.templates(repository).get("office") is None
+    assert document_collections.templates(repository).get("office") is None
     outcome = ensure(repository)
-    stored = collections.templates(repository).require("office")
+    stored = document_collections.templates(repository).require("office")
     assert stored.os_layer == VersionName("Windows", "1")
     assert stored.app_layers == (VersionName("base", "1"), VersionName("Tool", "1.10"))
     assert outcome.before is None
@@ -133,7 +133,7 @@ def test_impossible_disk_size_is_refused(repository, size):
 def test_template_with_layers_that_do_not_fit_is_refused(repository, changes, error, code):
     with raises(error, code):
         ensure(repository, **changes)
-    assert collections.templates(repository).all() == []
+    assert document_collections.templates(repository).all() == []
 
 
 def test_platform_layer_needs_the_confirmation_for_another_os_layer_version(repository):

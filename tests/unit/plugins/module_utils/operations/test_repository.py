@@ -9,7 +9,7 @@ import os
 
 import pytest
 
-from ansible_collections.strata.layering.plugins.module_utils.catalog import collections, layer_store
+from ansible_collections.strata.layering.plugins.module_utils.catalog import document_collections, layer_store
 from ansible_collections.strata.layering.plugins.module_utils.catalog.layer_document import LayerDocument
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt
 from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import (
@@ -50,7 +50,7 @@ def collected(repository, check_mode=False):
 def test_layer_version_without_a_document_is_collected_when_it_is_a_day_old(repository):
     known, forgotten = build(repository, "Known"), build(repository, "Forgotten")
     document = LayerDocument.new(APP, "Known").with_version("1", software_entry(digest=known))
-    collections.layers(repository, APP).store("Known", document)
+    document_collections.layers(repository, APP).store("Known", document)
     assert not collected(repository).changed
     assert len(repository.layout.references()) == 2
     for digest in repository.layout.blobs.digests():
