@@ -83,12 +83,12 @@ def render(report: Report) -> str:
 
 
 def _chart(chart: Chart) -> str:
-    longest = max((bar.value for bar in chart.bars), default=0) or 1
+    longest = max((entry.value for entry in chart.bars), default=0) or 1
     bars = "".join(
-        f"<span>{escape(bar.label)}</span>"
-        f'<div class="bar"><span style="width: {100 * bar.value / longest:.2f}%"></span></div>'
-        f'<span class="number">{escape(bar.text)}</span>'
-        for bar in chart.bars
+        f"<span>{escape(entry.label)}</span>"
+        f'<div class="bar"><span style="width: {100 * entry.value / longest:.2f}%"></span></div>'
+        f'<span class="number">{escape(entry.text)}</span>'
+        for entry in chart.bars
     )
     note = f"<p>{escape(chart.note)}</p>" if chart.note else ""
     return f'<section>\n<h2>{escape(chart.title)}</h2>\n<div class="chart">{bars}</div>{note}\n</section>'

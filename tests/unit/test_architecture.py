@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The packages of the engine import each other as docs/architecture.md says, and the engine imports without Ansible."""
+"""The packages of the engine import each other as docs/architecture.md says; file names; imports without Ansible."""
 
 from __future__ import annotations
 
@@ -118,3 +118,9 @@ def test_params_are_read_in_operations_only(package):
         if (isinstance(node, ast.arg) and node.arg == "params") or (isinstance(node, ast.Name) and node.id == "params")
     ]
     assert found == []
+
+
+def test_no_file_is_named_like_a_module_of_the_standard_library():
+    """pylint of ansible-test reads the files as top-level modules and would take such a file for Python's own."""
+    names = {path.stem for path in _ENGINE.rglob("*.py")}
+    assert names & sys.stdlib_module_names == set()
