@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..common.errors import Conflict, Corrupt, InternalError
+from ..common.errors import Conflict, Corrupt, InternalError, NotFound
 from ..common.progress import Progress
 from ..layers.archive import ArchiveReader, Contents, Member
 from ..layers.entry import DIRECTORY, LINK, WHITEOUT, Entry, printable
@@ -75,6 +76,7 @@ class FileWriter:
             if entry.kind == DIRECTORY and not is_leaf(entry):
                 with self._open_folder(file.names[0][0]) as folder:
                     for name, size, member in contents:
+                        _empty_stream(folder, name)
                         _write_stream(folder, name, size, member)
             else:
                 self._write_file(file, entry, contents)
@@ -174,9 +176,19 @@ class FileWriter:
 
 def _write_stream(node: Node, name: str, size: int, member: Member) -> None:
     with node.open_stream(name, create_missing=True) as stream:
-        if stream.size:
-            stream.truncate(0)
         if size:
             stream.truncate(size, allocate=True)
         for offset, piece in member.runs():
             stream.pwrite(piece, offset)
+
+
+def _empty_stream(node: Node, name: str) -> None:
+    """Empty a named stream of the base and close it; a stream that does not exist is not created.
+
+    The stream may be compressed although its folder no longer is, or the other way round.
+    libntfs-3g adapts a stream to its folder when it opens the stream empty; a compressed
+    stream that is emptied and then grows while it is open cannot be closed.
+    """
+    with contextlib.suppress(NotFound), node.open_stream(name) as stream:
+        if stream.size:
+            stream.truncate(0)

@@ -221,6 +221,20 @@ def test_large_file_is_written_in_pieces(blank):
     assert found["big"].file.size == applied.bytes == len(data)
 
 
+@pytest.mark.parametrize("size", [10, 650, 9000, 200_000])
+@pytest.mark.parametrize(("before", "after"), [(0x810, 0x10), (0x10, 0x810), (0x810, 0x810)])
+def test_stream_of_a_folder_whose_compression_changes_is_replaced(blank, before, after, size):
+    def redefined(attributes, count):
+        streams = {"s": bytes(count), "l" * 250: bytes(range(250)) * (count // 250) + bytes(count % 250)}
+        entry = Entry("a", "directory", attributes, 10, 20, 30, 40)
+        entry.streams = [(name, len(data)) for name, data in streams.items()]
+        return Item(entry, b"", streams)
+
+    for count in (10, 9000):
+        with changed(blank, [[redefined(before, size)]]) as (below, _applied):
+            _found, _applied = judged((below, blank[1]), [], [redefined(after, count)])
+
+
 def test_full_volume_raises_no_space(blank):
     with pytest.raises(NoSpace) as caught, changed(blank, [[file("big", bytes(80 << 20))]]):
         pass
