@@ -37,8 +37,10 @@ class Execution:
         self._image = situation.image
         self._retention = situation.retention
         self._machine: Any = None
-        usable = situation.observation.machine_state is not MachineState.INCOMPLETE
-        if self._image is None and self._facts is not None and usable:
+        observation = situation.observation
+        # A VM that is going to be removed is not recorded: canceling removes the recorded VM without looking for clones.
+        removed = observation.machine_state is MachineState.INCOMPLETE or observation.snapshot_removed
+        if self._image is None and self._facts is not None and not removed:
             context.task.update(vm=vm_metadata.machine_record(self._facts))
         self._work = {
             Step.CANCEL_SUPERSEDED: self._cancel_superseded,

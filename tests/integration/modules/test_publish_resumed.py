@@ -15,7 +15,7 @@ from pyVmomi import vim
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.tests.support.background import Background, eventually
 from ansible_collections.strata.layering.tests.support.module_options import add_app, add_template
-from ansible_collections.strata.layering.tests.support.modules import run
+from ansible_collections.strata.layering.tests.support.modules import fails, run
 from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
 
 STATE, FRESH = "strata.layering.state", "strata.layering.powered_on"
@@ -231,6 +231,18 @@ def link_clone(session, simulator, name: str) -> None:
     )
     added = vim.vm.device.VirtualDeviceSpec(operation="add", fileOperation="create", device=child)
     WaitForTask(clone.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[controller, added])))
+
+
+def test_cancel_image_without_its_snapshot_keeps_a_vm_with_clones(workspace, vcenter, simulator):
+    add_app(workspace)
+    add_template(workspace)
+    vm = publish(workspace, vcenter)["tasks"][0]["vm"]
+    session = simulator.connect()
+    link_clone(session, simulator, vm["name"])
+    WaitForTask(machine_of(session, vm["moid"]).RemoveAllSnapshots_Task())
+    fails("layered_image_publish", "publish.clones", **workspace.options, **vcenter, templates=["office"])
+    publish(workspace, vcenter, state="canceled")
+    assert machines(simulator)[vm["name"]]["moid"] == vm["moid"]
 
 
 def test_retention_keeps_vms_with_clones_and_running_vms(workspace, vcenter, simulator):
