@@ -40,7 +40,7 @@ class FileShareOptions:
             repository=RepositoryOptions.optional(params),
             credentials=share_credentials(params),
             file_share=params["file_share"],
-            folders=tuple(dict.fromkeys(params["folders"])),
+            folders=tuple(dict.fromkeys(params["folders"] or ())),
             minimum_free_gb=params["minimum_free_gb"] or 0,
             absent=params["state"] == "absent",
         )

@@ -86,7 +86,7 @@ def _template_options(params: Mapping[str, Any]) -> TemplateOptions:
         disk_size_gb=params["disk_size_gb"],
         vm_name=params["vm_name"] or params["name"],
         outdated_files=params["outdated_files"],
-        registry_lists=tuple(params["registry_lists"]),
+        registry_lists=tuple(params["registry_lists"] or ()),
         publish_mode=params["publish_mode"],
     )
 

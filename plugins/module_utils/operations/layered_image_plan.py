@@ -31,7 +31,7 @@ class LayeredImagePlanOptions:
         return cls(
             repository=RepositoryOptions.from_params(params),
             template=params["template"],
-            paths=tuple(params["paths"]),
+            paths=tuple(params["paths"] or ()),
         )
 
 

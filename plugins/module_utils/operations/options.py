@@ -111,6 +111,6 @@ def version_request(value: Mapping[str, Any] | None) -> VersionRequest | None:
     return VersionRequest(value["name"], value["version"]) if value else None
 
 
-def version_requests(values: Sequence[Mapping[str, Any]]) -> tuple[VersionRequest, ...]:
-    """Read an option that lists layer versions."""
-    return tuple(VersionRequest(value["name"], value["version"]) for value in values)
+def version_requests(values: Sequence[Mapping[str, Any]] | None) -> tuple[VersionRequest, ...]:
+    """Read an option that lists layer versions; empty when it is null."""
+    return tuple(VersionRequest(value["name"], value["version"]) for value in values or ())

@@ -37,7 +37,7 @@ class PlatformLayerOptions(SoftwareLayerOptions):
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> PlatformLayerOptions:
         """Read the parameters of the module."""
-        return cls(**software_layer_fields(params), confirmed_for=tuple(params["confirmed_for"]))
+        return cls(**software_layer_fields(params), confirmed_for=tuple(params["confirmed_for"] or ()))
 
 
 def ensure_platform_layer(options: PlatformLayerOptions, *, check_mode: bool, progress: Progress = silent) -> Outcome:

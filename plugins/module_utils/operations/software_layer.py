@@ -66,10 +66,10 @@ def software_layer_fields(params: Mapping[str, Any]) -> dict[str, Any]:
     fields = layer_fields(params)
     files = packaged = None
     if params["files"] or params["delete"] or params["registry"]:
-        files = FilesSource(params["files"], tuple(params["delete"]), tuple(params["registry"]))
+        files = FilesSource(params["files"], tuple(params["delete"] or ()), tuple(params["registry"] or ()))
     if params["packaged_disk"]:
         packaged = PackagedSource(
-            params["packaged_disk"], fields["credentials"], tuple(params["exclusions"]), params["finalize"]
+            params["packaged_disk"], fields["credentials"], tuple(params["exclusions"] or ()), params["finalize"]
         )
     return fields | {
         "os_layer": version_request(params["os_layer"]),

@@ -76,6 +76,19 @@ def app_options(**changes):
     return AppLayerOptions.from_params(REPOSITORY | SHARE | LAYER | SOFTWARE | {"priority": None} | changes)
 
 
+@pytest.mark.parametrize("option", ["prerequisites", "exclusions", "registry", "delete"])
+def test_null_list_of_a_layer_is_empty(option):
+    options = app_options(**{"files": "/srv/files", "packaged_disk": "/srv/disk.vmdk", option: None})
+    assert options.prerequisites == (() if option == "prerequisites" else (VersionRequest("Base", "2"),))
+    assert options.packaged.exclusions == ()
+    assert (options.files.delete, options.files.registry) == ((), ())
+
+
+def test_null_confirmations_are_empty():
+    params = REPOSITORY | SHARE | LAYER | SOFTWARE | {"confirmed_for": None}
+    assert PlatformLayerOptions.from_params(params).confirmed_for == ()
+
+
 def test_passwords_do_not_appear_in_representations():
     assert "secret" not in repr(ConnectionOptions.from_params(CONNECTION))
     assert "secret" not in repr(app_options(files="/srv/files"))
