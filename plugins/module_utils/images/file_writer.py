@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..common.errors import Conflict, Corrupt, InternalError, NotFound
+from ..common.errors import Conflict, Corrupt, NotFound
 from ..common.progress import Progress
 from ..layers.archive import ArchiveReader, Contents, Member
 from ..layers.entry import DIRECTORY, LINK, WHITEOUT, Entry, printable
@@ -166,9 +166,10 @@ class FileWriter:
     def _open_folder(self, path: str) -> Node:
         node = self._volume.find(path)
         if node is None:
-            raise InternalError(
-                f"The folder {printable(path)} was removed while layers were applied.",
+            raise Corrupt(
+                f"The folder {printable(path)} cannot be found again on the volume to which layers are applied.",
                 code="images.layer_folder_lost",
+                hint="Run chkdsk on the OS machine and import the OS layer again.",
                 path=path,
             )
         return node

@@ -15,7 +15,7 @@ import os
 from typing import NoReturn
 
 from ..common.arrays import U8
-from ..common.errors import Corrupt, InternalError, NoSpace, NotFound, StrataError
+from ..common.errors import Corrupt, InternalError, NoSpace, NotFound, StrataError, Unsupported
 from ..common.optional_imports import np
 from . import attribute_records, binding, file_names
 from .damage import CHKDSK_HINT, damaged
@@ -188,7 +188,14 @@ def error_for(number: int, action: str, name: str = "The NTFS volume") -> Strata
             code="ntfs.no_space",
             hint="Make the disk larger: set max_layer_size_gb of the OS layer, or disk_size_gb of the image template.",
         )
-    if number in (errno.EROFS, errno.EACCES):
+    if number == errno.EACCES:
+        # libntfs-3g does not change data that is encrypted.
+        return Unsupported(
+            f"{name} has a file that is encrypted with EFS: {action} failed.",
+            code="ntfs.encrypted",
+            hint="Decrypt the file (cipher /d) before you export the VM.",
+        )
+    if number == errno.EROFS:
         return InternalError(f"{name} is read-only: {action} failed.", code="ntfs.read_only")
     reason = os.strerror(number) if number else "no reason given"
     return Corrupt(

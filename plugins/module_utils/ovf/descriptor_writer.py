@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from ..common.errors import InternalError, InvalidInput
+from ..common.errors import InvalidInput
 from .descriptor import MAXIMUM_CAPACITY, STREAM_OPTIMIZED, check_file_name
 
 _OVF = "http://schemas.dmtf.org/ovf/envelope/1"
@@ -57,8 +57,8 @@ def write_descriptor(image: ImageDescription) -> bytes:
     """Return the descriptor as UTF-8 XML.
 
     Raises:
-        InvalidInput: ``ovf.scsi``, ``ovf.firmware`` or ``ovf.text`` if a value cannot be expressed in OVF.
-        InternalError: ``ovf.image_capacity`` if the capacity is not a whole number of KiB.
+        InvalidInput: ``ovf.scsi``, ``ovf.firmware`` or ``ovf.text`` if a value cannot be expressed in OVF;
+            ``ovf.image_capacity`` if the capacity is not a whole number of KiB.
     """
     _check(image)
     root = _element(None, "ovf:Envelope")
@@ -177,10 +177,11 @@ def _processor_and_memory(section: ElementTree.Element, image: ImageDescription)
 def _check(image: ImageDescription) -> None:
     check_file_name(image.disk_file, f"The image {image.name}")
     if image.capacity <= 0 or image.capacity % 1024 or image.capacity > MAXIMUM_CAPACITY:
-        raise InternalError(
+        raise InvalidInput(
             f"The image {image.name} has a disk of {image.capacity} bytes; expected whole KiB up to "
             f"{MAXIMUM_CAPACITY >> 40} TiB.",
             code="ovf.image_capacity",
+            hint="Set disk_size_gb of the image template, or change the size of the OS machine's disk and import the OS layer again.",
             capacity=image.capacity,
         )
     if image.scsi_type not in SCSI_TYPES:

@@ -60,19 +60,26 @@ class Catalog:
         """Store a document; return whether it differs from the stored one (otherwise nothing is written).
 
         Raises:
-            InvalidInput: ``repository.name``, or ``repository.catalog_document`` if it is too large.
+            InvalidInput: ``repository.name``; ``repository.catalog_document`` if it is too large;
+                ``repository.catalog_text`` if a text is not valid Unicode.
             NoSpace: ``common.files_no_space``.
         """
         path = self._path(kind, name)
         envelope = {"schema_version": SCHEMA_VERSION, "kind": kind, "name": name, "document": document}
         try:
-            data = (
-                json.dumps(envelope, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False).encode("utf-8")
-                + b"\n"
-            )
+            text = json.dumps(envelope, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
             raise InternalError(
                 f"The {kind} {name!r} cannot be stored as JSON ({error}).", code="repository.catalog_json"
+            ) from None
+        try:
+            data = text.encode("utf-8") + b"\n"
+        except UnicodeEncodeError as error:
+            raise InvalidInput(
+                f"The {kind.replace('_', ' ')} {name!r} has a text that is not valid Unicode: "
+                f"{error.object[max(error.start - 20, 0) : error.end + 20]!r}.",
+                code="repository.catalog_text",
+                hint="Remove the character from the option of the module.",
             ) from None
         if len(data) > MAX_DOCUMENT:
             raise InvalidInput(

@@ -16,6 +16,7 @@ from ansible_collections.strata.layering.plugins.module_utils.common.errors impo
     InvalidInput,
     NoSpace,
     NotFound,
+    Unsupported,
 )
 from ansible_collections.strata.layering.plugins.module_utils.common.security_descriptors import (
     EVERYONE,
@@ -631,6 +632,25 @@ def test_read_only_volume_is_not_changed(image):
     with FileDevice(str(image)) as device, pytest.raises(InternalError) as caught:
         Volume.mount(device, writable=True)
     assert caught.value.code == "ntfs.read_only"
+
+
+def test_encrypted_stream_is_not_changed(image):
+    with FileDevice(str(image), writable=True) as device:
+        with Volume.mount(device, writable=True) as volume, volume.root as root:
+            root.create_file("file", b"x" * 9000).close()
+        offset = bytes(device.pread(device.size, 0)).index(b"f\0i\0l\0e\0", 16 << 10)
+        record = offset // 1024 * 1024
+        data = bytearray(device.pread(1024, record))
+        position = struct.unpack_from("<H", data, 20)[0]
+        while (kind := struct.unpack_from("<I", data, position)[0]) != 0x80:
+            assert kind != 0xFFFFFFFF
+            position += struct.unpack_from("<I", data, position + 4)[0]
+        struct.pack_into("<H", data, position + 12, 0x4000)
+        device.pwrite(bytes(data), record)
+        with Volume.mount(device, writable=True) as volume, volume.find("file") as node:
+            with pytest.raises(Unsupported) as caught:
+                node.truncate(10)
+            assert caught.value.code == "ntfs.encrypted"
 
 
 def test_volume_of_windows_is_read_and_changed(windows_image, tmp_path, independent):

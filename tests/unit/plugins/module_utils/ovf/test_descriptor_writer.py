@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import StrataError
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, InvalidInput
 from ansible_collections.strata.layering.plugins.module_utils.ovf.descriptor import parse_descriptor
 from ansible_collections.strata.layering.plugins.module_utils.ovf.descriptor_writer import (
     SCSI_TYPES,
@@ -115,6 +115,6 @@ def test_written_descriptor_is_valid_for_an_independent_parser():
     ],
 )
 def test_value_that_ovf_cannot_express_raises(change, code):
-    with pytest.raises(StrataError) as caught:
+    with pytest.raises((InvalidInput, Corrupt)) as caught:
         write_descriptor(ImageDescription(**IMAGE | change))
     assert caught.value.code == code

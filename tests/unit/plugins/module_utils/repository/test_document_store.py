@@ -103,6 +103,12 @@ def test_document_that_is_not_json_is_an_internal_error(repository, document):
         repository.catalog.put("layer", "x", document)
 
 
+@pytest.mark.parametrize("document", [{"x": "\ud800"}, {"a \udfff": 1}])
+def test_text_that_is_not_unicode_is_refused(repository, document):
+    with raises(InvalidInput, "repository.catalog_text"):
+        repository.catalog.put("layer", "x", document)
+
+
 def test_document_that_is_too_large_is_refused(repository):
     with raises(InvalidInput, "repository.catalog_document"):
         repository.catalog.put("layer", "x", {"x": "y" * (5 << 20)})
