@@ -14,17 +14,27 @@ from __future__ import annotations
 import argparse
 import ast
 import dataclasses
+import operator
 import pathlib
 import re
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 _CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 _FORMER = pathlib.Path(__file__).with_name("former_codes.toml")
 _CODE = re.compile(r"([a-z_]+)\.[a-z0-9_]+")
 #: String literals of this form that are file names.
 _FILE_SUFFIXES = ("raw", "vmdk", "ovf", "ova", "json", "jsonl", "txt", "yml", "py", "log", "cmd", "zst", "qcow2")
+#: How the numbers of limits are written in the sources.
+_OPERATORS: Mapping[type[ast.operator], Callable[[int, int], int]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.FloorDiv: operator.floordiv,
+    ast.LShift: operator.lshift,
+    ast.RShift: operator.rshift,
+}
 _HEADER = """\
 # Error codes
 
@@ -91,7 +101,20 @@ def read_modules(root: pathlib.Path) -> list[Module]:
         package = parts[1] if parts[0] == "module_utils" and len(parts) > 2 else parts[0]
         tree = ast.parse(path.read_text(encoding="utf-8"))
         modules.append(Module(path.relative_to(root).as_posix(), package, tree))
+    _share_constants(modules)
     return modules
+
+
+def _share_constants(modules: list[Module]) -> None:
+    """Add the constants of other modules to each module, if a single module defines their name."""
+    definitions: dict[str, list[ast.expr]] = {}
+    for module in modules:
+        for name, value in module.constants.items():
+            if name.isupper() and not name.startswith("_"):
+                definitions.setdefault(name, []).append(value)
+    shared = {name: values[0] for name, values in definitions.items() if len(values) == 1}
+    for module in modules:
+        module.constants = {**shared, **module.constants}
 
 
 def error_classes(modules: list[Module]) -> dict[str, str]:
@@ -122,18 +145,56 @@ def render(node: ast.expr | None, names: Mapping[str, ast.expr], depth: int = 0)
             render(part.value, names, depth) if isinstance(part, ast.FormattedValue) else render(part, names, depth)
             for part in node.values
         )
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        return render(node.left, names, depth) + render(node.right, names, depth)
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
+    if (number := _number(node, names)) is not None:
+        return str(number)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add) and _builds_text(node, names):
+        left, right = render(node.left, names, depth), render(node.right, names, depth)
+        # A change of the first letter, such as text[0].upper() + text[1:].
+        return left if left == right and left.startswith("{") else left + right
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod) and _builds_text(node.left, names):
         return re.sub(r"%(\([a-z_]+\))?[a-z]", "{value}", render(node.left, names, depth)).replace("%%", "%")
     if isinstance(node, ast.IfExp):
         choices = [render(node.body, names, depth), render(node.orelse, names, depth)]
         return " / ".join(choice for choice in choices if choice)
     if isinstance(node, ast.BoolOp):
-        return render(node.values[-1], names, depth)
-    if isinstance(node, ast.Name) and node.id in names and depth < 5:
-        return render(names[node.id], names, depth + 1)
+        return " / ".join(dict.fromkeys(filter(None, (render(value, names, depth) for value in node.values))))
+    if (value := _resolve(node, names)) is not node and depth < 5:
+        return render(value, names, depth + 1)
     return f"{{{_name(node)}}}"
+
+
+def _resolve(node: ast.expr, names: Mapping[str, ast.expr]) -> ast.expr:
+    """Return the value of a name, or of a constant of an imported module; any other expression unchanged."""
+    if isinstance(node, ast.Name):
+        return names.get(node.id, node)
+    if isinstance(node, ast.Attribute) and node.attr.isupper() and isinstance(node.value, ast.Name):
+        return names.get(node.attr, node)
+    return node
+
+
+def _builds_text(node: ast.expr, names: Mapping[str, ast.expr], depth: int = 0) -> bool:
+    """Return whether an expression builds text, as far as its literals show."""
+    if isinstance(node, ast.BinOp):
+        return _builds_text(node.left, names, depth) or _builds_text(node.right, names, depth)
+    if isinstance(node, ast.IfExp):
+        return _builds_text(node.body, names, depth) or _builds_text(node.orelse, names, depth)
+    value = _resolve(node, names)
+    return (
+        isinstance(value, ast.JoinedStr)
+        or _is_text(value)
+        or (value is not node and depth < 5 and _builds_text(value, names, depth + 1))
+    )
+
+
+def _number(node: ast.expr, names: Mapping[str, ast.expr], depth: int = 0) -> int | None:
+    """Return the value of an expression of constant whole numbers, or None."""
+    if isinstance(node, ast.Constant):
+        return node.value if type(node.value) is int else None
+    if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
+        left, right = _number(node.left, names, depth), _number(node.right, names, depth)
+        return None if left is None or right is None else _OPERATORS[type(node.op)](left, right)
+    value = _resolve(node, names)
+    return None if value is node or depth > 4 else _number(value, names, depth + 1)
 
 
 def _name(node: ast.expr) -> str:
@@ -144,16 +205,29 @@ def _name(node: ast.expr) -> str:
         return node.attr.strip("_").lower()
     if isinstance(node, ast.Subscript):
         key = node.slice
-        return key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else _name(node.value)
+        if isinstance(key, ast.Constant) and isinstance(key.value, str):
+            return key.value
+        last = isinstance(key, ast.UnaryOp) and isinstance(key.operand, ast.Constant) and key.operand.value == 1
+        return f"last of {_name(node.value)}" if last else _name(node.value)
     if isinstance(node, ast.Call):
         name = _name(node.func)
         if name == "len":
             return f"number of {_name(node.args[0])}"
-        if name in ("join", "sorted", "str", "repr", "format", "list", "next") and node.args:
+        if name in ("join", "sorted", "str", "repr", "format", "list", "next", "abs", "min", "max") and node.args:
             return _name(node.args[0])
+        if name == "get" and node.args and isinstance(node.args[0], ast.Constant):
+            return str(node.args[0].value)
+        if name in ("upper", "lower", "decode", "strip", "replace", "hex", "rstrip") and isinstance(
+            node.func, ast.Attribute
+        ):
+            return _name(node.func.value)
         return name
     if isinstance(node, ast.BinOp):
-        return _name(node.left)
+        sign = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*"}.get(type(node.op))
+        left, right = _name(node.left), _name(node.right)
+        return f"{left} {sign} {right}" if sign and left != right else left
+    if isinstance(node, ast.Constant):
+        return str(node.value)
     if isinstance(node, (ast.GeneratorExp, ast.ListComp)):
         return _name(node.generators[0].iter)
     return "value"

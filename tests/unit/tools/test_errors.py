@@ -74,6 +74,22 @@ def other(path):
     assert entries["disk.corrupt"].message == "{path} is damaged: it is too long."
 
 
+@pytest.mark.parametrize(
+    ("expression", "text"),
+    [
+        ("LIMIT >> 20", "2"),
+        ("offset + len(data)", "{offset + number of data}"),
+        ("kind.upper()", "{kind}"),
+        ("name or '(default)'", "{name} / (default)"),
+        ("label[0].upper() + label[1:]", "{label}"),
+        ("ENDINGS[-1]", "{last of endings}"),
+    ],
+)
+def test_reader_expression_in_a_message_is_readable(read, expression, text):
+    (entry,) = read(f'LIMIT = 2 << 20\nraise Corrupt(f"It has {{{expression}}}.", code="disk.rows")').entries
+    assert entry.message == f"It has {text}."
+
+
 def test_reader_table_row_gives_class_and_hint(read):
     (entry,) = read('KINDS = {"Fault": (Corrupt, "disk.fault", "Try again.")}').entries
     assert (entry.kind, entry.code, entry.hint) == ("Corrupt", "disk.fault", "Try again.")
