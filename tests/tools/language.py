@@ -64,7 +64,7 @@ class Checker:
         # A phrase may continue on the next line, behind the sign of a comment.
         between = r"(?:\s|[#>*/;|])+"
         self._phrases = [
-            (_compile(rule["pattern"].replace(" ", between), rule["pattern"]), rule["avoid"], rule["write"])
+            (re.compile(rule["pattern"].replace(" ", between), re.IGNORECASE), rule["avoid"], rule["write"])
             for rule in data["words"]
         ]
         self._whole = frozenset(data["identifiers"]["whole"])
@@ -91,11 +91,6 @@ class Checker:
         """Return whether an identifier is on the list, or has a part that is."""
         parts = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().split("_")
         return name in self._whole or not self._parts.isdisjoint(parts)
-
-
-def _compile(pattern: str, source: str) -> re.Pattern[str]:
-    """Compile a pattern: with an upper-case letter it distinguishes case, otherwise it also matches at the start of a sentence."""
-    return re.compile(pattern, 0 if re.search(r"(?<!\\)[A-Z]", source) else re.IGNORECASE)
 
 
 def python_pieces(text: str) -> Iterator[tuple[int, str, bool]]:

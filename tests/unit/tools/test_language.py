@@ -84,7 +84,11 @@ def test_word_list_plain_sentence_passes(text):
         "A person does it.",
         "This is no disk.",
         "The machine is switched off.",
+        "Machines are deleted.",
         "The other one waits.",
+        "Each one waits.",
+        "A Windows that is shut down.",
+        "Meanwhile the task\n# goes\n# on.",
     ],
 )
 def test_word_list_phrase_of_the_style_guide_is_found(text):
