@@ -13,14 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from ..common.errors import Conflict
+from ..common.errors import Conflict, InvalidInput
 from ..common.progress import Progress, silent
 from ..layers.archive import ArchiveReader
 from ..layers.entry import DIRECTORY, LINK, Entry, leads_elsewhere, printable
 from ..ntfs.node import Node
 from ..ntfs.volume import Volume
 from .file_writer import FileWriter, WinningFile
-from .node_writer import NodeWriter
+from .node_writer import NodeWriter, name_entry
 from .short_names import ShortNames, find_clashes
 from .stack_merge import MergedNode, MergedTree
 
@@ -29,7 +29,7 @@ _MAX_DROPPED = 100
 
 @dataclass
 class Applied:
-    """What was done: numbers of files (hard links counted once), links, directories and removals, bytes of file data.
+    """The result: numbers of files (hard links counted once), links, directories and removals, bytes of file data.
 
     ``dropped`` lists the first hundred pieces of metadata that were left out, because another file of the
     volume has them (8.3 names, object IDs).
@@ -187,16 +187,30 @@ class Applier:
             if not child.exists:
                 return
             is_new = True
-            node = self._create_folder(child, parent, self._short_names.get(entry, path) if entry is not None else None)
+            try:
+                node = self._create_folder(
+                    child, parent, self._short_names.get(entry, path) if entry is not None else None
+                )
+            except (Conflict, InvalidInput) as error:
+                name_entry(error, path, self._tree.label(child))
+                raise
         with node:
             if not node.is_directory or leads_elsewhere(node.reparse):
                 return  # The path only leads to removals, and there is nothing to remove below it.
             if entry is not None and (is_new or not entry.implied):
                 if not is_new:
-                    self._nodes.describe(node, entry, self._short_names.get(entry, path))
+                    self._describe_folder(child, node, entry, path)
                 if entry.streams:
                     self._winning_file(child, entry.path).names.append((path, entry))
             self._prepare(child, node, path)
+
+    def _describe_folder(self, child: MergedNode, node: Node, entry: Entry, path: str) -> None:
+        """Set the metadata of a folder that exists."""
+        try:
+            self._nodes.describe(node, entry, self._short_names.get(entry, path))
+        except (Conflict, InvalidInput) as error:
+            name_entry(error, path, self._tree.label(child))
+            raise
 
     def _create_folder(self, child: MergedNode, parent: Node, short_name: str | None) -> Node:
         entry = child.entry or Entry(child.name, DIRECTORY)

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..common.errors import Conflict, Corrupt, NotFound
+from ..common.errors import Conflict, Corrupt, InvalidInput, NotFound
 from ..common.progress import Progress
 from ..layers.archive import ArchiveReader, Contents, Member
 from ..layers.entry import DIRECTORY, LINK, WHITEOUT, Entry, printable
 from ..ntfs.node import Node
 from ..ntfs.volume import Volume
-from .node_writer import NodeWriter, times_of
+from .node_writer import NodeWriter, name_entry, times_of
 from .short_names import ShortNames
 from .stack_merge import MergedTree, is_leaf
 
@@ -79,7 +79,11 @@ class FileWriter:
                         _empty_stream(folder, name)
                         _write_stream(folder, name, size, member)
             else:
-                self._write_file(file, entry, contents)
+                try:
+                    self._write_file(file, entry, contents)
+                except (Conflict, InvalidInput) as error:
+                    name_entry(error, entry.path, archive.label)
+                    raise
             missing -= 1
             progress("apply", self._applied.bytes, total)
             if not missing:

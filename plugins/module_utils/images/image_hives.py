@@ -53,7 +53,7 @@ class StackedDelta:
 
 @dataclass(frozen=True)
 class RegistryChanges:
-    """What is merged into the hives of an image.
+    """The changes that are merged into the hives of an image.
 
     ``deltas`` maps hive names to the changes of the layers, lowest layer first. ``merged`` are the digests
     of the deltas that the volume's hives already contain. ``built_on`` maps the label of a layer to the
@@ -150,7 +150,7 @@ def apply_registry(volume: Volume, original: Volume, tree: MergedTree, changes: 
 
 def _delta(original: Volume, hive: LayerHive, stacked: StackedDelta) -> Delta:
     if not stacked.differencing:
-        return read_delta(stacked.data)
+        return read_delta(stacked.data, name=f"the hive {hive.name} in {stacked.label}")
     layered = read_hive(stacked.data, name=f"{hive.differencing or hive.name} of the {stacked.label}")
     return delta_from_differencing(load_hive(original, hive.path), layered, name=hive.name)
 

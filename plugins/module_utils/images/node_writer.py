@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..common.errors import Conflict, Corrupt
+from ..common.errors import Conflict, Corrupt, InvalidInput
 from ..layers.entry import DIRECTORY, Entry, printable
 from ..ntfs.file_security import inherit
 from ..ntfs.node import Node
@@ -84,6 +84,13 @@ class NodeWriter:
         if inherited is None:
             inherited = self._inherited[key] = inherit(parent_security, is_directory)
         return inherited
+
+
+def name_entry(error: Conflict | InvalidInput, path: str, label: str) -> None:
+    """Add the path and the layer of an entry to an error of its metadata, which names only the metadata."""
+    if "path" not in error.details:
+        error.message = f"{error.message.removesuffix('.')} ({printable(path)} of {label})."
+        error.details |= {"path": path, "layer": label}
 
 
 def times_of(entry: Entry, fallback: Node) -> Times:

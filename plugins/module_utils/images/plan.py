@@ -194,7 +194,11 @@ def _registry(
     built_on = {layer.label: layer.built_on for layer in layers}
     findings = []
     for name in sorted(deltas):
-        own = [(delta.label, read_delta(delta.data)) for delta in deltas[name] if not delta.differencing]
+        own = [
+            (delta.label, read_delta(delta.data, name=f"the hive {name} in {delta.label}"))
+            for delta in deltas[name]
+            if not delta.differencing
+        ]
         if own:
             findings += [finding.as_dict() for finding in combine_deltas(own, rules, seen=built_on).findings]
     return findings

@@ -27,7 +27,7 @@ _U16 = cell_layout.U16
 _U32 = cell_layout.U32
 _U64 = cell_layout.U64
 
-# What follows in a key's record
+# Bits of the fields that follow in a key's record
 _RENAMED = 0x01
 _SECURITY = 0x02
 _CLASS = 0x04
@@ -35,7 +35,7 @@ _KEY_FLAGS = 0x08
 _TIME = 0x10
 _ORDER = 0x20
 _KEY_FIELDS = 0x3F
-# What follows in a value's record
+# Bits of the fields that follow in a value's record
 _SET = 0x01
 _BEFORE = 0x02
 _DIGEST = 0x04
@@ -119,13 +119,22 @@ def _write_value(out: bytearray, value: ValueDelta) -> None:
         out += (before.digest if before.data is None else before.data) or b""
 
 
-def read_delta(data: bytes, *, table: upcase.Upcase = upcase.WINDOWS) -> Delta:
-    """Read what ``write_delta`` wrote.
+def read_delta(data: bytes, *, name: str = "", table: upcase.Upcase = upcase.WINDOWS) -> Delta:
+    """Read a delta that ``write_delta`` wrote. Error messages contain ``name``, such as the hive and the layer.
 
     Raises:
-        Corrupt: ``data`` is anything else.
+        Corrupt: ``data`` is not a valid delta.
         Unsupported: the delta has a later version.
     """
+    try:
+        return _read(data, table)
+    except (Corrupt, Unsupported) as error:
+        if name:
+            error.message = error.message.replace("The registry delta", f"The registry delta of {name}", 1)
+        raise
+
+
+def _read(data: bytes, table: upcase.Upcase) -> Delta:
     if len(data) < _HEADER.size or not data.startswith(MAGIC):
         raise _corrupt("does not begin with the signature of a delta", 0)
     _magic, version, reserved, checksum = _HEADER.unpack_from(data)

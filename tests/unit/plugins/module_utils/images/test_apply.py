@@ -102,6 +102,15 @@ def test_link_with_trailing_dot_is_written(blank):
     assert found["b. "].file is found["a"].file
 
 
+@pytest.mark.parametrize("item", [file("a", b"1", object_id=b"short"), folder("a", security=b"nonsense")])
+def test_entry_with_invalid_metadata_is_rejected_with_its_path_and_layer(blank, item):
+    with pytest.raises(InvalidInput) as caught, changed(blank, [[item]]):
+        pass
+    assert caught.value.details["path"] == "a"
+    assert caught.value.details["layer"]
+    assert "a of " in caught.value.message
+
+
 def test_hard_link_with_short_name_keeps_it(blank):
     found, _applied = judged(
         blank, [], [file("the long name", b"1", short_name="THELON~1"), link("another name before it", "the long name")]
