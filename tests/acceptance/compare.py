@@ -92,7 +92,7 @@ def compare(expected: Prefix, found: Prefix) -> list[Difference]:
 
 
 def compare_trees(expected: str, found: str) -> list[Difference]:
-    """How two host folders differ: what there is, spelling, kind, content."""
+    """Return the differences of two host folders: existence, spelling, kind and content of files."""
     expected_tree, found_tree = _tree(expected), _tree(found)
     result = []
     for folded in sorted(expected_tree.keys() | found_tree.keys()):

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Disks created from wine prefixes, and prefixes created from disks.
 
-Files are files; wine's three registry files represent the hives that Windows has on C:. What wine
-cannot carry (security, creation times, 8.3 names, attributes) stays as it is on the disk, and
-is given to new files as Windows gives it.
+Files are files; wine's three registry files represent the hives that Windows has on C:. Metadata
+that wine cannot carry (security, creation times, 8.3 names, attributes) is kept on the disk, and
+new files get it as on Windows.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _WINDOWS_SPELLING = {
 
 @dataclass(frozen=True)
 class HivePlace:
-    """Where a hive is: its file on C:, the registry file of wine, the key in that (which is the hive's root)."""
+    """The location of a hive: its file on C:, the registry file of wine, the key in that (which is the hive's root)."""
 
     path: str
     file: str
@@ -176,12 +176,12 @@ def _stamp(status: os.stat_result) -> Stamp:
 
 
 def registries(prefix: Prefix) -> dict[str, Key]:
-    """What is in the registry files of a prefix in which nothing runs, by their names."""
+    """Return the content of the registry files of a prefix in which nothing runs, by their names."""
     return {name: wine_registry.read(prefix.read_registry(name)) for name in wine.REGISTRY}
 
 
 def pack(prefix: Prefix, before: dict[str, Stamp], disk: str, registry: dict[str, Key] | None = None) -> list[str]:
-    """Do to the raw ``disk`` what has been done to ``prefix`` since ``before``; return the paths that were touched.
+    """Apply the changes of ``prefix`` since ``before`` to the raw ``disk``; return the changed paths.
 
     ``disk`` must be the disk from which the prefix was unpacked. With ``registry``, the earlier result of ``registries``,
     it may be a different disk that has these files too: new folders may exist already, and keys and values that are as

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The installers of the tests: MSI packages by wixl and msibuild, others by NSIS, each with programs of its own.
 
-Together they do what makes layering hard: append to the same list, count references to a shared
+Together they make the changes that are hard to layer: append to the same list, count references to a shared
 library of which each installs its own version, add a service, remove files of another application.
 """
 
@@ -175,7 +175,7 @@ Section Uninstall
 RMDir /r $INSTDIR
 SectionEnd
 """
-    # makensis takes UTF-8 for what it is only with a byte order mark.
+    # makensis recognizes UTF-8 only with a byte order mark.
     source = _write(folder, f"{name}.nsi", b"\xef\xbb\xbf" + script.encode())
     _tool("makensis", "-V2", "-NOCD", "-XTarget amd64-unicode", source, cwd=folder)
     return os.path.join(folder, f"{name}.exe")

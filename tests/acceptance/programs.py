@@ -57,7 +57,7 @@ Statement = Text | Call | Registry | Environment
 
 
 class _Section:
-    """The one section of an image: code and data, with references that are resolved at the end."""
+    """The only section of an image: code and data, with references that are resolved at the end."""
 
     def __init__(self) -> None:
         self.data = bytearray()

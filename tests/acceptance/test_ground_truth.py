@@ -100,7 +100,7 @@ def test_what_contends_is_reported(lab, packaged, composed):
         conflict.path: (layers[conflict.winner].name, [layers[loser].name for loser in conflict.losers])
         for conflict in plan.conflicts()
     }
-    # What Strata Cleaner removes it knew: whether that counts as a conflict is not for here to say.
+    # Strata Cleaner knew the file that it removes: this test does not decide whether that is a conflict.
     conflicts.pop("Program Files/Strata Reader/reader.ini", None)
     assert conflicts == {SHARED: ("Strata Writer", ["Strata Reader"])}
 

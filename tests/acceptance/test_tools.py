@@ -53,7 +53,7 @@ class Machine:
 
     @property
     def order(self) -> list[str]:
-        """What scripts wrote to %LOG%."""
+        """Return the lines that scripts wrote to %LOG%."""
         try:
             with open(self.wine.prefix.host_path("order.txt"), encoding="utf-8") as stream:
                 return stream.read().split()

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Wine's registry files: what is written is read as it was, and wine's own files are written as wine does."""
+"""Wine's registry files: written keys are read unchanged, and wine's own files are written as wine does."""
 
 from __future__ import annotations
 

@@ -12,9 +12,9 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 
-#: What the tests need besides wine itself.
+#: Programs that the tests need.
 TOOLS = ("wine", "wineserver", "wixl", "msibuild", "makensis", "mkntfs")
-#: Wine's one user is the default user of Windows, so that what installers give "the user" is what every user gets.
+#: The only user of wine is the default user of Windows, so that every user gets the settings that installers write for "the user".
 USER = "Default"
 #: Registry files of a prefix.
 SYSTEM, USER_DEFAULTS, SERVICE_DEFAULTS = "system.reg", "user.reg", "userdef.reg"
@@ -171,7 +171,7 @@ def make_prefix(path: str, home: str) -> Prefix:
 
 
 def furnish(path: str, stamp: str) -> None:
-    """Give a folder that has drive_c and the registry what makes it a prefix; ``stamp`` is the content of its STAMP."""
+    """Complete a folder that has drive_c and the registry to a prefix; ``stamp`` is the content of its STAMP."""
     devices = os.path.join(path, "dosdevices")
     os.makedirs(devices, exist_ok=True)
     for name, target in (("c:", "../drive_c"), ("z:", "/")):

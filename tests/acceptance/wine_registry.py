@@ -90,7 +90,7 @@ def write(root: Key, key_path: str) -> str:
 
 
 def is_listed(key: Key) -> bool:
-    """Whether wine lists a key, and so keeps its time."""
+    """Return whether wine lists a key, and therefore keeps its time."""
     return bool(len(key.values) or not len(key.subkeys) or key.class_data or key.is_symbolic_link)
 
 

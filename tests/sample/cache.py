@@ -22,7 +22,7 @@ from .plan import Manifest, Spec
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 _FOLDER = os.path.join(_ROOT, ".cache", "sample")
-_IN_USE = 1800  # seconds: who asked for an older disk has read it by then
+_IN_USE = 1800  # seconds: after that time, the process that requested a disk has read it
 _SOURCES = (
     "tests/sample",
     "plugins/module_utils/ntfs",

@@ -33,7 +33,7 @@ def put(root: Key, path: str, **values: object) -> Key:
 
 
 def put_all(root: Key, path: str, values: dict[str, object]) -> Key:
-    """As ``put``, for value names that are no Python names."""
+    """As ``put``, for value names that are not Python names."""
     key = root.create(path)
     for name, value in values.items():
         key.set_value(name, *_encoded(value))

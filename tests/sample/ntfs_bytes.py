@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What no NTFS library writes: $LogFile's restart pages, the dirty flag, a BitLocker boot sector.
+"""Structures that no NTFS library writes: $LogFile's restart pages, the dirty flag, a BitLocker boot sector.
 
-Works on the bytes of a freshly made volume whose first 16 file records are contiguous.
+The functions change the bytes of a new volume whose first 16 file records are contiguous.
 Source: libntfs-3g's logfile.h and layout.h.
 """
 

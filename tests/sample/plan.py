@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is asked of the generator, what it plans, and what a finished disk is expected to hold."""
+"""The specification of a sample disk, the plan of the generator, and the expected content of the disk."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ VARIANTS = (
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
-    """What to make.
+    """The specification of a sample disk.
 
     ``size``: "full" (whole wine prefix, about 700 MB in use) or "small" (a few hundred
     files, no wine). ``virtual_size``: bytes of the disk, 0 for 20 GiB or 512 MiB.

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Security descriptors from SDDL text, and what a child inherits from its folder.
+"""Security descriptors from SDDL text, and the descriptor that a child inherits from its folder.
 
-Written from [MS-DTYP] 2.4 (structures), 2.5.1 (SDDL) and 2.5.3.4 (inheritance), apart from
-the engine's own code on purpose: the sample disk is what the engine is tested with.
+Written from [MS-DTYP] 2.4 (structures), 2.5.1 (SDDL) and 2.5.3.4 (inheritance), independent of
+the engine's code, because the engine is tested with the sample disk.
 Supports owner, group and a DACL of allow and deny entries.
 """
 

@@ -13,7 +13,7 @@ _ALLOWED = re.compile(r"[^A-Z0-9!#$%&'()\-@^_`{}~]")
 
 
 def is_short(name: str) -> bool:
-    """Whether ``name`` is an 8.3 name itself, so that Windows keeps it as its only name."""
+    """Return whether ``name`` is an 8.3 name itself, so that Windows keeps it as its only name."""
     base, dot, extension = name.upper().partition(".")
     return (
         bool(base)

@@ -22,7 +22,7 @@ _CONFIG = "Windows/System32/config/"
 
 
 class Plan:
-    """What C: gets, for one specification."""
+    """The content of drive C for one specification."""
 
     def __init__(self, spec: Spec, prefix: str | None, partition_guid: bytes) -> None:
         self._spec = spec

@@ -42,7 +42,7 @@ const (
 	guestOff  = "off"  // no guest: the VM stays on, without tools
 )
 
-// guestRule says what the guest of a VM is.
+// guestRule defines the guest of a VM.
 type guestRule struct {
 	VM      string `json:"vm"` // name or managed object ID; empty is every VM
 	Mode    string `json:"mode"`
@@ -101,7 +101,7 @@ func (t *guestTable) setRule(r guestRule) error {
 	return nil
 }
 
-// rule finds what the guest of a VM is: its strata.guest, a rule for it, a rule for all, the flag.
+// rule finds the guest of a VM: its strata.guest, a rule for it, a rule for all, the flag.
 func (t *guestTable) rule(vm types.ManagedObjectReference, name, wanted string) guestRule {
 	found := guestRule{Mode: guestOff, Command: t.sim.options.guest}
 	if found.Command != "" {

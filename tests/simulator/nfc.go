@@ -117,7 +117,7 @@ func (s *Simulator) pause(r *http.Request, hit *rule) {
 	}
 }
 
-// receive stores an upload. A body that is no VMDK of that disk ends the lease.
+// receive stores an upload. A body that is not a VMDK of that disk ends the lease.
 func (s *Simulator) receive(w http.ResponseWriter, r *http.Request, lease *Lease, device *leaseDevice, body *valve) {
 	if device.disk == nil {
 		if _, err := io.Copy(io.Discard, body); err == nil {

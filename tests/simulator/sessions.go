@@ -12,8 +12,8 @@ import (
 )
 
 // collectors are the sessions' own views of the property collector. vcsim lists all of them as
-// listeners under the single reference that they share, so that only the newest would hear of
-// changes; here each has a name of its own, under which vcsim lists it.
+// listeners under the single reference that they share, so that only the newest would receive
+// changes; here each has its own name, under which vcsim lists it.
 type collectors struct {
 	mu  sync.Mutex
 	all map[string]*simulator.PropertyCollector // by session key

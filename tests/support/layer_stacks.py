@@ -66,7 +66,7 @@ SECURITIES = [
 
 NAMES = st.one_of(
     st.sampled_from(["a", "A", "b", "c.txt"]),
-    st.sampled_from(["A long name.text", "a LONG name.text", "a long nasty.text", "ALONGN~1.TEX", "Another one"]),
+    st.sampled_from(["A long name.text", "a LONG name.text", "a long nasty.text", "ALONGN~1.TEX", "Another file"]),
     st.sampled_from(
         [
             "\u00e9t\u00e9",

@@ -60,7 +60,7 @@ def _assignment(operation: SetValue) -> str:
         return f"{name}=dword:{int.from_bytes(data, 'little'):08x}"
     if operation.type == REG_SZ and len(data) >= 2 and len(data) % 2 == 0 and data[-2:] == b"\0\0":
         text = data[:-2].decode("utf-16-le", "surrogatepass")
-        # How control characters are read depends on the reader's handling of line ends.
+        # Readers differ in the handling of control characters.
         if not any(character < " " for character in text):
             return f'{name}="{_quoted(text)}"'
     lines, line = [], f"{name}=hex{'' if operation.type == REG_BINARY else f'({operation.type:x})'}:"

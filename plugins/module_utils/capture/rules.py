@@ -68,7 +68,7 @@ def parse_rules(entries: Sequence[Mapping] | None) -> list[Rule]:
     entries = entries or ()
     if len(entries) > MAXIMUM_RULES:
         raise InvalidInput(
-            f"Option 'exclusions' has {len(entries)} rules; the limit is {MAXIMUM_RULES}.",
+            f"The option exclusions has {len(entries)} rules; the limit is {MAXIMUM_RULES}.",
             code="capture.rules",
             hint="Combine rules with the wildcards * and **.",
         )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from .fields import DocumentName, Fields, Stored
 from .kinds import CONNECTOR
 
-#: Fields that do not decide what the published VM is.
+#: Fields that do not decide the hardware and location of the VM.
 _NOT_PLACEMENT = ("script", "description", "custom_attributes")
 
 
@@ -34,7 +34,7 @@ class ConnectorDocument(Stored):
     custom_attributes: Mapping[str, str] = field(default_factory=dict)
 
     def placement(self) -> dict:
-        """Return the fields that decide what the published VM is, for the digest of images."""
+        """Return the fields that decide the hardware and location of the VM, for the digest of images."""
         return {key: value for key, value in self.to_dict().items() if key not in _NOT_PLACEMENT}
 
     def to_dict(self) -> dict:

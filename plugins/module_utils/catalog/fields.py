@@ -35,7 +35,7 @@ class DocumentName:
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """What a typed document keeps of the JSON object that it was read from, besides its fields.
+    """The parts of a JSON object that a typed document keeps in addition to its fields.
 
     ``unrecognized`` holds keys that this version does not know. ``omitted`` holds the keys that the
     object lacks because an earlier version wrote it, with the values that the fields got instead.

@@ -157,7 +157,7 @@ class LayerDocument(Stored):
 
     @property
     def label(self) -> str:
-        """How messages name the layer, such as ``OS layer Windows 11``."""
+        """The name of the layer in messages, such as ``OS layer Windows 11``."""
         return f"{layer_label(self.kind)} {self.name}"
 
     def sorted_versions(self) -> list[str]:

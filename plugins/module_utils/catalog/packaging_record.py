@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Records of packaging machines: what each was built from, where it is, and how far its export is."""
+"""Records of packaging machines: the sources, the location and the progress of the export of each."""
 
 from __future__ import annotations
 

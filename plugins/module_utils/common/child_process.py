@@ -63,7 +63,7 @@ class _Unpickler(pickle.Unpickler):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Task:
-    """What the error messages about a child name: its ``subject``, the ``hint`` of the caller and the limits."""
+    """The parts of error messages about a child: its ``subject``, the ``hint`` of the caller and the limits."""
 
     subject: str
     hint: str | None

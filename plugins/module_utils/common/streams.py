@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class SeekableStream(io.RawIOBase, BinaryIO):
     """A raw stream with its own position. ``size`` is its length in bytes; the subclass updates it."""
 
-    #: What the stream reads or writes, for error messages.
+    #: The content of the stream, for error messages.
     name: str = ""
 
     def __init__(self, size: int = 0) -> None:

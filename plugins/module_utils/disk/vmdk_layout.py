@@ -173,7 +173,7 @@ def check_capacity(capacity: int) -> None:
         raise InvalidInput(
             f"A virtual disk cannot have {capacity} bytes.",
             code="disk.vmdk_capacity",
-            hint="Use a multiple of 512 bytes, at most 62 TiB.",
+            hint="Use a disk whose size is a multiple of 512 bytes and at most 62 TiB.",
         )
 
 

@@ -109,7 +109,7 @@ def compose(repository: Repository, composition: Composition, *, progress: Progr
         raise Conflict(
             f"The thin image {digest[:19]} was removed by another process after it was composed.",
             code="images.removed",
-            hint="Run again, and do not collect the repository at the same time.",
+            hint="Run again, and do not run strata.layering.repository with state collected at the same time.",
         )
     return image
 

@@ -15,7 +15,7 @@ from ..layers.layer_version import LayerReference
 
 @dataclass(frozen=True, kw_only=True)
 class ComposeStatistics(Stored):
-    """What composing wrote.
+    """The numbers of files and bytes that composing wrote.
 
     ``files`` counts hard-linked files once, ``links`` their other names; ``bytes`` is the file data.
     ``dropped`` lists the first hundred pieces of metadata that were left out, because another file has
@@ -71,7 +71,7 @@ class ComposeStatistics(Stored):
 
 @dataclass(frozen=True, kw_only=True)
 class RegistrySummary(Stored):
-    """What composing did to the registry.
+    """The changes of the registry by composing.
 
     ``hives`` maps each changed hive to the digest of the deltas that were merged into it. ``findings``
     are JSON objects, at most 500; ``finding_count`` counts all findings.
@@ -100,7 +100,7 @@ class RegistrySummary(Stored):
 
 @dataclass(frozen=True, kw_only=True)
 class ComposeConfig(Stored):
-    """What a thin image was composed from, and what composing did.
+    """The sources of a thin image and the results of composing it.
 
     ``content_digest`` identifies the image. ``disk_size_gb`` is None to keep the size of the OS layer.
     Some keys exist only in some images; their fields are None in the others: ``outdated_files`` and

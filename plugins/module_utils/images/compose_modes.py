@@ -27,7 +27,7 @@ from .thin_image import ThinImage
 
 @dataclass(frozen=True)
 class StackState:
-    """What a mode derives its tree from.
+    """The sources from which a mode derives its tree.
 
     ``records`` are the file indexes of ``layers``, ``tree`` is the merged stack. ``volume`` is mounted
     for writing on the disk that the mode chose, ``original`` is the volume of the OS layer.
@@ -42,7 +42,7 @@ class StackState:
 
 
 class ComposeMode(Protocol):
-    """How an image is composed.
+    """The way in which an image is composed.
 
     ``older`` is the image below the changes, None for the disk of the OS layer. ``first_layer`` is the
     number of the lowest layer in the applied tree, whose layers count from there. ``writes_marker``

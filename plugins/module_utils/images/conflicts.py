@@ -19,7 +19,7 @@ from ..layers.entry import DIRECTORY, HIVE, LINK, WHITEOUT, Entry
 from ..layers.file_index import Record
 from .stack_merge import is_leaf
 
-#: What a layer can claim about a path.
+#: The kinds of claims of a layer about a path.
 BRINGS, REMOVES, MAKES_FOLDER = "brings", "removes", "makes a folder of"
 #: A claim: one of the above, followed by what makes it comparable with other claims.
 Claim = tuple

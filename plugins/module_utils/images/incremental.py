@@ -7,7 +7,7 @@ The stacks are compared path by path, and equal paths are skipped, so that an im
 layer costs as much as that layer. If the new image needs data that only the OS layer has (a file that
 the old stack replaced or removed), the image is composed from its base.
 
-How a path is compared:
+A path is compared as follows:
 
 1. The state of the path in both stacks is reduced to a ``PathState``.
 2. ``ACTIONS`` maps (old state, new state, what the base has there) to an action. The base is only
@@ -35,7 +35,7 @@ class FullComposeNeeded(Exception):
 
 
 class BasePath(enum.IntEnum):
-    """What the OS layer has at a path. ``ANY`` means all of them in the table of actions."""
+    """The kind of entry that the OS layer has at a path. ``ANY`` means all of them in the table of actions."""
 
     NOTHING = enum.auto()
     FOLDER = enum.auto()
@@ -44,7 +44,7 @@ class BasePath(enum.IntEnum):
 
 
 class PathState(enum.IntEnum):
-    """What a merged stack does to a path."""
+    """The effect of a merged stack on a path."""
 
     UNTOUCHED = enum.auto()
     REMOVALS_BELOW = enum.auto()  # the path only leads to removals
@@ -55,7 +55,7 @@ class PathState(enum.IntEnum):
 
 
 class Action(enum.Enum):
-    """What is done to a path of the older image."""
+    """The change of a path of the older image."""
 
     SKIP = enum.auto()
     APPLY = enum.auto()  # apply the new node as to the base

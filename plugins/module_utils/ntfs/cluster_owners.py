@@ -37,7 +37,7 @@ _CHUNK = 8192
 
 
 class _PackedRuns(NamedTuple):
-    """Where packed runs are: ``rows`` of the records, ``starts`` and ``ends`` in bytes within the record; each shape (n,)."""
+    """The positions of packed runs: ``rows`` of the records, ``starts`` and ``ends`` in bytes within the record; each shape (n,)."""
 
     rows: Indexes
     starts: I64

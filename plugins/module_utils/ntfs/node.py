@@ -16,7 +16,7 @@ from .mounted_volume import MountedVolume
 from .stream import Stream
 from .times import Times
 
-#: How deep delete() follows directories: a path of 32,767 UTF-16 units has at most this number of names.
+#: Depth to which delete() follows directories: a path of 32,767 UTF-16 units has at most this number of names.
 MAXIMUM_DEPTH = 16384
 
 

@@ -34,7 +34,7 @@ _NOT_IN_VM_NAMES = frozenset("/\\%@\"'`<>|:*?&;$#^,")
 
 @dataclass(frozen=True, kw_only=True)
 class TemplateOptions:
-    """What an image template consists of: the options that its document stores."""
+    """The content of an image template: the options that its document stores."""
 
     description: str
     os_layer: VersionRequest

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What app and platform layers are built from: files and registry files, or the disk of a packaging machine."""
+"""The sources of app and platform layers: files and registry files, or the disk of a packaging machine."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class LayerSource(Protocol):
 
     @property
     def label(self) -> str:
-        """How messages name the source."""
+        """The name of the source in messages."""
 
     def exists(self) -> bool:
         """Return whether the source can still be compared with a version."""
@@ -83,7 +83,7 @@ class FilesSource:
 
     @property
     def label(self) -> str:
-        """How messages name the source."""
+        """The name of the source in messages."""
         return f"files {self.files!r}" if self.files else "the options registry and delete"
 
     def exists(self) -> bool:
@@ -131,7 +131,7 @@ class PackagedSource:
 
     @property
     def label(self) -> str:
-        """How messages name the source."""
+        """The name of the source in messages."""
         return f"packaged_disk {self.path!r}"
 
     def exists(self) -> bool:

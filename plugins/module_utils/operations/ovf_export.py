@@ -124,7 +124,7 @@ def _find(session: Session, options: OvfExportOptions) -> vim.VirtualMachine:
         raise InvalidInput(
             f"The folder {options.folder!r} is set without its datacenter.",
             code="operations.ovf_folder",
-            hint="Set datacenter, too.",
+            hint="Set datacenter to the datacenter of the folder.",
         )
     datacenter = inventory.datacenter(options.datacenter) if options.datacenter else None
     folder = inventory.folder(datacenter, options.folder) if options.folder else None

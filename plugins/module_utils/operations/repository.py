@@ -73,7 +73,7 @@ def _verify(repository: Repository) -> Outcome:
         raise Corrupt(
             f"The repository {repository.path} is damaged: {damages[0].message}{more}",
             code="operations.repository_damaged",
-            hint="Restore what the details list as damaged from a backup, or build the layers again.",
+            hint="Restore the damaged content, which details lists, from a backup, or build the layers again.",
             damaged=[damage.to_dict() for damage in damages],
         )
     return Outcome(False, result={"damaged": [], "blobs": len(repository.layout.blobs.digests())})

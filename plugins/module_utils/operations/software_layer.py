@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the modules app_layer and platform_layer do: build versions of a layer, describe and remove them."""
+"""The modules app_layer and platform_layer: build versions of a layer, describe and remove them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class SoftwareLayerOptions(LayerOptions):
 
     @property
     def subject(self) -> str:
-        """How messages name the version."""
+        """The name of the version in messages."""
         return f"{self.kind} layer {self.name} {self.version}"
 
     def source(self) -> LayerSource | None:

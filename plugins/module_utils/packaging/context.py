@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the steps of one packaging machine share: the request, the record, the VM, and the module's result."""
+"""The objects that the steps of one packaging machine share: the request, the record, the VM, and the module's result."""
 
 from __future__ import annotations
 
@@ -139,6 +139,6 @@ class PackagingContext:
         """Return what an administrator has to do in a VM that runs."""
         return (
             f"The packaging machine {facts.name} of the {self.request.layer_label} runs in the folder {facts.folder_path} of the "
-            f"datacenter {facts.datacenter}. Install in it what the layer is to contain, restart Windows until no restart is pending, "
+            f"datacenter {facts.datacenter}. Install the software of the layer in it, restart Windows until no restart is pending, "
             "and shut Windows down. Then run the role again, or the module with state finalized."
         )

@@ -231,7 +231,7 @@ class _Creation:
                 ACTION_REQUIRED,
                 f"{location}, but it ran for only {seconds:.0f} seconds in total, which is too short for an installation (minimum_run: "
                 f"{context.request.minimum_run:g} seconds). Windows may have shut itself down at its first start. Power the VM on, install "
-                "what the layer is to contain, and shut Windows down. If the work is done nevertheless, lower minimum_run or run with state finalized.",
+                "the software of the layer, and shut Windows down. If the work is done nevertheless, lower minimum_run or run with state finalized.",
             )
         return context.result(
             PENDING, f"{location}. Run again with state finalized, or power the VM on to continue working in it."

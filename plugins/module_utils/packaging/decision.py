@@ -22,7 +22,7 @@ class Goal(enum.Enum):
 
 
 class PackagingState(enum.Enum):
-    """How far a packaging machine is."""
+    """The progress of a packaging machine."""
 
     #: The VM does not exist.
     ABSENT = "absent"

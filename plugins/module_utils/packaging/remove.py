@@ -20,7 +20,7 @@ from .decision import FINAL, Goal, Observation, PackagingState, Step, after, nex
 
 @dataclass(frozen=True)
 class _DiffState:
-    """What exists of a packaging machine, as diff mode shows it: inventory path, record, and folder of the package."""
+    """The existing parts of a packaging machine, as diff mode shows them: inventory path, record, and folder of the package."""
 
     machine: str | None
     recorded: bool

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a playbook asks for about one packaging machine."""
+"""The request of a playbook for one packaging machine."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class PackagingRequest:
 
     @property
     def key(self) -> str:
-        """How the VM and the catalogue name the layer version: ``<kind>/<layer>/<version>``."""
+        """The name of the layer version on the VM and in the catalog: ``<kind>/<layer>/<version>``."""
         return f"{self.kind}/{self.name}/{self.version}"
 
     @property
     def layer_label(self) -> str:
-        """How messages name the layer version."""
+        """The name of the layer version in messages."""
         return f"{self.kind} layer {self.name} {self.version}"

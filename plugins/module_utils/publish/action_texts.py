@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an administrator has to do before publishing can continue: the descriptions of tasks with the status ActionRequired."""
+"""The descriptions of tasks with the status ActionRequired: the actions of an administrator before publishing can continue."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def powered_on_text(facts: VmFacts, snapshot: str) -> str:
     """Return what to do when the finished image was powered on."""
     return (
         f"The image exists, but {vm_location(facts)} is powered on. Shut Windows down, revert the VM to its snapshot {snapshot} "
-        "if anything was changed in it, and run again. To publish the image again from the start, delete the VM and run again."
+        "if it was changed, and run again. To publish the image again from the start, delete the VM and run again."
     )
 
 
@@ -59,7 +59,7 @@ def failed_text(facts: VmFacts, report: GuestReport) -> str:
 
 
 def interrupted_text(facts: VmFacts, report: GuestReport, times: int) -> str:
-    """Return what to do when Windows shut down again and again while a script was running."""
+    """Return what to do when Windows shut down repeatedly while a script was running."""
     return (
         f"Windows in {vm_location(facts)} shut down {times} times while the script {report.current} was running. "
         "Power the VM on, find out why Windows shuts down, and run again."

@@ -36,7 +36,7 @@ class ActionRequired(StrataError):
 
 @dataclass(frozen=True)
 class PublishOptions:
-    """How to publish. Times are in seconds; ``keep`` None keeps the VMs of all older images."""
+    """The settings of a publish. Times are in seconds; ``keep`` None keeps the VMs of all older images."""
 
     script_timeout: float = 3600
     shutdown_timeout: float = 3600
@@ -53,7 +53,7 @@ class PublishOptions:
 
 @dataclass
 class PublishContext:
-    """What the steps of one publish run share.
+    """The objects that the steps of one publish run share.
 
     ``progress_sink`` receives the engine's progress. ``changed``: this run has changed something. ``finished``: the
     image is finished, so that a request to cancel comes too late. ``timeout`` (seconds) and ``deadline`` (monotonic

@@ -28,7 +28,7 @@ _STATES = (STATE_READY, STATE_STARTED, STATE_FAILED, STATE_COMPLETE)
 
 
 class MachineState(enum.Enum):
-    """How far the VM of an image is. The values are shown in diff mode."""
+    """The progress of the VM of an image. The values are shown in diff mode."""
 
     #: The VM does not exist.
     ABSENT = "none"

@@ -27,7 +27,7 @@ LISTED_CLONES = 5
 
 @dataclass(frozen=True)
 class RetentionPlan:
-    """What happens to the images of a template in one vCenter.
+    """The decision about the images of a template in one vCenter.
 
     ``kept`` stay recorded, ``expired`` are the VMs to remove, ``warnings`` name VMs that are kept although they have expired.
     ``changed``: records have to be removed, of expired images or of images whose VM no longer exists.

@@ -71,7 +71,7 @@ class Descriptor:
         raise Corrupt(
             f"A manifest of the repository has a malformed descriptor: {str(value)[:100]}.",
             code="repository.manifest",
-            hint="Verify the repository with state verified, and restore what it lists as damaged.",
+            hint="Verify the repository with state verified, and restore the damaged content from a backup.",
         )
 
 
@@ -196,7 +196,7 @@ class Blobs:
                 writer.write(chunk)
             if expected is not None and writer.digest() != check_digest(expected):
                 raise Corrupt(
-                    f"The data for the blob {expected} have the digest {writer.digest()}.",
+                    f"The data for the blob {expected} has the digest {writer.digest()}.",
                     code="repository.digest_mismatch",
                     hint="Transfer the data again. If the error remains, the source is damaged.",
                 )
@@ -300,7 +300,7 @@ class Blobs:
             raise NotFound(
                 f"The blob {digest} is missing from the repository.",
                 code="repository.blob_missing",
-                hint="Verify the repository with state verified, and restore what it lists as missing.",
+                hint="Verify the repository with state verified, and restore the missing content from a backup.",
                 digest=digest,
             ) from None
 
@@ -378,6 +378,6 @@ def _wrong(digest: str, problem: str) -> Corrupt:
     return Corrupt(
         f"The blob {digest} of the repository {problem}.",
         code="repository.blob_corrupt",
-        hint="Verify the repository with state verified. Restore what it lists as damaged, or build it again.",
+        hint="Verify the repository with state verified. Restore the damaged content from a backup, or build it again.",
         digest=digest,
     )

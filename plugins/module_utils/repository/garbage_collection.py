@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Garbage collection: removing what nothing in the repository refers to."""
+"""Garbage collection: remove data that nothing in the repository refers to."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GRACE = 24 * 3600.0
 
 @dataclass
 class Collected:
-    """What was removed (or, on a dry run, would be): ``freed`` bytes, blobs by digest, temporary files.
+    """The removed data (on a dry run: the data that would be removed): ``freed`` bytes, blobs by digest, temporary files.
 
     ``kept_young`` counts blobs that nothing refers to and that are not old enough.
     """
@@ -66,7 +66,7 @@ def collect(
             raise Corrupt(
                 f"The repository cannot be cleaned up: {reachable.broken[0].message}",
                 code="repository.collect_unsafe",
-                hint="Verify the repository, and restore or delete what it lists as damaged.",
+                hint="Verify the repository with state verified, and restore or delete the damaged content.",
                 damaged=[damage.to_dict() for damage in reachable.broken],
             )
         oldest = _server_time(repository.path) - grace

@@ -133,7 +133,7 @@ class Layout:
             raise Corrupt(
                 f"The manifest {digest} is not an image manifest.",
                 code="repository.manifest",
-                hint="Verify the repository with state verified, and restore what it lists as damaged.",
+                hint="Verify the repository with state verified, and restore the damaged content from a backup.",
                 digest=digest,
             )
         for item in (document.get("config"), *document["layers"]):
@@ -203,7 +203,7 @@ class Layout:
             raise Corrupt(
                 f"The blob {blob.digest} has {size} bytes, but its descriptor says {blob.size}.",
                 code="repository.blob_corrupt",
-                hint="Verify the repository with state verified, and restore what it lists as damaged.",
+                hint="Verify the repository with state verified, and restore the damaged content from a backup.",
                 digest=blob.digest,
             )
 
@@ -264,6 +264,6 @@ def _parse(data: bytes, subject: str) -> dict:
         raise Corrupt(
             f"{subject} is not a JSON object.",
             code="repository.json",
-            hint="Verify the repository with state verified, and restore what it lists as damaged.",
+            hint="Verify the repository with state verified, and restore the damaged content from a backup.",
         )
     return document

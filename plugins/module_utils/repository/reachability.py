@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the references and documents of a repository need: every blob that must be kept, and who needs it."""
+"""The needs of the references and documents of a repository: every blob that must be kept, with its users."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Damage:
 
 @dataclass
 class Need:
-    """Who needs a blob, and the size in bytes that they expect (None: not known)."""
+    """The users of a blob, and the size in bytes that they expect (None: not known)."""
 
     size: int | None = None
     users: set[str] = field(default_factory=set)

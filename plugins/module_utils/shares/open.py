@@ -18,7 +18,7 @@ from .smb import SmbShare
 
 @dataclass(frozen=True, slots=True)
 class ShareCredentials:
-    """How to log on to a share whose location is //server/share/path.
+    """The credentials for a share whose location is //server/share/path.
 
     ``username`` is ``DOMAIN\\user`` or ``user@domain``. Without ``password`` a Kerberos ticket is used.
     ``encrypt`` requires SMB 3 encryption; if it is false, messages are only signed.

@@ -16,7 +16,7 @@ from xml.parsers import expat
 from ..common.errors import Conflict, InvalidInput, NoSpace, NotFound, StrataError, TimedOut, Unavailable, Unsupported
 from ..common.optional_imports import pyvmomi
 
-#: What a call over a connection raises when the server is unreachable, closes the connection or sends invalid data.
+#: Exceptions of a call over a connection when the server is unreachable, closes the connection or sends invalid data.
 CONNECTION_ERRORS = (OSError, http.client.HTTPException, expat.ExpatError)
 
 _SESSION = re.compile(r"session(?:\[|%5b)[^\]%\s]*(?:\]|%5d)[0-9a-f-]*", re.IGNORECASE)
@@ -55,7 +55,11 @@ _KINDS = {
     "InvalidLogin": (Unavailable, "vsphere.login", "Check the options username and password."),
     "NotAuthenticated": (Unavailable, "vsphere.session", "Run again."),
     "InvalidArgument": (InvalidInput, "vsphere.argument", "Check the options that name objects in vSphere."),
-    "InvalidName": (InvalidInput, "vsphere.name", "Use another name."),
+    "InvalidName": (
+        InvalidInput,
+        "vsphere.name",
+        "Set a name that vSphere accepts: at most 80 characters, without control characters.",
+    ),
     "NotSupported": (Unsupported, "vsphere.not_supported", "Use a vCenter of a supported version."),
     "MethodNotFound": (
         Unsupported,

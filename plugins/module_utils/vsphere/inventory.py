@@ -29,7 +29,7 @@ _SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a VM is created: managed objects, all in one datacenter. ``host`` and ``network`` may be None."""
+    """The location of a new VM: managed objects, all in one datacenter. ``host`` and ``network`` may be None."""
 
     datacenter: Any
     pool: Any
@@ -180,7 +180,7 @@ class Inventory:
             return found
         if not name:
             raise InvalidInput(
-                f"The {noun} has neither name, moid nor instance UUID.",
+                f"No name, moid or instance UUID of the {noun} is set.",
                 code="vsphere.vm",
                 hint="Set the name, the moid or the instance UUID.",
             )

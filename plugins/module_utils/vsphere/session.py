@@ -57,7 +57,7 @@ _FAULT_REPEATS = 3
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How many seconds to wait.
+    """Limits for waiting, in seconds.
 
     ``calls``: while the connection fails, a repeatable call is repeated for that time. ``stall``: a transfer may make no progress.
     ``keep_alive``: between two reports that keep a lease alive. ``lease``: until a lease without a holder has expired.

@@ -17,7 +17,7 @@ _ALGORITHMS = {40: "sha1", 64: "sha256", 128: "sha512"}
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """How to verify certificates. ``validate_certs`` false accepts any certificate; ``ca_file`` adds authorities in PEM form."""
+    """The rules for verifying certificates. ``validate_certs`` false accepts any certificate; ``ca_file`` adds authorities in PEM form."""
 
     validate_certs: bool = True
     ca_file: str | None = None

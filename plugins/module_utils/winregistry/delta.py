@@ -17,7 +17,7 @@ from . import cell_layout, upcase
 from .hive_items import Value
 from .hive_model import Key
 
-# What happens to a key
+# Actions of a key
 KEEP = 0  # it is kept; the values and subkeys that the delta names in it change
 CREATE = 1  # it did not exist before
 REMOVE = 2  # it is deleted with everything below it

@@ -15,7 +15,7 @@ from .hive_model import Hive, Key
 
 @dataclass
 class Applied:
-    """What applying a delta did. ``missing`` names keys that the delta changes or removes but the hive did not have."""
+    """The result of applying a delta. ``missing`` names keys that the delta changes or removes but the hive did not have."""
 
     keys_created: int = 0
     keys_changed: int = 0

@@ -333,7 +333,7 @@ class _Merger:
         attribute: str | None = None,
         advice: str = "",
     ) -> None:
-        """Add a finding, unless it is a conflict in which the winners knew of everything that is lost."""
+        """Add a finding, unless it is a conflict in which the winners knew all overruled changes."""
         if losers:
             losers = [label for label in losers if not any(self.lineage.knew(winner, label) for winner in winners)]
         if outcome in CONFLICTS and not losers:

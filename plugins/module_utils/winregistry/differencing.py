@@ -6,8 +6,8 @@
 Such a hive (version 1.6, such as ``Hives/System_Delta``) applies to a parent hive. Each key node
 adds to the parent's key, deletes it, hides its own values and subkeys, or replaces the whole
 tree. A value may be a marker that the parent's value is deleted. Source: "Windows registry file
-format specification" by Maxim Suhanov, "Layered keys". What it leaves open (which side's
-spelling and security count) follows hives that Windows wrote.
+format specification" by Maxim Suhanov, "Layered keys". Details that it leaves open (which side's
+spelling and security count) follow hives that Windows wrote.
 """
 
 from __future__ import annotations

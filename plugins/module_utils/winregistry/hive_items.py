@@ -51,7 +51,7 @@ class Value:
 
 
 class Context:
-    """What the keys of one hive share: the upcase table for names, and the source of values that are not decoded yet."""
+    """The objects that the keys of one hive share: the upcase table for names, and the source of values that are not decoded yet."""
 
     def __init__(self, table: upcase.Upcase = upcase.WINDOWS) -> None:
         self.upcase = table

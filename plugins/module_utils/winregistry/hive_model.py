@@ -91,7 +91,7 @@ class Key:
 
     @property
     def context(self) -> Context:
-        """What the key shares with the others of its hive."""
+        """The objects that all keys of the hive share."""
         return self._context
 
     @property

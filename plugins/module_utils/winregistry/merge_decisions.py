@@ -30,7 +30,7 @@ _JOINED = frozenset((SEPARATED, MULTI_STRING, COUNTER))
 
 
 class BaseKnowledge(NamedTuple, Generic[Item]):
-    """What is known of a key or value of the base hive. A known ``item`` of None does not exist there."""
+    """The known state of a key or value of the base hive. A known ``item`` of None does not exist there."""
 
     is_known: bool
     item: Item | None
@@ -76,7 +76,7 @@ class Lineage:
 
 
 class Fate(enum.Enum):
-    """What happens to a key."""
+    """The actions for a key."""
 
     KEPT = "kept"  # the changes of all layers count; they may create the key
     REPLACED = "replaced"  # a layer replaced it: the changes of earlier layers are lost

@@ -18,7 +18,7 @@ kind
 separator
     The characters that separate the items of a ``separated`` text; the first of them is written.
 advice
-    What to do, for ``manual`` and ``dropped``.
+    The action to take, for ``manual`` and ``dropped``.
 
 The first matching rule wins. Sources: Microsoft's documentation of the settings; WinSxS component
 manifests, which mark lists with operationHint="append"; changes that installers were observed to make.
@@ -163,7 +163,7 @@ RULES: tuple[dict, ...] = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How a setting is joined. The fields are those of the dictionaries, see above."""
+    """A rule for joining a setting. The fields are those of the dictionaries, see above."""
 
     kind: str
     separator: str

@@ -44,7 +44,7 @@ def recover(primary: bytes, logs: Sequence[bytes] = ()) -> Recovery:
     """
     if len(primary) < cell_layout.BASE_BLOCK_SIZE:
         raise Corrupt(
-            f"The registry hive is truncated: it has {len(primary)} bytes, its base block has "
+            f"The registry hive is truncated: it has {len(primary)} bytes; its base block alone has "
             f"{cell_layout.BASE_BLOCK_SIZE} bytes.",
             code="winregistry.truncated",
             hint="Copy the hive file again.",

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How Windows folds the case of registry names.
+"""Fold the case of registry names as Windows does.
 
 Windows compares key and value names by upcasing each UTF-16 unit with one fixed table
 (RtlUpcaseUnicodeChar), which is also what it writes to $UpCase when it formats a volume.

@@ -59,7 +59,7 @@ _FAILURES: dict[str, dict] = {
     AFTER: {"after": True, "delay_ms": ENDLESS_MS},
 }
 CHANGES = (ONCE, ALWAYS, TASK, LOST, UNAVAILABLE, CLOSED, SESSION, RESTART, BEFORE, AFTER)
-#: What is tried when a run calls the same method again.
+#: Faults that are injected when a run calls the same method again.
 _REPEATED = (ONCE, ALWAYS, BEFORE, AFTER)
 READS = (ONCE, ALWAYS, LOST, UNAVAILABLE, CLOSED, SESSION)
 #: Reads that are tried after every change. The other reads are made in the same way everywhere.

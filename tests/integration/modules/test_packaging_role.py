@@ -96,7 +96,7 @@ def test_role_manual_packaging_requires_action_and_captures(office, play):
     assert play([package], "--check")[0] == 1
     changed, output = play([package])
     assert changed == 2
-    assert "Install in it what the layer is to contain" in output
+    assert "Install the software of the layer in it" in output
     [name] = [name for name in machines(office.simulator) if name.startswith("App-1-packaging-")]
     changed, output = play([package])
     assert changed == 0

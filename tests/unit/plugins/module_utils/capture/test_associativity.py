@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where layers do not contradict each other it makes no difference which of them become one: (A + B) + C = A + (B + C) = A + B + C.
+"""Joining layers is associative if they do not contradict each other: (A + B) + C = A + (B + C) = A + B + C.
 
-Two layers become one by being composed and captured again.
+Two layers are joined by composing them and capturing the result.
 """
 
 from __future__ import annotations

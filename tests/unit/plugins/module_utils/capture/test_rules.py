@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the rules of a capture leave out, and which rules are accepted."""
+"""The rules of a capture: the objects that they exclude, and rules that are rejected."""
 
 from __future__ import annotations
 

@@ -163,7 +163,7 @@ def small_image(tmp_path_factory):
         ]
         partition = format_gpt(device, specs, disk_guid="6b1d5c1e-0f0a-4e57-9b7e-2f1c9a5d7e10").partitions[1]
     tree = Tree()
-    for name in ("a", "b", "A long name.text", "Another one", "c.txt"):
+    for name in ("a", "b", "A long name.text", "Another file", "c.txt"):
         tree.file(f"{name}/file", pe.filler(name, 30_000))
         tree.file(f"{name}/a", b"small")
     tree.file("\u00e9t\u00e9", pe.filler("big", 3 << 20))

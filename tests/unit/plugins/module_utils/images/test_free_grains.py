@@ -40,5 +40,5 @@ def test_grain_of_free_clusters_is_free(cluster, count, shift, before, behind, d
             taken[grain] = any(number in used for number in clusters)
     assert len(found) == len(taken)
     assert not (found & taken).any()
-    # Where the volume begins inside a grain, neighbours of what is used may be kept; elsewhere nothing is missed.
+    # If the volume begins inside a grain, neighbours of used grains may be kept; otherwise every free grain is found.
     assert shift or (~taken & ~found).sum() == 0

@@ -399,7 +399,7 @@ def test_mutated_archive_raises_only_our_errors(seed, changes, repair):
     for position, piece in changes:
         position %= len(data)
         data[position : position + len(piece)] = piece[: len(data) - position]
-    if repair:  # checksums made right again, so that what is behind them is reached
+    if repair:  # checksums corrected, so that the code behind them is reached
         for start in range(0, len(data) - 511, 512):
             if data[start + 257 : start + 262] == b"ustar":
                 data[start + 148 : start + 156] = b" " * 8

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A repository in a temporary folder, and a home of its own for what a host remembers."""
+"""A repository in a temporary folder, and a separate home folder for the state of a host."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def test_set_attributes_defines_and_sets_once(simulator, session, machine):
 
 
 def test_set_attributes_defined_by_another_client(simulator, session, machine, monkeypatch):
-    """What the loser of a race sees: it is not there, and then it is."""
+    """The attribute does not exist at the first look-up, and exists when it is to be created."""
     assert set_attributes(session, machine, {"Image": "office"}) is True
     real, looks = custom_attributes.read, []
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is taken over from a template, and what is not."""
+"""The hardware that is copied from a VM template, and the hardware that is not."""
 
 from __future__ import annotations
 

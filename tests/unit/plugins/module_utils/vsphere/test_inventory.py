@@ -115,7 +115,7 @@ def test_folder_with_special_characters(inventory, datacenter, simulator):
     assert inventory.folder(datacenter, "100% A%2FB/sub") == made
     assert inventory.path(made) == "/DC0/vm/100% A%2fB/sub"
     assert inventory.folder(datacenter, inventory.path(made)) == made
-    # What a call names is escaped, or vCenter would take it for an escape, or refuse it.
+    # Names in calls are escaped; otherwise vCenter would interpret or refuse them.
     raw = read(inventory.session, made, "parent")["parent"]
     assert read(inventory.session, raw, "name")["name"] == "100%25 A%2fB"
     assert (
@@ -138,7 +138,7 @@ def test_folder_created_by_another_client_is_used(inventory, datacenter, simulat
     with pytest.raises(Exception, match="connection"):
         inventory.folder(datacenter, "raced", create=True)
     parent = inventory.folder(datacenter, "")
-    # What the loser of a race sees: it is not there, and then it is.
+    # The folder does not exist at the first look-up, and exists when it is to be created.
     assert inventory._create_folder(parent, "raced", "/DC0/vm") == inventory.folder(datacenter, "raced")
 
 

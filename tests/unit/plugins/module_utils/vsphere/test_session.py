@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sessions: logging in, what goes wrong, and living on when the session does not."""
+"""Sessions: logging in, failures, and logging in again after the session ended."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def test_digests_aborted_end_their_threads() -> None:
 
 
 def test_connection_error_hides_the_address_of_the_lease() -> None:
-    """Who knows it can fetch the disk."""
+    """Everyone who knows the address can download the disk."""
     session = Session("vcenter.example.com", 443, Trust(), None, None)
     with pytest.raises(Unsupported) as caught:
         HostConnection(session, "http://esx1.example.com/nfc/52d3ticket/disk-0.vmdk")
