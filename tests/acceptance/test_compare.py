@@ -60,7 +60,7 @@ def _flip(folder):
         (_flip, "folder/deep/other.bin", "other content from byte 150000 on"),
     ],
 )
-def test_files(tmp_path, change, path, description):
+def test_different_files_are_reported(tmp_path, change, path, description):
     for name in ("one", "two"):
         _tree(tmp_path / name)
     assert compare_trees(str(tmp_path / "one"), str(tmp_path / "two")) == []
@@ -115,14 +115,14 @@ def _link(root):
         (_link, "key X\\Software\\Two: a link"),
     ],
 )
-def test_registries(change, expected):
+def test_different_registries_are_reported(change, expected):
     first, second = _registry(), _registry()
     assert compare_keys(first, second, "X") == []
     change(second)
     assert [str(difference) for difference in compare_keys(first, second, "X")] == [expected]
 
 
-def test_permissions():
+def test_different_permissions_are_reported():
     found = [
         Difference(FILE, "windows/a.msi", "missing"),
         Difference(FILE, "windows/x/a.msi", "missing"),

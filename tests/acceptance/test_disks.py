@@ -21,7 +21,7 @@ def _unpack(lab, disk, name):
         return disks.unpack(device, os.path.join(lab.folder, name), lab.home, "0\n")
 
 
-def test_what_an_image_of_no_layers_gives_is_the_prefix_it_came_from(lab):
+def test_image_without_layers_equals_its_prefix(lab):
     again = lab.unpack(lab.image([]), "again")
     try:
         assert compare.compare(lab.fresh, again) == []
@@ -29,7 +29,7 @@ def test_what_an_image_of_no_layers_gives_is_the_prefix_it_came_from(lab):
         shutil.rmtree(again.path)
 
 
-def test_changes_in_a_prefix_come_back_from_the_disk(lab, tmp_path):
+def test_changes_of_a_prefix_are_read_from_the_disk(lab, tmp_path):
     prefix, disk = lab.copies(lab.image([]), "changed")
     before = disks.stamps(prefix)
     with open(prefix.host_path("windows/win.ini"), "ab") as stream:
@@ -83,7 +83,7 @@ def test_changes_in_a_prefix_come_back_from_the_disk(lab, tmp_path):
         os.unlink(disk)
 
 
-def test_only_what_changed_is_done_to_another_registry():
+def test_registry_changes_only_are_applied_to_a_different_registry():
     def key(values):
         root = Key("")
         for path, name, data in values:
@@ -133,7 +133,7 @@ def test_only_what_changed_is_done_to_another_registry():
     assert not disks._changes_to_hive(target, after, after, hive_place)
 
 
-def test_wine_takes_it_for_its_own(lab):
+def test_unpacked_prefix_is_accepted_by_wine(lab):
     """Wine loads the registry that comes from hives, and writes it again as it was."""
     prefix = lab.unpack(lab.image([]), "started")
     try:

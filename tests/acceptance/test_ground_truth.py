@@ -29,7 +29,7 @@ def _system(prefix):
 
 
 @pytest.mark.parametrize("application", APPLICATIONS, ids=lambda application: application.name)
-def test_a_layer_holds_what_its_installer_did(lab, packaged, application):
+def test_layer_contains_the_changes_of_its_installer(lab, packaged, application):
     application_layer = packaged[application.name]
     records = [record.entry for record in stored_layers.records(lab.repository, application_layer.layer)]
     held = {entry.path for entry in records if entry.kind != HIVE and not entry.implied}
@@ -44,17 +44,17 @@ def test_a_layer_holds_what_its_installer_did(lab, packaged, application):
 
 
 @pytest.mark.parametrize("application", APPLICATIONS, ids=lambda application: application.name)
-def test_an_image_of_a_layer_is_the_machine_it_was_captured_from(packaged, application, allowed):
+def test_image_of_a_layer_equals_the_captured_vm(packaged, application, allowed):
     assert "\n".join(map(str, compare.split(packaged[application.name].differences, allowed)[0])) == ""
 
 
-def test_the_image_is_what_installing_in_order_makes(reference, composed, allowed):
+def test_image_equals_installing_in_order(reference, composed, allowed):
     left, unused = compare.split(compare.compare(reference[0], composed[0]), allowed)
     assert "\n".join(map(str, left)) == ""
     assert [application_layer.path for application_layer in unused] == []
 
 
-def test_the_kept_packages_are_the_same_under_other_names(reference, composed):
+def test_stored_packages_are_equal_under_different_names(reference, composed):
     def packages(prefix):
         found = []
         for path in glob.glob(glob.escape(prefix.host_path("windows/Installer")) + "/*.msi"):
@@ -78,7 +78,7 @@ def test_lists_and_counters_are_merged(composed):
     assert shared.value("C:\\windows\\system32\\strata-shared.dll").data == b"\2\0\0\0"
 
 
-def test_what_contends_is_reported(lab, packaged, composed):
+def test_conflicts_are_reported(lab, packaged, composed):
     layers = [application_layer.layer for application_layer in packaged.values()]
     image = lab.image(layers)
     findings = {
@@ -105,7 +105,7 @@ def test_what_contends_is_reported(lab, packaged, composed):
     assert conflicts == {SHARED: ("Strata Writer", ["Strata Reader"])}
 
 
-def test_metadata_is_that_of_the_machine(reference, composed, tmp_path):
+def test_metadata_equals_the_captured_vm(reference, composed, tmp_path):
     """Read by dissect.ntfs. Times differ, because both were installed at different moments; 8.3 names, because each
     application was alone when it was captured: if two files have the same short name, the later file has none."""
     volumes = []
@@ -132,7 +132,7 @@ def test_metadata_is_that_of_the_machine(reference, composed, tmp_path):
     assert len(taken) == len(set(taken))
 
 
-def test_the_programs_run_and_see_what_they_should(composed):
+def test_programs_run_and_read_their_settings(composed):
     prefix = composed[0]
     with prefix.started():
         printed = {
@@ -143,11 +143,11 @@ def test_the_programs_run_and_see_what_they_should(composed):
     assert printed == {path: text for application in APPLICATIONS for path, text in application.prints}
 
 
-def test_a_later_layer_brings_the_newer_library(composed, reference):
+def test_later_layer_provides_the_newer_library(composed, reference):
     for prefix, _disk in (composed, reference):
         with open(prefix.host_path(SHARED), "rb") as stream:
             assert b"shared 2.0.0.0" in stream.read()
 
 
-def test_nothing_is_left_running(lab):
+def test_processes_of_wine_have_ended(lab):
     assert wine.running_below(lab.folder) == []

@@ -32,12 +32,12 @@ def _key(prefix, file, path):
         f"Program Files/Strata Overview/{UNICODE}/\u65e5\u672c/\U0001f4c4 emoji/\u0416.txt",
     ],
 )
-def test_files_are_there(reference, path):
+def test_installer_creates_its_files(reference, path):
     assert os.path.isfile(reference[0].host_path(path))
 
 
 @pytest.mark.parametrize("path", ["Program Files/Strata Reader/reader.ini", "windows/hh.exe"])
-def test_files_of_others_are_gone(lab, reference, path):
+def test_installer_removes_files_of_other_applications(lab, reference, path):
     assert not os.path.exists(reference[0].host_path(path))
     assert os.path.exists(lab.fresh.host_path(path)) or "Strata Reader" in path
 
@@ -54,18 +54,18 @@ def test_files_of_others_are_gone(lab, reference, path):
         (_USER, "Software\\Strata\\Viewer", "Theme", "dark"),
     ],
 )
-def test_values_are_there(reference, file, path, name, text):
+def test_installer_sets_its_values(reference, file, path, name, text):
     assert _key(reference[0], file, path).value(name).data == (text + "\0").encode("utf-16-le")
 
 
-def test_values_and_keys_of_others_are_gone(reference):
+def test_installer_removes_keys_of_other_applications(reference):
     reader = _key(reference[0], _MACHINE, "Software\\Strata\\Reader")
     assert reader.value("Count") is None
     assert reader.key("Plugins") is None
     assert _key(reference[0], _MACHINE, "Software\\Classes\\.wri") is None
 
 
-def test_the_service_is_complete(reference):
+def test_installer_creates_a_complete_service(reference):
     service = _key(reference[0], _MACHINE, _SERVICE)
     assert {name: service.value(name).data for name in ("Start", "Type", "ErrorControl")} == {
         "Start": b"\3\0\0\0",

@@ -128,7 +128,7 @@ def published(tmp_path):
         yield Place(tmp_path, simulator)
 
 
-def test_scripts_of_layers_and_template_run_in_the_published_machine(published):
+def test_scripts_of_layers_and_template_run_in_the_published_vm(published):
     published.layer("One", published.script("one.cmd", "echo one\nexit /b 3010"))
     published.layer("Two", published.script("two.bat", "if not exist %~dp0results\\01.code exit /b 9\necho two"))
     task = published.publish(("One", "1"), ("Two", "1"), script=published.script("own.cmd", "echo own\nver"))
@@ -143,7 +143,7 @@ def test_scripts_of_layers_and_template_run_in_the_published_machine(published):
     assert guest["exit"] == 0
 
 
-def test_a_script_that_fails_leaves_the_machine_on_with_its_results_on_the_disk(published):
+def test_script_fails_keeps_vm_on_with_results_on_disk(published):
     published.layer("One", published.script("one.cmd", "echo it is broken\nexit /b 5"))
     task = published.publish(("One", "1"))
     assert (
@@ -161,7 +161,7 @@ def test_a_script_that_fails_leaves_the_machine_on_with_its_results_on_the_disk(
     assert "finished" not in found
 
 
-def test_a_machine_that_was_switched_off_while_a_script_ran_begins_it_again(published):
+def test_vm_powered_off_during_script_starts_it_again(published):
     published.layer(
         "One",
         published.script(
@@ -179,7 +179,7 @@ def test_a_machine_that_was_switched_off_while_a_script_ran_begins_it_again(publ
     assert "finished" in found
 
 
-def test_a_machine_that_stays_on_is_shut_down_through_vmware_tools(published):
+def test_vm_that_stays_on_is_shut_down_by_vmware_tools(published):
     published.layer("One", published.script("one.cmd", "exit /b 5"))
     machine = published.machine(published.publish(("One", "1")))
     machine.ShutdownGuest()

@@ -79,7 +79,7 @@ def machine(tmp_path):
     return lambda *scripts, **options: Machine(tmp_path / "machine", *scripts, **options)
 
 
-def test_scripts_run_once_in_order_and_the_machine_shuts_down(machine):
+def test_scripts_run_once_in_order_and_shut_down(machine):
     vm = machine(
         ("os layer W 1", "a.cmd", "echo a>>%LOG%"), ("app layer X (64-bit) 2.0", "b.bat", "echo b>>%LOG%\nexit /b 0")
     )
@@ -104,7 +104,7 @@ def test_scripts_run_once_in_order_and_the_machine_shuts_down(machine):
     assert vm.wine.calls == [["vmtoolsd", "--cmd", "info-get guestinfo.strata.layering.again"]]
 
 
-def test_a_script_asks_for_a_restart_the_next_one_runs_after_it(machine):
+def test_script_requests_restart_next_script_runs_after_it(machine):
     vm = machine(
         ("app layer A 1", "a.cmd", "echo a>>%LOG%\nexit /b 3010"),
         ("app layer B 1", "b.cmd", "echo b>>%LOG%\nexit /b 1641"),
@@ -119,7 +119,7 @@ def test_a_script_asks_for_a_restart_the_next_one_runs_after_it(machine):
     assert vm.reports[-1] == ("state", "finished")
 
 
-def test_a_failed_script_stops_the_others_and_is_tried_again_at_the_next_start(machine):
+def test_failed_script_stops_others_and_is_retried_at_next_start(machine):
     last = 'echo it said "no" ^& ^<went^> ^| 1=2; %USERNAME% * ~\necho.\nexit /b 5'
     scripts = (
         ("app layer A 1", "a.cmd", "echo a>>%LOG%"),
@@ -144,7 +144,7 @@ def test_a_failed_script_stops_the_others_and_is_tried_again_at_the_next_start(m
     assert vm.has("image/finished")
 
 
-def test_output_that_is_long_or_not_ascii_is_made_fit_for_a_report(machine):
+def test_long_or_non_ascii_output_is_converted_for_reports(machine):
     vm = machine(("image template", "a.cmd", "echo " + "0123456789" * 30 + "\nexit /b 1"))
     assert vm.start() == ON
     assert vm.wine.guestinfo[_KEY_PREFIX + "output"] == "0123456789" * 20
@@ -165,7 +165,7 @@ def test_output_that_is_long_or_not_ascii_is_made_fit_for_a_report(machine):
     assert vm.wine.guestinfo[_KEY_PREFIX + "code"] == "-1"
 
 
-def test_a_failed_script_is_skipped_when_a_person_says_so(machine):
+def test_failed_script_is_skipped_on_request(machine):
     vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%\nexit /b 7"), ("app layer B 1", "b.cmd", "echo b>>%LOG%"))
     assert vm.start() == ON
     vm.wine.run("cmd", "/c", "C:\\Windows\\Setup\\scripts\\run-scripts.cmd", "skip")
@@ -176,7 +176,7 @@ def test_a_failed_script_is_skipped_when_a_person_says_so(machine):
     assert vm.wine.calls[-1][0] == "shutdown"
 
 
-def test_a_script_that_restarts_windows_itself_is_begun_again_three_times_in_all(machine):
+def test_script_restarts_windows_is_started_up_to_three_times(machine):
     vm = machine(
         (
             "app layer A 1",
@@ -193,7 +193,7 @@ def test_a_script_that_restarts_windows_itself_is_begun_again_three_times_in_all
     assert vm.order[3:] == ["well"]
 
 
-def test_a_script_that_hangs_leaves_the_machine_on_and_is_begun_again(machine):
+def test_script_hangs_keeps_vm_on_and_is_started_again(machine):
     vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%\nping -n 60 127.0.0.1 >nul"))
     with pytest.raises(TimeoutError):
         vm.start(timeout=4)
@@ -205,7 +205,7 @@ def test_a_script_that_hangs_leaves_the_machine_on_and_is_begun_again(machine):
     assert vm.text("image/results/01.started") == "2"
 
 
-def test_a_script_that_windows_ends_when_it_shuts_down_was_cut_off(machine):
+def test_script_ended_by_shutdown_is_interrupted(machine):
     vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%\nexit 1073807364"))
     with pytest.raises(TimeoutError):
         vm.start(timeout=8)
@@ -230,7 +230,7 @@ def test_delayed_restart_of_a_script_does_not_prevent_the_next_script(machine):
     ]
 
 
-def test_a_machine_that_cannot_be_shut_down_is_not_done_before_its_next_start(machine):
+def test_failed_shutdown_is_not_finished_before_next_start(machine):
     vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
     program = vm.wine.prefix.host_path("windows/system32/shutdown.exe")
     # As if a script had begun to restart Windows.
@@ -244,7 +244,7 @@ def test_a_machine_that_cannot_be_shut_down_is_not_done_before_its_next_start(ma
     assert vm.has("image/finished")
 
 
-def test_nothing_runs_before_windows_setup_is_done(machine):
+def test_scripts_wait_for_windows_setup(machine):
     vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
     vm.wine.put({"kmsdir/runato.cmd": windows_text("echo key>>C:\\order.txt\n")})
     for value in ("1", "0"):
@@ -258,7 +258,7 @@ def test_nothing_runs_before_windows_setup_is_done(machine):
     assert vm.order == ["key", "a"]
 
 
-def test_powershell_scripts_are_given_to_powershell(machine):
+def test_powershell_script_runs_in_powershell(machine):
     vm = machine(("app layer A 1", "a.ps1", "#output done\n#exit 3"))
     assert vm.start() == ON
     call = next(call for call in vm.wine.calls if call[0] == "powershell")
@@ -273,7 +273,7 @@ def test_powershell_scripts_are_given_to_powershell(machine):
     assert (vm.wine.guestinfo[_KEY_PREFIX + "code"], vm.wine.guestinfo[_KEY_PREFIX + "output"]) == ("3", "done")
 
 
-def test_in_a_packaging_machine_nothing_runs(machine):
+def test_packaging_machine_runs_no_scripts(machine):
     vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
     vm.wine.put({"kmsdir/runato.cmd": windows_text("echo key>>C:\\order.txt\n")})
     vm.wine.guestinfo = {"guestinfo.strata.layering.purpose": "packaging"}
@@ -284,7 +284,7 @@ def test_in_a_packaging_machine_nothing_runs(machine):
     assert not vm.has("kmsdir/guestinfo.txt")
 
 
-def test_a_machine_that_has_finished_says_so_again_only_when_asked_for_its_image(machine):
+def test_finished_vm_reports_again_only_on_request_for_its_image(machine):
     vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
     assert vm.start() == SHUTDOWN
     vm.wine.guestinfo = {"guestinfo.strata.layering.again": "fedcba9876543210"}
@@ -296,7 +296,7 @@ def test_a_machine_that_has_finished_says_so_again_only_when_asked_for_its_image
     assert vm.order == ["a"]
 
 
-def test_in_manual_mode_the_machine_stays_on(machine):
+def test_manual_mode_keeps_vm_on(machine):
     vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
     vm.wine.guestinfo = {"guestinfo.strata.layering.mode": "manual"}
     assert vm.start() == ON
@@ -305,7 +305,7 @@ def test_in_manual_mode_the_machine_stays_on(machine):
     assert all(call[0] == "vmtoolsd" for call in vm.wine.calls)
 
 
-def test_without_scripts_the_machine_shuts_down_and_without_a_plan_nothing_happens(machine):
+def test_no_scripts_shuts_down_and_no_plan_does_nothing(machine):
     vm = machine()
     assert vm.start() == SHUTDOWN
     assert vm.reports[-1] == ("state", "finished")
@@ -315,7 +315,7 @@ def test_without_scripts_the_machine_shuts_down_and_without_a_plan_nothing_happe
     assert vm.reports == []
 
 
-def test_without_vmware_tools_scripts_run_unreported(machine):
+def test_missing_vmware_tools_scripts_run_without_reports(machine):
     vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"), vmware_tools=False)
     assert vm.start() == SHUTDOWN
     assert vm.reports == []
@@ -386,7 +386,7 @@ def test_finalize_shuts_down_unless_a_check_fails(machine):
     assert vm.wine.calls == [["shutdown", "/s", "/t", "0"]]
 
 
-def test_install_makes_the_startup_task_once_and_takes_it_out_again(machine):
+def test_install_creates_the_startup_task_once_and_uninstall_removes_it(machine):
     vm = machine()
     for path, data in tool_files().items():
         vm.wine.put({f"../../../temp/new tools/{path}": data})

@@ -32,7 +32,7 @@ _DATA = st.one_of(
         max_size=6,
     )
 )
-def test_round_trip(values):
+def test_written_registry_is_read_unchanged(values):
     root = Key("", last_written=0)
     for first, second, name, kind, data in values:
         key = root.create(f"{first}\\{second}", last_written=0x1DD7995E349C5CE)
@@ -53,14 +53,14 @@ def test_round_trip(values):
         ('"\\xd83d\\xdcc4"=""', "\U0001f4c4", 1, "\0"),
     ],
 )
-def test_what_wine_writes(line, name, kind, data):
+def test_registry_of_wine_is_read(line, name, kind, data):
     root = wine_registry.read(f"WINE REGISTRY Version 2\n\n[A] 1795251256\n#time=1dd7995e349c5ce\n{line}\n")
     value = root.key("A").value(name)
     assert (value.name, value.type, value.data) == (name, kind, data.encode("utf-16-le"))
     assert root.key("A").last_written == 0x1DD7995E349C5CE
 
 
-def test_wine_files_are_written_as_wine_does(lab):
+def test_registry_is_written_as_by_wine(lab):
     for name in wine.REGISTRY:
         text = lab.fresh.read_registry(name)
         again = wine_registry.write(wine_registry.read(text), "Machine")
@@ -77,6 +77,6 @@ def test_wine_files_are_written_as_wine_does(lab):
 @pytest.mark.parametrize(
     "text", ["", "REGEDIT4\n", 'WINE REGISTRY Version 2\n"a"="b"\n', "WINE REGISTRY Version 2\n[A] 1\nnonsense\n"]
 )
-def test_what_is_no_registry_file_is_refused(text):
+def test_invalid_registry_file_is_rejected(text):
     with pytest.raises(ValueError):
         wine_registry.read(text)

@@ -71,7 +71,7 @@ def test_package_imports_only_packages_of_lower_levels(package):
 
 
 @pytest.mark.parametrize("package", _PACKAGES)
-def test_package_imports_what_the_page_lists(package):
+def test_package_imports_only_listed_packages(package):
     documented, actual = documented_imports()[package], actual_imports()[package]
     assert {imported: source for imported, source in actual.items() if imported not in documented} == {}
     assert documented - actual.keys() == set()

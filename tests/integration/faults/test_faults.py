@@ -23,7 +23,7 @@ def test_reliability_page_has_a_cell_for_every_case(matrix: list[Case]) -> None:
     assert committed().keys() == {case.key for case in matrix}, _WRITE_AGAIN
 
 
-def test_reliability_page_is_what_the_report_renders(matrix: list[Case]) -> None:
+def test_reliability_page_equals_the_rendered_report(matrix: list[Case]) -> None:
     assert DOCUMENT.read_text(encoding="utf-8") == render({case.key: committed()[case.key] for case in matrix}), (
         _WRITE_AGAIN
     )

@@ -89,13 +89,13 @@ def _check_volume(path, partition, tmp_path):
     assert phantom_trace.main([path, "--quiet", "--offset", str(partition["offset"])]) == 0
 
 
-def test_every_file_is_as_planned(small):
+def test_disk_files_equal_the_plan(small):
     path, manifest = small
     partition = manifest.partition()
     assert not reread.differences(manifest.files, reread.read_volume(path, partition["offset"], partition["size"]))
 
 
-def test_the_comparison_notices_a_change(small):
+def test_comparison_reports_a_change(small):
     path, manifest = small
     partition = manifest.partition()
     found = reread.read_volume(path, partition["offset"], partition["size"])
@@ -106,7 +106,7 @@ def test_the_comparison_notices_a_change(small):
     assert [line.split(":")[0] for line in lines] == ["Windows/Fonts", "Windows/System32/cmd.exe", "Windows/win.ini"]
 
 
-def test_every_kind_of_thing_is_there(small):
+def test_disk_has_every_kind_of_file(small):
     files = small[1].files
     assert files["Documents and Settings"].attributes & (REPARSE | HIDDEN | SYSTEM) == REPARSE | HIDDEN | SYSTEM
     assert files["Users/All Users"].reparse.startswith("0c0000a0")
@@ -132,7 +132,7 @@ def test_compressed_and_sparse_files_occupy_less_space(small):
         assert index.size() == 6 * MIB
 
 
-def test_hives_on_the_volume(small):
+def test_volume_has_hives_of_the_machine(small):
     path, manifest = small
     partition = manifest.partition()
     with open(path, "rb") as stream:
@@ -156,7 +156,7 @@ def test_hives_on_the_volume(small):
         assert mounted == b"DMIO:ID:" + stream.read(16)
 
 
-def test_esp(small):
+def test_esp_has_boot_files(small):
     path, manifest = small
     esp = f"{path}@@{manifest.partition('esp')['offset']}"
     code, text = _run("mdir", "-b", "-/", "-i", esp, "::/")
@@ -171,7 +171,7 @@ def test_esp(small):
     assert [key.name for key in RegistryHive(io.BytesIO(store)).root().subkeys()] == ["Description", "Objects"]
 
 
-def test_the_partition_table_is_sound(small):
+def test_partition_table_is_valid(small):
     path, manifest = small
     assert 'PTTYPE="gpt"' in _run("blkid", "-p", path)[1]
     code, text = _run("partx", "-g", "-r", "-o", "NR,START,SECTORS,TYPE,UUID", path)
@@ -182,25 +182,25 @@ def test_the_partition_table_is_sound(small):
     ]
 
 
-def test_checkers_find_no_fault(small, tmp_path):
+def test_checkers_report_no_problem(small, tmp_path):
     path, manifest = small
     _check_volume(path, manifest.partition(), tmp_path)
     code, text = _run("fsck.vfat", "-n", _volume(path, manifest.partition("esp"), tmp_path))
     assert code == 0, text
 
 
-def test_the_same_bytes_each_time(tmp_path):
+def test_disk_generated_twice_has_the_same_bytes(tmp_path):
     spec = Spec(virtual_size=192 * MIB)
     once, again = str(tmp_path / "once.raw"), str(tmp_path / "again.raw")
     assert make_disk(once, spec) == make_disk(again, spec)
     assert _run("cmp", once, again) == (0, "")
 
 
-def test_a_manifest_survives_json(small):
+def test_manifest_written_as_json_is_read_unchanged(small):
     assert Manifest.from_json(small[1].to_json()) == small[1]
 
 
-def test_ballast_is_in_use_and_all_different(tmp_path):
+def test_ballast_is_in_use_and_unique(tmp_path):
     path = str(tmp_path / "disk.raw")
     manifest = make_disk(path, Spec(ballast=40 * MIB))
     files = {
@@ -215,7 +215,7 @@ def test_ballast_is_in_use_and_all_different(tmp_path):
 
 
 @pytest.mark.parametrize("variant", FILLED)
-def test_variants_hold_what_they_should(variant, made, tmp_path):
+def test_variants_have_their_content(variant, made, tmp_path):
     path, manifest = made(variant)
     partition = manifest.partition()
     assert not reread.differences(manifest.files, reread.read_volume(path, partition["offset"], partition["size"]))
@@ -226,14 +226,14 @@ def test_variants_hold_what_they_should(variant, made, tmp_path):
                 _check_volume(path, partition, tmp_path)
 
 
-def test_hibernated(made, tmp_path):
+def test_variant_hibernated_is_recognized(made, tmp_path):
     path, manifest = made("hibernated")
     volume = _volume(path, manifest.partition(), tmp_path)
     code, text = _run("ntfs-3g.probe", "--readwrite", volume)
     assert code == 14, text
 
 
-def test_fast_startup(made, tmp_path):
+def test_variant_fast_startup_is_recognized(made, tmp_path):
     path, manifest = made("fast_startup")
     volume = _volume(path, manifest.partition(), tmp_path)
     code, text = _run("ntfs-3g.probe", "--readwrite", volume)
@@ -243,25 +243,25 @@ def test_fast_startup(made, tmp_path):
     assert page[:4] == b"RSTR" and page[26:30] == b"\0\0\2\0"
 
 
-def test_dirty(made, tmp_path):
+def test_variant_dirty_is_recognized(made, tmp_path):
     path, manifest = made("dirty")
     volume = _volume(path, manifest.partition(), tmp_path)
     assert "Volume Flags: 0x0001" in _run("ntfsinfo", "-m", "-f", volume)[1]
 
 
-def test_a_sound_volume_may_be_written(small, tmp_path):
+def test_clean_volume_can_be_written(small, tmp_path):
     code, text = _run("ntfs-3g.probe", "--readwrite", _volume(small[0], small[1].partition(), tmp_path))
     assert code == 0, text
 
 
 @pytest.mark.parametrize(("variant", "kind"), [("bitlocker", "BitLocker"), ("no_ntfs", "vfat")])
-def test_what_is_no_ntfs(variant, kind, made):
+def test_variants_without_ntfs_are_recognized(variant, kind, made):
     path, manifest = made(variant)
     assert not manifest.files
     assert f'TYPE="{kind}"' in _run("blkid", "-p", "-O", str(manifest.partition()["offset"]), path)[1]
 
 
-def test_bios_machine(made):
+def test_variant_bios_has_an_mbr(made):
     path, manifest = made("mbr")
     assert [(partition["role"], partition["type"]) for partition in manifest.partitions] == [
         ("reserved", 7),
@@ -273,7 +273,7 @@ def test_bios_machine(made):
     assert {"bootmgr", "Boot/BCD"} < set(reread.read_volume(path, partition["offset"], partition["size"]))
 
 
-def test_unknown_wishes_are_refused():
+def test_unknown_specification_is_rejected():
     for wrong in ({"size": "huge"}, {"variants": ("haunted",)}):
         with pytest.raises(ValueError, match="unknown"):
             Spec(**wrong)

@@ -26,7 +26,7 @@ def full():
     return cached_disk(Spec(size="full"))
 
 
-def test_every_file_is_as_planned(full):
+def test_full_disk_files_equal_the_plan(full):
     path, manifest = full
     partition = manifest.partition()
     found = reread.read_volume(path, partition["offset"], partition["size"])
@@ -41,11 +41,11 @@ def test_every_file_is_as_planned(full):
     assert manifest.disk_size == 20 * GIB
 
 
-def test_no_cross_layer_fault(full):
+def test_full_disk_passes_phantom_trace(full):
     assert phantom_trace.main([full[0], "--quiet", "--offset", str(full[1].partition()["offset"])]) == 0
 
 
-def test_system_hive_is_the_real_one_amended(full):
+def test_system_hive_extends_the_real_hive(full):
     path, manifest = full
     partition = manifest.partition()
     with open(path, "rb") as stream:
@@ -59,7 +59,7 @@ def test_system_hive_is_the_real_one_amended(full):
     assert driver == b"MZ"
 
 
-def test_a_disk_is_made_once():
+def test_disk_is_generated_once():
     path = cached_disk(Spec())[0]
     assert cached_disk(Spec())[0] == path
     assert fingerprint(Spec()) != fingerprint(Spec(variants=("mbr",)))

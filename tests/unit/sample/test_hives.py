@@ -36,18 +36,18 @@ def _walk(key, path=""):
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_an_independent_reader_finds_every_key_and_value(name):
+def test_independent_reader_finds_every_key_and_value(name):
     hive = MAKERS[name]()
     expected = {path: {value.name: value.data for value in key.values.values()} for path, key in hive.root.walk()}
     assert dict(_walk(_opened(hive).root())) == expected
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_the_same_bytes_each_time(name):
+def test_hive_generated_twice_has_the_same_bytes(name):
     assert write_hive(MAKERS[name]()) == write_hive(MAKERS[name]())
 
 
-def test_windows_version():
+def test_software_hive_has_the_windows_version():
     version = _opened(hives.software()).open("Microsoft\\Windows NT\\CurrentVersion")
     found = {value.name: value.value for value in version.values()}
     assert (
@@ -58,7 +58,7 @@ def test_windows_version():
     ) == ("22631", "Enterprise", "23H2", 10)
 
 
-def test_services_of_the_real_system_hive_are_amended():
+def test_services_are_added_to_the_real_system_hive():
     hive = read_hive(sample_bytes("dissect.regf", "3.14", "tests/_data/SYSTEM.gz"))
     before = sum(1 for _key in hive.root.walk())
     hives.prepare_system(hive.root)
@@ -71,7 +71,7 @@ def test_services_of_the_real_system_hive_are_amended():
     assert before <= sum(1 for _key in hive.root.walk()) < before + 10
 
 
-def test_wine_registry_text():
+def test_wine_registry_text_is_read():
     text = (
         "WINE REGISTRY Version 2\n;; All keys relative to REGISTRY\\\\Machine\n\n#arch=win64\n\n"
         '[Software\\\\Acme\\\\Tool] 1795247149\n#time=1dd798c53c73f3e\n@="standard"\n"Path \\"x\\""=str(2):"%A%\\\\b"\n"List"=str(7):"one\\0two\\0"\n'
@@ -93,7 +93,7 @@ def test_wine_registry_text():
     ]
 
 
-def test_wine_keys_do_not_replace_those_of_windows():
+def test_wine_keys_do_not_replace_keys_of_windows():
     text = '[Software\\\\Microsoft\\\\Windows NT\\\\CurrentVersion] 1\n"CurrentBuildNumber"="7601"\n\n[Software\\\\Acme] 1\n"x"="y"\n'
     root = hives.software(text).root
     assert root.key("Microsoft\\Windows NT\\CurrentVersion").value("CurrentBuildNumber").data == "22631\0".encode(

@@ -17,7 +17,7 @@ from ansible_collections.strata.layering.tests.sample.package import make_packag
 from ansible_collections.strata.layering.tests.sample.plan import MIB, Spec
 
 
-def test_package(tmp_path):
+def test_package_is_complete(tmp_path):
     package = make_package(str(tmp_path), Spec(), name="gold", cached=False)
     assert sorted(os.listdir(tmp_path)) == ["gold-disk1.vmdk", "gold.mf", "gold.ovf"]
     subprocess.run(["qemu-img", "check", package.vmdk], check=True, stdout=subprocess.DEVNULL)
@@ -40,7 +40,7 @@ def test_package(tmp_path):
     assert not reread.differences(package.manifest.files, found)
 
 
-def test_command_line(tmp_path, capsys):
+def test_command_line_writes_a_package(tmp_path, capsys):
     assert build.main(["--output", str(tmp_path), "--variant", "mbr", "--virtual-size-gb", "0.25"]) == 0
     assert sorted(os.listdir(tmp_path)) == ["gold-w11.json", "gold-w11.raw"]
     assert os.stat(tmp_path / "gold-w11.raw").st_size == 256 * MIB

@@ -16,7 +16,7 @@ def _text(aces):
     return [(kind, flags, mask, sid_text(sid)) for kind, flags, mask, sid in aces]
 
 
-def test_bytes_of_a_descriptor():
+def test_descriptor_has_the_expected_bytes():
     found = sddl.compile_sddl("O:BAG:SYD:PAI(A;OICI;FA;;;SY)")
     assert found == bytes.fromhex(
         "0100 0494 30000000 40000000 00000000 14000000"
@@ -31,13 +31,13 @@ def test_deny_and_hexadecimal_rights():
     assert _text(aces) == [(1, 0, 1, "S-1-1-0"), (0, 0, 0x1200A9, "S-1-5-32-545")]
 
 
-def test_what_is_not_understood_is_refused():
+def test_unknown_text_is_rejected():
     for text in ("D:(A;;FA;;;SY)", "O:SYG:SYD:(A;;FA;;;SY)S:(AU;;FA;;;WD)"):
         with pytest.raises(ValueError):
             sddl.compile_sddl(text)
 
 
-def test_a_folder_below_program_files_inherits_as_in_windows():
+def test_folder_below_program_files_inherits_as_in_windows():
     aces = sddl.parts(sddl.inherit(acl.own("Program Files"), True))[2]
     assert _text(aces)[:5] == [
         (0, 0x10, 0x1F01FF, "S-1-5-18"),
@@ -49,7 +49,7 @@ def test_a_folder_below_program_files_inherits_as_in_windows():
     assert (0, 0x1B, 0x10000000, "S-1-3-0") in _text(aces)
 
 
-def test_a_file_below_program_data_inherits_nothing_to_hand_on():
+def test_file_below_program_data_inherits_no_inheritable_entries():
     aces = sddl.parts(sddl.inherit(acl.own("ProgramData"), False))[2]
     assert _text(aces) == [
         (0, 0x10, 0x1F01FF, "S-1-5-18"),
@@ -58,7 +58,7 @@ def test_a_file_below_program_data_inherits_nothing_to_hand_on():
     ]
 
 
-def test_no_propagate_stops_after_one_level():
+def test_no_propagate_ends_after_one_level():
     parent = sddl.compile_sddl("O:BAG:SYD:(A;OICINP;FA;;;BA)")
     assert _text(sddl.parts(sddl.inherit(parent, True))[2]) == [(0, 0x10, 0x1F01FF, "S-1-5-32-544")]
 
@@ -67,7 +67,7 @@ def test_no_propagate_stops_after_one_level():
 @pytest.mark.parametrize(
     "path", ["", "Windows", "Program Files", "ProgramData", "Users", "Users/Public", "Windows/Temp", "Windows/WinSxS"]
 )
-def test_the_engine_inherits_the_same_rights(path, is_directory):
+def test_engine_inherits_the_same_rights(path, is_directory):
     parent = acl.own(path)
     system = sddl.sid_bytes("SY")
     ours = sddl.parts(sddl.inherit(parent, is_directory))

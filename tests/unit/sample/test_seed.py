@@ -15,7 +15,7 @@ from ansible_collections.strata.layering.tests.sample.seed import seed
 from ansible_collections.strata.layering.tests.support.simulator_fixtures import shared_simulator  # noqa: F401  # pylint: disable=unused-import
 
 
-def test_the_machine_is_imported_whole(shared_simulator, tmp_path):  # noqa: F811
+def test_os_machine_is_imported_completely(shared_simulator, tmp_path):  # noqa: F811
     package = make_package(str(tmp_path), Spec(), name="sample-seeded", cached=False)
     deployed = seed(shared_simulator, "sample-seeded", package=package)
     assert deployed.verified

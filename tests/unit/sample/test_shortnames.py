@@ -11,14 +11,14 @@ from ansible_collections.strata.layering.tests.sample import shortnames
 
 
 @pytest.mark.parametrize("name", ["kernel32.dll", "CONFIG", "a.b", "$Recycle.Bin", "12345678.123"])
-def test_short_names_stay_alone(name):
+def test_short_name_needs_no_second_name(name):
     assert shortnames.is_short(name)
 
 
 @pytest.mark.parametrize(
     "name", ["Program Files", "123456789", "a.html", ".profile", "a.b.c", "na me", "caf\u00e9", "plus+", "", "dot."]
 )
-def test_long_names_need_another(name):
+def test_long_name_needs_a_short_name(name):
     assert not shortnames.is_short(name)
 
 
@@ -35,11 +35,11 @@ def test_long_names_need_another(name):
         ("x+y.t", "X_Y~1.T"),
     ],
 )
-def test_form(name, short):
+def test_short_name_has_a_valid_form(name, short):
     assert shortnames.make_short(name, set()) == short
 
 
-def test_the_fifth_of_a_kind_is_hashed_and_all_differ():
+def test_fifth_similar_name_is_hashed_and_unique():
     taken = set()
     names = [shortnames.make_short(f"Microsoft-Windows-Feature-{number}.mum", taken) for number in range(300)]
     assert names[:4] == ["MICROS~1.MUM", "MICROS~2.MUM", "MICROS~3.MUM", "MICROS~4.MUM"]

@@ -39,7 +39,7 @@ def test_names_are_unique_regardless_of_case_and_keep_their_first_spelling():
         tree.file("windows/SYSTEM32/NEW.DLL", b"")
 
 
-def test_security_is_inherited_from_the_nearest_folder_that_has_its_own():
+def test_security_is_inherited_from_the_nearest_folder_with_a_descriptor():
     tree = Tree()
     tree.file("Program Files/App/app.exe", b"")
     found = {item.path: item.security for item in tree.finish()}
@@ -49,7 +49,7 @@ def test_security_is_inherited_from_the_nearest_folder_that_has_its_own():
     assert sddl.parts(found["Program Files"])[0] == sddl.sid_bytes(sddl.TRUSTED_INSTALLER)
 
 
-def test_times_differ_to_the_100_ns_and_are_the_same_each_time():
+def test_times_are_unique_and_reproducible():
     def times():
         tree = Tree()
         for number in range(50):
@@ -61,14 +61,14 @@ def test_times_differ_to_the_100_ns_and_are_the_same_each_time():
     assert len({created % 10_000_000 for created, *_others in times()}) > 45
 
 
-def test_a_short_name_avoids_names_that_are_planned():
+def test_short_name_avoids_planned_names():
     tree = Tree()
     tree.directory("PROGRA~1")
     tree.directory("Program Files")
     assert {item.path: item.short_name for item in tree.finish()}["Program Files"] == "PROGRA~2"
 
 
-def test_reparse_points():
+def test_reparse_points_are_planned():
     tree = Tree()
     item = tree.reparse_directory("Documents and Settings", junction("C:\\Users"))
     assert item.attributes == DIRECTORY | REPARSE

@@ -48,7 +48,7 @@ def test_separate_host_has_its_own_certificate() -> None:
         lease.HttpNfcLeaseComplete()
 
 
-def test_simulator_without_tls_speaks_http() -> None:
+def test_simulator_without_tls_uses_http() -> None:
     with Simulator(tls=False, template=None) as simulator:
         client = Client(simulator)
         assert client.export(client.import_vm().ExportVm()) == vmdk()

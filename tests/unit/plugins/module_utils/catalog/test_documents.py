@@ -242,7 +242,7 @@ def test_to_dict_keeps_keys_that_this_version_does_not_know(kind):
 
 
 @pytest.mark.parametrize("kind, path, keys", LATER)
-def test_document_of_an_earlier_version_lacks_keys_and_is_kept_as_it_is(kind, path, keys):
+def test_document_of_an_earlier_version_without_new_keys_is_unchanged(kind, path, keys):
     document = sample(kind)
     value = document
     if path.startswith("versions."):
@@ -299,7 +299,7 @@ def test_missing_field_is_named_with_its_place():
     )
 
 
-def test_wrong_type_is_named_with_what_was_expected_and_found():
+def test_wrong_type_is_reported_with_expected_and_found_type():
     document = sample("image_template")
     document["app_layers"][0]["version"] = 11
     with pytest.raises(Corrupt) as caught:
@@ -323,7 +323,7 @@ def test_omitted_key_is_written_once_its_field_is_changed():
     assert changed == document | {"network": "VLAN 7"}
 
 
-def test_placement_of_a_connector_omits_what_does_not_change_the_vm():
+def test_placement_of_a_connector_omits_fields_without_effect_on_the_vm():
     placement = read("connector", sample("connector")).placement()
     assert placement.keys() == sample("connector").keys() - {"script", "description", "custom_attributes"}
 

@@ -54,7 +54,7 @@ def test_repository_has_documents_of_every_kind(path):
 
 
 @pytest.mark.parametrize("kind", COLLECTIONS)
-def test_documents_are_written_as_they_were_read(path, kind):
+def test_documents_of_earlier_version_are_written_unchanged(path, kind):
     before = contents(path / "catalog" / kind)
     documents = COLLECTIONS[kind](Repository.open(os.fspath(path)))
     found = documents.all()
@@ -74,7 +74,7 @@ def test_every_document_passes_the_check(path):
 
 
 @pytest.mark.parametrize("module", json.loads((DATA / "info-0.1.json").read_bytes()))
-def test_info_modules_return_what_the_earlier_version_returned(path, module):
+def test_info_modules_return_the_results_of_the_earlier_version(path, module):
     expected = json.loads((DATA / "info-0.1.json").read_bytes())[module]
     options = info.InfoOptions(repository=RepositoryOptions(str(path)))
     assert getattr(info, module)(options).result == expected

@@ -102,7 +102,7 @@ def test_priority_out_of_range_is_refused(priority):
     assert caught.value.code == "catalog.layer_priority"
 
 
-def test_metadata_changes_only_what_is_set_and_what_the_kind_has():
+def test_metadata_changes_only_options_that_are_set_and_supported():
     layer = LayerDocument.new(APP, "Tool").with_version("1", software_entry(version_description="first"))
     assert LayerMetadata().apply(layer, "1") == layer
     changed = LayerMetadata("Tools", "second", 400, "vdi").apply(layer, "1")

@@ -56,7 +56,7 @@ def test_lists_are_sorted_without_regard_to_case(repository):
     assert repository.catalog.documents("nothing") == []
 
 
-def test_require_missing_document_lists_what_exists(repository):
+def test_require_missing_document_lists_existing_names(repository):
     repository.catalog.put("image_template", "Desktop", {})
     with raises(NotFound, "repository.catalog_missing") as caught:
         repository.catalog.require("image_template", "Destkop")
