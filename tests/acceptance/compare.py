@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Compare two prefixes, file by file and key by key, and sort out the differences that are allowed."""
+"""Compare two prefixes, file by file and key by key, and separate the differences that are allowed."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ class Allowed:
 
 
 def load_allowed(path: str) -> list[Allowed]:
-    """The named list of a YAML file: kind, path, reason."""
+    """Return a list of a YAML file by its name: kind, path, reason."""
     with open(path, encoding="utf-8") as stream:
         return [Allowed(**entry) for entry in yaml.safe_load(stream)]
 
 
 def split(differences: list[Difference], allowed: list[Allowed]) -> tuple[list[Difference], list[Allowed]]:
-    """The differences that nothing allows, and the permissions that nothing needed."""
+    """Return the differences that no permission allows, and the permissions that no difference needed."""
     used: set[Allowed] = set()
     left = []
     for difference in differences:
@@ -77,7 +77,7 @@ def split(differences: list[Difference], allowed: list[Allowed]) -> tuple[list[D
 
 
 def compare(expected: Prefix, found: Prefix) -> list[Difference]:
-    """Everything in which ``found`` differs from ``expected``, by path."""
+    """Return all differences of ``found`` and ``expected``, by path."""
     differences = compare_trees(expected.drive, found.drive)
     for name in wine.REGISTRY:
         differences += compare_keys(
@@ -171,7 +171,7 @@ def compare_keys(expected: Key, found: Key, path: str) -> list[Difference]:
 
 
 def show(value: Value) -> str:
-    """A value for a reader."""
+    """Return a value as readable text."""
     if value.type in (1, 2, 7) and len(value.data) % 2 == 0:
         text = repr(value.data.decode("utf-16-le", "replace").rstrip("\0"))
     elif value.type == 4 and len(value.data) == 4:

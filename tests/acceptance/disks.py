@@ -76,7 +76,7 @@ _NO_FILES = {path.path.casefold() for path in HIVES}
 
 
 def make_disk(path: str, prefix: Prefix, size: int) -> None:
-    """Make a raw disk with one Windows: what is in ``prefix``, with metadata as Windows Setup leaves it."""
+    """Create a raw disk with the content of ``prefix``, with metadata as Windows Setup leaves it."""
     with open(path, "wb") as stream:
         stream.truncate(size)
     with FileDevice(path, writable=True) as device:
@@ -106,7 +106,7 @@ def _planned(prefix: Prefix) -> list:
 
 
 def _scan(folder: str) -> Iterator[tuple[str, os.stat_result]]:
-    """Everything below a host folder, folders before what is in them: (path with "/", status)."""
+    """Yield the content of a host folder, folders before their content: (path with "/", status)."""
     waiting = [""]
     while waiting:
         below = waiting.pop()
@@ -124,7 +124,7 @@ def _scan(folder: str) -> Iterator[tuple[str, os.stat_result]]:
 
 
 def unpack(disk: BlockDevice, path: str, home: str, stamp: str) -> Prefix:
-    """Make the prefix ``path`` of what is on the Windows volume of ``disk``."""
+    """Create the prefix ``path`` from the Windows volume of ``disk``."""
     prefix = Prefix(path, home)
     os.makedirs(prefix.drive)
     partition = find_windows(disk)
@@ -161,7 +161,7 @@ def _unpack_folder(folder: Node, host: str, below: str) -> None:
             os.utime(target, ns=(written, written))
 
 
-# -- what happened in a prefix, done to a disk
+# -- changes of a prefix, applied to a disk
 
 Stamp = tuple[int, int, int, int]
 
@@ -227,7 +227,7 @@ def _filetime(host: str) -> int:
 
 
 def _create(volume: Volume, path: str, host: str, keep: Times | None = None, short_name: str | None = None) -> None:
-    """Make a file or folder as Windows does: security inherited, an 8.3 name where the long one is none."""
+    """Create a file or folder as Windows does: with inherited security, and with an 8.3 name if the long name is not an 8.3 name."""
     parent, _slash, name = path.rpartition("/")
     written = _filetime(host)
     with volume.find(parent) as folder:
@@ -255,7 +255,7 @@ def _names(folder: Node) -> set[str]:
 
 
 def _store(volume: Volume, path: str, host: str, same_file: bool) -> bool:
-    """Bring a changed file onto the volume; False when only its stamp differs."""
+    """Write a changed file to the volume; return False if only its stamp differs."""
     with volume.find(path) as node:
         times, short_name = node.times, node.short_name
         if _equal(node, host):
@@ -315,7 +315,7 @@ def _within(registry: dict[str, Key], hive_place: HivePlace) -> Key:
 
 
 def _to_hive(target: Key, source: Key, hive_place: HivePlace) -> None:
-    """Make ``target`` hold what ``source`` holds; what stays keeps its security and its time."""
+    """Replace the content of ``target`` with that of ``source``; keys that exist in both keep their security and time."""
     wine_names = {wine_name: name for name, wine_name in hive_place.spelled.items()}
     waiting = [(target, source, wine_names)]
     while waiting:
@@ -329,7 +329,7 @@ def _to_hive(target: Key, source: Key, hive_place: HivePlace) -> None:
 
 
 def _changes_to_hive(target: Key, before: Key, after: Key, hive_place: HivePlace) -> bool:
-    """Do to ``target`` what made ``after`` of ``before``; False when that is nothing."""
+    """Apply the difference of ``before`` and ``after`` to ``target``; return False if there is none."""
     wine_names = {wine_name: name for name, wine_name in hive_place.spelled.items()}
     changed = False
     waiting: list[tuple[str, Key | None, Key]] = [("", before, after)]
@@ -370,7 +370,7 @@ def _take_values(key: Key, source_key: Key) -> None:
 
 
 def _from_hive(root: Key, hive: Hive, hive_place: HivePlace) -> None:
-    """Put the content of a hive below ``root``, the root of one of wine's files."""
+    """Add the content of a hive below ``root``, the root of a registry file of wine."""
     top = root.create(hive_place.key, last_written=0)
     for path, key in hive.root.walk():
         first, slash, rest = path.partition("\\")

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The installers of the tests: MSI packages by wixl and msibuild, others by NSIS, each with programs of its own.
+"""The installers of the tests: MSI packages by wixl and msibuild, others by NSIS, each with its own programs.
 
 Together they make the changes that are hard to layer: append to the same list, count references to a shared
 library of which each installs its own version, add a service, remove files of another application.
@@ -29,7 +29,7 @@ LONG = "long file name " * 11 + "end"
 
 @dataclass(frozen=True)
 class Application:
-    """An installer and what it brings.
+    """An installer and its content.
 
     ``build`` writes it into a folder and returns its path; ``needs`` names applications that it
     is installed on; ``prints`` says, for the program at a path on C:, what it writes in an image
@@ -85,7 +85,7 @@ def _guid(text: str) -> str:
 def _msi(
     folder: str, name: str, version: str, components: str, system: str = "", statements: tuple[str, ...] = ()
 ) -> str:
-    """Make a 64-bit package; ``components`` go to its own folder below Program Files, ``system`` to System32.
+    """Build a 64-bit package; ``components`` go to its own folder below Program Files, ``system`` to System32.
 
     ``statements`` are SQL for the package's database, for what wixl has no words for.
     """
@@ -155,7 +155,7 @@ def _counted(version: str) -> list[str]:
 
 
 def _nsis(folder: str, name: str, body: str) -> str:
-    """Make a 64-bit installer that runs ``body`` with $INSTDIR below Program Files."""
+    """Build a 64-bit installer that runs ``body`` with $INSTDIR below Program Files."""
     script = f"""Unicode true
 Name "{name}"
 OutFile "{name}.exe"

@@ -72,7 +72,7 @@ class AcceptanceLab:
         )
 
     def installer(self, application: Application) -> str:
-        """The path of an application's installer, the same each time: installers note where they came from."""
+        """Return the path of an application's installer, which never changes, because installers record their source."""
         if application.name not in self._installers:
             folder = os.path.join(self._path("installers"), application.name)
             os.makedirs(folder)
@@ -84,7 +84,7 @@ class AcceptanceLab:
         return compose_stack(self.repository, self.os_layer.reference(), tuple(layer.reference() for layer in layers))
 
     def unpack(self, image: ThinImage, name: str) -> Prefix:
-        """A prefix with what is in an image."""
+        """Return a prefix with the content of an image."""
         with image.open_disk() as disk:
             return disks.unpack(disk, self._path(name), self.home, self._stamp)
 
@@ -95,7 +95,7 @@ class AcceptanceLab:
             application.install(prefix, installer)
 
     def copies(self, given: ThinImage, name: str) -> tuple[Prefix, str]:
-        """A prefix and a raw disk with what is in an image: copies, because both take longer to make."""
+        """Return a prefix and a raw disk with the content of an image: copies, because creating them takes longer."""
         if given.content_digest not in self._machines:
             number = len(self._machines)
             prefix, disk = self.unpack(given, f"unpacked{number}"), self._path(f"unpacked{number}.raw")
@@ -135,14 +135,14 @@ class AcceptanceLab:
         return packaged
 
     def package_all(self) -> dict[str, Packaged]:
-        """Every application as a layer."""
+        """Return every application as a layer."""
         for application in APPLICATIONS:
             if application.name not in self.packaged:
                 self.package(application)
         return self.packaged
 
     def reference(self) -> tuple[Prefix, str]:
-        """The prefix in which all applications were installed in order, starting from the OS layer; and the disk of it."""
+        """Return the prefix in which all applications were installed in order, starting from the OS layer, and its disk."""
         prefix, disk = self.copies(self.image([]), "reference")
         before = disks.stamps(prefix)
         for application in APPLICATIONS:
@@ -151,7 +151,7 @@ class AcceptanceLab:
         return prefix, disk
 
     def composed(self) -> tuple[Prefix, str]:
-        """The prefix of the image that has the layers of all applications; and its disk."""
+        """Return the prefix of the image that has the layers of all applications, and its disk."""
         image = self.image([packaged.layer for packaged in self.package_all().values()])
         disk = self._path("composed.raw")
         export(image, disk, "raw", name="composed", firmware="efi")

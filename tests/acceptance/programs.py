@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Programs and libraries (PE32+, AMD64) that say what they see: written here, so that no compiler is needed.
+"""Programs and libraries (PE32+, AMD64) that print their environment, generated without a compiler.
 
 A program is a list of statements that each write one line; a library exports functions that return a text.
 Both have a version resource. Source: Microsoft's "PE Format", "VS_VERSIONINFO"; x64 calling convention.
@@ -31,7 +31,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Call:
-    """Write what a function of a library returns."""
+    """Write the result of a function of a library."""
 
     library: str
     function: str
@@ -39,7 +39,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Registry:
-    """Write a string value, ``root`` HKLM or HKCU; "(absent)" when there is none."""
+    """Write a string value, ``root`` HKLM or HKCU; "(absent)" if it does not exist."""
 
     root: str
     key: str
@@ -48,7 +48,7 @@ class Registry:
 
 @dataclass(frozen=True)
 class Environment:
-    """Write an environment variable; an empty line when there is none."""
+    """Write an environment variable; an empty line if it does not exist."""
 
     name: str
 
@@ -72,7 +72,7 @@ class _Section:
         return self._labels[name]
 
     def code(self, *parts: str | tuple[str, str]) -> None:
-        """Hexadecimal code; ("bytes", label) ends with a 32-bit reference relative to what follows."""
+        """Hexadecimal code; ("bytes", label) ends with a 32-bit reference relative to its end."""
         for part in parts:
             if isinstance(part, str):
                 self.data += bytes.fromhex(part)
@@ -184,7 +184,7 @@ def _statement(section: _Section, statement: Statement) -> None:
 
 
 def library(name: str, functions: dict[str, str], version: str, description: str) -> bytes:
-    """A library ``name`` whose functions take nothing and return their text."""
+    """Build a library ``name`` whose functions have no parameters and return their text."""
     section = _Section()
     section.label("entry")
     section.code("b801000000", "c3")
@@ -216,7 +216,7 @@ def _image(
     section.flush()
     section.align(0x200)
     body = section.resolve()
-    # Without relocations, libraries must not all ask for the same address.
+    # Libraries without relocations need different addresses.
     base = 0x180000000 + (zlib.crc32(name.encode()) & 0xFFF) * 0x100000 if is_library else 0x140000000
     pages = -(-len(body) // 0x1000) * 0x1000
     dos = b"MZ\x90\x00".ljust(0x3C, b"\x00") + struct.pack("<I", 0x40)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Prefix to disk to prefix: nothing is lost on the way, and wine takes what comes back for its own."""
+"""From a prefix to a disk and back: no content is lost, and wine accepts the resulting prefix."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_registry_changes_only_are_applied_to_a_different_registry():
 
 
 def test_unpacked_prefix_is_accepted_by_wine(lab):
-    """Wine loads the registry that comes from hives, and writes it again as it was."""
+    """Wine loads a registry that was created from hives, and writes it again without a change."""
     prefix = lab.unpack(lab.image([]), "started")
     try:
         with prefix.started():

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Scripts on their way: composed into an image, published, run by the machine's own Windows, which is wine here."""
+"""Scripts that are composed into an image, published, and run in the VM, where wine replaces Windows."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Place:
         )
 
     def publish(self, *apps: tuple[str, str], script: str | None = None, **options) -> dict:
-        """Publish a template of the tools and app layer versions; the task."""
+        """Publish a template of the tools and app layer versions; return the task."""
         layers = [{"name": name, "version": version} for name, version in (("Tools", "1"), *apps)]
         os_layer = {"name": "Windows 11", "version": "1.0"}
         run(
@@ -112,7 +112,7 @@ def power(machine, method: str) -> None:
 
 
 def wait_until(holds) -> None:
-    """Wait until ``holds()``; the guest puts files back on its disk after it has reported."""
+    """Wait until ``holds()``; the guest writes files to its disk after its report."""
     deadline = time.monotonic() + 20
     while not holds():
         assert time.monotonic() < deadline

@@ -39,13 +39,13 @@ class Machine:
         self.reports: list[tuple[str, str]] = []
 
     def rewrite(self, number: int, name: str, text: str) -> None:
-        """Give a script another text; %LOG% is a file to which scripts may write."""
+        """Replace the text of a script; scripts may write to the file %LOG%."""
         self.wine.put(
             {f"image/{number:02}-{name}": windows_text("@echo off\n" + text.replace("%LOG%", "C:\\order.txt") + "\n")}
         )
 
     def start(self, timeout: float = _TIMEOUT) -> str:
-        """One start of Windows: how it ended."""
+        """Start Windows once; return how it ended."""
         self.reports.clear()
         return self.wine.start(
             timeout=timeout, on_guestinfo=lambda key, value: self.reports.append((key.removeprefix(_KEY_PREFIX), value))
@@ -75,7 +75,7 @@ def _tools():
 
 @pytest.fixture
 def machine(tmp_path):
-    """Makes a Machine."""
+    """Creates a Machine."""
     return lambda *scripts, **options: Machine(tmp_path / "machine", *scripts, **options)
 
 
@@ -233,7 +233,7 @@ def test_delayed_restart_of_a_script_does_not_prevent_the_next_script(machine):
 def test_failed_shutdown_is_not_finished_before_next_start(machine):
     vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
     program = vm.wine.prefix.host_path("windows/system32/shutdown.exe")
-    # As if a script had begun to restart Windows.
+    # A script has started to restart Windows.
     os.rename(program, program + ".away")
     assert vm.start() == ON
     assert vm.order == ["a"]
@@ -376,7 +376,7 @@ def test_finalize_shuts_down_unless_a_check_fails(machine):
     assert vm.wine.calls == [["shutdown", "/s", "/t", "0"]]
     vm.wine.put({"kmsdir/runato_done": b"", "all.reg": windows_text(_REGISTRY), "../../WinSxS/pending.xml": b"<x/>"})
     vm.wine.put({"../../../$WINDOWS.~BT/Sources/SetupHost.exe": b""})
-    # Wine runs what is in RunOnce when it starts.
+    # Wine runs the commands of RunOnce when it starts.
     both = windows_text("@reg import %~dp0all.reg >nul 2>&1\n@cmd /c %~dp0finalize.cmd\n@exit /b %ERRORLEVEL%\n")
     vm.wine.put({"both.cmd": both})
     printed = vm.wine.run("cmd", "/c", "C:\\Windows\\Setup\\scripts\\both.cmd", codes=(2 + 4 + 16 + 32 + 64 + 128,))

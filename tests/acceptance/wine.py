@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A wine prefix and what runs in it: no display, no home folder, nothing left running."""
+"""A wine prefix and its processes: no display, no home folder, and no process remains at the end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REGISTRY = (SYSTEM, USER_DEFAULTS, SERVICE_DEFAULTS)
 #: The file in which wine records its version; another version updates the prefix when it starts.
 STAMP = ".update-timestamp"
 
-#: Large libraries that nothing here loads, so that copying prefixes and disks does not take most of the time.
+#: Large libraries that no test loads. Without them, prefixes and disks are copied faster.
 _LEFT_OUT = (
     "system32/d3d*.dll",
     "system32/msvc[pr][0-9]*.dll",
@@ -52,13 +52,13 @@ _TIMEOUT = 120
 
 
 def missing_tools() -> list[str]:
-    """The commands that are not installed."""
+    """Return the commands that are not installed."""
     path = os.environ.get("PATH", "") + os.pathsep + "/usr/sbin" + os.pathsep + "/sbin"
     return [tool for tool in TOOLS if shutil.which(tool, path=path) is None]
 
 
 class Prefix:
-    """A prefix at ``path``; wine's files for the host go to ``home``."""
+    """A prefix at ``path``; wine writes files for the host to ``home``."""
 
     def __init__(self, path: str, home: str) -> None:
         self.path = path
@@ -70,7 +70,7 @@ class Prefix:
         return os.path.join(self.path, "drive_c")
 
     def host_path(self, path: str) -> str:
-        """The host path of ``path`` on drive C:, either slash, spelled as on the drive."""
+        """Return the host path of ``path`` on drive C (with slashes or backslashes), spelled as on the drive."""
         return os.path.join(self.drive, *path.replace("\\", "/").split("/"))
 
     @property
@@ -90,14 +90,14 @@ class Prefix:
 
     @contextlib.contextmanager
     def started(self) -> Iterator[Prefix]:
-        """Let programs run in the prefix; afterwards wine has ended and written its registry."""
+        """Run programs in the prefix; at the end wine has written its registry and ended."""
         try:
             yield self
         finally:
             self.end()
 
     def run(self, *command: str, codes: tuple[int, ...] = (0,)) -> str:
-        """Run a program and return what it writes; RuntimeError when its exit code is none of ``codes``."""
+        """Run a program and return what it writes; raise RuntimeError if its exit code is not in ``codes``."""
         result = subprocess.run(
             ["wine", *command],
             env=self.environment,
@@ -126,19 +126,19 @@ class Prefix:
             )
 
     def read_registry(self, name: str) -> str:
-        """The text of one of the registry files."""
-        # Wine writes nothing but ASCII.
+        """Return the text of a registry file."""
+        # Wine writes only ASCII.
         with open(os.path.join(self.path, name), encoding="ascii") as stream:
             return stream.read()
 
     def copy(self, path: str) -> Prefix:
-        """A copy of a prefix in which nothing runs."""
+        """Return a copy of a prefix in which no process runs."""
         subprocess.run(["cp", "-a", "--reflink=auto", self.path, path], check=True, timeout=_TIMEOUT)
         return Prefix(path, self.home)
 
 
 def running_below(folder: str) -> list[int]:
-    """The processes of this user that belong to a prefix below ``folder``."""
+    """Return the processes of this user that belong to a prefix below ``folder``."""
     found = []
     for name in os.listdir("/proc"):
         if name.isdecimal():
@@ -149,7 +149,7 @@ def running_below(folder: str) -> list[int]:
 
 
 def make_prefix(path: str, home: str) -> Prefix:
-    """A new prefix as wine makes it, without _LEFT_OUT, and with nothing in it that leads into the host's folders."""
+    """Create a new prefix without _LEFT_OUT and without links to folders of the host."""
     prefix = Prefix(path, home)
     with prefix.started():
         prefix.run("wineboot", "-i")

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which security descriptor Windows gives which path; everything else inherits."""
+"""The security descriptors that Windows sets on paths; all other paths inherit."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _compiled(text: str) -> bytes:
 
 
 def own(path: str) -> bytes | None:
-    """The descriptor that Windows sets on ``path`` itself; None where the path inherits."""
+    """Return the descriptor that Windows sets on ``path`` itself; None where the path inherits."""
     if path in _BY_PATH:
         return _compiled(_BY_PATH[path])
     folder, _slash, name = path.rpartition("/")

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A whole disk as Windows Setup partitions it, with file systems and, if asked for, with a fault."""
+"""A complete disk as Windows Setup partitions it, with file systems and, if requested, with a fault."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def _esp_files() -> dict[str, bytes]:
 
 
 def make_ntfs(path: str, partition: dict, items: list[Item], label: str) -> dict[str, Expected]:
-    """Format a partition of the image ``path`` with NTFS, put ``items`` on it, and return what is there then."""
+    """Format a partition of the image ``path`` with NTFS, write ``items`` to it, and return its content."""
     scratch = f"{path}.volume"
     offset, size = partition["offset"], partition["size"]
     try:
@@ -203,7 +203,7 @@ def make_ntfs(path: str, partition: dict, items: list[Item], label: str) -> dict
 
 
 def _copy_data(source: BinaryIO, target: BinaryIO, offset: int) -> None:
-    """Copy what is not a hole of ``source`` to ``target``, ``offset`` bytes further on."""
+    """Copy the data of the sparse file ``source`` to ``target``, at ``offset`` bytes."""
     size, position = os.fstat(source.fileno()).st_size, 0
     while position < size:
         try:

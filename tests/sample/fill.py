@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writing planned items onto an NTFS volume, and saying what must be there afterwards."""
+"""Write planned items to an NTFS volume, and list the expected content."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WHOLE = 4 * MIB  # files up to this size are handed over in one piece
 
 
 def fill_volume(device: BlockDevice, offset: int, size: int, items: list[Item]) -> dict[str, Expected]:
-    """Write ``items``, folders first, to the fresh volume at ``offset``; return what it holds, by path."""
+    """Write ``items``, folders first, to the new volume at ``offset``; return its content by path."""
     expected: dict[str, Expected] = {}
     with Volume.mount(Window(device, offset, size), writable=True) as volume:
         folders = _OpenFolders(volume)
@@ -45,7 +45,7 @@ def fill_volume(device: BlockDevice, offset: int, size: int, items: list[Item]) 
 
 
 class _OpenFolders:
-    """The folder written to last stays open: items come sorted."""
+    """The last folder stays open, because items are sorted."""
 
     def __init__(self, volume: Volume) -> None:
         self._volume = volume
@@ -126,7 +126,7 @@ def _write_sparse(node: Node, runs: list[tuple[int, bytes]], size: int) -> str:
 
 
 def _complete(node: Node, item: Item) -> None:
-    """Everything besides name and data; times last, exactly."""
+    """Write the metadata except the name; times are written last."""
     for name, data in item.streams.items():
         node.write(data, stream=name)
     if item.reparse is not None:

@@ -146,7 +146,7 @@ def mount_windows(root: Key, partition_guid: bytes) -> None:
 
 
 def small_system() -> Hive:
-    """A SYSTEM hive with the keys that offline detection reads, for samples without the real one."""
+    """A SYSTEM hive with the keys that offline detection reads, for samples without the real hive."""
     hive = _new("SYSTEM", _MACHINE)
     root = hive.root
     put(root, "Select", Current=1, Default=1, Failed=0, LastKnownGood=1)

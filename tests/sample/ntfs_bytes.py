@@ -105,7 +105,7 @@ def restart_page(file_size: int, major: int, minor: int, clean: bool = True) -> 
 
 
 def write_log(stream: BinaryIO, start: int, major: int, minor: int) -> None:
-    """Put both restart pages of a cleanly closed log of that version at the front of $LogFile."""
+    """Write both restart pages of a cleanly closed log of that version to the start of $LogFile."""
     stream.seek(_record_offsets(stream, start, 2)[0])
     record = stream.read(_RECORD)
     attribute = _attribute(record, _DATA)
@@ -116,7 +116,7 @@ def write_log(stream: BinaryIO, start: int, major: int, minor: int) -> None:
 
 
 def make_bitlocker(stream: BinaryIO, start: int, size: int) -> None:
-    """Turn an empty partition into what an encrypted one looks like from outside: boot sector and metadata headers.
+    """Make an empty partition look like an encrypted partition: boot sector and metadata headers.
 
     Source: libbde's documentation of the BitLocker Drive Encryption format.
     """

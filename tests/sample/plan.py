@@ -134,13 +134,13 @@ class Expected:
     names: int = 1
 
     def plain(self) -> dict:
-        """The facts as a dictionary, those that are absent left out."""
+        """Return the facts as a dictionary without missing facts."""
         return {key: value for key, value in dataclasses.asdict(self).items() if value not in (None, {})}
 
 
 @dataclasses.dataclass
 class Manifest:
-    """A finished disk: where its partitions are (role, offset, size) and what C: holds, by path."""
+    """A finished disk: its partitions (role, offset, size) and the content of drive C by path."""
 
     spec: Spec
     disk_size: int
@@ -149,7 +149,7 @@ class Manifest:
     esp: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def partition(self, role: str = "windows") -> dict:
-        """The partition of that role: "esp", "msr", "windows", "windows2", "recovery", "reserved"."""
+        """Return the partition of a role: "esp", "msr", "windows", "windows2", "recovery", "reserved"."""
         return next(partition for partition in self.partitions if partition["role"] == role)
 
     def to_json(self) -> str:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading a volume back with dissect.ntfs, which shares no code with the engine, and comparing it with a manifest."""
+"""Read a volume with dissect.ntfs, which shares no code with the engine, and compare it with a manifest."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Found(Expected):
 
 
 def read_volume(image: str, offset: int, size: int) -> dict[str, Found]:
-    """Everything below the root of the NTFS volume at ``offset`` of a raw image, by path."""
+    """Return the content of the NTFS volume at ``offset`` of a raw image, by path."""
     with open(image, "rb") as stream:
         return read_stream(RangeStream(stream, offset, size))
 
@@ -65,7 +65,7 @@ def read_stream(stream: BinaryIO) -> dict[str, Found]:
 
 
 def _descriptors(volume: NTFS) -> dict[int, bytes]:
-    """Every descriptor of $Secure:$SDS by its number, read from the bytes; both copies must agree."""
+    """Return every descriptor of $Secure:$SDS by its number, read from the bytes; both copies must agree."""
     data = volume.mft.get(9).open("$SDS").read()
     found: dict[int, bytes] = {}
     position = 0
@@ -87,7 +87,7 @@ def _descriptors(volume: NTFS) -> dict[int, bytes]:
 
 
 def _check_entry(entry, record, path: str) -> None:
-    """The directory's copy of times and attributes must be those of the file."""
+    """Check that times and attributes in the directory equal those of the file."""
     standard = record.attributes[_STANDARD_INFORMATION][0].data()
     copy = entry.attribute.attr
     times = (copy.CreationTime, copy.LastModificationTime, copy.LastChangeTime, copy.LastAccessTime)

@@ -79,7 +79,7 @@ class Plan:
 
 @contextlib.contextmanager
 def planned(spec: Spec, partition_guid: bytes, scratch: str) -> Iterator[Plan]:
-    """A plan; a full one has its own wine prefix (700 MB) below ``scratch``, which is gone afterwards."""
+    """Yield a plan; a full plan has its own wine prefix (700 MB) below ``scratch``, which is removed at the end."""
     if spec.size == "small" or {"bitlocker", "no_ntfs", "no_windows"} & set(spec.variants):
         yield Plan(spec, None, partition_guid)
         return

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A tree being planned: adding paths, then completing each with times, 8.3 name and security."""
+"""Plan a tree: add paths, then complete each path with times, 8.3 name and security."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Tree:
         return item
 
     def directory(self, path: str, attributes: int = 0) -> Item:
-        """The folder ``path``, added with its parents where missing; ``attributes`` are added to it."""
+        """Return the folder ``path``, which is added with its missing parents; ``attributes`` are added to it."""
         item = self[path] if path in self else self._add(Item(path, "directory", DIRECTORY))
         item.attributes |= attributes
         return item
@@ -91,7 +91,7 @@ class Tree:
         return item
 
     def finish(self) -> list[Item]:
-        """All items, folders before what is in them and first names before links, completed."""
+        """Return all completed items, folders before their content and first names before links."""
         # Links last: their first name may sort after them.
         ordered = sorted(self._items.values(), key=lambda item: (item.kind == "link", item.path.upper().split("/")))
         linked = {item.link_target for item in ordered if item.kind == "link"}

@@ -95,7 +95,7 @@ def _pe(tree: Tree, path: str, size: int, like: str | None = None) -> None:
 
 
 def add_small_system(tree: Tree) -> None:
-    """A stand-in for the wine prefix: some hundred small files in the same folders."""
+    """A substitute for the wine prefix: a few hundred small files in the same folders."""
     for name in _SMALL_LIBRARIES:
         _pe(tree, f"Windows/System32/{name}.dll", 2048 + zlib.crc32(name.encode()) % 20000)
     for name in _SMALL_PROGRAMS:
@@ -117,7 +117,7 @@ def add_small_system(tree: Tree) -> None:
 
 
 def _component_store(tree: Tree) -> None:
-    """Make a third of System32's programs further names of files in WinSxS, as nearly all are on Windows."""
+    """Replace a third of the programs in System32 with hard links to files in WinSxS, as on Windows."""
     for item in sorted(tree, key=lambda item: item.path):
         folder, _slash, name = item.path.rpartition("/")
         base, _dot, extension = name.rpartition(".")

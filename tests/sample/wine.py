@@ -33,7 +33,7 @@ _SPELLING = {
 
 
 def package_version() -> str:
-    """Version of the installed Debian package that brings the PE files, "" without one."""
+    """Return the version of the installed Debian package with the PE files, or ""."""
     result = subprocess.run(
         ["dpkg-query", "-W", "-f", "${Version}", "libwine"], capture_output=True, text=True, check=False
     )

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Small sample disks, sound and broken, checked by readers that share no code with the engine."""
+"""Small sample disks, valid and damaged, checked by readers that share no code with the engine."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FILLED = [variant for variant in VARIANTS if variant not in ("bitlocker", "no_nt
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Makes the disk of a variant ("" is the sound one) once: (path, manifest)."""
+    """Generates the disk of a variant ("" is the valid disk) once: (path, manifest)."""
     folder = tmp_path_factory.mktemp("disks")
     disks = {}
 
@@ -54,7 +54,7 @@ def small(made):
 
 
 def _volume(path, partition, tmp_path):
-    """The partition as a file of its own, for tools that know no offset."""
+    """Return the partition as a separate file, for tools without an offset."""
     target = str(tmp_path / "volume")
     position, end = partition["offset"], partition["offset"] + partition["size"]
     with open(path, "rb") as source, open(target, "wb") as out:

@@ -78,7 +78,7 @@ def test_engine_inherits_the_same_rights(path, is_directory):
 
 
 def _covered(ours, theirs):
-    """Entries in force of the engine's that one of ours grants already."""
+    """Return the effective entries of the engine that an entry of the sample grants already."""
     return {
         ace
         for ace in theirs
