@@ -16,7 +16,7 @@ from ..common.outcome import Outcome
 from ..common.progress import Progress, silent
 from ..common.worker_pool import run_jobs
 from ..images.plan import contested
-from ..publish.cancel import cancel_publishing
+from ..publish.cancel import cancel_publishing, require_known
 from ..publish.context import TIMEOUTS, PublishOptions
 from ..publish.publish_task import FAILED
 from ..publish.publisher import Published, Publisher
@@ -116,6 +116,7 @@ class _Job:
         return published
 
     def _cancel(self, name: str, progress: Progress) -> Published:
+        require_known(self.repository, name)
         with self.options.connection.connect() as session:
             return cancel_publishing(
                 self.repository,

@@ -36,12 +36,9 @@ def cancel_publishing(
     """End the publishing of ``template`` in the session's vCenter; nothing changes when nothing is being published.
 
     Raises:
-        NotFound: ``repository.catalog_missing`` if there is neither a template nor a task of this name.
         TimedOut: ``publish.timed_out`` if the process that publishes the template does not stop in time.
     """
     vcenter = vcenter_record(session)
-    if not tasks_of(repository, template):
-        document_collections.templates(repository).require(template)
     unfinished = _unfinished_tasks(repository, session, template)
     newest = next(iter(tasks_of(repository, template, vcenter)), None)
     before = _diff_state(newest)
@@ -66,6 +63,12 @@ def cancel_publishing(
     return Published(
         template, ended or _absent_task(template), changed=changed, before=before, after=_diff_state(ended)
     )
+
+
+def require_known(repository: Repository, template: str) -> None:
+    """Raise NotFound (``repository.catalog_missing``) if there is neither a template nor a task of this name."""
+    if not tasks_of(repository, template):
+        document_collections.templates(repository).require(template)
 
 
 def _stop_publishing_process(

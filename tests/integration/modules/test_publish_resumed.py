@@ -233,6 +233,11 @@ def link_clone(session, simulator, name: str) -> None:
     WaitForTask(clone.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[controller, added])))
 
 
+def test_cancel_unknown_template_fails_before_the_login(workspace, vcenter):
+    options = vcenter | {"password": "wrong", "templates": ["unknown"], "state": "canceled"}
+    fails("layered_image_publish", "repository.catalog_missing", **workspace.options, **options)
+
+
 def test_cancel_image_without_its_snapshot_keeps_a_vm_with_clones(workspace, vcenter, simulator):
     add_app(workspace)
     add_template(workspace)
