@@ -116,7 +116,7 @@ func (s *Simulator) controlMux() http.Handler {
 	return mux
 }
 
-// reset brings back what a fresh simulator has: rules, settings, journal and guests are forgotten, leases and
+// reset restores the initial state: rules, settings, journal and guests are forgotten, leases and
 // sessions are ended, and VMs (except templates) and VM folders are removed, except those in keep.
 func (s *Simulator) reset(keep []string) {
 	s.rules.remove(0)
@@ -152,7 +152,7 @@ func (s *Simulator) reset(keep []string) {
 	s.journal.clear()
 }
 
-// forgetRules takes the guests' rules away.
+// forgetRules removes the rules of guests.
 func (t *guestTable) forgetRules() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

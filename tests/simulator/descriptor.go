@@ -269,7 +269,7 @@ func (s *Simulator) hardware(w *ovfWriter, vm *simulator.VirtualMachine, devices
 	}
 }
 
-// ovfFacts is what vcsim does not take over from a descriptor.
+// ovfFacts are the facts of a descriptor that vcsim ignores.
 type ovfFacts struct {
 	firmware, annotation string
 }

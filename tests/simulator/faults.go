@@ -43,7 +43,7 @@ type rule struct {
 	released chan struct{} // closed when calls must no longer wait
 }
 
-// UnmarshalJSON fills in what is left out.
+// UnmarshalJSON sets the defaults of omitted fields.
 func (r *rule) UnmarshalJSON(data []byte) error {
 	type plain rule
 	filled := plain{Count: 1, Calls: 1}
@@ -192,7 +192,7 @@ func (t *ruleTable) match(method string, objects ...string) *rule {
 	return nil
 }
 
-// matches says whether a pattern names a method; _Task may be left out.
+// matches reports whether a pattern names a method; _Task may be left out.
 func matches(pattern, method string) bool {
 	ok, _ := path.Match(pattern, method)
 	return ok || pattern+"_Task" == method

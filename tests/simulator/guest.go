@@ -173,7 +173,7 @@ func (t *guestTable) kill(vm types.ManagedObjectReference) {
 	}
 }
 
-// stopAll ends every run and waits until their processes are gone.
+// stopAll ends every run and waits until their processes have ended.
 func (t *guestTable) stopAll() {
 	t.mu.Lock()
 	runs := append([]*guestRunState(nil), t.runs...)
@@ -191,7 +191,7 @@ func (t *guestTable) stopAll() {
 	}
 }
 
-// kill ends the run at once, as pulling the plug does.
+// kill ends the run immediately, as a power failure does.
 func (r *guestRunState) kill() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -205,7 +205,7 @@ func (r *guestRunState) kill() {
 	}
 }
 
-// terminate asks the guest to shut down or to reboot; it says whether there is a guest.
+// terminate requests a shutdown or restart of the guest; it reports whether a guest is running.
 func (t *guestTable) terminate(vm types.ManagedObjectReference, reboot bool) bool {
 	t.mu.Lock()
 	run := t.current[vm]
@@ -303,7 +303,7 @@ func (r *guestRunState) sleep(duration time.Duration) bool {
 	}
 }
 
-// boot runs the command once and leaves no process of it behind.
+// boot runs the command once and ends all its processes.
 func (t *guestTable) boot(run *guestRunState, vm *simulator.VirtualMachine, extra map[string]string) error {
 	s := t.sim
 	ctx := s.newContext()
@@ -432,7 +432,7 @@ func killTagged(tag string) {
 	}
 }
 
-// powerOffByGuest is what a guest's shutdown does to its VM.
+// powerOffByGuest powers off the VM of a guest that has shut down.
 func (s *Simulator) powerOffByGuest(vm *simulator.VirtualMachine) {
 	ctx := s.newContext()
 	ctx.WithLock(vm, func() {

@@ -111,7 +111,7 @@ func (s *Simulator) buildImport(lease *Lease, folder *simulator.Folder, pool typ
 	lease.ready(ref)
 }
 
-// checkSpec refuses what vcsim does not survive.
+// checkSpec refuses specs that would crash vcsim.
 func (s *Simulator) checkSpec(datacenter *simulator.Datacenter, spec *types.VirtualMachineConfigSpec) types.BaseMethodFault {
 	if spec.Name == "" {
 		return &types.InvalidVmConfig{Property: "configSpec.name"}

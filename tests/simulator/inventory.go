@@ -26,7 +26,7 @@ type vmDisk struct {
 	device   *types.VirtualDisk
 }
 
-// newContext makes a context for work that no request asked for. Each has locks of its own.
+// newContext creates a context for work without a request. Each context has its own locks.
 func (s *Simulator) newContext() *simulator.Context {
 	ctx := *s.service.Context
 	ctx.Context = context.Background()

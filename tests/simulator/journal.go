@@ -29,7 +29,7 @@ type entry struct {
 	Done    bool    `json:"done"`
 }
 
-// journal is what was seen, in order.
+// journal is the list of observed calls and transfers, in order.
 type journal struct {
 	mu      sync.Mutex
 	next    int

@@ -256,7 +256,7 @@ func (l *Lease) HttpNfcLeaseComplete(ctx *simulator.Context, req *types.HttpNfcL
 	return body
 }
 
-// HttpNfcLeaseAbort ends the lease and removes what an import made.
+// HttpNfcLeaseAbort ends the lease and removes the objects of an import.
 func (l *Lease) HttpNfcLeaseAbort(ctx *simulator.Context, req *types.HttpNfcLeaseAbort) soap.HasFault {
 	body := new(methods.HttpNfcLeaseAbortBody)
 	l.mu.Lock()

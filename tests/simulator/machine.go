@@ -27,7 +27,7 @@ func (s *Simulator) destroy(ref types.ManagedObjectReference) {
 	}
 }
 
-// DestroyTask destroys the VM and what its disks hold.
+// DestroyTask destroys the VM and the content of its disks.
 func (o *vmOverride) DestroyTask(ctx *simulator.Context, req *types.Destroy_Task) soap.HasFault {
 	vm := o.vm
 	req.This = vm.Self
@@ -61,7 +61,7 @@ func (o *vmOverride) ReconfigVMTask(ctx *simulator.Context, req *types.ReconfigV
 	return res
 }
 
-// CloneVMTask clones the VM with what its disks hold and with the settings that real clones inherit.
+// CloneVMTask clones the VM with the content of its disks and the settings that real clones inherit.
 func (o *vmOverride) CloneVMTask(ctx *simulator.Context, req *types.CloneVM_Task) soap.HasFault {
 	body := new(methods.CloneVM_TaskBody)
 	sim, source := o.sim, o.vm
@@ -125,7 +125,7 @@ func (o *vmOverride) CloneVMTask(ctx *simulator.Context, req *types.CloneVM_Task
 	return body
 }
 
-// inherit gives a clone its source's settings and then those that the clone's spec asks for.
+// inherit sets the settings of the source on a clone, then those of the clone's spec.
 func (s *Simulator) inherit(ctx *simulator.Context, source, clone *simulator.VirtualMachine, wanted *types.VirtualMachineConfigSpec) types.BaseMethodFault {
 	spec := types.VirtualMachineConfigSpec{
 		Annotation:  source.Config.Annotation,
@@ -186,7 +186,7 @@ func (o *vmOverride) RevertToCurrentSnapshotTask(ctx *simulator.Context, _ *type
 	return body
 }
 
-// revert brings back settings, devices and disks of a snapshot; the VM is powered off then.
+// revert restores settings, devices and disks of a snapshot; the VM is powered off then.
 func (s *Simulator) revert(ctx *simulator.Context, snapshot *simulator.VirtualMachineSnapshot, name string) types.ManagedObjectReference {
 	vm := s.vm(snapshot.Vm)
 	return simulator.CreateTask(vm, name, func(*simulator.Task) (types.AnyType, types.BaseMethodFault) {
@@ -225,7 +225,7 @@ func (s *Simulator) revert(ctx *simulator.Context, snapshot *simulator.VirtualMa
 	}).Run(ctx)
 }
 
-// keep notes what the disks of a VM hold at the moment of a snapshot.
+// keep records the content of the disks of a VM at the time of a snapshot.
 func (s *Simulator) keep(snapshot *simulator.VirtualMachineSnapshot) {
 	vm := s.vm(snapshot.Vm)
 	if vm == nil {

@@ -3,7 +3,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 // Command simulator is a vCenter with ESXi file transfer for tests: govmomi's vcsim, which
-// keeps what is uploaded, serves it on export, runs guests, and fails where a test wants it to.
+// keeps what is uploaded, serves it on export, runs guests, and fails where a test requests it.
 package main
 
 import (

@@ -9,7 +9,7 @@ import (
 )
 
 // vcsim leaves the text of faults empty, or writes the name of a Go type there. These are the
-// sentences that a vCenter says.
+// sentences of vCenter.
 var faultMessages = map[string]string{
 	"NotAuthenticated":      "The session is not authenticated.",
 	"InvalidLogin":          "Cannot complete login due to an incorrect user name or password.",

@@ -79,7 +79,7 @@ func (s *Simulator) serveNFC(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// obstruct does what a rule says; it says whether the request ends with that.
+// obstruct applies a rule; it reports whether the request ends with that.
 func (s *Simulator) obstruct(w http.ResponseWriter, r *http.Request, hit *rule) bool {
 	if hit.Restart != "" {
 		s.restart(time.Duration(hit.DelayMS)*time.Millisecond, hit.Restart)
@@ -101,10 +101,10 @@ func (s *Simulator) obstruct(w http.ResponseWriter, r *http.Request, hit *rule) 
 	return false
 }
 
-// drain reads what the client still sends, so that it comes to read the answer.
+// drain reads the remaining data of the client, so that the client reads the answer.
 func drain(r *http.Request) { _, _ = io.CopyN(io.Discard, r.Body, drainLimit) }
 
-// pause waits as long as the rule says, unless the rule is released, the client disconnects or the simulator ends.
+// pause waits for the time of the rule, unless the rule is released, the client disconnects or the simulator ends.
 func (s *Simulator) pause(r *http.Request, hit *rule) {
 	if hit.DelayMS <= 0 {
 		return
@@ -194,7 +194,7 @@ func (s *Simulator) send(w *meter, r *http.Request, lease *Lease, device *leaseD
 	lease.mu.Unlock()
 }
 
-// valve counts what passes and stops where a rule says so.
+// valve counts the bytes of a transfer and stops it where a rule requests that.
 type valve struct {
 	sim     *Simulator
 	rule    *rule
@@ -250,5 +250,5 @@ func (m *meter) Write(data []byte) (int, error) {
 	return n, err
 }
 
-// flush sends what the server has buffered of the answer.
+// flush sends the buffered part of the answer.
 func (m *meter) flush() { _ = http.NewResponseController(m.ResponseWriter).Flush() }

@@ -168,7 +168,7 @@ func (s *Simulator) mend(target mo.Reference, method *simulator.Method) types.Ba
 	case *types.SearchDatastoreSubFolders_Task:
 		search(&req.SearchSpec)
 	case *types.CreateFolder:
-		// vcsim escapes what it gets; names in calls are escaped already.
+		// vcsim escapes names; names in calls are escaped already.
 		req.Name = escapes.Replace(req.Name)
 	case *types.CreateVM_Task:
 		s.sweep()

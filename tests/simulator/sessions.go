@@ -47,7 +47,7 @@ func (c *collectors) forget(registry *simulator.Registry, key string) {
 	}
 }
 
-// sessionEnds tidies what a session held.
+// sessionEnds removes the objects of a session.
 func (s *Simulator) sessionEnds(key string) {
 	if s.settings.get().SessionLeases == "abort" {
 		s.endLeases([]string{key}, false, "The session that held the lease has ended.")

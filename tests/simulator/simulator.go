@@ -167,7 +167,7 @@ func (s *Simulator) serve() (err error) {
 	return s.serveControl()
 }
 
-// serveHost gives file transfer an address and a certificate of its own, as ESXi hosts have.
+// serveHost gives file transfer its own address and certificate, as on ESXi hosts.
 func (s *Simulator) serveHost() (err error) {
 	listener, err := net.Listen("tcp", s.options.nfcListen)
 	if err != nil {
@@ -230,7 +230,7 @@ func (s *Simulator) nfcEndpoint() (*url.URL, string) {
 	return endpoint, print
 }
 
-// info is what a client needs to connect.
+// info has the data that a client needs to connect.
 func (s *Simulator) info() map[string]any {
 	info := map[string]any{
 		"url":     s.server.URL.Scheme + "://" + s.server.URL.Host + "/sdk",
@@ -250,7 +250,7 @@ func (s *Simulator) info() map[string]any {
 	return info
 }
 
-// sweep forgets the bytes of disks whose files are gone from their datastores.
+// sweep forgets the bytes of disks whose files were removed from their datastores.
 func (s *Simulator) sweep() {
 	s.store.mu.Lock()
 	ids := make([]diskID, 0, len(s.store.disks))
@@ -278,14 +278,14 @@ func (s *Simulator) sweep() {
 	}
 }
 
-// isDown says whether vCenter is being restarted.
+// isDown reports whether vCenter is being restarted.
 func (s *Simulator) isDown() bool {
 	s.downMu.Lock()
 	defer s.downMu.Unlock()
 	return time.Now().Before(s.downUntil)
 }
 
-// restart makes vCenter unreachable for a while; all sessions are gone afterwards. The mode decides about
+// restart makes vCenter unreachable for a while; all sessions have ended afterwards. The mode decides about
 // open leases: "keep" them, "abort" them, or "orphan" the VMs that they were importing.
 func (s *Simulator) restart(down time.Duration, leases string) {
 	s.downMu.Lock()
@@ -297,7 +297,7 @@ func (s *Simulator) restart(down time.Duration, leases string) {
 	s.endSessions()
 }
 
-// Close ends the guests, closes the doors and removes what was stored.
+// Close ends the guests, closes the listeners and removes the stored files.
 func (s *Simulator) Close() {
 	select {
 	case <-s.done:

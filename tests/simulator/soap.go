@@ -23,7 +23,7 @@ import (
 
 const maxRequest = 64 << 20
 
-// call is what is known of a SOAP request without decoding it.
+// call has the facts of a SOAP request that are known without decoding it.
 type call struct {
 	method string
 	this   types.ManagedObjectReference
@@ -133,7 +133,7 @@ func (s *Simulator) serveSDK(w http.ResponseWriter, r *http.Request) {
 	answer.copyTo(w)
 }
 
-// applyRule does what a rule says before the call; it says whether the call ends with that.
+// applyRule applies a rule before the call; it reports whether the call ends with that.
 func (s *Simulator) applyRule(w http.ResponseWriter, r *http.Request, called call, hit *rule) bool {
 	if hit.After {
 		return false
@@ -199,7 +199,7 @@ func writeFault(w http.ResponseWriter, message string, fault types.BaseMethodFau
 		escape(message)+"</faultstring><detail>"+detail.String()+"</detail></soapenv:Fault>")
 }
 
-// recorder keeps an answer until it is known what becomes of it.
+// recorder keeps an answer until it is sent, replaced or dropped.
 type recorder struct {
 	header http.Header
 	status int

@@ -119,7 +119,7 @@ func (s *store) empty(capacity int64) (*blob, error) {
 	return stored, err
 }
 
-// disk returns what is stored for a disk, pinned, or nil.
+// disk returns the stored content of a disk, pinned, or nil.
 func (s *store) disk(id diskID) *blob {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -130,7 +130,7 @@ func (s *store) disk(id diskID) *blob {
 	return stored
 }
 
-// contents returns what is stored for those of the disks that have something, not pinned.
+// contents returns the stored content of the disks that have any, not pinned.
 func (s *store) contents(ids []diskID) map[diskID]*blob {
 	s.mu.Lock()
 	defer s.mu.Unlock()

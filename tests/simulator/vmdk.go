@@ -109,7 +109,7 @@ func (c *streamCheck) Write(data []byte) (int, error) {
 	return len(data), nil
 }
 
-// finish says whether the body ended where a VMDK ends.
+// finish reports whether the body ended at the end of a VMDK.
 func (c *streamCheck) finish() error {
 	if len(c.head) < sectorSize {
 		return fmt.Errorf("invalid sparse VMDK header: the body ends after %d bytes", c.size)

@@ -23,7 +23,7 @@ from . import document_collections, scripts
 from .kinds import LOCK, layer_label
 from .layer_document import LayerDocument, SoftwareLayerEntry
 
-#: Asks for the newest deployable version, in the natural order of versions.
+#: Selects the newest deployable version, in the natural order of versions.
 LATEST = "latest"
 _MAX_SHOWN = 20
 

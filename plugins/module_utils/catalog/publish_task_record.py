@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Records of publish tasks: how far the publishing of a template in one vCenter is."""
+"""Records of publish tasks: the progress of publishing a template in one vCenter."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class NamedVersion(Protocol):
 
 @dataclass(frozen=True)
 class VersionRequest:
-    """A layer version that an option names; ``version`` None or "latest" asks for the newest deployable version."""
+    """A layer version that an option names; ``version`` None or "latest" selects the newest deployable version."""
 
     name: str
     version: str | None

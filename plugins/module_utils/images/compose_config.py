@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The config that is stored with a thin image: what it was composed from, and what composing did."""
+"""The config that is stored with a thin image: its sources and the results of composing."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ CHANGES = frozenset((Step.REMOVE_INCOMPLETE, Step.CREATE, Step.START, Step.RESUM
 class Observation:
     """The state that decides what to do next.
 
-    ``captured``: the layer version exists already. ``has_record``: the catalogue has a record; ``recorded``: it names this VM.
+    ``captured``: the layer version exists already. ``has_record``: the catalog has a record; ``recorded``: it names this VM.
     ``resume``: the VM is to be powered on again. ``ran_too_briefly``: nothing can have been installed. ``address_due``: wait for
     an address. ``exported``: the package on the share is that of the disk as it is now. ``package_due``: a package is to be
     deleted. ``removed``: this run has deleted something that the audit log does not show yet.

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Requests to cancel: a document in the catalogue asks the process that publishes a template to stop, on any host."""
+"""Requests to cancel: a document in the catalog asks the process that publishes a template to stop, on any host."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The catalogue's records of published images, and the VMs that they name."""
+"""The catalog's records of published images, and the VMs that they name."""
 
 from __future__ import annotations
 

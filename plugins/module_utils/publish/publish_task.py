@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The task of a publish run, stored in the catalogue so that others can see it and a later run can resume it."""
+"""The task of a publish run, stored in the catalog so that others can see it and a later run can resume it."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def not_started(template: ResolvedTemplate, vcenter: VCenterRecord, description:
 
 
 class PublishTask:
-    """A task that is in progress. ``record`` is its present state; ``store`` writes it to the catalogue."""
+    """A task that is in progress. ``record`` is its present state; ``store`` writes it to the catalog."""
 
     def __init__(self, repository: Repository, record: PublishTaskRecord) -> None:
         self._repository = repository

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Observe how far a template's publishing is: the catalogue's records and vSphere, read only."""
+"""Observe the progress of publishing a template: the catalog's records and vSphere, read only."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class PublishView:
         self.machine_name = vm_metadata.machine_name(template)
         self.snapshot_name = vm_metadata.snapshot_name(template)
 
-    # -- the catalogue
+    # -- the catalog
 
     def images(self) -> list[ImageRecord]:
         """Return the recorded images of the template, newest first."""

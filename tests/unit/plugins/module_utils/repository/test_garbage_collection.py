@@ -84,12 +84,12 @@ def test_collect_removes_nothing_if_the_check_refuses_a_document(repository):
 
 def test_collect_keeps_blobs_that_references_and_documents_name(repository):
     kept, kept_blobs = store(repository, b"kept", "kept")
-    catalogued, catalogued_blobs = store(repository, b"catalogued")
+    cataloged, cataloged_blobs = store(repository, b"cataloged")
     thin = repository.layout.put_blob(b"thin image", "a/b")
     repository.catalog.put(
         "layer",
         "x",
-        {"deep": [{"digest": catalogued.digest}], "image": f"built from {thin.digest}", "other": "sha256:" + "0" * 64},
+        {"deep": [{"digest": cataloged.digest}], "image": f"built from {thin.digest}", "other": "sha256:" + "0" * 64},
     )
     gone, gone_blobs = store(repository, b"gone")
     dry = collect(repository, grace=OLD, dry_run=True)
@@ -101,8 +101,8 @@ def test_collect_keeps_blobs_that_references_and_documents_name(repository):
     assert set(repository.layout.blobs.digests()) == {
         kept.digest,
         *kept_blobs,
-        catalogued.digest,
-        *catalogued_blobs,
+        cataloged.digest,
+        *cataloged_blobs,
         thin.digest,
     }
     assert collect(repository, grace=OLD).freed == 0
