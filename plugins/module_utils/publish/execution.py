@@ -11,7 +11,7 @@ from typing import Any
 from ..catalog.image_record import ImageRecord, ScriptRun
 from ..catalog.kinds import TEMPLATE
 from ..catalog.resolved_template import ResolvedTemplate
-from ..common.errors import Conflict, InternalError, NotFound
+from ..common.errors import InternalError, NotFound
 from ..common.timestamps import now
 from ..vsphere.inventory import Inventory
 from ..vsphere.session import Session
@@ -23,7 +23,7 @@ from .horizon_check import check_horizon, require_horizon
 from .machine_state import MachineState
 from .publish_task import PublishTask
 from .publish_view import PublishView, Situation
-from .retention import LISTED_CLONES, depends_on, plan_retention
+from .retention import plan_retention, refuse_clones
 
 
 class Execution:
@@ -115,23 +115,11 @@ class Execution:
         if facts is None:
             raise InternalError("A step needs a VM that does not exist.", code="publish.step")
         if self._situation.observation.snapshot_removed:
-            self._refuse_clones(facts)
+            reason = f"its snapshot {self._view.snapshot_name} was removed"
+            refuse_clones(context.session, facts, reason)
         context.changed = True
         machine_state.remove_machine(context.session, facts, context.cancel.check)
         self._facts = None
-
-    def _refuse_clones(self, facts: VmFacts) -> None:
-        """Raise Conflict when clones depend on an image whose snapshot was removed."""
-        clones = depends_on(self._context.session, facts)
-        if clones:
-            raise Conflict(
-                f"The VM {facts.path} has to be published again because its snapshot {self._view.snapshot_name} was removed, "
-                f"but {', '.join(clones[:LISTED_CLONES])} depend on its disks.",
-                code="publish.clones",
-                hint="Delete those clones and run again. To keep them, rename the VM, remove its strata.layering settings "
-                "from its advanced configuration, and run again.",
-                clones=clones,
-            )
 
     # -- the VM and the image
 

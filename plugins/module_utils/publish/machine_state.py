@@ -21,6 +21,7 @@ from ..vsphere.properties import wait_for
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts, read_facts
 from . import guest_report, vm_metadata
+from .retention import refuse_clones
 from .vm_metadata import POWERED_OFF, STATE_COMPLETE, STATE_FAILED, STATE_READY, STATE_STARTED
 
 _TICK_SECONDS = 5
@@ -158,7 +159,13 @@ def unfinished_machine(session: Session, task: PublishTaskRecord) -> VmFacts | N
 
 
 def remove_unfinished(session: Session, task: PublishTaskRecord) -> None:
-    """Remove the VM that a task recorded, unless it is a finished image."""
+    """Remove the VM that a task recorded, unless it is a finished image.
+
+    Raises Conflict ``publish.clones`` when clones depend on the VM, which was an image before its snapshots were removed.
+    """
     facts = unfinished_machine(session, task)
-    if facts is not None:
-        remove_machine(session, facts)
+    if facts is None:
+        return
+    if facts.extra_config.get(vm_metadata.KEY_STATE) == STATE_COMPLETE:
+        refuse_clones(session, facts, "its publish task ends and its snapshots were removed")
+    remove_machine(session, facts)

@@ -111,6 +111,20 @@ def depends_on(session: Session, facts: VmFacts) -> list[str]:
     return _dependents(facts, _disks_of_all(session))
 
 
+def refuse_clones(session: Session, facts: VmFacts, reason: str) -> None:
+    """Raise Conflict ``publish.clones`` when clones depend on the disks of a VM that has to be removed for ``reason``."""
+    clones = depends_on(session, facts)
+    if clones:
+        raise Conflict(
+            f"The VM {facts.path} has to be removed because {reason}, "
+            f"but {', '.join(clones[:LISTED_CLONES])} depend on its disks.",
+            code="publish.clones",
+            hint="Delete those clones and run again. To keep them, rename the VM, remove its strata.layering settings "
+            "from its advanced configuration, and run again.",
+            clones=clones,
+        )
+
+
 def _dependents(facts: VmFacts, disks: dict[str, tuple[str, list[str]]]) -> list[str]:
     # Storage DRS may have moved a disk away from the VM's folder.
     folders = tuple(

@@ -250,6 +250,29 @@ def test_cancel_image_without_its_snapshot_keeps_a_vm_with_clones(workspace, vce
     assert machines(simulator)[vm["name"]]["moid"] == vm["moid"]
 
 
+def test_cancel_running_image_without_snapshots_refuses_vm_with_clones(workspace, vcenter, simulator):
+    add_app(workspace)
+    add_template(workspace)
+    vm = publish(workspace, vcenter)["tasks"][0]["vm"]
+    session = simulator.connect()
+    link_clone(session, simulator, vm["name"])
+    WaitForTask(machine_of(session, vm["moid"]).RemoveAllSnapshots_Task())
+    simulator.guest(mode="hang")
+    WaitForTask(machine_of(session, vm["moid"]).PowerOnVM_Task())
+    required = publish(workspace, vcenter)["tasks"][0]
+    assert required["status"] == "ActionRequired"
+    assert required["vm"]["moid"] == vm["moid"]
+    fails(
+        "layered_image_publish",
+        "publish.clones",
+        **workspace.options,
+        **vcenter,
+        templates=["office"],
+        state="canceled",
+    )
+    assert machines(simulator)[vm["name"]]["moid"] == vm["moid"]
+
+
 def test_retention_keeps_vms_with_clones_and_running_vms(workspace, vcenter, simulator):
     simulator.guest("true")
     names = []
