@@ -11,7 +11,6 @@ Nothing else on the volume is changed, so that only changes are compressed and u
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from ..common.errors import Conflict, InvalidInput
 from ..common.progress import Progress, silent
@@ -19,33 +18,10 @@ from ..layers.archive import ArchiveReader
 from ..layers.entry import DIRECTORY, LINK, Entry, leads_elsewhere, printable
 from ..ntfs.node import Node
 from ..ntfs.volume import Volume
-from .file_writer import FileWriter, WinningFile
+from .file_writer import Applied, FileWriter, WinningFile
 from .node_writer import NodeWriter, name_entry
 from .short_names import ShortNames, find_clashes
 from .stack_merge import MergedNode, MergedTree
-
-_MAX_DROPPED = 100
-
-
-@dataclass
-class Applied:
-    """The result: numbers of files (hard links counted once), links, directories and removals, bytes of file data.
-
-    ``dropped`` lists the first hundred pieces of metadata that were left out, because another file of the
-    volume has them (8.3 names, object IDs).
-    """
-
-    files: int = 0
-    links: int = 0
-    directories: int = 0
-    removed: int = 0
-    bytes: int = 0
-    dropped: list[str] = field(default_factory=list)
-
-    def drop(self, metadata: str) -> None:
-        """Record a piece of metadata that was left out."""
-        if len(self.dropped) < _MAX_DROPPED:
-            self.dropped.append(metadata)
 
 
 class Applier:

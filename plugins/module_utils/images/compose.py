@@ -30,9 +30,10 @@ from ..ntfs.volume_process import run_on_volume
 from ..repository.repository import Repository
 from ..windows.partition import windows_partition, windows_window
 from . import thin_image
-from .apply import Applied, Applier
+from .apply import Applier
 from .compose_config import ComposeConfig, ComposeStatistics, RegistrySummary
 from .compose_modes import ComposeMode, FullCompose, GrowCompose, IncrementalCompose, StackState
+from .file_writer import Applied
 from .free_grains import free_grains
 from .grain_map import GrainMap, zero_digests
 from .image_hives import RegistryChanges, apply_registry, read_stacked_deltas

@@ -17,7 +17,7 @@ from ..layers.entry import leads_elsewhere
 from ..layers.file_index import Record
 from ..ntfs.volume import Volume
 from ..repository.repository import Repository
-from .apply import Applied
+from .file_writer import Applied
 from .incremental import BasePath, ComparedStack, FullComposeNeeded, incremental_tree
 from .layer_stack import StackedLayer, merge_stack, read_indexes, script_layer, stacked_layer
 from .stack_merge import MergedTree

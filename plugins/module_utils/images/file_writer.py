@@ -9,7 +9,6 @@ import contextlib
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from ..common.errors import Conflict, Corrupt, InvalidInput, NotFound
 from ..common.progress import Progress
@@ -21,12 +20,31 @@ from .node_writer import NodeWriter, name_entry, times_of
 from .short_names import ShortNames
 from .stack_merge import MergedTree, is_leaf
 
-if TYPE_CHECKING:
-    from .apply import Applied
-
 #: Files up to this size are passed to the volume in one piece.
 _WHOLE = 4 << 20
 _OPEN_FOLDERS = 64
+_MAX_DROPPED = 100
+
+
+@dataclass
+class Applied:
+    """The result of applying layers: numbers of files (hard links counted once), links, directories and removals, bytes of file data.
+
+    ``dropped`` lists the first hundred pieces of metadata that were left out, because another file of the
+    volume has them (8.3 names, object IDs).
+    """
+
+    files: int = 0
+    links: int = 0
+    directories: int = 0
+    removed: int = 0
+    bytes: int = 0
+    dropped: list[str] = field(default_factory=list)
+
+    def drop(self, metadata: str) -> None:
+        """Record a piece of metadata that was left out."""
+        if len(self.dropped) < _MAX_DROPPED:
+            self.dropped.append(metadata)
 
 
 @dataclass(slots=True)

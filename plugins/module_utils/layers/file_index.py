@@ -25,7 +25,6 @@ import hashlib
 import json
 from base64 import b64encode
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, BinaryIO, cast
 
 from ..common.errors import Corrupt, Unsupported
@@ -38,6 +37,7 @@ from .index_fields import (
     MAX_NUMBER,
     OPTIONAL,
     InvalidValue,
+    Record,
     get_optional,
     pack_optional,
     read_binary,
@@ -66,15 +66,6 @@ _COLUMNS = (
     "digest",
     "more",
 )
-
-
-@dataclass(slots=True)
-class Record:
-    """An entry with the SHA-256 digests (32 bytes) of its unnamed stream, None without one, and of each named stream."""
-
-    entry: Entry
-    digest: bytes | None = None
-    stream_digests: list[bytes] = field(default_factory=list)
 
 
 class IndexWriter:

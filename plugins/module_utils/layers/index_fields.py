@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The optional fields of a file index record: a table that writer and reader share."""
+"""The records of a file index, and the table of their optional fields that writer and reader share."""
 
 from __future__ import annotations
 
@@ -9,22 +9,28 @@ import binascii
 import operator
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import Any
 
 from . import entry as model
 from .entry import Entry, path_problem, stream_problem
 from .entry_headers import runs_problem
 from .extended_attributes import unpack_eas
 
-if TYPE_CHECKING:
-    from .file_index import Record
-
 MAX_NUMBER = (1 << 63) - 1
 
 
 class InvalidValue(Exception):
     """A value breaks the format of a file index; ``read_index`` turns it into a Corrupt error that names the layer."""
+
+
+@dataclass(slots=True)
+class Record:
+    """An entry with the SHA-256 digests (32 bytes) of its unnamed stream, None without one, and of each named stream."""
+
+    entry: Entry
+    digest: bytes | None = None
+    stream_digests: list[bytes] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
