@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import struct
 
 import pytest
@@ -29,6 +30,7 @@ from ansible_collections.strata.layering.plugins.module_utils.common.security_de
 )
 from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.ntfs import attribute_records, file_names, file_security
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.mounted_volume import error_for
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.times import Times
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from ansible_collections.strata.layering.tests.support.ntfs_changes import delete_stream
@@ -634,23 +636,11 @@ def test_read_only_volume_is_not_changed(image):
     assert caught.value.code == "ntfs.read_only"
 
 
-def test_encrypted_stream_is_not_changed(image):
-    with FileDevice(str(image), writable=True) as device:
-        with Volume.mount(device, writable=True) as volume, volume.root as root:
-            root.create_file("file", b"x" * 9000).close()
-        offset = bytes(device.pread(device.size, 0)).index(b"f\0i\0l\0e\0", 16 << 10)
-        record = offset // 1024 * 1024
-        data = bytearray(device.pread(1024, record))
-        position = struct.unpack_from("<H", data, 20)[0]
-        while (kind := struct.unpack_from("<I", data, position)[0]) != 0x80:
-            assert kind != 0xFFFFFFFF
-            position += struct.unpack_from("<I", data, position + 4)[0]
-        struct.pack_into("<H", data, position + 12, 0x4000)
-        device.pwrite(bytes(data), record)
-        with Volume.mount(device, writable=True) as volume, volume.find("file") as node:
-            with pytest.raises(Unsupported) as caught:
-                node.truncate(10)
-            assert caught.value.code == "ntfs.encrypted"
+def test_change_that_the_library_denies_is_reported_as_encryption():
+    error = error_for(errno.EACCES, "resizing file record 64", "the disk")
+    assert isinstance(error, Unsupported)
+    assert error.code == "ntfs.encrypted"
+    assert isinstance(error_for(errno.EROFS, "resizing file record 64", "the disk"), InternalError)
 
 
 def test_volume_of_windows_is_read_and_changed(windows_image, tmp_path, independent):
