@@ -643,6 +643,38 @@ def test_change_that_the_library_denies_is_reported_as_encryption():
     assert isinstance(error_for(errno.EROFS, "resizing file record 64", "the disk"), InternalError)
 
 
+def mark_as_encrypted(device, name):
+    """Set the EFS flags of the only file called ``name``: in its attributes and in the record of its unnamed stream."""
+    data = bytes(device.pread(device.size, 0))
+    (record,) = [
+        offset
+        for offset in range(0, len(data), 1024)
+        if data[offset : offset + 4] == b"FILE" and name.encode("utf-16-le") in data[offset : offset + 1024]
+    ]
+    position = record + struct.unpack_from("<H", data, record + 20)[0]
+    while (kind := struct.unpack_from("<I", data, position)[0]) != attribute_records.DATA:
+        if kind == attribute_records.STANDARD_INFORMATION:
+            device.pwrite(struct.pack("<I", 0x4000), position + 24 + 32)
+        length = struct.unpack_from("<I", data, position + 4)[0]
+        assert 0 < length < 1024
+        position += length
+    device.pwrite(struct.pack("<H", 0x4000), position + 12)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda node: node.truncate(10), lambda node: node.write(b"y")], ids=["truncate", "write"]
+)
+def test_encrypted_stream_is_not_changed(image, change):
+    with FileDevice(str(image), writable=True) as device:
+        with Volume.mount(device, writable=True) as volume, volume.root as root:
+            root.create_file("encrypted.txt", b"x" * 9000).close()
+        mark_as_encrypted(device, "encrypted.txt")
+        with Volume.mount(device, writable=True) as volume, volume.find("encrypted.txt") as node:
+            with pytest.raises(Unsupported) as caught:
+                change(node)
+            assert caught.value.code == "ntfs.encrypted"
+
+
 def test_volume_of_windows_is_read_and_changed(windows_image, tmp_path, independent):
     path = windows_image(tmp_path / "image")
     with FileDevice(str(path), writable=True) as device, Volume.mount(device, writable=True) as volume:
