@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from .fields import DocumentName, Fields, Stored
 from .kinds import CANCELLATION
@@ -19,7 +20,7 @@ class CancellationRecord(Stored):
     requested: str
     comment: str | None
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Return the JSON object."""
         return self._complete({"template": self.template, "requested": self.requested, "comment": self.comment})
 

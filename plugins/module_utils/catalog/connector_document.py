@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from .fields import DocumentName, Fields, Stored
 from .kinds import CONNECTOR
@@ -33,11 +34,11 @@ class ConnectorDocument(Stored):
     script: str | None = None
     custom_attributes: Mapping[str, str] = field(default_factory=dict)
 
-    def placement(self) -> dict:
+    def placement(self) -> dict[str, Any]:
         """Return the fields that decide the hardware and location of the VM, for the digest of images."""
         return {key: value for key, value in self.to_dict().items() if key not in _NOT_PLACEMENT}
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Return the JSON object."""
         return self._complete(
             {

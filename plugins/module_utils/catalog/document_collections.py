@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from ..repository.repository import Repository
 from .cancellation_record import CancellationRecord
@@ -21,7 +21,7 @@ from .template_document import TemplateDocument
 
 
 class _Document(Protocol):
-    def to_dict(self) -> dict: ...
+    def to_dict(self) -> dict[str, Any]: ...
 
 
 D = TypeVar("D", bound=_Document)
@@ -80,7 +80,7 @@ class Documents(Generic[D]):
         self._repository.audit.append("delete", self._kind, name, comment=comment)
 
 
-def _difference(before: dict, after: dict) -> dict:
+def _difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     changed = sorted(
         key for key in before.keys() | after.keys() if key != "versions" and before.get(key) != after.get(key)
     )

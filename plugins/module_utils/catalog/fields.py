@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from ..common.errors import Corrupt, StrataError
 from ..layers.layer_version import LayerReference
@@ -44,7 +44,7 @@ class Stored:
     unrecognized: Mapping[str, object] = field(default_factory=dict, hash=False)
     omitted: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
 
-    def _complete(self, fields: dict[str, object]) -> dict:
+    def _complete(self, fields: dict[str, object]) -> dict[str, Any]:
         """Return the JSON object: ``fields`` without omitted keys that still have their default, and the unknown keys."""
         omitted = self.omitted
         kept = {key: value for key, value in fields.items() if key not in omitted or omitted[key] != value}
@@ -94,15 +94,15 @@ class Fields:
         """Return a boolean that must be present."""
         return self._typed(key, bool)
 
-    def json(self, key: str) -> dict:
+    def json(self, key: str) -> dict[str, Any]:
         """Return a JSON object whose fields are not part of the document's format."""
         return self._typed(key, dict)
 
-    def json_or_none(self, key: str) -> dict | None:
+    def json_or_none(self, key: str) -> dict[str, Any] | None:
         """Return a JSON object whose fields are not part of the document's format, or None."""
         return self._typed_or_none(key, dict)
 
-    def json_list(self, key: str) -> tuple[dict, ...]:
+    def json_list(self, key: str) -> tuple[dict[str, Any], ...]:
         """Return a list of JSON objects whose fields are not part of the document's format."""
         return tuple(self._each(key, dict))
 

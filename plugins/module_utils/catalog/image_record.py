@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from .fields import DocumentName, Fields, Stored
 from .kinds import IMAGE
@@ -21,7 +22,7 @@ class ScriptRun(Stored):
     done: bool
     output: str | None
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Return the JSON object."""
         return self._complete({"path": self.path, "done": self.done, "output": self.output})
 
@@ -53,11 +54,11 @@ class ImageRecord(Stored):
     snapshot: str
     datastore_path: str | None
     published: str
-    checks: tuple[dict, ...] = ()
-    scripts: dict | None = None
+    checks: tuple[dict[str, Any], ...] = ()
+    scripts: dict[str, Any] | None = None
     script: ScriptRun | None = None
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Return the JSON object."""
         return self._complete(
             {
@@ -106,7 +107,7 @@ class ImagesDocument(Stored):
     template: str
     images: tuple[ImageRecord, ...] = ()
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Return the JSON object."""
         return self._complete({"template": self.template, "images": [image.to_dict() for image in self.images]})
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..common.errors import InternalError
 from ..layers.layer_version import APP, DEPLOYABLE, OS, version_key
@@ -55,7 +56,7 @@ class LayerEntry(Stored):
             "script": self.script.to_dict() if self.script else None,
         }
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Return the JSON object."""
         return self._complete(self._common())
 
@@ -67,7 +68,7 @@ class OsLayerEntry(LayerEntry):
     size_gb: int
     windows: Mapping[str, object]
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Return the JSON object."""
         return self._complete(self._common() | {"size_gb": self.size_gb, "windows": dict(self.windows)})
 
@@ -100,7 +101,7 @@ class SoftwareLayerEntry(LayerEntry):
     # New entries omit the key until an administrator has confirmed a version.
     omitted: Mapping[str, object] = field(default_factory=lambda: {"confirmed_for": []}, compare=False, repr=False)
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Return the JSON object."""
         fields = self._common() | {
             "content_digest": self.content_digest,
@@ -126,7 +127,7 @@ class SoftwareLayerEntry(LayerEntry):
         )
 
 
-def _common_fields(fields: Fields) -> dict:
+def _common_fields(fields: Fields) -> dict[str, Any]:
     return {
         "digest": fields.digest("digest"),
         "status": fields.text("status"),
@@ -196,13 +197,13 @@ class LayerDocument(Stored):
         kept = {version: entry for version, entry in self.versions.items() if version not in versions}
         return dataclasses.replace(self, versions=kept)
 
-    def describe_version(self, version: str) -> dict:
+    def describe_version(self, version: str) -> dict[str, Any]:
         """Return what modules return about a version."""
         document, entry = self.to_dict(), self.versions[version].to_dict()
         del document["versions"], entry["source"]
         return document | {"version": version} | entry
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Return the JSON object."""
         own: dict[str, object] = {}
         if self.kind == APP:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 from ..common.errors import Conflict, InternalError, InvalidInput, NotFound
 from ..layers.layer_version import (
@@ -124,7 +125,7 @@ class LayerMetadata:
 
     def apply(self, layer: LayerDocument, version: str) -> LayerDocument:
         """Return the document with these options; options that its kind of layer does not have are ignored."""
-        changes: dict = {}
+        changes: dict[str, Any] = {}
         if self.description is not None:
             changes["description"] = check_description(self.description)
         if self.priority is not None and layer.kind == APP:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ..layers.layer_version import LayerReference
 from .fields import DocumentName, Fields, Stored
@@ -20,7 +21,7 @@ class BaseImage(Stored):
     content_digest: str
     manifest: str | None
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Return the JSON object."""
         return self._complete({"content_digest": self.content_digest, "manifest": self.manifest})
 
@@ -66,7 +67,7 @@ class PackagingRecord(Stored):
     created: str
     export: ExportRecord | None = None
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Return the JSON object."""
         fields: dict[str, object] = {
             "kind": self.kind,

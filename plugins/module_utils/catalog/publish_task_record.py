@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from .fields import DocumentName, Fields, Stored
 from .image_record import ScriptRun
@@ -44,14 +45,14 @@ class PublishTaskRecord(Stored):
     datastore_path: str | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
     bytes: Mapping[str, int] = field(default_factory=dict)
-    progress: dict | None = None
-    scripts: dict | None = None
-    checks: tuple[dict, ...] = ()
+    progress: dict[str, Any] | None = None
+    scripts: dict[str, Any] | None = None
+    checks: tuple[dict[str, Any], ...] = ()
     script: ScriptRun | None = None
     warnings: tuple[str, ...] = ()
-    error: dict | None = None
+    error: dict[str, Any] | None = None
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Return the JSON object."""
         return self._complete(
             {

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..layers.layer_version import LayerReference
 from .connector_document import ConnectorDocument
@@ -48,7 +49,7 @@ class ResolvedTemplate:
     vm_name: str
     publish_mode: str
     description: str
-    merging: dict = field(default_factory=dict)
+    merging: dict[str, Any] = field(default_factory=dict)
     script: ScriptRecord | None = None
 
     @property
@@ -71,7 +72,7 @@ class ResolvedTemplate:
 
 
 def content_digest(
-    os_layer: LayerReference, layers: tuple[LayerReference, ...], disk_size_gb: int | None, merging: dict
+    os_layer: LayerReference, layers: tuple[LayerReference, ...], disk_size_gb: int | None, merging: dict[str, Any]
 ) -> str:
     """Return the digest of everything that determines the content of an image's disk."""
     content = {
@@ -116,7 +117,7 @@ def _without_prerequisites(layers: Sequence[Orderable]) -> Orderable:
     return next((item for item in layers if versions.isdisjoint(item[2])), layers[0])
 
 
-def canonical_digest(document: dict) -> str:
+def canonical_digest(document: dict[str, Any]) -> str:
     """Return the digest (``sha256:...``) of a document's canonical JSON (sorted keys, no spaces, UTF-8)."""
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from .fields import Fields, Stored
 
@@ -18,7 +19,7 @@ class ScriptRecord(Stored):
     digest: str
     size: int
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Return the JSON object."""
         return self._complete({"name": self.name, "digest": self.digest, "size": self.size})
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from .fields import DocumentName, Fields, Stored
 from .kinds import TEMPLATE
@@ -36,11 +37,11 @@ class TemplateDocument(Stored):
     publish_mode: str
     created: str
     outdated_files: str = DEFAULT_OUTDATED_FILES
-    registry_lists: tuple[dict, ...] = ()
+    registry_lists: tuple[dict[str, Any], ...] = ()
     icon: str | None = None
     script: ScriptRecord | None = None
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Return the JSON object."""
         return self._complete(
             {

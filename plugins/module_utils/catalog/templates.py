@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ..common.errors import Conflict
 from ..layers.layer_version import APP, OS, PLATFORM, LayerReference
@@ -114,7 +115,7 @@ def _platform_layer(
     return layer
 
 
-def describe(template: TemplateDocument, resolved: ResolvedTemplate) -> dict:
+def describe(template: TemplateDocument, resolved: ResolvedTemplate) -> dict[str, Any]:
     """Return what modules return about a template: its document with digests."""
     return template.to_dict() | {
         "os_layer": resolved.os_layer.to_dict(),

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from .fields import Fields, Stored
 
@@ -21,7 +21,7 @@ class VersionName(Stored):
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Return the JSON object."""
         return self._complete({"name": self.name, "version": self.version})
 

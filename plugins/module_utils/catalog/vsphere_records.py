@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from .fields import Fields, Stored
 
@@ -23,7 +24,7 @@ class VCenterRecord(Stored):
         """Return whether both name the same vCenter."""
         return self.instance_uuid == other.instance_uuid
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Return the JSON object."""
         return self._complete({"hostname": self.hostname, "instance_uuid": self.instance_uuid})
 
@@ -44,7 +45,7 @@ class MachineRecord(Stored):
     path: str | None = None
     datacenter: str | None = None
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Return the JSON object, without what is not known."""
         values = {key: getattr(self, key) for key in _MACHINE_FIELDS}
         return self._complete({key: value for key, value in values.items() if value is not None})

@@ -62,7 +62,7 @@ def ensure_connector(options: ConnectorOptions, *, check_mode: bool) -> Outcome:
     document = options.document
     if document is None:
         return _absent(repository, options, check_mode)
-    result: dict = {"connector": document.to_dict()}
+    result: dict[str, Any] = {"connector": document.to_dict()}
     if options.connection is not None:
         with options.connection.connect() as session:
             result["tested"] = resolve_placement(session, document, create_folder=False).summary()

@@ -140,7 +140,7 @@ def _is_folder(share: Share, folder: str) -> bool:
     return status is not None
 
 
-def _facts(share: Share, exists: bool) -> dict:
+def _facts(share: Share, exists: bool) -> dict[str, Any]:
     free, total = share.space() if exists else (None, None)
     dialect = share.facts() if isinstance(share, SmbShare) else {"dialect": None, "encrypted": None}
     return {"location": share.where(), "free_bytes": free, "total_bytes": total} | dialect

@@ -44,7 +44,7 @@ class TemplateOptions:
     disk_size_gb: int | None
     vm_name: str
     outdated_files: str
-    registry_lists: tuple[dict, ...]
+    registry_lists: tuple[dict[str, Any], ...]
     publish_mode: str
 
 
@@ -126,7 +126,7 @@ def ensure_image_template(options: ImageTemplateOptions, *, check_mode: bool, di
     return Outcome(changed, shown[0], shown[1], {"template": describe(after, resolved)})
 
 
-def _shown(repository: Repository, template: TemplateDocument | None, with_conflicts: bool) -> dict | None:
+def _shown(repository: Repository, template: TemplateDocument | None, with_conflicts: bool) -> dict[str, Any] | None:
     """Return a template as the difference shows it; a template that cannot be resolved any more contests nothing."""
     if template is None:
         return None

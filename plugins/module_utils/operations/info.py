@@ -61,7 +61,7 @@ def layer_info(options: InfoOptions) -> Outcome:
     return Outcome(False, result={"layers": found})
 
 
-def _describe_layer(layer: LayerDocument) -> dict:
+def _describe_layer(layer: LayerDocument) -> dict[str, Any]:
     versions = [layer.versions[version].to_dict() | {"version": version} for version in layer.sorted_versions()]
     return layer.to_dict() | {"versions": versions}
 

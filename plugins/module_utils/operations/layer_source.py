@@ -43,9 +43,9 @@ class BuiltVersion:
     """
 
     layer: LayerVersion
-    source: dict
-    changes: dict
-    findings: dict = field(default_factory=dict)
+    source: dict[str, Any]
+    changes: dict[str, Any]
+    findings: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -90,7 +90,7 @@ class FilesSource:
         """Return True: a folder that is missing is an error."""
         return True
 
-    def _read(self, repository: Repository, os_layer_digest: str) -> tuple[list, list[tuple[str, bytes]]]:
+    def _read(self, repository: Repository, os_layer_digest: str) -> tuple[list[Any], list[tuple[str, bytes]]]:
         entries = entries_from_folder(self.files, delete=list(self.delete)) if self.files or self.delete else []
         return entries, reg_files.deltas_from_files(repository, os_layer_digest, list(self.registry))
 
@@ -216,7 +216,7 @@ class _PackagedDisk:
     file: str
     package: Package | None
 
-    def describe(self) -> dict:
+    def describe(self) -> dict[str, Any]:
         """Return what the layer's document records of the disk."""
         if self.package is not None and self.package.manifest is not None:
             with self.package.open(f"{self.package.name}.mf") as stream:
@@ -255,7 +255,7 @@ def _sentence(finding: Mapping[str, Any]) -> str:
     return f"{finding['name']}: {finding['found']}. {finding['action']}"
 
 
-def _totals(changes: dict) -> dict:
+def _totals(changes: dict[str, Any]) -> dict[str, Any]:
     files, directories = changes["files"], changes["directories"]
     return {
         "files": files["added"] + files["changed"],

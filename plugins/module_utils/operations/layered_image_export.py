@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..catalog.templates import ResolvedTemplate, require_resolved
+from ..catalog.resolved_template import ResolvedTemplate
+from ..catalog.templates import require_resolved
 from ..common.errors import InvalidInput, NotFound, Unavailable, Unsupported
 from ..common.outcome import Outcome
 from ..common.progress import Progress, silent
@@ -85,7 +86,7 @@ class _Target:
                 hint="Set format to vmdk or ova, or mount the share and set path to the mount.",
             )
 
-    def recorded(self) -> dict | None:
+    def recorded(self) -> dict[str, Any] | None:
         """Return what the file was written from; None if there is no file or it was changed since."""
         status = self.share.stat(self.file)
         if status is None:
@@ -147,7 +148,7 @@ def _ensure(
     recorded = target.recorded()
     after = {"path": target.path, "format": target.format, "digest": template.content_digest}
     before = None if recorded is None else {key: recorded[key] for key in after}
-    result: dict = {"path": target.path, "digest": template.content_digest}
+    result: dict[str, Any] = {"path": target.path, "digest": template.content_digest}
     if recorded is not None and before == after:
         return Outcome(False, after, after, result | {"bytes": recorded["bytes"]})
     warnings: list[str] = []

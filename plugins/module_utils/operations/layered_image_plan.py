@@ -57,7 +57,7 @@ def layered_image_plan(options: LayeredImagePlanOptions) -> Outcome:
     return Outcome(False, result=result, warnings=_warnings(plan.short_names))
 
 
-def _warnings(short_names: list[dict]) -> list[str]:
+def _warnings(short_names: list[dict[str, Any]]) -> list[str]:
     if not short_names:
         return []
     shown = ", ".join(

@@ -110,15 +110,16 @@ def ensure_os_layer(options: OsLayerOptions, *, check_mode: bool, progress: Prog
     return Outcome(changed, before.to_dict() if before else None, after.to_dict(), result, warnings)
 
 
-def _warnings(findings: list[dict]) -> list[str]:
+def _warnings(findings: list[dict[str, Any]]) -> list[str]:
     return [f"{finding['name']}: {finding['found']}. {finding['action']}" for finding in failures(findings)]
 
 
-def _stored_findings(repository: Repository, layer: LayerDocument, version: str) -> list[dict]:
+def _stored_findings(repository: Repository, layer: LayerDocument, version: str) -> list[dict[str, Any]]:
     digest = layer.versions[version].digest
     if digest is None:
         raise InternalError(f"The {layer.label} {version} was recorded without a digest.", code="operations.os_digest")
-    return layer_store.load_version(repository, digest).facts.get("readiness", [])
+    findings: list[dict[str, Any]] = layer_store.load_version(repository, digest).facts.get("readiness", [])
+    return findings
 
 
 def _package_source(options: OsLayerOptions) -> OsPackageSource:
@@ -166,7 +167,7 @@ class _Importer:
     check_mode: bool
     progress: Progress
 
-    def run(self, package: Package) -> tuple[OsLayerEntry, list[dict]]:
+    def run(self, package: Package) -> tuple[OsLayerEntry, list[dict[str, Any]]]:
         """Import the version, unless in check mode; return its entry and the findings about its readiness."""
         source = _package_source(self.options).describe(package)
         disk = find_windows_disk(package, self.options.max_layer_size_gb)
@@ -201,7 +202,7 @@ class _Importer:
         scripts.add_script(self.repository, layer, self.script, check_mode=self.check_mode)
         return layer_store.put_version(self.repository, layer)
 
-    def _entry(self, digest: str | None, size: int, source: dict, facts: Mapping[str, Any]) -> OsLayerEntry:
+    def _entry(self, digest: str | None, size: int, source: dict[str, Any], facts: Mapping[str, Any]) -> OsLayerEntry:
         return OsLayerEntry(
             digest=digest,
             status=DEPLOYABLE,
@@ -214,7 +215,7 @@ class _Importer:
             windows={key: facts.get(key) for key in _WINDOWS_FACTS},
         )
 
-    def _enforce(self, findings: list[dict]) -> None:
+    def _enforce(self, findings: list[dict[str, Any]]) -> None:
         failed = failures(findings)
         if failed:
             first = failed[0]

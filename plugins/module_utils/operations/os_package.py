@@ -10,6 +10,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from ..common.errors import Corrupt, InvalidInput, StrataError, Unsupported
 from ..disk.block_device import BlockDevice
@@ -56,7 +57,7 @@ class OsPackageSource:
             # Others may write to the share: links in the package must not lead to other files of the composer.
             yield open_package("" if below == "." else below, LocalShare(root, confined=True))
 
-    def describe(self, package: Package) -> dict:
+    def describe(self, package: Package) -> dict[str, Any]:
         """Return what a version records of its package: the digest of the manifest covers every byte of it.
 
         Raises:

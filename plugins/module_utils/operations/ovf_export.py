@@ -103,7 +103,7 @@ def _ensure(options: OvfExportOptions, folder: Share, check_mode: bool, progress
                 repository.audit.append(
                     "export", "ovf_package", package, comment=options.repository.comment, details=details
                 )
-    result: dict = {"packaging_disk": f"{package}/{vm_export.descriptor_name(package)}"}
+    result: dict[str, Any] = {"packaging_disk": f"{package}/{vm_export.descriptor_name(package)}"}
     if export is not None:
         result["files"] = [
             {"name": name, "size": status.size, "sha256": digest}
@@ -114,7 +114,8 @@ def _ensure(options: OvfExportOptions, folder: Share, check_mode: bool, progress
     return Outcome(present is None, None if present is None else after, after, result)
 
 
-def _find(session: Session, options: OvfExportOptions) -> vim.VirtualMachine:
+def _find(session: Session, options: OvfExportOptions) -> Any:
+    """Return the VM (vim.VirtualMachine) that the options name."""
     inventory, name = Inventory(session), options.name
     if _MOID.fullmatch(name):
         return inventory.vm(moid=name)

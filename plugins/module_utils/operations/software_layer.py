@@ -101,7 +101,7 @@ def ensure_software_layer(options: SoftwareLayerOptions, *, check_mode: bool, pr
     version = options.present_version
     icon, script = read_icon(options.icon), scripts.read_script(options.script)
     warnings: list[str] = []
-    findings: dict = {}
+    findings: dict[str, Any] = {}
     purpose = f"build the {options.subject}"
     with repository.locks.hold(layer_lock(kind, name), shared=check_mode, timeout=_LOCK_TIMEOUT, purpose=purpose):
         before = find_layer(repository, kind, name)
@@ -152,7 +152,7 @@ class _Builder:
     check_mode: bool
     progress: Progress
 
-    def run(self) -> tuple[SoftwareLayerEntry, dict, list[str]]:
+    def run(self) -> tuple[SoftwareLayerEntry, dict[str, Any], list[str]]:
         """Build the version, unless in check mode; return its entry, the findings for the result, and warnings."""
         options = self.options
         if options.os_layer is None:

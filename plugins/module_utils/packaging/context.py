@@ -102,7 +102,7 @@ class PackagingContext:
         """Write an entry of the audit log."""
         self.repository.audit.append(action, PACKAGING, self.request.key, comment=self.request.comment, details=details)
 
-    def result(self, status: str, description: str) -> dict:
+    def result(self, status: str, description: str) -> dict[str, Any]:
         """Return the module's result; it describes the VM as ``facts`` knows it."""
         result = {
             "status": status,
@@ -115,7 +115,7 @@ class PackagingContext:
             result["os_layer"] = {"name": os_layer.name, "version": os_layer.version}
         return result
 
-    def _machine_result(self) -> dict | None:
+    def _machine_result(self) -> dict[str, Any] | None:
         facts = self.facts
         if facts is None:
             return None
@@ -131,7 +131,7 @@ class PackagingContext:
             "ip_address": address,
         }
 
-    def captured_result(self) -> dict:
+    def captured_result(self) -> dict[str, Any]:
         """Return the result for a layer version that exists already."""
         return self.result(COMPLETE, f"The {self.request.layer_label} was captured.")
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from ..catalog import document_collections, layer_store
 from ..catalog.layers import find_version
@@ -59,7 +60,7 @@ class _DiffState:
     started: bool
 
 
-def _diff_state(facts: VmFacts | None, layers: list[str]) -> dict | None:
+def _diff_state(facts: VmFacts | None, layers: list[str]) -> dict[str, Any] | None:
     if facts is None:
         return None
     return asdict(_DiffState(facts.name, layers, facts.extra_config.get(KEY_STATE) == STARTED))
@@ -118,7 +119,7 @@ class _Creation:
             address_due=bool(request.wait_for_address),
         )
 
-    def _diff(self, observation: Observation) -> tuple[dict | None, dict]:
+    def _diff(self, observation: Observation) -> tuple[dict[str, Any] | None, dict[str, Any]]:
         """Return the states before and after the run, as diff mode shows them."""
         facts = None if observation.state is PackagingState.INCOMPLETE else self._context.facts
         layers = self._packaging.layer_labels
@@ -215,7 +216,7 @@ class _Creation:
         check_firmware(target, facts.get("firmware"), os_layer.name)
         return target
 
-    def _result(self, step: Step) -> dict:
+    def _result(self, step: Step) -> dict[str, Any]:
         context, facts = self._context, self._context.facts
         if facts is None:
             raise InternalError("A packaging machine that was created does not exist.", code="packaging.step")

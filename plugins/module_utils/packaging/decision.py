@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, replace
+from typing import Any
 
 
 class Goal(enum.Enum):
@@ -155,7 +156,7 @@ def after(observation: Observation, step: Step) -> Observation:
     return replace(observation, **_AFTER[step])
 
 
-_AFTER: dict[Step, dict] = {
+_AFTER: dict[Step, dict[str, Any]] = {
     Step.REMOVE_INCOMPLETE: {"state": PackagingState.ABSENT},
     Step.CREATE: {"state": PackagingState.NEVER_STARTED, "has_record": True, "recorded": False},
     Step.START: {"state": PackagingState.RUNNING, "resume": False},

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from ..catalog import document_collections
 from ..catalog.kinds import TEMPLATE
@@ -117,7 +118,7 @@ def _published_elsewhere(repository: Repository, session: Session, template: str
     return None
 
 
-def _diff_state(task: PublishTaskRecord | None) -> dict:
+def _diff_state(task: PublishTaskRecord | None) -> dict[str, Any]:
     return {"task": task.id, "status": task.status} if task else {"task": None, "status": None}
 
 

@@ -88,7 +88,7 @@ def run_script(path: str, variables: dict[str, str], *, timeout: float, tick: Ca
     return output
 
 
-def _start(path: str, variables: dict[str, str]) -> subprocess.Popen:
+def _start(path: str, variables: dict[str, str]) -> subprocess.Popen[bytes]:
     """Start the script; raise ScriptFailed when that fails."""
     environment = {key: os.environ[key] for key in _PASSED_ON if key in os.environ} | variables
     try:
@@ -111,7 +111,7 @@ def _start(path: str, variables: dict[str, str]) -> subprocess.Popen:
 
 
 def _listen(
-    process: subprocess.Popen, pipe: IO[bytes], kept: deque[bytes], deadline: float, tick: Callable[[], None]
+    process: subprocess.Popen[bytes], pipe: IO[bytes], kept: deque[bytes], deadline: float, tick: Callable[[], None]
 ) -> None:
     """Collect output until the script has ended or the deadline has passed; background processes may keep the pipe open."""
     size = 0
@@ -134,7 +134,7 @@ def _listen(
             tick()
 
 
-def _kill(process: subprocess.Popen) -> None:
+def _kill(process: subprocess.Popen[bytes]) -> None:
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:

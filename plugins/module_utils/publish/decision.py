@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, replace
+from typing import Any
 
 from . import guest_report
 from .machine_state import MachineState
@@ -139,7 +140,7 @@ def after(observation: Observation, step: Step) -> Observation:
     return replace(observation, **_AFTER_VM_STEP[step], task_begun=True)
 
 
-_AFTER_VM_STEP: dict[Step, dict] = {
+_AFTER_VM_STEP: dict[Step, dict[str, Any]] = {
     Step.CREATE: {"machine_state": MachineState.READY_TO_START},
     Step.POWER_ON: {"machine_state": MachineState.RUNNING, "script_state": None, "scripts_interrupted": False},
     Step.AWAIT_GUEST: {"machine_state": MachineState.STOPPED},

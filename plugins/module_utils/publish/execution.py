@@ -143,8 +143,8 @@ class Execution:
         template: ResolvedTemplate,
         session: Session,
         facts: VmFacts | None,
-        checks: tuple[dict, ...],
-        scripts: dict | None = None,
+        checks: tuple[dict[str, Any], ...],
+        scripts: dict[str, Any] | None = None,
     ) -> ImageRecord:
         """Return the record of the template's image; ``facts`` None in check mode, before the VM exists."""
         script = template.connector.script

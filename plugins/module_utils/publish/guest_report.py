@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 #: Set when a VM is created and read by the guest: whether Windows shuts down after its scripts.
 KEY_MODE = "guestinfo.strata.layering.mode"
@@ -41,7 +42,7 @@ class GuestReport:
     output: str
     results: tuple[tuple[int, str], ...]
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Return the report as documents and results contain it."""
         return asdict(self) | {"results": {str(number): code for number, code in self.results}}
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from ..common.errors import Conflict
 from ..vsphere.vm import VmFacts
@@ -14,7 +15,7 @@ from ..vsphere.vm import VmFacts
 MINIMUM_HARDWARE = 11
 
 
-def check_horizon(facts: VmFacts, snapshot: str) -> list[dict]:
+def check_horizon(facts: VmFacts, snapshot: str) -> list[dict[str, Any]]:
     """Return the results of the checks of a VM and its snapshot: name, passed, found, advice (None when passed)."""
     hardware = re.fullmatch(r"vmx-(\d+)", facts.hardware_version)
     adapters = ", ".join(facts.nic_types) or "none"
@@ -54,7 +55,7 @@ def check_horizon(facts: VmFacts, snapshot: str) -> list[dict]:
     ]
 
 
-def require_horizon(facts: VmFacts, checks: list[dict]) -> None:
+def require_horizon(facts: VmFacts, checks: list[dict[str, Any]]) -> None:
     """Raise Conflict (publish.horizon) when a check has failed."""
     failed = [check for check in checks if not check["passed"]]
     if failed:
@@ -67,5 +68,5 @@ def require_horizon(facts: VmFacts, checks: list[dict]) -> None:
         )
 
 
-def _result(name: str, passed: bool, found: str, advice: str) -> dict:
+def _result(name: str, passed: bool, found: str, advice: str) -> dict[str, Any]:
     return {"name": name, "passed": passed, "found": found, "advice": None if passed else advice}

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ..catalog.connector_document import ConnectorDocument
 from ..common.errors import Conflict, NotFound
@@ -30,7 +31,7 @@ class Target:
         """The folder as messages name it."""
         return f"{self.connector.folder} (will be created)" if self.folder_missing else self.placement.folder_path
 
-    def summary(self) -> dict:
+    def summary(self) -> dict[str, Any]:
         """Return a path or a name for each object that the connector names."""
         hardware = self.hardware
         return {

@@ -133,7 +133,7 @@ class PublishTask:
         self.update(status=COMPLETE, description=description, error=None, step=None)
         self.store()
 
-    def _end(self, status: str, description: str, error: dict | None) -> None:
+    def _end(self, status: str, description: str, error: dict[str, Any] | None) -> None:
         self._end_step()
         self.update(status=status, description=description, error=error)
         self.store()

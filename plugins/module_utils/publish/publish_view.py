@@ -49,7 +49,7 @@ class _DiffState:
 
     machine: str | None = None
     image_digest: str | None = None
-    layers: dict = field(default_factory=dict)
+    layers: dict[str, Any] = field(default_factory=dict)
     older_machines: list[str] = field(default_factory=list)
 
 
@@ -213,7 +213,7 @@ class PublishView:
 
     # -- diff mode
 
-    def diff_state(self) -> dict | None:
+    def diff_state(self) -> dict[str, Any] | None:
         """Return the published image and the unfinished VM, as diff mode shows them; None when there is neither."""
         shown = None
         for image in self.images():
@@ -227,7 +227,7 @@ class PublishView:
         return with_unfinished(shown, facts.name, machine_state.observe(self._session, self._template, facts))
 
     @staticmethod
-    def diff_image(image: ImageRecord, older_machines: list[str]) -> dict:
+    def diff_image(image: ImageRecord, older_machines: list[str]) -> dict[str, Any]:
         """Return an image as diff mode shows it."""
         return asdict(_DiffState(image.vm.name, image.image_digest, dict(image.layers), older_machines))
 
@@ -236,6 +236,6 @@ def _has_begun(task: PublishTaskRecord | None) -> bool:
     return task is not None and task.status != NOT_STARTED
 
 
-def with_unfinished(shown: dict | None, machine: str, state: MachineState) -> dict:
+def with_unfinished(shown: dict[str, Any] | None, machine: str, state: MachineState) -> dict[str, Any]:
     """Return what diff mode shows while a VM is not finished."""
     return (shown or asdict(_DiffState())) | {"unfinished": asdict(_UnfinishedVm(machine, state.value))}

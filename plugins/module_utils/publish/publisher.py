@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ..catalog.image_record import ImageRecord
 from ..catalog.publish_task_record import PublishTaskRecord
@@ -41,8 +42,8 @@ class Published:
     task: PublishTaskRecord
     image: ImageRecord | None = None
     changed: bool = False
-    before: dict | None = None
-    after: dict | None = None
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
     warnings: list[str] = field(default_factory=list)
     error: StrataError | None = None
 
@@ -86,7 +87,12 @@ class Publisher:
         return self._plan_image(situation, steps, before)
 
     def _plan_published(
-        self, image: ImageRecord, facts: VmFacts, situation: Situation, steps: tuple[Step, ...], before: dict | None
+        self,
+        image: ImageRecord,
+        facts: VmFacts,
+        situation: Situation,
+        steps: tuple[Step, ...],
+        before: dict[str, Any] | None,
     ) -> Published:
         name = self._template.name
         require_horizon(facts, check_horizon(facts, self._view.snapshot_name))
@@ -100,13 +106,15 @@ class Publisher:
         changed = not _READ_ONLY.issuperset(steps)
         return Published(name, self._completed_task(image, facts), image, changed, before, after_images, warnings)
 
-    def _plan_action(self, situation: Situation, facts: VmFacts, before: dict | None, changed: bool) -> Published:
+    def _plan_action(
+        self, situation: Situation, facts: VmFacts, before: dict[str, Any] | None, changed: bool
+    ) -> Published:
         text = action_texts.action_required_text(self._template, facts, situation.observation.machine_state)
         task = replace(self._unstored_task(text, facts), status=ACTION_REQUIRED)
         changed = changed or guest_wait.is_unmarked_failure(self._template, facts)
         return Published(self._template.name, task, None, changed, before, before)
 
-    def _plan_image(self, situation: Situation, steps: tuple[Step, ...], before: dict | None) -> Published:
+    def _plan_image(self, situation: Situation, steps: tuple[Step, ...], before: dict[str, Any] | None) -> Published:
         name, view = self._template.name, self._view
         folder = situation.target.folder_text if situation.target else ""
         task = self._unstored_task(f"The image would become the VM {view.machine_name} in {folder}.", situation.facts)

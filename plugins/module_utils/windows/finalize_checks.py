@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from typing import Any
 
 from ..common.errors import Corrupt, NotFound
 from ..winregistry.registry_values import decode_multi_string, decode_string
@@ -26,7 +27,7 @@ _FRAMEWORKS = ("", "WOW6432Node\\")
 _ALTITUDES = {"frxdrvvt": "132700"}
 
 
-def check_finalized(windows: WindowsInstallation) -> list[dict]:
+def check_finalized(windows: WindowsInstallation) -> list[dict[str, Any]]:
     """Run every check; return the findings, JSON-compatible, in the order of ``CHECKS``."""
     return [asdict(Finding(name, *check(windows))) for name, check in CHECKS.items()]
 

@@ -10,6 +10,7 @@ documentation of ImageState and of Control\\ProductOptions.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ..common.errors import Corrupt
 from ..ntfs.volume import Volume
@@ -133,7 +134,7 @@ class WindowsInstallation:
         start, image = self.setting(key, "Start"), self.setting(key, "ImagePath")
         return (start if isinstance(start, int) else None), (image if isinstance(image, str) else None)
 
-    def facts(self) -> dict:
+    def facts(self) -> dict[str, Any]:
         """Return version, edition and architecture as a flat JSON-compatible dictionary; unknown facts are None."""
         version = "Microsoft\\Windows NT\\CurrentVersion"
         build = _number(self.in_software(version, "CurrentBuildNumber"))

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from ..common.errors import Corrupt
 from ..disk import partitions
-from ..disk.block_device import BlockDevice
+from ..disk.block_device import BlockDevice, Window
 from ..disk.overlay import CopyOnWriteDevice
 from ..ntfs import resize
 
 
-def windows_window(device: BlockDevice, number: int) -> partitions.Window:
+def windows_window(device: BlockDevice, number: int) -> Window:
     """Return the partition ``number`` of a disk as a device.
 
     Raises:
@@ -21,7 +21,7 @@ def windows_window(device: BlockDevice, number: int) -> partitions.Window:
     return _numbered(partitions.read_partitions(device), number, device).window(device)
 
 
-def windows_partition(device: CopyOnWriteDevice, number: int, grown: bool) -> partitions.Window:
+def windows_partition(device: CopyOnWriteDevice, number: int, grown: bool) -> Window:
     """Return the partition ``number`` as a device; if the disk has ``grown``, extend partition and file system to its end.
 
     Raises:

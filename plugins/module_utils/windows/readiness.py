@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from .installation import WindowsInstallation, exists
 
@@ -42,12 +43,12 @@ class DiskFacts:
     recovery_partition: bool
 
 
-def check_readiness(windows: WindowsInstallation, disk: DiskFacts) -> list[dict]:
+def check_readiness(windows: WindowsInstallation, disk: DiskFacts) -> list[dict[str, Any]]:
     """Run every check; return the findings, JSON-compatible, in the order of ``CHECKS``."""
     return [asdict(Finding(name, *check(windows, disk))) for name, check in CHECKS.items()]
 
 
-def failures(findings: list[dict]) -> list[dict]:
+def failures(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the findings that did not pass."""
     return [finding for finding in findings if finding["result"] != PASS]
 
