@@ -189,7 +189,7 @@ def _builds_text(node: ast.expr, names: Mapping[str, ast.expr], depth: int = 0) 
 def _number(node: ast.expr, names: Mapping[str, ast.expr], depth: int = 0) -> int | None:
     """Return the value of an expression of constant whole numbers, or None."""
     if isinstance(node, ast.Constant):
-        return node.value if type(node.value) is int else None
+        return node.value if isinstance(node.value, int) and not isinstance(node.value, bool) else None
     if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
         left, right = _number(node.left, names, depth), _number(node.right, names, depth)
         return None if left is None or right is None else _OPERATORS[type(node.op)](left, right)

@@ -134,7 +134,8 @@ def wait_for(
     raise TimedOut(
         f"{subject} did not finish within {timeout:g} seconds.",
         code="vsphere.timed_out",
-        hint="Check the virtual machine and the tasks in vCenter, and run again. If it needs more time, increase its value in the option timeouts, if the module has it.",
+        hint="Check the virtual machine and the tasks in vCenter, and run again. "
+        "If it needs more time, increase its value in the option timeouts, if the module has it.",
     )
 
 
