@@ -38,7 +38,7 @@ class Execution:
         self._retention = situation.retention
         self._machine: Any = None
         observation = situation.observation
-        # A VM that is going to be removed is not recorded: canceling removes the recorded VM without looking for clones.
+        # A VM that is going to be removed is not recorded: canceling removes the VM that the task records.
         removed = observation.machine_state is MachineState.INCOMPLETE or observation.snapshot_removed
         if self._image is None and self._facts is not None and not removed:
             context.task.update(vm=vm_metadata.machine_record(self._facts))

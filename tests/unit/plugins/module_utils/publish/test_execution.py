@@ -35,5 +35,5 @@ def test_execution_of_a_usable_vm_records_it(state):
     [Observation(MachineState.INCOMPLETE), Observation(MachineState.NEEDS_SNAPSHOT, snapshot_removed=True)],
 )
 def test_execution_of_a_vm_to_remove_does_not_record_it(observation):
-    # Canceling removes the VM that the task records, even if clones depend on its disks.
+    # Canceling removes the VM that the task records.
     assert "vm" not in recorded(observation)
