@@ -24,9 +24,10 @@ from ..images.free_grains import free_grains
 from ..images.lineage_marker import LineageMarker, read_marker
 from ..images.os_import import find_windows
 from ..images.thin_image import ThinImage, read_config
-from ..ntfs.file_state import read_state
+from ..ntfs.file_state import FileState, read_state
 from ..ntfs.mft import MasterFileTable
 from ..ntfs.ranges import Ranges
+from ..ntfs.raw_volume import MFT
 from ..ntfs.volume_compare import VolumeDifference, compare
 from ..repository.repository import Repository
 
@@ -36,6 +37,9 @@ _PAGING = ("pagefile.sys", "swapfile.sys", "hiberfil.sys", "DumpStack.log.tmp")
 _LEAST_EQUAL = 0.25
 #: File records with a different history; a few may come from programs that write records themselves.
 _MOST_CONTRADICTIONS = 16
+
+#: From this file record to 15, $MFT can use the records for more of its own runs.
+_RESERVED = 12
 
 Opener = Callable[[], BlockDevice]
 
@@ -129,15 +133,20 @@ def _check_identity(disk: BlockDevice, old: MasterFileTable, new: MasterFileTabl
         raise _other_base(disk, "its Windows volume was formatted with a different cluster or record size")
     for number in range(16):
         before, after = read_state(old, number), read_state(new, number)
-        if before is None and after is None:
+        if before is None and after is None or number >= _RESERVED and None in (before, after):
             continue
         if (
             before is None
             or after is None
             or (before.names, before.sequence) != (after.names, after.sequence)
-            or (number < 4 and before.created != after.created)
+            or (number < 4 and before.created != after.created and not _lost_time(before, after))
         ):
             raise _other_base(disk, "its Windows volume was formatted at a different time")
+
+
+def _lost_time(before: FileState, after: FileState) -> bool:
+    """Return whether $MFT lost its times on one side: earlier releases of the collection zeroed them when $MFT grew."""
+    return before.number == MFT and 0 in (before.created, after.created)
 
 
 def difference(packaged: Packaged, base_image: ThinImage, *, progress: Progress = silent) -> DiskDifference:

@@ -204,6 +204,21 @@ class Inode:
                 self.volume.fail(f"writing {self.subject}")
 
 
+def load_information(fields: binding.NtfsInode, value: bytes) -> None:
+    """Set the times and the owner fields of an inode from the value of its $STANDARD_INFORMATION (48 or 72 bytes)."""
+    if len(value) < 48:
+        return
+    (
+        fields.creation_time,
+        fields.last_data_change_time,
+        fields.last_mft_change_time,
+        fields.last_access_time,
+    ) = struct.unpack_from("<qqqq", value)
+    if len(value) >= 72:
+        fields.owner_id, fields.security_id, fields.quota_charged, fields.usn = struct.unpack_from("<IIQQ", value, 48)
+        fields.state |= binding.INODE_V3
+
+
 def resident_value(data: bytes, subject: str) -> bytes:
     """Return the value of a resident attribute from the bytes of the attribute in its record."""
     size, offset = struct.unpack_from("<IH", data, 16)

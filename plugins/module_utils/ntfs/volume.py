@@ -15,8 +15,9 @@ import errno
 
 from ..common.errors import StrataError, Unsupported
 from ..disk.block_device import BlockDevice
-from . import binding, boot, volume_state
+from . import attribute_records, binding, boot, volume_state
 from .device_binding import DeviceBridge
+from .inode import load_information
 from .mounted_volume import MountedVolume, error_for
 from .node import Node
 
@@ -66,6 +67,7 @@ class Volume(MountedVolume):
             ):
                 volume.fail("reading $UpCase and $Secure")
             volume._fields.state |= binding.VOLUME_COMPRESSION
+            volume._load_table_information()
         except BaseException:
             volume._abandon()
             raise
@@ -102,6 +104,18 @@ class Volume(MountedVolume):
             self.close()
         except Exception:  # pylint: disable=broad-exception-caught
             self.address = 0
+
+    def _load_table_information(self) -> None:
+        """Load $STANDARD_INFORMATION of $MFT into the library's inode of $MFT.
+
+        Unlike every other inode, the library leaves these fields at zero. It writes them to the record when $MFT grows.
+        """
+        fields = binding.NtfsInode.from_address(self._fields.mft_ni)
+        record = ctypes.string_at(fields.mrec, self.record_size)
+        for attribute in attribute_records.attributes(record, f"{self.name}, file record 0"):
+            if attribute.type == attribute_records.STANDARD_INFORMATION:
+                load_information(fields, attribute.value or b"")
+                return
 
     @property
     def root(self) -> Node:

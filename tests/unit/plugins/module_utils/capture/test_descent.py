@@ -20,6 +20,8 @@ from ansible_collections.strata.layering.plugins.module_utils.disk.flat import o
 from ansible_collections.strata.layering.plugins.module_utils.images.lineage_marker import read_marker
 from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
 from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import LayerVersion
+from ansible_collections.strata.layering.plugins.module_utils.ntfs import attribute_records
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.raw_volume import MFT, RawVolume
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from ansible_collections.strata.layering.tests.support import stored_layers
 
@@ -31,6 +33,42 @@ def layer(packaging, name: str, content: bytes) -> LayerVersion:
     return existing or layer_store.put_files(
         packaging.repository, LayerVersion("app", name, "1"), [(entry, lambda stream: io.BytesIO(content))]
     )
+
+
+def many_files(packaging) -> LayerVersion:
+    """Return an app layer for whose files $MFT has to grow."""
+    entries = [Entry("many", "directory", 0x10, 1, 2, 3, 4)]
+    entries += [Entry(f"many/file {number}.txt", "file", 0x20, 1, 2, 3, 4, size=4) for number in range(400)]
+    return stored_layers.find_version(packaging.repository, "app", "Many", "1") or layer_store.put_files(
+        packaging.repository,
+        LayerVersion("app", "Many", "1"),
+        [(entry, lambda stream: io.BytesIO(b"text")) for entry in entries],
+    )
+
+
+def table_of(packaging, device) -> RawVolume:
+    return RawVolume(packaging.partition.window(device))
+
+
+def creation_of_table(raw: RawVolume) -> int:
+    """Return the creation time of $MFT."""
+    value = raw.attribute(MFT, attribute_records.STANDARD_INFORMATION)[0].value
+    return int.from_bytes(value[:8], "little")
+
+
+def lose_times(raw: RawVolume) -> None:
+    """Zero the times of $MFT, as earlier releases did when $MFT grew."""
+    record = raw.record(MFT)
+    start = raw.attribute(MFT, attribute_records.STANDARD_INFORMATION)[0].offset + 24
+    record[start : start + 32] = bytes(32)
+    raw.write_record(MFT, record)
+
+
+def extend_table(raw: RawVolume) -> None:
+    """Make file record 15 an extension record of $MFT, as libntfs-3g does when $MFT has many pieces."""
+    record = raw.record(15)
+    record[32:40] = (1 << 48).to_bytes(8, "little")
+    raw.write_record(15, record)
 
 
 def work(volume) -> None:
@@ -72,6 +110,30 @@ def test_disk_of_a_template_image_is_rejected(packaging):
     with packaging.changed(work, template) as device:
         message = rejection(packaging, base_image, device)
     assert "it started from the image of a template with os layer Windows 7, app layer One 1." in message
+
+
+@pytest.mark.parametrize("change", [None, lose_times, extend_table])
+def test_disk_of_an_earlier_version_for_which_the_table_grew_is_accepted(packaging, change):
+    with packaging.base_image.open_disk() as base:
+        before = table_of(packaging, base)
+        grown = packaging.grow(packaging.base_image, [many_files(packaging)])
+        with packaging.changed(work, grown) as device:
+            after = table_of(packaging, device)
+            assert after.record_count > before.record_count
+            assert creation_of_table(after) == creation_of_table(before) != 0
+            if change:
+                change(after)
+            assert added_files(packaging, packaging.base_image, device) == 401
+
+
+def test_disk_of_a_volume_formatted_later_is_rejected(packaging):
+    with packaging.changed(work) as device:
+        raw = table_of(packaging, device)
+        record = raw.record(MFT)
+        start = raw.attribute(MFT, attribute_records.STANDARD_INFORMATION)[0].offset + 24
+        record[start] ^= 1
+        raw.write_record(MFT, record)
+        rejection(packaging, packaging.base_image, device)
 
 
 def test_disk_in_a_vmdk_without_descriptor_is_recognized(packaging, tmp_path):
