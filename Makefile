@@ -27,9 +27,15 @@ moved = $(if $(filter-out $(CURDIR),$(shell cat $(1) 2>/dev/null)),moved)
 help: ## List the targets
 	@sed -nE 's/^([a-z%-]+):.*## /\1|/p' Makefile | awk -F'|' '{ printf "make %-14s %s\n", $$1, $$2 }'
 
-.PHONY: demo
-demo: setup ## Publish a layered Windows image on a simulated vSphere; DEMO_KEEP=1 keeps the simulator running
+.PHONY: demo demo-duration demo-stop
+demo: demo-duration packages .venv/.ready $(COLLECTION) collections ## Publish a layered Windows image on a simulated vSphere; DEMO_KEEP=1 keeps the simulator running
 	@$(call within,.venv) python -m ansible_collections.strata.layering.tests.demo.run
+
+demo-duration:
+	@[[ -e .venv/.ready ]] && echo "The demo takes about two minutes." || echo "The first run takes about four minutes, later runs about two."
+
+demo-stop: .venv/.ready $(COLLECTION) ## Stop the simulator that "make demo DEMO_KEEP=1" left running
+	@$(call within,.venv) python -m ansible_collections.strata.layering.tests.demo.lookaround
 
 .PHONY: test
 test: test-workflow test-pytest ## Run all tests
@@ -96,25 +102,25 @@ setup-lint: packages-lint .venv/.ready .venv-newest/.ready collections
 
 .PHONY: packages packages-lint
 packages:
-	@$(TOOLS)/packages.sh test
+	@$(TOOLS)/progress.sh "Install missing Debian packages" 60 $(TOOLS)/packages.sh test
 packages-lint:
-	@$(TOOLS)/packages.sh test lint
+	@$(TOOLS)/progress.sh "Install missing Debian packages" 60 $(TOOLS)/packages.sh test lint
 
 REQUIREMENTS := requirements.txt tests/requirements.txt $(TOOLS)/environment.sh
 
 .venv/.ready: $(REQUIREMENTS) tests/requirements-oldest.txt $(call moved,.venv/.ready)
-	@$(TOOLS)/environment.sh oldest .venv tests/requirements-oldest.txt
+	@$(TOOLS)/progress.sh "Install the Python libraries into .venv" 25 $(TOOLS)/environment.sh oldest .venv tests/requirements-oldest.txt
 
 .venv-newest/.ready: $(REQUIREMENTS) tests/requirements-newest.txt $(call moved,.venv-newest/.ready)
-	@$(TOOLS)/environment.sh newest .venv-newest tests/requirements-newest.txt
+	@$(TOOLS)/progress.sh "Install the Python libraries into .venv-newest" 40 $(TOOLS)/environment.sh newest .venv-newest tests/requirements-newest.txt
 
 .PHONY: moved
 
 # Tests download nothing: sample files and the Go modules of the simulator are fetched here.
 .PHONY: downloads
 downloads: packages .venv/.ready $(COLLECTION)
-	@$(call within,.venv) python -m ansible_collections.strata.layering.tests.support.pypi_samples
-	@$(call within,.venv) python -m ansible_collections.strata.layering.tests.support.simulator build >/dev/null
+	@$(call within,.venv) $(TOOLS)/progress.sh "Download sample files of the tests" 20 python -m ansible_collections.strata.layering.tests.support.pypi_samples
+	@$(call within,.venv) $(TOOLS)/progress.sh "Build the vSphere simulator" 60 python -m ansible_collections.strata.layering.tests.support.simulator build >/dev/null
 
 # The checkout may have any name; Ansible and Python need this path.
 $(COLLECTION):
@@ -124,7 +130,7 @@ $(COLLECTION):
 # The dependencies of the collection; the script does nothing if they are up to date.
 .PHONY: collections
 collections: .venv/.ready
-	@$(TOOLS)/collections.sh .venv/bin/python .build/collections
+	@$(TOOLS)/progress.sh "Fetch the collections that this collection needs" 25 $(TOOLS)/collections.sh .venv/bin/python .build/collections
 
 .PHONY: clean
 clean: ## Remove everything that these targets create

@@ -5,7 +5,12 @@
 
 from __future__ import annotations
 
+import base64
+import datetime
+import pathlib
 from html import escape
+
+import yaml
 
 from .report import Chart, Report, Table
 
@@ -22,9 +27,11 @@ h2 { font-size: 1.05rem; margin: 0 0 .6rem; }
 p { margin: 0 0 1.1rem; color: var(--soft); }
 section { background: var(--paper); border: 1px solid var(--line); border-radius: .5rem; padding: 1rem 1.25rem 1.1rem; margin: 0 0 1.1rem; overflow-x: auto; }
 section p { margin: .6rem 0 0; font-size: .86rem; }
-.flow { display: flex; flex-wrap: wrap; gap: .4rem; list-style: none; padding: 0; margin: 0 0 1.2rem; }
-.flow li { border: 1px solid var(--line); background: var(--paper); border-radius: 1rem; padding: .15rem .8rem; font-size: .88rem; }
-.flow li + li::before { content: "\\2192"; color: var(--accent); margin-right: .5rem; }
+.headline p { color: var(--ink); font-size: 1.15rem; margin: 0 0 .3rem; }
+figure { margin: 1.2rem 0; }
+figure img { display: block; width: 100%; height: auto; border: 1px solid var(--line); border-radius: .9rem; }
+footer { color: var(--soft); font-size: .86rem; margin-top: 1.6rem; }
+a { color: var(--accent); }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); gap: .8rem; margin: 0 0 1.1rem; }
 .facts div { background: var(--paper); border: 1px solid var(--line); border-radius: .5rem; padding: .7rem 1rem; }
 .facts dt { color: var(--soft); font-size: .86rem; }
@@ -48,15 +55,34 @@ th:last-child, td:last-child { padding-right: 0; }
   section { break-inside: avoid; }
 }
 """
-_FLOW = ("OS machine", "OVF package", "OS layer", "app layers", "image template", "VM with snapshot")
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
+#: The page is written to .cache/demo; links lead from there into the checkout.
+_UP = "../.."
+_EXPLANATION = (
+    "A layered image is the disk of a Windows VM that is combined from layers instead of being installed: an OS layer with Windows, "
+    "and app layers with the files and registry changes of one application each. A new version of an application needs only a new app layer: "
+    "the image is combined again, and only the blocks that changed are compressed and stored."
+)
+_LINKS = (
+    ("Your first image", "README.md"),
+    ("Configuration", "docs/configuration.md"),
+    ("Publishing", "docs/publishing.md"),
+    ("Glossary", "docs/glossary.md"),
+)
 
 
-def render(report: Report) -> str:
-    """Return the complete HTML document; all text of the report is escaped."""
-    flow = "".join(f"<li>{escape(stage)}</li>" for stage in _FLOW)
+def render(report: Report, moment: datetime.datetime | None = None) -> str:
+    """Return the complete HTML document; all text of the report is escaped.
+
+    ``moment`` is the time of the demo, by default now.
+    """
+    moment = moment or datetime.datetime.now().astimezone()
+    version = yaml.safe_load((_ROOT / "galaxy.yml").read_text(encoding="utf-8"))["version"]
+    headline = "".join(f"<p>{escape(sentence)}</p>" for sentence in report.headline)
     facts = "".join(f"<div><dt>{escape(label)}</dt><dd>{escape(value)}</dd></div>" for label, value in report.facts)
     charts = "\n".join(_chart(chart) for chart in report.charts)
     tables = "\n".join(_table(table) for table in report.tables)
+    links = " · ".join(f'<a href="{_UP}/{path}">{escape(label)}</a>' for label, path in _LINKS)
     title = escape(report.title)
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -69,17 +95,26 @@ def render(report: Report) -> str:
 <body>
 <main>
 <h1>{title}</h1>
+<div class="headline">{headline}</div>
+<figure><img src="{_picture()}" alt="OS machine and app layers become a published VM with a snapshot"></figure>
+<p>{escape(_EXPLANATION)}</p>
 <p>{escape(report.summary)}</p>
-<ol class="flow">{flow}</ol>
 <dl class="facts">{facts}</dl>
 <div class="charts">
 {charts}
 </div>
 {tables}
+<footer>strata.layering {escape(version)}, {moment:%Y-%m-%d %H:%M} · {links}</footer>
 </main>
 </body>
 </html>
 """
+
+
+def _picture() -> str:
+    """Return the overview picture as a data URL, so that the page is a single file."""
+    content = (_ROOT / "docs" / "images" / "overview.svg").read_bytes()
+    return f"data:image/svg+xml;base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def _chart(chart: Chart) -> str:

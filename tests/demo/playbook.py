@@ -9,11 +9,16 @@ import dataclasses
 import json
 import os
 import pathlib
+import select
 import subprocess
 import sys
 import time
 
+from .steps import Steps
+
 _HERE = pathlib.Path(__file__).resolve().parent
+#: Seconds without output after which a line says that the playbook is running.
+_SILENCE = 8
 
 
 @dataclasses.dataclass
@@ -47,7 +52,7 @@ class PlaybookFailed(Exception):
     """site.yml failed; its output has the cause."""
 
 
-def run_site(folder: pathlib.Path, environment: dict[str, str], **variables: str) -> Run:
+def run_site(folder: pathlib.Path, environment: dict[str, str], steps: Steps, **variables: str) -> Run:
     """Run site.yml with the inventory of the demo and the extra variables ``variables``."""
     record = folder / "record.jsonl"
     record.unlink(missing_ok=True)
@@ -58,14 +63,35 @@ def run_site(folder: pathlib.Path, environment: dict[str, str], **variables: str
         "DEMO_FOLDER": str(folder),
         "DEMO_RECORD": str(record),
         "ANSIBLE_CONFIG": str(_HERE / "ansible.cfg"),
+        "ANSIBLE_FORCE_COLOR": "1" if sys.stdout.isatty() else "0",
+        "STRATA_LAYERING_PROGRESS": "always",
         "ANSIBLE_LOCAL_TEMP": str(folder / "ansible"),
         "ANSIBLE_REMOTE_TEMP": str(folder / "ansible"),
     }
     started = time.monotonic()
-    finished = subprocess.run(
-        command, env={**os.environ, **environment, **settings}, stdin=subprocess.DEVNULL, check=False
-    )
+    code = _relay([*command], {**os.environ, **environment, **settings}, steps)
     seconds = time.monotonic() - started
-    if finished.returncode:
-        raise PlaybookFailed(f"site.yml exited with code {finished.returncode}; see the error above.")
+    if code:
+        raise PlaybookFailed(f"site.yml exited with code {code}; see the error above.")
     return Run([json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()], seconds)
+
+
+def _relay(command: list[str], environment: dict[str, str], steps: Steps) -> int:
+    """Run a command, print its output line by line, and a line whenever it is silent; return its exit code."""
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        assert process.stdout is not None
+        printed = time.monotonic()
+        rest = b""
+        while True:
+            if not select.select([process.stdout], [], [], _SILENCE)[0]:
+                steps.say(f"      ...    {time.monotonic() - printed:.0f} s")
+                continue
+            chunk = os.read(process.stdout.fileno(), 1 << 16)
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines if chunk else [*lines, rest] if rest else lines:
+                steps.say(line.decode("utf-8", "replace"))
+                printed = time.monotonic()
+            if not chunk:
+                return process.wait()

@@ -8,24 +8,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pathlib
 import shutil
 import signal
 import sys
-import time
-from collections.abc import Iterator
 
 from ..sample.cache import cached_disk
 from ..sample.plan import Manifest, Spec
-from ..support.simulator import Simulator, binary, stop_saved
-from . import apps, checks, first_start, os_machine, packaging, page, report, text
+from ..support.simulator import Simulator, binary
+from . import apps, checks, first_start, lookaround, os_machine, packaging, page, report, text
 from .playbook import PlaybookFailed, Run, run_site
+from .steps import Steps
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _FOLDER = _ROOT / ".cache" / "demo"
-_CONNECTION = _FOLDER / "simulator.json"
 _PAGE = _FOLDER / "index.html"
 _INVENTORY = pathlib.Path(__file__).resolve().with_name("inventory.yml")
 _OS_MACHINE = "win11-os"
@@ -40,94 +37,94 @@ _SUMMARY = (
 )
 
 
-class _Clock:
-    """Print each finished step and keep its duration in seconds."""
-
-    def __init__(self) -> None:
-        self.durations: list[tuple[str, float]] = []
-
-    @contextlib.contextmanager
-    def step(self, title: str) -> Iterator[None]:
-        started = time.monotonic()
-        yield
-        self.durations.append((title, time.monotonic() - started))
-        say(f"    {self.durations[-1][1]:5.1f} s  {title}")
-
-
-def say(line: str = "") -> None:
-    """Print a line immediately, because playbooks write to the same output."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
 def main() -> int:
     """Run the demo and return 0 only if all checks passed."""
     keep = os.environ.get("DEMO_KEEP", "") not in ("", "0")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
-    stop_saved(_CONNECTION)
+    lookaround.stop(_FOLDER)
     work = _FOLDER / "work"
     shutil.rmtree(work, ignore_errors=True)
     (work / "share").mkdir(parents=True)
+    steps = Steps()
     simulator = None
     try:
-        clock = _Clock()
-        say("\n  Preparations")
-        with clock.step("Build the vSphere simulator"):
-            binary()
-        with clock.step("Generate the disk of the OS machine"):
-            _disk, sample = cached_disk(Spec(size="full"))
-        with clock.step("Prepare wine, which starts published VMs"):
-            guest = first_start.command()
+        steps.say("\n  Preparations")
+        guest, sample = _prepare(steps, work)
         simulator = _start(guest, keep)
-        with clock.step("Create the OS machine in the simulator"):
+        with steps.step("Create the OS machine in the simulator"):
             os_machine.create(simulator, _OS_MACHINE, work)
-        with clock.step("Generate the applications"):
-            apps.make_all(work / "apps")
-            first_start.make_scripts(work / "scripts")
-        with clock.step("Run the installers on packaging disks"):
-            packaging.package_all(_FOLDER, work)
-        _demonstrate(simulator, work, sample, clock, keep)
+        _demonstrate(simulator, work, sample, steps)
+        if keep:
+            steps.say("\n".join(lookaround.instructions(_FOLDER, simulator)))
+        else:
+            steps.say("  To look around in the simulated vSphere and the repository: make demo DEMO_KEEP=1")
     except (checks.CheckFailed, PlaybookFailed) as error:
-        say(f"\n  The demo failed: {error}")
+        steps.say(f"\n  The demo failed: {error}")
         return 1
     except KeyboardInterrupt:
         return 130
     finally:
         if simulator is not None and not keep:
             simulator.stop()
-            _CONNECTION.unlink(missing_ok=True)
+            lookaround.forget(_FOLDER)
     return 0
+
+
+def _prepare(steps: Steps, work: pathlib.Path) -> tuple[str, Manifest]:
+    """Make what the demo needs before vSphere runs; return the guest command of the simulator and the content of the OS machine's disk.
+
+    The three jobs use different programs, so that they run at the same time.
+    """
+
+    def simulator() -> None:
+        with steps.step("Build the vSphere simulator", 60):
+            binary()
+
+    def guest() -> str:
+        with steps.step("Prepare wine, which starts published VMs", 30):
+            return first_start.command()
+
+    def disks() -> Manifest:
+        with steps.step("Generate the disk of the OS machine", 60):
+            _disk, sample = cached_disk(Spec(size="full"))
+        with steps.step("Generate the applications"):
+            apps.make_all(work / "apps")
+            first_start.make_scripts(work / "scripts")
+        with steps.step("Run the installers (wine) on copies of that disk", 60):
+            packaging.package_all(_FOLDER, work)
+        return sample
+
+    _built, command, sample = steps.together(simulator, guest, disks)
+    return command, sample
 
 
 def _start(guest: str, keep: bool) -> Simulator:
     simulator = Simulator(template="windows-template", guest=guest, arguments=("-end-after=4h",) if keep else ())
     simulator.start(detached=keep)
-    simulator.save(_CONNECTION)
+    lookaround.save(_FOLDER, simulator)
     return simulator
 
 
-def _demonstrate(simulator: Simulator, work: pathlib.Path, sample: Manifest, clock: _Clock, keep: bool) -> None:
-    environment = {name: value for name, value in simulator.environment().items() if name.startswith("VMWARE_")}
-    environment["VMWARE_CA_PATH"] = str(simulator.ca_file)
-    prepared = list(clock.durations)
-
-    say("\n  1. First run: site.yml creates everything in the inventory")
-    first = run_site(work, environment)
+def _demonstrate(simulator: Simulator, work: pathlib.Path, sample: Manifest, steps: Steps) -> None:
+    environment = lookaround.connection(_FOLDER, simulator)
+    prepared = list(steps.durations)
+    steps.say("\n  1. First run: site.yml creates everything in the inventory")
+    first = run_site(work, environment, steps)
     checks.check_prepared(simulator, _OS_MACHINE)
     first_scripts = checks.check_published(first, simulator)
-    say("\n  2. Second run: nothing changed, so nothing is done")
-    second = run_site(work, environment)
+    steps.say("\n  2. Second run: nothing changed, so nothing is done")
+    second = run_site(work, environment, steps)
     checks.check_unchanged(first, second)
-    say("\n  3. Third run: one app layer has a new version; only its changes are composed")
-    third = run_site(work, environment, demo_editor_version="1.1")
+    steps.say("\n  3. Third run: one app layer has a new version; only its changes are composed")
+    third = run_site(work, environment, steps, demo_editor_version="1.1")
     last_scripts = checks.check_published(third, simulator)
     checks.check_new_version(first, third)
-    say("\n  Verification: an independent reader opens the published disk")
-    with clock.step("Compare its files with those of the layers"):
+    steps.say("\n  Verification: an independent reader opens the published disk")
+    with steps.step("Compare its files with those of the layers"):
         disk = simulator.disks(third.task["vm"]["name"])[0]["path"]
         count = checks.check_disk(disk, work / "apps", _LAST_LAYERS, sample)
-    say(f"             {count} files have the expected content.")
+    steps.say(f"             {count} files have the expected content.")
     results = report.Results(
         work / "repository",
         (first, second, third),
@@ -135,11 +132,7 @@ def _demonstrate(simulator: Simulator, work: pathlib.Path, sample: Manifest, clo
         (first_scripts, last_scripts),
         _locations(first, third, work),
     )
-    _show(report.build(_TITLE, _SUMMARY, results))
-    if keep:
-        say(
-            f"  The simulator continues to run at {simulator.url}; user and password are in {_CONNECTION.relative_to(_ROOT)}."
-        )
+    _show(report.build(_TITLE, _SUMMARY, results), steps)
 
 
 def _locations(first: Run, last: Run, work: pathlib.Path) -> list[tuple[str, str]]:
@@ -159,11 +152,14 @@ def _locations(first: Run, last: Run, work: pathlib.Path) -> list[tuple[str, str
     ]
 
 
-def _show(result: report.Report) -> None:
+def _show(result: report.Report, steps: Steps) -> None:
     _PAGE.write_text(page.render(result), encoding="utf-8")
+    steps.say("\n  Result")
+    for sentence in result.headline:
+        steps.say(f"    {sentence}")
     for table in result.tables:
-        say("\n" + text.render(table))
-    say(f"\n  The report as a web page: {_PAGE.relative_to(_ROOT)}")
+        steps.say("\n" + text.render(table))
+    steps.say(f"\n  The report as a web page: {_PAGE.relative_to(_ROOT)}")
 
 
 if __name__ == "__main__":

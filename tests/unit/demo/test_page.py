@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import datetime
 import html.parser
+import pathlib
 import re
 import shutil
 import subprocess
@@ -47,6 +49,7 @@ def report() -> Report:
     return Report(
         title=f"Demo {_HOSTILE}",
         summary=f"Summary {_HOSTILE}",
+        headline=[f"Headline {_HOSTILE}"],
         facts=[("Image template", f"office {_HOSTILE}"), ("Snapshot", "strata-1")],
         charts=[
             Chart("Bytes", [Bar("all", 200, "200 B"), Bar(f"some {_HOSTILE}", 50, "50 B")], note=f"Note {_HOSTILE}"),
@@ -78,16 +81,38 @@ def test_page_text_is_escaped(report):
     assert "script" not in reader.tags
     assert "<script" not in document
     shown = [piece for piece in reader.text if _HOSTILE in piece]
-    # Title twice, summary, fact, label of a bar, note of a chart, cell of a table.
-    assert len(shown) == 7
+    # Title twice, headline, summary, fact, label of a bar, note of a chart, cell of a table.
+    assert len(shown) == 8
 
 
 def test_page_has_no_external_resources(report):
     document = page.render(report)
     reader = _read(document)
-    assert not {"script", "link", "img", "iframe", "object"} & set(reader.tags)
-    assert not [name for name, _value in reader.attributes if name in ("src", "href") or name.startswith("on")]
+    assert not {"script", "link", "iframe", "object"} & set(reader.tags)
+    assert not [name for name, _value in reader.attributes if name.startswith("on")]
+    sources = [value for name, value in reader.attributes if name == "src"]
+    assert [source.split(",")[0] for source in sources] == ["data:image/svg+xml;base64"]
     assert not re.search(r"url\(|@import|https?:", document)
+
+
+def test_page_links_lead_to_pages_of_the_project(report):
+    links = [value for name, value in _read(page.render(report)).attributes if name == "href"]
+    root = pathlib.Path(page.__file__).resolve().parents[2]
+    missing = [link for link in links if not (root / ".cache" / "demo" / link).resolve().is_file()]
+    assert len(links) >= 4
+    assert missing == []
+
+
+def test_page_shows_version_and_time(report):
+    moment = datetime.datetime(2026, 11, 30, 14, 5)
+    text_of_page = "".join(_read(page.render(report, moment)).text)
+    assert "2026-11-30 14:05" in text_of_page
+    assert re.search(r"strata\.layering \d+\.\d+\.\d+", text_of_page)
+
+
+def test_page_result_is_above_the_picture(report):
+    document = page.render(report)
+    assert 0 < document.index("Headline") < document.index("<img") < document.index("Summary")
 
 
 def test_page_bars_are_relative_to_the_longest(report):
