@@ -108,15 +108,12 @@ left_out:
   elements: dict
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ..module_utils.common.arguments import change_arguments, share_arguments, software_layer_arguments
-from ..module_utils.common.module_runner import run_watched
-from ..module_utils.operations.app_layer import AppLayerOptions, ensure_app_layer
+from ..module_utils.common.module_runner import LayeringModule, run_watched
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = LayeringModule(
         argument_spec=dict(
             change_arguments(),
             **share_arguments(),
@@ -126,6 +123,8 @@ def main() -> None:
         required_if=[("state", "present", ("version",))],
         supports_check_mode=True,
     )
+    from ..module_utils.operations.app_layer import AppLayerOptions, ensure_app_layer
+
     run_watched(
         module,
         lambda progress: ensure_app_layer(

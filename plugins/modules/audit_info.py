@@ -57,15 +57,12 @@ records:
       comment: CHG-1042
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ..module_utils.common.arguments import repository_arguments
-from ..module_utils.common.module_runner import run
-from ..module_utils.operations.info import InfoOptions, audit_info
+from ..module_utils.common.module_runner import LayeringModule, run
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = LayeringModule(
         argument_spec=dict(
             repository_arguments(),
             kind={"type": "str"},
@@ -75,6 +72,8 @@ def main() -> None:
         ),
         supports_check_mode=True,
     )
+    from ..module_utils.operations.info import InfoOptions, audit_info
+
     run(module, lambda: audit_info(InfoOptions.from_params(module.params)))
 
 

@@ -141,15 +141,12 @@ tested:
   type: dict
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ..module_utils.common.arguments import change_arguments, vsphere_arguments
-from ..module_utils.common.module_runner import run
-from ..module_utils.operations.connector import ConnectorOptions, ensure_connector
+from ..module_utils.common.module_runner import LayeringModule, run
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = LayeringModule(
         argument_spec=dict(
             change_arguments(),
             **vsphere_arguments(required=False),
@@ -176,6 +173,8 @@ def main() -> None:
         ],
         supports_check_mode=True,
     )
+    from ..module_utils.operations.connector import ConnectorOptions, ensure_connector
+
     run(
         module,
         lambda: ensure_connector(ConnectorOptions.from_params(module.params), check_mode=module.check_mode),

@@ -85,15 +85,12 @@ folders:
   sample: [//files.example.com/layers/horizon/packages, //files.example.com/layers/horizon/icons]
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ..module_utils.common.arguments import change_arguments, share_arguments
-from ..module_utils.common.module_runner import run
-from ..module_utils.operations.file_share import FileShareOptions, ensure_file_share
+from ..module_utils.common.module_runner import LayeringModule, run
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = LayeringModule(
         argument_spec=dict(
             change_arguments(required=False),
             **share_arguments(),
@@ -104,6 +101,8 @@ def main() -> None:
         ),
         supports_check_mode=True,
     )
+    from ..module_utils.operations.file_share import FileShareOptions, ensure_file_share
+
     run(module, lambda: ensure_file_share(FileShareOptions.from_params(module.params), check_mode=module.check_mode))
 
 

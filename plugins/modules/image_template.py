@@ -135,15 +135,12 @@ template:
   type: dict
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ..module_utils.common.arguments import change_arguments, layer_version_options
-from ..module_utils.common.module_runner import run
-from ..module_utils.operations.image_template import ImageTemplateOptions, ensure_image_template
+from ..module_utils.common.module_runner import LayeringModule, run
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = LayeringModule(
         argument_spec=dict(
             change_arguments(),
             name={"type": "str", "required": True},
@@ -164,6 +161,8 @@ def main() -> None:
         required_if=[("state", "present", ("os_layer", "connector"))],
         supports_check_mode=True,
     )
+    from ..module_utils.operations.image_template import ImageTemplateOptions, ensure_image_template
+
     run(
         module,
         lambda: ensure_image_template(

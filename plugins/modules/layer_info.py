@@ -57,15 +57,12 @@ layers:
           size: 9663676416
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ..module_utils.common.arguments import repository_arguments
-from ..module_utils.common.module_runner import run
-from ..module_utils.operations.info import InfoOptions, layer_info
+from ..module_utils.common.module_runner import LayeringModule, run
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = LayeringModule(
         argument_spec=dict(
             repository_arguments(),
             name={"type": "str"},
@@ -73,6 +70,8 @@ def main() -> None:
         ),
         supports_check_mode=True,
     )
+    from ..module_utils.operations.info import InfoOptions, layer_info
+
     run(module, lambda: layer_info(InfoOptions.from_params(module.params)))
 
 

@@ -65,15 +65,12 @@ bytes:
   type: int
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ..module_utils.common.arguments import change_arguments, share_arguments
-from ..module_utils.common.module_runner import run_watched
-from ..module_utils.operations.layered_image_export import LayeredImageExportOptions, ensure_image_file
+from ..module_utils.common.module_runner import LayeringModule, run_watched
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = LayeringModule(
         argument_spec=dict(
             change_arguments(),
             **share_arguments(),
@@ -83,6 +80,8 @@ def main() -> None:
         ),
         supports_check_mode=True,
     )
+    from ..module_utils.operations.layered_image_export import LayeredImageExportOptions, ensure_image_file
+
     run_watched(
         module,
         lambda progress: ensure_image_file(

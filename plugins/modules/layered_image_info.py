@@ -60,21 +60,20 @@ images:
         output: pushed
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ..module_utils.common.arguments import repository_arguments
-from ..module_utils.common.module_runner import run
-from ..module_utils.operations.info import InfoOptions, layered_image_info
+from ..module_utils.common.module_runner import LayeringModule, run
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = LayeringModule(
         argument_spec=dict(
             repository_arguments(),
             template={"type": "str"},
         ),
         supports_check_mode=True,
     )
+    from ..module_utils.operations.info import InfoOptions, layered_image_info
+
     run(module, lambda: layered_image_info(InfoOptions.from_params(module.params)))
 
 

@@ -109,15 +109,12 @@ content_digest:
   type: str
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ..module_utils.common.arguments import repository_arguments
-from ..module_utils.common.module_runner import run
-from ..module_utils.operations.layered_image_plan import LayeredImagePlanOptions, layered_image_plan
+from ..module_utils.common.module_runner import LayeringModule, run
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = LayeringModule(
         argument_spec=dict(
             repository_arguments(),
             template={"type": "str", "required": True},
@@ -125,6 +122,8 @@ def main() -> None:
         ),
         supports_check_mode=True,
     )
+    from ..module_utils.operations.layered_image_plan import LayeredImagePlanOptions, layered_image_plan
+
     run(module, lambda: layered_image_plan(LayeredImagePlanOptions.from_params(module.params)))
 
 

@@ -204,15 +204,12 @@ images:
   elements: dict
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ..module_utils.common.arguments import change_arguments, vsphere_arguments
-from ..module_utils.common.module_runner import run_watched
-from ..module_utils.operations.layered_image_publish import LayeredImagePublishOptions, publish_templates
+from ..module_utils.common.module_runner import LayeringModule, run_watched
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = LayeringModule(
         argument_spec=dict(
             change_arguments(),
             **vsphere_arguments(),
@@ -239,6 +236,8 @@ def main() -> None:
         ),
         supports_check_mode=True,
     )
+    from ..module_utils.operations.layered_image_publish import LayeredImagePublishOptions, publish_templates
+
     run_watched(
         module,
         lambda progress: publish_templates(

@@ -95,15 +95,12 @@ readiness:
       action: ''
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ..module_utils.common.arguments import change_arguments, layer_arguments, share_arguments
-from ..module_utils.common.module_runner import run_watched
-from ..module_utils.operations.os_layer import OsLayerOptions, ensure_os_layer
+from ..module_utils.common.module_runner import LayeringModule, run_watched
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = LayeringModule(
         argument_spec=dict(
             change_arguments(),
             **share_arguments(),
@@ -118,6 +115,8 @@ def main() -> None:
         required_by={"packaging_disk": ("file_share",)},
         supports_check_mode=True,
     )
+    from ..module_utils.operations.os_layer import OsLayerOptions, ensure_os_layer
+
     run_watched(
         module,
         lambda progress: ensure_os_layer(

@@ -80,15 +80,12 @@ files:
   elements: dict
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ..module_utils.common.arguments import change_arguments, share_arguments, vsphere_arguments
-from ..module_utils.common.module_runner import run_watched
-from ..module_utils.operations.ovf_export import OvfExportOptions, ensure_ovf_package
+from ..module_utils.common.module_runner import LayeringModule, run_watched
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = LayeringModule(
         argument_spec=dict(
             vsphere_arguments(),
             **change_arguments(required=False),
@@ -102,6 +99,8 @@ def main() -> None:
         ),
         supports_check_mode=True,
     )
+    from ..module_utils.operations.ovf_export import OvfExportOptions, ensure_ovf_package
+
     run_watched(
         module,
         lambda progress: ensure_ovf_package(

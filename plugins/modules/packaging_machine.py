@@ -231,20 +231,17 @@ packaged_disk:
   sample: /mnt/layers/Tool-3.0-packaging-1f0c22a1/Tool-3.0-packaging-1f0c22a1.ovf
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ..module_utils.common.arguments import (
     change_arguments,
     packaging_arguments,
     share_arguments,
     vsphere_arguments,
 )
-from ..module_utils.common.module_runner import run_watched
-from ..module_utils.operations.packaging_machine import PackagingMachineOptions, ensure_packaging_machine
+from ..module_utils.common.module_runner import LayeringModule, run_watched
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = LayeringModule(
         argument_spec=dict(
             change_arguments(),
             **vsphere_arguments(),
@@ -268,6 +265,8 @@ def main() -> None:
         required_if=[("state", "present", ("os_layer", "connector")), ("state", "finalized", ("file_share",))],
         supports_check_mode=True,
     )
+    from ..module_utils.operations.packaging_machine import PackagingMachineOptions, ensure_packaging_machine
+
     run_watched(
         module,
         lambda progress: ensure_packaging_machine(

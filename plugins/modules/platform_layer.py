@@ -98,15 +98,12 @@ left_out:
   elements: dict
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ..module_utils.common.arguments import change_arguments, share_arguments, software_layer_arguments
-from ..module_utils.common.module_runner import run_watched
-from ..module_utils.operations.platform_layer import PlatformLayerOptions, ensure_platform_layer
+from ..module_utils.common.module_runner import LayeringModule, run_watched
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = LayeringModule(
         argument_spec=dict(
             change_arguments(),
             **share_arguments(),
@@ -116,6 +113,8 @@ def main() -> None:
         required_if=[("state", "present", ("version",))],
         supports_check_mode=True,
     )
+    from ..module_utils.operations.platform_layer import PlatformLayerOptions, ensure_platform_layer
+
     run_watched(
         module,
         lambda progress: ensure_platform_layer(

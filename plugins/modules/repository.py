@@ -62,21 +62,20 @@ blobs:
   type: int
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ..module_utils.common.arguments import change_arguments
-from ..module_utils.common.module_runner import run
-from ..module_utils.operations.repository import RepositoryModuleOptions, ensure_repository
+from ..module_utils.common.module_runner import LayeringModule, run
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = LayeringModule(
         argument_spec=dict(
             change_arguments(),
             state={"type": "str", "choices": ["present", "verified", "collected"], "default": "present"},
         ),
         supports_check_mode=True,
     )
+    from ..module_utils.operations.repository import RepositoryModuleOptions, ensure_repository
+
     run(
         module,
         lambda: ensure_repository(RepositoryModuleOptions.from_params(module.params), check_mode=module.check_mode),

@@ -69,15 +69,12 @@ tasks:
           "2": "5"
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ..module_utils.common.arguments import repository_arguments
-from ..module_utils.common.module_runner import run
-from ..module_utils.operations.info import InfoOptions, task_info
+from ..module_utils.common.module_runner import LayeringModule, run
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = LayeringModule(
         argument_spec=dict(
             repository_arguments(),
             template={"type": "str"},
@@ -90,6 +87,8 @@ def main() -> None:
         ),
         supports_check_mode=True,
     )
+    from ..module_utils.operations.info import InfoOptions, task_info
+
     run(module, lambda: task_info(InfoOptions.from_params(module.params)))
 
 

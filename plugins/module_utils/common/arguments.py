@@ -93,15 +93,13 @@ def layer_arguments() -> dict[str, Any]:
 
 def software_layer_arguments() -> dict[str, Any]:
     """Return the arguments that app_layer and platform_layer have in common."""
-    return (
-        layer_arguments()
-        | packaging_arguments()
-        | {
-            "files": {"type": "path"},
-            "registry": {"type": "list", "elements": "path", "default": []},
-            "delete": {"type": "list", "elements": "str", "default": []},
-            "packaged_disk": {"type": "path"},
-            "exclusions": {"type": "list", "elements": "dict", "default": []},
-            "finalize": {"type": "str", "choices": ["enforce", "warn", "ignore"], "default": "enforce"},
-        }
+    return dict(
+        layer_arguments(),
+        **packaging_arguments(),
+        files={"type": "path"},
+        registry={"type": "list", "elements": "path", "default": []},
+        delete={"type": "list", "elements": "str", "default": []},
+        packaged_disk={"type": "path"},
+        exclusions={"type": "list", "elements": "dict", "default": []},
+        finalize={"type": "str", "choices": ["enforce", "warn", "ignore"], "default": "enforce"},
     )

@@ -1,32 +1,58 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run an operation of the engine for a module, and return its outcome or its error to Ansible."""
+"""Run an operation of the engine for a module, and return its outcome or its error to Ansible.
+
+This file runs with every Python that Ansible supports on a host: see ``interpreter``. The engine needs a newer Python.
+A module therefore imports its operation in ``main``, after it created its LayeringModule.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ansible.module_utils.basic import AnsibleModule
 
 from .errors import StrataError, composer_error
-from .outcome import Outcome
-from .progress import Progress, progress_from_environment
+from .interpreter import require_python
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .outcome import Outcome
+    from .progress import Progress
 
 #: The warning of every module that runs with validate_certs false.
 UNCHECKED = "Certificates of vCenter and of ESXi hosts are not checked because validate_certs is false."
 
 
-def run(module: AnsibleModule, work: Callable[[], Outcome]) -> None:
+class LayeringModule(AnsibleModule):
+    """An Ansible module that checks the Python which runs it, before Ansible checks the options."""
+
+    def _load_params(self) -> None:
+        super()._load_params()
+        try:
+            require_python()
+        except StrataError as error:
+            self._set_internal_properties()
+            # Ansible does not know yet which options are secrets, and returns the options with a failure.
+            self.params: dict[str, object] = {}
+            self.fail(error)
+
+    def fail(self, error: StrataError) -> None:
+        """End the module with an error."""
+        self.fail_json(msg=str(error), code=error.code, hint=error.hint, details=error.details)
+
+
+def run(module: LayeringModule, work: Callable[[], Outcome]) -> None:
     """Call ``work`` and end the module with its outcome or its error."""
     if module.params.get("hostname") and module.params.get("validate_certs") is False:
         module.warn(UNCHECKED)
     try:
         outcome = work()
     except (StrataError, OSError) as error:
-        failure = error if isinstance(error, StrataError) else composer_error(error)
-        module.fail_json(msg=str(failure), code=failure.code, hint=failure.hint, details=failure.details)
-        return  # never reached: fail_json ends the module
+        module.fail(error if isinstance(error, StrataError) else composer_error(error))
+        return  # never reached: fail ends the module
     for warning in outcome.warnings:
         module.warn(warning)
     result = dict(outcome.result, changed=outcome.changed)
@@ -35,7 +61,9 @@ def run(module: AnsibleModule, work: Callable[[], Outcome]) -> None:
     module.exit_json(**result)
 
 
-def run_watched(module: AnsibleModule, work: Callable[[Progress], Outcome]) -> None:
+def run_watched(module: LayeringModule, work: Callable[[Progress], Outcome]) -> None:
     """Call ``work`` as ``run`` does, with a progress callback that the action plugins of the collection display."""
+    from .progress import progress_from_environment
+
     with progress_from_environment() as progress:
         run(module, lambda: work(progress))

@@ -10,12 +10,25 @@ therefore be imported, documented and argument-checked on a host that is not a c
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
+import re
 import sys
+import sysconfig
 import types
 from typing import TYPE_CHECKING, Any
 
 from .errors import MissingLibrary
+
+#: The libraries of requirements.txt, by the name under which they are imported.
+REQUIREMENTS = {
+    "isal": "isal>=1.7.0",
+    "numpy": "numpy>=1.26",
+    "pyVmomi": "pyvmomi>=8.0.3.0.1",
+    "smbprotocol": "smbprotocol>=1.14",
+    "requests": "requests>=2.31",
+    "zstandard": "zstandard>=0.22",
+}
 
 
 class _Absent:
@@ -25,15 +38,41 @@ class _Absent:
     def __getattr__(self, name: str):
         if name.startswith("__"):
             raise AttributeError(name)
-        raise MissingLibrary(
-            f"The Python library {self._package} is not installed for {sys.executable}, which runs this module.",
-            code="common.missing_library",
-            hint=(
-                f"Install it with 'pip install {self._package}', prepare the composer with the role strata.layering.composer,"
-                " or set ansible_python_interpreter to a Python that has it."
-            ),
-            library=self._package,
+        raise _missing(self._package)
+
+
+def _missing(package: str) -> MissingLibrary:
+    """Return the error for a missing library. It names all missing libraries, for a single command that installs them."""
+    absent = {requirement for name, requirement in REQUIREMENTS.items() if importlib.util.find_spec(name) is None}
+    known = {re.split("[<>=]", requirement)[0]: requirement for requirement in REQUIREMENTS.values()}
+    absent.add(known.get(package, package))
+    arguments = " ".join(f"'{requirement}'" for requirement in sorted(absent))
+    names = sorted(re.split("[<>=]", requirement)[0] for requirement in absent)
+    if externally_managed():
+        hint = (
+            f"{sys.executable} is externally managed (PEP 668): pip must not install into it. Set composer_virtualenv of the role"
+            " strata.layering.composer to the folder of a virtual environment. Without the role, create one with"
+            f" '{sys.executable} -m venv FOLDER', run 'FOLDER/bin/python -m pip install {arguments}', and set"
+            " ansible_python_interpreter of this host to FOLDER/bin/python."
         )
+    else:
+        hint = (
+            f"Run '{sys.executable} -m pip install {arguments}', or prepare the composer with the role strata.layering.composer,"
+            " or set ansible_python_interpreter to a Python that has them."
+        )
+    return MissingLibrary(
+        f"{sys.executable}, which runs this module, lacks Python libraries: {', '.join(names)}.",
+        code="common.missing_library",
+        hint=hint,
+        library=package,
+        libraries=names,
+    )
+
+
+def externally_managed() -> bool:
+    """Return whether packages of the system manage this Python, so that pip refuses to install into it (PEP 668)."""
+    marker = os.path.join(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED")
+    return sys.prefix == sys.base_prefix and os.path.exists(marker)
 
 
 def _optional(module: str, package: str) -> types.ModuleType | _Absent:
