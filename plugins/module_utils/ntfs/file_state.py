@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ..common.errors import Corrupt
+from ..common.optional_imports import np
 from . import attribute_records, file_names
 from .attribute_records import Attribute, FileName, Runs
 from .damage import damaged
@@ -74,17 +76,26 @@ class FileState:
 def read_state(table: MasterFileTable, number: int) -> FileState | None:
     """Return the state of the file with this record number; None if the record is not the base record of a file in use.
 
-    Raises Corrupt ``ntfs.damaged`` when the records of the file contradict themselves.
+    Raises Corrupt ``ntfs.damaged`` when the records of the file contradict themselves, or when a record in use
+    was not written completely.
     """
     if not 0 <= number < table.record_count:
         return None
     raw = table.raw
     data = raw.read_runs(raw.mft_runs, number * table.record_size, table.record_size)
+    if data[:4] == b"BAAD":
+        table.require_free(np.array([number]))
+        return None
     if data[:4] != b"FILE" or not data[22] & attribute_records.RECORD_IN_USE:
         return None
     subject = f"{raw.subject}, file record {number}"
     record = bytearray(data)
-    attribute_records.unprotect(record, b"FILE", subject)
+    try:
+        attribute_records.unprotect(record, b"FILE", subject)
+    except Corrupt:
+        if table.is_in_use(np.array([number]))[0]:
+            raise
+        return None
     sequence, flags = struct.unpack_from("<H", record, 16)[0], struct.unpack_from("<H", record, 22)[0]
     if struct.unpack_from("<Q", record, 32)[0]:
         return None

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from ..common.arrays import I64, U8, Indexes
 from ..common.optional_imports import np
-from .damage import damaged
-from .mft import MasterFileTable, undo_fixups
+from .mft import MasterFileTable, has_signature, undo_fixups
 
 
 def record_positions(table: MasterFileTable) -> I64:
@@ -47,22 +46,21 @@ def read_normalized(table: MasterFileTable, positions: I64, numbers: Indexes) ->
             else:
                 data = table.raw.device.pread((end - begin) * size, int(offsets[begin]))
             result[begin:end] = np.frombuffer(data, np.uint8).reshape(-1, size)
-    _normalize(result, table.raw.subject, numbers)
+    _normalize(result, table, numbers)
     return result
 
 
-def _normalize(table: U8, subject: str, numbers: Indexes) -> None:
+def _normalize(records: U8, table: MasterFileTable, numbers: Indexes) -> None:
     """Clear the bytes of records that every write changes, and records that are not FILE records, in place."""
-    signed = (table[:, :4] == np.frombuffer(b"FILE", np.uint8)).all(axis=1)
-    broken = signed & ~undo_fixups(table) | (table[:, :4] == np.frombuffer(b"BAAD", np.uint8)).all(axis=1)
-    if broken.any():
-        number = int(numbers[np.flatnonzero(broken)[0]])
-        raise damaged(f"{subject}, file record {number}", "a sector of it was not written completely")
-    table[~signed] = 0
-    units = table.view(np.uint16)
-    table[:, 8:16] = 0
+    signed = has_signature(records, b"FILE")
+    broken = signed & ~undo_fixups(records)
+    table.require_free(numbers[broken | has_signature(records, b"BAAD")])
+    signed &= ~broken
+    records[~signed] = 0
+    units = records.view(np.uint16)
+    records[:, 8:16] = 0
     for offset in np.unique(units[signed, 2]).tolist():
         rows = signed & (units[:, 2] == offset)
-        table[rows, offset : offset + 2 * (table.shape[1] // 512 + 1)] = 0
-    used = table.view(np.uint32)[:, 6]
-    table[np.arange(table.shape[1], dtype=np.uint32) >= used[:, None]] = 0
+        records[rows, offset : offset + 2 * (records.shape[1] // 512 + 1)] = 0
+    used = records.view(np.uint32)[:, 6]
+    records[np.arange(records.shape[1], dtype=np.uint32) >= used[:, None]] = 0

@@ -67,7 +67,8 @@ class Volume(MountedVolume):
             ):
                 volume.fail("reading $UpCase and $Secure")
             volume._fields.state |= binding.VOLUME_COMPRESSION
-            volume._load_table_information()
+            if writable:
+                volume._load_table_information()
         except BaseException:
             volume._abandon()
             raise

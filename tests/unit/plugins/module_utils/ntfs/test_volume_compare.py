@@ -16,11 +16,13 @@ from ansible_collections.strata.layering.plugins.module_utils.ntfs.cluster_owner
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.file_state import read_state
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.mft import MasterFileTable
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.ranges import Ranges
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.raw_volume import RawVolume
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.record_paths import Paths
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.times import Times
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume_compare import compare
 from ansible_collections.strata.layering.tests.support.ntfs_check import file_runs
+from ansible_collections.strata.layering.tests.support.ntfs_images import verify_volume
 
 GRAIN = 65536
 
@@ -216,6 +218,66 @@ def test_owners_equal_the_runs_of_every_file(pair):
                 if any(first <= cluster < first + length for cluster in chosen for first, length in file)
             }
             assert {number for number in find_owners(table, ranges) if number in runs} == expected
+
+
+def tear(path, number: int, kind: str) -> None:
+    """Make a file record look as if it was not written completely: with the signature that chkdsk sets, or with wrong fixups."""
+    with FileDevice(str(path), writable=True) as device:
+        raw = RawVolume(device)
+        size = raw.geometry.record_size
+        ((start, _count),) = raw.pieces(raw.mft_runs, number * size, size)
+        if kind == "signature":
+            device.pwrite(b"BAAD", start)
+        else:
+            device.pwrite(bytes(byte ^ 0x55 for byte in device.pread(2, start + size - 2)), start + size - 2)
+
+
+@pytest.mark.parametrize("kind", ["signature", "fixups"])
+def test_incomplete_record_is_damage_only_if_it_is_in_use(pair, tmp_path, kind):
+    numbers = {}
+
+    def remember(volume):
+        for name in ("file 20", "file 250", "file 251"):
+            with volume.find(f"folder/{name}") as node:
+                numbers[name] = node.file_reference & 0xFFFFFFFFFFFF
+
+    def remove(volume):
+        with volume.find("folder/file 250") as node:
+            node.delete()
+        with volume.find("folder") as folder, folder.child("file 251") as node:
+            node.set_attributes(0x22)
+
+    old, new = tmp_path / "before", tmp_path / "after"
+    shutil.copyfile(pair[0], old)
+    shutil.copyfile(pair[0], new)
+    write(old, remember)
+    write(new, remove)
+
+    def compared() -> list[int]:
+        with FileDevice(str(old)) as first, FileDevice(str(new)) as second:
+            tables = MasterFileTable(first), MasterFileTable(second)
+            everything = Ranges.of([(0, second.size // GRAIN * GRAIN)])
+            find_owners(tables[1], everything)
+            return [file.number for file in compare(*tables, everything).files]
+
+    tear(new, numbers["file 250"], kind)
+    assert {numbers["file 250"], numbers["file 251"]} <= set(compared())
+    # The record is used for one of these files.
+    write(new, lambda volume: [volume.root.create_file(f"more {number}").close() for number in range(20)])
+    assert len(compared()) == 21 + 1
+    verify_volume(new)
+    tear(new, numbers["file 20"], kind)
+    with pytest.raises(Corrupt) as caught:
+        compared()
+    assert caught.value.code == "ntfs.damaged"
+    assert f"file record {numbers['file 20']}" in caught.value.message
+    with FileDevice(str(new)) as device:
+        for search in (
+            lambda table: read_state(table, numbers["file 20"]),
+            lambda table: find_owners(table, Ranges([], [])),
+        ):
+            with pytest.raises(Corrupt):
+                search(MasterFileTable(device))
 
 
 def test_damaged_records_raise_corrupt(pair):
