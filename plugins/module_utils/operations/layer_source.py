@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -219,8 +218,7 @@ class _PackagedDisk:
     def describe(self) -> dict[str, Any]:
         """Return what the layer's document records of the disk."""
         if self.package is not None and self.package.manifest is not None:
-            with self.package.open(f"{self.package.name}.mf") as stream:
-                return {"packaged_disk": self.path, "manifest_sha256": hashlib.sha256(stream.read()).hexdigest()}
+            return {"packaged_disk": self.path, "manifest_sha256": self.package.manifest_digest()}
         status = self.share.stat(self.file)
         return {
             "packaged_disk": self.path,

@@ -47,6 +47,11 @@ class OsLayerOptions(LayerOptions):
     package: OsPackageSource | None
     readiness: str
 
+    @property
+    def label(self) -> str:
+        """Return the layer and its version for messages."""
+        return f"OS layer {self.name} {self.version}"
+
     def metadata(self) -> LayerMetadata:
         """Return the options that describe the layer or its version."""
         return LayerMetadata(self.description, self.version_description, connector=self.connector)
@@ -102,16 +107,19 @@ def ensure_os_layer(options: OsLayerOptions, *, check_mode: bool, progress: Prog
             importer = _Importer(repository, options, script, check_mode, progress)
             with _package_source(options).open() as package:
                 entry, findings = importer.run(package)
+                warnings = [f"{options.label}: {warning}" for warning in package.warnings()]
             layer = layer.with_version(version, entry)
             if options.readiness == "warn":
-                warnings = _warnings(findings)
+                warnings += _warnings(options, findings)
         after, changed = LayerChange(before, layer, icon).save(repository, options, check_mode=check_mode)
     result = {"layer": after.describe_version(version), "readiness": findings}
     return Outcome(changed, before.to_dict() if before else None, after.to_dict(), result, warnings)
 
 
-def _warnings(findings: list[dict[str, Any]]) -> list[str]:
-    return [f"{finding['name']}: {finding['found']}. {finding['action']}" for finding in failures(findings)]
+def _warnings(options: OsLayerOptions, findings: list[dict[str, Any]]) -> list[str]:
+    return [
+        f"{options.label}: {finding['name']}: {finding['found']}. {finding['action']}" for finding in failures(findings)
+    ]
 
 
 def _stored_findings(repository: Repository, layer: LayerDocument, version: str) -> list[dict[str, Any]]:
@@ -146,10 +154,10 @@ def _check_same_source(layer: LayerDocument, options: OsLayerOptions) -> None:
         return
     try:
         with options.package.open() as package:
-            source = options.package.describe(package)
+            same = options.package.is_recorded(package, entry.source)
     except NotFound:
         return  # The package may be deleted once it has been imported.
-    if source["manifest_sha256"] != entry.source.get("manifest_sha256"):
+    if not same:
         raise Conflict(
             f"{subject} was imported from a package that differs from {options.package.path!r} as it is now.",
             code="operations.os_other_package",

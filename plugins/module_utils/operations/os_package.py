@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,19 +57,25 @@ class OsPackageSource:
             yield open_package("" if below == "." else below, LocalShare(root, confined=True))
 
     def describe(self, package: Package) -> dict[str, Any]:
-        """Return what a version records of its package: the digest of the manifest covers every byte of it.
+        """Return what a version records of its package.
 
-        Raises:
-            InvalidInput: ``operations.ovf_no_manifest``.
+        ``manifest_sha256`` is the digest of the manifest, None without a manifest. ``fingerprint`` covers the
+        descriptor and the sizes of the disks; it identifies a package that has no manifest.
         """
-        if package.manifest is None:
-            raise InvalidInput(
-                f"The OVF package {package.path} has no manifest ({package.name}.mf).",
-                code="operations.ovf_no_manifest",
-                hint="Export the VM again with a manifest, for instance with strata.layering.ovf_export.",
-            )
-        with package.open(f"{package.name}.mf") as stream:
-            return {"packaging_disk": self.path, "manifest_sha256": hashlib.sha256(stream.read()).hexdigest()}
+        return {
+            "packaging_disk": self.path,
+            "manifest_sha256": package.manifest_digest(),
+            "fingerprint": package.fingerprint(),
+        }
+
+    def is_recorded(self, package: Package, source: Mapping[str, Any]) -> bool:
+        """Return whether ``source`` describes ``package``, as far as this can be recognized."""
+        recorded, manifest = source.get("manifest_sha256"), package.manifest_digest()
+        if recorded and manifest:
+            return bool(recorded == manifest)
+        # The manifest was removed or added later. Versions of earlier releases have no fingerprint.
+        fingerprint = source.get("fingerprint")
+        return fingerprint is None or fingerprint == package.fingerprint()
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ STREAM_OPTIMIZED = "http://www.vmware.com/interfaces/specifications/vmdk.html#st
 #: The maximum capacity of a disk in bytes; the limit of vSphere is 62 TiB.
 MAXIMUM_CAPACITY = 64 << 40
 _MAXIMUM_NAME = 255
+_MAXIMUM_PATH = 1000
 
 #: CIM resource types (CIM_ResourceAllocationSettingData) used by vSphere.
 CPU, MEMORY, IDE, SCSI, NETWORK, DISK, OTHER_STORAGE = 3, 4, 5, 6, 10, 17, 20
@@ -87,24 +88,46 @@ def parse_descriptor(data: bytes, subject: str = "The OVF descriptor") -> Descri
 
 
 def check_file_name(name: str, subject: str) -> str:
-    """Return ``name`` if it is a plain file name, which cannot lead out of the package's folder.
+    """Return ``name`` if it is a plain file name, which cannot lead out of its folder.
 
     Raises:
         Corrupt: ``ovf.file_name`` if it is not.
     """
-    if (
+    if not _is_plain(name):
+        raise _bad_name(name, subject)
+    return name
+
+
+def check_file_path(path: str, subject: str) -> str:
+    """Return ``path``, a file in the package's folder or in a folder below it, without a leading ``./``.
+
+    Raises:
+        Corrupt: ``ovf.file_name`` if it is absolute, has ``..`` or a drive letter, or uses backslashes.
+    """
+    relative = re.sub(r"^(?:\./)+", "", path)
+    if len(relative) > _MAXIMUM_PATH or not all(map(_is_plain, relative.split("/"))):
+        raise _bad_name(path, subject)
+    return relative
+
+
+def _is_plain(name: str) -> bool:
+    return not (
         not name
         or name in (".", "..")
         or len(name.encode("utf-8", "surrogatepass")) > _MAXIMUM_NAME
         or any(character in name for character in "/\\:")
         or any(ord(character) < 32 or 0xD800 <= ord(character) <= 0xDFFF for character in name)
-    ):
-        raise Corrupt(
-            f"{subject} contains the file name {name[:120]!r}, which is not a plain file name.",
-            code="ovf.file_name",
-            hint="Export the virtual machine again, with all files in the folder of the descriptor.",
-        )
-    return name
+    )
+
+
+def _bad_name(name: str, subject: str) -> Corrupt:
+    return Corrupt(
+        f"{subject} contains the file name {name[:120]!r}, which does not name a file of the package.",
+        code="ovf.file_name",
+        hint="Write names relative to the descriptor, with '/' between folders and without '..', or export the "
+        "virtual machine again.",
+        file=name[:120],
+    )
 
 
 def parse_units(text: str | None, default: int, subject: str) -> int:
@@ -127,9 +150,9 @@ def parse_units(text: str | None, default: int, subject: str) -> int:
 
 
 def _file(element: ElementTree.Element, subject: str) -> File:
-    href = check_file_name(_required(element, "href", subject), subject)
-    size = _attribute(element, "size")
-    chunk = _attribute(element, "chunkSize")
+    href = check_file_path(_required(element, "href", subject), subject)
+    size = _optional(element, "size")
+    chunk = _optional(element, "chunkSize")
     return File(
         _required(element, "id", subject),
         href,
@@ -148,14 +171,15 @@ def _disk(element: ElementTree.Element, subject: str) -> Disk:
             code="ovf.capacity",
             hint=EXPORT_AGAIN,
         )
-    populated = _attribute(element, "populatedSize")
+    populated = _optional(element, "populatedSize")
     return Disk(
         _required(element, "diskId", subject),
-        _attribute(element, "fileRef"),
+        # Descriptors of VMware appliances write an empty fileRef for a blank disk.
+        _optional(element, "fileRef"),
         capacity,
         None if populated is None else _number(populated, "populated size", subject),
         _attribute(element, "format") or "",
-        _attribute(element, "parentRef"),
+        _optional(element, "parentRef"),
     )
 
 
@@ -285,6 +309,11 @@ def _attribute(element: ElementTree.Element, name: str) -> str | None:
         if local_name(key) == name:
             return value
     return None
+
+
+def _optional(element: ElementTree.Element, name: str) -> str | None:
+    """Return the attribute, None if it is missing or empty."""
+    return (_attribute(element, name) or "").strip() or None
 
 
 def _required(element: ElementTree.Element, name: str, subject: str) -> str:

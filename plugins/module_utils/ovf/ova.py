@@ -15,18 +15,30 @@ import io
 import re
 import tarfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from ..common.errors import Corrupt, InternalError, Unsupported
 from ..common.streams import SeekableReader
-from .descriptor import check_file_name
+from .descriptor import check_file_name, check_file_path
 from .envelope import EXPORT_AGAIN
 from .manifest import Entry, write_manifest
 
 _BLOCK = 512
 _MAXIMUM_MEMBERS = 1000
 _MAXIMUM_EXTENSION = 1 << 16
+_UNPACK = "Unpack the OVA into a folder with 'tar -xf', and set the option to the .ovf file in it."
+#: Entries that describe the archive or the next member: volume label, folder listing of GNU tar, long link name,
+#: global pax header, and access control list of Solaris.
+_IGNORED = (b"V", b"D", b"K", b"g", b"A")
+#: The first bytes of compressed files.
+_COMPRESSED = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\0": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"PK\x03\x04": "ZIP",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +51,16 @@ class Member:
 
 
 def read_members(stream: BinaryIO, subject: str) -> tuple[Member, ...]:
-    """Return the positions of the files in an archive; folders and extended headers are left out.
+    """Return the positions of the files in an archive; folders, labels and extended headers are left out.
 
-    ``stream`` must be seekable. ``subject`` is the archive's name at the start of error messages.
+    ``stream`` must be seekable. ``subject`` is the archive's name at the start of error messages. The blocks of
+    zeros at the end of the archive may be missing.
 
     Raises:
         Corrupt: ``ovf.ova_not_tar``, ``ovf.ova_truncated``, ``ovf.ova_size``, ``ovf.ova_extension``,
             ``ovf.ova_duplicate``, ``ovf.ova_members`` or ``ovf.file_name`` if the archive is damaged.
-        Unsupported: ``ovf.ova_kind`` if it contains a link or a special file.
+        Unsupported: ``ovf.ova_kind`` if it contains a link or a special file; ``ovf.ova_sparse`` if it contains a
+            sparse member; ``ovf.ova_compressed`` if it is compressed.
     """
     end = stream.seek(0, io.SEEK_END)
     members: dict[str, Member] = {}
@@ -55,14 +69,16 @@ def read_members(stream: BinaryIO, subject: str) -> tuple[Member, ...]:
     for _number in range(2 * _MAXIMUM_MEMBERS):
         stream.seek(position)
         header = stream.read(_BLOCK)
+        if not any(header) and (len(header) == _BLOCK or members):
+            return tuple(members.values())
+        if position == 0:
+            _check_kind(header, subject)
         if len(header) < _BLOCK:
             raise Corrupt(
-                f"{subject} is truncated: it ends without an end-of-archive block.",
+                f"{subject} is truncated: it ends within a tar header.",
                 code="ovf.ova_truncated",
                 hint=EXPORT_AGAIN,
             )
-        if not any(header):
-            return tuple(members.values())
         _check_sum(header, subject)
         kind = header[156:157]
         size = int(overrides["size"]) if "size" in overrides else _size(header[124:136], subject)
@@ -74,14 +90,16 @@ def read_members(stream: BinaryIO, subject: str) -> tuple[Member, ...]:
                 code="ovf.ova_truncated",
                 hint=EXPORT_AGAIN,
             )
-        if kind in (b"x", b"L"):
+        if kind in (b"x", b"X", b"L"):
             # An extended header: its values override those of the next header.
             overrides.update(_extension(stream, kind, size, subject))
-        elif kind != b"g":
+        elif kind not in _IGNORED:
             name = overrides.get("path") or _name(header)
+            if kind == b"S" or "sparse" in overrides:
+                raise _sparse(name, subject)
             overrides = {}
             if kind != b"5":
-                _add_member(members, Member(name.removeprefix("./"), data, size), kind, subject)
+                _add_member(members, Member(name, data, size), kind, subject)
     raise Corrupt(
         f"{subject} contains more than {_MAXIMUM_MEMBERS} files, the limit for an OVA.",
         code="ovf.ova_members",
@@ -92,14 +110,15 @@ def read_members(stream: BinaryIO, subject: str) -> tuple[Member, ...]:
 def _add_member(members: dict[str, Member], member: Member, kind: bytes, subject: str) -> None:
     if kind not in (b"0", b"\0", b"7"):
         raise Unsupported(
-            f"{subject} contains a link or a special file, which an OVA must not contain.",
+            f"{subject} contains {member.name[:120]!r}, which is a link or a special file.",
             code="ovf.ova_kind",
-            hint=EXPORT_AGAIN,
+            hint=_UNPACK,
+            member=member.name[:120],
         )
-    check_file_name(member.name, subject)
-    if member.name in members:
-        raise Corrupt(f"{subject} contains the file {member.name} twice.", code="ovf.ova_duplicate", hint=EXPORT_AGAIN)
-    members[member.name] = member
+    name = check_file_path(member.name, subject)
+    if name in members:
+        raise Corrupt(f"{subject} contains the file {name} twice.", code="ovf.ova_duplicate", hint=_UNPACK, member=name)
+    members[name] = replace(member, name=name)
 
 
 class MemberStream(SeekableReader):
@@ -202,6 +221,27 @@ class OvaWriter:
         self._out.write(header.tobuf(tarfile.GNU_FORMAT, "utf-8", "strict"))
 
 
+def _sparse(name: str, subject: str) -> Unsupported:
+    return Unsupported(
+        f"{subject} stores {name[:120]!r} as a sparse file, which cannot be read in place.",
+        code="ovf.ova_sparse",
+        hint=_UNPACK,
+        member=name[:120],
+    )
+
+
+def _check_kind(start: bytes, subject: str) -> None:
+    """Raise Unsupported if the archive starts like a compressed file."""
+    for magic, kind in _COMPRESSED.items():
+        if start.startswith(magic):
+            raise Unsupported(
+                f"{subject} is a compressed file ({kind}), not a tar archive.",
+                code="ovf.ova_compressed",
+                hint="Decompress the file first: an OVA is a tar archive without compression.",
+                compression=kind,
+            )
+
+
 def _check_sum(header: bytes, subject: str) -> None:
     match = re.fullmatch(rb"\s*([0-7]{1,7})[\s\0]*", header[148:156])
     if match is None or int(match[1], 8) != sum(header[:148]) + sum(header[156:]) + 8 * 32:
@@ -215,10 +255,11 @@ def _check_sum(header: bytes, subject: str) -> None:
 def _size(field: bytes, subject: str) -> int:
     if field[0] & 0x80:
         return int.from_bytes(field[4:], "big")
-    match = re.fullmatch(rb"\s*([0-7]{1,12})[\s\0]*", field)
+    # GNU tar leaves the size of a volume label empty.
+    match = re.fullmatch(rb"\s*([0-7]{0,12})[\s\0]*", field)
     if match is None:
         raise Corrupt(f"{subject} has a member whose size is not a number.", code="ovf.ova_size", hint=EXPORT_AGAIN)
-    return int(match[1], 8)
+    return int(match[1] or b"0", 8)
 
 
 def _name(header: bytes) -> str:
@@ -244,7 +285,9 @@ def _extension(stream: BinaryIO, kind: bytes, size: int, subject: str) -> dict[s
         if not match or length <= match.end() or length > len(data):
             raise Corrupt(f"{subject} has a damaged extended header.", code="ovf.ova_extension", hint=EXPORT_AGAIN)
         key, separator, value = data[match.end() : length - 1].partition(b"=")
-        if key == b"path":
+        if key.startswith(b"GNU.sparse."):
+            overrides["sparse"] = "yes"
+        if key in (b"path", b"GNU.sparse.name"):
             overrides["path"] = value.decode("utf-8", "surrogateescape")
         elif key == b"size":
             if not re.fullmatch(rb"[0-9]{1,19}", value):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 
 import pytest
 
@@ -165,6 +166,39 @@ def test_os_layer_version_never_changes(workspace, exported, tmp_path):
         file_share=os.fspath(other.parent),
         packaging_disk="gold/gold-w11.ovf",
     )
+
+
+def test_os_layer_imports_a_package_of_another_tool_with_warnings(workspace, exported, tmp_path):
+    """Blank second disk, NVRAM that was not written, manifest of two exports without the descriptor; then no manifest."""
+    package = tmp_path / "share" / "esxi"
+    shutil.copytree(exported / "gold", package)
+    ovf, manifest = package / "gold-w11.ovf", package / "gold-w11.mf"
+    blank = '<ovf:Disk ovf:capacity="10" ovf:capacityAllocationUnits="byte * 2^30" ovf:diskId="d2" ovf:fileRef=""/>'
+    nvram = '<ovf:File ovf:href="gold-w11.nvram" ovf:id="file9" ovf:size="270840"/>'
+    text = ovf.read_text().replace("</ovf:DiskSection>", f"{blank}</ovf:DiskSection>")
+    ovf.write_text(text.replace("</ovf:References>", f"{nvram}</ovf:References>"))
+    disk = next(line for line in manifest.read_text().splitlines() if ".vmdk" in line)
+    manifest.write_text(f"{disk.partition('=')[0]}= {'0' * 64}\n{disk}\n")
+    options = workspace.options | OS_LAYER | {"file_share": os.fspath(package.parent), "packaging_disk": "esxi"}
+    planned = run("os_layer", check=True, **options | {"version": "2.0"})
+    done = run("os_layer", **options | {"version": "2.0"})
+    for result in (planned, done):
+        warnings = [str(warning) for warning in result["warnings"] if "OVF package" in str(warning)]
+        assert len(warnings) == 2
+        assert all("Windows 11 2.0" in warning for warning in warnings)
+        assert "gold-w11.nvram" in warnings[0]
+        assert "gold-w11.ovf" in warnings[1]
+    assert run("os_layer", **options | {"version": "2.0"})["changed"] is False
+
+    manifest.unlink()
+    # The version is recognized without its manifest.
+    assert run("os_layer", **options | {"version": "2.0"})["changed"] is False
+    done = run("os_layer", **options | {"version": "3.0"})
+    assert any("no manifest" in str(warning) for warning in done["warnings"])
+    assert run("os_layer", **options | {"version": "3.0"})["changed"] is False
+    ovf.write_text(ovf.read_text() + "\n")
+    for version in ("2.0", "3.0"):
+        fails("os_layer", "operations.os_other_package", **options | {"version": version})
 
 
 def test_os_layer_in_use_is_not_deleted(workspace):

@@ -141,9 +141,40 @@ def test_error_starts_with_the_subject_and_has_a_hint():
     assert caught.value.hint
 
 
+@pytest.mark.parametrize(("name", "path"), [("disks/a b/os.vmdk", None), ("./os.vmdk", "os.vmdk"), ("...", None)])
+def test_file_name_in_the_folder_is_accepted(name, path):
+    descriptor = read(VSPHERE.replace("os-disk1.vmdk", name))
+    assert descriptor.files[0].href == (path or name)
+
+
+def test_empty_optional_attributes_are_ignored():
+    """Descriptors of VMware appliances have an empty fileRef for a blank disk."""
+    text = VSPHERE.replace('ovf:fileRef="file1"', 'ovf:fileRef="" ovf:parentRef=""').replace("12345678", "")
+    disk = read(text.replace('ovf:size="4096"', 'ovf:size="" ovf:chunkSize=""')).disks[0]
+    assert (disk.file_id, disk.parent, disk.populated_size) == (None, None, None)
+
+
 @pytest.mark.parametrize(
     "name",
-    ["../os.vmdk", "/etc/passwd", "a/b.vmdk", "http://host/x.vmdk", "C:x.vmdk", "..", ".", "", "a\\b", "x" * 300],
+    [
+        "../os.vmdk",
+        "/etc/passwd",
+        "a/../b.vmdk",
+        "a//b.vmdk",
+        "a/./b.vmdk",
+        "a/",
+        "./",
+        "http://host/x.vmdk",
+        "C:x.vmdk",
+        "C:/x.vmdk",
+        "a/C:/x.vmdk",
+        "..",
+        ".",
+        "",
+        "a\\b",
+        "x" * 300,
+        "x/" * 600 + "x",
+    ],
 )
 def test_file_name_outside_the_folder_is_refused(name):
     with pytest.raises(Corrupt) as caught:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import subprocess
 
 import pytest
 from hypothesis import given, settings
@@ -34,7 +35,7 @@ def entries(algorithm="sha256"):
     return [Entry(name, algorithm, hashlib.new(algorithm, data).hexdigest()) for name, data in FILES.items()]
 
 
-@pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha512"])
+@pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha384", "sha512"])
 def test_written_manifest_is_parsed_and_verified(algorithm):
     text = write_manifest(entries(algorithm))
     assert text.startswith(algorithm.upper().encode() + b"(a.ovf)= ")
@@ -89,6 +90,10 @@ def test_verify_files_missing_entry_raises():
         "MD5(a)= " + "0" * 32,
         "SHA256(../a)= " + "0" * 64,
         "SHA256 a " + "0" * 64,
+        "0" * 32 + "  a",
+        "0" * 64 + "  /etc/passwd",
+        "0" * 64 + "  C:\\a",
+        "SHA256(a/../../b)= " + "0" * 64,
         "SHA256(a)= " + "g" * 64,
         "\udcff",
         "SHA1(a)= " + "0" * 64,
@@ -100,10 +105,44 @@ def test_parse_manifest_other_line_raises(line):
     assert caught.value.code in ("ovf.manifest", "ovf.file_name")
 
 
-def test_parse_manifest_two_digests_of_a_file_raises():
+@pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha384", "sha512"])
+@pytest.mark.parametrize("options", [(), ("--tag",), ("--binary",)])
+def test_manifest_of_gnu_coreutils_is_parsed(tmp_path, algorithm, options):
+    for name, data in FILES.items():
+        (tmp_path / name).write_bytes(data)
+    text = subprocess.run([f"{algorithm}sum", *options, *FILES], cwd=tmp_path, check=True, capture_output=True).stdout
+    assert list(parse_manifest(text)) == entries(algorithm)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_parse_manifest_ignores_comments_and_blank_lines(encoding):
+    digest = "a" * 64
+    text = f"# written by hand\r\n\r\n  \r\nSHA256(ü.vmdk)= {digest}\r\n# end"
+    assert parse_manifest(text.encode(encoding)) == (Entry("ü.vmdk", "sha256", digest),)
+
+
+def test_parse_manifest_names_in_folders_are_relative():
+    digest = "a" * 64
+    assert parse_manifest(f"{digest}  ./disks/a.vmdk\n".encode()) == (Entry("disks/a.vmdk", "sha256", digest),)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("other", [Entry("a.ovf", "sha256", "0" * 64), Entry("a.ovf", "sha1", "0" * 40)])
+def test_verify_files_accepts_one_matching_digest_of_several(order, other):
+    """The module vmware_export_ovf of community.vmware appends to the manifest of an earlier export."""
+    claims = (entries()[0], other)
+    text = write_manifest([*(claims[number] for number in order), *entries()[1:]])
+    parsed = parse_manifest(text)
+    assert len(parsed) == len(FILES) + 1
+    assert verify_files(parsed, FILES, opener, package="P") == {entry.name: entry.digest for entry in entries()}
+
+
+def test_verify_files_several_digests_none_matches_raises():
+    listed = [Entry("a.ovf", "sha256", "0" * 64), Entry("a.ovf", "sha256", "1" * 64), *entries()[1:]]
     with pytest.raises(Corrupt) as caught:
-        parse_manifest(f"SHA256(a)= {'0' * 64}\nSHA256(a)= {'1' * 64}\n".encode())
-    assert caught.value.code == "ovf.manifest"
+        verify_files(listed, FILES, opener, package="P")
+    assert caught.value.code == "ovf.checksum"
+    assert caught.value.details["expected"] == "1" * 64
 
 
 @settings(max_examples=200, deadline=None)

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import hashlib
 import io
+import lzma
 import subprocess
 import tarfile
 
@@ -54,6 +57,60 @@ def test_pax_sizes_are_read():
         ("a.ovf", 4),
         ("b", len(DISK)),
     ]
+
+
+@pytest.mark.parametrize("blocks", [0, 1, 1.5, 20])
+def test_archive_without_end_blocks_is_read(blocks):
+    """Some tools write one block of zeros, or none."""
+    files = {"a.ovf": b"<x/>", "b": DISK}
+    data = archive(files).rstrip(b"\0")
+    data += bytes(-len(data) % 512) + bytes(int(blocks * 512))
+    members = read_members(io.BytesIO(data), "It")
+    assert [(member.name, member.size) for member in members] == [(name, len(text)) for name, text in files.items()]
+
+
+def test_archive_without_padding_of_the_last_member_is_read():
+    data = archive({"a.ovf": b"<x/>", "b": b"y" * 700})
+    members = read_members(io.BytesIO(data[: data.index(b"y") + 700]), "It")
+    assert [member.size for member in members] == [4, 700]
+
+
+def test_archive_of_gnu_tar_with_a_label_and_folders_is_read(tmp_path):
+    (tmp_path / "os" / "disks").mkdir(parents=True)
+    (tmp_path / "os" / "a.ovf").write_bytes(b"<x/>")
+    (tmp_path / "os" / "disks" / "a.vmdk").write_bytes(DISK)
+    for form in ("gnu", "pax"):
+        subprocess.run(
+            ["tar", f"--format={form}", "--label=Backup of the OVA", "-cf", tmp_path / "x.ova", "./os"],
+            cwd=tmp_path,
+            check=True,
+        )
+        with open(tmp_path / "x.ova", "rb") as stream:
+            members = {member.name: member.size for member in read_members(stream, "It")}
+        assert members == {"os/a.ovf": 4, "os/disks/a.vmdk": len(DISK)}
+
+
+@pytest.mark.parametrize("form", ["gnu", "posix"])
+@pytest.mark.parametrize("version", ["0.0", "0.1", "1.0"])
+def test_read_members_sparse_file_raises(tmp_path, form, version):
+    with open(tmp_path / "disk.vmdk", "wb") as stream:
+        stream.write(b"start")
+        stream.seek(8 << 20)
+        stream.write(b"end")
+    options = [f"--format={form}", "--sparse", f"--sparse-version={version}"]
+    subprocess.run(["tar", *options, "-cf", tmp_path / "x.ova", "disk.vmdk"], cwd=tmp_path, check=True)
+    with open(tmp_path / "x.ova", "rb") as stream, pytest.raises(Unsupported) as caught:
+        read_members(stream, "It")
+    assert caught.value.code == "ovf.ova_sparse"
+    assert caught.value.details["member"].endswith("disk.vmdk")
+    assert "tar -xf" in caught.value.hint
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
+def test_read_members_compressed_archive_raises(compress):
+    with pytest.raises(Unsupported) as caught:
+        read_members(io.BytesIO(compress(archive({"a.ovf": b"<x/>"}))), "It")
+    assert caught.value.code == "ovf.ova_compressed"
 
 
 def test_member_stream_seeks_within_the_member():

@@ -132,6 +132,156 @@ def test_manifest_with_percent_escapes_is_accepted(tmp_path, escaped):
     assert caught.value.code == "ovf.file_name"
 
 
+def with_nvram(descriptor, name="os.nvram"):
+    return descriptor.replace(
+        b"</ovf:References>", f'<ovf:File ovf:href="{name}" ovf:id="file9" ovf:size="9"/></ovf:References>'.encode()
+    )
+
+
+def archived(path, files):
+    with tarfile.open(path, "w") as tar:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return open_package(str(path))
+
+
+def test_complete_package_has_no_warnings(package):
+    assert package.warnings() == ()
+    assert package.manifest_digest()
+
+
+def test_manifest_without_the_descriptor_is_a_warning(tmp_path):
+    """The ESXi host client writes such manifests."""
+    folder(tmp_path, describe())
+    (tmp_path / "os.mf").write_bytes((tmp_path / "os.mf").read_bytes().split(b"\n", 1)[1])
+    package = open_package(str(tmp_path))
+    assert set(package.verify()) == {"os-disk1.vmdk"}
+    assert len(package.warnings()) == 1
+    assert "os.ovf" in package.warnings()[0]
+
+
+def test_verify_manifest_without_the_disk_raises(tmp_path):
+    folder(tmp_path, describe())
+    (tmp_path / "os.mf").write_bytes((tmp_path / "os.mf").read_bytes().split(b"\n", 1)[0])
+    with pytest.raises(NotFound) as caught:
+        open_package(str(tmp_path)).verify()
+    assert (caught.value.code, caught.value.details) == ("ovf.manifest_entry", {"file": "os-disk1.vmdk"})
+    # The hint leads to an import with a warning.
+    assert ".mf" in caught.value.hint
+    (tmp_path / "os.mf").unlink()
+    package = open_package(str(tmp_path))
+    assert package.verify() == {}
+    assert len(package.warnings()) == 1
+    assert package.manifest_digest() is None
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_missing_file_that_no_disk_needs_is_a_warning(tmp_path, listed):
+    folder(tmp_path, with_nvram(describe()))
+    if listed:
+        with open(tmp_path / "os.mf", "ab") as stream:
+            stream.write(b"SHA256(os.nvram)= " + b"0" * 64 + b"\n")
+    package = open_package(str(tmp_path))
+    assert set(package.verify()) == {"os.ovf", "os-disk1.vmdk"}
+    assert len(package.warnings()) == 1
+    assert "os.nvram" in package.warnings()[0]
+
+
+def test_verify_damaged_file_that_no_disk_needs_raises(tmp_path):
+    folder(tmp_path, with_nvram(describe()))
+    (tmp_path / "os.nvram").write_bytes(b"123456789")
+    with open(tmp_path / "os.mf", "ab") as stream:
+        stream.write(b"SHA256(os.nvram)= " + b"0" * 64 + b"\n")
+    with pytest.raises(Corrupt) as caught:
+        open_package(str(tmp_path)).verify()
+    assert (caught.value.code, caught.value.details["file"]) == ("ovf.checksum", "os.nvram")
+
+
+def test_fingerprint_covers_descriptor_and_sizes(tmp_path):
+    folder(tmp_path, describe(), manifest=False)
+    first = open_package(str(tmp_path)).fingerprint()
+    assert open_package(str(tmp_path / "os.ovf")).fingerprint() == first
+    (tmp_path / "os.ovf").write_bytes(describe(cpus=4))
+    assert open_package(str(tmp_path)).fingerprint() != first
+    size = f' ovf:size="{len(DISK)}"'.encode()
+    (tmp_path / "os.ovf").write_bytes(describe().replace(size, b""))
+    second = open_package(str(tmp_path)).fingerprint()
+    (tmp_path / "os-disk1.vmdk").write_bytes(DISK + b"!")
+    assert open_package(str(tmp_path)).fingerprint() != second
+
+
+@pytest.mark.parametrize("kind", ["folder", "ova"])
+def test_disk_in_a_folder_of_the_package_is_read(tmp_path, kind):
+    descriptor = describe(disk_file="NAME").replace(b"NAME", b"disks/os%20disk1.vmdk")
+    digests = [(b"os.ovf", descriptor), (b"disks/os disk1.vmdk", DISK)]
+    files = {
+        "os.ovf": descriptor,
+        "os.mf": b"".join(b"SHA256(%s)= %s\n" % (n, hashlib.sha256(d).hexdigest().encode()) for n, d in digests),
+        "disks/os disk1.vmdk": DISK,
+    }
+    if kind == "folder":
+        for name, data in files.items():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_bytes(data)
+        package = open_package(str(tmp_path))
+    else:
+        package = archived(tmp_path / "os.ova", {f"export/{name}": data for name, data in files.items()})
+    name = package.disk_file(package.descriptor.disks[0])
+    with package.open(name) as stream:
+        assert stream.read() == DISK
+    assert set(package.verify()) == {"os.ovf", "disks/os disk1.vmdk"}
+    assert package.warnings() == ()
+
+
+@pytest.mark.parametrize("kind", ["folder", "ova"])
+@pytest.mark.parametrize("change", [str.upper, str.title])
+def test_names_in_other_case_are_found(tmp_path, kind, change):
+    folder(tmp_path, describe())
+    files = {change(path.name): path.read_bytes() for path in tmp_path.iterdir()}
+    for path in list(tmp_path.iterdir()):
+        path.unlink()
+    if kind == "folder":
+        for name, data in files.items():
+            (tmp_path / name).write_bytes(data)
+        package = open_package(str(tmp_path))
+    else:
+        package = archived(tmp_path / "X.OVA", files)
+    assert set(package.verify()) == {change("os.ovf"), change("os-disk1.vmdk")}
+    assert package.warnings() == ()
+
+
+def test_names_in_other_case_prefer_the_exact_name(tmp_path):
+    folder(tmp_path, describe())
+    (tmp_path / "OS-DISK1.vmdk").write_bytes(b"other")
+    assert open_package(str(tmp_path)).verify()
+    (tmp_path / "Os-disk1.vmdk").write_bytes(b"other")
+    (tmp_path / "os-disk1.vmdk").unlink()
+    with pytest.raises(NotFound) as caught:
+        open_package(str(tmp_path)).verify()
+    assert caught.value.code == "ovf.missing_file"
+
+
+def test_manifest_of_a_renamed_descriptor_is_used(tmp_path):
+    folder(tmp_path, describe())
+    (tmp_path / "os.ovf").rename(tmp_path / "windows 11.ovf")
+    package = open_package(str(tmp_path))
+    assert package.manifest_name == "os.mf"
+    assert set(package.verify()) == {"os-disk1.vmdk"}
+    assert len(package.warnings()) == 1
+    # With two packages in the folder, the manifest may belong to the other package.
+    (tmp_path / "other.ovf").write_bytes(describe())
+    assert open_package(str(tmp_path / "windows 11.ovf")).manifest_name is None
+
+
+def test_hidden_descriptors_of_an_ova_are_ignored(tmp_path):
+    package = archived(
+        tmp_path / "os.ova", {"./._os.ovf": b"Mac OS X", "./os.ovf": describe(), "./os-disk1.vmdk": DISK}
+    )
+    assert package.size(package.disk_file(package.descriptor.disks[0])) == len(DISK)
+
+
 @pytest.mark.parametrize("name", ["nothing.ovf", ""])
 def test_open_package_missing_file_or_empty_folder_raises(tmp_path, name):
     with pytest.raises(NotFound) as caught:
@@ -168,8 +318,9 @@ def test_open_package_folder_with_two_packages_raises(tmp_path):
             {"file": "os-disk1.vmdk", "ovftool_option": "--chunkSize"},
         ),
         (b'ovf:fileRef="file1"', b"", {"disk": "vmdisk1"}),
+        (b'ovf:fileRef="file1"', b'ovf:fileRef=""', {"disk": "vmdisk1"}),
     ],
-    ids=["compressed", "split", "blank"],
+    ids=["compressed", "split", "blank", "blank with an empty reference"],
 )
 def test_disk_file_unsupported_disk_raises(tmp_path, old, new, details):
     folder(tmp_path, describe().replace(old, new))
