@@ -58,7 +58,20 @@ options:
     description:
       - A folder on the composer with the tree of drive C, such as C(Program Files/Tool/tool.exe).
       - Files inherit the permissions of the folder in which they are placed.
+      - A folder without any file or folder is refused, because that is what a mount point looks like before its share is mounted.
+      - Registry hives, page files, boot files and metadata of NTFS are refused; put settings into O(registry).
     type: path
+  file_times:
+    description:
+      - The times of the files in O(files), and of the keys that O(registry) changes.
+      - With V(fixed), all of them are 2000-01-01T00:00:00Z. The same content then is the same version, such as on every clone of a git repository,
+        because git does not store file times.
+      - With V(keep), files get the modification times of O(files), and keys that of the newest file in O(registry). Times then are part of the
+        version - the same content with other times is a different source. Use it if the application compares the times of its files.
+      - A captured layer always keeps the times of the disk.
+    type: str
+    choices: [fixed, keep]
+    default: fixed
   registry:
     description:
       - Registry editor files (C(.reg)) on the composer. They are applied in the order of the list.
@@ -67,7 +80,9 @@ options:
     elements: path
     default: []
   delete:
-    description: Paths on drive C that the layer removes, such as V(Windows\\System32\\old.dll). Paths that do not exist are ignored.
+    description:
+      - Paths on drive C that the layer removes, such as V(Windows\\System32\\old.dll). Paths that do not exist are ignored.
+      - Variables and wildcards are not expanded. Registry hives and the files and folders that Windows needs to start are refused.
     type: list
     elements: str
     default: []

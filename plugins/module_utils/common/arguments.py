@@ -99,6 +99,7 @@ def software_layer_arguments() -> dict[str, Any]:
         files={"type": "path"},
         registry={"type": "list", "elements": "path", "default": []},
         delete={"type": "list", "elements": "str", "default": []},
+        file_times={"type": "str", "choices": ["fixed", "keep"], "default": "fixed"},
         packaged_disk={"type": "path"},
         exclusions={"type": "list", "elements": "dict", "default": []},
         finalize={"type": "str", "choices": ["enforce", "warn", "ignore"], "default": "enforce"},

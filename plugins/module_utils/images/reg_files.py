@@ -23,10 +23,13 @@ from .os_disk import mount_os_layer
 MAX_REG_FILE = 64 << 20
 
 
-def deltas_from_files(repository: Repository, os_layer_digest: str, paths: Sequence[str]) -> list[tuple[str, bytes]]:
+def deltas_from_files(
+    repository: Repository, os_layer_digest: str, paths: Sequence[str], *, time: int | None = None
+) -> list[tuple[str, bytes]]:
     """Return (hive name, delta) of the changes that the .reg files at ``paths``, in order, make to an OS layer version.
 
-    Equal files and the same OS layer give equal bytes.
+    Changed keys get ``time`` (a FILETIME), or the time of the newest file if it is None. Equal files, the same time
+    and the same OS layer give equal bytes.
 
     Raises:
         InvalidInput images.registry_file: a file cannot be read or is too large.
@@ -61,7 +64,7 @@ def deltas_from_files(repository: Repository, os_layer_digest: str, paths: Seque
         os_layer_digest,
         operations,
         source,
-        filetime_from_unix_ns(newest),
+        filetime_from_unix_ns(newest) if time is None else time,
         subject="the OS layer's disk",
     )
 

@@ -24,6 +24,8 @@ from .windows_names import fold, windows_name_problem, windows_path
 #: Opens a stream of an entry ("" is the unnamed stream) for reading; the caller closes it.
 Opener = Callable[[str], BinaryIO]
 
+#: The time (FILETIME) of files whose own times do not count: 2000-01-01T00:00:00Z.
+FIXED_TIME = filetime_from_unix_ns(946_684_800 * 10**9)
 MAX_ENTRIES = 2_000_000
 _MAX_TIME = (1 << 63) - 1
 _HOLE = 64 * 1024
@@ -46,10 +48,10 @@ def entries_from_folder(
     """Return the layer that ``folder`` (None for no files) and the paths to ``delete`` describe: (entry, content opener).
 
     The order is deterministic: parents before children; in a directory first its whiteouts, then its
-    children by folded name. Files get the POSIX modification time for all four times, or ``time`` (a
-    FILETIME, for trees that a version control system checks out), and no security descriptor, so that they
-    inherit. Directories are ``implied``: they do not change a directory of a lower layer, and a new
-    directory has the newest time of its content. Hard links among the files are kept. A relative symbolic
+    children by folded name. Files get ``time`` (a FILETIME, such as ``FIXED_TIME``) for all four times, or the
+    POSIX modification time if it is None, and no security descriptor, so that they inherit. Directories
+    are ``implied``: they do not change a directory of a lower layer, and a new directory has the newest time of
+    its content. Hard links among the files are kept. A relative symbolic
     link that stays inside the folder becomes a Windows symbolic link, to a directory if its target is a
     directory of the folder. Holes of sparse files are kept where they cover whole 64 KiB units.
 

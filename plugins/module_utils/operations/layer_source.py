@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -17,8 +17,10 @@ from ..common.errors import Conflict, InternalError, InvalidInput
 from ..common.progress import Progress
 from ..disk.block_device import BlockDevice
 from ..images import reg_files
+from ..images.layer_times import content_digest_at
 from ..images.layered_image import compose_stack
-from ..layers.folder import entries_from_folder, source_fingerprint
+from ..layers.entry import WHITEOUT, Entry
+from ..layers.folder import FIXED_TIME, Opener, entries_from_folder, source_fingerprint
 from ..layers.layer_version import ROLE_ARCHIVE, LayerReference, LayerVersion
 from ..ovf.package import Package, open_package
 from ..repository.repository import Repository
@@ -26,6 +28,7 @@ from ..shares.open import ShareCredentials, open_file
 from ..shares.share import Share
 from ..windows.readiness import FAIL
 from ..winregistry.delta_format import read_delta
+from .layer_content import check_content, misplaced_warnings
 from .package_disk import disk_opener, share_disk_opener
 
 _EMPTY_HINT = (
@@ -63,8 +66,11 @@ class LayerSource(Protocol):
     def exists(self) -> bool:
         """Return whether the source can still be compared with a version."""
 
-    def is_same(self, repository: Repository, entry: SoftwareLayerEntry, os_layer_digest: str) -> bool:
-        """Return whether a version was built from what the source holds now."""
+    def is_same(self, repository: Repository, layer: LayerReference, entry: SoftwareLayerEntry, os_layer: str) -> bool:
+        """Return whether the version ``layer`` was built from what the source holds now.
+
+        ``os_layer`` is the digest of the OS layer version that it was built for.
+        """
 
     def build(
         self, repository: Repository, layer: LayerVersion, *, check_mode: bool, progress: Progress
@@ -74,11 +80,15 @@ class LayerSource(Protocol):
 
 @dataclass(frozen=True)
 class FilesSource:
-    """A folder of files, paths to delete, and .reg files."""
+    """A folder of files, paths to delete, and .reg files.
+
+    Files and keys get the times of the folder and the .reg files if ``keep_times`` is true, otherwise one fixed time.
+    """
 
     files: str | None
     delete: tuple[str, ...]
     registry: tuple[str, ...]
+    keep_times: bool = False
 
     @property
     def label(self) -> str:
@@ -89,26 +99,41 @@ class FilesSource:
         """Return True: a folder that is missing is an error."""
         return True
 
-    def _read(self, repository: Repository, os_layer_digest: str) -> tuple[list[Any], list[tuple[str, bytes]]]:
-        entries = entries_from_folder(self.files, delete=list(self.delete)) if self.files or self.delete else []
-        return entries, reg_files.deltas_from_files(repository, os_layer_digest, list(self.registry))
+    def is_same(self, repository: Repository, layer: LayerReference, entry: SoftwareLayerEntry, os_layer: str) -> bool:
+        """Return whether a version was built from what the files hold now.
 
-    def is_same(self, repository: Repository, entry: SoftwareLayerEntry, os_layer_digest: str) -> bool:
-        """Return whether a version was built from what the files hold now."""
-        entries, hives = self._read(repository, os_layer_digest)
-        return layer_store.with_hives(source_fingerprint(entries), hives) == entry.content_digest
+        Unless times are kept, only the content counts: earlier releases stored versions with times.
+
+        Raises:
+            InvalidInput: ``operations.layer_empty_folder`` if the folder differs from the version and is empty.
+        """
+        entries = self._entries()
+        digest = layer_store.with_hives(source_fingerprint(entries), self._hives(repository, os_layer))
+        if digest == entry.content_digest:
+            return True
+        self._refuse_empty(entries)
+        return not self.keep_times and digest == content_digest_at(repository, layer, FIXED_TIME)
 
     def build(
         self, repository: Repository, layer: LayerVersion, *, check_mode: bool, progress: Progress
     ) -> BuiltVersion:
-        """Store the files as ``layer``, unless in check mode."""
-        entries, hives = self._read(repository, _os_layer(layer).digest)
+        """Store the files as ``layer``, unless in check mode.
+
+        Raises:
+            InvalidInput: ``operations.layer_empty_folder``, ``operations.layer_protected_path``,
+                ``operations.layer_delete``; as ``entries_from_folder`` and ``deltas_from_files``.
+        """
+        entries = self._entries()
+        self._refuse_empty(entries)
+        plain = [entry for entry, _opener in entries]
+        check_content(layer.label, self.files, self.delete, plain)
+        hives = self._hives(repository, _os_layer(layer).digest)
         counts = [read_delta(delta).counts() for _name, delta in hives]
         changes = {
-            "files": sum(entry.kind in ("file", "link") for entry, _opener in entries),
-            "directories": sum(entry.kind == "directory" for entry, _opener in entries),
-            "removed": sum(entry.kind == "whiteout" for entry, _opener in entries),
-            "bytes": sum(entry.size for entry, _opener in entries),
+            "files": sum(entry.kind in ("file", "link") for entry in plain),
+            "directories": sum(entry.kind == "directory" for entry in plain),
+            "removed": sum(entry.kind == WHITEOUT for entry in plain),
+            "bytes": sum(entry.size for entry in plain),
             "keys": sum(count.keys_added + count.keys_changed + count.keys_removed for count in counts),
             "values": sum(count.values_added + count.values_changed + count.values_removed for count in counts),
         }
@@ -116,7 +141,35 @@ class FilesSource:
             layer.content_digest = layer_store.with_hives(source_fingerprint(entries), hives)
         else:
             layer = layer_store.put_files(repository, layer, entries, hives=hives, progress=progress)
-        return BuiltVersion(layer, {"files": self.files, "registry": list(self.registry)}, changes)
+        source = {
+            "files": self.files,
+            "registry": list(self.registry),
+            "file_times": "keep" if self.keep_times else "fixed",
+        }
+        warnings = misplaced_warnings(layer.label, self.files, plain) if self.files else []
+        return BuiltVersion(layer, source, changes, warnings=warnings)
+
+    @property
+    def _time(self) -> int | None:
+        return None if self.keep_times else FIXED_TIME
+
+    def _entries(self) -> list[tuple[Entry, Opener | None]]:
+        if not self.files and not self.delete:
+            return []
+        return entries_from_folder(self.files, delete=self.delete, time=self._time)
+
+    def _hives(self, repository: Repository, os_layer: str) -> list[tuple[str, bytes]]:
+        return reg_files.deltas_from_files(repository, os_layer, self.registry, time=self._time)
+
+    def _refuse_empty(self, entries: Sequence[tuple[Entry, Opener | None]]) -> None:
+        # A mount point is an empty folder as long as nothing is mounted there.
+        if self.files and all(entry.kind == WHITEOUT for entry, _opener in entries):
+            raise InvalidInput(
+                f"The folder {self.files} holds no file and no folder. Is its share mounted?",
+                code="operations.layer_empty_folder",
+                hint="Mount the file system that contains the files, or correct the option files.",
+                path=self.files,
+            )
 
 
 @dataclass(frozen=True)
@@ -139,7 +192,7 @@ class PackagedSource:
         with share:
             return share.is_file(file)
 
-    def is_same(self, repository: Repository, entry: SoftwareLayerEntry, os_layer_digest: str) -> bool:
+    def is_same(self, repository: Repository, layer: LayerReference, entry: SoftwareLayerEntry, os_layer: str) -> bool:
         """Return whether a version was captured from this disk, without reading it."""
         parse_rules(self.exclusions)
         return entry.source == self._open().describe()

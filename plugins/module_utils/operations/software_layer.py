@@ -66,7 +66,12 @@ def software_layer_fields(params: Mapping[str, Any]) -> dict[str, Any]:
     fields = layer_fields(params)
     files = packaged = None
     if params["files"] or params["delete"] or params["registry"]:
-        files = FilesSource(params["files"], tuple(params["delete"] or ()), tuple(params["registry"] or ()))
+        files = FilesSource(
+            params["files"],
+            tuple(params["delete"] or ()),
+            tuple(params["registry"] or ()),
+            keep_times=params["file_times"] == "keep",
+        )
     if params["packaged_disk"]:
         packaged = PackagedSource(
             params["packaged_disk"], fields["credentials"], tuple(params["exclusions"] or ()), params["finalize"]
@@ -133,10 +138,11 @@ def _check_same(repository: Repository, layer: LayerDocument, options: SoftwareL
         )
     if source is None or not source.exists():
         return  # A packaged disk may be deleted once it has been captured.
-    digest = find_version(repository, OS, base.name, base.version).digest
-    if not source.is_same(repository, entry, digest):
+    os_layer = find_version(repository, OS, base.name, base.version)
+    reference = find_version(repository, options.kind, layer.name, options.present_version)
+    if not source.is_same(repository, reference, entry, os_layer.digest):
         raise Conflict(
-            f"The {options.subject} was built from content that differs from {source.label} as it is now.",
+            f"The {options.subject} was built from other content than {source.label} has now.",
             code="operations.layer_other_source",
             hint="A version never changes: set version to a new version.",
         )

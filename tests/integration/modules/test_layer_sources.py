@@ -1,0 +1,151 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sources of layers: what a version may contain and delete, and when the same content is the same version."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+
+import pytest
+
+from ansible_collections.strata.layering.tests.support.modules import fails, run, state_of
+
+OS = {"os_layer": {"name": "Windows 11"}}
+REG = 'Windows Registry Editor Version 5.00\r\n\r\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\Tool]\r\n"a"="b"\r\n'
+
+
+def tool(workspace, **options) -> dict:
+    """Return the options of an app layer version."""
+    return {**workspace.options, "name": "Tool", "version": "1", **OS, **options}
+
+
+def with_times(folder: str, seconds: int) -> str:
+    """Give everything in a folder one time; return the folder."""
+    for path in [pathlib.Path(folder), *pathlib.Path(folder).rglob("*")]:
+        os.utime(path, (seconds, seconds))
+    return folder
+
+
+# --- paths that damage an image --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize("module", ["app_layer", "platform_layer"])
+def test_hive_in_files_is_refused(workspace, module, check):
+    files = workspace.files("v", {"windows/system32/config/SYSTEM": "x\n", "Program Files/V/v.txt": "v"})
+    before = state_of(workspace.path)
+    result = fails(module, "operations.layer_protected_path", check=check, **tool(workspace, files=files))
+    assert result["details"]["paths"] == ["windows/system32/config/SYSTEM"]
+    assert "Tool 1" in result["msg"] and "registry" in result["msg"]
+    assert state_of(workspace.path) == before
+
+
+@pytest.mark.parametrize(
+    ("delete", "code"),
+    [
+        ("Windows\\System32\\config\\SYSTEM", "operations.layer_protected_path"),
+        ("Windows", "operations.layer_protected_path"),
+        ("C:\\windows\\system32\\Drivers\\NTFS.sys", "operations.layer_protected_path"),
+        ("Users\\Default", "operations.layer_protected_path"),
+        ("%windir%\\x", "operations.layer_delete"),
+        ("HKLM\\SOFTWARE\\Tool", "operations.layer_delete"),
+        ("PROGRA~1\\Tool", "operations.layer_delete"),
+        ("Windows\\*.dll", "layers.folder"),
+        ("D:\\x", "layers.folder"),
+    ],
+)
+def test_deletion_that_cannot_be_meant_is_refused(workspace, delete, code):
+    before = state_of(workspace.path)
+    fails("app_layer", code, **tool(workspace, delete=[delete]))
+    assert state_of(workspace.path) == before
+
+
+def test_several_protected_paths_are_named_at_once(workspace):
+    files = workspace.files("v", {"pagefile.sys": "x", "bootmgr": "x", "$MFT": "x", "Windows/notepad.exe": "x"})
+    result = fails("app_layer", "operations.layer_protected_path", **tool(workspace, files=files))
+    assert sorted(result["details"]["paths"]) == ["$MFT", "bootmgr", "pagefile.sys"]
+
+
+# --- folders that look misplaced -------------------------------------------------------------
+
+
+def test_empty_folder_is_refused(workspace, tmp_path):
+    (tmp_path / "share").mkdir()
+    before = state_of(workspace.path)
+    empty = os.fspath(tmp_path / "share")
+    fails("app_layer", "operations.layer_empty_folder", **tool(workspace, files=empty, delete=["x"]))
+    assert state_of(workspace.path) == before
+    (tmp_path / "share/ProgramData/Tool").mkdir(parents=True)
+    assert run("app_layer", **tool(workspace, files=empty))["changes"]["directories"] == 2
+    shutil.rmtree(tmp_path / "share/ProgramData")
+    fails("app_layer", "operations.layer_empty_folder", **tool(workspace, files=empty))
+
+
+@pytest.mark.parametrize(
+    ("tree", "warned"),
+    [
+        ({"C/Program Files/x.txt": "x"}, ["C"]),
+        ({"c$/x.txt": "x", "Windows/x.txt": "x"}, ["c$"]),
+        ({"Program files(x86)/x.txt": "x"}, ["Program files(x86)"]),
+        ({"tool-2.1/Program Files/x.txt": "x"}, ["tool-2.1"]),
+        ({".git/HEAD": "x", "Program Files/x.txt": "x"}, [".git"]),
+        ({"program files/x.txt": "x", "WINDOWS/x.txt": "x", "Oracle/x.txt": "x"}, []),
+        ({"Tool/data/x.txt": "x"}, []),
+    ],
+)
+def test_misplaced_folder_is_reported(workspace, tree, warned):
+    options = tool(workspace, files=workspace.files("v", tree))
+    for check in (True, False):
+        warnings = run("app_layer", check=check, **options).get("warnings", [])
+        assert len(warnings) == len(warned)
+        for name, warning in zip(warned, warnings):
+            assert f" {name}" in str(warning) and "app layer Tool 1" in str(warning)
+    assert not run("app_layer", **options).get("warnings")
+
+
+# --- times -----------------------------------------------------------------------------------
+
+
+def test_clones_of_a_repository_are_the_same_source(workspace):
+    tree = {"Program Files/Tool/t.txt": "hello", "t.reg": REG}
+    digests = []
+    for number, name in enumerate(("one", "two")):
+        clone = with_times(workspace.files(name, tree), 1_700_000_000 + number)
+        os.rename(f"{clone}/t.reg", f"{clone}.reg")
+        options = tool(workspace, files=clone, registry=[f"{clone}.reg"])
+        assert run("app_layer", **options)["changed"] is (number == 0)
+        other = run("app_layer", **(options | {"version": name}))
+        digests.append(other["layer"]["content_digest"])
+    assert digests[0] == digests[1]
+    pathlib.Path(f"{clone}/Program Files/Tool/t.txt").write_text("other")
+    fails("app_layer", "operations.layer_other_source", **options)
+
+
+def test_kept_times_are_part_of_the_version(workspace):
+    files = with_times(workspace.files("v", {"Program Files/Tool/t.txt": "hello"}), 1_700_000_000)
+    options = tool(workspace, files=files, file_times="keep")
+    assert run("app_layer", **options)["changed"]
+    assert not run("app_layer", **options)["changed"]
+    with_times(files, 1_700_000_001)
+    fails("app_layer", "operations.layer_other_source", **options)
+
+
+def test_version_that_was_stored_with_times_is_compared_by_content(workspace):
+    # Releases before the option file_times stored the times of the folder.
+    tree = {"Program Files/Tool/t.txt": "hello", "t.reg": REG}
+    clone = with_times(workspace.files("one", tree), 1_700_000_000)
+    os.rename(f"{clone}/t.reg", f"{clone}.reg")
+    options = tool(workspace, files=clone, registry=[f"{clone}.reg"], delete=["Program Files\\Old"])
+    assert run("app_layer", **options, file_times="keep")["changed"]
+    before = state_of(workspace.path)
+    for seconds in (1_700_000_000, 1_800_000_000):
+        with_times(clone, seconds)
+        os.utime(f"{clone}.reg", (seconds, seconds))
+        for check in (True, False):
+            assert not run("app_layer", check=check, **options)["changed"]
+    assert state_of(workspace.path) == before
+    pathlib.Path(f"{clone}.reg").write_bytes(REG.replace("b", "c").encode())
+    fails("app_layer", "operations.layer_other_source", **options)
