@@ -23,7 +23,7 @@ class _Called(Exception):
 
 def _options(module: str) -> set[str]:
     imported = importlib.import_module(f"ansible_collections.strata.layering.plugins.modules.{module}")
-    with mock.patch.object(imported, "AnsibleModule", side_effect=_Called) as called, pytest.raises(_Called):
+    with mock.patch.object(imported, "LayeringModule", side_effect=_Called) as called, pytest.raises(_Called):
         imported.main()
     return set(called.call_args.kwargs["argument_spec"])
 

@@ -55,9 +55,9 @@ class _Called(Exception):
 
 
 def _specification(module: str) -> dict:
-    """Return the arguments of a module's call of AnsibleModule."""
+    """Return the arguments of a module's call of LayeringModule."""
     imported = importlib.import_module(f"ansible_collections.strata.layering.plugins.modules.{module}")
-    with mock.patch.object(imported, "AnsibleModule", side_effect=_Called) as called, pytest.raises(_Called):
+    with mock.patch.object(imported, "LayeringModule", side_effect=_Called) as called, pytest.raises(_Called):
         imported.main()
     return called.call_args.kwargs
 
@@ -66,6 +66,17 @@ def _role_options(role: str) -> dict:
     return yaml.safe_load((_ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))[
         "argument_specs"
     ]["main"]["options"]
+
+
+def _role_types(roles: list[str]) -> dict[str, dict]:
+    """Return the types and choices of variables that can also be empty, which the first task of each role checks."""
+    found: dict[str, dict] = {}
+    for role in roles:
+        tasks = yaml.safe_load((_ROOT / "roles" / role / "tasks" / "main.yml").read_text(encoding="utf-8"))
+        checked = tasks[0].get(f"{_COLLECTION}role_variables") or {}
+        found |= {name: {"type": kind} for name, kind in checked.get("types", {}).items()}
+        found |= {name: {"choices": choices} for name, choices in checked.get("choices", {}).items()}
+    return found
 
 
 def _evaluated(value: object, option: dict) -> object:
@@ -120,6 +131,7 @@ def _problems_of_variables(variables: dict) -> Iterator[str]:
         if option is None:
             yield f"no role has the variable {name}"
             continue
+        option = option | _role_types(owners).get(name, {})
         result = ArgumentSpecValidator({name: option}).validate({name: _evaluated(value, option)})
         yield from (f"{name}: {message}" for message in result.error_messages)
 
@@ -216,13 +228,18 @@ def test_example_with_mistakes_is_rejected():
         assert any(part in problem for problem in problems), (part, problems)
 
 
+def _with_aliases(options: dict) -> set[str]:
+    return set(options).union(*(option.get("aliases", ()) for option in options.values()))
+
+
 @pytest.mark.parametrize("module", _LISTS)
 def test_role_list_has_the_options_of_its_module(module):
     role, variable = _LISTS[module]
     options = _specification(module)["argument_spec"]
     listed = _role_options(role)[variable]["options"]
-    assert set(options) - _OF_THE_ROLE <= set(listed)
-    assert set(listed) - set(options) <= {"export"}
+    assert set(options) - _OF_THE_ROLE <= _with_aliases(listed)
+    unknown = {name for name, option in listed.items() if not _with_aliases({name: option}) & _with_aliases(options)}
+    assert unknown <= {"export"}
     tasks = [path.read_text(encoding="utf-8") for path in (_ROOT / "roles" / role / "tasks").glob("*.yml")]
     for name in listed:
         assert any(re.search(rf"\bitem\.{name}\b", text) for text in tasks), f"{role} ignores {name}"

@@ -1,0 +1,68 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The action role_variables, which checks the variables of a role of this collection. It runs no module."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ..plugin_utils.role_variables import RoleNames, unknown_variables, wrong_choices, wrong_types, wrong_values
+
+_OWN = "layering_own_variables"
+
+display = Display()
+
+
+class ActionModule(ActionBase):
+    """Check the variables of the role that the task belongs to."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the problems that were found; the task fails if there is a problem."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _validation, options = self.validate_argument_spec(
+            argument_spec={
+                "types": {"type": "dict", "default": {}},
+                "choices": {"type": "dict", "default": {}},
+                "work": {"type": "list", "elements": "str", "default": []},
+            }
+        )
+        variables = task_vars or {}
+        if self._task._role is None:
+            raise AnsibleActionFail("The action strata.layering.role_variables can only be used in a role.")
+        names = RoleNames(pathlib.Path(self._task._role.get_role_path()))
+        values = self._values(variables, {*names.options, *options["work"], _OWN})
+        problems = (
+            unknown_variables(names, variables, values.get(_OWN) or ())
+            + wrong_types(options["types"], values)
+            + wrong_choices(options["choices"], values)
+            + wrong_values(names.options, values)
+        )
+        idle = bool(options["work"]) and not any(values.get(name) for name in options["work"])
+        result.update(changed=False, problems=problems, idle=idle)
+        if problems:
+            result.update(failed=True, msg=" ".join(problem["message"] for problem in problems))
+        elif idle:
+            result["msg"] = f"The role {names.role} has nothing to do: {_join(options['work'])} empty."
+            display.display(result["msg"])
+        return result
+
+    def _values(self, variables: dict[str, Any], names: set[str]) -> dict[str, Any]:
+        """Return the values of the variables with these names that exist, without the values that are omitted."""
+        values: dict[str, Any] = self._templar.template({name: variables[name] for name in names if name in variables})
+        return values
+
+
+def _join(names: list[str]) -> str:
+    if len(names) == 1:
+        return f"{names[0]} is"
+    return f"{', '.join(names[:-1])} and {names[-1]} are"
