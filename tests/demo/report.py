@@ -121,7 +121,7 @@ def build(title: str, summary: str, results: Results) -> Report:
             _bytes(results.runs),
             _durations(results.runs),
             _layers(results.repository, results.runs),
-            _registry(plan["registry"]),
+            *([_registry(plan["registry"])] if plan["registry"] else []),
             _scripts(results.scripts),
             Table("Locations", ["", ""], [list(location) for location in results.locations]),
             _preparations(results.prepared),
@@ -215,7 +215,7 @@ def _layers(repository: pathlib.Path, runs: Sequence[Run]) -> Table:
 
 
 def _registry(findings: list[dict]) -> Table:
-    """Count the findings of the registry merge by outcome; a row without findings says so."""
+    """Return up to three findings of the registry merge for each outcome."""
     rows = []
     for outcome in _OUTCOMES:
         matching = [finding for finding in findings if finding["outcome"] == outcome]
@@ -224,8 +224,6 @@ def _registry(findings: list[dict]) -> Table:
             rows.append([outcome, path, ", ".join(finding["layers"]), ", ".join(finding.get("overruled") or ())])
         if len(matching) > 3:
             rows.append([outcome, f"{len(matching) - 3} more", "", ""])
-    if not rows:
-        rows = [["none", "No two layers change the same registry value.", "", ""]]
     return Table("Registry merges", ["outcome", "key and value", "layers", "overruled"], rows)
 
 
