@@ -10,15 +10,13 @@ from dataclasses import dataclass, field
 
 from ..images.stack_merge import MAX_DEPTH
 from ..layers.entry import component_problem, leads_elsewhere, path_problem, printable
-from ..ntfs import attribute_records
 from ..ntfs.file_state import Name
 from ..ntfs.record_paths import Paths
 from ..ntfs.volume import Volume
 from ..ntfs.volume_compare import FIRST_USER, FileChange, VolumeDifference
 from .disks import Packaged
+from .file_compare import has_same_streams, has_same_values
 from .rules import LeftOut, RuleSet
-
-_COMPARED = 1 << 20
 
 
 @dataclass(slots=True)
@@ -112,7 +110,7 @@ class PathBuilder:
                 self._moved.append((path, change.reference))
                 self._take(path, change.reference, name, True, fresh=True)
                 return
-        if change.metadata or change.data:
+        if change.metadata or (change.data or change.values) and not self._is_same(change):
             self._take(path, change.reference, name, True)
 
     def _file(self, change: FileChange, before: list[tuple[Name, str]], after: list[tuple[Name, str]]) -> None:
@@ -122,30 +120,16 @@ class PathBuilder:
                 self._remove(path)
                 self.result.removed_files += self.fold(path) in self.result.whiteouts
         is_changed = change.metadata or bool(new - old)
-        if not is_changed and change.data:
-            # Windows may move files to other clusters at any time.
-            is_changed = not before or not self._same_content(change.reference)
+        if not is_changed and (change.data or change.values):
+            is_changed = not before or not self._is_same(change)
         if is_changed:
             for name, path in after:
                 self._take(path, change.reference, name, False, fresh=name not in old)
 
-    def _same_content(self, reference: int) -> bool:
-        with self._old.open(reference) as old, self._new.open(reference) as new:
-            if (old.attributes | new.attributes) & attribute_records.ENCRYPTED:
-                return False  # Its content cannot be read; if the file is captured, it is rejected.
-            if (old.streams, old.size, old.eas, old.reparse) != (new.streams, new.size, new.eas, new.reparse):
-                return False
-            for name in ("", *(name for name, _size in new.streams)):
-                if not name and not new.size:
-                    continue
-                with old.open_stream(name) as first, new.open_stream(name) as second:
-                    # Ranges that are holes in both streams are equal.
-                    for start, length in sorted({*first.extents(), *second.extents()}):
-                        for offset in range(start, start + length, _COMPARED):
-                            count = min(_COMPARED, start + length - offset)
-                            if first.pread(count, offset) != second.pread(count, offset):
-                                return False
-        return True
+    def _is_same(self, change: FileChange) -> bool:
+        """Return whether the data and metadata that are stored in another place are equal by value."""
+        with self._old.open(change.reference) as old, self._new.open(change.reference) as new:
+            return (not change.values or has_same_values(old, new)) and (not change.data or has_same_streams(old, new))
 
     def _take_tree(self, path: str, reference: int) -> None:
         waiting = [(path, reference)]

@@ -31,9 +31,10 @@ _PIECE = 1 << 20
 class FileChange:
     """A file that differs. ``before`` and ``after`` are its names, None where it does not exist.
 
-    ``data`` is true if a stream differs or is stored in other clusters. ``metadata`` is true if
-    something else differs: time of creation or (of a file) of writing, attributes, descriptor,
-    8.3 names, reparse point, extended attributes, object ID.
+    ``data`` is true if a stream differs or is stored in another place. ``values`` is true if the
+    descriptor, the reparse point, extended attributes or the object ID differ or are stored in
+    another place or form; the caller compares both by value. ``metadata`` is true if something
+    else differs: time of creation or (of a file) of writing, attributes, 8.3 names.
     """
 
     number: int
@@ -41,6 +42,7 @@ class FileChange:
     before: tuple[Name, ...] | None
     after: tuple[Name, ...] | None
     data: bool = False
+    values: bool = False
     metadata: bool = False
     reference: int = 0
 
@@ -102,7 +104,7 @@ class VolumeComparison:
     * ``overwritten_files`` (step 4): a cluster that differs belongs to a stream that was
       overwritten in place, or its owner is found in a pass over $MFT.
 
-    Step 5, moved clusters, compares content by path and belongs to the capture package.
+    Step 5, moved data and metadata, compares by value and belongs to the capture package.
     """
 
     def __init__(
@@ -226,10 +228,11 @@ class VolumeComparison:
     def overwritten_files(self, judged: _JudgedFiles, different: Ranges, touched: set[int]) -> list[FileChange]:
         """Return the files outside ``touched`` that own clusters in ``different``.
 
-        Changes of files in ``touched`` whose unmoved streams own such clusters get ``data`` set.
+        Changes of files in ``touched`` whose unmoved streams own such clusters get ``data`` and ``values`` set.
         """
         for change, owned in judged.in_place:
-            change.data = change.data or bool(different.touched(owned.starts, owned.ends).any())
+            if different.touched(owned.starts, owned.ends).any():
+                change.data = change.values = True
         different = different.without(_joined([owned for _change, owned in judged.in_place]))
         if not len(different):
             return []
@@ -239,7 +242,7 @@ class VolumeComparison:
             state = read_state(self.second, number)
             if state is not None:
                 change = _changed(state, state)
-                change.data = True
+                change.data = change.values = True
                 changes.append(change)
         return changes
 
@@ -268,6 +271,7 @@ def _changed(before: FileState, after: FileState) -> FileChange:
         before.names,
         after.names,
         data=before.streams != after.streams,
+        values=(before.security_id, before.values) != (after.security_id, after.values),
         metadata=_metadata(before) != _metadata(after),
         reference=after.reference,
     )
@@ -279,16 +283,13 @@ def _metadata(state: FileState) -> tuple[object, ...]:
         state.created,
         None if state.is_directory else state.written,
         state.attributes,
-        state.security_id,
         state.short_names,
-        state.values,
     )
 
 
 def _matters(change: FileChange) -> bool:
-    return (
-        change.before is None or change.after is None or change.before != change.after or change.data or change.metadata
-    )
+    is_same_file = change.before is not None and change.before == change.after
+    return not is_same_file or change.data or change.values or change.metadata
 
 
 # -- clusters

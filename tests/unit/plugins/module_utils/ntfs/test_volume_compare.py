@@ -61,7 +61,7 @@ def grains(before, after) -> Ranges:
 
 
 def changed(pair, change, ranges=None, **options):
-    """Return the files that differ, {path: (paths before, paths after, data, metadata)}, and the whole result."""
+    """Return the files that differ, {path: (paths before, paths after, kinds of difference)}, and the whole result."""
     before, after = pair
     shutil.copyfile(before, after)
     write(after, change)
@@ -74,7 +74,8 @@ def changed(pair, change, ranges=None, **options):
                 [Paths(table).path(name) for name in names or ()]
                 for table, names in ((old, file.before), (new, file.after))
             ]
-            files[(paths[1] or paths[0])[0]] = (*paths, file.data, file.metadata)
+            kinds = {kind for kind in ("data", "values", "metadata") if getattr(file, kind)}
+            files[(paths[1] or paths[0])[0]] = (*paths, kinds)
     return files, result
 
 
@@ -98,26 +99,26 @@ def test_unchanged_volume_has_no_differences(pair):
 def test_comparing_the_whole_volume_finds_the_same_files(pair):
     size = pair[0].stat().st_size
     files, result = changed(pair, on("folder/file 7", lambda node: node.set_attributes(3)), Ranges.of([(0, size)]))
-    assert files == {"folder/file 7": (["folder/file 7"], ["folder/file 7"], False, True)}
+    assert files == {"folder/file 7": (["folder/file 7"], ["folder/file 7"], {"metadata"})}
     assert result.records_compared > 300
 
 
 @pytest.mark.parametrize(
-    ("work", "data", "metadata"),
+    ("work", "kinds"),
     [
-        (lambda node: node.write(b"resident", 0), True, False),
-        (lambda node: node.truncate(100_000), True, True),
-        (lambda node: node.write(b"x", 0, "stream"), True, False),
-        (lambda node: node.set_times(Times(1, 2, 3, 4)), False, True),
-        (lambda node: node.set_object_id(b"0123456789abcdef"), False, True),
-        (lambda node: node.set_eas(b"\x10\0\0\0\0\4\2\0NAME\0ok\0"), False, True),
-        (lambda node: node.set_reparse(b"\x1a\x70\x00\x90\x08\x00\x00\x00cloudy!!"), False, True),
-        (lambda node: node.set_short_name("SHORT~1"), False, True),
+        (lambda node: node.write(b"resident", 0), {"data"}),
+        (lambda node: node.truncate(100_000), {"data", "metadata"}),
+        (lambda node: node.write(b"x", 0, "stream"), {"data"}),
+        (lambda node: node.set_times(Times(1, 2, 3, 4)), {"metadata"}),
+        (lambda node: node.set_object_id(b"0123456789abcdef"), {"values"}),
+        (lambda node: node.set_eas(b"\x10\0\0\0\0\4\2\0NAME\0ok\0"), {"values"}),
+        (lambda node: node.set_reparse(b"\x1a\x70\x00\x90\x08\x00\x00\x00cloudy!!"), {"values", "metadata"}),
+        (lambda node: node.set_short_name("SHORT~1"), {"metadata"}),
     ],
 )
-def test_change_of_a_file_is_found(pair, work, data, metadata):
+def test_change_of_a_file_is_found(pair, work, kinds):
     files, result = changed(pair, on("folder/file 9", work))
-    assert files == {"folder/file 9": (["folder/file 9"], ["folder/file 9"], data, metadata)}
+    assert files == {"folder/file 9": (["folder/file 9"], ["folder/file 9"], kinds)}
     assert not result.scanned
 
 
@@ -131,7 +132,7 @@ def test_changed_time_of_access_is_not_a_difference(pair):
 
 def test_data_overwritten_in_place_is_found_by_a_scan(pair):
     files, result = changed(pair, on("folder/big", lambda node: node.write(b"other", 2_000_001)))
-    assert {path: change[2:] for path, change in files.items()} == {"folder/big": (True, False)}
+    assert {path: change[2] for path, change in files.items()} == {"folder/big": {"data", "values"}}
     assert result.scanned
     assert result.bytes_compared <= 4 * GRAIN
 
@@ -182,7 +183,7 @@ def test_change_in_an_extension_record_is_found(pair):
     files, _result = changed(
         pair, on("folder/listed", lambda node: node.write(b"STREAM", 0, "a stream with quite a long name, number 55"))
     )
-    assert files == {"folder/listed": (["folder/listed"], ["folder/listed"], True, False)}
+    assert files == {"folder/listed": (["folder/listed"], ["folder/listed"], {"data"})}
     with FileDevice(str(pair[0])) as device, Volume.mount(device) as volume, volume.find("folder/listed") as node:
         state = read_state(MasterFileTable(device), node.file_reference & 0xFFFFFFFFFFFF)
         assert sorted(name for _kind, name in state.streams) == sorted(["", *(name for name, _size in node.streams)])

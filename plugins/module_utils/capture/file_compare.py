@@ -1,0 +1,65 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Compare a file on two volumes by value: Windows may move data and metadata to another place at any time."""
+
+from __future__ import annotations
+
+from ..common import security_descriptors
+from ..common.errors import Corrupt
+from ..layers.extended_attributes import unpack_eas
+from ..ntfs import attribute_records
+from ..ntfs.node import Node
+
+#: Bytes that are compared at a time.
+_COMPARED = 1 << 20
+
+
+def has_same_values(old: Node, new: Node) -> bool:
+    """Return whether security descriptor, reparse point, extended attributes and object ID are equal."""
+    return (
+        old.reparse == new.reparse
+        and old.object_id == new.object_id
+        and _eas(old) == _eas(new)
+        and _is_same_descriptor(old.security, new.security)
+    )
+
+
+def _eas(node: Node) -> object:
+    """Return the extended attributes without their order and padding, or the stored bytes if they are inconsistent."""
+    stored = node.eas
+    if not stored:
+        return None
+    attributes = unpack_eas(stored)
+    return stored if attributes is None else sorted(attributes)
+
+
+def _is_same_descriptor(old: bytes | None, new: bytes | None) -> bool:
+    """Return whether two descriptors are equal in content; the parts of a descriptor may be in any order."""
+    if old == new or old is None or new is None:
+        return old == new
+    try:
+        return security_descriptors.parse(old) == security_descriptors.parse(new)
+    except Corrupt:
+        return False
+
+
+def has_same_streams(old: Node, new: Node) -> bool:
+    """Return whether all streams have the same names and content; False for an encrypted file, which cannot be read."""
+    if (old.attributes | new.attributes) & attribute_records.ENCRYPTED and not new.is_directory:
+        return False
+    if (sorted(old.streams), old.size) != (sorted(new.streams), new.size):
+        return False
+    names = [name for name, _size in new.streams]
+    return all(_is_same_stream(old, new, name) for name in ([*names, ""] if new.size else names))
+
+
+def _is_same_stream(old: Node, new: Node, name: str) -> bool:
+    with old.open_stream(name) as first, new.open_stream(name) as second:
+        # Ranges that are holes in both streams are equal.
+        for start, length in sorted({*first.extents(), *second.extents()}):
+            for offset in range(start, start + length, _COMPARED):
+                count = min(_COMPARED, start + length - offset)
+                if first.pread(count, offset) != second.pread(count, offset):
+                    return False
+    return True
