@@ -64,7 +64,7 @@ class PackagingContext:
         if self.facts is None:
             return PackagingState.ABSENT
         mark = self.facts.extra_config.get(KEY_STATE)
-        if mark == UPLOADING:
+        if mark == UPLOADING and not self.facts.snapshots:
             return PackagingState.INCOMPLETE
         if mark != STARTED:
             return PackagingState.NEVER_STARTED

@@ -22,6 +22,7 @@ from ..common.progress import Progress
 from ..images.layered_image import compose_stack, grow_image
 from ..images.thin_image import ThinImage
 from ..layers.layer_version import LayerReference
+from ..publish.image_records import read_machine
 from ..publish.placement import Target
 from ..publish.vm_metadata import KEY_STATE, short_digest
 from ..repository.repository import Repository
@@ -102,11 +103,25 @@ def find_machine(
 ) -> VmFacts | None:
     """Return the packaging machine of a layer version: the recorded VM, else a VM with its metadata in ``folder`` (datacenter, path).
 
-    Raises Conflict (packaging.no_mark) when the recorded VM no longer has the metadata of a packaging machine.
+    Raises Conflict: ``packaging.no_mark`` when the recorded VM no longer has the metadata of a packaging machine,
+    ``packaging.template`` when the VM was converted to a template.
     """
-    facts = _recorded_machine(session, key, record)
-    if facts is not None or folder is None:
-        return facts
+    facts = _recorded_machine(session, key, record) or _machine_in_folder(session, key, folder, prefix)
+    if facts is not None and facts.template:
+        raise Conflict(
+            f"The packaging machine {facts.path} was converted to a template.",
+            code="packaging.template",
+            hint="Convert it to a virtual machine, or delete it in the vSphere Client if you do not need it.",
+            path=facts.path,
+        )
+    return facts
+
+
+def _machine_in_folder(
+    session: Session, key: str, folder: tuple[str, str | None] | None, prefix: str
+) -> VmFacts | None:
+    if folder is None:
+        return None
     inventory = Inventory(session)
     try:
         vm_folder = inventory.folder(inventory.datacenter(folder[0]), folder[1] or None)
@@ -125,10 +140,17 @@ def find_machine(
 def _recorded_machine(session: Session, key: str, record: PackagingRecord | None) -> VmFacts | None:
     if record is None or record.vm is None:
         return None
-    try:
-        facts = read_facts(session, Inventory(session).vm(instance_uuid=record.vm.instance_uuid))
-    except NotFound:
+    facts = read_machine(session, record.vm)
+    if facts is None:
         return None
+    if not facts.accessible:
+        raise Conflict(
+            f"vSphere cannot read the configuration of the packaging machine {facts.path} "
+            f"(connection state: {facts.connection_state or 'unknown'}).",
+            code="packaging.inaccessible",
+            hint="Make its ESXi host and its datastore available, and run this playbook again.",
+            path=facts.path,
+        )
     if facts.extra_config.get(KEY_LAYER) != key:
         raise Conflict(
             f"The recorded packaging machine {facts.path} no longer has the metadata of a packaging machine.",

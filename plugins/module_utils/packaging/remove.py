@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 
 from ..common.errors import Conflict
 from ..common.outcome import Outcome
+from ..publish.clones import depends_on
 from ..publish.machine_state import remove_machine
-from ..publish.retention import depends_on
 from ..shares.open import open_share
 from ..vsphere import vm_export
 from .context import PackagingContext

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from ..catalog.resolved_template import ResolvedTemplate
 from ..vsphere.vm import VmFacts
-from . import guest_report
+from . import guest_report, ownership
 from .guest_report import GuestReport
 from .machine_state import MachineState
-from .vm_metadata import snapshot_name, vm_location
+from .vm_metadata import KEY_IMAGE, KEY_STATE, KEY_TEMPLATE, STATE_COMPLETE, snapshot_name, vm_location
 
 
 def action_required_text(template: ResolvedTemplate, facts: VmFacts, state: MachineState) -> str:
     """Return what an administrator has to do for a VM of which the next step is ACTION_REQUIRED."""
     if state is MachineState.PUBLISHED_POWERED_ON:
         return powered_on_text(facts, snapshot_name(template))
+    if state in _CHANGED_TEXTS:
+        return _CHANGED_TEXTS[state](template, facts)
     report = guest_report.read_report(facts.extra_config, template.content_digest)
     if report is not None and report.state == guest_report.FAILED:
         return failed_text(facts, report)
@@ -27,8 +29,66 @@ def powered_on_text(facts: VmFacts, snapshot: str) -> str:
     """Return what to do when the finished image was powered on."""
     return (
         f"The image exists, but {vm_location(facts)} is powered on. Shut Windows down, revert the VM to its snapshot {snapshot} "
-        "if it was changed, and run again. To publish the image again from the start, delete the VM and run again."
+        "if it was changed, and run this playbook again. To publish the image again from the start, delete the VM and run this playbook again."
     )
+
+
+def _keep_text(template: ResolvedTemplate) -> str:
+    return (
+        "To keep it and publish a new VM in addition to it, set vm_name of the image template "
+        f"{template.name} to a name other than {template.vm_name}."
+    )
+
+
+def template_text(template: ResolvedTemplate, facts: VmFacts) -> str:
+    """Return what to do when the VM of the image was converted to a template."""
+    return (
+        f"{_upper(vm_location(facts))} was converted to a template, which is not deleted or changed. To use it as the image, convert it "
+        f"to a virtual machine and run this playbook again. {_keep_text(template)}"
+    )
+
+
+def snapshot_removed_text(template: ResolvedTemplate, facts: VmFacts) -> str:
+    """Return what to do when the snapshot of a finished image was removed."""
+    return (
+        f"The snapshot {snapshot_name(template)} of {vm_location(facts)} was removed, so that the disk may have changed since the image "
+        "was published. To publish the image again, check that no linked clones depend on the VM, delete it, and run this playbook again. "
+        f"{_keep_text(template)}"
+    )
+
+
+def settings_changed_text(template: ResolvedTemplate, facts: VmFacts) -> str:
+    """Return what to do when the settings of a VM contradict the image."""
+    expected = {
+        KEY_TEMPLATE: [template.name],
+        KEY_IMAGE: [template.image_digest],
+        KEY_STATE: [STATE_COMPLETE],
+    }
+    changed = "; ".join(ownership.changed_settings(facts, expected)) or "it has snapshots, but its disk is incomplete"
+    return (
+        f"{_upper(vm_location(facts))} was created for the image, but it was changed: {changed}. To publish the image again, check that the "
+        f"VM is not in use, delete it, and run this playbook again. {_keep_text(template)}"
+    )
+
+
+def inaccessible_text(_template: ResolvedTemplate, facts: VmFacts) -> str:
+    """Return what to do when vCenter cannot read the configuration of the VM."""
+    return (
+        f"vSphere cannot read the configuration of {vm_location(facts)} (connection state: {facts.connection_state or 'unknown'}). "
+        "Make its ESXi host and its datastore available, and run this playbook again."
+    )
+
+
+_CHANGED_TEXTS = {
+    MachineState.TEMPLATE: template_text,
+    MachineState.SNAPSHOT_REMOVED: snapshot_removed_text,
+    MachineState.SETTINGS_CHANGED: settings_changed_text,
+    MachineState.INACCESSIBLE: inaccessible_text,
+}
+
+
+def _upper(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def manual_text(facts: VmFacts, report: GuestReport | None) -> str:
@@ -37,7 +97,7 @@ def manual_text(facts: VmFacts, report: GuestReport | None) -> str:
     current = f" ({running} runs now)" if running else ""
     return (
         f"Windows runs in {vm_location(facts)}. Wait until the scripts of the image have ended{current}, then do the manual work there, "
-        "such as activating Windows. After that, shut Windows down and run again: the snapshot is taken when the VM is powered off."
+        "such as activating Windows. After that, shut Windows down and run this playbook again: the snapshot is taken when the VM is powered off."
     )
 
 
@@ -45,7 +105,7 @@ def question_text(facts: VmFacts, question: str) -> str:
     """Return what to do when vSphere waits for an answer about the VM."""
     return (
         f'vSphere waits for an answer about {vm_location(facts)}: "{question}". Remove the cause, answer the question in the '
-        "vSphere Client, and run again."
+        "vSphere Client, and run this playbook again."
     )
 
 
@@ -54,7 +114,7 @@ def failed_text(facts: VmFacts, report: GuestReport) -> str:
     return (
         f"{guest_report.failure(report)}, in {vm_location(facts)}. Log on to Windows there and read C:\\Windows\\Setup\\scripts\\image\\results. "
         "Then either restart Windows, which runs the script again, or skip the script with C:\\Windows\\Setup\\scripts\\run-scripts.cmd skip. "
-        "After that, run again."
+        "After that, run this playbook again."
     )
 
 
@@ -62,7 +122,7 @@ def interrupted_text(facts: VmFacts, report: GuestReport, times: int) -> str:
     """Return what to do when Windows shut down repeatedly while a script was running."""
     return (
         f"Windows in {vm_location(facts)} shut down {times} times while the script {report.current} was running. "
-        "Power the VM on, find out why Windows shuts down, and run again."
+        "Power the VM on, find out why Windows shuts down, and run this playbook again."
     )
 
 
@@ -71,10 +131,10 @@ def late_text(facts: VmFacts, report: GuestReport | None, limit: float) -> str:
     if report is not None and report.state == guest_report.RUNNING:
         return (
             f"The script {report.current} has been running for more than {limit:g} seconds in {vm_location(facts)}. "
-            "Open the VM's console, find out what the script waits for, and end the script or restart Windows; then run again. "
+            "Open the VM's console, find out what the script waits for, and end the script or restart Windows; then run this playbook again. "
             "If the script needs more time, increase script_timeout."
         )
     return (
         f"Windows in {vm_location(facts)} has not shut itself down within {limit:g} seconds. "
-        "Open the VM's console, shut Windows down, and run again: the snapshot is taken when the VM is powered off."
+        "Open the VM's console, shut Windows down, and run this playbook again: the snapshot is taken when the VM is powered off."
     )

@@ -15,7 +15,7 @@ from ..common.errors import Conflict, TimedOut
 from ..common.progress import Progress
 from ..repository.repository import Repository
 from ..vsphere.session import Session
-from . import machine_state
+from . import image_records, machine_state
 from .cancellation import clear_cancel, request_cancel
 from .context import PublishOptions
 from .publish_task import CANCELED, FAILED, NOT_STARTED, OPEN, PublishTask, is_in, tasks_of
@@ -54,15 +54,22 @@ def cancel_publishing(
     _stop_publishing_process(repository, template, options, progress)
     with repository.locks.hold(f"publish/{template}", timeout=_POLL_INTERVAL, purpose=f"cancel publishing {template}"):
         clear_cancel(repository, template)
+        finished = image_records.instance_uuids(repository, template, vcenter)
+        kept = []
         for record in _unfinished_tasks(repository, session, template):
-            machine_state.remove_unfinished(session, record)
+            kept.append(machine_state.remove_unfinished(session, record, finished))
             PublishTask(repository, record).cancel(f"The publishing of the template {template} was canceled.")
     ended = next(iter(tasks_of(repository, template, vcenter)), None)
     changed = ended is not None and ended.status == CANCELED and _diff_state(ended) != before
     if ended is not None and changed:
         repository.audit.append("cancel", TEMPLATE, template, comment=options.comment, details={"task": ended.id})
     return Published(
-        template, ended or _absent_task(template), changed=changed, before=before, after=_diff_state(ended)
+        template,
+        ended or _absent_task(template),
+        changed=changed,
+        before=before,
+        after=_diff_state(ended),
+        warnings=[sentence for sentence in kept if sentence],
     )
 
 
@@ -99,9 +106,11 @@ def _stop_publishing_process(
 
 def _unfinished_tasks(repository: Repository, session: Session, template: str) -> list[PublishTaskRecord]:
     """Return the tasks that have not ended, and the newest task if it failed and left a VM."""
-    tasks = tasks_of(repository, template, vcenter_record(session))
+    vcenter = vcenter_record(session)
+    tasks = tasks_of(repository, template, vcenter)
     unfinished = [task for task in tasks if task.status in OPEN]
-    if tasks and tasks[0].status == FAILED and machine_state.unfinished_machine(session, tasks[0]):
+    finished = image_records.instance_uuids(repository, template, vcenter)
+    if tasks and tasks[0].status == FAILED and machine_state.unfinished_machine(session, tasks[0], finished):
         unfinished.append(tasks[0])
     return unfinished
 

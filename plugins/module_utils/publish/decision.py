@@ -24,7 +24,7 @@ class Step(enum.Enum):
 
     CANCEL_SUPERSEDED = "cancel the tasks of earlier forms of the template"
     REMOVE_LEFTOVERS = "remove unfinished VMs of the template that no task records"
-    REMOVE_VM = "remove the unusable VM of the image"
+    REMOVE_VM = "remove the VM of the image whose disk is incomplete"
     CREATE = "compose the image, create the VM and upload its disk"
     POWER_ON = "power the VM on"
     AWAIT_GUEST = "wait for the scripts and for Windows to shut down"
@@ -50,9 +50,8 @@ class Observation:
     ``published``: the image is recorded as the newest image of the template, and its VM is as it was published.
     ``verified``: this run has checked the published VM. ``script_state``: state in the guest's last report, None
     without a report. ``scripts_interrupted``: the VM is off, and the last known report says that a script was running
-    or had failed (the ESXi host drops reports when the VM is powered off). ``snapshot_removed``: the image is recorded, but its VM
-    has lost the snapshot, so that its disk may have changed. ``completion_lost``: the run that finished the image failed
-    afterwards, so that no task is complete. ``task_begun``: the task of this run is stored and has to be completed.
+    or had failed (the ESXi host drops reports when the VM is powered off). ``completion_lost``: the run that finished the image
+    failed afterwards, so that no task is complete. ``task_begun``: the task of this run is stored and has to be completed.
     """
 
     machine_state: MachineState
@@ -61,7 +60,6 @@ class Observation:
     published: bool = False
     verified: bool = False
     scripts_interrupted: bool = False
-    snapshot_removed: bool = False
     completion_lost: bool = False
     connector_script_due: bool = False
     retirement_due: bool = False
@@ -95,16 +93,12 @@ def _next_step_to_image(observation: Observation) -> Step:
 
 def _step_for_vm(observation: Observation) -> Step:
     state = observation.machine_state
-    if state is MachineState.PUBLISHED_POWERED_ON:
-        return Step.ACTION_REQUIRED
     if state is MachineState.RUNNING:
         failed = observation.script_state == guest_report.FAILED
         manual = observation.publish_mode == guest_report.MANUAL
         return Step.ACTION_REQUIRED if failed or manual else Step.AWAIT_GUEST
     if state is MachineState.STOPPED:
         return Step.POWER_ON if observation.scripts_interrupted else Step.SNAPSHOT
-    if state is MachineState.NEEDS_SNAPSHOT:
-        return Step.REMOVE_VM if observation.snapshot_removed else Step.SNAPSHOT
     return _STEP_OF_STATE[state]
 
 
@@ -112,7 +106,14 @@ _STEP_OF_STATE = {
     MachineState.ABSENT: Step.CREATE,
     MachineState.INCOMPLETE: Step.REMOVE_VM,
     MachineState.READY_TO_START: Step.POWER_ON,
+    MachineState.NEEDS_SNAPSHOT: Step.SNAPSHOT,
     MachineState.PUBLISHED: Step.RECORD,
+    # A VM that was a finished image, or that is not what its settings say, is never removed without an administrator.
+    MachineState.PUBLISHED_POWERED_ON: Step.ACTION_REQUIRED,
+    MachineState.SNAPSHOT_REMOVED: Step.ACTION_REQUIRED,
+    MachineState.TEMPLATE: Step.ACTION_REQUIRED,
+    MachineState.SETTINGS_CHANGED: Step.ACTION_REQUIRED,
+    MachineState.INACCESSIBLE: Step.ACTION_REQUIRED,
 }
 
 
@@ -127,7 +128,7 @@ def after(observation: Observation, step: Step) -> Observation:
     if step is Step.REMOVE_LEFTOVERS:
         return replace(observation, leftover_vms=False)
     if step is Step.REMOVE_VM:
-        return replace(observation, machine_state=MachineState.ABSENT, snapshot_removed=False, script_state=None)
+        return replace(observation, machine_state=MachineState.ABSENT, script_state=None)
     if step is Step.VERIFY:
         begun = observation.task_begun or observation.completion_lost
         return replace(observation, verified=True, task_begun=begun, retirement_due=observation.retirement_due or begun)

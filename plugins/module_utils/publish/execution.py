@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 from ..catalog.image_record import ImageRecord, ScriptRun
 from ..catalog.kinds import TEMPLATE
 from ..catalog.resolved_template import ResolvedTemplate
-from ..common.errors import InternalError, NotFound
+from ..common.errors import InternalError
 from ..common.timestamps import now
 from ..vsphere.inventory import Inventory
 from ..vsphere.session import Session
@@ -23,7 +22,7 @@ from .horizon_check import check_horizon, require_horizon
 from .machine_state import MachineState
 from .publish_task import PublishTask
 from .publish_view import PublishView, Situation
-from .retention import plan_retention, refuse_clones
+from .retention import plan_retention
 
 
 class Execution:
@@ -37,10 +36,10 @@ class Execution:
         self._image = situation.image
         self._retention = situation.retention
         self._machine: Any = None
-        observation = situation.observation
-        # A VM that is going to be removed is not recorded: canceling removes the VM that the task records.
-        removed = observation.machine_state is MachineState.INCOMPLETE or observation.snapshot_removed
-        if self._image is None and self._facts is not None and not removed:
+        for sentence in situation.warnings:
+            context.warn(sentence)
+        incomplete = situation.observation.machine_state is MachineState.INCOMPLETE
+        if self._image is None and self._facts is not None and not incomplete:
             context.task.update(vm=vm_metadata.machine_record(self._facts))
         self._work = {
             Step.CANCEL_SUPERSEDED: self._cancel_superseded,
@@ -73,7 +72,8 @@ class Execution:
         machine = self._vm()
         facts = read_facts(self._context.session, machine)
         self._context.task.update(vm=vm_metadata.machine_record(facts))
-        guest_wait.remember_failure(self._context, machine, facts)
+        if state is MachineState.RUNNING:
+            guest_wait.remember_failure(self._context, machine, facts)
         text = action_texts.action_required_text(self._context.template, facts, state)
         return ActionRequired(text, code="publish.action_required")
 
@@ -97,26 +97,25 @@ class Execution:
         context = self._context
         for task in self._view.superseded_tasks():
             context.changed = True
-            machine_state.remove_unfinished(context.session, task)
+            kept = machine_state.remove_unfinished(context.session, task, self._view.finished_machines())
+            if kept:
+                context.warn(kept)
             PublishTask(context.repository, task).cancel(
                 f"The template {context.template.name} was changed before the image was finished."
             )
 
     def _remove_leftovers(self) -> None:
         context = self._context
-        for machine in self._situation.leftovers:
-            with contextlib.suppress(NotFound):
-                facts = read_facts(context.session, machine)
-                context.changed = True
-                machine_state.remove_machine(context.session, facts, context.cancel.check)
+        for facts in self._situation.leftovers:
+            kept = machine_state.remove_work(context.session, facts, None, context.cancel.check)
+            context.changed = context.changed or kept is None
+            if kept:
+                context.warn(kept)
 
     def _remove_vm(self) -> None:
         context, facts = self._context, self._facts
         if facts is None:
             raise InternalError("A step needs a VM that does not exist.", code="publish.step")
-        if self._situation.observation.snapshot_removed:
-            reason = f"its snapshot {self._view.snapshot_name} was removed"
-            refuse_clones(context.session, facts, reason)
         context.changed = True
         machine_state.remove_machine(context.session, facts, context.cancel.check)
         self._facts = None

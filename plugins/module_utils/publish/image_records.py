@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from ..catalog import document_collections
 from ..catalog.image_record import ImageRecord, ImagesDocument
-from ..catalog.vsphere_records import VCenterRecord
+from ..catalog.vsphere_records import MachineRecord, VCenterRecord
 from ..common.errors import NotFound
 from ..repository.repository import Repository
 from ..vsphere.inventory import Inventory
@@ -43,15 +45,33 @@ def _all_images(repository: Repository, template: str) -> tuple[ImageRecord, ...
     return document.images if document else ()
 
 
+def instance_uuids(repository: Repository, template: str, vcenter: VCenterRecord) -> frozenset[str]:
+    """Return the instance UUIDs of the VMs of the recorded images of a template in a vCenter."""
+    images = images_of(repository, template, vcenter)
+    return frozenset(image.vm.instance_uuid for image in images if image.vm.instance_uuid)
+
+
+def read_machine(session: Session, record: MachineRecord) -> VmFacts | None:
+    """Return the VM that a document identifies, under any name and in any folder; None when it no longer exists.
+
+    vCenter does not find a VM by its instance UUID while it cannot read the VM's configuration.
+    """
+    if record.instance_uuid is None:
+        return None
+    with contextlib.suppress(NotFound):
+        return read_facts(session, Inventory(session).vm(instance_uuid=record.instance_uuid))
+    if record.moid is None:
+        return None
+    with contextlib.suppress(NotFound):
+        facts = read_facts(session, session.object("VirtualMachine", record.moid))
+        return None if facts.accessible else facts
+    return None
+
+
 def find_recorded(session: Session, image: ImageRecord) -> VmFacts | None:
     """Return the VM of a recorded image, None when it no longer exists or belongs to a different image."""
-    if image.vm.instance_uuid is None:
-        return None
-    try:
-        facts = read_facts(session, Inventory(session).vm(instance_uuid=image.vm.instance_uuid))
-    except NotFound:
-        return None
-    return facts if facts.extra_config.get(KEY_IMAGE) == image.image_digest else None
+    facts = read_machine(session, image.vm)
+    return facts if facts is not None and facts.extra_config.get(KEY_IMAGE) == image.image_digest else None
 
 
 def find_published(session: Session, image: ImageRecord) -> VmFacts | None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import contextlib
 import enum
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from ..catalog.publish_task_record import PublishTaskRecord
@@ -20,12 +21,12 @@ from ..vsphere.inventory import Inventory
 from ..vsphere.properties import wait_for
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts, read_facts
-from . import guest_report, vm_metadata
-from .retention import refuse_clones
-from .vm_metadata import POWERED_OFF, STATE_COMPLETE, STATE_FAILED, STATE_READY, STATE_STARTED
+from . import guest_report, image_records, ownership, vm_metadata
+from .clones import clones_clause, depends_on
+from .vm_metadata import POWERED_OFF, STATE_COMPLETE, STATE_FAILED, STATE_READY, STATE_UPLOADING
 
 _TICK_SECONDS = 5
-_STATES = (STATE_READY, STATE_STARTED, STATE_FAILED, STATE_COMPLETE)
+_STATES = (*ownership.UNFINISHED_STATES, STATE_COMPLETE)
 
 
 class MachineState(enum.Enum):
@@ -33,8 +34,8 @@ class MachineState(enum.Enum):
 
     #: The VM does not exist.
     ABSENT = "none"
-    #: The disk may be incomplete, or the VM is a template: it cannot become the image.
-    INCOMPLETE = "half made"
+    #: The disk may be incomplete, and the VM was never a finished image.
+    INCOMPLETE = "incomplete"
     #: The disk is complete, and Windows has not run or has to run again.
     READY_TO_START = "to be started"
     #: The VM is powered on and runs its scripts.
@@ -47,21 +48,38 @@ class MachineState(enum.Enum):
     PUBLISHED = "image"
     #: The VM is marked as finished, but an administrator has powered it on.
     PUBLISHED_POWERED_ON = "powered on"
+    #: The VM was a finished image, and its snapshot was removed: its disk may have changed.
+    SNAPSHOT_REMOVED = "snapshot removed"
+    #: The VM was converted to a template.
+    TEMPLATE = "template"
+    #: The settings of the VM contradict the records or the image.
+    SETTINGS_CHANGED = "settings changed"
+    #: vCenter cannot read the configuration of the VM.
+    INACCESSIBLE = "not accessible"
 
 
-def observe(session: Session, template: ResolvedTemplate, facts: VmFacts | None) -> MachineState:
-    """Return the state of a VM of ``template``; ``facts`` is None when the VM does not exist."""
+def observe(
+    session: Session, template: ResolvedTemplate, facts: VmFacts | None, *, was_image: bool = False
+) -> MachineState:
+    """Return the state of a VM of ``template``; ``facts`` is None when the VM does not exist.
+
+    ``was_image``: the records of the repository show that the VM was a finished image, or do not show where it comes from.
+    """
     if facts is None:
         return MachineState.ABSENT
+    if not facts.accessible:
+        return MachineState.INACCESSIBLE
+    if facts.template:
+        return MachineState.TEMPLATE
     state = facts.extra_config.get(vm_metadata.KEY_STATE)
-    if not is_of(facts, template) or state not in _STATES or facts.template:
-        return MachineState.INCOMPLETE
-    off = facts.power_state == POWERED_OFF
+    if not is_of(facts, template) or state not in _STATES or (was_image and state != STATE_COMPLETE):
+        return MachineState.SETTINGS_CHANGED
     if state == STATE_COMPLETE:
-        if vm_metadata.is_image(facts, template.image_digest, vm_metadata.snapshot_name(template)):
-            return MachineState.PUBLISHED
-        return MachineState.NEEDS_SNAPSHOT if off else MachineState.PUBLISHED_POWERED_ON
-    if not off:
+        return _state_of_finished(template, facts, was_image)
+    if state == STATE_UPLOADING:
+        # The VM of an incomplete disk has no snapshot.
+        return MachineState.SETTINGS_CHANGED if facts.snapshots else MachineState.INCOMPLETE
+    if facts.power_state != POWERED_OFF:
         return MachineState.RUNNING
     report = guest_report.read_report(facts.extra_config, template.content_digest)
     if report is not None:
@@ -72,6 +90,15 @@ def observe(session: Session, template: ResolvedTemplate, facts: VmFacts | None)
     return MachineState.STOPPED
 
 
+def _state_of_finished(template: ResolvedTemplate, facts: VmFacts, was_image: bool) -> MachineState:
+    snapshot = vm_metadata.snapshot_name(template)
+    if vm_metadata.is_image(facts, template.image_digest, snapshot):
+        return MachineState.PUBLISHED
+    if was_image and not any(existing.name == snapshot for existing in facts.snapshots):
+        return MachineState.SNAPSHOT_REMOVED
+    return MachineState.NEEDS_SNAPSHOT if facts.power_state == POWERED_OFF else MachineState.PUBLISHED_POWERED_ON
+
+
 def _has_run(session: Session, facts: VmFacts) -> bool:
     """Return whether the VM was powered on after it was ready: a run may have ended before it could record that."""
     last = machines.last_power_on(session, session.object("VirtualMachine", facts.moid))
@@ -79,37 +106,43 @@ def _has_run(session: Session, facts: VmFacts) -> bool:
     return last is not None and last > (int(before) if before.isdecimal() else 0)
 
 
-def find_machine(
-    session: Session, template: ResolvedTemplate, folder: Any, recorded: MachineRecord | None
-) -> VmFacts | None:
-    """Return the VM of an image: the VM that its task recorded, else the VM with the image's name in ``folder``.
+@dataclass(frozen=True)
+class FoundMachine:
+    """The VM of an image, None when there is none; ``released`` are recorded VMs whose settings were removed."""
 
-    ``folder`` None looks for the recorded VM only. Raises Conflict (publish.name_in_use) when a VM of that name was
-    not published from this template.
+    facts: VmFacts | None
+    released: tuple[VmFacts, ...] = ()
+
+
+def find_machine(
+    session: Session, template: ResolvedTemplate, folder: Any, records: Iterable[MachineRecord]
+) -> FoundMachine:
+    """Find the VM of an image: the first VM of ``records`` that exists, else the VM with the image's name in ``folder``.
+
+    Recorded VMs are found under any name and in any folder; ``folder`` None looks only for them. Raises Conflict
+    (publish.name_in_use) when a VM of the image's name was not published from this template.
     """
-    inventory = Inventory(session)
-    if recorded is not None and recorded.instance_uuid:
-        try:
-            facts = read_facts(session, inventory.vm(instance_uuid=recorded.instance_uuid))
-        except NotFound:
-            facts = None
-        if facts is not None and is_of(facts, template):
-            return facts
-    machine = inventory.vms_in(folder).get(vm_metadata.machine_name(template)) if folder is not None else None
+    released: list[VmFacts] = []
+    for record in records:
+        facts = image_records.read_machine(session, record)
+        if facts is not None and not ownership.is_released(facts):
+            return FoundMachine(facts)
+        released += [facts] if facts is not None and facts not in released else []
+    machine = Inventory(session).vms_in(folder).get(vm_metadata.machine_name(template)) if folder is not None else None
     if machine is None:
-        return None
+        return FoundMachine(None, tuple(released))
     try:
         facts = read_facts(session, machine)
     except NotFound:
-        return None
-    if facts.extra_config.get(vm_metadata.KEY_TEMPLATE) != template.name:
+        return FoundMachine(None, tuple(released))
+    if facts.accessible and facts.extra_config.get(vm_metadata.KEY_TEMPLATE) != template.name:
         raise Conflict(
             f"The VM name {facts.path} is in use by a VM that the template {template.name} did not publish.",
             code="publish.name_in_use",
             hint="Rename or remove that VM, or set vm_name of the template.",
             path=facts.path,
         )
-    return facts
+    return FoundMachine(facts, tuple(released))
 
 
 def is_of(facts: VmFacts, template: ResolvedTemplate) -> bool:
@@ -138,34 +171,57 @@ def remove_machine(session: Session, facts: VmFacts, tick: Callable[[], None] = 
             )
 
 
-def unfinished_machine(session: Session, task: PublishTaskRecord) -> VmFacts | None:
-    """Return the VM that a task recorded, None when it does not exist or is a finished image."""
+def machine_of_task(session: Session, task: PublishTaskRecord) -> VmFacts | None:
+    """Return the VM that a task recorded; None when it does not exist or has no settings of a published VM."""
     if task.vm is None:
         return None
-    inventory = Inventory(session)
     facts = None
-    with contextlib.suppress(NotFound):
-        if task.vm.instance_uuid:
-            facts = read_facts(session, inventory.vm(instance_uuid=task.vm.instance_uuid))
-        elif task.vm.datacenter and task.vm.path:
-            # The run ended while vCenter was creating the VM.
+    if task.vm.instance_uuid:
+        facts = image_records.read_machine(session, task.vm)
+    elif task.vm.datacenter and task.vm.path:
+        # The run ended while vCenter was creating the VM.
+        inventory = Inventory(session)
+        with contextlib.suppress(NotFound):
             folder = inventory.folder(inventory.datacenter(task.vm.datacenter), task.vm.path.rpartition("/")[0])
             machine = inventory.vms_in(folder).get(task.vm.name)
             facts = read_facts(session, machine) if machine is not None else None
-    if facts is None or task.digest is None or not vm_metadata.belongs_to(facts, task.template, task.digest):
+    return None if facts is None or ownership.is_released(facts) else facts
+
+
+def unfinished_machine(session: Session, task: PublishTaskRecord, finished: Collection[str]) -> VmFacts | None:
+    """Return the VM that a task recorded if it is the task's unfinished work; ``finished`` as for ``ownership.work_change``."""
+    facts = machine_of_task(session, task)
+    if facts is None or ownership.work_change(facts, task.template, task.digest or "", finished):
         return None
-    finished = facts.extra_config.get(vm_metadata.KEY_STATE) == STATE_COMPLETE and facts.snapshots
-    return None if finished else facts
+    return facts
 
 
-def remove_unfinished(session: Session, task: PublishTaskRecord) -> None:
-    """Remove the VM that a task recorded, unless it is a finished image.
+def remove_unfinished(session: Session, task: PublishTaskRecord, finished: Collection[str]) -> str | None:
+    """Remove the VM that a task recorded if it is the task's unfinished work.
 
-    Raises Conflict ``publish.clones`` when clones depend on the VM, which was an image before its snapshots were removed.
+    Return the warning about a VM that is kept although it is not a finished image; ``finished`` as for ``ownership.work_change``.
     """
-    facts = unfinished_machine(session, task)
-    if facts is None:
-        return
-    if facts.extra_config.get(vm_metadata.KEY_STATE) == STATE_COMPLETE:
-        refuse_clones(session, facts, "its publish task ends and its snapshots were removed")
-    remove_machine(session, facts)
+    facts = machine_of_task(session, task)
+    if facts is None or (
+        task.digest and vm_metadata.is_image(facts, task.digest, vm_metadata.snapshot_of(task.digest))
+    ):
+        return None
+    return remove_work(session, facts, ownership.work_change(facts, task.template, task.digest or "", finished))
+
+
+def remove_work(
+    session: Session, facts: VmFacts, change: str | None, tick: Callable[[], None] = lambda: None
+) -> str | None:
+    """Remove an unfinished VM, unless ``change`` says why it is not unfinished work, or clones depend on its disk.
+
+    Return the warning about a VM that is kept.
+    """
+    if change is None and facts.extra_config.get(vm_metadata.KEY_STATE) != STATE_UPLOADING:
+        change = clones_clause(depends_on(session, facts))
+    if change is not None:
+        return (
+            f"The VM {facts.path or facts.name} is kept because {change}. "
+            "If you do not need it, delete it in the vSphere Client."
+        )
+    remove_machine(session, facts, tick)
+    return None

@@ -5,25 +5,27 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..catalog.image_record import ImageRecord
 from ..catalog.publish_task_record import PublishTaskRecord
 from ..catalog.resolved_template import ResolvedTemplate
+from ..common.errors import NotFound
 from ..images.layered_image import os_layer_facts
 from ..repository.repository import Repository
 from ..vsphere.inventory import Inventory
 from ..vsphere.properties import collect
 from ..vsphere.session import Session
-from ..vsphere.vm import VmFacts
-from . import guest_report, image_records, machine_state, vm_metadata
+from ..vsphere.vm import VmFacts, read_facts
+from . import guest_report, image_records, machine_state, ownership, vm_metadata
 from .connector_script import check_script
 from .decision import Observation
 from .machine_state import MachineState
 from .placement import Target, check_firmware, resolve_placement
 from .publish_task import COMPLETE, FAILED, NOT_STARTED, OPEN, tasks_of
-from .retention import RetentionPlan, plan_retention
+from .retention import RetentionPlan, plan_retention, released_text
 from .vm_metadata import vcenter_record
 
 
@@ -31,8 +33,8 @@ from .vm_metadata import vcenter_record
 class Situation:
     """An observation, with the objects that it is about.
 
-    ``image`` and ``retention`` are set when the image is published, ``target`` when it is not. ``leftovers`` are managed
-    objects of unfinished VMs that no task records.
+    ``image`` and ``retention`` are set when the image is published, ``target`` when it is not. ``leftovers`` are unfinished
+    VMs that no task records. ``warnings`` name VMs that were images and are no longer managed.
     """
 
     observation: Observation
@@ -40,7 +42,8 @@ class Situation:
     image: ImageRecord | None = None
     retention: RetentionPlan | None = None
     target: Target | None = None
-    leftovers: tuple[Any, ...] = ()
+    leftovers: tuple[VmFacts, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,10 @@ class PublishView:
     def images(self) -> list[ImageRecord]:
         """Return the recorded images of the template, newest first."""
         return image_records.images_of(self._repository, self._template.name, self.vcenter)
+
+    def finished_machines(self) -> frozenset[str]:
+        """Return the instance UUIDs of the VMs of the recorded images."""
+        return image_records.instance_uuids(self._repository, self._template.name, self.vcenter)
 
     def older_machines(self, image_digest: str, images: list[ImageRecord] | None = None) -> list[str]:
         """Return the names of the VMs of images with a different digest."""
@@ -160,24 +167,42 @@ class PublishView:
         template = self._template
         target = self._target(create_folder=create_folder)
         folder = None if target.folder_missing else target.placement.folder
-        facts = machine_state.find_machine(self._session, template, folder, task.vm if task else None)
-        state = machine_state.observe(self._session, template, facts)
+        images = [image for image in self.images() if image.image_digest == template.image_digest]
+        records = [image.vm for image in images] + ([task.vm] if task and task.vm else [])
+        found = machine_state.find_machine(self._session, template, folder, records)
+        facts = found.facts
+        state = machine_state.observe(self._session, template, facts, was_image=self._was_image(facts))
         report = guest_report.read_report(facts.extra_config, template.content_digest) if facts else None
         leftovers = self._leftovers(folder) if folder is not None else ()
-        recorded = any(image.image_digest == template.image_digest for image in self.images())
         interrupted = facts is not None and state is MachineState.STOPPED and self._scripts_interrupted(facts)
         observation = Observation(
             state,
             template.publish_mode,
             report.state if report else None,
             scripts_interrupted=interrupted,
-            snapshot_removed=recorded and state is MachineState.NEEDS_SNAPSHOT,
             connector_script_due=bool(template.connector.script),
             superseded_tasks=bool(self.superseded_tasks()),
             leftover_vms=bool(leftovers),
             task_begun=_has_begun(task),
         )
-        return Situation(observation, facts, target=target, leftovers=leftovers)
+        released = {vm.instance_uuid for vm in found.released}
+        warnings = tuple(released_text(image) for image in images if image.vm.instance_uuid in released)
+        return Situation(observation, facts, target=target, leftovers=leftovers, warnings=warnings)
+
+    def _was_image(self, facts: VmFacts | None) -> bool:
+        """Return whether a VM was a finished image, or the image was published and no task shows that the VM was created for it."""
+        if facts is None:
+            return False
+        images = self.images()
+        if any(image.vm.instance_uuid == facts.instance_uuid for image in images):
+            return True
+        digest = self._template.image_digest
+        if not any(image.image_digest == digest for image in images):
+            return False
+        created = [task.vm for task in self._tasks() if task.digest == digest and task.vm is not None]
+        return not any(
+            vm.instance_uuid == facts.instance_uuid if vm.instance_uuid else vm.path == facts.path for vm in created
+        )
 
     def _target(self, *, create_folder: bool) -> Target:
         template = self._template
@@ -188,7 +213,7 @@ class PublishView:
         check_firmware(target, facts.get("firmware"), template.os_layer.name)
         return target
 
-    def _leftovers(self, folder: Any) -> tuple[Any, ...]:
+    def _leftovers(self, folder: Any) -> tuple[VmFacts, ...]:
         """Return the unfinished VMs of the template in ``folder`` that no task records."""
         beginning = f"{self._template.vm_name}-"
         named = {
@@ -197,18 +222,18 @@ class PublishView:
             if name.startswith(beginning) and name != self.machine_name
         }
         recorded = {task.vm.name for task in self.superseded_tasks() if task.vm is not None}
+        finished = self.finished_machines()
         leftovers = []
         for machine, values in collect(self._session, named, ["config.extraConfig"]).items():
             config = {option.key: str(option.value) for option in values.get("config.extraConfig", [])}
+            digest = config.get(vm_metadata.KEY_IMAGE, "")
             # A clone has the same metadata, but a different name.
-            digest = vm_metadata.short_digest(config.get(vm_metadata.KEY_IMAGE, ""))
-            if (
-                named[machine] == beginning + digest
-                and named[machine] not in recorded
-                and config.get(vm_metadata.KEY_TEMPLATE) == self._template.name
-                and config.get(vm_metadata.KEY_STATE) != vm_metadata.STATE_COMPLETE
-            ):
-                leftovers.append(machine)
+            if named[machine] != beginning + vm_metadata.short_digest(digest) or named[machine] in recorded:
+                continue
+            with contextlib.suppress(NotFound):
+                facts = read_facts(self._session, machine)
+                if ownership.work_change(facts, self._template.name, digest, finished) is None:
+                    leftovers.append(facts)
         return tuple(leftovers)
 
     # -- diff mode
@@ -221,7 +246,7 @@ class PublishView:
                 shown = self.diff_image(image, self.older_machines(image.image_digest))
                 break
         task = self.open_task()
-        facts = machine_state.unfinished_machine(self._session, task) if task else None
+        facts = machine_state.unfinished_machine(self._session, task, self.finished_machines()) if task else None
         if facts is None:
             return shown
         return with_unfinished(shown, facts.name, machine_state.observe(self._session, self._template, facts))

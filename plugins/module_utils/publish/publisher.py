@@ -112,7 +112,7 @@ class Publisher:
         text = action_texts.action_required_text(self._template, facts, situation.observation.machine_state)
         task = replace(self._unstored_task(text, facts), status=ACTION_REQUIRED)
         changed = changed or guest_wait.is_unmarked_failure(self._template, facts)
-        return Published(self._template.name, task, None, changed, before, before)
+        return Published(self._template.name, task, None, changed, before, before, list(situation.warnings))
 
     def _plan_image(self, situation: Situation, steps: tuple[Step, ...], before: dict[str, Any] | None) -> Published:
         name, view = self._template.name, self._view
@@ -120,10 +120,11 @@ class Publisher:
         task = self._unstored_task(f"The image would become the VM {view.machine_name} in {folder}.", situation.facts)
         if steps[-1] is Step.ACTION_REQUIRED:
             unfinished = with_unfinished(before, view.machine_name, MachineState.RUNNING)
-            return Published(name, task, None, True, before, unfinished)
+            return Published(name, task, None, True, before, unfinished, list(situation.warnings))
         image = Execution.image_record(self._template, self._session, None, ())
         older = [older.vm.name for older in view.images()]
-        return Published(name, task, image, True, before, view.diff_image(image, older))
+        after_image = view.diff_image(image, older)
+        return Published(name, task, image, True, before, after_image, list(situation.warnings))
 
     def _unstored_task(self, description: str, facts: VmFacts | None) -> PublishTaskRecord:
         vm = vm_metadata.planned_machine(self._template) if facts is None else machine_record(facts)
@@ -202,7 +203,9 @@ class Publisher:
         try:
             return self._run_with_retries(context)
         except Canceled as canceled:
-            machine_state.remove_unfinished(self._session, context.task.record)
+            kept = machine_state.remove_unfinished(self._session, context.task.record, self._view.finished_machines())
+            if kept:
+                context.warn(kept)
             context.task.cancel(canceled.message)
         except ActionRequired as required:
             context.task.require_action(required.message)

@@ -45,7 +45,12 @@ def machine_name(template: ResolvedTemplate) -> str:
 
 def snapshot_name(template: ResolvedTemplate) -> str:
     """Return the name of an image's snapshot."""
-    return f"strata-{short_digest(template.image_digest)}"
+    return snapshot_of(template.image_digest)
+
+
+def snapshot_of(image_digest: str) -> str:
+    """Return the name of the snapshot of the image with this digest."""
+    return f"strata-{short_digest(image_digest)}"
 
 
 def template_layers(template: ResolvedTemplate) -> dict[str, str]:

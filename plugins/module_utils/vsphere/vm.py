@@ -42,7 +42,8 @@ class Snapshot:
 class VmFacts:
     """The facts of a virtual machine. ``guest`` has tools_status and tools_running; ``disks`` are (datastore path, bytes).
 
-    A VM in a vApp has no folder: then ``folder_path`` and ``datacenter`` are empty.
+    A VM in a vApp has no folder: then ``folder_path`` and ``datacenter`` are empty. ``accessible``: vCenter knows the VM's
+    configuration; without it, all that depends on the configuration is empty.
     """
 
     name: str
@@ -65,6 +66,8 @@ class VmFacts:
     snapshots: tuple[Snapshot, ...]
     guest: dict[str, str]
     change_version: str
+    connection_state: str
+    accessible: bool
 
 
 _FACTS = (
@@ -80,6 +83,7 @@ _FACTS = (
     "config.extraConfig",
     "config.hardware.device",
     "config.changeVersion",
+    "runtime.connectionState",
     "runtime.powerState",
     "guest.toolsStatus",
     "guest.toolsRunningStatus",
@@ -122,6 +126,8 @@ def read_facts(session: Session, vm: Any) -> VmFacts:
             "tools_running": str(values.get("guest.toolsRunningStatus", "")),
         },
         change_version=values.get("config.changeVersion", ""),
+        connection_state=str(values.get("runtime.connectionState", "")),
+        accessible="config.instanceUuid" in values,
     )
 
 

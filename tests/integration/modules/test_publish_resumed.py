@@ -124,12 +124,86 @@ def test_resume_unrecorded_image_records_it(workspace, vcenter, simulator, left)
     }
 
 
-def test_publish_image_without_its_snapshot_creates_the_vm_again(workspace, vcenter, simulator):
+def set_settings(machine, settings: dict[str, str]) -> None:
+    options = [vim.option.OptionValue(key=key, value=value) for key, value in settings.items()]
+    WaitForTask(machine.ReconfigVM_Task(vim.vm.ConfigSpec(extraConfig=options)))
+
+
+def move(machine) -> None:
+    """Rename a VM and move it to a new folder."""
+    WaitForTask(machine.Rename_Task("golden"))
+    WaitForTask(machine.parent.CreateFolder("Kept").MoveIntoFolder_Task([machine]))
+
+
+CHANGES = {
+    "template": (lambda machine: machine.MarkAsTemplate(), False),
+    "moved template": (lambda machine: machine.MarkAsTemplate(), True),
+    "snapshot removed, moved": (lambda machine: WaitForTask(machine.RemoveAllSnapshots_Task()), True),
+    "state of an incomplete disk": (lambda machine: set_settings(machine, {STATE: "uploading"}), False),
+    "digest changed, moved": (lambda machine: set_settings(machine, {"strata.layering.image_digest": "x"}), True),
+}
+
+
+@pytest.mark.parametrize(("change", "moved"), CHANGES.values(), ids=CHANGES)
+def test_changed_image_is_kept_and_requires_action(workspace, vcenter, simulator, change, moved):
     add_app(workspace)
     add_template(workspace)
     vm = publish(workspace, vcenter)["tasks"][0]["vm"]
-    WaitForTask(machine_of(simulator.connect(), vm["moid"]).RemoveAllSnapshots_Task())
-    assert ends_well(workspace, vcenter, simulator)["vm"]["moid"] != vm["moid"]
+    machine = machine_of(simulator.connect(), vm["moid"])
+    change(machine)
+    if moved:
+        move(machine)
+    simulator.clear_journal()
+    looked = publish(workspace, vcenter, check=True)
+    required = publish(workspace, vcenter, keep=0)
+    for done in (looked, required):
+        assert done["changed"] is False
+        assert done["tasks"][0]["status"] == "ActionRequired"
+        assert done["tasks"][0]["vm"]["moid"] == vm["moid"]
+    # A new name of the VM makes a different image; the changed VM is then an older image.
+    publish(workspace, vcenter, state="canceled")
+    assert not methods(simulator) & {"Destroy_Task", "ImportVApp", "ReconfigVM_Task", "PowerOffVM_Task"}
+    add_template(workspace, vm_name="second")
+    second = publish(workspace, vcenter, keep=0)
+    assert second["tasks"][0]["status"] == "Complete"
+    assert {vm["moid"], second["tasks"][0]["vm"]["moid"]} <= {found["moid"] for found in simulator.machines()}
+    assert second["tasks"][0]["warnings"]
+    assert len(run("layered_image_info", **workspace.options)["images"]) == 2
+
+
+def test_moved_image_is_unchanged(workspace, vcenter, simulator):
+    add_app(workspace)
+    add_template(workspace)
+    vm = publish(workspace, vcenter)["tasks"][0]["vm"]
+    move(machine_of(simulator.connect(), vm["moid"]))
+    again = publish(workspace, vcenter)
+    assert again["changed"] is False
+    assert again["tasks"][0]["vm"] == vm | {"name": "golden", "path": "/DC0/vm/Images/Desktops/Kept/golden"}
+
+
+def test_image_without_settings_is_published_again(workspace, vcenter, simulator):
+    add_app(workspace)
+    add_template(workspace)
+    vm = publish(workspace, vcenter)["tasks"][0]["vm"]
+    machine = machine_of(simulator.connect(), vm["moid"])
+    marks = {entry.key: "" for entry in machine.config.extraConfig if entry.key.startswith("strata.layering.")}
+    set_settings(machine, marks)
+    fails("layered_image_publish", "publish.name_in_use", **workspace.options, **vcenter, templates=["office"])
+    WaitForTask(machine.Rename_Task("golden"))
+    # vcsim does not create a VM in the folder of another VM's files; vCenter uses a different folder.
+    planned = publish(workspace, vcenter, check=True)
+    assert planned["changed"] is True
+    assert planned["tasks"][0]["vm"] == {"name": vm["name"]}
+    assert planned["warnings"]
+
+
+def test_leftover_that_was_changed_is_kept(workspace, vcenter, simulator, left):
+    """An unfinished VM of an earlier form of the template that no task records is removed only while its settings prove that."""
+    left("kept")
+    kept = next(found["moid"] for found in simulator.machines() if not found["template"])
+    add_template(workspace, description="changed", disk_size_gb=1)
+    publish(workspace, vcenter)
+    assert kept in {found["moid"] for found in simulator.machines()}
 
 
 def test_publish_powered_on_image_requires_action(workspace, vcenter, simulator):
@@ -238,38 +312,22 @@ def test_cancel_unknown_template_fails_before_the_login(workspace, vcenter):
     fails("layered_image_publish", "repository.catalog_missing", **workspace.options, **options)
 
 
-def test_cancel_image_without_its_snapshot_keeps_a_vm_with_clones(workspace, vcenter, simulator):
+@pytest.mark.parametrize("running", [False, True])
+def test_cancel_keeps_an_image_without_its_snapshot(workspace, vcenter, simulator, running):
     add_app(workspace)
     add_template(workspace)
     vm = publish(workspace, vcenter)["tasks"][0]["vm"]
-    session = simulator.connect()
-    link_clone(session, simulator, vm["name"])
-    WaitForTask(machine_of(session, vm["moid"]).RemoveAllSnapshots_Task())
-    fails("layered_image_publish", "publish.clones", **workspace.options, **vcenter, templates=["office"])
-    publish(workspace, vcenter, state="canceled")
-    assert machines(simulator)[vm["name"]]["moid"] == vm["moid"]
-
-
-def test_cancel_running_image_without_snapshots_refuses_vm_with_clones(workspace, vcenter, simulator):
-    add_app(workspace)
-    add_template(workspace)
-    vm = publish(workspace, vcenter)["tasks"][0]["vm"]
-    session = simulator.connect()
-    link_clone(session, simulator, vm["name"])
-    WaitForTask(machine_of(session, vm["moid"]).RemoveAllSnapshots_Task())
-    simulator.guest(mode="hang")
-    WaitForTask(machine_of(session, vm["moid"]).PowerOnVM_Task())
+    machine = machine_of(simulator.connect(), vm["moid"])
+    WaitForTask(machine.RemoveAllSnapshots_Task())
+    if running:
+        simulator.guest(mode="hang")
+        WaitForTask(machine.PowerOnVM_Task())
     required = publish(workspace, vcenter)["tasks"][0]
     assert required["status"] == "ActionRequired"
     assert required["vm"]["moid"] == vm["moid"]
-    fails(
-        "layered_image_publish",
-        "publish.clones",
-        **workspace.options,
-        **vcenter,
-        templates=["office"],
-        state="canceled",
-    )
+    canceled = publish(workspace, vcenter, state="canceled")
+    assert canceled["tasks"][0]["status"] == "Canceled"
+    assert canceled["warnings"]
     assert machines(simulator)[vm["name"]]["moid"] == vm["moid"]
 
 
@@ -292,7 +350,7 @@ def test_retention_keeps_vms_with_clones_and_running_vms(workspace, vcenter, sim
     assert names[2] not in kept
     assert all(
         any(part in sentence for sentence in done["tasks"][0]["warnings"])
-        for part in ("clone depend on its disk", "not powered off")
+        for part in ("clone depends on its disk", "not powered off")
     )
     again = publish(workspace, vcenter, keep=0)
     assert again["changed"] is False

@@ -50,8 +50,16 @@ STEPS = {
     (MachineState.NEEDS_SNAPSHOT, MANUAL): dict.fromkeys(REPORTS, Step.SNAPSHOT),
     (MachineState.PUBLISHED, AUTOMATIC): dict.fromkeys(REPORTS, Step.RECORD),
     (MachineState.PUBLISHED, MANUAL): dict.fromkeys(REPORTS, Step.RECORD),
-    (MachineState.PUBLISHED_POWERED_ON, AUTOMATIC): dict.fromkeys(REPORTS, Step.ACTION_REQUIRED),
-    (MachineState.PUBLISHED_POWERED_ON, MANUAL): dict.fromkeys(REPORTS, Step.ACTION_REQUIRED),
+} | {
+    (state, mode): dict.fromkeys(REPORTS, Step.ACTION_REQUIRED)
+    for state in (
+        MachineState.PUBLISHED_POWERED_ON,
+        MachineState.SNAPSHOT_REMOVED,
+        MachineState.TEMPLATE,
+        MachineState.SETTINGS_CHANGED,
+        MachineState.INACCESSIBLE,
+    )
+    for mode in (AUTOMATIC, MANUAL)
 }
 PUBLISHED = Observation(MachineState.PUBLISHED, published=True)
 FROM_CREATE_TO_SNAPSHOT = (Step.CREATE, Step.POWER_ON, Step.AWAIT_GUEST, Step.SNAPSHOT, Step.RECORD)
@@ -65,7 +73,6 @@ observations = st.builds(
     published=flags,
     verified=flags,
     scripts_interrupted=flags,
-    snapshot_removed=flags,
     completion_lost=flags,
     connector_script_due=flags,
     retirement_due=flags,
@@ -89,7 +96,7 @@ def test_next_step_of_a_vm_state(state, mode, report):
     ("observation", "step"),
     [
         (Observation(MachineState.STOPPED, scripts_interrupted=True), Step.POWER_ON),
-        (Observation(MachineState.NEEDS_SNAPSHOT, snapshot_removed=True), Step.REMOVE_VM),
+        (Observation(MachineState.TEMPLATE, leftover_vms=True), Step.ACTION_REQUIRED),
         (Observation(MachineState.ABSENT, leftover_vms=True), Step.REMOVE_LEFTOVERS),
         (Observation(MachineState.INCOMPLETE, leftover_vms=True), Step.REMOVE_LEFTOVERS),
         (Observation(MachineState.RUNNING, script_state=FAILED, leftover_vms=True), Step.ACTION_REQUIRED),
@@ -175,3 +182,11 @@ def test_an_image_is_recorded_and_verified_when_publishing_is_done(observation):
         assert observation.verified
         assert not observation.task_begun
         assert not observation.connector_script_due
+
+
+@hypothesis.given(observations)
+def test_a_vm_is_removed_only_if_its_disk_is_incomplete(observation):
+    while (step := next_step(observation)) not in FINAL:
+        if step is Step.REMOVE_VM:
+            assert observation.machine_state is MachineState.INCOMPLETE
+        observation = after(observation, step)

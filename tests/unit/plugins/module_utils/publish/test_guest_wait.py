@@ -28,7 +28,7 @@ def context():
 def test_guest_watch_question_requires_action(context):
     with pytest.raises(ActionRequired) as raised:
         guest_wait.GuestWatch(context, FACTS).examine({}, False, QUESTION)
-    for part in ("office-1", "/DC/vm/Images", QUESTION, "vSphere Client", "run again"):
+    for part in ("office-1", "/DC/vm/Images", QUESTION):
         assert part in raised.value.message
 
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-from types import SimpleNamespace
 
 import pytest
 
@@ -15,30 +14,9 @@ from ansible_collections.strata.layering.plugins.module_utils.publish.horizon_ch
     check_horizon,
     require_horizon,
 )
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.vm import VmFacts
+from ansible_collections.strata.layering.tests.support.published_vms import published_vm
 
-GOOD = VmFacts(
-    name="office-1",
-    moid="vm-1",
-    instance_uuid="u",
-    folder_path="/DC/vm",
-    path="/DC/vm/office-1",
-    datacenter="DC",
-    datastore_path="[ds] o/o.vmx",
-    power_state="poweredOff",
-    template=False,
-    hardware_version="vmx-19",
-    firmware="efi",
-    guest_id="windows11_64Guest",
-    annotation="",
-    extra_config={},
-    nic_types=("vmxnet3",),
-    has_tpm=False,
-    disks=(),
-    snapshots=(SimpleNamespace(name="strata-1", path="strata-1"),),
-    guest={},
-    change_version="",
-)
+GOOD = published_vm()
 
 
 def test_check_horizon_suitable_vm_passes():

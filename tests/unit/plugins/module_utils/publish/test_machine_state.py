@@ -42,7 +42,12 @@ def vm(state: str, *, power: str = "poweredOff", snapshot: bool = False, templat
     metadata = vm_metadata.initial_extra_config(TEMPLATE) | {vm_metadata.KEY_STATE: state}
     snapshots = (SimpleNamespace(name=vm_metadata.snapshot_name(TEMPLATE)),) if snapshot else ()
     return SimpleNamespace(
-        moid="vm-1", power_state=power, template=template, snapshots=snapshots, extra_config=metadata | config
+        moid="vm-1",
+        power_state=power,
+        template=template,
+        snapshots=snapshots,
+        extra_config=metadata | config,
+        accessible=True,
     )
 
 
@@ -57,9 +62,14 @@ def report(state: str) -> dict[str, str]:
     [
         (None, MachineState.ABSENT),
         (vm("uploading"), MachineState.INCOMPLETE),
-        (vm("unknown"), MachineState.INCOMPLETE),
-        (vm("ready", template=True), MachineState.INCOMPLETE),
-        (vm("ready", **{vm_metadata.KEY_IMAGE: "sha256:other"}), MachineState.INCOMPLETE),
+        (vm("uploading", snapshot=True), MachineState.SETTINGS_CHANGED),
+        (vm("unknown"), MachineState.SETTINGS_CHANGED),
+        (vm(""), MachineState.SETTINGS_CHANGED),
+        (vm("uploading", template=True), MachineState.TEMPLATE),
+        (vm("ready", template=True), MachineState.TEMPLATE),
+        (vm("complete", template=True, snapshot=True), MachineState.TEMPLATE),
+        (vm("uploading", **{vm_metadata.KEY_IMAGE: "sha256:other"}), MachineState.SETTINGS_CHANGED),
+        (vm("ready", **{vm_metadata.KEY_IMAGE: "sha256:other"}), MachineState.SETTINGS_CHANGED),
         (vm("ready", **{vm_metadata.KEY_POWERED_ON: "7"}), MachineState.READY_TO_START),
         (vm("ready", **{vm_metadata.KEY_POWERED_ON: "6"}), MachineState.STOPPED),
         (vm("ready"), MachineState.STOPPED),
@@ -79,3 +89,27 @@ def report(state: str) -> dict[str, str]:
 )
 def test_observe_returns_the_state(session, facts, state):
     assert observe(session, TEMPLATE, facts) is state
+
+
+@pytest.mark.parametrize(
+    ("facts", "state"),
+    [
+        (None, MachineState.ABSENT),
+        (vm("uploading"), MachineState.SETTINGS_CHANGED),
+        (vm("ready"), MachineState.SETTINGS_CHANGED),
+        (vm("started", power="poweredOn"), MachineState.SETTINGS_CHANGED),
+        (vm("complete"), MachineState.SNAPSHOT_REMOVED),
+        (vm("complete", power="poweredOn"), MachineState.SNAPSHOT_REMOVED),
+        (vm("complete", snapshot=True), MachineState.PUBLISHED),
+        (vm("complete", snapshot=True, power="poweredOn"), MachineState.PUBLISHED_POWERED_ON),
+        (vm("complete", snapshot=True, template=True), MachineState.TEMPLATE),
+    ],
+)
+def test_observe_of_a_vm_that_was_an_image_returns_the_state(session, facts, state):
+    assert observe(session, TEMPLATE, facts, was_image=True) is state
+
+
+def test_observe_of_a_vm_without_configuration_is_inaccessible(session):
+    facts = vm("uploading")
+    facts.accessible, facts.extra_config = False, {}
+    assert observe(session, TEMPLATE, facts) is MachineState.INACCESSIBLE

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 
 import pytest
@@ -16,10 +17,16 @@ from ansible_collections.strata.layering.plugins.module_utils.catalog.vsphere_re
     MachineRecord,
     VCenterRecord,
 )
-from ansible_collections.strata.layering.plugins.module_utils.publish import image_records, retention, vm_metadata
+from ansible_collections.strata.layering.plugins.module_utils.publish import (
+    clones,
+    image_records,
+    retention,
+    vm_metadata,
+)
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.session import Session
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.vm import read_facts
+from ansible_collections.strata.layering.tests.support.published_vms import published_vm
 
 OLD = SimpleNamespace(moid="vm-1", datastore_path="[ds1] old/old.vmx", disks=(("[ds2] old_1/old-000001.vmdk", 1),))
 
@@ -48,8 +55,8 @@ def test_depends_on_finds_clones_of_moved_disks(monkeypatch, files, depends):
         vim.VirtualMachine("vm-1"): {"name": "old"},
         vim.VirtualMachine("vm-2"): {"name": "clone", "config.hardware.device": [disk(*files)]},
     }
-    monkeypatch.setattr(retention, "collect_below", lambda *arguments: found)
-    assert retention.depends_on(session, OLD) == (["clone"] if depends else [])
+    monkeypatch.setattr(clones, "collect_below", lambda *arguments: found)
+    assert clones.depends_on(session, OLD) == (["clone"] if depends else [])
 
 
 def image_record(vcenter: VCenterRecord, digest: str, vm: MachineRecord) -> ImageRecord:
@@ -68,6 +75,23 @@ def image_record(vcenter: VCenterRecord, digest: str, vm: MachineRecord) -> Imag
     )
 
 
+@pytest.fixture
+def plan(monkeypatch):
+    """Return a function that plans the retention of images, the VMs of which have these facts by name."""
+    vcenter = VCenterRecord("vc", "1")
+    session = SimpleNamespace(vcenter={"hostname": "vc", "instance_uuid": "1"})
+    disks = {"clone": ("clone", ["[ds] cloned/cloned.vmdk"])}
+    monkeypatch.setattr(retention, "disks_of_all", lambda _session: disks)
+
+    def plan_of(names: list[str], facts: dict, keep: int | None) -> retention.RetentionPlan:
+        images = [image_record(vcenter, f"sha256:{name}", MachineRecord(name, path=f"/DC/vm/{name}")) for name in names]
+        monkeypatch.setattr(image_records, "images_of", lambda _repository, _template, _vcenter: images)
+        monkeypatch.setattr(image_records, "read_machine", lambda _session, record: facts.get(record.name))
+        return retention.plan_retention(None, session, "office", "sha256:new", keep)
+
+    return plan_of
+
+
 @pytest.mark.parametrize(
     ("keep", "kept", "expired", "warnings"),
     [
@@ -76,31 +100,58 @@ def image_record(vcenter: VCenterRecord, digest: str, vm: MachineRecord) -> Imag
         (0, ["new", "cloned", "running"], ["unused"], 2),
     ],
 )
-def test_plan_retention_keeps_vms_in_use(monkeypatch, keep, kept, expired, warnings):
-    vcenter = VCenterRecord("vc", "1")
-    names = ["new", "gone", "cloned", "running", "unused"]
-    images = [image_record(vcenter, f"sha256:{name}", MachineRecord(name)) for name in names]
+def test_plan_retention_keeps_vms_in_use(plan, keep, kept, expired, warnings):
+    facts = {name: published_vm(name, f"sha256:{name}") for name in ("new", "cloned", "unused")}
+    facts["running"] = published_vm("running", "sha256:running", power_state="poweredOn")
+    planned = plan(["new", "gone", "cloned", "running", "unused"], facts, keep)
+    assert [image.vm.name for image in planned.kept] == kept
+    assert [vm.name for vm in planned.expired] == expired
+    assert len(planned.warnings) == warnings
+    assert planned.changed is (keep is not None)
+
+
+SETTINGS = published_vm().extra_config
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"template": True},
+        {"name": "renamed"},
+        {"path": "/DC/vm/Kept/old"},
+        {"snapshots": ()},
+        {"power_state": "suspended"},
+        {"extra_config": SETTINGS | {vm_metadata.KEY_STATE: "kept"}},
+        {"extra_config": SETTINGS | {vm_metadata.KEY_IMAGE: ""}},
+        {"extra_config": SETTINGS | {vm_metadata.KEY_TEMPLATE: "other"}},
+        {"extra_config": {}, "accessible": False, "connection_state": "inaccessible"},
+    ],
+    ids=str,
+)
+def test_plan_retention_keeps_a_vm_that_was_changed(plan, changes):
     facts = {
-        name: SimpleNamespace(
-            name=name,
-            moid=name,
-            power_state="poweredOn" if name == "running" else "poweredOff",
-            datastore_path=f"[ds] {name}/{name}.vmx",
-            disks=(),
+        "old": dataclasses.replace(
+            published_vm("old", extra_config=SETTINGS | {vm_metadata.KEY_IMAGE: "sha256:old"}), **changes
         )
-        for name in names
-        if name != "gone"
     }
-    disks = {"clone": ("clone", ["[ds] cloned/cloned.vmdk"])}
-    monkeypatch.setattr(retention, "_disks_of_all", lambda _session: disks)
-    monkeypatch.setattr(image_records, "images_of", lambda _repository, _template, _vcenter: images)
-    monkeypatch.setattr(image_records, "find_recorded", lambda _session, image: facts.get(image.vm.name))
-    session = SimpleNamespace(vcenter={"hostname": "vc", "instance_uuid": "1"})
-    plan = retention.plan_retention(None, session, "office", "sha256:new", keep)
-    assert [image.vm.name for image in plan.kept] == kept
-    assert [vm.name for vm in plan.expired] == expired
-    assert len(plan.warnings) == warnings
-    assert plan.changed is (keep is not None)
+    planned = plan(["new", "old"], facts, 0)
+    assert [image.vm.name for image in planned.kept] == ["new", "old"]
+    assert not planned.expired
+    assert len(planned.warnings) == 1
+    assert not planned.changed
+
+
+def test_plan_retention_removes_a_vm_on_another_host_and_datastore(plan):
+    facts = {"old": published_vm("old", "sha256:old", datastore_path="[elsewhere] old/old.vmx")}
+    assert [vm.name for vm in plan(["new", "old"], facts, 0).expired] == ["old"]
+
+
+def test_plan_retention_forgets_a_vm_without_its_settings(plan):
+    planned = plan(["new", "old"], {"old": published_vm("old", extra_config={})}, 0)
+    assert [image.vm.name for image in planned.kept] == ["new"]
+    assert not planned.expired
+    assert len(planned.warnings) == 1
+    assert planned.changed
 
 
 def test_retire_keeps_a_vm_that_was_powered_on_since(simulator, tmp_path):
