@@ -17,6 +17,8 @@ description:
   - Composes the layers of a template, unless the image is already composed, and writes the disk to a file.
   - A file that already contains the image is not written again. A record of the written image is stored next to the file, with the same
     name and the suffix C(.strata.json).
+  - Only files that this module wrote for the same template are replaced. A file without a record, a file that was changed after its export,
+    and a file with the image of another template are errors; delete such a file if it is no longer needed.
 options:
   template:
     description: Name of the image template.
@@ -32,7 +34,7 @@ options:
     description:
       - V(vmdk) is a stream-optimized VMDK, which vSphere can import; V(ova) is an OVA package that contains such a VMDK.
       - V(raw) is a sparse raw disk. V(qcow2) needs C(qemu-img) on the composer.
-      - If not given, the suffix of the file name selects V(ova), V(raw) or V(qcow2); any other suffix selects V(vmdk).
+      - If not given, the ending of the file name selects the format. Required for file names with other endings.
     type: str
     choices: [vmdk, ova, raw, qcow2]
 extends_documentation_fragment:
@@ -48,21 +50,49 @@ EXAMPLES = r"""
     repository: /srv/layers
     template: office-desktop
     path: /srv/export/office-desktop.ova
+
+- name: Export the disk of the image to an SMB share
+  strata.layering.layered_image_export:
+    repository: /srv/layers
+    template: office-desktop
+    path: //files.example.com/images/office-desktop.vmdk
+    file_share_username: EXAMPLE\layering
+    file_share_password: "{{ vault_file_share_password }}"
+
+- name: Export a raw disk to a file whose name does not tell the format
+  strata.layering.layered_image_export:
+    repository: /srv/layers
+    template: office-desktop
+    path: /srv/export/office-desktop.img
+    format: raw
 """
 
 RETURN = r"""
-path:
-  description: The file.
-  returned: always
+file:
+  description: The file, as in O(path).
+  returned: success
   type: str
-digest:
+  sample: /srv/export/office-desktop.ova
+image_digest:
+  description: The image digest of the template, which covers the layers and the settings of its VM, as in M(strata.layering.layered_image_publish).
+  returned: success
+  type: str
+  sample: sha256:2b97be22c1
+content_digest:
   description: The content digest of the image, which covers all its layers.
-  returned: always
+  returned: success
   type: str
+  sample: sha256:af10160a9d
+digest:
+  description: The same value as RV(content_digest). Deprecated; use RV(content_digest).
+  returned: success
+  type: str
+  sample: sha256:af10160a9d
 bytes:
-  description: Size of the file in bytes. In check mode, the size of the disk that would be written, if it is known.
-  returned: when known
+  description: Size of the file in bytes.
+  returned: when the file exists and, in check mode, would not change
   type: int
+  sample: 318767104
 """
 
 from ..module_utils.common.arguments import change_arguments, share_arguments

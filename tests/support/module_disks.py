@@ -106,6 +106,6 @@ def image_registry(workspace: SimpleNamespace, template: str = "office") -> dict
 
 
 def _export_image(workspace: SimpleNamespace, template: str) -> str:
-    path = os.fspath(workspace.tmp_path / "image.raw")
+    path = os.fspath(workspace.tmp_path / f"{template}.raw")
     run("layered_image_export", **workspace.options, template=template, path=path, format="raw")
     return path

@@ -11,6 +11,8 @@ import shutil
 
 import pytest
 
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import NoSpace
+from ansible_collections.strata.layering.plugins.module_utils.images import image_files
 from ansible_collections.strata.layering.tests.support.module_disks import image_registry
 from ansible_collections.strata.layering.tests.support.module_options import (
     OS_LAYER,
@@ -408,18 +410,96 @@ def test_layered_image_export_writes_the_file_once(workspace, form):
     assert done["bytes"] == path.stat().st_size
     # The format follows from the name, too.
     assert run("layered_image_export", **workspace.options, template="office", path=os.fspath(path))["changed"] is False
-    path.write_bytes(b"changed by another program")
-    assert (
-        run(
-            "layered_image_export",
-            **workspace.options,
-            template="office",
-            path=os.fspath(path),
-            format=form,
-            check=True,
-        )["changed"]
-        is True
+    assert done["file"] == os.fspath(path)
+    template = run("image_template_info", **workspace.options)["templates"][0]
+    assert {key: done[key] for key in ("image_digest", "content_digest", "digest")} == {
+        "image_digest": template["image_digest"],
+        "content_digest": template["content_digest"],
+        "digest": template["content_digest"],
+    }
+
+
+@pytest.fixture
+def own_export(workspace):
+    """An exported file, its record, and the options of the export."""
+    add_app(workspace)
+    add_template(workspace)
+    path = workspace.tmp_path / "out" / "out.vmdk"
+    path.parent.mkdir()
+    options = workspace.options | {"template": "office", "path": os.fspath(path)}
+    assert run("layered_image_export", **options)["changed"]
+    return path, path.with_name("out.vmdk.strata.json"), options
+
+
+def refuses_to_overwrite(folder, code, /, **options):
+    before = state_of(folder)
+    for check in (True, False):
+        fails("layered_image_export", code, check=check, **options)
+    assert state_of(folder) == before
+
+
+def test_layered_image_export_never_overwrites_other_files(own_export, workspace):
+    path, record, options = own_export
+    refuses_to_overwrite(
+        path.parent, "operations.export_format", **options | {"path": os.fspath(path.with_name("new.vhdx"))}
     )
+    # The record of one file is not a file of its own.
+    refuses_to_overwrite(
+        path.parent, "operations.export_foreign", **options | {"path": os.fspath(record), "format": "raw"}
+    )
+    add_template(workspace, "kiosk")
+    refuses_to_overwrite(path.parent, "operations.export_other_image", **options | {"template": "kiosk"})
+    text = record.read_text()
+    record.unlink()
+    refuses_to_overwrite(path.parent, "operations.export_foreign", **options)
+    record.write_text(text)
+    assert run("layered_image_export", **options)["changed"] is False
+    path.write_bytes(b"changed by another program")
+    refuses_to_overwrite(path.parent, "operations.export_changed", **options)
+    path.unlink()
+    assert run("layered_image_export", **options)["changed"]
+
+
+def test_layered_image_export_record_of_an_earlier_release_is_its_own(own_export, workspace):
+    path, record, options = own_export
+    known = json.loads(record.read_text())
+    assert known.pop("template") == "office"
+    record.write_text(json.dumps(known))
+    assert run("layered_image_export", **options)["changed"] is False
+    add_app(workspace, version="2.0")
+    add_template(workspace, apps=(("Tool", "2.0"),))
+    assert run("layered_image_export", **options)["changed"]
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_layered_image_export_killed_run_is_repeated(own_export, written):
+    """A run that is killed leaves a record without the size of the file, and the old or the new file."""
+    path, record, options = own_export
+    known = json.loads(record.read_text())
+    del known["bytes"], known["mtime_ns"]
+    record.write_text(json.dumps(known | {"writing": True}))
+    if not written:
+        path.unlink()
+    assert run("layered_image_export", **options)["changed"]
+    assert run("layered_image_export", **options)["changed"] is False
+
+
+@pytest.mark.parametrize("existed", [True, False])
+def test_layered_image_export_failure_restores_the_record(own_export, workspace, monkeypatch, existed):
+    path, record, options = own_export
+    if not existed:
+        path.unlink()
+        record.unlink()
+    add_app(workspace, version="2.0")
+    add_template(workspace, apps=(("Tool", "2.0"),))
+    before = state_of(path.parent)
+
+    def export(*_arguments, **_options):
+        raise NoSpace("The disk is full.", code="images.no_space")
+
+    monkeypatch.setattr(image_files, "export", export)
+    fails("layered_image_export", "images.no_space", **options)
+    assert state_of(path.parent) == before
 
 
 def test_audit_history_is_filtered(workspace):
