@@ -243,10 +243,18 @@ def mypy(workspace: Workspace) -> None:
 
 
 def execution_environment(workspace: Workspace) -> None:
-    """ansible-builder reads the requirements of the execution environment."""
+    """ansible-builder reads the requirements of the collection, and the definition of the execution environment in docs."""
     output = workspace.run("ansible-builder", "introspect", workspace.collections)
     if len(re.findall(r"^(?:python|system):\n- ", output, re.MULTILINE)) != 2:
         raise subprocess.CalledProcessError(1, "ansible-builder")
+    workspace.run(
+        "ansible-builder",
+        "create",
+        "--file",
+        "docs/execution-environment.yml",
+        "--context",
+        workspace.collections / "context",
+    )
 
 
 def go(workspace: Workspace) -> None:
