@@ -30,6 +30,7 @@ options:
         the first time.
       - Scripts run in the order of the layers. The script is part of the version; a changed script needs a new version. An existing version
         keeps its script if not given.
+      - The script is stored with the line ends and the encoding that its interpreter reads. A batch file in UTF-16 is refused.
     type: path
   icon:
     description: A PNG or JPEG file on the composer.

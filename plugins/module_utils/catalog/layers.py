@@ -102,7 +102,7 @@ def check_names(name: str, version: str | None, priority: int | None = None) -> 
 def refuse_other_script(layer: LayerDocument, version: str, script: scripts.Script | None, path: str | None) -> None:
     """Raise Conflict (``catalog.layer_other_script``) if an existing version has another script than the file ``path``."""
     stored = layer.versions[version].script
-    if script is None or scripts.describe(script) == stored:
+    if script is None or script.is_recorded(stored):
         return
     problem = (
         f"was built with the script {stored.name}, which differs from" if stored else "was built without the script"

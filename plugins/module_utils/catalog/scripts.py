@@ -16,6 +16,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from ..common.errors import Corrupt, InvalidInput
 from ..layers import entry as model
@@ -27,6 +28,7 @@ from ..repository.blobs import Descriptor, is_digest
 from ..repository.repository import Repository
 from . import layer_store
 from .script_record import ScriptRecord
+from .script_text import ScriptText, prepare_script
 
 MEDIA_TYPE = "application/vnd.strata.script.v1"
 MAX_SCRIPT = 1 << 20
@@ -46,10 +48,30 @@ _UNUSUAL = re.compile(r"[^A-Za-z0-9_.-]+")
 
 @dataclass(frozen=True)
 class Script:
-    """The name of a script in the image, and its content."""
+    """The name of a script in the image, and the content of its file at ``path``."""
 
     name: str
     data: bytes
+    path: str = ""
+
+    @cached_property
+    def text(self) -> ScriptText:
+        """The script as it is stored.
+
+        Raises:
+            InvalidInput: ``catalog.script_encoding``; ``catalog.script_size`` if it is then too large or empty.
+        """
+        path = self.path or self.name
+        text = prepare_script(path, self.data)
+        if not text.data:
+            raise _empty(path)
+        if len(text.data) > MAX_SCRIPT:
+            raise _too_large(path)
+        return text
+
+    def is_recorded(self, record: ScriptRecord | None) -> bool:
+        """Return whether ``record`` is that of this script; earlier releases stored files without a change."""
+        return record == _record(self.name, self.data) or record == _record(self.name, self.text.data)
 
 
 @dataclass(frozen=True)
@@ -132,31 +154,48 @@ def read_script(path: str | None) -> Script | None:
             path=path,
         ) from error
     if not data:
-        raise InvalidInput(
-            f"The script {path} is empty.",
-            code="catalog.script_size",
-            hint="Write the script, or omit the option script.",
-            path=path,
-        )
+        raise _empty(path)
     if len(data) > MAX_SCRIPT:
-        raise InvalidInput(
-            f"The script {path} is larger than {MAX_SCRIPT >> 20} MiB.",
-            code="catalog.script_size",
-            hint="Move data and programs to the files of a layer and use them from the script.",
-            path=path,
-        )
+        raise _too_large(path)
     plain = _UNUSUAL.sub("-", stem).strip("-.")[:56] or "script"
-    return Script(check_script_name(plain + ending.lower()), data)
+    return Script(check_script_name(plain + ending.lower()), data, path)
+
+
+def _empty(path: str) -> InvalidInput:
+    return InvalidInput(
+        f"The script {path} is empty.",
+        code="catalog.script_size",
+        hint="Write the script, or omit the option script.",
+        path=path,
+    )
+
+
+def _too_large(path: str) -> InvalidInput:
+    return InvalidInput(
+        f"The script {path} is larger than {MAX_SCRIPT >> 20} MiB.",
+        code="catalog.script_size",
+        hint="Move data and programs to the files of a layer and use them from the script.",
+        path=path,
+    )
 
 
 def describe(script: Script | None) -> ScriptRecord | None:
-    """Return the record of a script in documents, None without a script."""
-    return ScriptRecord(script.name, _digest(script.data), len(script.data)) if script else None
+    """Return the record of a script in documents, None without a script; raise as ``Script.text``."""
+    return _record(script.name, script.text.data) if script else None
+
+
+def warnings_of(script: Script | None, label: str) -> list[str]:
+    """Return what may be wrong with a script that will be stored; ``label`` names its layer or template."""
+    return [f"Script of the {label}: {warning}" for warning in script.text.warnings] if script else []
+
+
+def _record(name: str, data: bytes) -> ScriptRecord:
+    return ScriptRecord(name, _digest(data), len(data))
 
 
 def store_script(repository: Repository, script: Script) -> Descriptor:
     """Store a script as a blob."""
-    return repository.layout.put_blob(script.data, MEDIA_TYPE)
+    return repository.layout.put_blob(script.text.data, MEDIA_TYPE)
 
 
 def add_script(repository: Repository, layer: LayerVersion, script: Script | None, *, check_mode: bool) -> None:

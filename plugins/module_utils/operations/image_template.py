@@ -112,18 +112,20 @@ def ensure_image_template(options: ImageTemplateOptions, *, check_mode: bool, di
                 templates.delete(name, comment=options.repository.comment)
             return Outcome(before is not None, before.to_dict() if before else None, None)
         after = _document(repository, name, options.template, before)
-        after = dataclasses.replace(after, script=scripts.describe(script))
+        is_kept = script is not None and before is not None and script.is_recorded(before.script)
+        after = dataclasses.replace(after, script=before.script if before and is_kept else scripts.describe(script))
         if icon is not None:
             after = dataclasses.replace(after, icon=store_icon(repository, icon, check_mode=check_mode))
         resolved = resolve(repository, after)
         changed = after != before
         if changed and not check_mode:
-            if script is not None:
+            if script is not None and not is_kept:
                 scripts.store_script(repository, script)
             templates.put(name, after, before=before, comment=options.repository.comment)
         with_conflicts = diff_mode and changed
         shown = (_shown(repository, before, with_conflicts), _shown(repository, after, with_conflicts))
-    return Outcome(changed, shown[0], shown[1], {"template": describe(after, resolved)})
+    warnings = [] if is_kept else scripts.warnings_of(script, f"image template {name}")
+    return Outcome(changed, shown[0], shown[1], {"template": describe(after, resolved)}, warnings)
 
 
 def _shown(repository: Repository, template: TemplateDocument | None, with_conflicts: bool) -> dict[str, Any] | None:

@@ -108,6 +108,7 @@ def ensure_os_layer(options: OsLayerOptions, *, check_mode: bool, progress: Prog
             with _package_source(options).open() as package:
                 entry, findings = importer.run(package)
                 warnings = [f"{options.label}: {warning}" for warning in package.warnings()]
+            warnings += scripts.warnings_of(script, f"OS layer {options.name} {version}")
             layer = layer.with_version(version, entry)
             if options.readiness == "warn":
                 warnings += _warnings(options, findings)

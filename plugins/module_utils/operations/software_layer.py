@@ -200,4 +200,4 @@ class _Builder:
             prerequisites=tuple(VersionName(layer.name, layer.version) for layer in prerequisites),
             changes=built.changes,
         )
-        return entry, built.findings, built.warnings
+        return entry, built.findings, scripts.warnings_of(self.script, layer.label) + built.warnings

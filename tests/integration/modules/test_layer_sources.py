@@ -11,6 +11,8 @@ import shutil
 
 import pytest
 
+from ansible_collections.strata.layering.plugins.module_utils.catalog import scripts
+from ansible_collections.strata.layering.plugins.module_utils.catalog.script_text import ScriptText
 from ansible_collections.strata.layering.tests.support.modules import fails, run, state_of
 
 OS = {"os_layer": {"name": "Windows 11"}}
@@ -149,3 +151,49 @@ def test_version_that_was_stored_with_times_is_compared_by_content(workspace):
     assert state_of(workspace.path) == before
     pathlib.Path(f"{clone}.reg").write_bytes(REG.replace("b", "c").encode())
     fails("app_layer", "operations.layer_other_source", **options)
+
+
+# --- scripts ---------------------------------------------------------------------------------
+
+
+def test_script_with_other_encoding_is_stored_as_windows_reads_it(workspace):
+    files = workspace.files("v", {"Program Files/Tool/t.txt": "hello"})
+    folder = workspace.files(
+        "s", {"lf.cmd": "rem 1\ngoto :a\n:a\n", "oem.cmd": "rem \u00fc\r\n", "u.ps1": "# \u00fc\n"}
+    )
+    for number, (name, size, warned) in enumerate((("lf.cmd", 20, 0), ("oem.cmd", 8, 1), ("u.ps1", 8, 0))):
+        options = tool(workspace, version=str(number), files=files, script=f"{folder}/{name}")
+        for check in (True, False):
+            result = run("app_layer", check=check, **options)
+            assert result["layer"]["script"]["size"] == size
+            assert len(result.get("warnings", [])) == warned
+        again = run("app_layer", **options)
+        assert not again["changed"] and not again.get("warnings")
+
+
+def test_script_that_cmd_cannot_read_is_refused(workspace):
+    files = workspace.files("v", {"Program Files/Tool/t.txt": "hello"})
+    script = os.path.join(workspace.files("s", {"a.cmd": "echo hi\r\n".encode("utf-16")}), "a.cmd")
+    before = state_of(workspace.path)
+    for check in (True, False):
+        fails("app_layer", "catalog.script_encoding", check=check, **tool(workspace, files=files, script=script))
+    template = {"name": "office", "os_layer": {"name": "Windows 11", "version": "1.0"}, "connector": "desktops"}
+    fails("image_template", "catalog.script_encoding", **workspace.options, **template, script=script)
+    assert state_of(workspace.path) == before
+
+
+def test_script_that_an_earlier_release_stored_unchanged_is_kept(workspace, monkeypatch):
+    files = workspace.files("v", {"Program Files/Tool/t.txt": "hello"})
+    folder = workspace.files("s", {"a.cmd": "goto :a\n:a\n", "b.cmd": "rem\r\n".encode("utf-16")})
+    template = {"name": "office", "os_layer": {"name": "Windows 11", "version": "1.0"}, "connector": "desktops"}
+    for name in ("a.cmd", "b.cmd"):
+        script = f"{folder}/{name}"
+        layer = tool(workspace, version=name, files=files, script=script)
+        with monkeypatch.context() as patched:
+            patched.setattr(scripts, "prepare_script", lambda path, data: ScriptText(data))
+            run("app_layer", **layer)
+            digest = run("image_template", **workspace.options, **template, script=script)["template"]["image_digest"]
+        assert not run("app_layer", **layer)["changed"]
+        again = run("image_template", **workspace.options, **template, script=script)
+        assert not again["changed"]
+        assert again["template"]["image_digest"] == digest
