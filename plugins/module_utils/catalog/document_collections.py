@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
+from ..common.errors import NotFound
 from ..repository.repository import Repository
 from .cancellation_record import CancellationRecord
 from .connector_document import ConnectorDocument
@@ -17,6 +18,7 @@ from .kinds import CANCELLATION, CONNECTOR, IMAGE, LAYER_KINDS, PACKAGING, TASK,
 from .layer_document import LayerDocument
 from .packaging_record import PackagingRecord
 from .publish_task_record import PublishTaskRecord
+from .spelling import absent_warnings, refuse_other_spelling, spelling_hint
 from .template_document import TemplateDocument
 
 
@@ -41,8 +43,21 @@ class Documents(Generic[D]):
         return None if found is None else self._from_dict(found, name)
 
     def require(self, name: str) -> D:
-        """Return a document; NotFound when there is none."""
-        return self._from_dict(self._repository.catalog.require(self._kind, name), name)
+        """Return a document; NotFound when there is none, with a hint if a document has the name in another spelling."""
+        try:
+            found = self._repository.catalog.require(self._kind, name)
+        except NotFound as error:
+            error.hint = f"{spelling_hint(name, self.names())}{error.hint}"
+            raise
+        return self._from_dict(found, name)
+
+    def refuse_other_spelling(self, name: str) -> None:
+        """Raise Conflict (``catalog.other_spelling``) if a document has the new ``name`` except for case."""
+        refuse_other_spelling(self._kind.replace("_", " "), name, self.names())
+
+    def absent_warnings(self, name: str) -> list[str]:
+        """Return a warning if the document ``name`` does not exist, but exists in another spelling."""
+        return absent_warnings(self._kind.replace("_", " "), name, self.names())
 
     def names(self) -> list[str]:
         """Return the names of all documents, sorted without regard to case."""

@@ -14,6 +14,7 @@ from .kinds import LOCK, layer_kind, layer_label
 from .layer_document import LayerDocument, SoftwareLayerEntry
 from .layers import find_layer, layer_lock
 from .references import refuse_in_use, templates_using
+from .spelling import absent_warnings
 from .template_document import TemplateDocument
 from .version_name import VersionName
 
@@ -38,9 +39,11 @@ def remove_versions(
     ):
         before = find_layer(repository, kind, name)
         if before is None:
-            return Outcome(False, None, None)
+            known = document_collections.layers(repository, kind).names()
+            return Outcome(False, warnings=absent_warnings(layer_label(kind), name, known))
         if version is not None and version not in before.versions:
-            return Outcome(False, before.to_dict(), before.to_dict())
+            warnings = absent_warnings(f"version of the {before.label}", version, before.versions)
+            return Outcome(False, before.to_dict(), before.to_dict(), warnings=warnings)
         removed = list(before.versions) if version is None else [version]
         for number in removed:
             _refuse_needed(repository, kind, VersionName(name, number))

@@ -23,6 +23,7 @@ from ..repository.repository import Repository
 from . import document_collections, scripts
 from .kinds import LOCK, layer_label
 from .layer_document import LayerDocument, SoftwareLayerEntry
+from .spelling import refuse_other_spelling, spelling_hint
 
 #: Selects the newest deployable version, in the natural order of versions.
 LATEST = "latest"
@@ -44,6 +45,22 @@ def find_layer(repository: Repository, kind: str, name: str) -> LayerDocument | 
     return document_collections.layers(repository, kind).get(check_layer_name(name))
 
 
+def find_layer_to_change(repository: Repository, kind: str, name: str, version: str) -> LayerDocument | None:
+    """Return the document of a layer that has or gets ``version``, None when the layer is new.
+
+    Raises:
+        InvalidInput: ``layers.name`` if no layer can have this name.
+        Conflict: ``catalog.other_spelling`` if a layer or a version has the same name except for case.
+        Corrupt: ``catalog.field`` if a document is damaged.
+    """
+    layer = find_layer(repository, kind, name)
+    if layer is None:
+        refuse_other_spelling(layer_label(kind), name, document_collections.layers(repository, kind).names())
+    else:
+        refuse_other_spelling(f"version of the {layer.label}", version, layer.versions, "version")
+    return layer
+
+
 def find_version(repository: Repository, kind: str, name: str, version: str | None) -> LayerReference:
     """Return a deployable version of a layer, the newest when ``version`` is None or "latest".
 
@@ -58,7 +75,7 @@ def find_version(repository: Repository, kind: str, name: str, version: str | No
         raise NotFound(
             f"The repository has no {layer_label(kind)} named {name!r}.",
             code="catalog.layer_missing",
-            hint=f"It has: {', '.join(known[:_MAX_SHOWN])}."
+            hint=f"{spelling_hint(name, known)}It has: {', '.join(known[:_MAX_SHOWN])}."
             if known
             else f"Create it with strata.layering.{kind}_layer.",
         )
@@ -70,7 +87,7 @@ def find_version(repository: Repository, kind: str, name: str, version: str | No
         raise NotFound(
             f"The {layer.label} has no {missing}.",
             code="catalog.layer_version_missing",
-            hint=f"It has: {', '.join(deployable) or 'none'}.",
+            hint=f"{spelling_hint(version or '', (*deployable, LATEST))}It has: {', '.join(deployable) or 'none'}.",
         )
     entry = layer.versions[version]
     if not entry.deployable:
@@ -146,10 +163,12 @@ def store_layer(
 
     Raises:
         NotFound, Conflict: as ``find_version``, if a layer version that a new version builds on was removed
-            while it was built.
+            while it was built; ``catalog.other_spelling``.
     """
     with repository.locks.hold(LOCK, purpose=f"change the {after.label}"):
         if before is None or version not in before.versions:
+            # Once more, under the lock of the catalog: another process may have created the other spelling.
+            find_layer_to_change(repository, after.kind, after.name, version)
             _require_base(repository, after, version)
         document_collections.layers(repository, after.kind).put(
             after.name, after, before=before, comment=comment, version=version

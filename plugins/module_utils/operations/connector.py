@@ -54,7 +54,7 @@ def ensure_connector(options: ConnectorOptions, *, check_mode: bool) -> Outcome:
 
     Raises:
         InvalidInput: ``operations.connector_incomplete``, ``operations.connector_attribute``.
-        Conflict: ``catalog.in_use`` on removal.
+        Conflict: ``catalog.in_use`` on removal; ``catalog.other_spelling``.
         NotFound, Conflict, Unavailable: as ``resolve_placement`` when it is tested.
         Corrupt: ``catalog.field`` if a document is damaged.
     """
@@ -69,6 +69,8 @@ def ensure_connector(options: ConnectorOptions, *, check_mode: bool) -> Outcome:
     connectors = document_collections.connectors(repository)
     with repository.locks.hold(LOCK, shared=check_mode, purpose=f"change the connector {options.name}"):
         before = connectors.get(options.name)
+        if before is None:
+            connectors.refuse_other_spelling(options.name)
         changed = before != document
         if changed and not check_mode:
             connectors.put(options.name, document, before=before, comment=options.repository.comment)
@@ -80,7 +82,7 @@ def _absent(repository: Repository, options: ConnectorOptions, check_mode: bool)
     with repository.locks.hold(LOCK, shared=check_mode, purpose=f"delete the connector {name}"):
         before = connectors.get(name)
         if before is None:
-            return Outcome(False, None, None)
+            return Outcome(False, warnings=connectors.absent_warnings(name))
         users = templates_using(repository, lambda template: template.connector == name)
         refuse_in_use(f"The connector {name}", users)
         if not check_mode:

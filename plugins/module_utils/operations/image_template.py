@@ -98,7 +98,7 @@ def ensure_image_template(options: ImageTemplateOptions, *, check_mode: bool, di
         InvalidInput: names, files or rules that cannot be used; ``operations.template_vm_name``,
             ``operations.template_disk_size``.
         NotFound: the repository, a layer version or the connector does not exist.
-        Conflict: the layer versions do not fit together, as ``resolve``.
+        Conflict: the layer versions do not fit together, as ``resolve``; ``catalog.other_spelling``.
         Corrupt: ``catalog.field`` if a document is damaged.
     """
     name = check_layer_name(options.name, "name of an image template")
@@ -110,7 +110,10 @@ def ensure_image_template(options: ImageTemplateOptions, *, check_mode: bool, di
         if options.template is None:
             if before is not None and not check_mode:
                 templates.delete(name, comment=options.repository.comment)
-            return Outcome(before is not None, before.to_dict() if before else None, None)
+            warnings = templates.absent_warnings(name) if before is None else []
+            return Outcome(before is not None, before.to_dict() if before else None, None, warnings=warnings)
+        if before is None:
+            templates.refuse_other_spelling(name)
         after = _document(repository, name, options.template, before)
         is_kept = script is not None and before is not None and script.is_recorded(before.script)
         after = dataclasses.replace(after, script=before.script if before and is_kept else scripts.describe(script))

@@ -16,7 +16,7 @@ from ..catalog.layer_removal import remove_versions
 from ..catalog.layers import (
     LayerMetadata,
     check_names,
-    find_layer,
+    find_layer_to_change,
     layer_lock,
     refuse_other_script,
 )
@@ -97,7 +97,7 @@ def ensure_os_layer(options: OsLayerOptions, *, check_mode: bool, progress: Prog
     purpose = f"import the OS layer {options.name} {version}"
     warnings: list[str] = []
     with repository.locks.hold(lock, shared=check_mode, timeout=_LOCK_TIMEOUT, purpose=purpose):
-        before = find_layer(repository, OS, options.name)
+        before = find_layer_to_change(repository, OS, options.name, version)
         layer = before or LayerDocument.new(OS, options.name)
         if version in layer.versions:
             _check_same_source(layer, options)

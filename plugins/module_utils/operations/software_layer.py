@@ -13,7 +13,7 @@ from ..catalog import scripts
 from ..catalog.icons import read_icon
 from ..catalog.layer_document import LayerDocument, SoftwareLayerEntry
 from ..catalog.layer_removal import remove_versions
-from ..catalog.layers import check_names, find_layer, find_version, layer_lock, refuse_other_script
+from ..catalog.layers import check_names, find_layer_to_change, find_version, layer_lock, refuse_other_script
 from ..catalog.templates import stack_of
 from ..catalog.version_name import VersionName, VersionRequest
 from ..common.errors import Conflict, InvalidInput
@@ -109,7 +109,7 @@ def ensure_software_layer(options: SoftwareLayerOptions, *, check_mode: bool, pr
     findings: dict[str, Any] = {}
     purpose = f"build the {options.subject}"
     with repository.locks.hold(layer_lock(kind, name), shared=check_mode, timeout=_LOCK_TIMEOUT, purpose=purpose):
-        before = find_layer(repository, kind, name)
+        before = find_layer_to_change(repository, kind, name, version)
         layer = before or LayerDocument.new(kind, name)
         if version in layer.versions:
             _check_same(repository, layer, options)

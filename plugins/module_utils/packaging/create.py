@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ..catalog import document_collections, layer_store
-from ..catalog.layers import find_version
+from ..catalog.layers import find_layer_to_change, find_version
 from ..catalog.packaging_record import BaseImage, PackagingRecord
 from ..catalog.templates import stack_of
 from ..catalog.vsphere_records import MachineRecord
@@ -40,7 +40,8 @@ def ensure_present(context: PackagingContext) -> Outcome:
     """Create the packaging machine unless it exists, and start it unless it was started.
 
     Raises:
-        Conflict: ``packaging.other_composition`` if it was built from other layers; ``packaging.other_os_layer``.
+        Conflict: ``packaging.other_composition`` if it was built from other layers; ``packaging.other_os_layer``;
+            ``catalog.other_spelling`` if the layer or the version exists with the same name except for case.
         InvalidInput: ``packaging.prerequisite``.
         NotFound, Conflict: as ``find_version``, ``stack_of``, ``resolve_placement`` and ``create_by_import``.
         TimedOut: ``vsphere.timed_out`` if VMware Tools do not report an address in time.
@@ -48,6 +49,8 @@ def ensure_present(context: PackagingContext) -> Outcome:
     if context.captured:
         shown = _diff_state(context.facts, context.recorded_layers)
         return Outcome(False, shown, shown, context.captured_result())
+    request = context.request
+    find_layer_to_change(context.repository, request.kind, request.name, request.version)
     return _Creation(context, _requested_packaging(context)).run()
 
 
