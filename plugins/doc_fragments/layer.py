@@ -96,13 +96,28 @@ options:
   exclusions:
     description:
       - Rules that leave changes out of a captured layer, or include changes, in addition to the rules of the collection.
-      - Each rule has C(path), or C(key) and optionally C(value), which are patterns with C(*) and C(**); C(action), which is V(exclude) or
-        V(include); and a C(reason).
-      - A path starts below the drive, a key starts with its hive; variables are not expanded. The last matching rule decides.
+      - Each rule has a path, or a key and optionally a value. They are patterns with C(*) and C(**). The last matching rule decides.
       - Rules apply when a version is captured; an existing version does not change.
     type: list
     elements: dict
     default: []
+    suboptions:
+      path:
+        description: Pattern of the paths of files and folders. It starts below the drive; variables are not expanded.
+        type: str
+      key:
+        description: Pattern of registry keys. It starts with the hive.
+        type: str
+      value:
+        description: Pattern of the names of registry values. Whole keys if not given.
+        type: str
+      action:
+        description: Whether the rule leaves the changes out or includes them. They are left out if not given.
+        type: str
+        choices: [exclude, include]
+      reason:
+        description: The reason, which the result reports for the changes that are left out.
+        type: str
   finalize:
     description:
       - The result of failed finalize checks of the packaging machine, for instance if a restart is pending or nothing was installed.

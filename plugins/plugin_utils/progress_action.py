@@ -25,10 +25,10 @@ import sys
 import threading
 from typing import Any
 
-from ansible.plugins.action.normal import ActionModule as NormalAction
 from ansible.utils.display import Display
 
 from ..module_utils.common.progress import FILE_VARIABLE
+from .checked_action import CheckedAction
 from .progress_lines import ProgressLines
 
 _SETTING, _SETTING_VARIABLE = "strata_layering_progress", "STRATA_LAYERING_PROGRESS"
@@ -45,7 +45,7 @@ _TERMINAL = sys.stdout is not None and os.isatty(1)
 display = Display()
 
 
-class ProgressAction(NormalAction):
+class ProgressAction(CheckedAction):
     """The action of a module that reports its progress."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -23,6 +23,25 @@ _MODULES = "ansible_collections.strata.layering.plugins.modules."
 _TRANSIENT = ("locks", "pins", "tmp")
 
 
+class _Created(Exception):
+    """Carries the arguments of LayeringModule out of a module."""
+
+
+def specification_of(module: str) -> dict:
+    """Return the arguments with which a module creates its LayeringModule, such as ``argument_spec``."""
+
+    def create(**arguments: object) -> None:
+        raise _Created(arguments)
+
+    imported = importlib.import_module(_MODULES + module)
+    with mock.patch.object(imported, "LayeringModule", create):
+        try:
+            imported.main()
+        except _Created as created:
+            return created.args[0]
+    raise AssertionError(f"{module} did not create a LayeringModule")
+
+
 class Failed(AssertionError):
     """A module failed unexpectedly; ``result`` is its result."""
 

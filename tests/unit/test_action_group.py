@@ -5,27 +5,19 @@
 
 from __future__ import annotations
 
-import importlib
 import pathlib
-from unittest import mock
 
-import pytest
 import yaml
+
+from ansible_collections.strata.layering.tests.support.modules import specification_of
 
 _COLLECTION = pathlib.Path(__file__).parents[2]
 _MODULES = sorted(path.stem for path in (_COLLECTION / "plugins" / "modules").glob("[!_]*.py"))
 _GROUPS = yaml.safe_load((_COLLECTION / "meta" / "runtime.yml").read_text(encoding="utf-8"))["action_groups"]
 
 
-class _Called(Exception):
-    pass
-
-
 def _options(module: str) -> set[str]:
-    imported = importlib.import_module(f"ansible_collections.strata.layering.plugins.modules.{module}")
-    with mock.patch.object(imported, "LayeringModule", side_effect=_Called) as called, pytest.raises(_Called):
-        imported.main()
-    return set(called.call_args.kwargs["argument_spec"])
+    return set(specification_of(module)["argument_spec"])
 
 
 def test_group_layering_names_every_module():

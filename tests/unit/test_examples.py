@@ -6,16 +6,16 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import pathlib
 import re
 import textwrap
 from collections.abc import Iterator
-from unittest import mock
 
 import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator, ModuleArgumentSpecValidator
+
+from ansible_collections.strata.layering.tests.support.modules import specification_of
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _COLLECTION = "strata.layering."
@@ -48,18 +48,6 @@ _LISTS = {
     "connector": ("layered_image", "layered_image_connectors"),
     "image_template": ("layered_image", "layered_image_templates"),
 }
-
-
-class _Called(Exception):
-    pass
-
-
-def _specification(module: str) -> dict:
-    """Return the arguments of a module's call of LayeringModule."""
-    imported = importlib.import_module(f"ansible_collections.strata.layering.plugins.modules.{module}")
-    with mock.patch.object(imported, "LayeringModule", side_effect=_Called) as called, pytest.raises(_Called):
-        imported.main()
-    return called.call_args.kwargs
 
 
 def _role_options(role: str) -> dict:
@@ -97,7 +85,7 @@ def _evaluated(value: object, option: dict) -> object:
 
 
 def _problems_of_task(module: str, options: dict) -> list[str]:
-    arguments = _specification(module)
+    arguments = specification_of(module)
     specification = arguments["argument_spec"]
     rules = {
         name: arguments.get(name)
@@ -235,7 +223,7 @@ def _with_aliases(options: dict) -> set[str]:
 @pytest.mark.parametrize("module", _LISTS)
 def test_role_list_has_the_options_of_its_module(module):
     role, variable = _LISTS[module]
-    options = _specification(module)["argument_spec"]
+    options = specification_of(module)["argument_spec"]
     listed = _role_options(role)[variable]["options"]
     assert set(options) - _OF_THE_ROLE <= _with_aliases(listed)
     unknown = {name for name, option in listed.items() if not _with_aliases({name: option}) & _with_aliases(options)}

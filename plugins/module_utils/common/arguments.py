@@ -11,11 +11,24 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.module_utils.basic import env_fallback
+from ansible.module_utils.common.parameters import AnsibleFallbackNotFound
+
+
+def environment(variable: str) -> str:
+    """Return the value of an environment variable for an option that is not set. An empty value counts as not set.
+
+    Raises:
+        AnsibleFallbackNotFound: the variable is not set.
+    """
+    value = env_fallback(variable)
+    if not value.strip():
+        raise AnsibleFallbackNotFound
+    return value
 
 
 def repository_arguments(*, required: bool = True) -> dict[str, Any]:
     """Return the argument for the repository that a module reads."""
-    return {"repository": {"type": "path", "required": required, "fallback": (env_fallback, ["STRATA_REPOSITORY"])}}
+    return {"repository": {"type": "path", "required": required, "fallback": (environment, ["STRATA_REPOSITORY"])}}
 
 
 def change_arguments(*, required: bool = True) -> dict[str, Any]:
@@ -26,41 +39,41 @@ def change_arguments(*, required: bool = True) -> dict[str, Any]:
 def vsphere_arguments(*, required: bool = True) -> dict[str, Any]:
     """Return the arguments of the connection to vCenter; the names are those of vmware.vmware."""
     return {
-        "hostname": {"type": "str", "required": required, "fallback": (env_fallback, ["VMWARE_HOST"])},
+        "hostname": {"type": "str", "required": required, "fallback": (environment, ["VMWARE_HOST"])},
         "username": {
             "type": "str",
             "required": required,
             "aliases": ["user", "admin"],
-            "fallback": (env_fallback, ["VMWARE_USER"]),
+            "fallback": (environment, ["VMWARE_USER"]),
         },
         "password": {
             "type": "str",
             "required": required,
             "no_log": True,
             "aliases": ["pass", "pwd"],
-            "fallback": (env_fallback, ["VMWARE_PASSWORD"]),
+            "fallback": (environment, ["VMWARE_PASSWORD"]),
         },
-        "validate_certs": {"type": "bool", "default": True, "fallback": (env_fallback, ["VMWARE_VALIDATE_CERTS"])},
-        "port": {"type": "int", "default": 443, "fallback": (env_fallback, ["VMWARE_PORT"])},
-        "ca_path": {"type": "path", "fallback": (env_fallback, ["VMWARE_CA_PATH"])},
-        "proxy_host": {"type": "str", "fallback": (env_fallback, ["VMWARE_PROXY_HOST"])},
-        "proxy_port": {"type": "int", "fallback": (env_fallback, ["VMWARE_PROXY_PORT"])},
+        "validate_certs": {"type": "bool", "default": True, "fallback": (environment, ["VMWARE_VALIDATE_CERTS"])},
+        "port": {"type": "int", "default": 443, "fallback": (environment, ["VMWARE_PORT"])},
+        "ca_path": {"type": "path", "fallback": (environment, ["VMWARE_CA_PATH"])},
+        "proxy_host": {"type": "str", "fallback": (environment, ["VMWARE_PROXY_HOST"])},
+        "proxy_port": {"type": "int", "fallback": (environment, ["VMWARE_PROXY_PORT"])},
     }
 
 
 def share_arguments() -> dict[str, Any]:
     """Return the arguments for the credentials of an SMB share, whose location is //server/share/path."""
     return {
-        "file_share_username": {"type": "str", "fallback": (env_fallback, ["STRATA_FILE_SHARE_USERNAME"])},
+        "file_share_username": {"type": "str", "fallback": (environment, ["STRATA_FILE_SHARE_USERNAME"])},
         "file_share_password": {
             "type": "str",
             "no_log": True,
-            "fallback": (env_fallback, ["STRATA_FILE_SHARE_PASSWORD"]),
+            "fallback": (environment, ["STRATA_FILE_SHARE_PASSWORD"]),
         },
         "file_share_encrypt": {
             "type": "bool",
             "default": True,
-            "fallback": (env_fallback, ["STRATA_FILE_SHARE_ENCRYPT"]),
+            "fallback": (environment, ["STRATA_FILE_SHARE_ENCRYPT"]),
         },
     }
 
@@ -101,6 +114,17 @@ def software_layer_arguments() -> dict[str, Any]:
         delete={"type": "list", "elements": "str", "default": []},
         file_times={"type": "str", "choices": ["fixed", "keep"], "default": "fixed"},
         packaged_disk={"type": "path"},
-        exclusions={"type": "list", "elements": "dict", "default": []},
+        exclusions={"type": "list", "elements": "dict", "default": [], "options": _exclusion_options()},
         finalize={"type": "str", "choices": ["enforce", "warn", "ignore"], "default": "enforce"},
     )
+
+
+def _exclusion_options() -> dict[str, Any]:
+    """Return the suboptions of a rule that leaves a change out of a captured layer."""
+    return {
+        "path": {"type": "str"},
+        "key": {"type": "str", "no_log": False},
+        "value": {"type": "str"},
+        "action": {"type": "str", "choices": ["exclude", "include"]},
+        "reason": {"type": "str"},
+    }

@@ -15,6 +15,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from .errors import StrataError, composer_error
 from .interpreter import require_python
+from .option_values import prepare_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,12 +28,13 @@ UNCHECKED = "Certificates of vCenter and of ESXi hosts are not checked because v
 
 
 class LayeringModule(AnsibleModule):
-    """An Ansible module that checks the Python which runs it, before Ansible checks the options."""
+    """An Ansible module that checks its Python, and prepares its options, before Ansible checks and converts them."""
 
     def _load_params(self) -> None:
         super()._load_params()
         try:
             require_python()
+            prepare_options(self.params, self.argument_spec, self.required_if)
         except StrataError as error:
             self._set_internal_properties()
             # Ansible does not know yet which options are secrets, and returns the options with a failure.

@@ -99,17 +99,17 @@ class _Parsed(Exception):
 def module_parameters(module: str, **options: object) -> dict:
     """Return the parameters of a module, defaults included, as the module passes them to its operation."""
     imported = importlib.import_module(f"ansible_collections.strata.layering.plugins.modules.{module}")
-    original = imported.AnsibleModule
+    original = imported.LayeringModule
 
     def parse(**keywords: object) -> None:
         raise _Parsed(original(**keywords).params)
 
-    imported.AnsibleModule = parse
+    imported.LayeringModule = parse
     try:
         with patch_module_args(dict(options, _ansible_check_mode=False, _ansible_diff=False)):
             imported.main()
     except _Parsed as parsed:
         return parsed.args[0]
     finally:
-        imported.AnsibleModule = original
-    raise AssertionError(f"{module} did not create an AnsibleModule")
+        imported.LayeringModule = original
+    raise AssertionError(f"{module} did not create a LayeringModule")

@@ -108,7 +108,7 @@ def test_capture_exclusions(workspace):
         name="App",
         version="2",
         packaged_disk=path,
-        exclusions=[{"nothing": "x"}],
+        exclusions=[{"path": "x", "key": "SOFTWARE"}],
         **OS,
     )
 

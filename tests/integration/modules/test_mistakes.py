@@ -123,9 +123,20 @@ def test_server_that_does_not_answer_is_reported():
     assert "Error:" not in result["msg"]
 
 
+def test_unknown_suboption_of_exclusions_is_refused_without_a_capture(workspace):
+    files = workspace.files("one", {"tool.exe": "x"})
+    result = attempt(
+        "app_layer", **workspace.options, name="Tool", version="1.0", files=files, exclusions=[{"pth": "x"}], **OS
+    )
+    assert result["failed"]
+    assert "exclusions.pth" in result["msg"]
+
+
 def test_empty_name_of_a_vcenter_is_refused(refused, vcenter):
     options = vcenter | {"hostname": ""}
-    refused("connector", "vsphere.hostname", "hostname", "VMWARE_HOST", test=True, **connector(name="other"), **options)
+    refused(
+        "connector", "common.option_missing", "hostname", "VMWARE_HOST", test=True, **connector(name="other"), **options
+    )
 
 
 def test_certificate_that_is_not_trusted_names_the_option(refused, vcenter):
@@ -197,24 +208,20 @@ def test_folder_that_cannot_become_a_repository_is_refused(workspace, check):
 
 def test_empty_options_are_refused(refused, workspace, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    refused(
-        "connector",
-        "operations.connector_incomplete",
-        "datacenter, datastore, cluster or esxi_hostname",
-        **connector(datacenter="", datastore="", cluster=""),
-    )
-    refused("layer_info", "repository.path", "STRATA_REPOSITORY", repository="")
-    refused("repository", "repository.path", "STRATA_REPOSITORY", repository="")
+    before = state_of(workspace.path)
+    for module, options in (
+        ("connector", connector(datacenter="", datastore="", cluster="")),
+        (
+            "os_layer",
+            {"name": "W", "version": "1", "file_share": "", "packaging_disk": "gold/gold-w11.ovf"},
+        ),
+    ):
+        assert attempt(module, **workspace.options, **options)["failed"]
+    assert state_of(workspace.path) == before
+    refused("app_layer", "layers.name", "version", name="T", version="", state="absent")
+    refused("layer_info", "common.option_missing", "STRATA_REPOSITORY", repository="")
+    refused("repository", "common.option_missing", "STRATA_REPOSITORY", repository="")
     refused("file_share", "shares.address", "file_share", file_share="")
-    refused(
-        "os_layer",
-        "shares.address",
-        "file_share",
-        name="W",
-        version="1",
-        file_share="",
-        packaging_disk="gold/gold-w11.ovf",
-    )
     empty = {"name": "Windows 11", "version": ""}
     refused(
         "app_layer",

@@ -22,7 +22,7 @@ def test_every_module_with_progress_has_an_action():
     }
     assert modules == actions
     assert "layered_image_publish" in modules
-    for name in actions:
+    for name in modules:
         assert issubclass(
             importlib.import_module(f"{progress_action.__package__.rpartition('.')[0]}.action.{name}").ActionModule,
             progress_action.ProgressAction,
