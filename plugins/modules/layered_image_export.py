@@ -59,7 +59,7 @@ EXAMPLES = r"""
     file_share_username: EXAMPLE\layering
     file_share_password: "{{ vault_file_share_password }}"
 
-- name: Export a raw disk to a file whose name does not tell the format
+- name: Export a raw disk to a file whose ending is not the name of a format
   strata.layering.layered_image_export:
     repository: /srv/layers
     template: office-desktop

@@ -16,6 +16,8 @@ author:
 description:
   - Writes the disks of the VM, an OVF descriptor and a SHA-256 manifest to a folder of the share.
   - A VM that has not changed since its last export is not exported again. An interrupted export resumes after the last complete disk.
+  - A record next to the package (C(<package>.export.json)) contains the VM. The package of a different VM, and files without such a record,
+    are never replaced. A VM that was deleted and created again under the same name replaces the package of the deleted VM.
 options:
   name:
     description: Name, instance UUID or managed object ID of the VM. The VM must be powered off.
@@ -65,19 +67,58 @@ EXAMPLES = r"""
     hostname: vcenter.example.com
     username: layering@vsphere.local
     password: "{{ vault_vcenter_password }}"
+  register: exported
+
+- name: Export a snapshot of the OS machine to an SMB share
+  strata.layering.ovf_export:
+    name: win11-os
+    snapshot: ready
+    package: win11-os-2026.11
+    file_share: //files.example.com/layers/horizon
+    file_share_username: EXAMPLE\layering
+    file_share_password: "{{ vault_file_share_password }}"
+    hostname: vcenter.example.com
+    username: layering@vsphere.local
+    password: "{{ vault_vcenter_password }}"
+
+- name: Import the exported OS machine
+  strata.layering.os_layer:
+    repository: /srv/layers
+    name: Windows 11
+    version: 23H2-2026.11
+    file_share: /mnt/layers
+    ovf_package: "{{ exported.ovf_package }}"
 """
 
 RETURN = r"""
+ovf_package:
+  description: The OVF file, relative to O(file_share), as a value for the option O(strata.layering.os_layer#module:ovf_package).
+  returned: success
+  type: str
+  sample: win11-os/win11-os.ovf
 packaging_disk:
-  description: The OVF file, relative to O(file_share), as a value for the option C(packaging_disk) of M(strata.layering.os_layer).
-  returned: always
+  description: The same value as RV(ovf_package).
+  returned: success
   type: str
   sample: win11-os/win11-os.ovf
 files:
-  description: The files of the package, with their sizes in bytes and their SHA-256 digests.
+  description: The files of the package, without the manifest.
   returned: when not in check mode, or when the package exists
   type: list
   elements: dict
+  contains:
+    name:
+      description: Name of the file.
+      type: str
+      sample: win11-os-disk1.vmdk
+    size:
+      description: Size of the file in bytes.
+      type: int
+      sample: 9663676416
+    sha256:
+      description: SHA-256 digest of the file in hexadecimal digits.
+      type: str
+      sample: 6c2e3b6ee4f73ee1eeb3ec77b701517e787feed499c7b8bc81f48bd0d91e6308
 """
 
 from ..module_utils.common.arguments import change_arguments, share_arguments, vsphere_arguments

@@ -11,14 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..common.errors import InvalidInput, NotFound
+from ..common.errors import Conflict, InvalidInput, NotFound
 from ..common.outcome import Outcome
 from ..common.progress import Progress, silent
 from ..shares.local import missing_share
 from ..shares.open import ShareCredentials, open_share
 from ..shares.share import Share
-from ..vsphere import vm_export
-from ..vsphere.inventory import Inventory
+from ..vsphere import export_record, vm_export
+from ..vsphere.inventory import Inventory, plain_name
+from ..vsphere.properties import read
 from ..vsphere.session import Session
 from ..vsphere.vm import Snapshot, list_snapshots
 from .options import ConnectionOptions, RepositoryOptions, share_credentials
@@ -26,6 +27,7 @@ from .options import ConnectionOptions, RepositoryOptions, share_credentials
 if TYPE_CHECKING:
     from pyVmomi import vim
 
+_SHOWN = 5
 _MOID = re.compile(r"vm-\d+")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -69,6 +71,7 @@ def ensure_ovf_package(options: OvfExportOptions, *, check_mode: bool, progress:
     Raises:
         InvalidInput: ``operations.ovf_package``, ``operations.ovf_folder``, ``operations.vsphere_several_snapshots``.
         NotFound: the share, the VM or its snapshot (``operations.vsphere_no_snapshot``) does not exist.
+        Conflict: ``operations.ovf_other_vm``, ``operations.ovf_foreign`` if the package is not of this VM.
         Conflict, Unavailable, TimedOut, NoSpace: as ``export_vm``.
     """
     check_package_name(options.package)
@@ -96,6 +99,8 @@ def _ensure(options: OvfExportOptions, folder: Share, check_mode: bool, progress
         snapshot = _snapshot(session, vm, options.snapshot, options.name) if options.snapshot else None
         present = vm_export.exported(session, vm, folder, name=package, snapshot=snapshot)
         export = present
+        if present is None:
+            _check_owner(session, vm, folder, package)
         if present is None and not check_mode:
             export = vm_export.export_vm(session, vm, folder, name=package, snapshot=snapshot, progress=progress)
             if options.repository and repository:
@@ -103,7 +108,8 @@ def _ensure(options: OvfExportOptions, folder: Share, check_mode: bool, progress
                 repository.audit.append(
                     "export", "ovf_package", package, comment=options.repository.comment, details=details
                 )
-    result: dict[str, Any] = {"packaging_disk": f"{package}/{vm_export.descriptor_name(package)}"}
+    descriptor = f"{package}/{vm_export.descriptor_name(package)}"
+    result: dict[str, Any] = {"ovf_package": descriptor, "packaging_disk": descriptor}
     if export is not None:
         result["files"] = [
             {"name": name, "size": status.size, "sha256": digest}
@@ -112,6 +118,51 @@ def _ensure(options: OvfExportOptions, folder: Share, check_mode: bool, progress
         ]
     after = {"package": where, "vm": options.name, "snapshot": options.snapshot}
     return Outcome(present is None, None if present is None else after, after, result)
+
+
+def _check_owner(session: Session, vm: vim.VirtualMachine, folder: Share, package: str) -> None:
+    """Raise Conflict if ``folder`` contains an export of a different VM, or files that are not an export.
+
+    The VM is known by its instance UUID. A VM that was deleted and created again under the same name replaces the
+    package of the deleted VM.
+    """
+    record = export_record.load_record(folder, export_record.file_name(package))
+    if record is None:
+        files = export_record.replaced_files(folder, package)
+        if files:
+            raise Conflict(
+                f"The folder {folder.where()} contains {', '.join(files[:_SHOWN])}, but no valid record of an export.",
+                code="operations.ovf_foreign",
+                hint="Set package to a different name, or delete the folder if the package is no longer needed.",
+                files=files[:_SHOWN],
+            )
+        return
+    values = read(session, vm, "name", "config.instanceUuid")
+    name, instance_uuid = plain_name(values["name"]), values.get("config.instanceUuid", "")
+    if record.instance_uuid == instance_uuid:
+        return
+    # Records of release 0.1 have no name, but by default a package has the name of its VM.
+    recorded_name = record.vm_name or package
+    is_same_vcenter = record.vcenter in ("", session.vcenter["instance_uuid"])
+    if recorded_name == name and is_same_vcenter and not _exists(session, record.instance_uuid):
+        return
+    raise Conflict(
+        f"The package {package} in {folder.where()} contains the VM {recorded_name} (instance UUID "
+        f"{record.instance_uuid}), not the VM {name} (instance UUID {instance_uuid}).",
+        code="operations.ovf_other_vm",
+        hint="Set package to a different name, or delete the folder if the package is no longer needed.",
+        package=package,
+        vm=recorded_name,
+        instance_uuid=record.instance_uuid,
+    )
+
+
+def _exists(session: Session, instance_uuid: str) -> bool:
+    try:
+        Inventory(session).vm(instance_uuid=instance_uuid)
+    except NotFound:
+        return False
+    return True
 
 
 def _find(session: Session, options: OvfExportOptions) -> Any:

@@ -12,19 +12,28 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
-import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from ..common.atomic_files import TEMPORARY_PREFIX
-from ..common.errors import Conflict, Corrupt, InvalidInput, Unavailable, Unsupported
+from ..common.errors import Conflict, Corrupt, Unavailable, Unsupported
 from ..common.optional_imports import pyvmomi
 from ..common.progress import Progress, silent
-from ..ovf.descriptor import check_file_name, parse_descriptor
+from ..ovf.descriptor import parse_descriptor
 from ..ovf.manifest import Entry, write_manifest
 from ..shares.local import as_share
 from ..shares.share import Share
+from .export_record import (
+    SIDECAR_MAXIMUM,
+    VERSION,
+    Record,
+    file_name,
+    load_record,
+    save_record,
+    sidecar_name,
+    temporary_name,
+    temporary_prefix,
+    write_file,
+)
 from .faults import explained, fault_text
 from .inventory import plain_name
 from .nfc import Device, Lease, ManifestEntry, when_free
@@ -32,8 +41,6 @@ from .properties import read
 from .session import Session
 from .vm import Snapshot
 
-_VERSION = 1
-_SIDECAR_MAXIMUM = 1 << 20
 _BLOCK = 1 << 20
 
 
@@ -46,19 +53,6 @@ class Export:
     digests: dict[str, str]
     size: int
     warnings: tuple[str, ...]
-
-
-@dataclass(slots=True)
-class _Record:
-    """The sidecar. ``disks``: file name -> device, size, mtime_ns, sha1, sha256, capacity, populated_size."""
-
-    version: int
-    instance_uuid: str
-    change_version: str
-    snapshot: str
-    disks: dict[str, dict[str, Any]]
-    files: dict[str, str]
-    complete: bool
 
 
 def exported(
@@ -99,7 +93,7 @@ def export_vm(
         return existing
     subject = f"Exporting {source.vm_name}"
     record = source.record()
-    previous = _load(share, source.name)
+    previous = load_record(share, source.name)
     if previous is not None and not force and _same_source(previous, record):
         record.disks = dict(previous.disks)
 
@@ -118,8 +112,7 @@ def export_vm(
         lease.total = lease.capacity or None
         for file, device in disks.items():
             if file not in record.disks:
-                record.disks[file] = _download(lease, device, share, source.name, file, progress)
-                _save(share, source.name, record)
+                _download(lease, device, share, (source.name, file), record, progress)
         _check_disks(lease, disks, record)
         descriptor, warnings = _descriptor(session, vm, source, record, subject)
         lease.complete()
@@ -140,7 +133,7 @@ def _disks_of(lease: Lease, name: str, subject: str) -> dict[str, Device]:
     return {f"{name}-disk{number}.vmdk": device for number, device in enumerate(disks, 1)}
 
 
-def _keep_unchanged(share: Share, disks: dict[str, Device], record: _Record) -> None:
+def _keep_unchanged(share: Share, disks: dict[str, Device], record: Record) -> None:
     """Remove from the record the disks of an earlier run that are not the lease's disks, or whose files have changed."""
     record.disks = {
         file: entry
@@ -151,13 +144,13 @@ def _keep_unchanged(share: Share, disks: dict[str, Device], record: _Record) -> 
 
 def remove_export(folder: Share | str, name: str) -> bool:
     """Remove the files of the export ``name`` from ``folder``, and the folder if it is empty; return whether there was an export."""
-    share, name = as_share(folder), _file_name(name)
-    record = _load(share, name)
+    share, name = as_share(folder), file_name(name)
+    record = load_record(share, name)
     if record is None:
         return False
     _remove_temporary(share, name)
     # The sidecar is removed last, so that an interrupted removal can be resumed.
-    for file in (*record.disks, f"{name}.ovf", f"{name}.mf", _sidecar(name)):
+    for file in (*record.disks, f"{name}.ovf", f"{name}.mf", sidecar_name(name)):
         share.remove(file)
     with contextlib.suppress(OSError):
         share.remove_folder()
@@ -166,12 +159,12 @@ def remove_export(folder: Share | str, name: str) -> bool:
 
 def descriptor_name(name: str) -> str:
     """Return the file name of the descriptor of the export ``name``."""
-    return f"{_file_name(name)}.ovf"
+    return f"{file_name(name)}.ovf"
 
 
 def is_exported(folder: Share | str, name: str) -> bool:
     """Return whether ``folder`` contains an export ``name``, complete or not."""
-    return _load(as_share(folder), _file_name(name)) is not None
+    return load_record(as_share(folder), file_name(name)) is not None
 
 
 class _Source:
@@ -189,9 +182,10 @@ class _Source:
             subject="Reading the virtual machine",
         )
         self.vm_name = plain_name(values["name"])
-        self.name = _file_name(name or self.vm_name)
+        self.name = file_name(name or self.vm_name)
         self.snapshot = snapshot
         self._values = values
+        self._vcenter = session.vcenter["instance_uuid"]
 
     def check(self) -> None:
         """Raise Unsupported for a template, and Conflict for a VM that is on."""
@@ -208,10 +202,10 @@ class _Source:
                 hint="Shut it down, or set snapshot to a snapshot that was taken while it was off.",
             )
 
-    def record(self) -> _Record:
+    def record(self) -> Record:
         """Return the record of an export that has not begun."""
-        return _Record(
-            _VERSION,
+        return Record(
+            VERSION,
             self._values.get("config.instanceUuid", ""),
             # The content of a snapshot does not change with the VM.
             "" if self.snapshot else self._values.get("config.changeVersion", ""),
@@ -219,52 +213,18 @@ class _Source:
             {},
             {},
             False,
+            self.vm_name,
+            self._vcenter,
         )
 
 
-def _file_name(name: str) -> str:
-    plain = re.sub(r'[\x00-\x1f/\\:*?"<>|]', "_", name).strip(". ")
-    if not plain or len(plain.encode("utf-8", "replace")) > 200:
-        raise InvalidInput(
-            f"{name[:100]!r} cannot be used as a file name.",
-            code="vsphere.ovf_file_name",
-            hint="Set package to a name without special characters and with at most 200 bytes.",
-        )
-    return plain
-
-
-def _same_source(first: _Record, second: _Record) -> bool:
+def _same_source(first: Record, second: Record) -> bool:
     """Return whether two records are about the same state of the same VM."""
     return (first.instance_uuid, first.change_version, first.snapshot) == (
         second.instance_uuid,
         second.change_version,
         second.snapshot,
     )
-
-
-def _sidecar(name: str) -> str:
-    return f"{name}.export.json"
-
-
-def _load(folder: Share, name: str) -> _Record | None:
-    """Return the sidecar, None when it does not exist or is not valid: then the export starts again."""
-    try:
-        record = _Record(**json.loads(folder.read(_sidecar(name), _SIDECAR_MAXIMUM)))
-        sound = record.version == _VERSION and all(
-            check_file_name(file, "The record of an export") == file
-            and isinstance(entry["device"], str)
-            and all(isinstance(entry[key], int) for key in ("size", "mtime_ns"))
-            and all(isinstance(entry[key], str) for key in ("sha1", "sha256"))
-            and all(isinstance(entry[key], (int, type(None))) for key in ("capacity", "populated_size"))
-            for file, entry in record.disks.items()
-        )
-        return record if sound and all(isinstance(digest, str) for digest in record.files.values()) else None
-    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError, Corrupt):
-        return None
-
-
-def _save(folder: Share, name: str, record: _Record) -> None:
-    _write(folder, name, _sidecar(name), (json.dumps(asdict(record), indent=2, sort_keys=True) + "\n").encode("utf-8"))
 
 
 def _is_unchanged(folder: Share, file: str, entry: dict[str, Any]) -> bool:
@@ -276,13 +236,13 @@ def _is_unchanged(folder: Share, file: str, entry: dict[str, Any]) -> bool:
 
 
 def _complete(folder: Share, source: _Source) -> Export | None:
-    record = _load(folder, source.name)
+    record = load_record(folder, source.name)
     if record is None or not record.complete or not _same_source(record, source.record()):
         return None
     digests = record.files | {file: entry["sha256"] for file, entry in record.disks.items()}
     ovf, manifest = f"{source.name}.ovf", f"{source.name}.mf"
     try:
-        if folder.read(manifest, _SIDECAR_MAXIMUM) != _manifest(ovf, digests) or _sha256(folder, ovf) != digests[ovf]:
+        if folder.read(manifest, SIDECAR_MAXIMUM) != _manifest(ovf, digests) or _sha256(folder, ovf) != digests[ovf]:
             return None
     except (FileNotFoundError, KeyError):
         return None
@@ -291,24 +251,51 @@ def _complete(folder: Share, source: _Source) -> Export | None:
     return Export(False, folder.where(ovf), digests, _size(folder, digests), ())
 
 
-def _download(lease: Lease, device: Device, folder: Share, name: str, file: str, progress: Progress) -> dict[str, Any]:
-    with folder.create(file, temporary=_temporary(name, file)) as out:
-        transfer = lease.download(device, out, expected=device.size or None, progress=progress)
-        entry = lease.manifest().get(device.key)
-        lease.verify(device, transfer, {device.key: entry} if entry else {})
+def _download(
+    lease: Lease, device: Device, folder: Share, names: tuple[str, str], record: Record, progress: Progress
+) -> None:
+    """Download a disk and record it; ``names`` are the names of the export and of the disk's file.
+
+    The disk is recorded before its file gets its name: no file of an export exists without a record. The time of the
+    file is recorded afterwards; without it, the next run compares the digest.
+    """
+    name, file = names
+    try:
+        with folder.create(file, temporary=temporary_name(name, file)) as out:
+            transfer = lease.download(device, out, expected=device.size or None, progress=progress)
+            entry = lease.manifest().get(device.key)
+            lease.verify(device, transfer, {device.key: entry} if entry else {})
+            record.disks[file] = {
+                "device": device.key,
+                "size": transfer.size,
+                "mtime_ns": 0,
+                "sha1": transfer.sha1,
+                "sha256": transfer.sha256,
+                "capacity": entry.capacity if entry else None,
+                "populated_size": entry.populated_size if entry else None,
+            }
+            save_record(folder, name, record)
+    except BaseException:
+        with contextlib.suppress(Exception):
+            _forget_disk(folder, name, file, record)
+        raise
     status = folder.stat(file)
-    return {
-        "device": device.key,
-        "size": transfer.size,
-        "mtime_ns": status.mtime_ns if status else 0,
-        "sha1": transfer.sha1,
-        "sha256": transfer.sha256,
-        "capacity": entry.capacity if entry else None,
-        "populated_size": entry.populated_size if entry else None,
-    }
+    if status is not None:
+        record.disks[file]["mtime_ns"] = status.mtime_ns
+        save_record(folder, name, record)
 
 
-def _check_disks(lease: Lease, disks: dict[str, Device], record: _Record) -> None:
+def _forget_disk(folder: Share, name: str, file: str, record: Record) -> None:
+    """Remove a disk that was not written from the record, and the record if no disk is left that it could explain."""
+    if record.disks.pop(file, None) is None:
+        return
+    if record.disks or folder.stat(file) is not None:
+        save_record(folder, name, record)
+    else:
+        folder.remove(sidecar_name(name))
+
+
+def _check_disks(lease: Lease, disks: dict[str, Device], record: Record) -> None:
     """Raise Corrupt when a disk that an earlier run exported differs from the host's disk, if the host reports a digest."""
     manifest: dict[str, ManifestEntry] = lease.manifest()
     for file, device in disks.items():
@@ -325,7 +312,7 @@ def _check_disks(lease: Lease, disks: dict[str, Device], record: _Record) -> Non
 
 
 def _descriptor(
-    session: Session, vm: Any, source: _Source, record: _Record, subject: str
+    session: Session, vm: Any, source: _Source, record: Record, subject: str
 ) -> tuple[bytes, tuple[str, ...]]:
     """Return vCenter's descriptor for the downloaded files, checked by reading it, and vCenter's warnings."""
     manager = pyvmomi.vim.OvfManager
@@ -360,14 +347,14 @@ def _descriptor(
     return text, tuple(fault_text(fault) for fault in result.warning or [])
 
 
-def _finish(folder: Share, name: str, record: _Record, descriptor: bytes, warnings: tuple[str, ...]) -> Export:
+def _finish(folder: Share, name: str, record: Record, descriptor: bytes, warnings: tuple[str, ...]) -> Export:
     ovf = f"{name}.ovf"
     record.files = {ovf: hashlib.sha256(descriptor).hexdigest()}
     record.complete = True
     digests = record.files | {file: entry["sha256"] for file, entry in record.disks.items()}
-    _write(folder, name, ovf, descriptor)
-    _write(folder, name, f"{name}.mf", _manifest(ovf, digests))
-    _save(folder, name, record)
+    write_file(folder, name, ovf, descriptor)
+    write_file(folder, name, f"{name}.mf", _manifest(ovf, digests))
+    save_record(folder, name, record)
     return Export(True, folder.where(ovf), digests, _size(folder, digests), warnings)
 
 
@@ -377,23 +364,9 @@ def _forget(folder: Share, name: str) -> None:
         folder.remove(name + suffix)
 
 
-def _write(folder: Share, name: str, file: str, data: bytes) -> None:
-    with folder.create(file, temporary=_temporary(name, file)) as out:
-        out.write(data)
-
-
-def _temporary(name: str, file: str) -> str:
-    """Return the name of a file that is being written; a later export of the same name removes such files of a killed run."""
-    return f"{_temporary_prefix(name)}{file}"
-
-
-def _temporary_prefix(name: str) -> str:
-    return f"{TEMPORARY_PREFIX}export-{hashlib.sha256(name.encode('utf-8')).hexdigest()[:12]}-"
-
-
 def _remove_temporary(folder: Share, name: str) -> None:
     for entry, _is_folder in folder.names():
-        if entry.startswith(_temporary_prefix(name)):
+        if entry.startswith(temporary_prefix(name)):
             folder.remove(entry)
 
 

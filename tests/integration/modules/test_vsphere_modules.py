@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 
 import pytest
 from pyVim.task import WaitForTask
@@ -198,6 +199,57 @@ def test_ovf_export_is_imported_as_an_os_layer(workspace, vcenter, simulator, tm
     fails("ovf_export", "shares.missing", **vcenter, name=published["name"], file_share=os.fspath(tmp_path / "none"))
     result = fails("ovf_export", "vsphere.not_found", **vcenter, name="no such VM", file_share=os.fspath(share))
     assert "no such VM" in result["msg"]
+
+
+@pytest.fixture
+def two_vms(workspace, vcenter):
+    """The names of two published VMs, which are powered off."""
+    add_app(workspace)
+    add_template(workspace)
+    add_template(workspace, "kiosk", ())
+    done = run("layered_image_publish", **workspace.options, **vcenter, templates=["office", "kiosk"])
+    return [task["vm"]["name"] for task in done["tasks"]]
+
+
+def test_ovf_export_never_replaces_another_package(two_vms, vcenter, simulator, tmp_path):
+    share = tmp_path / "share"
+    share.mkdir()
+    options = vcenter | {"file_share": os.fspath(share), "package": "win11-os"}
+    first, second = two_vms
+
+    def refuses(name, code):
+        before = state_of(share)
+        for check in (True, False):
+            result = fails("ovf_export", code, check=check, **options, name=name)
+        assert state_of(share) == before
+        return result["details"]
+
+    assert run("ovf_export", **options, name=first)["changed"]
+    assert refuses(second, "operations.ovf_other_vm")["vm"] == first
+
+    # Records of release 0.1 do not name the VM.
+    record = share / "win11-os" / "win11-os.export.json"
+    known = json.loads(record.read_text())
+    old = {key: value for key, value in known.items() if key not in ("vm_name", "vcenter")}
+    record.write_text(json.dumps(old))
+    assert refuses(second, "operations.ovf_other_vm")["vm"] == "win11-os"
+    assert run("ovf_export", **options, name=first)["changed"] is False
+
+    # A VM of the same name replaces the package only if the first VM no longer exists in this vCenter.
+    for changes in ({"vm_name": second}, {"vm_name": second, "vcenter": "x", "instance_uuid": str(uuid.uuid4())}):
+        record.write_text(json.dumps(known | changes))
+        assert refuses(second, "operations.ovf_other_vm")["vm"] == second
+    record.write_text(json.dumps(known | {"vm_name": second, "instance_uuid": str(uuid.uuid4())}))
+    assert run("ovf_export", check=True, **options, name=second)["changed"]
+
+    # Without a record, the files are not known to be an export.
+    record.unlink()
+    assert "win11-os.ovf" in refuses(first, "operations.ovf_foreign")["files"]
+    record.write_text("damaged")
+    refuses(first, "operations.ovf_foreign")
+    for path in record.parent.iterdir():
+        path.unlink()
+    assert run("ovf_export", **options, name=second)["changed"]
 
 
 def test_ovf_export_vm_name_is_not_a_file_name_gets_a_package_name(workspace, vcenter, simulator, tmp_path):

@@ -25,8 +25,11 @@ from ansible_collections.strata.layering.plugins.module_utils.common.errors impo
     Unsupported,
 )
 from ansible_collections.strata.layering.plugins.module_utils.ovf.package import open_package
+from ansible_collections.strata.layering.plugins.module_utils.shares.local import as_share
 from ansible_collections.strata.layering.plugins.module_utils.vsphere import nfc, vm
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.export_record import load_record, replaced_files
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory import Inventory
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.properties import read
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.session import Patience
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.vm_export import export_vm, exported
 
@@ -85,6 +88,48 @@ def test_export_again_does_nothing(simulator, session, machine, folder):
     assert not export_vm(session, machine, folder).changed
     assert export_vm(session, machine, folder, force=True).changed
     assert downloads(simulator) == count + 1
+
+
+def test_export_record_names_the_vm_and_its_vcenter(session, machine, folder):
+    export_vm(session, machine, folder, name="os")
+    record = load_record(as_share(folder), "os")
+    values = read(session, machine, "config.instanceUuid")
+    assert (record.vm_name, record.instance_uuid) == ("desktop", values["config.instanceUuid"])
+    assert record.vcenter == session.vcenter["instance_uuid"]
+    assert replaced_files(folder, "OS") == ["os-disk1.vmdk", "os.export.json", "os.mf", "os.ovf"]
+    assert replaced_files(folder, "o") == replaced_files(os.path.join(folder, "none"), "os") == []
+
+
+@pytest.mark.parametrize("field", ["vm_name", "vcenter"])
+def test_export_record_of_an_earlier_release_is_read(session, machine, folder, field):
+    export_vm(session, machine, folder)
+    path = os.path.join(folder, "desktop.export.json")
+    with open(path, encoding="utf-8") as stream:
+        record = json.load(stream)
+    del record[field]
+    with open(path, "w", encoding="utf-8") as stream:
+        json.dump(record, stream)
+    assert not export_vm(session, machine, folder).changed
+
+
+@pytest.mark.parametrize("earlier", [True, False])
+def test_export_disk_that_gets_no_name_leaves_no_file_without_a_record(session, machine, folder, monkeypatch, earlier):
+    """The rename of the disk's file fails, with and without a file of an earlier export."""
+    if earlier:
+        export_vm(session, machine, folder)
+    replace = os.replace
+
+    def fail(source, target):
+        if target.endswith(".vmdk"):
+            raise OSError(errno.EIO, "Input/output error")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="Input/output"):
+        export_vm(session, machine, folder, force=True)
+    assert names(folder) == (["desktop-disk1.vmdk", "desktop.export.json"] if earlier else [])
+    monkeypatch.undo()
+    assert export_vm(session, machine, folder).changed
 
 
 @pytest.mark.parametrize("damage", ["disk", "ovf", "mf", "sidecar", "missing", "nonsense"])
