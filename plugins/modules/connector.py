@@ -141,7 +141,12 @@ tested:
   type: dict
 """
 
-from ..module_utils.common.arguments import change_arguments, vsphere_arguments
+from ..module_utils.common.arguments import (
+    CONNECTOR_REQUIRED_IF,
+    change_arguments,
+    connector_arguments,
+    vsphere_arguments,
+)
 from ..module_utils.common.module_runner import LayeringModule, run
 
 
@@ -150,27 +155,9 @@ def main() -> None:
         argument_spec=dict(
             change_arguments(),
             **vsphere_arguments(required=False),
-            name={"type": "str", "required": True},
-            type={"type": "str", "choices": ["vsphere"], "default": "vsphere"},
-            description={"type": "str", "default": ""},
-            datacenter={"type": "str"},
-            cluster={"type": "str"},
-            esxi_hostname={"type": "str"},
-            resource_pool={"type": "str"},
-            datastore={"type": "str"},
-            folder={"type": "str", "default": ""},
-            network={"type": "str"},
-            vm_template={"type": "str"},
-            script={"type": "path"},
-            custom_attributes={"type": "dict", "default": {}},
-            test={"type": "bool", "default": False},
-            state={"type": "str", "choices": ["present", "absent"], "default": "present"},
+            **connector_arguments(),
         ),
-        required_if=[
-            ("state", "present", ("datacenter", "datastore", "vm_template")),
-            ("state", "present", ("cluster", "esxi_hostname"), True),
-            ("test", True, ("hostname", "username", "password")),
-        ],
+        required_if=[*CONNECTOR_REQUIRED_IF, ("test", True, ("hostname", "username", "password"))],
         supports_check_mode=True,
     )
     from ..module_utils.operations.connector import ConnectorOptions, ensure_connector

@@ -135,30 +135,14 @@ template:
   type: dict
 """
 
-from ..module_utils.common.arguments import change_arguments, layer_version_options
+from ..module_utils.common.arguments import TEMPLATE_REQUIRED_IF, change_arguments, template_arguments
 from ..module_utils.common.module_runner import LayeringModule, run
 
 
 def main() -> None:
     module = LayeringModule(
-        argument_spec=dict(
-            change_arguments(),
-            name={"type": "str", "required": True},
-            description={"type": "str", "default": ""},
-            os_layer={"type": "dict", "options": layer_version_options()},
-            app_layers={"type": "list", "elements": "dict", "default": [], "options": layer_version_options()},
-            platform_layer={"type": "dict", "options": layer_version_options()},
-            connector={"type": "str"},
-            disk_size_gb={"type": "int"},
-            vm_name={"type": "str"},
-            outdated_files={"type": "str", "choices": ["layer", "os", "newest", "fail"], "default": "layer"},
-            registry_lists={"type": "list", "elements": "dict", "default": []},
-            publish_mode={"type": "str", "choices": ["automatic", "manual"], "default": "automatic"},
-            script={"type": "path"},
-            icon={"type": "path"},
-            state={"type": "str", "choices": ["present", "absent"], "default": "present"},
-        ),
-        required_if=[("state", "present", ("os_layer", "connector"))],
+        argument_spec=dict(change_arguments(), **template_arguments()),
+        required_if=TEMPLATE_REQUIRED_IF,
         supports_check_mode=True,
     )
     from ..module_utils.operations.image_template import ImageTemplateOptions, ensure_image_template

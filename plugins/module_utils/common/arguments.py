@@ -11,7 +11,15 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.module_utils.basic import env_fallback
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import AnsibleFallbackNotFound
+
+#: Which arguments of ``template_arguments`` and ``connector_arguments`` are required for which value of another.
+TEMPLATE_REQUIRED_IF: list[tuple[Any, ...]] = [("state", "present", ("os_layer", "connector"))]
+CONNECTOR_REQUIRED_IF: list[tuple[Any, ...]] = [
+    ("state", "present", ("datacenter", "datastore", "vm_template")),
+    ("state", "present", ("cluster", "esxi_hostname"), True),
+]
 
 
 def environment(variable: str) -> str:
@@ -128,3 +136,54 @@ def _exclusion_options() -> dict[str, Any]:
         "action": {"type": "str", "choices": ["exclude", "include"]},
         "reason": {"type": "str"},
     }
+
+
+def template_arguments() -> dict[str, Any]:
+    """Return the arguments that define an image template."""
+    return {
+        "name": {"type": "str", "required": True},
+        "description": {"type": "str", "default": ""},
+        "os_layer": {"type": "dict", "options": layer_version_options()},
+        "app_layers": {"type": "list", "elements": "dict", "default": [], "options": layer_version_options()},
+        "platform_layer": {"type": "dict", "options": layer_version_options()},
+        "connector": {"type": "str"},
+        "disk_size_gb": {"type": "int"},
+        "vm_name": {"type": "str"},
+        "outdated_files": {"type": "str", "choices": ["layer", "os", "newest", "fail"], "default": "layer"},
+        "registry_lists": {"type": "list", "elements": "dict", "default": []},
+        "publish_mode": {"type": "str", "choices": ["automatic", "manual"], "default": "automatic"},
+        "script": {"type": "path"},
+        "icon": {"type": "path"},
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    }
+
+
+def connector_arguments() -> dict[str, Any]:
+    """Return the arguments that define a connector."""
+    return {
+        "name": {"type": "str", "required": True},
+        "type": {"type": "str", "choices": ["vsphere"], "default": "vsphere"},
+        "description": {"type": "str", "default": ""},
+        "datacenter": {"type": "str"},
+        "cluster": {"type": "str"},
+        "esxi_hostname": {"type": "str"},
+        "resource_pool": {"type": "str"},
+        "datastore": {"type": "str"},
+        "folder": {"type": "str", "default": ""},
+        "network": {"type": "str"},
+        "vm_template": {"type": "str"},
+        "script": {"type": "path"},
+        "custom_attributes": {"type": "dict", "default": {}},
+        "test": {"type": "bool", "default": False},
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    }
+
+
+def check_entry(entry: dict[str, Any], arguments: dict[str, Any], required_if: list[tuple[Any, ...]]) -> dict[str, Any]:
+    """Check an element of an option as Ansible checks the options of a module.
+
+    Return the options with their defaults, as ``params``, and the first ``problem`` in Ansible's words, None if there is none.
+    """
+    found = ArgumentSpecValidator(dict(arguments, comment={"type": "str"}), required_if=required_if).validate(entry)
+    problem = found.error_messages[0] if found.error_messages else None
+    return {"params": found.validated_parameters, "problem": problem}

@@ -44,7 +44,7 @@ class ConnectorOptions:
         return cls(
             repository=RepositoryOptions.from_params(params),
             name=params["name"],
-            document=None if absent else _document(params),
+            document=None if absent else connector_document(params),
             connection=ConnectionOptions.optional(params) if params["test"] and not absent else None,
         )
 
@@ -90,7 +90,12 @@ def _absent(repository: Repository, options: ConnectorOptions, check_mode: bool)
     return Outcome(True, before.to_dict(), None)
 
 
-def _document(params: Mapping[str, Any]) -> ConnectorDocument:
+def connector_document(params: Mapping[str, Any]) -> ConnectorDocument:
+    """Return the connector that the parameters of the module describe.
+
+    Raises:
+        InvalidInput: ``operations.connector_incomplete``, ``operations.connector_attribute``.
+    """
     # Options may be set but empty, as variables are that were never filled in.
     missing = [option for option in _REQUIRED if not params[option]]
     if not params["cluster"] and not params["esxi_hostname"]:

@@ -69,6 +69,11 @@ class ImageTemplateOptions:
             icon=params["icon"],
         )
 
+    @classmethod
+    def from_entry(cls, repository: RepositoryOptions, params: Mapping[str, Any]) -> ImageTemplateOptions:
+        """Read the options of the module from an element of an option that lists templates."""
+        return cls.from_params({**params, "repository": repository.path})
+
 
 def _template_options(params: Mapping[str, Any]) -> TemplateOptions:
     os_layer = version_request(params["os_layer"])
@@ -103,32 +108,67 @@ def ensure_image_template(options: ImageTemplateOptions, *, check_mode: bool, di
     """
     name = check_layer_name(options.name, "name of an image template")
     repository = options.repository.open(check_mode=check_mode)
-    icon, script = read_icon(options.icon), scripts.read_script(options.script)
     templates = document_collections.templates(repository)
     with repository.locks.hold(LOCK, shared=check_mode, purpose=f"change the image template {name}"):
         before = templates.get(name)
-        if options.template is None:
+        desired = desired_template(repository, options, before)
+        if desired is None:
             if before is not None and not check_mode:
                 templates.delete(name, comment=options.repository.comment)
             warnings = templates.absent_warnings(name) if before is None else []
             return Outcome(before is not None, before.to_dict() if before else None, None, warnings=warnings)
-        if before is None:
-            templates.refuse_other_spelling(name)
-        after = _document(repository, name, options.template, before)
-        is_kept = script is not None and before is not None and script.is_recorded(before.script)
-        after = dataclasses.replace(after, script=before.script if before and is_kept else scripts.describe(script))
-        if icon is not None:
-            after = dataclasses.replace(after, icon=store_icon(repository, icon, check_mode=check_mode))
+        after = desired.document
         resolved = resolve(repository, after)
         changed = after != before
         if changed and not check_mode:
-            if script is not None and not is_kept:
-                scripts.store_script(repository, script)
+            desired.store_files(repository)
             templates.put(name, after, before=before, comment=options.repository.comment)
         with_conflicts = diff_mode and changed
         shown = (_shown(repository, before, with_conflicts), _shown(repository, after, with_conflicts))
-    warnings = [] if is_kept else scripts.warnings_of(script, f"image template {name}")
-    return Outcome(changed, shown[0], shown[1], {"template": describe(after, resolved)}, warnings)
+    return Outcome(changed, shown[0], shown[1], {"template": describe(after, resolved)}, desired.warnings)
+
+
+@dataclass(frozen=True)
+class DesiredTemplate:
+    """A template as its options describe it, and its files on the composer; ``script`` is None if it is stored already."""
+
+    document: TemplateDocument
+    script: scripts.Script | None
+    icon: bytes | None
+
+    @property
+    def warnings(self) -> list[str]:
+        """Return what may be wrong with a script that would be stored."""
+        return scripts.warnings_of(self.script, f"image template {self.document.name}")
+
+    def store_files(self, repository: Repository) -> None:
+        """Store the script and the icon."""
+        if self.script is not None:
+            scripts.store_script(repository, self.script)
+        if self.icon is not None:
+            store_icon(repository, self.icon, check_mode=False)
+
+
+def desired_template(
+    repository: Repository, options: ImageTemplateOptions, before: TemplateDocument | None
+) -> DesiredTemplate | None:
+    """Return the template that the options describe, None for state absent. ``before`` is the stored template.
+
+    Raises:
+        InvalidInput, NotFound, Conflict, Corrupt: as ``ensure_image_template``, except the errors of ``resolve``.
+    """
+    name = check_layer_name(options.name, "name of an image template")
+    icon, script = read_icon(options.icon), scripts.read_script(options.script)
+    if options.template is None:
+        return None
+    if before is None:
+        document_collections.templates(repository).refuse_other_spelling(name)
+    document = _document(repository, name, options.template, before)
+    is_kept = script is not None and before is not None and script.is_recorded(before.script)
+    document = dataclasses.replace(document, script=before.script if before and is_kept else scripts.describe(script))
+    if icon is not None:
+        document = dataclasses.replace(document, icon=store_icon(repository, icon, check_mode=True))
+    return DesiredTemplate(document, None if is_kept else script, icon)
 
 
 def _shown(repository: Repository, template: TemplateDocument | None, with_conflicts: bool) -> dict[str, Any] | None:

@@ -1,51 +1,160 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module layered_image_plan: report what a template combines, and where layers contradict each other."""
+"""The module layered_image_plan: report what would be published and why, and where layers contradict each other."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..catalog.future import LayerAction, PendingLayer
 from ..catalog.templates import require_resolved
+from ..catalog.version_name import VersionName, VersionRequest
+from ..common.errors import InvalidInput, MissingLibrary, NotFound
 from ..common.outcome import Outcome
 from ..images.plan import plan_template
-from .options import RepositoryOptions
+from ..layers.layer_version import check_kind, check_layer_name
+from ..repository.repository import Repository
+from .options import ConnectionOptions, RepositoryOptions
+from .plan_summary import summary_lines
+from .planner import Entry, ImagePlanner, Plan, PlanRequest
 
 _MAX_SHOWN = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class LayeredImagePlanOptions:
-    """Options of the module layered_image_plan."""
+    """Options of the module layered_image_plan. ``connection`` is set to compare with vSphere."""
 
     repository: RepositoryOptions
-    template: str
+    template: str | None
     paths: tuple[str, ...]
+    request: PlanRequest
+    connection: ConnectionOptions | None
 
     @classmethod
-    def from_params(cls, params: Mapping[str, Any]) -> LayeredImagePlanOptions:
-        """Read the parameters of the module."""
+    def from_params(cls, params: Mapping[str, Any], *, diff_mode: bool = False) -> LayeredImagePlanOptions:
+        """Read the parameters of the module. The elements of ``templates`` and ``connectors`` have ``params`` and ``problem``.
+
+        Raises:
+            InvalidInput: ``operations.plan_connection`` if only a part of the connection to vCenter is set.
+        """
+        templates, publish = params["templates"], params["publish"]
+        template = params["template"]
         return cls(
             repository=RepositoryOptions.from_params(params),
-            template=params["template"],
+            template=template,
             paths=tuple(params["paths"] or ()),
+            request=PlanRequest(
+                templates=None if templates is None else tuple(map(Entry.from_checked, templates)),
+                connectors=tuple(map(Entry.from_checked, params["connectors"] or ())),
+                pending_layers=_pending_layers(params["pending_layers"]),
+                publish=frozenset([template]) if template else None if publish is None else frozenset(publish),
+                keep=params["keep"],
+                test=params["test"],
+                with_conflicts=diff_mode,
+            ),
+            connection=_connection(params) if params["vsphere"] else None,
         )
 
 
-def layered_image_plan(options: LayeredImagePlanOptions) -> Outcome:
-    """Return what publishing the template would combine, and where layers contradict each other.
+def _connection(params: Mapping[str, Any]) -> ConnectionOptions | None:
+    """Return the connection to vCenter, None if none is set."""
+    needed = ("hostname", "username", "password")
+    missing = [option for option in needed if not params[option]]
+    if missing == list(needed):
+        return None
+    if missing:
+        raise InvalidInput(
+            f"The connection to vCenter lacks {' and '.join(missing)}.",
+            code="operations.plan_connection",
+            hint=f"Set {' and '.join(missing)}, or VMWARE_HOST, VMWARE_USER and VMWARE_PASSWORD on the composer.",
+        )
+    return ConnectionOptions.from_params(params)
+
+
+def _pending_layers(values: Sequence[Mapping[str, Any]] | None) -> tuple[PendingLayer, ...]:
+    """Read the option ``pending_layers``; entries with another action are not changes."""
+    return tuple(_pending_layer(value) for value in values or () if value.get("action", "create") in set(LayerAction))
+
+
+def _pending_layer(value: Mapping[str, Any]) -> PendingLayer:
+    kind, version, priority, confirmed = (value.get(key) for key in ("kind", "version", "priority", "confirmed_for"))
+    os_layer = value.get("os_layer")
+    return PendingLayer(
+        kind=check_kind(str(kind)),
+        name=check_layer_name(str(value.get("name") or "")),
+        version=None if version in (None, "") else str(version),
+        action=LayerAction(value.get("action", "create")),
+        os_layer=VersionRequest(str(os_layer["name"]), os_layer.get("version")) if os_layer else None,
+        prerequisites=tuple(
+            VersionName(str(layer["name"]), str(layer["version"])) for layer in value.get("prerequisites") or ()
+        ),
+        priority=None if priority in (None, "") else int(priority),
+        confirmed_for=None if confirmed is None else tuple(map(str, confirmed)),
+        unknown=value.get("unknown") or None,
+    )
+
+
+def layered_image_plan(options: LayeredImagePlanOptions, *, check_mode: bool = False) -> Outcome:
+    """Return what a run would publish and why; with a template, also where its layers contradict each other.
+
+    In check mode, a repository that does not exist counts as an empty repository, which the run would create.
 
     Raises:
-        NotFound: the repository, the template, a layer version or the connector does not exist.
-        Conflict: the layer versions do not fit together, as ``resolve``.
+        NotFound: the repository does not exist; with a template, also a layer version or the connector.
+        Conflict: the layer versions of the template do not fit together, as ``resolve``.
         Corrupt: a document or a layer is damaged.
+        Unavailable, TimedOut, InvalidInput: as ``Session.connect``.
     """
-    repository = options.repository.open()
-    template = require_resolved(repository, options.template)
-    plan = plan_template(repository, template, list(options.paths))
+    repository, exists = _open(options, check_mode)
+    conflicts, warnings = _conflicts(repository, options.template, options.paths) if options.template else ({}, [])
+    if options.connection is None:
+        return _outcome(ImagePlanner(repository, options.request, None).plan(), exists, conflicts, warnings)
+    try:
+        session = options.connection.connect()
+    except MissingLibrary as error:
+        # In check mode, the role composer has not installed it.
+        if not check_mode:
+            raise
+        plan = ImagePlanner(repository, options.request, None).plan()
+        return _outcome(plan, exists, conflicts, [*warnings, f"The plan is not compared with vSphere: {error.message}"])
+    with session:
+        return _outcome(ImagePlanner(repository, options.request, session).plan(), exists, conflicts, warnings)
+
+
+def _open(options: LayeredImagePlanOptions, check_mode: bool) -> tuple[Repository, bool]:
+    """Return the repository, and whether it exists."""
+    try:
+        return options.repository.open(), True
+    except NotFound:
+        if not check_mode:
+            raise
+        return Repository.planned(options.repository.path), False
+
+
+def _outcome(plan: Plan, exists: bool, conflicts: dict[str, Any], warnings: list[str]) -> Outcome:
+    result = conflicts | {
+        "images": [image.to_dict() for image in plan.images],
+        "connectors": [connector.to_dict() for connector in plan.connectors],
+        "summary": summary_lines(plan.layers, plan.connectors, plan.images),
+        "problems": plan.problems(),
+        "would_change": plan.changed,
+        "new_repository": not exists,
+        "compared_with_vsphere": plan.compared,
+    }
+    if conflicts:
+        [image] = result["images"]
+        result |= {key: image[key] for key in ("publish", "reasons", "current", "planned")}
+    return Outcome(False, plan.before, plan.after, result, warnings + plan.warnings)
+
+
+def _conflicts(repository: Repository, name: str, paths: tuple[str, ...]) -> tuple[dict[str, Any], list[str]]:
+    """Return the part of the result that is about one stored template, and warnings."""
+    template = require_resolved(repository, name)
+    plan = plan_template(repository, template, list(paths))
     counts = {
         "files": sum(layer["files_that_win"] for layer in plan.layers),
         "conflicts": len(plan.conflicts),
@@ -54,7 +163,7 @@ def layered_image_plan(options: LayeredImagePlanOptions) -> Outcome:
         "short_names": len(plan.short_names),
     }
     result = asdict(plan) | {"counts": counts, "content_digest": template.content_digest}
-    return Outcome(False, result=result, warnings=_warnings(plan.short_names))
+    return result, _warnings(plan.short_names)
 
 
 def _warnings(short_names: list[dict[str, Any]]) -> list[str]:

@@ -21,7 +21,7 @@ from ..vsphere.vm import VmFacts
 from . import action_texts, guest_wait, machine_state, vm_metadata
 from .cancellation import Canceled, CancelWatch, clear_cancel
 from .context import ActionRequired, PublishContext, PublishOptions
-from .decision import FINAL, Step, after, next_step, remaining_steps
+from .decision import FINAL, Observation, Step, after, next_step, remaining_steps
 from .execution import Execution
 from .horizon_check import check_horizon, require_horizon
 from .image_records import find_recorded
@@ -36,7 +36,10 @@ _READ_ONLY = frozenset((Step.VERIFY, Step.DONE, Step.ACTION_REQUIRED))
 
 @dataclass
 class Published:
-    """The result of publishing one template. ``before`` and ``after`` are shown in diff mode; ``error`` is set when it failed."""
+    """The result of publishing one template. ``before`` and ``after`` are shown in diff mode; ``error`` is set when it failed.
+
+    In check mode, ``observation`` is the state that was found, and ``steps`` are the steps that a run would execute.
+    """
 
     template: str
     task: PublishTaskRecord
@@ -46,6 +49,8 @@ class Published:
     after: dict[str, Any] | None = None
     warnings: list[str] = field(default_factory=list)
     error: StrataError | None = None
+    observation: Observation | None = None
+    steps: tuple[Step, ...] = ()
 
 
 class Publisher:
@@ -78,6 +83,11 @@ class Publisher:
         before = self._view.diff_state()
         situation = self._view.situation(self._view.open_task(), create_folder=False)
         steps = remaining_steps(situation.observation)
+        published = self._planned(situation, steps, before)
+        published.observation, published.steps = situation.observation, steps
+        return published
+
+    def _planned(self, situation: Situation, steps: tuple[Step, ...], before: dict[str, Any] | None) -> Published:
         changed = not _READ_ONLY.issuperset(steps)
         if situation.image is not None and situation.facts is not None:
             return self._plan_published(situation.image, situation.facts, situation, steps, before)

@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import re
+from collections.abc import Mapping
 
 from ..common.atomic_files import TEMPORARY_PREFIX, atomic_write
 from ..common.errors import Corrupt, InternalError, InvalidInput, NotFound, Unsupported
@@ -182,3 +183,48 @@ class Catalog:
             code="repository.catalog_corrupt",
             hint="Restore the file from a backup of the repository, or delete it.",
         )
+
+
+class OverlaidCatalog(Catalog):
+    """A catalog as it would be with ``changes`` by kind and name; None deletes a document. Nothing is stored.
+
+    Documents are read once: later changes of the folder by other processes are not seen.
+    """
+
+    def __init__(self, folder: str, changes: Mapping[tuple[str, str], dict | None]) -> None:
+        super().__init__(folder)
+        self._changes = dict(changes)
+        self._found: dict[tuple[str, str], dict | None] = {}
+
+    def get(self, kind: str, name: str) -> dict | None:
+        """Return a document, None if there is none; raise as ``Catalog.get``."""
+        if (kind, name) in self._changes:
+            return self._changes[kind, name]
+        if (kind, name) not in self._found:
+            self._found[kind, name] = super().get(kind, name)
+        return self._found[kind, name]
+
+    def put(self, kind: str, name: str, document: dict) -> bool:
+        """Refuse to store a document."""
+        raise InternalError(
+            f"The {kind} {name!r} was to be stored in a catalog that shows the future.",
+            code="repository.catalog_overlaid",
+        )
+
+    def delete(self, kind: str, name: str) -> bool:
+        """Refuse to delete a document."""
+        raise InternalError(
+            f"The {kind} {name!r} was to be deleted in a catalog that shows the future.",
+            code="repository.catalog_overlaid",
+        )
+
+    def documents(self, kind: str) -> list[tuple[str, dict]]:
+        """Return (name, document) of all documents of a kind, sorted by name without regard to case first."""
+        found = dict(super().documents(kind))
+        for (changed, name), document in self._changes.items():
+            if changed != kind:
+                continue
+            found.pop(name, None)
+            if document is not None:
+                found[name] = document
+        return sorted(found.items(), key=lambda item: (item[0].casefold(), item[0]))

@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ..common.atomic_files import atomic_write
 from ..common.errors import Corrupt, InvalidInput, NotFound, Unavailable, Unsupported
 from .audit import Audit
-from .document_store import Catalog
+from .document_store import Catalog, OverlaidCatalog
 from .lock import Locks
 from .oci_layout import Layout, create_layout
 from .pins import Pin, Pins
@@ -83,6 +84,22 @@ class Repository:
                 hint="Mount it writable, and give the user that runs the playbook write access.",
             )
         return cls(path, created=created)
+
+    @classmethod
+    def planned(cls, path: str) -> Repository:
+        """Return the empty repository that would be created in the folder ``path``; it can only be read.
+
+        Raises:
+            InvalidInput, Unavailable: as ``refuse_unusable``.
+        """
+        refuse_unusable(path)
+        return cls(os.path.abspath(os.path.expanduser(path)))
+
+    def overlaid(self, changes: Mapping[tuple[str, str], dict | None]) -> Repository:
+        """Return the repository with other documents by kind and name; None deletes one. Nothing is stored."""
+        other = copy.copy(self)
+        other.catalog = OverlaidCatalog(os.path.join(self.path, "catalog"), changes)
+        return other
 
     def pin(self, digests: Iterable[str] = (), *, purpose: str = "") -> contextlib.AbstractContextManager[Pin]:
         """Keep blobs, and everything that manifests among them refer to, from garbage collection during a block."""
