@@ -226,6 +226,8 @@ def reasons_to_publish(image: PlannedImage, published: Published | None) -> list
             return [_lost(published, current.vm) if _creates(published) else _resumed(published)]
         if not _creates(published):
             return [_resumed(published)]
+    if published is not None and reasons and not _creates(published):
+        reasons.append(f"its VM {planned.vm} exists")
     return reasons or ["its content or its placement differs from the newest published image"]
 
 
@@ -235,11 +237,9 @@ def _creates(published: Published) -> bool:
 
 def _lost(published: Published, machine: str | None) -> str:
     observation = published.observation
-    if observation is not None and observation.snapshot_removed:
-        return f"the snapshot of its VM {machine} was removed"
     if observation is not None and observation.machine_state is MachineState.ABSENT:
         return f"its VM {machine} does not exist"
-    return f"its VM {machine} is incomplete or was changed"
+    return f"its VM {machine} is incomplete"
 
 
 def _resumed(published: Published) -> str:
