@@ -125,14 +125,14 @@ def test_plan_agrees_with_the_run(bench):
     assert version["by_name"]["kiosk"]["publish"] is False
 
     # Only the template changed: with a new image, and without one.
-    smaller, described = template(apps=()), template("kiosk", (("Tool", "1.0"),), description="Public rooms")
+    smaller, described = template(apps=()), template("kiosk", (("Tool", "1.0"),), description="In the lobby")
     changed = bench.agrees(smaller, described)
     assert changed["by_name"]["office"]["changes"] == [
         {"kind": "app", "name": "Tool", "before": "1.1", "after": None, "latest": False}
     ]
     assert changed["by_name"]["kiosk"]["template_changes"] == ["description"]
     assert changed["by_name"]["kiosk"]["publish"] is False
-    assert changed["diff"]["after"]["image template kiosk"]["description"] == "Public rooms"
+    assert changed["diff"]["after"]["image template kiosk"]["description"] == "In the lobby"
 
     # The VM of an unchanged image was deleted.
     lost = machines(bench.simulator)[changed["by_name"]["kiosk"]["current"]["vm"]]
