@@ -233,6 +233,7 @@ class ImagePlanner:
         if options is not None:
             desired = desired_template(future.repository, options, before)
             after = desired.document if desired else None
+            self._plan.warnings += desired.warnings if desired else []
             latest = _latest(options)
         if after is None:
             image.selected, image.absent = False, True
