@@ -172,6 +172,8 @@ class ImagePlanner:
             before = stored.get(entry.name) if entry.name else None
             try:
                 entry.check("connector")
+                if before is None and not entry.absent:
+                    stored.refuse_other_spelling(entry.name)
                 after = None if entry.absent else self._connector(entry)
                 if before is not None and after is None:
                     refuse_in_use(f"The connector {entry.name}", self._users(entry.name))
