@@ -8,11 +8,15 @@ Only modules import this file: the engine does not depend on Ansible.
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from ansible.module_utils.basic import env_fallback
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import AnsibleFallbackNotFound
+
+from .errors import InvalidInput, StrataError
+from .option_values import prepare_options
 
 #: Which arguments of ``template_arguments`` and ``connector_arguments`` are required for which value of another.
 TEMPLATE_REQUIRED_IF: list[tuple[Any, ...]] = [("state", "present", ("os_layer", "connector"))]
@@ -180,10 +184,21 @@ def connector_arguments() -> dict[str, Any]:
 
 
 def check_entry(entry: dict[str, Any], arguments: dict[str, Any], required_if: list[tuple[Any, ...]]) -> dict[str, Any]:
-    """Check an element of an option as Ansible checks the options of a module.
+    """Check an element of an option as the options of a module with these ``arguments`` are checked.
 
-    Return the options with their defaults, as ``params``, and the first ``problem`` in Ansible's words, None if there is none.
+    Return the options with their defaults, as ``params``, and the error that the module would report, as ``problem``.
     """
-    found = ArgumentSpecValidator(dict(arguments, comment={"type": "str"}), required_if=required_if).validate(entry)
-    problem = found.error_messages[0] if found.error_messages else None
+    values, specification = copy.deepcopy(entry), dict(arguments, comment={"type": "str"})
+    try:
+        prepare_options(values, specification, required_if)
+    except StrataError as error:
+        return {"params": entry, "problem": error}
+    found = ArgumentSpecValidator(specification, required_if=required_if).validate(values)
+    problem = None
+    if found.error_messages:
+        problem = InvalidInput(
+            f"The options of {entry.get('name')!r} are not valid: {found.error_messages[0]}.",
+            code="common.entry_invalid",
+            hint="Correct these options.",
+        )
     return {"params": found.validated_parameters, "problem": problem}

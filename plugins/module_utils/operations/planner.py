@@ -18,7 +18,7 @@ from ..catalog.resolved_template import ResolvedTemplate
 from ..catalog.template_document import TemplateDocument
 from ..catalog.templates import resolve
 from ..catalog.version_name import VersionRequest
-from ..common.errors import InvalidInput, StrataError, composer_error
+from ..common.errors import StrataError, composer_error
 from ..common.progress import silent
 from ..images.plan import contested
 from ..layers.layer_version import APP, OS, PLATFORM
@@ -57,10 +57,10 @@ _LATEST = (None, "latest")
 
 @dataclass(frozen=True)
 class Entry:
-    """An element of the option ``templates`` or ``connectors``; ``problem`` says why it cannot be read, None if it can."""
+    """An element of the option ``templates`` or ``connectors``; ``problem`` is the error if it cannot be read."""
 
     params: Mapping[str, Any]
-    problem: str | None = None
+    problem: StrataError | None = None
 
     @property
     def name(self) -> str:
@@ -72,14 +72,10 @@ class Entry:
         """Whether the element asks to delete the object."""
         return self.params.get("state") == "absent"
 
-    def check(self, subject: str) -> None:
-        """Raise InvalidInput (``operations.plan_entry``) if the element cannot be read."""
+    def check(self) -> None:
+        """Raise the error of an element that cannot be read."""
         if self.problem is not None:
-            raise InvalidInput(
-                f"The {subject} {self.name!r} has invalid options: {self.problem}.",
-                code="operations.plan_entry",
-                hint=f"Correct the options of this {subject}.",
-            )
+            raise self.problem
 
     @classmethod
     def from_checked(cls, value: Mapping[str, Any]) -> Entry:
@@ -171,7 +167,7 @@ class ImagePlanner:
         for entry in self._request.connectors:
             before = stored.get(entry.name) if entry.name else None
             try:
-                entry.check("connector")
+                entry.check()
                 if before is None and not entry.absent:
                     stored.refuse_other_spelling(entry.name)
                 after = None if entry.absent else self._connector(entry)
@@ -221,7 +217,7 @@ class ImagePlanner:
     def _fill(self, image: PlannedImage, entry: Entry | None) -> None:
         name = image.template
         if entry is not None:
-            entry.check("image template")
+            entry.check()
         before = self._templates.get(name) if entry is not None else self._templates.require(name)
         records = self._images(name)
         image.current = current_image(records[0]) if records else None
