@@ -28,13 +28,16 @@ options:
   file_share:
     description:
       - The folder of the OVF packages. Either a folder on the composer, or C(//server/share/path) to connect to the server over SMB.
-      - Required with O(packaging_disk).
+      - Required with O(ovf_package).
     type: path
-  packaging_disk:
+  ovf_package:
     description:
-      - The OVF file, relative to O(file_share).
+      - The package of the OS machine. Either an C(.ovf) or C(.ova) file, or a folder that contains exactly one such file.
+      - The path is relative to O(file_share). On the composer, it can also be an absolute path below O(file_share).
       - Required when O(state=present) and the version does not exist.
+      - A missing manifest (C(.mf)), a manifest without a digest of the descriptor, and missing files that no disk needs are reported as warnings.
     type: str
+    aliases: [packaging_disk]
   readiness:
     description:
       - The result of failed readiness checks, for a valid Windows disk that is not in a suitable state for a layer.
@@ -59,7 +62,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Import the exported OS machine
+- name: Import an exported OS machine from a mounted share
   strata.layering.os_layer:
     repository: /srv/layers
     name: Windows 11
@@ -67,32 +70,166 @@ EXAMPLES = r"""
     description: Windows 11 Enterprise for all desktops
     max_layer_size_gb: 100
     file_share: /mnt/layers
-    packaging_disk: win11-os/win11-os.ovf
+    ovf_package: win11-os/win11-os.ovf
     comment: November updates
+
+- name: Import an exported OS machine from an SMB share without a mount
+  strata.layering.os_layer:
+    repository: /srv/layers
+    name: Windows 11
+    version: 23H2-2026.11
+    file_share: //files.example.com/layers/horizon
+    file_share_username: EXAMPLE\layering
+    file_share_password: "{{ vault_file_share_password }}"
+    ovf_package: win11-os/win11-os.ovf
+
+- name: Import an OVA file
+  strata.layering.os_layer:
+    repository: /srv/layers
+    name: Windows Server 2025
+    version: "2026.11"
+    max_layer_size_gb: 60
+    file_share: /mnt/layers
+    ovf_package: server2025.ova
+
+- name: Import only an OS machine that passes all readiness checks
+  strata.layering.os_layer:
+    repository: /srv/layers
+    name: Windows 11
+    version: 23H2-2026.12
+    file_share: /mnt/layers
+    ovf_package: win11-os-2026.12
+    readiness: enforce
+
+- name: Set the connector, the description and the icon of an existing version
+  strata.layering.os_layer:
+    repository: /srv/layers
+    name: Windows 11
+    version: 23H2-2026.11
+    max_layer_size_gb: 100
+    connector: vdi
+    description: Windows 11 Enterprise for all desktops
+    icon: /srv/icons/windows.png
+
+- name: Remove a version that no image template uses
+  strata.layering.os_layer:
+    repository: /srv/layers
+    name: Windows 11
+    version: 23H2-2026.10
+    state: absent
 """
 
 RETURN = r"""
 layer:
-  description: The layer version. Its C(size) is in bytes.
+  description: The layer version.
   returned: when O(state=present)
   type: dict
-  sample:
-    name: Windows 11
-    version: 23H2-2026.11
-    kind: os
-    digest: sha256:6cc4d9a1
-    status: Deployable
-    size: 9663676416
+  contains:
+    name:
+      description: Name of the layer.
+      type: str
+      sample: Windows 11
+    kind:
+      description: The kind of layer, always V(os).
+      type: str
+      sample: os
+    description:
+      description: Description of the layer.
+      type: str
+      sample: Windows 11 Enterprise for all desktops
+    icon:
+      description: Digest of the icon, null without an icon.
+      type: str
+      sample: sha256:0c98b87fa4
+    connector:
+      description: Name of the connector that is used by default for VMs with this layer, null without a connector.
+      type: str
+      sample: vdi
+    version:
+      description: Name of the version.
+      type: str
+      sample: 23H2-2026.11
+    version_description:
+      description: Description of the version.
+      type: str
+      sample: November updates
+    digest:
+      description: Digest of the version. In check mode, null for a version that would be created.
+      type: str
+      sample: sha256:6cc4d9a1c2
+    status:
+      description: V(Deployable) when image templates can use the version.
+      type: str
+      sample: Deployable
+    size:
+      description: Size of the version in the repository in bytes.
+      type: int
+      sample: 9663676416
+    size_gb:
+      description: Size of the disk in GiB.
+      type: int
+      sample: 100
+    created:
+      description: Time of the import (UTC).
+      type: str
+      sample: '2026-11-29T23:37:11.956Z'
+    script:
+      description: The script of the version with its C(name), C(digest) and C(size) in bytes, null without a script.
+      type: dict
+    windows:
+      description: The Windows installation.
+      type: dict
+      contains:
+        product_name:
+          description: Name of the product, as in the registry.
+          type: str
+          sample: Windows 10 Enterprise
+        display_version:
+          description: Name of the Windows release.
+          type: str
+          sample: 23H2
+        build:
+          description: Build number.
+          type: int
+          sample: 22631
+        revision:
+          description: Revision of the build, which increases with each update.
+          type: int
+          sample: 4460
+        edition:
+          description: Edition.
+          type: str
+          sample: Enterprise
+        architecture:
+          description: Architecture of the processor.
+          type: str
+          sample: AMD64
+        firmware:
+          description: Firmware with which the disk starts, V(bios) or V(efi).
+          type: str
+          sample: efi
 readiness:
-  description: The readiness checks of the Windows installation, each with its name, its result, the value found and the recommended action.
+  description: The readiness checks of the Windows installation.
   returned: when the version exists or was imported
   type: list
   elements: dict
-  sample:
-    - name: vmxnet3
-      result: pass
-      found: the driver service vmxnet3ndis6 is installed
-      action: ''
+  contains:
+    name:
+      description: Name of the check.
+      type: str
+      sample: vmxnet3
+    result:
+      description: Result of the check, such as V(pass) or V(fail).
+      type: str
+      sample: pass
+    found:
+      description: The value that the check found.
+      type: str
+      sample: the driver service vmxnet3ndis6 is installed
+    action:
+      description: The recommended action, empty if the check passed.
+      type: str
+      sample: ''
 """
 
 from ..module_utils.common.arguments import change_arguments, layer_arguments, share_arguments
@@ -108,11 +245,11 @@ def main() -> None:
             max_layer_size_gb={"type": "int", "default": 100},
             connector={"type": "str"},
             file_share={"type": "path"},
-            packaging_disk={"type": "str"},
+            ovf_package={"type": "str", "aliases": ["packaging_disk"]},
             readiness={"type": "str", "choices": ["enforce", "warn", "ignore"], "default": "warn"},
         ),
         required_if=[("state", "present", ("version",))],
-        required_by={"packaging_disk": ("file_share",)},
+        required_by={"ovf_package": ("file_share",)},
         supports_check_mode=True,
     )
     from ..module_utils.operations.os_layer import OsLayerOptions, ensure_os_layer

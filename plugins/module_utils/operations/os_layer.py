@@ -40,7 +40,7 @@ _WINDOWS_FACTS = ("product_name", "display_version", "build", "revision", "editi
 
 @dataclass(frozen=True, kw_only=True)
 class OsLayerOptions(LayerOptions):
-    """Options of the module os_layer. ``package`` is None when no packaging_disk is set."""
+    """Options of the module os_layer. ``package`` is None when no ovf_package is set."""
 
     max_layer_size_gb: int
     connector: str | None
@@ -61,8 +61,8 @@ class OsLayerOptions(LayerOptions):
         """Read the parameters of the module."""
         fields = layer_fields(params)
         package = None
-        if params["packaging_disk"]:
-            package = OsPackageSource(params["file_share"] or "", params["packaging_disk"], fields["credentials"])
+        if params["ovf_package"]:
+            package = OsPackageSource(params["file_share"] or "", params["ovf_package"], fields["credentials"])
         return cls(
             **fields,
             max_layer_size_gb=params["max_layer_size_gb"],
@@ -136,7 +136,7 @@ def _package_source(options: OsLayerOptions) -> OsPackageSource:
         raise InvalidInput(
             f"The OS layer {options.name} has no version {options.version}, and no package to import it from is set.",
             code="operations.os_no_package",
-            hint="Set file_share and packaging_disk.",
+            hint="Set file_share and ovf_package.",
         )
     return options.package
 

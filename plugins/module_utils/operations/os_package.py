@@ -50,7 +50,7 @@ class OsPackageSource:
                 raise InvalidInput(
                     f"The package {self.path!r} is outside the file share {self.file_share!r}.",
                     code="operations.os_outside_share",
-                    hint="Set packaging_disk to a package below file_share that no link leads to.",
+                    hint="Set ovf_package to a package below file_share that no link leads to.",
                 )
             below = os.path.relpath(path, root)
             # Others may write to the share: links in the package must not lead to other files of the composer.

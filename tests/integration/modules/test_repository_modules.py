@@ -103,8 +103,9 @@ def test_connector_without_cluster_and_host_is_refused():
     assert "cluster" in result["msg"]
 
 
-def test_os_layer_version_is_imported(workspace, exported):
-    package = {"file_share": os.fspath(exported), "packaging_disk": "gold/gold-w11.ovf"}
+@pytest.mark.parametrize("option", ["ovf_package", "packaging_disk"])
+def test_os_layer_version_is_imported(workspace, exported, option):
+    package = {"file_share": os.fspath(exported), option: "gold/gold-w11.ovf"}
     done = converges(
         "os_layer",
         lambda: state_of(workspace.path),

@@ -158,13 +158,13 @@ def test_platform_layer_options_add_confirmed_versions():
 def test_os_layer_options_name_the_package():
     own = {"max_layer_size_gb": 60, "connector": "vdi", "readiness": "warn"}
     params = REPOSITORY | SHARE | LAYER | own
-    package = {"file_share": "//server/share", "packaging_disk": "gold/gold.ovf"}
+    package = {"file_share": "//server/share", "ovf_package": "gold/gold.ovf"}
     options = OsLayerOptions.from_params(params | package)
     assert (options.package.file_share, options.package.path) == ("//server/share", "gold/gold.ovf")
     assert options.package.credentials.username == "u"
     layer = LayerDocument.new(OS, "Tool").with_version("1", os_entry())
     assert options.apply(layer).connector == "vdi"
-    assert OsLayerOptions.from_params(params | {"file_share": None, "packaging_disk": None}).package is None
+    assert OsLayerOptions.from_params(params | {"file_share": None, "ovf_package": None}).package is None
 
 
 def test_connector_options_become_a_document():
