@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 
+from ..common.composer_paths import current_user, path_hint
 from ..common.errors import InvalidInput
 from ..layers.icon import icon_media_type
 from ..repository.repository import Repository
@@ -30,9 +31,9 @@ def read_icon(path: str | None) -> bytes | None:
         raise InvalidInput(
             f"The icon {path!r} cannot be read: {error.strerror}.",
             code="catalog.icon_unreadable",
-            hint="Set icon to the path of a PNG or JPEG file on the composer.",
+            hint=f"{path_hint(path, 'icon')}Set icon to a PNG or JPEG file that the user {current_user()} can read.",
         ) from error
-    icon_media_type(data)
+    icon_media_type(data, f"icon {path!r}")
     return data
 
 

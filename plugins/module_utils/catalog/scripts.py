@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from ..common.composer_paths import current_user, path_hint
 from ..common.errors import Corrupt, InvalidInput
 from ..layers import entry as model
 from ..layers.archive import ArchiveWriter
@@ -150,7 +151,7 @@ def read_script(path: str | None) -> Script | None:
         raise InvalidInput(
             f"The script {path} cannot be read: {error.strerror}.",
             code="catalog.script_unreadable",
-            hint="Set the option script to a file on the composer that its user can read.",
+            hint=f"{path_hint(path, 'script')}Set the option script to a file that the user {current_user()} can read.",
             path=path,
         ) from error
     if not data:

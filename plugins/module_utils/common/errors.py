@@ -9,6 +9,10 @@ can test; and a ``hint``, which says what to do. ``common.module_runner`` catche
 
 from __future__ import annotations
 
+import errno
+
+from .composer_paths import current_user
+
 #: The hint of every InternalError.
 INTERNAL_HINT = "This is a defect of strata.layering: report it with these details."
 
@@ -107,8 +111,17 @@ class InternalError(StrataError):
 
 def composer_error(error: OSError) -> StrataError:
     """Return the error for an operation that the composer's own file system or memory refused."""
-    return StrataError(
-        f"The composer cannot use {error.filename or 'a file'}: {error.strerror or error}.",
-        code="common.host_io",
-        hint="Check the path and its permissions on the composer.",
-    )
+    file = error.filename or "a file"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        message = f"The user {current_user()} has no access to {file}: {error.strerror}."
+        hint = f"Give the user access to {file} and the folders above it, or run the module as another user (become)."
+    elif error.errno == errno.EROFS:
+        message = f"The composer cannot write {file}: its file system is mounted read-only."
+        hint = "Mount the file system writable, or use a folder on a different file system."
+    elif error.errno == errno.EXDEV:
+        message = f"The composer cannot rename {file} to {error.filename2}: they are on different file systems."
+        hint = "Keep all folders of the repository, or of the target, on one file system."
+    else:
+        message = f"The composer cannot use {file}: {error.strerror or error}."
+        hint = "Check the path and its file system on the composer."
+    return StrataError(message, code="common.host_io", hint=hint)

@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 
+from ..common.composer_paths import current_user, path_hint
 from ..common.errors import InvalidInput
 from ..layers.entry import filetime_from_unix_ns
 from ..ntfs.volume_process import run_on_volume
@@ -46,7 +47,8 @@ def deltas_from_files(
             raise InvalidInput(
                 f"The file {path} cannot be read: {error.strerror}.",
                 code="images.registry_file",
-                hint="Set the option registry to .reg files on the composer that its user can read.",
+                hint=f"{path_hint(path, 'registry')}Set the option registry to .reg files that the user {current_user()} "
+                "can read.",
             ) from error
         if len(data) > MAX_REG_FILE:
             raise InvalidInput(

@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from ..common.composer_paths import current_user, path_hint
 from ..common.errors import InternalError, InvalidInput, NotFound
 from . import entry as model
 from .entry import Entry, filetime_from_unix_ns, path_problem, printable
 from .file_index import IndexWriter
+from .folder_problems import FolderProblems
 from .reparse import encodable, encode_link
 from .windows_names import fold, windows_name_problem, windows_path
 
@@ -29,7 +31,6 @@ FIXED_TIME = filetime_from_unix_ns(946_684_800 * 10**9)
 MAX_ENTRIES = 2_000_000
 _MAX_TIME = (1 << 63) - 1
 _HOLE = 64 * 1024
-_LISTED = 20
 
 
 class _Node:
@@ -72,21 +73,13 @@ def entries_from_folder(
         raise NotFound(
             f"The folder {folder} does not exist on the composer.",
             code="layers.folder_missing",
-            hint="Correct the option files, or mount the file system that contains the folder.",
+            hint=f"{path_hint(folder or '', 'files')}Correct the option files, or mount the file system that contains the folder.",
         )
-    problems: list[str] = []
+    problems = FolderProblems()
     tree = _scan(root, problems) if root else _Node()
     _add_whiteouts(tree, delete, problems)
     entries = _Walker(root, time, problems).walk(tree)
-    if problems:
-        shown = "; ".join(problems[:_LISTED])
-        more = f"; and {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
-        raise InvalidInput(
-            f"{f'The folder {folder}' if root else 'The list of paths to delete'} cannot be converted to a layer: {shown}{more}.",
-            code="layers.folder",
-            hint="Rename or remove the listed files and paths, then run again.",
-            problems=problems[:1000],
-        )
+    problems.refuse(f"The folder {folder}" if root else "The list of paths to delete")
     return entries
 
 
@@ -125,7 +118,7 @@ def _sha256(stream: BinaryIO) -> bytes:
 # --- scanning --------------------------------------------------------------------------------
 
 
-def _scan(root: str, problems: list[str]) -> _Node:
+def _scan(root: str, problems: FolderProblems) -> _Node:
     tree = _Node()
     waiting = [("", tree)]
     count = 0
@@ -135,7 +128,7 @@ def _scan(root: str, problems: list[str]) -> _Node:
             with os.scandir(os.path.join(root, path)) as listing:
                 items = sorted(listing, key=lambda item: item.name)
         except OSError as error:
-            problems.append(f"{printable(path) or '.'} cannot be read ({error.strerror})")
+            problems.add_unreadable(path, error)
             continue
         for item in items:
             count += 1
@@ -151,24 +144,22 @@ def _scan(root: str, problems: list[str]) -> _Node:
     return tree
 
 
-def _add_child(node: _Node, folder: str, item: os.DirEntry[str], problems: list[str]) -> tuple[str, _Node] | None:
+def _add_child(node: _Node, folder: str, item: os.DirEntry[str], problems: FolderProblems) -> tuple[str, _Node] | None:
     """Add a scanned file to its directory, or a problem to ``problems``; return (path, node) of a directory."""
     path = f"{folder}/{item.name}" if folder else item.name
     problem = windows_name_problem(item.name) or path_problem(path)
     if problem:
-        problems.append(f"{printable(path)} {problem}")
+        problems.add_name(path, problem)
         return None
     key = fold(item.name)
     if key in node.children:
         name = node.children[key][0]
-        problems.append(
-            f"{printable(path)} differs only in case from {printable(f'{folder}/{name}' if folder else name)}"
-        )
+        problems.add(f"{printable(path)} differs only in case from {printable(f'{folder}/{name}' if folder else name)}")
         return None
     try:
         status = item.stat(follow_symlinks=False)
     except OSError as error:
-        problems.append(f"{printable(path)} cannot be read ({error.strerror})")
+        problems.add_unreadable(path, error)
         return None
     if stat.S_ISDIR(status.st_mode):
         child = _Node()
@@ -177,16 +168,16 @@ def _add_child(node: _Node, folder: str, item: os.DirEntry[str], problems: list[
     if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
         node.children[key] = (item.name, status, None)
     else:
-        problems.append(f"{printable(path)} is neither a file, a directory nor a symbolic link")
+        problems.add(f"{printable(path)} is neither a file, a directory nor a symbolic link")
     return None
 
 
-def _add_whiteouts(tree: _Node, delete: Iterable[str], problems: list[str]) -> None:
+def _add_whiteouts(tree: _Node, delete: Iterable[str], problems: FolderProblems) -> None:
     for text in delete:
         try:
             path = windows_path(text)
         except InvalidInput as error:
-            problems.append(error.message.rstrip("."))
+            problems.add(error.message.rstrip("."))
             continue
         node = tree
         *folders, name = path.split("/")
@@ -196,7 +187,7 @@ def _add_whiteouts(tree: _Node, delete: Iterable[str], problems: list[str]) -> N
             spelled, status, child = node.children.get(fold(folder), (folder, None, None))
             if child is None:
                 if status is not None:
-                    problems.append(
+                    problems.add(
                         f"{printable(text)} cannot be deleted, because a file of the folder replaces a parent folder"
                     )
                     break
@@ -223,7 +214,7 @@ class _Level:
 class _Walker:
     """Converts the scanned tree to entries."""
 
-    def __init__(self, root: str, time: int | None, problems: list[str]) -> None:
+    def __init__(self, root: str, time: int | None, problems: FolderProblems) -> None:
         self._root = root
         self._time = time
         self._problems = problems
@@ -300,7 +291,7 @@ class _Walker:
         if problem is None and not encodable(windows):
             problem = "is a symbolic link whose target is too long"
         if problem is not None:
-            self._problems.append(f"{printable(path)} {problem}")
+            self._problems.add(f"{printable(path)} {problem}")
             return None
         kind, attributes = model.FILE, model.ATTRIBUTE_ARCHIVE
         if os.path.isdir(host):
@@ -384,7 +375,7 @@ class _HostFile:
             raise InvalidInput(
                 f"The file {printable(self.host)} cannot be read ({error.strerror}).",
                 code="layers.folder",
-                hint="Grant the user of the composer read access to the file, or check the mount.",
+                hint=f"Grant the user {current_user()} read access to the file, or check the mount.",
             ) from error
         if _state(os.fstat(opened.fileno())) != self.state:
             opened.close()

@@ -14,8 +14,8 @@ MAX_BYTES = 1 << 20
 MAX_SIDE = 2048
 
 
-def icon_media_type(data: bytes) -> str:
-    """Return ``image/png`` or ``image/jpeg``.
+def icon_media_type(data: bytes, name: str = "icon") -> str:
+    """Return ``image/png`` or ``image/jpeg``; ``name`` names the icon in errors.
 
     Raises:
         InvalidInput layers.icon_size: ``data`` is larger than 1 MiB.
@@ -23,7 +23,7 @@ def icon_media_type(data: bytes) -> str:
     """
     if len(data) > MAX_BYTES:
         raise InvalidInput(
-            f"The icon is too large: it has more than {MAX_BYTES >> 20} MiB.",
+            f"The {name} is too large: it has more than {MAX_BYTES >> 20} MiB.",
             code="layers.icon_size",
             hint=f"Set the option icon to a PNG or JPEG file of at most {MAX_BYTES >> 20} MiB.",
         )
@@ -33,13 +33,13 @@ def icon_media_type(data: bytes) -> str:
         kind, sides = "image/jpeg", _jpeg(data)
     else:
         raise InvalidInput(
-            "The icon is neither a PNG nor a JPEG file.",
+            f"The {name} is neither a PNG nor a JPEG file.",
             code="layers.icon_format",
             hint="Set the option icon to a PNG or JPEG file.",
         )
     if sides is None or not all(0 < side <= MAX_SIDE for side in sides):
         raise InvalidInput(
-            f"The icon has no valid dimensions: it is damaged or larger than {MAX_SIDE} x {MAX_SIDE} pixels.",
+            f"The {name} has no valid dimensions: it is damaged or larger than {MAX_SIDE} x {MAX_SIDE} pixels.",
             code="layers.icon_format",
             hint=f"Set the option icon to an intact file of at most {MAX_SIDE} x {MAX_SIDE} pixels.",
         )

@@ -27,18 +27,34 @@ _RESERVED = frozenset(
 
 def windows_name_problem(name: str) -> str | None:
     """Return why Windows does not accept ``name`` as a file name, or None."""
+    if any("\ud800" <= character <= "\udfff" for character in name):
+        return f"is not UTF-8{_other_encoding(name)}"
+    bad = dict.fromkeys(character for character in name if character in _FORBIDDEN or character < " ")
+    if bad:
+        shown = " and ".join(f"'{printable(character)}'" for character in bad)
+        return f"has {shown} in its name, which Windows does not allow"
     problem = component_problem(name)
     if problem:
         return problem
-    if any(character in _FORBIDDEN or character < " " for character in name):
-        return "contains a character that Windows does not allow"
-    if any("\ud800" <= character <= "\udfff" for character in name):
-        return "is not valid UTF-8"
     if name[-1] in ". ":
         return "ends in a dot or space"
     if name.partition(".")[0].rstrip(" ").lower() in _RESERVED:
         return "is a name that Windows reserves for a device"
     return None
+
+
+def _other_encoding(name: str) -> str:
+    """Return how a name that is not UTF-8 is written in bytes, and how Windows-1252 reads it."""
+    data = name.encode("utf-8", "surrogatepass" if _has_lone_surrogates(name) else "surrogateescape")
+    raw = data.decode("ascii", "backslashreplace")
+    try:
+        return f" (its bytes are {raw}; as Windows-1252 it would be {printable(data.decode('cp1252'))})"
+    except UnicodeDecodeError:
+        return f" (its bytes are {raw})"
+
+
+def _has_lone_surrogates(name: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" and not "\udc80" <= character <= "\udcff" for character in name)
 
 
 def fold(name: str) -> str:
@@ -66,17 +82,28 @@ def windows_path(text: str) -> str:
         InvalidInput layers.path: the path leaves the drive, is the root, or contains a name that Windows does not accept.
     """
     path = text.replace("\\", "/")
-    if path[:3].lower() == "c:/":
+    if path[:3].lower() == "c:/" or path.lower() == "c:":
         path = path[3:]
     elif path.startswith("/") and not path.startswith("//"):
         path = path[1:]
+    problem = _form_problem(path)
     path = path.rstrip("/")
-    problem = path_problem(path, windows_name_problem)
+    problem = problem or path_problem(path, windows_name_problem)
     if problem:
         raise InvalidInput(
-            f"The path {printable(text)!r} {problem}.",
+            f"The path '{printable(text)}' {problem}.",
             code="layers.path",
             hint=r"Write the path of a file or folder below C:\, without wildcards.",
             path=printable(text),
         )
     return path
+
+
+def _form_problem(path: str) -> str | None:
+    if not path.rstrip("/"):
+        return "is not below the drive"
+    if path.startswith("//"):
+        return "is on a server, not on drive C"
+    if path[0].isascii() and path[0].isalpha() and path[1:2] == ":" and path[2:3] in ("", "/"):
+        return f"is on drive {path[0].upper()}, but a layer holds drive C only"
+    return "has two separators in a row" if "//" in path.rstrip("/") else None

@@ -13,6 +13,7 @@ from ..capture import capture
 from ..capture.rules import parse_rules
 from ..catalog import layer_store
 from ..catalog.layer_document import SoftwareLayerEntry
+from ..common.composer_paths import path_hint
 from ..common.errors import Conflict, InternalError, InvalidInput
 from ..common.progress import Progress
 from ..disk.block_device import BlockDevice
@@ -241,7 +242,7 @@ class PackagedSource:
             raise InvalidInput(
                 f"The packaged disk {self.path!r} does not exist.",
                 code="operations.packaged_missing",
-                hint="Set packaged_disk to an OVF file or a disk image that the composer can read.",
+                hint=f"{path_hint(self.path, 'packaged_disk')}Set packaged_disk to an OVF file or a disk image.",
             )
         is_package = self.path.lower().endswith((".ovf", ".ova"))
         return _PackagedDisk(self.path, share, file, open_package(file, share) if is_package else None)

@@ -21,6 +21,7 @@ import socket
 import time
 from collections.abc import Iterator
 
+from ..common.composer_paths import current_user
 from ..common.errors import Conflict, Unavailable, Unsupported
 from .encoding import encoded_name
 
@@ -75,7 +76,7 @@ class Locks:
             raise Unavailable(
                 f"The lock file {path} cannot be written ({error.strerror}).",
                 code="repository.lock_unavailable",
-                hint="Give the user that runs the playbook write access to the repository.",
+                hint=f"Give the user {current_user()} write access to the repository.",
             ) from error
 
     @staticmethod

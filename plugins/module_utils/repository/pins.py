@@ -14,6 +14,7 @@ import secrets
 import socket
 from collections.abc import Iterable, Iterator
 
+from ..common.composer_paths import current_user
 from ..common.errors import Unavailable
 from .blobs import check_digest
 from .lock import Locks
@@ -59,7 +60,7 @@ class Pins:
                 raise Unavailable(
                     f"The repository folder {self._folder} cannot be written ({error.strerror}).",
                     code="repository.read_only",
-                    hint="Give the user that runs the playbook write access to the repository.",
+                    hint=f"Give the user {current_user()} write access to the repository.",
                 ) from error
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable, Mapping
 
 from ..common.atomic_files import atomic_write
+from ..common.composer_paths import current_user, is_windows_path
 from ..common.errors import Corrupt, InvalidInput, NotFound, Unavailable, Unsupported
 from .audit import Audit
 from .document_store import Catalog, OverlaidCatalog
@@ -61,6 +62,12 @@ class Repository:
                 code="repository.path",
                 hint="Set repository, or STRATA_REPOSITORY in the environment.",
             )
+        if is_windows_path(path):
+            raise InvalidInput(
+                f"The repository {path!r} is a path in Windows.",
+                code="repository.path",
+                hint="Set repository to a folder of the composer (Linux).",
+            )
         path = os.path.abspath(os.path.expanduser(path))
         marker = _read_marker(path)
         created = marker is None and create
@@ -81,7 +88,7 @@ class Repository:
             raise Unavailable(
                 f"The repository {path} cannot be written.",
                 code="repository.read_only",
-                hint="Mount it writable, and give the user that runs the playbook write access.",
+                hint=f"Mount it writable, and give the user {current_user()} write access.",
             )
         return cls(path, created=created)
 

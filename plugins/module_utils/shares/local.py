@@ -12,6 +12,7 @@ import stat
 from typing import BinaryIO
 
 from ..common.atomic_files import atomic_file
+from ..common.composer_paths import current_user, path_hint
 from ..common.errors import InvalidInput, NotFound, Unavailable
 from .share import Share, Status
 
@@ -42,7 +43,7 @@ class LocalShare(Share):
             raise missing_share(self.name)
         if not os.access(self._root, os.W_OK | os.X_OK):
             raise Unavailable(
-                f"The folder {self.name} is not writable by the user that runs the module.",
+                f"The folder {self.name} is not writable by the user {current_user()}.",
                 code="shares.denied",
                 hint="Check the permissions of the folder and the options of its mount.",
             )
@@ -116,7 +117,7 @@ def missing_share(name: str) -> NotFound:
     return NotFound(
         f"The file share {name} does not exist on the composer.",
         code="shares.missing",
-        hint="Mount the share on the composer or create the folder, or correct file_share.",
+        hint=f"{path_hint(name, 'file_share')}Mount the share on the composer or create the folder, or correct file_share.",
     )
 
 

@@ -9,6 +9,7 @@ import os
 import re
 from dataclasses import dataclass, field
 
+from ..common.composer_paths import is_windows_path
 from ..common.errors import InvalidInput
 from .local import LocalShare
 from .location import is_smb, split_smb_file
@@ -51,6 +52,7 @@ def open_share(location: str, credentials: ShareCredentials) -> Share:
             hint="Set file_share to //server/share/path or to a folder of the composer.",
         )
     if not is_smb(location):
+        _refuse_windows(location, "file_share")
         return LocalShare(location)
     return SmbShare.at(
         location,
@@ -75,7 +77,17 @@ def open_file(location: str, credentials: ShareCredentials) -> tuple[Share, str]
             hint="Set the option to a path on the composer or to //server/share/path/file.",
         )
     if not is_smb(location):
+        _refuse_windows(location, "the option")
         folder, name = os.path.split(os.path.abspath(location))
         return LocalShare(folder), name
     address, path = split_smb_file(location)
     return open_share(address, credentials), path
+
+
+def _refuse_windows(location: str, option: str) -> None:
+    if is_windows_path(location):
+        raise InvalidInput(
+            f"{location!r} is a path in Windows.",
+            code="shares.address",
+            hint=f"Set {option} to //server/share/path, or to a path on the composer (Linux) where the share is mounted.",
+        )

@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
+from unittest import mock
 
 import pytest
 
+from ansible_collections.strata.layering.plugins.module_utils.common.composer_paths import current_user, path_hint
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput, NotFound
 from ansible_collections.strata.layering.plugins.module_utils.layers import entry as model
 from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
@@ -167,12 +170,12 @@ def test_all_problems_are_listed_at_once(tmp_path):
         "con is a name that Windows reserves",
         "Aux.txt is a name",
         "com\u00b9 is a name",
-        "a?b contains",
-        "x:y contains",
+        "a?b has '?' in",
+        "x:y has ':' in",
         "dot. ends in",
         "space  ends in",
-        "tab\\u0009 contains",
-        "\\udcff is not valid UTF-8",
+        "tab\\u0009 has '\\u0009' in",
+        "is not UTF-8 (its bytes are \\xff; as Windows-1252 it would be \u00ff)",
         "fifo is neither",
         "sub/file differs only in case from sub/File",
         "sub/\u00e4 differs only in case from sub/\u00c4",
@@ -182,6 +185,43 @@ def test_all_problems_are_listed_at_once(tmp_path):
         "bad is a symbolic link to a name",
     ):
         assert expected in text
+
+
+def test_all_characters_that_windows_does_not_allow_are_named(tmp_path):
+    (tmp_path / "a:b?c*d:").write_bytes(b"")
+    (problem,) = problems(tmp_path).details["problems"]
+    assert all(f"'{character}'" in problem for character in ":?*")
+    assert problem.count("':'") == 1
+
+
+def test_name_that_is_not_utf8_names_the_tool_that_converts_it(tmp_path):
+    with open(os.fsencode(tmp_path) + b"/\xfcber.txt", "wb"):
+        pass
+    error = problems(tmp_path)
+    assert "\\xfcber.txt" in error.message and "\u00fcber.txt" in error.message
+    assert "convmv" in error.hint
+
+
+def test_unreadable_folder_and_file_name_the_user(tmp_path, monkeypatch):
+    make(tmp_path, {"a": b""})
+    found = entries_from_folder(str(tmp_path))
+    denied = PermissionError(errno.EACCES, "Permission denied")
+    monkeypatch.setattr(os, "open", mock.Mock(side_effect=denied))
+    with raises(InvalidInput, "layers.folder") as caught:
+        found[0][1]("")
+    assert current_user() in caught.value.hint
+    monkeypatch.setattr(os, "scandir", mock.Mock(side_effect=denied))
+    assert current_user() in problems(tmp_path).hint
+
+
+@pytest.mark.parametrize(
+    "path", ["C:\\packages\\tool", "\\\\server\\share\\tool", "//server/share/tool", "relative/tool"]
+)
+def test_path_of_another_form_is_explained(path):
+    with raises(NotFound, "layers.folder_missing") as caught:
+        entries_from_folder(path)
+    assert caught.value.hint.startswith(path_hint(path, "files"))
+    assert path_hint(path, "files")
 
 
 def test_socket_is_refused(tmp_path):
