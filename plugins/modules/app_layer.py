@@ -48,8 +48,40 @@ EXAMPLES = r"""
     files: /srv/packages/tool-2.1
     delete:
       - Program Files\Tool\legacy.dll
+    icon: /srv/packages/tool.png
     priority: 200
     comment: CHG-1042
+
+- name: Create an app layer that only changes settings
+  strata.layering.app_layer:
+    repository: /srv/layers
+    name: Browser policy
+    version: "3"
+    os_layer:
+      name: Windows 11
+    registry:
+      - /srv/packages/browser-policy.reg
+
+- name: Create an app layer that removes a program file and runs a script at the first start of an image
+  strata.layering.app_layer:
+    repository: /srv/layers
+    name: Cleanup
+    version: "1"
+    os_layer:
+      name: Windows 11
+    delete:
+      - Windows\System32\oldtool.exe
+    script: /srv/packages/cleanup.ps1
+
+- name: Create an app layer whose files keep the times of an archive
+  strata.layering.app_layer:
+    repository: /srv/layers
+    name: Compiler
+    version: "9.2"
+    os_layer:
+      name: Windows 11
+    files: /srv/packages/compiler-9.2
+    file_times: keep
 
 - name: Capture an app layer from the disk of a packaging machine
   strata.layering.app_layer:
@@ -60,6 +92,34 @@ EXAMPLES = r"""
       name: Windows 11
       version: 23H2-2026.11
     packaged_disk: /mnt/layers/Reader-11.0-packaging/Reader-11.0-packaging.ovf
+
+- name: Capture an app layer that was installed on top of a runtime, from an SMB share
+  strata.layering.app_layer:
+    repository: /srv/layers
+    name: CAD
+    version: "2026"
+    os_layer:
+      name: Windows 11
+      version: 23H2-2026.11
+    prerequisites:
+      - name: Runtime
+        version: "8.0"
+    packaged_disk: //files.example.com/layers/CAD-2026-packaging/CAD-2026-packaging.ovf
+    file_share_username: EXAMPLE\composer
+    file_share_password: "{{ vault_file_share_password }}"
+    exclusions:
+      - path: ProgramData\CAD\License\**
+        reason: each VM gets its own license
+      - key: SOFTWARE\CAD
+        value: MachineId
+        reason: identifies the packaging machine
+
+- name: Delete a version that no image template uses
+  strata.layering.app_layer:
+    repository: /srv/layers
+    name: Tool
+    version: "1.9"
+    state: absent
 """
 
 RETURN = r"""

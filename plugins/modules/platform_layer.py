@@ -50,6 +50,41 @@ EXAMPLES = r"""
     delete:
       - Program Files\Agent\legacy.dll
     comment: CHG-1042
+
+- name: Capture a platform layer from the disk of a packaging machine
+  strata.layering.platform_layer:
+    repository: /srv/layers
+    name: Horizon Agent
+    version: "2412"
+    os_layer:
+      name: Windows 11
+      version: 23H2-2026.11
+    packaged_disk: /mnt/layers/Horizon-Agent-2412-packaging/Horizon-Agent-2412-packaging.ovf
+    script: /srv/packages/agent-first-start.cmd
+
+- name: Confirm a version for a newer version of the OS layer
+  strata.layering.platform_layer:
+    repository: /srv/layers
+    name: Horizon Agent
+    version: "2412"
+    confirmed_for:
+      - 23H2-2026.12
+
+- name: Create a platform layer that only changes settings
+  strata.layering.platform_layer:
+    repository: /srv/layers
+    name: Agent settings
+    version: "1"
+    os_layer:
+      name: Windows 11
+    registry:
+      - /srv/packages/agent.reg
+
+- name: Delete all versions of a platform layer
+  strata.layering.platform_layer:
+    repository: /srv/layers
+    name: Old agent
+    state: absent
 """
 
 RETURN = r"""

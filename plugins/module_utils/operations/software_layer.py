@@ -142,7 +142,7 @@ def _check_same(repository: Repository, layer: LayerDocument, options: SoftwareL
     reference = find_version(repository, options.kind, layer.name, options.present_version)
     if not source.is_same(repository, reference, entry, os_layer.digest):
         raise Conflict(
-            f"The {options.subject} was built from other content than {source.label} has now.",
+            f"The {options.subject} was built from content that differs from {source.label} as it is now.",
             code="operations.layer_other_source",
             hint="A version never changes: set version to a new version.",
         )
