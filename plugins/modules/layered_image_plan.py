@@ -27,6 +27,8 @@ description:
     separately.
   - A warning reports 8.3 names (such as C(STRATA~1)) that several layers assign to different files of a folder, because programs may use
     such paths. The OS layer or the lowest layer keeps the name; the files of the other layers lose it.
+  - With O(template), lists everything for which composing the image would be refused, such as a folder of a layer whose long name is the 8.3 name of a
+    different folder of the OS layer, with the layer and its version. A warning reports the first of these reasons.
 options:
   template:
     description: Name of a stored image template whose conflicts are shown, too. It excludes O(templates), O(connectors), O(pending_layers) and O(publish).
@@ -96,14 +98,14 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Refuse an image with conflicts or outdated files
+- name: Refuse an image with conflicts or outdated files, or that cannot be composed
   strata.layering.layered_image_plan:
     repository: /srv/layers
     template: office-desktop
     paths:
       - Windows\System32\shared.dll
   register: plan
-  failed_when: plan.counts.conflicts or plan.counts.outdated
+  failed_when: plan.counts.conflicts or plan.counts.outdated or plan.counts.refused
 
 - name: Compare the stored templates with their images in vSphere
   strata.layering.layered_image_plan:
@@ -305,7 +307,8 @@ planned:
   description: The image that the template describes, null if that is not known.
   returned: with O(template)
 counts:
-  description: The number of files that the layers contribute to the image, of conflicts, registry findings, outdated files and lost 8.3 names.
+  description: The number of files that the layers contribute to the image, of conflicts, registry findings, outdated files, lost 8.3 names and reasons
+    for which composing is refused.
   returned: with O(template)
   type: dict
   contains:
@@ -324,12 +327,16 @@ counts:
     short_names:
       description: Number of names in RV(short_names).
       type: int
+    refused:
+      description: Number of errors in RV(refused).
+      type: int
   sample:
     files: 1200
     conflicts: 1
     registry: 0
     outdated: 0
     short_names: 0
+    refused: 0
 conflicts:
   description: Paths on which layers contradict each other.
   returned: with O(template)
@@ -418,6 +425,35 @@ short_names:
       short_name: STRATA~1
       layer: app layer Writer 2.1
       holder: Strata Reader
+refused:
+  description: >-
+    The errors for which composing the image would be refused, at most 100 for files. A layer that contradicts itself or a lower layer
+    lets this module fail.
+  returned: with O(template)
+  type: list
+  elements: dict
+  contains:
+    code:
+      description: The code of the error.
+      type: str
+    message:
+      description: The error, with the layer and its version.
+      type: str
+    hint:
+      description: How to mend it.
+      type: str
+    layer:
+      description: The layer and its version; null if the error concerns the whole image.
+      type: str
+    path:
+      description: The path on drive C; null if the error concerns the whole image.
+      type: str
+  sample:
+    - code: images.layer_short_name
+      message: The path PROGRA~1 of app layer Tool 2.1 is the 8.3 name of Program Files.
+      hint: Use the long name Program Files in the layer.
+      layer: app layer Tool 2.1
+      path: PROGRA~1
 layers:
   description: The layers in the order in which they are applied, with the content of each layer and the number of its files that win.
   returned: with O(template)

@@ -16,8 +16,10 @@ import struct
 from hypothesis import strategies as st
 
 from ...plugins.module_utils.common import security_descriptors as descriptors
+from ...plugins.module_utils.common.errors import Conflict, InvalidInput
 from ...plugins.module_utils.disk.overlay import CopyOnWriteDevice
 from ...plugins.module_utils.images.apply import Applier
+from ...plugins.module_utils.images.refusals import find_refusals
 from ...plugins.module_utils.images.stack_merge import merge
 from ...plugins.module_utils.layers.archive import ArchiveReader, ArchiveWriter
 from ...plugins.module_utils.layers.entry import Entry
@@ -242,17 +244,31 @@ def stacked(stack: list[list[Item]], fold):
     )
     return (
         tree,
-        [lambda data=data: ArchiveReader(io.BytesIO(data), "a layer") for data, _records in done],
+        [
+            lambda number=number, data=data: ArchiveReader(io.BytesIO(data), f"layer {number}")
+            for number, (data, _records) in enumerate(done)
+        ],
         [records for _data, records in done],
     )
 
 
 @contextlib.contextmanager
 def changed(below, stack: list[list[Item]]):
-    """Yield (device to which a stack was applied, result of the applier); ``below`` is (device, scratch folder)."""
+    """Yield (device to which a stack was applied, result of the applier); ``below`` is (device, scratch folder).
+
+    Checks that ``find_refusals`` predicts whether the stack is refused.
+    """
     device, scratch = below
     with CopyOnWriteDevice(device, scratch) as over:
         with Volume.mount(over, writable=True) as volume:
             tree, archives, _records = stacked(stack, volume.upcase)
-            applied = Applier(volume, tree).run(archives)
+            predicted = find_refusals(tree, volume)
+            try:
+                applied = Applier(volume, tree).run(archives)
+            except (Conflict, InvalidInput) as error:
+                assert (error.code, error.details["layer"]) in [
+                    (found.code, found.details["layer"]) for found in predicted
+                ]
+                raise
+            assert predicted == []
         yield over, applied

@@ -20,6 +20,7 @@ from ..ntfs.node import Node
 from ..ntfs.volume import Volume
 from .file_writer import Applied, FileWriter, WinningFile
 from .node_writer import NodeWriter, name_entry
+from .refusals import below_link, named_like_short_name, removes
 from .short_names import ShortNames, find_clashes
 from .stack_merge import MergedNode, MergedTree
 
@@ -92,15 +93,7 @@ class Applier:
         with holder:
             name = holder.name or ""
             if self._tree.fold(name) != folded:
-                label = self._tree.label(child)
-                raise Conflict(
-                    f"The path {printable(path)} of {label} is the 8.3 name of {printable(name)}.",
-                    code="images.layer_short_name",
-                    hint=f"Use the long name {printable(name)} in the layer.",
-                    path=path,
-                    long_name=name,
-                    layer=label,
-                )
+                raise named_like_short_name(path, name, self._tree.label(child))
 
     def _release_short_names(self, children: list[tuple[str, str, MergedNode]], folder: Node) -> None:
         """Remove the 8.3 names of folders that get other 8.3 names, because other files may get the old names."""
@@ -116,26 +109,20 @@ class Applier:
 
     def _remove_hidden(self, child: MergedNode, existing: Node, path: str) -> None:
         """Remove the file at a path if the tree hides it."""
-        is_link = leads_elsewhere(existing.reparse)
+        if not removes(child, existing):
+            return
         if child.is_leaf:
             if short_name := existing.short_name:
                 # Windows also gives the 8.3 name to a file that replaces another file of the same name (tunneling).
                 self._short_names.inherit(path, short_name)
         elif child.exists and existing.is_directory and not child.hides:
-            if not is_link:
-                return
             if child.entry is None or child.entry.implied:
-                label = self._tree.label(child)
-                raise Conflict(
-                    f"The {label} has files below {printable(path)}, which is a link to another folder in the OS layer.",
-                    code="images.layer_below_link",
-                    hint="Move the files below the folder to which the link leads, and build the layer again.",
-                    path=path,
-                    layer=label,
-                )
-        elif not child.exists and not child.hides:
-            return
-        existing.delete()
+                raise below_link(path, self._tree.label(child))
+        try:
+            existing.delete()
+        except InvalidInput as error:
+            name_entry(error, path, self._tree.label(child))
+            raise
         if not child.exists:
             self._applied.removed += 1
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from ..catalog.resolved_template import StaleFilePolicy
 from ..common.arrays import U32, Mask
-from ..common.errors import Conflict, Corrupt, InvalidInput, NotFound
+from ..common.errors import Conflict, Corrupt, NotFound
 from ..common.optional_imports import np
 from ..common.progress import Progress, silent
 from ..disk.encode import encode_grains
@@ -40,7 +40,7 @@ from .image_hives import RegistryChanges, apply_registry, read_stacked_deltas
 from .incremental import FullComposeNeeded
 from .layer_stack import StackedLayer, archive_openers, find_stale_in_stack, merge_stack, read_indexes
 from .lineage_marker import write_marker
-from .os_disk import OsDisk, stored_descriptor
+from .os_disk import OsDisk, disk_size, stored_descriptor
 from .stale_files import select_skipped
 from .thin_image import ThinImage
 
@@ -171,7 +171,7 @@ def run(
     """
     with ExitStack() as stack:
         base = stack.enter_context(composition.base.open(repository))
-        size = _disk_size(composition, base.size)
+        size = disk_size(composition.disk_size, base.size, composition.config.os_layer.label)
         below = mode.open_below(base)
         if below is not base:
             stack.enter_context(below)
@@ -193,18 +193,6 @@ def run(
             write_marker(device, composition.config.content_digest, composition.base.digest)
         free = free_grains(bitmap, cluster_size, clusters, window.offset, size)
         _store(repository, composition, mode, device, ComposeResult(applied, registry, skipped, free), progress)
-
-
-def _disk_size(composition: Composition, base_size: int) -> int:
-    size = composition.disk_size or base_size
-    if size < base_size:
-        raise InvalidInput(
-            f"The disk of the image cannot have {size / (1 << 30):g} GiB: "
-            f"the disk of the {composition.config.os_layer.label} has {base_size / (1 << 30):g} GiB.",
-            code="images.disk_size",
-            hint=f"Set disk_size_gb of the image template to {-(-base_size >> 30)} or more, or omit it.",
-        )
-    return size
 
 
 def _skipped_entries(

@@ -21,7 +21,7 @@ from ..layers.archive import Contents
 from ..layers.entry import HIVE, Entry
 from ..ntfs.node import Node
 from ..ntfs.volume import Volume
-from ..windows.installation import MAX_HIVE, load_hive
+from ..windows.installation import MAX_HIVE, exists, load_hive
 from ..winregistry.delta import Delta
 from ..winregistry.delta_format import read_delta
 from ..winregistry.delta_merge import merge_deltas
@@ -127,6 +127,7 @@ def apply_registry(volume: Volume, original: Volume, tree: MergedTree, changes: 
 
     Raises:
         Conflict images.layer_whole_hive: a layer replaces or removes a hive as a file.
+        Conflict images.layer_no_hive: a layer changes a hive that the OS layer does not have.
         Corrupt images.windows_no_hive: the volume lacks a hive.
         StrataError winregistry.*: a hive or a delta is damaged, or deltas cannot be merged.
     """
@@ -136,7 +137,8 @@ def apply_registry(volume: Volume, original: Volume, tree: MergedTree, changes: 
     for name in sorted(hives.keys() | changes.merged.keys()):
         hive = HIVES[name]
         stacked = changes.deltas.get(name, [])
-        _check_not_a_file(tree, hive, stacked)
+        check_not_a_file(tree, hive, stacked)
+        check_hive(original, hive, stacked)
         base = load_hive(original, hive.path)
         if stacked:
             deltas = [(delta.label, _delta(original, hive, delta)) for delta in stacked]
@@ -155,15 +157,30 @@ def _delta(original: Volume, hive: LayerHive, stacked: StackedDelta) -> Delta:
     return delta_from_differencing(load_hive(original, hive.path), layered, name=hive.name)
 
 
-def _check_not_a_file(tree: MergedTree, hive: LayerHive, stacked: Sequence[StackedDelta]) -> None:
+def check_not_a_file(tree: MergedTree, hive: LayerHive, stacked: Sequence[StackedDelta]) -> None:
+    """Raise Conflict ``images.layer_whole_hive`` if a layer replaces or removes a hive in which layers change keys."""
     node: MergedNode | None = tree.root
     for part in hive.path.split("/"):
         node = node.children.get(tree.fold(part)) if node else None
-    if node is not None and (node.is_leaf or node.hides) and stacked:
+        if node is not None and (node.is_leaf or node.hides) and stacked:
+            label = tree.label(node)
+            raise Conflict(
+                f"The registry hive {hive.path} is replaced or removed as a file by {label}, but {stacked[0].label} changes keys in it.",
+                code="images.layer_whole_hive",
+                hint=f"Remove the hive from the files of {label}. To change the registry, capture the layer or use .reg files.",
+                path=hive.path,
+                layer=label,
+                changed_by=stacked[0].label,
+            )
+
+
+def check_hive(volume: Volume, hive: LayerHive, stacked: Sequence[StackedDelta]) -> None:
+    """Raise Conflict ``images.layer_no_hive`` if layers change a hive that the OS layer, mounted as ``volume``, does not have."""
+    if stacked and not exists(volume, hive.path):
         raise Conflict(
-            f"A layer replaces or removes the registry hive {hive.path} as a file, but {stacked[0].label} changes keys in it.",
-            code="images.layer_whole_hive",
-            hint="Capture the layer or use .reg files; do not add a hive to the files of a layer.",
+            f"The {stacked[0].label} changes the registry hive {hive.path}, which the OS layer does not have.",
+            code="images.layer_no_hive",
+            hint="Use an OS layer version with this hive, or build the layer without changes to the hive.",
             path=hive.path,
             layer=stacked[0].label,
         )

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from ..catalog import layer_store
-from ..common.errors import InternalError
+from ..common.errors import InternalError, InvalidInput
 from ..common.optional_imports import np
 from ..disk.grains import GrainIndex
 from ..disk.vmdk_layout import SECTOR
@@ -63,6 +63,25 @@ class OsDisk:
         return ThinDisk(
             f"the OS layer disk {self.digest[:19]}", plan, [GrainSource(repository.layout.blob_path(self.vmdk))]
         )
+
+
+def disk_size(requested: int | None, base_size: int, os_layer: str) -> int:
+    """Return the size in bytes of an image's disk; ``base_size`` is the size of the disk of ``os_layer``, a label.
+
+    ``requested`` is the size that the template sets, None for the size of the OS layer.
+
+    Raises:
+        InvalidInput images.disk_size: the disk of the image would be smaller than that of the OS layer.
+    """
+    size = requested or base_size
+    if size < base_size:
+        raise InvalidInput(
+            f"The disk of the image cannot have {size / (1 << 30):g} GiB: "
+            f"the disk of the {os_layer} has {base_size / (1 << 30):g} GiB.",
+            code="images.disk_size",
+            hint=f"Set disk_size_gb of the image template to {-(-base_size >> 30)} or more, or omit it.",
+        )
+    return size
 
 
 def stored_descriptor(writer: BlobWriter) -> Descriptor:

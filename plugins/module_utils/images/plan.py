@@ -4,18 +4,20 @@
 """The plan of an image template: sizes, conflicts in files and registry, and the origin of paths.
 
 Nothing is composed: file indexes and registry deltas contain all that is needed, except the files of
-the OS layer, which are looked up on its disk. Stale files, which a layer provides and which the OS
+the OS layer, which are looked up on its disk. Everything for which composing would be refused is listed. Stale files, which a layer provides and which the OS
 layer has changed since the layer was built, are listed separately, and so are the 8.3 names that files
 do not get because other files have them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 from ..catalog.resolved_template import ResolvedTemplate, StaleFilePolicy
+from ..common.errors import Conflict, InvalidInput, StrataError
 from ..layers.entry import FILE, LINK, WHITEOUT
 from ..layers.file_index import Record
 from ..layers.windows_names import windows_path
@@ -24,9 +26,10 @@ from ..ntfs.volume_process import run_on_volume
 from ..repository.repository import Repository
 from ..winregistry.delta_format import read_delta
 from ..winregistry.delta_merge import combine_deltas
+from ..winregistry.hive_names import HIVES
 from ..winregistry.merge_rules import compile_rules
 from .conflicts import BRINGS, StackClaims
-from .image_hives import read_stacked_deltas
+from .image_hives import StackedDelta, check_hive, check_not_a_file, read_stacked_deltas
 from .layer_stack import (
     StackedLayer,
     archive_openers,
@@ -35,7 +38,8 @@ from .layer_stack import (
     read_indexes,
     stacked_layer,
 )
-from .os_disk import mount_os_layer
+from .os_disk import OsDisk, disk_size, mount_os_layer
+from .refusals import find_refusals
 from .short_names import find_clashes
 from .stack_merge import MergedTree
 from .stale_files import StaleFile, select_skipped
@@ -46,8 +50,8 @@ class TemplatePlan:
     """The plan of a template, JSON-compatible.
 
     ``layers`` with what each layer provides and wins, ``conflicts`` between files, findings in the
-    ``registry``, ``outdated`` files, ``short_names`` that files do not get, and ``provenance`` by
-    requested path.
+    ``registry``, ``outdated`` files, ``short_names`` that files do not get, ``refused`` (each error for
+    which composing would be refused: code, message, hint, layer, path), and ``provenance`` by requested path.
     """
 
     layers: list[dict] = field(default_factory=list)
@@ -55,6 +59,7 @@ class TemplatePlan:
     registry: list[dict] = field(default_factory=list)
     outdated: list[dict] = field(default_factory=list)
     short_names: list[dict] = field(default_factory=list)
+    refused: list[dict] = field(default_factory=list)
     provenance: dict[str, list[dict]] = field(default_factory=dict)
 
 
@@ -70,9 +75,13 @@ def plan_template(repository: Repository, template: ResolvedTemplate, paths: Seq
 
 
 def contested(repository: Repository, template: ResolvedTemplate) -> list[str]:
-    """Return a line per file, key and value on which layers contradict each other, and per stale file; for diff mode."""
+    """Return a line per refusal, per file, key and value on which layers contradict each other, and per stale file.
+
+    Diff mode shows the lines.
+    """
     plan = plan_template(repository, template)
-    lines = [
+    lines = [f"cannot be composed: {item['message']}" for item in plan.refused]
+    lines += [
         f"{item['path']}: {item['winner']} {item['outcome']} it, over {', '.join(item['losers'])}"
         for item in plan.conflicts
     ]
@@ -118,10 +127,12 @@ class _Planner:
             {self._labels.index(label) for label in layer.built_on if label in self._labels} for layer in self._layers
         ]
         claims = StackClaims(self._records, self._fold, built_on, skipped)
+        openers = archive_openers(self._repository, self._layers, self._stack, hives=True)
+        deltas = read_stacked_deltas(self._labels, openers)
         return TemplatePlan(
             layers=_layers(self._template, self._records, tree),
             conflicts=self._conflicts(claims),
-            registry=_registry(self._repository, self._template, self._layers, self._stack),
+            registry=_registry(self._template, self._layers, deltas),
             outdated=[
                 {"path": file.path, "layer": self._labels[file.layer], "os_layer": self._template.os_layer.label}
                 for file in stale
@@ -135,6 +146,7 @@ class _Planner:
                 }
                 for clash in find_clashes(tree, self._volume)
             ],
+            refused=[_refusal(error) for error in self._refusals(tree, stale, deltas)],
             provenance={path: self._provenance(claims, windows_path(path)) for path in paths},
         )
 
@@ -147,6 +159,31 @@ class _Planner:
             return frozenset()  # An image that will be refused is planned as if its layers won.
         openers = archive_openers(self._repository, self._layers, self._stack)
         return select_skipped(policy, stale, self._labels, openers, self._volume)
+
+    def _refusals(
+        self, tree: MergedTree, stale: list[StaleFile], deltas: Mapping[str, Sequence[StackedDelta]]
+    ) -> list[StrataError]:
+        """Return every error for which composing the template would be refused."""
+        policy = StaleFilePolicy(self._template.merging.get("outdated_files", StaleFilePolicy.LAYER))
+        checks: list[Callable[[], object]] = [
+            lambda: disk_size((self._template.disk_size_gb or 0) << 30, self._capacity(), self._template.os_layer.label)
+        ]
+        if policy is StaleFilePolicy.FAIL:
+            checks.append(lambda: select_skipped(policy, stale, self._labels, [], self._volume))
+        for name, stacked in sorted(deltas.items()):
+            checks.append(partial(check_not_a_file, tree, HIVES[name], stacked))
+            checks.append(partial(check_hive, self._volume, HIVES[name], stacked))
+        refusals: list[StrataError] = []
+        for check in checks:
+            try:
+                check()
+            except (Conflict, InvalidInput) as error:
+                refusals.append(error)
+        return refusals + find_refusals(tree, self._volume)
+
+    def _capacity(self) -> int:
+        """Return the size of the OS layer's disk in bytes."""
+        return OsDisk.load(self._repository, self._template.os_layer.digest).load_index(self._repository).capacity
 
     def _conflicts(self, claims: StackClaims) -> list[dict]:
         return [
@@ -185,11 +222,21 @@ def _layers(template: ResolvedTemplate, records: list[list[Record]], tree: Merge
     ]
 
 
+def _refusal(error: StrataError) -> dict:
+    """Return an error as JSON-compatible data; layer and path are None if it concerns the whole template."""
+    details = error.details
+    return {
+        "code": error.code,
+        "message": error.message,
+        "hint": error.hint,
+        "layer": details.get("layer"),
+        "path": details.get("path"),
+    }
+
+
 def _registry(
-    repository: Repository, template: ResolvedTemplate, layers: list[StackedLayer], stack: ExitStack
+    template: ResolvedTemplate, layers: list[StackedLayer], deltas: Mapping[str, Sequence[StackedDelta]]
 ) -> list[dict]:
-    openers = archive_openers(repository, layers, stack, hives=True)
-    deltas = read_stacked_deltas([layer.label for layer in layers], openers)
     rules = compile_rules(template.merging.get("registry_lists", ()))
     built_on = {layer.label: layer.built_on for layer in layers}
     findings = []

@@ -42,7 +42,8 @@ class MergedNode:
     ``entry`` is None for a folder that is only implied by its content, and for a path that is only
     removed. ``hides`` means that the base is not visible at this path. ``exists`` means that a layer
     provides this path or a path below it, even if a later layer removed that path; a folder that only
-    leads to removals is not created if the base lacks it.
+    leads to removals is not created if the base lacks it. ``remover`` is the layer that removed the path
+    last, if no layer provides the path again.
     """
 
     name: str
@@ -51,6 +52,7 @@ class MergedNode:
     position: int = -1
     hides: bool = False
     exists: bool = False
+    remover: int = -1
     children: dict[str, MergedNode] = field(default_factory=dict)
 
     @property
@@ -93,10 +95,10 @@ class MergedTree:
         return f"{folded}/{self.fold(name)}"
 
     def label(self, node: MergedNode) -> str:
-        """Return the label of the layer that set a node, or a node below it, for messages."""
+        """Return the label of the layer that set or removed a node, or a node below it, for messages."""
         while node.layer < 0 and node.children:
             node = next(iter(node.children.values()))
-        return self.labels.get(node.layer, "a layer")
+        return self.labels.get(node.layer if node.layer >= 0 else node.remover, "a layer")
 
     def add_layer(
         self, number: int, label: str, entries: Sequence[Entry], skip: Collection[tuple[int, int]] = ()
@@ -111,7 +113,7 @@ class MergedTree:
         self.labels[number] = label
         for entry in entries:
             if entry.kind == WHITEOUT:
-                self._remove(entry.path, label)
+                self._remove(entry.path, label, number)
         for position, entry in enumerate(entries):
             if entry.kind not in (WHITEOUT, HIVE) and entry.path and (number, position) not in skip:
                 self._add(number, position, entry, label)
@@ -182,10 +184,10 @@ class MergedTree:
             )
         node.name, node.entry, node.layer, node.position = name, None, -1, -1
 
-    def _remove(self, path: str, label: str) -> None:
+    def _remove(self, path: str, label: str, number: int) -> None:
         parent, name = self._parent(path, label, for_removal=True)
         if parent is not None:
-            parent.children[self.fold(name)] = MergedNode(name, hides=True)
+            parent.children[self.fold(name)] = MergedNode(name, hides=True, remover=number)
 
     def _add(self, number: int, position: int, entry: Entry, label: str) -> None:
         parent, name = self._parent(entry.path, label, number)

@@ -261,6 +261,7 @@ _SIGNATURES = {
     "ntfs_delete_object_id_index": (_i, [_p]),
     "ntfs_get_ntfs_acl": (_i, [_p, _p, _p, ctypes.c_size_t]),
     "ntfs_set_ntfs_acl": (_i, [_p, _p, _bytes, ctypes.c_size_t, _i]),
+    "ntfs_valid_descr": (_i, [_bytes, ctypes.c_uint]),
     "ntfs_set_ntfs_reparse_data": (_i, [_p, _bytes, ctypes.c_size_t, _i]),
     "ntfs_remove_ntfs_reparse_data": (_i, [_p]),
     "ntfs_set_ntfs_ea": (_i, [_p, _bytes, ctypes.c_size_t, _i]),

@@ -17,6 +17,8 @@ from .inode import Inode, destroy, resident_value, with_entry
 
 #: A name and its namespace.
 PlannedName = tuple[str, int]
+#: Hard links that a file can have.
+MAXIMUM_LINKS = 1024
 
 
 # -- entries and $FILE_NAME attributes
@@ -171,12 +173,8 @@ def link_name(directory: Inode, inode: Inode, name: str, short_name: str | None,
     has_short_name = any(link.namespace != file_names.POSIX for link in inode.file_names())
     if has_short_name and short_name is not None:
         raise _second_short_name(name)
-    if inode.link_count >= 1024:
-        raise Conflict(
-            f"{inode.subject} cannot get the name {name!r}: it has 1024 hard links, the limit of NTFS.",
-            code="ntfs.too_many_links",
-            hint="Replace hard links by copies in the source of the layer.",
-        )
+    if inode.link_count >= MAXIMUM_LINKS:
+        raise too_many_links(repr(name), inode.link_count + 1)
     plan = plan_names(directory, name, short_name, allow_trailing)
     extra = inode.name_extra()
     for number, (text, namespace) in enumerate(plan):
@@ -185,6 +183,15 @@ def link_name(directory: Inode, inode: Inode, name: str, short_name: str | None,
         # Adding a name can move data out of the record, which changes the fields.
         add_name(inode, directory, inode.name_fields().file_name(directory.reference, extra, namespace, text))
     inode.mark_dirty()
+
+
+def too_many_links(name: str, count: int) -> Conflict:
+    """Return the error for a file that would have ``count`` hard links; ``name`` is one of its names."""
+    return Conflict(
+        f"The file with the name {name} would have {count} hard links; the limit of NTFS is {MAXIMUM_LINKS}.",
+        code="ntfs.too_many_links",
+        hint="Replace hard links by copies in the source of the layer.",
+    )
 
 
 def _second_short_name(name: str) -> Conflict:

@@ -38,6 +38,10 @@ MAXIMUM_SECURITY = 64 * 1024
 #: NTFS compresses only on volumes with clusters up to this size (bytes).
 MAXIMUM_COMPRESSION_CLUSTER = 4096
 _RECALL_ON_OPEN = 0x40000
+_MAXIMUM_REPARSE = 16 * 1024 + 8
+_MICROSOFT_TAG = 0x80000000
+#: Offset of the names in a reparse point, by tag: mount point, symbolic link.
+_NAMES_OFFSET = {0xA0000003: 16, 0xA000000C: 20}
 
 
 # -- times and attributes
@@ -55,15 +59,20 @@ def read_times(inode: Inode) -> Times:
     return Times(*(time & 0xFFFFFFFFFFFFFFFF for time in times))
 
 
+def check_time(number: int) -> None:
+    """Raise InvalidInput ``ntfs.time`` for a number that is not a FILETIME."""
+    if not 0 <= number < 1 << 64:
+        raise InvalidInput(
+            f"{number} is not a valid FILETIME.",
+            code="ntfs.time",
+            hint="Correct the times of the file in the source of the layer.",
+        )
+
+
 def put_times(inode: Inode, times: Times) -> None:
     """Set the four times in memory; raise InvalidInput for a number that is not a FILETIME."""
     for number in times:
-        if not 0 <= number < 1 << 64:
-            raise InvalidInput(
-                f"{number} is not a valid FILETIME.",
-                code="ntfs.time",
-                hint="Correct the times of the file in the source of the layer.",
-            )
+        check_time(number)
     fields = inode.fields
     fields.creation_time, fields.last_data_change_time, fields.last_access_time, fields.last_mft_change_time = times
 
@@ -119,6 +128,20 @@ def read_security(inode: Inode) -> bytes | None:
     return descriptor
 
 
+def check_security(descriptor: bytes) -> None:
+    """Raise InvalidInput ``ntfs.security`` for a security descriptor that cannot be set."""
+    if not binding.library().ntfs_valid_descr(descriptor, len(descriptor)):
+        raise _invalid_security()
+
+
+def _invalid_security() -> InvalidInput:
+    return InvalidInput(
+        "A security descriptor is inconsistent, or has no owner or group.",
+        code="ntfs.security",
+        hint="Correct the security descriptor in the source of the layer.",
+    )
+
+
 def set_security(inode: Inode, descriptor: bytes) -> None:
     """Set the security descriptor; a descriptor that this volume has used before needs no search in $Secure."""
     volume, fields = inode.volume, inode.fields
@@ -130,11 +153,7 @@ def set_security(inode: Inode, descriptor: bytes) -> None:
     if volume.library.ntfs_set_ntfs_acl(volume.security_context, inode.address, descriptor, len(descriptor), 0):
         number = ctypes.get_errno()
         if number == errno.EINVAL:
-            raise InvalidInput(
-                "A security descriptor is inconsistent or has no owner.",
-                code="ntfs.security",
-                hint="Correct the security descriptor in the source of the layer.",
-            )
+            raise _invalid_security()
         volume.fail(f"setting the security descriptor of {inode.subject}", number)
     if not fields.security_id:
         raise Unsupported(
@@ -149,6 +168,23 @@ def set_security(inode: Inode, descriptor: bytes) -> None:
 # -- reparse point
 
 
+def check_reparse(data: bytes) -> None:
+    """Raise InvalidInput ``ntfs.reparse`` for a reparse point whose sizes are not consistent."""
+    if not 8 <= len(data) <= _MAXIMUM_REPARSE:
+        raise _invalid_reparse(f"it has {len(data)} bytes; the limits are 8 and {_MAXIMUM_REPARSE} bytes")
+    tag, length = struct.unpack_from("<IH", data)
+    header = 8 if tag & _MICROSOFT_TAG else 24
+    if not tag or header + length != len(data):
+        raise _invalid_reparse("its tag, length and data are inconsistent")
+    names = _NAMES_OFFSET.get(tag)
+    if names is not None:
+        if len(data) < names:
+            raise _invalid_reparse("its tag, length and data are inconsistent")
+        start, size = struct.unpack_from("<HH", data, 8)
+        if names + start + size > len(data):
+            raise _invalid_reparse("its tag, length and data are inconsistent")
+
+
 def set_reparse(inode: Inode, data: bytes | None) -> None:
     """Set the reparse point (tag, length, data), or remove it with None."""
     volume, library, fields = inode.volume, inode.volume.library, inode.fields
@@ -156,8 +192,7 @@ def set_reparse(inode: Inode, data: bytes | None) -> None:
         if fields.flags & attribute_records.REPARSE and library.ntfs_remove_ntfs_reparse_data(inode.address):
             volume.fail(f"removing the reparse point of {inode.subject}")
     else:
-        if not 8 <= len(data) <= 16 * 1024 + 8:
-            raise _invalid_reparse(f"it has {len(data)} bytes; the limits are 8 and 16392 bytes")
+        check_reparse(data)
         # The library accepts some WSL tags only with FILE_ATTRIBUTE_RECALL_ON_OPEN, which Windows does not require.
         kept = fields.flags & _RECALL_ON_OPEN
         fields.flags |= _RECALL_ON_OPEN
@@ -189,7 +224,7 @@ def set_eas(inode: Inode, data: bytes | None) -> None:
         if library.ntfs_remove_ntfs_ea(inode.address) and ctypes.get_errno() != errno.ENODATA:
             volume.fail(f"removing the extended attributes of {inode.subject}")
     else:
-        stored = _stored_eas(data)
+        stored = stored_eas(data)
         if library.ntfs_set_ntfs_ea(inode.address, stored, len(stored), 0):
             number = ctypes.get_errno()
             if number == errno.EINVAL:
@@ -198,8 +233,11 @@ def set_eas(inode: Inode, data: bytes | None) -> None:
     inode.mark_dirty(name=True)
 
 
-def _stored_eas(data: bytes) -> bytes:
-    """Return extended attributes as NTFS stores them: every entry, including the last entry, gives its own length."""
+def stored_eas(data: bytes) -> bytes:
+    """Return extended attributes as NTFS stores them: every entry, including the last entry, gives its own length.
+
+    Raises InvalidInput ``ntfs.eas`` when they are inconsistent.
+    """
     result, position = bytearray(), 0
     while position < len(data):
         if position + 8 > len(data):
@@ -240,6 +278,16 @@ def read_object_id(inode: Inode) -> bytes | None:
     return buffer.raw[:size] if any(buffer.raw[16:size]) else buffer.raw[:16]
 
 
+def check_object_id(data: bytes) -> None:
+    """Raise InvalidInput ``ntfs.object_id`` for an object ID of a wrong size."""
+    if len(data) not in (16, 64):
+        raise InvalidInput(
+            f"An object ID has {len(data)} bytes; it must have 16 bytes, or 64 bytes with its birth IDs.",
+            code="ntfs.object_id",
+            hint="Correct or remove the object ID in the source of the layer.",
+        )
+
+
 def set_object_id(inode: Inode, data: bytes | None) -> None:
     """Set the object ID (16 bytes, or 64 with birth IDs), or remove it with None; raise Conflict when it is in use."""
     volume, library = inode.volume, inode.volume.library
@@ -247,12 +295,7 @@ def set_object_id(inode: Inode, data: bytes | None) -> None:
         if library.ntfs_remove_ntfs_object_id(inode.address) and ctypes.get_errno() != errno.ENODATA:
             volume.fail(f"removing the object ID of {inode.subject}")
     else:
-        if len(data) not in (16, 64):
-            raise InvalidInput(
-                f"An object ID has {len(data)} bytes; it must have 16 bytes, or 64 bytes with its birth IDs.",
-                code="ntfs.object_id",
-                hint="Correct or remove the object ID in the source of the layer.",
-            )
+        check_object_id(data)
         if library.ntfs_set_ntfs_object_id(inode.address, data, len(data), 0):
             number = ctypes.get_errno()
             if number == errno.EEXIST:

@@ -59,14 +59,17 @@ class Node:
         """Return the inode of a file that may be changed."""
         if not self.volume.writable:
             raise InternalError(f"{self.volume.name} is mounted read-only.", code="ntfs.read_only")
-        inode = self.inode
-        if inode.is_system:
+        self.require_changeable()
+        return self.inode
+
+    def require_changeable(self) -> None:
+        """Raise InvalidInput ``ntfs.system_file`` if the file belongs to NTFS itself."""
+        if self.inode.is_system:
             raise InvalidInput(
                 f"{self.name!r} belongs to NTFS itself and cannot be changed.",
                 code="ntfs.system_file",
                 hint="Remove the file from the source of the layer.",
             )
-        return inode
 
     # -- properties
 

@@ -161,9 +161,17 @@ def _conflicts(repository: Repository, name: str, paths: tuple[str, ...]) -> tup
         "registry": len(plan.registry),
         "outdated": len(plan.outdated),
         "short_names": len(plan.short_names),
+        "refused": len(plan.refused),
     }
     result = asdict(plan) | {"counts": counts, "content_digest": template.content_digest}
-    return result, _warnings(plan.short_names)
+    return result, [*_refused(plan.refused), *_warnings(plan.short_names)]
+
+
+def _refused(refused: list[dict[str, Any]]) -> list[str]:
+    shown = [f"The image cannot be composed: {item['message']} {item['hint']}" for item in refused[:_MAX_SHOWN]]
+    if len(refused) > _MAX_SHOWN:
+        shown.append(f"The image cannot be composed for {len(refused) - _MAX_SHOWN} more reasons; see refused.")
+    return shown
 
 
 def _warnings(short_names: list[dict[str, Any]]) -> list[str]:

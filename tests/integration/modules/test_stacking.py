@@ -10,7 +10,7 @@ import os
 from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.tests.support.module_disks import image_tree, packaged_disk, windows_partition
 from ansible_collections.strata.layering.tests.support.module_options import add_app, add_template
-from ansible_collections.strata.layering.tests.support.modules import run
+from ansible_collections.strata.layering.tests.support.modules import fails, run
 from ansible_collections.strata.layering.tests.support.ntfs_tree import read_tree
 
 APP = {"name": "App", "version": "1", "os_layer": {"name": "Windows 11", "version": "1.0"}}
@@ -104,3 +104,34 @@ def test_short_name_of_two_layers_is_reported(workspace):
     assert tree["Program Files/Strata Reader"].short_name == "STRATA~1"
     assert tree["Program Files/Strata Writer"].short_name is None
     assert plan_of(workspace, ("Writer", "1.0"))["short_names"] == []
+
+
+def test_plan_lists_what_composing_refuses(workspace):
+    """The long name of a folder is the 8.3 name of Program Files."""
+    add_app(workspace, "Tilde", tree={"PROGRA~1/x.txt": "x"})
+    add_template(workspace, apps=[("Tilde", "1.0")])
+    planned = run("layered_image_plan", **workspace.options, template="office")
+    (refused,) = planned["refused"]
+    assert planned["counts"]["refused"] == 1
+    assert (refused["code"], refused["layer"], refused["path"]) == (
+        "images.layer_short_name",
+        "app layer Tilde 1.0",
+        "PROGRA~1",
+    )
+    assert any("app layer Tilde 1.0" in str(warning) for warning in planned["warnings"])
+    path = os.fspath(workspace.tmp_path / "tilde.raw")
+    failed = fails("layered_image_export", refused["code"], **workspace.options, template="office", path=path)
+    assert failed["details"]["layer"] == refused["layer"]
+    assert refused["message"] in failed["msg"]
+    shown = run(
+        "image_template",
+        **workspace.options,
+        name="office",
+        os_layer=APP["os_layer"],
+        connector="desktops",
+        app_layers=[{"name": "Tilde", "version": "1.0"}],
+        description="changed",
+        check=True,
+        diff=True,
+    )
+    assert any(refused["message"] in line for line in shown["diff"]["after"]["contested"])

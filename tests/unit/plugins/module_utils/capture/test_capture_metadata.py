@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Metadata that moved to another place or has another form is no change; metadata with another value is captured."""
+"""Metadata that moved to another place or has another form is not a change; metadata with another value is captured."""
 
 from __future__ import annotations
 
