@@ -19,7 +19,12 @@ from ansible_collections.strata.layering.tests.support.modules import specificat
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _COLLECTION = "strata.layering."
-_MODULES = sorted(path.stem for path in (_ROOT / "plugins" / "modules").glob("[!_]*.py"))
+#: Without modules that only document an action plugin.
+_MODULES = sorted(
+    path.stem
+    for path in (_ROOT / "plugins" / "modules").glob("[!_]*.py")
+    if "def main(" in path.read_text(encoding="utf-8")
+)
 _ROLES = sorted(path.name for path in (_ROOT / "roles").iterdir())
 _PAGES = sorted([*_ROOT.glob("*.md"), *(_ROOT / "docs").rglob("*.md"), *(_ROOT / "roles").glob("*/README.md")])
 _INVENTORIES = [_ROOT / "docs" / "inventory.example.yml", _ROOT / "tests" / "demo" / "inventory.yml"]
