@@ -15,6 +15,8 @@ from ansible.utils.display import Display
 from ..plugin_utils.role_variables import RoleNames, unknown_variables, wrong_choices, wrong_types, wrong_values
 
 _OWN = "layering_own_variables"
+#: What check mode of the role composer would install or create.
+_PENDING, _LIBRARIES = "strata_layering_pending", "libraries"
 
 display = Display()
 
@@ -40,20 +42,24 @@ class ActionModule(ActionBase):
         if self._task._role is None:
             raise AnsibleActionFail("The action strata.layering.role_variables can only be used in a role.")
         names = RoleNames(pathlib.Path(self._task._role.get_role_path()))
-        values = self._values(variables, {*names.options, *options["work"], _OWN})
+        values = self._values(variables, {*names.options, *options["work"], _OWN, _PENDING})
         problems = (
             unknown_variables(names, variables, values.get(_OWN) or ())
             + wrong_types(options["types"], values)
             + wrong_choices(options["choices"], values)
             + wrong_values(names.options, values)
         )
-        idle = bool(options["work"]) and not any(values.get(name) for name in options["work"])
-        result.update(changed=False, problems=problems, idle=idle)
+        reason = None
+        if options["work"] and not any(values.get(name) for name in options["work"]):
+            reason = f"The role {names.role} has nothing to do: {_join(options['work'])} empty."
+        elif self._task.check_mode and _LIBRARIES in (values.get(_PENDING) or ()):
+            reason = f"The role {names.role} cannot be checked before the libraries of the composer are installed."
+        result.update(changed=False, problems=problems, idle=reason is not None)
         if problems:
             result.update(failed=True, msg=" ".join(problem["message"] for problem in problems))
-        elif idle:
-            result["msg"] = f"The role {names.role} has nothing to do: {_join(options['work'])} empty."
-            display.display(result["msg"])
+        elif reason is not None:
+            result["msg"] = reason
+            display.display(reason)
         return result
 
     def _values(self, variables: dict[str, Any], names: set[str]) -> dict[str, Any]:

@@ -168,18 +168,13 @@ left_out:
   elements: dict
 """
 
-from ..module_utils.common.arguments import change_arguments, share_arguments, software_layer_arguments
+from ..module_utils.common.arguments import app_layer_arguments
 from ..module_utils.common.module_runner import LayeringModule, run_watched
 
 
 def main() -> None:
     module = LayeringModule(
-        argument_spec=dict(
-            change_arguments(),
-            **share_arguments(),
-            **software_layer_arguments(),
-            priority={"type": "int"},
-        ),
+        argument_spec=app_layer_arguments(),
         required_if=[("state", "present", ("version",))],
         supports_check_mode=True,
     )

@@ -232,22 +232,13 @@ readiness:
       sample: ''
 """
 
-from ..module_utils.common.arguments import change_arguments, layer_arguments, share_arguments
+from ..module_utils.common.arguments import os_layer_arguments
 from ..module_utils.common.module_runner import LayeringModule, run_watched
 
 
 def main() -> None:
     module = LayeringModule(
-        argument_spec=dict(
-            change_arguments(),
-            **share_arguments(),
-            **layer_arguments(),
-            max_layer_size_gb={"type": "int", "default": 100},
-            connector={"type": "str"},
-            file_share={"type": "path"},
-            ovf_package={"type": "str", "aliases": ["packaging_disk"]},
-            readiness={"type": "str", "choices": ["enforce", "warn", "ignore"], "default": "warn"},
-        ),
+        argument_spec=os_layer_arguments(),
         required_if=[("state", "present", ("version",))],
         required_by={"ovf_package": ("file_share",)},
         supports_check_mode=True,

@@ -133,18 +133,13 @@ left_out:
   elements: dict
 """
 
-from ..module_utils.common.arguments import change_arguments, share_arguments, software_layer_arguments
+from ..module_utils.common.arguments import platform_layer_arguments
 from ..module_utils.common.module_runner import LayeringModule, run_watched
 
 
 def main() -> None:
     module = LayeringModule(
-        argument_spec=dict(
-            change_arguments(),
-            **share_arguments(),
-            **software_layer_arguments(),
-            confirmed_for={"type": "list", "elements": "str", "default": []},
-        ),
+        argument_spec=platform_layer_arguments(),
         required_if=[("state", "present", ("version",))],
         supports_check_mode=True,
     )

@@ -50,7 +50,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 idle:
-  description: Whether all variables in O(work) are empty.
+  description: Whether the role can end, because all variables in O(work) are empty or, in check mode, the modules cannot run yet.
   returned: always
   type: bool
 problems:

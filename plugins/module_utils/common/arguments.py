@@ -202,3 +202,32 @@ def check_entry(entry: dict[str, Any], arguments: dict[str, Any], required_if: l
             hint="Correct these options.",
         )
     return {"params": found.validated_parameters, "problem": problem}
+
+
+def app_layer_arguments() -> dict[str, Any]:
+    """Return the arguments of the module app_layer."""
+    return dict(change_arguments(), **share_arguments(), **software_layer_arguments(), priority={"type": "int"})
+
+
+def platform_layer_arguments() -> dict[str, Any]:
+    """Return the arguments of the module platform_layer."""
+    return dict(
+        change_arguments(),
+        **share_arguments(),
+        **software_layer_arguments(),
+        confirmed_for={"type": "list", "elements": "str", "default": []},
+    )
+
+
+def os_layer_arguments() -> dict[str, Any]:
+    """Return the arguments of the module os_layer."""
+    return dict(
+        change_arguments(),
+        **share_arguments(),
+        **layer_arguments(),
+        max_layer_size_gb={"type": "int", "default": 100},
+        connector={"type": "str"},
+        file_share={"type": "path"},
+        ovf_package={"type": "str", "aliases": ["packaging_disk"]},
+        readiness={"type": "str", "choices": ["enforce", "warn", "ignore"], "default": "warn"},
+    )

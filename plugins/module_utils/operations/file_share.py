@@ -57,7 +57,7 @@ def ensure_file_share(options: FileShareOptions, *, check_mode: bool) -> Outcome
         Unavailable: the share cannot be reached or written.
     """
     folders = list(dict.fromkeys(check_path(folder) for folder in options.folders))
-    repository = options.repository.open(check_mode=check_mode) if options.repository else None
+    repository = options.repository.open_audited(check_mode=check_mode) if options.repository else None
     with open_share(options.file_share, options.credentials) as share:
         if share.local_path("") is not None and not share.is_folder():
             # A missing mount must be reported; creating the folder would hide it.

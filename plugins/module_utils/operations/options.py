@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..catalog.version_name import VersionRequest
+from ..common.errors import NotFound
 from ..repository.repository import Repository
 from ..shares.open import ShareCredentials
 from ..vsphere.session import Patience, Session
@@ -33,6 +34,21 @@ class RepositoryOptions:
             NotFound, InvalidInput, Corrupt, Unsupported, Unavailable: as ``Repository.open``.
         """
         return Repository.open(self.path, writable=not check_mode)
+
+    def open_audited(self, *, check_mode: bool) -> Repository | None:
+        """Open the repository of which only the audit history is written.
+
+        Return None in check mode if there is no repository: an earlier step of the run may create it.
+
+        Raises:
+            NotFound, InvalidInput, Corrupt, Unsupported, Unavailable: as ``Repository.open``.
+        """
+        try:
+            return self.open(check_mode=check_mode)
+        except NotFound as error:
+            if not check_mode or error.code != "repository.missing":
+                raise
+            return None
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> RepositoryOptions:

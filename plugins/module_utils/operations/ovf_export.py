@@ -92,7 +92,7 @@ def check_package_name(package: str) -> None:
 
 
 def _ensure(options: OvfExportOptions, folder: Share, check_mode: bool, progress: Progress) -> Outcome:
-    repository = options.repository.open(check_mode=check_mode) if options.repository else None
+    repository = options.repository.open_audited(check_mode=check_mode) if options.repository else None
     where, package = folder.where(), options.package
     with options.connection.connect() as session:
         vm = _find(session, options)
