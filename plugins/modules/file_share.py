@@ -23,10 +23,17 @@ options:
         over SMB.
       - Slashes and backslashes are equivalent. C(//server:port/share) selects a port other than 445.
       - Symbolic links on an SMB server and DFS namespaces are not followed.
+      - The folder must exist, unless O(create=true).
     type: path
     required: true
+  create:
+    description:
+      - Whether to create the folder in O(file_share) if it does not exist, with missing parent folders. A share of a server is never created.
+      - If V(false), a missing folder is an error, because it usually means a missing mount or a misspelled path.
+    type: bool
+    default: false
   folders:
-    description: Folders of the share, relative to it. Missing parent folders are created.
+    description: Folders of the share, relative to it. Missing parent folders are created below the share.
     type: list
     elements: str
     default: []
@@ -62,21 +69,50 @@ EXAMPLES = r"""
     file_share_password: "{{ vault_file_share_password }}"
     folders: [packages, icons]
     minimum_free_gb: 200
+
+- name: Check a mounted share
+  strata.layering.file_share:
+    file_share: /mnt/layers
+    minimum_free_gb: 200
+
+- name: Create the folder of a test environment
+  strata.layering.file_share:
+    file_share: //files.example.com/layers/test
+    create: true
+
+- name: Remove an empty folder of the share
+  strata.layering.file_share:
+    file_share: /mnt/layers
+    folders: [packages]
+    state: absent
 """
 
 RETURN = r"""
 file_share:
-  description:
-    - The location of the share, the bytes that this user may still write, and the size of the share in bytes.
-    - For an SMB connection, also the SMB dialect and whether messages are encrypted.
+  description: The share.
   returned: success
   type: dict
-  sample:
-    location: //files.example.com/layers/horizon
-    free_bytes: 549755813888
-    total_bytes: 1099511627776
-    dialect: 3.1.1
-    encrypted: true
+  contains:
+    location:
+      description: The location of the share.
+      type: str
+      sample: //files.example.com/layers/horizon
+    free_bytes:
+      description: The number of bytes that this user may still write, null if the share does not exist yet.
+      type: int
+      sample: 549755813888
+    total_bytes:
+      description: The size of the share in bytes, null if the share does not exist yet.
+      type: int
+      sample: 1099511627776
+    dialect:
+      description: The SMB dialect of the connection, null for a folder on the composer.
+      type: str
+      sample: 3.1.1
+    encrypted:
+      description: Whether messages of the SMB connection are encrypted, null for a folder on the composer.
+      type: bool
+      sample: true
 folders:
   description: The folders of O(folders) that exist, or in check mode would exist.
   returned: success
@@ -95,6 +131,7 @@ def main() -> None:
             change_arguments(required=False),
             **share_arguments(),
             file_share={"type": "path", "required": True},
+            create={"type": "bool", "default": False},
             folders={"type": "list", "elements": "str", "default": []},
             minimum_free_gb={"type": "int"},
             state={"type": "str", "choices": ["present", "absent"], "default": "present"},

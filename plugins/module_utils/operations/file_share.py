@@ -11,7 +11,6 @@ from typing import Any
 
 from ..common.errors import Conflict, InvalidInput, NoSpace
 from ..common.outcome import Outcome
-from ..shares.local import missing_share
 from ..shares.location import check_path
 from ..shares.open import ShareCredentials, open_share
 from ..shares.share import Share
@@ -24,7 +23,10 @@ _MAX_SHOWN = 5
 
 @dataclass(frozen=True, kw_only=True)
 class FileShareOptions:
-    """Options of the module file_share. ``repository`` keeps the audit history, None without one."""
+    """Options of the module file_share.
+
+    ``repository`` keeps the audit history, None without one. ``create`` allows to create the folder of the share.
+    """
 
     repository: RepositoryOptions | None
     credentials: ShareCredentials
@@ -32,6 +34,7 @@ class FileShareOptions:
     folders: tuple[str, ...]
     minimum_free_gb: int
     absent: bool
+    create: bool
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> FileShareOptions:
@@ -43,6 +46,7 @@ class FileShareOptions:
             folders=tuple(dict.fromkeys(params["folders"] or ())),
             minimum_free_gb=params["minimum_free_gb"] or 0,
             absent=params["state"] == "absent",
+            create=params["create"],
         )
 
 
@@ -50,7 +54,8 @@ def ensure_file_share(options: FileShareOptions, *, check_mode: bool) -> Outcome
     """Check the share, and bring its folders into their state.
 
     Raises:
-        NotFound: the share is not mounted or does not exist; the repository does not exist.
+        NotFound: ``shares.missing`` if the share is not mounted or its folder does not exist; the repository does not
+            exist.
         InvalidInput: ``operations.share_folders``; names that are not acceptable.
         Conflict: ``operations.share_not_empty``, ``operations.share_kind``.
         NoSpace: ``operations.share_space``.
@@ -59,9 +64,9 @@ def ensure_file_share(options: FileShareOptions, *, check_mode: bool) -> Outcome
     folders = list(dict.fromkeys(check_path(folder) for folder in options.folders))
     repository = options.repository.open_audited(check_mode=check_mode) if options.repository else None
     with open_share(options.file_share, options.credentials) as share:
-        if share.local_path("") is not None and not share.is_folder():
-            # A missing mount must be reported; creating the folder would hide it.
-            raise missing_share(share.name)
+        if not share.is_folder() and (options.absent or not options.create):
+            # A missing mount and a misspelled folder must be reported; creating the folder would hide them.
+            raise share.missing()
         if options.absent:
             outcome = _absent(share, folders, check_mode)
         else:
@@ -111,8 +116,7 @@ def _absent(share: Share, folders: list[str], check_mode: bool) -> Outcome:
             code="operations.share_folders",
             hint="Set folders to the folders to remove.",
         )
-    exists = share.is_folder()
-    existing = [folder for folder in folders if exists and _is_folder(share, folder)]
+    existing = [folder for folder in folders if _is_folder(share, folder)]
     for folder in existing:
         kept = sorted(name for name, _status in share.names(folder) if f"{folder}/{name}" not in existing)
         if kept:
@@ -125,8 +129,8 @@ def _absent(share: Share, folders: list[str], check_mode: bool) -> Outcome:
     if not check_mode:
         for folder in sorted(existing, key=len, reverse=True):
             share.remove_folder(folder)
-    before, after = {"exists": exists, "folders": sorted(existing)}, {"exists": exists, "folders": []}
-    return Outcome(before != after, before, after, {"file_share": _facts(share, exists), "folders": []})
+    before, after = {"exists": True, "folders": sorted(existing)}, {"exists": True, "folders": []}
+    return Outcome(before != after, before, after, {"file_share": _facts(share, True), "folders": []})
 
 
 def _is_folder(share: Share, folder: str) -> bool:

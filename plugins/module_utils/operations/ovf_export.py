@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from ..common.errors import Conflict, InvalidInput, NotFound
 from ..common.outcome import Outcome
 from ..common.progress import Progress, silent
-from ..shares.local import missing_share
 from ..shares.open import ShareCredentials, open_share
 from ..shares.share import Share
 from ..vsphere import export_record, vm_export
@@ -77,7 +76,7 @@ def ensure_ovf_package(options: OvfExportOptions, *, check_mode: bool, progress:
     check_package_name(options.package)
     with open_share(options.file_share, options.credentials) as share:
         if not share.is_folder():
-            raise missing_share(share.name)
+            raise share.missing()
         return _ensure(options, share.folder(options.package), check_mode, progress)
 
 

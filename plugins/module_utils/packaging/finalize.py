@@ -13,7 +13,6 @@ from ..common.errors import Conflict, InternalError, InvalidInput, NotFound
 from ..common.outcome import Outcome
 from ..images.thin_image import reference_of
 from ..publish.vm_metadata import POWERED_OFF
-from ..shares.local import missing_share
 from ..shares.open import open_share
 from ..shares.share import Share
 from ..vsphere import vm as machines
@@ -113,7 +112,7 @@ class _Finalization:
         context, request = self._context, self._context.request
         share = open_share(request.file_share or "", request.credentials)
         if not share.is_folder():
-            raise missing_share(share.name)
+            raise share.missing()
         self._check_base()
         name = request.package or self._facts.name
         if name in (".", "..") or os.sep in name or "\\" in name or "\0" in name:

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from ..common.atomic_files import atomic_file
 from ..common.composer_paths import current_user, path_hint
-from ..common.errors import InvalidInput, NotFound, Unavailable
+from ..common.errors import Conflict, InvalidInput, NotFound, Unavailable
 from .share import Share, Status
 
 
@@ -38,9 +38,23 @@ class LocalShare(Share):
     def local_path(self, path: str) -> str | None:
         return self._inside(path)
 
+    def missing(self) -> NotFound:
+        if os.path.exists(self._root):
+            return NotFound(
+                f"The file share {self.name} is a file on the composer, not a folder.",
+                code="shares.missing",
+                hint="Set file_share to a folder.",
+            )
+        return NotFound(
+            f"The file share {self.name} does not exist on the composer.",
+            code="shares.missing",
+            hint=f"{path_hint(self.name, 'file_share')}Mount the share on the composer, or correct file_share. The module "
+            "strata.layering.file_share creates the folder if create is true.",
+        )
+
     def check_writable(self) -> None:
         if not os.path.isdir(self._root):
-            raise missing_share(self.name)
+            raise self.missing()
         if not os.access(self._root, os.W_OK | os.X_OK):
             raise Unavailable(
                 f"The folder {self.name} is not writable by the user {current_user()}.",
@@ -74,7 +88,23 @@ class LocalShare(Share):
         return atomic_file(self._inside(path), None, temporary=temporary)
 
     def make_folders(self, path: str = "") -> None:
-        os.makedirs(self._inside(path), exist_ok=True)
+        folder = self._inside(path)
+        try:
+            os.makedirs(folder, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise Conflict(
+                f"The folder {folder} cannot be created: a part of its path is not a folder.",
+                code="shares.kind",
+                hint="Set a path whose parents are folders, or remove the file that is in the way.",
+            ) from error
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
+            raise Unavailable(
+                f"The folder {folder} cannot be created by the user {current_user()}: {error.strerror}.",
+                code="shares.denied",
+                hint=f"Give the user write access to {os.path.dirname(error.filename or folder)}.",
+            ) from error
 
     def remove(self, path: str) -> bool:
         try:
@@ -110,15 +140,6 @@ class LocalShare(Share):
                 hint="Replace the link with the file or folder itself.",
             )
         return full
-
-
-def missing_share(name: str) -> NotFound:
-    """Return the error for a share whose folder does not exist."""
-    return NotFound(
-        f"The file share {name} does not exist on the composer.",
-        code="shares.missing",
-        hint=f"{path_hint(name, 'file_share')}Mount the share on the composer or create the folder, or correct file_share.",
-    )
 
 
 def as_share(folder: Share | str) -> Share:

@@ -15,6 +15,8 @@ import contextlib
 from dataclasses import dataclass
 from typing import BinaryIO, Self
 
+from ..common.errors import NotFound
+
 
 @dataclass(frozen=True, slots=True)
 class Status:
@@ -44,6 +46,10 @@ class Share(abc.ABC):
     @abc.abstractmethod
     def local_path(self, path: str) -> str | None:
         """Return the path on this host for readers that need a real file; None for an SMB share."""
+
+    @abc.abstractmethod
+    def missing(self) -> NotFound:
+        """Return the error (``shares.missing``) for a share whose own folder does not exist."""
 
     @abc.abstractmethod
     def check_writable(self) -> None:

@@ -56,6 +56,13 @@ class SmbShare(Share):
         """Return the dialect of the connection and whether messages are encrypted."""
         return self._client.facts()
 
+    def missing(self) -> NotFound:
+        return NotFound(
+            f"The folder {self.name} does not exist on the file server.",
+            code="shares.missing",
+            hint="Correct file_share. The module strata.layering.file_share creates the folder if create is true.",
+        )
+
     def check_writable(self) -> None:
         def work(connection: ShareConnection) -> None:
             self._open(connection, self._base, _ADD, directory=True).close()
@@ -63,7 +70,7 @@ class SmbShare(Share):
         try:
             self._client.attempt(work, self.name)
         except FileNotFoundError:
-            raise self._missing() from None
+            raise self.missing() from None
 
     def space(self) -> tuple[int, int]:
         def work(connection: ShareConnection) -> tuple[int, int]:
@@ -73,7 +80,7 @@ class SmbShare(Share):
         try:
             return self._client.attempt(work, self.name)
         except FileNotFoundError:
-            raise self._missing() from None
+            raise self.missing() from None
 
     def stat(self, path: str) -> Status | None:
         full = self._full(path)
@@ -187,13 +194,6 @@ class SmbShare(Share):
             return True
 
         return self._client.attempt(work, location)
-
-    def _missing(self) -> NotFound:
-        return NotFound(
-            f"The folder {self.name} does not exist.",
-            code="shares.missing",
-            hint="Create it with the module strata.layering.file_share, or correct file_share.",
-        )
 
 
 def _entry(information: Any) -> tuple[str, Status]:

@@ -84,7 +84,8 @@ def test_file_share_creates_and_removes_folders(samba, tmp_path):
     for options, folder in (
         ({"file_share": os.fspath(local)}, local),
         (samba.options(), samba.path),
-        (samba.options(path="deep/er"), samba.path / "deep/er"),
+        ({"file_share": os.fspath(tmp_path / "new" / "share"), "create": True}, tmp_path / "new" / "share"),
+        (samba.options(path="deep/er") | {"create": True}, samba.path / "deep/er"),
     ):
         done = converges(
             "file_share",
@@ -110,7 +111,14 @@ def test_file_share_refusal_names_its_cause(samba, tmp_path):
     fails("file_share", "shares.credentials", **good | {"file_share_password": "wrong"})
     fails("file_share", "shares.credentials", **good | {"file_share_username": "unknown-user"})
     fails("file_share", "shares.missing", **samba.options("elsewhere"))
-    fails("file_share", "shares.missing", file_share=os.fspath(tmp_path / "none"))
+    for options in (samba.options(path="none/at all"), {"file_share": os.fspath(tmp_path / "none")}):
+        for state in ("present", "absent"):
+            fails("file_share", "shares.missing", **options, folders=["packages"], state=state)
+    (tmp_path / "file").write_bytes(b"")
+    fails("file_share", "shares.missing", file_share=os.fspath(tmp_path / "file"))
+    assert os.listdir(samba.path) == []
+    assert os.listdir(tmp_path) == ["file"]
+    fails("file_share", "shares.missing", **samba.options("elsewhere"), create=True)
     fails("file_share", "shares.denied", **samba.options("readonly"))
     fails("file_share", "shares.unreachable", **samba.options(port=1))
     fails("file_share", "shares.address", **good | {"file_share": "//me:secret@server/share"})
@@ -357,6 +365,7 @@ def test_roles_use_the_share_and_hide_the_password(samba, exported, workspace):
     values = {
         "layering_repository": os.fspath(workspace.path),
         "layering_file_share": samba.address(path="deep"),
+        "file_share_create": "true",
         "layering_file_share_username": samba.username,
         "layering_file_share_password": samba.password,
         "file_share_folders": ["icons"],

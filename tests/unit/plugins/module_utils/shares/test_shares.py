@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import threading
@@ -16,7 +17,12 @@ import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.common.atomic_files import TEMPORARY_PREFIX
 from ansible_collections.strata.layering.plugins.module_utils.common.child_process import run_in_child
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, Unavailable, Unsupported
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import (
+    Conflict,
+    Corrupt,
+    Unavailable,
+    Unsupported,
+)
 from ansible_collections.strata.layering.plugins.module_utils.common.optional_imports import (
     smb_connection,
     smb_errors,
@@ -101,6 +107,36 @@ def test_remove_reports_whether_it_removed(both):
     assert share.remove_folder("a/b c") is True
     assert share.remove_folder("a/b c") is False
     assert not (both.folder / "a" / "b c").exists()
+
+
+def test_make_folders_below_a_file_raises(both):
+    both.share.write("file", b"")
+    with pytest.raises(Conflict) as caught:
+        both.share.make_folders("file/below")
+    assert caught.value.code == "shares.kind"
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_make_folders_without_access_names_the_user(tmp_path, monkeypatch, number):
+    def mkdir(path, *_arguments, **_options):
+        raise OSError(number, os.strerror(number), path)
+
+    monkeypatch.setattr(os, "mkdir", mkdir)
+    with pytest.raises(Unavailable) as caught:
+        LocalShare(os.fspath(tmp_path)).make_folders("packages")
+    assert caught.value.code == "shares.denied"
+    assert str(tmp_path / "packages") in caught.value.message
+    assert f"uid {os.geteuid()}" in caught.value.message
+    assert str(tmp_path) in caught.value.hint
+
+
+def test_missing_share_reports_what_a_relative_path_is_relative_to(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    missing = LocalShare("layers").missing()
+    assert missing.code == "shares.missing"
+    assert str(tmp_path) in missing.hint
+    (tmp_path / "layers").write_bytes(b"")
+    assert "create" not in LocalShare("layers").missing().hint
 
 
 def test_share_reports_space_and_is_writable(both):
