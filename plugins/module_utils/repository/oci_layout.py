@@ -40,12 +40,14 @@ def create_layout(root: str) -> None:
 
 
 class Layout:
-    """The blobs, manifests and references of a repository."""
+    """The blobs, manifests and references of a repository; ``exists`` is false for a repository that is not created yet."""
 
-    def __init__(self, root: str, locks: Locks) -> None:
+    def __init__(self, root: str, locks: Locks, *, exists: bool = True) -> None:
         self._root = root
         self._locks = locks
         self.blobs = Blobs(root)
+        if not exists:
+            return
         marker = self._read_json("oci-layout")
         if marker.get("imageLayoutVersion") != _LAYOUT_VERSION:
             raise Unsupported(

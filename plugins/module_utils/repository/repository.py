@@ -32,14 +32,14 @@ _IGNORED = frozenset(
 class Repository:
     """An open repository: ``layout`` (blobs, manifests), ``catalog``, ``audit``, ``locks`` and ``pins``.
 
-    ``path`` is absolute; ``created`` is true if opening created it.
+    ``path`` is absolute; ``created`` is true if opening created it, ``exists`` is false for ``planned``.
     """
 
-    def __init__(self, path: str, *, created: bool = False) -> None:
+    def __init__(self, path: str, *, created: bool = False, exists: bool = True) -> None:
         self.path = path
         self.created = created
         self.locks = Locks(os.path.join(path, "locks"))
-        self.layout = Layout(path, self.locks)
+        self.layout = Layout(path, self.locks, exists=exists)
         self.catalog = Catalog(os.path.join(path, "catalog"))
         self.audit = Audit(os.path.join(path, "audit.jsonl"), self.locks)
         self.pins = Pins(os.path.join(path, "pins"), self.locks)
@@ -100,7 +100,7 @@ class Repository:
             InvalidInput, Unavailable: as ``refuse_unusable``.
         """
         refuse_unusable(path)
-        return cls(os.path.abspath(os.path.expanduser(path)))
+        return cls(os.path.abspath(os.path.expanduser(path)), exists=False)
 
     def overlaid(self, changes: Mapping[tuple[str, str], dict | None]) -> Repository:
         """Return the repository with other documents by kind and name; None deletes one. Nothing is stored."""
