@@ -32,8 +32,12 @@ options:
       - V(present) publishes the templates.
       - V(canceled) cancels publish tasks of the templates and removes their VMs. This includes tasks that run on a different composer with
         the same repository, and tasks that wait for manual action. Finished images are kept.
+      - V(absent) cancels publish tasks as V(canceled) does. Then it deletes the VMs of all images of the templates in this vCenter, and the
+        records of these images. The image templates may be deleted already. The module fails and deletes no VM if a VM is powered on, a
+        linked clone depends on its disk, or it was converted to a template, renamed, moved to a different folder or changed otherwise
+        since it was published. Check that no Horizon pool uses the images.
     type: str
-    choices: [present, canceled]
+    choices: [present, canceled, absent]
     default: present
   script_timeout:
     description:
@@ -137,47 +141,198 @@ EXAMPLES = r"""
     hostname: vcenter.example.com
     username: layering@vsphere.local
     password: "{{ vault_vcenter_password }}"
+
+- name: Delete the published VMs of an image template
+  strata.layering.layered_image_publish:
+    repository: /srv/layers
+    templates: kiosk
+    state: absent
+    hostname: vcenter.example.com
+    username: layering@vsphere.local
+    password: "{{ vault_vcenter_password }}"
 """
 
 RETURN = r"""
 tasks:
   description:
-    - The publish task of each template. Its status is C(Complete), C(ActionRequired) or C(Canceled). If the status of a task is C(Failed),
-      the module fails and returns the tasks in C(details.tasks).
+    - The publish task of each template. If a template fails, the module fails, and the tasks are also in C(details.tasks).
+    - With O(state=absent), only C(template), C(status) and C(description) are set.
   returned: always
   type: list
   elements: dict
   contains:
+    id:
+      description: Identifier of the task, null if the task is not stored.
+      type: str
     template:
       description: Name of the template.
       type: str
+    digest:
+      description: The same value as C(image_digest).
+      type: str
+    image_digest:
+      description: Digest of everything that determines the published VM.
+      type: str
+    content_digest:
+      description: Digest of everything that determines the content of the disk.
+      type: str
+    connector:
+      description: Name of the connector.
+      type: str
+    publish_mode:
+      description: V(automatic) or V(manual).
+      type: str
     status:
-      description: C(NotStarted) in check mode, C(Running), C(ActionRequired), C(Complete), C(Canceled) or C(Failed).
+      description:
+        - C(NotStarted) in check mode and with O(state=absent), C(ActionRequired), C(Complete), C(Canceled) or C(Failed).
+        - See M(strata.layering.task_info) for their meaning.
       type: str
     step:
-      description: The current step, or the step at which the task waits for manual action.
+      description:
+        - The current step, or the step at which the task waits for manual action; null after the last step.
+        - One of C(compose), C(create), C(upload), C(power_on), C(scripts), C(shut_down), C(snapshot), C(verify), C(connector_script) and
+          C(retire_old).
       type: str
     description:
-      description: The location of the image, or the manual action that is needed.
+      description: The location of the image, the manual action that is needed, or the error.
+      type: str
+    created:
+      description: Time at which the task was created, in UTC.
+      type: str
+    updated:
+      description: Time of the last change of the task, in UTC.
       type: str
     vcenter:
-      description: The vCenter of the published or planned VM - its C(hostname) as given and its C(instance_uuid).
+      description: The vCenter of the published or planned VM.
       type: dict
+      contains:
+        hostname:
+          description: Host name as the option C(hostname) gave it.
+          type: str
+        instance_uuid:
+          description: Identifier of the vCenter.
+          type: str
+    vm:
+      description: The VM. A VM that does not exist yet has only a name.
+      type: dict
+      contains:
+        name:
+          description: Name of the VM.
+          type: str
+        moid:
+          description: Managed object ID of the VM.
+          type: str
+        instance_uuid:
+          description: Instance UUID of the VM, which it keeps under any name and in any folder.
+          type: str
+        path:
+          description: Inventory path of the VM.
+          type: str
+        datacenter:
+          description: Datacenter of the VM.
+          type: str
+    snapshot:
+      description: Name of the snapshot.
+      type: str
+    datastore_path:
+      description: Path of the configuration file of the VM.
+      type: str
+    timings:
+      description: Duration in seconds of each step, by the name of the step.
+      type: dict
+    bytes:
+      description: Sizes in bytes - C(compressed), C(uploaded) and C(disk).
+      type: dict
+    progress:
+      description: Progress of the current step, null if no step runs. Values that cannot be estimated are null.
+      type: dict
+      contains:
+        step:
+          description: Name of the part of the step that runs.
+          type: str
+        unit:
+          description: Unit of C(done) and C(total) - V(bytes), V(seconds), V(percent) or V(keys).
+          type: str
+        done:
+          description: Amount that is done.
+          type: int
+        total:
+          description: Total amount. For V(seconds), the time limit.
+          type: int
+        percent:
+          description: Percentage that is done.
+          type: int
+        rate:
+          description: Units per second.
+          type: float
+        seconds_left:
+          description: Estimated remaining time in seconds.
+          type: int
     scripts:
-      description: The last report of the scripts in the image - C(state), C(current), C(code), C(output), and the exit codes by number in C(results).
+      description: The last report of the scripts in the image, null if there is none.
       type: dict
+      contains:
+        state:
+          description: V(running), V(failed) or V(finished).
+          type: str
+        current:
+          description: Number and origin of the current or last script, such as V(2/3 app layer Editor 1.0).
+          type: str
+        code:
+          description: Exit code of the script that failed.
+          type: str
+        output:
+          description: Last line of the output of the script that failed.
+          type: str
+        results:
+          description: Exit codes by the number of the script.
+          type: dict
     checks:
-      description: The checks of the requirements of Horizon, each with C(name), C(passed), C(found) and C(advice).
+      description: The checks of the requirements of Horizon.
       type: list
       elements: dict
+      contains:
+        name:
+          description: Name of the check.
+          type: str
+        passed:
+          description: Whether the VM meets the requirement.
+          type: bool
+        found:
+          description: The value that was found.
+          type: str
+        advice:
+          description: How to meet the requirement, null if it is met.
+          type: str
+    connector_script:
+      description: The script of the connector, null if there is none or it was not reached.
+      type: dict
+      contains:
+        path:
+          description: Path of the script on the composer.
+          type: str
+        done:
+          description: Whether the script has succeeded.
+          type: bool
+        output:
+          description: Last lines of its output.
+          type: str
     script:
-      description: The script of the connector - its C(path), whether it is C(done), and the last lines of its C(output).
+      description: The same value as C(connector_script).
+      type: dict
+    warnings:
+      description: Warnings of the task.
+      type: list
+      elements: str
+    error:
+      description: The error with C(code), C(message) and C(hint), null if there is none.
       type: dict
   sample:
     - template: office-desktop
       status: Complete
       description: The image is the snapshot strata-1f0c22a1 of the VM office-desktop-1f0c22a1 in Berlin/vm/Images, [vsan] office-desktop-1f0c22a1.
       digest: sha256:1f0c22a1
+      image_digest: sha256:1f0c22a1
       vcenter:
         hostname: vcenter.example.com
         instance_uuid: 7f3b1c52-4c7e-4b7c-9a55-0d1f6d9b3c10
@@ -198,10 +353,34 @@ tasks:
           found: vmxnet3
           advice: null
 images:
-  description: The current image of each template.
-  returned: always
+  description: The current image of each template that is published. See M(strata.layering.layered_image_info) for its fields.
+  returned: success
   type: list
   elements: dict
+removed:
+  description: The VMs that were deleted with O(state=absent), or would be deleted in check mode.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    template:
+      description: Name of the image template.
+      type: str
+    name:
+      description: Name of the VM.
+      type: str
+    moid:
+      description: Managed object ID of the VM.
+      type: str
+    instance_uuid:
+      description: Instance UUID of the VM.
+      type: str
+    path:
+      description: Inventory path of the VM.
+      type: str
+    datacenter:
+      description: Datacenter of the VM.
+      type: str
 """
 
 from ..module_utils.common.arguments import change_arguments, vsphere_arguments
@@ -214,7 +393,7 @@ def main() -> None:
             change_arguments(),
             **vsphere_arguments(),
             templates={"type": "list", "elements": "str", "required": True, "aliases": ["template"]},
-            state={"type": "str", "choices": ["present", "canceled"], "default": "present"},
+            state={"type": "str", "choices": ["present", "canceled", "absent"], "default": "present"},
             script_timeout={"type": "int", "default": 3600},
             shutdown_timeout={"type": "int", "default": 3600},
             timeouts={

@@ -16,7 +16,7 @@ from .first_start import Script
 from .playbook import Run
 
 _KINDS = {"os": "OS", "app": "app", "platform": "platform"}
-_STEPS = ("compose", "upload", "power on", "scripts", "snapshot")
+_STEPS = ("compose", "upload", "power_on", "scripts", "snapshot")
 _MODULES = (
     ("Export the OVF package", "ovf_export"),
     ("OS layer", "os_layer"),

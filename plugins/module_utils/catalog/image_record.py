@@ -78,6 +78,10 @@ class ImageRecord(Stored):
             }
         )
 
+    def result(self) -> dict[str, Any]:
+        """Return the image as modules return it."""
+        return self.to_dict() | {"connector_script": self.script.to_dict() if self.script else None}
+
     @classmethod
     def from_fields(cls, fields: Fields) -> ImageRecord:
         """Read the JSON object; Corrupt names the field that is damaged."""

@@ -15,6 +15,11 @@ from .kinds import TASK
 from .vsphere_records import MachineRecord, VCenterRecord
 
 
+def _step_name(step: str) -> str:
+    """Return the name of a step; version 0.1 wrote spaces, such as ``power on``."""
+    return step.replace(" ", "_")
+
+
 @dataclass(frozen=True, kw_only=True)
 class PublishTaskRecord(Stored):
     """A publish task.
@@ -81,6 +86,19 @@ class PublishTaskRecord(Stored):
                 "error": self.error,
             }
         )
+
+    def result(self) -> dict[str, Any]:
+        """Return the task as modules return it: with the names of steps that this version uses, and with a name for each digest."""
+        timings: dict[str, float] = {}
+        for step, seconds in self.timings.items():
+            name = _step_name(step)
+            timings[name] = round(timings.get(name, 0) + seconds, 2)
+        return self.to_dict() | {
+            "step": _step_name(self.step) if self.step else self.step,
+            "timings": timings,
+            "image_digest": self.digest,
+            "connector_script": self.script.to_dict() if self.script else None,
+        }
 
     @classmethod
     def from_dict(cls, value: object, name: str) -> PublishTaskRecord:

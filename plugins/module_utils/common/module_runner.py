@@ -42,8 +42,9 @@ class LayeringModule(AnsibleModule):
             self.fail(error)
 
     def fail(self, error: StrataError) -> None:
-        """End the module with an error."""
-        self.fail_json(msg=str(error), code=error.code, hint=error.hint, details=error.details)
+        """End the module with an error; tasks are returned under the same key as by a module that succeeds."""
+        tasks = {"tasks": error.details["tasks"]} if "tasks" in error.details else {}
+        self.fail_json(msg=str(error), code=error.code, hint=error.hint, details=error.details, **tasks)
 
 
 def run(module: LayeringModule, work: Callable[[], Outcome]) -> None:

@@ -37,8 +37,8 @@ FILE_VARIABLE = "STRATA_PROGRESS_FILE"
 _UNITS = {
     "registry": "keys",
     "wait for shutdown": "seconds",
+    "wait for Windows": "seconds",
     "shut down": "seconds",
-    "scripts": "seconds",
     "cancel": "seconds",
 }
 #: Seconds over which a rate is smoothed, and seconds after which a rate is reported.
@@ -87,7 +87,7 @@ class Estimate:
                 average if self._rate is None or since < _SMOOTHING else self._rate + weight * (current - self._rate)
             )
             self._seen, self._done = now, done
-        unit = "percent" if total == 100 else _UNITS.get(step, "bytes")
+        unit = "percent" if total == 100 else _unit(step)
         counted = unit in ("bytes", "keys")
         rate = self._rate if counted and now - self._began >= _RELIABLE_AFTER else None
         percent = left = None
@@ -105,6 +105,10 @@ class Estimate:
             "rate": None if rate is None else round(rate, 1),
             "seconds_left": left,
         }
+
+
+def _unit(step: str) -> str:
+    return "seconds" if step.startswith("script ") else _UNITS.get(step, "bytes")
 
 
 class ProgressFile:

@@ -11,10 +11,13 @@ from typing import Any
 
 from ..catalog import document_collections
 from ..catalog.layer_document import LayerDocument
+from ..catalog.publish_task_record import PublishTaskRecord
 from ..catalog.templates import describe, resolve
 from ..common.errors import StrataError
 from ..common.outcome import Outcome
 from ..layers.layer_version import KINDS
+from ..publish.publish_task import RUNNING
+from ..repository.repository import Repository
 from .options import RepositoryOptions
 
 
@@ -101,7 +104,7 @@ def layered_image_info(options: InfoOptions) -> Outcome:
         NotFound, Corrupt: as ``layer_info``.
     """
     found = [
-        image.to_dict()
+        image.result()
         for template, document in document_collections.images(options.repository.open()).all()
         if options.template in (None, template)
         for image in document.images
@@ -115,13 +118,34 @@ def task_info(options: InfoOptions) -> Outcome:
     Raises:
         NotFound, Corrupt: as ``layer_info``.
     """
+    repository = options.repository.open()
     tasks = [
         task
-        for _name, task in document_collections.tasks(options.repository.open()).all()
+        for _name, task in document_collections.tasks(repository).all()
         if options.template in (None, task.template) and (not options.status or task.status in options.status)
     ]
     tasks.sort(key=lambda task: (task.created, task.id), reverse=True)
-    return Outcome(False, result={"tasks": [task.to_dict() for task in tasks[: options.limit]]})
+    alive = _Alive(repository)
+    found = [task.result() | {"alive": alive.works_on(task)} for task in tasks[: options.limit]]
+    return Outcome(False, result={"tasks": found})
+
+
+class _Alive:
+    """Finds out whether processes work on tasks; the lock of each template is read once."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self._since: dict[str, str | None] = {}
+
+    def works_on(self, task: PublishTaskRecord) -> bool:
+        """Return whether a process that holds the template's lock has written the task."""
+        if task.status != RUNNING:
+            return False
+        if task.template not in self._since:
+            self._since[task.template] = self._repository.locks.held_since(f"publish/{task.template}")
+        since = self._since[task.template]
+        # A process that publishes the template in a different vCenter holds the same lock.
+        return since is not None and (task.updated or "") >= since
 
 
 def audit_info(options: InfoOptions) -> Outcome:

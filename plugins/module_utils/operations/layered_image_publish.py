@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The operation of the module layered_image_publish: publish several templates in parallel, with one outcome."""
+"""The operation of the module layered_image_publish: publish several templates in parallel, or remove their images, with one outcome."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ from ..publish.cancel import cancel_publishing, require_known
 from ..publish.context import TIMEOUTS, PublishOptions
 from ..publish.publish_task import FAILED
 from ..publish.publisher import Published, Publisher
+from ..publish.removal import remove_images
 from ..repository.repository import Repository
 from .options import ConnectionOptions, RepositoryOptions
 
 
 @dataclass(frozen=True)
 class LayeredImagePublishOptions:
-    """The options of the module. ``canceled``: cancel the publishing of the templates; ``parallel``: templates published at a time."""
+    """The options of the module. ``state`` is present, canceled or absent; ``parallel``: templates published at a time."""
 
     repository: RepositoryOptions
     connection: ConnectionOptions
     templates: tuple[str, ...]
-    canceled: bool
+    state: str
     parallel: int
     publishing: PublishOptions
 
@@ -48,7 +49,7 @@ class LayeredImagePublishOptions:
             repository=RepositoryOptions.from_params(params),
             connection=ConnectionOptions.from_params(params),
             templates=tuple(dict.fromkeys(params["templates"])),
-            canceled=params["state"] == "canceled",
+            state=params["state"],
             parallel=params["parallel"],
             publishing=PublishOptions(
                 script_timeout=params["script_timeout"],
@@ -74,7 +75,7 @@ def _require_at_least(name: str, value: int | None, minimum: int) -> None:
 def publish_templates(
     options: LayeredImagePublishOptions, *, check_mode: bool, diff_mode: bool = False, progress: Progress = silent
 ) -> Outcome:
-    """Publish each template, or cancel its publishing; a template that fails does not stop the others.
+    """Publish each template, cancel its publishing or remove its images; a template that fails does not stop the others.
 
     Raises:
         StrataError: the error of the first template that failed, with the tasks of all templates in its details.
@@ -92,7 +93,7 @@ def publish_templates(
 
 @dataclass(frozen=True)
 class _Job:
-    """Publishes or cancels one template, in a process of its own."""
+    """Publishes or cancels one template, or removes its images, in a process of its own."""
 
     repository: Repository
     options: LayeredImagePublishOptions
@@ -100,7 +101,7 @@ class _Job:
     diff_mode: bool
 
     def for_template(self, name: str) -> Callable[[Progress], Published]:
-        run = self._cancel if self.options.canceled else self._publish
+        run = {"present": self._publish, "canceled": self._cancel, "absent": self._remove}[self.options.state]
         return lambda progress: run(name, progress)
 
     def _publish(self, name: str, progress: Progress) -> Published:
@@ -127,6 +128,17 @@ class _Job:
                 progress=progress,
             )
 
+    def _remove(self, name: str, progress: Progress) -> Published:
+        with self.options.connection.connect() as session:
+            return remove_images(
+                self.repository,
+                session,
+                name,
+                self.options.publishing,
+                check_mode=self.check_mode,
+                progress=progress,
+            )
+
 
 def _not_started(name: str, error: StrataError) -> Published:
     """Return the result for a template whose publishing could not begin."""
@@ -134,20 +146,27 @@ def _not_started(name: str, error: StrataError) -> Published:
 
 
 def _outcome(results: dict[str, Published]) -> Outcome:
-    tasks = [published.task.to_dict() for published in results.values()]
+    tasks = [published.task.result() for published in results.values()]
     errors = [(name, published.error) for name, published in results.items() if published.error is not None]
     if errors:
         name, first = errors[0]
         prefix = f"{name}: " if len(results) > 1 else ""
-        more = f" {len(errors) - 1} more of the {len(results)} templates failed." if len(errors) > 1 else ""
+        others = ", ".join(other for other, _error in errors[1:])
+        more = f" Of the {len(results)} templates, {others} failed, too." if others else ""
         raise type(first)(
             prefix + first.message + more, code=first.code, hint=first.hint, **first.details | {"tasks": tasks}
         )
-    images = [published.image.to_dict() for published in results.values() if published.image is not None]
+    images = [published.image.result() for published in results.values() if published.image is not None]
     return Outcome(
         any(published.changed for published in results.values()),
         {name: published.before for name, published in results.items()},
         {name: published.after for name, published in results.items() if published.after is not None},
-        {"tasks": tasks, "images": images},
+        {"tasks": tasks, "images": images, "removed": _removed(results)},
         [sentence for published in results.values() for sentence in published.warnings],
     )
+
+
+def _removed(results: dict[str, Published]) -> list[dict[str, Any]]:
+    return [
+        {"template": name, **record.to_dict()} for name, published in results.items() for record in published.removed
+    ]

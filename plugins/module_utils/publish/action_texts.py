@@ -5,15 +5,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..catalog.resolved_template import ResolvedTemplate
+from ..repository.repository import Repository
 from ..vsphere.vm import VmFacts
 from . import guest_report, ownership
 from .guest_report import GuestReport
 from .machine_state import MachineState
+from .script_titles import script_names, script_title
 from .vm_metadata import KEY_IMAGE, KEY_STATE, KEY_TEMPLATE, STATE_COMPLETE, snapshot_name, vm_location
 
 
-def action_required_text(template: ResolvedTemplate, facts: VmFacts, state: MachineState) -> str:
+def action_required_text(
+    repository: Repository, template: ResolvedTemplate, facts: VmFacts, state: MachineState
+) -> str:
     """Return what an administrator has to do for a VM of which the next step is ACTION_REQUIRED."""
     if state is MachineState.PUBLISHED_POWERED_ON:
         return powered_on_text(facts, snapshot_name(template))
@@ -21,7 +27,7 @@ def action_required_text(template: ResolvedTemplate, facts: VmFacts, state: Mach
         return _CHANGED_TEXTS[state](template, facts)
     report = guest_report.read_report(facts.extra_config, template.content_digest)
     if report is not None and report.state == guest_report.FAILED:
-        return failed_text(facts, report)
+        return failed_text(facts, report, script_names(repository, template))
     return manual_text(facts, report)
 
 
@@ -109,28 +115,28 @@ def question_text(facts: VmFacts, question: str) -> str:
     )
 
 
-def failed_text(facts: VmFacts, report: GuestReport) -> str:
-    """Return what to do when a script has failed."""
+def failed_text(facts: VmFacts, report: GuestReport, names: Sequence[str]) -> str:
+    """Return what to do when a script has failed; ``names`` as for ``script_title``."""
     return (
-        f"{guest_report.failure(report)}, in {vm_location(facts)}. Log on to Windows there and read C:\\Windows\\Setup\\scripts\\image\\results. "
+        f"{guest_report.failure(report, names)}, in {vm_location(facts)}. Log on to Windows there and read C:\\Windows\\Setup\\scripts\\image\\results. "
         "Then either restart Windows, which runs the script again, or skip the script with C:\\Windows\\Setup\\scripts\\run-scripts.cmd skip. "
         "After that, run this playbook again."
     )
 
 
-def interrupted_text(facts: VmFacts, report: GuestReport, times: int) -> str:
+def interrupted_text(facts: VmFacts, report: GuestReport, times: int, names: Sequence[str]) -> str:
     """Return what to do when Windows shut down repeatedly while a script was running."""
     return (
-        f"Windows in {vm_location(facts)} shut down {times} times while the script {report.current} was running. "
+        f"Windows in {vm_location(facts)} shut down {times} times while {script_title(report.current, names)} was running. "
         "Power the VM on, find out why Windows shuts down, and run this playbook again."
     )
 
 
-def late_text(facts: VmFacts, report: GuestReport | None, limit: float) -> str:
+def late_text(facts: VmFacts, report: GuestReport | None, limit: float, names: Sequence[str]) -> str:
     """Return what to do when a script, or Windows' shutdown, takes longer than ``limit`` seconds."""
     if report is not None and report.state == guest_report.RUNNING:
         return (
-            f"The script {report.current} has been running for more than {limit:g} seconds in {vm_location(facts)}. "
+            f"{_upper(script_title(report.current, names))} has been running for more than {limit:g} seconds in {vm_location(facts)}. "
             "Open the VM's console, find out what the script waits for, and end the script or restart Windows; then run this playbook again. "
             "If the script needs more time, increase script_timeout."
         )

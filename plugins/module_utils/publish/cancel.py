@@ -51,7 +51,7 @@ def cancel_publishing(
     if check_mode:
         after = before | {"status": CANCELED} if unfinished else before
         return Published(template, task, changed=bool(unfinished), before=before, after=after)
-    _stop_publishing_process(repository, template, options, progress)
+    stop_publishing_process(repository, template, options, progress)
     with repository.locks.hold(f"publish/{template}", timeout=_POLL_INTERVAL, purpose=f"cancel publishing {template}"):
         clear_cancel(repository, template)
         finished = image_records.instance_uuids(repository, template, vcenter)
@@ -79,9 +79,7 @@ def require_known(repository: Repository, template: str) -> None:
         document_collections.templates(repository).require(template)
 
 
-def _stop_publishing_process(
-    repository: Repository, template: str, options: PublishOptions, progress: Progress
-) -> None:
+def stop_publishing_process(repository: Repository, template: str, options: PublishOptions, progress: Progress) -> None:
     """Ask the process that publishes the template to stop, if there is one, and wait until it has stopped."""
     timeout = options.timeout("cancel")
     started = time.monotonic()

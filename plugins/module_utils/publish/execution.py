@@ -74,7 +74,7 @@ class Execution:
         self._context.task.update(vm=vm_metadata.machine_record(facts))
         if state is MachineState.RUNNING:
             guest_wait.remember_failure(self._context, machine, facts)
-        text = action_texts.action_required_text(self._context.template, facts, state)
+        text = action_texts.action_required_text(self._context.repository, self._context.template, facts, state)
         return ActionRequired(text, code="publish.action_required")
 
     def _vm(self) -> Any:

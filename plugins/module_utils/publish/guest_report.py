@@ -10,9 +10,11 @@ values when the VM is powered off, so they are read while it runs.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from .script_titles import script_title
 
 #: Set when a VM is created and read by the guest: whether Windows shuts down after its scripts.
 KEY_MODE = "guestinfo.strata.layering.mode"
@@ -70,15 +72,16 @@ def cleared(extra_config: Mapping[str, str]) -> dict[str, str]:
     return {key: "" for key in extra_config if key.startswith(_PREFIX)}
 
 
-def failure(report: GuestReport) -> str:
-    """Return the sentence about the script that failed, without a full stop."""
+def failure(report: GuestReport, names: Sequence[str] = ()) -> str:
+    """Return the sentence about the script that failed, without a full stop; ``names`` as for ``script_title``."""
     reason = (
         "was interrupted three times"
         if report.code == "interrupted"
         else f"failed with exit code {report.code or 'unknown'}"
     )
     output = f'; the last line of its output is "{report.output}"' if report.output else "; it wrote no output"
-    return f"The script {report.current or 'of unknown name'} {reason}{output}"
+    title = script_title(report.current, names)
+    return f"{title[0].upper()}{title[1:]} {reason}{output}"
 
 
 def _printable(text: str) -> str:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The steps "power on", "scripts" and "shut down": from a VM that is ready to a VM that is off with its scripts finished."""
+"""The steps power_on, scripts and shut_down: from a VM that is ready to a VM that is off with its scripts finished."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ..vsphere.vm import VmFacts, read_facts
 from . import action_texts, guest_report, vm_metadata
 from .context import ActionRequired, PublishContext
 from .guest_report import GuestReport
+from .script_titles import script_names, script_title
 from .vm_metadata import KEY_STATE, STATE_FAILED, STATE_READY, STATE_STARTED
 
 #: A VM that powers itself off while a script runs is powered on again up to this many times.
@@ -29,7 +30,7 @@ def power_on(context: PublishContext, machine: Any) -> None:
     Raises ActionRequired when vSphere waits for an answer about the VM.
     """
     facts = read_facts(context.session, machine)
-    context.begin("power on", f"The VM {facts.name} is powered on.")
+    context.begin("power_on", f"The VM {facts.name} is powered on.")
     changes = _changes_before_power_on(context, machine, facts)
     if changes:
         machines.reconfigure(context.session, machine, extra_config=changes)
@@ -80,9 +81,9 @@ def await_guest(context: PublishContext, machine: Any) -> None:
         if report.state != guest_report.RUNNING:
             return
         if attempt == _RESTARTS:
-            raise ActionRequired(
-                action_texts.interrupted_text(facts, report, _RESTARTS + 1), code="publish.action_required"
-            )
+            names = script_names(context.repository, context.template)
+            text = action_texts.interrupted_text(facts, report, _RESTARTS + 1, names)
+            raise ActionRequired(text, code="publish.action_required")
 
 
 def _warn_without_report(context: PublishContext, facts: VmFacts) -> None:
@@ -126,6 +127,7 @@ class GuestWatch:
     def __init__(self, context: PublishContext, facts: VmFacts) -> None:
         self.report: GuestReport | None = None
         self.failed = False
+        self._script_names: list[str] | None = None
         options = context.options
         self.interval = max(1, min(_LONGEST_INTERVAL, options.script_timeout, options.shutdown_timeout))
         self._context = context
@@ -145,7 +147,7 @@ class GuestWatch:
         report = self.report
         if report is not None and report.state == guest_report.FAILED:
             self.failed = True
-            raise self._action_required(action_texts.failed_text(self._facts, report))
+            raise self._action_required(action_texts.failed_text(self._facts, report, self._names()))
         if off:
             return
         if question:
@@ -153,9 +155,9 @@ class GuestWatch:
         seconds = time.monotonic() - self._since
         running = report is not None and report.state == guest_report.RUNNING
         limit = context.options.script_timeout if running else context.options.shutdown_timeout
-        context.progress("scripts" if running else "shut down", int(seconds), int(limit))
+        context.progress(self._progress_step(), int(seconds), int(limit))
         if seconds > limit:
-            raise self._action_required(action_texts.late_text(self._facts, report, limit))
+            raise self._action_required(action_texts.late_text(self._facts, report, limit, self._names()))
 
     def _note(self, report: GuestReport) -> None:
         """Store a new report in the task; a report about a different script or state restarts the time limit."""
@@ -165,12 +167,29 @@ class GuestWatch:
         if before is None or (before.state, before.current) != (report.state, report.current):
             self._since = time.monotonic()
             if report.state == guest_report.RUNNING:
-                task.update(description=f"Windows in the VM {self._facts.name} runs the script {report.current}.")
+                title = script_title(report.current, self._names())
+                task.update(description=f"Windows in the VM {self._facts.name} runs {title}.")
             elif report.state == guest_report.FINISHED:
                 self._context.begin(
-                    "shut down", f"The scripts of the VM {self._facts.name} have finished; Windows shuts itself down."
+                    "shut_down", f"The scripts of the VM {self._facts.name} have finished; Windows shuts itself down."
                 )
         task.store()
+
+    def _progress_step(self) -> str:
+        """Return the part of the step that runs, as progress lines show it."""
+        if self.report is None:
+            return "wait for Windows"
+        if self.report.state != guest_report.RUNNING:
+            return "shut down"
+        # A colon would separate the subject of a progress line.
+        number, _space, label = self.report.current.replace(":", "").partition(" ")
+        return f"script {number} of {label}" if label else "script"
+
+    def _names(self) -> list[str]:
+        """Return the names of the scripts of the image, in the order in which they run."""
+        if self._script_names is None:
+            self._script_names = script_names(self._context.repository, self._context.template)
+        return self._script_names
 
     @staticmethod
     def _action_required(text: str) -> ActionRequired:

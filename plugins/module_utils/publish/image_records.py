@@ -26,6 +26,9 @@ def images_of(repository: Repository, template: str, vcenter: VCenterRecord) -> 
 def record_images(repository: Repository, template: str, vcenter: VCenterRecord, images: list[ImageRecord]) -> None:
     """Store the images of a template in a vCenter, newest first; records of other vCenters are kept."""
     elsewhere = [image for image in _all_images(repository, template) if not image.vcenter.is_same(vcenter)]
+    if not images and not elsewhere:
+        document_collections.images(repository).remove(template)
+        return
     document = ImagesDocument(template=template, images=(*images, *elsewhere))
     document_collections.images(repository).store(template, document)
 

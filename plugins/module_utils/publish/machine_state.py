@@ -219,9 +219,11 @@ def remove_work(
     if change is None and facts.extra_config.get(vm_metadata.KEY_STATE) != STATE_UPLOADING:
         change = clones_clause(depends_on(session, facts))
     if change is not None:
-        return (
-            f"The VM {facts.path or facts.name} is kept because {change}. "
-            "If you do not need it, delete it in the vSphere Client."
-        )
+        return kept_text(facts, change)
     remove_machine(session, facts, tick)
     return None
+
+
+def kept_text(facts: VmFacts, reason: str) -> str:
+    """Return the warning about a VM that is kept although its publish task has ended."""
+    return f"The VM {facts.path} is kept because {reason}. If you do not need it, delete it in the vSphere Client."

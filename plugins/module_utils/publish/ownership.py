@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from ..catalog.image_record import ImageRecord
+from ..catalog.vsphere_records import MachineRecord
 from ..vsphere.vm import VmFacts
 from .vm_metadata import (
     KEY_IMAGE,
@@ -49,25 +50,32 @@ def changed_settings(facts: VmFacts, expected: Mapping[str, Collection[str]]) ->
 
 
 def image_change(facts: VmFacts, image: ImageRecord) -> str | None:
-    """Return the clause that says how the VM of a recorded image differs from what was published, None if it does not.
+    """Return the clause that says how the VM of a recorded image differs from what was published, None if it does not."""
+    return published_change(facts, image.vm, image.template, image.image_digest, image.snapshot)
+
+
+def published_change(
+    facts: VmFacts, record: MachineRecord, template: str, image_digest: str, snapshot: str
+) -> str | None:
+    """Return the clause that says how a VM differs from the VM ``record`` that was published, None if it does not.
 
     A move to a different host or datastore is not a change: vSphere makes it by itself.
     """
     if not facts.accessible:
         return _inaccessible(facts)
-    expected = {KEY_TEMPLATE: [image.template], KEY_IMAGE: [image.image_digest], KEY_STATE: [STATE_COMPLETE]}
+    expected = {KEY_TEMPLATE: [template], KEY_IMAGE: [image_digest], KEY_STATE: [STATE_COMPLETE]}
     if changed := changed_settings(facts, expected):
         return changed[0]
     if facts.template:
         return _TEMPLATE
     if facts.power_state != POWERED_OFF:
         return NOT_POWERED_OFF
-    if facts.name != image.vm.name:
+    if facts.name != record.name:
         return f"it was renamed to {facts.name}"
-    if image.vm.path is not None and facts.path != image.vm.path:
-        return f"it was moved from {image.vm.path} to {facts.path}"
-    if not any(snapshot.name == image.snapshot for snapshot in facts.snapshots):
-        return f"its snapshot {image.snapshot} was removed"
+    if record.path is not None and facts.path != record.path:
+        return f"it was moved from {record.path} to {facts.path}"
+    if not any(existing.name == snapshot for existing in facts.snapshots):
+        return f"its snapshot {snapshot} was removed"
     return None
 
 

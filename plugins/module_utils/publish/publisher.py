@@ -12,6 +12,7 @@ from typing import Any
 from ..catalog.image_record import ImageRecord
 from ..catalog.publish_task_record import PublishTaskRecord
 from ..catalog.resolved_template import ResolvedTemplate
+from ..catalog.vsphere_records import MachineRecord
 from ..common.errors import InternalError, StrataError, composer_error
 from ..common.progress import Progress
 from ..repository.repository import Repository
@@ -30,15 +31,19 @@ from .publish_task import ACTION_REQUIRED, COMPLETE, PublishTask, not_started
 from .publish_view import PublishView, Situation, with_unfinished
 from .vm_metadata import describe_image, machine_record
 
+#: Seconds.
+_LOCK_TIMEOUT = 0.3
 #: Steps that change nothing by themselves.
 _READ_ONLY = frozenset((Step.VERIFY, Step.DONE, Step.ACTION_REQUIRED))
 
 
 @dataclass
 class Published:
-    """The result of publishing one template. ``before`` and ``after`` are shown in diff mode; ``error`` is set when it failed.
+    """The result of publishing one template, or of removing its images.
 
-    In check mode, ``observation`` is the state that was found, and ``steps`` are the steps that a run would execute.
+    ``before`` and ``after`` are shown in diff mode; ``error`` is set when it failed. In check mode, ``observation`` is the state
+    that was found, and ``steps`` are the steps that a run would execute. ``removed`` are the VMs that were removed with state
+    absent, or would be removed.
     """
 
     template: str
@@ -51,6 +56,7 @@ class Published:
     error: StrataError | None = None
     observation: Observation | None = None
     steps: tuple[Step, ...] = ()
+    removed: tuple[MachineRecord, ...] = ()
 
 
 class Publisher:
@@ -119,7 +125,9 @@ class Publisher:
     def _plan_action(
         self, situation: Situation, facts: VmFacts, before: dict[str, Any] | None, changed: bool
     ) -> Published:
-        text = action_texts.action_required_text(self._template, facts, situation.observation.machine_state)
+        text = action_texts.action_required_text(
+            self._repository, self._template, facts, situation.observation.machine_state
+        )
         task = replace(self._unstored_task(text, facts), status=ACTION_REQUIRED)
         changed = changed or guest_wait.is_unmarked_failure(self._template, facts)
         return Published(self._template.name, task, None, changed, before, before, list(situation.warnings))
@@ -162,7 +170,13 @@ class Publisher:
             Conflict: ``repository.lock_held`` if another process publishes the template.
         """
         name = self._template.name
-        with self._repository.locks.hold(f"publish/{name}", timeout=0, purpose=f"publish {name}"):
+        # task_info takes the lock for a moment to find out whether a process holds it.
+        with self._repository.locks.hold(
+            f"publish/{name}",
+            timeout=_LOCK_TIMEOUT,
+            purpose=f"publish {name}",
+            subject=f"The template {name} is being published already",
+        ):
             clear_cancel(self._repository, name)
             try:
                 return self._publish_locked()

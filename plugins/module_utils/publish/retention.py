@@ -40,12 +40,16 @@ class VmsInUse:
         self._session = session
         self._disks: dict[str, tuple[str, list[str]]] | None = None
 
-    def reason_to_keep(self, facts: VmFacts, image: ImageRecord) -> str | None:
-        """Return the clause that says why the VM is kept, None when it can be removed."""
+    def clones_of(self, facts: VmFacts) -> list[str]:
+        """Return the names of the VMs whose disks depend on the disks of this VM."""
         if self._disks is None:
             # A vCenter may have thousands of VMs.
             self._disks = disks_of_all(self._session)
-        return clones_clause(dependents(facts, self._disks)) or image_change(facts, image)
+        return dependents(facts, self._disks)
+
+    def reason_to_keep(self, facts: VmFacts, image: ImageRecord) -> str | None:
+        """Return the clause that says why the VM is kept, None when it can be removed."""
+        return clones_clause(self.clones_of(facts)) or image_change(facts, image)
 
 
 def plan_retention(

@@ -128,7 +128,7 @@ def connector_script(context: PublishContext, image: ImageRecord) -> ImageRecord
         ScriptFailed, TimedOut, InvalidInput: as ``run_script``; the next run repeats only the script.
     """
     path = context.template.connector.script or ""
-    context.begin("connector script", f"The connector's script {path} is run.")
+    context.begin("connector_script", f"The connector's script {path} is run.")
     output = run_script(
         path,
         {
@@ -152,6 +152,6 @@ def connector_script(context: PublishContext, image: ImageRecord) -> ImageRecord
 
 def retire_old(context: PublishContext, plan: RetentionPlan) -> None:
     """Remove the VMs of older images that ``plan`` lists."""
-    context.begin("retire old", "The VMs of older images are examined.")
+    context.begin("retire_old", "The VMs of older images are examined.")
     for sentence in [*plan.warnings, *retire(context.repository, context.session, context.template.name, plan)]:
         context.warn(sentence)

@@ -37,8 +37,13 @@ class Locks:
         self._folder = folder
 
     @contextlib.contextmanager
-    def hold(self, name: str, *, shared: bool = False, timeout: float = 60.0, purpose: str = "") -> Iterator[None]:
+    def hold(
+        self, name: str, *, shared: bool = False, timeout: float = 60.0, purpose: str = "", subject: str = ""
+    ) -> Iterator[None]:
         """Hold the lock ``name`` for the block, waiting up to ``timeout`` seconds for it.
+
+        ``purpose`` says in the errors of other processes what the block does. ``subject`` begins the error of this process
+        when another process holds the lock, such as "The template office is being published already".
 
         On a read-only repository shared locks are not taken, as no process can write there.
 
@@ -53,7 +58,7 @@ class Locks:
             yield
             return
         try:
-            self._wait(descriptor, name, shared, timeout)
+            self._wait(descriptor, name, subject, shared, timeout)
             _write_note(descriptor, purpose)
             try:
                 yield
@@ -80,7 +85,7 @@ class Locks:
             ) from error
 
     @staticmethod
-    def _wait(descriptor: int, name: str, shared: bool, timeout: float) -> None:
+    def _wait(descriptor: int, name: str, subject: str, shared: bool, timeout: float) -> None:
         deadline = time.monotonic() + timeout
         wait = _WAIT
         while True:
@@ -98,14 +103,36 @@ class Locks:
                     raise
             left = deadline - time.monotonic()
             if left <= 0:
+                holder = _holder(descriptor)
                 raise Conflict(
-                    f"The repository's lock {name!r} is held by {_holder(descriptor)}.",
+                    f"{subject}, by {holder}." if subject else f"The repository's lock {name!r} is held by {holder}.",
                     code="repository.lock_held",
                     hint="Wait until that run has ended, and run again.",
                     lock=name,
                 )
             time.sleep(min(wait, left))
             wait = min(wait * 1.5, _LONGEST_WAIT)
+
+    def held_since(self, name: str) -> str | None:
+        """Return the time since when a process has held the lock exclusively, None if no process does.
+
+        The lock is taken for a moment if its last holder was killed.
+        """
+        try:
+            descriptor = os.open(os.path.join(self._folder, encoded_name(name) + ".lock"), os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        note = _note(descriptor)
+        try:
+            if note is None:
+                return None
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            held = error.errno in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
+            return note["since"] if note and held else None
+        finally:
+            os.close(descriptor)
+        return None
 
 
 def _write_note(descriptor: int, purpose: str) -> None:
@@ -120,10 +147,18 @@ def _write_note(descriptor: int, purpose: str) -> None:
         os.pwrite(descriptor, json.dumps(note).encode("ascii"), 0)
 
 
-def _holder(descriptor: int) -> str:
+def _note(descriptor: int) -> dict[str, str] | None:
+    """Return the note of the holder, None when it is missing or damaged."""
     try:
         note = json.loads(os.pread(descriptor, _MAX_NOTE, 0))
-        text = f"process {int(note['pid'])} on {note['host']} since {note['since']}"
-        return f"{text} ({note['purpose']})" if note.get("purpose") else text
+        return {"pid": str(int(note["pid"]))} | {key: str(note[key]) for key in ("host", "since", "purpose")}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _holder(descriptor: int) -> str:
+    note = _note(descriptor)
+    if note is None:
         return "another process"
+    text = f"process {note['pid']} on {note['host']} since {note['since']}"
+    return f"{text} ({note['purpose']})" if note["purpose"] else text

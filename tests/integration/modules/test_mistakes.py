@@ -199,6 +199,7 @@ def test_failure_of_one_template_does_not_stop_the_others(workspace, vcenter):
     assert many["msg"].startswith("lost: ")
     assert "Nowhere" in many["msg"]
     assert [task["status"] for task in many["details"]["tasks"]] == ["Complete", "Failed"]
+    assert many["tasks"] == many["details"]["tasks"]
     alone = attempt("layered_image_publish", **workspace.options, **vcenter, templates="lost")
     assert alone["code"] == many["code"]
     assert not alone["msg"].startswith("lost: ")

@@ -16,7 +16,7 @@ from ansible_collections.strata.layering.plugins.module_utils.repository.reposit
 from ansible_collections.strata.layering.tests.support.background import Background, eventually
 from ansible_collections.strata.layering.tests.support.module_options import add_app, add_template
 from ansible_collections.strata.layering.tests.support.modules import fails, run
-from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
+from ansible_collections.strata.layering.tests.support.vcenter import link_clone, machine_of, machines
 
 STATE, FRESH = "strata.layering.state", "strata.layering.powered_on"
 
@@ -240,8 +240,10 @@ def test_resume_killed_composer(workspace, vcenter, simulator, steps):
                 if machine["power"] == power and not machine["template"] and method in methods(simulator)
             ]
         )
+        assert [task["alive"] for task in run("task_info", **workspace.options)["tasks"]] == [True]
         running.kill()
-    assert run("task_info", **workspace.options)["tasks"][0]["status"] == "Running"
+    interrupted = run("task_info", **workspace.options)["tasks"][0]
+    assert (interrupted["status"], interrupted["alive"]) == ("Running", False)
     first = machines(simulator)
     task = ends_well(workspace, vcenter, simulator)
     assert (task["vm"]["name"] in first and first[task["vm"]["name"]]["moid"] == task["vm"]["moid"]) is (
@@ -276,35 +278,6 @@ def test_publish_lost_completion_creates_a_complete_task(workspace, vcenter, sim
     found = run("task_info", **workspace.options, template="office")["tasks"]
     assert sorted(task["status"] for task in found) == ["Complete", "Failed"]
     assert publish(workspace, vcenter)["changed"] is False
-
-
-def link_clone(session, simulator, name: str) -> None:
-    """Create a VM ``clone`` whose disk depends on the disk of the VM ``name``."""
-    found = machine_of(session, machines(simulator)[name]["moid"])
-    disk = next(device for device in found.config.hardware.device if isinstance(device, vim.vm.device.VirtualDisk))
-    backing = vim.vm.device.VirtualDisk.FlatVer2BackingInfo
-    parent = backing(diskMode="persistent", fileName=disk.backing.fileName)
-    child = vim.vm.device.VirtualDisk(
-        key=-1,
-        controllerKey=-2,
-        unitNumber=0,
-        capacityInKB=disk.capacityInKB,
-        backing=backing(diskMode="persistent", fileName="[LocalDS_0] clone/clone.vmdk", parent=parent),
-    )
-    golden = machine_of(session, machines(simulator)["windows-template"]["moid"])
-    WaitForTask(
-        golden.CloneVM_Task(
-            golden.parent,
-            "clone",
-            vim.vm.CloneSpec(location=vim.vm.RelocateSpec(pool=found.resourcePool), template=False),
-        )
-    )
-    clone = machine_of(session, machines(simulator)["clone"]["moid"])
-    controller = vim.vm.device.VirtualDeviceSpec(
-        operation="add", device=vim.vm.device.ParaVirtualSCSIController(key=-2, busNumber=3, sharedBus="noSharing")
-    )
-    added = vim.vm.device.VirtualDeviceSpec(operation="add", fileOperation="create", device=child)
-    WaitForTask(clone.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[controller, added])))
 
 
 def test_cancel_unknown_template_fails_before_the_login(workspace, vcenter):

@@ -12,6 +12,7 @@ from ansible_collections.strata.layering.plugins.module_utils.publish.guest_repo
     failure,
     read_report,
 )
+from ansible_collections.strata.layering.plugins.module_utils.publish.script_titles import script_title
 
 DIGEST = "sha256:0123456789abcdef" + "0" * 48
 PREFIX = "guestinfo.strata.layering.scripts."
@@ -33,8 +34,23 @@ def test_read_report_returns_state_and_results():
     }
     assert (
         failure(report)
-        == 'The script 2/3 app layer Editor 1.0 failed with exit code 5; the last line of its output is "it broke"'
+        == 'Script 2 of 3 (app layer Editor 1.0) failed with exit code 5; the last line of its output is "it broke"'
     )
+
+
+@pytest.mark.parametrize(
+    ("current", "names", "title"),
+    [
+        ("1/1 image template", ["fail.cmd"], "script 1 of 1 (fail.cmd of the image template)"),
+        ("2/2 app layer Editor 1.0", ["a.cmd", "b.ps1"], "script 2 of 2 (b.ps1 of the app layer Editor 1.0)"),
+        ("2/3 app layer Editor 1.0", ["a.cmd", "b.ps1"], "script 2 of 3 (app layer Editor 1.0)"),
+        ("2/3 app layer Editor 1.0", [], "script 2 of 3 (app layer Editor 1.0)"),
+        ("0/1 image template", ["fail.cmd"], "script 0 of 1 (image template)"),
+        ("setup", ["a.cmd"], "the script setup"),
+    ],
+)
+def test_script_title_has_number_file_and_origin(current, names, title):
+    assert script_title(current, names) == title
 
 
 def test_failure_describes_interrupted_and_unknown_scripts():

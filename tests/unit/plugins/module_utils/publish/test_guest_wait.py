@@ -32,6 +32,26 @@ def test_guest_watch_question_requires_action(context):
         assert part in raised.value.message
 
 
+@pytest.mark.parametrize(
+    ("report", "step"),
+    [
+        ({}, "wait for Windows"),
+        ({"state": "running", "current": "1/2 app layer A: B 1.0"}, "script 1/2 of app layer A B 1.0"),
+        ({"state": "finished", "current": ""}, "shut down"),
+    ],
+)
+def test_guest_watch_reports_the_script_that_runs(context, monkeypatch, report, step):
+    monkeypatch.setattr(guest_wait, "script_names", lambda *_arguments: [])
+    steps = []
+    context.repository = None
+    context.progress = lambda name, _done, _total: steps.append(name)
+    context.task = SimpleNamespace(update=lambda **_changes: None, store=lambda: None)
+    prefix = "guestinfo.strata.layering.scripts."
+    config = {prefix + key: value for key, value in report.items()} | {prefix + "image": "12"}
+    guest_wait.GuestWatch(context, FACTS).examine(config, False, None)
+    assert steps == [step]
+
+
 @pytest.mark.parametrize(("question", "error"), [(QUESTION, ActionRequired), (None, TimedOut)])
 def test_power_on_times_out_with_a_question_requires_action(context, monkeypatch, question, error):
     def time_out(*_arguments, **_options):

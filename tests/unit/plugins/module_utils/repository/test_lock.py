@@ -50,6 +50,29 @@ def test_exclusive_lock_names_its_holder_and_ends_with_it(repository):
         pass
 
 
+def test_held_since_reports_only_a_living_exclusive_holder(repository):
+    assert repository.locks.held_since("x") is None
+    with repository.locks.hold("x", shared=True):
+        assert repository.locks.held_since("x") is None
+    child = holding_child(repository, "x")
+    try:
+        assert repository.locks.held_since("x")
+    finally:
+        end(child)
+    assert repository.locks.held_since("x") is None
+
+
+def test_held_lock_error_begins_with_the_subject(repository):
+    child = holding_child(repository, "x", purpose="publish x")
+    try:
+        with pytest.raises(Conflict) as caught, repository.locks.hold("x", timeout=0, subject="The template x is busy"):
+            pass
+        assert caught.value.code == "repository.lock_held"
+        assert caught.value.message.startswith("The template x is busy, by process ")
+    finally:
+        end(child)
+
+
 def test_shared_lock_excludes_only_exclusive_locks(repository):
     child = holding_child(repository, "x", shared=True)
     try:
