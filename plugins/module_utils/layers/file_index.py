@@ -24,7 +24,7 @@ from __future__ import annotations
 import hashlib
 import json
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, cast
 
 from ..common.errors import Corrupt, Unsupported
@@ -144,6 +144,14 @@ class IndexWriter:
             self._hash.update(data)
             if self._stream is not None:
                 self._stream.write(data)
+
+
+def content_digest(records: Iterable[Record]) -> str:
+    """Return the digest that identifies the content of a layer with these records."""
+    with IndexWriter(None) as index:
+        for record in records:
+            index.add(record.entry, record.digest, record.stream_digests)
+    return index.content_digest
 
 
 def read_index(source: BinaryIO, label: str) -> Iterator[Record]:

@@ -18,7 +18,7 @@ from ..common.composer_paths import current_user, path_hint
 from ..common.errors import InternalError, InvalidInput, NotFound
 from . import entry as model
 from .entry import Entry, filetime_from_unix_ns, path_problem, printable
-from .file_index import IndexWriter
+from .file_index import Record, content_digest
 from .folder_problems import FolderProblems
 from .reparse import encodable, encode_link
 from .windows_names import fold, windows_name_problem, windows_path
@@ -83,23 +83,25 @@ def entries_from_folder(
     return entries
 
 
-def source_fingerprint(entries: Iterable[tuple[Entry, Opener | None]]) -> str:
-    """Return the digest of names, metadata and contents: the content digest of a layer built from ``entries``.
+def source_records(entries: Iterable[tuple[Entry, Opener | None]]) -> list[Record]:
+    """Return the records of the file index of a layer built from ``entries``. It reads every file once."""
+    records = []
+    for entry, opener in entries:
+        digest = None
+        if entry.kind == model.FILE:
+            with opener("") if opener else io.BytesIO() as stream:
+                digest = _sha256(stream)
+        stream_digests = []
+        for name, _size in entry.streams:
+            with _require(opener, entry)(name) as stream:
+                stream_digests.append(_sha256(stream))
+        records.append(Record(entry, digest, stream_digests))
+    return records
 
-    It reads every file once.
-    """
-    with IndexWriter(None) as index:
-        for entry, opener in entries:
-            digest = None
-            if entry.kind == model.FILE:
-                with opener("") if opener else io.BytesIO() as stream:
-                    digest = _sha256(stream)
-            stream_digests = []
-            for name, _size in entry.streams:
-                with _require(opener, entry)(name) as stream:
-                    stream_digests.append(_sha256(stream))
-            index.add(entry, digest, stream_digests)
-    return index.content_digest
+
+def source_fingerprint(entries: Iterable[tuple[Entry, Opener | None]]) -> str:
+    """Return the digest of names, metadata and contents: the content digest of a layer built from ``entries``."""
+    return content_digest(source_records(entries))
 
 
 def _require(opener: Opener | None, entry: Entry) -> Opener:

@@ -18,10 +18,10 @@ from ..common.errors import Conflict, InternalError, InvalidInput
 from ..common.progress import Progress
 from ..disk.block_device import BlockDevice
 from ..images import reg_files
-from ..images.layer_times import content_digest_at
+from ..images.layer_content import LayerContent, load_content
 from ..images.layered_image import compose_stack
 from ..layers.entry import WHITEOUT, Entry
-from ..layers.folder import FIXED_TIME, Opener, entries_from_folder, source_fingerprint
+from ..layers.folder import FIXED_TIME, Opener, entries_from_folder, source_fingerprint, source_records
 from ..layers.layer_version import ROLE_ARCHIVE, LayerReference, LayerVersion
 from ..ovf.package import Package, open_package
 from ..repository.repository import Repository
@@ -29,7 +29,7 @@ from ..shares.open import ShareCredentials, open_file
 from ..shares.share import Share
 from ..windows.readiness import FAIL
 from ..winregistry.delta_format import read_delta
-from .layer_content import check_content, misplaced_warnings
+from .layer_checks import check_content, misplaced_warnings
 from .package_disk import disk_opener, share_disk_opener
 
 _EMPTY_HINT = (
@@ -67,8 +67,10 @@ class LayerSource(Protocol):
     def exists(self) -> bool:
         """Return whether the source can still be compared with a version."""
 
-    def is_same(self, repository: Repository, layer: LayerReference, entry: SoftwareLayerEntry, os_layer: str) -> bool:
-        """Return whether the version ``layer`` was built from what the source holds now.
+    def difference(
+        self, repository: Repository, layer: LayerReference, entry: SoftwareLayerEntry, os_layer: str
+    ) -> str | None:
+        """Return what differs between the source and the version ``layer``, None if the version was built from it.
 
         ``os_layer`` is the digest of the OS layer version that it was built for.
         """
@@ -100,8 +102,10 @@ class FilesSource:
         """Return True: a folder that is missing is an error."""
         return True
 
-    def is_same(self, repository: Repository, layer: LayerReference, entry: SoftwareLayerEntry, os_layer: str) -> bool:
-        """Return whether a version was built from what the files hold now.
+    def difference(
+        self, repository: Repository, layer: LayerReference, entry: SoftwareLayerEntry, os_layer: str
+    ) -> str | None:
+        """Return what differs between the files and the version ``layer``, None if the version was built from them.
 
         Unless times are kept, only the content counts: earlier releases stored versions with times.
 
@@ -109,11 +113,16 @@ class FilesSource:
             InvalidInput: ``operations.layer_empty_folder`` if the folder differs from the version and is empty.
         """
         entries = self._entries()
-        digest = layer_store.with_hives(source_fingerprint(entries), self._hives(repository, os_layer))
-        if digest == entry.content_digest:
-            return True
+        current = LayerContent(source_records(entries), self._hives(repository, os_layer))
+        if current.digest == entry.content_digest:
+            return None
         self._refuse_empty(entries)
-        return not self.keep_times and digest == content_digest_at(repository, layer, FIXED_TIME)
+        stored = load_content(repository, layer)
+        if not self.keep_times:
+            stored = stored.at(FIXED_TIME)
+            return None if stored.digest == current.digest else stored.difference(current)
+        content = stored.at(FIXED_TIME).difference(current.at(FIXED_TIME))
+        return content or "times of files or keys, which count with file_times=keep"
 
     def build(
         self, repository: Repository, layer: LayerVersion, *, check_mode: bool, progress: Progress
@@ -193,10 +202,12 @@ class PackagedSource:
         with share:
             return share.is_file(file)
 
-    def is_same(self, repository: Repository, layer: LayerReference, entry: SoftwareLayerEntry, os_layer: str) -> bool:
-        """Return whether a version was captured from this disk, without reading it."""
+    def difference(
+        self, repository: Repository, layer: LayerReference, entry: SoftwareLayerEntry, os_layer: str
+    ) -> str | None:
+        """Return what differs between the disk and a version, None if it was captured from it; do not read the disk."""
         parse_rules(self.exclusions)
-        return entry.source == self._open().describe()
+        return None if entry.source == self._open().describe() else "the path, the manifest, or the size and the time"
 
     def build(
         self, repository: Repository, layer: LayerVersion, *, check_mode: bool, progress: Progress

@@ -140,9 +140,10 @@ def _check_same(repository: Repository, layer: LayerDocument, options: SoftwareL
         return  # A packaged disk may be deleted once it has been captured.
     os_layer = find_version(repository, OS, base.name, base.version)
     reference = find_version(repository, options.kind, layer.name, options.present_version)
-    if not source.is_same(repository, reference, entry, os_layer.digest):
+    difference = source.difference(repository, reference, entry, os_layer.digest)
+    if difference is not None:
         raise Conflict(
-            f"The {options.subject} was built from content that differs from {source.label} as it is now.",
+            f"The {options.subject} was built from content that differs from {source.label} in {difference}.",
             code="operations.layer_other_source",
             hint="A version never changes: set version to a new version.",
         )

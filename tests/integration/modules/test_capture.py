@@ -57,7 +57,7 @@ def test_capture_then_compose_gives_the_changes(workspace):
     add_template(workspace, apps=(("Base", "1.0"), ("App", "1")))
     found = image_registry(workspace)
     assert found["SOFTWARE"] == {"Version": "captured"}
-    raw = os.fspath(workspace.tmp_path / "image.raw")
+    raw = os.fspath(workspace.tmp_path / "office.raw")
     with FileDevice(raw) as disk:
         partition = windows_partition(disk)
     tree = read_volume(raw, partition.offset, partition.size)
@@ -193,7 +193,7 @@ def published(workspace, **options) -> dict[str, bytes]:
         app_layers=apps,
         **options,
     )
-    path = os.fspath(workspace.tmp_path / "image.raw")
+    path = os.fspath(workspace.tmp_path / "office.raw")
     run("layered_image_export", **workspace.options, template="t", path=path, format="raw")
     with FileDevice(path) as disk:
         partition = windows_partition(disk)

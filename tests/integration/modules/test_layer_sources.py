@@ -123,7 +123,9 @@ def test_clones_of_a_repository_are_the_same_source(workspace):
         digests.append(other["layer"]["content_digest"])
     assert digests[0] == digests[1]
     pathlib.Path(f"{clone}/Program Files/Tool/t.txt").write_text("other")
-    fails("app_layer", "operations.layer_other_source", **options)
+    pathlib.Path(f"{clone}/new.txt").write_text("new")
+    result = fails("app_layer", "operations.layer_other_source", **options)
+    assert "Program Files/Tool/t.txt, new.txt" in result["msg"]
 
 
 def test_kept_times_are_part_of_the_version(workspace):
@@ -132,7 +134,7 @@ def test_kept_times_are_part_of_the_version(workspace):
     assert run("app_layer", **options)["changed"]
     assert not run("app_layer", **options)["changed"]
     with_times(files, 1_700_000_001)
-    fails("app_layer", "operations.layer_other_source", **options)
+    assert "file_times" in fails("app_layer", "operations.layer_other_source", **options)["msg"]
 
 
 def test_version_that_was_stored_with_times_is_compared_by_content(workspace):
@@ -150,7 +152,8 @@ def test_version_that_was_stored_with_times_is_compared_by_content(workspace):
             assert not run("app_layer", check=check, **options)["changed"]
     assert state_of(workspace.path) == before
     pathlib.Path(f"{clone}.reg").write_bytes(REG.replace("b", "c").encode())
-    fails("app_layer", "operations.layer_other_source", **options)
+    result = fails("app_layer", "operations.layer_other_source", **{**options, "delete": []})
+    assert "the deletion of Program Files/Old and registry settings" in result["msg"]
 
 
 # --- scripts ---------------------------------------------------------------------------------
