@@ -18,6 +18,8 @@ from .times import Times
 
 #: Depth to which delete() follows directories: a path of 32,767 UTF-16 units has at most this number of names.
 MAXIMUM_DEPTH = 16384
+#: The tag of the reparse points of Windows Overlay Filter.
+_REPARSE_WOF = b"\x17\x00\x00\x80"
 
 
 class Node:
@@ -119,6 +121,12 @@ class Node:
     def reparse(self) -> bytes | None:
         """The reparse point with its tag and length, or None."""
         return self.inode.read_attribute(attribute_records.REPARSE_POINT)
+
+    @property
+    def is_external(self) -> bool:
+        """Whether Windows stores the data outside of the unnamed stream (CompactOS), which then reads as zeros."""
+        reparse = self.reparse if self.attributes & attribute_records.REPARSE else None
+        return reparse is not None and reparse[:4] == _REPARSE_WOF
 
     @property
     def eas(self) -> bytes | None:

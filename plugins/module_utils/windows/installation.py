@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..common.errors import Corrupt
+from ..common.errors import Corrupt, Unsupported
 from ..ntfs.volume import Volume
 from ..winregistry.hive_model import Hive, Key
 from ..winregistry.hive_reader import read_hive
@@ -23,6 +23,11 @@ CONFIG = "Windows/System32/config"
 MAX_HIVE = 512 << 20
 
 _MACHINES = {0x014C: "x86", 0x8664: "x64", 0xAA64: "arm64"}
+#: Programs that every edition of Windows has. CompactOS may compress some of them.
+_PROGRAMS = tuple(f"Windows/System32/{name}" for name in ("cmd.exe", "ntdll.dll", "kernel32.dll", "ntoskrnl.exe"))
+#: The headers of a program are at its beginning.
+_MAX_HEADER = 64 << 10
+_ENVIRONMENT = {"X86": "x86", "AMD64": "x64", "ARM64": "arm64"}
 FIRST_WINDOWS_11_BUILD = 22000
 
 
@@ -44,7 +49,8 @@ def read_file(volume: Volume, path: str, limit: int) -> bytes | None:
     """Return the content of a file, None if it does not exist.
 
     Raises:
-        Corrupt: the file is larger than ``limit`` bytes.
+        Corrupt windows.file_size: the file is larger than ``limit`` bytes.
+        Unsupported windows.compact_os: Windows stores the file compressed, so that its content reads as zeros.
     """
     node = volume.find(path)
     if node is None:
@@ -59,6 +65,14 @@ def read_file(volume: Volume, path: str, limit: int) -> bytes | None:
                 hint="Check the file in the VM that the disk comes from, and export the disk again.",
                 path=path,
             )
+        if node.is_external:
+            windows_path = path.replace("/", "\\")
+            raise Unsupported(
+                f"The file {path} on the Windows disk is compressed by CompactOS, which the collection cannot read.",
+                code="windows.compact_os",
+                hint=f"Run 'compact /u /exe \"C:\\{windows_path}\"' in the OS machine, shut it down and export it again.",
+                path=path,
+            )
         return node.read(node.size, 0)
 
 
@@ -67,6 +81,7 @@ def load_hive(volume: Volume, path: str) -> Hive:
 
     Raises:
         Corrupt: the hive is missing or damaged.
+        Unsupported: Windows stores the hive compressed.
     """
     data = read_file(volume, path, MAX_HIVE)
     if data is None:
@@ -83,6 +98,7 @@ def find_hive(volume: Volume, path: str) -> Hive | None:
 
     Raises:
         Corrupt: the hive is damaged.
+        Unsupported: Windows stores the hive compressed.
     """
     data = read_file(volume, path, MAX_HIVE)
     return _completed(volume, path, data) if data else None
@@ -165,17 +181,30 @@ class WindowsInstallation:
         }
 
     def _architecture(self) -> str | None:
-        data = read_file(self.volume, "Windows/System32/cmd.exe", 64 << 20) or read_file(
-            self.volume, "Windows/System32/ntdll.dll", 64 << 20
-        )
-        if not data or len(data) < 64 or data[:2] != b"MZ":
+        """Return the architecture from a program of Windows, else from the environment that Windows gives to programs."""
+        for path in _PROGRAMS:
+            architecture = _machine(self.volume, path)
+            if architecture is not None:
+                return architecture
+        name = self.in_system("Control\\Session Manager\\Environment", "PROCESSOR_ARCHITECTURE")
+        return _ENVIRONMENT.get(name.upper()) if isinstance(name, str) else None
+
+
+def _machine(volume: Volume, path: str) -> str | None:
+    """Return the architecture of a program, None if there is no program or its content is not readable."""
+    node = volume.find(path)
+    if node is None:
+        return None
+    with node:
+        if node.is_directory or node.is_external:
             return None
-        header = int.from_bytes(data[60:64], "little")
-        return (
-            _MACHINES.get(int.from_bytes(data[header + 4 : header + 6], "little"))
-            if data[header : header + 4] == b"PE\0\0"
-            else None
-        )
+        data = node.read(_MAX_HEADER, 0)
+    if len(data) < 64 or data[:2] != b"MZ":
+        return None
+    header = int.from_bytes(data[60:64], "little")
+    if data[header : header + 4] != b"PE\0\0":
+        return None
+    return _MACHINES.get(int.from_bytes(data[header + 4 : header + 6], "little"))
 
 
 def _number(value: str | int | None) -> int | None:

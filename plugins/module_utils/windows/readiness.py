@@ -56,11 +56,18 @@ def failures(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _windows_version(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, ...]:
     facts = windows.facts()
     found = f"{facts['product_name'] or 'Windows'} {facts['display_version'] or ''}, build {facts['build']}.{facts['revision']}, {facts['architecture']}"
-    if facts["build"] is None or facts["architecture"] is None:
+    if facts["build"] is None:
         return (
             FAIL,
             found,
-            "Start the OS machine, check that Windows works, shut it down and export it again: its version is not readable.",
+            "Start the OS machine, check that Windows works, shut it down and export it again: the hive SOFTWARE has no version.",
+        )
+    if facts["architecture"] is None:
+        return (
+            FAIL,
+            found,
+            "Start the OS machine and set the environment variable PROCESSOR_ARCHITECTURE of the system: neither it nor "
+            "cmd.exe, ntdll.dll, kernel32.dll and ntoskrnl.exe show the architecture of Windows.",
         )
     if facts["architecture"] != "x64":
         return FAIL, found, "Use a 64-bit (x64) edition of Windows."
