@@ -36,9 +36,10 @@ options:
       - Required when O(state=present).
     type: str
   cluster:
-    description: Name of the cluster. Set O(cluster) or O(esxi_hostname), or both if the cluster has no DRS.
+    description: Name of the cluster. Set O(cluster) or O(esxi_host), or both if the cluster has no DRS.
     type: str
-  esxi_hostname:
+  esxi_host:
+    aliases: [esxi_hostname]
     description: Name of the ESXi host, to create VMs on this host, in or outside a cluster.
     type: str
   resource_pool:

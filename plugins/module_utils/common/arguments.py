@@ -22,7 +22,7 @@ from .option_values import prepare_options
 TEMPLATE_REQUIRED_IF: list[tuple[Any, ...]] = [("state", "present", ("os_layer", "connector"))]
 CONNECTOR_REQUIRED_IF: list[tuple[Any, ...]] = [
     ("state", "present", ("datacenter", "datastore", "vm_template")),
-    ("state", "present", ("cluster", "esxi_hostname"), True),
+    ("state", "present", ("cluster", "esxi_host"), True),
 ]
 
 
@@ -170,7 +170,7 @@ def connector_arguments() -> dict[str, Any]:
         "description": {"type": "str", "default": ""},
         "datacenter": {"type": "str"},
         "cluster": {"type": "str"},
-        "esxi_hostname": {"type": "str"},
+        "esxi_host": {"type": "str", "aliases": ["esxi_hostname"]},
         "resource_pool": {"type": "str"},
         "datastore": {"type": "str"},
         "folder": {"type": "str", "default": ""},

@@ -98,8 +98,8 @@ def connector_document(params: Mapping[str, Any]) -> ConnectorDocument:
     """
     # Options may be set but empty, as variables are that were never filled in.
     missing = [option for option in _REQUIRED if not params[option]]
-    if not params["cluster"] and not params["esxi_hostname"]:
-        missing.append("cluster or esxi_hostname")
+    if not params["cluster"] and not params["esxi_host"]:
+        missing.append("cluster or esxi_host")
     if missing:
         raise InvalidInput(
             f"The connector {params['name']!r} lacks {', '.join(missing)}.",
@@ -112,7 +112,7 @@ def connector_document(params: Mapping[str, Any]) -> ConnectorDocument:
         description=params["description"],
         datacenter=params["datacenter"],
         cluster=params["cluster"],
-        esxi_hostname=params["esxi_hostname"],
+        esxi_hostname=params["esxi_host"],
         resource_pool=params["resource_pool"],
         datastore=params["datastore"],
         folder=params["folder"],

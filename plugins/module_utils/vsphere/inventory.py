@@ -78,7 +78,7 @@ class Inventory:
             return self._single(self._below(datacenter, "ResourcePool"), name, "resource pool", self._in(datacenter))
         else:
             raise InvalidInput(
-                "None of cluster, esxi_hostname and resource_pool is set.",
+                "None of cluster, esxi_host and resource_pool is set.",
                 code="vsphere.placement",
                 hint="Set one of these options.",
             )
@@ -287,7 +287,7 @@ class Inventory:
             raise Conflict(
                 f"The cluster {plain_name(values['name'])} has no DRS, which selects the host of a new virtual machine.",
                 code="vsphere.cluster",
-                hint="Set esxi_hostname to a host of the cluster, or enable DRS.",
+                hint="Set esxi_host to a host of the cluster, or enable DRS.",
             )
 
     def _check_host(self, host: Any, name: str, store: Any, store_name: str) -> None:
@@ -297,7 +297,7 @@ class Inventory:
             raise Conflict(
                 f"The ESXi host {name} is not connected or in maintenance mode.",
                 code="vsphere.host",
-                hint="Connect it and end its maintenance mode, or set esxi_hostname to a different host.",
+                hint="Connect it and end its maintenance mode, or set esxi_host to a different host.",
             )
         if store not in state.get("datastore", []):
             raise Conflict(
@@ -311,7 +311,7 @@ class Inventory:
             raise Conflict(
                 f"The ESXi host {name} is not in the cluster {cluster}.",
                 code="vsphere.host",
-                hint="Set only one of cluster and esxi_hostname, or set esxi_hostname to a host of the cluster.",
+                hint="Set only one of cluster and esxi_host, or set esxi_host to a host of the cluster.",
             )
 
     def _create_folder(self, parent: Any, name: str, path: str) -> Any:

@@ -103,6 +103,14 @@ def test_connector_without_cluster_and_host_is_refused():
     assert "cluster" in result["msg"]
 
 
+def test_connector_accepts_both_names_of_the_host(workspace):
+    options = workspace.options | connector(name="second", cluster=None)
+    assert run("connector", **options, esxi_host="DC0_H0")["changed"]
+    assert not run("connector", **options, esxi_hostname="DC0_H0")["changed"]
+    [found] = run("connector_info", **workspace.options, name="second")["connectors"]
+    assert found["esxi_hostname"] == "DC0_H0"
+
+
 @pytest.mark.parametrize("option", ["ovf_package", "packaging_disk"])
 def test_os_layer_version_is_imported(workspace, exported, option):
     package = {"file_share": os.fspath(exported), option: "gold/gold-w11.ovf"}

@@ -94,7 +94,7 @@ def test_placement_cluster_without_drs_needs_a_host(inventory, datacenter, simul
         with pytest.raises(Conflict) as caught:
             inventory.placement(**where, **named)
         assert caught.value.code == "vsphere.cluster"
-        assert "esxi_hostname" in caught.value.hint
+        assert "esxi_host" in caught.value.hint
     assert inventory.placement(**where, cluster="DC0_C0", esxi_hostname="DC0_C0_H0").host is not None
     assert inventory.placement(**where, esxi_hostname="DC0_H0").host is not None
     pool = inventory.resource_pool(datacenter, cluster="DC0_C0")
