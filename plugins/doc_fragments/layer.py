@@ -76,7 +76,10 @@ options:
   registry:
     description:
       - Registry editor files (C(.reg)) on the composer. They are applied in the order of the list.
-      - Keys of HKEY_LOCAL_MACHINE\\SYSTEM and \\SOFTWARE, HKEY_CLASSES_ROOT, HKEY_USERS\\.DEFAULT, and HKEY_CURRENT_USER for new users.
+      - Keys of HKEY_LOCAL_MACHINE\\SYSTEM and \\SOFTWARE, HKEY_CLASSES_ROOT, HKEY_USERS\\.DEFAULT (the system account), and HKEY_CURRENT_USER or
+        HKEY_USERS\\Default (new users).
+      - Text that is not ASCII in a REGEDIT4 file is read in the ANSI code page of the OS layer, as Windows reads it.
+      - Changes without which Windows cannot start, such as C([-HKEY_CLASSES_ROOT]), are refused.
     type: list
     elements: path
     default: []

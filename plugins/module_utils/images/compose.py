@@ -36,12 +36,14 @@ from .compose_modes import ComposeMode, FullCompose, GrowCompose, IncrementalCom
 from .file_writer import Applied
 from .free_grains import free_grains
 from .grain_map import GrainMap, zero_digests
-from .image_hives import RegistryChanges, apply_registry, read_stacked_deltas
+from .image_hives import MergedRegistry, RegistryChanges, apply_registry, read_stacked_deltas
 from .incremental import FullComposeNeeded
 from .layer_stack import StackedLayer, archive_openers, find_stale_in_stack, merge_stack, read_indexes
 from .lineage_marker import write_marker
 from .os_disk import OsDisk, disk_size, stored_descriptor
 from .stale_files import select_skipped
+from .startup_check import check_files
+from .stored_check import check_stored_image
 from .thin_image import ThinImage
 
 #: Seconds to wait for another run that composes the same image.
@@ -88,6 +90,7 @@ def compose(repository: Repository, composition: Composition, *, progress: Progr
 
     Raises:
         Conflict images.layer_*, images.outdated_files: layers contradict each other or the OS layer.
+        Conflict images.unbootable: layers remove or replace what Windows needs to start.
         Conflict images.removed: another process removed the image after it was composed.
         Corrupt: the base, a layer or a hive is damaged.
         InvalidInput images.disk_size: the disk of the image would be smaller than that of the OS layer.
@@ -100,6 +103,16 @@ def compose(repository: Repository, composition: Composition, *, progress: Progr
     ):
         image = thin_image.load(repository, digest)
         if image is not None:
+            if not image.config.startup_checked:
+                # An earlier version of the collection composed it.
+                run_on_volume(
+                    check_stored_image,
+                    repository,
+                    image,
+                    composition.layers,
+                    composition.partition,
+                    subject="the image's disk",
+                )
             return image
         older = composition.ancestor or find_start_image(repository, composition)
         if older is not None:
@@ -167,7 +180,8 @@ def run(
     2. Merge the file indexes into a tree: a path has one final state, whichever layers have it.
     3. Let the mode derive the tree to apply, and apply it: each archive is read once, in order.
     4. Merge the registry deltas of all layers into the hives of the OS layer.
-    5. Compress and store the grains that were written, without those that hold only free space.
+    5. Check that Windows can start from the image.
+    6. Compress and store the grains that were written, without those that hold only free space.
     """
     with ExitStack() as stack:
         base = stack.enter_context(composition.base.open(repository))
@@ -188,11 +202,13 @@ def run(
             applied = Applier(volume, tree).run(archives, progress)
             mode.check_applied(applied)
             registry = _merge_registry(composition.config, mode, state, stack)
+            check_files(volume, original, merged, registry.system)
             bitmap, cluster_size, clusters = volume.allocated_clusters(), volume.cluster_size, volume.cluster_count
         if mode.writes_marker:
             write_marker(device, composition.config.content_digest, composition.base.digest)
         free = free_grains(bitmap, cluster_size, clusters, window.offset, size)
-        _store(repository, composition, mode, device, ComposeResult(applied, registry, skipped, free), progress)
+        result = ComposeResult(applied, registry.summary, skipped, free)
+        _store(repository, composition, mode, device, result, progress)
 
 
 def _skipped_entries(
@@ -212,7 +228,7 @@ def _skipped_entries(
     return select_skipped(policy, stale, [layer.label for layer in layers], openers, original)
 
 
-def _merge_registry(config: ComposeConfig, mode: ComposeMode, state: StackState, stack: ExitStack) -> RegistrySummary:
+def _merge_registry(config: ComposeConfig, mode: ComposeMode, state: StackState, stack: ExitStack) -> MergedRegistry:
     openers = archive_openers(state.repository, state.layers, stack, hives=True)
     changes = RegistryChanges(
         read_stacked_deltas([layer.label for layer in state.layers], openers),
@@ -262,6 +278,7 @@ def _store(
         statistics=statistics,
         registry=result.registry,
         skipped=tuple(sorted(result.skipped)),
+        startup_checked=True,
     )
     thin_image.save(repository, composition.base, mapping, [*blobs, stored_descriptor(blob)], config)
 

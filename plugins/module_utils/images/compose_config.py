@@ -107,7 +107,8 @@ class ComposeConfig(Stored):
     ``registry_lists`` if the template sets them, ``scripts`` for images of templates (also without
     scripts), ``ancestor`` (a manifest digest) for images that grew on another image. ``statistics``,
     ``registry`` and ``skipped``, the (layer, position) pairs of entries that were not applied, are
-    results; they are empty until the image is composed.
+    results; they are empty until the image is composed. ``startup_checked`` is true if composing checked
+    that Windows can start from the image, which earlier versions of the collection did not.
     """
 
     content_digest: str
@@ -121,6 +122,7 @@ class ComposeConfig(Stored):
     statistics: ComposeStatistics = field(default_factory=ComposeStatistics)
     registry: RegistrySummary = field(default_factory=RegistrySummary)
     skipped: tuple[tuple[int, int], ...] = ()
+    startup_checked: bool = False
 
     def to_dict(self) -> dict:
         """Return the JSON object."""
@@ -129,6 +131,7 @@ class ComposeConfig(Stored):
             "registry_lists": None if self.registry_lists is None else list(self.registry_lists),
             "scripts": None if self.scripts is None else [script.to_dict() for script in self.scripts],
             "ancestor": self.ancestor,
+            "startup_checked": self.startup_checked or None,
         }
         return self._complete(
             {
@@ -166,6 +169,7 @@ class ComposeConfig(Stored):
                 RegistrySummary().to_dict(),
             ),
             skipped=fields.later("skipped", fields.pairs, (), []),
+            startup_checked=fields.flag("startup_checked") if fields.has("startup_checked") else False,
             unrecognized=fields.unrecognized(),
             omitted=fields.omitted,
         )

@@ -26,12 +26,15 @@ from ..winregistry.delta import Delta
 from ..winregistry.delta_format import read_delta
 from ..winregistry.delta_merge import merge_deltas
 from ..winregistry.differencing import delta_from_differencing
+from ..winregistry.hive_model import Hive
 from ..winregistry.hive_names import HIVES, LayerHive, hive_of_archive_name
 from ..winregistry.hive_reader import read_hive
 from ..winregistry.hive_writer import write_hive
 from ..winregistry.merge_rules import compile_rules
+from ..winregistry.required_keys import HiveState
 from .compose_config import RegistrySummary
 from .stack_merge import MergedNode, MergedTree
+from .startup_check import check_merged_hive
 
 #: Findings that are stored with an image; further findings are only counted.
 MAX_FINDINGS = 500
@@ -64,6 +67,14 @@ class RegistryChanges:
     merged: Mapping[str, str]
     built_on: Mapping[str, Collection[str]]
     extra_rules: Sequence[dict] = ()
+
+
+@dataclass(frozen=True)
+class MergedRegistry:
+    """The outcome of merging: what is stored with the image, and the hive SYSTEM if a layer changes it."""
+
+    summary: RegistrySummary
+    system: Hive | None
 
 
 def read_stacked_deltas(labels: Sequence[str], openers: Sequence[Opener]) -> dict[str, list[StackedDelta]]:
@@ -120,7 +131,7 @@ def delta_digests(deltas: Mapping[str, Sequence[StackedDelta]], extra_rules: Seq
     return digests
 
 
-def apply_registry(volume: Volume, original: Volume, tree: MergedTree, changes: RegistryChanges) -> RegistrySummary:
+def apply_registry(volume: Volume, original: Volume, tree: MergedTree, changes: RegistryChanges) -> MergedRegistry:
     """Write the changed hives into ``volume``; ``original`` is the volume of the OS layer, ``tree`` the merged stack.
 
     A hive that no layer changes any more becomes the hive of the OS layer again.
@@ -128,12 +139,14 @@ def apply_registry(volume: Volume, original: Volume, tree: MergedTree, changes: 
     Raises:
         Conflict images.layer_whole_hive: a layer replaces or removes a hive as a file.
         Conflict images.layer_no_hive: a layer changes a hive that the OS layer does not have.
+        Conflict images.unbootable: the layers remove a key without which Windows does not start.
         Corrupt images.windows_no_hive: the volume lacks a hive.
         StrataError winregistry.*: a hive or a delta is damaged, or deltas cannot be merged.
     """
     hives = delta_digests(changes.deltas, changes.extra_rules)
     rules = compile_rules(changes.extra_rules)
     findings: list[dict] = []
+    system = None
     for name in sorted(hives.keys() | changes.merged.keys()):
         hive = HIVES[name]
         stacked = changes.deltas.get(name, [])
@@ -141,13 +154,22 @@ def apply_registry(volume: Volume, original: Volume, tree: MergedTree, changes: 
         check_hive(original, hive, stacked)
         base = load_hive(original, hive.path)
         if stacked:
-            deltas = [(delta.label, _delta(original, hive, delta)) for delta in stacked]
+            deltas = decode_deltas(original, hive, stacked)
+            before = HiveState.of(name, base)
             merged = merge_deltas(base, deltas, rules, base_label="the OS layer", seen=changes.built_on)
+            check_merged_hive(before, base, deltas)
             findings += [finding.as_dict() for finding in merged.findings]
+            system = base if name == "SYSTEM" else system
         if hives.get(name) != changes.merged.get(name):
             _replace(volume, hive.path, write_hive(base))
             _remove_logs(volume, hive.path)
-    return RegistrySummary(hives=hives, findings=tuple(findings[:MAX_FINDINGS]), finding_count=len(findings))
+    summary = RegistrySummary(hives=hives, findings=tuple(findings[:MAX_FINDINGS]), finding_count=len(findings))
+    return MergedRegistry(summary, system)
+
+
+def decode_deltas(original: Volume, hive: LayerHive, stacked: Sequence[StackedDelta]) -> list[tuple[str, Delta]]:
+    """Return (label, delta) of the changes of layers to a hive; ``original`` is the volume of the OS layer."""
+    return [(delta.label, _delta(original, hive, delta)) for delta in stacked]
 
 
 def _delta(original: Volume, hive: LayerHive, stacked: StackedDelta) -> Delta:

@@ -100,6 +100,45 @@ class MergedTree:
             node = next(iter(node.children.values()))
         return self.labels.get(node.layer if node.layer >= 0 else node.remover, "a layer")
 
+    def _way(self, path: str) -> Iterator[MergedNode]:
+        """Yield the nodes on the way to a path, from the top, as far as the tree has them."""
+        node = self.root
+        for part in path.split("/"):
+            below = node.children.get(self.fold(part))
+            if below is None:
+                return
+            yield below
+            node = below
+
+    def node(self, path: str) -> MergedNode | None:
+        """Return the node of a path; None if the stack changes neither the path nor what is below it."""
+        way = list(self._way(path))
+        return way[-1] if len(way) == path.count("/") + 1 else None
+
+    def provides_file(self, path: str) -> bool:
+        """Return whether a layer provides a file or link at a path."""
+        node = self.node(path)
+        return node is not None and node.is_leaf
+
+    def changes(self, path: str) -> bool:
+        """Return whether the stack changes a path, anything below it, or a folder above it as a whole."""
+        return self.node(path) is not None or any(node.hides for node in self._way(path))
+
+    def responsible(self, path: str) -> tuple[str, str, bool] | None:
+        """Return the layer that decides what is at a path, the path that it provides or removes, and whether it removes it.
+
+        The result is None if no layer changes the path or a folder above it as a whole.
+        """
+        decisive = None
+        where: list[str] = []
+        for node in self._way(path):
+            where.append(node.name)
+            if node.is_leaf or (node.entry is not None and len(where) == path.count("/") + 1):
+                decisive = self.labels.get(node.layer, "a layer"), "/".join(where), False
+            elif node.remover >= 0:
+                decisive = self.labels.get(node.remover, "a layer"), "/".join(where), True
+        return decisive
+
     def add_layer(
         self, number: int, label: str, entries: Sequence[Entry], skip: Collection[tuple[int, int]] = ()
     ) -> None:

@@ -113,7 +113,7 @@ class FilesSource:
             InvalidInput: ``operations.layer_empty_folder`` if the folder differs from the version and is empty.
         """
         entries = self._entries()
-        current = LayerContent(source_records(entries), self._hives(repository, os_layer))
+        current = LayerContent(source_records(entries), self._hives(repository, os_layer, must_start=False))
         if current.digest == entry.content_digest:
             return None
         self._refuse_empty(entries)
@@ -168,8 +168,8 @@ class FilesSource:
             return []
         return entries_from_folder(self.files, delete=self.delete, time=self._time)
 
-    def _hives(self, repository: Repository, os_layer: str) -> list[tuple[str, bytes]]:
-        return reg_files.deltas_from_files(repository, os_layer, self.registry, time=self._time)
+    def _hives(self, repository: Repository, os_layer: str, *, must_start: bool = True) -> list[tuple[str, bytes]]:
+        return reg_files.deltas_from_files(repository, os_layer, self.registry, time=self._time, must_start=must_start)
 
     def _refuse_empty(self, entries: Sequence[tuple[Entry, Opener | None]]) -> None:
         # A mount point is an empty folder as long as nothing is mounted there.

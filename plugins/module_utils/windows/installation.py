@@ -104,6 +104,17 @@ def find_hive(volume: Volume, path: str) -> Hive | None:
     return _completed(volume, path, data) if data else None
 
 
+def ansi_code_page(volume: Volume) -> int | None:
+    """Return the number of the ANSI code page of the installation on ``volume``, None if it is not set.
+
+    Raises:
+        Corrupt: the hive SYSTEM is missing or damaged.
+    """
+    system = load_hive(volume, f"{CONFIG}/SYSTEM")
+    key = current_control_set(system).key("Control\\Nls\\CodePage")
+    return _number(decode_string(key.value("ACP"))) if key is not None else None
+
+
 def _completed(volume: Volume, path: str, data: bytes) -> Hive:
     logs = [log for log in (read_file(volume, path + suffix, MAX_HIVE) for suffix in (".LOG1", ".LOG2", ".LOG")) if log]
     return read_hive(data, logs=logs, name=f"{path} on the Windows disk")

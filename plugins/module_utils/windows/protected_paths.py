@@ -144,9 +144,12 @@ _SYSTEM32 = (
     ),
 )
 
+#: The files that Windows needs to start, as far as an installation has them: which of them exist depends on the version.
+STARTUP_FILES: tuple[str, ...] = tuple(f"Windows/System32/{name}" for name in _SYSTEM32)
+
 #: reason: paths, which are protected together with all folders above them. Other files in these folders are not.
 _ESSENTIAL: Mapping[str, tuple[str, ...]] = {
-    "is needed to start Windows": tuple(f"Windows/System32/{name}" for name in _SYSTEM32),
+    "is needed to start Windows": STARTUP_FILES,
     "is a folder that every Windows installation needs": (
         *(f"Windows/System32/{name}" for name in ("catroot", "config/systemprofile", "DriverStore/FileRepository")),
         *(f"Windows/System32/{name}" for name in ("CodeIntegrity", "wbem", "WindowsPowerShell", "Tasks")),

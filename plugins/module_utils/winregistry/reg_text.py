@@ -4,12 +4,17 @@
 """Read registry editor files (.reg) into operations.
 
 Both forms are read: "Windows Registry Editor Version 5.00" (UTF-16 or UTF-8) and REGEDIT4
-(ANSI, in which hexadecimal strings are ANSI, too). Sources: Microsoft's "How to add, modify,
-or delete registry subkeys and values by using a .reg file"; wine's regedit where that article leaves details open.
+(ANSI, in which hexadecimal strings are ANSI, too). ANSI text is in the code page of the installation.
+Sources: Microsoft's "How to add, modify, or delete registry subkeys and values by using a .reg file"; where that
+article leaves details open, what the tests of wine's reg.exe (programs/reg/tests/import.c) assert about Windows:
+comments begin with ";", also after a value and between the lines of a continued value, in which blank lines are
+skipped, too; a line that begins with "#" is skipped; a continued line ends in a comma before the backslash.
+The registry editor skips lines that it cannot read without a message. Here they are errors.
 """
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,16 +26,29 @@ from .registry_values import REG_BINARY, REG_DWORD, REG_EXPAND_SZ, REG_MULTI_SZ,
 HEADER = "Windows Registry Editor Version 5.00"
 HEADER_ANSI = "REGEDIT4"
 
-_BLANK = re.compile(r"(?:[ \t\r\n]++|;[^\r\n]*+)*+")
+# Blank lines and comments. Windows skips lines that begin with "#", as any line that it cannot read.
+_BLANK = re.compile(r"(?:[ \t\r\n]++|[;#][^\r\n]*+)*+")
 _LINE = re.compile(r"[^\r\n]*+")
 # A bracket within a name is not followed by the end of the line.
 KEY_LINE = re.compile(r"\[(-?)([^\r\n]*?)\][ \t]*+(?:;[^\r\n]*+)?(?=[\r\n]|\Z)")
 _STRING = re.compile(r'"((?:[^"\\]++|\\.)*+)"', re.DOTALL)
 _ASSIGN = re.compile(r"[ \t]*+=[ \t]*+")
 _DWORD = re.compile(r"dword:[ \t]*+([0-9a-f]{1,8})(?![0-9a-f])", re.IGNORECASE)
-_HEX = re.compile(r"hex(?:\(([0-9a-f]{1,8})\))?:((?:[0-9a-f, \t]++|\\[ \t]*+(?:\r\n|\n|\r))*+)", re.IGNORECASE)
-_CONTINUATION = re.compile(r"[\\ \t\r\n]+")
+# The backslash and the rest of its line, with the blank and comment lines that follow.
+_CONTINUATION = r"\\(?:(?:[ \t]*+(?:;[^\r\n]*+)?(?:\r\n|\r|\n))++|[ \t]*+(?:;[^\r\n]*+)?\Z)"
+_HEX = re.compile(rf"hex(?:\(([0-9a-f]{{1,8}})\))?:((?:[0-9a-f, \t]++|{_CONTINUATION})*+)", re.IGNORECASE)
+_CONTINUED = re.compile(_CONTINUATION)
 _END = re.compile(r"[ \t]*+(?:;[^\r\n]*+)?(?=[\r\n]|\Z)")
+_HEX_TEXT = re.compile(rb"h\0?e\0?x\0?\(", re.IGNORECASE)
+_ROOTS = {
+    "HKLM": "HKEY_LOCAL_MACHINE",
+    "HKCU": "HKEY_CURRENT_USER",
+    "HKCR": "HKEY_CLASSES_ROOT",
+    "HKU": "HKEY_USERS",
+    "HKCC": "HKEY_CURRENT_CONFIG",
+}
+_SAVE_HINT = f"Save the file as '{HEADER}' in UTF-16, as the registry editor does."
+_UTF_8 = 65001
 _ESCAPES = {"\\": "\\", '"': '"', "n": "\n", "r": "\r", "0": "\0"}
 
 
@@ -73,34 +91,109 @@ class DeleteValue:
 Operation: TypeAlias = "CreateKey | DeleteKey | SetValue | DeleteValue"
 
 
-def read_reg(data: bytes, *, source: str = "The .reg file", ansi: str = "cp1252") -> list[Operation]:
+def needs_code_page(data: bytes) -> bool:
+    """Return whether a .reg file can have text whose meaning depends on the ANSI code page of Windows.
+
+    That includes the hexadecimal strings of a REGEDIT4 file.
+    """
+    if _is_regedit4(data):
+        return not data.isascii() or _HEX_TEXT.search(data) is not None
+    return _encoding(data) is None
+
+
+def read_reg(data: bytes, *, source: str = "The .reg file", code_page: int | None = None) -> list[Operation]:
     """Read a .reg file into operations in their order.
 
-    ``source`` names the file in errors, ``ansi`` is the code page of REGEDIT4.
+    ``source`` names the file in errors, ``code_page`` is the number of the ANSI code page of the OS layer; without it, ANSI text must be ASCII.
 
     Raises:
-        InvalidInput: a line is not valid; the registry editor of Windows would skip it silently. ``line`` is its number.
+        InvalidInput winregistry.text: a line is not valid; the registry editor of Windows would skip it silently.
+            ``line`` is its number.
+        InvalidInput winregistry.code_page: ANSI text cannot be read in the code page.
     """
+    ansi = _Ansi.of(code_page)
     return list(_Parser(_decode(data, source, ansi), source, ansi).operations())
 
 
-def _decode(data: bytes, source: str, ansi: str) -> str:
+@dataclass(frozen=True, slots=True)
+class _Ansi:
+    """How ANSI text is read: the code page's number, Python's codec, and what other text violates."""
+
+    number: int | None
+    codec: str
+    problem: str
+
+    @classmethod
+    def of(cls, number: int | None) -> _Ansi:
+        if number is None:
+            return cls(None, "ascii", "is not ASCII, and the code page of the OS layer is not known")
+        try:
+            codec = codecs.lookup("utf-8" if number == _UTF_8 else f"cp{number}").name
+        except LookupError:
+            return cls(number, "ascii", f"is not ASCII, and the code page {number} of the OS layer is not supported")
+        return cls(number, codec, f"is not valid in the code page {number} of the OS layer")
+
+
+def _is_regedit4(data: bytes) -> bool:
+    """Return whether the first line is that of REGEDIT4, in ANSI or UTF-16."""
+    start = data[:200].lstrip(b"\xff\xfe").replace(b"\0", b"").lstrip()
+    return start.startswith(HEADER_ANSI.encode("ascii"))
+
+
+def _encoding(data: bytes) -> str | None:
+    """Return the encoding of a .reg file: utf-16-le or utf-8, with or without byte order mark; None for ANSI."""
+    if data.startswith(b"\xff\xfe") or data[1:2] == b"\0":
+        return "utf-16-le"
+    if data.startswith(b"\xef\xbb\xbf"):
+        return "utf-8"
+    if _is_regedit4(data):
+        return None
     try:
-        if data.startswith(b"\xff\xfe"):
-            return data[2:].decode("utf-16-le", "surrogatepass")
-        if data.startswith(b"\xef\xbb\xbf"):
-            return data[3:].decode("utf-8")
-        if data[1:2] == b"\0":
-            return data.decode("utf-16-le", "surrogatepass")
-        if data.lstrip().startswith(HEADER_ANSI.encode("ascii")):
-            return data.decode(ansi)
-        return data.decode("utf-8")
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return "utf-8"
+
+
+def _decode(data: bytes, source: str, ansi: _Ansi) -> str:
+    encoding = _encoding(data)
+    if encoding == "utf-16-le":
+        data = data.removeprefix(b"\xff\xfe")
+    elif encoding == "utf-8":
+        data = data.removeprefix(b"\xef\xbb\xbf")
+    elif ansi.number != _UTF_8 and not data.isascii() and _is_utf_8(data):
+        raise _code_page_error(source, f"is a {HEADER_ANSI} file in UTF-8, which Windows would read as ANSI text", ansi)
+    try:
+        return data.decode(encoding or ansi.codec, "surrogatepass" if encoding == "utf-16-le" else "strict")
     except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-16-le" if encoding == "utf-16-le" else "latin-1", "replace")
+        line = _lines(before) + 1
+        if encoding is None:
+            raise _code_page_error(source, f"has text in line {line} that {ansi.problem}", ansi, line) from error
         raise InvalidInput(
-            f"{source} is not {error.encoding} text: byte {error.start} cannot be decoded.",
+            f"{source} has text in line {line} that is not valid {encoding.upper()}.",
             code="winregistry.text",
-            hint="Save the file as UTF-16, as the registry editor does.",
+            hint=_SAVE_HINT,
+            line=line,
         ) from error
+
+
+def _code_page_error(source: str, problem: str, ansi: _Ansi, line: int = 1) -> InvalidInput:
+    return InvalidInput(
+        f"{source} {problem}.",
+        code="winregistry.code_page",
+        hint=_SAVE_HINT,
+        line=line,
+        code_page=ansi.number,
+    )
+
+
+def _is_utf_8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _lines(text: str) -> int:
@@ -108,7 +201,7 @@ def _lines(text: str) -> int:
 
 
 class _Parser:
-    def __init__(self, text: str, source: str, ansi: str) -> None:
+    def __init__(self, text: str, source: str, ansi: _Ansi) -> None:
         self.text = text
         self.source = source
         self.ansi = ansi
@@ -153,12 +246,12 @@ class _Parser:
             else:
                 raise self.error("has a line that is neither a key nor a value")
 
-    def error(self, problem: str) -> InvalidInput:
+    def error(self, problem: str, hint: str = "Correct line {line} of the file.") -> InvalidInput:
         line = _lines(self.text[: self.position]) + 1
         return InvalidInput(
             f"{self.source} {problem} in line {line}.",
             code="winregistry.text",
-            hint=f"Correct line {line} of the file.",
+            hint=hint.format(line=line),
             line=line,
         )
 
@@ -169,6 +262,10 @@ class _Parser:
             raise self.error("has a key without its closing bracket")
         deleted, path = match.group(1) == "-", match.group(2)
         path = path.rstrip("\\")
+        root = path.partition("\\")[0]
+        if root.upper() in _ROOTS:
+            full = _ROOTS[root.upper()]
+            raise self.error(f"has the short name '{root}' of a root key", f"Write {full} for {root} in line {{line}}.")
         if not all(path.split("\\")) or not path.upper().startswith("HKEY_"):
             raise self.error(f"has the key '{path[:80]}', which is not a path below HKEY_...,")
         self.position = match.end()
@@ -209,16 +306,25 @@ class _Parser:
         data = self.hexadecimal(match.group(2))
         if not self.unicode and kind in (REG_SZ, REG_EXPAND_SZ, REG_MULTI_SZ):
             try:
-                data = data.decode(self.ansi).encode("utf-16-le")
+                data = data.decode(self.ansi.codec).encode("utf-16-le")
             except UnicodeDecodeError as error:
-                raise self.error(f"has a text that is not {self.ansi}") from error
+                line = _lines(self.text[: self.position]) + 1
+                problem = f"has a value in line {line} whose text {self.ansi.problem}"
+                raise _code_page_error(self.source, problem, self.ansi, line) from error
         self.position = match.end()
         return SetValue(path, name, kind, data, self.line)
 
     def hexadecimal(self, digits: str) -> bytes:
-        parts = _CONTINUATION.sub("", digits).rstrip(",").split(",")
-        if parts == [""]:
+        """Return the bytes of hexadecimal data; the position is at their value."""
+        *continued, last = [line.strip(" \t") for line in _CONTINUED.split(digits)]
+        for number, line in enumerate(continued):
+            # The first line can be empty, after "hex:". Windows ignores a value without the comma.
+            if not (line.endswith(",") or (not line and number == 0)):
+                raise self.error("has a hexadecimal value with a backslash that does not follow a comma")
+        text = "".join((*continued, last))
+        if not text:
             return b""
+        parts = [part.strip(" \t") for part in text.removesuffix(",").split(",")]
         if not all(0 < len(part) <= 2 for part in parts):
             raise self.error("has a hexadecimal value with bytes that are not one or two digits")
         return bytes([int(part, 16) for part in parts])

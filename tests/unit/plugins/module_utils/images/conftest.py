@@ -150,10 +150,8 @@ class SmallSystem:
         assert json.loads(done.stdout)["findings"] == []
 
 
-@pytest.fixture(scope="session")
-def small_image(tmp_path_factory):
-    """A GPT disk of 128 MiB with a boot partition and an NTFS volume with all kinds of files; (path, offset, size, tree, fold)."""
-    path = str(tmp_path_factory.mktemp("small") / "raw")
+def format_disk(path, tree):
+    """Format a GPT disk of 128 MiB with a boot partition and an NTFS volume; return (path, offset, size, tree, fold)."""
     with open(path, "wb") as out:
         out.truncate(128 << 20)
     with FileDevice(path, writable=True) as device:
@@ -162,15 +160,7 @@ def small_image(tmp_path_factory):
             PartitionSpec("ebd0a0a2-b9e5-4433-87c0-68b6b72699c7", None, "Windows"),
         ]
         partition = format_gpt(device, specs, disk_guid="6b1d5c1e-0f0a-4e57-9b7e-2f1c9a5d7e10").partitions[1]
-    tree = Tree()
-    for name in ("a", "b", "A long name.text", "Another file", "c.txt"):
-        tree.file(f"{name}/file", pe.filler(name, 30_000))
-        tree.file(f"{name}/a", b"small")
-    tree.file("\u00e9t\u00e9", pe.filler("big", 3 << 20))
-    tree.file("kept/file 0", b"older")
-    tree.link("kept/again", "kept/file 0")
-    expected = {"offset": partition.offset, "size": partition.size}
-    make_ntfs(path, expected, tree.finish(), "Windows")
+    make_ntfs(path, {"offset": partition.offset, "size": partition.size}, tree.finish(), "Windows")
     with FileDevice(path) as device:
         return (
             path,
@@ -179,6 +169,19 @@ def small_image(tmp_path_factory):
             read_tree(device, partition.offset, partition.size),
             read_fold(device, partition.offset, partition.size),
         )
+
+
+@pytest.fixture(scope="session")
+def small_image(tmp_path_factory):
+    """Return ``format_disk`` of a volume with all kinds of files."""
+    tree = Tree()
+    for name in ("a", "b", "A long name.text", "Another file", "c.txt"):
+        tree.file(f"{name}/file", pe.filler(name, 30_000))
+        tree.file(f"{name}/a", b"small")
+    tree.file("\u00e9t\u00e9", pe.filler("big", 3 << 20))
+    tree.file("kept/file 0", b"older")
+    tree.link("kept/again", "kept/file 0")
+    return format_disk(str(tmp_path_factory.mktemp("small") / "raw"), tree)
 
 
 @pytest.fixture(autouse=True)

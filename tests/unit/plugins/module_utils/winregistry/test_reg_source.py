@@ -14,7 +14,9 @@ from ansible_collections.strata.layering.plugins.module_utils.winregistry.delta_
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.delta_format import read_delta, write_delta
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_model import Hive, Key
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.reg_source import (
-    deltas_from_operations,
+    RegFile,
+    check_required_keys,
+    deltas_from_reg_files,
     locate,
 )
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.reg_text import (
@@ -29,6 +31,10 @@ from ansible_collections.strata.layering.plugins.module_utils.winregistry.regist
     REG_LINK,
     REG_SZ,
     encode_string,
+)
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.required_keys import (
+    REQUIRED_KEYS,
+    resolved_names,
 )
 from ansible_collections.strata.layering.tests.support.reg_files import apply
 from ansible_collections.strata.layering.tests.support.registry_data import encode_dword
@@ -63,7 +69,7 @@ def link(hive: Hive, path: str, target: str) -> None:
 
 def deltas_of(text: str, **arguments) -> dict:
     operations = read_reg((HEADER + text).encode(), source="app.reg")
-    result = deltas_from_operations(operations, bases(), source="app.reg", **arguments)
+    result = deltas_from_reg_files([RegFile("app.reg", operations)], bases(), **arguments)
     return {hive: read_delta(write_delta(delta)) for hive, delta in result.items()}
 
 
@@ -79,10 +85,11 @@ def described(delta) -> list:
     "path, hive, below",
     [
         ("HKEY_LOCAL_MACHINE\\SYSTEM", "SYSTEM", []),
-        ("hklm\\Software\\A\\B", "SOFTWARE", ["A", "B"]),
+        ("hkey_local_machine\\Software\\A\\B", "SOFTWARE", ["A", "B"]),
         ("HKEY_CLASSES_ROOT\\.txt", "SOFTWARE", ["Classes", ".txt"]),
         ("HKEY_USERS\\.default\\Software", "DEFAULT", ["Software"]),
-        ("HKU\\S-1-5-18", "DEFAULT", []),
+        ("HKEY_USERS\\S-1-5-18", "DEFAULT", []),
+        ("HKEY_USERS\\Default\\Environment", "NTUSER.DAT", ["Environment"]),
         ("HKEY_CURRENT_USER\\Environment", "NTUSER.DAT", ["Environment"]),
     ],
 )
@@ -97,6 +104,8 @@ def test_locate_key_of_a_layer_hive(path, hive, below):
         "HKEY_LOCAL_MACHINE\\SAM\\SAM",
         "HKEY_LOCAL_MACHINE\\SECURITY",
         "HKEY_USERS\\S-1-5-21-1",
+        "HKEY_USERS\\DefaultUser",
+        "HKEY_USERS",
         "HKEY_CURRENT_CONFIG",
         "HKEY_DYN_DATA\\x",
         "",
@@ -180,7 +189,7 @@ def test_symbolic_link_out_of_the_hive_is_rejected(target):
     hives = bases()
     link(hives["SOFTWARE"], "Loop", target)
     with pytest.raises(InvalidInput) as caught:
-        deltas_from_operations([CreateKey("HKEY_LOCAL_MACHINE\\SOFTWARE\\Loop\\x", 7)], hives)
+        deltas_from_reg_files([RegFile("app.reg", [CreateKey("HKEY_LOCAL_MACHINE\\SOFTWARE\\Loop\\x", 7)])], hives)
     assert caught.value.code == "winregistry.source"
     assert caught.value.details["line"] == 7
 
@@ -192,6 +201,13 @@ def test_symbolic_link_out_of_the_hive_is_rejected(target):
         ("[HKEY_CURRENT_USER\\Software\\Classes\\.x]\r\n", 3),
         ("[-HKEY_LOCAL_MACHINE\\SOFTWARE]\r\n", 3),
         ("[-HKEY_LOCAL_MACHINE\\SYSTEM]\r\n", 3),
+        ("[-HKEY_USERS\\.DEFAULT]\r\n", 3),
+        ("[-HKEY_CURRENT_USER]\r\n", 3),
+        ("[-HKEY_USERS\\Default]\r\n", 3),
+        ("[-HKEY_LOCAL_MACHINE]\r\n", 3),
+        ("[-HKEY_LOCAL_MACHINE\\SAM]\r\n", 3),
+        ("[HKEY_USERS\\S-1-5-21-1-2-3-1001\\Software]\r\n", 3),
+        ("[HKEY_USERS\\Default\\Software\\Classes\\CLSID]\r\n", 3),
         (f"[HKEY_LOCAL_MACHINE\\SOFTWARE\\{'x' * 257}]\r\n", 3),
     ],
 )
@@ -203,12 +219,96 @@ def test_key_that_layers_cannot_contain_is_rejected_with_its_line(text, line):
     assert "app.reg" in caught.value.message
 
 
+def test_several_files_refused_operation_names_its_own_file():
+    files = [
+        RegFile(name, read_reg((HEADER + text).encode(), source=name))
+        for name, text in (("/a/1.reg", "[HKEY_CURRENT_USER\\A]"), ("/b/1.reg", "\r\n[HKEY_LOCAL_MACHINE\\SAM\\x]"))
+    ]
+    with pytest.raises(InvalidInput) as caught:
+        deltas_from_reg_files(files, bases())
+    assert (caught.value.details["file"], caught.value.details["line"]) == ("/b/1.reg", 4)
+    assert "/b/1.reg" in caught.value.message
+
+
+def startable() -> dict[str, Hive]:
+    """Return hives with every required key, and services that are enabled."""
+    hives = bases()
+    for required in REQUIRED_KEYS:
+        path = "\\".join(resolved_names(required, "ControlSet002"))
+        key = hives[required.hive].root.create(path)
+        if required.service:
+            key.set_value("Start", REG_DWORD, encode_dword(0))
+    for hive in hives.values():
+        hive.root.create("Vendor\\Product")
+    return hives
+
+
+def checked(text: str, hives: dict[str, Hive]) -> None:
+    files = [RegFile("app.reg", read_reg((HEADER + text).encode(), source="app.reg"))]
+    check_required_keys(files, hives, deltas_from_reg_files(files, hives))
+
+
+@pytest.mark.parametrize(
+    "text, line",
+    [
+        ("[-HKEY_CLASSES_ROOT]", 3),
+        ("[HKEY_CLASSES_ROOT\\.x]\r\n[-hkey_classes_root\\clsid]", 4),
+        ("[-HKEY_CLASSES_ROOT]\r\n[HKEY_CLASSES_ROOT\\.x]", 3),
+        ("[-HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion]", 3),
+        ("[-HKEY_LOCAL_MACHINE\\SYSTEM\\Select]", 3),
+        ("[-HKEY_LOCAL_MACHINE\\SYSTEM\\ControlSet002]", 3),
+        ("[-HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet]", 3),
+        ("[-HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services]", 3),
+        ("[-HKEY_LOCAL_MACHINE\\SYSTEM\\controlset002\\Control]", 3),
+        ("[-HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\disk]", 3),
+        ('[HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\RpcSs]\r\n"start"=dword:4', 4),
+        ('[HKEY_LOCAL_MACHINE\\SYSTEM\\Select]\r\n"Current"=dword:9', 4),
+        ('[HKEY_LOCAL_MACHINE\\SYSTEM\\Select]\r\n"Current"=-', 4),
+        ("[-HKEY_USERS\\.DEFAULT\\Software]", 3),
+        ("[-HKEY_CURRENT_USER\\Control Panel]", 3),
+    ],
+)
+def test_change_without_which_windows_starts_is_refused_with_its_line(text, line):
+    with pytest.raises(InvalidInput) as caught:
+        checked(text, startable())
+    assert caught.value.code == "winregistry.required_key"
+    assert (caught.value.details["file"], caught.value.details["line"]) == ("app.reg", line)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[-HKEY_CLASSES_ROOT\\CLSID\\{1}]\r\n[-HKEY_CLASSES_ROOT\\.txt]",
+        "[-HKEY_LOCAL_MACHINE\\SYSTEM\\ControlSet001]",
+        "[-HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\Spooler]",
+        '[HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\disk]\r\n"Start"=dword:0',
+        '[HKEY_LOCAL_MACHINE\\SYSTEM\\Select]\r\n"Current"=dword:1',
+        "[-HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\Ole]\r\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\Ole]",
+        "[-HKEY_LOCAL_MACHINE\\SOFTWARE\\Vendor]\r\n[-HKEY_CURRENT_USER\\Vendor]",
+    ],
+)
+def test_change_with_which_windows_starts_is_accepted(text):
+    hives = startable()
+    if "dword:1" in text:
+        copied = hives["SYSTEM"].key("ControlSet002").copy()
+        copied.name = "ControlSet003"
+        hives["SYSTEM"].root.add(copied)
+        text = text.replace("dword:1", "dword:3")
+    checked(text, hives)
+
+
+def test_key_that_the_os_layer_lacks_is_not_required():
+    checked("[-HKEY_CLASSES_ROOT\\CLSID]\r\n[-HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Enum]", bases())
+
+
 def test_missing_hive_is_rejected():
     with pytest.raises(InvalidInput) as caught:
-        deltas_from_operations([CreateKey("HKEY_USERS\\.DEFAULT\\x")], {})
+        deltas_from_reg_files([RegFile("app.reg", [CreateKey("HKEY_USERS\\.DEFAULT\\x")])], {})
     assert caught.value.code == "winregistry.source"
     with pytest.raises(Corrupt) as damaged:
-        deltas_from_operations([CreateKey("HKEY_LOCAL_MACHINE\\SYSTEM\\x")], {"SYSTEM": Hive.new()})
+        deltas_from_reg_files(
+            [RegFile("app.reg", [CreateKey("HKEY_LOCAL_MACHINE\\SYSTEM\\x")])], {"SYSTEM": Hive.new()}
+        )
     assert damaged.value.code == "winregistry.no_control_set"
 
 
@@ -239,7 +339,7 @@ def test_delta_has_the_effect_of_the_operations(base, done, time):
         key.security = base.root.security
     expected = Hive(base.root.copy(), base_block=bytes(base.base_block))
     apply(expected.root, done, "HKEY_LOCAL_MACHINE\\SOFTWARE")
-    for delta in deltas_from_operations(done, {"SOFTWARE": base}, last_written=time).values():
+    for delta in deltas_from_reg_files([RegFile("app.reg", done)], {"SOFTWARE": base}, last_written=time).values():
         apply_delta(base, read_delta(write_delta(delta)))
     assert comparable(base.root) == comparable(expected.root)
 

@@ -16,6 +16,7 @@ from ansible_collections.strata.layering.plugins.module_utils.winregistry.reg_te
     DeleteKey,
     DeleteValue,
     SetValue,
+    needs_code_page,
     read_reg,
 )
 from ansible_collections.strata.layering.tests.support.expectations import only_our_errors
@@ -84,14 +85,14 @@ def test_read_reg_with_windows_line_ends():
 def test_read_reg_ansi_file_has_ansi_strings():
     text = 'REGEDIT4\r\n\r\n[HKEY_CURRENT_USER\\ä]\r\n"s"="€"\r\n"e"=hex(2):25,80,00\r\n"m"=hex(7):61,00,00\r\n"b"=hex:80\r\n'
     path = "HKEY_CURRENT_USER\\ä"
-    assert read_reg(text.encode("cp1252")) == [
+    assert read_reg(text.encode("cp1252"), code_page=1252) == [
         CreateKey(path),
         SetValue(path, "s", 1, "€\0".encode("utf-16-le")),
         SetValue(path, "e", 2, "%€\0".encode("utf-16-le")),
         SetValue(path, "m", 7, "a\0\0".encode("utf-16-le")),
         SetValue(path, "b", 3, b"\x80"),
     ]
-    assert read_reg("REGEDIT4\n[HKEY_USERS\\ж]".encode("cp1251"), ansi="cp1251") == [CreateKey("HKEY_USERS\\ж")]
+    assert read_reg("REGEDIT4\n[HKEY_USERS\\ж]".encode("cp1251"), code_page=1251) == [CreateKey("HKEY_USERS\\ж")]
 
 
 @pytest.mark.parametrize(
@@ -131,14 +132,151 @@ def test_read_reg_invalid_line_is_named(body, line):
         b"",
         b"WINE REGISTRY Version 2\n",
         b"\xff\xfe\x00",
-        b"Windows Registry Editor Version 5.00\n\xff",
-        b"REGEDIT4\n\x81",
+        b"\xef\xbb\xbfWindows Registry Editor Version 5.00\n\xff",
     ],
 )
 def test_read_reg_other_file_is_rejected(data):
     with pytest.raises(InvalidInput) as caught:
         read_reg(data)
     assert caught.value.code == "winregistry.text"
+
+
+_KEY = "[HKEY_LOCAL_MACHINE\\SOFTWARE\\A]\n"
+
+
+def values(body: str, end: str = "\n") -> dict[str, bytes]:
+    text = end.join(("Windows Registry Editor Version 5.00", "", *(_KEY + body).split("\n")))
+    return {item.name: item.data for item in read_reg(text.encode()) if isinstance(item, SetValue)}
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        '"v"=hex:01,02,\\\n; comment\n03',
+        '"v"=hex:01,02,\\\n  ;comment\\\n  03',
+        '"v"=hex:01,02,\\\n\n\n03',
+        '"v"=hex:01,02,\\\n \t\n\t\n  03',
+        '"v"=hex:01,\\;comment\n  02,\\  ;#comment\n  03',
+        '"v"=hex:01,  \\  ;comment\n\n02,\\\t\n;\n\n; comment "x"\n03;comment',
+        '"v"=hex:\\\n  01,02,03',
+        '"v"=hex:01,02,03,',
+        '"v"=hex:01,02,03 ; comment',
+        '"v"=hex:01,02,03,\\',
+        '"v"=hex:01,02,03,\\ ;comment',
+        '# comment\\\n;comment\\\n"v"=hex:01,02,03\n  #"v"=hex:09\n  ;"v"=hex:09',
+        ';"v"=hex:09,\\\n"v"=hex:01,02,03',
+    ],
+)
+def test_read_reg_comments_and_blank_lines_in_a_value_as_windows_does(body, end):
+    assert values(body, end) == {"v": b"\1\2\3"}
+
+
+def test_read_reg_comment_signs_in_text_are_text():
+    assert values('"a;b"="c;d"\n"#"="#" ; comment\n"n"=dword:7;x') == {
+        "a;b": "c;d\0".encode("utf-16-le"),
+        "#": "#\0".encode("utf-16-le"),
+        "n": b"\7\0\0\0",
+    }
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '"v"=hex:01\\\n02',
+        '"v"=hex:01\\\n,02',
+        '"v"=hex:0\\\n1,02',
+        '"v"=hex:01,\\\n\\\n02',
+        '"v"=hex:01,\\#comment\n02',
+        '"v"=hex:01,\\\n#comment\n02',
+        '"v"=hex:01,\\02',
+        '"v"=hex:01,\\,02',
+        '"v"=hex:,\\\n02',
+        '"v"=hex:01,,02',
+        '"v"=hex:0 1',
+        '"v"=hex:01,\n02',
+        '"v"=hex:01,;comment\n02',
+        '"v"=hex:01,\\\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\B]',
+        '"v"=hex:01,\\\n"w"=dword:1',
+        '"v"=hex:01,\\\n;comment\n@="x"',
+        '"v"=hex:01 #comment',
+        '"v"="x"#comment',
+        '"v"=dword:1 #comment',
+        '"v"=- #comment',
+        '"v"=;"x"',
+        '"v"=hex:01,02/\n03',
+    ],
+)
+def test_read_reg_value_that_windows_ignores_is_refused(body):
+    with pytest.raises(InvalidInput) as caught:
+        values(body)
+    assert caught.value.code == "winregistry.text"
+    assert caught.value.details["line"] > 3
+
+
+@pytest.mark.parametrize("short, root", [("HKLM", "HKEY_LOCAL_MACHINE"), ("hkcu", "HKEY_CURRENT_USER")])
+def test_read_reg_short_root_is_refused_with_the_full_name(short, root):
+    with pytest.raises(InvalidInput) as caught:
+        read_reg(f"Windows Registry Editor Version 5.00\n\n[{short}\\SOFTWARE\\A]".encode())
+    assert caught.value.details["line"] == 3
+    assert root in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "code_page, text", [(1251, "Программа"), (1252, "Größe"), (932, "設定"), (65001, "Größe Программа")]
+)
+def test_read_reg_regedit4_is_read_in_the_code_page(code_page, text):
+    codec = "utf-8" if code_page == 65001 else f"cp{code_page}"
+    hexadecimal = f"{text}\0".encode(codec).hex(",")
+    data = f'REGEDIT4\n[HKEY_CURRENT_USER\\{text}]\n"t"="{text}"\n"h"=hex(2):{hexadecimal}'.encode(codec)
+    path = f"HKEY_CURRENT_USER\\{text}"
+    encoded = f"{text}\0".encode("utf-16-le")
+    assert needs_code_page(data)
+    assert read_reg(data, code_page=code_page) == [
+        CreateKey(path),
+        SetValue(path, "t", 1, encoded),
+        SetValue(path, "h", 2, encoded),
+    ]
+
+
+def test_read_reg_ansi_file_of_version_5_is_read_in_the_code_page():
+    data = "Windows Registry Editor Version 5.00\n[HKEY_CURRENT_USER\\Größe]".encode("cp1252")
+    assert needs_code_page(data)
+    assert read_reg(data, code_page=1252) == [CreateKey("HKEY_CURRENT_USER\\Größe")]
+
+
+@pytest.mark.parametrize(
+    "data, code_page, line",
+    [
+        ("REGEDIT4\n[HKEY_CURRENT_USER\\Größe]".encode("cp1252"), None, 2),
+        ("REGEDIT4\n[HKEY_CURRENT_USER\\Größe]".encode("cp1252"), 1200, 2),
+        (b"REGEDIT4\r\n\r\n[HKEY_CURRENT_USER\\A\x81 ]", 932, 3),
+        (b"REGEDIT4\n\x81", 1252, 2),
+        ("REGEDIT4\n[HKEY_CURRENT_USER\\Größe]".encode(), 1252, 1),
+        (b'REGEDIT4\n[HKEY_CURRENT_USER\\A]\n"v"=hex(1):81,00', 1252, 3),
+        (b'REGEDIT4\n[HKEY_CURRENT_USER\\A]\n"v"=hex(1):e4,00', None, 3),
+        (b"Windows Registry Editor Version 5.00\n[HKEY_CURRENT_USER\\Gr\xf6]", None, 2),
+    ],
+)
+def test_read_reg_text_outside_the_code_page_is_refused(data, code_page, line):
+    with pytest.raises(InvalidInput) as caught:
+        read_reg(data, source="/x/app.reg", code_page=code_page)
+    assert caught.value.code == "winregistry.code_page"
+    assert (caught.value.details["line"], caught.value.details["code_page"]) == (line, code_page)
+    assert "/x/app.reg" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        SAMPLE.encode(),
+        SAMPLE.encode("utf-16"),
+        b'REGEDIT4\n[HKEY_CURRENT_USER\\A]\n"v"=hex:ff\n"w"="x"',
+    ],
+)
+def test_read_reg_other_text_needs_no_code_page(data):
+    assert not needs_code_page(data)
+    assert read_reg(data) == read_reg(data, code_page=1251)
 
 
 def test_write_reg_is_read_again():
