@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..common.errors import Conflict, InvalidInput, NotFound
+from ..common.errors import Conflict, InvalidInput, NotFound, Unsupported
 from ..common.outcome import Outcome
 from ..common.progress import Progress, silent
 from ..shares.open import ShareCredentials, open_share
@@ -68,6 +69,7 @@ def ensure_ovf_package(options: OvfExportOptions, *, check_mode: bool, progress:
     """Export the VM unless its package exists and matches the VM as it is now.
 
     Raises:
+        Unsupported: ``operations.ovf_template`` if the name is that of a VM template.
         InvalidInput: ``operations.ovf_package``, ``operations.ovf_folder``, ``operations.vsphere_several_snapshots``.
         NotFound: the share, the VM or its snapshot (``operations.vsphere_no_snapshot``) does not exist.
         Conflict: ``operations.ovf_other_vm``, ``operations.ovf_foreign`` if the package is not of this VM.
@@ -95,6 +97,7 @@ def _ensure(options: OvfExportOptions, folder: Share, check_mode: bool, progress
     where, package = folder.where(), options.package
     with options.connection.connect() as session:
         vm = _find(session, options)
+        _refuse_template(session, vm)
         snapshot = _snapshot(session, vm, options.snapshot, options.name) if options.snapshot else None
         present = vm_export.exported(session, vm, folder, name=package, snapshot=snapshot)
         export = present
@@ -165,7 +168,7 @@ def _exists(session: Session, instance_uuid: str) -> bool:
 
 
 def _find(session: Session, options: OvfExportOptions) -> Any:
-    """Return the VM (vim.VirtualMachine) that the options name."""
+    """Return the VM (vim.VirtualMachine) that the options name, or a template of that name if there is no VM."""
     inventory, name = Inventory(session), options.name
     if _MOID.fullmatch(name):
         return inventory.vm(moid=name)
@@ -179,7 +182,25 @@ def _find(session: Session, options: OvfExportOptions) -> Any:
         )
     datacenter = inventory.datacenter(options.datacenter) if options.datacenter else None
     folder = inventory.folder(datacenter, options.folder) if options.folder else None
-    return inventory.vm(name=name, datacenter=datacenter, folder=folder, template=False)
+    place = {"name": name, "datacenter": datacenter, "folder": folder}
+    try:
+        return inventory.vm(**place, template=False)
+    except NotFound:
+        with contextlib.suppress(NotFound):
+            return inventory.vm(**place, template=True)
+        raise
+
+
+def _refuse_template(session: Session, vm: vim.VirtualMachine) -> None:
+    values = read(session, vm, "name", "config.template")
+    if values.get("config.template"):
+        name = plain_name(values["name"])
+        raise Unsupported(
+            f"{name} is a VM template, which vSphere does not export.",
+            code="operations.ovf_template",
+            hint="Convert the template to a virtual machine, or clone it to a virtual machine and export the clone.",
+            vm=name,
+        )
 
 
 def _snapshot(session: Session, vm: vim.VirtualMachine, name: str, vm_name: str) -> Snapshot:

@@ -201,6 +201,18 @@ def test_ovf_export_is_imported_as_an_os_layer(workspace, vcenter, simulator, tm
     assert "no such VM" in result["msg"]
 
 
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize("by", ["name", "moid", "instance_uuid"])
+def test_ovf_export_of_a_template_is_refused(vcenter, simulator, tmp_path, by, check):
+    template = next(vm for vm in simulator.machines() if vm["template"])
+    values = {"name": template["name"], "moid": template["moid"]}
+    values["instance_uuid"] = machine_of(simulator.connect(), template["moid"]).config.instanceUuid
+    options = vcenter | {"name": values[by], "package": "gold", "file_share": os.fspath(tmp_path)}
+    result = fails("ovf_export", "operations.ovf_template", check=check, **options)
+    assert result["details"]["vm"] == template["name"]
+    assert os.listdir(tmp_path) == []
+
+
 @pytest.fixture
 def two_vms(workspace, vcenter):
     """The names of two published VMs, which are powered off."""
