@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..common.composer_paths import is_windows_path
 from ..common.errors import Corrupt, InvalidInput, StrataError, Unsupported
 from ..disk.block_device import BlockDevice
 from ..images import os_import
@@ -37,7 +38,7 @@ class OsPackageSource:
         """Open the package; its share is closed afterwards.
 
         Raises:
-            InvalidInput: ``operations.os_outside_share`` if a link leads out of the share.
+            InvalidInput: ``operations.os_outside_share`` if the path or a link leads out of the share.
             NotFound, Unavailable, Corrupt, Unsupported: as ``open_share`` and ``open_package``.
         """
         with open_share(self.file_share, self.credentials) as share:
@@ -45,7 +46,7 @@ class OsPackageSource:
                 yield open_package(check_path(self.path), share)
                 return
             root = os.path.realpath(self.file_share)
-            path = os.path.join(root, self.path)
+            path = os.path.join(root, self._local_path(root))
             if os.path.commonpath((root, os.path.realpath(path))) != root:
                 raise InvalidInput(
                     f"The package {self.path!r} is outside the file share {self.file_share!r}.",
@@ -55,6 +56,17 @@ class OsPackageSource:
             below = os.path.relpath(path, root)
             # Others may write to the share: links in the package must not lead to other files of the composer.
             yield open_package("" if below == "." else below, LocalShare(root, confined=True))
+
+    def _local_path(self, root: str) -> str:
+        """Return the path with slashes: backslashes separate folders as on an SMB share, unless such a file exists."""
+        if is_windows_path(self.path):
+            raise InvalidInput(
+                f"The package {self.path!r} is a path in Windows.",
+                code="operations.os_outside_share",
+                hint=f"Set ovf_package to a path relative to the file share {self.file_share}, such as "
+                "win11-os/win11-os.ovf.",
+            )
+        return self.path if os.path.exists(os.path.join(root, self.path)) else self.path.replace("\\", "/")
 
     def describe(self, package: Package) -> dict[str, Any]:
         """Return what a version records of its package.

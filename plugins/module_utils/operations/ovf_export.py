@@ -182,12 +182,12 @@ def _find(session: Session, options: OvfExportOptions) -> Any:
         )
     datacenter = inventory.datacenter(options.datacenter) if options.datacenter else None
     folder = inventory.folder(datacenter, options.folder) if options.folder else None
-    place = {"name": name, "datacenter": datacenter, "folder": folder}
+    search = {"name": name, "datacenter": datacenter, "folder": folder}
     try:
-        return inventory.vm(**place, template=False)
+        return inventory.vm(**search, template=False)
     except NotFound:
         with contextlib.suppress(NotFound):
-            return inventory.vm(**place, template=True)
+            return inventory.vm(**search, template=True)
         raise
 
 

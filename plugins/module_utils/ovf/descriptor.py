@@ -206,8 +206,9 @@ def _system(element: ElementTree.Element, subject: str) -> System:
     items = [_item(entry) for entry in hardware if local_name(entry.tag) in ("Item", "StorageItem", "EthernetPortItem")]
     settings = _settings(hardware)
     by_instance = {item.get("InstanceID"): item for item in items if item.get("InstanceID")}
-    cpus = next((item for item in items if item.type == CPU), None)
-    memory = next((item for item in items if item.type == MEMORY), None)
+    # Appliances have items without a quantity, which a deployment option replaces.
+    cpus = next((item for item in items if item.type == CPU and item.get("VirtualQuantity")), None)
+    memory = next((item for item in items if item.type == MEMORY and item.get("VirtualQuantity")), None)
     family = _text(_child(_child(hardware, "System"), "VirtualSystemType"))
     os_id = None if operating_system is None else _attribute(operating_system, "id")
     return System(

@@ -48,6 +48,24 @@ def test_links_within_the_share_are_followed(share, path):
     assert use(share, path)[1] == b"disk"
 
 
+def test_backslashes_separate_folders(share):
+    assert use(share, "os\\os.ovf")[1] == b"disk"
+    (share / "a\\b").mkdir()
+    for name in FILES:
+        (share / "a\\b" / name).symlink_to(f"../store/{name}")
+    assert use(share, "a\\b/os.ovf")[1] == b"disk"
+
+
+@pytest.mark.parametrize(
+    "path", ["Z:\\layers\\os.ovf", "z:/os.ovf", "\\\\server\\share\\os.ovf", "//server/share/os.ovf"]
+)
+def test_paths_of_other_hosts_are_refused(share, path):
+    with pytest.raises(InvalidInput) as caught:
+        use(share, path)
+    assert caught.value.code == "operations.os_outside_share"
+    assert "ovf_package" in caught.value.hint
+
+
 def test_the_share_itself_may_be_the_package_and_names_may_begin_with_a_dot(share):
     (share / "store").rename(share / ".store")
     assert use(share, ".store/os.ovf")[1] == b"disk"

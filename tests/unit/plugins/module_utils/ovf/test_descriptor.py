@@ -147,6 +147,14 @@ def test_file_name_in_the_folder_is_accepted(name, path):
     assert descriptor.files[0].href == (path or name)
 
 
+def test_hardware_without_a_quantity_is_ignored():
+    text = VSPHERE
+    for quantity in ("4", "8192"):
+        text = text.replace(f"<rasd:VirtualQuantity>{quantity}</rasd:VirtualQuantity>", "")
+    system = read(text).single_system()
+    assert (system.cpus, system.memory_mib, len(system.disks)) == (None, None, 1)
+
+
 def test_empty_optional_attributes_are_ignored():
     """Descriptors of VMware appliances have an empty fileRef for a blank disk."""
     text = VSPHERE.replace('ovf:fileRef="file1"', 'ovf:fileRef="" ovf:parentRef=""').replace("12345678", "")
