@@ -193,6 +193,7 @@ def _fold(path: str) -> str:
 
 _PATTERNS = _tree(_RULES)
 _NEEDED, _ABOVE = _needed_paths()
+_LONGEST_ABOVE = max(map(len, _ABOVE))
 
 
 def _matching(path: str) -> _Rule | None:
@@ -212,7 +213,7 @@ def provided_problem(path: str, *, is_folder: bool) -> Protection | None:
     rule = _matching(path)
     if rule is not None and not (is_folder and rule.files_only):
         return rule.protection
-    if not is_folder and (below := _ABOVE.get(_fold(path))) is not None:
+    if not is_folder and len(path) <= _LONGEST_ABOVE and (below := _ABOVE.get(_fold(path))) is not None:
         return Protection(f"would replace the folder of Windows that contains {below}", "Provide a folder instead.")
     return None
 

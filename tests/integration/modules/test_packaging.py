@@ -208,6 +208,7 @@ def test_packaging_machine_with_other_layers_fails(office):
         **present(office, "2", name="Base", prerequisites=BASE),
     )
     fails("packaging_machine", "catalog.layer_missing", **present(office, "2", start_from="1"))
+    fails("packaging_machine", "catalog.other_spelling", **present(office, "2", name="base"))
     assert office.look() == before
     # Without a version of the OS layer, the VM keeps its version.
     assert run("packaging_machine", **present(office) | {"os_layer": {"name": "Windows 11"}})["changed"] is False
