@@ -220,9 +220,10 @@ class PackagedSource:
         rules = parse_rules(self.exclusions)
         packaged = self._open()
         opener, source = packaged.opener(), packaged.describe()
+        about_package = [] if packaged.package is None else [f"{layer.label}: {w}" for w in packaged.package.warnings()]
         if check_mode:
             # Composing the image to compare with writes to the repository, so only the package is examined.
-            return BuiltVersion(layer, source, {})
+            return BuiltVersion(layer, source, {}, warnings=about_package)
         if packaged.package is not None:
             packaged.package.verify(progress)
         base = compose_stack(repository, _os_layer(layer), tuple(layer.prerequisites), progress=progress)
@@ -245,7 +246,7 @@ class PackagedSource:
         if not any(changes.values()):
             warnings.insert(0, self._empty(layer, sum(rule["count"] for rule in result.left_out)))
         findings = {"gate": gate, "hazards": result.hazards, "left_out": result.left_out, "detail": result.changes}
-        return BuiltVersion(result.layer, source, changes, findings, warnings)
+        return BuiltVersion(result.layer, source, changes, findings, about_package + warnings)
 
     def _open(self) -> _PackagedDisk:
         share, file = open_file(self.path, self.credentials)

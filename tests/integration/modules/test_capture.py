@@ -13,6 +13,10 @@ import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
+from ansible_collections.strata.layering.plugins.module_utils.ovf.descriptor_writer import (
+    ImageDescription,
+    write_descriptor,
+)
 from ansible_collections.strata.layering.tests.sample.package import write_package
 from ansible_collections.strata.layering.tests.sample.plan import Manifest, Spec
 from ansible_collections.strata.layering.tests.sample.reread import read_volume
@@ -78,6 +82,21 @@ def test_capture_exported_vmdk(workspace):
     )
     done = run("app_layer", **workspace.options, name="App", version="1", packaged_disk=vmdk, **OS)
     assert done["changes"]["files"] == 2
+    # A package of another tool, without a manifest.
+    description = ImageDescription(
+        name="packaging",
+        disk_file="packaging.vmdk",
+        disk_size=os.stat(vmdk).st_size,
+        capacity=os.stat(path).st_size,
+        guest_id="windows9_64Guest",
+    )
+    package = workspace.tmp_path / "packaging.ovf"
+    package.write_bytes(write_descriptor(description))
+    options = workspace.options | {"name": "App", "version": "2", "packaged_disk": os.fspath(package), **OS}
+    planned, done = run("app_layer", check=True, **options), run("app_layer", **options)
+    assert done["changes"]["files"] == 2
+    for result in (planned, done):
+        assert any("App 2" in str(text) and "packaging.mf" in str(text) for text in result["warnings"])
 
 
 def test_capture_finalize_checks_fail_or_warn(workspace):
