@@ -55,3 +55,9 @@ def absent_warnings(label: str, name: str, names: Iterable[str]) -> list[str]:
     if other is None:
         return []
     return [f"There is no {label} {name!r} to delete, but there is {other!r}. To delete that, write its name so."]
+
+
+def lookup_warnings(label: str, name: str | None, names: Iterable[str]) -> list[str]:
+    """Return a warning if the object ``name`` that was looked up does not exist, but exists in another spelling."""
+    other = other_spelling(name, names) if name is not None else None
+    return [f"There is no {label} {name!r}, but there is {other!r}."] if other is not None else []

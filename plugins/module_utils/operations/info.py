@@ -12,6 +12,7 @@ from typing import Any
 from ..catalog import document_collections
 from ..catalog.layer_document import LayerDocument
 from ..catalog.publish_task_record import PublishTaskRecord
+from ..catalog.spelling import lookup_warnings
 from ..catalog.templates import describe, resolve
 from ..common.errors import StrataError
 from ..common.outcome import Outcome
@@ -55,13 +56,11 @@ def layer_info(options: InfoOptions) -> Outcome:
         Corrupt: ``catalog.field`` if a document is damaged.
     """
     repository = options.repository.open()
-    found = [
-        _describe_layer(layer)
-        for kind in ([options.kind] if options.kind else KINDS)
-        for name, layer in document_collections.layers(repository, kind).all()
-        if options.name in (None, name)
-    ]
-    return Outcome(False, result={"layers": found})
+    kinds = [options.kind] if options.kind else KINDS
+    layers = [layer for kind in kinds for layer in document_collections.layers(repository, kind).all()]
+    found = [_describe_layer(layer) for name, layer in layers if options.name in (None, name)]
+    warnings = lookup_warnings("layer", options.name, (name for name, _layer in layers))
+    return Outcome(False, result={"layers": found}, warnings=warnings)
 
 
 def _describe_layer(layer: LayerDocument) -> dict[str, Any]:
@@ -77,13 +76,15 @@ def image_template_info(options: InfoOptions) -> Outcome:
     """
     repository = options.repository.open()
     found = []
-    for name, template in document_collections.templates(repository).all():
+    templates = document_collections.templates(repository).all()
+    for name, template in templates:
         if options.name in (None, name):
             try:
                 found.append(describe(template, resolve(repository, template)) | {"problem": None})
             except StrataError as error:
                 found.append(template.to_dict() | {"problem": str(error)})
-    return Outcome(False, result={"templates": found})
+    warnings = lookup_warnings("image template", options.name, (name for name, _template in templates))
+    return Outcome(False, result={"templates": found}, warnings=warnings)
 
 
 def connector_info(options: InfoOptions) -> Outcome:
@@ -94,7 +95,8 @@ def connector_info(options: InfoOptions) -> Outcome:
     """
     connectors = document_collections.connectors(options.repository.open()).all()
     found = [connector.to_dict() for name, connector in connectors if options.name in (None, name)]
-    return Outcome(False, result={"connectors": found})
+    warnings = lookup_warnings("connector", options.name, (name for name, _connector in connectors))
+    return Outcome(False, result={"connectors": found}, warnings=warnings)
 
 
 def layered_image_info(options: InfoOptions) -> Outcome:
@@ -103,13 +105,15 @@ def layered_image_info(options: InfoOptions) -> Outcome:
     Raises:
         NotFound, Corrupt: as ``layer_info``.
     """
+    documents = document_collections.images(options.repository.open()).all()
     found = [
         image.result()
-        for template, document in document_collections.images(options.repository.open()).all()
+        for template, document in documents
         if options.template in (None, template)
         for image in document.images
     ]
-    return Outcome(False, result={"images": found})
+    warnings = lookup_warnings("image template", options.template, (template for template, _document in documents))
+    return Outcome(False, result={"images": found}, warnings=warnings)
 
 
 def task_info(options: InfoOptions) -> Outcome:
@@ -119,15 +123,17 @@ def task_info(options: InfoOptions) -> Outcome:
         NotFound, Corrupt: as ``layer_info``.
     """
     repository = options.repository.open()
+    stored = [task for _name, task in document_collections.tasks(repository).all()]
     tasks = [
         task
-        for _name, task in document_collections.tasks(repository).all()
+        for task in stored
         if options.template in (None, task.template) and (not options.status or task.status in options.status)
     ]
     tasks.sort(key=lambda task: (task.created, task.id), reverse=True)
     alive = _Alive(repository)
     found = [task.result() | {"alive": alive.works_on(task)} for task in tasks[: options.limit]]
-    return Outcome(False, result={"tasks": found})
+    warnings = lookup_warnings("image template", options.template, (task.template for task in stored))
+    return Outcome(False, result={"tasks": found}, warnings=warnings)
 
 
 class _Alive:

@@ -71,6 +71,19 @@ def test_missing_name_in_other_case_names_the_existing_spelling(named):
     assert result["hint"].startswith("Write 'Office' instead of ")
 
 
+def test_info_modules_report_the_existing_spelling(named):
+    workspace, _objects = named
+    for module, name, existing in (
+        ("layer_info", "vpn", "VPN"),
+        ("image_template_info", "office", "Office"),
+        ("connector_info", "DESKTOPS", "desktops"),
+    ):
+        result = run(module, **workspace.options, name=name)
+        assert repr(existing) in str(result["warnings"])
+        assert not run(module, **workspace.options, name=existing).get("warnings")
+        assert not run(module, **workspace.options, name="other").get("warnings")
+
+
 def test_names_that_an_earlier_release_stored_in_two_spellings_stay_usable(workspace):
     folder = workspace.files("files", {"a": "b"})
     options = {**workspace.options, "version": "1", "os_layer": {"name": "Windows 11"}, "files": folder}

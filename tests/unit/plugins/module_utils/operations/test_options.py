@@ -203,7 +203,7 @@ def test_info_options_have_defaults_for_filters_that_a_module_lacks():
 @pytest.mark.parametrize("repository", [None, ""])
 def test_repository_is_optional_for_shares_and_exports(repository):
     share = SHARE | {"repository": repository, "comment": None, "file_share": "/srv/share"}
-    own = {"folders": ["a", "b", "a"], "minimum_free_gb": None, "state": "present"}
+    own = {"folders": ["a", "b", "a"], "minimum_free_gb": None, "state": "present", "create": False}
     options = FileShareOptions.from_params(share | own)
     assert (options.repository, options.folders, options.minimum_free_gb) == (None, ("a", "b"), 0)
     own = {"name": "gold", "datacenter": None, "folder": None, "snapshot": None, "package": None}
