@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ...plugins.module_utils.winregistry import cell_layout
 from ...plugins.module_utils.winregistry import key_security as descriptors
+from ...plugins.module_utils.winregistry.cell_layout import DIFFERENCING_VERSION
 from ...plugins.module_utils.winregistry.delta import (
     CARRIED_FLAGS,
     KEEP,
@@ -16,7 +17,6 @@ from ...plugins.module_utils.winregistry.delta import (
     KeyDelta,
     sets_something,
 )
-from ...plugins.module_utils.winregistry.differencing import VERSION
 from ...plugins.module_utils.winregistry.hive_model import Hive, Key
 
 # Base block flag of a hive that may hold layered keys.
@@ -30,7 +30,7 @@ def differencing_from_delta(base: Hive, delta: Delta, *, name: str = "") -> Hive
     """
     hive = Hive.new(
         name,
-        minor=VERSION,
+        minor=DIFFERENCING_VERSION,
         last_written=delta.root.last_written or base.root.last_written,
         security=base.root.security,
         root_name=base.root.name,

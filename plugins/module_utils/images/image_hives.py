@@ -175,8 +175,9 @@ def decode_deltas(original: Volume, hive: LayerHive, stacked: Sequence[StackedDe
 def _delta(original: Volume, hive: LayerHive, stacked: StackedDelta) -> Delta:
     if not stacked.differencing:
         return read_delta(stacked.data, name=f"the hive {hive.name} in {stacked.label}")
-    layered = read_hive(stacked.data, name=f"{hive.differencing or hive.name} of the {stacked.label}")
-    return delta_from_differencing(load_hive(original, hive.path), layered, name=hive.name)
+    source = f"{hive.differencing or hive.name} of the {stacked.label}"
+    layered = read_hive(stacked.data, name=source)
+    return delta_from_differencing(load_hive(original, hive.path), layered, name=hive.name, source=source)
 
 
 def check_not_a_file(tree: MergedTree, hive: LayerHive, stacked: Sequence[StackedDelta]) -> None:

@@ -39,7 +39,7 @@ class LayerContent:
         """Return the same content with ``time`` (a FILETIME) for all times of files and keys."""
         return LayerContent(
             [_record_at(record, time) for record in self.records],
-            [(name, _delta_at(data, time)) for name, data in self.hives],
+            [(name, _delta_at(name, data, time)) for name, data in self.hives],
         )
 
     def difference(self, other: LayerContent) -> str:
@@ -81,8 +81,8 @@ def _record_at(record: Record, time: int) -> Record:
     return replace(record, entry=replace(entry, **times)) if times else record
 
 
-def _delta_at(data: bytes, time: int) -> bytes:
-    delta = read_delta(data)
+def _delta_at(name: str, data: bytes, time: int) -> bytes:
+    delta = read_delta(data, name=f"the hive {name}")
     waiting: list[KeyDelta] = [delta.root]
     while waiting:
         key = waiting.pop()

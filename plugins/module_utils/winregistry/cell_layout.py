@@ -37,6 +37,10 @@ VALUE_COMP_NAME = 0x01
 VALUE_TOMBSTONE = 0x02
 INLINE = 0x80000000
 
+# Layered keys: their bits in key nodes and values count only in a differencing hive. In other hives they are undefined.
+DIFFERENCING_VERSION = 6
+BASE_BLOCK_LAYERED = 0x02
+
 # Layer semantics of a key node
 LAYER_MERGE = 0
 LAYER_TOMBSTONE = 1
@@ -90,6 +94,11 @@ def signed_dwords(data: memoryview) -> memoryview[int] | array.array[int]:
     dwords.frombytes(data)
     dwords.byteswap()
     return dwords
+
+
+def is_differencing(base_block: Buffer) -> bool:
+    """Return whether a base block is that of a differencing hive: version 1.6, or the flag of layered keys."""
+    return get_u32(base_block, 24) == DIFFERENCING_VERSION or bool(get_u32(base_block, 144) & BASE_BLOCK_LAYERED)
 
 
 def checksum(base_block: Buffer) -> int:

@@ -27,18 +27,18 @@ def compute_delta(base: Hive, changed: Hive, *, name: str = "") -> Delta:
     stack = [(base.root, changed.root, _Position(None, "", "", delta.root))]
     while stack:
         before, after, position = stack.pop()
-        _check(before)
-        _check(after)
+        _check(before, delta.hive)
+        _check(after, delta.hive)
         touched = _attributes(before, after, position)
         if not _same_values(before, after):
-            touched |= _values(before, after, position)
+            touched |= _values(before, after, position, delta.hive)
         old, new = before.subkeys.by_folded_name(), after.subkeys.by_folded_name()
         for folded, key in new.items():
             other = old.get(folded)
             if other is not None:
                 stack.append((other, key, _Position(position, folded, key.name)))
             else:
-                position.node().subkeys[folded] = created(key)
+                position.node().subkeys[folded] = created(key, delta.hive)
                 touched = True
         # If no key was created, different numbers show that a key was removed.
         if touched or len(old) != len(new):
@@ -79,10 +79,10 @@ class _Position:
         return node
 
 
-def _check(key: Key) -> None:
+def _check(key: Key, hive: str) -> None:
     if key.layer_semantics or key.inherit_class:
         raise InvalidInput(
-            f"The registry hive with the key {key.name} is a differencing hive and cannot be compared.",
+            f"The registry hive {hive} with the key {key.name} is a differencing hive and cannot be compared.",
             code="winregistry.differencing",
             hint="Merge it with its parent hive first.",
         )
@@ -115,13 +115,13 @@ def _same_values(before: Key, after: Key) -> bool:
     return list(before.encoded_values()) == list(after.encoded_values())
 
 
-def _values(before: Key, after: Key, position: _Position) -> bool:
+def _values(before: Key, after: Key, position: _Position, hive: str) -> bool:
     old, new = before.values.by_folded_name(), after.values.by_folded_name()
     changes: dict[str, ValueDelta] = {}
     for folded, value in new.items():
         other = old.get(folded)
         if value.tombstone or (other is not None and other.tombstone):
-            _refuse_tombstone(after, value.name)
+            _refuse_tombstone(after, value.name, hive)
         renamed = other is not None and (other.name != value.name or other.wide != value.wide)
         if other is None or renamed or other.type != value.type or other.data != value.data:
             changes[folded] = ValueDelta(
@@ -139,16 +139,16 @@ def _values(before: Key, after: Key, position: _Position) -> bool:
     return True
 
 
-def _refuse_tombstone(key: Key, name: str) -> None:
+def _refuse_tombstone(key: Key, name: str, hive: str) -> None:
     raise InvalidInput(
-        f"The value {name or '(default)'} of the registry key {key.name} is a deletion marker of a differencing hive.",
+        f"The value {name or '(default)'} of the key {key.name} in the registry hive {hive} is a deletion marker of a differencing hive.",
         code="winregistry.differencing",
         hint="Merge the differencing hive with its parent hive first.",
     )
 
 
-def created(key: Key, action: int = CREATE) -> KeyDelta:
-    """Return the delta that creates ``key`` and everything below it; ``action`` is that of the topmost key.
+def created(key: Key, hive: str, action: int = CREATE) -> KeyDelta:
+    """Return the delta that creates ``key`` of the hive ``hive`` and everything below it; ``action`` is that of the topmost key.
 
     Raises:
         InvalidInput: the key belongs to a differencing hive.
@@ -157,14 +157,14 @@ def created(key: Key, action: int = CREATE) -> KeyDelta:
     stack = [(key, top)]
     while stack:
         source, node = stack.pop()
-        _check(source)
+        _check(source, hive)
         node.security = source.security
         node.class_data = source.class_data
         node.flags = flags_of(source)
         node.last_written = source.last_written
         for folded, value in source.values.by_folded_name().items():
             if value.tombstone:
-                _refuse_tombstone(source, value.name)
+                _refuse_tombstone(source, value.name, hive)
             node.values[folded] = ValueDelta(value.name, value.type, value.data, wide=value.wide)
         for folded, below in source.subkeys.by_folded_name().items():
             node.subkeys[folded] = KeyDelta(below.name, CREATE)

@@ -18,19 +18,19 @@ from .delta import CARRIED_FLAGS, REPLACE, Delta, KeyDelta
 from .delta_compute import compute_delta, created
 from .hive_model import Hive, Key
 
-VERSION = 6
 
-
-def merge_differencing(parent: Hive, layered: Hive) -> None:
+def merge_differencing(parent: Hive, layered: Hive, *, source: str = "") -> None:
     """Change ``parent`` to what Windows shows if ``layered`` is loaded on top of it.
+
+    ``source`` names ``layered`` in messages; if it is empty, the name stored in the file is used.
 
     Raises:
         InvalidInput: ``layered`` is not a differencing hive.
     """
-    if layered.minor != VERSION:
+    if not layered.is_differencing:
         raise InvalidInput(
-            f"The registry hive {layered.name} is not a differencing hive: its version is 1.{layered.minor}, "
-            f"not 1.{VERSION}.",
+            f"The registry hive {source or layered.name} is not a differencing hive: its version is 1.{layered.minor}, "
+            f"not 1.{cell_layout.DIFFERENCING_VERSION}.",
             code="winregistry.differencing",
             hint="Export the layer again with the tool that created it.",
         )
@@ -75,17 +75,17 @@ def _take_over(key: Key, above: Key) -> None:
             key.delete_value(value.name)
 
 
-def delta_from_differencing(base: Hive, layered: Hive, *, name: str) -> Delta:
+def delta_from_differencing(base: Hive, layered: Hive, *, name: str, source: str = "") -> Delta:
     """Return the delta of the hive ``name`` that has the effect of ``layered`` on ``base``; ``base`` is not altered.
 
     A key node that replaces its whole tree becomes a replacement in the delta if the key exists in ``base``. Additions
-    of lower layers to that key are therefore lost as well.
+    of lower layers to that key are therefore lost as well. ``source`` names ``layered`` in messages.
 
     Raises:
         InvalidInput: ``layered`` is not a differencing hive, or ``base`` is.
     """
     result = Hive(base.root.copy(), base_block=bytes(base.base_block))
-    merge_differencing(result, layered)
+    merge_differencing(result, layered, source=source)
     delta = compute_delta(base, result, name=name)
     stack = [(base.root, result.root, layered.root, delta.root)]
     while stack:
@@ -98,7 +98,7 @@ def delta_from_differencing(base: Hive, layered: Hive, *, name: str) -> Delta:
                 continue
             result_key = merged.subkeys[key.name]
             if key.layer_semantics == cell_layout.LAYER_SUPERSEDE_TREE:
-                node.subkeys[folded] = created(result_key, REPLACE)
+                node.subkeys[folded] = created(result_key, name, REPLACE)
                 continue
             child = node.subkeys.get(folded)
             if child is None:

@@ -51,10 +51,14 @@ class Value:
 
 
 class Context:
-    """The objects that the keys of one hive share: the upcase table for names, and the source of values that are not decoded yet."""
+    """The objects that the keys of one hive share: the upcase table for names, and the source of values that are not decoded yet.
 
-    def __init__(self, table: upcase.Upcase = upcase.WINDOWS) -> None:
+    ``layered`` is whether the bits of layered keys count, as in a differencing hive; elsewhere they are undefined.
+    """
+
+    def __init__(self, table: upcase.Upcase = upcase.WINDOWS, *, layered: bool = True) -> None:
         self.upcase = table
+        self.layered = layered
 
     def raw_values(self, stored: int) -> Iterator[tuple[int, int, Buffer, Buffer]]:
         """Yield (type, flags, encoded name, data) of the values that ``stored`` refers to.

@@ -102,7 +102,7 @@ class Key:
     @property
     def layer_semantics(self) -> int:
         """The effect on the parent hive: LAYER_MERGE, _TOMBSTONE, _SUPERSEDE_LOCAL or _SUPERSEDE_TREE of cell_layout."""
-        return self.access >> 8 & 3
+        return self.access >> 8 & 3 if self._context.layered else cell_layout.LAYER_MERGE
 
     @layer_semantics.setter
     def layer_semantics(self, semantics: int) -> None:
@@ -111,7 +111,7 @@ class Key:
     @property
     def inherit_class(self) -> bool:
         """True when the class name comes from the parent hive."""
-        return bool(self.access & 0x8000)
+        return self._context.layered and bool(self.access & 0x8000)
 
     @inherit_class.setter
     def inherit_class(self, inherit: bool) -> None:
@@ -386,6 +386,11 @@ class Hive:
                 code="winregistry.version",
             )
         cell_layout.set_u32(self.base_block, 24, minor)
+
+    @property
+    def is_differencing(self) -> bool:
+        """True for a differencing hive, whose keys change a parent hive."""
+        return cell_layout.is_differencing(self.base_block)
 
     @property
     def last_written(self) -> int:

@@ -81,7 +81,7 @@ class Stored(Context):
     """The bins of a hive file whose structure has been checked."""
 
     def __init__(self, data: bytes, size: int, table: upcase.Upcase) -> None:
-        super().__init__(table)
+        super().__init__(table, layered=cell_layout.is_differencing(data))
         self._data = data
         self.bins = memoryview(data)[cell_layout.BASE_BLOCK_SIZE : cell_layout.BASE_BLOCK_SIZE + size]
         self.dwords = cell_layout.signed_dwords(self.bins)
@@ -139,7 +139,7 @@ class Stored(Context):
             else:
                 value.data = self._big_data(offset, size)
             value.wide = not compressed and bool(text) and max(text) <= "\xff"
-            value.tombstone = bool(flags & cell_layout.VALUE_TOMBSTONE)
+            value.tombstone = self.layered and bool(flags & cell_layout.VALUE_TOMBSTONE)
         return result
 
     def _big_data(self, offset: int, size: int) -> bytes:

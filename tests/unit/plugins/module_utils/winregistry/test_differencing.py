@@ -199,3 +199,41 @@ def test_differencing_hive_is_read_by_dissect():
     assert sorted(key.name for key in root.subkeys()) == ["gone", "merge", "new"]
     assert [value.name for value in root.subkey("merge").values()] == ["old"]
     assert root.subkey("new").subkey("below").value("x").value == bytes(20000)
+
+
+def stored_with_layer_bits(minor: int, flags: int) -> Hive:
+    """Return a hive, written and read again, whose key nodes and value have the bits of layered keys."""
+    hive = Hive.new("SYSTEM", minor=minor)
+    hive.flags = flags
+    key = hive.root.create("Key")
+    key.access = 0x8303
+    key.set_value("v", 4, bytes(4)).tombstone = True
+    key.create("Below")
+    return read_hive(write_hive(hive))
+
+
+@pytest.mark.parametrize(
+    "minor, flags, counts", [(3, 0, False), (5, 0, False), (5, 1, False), (6, 0, True), (5, 2, True)]
+)
+def test_bits_of_layered_keys_count_only_in_a_differencing_hive(minor, flags, counts):
+    hive = stored_with_layer_bits(minor, flags)
+    key = hive.key("Key")
+    assert hive.is_differencing == counts
+    assert (key.layer_semantics, key.inherit_class, key.value("v").tombstone) == (
+        (3, True, True) if counts else (0, False, False)
+    )
+    plain = Hive.new("SYSTEM")
+    if counts:
+        with pytest.raises(InvalidInput) as caught:
+            compute_delta(plain, hive, name="SYSTEM")
+        assert caught.value.code == "winregistry.differencing"
+        merge_differencing(plain, hive)
+        assert list(plain.key("Key").values) == []
+        return
+    delta = compute_delta(plain, hive, name="SYSTEM")
+    assert list(delta.key("Key").values) == ["V"]
+    assert delta.key("Key\\Below").action == deltas.CREATE
+    with pytest.raises(InvalidInput) as caught:
+        merge_differencing(plain, hive)
+    assert caught.value.code == "winregistry.differencing"
+    assert compute_delta(hive, stored_with_layer_bits(minor, flags)).is_empty
