@@ -10,13 +10,15 @@ and ``Inode.close`` writes name entries through that table before the library do
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import struct
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-from . import attribute_records, binding
+from ..common.errors import StrataError
+from . import attribute_records, binding, file_names
 from .damage import damaged
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 #: Bytes of the largest valid $ATTRIBUTE_LIST, reparse point or set of EAs.
 MAXIMUM_SMALL_ATTRIBUTE = 256 * 1024
 _ROOT, _FIRST_USER = 5, 24
+#: Folders of a path in an error message.
+_MAXIMUM_SHOWN = 256
 
 
 class NameFields(NamedTuple):
@@ -86,6 +90,41 @@ class Inode:
     def subject(self) -> str:
         """The name of the file in error messages."""
         return f"File record {self.number} of {self.volume.name}"
+
+    def describe(self) -> str:
+        """Return the file with its path, for error messages; the record number if the path cannot be read."""
+        path = self._path()
+        return (
+            f"file {path[:300]!r} of {self.volume.name}" if path else f"file record {self.number} of {self.volume.name}"
+        )
+
+    def _path(self) -> str:
+        """Return a path of the file ("/" between names), "" if it has none."""
+        parts: list[str] = []
+        inode, opened = self, []
+        try:
+            while inode.number != _ROOT and len(parts) < _MAXIMUM_SHOWN:
+                name = next((name for name in inode.file_names() if name.namespace != file_names.DOS), None)
+                if name is None:
+                    return ""
+                parts.append(name.name)
+                inode = self.volume.inodes.acquire(name.parent)
+                opened.append(inode)
+            return "/".join(reversed(parts))
+        except StrataError:
+            return ""
+        finally:
+            for inode in opened:
+                with contextlib.suppress(StrataError):
+                    inode.release()
+
+    def fail(self, action: str, number: int | None = None) -> NoReturn:
+        """Raise as ``MountedVolume.fail``; ``action`` is what failed with the file, such as "reading"."""
+        if number is None:
+            number = ctypes.get_errno()
+        # Finding the path calls the library again, which can fail again.
+        self.volume.raise_device_error()
+        self.volume.fail(f"{action} the {self.describe()}", number)
 
     def mark_dirty(self, *, name: bool = False) -> None:
         """Mark the record for writing at the next sync, and with ``name`` also its copies in indexes."""

@@ -94,7 +94,7 @@ def set_attributes(inode: Inode, attributes: int, mask: int) -> None:
             if library.ntfs_attr_set_flags(
                 inode.address, attribute_records.INDEX_ROOT, library.NTFS_INDEX_I30, 4, compressed, 0xFF
             ):
-                volume.fail(f"changing the attributes of {inode.subject}")
+                inode.fail("changing the attributes of")
     else:
         for _address, data, _context in inode.walk(attribute_records.DATA):
             if int.from_bytes(data[12:14], "little") & 0x8000:
@@ -122,7 +122,7 @@ def read_security(inode: Inode) -> bytes | None:
         buffer = ctypes.create_string_buffer(MAXIMUM_SECURITY)
         size = volume.library.ntfs_get_ntfs_acl(volume.security_context, inode.address, buffer, MAXIMUM_SECURITY)
         if not 0 < size <= MAXIMUM_SECURITY:
-            volume.fail(f"reading the security descriptor of {inode.subject}", max(-size, 0))
+            inode.fail("reading the security descriptor of", max(-size, 0))
         descriptor = volume.security_by_id[number] = buffer.raw[:size]
         volume.id_by_security.setdefault(descriptor, number)
     return descriptor
@@ -154,7 +154,7 @@ def set_security(inode: Inode, descriptor: bytes) -> None:
         number = ctypes.get_errno()
         if number == errno.EINVAL:
             raise _invalid_security()
-        volume.fail(f"setting the security descriptor of {inode.subject}", number)
+        inode.fail("setting the security descriptor of", number)
     if not fields.security_id:
         raise Unsupported(
             f"{volume.name} cannot store a security descriptor: $Secure accepts none.",
@@ -187,10 +187,10 @@ def check_reparse(data: bytes) -> None:
 
 def set_reparse(inode: Inode, data: bytes | None) -> None:
     """Set the reparse point (tag, length, data), or remove it with None."""
-    volume, library, fields = inode.volume, inode.volume.library, inode.fields
+    library, fields = inode.volume.library, inode.fields
     if data is None:
         if fields.flags & attribute_records.REPARSE and library.ntfs_remove_ntfs_reparse_data(inode.address):
-            volume.fail(f"removing the reparse point of {inode.subject}")
+            inode.fail("removing the reparse point of")
     else:
         check_reparse(data)
         # The library accepts some WSL tags only with FILE_ATTRIBUTE_RECALL_ON_OPEN, which Windows does not require.
@@ -202,7 +202,7 @@ def set_reparse(inode: Inode, data: bytes | None) -> None:
         if failed and number == errno.EINVAL:
             raise _invalid_reparse("its tag, length and data are inconsistent")
         if failed:
-            volume.fail(f"setting the reparse point of {inode.subject}", number)
+            inode.fail("setting the reparse point of", number)
     inode.mark_dirty(name=True)
 
 
@@ -219,17 +219,17 @@ def _invalid_reparse(cause: str) -> InvalidInput:
 
 def set_eas(inode: Inode, data: bytes | None) -> None:
     """Set all extended attributes (FILE_FULL_EA_INFORMATION entries), or remove them with None."""
-    volume, library = inode.volume, inode.volume.library
+    library = inode.volume.library
     if data is None:
         if library.ntfs_remove_ntfs_ea(inode.address) and ctypes.get_errno() != errno.ENODATA:
-            volume.fail(f"removing the extended attributes of {inode.subject}")
+            inode.fail("removing the extended attributes of")
     else:
         stored = stored_eas(data)
         if library.ntfs_set_ntfs_ea(inode.address, stored, len(stored), 0):
             number = ctypes.get_errno()
             if number == errno.EINVAL:
                 raise _invalid_eas("their entries are inconsistent")
-            volume.fail(f"setting the extended attributes of {inode.subject}", number)
+            inode.fail("setting the extended attributes of", number)
     inode.mark_dirty(name=True)
 
 
@@ -274,7 +274,7 @@ def read_object_id(inode: Inode) -> bytes | None:
     buffer = ctypes.create_string_buffer(64)
     size = inode.volume.library.ntfs_get_ntfs_object_id(inode.address, buffer, 64)
     if size not in (16, 64):
-        inode.volume.fail(f"reading the object ID of {inode.subject}", max(-size, 0))
+        inode.fail("reading the object ID of", max(-size, 0))
     return buffer.raw[:size] if any(buffer.raw[16:size]) else buffer.raw[:16]
 
 
@@ -293,7 +293,7 @@ def set_object_id(inode: Inode, data: bytes | None) -> None:
     volume, library = inode.volume, inode.volume.library
     if data is None:
         if library.ntfs_remove_ntfs_object_id(inode.address) and ctypes.get_errno() != errno.ENODATA:
-            volume.fail(f"removing the object ID of {inode.subject}")
+            inode.fail("removing the object ID of")
     else:
         check_object_id(data)
         if library.ntfs_set_ntfs_object_id(inode.address, data, len(data), 0):
@@ -304,5 +304,5 @@ def set_object_id(inode: Inode, data: bytes | None) -> None:
                     code="ntfs.object_id_in_use",
                     hint="Remove the object ID of one of the two files from the source of the layer.",
                 )
-            volume.fail(f"setting the object ID of {inode.subject}", number)
+            inode.fail("setting the object ID of", number)
     inode.mark_dirty()

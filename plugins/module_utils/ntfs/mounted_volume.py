@@ -60,6 +60,11 @@ class MountedVolume:
             number = ctypes.get_errno()
         raise self._bridge.take_error() or error_for(number, action, self.name)
 
+    def raise_device_error(self) -> None:
+        """Raise the exception of a device callback if there is one."""
+        if error := self._bridge.take_error():
+            raise error
+
     def upcase(self, name: str) -> str:
         """Return ``name`` in upper case by the $UpCase table of this volume, one UTF-16 unit at a time."""
         if name.isascii():

@@ -35,11 +35,11 @@ class Stream:
             if library.ntfs_attr_add(
                 inode.address, attribute_records.DATA, units or library.AT_UNNAMED, len(units) // 2, None, 0
             ):
-                inode.volume.fail(f"adding the stream {name!r} to {inode.subject}")
+                inode.fail(f"adding the stream {name!r} to")
             self._address = self._open(units)
         if not self._address:
             raise NotFound(
-                f"{inode.subject} has no stream {name!r}.",
+                f"The {inode.describe()} has no stream {name!r}.",
                 code="ntfs.no_stream",
                 hint="Check that the file is the expected file, and run chkdsk if it is.",
             )
@@ -57,7 +57,7 @@ class Stream:
                 return address
             self._library.ntfs_attr_close(address)
         elif ctypes.get_errno() != errno.ENOENT:
-            self._inode.volume.fail(f"reading {self._inode.subject}")
+            self._inode.fail("reading")
         return None
 
     def __enter__(self) -> Stream:
@@ -85,7 +85,7 @@ class Stream:
             return b""
         if self._fields.data_flags & 0x4000:
             raise Unsupported(
-                f"{self._inode.subject} is encrypted with EFS.",
+                f"The {self._inode.describe()} is encrypted with EFS.",
                 code="ntfs.encrypted",
                 hint="Decrypt the file (cipher /d) before you export the VM.",
             )
@@ -96,7 +96,7 @@ class Stream:
                 self._address, offset + done, count - done, ctypes.addressof(buffer) + done
             )
             if count_read <= 0:
-                self._inode.volume.fail(f"reading {self._inode.subject}")
+                self._inode.fail("reading")
             done += count_read
         return buffer.raw
 
@@ -109,7 +109,7 @@ class Stream:
         while rest:
             written = self._library.ntfs_attr_pwrite(self._address, offset, len(rest), rest)
             if written <= 0:
-                self._inode.volume.fail(f"writing {self._inode.subject}")
+                self._inode.fail("writing")
             offset += written
             rest = rest[written:]
         self._inode.mark_dirty(name=not self.name)
@@ -121,14 +121,14 @@ class Stream:
         self._grow()
         call = self._library.ntfs_attr_truncate_solid if allocate else self._library.ntfs_attr_truncate
         if call(self._address, size):
-            self._inode.volume.fail(f"resizing {self._inode.subject}")
+            self._inode.fail("resizing")
         self._inode.mark_dirty(name=not self.name)
 
     def leave_record(self) -> None:
         """Move the data out of the file record, independent of its size."""
         self._grow()
         if not self._fields.state & _NON_RESIDENT and self._library.ntfs_attr_force_non_resident(self._address):
-            self._inode.volume.fail(f"resizing {self._inode.subject}")
+            self._inode.fail("resizing")
 
     def extents(self) -> list[tuple[int, int]]:
         """Return the allocated ranges [(offset, length)] within the size, with holes between them.
@@ -141,7 +141,7 @@ class Stream:
         if not self._fields.state & _NON_RESIDENT or self._fields.data_flags & 0xFF:
             return [(0, size)]
         if self._library.ntfs_attr_map_whole_runlist(self._address):
-            self._inode.volume.fail(f"reading {self._inode.subject}")
+            self._inode.fail("reading")
         cluster = self._inode.volume.cluster_size
         result: list[tuple[int, int]] = []
         for run in self._run_list():
@@ -181,7 +181,7 @@ class Stream:
                 and self._inode.volume.writable
                 and self._library.ntfs_attr_pclose(self._address)
             ):
-                self._inode.volume.fail(f"writing {self._inode.subject}")
+                self._inode.fail("writing")
         finally:
             self._free()
 

@@ -40,8 +40,10 @@ def _numbered(table: partitions.PartitionTable, number: int, device: BlockDevice
     for partition in table.partitions:
         if partition.number == number:
             return partition
+    present = ", ".join(str(partition.number) for partition in table.partitions)
     raise Corrupt(
-        f"Partition {number} does not exist on {device.name}, although it was the Windows partition at the import.",
+        f"Partition {number} does not exist on {device.name}, although it was the Windows partition at the import; "
+        f"partitions found: {present or 'none'}.",
         code="windows.partitions_unknown",
         hint="Import the OS layer again.",
     )

@@ -699,6 +699,20 @@ def test_volume_of_windows_is_read_and_changed(windows_image, tmp_path, independ
     assert independent(path).times("Large Directory/Directory 77/new") == TIMES
 
 
+def test_error_of_a_file_names_its_path(volume):
+    with volume.root as root, root.create_directory("a folder") as folder:
+        with folder.create_directory("below") as below, below.create_file("first", short_name="FIRST~1") as node:
+            for found, path in ((node, "a folder/below/first"), (below, "a folder/below"), (root, "")):
+                with pytest.raises(NotFound) as caught:
+                    found.open_stream("missing").close()
+                assert (repr(path) if path else "file record 5") in caught.value.message
+    with volume.find("a folder/below/FIRST~1") as node:
+        assert node.inode.references == 1
+        with pytest.raises(Corrupt) as caught:
+            node.inode.fail("reading", errno.EIO)
+        assert "'a folder/below/first'" in caught.value.message
+
+
 def test_error_of_the_device_is_raised_unchanged(image):
     class Broken(FileDevice):
         reads = 0
