@@ -21,7 +21,7 @@ _SIGNATURE = b"# SIG # Begin signature block"
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
 _CODE_PAGE = re.compile(rb"(?im)^[@\s]*chcp(\.com)?\s+\d")
-_SAMPLE = 400
+_SAMPLE = 64
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ SIGNED = "echo \u00fc\n# SIG # Begin signature block\n# SIG # End signature bloc
         ("a.cmd", codecs.BOM_UTF8 + "\u00fc\n".encode(), "\u00fc\r\n".encode(), 1),
         ("a.cmd", "@chcp 65001 > nul\r\necho \u00fc".encode(), "@chcp 65001 > nul\r\necho \u00fc".encode(), 0),
         ("a.cmd", b"start %~f0\nMZ" + b"abc\n\0\xff" * 100, b"start %~f0\nMZ" + b"abc\n\0\xff" * 100, 0),
+        ("a.cmd", b"@more +5 %~f0 > setup.exe\n" * 3 + bytes(500), b"@more +5 %~f0 > setup.exe\n" * 3 + bytes(500), 0),
         ("a.ps1", b"a\nb\n", b"a\nb\n", 0),
         ("a.ps1", "\u00fc\n".encode(), codecs.BOM_UTF8 + "\u00fc\n".encode(), 0),
         ("a.ps1", codecs.BOM_UTF8 + "\u00fc\n".encode(), codecs.BOM_UTF8 + "\u00fc\n".encode(), 0),
