@@ -6,58 +6,36 @@
 from __future__ import annotations
 
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
 import pytest
 
 from ansible_collections.strata.layering.tests.support.module_options import add_app, connector
 from ansible_collections.strata.layering.tests.support.modules import run, state_of
+from ansible_collections.strata.layering.tests.support.playbooks import keep_variables, run_plays
 from ansible_collections.strata.layering.tests.support.vcenter import machines
-
-_COLLECTIONS = pathlib.Path(__file__).resolve().parents[3] / ".build" / "collections"
-_FACTS = ("layered_image_planned", "layered_image_published")
 
 
 @pytest.fixture
 def play(workspace, vcenter):
-    """Runs the role with variables; returns the exit code, the facts of the role, and the output."""
-    facts = workspace.tmp_path / "facts.json"
-    content = "{{ {" + ", ".join(f"'{name}': {name} | default(none)" for name in _FACTS) + "} | to_json }}"
+    """Runs the role with variables; returns the exit code, variables of the role, and the output."""
+    kept = workspace.tmp_path / "variables.json"
     tasks = [
         {
             "name": "Run the role",
             "block": [{"ansible.builtin.import_role": {"name": "strata.layering.layered_image"}}],
-            "always": [{"ansible.builtin.copy": {"content": content, "dest": str(facts)}, "check_mode": False}],
+            "always": [keep_variables(kept, "layered_image_planned", "layered_image_published")],
         }
     ]
-    playbook = workspace.tmp_path / "playbook.json"
-    playbook.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
-    host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-    values = {f"layering_{name}": value for name, value in vcenter.items()} | {
-        "layering_repository": str(workspace.path)
-    }
+    plays = [{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]
+    values = {f"layering_{name}": value for name, value in vcenter.items()}
 
-    def run_playbook(*flags: str, **more: object) -> tuple[int, dict, str]:
-        inventory = workspace.tmp_path / "inventory.yml"
-        inventory.write_text(json.dumps({"all": {"hosts": {"localhost": host}, "vars": values | more}}))
-        facts.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "ansible", "playbook", str(playbook), "-i", str(inventory), *flags]
-        environment = os.environ | {
-            "ANSIBLE_COLLECTIONS_PATH": str(_COLLECTIONS),
-            "ANSIBLE_HOME": str(workspace.tmp_path / "ansible"),
-            "ANSIBLE_NOCOLOR": "1",
-        }
-        done = subprocess.run(
-            command, cwd=workspace.tmp_path, capture_output=True, text=True, check=False, env=environment
-        )
-        output = done.stdout + done.stderr
-        assert facts.exists(), output
-        return done.returncode, json.loads(facts.read_text()), output
+    def run_role(*flags: str, **more: object) -> tuple[int, dict, str]:
+        variables = values | {"layering_repository": str(workspace.path)} | more
+        done = run_plays(workspace.tmp_path, plays, variables, *flags)
+        assert done.variables, done.output
+        return done.code, done.variables, done.output
 
-    return run_playbook
+    return run_role
 
 
 def template(name: str, app: str = "Tool", **options) -> dict:
