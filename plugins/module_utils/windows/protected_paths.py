@@ -139,7 +139,7 @@ _SYSTEM32 = (
             *("acpi", "cng", "disk", "EhStorClass", "fileinfo", "FLTMGR", "iorate", "ksecdd", "ksecpkg", "mountmgr"),
             *("msrpc", "ndis", "netio", "ntfs", "partmgr", "pci", "pdc", "spaceport", "tm", "vdrvroot", "volmgr"),
             *("volmgrx", "volsnap", "volume", "Wdf01000", "WDFLDR", "WindowsTrustedRT", "WppRecorder", "werkernel"),
-            *("CLASSPNP", "storport", "storahci", "stornvme", "pvscsi", "afd", "tcpip"),
+            *("CLASSPNP", "storport", "afd", "tcpip"),
         )
     ),
 )
