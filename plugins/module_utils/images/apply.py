@@ -12,14 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..common.errors import Conflict, InvalidInput
 from ..common.progress import Progress, silent
 from ..layers.archive import ArchiveReader
 from ..layers.entry import DIRECTORY, LINK, Entry, leads_elsewhere, printable
 from ..ntfs.node import Node
 from ..ntfs.volume import Volume
 from .file_writer import Applied, FileWriter, WinningFile
-from .node_writer import NodeWriter, name_entry
+from .node_writer import ENTRY_ERRORS, NodeWriter, name_entry
 from .refusals import below_link, named_like_short_name, removes
 from .short_names import ShortNames, find_clashes
 from .stack_merge import MergedNode, MergedTree
@@ -120,7 +119,7 @@ class Applier:
                 raise below_link(path, self._tree.label(child))
         try:
             existing.delete()
-        except InvalidInput as error:
+        except ENTRY_ERRORS as error:
             name_entry(error, path, self._tree.label(child))
             raise
         if not child.exists:
@@ -154,7 +153,7 @@ class Applier:
                 node = self._create_folder(
                     child, parent, self._short_names.get(entry, path) if entry is not None else None
                 )
-            except (Conflict, InvalidInput) as error:
+            except ENTRY_ERRORS as error:
                 name_entry(error, path, self._tree.label(child))
                 raise
         with node:
@@ -171,7 +170,7 @@ class Applier:
         """Set the metadata of a folder that exists."""
         try:
             self._nodes.describe(node, entry, self._short_names.get(entry, path))
-        except (Conflict, InvalidInput) as error:
+        except ENTRY_ERRORS as error:
             name_entry(error, path, self._tree.label(child))
             raise
 

@@ -10,13 +10,13 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ..common.errors import Conflict, Corrupt, InvalidInput, NotFound
+from ..common.errors import Conflict, Corrupt, NotFound
 from ..common.progress import Progress
 from ..layers.archive import ArchiveReader, Contents, Member
 from ..layers.entry import DIRECTORY, LINK, WHITEOUT, Entry, printable
 from ..ntfs.node import Node
 from ..ntfs.volume import Volume
-from .node_writer import NodeWriter, name_entry, times_of
+from .node_writer import ENTRY_ERRORS, NodeWriter, name_entry, times_of
 from .short_names import ShortNames
 from .stack_merge import MergedTree, is_leaf
 
@@ -91,17 +91,14 @@ class FileWriter:
             file = files.get(fold(entry.path)) if entry.kind not in (LINK, WHITEOUT) else None
             if file is None:
                 continue
-            if entry.kind == DIRECTORY and not is_leaf(entry):
-                with self._open_folder(file.names[0][0]) as folder:
-                    for name, size, member in contents:
-                        _empty_stream(folder, name)
-                        _write_stream(folder, name, size, member)
-            else:
-                try:
+            try:
+                if entry.kind == DIRECTORY and not is_leaf(entry):
+                    self._write_folder_streams(file.names[0][0], contents)
+                else:
                     self._write_file(file, entry, contents)
-                except (Conflict, InvalidInput) as error:
-                    name_entry(error, entry.path, archive.label)
-                    raise
+            except ENTRY_ERRORS as error:
+                name_entry(error, entry.path, archive.label)
+                raise
             missing -= 1
             progress("apply", self._applied.bytes, total)
             if not missing:
@@ -113,6 +110,12 @@ class FileWriter:
                 hint="Verify the repository, then fetch or build the layer version again.",
                 layer=archive.label,
             )
+
+    def _write_folder_streams(self, path: str, contents: Contents) -> None:
+        with self._open_folder(path) as folder:
+            for name, size, member in contents:
+                _empty_stream(folder, name)
+                _write_stream(folder, name, size, member)
 
     def _write_file(self, file: WinningFile, entry: Entry, contents: Contents) -> None:
         path, winner = file.names[0]

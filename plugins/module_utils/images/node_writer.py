@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..common.errors import Conflict, Corrupt, InvalidInput
+from ..common.errors import Conflict, Corrupt, InvalidInput, NoSpace, StrataError
 from ..layers.entry import DIRECTORY, Entry, printable
 from ..ntfs.file_security import inherit
 from ..ntfs.node import Node
 from ..ntfs.times import Times
 from .stack_merge import is_leaf
+
+#: Errors of the volume that an entry of a layer causes.
+ENTRY_ERRORS = (Conflict, InvalidInput, NoSpace)
 
 
 class NodeWriter:
@@ -86,8 +89,8 @@ class NodeWriter:
         return inherited
 
 
-def name_entry(error: Conflict | InvalidInput, path: str, label: str) -> None:
-    """Add the path and the layer of an entry to an error of its metadata, which names only the metadata."""
+def name_entry(error: StrataError, path: str, label: str) -> None:
+    """Add the path and the layer of an entry to an error of the volume, which names only the metadata or the volume."""
     if "path" not in error.details:
         error.message = f"{error.message.removesuffix('.')} ({printable(path)} of {label})."
         error.details |= {"path": path, "layer": label}

@@ -249,6 +249,7 @@ def test_full_volume_raises_no_space(blank):
         pass
     assert caught.value.code == "ntfs.no_space"
     assert "disk_size_gb" in caught.value.hint
+    assert (caught.value.details["path"], caught.value.details["layer"]) == ("big", "layer 0")
 
 
 def test_layer_with_path_twice_is_refused(blank):
