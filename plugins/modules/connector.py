@@ -39,9 +39,9 @@ options:
     description: Name of the cluster. Set O(cluster) or O(esxi_host), or both if the cluster has no DRS.
     type: str
   esxi_host:
-    aliases: [esxi_hostname]
     description: Name of the ESXi host, to create VMs on this host, in or outside a cluster.
     type: str
+    aliases: [esxi_hostname]
   resource_pool:
     description: Name of the resource pool. The root resource pool of the cluster or host if not given.
     type: str
@@ -83,7 +83,8 @@ options:
     default: {}
   test:
     description:
-      - Whether to log in to vSphere and look up every object that the connector names.
+      - Whether to log in to vSphere and look up every object that the connector names, and to check on the composer that O(script) can be
+        executed.
       - Requires O(hostname), O(username) and O(password).
     type: bool
     default: false
@@ -127,6 +128,49 @@ connector:
   description: The connector.
   returned: when O(state=present)
   type: dict
+  contains:
+    name:
+      description: Name of the connector.
+      type: str
+    type:
+      description: Type of the target platform.
+      type: str
+    description:
+      description: Purpose of the connector.
+      type: str
+    datacenter:
+      description: Name of the datacenter.
+      type: str
+    cluster:
+      description: Name of the cluster, null if not given.
+      type: str
+    esxi_host:
+      description: Name of the ESXi host, null if not given.
+      type: str
+    esxi_hostname:
+      description: The same value as C(esxi_host).
+      type: str
+    resource_pool:
+      description: Name of the resource pool, null if not given.
+      type: str
+    datastore:
+      description: Name of the datastore.
+      type: str
+    folder:
+      description: VM folder, relative to the VM folder of the datacenter.
+      type: str
+    network:
+      description: Name of the network, null if not given.
+      type: str
+    vm_template:
+      description: Name of the VM template.
+      type: str
+    script:
+      description: Path of the program that runs after an image was published, null if not given.
+      type: str
+    custom_attributes:
+      description: Custom attributes of published VMs, by name.
+      type: dict
   sample:
     name: desktops
     type: vsphere
@@ -137,9 +181,28 @@ connector:
     network: VDI
     vm_template: golden-hardware
 tested:
-  description: The objects that O(test) looked up in vSphere, each with its path or name.
+  description: The objects that O(test) looked up in vSphere.
   returned: when O(test=true)
   type: dict
+  contains:
+    datacenter:
+      description: Name of the datacenter.
+      type: str
+    datastore:
+      description: Name of the datastore.
+      type: str
+    folder:
+      description: Inventory path of the folder, or its name if it will be created.
+      type: str
+    network:
+      description: Name of the network, or the networks of the VM template.
+      type: str
+    vm_template:
+      description: Inventory path of the VM template.
+      type: str
+    hardware:
+      description: Hardware version, processors, memory and firmware of the VM template.
+      type: str
 """
 
 from ..module_utils.common.arguments import (

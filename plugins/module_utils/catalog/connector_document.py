@@ -25,7 +25,7 @@ class ConnectorDocument(Stored):
     description: str | None = None
     datacenter: str
     cluster: str | None = None
-    esxi_hostname: str | None = None
+    esxi_host: str | None = None
     resource_pool: str | None = None
     datastore: str
     folder: str | None = None
@@ -46,7 +46,8 @@ class ConnectorDocument(Stored):
                 "description": self.description,
                 "datacenter": self.datacenter,
                 "cluster": self.cluster,
-                "esxi_hostname": self.esxi_hostname,
+                # The name of this key is part of the digest of every image.
+                "esxi_hostname": self.esxi_host,
                 "resource_pool": self.resource_pool,
                 "datastore": self.datastore,
                 "folder": self.folder,
@@ -58,6 +59,10 @@ class ConnectorDocument(Stored):
             }
         )
 
+    def result(self) -> dict[str, Any]:
+        """Return the connector as modules return it."""
+        return self.to_dict() | {"esxi_host": self.esxi_host}
+
     @classmethod
     def from_dict(cls, value: object, name: str) -> ConnectorDocument:
         """Read the document that is stored as ``name``; Corrupt names the field that is damaged."""
@@ -68,7 +73,7 @@ class ConnectorDocument(Stored):
             description=fields.later("description", fields.text_or_none, None),
             datacenter=fields.text("datacenter"),
             cluster=fields.later("cluster", fields.text_or_none, None),
-            esxi_hostname=fields.later("esxi_hostname", fields.text_or_none, None),
+            esxi_host=fields.later("esxi_hostname", fields.text_or_none, None),
             resource_pool=fields.later("resource_pool", fields.text_or_none, None),
             datastore=fields.text("datastore"),
             folder=fields.later("folder", fields.text_or_none, None),

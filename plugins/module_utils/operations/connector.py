@@ -16,6 +16,7 @@ from ..catalog.references import refuse_in_use, templates_using
 from ..common.errors import InvalidInput
 from ..common.outcome import Outcome
 from ..publish.placement import resolve_placement
+from ..publish.script_check import check_script
 from ..repository.repository import Repository
 from .options import ConnectionOptions, RepositoryOptions
 
@@ -56,14 +57,17 @@ def ensure_connector(options: ConnectorOptions, *, check_mode: bool) -> Outcome:
         InvalidInput: ``operations.connector_incomplete``, ``operations.connector_attribute``.
         Conflict: ``catalog.in_use`` on removal; ``catalog.other_spelling``.
         NotFound, Conflict, Unavailable: as ``resolve_placement`` when it is tested.
+        InvalidInput: as ``check_script`` when it is tested.
         Corrupt: ``catalog.field`` if a document is damaged.
     """
     repository = options.repository.open(check_mode=check_mode)
     document = options.document
     if document is None:
         return _absent(repository, options, check_mode)
-    result: dict[str, Any] = {"connector": document.to_dict()}
+    result: dict[str, Any] = {"connector": document.result()}
     if options.connection is not None:
+        if document.script:
+            check_script(document.script)
         with options.connection.connect() as session:
             result["tested"] = resolve_placement(session, document, create_folder=False).summary()
     connectors = document_collections.connectors(repository)
@@ -99,12 +103,12 @@ def connector_document(params: Mapping[str, Any]) -> ConnectorDocument:
     # Options may be set but empty, as variables are that were never filled in.
     missing = [option for option in _REQUIRED if not params[option]]
     if not params["cluster"] and not params["esxi_host"]:
-        missing.append("cluster or esxi_host")
+        missing.append("cluster (or esxi_host)")
     if missing:
         raise InvalidInput(
-            f"The connector {params['name']!r} lacks {', '.join(missing)}.",
+            f"The connector {params['name']!r} lacks {' and '.join(missing)}.",
             code="operations.connector_incomplete",
-            hint="Set these options to names of objects in vSphere.",
+            hint="Set these options to names of objects in vSphere, such as datacenter: Berlin.",
         )
     return ConnectorDocument(
         name=params["name"],
@@ -112,7 +116,7 @@ def connector_document(params: Mapping[str, Any]) -> ConnectorDocument:
         description=params["description"],
         datacenter=params["datacenter"],
         cluster=params["cluster"],
-        esxi_hostname=params["esxi_host"],
+        esxi_host=params["esxi_host"],
         resource_pool=params["resource_pool"],
         datastore=params["datastore"],
         folder=params["folder"],

@@ -94,7 +94,7 @@ def connector_info(options: InfoOptions) -> Outcome:
         NotFound, Corrupt: as ``layer_info``.
     """
     connectors = document_collections.connectors(options.repository.open()).all()
-    found = [connector.to_dict() for name, connector in connectors if options.name in (None, name)]
+    found = [connector.result() for name, connector in connectors if options.name in (None, name)]
     warnings = lookup_warnings("connector", options.name, (name for name, _connector in connectors))
     return Outcome(False, result={"connectors": found}, warnings=warnings)
 

@@ -206,8 +206,8 @@ def apply_publish_plan(image: PlannedImage, published: Published) -> None:
     steps = [step for step in published.steps if step is not Step.CANCEL_SUPERSEDED]
     image.steps = [step.name.lower() for step in published.steps]
     image.changes_vsphere = published.changed
-    image.task = published.task.to_dict()
-    image.image = published.image.to_dict() if published.image else None
+    image.task = published.task.result()
+    image.image = published.image.result() if published.image else None
     if steps[0] is Step.ACTION_REQUIRED:
         image.publish, image.action_required = None, published.task.description
     else:

@@ -18,7 +18,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import IO
 
-from ..common.errors import InternalError, InvalidInput, StrataError, TimedOut
+from ..common.errors import InternalError, StrataError, TimedOut
+from .script_check import check_script
 
 #: Variables of the composer's environment that are passed on.
 _PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR")
@@ -35,16 +36,6 @@ class ScriptFailed(StrataError):
     default_code = "publish.connector_script"
 
 
-def check_script(path: str) -> None:
-    """Raise InvalidInput (publish.connector_script) when ``path`` is not an executable file."""
-    if not (os.path.isabs(path) and os.path.isfile(path) and os.access(path, os.X_OK)):
-        raise InvalidInput(
-            f"The connector's script {path} is not an executable file on the composer.",
-            code="publish.connector_script",
-            hint="Set script of the connector to the full path of an executable file, or remove it.",
-        )
-
-
 def run_script(path: str, variables: dict[str, str], *, timeout: float, tick: Callable[[], None] = lambda: None) -> str:
     """Run the script with ``variables`` in its environment and return the last lines of its output.
 
@@ -54,7 +45,7 @@ def run_script(path: str, variables: dict[str, str], *, timeout: float, tick: Ca
     Raises:
         ScriptFailed: ``publish.connector_script`` if it cannot be started or its exit code is not 0.
         TimedOut: ``publish.connector_script`` if it runs longer than ``timeout`` seconds.
-        InvalidInput: ``publish.connector_script`` if it is not an executable file.
+        InvalidInput: as ``check_script``.
     """
     check_script(path)
     process = _start(path, variables)
@@ -75,13 +66,13 @@ def run_script(path: str, variables: dict[str, str], *, timeout: float, tick: Ca
         raise TimedOut(
             f"The connector's script {path} did not end within {timeout:g} seconds{_output_text(output)}.",
             code="publish.connector_script",
-            hint="Run again: only the script is repeated. If it needs more time, increase connector_script in the option timeouts.",
+            hint="Run this playbook again: only the script is repeated. If it needs more time, increase connector_script in the option timeouts.",
         )
     if process.returncode:
         raise ScriptFailed(
             f"The connector's script {path} ended with exit code {process.returncode}{_output_text(output)}.",
             code="publish.connector_script",
-            hint="The image is published. Fix the cause that the script reports and run again: only the script is repeated.",
+            hint="The image is published. Fix the cause that the script reports and run this playbook again: only the script is repeated.",
             exit_code=process.returncode,
             output=output,
         )
@@ -106,7 +97,7 @@ def _start(path: str, variables: dict[str, str]) -> subprocess.Popen[bytes]:
         raise ScriptFailed(
             f"The connector's script {path} cannot be started: {error.strerror}.",
             code="publish.connector_script",
-            hint="Check the interpreter in its first line and its permissions, and run again.",
+            hint="Check the interpreter in its first line and its permissions, and run this playbook again.",
         ) from error
 
 

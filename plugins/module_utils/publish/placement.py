@@ -65,7 +65,7 @@ def resolve_placement(session: Session, connector: ConnectorDocument, *, create_
         datacenter=connector.datacenter,
         datastore=connector.datastore,
         cluster=connector.cluster,
-        esxi_hostname=connector.esxi_hostname,
+        esxi_host=connector.esxi_host,
         resource_pool=connector.resource_pool,
         network=connector.network,
         folder=folder,

@@ -20,12 +20,12 @@ from ..vsphere.properties import collect
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts, read_facts
 from . import guest_report, image_records, machine_state, ownership, vm_metadata
-from .connector_script import check_script
 from .decision import Observation
 from .machine_state import MachineState
 from .placement import Target, check_firmware, resolve_placement
 from .publish_task import COMPLETE, FAILED, NOT_STARTED, OPEN, tasks_of
 from .retention import RetentionPlan, plan_retention, released_text
+from .script_check import check_script
 from .vm_metadata import vcenter_record
 
 

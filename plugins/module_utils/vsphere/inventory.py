@@ -161,7 +161,8 @@ class Inventory:
         """Return the VM with this managed object ID, instance UUID or name.
 
         A name is searched directly in ``folder``, otherwise in ``datacenter``, otherwise in the whole inventory. ``template`` true
-        searches only templates, false only VMs that are not templates.
+        searches only templates, false only VMs that are not templates. Raises Conflict (vsphere.vm_kind) if a VM of this name
+        exists only as the other kind.
         """
         noun = "VM template" if template else "virtual machine"
         if moid:
@@ -190,14 +191,31 @@ class Inventory:
             found = self._below(datacenter or self.session.content.rootFolder, "VirtualMachine")
             where = self._in(datacenter) if datacenter else f"in {self.session.label}"
         if template is not None:
-            named = self._named(found, name)
-            kinds = collect(self.session, named, ["config.template"])
-            found = {
-                item: values
-                for item, values in found.items()
-                if item not in kinds or bool(kinds[item].get("config.template")) == template
-            }
+            found = self._of_kind(found, name, template)
         return self._single(found, name, noun, where)
+
+    def _of_kind(self, found: dict[Any, dict[str, Any]], name: str, template: bool) -> dict[Any, dict[str, Any]]:
+        """Return the VMs of ``found`` that are templates, or those that are not; only those of this name if there are any.
+
+        Raises Conflict (vsphere.vm_kind) if a VM of this name exists only as the other kind.
+        """
+        named = self._named(found, name)
+        # Without a VM of this name, the error lists the others.
+        kinds = collect(self.session, named or found, ["config.template"])
+        fitting = {
+            item: found[item] for item, values in kinds.items() if bool(values.get("config.template")) == template
+        }
+        if fitting or not named:
+            return fitting
+        path = self.path(named[0])
+        if template:
+            problem, hint = (
+                "is a virtual machine, not a VM template",
+                "Convert it to a template, or name a VM template.",
+            )
+        else:
+            problem, hint = "is a VM template, not a virtual machine", "Convert it to a virtual machine, or name a VM."
+        raise Conflict(f"{name} ({path}) {problem}.", code="vsphere.vm_kind", hint=hint, path=path)
 
     def vms_in(self, folder: Any) -> dict[str, Any]:
         """Return the VMs directly in ``folder`` by name."""
@@ -234,7 +252,7 @@ class Inventory:
         datacenter: str,
         datastore: str,
         cluster: str | None = None,
-        esxi_hostname: str | None = None,
+        esxi_host: str | None = None,
         resource_pool: str | None = None,
         folder: str | None = None,
         network: str | None = None,
@@ -250,11 +268,11 @@ class Inventory:
         container = self.datacenter(datacenter)
         store = self.datastore(container, datastore)
         host = None
-        if esxi_hostname:
-            host = self.host(container, esxi_hostname)
-            self._check_host(host, esxi_hostname, store, datastore)
-            self._check_host_cluster(host, esxi_hostname, cluster, container)
-        pool = self.resource_pool(container, cluster=cluster, host=esxi_hostname, name=resource_pool)
+        if esxi_host:
+            host = self.host(container, esxi_host)
+            self._check_host(host, esxi_host, store, datastore)
+            self._check_host_cluster(host, esxi_host, cluster, container)
+        pool = self.resource_pool(container, cluster=cluster, host=esxi_host, name=resource_pool)
         if host is None:
             self._check_cluster(pool)
         return Placement(

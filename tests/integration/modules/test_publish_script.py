@@ -98,6 +98,14 @@ def test_connector_script_not_executable_fails_before_the_first_step(workspace, 
     assert list(machines(simulator)) == ["windows-template"]
 
 
+@pytest.mark.parametrize("check", [True, False])
+def test_connector_test_refuses_a_script_that_cannot_be_executed(workspace, vcenter, check):
+    options = {**workspace.options, **vcenter, **connector(name="other", script="/no/such/script"), "test": True}
+    before = state_of(workspace.path)
+    fails("connector", "publish.connector_script", check=check, **options)
+    assert state_of(workspace.path) == before
+
+
 def test_connector_script_times_out(workspace, vcenter, script):
     script("sleep 600")
     result = attempt(

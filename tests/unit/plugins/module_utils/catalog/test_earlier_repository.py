@@ -80,6 +80,8 @@ def with_new_names(value):
     if not isinstance(value, dict):
         return value
     added = {"connector_script": value["script"]} if "vm" in value and "snapshot" in value else {}
+    if "esxi_hostname" in value:
+        added["esxi_host"] = value["esxi_hostname"]
     if "timings" in value:
         added |= {
             "image_digest": value["digest"],

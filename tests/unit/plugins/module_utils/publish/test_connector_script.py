@@ -12,6 +12,7 @@ import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput, TimedOut
 from ansible_collections.strata.layering.plugins.module_utils.publish.connector_script import ScriptFailed, run_script
+from ansible_collections.strata.layering.plugins.module_utils.publish.script_check import check_script
 
 
 @pytest.fixture
@@ -99,6 +100,48 @@ def test_run_script_without_interpreter_fails(tmp_path):
     path = tmp_path / "script"
     path.write_text("#!/no/such/interpreter\n")
     path.chmod(0o755)
-    with pytest.raises(ScriptFailed) as raised:
+    with pytest.raises(InvalidInput) as raised:
         run_script(os.fspath(path), {}, timeout=1)
     assert raised.value.code == "publish.connector_script"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "#!/bin/sh\n",
+        "#! /bin/sh -e\n",
+        "#!/usr/bin/env sh\n",
+        "#!/usr/bin/env -S FOO=1 sh -e\n",
+        "\x7fELF\0",
+    ],
+)
+def test_check_script_accepts_what_can_be_executed(tmp_path, content):
+    path = tmp_path / "script"
+    path.write_text(content)
+    path.chmod(0o755)
+    check_script(os.fspath(path))
+
+
+@pytest.mark.parametrize(
+    ("content", "mode"),
+    [
+        ("#!/bin/sh\n", 0o644),
+        ("#!/no/such/shell\n", 0o755),
+        ("#!/bin/sh\r\n", 0o755),
+        ("#!/usr/bin/env no-such-program\n", 0o755),
+        ("#!\n", 0o755),
+        ("#!/tmp\n", 0o755),
+        ("echo without an interpreter\n", 0o755),
+        ("", 0o755),
+        (None, 0o755),
+    ],
+)
+def test_check_script_refuses_what_cannot_be_executed(tmp_path, content, mode):
+    path = tmp_path / "script"
+    if content is not None:
+        path.write_bytes(content.encode())
+        path.chmod(mode)
+    for name in (os.fspath(path), "relative", os.fspath(tmp_path)):
+        with pytest.raises(InvalidInput) as raised:
+            check_script(name)
+        assert raised.value.code == "publish.connector_script"

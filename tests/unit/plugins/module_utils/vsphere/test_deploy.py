@@ -116,7 +116,7 @@ def test_deploy_with_changed_hardware_uses_networks_of_the_template(simulator, s
         4,
         1,
     )
-    placement = inventory.placement(datacenter="DC0", esxi_hostname="DC0_H0", datastore="LocalDS_0")
+    placement = inventory.placement(datacenter="DC0", esxi_host="DC0_H0", datastore="LocalDS_0")
     made = deploy_vm(
         session,
         placement,

@@ -42,7 +42,7 @@ def test_placement_finds_every_object(inventory):
     assert inventory.path(found.pool) == "/DC0/host/DC0_C0/Resources"
     assert inventory.path(found.network) == "/DC0/network/DC0_DVPG0"
     again = inventory.placement(
-        datacenter="/DC0", esxi_hostname="DC0_H0", datastore="LocalDS_0", folder="/DC0/vm/Images/Windows 11"
+        datacenter="/DC0", esxi_host="DC0_H0", datastore="LocalDS_0", folder="/DC0/vm/Images/Windows 11"
     )
     assert again.folder == found.folder
     assert again.network is None
@@ -57,7 +57,7 @@ def test_placement_finds_every_object(inventory):
         ({"datastore": "gone"}, "LocalDS_0"),
         ({"network": "gone"}, "VM Network"),
         ({"folder": "Nowhere"}, ""),
-        ({"cluster": None, "esxi_hostname": "esx9"}, "DC0_H0"),
+        ({"cluster": None, "esxi_host": "esx9"}, "DC0_H0"),
         ({"resource_pool": "gone"}, ""),
     ],
 )
@@ -72,7 +72,7 @@ def test_placement_unknown_name_lists_existing_names(inventory, changes, names):
 
 def test_placement_contradictory_names_fail(inventory):
     with pytest.raises(Conflict) as caught:
-        inventory.placement(datacenter="DC0", cluster="DC0_C0", esxi_hostname="DC0_H0", datastore="LocalDS_0")
+        inventory.placement(datacenter="DC0", cluster="DC0_C0", esxi_host="DC0_H0", datastore="LocalDS_0")
     assert caught.value.code == "vsphere.host"
     with pytest.raises(InvalidInput):
         inventory.placement(datacenter="DC0", datastore="LocalDS_0")
@@ -95,8 +95,8 @@ def test_placement_cluster_without_drs_needs_a_host(inventory, datacenter, simul
             inventory.placement(**where, **named)
         assert caught.value.code == "vsphere.cluster"
         assert "esxi_host" in caught.value.hint
-    assert inventory.placement(**where, cluster="DC0_C0", esxi_hostname="DC0_C0_H0").host is not None
-    assert inventory.placement(**where, esxi_hostname="DC0_H0").host is not None
+    assert inventory.placement(**where, cluster="DC0_C0", esxi_host="DC0_C0_H0").host is not None
+    assert inventory.placement(**where, esxi_host="DC0_H0").host is not None
     pool = inventory.resource_pool(datacenter, cluster="DC0_C0")
     simulator.rules.add("RetrievePropertiesEx", skip=1, count=1, fault="NoPermission")
     inventory._check_cluster(pool)  # Without permission to read the cluster, vCenter reports the problem.
@@ -152,12 +152,6 @@ def test_vm_is_found_by_id_uuid_and_name(inventory, datacenter, session, machine
     assert inventory.vm(instance_uuid=vm.read_facts(session, machine).instance_uuid) == machine
     assert inventory.vms_in(inventory.folder(datacenter, "desktops")) == {"desktop": machine}
     with pytest.raises(NotFound) as caught:
-        inventory.vm(name="desktop", datacenter=datacenter, template=True)
-    assert caught.value.code == "vsphere.not_found"
-    with pytest.raises(NotFound) as caught:
-        inventory.vm(name="/DC0/vm/desktops/desktop", datacenter=datacenter, template=True)
-    assert caught.value.code == "vsphere.not_found"
-    with pytest.raises(NotFound) as caught:
         inventory.vm(name="desktop", folder=folder)
     assert caught.value.code == "vsphere.not_found"
     for unknown in ({"name": "x"}, {"moid": "vm-99999"}, {"instance_uuid": "00000000-0000-0000-0000-000000000000"}):
@@ -170,6 +164,24 @@ def test_vm_is_found_by_id_uuid_and_name(inventory, datacenter, session, machine
 def test_vm_template_is_found(inventory, datacenter, simulator):
     found = inventory.vm(name=simulator.template, datacenter=datacenter, template=True)
     assert read(inventory.session, found, "name") == {"name": simulator.template}
+
+
+def test_vm_of_the_other_kind_is_a_conflict(inventory, datacenter, machine, simulator):
+    golden = inventory.path(inventory.vm(name=simulator.template))
+    for name, template, path in (
+        ("desktop", True, "/DC0/vm/desktops/desktop"),
+        ("/DC0/vm/desktops/desktop", True, "/DC0/vm/desktops/desktop"),
+        (simulator.template, False, golden),
+    ):
+        with pytest.raises(Conflict) as caught:
+            inventory.vm(name=name, datacenter=datacenter, template=template)
+        assert caught.value.code == "vsphere.vm_kind"
+        assert caught.value.details["path"] == path
+    for template, listed, other in ((True, simulator.template, "desktop"), (False, "desktop", simulator.template)):
+        with pytest.raises(NotFound) as caught:
+            inventory.vm(name="golden", datacenter=datacenter, template=template)
+        assert listed in caught.value.hint
+        assert other not in caught.value.hint
 
 
 def test_vm_ambiguous_name_lists_paths(inventory, datacenter, session, machine, make_machine):
