@@ -180,7 +180,12 @@ def setting_changes(
         return [*changes, Change("setting", "connector", before.connector, after.connector)]
     old, new = (connector.placement() if connector else {} for connector in connectors)
     return changes + [
-        Change("connector", f"{key} of the connector {after.connector}", str(old.get(key)), str(new.get(key)))
+        Change(
+            "connector",
+            f"{key} of the connector {after.connector}",
+            _short(key, old.get(key)),
+            _short(key, new.get(key)),
+        )
         for key in changed_fields(old, new)
     ]
 
@@ -191,7 +196,7 @@ def _short(key: str, value: Any) -> str:
         return f"{value['name']} {value['digest'].partition(':')[2][:8]}" if value else "none"
     if key == "registry_lists":
         return f"{len(value)} entries"
-    if value is None:
+    if value in (None, ""):
         return "that of the OS layer" if key == "disk_size_gb" else "none"
     return str(value)
 
