@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
+from ..common.counting import counted_examples
 from ..windows.readiness import WARN, Finding
 from ..winregistry.delta import Delta
 from .rules import LeftOut
@@ -197,8 +198,8 @@ def _changed(delta: Delta, path: str) -> Iterator[str]:
 def _found(hazard: _Hazard, taken: list[str], keys: list[str], reasons: list[dict], examples: list[str]) -> str:
     parts = []
     if taken:
-        parts.append(f"{len(taken)} paths, such as {taken[0]}")
+        parts.append(counted_examples(taken[:1], len(taken), "path"))
     parts += keys[:_LISTED]
-    parts += [f"{entry['count']} excluded, such as {entry['examples'][0]}" for entry in reasons[:_LISTED]]
+    parts += [counted_examples(entry["examples"][:1], entry["count"], "excluded item") for entry in reasons[:_LISTED]]
     parts += [f"{example} was excluded" for example in examples[:2]]
     return f"{hazard.found}: {', '.join(parts)}"

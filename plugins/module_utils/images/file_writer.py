@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from ..common.counting import counted
 from ..common.errors import Conflict, Corrupt, NotFound
 from ..common.progress import Progress
 from ..layers.archive import ArchiveReader, Contents, Member
@@ -105,7 +106,7 @@ class FileWriter:
                 return
         if missing:
             raise Corrupt(
-                f"The archive of {archive.label} lacks {missing} files that its file index lists.",
+                f"The archive of {archive.label} lacks {counted(missing, 'file')} of its file index.",
                 code="images.layer_archive_incomplete",
                 hint="Verify the repository, then fetch or build the layer version again.",
                 layer=archive.label,

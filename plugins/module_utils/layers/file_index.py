@@ -27,6 +27,7 @@ from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, cast
 
+from ..common.counting import counted
 from ..common.errors import Corrupt, Unsupported
 from ..common.optional_imports import zstandard
 from . import entry as model
@@ -181,7 +182,7 @@ def read_index(source: BinaryIO, label: str) -> Iterator[Record]:
         ) from None
     if not reader.ended:
         raise Corrupt(
-            f"The file index of {label} is truncated: it ends after {reader.count} entries.",
+            f"The file index of {label} is truncated: it ends after {counted(reader.count, 'entry', 'entries')}.",
             code="layers.index_truncated",
             hint="Verify the repository, then fetch or build the layer version again.",
             layer=label,

@@ -14,6 +14,7 @@ from ..capture.rules import parse_rules
 from ..catalog import layer_store
 from ..catalog.layer_document import SoftwareLayerEntry
 from ..common.composer_paths import path_hint
+from ..common.counting import counted
 from ..common.errors import Conflict, InternalError, InvalidInput
 from ..common.progress import Progress
 from ..disk.block_device import BlockDevice
@@ -230,7 +231,7 @@ class PackagedSource:
         gate = capture.check_packaged(base, opener)
         failed = [finding for finding in gate if finding["result"] == FAIL]
         if failed and self.finalize == "enforce":
-            more = f" (and {len(failed) - 1} more findings)" if len(failed) > 1 else ""
+            more = f" (and {counted(len(failed) - 1, 'more finding')})" if len(failed) > 1 else ""
             raise Conflict(
                 f"The packaging machine of the {layer.kind} layer {layer.name} {layer.version} is not ready to be "
                 f"finalized: {failed[0]['found']}{more}.",
@@ -239,9 +240,9 @@ class PackagedSource:
                 gate=gate,
             )
         result = capture.capture(repository, base, opener, layer, rules, progress=progress)
-        warnings = [_sentence(finding) for finding in result.hazards if finding["result"] != "pass"]
+        warnings = [_sentence(layer, finding) for finding in result.hazards if finding["result"] != "pass"]
         if self.finalize == "warn":
-            warnings = [_sentence(finding) for finding in failed] + warnings
+            warnings = [_sentence(layer, finding) for finding in failed] + warnings
         changes = _totals(result.changes)
         if not any(changes.values()):
             warnings.insert(0, self._empty(layer, sum(rule["count"] for rule in result.left_out)))
@@ -261,7 +262,7 @@ class PackagedSource:
 
     def _empty(self, layer: LayerVersion, excluded: int) -> str:
         """Return the warning for a disk without changes; raise Conflict if finalize is enforce."""
-        except_for = f", except for {excluded} changes that the rules exclude" if excluded else ""
+        except_for = f", except for {counted(excluded, 'change')} that the rules exclude" if excluded else ""
         message = (
             f"The {layer.kind} layer {layer.name} {layer.version} is empty: "
             f"the packaged disk equals the image that the packaging machine was created with{except_for}."
@@ -315,8 +316,8 @@ def _os_layer(layer: LayerVersion) -> LayerReference:
     return layer.os_layer
 
 
-def _sentence(finding: Mapping[str, Any]) -> str:
-    return f"{finding['name']}: {finding['found']}. {finding['action']}"
+def _sentence(layer: LayerVersion, finding: Mapping[str, Any]) -> str:
+    return f"{layer.label}: {finding['name']}: {finding['found']}. {finding['action']}"
 
 
 def _totals(changes: dict[str, Any]) -> dict[str, Any]:

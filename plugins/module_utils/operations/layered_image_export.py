@@ -13,6 +13,7 @@ from typing import Any
 
 from ..catalog.resolved_template import ResolvedTemplate
 from ..catalog.templates import require_resolved
+from ..common.counting import counted_examples
 from ..common.errors import Conflict, InvalidInput, NotFound, Unavailable, Unsupported
 from ..common.outcome import Outcome
 from ..common.progress import Progress, silent
@@ -245,8 +246,8 @@ def _ensure(
 def _warnings(template: ResolvedTemplate, dropped: Sequence[str]) -> list[str]:
     if not dropped:
         return []
-    shown = "; ".join(dropped[:_MAX_SHOWN])
-    return [f"{template.name}: left out because another file has the name: {shown} ({len(dropped)} in total)."]
+    shown = counted_examples(dropped[:_MAX_SHOWN], len(dropped), "item", separator="; ")
+    return [f"{template.name}: left out, because other files have the name: {shown}."]
 
 
 def _format_of(path: str) -> str:

@@ -20,6 +20,7 @@ from ..catalog.layers import (
     layer_lock,
     refuse_other_script,
 )
+from ..common.counting import counted
 from ..common.errors import Conflict, InternalError, InvalidInput, NotFound
 from ..common.outcome import Outcome
 from ..common.progress import Progress, silent
@@ -228,7 +229,7 @@ class _Importer:
         failed = failures(findings)
         if failed:
             first = failed[0]
-            more = f" (and {len(failed) - 1} more findings)" if len(failed) > 1 else ""
+            more = f" (and {counted(len(failed) - 1, 'more finding')})" if len(failed) > 1 else ""
             raise Conflict(
                 f"The OS machine in {_package_source(self.options).path!r} is not ready to become version "
                 f"{self.options.version} of the OS layer {self.options.name}: {first['found']}{more}.",

@@ -13,6 +13,7 @@ from ..catalog.connector_document import ConnectorDocument
 from ..catalog.image_record import ImageRecord
 from ..catalog.resolved_template import ResolvedTemplate
 from ..catalog.template_document import TemplateDocument
+from ..common.counting import counted
 from ..common.errors import StrataError
 from ..layers.layer_version import APP, OS, PLATFORM
 from ..publish import vm_metadata
@@ -195,7 +196,7 @@ def _short(key: str, value: Any) -> str:
     if key == "script":
         return f"{value['name']} {value['digest'].partition(':')[2][:8]}" if value else "none"
     if key == "registry_lists":
-        return f"{len(value)} entries"
+        return counted(len(value), "entry", "entries")
     if value in (None, ""):
         return "that of the OS layer" if key == "disk_size_gb" else "none"
     return str(value)

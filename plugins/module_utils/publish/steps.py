@@ -12,6 +12,7 @@ from typing import Any
 from ..catalog.image_record import ImageRecord, ScriptRun
 from ..catalog.resolved_template import ResolvedTemplate
 from ..catalog.vsphere_records import MachineRecord
+from ..common.counting import counted_examples
 from ..images.layered_image import compose_template
 from ..images.thin_image import ThinImage
 from ..vsphere import vm as machines
@@ -38,16 +39,19 @@ def compose(context: PublishContext) -> ThinImage:
     dropped = thin.config.statistics.dropped
     if dropped:
         context.warn(
-            f"{context.template.name}: {len(dropped)} files are left out because another file has their name: {'; '.join(dropped[:_LISTED_FILES])}."
+            f"{context.template.name}: left out, because other files have the name: "
+            f"{counted_examples(dropped[:_LISTED_FILES], len(dropped), 'item', separator='; ')}."
         )
     contested = [finding for finding in thin.config.registry.findings if finding.get("overruled")]
     if contested:
-        names = ", ".join(
+        names = [
             "\\".join(filter(None, (finding["hive"], finding["key"], finding.get("value"))))
             for finding in contested[:_LISTED_VALUES]
-        )
+        ]
+        layers = dict.fromkeys(label for finding in contested for label in (*finding["layers"], *finding["overruled"]))
         context.warn(
-            f"{context.template.name}: layers contest {len(contested)} registry settings, such as {names}; see layered_image_plan."
+            f"{context.template.name}: {', '.join(layers)} contest "
+            f"{counted_examples(names, len(contested), 'registry setting')}; see layered_image_plan."
         )
     return thin
 
