@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import pathlib
 import shutil
 import tempfile
@@ -51,7 +50,6 @@ PUBLISH, REPLACE, EXPORT = "publish", "replace", "export"
 _LOCATION = {"datacenter": "DC0", "cluster": "DC0_C0", "datastore": "LocalDS_0"}
 _OS_LAYER = {"name": "Windows 11", "version": "1.0"}
 _PUBLISH_OPTIONS = {"templates": [TEMPLATE], "retries": 1, "retry_pause": 0, "shutdown_timeout": 20}
-_OLD_MTIME = 1_700_000_000
 
 
 class CaseEnvironment:
@@ -170,7 +168,6 @@ class FaultBench:
         tool = folder / "Program Files" / "Tool"
         tool.mkdir(parents=True, exist_ok=True)
         (tool / "tool.txt").write_text(version)
-        os.utime(tool / "tool.txt", (_OLD_MTIME, _OLD_MTIME))
         run(
             "app_layer",
             repository=str(repository),

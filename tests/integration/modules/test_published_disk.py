@@ -84,6 +84,7 @@ def publish(tmp_path: pathlib.Path, simulator, spec: Spec, size_gb: int) -> tupl
             version="1",
             os_layer={"name": "Windows 11"},
             files=os.fspath(folder),
+            file_times="keep",
             delete=delete,
             priority=priority,
         )
