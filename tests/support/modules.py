@@ -11,6 +11,7 @@ import importlib
 import io
 import json
 import os
+import pathlib
 from collections.abc import Callable
 from unittest import mock
 
@@ -21,6 +22,12 @@ from ansible.module_utils.testing import patch_module_args
 _MODULES = "ansible_collections.strata.layering.plugins.modules."
 #: Folders that may change although the state of the repository does not.
 _TRANSIENT = ("locks", "pins", "tmp")
+
+
+def hosted_modules() -> list[str]:
+    """Return the names of the modules that run on a host; others only document an action of the controller."""
+    folder = pathlib.Path(__file__).parents[2] / "plugins" / "modules"
+    return sorted(path.stem for path in folder.glob("*.py") if "def main(" in path.read_text(encoding="utf-8"))
 
 
 class _Created(Exception):

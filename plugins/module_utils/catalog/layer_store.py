@@ -9,17 +9,11 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..common.errors import Corrupt, InternalError, NotFound
 from ..common.progress import Progress, silent
-from ..layers import archive, file_index
-from ..layers import entry as model
-from ..layers.archive import ArchiveWriter
 from ..layers.entry import Entry
-from ..layers.file_index import IndexWriter
-from ..layers.folder import Opener
-from ..layers.icon import icon_media_type
 from ..layers.layer_version import (
     ARTIFACT_TYPE,
     CONFIG_MEDIA_TYPE,
@@ -33,6 +27,11 @@ from ..layers.layer_version import (
 from ..repository.blobs import Descriptor
 from ..repository.encoding import reference_name
 from ..repository.repository import Repository
+
+if TYPE_CHECKING:
+    from ..layers.archive import ArchiveWriter
+    from ..layers.file_index import IndexWriter
+    from ..layers.folder import Opener
 
 _MAX_CONFIG = 1 << 20
 #: The suffix of registry deltas in the archive's folder of hives.
@@ -66,6 +65,11 @@ def put_files(
         InvalidInput layers.changed: a file changed while it was read.
         NoSpace: the disk of the repository is full.
     """
+    from ..layers import archive, file_index
+    from ..layers import entry as model
+    from ..layers.archive import ArchiveWriter
+    from ..layers.file_index import IndexWriter
+
     with repository.pin(purpose=f"store the {layer.label}") as pin:
         with (
             repository.layout.blob_writer(archive.MEDIA_TYPE) as packed,
@@ -90,6 +94,8 @@ def _write_entries(
     index_writer: IndexWriter,
     progress: Progress,
 ) -> dict[str, int]:
+    from ..layers import entry as model
+
     files = total = whiteouts = 0
     for entry, opener in entries:
         with contextlib.ExitStack() as opened:
@@ -117,6 +123,8 @@ def with_hives(content_digest: str, hives: Sequence[tuple[str, bytes]]) -> str:
 
 def put_version(repository: Repository, layer: LayerVersion, *, icon: bytes | None = None) -> LayerVersion:
     """Store config, manifest and reference of a layer whose ``blobs`` are in the repository; return it with its digest."""
+    from ..layers.icon import icon_media_type
+
     with repository.pin(purpose=f"store the {layer.label}") as pin:
         if icon is not None:
             layer.blobs[ROLE_ICON] = _blob(repository.layout.put_blob(icon, icon_media_type(icon)))

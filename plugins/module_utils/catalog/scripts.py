@@ -21,13 +21,10 @@ from functools import cached_property
 from ..common.composer_paths import current_user, path_hint
 from ..common.errors import Corrupt, InvalidInput
 from ..layers import entry as model
-from ..layers.archive import ArchiveWriter
 from ..layers.entry import Entry
-from ..layers.file_index import IndexWriter
 from ..layers.layer_version import ROLE_SCRIPT, Blob, LayerReference, LayerVersion, check_script_name
 from ..repository.blobs import Descriptor, is_digest
 from ..repository.repository import Repository
-from . import layer_store
 from .script_record import ScriptRecord
 from .script_text import ScriptText, prepare_script
 
@@ -215,6 +212,8 @@ def scripts_of(
 
     These are the scripts of ``layers``, the OS layer first, and ``script`` of the template.
     """
+    from . import layer_store
+
     placed = []
     for reference in layers:
         layer = layer_store.load_version(repository, reference.digest)
@@ -235,6 +234,8 @@ def plan_text(content_digest: str, scripts: Sequence[PlacedScript]) -> bytes:
 
 def pack_index(content_digest: str, scripts: Sequence[PlacedScript]) -> bytes:
     """Return the file index of the layer that places ``scripts``."""
+    from ..layers.file_index import IndexWriter
+
     output = io.BytesIO()
     plan = plan_text(content_digest, scripts)
     with IndexWriter(output) as index:
@@ -246,6 +247,8 @@ def pack_index(content_digest: str, scripts: Sequence[PlacedScript]) -> bytes:
 
 def pack_archive(repository: Repository, content_digest: str, scripts: Sequence[PlacedScript]) -> bytes:
     """Return the archive of the layer that places ``scripts``; raise NotFound or Corrupt for missing or damaged blobs."""
+    from ..layers.archive import ArchiveWriter
+
     output = io.BytesIO()
     plan = plan_text(content_digest, scripts)
     with ArchiveWriter(output, threads=1) as archive:

@@ -112,11 +112,35 @@ def _import_numpy() -> types.ModuleType | _Absent:
         del os.environ["OPENBLAS_NUM_THREADS"]
 
 
+__all__ = (
+    "isal_zlib",
+    "np",
+    "pyvmomi",
+    "smb_connection",
+    "smb_errors",
+    "smb_open",
+    "smb_session",
+    "smb_tree",
+    "zstandard",
+)
+
+#: The libraries by the name under which this module offers them: the module to import and its package.
+_LIBRARIES = {
+    "isal_zlib": ("isal.isal_zlib", "isal"),
+    "zstandard": ("zstandard", "zstandard"),
+}
+#: Libraries that are seldom needed although a module of the engine names them.
+_DEFERRED = {
+    "pyvmomi": ("pyVmomi", "pyvmomi"),
+    "smb_connection": ("smbprotocol.connection", "smbprotocol"),
+    "smb_errors": ("smbprotocol.exceptions", "smbprotocol"),
+    "smb_open": ("smbprotocol.open", "smbprotocol"),
+    "smb_session": ("smbprotocol.session", "smbprotocol"),
+    "smb_tree": ("smbprotocol.tree", "smbprotocol"),
+}
+
 if TYPE_CHECKING:
     import numpy as np
-
-    # pyVmomi creates its modules and types at run time: there is nothing to check them against.
-    pyvmomi: Any
     import zstandard
     from isal import isal_zlib
     from smbprotocol import connection as smb_connection
@@ -124,13 +148,20 @@ if TYPE_CHECKING:
     from smbprotocol import open as smb_open
     from smbprotocol import session as smb_session
     from smbprotocol import tree as smb_tree
+
+    # pyVmomi creates its modules and types at run time: there is nothing to check them against.
+    pyvmomi: Any
 else:
-    np = _import_numpy()
-    isal_zlib = _optional("isal.isal_zlib", "isal")
-    zstandard = _optional("zstandard", "zstandard")
-    pyvmomi = _Deferred("pyVmomi", "pyvmomi")
-    smb_connection = _Deferred("smbprotocol.connection", "smbprotocol")
-    smb_errors = _Deferred("smbprotocol.exceptions", "smbprotocol")
-    smb_open = _Deferred("smbprotocol.open", "smbprotocol")
-    smb_session = _Deferred("smbprotocol.session", "smbprotocol")
-    smb_tree = _Deferred("smbprotocol.tree", "smbprotocol")
+
+    def __getattr__(name: str) -> Any:
+        """Import a library when another module imports its name: numpy alone takes a tenth of a second."""
+        if name == "np":
+            library = _import_numpy()
+        elif name in _LIBRARIES:
+            library = _optional(*_LIBRARIES[name])
+        elif name in _DEFERRED:
+            library = _Deferred(*_DEFERRED[name])
+        else:
+            raise AttributeError(name)
+        globals()[name] = library
+        return library

@@ -29,7 +29,6 @@ from ..ovf.descriptor_writer import ImageDescription, write_descriptor
 from ..ovf.ova import OvaWriter
 from .thin_image import ThinImage
 
-FORMATS = ("vmdk", "ova", "raw", "qcow2")
 #: The guest type of Windows 10 and 11 for the hardware version of exported OVAs.
 _GUEST = "windows9_64Guest"
 _PIECE = 16

@@ -8,16 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..catalog import layer_store
 from ..layers.file_index import Record, content_digest
 from ..layers.layer_version import LayerReference
 from ..repository.repository import Repository
-from ..winregistry.delta import KeyDelta
-from ..winregistry.delta_format import read_delta, write_delta
-from .image_hives import read_stacked_deltas
-from .layer_stack import archive_openers, read_indexes, stacked_layer
+
+if TYPE_CHECKING:
+    from ..winregistry.delta import KeyDelta
 
 _SHOWN = 3
 _TIMES = ("created", "written", "accessed", "changed")
@@ -68,6 +67,9 @@ def load_content(repository: Repository, reference: LayerReference) -> LayerCont
     Raises:
         NotFound, Corrupt, Unsupported: the version cannot be read.
     """
+    from .image_hives import read_stacked_deltas
+    from .layer_stack import archive_openers, read_indexes, stacked_layer
+
     layer = stacked_layer(repository, reference)
     (records,) = read_indexes(repository, [layer])
     with ExitStack() as stack:
@@ -82,6 +84,8 @@ def _record_at(record: Record, time: int) -> Record:
 
 
 def _delta_at(name: str, data: bytes, time: int) -> bytes:
+    from ..winregistry.delta_format import read_delta, write_delta
+
     delta = read_delta(data, name=f"the hive {name}")
     waiting: list[KeyDelta] = [delta.root]
     while waiting:

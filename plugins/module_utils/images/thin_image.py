@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..common.arrays import U8, U32
 from ..common.errors import Corrupt
@@ -27,8 +28,10 @@ from ..repository.repository import Repository
 from . import grain_map
 from .compose_config import ComposeConfig
 from .grain_map import GrainMap
-from .os_disk import OsDisk
 from .thin_disk import ThinDisk
+
+if TYPE_CHECKING:
+    from .os_disk import OsDisk
 
 ARTIFACT_TYPE = "application/vnd.strata.image.v1+json"
 CONFIG_TYPE = "application/vnd.strata.image.config.v1+json"
@@ -153,6 +156,8 @@ def load(repository: Repository, content_digest: str) -> ThinImage | None:
     Raises:
         Corrupt images.corrupt, images.grain_map: the image is damaged.
     """
+    from .os_disk import OsDisk
+
     layout = repository.layout
     manifest = layout.references().get(reference_of(content_digest))
     if manifest is None:

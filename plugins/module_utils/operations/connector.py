@@ -15,8 +15,6 @@ from ..catalog.kinds import LOCK
 from ..catalog.references import refuse_in_use, templates_using
 from ..common.errors import InvalidInput
 from ..common.outcome import Outcome
-from ..publish.placement import resolve_placement
-from ..publish.script_check import check_script
 from ..repository.repository import Repository
 from .options import ConnectionOptions, RepositoryOptions
 
@@ -66,6 +64,9 @@ def ensure_connector(options: ConnectorOptions, *, check_mode: bool) -> Outcome:
         return _absent(repository, options, check_mode)
     result: dict[str, Any] = {"connector": document.result()}
     if options.connection is not None:
+        from ..publish.placement import resolve_placement
+        from ..publish.script_check import check_script
+
         if document.script:
             check_script(document.script)
         with options.connection.connect() as session:

@@ -20,10 +20,8 @@ from ..catalog.version_name import VersionName, VersionRequest
 from ..common.errors import Conflict, InternalError, InvalidInput, NotFound
 from ..common.outcome import Outcome
 from ..common.timestamps import now
-from ..images.plan import contested
 from ..layers.layer_version import APP, OS, PLATFORM, check_description, check_layer_name
 from ..repository.repository import Repository
-from ..winregistry.merge_rules import compile_rules
 from .options import RepositoryOptions, version_request, version_requests
 
 #: vSphere allows 80 characters, of which the image's digest takes nine.
@@ -177,6 +175,8 @@ def _shown(repository: Repository, template: TemplateDocument | None, with_confl
         return None
     if not with_conflicts:
         return template.to_dict()
+    from ..images.plan import contested
+
     try:
         return template.to_dict() | {"contested": contested(repository, resolve(repository, template))}
     except (NotFound, Conflict):
@@ -199,7 +199,10 @@ def _document(
             code="operations.template_vm_name",
             hint=f"Set vm_name to at most {MAX_VM_NAME} letters, digits, spaces, dots, dashes and underscores.",
         )
-    compile_rules(options.registry_lists)
+    if options.registry_lists:
+        from ..winregistry.merge_rules import compile_rules
+
+        compile_rules(options.registry_lists)
     os_layer = _version(repository, OS, options.os_layer)
     _check_disk_size(repository, name, options.disk_size_gb, os_layer)
     app_layers = [_version(repository, APP, layer) for layer in options.app_layers]

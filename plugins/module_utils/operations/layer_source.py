@@ -7,31 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ..capture import capture
-from ..capture.rules import parse_rules
 from ..catalog import layer_store
 from ..catalog.layer_document import SoftwareLayerEntry
 from ..common.composer_paths import path_hint
 from ..common.counting import counted
 from ..common.errors import Conflict, InternalError, InvalidInput
 from ..common.progress import Progress
-from ..disk.block_device import BlockDevice
-from ..images import reg_files
 from ..images.layer_content import LayerContent, load_content
-from ..images.layered_image import compose_stack
 from ..layers.entry import WHITEOUT, Entry
 from ..layers.folder import FIXED_TIME, Opener, entries_from_folder, source_fingerprint, source_records
 from ..layers.layer_version import ROLE_ARCHIVE, LayerReference, LayerVersion
-from ..ovf.package import Package, open_package
 from ..repository.repository import Repository
 from ..shares.open import ShareCredentials, open_file
 from ..shares.share import Share
-from ..windows.readiness import FAIL
-from ..winregistry.delta_format import read_delta
-from .layer_checks import check_content, misplaced_warnings
-from .package_disk import disk_opener, share_disk_opener
+
+if TYPE_CHECKING:
+    from ..disk.block_device import BlockDevice
+    from ..ovf.package import Package
 
 _EMPTY_HINT = (
     "Check that the disk was exported after the application was installed. Set finalize to warn to accept the disk."
@@ -134,6 +128,9 @@ class FilesSource:
             InvalidInput: ``operations.layer_empty_folder``, ``operations.layer_protected_path``,
                 ``operations.layer_delete``; as ``entries_from_folder`` and ``deltas_from_files``.
         """
+        from ..winregistry.delta_format import read_delta
+        from .layer_checks import check_content, misplaced_warnings
+
         entries = self._entries()
         self._refuse_empty(entries)
         plain = [entry for entry, _opener in entries]
@@ -170,6 +167,10 @@ class FilesSource:
         return entries_from_folder(self.files, delete=self.delete, time=self._time)
 
     def _hives(self, repository: Repository, os_layer: str, *, must_start: bool = True) -> list[tuple[str, bytes]]:
+        if not self.registry:
+            return []
+        from ..images import reg_files
+
         return reg_files.deltas_from_files(repository, os_layer, self.registry, time=self._time, must_start=must_start)
 
     def _refuse_empty(self, entries: Sequence[tuple[Entry, Opener | None]]) -> None:
@@ -207,6 +208,8 @@ class PackagedSource:
         self, repository: Repository, layer: LayerReference, entry: SoftwareLayerEntry, os_layer: str
     ) -> str | None:
         """Return what differs between the disk and a version, None if it was captured from it; do not read the disk."""
+        from ..capture.rules import parse_rules
+
         parse_rules(self.exclusions)
         return None if entry.source == self._open().describe() else "the path, the manifest, or the size and the time"
 
@@ -218,6 +221,11 @@ class PackagedSource:
         Raises:
             Conflict: ``operations.layer_not_finalizable``, ``operations.layer_empty`` if finalize is enforce.
         """
+        from ..capture import capture
+        from ..capture.rules import parse_rules
+        from ..images.layered_image import compose_stack
+        from ..windows.readiness import FAIL
+
         rules = parse_rules(self.exclusions)
         packaged = self._open()
         opener, source = packaged.opener(), packaged.describe()
@@ -250,6 +258,8 @@ class PackagedSource:
         return BuiltVersion(result.layer, source, changes, findings, about_package + warnings)
 
     def _open(self) -> _PackagedDisk:
+        from ..ovf.package import open_package
+
         share, file = open_file(self.path, self.credentials)
         if not share.is_file(file):
             raise InvalidInput(
@@ -295,6 +305,8 @@ class _PackagedDisk:
 
     def opener(self) -> Callable[[], BlockDevice]:
         """Return how to open the disk."""
+        from .package_disk import disk_opener, share_disk_opener
+
         if self.package is None:
             return share_disk_opener(self.share, self.file)
         disks = [disk for disk in self.package.descriptor.disks if disk.file_id is not None]

@@ -9,7 +9,7 @@ import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..catalog.resolved_template import ResolvedTemplate
 from ..catalog.templates import require_resolved
@@ -17,14 +17,14 @@ from ..common.counting import counted_examples
 from ..common.errors import Conflict, InvalidInput, NotFound, Unavailable, Unsupported
 from ..common.outcome import Outcome
 from ..common.progress import Progress, silent
-from ..images import image_files
-from ..images.image_files import FORMATS
-from ..images.layered_image import compose_template, os_layer_facts
-from ..images.thin_image import ThinImage
+from ..images.image_formats import FORMATS
 from ..repository.repository import Repository
 from ..shares.open import ShareCredentials, open_file
 from ..shares.share import Share, Status, parent_of
 from .options import RepositoryOptions, share_credentials
+
+if TYPE_CHECKING:
+    from ..images.thin_image import ThinImage
 
 _MAX_RECORD = 65536
 _MAX_SHOWN = 5
@@ -126,6 +126,8 @@ class _Target:
 
     def write(self, image: ThinImage, record: Mapping[str, Any], **description: Any) -> int:
         """Write the image, and ``record`` next to it; return the size of the file in bytes."""
+        from ..images import image_files
+
         before = self._record() if self.share.stat(self.file) else None
         # If the run is killed, the next run recognizes the file as its own.
         self._save(dict(record, writing=True))
@@ -233,6 +235,8 @@ def _ensure(
         return Outcome(False, after, after, result | {"bytes": recorded["bytes"]})
     warnings: list[str] = []
     if not check_mode:
+        from ..images.layered_image import compose_template, os_layer_facts
+
         image = compose_template(repository, template, progress=progress)
         warnings = _warnings(template, image.config.statistics.dropped)
         firmware = os_layer_facts(repository, template).get("firmware") or "bios"

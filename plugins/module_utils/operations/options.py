@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..catalog.version_name import VersionRequest
 from ..common.errors import NotFound
 from ..repository.repository import Repository
-from ..shares.open import ShareCredentials
-from ..vsphere.session import Patience, Session
+
+if TYPE_CHECKING:
+    from ..shares.open import ShareCredentials
+    from ..vsphere.session import Patience, Session
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class RepositoryOptions:
 
 @dataclass(frozen=True)
 class ConnectionOptions:
-    """The connection to vCenter. ``patience`` limits how long it is waited for."""
+    """The connection to vCenter. ``patience`` limits how long it is waited for, None for the default limits."""
 
     hostname: str
     username: str
@@ -73,7 +75,7 @@ class ConnectionOptions:
     ca_file: str | None = None
     proxy_host: str | None = None
     proxy_port: int | None = None
-    patience: Patience = Patience()
+    patience: Patience | None = None
 
     def connect(self) -> Session:
         """Log in to vCenter.
@@ -81,6 +83,8 @@ class ConnectionOptions:
         Raises:
             Unavailable, TimedOut, InvalidInput: as ``Session.connect``.
         """
+        from ..vsphere.session import Patience, Session
+
         return Session.connect(
             self.hostname,
             self.username,
@@ -90,7 +94,7 @@ class ConnectionOptions:
             ca_file=self.ca_file,
             proxy_host=self.proxy_host,
             proxy_port=self.proxy_port,
-            patience=self.patience,
+            patience=self.patience or Patience(),
         )
 
     @classmethod
@@ -115,6 +119,8 @@ class ConnectionOptions:
 
 def share_credentials(params: Mapping[str, Any]) -> ShareCredentials:
     """Read the options of ``share_arguments``."""
+    from ..shares.open import ShareCredentials
+
     return ShareCredentials(
         username=params.get("file_share_username"),
         password=params.get("file_share_password"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..catalog import document_collections, layer_store, scripts
 from ..catalog.icons import read_icon
@@ -25,13 +25,14 @@ from ..common.errors import Conflict, InternalError, InvalidInput, NotFound
 from ..common.outcome import Outcome
 from ..common.progress import Progress, silent
 from ..common.timestamps import now
-from ..images import os_import
 from ..layers.layer_version import DEPLOYABLE, OS, ROLE_DISK, ROLE_GRAINS, Blob, LayerVersion
 from ..ovf.package import Package
 from ..repository.repository import Repository
-from ..windows.readiness import failures
 from .layer_options import LayerChange, LayerOptions, layer_fields
 from .os_package import OsPackageSource, find_windows_disk
+
+if TYPE_CHECKING:
+    from ..images import os_import
 
 #: Seconds for which a version waits until another version of its layer is imported.
 _LOCK_TIMEOUT = 3600
@@ -119,6 +120,8 @@ def ensure_os_layer(options: OsLayerOptions, *, check_mode: bool, progress: Prog
 
 
 def _warnings(options: OsLayerOptions, findings: list[dict[str, Any]]) -> list[str]:
+    from ..windows.readiness import failures
+
     return [
         f"{options.label}: {finding['name']}: {finding['found']}. {finding['action']}" for finding in failures(findings)
     ]
@@ -179,6 +182,8 @@ class _Importer:
 
     def run(self, package: Package) -> tuple[OsLayerEntry, list[dict[str, Any]]]:
         """Import the version, unless in check mode; return its entry and the findings about its readiness."""
+        from ..images import os_import
+
         source = _package_source(self.options).describe(package)
         disk = find_windows_disk(package, self.options.max_layer_size_gb)
         if self.options.readiness == "enforce":
@@ -226,6 +231,8 @@ class _Importer:
         )
 
     def _enforce(self, findings: list[dict[str, Any]]) -> None:
+        from ..windows.readiness import failures
+
         failed = failures(findings)
         if failed:
             first = failed[0]

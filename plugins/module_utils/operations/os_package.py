@@ -9,17 +9,19 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..common.composer_paths import is_windows_path
 from ..common.errors import Corrupt, InvalidInput, StrataError, Unsupported
 from ..disk.block_device import BlockDevice
-from ..images import os_import
 from ..ovf.package import Package, open_package
 from ..shares.local import LocalShare
 from ..shares.location import check_path
 from ..shares.open import ShareCredentials, open_share
 from .package_disk import disk_opener
+
+if TYPE_CHECKING:
+    from ..images import os_import
 
 #: Codes of disks without a Windows installation; the refusal of a disk with one is reported first.
 _NO_WINDOWS = ("images.os_no_windows", "images.os_no_ntfs", "disk.partitions_none")
@@ -107,6 +109,8 @@ def find_windows_disk(package: Package, size_gb: int) -> WindowsDisk:
             why the installation cannot be used (``images.os_...``).
         Corrupt: ``operations.ovf_capacity``.
     """
+    from ..images import os_import
+
     descriptor = package.descriptor
     if descriptor.collection or len(descriptor.systems) != 1:
         raise Unsupported(

@@ -16,7 +16,6 @@ from ..catalog import document_collections
 from ..catalog.templates import resolve
 from ..common.errors import Conflict, Corrupt, NotFound
 from ..common.outcome import Outcome
-from ..images.thin_image import reference_of, stored
 from ..layers.layer_version import KINDS
 from ..repository.garbage_collection import GRACE, collect
 from ..repository.repository import Repository, refuse_unusable
@@ -104,6 +103,8 @@ def _outdated_images(repository: Repository) -> list[str]:
     They can be composed again. The image that a packaging machine was created with is kept: composed again
     it could have other bytes, with which the disk of the VM cannot be compared.
     """
+    from ..images.thin_image import reference_of, stored
+
     kept = {
         image.content_digest
         for _name, document in document_collections.images(repository).all()

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..catalog.packaging_record import ExportRecord, PackagingRecord
 from ..common.errors import Conflict, InternalError, InvalidInput, NotFound
 from ..common.outcome import Outcome
-from ..images.thin_image import reference_of
 from ..publish.vm_metadata import POWERED_OFF
 from ..shares.open import open_share
 from ..shares.share import Share
 from ..vsphere import vm as machines
-from ..vsphere import vm_export
 from ..vsphere.vm import VmFacts, read_facts
 from .context import ACTION_REQUIRED, COMPLETE, PackagingContext
 from .decision import FINAL, Goal, Observation, PackagingState, Step, after, next_step
+
+if TYPE_CHECKING:
+    from ..vsphere import vm_export
 
 
 def ensure_finalized(context: PackagingContext) -> Outcome:
@@ -86,6 +88,8 @@ class _Finalization:
         self._export: vm_export.Export | None = None
 
     def run(self) -> Outcome:
+        from ..vsphere import vm_export
+
         context, facts = self._context, self._facts
         package = self._package()
         if context.state is PackagingState.RUNNING:
@@ -125,6 +129,8 @@ class _Finalization:
 
     def _check_base(self) -> None:
         """Raise Conflict when the repository no longer contains the image that capturing compares the disk with."""
+        from ..images.thin_image import reference_of
+
         base = self._record.base
         if base.manifest is None:
             return  # The record was lost and created again: capturing reports a disk that does not descend from the image.
@@ -149,6 +155,8 @@ class _Finalization:
 
     def _observe(self, package: _Package) -> Observation:
         """Observe the export: it counts only if the VM has not run since, because its settings do not show changes of its disk."""
+        from ..vsphere import vm_export
+
         export = self._record.export
         has_run = package.powered_on not in (None, export.exported_after if export else None)
         if self._context.state is PackagingState.STOPPED and not has_run:
@@ -169,6 +177,8 @@ class _Finalization:
 
     def _export_disk(self, package: _Package) -> None:
         """Export the disk; an interrupted export continues, unless the VM has run since it began."""
+        from ..vsphere import vm_export
+
         context, powered_on = self._context, package.powered_on
         begun_after = self._record.export.begun_after if self._record.export else powered_on
         context.update_record(package=package.folder.where(), export=ExportRecord(powered_on, None))

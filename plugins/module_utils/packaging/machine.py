@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..catalog.packaging_record import PackagingRecord
 from ..catalog.resolved_template import canonical_digest, content_digest
 from ..common.errors import Conflict, NotFound
 from ..common.optional_imports import pyvmomi
 from ..common.progress import Progress
-from ..images.layered_image import compose_stack, grow_image
 from ..images.thin_image import ThinImage
 from ..layers.layer_version import LayerReference
 from ..publish.image_records import read_machine
@@ -27,11 +26,13 @@ from ..publish.placement import Target
 from ..publish.vm_metadata import KEY_STATE, short_digest
 from ..repository.repository import Repository
 from ..vsphere import vm as machines
-from ..vsphere.deploy import Deployed, DeployRequest, create_by_import
 from ..vsphere.faults import explained
 from ..vsphere.inventory import Inventory
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts, read_facts
+
+if TYPE_CHECKING:
+    from ..vsphere.deploy import Deployed
 
 #: extraConfig of a packaging machine: the layer version that is packaged in it, and the digest of the layers it was built from.
 KEY_LAYER = "strata.layering.packaging"
@@ -90,11 +91,15 @@ def machine_prefix(name: str, version: str) -> str:
 
 def compose_base(repository: Repository, packaging: Packaging, progress: Progress) -> ThinImage:
     """Return the image that capturing compares the disk with."""
+    from ..images.layered_image import compose_stack
+
     return compose_stack(repository, packaging.os_layer, packaging.prerequisites, progress=progress)
 
 
 def compose_machine(repository: Repository, packaging: Packaging, base: ThinImage, progress: Progress) -> ThinImage:
     """Return the image for the VM: ``base``, with the version that the layer starts from."""
+    from ..images.layered_image import grow_image
+
     return grow_image(repository, base, packaging.start_from, progress=progress) if packaging.start_from else base
 
 
@@ -167,6 +172,8 @@ def create_machine(
     session: Session, target: Target, packaging: Packaging, key: str, image: ThinImage, progress: Progress
 ) -> Deployed:
     """Create the VM, which stays powered off. Raises Conflict (vsphere.duplicate_name) when its name is in use."""
+    from ..vsphere.deploy import DeployRequest, create_by_import
+
     length, chunks = image.stream()
     title = f"Packaging machine of the {packaging.kind} layer {packaging.name} {packaging.version}"
     request = DeployRequest(

@@ -13,7 +13,6 @@ from ..common.outcome import Outcome
 from ..publish.clones import depends_on
 from ..publish.machine_state import remove_machine
 from ..shares.open import open_share
-from ..vsphere import vm_export
 from .context import PackagingContext
 from .decision import FINAL, Goal, Observation, PackagingState, Step, after, next_step
 
@@ -33,6 +32,8 @@ def ensure_absent(context: PackagingContext) -> Outcome:
     Raises:
         Conflict: ``packaging.cloned`` if linked clones depend on its disk; as ``remove_machine``.
     """
+    from ..vsphere import vm_export
+
     folder = _package_folder(context)
     expired = folder if context.request.remove_package else None
     before = _DiffState(context.facts.path if context.facts else None, context.record is not None, folder)
@@ -70,6 +71,8 @@ def _refuse_clones(context: PackagingContext) -> None:
 
 def _package_folder(context: PackagingContext) -> str | None:
     """Return the folder of the exported package, None when there is none."""
+    from ..vsphere import vm_export
+
     request = context.request
     folder = context.record.package if context.record else None
     if folder is None and request.file_share and request.package:

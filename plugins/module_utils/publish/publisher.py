@@ -23,7 +23,6 @@ from . import action_texts, guest_wait, machine_state, vm_metadata
 from .cancellation import Canceled, CancelWatch, clear_cancel
 from .context import ActionRequired, PublishContext, PublishOptions
 from .decision import FINAL, Observation, Step, after, next_step, remaining_steps
-from .execution import Execution
 from .horizon_check import check_horizon, require_horizon
 from .image_records import find_recorded
 from .machine_state import MachineState
@@ -133,6 +132,8 @@ class Publisher:
         return Published(self._template.name, task, None, changed, before, before, list(situation.warnings))
 
     def _plan_image(self, situation: Situation, steps: tuple[Step, ...], before: dict[str, Any] | None) -> Published:
+        from .execution import Execution
+
         name, view = self._template.name, self._view
         folder = situation.target.folder_text if situation.target else ""
         task = self._unstored_task(f"The image would become the VM {view.machine_name} in {folder}.", situation.facts)
@@ -257,6 +258,8 @@ class Publisher:
 
     def _resume(self, context: PublishContext) -> ImageRecord:
         """Observe the state and execute the steps up to the final step; return the image."""
+        from .execution import Execution
+
         situation = self._view.situation(context.task.record, create_folder=True)
         execution = Execution(context, situation, self._view)
         observation = situation.observation

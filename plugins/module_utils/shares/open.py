@@ -14,7 +14,6 @@ from ..common.errors import InvalidInput
 from .local import LocalShare
 from .location import is_smb, split_smb_file
 from .share import Share
-from .smb import SmbShare
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +38,8 @@ def open_share(location: str, credentials: ShareCredentials) -> Share:
         InvalidInput: ``shares.address`` if the location is empty, a URL or malformed; ``shares.name`` or
             ``shares.outside`` if its path is not acceptable.
     """
+    from .smb import SmbShare
+
     if not location:
         raise InvalidInput(
             "The option file_share is empty.",

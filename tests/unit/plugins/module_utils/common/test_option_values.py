@@ -6,18 +6,15 @@
 from __future__ import annotations
 
 import json
-import pathlib
 from collections.abc import Iterator
 
 import pytest
 
-from ansible_collections.strata.layering.plugins.module_utils.common import option_values
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput
 from ansible_collections.strata.layering.plugins.module_utils.common.option_values import prepare_options
-from ansible_collections.strata.layering.tests.support.modules import attempt, specification_of
+from ansible_collections.strata.layering.tests.support.modules import attempt, hosted_modules, specification_of
 
-_PLUGINS = pathlib.Path(option_values.__file__).resolve().parents[2]
-_MODULES = sorted(path.stem for path in (_PLUGINS / "modules").glob("*.py"))
+_MODULES = hosted_modules()
 
 
 def _specification(module: str) -> dict:

@@ -20,6 +20,7 @@ from ansible_collections.strata.layering.plugins.module_utils.disk.vmdk_reader i
 from ansible_collections.strata.layering.plugins.module_utils.images import image_files as exporting
 from ansible_collections.strata.layering.plugins.module_utils.images import thin_image
 from ansible_collections.strata.layering.plugins.module_utils.images.image_files import export
+from ansible_collections.strata.layering.plugins.module_utils.images.image_formats import FORMATS
 from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
 from ansible_collections.strata.layering.plugins.module_utils.ovf.package import open_package
 from ansible_collections.strata.layering.tests.support.layer_stacks import content
@@ -50,7 +51,7 @@ def test_all_formats_contain_same_disk(small, stack, tmp_path):
     image = small.compose(stack)
     assert image.config.statistics.incremental
     assert len(image.blobs) == 2
-    for form in exporting.FORMATS:
+    for form in FORMATS:
         path = tmp_path / f"x.{form}"
         assert export(image, str(path), form, name="gold", firmware="efi") == path.stat().st_size
     assert export(image, str(tmp_path / "again.vmdk"), "vmdk", name="gold", firmware="efi")
@@ -96,7 +97,7 @@ def test_removed_data_is_zeros_in_image(small, stack):
         )
 
 
-@pytest.mark.parametrize("form", exporting.FORMATS)
+@pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("which", ["base", "grains"])
 def test_damaged_blob_leaves_no_exported_file(small, stack, tmp_path, form, which):
     image = small.compose(stack)
@@ -143,7 +144,7 @@ def test_missing_blob_is_not_found(small, stack, tmp_path):
 
 def test_failed_export_keeps_older_file(small, stack, tmp_path, monkeypatch):
     image = small.compose(stack)
-    for form in exporting.FORMATS:
+    for form in FORMATS:
         path = tmp_path / f"kept.{form}"
         path.write_bytes(b"older")
 
@@ -175,7 +176,7 @@ def test_exported_vmdk_is_read_by_own_reader(small, stack, tmp_path):
             assert (vmdk.read_grain(number) or None) == disk.read_grain(number)
 
 
-@pytest.mark.parametrize("form", exporting.FORMATS)
+@pytest.mark.parametrize("form", FORMATS)
 def test_leftovers_of_killed_export_are_removed(small, stack, tmp_path, form):
     image, folder = small.compose(stack), tmp_path / "out"
     folder.mkdir()

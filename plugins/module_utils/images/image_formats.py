@@ -1,0 +1,8 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The formats of exported images, apart from the code that writes them, which a repeated export does not need."""
+
+from __future__ import annotations
+
+FORMATS = ("vmdk", "ova", "raw", "qcow2")
