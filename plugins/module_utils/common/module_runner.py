@@ -9,7 +9,7 @@ A module therefore imports its operation in ``main``, after it created its Layer
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -38,7 +38,7 @@ class LayeringModule(AnsibleModule):
         except StrataError as error:
             self._set_internal_properties()
             # Ansible does not know yet which options are secrets, and returns the options with a failure.
-            self.params: dict[str, object] = {}
+            self.params: dict[str, Any] = {}
             self.fail(error)
 
     def fail(self, error: StrataError) -> None:

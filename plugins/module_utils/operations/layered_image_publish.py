@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..catalog.publish_task_record import PublishTaskRecord
 from ..catalog.templates import require_resolved
@@ -15,13 +15,13 @@ from ..common.errors import InvalidInput, StrataError, composer_error
 from ..common.outcome import Outcome
 from ..common.progress import Progress, silent
 from ..common.worker_pool import run_jobs
+from ..publish.cancel import cancel_publishing, require_known
 from ..publish.context import TIMEOUTS, PublishOptions
 from ..publish.publish_task import FAILED
+from ..publish.publisher import Published, Publisher
+from ..publish.removal import remove_images
 from ..repository.repository import Repository
 from .options import ConnectionOptions, RepositoryOptions
-
-if TYPE_CHECKING:
-    from ..publish.publisher import Published
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,6 @@ class _Job:
         return lambda progress: run(name, progress)
 
     def _publish(self, name: str, progress: Progress) -> Published:
-        from ..images.plan import contested
-        from ..publish.publisher import Publisher
-
         template = require_resolved(self.repository, name)
         with self.options.connection.connect() as session:
             publisher = Publisher(self.repository, session, template, self.options.publishing, progress)
@@ -115,12 +112,12 @@ class _Job:
             except OSError as error:
                 raise composer_error(error) from error
         if self.diff_mode and published.before != published.after and published.after is not None:
+            from ..images.plan import contested
+
             published.after = published.after | {"contested": contested(self.repository, template)}
         return published
 
     def _cancel(self, name: str, progress: Progress) -> Published:
-        from ..publish.cancel import cancel_publishing, require_known
-
         require_known(self.repository, name)
         with self.options.connection.connect() as session:
             return cancel_publishing(
@@ -133,8 +130,6 @@ class _Job:
             )
 
     def _remove(self, name: str, progress: Progress) -> Published:
-        from ..publish.removal import remove_images
-
         with self.options.connection.connect() as session:
             return remove_images(
                 self.repository,
@@ -148,8 +143,6 @@ class _Job:
 
 def _not_started(name: str, error: StrataError) -> Published:
     """Return the result for a template whose publishing could not begin."""
-    from ..publish.publisher import Published
-
     return Published(name, PublishTaskRecord(template=name, status=FAILED, description=str(error)), error=error)
 
 

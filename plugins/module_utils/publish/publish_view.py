@@ -13,7 +13,6 @@ from ..catalog.image_record import ImageRecord
 from ..catalog.publish_task_record import PublishTaskRecord
 from ..catalog.resolved_template import ResolvedTemplate
 from ..common.errors import NotFound
-from ..images.layered_image import os_layer_facts
 from ..repository.repository import Repository
 from ..vsphere.inventory import Inventory
 from ..vsphere.properties import collect
@@ -205,6 +204,8 @@ class PublishView:
         )
 
     def _target(self, *, create_folder: bool) -> Target:
+        from ..images.layered_image import os_layer_facts
+
         template = self._template
         if template.connector.script:
             check_script(template.connector.script)
