@@ -74,7 +74,13 @@ def ensure_packaging_machine(
     repository = options.repository.open(check_mode=check_mode)
     key = options.request.key
     with (
-        repository.locks.hold(f"packaging/{key}", shared=check_mode, timeout=0, purpose=f"package {key}"),
+        repository.locks.hold(
+            f"packaging/{key}",
+            shared=check_mode,
+            timeout=0,
+            purpose=f"package {key}",
+            subject=f"The packaging machine of the {options.request.layer_label} is in use already",
+        ),
         options.connection.connect() as session,
     ):
         context = PackagingContext(repository, session, options.request, check_mode=check_mode, progress=progress)

@@ -233,12 +233,13 @@ class _Creation:
             seconds = total_run_time(context.session, context.vm()) or 0
             return context.result(
                 ACTION_REQUIRED,
-                f"{location}, but it ran for only {seconds:.0f} seconds in total, which is too short for an installation (minimum_run: "
-                f"{context.request.minimum_run:g} seconds). Windows may have shut itself down at its first start. Power the VM on, install "
+                f"{location}, but it ran for only {seconds:.0f} s in total, which is too short for an installation (minimum_run: "
+                f"{context.request.minimum_run:g} s). Windows may have shut itself down at its first start. Power the VM on, install "
                 "the software of the layer, and shut Windows down. If the work is done nevertheless, lower minimum_run or run with state finalized.",
             )
         return context.result(
-            PENDING, f"{location}. Run again with state finalized, or power the VM on to continue working in it."
+            PENDING,
+            f"{location}. Run the module again with state finalized, or power the VM on to continue working in it.",
         )
 
 

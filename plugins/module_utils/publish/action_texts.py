@@ -136,11 +136,11 @@ def late_text(facts: VmFacts, report: GuestReport | None, limit: float, names: S
     """Return what to do when a script, or Windows' shutdown, takes longer than ``limit`` seconds."""
     if report is not None and report.state == guest_report.RUNNING:
         return (
-            f"{_upper(script_title(report.current, names))} has been running for more than {limit:g} seconds in {vm_location(facts)}. "
+            f"{_upper(script_title(report.current, names))} has been running for more than {limit:g} s in {vm_location(facts)}. "
             "Open the VM's console, find out what the script waits for, and end the script or restart Windows; then run this playbook again. "
             "If the script needs more time, increase script_timeout."
         )
     return (
-        f"Windows in {vm_location(facts)} has not shut itself down within {limit:g} seconds. "
+        f"Windows in {vm_location(facts)} has not shut itself down within {limit:g} s. "
         "Open the VM's console, shut Windows down, and run this playbook again: the snapshot is taken when the VM is powered off."
     )

@@ -91,7 +91,7 @@ def stop_publishing_process(repository: Repository, template: str, options: Publ
         except Conflict as held:
             if time.monotonic() > started + timeout:
                 raise TimedOut(
-                    f"The publishing of the template {template} did not end within {timeout:g} seconds. {held.message}",
+                    f"The publishing of the template {template} did not end within {timeout:g} s. {held.message}",
                     code="publish.timed_out",
                     hint="Check that process: it ends when it notices the request. If it needs more time, increase cancel in the option timeouts.",
                 ) from held

@@ -64,7 +64,7 @@ def run_script(path: str, variables: dict[str, str], *, timeout: float, tick: Ca
     if process.returncode is None:
         _kill(process)
         raise TimedOut(
-            f"The connector's script {path} did not end within {timeout:g} seconds{_output_text(output)}.",
+            f"The connector's script {path} did not end within {timeout:g} s{_output_text(output)}.",
             code="publish.connector_script",
             hint="Run this playbook again: only the script is repeated. If it needs more time, increase connector_script in the option timeouts.",
         )

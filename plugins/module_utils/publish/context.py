@@ -87,9 +87,9 @@ class PublishContext:
         self.cancel.check()
         if self.deadline is not None and time.monotonic() > self.deadline:
             raise TimedOut(
-                f"The step {self.task.record.step} of publishing the template {self.template.name} took longer than {self.timeout:g} seconds.",
+                f"The step {self.task.record.step} of publishing the template {self.template.name} took longer than {self.timeout:g} s.",
                 code="publish.timed_out",
-                hint="Run again. If the step needs more time, increase its value in the option timeouts.",
+                hint="Run this playbook again. If the step needs more time, increase its value in the option timeouts.",
             )
         self.task.report(step, done, total)
         self.progress_sink(step, done, total)

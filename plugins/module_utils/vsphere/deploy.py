@@ -187,7 +187,9 @@ def _device(lease: Lease, item: Any, subject: str) -> Device:
     disks = named or [device for device in lease.devices if device.disk]
     if len(disks) != 1:
         raise Unavailable(
-            f"{subject} failed: the lease offers {len(disks)} disks, not 1.", code="vsphere.lease", hint="Run again."
+            f"{subject} failed: the lease offers {len(disks)} disks, not 1.",
+            code="vsphere.lease",
+            hint="Run this playbook again.",
         )
     return disks[0]
 
@@ -200,7 +202,7 @@ def _check_disk(session: Session, vm: Any, request: DeployRequest) -> None:
         raise Corrupt(
             f"{request.subject} failed: the VM has disks of {sizes} bytes, not one disk of {request.capacity} bytes.",
             code="vsphere.disk",
-            hint="Run again.",
+            hint="Run this playbook again.",
         )
 
 

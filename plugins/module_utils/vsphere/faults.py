@@ -25,7 +25,7 @@ _KINDS = {
     "ManagedObjectNotFound": (
         NotFound,
         "vsphere.gone",
-        "Another client removed it while the module was running; run again.",
+        "Another client removed it while the module was running; run this playbook again.",
     ),
     "DuplicateName": (Conflict, "vsphere.duplicate_name", "Remove or rename the object with that name."),
     "AlreadyExists": (Conflict, "vsphere.duplicate_name", "Remove or rename the object with that name."),
@@ -35,25 +35,33 @@ _KINDS = {
         "Remove the file or folder with that name from the datastore.",
     ),
     "InvalidPowerState": (Conflict, "vsphere.power_state", "Check the power state of the virtual machine."),
-    "InvalidState": (Conflict, "vsphere.state", "Wait until the running task of that object has ended, and run again."),
+    "InvalidState": (
+        Conflict,
+        "vsphere.state",
+        "Wait until the running task of that object has ended, and run this playbook again.",
+    ),
     "TaskInProgress": (
         Conflict,
         "vsphere.busy",
-        "Wait until the running task of that object has ended, and run again.",
+        "Wait until the running task of that object has ended, and run this playbook again.",
     ),
     "ConcurrentAccess": (
         Conflict,
         "vsphere.busy",
-        "Wait until the running task of that object has ended, and run again.",
+        "Wait until the running task of that object has ended, and run this playbook again.",
     ),
-    "ResourceInUse": (Conflict, "vsphere.busy", "Wait until the running task of that object has ended, and run again."),
+    "ResourceInUse": (
+        Conflict,
+        "vsphere.busy",
+        "Wait until the running task of that object has ended, and run this playbook again.",
+    ),
     "NoPermission": (
         Unavailable,
         "vsphere.permission",
         "Add the missing privileges to the role of the user that the option username names.",
     ),
     "InvalidLogin": (Unavailable, "vsphere.login", "Check the options username and password."),
-    "NotAuthenticated": (Unavailable, "vsphere.session", "Run again."),
+    "NotAuthenticated": (Unavailable, "vsphere.session", "Run this playbook again."),
     "InvalidArgument": (InvalidInput, "vsphere.argument", "Check the options that name objects in vSphere."),
     "InvalidName": (
         InvalidInput,
@@ -82,7 +90,7 @@ _KINDS = {
         "vsphere.license",
         "Use a vCenter with a full license: the license of the host does not allow this.",
     ),
-    "Timedout": (TimedOut, "vsphere.timed_out", "Run again."),
+    "Timedout": (TimedOut, "vsphere.timed_out", "Run this playbook again."),
 }
 
 
@@ -177,7 +185,7 @@ def connection_error(error: BaseException, label: str) -> StrataError:
         )
     if isinstance(error, TimeoutError):
         return TimedOut(
-            f"The connection to {label} timed out: there was no answer.",
+            f"{label[0].upper()}{label[1:]} did not respond: the connection timed out.",
             code="vsphere.no_answer",
             hint="Check that the service runs, and that no firewall blocks the connection.",
         )
@@ -192,12 +200,12 @@ def connection_error(error: BaseException, label: str) -> StrataError:
         return Unavailable(
             f"The service of {label} is not ready: {text}.",
             code="vsphere.not_ready",
-            hint="Wait until its services have started, and run again.",
+            hint="Wait until its services have started, and run this playbook again.",
         )
     return Unavailable(
         f"The connection to {label} broke: {text}.",
         code="vsphere.connection",
-        hint="Check the network and the service, and run again.",
+        hint="Check the network and the service, and run this playbook again.",
     )
 
 

@@ -132,7 +132,7 @@ class Lease:
             raise Unavailable(
                 f"{self.subject} failed: the lease has no information about its files.",
                 code="vsphere.lease",
-                hint="Run again.",
+                hint="Run this playbook again.",
             )
         self.entity = info.entity
         self.capacity = (info.totalDiskCapacityInKB or 0) * 1024
@@ -178,7 +178,7 @@ class Lease:
             raise Corrupt(
                 f"{self.subject} failed: {transfer.size} bytes of the disk were received, not {expected}.",
                 code="vsphere.length",
-                hint="Run again.",
+                hint="Run this playbook again.",
             )
         return transfer
 
@@ -222,7 +222,7 @@ class Lease:
                 raise Corrupt(
                     f"{self.subject} failed: the {name} of {device.target or device.key} is {theirs} on the host, but {ours} was transferred.",
                     code="vsphere.checksum",
-                    hint="Run again: the data was damaged during the transfer.",
+                    hint="Run this playbook again: the data was damaged during the transfer.",
                     expected=ours,
                     found=theirs,
                 )
@@ -353,7 +353,7 @@ class Lease:
         return Unavailable(
             f"{self.subject} failed: vCenter has lost the lease, for example because it was restarted or the session ended.",
             code="vsphere.lease_lost",
-            hint="Run again.",
+            hint="Run this playbook again.",
         )
 
     @contextlib.contextmanager
@@ -377,11 +377,13 @@ class Lease:
             raise Unavailable(
                 f"{self.subject} failed: the lease ended with an error.",
                 code="vsphere.lease",
-                hint="Check the tasks in vCenter, and run again.",
+                hint="Check the tasks in vCenter, and run this playbook again.",
             ) from cause
         if cause is None and values.get("state") != "ready":
             raise Unavailable(
-                f"{self.subject} failed: the lease has already ended.", code="vsphere.lease", hint="Run again."
+                f"{self.subject} failed: the lease has already ended.",
+                code="vsphere.lease",
+                hint="Run this playbook again.",
             )
 
     def _state(self) -> str | None:

@@ -132,9 +132,9 @@ def wait_for(
             if tick:
                 tick(values)
     raise TimedOut(
-        f"{subject} did not finish within {timeout:g} seconds.",
+        f"{subject} did not finish within {timeout:g} s.",
         code="vsphere.timed_out",
-        hint="Check the virtual machine and the tasks in vCenter, and run again. "
+        hint="Check the virtual machine and the tasks in vCenter, and run this playbook again. "
         "If it needs more time, increase its value in the option timeouts, if the module has it.",
     )
 
@@ -212,7 +212,7 @@ class PropertyWatch:
             raise NotFound(
                 f"{self._subject} failed: the object no longer exists.",
                 code="vsphere.gone",
-                hint="Another client removed it while the module was running; run again.",
+                hint="Another client removed it while the module was running; run this playbook again.",
             )
         for missing in change.missingSet:
             raise missing.fault

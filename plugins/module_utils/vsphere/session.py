@@ -21,9 +21,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..common.errors import InternalError, InvalidInput, StrataError, Unavailable
+from ..common.errors import InternalError, StrataError, Unavailable
 from ..common.optional_imports import pyvmomi
 from ..ovf.document import local_name, parse_xml
+from .connection_options import check_credentials, check_hostname
 from .faults import CONNECTION_ERRORS, connection_error, explained, fault_error, fault_name
 from .trust import Trust
 
@@ -93,7 +94,7 @@ class Session:
         """Log in.
 
         Raises:
-            InvalidInput: ``vsphere.hostname`` or ``vsphere.ca_file`` if an option cannot be used.
+            InvalidInput: ``vsphere.hostname``, ``vsphere.credentials`` or ``vsphere.ca_file`` if an option cannot be used.
             Unavailable: ``vsphere.login``, ``vsphere.protocol``; as ``connection_error``.
             TimedOut: ``vsphere.no_answer``.
         """
@@ -104,6 +105,7 @@ class Session:
             (proxy_host, proxy_port or 3128) if proxy_host else None,
             patience,
         )
+        check_credentials(username, password)
         session._username, session._password = username, password
         session._open()
         return session
@@ -111,12 +113,7 @@ class Session:
     def __init__(
         self, hostname: str, port: int, trust: Trust, proxy: tuple[str, int] | None, patience: Patience
     ) -> None:
-        if not hostname:
-            raise InvalidInput(
-                "The option hostname is empty.",
-                code="vsphere.hostname",
-                hint="Set hostname, or the environment variable VMWARE_HOST.",
-            )
+        check_hostname(hostname)
         self.hostname = hostname
         self.port = port
         self.trust = trust
@@ -205,9 +202,8 @@ class Session:
                 self.logins += 1
                 return
             except pyvmomi.vim.fault.InvalidLogin as fault:
-                user = f"the user {self._username}" if self._username else "an empty user name"
                 raise Unavailable(
-                    f"{self.label[0].upper()}{self.label[1:]} rejected the login of {user}.",
+                    f"{self.label[0].upper()}{self.label[1:]} rejected the login of the user {self._username}.",
                     code="vsphere.login",
                     hint="Check the options username and password; a user name is such as administrator@vsphere.local.",
                 ) from fault

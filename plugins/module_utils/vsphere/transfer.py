@@ -219,7 +219,7 @@ class HostConnection:
         return Unavailable(
             f"{self.label[0].upper()}{self.label[1:]} refused the transfer with HTTP status {status}{f': {text}' if text else ''}.",
             code="vsphere.http",
-            hint="Run again. If the error persists, check the log of the ESXi host.",
+            hint="Run this playbook again. If the error persists, check the log of the ESXi host.",
             status=status,
         )
 

@@ -246,7 +246,7 @@ def create_snapshot(session: Session, vm: Any, name: str, description: str = "",
     raise NotFound(
         f"{subject} succeeded, but the snapshot does not exist.",
         code="vsphere.gone",
-        hint="Another client removed it while the module was running; run again.",
+        hint="Another client removed it while the module was running; run this playbook again.",
     )
 
 

@@ -342,7 +342,7 @@ def _descriptor(
         raise Corrupt(
             f"{subject} failed: the OVF descriptor lacks one of the disks.",
             code="vsphere.descriptor",
-            hint="Run again.",
+            hint="Run this playbook again.",
         )
     return text, tuple(fault_text(fault) for fault in result.warning or [])
 

@@ -108,7 +108,7 @@ def test_publish_script_takes_too_long_requires_action(workspace, vcenter, simul
     task = publish(workspace, vcenter, script_timeout=1)
     assert task["status"] == "ActionRequired"
     assert "platform layer Agent 3" in task["description"]
-    assert "more than 1 seconds" in task["description"]
+    assert "more than 1 s " in task["description"]
     assert machines(simulator)[task["vm"]["name"]]["power"] == "poweredOn"
     # The script has ended in the meantime.
     simulator.set_guestinfo(task["vm"]["name"], {f"{SCRIPTS}state": "finished"})

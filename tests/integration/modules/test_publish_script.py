@@ -112,4 +112,4 @@ def test_connector_script_times_out(workspace, vcenter, script):
         "layered_image_publish", **workspace.options, **vcenter, templates=["office"], timeouts={"connector_script": 1}
     )
     assert result["failed"]
-    assert "did not end within 1 seconds" in result["msg"]
+    assert "within 1 s" in result["msg"]

@@ -61,7 +61,7 @@ def test_run_script_timeout_ends_the_script_and_its_children(script, tmp_path):
     with pytest.raises(TimedOut) as raised:
         run_script(script(f"echo begun; (sleep 2; touch {mark}) & sleep 600"), {}, timeout=1)
     assert raised.value.code == "publish.connector_script"
-    assert raised.value.message.endswith("did not end within 1 seconds; its last output is: begun.")
+    assert raised.value.message.endswith("did not end within 1 s; its last output is: begun.")
     time.sleep(1.5)
     assert not mark.exists()
 

@@ -55,7 +55,7 @@ def test_guest_watch_reports_the_script_that_runs(context, monkeypatch, report, 
 @pytest.mark.parametrize(("question", "error"), [(QUESTION, ActionRequired), (None, TimedOut)])
 def test_power_on_times_out_with_a_question_requires_action(context, monkeypatch, question, error):
     def time_out(*_arguments, **_options):
-        raise TimedOut("Powering on office-1 did not finish within 300 seconds.", code="vsphere.timed_out")
+        raise TimedOut("Powering on office-1 did not finish within 300 s.", code="vsphere.timed_out")
 
     calls = {
         "power_on": time_out,
@@ -67,4 +67,4 @@ def test_power_on_times_out_with_a_question_requires_action(context, monkeypatch
     monkeypatch.setattr(guest_wait, "read_facts", lambda *_arguments: FACTS)
     with pytest.raises(error) as raised:
         guest_wait.power_on(context, None)
-    assert (question or "300 seconds") in raised.value.message
+    assert (question or "300 s") in raised.value.message
