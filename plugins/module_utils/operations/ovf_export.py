@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 from collections.abc import Mapping
@@ -69,16 +68,22 @@ def ensure_ovf_package(options: OvfExportOptions, *, check_mode: bool, progress:
     """Export the VM unless its package exists and matches the VM as it is now.
 
     Raises:
-        Unsupported: ``operations.ovf_template`` if the name is that of a VM template.
+        Unsupported: ``operations.ovf_template`` if the ID is that of a VM template.
         InvalidInput: ``operations.ovf_package``, ``operations.ovf_folder``, ``operations.vsphere_several_snapshots``.
         NotFound: the share, the VM or its snapshot (``operations.vsphere_no_snapshot``) does not exist.
-        Conflict: ``operations.ovf_other_vm``, ``operations.ovf_foreign`` if the package is not of this VM.
+        Conflict: ``operations.ovf_kind``, ``operations.ovf_other_vm``, ``operations.ovf_foreign`` if the package is not of this VM.
         Conflict, Unavailable, TimedOut, NoSpace: as ``export_vm``.
     """
     check_package_name(options.package)
     with open_share(options.file_share, options.credentials) as share:
         if not share.is_folder():
             raise share.missing()
+        if share.is_file(options.package):
+            raise Conflict(
+                f"{share.where(options.package)} is a file; the package needs a folder of this name.",
+                code="operations.ovf_kind",
+                hint="Set package to a different name, or remove the file.",
+            )
         return _ensure(options, share.folder(options.package), check_mode, progress)
 
 
@@ -168,7 +173,7 @@ def _exists(session: Session, instance_uuid: str) -> bool:
 
 
 def _find(session: Session, options: OvfExportOptions) -> Any:
-    """Return the VM (vim.VirtualMachine) that the options name, or a template of that name if there is no VM."""
+    """Return the VM (vim.VirtualMachine) that the options name."""
     inventory, name = Inventory(session), options.name
     if _MOID.fullmatch(name):
         return inventory.vm(moid=name)
@@ -182,16 +187,11 @@ def _find(session: Session, options: OvfExportOptions) -> Any:
         )
     datacenter = inventory.datacenter(options.datacenter) if options.datacenter else None
     folder = inventory.folder(datacenter, options.folder) if options.folder else None
-    search = {"name": name, "datacenter": datacenter, "folder": folder}
-    try:
-        return inventory.vm(**search, template=False)
-    except NotFound:
-        with contextlib.suppress(NotFound):
-            return inventory.vm(**search, template=True)
-        raise
+    return inventory.vm(name=name, datacenter=datacenter, folder=folder, template=False)
 
 
 def _refuse_template(session: Session, vm: vim.VirtualMachine) -> None:
+    """Raise Unsupported if an ID is that of a template; names are searched among VMs that are not templates."""
     values = read(session, vm, "name", "config.template")
     if values.get("config.template"):
         name = plain_name(values["name"])
