@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..catalog.layer_store import DELTA_SUFFIX
-from ..common.errors import Conflict, Corrupt, Unsupported
+from ..common.errors import Conflict, Corrupt, InvalidInput, Unsupported
 from ..layers.archive import Contents
 from ..layers.entry import HIVE, Entry
 from ..ntfs.node import Node
@@ -169,15 +169,24 @@ def apply_registry(volume: Volume, original: Volume, tree: MergedTree, changes: 
 
 def decode_deltas(original: Volume, hive: LayerHive, stacked: Sequence[StackedDelta]) -> list[tuple[str, Delta]]:
     """Return (label, delta) of the changes of layers to a hive; ``original`` is the volume of the OS layer."""
-    return [(delta.label, _delta(original, hive, delta)) for delta in stacked]
+    return [(delta.label, read_layer_delta(original, hive, delta)) for delta in stacked]
 
 
-def _delta(original: Volume, hive: LayerHive, stacked: StackedDelta) -> Delta:
+def read_layer_delta(original: Volume, hive: LayerHive, stacked: StackedDelta) -> Delta:
+    """Return the changes of a layer to a hive of the OS layer, mounted as ``original``.
+
+    Raises:
+        InvalidInput winregistry.differencing: the layer has a hive that is not a differencing hive.
+        StrataError winregistry.*: the changes are damaged.
+    """
     if not stacked.differencing:
         return read_delta(stacked.data, name=f"the hive {hive.name} in {stacked.label}")
-    source = f"{hive.differencing or hive.name} of the {stacked.label}"
-    layered = read_hive(stacked.data, name=source)
-    return delta_from_differencing(load_hive(original, hive.path), layered, name=hive.name, source=source)
+    layered = read_hive(stacked.data, name=f"{hive.differencing or hive.name} of the {stacked.label}")
+    try:
+        return delta_from_differencing(load_hive(original, hive.path), layered, name=hive.name)
+    except InvalidInput as error:
+        error.details |= {"layer": stacked.label, "path": hive.path}
+        raise
 
 
 def check_not_a_file(tree: MergedTree, hive: LayerHive, stacked: Sequence[StackedDelta]) -> None:

@@ -14,10 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 
 from ..catalog.resolved_template import ResolvedTemplate, StaleFilePolicy
-from ..common.errors import Conflict, InvalidInput, StrataError
+from ..common.errors import StrataError
 from ..layers.entry import FILE, LINK, WHITEOUT
 from ..layers.file_index import Record
 from ..layers.windows_names import windows_path
@@ -26,12 +25,10 @@ from ..ntfs.volume_process import run_on_volume
 from ..repository.repository import Repository
 from ..winregistry.delta_format import read_delta
 from ..winregistry.delta_merge import combine_deltas
-from ..winregistry.hive_names import HIVES
 from ..winregistry.merge_rules import compile_rules
 from .conflicts import BRINGS, StackClaims
-from .image_hives import StackedDelta, check_hive, check_not_a_file, read_stacked_deltas
+from .image_hives import StackedDelta, read_stacked_deltas
 from .layer_stack import (
-    StackedLayer,
     archive_openers,
     find_stale_in_stack,
     merge_stack,
@@ -39,7 +36,7 @@ from .layer_stack import (
     stacked_layer,
 )
 from .os_disk import OsDisk, disk_size, mount_os_layer
-from .refusals import find_refusals
+from .plan_refusals import DecodedDeltas, PlannedImage, plan_refusals
 from .short_names import find_clashes
 from .stack_merge import MergedTree
 from .stale_files import StaleFile, select_skipped
@@ -129,10 +126,20 @@ class _Planner:
         claims = StackClaims(self._records, self._fold, built_on, skipped)
         openers = archive_openers(self._repository, self._layers, self._stack, hives=True)
         deltas = read_stacked_deltas(self._labels, openers)
+        decoded = _decoded(deltas)
+        image = PlannedImage(
+            self._volume,
+            tree,
+            deltas,
+            decoded,
+            {layer.label: layer.built_on for layer in self._layers},
+            self._template.merging.get("registry_lists", ()),
+        )
+        refused = [_refusal(error) for error in plan_refusals(image, self._checks(stale))]
         return TemplatePlan(
             layers=_layers(self._template, self._records, tree),
             conflicts=self._conflicts(claims),
-            registry=_registry(self._template, self._layers, deltas),
+            registry=_registry(image),
             outdated=[
                 {"path": file.path, "layer": self._labels[file.layer], "os_layer": self._template.os_layer.label}
                 for file in stale
@@ -146,7 +153,7 @@ class _Planner:
                 }
                 for clash in find_clashes(tree, self._volume)
             ],
-            refused=[_refusal(error) for error in self._refusals(tree, stale, deltas)],
+            refused=refused,
             provenance={path: self._provenance(claims, windows_path(path)) for path in paths},
         )
 
@@ -160,26 +167,16 @@ class _Planner:
         openers = archive_openers(self._repository, self._layers, self._stack)
         return select_skipped(policy, stale, self._labels, openers, self._volume)
 
-    def _refusals(
-        self, tree: MergedTree, stale: list[StaleFile], deltas: Mapping[str, Sequence[StackedDelta]]
-    ) -> list[StrataError]:
-        """Return every error for which composing the template would be refused."""
+    def _checks(self, stale: list[StaleFile]) -> list[Callable[[], object]]:
+        """Return the checks of composing that concern the whole image."""
+        os_layer = self._template.os_layer.label
         policy = StaleFilePolicy(self._template.merging.get("outdated_files", StaleFilePolicy.LAYER))
         checks: list[Callable[[], object]] = [
-            lambda: disk_size((self._template.disk_size_gb or 0) << 30, self._capacity(), self._template.os_layer.label)
+            lambda: disk_size((self._template.disk_size_gb or 0) << 30, self._capacity(), os_layer)
         ]
         if policy is StaleFilePolicy.FAIL:
             checks.append(lambda: select_skipped(policy, stale, self._labels, [], self._volume))
-        for name, stacked in sorted(deltas.items()):
-            checks.append(partial(check_not_a_file, tree, HIVES[name], stacked))
-            checks.append(partial(check_hive, self._volume, HIVES[name], stacked))
-        refusals: list[StrataError] = []
-        for check in checks:
-            try:
-                check()
-            except (Conflict, InvalidInput) as error:
-                refusals.append(error)
-        return refusals + find_refusals(tree, self._volume)
+        return checks
 
     def _capacity(self) -> int:
         """Return the size of the OS layer's disk in bytes."""
@@ -234,18 +231,21 @@ def _refusal(error: StrataError) -> dict:
     }
 
 
-def _registry(
-    template: ResolvedTemplate, layers: list[StackedLayer], deltas: Mapping[str, Sequence[StackedDelta]]
-) -> list[dict]:
-    rules = compile_rules(template.merging.get("registry_lists", ()))
-    built_on = {layer.label: layer.built_on for layer in layers}
-    findings = []
-    for name in sorted(deltas):
-        own = [
+def _decoded(deltas: Mapping[str, Sequence[StackedDelta]]) -> DecodedDeltas:
+    return {
+        name: [
             (delta.label, read_delta(delta.data, name=f"the hive {name} in {delta.label}"))
-            for delta in deltas[name]
+            for delta in stacked
             if not delta.differencing
         ]
+        for name, stacked in deltas.items()
+    }
+
+
+def _registry(image: PlannedImage) -> list[dict]:
+    rules = compile_rules(image.extra_rules)
+    findings = []
+    for _name, own in sorted(image.decoded.items()):
         if own:
-            findings += [finding.as_dict() for finding in combine_deltas(own, rules, seen=built_on).findings]
+            findings += [finding.as_dict() for finding in combine_deltas(own, rules, seen=image.built_on).findings]
     return findings

@@ -122,7 +122,11 @@ class MergedTree:
 
     def changes(self, path: str) -> bool:
         """Return whether the stack changes a path, anything below it, or a folder above it as a whole."""
-        return self.node(path) is not None or any(node.hides for node in self._way(path))
+        return self.node(path) is not None or self.hides(path)
+
+    def hides(self, path: str) -> bool:
+        """Return whether the stack hides what the base has at a path: it removes or replaces the path or a folder above it."""
+        return any(node.hides for node in self._way(path))
 
     def responsible(self, path: str) -> tuple[str, str, bool] | None:
         """Return the layer that decides what is at a path, the path that it provides or removes, and whether it removes it.

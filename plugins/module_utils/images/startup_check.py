@@ -13,9 +13,10 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from ..common.errors import Conflict, Corrupt, Unsupported
+from ..layers.entry import DIRECTORY, LINK
 from ..ntfs.node import Node
 from ..ntfs.volume import Volume
 from ..windows.installation import find_hive, load_hive
@@ -71,15 +72,45 @@ def check_files(volume: Volume, original: Volume, tree: MergedTree, system: Hive
         for path in REQUIRED_HIVES:
             files.check(path, "a registry hive")
             if tree.provides_file(path):
-                files.check_hive(path)
-        for path in REQUIRED_FILES:
-            files.check(path, "which Windows needs to start")
-        if system is None and any(tree.changes(folder) for folder in _DRIVER_FOLDERS):
+                files.check_hive(volume, path)
+        if system is None and changes_drivers(tree):
             system = find_hive(volume, HIVES["SYSTEM"].path)
-        control = control_set(system) if system is not None else None
-        if control is not None:
-            for path, service in boot_drivers(control).items():
-                files.check(path, f"the boot driver {service}")
+        _check_programs(files, system)
+
+
+def changes_drivers(tree: MergedTree) -> bool:
+    """Return whether layers change files of drivers, so that the hive SYSTEM decides which of them Windows needs."""
+    return any(tree.changes(folder) for folder in _DRIVER_FOLDERS)
+
+
+def check_planned_files(original: Volume, tree: MergedTree, system: Hive | None) -> None:
+    """Raise as ``check_files`` for an image that is not composed yet: files are judged by their size, not by their content.
+
+    Raises:
+        Conflict images.unbootable: a file is missing or empty.
+    """
+    with _Lookup(original) as base:
+        files = _FileCheck(_PlannedLookup(base, tree), base, tree)
+        for path in REQUIRED_HIVES:
+            files.check(path, "a registry hive")
+        if system is None and changes_drivers(tree):
+            system = find_hive(original, HIVES["SYSTEM"].path)
+        _check_programs(files, system)
+
+
+def _check_programs(files: _FileCheck, system: Hive | None) -> None:
+    """Check the files that Windows needs to start, and the boot drivers that the hive ``system`` names."""
+    for path in REQUIRED_FILES:
+        files.check(path, "which Windows needs to start")
+    control = control_set(system) if system is not None else None
+    if control is not None:
+        for path, service in boot_drivers(control).items():
+            files.check(path, f"the boot driver {service}")
+
+
+class _States(Protocol):
+    def state(self, path: str, with_header: bool) -> _State:
+        """Return what is at a path; ``with_header`` looks at the first bytes of a program."""
 
 
 class _Lookup:
@@ -118,10 +149,31 @@ class _Lookup:
 
 
 @dataclass(frozen=True)
+class _PlannedLookup:
+    """What an image will have at a path: what the merged stack provides, else what the OS layer has."""
+
+    original: _Lookup
+    tree: MergedTree
+
+    def state(self, path: str, with_header: bool) -> _State:
+        """Return what the image will have at a path; the content of a file is not known."""
+        node = self.tree.node(path)
+        if node is not None and node.entry is not None:
+            if node.entry.kind == DIRECTORY:
+                return _State.FOLDER
+            return _State.PRESENT if node.entry.size or node.entry.kind == LINK else _State.EMPTY
+        if node is not None and node.exists:
+            return _State.FOLDER
+        if self.tree.hides(path):
+            return _State.MISSING
+        return self.original.state(path, with_header)
+
+
+@dataclass(frozen=True)
 class _FileCheck:
     """The image, the OS layer, and the merged stack that made the image from it."""
 
-    image: _Lookup
+    image: _States
     original: _Lookup
     tree: MergedTree
 
@@ -133,13 +185,13 @@ class _FileCheck:
         if found is not _State.PRESENT and self.original.state(path, is_replaced) is _State.PRESENT:
             self._refuse(path, f"{reason}, is {found.value}")
 
-    def check_hive(self, path: str) -> None:
+    def check_hive(self, volume: Volume, path: str) -> None:
         """Raise unless a hive that a layer replaces as a file is valid and has the keys that Windows needs."""
         original = find_hive(self.original.volume, path)
         if original is None:
             return
         try:
-            hive = load_hive(self.image.volume, path)
+            hive = load_hive(volume, path)
         except (Corrupt, Unsupported) as error:
             self._refuse(path, "a registry hive, is not valid", error)
         for required in HiveState.of(_HIVE_NAMES.get(path, ""), original).lost(hive):

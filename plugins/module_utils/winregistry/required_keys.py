@@ -190,6 +190,17 @@ def breaks(delta: Delta, required: RequiredKey, control: str | None) -> bool:
     return replaced or any(value in node.values for value in required.values)
 
 
+def is_suspicious(hive: str, delta: Delta) -> bool:
+    """Return whether ``delta`` may break a key that Windows needs in the hive ``hive``, for any control set.
+
+    No hive has to be read for this.
+    """
+    names = [None] if hive != "SYSTEM" else [key.name for key in delta.root.subkeys.values()]
+    return any(
+        breaks(delta, required, control) for required in REQUIRED_KEYS if required.hive == hive for control in names
+    )
+
+
 def _is_met(required: RequiredKey, hive: Hive, control: Key | None) -> bool:
     if required.path == "Select":
         return control is not None

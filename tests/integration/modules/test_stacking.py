@@ -5,9 +5,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 
+from ansible_collections.strata.layering.plugins.module_utils.catalog import layer_store
+from ansible_collections.strata.layering.plugins.module_utils.catalog.templates import require_resolved
 from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.images.plan import plan_template
+from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
+from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import LayerVersion
+from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.delta_builder import DeltaBuilder
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.delta_format import write_delta
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_model import Hive
+from ansible_collections.strata.layering.tests.support import stored_layers
 from ansible_collections.strata.layering.tests.support.module_disks import image_tree, packaged_disk, windows_partition
 from ansible_collections.strata.layering.tests.support.module_options import add_app, add_template
 from ansible_collections.strata.layering.tests.support.modules import fails, run
@@ -135,3 +146,42 @@ def test_plan_lists_what_composing_refuses(workspace):
         diff=True,
     )
     assert any(refused["message"] in line for line in shown["diff"]["after"]["contested"])
+
+
+def test_plan_lists_layers_without_which_windows_starts(workspace):
+    """Layers of earlier releases: the layers remove a key, and hives as files."""
+    repository = Repository.open(workspace.options["repository"])
+    os_layer = stored_layers.require_version(repository, "os", "Windows 11", "1.0").reference()
+    builder = DeltaBuilder("SYSTEM", Hive.new("SYSTEM"))
+    builder.delete_key("Select")
+    files = {
+        "Accounts": ["Windows/System32/config/SAM"],
+        "Key": [],
+        "Hive": ["Windows/System32/config/SYSTEM"],
+    }
+    layers = {
+        name: layer_store.put_files(
+            repository,
+            LayerVersion("app", name, "1.0", os_layer=os_layer),
+            [(Entry(path, "whiteout"), None) for path in removed],
+            hives=[("SYSTEM", write_delta(builder.finish()))] if name == "Key" else (),
+        ).reference()
+        for name, removed in files.items()
+    }
+    add_app(workspace)
+    add_template(workspace)
+    stored = require_resolved(repository, "office")
+    refused = {}
+    for apps in (["Accounts"], ["Key"], ["Key", "Hive"]):
+        template = dataclasses.replace(stored, app_layers=tuple(layers[name] for name in apps))
+        found = plan_template(repository, template).refused
+        refused[" ".join(apps)] = {(item["code"], item["layer"], item["path"]) for item in found}
+    system = "Windows/System32/config/SYSTEM"
+    assert refused == {
+        "Accounts": {("images.unbootable", "app layer Accounts 1.0", "Windows/System32/config/SAM")},
+        "Key": {("images.unbootable", "app layer Key 1.0", "SYSTEM\\Select")},
+        "Key Hive": {
+            ("images.layer_whole_hive", "app layer Hive 1.0", system),
+            ("images.unbootable", "app layer Hive 1.0", system),
+        },
+    }

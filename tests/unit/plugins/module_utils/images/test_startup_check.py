@@ -16,6 +16,7 @@ from ansible_collections.strata.layering.plugins.module_utils.images import thin
 from ansible_collections.strata.layering.plugins.module_utils.images.startup_check import (
     check_files,
     check_merged_hive,
+    check_planned_files,
 )
 from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
@@ -28,7 +29,7 @@ from ansible_collections.strata.layering.plugins.module_utils.winregistry.regist
     REG_SZ,
     encode_string,
 )
-from ansible_collections.strata.layering.plugins.module_utils.winregistry.required_keys import HiveState
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.required_keys import HiveState, is_suspicious
 from ansible_collections.strata.layering.tests.sample import hives as sample_hives
 from ansible_collections.strata.layering.tests.sample.tree import Tree, junction
 from ansible_collections.strata.layering.tests.support.layer_stacks import changed, stacked
@@ -93,13 +94,27 @@ def base(blank):
 
 
 def check(base, *stack, system: Hive | None = None) -> None:
-    """Apply a stack to the base and check the result."""
+    """Apply a stack to the base and check the result; check that a plan finds the same unless the content of a file decides."""
     with ExitStack() as opened:
         original = opened.enter_context(Volume.mount(base[0]))
         device, _applied = opened.enter_context(changed(base, list(stack)))
         volume = opened.enter_context(Volume.mount(device))
         tree, _archives, _records = stacked(list(stack), volume.upcase)
-        check_files(volume, original, tree, system)
+        planned: Conflict | None = None
+        try:
+            check_planned_files(original, tree, system)
+        except Conflict as error:
+            planned = error
+        try:
+            check_files(volume, original, tree, system)
+        except Conflict as error:
+            if planned is None:
+                content_decides = tree.provides_file(error.details["path"])
+                assert content_decides
+            else:
+                assert planned.details == error.details
+            raise
+        assert planned is None
 
 
 @pytest.mark.parametrize(
@@ -188,6 +203,8 @@ def test_merged_hive_that_lost_a_required_key_names_the_layer(change, key):
         ("app layer C 1", harmless.finish()),
     ]
     before = HiveState.of("SYSTEM", hive)
+    assert not is_suspicious("SYSTEM", deltas[0][1])
+    assert is_suspicious("SYSTEM", deltas[1][1]) or key is None
     for _label, delta in deltas:
         apply_delta(hive, delta)
     if key is None:
