@@ -38,6 +38,49 @@ connectors:
   returned: always
   type: list
   elements: dict
+  contains:
+    name:
+      description: Name of the connector.
+      type: str
+    type:
+      description: Type of the target platform.
+      type: str
+    description:
+      description: Purpose of the connector.
+      type: str
+    datacenter:
+      description: Name of the datacenter.
+      type: str
+    cluster:
+      description: Name of the cluster, null if not given.
+      type: str
+    esxi_host:
+      description: Name of the ESXi host, null if not given.
+      type: str
+    esxi_hostname:
+      description: The same value as C(esxi_host).
+      type: str
+    resource_pool:
+      description: Name of the resource pool, null if not given.
+      type: str
+    datastore:
+      description: Name of the datastore.
+      type: str
+    folder:
+      description: VM folder, relative to the VM folder of the datacenter.
+      type: str
+    network:
+      description: Name of the network, null if not given.
+      type: str
+    vm_template:
+      description: Name of the VM template.
+      type: str
+    script:
+      description: Path of the program that runs after an image was published, null if not given.
+      type: str
+    custom_attributes:
+      description: Custom attributes of published VMs, by name.
+      type: dict
 """
 
 from ..module_utils.common.arguments import repository_arguments

@@ -40,6 +40,112 @@ images:
   returned: always
   type: list
   elements: dict
+  contains:
+    template:
+      description: Name of the image template.
+      type: str
+    image_digest:
+      description: Digest of everything that determines the published VM.
+      type: str
+    content_digest:
+      description: Digest of everything that determines the content of the disk.
+      type: str
+    layers:
+      description: Versions of the layers, by kind and name, such as C(app/Editor).
+      type: dict
+    connector:
+      description: Name of the connector.
+      type: str
+    vcenter:
+      description: The vCenter of the VM.
+      type: dict
+      contains:
+        hostname:
+          description: Host name that the publish used.
+          type: str
+        instance_uuid:
+          description: Identifier of the vCenter.
+          type: str
+    vm:
+      description: The VM when it was published.
+      type: dict
+      contains:
+        name:
+          description: Name of the VM.
+          type: str
+        moid:
+          description: Managed object ID of the VM.
+          type: str
+        instance_uuid:
+          description: Instance UUID of the VM, which it keeps under any name and in any folder.
+          type: str
+        path:
+          description: Inventory path of the VM.
+          type: str
+        datacenter:
+          description: Datacenter of the VM.
+          type: str
+    snapshot:
+      description: Name of the snapshot.
+      type: str
+    datastore_path:
+      description: Path of the configuration file of the VM when it was published.
+      type: str
+    published:
+      description: Time at which the image was published, in UTC.
+      type: str
+    scripts:
+      description: The last report of the scripts in the image, null if there is none.
+      type: dict
+      contains:
+        state:
+          description: V(running), V(failed) or V(finished).
+          type: str
+        current:
+          description: Number and origin of the current or last script, such as V(2/3 app layer Editor 1.0).
+          type: str
+        code:
+          description: Exit code of the script that failed.
+          type: str
+        output:
+          description: Last line of the output of the script that failed.
+          type: str
+        results:
+          description: Exit codes by the number of the script.
+          type: dict
+    checks:
+      description: The checks of the requirements of Horizon.
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: Name of the check.
+          type: str
+        passed:
+          description: Whether the VM meets the requirement.
+          type: bool
+        found:
+          description: The value that was found.
+          type: str
+        advice:
+          description: How to meet the requirement, null if it is met.
+          type: str
+    connector_script:
+      description: The script of the connector, null if there is none.
+      type: dict
+      contains:
+        path:
+          description: Path of the script on the composer.
+          type: str
+        done:
+          description: Whether the script has succeeded.
+          type: bool
+        output:
+          description: Last lines of its output.
+          type: str
+    script:
+      description: The same value as C(connector_script).
+      type: dict
   sample:
     - template: office-desktop
       image_digest: sha256:1f0c22a1
@@ -54,7 +160,7 @@ images:
           passed: true
           found: vmxnet3
           advice: null
-      script:
+      connector_script:
         path: /etc/layering/push-to-pool
         done: true
         output: pushed

@@ -202,12 +202,37 @@ description:
   returned: when O(state) is not V(absent)
   type: str
   sample: >-
-    The packaging machine Tool-3.0-packaging-1f0c22a1 of the app layer Tool 3.0 is running in the folder /Berlin/vm/Images of the datacenter Berlin.
+    The packaging machine Tool-3.0-packaging-1f0c22a1 of the app layer Tool 3.0 runs in the folder /Berlin/vm/Images of the datacenter Berlin.
     Install the application, restart Windows until no restart is pending, and shut it down. Then run the role again, or the module with state finalized.
 machine:
   description: The VM of the packaging machine, if it exists.
   returned: when O(state) is not V(absent)
   type: dict
+  contains:
+    name:
+      description: Name of the VM.
+      type: str
+    moid:
+      description: Managed object ID of the VM.
+      type: str
+    instance_uuid:
+      description: Instance UUID of the VM.
+      type: str
+    path:
+      description: Inventory path of the VM.
+      type: str
+    folder:
+      description: Inventory path of the folder.
+      type: str
+    datacenter:
+      description: Name of the datacenter.
+      type: str
+    power_state:
+      description: V(poweredOn), V(poweredOff) or V(suspended).
+      type: str
+    ip_address:
+      description: Address that VMware Tools report, null if there is none.
+      type: str
   sample:
     name: Tool-3.0-packaging-1f0c22a1
     moid: vm-1042
@@ -221,6 +246,13 @@ os_layer:
   description: Name and version of the OS layer of the packaging machine.
   returned: when the packaging machine exists
   type: dict
+  contains:
+    name:
+      description: Name of the OS layer.
+      type: str
+    version:
+      description: Version of the OS layer.
+      type: str
   sample:
     name: Windows 11
     version: 23H2-2026.11
