@@ -15,6 +15,7 @@ author:
   - the strata.layering contributors (@strata)
 description:
   - Composes the layers of each template offline and creates a VM with the composed disk and the hardware of the connector's VM template.
+  - Before anything is uploaded, it checks that the registry hives are valid and that the files and keys that Windows needs to start exist.
   - Powers the VM on, waits until its scripts have ended and Windows has shut down by itself, and takes a snapshot.
   - Checks that Horizon can use the snapshot, runs the script of the connector, and returns the location of the image.
   - An image that is already published with the same layers through the same connector, and still exists in vSphere, is not published again.

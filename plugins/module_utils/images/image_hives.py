@@ -181,9 +181,10 @@ def read_layer_delta(original: Volume, hive: LayerHive, stacked: StackedDelta) -
     """
     if not stacked.differencing:
         return read_delta(stacked.data, name=f"the hive {hive.name} in {stacked.label}")
-    layered = read_hive(stacked.data, name=f"{hive.differencing or hive.name} of the {stacked.label}")
+    source = f"{hive.differencing or hive.name} of the {stacked.label}"
+    layered = read_hive(stacked.data, name=source)
     try:
-        return delta_from_differencing(load_hive(original, hive.path), layered, name=hive.name)
+        return delta_from_differencing(load_hive(original, hive.path), layered, name=hive.name, source=source)
     except InvalidInput as error:
         error.details |= {"layer": stacked.label, "path": hive.path}
         raise
