@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -135,6 +137,7 @@ class _Target:
             path = self.share.local_path(self.file)
             if path is not None:
                 image_files.export(image, path, self.format, **description)
+                _set_whole_time(path)
             else:
                 with self.share.create(self.file) as out:
                     image_files.write(image, out, self.format, **description)
@@ -168,6 +171,17 @@ class _Target:
             self.share.remove(self._sidecar)
         else:
             self._save(record)
+
+
+def _set_whole_time(path: str) -> None:
+    """Set the modification time to whole seconds.
+
+    Mounted shares report the time of a new file with the client's clock at first and with the server's clock later,
+    and file systems store times with different precision. A time that is set explicitly stays the same.
+    """
+    seconds = int(time.time()) // 2 * 2
+    with contextlib.suppress(OSError):
+        os.utime(path, (seconds, seconds))
 
 
 def _is_unchanged(record: Mapping[str, Any], status: Status) -> bool:
