@@ -133,6 +133,75 @@ template:
   description: The template, with the digests of its layer versions.
   returned: when O(state=present)
   type: dict
+  contains:
+    name:
+      description: Name of the template.
+      type: str
+    description:
+      description: Purpose of the image.
+      type: str
+    layers:
+      description: The layer versions in the order in which they are applied, each with C(kind), C(name), C(version) and C(digest).
+      type: list
+      elements: dict
+    os_layer:
+      description: The OS layer version, with C(kind), C(name), C(version) and C(digest).
+      type: dict
+    app_layers:
+      description: The app layer versions in the order in which they are applied, each with the keys of C(os_layer).
+      type: list
+      elements: dict
+    platform_layer:
+      description: The platform layer version with the keys of C(os_layer), null if there is none.
+      type: dict
+    connector:
+      description: Name of the connector.
+      type: str
+    disk_size_gb:
+      description: Size of the disk in GiB, null for the size of the OS layer.
+      type: int
+    vm_name:
+      description: Prefix of the names of published VMs.
+      type: str
+    publish_mode:
+      description: V(automatic) or V(manual).
+      type: str
+    outdated_files:
+      description: The file that wins if the OS layer has changed a file of a layer.
+      type: str
+    registry_lists:
+      description: Registry values that several layers change, and how to merge them.
+      type: list
+      elements: dict
+    icon:
+      description: The digest of the icon, null if there is none.
+      type: str
+    script:
+      description: The script with C(name), C(digest) and C(size), null if there is none.
+      type: dict
+    created:
+      description: When the template was created.
+      type: str
+    content_digest:
+      description: The digest of all inputs that determine the content of the image.
+      type: str
+    image_digest:
+      description: The digest of all inputs that determine the published VM. The name of the VM ends with a part of it.
+      type: str
+  sample:
+    name: office-desktop
+    connector: desktops
+    vm_name: office-desktop
+    image_digest: sha256:1f0c22a1
+    layers:
+      - kind: os
+        name: Windows 11
+        version: 23H2-2026.11
+        digest: sha256:5d0f8e11
+      - kind: app
+        name: Tool
+        version: "2.1"
+        digest: sha256:9a6b01cc
 """
 
 from ..module_utils.common.arguments import TEMPLATE_REQUIRED_IF, change_arguments, template_arguments

@@ -50,6 +50,10 @@ images:
     content_digest:
       description: Digest of everything that determines the content of the disk.
       type: str
+    layer_versions:
+      description: The layer versions of the image, each with C(kind), C(name) and C(version).
+      type: list
+      elements: dict
     layers:
       description: Versions of the layers, by kind and name, such as C(app/Editor).
       type: dict

@@ -60,13 +60,14 @@ options:
         given, the layer fits to each template. C(prerequisites) are its prerequisites.
       - For C(action=create) and C(action=change), C(priority) is the new priority of an app layer, and C(confirmed_for) are the OS layer versions
         for which a platform layer is confirmed.
-      - C(unknown) says why it is not known whether the version would be created, such as V(is captured from a packaging machine first).
+      - C(unknown) says why it is not known whether the version would be created, such as V(its software is installed manually).
       - Entries with another C(action) and other keys are ignored.
     type: list
     elements: dict
   publish:
     description:
       - Names of the templates that would be published. By default, all O(templates), or all stored templates if O(templates) is not given.
+      - If O(templates) is not given, only these templates are compared.
     type: list
     elements: str
   keep:
@@ -146,7 +147,7 @@ summary:
     - "Would create: app layer Notepad++ 8.7, app layer VPN 5"
     - "Would publish office-desktop: Notepad++ 8.6 -> 8.7, VPN 5 new"
     - "Unchanged: kiosk"
-    - "Not known yet: lab (its app layer Reader 11 is captured from a packaging machine first)"
+    - "Not known yet: lab (its app layer Reader 11: its software is installed manually)"
 images:
   description: The plan of each image template.
   returned: always

@@ -9,9 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..layers.layer_version import APP, OS, PLATFORM
 from .fields import DocumentName, Fields, Stored
 from .kinds import IMAGE
 from .vsphere_records import MachineRecord, VCenterRecord
+
+_KIND_ORDER = (OS, APP, PLATFORM)
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,17 @@ class ImageRecord(Stored):
 
     def result(self) -> dict[str, Any]:
         """Return the image as modules return it."""
-        return self.to_dict() | {"connector_script": self.script.to_dict() if self.script else None}
+        return self.to_dict() | {
+            "connector_script": self.script.to_dict() if self.script else None,
+            "layer_versions": [
+                {"kind": kind, "name": name, "version": version} for kind, name, version in self.layer_versions()
+            ],
+        }
+
+    def layer_versions(self) -> list[tuple[str, str, str]]:
+        """Return kind, name and version of the layers: the OS layer, app layers by name, the platform layer."""
+        named = [(*key.partition("/")[::2], version) for key, version in self.layers.items()]
+        return sorted(named, key=lambda layer: (_KIND_ORDER.index(layer[0]), layer[1].casefold(), layer[1]))
 
     @classmethod
     def from_fields(cls, fields: Fields) -> ImageRecord:

@@ -121,6 +121,7 @@ def describe(template: TemplateDocument, resolved: ResolvedTemplate) -> dict[str
         "os_layer": resolved.os_layer.to_dict(),
         "app_layers": [layer.to_dict() for layer in resolved.app_layers],
         "platform_layer": resolved.platform_layer.to_dict() if resolved.platform_layer else None,
+        "layers": [layer.to_dict() for layer in (resolved.os_layer, *resolved.layers)],
         "content_digest": resolved.content_digest,
         "image_digest": resolved.image_digest,
     }

@@ -26,13 +26,14 @@ _MAX_SHOWN = 3
 
 @dataclass(frozen=True, kw_only=True)
 class LayeredImagePlanOptions:
-    """Options of the module layered_image_plan. ``connection`` is set to compare with vSphere."""
+    """Options of the module layered_image_plan. ``connection`` is None if none is set, or if ``vsphere`` is false."""
 
     repository: RepositoryOptions
     template: str | None
     paths: tuple[str, ...]
     request: PlanRequest
     connection: ConnectionOptions | None
+    vsphere: bool
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any], *, diff_mode: bool = False) -> LayeredImagePlanOptions:
@@ -57,6 +58,7 @@ class LayeredImagePlanOptions:
                 with_conflicts=diff_mode,
             ),
             connection=_connection(params) if params["vsphere"] else None,
+            vsphere=params["vsphere"],
         )
 
 
@@ -111,18 +113,38 @@ def layered_image_plan(options: LayeredImagePlanOptions, *, check_mode: bool = F
     """
     repository, exists = _open(options, check_mode)
     conflicts, warnings = _conflicts(repository, options.template, options.paths) if options.template else ({}, [])
+    plan, problem = _plan(repository, options, check_mode)
+    lines = summary_lines(plan.layers, plan.connectors, plan.images)
+    if options.vsphere and problem:
+        lines.append(f"Not compared with vSphere: {problem}")
+    result = conflicts | {
+        "images": [image.to_dict() for image in plan.images],
+        "connectors": [connector.to_dict() for connector in plan.connectors],
+        "summary": lines,
+        "problems": plan.problems(),
+        "would_change": plan.changed,
+        "new_repository": not exists,
+        "compared_with_vsphere": plan.compared,
+    }
+    if conflicts:
+        [image] = result["images"]
+        result |= {key: image[key] for key in ("publish", "reasons", "current", "planned")}
+    return Outcome(False, plan.before, plan.after, result, warnings + plan.warnings)
+
+
+def _plan(repository: Repository, options: LayeredImagePlanOptions, check_mode: bool) -> tuple[Plan, str | None]:
+    """Return the plan, and why it is not compared with vSphere."""
     if options.connection is None:
-        return _outcome(ImagePlanner(repository, options.request, None).plan(), exists, conflicts, warnings)
+        return ImagePlanner(repository, options.request, None).plan(), "no connection to vCenter is set."
     try:
         session = options.connection.connect()
     except MissingLibrary as error:
         # In check mode, the role composer has not installed it.
         if not check_mode:
             raise
-        plan = ImagePlanner(repository, options.request, None).plan()
-        return _outcome(plan, exists, conflicts, [*warnings, f"The plan is not compared with vSphere: {error.message}"])
+        return ImagePlanner(repository, options.request, None).plan(), error.message
     with session:
-        return _outcome(ImagePlanner(repository, options.request, session).plan(), exists, conflicts, warnings)
+        return ImagePlanner(repository, options.request, session).plan(), None
 
 
 def _open(options: LayeredImagePlanOptions, check_mode: bool) -> tuple[Repository, bool]:
@@ -133,22 +155,6 @@ def _open(options: LayeredImagePlanOptions, check_mode: bool) -> tuple[Repositor
         if not check_mode:
             raise
         return Repository.planned(options.repository.path), False
-
-
-def _outcome(plan: Plan, exists: bool, conflicts: dict[str, Any], warnings: list[str]) -> Outcome:
-    result = conflicts | {
-        "images": [image.to_dict() for image in plan.images],
-        "connectors": [connector.to_dict() for connector in plan.connectors],
-        "summary": summary_lines(plan.layers, plan.connectors, plan.images),
-        "problems": plan.problems(),
-        "would_change": plan.changed,
-        "new_repository": not exists,
-        "compared_with_vsphere": plan.compared,
-    }
-    if conflicts:
-        [image] = result["images"]
-        result |= {key: image[key] for key in ("publish", "reasons", "current", "planned")}
-    return Outcome(False, plan.before, plan.after, result, warnings + plan.warnings)
 
 
 def _conflicts(repository: Repository, name: str, paths: tuple[str, ...]) -> tuple[dict[str, Any], list[str]]:

@@ -132,10 +132,8 @@ def describe_error(error: StrataError) -> dict[str, Any]:
 
 def current_image(image: ImageRecord) -> ImageSummary:
     """Return the summary of a published image."""
-    named = (key.partition("/") for key in image.layers)
-    layers = [LayerName(kind, name, image.layers[f"{kind}/{name}"]) for kind, _slash, name in named]
-    layers.sort(key=lambda layer: (_KIND_ORDER.index(layer.kind), layer.name.casefold(), layer.name))
-    return ImageSummary(tuple(layers), image.image_digest, image.vm.name, image.published)
+    layers = tuple(LayerName(*layer) for layer in image.layer_versions())
+    return ImageSummary(layers, image.image_digest, image.vm.name, image.published)
 
 
 def planned_summary(template: ResolvedTemplate, *, stored: bool) -> ImageSummary:

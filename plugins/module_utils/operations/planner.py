@@ -87,8 +87,9 @@ class Entry:
 class PlanRequest:
     """What a run would be asked for.
 
-    ``templates`` None: all stored templates as they are. ``publish`` None: all templates. ``keep`` is the number of older VMs to keep
-    (None: all). ``test``: look up the objects of connectors that do not set ``test``. ``with_conflicts``: show what layers contest.
+    ``templates`` None: the stored templates as they are, of ``publish`` if it is set. ``publish`` None: all templates. ``keep`` is
+    the number of older VMs to keep (None: all). ``test``: look up the objects of connectors that do not set ``test``.
+    ``with_conflicts``: show what layers contest.
     """
 
     templates: tuple[Entry, ...] | None = None
@@ -156,9 +157,15 @@ class ImagePlanner:
         for entry in entries or ():
             self._plan.images.append(self._image(entry.name, entry))
         # With definitions, stored templates that are not among them are published only by name.
-        for name in sorted({*self._templates.names(), *(self._request.publish or ())} - names, key=str.casefold):
+        for name in sorted(self._stored_names() - names, key=str.casefold):
             self._plan.images.append(self._image(name, None))
         return self._plan
+
+    def _stored_names(self) -> set[str]:
+        """Return the names of the templates to plan as they are stored."""
+        publish = set(self._request.publish or ())
+        only = self._request.templates is None and self._request.publish is not None
+        return publish if only else publish.union(self._templates.names())
 
     # -- connectors
 
@@ -281,7 +288,7 @@ class ImagePlanner:
     ) -> None:
         """Set whether the image would be published, and why."""
         published: Published | None = None
-        image.unknown = [f"its {change.label} {change.unknown}" for change in pending if change.unknown]
+        image.unknown = [f"its {change.label}: {change.unknown}" for change in pending if change.unknown]
         if image.unknown:
             image.publish = None
         elif pending:

@@ -650,6 +650,12 @@ def test_plan_reports_conflicts_and_provenance(workspace, exported, tmp_path):
     )
     assert state_of(workspace.path) == before
     assert plan["changed"] is False
+    assert (plan["publish"], plan["current"], [image["template"] for image in plan["images"]]) == (
+        True,
+        None,
+        ["office"],
+    )
+    assert plan["planned"]["layers"][0] == {"kind": "os", "name": "Windows 11", "version": "1.0"}
     assert plan["conflicts"] == [
         {
             "path": "program files/shared/SHARED.DLL",

@@ -82,6 +82,15 @@ def with_new_names(value):
     added = {"connector_script": value["script"]} if "vm" in value and "snapshot" in value else {}
     if "esxi_hostname" in value:
         added["esxi_host"] = value["esxi_hostname"]
+    if "app_layers" in value and "image_digest" in value:
+        layers = [value["os_layer"], *value["app_layers"], value["platform_layer"]]
+        added["layers"] = [layer for layer in layers if layer]
+    if "snapshot" in value and isinstance(value.get("layers"), dict):
+        names = sorted(value["layers"], key=lambda key: ("os", "app", "platform").index(key.partition("/")[0]))
+        added["layer_versions"] = [
+            {"kind": key.partition("/")[0], "name": key.partition("/")[2], "version": value["layers"][key]}
+            for key in names
+        ]
     if "timings" in value:
         added |= {
             "image_digest": value["digest"],

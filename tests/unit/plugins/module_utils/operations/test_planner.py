@@ -314,6 +314,8 @@ def test_stored_templates_without_definitions_are_all_planned(repository):
     store(repository, definition("kiosk"))
     planned = ImagePlanner(repository, PlanRequest(), None).plan()
     assert {image.template: image.publish for image in planned.images} == {"kiosk": True, "office": False}
+    planned = ImagePlanner(repository, PlanRequest(publish=frozenset(["kiosk"])), None).plan()
+    assert [image.template for image in planned.images] == ["kiosk"]
 
 
 def test_summary_has_a_line_for_each_image_that_is_published_and_names_all_others(repository):
