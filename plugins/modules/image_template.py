@@ -70,6 +70,7 @@ options:
       - The file that wins if a layer contains a file that the OS layer has changed since the OS layer version for which the layer was built.
       - V(layer) selects the file of the layer, V(os) the file of the OS layer, V(newest) the file with the higher file version. V(fail)
         refuses to compose the image.
+      - With V(newest), the file of the OS layer wins if one of the two files is compressed by CompactOS, because its version cannot be read.
     type: str
     choices: [layer, os, newest, fail]
     default: layer

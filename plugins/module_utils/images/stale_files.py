@@ -100,7 +100,11 @@ def select_skipped(
 
 
 def _older(stale: Sequence[StaleFile], openers: Sequence[Opener], current: Volume) -> frozenset[tuple[int, int]]:
-    """Return the files with a lower file version than the file of the OS layer; a file without a version counts as newer."""
+    """Return the files with a lower file version than the file of the OS layer; a file without a version counts as newer.
+
+    The version of a file that CompactOS compressed cannot be read. The file of the OS layer then counts as newer: an
+    old library over a patched library does more harm.
+    """
     older = set()
     for layer in sorted({file.layer for file in stale}):
         by_source: dict[str, list[StaleFile]] = {}
@@ -111,7 +115,11 @@ def _older(stale: Sequence[StaleFile], openers: Sequence[Opener], current: Volum
             names = by_source.pop(entry.path, []) if entry.kind == FILE else []
             if names and entry.size <= _MAX_PROGRAM:
                 version = file_version(next((member.read() for name, _size, member in contents if not name), b""))
+                is_compressed = any(name == _WOF_STREAM for name, _size in entry.streams)
                 for file in names:
+                    if is_compressed or _is_compressed(current, file.path):
+                        older.add((file.layer, file.position))
+                        continue
                     present = file_version(_content(current, file.path))
                     if version is not None and present is not None and version < present:
                         older.add((file.layer, file.position))
@@ -140,6 +148,14 @@ def _content(volume: Volume, path: str) -> bytes:
         return b""
     with node:
         return node.read() if not node.is_directory and node.size <= _MAX_PROGRAM else b""
+
+
+def _is_compressed(volume: Volume, path: str) -> bool:
+    node = volume.find(path)
+    if node is None:
+        return False
+    with node:
+        return node.is_external
 
 
 def _digest(volume: Volume, path: str) -> bytes | None:

@@ -108,7 +108,8 @@ def test_stale_compressed_file_is_found(packaging):
             node.delete()
         put(volume, "Windows/tool.exe", program(2, 0, 0, 0))
 
-    assert outdated(packaging, compressed(b"first"), layer, compressed(b"patched")) == {"Windows/tool.exe": False}
+    # The version of the compressed file cannot be read: the file of the OS layer counts as newer.
+    assert outdated(packaging, compressed(b"first"), layer, compressed(b"patched")) == {"Windows/tool.exe": True}
     assert outdated(packaging, compressed(b"first"), layer, compressed(b"first")) == {}
 
 
