@@ -143,7 +143,9 @@ class _Lookup:
                 return _State.FOLDER
             if not node.size:
                 return _State.EMPTY
-            if with_header and path.lower().endswith(_PROGRAMS) and node.read(2, 0) != b"MZ":
+            # The content of a file that CompactOS compressed cannot be read.
+            has_header = with_header and path.lower().endswith(_PROGRAMS) and not node.is_external
+            if has_header and node.read(2, 0) != b"MZ":
                 return _State.NO_PROGRAM
             return _State.PRESENT
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import struct
 from contextlib import ExitStack
 
 import pytest
@@ -59,6 +60,14 @@ def folder(path, **more):
 
 def file(path, data=b""):
     return Item(Entry(path, "file", 0x20, 10, 20, 30, 40, size=len(data)), data)
+
+
+def compressed(path):
+    """Return a program as CompactOS stores it."""
+    reparse = struct.pack("<IHHIIII", 0x80000017, 16, 0, 1, 2, 1, 0)
+    entry = Entry(path, "file", 0x620, 10, 20, 30, 40, size=5000, reparse=reparse, sparse=[])
+    entry.streams = [("WofCompressedData", 10)]
+    return Item(entry, bytes(5000), {"WofCompressedData": b"compressed"})
 
 
 def gone(path):
@@ -153,6 +162,7 @@ def test_layer_without_which_windows_starts_is_refused_with_its_name(base, layer
     [
         [],
         [file("Windows/System32/ntoskrnl.exe", PROGRAM + b"newer")],
+        [compressed("Windows/System32/ntoskrnl.exe")],
         [file("Windows/System32/l_intl.nls", b"newer text table")],
         [gone("Windows/System32/drivers/late.sys")],
         [gone("Windows/System32/other.dll")],
