@@ -5,15 +5,6 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Iterator, Mapping
-from typing import Any
-
-from ansible import constants as C
-from ansible import context
-from ansible.plugins.callback import CallbackBase
-
 DOCUMENTATION = """
 name: brief
 type: stdout
@@ -31,6 +22,15 @@ requirements:
     E(ANSIBLE_STDOUT_CALLBACK).
 options: {}
 """
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ansible import constants as C
+from ansible import context
+from ansible.plugins.callback import CallbackBase
 
 _OWN = "strata.layering."
 #: Keys of the result of a failed task that explain it, after its message.

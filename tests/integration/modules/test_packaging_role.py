@@ -93,7 +93,8 @@ def test_role_manual_packaging_requires_action_and_captures(office, play):
         "priority": 600,
         "minimum_run": 0,
     }
-    assert play([package], "--check")[0] == 1
+    # The connector and the layer, whose packaging machine needs the connector.
+    assert play([package], "--check")[0] == 2
     changed, output = play([package])
     assert changed == 2
     assert "Install the software of the layer in it" in output
@@ -107,7 +108,8 @@ def test_role_manual_packaging_requires_action_and_captures(office, play):
     machine_of(office.simulator.connect(), machine["moid"]).PowerOff()
     work_in(office, machine, install)
     changed, output = play([package], "--check")
-    assert changed == 0
+    assert changed == 1
+    assert "would package app layer App 1" in output
     changed, output = play([package])
     assert changed == 3
     assert versions(office, "App") == ["1"]

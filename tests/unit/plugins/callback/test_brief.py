@@ -54,9 +54,9 @@ _PLAYS = [
 def output(tmp_path):
     """Run the plays with arguments of ansible-playbook; return standard output."""
 
-    def run(*arguments: str, plays: list[dict] = _PLAYS, code: int = 2) -> str:
+    def run(*arguments: str, plays: list[dict] | None = None, code: int = 2) -> str:
         path = tmp_path / "plays.yml"
-        path.write_text(json.dumps(plays))
+        path.write_text(json.dumps(plays or _PLAYS))
         done = subprocess.run(
             [sys.executable, "-m", "ansible", "playbook", str(path), "-c", "local", *arguments],
             cwd=tmp_path,
