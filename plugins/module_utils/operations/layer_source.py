@@ -135,7 +135,8 @@ class FilesSource:
         self._refuse_empty(entries)
         plain = [entry for entry, _opener in entries]
         check_content(layer.label, self.files, self.delete, plain)
-        hives = self._hives(repository, _os_layer(layer).digest)
+        os_layer = _os_layer(layer)
+        hives = self._hives(repository, os_layer.digest)
         counts = [read_delta(delta).counts() for _name, delta in hives]
         changes = {
             "files": sum(entry.kind in ("file", "link") for entry in plain),
@@ -155,6 +156,11 @@ class FilesSource:
             "file_times": "keep" if self.keep_times else "fixed",
         }
         warnings = misplaced_warnings(layer.label, self.files, plain) if self.files else []
+        if not plain and not hives:
+            warnings.append(
+                f"The {layer.label} changes nothing: its .reg files set only what the OS layer {os_layer.name} "
+                f"{os_layer.version} has."
+            )
         return BuiltVersion(layer, source, changes, warnings=warnings)
 
     @property

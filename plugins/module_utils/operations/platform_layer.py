@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..catalog.layer_document import LayerDocument
+from ..catalog.layers import find_layer
+from ..catalog.spelling import spelling_hint
 from ..common.outcome import Outcome
 from ..common.progress import Progress, silent
-from ..layers.layer_version import PLATFORM
+from ..layers.layer_version import OS, PLATFORM
+from ..repository.repository import Repository
 from .software_layer import SoftwareLayerOptions, ensure_software_layer, software_layer_fields
 
 
@@ -33,6 +36,18 @@ class PlatformLayerOptions(SoftwareLayerOptions):
         entry = layer.software_version(self.present_version)
         confirmed = tuple(sorted({*entry.confirmed_for, *self.confirmed_for}))
         return layer.with_version(self.present_version, dataclasses.replace(entry, confirmed_for=confirmed))
+
+    def warnings(self, repository: Repository, layer: LayerDocument) -> list[str]:
+        """Return a warning for each confirmed version that the OS layer does not have."""
+        name = layer.software_version(self.present_version).os_layer.name
+        os_layer = find_layer(repository, OS, name)
+        known = list(os_layer.versions) if os_layer is not None else []
+        return [
+            f"The {self.subject} is confirmed for the version {version!r} of the OS layer {name}, which does not exist. "
+            f"{spelling_hint(version, known)}The OS layer has: {', '.join(known) or 'no version'}."
+            for version in self.confirmed_for
+            if version not in known
+        ]
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> PlatformLayerOptions:

@@ -46,6 +46,10 @@ class SoftwareLayerOptions(LayerOptions):
         """The name of the version in messages."""
         return f"{self.kind} layer {self.name} {self.version}"
 
+    def warnings(self, repository: Repository, layer: LayerDocument) -> list[str]:
+        """Return warnings about options that describe the version and have no effect; ``layer`` has these options."""
+        return []
+
     def source(self) -> LayerSource | None:
         """Return what the version is built from, None when the options name nothing.
 
@@ -112,20 +116,24 @@ def ensure_software_layer(options: SoftwareLayerOptions, *, check_mode: bool, pr
         before = find_layer_to_change(repository, kind, name, version)
         layer = before or LayerDocument.new(kind, name)
         if version in layer.versions:
-            _check_same(repository, layer, options)
+            warnings = _check_same(repository, layer, options)
             refuse_other_script(layer, version, script, options.script)
         else:
             builder = _Builder(repository, options, script, check_mode, progress)
             entry, findings, warnings = builder.run()
             layer = layer.with_version(version, entry)
         after, changed = LayerChange(before, layer, icon).save(repository, options, check_mode=check_mode)
+        warnings += options.warnings(repository, after)
     described = after.describe_version(version)
     result = findings | {"layer": described, "changes": described["changes"]}
     return Outcome(changed, before.to_dict() if before else None, after.to_dict(), result, warnings)
 
 
-def _check_same(repository: Repository, layer: LayerDocument, options: SoftwareLayerOptions) -> None:
-    """Raise Conflict if an existing version was built from something else, or for another OS layer."""
+def _check_same(repository: Repository, layer: LayerDocument, options: SoftwareLayerOptions) -> list[str]:
+    """Raise Conflict if an existing version was built from a different source or for a different OS layer.
+
+    Return a warning if it was built on different prerequisites.
+    """
     entry, requested = layer.software_version(options.present_version), options.os_layer
     source = options.source()
     base = entry.os_layer
@@ -137,7 +145,7 @@ def _check_same(repository: Repository, layer: LayerDocument, options: SoftwareL
             hint="A version never changes: set version to a new version.",
         )
     if source is None or not source.exists():
-        return  # A packaged disk may be deleted once it has been captured.
+        return _other_prerequisites(entry, options)  # A packaged disk may be deleted once it has been captured.
     os_layer = find_version(repository, OS, base.name, base.version)
     reference = find_version(repository, options.kind, layer.name, options.present_version)
     difference = source.difference(repository, reference, entry, os_layer.digest)
@@ -147,6 +155,18 @@ def _check_same(repository: Repository, layer: LayerDocument, options: SoftwareL
             code="operations.layer_other_source",
             hint="A version never changes: set version to a new version.",
         )
+    return _other_prerequisites(entry, options)
+
+
+def _other_prerequisites(entry: SoftwareLayerEntry, options: SoftwareLayerOptions) -> list[str]:
+    requested = sorted(f"{layer.name} {layer.version}" for layer in options.prerequisites)
+    stored = sorted(str(layer) for layer in entry.prerequisites)
+    if not requested or requested == stored:
+        return []
+    return [
+        f"The {options.subject} was built on {', '.join(stored) or 'no prerequisites'}, not on {', '.join(requested)}. "
+        "The option prerequisites does not change an existing version."
+    ]
 
 
 @dataclass(frozen=True)

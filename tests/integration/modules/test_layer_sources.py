@@ -108,6 +108,33 @@ def test_misplaced_folder_is_reported(workspace, tree, warned):
     assert not run("app_layer", **options).get("warnings")
 
 
+def test_version_that_changes_nothing_is_reported(workspace):
+    registry = [os.path.join(workspace.files("r", {"t.reg": REG.partition("[")[0]}), "t.reg")]
+    for check in (True, False):
+        assert "changes nothing" in str(run("app_layer", check=check, **tool(workspace, registry=registry))["warnings"])
+    assert not run("app_layer", **tool(workspace, registry=registry)).get("warnings")
+
+
+def test_options_without_effect_on_an_existing_version_are_reported(workspace):
+    files = workspace.files("v", {"Program Files/Tool/t.txt": "hello"})
+    for name in ("Base", "Runtime"):
+        run("app_layer", **tool(workspace, name=name, files=files))
+    options = tool(workspace, files=files, prerequisites=[{"name": "Base", "version": "1"}])
+    assert not run("app_layer", **options).get("warnings")
+    assert not run("app_layer", **options).get("warnings")
+    other = run("app_layer", **{**options, "prerequisites": [{"name": "Runtime", "version": "1"}]})
+    assert not other["changed"]
+    assert "Base 1" in str(other["warnings"]) and "Runtime 1" in str(other["warnings"])
+
+
+def test_confirmation_for_a_missing_version_of_the_os_layer_is_reported(workspace):
+    options = tool(workspace, files=workspace.files("v", {"Program Files/Tool/t.txt": "hello"}))
+    for check in (True, False):
+        result = run("platform_layer", check=check, **options, confirmed_for=["1.O"])
+        assert "'1.O'" in str(result["warnings"]) and "1.0" in str(result["warnings"])
+    assert not run("platform_layer", **options, confirmed_for=["1.0"]).get("warnings")
+
+
 # --- times -----------------------------------------------------------------------------------
 
 
