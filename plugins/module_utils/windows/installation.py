@@ -70,7 +70,7 @@ def read_file(volume: Volume, path: str, limit: int) -> bytes | None:
             raise Unsupported(
                 f"The file {path} on the Windows disk is compressed by CompactOS, which the collection cannot read.",
                 code="windows.compact_os",
-                hint=f"Run 'compact /u /exe \"C:\\{windows_path}\"' in the OS machine, shut it down and export it again.",
+                hint=f"Run 'compact /u /exe \"C:\\{windows_path}\"' in the VM that the disk comes from, shut it down and export it again.",
                 path=path,
             )
         return node.read(node.size, 0)
