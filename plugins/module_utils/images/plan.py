@@ -72,11 +72,12 @@ def plan_template(repository: Repository, template: ResolvedTemplate, paths: Seq
 
 
 def contested(repository: Repository, template: ResolvedTemplate) -> list[str]:
-    """Return a line per refusal, per file, key and value on which layers contradict each other, and per stale file.
+    """Return ``conflict_lines`` of a template; diff mode shows them."""
+    return conflict_lines(plan_template(repository, template))
 
-    Diff mode shows the lines.
-    """
-    plan = plan_template(repository, template)
+
+def conflict_lines(plan: TemplatePlan) -> list[str]:
+    """Return a line per refusal, per file, key and value on which layers contradict each other, and per stale file."""
     lines = [f"cannot be composed: {item['message']}" for item in plan.refused]
     lines += [
         f"{item['path']}: {item['winner']} {item['outcome']} it, over {', '.join(item['losers'])}"

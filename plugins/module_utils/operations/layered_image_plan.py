@@ -56,6 +56,7 @@ class LayeredImagePlanOptions:
                 keep=params["keep"],
                 test=params["test"],
                 with_conflicts=diff_mode,
+                composing=template is None,
             ),
             connection=_connection(params) if params["vsphere"] else None,
             vsphere=params["vsphere"],

@@ -112,6 +112,11 @@ class PlannedImage:
         """Whether a run would change anything."""
         return self.publish is True or self.changes_vsphere or self.template_action != NONE
 
+    def fail(self, error: StrataError) -> None:
+        """Plan that the run fails for this template, which leaves its image as it is."""
+        self.error, self.publish, self.changes_vsphere = error, False, False
+        self.task = self.image = None
+
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object."""
         values = {
@@ -221,22 +226,21 @@ def apply_publish_plan(image: PlannedImage, published: Published) -> None:
 def reasons_to_publish(image: PlannedImage, published: Published | None) -> list[str]:
     """Return why an image would be published; ``published`` is the plan of publishing it, if vSphere was asked."""
     current, planned = image.current, image.planned
+    resumed = None if published is None or composes(published) else _resumed(published)
     if current is None or planned is None:
         layers = ", ".join(f"{layer.name} {layer.version}" for layer in planned.layers) if planned else ""
-        return [f"first image: {layers}"] if published is None or _creates(published) else [_resumed(published)]
+        return [resumed or f"first image: {layers}"]
     reasons = [change.text for change in image.changes]
-    if published is not None and not reasons:
-        if current.image_digest == planned.image_digest:
-            return [_lost(published, current.vm) if _creates(published) else _resumed(published)]
-        if not _creates(published):
-            return [_resumed(published)]
-    if published is not None and reasons and not _creates(published):
-        reasons.append(f"its VM {planned.vm} exists")
-    return reasons or ["its content or its placement differs from the newest published image"]
+    if reasons:
+        return [*reasons, f"its VM {planned.vm} exists"] if resumed else reasons
+    if published is not None and (resumed or current.image_digest == planned.image_digest):
+        return [resumed or _lost(published, current.vm)]
+    return ["its content or its placement differs from the newest published image"]
 
 
-def _creates(published: Published) -> bool:
-    return Step.CREATE in published.steps
+def composes(published: Published | None) -> bool:
+    """Return whether publishing begins with composing; None: vSphere was not asked."""
+    return published is None or Step.CREATE in published.steps
 
 
 def _lost(published: Published, machine: str | None) -> str:

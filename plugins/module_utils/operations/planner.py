@@ -18,9 +18,9 @@ from ..catalog.resolved_template import ResolvedTemplate
 from ..catalog.template_document import TemplateDocument
 from ..catalog.templates import resolve
 from ..catalog.version_name import VersionRequest
-from ..common.errors import StrataError, composer_error
+from ..common.errors import Conflict, StrataError, composer_error
 from ..common.progress import silent
-from ..images.plan import contested
+from ..images.plan import TemplatePlan, conflict_lines, plan_template
 from ..layers.layer_version import APP, OS, PLATFORM
 from ..publish import image_records
 from ..publish.context import PublishOptions
@@ -44,6 +44,7 @@ from .planned_image import (
     PlannedImage,
     apply_publish_plan,
     changed_fields,
+    composes,
     current_image,
     describe_error,
     layer_changes,
@@ -89,7 +90,7 @@ class PlanRequest:
 
     ``templates`` None: the stored templates as they are, of ``publish`` if it is set. ``publish`` None: all templates. ``keep`` is
     the number of older VMs to keep (None: all). ``test``: look up the objects of connectors that do not set ``test``.
-    ``with_conflicts``: show what layers contest.
+    ``with_conflicts``: show what layers contest. ``composing``: plan new images also as composing would, which reads their layers.
     """
 
     templates: tuple[Entry, ...] | None = None
@@ -99,6 +100,7 @@ class PlanRequest:
     keep: int | None = None
     test: bool = False
     with_conflicts: bool = False
+    composing: bool = False
 
 
 @dataclass
@@ -144,6 +146,7 @@ class ImagePlanner:
         self._wrong_connectors: dict[str, StrataError] = {}
         self._plan = Plan(request.pending_layers, [], [], session is not None)
         self._future: Future | None = None
+        self._template_plans: dict[str, TemplatePlan] = {}
 
     def plan(self) -> Plan:
         """Return the plan. An error of one connector or template is part of the plan and does not stop it.
@@ -218,7 +221,7 @@ class ImagePlanner:
         try:
             self._fill(image, entry)
         except (StrataError, OSError) as error:
-            image.error, image.publish = _strata_error(error), False
+            image.fail(_strata_error(error))
         return image
 
     def _fill(self, image: PlannedImage, entry: Entry | None) -> None:
@@ -304,12 +307,25 @@ class ImagePlanner:
         else:
             image.publish = image.current is None or image.current.image_digest != resolved.image_digest
         if image.publish:
+            if self._request.composing and not pending and composes(published):
+                self._refuse(future.repository, resolved)
             image.reasons = reasons_to_publish(image, published)
         if self._session is not None and (image.publish or Step.RETIRE.name.lower() in image.steps):
             retention = plan_retention(
                 self._repository, self._session, image.template, resolved.image_digest, self._request.keep
             )
             image.remove_vms = [facts.name for facts in retention.expired]
+
+    def _refuse(self, repository: Repository, resolved: ResolvedTemplate) -> None:
+        """Raise the first error for which composing the image would be refused."""
+        for refused in self._template_plan(repository, resolved).refused[:1]:
+            raise Conflict(refused["message"], code=refused["code"], hint=refused["hint"])
+
+    def _template_plan(self, repository: Repository, resolved: ResolvedTemplate) -> TemplatePlan:
+        digest = resolved.content_digest
+        if digest not in self._template_plans:
+            self._template_plans[digest] = plan_template(repository, resolved)
+        return self._template_plans[digest]
 
     # -- diff mode
 
@@ -332,7 +348,7 @@ class ImagePlanner:
             and image.template_action != NONE
             and self._request.with_conflicts
         ):
-            shown["contested"] = contested(self._repository, resolved)
+            shown["contested"] = conflict_lines(self._template_plan(self._repository, resolved))
         if image.template_action != NONE:
             self._show("image template", image.template, _document(before), shown)
 
@@ -342,7 +358,7 @@ class ImagePlanner:
         after = published.after
         if after is None or after == published.before or not self._request.with_conflicts:
             return after
-        return after | {"contested": contested(repository, resolved)}
+        return after | {"contested": conflict_lines(self._template_plan(repository, resolved))}
 
 
 def _strata_error(error: StrataError | OSError) -> StrataError:

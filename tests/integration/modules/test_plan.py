@@ -148,3 +148,14 @@ def test_plan_agrees_with_the_run(bench):
     assert mixed["by_name"]["lab"]["error"]["code"] == "catalog.layer_missing"
     assert [(problem["kind"], problem["name"]) for problem in mixed["problems"]] == [("image_template", "lab")]
     assert mixed["by_name"]["kiosk"]["template_action"] == "delete"
+
+
+def test_plan_reports_what_composing_refuses(bench):
+    """The folder has the 8.3 name of a folder of the OS layer."""
+    add_app(bench.workspace, tree={"PROGRA~1/tool.txt": "tool"})
+    planned = bench.plan(template())["by_name"]["office"]
+    assert planned["publish"] is False
+    run("image_template", **bench.workspace.options, **template())
+    done = attempt("layered_image_publish", **bench.workspace.options, **bench.vcenter, templates=["office"])
+    assert done["failed"]
+    assert planned["error"]["code"] == done["code"]
