@@ -3,13 +3,13 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""List the audit history of a repository."""
+"""List the changes of a repository."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: audit_info
-short_description: List the audit history of a repository
+short_description: List the changes of a repository
 version_added: 0.1.0
 author:
   - the strata.layering contributors (@strata)
@@ -17,8 +17,22 @@ description:
   - Lists the changes of a repository with the user, the time and the comment of each change, newest first.
 options:
   kind:
-    description: List only changes of this kind of object, such as V(os_layer) or V(image_template).
+    description: List only changes of this kind of object. V(app) and V(app_layer) are the same, and so are the names of the other layers.
     type: str
+    choices:
+      - os
+      - app
+      - platform
+      - os_layer
+      - app_layer
+      - platform_layer
+      - connector
+      - image_template
+      - layered_image
+      - packaging_machine
+      - ovf_package
+      - file_share
+      - repository
   name:
     description: List only changes of the object with this name.
     type: str
@@ -65,7 +79,24 @@ def main() -> None:
     module = LayeringModule(
         argument_spec=dict(
             repository_arguments(),
-            kind={"type": "str"},
+            kind={
+                "type": "str",
+                "choices": [
+                    "os",
+                    "app",
+                    "platform",
+                    "os_layer",
+                    "app_layer",
+                    "platform_layer",
+                    "connector",
+                    "image_template",
+                    "layered_image",
+                    "packaging_machine",
+                    "ovf_package",
+                    "file_share",
+                    "repository",
+                ],
+            },
             name={"type": "str"},
             since={"type": "str"},
             limit={"type": "int", "default": 100},

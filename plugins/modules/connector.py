@@ -3,13 +3,13 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Manage connectors, the vSphere targets of layered images."""
+"""Manage connectors to vSphere."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: connector
-short_description: Manage connectors, the vSphere targets of layered images
+short_description: Manage connectors to vSphere
 version_added: 0.1.0
 author:
   - the strata.layering contributors (@strata)

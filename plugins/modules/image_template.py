@@ -9,7 +9,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: image_template
-short_description: Manage image templates, which list the layers of an image
+short_description: Manage image templates
 version_added: 0.1.0
 author:
   - the strata.layering contributors (@strata)

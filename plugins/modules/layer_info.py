@@ -20,9 +20,9 @@ options:
     description: List only the layers with this name.
     type: str
   kind:
-    description: List only layers of this kind.
+    description: List only layers of this kind. V(app) and V(app_layer) are the same, and so are the names of the other kinds.
     type: str
-    choices: [os, app, platform]
+    choices: [os, app, platform, os_layer, app_layer, platform_layer]
 extends_documentation_fragment:
   - strata.layering.repository
   - strata.layering.attributes.info
@@ -66,7 +66,7 @@ def main() -> None:
         argument_spec=dict(
             repository_arguments(),
             name={"type": "str"},
-            kind={"type": "str", "choices": ["os", "app", "platform"]},
+            kind={"type": "str", "choices": ["os", "app", "platform", "os_layer", "app_layer", "platform_layer"]},
         ),
         supports_check_mode=True,
     )

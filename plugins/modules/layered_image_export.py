@@ -3,13 +3,13 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Export the disk of a layered image to a file."""
+"""Export a layered image to a file."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: layered_image_export
-short_description: Export the disk of a layered image to a file
+short_description: Export a layered image to a file
 version_added: 0.1.0
 author:
   - the strata.layering contributors (@strata)

@@ -3,13 +3,13 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""List published images and their locations."""
+"""List published images."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: layered_image_info
-short_description: List published images and their locations
+short_description: List published images
 version_added: 0.1.0
 author:
   - the strata.layering contributors (@strata)

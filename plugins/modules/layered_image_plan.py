@@ -9,7 +9,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: layered_image_plan
-short_description: Show which images would be published and why, and conflicts between layers
+short_description: Plan publishing and list conflicts
 version_added: 0.1.0
 author:
   - the strata.layering contributors (@strata)

@@ -3,13 +3,13 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Publish layered images as virtual machines with a snapshot."""
+"""Publish layered images to vSphere."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: layered_image_publish
-short_description: Publish layered images as virtual machines with a snapshot
+short_description: Publish layered images to vSphere
 version_added: 0.1.0
 author:
   - the strata.layering contributors (@strata)

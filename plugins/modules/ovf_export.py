@@ -3,13 +3,13 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Export a virtual machine as an OVF package to a file share."""
+"""Export a VM as an OVF package."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ovf_export
-short_description: Export a virtual machine as an OVF package to a file share
+short_description: Export a VM as an OVF package
 version_added: 0.1.0
 author:
   - the strata.layering contributors (@strata)

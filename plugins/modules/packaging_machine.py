@@ -9,7 +9,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: packaging_machine
-short_description: Manage packaging machines, the VMs in which applications are installed
+short_description: Manage VMs that capture applications
 version_added: 0.1.0
 author:
   - the strata.layering contributors (@strata)

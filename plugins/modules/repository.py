@@ -9,7 +9,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: repository
-short_description: Manage the repository of layers, verify it and remove unused data
+short_description: Manage the repository of layers
 version_added: 0.1.0
 author:
   - the strata.layering contributors (@strata)
@@ -20,7 +20,7 @@ options:
     description:
       - V(present) creates the repository if it does not exist.
       - V(verified) reads every blob and compares it with its digest. Damage is an error that lists the damaged blobs.
-      - V(collected) removes blobs that no layer and no image uses, and leftovers of killed processes.
+      - V(collected) removes blobs that no layer and no image uses, and leftovers of killed processes, if they are older than 24 hours.
     type: str
     choices: [present, verified, collected]
     default: present
@@ -51,6 +51,21 @@ freed:
   description: The number of bytes that were freed, or in check mode would be freed.
   returned: when O(state=collected)
   type: int
+kept_young:
+  description:
+    - The number of unused blobs that are kept because they are younger than 24 hours.
+    - Another run may be about to use them, such as a run that builds a layer at the same time.
+  returned: when O(state=collected)
+  type: int
+kept_young_bytes:
+  description: The size of these blobs in bytes.
+  returned: when O(state=collected)
+  type: int
+message:
+  description: A sentence about the unused data that is kept.
+  returned: when O(state=collected)
+  type: str
+  sample: 2 unused blobs (1514 bytes) are kept, because they are younger than 24 hours and another run may be about to use them. A later call removes them.
 damaged:
   description: The blobs that are missing or do not match their digests. Empty if the module succeeds.
   returned: when O(state=verified)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: role_variables
-short_description: Check the variables of a role of this collection
+short_description: Check the variables of a role
 version_added: 0.1.0
 author:
   - the strata.layering contributors (@strata)

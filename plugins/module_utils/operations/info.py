@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..catalog import document_collections
+from ..catalog.kinds import IMAGE, LAYER_KINDS, PACKAGING, layer_kind
 from ..catalog.layer_document import LayerDocument
 from ..catalog.publish_task_record import PublishTaskRecord
 from ..catalog.spelling import lookup_warnings
@@ -20,6 +21,13 @@ from ..layers.layer_version import KINDS
 from ..publish.publish_task import RUNNING
 from ..repository.repository import Repository
 from .options import RepositoryOptions
+
+#: The kinds in the audit history for the names that other modules use, and for names that have changed.
+_AUDIT_KINDS = {
+    **{kind: (layer_kind(kind),) for kind in KINDS},
+    "layered_image": ("layered_image", IMAGE),
+    "packaging_machine": (PACKAGING,),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +64,7 @@ def layer_info(options: InfoOptions) -> Outcome:
         Corrupt: ``catalog.field`` if a document is damaged.
     """
     repository = options.repository.open()
-    kinds = [options.kind] if options.kind else KINDS
+    kinds = [LAYER_KINDS.get(options.kind, options.kind)] if options.kind else KINDS
     layers = [layer for kind in kinds for layer in document_collections.layers(repository, kind).all()]
     found = [_describe_layer(layer) for name, layer in layers if options.name in (None, name)]
     warnings = lookup_warnings("layer", options.name, (name for name, _layer in layers))
@@ -162,6 +170,9 @@ def audit_info(options: InfoOptions) -> Outcome:
         InvalidInput: ``repository.audit_time`` if ``since`` is not a time.
     """
     records = options.repository.open().audit.read(
-        kind=options.kind, name=options.name, since=options.since, limit=options.limit
+        kinds=_AUDIT_KINDS.get(options.kind, (options.kind,)) if options.kind else None,
+        name=options.name,
+        since=options.since,
+        limit=options.limit,
     )
     return Outcome(False, result={"records": records[::-1]})

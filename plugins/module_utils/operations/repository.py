@@ -17,7 +17,7 @@ from ..catalog.templates import resolve
 from ..common.errors import Conflict, Corrupt, NotFound
 from ..common.outcome import Outcome
 from ..layers.layer_version import KINDS
-from ..repository.garbage_collection import GRACE, collect
+from ..repository.garbage_collection import GRACE, Collected, collect
 from ..repository.repository import Repository, refuse_unusable
 from ..repository.verification import verify
 from .options import RepositoryOptions
@@ -94,7 +94,24 @@ def _collect(options: RepositoryOptions, check_mode: bool) -> Outcome:
             details={"freed": result.freed, "blobs": len(result.blobs)},
         )
     before = {"unneeded_blobs": result.blobs, "outdated_images": outdated, "abandoned_layers": abandoned}
-    return Outcome(changed, before, dict.fromkeys(before, []), {"freed": result.freed})
+    kept = {"kept_young": result.kept_young, "kept_young_bytes": result.kept_young_bytes}
+    return Outcome(
+        changed, before, dict.fromkeys(before, []), {"freed": result.freed, **kept, "message": _kept(result)}
+    )
+
+
+def _kept(result: Collected) -> str:
+    """Return the sentence about unused data that is still kept."""
+    if not result.kept_young:
+        return "The repository contains no other unused data."
+    hours = round(GRACE / 3600)
+    blobs, are, they, them = (
+        ("blob", "is", "it is", "it") if result.kept_young == 1 else ("blobs", "are", "they are", "them")
+    )
+    return (
+        f"{result.kept_young} unused {blobs} ({result.kept_young_bytes} bytes) {are} kept, because {they} younger than"
+        f" {hours} hours and another run may be about to use {them}. A later call removes {them}."
+    )
 
 
 def _outdated_images(repository: Repository) -> list[str]:

@@ -12,7 +12,7 @@ import getpass
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from ..common.errors import InternalError, InvalidInput
 from .lock import Locks
@@ -91,7 +91,12 @@ class Audit:
                 os.close(descriptor)
 
     def read(
-        self, *, kind: str | None = None, name: str | None = None, since: str | None = None, limit: int | None = None
+        self,
+        *,
+        kinds: Collection[str] | None = None,
+        name: str | None = None,
+        since: str | None = None,
+        limit: int | None = None,
     ) -> list[dict]:
         """Return records that match every filter, oldest first; with ``limit`` only the newest ``limit`` records.
 
@@ -103,7 +108,7 @@ class Audit:
         first = _parse_time(since) if since is not None else None
         found: collections.deque[dict] = collections.deque(maxlen=None if limit is None else max(limit, 0))
         for record in self._records():
-            if kind in (None, record.get("kind")) and name in (None, record.get("name")):
+            if (kinds is None or record.get("kind") in kinds) and name in (None, record.get("name")):
                 if first is None or _is_since(record, first):
                     found.append(record)
         return list(found)

@@ -28,13 +28,14 @@ GRACE = 24 * 3600.0
 class Collected:
     """The removed data (on a dry run: the data that would be removed): ``freed`` bytes, blobs by digest, temporary files.
 
-    ``kept_young`` counts blobs that nothing refers to and that are not old enough.
+    ``kept_young`` counts blobs that nothing refers to and that are not old enough, ``kept_young_bytes`` their bytes.
     """
 
     freed: int = 0
     blobs: list[str] = field(default_factory=list)
     temporaries: int = 0
     kept_young: int = 0
+    kept_young_bytes: int = 0
 
 
 def collect(
@@ -85,6 +86,7 @@ def _remove_blob(repository: Repository, digest: str, oldest: float, dry_run: bo
         return
     if status.st_mtime > oldest:
         result.kept_young += 1
+        result.kept_young_bytes += status.st_size
         return
     result.blobs.append(digest)
     result.freed += status.st_size if dry_run else repository.layout.blobs.remove(digest)

@@ -522,6 +522,36 @@ def test_audit_history_is_filtered(workspace):
     assert run("audit_info", **workspace.options, since="2999-01-01")["records"] == []
 
 
+@pytest.mark.parametrize("kind", ["app", "app_layer"])
+def test_audit_history_and_layers_accept_both_names_of_a_kind(workspace, kind):
+    add_app(workspace)
+    assert {record["kind"] for record in run("audit_info", **workspace.options, kind=kind)["records"]} == {"app_layer"}
+    assert {layer["kind"] for layer in run("layer_info", **workspace.options, kind=kind)["layers"]} == {"app"}
+
+
+def test_audit_history_contains_only_kinds_that_can_be_selected(workspace, tmp_path):
+    add_app(workspace)
+    add_template(workspace)
+    run("layered_image_export", **workspace.options, template="office", path=os.fspath(tmp_path / "office.raw"))
+    for record in run("audit_info", **workspace.options)["records"]:
+        assert record in run("audit_info", **workspace.options, kind=record["kind"])["records"]
+
+
+def test_audit_history_of_an_unknown_kind_is_refused(workspace):
+    assert "app_layers" in attempt("audit_info", **workspace.options, kind="app_layers")["msg"]
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_repository_collected_reports_what_it_keeps(workspace, check):
+    add_app(workspace)
+    run("app_layer", **workspace.options, name="Tool", state="absent")
+    result = run("repository", **workspace.options, state="collected", check=check)
+    assert result["freed"] == 0
+    assert result["kept_young"] > 0
+    assert result["kept_young_bytes"] > 0
+    assert str(result["kept_young"]) in result["message"]
+
+
 def test_repository_collected_removes_images_that_no_template_yields(workspace):
     add_app(workspace)
     add_template(workspace)

@@ -30,7 +30,7 @@ def test_read_filters_records(repository, monkeypatch):
     first = json.loads(lines[0])
     assert (first["comment"], first["user"], first["version"]) == ("first\nline \u2713", "ann", "1")
     assert first["time"].endswith("Z")
-    assert [record["action"] for record in audit.read(kind="layer")] == ["create", "delete"]
+    assert [record["action"] for record in audit.read(kinds=["layer"])] == ["create", "delete"]
     assert [record["kind"] for record in audit.read(name="A", limit=2)] == ["layer", "template"]
     assert audit.read(limit=0) == audit.read(name="B") == []
 
