@@ -62,6 +62,34 @@ records:
   returned: always
   type: list
   elements: dict
+  contains:
+    time:
+      description: Time of the change (UTC).
+      type: str
+    user:
+      description: The user that ran the module on the composer.
+      type: str
+    host:
+      description: Name of the composer.
+      type: str
+    action:
+      description: What was done, such as V(create), V(update), V(delete), V(publish), V(cancel), V(export), V(finalize) or V(collect).
+      type: str
+    kind:
+      description: The kind of object, such as V(app_layer).
+      type: str
+    name:
+      description: Name of the object.
+      type: str
+    version:
+      description: The version of a layer that was created, changed or deleted, null otherwise.
+      type: str
+    comment:
+      description: The comment of the change, null without a comment.
+      type: str
+    details:
+      description: Facts about the change, depending on RV(records[].action), such as the fields that changed or the published VM.
+      type: dict
   sample:
     - time: "2026-11-21T08:00:00Z"
       user: awx

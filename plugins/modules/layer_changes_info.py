@@ -3,13 +3,13 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""List the changes that a run would make."""
+"""List the changes of a run in advance."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: layer_changes_info
-short_description: List the changes that a run would make
+short_description: List the changes of a run in advance
 version_added: 0.1.0
 author:
   - the strata.layering contributors (@strata)

@@ -46,6 +46,124 @@ layers:
   returned: always
   type: list
   elements: dict
+  contains:
+    name:
+      description: Name of the layer.
+      type: str
+      sample: Windows 11
+    kind:
+      description: The kind of layer, V(os), V(app) or V(platform).
+      type: str
+      sample: os
+    description:
+      description: Description of the layer.
+      type: str
+    icon:
+      description: Digest of the icon, null without an icon.
+      type: str
+    priority:
+      description: The priority of an app layer.
+      type: int
+      sample: 500
+    connector:
+      description: The default connector of an OS layer, null without a connector.
+      type: str
+    versions:
+      description: The versions, oldest first.
+      type: list
+      elements: dict
+      contains:
+        version:
+          description: Name of the version.
+          type: str
+          sample: 23H2-2026.11
+        version_description:
+          description: Description of the version.
+          type: str
+        digest:
+          description: Digest of the version.
+          type: str
+          sample: sha256:6cc4d9a1c2
+        content_digest:
+          description: Digest of the content of an app or platform layer, without file times unless they are kept.
+          type: str
+        status:
+          description: V(Deployable) if image templates can use the version.
+          type: str
+          sample: Deployable
+        size:
+          description: Size of the version in the repository in bytes.
+          type: int
+          sample: 9663676416
+        size_gb:
+          description: Size of the disk of an OS layer in GiB.
+          type: int
+        created:
+          description: Time when the version was created (UTC).
+          type: str
+          sample: "2026-11-29T23:37:11.956Z"
+        source:
+          description: The source of the version, such as the folder and registry files, the packaged disk, or the OVF package.
+          type: dict
+        script:
+          description: The script of the version, null without a script.
+          type: dict
+          contains:
+            name:
+              description: Name of the file.
+              type: str
+            digest:
+              description: Digest of the content.
+              type: str
+            size:
+              description: Size in bytes.
+              type: int
+        windows:
+          description: The Windows installation of an OS layer. See M(strata.layering.os_layer).
+          type: dict
+        os_layer:
+          description: The OS layer version for which an app or platform layer was built.
+          type: dict
+          contains:
+            name:
+              description: Name of the OS layer.
+              type: str
+            version:
+              description: Name of the version.
+              type: str
+        prerequisites:
+          description: The app layer versions that the version was built on.
+          type: list
+          elements: dict
+          contains:
+            name:
+              description: Name of the app layer.
+              type: str
+            version:
+              description: Name of the version.
+              type: str
+        changes:
+          description: The number of files, folders, removed paths, bytes, registry keys and values of an app or platform layer.
+          type: dict
+          contains:
+            files:
+              description: Files and links.
+              type: int
+            directories:
+              description: Folders.
+              type: int
+            removed:
+              description: Paths that the version removes.
+              type: int
+            bytes:
+              description: Bytes in the files.
+              type: int
+            keys:
+              description: Registry keys that the version changes.
+              type: int
+            values:
+              description: Registry values that the version changes.
+              type: int
   sample:
     - name: Windows 11
       kind: os

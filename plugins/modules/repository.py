@@ -71,6 +71,20 @@ damaged:
   returned: when O(state=verified)
   type: list
   elements: dict
+  contains:
+    problem:
+      description: V(missing), V(digest), V(size), V(manifest) or V(document).
+      type: str
+    what:
+      description: Digest of the blob, or the kind of document.
+      type: str
+    message:
+      description: A sentence about the damage.
+      type: str
+    needed_by:
+      description: The layers and documents that need the blob.
+      type: list
+      elements: str
 blobs:
   description: The number of blobs that were read.
   returned: when O(state=verified)
