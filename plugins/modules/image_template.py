@@ -142,19 +142,71 @@ template:
       description: Purpose of the image.
       type: str
     layers:
-      description: The layer versions in the order in which they are applied, each with C(kind), C(name), C(version) and C(digest).
+      description: The layer versions in the order in which they are applied.
       type: list
       elements: dict
+      contains:
+        kind:
+          description: The kind of layer, V(os), V(app) or V(platform).
+          type: str
+        name:
+          description: Name of the layer.
+          type: str
+        version:
+          description: Name of the version.
+          type: str
+        digest:
+          description: Digest of the version.
+          type: str
     os_layer:
-      description: The OS layer version, with C(kind), C(name), C(version) and C(digest).
+      description: The OS layer version.
       type: dict
+      contains:
+        kind:
+          description: The kind of layer, V(os), V(app) or V(platform).
+          type: str
+        name:
+          description: Name of the layer.
+          type: str
+        version:
+          description: Name of the version.
+          type: str
+        digest:
+          description: Digest of the version.
+          type: str
     app_layers:
-      description: The app layer versions in the order in which they are applied, each with the keys of C(os_layer).
+      description: The app layer versions in the order in which they are applied.
       type: list
       elements: dict
+      contains:
+        kind:
+          description: The kind of layer, V(os), V(app) or V(platform).
+          type: str
+        name:
+          description: Name of the layer.
+          type: str
+        version:
+          description: Name of the version.
+          type: str
+        digest:
+          description: Digest of the version.
+          type: str
     platform_layer:
-      description: The platform layer version with the keys of C(os_layer), null if there is none.
+      description: The platform layer version, null if there is none.
       type: dict
+      contains:
+        kind:
+          description: The kind of layer, V(os), V(app) or V(platform).
+          type: str
+        name:
+          description: Name of the layer.
+          type: str
+        version:
+          description: Name of the version.
+          type: str
+        digest:
+          description: Digest of the version.
+          type: str
     connector:
       description: Name of the connector.
       type: str
@@ -174,12 +226,41 @@ template:
       description: Registry values that several layers change, and how to merge them.
       type: list
       elements: dict
+      contains:
+        hive:
+          description: The hive, such as C(SOFTWARE).
+          type: str
+        key:
+          description: Pattern of registry keys.
+          type: str
+        value:
+          description: Pattern of the names of registry values.
+          type: str
+        kind:
+          description: The kind of list, which says how the lists of the layers are merged.
+          type: str
+        separator:
+          description: The separator of a list in a string.
+          type: str
+        advice:
+          description: The recommended action if the layers contradict each other.
+          type: str
     icon:
       description: The digest of the icon, null if there is none.
       type: str
     script:
       description: The script with C(name), C(digest) and C(size), null if there is none.
       type: dict
+      contains:
+        name:
+          description: Name of the file.
+          type: str
+        digest:
+          description: Digest of the content.
+          type: str
+        size:
+          description: Size in bytes.
+          type: int
     created:
       description: When the template was created.
       type: str

@@ -51,9 +51,19 @@ images:
       description: Digest of everything that determines the content of the disk.
       type: str
     layer_versions:
-      description: The layer versions of the image, each with C(kind), C(name) and C(version).
+      description: The layer versions of the image.
       type: list
       elements: dict
+      contains:
+        kind:
+          description: The kind of layer, V(os), V(app) or V(platform).
+          type: str
+        name:
+          description: Name of the layer.
+          type: str
+        version:
+          description: Name of the version.
+          type: str
     layers:
       description: Versions of the layers, by kind and name, such as C(app/Editor).
       type: dict
