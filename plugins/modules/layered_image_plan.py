@@ -179,10 +179,10 @@ images:
     action_required:
       description: The manual action that is needed before the image can be published, null if none is needed.
       type: str
-    current: &image
+    current:
       description: The newest published image, null if there is none.
       type: dict
-      contains:
+      contains: &image
         layers:
           description: The layer versions of the image, each with C(kind), C(name) and C(version).
           type: list
@@ -197,8 +197,9 @@ images:
           description: When the image was published, null for an image that is not published.
           type: str
     planned:
-      <<: *image
       description: The image that the template describes, null if that is not known.
+      type: dict
+      contains: *image
     selected:
       description: Whether the run would publish the template.
       type: bool
@@ -302,12 +303,15 @@ reasons:
   type: list
   elements: str
 current:
-  <<: *image
+  description: The newest published image, null if there is none.
   returned: with O(template)
+  type: dict
+  contains: *image
 planned:
-  <<: *image
   description: The image that the template describes, null if that is not known.
   returned: with O(template)
+  type: dict
+  contains: *image
 counts:
   description: The number of files that the layers contribute to the image, of conflicts, registry findings, outdated files, lost 8.3 names and reasons
     for which composing is refused.
