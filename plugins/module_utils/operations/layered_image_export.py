@@ -86,8 +86,9 @@ class _Target:
             return
         where = self.share.where(self.file)
         if record is None:
+            record_file = self.share.where(self._sidecar)
             raise Conflict(
-                f"The file {where} exists, but it is not an exported image: it has no record {self._sidecar.rpartition('/')[2]}.",
+                f"The file {where} exists, but its export is not recorded in {record_file}.",
                 code="operations.export_foreign",
                 hint=_OTHER_FILE,
                 file=where,

@@ -149,18 +149,18 @@ def _check_owner(session: Session, vm: vim.VirtualMachine, folder: Share, packag
     if record.instance_uuid == instance_uuid:
         return
     # Records of release 0.1 have no name, but by default a package has the name of its VM.
-    recorded_name = record.vm_name or package
+    recorded_name, recorded_uuid = record.vm_name or package, record.instance_uuid
     is_same_vcenter = record.vcenter in ("", session.vcenter["instance_uuid"])
-    if recorded_name == name and is_same_vcenter and not _exists(session, record.instance_uuid):
+    if recorded_name == name and is_same_vcenter and not _exists(session, recorded_uuid):
         return
     raise Conflict(
         f"The package {package} in {folder.where()} contains the VM {recorded_name} (instance UUID "
-        f"{record.instance_uuid}), not the VM {name} (instance UUID {instance_uuid}).",
+        f"{recorded_uuid}), not the VM {name} (instance UUID {instance_uuid}).",
         code="operations.ovf_other_vm",
         hint="Set package to a different name, or delete the folder if the package is no longer needed.",
         package=package,
         vm=recorded_name,
-        instance_uuid=record.instance_uuid,
+        instance_uuid=recorded_uuid,
     )
 
 

@@ -27,7 +27,7 @@ _LENGTHS = {"sha1": 40, "sha256": 64, "sha384": 96, "sha512": 128}
 _ALGORITHMS = {length: algorithm for algorithm, length in _LENGTHS.items()}
 _TAGGED = re.compile(r"SHA(?:2?-)?(1|256|384|512)\s*\((.+)\)\s*=\s*([0-9a-fA-F]+)", re.IGNORECASE)
 _COREUTILS = re.compile(r"([0-9a-fA-F]+) [ *](.+)")
-_UNVERIFIED = "or remove the .mf file if you know that the files are intact: then a warning replaces the verification"
+_UNVERIFIED = "or remove the .mf file if you know that the files are intact: the package is then used with a warning"
 
 
 @dataclass(frozen=True, slots=True)

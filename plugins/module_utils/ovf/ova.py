@@ -27,6 +27,7 @@ from .manifest import Entry, write_manifest
 _BLOCK = 512
 _MAXIMUM_MEMBERS = 1000
 _MAXIMUM_EXTENSION = 1 << 16
+_COPY_AGAIN = "Copy the OVA again, or export the virtual machine again."
 _UNPACK = "Unpack the OVA into a folder with 'tar -xf', and set the option to the .ovf file in it."
 #: Entries that describe the archive or the next member: volume label, folder listing of GNU tar, long link name,
 #: global pax header, and access control list of Solaris.
@@ -77,7 +78,7 @@ def read_members(stream: BinaryIO, subject: str) -> tuple[Member, ...]:
             raise Corrupt(
                 f"{subject} is truncated: it ends within a tar header.",
                 code="ovf.ova_truncated",
-                hint=EXPORT_AGAIN,
+                hint=_COPY_AGAIN,
             )
         _check_sum(header, subject)
         kind = header[156:157]
@@ -86,9 +87,9 @@ def read_members(stream: BinaryIO, subject: str) -> tuple[Member, ...]:
         position = data + -(-size // _BLOCK) * _BLOCK
         if data + size > end:
             raise Corrupt(
-                f"{subject} is truncated: it ends before the end of a file.",
+                f"{subject} is truncated: it has {end} bytes, but a file ends at byte {data + size}.",
                 code="ovf.ova_truncated",
-                hint=EXPORT_AGAIN,
+                hint=_COPY_AGAIN,
             )
         if kind in (b"x", b"X", b"L"):
             # An extended header: its values override those of the next header.
@@ -248,7 +249,7 @@ def _check_sum(header: bytes, subject: str) -> None:
         raise Corrupt(
             f"{subject} is not an OVA, or it is damaged: a tar header has a wrong checksum.",
             code="ovf.ova_not_tar",
-            hint="Set the option to an .ovf or .ova file, or export the virtual machine again.",
+            hint="Set the option to an .ovf or .ova file, copy the OVA again, or export the virtual machine again.",
         )
 
 
