@@ -44,7 +44,7 @@ def test_publish_scripts_restart_windows_and_fail_once(workspace, vcenter, simul
         "tasks"
     ][0]
     assert task["status"] == "ActionRequired", task
-    assert "2/2 image template" in task["description"]
+    assert "second.cmd" in task["description"]
     assert "exit code 7" in task["description"]
     assert "no license server" in task["description"]
     assert list(task["scripts"]["results"].values()) == ["3010", "7"]
