@@ -19,7 +19,7 @@ description:
   - O(templates), O(connectors) and O(pending_layers) describe changes that are not stored yet. The role P(strata.layering.layered_image#role) uses
     the module in check mode, so that the end of C(ansible-playbook --check) shows what a run would do.
   - If all layers of an image that would be published exist, the plan also reports an error for which composing would be refused.
-  - With O(vsphere), the plan also looks up the published VMs. An image whose VM or snapshot was removed is published again. Without it, the plan
+  - With O(vsphere), the plan also looks up the published VMs. An image whose VM was removed is published again. Without it, the plan
     compares the templates with the records of the repository.
   - With O(template), the module also reads the file indexes and the registry changes of the layers of one stored template, without composing the
     image, and reports the files and registry keys on which layers contradict each other.
