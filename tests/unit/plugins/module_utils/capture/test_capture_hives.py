@@ -71,7 +71,9 @@ def test_composed_hives_equal_the_packaged_hives(packaging):
 
     def software(root):
         root.create("App\\Deep\\Key").set_value("\u00e4", 7, "a\0b\0\0".encode("utf-16-le"))
-        root.delete("Microsoft\\Windows NT\\CurrentVersion\\ProfileList")
+        profiles = root.key("Microsoft\\Windows NT\\CurrentVersion\\ProfileList")
+        for profile in list(profiles.subkeys):
+            profiles.delete(profile)
         for value in list(root.key("Microsoft\\Windows NT\\CurrentVersion").values)[:3]:
             root.key("Microsoft\\Windows NT\\CurrentVersion").set_value(value, 1, b"changed")
 
