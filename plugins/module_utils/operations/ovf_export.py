@@ -16,7 +16,8 @@ from ..common.outcome import Outcome
 from ..common.progress import Progress, silent
 from ..shares.open import ShareCredentials, open_share
 from ..shares.share import Share
-from ..vsphere import export_record, vm_export
+from ..vsphere import vm_export
+from ..vsphere.export_owner import check_owner
 from ..vsphere.inventory import Inventory, plain_name
 from ..vsphere.properties import read
 from ..vsphere.session import Session
@@ -26,7 +27,6 @@ from .options import ConnectionOptions, RepositoryOptions, share_credentials
 if TYPE_CHECKING:
     from pyVmomi import vim
 
-_SHOWN = 5
 _MOID = re.compile(r"vm-\d+")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -71,7 +71,7 @@ def ensure_ovf_package(options: OvfExportOptions, *, check_mode: bool, progress:
         Unsupported: ``operations.ovf_template`` if the ID is that of a VM template.
         InvalidInput: ``operations.ovf_package``, ``operations.ovf_folder``, ``operations.vsphere_several_snapshots``.
         NotFound: the share, the VM or its snapshot (``operations.vsphere_no_snapshot``) does not exist.
-        Conflict: ``operations.ovf_kind``, ``operations.ovf_other_vm``, ``operations.ovf_foreign`` if the package is not of this VM.
+        Conflict: ``operations.ovf_kind``; ``vsphere.ovf_other_vm``, ``vsphere.ovf_foreign`` if the package is not of this VM.
         Conflict, Unavailable, TimedOut, NoSpace: as ``export_vm``.
     """
     check_package_name(options.package)
@@ -107,7 +107,7 @@ def _ensure(options: OvfExportOptions, folder: Share, check_mode: bool, progress
         present = vm_export.exported(session, vm, folder, name=package, snapshot=snapshot)
         export = present
         if present is None:
-            _check_owner(session, vm, folder, package)
+            check_owner(session, vm, folder, package)
         if present is None and not check_mode:
             export = vm_export.export_vm(session, vm, folder, name=package, snapshot=snapshot, progress=progress)
             if options.repository and repository:
@@ -125,51 +125,6 @@ def _ensure(options: OvfExportOptions, folder: Share, check_mode: bool, progress
         ]
     after = {"package": where, "vm": options.name, "snapshot": options.snapshot}
     return Outcome(present is None, None if present is None else after, after, result)
-
-
-def _check_owner(session: Session, vm: vim.VirtualMachine, folder: Share, package: str) -> None:
-    """Raise Conflict if ``folder`` contains an export of a different VM, or files that are not an export.
-
-    The VM is known by its instance UUID. A VM that was deleted and created again under the same name replaces the
-    package of the deleted VM.
-    """
-    record = export_record.load_record(folder, export_record.file_name(package))
-    if record is None:
-        files = export_record.replaced_files(folder, package)
-        if files:
-            raise Conflict(
-                f"The folder {folder.where()} contains {', '.join(files[:_SHOWN])}, but no valid record of an export.",
-                code="operations.ovf_foreign",
-                hint="Set package to a different name, or delete the folder if the package is no longer needed.",
-                files=files[:_SHOWN],
-            )
-        return
-    values = read(session, vm, "name", "config.instanceUuid")
-    name, instance_uuid = plain_name(values["name"]), values.get("config.instanceUuid", "")
-    if record.instance_uuid == instance_uuid:
-        return
-    # Records of release 0.1 have no name, but by default a package has the name of its VM.
-    recorded_name, recorded_uuid = record.vm_name or package, record.instance_uuid
-    is_same_vcenter = record.vcenter in ("", session.vcenter["instance_uuid"])
-    if recorded_name == name and is_same_vcenter and not _exists(session, recorded_uuid):
-        return
-    raise Conflict(
-        f"The package {package} in {folder.where()} contains the VM {recorded_name} (instance UUID "
-        f"{recorded_uuid}), not the VM {name} (instance UUID {instance_uuid}).",
-        code="operations.ovf_other_vm",
-        hint="Set package to a different name, or delete the folder if the package is no longer needed.",
-        package=package,
-        vm=recorded_name,
-        instance_uuid=recorded_uuid,
-    )
-
-
-def _exists(session: Session, instance_uuid: str) -> bool:
-    try:
-        Inventory(session).vm(instance_uuid=instance_uuid)
-    except NotFound:
-        return False
-    return True
 
 
 def _find(session: Session, options: OvfExportOptions) -> Any:

@@ -89,12 +89,15 @@ class _Finalization:
 
     def run(self) -> Outcome:
         from ..vsphere import vm_export
+        from ..vsphere.export_owner import check_owner
 
         context, facts = self._context, self._facts
         package = self._package()
         if context.state is PackagingState.RUNNING:
             self._require_shutdown()
         observation = self._observe(package)
+        if not observation.exported:
+            check_owner(context.session, self._vm, package.folder, package.name)
         folder = package.folder.where()
         before = {"power_state": facts.power_state, "package": folder if observation.exported else None}
         result_state = {"power_state": POWERED_OFF, "package": folder}

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 
 from ansible_collections.strata.layering.plugins.module_utils.catalog.layers import find_version
@@ -62,6 +63,13 @@ def test_packaging_machine_from_creation_to_published_image(office):
     refused = fails("packaging_machine", "packaging.running", **final, shutdown=False)
     assert machine["name"] in refused["msg"]
     assert refused["details"]["status"] == "ActionRequired"
+    # The package of the OS machine, which another tool exported, is not replaced.
+    os.mkdir(os.path.join(office.share, "gold"))
+    with open(os.path.join(office.share, "gold", "gold.ovf"), "wb"):
+        pass
+    for check in (True, False):
+        fails("packaging_machine", "vsphere.ovf_foreign", check=check, **final, package="gold")
+    shutil.rmtree(os.path.join(office.share, "gold"))
     done = converges("packaging_machine", office.look, **final)
     assert done["status"] == "Complete"
     assert done["os_layer"] == OS["os_layer"]

@@ -238,28 +238,28 @@ def test_ovf_export_never_replaces_another_package(two_vms, vcenter, simulator, 
         return result["details"]
 
     assert run("ovf_export", **options, name=first)["changed"]
-    assert refuses(second, "operations.ovf_other_vm")["vm"] == first
+    assert refuses(second, "vsphere.ovf_other_vm")["vm"] == first
 
     # Records of release 0.1 do not name the VM.
     record = share / "win11-os" / "win11-os.export.json"
     known = json.loads(record.read_text())
     old = {key: value for key, value in known.items() if key not in ("vm_name", "vcenter")}
     record.write_text(json.dumps(old))
-    assert refuses(second, "operations.ovf_other_vm")["vm"] == "win11-os"
+    assert refuses(second, "vsphere.ovf_other_vm")["vm"] == "win11-os"
     assert run("ovf_export", **options, name=first)["changed"] is False
 
     # A VM of the same name replaces the package only if the first VM no longer exists in this vCenter.
     for changes in ({"vm_name": second}, {"vm_name": second, "vcenter": "x", "instance_uuid": str(uuid.uuid4())}):
         record.write_text(json.dumps(known | changes))
-        assert refuses(second, "operations.ovf_other_vm")["vm"] == second
+        assert refuses(second, "vsphere.ovf_other_vm")["vm"] == second
     record.write_text(json.dumps(known | {"vm_name": second, "instance_uuid": str(uuid.uuid4())}))
     assert run("ovf_export", check=True, **options, name=second)["changed"]
 
     # Without a record, the files are not known to be an export.
     record.unlink()
-    assert "win11-os.ovf" in refuses(first, "operations.ovf_foreign")["files"]
+    assert "win11-os.ovf" in refuses(first, "vsphere.ovf_foreign")["files"]
     record.write_text("damaged")
-    refuses(first, "operations.ovf_foreign")
+    refuses(first, "vsphere.ovf_foreign")
     shutil.rmtree(record.parent)
     record.parent.write_bytes(b"")
     refuses(first, "operations.ovf_kind")
