@@ -50,15 +50,15 @@ def _missing(package: str) -> MissingLibrary:
     names = sorted(re.split("[<>=]", requirement)[0] for requirement in absent)
     if externally_managed():
         hint = (
-            f"{sys.executable} is externally managed (PEP 668): pip must not install into it. Set composer_virtualenv of the role"
-            " strata.layering.composer to the folder of a virtual environment. Without the role, create one with"
-            f" '{sys.executable} -m venv FOLDER', run 'FOLDER/bin/python -m pip install {arguments}', and set"
-            " ansible_python_interpreter of this host to FOLDER/bin/python."
+            f"{sys.executable} is externally managed (PEP 668): pip must not install into it. Prepare the host with the role"
+            " strata.layering.composer, which creates a virtual environment (composer_virtualenv). Without the role, set"
+            " ansible_python_interpreter of this host to FOLDER/bin/python after these commands:"
+            f" {sys.executable} -m venv FOLDER; FOLDER/bin/python -m pip install {arguments}"
         )
     else:
         hint = (
-            f"Run '{sys.executable} -m pip install {arguments}', or prepare the composer with the role strata.layering.composer,"
-            " or set ansible_python_interpreter to a Python that has them."
+            "Prepare the host with the role strata.layering.composer, set ansible_python_interpreter to a Python that has the"
+            f" libraries, or run: {sys.executable} -m pip install {arguments}"
         )
     return MissingLibrary(
         f"{sys.executable}, which runs this module, lacks Python libraries: {', '.join(names)}.",
