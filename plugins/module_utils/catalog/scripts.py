@@ -196,13 +196,12 @@ def store_script(repository: Repository, script: Script) -> Descriptor:
     return repository.layout.put_blob(script.text.data, MEDIA_TYPE)
 
 
-def add_script(repository: Repository, layer: LayerVersion, script: Script | None, *, check_mode: bool) -> None:
-    """Add ``script`` to a layer version that will be stored."""
+def add_script(repository: Repository, layer: LayerVersion, script: Script | None) -> None:
+    """Store ``script`` and add it to a layer version that is stored next."""
     if script is not None:
         layer.script = script.name
-        if not check_mode:
-            blob = store_script(repository, script)
-            layer.blobs[ROLE_SCRIPT] = Blob(blob.media_type, blob.digest, blob.size)
+        blob = store_script(repository, script)
+        layer.blobs[ROLE_SCRIPT] = Blob(blob.media_type, blob.digest, blob.size)
 
 
 def scripts_of(

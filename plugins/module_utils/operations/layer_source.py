@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..catalog import layer_store
 from ..catalog.layer_document import SoftwareLayerEntry
+from ..catalog.scripts import Script, add_script
 from ..common.composer_paths import path_hint
 from ..common.counting import counted
 from ..common.errors import Conflict, InternalError, InvalidInput
@@ -71,9 +72,15 @@ class LayerSource(Protocol):
         """
 
     def build(
-        self, repository: Repository, layer: LayerVersion, *, check_mode: bool, progress: Progress
+        self,
+        repository: Repository,
+        layer: LayerVersion,
+        script: Script | None,
+        *,
+        check_mode: bool,
+        progress: Progress,
     ) -> BuiltVersion:
-        """Build and store ``layer``, unless in check mode."""
+        """Build and store ``layer`` with its script, unless in check mode. Store nothing if the source is refused."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +127,13 @@ class FilesSource:
         return content or "times of files or keys, which count with file_times=keep"
 
     def build(
-        self, repository: Repository, layer: LayerVersion, *, check_mode: bool, progress: Progress
+        self,
+        repository: Repository,
+        layer: LayerVersion,
+        script: Script | None,
+        *,
+        check_mode: bool,
+        progress: Progress,
     ) -> BuiltVersion:
         """Store the files as ``layer``, unless in check mode.
 
@@ -149,6 +162,7 @@ class FilesSource:
         if check_mode:
             layer.content_digest = layer_store.with_hives(source_fingerprint(entries), hives)
         else:
+            add_script(repository, layer, script)
             layer = layer_store.put_files(repository, layer, entries, hives=hives, progress=progress)
         source = {
             "files": self.files,
@@ -220,7 +234,13 @@ class PackagedSource:
         return None if entry.source == self._open().describe() else "the path, the manifest, or the size and the time"
 
     def build(
-        self, repository: Repository, layer: LayerVersion, *, check_mode: bool, progress: Progress
+        self,
+        repository: Repository,
+        layer: LayerVersion,
+        script: Script | None,
+        *,
+        check_mode: bool,
+        progress: Progress,
     ) -> BuiltVersion:
         """Capture ``layer``, unless in check mode.
 
@@ -253,6 +273,7 @@ class PackagedSource:
                 hint=failed[0]["action"],
                 gate=gate,
             )
+        add_script(repository, layer, script)
         result = capture.capture(repository, base, opener, layer, rules, progress=progress)
         warnings = [_sentence(layer, finding) for finding in result.hazards if finding["result"] != "pass"]
         if self.finalize == "warn":

@@ -182,6 +182,7 @@ class _Importer:
 
     def run(self, package: Package) -> tuple[OsLayerEntry, list[dict[str, Any]]]:
         """Import the version, unless in check mode; return its entry and the findings about its readiness."""
+        scripts.describe(self.script)  # A script that cannot run is refused before the disk is read.
         from ..images import os_import
 
         source = _package_source(self.options).describe(package)
@@ -214,7 +215,7 @@ class _Importer:
                 ROLE_GRAINS: Blob(stored.index.media_type, stored.index.digest, stored.index.size),
             },
         )
-        scripts.add_script(self.repository, layer, self.script, check_mode=self.check_mode)
+        scripts.add_script(self.repository, layer, self.script)
         return layer_store.put_version(self.repository, layer)
 
     def _entry(self, digest: str | None, size: int, source: dict[str, Any], facts: Mapping[str, Any]) -> OsLayerEntry:

@@ -206,8 +206,8 @@ class _Builder:
             os_layer=os_layer,
             prerequisites=list(prerequisites),
         )
-        scripts.add_script(self.repository, layer, self.script, check_mode=self.check_mode)
-        built = source.build(self.repository, layer, check_mode=self.check_mode, progress=self.progress)
+        script = scripts.describe(self.script)
+        built = source.build(self.repository, layer, self.script, check_mode=self.check_mode, progress=self.progress)
         entry = SoftwareLayerEntry(
             digest=built.layer.digest,
             status=DEPLOYABLE,
@@ -215,7 +215,7 @@ class _Builder:
             version_description=layer.version_description,
             created=now(),
             source=built.source,
-            script=scripts.describe(self.script),
+            script=script,
             content_digest=built.layer.content_digest,
             os_layer=VersionName(os_layer.name, os_layer.version),
             prerequisites=tuple(VersionName(layer.name, layer.version) for layer in prerequisites),

@@ -13,6 +13,7 @@ import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.catalog import scripts
 from ansible_collections.strata.layering.plugins.module_utils.catalog.script_text import ScriptText
+from ansible_collections.strata.layering.tests.support.module_options import OS_LAYER
 from ansible_collections.strata.layering.tests.support.modules import fails, run, state_of
 
 OS = {"os_layer": {"name": "Windows 11"}}
@@ -38,8 +39,11 @@ def with_times(folder: str, seconds: int) -> str:
 @pytest.mark.parametrize("module", ["app_layer", "platform_layer"])
 def test_hive_in_files_is_refused(workspace, module, check):
     files = workspace.files("v", {"windows/system32/config/SYSTEM": "x\n", "Program Files/V/v.txt": "v"})
+    script = os.path.join(workspace.files("s", {"a.cmd": "rem\r\n"}), "a.cmd")
     before = state_of(workspace.path)
-    result = fails(module, "operations.layer_protected_path", check=check, **tool(workspace, files=files))
+    result = fails(
+        module, "operations.layer_protected_path", check=check, **tool(workspace, files=files, script=script)
+    )
     assert result["details"]["paths"] == ["windows/system32/config/SYSTEM"]
     assert "Tool 1" in result["msg"] and "registry" in result["msg"]
     assert state_of(workspace.path) == before
@@ -201,7 +205,7 @@ def test_script_with_other_encoding_is_stored_as_windows_reads_it(workspace):
         assert not again["changed"] and not again.get("warnings")
 
 
-def test_script_that_cmd_cannot_read_is_refused(workspace):
+def test_script_that_cmd_cannot_read_is_refused(workspace, exported):
     files = workspace.files("v", {"Program Files/Tool/t.txt": "hello"})
     script = os.path.join(workspace.files("s", {"a.cmd": "echo hi\r\n".encode("utf-16")}), "a.cmd")
     before = state_of(workspace.path)
@@ -209,6 +213,9 @@ def test_script_that_cmd_cannot_read_is_refused(workspace):
         fails("app_layer", "catalog.script_encoding", check=check, **tool(workspace, files=files, script=script))
     template = {"name": "office", "os_layer": {"name": "Windows 11", "version": "1.0"}, "connector": "desktops"}
     fails("image_template", "catalog.script_encoding", **workspace.options, **template, script=script)
+    package = {"file_share": os.fspath(exported), "ovf_package": "gold/gold-w11.ovf"}
+    image = {**OS_LAYER, **package, "version": "2"}
+    fails("os_layer", "catalog.script_encoding", **workspace.options, **image, script=script)
     assert state_of(workspace.path) == before
 
 
