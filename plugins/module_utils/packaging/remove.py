@@ -15,6 +15,7 @@ from ..publish.machine_state import remove_machine
 from ..shares.open import open_share
 from .context import PackagingContext
 from .decision import FINAL, Goal, Observation, PackagingState, Step, after, next_step
+from .machine import machine_prefix
 
 
 @dataclass(frozen=True)
@@ -70,14 +71,31 @@ def _refuse_clones(context: PackagingContext) -> None:
 
 
 def _package_folder(context: PackagingContext) -> str | None:
-    """Return the folder of the exported package, None when there is none."""
-    from ..vsphere import vm_export
+    """Return the folder of the exported package, None when there is none.
+
+    Raises:
+        Conflict: ``packaging.other_package`` if the options name the package of a different VM, which is to be removed.
+    """
+    from ..vsphere.export_record import file_name, load_record
 
     request = context.request
-    folder = context.record.package if context.record else None
+    known = context.record.package if context.record else None
+    folder = known
     if folder is None and request.file_share and request.package:
         folder = open_share(request.file_share, request.credentials).where(request.package)
     if folder is None:
         return None
-    share = open_share(folder, request.credentials)
-    return folder if vm_export.is_exported(share, os.path.basename(folder)) else None
+    export = load_record(open_share(folder, request.credentials), file_name(os.path.basename(folder)))
+    if export is None:
+        return None
+    # Records of release 0.1 do not name the VM.
+    own = not export.vm_name or export.vm_name.startswith(machine_prefix(request.name, request.version))
+    if known is None and request.remove_package and not own:
+        raise Conflict(
+            f"The package in {folder} contains the VM {export.vm_name}, which is not a packaging machine of the "
+            f"{request.layer_label}.",
+            code="packaging.other_package",
+            hint="Correct file_share and package, or set remove_package to false.",
+            vm=export.vm_name,
+        )
+    return folder

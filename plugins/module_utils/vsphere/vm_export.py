@@ -162,11 +162,6 @@ def descriptor_name(name: str) -> str:
     return f"{file_name(name)}.ovf"
 
 
-def is_exported(folder: Share | str, name: str) -> bool:
-    """Return whether ``folder`` contains an export ``name``, complete or not."""
-    return load_record(as_share(folder), file_name(name)) is not None
-
-
 class _Source:
     """The VM that is exported, in its current state."""
 

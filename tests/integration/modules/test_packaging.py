@@ -406,6 +406,11 @@ def test_packaging_machine_of_a_platform_layer(office):
     }
     done = run("packaging_machine", **final)
     assert done["packaged_disk"] == os.path.join(office.share, "platform", "platform.ovf")
+    # The package of a different packaging machine is not removed.
+    other = final | {"name": "Other", "state": "absent", "remove_package": True}
+    for check in (True, False):
+        fails("packaging_machine", "packaging.other_package", check=check, **other)
+    assert os.path.isfile(done["packaged_disk"])
     captured = run(
         "platform_layer",
         **office.options,

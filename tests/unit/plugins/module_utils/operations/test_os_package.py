@@ -83,3 +83,18 @@ def test_links_that_lead_out_of_the_share_are_refused(share, name, target):
         assert caught.value.code in ("operations.os_outside_share", "shares.outside")
         assert "secret:" not in str(caught.value)
         assert caught.value.hint
+
+
+def test_folders_that_lead_out_of_the_share_are_refused(share):
+    description = ImageDescription(
+        name="os", disk_file="NAME", disk_size=4, capacity=1 << 30, guest_id="windows9_64Guest"
+    )
+    (share / "os" / "os.ovf").unlink()
+    (share / "os" / "os.ovf").write_bytes(write_descriptor(description).replace(b"NAME", b"disks/os.vmdk"))
+    outside = share.parent / "outside"
+    outside.mkdir()
+    (outside / "os.vmdk").write_bytes(b"root")
+    (share / "os" / "disks").symlink_to(outside)
+    with pytest.raises(InvalidInput) as caught:
+        use(share, "os")
+    assert caught.value.code == "shares.outside"

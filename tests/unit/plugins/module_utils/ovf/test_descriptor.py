@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, StrataError, Unsupported
 from ansible_collections.strata.layering.plugins.module_utils.ovf.descriptor import (
     MAXIMUM_CAPACITY,
+    check_file_path,
     parse_descriptor,
     parse_units,
 )
@@ -145,6 +147,21 @@ def test_error_starts_with_the_subject_and_has_a_hint():
 def test_file_name_in_the_folder_is_accepted(name, path):
     descriptor = read(VSPHERE.replace("os-disk1.vmdk", name))
     assert descriptor.files[0].href == (path or name)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(["a", "..", ".", "", "C:", "\\", "x y", "%2e%2e", "~", "\0"]), max_size=6))
+def test_checked_path_never_leads_out_of_its_folder(parts):
+    path = "/".join(parts)
+    try:
+        checked = check_file_path(path, "It")
+    except Corrupt as error:
+        assert error.code == "ovf.file_name"
+        return
+    full = os.path.normpath(os.path.join("/package", checked))
+    assert full == f"/package/{checked}"
+    assert "\\" not in checked
+    assert ":" not in checked
 
 
 def test_hardware_without_a_quantity_is_ignored():
