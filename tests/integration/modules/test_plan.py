@@ -159,3 +159,16 @@ def test_plan_reports_what_composing_refuses(bench):
     done = attempt("layered_image_publish", **bench.workspace.options, **bench.vcenter, templates=["office"])
     assert done["failed"]
     assert planned["error"]["code"] == done["code"]
+
+
+def test_plan_reports_manual_action_as_the_run_does(bench):
+    """The snapshot of a published VM was removed."""
+    add_app(bench.workspace)
+    bench.carry_out(template())
+    [name] = [name for name in machines(bench.simulator) if name.startswith("office-")]
+    machine = machine_of(bench.simulator.connect(), machines(bench.simulator)[name]["moid"])
+    machine.RemoveAllSnapshots_Task()
+    planned = bench.plan(template())["by_name"]["office"]
+    done = run("layered_image_publish", **bench.workspace.options, **bench.vcenter, templates=["office"])
+    assert done["tasks"][0]["status"] == "ActionRequired"
+    assert (planned["publish"], planned["action_required"]) == (None, done["tasks"][0]["description"])

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from ansible_collections.strata.layering.tests.support.module_options import connector
-from ansible_collections.strata.layering.tests.support.modules import run
 from ansible_collections.strata.layering.tests.support.playbooks import keep_variables, run_plays
 from ansible_collections.strata.layering.tests.support.vcenter import machines
 
@@ -82,9 +81,3 @@ def test_check_of_the_site_agrees_with_the_run(site, simulator, tmp_path):
     assert publish["office"]["changes"] == [
         {"kind": "app", "name": "Tool", "before": "1.9", "after": "1.10", "latest": True}
     ]
-    before = machines(simulator)
-    site(**second)
-    assert {name.rpartition("-")[0] for name in machines(simulator).keys() - before.keys()} == {"office"}
-    options = {"repository": str(tmp_path / "repository")}
-    [office] = run("image_template_info", **options, name="office")["templates"]
-    assert office["app_layers"][0]["version"] == "1.10"
