@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+from ..catalog import scripts
 from ..catalog.resolved_template import ResolvedTemplate, StaleFilePolicy
 from ..common.errors import StrataError
 from ..layers.entry import FILE, LINK, WHITEOUT
@@ -33,6 +34,7 @@ from .layer_stack import (
     find_stale_in_stack,
     merge_stack,
     read_indexes,
+    script_layer,
     stacked_layer,
 )
 from .os_disk import OsDisk, disk_size, mount_os_layer
@@ -136,8 +138,7 @@ class _Planner:
             {layer.label: layer.built_on for layer in self._layers},
             self._template.merging.get("registry_lists", ()),
         )
-        refused = [_refusal(error) for error in plan_refusals(image, self._checks(stale))]
-        return TemplatePlan(
+        plan = TemplatePlan(
             layers=_layers(self._template, self._records, tree),
             conflicts=self._conflicts(claims),
             registry=_registry(image),
@@ -154,9 +155,20 @@ class _Planner:
                 }
                 for clash in find_clashes(tree, self._volume)
             ],
-            refused=refused,
             provenance={path: self._provenance(claims, windows_path(path)) for path in paths},
         )
+        # The scripts are the top layer of the image; they do not count for the other parts of the plan.
+        checks = [lambda: self._add_scripts(tree), *self._checks(stale)]
+        plan.refused = [_refusal(error) for error in plan_refusals(image, checks)]
+        return plan
+
+    def _add_scripts(self, tree: MergedTree) -> None:
+        """Add the layer that places the scripts of the image."""
+        template = self._template
+        placed = scripts.scripts_of(self._repository, (template.os_layer, *template.layers), template.script)
+        layer = script_layer(template.content_digest, placed, b"")
+        (records,) = read_indexes(self._repository, [layer])
+        tree.add_layer(len(self._layers), layer.label, [record.entry for record in records])
 
     def _fold(self, path: str) -> str:
         return "/".join(self._volume.upcase(part) for part in path.split("/"))

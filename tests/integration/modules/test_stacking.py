@@ -18,6 +18,7 @@ from ansible_collections.strata.layering.plugins.module_utils.repository.reposit
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.delta_builder import DeltaBuilder
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.delta_format import write_delta
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_model import Hive
+from ansible_collections.strata.layering.tests.sample.tree import junction
 from ansible_collections.strata.layering.tests.support import stored_layers
 from ansible_collections.strata.layering.tests.support.module_disks import image_tree, packaged_disk, windows_partition
 from ansible_collections.strata.layering.tests.support.module_options import add_app, add_template
@@ -148,31 +149,33 @@ def test_plan_lists_what_composing_refuses(workspace):
     assert any(refused["message"] in line for line in shown["diff"]["after"]["contested"])
 
 
-def test_plan_lists_layers_without_which_windows_starts(workspace):
+def test_plan_lists_what_composing_refuses_of_earlier_layers(workspace):
     """Layers of earlier releases: the layers remove a key, and hives as files."""
     repository = Repository.open(workspace.options["repository"])
     os_layer = stored_layers.require_version(repository, "os", "Windows 11", "1.0").reference()
     builder = DeltaBuilder("SYSTEM", Hive.new("SYSTEM"))
     builder.delete_key("Select")
-    files = {
-        "Accounts": ["Windows/System32/config/SAM"],
+    elsewhere = Entry("Windows/Setup", "directory", 0x410, 1, 2, 3, 4, reparse=junction("C:\\Elsewhere"))
+    entries = {
+        "Accounts": [Entry("Windows/System32/config/SAM", "whiteout")],
         "Key": [],
-        "Hive": ["Windows/System32/config/SYSTEM"],
+        "Hive": [Entry("Windows/System32/config/SYSTEM", "whiteout")],
+        "Link": [elsewhere],
     }
     layers = {
         name: layer_store.put_files(
             repository,
             LayerVersion("app", name, "1.0", os_layer=os_layer),
-            [(Entry(path, "whiteout"), None) for path in removed],
+            [(entry, None) for entry in listed],
             hives=[("SYSTEM", write_delta(builder.finish()))] if name == "Key" else (),
         ).reference()
-        for name, removed in files.items()
+        for name, listed in entries.items()
     }
     add_app(workspace)
     add_template(workspace)
     stored = require_resolved(repository, "office")
     refused = {}
-    for apps in (["Accounts"], ["Key"], ["Key", "Hive"]):
+    for apps in (["Accounts"], ["Key"], ["Key", "Hive"], ["Link"]):
         template = dataclasses.replace(stored, app_layers=tuple(layers[name] for name in apps))
         found = plan_template(repository, template).refused
         refused[" ".join(apps)] = {(item["code"], item["layer"], item["path"]) for item in found}
@@ -184,4 +187,5 @@ def test_plan_lists_layers_without_which_windows_starts(workspace):
             ("images.layer_whole_hive", "app layer Hive 1.0", system),
             ("images.unbootable", "app layer Hive 1.0", system),
         },
+        "Link": {("images.layer_below_link", "scripts of the image", "Windows/Setup")},
     }
