@@ -49,7 +49,9 @@ def _name(name: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    for character, escaped in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\r", "\\r"), ("\0", "\\0")):
+    if "\0" in text:
+        raise ValueError(f"The text {text!r} cannot be written to a .reg file.")
+    for character, escaped in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\r", "\\r")):
         text = text.replace(character, escaped)
     return text
 

@@ -30,6 +30,8 @@ _HINT = (
     "(the system account), and HKEY_CURRENT_USER or HKEY_USERS\\Default (new users)."
 )
 _USER_HINT = "Write HKEY_CURRENT_USER or HKEY_USERS\\Default for the Default user, whose settings new users get."
+_SERVICE_ACCOUNTS = {"S-1-5-19": "LocalService", "S-1-5-20": "NetworkService"}
+_SERVICE_HINT = "Remove the key from the file, and set it in the OS layer's VM or with the layer's script."
 _CLASSES_HINT = "Use HKEY_CLASSES_ROOT instead: the own classes of a new user are empty."
 _NO_HIVE_HINT = "Remove the key from the file, or use an OS layer that has this hive."
 # The first names of a path, the hive that they lead to, and the key in that hive.
@@ -152,6 +154,8 @@ def _not_layered(path: str) -> tuple[str, str]:
     root, _separator, rest = path.upper().partition("\\")
     if root == "HKEY_USERS" and rest:
         user = path.split("\\")[1]
+        if user.upper() in _SERVICE_ACCOUNTS:
+            return f"it belongs to the account {_SERVICE_ACCOUNTS[user.upper()]}", _SERVICE_HINT
         if user.upper().startswith("S-1-"):
             return f"{user} is a single user", _USER_HINT
         return f"{user} is not a hive of the OS layer", _USER_HINT

@@ -49,7 +49,7 @@ _ROOTS = {
 }
 _SAVE_HINT = f"Save the file as '{HEADER}' in UTF-16, as the registry editor does."
 _UTF_8 = 65001
-_ESCAPES = {"\\": "\\", '"': '"', "n": "\n", "r": "\r", "0": "\0"}
+_ESCAPES = {"\\": "\\", '"': '"', "n": "\n", "r": "\r"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +336,8 @@ class _Parser:
         content = match.group(1)
         if "\\" in content:
             parts = re.split(r"\\(.)", content, flags=re.DOTALL)
+            if "0" in parts[1::2]:
+                raise self.error(f"has {kind} with '\\0', which Windows ignores together with the value,")
             if not all(part in _ESCAPES for part in parts[1::2]):
                 raise self.error(f"has {kind} with a single backslash, which must be written twice,")
             parts[1::2] = [_ESCAPES[part] for part in parts[1::2]]
