@@ -44,7 +44,7 @@ class ActionModule(ActionBase):
         names = RoleNames(pathlib.Path(self._task._role.get_role_path()))
         values = self._values(variables, {*names.options, *options["work"], _OWN, _PENDING})
         problems = (
-            unknown_variables(names, variables, values.get(_OWN) or ())
+            unknown_variables(names, variables, _names(values.get(_OWN)))
             + wrong_types(options["types"], values)
             + wrong_choices(options["choices"], values)
             + wrong_values(names.options, values)
@@ -66,6 +66,13 @@ class ActionModule(ActionBase):
         """Return the values of the variables with these names that exist, without the values that are omitted."""
         values: dict[str, Any] = self._templar.template({name: variables[name] for name in names if name in variables})
         return values
+
+
+def _names(value: Any) -> list[str]:
+    """Return the names in a list, or in a text that separates them with commas."""
+    if isinstance(value, str):
+        return [name.strip() for name in value.split(",")]
+    return list(value or ())
 
 
 def _join(names: list[str]) -> str:

@@ -33,6 +33,8 @@ from ansible import context
 from ansible.plugins.callback import CallbackBase
 
 _OWN = "strata.layering."
+#: The module whose result the role layered_image shows as a message.
+_PLAN_MODULE = "strata.layering.layered_image_plan"
 #: Keys of the result of a failed task that explain it, after its message.
 _EXPLANATIONS = ("module_stderr", "stderr", "module_stdout", "stdout")
 _MAXIMUM_LINES = 20
@@ -233,9 +235,9 @@ class CallbackModule(CallbackBase):
 
 def _is_shown(action: str, status: str) -> bool:
     """Return whether the result of a task that did not fail is printed without -v."""
-    if status == "skipped":
+    if status == "skipped" or action == _PLAN_MODULE:
         return False
-    reads_only = action.endswith(("_info", "role_variables", "_plan"))
+    reads_only = action.endswith(("_info", "role_variables"))
     return status != "ok" or (action.startswith(_OWN) and not reads_only)
 
 
