@@ -129,8 +129,8 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_retry(self, result) -> None:
         """Print a retry of a task with until."""
-        attempts, retries = result.result.get("attempts"), result.result.get("retries")
-        self._line(result, "retry", f"{self._title(result)} (attempt {attempts} of {retries} failed)", C.COLOR_VERBOSE)
+        left = result.result.get("retries", 0) - result.result.get("attempts", 0)
+        self._line(result, "retry", f"{self._title(result)} ({left} more)", C.COLOR_VERBOSE)
 
     def v2_on_file_diff(self, result) -> None:
         """Print the differences of a task."""
