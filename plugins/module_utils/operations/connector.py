@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..catalog import document_collections
 from ..catalog.connector_document import ConnectorDocument
@@ -17,6 +17,9 @@ from ..common.errors import InvalidInput
 from ..common.outcome import Outcome
 from ..repository.repository import Repository
 from .options import ConnectionOptions, RepositoryOptions
+
+if TYPE_CHECKING:
+    from ..vsphere.session import Session
 
 _REQUIRED = ("datacenter", "datastore", "vm_template")
 #: Names of custom attributes in vCenter have at most 80 characters.
@@ -64,13 +67,8 @@ def ensure_connector(options: ConnectorOptions, *, check_mode: bool) -> Outcome:
         return _absent(repository, options, check_mode)
     result: dict[str, Any] = {"connector": document.result()}
     if options.connection is not None:
-        from ..publish.placement import resolve_placement
-        from ..publish.script_check import check_script
-
-        if document.script:
-            check_script(document.script)
         with options.connection.connect() as session:
-            result["tested"] = resolve_placement(session, document, create_folder=False).summary()
+            result["tested"] = look_up(session, document)
     connectors = document_collections.connectors(repository)
     with repository.locks.hold(LOCK, shared=check_mode, purpose=f"change the connector {options.name}"):
         before = connectors.get(options.name)
@@ -80,6 +78,21 @@ def ensure_connector(options: ConnectorOptions, *, check_mode: bool) -> Outcome:
         if changed and not check_mode:
             connectors.put(options.name, document, before=before, comment=options.repository.comment)
     return Outcome(changed, before.to_dict() if before else None, document.to_dict(), result)
+
+
+def look_up(session: Session, document: ConnectorDocument) -> dict[str, Any]:
+    """Check the script of a connector, and return the objects that the connector names in vSphere.
+
+    Raises:
+        NotFound, Conflict, Unavailable: as ``resolve_placement``.
+        InvalidInput: as ``check_script``.
+    """
+    from ..publish.placement import resolve_placement
+    from ..publish.script_check import check_script
+
+    if document.script:
+        check_script(document.script)
+    return resolve_placement(session, document, create_folder=False).summary()
 
 
 def _absent(repository: Repository, options: ConnectorOptions, check_mode: bool) -> Outcome:

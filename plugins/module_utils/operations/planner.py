@@ -25,13 +25,12 @@ from ..layers.layer_version import APP, OS, PLATFORM
 from ..publish import image_records
 from ..publish.context import PublishOptions
 from ..publish.decision import Step
-from ..publish.placement import resolve_placement
 from ..publish.publisher import Published, Publisher
 from ..publish.retention import plan_retention
 from ..publish.vm_metadata import vcenter_record
 from ..repository.repository import Repository
 from ..vsphere.session import Session
-from .connector import connector_document
+from .connector import connector_document, look_up
 from .image_template import ImageTemplateOptions, desired_template
 from .options import RepositoryOptions
 from .plan_summary import PlannedConnector
@@ -198,7 +197,7 @@ class ImagePlanner:
         document = connector_document(entry.params)
         test = entry.params.get("test")
         if self._session is not None and (self._request.test if test is None else test):
-            resolve_placement(self._session, document, create_folder=False)
+            look_up(self._session, document)
         return document
 
     def _users(self, connector: str) -> list[str]:
