@@ -11,18 +11,25 @@ from contextlib import ExitStack
 
 import pytest
 
+from ansible_collections.strata.layering.plugins.module_utils.catalog import layer_store
+from ansible_collections.strata.layering.plugins.module_utils.catalog.resolved_template import canonical_digest
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict
 from ansible_collections.strata.layering.plugins.module_utils.images import compose as composing
-from ansible_collections.strata.layering.plugins.module_utils.images import thin_image
+from ansible_collections.strata.layering.plugins.module_utils.images import image_hives, thin_image
+from ansible_collections.strata.layering.plugins.module_utils.images.compose import Composition
+from ansible_collections.strata.layering.plugins.module_utils.images.compose_config import ComposeConfig
+from ansible_collections.strata.layering.plugins.module_utils.images.layer_stack import stacked_layer
 from ansible_collections.strata.layering.plugins.module_utils.images.startup_check import (
     check_files,
     check_merged_hive,
     check_planned_files,
 )
 from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
+from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import LayerReference, LayerVersion
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.delta_apply import apply_delta
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.delta_builder import DeltaBuilder
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.delta_format import write_delta
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_model import Hive
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_writer import write_hive
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.registry_values import (
@@ -270,3 +277,42 @@ def test_image_of_an_earlier_release_is_checked_when_it_is_used(installation, mo
         installation.compose([harmless, harmful])
     assert caught.value.code == "images.unbootable"
     assert caught.value.details["path"] == f"{CONFIG}/SOFTWARE"
+
+
+def test_hive_of_an_image_of_an_earlier_release_is_checked_with_its_deltas(installation, monkeypatch):
+    installation.start_over()
+    repository = installation.repository
+    saved = thin_image.save
+    layers = {}
+    for name in ("Harmless", "Harmful"):
+        builder = DeltaBuilder("SYSTEM", system_hive())
+        builder.set_value("ControlSet001\\Services\\new", "Start", REG_DWORD, encode_dword(3))
+        if name == "Harmful":
+            builder.delete_key("ControlSet001\\Control")
+        version = LayerVersion("app", name, "1")
+        hives = [("SYSTEM", write_delta(builder.finish()))]
+        layers[name] = layer_store.put_files(repository, version, [], hives=hives).reference()
+
+    def compose(name):
+        config = ComposeConfig(
+            content_digest=canonical_digest({"layers": [name]}),
+            os_layer=LayerReference("os", "Windows", "7", installation.base.digest),
+            layers=(layers[name],),
+        )
+        stack = (stacked_layer(repository, layers[name]),)
+        return composing.compose(repository, Composition(installation.base, 2, stack, None, config))
+
+    def save(repository, base, mapping, blobs, config):
+        return saved(repository, base, mapping, blobs, dataclasses.replace(config, startup_checked=False))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(image_hives, "check_merged_hive", lambda *_arguments: None)
+        patched.setattr(composing, "check_files", lambda *_arguments: None)
+        patched.setattr(thin_image, "save", save)
+        older = compose("Harmless")
+        compose("Harmful")
+    assert compose("Harmless").manifest == older.manifest
+    with pytest.raises(Conflict) as caught:
+        compose("Harmful")
+    assert caught.value.code == "images.unbootable"
+    assert caught.value.details == {"path": "SYSTEM\\ControlSet001\\Control", "layer": "app layer Harmful 1"}
