@@ -132,7 +132,7 @@ def _read_marker(path: str) -> int | None:
         raise Unavailable(
             f"The repository {path} cannot be read ({error.strerror}).",
             code="repository.unreadable",
-            hint="Check the mount and the permissions.",
+            hint=f"Check the mount, and give the user {current_user()} write access to the folder that contains the repository.",
         ) from error
     except (ValueError, KeyError, TypeError, RecursionError):
         raise Corrupt(
@@ -184,7 +184,7 @@ def _cannot_create(path: str, reason: str) -> Unavailable:
     return Unavailable(
         f"The repository {path} cannot be created ({reason}).",
         code="repository.read_only",
-        hint="Check the mount and the permissions.",
+        hint=f"Check the mount, and give the user {current_user()} write access to the folder that contains the repository.",
     )
 
 
