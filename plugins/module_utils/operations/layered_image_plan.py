@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -84,21 +84,30 @@ def _pending_layers(values: Sequence[Mapping[str, Any]] | None) -> tuple[Pending
 
 
 def _pending_layer(value: Mapping[str, Any]) -> PendingLayer:
-    kind, version, priority, confirmed = (value.get(key) for key in ("kind", "version", "priority", "confirmed_for"))
-    os_layer = value.get("os_layer")
+    version, priority, confirmed = (value.get(key) for key in ("version", "priority", "confirmed_for"))
     return PendingLayer(
-        kind=check_kind(str(kind)),
+        kind=check_kind(str(value.get("kind"))),
         name=check_layer_name(str(value.get("name") or "")),
         version=None if version in (None, "") else str(version),
         action=LayerAction(value.get("action", "create")),
-        os_layer=VersionRequest(str(os_layer["name"]), os_layer.get("version")) if os_layer else None,
+        os_layer=next(_version_names([value.get("os_layer")]), None),
         prerequisites=tuple(
-            VersionName(str(layer["name"]), str(layer["version"])) for layer in value.get("prerequisites") or ()
+            VersionName(layer.name, layer.version)
+            for layer in _version_names(value.get("prerequisites") or ())
+            if layer.version
         ),
-        priority=None if priority in (None, "") else int(priority),
+        priority=int(str(priority)) if str(priority).isdecimal() else None,
         confirmed_for=None if confirmed is None else tuple(map(str, confirmed)),
         unknown=value.get("unknown") or None,
     )
+
+
+def _version_names(values: Sequence[Any]) -> Iterator[VersionRequest]:
+    """Yield the layer versions among the values of a variable; other values name none."""
+    for value in values:
+        if isinstance(value, Mapping) and value.get("name"):
+            version = value.get("version")
+            yield VersionRequest(str(value["name"]), str(version) if version else None)
 
 
 def layered_image_plan(options: LayeredImagePlanOptions, *, check_mode: bool = False) -> Outcome:
