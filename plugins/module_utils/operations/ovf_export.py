@@ -18,7 +18,8 @@ from ..shares.open import ShareCredentials, open_share
 from ..shares.share import Share
 from ..vsphere import vm_export
 from ..vsphere.export_owner import check_owner
-from ..vsphere.inventory import Inventory, plain_name
+from ..vsphere.inventory import Inventory
+from ..vsphere.names import plain_name
 from ..vsphere.properties import read
 from ..vsphere.session import Session
 from ..vsphere.vm import Snapshot, list_snapshots

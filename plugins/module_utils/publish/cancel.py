@@ -50,7 +50,10 @@ def cancel_publishing(
         return Published(template, task, before=before, after=before, warnings=[elsewhere])
     if check_mode:
         after = before | {"status": CANCELED} if unfinished else before
-        return Published(template, task, changed=bool(unfinished), before=before, after=after)
+        finished = image_records.instance_uuids(repository, template, vcenter)
+        found = [machine_state.kept_vm(session, record, finished) for record in unfinished]
+        warnings = [machine_state.kept_text(*vm) for vm in found if vm]
+        return Published(template, task, changed=bool(unfinished), before=before, after=after, warnings=warnings)
     stop_publishing_process(repository, template, options, progress)
     with repository.locks.hold(f"publish/{template}", timeout=_POLL_INTERVAL, purpose=f"cancel publishing {template}"):
         clear_cancel(repository, template)

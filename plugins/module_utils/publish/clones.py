@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..common.optional_imports import pyvmomi
-from ..vsphere.inventory import plain_name
+from ..vsphere.names import plain_name
 from ..vsphere.properties import collect_below
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts

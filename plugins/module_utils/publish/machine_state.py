@@ -201,12 +201,21 @@ def remove_unfinished(session: Session, task: PublishTaskRecord, finished: Colle
 
     Return the warning about a VM that is kept although it is not a finished image; ``finished`` as for ``ownership.work_change``.
     """
+    kept = kept_vm(session, task, finished)
+    if kept is not None:
+        return kept_text(*kept)
+    facts = unfinished_machine(session, task, finished)
+    return None if facts is None else remove_work(session, facts, None)
+
+
+def kept_vm(session: Session, task: PublishTaskRecord, finished: Collection[str]) -> tuple[VmFacts, str] | None:
+    """Return the VM of a task and why it is kept, None if it is the task's unfinished work, a finished image, or does not exist."""
     facts = machine_of_task(session, task)
-    if facts is None or (
-        task.digest and vm_metadata.is_image(facts, task.digest, vm_metadata.snapshot_of(task.digest))
-    ):
+    digest = task.digest or ""
+    if facts is None or (digest and vm_metadata.is_image(facts, digest, vm_metadata.snapshot_of(digest))):
         return None
-    return remove_work(session, facts, ownership.work_change(facts, task.template, task.digest or "", finished))
+    change = ownership.work_change(facts, task.template, digest, finished)
+    return None if change is None else (facts, change)
 
 
 def remove_work(

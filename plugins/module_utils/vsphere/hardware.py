@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..common.optional_imports import pyvmomi
-from .inventory import plain_name
+from .names import plain_name
 from .properties import read
 from .session import Session
 

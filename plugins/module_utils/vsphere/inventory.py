@@ -10,18 +10,16 @@ names are decoded. In a path, a slash that is part of a name is written ``%2f``.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from ..common.errors import Conflict, InvalidInput, NotFound, Unavailable
 from ..common.optional_imports import pyvmomi
 from .faults import explained
+from .names import escaped_name, existing_text, folder_parts, path_name, plain_name
 from .properties import collect, collect_below, read
 from .session import Session
 
-_ESCAPES = {"%2f": "/", "%5c": "\\", "%25": "%"}
 #: The tag by which vCenter marks the port groups of physical uplinks.
 _UPLINK = "SYSTEM/DVS.UPLINKPG"
 _SHOWN = 10
@@ -133,7 +131,7 @@ class Inventory:
         values = read(self.session, datacenter, "name", "vmFolder")
         current = values["vmFolder"]
         parent = f"/{path_name(values['name'])}/vm"
-        for part in _folder_parts(path or "", plain_name(values["name"])):
+        for part in folder_parts(path or "", plain_name(values["name"])):
             below = {
                 item: plain_name(found["name"]) for item, found in self._children(current, pyvmomi.vim.Folder).items()
             }
@@ -142,7 +140,7 @@ class Inventory:
                 raise NotFound(
                     f"The folder {parent} contains no folder {part}.",
                     code="vsphere.not_found",
-                    hint=_existing_text(below.values(), "folders"),
+                    hint=existing_text(below.values(), "folders"),
                 )
             current = found[0] if found else self._create_folder(current, plain_name(part), parent)
             parent = f"{parent}/{part}"
@@ -375,7 +373,7 @@ class Inventory:
             raise NotFound(
                 f"The {noun} {name} does not exist {where}.",
                 code="vsphere.not_found",
-                hint=_existing_text(names, f"{noun}s"),
+                hint=existing_text(names, f"{noun}s"),
             )
         if len(fitting) > 1:
             paths = sorted(self.path(item) for item in fitting[:_SHOWN])
@@ -386,41 +384,3 @@ class Inventory:
                 paths=paths,
             )
         return fitting[0]
-
-
-def plain_name(name: str) -> str:
-    """Return a stored name as vSphere displays it."""
-    return re.sub("%2f|%5c|%25", lambda match: _ESCAPES[match[0].lower()], name, flags=re.IGNORECASE)
-
-
-def escaped_name(name: str) -> str:
-    """Return a displayed name as calls of the API need it."""
-    return name.replace("%", "%25").replace("/", "%2f").replace("\\", "%5c")
-
-
-def path_name(name: str) -> str:
-    """Return a stored name as a part of a path."""
-    return plain_name(name).replace("/", "%2f")
-
-
-def _folder_parts(path: str, datacenter: str) -> list[str]:
-    parts = [part for part in path.split("/") if part]
-    if path.startswith("/"):
-        # A full path may start with the folders that contain the datacenter.
-        for position in range(len(parts) - 1):
-            if plain_name(parts[position]) == datacenter and parts[position + 1] == "vm":
-                return parts[position + 2 :]
-        raise InvalidInput(
-            f"The folder {path} is not in the datacenter {datacenter}.",
-            code="vsphere.folder",
-            hint=f"Set folder to /{datacenter}/vm/..., or to the path below the VM folder without a leading slash.",
-        )
-    return parts
-
-
-def _existing_text(names: Iterable[str], noun: str) -> str:
-    known = sorted(set(names))
-    if not known:
-        return f"No {noun} exist."
-    shown = ", ".join(known[:_SHOWN])
-    return f"Existing {noun}: {shown}{' and more' if len(known) > _SHOWN else ''}."

@@ -15,7 +15,8 @@ from ..common.optional_imports import pyvmomi
 from ..common.progress import Progress, silent
 from .faults import explained
 from .hardware import option_values
-from .inventory import Inventory, path_name, plain_name
+from .inventory import Inventory
+from .names import path_name, plain_name
 from .properties import read, wait_for
 from .session import Session
 from .tasks import wait_for_task

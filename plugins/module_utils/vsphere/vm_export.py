@@ -35,7 +35,7 @@ from .export_record import (
     write_file,
 )
 from .faults import explained, fault_text
-from .inventory import plain_name
+from .names import plain_name
 from .nfc import Device, Lease, ManifestEntry, when_free
 from .properties import read
 from .session import Session

@@ -298,6 +298,7 @@ def test_cancel_keeps_an_image_without_its_snapshot(workspace, vcenter, simulato
     required = publish(workspace, vcenter)["tasks"][0]
     assert required["status"] == "ActionRequired"
     assert required["vm"]["moid"] == vm["moid"]
+    assert publish(workspace, vcenter, state="canceled", check=True)["warnings"]
     canceled = publish(workspace, vcenter, state="canceled")
     assert canceled["tasks"][0]["status"] == "Canceled"
     assert canceled["warnings"]

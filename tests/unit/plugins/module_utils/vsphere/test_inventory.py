@@ -10,7 +10,8 @@ from pyVmomi import vim
 
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, InvalidInput, NotFound
 from ansible_collections.strata.layering.plugins.module_utils.vsphere import vm
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory import Inventory, escaped_name
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory import Inventory
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.names import escaped_name
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.properties import read
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.tasks import wait_for_task
 
