@@ -8,6 +8,7 @@ from __future__ import annotations
 import pathlib
 from typing import Any
 
+from ansible import constants as C
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
@@ -17,6 +18,8 @@ from ..plugin_utils.role_variables import RoleNames, unknown_variables, wrong_ch
 _OWN = "layering_own_variables"
 #: What check mode of the role composer would install or create.
 _PENDING, _LIBRARIES = "strata_layering_pending", "libraries"
+
+_CALLBACK = "strata.layering.brief"
 
 display = Display()
 
@@ -59,7 +62,9 @@ class ActionModule(ActionBase):
             result.update(failed=True, msg=" ".join(problem["message"] for problem in problems))
         elif reason is not None:
             result["msg"] = reason
-            display.display(reason)
+            # The callback of the collection prints the message; other callbacks do not print messages of successful tasks.
+            if C.DEFAULT_STDOUT_CALLBACK != _CALLBACK:
+                display.display(reason)
         return result
 
     def _values(self, variables: dict[str, Any], names: set[str]) -> dict[str, Any]:

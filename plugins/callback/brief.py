@@ -168,7 +168,8 @@ class CallbackModule(CallbackBase):
     def _show(self, result, status: str) -> None:
         self._handle_warnings(result.result)
         action = result.task.action
-        is_message = action.endswith("debug") and status == "ok"
+        is_idle = action == f"{_OWN}role_variables" and result.result.get("idle")
+        is_message = status == "ok" and (action.endswith("debug") or is_idle)
         seconds = self._seconds(result)
         if is_message:
             for line in _messages(result.result):
@@ -203,7 +204,8 @@ class CallbackModule(CallbackBase):
                 if line.strip() not in message:
                     self._display.display(f"{_INDENT}{line}", color=color)
         path = result.task.get_path()
-        if path and not result.task.action.startswith(_OWN):
+        is_own = getattr(result.task._role, "_role_collection", None) == "strata.layering"
+        if path and not is_own and not result.task.action.startswith(_OWN):
             self._display.display(f"{_INDENT}{_relative(path)}", color=color)
 
     def _line(self, result, status: str, title: str, color: str | None, seconds: float | None = None) -> None:

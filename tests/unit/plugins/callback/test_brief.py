@@ -135,3 +135,10 @@ def test_diff_and_unreachable_host_are_printed(tmp_path, output):
     )
     assert "UNREACHABLE A ping" in lines
     assert lines[-1] == "one: 0 changed, 0 ok, 1 unreachable"
+
+
+def test_role_without_work_says_so_once(output):
+    play = {"name": "Idle", "hosts": "all", "gather_facts": False, "roles": ["strata.layering.app_layer"]}
+    lines = _lines(output("-i", "one,", plays=[play], code=0))
+    assert lines[0] == "Idle"
+    assert [("app_layer_versions" in line, "app_layer_packages" in line) for line in lines[1:-1]] == [(True, True)]
