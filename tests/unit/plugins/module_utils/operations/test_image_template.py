@@ -90,7 +90,7 @@ def test_template_is_stored_with_the_versions_that_latest_means_now(repository):
 def test_template_difference_is_recorded(repository):
     ensure(repository)
     assert ensure(repository, description="Desktops").changed
-    record = repository.audit.read(kind="image_template")[-1]
+    record = repository.audit.read(kinds=["image_template"])[-1]
     assert record["details"] == {"description": {"before": "", "after": "Desktops"}}
     assert (record["action"], record["comment"]) == ("update", "CHG-7")
 
@@ -99,7 +99,7 @@ def test_template_is_deleted_once(repository):
     ensure(repository)
     assert ensure(repository, None).changed
     assert not ensure(repository, None).changed
-    assert repository.audit.read(kind="image_template")[-1]["action"] == "delete"
+    assert repository.audit.read(kinds=["image_template"])[-1]["action"] == "delete"
 
 
 @pytest.mark.parametrize("name", ["a/b", "x" * 72, "a\tb", "50%"])
