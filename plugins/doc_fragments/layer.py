@@ -16,6 +16,7 @@ options:
   version:
     description:
       - Name of the version. Quote a version that looks like a number, because YAML reads C(1.10) as the number 1.1.
+      - Numbers with a decimal point, booleans and dates without quotes are refused.
       - Required when O(state=present). With O(state=absent), all versions are removed if not given.
     type: str
   description:

@@ -132,7 +132,7 @@ def _read_marker(path: str) -> int | None:
         raise Unavailable(
             f"The repository {path} cannot be read ({error.strerror}).",
             code="repository.unreadable",
-            hint=f"Check the mount, and give the user {current_user()} write access to the folder that contains the repository.",
+            hint=f"Check the mount, and give the user {current_user()} read access to the repository.",
         ) from error
     except (ValueError, KeyError, TypeError, RecursionError):
         raise Corrupt(
