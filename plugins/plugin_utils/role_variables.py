@@ -75,34 +75,53 @@ def unknown_variables(names: RoleNames, variables: Iterable[str], own: Iterable[
     for name in sorted(variables):
         if name.startswith("ansible_") or any(fnmatch.fnmatchcase(name, pattern) for pattern in own):
             continue
-        if _begins_with(name, names.role):
+        prefix = names.role
+        if _begins_with(name, prefix):
             known, subject = names.known, f"a variable of the role {names.role}"
             suggestions: Iterable[str] = names.options
         elif _begins_with(name, COMMON):
+            prefix = COMMON
             known, subject, suggestions = names.common, "a variable of the roles of strata.layering", names.common
         elif name not in names.of_other_roles and any(_is_similar(name, option) for option in names.options):
             known, subject, suggestions = frozenset(), f"a variable of the role {names.role}", names.options
         else:
             continue
-        if name not in known:
-            problems.append(_unknown(name, subject, suggestions))
+        close = _closest(name, prefix, suggestions)
+        # Only the exact prefix belongs to the role: fileshare_host can be a variable of the user.
+        if name not in known and (close or name.startswith(f"{prefix}_")):
+            problems.append(_unknown(name, subject, close))
     return problems
 
 
 def _begins_with(name: str, prefix: str) -> bool:
     """Return whether a name begins with a prefix, with any underscores: app_layers_versions, applayer_versions."""
-    squeezed = prefix.replace("_", "")
-    return name not in (prefix, squeezed) and name.replace("_", "").lower().startswith(squeezed)
+    return bool(_after(name, prefix))
 
 
-def _unknown(name: str, subject: str, suggestions: Iterable[str]) -> Problem:
-    close = difflib.get_close_matches(name, suggestions, n=1, cutoff=0.75)
-    hint = f"Did you mean {close[0]}?" if close else "Remove it, or add it to layering_own_variables to ignore it."
+def _after(name: str, prefix: str) -> str | None:
+    """Return the rest of a name that begins with a prefix with any underscores, None if it does not begin with it."""
+    pattern = "_*".join(map(re.escape, prefix.replace("_", "")))
+    match = re.match(pattern, name, re.IGNORECASE)
+    return name[match.end() :] if match else None
+
+
+def _closest(name: str, prefix: str, suggestions: Iterable[str]) -> str | None:
+    """Return the suggestion that is most similar to a name. A common prefix does not make names similar."""
+    rest = _after(name, prefix)
+    if rest is None:
+        return next(iter(difflib.get_close_matches(name, suggestions, n=1, cutoff=0.75)), None)
+    ends = {suggestion.removeprefix(f"{prefix}_"): suggestion for suggestion in suggestions}
+    close = difflib.get_close_matches(rest.lstrip("s_"), ends, n=1, cutoff=0.6)
+    return ends[close[0]] if close else None
+
+
+def _unknown(name: str, subject: str, close: str | None) -> Problem:
+    hint = f"Did you mean {close}? Otherwise, add" if close else "Remove it, or add"
     return {
         "problem": "unknown",
         "variable": name,
-        "suggestion": close[0] if close else None,
-        "message": f"{name} is not {subject}. {hint}",
+        "suggestion": close,
+        "message": f"{name} is not {subject}. {hint} {name} to layering_own_variables.",
     }
 
 

@@ -38,7 +38,7 @@ def _names(role: str) -> RoleNames:
         ("layered_image", "layerd_image_templates", "layered_image_templates"),
         ("app_layer", "app_layers_versions", "app_layer_versions"),
         ("app_layer", "applayer_versions", "app_layer_versions"),
-        ("app_layer", "app_layer_completely_different", None),
+        ("app_layer", "app_layer_foo", None),
         ("os_layer", "os_layer_version", "os_layer_versions"),
         ("os_machine", "os_machine_pagefile_gb", "os_machine_pagefile_mb"),
         ("app_layer", "layering_repositry", "layering_repository"),
@@ -58,6 +58,8 @@ def test_variables_of_all_roles_are_accepted(role):
         *names.common,
         "layering_hosts",
         "my_app_layer_versions",
+        "fileshare_host",
+        "app_layers",
         "app_layer",
         "ansible_facts",
     }
