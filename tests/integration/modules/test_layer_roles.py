@@ -149,7 +149,7 @@ def test_empty_answers_count_as_not_set_and_the_environment_of_ansible_is_used(w
         "test": True,
     }
     empty = ("test", "state", "action_required", "script_timeout", "shutdown_timeout", "retries", "retry_pause")
-    empty += ("parallel", "keep", "validate_certs", "proxy_port", "publish")
+    empty += ("timeouts", "parallel", "keep", "validate_certs", "proxy_port", "publish")
     results = play(
         "layered_image",
         code=2,
