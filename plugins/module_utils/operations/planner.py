@@ -145,6 +145,7 @@ class ImagePlanner:
         self._wrong_connectors: dict[str, StrataError] = {}
         self._plan = Plan(request.pending_layers, [], [], session is not None)
         self._future: Future | None = None
+        self._found_connectors: set[str] = set()
         self._template_plans: dict[str, TemplatePlan] = {}
 
     def plan(self) -> Plan:
@@ -294,6 +295,7 @@ class ImagePlanner:
         if image.unknown:
             image.publish = None
         elif pending:
+            self._check_placement(resolved.connector)
             image.publish = True
         elif self._session is not None:
             options = PublishOptions(keep=self._request.keep)
@@ -314,6 +316,12 @@ class ImagePlanner:
                 self._repository, self._session, image.template, resolved.image_digest, self._request.keep
             )
             image.remove_vms = [facts.name for facts in retention.expired]
+
+    def _check_placement(self, connector: ConnectorDocument) -> None:
+        """Raise if publishing would not find the objects of a connector; other images are checked by their own plan."""
+        if self._session is not None and connector.name not in self._found_connectors:
+            look_up(self._session, connector)
+            self._found_connectors.add(connector.name)
 
     def _refuse(self, repository: Repository, resolved: ResolvedTemplate) -> None:
         """Raise the first error for which composing the image would be refused."""

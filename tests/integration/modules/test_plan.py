@@ -31,8 +31,8 @@ class Bench:
     def __init__(self, workspace, vcenter, simulator):
         self.workspace, self.vcenter, self.simulator = workspace, vcenter, simulator
 
-    def plan(self, *templates: dict, **options) -> dict:
-        """Return the plan, which changes nothing, by template."""
+    def plan(self, *templates: dict, placement: dict | None = None, **options) -> dict:
+        """Return the plan, which changes nothing, by template; ``placement`` changes the connector."""
         before = state_of(self.workspace.path), machines(self.simulator)
         plan = run(
             "layered_image_plan",
@@ -42,7 +42,7 @@ class Bench:
             **self.vcenter,
             vsphere=True,
             templates=list(templates),
-            connectors=[connector()],
+            connectors=[connector(**placement or {})],
             **options,
         )
         assert (state_of(self.workspace.path), machines(self.simulator)) == before
@@ -172,3 +172,12 @@ def test_plan_reports_manual_action_as_the_run_does(bench):
     done = run("layered_image_publish", **bench.workspace.options, **bench.vcenter, templates=["office"])
     assert done["tasks"][0]["status"] == "ActionRequired"
     assert (planned["publish"], planned["action_required"]) == (None, done["tasks"][0]["description"])
+
+
+def test_plan_of_pending_layers_looks_up_the_connector(bench):
+    pending = [{"kind": "app", "name": "Tool", "version": "2", "os_layer": {"name": "Windows 11"}}]
+    plan = bench.plan(template(), pending_layers=pending)
+    assert plan["by_name"]["office"]["publish"] is True
+    plan = bench.plan(template(), pending_layers=pending, placement={"datastore": "absent"})
+    assert plan["by_name"]["office"]["error"]["code"] == "vsphere.not_found"
+    assert plan["by_name"]["office"]["publish"] is False
