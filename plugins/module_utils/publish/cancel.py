@@ -55,7 +55,12 @@ def cancel_publishing(
         warnings = [machine_state.kept_text(*vm) for vm in found if vm]
         return Published(template, task, changed=bool(unfinished), before=before, after=after, warnings=warnings)
     stop_publishing_process(repository, template, options, progress)
-    with repository.locks.hold(f"publish/{template}", timeout=_POLL_INTERVAL, purpose=f"cancel publishing {template}"):
+    with repository.locks.hold(
+        f"publish/{template}",
+        timeout=_POLL_INTERVAL,
+        purpose=f"cancel publishing {template}",
+        subject=f"The template {template} is being published",
+    ):
         clear_cancel(repository, template)
         finished = image_records.instance_uuids(repository, template, vcenter)
         kept = []
@@ -89,7 +94,12 @@ def stop_publishing_process(repository: Repository, template: str, options: Publ
     requested = False
     while True:
         try:
-            with repository.locks.hold(f"publish/{template}", timeout=0, purpose=f"cancel publishing {template}"):
+            with repository.locks.hold(
+                f"publish/{template}",
+                timeout=0,
+                purpose=f"cancel publishing {template}",
+                subject=f"The template {template} is being published",
+            ):
                 return
         except Conflict as held:
             if time.monotonic() > started + timeout:

@@ -92,8 +92,12 @@ def remove_images(
         return removal.result(plan, plan.vms, "would be")
     if plan.open_tasks:
         stop_publishing_process(repository, template, options, progress)
-    purpose = f"remove the images of {template}"
-    with repository.locks.hold(f"publish/{template}", timeout=_LOCK_TIMEOUT, purpose=purpose):
+    with repository.locks.hold(
+        f"publish/{template}",
+        timeout=_LOCK_TIMEOUT,
+        purpose=f"remove the images of {template}",
+        subject=f"The template {template} is being published",
+    ):
         clear_cancel(repository, template)
         plan = removal.plan()
         removal.refuse(plan.blocked)

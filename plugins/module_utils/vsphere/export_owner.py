@@ -10,7 +10,8 @@ from typing import Any
 from ..common.errors import Conflict, NotFound
 from ..shares.share import Share
 from .export_record import file_name, load_record, replaced_files
-from .inventory import Inventory, plain_name
+from .inventory import Inventory
+from .names import plain_name
 from .properties import read
 from .session import Session
 
