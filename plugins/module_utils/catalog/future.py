@@ -23,8 +23,6 @@ from .layer_document import LayerDocument, LayerEntry, OsLayerEntry, SoftwareLay
 from .layers import find_version
 from .version_name import VersionName, VersionRequest
 
-_Documents = dict[tuple[str, str], dict[str, Any] | None]
-
 
 class LayerAction(enum.StrEnum):
     """What a run would do with a layer version."""
@@ -75,7 +73,9 @@ class Future:
     ) -> None:
         self._template_os = template_os
         self._created: dict[tuple[str, str, str], PendingLayer] = {}
-        documents: _Documents = {(CONNECTOR, name): document.to_dict() for name, document in connectors.items()}
+        documents: dict[tuple[str, str], dict[str, Any] | None] = {
+            (CONNECTOR, name): document.to_dict() for name, document in connectors.items()
+        }
         # OS layers come first: the other layers are built for one of their versions.
         for pending in sorted(layers, key=lambda layer: layer.kind != OS):
             document = self._changed(repository.overlaid(documents), pending)
