@@ -143,27 +143,10 @@ layers:
               description: Name of the version.
               type: str
         changes:
-          description: The number of files, folders, removed paths, bytes, registry keys and values of an app or platform layer.
+          description:
+            - What an app or platform layer contains.
+            - The numbers of C(files), C(directories), C(removed) paths, C(bytes) in files, and of registry C(keys) and C(values).
           type: dict
-          contains:
-            files:
-              description: Files and links.
-              type: int
-            directories:
-              description: Folders.
-              type: int
-            removed:
-              description: Paths that the version removes.
-              type: int
-            bytes:
-              description: Bytes in the files.
-              type: int
-            keys:
-              description: Registry keys that the version changes.
-              type: int
-            values:
-              description: Registry values that the version changes.
-              type: int
   sample:
     - name: Windows 11
       kind: os
