@@ -128,6 +128,14 @@ def test_check_mode_of_a_new_os_layer_waits_only_where_it_must(workspace, play, 
     assert _changed(results, "ansible.builtin.set_fact") == ["Other 1.0"]
 
 
+def test_check_mode_runs_no_module_before_the_libraries_are_installed(play):
+    entry = {"name": "Tool", "version": "1.0", "files": "/x"}
+    pending = ["repository", "libraries"]
+    results = play("app_layer", flags=("--check",), app_layer_versions=[entry], strata_layering_pending=pending)
+    [(action, checked)] = results
+    assert (action, checked["idle"]) == ("role_variables", True)
+
+
 def test_mistakes_in_variables_fail_before_the_role_starts(play):
     entry = {"name": "VPN", "version": 1.1, "files": "/x"}
     results = play("app_layer", code=2, app_layers_versions=[], app_layer_versions=[entry, {"name": "B"}])
