@@ -100,7 +100,10 @@ options:
     description: A PNG or JPEG file on the composer.
     type: path
   state:
-    description: Whether the template exists. Removing a template does not delete published images.
+    description:
+      - Whether the template exists.
+      - Removing a template does not delete its published VMs. A warning names them. To delete them, use
+        M(strata.layering.layered_image_publish) with O(strata.layering.layered_image_publish#module:state=absent), before or after.
     type: str
     choices: [present, absent]
     default: present

@@ -113,7 +113,7 @@ def ensure_image_template(options: ImageTemplateOptions, *, check_mode: bool, di
         if desired is None:
             if before is not None and not check_mode:
                 templates.delete(name, comment=options.repository.comment)
-            warnings = templates.absent_warnings(name) if before is None else []
+            warnings = templates.absent_warnings(name) if before is None else _remaining_vms(repository, name)
             return Outcome(before is not None, before.to_dict() if before else None, None, warnings=warnings)
         after = desired.document
         resolved = resolve(repository, after)
@@ -167,6 +167,20 @@ def desired_template(
     if icon is not None:
         document = dataclasses.replace(document, icon=store_icon(repository, icon, check_mode=True))
     return DesiredTemplate(document, None if is_kept else script, icon)
+
+
+def _remaining_vms(repository: Repository, name: str) -> list[str]:
+    """Return a warning that names the published VMs of a template that is deleted, if there are any."""
+    document = document_collections.images(repository).get(name)
+    if document is None or not document.images:
+        return []
+    vms = ", ".join(image.vm.name for image in document.images)
+    subject = "The VM" if len(document.images) == 1 else "The VMs"
+    return [
+        f"{subject} {vms} of the image template {name} {'is' if len(document.images) == 1 else 'are'} not deleted. "
+        f"To delete published VMs, run layered_image_publish with templates: {name} and state: absent, "
+        "before or after you delete the template."
+    ]
 
 
 def _shown(repository: Repository, template: TemplateDocument | None, with_conflicts: bool) -> dict[str, Any] | None:

@@ -14,7 +14,8 @@ import sys
 
 import pytest
 
-from ansible_collections.strata.layering.tests.support.module_options import add_app, connector
+from ansible_collections.strata.layering.tests.support.module_options import add_app, add_template, connector
+from ansible_collections.strata.layering.tests.support.modules import run, state_of
 from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
 
 _COLLECTIONS = pathlib.Path(__file__).resolve().parents[3] / ".build" / "collections"
@@ -37,7 +38,7 @@ def play(workspace, vcenter):
     }
     host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
 
-    def run_playbook(*flags: str, **more: str) -> tuple[int, int, str]:
+    def run_playbook(*flags: str, **more: object) -> tuple[int, int, str]:
         inventory = workspace.tmp_path / "inventory.yml"
         inventory.write_text(json.dumps({"all": {"hosts": {"localhost": host}, "vars": values | more}}))
         done = subprocess.run(
@@ -93,3 +94,26 @@ def test_role_continues_when_asked_and_cancels(workspace, simulator, play):
     assert "ActionRequired: Windows runs" in output
     assert play(layered_image_state="canceled")[:2] == (0, 1)
     assert list(machines(simulator)) == ["windows-template"]
+
+
+def test_role_removes_the_images_of_named_templates_only(workspace, vcenter, simulator, play):
+    add_app(workspace)
+    add_template(workspace)
+    vm = run("layered_image_publish", **workspace.options, **vcenter, templates=["office"])["tasks"][0]["vm"]["name"]
+    removal = {"layered_image_state": "absent", "layered_image_connectors": [], "layered_image_templates": []}
+    before = state_of(workspace.path)
+    for unnamed in ({}, {"layered_image_publish": ""}):
+        code, changed, output = play(**removal, **unnamed)
+        assert code != 0 and changed == 0, output
+        assert "layered_image_publish" in output
+    removal |= {"layered_image_publish": "office", "layered_image_templates": [{"name": "office", "state": "absent"}]}
+    code, changed, output = play("--check", **removal)
+    assert (code, changed) == (0, 1), output
+    assert vm in output
+    assert state_of(workspace.path) == before
+    assert vm in machines(simulator)
+    code, changed, output = play(**removal)
+    assert (code, changed) == (0, 2), output
+    assert "[WARNING]" not in output
+    assert list(machines(simulator)) == ["windows-template"]
+    assert not run("image_template_info", **workspace.options)["templates"]

@@ -11,8 +11,13 @@ import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.catalog import document_collections
 from ansible_collections.strata.layering.plugins.module_utils.catalog.connector_document import ConnectorDocument
+from ansible_collections.strata.layering.plugins.module_utils.catalog.image_record import ImageRecord
 from ansible_collections.strata.layering.plugins.module_utils.catalog.layer_document import LayerDocument
 from ansible_collections.strata.layering.plugins.module_utils.catalog.version_name import VersionName, VersionRequest
+from ansible_collections.strata.layering.plugins.module_utils.catalog.vsphere_records import (
+    MachineRecord,
+    VCenterRecord,
+)
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, InvalidInput, NotFound
 from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import APP, OS, PLATFORM
 from ansible_collections.strata.layering.plugins.module_utils.operations.connector import (
@@ -25,6 +30,7 @@ from ansible_collections.strata.layering.plugins.module_utils.operations.image_t
     ensure_image_template,
 )
 from ansible_collections.strata.layering.plugins.module_utils.operations.options import RepositoryOptions
+from ansible_collections.strata.layering.plugins.module_utils.publish import image_records
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.tests.support.expectations import raises
 from ansible_collections.strata.layering.tests.support.layer_documents import os_entry, software_entry
@@ -100,6 +106,29 @@ def test_template_is_deleted_once(repository):
     assert ensure(repository, None).changed
     assert not ensure(repository, None).changed
     assert repository.audit.read(kinds=["image_template"])[-1]["action"] == "delete"
+
+
+def test_deleting_a_template_warns_about_vms_that_remain(repository):
+    vcenter = VCenterRecord(hostname="vc", instance_uuid="1")
+    image = ImageRecord(
+        template="office",
+        image_digest="sha256:" + "1" * 64,
+        content_digest="sha256:" + "2" * 64,
+        layers={},
+        connector="vdi",
+        vcenter=vcenter,
+        vm=MachineRecord(name="office-11111111"),
+        snapshot="strata-11111111",
+        datastore_path=None,
+        published="2026-11-01T00:00:00Z",
+    )
+    ensure(repository)
+    assert not ensure(repository, None, check_mode=True).warnings
+    image_records.record_image(repository, image)
+    for check_mode in (True, False):
+        [warning] = ensure(repository, None, check_mode=check_mode).warnings
+        assert "office-11111111" in warning
+    assert not ensure(repository, None).warnings
 
 
 @pytest.mark.parametrize("name", ["a/b", "x" * 72, "a\tb", "50%"])
