@@ -52,12 +52,16 @@ class ActionModule(ActionBase):
             + wrong_choices(options["choices"], values)
             + wrong_values(names.options, values)
         )
+        warnings = [problem["message"] for problem in problems if not problem.get("misspelled", True)]
+        problems = [problem for problem in problems if problem.get("misspelled", True)]
         reason = None
         if options["work"] and not any(values.get(name) for name in options["work"]):
             reason = f"The role {names.role} has nothing to do: {_join(options['work'])} empty."
         elif self._task.check_mode and _LIBRARIES in (values.get(_PENDING) or ()):
             reason = f"The role {names.role} cannot be checked before the libraries of the composer are installed."
         result.update(changed=False, problems=problems, idle=reason is not None)
+        if warnings:
+            result["warnings"] = warnings
         if problems:
             result.update(failed=True, msg=" ".join(problem["message"] for problem in problems))
         elif reason is not None:

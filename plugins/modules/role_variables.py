@@ -15,8 +15,9 @@ author:
   - the strata.layering contributors (@strata)
 description:
   - The first task of each role of this collection. It finds mistakes that the validation of role arguments accepts.
-  - A variable that begins with the name of the role, or is very similar to a variable of the role, must be a variable of the role.
-    The variable C(layering_own_variables) lists names, or patterns such as C(app_layer_site_*), that have other purposes.
+  - A variable whose name is very similar to that of a variable of the role must be a variable of the role. Other variables that begin with the
+    name of the role give a warning, because they can belong to something else.
+  - The variable C(layering_own_variables) lists names, or patterns such as C(app_layer_site_*), that have other purposes.
   - Names and versions must be text, because YAML reads V(1.10) as the number 1.1. Entries of layer versions must have a version.
   - It can only be used in a role of this collection.
 options:
@@ -68,6 +69,9 @@ problems:
     suggestion:
       description: For V(unknown), the name of a similar variable, if there is one.
       type: str
+    misspelled:
+      description: For V(unknown), always V(true). A variable that may have a different purpose gives a warning instead.
+      type: bool
     message:
       description: The message.
       type: str

@@ -5,7 +5,8 @@
 
 Ansible validates the variables that an argument specification names. It ignores variables with other names, and it
 converts a number such as ``1.10`` to the text ``1.1``. A problem is a dictionary with the keys ``problem`` (``unknown``,
-``type``, ``not_text`` or ``missing``), ``variable`` and ``message``; an unknown variable also has ``suggestion``.
+``type``, ``not_text`` or ``missing``), ``variable`` and ``message``; an unknown variable also has ``suggestion`` and
+``misspelled``, which is false if the variable may belong to something else, such as the role composer of another collection.
 """
 
 from __future__ import annotations
@@ -75,60 +76,58 @@ def unknown_variables(names: RoleNames, variables: Iterable[str], own: Iterable[
     for name in sorted(variables):
         if name.startswith("ansible_") or any(fnmatch.fnmatchcase(name, pattern) for pattern in own):
             continue
-        prefix = names.role
-        if _begins_with(name, prefix):
-            known, subject = names.known, f"a variable of the role {names.role}"
+        if _begins_with(name, names.role):
+            prefix, known, subject = names.role, names.known, f"a variable of the role {names.role}"
             suggestions: Iterable[str] = names.options
         elif _begins_with(name, COMMON):
-            prefix = COMMON
-            known, subject, suggestions = names.common, "a variable of the roles of strata.layering", names.common
-        elif name not in names.of_other_roles and any(_is_similar(name, option) for option in names.options):
-            known, subject, suggestions = frozenset(), f"a variable of the role {names.role}", names.options
+            prefix, known, subject = COMMON, names.common, "a variable of the roles of strata.layering"
+            suggestions = names.common
+        elif name not in names.of_other_roles:
+            prefix, known, subject = names.role, frozenset(), f"a variable of the role {names.role}"
+            suggestions = names.options
         else:
             continue
-        close = _closest(name, prefix, suggestions)
-        # Only the exact prefix belongs to the role: fileshare_host can be a variable of the user.
-        if name not in known and (close or name.startswith(f"{prefix}_")):
-            problems.append(_unknown(name, subject, close))
+        if name in known:
+            continue
+        is_misspelled = any(_is_similar(name, option) for option in suggestions)
+        if is_misspelled or name.startswith(f"{prefix}_"):
+            problems.append(_unknown(name, subject, suggestions, is_misspelled))
     return problems
 
 
 def _begins_with(name: str, prefix: str) -> bool:
     """Return whether a name begins with a prefix, with any underscores: app_layers_versions, applayer_versions."""
-    return bool(_after(name, prefix))
+    squeezed = prefix.replace("_", "")
+    return name not in (prefix, squeezed) and name.replace("_", "").lower().startswith(squeezed)
 
 
-def _after(name: str, prefix: str) -> str | None:
-    """Return the rest of a name that begins with a prefix with any underscores, None if it does not begin with it."""
-    pattern = "_*".join(map(re.escape, prefix.replace("_", "")))
-    match = re.match(pattern, name, re.IGNORECASE)
-    return name[match.end() :] if match else None
-
-
-def _closest(name: str, prefix: str, suggestions: Iterable[str]) -> str | None:
-    """Return the suggestion that is most similar to a name. A common prefix does not make names similar."""
-    rest = _after(name, prefix)
-    if rest is None:
-        return next(iter(difflib.get_close_matches(name, suggestions, n=1, cutoff=0.75)), None)
-    ends = {suggestion.removeprefix(f"{prefix}_"): suggestion for suggestion in suggestions}
-    close = difflib.get_close_matches(rest.lstrip("s_"), ends, n=1, cutoff=0.6)
-    return ends[close[0]] if close else None
-
-
-def _unknown(name: str, subject: str, close: str | None) -> Problem:
-    hint = f"Did you mean {close}? Otherwise, add" if close else "Remove it, or add"
+def _unknown(name: str, subject: str, suggestions: Iterable[str], is_misspelled: bool) -> Problem:
+    close = difflib.get_close_matches(name, suggestions, n=1, cutoff=0.75)
+    own = f"If {name} has another purpose, add it to layering_own_variables."
+    hint = f"Did you mean {close[0]}? {own}" if close else own
     return {
         "problem": "unknown",
         "variable": name,
-        "suggestion": close,
-        "message": f"{name} is not {subject}. {hint} {name} to layering_own_variables.",
+        "suggestion": close[0] if close else None,
+        "misspelled": is_misspelled,
+        "message": f"{name} is not {subject}. {hint}",
     }
 
 
 def _is_similar(name: str, option: str) -> bool:
-    """Return whether ``option`` becomes ``name`` with at most ``_EDITS`` edits of characters."""
-    if abs(len(name) - len(option)) > _EDITS or len(option) < 8:
+    """Return whether ``name`` is probably meant to be ``option``: at most ``_EDITS`` edits of characters make it so.
+
+    Names of the own such as my_layer_versions and app_layer_versions_b are not similar to os_layer_versions and app_layer_versions.
+    """
+    if len(option) < 8 or name[0].lower() != option[0] or name.startswith(f"{option}_"):
         return False
+    return _edits(name, option) <= _EDITS or _edits(name.replace("_", "").lower(), option.replace("_", "")) <= 1
+
+
+def _edits(name: str, option: str) -> int:
+    """Return how many edits of characters make ``option`` from ``name``, at most ``_EDITS`` + 1."""
+    if abs(len(name) - len(option)) > _EDITS:
+        return _EDITS + 1
     row = list(range(len(option) + 1))
     for index, character in enumerate(name, 1):
         previous, row[0] = row[0], index
@@ -138,8 +137,8 @@ def _is_similar(name: str, option: str) -> bool:
                 min(row[column] + 1, row[column - 1] + 1, previous + (character != other)),
             )
         if min(row) > _EDITS:
-            return False
-    return row[-1] <= _EDITS
+            return _EDITS + 1
+    return min(row[-1], _EDITS + 1)
 
 
 def wrong_values(options: Mapping[str, Any], values: Mapping[str, Any]) -> list[Problem]:

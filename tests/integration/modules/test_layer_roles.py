@@ -136,6 +136,17 @@ def test_check_mode_runs_no_module_before_the_libraries_are_installed(play):
     assert (action, checked["idle"]) == ("role_variables", True)
 
 
+def test_variable_of_something_else_gives_a_warning(play):
+    results = play("app_layer", app_layer_versions=[], app_layer_department="it", layering_vault_password="s3cret")
+    [(action, checked)] = results
+    assert (action, checked["idle"], checked["problems"]) == ("role_variables", True, [])
+    assert [warning.split()[0] for warning in checked["warnings"]] == [
+        "app_layer_department",
+        "layering_vault_password",
+    ]
+    assert "s3cret" not in str(checked)
+
+
 def test_mistakes_in_variables_fail_before_the_role_starts(play):
     entry = {"name": "VPN", "version": 1.1, "files": "/x"}
     results = play("app_layer", code=2, app_layers_versions=[], app_layer_versions=[entry, {"name": "B"}])

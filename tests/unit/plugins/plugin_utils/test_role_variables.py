@@ -38,7 +38,7 @@ def _names(role: str) -> RoleNames:
         ("layered_image", "layerd_image_templates", "layered_image_templates"),
         ("app_layer", "app_layers_versions", "app_layer_versions"),
         ("app_layer", "applayer_versions", "app_layer_versions"),
-        ("app_layer", "app_layer_foo", None),
+        ("platform_layer", "paltform_layer_versions", "platform_layer_versions"),
         ("os_layer", "os_layer_version", "os_layer_versions"),
         ("os_machine", "os_machine_pagefile_gb", "os_machine_pagefile_mb"),
         ("app_layer", "layering_repositry", "layering_repository"),
@@ -47,6 +47,36 @@ def _names(role: str) -> RoleNames:
 def test_misspelled_variable_is_found_with_its_suggestion(role, name, suggestion):
     [problem] = unknown_variables(_names(role), [name, "ansible_facts", "inventory_dir"], [])
     assert (problem["problem"], problem["variable"], problem["suggestion"]) == ("unknown", name, suggestion)
+    assert problem["misspelled"]
+
+
+@pytest.mark.parametrize(
+    ("role", "name", "suggestion"),
+    [
+        ("app_layer", "app_layer_department_notes", None),
+        ("app_layer", "app_layer_versions_b", "app_layer_versions"),
+        # Variables of the role geerlingguy.composer, which installs the package manager of PHP.
+        ("composer", "composer_version", None),
+        ("composer", "composer_keep_updated", None),
+        ("layered_image", "layering_vault_password", "layering_password"),
+    ],
+)
+def test_variable_with_the_prefix_of_a_role_that_is_not_misspelled_is_only_a_warning(role, name, suggestion):
+    [problem] = unknown_variables(_names(role), [name], [])
+    assert (problem["variable"], problem["suggestion"], problem["misspelled"]) == (name, suggestion, False)
+
+
+@pytest.mark.parametrize(
+    ("role", "name"),
+    [
+        ("composer", "composers"),
+        ("composer", "composer2_path"),
+        ("app_layer", "app_layering_domain"),
+        ("os_layer", "layerings"),
+    ],
+)
+def test_variable_that_only_resembles_a_prefix_is_accepted(role, name):
+    assert not unknown_variables(_names(role), [name], [])
 
 
 @pytest.mark.parametrize("role", _CHECKED)
