@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .fields import DocumentName, Fields, Stored
@@ -14,6 +14,8 @@ from .kinds import CONNECTOR
 
 #: Fields that do not decide the hardware and location of the VM.
 _NOT_PLACEMENT = ("script", "description", "custom_attributes")
+#: Fields that earlier versions of the collection stored as empty text if the option was set to empty text.
+_MAY_BE_EMPTY = ("cluster", "esxi_host", "resource_pool", "folder", "network", "script")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,18 @@ class ConnectorDocument(Stored):
     def placement(self) -> dict[str, Any]:
         """Return the fields that decide the hardware and location of the VM, for the digest of images."""
         return {key: value for key, value in self.to_dict().items() if key not in _NOT_PLACEMENT}
+
+    def with_empty_fields(self, stored: ConnectorDocument | None) -> ConnectorDocument:
+        """Return the connector with the empty fields of ``stored``, which mean the same as fields that are not set.
+
+        The digest of images depends on them: published images stay as they are.
+        """
+        empty: dict[str, Any] = {
+            name: ""
+            for name in _MAY_BE_EMPTY
+            if stored is not None and getattr(stored, name) == "" and getattr(self, name) is None
+        }
+        return replace(self, **empty) if empty else self
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object."""

@@ -62,14 +62,14 @@ def ensure_connector(options: ConnectorOptions, *, check_mode: bool) -> Outcome:
         Corrupt: ``catalog.field`` if a document is damaged.
     """
     repository = options.repository.open(check_mode=check_mode)
-    document = options.document
-    if document is None:
+    if options.document is None:
         return _absent(repository, options, check_mode)
+    connectors = document_collections.connectors(repository)
+    document = options.document.with_empty_fields(connectors.get(options.name))
     result: dict[str, Any] = {"connector": document.result()}
     if options.connection is not None:
         with options.connection.connect() as session:
             result["tested"] = look_up(session, document)
-    connectors = document_collections.connectors(repository)
     with repository.locks.hold(LOCK, shared=check_mode, purpose=f"change the connector {options.name}"):
         before = connectors.get(options.name)
         if before is None:

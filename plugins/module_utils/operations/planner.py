@@ -180,7 +180,7 @@ class ImagePlanner:
                 entry.check()
                 if before is None and not entry.absent:
                     stored.refuse_other_spelling(entry.name)
-                after = None if entry.absent else self._connector(entry)
+                after = None if entry.absent else self._connector(entry).with_empty_fields(before)
                 if before is not None and after is None:
                     refuse_in_use(f"The connector {entry.name}", self._users(entry.name))
             except (StrataError, OSError) as error:

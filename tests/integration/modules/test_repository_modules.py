@@ -13,6 +13,7 @@ import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import NoSpace
 from ansible_collections.strata.layering.plugins.module_utils.images import image_files
+from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.tests.support.module_disks import image_registry
 from ansible_collections.strata.layering.tests.support.module_options import (
     OS_LAYER,
@@ -88,6 +89,22 @@ def test_connector_is_created_changed_and_deleted(workspace):
         "VDI"
     ]
     converges("connector", lambda: state_of(workspace.path), **workspace.options, name="second", state="absent")
+
+
+def test_connector_with_empty_options_that_an_earlier_version_stored_is_unchanged(workspace):
+    """The fields are part of the digest of images: published images must not be published again."""
+    catalog = Repository.open(workspace.options["repository"]).catalog
+    empty = {"resource_pool": "", "network": "", "esxi_hostname": "", "script": ""}
+    catalog.put("connector", "desktops", catalog.get("connector", "desktops") | empty)
+    before = state_of(workspace.path)
+    for options in ({}, empty):
+        assert not run("connector", **workspace.options, **connector(**options))["changed"]
+    entry = connector(**empty)
+    planned = run("layered_image_plan", **workspace.options, connectors=[entry], templates=[])
+    assert [found["action"] for found in planned["connectors"]] == ["none"]
+    assert state_of(workspace.path) == before
+    changed = run("connector", **workspace.options, **connector(network="VDI"))["connector"]
+    assert (changed["network"], changed["resource_pool"]) == ("VDI", "")
 
 
 def test_connector_in_use_is_not_deleted(workspace):
