@@ -66,7 +66,6 @@ _RULES: tuple[_Rule, ...] = (
         (
             "Windows\\System32\\config\\TxR",
             "Windows\\System32\\config\\TxR\\**",
-            "Windows\\System32\\config\\RegBack\\**",
             "Windows\\System32\\config\\Journal\\**",
             *(f"{profile}\\NTUSER.DAT{end}" for profile in _PROFILES for end in (".LOG*", "{*")),
             *(
@@ -83,13 +82,19 @@ _RULES: tuple[_Rule, ...] = (
         files_only=True,
     ),
     _Rule(
+        ("Windows\\System32\\SMI\\Store\\Machine\\SCHEMA.DAT*",),
+        Protection("is a registry hive of Windows, or its log", _LEAVE_OUT),
+    ),
+    _Rule(
+        # Windows creates these files again: scripts that clean up an image delete them.
         (
+            "Windows\\System32\\config\\RegBack\\**",
             "Windows\\AppCompat\\Programs\\*.hve",
             "Windows\\AppCompat\\Programs\\*.hve.*",
             "Windows\\AppCompat\\Programs\\*.hve{*",
-            "Windows\\System32\\SMI\\Store\\Machine\\SCHEMA.DAT*",
         ),
-        Protection("is a registry hive of Windows, or its log", _LEAVE_OUT),
+        Protection("is a registry hive of Windows, its log or its copy", _LEAVE_OUT),
+        deletable=True,
     ),
     _Rule(
         ("Boot\\BCD", "Boot\\BCD.*", "EFI\\Microsoft\\Boot\\BCD", "EFI\\Microsoft\\Boot\\BCD.*"),
@@ -150,12 +155,13 @@ STARTUP_FILES: tuple[str, ...] = tuple(f"Windows/System32/{name}" for name in _S
 #: reason: paths, which are protected together with all folders above them. Other files in these folders are not.
 _ESSENTIAL: Mapping[str, tuple[str, ...]] = {
     "is needed to start Windows": STARTUP_FILES,
+    "has the OS machine tools, which run the scripts of an image": ("Windows/Setup/Scripts",),
     "is a folder that every Windows installation needs": (
         *(f"Windows/System32/{name}" for name in ("catroot", "config/systemprofile", "DriverStore/FileRepository")),
         *(f"Windows/System32/{name}" for name in ("CodeIntegrity", "wbem", "WindowsPowerShell", "Tasks")),
         *(f"Windows/{name}" for name in ("assembly", "Boot", "Fonts", "Globalization", "inf", "Installer")),
         *(f"Windows/{name}" for name in ("Microsoft.NET", "Resources", "security", "servicing", "SystemApps")),
-        *(f"Windows/{name}" for name in ("SystemResources", "SysWOW64", "WinSxS", "Setup/Scripts")),
+        *(f"Windows/{name}" for name in ("SystemResources", "SysWOW64", "WinSxS")),
         *(f"Windows/ServiceProfiles/{name}" for name in ("LocalService", "NetworkService")),
         *("Users/Default", "Users/Public", "Users/All Users", "ProgramData/Microsoft/Windows"),
         *("Program Files/Common Files", "Program Files (x86)/Common Files"),

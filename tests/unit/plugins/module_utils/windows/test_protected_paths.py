@@ -19,19 +19,20 @@ HIVE_FILES = [
     "Windows/System32/config/SYSTEM.LOG1",
     "Windows/System32/config/SOFTWARE{53b39e3f-18c4-11ea-a811-000d3aa4692b}.TM.blf",
     "Windows/System32/config/TxR/SYSTEM.0.regtrans-ms",
-    "Windows/System32/config/RegBack/SYSTEM",
     "Users/bob/ntuser.dat",
     "Users/Default/NTUSER.DAT.LOG2",
     "Users/Default/NTUSER.DAT{53b39e88-18c4-11ea-a811-000d3aa4692b}.TM.blf",
     "Users/bob/appdata/local/microsoft/windows/USRCLASS.DAT",
     "Windows/ServiceProfiles/LocalService/NTUSER.DAT",
-    "Windows/AppCompat/Programs/Amcache.hve",
-    "Windows/appcompat/Programs/Amcache.hve.LOG1",
     "Boot/BCD",
     "Boot/BCD.LOG",
 ]
 BOOT_FILES = ["BOOTMGR", "bootnxt", "$MFT", "$Extend/$UsnJrnl", "System Volume Information/tracking.log"]
-PAGING_FILES = ["pagefile.sys", "SwapFile.sys", "hiberfil.sys"]
+#: Files that Windows creates again.
+RENEWED_FILES = [
+    *("pagefile.sys", "SwapFile.sys", "hiberfil.sys", "Windows/System32/config/RegBack/SYSTEM"),
+    *("Windows/AppCompat/Programs/Amcache.hve", "Windows/appcompat/Programs/Amcache.hve.LOG1"),
+]
 ORDINARY = [
     "Windows/System32/tool.dll",
     "Windows/System32/drivers/tool.sys",
@@ -50,7 +51,7 @@ ORDINARY = [
 ]
 
 
-@pytest.mark.parametrize("path", HIVE_FILES + BOOT_FILES + PAGING_FILES)
+@pytest.mark.parametrize("path", HIVE_FILES + BOOT_FILES + RENEWED_FILES)
 def test_protected_file_is_not_provided(path):
     problem = provided_problem(path, is_folder=False)
     assert problem is not None
@@ -62,8 +63,8 @@ def test_protected_file_is_not_deleted(path):
     assert deleted_problem(path) is not None
 
 
-@pytest.mark.parametrize("path", PAGING_FILES)
-def test_paging_file_may_be_deleted(path):
+@pytest.mark.parametrize("path", [*RENEWED_FILES, "Windows/AppCompat"])
+def test_file_that_windows_creates_again_may_be_deleted(path):
     assert deleted_problem(path) is None
 
 
@@ -78,6 +79,7 @@ def test_paging_file_may_be_deleted(path):
         "Windows/System32/drivers",
         "Windows/System32/drivers/NTFS.SYS",
         "Windows/WinSxS",
+        "Windows/Setup/Scripts",
         "Users",
         "Users/Default",
         "Program Files",
