@@ -16,6 +16,7 @@ import sys
 
 from ..sample.cache import cached_disk
 from ..sample.plan import Manifest, Spec
+from ..support import pypi_samples
 from ..support.simulator import Simulator, binary
 from . import apps, checks, first_start, lookaround, os_machine, packaging, page, report, text
 from .playbook import PlaybookFailed, Run, run_site
@@ -86,6 +87,8 @@ def _prepare(steps: Steps, work: pathlib.Path) -> tuple[str, Manifest]:
             return first_start.command()
 
     def disks() -> Manifest:
+        with steps.step("Download the sample hive of the OS machine"):
+            pypi_samples.download("dissect.regf")
         with steps.step("Generate the disk of the OS machine", 60):
             _disk, sample = cached_disk(Spec(size="full"))
         with steps.step("Generate the applications"):

@@ -63,8 +63,8 @@ def sample_bytes(package: str, version: str, member: str) -> bytes:
     return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
 
 
-def download() -> None:
-    """Download the source packages that are missing.
+def download(*names: str) -> None:
+    """Download the source packages that are missing: those in ``names``, by default all.
 
     Raises:
         ValueError: a package does not have the pinned digest.
@@ -73,7 +73,7 @@ def download() -> None:
     _CACHE.mkdir(parents=True, exist_ok=True)
     for (package, version), pinned in _PINNED.items():
         target = _source_package(package, version)
-        if target.exists():
+        if target.exists() or (names and package not in names):
             continue
         sys.stdout.write(f"Downloading the sample files of {package} {version}\n")
         sys.stdout.flush()

@@ -68,10 +68,10 @@ NOT_STORED = ("ntfs.time", "ntfs.stream_name", "ntfs.short_name", "ntfs.eas")
 
 def refusals(blank, *stack) -> list[StrataError]:
     """Return what composing would refuse for layers of ``stack`` above BASE."""
-    with changed(blank, [[Item(entry) for entry in BASE]]) as (device, _applied), Volume.mount(device) as volume:
-        return find_refusals(
-            merge([(f"app layer L 1.{number}", entries) for number, entries in enumerate(stack)], volume.upcase), volume
-        )
+    layers = [(f"app layer L 1.{number}", entries) for number, entries in enumerate(stack)]
+    with changed(blank, [[Item(entry) for entry in BASE]]) as (device, _applied):
+        with Volume.mount(device) as volume:
+            return find_refusals(merge(layers, volume.upcase), volume)
 
 
 @pytest.mark.parametrize(("entries", "code", "path"), REFUSED)
