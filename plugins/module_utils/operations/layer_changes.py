@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -187,10 +187,14 @@ def _compare(
         if repository is None:
             return _Change(NONE) if entry.options.absent else _Change(CREATE, ["the repository"])
         layer = find_layer(repository, kind, entry.name)
+        stored = set(layer.versions) if layer is not None else set()
+        versions = _after(pending, kind, entry.name, stored)
         if entry.options.absent:
-            exists = layer is not None and (entry.version is None or entry.version in layer.versions)
-            return _Change(DELETE if exists else NONE)
-        if layer is None or entry.version not in layer.versions:
+            return _Change(DELETE if (entry.version in versions if entry.version else versions) else NONE)
+        if entry.version in versions - stored:
+            # An earlier entry is the same version.
+            return _Change(NONE)
+        if entry.version not in versions:
             return _Change(CREATE, list(_missing(repository, entry.options, pending)))
         if isinstance(entry.options, OsLayerOptions):
             outcome = ensure_os_layer(entry.options, check_mode=True)
@@ -199,6 +203,19 @@ def _compare(
         return _Change(CHANGE if outcome.changed else NONE)
     except StrataError as error:
         return _Change(UNKNOWN, problem=str(error), code=error.code)
+
+
+def _after(pending: Sequence[PendingVersion], kind: str, name: str, stored: Set[str]) -> Set[str]:
+    """Return the versions of a layer after the earlier steps of the run; ``stored`` are its versions now."""
+    versions = set(stored)
+    for earlier in pending:
+        if (earlier.kind, earlier.name) != (kind, name):
+            continue
+        if earlier.action == DELETE:
+            versions -= versions if earlier.version is None else {earlier.version}
+        elif earlier.action == CREATE and earlier.version is not None:
+            versions.add(earlier.version)
+    return versions
 
 
 def _missing(

@@ -53,6 +53,21 @@ def test_action_is_what_the_module_does(workspace, tool, change, action):
     assert done["changed"] is found["changed"]
 
 
+@pytest.mark.parametrize(
+    ("entries", "actions"),
+    [
+        ([{"state": "absent"}, {}], ["delete", "create"]),
+        ([{"state": "absent", "version": None}, {}], ["delete", "create"]),
+        ([{"state": "absent", "version": "9"}, {}], ["none", "none"]),
+        ([{"version": "2.0"}, {"version": "2.0"}, {"version": "2.0", "state": "absent"}], ["create", "none", "delete"]),
+        ([{"state": "absent"}, {"state": "absent"}], ["delete", "none"]),
+    ],
+)
+def test_entries_are_compared_in_their_order(workspace, tool, entries, actions):
+    versions = _compare(workspace, *(tool | entry for entry in entries))
+    assert [version["action"] for version in versions] == actions
+
+
 def test_os_layer_and_platform_layer_are_compared(workspace, exported):
     entry = OS_LAYER | {"file_share": os.fspath(exported), "packaging_disk": "gold/gold-w11.ovf"}
     versions = _compare(workspace, entry, entry | {"version": "2.0"}, kind="os")
