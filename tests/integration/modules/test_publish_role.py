@@ -107,7 +107,7 @@ def test_role_removes_the_images_of_named_templates_only(workspace, vcenter, sim
         assert code != 0 and changed == 0, output
         assert "layered_image_publish" in output
     removal |= {"layered_image_publish": "office", "layered_image_templates": [{"name": "office", "state": "absent"}]}
-    code, changed, output = play("--check", **removal)
+    code, changed, output = play("--check", **removal | {"layered_image_publish": "office\nkiosk \n"})
     assert (code, changed) == (0, 1), output
     assert vm in output
     assert state_of(workspace.path) == before
