@@ -24,14 +24,14 @@ def path_hint(path: str, option: str) -> str:
     """
     if is_windows_path(path):
         return (
-            f"{path!r} is a path in Windows, but {option} is a path on the composer (Linux): "
+            f"'{path}' is a path in Windows, but {option} is a path on the composer (Linux): "
             "mount the share there, and write the path of the mount. "
         )
     if re.match("//[^/]", path):
         return f"{option} is not read from an SMB server: mount the share on the composer, and write the path of the mount. "
     if path and not os.path.isabs(path):
         return (
-            f"{path!r} is relative to the working directory of the module, {_working_directory()}: "
+            f"'{path}' is relative to the working directory of the module, {_working_directory()}: "
             f"write an absolute path, such as {{{{ playbook_dir }}}}/{path}. "
         )
     return ""

@@ -152,7 +152,9 @@ def _regular(path: str) -> str:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
         raise NotFound(
-            f"The disk image {path} does not exist.", code="disk.not_found", hint="Check the path."
+            f"The disk image {path} does not exist.",
+            code="disk.not_found",
+            hint="Check the path, and that the file system with the image is mounted.",
         ) from None
     if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
         raise Unsupported(f"{path} is not a file.", code="disk.kind", hint="Specify the path of the disk image itself.")

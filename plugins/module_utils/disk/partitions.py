@@ -128,8 +128,8 @@ def grow(device: BlockDevice, table: PartitionTable, partition: Partition, new_d
         raise Unsupported(
             f"Partition {partition.number} of {device.name} cannot grow because partition {following[0].number} follows it.",
             code="disk.partitions_not_last",
-            hint="Remove the recovery partition in the OS machine ('reagentc /disable', then delete it with diskpart) and export the VM "
-            "again, or keep the size of the disk.",
+            hint="Remove the recovery partition in the OS machine ('reagentc /disable', then delete it with diskpart). "
+            "Then export the VM again. Alternatively, keep the size of the disk.",
         )
     if table.kind == "gpt":
         _grow_gpt(device, partition)

@@ -63,7 +63,7 @@ class OsPackageSource:
         """Return the path with slashes: backslashes separate folders as on an SMB share, unless such a file exists."""
         if is_windows_path(self.path):
             raise InvalidInput(
-                f"The package {self.path!r} is a path in Windows.",
+                f"The package '{self.path}' is a path in Windows.",
                 code="operations.os_outside_share",
                 hint=f"Set ovf_package to a path relative to the file share {self.file_share}, such as "
                 "win11-os/win11-os.ovf.",

@@ -64,7 +64,7 @@ class Repository:
             )
         if is_windows_path(path):
             raise InvalidInput(
-                f"The repository {path!r} is a path in Windows.",
+                f"The repository '{path}' is a path in Windows.",
                 code="repository.path",
                 hint="Set repository to a folder of the composer (Linux).",
             )

@@ -88,7 +88,7 @@ def open_file(location: str, credentials: ShareCredentials) -> tuple[Share, str]
 def _refuse_windows(location: str, option: str) -> None:
     if is_windows_path(location):
         raise InvalidInput(
-            f"{location!r} is a path in Windows.",
+            f"'{location}' is a path in Windows.",
             code="shares.address",
             hint=f"Set {option} to //server/share/path, or to a path on the composer (Linux) where the share is mounted.",
         )

@@ -38,10 +38,10 @@ def check_hostname(hostname: str) -> None:
         return
     host, port = (*match.groups(), None)[:2]
     # A URL may contain a password.
-    kind = "a URL" if "//" in hostname else "a host name with a port or path"
+    found = "a URL" if "//" in hostname else f"'{hostname}'"
     port_text = f" Give the port as port: {port}." if port else ""
     raise InvalidInput(
-        f"The option hostname is {kind}, not a host name.",
+        f"The option hostname is {found}, not a host name alone.",
         code="vsphere.hostname",
         hint=f"Write the host name alone: {(host or '').strip('[]') or 'vcenter.example.com'}.{port_text}",
     )

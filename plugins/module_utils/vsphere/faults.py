@@ -157,8 +157,11 @@ def explained(subject: str) -> Iterator[None]:
         raise fault_error(fault, subject) from fault
 
 
-def connection_error(error: BaseException, label: str) -> StrataError:
-    """Return the engine's error for a failed connection; ``label`` names the server, such as "the vCenter vc.example.com (port 443)"."""
+def connection_error(error: BaseException, label: str, option: str = "hostname") -> StrataError:
+    """Return the engine's error for a failed connection.
+
+    ``label`` names the server, such as "the vCenter vc.example.com (port 443)", ``option`` the option with its name.
+    """
     if isinstance(error, ssl.SSLCertVerificationError):
         return Unavailable(
             f"The certificate of {label} is not trusted: {error.verify_message}.",
@@ -175,7 +178,7 @@ def connection_error(error: BaseException, label: str) -> StrataError:
         return Unavailable(
             f"The name of {label} cannot be resolved.",
             code="vsphere.name_resolution",
-            hint="Check the option hostname, and DNS on the composer.",
+            hint=f"Check the option {option}, and DNS on the composer.",
         )
     if isinstance(error, ConnectionRefusedError):
         return Unavailable(

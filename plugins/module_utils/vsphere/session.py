@@ -190,7 +190,14 @@ class Session:
                     isinstance(error, (ConnectionRefusedError, TimeoutError, socket.gaierror, ssl.SSLError))
                     or not attempt.again()
                 ):
-                    raise connection_error(error, self.label) from error
+                    raise self._connection_error(error) from error
+
+    def _connection_error(self, error: BaseException) -> StrataError:
+        """Return the engine's error for a failed connection; before the proxy answers, it is the proxy that failed."""
+        if self.proxy and isinstance(error, (ConnectionRefusedError, TimeoutError, socket.gaierror)):
+            host, port = self.proxy
+            return connection_error(error, f"the proxy {host} (port {port})", "proxy_host")
+        return connection_error(error, self.label)
 
     def _login(self) -> None:
         self._soap.cookie = ""
@@ -257,7 +264,7 @@ class Session:
                 # A refused connection has transferred nothing, so that every call can be repeated.
                 again = repeatable or isinstance(error, ConnectionRefusedError)
                 if not again or isinstance(error, ssl.SSLCertVerificationError) or not attempt.again():
-                    raise connection_error(error, self.label) from error
+                    raise self._connection_error(error) from error
                 continue
             except (KeyError, TypeError, AttributeError, ValueError) as error:
                 raise Unavailable(
@@ -280,7 +287,7 @@ class Session:
                 return action()
             except CONNECTION_ERRORS as error:
                 if isinstance(error, ssl.SSLCertVerificationError) or not attempt.again():
-                    raise connection_error(error, self.label) from error
+                    raise self._connection_error(error) from error
 
 
 class Attempts:

@@ -21,7 +21,7 @@ from ansible_collections.strata.layering.plugins.module_utils.common.errors impo
 @pytest.mark.parametrize("path", ["C:\\x", "z:/layers", "Z:", "\\\\server\\share", "\\x"])
 def test_path_in_windows_is_recognized(path):
     assert is_windows_path(path)
-    assert path_hint(path, "files").startswith(repr(path))
+    assert path_hint(path, "files").startswith(f"'{path}'")
 
 
 @pytest.mark.parametrize("path", ["/srv/x", "//server/share", "relative/C:\\x", "CD:x", ""])

@@ -68,6 +68,18 @@ def test_connect_refused_connection_fails(free_port, failure):
     assert "vcenter.invalid" in error.message
 
 
+def test_connect_proxy_that_fails_is_named(free_port, failure, simulator):
+    refused = failure(proxy_host="127.0.0.1", proxy_port=free_port)
+    unknown = failure(proxy_host="proxy.invalid")
+    for error, code, proxy in (
+        (refused, "vsphere.refused", str(free_port)),
+        (unknown, "vsphere.name_resolution", "proxy.invalid"),
+    ):
+        assert error.code == code
+        assert proxy in error.message and str(simulator.port) not in error.message
+    assert "proxy_host" in unknown.hint
+
+
 def test_connect_web_server_fails(web_server, failure):
     plain, tls = web_server
     assert failure(port=plain).code in ("vsphere.tls", "vsphere.connection")
