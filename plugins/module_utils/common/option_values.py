@@ -75,9 +75,14 @@ def _prepared(value: Any, spec: dict[str, Any], path: str) -> Any:
             value = names_of(value)
         if not isinstance(value, list):
             return _prepared(value, element, path)
+        if element["options"] and None in value:
+            raise _not_mapping(None, element, f"{path}[{value.index(None)}]")
         return [_prepared(item, element, f"{path}[{number}]") for number, item in enumerate(value)]
     if kind == "dict":
         if isinstance(value, str) and not value.lstrip().startswith("{") and "=" not in value:
+            raise _not_mapping(value, spec, path)
+        # Ansible fails without a message if the value of suboptions is a number.
+        if spec.get("options") and isinstance(value, (bool, int, float, list)):
             raise _not_mapping(value, spec, path)
         if isinstance(value, dict) and spec.get("options"):
             _prepare(value, spec["options"], path + ".")
@@ -108,18 +113,22 @@ def not_text(path: str, found: str, hint: str) -> InvalidInput:
     )
 
 
-def _not_mapping(value: str, spec: dict[str, Any], path: str) -> InvalidInput:
+def _not_mapping(value: Any, spec: dict[str, Any], path: str) -> InvalidInput:
     options = spec.get("options") or {}
     if "name" in options and "version" in options:
-        name = value if re.fullmatch(r"[\w .+-]+", value) else "NAME"
+        name = value if isinstance(value, str) and re.fullmatch(r"[\w .+-]+", value) else "NAME"
         latest = ", version: latest" if options["version"].get("required") else ""
         hint = f'Write the name and the version as separate keys, such as {{name: {name}{latest}}} or {{name: {name}, version: "1.0"}}.'
     elif options:
         hint = f"Write it as a mapping with keys, such as {{{next(iter(options))}: VALUE}}. The keys are {', '.join(options)}."
     else:
         hint = "Write it as a mapping with keys, such as {KEY: VALUE}."
+    if isinstance(value, str):
+        found = f"the text {value!r}"
+    else:
+        found = "empty" if value is None else "a list" if isinstance(value, list) else str(value).lower()
     return InvalidInput(
-        f"The option {path} is the text {value!r}, not a mapping.",
+        f"The option {path} is {found}, not a mapping.",
         code="common.option_not_mapping",
         hint=hint,
         option=path,

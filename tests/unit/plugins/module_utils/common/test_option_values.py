@@ -112,9 +112,16 @@ def test_empty_text_is_kept_if_it_means_something():
         ("image_template", "app_layers", "Tool, Reader 11.0", "app_layers"),
         ("image_template", "registry_lists", ["x"], "registry_lists[0]"),
         ("layered_image_publish", "timeouts", "60", "timeouts"),
+        ("layered_image_publish", "timeouts", 60, "timeouts"),
+        ("image_template", "os_layer", 11.0, "os_layer"),
+        ("image_template", "os_layer", True, "os_layer"),
+        ("image_template", "os_layer", [{"name": "Windows 11", "version": "1.0"}], "os_layer"),
+        ("app_layer", "prerequisites", [{"name": "Tool"}, None], "prerequisites[1]"),
+        ("app_layer", "prerequisites", [7], "prerequisites[0]"),
+        ("app_layer", "prerequisites", 7, "prerequisites"),
     ],
 )
-def test_text_for_suboptions_names_the_option(module, option, value, path):
+def test_other_value_for_suboptions_names_the_option(module, option, value, path):
     with pytest.raises(InvalidInput) as caught:
         prepare_options({option: value}, _specification(module))
     assert (caught.value.code, caught.value.details["option"]) == ("common.option_not_mapping", path)
