@@ -231,7 +231,7 @@ class PackagedSource:
         from ..capture.rules import parse_rules
 
         parse_rules(self.exclusions)
-        return None if entry.source == self._open().describe() else "the path, the manifest, or the size and the time"
+        return None if self._open().is_recorded(entry.source) else "the path, the manifest, or the size and the time"
 
     def build(
         self,
@@ -323,6 +323,16 @@ class _PackagedDisk:
         """Return what the layer's document records of the disk."""
         if self.package is not None and self.package.manifest is not None:
             return {"packaged_disk": self.path, "manifest_sha256": self.package.manifest_digest()}
+        return self._status()
+
+    def is_recorded(self, source: Mapping[str, Any]) -> bool:
+        """Return whether ``source`` is the record of this disk.
+
+        Earlier releases found only a manifest with the name of the descriptor, and recorded the status without it.
+        """
+        return source == self.describe() or ("mtime_ns" in source and source == self._status())
+
+    def _status(self) -> dict[str, Any]:
         status = self.share.stat(self.file)
         return {
             "packaged_disk": self.path,

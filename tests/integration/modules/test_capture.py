@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import pathlib
 import struct
 import subprocess
 
@@ -97,6 +99,15 @@ def test_capture_exported_vmdk(workspace):
     assert done["changes"]["files"] == 2
     for result in (planned, done):
         assert any("App 2" in str(text) and "packaging.mf" in str(text) for text in result["warnings"])
+    # An earlier release did not find a manifest of a different name, and recorded the package as one without a manifest.
+    lines = [
+        f"SHA256({name.name})= {hashlib.sha256(name.read_bytes()).hexdigest()}"
+        for name in (package, pathlib.Path(vmdk))
+    ]
+    (workspace.tmp_path / "exported.mf").write_text("\n".join(lines) + "\n")
+    assert run("app_layer", **options)["changed"] is False
+    package.touch()
+    fails("app_layer", "operations.layer_other_source", **options)
 
 
 def test_capture_finalize_checks_fail_or_warn(workspace):
