@@ -61,6 +61,8 @@ class CallbackModule(CallbackBase):
         #: When each task began on each host, or its previous item ended.
         self._started: dict[tuple[str, str], float] = {}
         self._failure: tuple[str, str] | None = None
+        #: Labels of the changed items of loops that get a single line, by host and task.
+        self._changed: dict[tuple[str, str], list[Any]] = {}
 
     # Headings
 
@@ -98,8 +100,14 @@ class CallbackModule(CallbackBase):
         self._started[host.get_name(), task._uuid] = time.monotonic()
 
     def v2_runner_item_on_ok(self, result) -> None:
-        """Print an item of a loop."""
-        self._show(result, self._status(result))
+        """Print an item of a loop, or count it if the loop gets a single line."""
+        if self._has_line_for_each_item(result):
+            self._show(result, self._status(result))
+            return
+        self._handle_warnings(result.result)
+        if result.is_changed():
+            label = None if result.result.get("_ansible_no_log") else result.result.get("_ansible_item_label")
+            self._changed.setdefault((result.host.get_name(), result.task._uuid), []).append(label)
 
     def v2_runner_item_on_failed(self, result) -> None:
         """Print a failed item of a loop."""
@@ -110,9 +118,15 @@ class CallbackModule(CallbackBase):
         self._show(result, "skipped")
 
     def v2_runner_on_ok(self, result) -> None:
-        """Print a result; items of a loop were printed before."""
+        """Print a result; for a loop, its items were printed before, or one line has the number of changed items."""
+        changed = self._changed.pop((result.host.get_name(), result.task._uuid), [])
         if not result.task.loop or "results" not in result.result:
             self._show(result, self._status(result))
+        elif changed:
+            label = changed[0] if len(changed) == 1 else f"{len(changed)} changes"
+            title = f"{self._name(result)}: {label}" if label is not None else self._name(result)
+            status = self._status(result)
+            self._line(result, status, title, _COLORS.get(status), self._seconds(result))
 
     def v2_runner_on_skipped(self, result) -> None:
         """Print a skipped task only if more output is requested."""
@@ -159,6 +173,13 @@ class CallbackModule(CallbackBase):
             self._display.display(f"  {host}: {', '.join(parts)}, {seconds:.1f} s", color=color)
 
     # Lines
+
+    def _has_line_for_each_item(self, result) -> bool:
+        """Return whether an item of a loop is printed, instead of the number of changed items."""
+        action = result.task.action
+        label = result.result.get("_ansible_item_label")
+        is_plan = isinstance(label, str) and label.startswith(_PLAN)
+        return bool(self._display.verbosity) or action.startswith(_OWN) or action.endswith("debug") or is_plan
 
     def _status(self, result) -> str:
         if not result.is_changed():

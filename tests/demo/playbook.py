@@ -64,6 +64,7 @@ def run_site(folder: pathlib.Path, environment: dict[str, str], steps: Steps, **
         "DEMO_RECORD": str(record),
         "ANSIBLE_CONFIG": str(_HERE / "ansible.cfg"),
         "ANSIBLE_FORCE_COLOR": "1" if sys.stdout.isatty() else "0",
+        "PYTHONUNBUFFERED": "1",
         "STRATA_LAYERING_PROGRESS": "always",
         "ANSIBLE_LOCAL_TEMP": str(folder / "ansible"),
         "ANSIBLE_REMOTE_TEMP": str(folder / "ansible"),

@@ -25,6 +25,7 @@ _PLAYS = [
             {"name": "A skipped task", "set_fact": {"x": 1}, "when": False},
             {"name": "A quiet task", "set_fact": {"x": 1}},
             {"name": "A loop", "set_fact": {"x": 1}, "loop": ["first", "second"], "changed_when": "item == 'second'"},
+            {"name": "A long loop", "set_fact": {"x": 1}, "loop": [1, 2, 3], "changed_when": "item > 1"},
             {"name": "A message", "debug": {"msg": ["line one", "line two\nline three"]}},
             {"name": "A variable", "debug": {"var": "inventory_hostname"}},
             {
@@ -88,13 +89,14 @@ def test_run_prints_changes_messages_and_failures(output):
     assert lines == [
         "Full play",
         "changed  A loop: second",
+        "changed  A long loop: 2 changes",
         "line one",
         "line two",
         "line three",
         "inventory_hostname: one",
         "planned  would create it",
         "changed  A secret",
-        lines[8],
+        lines[9],
         "ignored  A retry",
         "not yet",
         lines[-6],
@@ -102,9 +104,9 @@ def test_run_prints_changes_messages_and_failures(output):
         "Because of x.",
         "Do y.",
         lines[-2],
-        "one: 3 changed, 7 ok, 1 failed, 1 ignored",
+        "one: 4 changed, 8 ok, 1 failed, 1 ignored",
     ]
-    assert re.fullmatch(r"retry +A retry \(\d more\)", lines[8])
+    assert re.fullmatch(r"retry +A retry \(\d more\)", lines[9])
     assert re.fullmatch(r"plays\.yml:\d+", lines[-2])
 
 
@@ -114,7 +116,7 @@ def test_check_mode_marks_changes_and_several_hosts_are_named(output):
     for host in ("one", "two"):
         assert f"would change {host}: A loop: second" in lines
         assert f"{host}: line three" in lines
-        assert f"{host}: 3 would change, 7 ok, 1 failed, 1 ignored" in lines
+        assert f"{host}: 4 would change, 8 ok, 1 failed, 1 ignored" in lines
 
 
 def test_verbose_run_prints_every_task_but_no_secret(output):
