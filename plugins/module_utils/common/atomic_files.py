@@ -13,11 +13,9 @@ import secrets
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from .composer_paths import TEMPORARY_PREFIX
 from .errors import NoSpace
 
-#: The prefix of temporary files. A killed process leaves them behind; the garbage collection of the repository
-#: removes those that are older than its grace time.
-TEMPORARY_PREFIX = ".strata-tmp-"
 #: A temporary file that did not change for this number of seconds is abandoned.
 ABANDONED = 24 * 3600
 

@@ -9,6 +9,10 @@ import os
 import pwd
 import re
 
+#: The prefix of temporary files. A killed process leaves them behind; the garbage collection of the repository
+#: removes those that are older than its grace time.
+TEMPORARY_PREFIX = ".strata-tmp-"
+
 _WINDOWS = re.compile(r"[A-Za-z]:([\\/]|$)|\\")
 
 

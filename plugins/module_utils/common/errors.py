@@ -10,8 +10,9 @@ can test; and a ``hint``, which says what to do. ``common.module_runner`` catche
 from __future__ import annotations
 
 import errno
+import os
 
-from .composer_paths import current_user
+from .composer_paths import TEMPORARY_PREFIX, current_user
 
 #: The hint of every InternalError.
 INTERNAL_HINT = "This is a defect of strata.layering: report it with these details."
@@ -112,9 +113,13 @@ class InternalError(StrataError):
 def composer_error(error: OSError) -> StrataError:
     """Return the error for an operation that the composer's own file system or memory refused."""
     file = error.filename or "a file"
+    folder, name = os.path.split(os.fsdecode(file)) if isinstance(file, (str, bytes)) else ("", "")
+    if name.startswith(TEMPORARY_PREFIX):
+        # The file exists only during the operation: the administrator can change its folder.
+        file = folder
     if error.errno in (errno.EACCES, errno.EPERM):
         message = f"The user {current_user()} has no access to {file}: {error.strerror}."
-        hint = f"Give the user access to {file} and the folders above it, or run the module as another user (become)."
+        hint = f"Give the user access to {file} and the folders above it, or run the module as a user that has access (become)."
     elif error.errno == errno.EROFS:
         message = f"The composer cannot write {file}: its file system is mounted read-only."
         hint = "Mount the file system writable, or use a folder on a different file system."

@@ -20,7 +20,8 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import BinaryIO
 
-from ..common.atomic_files import ABANDONED, TEMPORARY_PREFIX, atomic_file, sync_folder
+from ..common.atomic_files import ABANDONED, atomic_file, sync_folder
+from ..common.composer_paths import TEMPORARY_PREFIX
 from ..common.errors import MissingLibrary, NoSpace, Unavailable
 from ..common.progress import Progress, silent
 from ..disk.block_device import write_all

@@ -25,7 +25,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from ..common.atomic_files import TEMPORARY_PREFIX, atomic_write, sync_folder
+from ..common.atomic_files import atomic_write, sync_folder
+from ..common.composer_paths import TEMPORARY_PREFIX
 from ..common.errors import Corrupt, InternalError, NoSpace, NotFound
 from ..common.progress import Progress, silent
 from .space import space_for

@@ -14,7 +14,8 @@ import os
 import re
 from collections.abc import Mapping
 
-from ..common.atomic_files import TEMPORARY_PREFIX, atomic_write
+from ..common.atomic_files import atomic_write
+from ..common.composer_paths import TEMPORARY_PREFIX
 from ..common.errors import Corrupt, InternalError, InvalidInput, NotFound, Unsupported
 from .encoding import check_name, encoded_name
 

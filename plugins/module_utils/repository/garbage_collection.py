@@ -12,7 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..common.atomic_files import TEMPORARY_PREFIX
+from ..common.composer_paths import TEMPORARY_PREFIX
 from ..common.errors import Corrupt
 from ..common.progress import Progress, silent
 from .reachability import DocumentCheck, Reachable

@@ -11,6 +11,7 @@ import os
 import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.common.composer_paths import (
+    TEMPORARY_PREFIX,
     current_user,
     is_windows_path,
     path_hint,
@@ -49,3 +50,9 @@ def test_error_of_the_file_system_names_user_or_path(number, named):
     assert "/a" in error.message
     assert named in error.message
     assert error.hint
+
+
+def test_error_at_a_temporary_file_names_its_folder():
+    error = composer_error(PermissionError(errno.EACCES, os.strerror(errno.EACCES), f"/a/{TEMPORARY_PREFIX}1"))
+    assert " /a:" in error.message
+    assert TEMPORARY_PREFIX not in f"{error.message} {error.hint}"
