@@ -37,8 +37,14 @@ class PlatformLayerOptions(SoftwareLayerOptions):
         confirmed = tuple(sorted({*entry.confirmed_for, *self.confirmed_for}))
         return layer.with_version(self.present_version, dataclasses.replace(entry, confirmed_for=confirmed))
 
-    def warnings(self, repository: Repository, layer: LayerDocument) -> list[str]:
-        """Return a warning for each confirmed version that the OS layer does not have."""
+    def warnings(self, repository: Repository, layer: LayerDocument, before: LayerDocument | None) -> list[str]:
+        """Return a warning for each confirmed version that the OS layer does not have.
+
+        A version that was confirmed before may have been deleted since.
+        """
+        confirmed: tuple[str, ...] = ()
+        if before is not None and self.present_version in before.versions:
+            confirmed = before.software_version(self.present_version).confirmed_for
         name = layer.software_version(self.present_version).os_layer.name
         os_layer = find_layer(repository, OS, name)
         known = list(os_layer.versions) if os_layer is not None else []
@@ -46,7 +52,7 @@ class PlatformLayerOptions(SoftwareLayerOptions):
             f"The {self.subject} is confirmed for the version {version!r} of the OS layer {name}, which does not exist. "
             f"{spelling_hint(version, known)}The OS layer has: {', '.join(known) or 'no version'}."
             for version in self.confirmed_for
-            if version not in known
+            if version not in known and (version not in confirmed or spelling_hint(version, known))
         ]
 
     @classmethod

@@ -13,7 +13,7 @@ from ..catalog import scripts
 from ..catalog.icons import read_icon
 from ..catalog.layer_document import LayerDocument, SoftwareLayerEntry
 from ..catalog.layer_removal import remove_versions
-from ..catalog.layers import check_names, find_layer_to_change, find_version, layer_lock, refuse_other_script
+from ..catalog.layers import LATEST, check_names, find_layer_to_change, find_version, layer_lock, refuse_other_script
 from ..catalog.templates import stack_of
 from ..catalog.version_name import VersionName, VersionRequest
 from ..common.errors import Conflict, InvalidInput
@@ -46,8 +46,11 @@ class SoftwareLayerOptions(LayerOptions):
         """The name of the version in messages."""
         return f"{self.kind} layer {self.name} {self.version}"
 
-    def warnings(self, repository: Repository, layer: LayerDocument) -> list[str]:
-        """Return warnings about options that describe the version and have no effect; ``layer`` has these options."""
+    def warnings(self, repository: Repository, layer: LayerDocument, before: LayerDocument | None) -> list[str]:
+        """Return warnings about options that describe the version and have no effect.
+
+        ``layer`` has these options; ``before`` is the layer before the run, None if it is new.
+        """
         return []
 
     def source(self) -> LayerSource | None:
@@ -123,7 +126,7 @@ def ensure_software_layer(options: SoftwareLayerOptions, *, check_mode: bool, pr
             entry, findings, warnings = builder.run()
             layer = layer.with_version(version, entry)
         after, changed = LayerChange(before, layer, icon).save(repository, options, check_mode=check_mode)
-        warnings += options.warnings(repository, after)
+        warnings += options.warnings(repository, after, before)
     described = after.describe_version(version)
     result = findings | {"layer": described, "changes": described["changes"]}
     return Outcome(changed, before.to_dict() if before else None, after.to_dict(), result, warnings)
@@ -137,7 +140,7 @@ def _check_same(repository: Repository, layer: LayerDocument, options: SoftwareL
     entry, requested = layer.software_version(options.present_version), options.os_layer
     source = options.source()
     base = entry.os_layer
-    if requested and (requested.name != base.name or requested.version not in (None, base.version)):
+    if requested and not _is_requested(requested, base):
         expected = f"{requested.name} {requested.version}" if requested.version else requested.name
         raise Conflict(
             f"The {options.subject} was built for the OS layer {base}, but os_layer is {expected}.",
@@ -158,13 +161,23 @@ def _check_same(repository: Repository, layer: LayerDocument, options: SoftwareL
     return _other_prerequisites(entry, options)
 
 
+def _is_requested(request: VersionRequest, layer: VersionName) -> bool:
+    """Return whether a request selects a layer version, or selected it when it was the newest version."""
+    return request.name == layer.name and request.version in (None, LATEST, layer.version)
+
+
 def _other_prerequisites(entry: SoftwareLayerEntry, options: SoftwareLayerOptions) -> list[str]:
-    requested = sorted(f"{layer.name} {layer.version}" for layer in options.prerequisites)
-    stored = sorted(str(layer) for layer in entry.prerequisites)
-    if not requested or requested == stored:
+    stored = sorted(entry.prerequisites, key=str)
+    requested = sorted(options.prerequisites, key=lambda request: request.name)
+    same = len(stored) == len(requested) and all(
+        _is_requested(request, next((layer for layer in stored if layer.name == request.name), VersionName("", "")))
+        for request in requested
+    )
+    if not requested or same:
         return []
+    names = ", ".join(f"{request.name} {request.version or LATEST}" for request in requested)
     return [
-        f"The {options.subject} was built on {', '.join(stored) or 'no prerequisites'}, not on {', '.join(requested)}. "
+        f"The {options.subject} was built on {', '.join(map(str, stored)) or 'no prerequisites'}, not on {names}. "
         "The option prerequisites does not change an existing version."
     ]
 

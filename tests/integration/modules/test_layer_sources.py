@@ -129,6 +129,14 @@ def test_options_without_effect_on_an_existing_version_are_reported(workspace):
     other = run("app_layer", **{**options, "prerequisites": [{"name": "Runtime", "version": "1"}]})
     assert not other["changed"]
     assert "Base 1" in str(other["warnings"]) and "Runtime 1" in str(other["warnings"])
+    # The newest version at the time when the layer was built is no other version.
+    latest = {
+        "prerequisites": [{"name": "Base", "version": "latest"}],
+        "os_layer": {"name": "Windows 11", "version": "latest"},
+    }
+    run("app_layer", **tool(workspace, name="Base", version="2", files=files))
+    again = run("app_layer", **options | latest)
+    assert not again["changed"] and not again.get("warnings")
 
 
 def test_confirmation_for_a_missing_version_of_the_os_layer_is_reported(workspace):
@@ -137,6 +145,9 @@ def test_confirmation_for_a_missing_version_of_the_os_layer_is_reported(workspac
         result = run("platform_layer", check=check, **options, confirmed_for=["1.O"])
         assert "'1.O'" in str(result["warnings"]) and "1.0" in str(result["warnings"])
     assert not run("platform_layer", **options, confirmed_for=["1.0"]).get("warnings")
+    # The version may have been deleted since it was confirmed.
+    assert run("platform_layer", **options, confirmed_for=["0.9"])["warnings"]
+    assert not run("platform_layer", **options, confirmed_for=["0.9"]).get("warnings")
 
 
 # --- times -----------------------------------------------------------------------------------
