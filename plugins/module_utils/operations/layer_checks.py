@@ -118,8 +118,9 @@ def _folder_problem(folder: str, name: str, entries: Sequence[Entry], *, alone: 
     meant = _ROOT_FOLDERS.get(plain) or _OTHER_NAMES.get(plain)
     if meant is not None:
         return None if meant.lower() == name.lower() else f"Windows itself has {meant}. If that is meant, rename it."
-    inner = _root_folder_in(name, entries)
-    if _DRIVE.fullmatch(name) or (alone and inner is not None):
+    is_drive = _DRIVE.fullmatch(name) is not None
+    inner = _root_folder_in(name, entries) if is_drive or alone else None
+    if is_drive or inner is not None:
         example = inner or "the tree of the drive"
         return (
             f"it becomes C:\\{printable(name)}, with {example} below it. "
