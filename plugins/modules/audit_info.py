@@ -17,7 +17,9 @@ description:
   - Lists the changes of a repository with the user, the time and the comment of each change, newest first.
 options:
   kind:
-    description: List only changes of this kind of object. V(app) and V(app_layer) are the same, and so are the names of the other layers.
+    description:
+      - List only changes of this kind of object. V(app) and V(app_layer) are the same, and so are the names of the other layers.
+      - V(packaging) is the same as V(packaging_machine), and V(image) the same as V(layered_image).
     type: str
     choices:
       - os
@@ -29,7 +31,9 @@ options:
       - connector
       - image_template
       - layered_image
+      - image
       - packaging_machine
+      - packaging
       - ovf_package
       - file_share
       - repository
@@ -119,7 +123,9 @@ def main() -> None:
                     "connector",
                     "image_template",
                     "layered_image",
+                    "image",
                     "packaging_machine",
+                    "packaging",
                     "ovf_package",
                     "file_share",
                     "repository",

@@ -25,7 +25,7 @@ from .options import RepositoryOptions
 #: The kinds in the audit history for the names that other modules use, and for names that have changed.
 _AUDIT_KINDS = {
     **{kind: (layer_kind(kind),) for kind in KINDS},
-    "layered_image": ("layered_image", IMAGE),
+    **dict.fromkeys(("layered_image", IMAGE), ("layered_image", IMAGE)),
     "packaging_machine": (PACKAGING,),
 }
 

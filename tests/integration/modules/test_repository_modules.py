@@ -11,6 +11,7 @@ import shutil
 
 import pytest
 
+from ansible_collections.strata.layering.plugins.module_utils.catalog.kinds import IMAGE, PACKAGING
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import NoSpace
 from ansible_collections.strata.layering.plugins.module_utils.images import image_files
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
@@ -550,6 +551,9 @@ def test_audit_history_contains_only_kinds_that_can_be_selected(workspace, tmp_p
     add_app(workspace)
     add_template(workspace)
     run("layered_image_export", **workspace.options, template="office", path=os.fspath(tmp_path / "office.raw"))
+    audit = Repository.open(workspace.options["repository"]).audit
+    audit.append("create", PACKAGING, "app/Tool/2.0")
+    audit.append("delete", IMAGE, "office")
     for record in run("audit_info", **workspace.options)["records"]:
         assert record in run("audit_info", **workspace.options, kind=record["kind"])["records"]
 
