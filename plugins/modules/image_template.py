@@ -114,6 +114,9 @@ extends_documentation_fragment:
 seealso:
   - module: strata.layering.layered_image_publish
   - module: strata.layering.image_template_info
+  - name: Registry changes
+    description: How registry values that several layers change are merged.
+    link: https://github.com/strata/layering/blob/main/docs/registry-deltas.md
 """
 
 EXAMPLES = r"""

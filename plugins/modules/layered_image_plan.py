@@ -97,6 +97,9 @@ attributes:
 seealso:
   - module: strata.layering.image_template
   - module: strata.layering.layered_image_publish
+  - name: Check mode
+    description: How to review a change before it is published.
+    link: https://github.com/strata/layering/blob/main/docs/check-mode.md
 """
 
 EXAMPLES = r"""

@@ -106,6 +106,12 @@ extends_documentation_fragment:
 seealso:
   - module: strata.layering.image_template
   - module: strata.layering.layered_image_info
+  - name: Publishing
+    description: Steps, task states, manual actions and the removal of images.
+    link: https://github.com/strata/layering/blob/main/docs/publishing.md
+  - name: Scripts
+    description: Scripts in an image.
+    link: https://github.com/strata/layering/blob/main/docs/scripts.md
 """
 
 EXAMPLES = r"""

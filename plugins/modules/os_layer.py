@@ -59,6 +59,9 @@ extends_documentation_fragment:
 seealso:
   - module: strata.layering.ovf_export
   - module: strata.layering.layer_info
+  - name: File shares
+    description: Mounted shares, SMB servers, credentials and permissions.
+    link: https://github.com/strata/layering/blob/main/docs/file-shares.md
 """
 
 EXAMPLES = r"""

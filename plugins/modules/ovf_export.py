@@ -57,6 +57,9 @@ extends_documentation_fragment:
   - strata.layering.attributes
 seealso:
   - module: strata.layering.os_layer
+  - name: File shares
+    description: Mounted shares, SMB servers, credentials and permissions.
+    link: https://github.com/strata/layering/blob/main/docs/file-shares.md
 """
 
 EXAMPLES = r"""

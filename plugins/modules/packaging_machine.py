@@ -128,6 +128,9 @@ seealso:
   - module: strata.layering.app_layer
   - module: strata.layering.platform_layer
   - module: strata.layering.connector
+  - name: Capture
+    description: How the changes of an installer become a layer.
+    link: https://github.com/strata/layering/blob/main/docs/capture.md
 """
 
 EXAMPLES = r"""

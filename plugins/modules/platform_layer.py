@@ -36,6 +36,9 @@ seealso:
   - module: strata.layering.image_template
   - module: strata.layering.layer_info
   - module: strata.layering.packaging_machine
+  - name: Capture
+    description: How the changes of an installer become a layer.
+    link: https://github.com/strata/layering/blob/main/docs/capture.md
 """
 
 EXAMPLES = r"""
@@ -89,9 +92,80 @@ EXAMPLES = r"""
 
 RETURN = r"""
 layer:
-  description: The layer version. Its C(size) is in bytes.
+  description: The layer version.
   returned: when O(state=present)
   type: dict
+  contains:
+    name:
+      description: Name of the layer.
+      type: str
+    kind:
+      description: The kind of layer, always V(platform).
+      type: str
+    description:
+      description: Description of the layer.
+      type: str
+    icon:
+      description: Digest of the icon, null without an icon.
+      type: str
+    version:
+      description: Name of the version.
+      type: str
+    version_description:
+      description: Description of the version.
+      type: str
+    digest:
+      description: Digest of the version. In check mode, null for a version that would be created.
+      type: str
+    content_digest:
+      description: Digest of the content, without file times unless they are kept.
+      type: str
+    status:
+      description: V(Deployable) if image templates can use the version.
+      type: str
+    size:
+      description: Size of the version in the repository in bytes.
+      type: int
+    created:
+      description: Time when the version was created (UTC).
+      type: str
+    script:
+      description: The script of the version, null without a script.
+      type: dict
+      contains:
+        name:
+          description: Name of the file.
+          type: str
+        digest:
+          description: Digest of the content.
+          type: str
+        size:
+          description: Size in bytes.
+          type: int
+    os_layer:
+      description: The OS layer version for which the version was built.
+      type: dict
+      contains:
+        name:
+          description: Name of the OS layer.
+          type: str
+        version:
+          description: Name of the version.
+          type: str
+    prerequisites:
+      description: The app layer versions that the version was built on.
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: Name of the app layer.
+          type: str
+        version:
+          description: Name of the version.
+          type: str
+    changes:
+      description: The same value as RV(changes).
+      type: dict
   sample:
     name: Horizon Agent
     version: "2.1"
@@ -121,16 +195,60 @@ gate:
   returned: when a version was captured
   type: list
   elements: dict
+  contains:
+    name:
+      description: Name of the check.
+      type: str
+    result:
+      description: V(pass), V(warn) or V(fail).
+      type: str
+    found:
+      description: The value that was found.
+      type: str
+    action:
+      description: The recommended action, empty if the check passed.
+      type: str
 hazards:
   description: Content of the captured layer that may not work in a layer, with the recommended action.
   returned: when a version was captured
   type: list
   elements: dict
+  contains:
+    name:
+      description: Name of the check.
+      type: str
+    result:
+      description: V(pass), V(warn) or V(fail).
+      type: str
+    found:
+      description: The value that was found.
+      type: str
+    action:
+      description: The recommended action, empty if the check passed.
+      type: str
 left_out:
   description: Changes that were left out of the captured layer, with the reason and examples.
   returned: when a version was captured
   type: list
   elements: dict
+  contains:
+    kind:
+      description: The kind of change, such as V(file), V(removal), V(key) or V(value).
+      type: str
+    reason:
+      description: The reason, such as the C(reason) of an exclusion.
+      type: str
+    count:
+      description: Number of changes.
+      type: int
+    examples:
+      description: Paths of some of the changes.
+      type: list
+      elements: str
+    rules:
+      description: The patterns of the exclusions.
+      type: list
+      elements: str
 """
 
 from ..module_utils.common.arguments import platform_layer_arguments

@@ -28,6 +28,10 @@ extends_documentation_fragment:
   - strata.layering.repository
   - strata.layering.repository.changes
   - strata.layering.attributes
+seealso:
+  - name: Administration
+    description: Size, permissions, backup and upgrade of a repository.
+    link: https://github.com/strata/layering/blob/main/docs/administration.md
 """
 
 EXAMPLES = r"""

@@ -40,6 +40,9 @@ extends_documentation_fragment:
   - strata.layering.attributes.info
 seealso:
   - module: strata.layering.layered_image_publish
+  - name: Publishing
+    description: Steps, task states and manual actions.
+    link: https://github.com/strata/layering/blob/main/docs/publishing.md
 """
 
 EXAMPLES = r"""
