@@ -113,7 +113,7 @@ def ensure_image_template(options: ImageTemplateOptions, *, check_mode: bool, di
         if desired is None:
             if before is not None and not check_mode:
                 templates.delete(name, comment=options.repository.comment)
-            warnings = templates.absent_warnings(name) if before is None else _remaining_vms(repository, name)
+            warnings = templates.absent_warnings(name) if before is None else remaining_vms(repository, name)
             return Outcome(before is not None, before.to_dict() if before else None, None, warnings=warnings)
         after = desired.document
         resolved = resolve(repository, after)
@@ -169,8 +169,8 @@ def desired_template(
     return DesiredTemplate(document, None if is_kept else script, icon)
 
 
-def _remaining_vms(repository: Repository, name: str) -> list[str]:
-    """Return a warning that names the published VMs of a template that is deleted, if there are any."""
+def remaining_vms(repository: Repository, name: str) -> list[str]:
+    """Return a warning that names the published VMs of the deleted template ``name``, if there are any."""
     document = document_collections.images(repository).get(name)
     if document is None or not document.images:
         return []

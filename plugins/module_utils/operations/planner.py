@@ -31,7 +31,7 @@ from ..publish.vm_metadata import vcenter_record
 from ..repository.repository import Repository
 from ..vsphere.session import Session
 from .connector import connector_document, look_up
-from .image_template import ImageTemplateOptions, desired_template
+from .image_template import ImageTemplateOptions, desired_template, remaining_vms
 from .options import RepositoryOptions
 from .plan_summary import PlannedConnector
 from .planned_image import (
@@ -246,6 +246,7 @@ class ImagePlanner:
         if after is None:
             image.selected, image.absent = False, True
             image.template_action = _action(before, after)
+            self._plan.warnings += remaining_vms(self._repository, image.template) if before else []
             self._show_template(image, before, None, None)
             return
         if after.connector in self._wrong_connectors:
@@ -355,7 +356,8 @@ class ImagePlanner:
             and image.template_action != NONE
             and self._request.with_conflicts
         ):
-            shown["contested"] = conflict_lines(self._template_plan(self._repository, resolved))
+            contested = conflict_lines(self._template_plan(self._repository, resolved))
+            shown |= {"contested": contested} if contested else {}
         if image.template_action != NONE:
             self._show("image template", image.template, _document(before), shown)
 

@@ -296,6 +296,8 @@ def test_absent_templates_and_connectors(repository):
     }
     assert [connector.action for connector in planned.connectors] == ["delete"]
     assert all("never" not in line for line in summary_lines([], planned.connectors, planned.images))
+    assert [warning for warning in planned.warnings if "office" in warning]
+    assert not [warning for warning in planned.warnings if "kiosk" in warning]
 
 
 def test_stored_templates_are_published_only_by_name(repository):
