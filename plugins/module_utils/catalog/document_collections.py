@@ -73,16 +73,20 @@ class Documents(Generic[D]):
         self._repository.catalog.put(self._kind, name, document.to_dict())
 
     def put(self, name: str, document: D, *, before: D | None, comment: str | None, version: str | None = None) -> None:
-        """Write a document and an audit record of the difference from ``before`` (None: the document is new)."""
-        after = document.to_dict()
+        """Write a document and an audit record of the difference from ``before`` (None: the document is new).
+
+        ``version`` is the version of a layer that was created or changed.
+        """
+        after, old = document.to_dict(), before.to_dict() if before else {}
         self._repository.catalog.put(self._kind, name, after)
+        is_new = before is None or (version is not None and version not in old.get("versions", {}))
         self._repository.audit.append(
-            "update" if before else "create",
+            "create" if is_new else "update",
             self._kind,
             name,
             version=version,
             comment=comment,
-            details=_difference(before.to_dict(), after) if before else {},
+            details=_difference(old, after) if before else {},
         )
 
     def remove(self, name: str) -> None:

@@ -31,6 +31,7 @@ FIXED_TIME = filetime_from_unix_ns(946_684_800 * 10**9)
 MAX_ENTRIES = 2_000_000
 _MAX_TIME = (1 << 63) - 1
 _HOLE = 64 * 1024
+_DELETE = "Correct the option delete, or correct the folder."
 
 
 class _Node:
@@ -179,7 +180,7 @@ def _add_whiteouts(tree: _Node, delete: Iterable[str], problems: FolderProblems)
         try:
             path = windows_path(text)
         except InvalidInput as error:
-            problems.add(error.message.rstrip("."))
+            problems.add(error.message.rstrip("."), _DELETE)
             continue
         node = tree
         *folders, name = path.split("/")
@@ -190,7 +191,8 @@ def _add_whiteouts(tree: _Node, delete: Iterable[str], problems: FolderProblems)
             if child is None:
                 if status is not None:
                     problems.add(
-                        f"{printable(text)} cannot be deleted, because a file of the folder replaces a parent folder"
+                        f"{printable(text)} cannot be deleted, because a file of the folder replaces a parent folder",
+                        _DELETE,
                     )
                     break
                 child = _Node()

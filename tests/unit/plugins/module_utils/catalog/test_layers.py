@@ -123,6 +123,19 @@ def test_version_with_another_script_is_refused(stored):
     assert ("other.cmd" in caught.value.message) is (stored is not None)
 
 
+def test_audit_of_a_new_version_is_a_creation_and_of_its_metadata_an_update(repository):
+    add(repository, OS, "Windows", "1")
+    add(repository, APP, "Tool", "1")
+    layer = add(repository, APP, "Tool", "2")
+    store_layer(repository, layer, LayerMetadata(description="text").apply(layer, "2"), "2", None)
+    records = repository.audit.read(kinds=["app_layer"])
+    assert [(record["action"], record["version"]) for record in records] == [
+        ("create", "1"),
+        ("create", "2"),
+        ("update", "2"),
+    ]
+
+
 def test_version_that_is_removed_while_another_is_built_does_not_return(repository):
     add(repository, OS, "Windows", "1")
     remover = threading.Thread(target=remove, args=(repository, OS, "Windows", "1"))

@@ -271,7 +271,9 @@ def test_too_long_path_is_refused(tmp_path):
     ],
 )
 def test_invalid_deletion_is_refused(tmp_path, path):
-    assert problems(tmp_path, delete=[path, "fine"]).details["problems"]
+    error = problems(tmp_path, delete=[path, "fine"])
+    assert error.details["problems"]
+    assert "option delete" in error.hint
 
 
 def test_deletions_are_normalized(tmp_path):
