@@ -193,7 +193,9 @@ class CallbackModule(CallbackBase):
         is_message = status == "ok" and (action.endswith("debug") or is_idle)
         seconds = self._seconds(result)
         if is_message:
-            for line in _messages(result.result):
+            lines = list(_messages(result.result))
+            # A message that repeats the failure before it is not printed again.
+            for line in lines if self._failure != (result.host.get_name(), "\n".join(lines)) else ():
                 self._display.display(f"{_INDENT}{self._host(result)}{line}")
         elif self._display.verbosity or _is_shown(action, status):
             title = self._title(result)

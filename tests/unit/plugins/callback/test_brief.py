@@ -144,3 +144,18 @@ def test_role_without_work_says_so_once(output):
     lines = _lines(output("-i", "one,", plays=[play], code=0))
     assert lines[0] == "Idle"
     assert [("app_layer_versions" in line, "app_layer_packages" in line) for line in lines[1:-1]] == [(True, True)]
+
+
+def test_message_that_repeats_the_failure_is_printed_once(output):
+    failing = {"name": "A task", "fail": {"msg": "Because of x."}}
+    message = {"name": "A reason", "debug": {"msg": ["{{ ansible_failed_result.msg }}"]}}
+    other = {"name": "Another reason", "debug": {"msg": "y"}}
+    play = {
+        "name": "Play",
+        "hosts": "all",
+        "gather_facts": False,
+        "tasks": [{"block": [failing], "rescue": [message, other]}],
+    }
+    lines = _lines(output("-i", "one,", plays=[play], code=0))
+    assert lines.count("Because of x.") == 1
+    assert "y" in lines
