@@ -220,7 +220,7 @@ class PackagedSource:
 
     def exists(self) -> bool:
         """Return whether the disk exists; it may be deleted once it has been captured."""
-        share, file = open_file(self.path, self.credentials)
+        share, file = open_file(self.path, self.credentials, "packaged_disk")
         with share:
             return share.is_file(file)
 
@@ -287,7 +287,7 @@ class PackagedSource:
     def _open(self) -> _PackagedDisk:
         from ..ovf.package import open_package
 
-        share, file = open_file(self.path, self.credentials)
+        share, file = open_file(self.path, self.credentials, "packaged_disk")
         if not share.is_file(file):
             raise InvalidInput(
                 f"The packaged disk {self.path!r} does not exist.",

@@ -203,7 +203,7 @@ def ensure_image_file(options: LayeredImageExportOptions, *, check_mode: bool, p
     """
     repository = options.repository.open(check_mode=check_mode)
     template = require_resolved(repository, options.template)
-    share, file = open_file(options.path, options.credentials)
+    share, file = open_file(options.path, options.credentials, "path")
     with share:
         _check_place(share, file, options.path)
         target = _Target(share, file, options.path, options.format or _format_of(options.path))

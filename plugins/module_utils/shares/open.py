@@ -63,22 +63,22 @@ def open_share(location: str, credentials: ShareCredentials) -> Share:
     )
 
 
-def open_file(location: str, credentials: ShareCredentials) -> tuple[Share, str]:
+def open_file(location: str, credentials: ShareCredentials, option: str) -> tuple[Share, str]:
     """Return the share that holds the file ``location``, and the file's path on that share.
 
-    ``location`` is a path of this host or //server/share/path.
+    ``location`` is a path of this host or //server/share/path; ``option`` is the option with it.
 
     Raises:
         InvalidInput: as ``open_share``; also ``shares.address`` if ``location`` names a share, not a file.
     """
     if not location:
         raise InvalidInput(
-            "The path of the file is empty.",
+            f"The option {option} is empty.",
             code="shares.address",
-            hint="Set the option to a path on the composer or to //server/share/path/file.",
+            hint=f"Set {option} to a path on the composer or to //server/share/path/file.",
         )
     if not is_smb(location):
-        _refuse_windows(location, "the option")
+        _refuse_windows(location, option)
         folder, name = os.path.split(os.path.abspath(location))
         return LocalShare(folder), name
     address, path = split_smb_file(location)

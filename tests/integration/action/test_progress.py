@@ -225,10 +225,15 @@ def test_interrupted_play_ends_at_once(site):
         stderr=subprocess.STDOUT,
         text=True,
     ) as running:
-        stop = threading.Timer(60, running.kill)
+        stop = threading.Timer(120, running.kill)
         stop.start()
         try:
-            assert any(_LINE.match(line) for line in running.stdout)
+            printed = []
+            for line in running.stdout:
+                printed.append(line)
+                if _LINE.match(line):
+                    break
+            assert printed and _LINE.match(printed[-1]), printed
             start = time.monotonic()
             running.send_signal(signal.SIGINT)
             assert "interrupted" in running.stdout.read()

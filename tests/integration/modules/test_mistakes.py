@@ -115,15 +115,15 @@ def test_file_share_that_is_a_url_is_refused_without_its_password():
 def test_path_in_windows_is_refused(refused, workspace, path):
     add_app(workspace)
     add_template(workspace)
-    refused("file_share", "shares.address", repr(path), file_share=path)
-    refused("app_layer", "shares.address", repr(path), name="T", version="1", packaged_disk=path, **OS)
+    refused("file_share", "shares.address", f"'{path}'", file_share=path)
+    refused("app_layer", "shares.address", f"'{path}'", name="T", version="1", packaged_disk=path, **OS)
     refused("layered_image_export", "shares.address", "Windows", template="office", path=f"{path}.vmdk")
-    refused("repository", "repository.path", repr(path), repository=path)
+    refused("repository", "repository.path", f"'{path}'", repository=path)
     for option, code in (("files", "layers.folder_missing"), ("registry", "images.registry_file")):
-        refused("app_layer", code, repr(path), name="T", version="1", **{option: path}, **OS)
+        refused("app_layer", code, f"'{path}'", name="T", version="1", **{option: path}, **OS)
     for option, code in (("icon", "catalog.icon_unreadable"), ("script", "catalog.script_unreadable")):
         file = path + ".cmd"
-        refused("app_layer", code, repr(file), name="T", version="1", delete=["x"], **{option: file}, **OS)
+        refused("app_layer", code, f"'{file}'", name="T", version="1", delete=["x"], **{option: file}, **OS)
 
 
 def test_icon_that_is_no_picture_is_named(refused, workspace):
