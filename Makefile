@@ -17,7 +17,7 @@ TOOLS := tests/tools
 COLLECTION := .build/collections/ansible_collections/strata/layering
 
 # With these variables, Python and Ansible find the collection and an environment's tools in this checkout, and write only there.
-within = env PATH="$(CURDIR)/$(1)/bin:$$PATH" PYTHONPATH="$(CURDIR)/.build/collections" \
+within = env PATH="$(CURDIR)/$(1)/bin:$$PATH:/usr/sbin:/sbin" PYTHONPATH="$(CURDIR)/.build/collections" \
 	ANSIBLE_COLLECTIONS_PATH="$(CURDIR)/.build/collections" ANSIBLE_HOME="$(CURDIR)/.cache/ansible"
 
 # An environment that was moved or copied does not work; its stamp contains the path of another checkout.
