@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import datetime
+import secrets
 import time
-import uuid
 from dataclasses import replace
 from typing import Any
 
@@ -72,10 +73,13 @@ class PublishTask:
     @classmethod
     def new(cls, repository: Repository, template: ResolvedTemplate, vcenter: VCenterRecord) -> PublishTask:
         """Return a task that has not started and is not stored yet."""
-        moment = now()
-        identifier = f"{moment.replace(':', '').replace('-', '')}-{uuid.uuid4().hex[:8]}"
+        moment = datetime.datetime.now(datetime.UTC)
+        # Tasks of the same second are ordered by their identifiers, which begin with the time in units of 15 microseconds.
+        fraction = (moment.microsecond << 16) // 1_000_000
+        identifier = f"{moment:%Y%m%dT%H%M%SZ}-{fraction:04x}{secrets.token_hex(2)}"
+        created = moment.isoformat(timespec="seconds").replace("+00:00", "Z")
         record = not_started(template, vcenter, "The task has not started.")
-        return cls(repository, replace(record, id=identifier, created=moment, updated=moment))
+        return cls(repository, replace(record, id=identifier, created=created, updated=created))
 
     @property
     def begun(self) -> bool:

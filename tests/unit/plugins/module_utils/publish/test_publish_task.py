@@ -38,6 +38,17 @@ def task(repository):
     return tasks.PublishTask.new(repository, template, VCENTER)
 
 
+def test_tasks_of_the_same_second_are_listed_newest_first(repository):
+    layer = LayerReference("os", "Windows", "1", "sha256:" + "1" * 64)
+    template = ResolvedTemplate("office", layer, (), None, CONNECTOR, None, "office", "automatic", "")
+    created = []
+    for _number in range(8):
+        task = tasks.PublishTask.new(repository, template, VCENTER)
+        task.begin("compose", "The layers are composed.")
+        created.append(task.record.id)
+    assert [task.id for task in tasks.tasks_of(repository, "office")] == created[::-1]
+
+
 def stored(repository) -> PublishTaskRecord:
     (record,) = tasks.tasks_of(repository, "office")
     return record
