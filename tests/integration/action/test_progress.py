@@ -80,6 +80,8 @@ class Site:
             "ANSIBLE_HOME": str(self.folder / "ansible"),
             "ANSIBLE_REMOTE_TEMP": str(self.folder / "remote"),
             "ANSIBLE_NOCOLOR": "1",
+            # Ansible does not flush its output, which is a pipe here.
+            "PYTHONUNBUFFERED": "1",
             # Ansible and its async wrapper expand ~ differently if HOME is not that of the account.
             "ANSIBLE_ASYNC_DIR": str(self.folder / "async"),
         }
