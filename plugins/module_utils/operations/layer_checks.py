@@ -25,6 +25,7 @@ _ROOT_FOLDERS = {
     re.sub(r"[^a-z0-9]", "", name.lower()): name
     for name in ("Program Files", "Program Files (x86)", "ProgramData", "Users", "Windows")
 }
+_ROOT_NAMES = frozenset(name.lower() for name in _ROOT_FOLDERS.values())
 #: Names that Windows shows or packages use for these folders, in the same form.
 _OTHER_NAMES = {
     **dict.fromkeys(("programme", "programmi", "programas", "programfilesx64", "programfilesw6432"), "Program Files"),
@@ -135,6 +136,3 @@ def _root_folder_in(name: str, entries: Iterable[Entry]) -> str | None:
         if above == name and entry.kind == DIRECTORY and below.lower() in _ROOT_NAMES:
             return below
     return None
-
-
-_ROOT_NAMES = frozenset(name.lower() for name in _ROOT_FOLDERS.values())

@@ -119,19 +119,14 @@ class _Job:
 
     def _cancel(self, name: str, progress: Progress) -> Published:
         require_known(self.repository, name)
-        with self.options.connection.connect() as session:
-            return cancel_publishing(
-                self.repository,
-                session,
-                name,
-                self.options.publishing,
-                check_mode=self.check_mode,
-                progress=progress,
-            )
+        return self._end(cancel_publishing, name, progress)
 
     def _remove(self, name: str, progress: Progress) -> Published:
+        return self._end(remove_images, name, progress)
+
+    def _end(self, end: Callable[..., Published], name: str, progress: Progress) -> Published:
         with self.options.connection.connect() as session:
-            return remove_images(
+            return end(
                 self.repository,
                 session,
                 name,
