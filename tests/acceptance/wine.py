@@ -85,7 +85,8 @@ class Prefix:
             "WINEPREFIX": self.path,
             "WINEDEBUG": "-all",
             "DISPLAY": "",
-            "WINEDLLOVERRIDES": "winemenubuilder.exe,mscoree,mshtml=d",
+            # A debugger that wine starts for a program that crashes while wine ends would write its own settings.
+            "WINEDLLOVERRIDES": "winemenubuilder.exe,winedbg.exe,mscoree,mshtml=d",
         }
 
     @contextlib.contextmanager
