@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ...plugins.module_utils.common.progress import Progress, silent
-from ...plugins.module_utils.vsphere.deploy import Deployed, DeployRequest, create_by_import
+from ...plugins.module_utils.vsphere.deploy import Deployed, create_by_import
 from ...plugins.module_utils.vsphere.hardware import Hardware
+from ...plugins.module_utils.vsphere.import_specification import DeployRequest
 from ...plugins.module_utils.vsphere.inventory import Placement
 from ...plugins.module_utils.vsphere.session import Session
 

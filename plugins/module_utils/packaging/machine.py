@@ -172,7 +172,8 @@ def create_machine(
     session: Session, target: Target, packaging: Packaging, key: str, image: ThinImage, progress: Progress
 ) -> Deployed:
     """Create the VM, which stays powered off. Raises Conflict (vsphere.duplicate_name) when its name is in use."""
-    from ..vsphere.deploy import DeployRequest, create_by_import
+    from ..vsphere.deploy import create_by_import
+    from ..vsphere.import_specification import DeployRequest
 
     length, chunks = image.stream()
     title = f"Packaging machine of the {packaging.kind} layer {packaging.name} {packaging.version}"

@@ -17,7 +17,8 @@ from ..images.layered_image import compose_template
 from ..images.thin_image import ThinImage
 from ..vsphere import vm as machines
 from ..vsphere.custom_attributes import set_attributes
-from ..vsphere.deploy import DeployRequest, create_by_import
+from ..vsphere.deploy import create_by_import
+from ..vsphere.import_specification import DeployRequest
 from ..vsphere.vm import VmFacts, read_facts
 from . import guest_report, image_records, vm_metadata
 from .connector_script import run_script

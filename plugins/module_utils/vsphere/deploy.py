@@ -9,17 +9,16 @@ sent. When a step fails, nothing remains in vSphere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from ..common.errors import Conflict, Corrupt, NotFound, StrataError, Unavailable
 from ..common.optional_imports import pyvmomi
 from ..common.progress import Progress, silent
-from ..ovf.descriptor_writer import ImageDescription, write_descriptor
-from .faults import explained, fault_text
-from .hardware import Hardware, apply_hardware, option_values
-from .inventory import Inventory, Placement
+from .faults import explained
+from .import_specification import DeployRequest, import_specification
+from .inventory import Inventory
 from .nfc import Device, Lease
 from .properties import read, wait_for
 from .session import Session
@@ -28,39 +27,6 @@ from .vm import destroy
 
 #: Seconds to wait for vCenter to remove the VM of an aborted lease.
 _REMOVAL_TIMEOUT = 10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeployRequest:
-    """The VM to create. ``capacity`` is the size of its disk in bytes, ``length`` the size of the VMDK stream in bytes.
-
-    ``extra_config`` is set before the upload starts: set a mark for a complete VM afterwards. ``stall_timeout``
-    (None: the session's patience) limits the seconds without a byte sent, ``lease_timeout`` the seconds until vCenter is ready.
-    """
-
-    name: str
-    placement: Placement
-    hardware: Hardware
-    capacity: int
-    length: int
-    annotation: str = ""
-    extra_config: Mapping[str, str] = field(default_factory=dict)
-    provisioning: str = "thin"
-    stall_timeout: float | None = None
-    lease_timeout: float = 600
-
-    @property
-    def subject(self) -> str:
-        """The beginning of error messages."""
-        return f"Creating the virtual machine {self.name}"
-
-    @property
-    def networks(self) -> list[tuple[str, Any]]:
-        """Name and managed object of the network of each adapter."""
-        placement, hardware = self.placement, self.hardware
-        if placement.network is not None:
-            return [(placement.network_name or "", placement.network)] * hardware.nic_count
-        return hardware.networks[: hardware.nic_count]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +65,15 @@ def create_by_import(
             code="vsphere.duplicate_name",
             hint="Remove or rename that virtual machine.",
         )
-    specification, item, warnings = _import_specification(session, request)
+    made = import_specification(session, request)
     with explained(request.subject):
-        handle = placement.pool.ImportVApp(specification, placement.folder, placement.host)
+        handle = placement.pool.ImportVApp(made.specification, placement.folder, placement.host)
     lease = Lease(session, handle, request.subject, stall_timeout=request.stall_timeout)
     try:
         with lease:
             lease.wait_ready(request.lease_timeout)
             on_created(lease.entity)
-            device = _device(lease, item, request.subject)
+            device = _device(lease, made.item, request.subject)
             transfer = lease.upload(device, blocks, request.length, progress=progress)
             verified = lease.verify(device, transfer)
             lease.complete()
@@ -115,70 +81,8 @@ def create_by_import(
     except BaseException as error:
         _remove_incomplete(session, lease, request.name, error)
         raise
-    warnings = (*warnings, *request.hardware.remarks)
+    warnings = (*made.warnings, *request.hardware.remarks)
     return Deployed(lease.entity, lease.entity._GetMoId(), transfer, verified, warnings)
-
-
-def _import_specification(session: Session, request: DeployRequest) -> tuple[Any, Any, tuple[str, ...]]:
-    """Return vCenter's import specification, completed with the hardware; its file item; and warnings."""
-    placement, hardware = request.placement, request.hardware
-    manager = pyvmomi.vim.OvfManager
-    mapping = [manager.NetworkMapping(name=name, network=item) for name, item in dict(request.networks).items()]
-    parameters = manager.CreateImportSpecParams(
-        locale="US",
-        deploymentOption="",
-        entityName=request.name,
-        hostSystem=placement.host,
-        diskProvisioning=request.provisioning,
-        networkMapping=mapping,
-    )
-    with explained(request.subject):
-        result = session.content.ovfManager.CreateImportSpec(
-            _descriptor(request), placement.pool, placement.datastore, parameters
-        )
-    problems = [fault_text(fault) for fault in result.error or []]
-    if problems or result.importSpec is None:
-        raise Unavailable(
-            f"{request.subject} failed: vCenter rejected the hardware: {'; '.join(problems) or 'it gave no reason'}.",
-            code="vsphere.import_spec",
-            hint="Check the VM template: its hardware version, guest type and network.",
-        )
-    items = list(result.fileItem or [])
-    if len(items) != 1 or items[0].create:
-        raise Unavailable(
-            f"{request.subject} failed: vCenter expects {len(items)} files, not one disk.",
-            code="vsphere.import_spec",
-            hint="Check the VM template.",
-        )
-    config = result.importSpec.configSpec
-    apply_hardware(hardware, config)
-    config.annotation = request.annotation
-    options = option_values(hardware.extra_config | dict(request.extra_config))
-    config.extraConfig = [*(config.extraConfig or []), *options]
-    return result.importSpec, items[0], tuple(fault_text(fault) for fault in result.warning or [])
-
-
-def _descriptor(request: DeployRequest) -> str:
-    """Return the OVF descriptor of the VM."""
-    hardware = request.hardware
-    descriptor = write_descriptor(
-        ImageDescription(
-            name=request.name,
-            disk_file="disk1.vmdk",
-            disk_size=request.length,
-            capacity=request.capacity,
-            guest_id=hardware.guest_id,
-            firmware=hardware.firmware,
-            secure_boot=hardware.secure_boot,
-            hardware_version=hardware.version,
-            cpus=hardware.cpus,
-            cores_per_socket=hardware.cores_per_socket,
-            memory_mib=hardware.memory_mib,
-            scsi_type=hardware.scsi_type,
-            networks=tuple(name for name, _network in request.networks),
-        )
-    )
-    return descriptor.decode("utf-8")
 
 
 def _device(lease: Lease, item: Any, subject: str) -> Device:
