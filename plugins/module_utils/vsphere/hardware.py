@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..common.optional_imports import pyvmomi
+from .disk_controllers import boot_controller, controller_kind, ovf_type
 from .names import plain_name
 from .properties import read
 from .session import Session
@@ -58,9 +59,10 @@ _OWN = re.compile(
 class Hardware:
     """The hardware that is copied from a VM template; it can be changed before a VM is created with it.
 
-    ``scsi_type`` is the name in OVF; ``nic_count`` adapters of type VMXNET3 are created, on ``networks`` (name and managed
-    object, in the order of the adapters). ``settings``, ``flags``, ``boot`` and ``devices`` are pyVmomi values. ``remarks`` are
-    warnings about hardware that is not copied.
+    ``disk_controller`` is the kind of the controller of the disk: pvscsi, lsi_sas, lsi_logic, bus_logic, nvme or ahci; None if
+    the template has no disk controller. ``scsi_type`` is the name of a SCSI controller in OVF. ``nic_count`` adapters of type
+    VMXNET3 are created, on ``networks`` (name and managed object, in the order of the adapters). ``settings``, ``flags``,
+    ``boot`` and ``devices`` are pyVmomi values. ``remarks`` are warnings about hardware that is not copied.
     """
 
     guest_id: str = "windows9_64Guest"
@@ -70,6 +72,7 @@ class Hardware:
     memory_mib: int = 4096
     firmware: str = "bios"
     secure_boot: bool = False
+    disk_controller: str | None = "lsi_sas"
     scsi_type: str = "lsilogicsas"
     nic_count: int = 1
     networks: list[tuple[str, Any]] = field(default_factory=list)
@@ -87,6 +90,8 @@ def read_hardware(session: Session, vm: Any) -> Hardware:
     config = values["config"]
     devices = list(config.hardware.device or [])
     nics = [device for device in devices if isinstance(device, pyvmomi.vim.vm.device.VirtualEthernetCard)]
+    boot = boot_controller(devices)
+    controller = None if boot is None else controller_kind(boot)
     hardware = Hardware(
         guest_id=config.guestId or "windows9_64Guest",
         version=config.version,
@@ -95,7 +100,10 @@ def read_hardware(session: Session, vm: Any) -> Hardware:
         memory_mib=config.hardware.memoryMB,
         firmware=config.firmware or "bios",
         secure_boot=bool(config.bootOptions and config.bootOptions.efiSecureBootEnabled),
-        scsi_type=_scsi_type(devices),
+        disk_controller=controller,
+        scsi_type=ovf_type(controller)
+        if controller in ("pvscsi", "lsi_sas", "lsi_logic", "bus_logic")
+        else "lsilogicsas",
         nic_count=len(nics) or 1,
         networks=_networks(session, nics, values.get("network", [])),
         settings={name: value for name in _SETTINGS if (value := getattr(config, name, None)) is not None},
@@ -160,20 +168,6 @@ def option_values(options: dict[str, str]) -> list[Any]:
 def _typed(kind: Any, values: dict[str, Any]) -> dict[str, Any]:
     known = {info.name for info in kind._GetPropertyList()}
     return {name: value for name, value in values.items() if name in known}
-
-
-def _scsi_type(devices: list[Any]) -> str:
-    kinds = pyvmomi.vim.vm.device
-    for device in devices:
-        for kind, name in (
-            (kinds.ParaVirtualSCSIController, "VirtualSCSI"),
-            (kinds.VirtualLsiLogicSASController, "lsilogicsas"),
-            (kinds.VirtualLsiLogicController, "lsilogic"),
-            (kinds.VirtualBusLogicController, "buslogic"),
-        ):
-            if isinstance(device, kind):
-                return name
-    return "lsilogicsas"
 
 
 def _is_copied(device: Any) -> bool:

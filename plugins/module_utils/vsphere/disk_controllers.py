@@ -1,0 +1,65 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Disk controllers of VMs: their kinds, and the controller to which the disk of an image is attached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..common.optional_imports import pyvmomi
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerKind:
+    """A kind of disk controller: its name in this collection, class in pyVmomi, and ResourceSubType in OVF."""
+
+    name: str
+    type_name: str
+    ovf_type: str
+
+
+#: In the order in which the boot controller of a VM without disks is chosen. AHCI is last: templates often have
+#: an AHCI controller only for the CD drive. A derived class precedes the class from which it is derived.
+KINDS = (
+    ControllerKind("pvscsi", "ParaVirtualSCSIController", "VirtualSCSI"),
+    ControllerKind("lsi_sas", "VirtualLsiLogicSASController", "lsilogicsas"),
+    ControllerKind("lsi_logic", "VirtualLsiLogicController", "lsilogic"),
+    ControllerKind("bus_logic", "VirtualBusLogicController", "buslogic"),
+    ControllerKind("nvme", "VirtualNVMEController", "vmware.nvme.controller"),
+    ControllerKind("ahci", "VirtualAHCIController", "vmware.sata.ahci"),
+)
+_BY_NAME = {kind.name: kind for kind in KINDS}
+_SCSI = ("pvscsi", "lsi_sas", "lsi_logic", "bus_logic")
+
+
+def controller_kind(device: Any) -> str | None:
+    """Return the kind of a device that is a disk controller, for example pvscsi; None for other devices."""
+    for kind in KINDS:
+        if isinstance(device, getattr(pyvmomi.vim.vm.device, kind.type_name)):
+            return kind.name
+    return None
+
+
+def ovf_type(kind: str) -> str:
+    """Return the ResourceSubType in OVF of a kind of disk controller."""
+    return _BY_NAME[kind].ovf_type
+
+
+def boot_controller(devices: list[Any]) -> Any | None:
+    """Return the controller from which a VM boots, None without a disk controller.
+
+    With disks it is the controller of the first disk. Otherwise a SCSI controller precedes NVMe, and NVMe precedes AHCI;
+    among controllers of one sort the lowest bus number counts.
+    """
+    controllers = {device.key: device for device in devices if controller_kind(device) is not None}
+    for device in devices:
+        if isinstance(device, pyvmomi.vim.vm.device.VirtualDisk) and device.controllerKey in controllers:
+            return controllers[device.controllerKey]
+
+    def rank(device: Any) -> tuple[int, int]:
+        kind = controller_kind(device)
+        return (0 if kind in _SCSI else 1 if kind == "nvme" else 2, device.busNumber)
+
+    return min(controllers.values(), key=rank, default=None)
