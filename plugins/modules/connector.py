@@ -203,6 +203,29 @@ tested:
     hardware:
       description: Hardware version, processors, memory and firmware of the VM template.
       type: str
+checks:
+  description: The checks of whether the connector can publish an image. A check that failed ends the test with an error.
+  returned: when O(test=true)
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Name of the check.
+      type: str
+    result:
+      description: V(pass) or V(warn).
+      type: str
+    found:
+      description: What was found.
+      type: str
+    action:
+      description: What to do, empty if the check passed.
+      type: str
+  sample:
+    - name: hosts
+      result: pass
+      found: "reached: esx1.example.com, esx2.example.com"
+      action: ""
 """
 
 from ..module_utils.common.arguments import (

@@ -15,6 +15,7 @@ author:
   - the strata.layering contributors (@strata)
 description:
   - Composes the layers of each template offline and creates a VM with the composed disk and the hardware of the connector's VM template.
+  - Before anything is composed, it checks whether the connector can receive the image (see RV(tasks[].preflight)).
   - Before anything is uploaded, it checks that the registry hives are valid and that the files and keys that Windows needs to start exist.
   - Powers the VM on, waits until its scripts have ended and Windows has shut down by itself, and takes a snapshot.
   - Checks that Horizon can use the snapshot, runs the script of the connector, and returns the location of the image.
@@ -294,6 +295,25 @@ tasks:
         results:
           description: Exit codes by the number of the script.
           type: dict
+    preflight:
+      description:
+        - The checks before the image was composed, of whether the connector can receive it.
+        - If a check failed, nothing was composed or created, and the task has the status C(Failed).
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: Name of the check.
+          type: str
+        result:
+          description: V(pass), V(warn) or V(fail).
+          type: str
+        found:
+          description: What was found.
+          type: str
+        action:
+          description: What to do, empty if the check passed.
+          type: str
     checks:
       description: The checks of the requirements of Horizon.
       type: list

@@ -189,6 +189,25 @@ tasks:
         results:
           description: Exit codes by the number of the script.
           type: dict
+    preflight:
+      description:
+        - The checks before the image was composed, of whether the connector can receive it.
+        - If a check failed, nothing was composed or created, and the task has the status C(Failed).
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: Name of the check.
+          type: str
+        result:
+          description: V(pass), V(warn) or V(fail).
+          type: str
+        found:
+          description: What was found.
+          type: str
+        action:
+          description: What to do, empty if the check passed.
+          type: str
     checks:
       description: The checks of the requirements of Horizon.
       type: list

@@ -113,6 +113,7 @@ func (s *Simulator) controlMux() http.Handler {
 	handle("GET /guests", func(*http.Request) (any, error) { return s.guests.list(), nil })
 	handle("POST /guests", s.controlGuest)
 	handle("POST /guestinfo", s.controlGuestinfo)
+	handle("POST /hosts", s.controlHosts)
 	return mux
 }
 
@@ -121,6 +122,7 @@ func (s *Simulator) controlMux() http.Handler {
 func (s *Simulator) reset(keep []string) {
 	s.rules.remove(0)
 	s.settings.set(s.defaults())
+	_ = s.addressHosts()
 	s.downMu.Lock()
 	s.downUntil = time.Time{}
 	s.downMu.Unlock()

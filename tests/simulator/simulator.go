@@ -164,6 +164,9 @@ func (s *Simulator) serve() (err error) {
 			return err
 		}
 	}
+	if err = s.addressHosts(); err != nil {
+		return err
+	}
 	return s.serveControl()
 }
 

@@ -471,6 +471,10 @@ class Simulator:
         """Return the runs of guests: vm, mode, boots, running, pid, exit, output, seconds."""
         return [run for run in self.ask("GET", "/guests") if vm in (None, run["vm"], run["moid"])]
 
+    def set_host_address(self, host: str = "", **changes: object) -> None:
+        """Change ``name``, ``port`` or ``thumbprint`` of a host in the inventory; without ``host`` of every host."""
+        self.ask("POST", "/hosts", {"host": host, **changes})
+
     def set_guestinfo(self, vm: str, values: dict[str, str]) -> None:
         """Set ``guestinfo.*`` of a VM as VMware Tools do."""
         self.ask("POST", "/guestinfo", {"vm": vm, "values": values})

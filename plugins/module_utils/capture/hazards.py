@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 from ..common.counting import counted_examples
-from ..windows.readiness import WARN, Finding
+from ..common.findings import WARN, Finding
 from ..winregistry.delta import Delta
 from .rules import LeftOut
 

@@ -25,9 +25,9 @@ class PublishTaskRecord(Stored):
     """A publish task.
 
     ``timings`` are seconds by step, ``bytes`` counts by purpose. ``progress`` describes the running
-    step (step, unit, done, total, percent, rate, seconds_left). ``scripts`` is the last report of the guest,
-    ``checks`` are the results of the Horizon checks, ``script`` is the run of the connector's
-    script. ``error`` has code, message and hint.
+    step (step, unit, done, total, percent, rate, seconds_left). ``preflight`` are the findings before the image was composed,
+    ``scripts`` is the last report of the guest, ``checks`` are the results of the Horizon checks, ``script`` is the run of the
+    connector's script. ``error`` has code, message and hint.
 
     A stored task has every value that ``from_dict`` requires. A task that is only returned, for a template that is not being published,
     has no ``id`` and no times; if the template cannot be resolved, only ``template``, ``status`` and ``description`` are known.
@@ -52,6 +52,7 @@ class PublishTaskRecord(Stored):
     bytes: Mapping[str, int] = field(default_factory=dict)
     progress: dict[str, Any] | None = None
     scripts: dict[str, Any] | None = None
+    preflight: tuple[dict[str, Any], ...] = ()
     checks: tuple[dict[str, Any], ...] = ()
     script: ScriptRun | None = None
     warnings: tuple[str, ...] = ()
@@ -80,6 +81,7 @@ class PublishTaskRecord(Stored):
                 "bytes": dict(self.bytes),
                 "progress": self.progress,
                 "scripts": self.scripts,
+                "preflight": list(self.preflight),
                 "checks": list(self.checks),
                 "script": self.script.to_dict() if self.script else None,
                 "warnings": list(self.warnings),
@@ -124,6 +126,7 @@ class PublishTaskRecord(Stored):
             bytes=fields.later("bytes", fields.json, {}, {}),
             progress=fields.later("progress", fields.json_or_none, None),
             scripts=fields.later("scripts", fields.json_or_none, None),
+            preflight=fields.later("preflight", fields.json_list, (), []),
             checks=fields.later("checks", fields.json_list, (), []),
             script=fields.later("script", lambda key: ScriptRun.read(fields, key), None),
             warnings=fields.later("warnings", fields.texts, (), []),

@@ -19,6 +19,7 @@ from ..repository.repository import Repository
 from .options import ConnectionOptions, RepositoryOptions
 
 if TYPE_CHECKING:
+    from ..publish.placement import Target
     from ..vsphere.session import Session
 
 _REQUIRED = ("datacenter", "datastore", "vm_template")
@@ -58,6 +59,7 @@ def ensure_connector(options: ConnectorOptions, *, check_mode: bool) -> Outcome:
         InvalidInput: ``operations.connector_incomplete``, ``operations.connector_attribute``.
         Conflict: ``catalog.in_use`` on removal; ``catalog.other_spelling``.
         NotFound, Conflict, Unavailable: as ``resolve_placement`` when it is tested.
+        Conflict: ``preflight.failed`` when a check of the test has failed.
         InvalidInput: as ``check_script`` when it is tested.
         Corrupt: ``catalog.field`` if a document is damaged.
     """
@@ -67,9 +69,14 @@ def ensure_connector(options: ConnectorOptions, *, check_mode: bool) -> Outcome:
     connectors = document_collections.connectors(repository)
     document = options.document.with_empty_fields(connectors.get(options.name))
     result: dict[str, Any] = {"connector": document.result()}
+    sentences: list[str] = []
     if options.connection is not None:
+        from ..preflight.checks import warnings
+
         with options.connection.connect() as session:
-            result["tested"] = look_up(session, document)
+            target, findings = test_connector(session, document)
+            result |= {"tested": target.summary(), "checks": findings}
+            sentences = warnings(document.name, findings)
     with repository.locks.hold(LOCK, shared=check_mode, purpose=f"change the connector {options.name}"):
         before = connectors.get(options.name)
         if before is None:
@@ -77,22 +84,27 @@ def ensure_connector(options: ConnectorOptions, *, check_mode: bool) -> Outcome:
         changed = before != document
         if changed and not check_mode:
             connectors.put(options.name, document, before=before, comment=options.repository.comment)
-    return Outcome(changed, before.to_dict() if before else None, document.to_dict(), result)
+    return Outcome(changed, before.to_dict() if before else None, document.to_dict(), result, sentences)
 
 
-def look_up(session: Session, document: ConnectorDocument) -> dict[str, Any]:
-    """Check the script of a connector, and return the objects that the connector names in vSphere.
+def test_connector(session: Session, document: ConnectorDocument) -> tuple[Target, list[dict[str, Any]]]:
+    """Check the script of a connector and whether it can receive an image; return what it names in vSphere, and the findings.
 
     Raises:
         NotFound, Conflict, Unavailable: as ``resolve_placement``.
+        Conflict: ``preflight.failed``.
         InvalidInput: as ``check_script``.
     """
+    from ..preflight.checks import require_passed, run_checks
     from ..publish.placement import resolve_placement
     from ..publish.script_check import check_script
 
     if document.script:
         check_script(document.script)
-    return resolve_placement(session, document, create_folder=False).summary()
+    target = resolve_placement(session, document, create_folder=False)
+    findings = run_checks(target.preflight(session))
+    require_passed(document.name, findings)
+    return target, findings
 
 
 def _absent(repository: Repository, options: ConnectorOptions, check_mode: bool) -> Outcome:

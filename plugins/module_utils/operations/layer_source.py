@@ -249,8 +249,8 @@ class PackagedSource:
         """
         from ..capture import capture
         from ..capture.rules import parse_rules
+        from ..common.findings import FAIL
         from ..images.layered_image import compose_stack
-        from ..windows.readiness import FAIL
 
         rules = parse_rules(self.exclusions)
         packaged = self._open()

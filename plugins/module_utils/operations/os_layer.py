@@ -120,7 +120,7 @@ def ensure_os_layer(options: OsLayerOptions, *, check_mode: bool, progress: Prog
 
 
 def _warnings(options: OsLayerOptions, findings: list[dict[str, Any]]) -> list[str]:
-    from ..windows.readiness import failures
+    from ..common.findings import failures
 
     return [
         f"{options.label}: {finding['name']}: {finding['found']}. {finding['action']}" for finding in failures(findings)
@@ -232,7 +232,7 @@ class _Importer:
         )
 
     def _enforce(self, findings: list[dict[str, Any]]) -> None:
-        from ..windows.readiness import failures
+        from ..common.findings import failures
 
         failed = failures(findings)
         if failed:

@@ -30,7 +30,7 @@ from ..publish.retention import plan_retention
 from ..publish.vm_metadata import vcenter_record
 from ..repository.repository import Repository
 from ..vsphere.session import Session
-from .connector import connector_document, look_up
+from .connector import connector_document, test_connector
 from .image_template import ImageTemplateOptions, desired_template, remaining_vms
 from .options import RepositoryOptions
 from .plan_summary import PlannedConnector
@@ -198,7 +198,7 @@ class ImagePlanner:
         document = connector_document(entry.params)
         test = entry.params.get("test")
         if self._session is not None and (self._request.test if test is None else test):
-            look_up(self._session, document)
+            test_connector(self._session, document)
         return document
 
     def _users(self, connector: str) -> list[str]:
@@ -321,7 +321,7 @@ class ImagePlanner:
     def _check_placement(self, connector: ConnectorDocument) -> None:
         """Raise if publishing would not find the objects of a connector; other images are checked by their own plan."""
         if self._session is not None and connector.name not in self._found_connectors:
-            look_up(self._session, connector)
+            test_connector(self._session, connector)
             self._found_connectors.add(connector.name)
 
     def _refuse(self, repository: Repository, resolved: ResolvedTemplate) -> None:

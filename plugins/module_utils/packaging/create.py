@@ -17,8 +17,11 @@ from ..common.errors import Conflict, InternalError, InvalidInput
 from ..common.outcome import Outcome
 from ..common.timestamps import now
 from ..layers.layer_version import APP, OS, LayerReference
+from ..preflight.checks import require_passed, run_checks
+from ..preflight.checks import warnings as preflight_warnings
 from ..publish.machine_state import remove_machine
 from ..publish.placement import Target, check_firmware, resolve_placement
+from ..publish.preflight import image_needs
 from ..publish.vm_metadata import KEY_STATE
 from ..vsphere.properties import wait_for
 from ..vsphere.vm import VmFacts, read_facts
@@ -92,7 +95,7 @@ class _Creation:
         changed = not CHANGES.isdisjoint(steps)
         before, result_state = self._diff(observation)
         if changed and context.check_mode:
-            self._target(create_folder=False)
+            self._preflight(self._target(create_folder=False))
             text = f"The packaging machine {result_state['machine']} of the {context.request.layer_label} would be created and started."
             return Outcome(True, before, result_state, context.result(ACTION_REQUIRED, text))
         while (step := next_step(observation, Goal.PRESENT)) not in FINAL:
@@ -146,6 +149,7 @@ class _Creation:
 
     def _create(self) -> None:
         context, packaging = self._context, self._packaging
+        self._preflight(self._target(create_folder=False))
         target = self._target(create_folder=True)
         # Recorded before composing: from then on the repository keeps the image.
         record = self._new_record()
@@ -210,6 +214,15 @@ class _Creation:
                 hint="Set os_layer, prerequisites and start_from to the layers that it was built from, or delete it with state absent and create it again.",
                 made_from=self._context.recorded_layers,
             )
+
+    def _preflight(self, target: Target) -> None:
+        """Check the connector before anything is composed or created. Raises Conflict (preflight.failed)."""
+        context, name = self._context, target.connector.name
+        findings = run_checks(
+            target.preflight(context.session, image_needs(context.repository, self._packaging.os_layer))
+        )
+        require_passed(name, findings)
+        context.warnings += preflight_warnings(name, findings)
 
     def _target(self, *, create_folder: bool) -> Target:
         context, os_layer = self._context, self._packaging.os_layer

@@ -56,7 +56,8 @@ class PublishContext:
     """The objects that the steps of one publish run share.
 
     ``progress_sink`` receives the engine's progress. ``changed``: this run has changed something. ``finished``: the
-    image is finished, so that a request to cancel comes too late. ``timeout`` (seconds) and ``deadline`` (monotonic
+    image is finished, so that a request to cancel comes too late.
+    ``preflight_passed``: this run has checked the connector. ``timeout`` (seconds) and ``deadline`` (monotonic
     time) limit the current step.
     """
 
@@ -70,6 +71,7 @@ class PublishContext:
     warnings: list[str] = field(default_factory=list)
     changed: bool = False
     finished: bool = False
+    preflight_passed: bool = False
     timeout: float | None = None
     deadline: float | None = None
 

@@ -126,6 +126,7 @@ class Execution:
         target = self._situation.target
         if target is None:
             raise InternalError("A step needs a connector that was not looked up.", code="publish.step")
+        target = steps.check_target(self._context, target)
         self._machine = steps.create(self._context, target, steps.compose(self._context))
 
     def _record(self) -> None:

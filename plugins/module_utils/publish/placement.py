@@ -10,6 +10,7 @@ from typing import Any
 
 from ..catalog.connector_document import ConnectorDocument
 from ..common.errors import Conflict, NotFound
+from ..preflight.subject import ImageNeeds, Subject
 from ..vsphere.hardware import Hardware, read_hardware
 from ..vsphere.inventory import Inventory, Placement
 from ..vsphere.session import Session
@@ -30,6 +31,18 @@ class Target:
     def folder_text(self) -> str:
         """The folder as messages name it."""
         return f"{self.connector.folder} (will be created)" if self.folder_missing else self.placement.folder_path
+
+    def preflight(self, session: Session, image: ImageNeeds | None = None) -> Subject:
+        """Return what a preflight checks; ``image`` is None when only the connector is tested."""
+        return Subject(
+            session=session,
+            connector=self.connector,
+            placement=self.placement,
+            folder_missing=self.folder_missing,
+            hardware=self.hardware,
+            template=self.template,
+            image=image,
+        )
 
     def summary(self) -> dict[str, Any]:
         """Return a path or a name for each object that the connector names."""

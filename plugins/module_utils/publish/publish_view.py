@@ -132,8 +132,8 @@ class PublishView:
         facts = image_records.find_published(self._session, images[0])
         return (images[0], facts) if facts else None
 
-    def situation(self, task: PublishTaskRecord | None, *, create_folder: bool) -> Situation:
-        """Observe the state; ``task`` is the task to resume. ``create_folder`` creates the connector's folder if it is missing.
+    def situation(self, task: PublishTaskRecord | None) -> Situation:
+        """Observe the state; ``task`` is the task to resume.
 
         Raises:
             Conflict: ``publish.name_in_use``, ``publish.connector_firmware``; as ``resolve_placement``.
@@ -143,7 +143,7 @@ class PublishView:
         published = self.published()
         if published is not None:
             return self._published_situation(*published, task)
-        return self._unpublished_situation(task, create_folder=create_folder)
+        return self._unpublished_situation(task)
 
     def _published_situation(self, image: ImageRecord, facts: VmFacts, task: PublishTaskRecord | None) -> Situation:
         retention = plan_retention(
@@ -162,9 +162,9 @@ class PublishView:
         )
         return Situation(observation, facts, image, retention)
 
-    def _unpublished_situation(self, task: PublishTaskRecord | None, *, create_folder: bool) -> Situation:
+    def _unpublished_situation(self, task: PublishTaskRecord | None) -> Situation:
         template = self._template
-        target = self._target(create_folder=create_folder)
+        target = self._target()
         folder = None if target.folder_missing else target.placement.folder
         images = [image for image in self.images() if image.image_digest == template.image_digest]
         records = [image.vm for image in images] + ([task.vm] if task and task.vm else [])
@@ -203,13 +203,13 @@ class PublishView:
             vm.instance_uuid == facts.instance_uuid if vm.instance_uuid else vm.path == facts.path for vm in created
         )
 
-    def _target(self, *, create_folder: bool) -> Target:
+    def _target(self) -> Target:
         from ..images.layered_image import os_layer_facts
 
         template = self._template
         if template.connector.script:
             check_script(template.connector.script)
-        target = resolve_placement(self._session, template.connector, create_folder=create_folder)
+        target = resolve_placement(self._session, template.connector, create_folder=False)
         facts = os_layer_facts(self._repository, template)
         check_firmware(target, facts.get("firmware"), template.os_layer.name)
         return target

@@ -15,6 +15,8 @@ from ..catalog.resolved_template import ResolvedTemplate
 from ..catalog.vsphere_records import MachineRecord
 from ..common.errors import InternalError, StrataError, composer_error
 from ..common.progress import Progress
+from ..preflight.checks import require_passed
+from ..preflight.checks import warnings as preflight_warnings
 from ..repository.repository import Repository
 from ..vsphere.faults import is_transient
 from ..vsphere.session import Session
@@ -26,6 +28,7 @@ from .decision import FINAL, Observation, Step, after, next_step, remaining_step
 from .horizon_check import check_horizon, require_horizon
 from .image_records import find_recorded
 from .machine_state import MachineState
+from .preflight import preflight
 from .publish_task import ACTION_REQUIRED, COMPLETE, PublishTask, not_started
 from .publish_view import PublishView, Situation, with_unfinished
 from .vm_metadata import describe_image, machine_record
@@ -82,11 +85,12 @@ class Publisher:
         """Return what ``publish`` would do, without doing it.
 
         Raises:
-            Conflict: ``publish.horizon`` if the published VM cannot be used by Horizon.
+            Conflict: ``publish.horizon`` if the published VM cannot be used by Horizon; ``preflight.failed`` if the connector cannot
+                receive the image.
             StrataError: as ``PublishView.situation``.
         """
         before = self._view.diff_state()
-        situation = self._view.situation(self._view.open_task(), create_folder=False)
+        situation = self._view.situation(self._view.open_task())
         steps = remaining_steps(situation.observation)
         published = self._planned(situation, steps, before)
         published.observation, published.steps = situation.observation, steps
@@ -140,10 +144,16 @@ class Publisher:
         if steps[-1] is Step.ACTION_REQUIRED:
             unfinished = with_unfinished(before, view.machine_name, MachineState.RUNNING)
             return Published(name, task, None, True, before, unfinished, list(situation.warnings))
+        sentences = list(situation.warnings)
+        if Step.CREATE in steps and situation.target is not None:
+            findings = preflight(self._repository, self._session, self._template, situation.target)
+            require_passed(self._template.connector.name, findings)
+            task = replace(task, preflight=tuple(findings))
+            sentences += preflight_warnings(self._template.connector.name, findings)
         image = Execution.image_record(self._template, self._session, None, ())
         older = [older.vm.name for older in view.images()]
         after_image = view.diff_image(image, older)
-        return Published(name, task, image, True, before, after_image, list(situation.warnings))
+        return Published(name, task, image, True, before, after_image, sentences)
 
     def _unstored_task(self, description: str, facts: VmFacts | None) -> PublishTaskRecord:
         vm = vm_metadata.planned_machine(self._template) if facts is None else machine_record(facts)
@@ -260,7 +270,7 @@ class Publisher:
         """Observe the state and execute the steps up to the final step; return the image."""
         from .execution import Execution
 
-        situation = self._view.situation(context.task.record, create_folder=True)
+        situation = self._view.situation(context.task.record)
         execution = Execution(context, situation, self._view)
         observation = situation.observation
         while (step := next_step(observation)) not in FINAL:

@@ -15,8 +15,9 @@ from ..catalog.vsphere_records import MachineRecord
 from ..common.counting import counted_examples
 from ..images.layered_image import compose_template
 from ..images.thin_image import ThinImage
+from ..preflight.checks import require_passed, warnings
 from ..vsphere import vm as machines
-from ..vsphere.custom_attributes import set_attributes
+from ..vsphere.custom_attributes import define_attributes, set_attributes
 from ..vsphere.deploy import create_by_import
 from ..vsphere.import_specification import DeployRequest
 from ..vsphere.vm import VmFacts, read_facts
@@ -24,13 +25,33 @@ from . import guest_report, image_records, vm_metadata
 from .connector_script import run_script
 from .context import PublishContext
 from .horizon_check import check_horizon, require_horizon
-from .placement import Target
+from .placement import Target, resolve_placement
+from .preflight import preflight
 from .retention import RetentionPlan, retire
 from .vm_metadata import KEY_STATE, STATE_COMPLETE, STATE_READY
 
 #: Findings that a warning lists by name.
 _LISTED_FILES = 5
 _LISTED_VALUES = 3
+
+
+def check_target(context: PublishContext, target: Target) -> Target:
+    """Check before composing whether the image can be published; then create what the connector needs, and return its target.
+
+    Raises:
+        Conflict: ``preflight.failed`` with all findings.
+    """
+    template, session = context.template, context.session
+    context.begin("preflight", "vCenter, the ESXi hosts and the VM template are checked.")
+    if not context.preflight_passed:
+        findings = preflight(context.repository, session, template, target)
+        context.task.update(preflight=tuple(findings))
+        require_passed(template.connector.name, findings)
+        for sentence in warnings(template.connector.name, findings):
+            context.warn(sentence)
+        context.preflight_passed = True
+    define_attributes(session, template.connector.custom_attributes or {})
+    return resolve_placement(session, template.connector, create_folder=True) if target.folder_missing else target
 
 
 def compose(context: PublishContext) -> ThinImage:

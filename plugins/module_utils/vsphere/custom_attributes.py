@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ..common.errors import Conflict
@@ -23,13 +24,7 @@ def set_attributes(session: Session, vm: Any, attributes: dict[str, str]) -> boo
     """
     if not attributes:
         return False
-    manager = session.content.customFieldsManager
-    if manager is None:
-        raise Conflict(
-            f"The server {session.hostname} does not support custom attributes.",
-            code="vsphere.attributes",
-            hint="Remove custom_attributes from the connector, or set hostname to a vCenter.",
-        )
+    manager = _manager(session)
     fields = _fields(session, manager)
     present = {
         entry.key: entry.value for entry in read(session, vm, "customValue", subject=_SUBJECT).get("customValue", [])
@@ -42,6 +37,41 @@ def set_attributes(session: Session, vm: Any, attributes: dict[str, str]) -> boo
                 manager.SetField(vm, field.key, value)
                 changed = True
     return changed
+
+
+def missing_definitions(session: Session, names: Iterable[str]) -> list[str] | None:
+    """Return the custom attributes that vCenter does not know; None when the server does not support custom attributes."""
+    manager = session.content.customFieldsManager
+    if manager is None:
+        return None
+    fields = _fields(session, manager)
+    return [name for name in names if name not in fields]
+
+
+def define_attributes(session: Session, names: Iterable[str]) -> bool:
+    """Define the custom attributes that vCenter does not know; return whether there were any.
+
+    Raises Conflict (vsphere.attributes) when the server has no custom attributes.
+    """
+    names = list(names)
+    if not names:
+        return False
+    manager = _manager(session)
+    missing = missing_definitions(session, names) or []
+    for name in missing:
+        _define(session, manager, name)
+    return bool(missing)
+
+
+def _manager(session: Session) -> Any:
+    manager = session.content.customFieldsManager
+    if manager is None:
+        raise Conflict(
+            f"The server {session.hostname} does not support custom attributes.",
+            code="vsphere.attributes",
+            hint="Remove custom_attributes from the connector, or set hostname to a vCenter.",
+        )
+    return manager
 
 
 def _fields(session: Session, manager: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 import ssl
@@ -24,21 +25,25 @@ class Trust:
 
     def context(self) -> ssl.SSLContext:
         """Return a context for client connections. Raises InvalidInput (vsphere.ca_file) when ``ca_file`` cannot be used."""
-        if not self.validate_certs:
-            return unverified_context()
-        context = ssl.create_default_context()
-        # Certificates of the VMware Certificate Authority lack extensions that the strict mode requires.
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        if self.ca_file:
-            try:
-                context.load_verify_locations(self.ca_file)
-            except (OSError, ssl.SSLError) as error:
-                raise InvalidInput(
-                    f"The file of certificate authorities {self.ca_file} cannot be used: {error.strerror or error}.",
-                    code="vsphere.ca_file",
-                    hint="Set ca_path to a file with certificates in PEM form.",
-                ) from error
-        return context
+        return _verifying_context(self.ca_file) if self.validate_certs else unverified_context()
+
+
+# Loading the authorities takes longer than the handshake with a host.
+@functools.lru_cache(maxsize=8)
+def _verifying_context(ca_file: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    # Certificates of the VMware Certificate Authority lack extensions that the strict mode requires.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if ca_file:
+        try:
+            context.load_verify_locations(ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise InvalidInput(
+                f"The file of certificate authorities {ca_file} cannot be used: {error.strerror or error}.",
+                code="vsphere.ca_file",
+                hint="Set ca_path to a file with certificates in PEM form.",
+            ) from error
+    return context
 
 
 def unverified_context() -> ssl.SSLContext:

@@ -14,9 +14,10 @@ from dataclasses import asdict
 from typing import Any
 
 from ..common.errors import Corrupt, NotFound
+from ..common.findings import FAIL, PASS, WARN, Finding
 from ..winregistry.registry_values import decode_multi_string, decode_string
 from .installation import WindowsInstallation, exists
-from .readiness import FAIL, PASS, WARN, Finding, done_markers, pending_renames, reboot_signs, shown
+from .readiness import done_markers, pending_renames, reboot_signs, shown
 
 KMSDIR = "Windows/Setup/Scripts/kmsdir"
 #: The startup task that the OS machine tools create.

@@ -13,25 +13,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..common.findings import FAIL, PASS, WARN, Finding
 from .installation import WindowsInstallation, exists
-
-PASS, WARN, FAIL = "pass", "warn", "fail"
 
 #: Windows needs free space for servicing, and layers need space as well.
 MIN_FREE_BYTES = 10 << 30
 #: Start types of services. Netlogon starts automatically in a domain, and on demand after leaving the domain.
 ON_DEMAND, DISABLED = 3, 4
 _LISTED = 5
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The outcome of a check: ``result`` is pass, warn or fail; ``action`` is empty if it passed."""
-
-    name: str
-    result: str
-    found: str
-    action: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,11 +35,6 @@ class DiskFacts:
 def check_readiness(windows: WindowsInstallation, disk: DiskFacts) -> list[dict[str, Any]]:
     """Run every check; return the findings, JSON-compatible, in the order of ``CHECKS``."""
     return [asdict(Finding(name, *check(windows, disk))) for name, check in CHECKS.items()]
-
-
-def failures(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the findings that did not pass."""
-    return [finding for finding in findings if finding["result"] != PASS]
 
 
 def _windows_version(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, ...]:

@@ -1,0 +1,100 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Check whether the composer reaches the ESXi hosts that may receive the disk.
+
+The address of a lease has the name of a host as vCenter's inventory has it, so that DNS, a firewall or a certificate between the
+composer and one host ends a publish although vCenter answers.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+from dataclasses import dataclass
+
+from ..common.counting import counted_examples
+from ..common.errors import StrataError
+from ..common.findings import FAIL, PASS, WARN
+from ..vsphere.properties import collect, read
+from ..vsphere.session import Session
+from ..vsphere.transfer import HostConnection
+from .subject import Subject
+
+#: Seconds for a connection; a host that a firewall hides does not answer at all.
+_TIMEOUT = 5
+_HTTPS = 443
+#: The port of the agent for consoles, which some servers report instead of that of the API.
+_CONSOLES = 902
+_WORKERS = 64
+_LISTED = 3
+_ADVICE = (
+    "Open TCP port 443 from the composer to every ESXi host, and let DNS resolve their names as vCenter shows them; "
+    "or set esxi_host of the connector to a host that the composer reaches."
+)
+
+
+@dataclass(frozen=True)
+class _Host:
+    """The address of a host as vCenter knows it. ``thumbprint`` and ``certificate`` (PEM) are None when vCenter does not report them."""
+
+    name: str
+    port: int
+    thumbprint: str | None
+    certificate: str | None
+
+
+def check(subject: Subject) -> tuple[str, str, str]:
+    """Resolve the name of each host, connect to it and verify its certificate."""
+    session = subject.session
+    if session.content.about.apiType == "HostAgent":
+        return PASS, f"{session.label} receives the disk itself", ""
+    hosts = _receiving_hosts(subject)
+    if not hosts:
+        found = f"no connected host outside of maintenance mode has the datastore {subject.placement.datastore_name}"
+        return FAIL, found, "Connect a host of the cluster and end its maintenance mode, or set a different datastore."
+    with concurrent.futures.ThreadPoolExecutor(min(_WORKERS, len(hosts))) as pool:
+        problems = [problem for problem in pool.map(lambda host: _problem(session, host), hosts) if problem]
+    if not problems:
+        examples = counted_examples([host.name for host in hosts[:_LISTED]], len(hosts), "host")
+        return PASS, f"reached: {examples}", ""
+    found = counted_examples(
+        [problem.message.rstrip(".") for problem in problems[:_LISTED]], len(problems), "host", separator="; "
+    )
+    certificate = next(
+        (problem for problem in problems if problem.code in ("vsphere.certificate", "vsphere.thumbprint")), None
+    )
+    advice = (certificate.hint if certificate else None) or _ADVICE
+    if len(problems) == len(hosts):
+        return FAIL, f"not reached: {found}", advice
+    return WARN, f"{len(problems)} of {len(hosts)} hosts not reached: {found}", advice
+
+
+def _receiving_hosts(subject: Subject) -> list[_Host]:
+    """Return the connected hosts on which vCenter can create the VM."""
+    session, placement = subject.session, subject.placement
+    if placement.host is not None:
+        candidates = [placement.host]
+    else:
+        owner = read(session, placement.pool, "owner", subject="Finding the hosts")["owner"]
+        candidates = read(session, owner, "host", subject="Finding the hosts").get("host", [])
+    paths = ("summary.config", "runtime.connectionState", "runtime.inMaintenanceMode", "datastore")
+    found = []
+    for values in collect(session, candidates, paths, subject="Finding the hosts").values():
+        config = values.get("summary.config")
+        usable = values.get("runtime.connectionState") == "connected" and not values.get("runtime.inMaintenanceMode")
+        if config is not None and usable and placement.datastore in values.get("datastore", []):
+            port = config.port if config.port not in (None, 0, _CONSOLES) else _HTTPS
+            certificate = getattr(config, "sslCertificate", None)
+            found.append(_Host(config.name, port, config.sslThumbprint or None, certificate or None))
+    return sorted(found, key=lambda host: host.name)
+
+
+def _problem(session: Session, host: _Host) -> StrataError | None:
+    """Return the error of a connection to the host, None when it succeeds."""
+    name = f"[{host.name}]" if ":" in host.name else host.name
+    url = f"https://{name}:{host.port}/"
+    try:
+        with HostConnection(session, url, thumbprint=host.thumbprint, certificate=host.certificate, timeout=_TIMEOUT):
+            return None
+    except StrataError as error:
+        return error
