@@ -57,15 +57,13 @@ def check(subject: Subject) -> tuple[str, str, str]:
     if not problems:
         examples = counted_examples([host.name for host in hosts[:_LISTED]], len(hosts), "host")
         return PASS, f"reached: {examples}", ""
-    found = counted_examples(
-        [problem.message.rstrip(".") for problem in problems[:_LISTED]], len(problems), "host", separator="; "
-    )
+    found = "; ".join(problem.message.rstrip(".") for problem in problems[:_LISTED])
     certificate = next(
         (problem for problem in problems if problem.code in ("vsphere.certificate", "vsphere.thumbprint")), None
     )
     advice = (certificate.hint if certificate else None) or _ADVICE
     if len(problems) == len(hosts):
-        return FAIL, f"not reached: {found}", advice
+        return FAIL, f"none of {len(hosts)} hosts reached: {found}", advice
     return WARN, f"{len(problems)} of {len(hosts)} hosts not reached: {found}", advice
 
 

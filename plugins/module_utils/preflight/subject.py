@@ -18,7 +18,7 @@ from ..vsphere.vm import VmFacts
 class ImageNeeds:
     """What an image needs, as far as it is known before it is composed.
 
-    ``os_layer`` names the layer and its version. ``firmware`` is None when the OS layer does not tell. ``capacity`` is the size
+    ``os_layer`` names the layer and its version. ``firmware`` is None when the OS layer does not show it. ``capacity`` is the size
     of the disk in bytes, ``stored`` the bytes that the disk of the OS layer alone takes on the datastore.
     """
 

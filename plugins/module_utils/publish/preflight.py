@@ -28,7 +28,7 @@ def preflight(
 
 
 def image_needs(repository: Repository, os_layer: LayerReference, disk_size_gb: int | None = None) -> ImageNeeds:
-    """Return what an image on ``os_layer`` needs, as far as the OS layer tells."""
+    """Return what an image on ``os_layer`` needs, as far as the OS layer shows it."""
     facts = layer_store.load_version(repository, os_layer.digest).facts
     index = OsDisk.load(repository, os_layer.digest).load_index(repository)
     return ImageNeeds(
