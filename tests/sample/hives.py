@@ -72,15 +72,9 @@ def prepare_system(root: Key) -> None:
         ImagePath=(EXPAND_SZ, "\\SystemRoot\\System32\\drivers\\vmxnet3.sys"),
         Owners=["oem3.inf"],
     )
-    put(
-        root,
-        services + "pvscsi",
-        Type=1,
-        Start=0,
-        ErrorControl=1,
-        Group="SCSI miniport",
-        ImagePath=(EXPAND_SZ, "System32\\drivers\\pvscsi.sys"),
-    )
+    put_boot_driver(root, "pvscsi", 64, "oem5.inf")
+    # The disk of the OS machine is on PVSCSI: Windows does not load its driver for NVMe at boot.
+    put_boot_driver(root, "stornvme", 32, "stornvme.inf", loaded=False)
     tools = '"C:\\Program Files\\VMware\\VMware Tools\\'
     put(
         root,
@@ -124,14 +118,25 @@ def prepare_system(root: Key) -> None:
     put(root, "Setup", OOBEInProgress=0, SystemSetupInProgress=0, SetupPhase=0, SetupType=0, CmdLine="")
 
 
+def put_boot_driver(root: Key, name: str, tag: int, inf: str, *, loaded: bool = True) -> None:
+    """Add a disk driver as Windows has it; unless ``loaded``, with the key of a driver that the computer did not need."""
+    path = f"ControlSet001\\Services\\{name}"
+    image = (EXPAND_SZ, f"System32\\drivers\\{name.lower()}.sys")
+    group = "SCSI Miniport"
+    put(root, path, Type=1, Start=0, ErrorControl=3, Group=group, Tag=tag, ImagePath=image, Owners=[inf])
+    if not loaded:
+        put_all(root, path + "\\StartOverride", {"0": 3})
+
+
 def neglect_system(root: Key) -> None:
-    """Change a SYSTEM hive to that of an unprepared OS machine: no VMXNET3, no VMware Tools, a pending restart, in a domain."""
+    """Change a SYSTEM hive to that of an unprepared OS machine: no VMware Tools, LSI Logic SAS, a pending restart, in a domain."""
     services, control = "ControlSet001\\Services\\", "ControlSet001\\Control\\"
-    for name in ("vmxnet3ndis6", "VMTools", "VGAuthService"):
+    for name in ("vmxnet3ndis6", "pvscsi", "VMTools", "VGAuthService", "LSI_SAS\\StartOverride"):
         if root.key(services + name) is not None:
             root.delete(services + name)
     # A removed driver leaves this key.
     put_all(root, services + "vmxnet3ndis6", {"vwdk.installers": ["MSI"]})
+    put_all(root, services + "pvscsi", {"vwdk.installers": ["MSI"]})
     put(root, services + "wuauserv", Start=3)
     put(root, services + "Tcpip\\Parameters", Domain="corp.example.com")
     put(root, control + "Session Manager", PendingFileRenameOperations=["\\??\\C:\\Config.Msi\\3f1a2.rbf", ""])
@@ -190,6 +195,9 @@ def small_system() -> Hive:
         ErrorControl=1,
         ImagePath=(EXPAND_SZ, "System32\\drivers\\tcpip.sys"),
     )
+    # As in a real hive: AHCI has the CD drive, and LSI Logic SAS was never there.
+    put_boot_driver(root, "storahci", 31, "mshdc.inf")
+    put_boot_driver(root, "LSI_SAS", 9, "lsi_sas.inf", loaded=False)
     prepare_system(root)
     return hive
 

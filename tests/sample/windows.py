@@ -74,6 +74,8 @@ _SMALL_LIBRARIES = (
     "Microsoft.Bluetooth.Service.Provider Windows.ApplicationModel.Store Windows.Networking.Connectivity Windows.UI.Xaml.Controls"
 ).split()
 _SMALL_PROGRAMS = "autochk cmd conhost csrss lsass msiexec notepad reg rundll32 services smss svchost taskhostw wininit winlogon winload xcopy".split()
+#: Windows has these drivers; the prefix of wine does not.
+_DISK_DRIVERS = ("lsi_sas", "storahci", "stornvme")
 _SMALL_DRIVERS = "acpi cng disk fltmgr http ksecdd mountmgr mup ndis ntfs partmgr pci tcpip tdx volmgr volsnap".split()
 _ARABIC_AND_KANJI = "\u0645\u0631\u062d\u0628\u0627 \u65e5\u672c\u8a9e"
 
@@ -128,6 +130,11 @@ def _component_store(tree: Tree) -> None:
         tree.move(item.path, f"{component}/{name}")
         tree.link(f"Windows/System32/{name}", f"{component}/{name}")
         tree.file(f"Windows/WinSxS/Manifests/{component.rpartition('/')[2]}.manifest", _text(base, 4))
+
+
+def _disk_drivers(tree: Tree) -> None:
+    for name in _DISK_DRIVERS:
+        _pe(tree, f"Windows/System32/drivers/{name}.sys", 7000, "Windows/System32/drivers/netio.sys")
 
 
 def _tools(tree: Tree) -> None:
@@ -248,6 +255,7 @@ def complete(tree: Tree, spec: Spec) -> None:
     """Add everything of this file to a tree that already has the bulk of System32."""
     for path in _FOLDERS:
         tree.directory(path)
+    _disk_drivers(tree)
     _component_store(tree)
     if "unprepared" in spec.variants:
         tree.file("Windows/Setup/Scripts/kmsdir/kmssetup_done", b"")

@@ -261,6 +261,8 @@ KEYS: dict[str, tuple[str | tuple[str, str], ...]] = {
         "SYSTEM\\CurrentControlSet\\Control\\Class\\{4d36e972-e325-11ce-bfc1-08002be10318}\\0*",
         "SYSTEM\\CurrentControlSet\\Control\\Video",
         "SYSTEM\\CurrentControlSet\\Hardware Profiles",
+        # Windows switches boot drivers off that the packaging machine does not need, such as those of other disk controllers.
+        "SYSTEM\\CurrentControlSet\\Services\\*\\StartOverride",
         "SYSTEM\\CurrentControlSet\\Control\\GraphicsDrivers",
         "SYSTEM\\CurrentControlSet\\Control\\CriticalDeviceDatabase",
         "SYSTEM\\CurrentControlSet\\Control\\Network\\{4d36e972-e325-11ce-bfc1-08002be10318}\\{*",

@@ -29,8 +29,11 @@ from ..ntfs.volume import Volume
 from ..ntfs.volume_process import run_on_volume
 from ..repository.repository import Repository
 from ..windows.partition import windows_partition, windows_window
+from ..winregistry.hive_model import Hive
+from ..winregistry.hive_names import HIVES
 from . import thin_image
 from .apply import Applier
+from .boot_drivers import volume_controllers
 from .compose_config import ComposeConfig, ComposeStatistics, RegistrySummary
 from .compose_modes import ComposeMode, FullCompose, GrowCompose, IncrementalCompose, StackState
 from .file_writer import Applied
@@ -41,8 +44,9 @@ from .incremental import FullComposeNeeded
 from .layer_stack import StackedLayer, archive_openers, find_stale_in_stack, merge_stack, read_indexes
 from .lineage_marker import write_marker
 from .os_disk import OsDisk, disk_size, stored_descriptor
+from .stack_merge import MergedTree
 from .stale_files import select_skipped
-from .startup_check import check_files
+from .startup_check import changes_drivers, check_files
 from .stored_check import check_stored_image
 from .thin_image import ThinImage
 
@@ -57,7 +61,8 @@ class Composition:
     ``partition`` is the number of the Windows partition, ``disk_size`` the size of the image in bytes or
     None for the size of the base. ``config`` is stored with the image, completed with the results. The
     volume of the image descends from that of ``ancestor``, an image of the lowest layers, if it is set:
-    only the layers above are applied to it.
+    only the layers above are applied to it. ``boot_controllers`` are the disk controllers from which the
+    base can start, None if they are not known.
     """
 
     base: OsDisk
@@ -66,6 +71,7 @@ class Composition:
     disk_size: int | None
     config: ComposeConfig
     ancestor: ThinImage | None = None
+    boot_controllers: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -73,13 +79,14 @@ class ComposeResult:
     """The outcome of applying a stack to a device.
 
     ``free`` (a bool per grain of the disk) is true for grains that hold only free space; ``skipped`` are
-    the (layer, position) pairs of entries that were left out.
+    the (layer, position) pairs of entries that were left out. ``boot_controllers`` are as in ComposeConfig.
     """
 
     applied: Applied
     registry: RegistrySummary
     skipped: frozenset[tuple[int, int]]
     free: Mask
+    boot_controllers: tuple[str, ...] | None
 
 
 def compose(repository: Repository, composition: Composition, *, progress: Progress = silent) -> ThinImage:
@@ -203,11 +210,12 @@ def run(
             mode.check_applied(applied)
             registry = _merge_registry(composition.config, mode, state, stack)
             check_files(volume, original, merged, registry.system)
+            controllers = _boot_controllers(composition, volume, merged, registry.system)
             bitmap, cluster_size, clusters = volume.allocated_clusters(), volume.cluster_size, volume.cluster_count
         if mode.writes_marker:
             write_marker(device, composition.config.content_digest, composition.base.digest)
         free = free_grains(bitmap, cluster_size, clusters, window.offset, size)
-        result = ComposeResult(applied, registry.summary, skipped, free)
+        result = ComposeResult(applied, registry.summary, skipped, free, controllers)
         _store(repository, composition, mode, device, result, progress)
 
 
@@ -226,6 +234,19 @@ def _skipped_entries(
     stale = find_stale_in_stack(repository, layers, records, composition.base.digest, original, stack)
     openers = archive_openers(repository, layers, stack)
     return select_skipped(policy, stale, [layer.label for layer in layers], openers, original)
+
+
+def _boot_controllers(
+    composition: Composition, volume: Volume, merged: MergedTree, system: Hive | None
+) -> tuple[str, ...] | None:
+    """Return the disk controllers from which the composed ``volume`` can start.
+
+    They are those of the OS layer unless layers change the hive SYSTEM (``system`` is the merged hive) or driver files.
+    """
+    is_changed = system is not None or changes_drivers(merged) or merged.changes(HIVES["SYSTEM"].path)
+    if not is_changed and composition.boot_controllers is not None:
+        return composition.boot_controllers
+    return volume_controllers(volume, system)
 
 
 def _merge_registry(config: ComposeConfig, mode: ComposeMode, state: StackState, stack: ExitStack) -> MergedRegistry:
@@ -279,6 +300,7 @@ def _store(
         registry=result.registry,
         skipped=tuple(sorted(result.skipped)),
         startup_checked=True,
+        boot_controllers=result.boot_controllers,
     )
     thin_image.save(repository, composition.base, mapping, [*blobs, stored_descriptor(blob)], config)
 

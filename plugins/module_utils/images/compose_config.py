@@ -108,7 +108,8 @@ class ComposeConfig(Stored):
     scripts), ``ancestor`` (a manifest digest) for images that grew on another image. ``statistics``,
     ``registry`` and ``skipped``, the (layer, position) pairs of entries that were not applied, are
     results; they are empty until the image is composed. ``startup_checked`` is true if composing checked
-    that Windows can start from the image, which earlier versions of the collection did not.
+    that Windows can start from the image, which earlier versions of the collection did not. ``boot_controllers``
+    are the disk controllers from which the image can start (see windows/boot_controllers.py), None if they are not known.
     """
 
     content_digest: str
@@ -123,6 +124,7 @@ class ComposeConfig(Stored):
     registry: RegistrySummary = field(default_factory=RegistrySummary)
     skipped: tuple[tuple[int, int], ...] = ()
     startup_checked: bool = False
+    boot_controllers: tuple[str, ...] | None = None
 
     def to_dict(self) -> dict:
         """Return the JSON object."""
@@ -132,6 +134,7 @@ class ComposeConfig(Stored):
             "scripts": None if self.scripts is None else [script.to_dict() for script in self.scripts],
             "ancestor": self.ancestor,
             "startup_checked": self.startup_checked or None,
+            "boot_controllers": None if self.boot_controllers is None else list(self.boot_controllers),
         }
         return self._complete(
             {
@@ -170,6 +173,7 @@ class ComposeConfig(Stored):
             ),
             skipped=fields.later("skipped", fields.pairs, (), []),
             startup_checked=fields.flag("startup_checked") if fields.has("startup_checked") else False,
+            boot_controllers=fields.texts("boot_controllers") if fields.has("boot_controllers") else None,
             unrecognized=fields.unrecognized(),
             omitted=fields.omitted,
         )

@@ -12,6 +12,7 @@ from ..catalog.resolved_template import COMPOSE_FORMAT, ResolvedTemplate, canoni
 from ..common.progress import Progress, silent
 from ..layers.layer_version import LayerReference
 from ..repository.repository import Repository
+from .boot_drivers import stored_controllers
 from .compose import Composition, compose
 from .compose_config import ComposeConfig
 from .layer_stack import script_layer, stacked_layer
@@ -107,6 +108,7 @@ def _compose(
         disk_size=config.disk_size_gb << 30 if config.disk_size_gb else None,
         config=config,
         ancestor=ancestor,
+        boot_controllers=stored_controllers(repository, digest),
     )
     with repository.pin([digest, *(layer.digest for layer in config.layers)], purpose="compose an image"):
         return compose(repository, composition, progress=progress)

@@ -24,7 +24,7 @@ from ..repository.blobs import Descriptor
 from ..repository.repository import Repository
 from ..windows.installation import WindowsInstallation, find_hive, is_windows
 from ..windows.partition import windows_partition
-from ..windows.readiness import DiskFacts, check_readiness
+from ..windows.readiness import DiskFacts, check_readiness, find_boot_controllers
 from ..winregistry.hive_names import HIVES
 from .free_grains import free_grains
 from .os_disk import INDEX_TYPE, VMDK_TYPE, stored_descriptor
@@ -195,6 +195,7 @@ def _examine(device: BlockDevice, partition: partitions.Partition, final_size: i
         facts = dict(
             windows.facts(),
             firmware=disk.firmware,
+            boot_controllers=list(find_boot_controllers(windows)),
             disk={
                 "partition_table": table.kind,
                 "partition": partition.number,

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..common.findings import FAIL, PASS, WARN, Finding
+from .boot_controllers import boot_controllers
 from .installation import WindowsInstallation, exists
 
 #: Windows needs free space for servicing, and layers need space as well.
@@ -196,6 +197,33 @@ def _firmware(_windows: WindowsInstallation, disk: DiskFacts) -> tuple[str, ...]
     return PASS, f"the disk boots with {disk.firmware.upper()}; the connector's VM template must use the same firmware"
 
 
+def find_boot_controllers(windows: WindowsInstallation) -> tuple[str, ...]:
+    """Return the names of the disk controllers of vSphere from which the installation can start."""
+    return boot_controllers(windows.control, lambda path: exists(windows.volume, path))
+
+
+def _boot_controllers(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, ...]:
+    found = find_boot_controllers(windows)
+    if not found:
+        return (
+            WARN,
+            "Windows has no boot driver for a disk controller of vSphere (pvscsi, lsi_sas, nvme or ahci)",
+            "Attach a second disk on the controller of the connector's VM template to the OS machine, start Windows, shut it "
+            "down and export it again.",
+        )
+    if len(found) == 1:
+        return (
+            WARN,
+            f"Windows can start only from a disk on {found[0]}",
+            f"Use a VM template whose disk controller is {found[0]}, or attach a second disk on the controller of the VM template "
+            "to the OS machine, start Windows, shut it down and export it again.",
+        )
+    return (
+        PASS,
+        f"Windows can start from a disk on {', '.join(found)}; the connector's VM template must have one of these",
+    )
+
+
 def _free_space(_windows: WindowsInstallation, disk: DiskFacts) -> tuple[str, ...]:
     found = f"{disk.free_bytes / (1 << 30):.1f} GiB are free"
     if disk.free_bytes < MIN_FREE_BYTES:
@@ -248,6 +276,7 @@ CHECKS: dict[str, Callable[[WindowsInstallation, DiskFacts], tuple[str, ...]]] =
     "not_domain_joined": _not_joined,
     "setup_complete": _setup_complete,
     "firmware": _firmware,
+    "boot_controllers": _boot_controllers,
     "free_space": _free_space,
     "recovery_partition": _recovery_partition,
     "no_done_markers": _no_done_markers,

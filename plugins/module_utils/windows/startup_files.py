@@ -33,13 +33,13 @@ def boot_drivers(control: Key) -> dict[str, str]:
     for service in services.subkeys.values() if services is not None else ():
         # A service with DeleteFlag is removed at the next start.
         if decode_integer(service.value("Start")) == _BOOT_START and service.value("DeleteFlag") is None:
-            path = _volume_path(decode_string(service.value("ImagePath")), service.name)
+            path = volume_path(decode_string(service.value("ImagePath")), service.name)
             if path is not None:
                 found[path] = service.name
     return found
 
 
-def _volume_path(image: str | None, service: str) -> str | None:
+def volume_path(image: str | None, service: str) -> str | None:
     """Return the path on the volume of a driver's ImagePath; None if it is not a path on drive C."""
     if not image:
         return f"{_SYSTEM32}/drivers/{service}.sys"

@@ -77,6 +77,8 @@ def test_default_rules_exclude_files(defaults, path, reason):
         ("SOFTWARE", "Microsoft\\Cryptography", "Other", None),
         ("SOFTWARE", "Microsoft\\Cryptography\\Below", "MachineGuid", None),
         ("SYSTEM", "ControlSet001\\Enum\\PCI", "x", "hardware"),
+        ("SYSTEM", "ControlSet001\\Services\\pvscsi\\StartOverride", "0", "hardware"),
+        ("SYSTEM", "ControlSet001\\Services\\pvscsi", "Start", None),
         ("SYSTEM", "ControlSet001\\Services\\App", "Start", None),
         ("SYSTEM", "ControlSet002\\Services\\App", "Start", "machine_state"),
         ("SYSTEM", "MountedDevices", "\\DosDevices\\C:", "machine_identity"),
