@@ -7,14 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 from ..catalog import layer_store
-from ..common.errors import Corrupt, Unsupported
+from ..common.errors import Corrupt, NotFound, Unsupported
 from ..layers.layer_version import LayerReference
 from ..ntfs.volume import Volume
 from ..ntfs.volume_process import run_on_volume
 from ..repository.repository import Repository
-from ..windows.boot_controllers import DRIVERS, SERVICE_VALUES, START_OVERRIDE, boot_controllers, known
+from ..windows.boot_controllers import (
+    DRIVERS,
+    SERVICE_VALUES,
+    START_OVERRIDE,
+    boot_controllers,
+    driver_names,
+    known,
+)
 from ..windows.installation import exists, find_hive
 from ..windows.partition import windows_window
 from ..winregistry import upcase
@@ -33,6 +41,19 @@ FACT = "boot_controllers"
 _SYSTEM = HIVES["SYSTEM"]
 
 
+@dataclass(frozen=True)
+class MissingDriver:
+    """Why an image cannot start from a disk controller.
+
+    ``drivers`` names the services of the controller; ``controllers`` are those from which the image can start. ``layer`` is the
+    label of the layer that took the driver away, None if the OS layer lacks it.
+    """
+
+    drivers: str
+    controllers: tuple[str, ...]
+    layer: str | None
+
+
 def os_layer_controllers(repository: Repository, digest: str) -> tuple[str, ...] | None:
     """Return the controllers from which the OS layer version ``digest`` can start, None if they cannot be read.
 
@@ -41,7 +62,10 @@ def os_layer_controllers(repository: Repository, digest: str) -> tuple[str, ...]
     stored = stored_controllers(repository, digest)
     if stored is not None:
         return stored
-    found: tuple[str, ...] | None = run_on_volume(_read_os_layer, repository, digest, subject="the OS layer's disk")
+    try:
+        found: tuple[str, ...] | None = run_on_volume(_read_os_layer, repository, digest, subject="the OS layer's disk")
+    except (Corrupt, NotFound, Unsupported):
+        return None  # Composing reports a disk that is damaged.
     return found
 
 
@@ -93,7 +117,19 @@ def layers_that_change(repository: Repository, layers: Sequence[LayerReference],
     return labels
 
 
-def responsible_layer(repository: Repository, layers: Sequence[LayerReference], controller: str) -> str | None:
+def missing_driver(image: ThinImage, controller: str) -> MissingDriver | None:
+    """Return why an image cannot start from a disk on ``controller``; None if it can, or if its hive cannot be read."""
+    controllers = image_controllers(image)
+    if controllers is None or controller in controllers:
+        return None
+    repository, config = image.repository, image.config
+    layer = None
+    if controller in (os_layer_controllers(repository, config.os_layer.digest) or ()):
+        layer = _responsible_layer(repository, config.layers, controller)
+    return MissingDriver(driver_names(controller), controllers, layer)
+
+
+def _responsible_layer(repository: Repository, layers: Sequence[LayerReference], controller: str) -> str | None:
     """Return the label of the highest layer that changes a driver of ``controller``: its service, or its file."""
     changed = layers_that_change(repository, layers, controller)
     if changed:

@@ -19,6 +19,7 @@ from ..common.timestamps import now
 from ..layers.layer_version import APP, OS, LayerReference
 from ..preflight.checks import require_passed, run_checks
 from ..preflight.checks import warnings as preflight_warnings
+from ..publish.boot_controller import check_boot_controller
 from ..publish.machine_state import remove_machine
 from ..publish.placement import Target, check_firmware, resolve_placement
 from ..publish.preflight import image_needs
@@ -159,6 +160,7 @@ class _Creation:
             base=replace(record.base, content_digest=base.content_digest, manifest=base.manifest.digest)
         )
         image = compose_machine(context.repository, packaging, base, context.progress)
+        check_boot_controller(target, image)
         deployed = create_machine(context.session, target, packaging, context.request.key, image, context.progress)
         context.warnings += deployed.warnings
         context.facts = read_facts(context.session, deployed.vm)
@@ -218,9 +220,9 @@ class _Creation:
     def _preflight(self, target: Target) -> None:
         """Check the connector before anything is composed or created. Raises Conflict (preflight.failed)."""
         context, name = self._context, target.connector.name
-        findings = run_checks(
-            target.preflight(context.session, image_needs(context.repository, self._packaging.os_layer))
-        )
+        packaging = self._packaging
+        needs = image_needs(context.repository, target, packaging.os_layer, packaging.layers)
+        findings = run_checks(target.preflight(context.session, needs))
         require_passed(name, findings)
         context.warnings += preflight_warnings(name, findings)
 

@@ -79,8 +79,12 @@ class Packaging:
     @property
     def layer_labels(self) -> list[str]:
         """The layer versions on the VM, as messages name them."""
-        start_from = [self.start_from] if self.start_from else []
-        return [layer.label for layer in (self.os_layer, *self.prerequisites, *start_from)]
+        return [layer.label for layer in (self.os_layer, *self.layers)]
+
+    @property
+    def layers(self) -> tuple[LayerReference, ...]:
+        """The layers on top of the OS layer, lowest first."""
+        return self.prerequisites + ((self.start_from,) if self.start_from else ())
 
 
 def machine_prefix(name: str, version: str) -> str:

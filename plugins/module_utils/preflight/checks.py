@@ -11,7 +11,7 @@ from typing import Any
 
 from ..common.errors import Conflict, StrataError
 from ..common.findings import FAIL, WARN, Finding
-from . import custom_attributes, datastore, hosts, import_specification
+from . import boot_controller, custom_attributes, datastore, firmware, hosts, import_specification
 from .subject import Subject
 
 #: What a check returns: result, what was found, and what to do if it did not pass.
@@ -20,6 +20,8 @@ Outcome = tuple[str, str, str]
 CHECKS: dict[str, Callable[[Subject], Outcome]] = {
     "hosts": hosts.check,
     "free_space": datastore.check_free_space,
+    "firmware": firmware.check,
+    "boot_controller": boot_controller.check,
     "import_specification": import_specification.check,
     "custom_attributes": custom_attributes.check,
 }

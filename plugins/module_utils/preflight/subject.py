@@ -15,6 +15,17 @@ from ..vsphere.vm import VmFacts
 
 
 @dataclass(frozen=True, kw_only=True)
+class BootDrivers:
+    """The names of the disk controllers from which the OS layer can start (None: not known).
+
+    ``changed_by`` are the labels of the layers that change the driver of the VM template's controller.
+    """
+
+    controllers: tuple[str, ...] | None
+    changed_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class ImageNeeds:
     """What an image needs, as far as it is known before it is composed.
 
@@ -24,6 +35,7 @@ class ImageNeeds:
 
     os_layer: str
     firmware: str | None
+    boot: BootDrivers
     capacity: int
     stored: int
 

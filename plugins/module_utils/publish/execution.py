@@ -16,6 +16,7 @@ from ..vsphere.inventory import Inventory
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts, read_facts
 from . import action_texts, guest_wait, image_records, machine_state, steps, vm_metadata
+from .boot_controller import check_boot_controller
 from .context import ActionRequired, PublishContext
 from .decision import Step
 from .horizon_check import check_horizon, require_horizon
@@ -127,7 +128,9 @@ class Execution:
         if target is None:
             raise InternalError("A step needs a connector that was not looked up.", code="publish.step")
         target = steps.check_target(self._context, target)
-        self._machine = steps.create(self._context, target, steps.compose(self._context))
+        image = steps.compose(self._context)
+        check_boot_controller(target, image)
+        self._machine = steps.create(self._context, target, image)
 
     def _record(self) -> None:
         context = self._context

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ..catalog import layer_store
@@ -15,6 +16,7 @@ from ..preflight.checks import run_checks
 from ..preflight.subject import ImageNeeds
 from ..repository.repository import Repository
 from ..vsphere.session import Session
+from .boot_controller import boot_drivers
 from .placement import Target
 
 _GRAIN = 1 << 16
@@ -24,16 +26,24 @@ def preflight(
     repository: Repository, session: Session, template: ResolvedTemplate, target: Target
 ) -> list[dict[str, Any]]:
     """Return the findings of all checks for an image. Raises StrataError as ``run_checks``."""
-    return run_checks(target.preflight(session, image_needs(repository, template.os_layer, template.disk_size_gb)))
+    needs = image_needs(repository, target, template.os_layer, template.layers, template.disk_size_gb)
+    return run_checks(target.preflight(session, needs))
 
 
-def image_needs(repository: Repository, os_layer: LayerReference, disk_size_gb: int | None = None) -> ImageNeeds:
-    """Return what an image on ``os_layer`` needs, as far as the OS layer shows it."""
+def image_needs(
+    repository: Repository,
+    target: Target,
+    os_layer: LayerReference,
+    layers: Sequence[LayerReference],
+    disk_size_gb: int | None = None,
+) -> ImageNeeds:
+    """Return what an image of ``layers`` on ``os_layer`` needs, as far as the layers show it before they are composed."""
     facts = layer_store.load_version(repository, os_layer.digest).facts
     index = OsDisk.load(repository, os_layer.digest).load_index(repository)
     return ImageNeeds(
         os_layer=f"{os_layer.name} {os_layer.version}",
         firmware=facts.get("firmware"),
+        boot=boot_drivers(repository, os_layer, layers, target.hardware.disk_controller),
         capacity=max((disk_size_gb or 0) << 30, index.capacity),
         stored=len(index) * _GRAIN,
     )

@@ -13,9 +13,10 @@ from ..common.optional_imports import pyvmomi
 
 @dataclass(frozen=True, slots=True)
 class ControllerKind:
-    """A kind of disk controller: its name in this collection, class in pyVmomi, and ResourceSubType in OVF."""
+    """A kind of disk controller: its name in this collection and in the vSphere Client, class in pyVmomi, and ResourceSubType in OVF."""
 
     name: str
+    title: str
     type_name: str
     ovf_type: str
 
@@ -23,12 +24,12 @@ class ControllerKind:
 #: In the order in which the boot controller of a VM without disks is chosen. AHCI is last: templates often have
 #: an AHCI controller only for the CD drive. A derived class precedes the class from which it is derived.
 KINDS = (
-    ControllerKind("pvscsi", "ParaVirtualSCSIController", "VirtualSCSI"),
-    ControllerKind("lsi_sas", "VirtualLsiLogicSASController", "lsilogicsas"),
-    ControllerKind("lsi_logic", "VirtualLsiLogicController", "lsilogic"),
-    ControllerKind("bus_logic", "VirtualBusLogicController", "buslogic"),
-    ControllerKind("nvme", "VirtualNVMEController", "vmware.nvme.controller"),
-    ControllerKind("ahci", "VirtualAHCIController", "vmware.sata.ahci"),
+    ControllerKind("pvscsi", "VMware Paravirtual", "ParaVirtualSCSIController", "VirtualSCSI"),
+    ControllerKind("lsi_sas", "LSI Logic SAS", "VirtualLsiLogicSASController", "lsilogicsas"),
+    ControllerKind("lsi_logic", "LSI Logic Parallel", "VirtualLsiLogicController", "lsilogic"),
+    ControllerKind("bus_logic", "BusLogic Parallel", "VirtualBusLogicController", "buslogic"),
+    ControllerKind("nvme", "NVMe", "VirtualNVMEController", "vmware.nvme.controller"),
+    ControllerKind("ahci", "AHCI (SATA)", "VirtualAHCIController", "vmware.sata.ahci"),
 )
 _BY_NAME = {kind.name: kind for kind in KINDS}
 _SCSI = ("pvscsi", "lsi_sas", "lsi_logic", "bus_logic")
@@ -40,6 +41,11 @@ def controller_kind(device: Any) -> str | None:
         if isinstance(device, getattr(pyvmomi.vim.vm.device, kind.type_name)):
             return kind.name
     return None
+
+
+def controller_title(name: str) -> str:
+    """Return the title of a kind of disk controller with its name in this collection."""
+    return f"{_BY_NAME[name].title} ({name})"
 
 
 def ovf_type(kind: str) -> str:

@@ -11,7 +11,7 @@ import functools
 import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.catalog.connector_document import ConnectorDocument
-from ansible_collections.strata.layering.plugins.module_utils.preflight.subject import ImageNeeds
+from ansible_collections.strata.layering.plugins.module_utils.preflight.subject import BootDrivers, ImageNeeds
 from ansible_collections.strata.layering.plugins.module_utils.publish.placement import resolve_placement
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.session import Patience, Session
 from ansible_collections.strata.layering.tests.support import simulator_fixtures
@@ -25,7 +25,8 @@ CONNECTOR = ConnectorDocument(
     network="VM Network",
     vm_template="windows-template",
 )
-IMAGE = ImageNeeds(os_layer="Windows 11 1", firmware="efi", capacity=60 << 30, stored=12 << 30)
+BOOT = BootDrivers(controllers=("pvscsi", "ahci"))
+IMAGE = ImageNeeds(os_layer="Windows 11 1", firmware="efi", boot=BOOT, capacity=60 << 30, stored=12 << 30)
 
 
 def log_in(simulator):
