@@ -75,6 +75,7 @@ func (s *Simulator) controlMux() http.Handler {
 		s.settings.set(changed)
 		return changed, nil
 	})
+	handle("POST /users", s.controlUser)
 	handle("GET /leases", func(*http.Request) (any, error) { return s.listLeases(), nil })
 	handle("POST /leases/expire", s.controlExpire)
 	handle("POST /sessions/expire", func(*http.Request) (any, error) {
@@ -130,6 +131,7 @@ func (s *Simulator) reset(keep []string) {
 	s.leases.forget()
 	s.endSessions()
 	s.guests.forgetRules()
+	s.accounts.clear()
 	for _, entity := range s.registry().All("VirtualMachine") {
 		vm, stays := s.vm(entity.Reference()), false
 		if vm != nil {

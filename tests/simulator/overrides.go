@@ -92,6 +92,9 @@ func (s *Simulator) handle(ctx *simulator.Context, method *simulator.Method) (mo
 	case method.This.Type == "PropertyCollector" && ctx.Map == s.registry():
 		s.collectors.separate(ctx, method.This)
 	}
+	if fault := s.authorized(ctx, method); fault != nil {
+		return nil, fault
+	}
 	target := ctx.Map.Get(method.This)
 	if fault := s.locked(target, method.Name); fault != nil {
 		return nil, fault
@@ -111,7 +114,9 @@ func (s *Simulator) handle(ctx *simulator.Context, method *simulator.Method) (mo
 	case *simulator.OvfManager:
 		replacement = &ovfOverride{base, object}
 	default:
-		return nil, nil
+		if replacement = s.limited(ctx, method, target, base); replacement == nil {
+			return nil, nil
+		}
 	}
 	name := method.Name
 	if strings.HasSuffix(name, "_Task") {

@@ -20,6 +20,8 @@ type settings struct {
 	ChunkedExport bool    `json:"chunked_export"` // downloads come without Content-Length
 	CutUpload     string  `json:"cut_upload"`     // "error": a broken upload ends the lease; "keep": it may be sent again
 	SessionLeases string  `json:"session_leases"` // "keep": a lease outlives its session; "abort": it ends with it
+	// "omit": lists of references leave out what the user may not see; "show": they name it
+	HiddenReferences string `json:"hidden_references"`
 }
 
 func (s settings) check() error {
@@ -31,6 +33,9 @@ func (s settings) check() error {
 	}
 	if s.SessionLeases != "keep" && s.SessionLeases != "abort" {
 		return errors.New(`session_leases must be "keep" or "abort"`)
+	}
+	if s.HiddenReferences != "omit" && s.HiddenReferences != "show" {
+		return errors.New(`hidden_references must be "omit" or "show"`)
 	}
 	return nil
 }

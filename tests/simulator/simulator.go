@@ -67,6 +67,7 @@ type Simulator struct {
 	settings   settingsBox
 	collectors collectors
 	guests     *guestTable
+	accounts   accountTable
 	done       chan struct{}
 	downMu     sync.Mutex
 	downUntil  time.Time
@@ -118,7 +119,7 @@ func newSimulator(o options) (s *Simulator, err error) {
 
 // defaults are the settings of a fresh simulator.
 func (s *Simulator) defaults() settings {
-	return settings{LeaseTimeout: s.options.leaseTimeout.Seconds(), LeaseDelayMS: 20, CutUpload: "error", SessionLeases: "keep"}
+	return settings{LeaseTimeout: s.options.leaseTimeout.Seconds(), LeaseDelayMS: 20, CutUpload: "error", SessionLeases: "keep", HiddenReferences: "show"}
 }
 
 // prepareState makes a folder that is this process's own.
@@ -150,6 +151,7 @@ func (s *Simulator) serve() (err error) {
 	}
 	registry := s.registry()
 	registry.Handler = s.handle
+	registry.SessionManager().ValidLogin = s.validLogin
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /sdk", s.serveSDK)
 	mux.HandleFunc("POST /sdk/vimService", s.serveSDK)

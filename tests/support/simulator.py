@@ -233,6 +233,8 @@ class Simulator:
     ) -> None:
         self.username = username
         self.password = password or secrets.token_urlsafe(12)
+        #: The login of ``options`` and ``environment``: the administrator's, or that of a user with roles.
+        self.login = (self.username, self.password)
         self.template = template
         self.tls = tls
         self.rules = Rules(self)
@@ -373,18 +375,20 @@ class Simulator:
 
     def options(self) -> dict[str, object]:
         """Return the connection options of the collection's modules."""
-        return {"hostname": self.host, "port": self.port, "username": self.username, "password": self.password}
+        username, password = self.login
+        return {"hostname": self.host, "port": self.port, "username": username, "password": password}
 
     def environment(self) -> dict[str, str]:
         """Return the connection as the environment variables that vSphere modules and govc read."""
+        username, password = self.login
         values = {
             "VMWARE_HOST": self.host,
             "VMWARE_PORT": str(self.port),
-            "VMWARE_USER": self.username,
-            "VMWARE_PASSWORD": self.password,
+            "VMWARE_USER": username,
+            "VMWARE_PASSWORD": password,
             "GOVC_URL": self.url,
-            "GOVC_USERNAME": self.username,
-            "GOVC_PASSWORD": self.password,
+            "GOVC_USERNAME": username,
+            "GOVC_PASSWORD": password,
         }
         if self.ca_file:
             values |= {
@@ -439,6 +443,16 @@ class Simulator:
     def leases(self) -> list[dict]:
         """Return the NFC leases, including those that ended."""
         return self.ask("GET", "/leases")
+
+    def user(self, username: str, permissions: list[dict[str, object]], *, password: str | None = None) -> str:
+        """Create a user with roles, or replace the roles of one; return the password.
+
+        A permission has ``entity`` (inventory path or managed object ID; ``/`` is the root folder), ``privileges`` (None: the
+        role No access) and ``propagate``.
+        """
+        password = password or secrets.token_urlsafe(12)
+        self.ask("POST", "/users", {"username": username, "password": password, "permissions": permissions})
+        return password
 
     def expire_leases(self, lease: str | None = None) -> int:
         """Let leases expire and return their number."""

@@ -14,10 +14,7 @@ from pyVmomi import vim
 def options_of(simulator) -> dict:
     """Return the options of modules for the connection to a simulator."""
     return {
-        "hostname": simulator.host,
-        "port": simulator.port,
-        "username": simulator.username,
-        "password": simulator.password,
+        **simulator.options(),
         "ca_path": os.fspath(simulator.ca_file),
     }
 

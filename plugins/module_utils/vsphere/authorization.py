@@ -1,0 +1,114 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ask vCenter which privileges the user of the session has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..common.errors import NotFound, StrataError, Unsupported
+from ..common.optional_imports import pyvmomi
+from .faults import explained
+from .properties import read
+from .session import Session
+
+_SUBJECT = "Reading the privileges of the user"
+READ = "System.Read"
+
+
+def missing_privileges(session: Session, wanted: Mapping[Any, tuple[str, ...]]) -> dict[Any, list[str]]:
+    """Return the privileges of ``wanted`` (object -> privileges) that the user lacks, by object; objects without any are absent.
+
+    One call asks for all objects. vCenter before 6.5 answers only for the session, which is asked for then.
+
+    Raises:
+        Unavailable: ``vsphere.permission`` if the user may not see one of the objects.
+        Unsupported: ``vsphere.not_supported`` if the server has no AuthorizationManager.
+    """
+    manager = session.content.authorizationManager
+    if manager is None:
+        raise Unsupported(
+            f"The server {session.hostname} does not report privileges.",
+            code="vsphere.not_supported",
+            hint="Set hostname to a vCenter.",
+            fault="NotSupported",
+        )
+    entities = list(wanted)
+    names = list(dict.fromkeys(name for privileges in wanted.values() for name in privileges))
+    if not names:
+        return {}
+    missing: dict[Any, list[str]] = {}
+    for entry in _availability(session, manager, entities, names):
+        lacking = {item.privId for item in entry.privAvailability if not item.isGranted}
+        found = [name for name in wanted[entry.entity] if name in lacking]
+        if found:
+            missing[entry.entity] = found
+    return missing
+
+
+def _availability(session: Session, manager: Any, entities: list[Any], names: list[str]) -> list[Any]:
+    current = read(session, session.content.sessionManager, "currentSession", subject=_SUBJECT).get("currentSession")
+    if current is None:
+        raise NotFound(f"{_SUBJECT} failed: the session has ended.", code="vsphere.gone", hint="Run this playbook again.")
+    try:
+        with explained(_SUBJECT):
+            return list(manager.HasUserPrivilegeOnEntities(entities, current.userName, names) or [])
+    except Unsupported:
+        with explained(_SUBJECT):
+            return list(manager.HasPrivilegeOnEntities(entities, current.key, names) or [])
+
+
+def reads_everything(session: Session) -> bool:
+    """Return whether the user may read the root folder, and the permission on it does not end there.
+
+    An inventory that is read with fewer rights may lack VMs. A permission of the user itself precedes those of groups; the
+    membership in groups is not known, so that a group whose permission does not propagate counts only if no other does.
+    """
+    root = session.content.rootFolder
+    try:
+        if missing_privileges(session, {root: (READ,)}):
+            return False
+    except Unsupported:
+        # A server without permissions, such as an ESXi host for its own user.
+        return True
+    except StrataError as error:
+        if error.code != "vsphere.permission":
+            raise
+        return False
+    return _propagates(session, root)
+
+
+def _propagates(session: Session, root: Any) -> bool:
+    user = read(session, session.content.sessionManager, "currentSession", subject=_SUBJECT)["currentSession"].userName
+    try:
+        with explained(_SUBJECT):
+            permissions = session.content.authorizationManager.RetrieveEntityPermissions(root, False) or []
+    except StrataError as error:
+        if error.code in ("vsphere.permission", "vsphere.not_supported"):
+            return True
+        raise
+    own = [entry for entry in permissions if not entry.group and entry.principal.casefold() == user.casefold()]
+    relevant = own or [entry for entry in permissions if entry.group]
+    return any(entry.propagate for entry in relevant) or not relevant
+
+
+def hidden_vms(session: Session, datastores: list[Any], visible: set[str]) -> int:
+    """Return how many VMs of ``datastores`` vCenter counts that are not among the managed object IDs ``visible``."""
+    found: set[str] = set()
+    for values in _vm_lists(session, datastores):
+        found |= {vm._GetMoId() for vm in values if isinstance(vm, pyvmomi.vim.VirtualMachine)}
+    return len(found - visible)
+
+
+def _vm_lists(session: Session, datastores: list[Any]) -> list[list[Any]]:
+    lists = []
+    for datastore in datastores:
+        try:
+            lists.append(read(session, datastore, "vm", subject="Reading the VMs of a datastore").get("vm", []))
+        except StrataError as error:
+            # The datastore itself may be hidden; then nothing can be counted on it.
+            if error.code not in ("vsphere.permission", "vsphere.gone"):
+                raise
+    return lists

@@ -1,0 +1,100 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The privileges that the modules need in vCenter: the source of the preflight, of docs/vsphere-permissions.md and of the tests.
+
+Every role that a user defines also has System.Anonymous, System.View and System.Read. The identifiers are those of vCenter's
+AuthorizationManager.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Place(Enum):
+    """The object on which a privilege is needed. The value is its name in the documentation."""
+
+    ROOT = "vCenter (the root folder)"
+    FOLDER = "folder of the images, with its VMs"
+    PARENT = "folder in which the folder of the images is created"
+    COMPUTE = "cluster, ESXi host or resource pool"
+    DATASTORE = "datastore"
+    NETWORK = "networks"
+    MACHINE = "folder of the OS machines, with its VMs"
+
+
+class Task(Enum):
+    """What the privileges are needed for. The value names the module or role."""
+
+    PUBLISH = "layered_image_publish"
+    PACKAGING = "packaging_machine"
+    EXPORT = "ovf_export"
+    OS_MACHINE = "os_machine"
+
+
+class Need(Enum):
+    """The case in which a privilege is needed. The value is its description in the documentation."""
+
+    ALWAYS = ""
+    FOLDER_MISSING = "only if the folder does not exist yet"
+    ATTRIBUTES = "only with custom_attributes of the connector"
+    ATTRIBUTES_UNDEFINED = "only with custom_attributes of the connector that vCenter does not know yet"
+    STORAGE_POLICY = "only with storage_policy of the connector"
+
+
+@dataclass(frozen=True, slots=True)
+class Privilege:
+    """A privilege on the object of a place. ``purpose`` says what it permits."""
+
+    id: str
+    place: Place
+    purpose: str
+    tasks: tuple[Task, ...]
+    need: Need = Need.ALWAYS
+
+
+_CREATE = (Task.PUBLISH, Task.PACKAGING)
+_ALL = (Task.PUBLISH, Task.PACKAGING, Task.EXPORT, Task.OS_MACHINE)
+
+#: All privileges, in the order of the documentation.
+PRIVILEGES = (
+    Privilege(
+        "System.Read",
+        Place.ROOT,
+        "finding objects by their names, and all linked clones of a VM before the VM is deleted",
+        _ALL,
+    ),
+    Privilege(
+        "Global.ManageCustomFields",
+        Place.ROOT,
+        "defining custom attributes",
+        (Task.PUBLISH,),
+        Need.ATTRIBUTES_UNDEFINED,
+    ),
+    Privilege("StorageProfile.View", Place.ROOT, "finding the storage policy", _CREATE, Need.STORAGE_POLICY),
+    Privilege("Folder.Create", Place.PARENT, "creating the folder", _CREATE, Need.FOLDER_MISSING),
+    Privilege("VApp.Import", Place.FOLDER, "uploading a VM", _CREATE),
+    Privilege("VirtualMachine.Inventory.Create", Place.FOLDER, "creating a VM", _CREATE),
+    Privilege("VirtualMachine.Inventory.Delete", Place.FOLDER, "deleting unfinished and older VMs", _CREATE),
+    Privilege("VirtualMachine.Config.AddNewDisk", Place.FOLDER, "the disk of a new VM", _CREATE),
+    Privilege("VirtualMachine.Config.AdvancedConfig", Place.FOLDER, "the marks that the modules set at a VM", _CREATE),
+    Privilege("VirtualMachine.Interact.PowerOn", Place.FOLDER, "starting a VM", _CREATE),
+    Privilege("VirtualMachine.Interact.PowerOff", Place.FOLDER, "shutting a VM down", _CREATE),
+    Privilege("VirtualMachine.State.CreateSnapshot", Place.FOLDER, "the snapshot of an image", (Task.PUBLISH,)),
+    Privilege("Global.SetCustomField", Place.FOLDER, "setting custom attributes", (Task.PUBLISH,), Need.ATTRIBUTES),
+    Privilege("VApp.Export", Place.FOLDER, "downloading the disk of a packaging machine", (Task.PACKAGING,)),
+    Privilege("VApp.Import", Place.COMPUTE, "uploading a VM", _CREATE),
+    Privilege("Resource.AssignVMToPool", Place.COMPUTE, "placing a VM", (*_CREATE, Task.OS_MACHINE)),
+    Privilege("VirtualMachine.Config.AddNewDisk", Place.COMPUTE, "the disk of a new VM", _CREATE),
+    Privilege("VirtualMachine.Config.AdvancedConfig", Place.COMPUTE, "the marks that the modules set at a VM", _CREATE),
+    Privilege("Datastore.AllocateSpace", Place.DATASTORE, "the disk of a new VM", (*_CREATE, Task.OS_MACHINE)),
+    Privilege("Network.Assign", Place.NETWORK, "network adapters", (*_CREATE, Task.OS_MACHINE)),
+    Privilege("VApp.Export", Place.MACHINE, "downloading the disk of a VM", (Task.EXPORT, Task.OS_MACHINE)),
+)
+
+
+def privileges_for(*tasks: Task) -> tuple[Privilege, ...]:
+    """Return the privileges that at least one of ``tasks`` needs, in some case."""
+    return tuple(privilege for privilege in PRIVILEGES if set(tasks) & set(privilege.tasks))

@@ -1,0 +1,40 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A user of the simulator who has exactly the privileges that the collection documents, or all except one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.privileges import PRIVILEGES, Place, Privilege
+from ansible_collections.strata.layering.tests.support.simulator import Simulator
+
+USERNAME = "layering@vsphere.local"
+
+#: The objects of the tests' connector, and the folder of the simulator's OS machines.
+PLACES: Mapping[Place, tuple[str, ...]] = {
+    Place.ROOT: ("/",),
+    Place.PARENT: ("/DC0/vm",),
+    Place.FOLDER: ("/DC0/vm",),
+    Place.MACHINE: ("/DC0/vm",),
+    Place.COMPUTE: ("/DC0/host/DC0_C0", "/DC0/host/DC0_H0"),
+    Place.DATASTORE: ("/DC0/datastore/LocalDS_0",),
+    Place.NETWORK: ("/DC0/network/VM Network", "/DC0/network/DC0_DVPG0"),
+}
+
+
+def permissions(
+    privileges: Collection[Privilege] = PRIVILEGES, places: Mapping[Place, tuple[str, ...]] = PLACES
+) -> list[dict[str, object]]:
+    """Return the permissions that grant ``privileges``; each propagates."""
+    roles: dict[str, set[str]] = {}
+    for privilege in privileges:
+        for entity in places[privilege.place]:
+            roles.setdefault(entity, set()).add(privilege.id)
+    return [{"entity": entity, "privileges": sorted(held), "propagate": True} for entity, held in roles.items()]
+
+
+def restrict(simulator: Simulator, privileges: Collection[Privilege] = PRIVILEGES) -> None:
+    """Let clients log in as a user with ``privileges`` only."""
+    simulator.login = (USERNAME, simulator.user(USERNAME, permissions(privileges)))
