@@ -306,7 +306,7 @@ func (s *Simulator) creationNeeds(place types.ManagedObjectReference, spec *type
 	return found
 }
 
-// specPrivileges has the privilege that changing a property of a VM requires; "" stands for properties without a privilege.
+// specPrivileges has the privilege that changing a property of a VM requires; properties with "" need none.
 var specPrivileges = map[string]string{
 	"Name": "VirtualMachine.Config.Rename", "Annotation": "VirtualMachine.Config.Annotation",
 	"NumCPUs": "VirtualMachine.Config.CPUCount", "NumCoresPerSocket": "VirtualMachine.Config.CPUCount",

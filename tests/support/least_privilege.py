@@ -7,30 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.privileges import PRIVILEGES, Place, Privilege
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.privileges import PRIVILEGES, Privilege, Scope
 from ansible_collections.strata.layering.tests.support.simulator import Simulator
 
 USERNAME = "layering@vsphere.local"
 
 #: The objects of the tests' connector, and the folder of the simulator's OS machines.
-PLACES: Mapping[Place, tuple[str, ...]] = {
-    Place.ROOT: ("/",),
-    Place.PARENT: ("/DC0/vm",),
-    Place.FOLDER: ("/DC0/vm",),
-    Place.MACHINE: ("/DC0/vm",),
-    Place.COMPUTE: ("/DC0/host/DC0_C0", "/DC0/host/DC0_H0"),
-    Place.DATASTORE: ("/DC0/datastore/LocalDS_0",),
-    Place.NETWORK: ("/DC0/network/VM Network", "/DC0/network/DC0_DVPG0"),
+OBJECTS: Mapping[Scope, tuple[str, ...]] = {
+    Scope.ROOT: ("/",),
+    Scope.PARENT: ("/DC0/vm",),
+    Scope.FOLDER: ("/DC0/vm",),
+    Scope.MACHINE: ("/DC0/vm",),
+    Scope.COMPUTE: ("/DC0/host/DC0_C0", "/DC0/host/DC0_H0"),
+    Scope.DATASTORE: ("/DC0/datastore/LocalDS_0",),
+    Scope.NETWORK: ("/DC0/network/VM Network", "/DC0/network/DC0_DVPG0"),
 }
 
 
 def permissions(
-    privileges: Collection[Privilege] = PRIVILEGES, places: Mapping[Place, tuple[str, ...]] = PLACES
+    privileges: Collection[Privilege] = PRIVILEGES, objects: Mapping[Scope, tuple[str, ...]] = OBJECTS
 ) -> list[dict[str, object]]:
     """Return the permissions that grant ``privileges``; each propagates."""
     roles: dict[str, set[str]] = {}
     for privilege in privileges:
-        for entity in places[privilege.place]:
+        for entity in objects[privilege.scope]:
             roles.setdefault(entity, set()).add(privilege.id)
     return [{"entity": entity, "privileges": sorted(held), "propagate": True} for entity, held in roles.items()]
 

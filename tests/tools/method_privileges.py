@@ -72,7 +72,9 @@ def main() -> int:
     if parser.parse_args().write:
         _FILE.write_text(content, encoding="utf-8")
     elif not _FILE.exists() or _FILE.read_text(encoding="utf-8") != content:
-        sys.stdout.write(f"{_FILE}: differs from pyVmomi's type information; run tests/tools/method_privileges.py --write\n")
+        sys.stdout.write(
+            f"{_FILE}: differs from pyVmomi's type information; run tests/tools/method_privileges.py --write\n"
+        )
         return 1
     return 0
 

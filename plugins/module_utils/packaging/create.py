@@ -222,7 +222,7 @@ class _Creation:
         context, name = self._context, target.connector.name
         packaging = self._packaging
         needs = image_needs(context.repository, target, packaging.os_layer, packaging.layers)
-        findings = run_checks(target.preflight(context.session, needs))
+        findings = run_checks(target.preflight(context.session, needs, packaging=True))
         require_passed(name, findings)
         context.warnings += preflight_warnings(name, findings)
 

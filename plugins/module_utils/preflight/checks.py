@@ -11,13 +11,15 @@ from typing import Any
 
 from ..common.errors import Conflict, StrataError
 from ..common.findings import FAIL, WARN, Finding
-from . import boot_controller, custom_attributes, datastore, firmware, hosts, import_specification
+from . import boot_controller, custom_attributes, datastore, firmware, hosts, import_specification, privileges
 from .subject import Subject
 
 #: What a check returns: result, what was found, and what to do if it did not pass.
 Outcome = tuple[str, str, str]
 
 CHECKS: dict[str, Callable[[Subject], Outcome]] = {
+    "privileges": privileges.check,
+    "visibility": privileges.check_visibility,
     "hosts": hosts.check,
     "free_space": datastore.check_free_space,
     "firmware": firmware.check,

@@ -44,7 +44,7 @@ class ImageNeeds:
 class Subject:
     """The objects that the checks read. ``folder_missing``: the connector's folder does not exist yet, ``placement`` has the parent's.
 
-    ``image`` is None when only the connector is tested.
+    ``image`` is None when only the connector is tested. ``packaging``: the VM is a packaging machine.
     """
 
     session: Session
@@ -54,3 +54,4 @@ class Subject:
     hardware: Hardware
     template: VmFacts
     image: ImageNeeds | None = None
+    packaging: bool = False

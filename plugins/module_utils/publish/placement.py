@@ -32,7 +32,7 @@ class Target:
         """The folder as messages name it."""
         return f"{self.connector.folder} (will be created)" if self.folder_missing else self.placement.folder_path
 
-    def preflight(self, session: Session, image: ImageNeeds | None = None) -> Subject:
+    def preflight(self, session: Session, image: ImageNeeds | None = None, *, packaging: bool = False) -> Subject:
         """Return what a preflight checks; ``image`` is None when only the connector is tested."""
         return Subject(
             session=session,
@@ -42,6 +42,7 @@ class Target:
             hardware=self.hardware,
             template=self.template,
             image=image,
+            packaging=packaging,
         )
 
     def summary(self) -> dict[str, Any]:

@@ -18,8 +18,8 @@ _SUBJECT = "Reading the privileges of the user"
 READ = "System.Read"
 
 
-def missing_privileges(session: Session, wanted: Mapping[Any, tuple[str, ...]]) -> dict[Any, list[str]]:
-    """Return the privileges of ``wanted`` (object -> privileges) that the user lacks, by object; objects without any are absent.
+def missing_privileges(session: Session, needed: Mapping[Any, tuple[str, ...]]) -> dict[Any, list[str]]:
+    """Return the privileges of ``needed`` (object -> privileges) that the user lacks, by object; objects without any are absent.
 
     One call asks for all objects. vCenter before 6.5 answers only for the session, which is asked for then.
 
@@ -35,14 +35,14 @@ def missing_privileges(session: Session, wanted: Mapping[Any, tuple[str, ...]]) 
             hint="Set hostname to a vCenter.",
             fault="NotSupported",
         )
-    entities = list(wanted)
-    names = list(dict.fromkeys(name for privileges in wanted.values() for name in privileges))
+    entities = list(needed)
+    names = list(dict.fromkeys(name for privileges in needed.values() for name in privileges))
     if not names:
         return {}
     missing: dict[Any, list[str]] = {}
     for entry in _availability(session, manager, entities, names):
         lacking = {item.privId for item in entry.privAvailability if not item.isGranted}
-        found = [name for name in wanted[entry.entity] if name in lacking]
+        found = [name for name in needed[entry.entity] if name in lacking]
         if found:
             missing[entry.entity] = found
     return missing
@@ -51,7 +51,9 @@ def missing_privileges(session: Session, wanted: Mapping[Any, tuple[str, ...]]) 
 def _availability(session: Session, manager: Any, entities: list[Any], names: list[str]) -> list[Any]:
     current = read(session, session.content.sessionManager, "currentSession", subject=_SUBJECT).get("currentSession")
     if current is None:
-        raise NotFound(f"{_SUBJECT} failed: the session has ended.", code="vsphere.gone", hint="Run this playbook again.")
+        raise NotFound(
+            f"{_SUBJECT} failed: the session has ended.", code="vsphere.gone", hint="Run this playbook again."
+        )
     try:
         with explained(_SUBJECT):
             return list(manager.HasUserPrivilegeOnEntities(entities, current.userName, names) or [])

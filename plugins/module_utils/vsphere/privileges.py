@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-class Place(Enum):
+class Scope(Enum):
     """The object on which a privilege is needed. The value is its name in the documentation."""
 
     ROOT = "vCenter (the root folder)"
@@ -46,10 +46,10 @@ class Need(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Privilege:
-    """A privilege on the object of a place. ``purpose`` says what it permits."""
+    """A privilege on the object of a scope. ``purpose`` says what it permits."""
 
     id: str
-    place: Place
+    scope: Scope
     purpose: str
     tasks: tuple[Task, ...]
     need: Need = Need.ALWAYS
@@ -62,36 +62,36 @@ _ALL = (Task.PUBLISH, Task.PACKAGING, Task.EXPORT, Task.OS_MACHINE)
 PRIVILEGES = (
     Privilege(
         "System.Read",
-        Place.ROOT,
+        Scope.ROOT,
         "finding objects by their names, and all linked clones of a VM before the VM is deleted",
         _ALL,
     ),
     Privilege(
         "Global.ManageCustomFields",
-        Place.ROOT,
+        Scope.ROOT,
         "defining custom attributes",
         (Task.PUBLISH,),
         Need.ATTRIBUTES_UNDEFINED,
     ),
-    Privilege("StorageProfile.View", Place.ROOT, "finding the storage policy", _CREATE, Need.STORAGE_POLICY),
-    Privilege("Folder.Create", Place.PARENT, "creating the folder", _CREATE, Need.FOLDER_MISSING),
-    Privilege("VApp.Import", Place.FOLDER, "uploading a VM", _CREATE),
-    Privilege("VirtualMachine.Inventory.Create", Place.FOLDER, "creating a VM", _CREATE),
-    Privilege("VirtualMachine.Inventory.Delete", Place.FOLDER, "deleting unfinished and older VMs", _CREATE),
-    Privilege("VirtualMachine.Config.AddNewDisk", Place.FOLDER, "the disk of a new VM", _CREATE),
-    Privilege("VirtualMachine.Config.AdvancedConfig", Place.FOLDER, "the marks that the modules set at a VM", _CREATE),
-    Privilege("VirtualMachine.Interact.PowerOn", Place.FOLDER, "starting a VM", _CREATE),
-    Privilege("VirtualMachine.Interact.PowerOff", Place.FOLDER, "shutting a VM down", _CREATE),
-    Privilege("VirtualMachine.State.CreateSnapshot", Place.FOLDER, "the snapshot of an image", (Task.PUBLISH,)),
-    Privilege("Global.SetCustomField", Place.FOLDER, "setting custom attributes", (Task.PUBLISH,), Need.ATTRIBUTES),
-    Privilege("VApp.Export", Place.FOLDER, "downloading the disk of a packaging machine", (Task.PACKAGING,)),
-    Privilege("VApp.Import", Place.COMPUTE, "uploading a VM", _CREATE),
-    Privilege("Resource.AssignVMToPool", Place.COMPUTE, "placing a VM", (*_CREATE, Task.OS_MACHINE)),
-    Privilege("VirtualMachine.Config.AddNewDisk", Place.COMPUTE, "the disk of a new VM", _CREATE),
-    Privilege("VirtualMachine.Config.AdvancedConfig", Place.COMPUTE, "the marks that the modules set at a VM", _CREATE),
-    Privilege("Datastore.AllocateSpace", Place.DATASTORE, "the disk of a new VM", (*_CREATE, Task.OS_MACHINE)),
-    Privilege("Network.Assign", Place.NETWORK, "network adapters", (*_CREATE, Task.OS_MACHINE)),
-    Privilege("VApp.Export", Place.MACHINE, "downloading the disk of a VM", (Task.EXPORT, Task.OS_MACHINE)),
+    Privilege("StorageProfile.View", Scope.ROOT, "finding the storage policy", _CREATE, Need.STORAGE_POLICY),
+    Privilege("Folder.Create", Scope.PARENT, "creating the folder", _CREATE, Need.FOLDER_MISSING),
+    Privilege("VApp.Import", Scope.FOLDER, "uploading a VM", _CREATE),
+    Privilege("VirtualMachine.Inventory.Create", Scope.FOLDER, "creating a VM", _CREATE),
+    Privilege("VirtualMachine.Inventory.Delete", Scope.FOLDER, "deleting unfinished and older VMs", _CREATE),
+    Privilege("VirtualMachine.Config.AddNewDisk", Scope.FOLDER, "the disk of a new VM", _CREATE),
+    Privilege("VirtualMachine.Config.AdvancedConfig", Scope.FOLDER, "the marks that the modules set at a VM", _CREATE),
+    Privilege("VirtualMachine.Interact.PowerOn", Scope.FOLDER, "starting a VM", _CREATE),
+    Privilege("VirtualMachine.Interact.PowerOff", Scope.FOLDER, "shutting a VM down", _CREATE),
+    Privilege("VirtualMachine.State.CreateSnapshot", Scope.FOLDER, "the snapshot of an image", (Task.PUBLISH,)),
+    Privilege("Global.SetCustomField", Scope.FOLDER, "setting custom attributes", (Task.PUBLISH,), Need.ATTRIBUTES),
+    Privilege("VApp.Export", Scope.FOLDER, "downloading the disk of a packaging machine", (Task.PACKAGING,)),
+    Privilege("VApp.Import", Scope.COMPUTE, "uploading a VM", _CREATE),
+    Privilege("Resource.AssignVMToPool", Scope.COMPUTE, "placing a VM", (*_CREATE, Task.OS_MACHINE)),
+    Privilege("VirtualMachine.Config.AddNewDisk", Scope.COMPUTE, "the disk of a new VM", _CREATE),
+    Privilege("VirtualMachine.Config.AdvancedConfig", Scope.COMPUTE, "the marks that the modules set at a VM", _CREATE),
+    Privilege("Datastore.AllocateSpace", Scope.DATASTORE, "the disk of a new VM", (*_CREATE, Task.OS_MACHINE)),
+    Privilege("Network.Assign", Scope.NETWORK, "network adapters", (*_CREATE, Task.OS_MACHINE)),
+    Privilege("VApp.Export", Scope.MACHINE, "downloading the disk of a VM", (Task.EXPORT, Task.OS_MACHINE)),
 )
 
 

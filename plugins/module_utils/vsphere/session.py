@@ -49,6 +49,9 @@ _REPEATABLE = frozenset(
         "CreateDescriptor",
         "HttpNfcLeaseGetManifest",
         "CurrentTime",
+        "HasUserPrivilegeOnEntities",
+        "HasPrivilegeOnEntities",
+        "RetrieveEntityPermissions",
     )
 )
 #: Faults within vCenter, or between vCenter and a host: they are often transient.
