@@ -181,6 +181,31 @@ def publish(repository: str, name: str, connection: dict) -> dict:
     }
 
 
+def preflight(connection: dict) -> dict:
+    """Run the checks of a publish; return the seconds of looking up the names, of all checks and of each check."""
+    from ...plugins.module_utils.catalog.connector_document import ConnectorDocument
+    from ...plugins.module_utils.preflight.checks import CHECKS, run_checks
+    from ...plugins.module_utils.preflight.subject import ImageNeeds
+    from ...plugins.module_utils.publish.placement import resolve_placement
+    from ...plugins.module_utils.vsphere.session import Session
+
+    connector = ConnectorDocument(**_CONNECTOR, custom_attributes={"Image": "$template"})
+    image = ImageNeeds(os_layer=OS_LAYER, firmware="efi", capacity=60 << 30, stored=12 << 30)
+    with Session.connect(**connection) as session:
+        began = time.monotonic()
+        target = resolve_placement(session, connector, create_folder=False)
+        found = time.monotonic()
+        subject = target.preflight(session, image)
+        run_checks(subject)
+        done = time.monotonic()
+        each = {}
+        for name, check in CHECKS.items():
+            start = time.monotonic()
+            check(subject)
+            each[name] = time.monotonic() - start
+    return {"lookup": found - began, "checks": done - found, "each": each}
+
+
 def packaging_disk(repository: str, output: str) -> dict:
     """Write the raw disk of a packaging machine without prerequisites."""
     from ...plugins.module_utils.catalog.layers import find_version
@@ -365,6 +390,7 @@ _JOBS: tuple[Callable[..., dict], ...] = (
     write_image,
     write_package,
     publish,
+    preflight,
     publish_all,
     statistics,
     packaging_disk,

@@ -186,6 +186,14 @@ def govc_import(simulator: Simulator, ovf: str) -> Run:
     )
 
 
+def govc_hosts(simulator: Simulator) -> Run:
+    """Run govc host.info for all hosts of the simulator."""
+    return run(
+        [govc(), "host.info", "-json", "/DC0/host/DC0_C0/*"],
+        environment=simulator.environment() | {"GOVC_PERSIST_SESSION": "false"},
+    )
+
+
 def _quietly(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

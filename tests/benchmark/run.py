@@ -27,6 +27,7 @@ from ansible_collections.strata.layering.tests.benchmark.composing import compos
 from ansible_collections.strata.layering.tests.benchmark.encoding import encoding  # noqa: E402
 from ansible_collections.strata.layering.tests.benchmark.importing import importing  # noqa: E402
 from ansible_collections.strata.layering.tests.benchmark.merging import merging  # noqa: E402
+from ansible_collections.strata.layering.tests.benchmark.preflighting import preflighting  # noqa: E402
 from ansible_collections.strata.layering.tests.benchmark.publishing import publishing  # noqa: E402
 from ansible_collections.strata.layering.tests.benchmark.rows import table  # noqa: E402
 from ansible_collections.strata.layering.tests.benchmark.side_by_side import side_by_side  # noqa: E402
@@ -38,6 +39,7 @@ CASES = {
     "encode": encoding,
     "compose": composing,
     "write": writing,
+    "preflight": preflighting,
     "publish": publishing,
     "upload": uploading,
     "side-by-side": side_by_side,

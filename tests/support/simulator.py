@@ -229,6 +229,7 @@ class Simulator:
         machines: int = 0,
         pools: int = 0,
         folders: int = 0,
+        start_timeout: float = _START_TIMEOUT,
         arguments: tuple[str, ...] = (),
     ) -> None:
         self.username = username
@@ -237,6 +238,7 @@ class Simulator:
         self.login = (self.username, self.password)
         self.template = template
         self.tls = tls
+        self._start_timeout = start_timeout
         self.rules = Rules(self)
         self.url = self.host = self.control = self.state = ""
         self.ca_file: str | None = None
@@ -293,9 +295,8 @@ class Simulator:
         self._take(json.loads(line))
         return self
 
-    @staticmethod
-    def _first_line(output: IO[bytes]) -> bytes:
-        deadline = time.monotonic() + _START_TIMEOUT
+    def _first_line(self, output: IO[bytes]) -> bytes:
+        deadline = time.monotonic() + self._start_timeout
         line = b""
         while not line.endswith(b"\n"):
             ready = select.select([output], [], [], max(0.0, deadline - time.monotonic()))[0]
