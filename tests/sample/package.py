@@ -58,7 +58,7 @@ def describe(name: str, disk_file: str, disk_size: int, manifest: Manifest) -> I
         hardware_version="vmx-19",
         cpus=2,
         memory_mib=4096,
-        scsi_type="VirtualSCSI",
+        controller_type="VirtualSCSI",
         annotation="Windows 11 Enterprise 23H2, prepared as an OS machine",
     )
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 
 from ...plugins.module_utils.common.progress import Progress, silent
 from ...plugins.module_utils.vsphere.deploy import Deployed
+from ...plugins.module_utils.vsphere.disk_controllers import KINDS
 from ...plugins.module_utils.vsphere.hardware import Hardware
 from ...plugins.module_utils.vsphere.inventory import Inventory
 from ...plugins.module_utils.vsphere.session import Session
@@ -63,7 +64,7 @@ def seed(
         memory_mib=image.memory_mib,
         firmware=image.firmware,
         secure_boot=image.secure_boot,
-        scsi_type=image.scsi_type,
+        disk_controller=next(kind.name for kind in KINDS if kind.ovf_type == image.controller_type),
     )
     with Session.connect(
         hostname=simulator.host,

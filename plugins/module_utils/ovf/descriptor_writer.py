@@ -23,18 +23,24 @@ _VSSD = "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_VirtualSystemSett
 _VMW = "http://www.vmware.com/schema/ovf"
 _PREFIXES = {"ovf": _OVF, "rasd": _RASD, "vssd": _VSSD, "vmw": _VMW}
 
-#: The names of SCSI controller types in OVF, and their names in vSphere.
-SCSI_TYPES = {
-    "lsilogicsas": "LSI Logic SAS",
-    "VirtualSCSI": "VMware paravirtual",
-    "lsilogic": "LSI Logic parallel",
-    "buslogic": "BusLogic parallel",
+#: The ResourceSubTypes of disk controllers in OVF, and their ResourceTypes: 6 is SCSI, 20 other storage.
+CONTROLLER_TYPES = {
+    "lsilogicsas": 6,
+    "VirtualSCSI": 6,
+    "lsilogic": 6,
+    "buslogic": 6,
+    "vmware.nvme.controller": 20,
+    "vmware.sata.ahci": 20,
 }
+_CONTROLLER_NAMES = {"vmware.nvme.controller": "NVME Controller", "vmware.sata.ahci": "SATA Controller"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageDescription:
-    """The content of an image's descriptor. ``capacity`` (of the disk) and ``disk_size`` (of the file) are in bytes."""
+    """The content of an image's descriptor. ``capacity`` (of the disk) and ``disk_size`` (of the file) are in bytes.
+
+    ``controller_type`` is one of ``CONTROLLER_TYPES``, ``controller_bus`` its bus number, ``disk_unit`` the disk's place on it.
+    """
 
     name: str
     disk_file: str
@@ -48,7 +54,9 @@ class ImageDescription:
     cpus: int = 2
     cores_per_socket: int = 1
     memory_mib: int = 4096
-    scsi_type: str = "lsilogicsas"
+    controller_type: str = "lsilogicsas"
+    controller_bus: int = 0
+    disk_unit: int = 0
     networks: tuple[str, ...] = ("VM Network",)
     annotation: str = ""
 
@@ -120,18 +128,19 @@ def _hardware(system: ElementTree.Element, image: ImageDescription) -> None:
     _element(family, "vssd:VirtualSystemType", text=image.hardware_version)
 
     _processor_and_memory(section, image)
+    controller = _CONTROLLER_NAMES.get(image.controller_type, "SCSI Controller")
     _item(
         section,
-        Address=0,
-        Description="SCSI Controller",
-        ElementName="SCSI Controller 0",
+        Address=image.controller_bus,
+        Description=controller,
+        ElementName=f"{controller} {image.controller_bus}",
         InstanceID=3,
-        ResourceSubType=image.scsi_type,
-        ResourceType=6,
+        ResourceSubType=image.controller_type,
+        ResourceType=CONTROLLER_TYPES[image.controller_type],
     )
     _item(
         section,
-        AddressOnParent=0,
+        AddressOnParent=image.disk_unit,
         ElementName="Hard disk 1",
         HostResource="ovf:/disk/vmdisk1",
         InstanceID=4,
@@ -184,11 +193,11 @@ def _check(image: ImageDescription) -> None:
             hint="Set disk_size_gb of the image template, or change the size of the OS machine's disk and import the OS layer again.",
             capacity=image.capacity,
         )
-    if image.scsi_type not in SCSI_TYPES:
+    if image.controller_type not in CONTROLLER_TYPES:
         raise InvalidInput(
-            f"The image {image.name} has the unknown SCSI controller type '{image.scsi_type}'.",
+            f"The image {image.name} has the unknown disk controller type '{image.controller_type}'.",
             code="ovf.scsi",
-            hint=f"Use one of these types: {', '.join(SCSI_TYPES)}.",
+            hint=f"Use one of these types: {', '.join(CONTROLLER_TYPES)}.",
         )
     if image.firmware not in ("bios", "efi"):
         raise InvalidInput(

@@ -11,6 +11,7 @@ from typing import Any
 from ..catalog.connector_document import ConnectorDocument
 from ..common.errors import Conflict, NotFound
 from ..preflight.subject import ImageNeeds, Subject
+from ..vsphere.disk_controllers import require_disk_controller
 from ..vsphere.hardware import Hardware, read_hardware
 from ..vsphere.inventory import Inventory, Placement
 from ..vsphere.session import Session
@@ -63,7 +64,8 @@ def resolve_placement(session: Session, connector: ConnectorDocument, *, create_
 
     Raises:
         NotFound: ``vsphere.not_found`` if an object does not exist.
-        Conflict: ``publish.connector_template_disks``, ``publish.connector_network``; as ``Inventory.placement``.
+        Conflict: ``publish.connector_template_disks``, ``publish.connector_network``, ``vsphere.template_controller``;
+            as ``Inventory.placement``.
         InvalidInput: as ``Inventory.placement``.
     """
     inventory = Inventory(session)
@@ -94,6 +96,7 @@ def resolve_placement(session: Session, connector: ConnectorDocument, *, create_
             hint="Remove its disks: the image has its own disk, the VM template provides only the hardware.",
         )
     hardware = read_hardware(session, vm)
+    require_disk_controller(hardware.disk_controller, connector.vm_template)
     _check_network(connector, placement, hardware, facts)
     return Target(connector, placement, hardware, facts, missing)
 

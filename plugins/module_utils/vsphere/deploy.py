@@ -17,6 +17,7 @@ from ..common.errors import Conflict, Corrupt, NotFound, StrataError, Unavailabl
 from ..common.optional_imports import pyvmomi
 from ..common.progress import Progress, silent
 from .faults import explained
+from .hardware_compare import hardware_warnings
 from .import_specification import DeployRequest, import_specification
 from .inventory import Inventory
 from .nfc import Device, Lease
@@ -81,7 +82,8 @@ def create_by_import(
     except BaseException as error:
         _remove_incomplete(session, lease, request.name, error)
         raise
-    warnings = (*made.warnings, *request.hardware.remarks)
+    differing = hardware_warnings(session, lease.entity, request.name, request.hardware)
+    warnings = (*made.warnings, *request.hardware.remarks, *differing)
     return Deployed(lease.entity, lease.entity._GetMoId(), transfer, verified, warnings)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..common.errors import Conflict
 from ..common.optional_imports import pyvmomi
 
 
@@ -48,6 +49,11 @@ def controller_title(name: str) -> str:
     return f"{_BY_NAME[name].title} ({name})"
 
 
+def is_storage_controller(device: Any) -> bool:
+    """Return whether devices have a chosen place on this controller: a disk controller, or IDE."""
+    return controller_kind(device) is not None or isinstance(device, pyvmomi.vim.vm.device.VirtualIDEController)
+
+
 def ovf_type(kind: str) -> str:
     """Return the ResourceSubType in OVF of a kind of disk controller."""
     return _BY_NAME[kind].ovf_type
@@ -69,3 +75,19 @@ def boot_controller(devices: list[Any]) -> Any | None:
         return (0 if kind in _SCSI else 1 if kind == "nvme" else 2, device.busNumber)
 
     return min(controllers.values(), key=rank, default=None)
+
+
+def require_disk_controller(kind: str | None, template: str) -> str:
+    """Return ``kind``, the disk controller of the VM template ``template``.
+
+    Raises:
+        Conflict: ``vsphere.template_controller`` if the template has none.
+    """
+    if kind is None:
+        raise Conflict(
+            f"The VM template {template} has no disk controller, so that a VM with its hardware cannot boot an image.",
+            code="vsphere.template_controller",
+            hint="Add a SCSI, NVMe or SATA controller to the VM template that vm_template of the connector names.",
+            expected=[entry.name for entry in KINDS],
+        )
+    return kind

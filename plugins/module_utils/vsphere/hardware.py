@@ -6,53 +6,29 @@
 from __future__ import annotations
 
 import copy
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..common.optional_imports import pyvmomi
-from .disk_controllers import boot_controller, controller_kind, ovf_type
+from .disk_controllers import boot_controller, controller_kind
+from .hardware_copy import (
+    apply_adapter,
+    copied_boot_options,
+    copied_devices,
+    copied_extra_config,
+    copied_flags,
+    copied_settings,
+    free_unit,
+    on_storage,
+)
 from .names import plain_name
 from .properties import read
 from .session import Session
 
-#: Settings that are copied from ConfigInfo to a ConfigSpec.
-_SETTINGS = (
-    "cpuAllocation",
-    "memoryAllocation",
-    "latencySensitivity",
-    "memoryHotAddEnabled",
-    "cpuHotAddEnabled",
-    "cpuHotRemoveEnabled",
-    "memoryReservationLockedToMax",
-    "nestedHVEnabled",
-    "vPMCEnabled",
-    "swapPlacement",
-    "maxMksConnections",
-    "guestAutoLockEnabled",
-    "messageBusTunnelEnabled",
-)
-_FLAGS = (
-    "disableAcceleration",
-    "enableLogging",
-    "diskUuidEnabled",
-    "virtualMmuUsage",
-    "virtualExecUsage",
-    "vvtdEnabled",
-    "vbsEnabled",
-    "cbrcCacheEnabled",
-)
-_BOOT = ("bootDelay", "bootRetryEnabled", "bootRetryDelay", "networkBootProtocol")
-
-#: extraConfig that vSphere writes for one VM: slots, identities, state of the host, reports of VMware Tools.
-_OWN = re.compile(
-    r"guestinfo\..*|nvram|guestos\.detailed\..*|vmware\.tools\..*|toolsInstallManager\..*|sched\..*|migrate\..*|uuid\..*|vc\.uuid|vmotion\..*"
-    r"|monitor\.phys_bits_used"
-    r"|numa\.autosize\..*|softPowerOff|viv\.moid|replay\..*|cleanShutdown|checkpoint\..*|tools\.(remindInstall|syncTime)|hgfs\..*|pciBridge\d+\..*"
-    r"|.*\.pciSlotNumber|.*\.redo|.*\.(generatedAddress|generatedAddressOffset|addressType|uptCompatibility)|svga\.present|hpet0\.present|vmxstats\.filename"
-    r"|ctkEnabled|.*\.ctkEnabled|strata\..*",
-    re.IGNORECASE,
-)
+#: Keys of devices that every VM has: controllers for PCI, IDE, PS/2 and super I/O, to which copied devices are attached.
+_DEFAULT_CONTROLLERS = (100, 200, 201, 300, 400)
+#: The first temporary key of a copied device; those of CreateImportSpec are between -1 and some hundreds below.
+_FIRST_KEY = -1000
 
 
 @dataclass(slots=True)
@@ -60,9 +36,10 @@ class Hardware:
     """The hardware that is copied from a VM template; it can be changed before a VM is created with it.
 
     ``disk_controller`` is the kind of the controller of the disk: pvscsi, lsi_sas, lsi_logic, bus_logic, nvme or ahci; None if
-    the template has no disk controller. ``scsi_type`` is the name of a SCSI controller in OVF. ``nic_count`` adapters of type
-    VMXNET3 are created, on ``networks`` (name and managed object, in the order of the adapters). ``settings``, ``flags``,
-    ``boot`` and ``devices`` are pyVmomi values. ``remarks`` are warnings about hardware that is not copied.
+    the template has no disk controller. ``controller`` is that controller of the template, ``disk_unit`` the unit number of the
+    disk on it. ``nic_count`` adapters of type VMXNET3 are created, on ``networks`` (name and managed object, in the order of the
+    adapters), with the settings of ``adapters``. ``settings``, ``flags``, ``boot`` and ``devices`` are pyVmomi values.
+    ``template`` is the vim.vm.ConfigInfo with which VMs are compared. ``remarks`` are warnings about the hardware.
     """
 
     guest_id: str = "windows9_64Guest"
@@ -73,14 +50,18 @@ class Hardware:
     firmware: str = "bios"
     secure_boot: bool = False
     disk_controller: str | None = "lsi_sas"
-    scsi_type: str = "lsilogicsas"
+    controller: Any = None
+    disk_unit: int = 0
     nic_count: int = 1
     networks: list[tuple[str, Any]] = field(default_factory=list)
+    adapters: list[Any] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     flags: dict[str, Any] = field(default_factory=dict)
     boot: dict[str, Any] = field(default_factory=dict)
     extra_config: dict[str, str] = field(default_factory=dict)
     devices: list[Any] = field(default_factory=list)
+    name: str = ""
+    template: Any = None
     remarks: list[str] = field(default_factory=list)
 
 
@@ -90,45 +71,33 @@ def read_hardware(session: Session, vm: Any) -> Hardware:
     config = values["config"]
     devices = list(config.hardware.device or [])
     nics = [device for device in devices if isinstance(device, pyvmomi.vim.vm.device.VirtualEthernetCard)]
-    boot = boot_controller(devices)
-    controller = None if boot is None else controller_kind(boot)
+    controller = boot_controller(devices)
+    copied = copied_devices(devices, controller)
+    automatic_cores = bool(getattr(config.hardware, "autoCoresPerSocket", None))
     hardware = Hardware(
         guest_id=config.guestId or "windows9_64Guest",
         version=config.version,
         cpus=config.hardware.numCPU,
-        cores_per_socket=config.hardware.numCoresPerSocket or 1,
+        # 0: vCenter chooses the number.
+        cores_per_socket=0 if automatic_cores else config.hardware.numCoresPerSocket or 1,
         memory_mib=config.hardware.memoryMB,
         firmware=config.firmware or "bios",
         secure_boot=bool(config.bootOptions and config.bootOptions.efiSecureBootEnabled),
-        disk_controller=controller,
-        scsi_type=ovf_type(controller)
-        if controller in ("pvscsi", "lsi_sas", "lsi_logic", "bus_logic")
-        else "lsilogicsas",
+        disk_controller=None if controller is None else controller_kind(controller),
+        controller=controller,
+        disk_unit=0 if controller is None else free_unit(copied, controller),
         nic_count=len(nics) or 1,
         networks=_networks(session, nics, values.get("network", [])),
-        settings={name: value for name in _SETTINGS if (value := getattr(config, name, None)) is not None},
-        flags={name: value for name in _FLAGS if (value := getattr(config.flags, name, None)) is not None},
-        boot={name: value for name in _BOOT if (value := getattr(config.bootOptions, name, None)) is not None},
-        extra_config={
-            option.key: str(option.value) for option in config.extraConfig or [] if not _OWN.fullmatch(option.key)
-        },
-        devices=[device for device in devices if _is_copied(device)],
+        adapters=nics,
+        settings=copied_settings(config),
+        flags=copied_flags(config),
+        boot=copied_boot_options(config),
+        extra_config=copied_extra_config(config),
+        devices=copied,
+        name=plain_name(values.get("name", "the template")),
+        template=config,
     )
-    name = plain_name(values.get("name", "the template"))
-    if any(not isinstance(nic, pyvmomi.vim.vm.device.VirtualVmxnet3) for nic in nics):
-        hardware.remarks.append(
-            f"A network adapter of {name} is not of type VMXNET3; VMs that are created from it get VMXNET3."
-        )
-    if any(isinstance(device, pyvmomi.vim.vm.device.VirtualDisk) for device in devices):
-        hardware.remarks.append(f"The disks of {name} are not copied.")
-    if any(isinstance(device, pyvmomi.vim.vm.device.VirtualTPM) for device in devices):
-        hardware.remarks.append(f"The virtual TPM of {name} is not copied.")
-    for key, value in hardware.extra_config.items():
-        # Hardening guides recommend this setting.
-        if key.lower() == "isolation.tools.setinfo.disable" and value.lower() in ("true", "1"):
-            hardware.remarks.append(
-                f"{name} has the setting {key}, so that Windows cannot report the results of its scripts."
-            )
+    hardware.remarks = _remarks(hardware, devices)
     return hardware
 
 
@@ -148,16 +117,10 @@ def apply_hardware(hardware: Hardware, spec: Any) -> None:
         spec.flags = vm.FlagInfo(**_typed(vm.FlagInfo, hardware.flags))
     for name, value in hardware.settings.items():
         setattr(spec, name, value)
-    changes = list(spec.deviceChange or [])
-    for number, device in enumerate(hardware.devices):
-        added = copy.copy(device)
-        # Default devices keep their keys: vSphere uses the device with that key and does not create its own.
-        if not isinstance(device, vm.device.VirtualVideoCard):
-            added.key = -1000 - number
-        added.unitNumber = None
-        added.deviceInfo = None
-        changes.append(vm.device.VirtualDeviceSpec(operation="add", device=added))
-    spec.deviceChange = changes
+    adapters = [change.device for change in spec.deviceChange or [] if _is_adapter(change.device)]
+    for template, adapter in zip(hardware.adapters, adapters, strict=False):
+        apply_adapter(template, adapter)
+    _apply_devices(hardware, spec)
 
 
 def option_values(options: dict[str, str]) -> list[Any]:
@@ -170,12 +133,78 @@ def _typed(kind: Any, values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name in known}
 
 
-def _is_copied(device: Any) -> bool:
-    kinds = pyvmomi.vim.vm.device
-    return isinstance(device, (kinds.VirtualVideoCard, kinds.VirtualUSBController, kinds.VirtualUSBXHCIController)) or (
-        isinstance(device, kinds.VirtualPCIPassthrough)
-        and isinstance(device.backing, kinds.VirtualPCIPassthrough.VmiopBackingInfo)
-    )
+def _is_adapter(device: Any) -> bool:
+    return isinstance(device, pyvmomi.vim.vm.device.VirtualEthernetCard)
+
+
+def _remarks(hardware: Hardware, devices: list[Any]) -> list[str]:
+    """Return sentences about hardware that is not copied, or whose copy restricts where VMs can run."""
+    kinds, name = pyvmomi.vim.vm.device, hardware.name
+    remarks = []
+    if any(not isinstance(nic, kinds.VirtualVmxnet3) for nic in hardware.adapters):
+        remarks.append(f"A network adapter of {name} is not of type VMXNET3; VMs that are created from it get VMXNET3.")
+    if any(isinstance(device, kinds.VirtualDisk) for device in devices):
+        remarks.append(f"The disks of {name} are not copied.")
+    if any(isinstance(device, kinds.VirtualTPM) for device in devices):
+        remarks.append(f"The virtual TPM of {name} is not copied.")
+    for device in hardware.devices:
+        if isinstance(device, kinds.VirtualPCIPassthrough) and isinstance(
+            device.backing, kinds.VirtualPCIPassthrough.DeviceBackingInfo
+        ):
+            remarks.append(
+                f"The PCI device {device.backing.id} of {name} belongs to one host; VMs with it run on that host only."
+            )
+    for setting, subject in (("cpuAffinity", "processors"), ("memoryAffinity", "NUMA nodes")):
+        if setting in hardware.settings:
+            places = ", ".join(map(str, hardware.settings[setting].affinitySet))
+            remarks.append(
+                f"{name} is bound to the {subject} {places} of a host, and so are VMs that are created from it."
+            )
+    for key, value in hardware.extra_config.items():
+        # Hardening guides recommend this setting.
+        if key.lower() == "isolation.tools.setinfo.disable" and value.lower() in ("true", "1"):
+            remarks.append(f"{name} has the setting {key}, so that Windows cannot report the results of its scripts.")
+    return remarks
+
+
+def _apply_devices(hardware: Hardware, spec: Any) -> None:
+    """Add the copied devices to a ConfigSpec, and give the controller of its disk the settings of the template's controller."""
+    vm = pyvmomi.vim.vm
+    changes = list(spec.deviceChange or [])
+    used = {change.device.key for change in changes}
+    keys: dict[int, int] = {}
+    disk = next((change.device for change in changes if isinstance(change.device, vm.device.VirtualDisk)), None)
+    if disk is not None and hardware.controller is not None:
+        disk.unitNumber = hardware.disk_unit
+        keys[hardware.controller.key] = disk.controllerKey
+        for change in changes:
+            if change.device.key == disk.controllerKey:
+                change.device = _disk_controller(hardware.controller, change.device)
+    free = (key for key in range(_FIRST_KEY, _FIRST_KEY - 10000, -1) if key not in used)
+    for device in hardware.devices:
+        # Default devices keep their keys: vSphere uses the device with that key and does not create its own.
+        keep = isinstance(device, vm.device.VirtualVideoCard)
+        keys[device.key] = device.key if keep else next(free)
+    controllers = {device.key: device for device in (*hardware.devices, hardware.controller) if device is not None}
+    for device in hardware.devices:
+        added = copy.copy(device)
+        added.key = keys[device.key]
+        if not (on_storage(device, controllers) or device.controllerKey in (200, 201)):
+            # The host chooses the place on buses such as PCI.
+            added.unitNumber = None
+        if device.controllerKey is not None and device.controllerKey not in _DEFAULT_CONTROLLERS:
+            added.controllerKey = keys.get(device.controllerKey)
+        changes.append(vm.device.VirtualDeviceSpec(operation="add", device=added))
+    spec.deviceChange = changes
+
+
+def _disk_controller(template: Any, described: Any) -> Any:
+    """Return the template's controller with the key that CreateImportSpec gave to the controller of the disk."""
+    controller = copy.copy(template)
+    controller.key, controller.controllerKey = described.key, described.controllerKey
+    controller.unitNumber = controller.deviceInfo = controller.slotInfo = None
+    controller.device = described.device
+    return controller
 
 
 def _networks(session: Session, nics: list[Any], networks: list[Any]) -> list[tuple[str, Any]]:

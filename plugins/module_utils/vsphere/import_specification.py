@@ -12,6 +12,7 @@ from typing import Any
 from ..common.errors import Unavailable
 from ..common.optional_imports import pyvmomi
 from ..ovf.descriptor_writer import ImageDescription, write_descriptor
+from .disk_controllers import ovf_type, require_disk_controller
 from .faults import explained, fault_text
 from .hardware import Hardware, apply_hardware, option_values
 from .inventory import Placement
@@ -65,6 +66,7 @@ def import_specification(session: Session, request: DeployRequest) -> ImportSpec
 
     Raises:
         Unavailable: ``vsphere.import_spec`` if vCenter rejects the hardware.
+        Conflict: ``vsphere.template_controller`` if the hardware has no disk controller.
         StrataError: as ``fault_error``.
     """
     placement, hardware = request.placement, request.hardware
@@ -119,9 +121,11 @@ def _descriptor(request: DeployRequest) -> str:
             secure_boot=hardware.secure_boot,
             hardware_version=hardware.version,
             cpus=hardware.cpus,
-            cores_per_socket=hardware.cores_per_socket,
+            cores_per_socket=hardware.cores_per_socket or 1,
             memory_mib=hardware.memory_mib,
-            scsi_type=hardware.scsi_type,
+            controller_type=ovf_type(require_disk_controller(hardware.disk_controller, hardware.name)),
+            controller_bus=0 if hardware.controller is None else hardware.controller.busNumber,
+            disk_unit=hardware.disk_unit,
             networks=tuple(name for name, _network in request.networks),
         )
     )

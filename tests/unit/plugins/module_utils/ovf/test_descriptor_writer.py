@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, InvalidInput
 from ansible_collections.strata.layering.plugins.module_utils.ovf.descriptor import parse_descriptor
 from ansible_collections.strata.layering.plugins.module_utils.ovf.descriptor_writer import (
-    SCSI_TYPES,
+    CONTROLLER_TYPES,
     ImageDescription,
     write_descriptor,
 )
@@ -38,12 +38,14 @@ texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Cn
     networks=st.lists(texts, min_size=0, max_size=3),
     capacity=st.integers(1, 62 << 30),
     firmware=st.sampled_from(["bios", "efi"]),
-    scsi_type=st.sampled_from(sorted(SCSI_TYPES)),
+    controller_type=st.sampled_from(sorted(CONTROLLER_TYPES)),
     cpus=st.integers(1, 128),
     memory_mib=st.integers(4, 1 << 20),
     annotation=st.one_of(st.just(""), texts),
 )
-def test_written_descriptor_is_read_back(name, networks, capacity, firmware, scsi_type, cpus, memory_mib, annotation):
+def test_written_descriptor_is_read_back(
+    name, networks, capacity, firmware, controller_type, cpus, memory_mib, annotation
+):
     image = ImageDescription(
         **IMAGE
         | {
@@ -52,7 +54,7 @@ def test_written_descriptor_is_read_back(name, networks, capacity, firmware, scs
             "capacity": capacity * 1024,
             "firmware": firmware,
             "secure_boot": firmware == "efi",
-            "scsi_type": scsi_type,
+            "controller_type": controller_type,
             "cpus": cpus,
             "memory_mib": memory_mib,
             "annotation": annotation,
@@ -72,7 +74,11 @@ def test_written_descriptor_is_read_back(name, networks, capacity, firmware, scs
     assert (system.cpus, system.memory_mib, system.os_type) == (cpus, memory_mib, "windows11_64Guest")
     assert [nic.network for nic in system.nics] == networks
     assert {nic.type for nic in system.nics} <= {"VmxNet3"}
-    assert (system.disks[0].controller, system.disks[0].controller_type) == ("scsi", scsi_type)
+    kinds = {"vmware.nvme.controller": "nvme", "vmware.sata.ahci": "sata"}
+    assert (system.disks[0].controller, system.disks[0].controller_type) == (
+        kinds.get(controller_type, "scsi"),
+        controller_type,
+    )
     disk = descriptor.disk(system.disks[0].disk_id)
     assert (disk.capacity, disk.populated_size) == (capacity * 1024, 77)
     assert (descriptor.file(disk.file_id).href, descriptor.file(disk.file_id).size) == ("win11-disk1.vmdk", 1234)
@@ -109,7 +115,7 @@ def test_written_descriptor_is_valid_for_an_independent_parser():
         ({"capacity": 0}, "ovf.image_capacity"),
         ({"capacity": 1 << 60}, "ovf.image_capacity"),
         ({"disk_file": "../x"}, "ovf.file_name"),
-        ({"scsi_type": "nvme"}, "ovf.scsi"),
+        ({"controller_type": "floppy"}, "ovf.scsi"),
         ({"firmware": "coreboot"}, "ovf.firmware"),
         ({"name": "a\x00b"}, "ovf.text"),
     ],

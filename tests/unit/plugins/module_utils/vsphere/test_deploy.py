@@ -109,13 +109,8 @@ def test_deploy_with_changed_hardware_uses_networks_of_the_template(simulator, s
     inventory = Inventory(session)
     hardware = read_hardware(session, inventory.vm(name=simulator.template, template=True))
     assert [name for name, unused in hardware.networks] == ["VM Network"]
-    hardware.firmware, hardware.secure_boot, hardware.scsi_type, hardware.cpus, hardware.cores_per_socket = (
-        "bios",
-        False,
-        "lsilogicsas",
-        4,
-        1,
-    )
+    hardware.firmware, hardware.secure_boot, hardware.cpus, hardware.cores_per_socket = ("bios", False, 4, 1)
+    hardware.disk_controller, hardware.controller = "lsi_sas", None
     placement = inventory.placement(datacenter="DC0", esxi_host="DC0_H0", datastore="LocalDS_0")
     made = deploy_vm(
         session,

@@ -20,7 +20,9 @@ from ansible_collections.strata.layering.tests.support.deploying import deploy_v
 def test_read_hardware_of_a_vm_with_disk_and_port_group(session, disk):
     inventory = Inventory(session)
     placement = inventory.placement(datacenter="DC0", cluster="DC0_C0", datastore="LocalDS_0", network="DC0_DVPG0")
-    given = Hardware(cpus=3, cores_per_socket=3, memory_mib=6144, firmware="efi", scsi_type="lsilogic", nic_count=2)
+    given = Hardware(
+        cpus=3, cores_per_socket=3, memory_mib=6144, firmware="efi", disk_controller="lsi_logic", nic_count=2
+    )
     source = deploy_vm(
         session,
         placement,
@@ -40,7 +42,7 @@ def test_read_hardware_of_a_vm_with_disk_and_port_group(session, disk):
     ).vm
     found = read_hardware(session, source)
     assert (found.cpus, found.cores_per_socket, found.memory_mib, found.firmware) == (3, 3, 6144, "efi")
-    assert (found.scsi_type, found.nic_count) == ("lsilogic", 2)
+    assert (found.disk_controller, found.nic_count) == ("lsi_logic", 2)
     assert [name for name, unused in found.networks] == ["DC0_DVPG0", "DC0_DVPG0"]
     silent = "source has the setting isolation.tools.setInfo.disable, so that Windows cannot report the results of its scripts."
     assert found.remarks == ["The disks of source are not copied.", silent]
