@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 from ..common.errors import Conflict
 from ..common.outcome import Outcome
-from ..publish.clones import depends_on
+from ..publish.clones import Clones
 from ..publish.machine_state import remove_machine
 from ..shares.open import open_share
 from .context import PackagingContext
@@ -31,7 +31,7 @@ def ensure_absent(context: PackagingContext) -> Outcome:
     """Delete the packaging machine and, if requested, its package.
 
     Raises:
-        Conflict: ``packaging.cloned`` if linked clones depend on its disk; as ``remove_machine``.
+        Conflict: ``packaging.cloned`` if linked clones depend on its disk; ``packaging.hidden_clones`` if they may be hidden; as ``remove_machine``.
     """
     from ..vsphere import vm_export
 
@@ -59,7 +59,8 @@ def ensure_absent(context: PackagingContext) -> Outcome:
 def _refuse_clones(context: PackagingContext) -> None:
     if context.facts is None or context.state is PackagingState.ABSENT:
         return
-    clones = depends_on(context.session, context.facts)
+    known_clones = Clones(context.session)
+    clones = known_clones.of(context.facts)
     if clones:
         verb = "depends" if len(clones) == 1 else "depend"
         raise Conflict(
@@ -67,6 +68,13 @@ def _refuse_clones(context: PackagingContext) -> None:
             code="packaging.cloned",
             hint="Delete the linked clones first, or convert them to full clones.",
             machines=clones,
+        )
+    hidden = known_clones.hidden_clause(context.facts)
+    if hidden:
+        raise Conflict(
+            f"The packaging machine {context.facts.path} of the {context.request.layer_label} cannot be deleted: {hidden}.",
+            code="packaging.hidden_clones",
+            hint="Give the user the role Read-only on the root folder of vCenter, with propagation, or delete the VM in the vSphere Client.",
         )
 
 

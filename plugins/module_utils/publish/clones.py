@@ -1,7 +1,10 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Linked and instant clones: VMs whose disks depend on the disks of another VM or of a VM template."""
+"""Linked and instant clones: VMs whose disks depend on the disks of another VM or of a VM template.
+
+A clone that vCenter hides from the user cannot be found. A VM whose clones may be hidden is therefore treated as if it had some.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..common.optional_imports import pyvmomi
+from ..vsphere.authorization import hidden_vms, reads_everything
 from ..vsphere.names import plain_name
 from ..vsphere.properties import collect_below
 from ..vsphere.session import Session
@@ -18,9 +22,43 @@ from ..vsphere.vm import VmFacts
 _LISTED = 5
 
 
-def depends_on(session: Session, facts: VmFacts) -> list[str]:
-    """Return the names of VMs whose disks depend on the disks of this VM: linked and instant clones of its snapshots."""
-    return dependents(facts, disks_of_all(session))
+class Clones:
+    """Finds the clones of VMs. The disks of all VMs are read once, when they are needed: a vCenter may have thousands of VMs."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._disks: dict[str, tuple[str, list[str]]] | None = None
+        self._reads_everything: bool | None = None
+
+    def of(self, facts: VmFacts) -> list[str]:
+        """Return the names of VMs whose disks depend on the disks of this VM: linked and instant clones of its snapshots."""
+        return dependents(facts, self._all_disks())
+
+    def reason_to_keep(self, facts: VmFacts) -> str | None:
+        """Return the clause that says why the VM is kept because of its clones, or of clones that may be hidden; None without."""
+        return clones_clause(self.of(facts)) or self.hidden_clause(facts)
+
+    def hidden_clause(self, facts: VmFacts) -> str | None:
+        """Return the clause that says that clones of the VM may be hidden from the user; None when they cannot be.
+
+        Only a snapshot can have clones. The VMs that vCenter counts on the datastores of the VM must all be among those read.
+        """
+        if not facts.snapshots:
+            return None
+        if self._reads_everything is None:
+            self._reads_everything = reads_everything(self._session)
+        hidden = hidden_vms(self._session, facts.moid, set(self._all_disks()))
+        if hidden:
+            verb = "VM on its datastores is" if hidden == 1 else "VMs on its datastores are"
+            return f"{hidden} {verb} hidden from the user and may depend on its disk"
+        if not self._reads_everything:
+            return "the user may not read the whole inventory, and VMs that depend on its disk may be hidden"
+        return None
+
+    def _all_disks(self) -> dict[str, tuple[str, list[str]]]:
+        if self._disks is None:
+            self._disks = disks_of_all(self._session)
+        return self._disks
 
 
 def clones_clause(clones: list[str]) -> str | None:

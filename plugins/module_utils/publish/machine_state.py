@@ -22,7 +22,7 @@ from ..vsphere.properties import wait_for
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts, read_facts
 from . import guest_report, image_records, ownership, vm_metadata
-from .clones import clones_clause, depends_on
+from .clones import Clones
 from .vm_metadata import POWERED_OFF, STATE_COMPLETE, STATE_FAILED, STATE_READY, STATE_UPLOADING
 
 _TICK_SECONDS = 5
@@ -226,7 +226,7 @@ def remove_work(
     Return the warning about a VM that is kept.
     """
     if change is None and facts.extra_config.get(vm_metadata.KEY_STATE) != STATE_UPLOADING:
-        change = clones_clause(depends_on(session, facts))
+        change = Clones(session).reason_to_keep(facts)
     if change is not None:
         return kept_text(facts, change)
     remove_machine(session, facts, tick)

@@ -22,11 +22,11 @@ from ..vsphere.vm import VmFacts
 from . import image_records, machine_state, ownership
 from .cancel import stop_publishing_process
 from .cancellation import clear_cancel
-from .clones import clones_clause
+from .clones import Clones, clones_clause
 from .context import PublishOptions
 from .publish_task import NOT_STARTED, OPEN, PublishTask, tasks_of
 from .publisher import Published
-from .retention import VmsInUse, released_text, remove_powered_off
+from .retention import released_text, remove_powered_off
 from .vm_metadata import machine_record, snapshot_of, vcenter_record
 
 _LOCK_TIMEOUT = 0.5
@@ -127,7 +127,7 @@ class _Removal:
         """Find what has to be removed, and what prevents it."""
         images = image_records.images_of(self._repository, self._template, self._vcenter)
         tasks = tasks_of(self._repository, self._template, self._vcenter)
-        in_use = VmsInUse(self._session)
+        known_clones = Clones(self._session)
         finished: list[VmFacts] = []
         blocked: list[_Blocked] = []
         warnings: list[str] = []
@@ -138,8 +138,8 @@ class _Removal:
             if ownership.is_released(facts):
                 warnings.append(released_text(image))
                 continue
-            clones = in_use.clones_of(facts)
-            reason = clones_clause(clones) or ownership.image_change(facts, image)
+            clones = known_clones.of(facts)
+            reason = clones_clause(clones) or ownership.image_change(facts, image) or known_clones.hidden_clause(facts)
             if reason:
                 blocked.append(_Blocked(facts, reason, clones))
             else:
@@ -151,7 +151,7 @@ class _Removal:
             if found is None:
                 continue
             known.add(found.facts.instance_uuid)
-            reason = found.change or clones_clause(in_use.clones_of(found.facts))
+            reason = found.change or known_clones.reason_to_keep(found.facts)
             if reason is not None:
                 warnings.append(machine_state.kept_text(found.facts, reason))
             else:
@@ -169,6 +169,7 @@ class _Removal:
             f"The images of the template {self._template} cannot be removed: {reasons}.",
             code="publish.not_removable",
             hint="Delete the linked clones, shut the VM down, or undo the change, and run this playbook again. "
+            "If clones may be hidden, give the user the role Read-only on the root folder of vCenter, with propagation. "
             "If you do not need the VM, delete it in the vSphere Client. To keep it, remove its strata.layering settings "
             "from its advanced configuration.",
             vms=[

@@ -14,7 +14,7 @@ from ..vsphere import vm as machines
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts
 from . import image_records
-from .clones import clones_clause, dependents, disks_of_all
+from .clones import Clones
 from .ownership import NOT_POWERED_OFF, image_change, is_released
 from .vm_metadata import vcenter_record
 
@@ -33,39 +33,20 @@ class RetentionPlan:
     changed: bool
 
 
-class VmsInUse:
-    """Finds out why the VM of a recorded image must not be removed. The disks of all VMs are read once, when they are needed."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._disks: dict[str, tuple[str, list[str]]] | None = None
-
-    def clones_of(self, facts: VmFacts) -> list[str]:
-        """Return the names of the VMs whose disks depend on the disks of this VM."""
-        if self._disks is None:
-            # A vCenter may have thousands of VMs.
-            self._disks = disks_of_all(self._session)
-        return dependents(facts, self._disks)
-
-    def reason_to_keep(self, facts: VmFacts, image: ImageRecord) -> str | None:
-        """Return the clause that says why the VM is kept, None when it can be removed."""
-        return clones_clause(self.clones_of(facts)) or image_change(facts, image)
-
-
 def plan_retention(
     repository: Repository, session: Session, template: str, newest_digest: str, keep: int | None
 ) -> RetentionPlan:
     """Plan the retention when the image ``newest_digest`` is published and ``keep`` older images are kept (None: all).
 
     Only images in the session's vCenter count. An image whose VM no longer exists, or no longer has the settings of an image,
-    is forgotten. A VM that is not as it was published, or on whose disk clones depend, is kept with a warning.
+    is forgotten. A VM that is not as it was published, or on whose disk clones depend or may depend, is kept with a warning.
     """
     recorded = image_records.images_of(repository, template, vcenter_record(session))
     kept: list[ImageRecord] = []
     expired: list[VmFacts] = []
     warnings: list[str] = []
     older = 0
-    in_use = VmsInUse(session)
+    clones = Clones(session)
     for image in recorded:
         if image.image_digest == newest_digest:
             kept.append(image)
@@ -80,7 +61,7 @@ def plan_retention(
         if is_released(facts):
             warnings.append(released_text(image))
             continue
-        reason = in_use.reason_to_keep(facts, image)
+        reason = image_change(facts, image) or clones.reason_to_keep(facts)
         if reason:
             warnings.append(_kept_text(image.vm.name, reason))
             kept.append(image)

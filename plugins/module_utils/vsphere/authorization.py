@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..common.errors import NotFound, StrataError, Unsupported
-from ..common.optional_imports import pyvmomi
 from .faults import explained
 from .properties import read
 from .session import Session
@@ -96,21 +95,22 @@ def _propagates(session: Session, root: Any) -> bool:
     return any(entry.propagate for entry in relevant) or not relevant
 
 
-def hidden_vms(session: Session, datastores: list[Any], visible: set[str]) -> int:
-    """Return how many VMs of ``datastores`` vCenter counts that are not among the managed object IDs ``visible``."""
+def hidden_vms(session: Session, moid: str, visible: set[str]) -> int:
+    """Return how many VMs vCenter counts on the datastores of a VM that are not among the managed object IDs ``visible``.
+
+    It is not documented whether vCenter counts VMs that it hides: 0 proves nothing.
+    """
+    subject = "Reading the VMs of a datastore"
     found: set[str] = set()
-    for values in _vm_lists(session, datastores):
-        found |= {vm._GetMoId() for vm in values if isinstance(vm, pyvmomi.vim.VirtualMachine)}
-    return len(found - visible)
-
-
-def _vm_lists(session: Session, datastores: list[Any]) -> list[list[Any]]:
-    lists = []
-    for datastore in datastores:
+    for datastore in read(session, session.object("VirtualMachine", moid), "datastore", subject=subject).get(
+        "datastore", []
+    ):
         try:
-            lists.append(read(session, datastore, "vm", subject="Reading the VMs of a datastore").get("vm", []))
+            listed = read(session, datastore, "vm", subject=subject).get("vm", [])
         except StrataError as error:
-            # The datastore itself may be hidden; then nothing can be counted on it.
+            # The datastore itself may be hidden.
             if error.code not in ("vsphere.permission", "vsphere.gone"):
                 raise
-    return lists
+            continue
+        found |= {vm._GetMoId() for vm in listed}
+    return len(found - visible)

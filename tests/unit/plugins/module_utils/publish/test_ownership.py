@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 
@@ -67,7 +68,8 @@ def test_released_vm_has_no_settings_but_a_configuration():
 )
 def test_remove_work_keeps_what_is_not_only_its_own(monkeypatch, facts, change, clones, removed):
     seen = []
-    monkeypatch.setattr(machine_state, "depends_on", lambda _session, _facts: clones)
+    known = SimpleNamespace(reason_to_keep=lambda _facts: "a clone depends on its disk" if clones else None)
+    monkeypatch.setattr(machine_state, "Clones", lambda _session: known)
     monkeypatch.setattr(machine_state, "remove_machine", lambda _session, found, _tick: seen.append(found))
     kept = machine_state.remove_work(None, facts, change)
     assert (seen == [facts]) is removed

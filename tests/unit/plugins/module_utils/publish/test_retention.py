@@ -48,7 +48,7 @@ def disk(*names: str) -> vim.vm.device.VirtualDisk:
         (("[ds3] old/old.vmdk",), False),
     ],
 )
-def test_depends_on_finds_clones_of_moved_disks(monkeypatch, files, depends):
+def test_clones_finds_clones_of_moved_disks(monkeypatch, files, depends):
     """Storage DRS moves a disk away from the folder of its VM."""
     session = SimpleNamespace(content=SimpleNamespace(rootFolder=None))
     found = {
@@ -56,7 +56,7 @@ def test_depends_on_finds_clones_of_moved_disks(monkeypatch, files, depends):
         vim.VirtualMachine("vm-2"): {"name": "clone", "config.hardware.device": [disk(*files)]},
     }
     monkeypatch.setattr(clones, "collect_below", lambda *arguments: found)
-    assert clones.depends_on(session, OLD) == (["clone"] if depends else [])
+    assert clones.Clones(session).of(OLD) == (["clone"] if depends else [])
 
 
 def image_record(vcenter: VCenterRecord, digest: str, vm: MachineRecord) -> ImageRecord:
@@ -81,7 +81,9 @@ def plan(monkeypatch):
     vcenter = VCenterRecord("vc", "1")
     session = SimpleNamespace(vcenter={"hostname": "vc", "instance_uuid": "1"})
     disks = {"clone": ("clone", ["[ds] cloned/cloned.vmdk"])}
-    monkeypatch.setattr(retention, "disks_of_all", lambda _session: disks)
+    monkeypatch.setattr(clones, "disks_of_all", lambda _session: disks)
+    monkeypatch.setattr(clones, "reads_everything", lambda _session: True)
+    monkeypatch.setattr(clones, "hidden_vms", lambda _session, _moid, _visible: 0)
 
     def plan_of(names: list[str], facts: dict, keep: int | None) -> retention.RetentionPlan:
         images = [image_record(vcenter, f"sha256:{name}", MachineRecord(name, path=f"/DC/vm/{name}")) for name in names]
@@ -108,6 +110,16 @@ def test_plan_retention_keeps_vms_in_use(plan, keep, kept, expired, warnings):
     assert [vm.name for vm in planned.expired] == expired
     assert len(planned.warnings) == warnings
     assert planned.changed is (keep is not None)
+
+
+@pytest.mark.parametrize(("everything", "hidden"), [(False, 0), (True, 2)])
+def test_plan_retention_keeps_a_vm_whose_clones_may_be_hidden(plan, monkeypatch, everything, hidden):
+    monkeypatch.setattr(clones, "reads_everything", lambda _session: everything)
+    monkeypatch.setattr(clones, "hidden_vms", lambda _session, _moid, _visible: hidden)
+    planned = plan(["new", "unused"], {"unused": published_vm("unused", "sha256:unused")}, 0)
+    assert [image.vm.name for image in planned.kept] == ["new", "unused"]
+    assert not planned.expired
+    assert len(planned.warnings) == 1
 
 
 SETTINGS = published_vm().extra_config
