@@ -181,23 +181,23 @@ def publish(repository: str, name: str, connection: dict) -> dict:
     }
 
 
-def preflight(connection: dict) -> dict:
+def preflight(repository: str, name: str, connection: dict) -> dict:
     """Run the checks of a publish; return the seconds of looking up the names, of all checks and of each check."""
-    from ...plugins.module_utils.catalog.connector_document import ConnectorDocument
-    from ...plugins.module_utils.preflight.checks import CHECKS, run_checks
-    from ...plugins.module_utils.preflight.subject import ImageNeeds
+    from ...plugins.module_utils.preflight.checks import CHECKS
     from ...plugins.module_utils.publish.placement import resolve_placement
+    from ...plugins.module_utils.publish.preflight import image_needs
+    from ...plugins.module_utils.publish.preflight import preflight as run_preflight
     from ...plugins.module_utils.vsphere.session import Session
 
-    connector = ConnectorDocument(**_CONNECTOR, custom_attributes={"Image": "$template"})
-    image = ImageNeeds(os_layer=OS_LAYER, firmware="efi", capacity=60 << 30, stored=12 << 30)
+    opened, resolved = _resolve(repository, name)
     with Session.connect(**connection) as session:
         began = time.monotonic()
-        target = resolve_placement(session, connector, create_folder=False)
+        target = resolve_placement(session, resolved.connector, create_folder=False)
         found = time.monotonic()
-        subject = target.preflight(session, image)
-        run_checks(subject)
+        run_preflight(opened, session, resolved, target)
         done = time.monotonic()
+        needs = image_needs(opened, target, resolved.os_layer, resolved.layers, resolved.disk_size_gb)
+        subject = target.preflight(session, needs)
         each = {}
         for name, check in CHECKS.items():
             start = time.monotonic()

@@ -10,6 +10,7 @@ import statistics
 from ..support.simulator import Simulator
 from . import peers
 from .bench import Bench
+from .composing import TEMPLATE, stocked
 from .rows import Row, Target, seconds
 
 _NOTE = "Names are looked up with and without preflight; the difference is what a publish pays before it composes."
@@ -17,10 +18,14 @@ _NOTE = "Names are looked up with and without preflight; the difference is what 
 
 def preflighting(bench: Bench) -> list[Row]:
     """Measure all checks with 5,000 VMs and 64 hosts."""
+    path, _layer = stocked(bench, "base")
     hosts, machines = (4, 20) if bench.quick else (64, 5000)
     with Simulator(hosts=hosts, standalone_hosts=0, machines=machines, start_timeout=600) as simulator:
         connection = simulator.options() | {"ca_file": str(simulator.ca_file)}
-        took = [bench.job("preflight", connection=connection)[1] for _time in range(bench.times)]
+        took = [
+            bench.job("preflight", repository=path, name=TEMPLATE, connection=connection)[1]
+            for _time in range(bench.times)
+        ]
         theirs = peers.govc_hosts(simulator)
     lookup = statistics.median(result["lookup"] for result in took)
     checks = statistics.median(result["checks"] for result in took)
