@@ -108,6 +108,8 @@ func (s *Simulator) controlMux() http.Handler {
 		s.reset(req.Keep)
 		return nil, nil
 	})
+	handle("POST /networks", s.controlNetwork)
+	handle("POST /datastores", s.controlDatastore)
 	handle("GET /machines", func(*http.Request) (any, error) { return s.listMachines(), nil })
 	handle("GET /disks", func(*http.Request) (any, error) { return s.listDisks(), nil })
 	handle("PUT /disks", s.controlPutDisk)

@@ -36,8 +36,12 @@ func (s *Simulator) importVApp(ctx *simulator.Context, pool types.ManagedObjectR
 	if fault := s.checkSpec(s.datacenterOf(folder), &spec.ConfigSpec); fault != nil {
 		return fail(fault, fmt.Sprintf("The spec of %q cannot be used: %T.", spec.ConfigSpec.Name, fault))
 	}
+	host, fault := s.importHost(pool, req.Host, &spec.ConfigSpec, s.datacenterOf(folder))
+	if fault != nil {
+		return fail(fault, fmt.Sprintf("No host can be used for %q: %T.", spec.ConfigSpec.Name, fault))
+	}
 	lease := s.newLease(ctx, true, s.startTask(entity, "ImportVAppLRO"))
-	go s.buildImport(lease, folder, pool, req.Host, spec)
+	go s.buildImport(lease, folder, pool, host, spec)
 	body.Res = &types.ImportVAppResponse{Returnval: lease.Self}
 	return body
 }
@@ -84,6 +88,7 @@ func (s *Simulator) buildImport(lease *Lease, folder *simulator.Folder, pool typ
 			device.FileOperation = types.VirtualDeviceConfigSpecFileOperationCreate
 		}
 	}
+	connect, keep := s.hideOpaque(&spec.ConfigSpec), s.keepPolicies(&spec.ConfigSpec)
 	result, fault := s.wait(folder.CreateVMTask(ctx, &types.CreateVM_Task{
 		This: folder.Self, Config: spec.ConfigSpec, Pool: pool, Host: host,
 	}))
@@ -93,6 +98,8 @@ func (s *Simulator) buildImport(lease *Lease, folder *simulator.Folder, pool typ
 	}
 	ref := result.(types.ManagedObjectReference)
 	vm := s.vm(ref)
+	connect(ctx, vm)
+	keep(ctx, vm)
 	s.leases.lock(ref, lease)
 	lease.mu.Lock()
 	lease.vm = ref
@@ -128,6 +135,9 @@ func (s *Simulator) checkSpec(datacenter *simulator.Datacenter, spec *types.Virt
 	}
 	if spec.Files == nil || !known(spec.Files.VmPathName) {
 		return &types.InvalidDatastorePath{DatastorePath: "", InvalidDatastore: types.InvalidDatastore{Name: ""}}
+	}
+	if fault := s.checkPolicies(spec); fault != nil {
+		return fault
 	}
 	return s.checkDevices(datacenter, spec.DeviceChange)
 }
@@ -166,6 +176,7 @@ func (s *Simulator) createImportSpec(ctx *simulator.Context, manager *simulator.
 			res = refuse(fmt.Sprintf("The OVF package is invalid and cannot be deployed: %v.", reason))
 		}
 	}()
+	connect := s.mapOpaque(req)
 	res = manager.CreateImportSpec(ctx, req)
 	body, ok := res.(*methods.CreateImportSpecBody)
 	if !ok || body.Res == nil {
@@ -180,6 +191,7 @@ func (s *Simulator) createImportSpec(ctx *simulator.Context, manager *simulator.
 	if !ok {
 		return res
 	}
+	connect(spec)
 	hardware, err := readOVF(req.OvfDescriptor)
 	if err != nil {
 		return refuse(err.Error())

@@ -113,6 +113,12 @@ func (s *Simulator) handle(ctx *simulator.Context, method *simulator.Method) (mo
 		replacement = &poolOverride{base, method.This}
 	case *simulator.OvfManager:
 		replacement = &ovfOverride{base, object}
+	case *simulator.Datacenter:
+		replacement = &datacenterOverride{base, object}
+	case *simulator.ClusterComputeResource:
+		replacement = &clusterOverride{base, object}
+	case *simulator.StorageResourceManager:
+		replacement = &storageOverride{base, object}
 	default:
 		if replacement = s.limited(ctx, method, target, base); replacement == nil {
 			return nil, nil
@@ -179,6 +185,10 @@ func (s *Simulator) mend(target mo.Reference, method *simulator.Method) types.Ba
 		s.sweep()
 		if folder, ok := target.(*simulator.Folder); ok {
 			return s.checkSpec(s.datacenterOf(folder), &req.Config)
+		}
+	case *types.PowerOnVM_Task:
+		if vm, ok := target.(*simulator.VirtualMachine); ok {
+			return s.placeVM(vm, req.Host)
 		}
 	case *types.ReconfigVM_Task:
 		if vm, ok := target.(*simulator.VirtualMachine); ok {

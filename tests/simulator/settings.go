@@ -22,6 +22,10 @@ type settings struct {
 	SessionLeases string  `json:"session_leases"` // "keep": a lease outlives its session; "abort": it ends with it
 	// "omit": lists of references leave out what the user may not see; "show": they name it
 	HiddenReferences string `json:"hidden_references"`
+
+	FullHosts        []string            `json:"full_hosts"`        // names of hosts without memory for another VM
+	DRSOverride      string              `json:"drs_override"`      // "apply" or "ignore" the automation level that a client asks for
+	PolicyDatastores map[string][]string `json:"policy_datastores"` // names of the datastores that a storage policy allows; all if absent
 }
 
 func (s settings) check() error {
@@ -30,6 +34,9 @@ func (s settings) check() error {
 	}
 	if s.CutUpload != "error" && s.CutUpload != "keep" {
 		return errors.New(`cut_upload must be "error" or "keep"`)
+	}
+	if s.DRSOverride != "apply" && s.DRSOverride != "ignore" {
+		return errors.New(`drs_override must be "apply" or "ignore"`)
 	}
 	if s.SessionLeases != "keep" && s.SessionLeases != "abort" {
 		return errors.New(`session_leases must be "keep" or "abort"`)

@@ -19,11 +19,11 @@ import (
 	"sync"
 	"time"
 
-	_ "github.com/vmware/govmomi/pbm/simulator"  // storage policies
 	_ "github.com/vmware/govmomi/vapi/simulator" // tags and the content library
 
 	"github.com/google/uuid"
 	"github.com/vmware/govmomi/object"
+	"github.com/vmware/govmomi/pbm"
 	"github.com/vmware/govmomi/simulator"
 )
 
@@ -66,6 +66,8 @@ type Simulator struct {
 	journal    journal
 	settings   settingsBox
 	collectors collectors
+	drs        drs
+	policies   policies
 	guests     *guestTable
 	accounts   accountTable
 	done       chan struct{}
@@ -111,6 +113,7 @@ func newSimulator(o options) (s *Simulator, err error) {
 	for _, vm := range s.registry().All("VirtualMachine") {
 		watch.PutObject(s.service.Context, vm)
 	}
+	s.showDRS()
 	if err = s.makeTemplates(); err != nil {
 		return s, err
 	}
@@ -119,7 +122,10 @@ func newSimulator(o options) (s *Simulator, err error) {
 
 // defaults are the settings of a fresh simulator.
 func (s *Simulator) defaults() settings {
-	return settings{LeaseTimeout: s.options.leaseTimeout.Seconds(), LeaseDelayMS: 20, CutUpload: "error", SessionLeases: "keep", HiddenReferences: "show"}
+	return settings{
+		LeaseTimeout: s.options.leaseTimeout.Seconds(), LeaseDelayMS: 20, CutUpload: "error", SessionLeases: "keep",
+		HiddenReferences: "show", DRSOverride: "apply",
+	}
 }
 
 // prepareState makes a folder that is this process's own.
@@ -165,6 +171,9 @@ func (s *Simulator) serve() (err error) {
 		if err = s.serveHost(); err != nil {
 			return err
 		}
+	}
+	if storage := s.service.Context.For(pbm.Path).Map; storage != nil {
+		storage.Handler = s.handleStorage
 	}
 	if err = s.addressHosts(); err != nil {
 		return err

@@ -168,9 +168,16 @@ class _Creation:
     def _start(self, audit_action: str) -> None:
         context = self._context
         machine = context.vm()
-        start_machine(context.session, machine)
+        start_machine(context.session, machine, any_host=self._any_host())
         context.audit(audit_action, made_from=self._packaging.layer_labels)
         context.facts = read_facts(context.session, machine)
+
+    def _any_host(self) -> bool:
+        """Return whether the connector lets DRS select the host; true if the connector does not exist any more."""
+        record, request = self._context.record, self._context.request
+        name = (record.connector if record else "") or request.connector or ""
+        connector = document_collections.connectors(self._context.repository).get(name) if name else None
+        return connector is None or not connector.esxi_host
 
     def _record(self) -> None:
         """Record where the VM is; a record that was lost is created again as far as possible."""

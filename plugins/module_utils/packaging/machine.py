@@ -200,9 +200,9 @@ def create_machine(
     return deployed
 
 
-def start_machine(session: Session, machine: Any) -> None:
-    """Power the VM on and record that it was."""
-    machines.power_on(session, machine)
+def start_machine(session: Session, machine: Any, *, any_host: bool) -> None:
+    """Power the VM on, with ``any_host`` on a host that DRS selects, and record that it was powered on."""
+    machines.power_on(session, machine, any_host=any_host)
     machines.reconfigure(session, machine, extra_config={KEY_STATE: STARTED})
 
 

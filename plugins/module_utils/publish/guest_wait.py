@@ -35,7 +35,9 @@ def power_on(context: PublishContext, machine: Any) -> None:
     if changes:
         machines.reconfigure(context.session, machine, extra_config=changes)
     try:
-        machines.power_on(context.session, machine, timeout=context.options.timeout("power_on"))
+        any_host = not context.template.connector.esxi_host
+        timeout = context.options.timeout("power_on")
+        machines.power_on(context.session, machine, timeout=timeout, any_host=any_host)
     except TimedOut as error:
         question = machines.pending_question(context.session, machine)
         if question:

@@ -33,6 +33,12 @@ class Target:
         """The folder as messages name it."""
         return f"{self.connector.folder} (will be created)" if self.folder_missing else self.placement.folder_path
 
+    @property
+    def datastore_text(self) -> str:
+        """The datastore as messages name it."""
+        cluster = self.placement.datastore_cluster
+        return f"{self.placement.datastore_name}{f' of the datastore cluster {cluster}' if cluster else ''}"
+
     def preflight(self, session: Session, image: ImageNeeds | None = None, *, packaging: bool = False) -> Subject:
         """Return what a preflight checks; ``image`` is None when only the connector is tested."""
         return Subject(
@@ -51,7 +57,7 @@ class Target:
         hardware = self.hardware
         return {
             "datacenter": self.placement.datacenter_name,
-            "datastore": self.placement.datastore_name,
+            "datastore": self.datastore_text,
             "folder": self.folder_text,
             "network": self.placement.network_name or ", ".join(name for name, _network in hardware.networks),
             "vm_template": self.template.path,

@@ -82,7 +82,8 @@ def create(context: PublishContext, target: Target, thin: ThinImage) -> Any:
     """Do the steps "create" and "upload"; return the VM, which is powered off and has its disk."""
     template, task = context.template, context.task
     name = vm_metadata.machine_name(template)
-    context.begin("create", f"The VM {name} is created in {target.placement.folder_path}.")
+    text = f"The VM {name} is created in {target.placement.folder_path} on the datastore {target.datastore_text}."
+    context.begin("create", text)
     path, datacenter = f"{target.placement.folder_path}/{name}", target.placement.datacenter_name
     task.update(vm=MachineRecord(name, path=path, datacenter=datacenter))
     length, chunks = thin.stream()

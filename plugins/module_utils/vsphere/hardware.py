@@ -208,20 +208,25 @@ def _disk_controller(template: Any, described: Any) -> Any:
 
 
 def _networks(session: Session, nics: list[Any], networks: list[Any]) -> list[tuple[str, Any]]:
-    """Return name and managed object of each adapter's network; adapters refer to their network in three kinds of backing."""
+    """Return name and managed object of each adapter's network; adapters refer to their network in four kinds of backing."""
     found = []
-    names, by_port_group = {}, {}
+    names, by_port_group, by_segment = {}, {}, {}
     for network in networks:
         is_group = isinstance(network, pyvmomi.vim.dvs.DistributedVirtualPortgroup)
         values = read(session, network, *(("name", "key") if is_group else ("name",)))
         names[network] = plain_name(values["name"])
         by_port_group[values.get("key")] = network
+        if isinstance(network, pyvmomi.vim.OpaqueNetwork):
+            summary = read(session, network, "summary").get("summary")
+            by_segment[getattr(summary, "opaqueNetworkId", "")] = network
     for nic in nics:
         backing = nic.backing
         network = getattr(backing, "network", None)
         port = getattr(backing, "port", None)
         if port is not None:
             network = by_port_group.get(port.portgroupKey)
+        if network is None:
+            network = by_segment.get(getattr(backing, "opaqueNetworkId", None))
         if network is None:
             device = getattr(backing, "deviceName", None)
             network = next((item for item, name in names.items() if name == device), None)

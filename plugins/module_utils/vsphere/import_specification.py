@@ -45,11 +45,17 @@ class DeployRequest:
 
     @property
     def networks(self) -> list[tuple[str, Any]]:
-        """Name and managed object of the network of each adapter."""
+        """Name and managed object of the network of each adapter; networks of one name get names that differ."""
         placement, hardware = self.placement, self.hardware
         if placement.network is not None:
             return [(placement.network_name or "", placement.network)] * hardware.nic_count
-        return hardware.networks[: hardware.nic_count]
+        networks = hardware.networks[: hardware.nic_count]
+        owners: dict[str, set[Any]] = {}
+        for name, network in networks:
+            owners.setdefault(name, set()).add(network)
+        return [
+            (f"{name} ({network._GetMoId()})" if len(owners[name]) > 1 else name, network) for name, network in networks
+        ]
 
 
 @dataclass(frozen=True, slots=True)

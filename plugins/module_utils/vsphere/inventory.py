@@ -4,30 +4,37 @@
 """Find objects in vCenter's inventory by their names.
 
 Names are compared as vSphere displays them, case-sensitively; the escapes of slash, backslash and percent in stored
-names are decoded. In a path, a slash that is part of a name is written ``%2f``. A name without a match is NotFound
-(vsphere.not_found) with the existing names; a name with several matches is Conflict (vsphere.ambiguous) with their paths.
+names are decoded. In a path, a slash that is part of a name is written ``%2f``. A managed object ID, such as
+``dvportgroup-12``, names its object unless an object has that name. A name without a match is NotFound
+(vsphere.not_found) with the existing names; a name with several matches is Conflict (vsphere.ambiguous) with their
+paths and managed object IDs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from ..common.errors import Conflict, InvalidInput, NotFound, Unavailable
+from ..common.errors import Conflict, InvalidInput, NotFound
 from ..common.optional_imports import pyvmomi
+from . import datastores, networks
+from .compute import Compute, check_host, check_host_cluster, read_compute, require_drs
 from .faults import explained
-from .names import escaped_name, existing_text, folder_parts, path_name, plain_name
+from .names import escaped_name, existing_text, folder_parts, is_object_id, path_name, plain_name
 from .properties import collect, collect_below, read
 from .session import Session
 
-#: The tag by which vCenter marks the port groups of physical uplinks.
-_UPLINK = "SYSTEM/DVS.UPLINKPG"
 _SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """The location of a new VM: managed objects, all in one datacenter. ``host`` and ``network`` may be None."""
+    """The location of a new VM: managed objects, all in one datacenter. ``host`` and ``network`` may be None.
+
+    ``compute`` is the cluster or host that the VM is created on. ``datastore_cluster`` is the name of the datastore cluster that
+    ``datastore`` was chosen from, None if the connector names a datastore.
+    """
 
     datacenter: Any
     pool: Any
@@ -39,6 +46,8 @@ class Placement:
     datastore_name: str
     folder_path: str
     network_name: str | None
+    compute: Compute = Compute("")
+    datastore_cluster: str | None = None
 
 
 class Inventory:
@@ -81,46 +90,35 @@ class Inventory:
                 hint="Set one of these options.",
             )
         root = read(self.session, compute, "resourcePool").get("resourcePool")
-        if not name or name == "Resources":
+        if root is None or not name or name in ("Resources", root._GetMoId()):
             return root
         return self._single(
             collect_below(self.session, root, "ResourcePool", ["name"]), name, "resource pool", f"in {cluster or host}"
         )
 
-    def datastore(self, datacenter: Any, name: str) -> Any:
-        """Return the datastore with this name. Raises Conflict (vsphere.datastore) when it is not accessible or in maintenance mode."""
-        stores = self._below(datacenter, "Datastore")
-        if not self._named(stores, name) and self._named(self._below(datacenter, "StoragePod"), name):
-            raise InvalidInput(
-                f"The datastore {name} {self._in(datacenter)} is a datastore cluster.",
-                code="vsphere.datastore_cluster",
-                hint="Set datastore to one of its datastores.",
-            )
-        found = self._single(stores, name, "datastore", self._in(datacenter))
-        state = read(self.session, found, "summary.accessible", "summary.maintenanceMode")
-        if not state.get("summary.accessible") or state.get("summary.maintenanceMode", "normal") != "normal":
-            raise Conflict(
-                f"The datastore {name} is not accessible or in maintenance mode.",
-                code="vsphere.datastore",
-                hint="Make it accessible and end its maintenance mode, or set datastore to a different datastore.",
-            )
+    def datastore(self, datacenter: Any, name: str, *, visible: Collection[Any] | None = None) -> Any:
+        """Return the datastore with this name; among several of the name, the datastore that is in ``visible``.
+
+        Raises Conflict (vsphere.datastore) when it is not accessible or in maintenance mode.
+        """
+        found = self._single(self._below(datacenter, "Datastore"), name, "datastore", self._in(datacenter), visible)
+        datastores.check_datastore(self.session, found, name)
         return found
 
-    def network(self, datacenter: Any, name: str) -> Any:
-        """Return the network or distributed port group with this name; uplink port groups are ignored."""
-        found = self._below(datacenter, "Network")
-        groups = [
-            item
-            for item in found
-            if isinstance(item, pyvmomi.vim.dvs.DistributedVirtualPortgroup) and plain_name(found[item]["name"]) == name
-        ]
-        tags = collect(self.session, groups, ["tag"])
-        found = {
-            item: values
-            for item, values in found.items()
-            if not any(tag.key == _UPLINK for tag in tags.get(item, {}).get("tag", []))
-        }
-        return self._single(found, name, "network", self._in(datacenter))
+    def datastore_cluster(self, datacenter: Any, name: str) -> Any:
+        """Return the datastore cluster with this name, None if no datastore cluster or a datastore has this name."""
+        pods = self._named(self._below(datacenter, "StoragePod"), name)
+        if not pods or self._named(self._below(datacenter, "Datastore"), name):
+            return None
+        return self._single(self._below(datacenter, "StoragePod"), name, "datastore cluster", self._in(datacenter))
+
+    def network(self, datacenter: Any, name: str, *, visible: Collection[Any] | None = None) -> Any:
+        """Return the network or distributed port group with this name; uplink port groups are ignored.
+
+        Among several of the name, those in ``visible`` count, and of an NSX segment its distributed port group.
+        """
+        found = networks.without_uplinks(self.session, self._below(datacenter, "Network"), name)
+        return self._single(found, name, "network", self._in(datacenter), visible)
 
     def folder(self, datacenter: Any, path: str | None, *, create: bool = False) -> Any:
         """Return the VM folder at ``path``: ``/DC/vm/A/B``, or ``A/B`` below the datacenter's VM folder.
@@ -130,6 +128,8 @@ class Inventory:
         """
         values = read(self.session, datacenter, "name", "vmFolder")
         current = values["vmFolder"]
+        if path and is_object_id(path) and (by_id := self._folder_by_id(current, path)) is not None:
+            return by_id
         parent = f"/{path_name(values['name'])}/vm"
         for part in folder_parts(path or "", plain_name(values["name"])):
             below = {
@@ -145,6 +145,12 @@ class Inventory:
             current = found[0] if found else self._create_folder(current, plain_name(part), parent)
             parent = f"{parent}/{part}"
         return current
+
+    def _folder_by_id(self, root: Any, moid: str) -> Any:
+        """Return the VM folder with this managed object ID, None if a folder has it as its name, or none has it."""
+        if any(plain_name(values["name"]) == moid for values in self._children(root, pyvmomi.vim.Folder).values()):
+            return None
+        return next((item for item in (root, *self._below(root, "Folder")) if item._GetMoId() == moid), None)
 
     def vm(
         self,
@@ -264,71 +270,38 @@ class Inventory:
             InvalidInput: ``vsphere.placement``, ``vsphere.folder``, ``vsphere.datastore_cluster``.
         """
         container = self.datacenter(datacenter)
-        store = self.datastore(container, datastore)
-        host = None
-        if esxi_host:
-            host = self.host(container, esxi_host)
-            self._check_host(host, esxi_host, store, datastore)
-            self._check_host_cluster(host, esxi_host, cluster, container)
+        found_host = self.host(container, esxi_host) if esxi_host else None
         pool = self.resource_pool(container, cluster=cluster, host=esxi_host, name=resource_pool)
-        if host is None:
-            self._check_cluster(pool)
+        compute = read_compute(self.session, pool, found_host)
+        pod = self.datastore_cluster(container, datastore)
+        if pod is not None:
+            store, store_name = datastores.choose_datastore(
+                self.session, pod, datastore, pool=pool, visible=compute.datastores
+            )
+        else:
+            store = self.datastore(container, datastore, visible=compute.datastores)
+            store_name = self._name(store)
+        if found_host is not None:
+            check_host(self.session, found_host, str(esxi_host), store, store_name)
+            if cluster:
+                check_host_cluster(self.session, found_host, str(esxi_host), self.cluster(container, cluster), cluster)
+        else:
+            require_drs(compute)
+        found_network = self.network(container, network, visible=compute.networks) if network else None
         return Placement(
             datacenter=container,
             pool=pool,
-            host=host,
+            host=found_host,
             datastore=store,
             folder=(target := self.folder(container, folder, create=create_folder)),
-            network=self.network(container, network) if network else None,
-            datacenter_name=plain_name(read(self.session, container, "name")["name"]),
-            datastore_name=datastore,
+            network=found_network,
+            datacenter_name=self._name(container),
+            datastore_name=store_name,
             folder_path=self.path(target),
-            network_name=network,
+            network_name=self._name(found_network) if found_network is not None else None,
+            compute=compute,
+            datastore_cluster=self._name(pod) if pod is not None else None,
         )
-
-    def _check_cluster(self, pool: Any) -> None:
-        """Raise Conflict when ``pool`` is in a cluster without DRS, which selects the host of a new VM."""
-        owner = read(self.session, pool, "owner").get("owner")
-        if not isinstance(owner, pyvmomi.vim.ClusterComputeResource):
-            return
-        try:
-            values = read(self.session, owner, "name", "configurationEx")
-        except Unavailable as error:
-            # A user of the pool may lack the permission to read its cluster; then vCenter reports the problem later.
-            if error.code != "vsphere.permission":
-                raise
-            return
-        drs = getattr(values.get("configurationEx"), "drsConfig", None)
-        if drs is not None and drs.enabled is False:
-            raise Conflict(
-                f"The cluster {plain_name(values['name'])} has no DRS, which selects the host of a new virtual machine.",
-                code="vsphere.cluster",
-                hint="Set esxi_host to a host of the cluster, or enable DRS.",
-            )
-
-    def _check_host(self, host: Any, name: str, store: Any, store_name: str) -> None:
-        """Raise Conflict when the host cannot be used, or cannot use the datastore."""
-        state = read(self.session, host, "runtime.connectionState", "runtime.inMaintenanceMode", "datastore")
-        if state.get("runtime.connectionState") != "connected" or state.get("runtime.inMaintenanceMode"):
-            raise Conflict(
-                f"The ESXi host {name} is not connected or in maintenance mode.",
-                code="vsphere.host",
-                hint="Connect it and end its maintenance mode, or set esxi_host to a different host.",
-            )
-        if store not in state.get("datastore", []):
-            raise Conflict(
-                f"The ESXi host {name} cannot access the datastore {store_name}.",
-                code="vsphere.host",
-                hint="Set datastore to a datastore of that host.",
-            )
-
-    def _check_host_cluster(self, host: Any, name: str, cluster: str | None, datacenter: Any) -> None:
-        if cluster and read(self.session, host, "parent").get("parent") != self.cluster(datacenter, cluster):
-            raise Conflict(
-                f"The ESXi host {name} is not in the cluster {cluster}.",
-                code="vsphere.host",
-                hint="Set only one of cluster and esxi_host, or set esxi_host to a host of the cluster.",
-            )
 
     def _create_folder(self, parent: Any, name: str, path: str) -> Any:
         try:
@@ -353,21 +326,33 @@ class Inventory:
     def _in(self, datacenter: Any) -> str:
         return f"in the datacenter {plain_name(read(self.session, datacenter, 'name')['name'])}"
 
+    def _name(self, item: Any) -> str:
+        return plain_name(read(self.session, item, "name")["name"])
+
     def _named(self, found: dict[Any, dict[str, Any]], name: str) -> list[Any]:
-        """Return the objects with this name or path."""
+        """Return the objects with this name or path, otherwise the object with this managed object ID."""
         last = name.rpartition("/")[2] if name.startswith("/") else name
         fitting = [
             item for item, values in found.items() if plain_name(values.get("name", "")) in (last, plain_name(last))
         ]
-        return (
-            [item for item in fitting if self.path(item) == name.replace("%2F", "%2f")]
-            if name.startswith("/")
-            else fitting
-        )
+        if name.startswith("/"):
+            return [item for item in fitting if self.path(item) == name.replace("%2F", "%2f")]
+        return fitting or [item for item in found if item._GetMoId() == name]
 
-    def _single(self, found: dict[Any, dict[str, Any]], name: str, noun: str, where: str) -> Any:
-        """Return the only object with this name or path."""
+    def _single(
+        self,
+        found: dict[Any, dict[str, Any]],
+        name: str,
+        noun: str,
+        where: str,
+        visible: Collection[Any] | None = None,
+    ) -> Any:
+        """Return the only object with this name, path or managed object ID; among several, the object in ``visible``."""
         fitting = self._named(found, name)
+        if len(fitting) > 1 and visible is not None:
+            fitting = [item for item in fitting if item in visible] or fitting
+        if len(fitting) > 1 and noun == "network":
+            fitting = networks.without_opaque_twins(self.session, fitting)
         if not fitting:
             names = (plain_name(values.get("name", "")) for values in found.values())
             raise NotFound(
@@ -376,11 +361,23 @@ class Inventory:
                 hint=existing_text(names, f"{noun}s"),
             )
         if len(fitting) > 1:
-            paths = sorted(self.path(item) for item in fitting[:_SHOWN])
-            raise Conflict(
-                f"{len(fitting)} {noun}s named {name} exist {where}: {', '.join(paths)}.",
-                code="vsphere.ambiguous",
-                hint="Name it by its inventory path.",
-                paths=paths,
-            )
+            raise self._ambiguous(fitting, name, noun, where)
         return fitting[0]
+
+    def _ambiguous(self, fitting: list[Any], name: str, noun: str, where: str) -> Conflict:
+        """Return the error for several objects of one name, with what tells them apart."""
+        shown = sorted((self.path(item), item._GetMoId()) for item in fitting[:_SHOWN])
+        kinds = {
+            item._GetMoId(): f", {networks.switch_text(self.session, item)}" if noun == "network" else ""
+            for item in fitting[:_SHOWN]
+        }
+        texts = [f"{path} ({moid}{kinds[moid]})" for path, moid in shown]
+        paths = [path for path, _moid in shown]
+        by_id = f"its managed object ID, such as {shown[0][1]}"
+        return Conflict(
+            f"{len(fitting)} {noun}s named {name} exist {where}: {', '.join(texts)}.",
+            code="vsphere.ambiguous",
+            hint=f"Name it by {by_id if len(set(paths)) < len(paths) else f'its inventory path or {by_id}'}.",
+            paths=paths,
+            ids=[moid for _path, moid in shown],
+        )

@@ -14,6 +14,15 @@ _ESCAPES = {"%2f": "/", "%5c": "\\", "%25": "%"}
 _SHOWN = 10
 
 
+#: Managed object IDs as vCenter assigns them: a kind and a number, such as ``group-v23`` or ``domain-c8``.
+_OBJECT_ID = re.compile(r"[a-z]+-[a-z]?\d+")
+
+
+def is_object_id(text: str) -> bool:
+    """Return whether a text has the form of a managed object ID, which a name can have too."""
+    return _OBJECT_ID.fullmatch(text) is not None
+
+
 def plain_name(name: str) -> str:
     """Return a stored name as vSphere displays it."""
     return re.sub("%2f|%5c|%25", lambda match: _ESCAPES[match[0].lower()], name, flags=re.IGNORECASE)

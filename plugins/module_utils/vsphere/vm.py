@@ -17,6 +17,7 @@ from .faults import explained
 from .hardware import option_values
 from .inventory import Inventory
 from .names import path_name, plain_name
+from .power import power_on_by_drs
 from .properties import read, wait_for
 from .session import Session
 from .tasks import wait_for_task
@@ -132,10 +133,12 @@ def read_facts(session: Session, vm: Any) -> VmFacts:
     )
 
 
-def power_on(session: Session, vm: Any, *, timeout: float = 300) -> None:
-    """Power the VM on, unless it is on."""
+def power_on(session: Session, vm: Any, *, timeout: float = 300, any_host: bool = False) -> None:
+    """Power the VM on, unless it is on; with ``any_host`` on a host that DRS selects, if the cluster has DRS."""
     subject = f"Powering on {_name(session, vm)}"
     if _power(session, vm) == "poweredOn":
+        return
+    if any_host and power_on_by_drs(session, vm, subject, timeout=timeout):
         return
     with explained(subject):
         task = vm.PowerOnVM_Task(None)

@@ -10,6 +10,7 @@ from pyVmomi import vim
 
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, InvalidInput, NotFound
 from ansible_collections.strata.layering.plugins.module_utils.vsphere import vm
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.compute import read_compute
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory import Inventory
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.names import escaped_name
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.properties import read
@@ -100,15 +101,7 @@ def test_placement_cluster_without_drs_needs_a_host(inventory, datacenter, simul
     assert inventory.placement(**where, esxi_host="DC0_H0").host is not None
     pool = inventory.resource_pool(datacenter, cluster="DC0_C0")
     simulator.rules.add("RetrievePropertiesEx", skip=1, count=1, fault="NoPermission")
-    inventory._check_cluster(pool)  # Without permission to read the cluster, vCenter reports the problem.
-
-
-def test_datastore_cluster_fails(inventory, datacenter):
-    read(inventory.session, datacenter, "datastoreFolder")["datastoreFolder"].CreateStoragePod("Gold")
-    with pytest.raises(InvalidInput) as caught:
-        inventory.datastore(datacenter, "Gold")
-    assert caught.value.code == "vsphere.datastore_cluster"
-    assert "one of its datastores" in caught.value.hint
+    assert read_compute(inventory.session, pool, None).drs is None
 
 
 def test_folder_with_special_characters(inventory, datacenter, simulator):

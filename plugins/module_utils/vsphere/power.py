@@ -1,0 +1,71 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Power on a VM on a host that DRS selects.
+
+PowerOnVM_Task uses the host on which the VM was created when DRS only recommends placements (level manual): that host may be in
+maintenance mode or full by now. PowerOnMultiVM_Task lets DRS select the host, for this call also at the level manual.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ..common.errors import StrataError
+from ..common.optional_imports import pyvmomi
+from .compute import has_drs
+from .faults import explained, fault_error
+from .inventory import Inventory
+from .properties import wait_for
+from .session import Session
+from .tasks import wait_for_task
+
+#: Errors after which PowerOnVM_Task is used: the account may not ask DRS, or the server does not know the call or its options.
+_CANNOT_ASK = frozenset(("vsphere.permission", "vsphere.not_supported", "vsphere.argument"))
+
+
+def power_on_by_drs(session: Session, vm: Any, subject: str, *, timeout: float) -> bool:
+    """Power a VM on, on a host that DRS selects; return False, and change nothing, if DRS cannot be asked.
+
+    ``subject`` is the beginning of error messages, such as "Powering on X".
+
+    Raises:
+        StrataError: as ``fault_error`` if no host of the cluster can run the VM; as ``wait_for_task``.
+    """
+    if not has_drs(session, vm):
+        return False
+    deadline = time.monotonic() + timeout
+    try:
+        result = _request(session, vm, subject, timeout)
+    except StrataError as error:
+        if error.code not in _CANNOT_ASK:
+            raise
+        return False
+    for refused in getattr(result, "notAttempted", None) or []:
+        raise fault_error(refused.fault, subject)
+    for recommendation in getattr(result, "recommendations", None) or []:
+        # The cluster does not let callers override its level.
+        with explained(subject):
+            recommendation.target.ApplyRecommendation(recommendation.key)
+    for attempted in getattr(result, "attempted", None) or []:
+        if attempted.task is not None:
+            wait_for_task(session, attempted.task, subject, timeout=max(1, deadline - time.monotonic()))
+    wait_for(
+        session,
+        vm,
+        ["runtime.powerState"],
+        lambda values: values.get("runtime.powerState") == "poweredOn",
+        max(1, deadline - time.monotonic()),
+        subject=subject,
+    )
+    return True
+
+
+def _request(session: Session, vm: Any, subject: str, timeout: float) -> Any:
+    """Call PowerOnMultiVM_Task for one VM; return its result, a ClusterPowerOnVmResult."""
+    level = pyvmomi.vim.cluster.DrsConfigInfo.DrsBehavior.fullyAutomated
+    option = pyvmomi.vim.option.OptionValue(key="OverrideAutomationLevel", value=level)
+    with explained(subject):
+        task = Inventory(session).datacenter_of(vm).PowerOnMultiVM_Task([vm], [option])
+    return wait_for_task(session, task, subject, timeout=timeout, result=True)

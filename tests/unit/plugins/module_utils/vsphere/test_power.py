@@ -1,0 +1,106 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Powering on where DRS selects the host."""
+
+from __future__ import annotations
+
+import pytest
+from pyVmomi import vim
+
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import StrataError
+from ansible_collections.strata.layering.plugins.module_utils.vsphere import vm as machines
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory import Inventory
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.properties import read
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.tasks import wait_for_task
+
+
+def set_drs(session, level):
+    inventory = Inventory(session)
+    cluster = inventory.cluster(inventory.datacenter("DC0"), "DC0_C0")
+    drs = vim.cluster.DrsConfigInfo(enabled=level is not None, defaultVmBehavior=level)
+    spec = vim.cluster.ConfigSpecEx(drsConfig=drs)
+    wait_for_task(session, cluster.ReconfigureComputeResource_Task(spec, True), "Changing DRS")
+
+
+def host_of(session, machine):
+    return read(session, machine, "runtime.host")["runtime.host"]
+
+
+def state_of(session, machine):
+    return read(session, machine, "runtime.powerState")["runtime.powerState"]
+
+
+def enter_maintenance(session, machine):
+    host = host_of(session, machine)
+    wait_for_task(session, host.EnterMaintenanceMode_Task(0, False, None), "Entering maintenance mode")
+    return host
+
+
+@pytest.mark.parametrize("level", ["manual", "partiallyAutomated", "fullyAutomated"])
+def test_power_on_host_in_maintenance_drs_selects_another(session, machine, level):
+    set_drs(session, level)
+    before = enter_maintenance(session, machine)
+    machines.power_on(session, machine, any_host=True)
+    assert state_of(session, machine) == "poweredOn"
+    assert host_of(session, machine) != before
+
+
+def test_power_on_host_full_drs_selects_another(simulator, session, machine):
+    set_drs(session, "manual")
+    before = host_of(session, machine)
+    simulator.ask("POST", "/settings", {"full_hosts": [read(session, before, "name")["name"]]})
+    with pytest.raises(StrataError) as caught:
+        machines.power_on(session, machine)
+    assert caught.value.code == "vsphere.resources"
+    machines.power_on(session, machine, any_host=True)
+    assert state_of(session, machine) == "poweredOn"
+    assert host_of(session, machine) != before
+
+
+def test_power_on_named_host_stays(session, machine):
+    set_drs(session, "manual")
+    before = enter_maintenance(session, machine)
+    with pytest.raises(StrataError) as caught:
+        machines.power_on(session, machine)
+    assert caught.value.details["fault"] == "InvalidHostState"
+    assert host_of(session, machine) == before
+
+
+def test_power_on_recommendations_are_applied(simulator, session, machine):
+    """A cluster may not let callers override its level."""
+    set_drs(session, "manual")
+    simulator.ask("POST", "/settings", {"drs_override": "ignore"})
+    before = enter_maintenance(session, machine)
+    machines.power_on(session, machine, any_host=True)
+    assert len(simulator.journal(method="ApplyRecommendation")) == 1
+    assert state_of(session, machine) == "poweredOn"
+    assert host_of(session, machine) != before
+
+
+def test_power_on_without_usable_host_reports_the_fault(simulator, session, machine):
+    set_drs(session, "fullyAutomated")
+    simulator.ask("POST", "/settings", {"full_hosts": ["DC0_C0_H0", "DC0_C0_H1"]})
+    with pytest.raises(StrataError) as caught:
+        machines.power_on(session, machine, any_host=True)
+    assert caught.value.details["fault"] == "NoCompatibleHost"
+    assert state_of(session, machine) == "poweredOff"
+
+
+@pytest.mark.parametrize("level", [None, "manual"])
+def test_power_on_drs_cannot_be_asked_uses_the_host(simulator, session, machine, level):
+    set_drs(session, level)
+    if level:
+        simulator.rules.add("PowerOnMultiVM_Task", fault="NoPermission")
+    machines.power_on(session, machine, any_host=True)
+    assert state_of(session, machine) == "poweredOn"
+    assert len(simulator.journal(method="PowerOnVM_Task")) == 1
+    assert len(simulator.journal(method="PowerOnMultiVM_Task")) == (1 if level else 0)
+
+
+def test_power_on_reads_one_flag_of_the_cluster(simulator, session, machine):
+    """The configuration of a cluster has every rule, group and override: it is not read whole."""
+    set_drs(session, "manual")
+    simulator.clear_journal()
+    machines.power_on(session, machine, any_host=True)
+    assert not [entry for entry in simulator.journal() if "configurationEx" in str(entry)]
