@@ -14,7 +14,7 @@ from .names import plain_name
 from .properties import read
 from .session import Session
 
-#: vCenter returns this one flag, while ``configurationEx`` has every rule, group and override of the cluster.
+#: vCenter returns this flag alone, while ``configurationEx`` has every rule, group and override of the cluster.
 _DRS = "configuration.drsConfig.enabled"
 
 

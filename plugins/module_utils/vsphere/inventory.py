@@ -365,7 +365,7 @@ class Inventory:
         return fitting[0]
 
     def _ambiguous(self, fitting: list[Any], name: str, noun: str, where: str) -> Conflict:
-        """Return the error for several objects of one name, with what tells them apart."""
+        """Return the error for several objects of one name, with their differences."""
         shown = sorted((self.path(item), item._GetMoId()) for item in fitting[:_SHOWN])
         kinds = {
             item._GetMoId(): f", {networks.switch_text(self.session, item)}" if noun == "network" else ""

@@ -38,16 +38,16 @@ def power_on_by_drs(session: Session, vm: Any, subject: str, *, timeout: float) 
     deadline = time.monotonic() + timeout
     try:
         result = _request(session, vm, subject, timeout)
+        for recommendation in getattr(result, "recommendations", None) or []:
+            # The cluster does not let callers override its level.
+            with explained(subject):
+                recommendation.target.ApplyRecommendation(recommendation.key)
     except StrataError as error:
         if error.code not in _CANNOT_ASK:
             raise
         return False
     for refused in getattr(result, "notAttempted", None) or []:
         raise fault_error(refused.fault, subject)
-    for recommendation in getattr(result, "recommendations", None) or []:
-        # The cluster does not let callers override its level.
-        with explained(subject):
-            recommendation.target.ApplyRecommendation(recommendation.key)
     for attempted in getattr(result, "attempted", None) or []:
         if attempted.task is not None:
             wait_for_task(session, attempted.task, subject, timeout=max(1, deadline - time.monotonic()))

@@ -21,7 +21,7 @@ def simulator():
         yield running
 
 
-def place(session, **changes):
+def locate(session, **changes):
     names = {"datacenter": "DC0", "cluster": "DC0_C0", "datastore": "Gold"} | changes
     return Inventory(session).placement(**names)
 
@@ -51,37 +51,37 @@ def set_storage_drs(session, pod, enabled):
 
 def test_datastore_cluster_without_storage_drs_most_free_space(session, simulator, pod):
     set_storage_drs(session, pod, False)
-    found = place(session)
+    found = locate(session)
     assert (found.datastore_name, found.datastore_cluster) == ("LocalDS_2", "Gold")
-    assert place(session, datastore=pod._GetMoId()).datastore == found.datastore
+    assert locate(session, datastore=pod._GetMoId()).datastore == found.datastore
     change(simulator, "LocalDS_2", maintenance="inMaintenance")
-    assert place(session).datastore_name == "LocalDS_1"
+    assert locate(session).datastore_name == "LocalDS_1"
     assert not simulator.journal(method="RecommendDatastores")
 
 
 def test_datastore_cluster_with_storage_drs_its_recommendation(session, simulator, pod):
     set_storage_drs(session, pod, True)
-    assert place(session).datastore_name == "LocalDS_2"
+    assert locate(session).datastore_name == "LocalDS_2"
     assert simulator.journal(method="RecommendDatastores")[0].get("fault") is None
     change(simulator, "LocalDS_2", accessible=False)
-    assert place(session).datastore_name == "LocalDS_1"
+    assert locate(session).datastore_name == "LocalDS_1"
     # Storage DRS cannot be asked: the free space decides.
     change(simulator, "LocalDS_2", accessible=True)
     simulator.rules.add("RecommendDatastores", fault="NoPermission")
-    assert place(session).datastore_name == "LocalDS_2"
+    assert locate(session).datastore_name == "LocalDS_2"
 
 
 def test_datastore_cluster_only_datastores_of_the_host_count(session, simulator, pod):
     change(simulator, "LocalDS_2", hosts=["DC0_C0_H1"])
-    assert place(session, cluster=None, esxi_host="DC0_C0_H0").datastore_name == "LocalDS_1"
-    assert place(session, cluster=None, esxi_host="DC0_C0_H1").datastore_name == "LocalDS_2"
+    assert locate(session, cluster=None, esxi_host="DC0_C0_H0").datastore_name == "LocalDS_1"
+    assert locate(session, cluster=None, esxi_host="DC0_C0_H1").datastore_name == "LocalDS_2"
 
 
 def test_datastore_cluster_without_usable_datastore_fails(session, simulator, pod):
     for number in (1, 2):
         change(simulator, f"LocalDS_{number}", accessible=False)
     with pytest.raises(Conflict) as caught:
-        place(session)
+        locate(session)
     assert caught.value.code == "vsphere.datastore_cluster"
     assert caught.value.details["datastores"] == ["LocalDS_1", "LocalDS_2"]
 
@@ -91,11 +91,11 @@ def test_datastores_of_one_name_the_host_decides(session, simulator):
     change(simulator, "LocalDS_1", hosts=["DC0_C0_H1"], rename="datastore1")
     inventory = Inventory(session)
     for host in ("DC0_C0_H0", "DC0_C0_H1"):
-        found = place(session, datastore="datastore1", esxi_host=host)
+        found = locate(session, datastore="datastore1", esxi_host=host)
         mounted = read(session, inventory.host(found.datacenter, host), "datastore")["datastore"]
         assert found.datastore in mounted
     with pytest.raises(Conflict) as caught:
-        place(session, datastore="datastore1")
+        locate(session, datastore="datastore1")
     assert caught.value.code == "vsphere.ambiguous"
     for moid in caught.value.details["ids"]:
-        assert place(session, datastore=moid).datastore._GetMoId() == moid
+        assert locate(session, datastore=moid).datastore._GetMoId() == moid

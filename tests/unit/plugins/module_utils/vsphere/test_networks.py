@@ -23,7 +23,7 @@ def two_clusters():
         yield running
 
 
-def place(session, **changes):
+def locate(session, **changes):
     names = {"datacenter": "DC0", "cluster": "DC0_C0", "datastore": "LocalDS_0"} | changes
     return Inventory(session).placement(**names)
 
@@ -50,16 +50,16 @@ def test_port_groups_of_one_name_the_cluster_decides(two_clusters, connect):
     ]
     with connect(two_clusters) as session:
         for number in (0, 1):
-            found = place(session, cluster=f"DC0_C{number}", network="VDI")
+            found = locate(session, cluster=f"DC0_C{number}", network="VDI")
             assert (found.network._GetMoId(), found.network_name) == (ids[number], "VDI")
-        found = place(session, cluster="DC0_C0", esxi_host="DC0_C0_H0", network="VDI")
+        found = locate(session, cluster="DC0_C0", esxi_host="DC0_C0_H0", network="VDI")
         assert found.network._GetMoId() == ids[0]
 
 
 def test_port_groups_of_one_name_in_one_cluster_are_named_with_their_ids(simulator, session):
     ids = [add(simulator, "distributed", "VDI", switch=switch) for switch in ("Blue", "Red")]
     with pytest.raises(Conflict) as caught:
-        place(session, network="VDI")
+        locate(session, network="VDI")
     assert caught.value.code == "vsphere.ambiguous"
     assert sorted(caught.value.details["ids"]) == sorted(ids)
     for fact in (*ids, "Blue", "Red"):
@@ -67,15 +67,15 @@ def test_port_groups_of_one_name_in_one_cluster_are_named_with_their_ids(simulat
     # The hint can be copied: the path does not tell them apart.
     assert min(ids) in caught.value.hint
     for moid in ids:
-        assert place(session, network=moid).network._GetMoId() == moid
+        assert locate(session, network=moid).network._GetMoId() == moid
 
 
 def test_segment_of_nsx_its_port_group_is_used(simulator, session, disk):
     opaque = add(simulator, "opaque", "web", logical_switch=SEGMENT)
     group = add(simulator, "distributed", "web", switch="NSX", logical_switch=SEGMENT)
-    placement = place(session, network="web")
+    placement = locate(session, network="web")
     assert placement.network._GetMoId() == group
-    assert place(session, network=opaque).network._GetMoId() == opaque
+    assert locate(session, network=opaque).network._GetMoId() == opaque
     vm = deploy(session, disk, placement)
     assert [network._GetMoId() for network in read(session, vm, "network")["network"]] == [group]
 
@@ -84,27 +84,27 @@ def test_opaque_network_and_port_group_of_other_segments_are_ambiguous(simulator
     add(simulator, "opaque", "web", logical_switch=SEGMENT)
     add(simulator, "distributed", "web", switch="NSX", logical_switch=SEGMENT.replace("1", "9"))
     with pytest.raises(Conflict) as caught:
-        place(session, network="web")
+        locate(session, network="web")
     assert caught.value.code == "vsphere.ambiguous"
     assert "opaque network" in caught.value.message
 
 
 def test_opaque_network_receives_vm_and_is_read_from_a_template(simulator, session, disk):
     opaque = add(simulator, "opaque", "overlay", logical_switch=SEGMENT)
-    vm = deploy(session, disk, place(session, network="overlay"))
+    vm = deploy(session, disk, locate(session, network="overlay"))
     assert [network._GetMoId() for network in read(session, vm, "network")["network"]] == [opaque]
     hardware = read_hardware(session, vm)
     assert [(name, network._GetMoId()) for name, network in hardware.networks] == [("overlay", opaque)]
     # A VM with the hardware of a template on an opaque network, through a connector without a network.
     hardware.extra_config.clear()
-    copy = deploy(session, disk, place(session), "copy", Hardware(networks=hardware.networks))
+    copy = deploy(session, disk, locate(session), "copy", Hardware(networks=hardware.networks))
     assert [network._GetMoId() for network in read(session, copy, "network")["network"]] == [opaque]
 
 
 def test_template_adapters_on_two_networks_of_one_name_keep_their_networks(simulator, session, disk):
     ids = [add(simulator, "distributed", "VDI", switch=switch) for switch in ("Blue", "Red")]
-    networks = [("VDI", place(session, network=moid).network) for moid in ids]
-    vm = deploy(session, disk, place(session), hardware=Hardware(nic_count=2, networks=networks))
+    networks = [("VDI", locate(session, network=moid).network) for moid in ids]
+    vm = deploy(session, disk, locate(session), hardware=Hardware(nic_count=2, networks=networks))
     assert [network._GetMoId() for network in read(session, vm, "network")["network"]] == ids
 
 
@@ -113,12 +113,12 @@ def test_name_that_looks_like_an_id_names_the_object(simulator, session):
     datacenter = inventory.datacenter("DC0")
     other = inventory.network(datacenter, "VM Network")._GetMoId()
     moid = add(simulator, "distributed", other, switch="Blue")
-    assert place(session, network=other).network._GetMoId() == moid
+    assert locate(session, network=other).network._GetMoId() == moid
 
 
 def test_ids_name_every_kind_of_object(simulator, session):
     inventory = Inventory(session)
-    by_name = place(session, network="VM Network", folder="Images", create_folder=True)
+    by_name = locate(session, network="VM Network", folder="Images", create_folder=True)
     datacenter = by_name.datacenter
     ids = {
         "datacenter": datacenter,
@@ -128,10 +128,10 @@ def test_ids_name_every_kind_of_object(simulator, session):
         "folder": by_name.folder,
         "resource_pool": by_name.pool,
     }
-    by_id = place(session, **{option: item._GetMoId() for option, item in ids.items()})
+    by_id = locate(session, **{option: item._GetMoId() for option, item in ids.items()})
     assert by_id == by_name
     host = inventory.host(datacenter, "DC0_C0_H0")
-    assert place(session, cluster=None, esxi_host=host._GetMoId()).host == host
+    assert locate(session, cluster=None, esxi_host=host._GetMoId()).host == host
     template = inventory.vm(name=simulator.template, template=True)
     assert inventory.vm(name=template._GetMoId(), datacenter=datacenter, template=True) == template
     assert inventory.folder(datacenter, datacenter_folder(session, datacenter)) == inventory.folder(datacenter, None)

@@ -87,6 +87,14 @@ def test_power_on_without_usable_host_reports_the_fault(simulator, session, mach
     assert state_of(session, machine) == "poweredOff"
 
 
+def test_power_on_recommendation_may_not_be_applied_uses_the_host(simulator, session, machine):
+    set_drs(session, "manual")
+    simulator.ask("POST", "/settings", {"drs_override": "ignore"})
+    simulator.rules.add("ApplyRecommendation", fault="NoPermission")
+    machines.power_on(session, machine, any_host=True)
+    assert state_of(session, machine) == "poweredOn"
+
+
 @pytest.mark.parametrize("level", [None, "manual"])
 def test_power_on_drs_cannot_be_asked_uses_the_host(simulator, session, machine, level):
     set_drs(session, level)
