@@ -24,6 +24,17 @@ CONNECTOR_REQUIRED_IF: list[tuple[Any, ...]] = [
     ("state", "present", ("datacenter", "datastore", "vm_template")),
     ("state", "present", ("cluster", "esxi_host"), True),
 ]
+#: Which arguments of ``connector_arguments`` the module vsphere_selftest has.
+SELFTEST_PLACEMENT = (
+    "datacenter",
+    "cluster",
+    "esxi_host",
+    "resource_pool",
+    "datastore",
+    "folder",
+    "network",
+    "vm_template",
+)
 
 
 def environment(variable: str) -> str:
@@ -230,4 +241,18 @@ def os_layer_arguments() -> dict[str, Any]:
         file_share={"type": "path"},
         ovf_package={"type": "str", "aliases": ["packaging_disk"]},
         readiness={"type": "str", "choices": ["enforce", "warn", "ignore"], "default": "warn"},
+    )
+
+
+def selftest_arguments() -> dict[str, Any]:
+    """Return the arguments of the module vsphere_selftest without those of the connection to vCenter."""
+    connector = connector_arguments()
+    return dict(
+        repository_arguments(required=False),
+        connector={"type": "str"},
+        **{name: connector[name] for name in SELFTEST_PLACEMENT},
+        report={"type": "path", "default": "~/strata-layering-selftest"},
+        size_mb={"type": "int", "default": 64},
+        keep_vm_on_failure={"type": "bool", "default": False},
+        timeout={"type": "int", "default": 3600},
     )

@@ -41,9 +41,15 @@ _FORMS: tuple[tuple[str, str], ...] = (
     ("address", r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?:%\w+)?(?![\w:])"),
     ("user", r"[\w.+-]+@[\w-]+(?:\.[\w-]+)*"),
     ("server", r"(?<=://)[^\s/:'\"<>]+"),
-    ("server", r"(?<=\bhost )[^\s'\"<>]+(?= \(port \d)|(?<=\bvCenter )[^\s'\"<>]+(?= \(port \d)|(?<=\bproxy )[^\s'\"<>]+(?= \(port \d)"),
+    (
+        "server",
+        r"(?<=\bhost )[^\s'\"<>]+(?= \(port \d)|(?<=\bvCenter )[^\s'\"<>]+(?= \(port \d)|(?<=\bproxy )[^\s'\"<>]+(?= \(port \d)",
+    ),
     ("server", r"(?<![\w.@-])[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+){1,}\.[A-Za-z]{2,}(?![\w-])"),
-    ("object", r"(?<![\w-])(?:vm|host|datastore|network|dvportgroup|dvs|resgroup|domain-[cs]|group-[a-z]\d*|datacenter|snapshot|task)-\d+(?![\w-])"),
+    (
+        "object",
+        r"(?<![\w-])(?:vm|host|datastore|network|dvportgroup|dvs|resgroup|domain-[cs]|group-[a-z]\d*|datacenter|snapshot|task)-\d+(?![\w-])",
+    ),
     ("path", r"(?<![\w/])/(?:home|root|Users|tmp|var|runner|mnt|srv|opt)/[^\s'\"<>]*"),
 )
 
@@ -159,4 +165,3 @@ def _is_address(text: str) -> bool:
 
 def _is_dotted(text: str) -> bool:
     return text.partition(".")[0].casefold().rstrip("0123456789:") in _DOTTED
-
