@@ -188,7 +188,7 @@ checks:
       description: V(pass), V(warn) or V(fail).
       type: str
     found:
-      description: The result in words.
+      description: What the check found.
       type: str
     action:
       description: What to do if the check did not pass.

@@ -170,15 +170,19 @@ def _outcome(options: SelfTestOptions, result: SelfTestResult, check_mode: bool)
     headline = result.report["headline"]
     error = result.error
     if error is not None:
+        # The text is only returned if there is no file from which it can be read.
+        texts = {} if files else {"report_text": text}
         raise StrataError(
             f"{headline} {error.message}",
             code="operations.selftest_failed",
             hint=error.hint,
             step=result.failed_step,
             cause=error.code,
+            headline=headline,
             report_files=files,
             left_behind=list(result.left_behind),
             checks=list(result.checks),
+            **texts,
         )
     values = {
         "usable": True,

@@ -91,9 +91,8 @@ class Redactor:
         if forms:
             groups.append(f"(?P<name>{'|'.join(map(_pattern, forms))})")
         groups += [f"(?P<form{number}>{pattern})" for number, (_kind, pattern) in enumerate(_FORMS)]
-        expression = re.compile("|".join(groups), re.IGNORECASE)
-        parts = [expression.sub(self._replacement, part) for part in _SHORTENED.split(text)]
-        return "".join(map(self._without_beginning, parts))
+        text = re.sub("|".join(groups), self._replacement, text, flags=re.IGNORECASE)
+        return "".join(map(self._without_beginning, _SHORTENED.split(text)))
 
     def value(self, value: Any) -> Any:
         """Return a JSON-compatible value without names, also in keys; other values become texts."""

@@ -21,7 +21,10 @@ names = st.text(st.sampled_from(_ODD) | st.characters(categories=("L", "N", "P",
 
 @given(name=names)
 def test_name_is_replaced_in_every_form(name):
-    assume(name == name.strip() and not any(name.casefold() in text.casefold() for text in (_BEFORE, _AFTER, "datastore-1")))
+    assume(
+        name == name.strip()
+        and not any(name.casefold() in text.casefold() for text in (_BEFORE, _AFTER, "datastore-1"))
+    )
     redactor = Redactor()
     placeholder = redactor.add("datastore", name)
     for form in (name, escaped_name(name), path_name(name), repr(name)[1:-1], " ".join(name.split())):
@@ -82,6 +85,12 @@ def test_longer_name_is_replaced_before_a_name_in_it():
     redactor.add("host", "esx01.lan")
     redactor.add("datastore", "esx01.lan-local")
     assert redactor.text("esx01.lan-local, esx01.lan, esx01, esx010") == "datastore-1, host-2, host-1, esx010"
+
+
+def test_name_with_parentheses_is_replaced():
+    redactor = Redactor()
+    redactor.add("datacenter", "Berlin (DC)")
+    assert redactor.text("/Berlin (DC)/vm (NotSupported)") == "/datacenter-1/vm (NotSupported)"
 
 
 def test_object_has_one_placeholder_under_all_its_names():
