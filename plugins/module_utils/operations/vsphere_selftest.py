@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..catalog import document_collections
 from ..catalog.connector_document import ConnectorDocument
 from ..common.atomic_files import atomic_write
-from ..common.composer_paths import TEMPORARY_PREFIX, path_hint
+from ..common.composer_paths import TEMPORARY_PREFIX, current_user, path_hint
 from ..common.errors import InvalidInput, NotFound, StrataError
 from ..common.outcome import Outcome
 from ..common.progress import Progress, silent
@@ -32,6 +32,21 @@ PLACEMENT = ("datacenter", "cluster", "esxi_host", "resource_pool", "datastore",
 _OTHER: dict[str, Any] = {"type": "vsphere", "description": "", "script": None, "custom_attributes": {}}
 #: Name of a connector that is not stored.
 _NAME = "self-test"
+#: Fields of a connector that are not names.
+_PUBLIC_FIELDS = ("type",)
+#: Kinds in placeholders, by fields of a connector.
+_KINDS = {
+    "name": "connector",
+    "datacenter": "datacenter",
+    "cluster": "cluster",
+    "esxi_hostname": "host",
+    "resource_pool": "pool",
+    "datastore": "datastore",
+    "folder": "folder",
+    "network": "network",
+    "vm_template": "vm",
+    "script": "path",
+}
 _MAXIMUM_SIZE_MB = 16384
 _SUFFIXES = (".md", ".json")
 
@@ -104,12 +119,7 @@ def test_site(
         StrataError: ``operations.selftest_failed`` if a step failed, with its name and code in the details.
     """
     connector = options.document or _stored_connector(options)
-    if not os.path.isdir(os.path.dirname(options.report) or "."):
-        raise NotFound(
-            f"The folder {os.path.dirname(options.report)} of the report does not exist.",
-            code="operations.selftest_report",
-            hint=f"{path_hint(options.report, 'report')}Create the folder, or set report to a different path.",
-        )
+    _check_report_folder(options.report)
     from ..selftest.run import SelfTestRequest, run_selftest
 
     with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=folder) as work:
@@ -124,6 +134,23 @@ def test_site(
         )
         result = run_selftest(request, ansible_version=ansible_version, check_mode=check_mode, progress=progress)
     return _outcome(options, result, check_mode)
+
+
+def _check_report_folder(report: str) -> None:
+    """Raise an error if the report cannot be written, before anything is created."""
+    folder = os.path.dirname(report) or "."
+    if not os.path.isdir(folder):
+        raise NotFound(
+            f"The folder {folder} of the report does not exist.",
+            code="operations.selftest_report",
+            hint=f"{path_hint(report, 'report')}Create the folder, or set report to a different path.",
+        )
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InvalidInput(
+            f"The user {current_user()} cannot write the report to the folder {folder}.",
+            code="operations.selftest_report",
+            hint="Give the user write access to the folder, or set report to a different path.",
+        )
 
 
 def _stored_connector(options: SelfTestOptions) -> ConnectorDocument:
@@ -141,34 +168,31 @@ def _redactor(connection: ConnectionOptions, connector: ConnectorDocument) -> Re
     redactor.add("user", connection.username, *connection.username.replace("\\", "@").split("@"))
     redactor.add("proxy", connection.proxy_host)
     redactor.add("path", connection.ca_file)
-    for kind, name in (
-        ("datacenter", connector.datacenter),
-        ("cluster", connector.cluster),
-        ("host", connector.esxi_host),
-        ("pool", connector.resource_pool),
-        ("datastore", connector.datastore),
-        ("network", connector.network),
-        ("vm", connector.vm_template),
-    ):
-        redactor.add(kind, name, *(name or "").strip("/").split("/")[-1:])
+    for field, value in connector.to_dict().items():
+        if isinstance(value, str) and field not in _PUBLIC_FIELDS and value != _NAME:
+            # An option can be a path; names without their folders occur in messages as well.
+            redactor.add(_KINDS.get(field, "option"), value, value.rstrip("/").rpartition("/")[2])
     for part in (connector.folder or "").split("/"):
         redactor.add("folder", part)
-    if connector.name != _NAME:
-        redactor.add("connector", connector.name)
+    for name, text in connector.custom_attributes.items():
+        redactor.add("attribute", name)
+        redactor.add("attribute-value", text)
     return redactor
 
 
 def _outcome(options: SelfTestOptions, result: SelfTestResult, check_mode: bool) -> Outcome:
     """Write the report, unless in check mode, and return the outcome; raise an error if a step failed."""
+    from ..preflight.checks import warnings
     from ..selftest.report import report_text
 
-    text = report_text(result.report)
-    files = [] if check_mode else [options.report + suffix for suffix in _SUFFIXES]
-    if files:
-        atomic_write(files[0], text.encode("utf-8"))
-        atomic_write(files[1], (json.dumps(result.report, indent=2, ensure_ascii=False) + "\n").encode("utf-8"))
-    headline = result.report["headline"]
-    error = result.error
+    text, headline, error = report_text(result.report), result.report["headline"], result.error
+    files: list[str] = []
+    try:
+        files = [] if check_mode else _write(options.report, text, result.report)
+    except (StrataError, OSError):
+        # The error of a step is more important; then the text is part of it.
+        if error is None:
+            raise
     if error is not None:
         # The text is only returned if there is no file from which it can be read.
         texts = {} if files else {"report_text": text}
@@ -184,7 +208,7 @@ def _outcome(options: SelfTestOptions, result: SelfTestResult, check_mode: bool)
             checks=list(result.checks),
             **texts,
         )
-    values = {
+    values: dict[str, Any] = {
         "usable": True,
         "headline": headline,
         "report": result.report,
@@ -193,4 +217,14 @@ def _outcome(options: SelfTestOptions, result: SelfTestResult, check_mode: bool)
         "checks": list(result.checks),
         "removed": list(result.leftovers),
     }
-    return Outcome(bool(result.leftovers), result=values, warnings=list(result.warnings))
+    sentences = [*warnings(options.stored or _NAME, values["checks"]), *result.warnings]
+    return Outcome(bool(result.leftovers), result=values, warnings=sentences)
+
+
+def _write(path: str, text: str, report: dict[str, Any]) -> list[str]:
+    """Write both files of the report; return their paths."""
+    document = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+    files = [path + suffix for suffix in _SUFFIXES]
+    for file, content in zip(files, (text, document)):
+        atomic_write(file, content.encode("utf-8", "replace"))
+    return files

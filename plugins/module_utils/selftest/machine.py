@@ -19,7 +19,7 @@ import socket
 from dataclasses import dataclass
 from typing import Any
 
-from ..common.errors import NotFound
+from ..common.errors import NotFound, Unavailable
 from ..vsphere.faults import explained
 from ..vsphere.names import plain_name
 from ..vsphere.nfc import when_free
@@ -89,13 +89,23 @@ def marked_machines(session: Session) -> list[tuple[Any, VmFacts, Mark]]:
     root = session.content.rootFolder
     for vm, values in collect_below(session, root, "VirtualMachine", ["name"]).items():
         if plain_name(values.get("name", "")).startswith(NAME_PREFIX):
-            # Another run may remove its VM at this moment.
-            with contextlib.suppress(NotFound):
-                facts = read_facts(session, vm)
-                mark = Mark.of(facts)
-                if mark is not None:
-                    found.append((vm, facts, mark))
+            facts = _readable_facts(session, vm)
+            mark = Mark.of(facts) if facts else None
+            if facts and mark:
+                found.append((vm, facts, mark))
     return found
+
+
+def _readable_facts(session: Session, vm: Any) -> VmFacts | None:
+    """Return the facts of a VM; None if another run has removed it, or if it is that of a user whose VMs this user may not read."""
+    try:
+        return read_facts(session, vm)
+    except NotFound:
+        return None
+    except Unavailable as error:
+        if error.code != "vsphere.permission":
+            raise
+        return None
 
 
 def remove_machine(session: Session, vm: Any) -> None:

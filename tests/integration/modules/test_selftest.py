@@ -107,6 +107,15 @@ def test_selftest_wrong_option_fails_before_a_login(simulator, options, changes,
     assert simulator.journal(method="Login") == []
 
 
+def test_selftest_report_that_cannot_be_written_does_not_hide_the_failed_step(simulator, options, tmp_path):
+    simulator.rules.add(method="CreateSnapshot*", fault="NoDiskSpace", task=True)
+    (tmp_path / "report.json").mkdir()
+    result = fails("vsphere_selftest", "operations.selftest_failed", **options)
+    assert result["details"]["cause"] == "vsphere.no_space"
+    assert result["details"]["report_files"] == []
+    assert "vsphere.no_space" in result["details"]["report_text"]
+
+
 def test_selftest_connector_without_repository_fails(options, monkeypatch):
     monkeypatch.delenv("STRATA_REPOSITORY", raising=False)
     options = {name: value for name, value in options.items() if name not in PLACEMENT}
@@ -197,6 +206,18 @@ def test_selftest_unknown_name_is_not_in_the_report(simulator, options, tmp_path
     assert "vsphere.not_found" in text
     for secret in (name, "LocalDS", "DC0", "windows-template"):
         assert secret not in text
+
+
+def test_selftest_names_of_a_stored_connector_are_not_in_the_report(workspace, simulator, tmp_path):
+    attributes = {"Quark-Owner": "zorn $template"}
+    changes = connector(name="Quark VDI", description="for zorn", custom_attributes=attributes, folder="Quark/Sub")
+    run("connector", **workspace.options, **changes)
+    options = options_of(simulator) | {"size_mb": 1, "report": os.fspath(tmp_path / "report")}
+    run("vsphere_selftest", **workspace.options, **options, connector="Quark VDI")
+    for suffix in (".md", ".json"):
+        text = (tmp_path / f"report{suffix}").read_text(encoding="utf-8").casefold()
+        assert "quark" not in text
+        assert "zorn" not in text
 
 
 def test_selftest_playbook_shows_the_report(simulator, tmp_path):
