@@ -268,34 +268,3 @@ func (s *Simulator) hardware(w *ovfWriter, vm *simulator.VirtualMachine, devices
 		n++
 	}
 }
-
-// ovfFacts are the facts of a descriptor that vcsim ignores.
-type ovfFacts struct {
-	firmware, annotation string
-}
-
-func readOVF(text string) (*ovfFacts, error) {
-	var envelope struct {
-		System struct {
-			Annotation string `xml:"AnnotationSection>Annotation"`
-			Hardware   []struct {
-				Config []struct {
-					Key   string `xml:"key,attr"`
-					Value string `xml:"value,attr"`
-				} `xml:"Config"`
-			} `xml:"VirtualHardwareSection"`
-		} `xml:"VirtualSystem"`
-	}
-	if err := xml.Unmarshal([]byte(text), &envelope); err != nil {
-		return nil, err
-	}
-	facts := &ovfFacts{annotation: envelope.System.Annotation}
-	for _, hardware := range envelope.System.Hardware {
-		for _, config := range hardware.Config {
-			if config.Key == "firmware" {
-				facts.firmware = config.Value
-			}
-		}
-	}
-	return facts, nil
-}

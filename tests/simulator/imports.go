@@ -88,10 +88,11 @@ func (s *Simulator) buildImport(lease *Lease, folder *simulator.Folder, pool typ
 			device.FileOperation = types.VirtualDeviceConfigSpecFileOperationCreate
 		}
 	}
+	dropSettings(&spec.ConfigSpec, s.settings.get().DropSettings)
 	connect, keep := s.hideOpaque(&spec.ConfigSpec), s.keepPolicies(&spec.ConfigSpec)
-	result, fault := s.wait(folder.CreateVMTask(ctx, &types.CreateVM_Task{
+	result, fault := s.createVM(ctx, folder, &types.CreateVM_Task{
 		This: folder.Self, Config: spec.ConfigSpec, Pool: pool, Host: host,
-	}))
+	})
 	if fault != nil {
 		lease.fail(ctx, fault, fmt.Sprintf("The virtual machine could not be created: %T.", fault))
 		return
@@ -139,7 +140,10 @@ func (s *Simulator) checkSpec(datacenter *simulator.Datacenter, spec *types.Virt
 	if fault := s.checkPolicies(spec); fault != nil {
 		return fault
 	}
-	return s.checkDevices(datacenter, spec.DeviceChange)
+	if fault := s.checkDevices(datacenter, spec.DeviceChange); fault != nil {
+		return fault
+	}
+	return checkHardware(spec, nil)
 }
 
 func (s *Simulator) checkDevices(datacenter *simulator.Datacenter, changes []types.BaseVirtualDeviceConfigSpec) types.BaseMethodFault {
@@ -176,6 +180,11 @@ func (s *Simulator) createImportSpec(ctx *simulator.Context, manager *simulator.
 			res = refuse(fmt.Sprintf("The OVF package is invalid and cannot be deployed: %v.", reason))
 		}
 	}()
+	hardware, err := readOVF(req.OvfDescriptor)
+	if err != nil {
+		return refuse(err.Error())
+	}
+	req.OvfDescriptor = scsiInstead(req.OvfDescriptor)
 	connect := s.mapOpaque(req)
 	res = manager.CreateImportSpec(ctx, req)
 	body, ok := res.(*methods.CreateImportSpecBody)
@@ -192,10 +201,7 @@ func (s *Simulator) createImportSpec(ctx *simulator.Context, manager *simulator.
 		return res
 	}
 	connect(spec)
-	hardware, err := readOVF(req.OvfDescriptor)
-	if err != nil {
-		return refuse(err.Error())
-	}
+	hardware.place(&spec.ConfigSpec)
 	if spec.ConfigSpec.Firmware == "" {
 		spec.ConfigSpec.Firmware = hardware.firmware
 	}

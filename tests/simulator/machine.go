@@ -51,7 +51,12 @@ func (o *vmOverride) ReconfigVMTask(ctx *simulator.Context, req *types.ReconfigV
 		removes = removes || spec.Operation == types.VirtualDeviceConfigSpecOperationRemove
 	}
 	var res soap.HasFault
-	ctx.WithLock(o.vm, func() { res = o.vm.ReconfigVMTask(ctx, req) })
+	ctx.WithLock(o.vm, func() {
+		if !o.vm.Config.Template {
+			reconfigured(o.vm.Config, &req.Spec)
+		}
+		res = o.vm.ReconfigVMTask(ctx, req)
+	})
 	if removes && res.Fault() == nil {
 		go func() {
 			_, _ = o.sim.wait(res)

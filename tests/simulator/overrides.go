@@ -119,6 +119,8 @@ func (s *Simulator) handle(ctx *simulator.Context, method *simulator.Method) (mo
 		replacement = &clusterOverride{base, object}
 	case *simulator.StorageResourceManager:
 		replacement = &storageOverride{base, object}
+	case *simulator.Folder:
+		replacement = &folderOverride{base, object}
 	default:
 		if replacement = s.limited(ctx, method, target, base); replacement == nil {
 			return nil, nil
@@ -193,7 +195,10 @@ func (s *Simulator) mend(target mo.Reference, method *simulator.Method) types.Ba
 	case *types.ReconfigVM_Task:
 		if vm, ok := target.(*simulator.VirtualMachine); ok {
 			if datacenter := s.datacenterOf(vm); datacenter != nil {
-				return s.checkDevices(datacenter, req.Spec.DeviceChange)
+				if fault := s.checkDevices(datacenter, req.Spec.DeviceChange); fault != nil {
+					return fault
+				}
+				return checkHardware(&req.Spec, vm.Config)
 			}
 		}
 	}

@@ -12,14 +12,15 @@ import (
 
 // settings can be changed while the simulator runs.
 type settings struct {
-	LeaseTimeout  float64 `json:"lease_timeout"`  // seconds without progress, for leases opened from now on
-	LeaseDelayMS  int     `json:"lease_delay_ms"` // how long a lease stays initializing
-	StarHost      bool    `json:"star_host"`      // lease URLs name the host "*"
-	StarPort      bool    `json:"star_no_port"`   // and leave the port out
-	Thumbprint    string  `json:"thumbprint"`     // sent in lease URLs instead of the real thumbprint
-	ChunkedExport bool    `json:"chunked_export"` // downloads come without Content-Length
-	CutUpload     string  `json:"cut_upload"`     // "error": a broken upload ends the lease; "keep": it may be sent again
-	SessionLeases string  `json:"session_leases"` // "keep": a lease outlives its session; "abort": it ends with it
+	LeaseTimeout  float64  `json:"lease_timeout"`  // seconds without progress, for leases opened from now on
+	LeaseDelayMS  int      `json:"lease_delay_ms"` // how long a lease stays initializing
+	StarHost      bool     `json:"star_host"`      // lease URLs name the host "*"
+	StarPort      bool     `json:"star_no_port"`   // and leave the port out
+	Thumbprint    string   `json:"thumbprint"`     // sent in lease URLs instead of the real thumbprint
+	ChunkedExport bool     `json:"chunked_export"` // downloads come without Content-Length
+	CutUpload     string   `json:"cut_upload"`     // "error": a broken upload ends the lease; "keep": it may be sent again
+	DropSettings  []string `json:"drop_settings"`  // settings that an import ignores without a word
+	SessionLeases string   `json:"session_leases"` // "keep": a lease outlives its session; "abort": it ends with it
 	// "omit": lists of references leave out what the user may not see; "show": they name it
 	HiddenReferences string `json:"hidden_references"`
 

@@ -45,7 +45,7 @@ func (s *Simulator) makeTemplate(datacenter *simulator.Datacenter) error {
 		return err
 	}
 	spec := s.templateSpec(s.options.template, datastore.Name)
-	result, fault := s.wait(folder.CreateVMTask(ctx, &types.CreateVM_Task{This: folder.Self, Config: spec, Pool: pool}))
+	result, fault := s.createVM(ctx, folder, &types.CreateVM_Task{This: folder.Self, Config: spec, Pool: pool})
 	if fault != nil {
 		return fmt.Errorf("%T", fault)
 	}

@@ -91,10 +91,10 @@ def differences(template: Any, made: Any) -> list[Difference]:
 
 
 def _compare(expected: dict[str, Any], found: dict[str, Any], *, devices: bool = False) -> Iterator[Difference]:
-    missing = {path for path in expected if path not in found}
+    whole = {path for path, value in expected.items() if found.get(path) != value}
     for path, value in expected.items():
         other = found.get(path)
-        if value == other or (_is_empty(value) and _is_empty(other)) or any(map(missing.__contains__, _above(path))):
+        if value == other or (_is_empty(value) and _is_empty(other)) or any(map(whole.__contains__, _above(path))):
             continue
         yield Difference(path, _text(value), _text(other))
     if devices:
@@ -104,7 +104,7 @@ def _compare(expected: dict[str, Any], found: dict[str, Any], *, devices: bool =
 
 
 def _above(path: str) -> Iterator[str]:
-    """Yield the paths above ``path``: a missing device or entry is one difference, not one for each of its properties."""
+    """Yield the paths above ``path``: a missing or different object is one difference, not one for each of its properties."""
     for position, character in enumerate(path):
         if character == ".":
             yield path[:position]

@@ -273,8 +273,9 @@ def _empty_drive(device: Any) -> Any:
             if isinstance(device, kinds.VirtualCdrom)
             else kinds.VirtualFloppy.RemoteDeviceBackingInfo(deviceName="")
         )
+        allowed = device.connectable is None or device.connectable.allowGuestControl
         drive.connectable = kinds.VirtualDevice.ConnectInfo(
-            startConnected=False, allowGuestControl=True, connected=False
+            startConnected=False, allowGuestControl=allowed, connected=False
         )
     return drive
 
