@@ -24,10 +24,8 @@ CONTROLLERS = {
 
 def controller(kind: str, key: int = -101, bus: int = 0) -> Any:
     """Return a disk controller of a kind such as pvscsi."""
-    made: Any = CONTROLLERS[kind](key=key, busNumber=bus)
-    if isinstance(made, device.VirtualSCSIController):
-        made.sharedBus = "noSharing"
-    return made
+    sharing = {} if kind in ("nvme", "ahci") else {"sharedBus": "noSharing"}
+    return CONTROLLERS[kind](key=key, busNumber=bus, **sharing)
 
 
 def adapter(key: int = -200, network: str = "VM Network") -> Any:
