@@ -41,6 +41,13 @@ _KINDS = (
     ("Datacenter", "datacenter"),
     ("Folder", "folder"),
 )
+#: vCenter returns these values alone, while ``configurationEx`` has every rule, group and override of the cluster.
+_CLUSTER = (
+    "configuration.drsConfig.enabled",
+    "configuration.drsConfig.defaultVmBehavior",
+    "configuration.dasConfig.enabled",
+    "summary",
+)
 _HOST = (
     "name",
     "summary.config.product",
@@ -117,20 +124,19 @@ def _cluster(session: Session, pool: Any) -> dict[str, Any]:
     owner = read(session, pool, "owner").get("owner")
     if not isinstance(owner, pyvmomi.vim.ClusterComputeResource):
         return {"kind": "host without a cluster"}
-    values = read(session, owner, "configurationEx", "summary")
-    configuration, summary = values.get("configurationEx"), values.get("summary")
-    drs, ha = getattr(configuration, "drsConfig", None), getattr(configuration, "dasConfig", None)
-    storage = getattr(configuration, "vsanConfigInfo", None)
-    facts = {
+    values = read(session, owner, *_CLUSTER)
+    behavior = values.get("configuration.drsConfig.defaultVmBehavior")
+    return {
         "kind": "cluster",
-        "drs": bool(drs and drs.enabled),
-        "drs_behavior": str(getattr(drs, "defaultVmBehavior", None) or "unknown"),
-        "ha": bool(ha and ha.enabled),
-        "vsan": bool(storage and storage.enabled),
-        "evc": str(getattr(summary, "currentEVCModeKey", None) or "none"),
-        "hosts": getattr(summary, "numHosts", None),
+        "drs": _flag(values.get("configuration.drsConfig.enabled")),
+        "drs_behavior": "unknown" if behavior is None else str(behavior),
+        "ha": _flag(values.get("configuration.dasConfig.enabled")),
+        "evc": str(getattr(values.get("summary"), "currentEVCModeKey", None) or "none"),
     }
-    return facts
+
+
+def _flag(value: Any) -> bool | str:
+    return "unknown" if value is None else bool(value)
 
 
 def _hosts(session: Session, placement: Any, redactor: Redactor) -> list[dict[str, Any]]:

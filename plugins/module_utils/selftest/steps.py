@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from ..catalog.connector_document import ConnectorDocument
 from ..common.counting import counted
-from ..common.errors import Conflict, Corrupt, NotFound
+from ..common.errors import Conflict, Corrupt, NotFound, TimedOut
 from ..common.findings import WARN
 from ..disk.grain_compare import differing_grains
 from ..disk.grains import grain_total
@@ -141,7 +141,17 @@ def _reconfigure(run: RunState) -> None:
 
 
 def _power_on(run: RunState) -> None:
-    machines.power_on(run.session, run.vm)
+    try:
+        machines.power_on(run.session, run.vm, any_host=not run.request.connector.esxi_host)
+    except TimedOut as error:
+        question = machines.pending_question(run.session, run.vm)
+        if question:
+            raise Conflict(
+                f"The test VM {run.name} waits for an answer to a question of vSphere: {question}",
+                code="selftest.question",
+                hint="Change the VM template or the site so that vSphere does not ask; a published VM would wait as well.",
+            ) from error
+        raise
     state = str(read(run.session, run.vm, "runtime.powerState").get("runtime.powerState"))
     if state != "poweredOn":
         raise Conflict(
