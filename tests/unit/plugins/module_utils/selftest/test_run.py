@@ -15,7 +15,7 @@ import pytest
 from pyVim.task import WaitForTask
 from pyVmomi import vim
 
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import Unavailable
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import TimedOut, Unavailable
 from ansible_collections.strata.layering.plugins.module_utils.common.findings import FAIL
 from ansible_collections.strata.layering.plugins.module_utils.preflight import checks
 from ansible_collections.strata.layering.plugins.module_utils.selftest import machine, steps
@@ -87,6 +87,26 @@ def test_run_starts_the_firmware_setup_and_not_the_network(simulator, start, mon
     monkeypatch.setitem(steps.ACT, "power_on", power_on)
     assert start().error is None
     assert seen == [True]
+
+
+def test_run_question_of_vsphere_is_reported(start, monkeypatch):
+    def power_on(*_arguments, **_options):
+        raise TimedOut("Powering on did not finish within 300 s.", code="vsphere.timed_out", hint="Check it.")
+
+    monkeypatch.setattr(steps.machines, "power_on", power_on)
+    monkeypatch.setattr(steps.machines, "pending_question", lambda *_arguments: "Was the VM moved or copied?")
+    found = start()
+    assert (found.failed_step, found.error.code) == ("power_on", "selftest.question")
+    assert "moved or copied" in found.report["error"]["message"]
+    monkeypatch.setattr(steps.machines, "pending_question", lambda *_arguments: None)
+    assert start().error.code == "vsphere.timed_out"
+
+
+@pytest.mark.parametrize("host", [None, "DC0_C0_H1"])
+def test_run_lets_drs_select_the_host_as_a_publish_does(simulator, start, host):
+    found = start(location={"esxi_host": host} | ({"cluster": None} if host else {}))
+    assert found.error is None
+    assert bool(simulator.journal(method="PowerOnMultiVM_Task")) == (host is None)
 
 
 def test_run_in_check_mode_only_reads(simulator, start):
