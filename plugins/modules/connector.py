@@ -15,6 +15,8 @@ author:
   - the strata.layering contributors (@strata)
 description:
   - A connector names the datacenter, the cluster or host, the datastore, the folder, the network and the VM template of published VMs.
+  - Objects can also be named by their managed object IDs, such as V(dvportgroup-3588), which tell objects of one name apart. An object whose
+    name has the form of an ID is found by its name.
   - A connector never contains the host name of a vCenter, a user or a password. These are options of the modules that use the connector.
 options:
   name:
@@ -47,7 +49,8 @@ options:
     type: str
   datastore:
     description:
-      - Name of the datastore.
+      - Name of the datastore or of a datastore cluster. In a datastore cluster, Storage DRS recommends the datastore of each new VM if it is
+        enabled; otherwise the accessible datastore with the most free space is used. VMs that exist are not moved.
       - Required when O(state=present).
     type: str
   folder:
@@ -57,7 +60,14 @@ options:
     type: str
     default: ''
   network:
-    description: Name of the network or distributed port group. The network of the VM template if not given.
+    description:
+      - Name of the network or distributed port group. The network of the VM template if not given.
+      - Of several networks of the name, those of the cluster or host are considered, and of an NSX segment its distributed port group.
+    type: str
+  storage_policy:
+    description:
+      - Name or identifier of the storage policy of the files and the disk of published VMs. The datastore's default policy if not given.
+      - The user needs the privilege C(StorageProfile.View) on the root folder of vCenter.
     type: str
   vm_template:
     description:
@@ -162,6 +172,9 @@ connector:
     network:
       description: Name of the network, null if not given.
       type: str
+    storage_policy:
+      description: Name or identifier of the storage policy, null if not given.
+      type: str
     vm_template:
       description: Name of the VM template.
       type: str
@@ -189,7 +202,10 @@ tested:
       description: Name of the datacenter.
       type: str
     datastore:
-      description: Name of the datastore.
+      description: Name of the datastore, with the datastore cluster that it was chosen from.
+      type: str
+    storage_policy:
+      description: Name of the storage policy, null if the connector names none.
       type: str
     folder:
       description: Inventory path of the folder, or its name if it will be created.
@@ -203,6 +219,31 @@ tested:
     hardware:
       description: Hardware version, processors, memory and firmware of the VM template.
       type: str
+    ids:
+      description: The managed object IDs, which can be used instead of the names.
+      type: dict
+      contains:
+        datacenter:
+          description: ID of the datacenter.
+          type: str
+        resource_pool:
+          description: ID of the resource pool.
+          type: str
+        datastore:
+          description: ID of the datastore.
+          type: str
+        folder:
+          description: ID of the folder, or of its parent if it will be created.
+          type: str
+        network:
+          description: ID of the network, or of the networks of the VM template.
+          type: str
+        vm_template:
+          description: ID of the VM template.
+          type: str
+        storage_policy:
+          description: Identifier of the storage policy, null if the connector names none.
+          type: str
 checks:
   description: The checks of whether the connector can publish an image. A check that failed ends the test with an error.
   returned: when O(test=true)

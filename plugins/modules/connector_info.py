@@ -72,6 +72,9 @@ connectors:
     network:
       description: Name of the network, null if not given.
       type: str
+    storage_policy:
+      description: Name or identifier of the storage policy, null if not given.
+      type: str
     vm_template:
       description: Name of the VM template.
       type: str

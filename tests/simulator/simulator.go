@@ -161,6 +161,7 @@ func (s *Simulator) serve() (err error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /sdk", s.serveSDK)
 	mux.HandleFunc("POST /sdk/vimService", s.serveSDK)
+	mux.HandleFunc("POST "+pbm.Path, s.serveSDK)
 	mux.HandleFunc("/nfc/{lease}/{target}", s.serveNFC)
 	s.service.ServeMux = mux
 	s.service.RegisterEndpoints = true

@@ -67,19 +67,18 @@ func (s *Simulator) storageProfiles() map[string]string {
 	if registry == nil {
 		return found
 	}
-	for _, manager := range registry.All("PbmProfileProfileManager") {
-		profiles, ok := any(manager).(*pbmsim.ProfileManager)
-		if !ok {
-			continue
-		}
-		details, ok := profiles.PbmQueryProfileDetails(new(pbmtypes.PbmQueryProfileDetails)).(*pbmmethods.PbmQueryProfileDetailsBody)
-		if !ok {
-			continue
-		}
-		for _, detail := range details.Res.Returnval {
-			profile := detail.Profile.GetPbmCapabilityProfile()
-			found[profile.ProfileId.UniqueId] = profile.Name
-		}
+	manager := types.ManagedObjectReference{Type: "PbmProfileProfileManager", Value: "ProfileManager"}
+	profiles, ok := registry.Get(manager).(*pbmsim.ProfileManager)
+	if !ok {
+		return found
+	}
+	details, ok := profiles.PbmQueryProfileDetails(new(pbmtypes.PbmQueryProfileDetails)).(*pbmmethods.PbmQueryProfileDetailsBody)
+	if !ok {
+		return found
+	}
+	for _, detail := range details.Res.Returnval {
+		profile := detail.Profile.GetPbmCapabilityProfile()
+		found[profile.ProfileId.UniqueId] = profile.Name
 	}
 	return found
 }

@@ -32,6 +32,7 @@ class ConnectorDocument(Stored):
     datastore: str
     folder: str | None = None
     network: str | None = None
+    storage_policy: str | None = None
     vm_template: str
     script: str | None = None
     custom_attributes: Mapping[str, str] = field(default_factory=dict)
@@ -53,7 +54,8 @@ class ConnectorDocument(Stored):
         return replace(self, **empty) if empty else self
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON object."""
+        """Return the JSON object. Fields that came later are absent while they are not set: the digest of images stays the same."""
+        later = {"storage_policy": self.storage_policy} if self.storage_policy else {}
         return self._complete(
             {
                 "type": self.type,
@@ -70,12 +72,13 @@ class ConnectorDocument(Stored):
                 "script": self.script,
                 "name": self.name,
                 "custom_attributes": dict(self.custom_attributes),
+                **later,
             }
         )
 
     def result(self) -> dict[str, Any]:
         """Return the connector as modules return it."""
-        return self.to_dict() | {"esxi_host": self.esxi_host}
+        return self.to_dict() | {"esxi_host": self.esxi_host, "storage_policy": self.storage_policy}
 
     @classmethod
     def from_dict(cls, value: object, name: str) -> ConnectorDocument:
@@ -92,6 +95,7 @@ class ConnectorDocument(Stored):
             datastore=fields.text("datastore"),
             folder=fields.later("folder", fields.text_or_none, None),
             network=fields.later("network", fields.text_or_none, None),
+            storage_policy=fields.text_or_none("storage_policy") if fields.has("storage_policy") else None,
             vm_template=fields.text("vm_template"),
             script=fields.later("script", fields.text_or_none, None),
             custom_attributes=fields.later("custom_attributes", fields.text_map, {}, {}),

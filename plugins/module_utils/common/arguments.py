@@ -186,6 +186,7 @@ def connector_arguments() -> dict[str, Any]:
         "datastore": {"type": "str"},
         "folder": {"type": "str", "default": ""},
         "network": {"type": "str"},
+        "storage_policy": {"type": "str"},
         "vm_template": {"type": "str"},
         "script": {"type": "path"},
         "custom_attributes": {"type": "dict", "default": {}},

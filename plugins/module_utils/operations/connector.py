@@ -147,6 +147,7 @@ def connector_document(params: Mapping[str, Any]) -> ConnectorDocument:
         datastore=params["datastore"],
         folder=params["folder"],
         network=params["network"],
+        storage_policy=params["storage_policy"] or None,
         vm_template=params["vm_template"],
         script=params["script"],
         custom_attributes=_attributes(params["custom_attributes"] or {}),

@@ -11,7 +11,17 @@ from typing import Any
 
 from ..common.errors import Conflict, StrataError
 from ..common.findings import FAIL, WARN, Finding
-from . import boot_controller, custom_attributes, datastore, firmware, hosts, import_specification, privileges
+from . import (
+    boot_controller,
+    custom_attributes,
+    datastore,
+    firmware,
+    hosts,
+    import_specification,
+    network,
+    privileges,
+    storage_policy,
+)
 from .subject import Subject
 
 #: What a check returns: result, what was found, and what to do if it did not pass.
@@ -22,6 +32,8 @@ CHECKS: dict[str, Callable[[Subject], Outcome]] = {
     "visibility": privileges.check_visibility,
     "hosts": hosts.check,
     "free_space": datastore.check_free_space,
+    "storage_policy": storage_policy.check,
+    "network": network.check,
     "firmware": firmware.check,
     "boot_controller": boot_controller.check,
     "import_specification": import_specification.check,

@@ -83,5 +83,5 @@ def _cases(subject: Subject) -> dict[Need, Callable[[], bool]]:
         Need.FOLDER_MISSING: lambda: subject.folder_missing,
         Need.ATTRIBUTES: lambda: bool(attributes),
         Need.ATTRIBUTES_UNDEFINED: lambda: bool(attributes and missing_definitions(subject.session, attributes)),
-        Need.STORAGE_POLICY: lambda: False,
+        Need.STORAGE_POLICY: lambda: bool(subject.connector.storage_policy),
     }

@@ -54,14 +54,30 @@ class Target:
 
     def summary(self) -> dict[str, Any]:
         """Return a path or a name for each object that the connector names."""
-        hardware = self.hardware
+        hardware, policy = self.hardware, self.placement.storage_policy
         return {
             "datacenter": self.placement.datacenter_name,
             "datastore": self.datastore_text,
+            "storage_policy": policy.name if policy else None,
             "folder": self.folder_text,
             "network": self.placement.network_name or ", ".join(name for name, _network in hardware.networks),
             "vm_template": self.template.path,
             "hardware": f"{hardware.version}, {hardware.cpus} processors, {hardware.memory_mib} MiB, {hardware.firmware}",
+            "ids": self._ids(),
+        }
+
+    def _ids(self) -> dict[str, str | None]:
+        """Return the managed object ID of each object that the connector names, and the identifier of the storage policy."""
+        placement = self.placement
+        networks = [placement.network] if placement.network else [item for _name, item in self.hardware.networks]
+        return {
+            "datacenter": placement.datacenter._GetMoId(),
+            "resource_pool": placement.pool._GetMoId(),
+            "datastore": placement.datastore._GetMoId(),
+            "folder": placement.folder._GetMoId(),
+            "network": ", ".join(item._GetMoId() for item in networks),
+            "vm_template": self.template.moid,
+            "storage_policy": placement.storage_policy.id if placement.storage_policy else None,
         }
 
 
@@ -90,6 +106,7 @@ def resolve_placement(session: Session, connector: ConnectorDocument, *, create_
         esxi_host=connector.esxi_host,
         resource_pool=connector.resource_pool,
         network=connector.network,
+        storage_policy=connector.storage_policy,
         folder=folder,
         create_folder=create_folder,
     )

@@ -11,7 +11,7 @@ from typing import Any
 from ..common.errors import Conflict, Unavailable
 from ..common.optional_imports import pyvmomi
 from .names import plain_name
-from .properties import read
+from .properties import collect, read
 from .session import Session
 
 #: vCenter returns this flag alone, while ``configurationEx`` has every rule, group and override of the cluster.
@@ -48,6 +48,31 @@ def read_compute(session: Session, pool: Any, host: Any) -> Compute:
         frozenset(values.get("datastore", [])),
         values.get(_DRS),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """An ESXi host and the networks that VMs on it can use."""
+
+    name: str
+    networks: frozenset[Any]
+
+
+def receiving_hosts(session: Session, pool: Any, host: Any, datastore: Any) -> list[Host]:
+    """Return the connected hosts on which vCenter can create a VM on ``datastore``: ``host``, or those of the pool when it is None."""
+    subject = "Finding the hosts"
+    hosts = [host]
+    if host is None:
+        owner = read(session, pool, "owner", subject=subject)["owner"]
+        hosts = read(session, owner, "host", subject=subject).get("host", [])
+    paths = ("name", "runtime.connectionState", "runtime.inMaintenanceMode", "datastore", "network")
+    return [
+        Host(plain_name(values.get("name", "")), frozenset(values.get("network", [])))
+        for values in collect(session, hosts, paths, subject=subject).values()
+        if values.get("runtime.connectionState") == "connected"
+        and not values.get("runtime.inMaintenanceMode")
+        and datastore in values.get("datastore", [])
+    ]
 
 
 def has_drs(session: Session, vm: Any) -> bool:

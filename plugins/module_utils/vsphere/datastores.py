@@ -14,6 +14,7 @@ from .faults import explained
 from .names import plain_name
 from .properties import collect, read
 from .session import Session
+from .storage_policies import StoragePolicy, incompatible_datastores, request_policy
 
 _STATE = ("name", "summary.accessible", "summary.maintenanceMode", "summary.freeSpace")
 _SDRS = "podStorageDrsEntry.storageDrsConfig.podConfig.enabled"
@@ -37,12 +38,19 @@ def check_datastore(session: Session, store: Any, name: str) -> None:
 
 
 def choose_datastore(
-    session: Session, cluster: Any, name: str, *, pool: Any, visible: Collection[Any] | None
+    session: Session,
+    cluster: Any,
+    name: str,
+    *,
+    pool: Any,
+    visible: Collection[Any] | None,
+    policy: StoragePolicy | None = None,
 ) -> tuple[Any, str]:
     """Return the datastore of a datastore cluster for a new VM, and its name.
 
     Storage DRS recommends it if it is enabled; otherwise the usable datastore with the most free space is chosen. ``visible`` are
-    the datastores that the host or cluster can access, None if that is unknown.
+    the datastores that the host or cluster can access, None if that is unknown. Datastores that do not satisfy the storage
+    ``policy`` are left out.
 
     Raises:
         Conflict: ``vsphere.datastore_cluster`` if the datastore cluster has no usable datastore.
@@ -53,10 +61,14 @@ def choose_datastore(
     usable = {
         item: state for item, state in states.items() if is_usable(state) and (visible is None or item in visible)
     }
+    if policy is not None:
+        unfit = incompatible_datastores(session, policy, usable)
+        usable = {item: state for item, state in usable.items() if item not in unfit}
     if not usable:
+        fitting = f", satisfies the storage policy {policy.name}" if policy else ""
         raise Conflict(
-            f"None of the {len(stores)} datastores of the datastore cluster {name} is accessible from the cluster or host "
-            "and not in maintenance mode.",
+            f"None of the {len(stores)} datastores of the datastore cluster {name} is accessible from the cluster or host"
+            f"{fitting} and is not in maintenance mode.",
             code="vsphere.datastore_cluster",
             hint="Add a datastore to the datastore cluster or end the maintenance mode, or set datastore to a different datastore.",
             datastores=sorted(plain_name(state.get("name", "")) for state in states.values()),
@@ -64,16 +76,19 @@ def choose_datastore(
     by_free_space = sorted(
         usable, key=lambda item: (-usable[item].get("summary.freeSpace", 0), usable[item].get("name", ""))
     )
-    recommended = _recommended(session, cluster, pool) if values.get(_SDRS) else []
+    recommended = _recommended(session, cluster, pool, policy) if values.get(_SDRS) else []
     chosen = next((item for item in recommended if item in usable), by_free_space[0])
     return chosen, plain_name(usable[chosen]["name"])
 
 
-def _recommended(session: Session, cluster: Any, pool: Any) -> list[Any]:
+def _recommended(session: Session, cluster: Any, pool: Any, policy: StoragePolicy | None) -> list[Any]:
     """Return the datastores that Storage DRS recommends for a new VM with one disk, best first; empty if it cannot be asked."""
     try:
         with explained("Asking Storage DRS for a datastore"):
-            result = session.content.storageResourceManager.RecommendDatastores(_storage_spec(cluster, pool))
+            spec = _storage_spec(cluster, pool)
+            if policy is not None:
+                request_policy(policy, spec.configSpec)
+            result = session.content.storageResourceManager.RecommendDatastores(spec)
     except StrataError:
         # A missing privilege or full datastores: the free space decides, and vCenter reports what is wrong.
         return []

@@ -17,6 +17,7 @@ from .faults import explained, fault_text
 from .hardware import Hardware, apply_hardware, option_values
 from .inventory import Placement
 from .session import Session
+from .storage_policies import request_policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +107,8 @@ def import_specification(session: Session, request: DeployRequest) -> ImportSpec
         )
     config = result.importSpec.configSpec
     apply_hardware(hardware, config)
+    if placement.storage_policy is not None:
+        request_policy(placement.storage_policy, config)
     config.annotation = request.annotation
     options = option_values(hardware.extra_config | dict(request.extra_config))
     config.extraConfig = [*(config.extraConfig or []), *options]

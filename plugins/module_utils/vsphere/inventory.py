@@ -24,6 +24,7 @@ from .faults import explained
 from .names import escaped_name, existing_text, folder_parts, is_object_id, path_name, plain_name
 from .properties import collect, collect_below, read
 from .session import Session
+from .storage_policies import StoragePolicy, find_storage_policy
 
 _SHOWN = 10
 
@@ -33,7 +34,7 @@ class Placement:
     """The location of a new VM: managed objects, all in one datacenter. ``host`` and ``network`` may be None.
 
     ``compute`` is the cluster or host that the VM is created on. ``datastore_cluster`` is the name of the datastore cluster that
-    ``datastore`` was chosen from, None if the connector names a datastore.
+    ``datastore`` was chosen from, None if the connector names a datastore; ``storage_policy`` is None if it names none.
     """
 
     datacenter: Any
@@ -48,6 +49,7 @@ class Placement:
     network_name: str | None
     compute: Compute = Compute("")
     datastore_cluster: str | None = None
+    storage_policy: StoragePolicy | None = None
 
 
 class Inventory:
@@ -260,6 +262,7 @@ class Inventory:
         resource_pool: str | None = None,
         folder: str | None = None,
         network: str | None = None,
+        storage_policy: str | None = None,
         create_folder: bool = False,
     ) -> Placement:
         """Find the objects that a connector names, and check that they fit together.
@@ -273,10 +276,11 @@ class Inventory:
         found_host = self.host(container, esxi_host) if esxi_host else None
         pool = self.resource_pool(container, cluster=cluster, host=esxi_host, name=resource_pool)
         compute = read_compute(self.session, pool, found_host)
+        policy = find_storage_policy(self.session, storage_policy) if storage_policy else None
         pod = self.datastore_cluster(container, datastore)
         if pod is not None:
             store, store_name = datastores.choose_datastore(
-                self.session, pod, datastore, pool=pool, visible=compute.datastores
+                self.session, pod, datastore, pool=pool, visible=compute.datastores, policy=policy
             )
         else:
             store = self.datastore(container, datastore, visible=compute.datastores)
@@ -301,6 +305,7 @@ class Inventory:
             network_name=self._name(found_network) if found_network is not None else None,
             compute=compute,
             datastore_cluster=self._name(pod) if pod is not None else None,
+            storage_policy=policy,
         )
 
     def _create_folder(self, parent: Any, name: str, path: str) -> Any:

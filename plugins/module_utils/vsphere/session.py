@@ -13,11 +13,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.client
+import re
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,7 @@ from ..common.errors import InternalError, StrataError, Unavailable
 from ..common.optional_imports import pyvmomi
 from ..ovf.document import local_name, parse_xml
 from .connection_options import check_credentials, check_hostname
+from .connections import TlsConnection, plain_host
 from .faults import CONNECTION_ERRORS, connection_error, explained, fault_error, fault_name
 from .trust import Trust
 
@@ -33,6 +35,8 @@ _SOCKET_TIMEOUT = 120
 #: Seconds; vCenter's front end closes idle connections, and a call must not use a closed connection.
 _IDLE_TIMEOUT = 20
 _LONGEST_VERSIONS = 1 << 20
+#: Exceptions of pyVmomi about an answer that it cannot decode.
+_UNDECODABLE = (KeyError, TypeError, AttributeError, ValueError)
 
 #: Calls that can be repeated: they read, or repeating them has no further effect.
 _REPEATABLE = frozenset(
@@ -105,7 +109,7 @@ class Session:
             hostname,
             port,
             Trust(validate_certs, ca_file),
-            (proxy_host, proxy_port or 3128) if proxy_host else None,
+            (plain_host(proxy_host), proxy_port or 3128) if proxy_host else None,
             patience,
         )
         check_credentials(username, password)
@@ -172,16 +176,7 @@ class Session:
         while True:
             try:
                 version = self._version(versions)
-                self._soap = pyvmomi.SoapStubAdapter(
-                    host=self.hostname,
-                    port=self.port,
-                    version=version,
-                    sslContext=self.trust.context(),
-                    httpProxyHost=self.proxy[0] if self.proxy else None,
-                    httpProxyPort=self.proxy[1] if self.proxy else 80,
-                    httpConnectionTimeout=_SOCKET_TIMEOUT,
-                    connectionPoolTimeout=_IDLE_TIMEOUT,
-                )
+                self._soap = self._adapter(version)
                 self._stub = _stub(self, version)
                 self._login()
                 with explained(f"Logging in to {self.label}"):
@@ -194,6 +189,39 @@ class Session:
                     or not attempt.again()
                 ):
                     raise self._connection_error(error) from error
+
+    def _adapter(self, version: str, **options: Any) -> Any:
+        adapter = pyvmomi.SoapStubAdapter(
+            host=plain_host(self.hostname),
+            port=self.port,
+            version=version,
+            sslContext=self.trust.context(),
+            httpProxyHost=self.proxy[0] if self.proxy else None,
+            httpProxyPort=self.proxy[1] if self.proxy else 80,
+            httpConnectionTimeout=_SOCKET_TIMEOUT,
+            connectionPoolTimeout=_IDLE_TIMEOUT,
+            **options,
+        )
+        adapter.scheme = TlsConnection
+        return adapter
+
+    @contextlib.contextmanager
+    def other_service(self, path: str, version: str) -> Iterator[Any]:
+        """Yield a stub for another service of the vCenter at ``path``, such as storage policies, which accepts this session.
+
+        Raises:
+            StrataError: as ``fault_error`` and ``connection_error`` for what the calls raise.
+        """
+        key = re.search(r'=\s*"?([^";]+)', self._soap.cookie)
+        adapter = self._adapter(version, path=path, requestContext={"vcSessionCookie": key[1] if key else ""})
+        try:
+            yield adapter
+        except CONNECTION_ERRORS as error:
+            raise self._connection_error(error) from error
+        except _UNDECODABLE as error:
+            raise self._undecodable(error, path) from error
+        finally:
+            adapter.DropConnections()
 
     def _connection_error(self, error: BaseException) -> StrataError:
         """Return the engine's error for a failed connection; before the proxy answers, it is the proxy that failed."""
@@ -223,10 +251,10 @@ class Session:
 
     def _version(self, versions: list[str]) -> str:
         """Return the newest API version of ``versions`` that the server supports."""
-        host, port = self.proxy or (self.hostname, self.port)
-        connection = http.client.HTTPSConnection(host, port, timeout=30, context=self.trust.context())
+        host, port = self.proxy or (plain_host(self.hostname), self.port)
+        connection = TlsConnection(host, port, timeout=30, context=self.trust.context())
         if self.proxy:
-            connection.set_tunnel(self.hostname, self.port)
+            connection.set_tunnel(plain_host(self.hostname), self.port)
         try:
             connection.request("GET", "/sdk/vimServiceVersions.xml")
             response = connection.getresponse()
@@ -269,12 +297,8 @@ class Session:
                 if not again or isinstance(error, ssl.SSLCertVerificationError) or not attempt.again():
                     raise self._connection_error(error) from error
                 continue
-            except (KeyError, TypeError, AttributeError, ValueError) as error:
-                raise Unavailable(
-                    f"The answer of {self.label} to {info.wsdlName} cannot be decoded ({type(error).__name__}: {error}).",
-                    code="vsphere.protocol",
-                    hint="Install a version of pyvmomi that supports the version of the server.",
-                ) from error
+            except _UNDECODABLE as error:
+                raise self._undecodable(error, info.wsdlName) from error
             if status == 200:
                 return result
             if not renewed and isinstance(result, pyvmomi.vim.fault.NotAuthenticated):
@@ -283,6 +307,13 @@ class Session:
                 self._patiently(functools.partial(self._renew, logins), attempt)
             elif not repeatable or not attempt.again(fault_name(result)):
                 raise result
+
+    def _undecodable(self, error: BaseException, call: str) -> Unavailable:
+        return Unavailable(
+            f"The answer of {self.label} to {call} cannot be decoded ({type(error).__name__}: {error}).",
+            code="vsphere.protocol",
+            hint="Install a version of pyvmomi that supports the version of the server.",
+        )
 
     def _patiently(self, action: Callable[[], None], attempt: Attempts) -> None:
         while True:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import collections
 import concurrent.futures
 import hashlib
-import http.client
 import re
 import ssl
 import urllib.parse
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from ..common.errors import Corrupt, InternalError, StrataError, Unavailable, Unsupported
+from .connections import TlsConnection, plain_host
 from .faults import CONNECTION_ERRORS, connection_error, without_sessions
 from .session import Session
 from .trust import check_thumbprint, unverified_context
@@ -70,11 +70,11 @@ class HostConnection:
             )
         own = parts.hostname == "*"
         self._session = session
-        self._host = session.hostname if own else parts.hostname
+        self._host = plain_host(session.hostname) if own else parts.hostname
         self._port = parts.port or (session.port if own else 443)
         self._path = parts.path + (f"?{parts.query}" if parts.query else "")
         self._timeout = timeout
-        self._connection: http.client.HTTPSConnection | None = None
+        self._connection: TlsConnection | None = None
         self.label = f"the host {self._host} (port {self._port})"
         try:
             self._connect(thumbprint, certificate)
@@ -180,15 +180,15 @@ class HostConnection:
                 return
             check_thumbprint(found, thumbprint or "", self.label)
 
-    def _connected(self) -> http.client.HTTPSConnection:
+    def _connected(self) -> TlsConnection:
         if self._connection is None:
             raise InternalError("A transfer began without a connection.", code="vsphere.transfer")
         return self._connection
 
-    def _open(self, context: ssl.SSLContext) -> http.client.HTTPSConnection:
+    def _open(self, context: ssl.SSLContext) -> TlsConnection:
         self.close()
         host, port = self._session.proxy or (self._host, self._port)
-        connection = http.client.HTTPSConnection(host, port, timeout=self._timeout, context=context)
+        connection = TlsConnection(host, port, timeout=self._timeout, context=context)
         self._connection = connection
         if self._session.proxy:
             connection.set_tunnel(self._host, self._port)

@@ -323,6 +323,19 @@ def test_omitted_key_is_written_once_its_field_is_changed():
     assert changed == document | {"network": "VLAN 7"}
 
 
+def test_connector_without_a_storage_policy_is_stored_as_before():
+    """The document, and with it the digest of published images, does not change while the field is not set."""
+    document = sample("connector")
+    connector = read("connector", document)
+    made = ConnectorDocument(**{key: value for key, value in vars(connector).items() if key != "omitted"})
+    assert "storage_policy" not in made.to_dict()
+    assert made.placement() == connector.placement()
+    chosen = dataclasses.replace(connector, storage_policy="Gold")
+    assert chosen.to_dict() == document | {"storage_policy": "Gold"}
+    assert read("connector", chosen.to_dict()) == chosen
+    assert chosen.placement() == connector.placement() | {"storage_policy": "Gold"}
+
+
 def test_placement_of_a_connector_omits_fields_without_effect_on_the_vm():
     placement = read("connector", sample("connector")).placement()
     assert placement.keys() == sample("connector").keys() - {"script", "description", "custom_attributes"}

@@ -67,6 +67,7 @@ CONNECTOR = {
     "network": None,
     "vm_template": "windows",
     "script": None,
+    "storage_policy": "",
     "custom_attributes": {"Layers": 7},
     "test": False,
     "state": "present",

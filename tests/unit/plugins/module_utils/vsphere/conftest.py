@@ -195,6 +195,11 @@ def proxy():
                 pass
             targets.append(target)
             host, port = target.rsplit(":", 1)
+            if ":" in host and not host.startswith("["):
+                # RFC 9110, 9.3.6: the target is an authority, in which an IPv6 address has brackets.
+                self.wfile.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                return
+            host = host.strip("[]")
             with contextlib.suppress(OSError), socket.create_connection((host, int(port))) as other:
                 self.wfile.write(b"HTTP/1.1 200 Connected\r\n\r\n")
                 back = threading.Thread(target=self.pump, args=(other, self.connection))
