@@ -126,6 +126,7 @@ func (s *Simulator) reset(keep []string) {
 	s.rules.remove(0)
 	s.settings.set(s.defaults())
 	_ = s.addressHosts()
+	s.busy.clear()
 	s.downMu.Lock()
 	s.downUntil = time.Time{}
 	s.downMu.Unlock()

@@ -81,6 +81,7 @@ func (s *Simulator) export(ctx *simulator.Context, vm *simulator.VirtualMachine,
 		lease.fail(ctx, fault, "Another task is already in progress.")
 		return nil, simulator.Fault("Another task is already in progress.", fault)
 	}
+	s.showDisabledMethods(vm.Self)
 	for i := range disks {
 		stored := content(disks[i].id)
 		if stored == nil {

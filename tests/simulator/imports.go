@@ -102,6 +102,7 @@ func (s *Simulator) buildImport(lease *Lease, folder *simulator.Folder, pool typ
 	connect(ctx, vm)
 	keep(ctx, vm)
 	s.leases.lock(ref, lease)
+	s.showDisabledMethods(ref)
 	lease.mu.Lock()
 	lease.vm = ref
 	late := lease.ended // expired or aborted while the VM was made

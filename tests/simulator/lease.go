@@ -172,6 +172,7 @@ func (l *Lease) fail(ctx *simulator.Context, fault types.BaseMethodFault, messag
 // release unlocks the VM and lets go of the stored files.
 func (l *Lease) release() {
 	l.sim.leases.unlock(l)
+	l.sim.showDisabledMethods(l.vmReference())
 	for _, device := range l.devices {
 		l.mu.Lock()
 		stored := device.stored
@@ -247,6 +248,7 @@ func (l *Lease) HttpNfcLeaseComplete(ctx *simulator.Context, req *types.HttpNfcL
 		body.Fault_ = l.unusable()
 		return body
 	}
+	l.sim.hold(l.vmReference(), l.sim.settings.get().UnlockDelayMS, l.task)
 	l.release()
 	l.update(ctx, types.PropertyChange{Name: "state", Val: types.HttpNfcLeaseStateDone})
 	if l.task != nil {
@@ -296,6 +298,9 @@ func (l *Lease) HttpNfcLeaseGetManifest(ctx *simulator.Context, req *types.HttpN
 			Size:         device.stored.Size, Disk: true,
 			Capacity: device.stored.Capacity, PopulatedSize: device.stored.Populated,
 		})
+	}
+	if l.imports {
+		body.Res.Returnval = l.sim.importManifest(body.Res.Returnval)
 	}
 	return body
 }

@@ -290,22 +290,30 @@ func (o *observer) PutObject(_ *simulator.Context, object mo.Reference) {
 			info.FaultToleranceState = types.VirtualMachineFaultToleranceStateNotConfigured
 			info.RecordReplayState = types.VirtualMachineRecordReplayStateInactive
 		}
+		created.DisabledMethod = o.sim.disabledMethods(created.Self, created.Runtime.PowerState)
 	}
 }
 
 // UpdateObject implements simulator.RegisterObject.
-func (o *observer) UpdateObject(_ *simulator.Context, object mo.Reference, changes []types.PropertyChange) {
+func (o *observer) UpdateObject(ctx *simulator.Context, object mo.Reference, changes []types.PropertyChange) {
 	if object.Reference().Type != "VirtualMachine" {
 		return
 	}
 	for _, change := range changes {
 		if change.Name == "runtime.powerState" {
+			var power types.VirtualMachinePowerState
 			switch state := change.Val.(type) {
 			case types.VirtualMachinePowerState:
-				o.sim.guests.power(object.Reference(), state)
+				power = state
 			case string:
-				o.sim.guests.power(object.Reference(), types.VirtualMachinePowerState(state))
+				power = types.VirtualMachinePowerState(state)
+			default:
+				continue
 			}
+			if vm, ok := object.(*simulator.VirtualMachine); ok {
+				o.sim.updateDisabledMethods(ctx, vm, power)
+			}
+			o.sim.guests.power(object.Reference(), power)
 		}
 	}
 }

@@ -153,6 +153,12 @@ func (s *Simulator) locked(target mo.Reference, method string) types.BaseMethodF
 	}
 	lease := s.leases.holder(vm)
 	if lease == nil {
+		if fault := s.refuse(vm); fault != nil {
+			return fault
+		}
+		if settlingMethods[method] {
+			s.hold(vm, s.settings.get().SettleDelayMS, nil)
+		}
 		return nil
 	}
 	fault := new(types.TaskInProgress)

@@ -27,6 +27,11 @@ type settings struct {
 	FullHosts        []string            `json:"full_hosts"`        // names of hosts without memory for another VM
 	DRSOverride      string              `json:"drs_override"`      // "apply" or "ignore" the automation level that a client asks for
 	PolicyDatastores map[string][]string `json:"policy_datastores"` // names of the datastores that a storage policy allows; all if absent
+
+	UnlockDelayMS  int    `json:"unlock_delay_ms"` // how long a VM stays busy after HttpNfcLeaseComplete
+	SettleDelayMS  int    `json:"settle_delay_ms"` // the same after ReconfigVM_Task, PowerOnVM_Task and CreateSnapshot_Task
+	BusyFault      string `json:"busy_fault"`      // the answer of a busy VM
+	ImportManifest string `json:"import_manifest"` // the form of the manifest of an upload
 }
 
 func (s settings) check() error {
@@ -45,7 +50,7 @@ func (s settings) check() error {
 	if s.HiddenReferences != "omit" && s.HiddenReferences != "show" {
 		return errors.New(`hidden_references must be "omit" or "show"`)
 	}
-	return nil
+	return s.checkBusy()
 }
 
 type settingsBox struct {

@@ -65,6 +65,7 @@ type Simulator struct {
 	rules      ruleTable
 	journal    journal
 	settings   settingsBox
+	busy       busyTable
 	collectors collectors
 	drs        drs
 	policies   policies
@@ -125,6 +126,7 @@ func (s *Simulator) defaults() settings {
 	return settings{
 		LeaseTimeout: s.options.leaseTimeout.Seconds(), LeaseDelayMS: 20, CutUpload: "error", SessionLeases: "keep",
 		HiddenReferences: "show", DRSOverride: "apply",
+		UnlockDelayMS: 50, SettleDelayMS: 20, BusyFault: "mix", ImportManifest: "full",
 	}
 }
 

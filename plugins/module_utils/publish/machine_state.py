@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -15,17 +14,15 @@ from typing import Any
 from ..catalog.publish_task_record import PublishTaskRecord
 from ..catalog.resolved_template import ResolvedTemplate
 from ..catalog.vsphere_records import MachineRecord
-from ..common.errors import Conflict, NotFound, TimedOut
+from ..common.errors import Conflict, NotFound
 from ..vsphere import vm as machines
 from ..vsphere.inventory import Inventory
-from ..vsphere.properties import wait_for
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts, read_facts
 from . import guest_report, image_records, ownership, vm_metadata
 from .clones import Clones
 from .vm_metadata import POWERED_OFF, STATE_COMPLETE, STATE_FAILED, STATE_READY, STATE_UPLOADING
 
-_TICK_SECONDS = 5
 _STATES = (*ownership.UNFINISHED_STATES, STATE_COMPLETE)
 
 
@@ -157,18 +154,7 @@ def remove_machine(session: Session, facts: VmFacts, tick: Callable[[], None] = 
     removes the VM; until then ``tick`` is called every few seconds. Raises Conflict when the VM is still held afterwards.
     """
     machine = session.object("VirtualMachine", facts.moid)
-    deadline = time.monotonic() + session.patience.lease
-    while True:
-        try:
-            machines.destroy(session, machine)
-            return
-        except Conflict:
-            if time.monotonic() > deadline:
-                raise
-        with contextlib.suppress(TimedOut, NotFound):
-            wait_for(
-                session, machine, ["name"], lambda _values: tick(), _TICK_SECONDS, subject=f"Removing {facts.name}"
-            )
+    machines.destroy(session, machine, busy_timeout=session.patience.lease, tick=tick)
 
 
 def machine_of_task(session: Session, task: PublishTaskRecord) -> VmFacts | None:

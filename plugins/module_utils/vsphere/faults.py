@@ -50,6 +50,11 @@ _KINDS = {
         "vsphere.busy",
         "Wait until the running task of that object has ended, and run this playbook again.",
     ),
+    "MethodDisabled": (
+        Conflict,
+        "vsphere.busy",
+        "Wait until the program that has disabled this operation, such as a backup, enables it, and run this playbook again.",
+    ),
     "ResourceInUse": (
         Conflict,
         "vsphere.busy",

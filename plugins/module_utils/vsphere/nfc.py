@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, TypeVar
 from ..common.errors import Corrupt, NotFound, StrataError, Unavailable
 from ..common.optional_imports import pyvmomi
 from ..common.progress import Progress, silent
+from .busy import is_busy
 from .faults import explained, fault_error, is_transient
 from .properties import read, wait_for
 from .session import Attempts, Session
@@ -59,17 +60,19 @@ class ManifestEntry:
 def when_free(session: Session, call: Callable[[], _Result]) -> _Result:
     """Return the result of ``call``, which may be repeated.
 
-    While the VM is busy, it is repeated until a lease without a holder must have expired; after a transient error, a few times.
+    While a task holds the VM, it is repeated until a lease without a holder must have expired. While the state of the VM does not
+    allow the call, it is repeated as long as a VM may be busy; after a transient error, a few times.
     """
-    deadline = time.monotonic() + session.patience.lease
+    started = time.monotonic()
     pause = min(2, session.patience.lease / 20)
     attempts = Attempts(session.patience.calls)
     while True:
         try:
             return call()
         except StrataError as error:
-            if error.code == "vsphere.busy":
-                if time.monotonic() + pause > deadline:
+            if is_busy(error):
+                limit = session.patience.lease if error.code == "vsphere.busy" else session.patience.busy
+                if time.monotonic() + pause > started + limit:
                     raise
                 time.sleep(pause)
             elif not is_transient(error) or not attempts.again(_fault_of(error)):
@@ -229,17 +232,19 @@ class Lease:
         return entry.size == transfer.size and bool(entry.sha1 or entry.checksum and known)
 
     def complete(self) -> None:
-        """Complete the lease. If vCenter's answer is lost, the state of the lease decides."""
+        """Complete the lease. If vCenter's answer is lost, the state of the lease decides; while it is busy, the call is repeated."""
         self._check_failure()
         self._end()
         attempts = Attempts(self.session.patience.calls)
+        busy_until = time.monotonic() + self.session.patience.busy
         while self._open:
             try:
                 with self._explained():
                     self._lease.HttpNfcLeaseComplete()
             except StrataError as error:
                 state = self._state()
-                if state == "ready" and attempts.again(_fault_of(error)):
+                busy = is_busy(error) and time.monotonic() < busy_until
+                if state == "ready" and (attempts.again() if busy else attempts.again(_fault_of(error))):
                     continue
                 if state not in ("done", None) or error.code == "vsphere.lease_lost":
                     raise

@@ -67,12 +67,14 @@ _FAULT_REPEATS = 3
 class Patience:
     """Limits for waiting, in seconds.
 
-    ``calls``: while the connection fails, a repeatable call is repeated for that time. ``stall``: a transfer may make no progress.
-    ``keep_alive``: between two reports that keep a lease alive. ``lease``: until a lease without a holder has expired.
+    ``calls``: while the connection fails, a repeatable call is repeated for that time. ``busy``: while a VM is busy, a call on it is
+    repeated. ``stall``: a transfer may make no progress, such as when a host reads the zeros of a thick disk. ``keep_alive``: between
+    two reports that keep a lease alive. ``lease``: until a lease without a holder has expired.
     """
 
     calls: float = 60
-    stall: float = 120
+    busy: float = 120
+    stall: float = 900
     keep_alive: float = 5
     lease: float = 330
 

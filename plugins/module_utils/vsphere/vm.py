@@ -13,6 +13,7 @@ from typing import Any
 from ..common.errors import Conflict, NotFound
 from ..common.optional_imports import pyvmomi
 from ..common.progress import Progress, silent
+from .busy import patiently
 from .faults import explained
 from .hardware import option_values
 from .inventory import Inventory
@@ -136,13 +137,17 @@ def read_facts(session: Session, vm: Any) -> VmFacts:
 def power_on(session: Session, vm: Any, *, timeout: float = 300, any_host: bool = False) -> None:
     """Power the VM on, unless it is on; with ``any_host`` on a host that DRS selects, if the cluster has DRS."""
     subject = f"Powering on {_name(session, vm)}"
-    if _power(session, vm) == "poweredOn":
-        return
-    if any_host and power_on_by_drs(session, vm, subject, timeout=timeout):
-        return
-    with explained(subject):
-        task = vm.PowerOnVM_Task(None)
-    wait_for_task(session, task, subject, timeout=timeout)
+
+    def work() -> None:
+        if _power(session, vm) == "poweredOn":
+            return
+        if any_host and power_on_by_drs(session, vm, subject, timeout=timeout):
+            return
+        with explained(subject):
+            task = vm.PowerOnVM_Task(None)
+        wait_for_task(session, task, subject, timeout=timeout)
+
+    patiently(session, vm, "PowerOnVM_Task", work)
 
 
 def last_power_on(session: Session, vm: Any) -> int | None:
@@ -162,12 +167,16 @@ def last_power_on(session: Session, vm: Any) -> int | None:
 def power_off(session: Session, vm: Any, *, timeout: float = 300) -> None:
     """Power the VM off without shutting the guest down, unless it is off."""
     subject = f"Powering off {_name(session, vm)}"
-    if _power(session, vm) == "poweredOff":
-        return
-    try:
+
+    def work() -> None:
+        if _power(session, vm) == "poweredOff":
+            return
         with explained(subject):
             task = vm.PowerOffVM_Task()
         wait_for_task(session, task, subject, timeout=timeout)
+
+    try:
+        patiently(session, vm, "PowerOffVM_Task", work)
     except Conflict:
         # The VM powered itself off at the same moment.
         if _power(session, vm) != "poweredOff":
@@ -178,8 +187,13 @@ def shutdown_guest(session: Session, vm: Any, *, timeout: float = 600, progress:
     """Shut the guest down and wait until the VM is off; VMware Tools must run. Raises TimedOut after ``timeout`` seconds."""
     if _power(session, vm) == "poweredOff":
         return
-    with explained(f"Shutting down the guest of {_name(session, vm)}"):
-        vm.ShutdownGuest()
+    subject = f"Shutting down the guest of {_name(session, vm)}"
+
+    def work() -> None:
+        with explained(subject):
+            vm.ShutdownGuest()
+
+    patiently(session, vm, "ShutdownGuest", work)
     wait_for_power_off(session, vm, timeout=timeout, progress=progress)
 
 
@@ -241,9 +255,13 @@ def watch_until_off(
 def create_snapshot(session: Session, vm: Any, name: str, description: str = "", *, timeout: float = 1800) -> Snapshot:
     """Take a snapshot without memory and return it. Raises NotFound (vsphere.gone) when it does not exist afterwards."""
     subject = f"Creating the snapshot {name} of {_name(session, vm)}"
-    with explained(subject):
-        task = vm.CreateSnapshot_Task(name, description, False, False)
-    taken = wait_for_task(session, task, subject, timeout=timeout, result=True)
+
+    def work() -> Any:
+        with explained(subject):
+            task = vm.CreateSnapshot_Task(name, description, False, False)
+        return wait_for_task(session, task, subject, timeout=timeout, result=True)
+
+    taken = patiently(session, vm, "CreateSnapshot_Task", work)
     for snapshot in list_snapshots(session, vm):
         if snapshot.ref == taken:
             return snapshot
@@ -267,30 +285,52 @@ def reconfigure(
     extra_config: dict[str, str] | None = None,
     timeout: float = 300,
 ) -> None:
-    """Set the notes and entries of extraConfig; an empty value removes an entry."""
+    """Set the notes and entries of extraConfig; an empty value removes an entry.
+
+    Raises:
+        Conflict: ``vsphere.busy`` or ``vsphere.state`` if the VM is busy for longer than the session's patience.
+        StrataError: as ``fault_error``.
+    """
     subject = f"Changing the settings of {_name(session, vm)}"
     spec = pyvmomi.vim.vm.ConfigSpec()
     if annotation is not None:
         spec.annotation = annotation
     if extra_config:
         spec.extraConfig = option_values(extra_config)
-    with explained(subject):
-        task = vm.ReconfigVM_Task(spec)
-    wait_for_task(session, task, subject, timeout=timeout)
+
+    def work() -> None:
+        with explained(subject):
+            task = vm.ReconfigVM_Task(spec)
+        wait_for_task(session, task, subject, timeout=timeout)
+
+    patiently(session, vm, "ReconfigVM_Task", work)
 
 
-def destroy(session: Session, vm: Any, *, running: bool = True, timeout: float = 1800) -> None:
+def destroy(
+    session: Session,
+    vm: Any,
+    *,
+    running: bool = True,
+    timeout: float = 1800,
+    busy_timeout: float | None = None,
+    tick: Callable[[], None] = lambda: None,
+) -> None:
     """Delete the VM with its disks; a VM that is on is powered off first, a VM that does not exist is not an error.
 
-    With ``running`` false, a VM that is on is not deleted: Conflict (vsphere.power_state).
+    With ``running`` false, a VM that is on is not deleted: Conflict (vsphere.power_state). ``busy_timeout`` (None: the session's
+    patience) and ``tick`` as for ``patiently``: a lease holds its VM until the lease has expired.
     """
-    try:
-        subject = f"Removing {_name(session, vm)}"
+
+    def work() -> None:
         if running:
             power_off(session, vm)
         with explained(subject):
             task = vm.Destroy_Task()
         wait_for_task(session, task, subject, timeout=timeout)
+
+    try:
+        subject = f"Removing {_name(session, vm)}"
+        patiently(session, vm, "Destroy_Task", work, timeout=busy_timeout, tick=tick)
     except NotFound:
         return
 
