@@ -145,6 +145,30 @@ tasks:
     bytes:
       description: Sizes in bytes - C(compressed), C(uploaded) and C(disk).
       type: dict
+    upload:
+      description:
+        - The upload of the disk of C(vm), null until an ESXi host has received the whole disk.
+        - A VM whose upload is recorded as complete is never uploaded again.
+      type: dict
+      contains:
+        moid:
+          description: Managed object ID of the VM.
+          type: str
+        instance_uuid:
+          description: Instance UUID of the VM.
+          type: str
+        size:
+          description: Size of the upload in bytes.
+          type: int
+        sha1:
+          description: SHA-1 digest of the upload.
+          type: str
+        confirmed_by:
+          description: The digest by which the ESXi host has confirmed the upload, such as C(SHA-1); null if it reported no digest.
+          type: str
+        completed:
+          description: Whether vCenter has completed the lease of the upload.
+          type: bool
     progress:
       description: Progress of the current step, null if no step runs. Values that cannot be estimated are null.
       type: dict

@@ -11,7 +11,7 @@ from typing import Any
 from ..layers.layer_version import LayerReference
 from .fields import DocumentName, Fields, Stored
 from .kinds import PACKAGING
-from .vsphere_records import MachineRecord
+from .vsphere_records import MachineRecord, UploadRecord
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ class ExportRecord:
 class PackagingRecord(Stored):
     """A packaging machine and the layer version that is packaged in it.
 
-    ``base`` is stored as ``given``. ``vm`` is None until the VM exists. ``package`` is the folder of its
-    export. ``finalizing`` is true once it was asked to shut down for the export. ``export`` is None until an
-    export began.
+    ``base`` is stored as ``given``. ``vm`` is None until the VM exists. ``upload`` is the upload of its disk once a host has received
+    it whole. ``package`` is the folder of its export. ``finalizing`` is true once it was asked to shut down for the export. ``export`` is
+    None until an export began.
     """
 
     kind: str
@@ -66,6 +66,7 @@ class PackagingRecord(Stored):
     finalizing: bool = False
     created: str
     export: ExportRecord | None = None
+    upload: UploadRecord | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object."""
@@ -86,6 +87,8 @@ class PackagingRecord(Stored):
         if self.export is not None:
             fields["export_begun_after"] = self.export.begun_after
             fields["exported_after"] = self.export.exported_after
+        if self.upload is not None:
+            fields["upload"] = self.upload.to_dict()
         return self._complete(fields)
 
     @classmethod
@@ -106,6 +109,7 @@ class PackagingRecord(Stored):
             finalizing=fields.later("finalizing", fields.flag, False, False),
             created=fields.text("created"),
             export=_read_export(fields),
+            upload=UploadRecord.read(fields) if fields.has("upload") else None,
             unrecognized=fields.unrecognized(),
             omitted=fields.omitted,
         )

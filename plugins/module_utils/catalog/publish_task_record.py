@@ -12,7 +12,7 @@ from typing import Any
 from .fields import DocumentName, Fields, Stored
 from .image_record import ScriptRun
 from .kinds import TASK
-from .vsphere_records import MachineRecord, VCenterRecord
+from .vsphere_records import MachineRecord, UploadRecord, VCenterRecord
 
 
 def _step_name(step: str) -> str:
@@ -24,10 +24,10 @@ def _step_name(step: str) -> str:
 class PublishTaskRecord(Stored):
     """A publish task.
 
-    ``timings`` are seconds by step, ``bytes`` counts by purpose. ``progress`` describes the running
-    step (step, unit, done, total, percent, rate, seconds_left). ``preflight`` are the findings before the image was composed,
-    ``scripts`` is the last report of the guest, ``checks`` are the results of the Horizon checks, ``script`` is the run of the
-    connector's script. ``error`` has code, message and hint.
+    ``upload`` is the upload of the disk of ``vm`` once a host has received it whole. ``timings`` are seconds by step, ``bytes`` counts
+    by purpose. ``progress`` describes the running step (step, unit, done, total, percent, rate, seconds_left). ``preflight`` are the
+    findings before the image was composed, ``scripts`` is the last report of the guest, ``checks`` are the results of the Horizon checks,
+    ``script`` is the run of the connector's script. ``error`` has code, message and hint.
 
     A stored task has every value that ``from_dict`` requires. A task that is only returned, for a template that is not being published,
     has no ``id`` and no times; if the template cannot be resolved, only ``template``, ``status`` and ``description`` are known.
@@ -50,6 +50,7 @@ class PublishTaskRecord(Stored):
     datastore_path: str | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
     bytes: Mapping[str, int] = field(default_factory=dict)
+    upload: UploadRecord | None = None
     progress: dict[str, Any] | None = None
     scripts: dict[str, Any] | None = None
     preflight: tuple[dict[str, Any], ...] = ()
@@ -79,6 +80,7 @@ class PublishTaskRecord(Stored):
                 "datastore_path": self.datastore_path,
                 "timings": dict(self.timings),
                 "bytes": dict(self.bytes),
+                "upload": self.upload.to_dict() if self.upload else None,
                 "progress": self.progress,
                 "scripts": self.scripts,
                 "preflight": list(self.preflight),
@@ -124,6 +126,7 @@ class PublishTaskRecord(Stored):
             datastore_path=fields.later("datastore_path", fields.text_or_none, None),
             timings=fields.later("timings", fields.json, {}, {}),
             bytes=fields.later("bytes", fields.json, {}, {}),
+            upload=fields.later("upload", lambda key: UploadRecord.read(fields, key), None),
             progress=fields.later("progress", fields.json_or_none, None),
             scripts=fields.later("scripts", fields.json_or_none, None),
             preflight=fields.later("preflight", fields.json_list, (), []),

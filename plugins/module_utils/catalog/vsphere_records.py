@@ -71,3 +71,48 @@ class MachineRecord(Stored):
         """Read the field ``key`` of a document, which may be null."""
         found = fields.record_or_none(key)
         return cls.from_fields(found) if found is not None else None
+
+
+@dataclass(frozen=True)
+class UploadRecord(Stored):
+    """An upload that a host has received whole, and the VM whose disk it is.
+
+    ``size`` is in bytes, ``sha1`` in hexadecimal. ``confirmed_by`` is the digest by which the host confirmed the bytes, None if it
+    reported none. ``completed``: vCenter has completed the lease of the upload.
+    """
+
+    moid: str
+    instance_uuid: str
+    size: int
+    sha1: str
+    confirmed_by: str | None
+    completed: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object."""
+        return self._complete(
+            {
+                "moid": self.moid,
+                "instance_uuid": self.instance_uuid,
+                "size": self.size,
+                "sha1": self.sha1,
+                "confirmed_by": self.confirmed_by,
+                "completed": self.completed,
+            }
+        )
+
+    @classmethod
+    def read(cls, fields: Fields, key: str = "upload") -> UploadRecord | None:
+        """Read the field ``key`` of a document, which may be null; Corrupt names the field that is damaged."""
+        found = fields.record_or_none(key)
+        if found is None:
+            return None
+        return cls(
+            moid=found.text("moid"),
+            instance_uuid=found.text("instance_uuid"),
+            size=found.number("size"),
+            sha1=found.text("sha1"),
+            confirmed_by=found.text_or_none("confirmed_by"),
+            completed=found.flag("completed"),
+            unrecognized=found.unrecognized(),
+        )

@@ -29,7 +29,7 @@ _KIND_ORDER = (OS, APP, PLATFORM)
 #: Fields of a template that change its image; layers and the connector are compared separately.
 _IMAGE_FIELDS = ("disk_size_gb", "vm_name", "outdated_files", "registry_lists", "script")
 #: Steps that lead to an image.
-_TO_IMAGE = frozenset((Step.CREATE, Step.POWER_ON, Step.AWAIT_GUEST, Step.SNAPSHOT, Step.RECORD))
+_TO_IMAGE = frozenset((Step.CREATE, Step.FINISH_UPLOAD, Step.POWER_ON, Step.AWAIT_GUEST, Step.SNAPSHOT, Step.RECORD))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from ..catalog.kinds import PACKAGING
 from ..catalog.layers import find_layer
 from ..catalog.packaging_record import PackagingRecord
 from ..common.progress import Progress
+from ..publish.uploads import is_uploaded
 from ..publish.vm_metadata import KEY_STATE, POWERED_OFF
 from ..repository.repository import Repository
 from ..vsphere.inventory import Inventory
@@ -64,11 +65,17 @@ class PackagingContext:
         if self.facts is None:
             return PackagingState.ABSENT
         mark = self.facts.extra_config.get(KEY_STATE)
-        if mark == UPLOADING and not self.facts.snapshots:
-            return PackagingState.INCOMPLETE
+        if self.uploading and not self.facts.snapshots:
+            uploaded = self.record is not None and is_uploaded(self.facts, [self.record.upload])
+            return PackagingState.NEVER_STARTED if uploaded else PackagingState.INCOMPLETE
         if mark != STARTED:
             return PackagingState.NEVER_STARTED
         return PackagingState.STOPPED if self.facts.power_state == POWERED_OFF else PackagingState.RUNNING
+
+    @property
+    def uploading(self) -> bool:
+        """Whether the VM has the state of an upload: its disk may be incomplete, and its lease may hold it."""
+        return self.facts is not None and self.facts.extra_config.get(KEY_STATE) == UPLOADING
 
     @property
     def recorded_layers(self) -> list[str]:

@@ -23,6 +23,7 @@ from ..publish.boot_controller import check_boot_controller
 from ..publish.machine_state import remove_machine
 from ..publish.placement import Target, check_firmware, resolve_placement
 from ..publish.preflight import image_needs
+from ..publish.uploads import finish_upload
 from ..publish.vm_metadata import KEY_STATE
 from ..vsphere.properties import wait_for
 from ..vsphere.vm import VmFacts, read_facts
@@ -30,6 +31,7 @@ from .context import ACTION_REQUIRED, PENDING, PackagingContext
 from .decision import CHANGES, FINAL, Goal, Observation, PackagingState, Step, after, next_step, remaining_steps
 from .machine import (
     KEY_CONTENT,
+    READY,
     STARTED,
     Packaging,
     compose_base,
@@ -161,12 +163,24 @@ class _Creation:
         )
         image = compose_machine(context.repository, packaging, base, context.progress)
         check_boot_controller(target, image)
-        deployed = create_machine(context.session, target, packaging, context.request.key, image, context.progress)
+        deployed = create_machine(
+            context.session,
+            target,
+            packaging,
+            context.request.key,
+            image,
+            progress=context.progress,
+            on_uploaded=lambda upload: context.update_record(upload=upload),
+        )
         context.warnings += deployed.warnings
         context.facts = read_facts(context.session, deployed.vm)
 
     def _start(self, audit_action: str) -> None:
         context = self._context
+        if context.uploading and not finish_upload(context.session, context.vm(), {KEY_STATE: READY}):
+            # The lease of an interrupted upload was not completed and has expired: vCenter has removed the VM with it.
+            context.facts = None
+            self._create()
         machine = context.vm()
         start_machine(context.session, machine, any_host=self._any_host())
         context.audit(audit_action, made_from=self._packaging.layer_labels)

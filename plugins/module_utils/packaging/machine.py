@@ -11,11 +11,13 @@ from the image without it, which capturing compares the disk with.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..catalog.packaging_record import PackagingRecord
 from ..catalog.resolved_template import canonical_digest, content_digest
+from ..catalog.vsphere_records import MachineRecord, UploadRecord
 from ..common.errors import Conflict, NotFound
 from ..common.optional_imports import pyvmomi
 from ..common.progress import Progress
@@ -23,7 +25,8 @@ from ..images.thin_image import ThinImage
 from ..layers.layer_version import LayerReference
 from ..publish.image_records import read_machine
 from ..publish.placement import Target
-from ..publish.vm_metadata import KEY_STATE, short_digest
+from ..publish.uploads import upload_record
+from ..publish.vm_metadata import KEY_STATE, machine_record, short_digest
 from ..repository.repository import Repository
 from ..vsphere import vm as machines
 from ..vsphere.faults import explained
@@ -173,9 +176,19 @@ def _recorded_machine(session: Session, key: str, record: PackagingRecord | None
 
 
 def create_machine(
-    session: Session, target: Target, packaging: Packaging, key: str, image: ThinImage, progress: Progress
+    session: Session,
+    target: Target,
+    packaging: Packaging,
+    key: str,
+    image: ThinImage,
+    *,
+    progress: Progress,
+    on_uploaded: Callable[[UploadRecord], None],
 ) -> Deployed:
-    """Create the VM, which stays powered off. Raises Conflict (vsphere.duplicate_name) when its name is in use."""
+    """Create the VM, which stays powered off; ``on_uploaded`` stores a record of its upload.
+
+    Raises Conflict (vsphere.duplicate_name) when its name is in use.
+    """
     from ..vsphere.deploy import create_by_import
     from ..vsphere.import_specification import DeployRequest
 
@@ -195,7 +208,15 @@ def create_machine(
             KEY_PURPOSE: PURPOSE,
         },
     )
-    deployed = create_by_import(session, request, chunks, progress=progress)
+    created: list[MachineRecord] = []
+    deployed = create_by_import(
+        session,
+        request,
+        chunks,
+        progress=progress,
+        on_created=lambda machine: created.append(machine_record(read_facts(session, machine))),
+        on_uploaded=lambda uploaded: on_uploaded(upload_record(uploaded, created[0])),
+    )
     machines.reconfigure(session, deployed.vm, extra_config={KEY_STATE: READY})
     return deployed
 

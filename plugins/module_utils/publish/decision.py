@@ -26,6 +26,7 @@ class Step(enum.Enum):
     REMOVE_LEFTOVERS = "remove unfinished VMs of the template that no task records"
     REMOVE_VM = "remove the VM of the image whose disk is incomplete"
     CREATE = "compose the image, create the VM and upload its disk"
+    FINISH_UPLOAD = "mark the VM whose disk is complete"
     POWER_ON = "power the VM on"
     AWAIT_GUEST = "wait for the scripts and for Windows to shut down"
     SNAPSHOT = "take the snapshot"
@@ -105,6 +106,7 @@ def _step_for_vm(observation: Observation) -> Step:
 _STEP_OF_STATE = {
     MachineState.ABSENT: Step.CREATE,
     MachineState.INCOMPLETE: Step.REMOVE_VM,
+    MachineState.UPLOADED: Step.FINISH_UPLOAD,
     MachineState.READY_TO_START: Step.POWER_ON,
     MachineState.NEEDS_SNAPSHOT: Step.SNAPSHOT,
     MachineState.PUBLISHED: Step.RECORD,
@@ -143,6 +145,7 @@ def after(observation: Observation, step: Step) -> Observation:
 
 _AFTER_VM_STEP: dict[Step, dict[str, Any]] = {
     Step.CREATE: {"machine_state": MachineState.READY_TO_START},
+    Step.FINISH_UPLOAD: {"machine_state": MachineState.READY_TO_START},
     Step.POWER_ON: {"machine_state": MachineState.RUNNING, "script_state": None, "scripts_interrupted": False},
     Step.AWAIT_GUEST: {"machine_state": MachineState.STOPPED},
     Step.SNAPSHOT: {"machine_state": MachineState.PUBLISHED},

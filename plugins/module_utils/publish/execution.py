@@ -47,6 +47,7 @@ class Execution:
             Step.REMOVE_LEFTOVERS: self._remove_leftovers,
             Step.REMOVE_VM: self._remove_vm,
             Step.CREATE: self._create,
+            Step.FINISH_UPLOAD: self._finish_upload,
             Step.POWER_ON: lambda: guest_wait.power_on(context, self._vm()),
             Step.AWAIT_GUEST: lambda: guest_wait.await_guest(context, self._vm()),
             Step.SNAPSHOT: lambda: steps.snapshot(context, self._vm()),
@@ -131,6 +132,12 @@ class Execution:
         image = steps.compose(self._context)
         check_boot_controller(target, image)
         self._machine = steps.create(self._context, target, image)
+
+    def _finish_upload(self) -> None:
+        context = self._context
+        if not steps.finish_upload(context, self._vm()):
+            # The lease was not completed and has expired: vCenter has removed the VM with it.
+            self._create()
 
     def _record(self) -> None:
         context = self._context

@@ -33,6 +33,8 @@ class MachineState(enum.Enum):
     ABSENT = "none"
     #: The disk may be incomplete, and the VM was never a finished image.
     INCOMPLETE = "incomplete"
+    #: The disk is complete, but the VM still has the state of an upload.
+    UPLOADED = "uploaded"
     #: The disk is complete, and Windows has not run or has to run again.
     READY_TO_START = "to be started"
     #: The VM is powered on and runs its scripts.
@@ -56,11 +58,17 @@ class MachineState(enum.Enum):
 
 
 def observe(
-    session: Session, template: ResolvedTemplate, facts: VmFacts | None, *, was_image: bool = False
+    session: Session,
+    template: ResolvedTemplate,
+    facts: VmFacts | None,
+    *,
+    was_image: bool = False,
+    uploaded: bool = False,
 ) -> MachineState:
     """Return the state of a VM of ``template``; ``facts`` is None when the VM does not exist.
 
     ``was_image``: the records of the repository show that the VM was a finished image, or do not show where it comes from.
+    ``uploaded``: they show that its disk is complete.
     """
     if facts is None:
         return MachineState.ABSENT
@@ -75,7 +83,14 @@ def observe(
         return _state_of_finished(template, facts, was_image)
     if state == STATE_UPLOADING:
         # The VM of an incomplete disk has no snapshot.
-        return MachineState.SETTINGS_CHANGED if facts.snapshots else MachineState.INCOMPLETE
+        if facts.snapshots:
+            return MachineState.SETTINGS_CHANGED
+        if not uploaded:
+            return MachineState.INCOMPLETE
+        if facts.power_state == POWERED_OFF and not _has_run(session, facts):
+            return MachineState.UPLOADED
+        # An administrator has powered the VM on.
+        state = STATE_READY
     if facts.power_state != POWERED_OFF:
         return MachineState.RUNNING
     report = guest_report.read_report(facts.extra_config, template.content_digest)

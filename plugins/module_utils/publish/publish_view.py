@@ -25,6 +25,7 @@ from .placement import Target, check_firmware, resolve_placement
 from .publish_task import COMPLETE, FAILED, NOT_STARTED, OPEN, tasks_of
 from .retention import RetentionPlan, plan_retention, released_text
 from .script_check import check_script
+from .uploads import is_uploaded
 from .vm_metadata import vcenter_record
 
 
@@ -170,7 +171,9 @@ class PublishView:
         records = [image.vm for image in images] + ([task.vm] if task and task.vm else [])
         found = machine_state.find_machine(self._session, template, folder, records)
         facts = found.facts
-        state = machine_state.observe(self._session, template, facts, was_image=self._was_image(facts))
+        state = machine_state.observe(
+            self._session, template, facts, was_image=self._was_image(facts), uploaded=self._is_uploaded(facts)
+        )
         report = guest_report.read_report(facts.extra_config, template.content_digest) if facts else None
         leftovers = self._leftovers(folder) if folder is not None else ()
         interrupted = facts is not None and state is MachineState.STOPPED and self._scripts_interrupted(facts)
@@ -202,6 +205,11 @@ class PublishView:
         return not any(
             vm.instance_uuid == facts.instance_uuid if vm.instance_uuid else vm.path == facts.path for vm in created
         )
+
+    def _is_uploaded(self, facts: VmFacts | None) -> bool:
+        """Return whether a task of this image shows that the disk of its VM is complete."""
+        uploads = [task.upload for task in self._tasks() if task.digest == self._template.image_digest]
+        return facts is not None and is_uploaded(facts, uploads)
 
     def _target(self) -> Target:
         from ..images.layered_image import os_layer_facts
@@ -250,7 +258,8 @@ class PublishView:
         facts = machine_state.unfinished_machine(self._session, task, self.finished_machines()) if task else None
         if facts is None:
             return shown
-        return with_unfinished(shown, facts.name, machine_state.observe(self._session, self._template, facts))
+        state = machine_state.observe(self._session, self._template, facts, uploaded=self._is_uploaded(facts))
+        return with_unfinished(shown, facts.name, state)
 
     @staticmethod
     def diff_image(image: ImageRecord, older_machines: list[str]) -> dict[str, Any]:

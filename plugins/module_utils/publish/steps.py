@@ -18,16 +18,17 @@ from ..images.thin_image import ThinImage
 from ..preflight.checks import require_passed, warnings
 from ..vsphere import vm as machines
 from ..vsphere.custom_attributes import define_attributes, set_attributes
-from ..vsphere.deploy import create_by_import
+from ..vsphere.deploy import Uploaded, create_by_import
 from ..vsphere.import_specification import DeployRequest
 from ..vsphere.vm import VmFacts, read_facts
-from . import guest_report, image_records, vm_metadata
+from . import guest_report, image_records, uploads, vm_metadata
 from .connector_script import run_script
 from .context import PublishContext
 from .horizon_check import check_horizon, require_horizon
 from .placement import Target, resolve_placement
 from .preflight import preflight
 from .retention import RetentionPlan, retire
+from .uploads import upload_record
 from .vm_metadata import KEY_STATE, STATE_COMPLETE, STATE_READY
 
 #: Findings that a warning lists by name.
@@ -94,6 +95,11 @@ def create(context: PublishContext, target: Target, thin: ThinImage) -> Any:
         task.update(vm=vm_metadata.machine_record(read_facts(context.session, machine)))
         context.begin("upload", f"The disk of the VM {name} is uploaded.", context.options.timeout("upload"))
 
+    def on_uploaded(uploaded: Uploaded) -> None:
+        if task.record.vm is not None:
+            task.update(upload=upload_record(uploaded, task.record.vm))
+            task.store()
+
     request = DeployRequest(
         name=name,
         placement=target.placement,
@@ -103,12 +109,21 @@ def create(context: PublishContext, target: Target, thin: ThinImage) -> Any:
         annotation=vm_metadata.vm_notes(template),
         extra_config=vm_metadata.initial_extra_config(template),
     )
-    deployed = create_by_import(context.session, request, chunks, progress=context.progress, on_created=on_created)
+    deployed = create_by_import(
+        context.session, request, chunks, progress=context.progress, on_created=on_created, on_uploaded=on_uploaded
+    )
     for sentence in deployed.warnings:
         context.warn(sentence)
     context.deadline = None
     machines.reconfigure(context.session, deployed.vm, extra_config={KEY_STATE: STATE_READY})
     return deployed.vm
+
+
+def finish_upload(context: PublishContext, machine: Any) -> bool:
+    """Mark the VM whose disk an earlier attempt has uploaded; return False if vCenter has removed the VM with its lease."""
+    context.begin("upload", "The VM whose disk is complete is marked.")
+    marks = {KEY_STATE: STATE_READY}
+    return uploads.finish_upload(context.session, machine, marks, context.cancel.check)
 
 
 def snapshot(context: PublishContext, machine: Any) -> None:

@@ -4,18 +4,20 @@
 """Create a virtual machine from a stream: ImportVApp, upload, check.
 
 The VM's only disk is a stream-optimized VMDK whose length is known and whose bytes are produced while they are
-sent. When a step fails, nothing remains in vSphere.
+sent. When a step fails, nothing remains in vSphere. After vCenter has completed the lease, the VM is kept: its disk is complete, and
+uploading it again may take hours.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..common.errors import Conflict, Corrupt, NotFound, StrataError, Unavailable
 from ..common.optional_imports import pyvmomi
 from ..common.progress import Progress, silent
+from .busy import wait_until_enabled
 from .faults import explained
 from .hardware_compare import hardware_warnings
 from .import_specification import DeployRequest, import_specification
@@ -28,6 +30,16 @@ from .vm import destroy
 
 #: Seconds to wait for vCenter to remove the VM of an aborted lease.
 _REMOVAL_TIMEOUT = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """A VM whose disk was sent whole. ``confirmed_by`` is the digest by which the host confirmed it; ``completed``: its lease has ended."""
+
+    vm: Any
+    transfer: Transfer
+    confirmed_by: str | None
+    completed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +60,12 @@ def create_by_import(
     *,
     progress: Progress = silent,
     on_created: Callable[[Any], None] = lambda vm: None,
+    on_uploaded: Callable[[Uploaded], None] = lambda upload: None,
 ) -> Deployed:
     """Create a virtual machine whose disk is the VMDK stream ``blocks``.
 
-    ``blocks`` is iterated once, after ``on_created`` was called with the VM, and yields ``request.length`` bytes.
+    ``blocks`` is iterated once, after ``on_created`` was called with the VM, and yields ``request.length`` bytes. ``on_uploaded`` is
+    called twice: before the lease is completed, and again when it is.
 
     Raises:
         Conflict: ``vsphere.duplicate_name`` if the folder contains a VM of that name.
@@ -70,21 +84,36 @@ def create_by_import(
     with explained(request.subject):
         handle = placement.pool.ImportVApp(made.specification, placement.folder, placement.host)
     lease = Lease(session, handle, request.subject, stall_timeout=request.stall_timeout)
+    upload: Uploaded | None = None
     try:
         with lease:
             lease.wait_ready(request.lease_timeout)
             on_created(lease.entity)
             device = _device(lease, made.item, request.subject)
             transfer = lease.upload(device, blocks, request.length, progress=progress)
-            verified = lease.verify(device, transfer)
+            confirmation = lease.confirm(device, transfer)
+            upload = Uploaded(lease.entity, transfer, confirmation.digest)
+            on_uploaded(upload)
             lease.complete()
+            upload = replace(upload, completed=True)
+            on_uploaded(upload)
         _check_disk(session, lease.entity, request)
     except BaseException as error:
-        _remove_incomplete(session, lease, request.name, error)
+        if not _is_kept(lease, upload, error):
+            _remove_incomplete(session, lease, request.name, error)
         raise
+    # vCenter may hold the VM for a moment.
+    wait_until_enabled(session, lease.entity, "ReconfigVM_Task", session.patience.busy)
     differing = hardware_warnings(session, lease.entity, request.name, request.hardware)
-    warnings = (*made.warnings, *request.hardware.remarks, *differing)
-    return Deployed(lease.entity, lease.entity._GetMoId(), transfer, verified, warnings)
+    warnings = (*made.warnings, *request.hardware.remarks, *differing, *filter(None, [confirmation.warning]))
+    return Deployed(lease.entity, lease.entity._GetMoId(), transfer, confirmation.digest is not None, warnings)
+
+
+def _is_kept(lease: Lease, upload: Uploaded | None, error: BaseException) -> bool:
+    """Return whether the VM of a failed import is kept: its disk is complete, or it is confirmed and may be complete."""
+    if upload is None or isinstance(error, Corrupt):
+        return False
+    return upload.completed or (lease.unresolved and upload.confirmed_by is not None)
 
 
 def _device(lease: Lease, item: Any, subject: str) -> Device:
@@ -118,12 +147,8 @@ def _remove_incomplete(session: Session, lease: Lease, name: str, error: BaseExc
     if vm is None or _vanishes(session, vm, name, min(_REMOVAL_TIMEOUT, session.patience.calls)):
         return
     try:
-        try:
-            destroy(session, vm)
-        except Conflict:
-            # A lease that could not be aborted holds the VM until it expires.
-            if not _vanishes(session, vm, name, lease.timeout + 30):
-                destroy(session, vm)
+        # A lease that could not be aborted holds the VM until it expires.
+        destroy(session, vm, busy_timeout=lease.timeout + 30)
     except StrataError as second:
         if isinstance(error, StrataError):
             moid = vm._GetMoId()

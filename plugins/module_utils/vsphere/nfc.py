@@ -57,6 +57,14 @@ class ManifestEntry:
     populated_size: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """What the host reports about an upload: ``digest`` is the digest that confirmed it (``SHA-1``, ``SHA-256``), None without one."""
+
+    digest: str | None
+    warning: str | None = None
+
+
 def when_free(session: Session, call: Callable[[], _Result]) -> _Result:
     """Return the result of ``call``, which may be repeated.
 
@@ -79,6 +87,19 @@ def when_free(session: Session, call: Callable[[], _Result]) -> _Result:
                 raise
 
 
+def _common_digests(entry: ManifestEntry, transfer: Transfer) -> list[tuple[str, str, str]]:
+    """Return (name, on the host, transferred) for each digest that both sides computed."""
+    found = [("SHA-1", entry.sha1, transfer.sha1)] if entry.sha1 else []
+    known = {"sha1": ("SHA-1", transfer.sha1), "sha256": ("SHA-256", transfer.sha256)}.get(entry.checksum_type)
+    if known and known[1] and entry.checksum:
+        found.append((known[0], entry.checksum, known[1]))
+    return found
+
+
+def _name_of(device: Device) -> str:
+    return device.target or device.key
+
+
 def _fault_of(error: StrataError) -> str | None:
     """Return the name of the fault that caused an error."""
     fault = error.details.get("fault")
@@ -91,7 +112,7 @@ class Lease:
     ``subject`` is the beginning of error messages, such as "Importing X". ``wait_ready`` sets ``devices``, ``entity`` (the VM),
     ``capacity`` (bytes of all disks) and ``timeout`` (seconds without progress after which the lease expires). ``total`` is the
     number of bytes that percentages refer to, if known. ``stall_timeout`` (None: the session's patience) limits the seconds
-    without a transferred byte.
+    without a transferred byte. ``unresolved``: vCenter did not report whether the lease was completed.
     """
 
     def __init__(self, session: Session, lease: Any, subject: str, *, stall_timeout: float | None = None) -> None:
@@ -102,6 +123,7 @@ class Lease:
         self.total: int | None = None
         self.capacity = 0
         self.timeout = 300
+        self.unresolved = False
         self._lease = lease
         self._stall_timeout = session.patience.stall if stall_timeout is None else stall_timeout
         self._moved = 0
@@ -209,27 +231,48 @@ class Lease:
         }
 
     def verify(self, device: Device, transfer: Transfer, manifest: dict[str, ManifestEntry] | None = None) -> bool:
-        """Compare a transfer with the server's manifest; return whether the manifest has size and digest of the file.
+        """Compare a download with the server's manifest; return whether the manifest has size and digest of the file.
 
         Raises Corrupt (vsphere.checksum) when size or digest differ.
         """
         entry = (self.manifest() if manifest is None else manifest).get(device.key)
         if entry is None:
             return False
-        pairs = [("size", entry.size or None, transfer.size), ("SHA-1", entry.sha1 or None, transfer.sha1)]
-        known = {"sha1": transfer.sha1, "sha256": transfer.sha256}.get(entry.checksum_type)
-        if known:
-            pairs.append(("checksum", entry.checksum or None, known))
-        for name, theirs, ours in pairs:
-            if theirs is not None and theirs != ours:
+        digests = _common_digests(entry, transfer)
+        size = [("size", entry.size, transfer.size)] if entry.size else []
+        self._require_equal(device, [*size, *digests])
+        return entry.size == transfer.size and bool(digests)
+
+    def confirm(self, device: Device, transfer: Transfer) -> Confirmation:
+        """Compare an upload with the server's manifest. Raises Corrupt (vsphere.checksum) when a digest differs.
+
+        Only a digest decides: the API defines the manifest, and its size, for downloads. A host may report no manifest of an upload, or
+        a size that is not the size of the stream.
+        """
+        entry = self.manifest().get(device.key)
+        digests = _common_digests(entry, transfer) if entry else []
+        if digests:
+            self._require_equal(device, digests)
+            return Confirmation(digests[0][0])
+        size = ""
+        if entry and entry.size and entry.size != transfer.size:
+            size = f" It reported a size of {entry.size} bytes; {transfer.size} bytes were uploaded."
+        return Confirmation(
+            None,
+            f"{self.subject}: the ESXi host reported no digest that confirms the upload of {_name_of(device)}.{size}",
+        )
+
+    def _require_equal(self, device: Device, values: list[tuple[str, Any, Any]]) -> None:
+        """Raise Corrupt for the first value (name, on the host, transferred) that differs."""
+        for name, theirs, ours in values:
+            if theirs != ours:
                 raise Corrupt(
-                    f"{self.subject} failed: the {name} of {device.target or device.key} is {theirs} on the host, but {ours} was transferred.",
+                    f"{self.subject} failed: the {name} of {_name_of(device)} is {theirs} on the host, but {ours} was transferred.",
                     code="vsphere.checksum",
                     hint="Run this playbook again: the data was damaged during the transfer.",
                     expected=ours,
                     found=theirs,
                 )
-        return entry.size == transfer.size and bool(entry.sha1 or entry.checksum and known)
 
     def complete(self) -> None:
         """Complete the lease. If vCenter's answer is lost, the state of the lease decides; while it is busy, the call is repeated."""
@@ -242,7 +285,7 @@ class Lease:
                 with self._explained():
                     self._lease.HttpNfcLeaseComplete()
             except StrataError as error:
-                state = self._state()
+                state = self._state_after(error)
                 busy = is_busy(error) and time.monotonic() < busy_until
                 if state == "ready" and (attempts.again() if busy else attempts.again(_fault_of(error))):
                     continue
@@ -251,6 +294,14 @@ class Lease:
                 if state is None and not self._entity_exists():
                     raise self._lost() from error
             self._open = False
+
+    def _state_after(self, error: StrataError) -> str | None:
+        """Return the state of the lease after a failed call; raise ``error`` if the state cannot be read."""
+        try:
+            return self._state()
+        except StrataError:
+            self.unresolved = True
+            raise error from None
 
     def abort(self, reason: str) -> None:
         """Abort the lease; failures are ignored, because the lease then expires."""

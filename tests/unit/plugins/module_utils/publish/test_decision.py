@@ -35,6 +35,8 @@ STEPS = {
     (MachineState.ABSENT, MANUAL): dict.fromkeys(REPORTS, Step.CREATE),
     (MachineState.INCOMPLETE, AUTOMATIC): dict.fromkeys(REPORTS, Step.REMOVE_VM),
     (MachineState.INCOMPLETE, MANUAL): dict.fromkeys(REPORTS, Step.REMOVE_VM),
+    (MachineState.UPLOADED, AUTOMATIC): dict.fromkeys(REPORTS, Step.FINISH_UPLOAD),
+    (MachineState.UPLOADED, MANUAL): dict.fromkeys(REPORTS, Step.FINISH_UPLOAD),
     (MachineState.READY_TO_START, AUTOMATIC): dict.fromkeys(REPORTS, Step.POWER_ON),
     (MachineState.READY_TO_START, MANUAL): dict.fromkeys(REPORTS, Step.POWER_ON),
     (MachineState.RUNNING, AUTOMATIC): {
@@ -120,6 +122,10 @@ def test_next_step_with_a_circumstance(observation, step):
         (
             Observation(MachineState.ABSENT, connector_script_due=True),
             (*FROM_CREATE_TO_SNAPSHOT, Step.CONNECTOR_SCRIPT, Step.RETIRE, Step.COMPLETE, Step.DONE),
+        ),
+        (
+            Observation(MachineState.UPLOADED),
+            (Step.FINISH_UPLOAD, *FROM_CREATE_TO_SNAPSHOT[1:], Step.RETIRE, Step.COMPLETE, Step.DONE),
         ),
         (Observation(MachineState.ABSENT, MANUAL), (Step.CREATE, Step.POWER_ON, Step.ACTION_REQUIRED)),
         (

@@ -109,6 +109,24 @@ def test_observe_of_a_vm_that_was_an_image_returns_the_state(session, facts, sta
     assert observe(session, TEMPLATE, facts, was_image=True) is state
 
 
+@pytest.mark.parametrize(
+    ("facts", "state"),
+    [
+        (None, MachineState.ABSENT),
+        (vm("uploading", **{vm_metadata.KEY_POWERED_ON: "7"}), MachineState.UPLOADED),
+        (vm("uploading", power="poweredOn"), MachineState.RUNNING),
+        (vm("uploading"), MachineState.STOPPED),
+        (vm("uploading", snapshot=True), MachineState.SETTINGS_CHANGED),
+        (vm("uploading", template=True), MachineState.TEMPLATE),
+        (vm("ready", **{vm_metadata.KEY_POWERED_ON: "7"}), MachineState.READY_TO_START),
+        (vm("started"), MachineState.STOPPED),
+        (vm("complete", snapshot=True), MachineState.PUBLISHED),
+    ],
+)
+def test_observe_of_a_vm_whose_upload_is_complete_returns_the_state(session, facts, state):
+    assert observe(session, TEMPLATE, facts, uploaded=True) is state
+
+
 def test_observe_of_a_vm_without_configuration_is_inaccessible(session):
     facts = vm("uploading")
     facts.accessible, facts.extra_config = False, {}
