@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ...plugins.module_utils.common.progress import Progress, silent
-from ...plugins.module_utils.vsphere.deploy import Deployed, create_by_import
+from ...plugins.module_utils.vsphere.deploy import Deployed, Uploaded, create_by_import
 from ...plugins.module_utils.vsphere.hardware import Hardware
 from ...plugins.module_utils.vsphere.import_specification import DeployRequest
 from ...plugins.module_utils.vsphere.inventory import Placement
@@ -23,8 +23,11 @@ def deploy_vm(
     blocks: Callable[[], Iterable[bytes]],
     progress: Progress = silent,
     on_created: Callable[[Any], None] = lambda vm: None,
+    on_uploaded: Callable[[Uploaded], None] = lambda upload: None,
     **fields: Any,
 ) -> Deployed:
     """Create a VM with default hardware; ``fields`` are those of DeployRequest."""
     values: dict[str, Any] = {"placement": placement, "hardware": Hardware(), **fields}
-    return create_by_import(session, DeployRequest(**values), blocks(), progress=progress, on_created=on_created)
+    return create_by_import(
+        session, DeployRequest(**values), blocks(), progress=progress, on_created=on_created, on_uploaded=on_uploaded
+    )

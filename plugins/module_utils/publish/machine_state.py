@@ -16,6 +16,7 @@ from ..catalog.resolved_template import ResolvedTemplate
 from ..catalog.vsphere_records import MachineRecord
 from ..common.errors import Conflict, NotFound
 from ..vsphere import vm as machines
+from ..vsphere.busy import Waiting
 from ..vsphere.inventory import Inventory
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts, read_facts
@@ -169,7 +170,7 @@ def remove_machine(session: Session, facts: VmFacts, tick: Callable[[], None] = 
     removes the VM; until then ``tick`` is called every few seconds. Raises Conflict when the VM is still held afterwards.
     """
     machine = session.object("VirtualMachine", facts.moid)
-    machines.destroy(session, machine, busy_timeout=session.patience.lease, tick=tick)
+    machines.destroy(session, machine, waiting=Waiting(session.patience.lease, tick))
 
 
 def machine_of_task(session: Session, task: PublishTaskRecord) -> VmFacts | None:

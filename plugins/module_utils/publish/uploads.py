@@ -17,7 +17,7 @@ from typing import Any
 from ..catalog.vsphere_records import MachineRecord, UploadRecord
 from ..common.errors import NotFound
 from ..vsphere import vm as machines
-from ..vsphere.busy import patiently
+from ..vsphere.busy import Waiting
 from ..vsphere.deploy import Uploaded
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts
@@ -57,11 +57,9 @@ def finish_upload(
         StrataError: as ``machines.reconfigure`` and ``tick``.
     """
 
-    def work() -> None:
-        machines.reconfigure(session, machine, extra_config=extra_config)
-
+    waiting = Waiting(session.patience.lease, tick)
     try:
-        patiently(session, machine, "ReconfigVM_Task", work, timeout=session.patience.lease, tick=tick)
+        machines.reconfigure(session, machine, extra_config=extra_config, waiting=waiting)
     except NotFound:
         return False
     return True

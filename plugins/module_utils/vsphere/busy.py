@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ..common.errors import NotFound, StrataError
@@ -21,6 +22,20 @@ from .session import Session
 _Result = TypeVar("_Result")
 #: Seconds: the pauses before a call is made again, which double, and the time between two ticks.
 _FIRST_PAUSE, _LONGEST_PAUSE, _TICK = 0.25, 5.0, 5.0
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """How to wait for a busy VM: ``timeout`` in seconds (None: ``busy`` of the session's patience).
+
+    ``tick`` is called every few seconds of the wait and may raise to end it.
+    """
+
+    timeout: float | None = None
+    tick: Callable[[], None] = lambda: None
+
+
+PATIENTLY = Waiting()
 
 
 def is_busy(error: StrataError) -> bool:
@@ -36,19 +51,14 @@ def patiently(
     vm: Any,
     method: str,
     work: Callable[[], _Result],
-    *,
-    timeout: float | None = None,
-    tick: Callable[[], None] = lambda: None,
+    waiting: Waiting = PATIENTLY,
 ) -> _Result:
     """Return the result of ``work``, which calls ``method`` of the VM; repeat it while the VM is busy.
 
-    ``timeout`` (None: ``busy`` of the session's patience) is in seconds. ``tick`` is called every few seconds of the wait and may
-    raise to end it.
-
     Raises:
-        StrataError: as ``work``; after ``timeout`` seconds the error for a busy VM (``vsphere.busy`` or ``vsphere.state``).
+        StrataError: as ``work`` and ``tick``; after the timeout the error for a busy VM (``vsphere.busy`` or ``vsphere.state``).
     """
-    limit = session.patience.busy if timeout is None else timeout
+    limit = session.patience.busy if waiting.timeout is None else waiting.timeout
     deadline = time.monotonic() + limit
     pause = min(_FIRST_PAUSE, session.patience.busy / 16)
     while True:
@@ -61,14 +71,14 @@ def patiently(
             if left <= 0:
                 error.message = f"{error.message} The call was repeated for {limit:g} s."
                 raise
-        tick()
+        waiting.tick()
         time.sleep(min(pause, left))
         pause = min(2 * pause, _LONGEST_PAUSE)
-        wait_until_enabled(session, vm, method, deadline - time.monotonic(), tick=tick)
+        wait_until_enabled(session, vm, method, deadline - time.monotonic(), waiting.tick)
 
 
 def wait_until_enabled(
-    session: Session, vm: Any, method: str, timeout: float, *, tick: Callable[[], None] = lambda: None
+    session: Session, vm: Any, method: str, timeout: float, tick: Callable[[], None] = lambda: None
 ) -> None:
     """Wait up to ``timeout`` seconds until vCenter does not refuse ``method`` of the VM; return at once if that is not known.
 

@@ -17,7 +17,7 @@ from typing import Any
 from ..common.errors import Conflict, Corrupt, NotFound, StrataError, Unavailable
 from ..common.optional_imports import pyvmomi
 from ..common.progress import Progress, silent
-from .busy import wait_until_enabled
+from .busy import Waiting, wait_until_enabled
 from .faults import explained
 from .hardware_compare import hardware_warnings
 from .import_specification import DeployRequest, import_specification
@@ -148,7 +148,7 @@ def _remove_incomplete(session: Session, lease: Lease, name: str, error: BaseExc
         return
     try:
         # A lease that could not be aborted holds the VM until it expires.
-        destroy(session, vm, busy_timeout=lease.timeout + 30)
+        destroy(session, vm, waiting=Waiting(lease.timeout + 30))
     except StrataError as second:
         if isinstance(error, StrataError):
             moid = vm._GetMoId()

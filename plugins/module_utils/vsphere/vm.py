@@ -13,7 +13,7 @@ from typing import Any
 from ..common.errors import Conflict, NotFound
 from ..common.optional_imports import pyvmomi
 from ..common.progress import Progress, silent
-from .busy import patiently
+from .busy import PATIENTLY, Waiting, patiently
 from .faults import explained
 from .hardware import option_values
 from .inventory import Inventory
@@ -284,11 +284,12 @@ def reconfigure(
     annotation: str | None = None,
     extra_config: dict[str, str] | None = None,
     timeout: float = 300,
+    waiting: Waiting = PATIENTLY,
 ) -> None:
     """Set the notes and entries of extraConfig; an empty value removes an entry.
 
     Raises:
-        Conflict: ``vsphere.busy`` or ``vsphere.state`` if the VM is busy for longer than the session's patience.
+        Conflict: ``vsphere.busy`` or ``vsphere.state`` if the VM is busy for longer than ``waiting`` allows.
         StrataError: as ``fault_error``.
     """
     subject = f"Changing the settings of {_name(session, vm)}"
@@ -303,7 +304,7 @@ def reconfigure(
             task = vm.ReconfigVM_Task(spec)
         wait_for_task(session, task, subject, timeout=timeout)
 
-    patiently(session, vm, "ReconfigVM_Task", work)
+    patiently(session, vm, "ReconfigVM_Task", work, waiting)
 
 
 def destroy(
@@ -312,13 +313,12 @@ def destroy(
     *,
     running: bool = True,
     timeout: float = 1800,
-    busy_timeout: float | None = None,
-    tick: Callable[[], None] = lambda: None,
+    waiting: Waiting = PATIENTLY,
 ) -> None:
     """Delete the VM with its disks; a VM that is on is powered off first, a VM that does not exist is not an error.
 
-    With ``running`` false, a VM that is on is not deleted: Conflict (vsphere.power_state). ``busy_timeout`` (None: the session's
-    patience) and ``tick`` as for ``patiently``: a lease holds its VM until the lease has expired.
+    With ``running`` false, a VM that is on is not deleted: Conflict (vsphere.power_state). ``waiting`` as for
+    ``patiently``: a lease holds its VM until the lease has expired.
     """
 
     def work() -> None:
@@ -330,7 +330,7 @@ def destroy(
 
     try:
         subject = f"Removing {_name(session, vm)}"
-        patiently(session, vm, "Destroy_Task", work, timeout=busy_timeout, tick=tick)
+        patiently(session, vm, "Destroy_Task", work, waiting)
     except NotFound:
         return
 

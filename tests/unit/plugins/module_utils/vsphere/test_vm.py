@@ -19,6 +19,7 @@ from ansible_collections.strata.layering.plugins.module_utils.common.errors impo
     Unavailable,
 )
 from ansible_collections.strata.layering.plugins.module_utils.vsphere import vm
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.session import Patience
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.tasks import wait_for_task
 
 
@@ -115,6 +116,7 @@ def test_shutdown_guest(simulator, session, machine):
 
 
 def test_create_and_list_snapshots(simulator, session, machine):
+    simulator.settings(settle_delay_ms=0)
     assert vm.list_snapshots(session, machine) == ()
     first = vm.create_snapshot(session, machine, "first", "of a test")
     second = vm.create_snapshot(session, machine, "second")
@@ -162,12 +164,14 @@ def test_destroy_removes_the_vm(simulator, session, machine):
         vm.power_on(session, machine)
 
 
-def test_locked_vm_is_busy(session, machine):
+def test_locked_vm_is_busy_after_the_patience(simulator, connect, session, machine):
     lease = machine.ExportVm()
-    with pytest.raises(Conflict) as caught:
-        for unused in range(100):
-            vm.power_on(session, machine)
-            vm.power_off(session, machine)
+    with connect(simulator, patience=Patience(busy=0.5)) as impatient:
+        started = time.monotonic()
+        with pytest.raises(Conflict) as caught:
+            vm.power_on(impatient, impatient.object("VirtualMachine", machine._GetMoId()))
+    assert caught.value.code == "vsphere.busy"
+    assert 0.5 <= time.monotonic() - started < 5
     assert "Powering on desktop failed" in caught.value.message
     assert lease is not None
 
