@@ -15,6 +15,8 @@ from pyVim.task import WaitForTask
 from ansible_collections.strata.layering.plugins.module_utils.common.findings import FAIL
 from ansible_collections.strata.layering.plugins.module_utils.preflight import checks
 from ansible_collections.strata.layering.plugins.module_utils.selftest import machine
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.privileges import PRIVILEGES
+from ansible_collections.strata.layering.tests.support.least_privilege import USERNAME, restrict
 from ansible_collections.strata.layering.tests.support.module_options import connector
 from ansible_collections.strata.layering.tests.support.modules import attempt, fails, run
 from ansible_collections.strata.layering.tests.support.playbooks import run_plays
@@ -42,6 +44,28 @@ def test_selftest_passes_and_changes_nothing(simulator, options, tmp_path):
         assert result["headline"] in result["report_text"]
     assert machines(simulator) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.json", "report.md"]
+
+
+def test_selftest_passes_with_the_documented_privileges(simulator, options):
+    restrict(simulator)
+    result = run("vsphere_selftest", **options | options_of(simulator))
+    assert result["headline"] == "The site can be used."
+    assert USERNAME not in result["report_text"]
+
+
+def test_selftest_without_the_privilege_to_export_is_a_warning(simulator, options):
+    restrict(simulator, [entry for entry in PRIVILEGES if entry.id != "VApp.Export"])
+    result = run("vsphere_selftest", **options | options_of(simulator))
+    steps = {row["name"]: row["result"] for row in result["report"]["steps"]}
+    assert (steps["export"], steps["compare"], steps["remove"]) == ("warn", "warn", "pass")
+    assert any("VApp.Export" in sentence for sentence in result["report"]["warnings"])
+
+
+def test_selftest_missing_privilege_is_found_before_anything_is_created(simulator, options):
+    restrict(simulator, [entry for entry in PRIVILEGES if entry.id != "VirtualMachine.Inventory.Delete"])
+    result = fails("vsphere_selftest", "operations.selftest_failed", **options | options_of(simulator))
+    assert result["details"]["cause"] == "preflight.failed"
+    assert simulator.journal(method="ImportVApp") == []
 
 
 def test_selftest_check_mode_writes_no_report(simulator, options, tmp_path):

@@ -31,6 +31,7 @@ ALL_STEPS = [
     "create",
     "upload",
     "verify_upload",
+    "hardware",
     "reconfigure",
     "power_on",
     "power_off",
