@@ -15,7 +15,7 @@ author:
   - the strata.layering contributors (@strata)
 description:
   - A connector names the datacenter, the cluster or host, the datastore, the folder, the network and the VM template of published VMs.
-  - Objects can also be named by their managed object IDs, such as V(dvportgroup-3588), which tell objects of one name apart. An object whose
+  - Objects can also be named by their managed object IDs, such as V(dvportgroup-3588), which distinguish objects of one name. An object whose
     name has the form of an ID is found by its name.
   - A connector never contains the host name of a vCenter, a user or a password. These are options of the modules that use the connector.
 options:

@@ -10,6 +10,7 @@ maintenance mode or full by now. PowerOnMultiVM_Task lets DRS select the host, f
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from ..common.errors import StrataError
@@ -24,11 +25,17 @@ from .tasks import wait_for_task
 #: Errors after which PowerOnVM_Task is used: the account may not ask DRS, or the server does not know the call or its options.
 _CANNOT_ASK = frozenset(("vsphere.permission", "vsphere.not_supported", "vsphere.argument"))
 
+#: Seconds between two reads of the events.
+_INTERVAL = 2
 
-def power_on_by_drs(session: Session, vm: Any, subject: str, *, timeout: float) -> bool:
+
+def power_on_by_drs(
+    session: Session, vm: Any, subject: str, *, last_power_on: Callable[[], int | None], timeout: float
+) -> bool:
     """Power a VM on, on a host that DRS selects; return False, and change nothing, if DRS cannot be asked.
 
-    ``subject`` is the beginning of error messages, such as "Powering on X".
+    ``subject`` is the beginning of error messages, such as "Powering on X"; ``last_power_on`` returns the number of the VM's newest
+    power-on event.
 
     Raises:
         StrataError: as ``fault_error`` if no host of the cluster can run the VM; as ``wait_for_task``.
@@ -36,6 +43,7 @@ def power_on_by_drs(session: Session, vm: Any, subject: str, *, timeout: float) 
     if not has_drs(session, vm):
         return False
     deadline = time.monotonic() + timeout
+    before = last_power_on()
     try:
         result = _request(session, vm, subject, timeout)
         for recommendation in getattr(result, "recommendations", None) or []:
@@ -51,13 +59,15 @@ def power_on_by_drs(session: Session, vm: Any, subject: str, *, timeout: float) 
     for attempted in getattr(result, "attempted", None) or []:
         if attempted.task is not None:
             wait_for_task(session, attempted.task, subject, timeout=max(1, deadline - time.monotonic()))
+    # Without a task, the event says that the VM was powered on: it may have powered itself off again.
     wait_for(
         session,
         vm,
         ["runtime.powerState"],
-        lambda values: values.get("runtime.powerState") == "poweredOn",
+        lambda values: values.get("runtime.powerState") == "poweredOn" or last_power_on() != before,
         max(1, deadline - time.monotonic()),
         subject=subject,
+        interval=_INTERVAL,
     )
     return True
 

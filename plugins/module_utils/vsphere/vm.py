@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -137,11 +138,12 @@ def read_facts(session: Session, vm: Any) -> VmFacts:
 def power_on(session: Session, vm: Any, *, timeout: float = 300, any_host: bool = False) -> None:
     """Power the VM on, unless it is on; with ``any_host`` on a host that DRS selects, if the cluster has DRS."""
     subject = f"Powering on {_name(session, vm)}"
+    events = functools.partial(last_power_on, session, vm)
 
     def work() -> None:
         if _power(session, vm) == "poweredOn":
             return
-        if any_host and power_on_by_drs(session, vm, subject, timeout=timeout):
+        if any_host and power_on_by_drs(session, vm, subject, last_power_on=events, timeout=timeout):
             return
         with explained(subject):
             task = vm.PowerOnVM_Task(None)

@@ -64,7 +64,7 @@ def test_port_groups_of_one_name_in_one_cluster_are_named_with_their_ids(simulat
     assert sorted(caught.value.details["ids"]) == sorted(ids)
     for fact in (*ids, "Blue", "Red"):
         assert fact in caught.value.message
-    # The hint can be copied: the path does not tell them apart.
+    # The hint can be copied: their paths are equal.
     assert min(ids) in caught.value.hint
     for moid in ids:
         assert locate(session, network=moid).network._GetMoId() == moid

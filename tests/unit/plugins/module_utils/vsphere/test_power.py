@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from pyVmomi import vim
 
@@ -76,6 +78,13 @@ def test_power_on_recommendations_are_applied(simulator, session, machine):
     assert len(simulator.journal(method="ApplyRecommendation")) == 1
     assert state_of(session, machine) == "poweredOn"
     assert host_of(session, machine) != before
+
+
+def test_power_on_vm_powers_itself_off_at_once(simulator, session, machine):
+    simulator.ask("POST", "/guests", {"vm": "desktop", "mode": "exit"})
+    started = time.monotonic()
+    machines.power_on(session, machine, any_host=True, timeout=60)
+    assert time.monotonic() - started < 30
 
 
 def test_power_on_without_usable_host_reports_the_fault(simulator, session, machine):
