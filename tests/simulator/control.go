@@ -73,6 +73,8 @@ func (s *Simulator) controlMux() http.Handler {
 			return nil, err
 		}
 		s.settings.set(changed)
+		s.setRelease()
+		s.showContents()
 		return changed, nil
 	})
 	handle("POST /users", s.controlUser)
@@ -127,6 +129,7 @@ func (s *Simulator) reset(keep []string) {
 	s.settings.set(s.defaults())
 	_ = s.addressHosts()
 	s.busy.clear()
+	s.setRelease()
 	s.downMu.Lock()
 	s.downUntil = time.Time{}
 	s.downMu.Unlock()
@@ -356,6 +359,7 @@ func (s *Simulator) controlPutDisk(r *http.Request) (any, error) {
 		return nil, fmt.Errorf("the VMDK has a capacity of %d bytes, the disk one of %d", stored.Capacity, disks[req.Index].capacity)
 	}
 	s.store.put(disks[req.Index].id, stored)
+	s.showContent(ctx, vm)
 	return stored, nil
 }
 

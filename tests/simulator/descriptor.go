@@ -7,6 +7,7 @@ package main
 import (
 	"encoding/xml"
 	"fmt"
+	"net/url"
 	"strings"
 
 	"github.com/vmware/govmomi/simulator"
@@ -96,7 +97,11 @@ func (s *Simulator) descriptor(vm *simulator.VirtualMachine, params *types.OvfCr
 		`xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">`)
 	w.line("  <References>")
 	for i, file := range params.OvfFiles {
-		w.line(`    <File ovf:href="%s" ovf:id="file%d" ovf:size="%d"/>`, file.Path, i+1, file.Size)
+		href := file.Path
+		if s.settings.get().EscapeHrefs {
+			href = (&url.URL{Path: href}).EscapedPath()
+		}
+		w.line(`    <File ovf:href="%s" ovf:id="file%d" ovf:size="%d"/>`, href, i+1, file.Size)
 	}
 	w.line("  </References>")
 	w.line("  <DiskSection>\n    <Info>Virtual disk information</Info>")

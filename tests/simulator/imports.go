@@ -40,6 +40,9 @@ func (s *Simulator) importVApp(ctx *simulator.Context, pool types.ManagedObjectR
 	if fault != nil {
 		return fail(fault, fmt.Sprintf("No host can be used for %q: %T.", spec.ConfigSpec.Name, fault))
 	}
+	if fault := s.checkGuest(&spec.ConfigSpec, s.targetHosts(pool, req.Host)); fault != nil {
+		return fail(fault, fmt.Sprintf("A specified parameter was not correct: %s", fault.(*types.InvalidArgument).InvalidProperty))
+	}
 	lease := s.newLease(ctx, true, s.startTask(entity, "ImportVAppLRO"))
 	go s.buildImport(lease, folder, pool, host, spec)
 	body.Res = &types.ImportVAppResponse{Returnval: lease.Self}
@@ -207,6 +210,7 @@ func (s *Simulator) createImportSpec(ctx *simulator.Context, manager *simulator.
 		spec.ConfigSpec.Firmware = hardware.firmware
 	}
 	spec.ConfigSpec.Annotation = hardware.annotation
+	s.checkImportedGuest(req, result, &spec.ConfigSpec)
 	var devices []types.BaseVirtualDevice
 	for _, change := range spec.ConfigSpec.DeviceChange {
 		devices = append(devices, change.GetVirtualDeviceConfigSpec().Device)

@@ -117,6 +117,7 @@ func (o *vmOverride) CloneVMTask(ctx *simulator.Context, req *types.CloneVM_Task
 		if fault = sim.inherit(ctx, source, clone, req.Spec.Config); fault != nil {
 			return nil, fault
 		}
+		sim.showContent(ctx, clone)
 		if template {
 			ctx.WithLock(clone, func() { clone.MarkAsTemplate(&types.MarkAsTemplate{This: clone.Self}) })
 		} else if powerOn {
@@ -226,6 +227,7 @@ func (s *Simulator) revert(ctx *simulator.Context, snapshot *simulator.VirtualMa
 				s.store.disks[id] = stored
 			}
 		})
+		s.showContent(ctx, vm)
 		return nil, nil
 	}).Run(ctx)
 }

@@ -32,7 +32,7 @@ func main() {
 	flag.StringVar(&o.apiVersion, "api-version", "8.0.3.0", "version of the vSphere API")
 	flag.StringVar(&o.state, "state", "", "folder in which to make the folder of uploaded disks (default: that of temporary files)")
 	flag.StringVar(&o.template, "template", "", "name of a VM template to make in every datacenter")
-	flag.StringVar(&o.hardware, "template-hardware", "vmx-19", "its hardware version")
+	flag.StringVar(&o.hardware, "template-hardware", "", "its hardware version (default: vmx-19, or the highest of the hosts)")
 	flag.StringVar(&o.guest, "guest", "", "shell command that is the guest of every VM that is powered on")
 	flag.DurationVar(&o.leaseTimeout, "lease-timeout", 300*time.Second, "time without progress after which a lease ends")
 	flag.IntVar(&o.datacenters, "dc", 1, "datacenters")

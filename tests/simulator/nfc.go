@@ -149,6 +149,7 @@ func (s *Simulator) receive(w http.ResponseWriter, r *http.Request, lease *Lease
 	device.stored, device.moved = stored, true
 	lease.mu.Unlock()
 	s.store.put(device.disk.id, stored)
+	s.showContent(s.newContext(), s.vm(lease.vmReference()))
 	s.store.unpin(before)
 	if hit := body.rule; hit != nil && hit.After && s.obstruct(w, r, hit) {
 		return

@@ -121,6 +121,13 @@ func (s *Simulator) handle(ctx *simulator.Context, method *simulator.Method) (mo
 		replacement = &storageOverride{base, object}
 	case *simulator.Folder:
 		replacement = &folderOverride{base, object}
+	case *simulator.EnvironmentBrowser:
+		replacement = &browserOverride{base, s.browserHosts(method.This)}
+	case *simulator.EventManager:
+		if !s.settings.get().ForgetEvents {
+			return nil, nil
+		}
+		replacement = &eventOverride{base}
 	default:
 		if replacement = s.limited(ctx, method, target, base); replacement == nil {
 			return nil, nil
@@ -191,15 +198,23 @@ func (s *Simulator) mend(target mo.Reference, method *simulator.Method) types.Ba
 		req.Name = escapes.Replace(req.Name)
 	case *types.CreateVM_Task:
 		s.sweep()
+		s.markNewDisks(req.Config.DeviceChange)
 		if folder, ok := target.(*simulator.Folder); ok {
-			return s.checkSpec(s.datacenterOf(folder), &req.Config)
+			if fault := s.checkSpec(s.datacenterOf(folder), &req.Config); fault != nil {
+				return fault
+			}
+			return s.checkGuest(&req.Config, s.targetHosts(req.Pool, req.Host))
 		}
 	case *types.PowerOnVM_Task:
 		if vm, ok := target.(*simulator.VirtualMachine); ok {
 			return s.placeVM(vm, req.Host)
 		}
 	case *types.ReconfigVM_Task:
+		s.markNewDisks(req.Spec.DeviceChange)
 		if vm, ok := target.(*simulator.VirtualMachine); ok {
+			if fault := s.checkChangedGuest(vm, &req.Spec); fault != nil {
+				return fault
+			}
 			if datacenter := s.datacenterOf(vm); datacenter != nil {
 				if fault := s.checkDevices(datacenter, req.Spec.DeviceChange); fault != nil {
 					return fault

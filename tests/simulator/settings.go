@@ -32,6 +32,11 @@ type settings struct {
 	SettleDelayMS  int    `json:"settle_delay_ms"` // the same after ReconfigVM_Task, PowerOnVM_Task and CreateSnapshot_Task
 	BusyFault      string `json:"busy_fault"`      // the answer of a busy VM
 	ImportManifest string `json:"import_manifest"` // the form of the manifest of an upload
+	EscapeHrefs    bool   `json:"escape_hrefs"`    // CreateDescriptor writes paths as URIs
+	ContentIDs     bool   `json:"content_ids"`     // disks have a content ID
+	ForgetEvents   bool   `json:"forget_events"`   // vCenter has removed its events
+
+	HostVersions map[string]string `json:"host_versions"` // ESXi versions of hosts that are not of vCenter's version, by name
 }
 
 func (s settings) check() error {

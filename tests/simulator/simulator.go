@@ -115,6 +115,7 @@ func newSimulator(o options) (s *Simulator, err error) {
 		watch.PutObject(s.service.Context, vm)
 	}
 	s.showDRS()
+	s.setRelease()
 	if err = s.makeTemplates(); err != nil {
 		return s, err
 	}
@@ -127,6 +128,7 @@ func (s *Simulator) defaults() settings {
 		LeaseTimeout: s.options.leaseTimeout.Seconds(), LeaseDelayMS: 20, CutUpload: "error", SessionLeases: "keep",
 		HiddenReferences: "show", DRSOverride: "apply",
 		UnlockDelayMS: 50, SettleDelayMS: 20, BusyFault: "mix", ImportManifest: "full",
+		ContentIDs: true,
 	}
 }
 

@@ -45,6 +45,9 @@ func (s *Simulator) makeTemplate(datacenter *simulator.Datacenter) error {
 		return err
 	}
 	spec := s.templateSpec(s.options.template, datastore.Name)
+	if spec.Version == "" {
+		spec.Version = hardwareName(min(19, s.highestOf(s.hostsAround(s.registry().Get(pool)))))
+	}
 	result, fault := s.createVM(ctx, folder, &types.CreateVM_Task{This: folder.Self, Config: spec, Pool: pool})
 	if fault != nil {
 		return fmt.Errorf("%T", fault)

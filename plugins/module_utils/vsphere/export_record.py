@@ -20,6 +20,7 @@ from ..common.errors import Corrupt, InvalidInput
 from ..ovf.descriptor import check_file_name
 from ..shares.local import as_share
 from ..shares.share import Share
+from .disk_state import DiskState
 
 VERSION = 1
 SIDECAR_MAXIMUM = 1 << 20
@@ -29,7 +30,8 @@ SIDECAR_MAXIMUM = 1 << 20
 class Record:
     """The sidecar. ``disks``: file name -> device, size, mtime_ns, sha1, sha256, capacity, populated_size.
 
-    ``vm_name`` and ``vcenter`` (the instance UUID of the vCenter) are empty in records of release 0.1.
+    ``vm_name`` and ``vcenter`` (the instance UUID of the vCenter) are empty in records of release 0.1. ``disk_state`` is the
+    state of the VM's disks as ``DiskState`` writes it, None in records of releases before 0.2.
     """
 
     version: int
@@ -41,6 +43,12 @@ class Record:
     complete: bool
     vm_name: str = ""
     vcenter: str = ""
+    disk_state: dict[str, Any] | None = None
+
+    @property
+    def state(self) -> DiskState | None:
+        """The state of the VM's disks when the export began, None if it was not recorded."""
+        return None if self.disk_state is None else DiskState.from_document(self.disk_state)
 
 
 def replaced_files(folder: Share | str, name: str) -> list[str]:
@@ -87,6 +95,7 @@ def load_record(folder: Share, name: str) -> Record | None:
             and all(isinstance(entry[key], (int, type(None))) for key in ("capacity", "populated_size"))
             for file, entry in record.disks.items()
         )
+        sound = sound and (record.state is None or isinstance(record.state, DiskState))
         return record if sound and all(isinstance(digest, str) for digest in record.files.values()) else None
     except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError, Corrupt):
         return None

@@ -11,7 +11,9 @@ when it is complete.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
+import urllib.parse
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +24,7 @@ from ..ovf.descriptor import parse_descriptor
 from ..ovf.manifest import Entry, write_manifest
 from ..shares.local import as_share
 from ..shares.share import Share
+from .disk_state import DiskState, is_unchanged, read_disk_state
 from .export_record import (
     SIDECAR_MAXIMUM,
     VERSION,
@@ -58,7 +61,10 @@ class Export:
 def exported(
     session: Session, vm: Any, folder: Share | str, *, name: str | None = None, snapshot: Snapshot | None = None
 ) -> Export | None:
-    """Return the export of this VM (or snapshot) in its current state, None unless ``folder`` contains it complete and undamaged."""
+    """Return the export of this VM (or snapshot) in its current state, None unless ``folder`` contains it complete and undamaged.
+
+    An export counts as that of the current state only if the VM's disks are proven unchanged (``disk_state``).
+    """
     source = _Source(session, vm, name, snapshot)
     return _complete(as_share(folder), source)
 
@@ -76,7 +82,8 @@ def export_vm(
 ) -> Export:
     """Export the VM, which must be off, or its ``snapshot`` into ``folder``, which is created if it does not exist.
 
-    ``name`` (None: the VM's name) is the name of the files. ``force`` exports even if nothing has changed.
+    ``name`` (None: the VM's name) is the name of the files. ``force`` exports even if nothing has changed. Without it,
+    disks of an interrupted export are kept if they are proven unchanged since then.
     Raises:
         Conflict: ``vsphere.power_state`` if the VM is on.
         Unsupported: ``vsphere.template`` if the VM is a template.
@@ -94,7 +101,7 @@ def export_vm(
     subject = f"Exporting {source.vm_name}"
     record = source.record()
     previous = load_record(share, source.name)
-    if previous is not None and not force and _same_source(previous, record):
+    if previous is not None and not force and source.matches(previous):
         record.disks = dict(previous.disks)
 
     def begin() -> Any:
@@ -179,6 +186,8 @@ class _Source:
         self.vm_name = plain_name(values["name"])
         self.name = file_name(name or self.vm_name)
         self.snapshot = snapshot
+        self._session = session
+        self._vm = vm
         self._values = values
         self._vcenter = session.vcenter["instance_uuid"]
 
@@ -197,12 +206,17 @@ class _Source:
                 hint="Shut it down, or set snapshot to a snapshot that was taken while it was off.",
             )
 
+    @functools.cached_property
+    def state(self) -> DiskState:
+        """The state of the disks, read once and before the export begins: a later change makes the next export differ."""
+        return read_disk_state(self._session, self._vm, self.snapshot)
+
     def record(self) -> Record:
         """Return the record of an export that has not begun."""
         return Record(
             VERSION,
             self._values.get("config.instanceUuid", ""),
-            # The content of a snapshot does not change with the VM.
+            # The settings in a snapshot do not change with the VM.
             "" if self.snapshot else self._values.get("config.changeVersion", ""),
             self.snapshot.moid if self.snapshot else "",
             {},
@@ -210,16 +224,25 @@ class _Source:
             False,
             self.vm_name,
             self._vcenter,
+            self.state.as_document(),
         )
 
-
-def _same_source(first: Record, second: Record) -> bool:
-    """Return whether two records are about the same state of the same VM."""
-    return (first.instance_uuid, first.change_version, first.snapshot) == (
-        second.instance_uuid,
-        second.change_version,
-        second.snapshot,
-    )
+    def matches(self, record: Record) -> bool:
+        """Return whether ``record`` is about this VM in its current state."""
+        now = self.record()
+        if (record.instance_uuid, record.change_version, record.snapshot) != (
+            now.instance_uuid,
+            now.change_version,
+            now.snapshot,
+        ):
+            return False
+        # IDs of snapshots and numbers of events belong to a vCenter.
+        if record.vcenter != now.vcenter and (self.snapshot or not all(self.state.contents.values())):
+            return False
+        if record.state is None:
+            # Earlier releases did not record the state: only a snapshot without independent disks proves it.
+            return bool(self.snapshot) and not self.state.contents
+        return is_unchanged(record.state, self.state)
 
 
 def _is_unchanged(folder: Share, file: str, entry: dict[str, Any]) -> bool:
@@ -232,7 +255,7 @@ def _is_unchanged(folder: Share, file: str, entry: dict[str, Any]) -> bool:
 
 def _complete(folder: Share, source: _Source) -> Export | None:
     record = load_record(folder, source.name)
-    if record is None or not record.complete or not _same_source(record, source.record()):
+    if record is None or not record.complete or not source.matches(record):
         return None
     digests = record.files | {file: entry["sha256"] for file, entry in record.disks.items()}
     ovf, manifest = f"{source.name}.ovf", f"{source.name}.mf"
@@ -332,7 +355,9 @@ def _descriptor(
             hint="Check the hardware of the VM.",
         )
     text = result.ovfDescriptor.encode("utf-8")
-    listed = {file.href for file in parse_descriptor(text, f"The OVF descriptor of {source.vm_name}").files}
+    descriptor = parse_descriptor(text, f"The OVF descriptor of {source.vm_name}")
+    # vCenter may write the names of files as URIs.
+    listed = {name for file in descriptor.files for name in (file.href, urllib.parse.unquote(file.href))}
     if not set(record.disks) <= listed:
         raise Corrupt(
             f"{subject} failed: the OVF descriptor lacks one of the disks.",

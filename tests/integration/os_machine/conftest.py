@@ -195,7 +195,7 @@ class OsMachine:
             devices.append(vim.vm.device.VirtualDeviceSpec(operation="add", device=card))
         spec = vim.vm.ConfigSpec(
             name=self.name,
-            guestId="windows11_64Guest",
+            guestId="windows9_64Guest",
             version="vmx-19",
             firmware="efi",
             deviceChange=devices,

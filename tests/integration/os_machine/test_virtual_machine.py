@@ -40,7 +40,7 @@ def test_role_creates_prepares_and_exports_the_vm(os_machine):
     config = os_machine.vm().config
     assert (config.firmware, config.version, config.bootOptions.efiSecureBootEnabled, config.guestId) == (
         "efi",
-        "vmx-19",
+        "vmx-20",
         True,
         "windows11_64Guest",
     )
@@ -92,6 +92,7 @@ def test_hardware_lsi_logic_sas_with_bios_is_created(os_machine):
         "firmware": "bios",
         "scsi": "lsilogicsas",
         "hardware_version": 17,
+        "guest_id": "windows9_64Guest",
         "mac_address": "00:50:56:01:02:03",
     }
     done = hardware(os_machine, **values)
