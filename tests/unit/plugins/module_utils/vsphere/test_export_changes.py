@@ -45,7 +45,7 @@ def test_export_disk_changed_while_the_vm_ran_is_repeated(simulator, session, ma
     vm.power_on(session, machine)
     simulator.put_disk("desktop", other_disk.path)
     vm.power_off(session, machine)
-    assert change_version(session, machine) == version, "a power cycle is no change of the configuration"
+    assert change_version(session, machine) == version, "a power cycle does not change the configuration"
     assert exported(session, machine, folder) is None
     export = export_vm(session, machine, folder)
     assert (export.changed, export.digests["desktop-disk1.vmdk"]) == (True, digest(other_disk))
