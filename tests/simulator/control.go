@@ -137,7 +137,6 @@ func (s *Simulator) reset(keep []string) {
 	s.leases.forget()
 	s.endSessions()
 	s.guests.forgetRules()
-	s.accounts.clear()
 	for _, entity := range s.registry().All("VirtualMachine") {
 		vm, stays := s.vm(entity.Reference()), false
 		if vm != nil {

@@ -60,12 +60,6 @@ func (t *accountTable) set(name string, added *account) {
 	t.accounts[name] = added
 }
 
-func (t *accountTable) clear() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.accounts = nil
-}
-
 // validLogin accepts the administrator and the users that the control endpoint defined.
 func (s *Simulator) validLogin(req *types.Login) bool {
 	if req.UserName == s.options.username {

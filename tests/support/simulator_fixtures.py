@@ -9,12 +9,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from ansible_collections.strata.layering.tests.support.least_privilege import restrict
 from ansible_collections.strata.layering.tests.support.simulator import Simulator
 
 
 def _run(request: pytest.FixtureRequest) -> Iterator[Simulator]:
     failed = request.session.testsfailed
     running = Simulator(template="windows-template").start()
+    # Modules log in with exactly the documented privileges; ``connect`` is the administrator's.
+    restrict(running)
     try:
         yield running
         if request.session.testsfailed > failed:

@@ -32,6 +32,7 @@ from ansible_collections.strata.layering.tests.integration.faults.composer impor
 )
 from ansible_collections.strata.layering.tests.sample.package import make_package
 from ansible_collections.strata.layering.tests.sample.plan import Spec
+from ansible_collections.strata.layering.tests.support.least_privilege import restrict
 from ansible_collections.strata.layering.tests.support.modules import run
 from ansible_collections.strata.layering.tests.support.simulator import Simulator
 
@@ -144,6 +145,7 @@ class FaultBench:
             self._fill_repository()
             # Disks move to and from a host that has its own certificate, whose thumbprint vCenter announces.
             self.simulator = self._stack.enter_context(Simulator(lease_timeout=LEASE_TIMEOUT, separate_host=True))
+            restrict(self.simulator)
             self._publish_exported_vm()
             self._stack = self._stack.pop_all()
         return self

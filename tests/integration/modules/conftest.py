@@ -14,7 +14,6 @@ import pytest
 
 from ansible_collections.strata.layering.tests.sample.package import make_package
 from ansible_collections.strata.layering.tests.sample.plan import Spec
-from ansible_collections.strata.layering.tests.support.least_privilege import restrict
 from ansible_collections.strata.layering.tests.support.module_options import OS_LAYER, connector
 from ansible_collections.strata.layering.tests.support.modules import run
 from ansible_collections.strata.layering.tests.support.packaging_workspace import office  # noqa: F401  pylint: disable=unused-import
@@ -62,5 +61,4 @@ def workspace(stocked, tmp_path) -> SimpleNamespace:
 def vcenter(simulator) -> dict:  # noqa: F811  pylint: disable=redefined-outer-name
     """A fresh vCenter whose guests shut down at once: options for modules."""
     simulator.guest("true")
-    restrict(simulator)
     return options_of(simulator)
