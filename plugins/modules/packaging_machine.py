@@ -234,7 +234,7 @@ machine:
       description: V(poweredOn), V(poweredOff) or V(suspended).
       type: str
     ip_address:
-      description: Address that VMware Tools report, null if there is none.
+      description: First IPv4 or IPv6 address that VMware Tools report and that is not link-local, null if there is none.
       type: str
   sample:
     name: Tool-3.0-packaging-1f0c22a1

@@ -16,6 +16,7 @@ from ..common.progress import Progress
 from ..publish.uploads import is_uploaded
 from ..publish.vm_metadata import KEY_STATE, POWERED_OFF
 from ..repository.repository import Repository
+from ..vsphere.addresses import ADDRESS_PROPERTIES, reachable_address
 from ..vsphere.inventory import Inventory
 from ..vsphere.properties import read
 from ..vsphere.session import Session
@@ -126,7 +127,7 @@ class PackagingContext:
         facts = self.facts
         if facts is None:
             return None
-        address = read(self.session, self.vm(), "guest.ipAddress").get("guest.ipAddress")
+        address = reachable_address(read(self.session, self.vm(), *ADDRESS_PROPERTIES))
         return {
             "name": facts.name,
             "moid": facts.moid,

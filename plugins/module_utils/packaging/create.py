@@ -25,6 +25,7 @@ from ..publish.placement import Target, check_firmware, resolve_placement
 from ..publish.preflight import image_needs
 from ..publish.uploads import finish_upload
 from ..publish.vm_metadata import KEY_STATE
+from ..vsphere.addresses import ADDRESS_PROPERTIES, reachable_address
 from ..vsphere.properties import wait_for
 from ..vsphere.vm import VmFacts, read_facts
 from .context import ACTION_REQUIRED, PENDING, PackagingContext
@@ -218,9 +219,9 @@ class _Creation:
         wait_for(
             context.session,
             context.vm(),
-            ["guest.ipAddress", "guest.toolsRunningStatus"],
+            [*ADDRESS_PROPERTIES, "guest.toolsRunningStatus"],
             lambda values: (
-                bool(values.get("guest.ipAddress")) and values.get("guest.toolsRunningStatus") == "guestToolsRunning"
+                reachable_address(values) is not None and values.get("guest.toolsRunningStatus") == "guestToolsRunning"
             ),
             context.request.wait_for_address,
             subject=f"Waiting for VMware Tools in {context.facts.name} to report an address",

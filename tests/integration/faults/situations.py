@@ -254,7 +254,7 @@ _CONCURRENT: dict[str, Callable[[FaultBench], str]] = {
     "two composers publish the same template": _same_template,
     "the same from two repositories, the second while the first uploads": _two_repositories(_HALFWAY),
     "the same from two repositories, the second while the first powers on": _two_repositories(
-        {"method": "PowerOnVM_Task", "after": True}
+        {"method": "PowerOnMultiVM_Task", "after": True}
     ),
     "the same from two repositories, the second while the first takes the snapshot": _two_repositories(
         {"method": "CreateSnapshot_Task", "after": True}

@@ -267,7 +267,7 @@ def test_packaging_machine_with_a_lost_record_is_recorded_again(office):
 
 
 def test_packaging_machine_interrupted_runs_are_resumed(office):
-    office.simulator.rules.add("PowerOnVM_Task", fault="HostCommunication", task=True)
+    office.simulator.rules.add("PowerOnMultiVM_Task", fault="HostCommunication", task=True)
     assert attempt("packaging_machine", **present(office))["failed"]
     [name] = [name for name in machines(office.simulator) if name.startswith("App-1-packaging-")]
     final = office.vcenter | {"name": "App", "version": "1", "state": "finalized", "file_share": office.share}

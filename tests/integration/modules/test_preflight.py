@@ -9,7 +9,7 @@ from ansible_collections.strata.layering.tests.support.module_options import add
 from ansible_collections.strata.layering.tests.support.modules import fails, run
 from ansible_collections.strata.layering.tests.support.vcenter import machines
 
-_CHANGES = {"CreateFolder", "ImportVApp", "AddCustomFieldDef", "ReconfigVM_Task", "PowerOnVM_Task"}
+_CHANGES = {"CreateFolder", "ImportVApp", "AddCustomFieldDef", "ReconfigVM_Task", "PowerOnMultiVM_Task"}
 
 
 def test_unreachable_host_fails_before_anything_is_composed(workspace, vcenter, simulator):

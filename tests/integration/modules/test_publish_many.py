@@ -39,10 +39,10 @@ def test_publish_several_templates_runs_at_most_parallel(workspace, vcenter, sim
     events = [
         entry["method"]
         for entry in simulator.journal(kind="soap")
-        if entry["method"] in ("PowerOnVM_Task", "CreateSnapshot_Task")
+        if entry["method"] in ("PowerOnMultiVM_Task", "CreateSnapshot_Task")
     ]
     # Two ran at the same time; the third started when the first had its snapshot.
-    assert events[:3] == ["PowerOnVM_Task", "PowerOnVM_Task", "CreateSnapshot_Task"]
+    assert events[:3] == ["PowerOnMultiVM_Task", "PowerOnMultiVM_Task", "CreateSnapshot_Task"]
     assert events.count("CreateSnapshot_Task") == 3
     again = run("layered_image_publish", **workspace.options, **vcenter, templates=list(NAMES))
     assert again["changed"] is False

@@ -78,7 +78,7 @@ def test_resume_vm_that_never_ran_powers_it_on(workspace, vcenter, simulator, le
     vm = left("ready", **{FRESH: "1000000"})
     task = ends_well(workspace, vcenter, simulator)
     assert task["vm"]["moid"] == vm["moid"]
-    assert "PowerOnVM_Task" in task["called"]
+    assert "PowerOnMultiVM_Task" in task["called"]
     assert "ImportVApp" not in task["called"]
 
 
@@ -86,12 +86,12 @@ def test_resume_vm_that_ran_unrecorded_takes_the_snapshot(workspace, vcenter, si
     vm = left("ready")
     task = ends_well(workspace, vcenter, simulator)
     assert task["vm"]["moid"] == vm["moid"]
-    assert "PowerOnVM_Task" not in task["called"]
+    assert "PowerOnMultiVM_Task" not in task["called"]
 
 
 def test_resume_stopped_vm_takes_the_snapshot(workspace, vcenter, simulator, left):
     left("started")
-    assert "PowerOnVM_Task" not in ends_well(workspace, vcenter, simulator)["called"]
+    assert "PowerOnMultiVM_Task" not in ends_well(workspace, vcenter, simulator)["called"]
 
 
 def test_resume_failed_script_powers_the_vm_on_again(workspace, vcenter, simulator, left):
@@ -99,7 +99,7 @@ def test_resume_failed_script_powers_the_vm_on_again(workspace, vcenter, simulat
     seen = workspace.path.parent / "guestinfo"
     simulator.guest(f'echo "$STRATA_VM_GUESTINFO" > {seen}')
     task = ends_well(workspace, vcenter, simulator)
-    assert "PowerOnVM_Task" in task["called"]
+    assert "PowerOnMultiVM_Task" in task["called"]
     # The guest was asked to repeat its report; clones of the image are not asked.
     again = "guestinfo.strata.layering.again"
     assert json.loads(seen.read_text())[again] == task["content_digest"].removeprefix("sha256:")[:16]
@@ -112,14 +112,14 @@ def test_resume_finished_vm_takes_the_missing_snapshot(workspace, vcenter, simul
     left("complete")
     called = ends_well(workspace, vcenter, simulator)["called"]
     assert "CreateSnapshot_Task" in called
-    assert not called & {"PowerOnVM_Task", "ImportVApp"}
+    assert not called & {"PowerOnMultiVM_Task", "ImportVApp"}
 
 
 def test_resume_unrecorded_image_records_it(workspace, vcenter, simulator, left):
     left("complete", snapshot=True)
     assert not ends_well(workspace, vcenter, simulator)["called"] & {
         "CreateSnapshot_Task",
-        "PowerOnVM_Task",
+        "PowerOnMultiVM_Task",
         "ImportVApp",
     }
 
@@ -222,7 +222,7 @@ def test_publish_powered_on_image_requires_action(workspace, vcenter, simulator)
     assert {task["status"] for task in run("task_info", **workspace.options)["tasks"]} == {"Complete"}
 
 
-@pytest.mark.parametrize("steps", [("ImportVApp", "poweredOff"), ("PowerOnVM_Task", "poweredOn")])
+@pytest.mark.parametrize("steps", [("ImportVApp", "poweredOff"), ("PowerOnMultiVM_Task", "poweredOn")])
 def test_resume_killed_composer(workspace, vcenter, simulator, steps):
     """The composer is killed during the upload, or while the guest runs."""
     method, power = steps
@@ -247,7 +247,7 @@ def test_resume_killed_composer(workspace, vcenter, simulator, steps):
     first = machines(simulator)
     task = ends_well(workspace, vcenter, simulator)
     assert (task["vm"]["name"] in first and first[task["vm"]["name"]]["moid"] == task["vm"]["moid"]) is (
-        method == "PowerOnVM_Task"
+        method == "PowerOnMultiVM_Task"
     )
     assert len(run("task_info", **workspace.options)["tasks"]) == 1
     assert not any(lease["state"] in ("ready", "initializing") for lease in simulator.leases())
@@ -260,7 +260,7 @@ def test_publish_transient_error_is_retried(workspace, vcenter, simulator):
     done = publish(workspace, vcenter, retry_pause=0)
     assert done["tasks"][0]["status"] == "Complete"
     assert any("tried again" in sentence for sentence in done["tasks"][0]["warnings"])
-    assert len([entry for entry in simulator.journal(kind="soap") if entry["method"] == "PowerOnVM_Task"]) == 1
+    assert len([entry for entry in simulator.journal(kind="soap") if entry["method"] == "PowerOnMultiVM_Task"]) == 1
 
 
 def test_publish_lost_completion_creates_a_complete_task(workspace, vcenter, simulator):

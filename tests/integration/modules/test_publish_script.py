@@ -78,7 +78,7 @@ def test_connector_script_fails_is_repeated_alone(workspace, vcenter, simulator,
     assert script.ran.read_text().splitlines().count("run") == 2
     assert not {entry["method"] for entry in simulator.journal(kind="soap")} & {
         "ImportVApp",
-        "PowerOnVM_Task",
+        "PowerOnMultiVM_Task",
         "CreateSnapshot_Task",
         "Destroy_Task",
     }
