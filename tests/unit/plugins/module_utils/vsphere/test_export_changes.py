@@ -104,6 +104,7 @@ def test_export_file_sizes_cannot_be_refreshed_is_unchanged(simulator, session, 
 
 
 def test_export_vm_reverted_to_a_snapshot_is_repeated(simulator, session, machine, folder, disk, other_disk):
+    simulator.settings(settle_delay_ms=0)
     snapshot = vm.create_snapshot(session, machine, "before")
     vm.power_on(session, machine)
     simulator.put_disk("desktop", other_disk.path)
