@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 
 import pytest
 from pyVmomi import vim
@@ -24,6 +25,12 @@ from ansible_collections.strata.layering.plugins.module_utils.vsphere.vm_export 
 @pytest.fixture
 def folder(tmp_path):
     return str(tmp_path / "share" / "os")
+
+
+def settle(simulator):
+    """Wait until the VM accepts calls after its import, and let it accept them at once from now on."""
+    simulator.settings(settle_delay_ms=0)
+    time.sleep(0.3)
 
 
 def run_once(session, machine):
@@ -104,7 +111,7 @@ def test_export_file_sizes_cannot_be_refreshed_is_unchanged(simulator, session, 
 
 
 def test_export_vm_reverted_to_a_snapshot_is_repeated(simulator, session, machine, folder, disk, other_disk):
-    simulator.settings(settle_delay_ms=0)
+    settle(simulator)
     snapshot = vm.create_snapshot(session, machine, "before")
     vm.power_on(session, machine)
     simulator.put_disk("desktop", other_disk.path)
@@ -135,6 +142,7 @@ def test_export_of_a_snapshot_with_an_independent_disk_follows_the_disk(
     simulator, session, machine, folder, other_disk
 ):
     """A snapshot does not keep the data of independent disks."""
+    settle(simulator)
     (device,) = [
         device
         for device in read(session, machine, "config.hardware.device")["config.hardware.device"]
