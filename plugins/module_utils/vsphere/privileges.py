@@ -18,7 +18,7 @@ class Scope(Enum):
 
     ROOT = "vCenter (the root folder)"
     FOLDER = "folder of the images, with its VMs"
-    PARENT = "folder in which the folder of the images is created"
+    PARENT = "folder above a folder of the images that does not exist yet"
     COMPUTE = "cluster, ESXi host or resource pool"
     DATASTORE = "datastore"
     NETWORK = "networks"
@@ -91,6 +91,14 @@ PRIVILEGES = (
     Privilege("VirtualMachine.Config.AdvancedConfig", Scope.COMPUTE, "the marks that the modules set at a VM", _CREATE),
     Privilege("Datastore.AllocateSpace", Scope.DATASTORE, "the disk of a new VM", (*_CREATE, Task.OS_MACHINE)),
     Privilege("Network.Assign", Scope.NETWORK, "network adapters", (*_CREATE, Task.OS_MACHINE)),
+    Privilege("Folder.Create", Scope.MACHINE, "creating the folder", (Task.OS_MACHINE,), Need.FOLDER_MISSING),
+    Privilege("VirtualMachine.Inventory.Create", Scope.MACHINE, "creating a VM", (Task.OS_MACHINE,)),
+    Privilege("VirtualMachine.Config.AddNewDisk", Scope.MACHINE, "the disk of a new VM", (Task.OS_MACHINE,)),
+    Privilege("VirtualMachine.Config.AddRemoveDevice", Scope.MACHINE, "replacing network adapters", (Task.OS_MACHINE,)),
+    Privilege("VirtualMachine.Interact.PowerOn", Scope.MACHINE, "starting a VM", (Task.OS_MACHINE,)),
+    Privilege("VirtualMachine.Interact.PowerOff", Scope.MACHINE, "shutting a VM down", (Task.OS_MACHINE,)),
+    Privilege("VirtualMachine.State.CreateSnapshot", Scope.MACHINE, "the snapshot to export", (Task.OS_MACHINE,)),
+    Privilege("VirtualMachine.State.RemoveSnapshot", Scope.MACHINE, "taking that snapshot again", (Task.OS_MACHINE,)),
     Privilege("VApp.Export", Scope.MACHINE, "downloading the disk of a VM", (Task.EXPORT, Task.OS_MACHINE)),
 )
 
