@@ -22,10 +22,13 @@ from typing import BinaryIO
 from ..common.errors import Corrupt, InternalError, StrataError, Unavailable, Unsupported
 from .connections import TlsConnection, plain_host
 from .faults import CONNECTION_ERRORS, connection_error, without_sessions
+from .patient_socket import PatientSocket
 from .session import Session
 from .trust import check_thumbprint, unverified_context
 
 _BLOCK = 1 << 20
+#: Seconds.
+_CONNECT_TIMEOUT = 60
 #: Blocks by which a digest may be behind, so that the connection and the digest do not wait for each other at every block.
 _BEHIND = 5
 _STREAM_VMDK = "application/x-vnd.vmware-streamVmdk"
@@ -46,7 +49,8 @@ class HostConnection:
 
     The host's certificate is verified as usual. If that fails and vCenter reported a ``thumbprint`` (or the
     ``certificate`` itself, in PEM), the certificate must match it. A session with ``validate_certs`` false checks
-    neither. An asterisk as the URL's host means the server of the session. ``timeout`` is in seconds.
+    neither. An asterisk as the URL's host means the server of the session. ``timeout`` is the number of seconds in
+    which no byte may move; it also limits connecting, which never takes longer than a minute.
 
     The constructor connects. It raises Unsupported (vsphere.url), Unavailable (vsphere.thumbprint and the codes of
     ``connection_error``) or TimedOut.
@@ -59,7 +63,7 @@ class HostConnection:
         *,
         thumbprint: str | None = None,
         certificate: str | None = None,
-        timeout: float = 120,
+        timeout: float = 900,
     ) -> None:
         parts = urllib.parse.urlsplit(url)
         if parts.scheme != "https" or not parts.hostname:
@@ -96,7 +100,7 @@ class HostConnection:
     def send(self, blocks: Iterable[bytes | memoryview], length: int, on_bytes: Callable[[int], None]) -> Transfer:
         """POST ``blocks``, which must be exactly ``length`` bytes of a stream-optimized VMDK.
 
-        ``on_bytes`` receives the number of bytes so far and may raise to stop.
+        ``on_bytes`` receives the number of bytes so far, also about once a second while no byte moves, and may raise to stop.
 
         Raises:
             Unavailable: ``vsphere.http`` if the host refuses; as ``connection_error`` if the connection breaks.
@@ -105,6 +109,7 @@ class HostConnection:
         """
         connection = self._connected()
         sent = 0
+        self._be_patient(lambda: on_bytes(sent))
         with _Digests("sha1") as digests:
             try:
                 connection.putrequest("POST", self._path, skip_accept_encoding=True)
@@ -133,7 +138,7 @@ class HostConnection:
             return digests.result(sent)
 
     def receive(self, out: BinaryIO, on_bytes: Callable[[int], None]) -> Transfer:
-        """GET the device into ``out``; ``on_bytes`` receives the number of bytes so far and may raise to stop.
+        """GET the device into ``out``; ``on_bytes`` as for ``send``.
 
         Raises:
             Unavailable: ``vsphere.http`` if the host refuses; ``vsphere.connection`` if it sends fewer bytes than it announced; as
@@ -143,6 +148,7 @@ class HostConnection:
         """
         connection = self._connected()
         received = 0
+        self._be_patient(lambda: on_bytes(received))
         try:
             connection.request("GET", self._path, headers={"Accept-Encoding": "identity"})
             response = connection.getresponse()
@@ -188,19 +194,27 @@ class HostConnection:
     def _open(self, context: ssl.SSLContext) -> TlsConnection:
         self.close()
         host, port = self._session.proxy or (self._host, self._port)
-        connection = TlsConnection(host, port, timeout=self._timeout, context=context)
+        context.sslsocket_class = PatientSocket
+        connection = TlsConnection(host, port, timeout=min(self._timeout, _CONNECT_TIMEOUT), context=context)
         self._connection = connection
         if self._session.proxy:
             connection.set_tunnel(self._host, self._port)
         connection.connect()
+        if isinstance(connection.sock, PatientSocket):
+            connection.sock.keep_alive()
         return connection
+
+    def _be_patient(self, tick: Callable[[], None]) -> None:
+        sock = self._connected().sock
+        if isinstance(sock, PatientSocket):
+            sock.be_patient(self._timeout, tick)
 
     def _interrupted(self, error: BaseException, done: int, length: int | None) -> StrataError:
         """Return the error for a broken connection; an HTTP error that the host has sent takes precedence."""
         connection = self._connected()
-        if not isinstance(error, TimeoutError) and connection.sock is not None:
+        if not isinstance(error, TimeoutError) and isinstance(connection.sock, PatientSocket):
             try:
-                connection.sock.settimeout(2)
+                connection.sock.be_impatient(2)
                 response = connection.getresponse()
                 if response.status >= 400:
                     return self._refused(response.status, response.read(2000))
