@@ -85,3 +85,14 @@ options:
 requirements:
   - pyvmomi
 """
+
+    TRANSFER = r"""
+options:
+  stall_timeout:
+    description:
+      - Maximum time in seconds in which no byte of a disk is transferred. After that, the transfer ends with an error.
+      - An ESXi host sends nothing while it reads the empty parts of a disk that is provisioned thick.
+      - A host that cannot be reached any more, and a transfer that vCenter has ended, are noticed earlier.
+    type: int
+    default: 900
+"""

@@ -103,6 +103,7 @@ extends_documentation_fragment:
   - strata.layering.repository.changes
   - strata.layering.vsphere
   - strata.layering.vsphere.connection
+  - strata.layering.vsphere.transfer
   - strata.layering.attributes
 seealso:
   - module: strata.layering.image_template
@@ -410,7 +411,7 @@ removed:
       type: str
 """
 
-from ..module_utils.common.arguments import change_arguments, vsphere_arguments
+from ..module_utils.common.arguments import change_arguments, transfer_arguments, vsphere_arguments
 from ..module_utils.common.module_runner import LayeringModule, run_watched
 
 
@@ -419,6 +420,7 @@ def main() -> None:
         argument_spec=dict(
             change_arguments(),
             **vsphere_arguments(),
+            **transfer_arguments(),
             templates={"type": "list", "elements": "str", "required": True, "aliases": ["template"]},
             state={"type": "str", "choices": ["present", "canceled", "absent"], "default": "present"},
             script_timeout={"type": "int", "default": 3600},

@@ -53,6 +53,7 @@ options:
 extends_documentation_fragment:
   - strata.layering.vsphere
   - strata.layering.vsphere.connection
+  - strata.layering.vsphere.transfer
   - strata.layering.file_share
   - strata.layering.attributes
 seealso:
@@ -124,7 +125,12 @@ files:
       sample: 6c2e3b6ee4f73ee1eeb3ec77b701517e787feed499c7b8bc81f48bd0d91e6308
 """
 
-from ..module_utils.common.arguments import change_arguments, share_arguments, vsphere_arguments
+from ..module_utils.common.arguments import (
+    change_arguments,
+    share_arguments,
+    transfer_arguments,
+    vsphere_arguments,
+)
 from ..module_utils.common.module_runner import LayeringModule, run_watched
 
 
@@ -134,6 +140,7 @@ def main() -> None:
             vsphere_arguments(),
             **change_arguments(required=False),
             **share_arguments(),
+            **transfer_arguments(),
             name={"type": "str", "required": True},
             datacenter={"type": "str"},
             folder={"type": "str"},

@@ -122,6 +122,7 @@ extends_documentation_fragment:
   - strata.layering.repository.changes
   - strata.layering.vsphere
   - strata.layering.vsphere.connection
+  - strata.layering.vsphere.transfer
   - strata.layering.file_share
   - strata.layering.attributes
 seealso:
@@ -270,6 +271,7 @@ from ..module_utils.common.arguments import (
     change_arguments,
     packaging_arguments,
     share_arguments,
+    transfer_arguments,
     vsphere_arguments,
 )
 from ..module_utils.common.module_runner import LayeringModule, run_watched
@@ -280,6 +282,7 @@ def main() -> None:
         argument_spec=dict(
             change_arguments(),
             **vsphere_arguments(),
+            **transfer_arguments(),
             **share_arguments(),
             **packaging_arguments(),
             name={"type": "str", "required": True},

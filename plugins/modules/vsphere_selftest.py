@@ -82,6 +82,7 @@ options:
 extends_documentation_fragment:
   - strata.layering.vsphere
   - strata.layering.vsphere.connection
+  - strata.layering.vsphere.transfer
   - strata.layering.attributes
 attributes:
   check_mode:
@@ -200,13 +201,18 @@ removed:
   elements: str
 """
 
-from ..module_utils.common.arguments import SELFTEST_PLACEMENT, selftest_arguments, vsphere_arguments
+from ..module_utils.common.arguments import (
+    SELFTEST_PLACEMENT,
+    selftest_arguments,
+    transfer_arguments,
+    vsphere_arguments,
+)
 from ..module_utils.common.module_runner import LayeringModule, run_watched
 
 
 def main() -> None:
     module = LayeringModule(
-        argument_spec=dict(vsphere_arguments(), **selftest_arguments()),
+        argument_spec=dict(vsphere_arguments(), **transfer_arguments(), **selftest_arguments()),
         mutually_exclusive=[("connector", name) for name in SELFTEST_PLACEMENT if name != "folder"],
         supports_check_mode=True,
     )

@@ -84,6 +84,11 @@ def vsphere_arguments(*, required: bool = True) -> dict[str, Any]:
     }
 
 
+def transfer_arguments() -> dict[str, Any]:
+    """Return the argument of modules that transfer disks to or from ESXi hosts."""
+    return {"stall_timeout": {"type": "int", "default": 900}}
+
+
 def share_arguments() -> dict[str, Any]:
     """Return the arguments for the credentials of an SMB share, whose location is //server/share/path."""
     return {

@@ -10,11 +10,11 @@ knows them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..catalog.version_name import VersionRequest
-from ..common.errors import NotFound
+from ..common.errors import InvalidInput, NotFound
 from ..repository.repository import Repository
 
 if TYPE_CHECKING:
@@ -65,7 +65,11 @@ class RepositoryOptions:
 
 @dataclass(frozen=True)
 class ConnectionOptions:
-    """The connection to vCenter. ``patience`` limits how long it is waited for, None for the default limits."""
+    """The connection to vCenter and its hosts.
+
+    ``stall_timeout`` is the number of seconds in which a transfer may move no byte, None for the default. ``patience`` has all
+    limits for waiting, None for the default limits.
+    """
 
     hostname: str
     username: str
@@ -75,6 +79,7 @@ class ConnectionOptions:
     ca_file: str | None = None
     proxy_host: str | None = None
     proxy_port: int | None = None
+    stall_timeout: float | None = None
     patience: Patience | None = None
 
     def connect(self) -> Session:
@@ -85,6 +90,9 @@ class ConnectionOptions:
         """
         from ..vsphere.session import Patience, Session
 
+        patience = self.patience or Patience()
+        if self.stall_timeout is not None and self.patience is None:
+            patience = replace(patience, stall=self.stall_timeout)
         return Session.connect(
             self.hostname,
             self.username,
@@ -94,12 +102,23 @@ class ConnectionOptions:
             ca_file=self.ca_file,
             proxy_host=self.proxy_host,
             proxy_port=self.proxy_port,
-            patience=self.patience or Patience(),
+            patience=patience,
         )
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> ConnectionOptions:
-        """Read the options of ``vsphere_arguments``."""
+        """Read the options of ``vsphere_arguments`` and, if there are any, of ``transfer_arguments``.
+
+        Raises:
+            InvalidInput: ``operations.stall_timeout`` if the option is less than 1.
+        """
+        stall_timeout = params.get("stall_timeout")
+        if stall_timeout is not None and stall_timeout < 1:
+            raise InvalidInput(
+                f"The option stall_timeout is {stall_timeout} s; it must be at least 1 s.",
+                code="operations.stall_timeout",
+                hint="Set stall_timeout to 1 or more, such as 900.",
+            )
         return cls(
             hostname=params["hostname"],
             username=params["username"],
@@ -109,6 +128,7 @@ class ConnectionOptions:
             ca_file=params["ca_path"],
             proxy_host=params["proxy_host"],
             proxy_port=params["proxy_port"],
+            stall_timeout=stall_timeout,
         )
 
     @classmethod

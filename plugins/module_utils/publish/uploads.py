@@ -23,12 +23,12 @@ from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts
 
 
-def upload_record(uploaded: Uploaded, machine: MachineRecord) -> UploadRecord:
-    """Return the record of an upload; ``machine`` is the VM."""
+def upload_record(uploaded: Uploaded, vm: MachineRecord) -> UploadRecord:
+    """Return the record of an upload to the disk of ``vm``."""
     transfer = uploaded.transfer
     return UploadRecord(
-        moid=machine.moid or "",
-        instance_uuid=machine.instance_uuid or "",
+        moid=vm.moid or "",
+        instance_uuid=vm.instance_uuid or "",
         size=transfer.size,
         sha1=transfer.sha1,
         confirmed_by=uploaded.confirmed_by,

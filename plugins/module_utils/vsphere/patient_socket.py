@@ -4,7 +4,7 @@
 """A TLS connection on which nothing may move for a long time.
 
 An ESXi host sends nothing while it reads the zeros of a thick disk, and receives nothing while its storage is busy. Both may take
-minutes, and are no error as long as the host's TCP stack answers. TCP keepalive ends the connection to a host that has disappeared.
+minutes, and are normal as long as the host's TCP stack answers. TCP keepalive ends the connection to a host that has disappeared.
 """
 
 from __future__ import annotations

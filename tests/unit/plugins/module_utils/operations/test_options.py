@@ -19,6 +19,7 @@ from ansible_collections.strata.layering.plugins.module_utils.operations.options
 from ansible_collections.strata.layering.plugins.module_utils.operations.os_layer import OsLayerOptions
 from ansible_collections.strata.layering.plugins.module_utils.operations.ovf_export import OvfExportOptions
 from ansible_collections.strata.layering.plugins.module_utils.operations.platform_layer import PlatformLayerOptions
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.session import Session
 from ansible_collections.strata.layering.tests.support.expectations import raises
 from ansible_collections.strata.layering.tests.support.layer_documents import os_entry, software_entry
 
@@ -210,3 +211,16 @@ def test_repository_is_optional_for_shares_and_exports(repository):
     own = {"name": "gold", "datacenter": None, "folder": None, "snapshot": None, "package": None}
     options = OvfExportOptions.from_params(share | CONNECTION | own)
     assert (options.repository, options.package) == (None, "gold")
+
+
+@pytest.mark.parametrize(("given", "stall"), [({}, 900), ({"stall_timeout": 1200}, 1200)])
+def test_stall_timeout_becomes_the_patience_of_the_session(monkeypatch, given, stall):
+    patience = []
+    monkeypatch.setattr(Session, "connect", lambda *_unused, **options: patience.append(options["patience"]))
+    ConnectionOptions.from_params(CONNECTION | given).connect()
+    assert [entry.stall for entry in patience] == [stall]
+
+
+def test_stall_timeout_of_zero_is_refused():
+    with raises(InvalidInput, "operations.stall_timeout"):
+        ConnectionOptions.from_params(CONNECTION | {"stall_timeout": 0})
