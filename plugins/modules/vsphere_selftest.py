@@ -45,7 +45,7 @@ options:
     description: Name of the resource pool. The root resource pool of the cluster or host if not given.
     type: str
   datastore:
-    description: Name of the datastore.
+    description: Name of the datastore or of a datastore cluster.
     type: str
   folder:
     description:
@@ -55,6 +55,9 @@ options:
     default: ''
   network:
     description: Name of the network or distributed port group. The network of the VM template if not given.
+    type: str
+  storage_policy:
+    description: Name or identifier of the storage policy. The datastore's default policy if not given.
     type: str
   vm_template:
     description: Name of the VM template without disks that defines the hardware.

@@ -33,6 +33,7 @@ SELFTEST_PLACEMENT = (
     "datastore",
     "folder",
     "network",
+    "storage_policy",
     "vm_template",
 )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,10 +27,8 @@ if TYPE_CHECKING:
     from ..selftest.redaction import Redactor
     from ..selftest.run import SelfTestResult
 
-#: The options of the module that describe a connector.
-PLACEMENT = ("datacenter", "cluster", "esxi_host", "resource_pool", "datastore", "folder", "network", "vm_template")
-#: Values of the options of the module connector that do not decide the location of a VM.
-_OTHER: dict[str, Any] = {"type": "vsphere", "description": "", "script": None, "custom_attributes": {}}
+#: Options of the module connector that do not decide the location of a VM. Options that this module does not have are not set.
+_NOT_PLACEMENT: dict[str, Any] = {"type": "vsphere", "description": ""}
 #: Name of a connector that is not stored.
 _NAME = "self-test"
 #: Fields of a connector that are not names.
@@ -44,6 +43,7 @@ _KINDS = {
     "datastore": "datastore",
     "folder": "folder",
     "network": "network",
+    "storage_policy": "policy",
     "vm_template": "vm",
     "script": "path",
 }
@@ -88,7 +88,7 @@ class SelfTestOptions:
                 code="operations.selftest_repository",
                 hint="Set repository, or set datacenter, cluster, datastore and vm_template instead of connector.",
             )
-        values = _OTHER | {name: params[name] for name in PLACEMENT} | {"name": _NAME}
+        values = defaultdict[str, Any](lambda: None, params) | _NOT_PLACEMENT | {"name": _NAME}
         report = params["report"]
         return cls(
             connection=ConnectionOptions.from_params(params),

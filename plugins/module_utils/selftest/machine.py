@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..common.errors import NotFound, Unavailable
+from ..vsphere.busy import Waiting
 from ..vsphere.faults import explained
 from ..vsphere.names import plain_name
-from ..vsphere.nfc import when_free
 from ..vsphere.properties import collect_below
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts, destroy, read_facts
@@ -114,7 +114,7 @@ def remove_machine(session: Session, vm: Any) -> None:
     Raises:
         StrataError: as ``destroy``.
     """
-    when_free(session, lambda: destroy(session, vm))
+    destroy(session, vm, waiting=Waiting(session.patience.lease))
 
 
 def _composer() -> str:

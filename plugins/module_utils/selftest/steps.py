@@ -24,8 +24,9 @@ from ..disk.vmdk_reader import StreamOptimizedDisk
 from ..preflight.checks import require_passed, run_checks
 from ..publish.placement import resolve_placement
 from ..vsphere import vm as machines
-from ..vsphere.deploy import DeployRequest, create_by_import
+from ..vsphere.deploy import Uploaded, create_by_import
 from ..vsphere.hardware import Hardware
+from ..vsphere.import_specification import DeployRequest
 from ..vsphere.inventory import Inventory
 from ..vsphere.properties import read
 from ..vsphere.session import Session
@@ -101,7 +102,7 @@ def _image(run: RunState) -> None:
 
 
 def _create(run: RunState) -> None:
-    """Create the VM. Steps of their own are the upload, until its lease has ended; the digest of the host; and the hardware of the VM."""
+    """Create the VM. Steps of their own are the upload with its digest, the end of the import, and the hardware of the VM."""
     image, mark = run.test_image, machine.Mark.create(run.session, run.name, run.request.timeout)
     request = DeployRequest(
         name=run.name,
@@ -113,21 +114,29 @@ def _create(run: RunState) -> None:
         extra_config=mark.settings(),
     )
 
+    def on_uploaded(upload: Uploaded) -> None:
+        if upload.completed:
+            return
+        run.steps.measure(image.length)
+        run.steps.begin("verify_upload")
+        digest = upload.confirmed_by
+        run.steps.note(f"confirmed by {digest}" if digest else "the host reported no digest", warn=digest is None)
+
     run.created = True
     deployed = create_by_import(
-        run.session, request, image.blocks(), progress=run.progress, on_created=lambda _vm: run.steps.begin("upload")
+        run.session,
+        request,
+        image.blocks(),
+        progress=run.progress,
+        on_created=lambda _vm: run.steps.begin("upload"),
+        on_uploaded=on_uploaded,
     )
     run.vm = deployed.vm
-    run.steps.measure(image.length)
-    run.steps.begin("verify_upload")
-    if deployed.verified:
-        run.steps.note("the host reports the digest of the uploaded data")
-    else:
-        run.warn("The host did not confirm the upload with a digest.")
     run.steps.begin("hardware")
-    for sentence in deployed.warnings:
-        run.warn(sentence)
-    run.steps.note(counted(len(deployed.warnings), "warning"))
+    # The warning about a missing digest belongs to the step before.
+    count = len(deployed.warnings) - (not deployed.verified)
+    run.steps.note(counted(count, "warning"), warn=count > 0)
+    run.warnings += deployed.warnings
 
 
 def _hardware(hardware: Hardware) -> Hardware:

@@ -30,7 +30,7 @@ def connect(simulator):
         simulator.password,
         port=simulator.port,
         ca_file=simulator.ca_file,
-        patience=Patience(calls=2, lease=5),
+        patience=Patience(calls=2, busy=2, lease=5),
     )
 
 

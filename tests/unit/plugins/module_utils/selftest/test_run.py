@@ -143,6 +143,7 @@ def test_run_missing_folder_is_not_created(simulator, start):
 FAULTS = {
     "create": ({"method": "ImportVApp", "fault": "NoPermission"}, "vsphere.permission"),
     "upload": ({"method": "NFC:PUT", "http_status": 503, "count": -1}, "vsphere.http"),
+    "verify_upload": ({"method": "HttpNfcLeaseComplete", "fault": "RuntimeFault", "count": -1}, "vsphere.fault"),
     "reconfigure": ({"method": "ReconfigVM_Task", "fault": "NoPermission"}, "vsphere.permission"),
     "power_on": ({"method": "PowerOn*", "fault": "InsufficientResourcesFault", "task": True}, "vsphere.resources"),
     "power_off": ({"method": "PowerOffVM_Task", "fault": "RuntimeFault"}, "vsphere.fault"),
@@ -356,6 +357,8 @@ def test_vm_that_is_not_the_test_vm_of_a_run_is_kept(simulator, start, change):
         WaitForTask(found.Rename_Task("strata-selftest-clone"))
         name = "strata-selftest-clone"
     elif change == "template":
+        while "MarkAsTemplate" in found.disabledMethod:
+            time.sleep(0.05)
         found.MarkAsTemplate()
     else:
         option = vim.option.OptionValue(key=machine.KEY_MARK, value="")
