@@ -19,7 +19,8 @@ QUESTION = "There is no more space for the virtual disk."
 
 @pytest.fixture
 def context():
-    template = SimpleNamespace(content_digest="sha256:12", publish_mode="automatic")
+    connector = SimpleNamespace(esxi_host=None)
+    template = SimpleNamespace(content_digest="sha256:12", publish_mode="automatic", connector=connector)
     return SimpleNamespace(
         session=None, template=template, options=PublishOptions(), begin=lambda step, description: None
     )
