@@ -17,6 +17,7 @@ import (
 	pbmsim "github.com/vmware/govmomi/pbm/simulator"
 	pbmtypes "github.com/vmware/govmomi/pbm/types"
 	"github.com/vmware/govmomi/simulator"
+	"github.com/vmware/govmomi/vim25"
 	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/soap"
@@ -37,6 +38,9 @@ type (
 		solver *pbmsim.PlacementSolver
 	}
 )
+
+// profileView is the privilege to find storage policies.
+const profileView = "StorageProfile.View"
 
 // policies are the storage policies of VMs: of the VM home, and of disks by their key.
 type policies struct {
@@ -143,6 +147,10 @@ func (s *Simulator) storesOf(spec *types.VirtualMachineConfigSpec, datacenter *s
 
 // handleStorage is the hook of PBM's registry: it sees every call of PBM.
 func (s *Simulator) handleStorage(ctx *simulator.Context, method *simulator.Method) (mo.Reference, types.BaseMethodFault) {
+	root := s.service.Context.For(vim25.Path).Map.Get(vim25.ServiceInstance).(*simulator.ServiceInstance).Content.RootFolder
+	if user := s.restricted(ctx); user != nil && method.Name != "PbmRetrieveServiceContent" && !s.held(user, root, profileView) {
+		return nil, &types.NoPermission{Object: &root, PrivilegeId: profileView}
+	}
 	base := &override{sim: s, Self: types.ManagedObjectReference{Type: "Override", Value: method.This.Value}}
 	target := any(ctx.Map.Get(method.This))
 	switch manager := target.(type) {

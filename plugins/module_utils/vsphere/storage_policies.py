@@ -16,8 +16,8 @@ from .names import existing_text
 from .session import Session
 
 _PATH = "/pbm"
-#: The oldest version has every call that is used, and each vCenter supports it.
-_VERSION = "pbm.version.version1"
+#: The version of vCenter 6.7, which later versions support. pyVmomi cannot decode the faults of vSphere in answers of much older versions.
+_VERSION = "pbm.version.version12"
 _Result = TypeVar("_Result")
 
 

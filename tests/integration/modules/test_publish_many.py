@@ -39,7 +39,7 @@ def test_publish_several_templates_runs_at_most_parallel(workspace, vcenter, sim
     events = [
         entry["method"]
         for entry in simulator.journal(kind="soap")
-        if entry["method"] in ("PowerOnMultiVM_Task", "CreateSnapshot_Task")
+        if entry["method"] in ("PowerOnMultiVM_Task", "CreateSnapshot_Task") and not entry.get("fault")
     ]
     # Two ran at the same time; the third started when the first had its snapshot.
     assert events[:3] == ["PowerOnMultiVM_Task", "PowerOnMultiVM_Task", "CreateSnapshot_Task"]

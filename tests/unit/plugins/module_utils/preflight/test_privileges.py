@@ -9,6 +9,7 @@ import dataclasses
 
 import pytest
 
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import StrataError
 from ansible_collections.strata.layering.plugins.module_utils.common.findings import FAIL, PASS, WARN
 from ansible_collections.strata.layering.plugins.module_utils.preflight import privileges
 from ansible_collections.strata.layering.plugins.module_utils.vsphere import authorization
@@ -110,3 +111,15 @@ def test_visibility_warns_when_vms_may_be_hidden(simulator, grants, result):
     simulator.login = (USERNAME, simulator.user(USERNAME, grants))
     assert checked(simulator, privileges.check_visibility)[0] == result
     assert checked(simulator, privileges.check_visibility, image=IMAGE)[0] == PASS
+
+
+def test_storage_policy_needs_the_privilege_to_find_it(simulator):
+    policy = {"storage_policy": "vSAN Default Storage Policy"}
+    restrict(simulator)
+    assert checked(simulator, image=IMAGE, **policy)[0] == PASS
+    restrict(simulator, [item for item in PRIVILEGES if item.id != "StorageProfile.View"])
+    assert checked(simulator, image=IMAGE)[0] == PASS
+    with pytest.raises(StrataError) as caught:
+        checked(simulator, image=IMAGE, **policy)
+    assert caught.value.code == "vsphere.permission"
+    assert "StorageProfile.View" in caught.value.message

@@ -28,7 +28,7 @@ def locate(session, **changes):
 
 def policies_of(session, kind, key):
     """Return the identifiers of the policies of an object, as PBM reports them."""
-    with session.other_service("/pbm", "pbm.version.version1") as stub:
+    with session.other_service("/pbm", "pbm.version.version12") as stub:
         content = pbm.ServiceInstance("ServiceInstance", stub).RetrieveContent()
         entity = pbm.ServerObjectRef(objectType=kind, key=key)
         return [item.uniqueId for item in content.profileManager.QueryAssociatedProfile(entity)]
