@@ -29,7 +29,6 @@ _SETTINGS = (
     "memoryReservationLockedToMax",
     "nestedHVEnabled",
     "vPMCEnabled",
-    "swapPlacement",
     "maxMksConnections",
     "guestAutoLockEnabled",
     "messageBusTunnelEnabled",
@@ -39,6 +38,8 @@ _SETTINGS = (
 _DEFAULTS = {
     "alternateGuestName": "",
     "consolePreferences": None,
+    # Setting it needs a privilege of its own.
+    "swapPlacement": "inherit",
     "rebootPowerOff": False,
     "vAssertsEnabled": False,
     "migrateEncryption": "opportunistic",
