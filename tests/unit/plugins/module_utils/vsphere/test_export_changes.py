@@ -29,7 +29,7 @@ def folder(tmp_path):
 
 def settle(simulator):
     """Wait until the VM accepts calls after its import, and let it accept them at once from now on."""
-    simulator.settings(settle_delay_ms=0)
+    simulator.settings(settle_delay_ms=0, unlock_delay_ms=0)
     time.sleep(0.3)
 
 
