@@ -244,6 +244,10 @@ func (o *browserOverride) option(key string, host *types.ManagedObjectReference,
 		return nil
 	}
 	option := &types.VirtualMachineConfigOption{Version: hardwareName(number), Description: hardwareName(number)}
+	option.HardwareOptions.HwVersion = int32(number)
+	shares := &option.HardwareOptions.ResourceConfigOption
+	shares.CpuAllocationOption.SharesOption.DefaultLevel = types.SharesLevelNormal
+	shares.MemoryAllocationOption.SharesOption.DefaultLevel = types.SharesLevelNormal
 	for _, id := range simulator.GuestID {
 		if hasGuest(number, string(id)) {
 			option.GuestOSDescriptor = append(option.GuestOSDescriptor, guestDescriptor(string(id)))

@@ -16,6 +16,7 @@ from . import (
     custom_attributes,
     datastore,
     firmware,
+    guest,
     hosts,
     import_specification,
     network,
@@ -36,6 +37,7 @@ CHECKS: dict[str, Callable[[Subject], Outcome]] = {
     "network": network.check,
     "firmware": firmware.check,
     "boot_controller": boot_controller.check,
+    "guest_id": guest.check,
     "import_specification": import_specification.check,
     "custom_attributes": custom_attributes.check,
 }

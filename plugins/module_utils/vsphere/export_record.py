@@ -31,7 +31,7 @@ class Record:
     """The sidecar. ``disks``: file name -> device, size, mtime_ns, sha1, sha256, capacity, populated_size.
 
     ``vm_name`` and ``vcenter`` (the instance UUID of the vCenter) are empty in records of release 0.1. ``disk_state`` is the
-    state of the VM's disks as ``DiskState`` writes it, None in records of releases before 0.2.
+    state of the VM's disks as ``DiskState`` writes it, None in records of earlier releases.
     """
 
     version: int
