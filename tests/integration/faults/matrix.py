@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ansible_collections.strata.layering.tests.integration.faults import checks
@@ -28,7 +28,11 @@ from ansible_collections.strata.layering.tests.integration.faults.calls import C
 from ansible_collections.strata.layering.tests.integration.faults.composer import KILLED, RunResult
 from ansible_collections.strata.layering.tests.integration.faults.recording import SLOW_TRANSFER, Recording
 
-SUCCEEDS, RESUMED, TRANSFERRED_AGAIN = "succeeds", "resumed", "transferred again"
+SUCCEEDS, RESUMED = "succeeds", "resumed"
+#: The next run transfers the disk: for the first time, or again.
+TRANSFERRED, TRANSFERRED_AGAIN = "transferred", "transferred again"
+#: The column with the number of uploads of a row, and the unit.
+UPLOADS = "uploads"
 #: Longer than any composer waits.
 ENDLESS_MS = 120_000
 
@@ -61,6 +65,28 @@ _FAILURES: dict[str, dict] = {
 CHANGES = (ONCE, ALWAYS, TASK, LOST, UNAVAILABLE, CLOSED, SESSION, RESTART, BEFORE, AFTER)
 #: Faults that are injected when a run calls the same method again.
 _REPEATED = (ONCE, ALWAYS, BEFORE, AFTER)
+#: Answers of a VM that vCenter is still working on, and how many times it gives them.
+_TASK_IN_PROGRESS = {"fault": "TaskInProgress", "fault_fields": {"Task": {"Type": "Task", "Value": "task-1"}}}
+_INVALID_STATE = {"fault": "InvalidState"}
+_BUSY: dict[str, dict] = {
+    "busy, once": _TASK_IN_PROGRESS,
+    "busy, twice": _TASK_IN_PROGRESS | {"count": 2},
+    "invalid state, once": _INVALID_STATE,
+    "invalid state, twice": _INVALID_STATE | {"count": 2},
+    "its task: invalid state": _INVALID_STATE | {"task": True},
+}
+BUSY = "busy VMs"
+BUSY_COLUMNS = tuple(_BUSY)
+#: Calls that a VM refuses while vCenter is still working on it.
+_ON_VMS = (
+    "CreateSnapshot_Task",
+    "Destroy_Task",
+    "ExportVm",
+    "HttpNfcLeaseComplete",
+    "PowerOnMultiVM_Task",
+    "PowerOnVM_Task",
+    "ReconfigVM_Task",
+)
 READS = (ONCE, ALWAYS, LOST, UNAVAILABLE, CLOSED, SESSION)
 #: Reads that are tried after every change. The other reads are made in the same way everywhere.
 _EVERYWHERE = ("RetrievePropertiesEx", "WaitForUpdatesEx")
@@ -104,7 +130,29 @@ def cases(recording: Recording) -> list[Case]:
             found.append(_every_read(operation, reads(journal)))
         known |= {call.method for call in calls}
     order = list(dict.fromkeys(case.table for case in found))
-    return sorted(found, key=lambda case: order.index(case.table))
+    return sorted(found, key=lambda case: order.index(case.table)) + _busy_cases(recording)
+
+
+def _busy_cases(recording: Recording) -> list[Case]:
+    """Return the cases in which a VM is busy when a call changes or exports it, once for each call of all operations."""
+    found: dict[tuple[str, str], Case] = {}
+    for operation in (PUBLISH, REPLACE, EXPORT):
+        for call in kinds(recording.journals[operation]):
+            columns = [column for column in _BUSY if call.method.endswith("_Task") or "task" not in _BUSY[column]]
+            for column in columns if call.method in _ON_VMS else ():
+                found.setdefault(
+                    (call.name, column), Case(BUSY, call.name, column, _busy(operation, call.rule | _BUSY[column]))
+                )
+    return list(found.values())
+
+
+def _busy(operation: str, rule: dict) -> Callable[[FaultBench], str]:
+    def attempt_busy(bench: FaultBench) -> str:
+        outcome = attempt(bench, operation, [rule], transfers=1)
+        assert outcome == SUCCEEDS, outcome
+        return outcome
+
+    return attempt_busy
 
 
 def _table(operation: str, kind: str) -> str:
@@ -157,10 +205,19 @@ def _every_read(operation: str, counts: dict[str, int]) -> Case:
     )
 
 
-def attempt(bench: FaultBench, operation: str, rules: list[dict], *, kill: bool = False, most: bool = False) -> str:
+def attempt(
+    bench: FaultBench,
+    operation: str,
+    rules: list[dict],
+    *,
+    kill: bool = False,
+    most: bool = False,
+    transfers: int | None = None,
+) -> str:
     """Run ``operation`` with ``rules``, check what this run and the next run leave, and return the outcome.
 
     The last rule must act. ``kill``: kill the composer at that moment. ``most``: more than half of the rules must act.
+    ``transfers``: how many times the disk is transferred at most.
     """
     with bench.environment() as environment:
         if operation == REPLACE:
@@ -178,19 +235,40 @@ def attempt(bench: FaultBench, operation: str, rules: list[dict], *, kill: bool 
             assert sum(map(bool, hits.values())) > len(numbers) // 2, hits
         else:
             assert hits[numbers[-1]], "the call was never made"
-        return settle(environment, operation, ended)
+        outcome = settle(environment, operation, ended)
+        assert transfers is None or count_transfers(environment, operation) <= transfers, (
+            "the disk was transferred again"
+        )
+        return outcome
 
 
 def settle(environment: CaseEnvironment, operation: str, ended: RunResult) -> str:
     """Check how the run ended and what the next run leaves; return the outcome for the table."""
     checks.check_error(ended)
-    seen = environment.simulator.journal()
+    before = count_transfers(environment, operation)
     if operation == EXPORT:
         checks.check_next_export(environment)
     else:
         checks.check_next_publish(environment)
-    if ended.code != KILLED:
-        return SUCCEEDS if ended.succeeded else f"`{ended.code}`"
-    last = seen[-1]["n"] if seen else 0
-    moved = [entry for entry in environment.simulator.journal(after=last) if entry["kind"] == "nfc"]
-    return TRANSFERRED_AGAIN if moved else RESUMED
+    after = count_transfers(environment, operation)
+    if ended.code == KILLED:
+        if after == before:
+            return RESUMED
+        return TRANSFERRED_AGAIN if before else TRANSFERRED
+    outcome = SUCCEEDS if ended.succeeded else f"`{ended.code}`"
+    return outcome if operation == EXPORT or after <= 1 else f"{outcome}, {after} {UPLOADS}"
+
+
+def count_transfers(environment: CaseEnvironment, operation: str) -> int:
+    """Return how many transfers of the disk have begun, in all runs of the case."""
+    method = "NFC:GET" if operation == EXPORT else "NFC:PUT"
+    return len(environment.simulator.journal(method=method))
+
+
+def uploads(outcomes: Iterable[str]) -> int:
+    """Return the largest number of uploads that the outcomes of a publish name."""
+    numbers = [1]
+    for outcome in outcomes:
+        match = re.search(rf", (\d+) {UPLOADS}$", outcome)
+        numbers.append(int(match[1]) if match else 2 if outcome == TRANSFERRED_AGAIN else 1)
+    return max(numbers)

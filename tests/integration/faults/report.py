@@ -25,6 +25,8 @@ _TEXT = pathlib.Path(__file__).with_name("reliability.in.md")
 #: Separates the outcomes of cases that share a cell.
 _SEPARATOR = "<br>"
 Key = tuple[str, str, str]
+#: Tables with the column of uploads.
+_COUNTED = ("publish: changes", "publish: reads", matrix.BUSY)
 
 _EXPLANATIONS = {
     "publish: changes": (
@@ -36,6 +38,9 @@ _EXPLANATIONS = {
     ),
     "export: changes": "Calls of an export that change something, or begin or end a session.",
     "export: reads": "Calls of an export that read, without the columns that the table of a publish has already.",
+    matrix.BUSY: (
+        "vCenter refuses a call because it is still working on the VM. Each case also checks that the disk was transferred only once."
+    ),
     situations.TRANSFERS: "Disks that move between the composer and an ESXi host, and the lease of the transfer.",
     situations.KILLS: "The composer is killed right before it writes the file in the first column, every time it does.",
     situations.CONCURRENT: "Several composers at work at the same moment.",
@@ -64,7 +69,7 @@ def committed() -> dict[Key, frozenset[str]]:
                 columns = cells[1:]
                 continue
             for column, cell in zip(columns, cells[1:]):
-                if cell:
+                if cell and column != matrix.UPLOADS:
                     found[table, cells[0], column] = frozenset(cell.split(_SEPARATOR))
     return found
 
@@ -75,23 +80,25 @@ def render(outcomes: Mapping[Key, Iterable[str]]) -> str:
     for table in dict.fromkeys(key[0] for key in outcomes):
         rows = list(dict.fromkeys(key[1] for key in outcomes if key[0] == table))
         columns = _columns(table, outcomes)
+        counted = [matrix.UPLOADS] if table in _COUNTED else []
         lines = [
             f"### {table}",
             "",
             _EXPLANATIONS[table],
             "",
-            _line(["", *columns]),
-            _line(["---"] * (len(columns) + 1)).replace(" ", ""),
+            _line(["", *columns, *counted]),
+            _line(["---"] * (len(columns) + len(counted) + 1)).replace(" ", ""),
         ]
         for row in rows:
-            cells = [_SEPARATOR.join(sorted(outcomes.get((table, row, column), ()))) for column in columns]
-            lines.append(_line([row, *cells]))
+            found = [sorted(outcomes.get((table, row, column), ())) for column in columns]
+            number = str(matrix.uploads(outcome for cell in found for outcome in cell))
+            lines.append(_line([row, *map(_SEPARATOR.join, found), *([number] if counted else [])]))
         tables.append("\n".join(lines) + "\n")
     return _TEXT.read_text(encoding="utf-8").rstrip() + "\n\n" + "\n".join(tables)
 
 
 def _columns(table: str, outcomes: Mapping[Key, Iterable[str]]) -> list[str]:
-    known = [*matrix.CHANGES, *situations.OPERATIONS, situations.OUTCOME]
+    known = [*matrix.CHANGES, *matrix.BUSY_COLUMNS, *situations.OPERATIONS, situations.OUTCOME]
     return sorted({key[2] for key in outcomes if key[0] == table}, key=known.index)
 
 
@@ -108,7 +115,9 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="PATTERN",
         help="run only cases whose name matches, and keep the other cells of the document",
     )
-    pattern = re.compile(parser.parse_args(arguments).only)
+    parser.add_argument("--workers", type=int, default=2, help="run this number of cases at a time")
+    chosen_options = parser.parse_args(arguments)
+    pattern = re.compile(chosen_options.only)
     known = all_cases(shared_recording())
     chosen = [case for case in known if pattern.search(case.id)]
     keys = {case.key for case in chosen}
@@ -116,7 +125,7 @@ def main(arguments: list[str] | None = None) -> int:
         case.key: set() if case.key in keys else set(committed().get(case.key, ())) for case in known
     }
     failed = 0
-    with Workers(chosen) as workers:
+    with Workers(chosen, chosen_options.workers) as workers:
         for number, case in enumerate(chosen, 1):
             try:
                 outcome = workers.outcome(case)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import traceback
 from collections.abc import Sequence
@@ -17,19 +16,19 @@ from ansible_collections.strata.layering.tests.integration.faults.bench import F
 from ansible_collections.strata.layering.tests.integration.faults.matrix import Case
 
 _FORK = multiprocessing.get_context("fork")
-_MAX_WORKERS = 2
 
 
 class Workers:
     """Processes that share ``cases`` among them; a context manager that ends the processes."""
 
-    def __init__(self, cases: Sequence[Case]) -> None:
+    def __init__(self, cases: Sequence[Case], count: int = 2) -> None:
         self._cases = list(cases)
+        self._count = count
         self._found: dict[str, tuple[str | None, str]] = {}
         self._running: dict[Connection, ForkProcess] = {}
 
     def __enter__(self) -> Workers:
-        count = min(_MAX_WORKERS, os.cpu_count() or 1, len(self._cases))
+        count = min(self._count, len(self._cases))
         for number in range(count):
             receiving, sending = _FORK.Pipe(duplex=False)
             process = _FORK.Process(target=_work, args=(self._cases[number::count], sending))
