@@ -40,6 +40,7 @@ const (
 	guestHang = "hang" // tools run, nothing else ever happens
 	guestExit = "exit" // power off at once, as a guest whose work is done
 	guestOff  = "off"  // no guest: the VM stays on, without tools
+	guestStop = "stop" // Windows stopped, because it has no boot driver for its disk: as off
 )
 
 // guestRule defines the guest of a VM.
@@ -215,7 +216,7 @@ func (t *guestTable) terminate(vm types.ManagedObjectReference, reboot bool) boo
 	}
 	run.mu.Lock()
 	defer run.mu.Unlock()
-	if run.rule.Mode == guestOff || run.rule.Mode == "" || run.stopped {
+	if slices.Contains([]string{guestOff, guestStop, ""}, run.rule.Mode) || run.stopped {
 		return false
 	}
 	run.reboot = reboot
@@ -247,6 +248,20 @@ func (t *guestTable) live(run *guestRunState) {
 	run.name, run.rule = name, found
 	run.mu.Unlock()
 	if run.rule.Mode == guestOff {
+		<-run.stop
+		return
+	}
+	problem, err := s.cannotBoot(vm)
+	if problem != "" {
+		s.journal.start(entry{Kind: "guest", Method: guestStop, Type: "VirtualMachine", Object: run.vm.Value, Name: run.name, Detail: problem})
+	}
+	if err != nil {
+		problem = err.Error()
+	}
+	if problem != "" { // a check that failed is seen as well, because no guest runs
+		run.mu.Lock()
+		run.rule.Mode, run.output = guestStop, []byte(problem+"\n")
+		run.mu.Unlock()
 		<-run.stop
 		return
 	}

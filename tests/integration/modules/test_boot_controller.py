@@ -9,6 +9,8 @@ import pytest
 from pyVim.task import WaitForTask
 from pyVmomi import vim
 
+from ansible_collections.strata.layering.plugins.module_utils.preflight.checks import CHECKS
+from ansible_collections.strata.layering.plugins.module_utils.publish import execution
 from ansible_collections.strata.layering.tests.support.module_options import add_app, add_template, connector
 from ansible_collections.strata.layering.tests.support.modules import fails, run, state_of
 from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
@@ -72,6 +74,27 @@ def test_publish_other_controller_fails_before_composing(workspace, vcenter, sim
     assert list(machines(simulator)) == ["windows-template"]
     if check_mode:
         assert state_of(workspace.path) == before
+
+
+def test_guest_without_boot_driver_does_not_start(workspace, vcenter, simulator, lsi_sas, monkeypatch):
+    """Without the checks, the VM stays on, and Windows reports nothing: this is what they are for."""
+    add_app(workspace)
+    add_template(workspace)
+    monkeypatch.setitem(CHECKS, "boot_controller", lambda _subject: ("pass", "", ""))
+    monkeypatch.setattr(execution, "check_boot_controller", lambda *_arguments: None)
+    task = run(
+        "layered_image_publish",
+        **workspace.options,
+        **vcenter,
+        templates=["office"],
+        shutdown_timeout=1,
+        script_timeout=1,
+    )["tasks"][0]
+    assert task["status"] == "ActionRequired"
+    assert machines(simulator)[task["vm"]["name"]]["power"] == "poweredOn"
+    guest = simulator.guests(task["vm"]["name"])[-1]
+    assert (guest["mode"], guest["boots"]) == ("stop", 0)
+    assert "lsi_sas" in guest["output"]
 
 
 def test_publish_layer_that_enables_the_driver_is_published(workspace, vcenter, simulator, lsi_sas):
