@@ -37,10 +37,11 @@ func (s settings) checkBusy() error {
 // settlingMethods keep the VM busy for a moment after they were called.
 var settlingMethods = map[string]bool{"ReconfigVM_Task": true, "PowerOnVM_Task": true, "CreateSnapshot_Task": true}
 
-// disabledByPower are methods that a power state rules out: disabledMethod is never empty.
+// disabledByPower are methods that a power state rules out: disabledMethod is never empty. MarkAsVirtualMachine is not
+// among those of VMs that are off, because templates are off, too.
 var disabledByPower = map[types.VirtualMachinePowerState][]string{
 	types.VirtualMachinePowerStatePoweredOff: {
-		"MarkAsVirtualMachine", "PowerOffVM_Task", "RebootGuest", "ResetVM_Task", "ShutdownGuest", "StandbyGuest", "SuspendVM_Task",
+		"PowerOffVM_Task", "RebootGuest", "ResetVM_Task", "ShutdownGuest", "StandbyGuest", "SuspendVM_Task",
 	},
 	types.VirtualMachinePowerStatePoweredOn: {
 		"Destroy_Task", "MarkAsTemplate", "MarkAsVirtualMachine", "PowerOnVM_Task", "UnregisterVM", "UpgradeVM_Task",

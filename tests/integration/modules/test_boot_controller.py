@@ -27,6 +27,7 @@ def _lsi_sas(workspace, vcenter, simulator):
 
 def change_controller(simulator, kind: type) -> None:
     """Replace the disk controller of the VM template."""
+    simulator.settings(settle_delay_ms=0)
     session = simulator.connect()
     template = machine_of(session, machines(simulator)["windows-template"]["moid"])
     host = next(iter(template.datastore[0].host)).key

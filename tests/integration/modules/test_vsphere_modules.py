@@ -34,6 +34,7 @@ def test_connector_test_missing_object_is_named(workspace, vcenter, option):
 
 
 def test_connector_test_vm_template_without_network_requires_one(workspace, vcenter, simulator):
+    simulator.settings(settle_delay_ms=0)
     session = simulator.connect()
     golden = machine_of(session, machines(simulator)["windows-template"]["moid"])
     host = golden.runtime.host
