@@ -8,13 +8,21 @@ from __future__ import annotations
 import time
 
 import pytest
-from pyVmomi import vim
+from pyVmomi import vim, vmodl
 
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import StrataError
+from ansible_collections.strata.layering.plugins.module_utils.vsphere import compute
 from ansible_collections.strata.layering.plugins.module_utils.vsphere import vm as machines
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.hardware import Hardware
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.import_specification import (
+    DeployRequest,
+    import_specification,
+)
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory import Inventory
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.properties import read
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.tasks import wait_for_task
+
+from .conftest import find_placement
 
 
 def set_drs(session, level):
@@ -115,9 +123,35 @@ def test_power_on_drs_cannot_be_asked_uses_the_host(simulator, session, machine,
     assert len(simulator.journal(method="PowerOnMultiVM_Task")) == (1 if level else 0)
 
 
-def test_power_on_reads_one_flag_of_the_cluster(simulator, session, machine):
-    """The configuration of a cluster has every rule, group and override: it is not read whole."""
-    set_drs(session, "manual")
-    simulator.clear_journal()
-    machines.power_on(session, machine, any_host=True)
-    assert not [entry for entry in simulator.journal() if "configurationEx" in str(entry)]
+def test_drs_is_read_without_the_configuration_of_the_cluster(session, machine, monkeypatch):
+    """The configuration of a cluster has every rule, group and override: one flag is read."""
+    paths, real = [], compute.read
+
+    def read_paths(session, item, *names, **options):
+        paths.extend(names)
+        return real(session, item, *names, **options)
+
+    monkeypatch.setattr(compute, "read", read_paths)
+    assert compute.has_drs(session, machine) is True
+    cluster = read(session, host_of(session, machine), "parent")["parent"]
+    assert compute.read_compute(session, read(session, cluster, "resourcePool")["resourcePool"], None).drs is True
+    assert [path for path in paths if path.startswith("configuration")] == ["configuration.drsConfig.enabled"] * 2
+
+
+@pytest.mark.parametrize("level", ["manual", "partiallyAutomated", "fullyAutomated"])
+def test_import_without_a_host_avoids_a_host_in_maintenance(session, make_machine, level):
+    set_drs(session, level)
+    before = enter_maintenance(session, make_machine("first"))
+    assert host_of(session, make_machine("second")) != before
+
+
+def test_import_without_a_host_is_refused_without_drs(session, disk):
+    placement = find_placement(session)
+    set_drs(session, None)
+    request = DeployRequest(
+        name="desktop", placement=placement, hardware=Hardware(), capacity=disk.capacity, length=disk.length
+    )
+    made = import_specification(session, request)
+    with pytest.raises(vmodl.fault.InvalidArgument) as caught:
+        placement.pool.ImportVApp(made.specification, placement.folder, None)
+    assert caught.value.invalidProperty == "host"
