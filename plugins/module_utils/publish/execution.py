@@ -21,6 +21,7 @@ from .context import ActionRequired, PublishContext
 from .decision import Step
 from .horizon_check import check_horizon, require_horizon
 from .machine_state import MachineState
+from .placement import Target
 from .publish_task import PublishTask
 from .publish_view import PublishView, Situation
 from .retention import plan_retention
@@ -125,17 +126,19 @@ class Execution:
     # -- the VM and the image
 
     def _create(self) -> None:
-        target = self._situation.target
-        if target is None:
-            raise InternalError("A step needs a connector that was not looked up.", code="publish.step")
-        target = steps.check_target(self._context, target)
+        target = steps.check_target(self._context, self._target())
         image = steps.compose(self._context)
         check_boot_controller(target, image)
         self._machine = steps.create(self._context, target, image)
 
+    def _target(self) -> Target:
+        if self._situation.target is None:
+            raise InternalError("A step needs a connector that was not looked up.", code="publish.step")
+        return self._situation.target
+
     def _finish_upload(self) -> None:
         context = self._context
-        if not steps.finish_upload(context, self._vm()):
+        if not steps.finish_upload(context, self._target(), self._vm()):
             # The lease was not completed and has expired: vCenter has removed the VM with it.
             self._create()
 

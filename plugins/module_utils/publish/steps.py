@@ -19,6 +19,7 @@ from ..preflight.checks import require_passed, warnings
 from ..vsphere import vm as machines
 from ..vsphere.custom_attributes import define_attributes, set_attributes
 from ..vsphere.deploy import Uploaded, create_by_import
+from ..vsphere.hardware_compare import hardware_warnings
 from ..vsphere.import_specification import DeployRequest
 from ..vsphere.vm import VmFacts, read_facts
 from . import guest_report, image_records, uploads, vm_metadata
@@ -119,11 +120,20 @@ def create(context: PublishContext, target: Target, thin: ThinImage) -> Any:
     return deployed.vm
 
 
-def finish_upload(context: PublishContext, machine: Any) -> bool:
-    """Mark the VM whose disk an earlier attempt has uploaded; return False if vCenter has removed the VM with its lease."""
+def finish_upload(context: PublishContext, target: Target, machine: Any) -> bool:
+    """Mark the VM whose disk an earlier attempt has uploaded; return False if vCenter has removed the VM with its lease.
+
+    The earlier attempt may have ended before it compared the hardware of the VM with the VM template.
+    """
     context.begin("upload", "The VM whose disk is complete is marked.")
     marks = {KEY_STATE: STATE_READY}
-    return uploads.finish_upload(context.session, machine, marks, context.cancel.check)
+    finished = uploads.finish_upload(context.session, machine, marks, context.cancel.check)
+    if finished:
+        name = vm_metadata.machine_name(context.template)
+        differing = hardware_warnings(context.session, machine, name, target.hardware)
+        for sentence in (*target.hardware.remarks, *differing):
+            context.warn(sentence)
+    return finished
 
 
 def snapshot(context: PublishContext, machine: Any) -> None:

@@ -10,6 +10,7 @@ import os
 import pytest
 from pyVmomi import vim
 
+from ansible_collections.strata.layering.plugins.module_utils.vsphere import deploy
 from ansible_collections.strata.layering.tests.support.module_options import (
     OS_LAYER,
     add_app,
@@ -37,6 +38,10 @@ def enable_driver(workspace, kind: str) -> list[str]:
     lines += ["", f"[{key}\\StartOverride]", '"0"=dword:00000000', ""]
     path.write_text("\n".join(lines))
     return [os.fspath(path)]
+
+
+def end_of_the_composer(*_arguments: object) -> None:
+    raise KeyboardInterrupt
 
 
 def about_hardware(task) -> list[str]:
@@ -84,13 +89,23 @@ def test_template_without_disk_controller_is_refused(workspace, vcenter, simulat
     assert set(machines(simulator)) == {"windows-template", "golden"}
 
 
-def test_setting_that_vcenter_drops_is_a_warning_of_the_publish(workspace, vcenter, simulator):
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_setting_that_vcenter_drops_is_a_warning_of_the_publish(
+    workspace, vcenter, simulator, monkeypatch, interrupted
+):
     flags = vim.vm.FlagInfo(htSharing="none")
     use_template(workspace, simulator, [controller("pvscsi"), adapter()], flags=flags)
     simulator.settings(drop_settings=["flags.htSharing"])
     add_app(workspace)
     add_template(workspace)
+    if interrupted:
+        # The upload is complete, but the run does not come to compare the hardware.
+        with monkeypatch.context() as context:
+            context.setattr(deploy, "wait_until_enabled", end_of_the_composer)
+            with pytest.raises(KeyboardInterrupt):
+                run("layered_image_publish", **workspace.options, **vcenter, templates=["office"])
     task = run("layered_image_publish", **workspace.options, **vcenter, templates=["office"])["tasks"][0]
     assert task["status"] == "Complete"
+    assert sum(call["method"] == "NFC:PUT" for call in simulator.journal()) == 1
     (warning,) = about_hardware(task)
     assert all(word in warning for word in ("flags.htSharing", '"any"', '"none"', "golden", task["vm"]["name"]))
