@@ -69,6 +69,18 @@ options:
       - Name or identifier of the storage policy of the files and the disk of published VMs. The datastore's default policy if not given.
       - The user needs the privilege C(StorageProfile.View) on the root folder of vCenter.
     type: str
+  vtpm:
+    description:
+      - What happens when a published VM has a virtual TPM. Images are created without a TPM, so that an administrator has added it;
+        the published VM is checked by every publish.
+      - V(refuse) fails. A pool can add a TPM to each of its clones, whatever the golden image has.
+      - V(warn) and V(allow) accept it. Horizon 2212 and later support golden images with a virtual TPM only if all hosts of the cluster
+        run ESXi 7.0 Update 3f or later; the module does not check the version of Horizon.
+      - A VM with a virtual TPM is encrypted. It cannot be exported, so that it cannot become an OS layer or a packaging machine.
+      - This option does not change the image digest.
+    type: str
+    choices: [refuse, warn, allow]
+    default: refuse
   vm_template:
     description:
       - Name of the VM template that defines the processors, memory, firmware, hardware version, video card and network adapter.
@@ -174,6 +186,9 @@ connector:
       type: str
     storage_policy:
       description: Name or identifier of the storage policy, null if not given.
+      type: str
+    vtpm:
+      description: What happens when a published VM has a virtual TPM.
       type: str
     vm_template:
       description: Name of the VM template.

@@ -75,6 +75,9 @@ connectors:
     storage_policy:
       description: Name or identifier of the storage policy, null if not given.
       type: str
+    vtpm:
+      description: What happens when a published VM has a virtual TPM.
+      type: str
     vm_template:
       description: Name of the VM template.
       type: str

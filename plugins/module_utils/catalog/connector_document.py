@@ -13,14 +13,19 @@ from .fields import DocumentName, Fields, Stored
 from .kinds import CONNECTOR
 
 #: Fields that do not decide the hardware and location of the VM.
-_NOT_PLACEMENT = ("script", "description", "custom_attributes")
+_NOT_PLACEMENT = ("script", "description", "custom_attributes", "vtpm")
+#: The values of ``vtpm`` as an option.
+VTPM_REFUSE, VTPM_WARN, VTPM_ALLOW = "refuse", "warn", "allow"
 #: Fields that earlier versions of the collection stored as empty text if the option was set to empty text.
 _MAY_BE_EMPTY = ("cluster", "esxi_host", "resource_pool", "folder", "network", "script")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConnectorDocument(Stored):
-    """A connector. ``script`` is the path on the composer of the program that is run for each published image."""
+    """A connector. ``script`` is the path on the composer of the program that is run for each published image.
+
+    ``vtpm`` is what happens when a published VM has a virtual TPM: warn, allow, or None to refuse it.
+    """
 
     name: str
     type: str = "vsphere"
@@ -36,6 +41,7 @@ class ConnectorDocument(Stored):
     vm_template: str
     script: str | None = None
     custom_attributes: Mapping[str, str] = field(default_factory=dict)
+    vtpm: str | None = None
 
     def placement(self) -> dict[str, Any]:
         """Return the fields that decide the hardware and location of the VM, for the digest of images."""
@@ -55,7 +61,7 @@ class ConnectorDocument(Stored):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object. Fields that came later are absent while they are not set: the digest of images stays the same."""
-        later = {"storage_policy": self.storage_policy} if self.storage_policy else {}
+        later = {"storage_policy": self.storage_policy, "vtpm": self.vtpm}
         return self._complete(
             {
                 "type": self.type,
@@ -72,13 +78,17 @@ class ConnectorDocument(Stored):
                 "script": self.script,
                 "name": self.name,
                 "custom_attributes": dict(self.custom_attributes),
-                **later,
+                **{key: value for key, value in later.items() if value},
             }
         )
 
     def result(self) -> dict[str, Any]:
         """Return the connector as modules return it."""
-        return self.to_dict() | {"esxi_host": self.esxi_host, "storage_policy": self.storage_policy}
+        return self.to_dict() | {
+            "esxi_host": self.esxi_host,
+            "storage_policy": self.storage_policy,
+            "vtpm": self.vtpm or VTPM_REFUSE,
+        }
 
     @classmethod
     def from_dict(cls, value: object, name: str) -> ConnectorDocument:
@@ -99,6 +109,7 @@ class ConnectorDocument(Stored):
             vm_template=fields.text("vm_template"),
             script=fields.later("script", fields.text_or_none, None),
             custom_attributes=fields.later("custom_attributes", fields.text_map, {}, {}),
+            vtpm=fields.text_or_none("vtpm") if fields.has("vtpm") else None,
             unrecognized=fields.unrecognized(),
             omitted=fields.omitted,
         )

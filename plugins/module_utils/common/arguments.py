@@ -196,6 +196,7 @@ def connector_arguments() -> dict[str, Any]:
         "vm_template": {"type": "str"},
         "script": {"type": "path"},
         "custom_attributes": {"type": "dict", "default": {}},
+        "vtpm": {"type": "str", "choices": ["refuse", "warn", "allow"], "default": "refuse"},
         "test": {"type": "bool", "default": False},
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     }

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..catalog import document_collections
-from ..catalog.connector_document import ConnectorDocument
+from ..catalog.connector_document import VTPM_REFUSE, ConnectorDocument
 from ..catalog.kinds import LOCK
 from ..catalog.references import refuse_in_use, templates_using
 from ..common.errors import InvalidInput
@@ -151,6 +151,8 @@ def connector_document(params: Mapping[str, Any]) -> ConnectorDocument:
         vm_template=params["vm_template"],
         script=params["script"],
         custom_attributes=_attributes(params["custom_attributes"] or {}),
+        # The default is not stored: documents of earlier versions of the collection lack the field.
+        vtpm=None if params["vtpm"] == VTPM_REFUSE else params["vtpm"],
     )
 
 

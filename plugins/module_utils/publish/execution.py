@@ -19,7 +19,7 @@ from . import action_texts, guest_wait, image_records, machine_state, steps, vm_
 from .boot_controller import check_boot_controller
 from .context import ActionRequired, PublishContext
 from .decision import Step
-from .horizon_check import check_horizon, require_horizon
+from .horizon_check import check_horizon, require_horizon, reservations
 from .machine_state import MachineState
 from .placement import Target
 from .publish_task import PublishTask
@@ -182,7 +182,10 @@ class Execution:
         _image, facts = self._published()
         if self._situation.observation.completion_lost:
             context.begin("verify", "The VM is read back and checked against the requirements of Horizon.")
-        require_horizon(facts, check_horizon(facts, self._view.snapshot_name))
+        checks = check_horizon(facts, self._view.snapshot_name, context.template.connector.vtpm)
+        require_horizon(facts, checks)
+        for sentence in reservations(checks):
+            context.warn(sentence)
         context.finished = True
 
     # -- after the image is published

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ..catalog.connector_document import VTPM_ALLOW, VTPM_REFUSE, VTPM_WARN
 from ..common.errors import Conflict
 from ..vsphere.vm import VmFacts
 
@@ -15,8 +16,11 @@ from ..vsphere.vm import VmFacts
 MINIMUM_HARDWARE = 11
 
 
-def check_horizon(facts: VmFacts, snapshot: str) -> list[dict[str, Any]]:
-    """Return the results of the checks of a VM and its snapshot: name, passed, found, advice (None when passed)."""
+def check_horizon(facts: VmFacts, snapshot: str, vtpm: str | None = None) -> list[dict[str, Any]]:
+    """Return the results of the checks of a VM and its snapshot: name, passed, found, advice.
+
+    ``vtpm`` is that of the connector. ``advice`` is None when a check has passed without a reservation.
+    """
     hardware = re.fullmatch(r"vmx-(\d+)", facts.hardware_version)
     adapters = ", ".join(facts.nic_types) or "none"
     snapshots = [existing.path for existing in facts.snapshots]
@@ -46,13 +50,33 @@ def check_horizon(facts: VmFacts, snapshot: str) -> list[dict[str, Any]]:
             facts.hardware_version,
             f"Use a VM template with hardware version {MINIMUM_HARDWARE} or newer.",
         ),
-        _result(
-            "no_vtpm",
-            not facts.has_tpm,
-            "present" if facts.has_tpm else "absent",
-            "Remove the virtual TPM; a pool adds a TPM to each of its clones.",
-        ),
+        _vtpm(facts, vtpm or VTPM_REFUSE),
     ]
+
+
+def _vtpm(facts: VmFacts, vtpm: str) -> dict[str, Any]:
+    """Return the result for a virtual TPM, which only an administrator can have added: images are created without one.
+
+    Source: Horizon 2212, "Enabling VBS and vTPM for an Instant-Clone Desktop Pool" (GUID-453342DA), with its note on hosts with
+    ESXi 7.0 Update 3f or later. The version of Horizon is not known here.
+    """
+    found = "present" if facts.has_tpm else "absent"
+    if facts.has_tpm and vtpm == VTPM_WARN:
+        advice = (
+            f"The VM {facts.name} has a virtual TPM: use it as a golden image only with Horizon 2212 or later and if all hosts "
+            "of the cluster run ESXi 7.0 Update 3f or later."
+        )
+        return {"name": "no_vtpm", "passed": True, "found": found, "advice": advice}
+    advice = (
+        "Remove the virtual TPM; a pool adds a TPM to each of its clones. Where Horizon accepts golden images with a virtual TPM, "
+        "set vtpm of the connector to warn or allow."
+    )
+    return _result("no_vtpm", not facts.has_tpm or vtpm == VTPM_ALLOW, found, advice)
+
+
+def reservations(checks: list[dict[str, Any]]) -> list[str]:
+    """Return the advice of the checks that passed with a reservation."""
+    return [check["advice"] for check in checks if check["passed"] and check["advice"]]
 
 
 def require_horizon(facts: VmFacts, checks: list[dict[str, Any]]) -> None:

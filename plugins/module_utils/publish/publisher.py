@@ -25,7 +25,7 @@ from . import action_texts, guest_wait, machine_state, vm_metadata
 from .cancellation import Canceled, CancelWatch, clear_cancel
 from .context import ActionRequired, PublishContext, PublishOptions
 from .decision import FINAL, Observation, Step, after, next_step, remaining_steps
-from .horizon_check import check_horizon, require_horizon
+from .horizon_check import check_horizon, require_horizon, reservations
 from .image_records import find_recorded
 from .machine_state import MachineState
 from .preflight import preflight
@@ -114,14 +114,15 @@ class Publisher:
         before: dict[str, Any] | None,
     ) -> Published:
         name = self._template.name
-        require_horizon(facts, check_horizon(facts, self._view.snapshot_name))
+        checks = check_horizon(facts, self._view.snapshot_name, self._template.connector.vtpm)
+        require_horizon(facts, checks)
         if Step.CONNECTOR_SCRIPT in steps:
             task = self._unstored_task(f"The connector's script would be run for the VM {facts.name}.", facts)
             return Published(name, task, image, True, before, before)
         retention = situation.retention
         kept = list(retention.kept) if retention else None
         after_images = self._view.diff_image(image, self._view.older_machines(image.image_digest, kept))
-        warnings = list(retention.warnings) if retention else []
+        warnings = reservations(checks) + (list(retention.warnings) if retention else [])
         changed = not _READ_ONLY.issuperset(steps)
         return Published(name, self._completed_task(image, facts), image, changed, before, after_images, warnings)
 
@@ -167,7 +168,7 @@ class Publisher:
             task,
             status=COMPLETE,
             datastore_path=facts.datastore_path,
-            checks=tuple(check_horizon(facts, self._view.snapshot_name)),
+            checks=tuple(check_horizon(facts, self._view.snapshot_name, self._template.connector.vtpm)),
             script=image.script,
             scripts=image.scripts,
         )

@@ -25,7 +25,7 @@ from ..vsphere.vm import VmFacts, read_facts
 from . import guest_report, image_records, uploads, vm_metadata
 from .connector_script import run_script
 from .context import PublishContext
-from .horizon_check import check_horizon, require_horizon
+from .horizon_check import check_horizon, require_horizon, reservations
 from .placement import Target, resolve_placement
 from .preflight import preflight
 from .retention import RetentionPlan, retire
@@ -167,9 +167,11 @@ def verify(context: PublishContext, machine: Any) -> VmFacts:
     """Read the VM back and check that Horizon can use it. Raises Conflict (publish.horizon) when it cannot."""
     context.begin("verify", "The VM is read back and checked against the requirements of Horizon.")
     facts = read_facts(context.session, machine)
-    checks = check_horizon(facts, vm_metadata.snapshot_name(context.template))
+    checks = check_horizon(facts, vm_metadata.snapshot_name(context.template), context.template.connector.vtpm)
     context.task.update(checks=tuple(checks))
     require_horizon(facts, checks)
+    for sentence in reservations(checks):
+        context.warn(sentence)
     return facts
 
 

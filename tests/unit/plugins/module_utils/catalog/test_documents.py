@@ -336,6 +336,18 @@ def test_connector_without_a_storage_policy_is_stored_as_before():
     assert chosen.placement() == connector.placement() | {"storage_policy": "Gold"}
 
 
+def test_connector_without_vtpm_is_stored_as_before():
+    """The option decides only what a check reports: it is not part of the digest of images."""
+    document = sample("connector")
+    connector = read("connector", document)
+    assert connector.to_dict() == document
+    assert connector.result()["vtpm"] == "refuse"
+    chosen = dataclasses.replace(connector, vtpm="warn")
+    assert chosen.to_dict() == document | {"vtpm": "warn"}
+    assert read("connector", chosen.to_dict()) == chosen
+    assert chosen.placement() == connector.placement()
+
+
 def test_placement_of_a_connector_omits_fields_without_effect_on_the_vm():
     placement = read("connector", sample("connector")).placement()
     assert placement.keys() == sample("connector").keys() - {"script", "description", "custom_attributes"}

@@ -81,7 +81,7 @@ def with_new_names(value):
         return value
     added = {"connector_script": value["script"]} if "vm" in value and "snapshot" in value else {}
     if "esxi_hostname" in value:
-        added["esxi_host"] = value["esxi_hostname"]
+        added |= {"esxi_host": value["esxi_hostname"], "storage_policy": None, "vtpm": "refuse"}
     if "app_layers" in value and "image_digest" in value:
         layers = [value["os_layer"], *value["app_layers"], value["platform_layer"]]
         added["layers"] = [layer for layer in layers if layer]

@@ -69,6 +69,7 @@ CONNECTOR = {
     "vm_template": "windows",
     "script": None,
     "storage_policy": "",
+    "vtpm": "refuse",
     "custom_attributes": {"Layers": 7},
     "test": False,
     "state": "present",

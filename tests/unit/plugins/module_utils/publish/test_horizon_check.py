@@ -13,6 +13,7 @@ from ansible_collections.strata.layering.plugins.module_utils.common.errors impo
 from ansible_collections.strata.layering.plugins.module_utils.publish.horizon_check import (
     check_horizon,
     require_horizon,
+    reservations,
 )
 from ansible_collections.strata.layering.tests.support.published_vms import published_vm
 
@@ -49,3 +50,19 @@ def test_check_horizon_unsuitable_vm_fails(name, found, changes):
         require_horizon(facts, checks)
     assert raised.value.code == "publish.horizon"
     assert failed[0]["advice"] in raised.value.hint
+
+
+@pytest.mark.parametrize(("vtpm", "passed", "warned"), [(None, False, 0), ("warn", True, 1), ("allow", True, 0)])
+def test_check_horizon_virtual_tpm_follows_the_connector(vtpm, passed, warned):
+    facts = dataclasses.replace(GOOD, has_tpm=True)
+    checks = check_horizon(facts, "strata-1", vtpm)
+    (check,) = [check for check in checks if check["name"] == "no_vtpm"]
+    assert (check["passed"], check["found"], len(reservations(checks))) == (passed, "present", warned)
+    if passed:
+        require_horizon(facts, checks)
+
+
+@pytest.mark.parametrize("vtpm", [None, "warn", "allow"])
+def test_check_horizon_without_virtual_tpm_passes_with_every_option(vtpm):
+    checks = check_horizon(GOOD, "strata-1", vtpm)
+    assert all(check["passed"] for check in checks) and not reservations(checks)
