@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 
 import pytest
 
@@ -43,6 +44,11 @@ def test_preflight_passes_and_only_reads(simulator, subject):
     assert FAIL not in {finding["result"] for finding in findings}
     assert {entry["method"] for entry in simulator.journal(kind="soap")} <= _READS
     checks.require_passed("desktops", findings)
+
+
+def test_page_describes_every_check():
+    page = (pathlib.Path(__file__).resolve().parents[5] / "docs" / "publishing.md").read_text(encoding="utf-8")
+    assert [name for name in checks.CHECKS if f"\n| {name} | " not in page] == []
 
 
 def test_free_space_is_compared_with_disk(session, subject):
