@@ -83,8 +83,8 @@ options:
     default: refuse
   vm_template:
     description:
-      - Name of the VM template that defines the processors, memory, firmware, hardware version, video card and network adapter.
-      - It must have no disks.
+      - Name of the VM template whose hardware published VMs get.
+      - It must have no disks, and a disk controller from which Windows can start.
       - Required when O(state=present).
     type: str
   script:
