@@ -200,7 +200,7 @@ func keepProcessors(config *types.VirtualMachineConfigInfo, spec *types.VirtualM
 // keepVApp sets products and properties of a vApp.
 func keepVApp(config *types.VirtualMachineConfigInfo, spec *types.VirtualMachineConfigSpec) {
 	asked, ok := spec.VAppConfig.(*types.VmConfigSpec)
-	if !ok || len(asked.Product)+len(asked.Property)+len(asked.OvfSection) == 0 {
+	if !ok || asked.IpAssignment == nil && len(asked.Product)+len(asked.Property)+len(asked.OvfSection) == 0 {
 		return
 	}
 	info := &types.VmConfigInfo{

@@ -16,7 +16,7 @@ from typing import Any
 from ..common.errors import StrataError
 from ..common.optional_imports import pyvmomi
 from .hardware import Hardware
-from .hardware_copy import copied_extra_config, on_storage
+from .hardware_copy import copied_extra_config, has_own_bandwidth, on_storage
 from .properties import read
 from .session import Session
 
@@ -169,8 +169,10 @@ def _kind(device: Any) -> str:
 
 
 def _skipped(device: Any) -> set[str]:
-    """Return properties of one sort of device that differ: the connector chooses networks."""
-    return {"backing"} if isinstance(device, pyvmomi.vim.vm.device.VirtualEthernetCard) else set()
+    """Return properties of adapters that differ: the connector selects networks, and only some have default bandwidths."""
+    if not isinstance(device, pyvmomi.vim.vm.device.VirtualEthernetCard):
+        return set()
+    return {"backing"} if has_own_bandwidth(device) else {"backing", "resourceAllocation"}
 
 
 def _flatten(value: Any, path: str, own: frozenset[str] = _OWN) -> Iterator[tuple[str, Any]]:
@@ -213,7 +215,8 @@ def _name(entry: Any, number: int) -> str:
 
 
 def _is_empty(value: Any) -> bool:
-    return value is None or value is False or value in (0, "", [])
+    """Return whether a value means the same as an unset one; -1 means "no limit" and "any NUMA node"."""
+    return value is None or value is False or value in (0, -1, "", [])
 
 
 def _text(value: Any) -> str:

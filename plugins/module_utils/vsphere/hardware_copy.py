@@ -94,7 +94,7 @@ _POWER_OPERATIONS = ("powerOffType", "suspendType", "resetType", "standbyAction"
 _OWN = re.compile(
     r"guestinfo\..*|nvram|guestos\.detailed\..*|vmware\.tools\..*|toolsInstallManager\..*|migrate\..*|uuid\..*|vc\.uuid|vmotion\..*"
     r"|sched\.swap\.(derivedName|dir)|sched\.(scsi|sata|nvme|ide)\d+:\d+\..*"
-    r"|monitor\.phys_bits_used"
+    r"|(host|guest|user)CPUID\..*|evcCompatibilityMode|featureCompat\..*|vm\.(genidX?|createDate)|monitor\.phys_bits_used"
     r"|numa\.autosize\.(cookie|vcpu\.maxPerVirtualNode)|softPowerOff|viv\.moid|replay\..*|cleanShutdown|checkpoint\..*"
     r"|tools\.(remindInstall|syncTime)|hgfs\..*|pciBridge\d+\..*"
     r"|.*\.pciSlotNumber|.*\.redo|.*\.(generatedAddress|generatedAddressOffset|addressType|uptCompatibility)|svga\.present|hpet0\.present|vmxstats\.filename"
@@ -179,14 +179,22 @@ def apply_adapter(template: Any, adapter: Any) -> None:
     node = getattr(template, "numaNode", None)
     if node is not None and node >= 0:
         adapter.numaNode = node
-    allocation = template.resourceAllocation
-    limited = allocation is not None and allocation.limit not in (None, -1)
-    if limited or (allocation is not None and (allocation.reservation or allocation.share.level != "normal")):
-        adapter.resourceAllocation = allocation
+    if has_own_bandwidth(template):
+        adapter.resourceAllocation = template.resourceAllocation
     if isinstance(template, pyvmomi.vim.vm.device.VirtualVmxnet3):
         for name in ("uptCompatibilityEnabled", "uptv2Enabled", "strictLatencyConfig"):
-            if getattr(template, name, None):
+            if getattr(template, name, None) is not None:
                 setattr(adapter, name, getattr(template, name))
+
+
+def has_own_bandwidth(adapter: Any) -> bool:
+    """Return whether an adapter has shares, a reservation or a limit that differ from the default."""
+    allocation = adapter.resourceAllocation
+    if allocation is None:
+        return False
+    return bool(
+        allocation.reservation or allocation.limit not in (None, -1) or allocation.share.level not in (None, "normal")
+    )
 
 
 def _values(source: Any, names: Iterable[str]) -> dict[str, Any]:
@@ -213,7 +221,7 @@ def _numa(config: Any) -> dict[str, Any]:
 def _vapp(config: Any) -> dict[str, Any]:
     """Return the vApp options: products and properties of an appliance, and how it gets its addresses."""
     info = getattr(config, "vAppConfig", None)
-    if info is None or not (info.product or info.property or info.ovfSection):
+    if info is None:
         return {}
     vapp = pyvmomi.vim.vApp
     spec = vapp.VmConfigSpec(

@@ -18,6 +18,7 @@ device = vim.vm.device
 @pytest.fixture(scope="module")
 def content():
     with Simulator() as simulator:
+        simulator.settings(settle_delay_ms=0)
         yield simulator.connect().RetrieveContent()
 
 

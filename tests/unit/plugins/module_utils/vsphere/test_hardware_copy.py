@@ -61,6 +61,8 @@ OWN_CONFIG = {
     "ethernet0.pciSlotNumber": "160",
     "guestinfo.x": "1",
     "strata.digest": "2",
+    "hostCPUID.0": "0000000d756e65476c65746e49656e69",
+    "vm.genid": "-4121246211734203512",
 }
 
 
@@ -420,3 +422,38 @@ def test_device_that_the_server_adds_is_reported(template):
     assert [(entry.setting, entry.found) for entry in differences(expected, found)] == [
         ("network adapter 0", "present")
     ]
+
+
+def test_automatic_cores_per_socket_stay_automatic(publish, template):
+    source, made, warnings = publish(template([controller("pvscsi"), adapter()], numCPUs=4, numCoresPerSocket=0))
+    assert source.hardware.autoCoresPerSocket and made.hardware.autoCoresPerSocket
+    assert (differences(source, made), warnings) == ([], ())
+
+
+def test_settings_of_adapters_are_copied(publish, template):
+    first, second = adapter(), adapter(key=-201)
+    first.connectable.startConnected = False
+    first.wakeOnLanEnabled = False
+    first.uptCompatibilityEnabled = True
+    second.resourceAllocation = device.VirtualEthernetCard.ResourceAllocation(
+        reservation=100, limit=1000, share=vim.SharesInfo(level="high", shares=100)
+    )
+    source, made, warnings = publish(template([controller("pvscsi"), first, second]))
+    cards = devices_of(made, device.VirtualVmxnet3)
+    assert (cards[0].connectable.startConnected, cards[0].wakeOnLanEnabled, cards[0].uptCompatibilityEnabled) == (
+        False,
+        False,
+        True,
+    )
+    assert cards[1].connectable.startConnected
+    assert (cards[1].resourceAllocation.limit, cards[1].resourceAllocation.share.level) == (1000, "high")
+    assert (differences(source, made), warnings) == ([], ())
+
+
+def test_default_bandwidth_that_only_a_distributed_switch_reports_is_not_a_difference(template):
+    with_default = template([controller("pvscsi"), adapter()]).config
+    without = template([controller("pvscsi"), adapter()]).config
+    (card,) = devices_of(without, device.VirtualVmxnet3)
+    card.resourceAllocation = None
+    assert devices_of(with_default, device.VirtualVmxnet3)[0].resourceAllocation.limit == -1
+    assert differences(with_default, without) == []
