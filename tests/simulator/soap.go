@@ -64,6 +64,7 @@ func peek(body []byte) call {
 var (
 	nameElement = regexp.MustCompile(`<(?:\w+:)?name>([^<]*)</`)
 	badEntity   = regexp.MustCompile(`<entity type="(?:FileManager|VirtualDiskManager)">[^<]*</entity>`)
+	newProperty = regexp.MustCompile(`<k8sCompliantName>[^<]*</k8sCompliantName>`) // vCenter sends it only to clients that know it
 	faultType   = regexp.MustCompile(`<(\w+)Fault [^>]*xsi:type=`)
 )
 
@@ -242,6 +243,9 @@ func (a *recorder) mend(method string) {
 		text := "<faultstring>" + escape(faultMessage(a.fault())) + "</faultstring>"
 		a.replace(bytes.Replace(body, emptyString, []byte(text), 1))
 		return
+	}
+	if strings.HasPrefix(method, "Pbm") {
+		body = newProperty.ReplaceAll(body, nil)
 	}
 	if bytes.Contains(body, []byte(`Manager">`)) {
 		body = badEntity.ReplaceAll(body, nil)

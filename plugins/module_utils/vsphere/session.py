@@ -204,7 +204,9 @@ class Session:
             connectionPoolTimeout=_IDLE_TIMEOUT,
             **options,
         )
-        adapter.scheme = TlsConnection
+        if self.proxy:
+            # How pyVmomi passes the address of the server to the connection depends on its version.
+            adapter.scheme = functools.partial(_proxied, self.proxy, (plain_host(self.hostname), self.port))
         return adapter
 
     @contextlib.contextmanager
@@ -324,6 +326,20 @@ class Session:
             except CONNECTION_ERRORS as error:
                 if isinstance(error, ssl.SSLCertVerificationError) or not attempt.again():
                     raise self._connection_error(error) from error
+
+
+def _proxied(
+    proxy: tuple[str, int],
+    server: tuple[str, int],
+    *_address: object,
+    host: object = None,
+    port: object = None,
+    **options: Any,
+) -> TlsConnection:
+    """Return a connection to ``server`` through ``proxy``; the address that pyVmomi passes is the proxy's, or the server's."""
+    connection = TlsConnection(*proxy, **options)
+    connection.set_tunnel(*server)
+    return connection
 
 
 class Attempts:
