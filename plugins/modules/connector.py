@@ -73,7 +73,7 @@ options:
     description:
       - What happens when a published VM has a virtual TPM. Images are created without a TPM, so that an administrator has added it;
         the published VM is checked by every publish.
-      - V(refuse) fails. A pool can add a TPM to each of its clones, whatever the golden image has.
+      - V(refuse) fails. A pool can add a TPM to each of its clones, also without one in the golden image.
       - V(warn) and V(allow) accept it. Horizon 2212 and later support golden images with a virtual TPM only if all hosts of the cluster
         run ESXi 7.0 Update 3f or later; the module does not check the version of Horizon.
       - A VM with a virtual TPM is encrypted. It cannot be exported, so that it cannot become an OS layer or a packaging machine.

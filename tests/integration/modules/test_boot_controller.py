@@ -99,7 +99,8 @@ def test_guest_without_boot_driver_does_not_start(workspace, vcenter, simulator,
 
 
 def test_publish_layer_that_enables_the_driver_is_published(workspace, vcenter, simulator, lsi_sas):
-    text = f'[{_SERVICES}\\LSI_SAS\\StartOverride]\n"0"=dword:00000000'
+    # As docs/publishing.md, "Boot controller", says.
+    text = f'[{_SERVICES}\\LSI_SAS]\n"Start"=dword:00000000\n\n[-{_SERVICES}\\LSI_SAS\\StartOverride]'
     add_app(workspace, registry=[registry(workspace, "lsi", text)])
     add_template(workspace)
     done = run("layered_image_publish", **workspace.options, **vcenter, templates=["office"])
