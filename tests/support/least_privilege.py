@@ -25,12 +25,12 @@ OBJECTS: Mapping[Scope, tuple[str, ...]] = {
 
 
 def permissions(
-    privileges: Collection[Privilege] = PRIVILEGES, objects: Mapping[Scope, tuple[str, ...]] = OBJECTS
+    privileges: Collection[Privilege] = PRIVILEGES, objects: Mapping[Scope, tuple[str, ...]] | None = None
 ) -> list[dict[str, object]]:
     """Return the permissions that grant ``privileges``; each propagates."""
     roles: dict[str, set[str]] = {}
     for privilege in privileges:
-        for entity in objects[privilege.scope]:
+        for entity in (objects or OBJECTS)[privilege.scope]:
             roles.setdefault(entity, set()).add(privilege.id)
     return [{"entity": entity, "privileges": sorted(held), "propagate": True} for entity, held in roles.items()]
 

@@ -60,7 +60,7 @@ def text() -> str:
     for method, parameters in privileges().items():
         pairs = ", ".join(f'"{name}": "{privilege}"' for name, privilege in parameters.items())
         lines.append((f'\t"{method}":', f"{{{pairs}}},\n"))
-    width = max(len(key) for key, _ in lines)
+    width = max(len(key) for key, _value in lines)
     return _HEADER + "".join(f"{key.ljust(width)} {value}" for key, value in lines) + "}\n"
 
 

@@ -17,7 +17,7 @@ from ..catalog import document_collections
 from ..catalog.connector_document import ConnectorDocument
 from ..common.atomic_files import atomic_write
 from ..common.composer_paths import TEMPORARY_PREFIX, current_user, path_hint
-from ..common.errors import InvalidInput, NotFound, StrataError
+from ..common.errors import InternalError, InvalidInput, NotFound, StrataError
 from ..common.outcome import Outcome
 from ..common.progress import Progress, silent
 from .connector import connector_document
@@ -154,7 +154,8 @@ def _check_report_folder(report: str) -> None:
 
 
 def _stored_connector(options: SelfTestOptions) -> ConnectorDocument:
-    assert options.repository is not None and options.stored is not None
+    if options.repository is None or options.stored is None:
+        raise InternalError("The self-test has neither a stored connector nor its options.", code="operations.selftest")
     return document_collections.connectors(options.repository.open()).require(options.stored)
 
 
