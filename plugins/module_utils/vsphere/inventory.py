@@ -27,6 +27,17 @@ from .session import Session
 from .storage_policies import StoragePolicy, find_storage_policy
 
 _SHOWN = 10
+#: The options that name objects, by nouns in messages.
+_OPTIONS = {
+    "datacenter": "datacenter",
+    "cluster": "cluster",
+    "ESXi host": "esxi_host",
+    "resource pool": "resource_pool",
+    "datastore": "datastore",
+    "datastore cluster": "datastore",
+    "network": "network",
+    "VM template": "vm_template",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,8 +280,9 @@ class Inventory:
 
         Raises:
             NotFound: ``vsphere.not_found`` if an object does not exist.
-            Conflict: ``vsphere.ambiguous``, ``vsphere.datastore``, ``vsphere.host``, ``vsphere.cluster``.
-            InvalidInput: ``vsphere.placement``, ``vsphere.folder``, ``vsphere.datastore_cluster``.
+            Conflict: ``vsphere.ambiguous``, ``vsphere.datastore``, ``vsphere.datastore_cluster``, ``vsphere.host``,
+                ``vsphere.cluster``.
+            InvalidInput: ``vsphere.placement``, ``vsphere.folder``.
         """
         container = self.datacenter(datacenter)
         found_host = self.host(container, esxi_host) if esxi_host else None
@@ -378,11 +390,13 @@ class Inventory:
         }
         texts = [f"{path} ({moid}{kinds[moid]})" for path, moid in shown]
         paths = [path for path, _moid in shown]
-        by_id = f"its managed object ID, such as {shown[0][1]}"
+        ids = [moid for _path, moid in shown]
+        by_id = f"one of these managed object IDs: {', '.join(ids)}"
+        by_path = "its inventory path, or to " if len(set(paths)) == len(paths) else ""
         return Conflict(
             f"{len(fitting)} {noun}s named {name} exist {where}: {', '.join(texts)}.",
             code="vsphere.ambiguous",
-            hint=f"Name it by {by_id if len(set(paths)) < len(paths) else f'its inventory path or {by_id}'}.",
+            hint=f"Set {_OPTIONS.get(noun, 'name')} to {by_path}{by_id}.",
             paths=paths,
-            ids=[moid for _path, moid in shown],
+            ids=ids,
         )
