@@ -9,7 +9,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: guest_os_info
-short_description: List guest IDs and hardware versions that hosts offer
+short_description: List guest IDs and hardware versions
 version_added: 0.1.0
 author:
   - the strata.layering contributors (@strata)

@@ -10,7 +10,10 @@ import re
 import pytest
 from pyVmomi import vim
 
+from ansible_collections.strata.layering.tests.support.simulator import Simulator
 from ansible_collections.strata.layering.tests.support.windows_guest import model
+
+from .conftest import OsMachine
 
 _LOCATION = {"cluster": "DC0_C0", "datastore": "LocalDS_0", "network": "VM Network", "folder": "OS machines/Windows 11"}
 
@@ -40,7 +43,7 @@ def test_role_creates_prepares_and_exports_the_vm(os_machine):
     config = os_machine.vm().config
     assert (config.firmware, config.version, config.bootOptions.efiSecureBootEnabled, config.guestId) == (
         "efi",
-        "vmx-20",
+        "vmx-21",
         True,
         "windows11_64Guest",
     )
@@ -75,6 +78,47 @@ def test_role_creates_prepares_and_exports_the_vm(os_machine):
         "Export the VM as an OVF package",
     ]
     assert os_machine.vm_facts()["snapshots"] == ["before-tools", "ready"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ({}, ("windows9_64Guest", "vmx-19")),
+        ({"guest_id": "windows2019srvNext_64Guest"}, ("windows2019srvNext_64Guest", "vmx-19")),
+        ({"hardware_version": 17}, ("windows9_64Guest", "vmx-17")),
+    ],
+)
+def test_create_on_vsphere_7_uses_what_the_cluster_offers(vsphere_7, tmp_path, wanted, found):
+    machine = OsMachine("old-" + "-".join(map(str, wanted)).replace("_", "-"), tmp_path, vsphere_7)
+    done = hardware(machine, **_LOCATION, **wanted)
+    assert not done.failed, done.output
+    config = machine.vm().config
+    assert (config.guestId, config.version) == found
+    again = hardware(machine, **_LOCATION, **wanted)
+    assert (again.failed, again.changed) == (False, 0), again.output
+
+
+@pytest.mark.parametrize(
+    ("wanted", "offered"),
+    [
+        ({"guest_id": "windows11_64Guest"}, "windows9_64Guest"),
+        ({"guest_id": "windows2019srvNext_64Guest", "hardware_version": 17}, "windows2019srv_64Guest"),
+        ({"hardware_version": 20}, "one of 19, 18, 17"),
+    ],
+)
+def test_create_refuses_what_the_cluster_does_not_offer(vsphere_7, tmp_path, wanted, offered):
+    machine = OsMachine("refused", tmp_path, vsphere_7)
+    for flags in (["--check"], []):
+        refused = hardware(machine, *flags, **_LOCATION, **wanted)
+        assert (refused.failed, refused.changed) == (True, 0), refused.output
+        assert offered in re.sub(r"\s+", " ", refused.output)
+    assert machine.vm_facts() == {}
+
+
+@pytest.fixture(scope="module")
+def vsphere_7():
+    with Simulator(arguments=("-api-version=7.0.3.0",)) as simulator:
+        yield simulator
 
 
 def test_role_missing_vm_without_location_names_the_options(os_machine):
