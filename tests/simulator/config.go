@@ -48,6 +48,7 @@ func (s *Simulator) createVM(ctx *simulator.Context, folder *simulator.Folder, r
 		config := *vm.Config
 		keepSettings(&config, spec)
 		keepVideoCard(&config, asked)
+		s.dropNewer(reflect.ValueOf(&config).Elem())
 		ctx.Update(vm, []types.PropertyChange{{Name: "config", Val: config}})
 	})
 	return result, nil

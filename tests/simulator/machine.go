@@ -5,6 +5,7 @@
 package main
 
 import (
+	"reflect"
 	"time"
 
 	"github.com/vmware/govmomi/simulator"
@@ -54,6 +55,7 @@ func (o *vmOverride) ReconfigVMTask(ctx *simulator.Context, req *types.ReconfigV
 	ctx.WithLock(o.vm, func() {
 		if !o.vm.Config.Template {
 			reconfigured(o.vm.Config, &req.Spec)
+			o.sim.dropNewer(reflect.ValueOf(o.vm.Config).Elem())
 		}
 		res = o.vm.ReconfigVMTask(ctx, req)
 	})

@@ -89,7 +89,7 @@ def test_role_creates_prepares_and_exports_the_vm(os_machine):
     ],
 )
 def test_create_on_vsphere_7_uses_what_the_cluster_offers(vsphere_7, tmp_path, wanted, found):
-    machine = OsMachine("old-" + "-".join(map(str, wanted)).replace("_", "-"), tmp_path, vsphere_7)
+    machine = OsMachine("old-" + "-".join(["default", *wanted]).replace("_", "-"), tmp_path, vsphere_7)
     done = hardware(machine, **_LOCATION, **wanted)
     assert not done.failed, done.output
     config = machine.vm().config
