@@ -82,7 +82,10 @@ def image_controllers(image: ThinImage) -> tuple[str, ...] | None:
     """
     if image.config.boot_controllers is not None:
         return known(image.config.boot_controllers)
-    found: tuple[str, ...] | None = run_on_volume(_read_image, image, subject="the image's disk")
+    try:
+        found: tuple[str, ...] | None = run_on_volume(_read_image, image, subject="the image's disk")
+    except (Corrupt, NotFound, Unsupported):
+        return None  # Reading the disk for the upload or export reports the damage.
     return found
 
 

@@ -28,8 +28,19 @@ from ..disk.block_device import write_all
 from ..disk.grains import GRAIN_SHIFT, ZERO_GRAIN
 from ..ovf.descriptor_writer import ImageDescription, write_descriptor
 from ..ovf.ova import OvaWriter
+from .boot_drivers import image_controllers
 from .thin_image import ThinImage
 
+#: The names in OVF of the controllers from which images can start, see windows/boot_controllers.py.
+_CONTROLLERS = {
+    "pvscsi": "VirtualSCSI",
+    "lsi_sas": "lsilogicsas",
+    "lsi_logic": "lsilogic",
+    "nvme": "vmware.nvme.controller",
+    "ahci": "vmware.sata.ahci",
+}
+#: The controller of an image whose boot drivers cannot be read.
+_DEFAULT_CONTROLLER = "lsilogicsas"
 #: The guest type of Windows 10 and 11 for the hardware version of exported OVAs.
 _GUEST = "windows9_64Guest"
 _PIECE = 16
@@ -74,12 +85,24 @@ def write(image: ThinImage, out: BinaryIO, form: str, *, name: str, firmware: st
     disk = f"{files}-disk1.vmdk"
     descriptor = write_descriptor(
         ImageDescription(
-            name=name, disk_file=disk, disk_size=length, capacity=image.capacity, guest_id=_GUEST, firmware=firmware
+            name=name,
+            disk_file=disk,
+            disk_size=length,
+            capacity=image.capacity,
+            guest_id=_GUEST,
+            firmware=firmware,
+            controller_type=_controller(image),
         )
     )
     ova = OvaWriter(out, files, descriptor, [disk])
     ova.add(disk, length, counted)
     ova.finish()
+
+
+def _controller(image: ThinImage) -> str:
+    """Return the name in OVF of the first controller from which Windows on the image can start."""
+    controllers = image_controllers(image) or ()
+    return next((ovf for name, ovf in _CONTROLLERS.items() if name in controllers), _DEFAULT_CONTROLLER)
 
 
 def _remove_leftovers(folder: str, prefix: str) -> None:

@@ -13,6 +13,7 @@ from ansible_collections.strata.layering.plugins.module_utils.preflight.checks i
 from ansible_collections.strata.layering.plugins.module_utils.publish import execution
 from ansible_collections.strata.layering.tests.support.module_options import add_app, add_template, connector
 from ansible_collections.strata.layering.tests.support.modules import fails, run, state_of
+from ansible_collections.strata.layering.tests.support.packaging_workspace import present
 from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
 
 _SERVICES = "HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services"
@@ -120,3 +121,13 @@ def test_publish_layer_that_disables_the_driver_fails_before_the_upload(workspac
     assert failed["details"]["boot_controllers"] == ["ahci"]
     assert not uploads(simulator)
     assert list(machines(simulator)) == ["windows-template"]
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_packaging_machine_other_controller_fails_before_composing(office, check_mode):
+    change_controller(office.simulator, vim.vm.device.VirtualLsiLogicSASController)
+    before = office.look()
+    failed = fails("packaging_machine", "preflight.failed", **present(office), check=check_mode)
+    checks = {check["name"]: check["result"] for check in failed["details"]["checks"]}
+    assert (checks["boot_controller"], checks["firmware"]) == ("fail", "pass")
+    assert office.look() == before

@@ -6,13 +6,19 @@
 from __future__ import annotations
 
 import dataclasses
+import tarfile
 from types import SimpleNamespace
 
 import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.catalog import layer_store
 from ansible_collections.strata.layering.plugins.module_utils.disk.flat import open_disk
-from ansible_collections.strata.layering.plugins.module_utils.images import boot_drivers, os_import, thin_image
+from ansible_collections.strata.layering.plugins.module_utils.images import (
+    boot_drivers,
+    image_files,
+    os_import,
+    thin_image,
+)
 from ansible_collections.strata.layering.plugins.module_utils.images.layered_image import compose_stack
 from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import (
     ROLE_DISK,
@@ -128,3 +134,18 @@ def test_layers_that_change_the_driver_of_a_controller_are_named(stock):
     assert changed("lsi_sas") == ["app layer LSI 1"]
     assert changed("pvscsi") == ["app layer PVSCSI 1"]
     assert changed("nvme") == changed("bus_logic") == []
+
+
+@pytest.mark.parametrize(
+    ("layers", "controller"),
+    [((), "VirtualSCSI"), (("enables", "deletes"), "lsilogicsas"), (("deletes",), "vmware.sata.ahci")],
+)
+def test_exported_ova_has_a_controller_from_which_the_image_starts(stock, tmp_path, layers, controller):
+    image, _found = _controllers(stock, *(getattr(stock, layer) for layer in layers))
+    path = tmp_path / "image.ova"
+    image_files.export(image, str(path), "ova", name="image", firmware="efi")
+    with tarfile.open(path) as archive:
+        stored = archive.extractfile(next(name for name in archive.getnames() if name.endswith(".ovf")))
+        assert stored is not None
+        descriptor = stored.read().decode()
+    assert f"<rasd:ResourceSubType>{controller}</rasd:ResourceSubType>" in descriptor
