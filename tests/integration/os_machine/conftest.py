@@ -17,6 +17,8 @@ from collections.abc import Callable
 import pytest
 from pyVmomi import vim
 
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.privileges import Task, privileges_for
+from ansible_collections.strata.layering.tests.support.least_privilege import restrict
 from ansible_collections.strata.layering.tests.support.simulator import Simulator
 from ansible_collections.strata.layering.tests.support.simulator_fixtures import shared_simulator  # noqa: F401  pylint: disable=unused-import
 from ansible_collections.strata.layering.tests.support.windows_guest import model
@@ -60,6 +62,7 @@ class OsMachine:
         self.state = folder / "windows.json"
         self._results = folder / "results.json"
         if simulator:
+            restrict(simulator, privileges_for(Task.OS_MACHINE))
             simulator.guest("exec sleep 600", vm=name)
         model.keep(self.state, model.installed(vm=name, control=simulator.control if simulator else ""))
 
@@ -70,8 +73,8 @@ class OsMachine:
             connection = {
                 "layering_hostname": self.simulator.host,
                 "layering_port": self.simulator.port,
-                "layering_username": self.simulator.username,
-                "layering_password": self.simulator.password,
+                "layering_username": self.simulator.login[0],
+                "layering_password": self.simulator.login[1],
                 "layering_ca_path": self.simulator.ca_file,
             }
         composer = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
