@@ -31,6 +31,7 @@ class Task(Enum):
     PUBLISH = "layered_image_publish"
     PACKAGING = "packaging_machine"
     EXPORT = "ovf_export"
+    SELFTEST = "vsphere_selftest"
     OS_MACHINE = "os_machine"
 
 
@@ -55,8 +56,8 @@ class Privilege:
     need: Need = Need.ALWAYS
 
 
-_CREATE = (Task.PUBLISH, Task.PACKAGING)
-_ALL = (Task.PUBLISH, Task.PACKAGING, Task.EXPORT, Task.OS_MACHINE)
+_CREATE = (Task.PUBLISH, Task.PACKAGING, Task.SELFTEST)
+_ALL = (*_CREATE, Task.EXPORT, Task.OS_MACHINE)
 
 #: All privileges, in the order of the documentation.
 PRIVILEGES = (
@@ -82,9 +83,13 @@ PRIVILEGES = (
     Privilege("VirtualMachine.Config.AdvancedConfig", Scope.FOLDER, "the marks that the modules set at a VM", _CREATE),
     Privilege("VirtualMachine.Interact.PowerOn", Scope.FOLDER, "starting a VM", _CREATE),
     Privilege("VirtualMachine.Interact.PowerOff", Scope.FOLDER, "shutting a VM down", _CREATE),
-    Privilege("VirtualMachine.State.CreateSnapshot", Scope.FOLDER, "the snapshot of an image", (Task.PUBLISH,)),
+    Privilege(
+        "VirtualMachine.State.CreateSnapshot", Scope.FOLDER, "the snapshot of an image", (Task.PUBLISH, Task.SELFTEST)
+    ),
     Privilege("Global.SetCustomField", Scope.FOLDER, "setting custom attributes", (Task.PUBLISH,), Need.ATTRIBUTES),
-    Privilege("VApp.Export", Scope.FOLDER, "downloading the disk of a packaging machine", (Task.PACKAGING,)),
+    Privilege(
+        "VApp.Export", Scope.FOLDER, "downloading the disk of a packaging machine", (Task.PACKAGING, Task.SELFTEST)
+    ),
     Privilege("VApp.Import", Scope.COMPUTE, "uploading a VM", _CREATE),
     Privilege("Resource.AssignVMToPool", Scope.COMPUTE, "placing a VM", (*_CREATE, Task.OS_MACHINE)),
     Privilege("VirtualMachine.Config.AddNewDisk", Scope.COMPUTE, "the disk of a new VM", _CREATE),
