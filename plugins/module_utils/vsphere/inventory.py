@@ -21,23 +21,12 @@ from ..common.optional_imports import pyvmomi
 from . import datastores, networks
 from .compute import Compute, check_host, check_host_cluster, read_compute, require_drs
 from .faults import explained
-from .names import escaped_name, existing_text, folder_parts, is_object_id, path_name, plain_name
+from .names import escaped_name, existing_text, folder_parts, is_object_id, option_of, path_name, plain_name
 from .properties import collect, collect_below, read
 from .session import Session
 from .storage_policies import StoragePolicy, find_storage_policy
 
 _SHOWN = 10
-#: The options that name objects, by nouns in messages.
-_OPTIONS = {
-    "datacenter": "datacenter",
-    "cluster": "cluster",
-    "ESXi host": "esxi_host",
-    "resource pool": "resource_pool",
-    "datastore": "datastore",
-    "datastore cluster": "datastore",
-    "network": "network",
-    "VM template": "vm_template",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,7 +385,7 @@ class Inventory:
         return Conflict(
             f"{len(fitting)} {noun}s named {name} exist {where}: {', '.join(texts)}.",
             code="vsphere.ambiguous",
-            hint=f"Set {_OPTIONS.get(noun, 'name')} to {by_path}{by_id}.",
+            hint=f"Set {option_of(noun)} to {by_path}{by_id}.",
             paths=paths,
             ids=ids,
         )

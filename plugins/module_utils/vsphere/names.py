@@ -14,6 +14,17 @@ _ESCAPES = {"%2f": "/", "%5c": "\\", "%25": "%"}
 _SHOWN = 10
 
 
+#: The options that name objects, by nouns in messages.
+_OPTIONS = {
+    "datacenter": "datacenter",
+    "cluster": "cluster",
+    "ESXi host": "esxi_host",
+    "resource pool": "resource_pool",
+    "datastore": "datastore",
+    "datastore cluster": "datastore",
+    "network": "network",
+    "VM template": "vm_template",
+}
 #: Managed object IDs as vCenter assigns them: a kind and a number, such as ``group-v23`` or ``domain-c8``.
 _OBJECT_ID = re.compile(r"[a-z]+-[a-z]?\d+")
 
@@ -21,6 +32,11 @@ _OBJECT_ID = re.compile(r"[a-z]+-[a-z]?\d+")
 def is_object_id(text: str) -> bool:
     """Return whether a text has the form of a managed object ID, which a name can have too."""
     return _OBJECT_ID.fullmatch(text) is not None
+
+
+def option_of(noun: str) -> str:
+    """Return the option that names an object of this kind, such as ``esxi_host`` for "ESXi host"."""
+    return _OPTIONS.get(noun, "name")
 
 
 def plain_name(name: str) -> str:
