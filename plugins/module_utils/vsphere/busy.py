@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ..common.errors import NotFound, StrataError
+from .faults import is_transient
 from .properties import wait_for
-from .session import Session
+from .session import Attempts, Session
 
 _Result = TypeVar("_Result")
 #: Seconds: the pauses before a call is made again, which double, and the time between two ticks.
@@ -104,3 +105,31 @@ def wait_until_enabled(
             if error.code != "vsphere.timed_out":
                 return
         tick()
+
+
+def when_free(session: Session, call: Callable[[], _Result]) -> _Result:
+    """Return the result of ``call``, which may be repeated.
+
+    While a task holds the VM, it is repeated until a lease without a holder must have expired. While the state of the VM does not
+    allow the call, it is repeated as long as a VM may be busy; after a transient error, a few times.
+    """
+    started = time.monotonic()
+    pause = min(2, session.patience.lease / 20)
+    attempts = Attempts(session.patience.calls)
+    while True:
+        try:
+            return call()
+        except StrataError as error:
+            if is_busy(error):
+                limit = session.patience.lease if error.code == "vsphere.busy" else session.patience.busy
+                if time.monotonic() + pause > started + limit:
+                    raise
+                time.sleep(pause)
+            elif not is_transient(error) or not attempts.again(fault_of(error)):
+                raise
+
+
+def fault_of(error: StrataError) -> str | None:
+    """Return the name of the fault that caused an error."""
+    fault = error.details.get("fault")
+    return fault if isinstance(fault, str) else None

@@ -73,13 +73,8 @@ def create_by_import(
         Corrupt: ``vsphere.checksum`` or ``vsphere.disk`` if the upload was damaged.
         StrataError: as ``on_created`` and ``fault_error``.
     """
+    _require_free_name(session, request)
     placement = request.placement
-    if request.name in Inventory(session).vms_in(placement.folder):
-        raise Conflict(
-            f"A virtual machine {request.name} exists already in {placement.folder_path}.",
-            code="vsphere.duplicate_name",
-            hint="Remove or rename that virtual machine.",
-        )
     made = import_specification(session, request)
     with explained(request.subject):
         handle = placement.pool.ImportVApp(made.specification, placement.folder, placement.host)
@@ -107,6 +102,16 @@ def create_by_import(
     differing = hardware_warnings(session, lease.entity, request.name, request.hardware)
     warnings = (*made.warnings, *request.hardware.remarks, *differing, *filter(None, [confirmation.warning]))
     return Deployed(lease.entity, lease.entity._GetMoId(), transfer, confirmation.digest is not None, warnings)
+
+
+def _require_free_name(session: Session, request: DeployRequest) -> None:
+    placement = request.placement
+    if request.name in Inventory(session).vms_in(placement.folder):
+        raise Conflict(
+            f"A virtual machine {request.name} exists already in {placement.folder_path}.",
+            code="vsphere.duplicate_name",
+            hint="Remove or rename that virtual machine.",
+        )
 
 
 def _is_kept(lease: Lease, upload: Uploaded | None, error: BaseException) -> bool:

@@ -15,20 +15,20 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
 from ..common.errors import Corrupt, NotFound, StrataError, Unavailable
 from ..common.optional_imports import pyvmomi
 from ..common.progress import Progress, silent
-from .busy import is_busy
-from .faults import explained, fault_error, is_transient
+from .busy import fault_of, is_busy
+from .faults import explained, fault_error
+from .manifest import Confirmation, ManifestEntry, confirm_upload, verify_download
 from .properties import read, wait_for
 from .session import Attempts, Session
 from .transfer import HostConnection, Transfer
 
 #: Seconds.
 _INITIALIZING_TIMEOUT = 60
-_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,67 +43,6 @@ class Device:
     disk: bool
     target: str
     size: int
-
-
-@dataclass(frozen=True, slots=True)
-class ManifestEntry:
-    """A file that the host has transferred: sizes in bytes, digests in lower-case hexadecimal."""
-
-    size: int
-    sha1: str
-    checksum: str
-    checksum_type: str
-    capacity: int | None
-    populated_size: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmation:
-    """What the host reports about an upload: ``digest`` is the digest that confirmed it (``SHA-1``, ``SHA-256``), None without one."""
-
-    digest: str | None
-    warning: str | None = None
-
-
-def when_free(session: Session, call: Callable[[], _Result]) -> _Result:
-    """Return the result of ``call``, which may be repeated.
-
-    While a task holds the VM, it is repeated until a lease without a holder must have expired. While the state of the VM does not
-    allow the call, it is repeated as long as a VM may be busy; after a transient error, a few times.
-    """
-    started = time.monotonic()
-    pause = min(2, session.patience.lease / 20)
-    attempts = Attempts(session.patience.calls)
-    while True:
-        try:
-            return call()
-        except StrataError as error:
-            if is_busy(error):
-                limit = session.patience.lease if error.code == "vsphere.busy" else session.patience.busy
-                if time.monotonic() + pause > started + limit:
-                    raise
-                time.sleep(pause)
-            elif not is_transient(error) or not attempts.again(_fault_of(error)):
-                raise
-
-
-def _common_digests(entry: ManifestEntry, transfer: Transfer) -> list[tuple[str, str, str]]:
-    """Return (name, on the host, transferred) for each digest that both sides computed."""
-    found = [("SHA-1", entry.sha1, transfer.sha1)] if entry.sha1 else []
-    known = {"sha1": ("SHA-1", transfer.sha1), "sha256": ("SHA-256", transfer.sha256)}.get(entry.checksum_type)
-    if known and known[1] and entry.checksum:
-        found.append((known[0], entry.checksum, known[1]))
-    return found
-
-
-def _name_of(device: Device) -> str:
-    return device.target or device.key
-
-
-def _fault_of(error: StrataError) -> str | None:
-    """Return the name of the fault that caused an error."""
-    fault = error.details.get("fault")
-    return fault if isinstance(fault, str) else None
 
 
 class Lease:
@@ -218,17 +157,7 @@ class Lease:
             if error.details.get("fault") in ("MethodNotFound", "NotSupported", "NotImplemented"):
                 return {}
             raise
-        return {
-            entry.key: ManifestEntry(
-                entry.size or 0,
-                (entry.sha1 or "").lower(),
-                (getattr(entry, "checksum", None) or "").lower(),
-                (getattr(entry, "checksumType", None) or "").lower(),
-                getattr(entry, "capacity", None),
-                getattr(entry, "populatedSize", None),
-            )
-            for entry in entries or []
-        }
+        return {entry.key: ManifestEntry.of(entry) for entry in entries or []}
 
     def verify(self, device: Device, transfer: Transfer, manifest: dict[str, ManifestEntry] | None = None) -> bool:
         """Compare a download with the server's manifest; return whether the manifest has size and digest of the file.
@@ -236,43 +165,19 @@ class Lease:
         Raises Corrupt (vsphere.checksum) when size or digest differ.
         """
         entry = (self.manifest() if manifest is None else manifest).get(device.key)
-        if entry is None:
-            return False
-        digests = _common_digests(entry, transfer)
-        size = [("size", entry.size, transfer.size)] if entry.size else []
-        self._require_equal(device, [*size, *digests])
-        return entry.size == transfer.size and bool(digests)
+        return entry is not None and verify_download(self.subject, device.target or device.key, entry, transfer)
 
     def confirm(self, device: Device, transfer: Transfer) -> Confirmation:
-        """Compare an upload with the server's manifest. Raises Corrupt (vsphere.checksum) when a digest differs.
+        """Compare an upload with the server's manifest; without a manifest, the upload is not confirmed.
 
-        Only a digest decides: the API defines the manifest, and its size, for downloads. A host may report no manifest of an upload, or
-        a size that is not the size of the stream.
+        Raises Corrupt (vsphere.checksum) when a digest differs.
         """
-        entry = self.manifest().get(device.key)
-        digests = _common_digests(entry, transfer) if entry else []
-        if digests:
-            self._require_equal(device, digests)
-            return Confirmation(digests[0][0])
-        size = ""
-        if entry and entry.size and entry.size != transfer.size:
-            size = f" It reported a size of {entry.size} bytes; {transfer.size} bytes were uploaded."
-        return Confirmation(
-            None,
-            f"{self.subject}: the ESXi host reported no digest that confirms the upload of {_name_of(device)}.{size}",
-        )
-
-    def _require_equal(self, device: Device, values: list[tuple[str, Any, Any]]) -> None:
-        """Raise Corrupt for the first value (name, on the host, transferred) that differs."""
-        for name, theirs, ours in values:
-            if theirs != ours:
-                raise Corrupt(
-                    f"{self.subject} failed: the {name} of {_name_of(device)} is {theirs} on the host, but {ours} was transferred.",
-                    code="vsphere.checksum",
-                    hint="Run this playbook again: the data was damaged during the transfer.",
-                    expected=ours,
-                    found=theirs,
-                )
+        try:
+            entry = self.manifest().get(device.key)
+        except StrataError:
+            # A lease that was lost cannot be completed either, which reports the error.
+            entry = None
+        return confirm_upload(self.subject, device.target or device.key, entry, transfer)
 
     def complete(self) -> None:
         """Complete the lease. If vCenter's answer is lost, the state of the lease decides; while it is busy, the call is repeated."""
@@ -287,7 +192,7 @@ class Lease:
             except StrataError as error:
                 state = self._state_after(error)
                 busy = is_busy(error) and time.monotonic() < busy_until
-                if state == "ready" and (attempts.again() if busy else attempts.again(_fault_of(error))):
+                if state == "ready" and (attempts.again() if busy else attempts.again(fault_of(error))):
                     continue
                 if state not in ("done", None) or error.code == "vsphere.lease_lost":
                     raise

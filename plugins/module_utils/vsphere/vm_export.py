@@ -24,6 +24,7 @@ from ..ovf.descriptor import parse_descriptor
 from ..ovf.manifest import Entry, write_manifest
 from ..shares.local import as_share
 from ..shares.share import Share
+from .busy import when_free
 from .disk_state import DiskState, is_unchanged, read_disk_state
 from .export_record import (
     SIDECAR_MAXIMUM,
@@ -38,8 +39,9 @@ from .export_record import (
     write_file,
 )
 from .faults import explained, fault_text
+from .manifest import ManifestEntry
 from .names import plain_name
-from .nfc import Device, Lease, ManifestEntry, when_free
+from .nfc import Device, Lease
 from .properties import read
 from .session import Session
 from .vm import Snapshot

@@ -127,6 +127,13 @@ def test_import_is_confirmed_by_the_digest_alone(simulator, deploy, form, verifi
     assert len([warning for warning in made.warnings if "no digest" in warning]) == (0 if verified else 1)
 
 
+def test_import_whose_manifest_cannot_be_read_is_not_confirmed(simulator, deploy):
+    simulator.rules.add("HttpNfcLeaseGetManifest", fault="SystemError", count=None)
+    made = deploy()
+    assert (made.verified, len(simulator.journal(method="NFC:PUT"))) == (False, 1)
+    assert len([warning for warning in made.warnings if "no digest" in warning]) == 1
+
+
 def test_import_with_a_wrong_digest_is_damaged(simulator, deploy, monkeypatch):
     original = nfc.Lease.manifest
 

@@ -205,7 +205,7 @@ def test_deploy_interrupted_upload_fails_and_leaves_nothing(simulator, deploy, m
     assert made.verified
 
 
-@pytest.mark.parametrize("call", ["CreateImportSpec", "ImportVApp", "HttpNfcLeaseGetManifest", "HttpNfcLeaseComplete"])
+@pytest.mark.parametrize("call", ["CreateImportSpec", "ImportVApp", "HttpNfcLeaseComplete"])
 def test_deploy_call_fails_leaves_nothing(simulator, deploy, call):
     fault = "InsufficientResourcesFault" if call == "ImportVApp" else "SystemError"
     simulator.rules.add(call, count=None, fault=fault, message="A general system error occurred")
