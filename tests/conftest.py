@@ -53,6 +53,7 @@ _MARKED_FOLDERS = {
         f"{_ENGINE}/layers/test_archive.py",
         f"{_ENGINE}/ntfs/test_hostile.py",
         f"{_ENGINE}/ntfs/test_resize.py",
+        f"{_ENGINE}/selftest/test_run.py",
         f"{_ENGINE}/winregistry/test_round_trip.py",
     ),
 }

@@ -79,7 +79,9 @@ options:
     type: bool
     default: false
   timeout:
-    description: Time limit in seconds for all steps. Removing the VM afterwards has limits of its own.
+    description:
+      - Time limit in seconds for all steps. It is checked before each step and during transfers.
+      - Removing the VM afterwards has limits of its own.
     type: int
     default: 3600
 extends_documentation_fragment:

@@ -34,8 +34,8 @@ KEY_STATE = "strata.layering.selftest_state"
 NOTES = (
     "Test VM of the playbook strata.layering.selftest, which removes it. You can delete it if no self-test is running."
 )
-#: Seconds that a run may need to clean up after its time limit.
-_CLEANUP_TIME = 3600
+#: Seconds after the time limit of a run until it has certainly ended: calls that are waited for, and the removal, have limits of their own.
+_CLEANUP_TIME = 7200
 
 
 def new_name() -> str:

@@ -8,6 +8,9 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import subprocess
+import sys
+import time
 
 import pytest
 from pyVim.task import WaitForTask
@@ -115,6 +118,34 @@ def test_selftest_leftover_of_a_killed_run_is_a_change(simulator, options, monke
         assert result["changed"] is True
         assert result["removed"] == [left]
     assert run("vsphere_selftest", **options)["changed"] is False
+
+
+_PROGRAM = """
+import json, sys
+from ansible_collections.strata.layering.tests.support.modules import attempt
+attempt("vsphere_selftest", **json.load(sys.stdin))
+"""
+
+
+def test_selftest_vm_of_a_killed_process_is_removed_by_the_next_run(simulator, options):
+    before = machines(simulator)
+    simulator.rules.add(method="PowerOn*", delay_ms=60000)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    program = [sys.executable, "-c", _PROGRAM]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment) as process:
+        process.stdin.write(json.dumps(options).encode())
+        process.stdin.close()
+        deadline = time.monotonic() + 30
+        while not simulator.journal(method="ReconfigVM_Task"):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.kill()
+    [name] = machines(simulator).keys() - before.keys()
+    simulator.rules.clear()
+    result = run("vsphere_selftest", **options)
+    assert result["changed"] is True
+    assert [path.rpartition("/")[2] for path in result["removed"]] == [name]
+    assert machines(simulator) == before
 
 
 @pytest.mark.parametrize(

@@ -267,6 +267,20 @@ def test_run_signal_during_the_upload_removes_the_vm(simulator, start):
     assert no_leases(simulator)
 
 
+def test_run_signal_during_the_removal_does_not_stop_it(simulator, start, monkeypatch):
+    before = content(simulator)
+    original = machine.remove_machine
+
+    def remove_machine(*arguments):
+        for _number in range(2):
+            os.kill(os.getpid(), signal.SIGTERM)
+        original(*arguments)
+
+    monkeypatch.setattr(machine, "remove_machine", remove_machine)
+    assert start().error is None
+    assert content(simulator) == before
+
+
 def test_run_time_limit_ends_the_run_and_removes_the_vm(simulator, start, monkeypatch):
     before = content(simulator)
 
