@@ -26,18 +26,20 @@ def test_role_creates_prepares_and_exports_the_vm(os_machine):
         "disk_gb": 40,
         "windows_iso": "[LocalDS_0] iso/win11.iso",
         "checks": {"ghost_adapters": "ignore"},
+        "setup_answer_file": str(os_machine.folder / "autounattend.xml"),
         "export": True,
         "file_share": str(share),
         "package": "gold",
     }
     planned = os_machine.play("--check", **values)
     assert not planned.failed, planned.output
-    assert planned.tasks == ["Create the VM folder", "Create the VM"]
+    assert planned.tasks == ["Write the answer file for Windows Setup", "Create the VM folder", "Create the VM"]
     assert os_machine.vm_facts() == {}
     assert os_machine.windows()["log"] == []
 
     done = os_machine.play(**values)
     assert not done.failed, done.output
+    assert b"BypassTPMCheck" in (os_machine.folder / "autounattend.xml").read_bytes()
     facts = os_machine.vm_facts()
     assert (facts["power"], facts["snapshots"]) == ("poweredOff", ["before-tools", "ready"])
     config = os_machine.vm().config
@@ -81,35 +83,35 @@ def test_role_creates_prepares_and_exports_the_vm(os_machine):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "found"),
+    ("changes", "found"),
     [
         ({}, ("windows9_64Guest", "vmx-19")),
         ({"guest_id": "windows2019srvNext_64Guest"}, ("windows2019srvNext_64Guest", "vmx-19")),
         ({"hardware_version": 17}, ("windows9_64Guest", "vmx-17")),
     ],
 )
-def test_create_on_vsphere_7_uses_what_the_cluster_offers(vsphere_7, tmp_path, wanted, found):
-    machine = OsMachine("old-" + "-".join(["default", *wanted]).replace("_", "-"), tmp_path, vsphere_7)
-    done = hardware(machine, **_LOCATION, **wanted)
+def test_create_on_vsphere_7_uses_what_the_cluster_offers(vsphere_7, tmp_path, changes, found):
+    machine = OsMachine("old-" + "-".join(["default", *changes]).replace("_", "-"), tmp_path, vsphere_7)
+    done = hardware(machine, **_LOCATION, **changes)
     assert not done.failed, done.output
     config = machine.vm().config
     assert (config.guestId, config.version) == found
-    again = hardware(machine, **_LOCATION, **wanted)
+    again = hardware(machine, **_LOCATION, **changes)
     assert (again.failed, again.changed) == (False, 0), again.output
 
 
 @pytest.mark.parametrize(
-    ("wanted", "offered"),
+    ("changes", "offered"),
     [
         ({"guest_id": "windows11_64Guest"}, "windows9_64Guest"),
         ({"guest_id": "windows2019srvNext_64Guest", "hardware_version": 17}, "windows2019srv_64Guest"),
         ({"hardware_version": 20}, "one of 19, 18, 17"),
     ],
 )
-def test_create_refuses_what_the_cluster_does_not_offer(vsphere_7, tmp_path, wanted, offered):
+def test_create_refuses_what_the_cluster_does_not_offer(vsphere_7, tmp_path, changes, offered):
     machine = OsMachine("refused", tmp_path, vsphere_7)
     for flags in (["--check"], []):
-        refused = hardware(machine, *flags, **_LOCATION, **wanted)
+        refused = hardware(machine, *flags, **_LOCATION, **changes)
         assert (refused.failed, refused.changed) == (True, 0), refused.output
         assert offered in re.sub(r"\s+", " ", refused.output)
     assert machine.vm_facts() == {}

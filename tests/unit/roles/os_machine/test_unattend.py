@@ -44,7 +44,7 @@ _ALL_SETTINGS = {
 }
 
 
-def render(**settings: object) -> str:
+def render(template: str = "unattend.xml.j2", **settings: object) -> str:
     """Return the answer file for ``settings`` (names without their prefix); other settings have their defaults."""
     defaults = yaml.safe_load((_ROLE / "defaults" / "main.yml").read_text(encoding="utf-8"))
     variables = {
@@ -54,9 +54,7 @@ def render(**settings: object) -> str:
     templar = Templar(loader=DataLoader(), variables=variables).copy_with_new_env()
     # The modules template and win_template set this option, too.
     options = "#jinja2: trim_blocks: True\n"
-    return templar.template(
-        trust_as_template(options + (_ROLE / "templates" / "unattend.xml.j2").read_text(encoding="utf-8"))
-    )
+    return templar.template(trust_as_template(options + (_ROLE / "templates" / template).read_text(encoding="utf-8")))
 
 
 class AnswerFile:
@@ -103,6 +101,16 @@ def schema() -> xmlschema.XMLSchema11:
 )
 def test_answer_file_is_valid_for_the_schema(schema, settings):
     schema.validate(render(**settings))
+
+
+def test_setup_answer_file_bypasses_the_checks_before_the_installation(schema):
+    text = render("autounattend.xml.j2")
+    schema.validate(text)
+    commands = AnswerFile(text).texts("windowsPE/Setup/RunSynchronous/RunSynchronousCommand/Path")
+    values = [command.split(" /v ")[1].split()[0] for command in commands]
+    assert values == [f"Bypass{check}Check" for check in ("TPM", "SecureBoot", "CPU", "RAM", "Storage")]
+    assert all(r"add HKLM\SYSTEM\Setup\LabConfig /v" in command for command in commands)
+    assert "pass=" in text and "Password" not in text
 
 
 @pytest.mark.parametrize(
