@@ -24,6 +24,8 @@ def client(shared_simulator: Simulator) -> Iterator[Client]:
     """Provide a session of its own on the shared simulator, and remove the rules and settings of the test."""
     shared_simulator.rules.clear()
     before = shared_simulator.settings()
+    # These tests call vSphere without the patience of the engine.
+    shared_simulator.settings(unlock_delay_ms=0, settle_delay_ms=0)
     yield Client(shared_simulator)
     shared_simulator.rules.clear()
     shared_simulator.settings(**before)

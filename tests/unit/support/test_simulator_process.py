@@ -51,12 +51,14 @@ def test_separate_host_has_its_own_certificate() -> None:
 def test_simulator_without_tls_uses_http() -> None:
     with Simulator(tls=False, template=None) as simulator:
         client = Client(simulator)
+        simulator.settings(unlock_delay_ms=0)
         assert client.export(client.import_vm().ExportVm()) == vmdk()
 
 
 def test_stop_ends_guests_and_removes_files() -> None:
     mark = f"98{os.getpid()}"
     simulator = Simulator(guest=f"setsid sleep {mark} & sleep {mark}2").start()
+    simulator.settings(unlock_delay_ms=0)
     machine = Client(simulator).import_vm()
     state = pathlib.Path(simulator.state)
     WaitForTask(machine.PowerOnVM_Task())

@@ -84,6 +84,7 @@ def test_rule_with_restart_restarts_vcenter(simulator: Simulator) -> None:
 
 def test_reset_restores_the_initial_state(simulator: Simulator) -> None:
     client = Client(simulator)
+    simulator.settings(unlock_delay_ms=0)
     client.import_vm("stays")
     WaitForTask(client.import_vm("goes").PowerOnVM_Task())
     client.start_import("held")
@@ -243,6 +244,7 @@ def test_ended_sessions_are_not_authenticated(simulator: Simulator) -> None:
     assert simulator.machines("aborted") == []
 
 
+@pytest.mark.usefixtures("client")
 def test_sessions_wait_for_updates_in_parallel(shared_simulator: Simulator) -> None:
     def work() -> int:
         client = Client(shared_simulator)
