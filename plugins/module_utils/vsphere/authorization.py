@@ -90,9 +90,14 @@ def _propagates(session: Session, root: Any) -> bool:
         if error.code in ("vsphere.permission", "vsphere.not_supported"):
             return True
         raise
-    own = [entry for entry in permissions if not entry.group and entry.principal.casefold() == user.casefold()]
+    own = [entry for entry in permissions if not entry.group and _user_part(entry.principal) == _user_part(user)]
     relevant = own or [entry for entry in permissions if entry.group]
     return any(entry.propagate for entry in relevant) or not relevant
+
+
+def _user_part(principal: str) -> str:
+    """Return a user name without its domain, which may be written in several ways: DOMAIN\\user, user@domain."""
+    return principal.rpartition("\\")[2].partition("@")[0].casefold()
 
 
 def hidden_vms(session: Session, moid: str, visible: set[str]) -> int:
