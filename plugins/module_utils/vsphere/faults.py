@@ -11,6 +11,7 @@ import re
 import socket
 import ssl
 from collections.abc import Iterator
+from typing import Any
 from xml.parsers import expat
 
 from ..common.errors import Conflict, InvalidInput, NoSpace, NotFound, StrataError, TimedOut, Unavailable, Unsupported
@@ -119,16 +120,21 @@ def fault_text(fault: object) -> str:
     return f"{text} ({name})" if text else name
 
 
-def _missing_privileges(fault: object) -> str:
-    """Return the privileges that a NoPermission reports as missing, in parentheses; older servers report only one privilege."""
+def _missing_on_objects(fault: object) -> list[tuple[Any, list[str]]]:
+    """Return the privileges that a NoPermission reports as missing, with their object; older servers report only one privilege."""
     missing = [
         (entry.entity, list(entry.privilegeIds or [])) for entry in getattr(fault, "missingPrivileges", None) or []
     ]
-    if not missing:
-        privilege = getattr(fault, "privilegeId", None)
-        missing = [(getattr(fault, "object", None), [privilege] if privilege else [])]
+    if missing:
+        return missing
+    privilege = getattr(fault, "privilegeId", None)
+    return [(getattr(fault, "object", None), [privilege] if privilege else [])]
+
+
+def _missing_privileges(fault: object) -> str:
+    """Return the privileges that a NoPermission reports as missing, in parentheses."""
     phrases = []
-    for entity, privileges in missing:
+    for entity, privileges in _missing_on_objects(fault):
         names = f"privilege{'s' if len(privileges) > 1 else ''} {', '.join(privileges)}" if privileges else ""
         target = f"on {type(entity).__name__.rpartition('.')[2]} {entity._GetMoId()}" if entity is not None else ""
         phrases.append(f"{names} {target}".strip())
@@ -150,7 +156,14 @@ def fault_error(fault: object, subject: str) -> StrataError:
     else:
         known = (Unavailable, "vsphere.fault", "Check the task and the events in vCenter.")
     error, code, hint = known
-    return error(f"{subject} failed: {fault_text(fault)}.", code=code, hint=hint, fault=fault_name(fault))
+    facts: dict[str, Any] = {"fault": fault_name(fault)}
+    if facts["fault"] == "NoPermission":
+        facts["missing_privileges"] = [
+            {"object": entity._GetMoId(), "privileges": privileges}
+            for entity, privileges in _missing_on_objects(fault)
+            if entity is not None
+        ]
+    return error(f"{subject} failed: {fault_text(fault)}.", code=code, hint=hint, **facts)
 
 
 @contextlib.contextmanager

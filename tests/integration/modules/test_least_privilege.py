@@ -11,6 +11,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.privileges import (
+    PRIVILEGES,
     Need,
     Scope,
     Task,
@@ -107,3 +108,17 @@ def test_images_are_kept_when_clones_may_be_hidden(office, simulator):
     )
     assert {vm["moid"] for vm in failed["details"]["vms"]} == {first["moid"], second["tasks"][0]["vm"]["moid"]}
     assert all(vm["clones"] == [] for vm in failed["details"]["vms"])
+
+
+def test_export_without_its_privilege_names_it_and_leaves_no_package(office, simulator, tmp_path):
+    simulator.guest("true")
+    vm = publish(office, simulator)["tasks"][0]["vm"]
+    export = {**options_of(simulator), "name": vm["name"], "file_share": str(tmp_path / "share")}
+    (tmp_path / "share").mkdir()
+    restrict(simulator, [privilege for privilege in PRIVILEGES if privilege.id != "VApp.Export"])
+    simulator.clear_journal()
+    failed = fails("ovf_export", "vsphere.permission", **export | options_of(simulator))
+    assert failed["details"]["missing_privileges"] == [{"object": vm["moid"], "privileges": ["VApp.Export"]}]
+    assert not changing_calls(simulator)
+    restrict(simulator, privileges_for(Task.EXPORT))
+    assert run("ovf_export", **export | options_of(simulator))["files"]
