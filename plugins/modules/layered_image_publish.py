@@ -36,8 +36,8 @@ options:
         the same repository, and tasks that wait for manual action. Finished images are kept.
       - V(absent) cancels publish tasks as V(canceled) does. Then it deletes the VMs of all images of the templates in this vCenter, and the
         records of these images. The image templates may be deleted already. The module fails and deletes no VM if a VM is powered on, a
-        linked clone depends on its disk, or it was converted to a template, renamed, moved to a different folder or changed otherwise
-        since it was published. Check that no Horizon pool uses the images.
+        linked clone depends on its disk or may be hidden from the user, or it was converted to a template, renamed, moved to a different
+        folder or changed otherwise since it was published. Check that no Horizon pool uses the images.
     type: str
     choices: [present, canceled, absent]
     default: present
@@ -96,6 +96,8 @@ options:
   keep:
     description:
       - Number of older VMs of a template to keep in addition to the new VM. Older VMs are deleted, unless a clone of their snapshot exists.
+      - A VM is also kept, with a warning, if clones may be hidden from the user. To delete VMs, the user needs System.Read on the root folder
+        of vCenter, with propagation.
       - All VMs are kept if not given.
     type: int
 extends_documentation_fragment:
