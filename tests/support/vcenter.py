@@ -10,6 +10,8 @@ import os
 from pyVim.task import WaitForTask
 from pyVmomi import vim
 
+from .background import eventually
+
 
 def options_of(simulator) -> dict:
     """Return the options of modules for the connection to a simulator."""
@@ -57,3 +59,9 @@ def link_clone(session, simulator, name: str) -> None:
     )
     added = vim.vm.device.VirtualDeviceSpec(operation="add", fileOperation="create", device=child)
     WaitForTask(clone.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[controller, added])))
+
+
+def await_tools(simulator, moid: str) -> None:
+    """Wait until VMware Tools run in a VM: Windows needs a moment to start."""
+    machine = machine_of(simulator.connect(), moid)
+    eventually(lambda: machine.guest.toolsRunningStatus == "guestToolsRunning")

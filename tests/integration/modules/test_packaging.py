@@ -20,7 +20,7 @@ from ansible_collections.strata.layering.tests.support.background import Backgro
 from ansible_collections.strata.layering.tests.support.module_options import add_app, add_template
 from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run
 from ansible_collections.strata.layering.tests.support.packaging_workspace import OS, install, present, work_in
-from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
+from ansible_collections.strata.layering.tests.support.vcenter import await_tools, machine_of, machines
 
 BASE = [{"name": "Base", "version": "1.0"}]
 
@@ -60,6 +60,7 @@ def test_packaging_machine_from_creation_to_published_image(office):
     assert run("audit_info", **office.options, limit=1)["records"][0]["comment"] == "CHG-7"
 
     final = office.vcenter | {"name": "App", "version": "1", "state": "finalized", "file_share": office.share}
+    await_tools(office.simulator, machine["moid"])
     refused = fails("packaging_machine", "packaging.running", **final, shutdown=False)
     assert machine["name"] in refused["msg"]
     assert refused["details"]["status"] == "ActionRequired"
@@ -85,9 +86,11 @@ def test_packaging_machine_from_creation_to_published_image(office):
 
     # The work continues in the VM: the package is exported again.
     machine_of(office.simulator.connect(), machine["moid"]).PowerOn()
+    await_tools(office.simulator, machine["moid"])
     run("packaging_machine", **final)
     work_in(office, machine, install)
     machine_of(office.simulator.connect(), machine["moid"]).PowerOn()
+    await_tools(office.simulator, machine["moid"])
     done = run("packaging_machine", **final)
     assert done["changed"] is True
 
@@ -263,6 +266,7 @@ def test_packaging_machine_with_a_lost_record_is_recorded_again(office):
     again = run("packaging_machine", **present(office))
     assert again["changed"] is False
     assert again["machine"]["moid"] == made["machine"]["moid"]
+    await_tools(office.simulator, made["machine"]["moid"])
     assert run("packaging_machine", **final)["changed"] is True
 
 
@@ -276,6 +280,7 @@ def test_packaging_machine_interrupted_runs_are_resumed(office):
     done = converges("packaging_machine", office.look, **present(office))
     assert done["machine"]["moid"] == moid
     assert done["machine"]["power_state"] == "poweredOn"
+    await_tools(office.simulator, moid)
 
     office.simulator.rules.add("NFC:GET", drop_connection=True, after_bytes=10_000, count=None)
     assert attempt("packaging_machine", **final)["failed"]
@@ -386,6 +391,7 @@ def test_packaging_machine_without_its_base_image_fails(office):
 def test_packaging_machine_of_a_platform_layer(office):
     asked = present(office, kind="platform")
     machine = run("packaging_machine", **asked)["machine"]
+    await_tools(office.simulator, machine["moid"])
     run(
         "packaging_machine",
         **office.vcenter,
