@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The preflight of a publish on a large simulated vCenter, beside govc, which only reads the hosts."""
+"""The preflight of a publish on a large simulated vCenter, next to govc, which only reads the hosts."""
 
 from __future__ import annotations
 

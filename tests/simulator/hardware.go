@@ -74,8 +74,8 @@ func deviceVersion(device types.BaseVirtualDevice) types.HardwareVersion {
 	return types.VMX3
 }
 
-// machine is the hardware that a spec asks for, on top of what a VM has.
-type machine struct {
+// specifiedVM is the hardware that a spec asks for, on top of what a VM has.
+type specifiedVM struct {
 	version  types.HardwareVersion
 	firmware string
 	devices  map[int32]types.BaseVirtualDevice // by key, of the VM and the spec
@@ -94,7 +94,7 @@ var defaultControllers = map[int32]types.BaseVirtualDevice{
 // checkHardware refuses a spec that vCenter refuses: keys, controllers, places, devices that the hardware version lacks,
 // and settings that need EFI. existing is the configuration of a VM to reconfigure, nil for a new VM.
 func checkHardware(spec *types.VirtualMachineConfigSpec, existing *types.VirtualMachineConfigInfo) types.BaseMethodFault {
-	vm := machine{version: types.VMX13, firmware: spec.Firmware, devices: map[int32]types.BaseVirtualDevice{}}
+	vm := specifiedVM{version: types.VMX13, firmware: spec.Firmware, devices: map[int32]types.BaseVirtualDevice{}}
 	text := spec.Version
 	if existing != nil {
 		text = existing.Version
@@ -122,7 +122,7 @@ func checkHardware(spec *types.VirtualMachineConfigSpec, existing *types.Virtual
 func isSet(value *bool) bool { return value != nil && *value }
 
 // checkFirmware refuses settings that need EFI, or a newer hardware version.
-func (vm *machine) checkFirmware(spec *types.VirtualMachineConfigSpec) types.BaseMethodFault {
+func (vm *specifiedVM) checkFirmware(spec *types.VirtualMachineConfigSpec) types.BaseMethodFault {
 	efi := vm.firmware == string(types.GuestOsDescriptorFirmwareTypeEfi)
 	if options := spec.BootOptions; options != nil && isSet(options.EfiSecureBootEnabled) && (!efi || vm.version < types.VMX13) {
 		return &types.InvalidVmConfig{Property: "msg.hostd.configSpec.efi"}
@@ -145,7 +145,7 @@ type unitPlace struct {
 }
 
 // checkDevices refuses changes to devices that do not fit together.
-func (vm *machine) checkDevices(changes []types.BaseVirtualDeviceConfigSpec) types.BaseMethodFault {
+func (vm *specifiedVM) checkDevices(changes []types.BaseVirtualDeviceConfigSpec) types.BaseMethodFault {
 	added, fault := vm.collect(changes)
 	if fault != nil {
 		return fault
@@ -170,7 +170,7 @@ func (vm *machine) checkDevices(changes []types.BaseVirtualDeviceConfigSpec) typ
 }
 
 // collect adds new devices to the VM's devices and takes those away that the changes remove or move.
-func (vm *machine) collect(changes []types.BaseVirtualDeviceConfigSpec) (map[int32]bool, types.BaseMethodFault) {
+func (vm *specifiedVM) collect(changes []types.BaseVirtualDeviceConfigSpec) (map[int32]bool, types.BaseMethodFault) {
 	added := map[int32]bool{}
 	for i, change := range changes {
 		spec := change.GetVirtualDeviceConfigSpec()
@@ -194,7 +194,7 @@ func (vm *machine) collect(changes []types.BaseVirtualDeviceConfigSpec) (map[int
 	return added, nil
 }
 
-func (vm *machine) occupy(device types.BaseVirtualDevice, taken map[unitPlace]bool, buses map[string]bool) {
+func (vm *specifiedVM) occupy(device types.BaseVirtualDevice, taken map[unitPlace]bool, buses map[string]bool) {
 	d := device.GetVirtualDevice()
 	if d.ControllerKey != 0 && d.UnitNumber != nil {
 		taken[unitPlace{d.ControllerKey, *d.UnitNumber}] = true
@@ -205,7 +205,7 @@ func (vm *machine) occupy(device types.BaseVirtualDevice, taken map[unitPlace]bo
 }
 
 // checkDevice refuses a new device that has no place.
-func (vm *machine) checkDevice(index int32, device types.BaseVirtualDevice, taken map[unitPlace]bool, buses map[string]bool) types.BaseMethodFault {
+func (vm *specifiedVM) checkDevice(index int32, device types.BaseVirtualDevice, taken map[unitPlace]bool, buses map[string]bool) types.BaseMethodFault {
 	d := device.GetVirtualDevice()
 	invalid := types.InvalidDeviceSpec{DeviceIndex: index}
 	if least := deviceVersion(device); vm.version < least {

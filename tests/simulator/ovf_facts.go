@@ -67,7 +67,7 @@ var (
 	otherSubtype = regexp.MustCompile(`(ResourceSubType>)[^<]*(nvme|ahci)[^<]*(<)`)
 )
 
-// scsiInstead describes NVMe and AHCI controllers as SCSI controllers, the only ones that vcsim reads.
+// scsiInstead describes NVMe and AHCI controllers as SCSI controllers: vcsim reads no other controllers.
 func scsiInstead(descriptor string) string {
 	return ovfItemText.ReplaceAllStringFunc(descriptor, func(item string) string {
 		if !otherStorage.MatchString(item) || !otherSubtype.MatchString(item) {

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The specification of a VM to import, which vCenter makes from an OVF descriptor and which is completed with the hardware."""
+"""The specification of a VM to import, made by vCenter for an OVF descriptor and completed with the hardware."""
 
 from __future__ import annotations
 

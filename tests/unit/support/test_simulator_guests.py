@@ -74,7 +74,7 @@ def test_power_off_leaves_no_process_of_the_guest(client: Client) -> None:
     WaitForTask(machine.PowerOnVM_Task())
     for attempt in range(500):
         ready = "ready" in "".join(run["output"] for run in client.simulator.guests("leaves-none"))
-        # The shell goes on before its background commands have started.
+        # The shell continues before its background commands have started.
         if ready and len(running_processes(f"sleep\0{mark}")) == 2:
             break
         time.sleep(0.01)
