@@ -16,6 +16,9 @@ author:
 description:
   - Writes the disks of the VM, an OVF descriptor and a SHA-256 manifest to a folder of the share.
   - A VM that has not changed since its last export is not exported again. An interrupted export resumes after the last complete disk.
+  - The VM counts as unchanged if its configuration is the same and its disks are proven unchanged. The proof is the content ID of each disk, and that vCenter
+    has no newer power-on of the VM. For a disk without a content ID it is the last power-on and the sizes of the files. Without a proof, for example if
+    vCenter has removed its events, the VM is exported again.
   - A record next to the package (C(<package>.export.json)) contains the VM. The package of a different VM, and files without such a record,
     are never replaced. A VM that was deleted and created again under the same name replaces the package of the deleted VM.
 options:

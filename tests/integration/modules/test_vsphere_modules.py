@@ -249,6 +249,17 @@ def test_ovf_export_never_replaces_another_package(two_vms, vcenter, simulator, 
     assert refuses(second, "vsphere.ovf_other_vm")["vm"] == "win11-os"
     assert run("ovf_export", **options, name=first)["changed"] is False
 
+    # The disk may have changed while the VM ran, although its configuration is the same.
+    simulator.settings(settle_delay_ms=0)
+    simulator.guest(mode="off", vm=first)
+    vm = machine_of(simulator.connect(), machines(simulator)[first]["moid"])
+    WaitForTask(vm.PowerOnVM_Task())
+    WaitForTask(vm.PowerOffVM_Task())
+    assert run("ovf_export", check=True, **options, name=first)["changed"]
+    assert run("ovf_export", **options, name=first)["changed"]
+    for check in (True, False):
+        assert run("ovf_export", check=check, **options, name=first)["changed"] is False
+
     # A VM of the same name replaces the package only if the first VM no longer exists in this vCenter.
     for changes in ({"vm_name": second}, {"vm_name": second, "vcenter": "x", "instance_uuid": str(uuid.uuid4())}):
         record.write_text(json.dumps(known | changes))
