@@ -17,10 +17,11 @@ from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.tests.sample.reread import read_volume
 from ansible_collections.strata.layering.tests.support.background import Background, eventually
+from ansible_collections.strata.layering.tests.support.least_privilege import USERNAME, permissions, restrict
 from ansible_collections.strata.layering.tests.support.module_options import add_app, add_template
 from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run
 from ansible_collections.strata.layering.tests.support.packaging_workspace import OS, install, present, work_in
-from ansible_collections.strata.layering.tests.support.vcenter import await_tools, machine_of, machines
+from ansible_collections.strata.layering.tests.support.vcenter import await_tools, machine_of, machines, options_of
 
 BASE = [{"name": "Base", "version": "1.0"}]
 
@@ -376,6 +377,24 @@ def test_packaging_machine_with_linked_clones_is_not_deleted(office):
         refused = fails("packaging_machine", "packaging.cloned", **gone, check=check)
         assert refused["details"]["machines"] == ["linked"]
     assert office.look() == before
+
+
+def test_packaging_machine_whose_clones_may_be_hidden_is_not_deleted(office):
+    from pyVim.task import WaitForTask  # pylint: disable=import-outside-toplevel
+
+    machine = run("packaging_machine", **present(office))["machine"]
+    found = machine_of(office.simulator.connect(), machine["moid"])
+    WaitForTask(found.CreateSnapshot_Task("before", "", False, False))
+    grants = [{**entry, "propagate": entry["entity"] != "/"} for entry in permissions()]
+    grants.append({"entity": "/DC0", "privileges": [], "propagate": True})
+    office.simulator.user(USERNAME, grants, password=office.simulator.login[1])
+    before = office.look()
+    gone = office.vcenter | {"name": "App", "version": "1", "state": "absent"}
+    for check in (True, False):
+        fails("packaging_machine", "packaging.hidden_clones", **gone, check=check)
+    assert office.look() == before
+    restrict(office.simulator)
+    assert run("packaging_machine", **gone | options_of(office.simulator))["changed"]
 
 
 def test_packaging_machine_without_its_base_image_fails(office):
