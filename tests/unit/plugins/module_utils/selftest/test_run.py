@@ -20,6 +20,7 @@ from ansible_collections.strata.layering.plugins.module_utils.common.findings im
 from ansible_collections.strata.layering.plugins.module_utils.preflight import checks
 from ansible_collections.strata.layering.plugins.module_utils.selftest import machine, steps
 from ansible_collections.strata.layering.plugins.module_utils.selftest.report import report_text
+from ansible_collections.strata.layering.tests.support.published_vms import published_vm
 
 ALL_STEPS = [
     "connect",
@@ -362,7 +363,7 @@ def test_leftover_of_another_composer_is_kept_until_it_expires(simulator, start)
     assert name in names(simulator)
 
 
-@pytest.mark.parametrize("change", ["rename", "template", "no mark"])
+@pytest.mark.parametrize("change", ["rename", "no mark"])
 def test_vm_that_is_not_the_test_vm_of_a_run_is_kept(simulator, start, change):
     name = leave_vm(start, process="1.1")
     found = simulator.connect().content.searchIndex.FindByInventoryPath(f"DC0/vm/{name}")
@@ -370,15 +371,18 @@ def test_vm_that_is_not_the_test_vm_of_a_run_is_kept(simulator, start, change):
     if change == "rename":
         WaitForTask(found.Rename_Task("strata-selftest-clone"))
         name = "strata-selftest-clone"
-    elif change == "template":
-        while "MarkAsTemplate" in found.disabledMethod:
-            time.sleep(0.05)
-        found.MarkAsTemplate()
     else:
         option = vim.option.OptionValue(key=machine.KEY_MARK, value="")
         WaitForTask(found.ReconfigVM_Task(vim.vm.ConfigSpec(extraConfig=[option])))
     assert start().leftovers == ()
     assert name in names(simulator)
+
+
+@pytest.mark.parametrize(("changes", "has_mark"), [({}, True), ({"template": True}, False), ({"name": "clone"}, False)])
+def test_mark_belongs_only_to_the_vm_that_was_created_with_it(changes, has_mark):
+    settings = machine.Mark("strata-selftest-0", "composer", "1.1", 1).settings()
+    facts = published_vm(**{"name": "strata-selftest-0", "extra_config": settings} | changes)
+    assert (machine.Mark.of(facts) is not None) == has_mark
 
 
 def test_foreign_vm_of_the_same_name_is_not_touched(simulator, start, monkeypatch):
