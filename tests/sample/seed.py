@@ -14,11 +14,11 @@ import tempfile
 from collections.abc import Iterator
 
 from ...plugins.module_utils.common.progress import Progress, silent
-from ...plugins.module_utils.vsphere.deploy import Deployed
-from ...plugins.module_utils.vsphere.disk_controllers import KINDS
-from ...plugins.module_utils.vsphere.hardware import Hardware
-from ...plugins.module_utils.vsphere.inventory import Inventory
+from ...plugins.module_utils.vsphere.hardware.disk_controllers import KINDS
+from ...plugins.module_utils.vsphere.hardware.hardware import Hardware
+from ...plugins.module_utils.vsphere.inventory.inventory import Inventory
 from ...plugins.module_utils.vsphere.session import Session
+from ...plugins.module_utils.vsphere.transfer.deploy import Deployed
 from ..support.deploying import deploy_vm
 from ..support.simulator import Simulator
 from .package import Package, make_package

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ...plugins.module_utils.common.progress import Progress, silent
-from ...plugins.module_utils.vsphere.deploy import Deployed, Uploaded, create_by_import
-from ...plugins.module_utils.vsphere.hardware import Hardware
-from ...plugins.module_utils.vsphere.import_specification import DeployRequest
-from ...plugins.module_utils.vsphere.inventory import Placement
+from ...plugins.module_utils.vsphere.hardware.hardware import Hardware
+from ...plugins.module_utils.vsphere.inventory.inventory import Placement
 from ...plugins.module_utils.vsphere.session import Session
+from ...plugins.module_utils.vsphere.transfer.deploy import Deployed, Uploaded, create_by_import
+from ...plugins.module_utils.vsphere.transfer.import_specification import DeployRequest
 
 
 def deploy_vm(

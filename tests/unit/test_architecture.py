@@ -39,9 +39,9 @@ def documented_imports() -> dict[str, set[str]]:
 def imports_of(path: pathlib.Path) -> list[tuple[int, str]]:
     """Return line and package of each import of another package of the engine."""
     found = []
-    package = path.relative_to(_ENGINE).parts[0]
+    package, *below = path.relative_to(_ENGINE).parts
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.level == 2:
+        if isinstance(node, ast.ImportFrom) and node.level == 1 + len(below):
             names = [node.module.partition(".")[0]] if node.module else [name.name for name in node.names]
             found += [(node.lineno, name) for name in names if name != package]
     return found

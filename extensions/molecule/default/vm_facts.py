@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory import Inventory
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory.inventory import Inventory
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.session import Session
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.vm import read_facts
 from ansible_collections.strata.layering.tests.support.simulator import Simulator

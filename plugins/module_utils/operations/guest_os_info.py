@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..common.outcome import Outcome
-from ..vsphere.guest_offers import GuestOffers
-from ..vsphere.inventory import Inventory
+from ..vsphere.inventory.guest_offers import GuestOffers
+from ..vsphere.inventory.inventory import Inventory
 from ..vsphere.properties import read
 from .options import ConnectionOptions
 

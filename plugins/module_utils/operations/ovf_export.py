@@ -16,12 +16,12 @@ from ..common.outcome import Outcome
 from ..common.progress import Progress, silent
 from ..shares.open import ShareCredentials, open_share
 from ..shares.share import Share
-from ..vsphere import vm_export
-from ..vsphere.export_owner import check_owner
-from ..vsphere.inventory import Inventory
-from ..vsphere.names import plain_name
+from ..vsphere.inventory.inventory import Inventory
+from ..vsphere.inventory.names import plain_name
 from ..vsphere.properties import read
 from ..vsphere.session import Session
+from ..vsphere.transfer import vm_export
+from ..vsphere.transfer.export_owner import check_owner
 from ..vsphere.vm import Snapshot, list_snapshots
 from .options import ConnectionOptions, RepositoryOptions, share_credentials
 

@@ -17,7 +17,7 @@ from ..publish.uploads import is_uploaded
 from ..publish.vm_metadata import KEY_STATE, POWERED_OFF
 from ..repository.repository import Repository
 from ..vsphere.addresses import ADDRESS_PROPERTIES, reachable_address
-from ..vsphere.inventory import Inventory
+from ..vsphere.inventory.inventory import Inventory
 from ..vsphere.properties import read
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts

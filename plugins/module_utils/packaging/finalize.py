@@ -21,7 +21,7 @@ from .context import ACTION_REQUIRED, COMPLETE, PackagingContext
 from .decision import FINAL, Goal, Observation, PackagingState, Step, after, next_step
 
 if TYPE_CHECKING:
-    from ..vsphere import vm_export
+    from ..vsphere.transfer import vm_export
 
 
 def ensure_finalized(context: PackagingContext) -> Outcome:
@@ -88,8 +88,8 @@ class _Finalization:
         self._export: vm_export.Export | None = None
 
     def run(self) -> Outcome:
-        from ..vsphere import vm_export
-        from ..vsphere.export_owner import check_owner
+        from ..vsphere.transfer import vm_export
+        from ..vsphere.transfer.export_owner import check_owner
 
         context, facts = self._context, self._facts
         package = self._package()
@@ -158,7 +158,7 @@ class _Finalization:
 
     def _observe(self, package: _Package) -> Observation:
         """Observe the export: it counts only if the VM has not run since, because its settings do not show changes of its disk."""
-        from ..vsphere import vm_export
+        from ..vsphere.transfer import vm_export
 
         export = self._record.export
         has_run = package.powered_on not in (None, export.exported_after if export else None)
@@ -180,7 +180,7 @@ class _Finalization:
 
     def _export_disk(self, package: _Package) -> None:
         """Export the disk; an interrupted export continues, unless the VM has run since it began."""
-        from ..vsphere import vm_export
+        from ..vsphere.transfer import vm_export
 
         context, powered_on = self._context, package.powered_on
         begun_after = self._record.export.begun_after if self._record.export else powered_on

@@ -30,12 +30,12 @@ from ..publish.vm_metadata import KEY_STATE, machine_record, short_digest
 from ..repository.repository import Repository
 from ..vsphere import vm as machines
 from ..vsphere.faults import explained
-from ..vsphere.inventory import Inventory
+from ..vsphere.inventory.inventory import Inventory
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts, read_facts
 
 if TYPE_CHECKING:
-    from ..vsphere.deploy import Deployed
+    from ..vsphere.transfer.deploy import Deployed
 
 #: extraConfig of a packaging machine: the layer version that is packaged in it, and the digest of the layers it was built from.
 KEY_LAYER = "strata.layering.packaging"
@@ -189,8 +189,8 @@ def create_machine(
 
     Raises Conflict (vsphere.duplicate_name) when its name is in use.
     """
-    from ..vsphere.deploy import create_by_import
-    from ..vsphere.import_specification import DeployRequest
+    from ..vsphere.transfer.deploy import create_by_import
+    from ..vsphere.transfer.import_specification import DeployRequest
 
     length, chunks = image.stream()
     title = f"Packaging machine of the {packaging.kind} layer {packaging.name} {packaging.version}"

@@ -33,7 +33,7 @@ def ensure_absent(context: PackagingContext) -> Outcome:
     Raises:
         Conflict: ``packaging.cloned`` if linked clones depend on its disk; ``packaging.hidden_clones`` if they may be hidden; as ``remove_machine``.
     """
-    from ..vsphere import vm_export
+    from ..vsphere.transfer import vm_export
 
     folder = _package_folder(context)
     expired = folder if context.request.remove_package else None
@@ -84,7 +84,7 @@ def _package_folder(context: PackagingContext) -> str | None:
     Raises:
         Conflict: ``packaging.other_package`` if the options name the package of a different VM, which is to be removed.
     """
-    from ..vsphere.export_record import file_name, load_record
+    from ..vsphere.transfer.export_record import file_name, load_record
 
     request = context.request
     known = context.record.package if context.record else None

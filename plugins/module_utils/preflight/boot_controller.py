@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ..common.findings import FAIL, PASS, WARN
-from ..vsphere.disk_controllers import controller_title
+from ..vsphere.hardware.disk_controllers import controller_title
 from .subject import Subject
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..common.counting import counted_examples
 from ..common.findings import FAIL, PASS, WARN
-from ..vsphere.guest_offers import GuestOffers, HardwareVersion, hardware_number
+from ..vsphere.inventory.guest_offers import GuestOffers, HardwareVersion, hardware_number
 from ..vsphere.properties import read
 from .subject import Subject
 

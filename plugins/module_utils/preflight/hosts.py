@@ -17,7 +17,7 @@ from ..common.errors import StrataError
 from ..common.findings import FAIL, PASS, WARN
 from ..vsphere.properties import collect, read
 from ..vsphere.session import Session
-from ..vsphere.transfer import HostConnection
+from ..vsphere.transfer.transfer import HostConnection
 from .subject import Subject
 
 #: Seconds for a connection; a host that a firewall hides does not answer at all.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..common.errors import StrataError
 from ..common.findings import FAIL, PASS, WARN
-from ..vsphere.import_specification import DeployRequest, import_specification
+from ..vsphere.transfer.import_specification import DeployRequest, import_specification
 from .subject import Subject
 
 #: The size of the disk, in bytes, when only the connector is tested.

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..common.counting import counted_examples
 from ..common.findings import FAIL, PASS, WARN
-from ..vsphere.compute import receiving_hosts
+from ..vsphere.inventory.compute import receiving_hosts
 from .subject import Subject
 
 _LISTED = 3

@@ -11,7 +11,7 @@ from typing import Any
 from ..common.findings import FAIL, PASS, WARN
 from ..vsphere.authorization import missing_privileges, reads_everything
 from ..vsphere.custom_attributes import missing_definitions
-from ..vsphere.inventory import Inventory
+from ..vsphere.inventory.inventory import Inventory
 from ..vsphere.privileges import Need, Privilege, Scope, Task, privileges_for
 from .subject import Subject
 

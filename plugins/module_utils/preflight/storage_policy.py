@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ..common.findings import FAIL, PASS
-from ..vsphere.storage_policies import incompatible_datastores
+from ..vsphere.inventory.storage_policies import incompatible_datastores
 from .subject import Subject
 
 

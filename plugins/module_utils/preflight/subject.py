@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..catalog.connector_document import ConnectorDocument
-from ..vsphere.hardware import Hardware
-from ..vsphere.inventory import Placement
+from ..vsphere.hardware.hardware import Hardware
+from ..vsphere.inventory.inventory import Placement
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts
 

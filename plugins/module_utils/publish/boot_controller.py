@@ -14,7 +14,7 @@ from ..layers.layer_version import LayerReference
 from ..preflight.boot_controller import boot_advice
 from ..preflight.subject import BootDrivers
 from ..repository.repository import Repository
-from ..vsphere.disk_controllers import controller_title
+from ..vsphere.hardware.disk_controllers import controller_title
 from .placement import Target
 
 

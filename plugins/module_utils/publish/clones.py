@@ -13,7 +13,7 @@ from typing import Any
 
 from ..common.optional_imports import pyvmomi
 from ..vsphere.authorization import hidden_vms, reads_everything
-from ..vsphere.names import plain_name
+from ..vsphere.inventory.names import plain_name
 from ..vsphere.properties import collect_below
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts

@@ -12,7 +12,7 @@ from ..catalog.kinds import TEMPLATE
 from ..catalog.resolved_template import ResolvedTemplate
 from ..common.errors import InternalError
 from ..common.timestamps import now
-from ..vsphere.inventory import Inventory
+from ..vsphere.inventory.inventory import Inventory
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts, read_facts
 from . import action_texts, guest_wait, image_records, machine_state, steps, vm_metadata

@@ -12,7 +12,7 @@ from ..catalog.image_record import ImageRecord, ImagesDocument
 from ..catalog.vsphere_records import MachineRecord, VCenterRecord
 from ..common.errors import NotFound
 from ..repository.repository import Repository
-from ..vsphere.inventory import Inventory
+from ..vsphere.inventory.inventory import Inventory
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts, read_facts
 from .vm_metadata import KEY_IMAGE, is_image

@@ -17,7 +17,7 @@ from ..catalog.vsphere_records import MachineRecord
 from ..common.errors import Conflict, NotFound
 from ..vsphere import vm as machines
 from ..vsphere.busy import Waiting
-from ..vsphere.inventory import Inventory
+from ..vsphere.inventory.inventory import Inventory
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts, read_facts
 from . import guest_report, image_records, ownership, vm_metadata

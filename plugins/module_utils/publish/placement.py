@@ -11,9 +11,9 @@ from typing import Any
 from ..catalog.connector_document import ConnectorDocument
 from ..common.errors import Conflict, NotFound
 from ..preflight.subject import ImageNeeds, Subject
-from ..vsphere.disk_controllers import require_disk_controller
-from ..vsphere.hardware import Hardware, read_hardware
-from ..vsphere.inventory import Inventory, Placement
+from ..vsphere.hardware.disk_controllers import require_disk_controller
+from ..vsphere.hardware.hardware import Hardware, read_hardware
+from ..vsphere.inventory.inventory import Inventory, Placement
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts, read_facts
 

@@ -14,7 +14,7 @@ from ..catalog.publish_task_record import PublishTaskRecord
 from ..catalog.resolved_template import ResolvedTemplate
 from ..common.errors import NotFound
 from ..repository.repository import Repository
-from ..vsphere.inventory import Inventory
+from ..vsphere.inventory.inventory import Inventory
 from ..vsphere.properties import collect
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts, read_facts

@@ -18,9 +18,9 @@ from ..images.thin_image import ThinImage
 from ..preflight.checks import require_passed, warnings
 from ..vsphere import vm as machines
 from ..vsphere.custom_attributes import define_attributes, set_attributes
-from ..vsphere.deploy import Uploaded, create_by_import
-from ..vsphere.hardware_compare import hardware_warnings
-from ..vsphere.import_specification import DeployRequest
+from ..vsphere.hardware.hardware_compare import hardware_warnings
+from ..vsphere.transfer.deploy import Uploaded, create_by_import
+from ..vsphere.transfer.import_specification import DeployRequest
 from ..vsphere.vm import VmFacts, read_facts
 from . import guest_report, image_records, uploads, vm_metadata
 from .connector_script import run_script

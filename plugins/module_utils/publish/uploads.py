@@ -18,8 +18,8 @@ from ..catalog.vsphere_records import MachineRecord, UploadRecord
 from ..common.errors import NotFound
 from ..vsphere import vm as machines
 from ..vsphere.busy import Waiting
-from ..vsphere.deploy import Uploaded
 from ..vsphere.session import Session
+from ..vsphere.transfer.deploy import Uploaded
 from ..vsphere.vm import VmFacts
 
 

@@ -18,8 +18,8 @@ from ..common.collection_version import VERSION
 from ..common.errors import StrataError
 from ..common.optional_imports import pyvmomi
 from ..publish.placement import Target
-from ..vsphere.hardware import Hardware
-from ..vsphere.names import plain_name
+from ..vsphere.hardware.hardware import Hardware
+from ..vsphere.inventory.names import plain_name
 from ..vsphere.properties import collect, collect_below, read
 from ..vsphere.session import Session
 from .redaction import Redactor

@@ -22,7 +22,7 @@ from typing import Any
 from ..common.errors import NotFound, Unavailable
 from ..vsphere.busy import Waiting
 from ..vsphere.faults import explained
-from ..vsphere.names import plain_name
+from ..vsphere.inventory.names import plain_name
 from ..vsphere.properties import collect_below
 from ..vsphere.session import Session
 from ..vsphere.vm import VmFacts, destroy, read_facts

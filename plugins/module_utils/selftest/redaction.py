@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..vsphere.names import escaped_name, path_name, plain_name
+from ..vsphere.inventory.names import escaped_name, path_name, plain_name
 
 #: Folders that every vCenter has; their names say nothing about a site.
 _COMMON = frozenset(("Datacenters", "Resources", "vm", "host", "network", "datastore"))

@@ -15,7 +15,7 @@ from ..common.errors import InternalError, TimedOut
 from ..common.findings import FAIL, PASS, WARN
 from ..common.progress import Progress, silent
 from ..publish.placement import Target
-from ..vsphere.inventory import Placement
+from ..vsphere.inventory.inventory import Placement
 from ..vsphere.session import Session
 from ..vsphere.vm import Snapshot
 from .image import DiskImage

@@ -24,13 +24,13 @@ from ..disk.vmdk_reader import StreamOptimizedDisk
 from ..preflight.checks import require_passed, run_checks
 from ..publish.placement import resolve_placement
 from ..vsphere import vm as machines
-from ..vsphere.deploy import Uploaded, create_by_import
-from ..vsphere.hardware import Hardware
-from ..vsphere.import_specification import DeployRequest
-from ..vsphere.inventory import Inventory
+from ..vsphere.hardware.hardware import Hardware
+from ..vsphere.inventory.inventory import Inventory
 from ..vsphere.properties import read
 from ..vsphere.session import Session
-from ..vsphere.vm_export import export_vm
+from ..vsphere.transfer.deploy import Uploaded, create_by_import
+from ..vsphere.transfer.import_specification import DeployRequest
+from ..vsphere.transfer.vm_export import export_vm
 from . import facts, machine
 from .image import write_image
 from .run_state import RunState

@@ -15,9 +15,9 @@ from typing import Any
 
 from ..common.errors import StrataError
 from ..common.optional_imports import pyvmomi
-from .compute import has_drs
 from .faults import explained, fault_error
-from .inventory import Inventory
+from .inventory.compute import has_drs
+from .inventory.inventory import Inventory
 from .properties import wait_for
 from .session import Session
 from .tasks import wait_for_task

@@ -16,9 +16,9 @@ from ..common.optional_imports import pyvmomi
 from ..common.progress import Progress, silent
 from .busy import PATIENTLY, Waiting, patiently
 from .faults import explained
-from .hardware import option_values
-from .inventory import Inventory
-from .names import path_name, plain_name
+from .hardware.hardware import option_values
+from .inventory.inventory import Inventory
+from .inventory.names import path_name, plain_name
 from .power import power_on_by_drs
 from .properties import read, wait_for
 from .session import Session

@@ -10,7 +10,7 @@ import os
 import pytest
 from pyVmomi import vim
 
-from ansible_collections.strata.layering.plugins.module_utils.vsphere import deploy
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.transfer import deploy
 from ansible_collections.strata.layering.tests.support.module_options import (
     OS_LAYER,
     add_app,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from pyVmomi import vim
 
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory import Inventory
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory.inventory import Inventory
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.properties import read
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.session import Session
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.tasks import wait_for_task

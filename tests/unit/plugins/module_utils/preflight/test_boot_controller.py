@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.preflight import boot_controller, firmware
 from ansible_collections.strata.layering.plugins.module_utils.preflight.subject import BootDrivers, ImageNeeds
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.hardware import Hardware
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.hardware.hardware import Hardware
 
 
 def _subject(controller="pvscsi", boot=None, template_firmware="efi", os_firmware="efi", with_image=True):

@@ -11,7 +11,7 @@ from pyVmomi import vim
 
 from ansible_collections.strata.layering.plugins.module_utils.publish.clones import Clones
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.authorization import hidden_vms, reads_everything
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory import Inventory
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory.inventory import Inventory
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.properties import collect_below
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.session import Session
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.vm import read_facts

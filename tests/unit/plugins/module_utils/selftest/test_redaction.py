@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict
 from ansible_collections.strata.layering.plugins.module_utils.selftest.redaction import Redactor
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.names import escaped_name, path_name
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory.names import escaped_name, path_name
 
 #: Parts of messages. No generated name is a part of them.
 _BEFORE, _AFTER = "Creating the virtual machine ", " failed: it exists already."

@@ -16,8 +16,8 @@ import threading
 
 import pytest
 
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.hardware import Hardware
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory import Inventory
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.hardware.hardware import Hardware
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory.inventory import Inventory
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.session import Patience, Session
 from ansible_collections.strata.layering.tests.support import simulator_fixtures
 from ansible_collections.strata.layering.tests.support.deploying import deploy_vm

@@ -11,11 +11,12 @@ import time
 import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, Corrupt, StrataError
-from ansible_collections.strata.layering.plugins.module_utils.vsphere import nfc, vm
+from ansible_collections.strata.layering.plugins.module_utils.vsphere import vm
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.busy import Waiting, wait_until_enabled
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.properties import read
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.session import Patience
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.vm_export import export_vm
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.transfer import nfc
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.transfer.vm_export import export_vm
 from ansible_collections.strata.layering.tests.support.deploying import deploy_vm
 
 TASK = {"Task": {"Type": "Task", "Value": "task-1"}}

@@ -16,10 +16,10 @@ from pyVmomi import vim
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import StrataError
 from ansible_collections.strata.layering.plugins.module_utils.ovf.package import open_package
 from ansible_collections.strata.layering.plugins.module_utils.vsphere import vm
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.disk_state import DiskState, is_unchanged
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.properties import read
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.tasks import wait_for_task
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.vm_export import export_vm, exported
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.transfer.disk_state import DiskState, is_unchanged
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.transfer.vm_export import export_vm, exported
 
 
 @pytest.fixture

@@ -10,9 +10,11 @@ import socket
 
 import pytest
 
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.hardware import Hardware
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory import Inventory
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.storage_policies import find_storage_policy
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.hardware.hardware import Hardware
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory.inventory import Inventory
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory.storage_policies import (
+    find_storage_policy,
+)
 from ansible_collections.strata.layering.tests.support.deploying import deploy_vm
 from ansible_collections.strata.layering.tests.support.simulator import Simulator
 

@@ -11,16 +11,16 @@ import pytest
 from pyVmomi import vim, vmodl
 
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import StrataError
-from ansible_collections.strata.layering.plugins.module_utils.vsphere import compute
 from ansible_collections.strata.layering.plugins.module_utils.vsphere import vm as machines
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.hardware import Hardware
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.import_specification import (
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.hardware.hardware import Hardware
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory import compute
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory.inventory import Inventory
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.properties import read
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.tasks import wait_for_task
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.transfer.import_specification import (
     DeployRequest,
     import_specification,
 )
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory import Inventory
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.properties import read
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.tasks import wait_for_task
 
 from .conftest import find_placement
 

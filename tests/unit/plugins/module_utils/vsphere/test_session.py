@@ -15,8 +15,8 @@ from ansible_collections.strata.layering.plugins.module_utils.common.errors impo
     StrataError,
     Unavailable,
 )
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.hardware import Hardware
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory import Inventory
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.hardware.hardware import Hardware
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory.inventory import Inventory
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.properties import read
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.session import Patience
 from ansible_collections.strata.layering.tests.support.deploying import deploy_vm

@@ -12,9 +12,9 @@ import time
 import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import StrataError, TimedOut
-from ansible_collections.strata.layering.plugins.module_utils.vsphere import patient_socket
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.patient_socket import PatientSocket
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.vm_export import export_vm
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.transfer import patient_socket
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.transfer.patient_socket import PatientSocket
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.transfer.vm_export import export_vm
 from ansible_collections.strata.layering.tests.support.deploying import deploy_vm
 
 #: A host is silent for 3 s; the sockets wait in slices of 0.2 s.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.strata.layering.plugins.module_utils.vsphere.disk_controllers import KINDS
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.hardware.disk_controllers import KINDS
 from ansible_collections.strata.layering.plugins.module_utils.windows import boot_controllers as boot
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_reader import read_hive
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.registry_values import (
