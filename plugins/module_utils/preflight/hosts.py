@@ -31,6 +31,7 @@ _ADVICE = (
     "Open TCP port 443 from the composer to every ESXi host, and let DNS resolve their names as vCenter shows them; "
     "or set esxi_host of the connector to a host that the composer reaches."
 )
+_READ = "Give the user the role Read-only on the cluster or ESXi host, with propagation to children."
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ def check(subject: Subject) -> tuple[str, str, str]:
     if session.content.about.apiType == "HostAgent":
         return PASS, f"{session.label} receives the disk itself", ""
     hosts = _receiving_hosts(subject)
+    if hosts is None:
+        return WARN, "vCenter does not show the hosts to the user", _READ
     if not hosts:
         found = f"no connected host outside of maintenance mode has the datastore {subject.placement.datastore_name}"
         return FAIL, found, "Connect a host of the cluster and end its maintenance mode, or set a different datastore."
@@ -67,8 +70,8 @@ def check(subject: Subject) -> tuple[str, str, str]:
     return WARN, f"{len(problems)} of {len(hosts)} hosts not reached: {found}", advice
 
 
-def _receiving_hosts(subject: Subject) -> list[_Host]:
-    """Return the connected hosts on which vCenter can create the VM."""
+def _receiving_hosts(subject: Subject) -> list[_Host] | None:
+    """Return the connected hosts on which vCenter can create the VM; None if the user may not read the state of any host."""
     session, placement = subject.session, subject.placement
     if placement.host is not None:
         candidates = [placement.host]
@@ -77,7 +80,10 @@ def _receiving_hosts(subject: Subject) -> list[_Host]:
         candidates = read(session, owner, "host", subject="Finding the hosts").get("host", [])
     paths = ("summary.config", "runtime.connectionState", "runtime.inMaintenanceMode", "datastore")
     found = []
-    for values in collect(session, candidates, paths, subject="Finding the hosts").values():
+    states = collect(session, candidates, paths, subject="Finding the hosts")
+    if not any("runtime.connectionState" in values for values in states.values()):
+        return None
+    for values in states.values():
         config = values.get("summary.config")
         usable = values.get("runtime.connectionState") == "connected" and not values.get("runtime.inMaintenanceMode")
         if config is not None and usable and placement.datastore in values.get("datastore", []):

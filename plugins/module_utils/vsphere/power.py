@@ -74,7 +74,8 @@ def power_on_by_drs(
 
 def _request(session: Session, vm: Any, subject: str, timeout: float) -> Any:
     """Call PowerOnMultiVM_Task for one VM; return its result, a ClusterPowerOnVmResult."""
-    level = pyvmomi.vim.cluster.DrsConfigInfo.DrsBehavior.fullyAutomated
+    # A text: so other clients send this option.
+    level = str(pyvmomi.vim.cluster.DrsConfigInfo.DrsBehavior.fullyAutomated)
     option = pyvmomi.vim.option.OptionValue(key="OverrideAutomationLevel", value=level)
     with explained(subject):
         task = Inventory(session).datacenter_of(vm).PowerOnMultiVM_Task([vm], [option])

@@ -171,6 +171,9 @@ def _apply_devices(hardware: Hardware, spec: Any) -> None:
     """Add the copied devices to a ConfigSpec, and give the controller of its disk the settings of the template's controller."""
     vm = pyvmomi.vim.vm
     changes = list(spec.deviceChange or [])
+    if any(isinstance(device, vm.device.VirtualVideoCard) for device in hardware.devices):
+        # A VM has one video card, which the specification of vCenter may contain already.
+        changes = [change for change in changes if not isinstance(change.device, vm.device.VirtualVideoCard)]
     used = {change.device.key for change in changes}
     keys: dict[int, int] = {}
     disk = next((change.device for change in changes if isinstance(change.device, vm.device.VirtualDisk)), None)

@@ -85,7 +85,8 @@ def differences(template: Any, made: Any) -> list[Difference]:
     result += _compare(_devices(template.hardware.device or []), _devices(made.hardware.device or []), devices=True)
     options = {option.key.lower(): str(option.value) for option in made.extraConfig or []}
     for key, value in copied_extra_config(template).items():
-        if options.get(key.lower()) != value:
+        # The server may write TRUE where the template has true.
+        if options.get(key.lower(), "").lower() != value.lower():
             result.append(Difference(f"extraConfig {key}", _text(value), _text(options.get(key.lower()))))
     return result
 

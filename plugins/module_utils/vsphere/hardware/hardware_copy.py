@@ -90,13 +90,16 @@ _TOOLS = (
 )
 _POWER_OPERATIONS = ("powerOffType", "suspendType", "resetType", "standbyAction")
 
+#: Properties of a passthrough device that the host reports: its choice at the last power-on, and what the profile of a vGPU can do.
+_REPORTED_BY_HOST = ("assignedId", "vgpuMigrateDataSizeMB", "migrateSupported", "enhancedMigrateCapability")
+
 #: extraConfig that vSphere writes for one VM: slots, identities, state of the host, reports of VMware Tools.
 _OWN = re.compile(
     r"guestinfo\..*|nvram|guestos\.detailed\..*|vmware\.tools\..*|toolsInstallManager\..*|migrate\..*|uuid\..*|vc\.uuid|vmotion\..*"
     r"|sched\.swap\.(derivedName|dir)|sched\.(scsi|sata|nvme|ide)\d+:\d+\..*"
     r"|(host|guest|user)CPUID\..*|evcCompatibilityMode|featureCompat\..*|vm\.(genidX?|createDate)|monitor\.phys_bits_used"
     r"|numa\.autosize\.(cookie|vcpu\.maxPerVirtualNode)|softPowerOff|viv\.moid|replay\..*|cleanShutdown|checkpoint\..*"
-    r"|tools\.(remindInstall|syncTime)|hgfs\..*|pciBridge\d+\..*"
+    r"|tools\.(remindInstall|syncTime|deployPkg\..*)|hgfs\..*|pciBridge\d+\..*"
     r"|.*\.pciSlotNumber|.*\.redo|.*\.(generatedAddress|generatedAddressOffset|addressType|uptCompatibility)|svga\.present|hpet0\.present|vmxstats\.filename"
     r"|ctkEnabled|.*\.ctkEnabled|govcsim|strata\..*",
     re.IGNORECASE,
@@ -108,6 +111,11 @@ def copied_settings(config: Any) -> dict[str, Any]:
     settings = _values(config, _SETTINGS)
     settings |= _changed(config, _DEFAULTS)
     settings |= _changed(config.hardware, _HARDWARE_DEFAULTS)
+    for name in ("cpuAllocation", "memoryAllocation"):
+        if name in settings:
+            # Only a running VM has this limit.
+            settings[name] = copy.copy(settings[name])
+            settings[name].overheadLimit = None
     for name in ("cpuAffinity", "memoryAffinity"):
         affinity = getattr(config, name, None)
         if affinity is not None and affinity.affinitySet:
@@ -144,8 +152,12 @@ def copied_boot_options(config: Any) -> dict[str, Any]:
 
 
 def copied_extra_config(config: Any) -> dict[str, str]:
-    """Return the extraConfig of a template without the keys that vSphere, VMware Tools or this collection write for one VM."""
-    return {option.key: str(option.value) for option in config.extraConfig or [] if not _OWN.fullmatch(option.key)}
+    """Return the extraConfig of a template without the keys that vSphere, VMware Tools or this collection write for one VM.
+
+    Keys without a value are left out: in a ConfigSpec, an empty value removes a key.
+    """
+    options = {option.key: str(option.value) for option in config.extraConfig or [] if option.value is not None}
+    return {key: value for key, value in options.items() if value and not _OWN.fullmatch(key)}
 
 
 def copied_devices(devices: Iterable[Any], boot: Any | None) -> list[Any]:
@@ -198,7 +210,11 @@ def has_own_bandwidth(adapter: Any) -> bool:
 
 
 def _values(source: Any, names: Iterable[str]) -> dict[str, Any]:
-    return {name: value for name in names if (value := getattr(source, name, None)) is not None}
+    """Return the values that are set; a negative number means the default of the server, and is not sent."""
+    found = {name: getattr(source, name, None) for name in names}
+    return {
+        name: value for name, value in found.items() if value is not None and not (isinstance(value, int) and value < 0)
+    }
 
 
 def _changed(source: Any, defaults: dict[str, Any]) -> dict[str, Any]:
@@ -291,10 +307,10 @@ def _empty_drive(device: Any) -> Any:
 
 def _passthrough(device: Any) -> Any:
     copied = _copy(device)
-    if getattr(device.backing, "assignedId", None):
-        # The device that the host chose at the last power-on.
-        copied.backing = copy.copy(device.backing)
-        copied.backing.assignedId = None
+    backing = copied.backing = copy.copy(device.backing)
+    for name in _REPORTED_BY_HOST:
+        if getattr(backing, name, None) is not None:
+            setattr(backing, name, None)
     return copied
 
 

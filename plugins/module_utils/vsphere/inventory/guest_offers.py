@@ -91,7 +91,8 @@ class GuestOffers:
         return self._guests[number, asked]
 
     def _version(self, descriptor: Any) -> HardwareVersion:
-        hosts = [item for item in descriptor.host or [] if item in self._hosts]
+        # An ESXi host that is asked without vCenter need not name itself.
+        hosts = [item for item in descriptor.host or self._hosts if item in self._hosts]
         return HardwareVersion(
             number=hardware_number(descriptor.key),
             hosts=tuple(sorted(plain_name(self._hosts[item].get("name", "")) for item in hosts)),

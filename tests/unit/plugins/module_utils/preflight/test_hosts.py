@@ -87,3 +87,10 @@ def test_port_of_consoles_means_https(simulator, subject):
     assert result == FAIL
     assert "443" in found
     assert "902" not in found
+
+
+def test_hosts_that_the_user_may_not_read_are_a_warning(subject, monkeypatch):
+    """A user with privileges on the resource pool alone can publish."""
+    target = subject()
+    monkeypatch.setattr(hosts, "collect", lambda _session, objects, *_paths, **_options: {item: {} for item in objects})
+    assert hosts.check(target)[0] == WARN

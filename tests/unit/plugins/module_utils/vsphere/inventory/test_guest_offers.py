@@ -105,6 +105,12 @@ def test_offer_without_the_asked_guests_lists_all(simulator):
     assert info(simulator, guest_ids=())["selected"] is None
 
 
+def test_offer_that_names_no_host_is_that_of_all_hosts(session, monkeypatch):
+    descriptor = vim.vm.ConfigOptionDescriptor(key="vmx-19", createSupported=True)
+    monkeypatch.setattr(vim.EnvironmentBrowser, "QueryConfigOptionDescriptor", lambda _browser: [descriptor])
+    assert offers_of(session).newest == 19
+
+
 @pytest.mark.parametrize(("number", "name"), [(9, "vmx-09"), (20, "vmx-20")])
 def test_hardware_version_names(number, name):
     assert (hardware_name(number), hardware_number(name)) == (name, number)
