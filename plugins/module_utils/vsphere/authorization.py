@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..common.errors import NotFound, StrataError, Unsupported
@@ -20,7 +20,8 @@ READ = "System.Read"
 def missing_privileges(session: Session, needed: Mapping[Any, tuple[str, ...]]) -> dict[Any, list[str]]:
     """Return the privileges of ``needed`` (object -> privileges) that the user lacks, by object; objects without any are absent.
 
-    One call asks for all objects. vCenter before 6.5 answers only for the session, which is asked for then.
+    One call asks for all objects. If vCenter denies a privilege to the user, the session is asked too, and only what both lack is
+    missing: vCenter may fail to find all groups of a user by name. vCenter before 6.5 answers only for the session.
 
     Raises:
         Unavailable: ``vsphere.permission`` if the user may not see one of the objects.
@@ -34,31 +35,40 @@ def missing_privileges(session: Session, needed: Mapping[Any, tuple[str, ...]]) 
             hint="Set hostname to a vCenter.",
             fault="NotSupported",
         )
-    entities = list(needed)
-    names = list(dict.fromkeys(name for privileges in needed.values() for name in privileges))
-    if not names:
+    if not any(needed.values()):
         return {}
-    missing: dict[Any, list[str]] = {}
-    for entry in _availability(session, manager, entities, names):
-        lacking = {item.privId for item in entry.privAvailability if not item.isGranted}
-        found = [name for name in needed[entry.entity] if name in lacking]
-        if found:
-            missing[entry.entity] = found
-    return missing
-
-
-def _availability(session: Session, manager: Any, entities: list[Any], names: list[str]) -> list[Any]:
     current = read(session, session.content.sessionManager, "currentSession", subject=_SUBJECT).get("currentSession")
     if current is None:
         raise NotFound(
             f"{_SUBJECT} failed: the session has ended.", code="vsphere.gone", hint="Run this playbook again."
         )
     try:
-        with explained(_SUBJECT):
-            return list(manager.HasUserPrivilegeOnEntities(entities, current.userName, names) or [])
+        missing = _missing(manager.HasUserPrivilegeOnEntities, current.userName, needed)
     except Unsupported:
-        with explained(_SUBJECT):
-            return list(manager.HasPrivilegeOnEntities(entities, current.key, names) or [])
+        return _missing(manager.HasPrivilegeOnEntities, current.key, needed)
+    if not missing:
+        return {}
+    try:
+        of_session = _missing(manager.HasPrivilegeOnEntities, current.key, {item: needed[item] for item in missing})
+    except StrataError as error:
+        if "fault" not in error.details:
+            raise
+        return missing
+    both = {item: [name for name in names if name in of_session.get(item, ())] for item, names in missing.items()}
+    return {item: names for item, names in both.items() if names}
+
+
+def _missing(ask: Callable[..., Any], who: str, needed: Mapping[Any, tuple[str, ...]]) -> dict[Any, list[str]]:
+    """Return the privileges of ``needed`` that the user or session ``who`` lacks according to a method of AuthorizationManager."""
+    names = list(dict.fromkeys(name for privileges in needed.values() for name in privileges))
+    with explained(_SUBJECT):
+        entries = ask(list(needed), who, names) or []
+    missing = {}
+    for entry in entries:
+        lacking = {item.privId for item in entry.privAvailability if not item.isGranted}
+        if found := [name for name in needed[entry.entity] if name in lacking]:
+            missing[entry.entity] = found
+    return missing
 
 
 def reads_everything(session: Session) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+from pyVmomi import vim
 
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import StrataError
 from ansible_collections.strata.layering.plugins.module_utils.vsphere import authorization
@@ -29,6 +30,21 @@ def test_missing_privileges_that_vcenter_refuses_is_an_error_with_its_fault(sess
     with pytest.raises(StrataError) as caught:
         missing_privileges(session, {session.content.rootFolder: ("VApp.Import",)})
     assert (caught.value.code, caught.value.details["fault"]) == (code, fault)
+
+
+def test_missing_privileges_are_those_that_user_and_session_lack(session, simulator, monkeypatch):
+    """vCenter may not find every group of a user by name, whose session has the privileges of all."""
+
+    def denied(_manager, entities, _user, names):
+        availability = vim.AuthorizationManager.PrivilegeAvailability
+        found = [availability(privId=name, isGranted=False) for name in names]
+        return [vim.AuthorizationManager.EntityPrivilege(entity=item, privAvailability=found) for item in entities]
+
+    monkeypatch.setattr(vim.AuthorizationManager, "HasUserPrivilegeOnEntities", denied)
+    root = session.content.rootFolder
+    assert missing_privileges(session, {root: ("VApp.Import",)}) == {}
+    simulator.rules.add("HasPrivilegeOnEntities", fault="NotSupported", count=None)
+    assert missing_privileges(session, {root: ("VApp.Import",)}) == {root: ["VApp.Import"]}
 
 
 @pytest.mark.parametrize(
