@@ -116,6 +116,9 @@ func checkHardware(spec *types.VirtualMachineConfigSpec, existing *types.Virtual
 	if fault := vm.checkFirmware(spec); fault != nil {
 		return fault
 	}
+	if fault := vm.checkProcessors(spec); fault != nil {
+		return fault
+	}
 	return vm.checkDevices(spec.DeviceChange)
 }
 
@@ -135,6 +138,17 @@ func (vm *specifiedVM) checkFirmware(spec *types.VirtualMachineConfigSpec) types
 		if _, ok := device.Device.(*types.VirtualTPM); ok && device.Operation == types.VirtualDeviceConfigSpecOperationAdd && !efi {
 			return &types.InvalidVmConfig{Property: "msg.hostd.configSpec.efi"}
 		}
+	}
+	return nil
+}
+
+// checkProcessors refuses a topology that only newer hardware versions have.
+func (vm *specifiedVM) checkProcessors(spec *types.VirtualMachineConfigSpec) types.BaseMethodFault {
+	if cores := spec.NumCoresPerSocket; cores != nil && *cores == 0 && vm.version < types.VMX20 {
+		return &types.InvalidArgument{InvalidProperty: "configSpec.numCoresPerSocket"}
+	}
+	if spec.VirtualNuma != nil && vm.version < types.VMX20 {
+		return &types.InvalidArgument{InvalidProperty: "configSpec.virtualNuma"}
 	}
 	return nil
 }

@@ -78,6 +78,12 @@ def dynamic_passthrough():
             vim.fault.InvalidVmConfig,
         ),
         ([], {"firmware": "bios", "flags": vim.vm.FlagInfo(vbsEnabled=True)}, vim.fault.InvalidVmConfig),
+        ([], {"version": "vmx-19", "numCoresPerSocket": 0}, vmodl.fault.InvalidArgument),
+        (
+            [],
+            {"version": "vmx-19", "virtualNuma": vim.vm.VirtualNuma(coresPerNumaNode=2)},
+            vmodl.fault.InvalidArgument,
+        ),
     ],
 )
 def test_create_vm_with_impossible_hardware_is_refused(content, names, devices, settings, fault):

@@ -22,6 +22,7 @@ from .hardware_copy import (
     copied_flags,
     copied_settings,
     free_unit,
+    has_automatic_topology,
     on_storage,
 )
 
@@ -73,7 +74,7 @@ def read_hardware(session: Session, vm: Any) -> Hardware:
     nics = [device for device in devices if isinstance(device, pyvmomi.vim.vm.device.VirtualEthernetCard)]
     controller = boot_controller(devices)
     copied = copied_devices(devices, controller)
-    automatic_cores = bool(getattr(config.hardware, "autoCoresPerSocket", None))
+    automatic_cores = bool(getattr(config.hardware, "autoCoresPerSocket", None)) and has_automatic_topology(config)
     hardware = Hardware(
         guest_id=config.guestId or "windows9_64Guest",
         version=config.version,

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ...common.optional_imports import pyvmomi
+from ..inventory.guest_offers import hardware_number
 from .disk_controllers import controller_kind, is_storage_controller
 
 #: Settings of the same name in ConfigInfo and ConfigSpec that are always copied.
@@ -92,6 +93,9 @@ _POWER_OPERATIONS = ("powerOffType", "suspendType", "resetType", "standbyAction"
 
 #: Properties of a passthrough device that the host reports: its choice at the last power-on, and what the profile of a vGPU can do.
 _REPORTED_BY_HOST = ("assignedId", "vgpuMigrateDataSizeMB", "migrateSupported", "enhancedMigrateCapability")
+
+#: The hardware version of ESXi 8.0, since which the topology of processors can be automatic.
+_TOPOLOGY = 20
 
 #: extraConfig that vSphere writes for one VM: slots, identities, state of the host, reports of VMware Tools.
 _OWN = re.compile(
@@ -222,9 +226,14 @@ def _changed(source: Any, defaults: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in _values(source, defaults).items() if value and value != defaults[name]}
 
 
+def has_automatic_topology(config: Any) -> bool:
+    """Return whether the hardware version lets vCenter choose sockets and NUMA nodes, and a VM set them; older versions refuse that."""
+    return hardware_number(config.version or "") >= _TOPOLOGY
+
+
 def _numa(config: Any) -> dict[str, Any]:
     numa = getattr(config, "numaInfo", None)
-    if numa is None:
+    if numa is None or not has_automatic_topology(config):
         return {}
     values: dict[str, Any] = {}
     if numa.autoCoresPerNumaNode is False and numa.coresPerNumaNode:

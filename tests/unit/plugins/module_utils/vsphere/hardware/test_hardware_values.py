@@ -16,6 +16,7 @@ from ansible_collections.strata.layering.plugins.module_utils.vsphere.hardware.h
     copied_devices,
     copied_extra_config,
     copied_settings,
+    has_automatic_topology,
 )
 
 device = vim.vm.device
@@ -77,6 +78,15 @@ def test_settings_negative_numbers_are_not_sent(config):
     config.maxMksConnections, config.vmOpNotificationTimeout = 2, 60
     settings = copied_settings(config)
     assert (settings["maxMksConnections"], settings["vmOpNotificationTimeout"]) == (2, 60)
+
+
+def test_settings_of_processors_that_older_hardware_versions_refuse_are_not_sent(config):
+    config.numaInfo = vim.vm.VirtualNumaInfo(coresPerNumaNode=1, autoCoresPerNumaNode=False)
+    assert copied_settings(config)["virtualNuma"].coresPerNumaNode == 1
+    assert has_automatic_topology(config)
+    config.version = "vmx-19"
+    assert "virtualNuma" not in copied_settings(config)
+    assert not has_automatic_topology(config)
 
 
 def test_extra_config_without_a_value_or_of_a_customization_is_neither_sent_nor_compared(config):
