@@ -59,7 +59,8 @@ If the modules shall create the folder, set the role of the folder on the folder
 
 `connector` with `test: true` reports the check `privileges`, and every publish and every packaging machine begins with it. It
 names each missing privilege with the inventory path of the object, before anything is composed or changed. vCenter answers the
-question with one call, `HasUserPrivilegeOnEntities`. If it refuses the answer, the check is a warning.
+question with one call, `HasUserPrivilegeOnEntities`. What the user lacks by this answer is asked for the session too,
+`HasPrivilegeOnEntities`, because vCenter may not find all groups of a user by name. If it refuses the answer, the check is a warning.
 
 """
 

@@ -103,8 +103,9 @@ _OWN = re.compile(
     r"|sched\.swap\.(derivedName|dir)|sched\.(scsi|sata|nvme|ide)\d+:\d+\..*"
     r"|(host|guest|user)CPUID\..*|evcCompatibilityMode|featureCompat\..*|vm\.(genidX?|createDate)|monitor\.phys_bits_used"
     r"|numa\.autosize\.(cookie|vcpu\.maxPerVirtualNode)|softPowerOff|viv\.moid|replay\..*|cleanShutdown|checkpoint\..*"
-    r"|tools\.(remindInstall|syncTime|deployPkg\..*)|hgfs\..*|pciBridge\d+\..*"
-    r"|.*\.pciSlotNumber|.*\.redo|.*\.(generatedAddress|generatedAddressOffset|addressType|uptCompatibility)|svga\.present|hpet0\.present|vmxstats\.filename"
+    r"|tools\.(remindInstall|syncTime|deployPkg\..*)|hgfs\..*|pciBridge\d+(:\d+)?\..*"
+    r"|.*\.pciSlotNumber|.*\.redo|.*\.(generatedAddress|generatedAddressOffset|addressType|uptCompatibility|sasWWID|subnqnUUID)"
+    r"|svga\.(present|guestBackedPrimaryAware)|cpuid\.coresPerSocket(\.cookie)?|(usb|usb_xhci|ehci):\d+(:\d+)*\..*|hpet0\.present|vmxstats\.filename"
     r"|ctkEnabled|.*\.ctkEnabled|govcsim|strata\..*",
     re.IGNORECASE,
 )

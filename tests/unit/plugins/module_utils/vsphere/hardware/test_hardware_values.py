@@ -112,6 +112,36 @@ def test_extra_config_without_a_value_or_of_a_customization_is_neither_sent_nor_
     assert differences(template, made) == []
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "cpuid.coresPerSocket.cookie",
+        "migrate.hostLogState",
+        "monitor.phys_bits_used",
+        "numa.autosize.cookie",
+        "nvme0.subnqnUUID",
+        "nvram",
+        "pciBridge1:0.pxm",
+        "sched.swap.derivedName",
+        "scsi0.pciSlotNumber",
+        "scsi0.sasWWID",
+        "softPowerOff",
+        "svga.guestBackedPrimaryAware",
+        "toolsInstallManager.updateCounter",
+        "usb_xhci:4.parent",
+        "viv.moid",
+        "vm.genidX",
+        "vmotion.svga.mobMaxSize",
+        "vmware.tools.requiredversion",
+        "vmxstats.filename",
+    ],
+)
+def test_extra_config_that_a_host_writes_for_one_vm_is_not_sent(config, key):
+    """The keys are those that VMs of vSphere 7 and 8 have, which were powered on (samples of community.vmware and vmware.vmware)."""
+    config.extraConfig = [option(key, "1")]
+    assert copied_extra_config(config) == {}
+
+
 def test_device_of_a_vgpu_is_sent_without_what_the_host_reports():
     backing = passthrough.VmiopBackingInfo(
         vgpu="grid_t4-2q", vgpuMigrateDataSizeMB=2048, migrateSupported=True, enhancedMigrateCapability=True
