@@ -190,6 +190,7 @@ def apply_adapter(template: Any, adapter: Any) -> None:
             startConnected=template.connectable.startConnected,
             allowGuestControl=template.connectable.allowGuestControl,
             connected=False,
+            migrateConnect=getattr(template.connectable, "migrateConnect", None),
         )
     if template.wakeOnLanEnabled is not None:
         adapter.wakeOnLanEnabled = template.wakeOnLanEnabled

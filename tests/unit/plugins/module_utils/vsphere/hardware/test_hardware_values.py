@@ -13,6 +13,7 @@ from pyVmomi import vim
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.hardware.hardware import Hardware, apply_hardware
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.hardware.hardware_compare import differences
 from ansible_collections.strata.layering.plugins.module_utils.vsphere.hardware.hardware_copy import (
+    apply_adapter,
     copied_devices,
     copied_extra_config,
     copied_settings,
@@ -140,6 +141,21 @@ def test_extra_config_that_a_host_writes_for_one_vm_is_not_sent(config, key):
     """The keys are those that VMs of vSphere 7 and 8 have, which were powered on (samples of community.vmware and vmware.vmware)."""
     config.extraConfig = [option(key, "1")]
     assert copied_extra_config(config) == {}
+
+
+def test_settings_of_an_adapter_s_connection_are_copied():
+    connection = device.VirtualDevice.ConnectInfo(
+        startConnected=True, allowGuestControl=True, connected=True, migrateConnect="disconnect", status="ok"
+    )
+    made = device.VirtualVmxnet3()
+    apply_adapter(device.VirtualVmxnet3(connectable=connection), made)
+    found = made.connectable
+    assert (found.startConnected, found.migrateConnect, found.connected, found.status) == (
+        True,
+        "disconnect",
+        False,
+        None,
+    )
 
 
 def test_device_of_a_vgpu_is_sent_without_what_the_host_reports():
