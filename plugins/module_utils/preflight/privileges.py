@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..common.findings import FAIL, PASS, WARN
-from ..vsphere.authorization import missing_privileges, reads_everything
+from ..vsphere.authorization import READ, missing_privileges, reads_everything
 from ..vsphere.custom_attributes import missing_definitions
 from ..vsphere.inventory.inventory import Inventory
 from ..vsphere.privileges import Need, Privilege, Scope, Task, privileges_for
@@ -24,7 +24,8 @@ _ADVICE = (
 def check(subject: Subject) -> tuple[str, str, str]:
     """Find the privileges that the user lacks for a publish, or for a packaging machine.
 
-    When only the connector is tested, privileges that only packaging machines need are a warning.
+    When only the connector is tested, privileges that only packaging machines need are a warning; so is a root folder that the user
+    may not read, because its objects were found.
     """
     task = Task.PACKAGING if subject.packaging else Task.PUBLISH
     required = privileges_for(task)
@@ -38,11 +39,19 @@ def check(subject: Subject) -> tuple[str, str, str]:
     path = Inventory(subject.session).path
     found = "; ".join(f"{', '.join(names)} on {path(item)}" for item, names in missing.items())
     decisive = any(
-        privilege in required for item, names in missing.items() for privilege in needed[item] if privilege.id in names
+        privilege in required and not _is_only_for_sight(privilege)
+        for item, names in missing.items()
+        for privilege in needed[item]
+        if privilege.id in names
     )
     if decisive:
         return FAIL, f"missing: {found}", _ADVICE
-    return WARN, f"missing for packaging machines: {found}", _ADVICE
+    return WARN, f"missing, but not needed to create the VM: {found}", _ADVICE
+
+
+def _is_only_for_sight(privilege: Privilege) -> bool:
+    """Return whether a privilege only lets the user see objects: the objects of the connector were found without it."""
+    return privilege.id == READ and privilege.scope is Scope.ROOT
 
 
 def check_visibility(subject: Subject) -> tuple[str, str, str]:

@@ -53,6 +53,17 @@ def test_privileges_without_one_name_it_and_its_object(simulator, left_out):
     assert action
 
 
+@pytest.mark.parametrize("image", [None, IMAGE])
+def test_privileges_on_the_root_folder_alone_are_a_warning(simulator, monkeypatch, image):
+    """vCenter shows the objects below to a user who may not read the root folder itself."""
+    monkeypatch.setattr(
+        privileges, "missing_privileges", lambda session, _needed: {session.content.rootFolder: [authorization.READ]}
+    )
+    result, found, action = checked(simulator, image=image)
+    assert (result, authorization.READ in found) == (WARN, True)
+    assert action
+
+
 @pytest.mark.parametrize(
     ("packaging", "image", "result"), [(True, IMAGE, FAIL), (False, IMAGE, PASS), (False, None, WARN)]
 )
