@@ -56,7 +56,8 @@ def check(subject: Subject) -> tuple[str, str, str]:
         found = f"no connected host outside of maintenance mode has the datastore {subject.placement.datastore_name}"
         return FAIL, found, "Connect a host of the cluster and end its maintenance mode, or set a different datastore."
     with concurrent.futures.ThreadPoolExecutor(min(_WORKERS, len(hosts))) as pool:
-        problems = [problem for problem in pool.map(lambda host: _problem(session, host), hosts) if problem]
+        answers = list(zip(hosts, pool.map(lambda host: _problem(session, host), hosts), strict=True))
+    problems = [problem for _host, problem in answers if problem]
     if not problems:
         examples = counted_examples([host.name for host in hosts[:_LISTED]], len(hosts), "host")
         return PASS, f"reached: {examples}", ""
@@ -65,9 +66,14 @@ def check(subject: Subject) -> tuple[str, str, str]:
         (problem for problem in problems if problem.code in ("vsphere.certificate", "vsphere.thumbprint")), None
     )
     advice = (certificate.hint if certificate else None) or _ADVICE
-    if len(problems) == len(hosts):
+    if all(problem and not _may_be_trusted(host, problem) for host, problem in answers):
         return FAIL, f"none of {len(hosts)} hosts reached: {found}", advice
-    return WARN, f"{len(problems)} of {len(hosts)} hosts not reached: {found}", advice
+    return WARN, f"{len(problems)} of {len(hosts)} hosts not reached or not verified: {found}", advice
+
+
+def _may_be_trusted(host: _Host, problem: StrataError) -> bool:
+    """Return whether only the certificate is in doubt: a lease may have the thumbprint that vCenter does not report for the host."""
+    return problem.code == "vsphere.certificate" and host.thumbprint is None and host.certificate is None
 
 
 def _receiving_hosts(subject: Subject) -> list[_Host] | None:

@@ -80,6 +80,22 @@ def test_certificate_of_host_is_compared_with_the_thumbprint_of_the_inventory():
         assert "AA:AA" in found
 
 
+def test_certificate_without_a_thumbprint_in_the_inventory_is_a_warning(monkeypatch):
+    """Some versions of vCenter may leave both properties unset; the lease of a transfer has its own."""
+    read = hosts.collect
+
+    def without_certificates(*arguments, **options):
+        found = read(*arguments, **options)
+        for values in found.values():
+            values["summary.config"].sslThumbprint = None
+        return found
+
+    monkeypatch.setattr(hosts, "collect", without_certificates)
+    with Simulator(template="windows-template", separate_host=True) as simulator, log_in(simulator) as session:
+        result, _found, action = hosts.check(subject_on(session))
+    assert (result, bool(action)) == (WARN, True)
+
+
 def test_port_of_consoles_means_https(simulator, subject):
     """Older servers report the port of the agent for consoles; file transfers use 443, where nothing listens here."""
     simulator.set_host_address(port=902)
