@@ -52,7 +52,7 @@ def run_selftest(
         failed_step = run.steps.current if error else ""
         shield()
         error, failed_step = _clean_up(run, error, failed_step)
-    names = [*table, *(() if check_mode else (*steps.PARTS, steps.REMOVE))]
+    names = list(table) if check_mode else steps.all_names()
     report = build_report(
         run,
         (error, failed_step),

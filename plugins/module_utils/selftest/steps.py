@@ -241,6 +241,13 @@ PARTS = ("upload", "verify_upload", "hardware")
 REMOVE = "remove"
 
 
+def all_names() -> list[str]:
+    """Return the names of all steps, in the order in which they begin."""
+    names = [*LOOK, *ACT, REMOVE]
+    create = names.index("create") + 1
+    return [*names[:create], *PARTS, *names[create:]]
+
+
 def remove(run: RunState) -> None:
     """Remove the test VM of this run, also if its creation was interrupted.
 

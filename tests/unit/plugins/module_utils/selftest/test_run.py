@@ -167,6 +167,7 @@ def test_run_failed_step_is_named_and_everything_is_removed(simulator, start, st
     assert results(found)["remove"] == "pass"
     later = ALL_STEPS[ALL_STEPS.index(step) + 1 : -1]
     assert {results(found)[name] for name in later} <= {"not run"}
+    assert [name for name in results(found) if name != "remove"] == ALL_STEPS[:-1]
     assert found.left_behind == ()
     assert content(simulator) == before
     assert no_leases(simulator)
