@@ -37,7 +37,7 @@ def check(subject: Subject) -> tuple[str, str, str]:
     if not missing:
         return PASS, f"the user has all {sum(map(len, needed.values()))} privileges", ""
     path = Inventory(subject.session).path
-    found = "; ".join(f"{', '.join(names)} on {path(item)}" for item, names in missing.items())
+    found = "; ".join(f"{', '.join(names)} on {path(item)}{_reason(subject, item)}" for item, names in missing.items())
     decisive = any(
         privilege in required and not _is_only_for_sight(privilege)
         for item, names in missing.items()
@@ -52,6 +52,13 @@ def check(subject: Subject) -> tuple[str, str, str]:
 def _is_only_for_sight(privilege: Privilege) -> bool:
     """Return whether a privilege only lets the user see objects: the objects of the connector were found without it."""
     return privilege.id == READ and privilege.scope is Scope.ROOT
+
+
+def _reason(subject: Subject, item: Any) -> str:
+    """Return why the folder above is named, which is the case for a folder of the connector that is missing or misspelled."""
+    if subject.folder_missing and item == subject.placement.folder:
+        return f" (the folder {subject.connector.folder} does not exist)"
+    return ""
 
 
 def check_visibility(subject: Subject) -> tuple[str, str, str]:

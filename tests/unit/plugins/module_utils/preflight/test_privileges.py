@@ -89,6 +89,13 @@ def test_privileges_are_needed_only_in_their_case(simulator, options, needed):
     assert result == (FAIL if needed else PASS)
 
 
+@pytest.mark.parametrize(("folder", "named"), [("Imagse", True), ("", False)])
+def test_privileges_on_the_folder_above_a_missing_folder_name_that_folder(simulator, folder, named):
+    restrict(simulator, [item for item in PRIVILEGES if item.id != "VirtualMachine.Inventory.Create"])
+    result, found, _action = checked(simulator, image=IMAGE, folder=folder)
+    assert (result, "Imagse" in found) == (FAIL, named)
+
+
 def test_privileges_are_read_in_one_call(simulator):
     restrict(simulator)
     with log_in(simulator) as session:
