@@ -76,10 +76,11 @@ func defaultSettings() *types.VirtualMachineConfigSpec {
 			EnterBIOSSetup: no, EfiSecureBootEnabled: no, BootRetryEnabled: no, BootRetryDelay: 10000, NetworkBootProtocol: "ipv4",
 		},
 		MemoryHotAddEnabled: no, CpuHotAddEnabled: no, CpuHotRemoveEnabled: no, SwapPlacement: "inherit",
-		MaxMksConnections: 40, GuestAutoLockEnabled: yes, MemoryReservationLockedToMax: no, NestedHVEnabled: no, VPMCEnabled: no,
+		MaxMksConnections: -1, GuestAutoLockEnabled: yes, MemoryReservationLockedToMax: no, NestedHVEnabled: no, VPMCEnabled: no,
 		MessageBusTunnelEnabled: no, MigrateEncryption: "opportunistic", FtEncryptionMode: "ftEncryptionOpportunistic",
 		SevEnabled: no, PmemFailoverEnabled: no, VmxStatsCollectionEnabled: yes, VmOpNotificationToAppEnabled: no,
-		RebootPowerOff: no, FixedPassthruHotPlugEnabled: no, VirtualICH7MPresent: no, VirtualSMCPresent: no,
+		VmOpNotificationTimeout: -1,
+		RebootPowerOff:          no, FixedPassthruHotPlugEnabled: no, VirtualICH7MPresent: no, VirtualSMCPresent: no,
 		MotherboardLayout: "i440bxHostBridge", SimultaneousThreads: 1, SgxInfo: &types.VirtualMachineSgxInfo{},
 		ScheduledHardwareUpgradeInfo: &types.ScheduledHardwareUpgradeInfo{UpgradePolicy: "never"},
 	}
