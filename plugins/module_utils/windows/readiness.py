@@ -211,17 +211,8 @@ def _boot_controllers(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[s
             "Attach a second disk on the controller of the connector's VM template to the OS machine, start Windows, shut it "
             "down and export it again.",
         )
-    if len(found) == 1:
-        return (
-            WARN,
-            f"Windows can start only from a disk on {found[0]}",
-            f"Use a VM template whose disk controller is {found[0]}, or attach a second disk on the controller of the VM template "
-            "to the OS machine, start Windows, shut it down and export it again.",
-        )
-    return (
-        PASS,
-        f"Windows can start from a disk on {', '.join(found)}; the connector's VM template must have one of these",
-    )
+    needed = "one of these" if len(found) > 1 else "this controller"
+    return PASS, f"Windows can start from a disk on {', '.join(found)}; the connector's VM template must have {needed}"
 
 
 def _free_space(_windows: WindowsInstallation, disk: DiskFacts) -> tuple[str, ...]:

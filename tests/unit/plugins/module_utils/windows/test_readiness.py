@@ -72,6 +72,17 @@ _DOMAIN = {_SERVICES + "Tcpip\\Parameters": {"Domain": (1, encode_string("exampl
             {"system": {_SERVICES + "VMTools": {"ImagePath": (1, encode_string(""))}}},
             "VMTools",
         ),
+        ("boot_controllers", "warn", {"system": {_SERVICES + "storahci": {"Start": _number(3)}}}, ""),
+        # One controller is common; every publish compares it with the VM template.
+        (
+            "boot_controllers",
+            "pass",
+            {
+                "system": {_SERVICES + "storahci": {"Start": _number(0)}},
+                "files": ["Windows/System32/drivers/storahci.sys"],
+            },
+            "ahci",
+        ),
         ("updates_off", "warn", _ON, ""),
         ("updates_off", "pass", {"software": {_POLICY: {"NoAutoUpdate": _number(1)}}, "system": _ON["system"]}, ""),
         (
