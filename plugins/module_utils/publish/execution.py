@@ -119,7 +119,8 @@ class Execution:
         context, facts = self._context, self._facts
         if facts is None:
             raise InternalError("A step needs a VM that does not exist.", code="publish.step")
-        context.changed = True
+        # A lease of the earlier run can hold the VM for minutes.
+        context.begin("create", f"The VM {facts.name}, whose disk is incomplete, is deleted.")
         machine_state.remove_machine(context.session, facts, context.cancel.check)
         self._facts = None
 

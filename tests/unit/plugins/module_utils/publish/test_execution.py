@@ -9,7 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from ansible_collections.strata.layering.plugins.module_utils.publish.decision import Observation
+from ansible_collections.strata.layering.plugins.module_utils.publish import machine_state
+from ansible_collections.strata.layering.plugins.module_utils.publish.decision import Observation, Step
 from ansible_collections.strata.layering.plugins.module_utils.publish.execution import Execution
 from ansible_collections.strata.layering.plugins.module_utils.publish.machine_state import MachineState
 from ansible_collections.strata.layering.plugins.module_utils.publish.publish_view import Situation
@@ -33,3 +34,18 @@ def test_execution_of_a_usable_vm_records_it(state):
 def test_execution_of_a_vm_to_remove_does_not_record_it():
     # Canceling removes the VM that the task records.
     assert "vm" not in recorded(Observation(MachineState.INCOMPLETE))
+
+
+def test_execution_of_a_vm_to_remove_says_so_in_the_task(monkeypatch):
+    # The lease of an interrupted upload can hold the VM for minutes, and the task described the upload until then.
+    done = []
+    monkeypatch.setattr(machine_state, "remove_machine", lambda *_arguments: done.append("removed"))
+    context = SimpleNamespace(
+        task=SimpleNamespace(update=lambda **_changes: None),
+        begin=lambda step, description: done.append((step, FACTS.name in description)),
+        cancel=SimpleNamespace(check=lambda: None),
+        session=None,
+    )
+    situation = Situation(Observation(MachineState.INCOMPLETE), FACTS)
+    Execution(context, situation, SimpleNamespace()).execute(Step.REMOVE_VM)
+    assert done == [("create", True), "removed"]
