@@ -105,8 +105,8 @@ options:
     default: {}
   test:
     description:
-      - Whether to log in to vSphere and look up every object that the connector names, and to check on the composer that O(script) can be
-        executed.
+      - Whether to log in to vSphere, look up every object that the connector names, make the checks that precede every publish, and check on
+        the composer that O(script) can be executed.
       - Requires O(hostname), O(username) and O(password).
     type: bool
     default: false

@@ -64,6 +64,12 @@ def test_free_space_is_compared_with_disk(session, subject):
     assert datastore.check_free_space(subject())[0] == PASS
 
 
+@pytest.mark.parametrize(("free", "expected"), [((1 << 30) - 1, FAIL), (1 << 30, PASS)])
+def test_free_space_of_a_full_datastore_fails_without_an_image(simulator, subject, free, expected):
+    simulator.ask("POST", "/datastores", {"name": "LocalDS_0", "free": free})
+    assert datastore.check_free_space(subject())[0] == expected
+
+
 def test_specification_that_vcenter_rejects_fails(simulator, subject):
     assert import_specification.check(subject())[0] == PASS
     target = subject()
