@@ -71,9 +71,12 @@ def folder_parts(path: str, datacenter: str) -> list[str]:
 
 
 def existing_text(names: Iterable[str], noun: str) -> str:
-    """Return the hint that lists the names that exist."""
+    """Return the hint that lists the names that the user sees: vCenter hides objects on which the user has no permission."""
     known = sorted(set(names))
     if not known:
-        return f"No {noun} exist."
+        return (
+            f"Check the permissions of the user that the option username names: vCenter shows no {noun} to this user. "
+            "docs/vsphere-permissions.md has the roles."
+        )
     shown = ", ".join(known[:_SHOWN])
-    return f"Existing {noun}: {shown}{' and more' if len(known) > _SHOWN else ''}."
+    return f"Existing {noun} that the user may see: {shown}{' and more' if len(known) > _SHOWN else ''}."

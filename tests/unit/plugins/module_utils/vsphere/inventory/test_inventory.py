@@ -51,6 +51,15 @@ def test_placement_finds_every_object(inventory):
     assert read(inventory.session, again.host, "name") == {"name": "DC0_H0"}
 
 
+def test_objects_that_are_hidden_from_the_user_lead_to_the_permissions(simulator, session):
+    password = simulator.user("blind@vsphere.local", [{"entity": "/", "privileges": [], "propagate": False}])
+    options = simulator.options() | {"username": "blind@vsphere.local", "password": password}
+    with type(session).connect(**options, ca_file=simulator.ca_file) as blind, pytest.raises(NotFound) as caught:
+        Inventory(blind).datacenter("DC0")
+    assert caught.value.code == "vsphere.not_found"
+    assert "docs/vsphere-permissions.md" in caught.value.hint
+
+
 @pytest.mark.parametrize(
     ("changes", "names"),
     [
