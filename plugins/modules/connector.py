@@ -241,6 +241,12 @@ tested:
         datacenter:
           description: ID of the datacenter.
           type: str
+        cluster:
+          description: ID of the cluster, null if the connector names an ESXi host.
+          type: str
+        esxi_host:
+          description: ID of the ESXi host, null if the connector names none.
+          type: str
         resource_pool:
           description: ID of the resource pool.
           type: str

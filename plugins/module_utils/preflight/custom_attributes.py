@@ -20,5 +20,5 @@ def check(subject: Subject) -> tuple[str, str, str]:
         advice = "Remove custom_attributes from the connector, or set hostname to a vCenter."
         return FAIL, f"{subject.session.label} does not support custom attributes", advice
     if missing:
-        return PASS, f"vCenter does not know {', '.join(missing)} yet; they will be defined", ""
-    return PASS, f"vCenter knows {', '.join(names)}", ""
+        return PASS, f"to be defined in vCenter before composing: {', '.join(missing)}", ""
+    return PASS, f"defined in vCenter: {', '.join(names)}", ""

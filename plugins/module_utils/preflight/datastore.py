@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from ..common.findings import FAIL, PASS, WARN
+from ..vsphere.hardware.hardware import Hardware
 from ..vsphere.properties import read
 from .subject import Subject
 
@@ -23,15 +24,29 @@ def check_free_space(subject: Subject) -> tuple[str, str, str]:
     found = f"{_gib(free)} free on {name}"
     advice = "Free space on the datastore, or set datastore of the connector to a different datastore."
     image = subject.image
+    swap = _swap_file(subject.hardware)
     if image is None:
+        least = _LEAST + swap
+        return (PASS, found, "") if free >= least else (FAIL, f"{found}, but a VM needs at least {_gib(least)}", advice)
+    if free < image.stored + swap:
+        need = f"the disk of {image.os_layer} alone needs {_gib(image.stored)}, and the swap file {_gib(swap)}"
+        return FAIL, f"{found}, but {need}", advice
+    if free < image.capacity + swap:
         return (
-            (PASS, found, "") if free >= _LEAST else (FAIL, f"{found}, but a VM needs at least {_gib(_LEAST)}", advice)
+            WARN,
+            f"{found}; the disk can grow to {_gib(image.capacity)}, and the swap file needs {_gib(swap)}",
+            advice,
         )
-    if free < image.stored:
-        return FAIL, f"{found}, but the disk of {image.os_layer} alone needs {_gib(image.stored)}", advice
-    if free < image.capacity:
-        return WARN, f"{found}; the disk can grow to {_gib(image.capacity)}", advice
     return PASS, found, ""
+
+
+def _swap_file(hardware: Hardware) -> int:
+    """Return the bytes of the file that the host creates at power-on for memory without a reservation."""
+    if hardware.settings.get("memoryReservationLockedToMax"):
+        return 0
+    allocation = hardware.settings.get("memoryAllocation")
+    reserved = getattr(allocation, "reservation", None) or 0
+    return max(hardware.memory_mib - reserved, 0) << 20
 
 
 def _gib(size: int) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from ..common.counting import counted_examples
 from ..common.errors import StrataError
 from ..common.findings import FAIL, PASS, WARN
-from ..vsphere.properties import collect, read
+from ..vsphere.inventory.compute import Host, receiving_hosts
 from ..vsphere.session import Session
 from ..vsphere.transfer.transfer import HostConnection
 from .subject import Subject
@@ -49,11 +49,13 @@ def check(subject: Subject) -> tuple[str, str, str]:
     session = subject.session
     if session.content.about.apiType == "HostAgent":
         return PASS, f"{session.label} receives the disk itself", ""
-    hosts = _receiving_hosts(subject)
-    if hosts is None:
+    placement = subject.placement
+    found_hosts = receiving_hosts(session, placement.pool, placement.host, placement.datastore)
+    if found_hosts is None:
         return WARN, "vCenter does not show the hosts to the user", _READ
+    hosts = [address for host in found_hosts if (address := _address(host)) is not None]
     if not hosts:
-        found = f"no connected host outside of maintenance mode has the datastore {subject.placement.datastore_name}"
+        found = f"no connected host outside of maintenance mode has the datastore {placement.datastore_name}"
         return FAIL, found, "Connect a host of the cluster and end its maintenance mode, or set a different datastore."
     with concurrent.futures.ThreadPoolExecutor(min(_WORKERS, len(hosts))) as pool:
         answers = list(zip(hosts, pool.map(lambda host: _problem(session, host), hosts), strict=True))
@@ -76,27 +78,13 @@ def _may_be_trusted(host: _Host, problem: StrataError) -> bool:
     return problem.code == "vsphere.certificate" and host.thumbprint is None and host.certificate is None
 
 
-def _receiving_hosts(subject: Subject) -> list[_Host] | None:
-    """Return the connected hosts on which vCenter can create the VM; None if the user may not read the state of any host."""
-    session, placement = subject.session, subject.placement
-    if placement.host is not None:
-        candidates = [placement.host]
-    else:
-        owner = read(session, placement.pool, "owner", subject="Finding the hosts")["owner"]
-        candidates = read(session, owner, "host", subject="Finding the hosts").get("host", [])
-    paths = ("summary.config", "runtime.connectionState", "runtime.inMaintenanceMode", "datastore")
-    found = []
-    states = collect(session, candidates, paths, subject="Finding the hosts")
-    if not any("runtime.connectionState" in values for values in states.values()):
+def _address(host: Host) -> _Host | None:
+    """Return the address of a host, None if vCenter does not report it."""
+    config = host.config
+    if config is None:
         return None
-    for values in states.values():
-        config = values.get("summary.config")
-        usable = values.get("runtime.connectionState") == "connected" and not values.get("runtime.inMaintenanceMode")
-        if config is not None and usable and placement.datastore in values.get("datastore", []):
-            port = config.port if config.port not in (None, 0, _CONSOLES) else _HTTPS
-            certificate = getattr(config, "sslCertificate", None)
-            found.append(_Host(config.name, port, config.sslThumbprint or None, certificate or None))
-    return sorted(found, key=lambda host: host.name)
+    port = config.port if config.port not in (None, 0, _CONSOLES) else _HTTPS
+    return _Host(config.name, port, config.sslThumbprint or None, getattr(config, "sslCertificate", None) or None)
 
 
 def _problem(session: Session, host: _Host) -> StrataError | None:

@@ -72,6 +72,8 @@ class Target:
         networks = [placement.network] if placement.network else [item for _name, item in self.hardware.networks]
         return {
             "datacenter": placement.datacenter._GetMoId(),
+            "cluster": placement.compute.cluster._GetMoId() if placement.compute.cluster else None,
+            "esxi_host": placement.host._GetMoId() if placement.host else None,
             "resource_pool": placement.pool._GetMoId(),
             "datastore": placement.datastore._GetMoId(),
             "folder": placement.folder._GetMoId(),

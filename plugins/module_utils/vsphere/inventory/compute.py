@@ -22,13 +22,14 @@ _DRS = "configuration.drsConfig.enabled"
 class Compute:
     """A cluster, or a host alone. ``networks``, ``datastores`` and ``drs`` are None when the account may not read them.
 
-    ``drs`` is also None for a stand-alone host.
+    ``drs`` is also None for a stand-alone host. ``cluster`` is the managed object of a cluster, None for a host.
     """
 
     name: str
     networks: frozenset[Any] | None = None
     datastores: frozenset[Any] | None = None
     drs: bool | None = None
+    cluster: Any = None
 
 
 def read_compute(session: Session, pool: Any, host: Any) -> Compute:
@@ -47,32 +48,41 @@ def read_compute(session: Session, pool: Any, host: Any) -> Compute:
         frozenset(values.get("network", [])),
         frozenset(values.get("datastore", [])),
         values.get(_DRS),
+        compute if is_cluster else None,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """An ESXi host and the networks that VMs on it can use."""
+    """An ESXi host: the networks that VMs on it can use, and ``config`` (vim.host.Summary.ConfigSummary), None if it is not reported."""
 
     name: str
     networks: frozenset[Any]
+    config: Any = None
 
 
-def receiving_hosts(session: Session, pool: Any, host: Any, datastore: Any) -> list[Host]:
-    """Return the connected hosts on which vCenter can create a VM on ``datastore``: ``host``, or those of the pool when it is None."""
+def receiving_hosts(session: Session, pool: Any, host: Any, datastore: Any) -> list[Host] | None:
+    """Return the connected hosts on which vCenter can create a VM on ``datastore``: ``host``, or those of the pool when it is None.
+
+    The hosts are ordered by name. Returns None if the user may not read the state of any host.
+    """
     subject = "Finding the hosts"
     hosts = [host]
     if host is None:
         owner = read(session, pool, "owner", subject=subject)["owner"]
         hosts = read(session, owner, "host", subject=subject).get("host", [])
-    paths = ("name", "runtime.connectionState", "runtime.inMaintenanceMode", "datastore", "network")
-    return [
-        Host(plain_name(values.get("name", "")), frozenset(values.get("network", [])))
-        for values in collect(session, hosts, paths, subject=subject).values()
+    paths = ("name", "summary.config", "runtime.connectionState", "runtime.inMaintenanceMode", "datastore", "network")
+    states = collect(session, hosts, paths, subject=subject).values()
+    if not any("runtime.connectionState" in values for values in states):
+        return None
+    found = [
+        Host(plain_name(values.get("name", "")), frozenset(values.get("network", [])), values.get("summary.config"))
+        for values in states
         if values.get("runtime.connectionState") == "connected"
         and not values.get("runtime.inMaintenanceMode")
         and datastore in values.get("datastore", [])
     ]
+    return sorted(found, key=lambda item: item.name)
 
 
 def has_drs(session: Session, vm: Any) -> bool:

@@ -22,9 +22,10 @@ def is_port_group(network: Any) -> bool:
 
 
 def without_uplinks(session: Session, networks: dict[Any, dict[str, Any]], name: str) -> dict[Any, dict[str, Any]]:
-    """Return ``networks`` without the port groups of uplinks that have this name."""
-    groups = [item for item, values in networks.items() if is_port_group(item) and plain_name(values["name"]) == name]
-    tags = collect(session, groups, ["tag"])
+    """Return ``networks`` without the port groups of uplinks that have this name; without any if no network has it."""
+    named = [item for item, values in networks.items() if plain_name(values["name"]) == name]
+    # Without a network of this name, the error lists the others.
+    tags = collect(session, [item for item in named or networks if is_port_group(item)], ["tag"])
     return {
         item: values
         for item, values in networks.items()

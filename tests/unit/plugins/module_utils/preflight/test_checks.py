@@ -9,6 +9,7 @@ import dataclasses
 import pathlib
 
 import pytest
+from pyVmomi import vim
 
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, Unavailable
 from ansible_collections.strata.layering.plugins.module_utils.common.findings import FAIL, PASS, WARN
@@ -51,23 +52,40 @@ def test_page_describes_every_check():
     assert [name for name in checks.CHECKS if f"\n| {name} | " not in page] == []
 
 
-def test_free_space_is_compared_with_disk(session, subject):
-    free = session.content and subject().placement.datastore.summary.freeSpace
+def test_free_space_is_compared_with_disk_and_swap_file(subject):
+    target = subject(image=IMAGE)
+    left = target.placement.datastore.summary.freeSpace - (target.hardware.memory_mib << 20)
     for stored, capacity, expected in (
-        (1, free, PASS),
-        (1, free + 1, WARN),
-        (free, free, PASS),
-        (free + 1, free + 1, FAIL),
+        (1, left, PASS),
+        (1, left + 1, WARN),
+        (left, left, PASS),
+        (left + 1, left + 1, FAIL),
     ):
         image = dataclasses.replace(IMAGE, stored=stored, capacity=capacity)
-        assert datastore.check_free_space(subject(image=image))[0] == expected
+        assert datastore.check_free_space(dataclasses.replace(target, image=image))[0] == expected
     assert datastore.check_free_space(subject())[0] == PASS
 
 
-@pytest.mark.parametrize(("free", "expected"), [((1 << 30) - 1, FAIL), (1 << 30, PASS)])
-def test_free_space_of_a_full_datastore_fails_without_an_image(simulator, subject, free, expected):
+def test_reserved_memory_has_no_swap_file(subject):
+    target = subject(image=IMAGE)
+    free = target.placement.datastore.summary.freeSpace
+    image = dataclasses.replace(IMAGE, stored=free, capacity=free)
+    for settings, expected in (
+        ({}, FAIL),
+        ({"memoryReservationLockedToMax": True}, PASS),
+        ({"memoryAllocation": vim.ResourceAllocationInfo(reservation=target.hardware.memory_mib)}, PASS),
+    ):
+        hardware = dataclasses.replace(target.hardware, settings=settings)
+        changed = dataclasses.replace(target, image=image, hardware=hardware)
+        assert datastore.check_free_space(changed)[0] == expected
+
+
+@pytest.mark.parametrize(("lacking", "expected"), [(1, FAIL), (0, PASS)])
+def test_free_space_of_a_full_datastore_fails_without_an_image(simulator, subject, lacking, expected):
+    target = subject()
+    free = (1 << 30) + (target.hardware.memory_mib << 20) - lacking
     simulator.ask("POST", "/datastores", {"name": "LocalDS_0", "free": free})
-    assert datastore.check_free_space(subject())[0] == expected
+    assert datastore.check_free_space(target)[0] == expected
 
 
 def test_specification_that_vcenter_rejects_fails(simulator, subject):

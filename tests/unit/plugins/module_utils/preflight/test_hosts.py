@@ -12,6 +12,7 @@ import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.common.findings import FAIL, PASS, WARN
 from ansible_collections.strata.layering.plugins.module_utils.preflight import hosts
+from ansible_collections.strata.layering.plugins.module_utils.vsphere.inventory import compute
 from ansible_collections.strata.layering.tests.support.simulator import Simulator
 
 from .conftest import log_in, subject_on
@@ -82,7 +83,7 @@ def test_certificate_of_host_is_compared_with_the_thumbprint_of_the_inventory():
 
 def test_certificate_without_a_thumbprint_in_the_inventory_is_a_warning(monkeypatch):
     """Some versions of vCenter may leave both properties unset; the lease of a transfer has its own."""
-    read = hosts.collect
+    read = compute.collect
 
     def without_certificates(*arguments, **options):
         found = read(*arguments, **options)
@@ -90,7 +91,7 @@ def test_certificate_without_a_thumbprint_in_the_inventory_is_a_warning(monkeypa
             values["summary.config"].sslThumbprint = None
         return found
 
-    monkeypatch.setattr(hosts, "collect", without_certificates)
+    monkeypatch.setattr(compute, "collect", without_certificates)
     with Simulator(template="windows-template", separate_host=True) as simulator, log_in(simulator) as session:
         result, _found, action = hosts.check(subject_on(session))
     assert (result, bool(action)) == (WARN, True)
@@ -108,5 +109,7 @@ def test_port_of_consoles_means_https(simulator, subject):
 def test_hosts_that_the_user_may_not_read_are_a_warning(subject, monkeypatch):
     """A user with privileges on the resource pool alone can publish."""
     target = subject()
-    monkeypatch.setattr(hosts, "collect", lambda _session, objects, *_paths, **_options: {item: {} for item in objects})
+    monkeypatch.setattr(
+        compute, "collect", lambda _session, objects, *_paths, **_options: {item: {} for item in objects}
+    )
     assert hosts.check(target)[0] == WARN
