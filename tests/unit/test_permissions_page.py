@@ -32,9 +32,10 @@ def test_commands_of_the_page_create_roles_with_all_privileges():
     assert set().union(*granted) == {privilege.id for privilege in PRIVILEGES}
     assert len(roles) == len(Scope) - 1
     assert all(
-        re.search(rf"permissions\.set .*-role {re.escape(role)} -propagate=true /", commands) for role, _ in roles
+        re.search(rf"permissions\.set .*-role {re.escape(role)} -propagate=true /", commands)
+        for role, _privileges in roles
     )
-    assert all(f"New-VIRole -Name {role} " in commands for role, _ in roles)
+    assert all(f"New-VIRole -Name {role} " in commands for role, _privileges in roles)
 
 
 def test_privileges_exist_in_vcenter(shared_simulator):

@@ -34,7 +34,7 @@ def test_progress_exit_code_is_that_of_the_command():
 
 @pytest.mark.slow
 def test_progress_long_command_prints_when_it_begins_and_every_five_seconds():
-    run = _run("sleep 6; echo done")
+    run = _run("sleep 8; echo done")
     assert run.stdout == "done\n"
     lines = run.stderr.splitlines()
     assert [line.split(maxsplit=1)[0] for line in lines] == ["begin", "5"]
