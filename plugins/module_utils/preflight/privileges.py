@@ -102,4 +102,5 @@ def _cases(subject: Subject) -> dict[Need, Callable[[], bool]]:
         Need.ATTRIBUTES: lambda: bool(attributes),
         Need.ATTRIBUTES_UNDEFINED: lambda: bool(attributes and missing_definitions(subject.session, attributes)),
         Need.STORAGE_POLICY: lambda: bool(subject.connector.storage_policy),
+        Need.SWAP_PLACEMENT: lambda: subject.hardware.settings.get("swapPlacement", "inherit") != "inherit",
     }

@@ -43,6 +43,7 @@ class Need(Enum):
     ATTRIBUTES = "only with custom_attributes of the connector"
     ATTRIBUTES_UNDEFINED = "only with custom_attributes of the connector that vCenter does not know yet"
     STORAGE_POLICY = "only with storage_policy of the connector"
+    SWAP_PLACEMENT = "only if the VM template has a location of its own for the swap file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,13 @@ PRIVILEGES = (
     Privilege("VirtualMachine.Inventory.Delete", Scope.FOLDER, "deleting unfinished and older VMs", _CREATE),
     Privilege("VirtualMachine.Config.AddNewDisk", Scope.FOLDER, "the disk of a new VM", _CREATE),
     Privilege("VirtualMachine.Config.AdvancedConfig", Scope.FOLDER, "the marks that the modules set at a VM", _CREATE),
+    Privilege(
+        "VirtualMachine.Config.SwapPlacement",
+        Scope.FOLDER,
+        "the location of the swap file",
+        _CREATE,
+        Need.SWAP_PLACEMENT,
+    ),
     Privilege("VirtualMachine.Interact.PowerOn", Scope.FOLDER, "starting a VM", _CREATE),
     Privilege("VirtualMachine.Interact.PowerOff", Scope.FOLDER, "shutting a VM down", _CREATE),
     Privilege(

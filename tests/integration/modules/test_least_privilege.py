@@ -25,7 +25,9 @@ from ansible_collections.strata.layering.tests.support.vcenter import options_of
 
 #: SOAP methods that change something, in addition to the tasks.
 _CHANGES = {"ImportVApp", "CreateFolder", "AddCustomFieldDef", "SetField"}
-_NEEDED = [privilege for privilege in privileges_for(Task.PUBLISH) if privilege.need is not Need.STORAGE_POLICY]
+#: Cases that the tests' connector and VM template do not have.
+_OTHER_CASES = (Need.STORAGE_POLICY, Need.SWAP_PLACEMENT)
+_NEEDED = [privilege for privilege in privileges_for(Task.PUBLISH) if privilege.need not in _OTHER_CASES]
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,9 @@ from .conftest import IMAGE, log_in, subject_on
 
 #: A connector for which every privilege is needed.
 OPTIONS = {"folder": "Images", "custom_attributes": {"Image": "$digest"}}
-PUBLISH = [privilege for privilege in privileges_for(Task.PUBLISH) if privilege.need is not Need.STORAGE_POLICY]
+#: Cases that the tests' connector and VM template do not have.
+_OTHER_CASES = (Need.STORAGE_POLICY, Need.SWAP_PLACEMENT)
+PUBLISH = [privilege for privilege in privileges_for(Task.PUBLISH) if privilege.need not in _OTHER_CASES]
 
 
 def checked(simulator, check=privileges.check, *, image=None, packaging=False, **options):
@@ -87,6 +89,15 @@ def test_privileges_are_needed_only_in_their_case(simulator, options, needed):
     result, found, _action = checked(simulator, image=IMAGE, **options)
     assert {name for name in cases if name in found} == needed
     assert result == (FAIL if needed else PASS)
+
+
+@pytest.mark.parametrize(("location", "result"), [("inherit", PASS), ("hostLocal", FAIL)])
+def test_location_of_the_swap_file_needs_its_privilege(simulator, location, result):
+    restrict(simulator, [item for item in PRIVILEGES if item.id != "VirtualMachine.Config.SwapPlacement"])
+    with log_in(simulator) as session:
+        subject = subject_on(session, image=IMAGE, **OPTIONS)
+        subject.hardware.settings["swapPlacement"] = location
+        assert privileges.check(subject)[0] == result
 
 
 @pytest.mark.parametrize(("folder", "named"), [("Imagse", True), ("", False)])
