@@ -87,6 +87,11 @@ class GrainIndex:
         """The number of grains of the disk, stored or not."""
         return grain_total(self.capacity)
 
+    @property
+    def stored_size(self) -> int:
+        """The bytes of the disk that are stored: those of all grains that are not zeros, uncompressed."""
+        return len(self) * GRAIN_SIZE
+
     def to_bytes(self) -> bytes:
         """Return the index as bytes: a 32-byte header, then the four arrays, little-endian."""
         return b"".join(

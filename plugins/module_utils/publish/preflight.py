@@ -19,8 +19,6 @@ from ..vsphere.session import Session
 from .boot_controller import boot_drivers
 from .placement import Target
 
-_GRAIN = 1 << 16
-
 
 def preflight(
     repository: Repository, session: Session, template: ResolvedTemplate, target: Target
@@ -45,5 +43,5 @@ def image_needs(
         firmware=facts.get("firmware"),
         boot=boot_drivers(repository, os_layer, layers, target.hardware.disk_controller),
         capacity=max((disk_size_gb or 0) << 30, index.capacity),
-        stored=len(index) * _GRAIN,
+        stored=index.stored_size,
     )

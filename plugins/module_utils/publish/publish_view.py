@@ -208,8 +208,9 @@ class PublishView:
 
     def _is_uploaded(self, facts: VmFacts | None) -> bool:
         """Return whether a task of this image shows that the disk of its VM is complete."""
-        uploads = [task.upload for task in self._tasks() if task.digest == self._template.image_digest]
-        return facts is not None and is_uploaded(facts, uploads)
+        if facts is None:
+            return False
+        return is_uploaded(facts, [task.upload for task in self._tasks() if task.digest == self._template.image_digest])
 
     def _target(self) -> Target:
         from ..images.layered_image import os_layer_facts

@@ -56,7 +56,6 @@ def finish_upload(
     Raises:
         StrataError: as ``machines.reconfigure`` and ``tick``.
     """
-
     waiting = Waiting(session.patience.lease, tick)
     try:
         machines.reconfigure(session, machine, extra_config=extra_config, waiting=waiting)

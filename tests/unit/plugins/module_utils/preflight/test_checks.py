@@ -88,13 +88,12 @@ def test_free_space_of_a_full_datastore_fails_without_an_image(simulator, subjec
     assert datastore.check_free_space(target)[0] == expected
 
 
-def test_specification_that_vcenter_rejects_fails(simulator, subject):
-    assert import_specification.check(subject())[0] == PASS
+def test_specification_that_vcenter_rejects_fails(subject):
     target = subject()
+    assert import_specification.check(target)[0] == PASS
     refused = dataclasses.replace(target, hardware=dataclasses.replace(target.hardware, version="vmx-999"))
-    simulator.rules.add("CreateImportSpec", fault="InvalidArgument")
-    findings = {finding["name"]: finding for finding in checks.run_checks(refused)}
-    assert findings["import_specification"]["result"] == WARN
+    result, _found, action = import_specification.check(refused)
+    assert (result, bool(action)) == (FAIL, True)
 
 
 def test_missing_custom_attributes_are_named_and_defined(session, subject):
