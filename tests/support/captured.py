@@ -12,7 +12,8 @@ import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ...plugins.module_utils.capture.capture import CaptureResult, capture
-from ...plugins.module_utils.capture.rules import Rule, parse_rules
+from ...plugins.module_utils.capture.rule import Rule
+from ...plugins.module_utils.capture.rules import parse_rules
 from ...plugins.module_utils.catalog import layer_store
 from ...plugins.module_utils.catalog.resolved_template import canonical_digest
 from ...plugins.module_utils.disk.block_device import BlockDevice, FileDevice
@@ -232,13 +233,13 @@ def tree_differences(
 
 
 def capture_change(
-    packaging: Packaging, change: Callable[[Volume], None], *rules: Rule | Mapping
+    packaging: Packaging, change: Callable[[Volume], None], *rules: Rule | DatabaseRule | Mapping
 ) -> tuple[CaptureResult, dict[str, str], dict[str, Delta]]:
     """Capture a change of the volume; return the result, the layer's paths with their kinds, and its deltas.
 
     ``rules`` are rules or entries of the option exclusions.
     """
-    parsed = [rule if isinstance(rule, Rule) else parse_rules([rule])[0] for rule in rules]
+    parsed = [rule if isinstance(rule, (Rule, DatabaseRule)) else parse_rules([rule])[0] for rule in rules]
     with packaging.changed(change) as device:
         result = capture(
             packaging.repository,

@@ -25,17 +25,19 @@ from ..ntfs.volume import Volume
 from ..ntfs.volume_process import run_on_volume
 from ..repository.repository import Repository
 from ..windows.finalize_checks import check_finalized
-from ..windows.installation import CONFIG, WindowsInstallation, exists
+from ..windows.installation import CONFIG, WindowsInstallation, exists, is_windows
 from ..winregistry.delta import Counts, Delta
 from ..winregistry.delta_format import write_delta
 from ..winregistry.hive_names import HIVES, LayerHive
-from ..winregistry.registry_values import current_control_set
 from .changed_paths import PathBuilder, PathChanges
+from .databases.all import PREPARATIONS, database_rules, expand, found_rules
+from .databases.compared import Compared
 from .disks import DiskDifference, Opener, difference, open_packaged
 from .entries import entries_of
 from .hazards import WATCHED, Contents, find_hazards
 from .hive_changes import HivePairs, hive_delta
-from .rules import LeftOut, Rule, RuleSet, default_rules, windows_rules
+from .rule import DatabaseRule, Rule
+from .rules import LeftOut, RuleSet, default_rules, windows_rules
 
 _SYSTEM, _SOFTWARE = f"{CONFIG}/SYSTEM", f"{CONFIG}/SOFTWARE"
 
@@ -71,7 +73,7 @@ def capture(
     base_image: ThinImage,
     opener: Opener,
     layer: LayerVersion,
-    rules: Sequence[Rule] = (),
+    rules: Sequence[Rule | DatabaseRule] = (),
     *,
     progress: Progress = silent,
 ) -> CaptureResult:
@@ -111,7 +113,7 @@ def _capture(
     base_image: ThinImage,
     opener: Opener,
     layer: LayerVersion,
-    rules: tuple[Rule, ...],
+    rules: tuple[Rule | DatabaseRule, ...],
     *,
     progress: Progress = silent,
 ) -> CaptureResult:
@@ -122,7 +124,7 @@ def _capture(
         new = stack.enter_context(Volume.mount(packaged.after))
         left_out = LeftOut(watched=WATCHED)
         hives = HivePairs(old, new)
-        compiled, gate = _examine(new, hives, rules)
+        compiled, gate = _examine(old, new, hives, layer.kind, rules)
         # A hive that the image does not have can only be captured as a file.
         compared = [hive for hive in HIVES.values() if exists(old, hive.path)]
         builder = PathBuilder(packaged, old, new, compiled, left_out, [hive.path for hive in compared])
@@ -140,15 +142,33 @@ def _capture(
         )
 
 
-def _examine(new: Volume, hives: HivePairs, rules: tuple[Rule, ...]) -> tuple[RuleSet, list[dict]]:
+def _examine(
+    old: Volume, new: Volume, hives: HivePairs, kind: str, rules: tuple[Rule | DatabaseRule, ...]
+) -> tuple[RuleSet, list[dict]]:
     """Return the compiled rules and the findings of the finalize checks."""
-    windows = WindowsInstallation.open(new)
-    hives.keep("new", _SYSTEM, windows.system)
-    hives.keep("new", _SOFTWARE, windows.software)
-    system = hives.get("old", _SYSTEM)
+    after = WindowsInstallation.open(new)
+    _keep(hives, "new", after)
+    before = WindowsInstallation.open(old) if is_windows(old) else None
+    if before is not None:
+        _keep(hives, "old", before)
+    gate = check_finalized(after)
+    compared = Compared(before, after, kind)
     # The lists of the base image count: an installer must not extend them.
-    control = current_control_set(system if system is not None else windows.system)
-    return RuleSet([*windows_rules(control), *default_rules(), *rules], current=control.name), check_finalized(windows)
+    control = (before or after).control
+    defaults = [
+        *windows_rules(control),
+        *default_rules(),
+        *database_rules(kind),
+        *found_rules(compared),
+    ]
+    for prepare in PREPARATIONS:
+        prepare(compared)
+    return RuleSet([*defaults, *expand(defaults, rules)], current=control.name), gate
+
+
+def _keep(hives: HivePairs, side: str, windows: WindowsInstallation) -> None:
+    hives.keep(side, _SYSTEM, windows.system)
+    hives.keep(side, _SOFTWARE, windows.software)
 
 
 def _deltas(

@@ -92,7 +92,6 @@ FILES: dict[str, tuple[str, ...]] = {
         "Windows\\rescache\\*",
         "ProgramData\\Microsoft\\Windows\\Caches\\*",
         "Windows\\AppCompat\\*",
-        "ProgramData\\Microsoft\\Windows\\AppRepository\\*.srd-*",
         "ProgramData\\Microsoft\\Windows\\ClipSVC\\*",
         "ProgramData\\NVIDIA Corporation\\**\\*.cache",
         "Users\\*\\AppData\\Local\\Microsoft\\Windows\\INetCache",

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from ..common.errors import InvalidInput
 from ..winregistry.hive_model import Key
@@ -21,30 +20,18 @@ from ..winregistry.key_patterns import PatternTree, name_matcher
 from ..winregistry.registry_values import decode_multi_string
 from ..winregistry.upcase import WINDOWS
 from . import exclusions
+from .databases.all import NAMES
+from .rule import DatabaseRule, Rule
 
 MAXIMUM_RULES = 2000
 # Characters that no file name contains, and variables, which are not replaced in rules.
 _NEVER_IN_PATH = re.compile(r'[:"<>|]|^%[^\\%]+%(\\|$)')
 _PATTERN_HINT = f"Begin a path below the drive, without variables, and a key with its hive: {', '.join(HIVES)}."
 _RULE_HINT = (
-    "Give the rule a path, or a key and optionally a value. The action is exclude or include; the reason is any text."
+    "Give the rule a path, or a key and optionally a value, or a database. The action is exclude or include; "
+    "the reason is any text."
 )
-_FIELDS = frozenset(("path", "key", "value", "action", "reason"))
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A rule about files or keys.
-
-    ``pattern`` matches files, or if ``registry`` is true keys with the hive's name first. ``value`` is a pattern
-    of value names, None for whole keys. ``include`` includes what an earlier rule excludes.
-    """
-
-    pattern: str
-    reason: str
-    registry: bool = False
-    value: str | None = None
-    include: bool = False
+_FIELDS = frozenset(("path", "key", "value", "database", "action", "reason"))
 
 
 def default_rules() -> list[Rule]:
@@ -59,8 +46,10 @@ def default_rules() -> list[Rule]:
     return rules
 
 
-def parse_rules(entries: Sequence[Mapping] | None) -> list[Rule]:
-    """Return the rules of an option: a list of dictionaries with ``path`` or ``key`` (and ``value``), ``action``, ``reason``.
+def parse_rules(entries: Sequence[Mapping] | None) -> list[Rule | DatabaseRule]:
+    """Return the rules of an option: a list of dictionaries.
+
+    They have ``path``, ``key`` (and ``value``) or ``database``, and optionally ``action`` and ``reason``.
 
     Raises:
         InvalidInput: there are too many rules, or a rule is not valid; the message names it.
@@ -75,20 +64,22 @@ def parse_rules(entries: Sequence[Mapping] | None) -> list[Rule]:
     return [_parse(entry, number) for number, entry in enumerate(entries, 1)]
 
 
-def _parse(entry: object, number: int) -> Rule:
+def _parse(entry: object, number: int) -> Rule | DatabaseRule:
     if not isinstance(entry, Mapping) or not all(value is None or isinstance(value, str) for value in entry.values()):
         raise _invalid(number, "is not a dictionary with strings as values")
     fields = {name: value for name, value in entry.items() if value is not None}
     unknown = sorted(map(str, fields.keys() - _FIELDS))
     if unknown:
         raise _invalid(number, f"has the unknown field {unknown[0][:60]}")
-    if ("path" in fields) == ("key" in fields):
-        raise _invalid(number, "needs either a path or a key")
-    if "value" in fields and "path" in fields:
+    if len({"path", "key", "database"} & fields.keys()) != 1:
+        raise _invalid(number, "needs either a path, a key or a database")
+    if "value" in fields and "key" not in fields:
         raise _invalid(number, "has a value, which only a rule with a key can have")
     action = fields.get("action", "exclude")
     if action not in ("exclude", "include"):
         raise _invalid(number, f"has the unknown action {action[:60]!r}; the actions are exclude and include")
+    if "database" in fields:
+        return _about_database(fields["database"], fields.get("reason"), action == "include", number)
     is_registry = "key" in fields
     pattern = fields["key" if is_registry else "path"].replace("/", "\\").strip("\\")
     pattern = _below_hive(pattern) if is_registry else _below_drive(pattern, number)
@@ -100,6 +91,13 @@ def _parse(entry: object, number: int) -> Rule:
     if not _is_pattern(pattern):
         raise _invalid(number, f"has an invalid pattern of {'keys' if is_registry else 'paths'}: {pattern[:200]!r}")
     return rule
+
+
+def _about_database(name: str, reason: str | None, include: bool, number: int) -> DatabaseRule:
+    if name not in NAMES:
+        hint = f"Give the name of a database: {', '.join(sorted(NAMES))}."
+        raise _invalid(number, f"has the unknown database {name[:60]!r}", hint)
+    return DatabaseRule(name, reason or name, include)
 
 
 def _invalid(number: int, problem: str, hint: str = _RULE_HINT) -> InvalidInput:
@@ -195,15 +193,16 @@ class RuleSet:
         self._values: PatternTree[tuple[int, Rule, Callable[[str], object]]] = PatternTree()
         for number, rule in enumerate(self.rules):
             if not rule.registry:
-                self._files.add(_with_all_below(rule.pattern), rule)
+                self._files.add(rule.pattern, rule, literal=rule.literal, below=rule.below)
                 continue
             hive, _separator, path = rule.pattern.partition("\\")
             key = self._key_path(hive, path) if path else hive
             if rule.value is None:
-                self._keys.add(_with_all_below(key), (number, rule))
+                self._keys.add(key, (number, rule), literal=rule.literal, below=rule.below)
             else:
                 # A rule about values applies to the key only, not to the keys below it.
-                self._values.add(key, (number, rule, name_matcher(rule.value)))
+                matches = WINDOWS.fold(rule.value).__eq__ if rule.literal else name_matcher(rule.value)
+                self._values.add(key, (number, rule, matches), literal=rule.literal)
 
     def file(self, path: str) -> Rule | None:
         """Return the rule that excludes the file ``path`` ("/" between names), None if it is captured."""
@@ -226,10 +225,6 @@ class RuleSet:
             if WINDOWS.fold(first) == self._current:
                 path = f"CurrentControlSet{separator}{rest}"
         return f"{hive}\\{path}"
-
-
-def _with_all_below(pattern: str) -> str:
-    return pattern if pattern.endswith("**") else pattern + "\\**"
 
 
 def _last(rules: Iterable[Rule]) -> Rule | None:

@@ -56,8 +56,10 @@ class PatternTree(Generic[Payload]):
         self._root: _Node[Payload] = _Node()
         self._number = 0
 
-    def add(self, pattern: str, payload: Payload) -> None:
+    def add(self, pattern: str, payload: Payload, *, literal: bool = False, below: bool = False) -> None:
         """Add a pattern, relative to the hive's root ("" is the root).
+
+        The names in a ``literal`` pattern have no wildcards. With ``below``, everything below a match matches as well.
 
         Raises:
             InvalidInput: the pattern is not valid.
@@ -67,7 +69,8 @@ class PatternTree(Generic[Payload]):
             len(pattern) > _MAXIMUM_LENGTH
             or len(names) > _MAXIMUM_NAMES
             or not all(names)
-            or any("**" in name and name != "**" for name in names)
+            or not literal
+            and any("**" in name and name != "**" for name in names)
         ):
             raise InvalidInput(
                 f"The pattern {pattern[:200]!r} of registry keys is not valid.",
@@ -77,7 +80,9 @@ class PatternTree(Generic[Payload]):
             )
         node = self._root
         for name in names:
-            node = self._below(node, name)
+            node = node.exact.setdefault(self._table.fold(name), _Node()) if literal else self._below(node, name)
+        if below:
+            node = self._below(node, "**")
         node.payloads.append((self._number, payload))
         self._number += 1
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.strata.layering.plugins.module_utils.capture.rule import Rule
 from ansible_collections.strata.layering.plugins.module_utils.capture.rules import (
     LeftOut,
-    Rule,
     RuleSet,
     default_rules,
     parse_rules,

@@ -1,0 +1,57 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All databases, and what finds those whose members depend on the disks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from ..rule import DatabaseRule, Rule
+from .compared import Compared
+from .model import Database
+from .store_apps import STORE_APPS
+
+DATABASES: tuple[Database, ...] = (STORE_APPS,)
+
+#: Functions that return the rules about databases of which a machine has many, such as devices.
+FINDERS: tuple[Callable[[Compared], list[Rule]], ...] = ()
+
+#: Names of the databases that the rules of ``FINDERS`` belong to.
+FOUND: frozenset[str] = frozenset()
+
+#: Functions that remove from the hives of the packaging machine what must not become part of a list in a layer.
+PREPARATIONS: tuple[Callable[[Compared], None], ...] = ()
+
+#: The names that a user's rule can give.
+NAMES: frozenset[str] = frozenset(database.name for database in DATABASES) | FOUND
+
+
+def database_rules(kind: str) -> list[Rule]:
+    """Return the rules of ``DATABASES`` for layers of ``kind``."""
+    return [rule for database in DATABASES for rule in database.rules(kind)]
+
+
+def found_rules(compared: Compared) -> list[Rule]:
+    """Return the rules about the databases that the two disks have."""
+    return [rule for find in FINDERS for rule in find(compared)]
+
+
+def expand(rules: Iterable[Rule], given: Iterable[Rule | DatabaseRule]) -> list[Rule]:
+    """Return the user's rules ``given``, with a rule for each member instead of a rule about a database.
+
+    ``rules`` are all other rules; those of the database name its members.
+    """
+    members = list(rules)
+    expanded: list[Rule] = []
+    for rule in given:
+        if isinstance(rule, Rule):
+            expanded.append(rule)
+            continue
+        expanded += [
+            replace(member, reason=rule.reason, include=rule.include)
+            for member in members
+            if member.database == rule.database
+        ]
+    return expanded
