@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ...plugins.module_utils.capture.capture import CaptureResult, capture
-from ...plugins.module_utils.capture.rule import Rule
+from ...plugins.module_utils.capture.rule import DatabaseRule, Rule
 from ...plugins.module_utils.capture.rules import parse_rules
 from ...plugins.module_utils.catalog import layer_store
 from ...plugins.module_utils.catalog.resolved_template import canonical_digest
