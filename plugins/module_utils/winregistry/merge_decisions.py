@@ -19,14 +19,14 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from . import findings
 from .delta import CREATE, KEEP, REMOVE, REPLACE, Before, KeyDelta, ValueDelta, changes_something, sets_something
 from .hive_items import Value
-from .merge_rules import COUNTER, DROPPED, MANUAL, MULTI_STRING, SEPARATED, Rule
+from .merge_rules import COUNTER, DROPPED, MANUAL, MULTI_STRING, SEPARATED, VERSION, Rule
 from .three_way import merge_value
 
 Item = TypeVar("Item")
 KeyChange = tuple[str, KeyDelta]
 ValueChange = tuple[str, ValueDelta]
 
-_JOINED = frozenset((SEPARATED, MULTI_STRING, COUNTER))
+_JOINED = frozenset((SEPARATED, MULTI_STRING, COUNTER, VERSION))
 
 
 class BaseKnowledge(NamedTuple, Generic[Item]):

@@ -13,15 +13,17 @@ value
     A pattern of value names with ``*`` and ``?``; "" is the default value.
 kind
     ``separated`` (a text of items with ``separator`` between them), ``multi_string`` (REG_MULTI_SZ),
-    ``counter`` (a number that each layer increases or decreases), ``dropped`` (never taken from a layer), ``manual``
-    (cannot be joined: the last layer wins, and the report contains the advice).
+    ``counter`` (a number that each layer increases or decreases), ``version`` (a text of numbers with periods between
+    them: the highest wins), ``dropped`` (never taken from a layer), ``manual`` (cannot be joined: the last layer wins,
+    and the report contains the advice).
 separator
     The characters that separate the items of a ``separated`` text; the first of them is written.
 advice
     The action to take, for ``manual`` and ``dropped``.
 
 The first matching rule wins. Sources: Microsoft's documentation of the settings; WinSxS component
-manifests, which mark lists with operationHint="append"; changes that installers were observed to make.
+manifests, which mark lists with operationHint="append"; lists with items of several vendors in the SYSTEM hive that
+the tests of dissect.regf contain; changes that installers were observed to make.
 """
 
 from __future__ import annotations
@@ -38,9 +40,10 @@ from .key_patterns import PatternState, PatternTree, name_matcher
 SEPARATED = "separated"
 MULTI_STRING = "multi_string"
 COUNTER = "counter"
+VERSION = "version"
 DROPPED = "dropped"
 MANUAL = "manual"
-KINDS = (SEPARATED, MULTI_STRING, COUNTER, DROPPED, MANUAL)
+KINDS = (SEPARATED, MULTI_STRING, COUNTER, VERSION, DROPPED, MANUAL)
 
 _HIVES = frozenset(name.upper() for name in HIVES)
 
@@ -48,6 +51,7 @@ _CONTROL = "ControlSet*\\Control\\"
 _SERVICES = "ControlSet*\\Services\\"
 _NT = "Microsoft\\Windows NT\\CurrentVersion\\"
 _WOW = "Wow6432Node\\"
+_WINNERS = "Microsoft\\Windows\\CurrentVersion\\SideBySide\\Winners\\*"
 _PERFLIB = 'Run "lodctr /R" once in the image: it renumbers the performance counters of all layers.'
 _WINSOCK = "Install the programs that extend Winsock in one layer, or run the repair of their installers in the image."
 
@@ -99,20 +103,43 @@ RULES: tuple[dict, ...] = tuple(
     + _rules(
         "SYSTEM",
         _CONTROL + "Session Manager",
-        ("BootExecute", "SetupExecute", "ObjectDirectories", "BootShell"),
+        ("BootExecute", "SetupExecute", "ObjectDirectories", "BootShell", "ExcludeFromKnownDlls"),
         MULTI_STRING,
     )
     + _rules("SYSTEM", _SERVICES + "LanmanServer\\Parameters", ("NullSessionPipes", "NullSessionShares"), MULTI_STRING)
-    + _rules("SYSTEM", _SERVICES + "*", ("DependOnService", "DependOnGroup", "RequiredPrivileges"), MULTI_STRING)
+    # "Owners" lists the driver packages that install the service.
+    + _rules(
+        "SYSTEM", _SERVICES + "*", ("DependOnService", "DependOnGroup", "RequiredPrivileges", "Owners"), MULTI_STRING
+    )
     + _rules("SYSTEM", _SERVICES + "*\\Linkage", ("Bind", "Export", "Route"), MULTI_STRING)
     + _rules("SYSTEM", _SERVICES + "EventLog\\*", "Sources", MULTI_STRING)
     + _rules("SYSTEM", _CONTROL + "Network\\**", "FilterClasses", MULTI_STRING)
     + _rules("SOFTWARE", _NT + "FontLink\\SystemLink", "*", MULTI_STRING)
     + _rules("SYSTEM", _CONTROL + "SecurePipeServers\\winreg\\Allowed*Paths", "Machine", MULTI_STRING)
-    + _rules("SYSTEM", _CONTROL + "Cryptography\\**", ("Functions", "Providers"), MULTI_STRING)
+    + _rules("SYSTEM", _CONTROL + "Cryptography\\**", ("Functions", "Providers", "Aliases", "EccCurves"), MULTI_STRING)
+    + _rules("SYSTEM", _CONTROL + "CrashControl", "DumpFilters", MULTI_STRING)
+    + _rules("SYSTEM", _CONTROL + "LsaExtensionConfig\\*", "Extensions", MULTI_STRING)
+    + _rules("SYSTEM", _CONTROL + "Lsa\\AccessProviders", "ProviderOrder", MULTI_STRING)
+    + _rules("SYSTEM", _CONTROL + "ServiceProvider\\Order", ("ProviderOrder", "ExcludedProviders"), MULTI_STRING)
+    + _rules("SYSTEM", _CONTROL + "NetworkSetup2\\Parameters", "NamedAltitudes", MULTI_STRING)
+    + _rules("SYSTEM", _CONTROL + "Session Manager\\kernel", "ObUnsecureGlobalNames", MULTI_STRING)
+    + _rules("SYSTEM", _CONTROL + "CoDeviceInstallers", "{*}", MULTI_STRING)
+    + _rules("SYSTEM", _SERVICES + "WinSock\\Parameters", "Transports", MULTI_STRING)
+    + _rules("SYSTEM", _SERVICES + "Npfs\\Aliases", "*", MULTI_STRING)
+    + _rules("SYSTEM", _SERVICES + "NdisImPlatform\\Parameters", "*List", MULTI_STRING)
+    # WMI compiles these files again, in this order, when it repairs its repository (Microsoft Learn, "Win32_WMISetting").
+    + _rules("SOFTWARE", "Microsoft\\WBEM\\CIMOM", "Autorecover MOFs", MULTI_STRING)
+    # CryptRegisterDefaultOIDFunction inserts into these lists.
+    + _rules("SOFTWARE", "Microsoft\\Cryptography\\OID\\EncodingType *\\*\\DEFAULT", "Dll", MULTI_STRING)
+    + _rules("SOFTWARE", _WOW + "Microsoft\\Cryptography\\OID\\EncodingType *\\*\\DEFAULT", "Dll", MULTI_STRING)
     # Reference counts
     + _rules("SOFTWARE", "Microsoft\\Windows\\CurrentVersion\\SharedDLLs", "*", COUNTER)
     + _rules("SOFTWARE", _WOW + "Microsoft\\Windows\\CurrentVersion\\SharedDLLs", "*", COUNTER)
+    # Versions. The key of an assembly names the newest series, the key of a series the newest version; the installed
+    # versions are values of their own.
+    + _rules("SOFTWARE", _WINNERS, "", VERSION)
+    + _rules("SOFTWARE", _WINNERS + "\\*", "", VERSION)
+    + _rules("SOFTWARE", "Microsoft\\WBEM\\CIMOM", "Autorecover MOFs timestamp", VERSION)
     # Values that apply to one start of one VM
     + _rules(
         "SYSTEM",

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import bisect
+import re
 from collections.abc import Callable, Sequence
 
 from . import upcase
 from .delta import Before, ValueDelta
 from .hive_items import Value
-from .merge_rules import COUNTER, MULTI_STRING, SEPARATED, Rule
+from .merge_rules import COUNTER, MULTI_STRING, SEPARATED, VERSION, Rule
 from .registry_values import (
     REG_DWORD,
     REG_DWORD_BIG_ENDIAN,
@@ -29,6 +30,8 @@ from .registry_values import (
 # A list of more items than any list of Windows contains other data.
 _MAXIMUM_ITEMS = 4096
 
+_VERSION = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20}){0,7}", re.ASCII)
+
 Content = tuple[int, bytes]
 
 
@@ -38,7 +41,7 @@ def merge_value(
     """Join the change ``before`` to ``after`` into ``current``; return (whether that was possible, the result).
 
     Joining is not possible if a value is not of the rule's kind, was too large to be kept, or was removed
-    by the layer. A counter may be removed.
+    by the layer. A counter may be removed. Of two versions, the higher is the result.
     """
     old: Content | None = None
     if before is not None:
@@ -48,6 +51,8 @@ def merge_value(
     new = None if after.data is None else (after.type, after.data)
     if rule.kind == COUNTER:
         return _count(old, current, new)
+    if rule.kind == VERSION:
+        return _newest(current, new)
     if new is None or (current is None and old is not None) or rule.kind not in (SEPARATED, MULTI_STRING):
         return False, current
     lists = []
@@ -195,3 +200,24 @@ def _count(old: Content | None, current: Content | None, new: Content | None) ->
         kind,
         min(total, (1 << 8 * width) - 1).to_bytes(width, "big" if kind == REG_DWORD_BIG_ENDIAN else "little"),
     )
+
+
+def _newest(current: Content | None, new: Content | None) -> tuple[bool, Content | None]:
+    """Return the higher of two versions."""
+    if current is None or new is None:
+        return new is not None, new or current
+    versions = [_version(content) for content in (current, new)]
+    if versions[0] is None or versions[1] is None:
+        return False, current
+    return True, new if versions[1] >= versions[0] else current
+
+
+def _version(content: Content) -> tuple[int, ...] | None:
+    """Return the numbers of a version such as 9.0.30729.1, without the zeros at the end; None for other texts."""
+    text = decode_string(Value("", *content)) if content[0] in (REG_SZ, REG_EXPAND_SZ) else None
+    if text is None or not _VERSION.fullmatch(text):
+        return None
+    numbers = [int(part) for part in text.split(".")]
+    while numbers and not numbers[-1]:
+        numbers.pop()
+    return tuple(numbers)

@@ -30,6 +30,7 @@ from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_r
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_writer import write_hive
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.merge_rules import compile_rules
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.registry_values import (
+    REG_BINARY,
     REG_DWORD,
     REG_EXPAND_SZ,
     REG_MULTI_SZ,
@@ -142,6 +143,26 @@ def test_merge_counters_are_summed_even_if_layers_agree():
     }
     assert values == {"C:\\NEW.DLL": 2, "C:\\OLD.DLL": 1}
     assert {finding.outcome for finding in merged.findings} == {"summed"}
+
+
+def test_merge_assemblies_of_two_layers_union_with_the_highest_version():
+    """Two layers install versions 9.0.21022.8 and 9.0.30729.1 of the runtime of Visual C++ 2008, the higher one below."""
+    base = Hive.new("SOFTWARE")
+    assembly = "Microsoft\\Windows\\CurrentVersion\\SideBySide\\Winners\\x86_microsoft.vc90.crt_1fc8b3b9a1e18e3b_none_ea33c8f0b247cd77"
+    series = f"{assembly}\\9.0"
+
+    def installed(version: str) -> object:
+        return layer(
+            base,
+            (assembly, "", REG_SZ, encode_string("9.0")),
+            (series, "", REG_SZ, encode_string(version)),
+            (series, version, REG_BINARY, b"\x01"),
+        )
+
+    merged = merge_deltas(base, [("a", installed("9.0.30729.1")), ("b", installed("9.0.21022.8"))], RULES)
+    assert decode_string(base.key(series).value("")) == "9.0.30729.1"
+    assert set(base.key(series).values.by_folded_name()) == {"", "9.0.30729.1", "9.0.21022.8"}
+    assert merged.conflicts == []
 
 
 def test_merge_key_removed_by_one_layer_and_changed_by_another():

@@ -33,6 +33,7 @@ from ansible_collections.strata.layering.plugins.module_utils.winregistry.merge_
     MANUAL,
     MULTI_STRING,
     SEPARATED,
+    VERSION,
     Rule,
 )
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.registry_values import (
@@ -221,6 +222,10 @@ VALUE_CASES = {
     "list, base changed": ([text("old;2")], LIST, stored("old;3"), PRESENT, "old;3;2", "merged", ["base", "a"], ""),
     "list, one layer": ([text("old;2")], LIST, stored("old"), PRESENT, "old;2", "restored", "a", ""),
     "list that a layer removed": ([text("1;old"), text(None)], LIST, UNKNOWN, PRESENT, None, "removed", "b", "a"),
+    "version": ([text("9.10", "9.0"), text("9.9", "9.0")], rule(VERSION), UNKNOWN, PRESENT, "9.10", "merged", "ab", ""),
+    "version of a newer base": (
+        [text("9.1", "9.0")], rule(VERSION), stored("9.2"), PRESENT, "9.2", "merged", ["base", "a"], "",
+    ),
     "manual": ([text("1"), text("2")], rule(MANUAL), UNKNOWN, PRESENT, "2", "manual", "b", "a"),
 }  # fmt: skip
 

@@ -42,6 +42,17 @@ RULE = {"hive": "SOFTWARE", "key": "Vendor\\*", "value": "List", "kind": "separa
         ("SOFTWARE", "Wow6432Node\\Microsoft\\Windows\\CurrentVersion\\SharedDLLs", "C:\\a.dll", "counter"),
         ("SOFTWARE", "Microsoft\\Windows NT\\CurrentVersion\\Perflib\\009", "Counter", "manual"),
         ("NTUSER.DAT", "Environment", "Path", "separated"),
+        ("SOFTWARE", "Microsoft\\Wbem\\CIMOM", "Autorecover MOFs", "multi_string"),
+        ("SOFTWARE", "Microsoft\\Wbem\\CIMOM", "Autorecover MOFs timestamp", "version"),
+        (
+            "SOFTWARE",
+            "Microsoft\\Cryptography\\OID\\EncodingType 1\\CertDllVerifyRevocation\\DEFAULT",
+            "Dll",
+            "multi_string",
+        ),
+        ("SOFTWARE", "Microsoft\\Windows\\CurrentVersion\\SideBySide\\Winners\\x86_a_b_none_c\\9.0", "", "version"),
+        ("SYSTEM", "ControlSet001\\Control\\CrashControl", "DumpFilters", "multi_string"),
+        ("SYSTEM", "ControlSet001\\Services\\disk", "Owners", "multi_string"),
     ],
 )
 def test_built_in_rules_cover_shared_settings(hive, key, value, kind):

@@ -32,12 +32,13 @@ def rule(kind: str, separator: str = ""):
     ).find("SYSTEM", "", "v")
 
 
-PATHS, COMMAS, SPACES, MULTI, COUNTER = (
+PATHS, COMMAS, SPACES, MULTI, COUNTER, VERSION = (
     rule("separated", ";"),
     rule("separated", ","),
     rule("separated", " ,"),
     rule("multi_string"),
     rule("counter"),
+    rule("version"),
 )
 
 
@@ -192,3 +193,27 @@ def test_merge_value_counters_of_other_types():
     )
     assert merge(COUNTER, None, (REG_SZ, b"1"), (REG_DWORD, encode_dword(1))) == (False, (REG_SZ, b"1"))
     assert merge(COUNTER, None, (REG_DWORD, b""), (REG_DWORD, encode_dword(1))) == (False, (REG_DWORD, b""))
+
+
+@pytest.mark.parametrize(
+    "current, after, expected",
+    [
+        ("9.0.21022.8", "9.0.30729.1", "9.0.30729.1"),
+        ("9.0.30729.9635", "9.0.30729.1", "9.0.30729.9635"),
+        ("10.0", "9.0", "10.0"),
+        ("9.0", "9.0.0.0", "9.0.0.0"),
+        ("133000000000000000", "133000000000000001", "133000000000000001"),
+        (None, "9.0", "9.0"),
+    ],
+)
+def test_merge_value_version_highest_wins(current, after, expected):
+    content = None if current is None else (REG_SZ, encode_string(current))
+    change = ValueDelta("v", REG_SZ, encode_string(after), None)
+    assert merge_value(VERSION, None, content, change) == (True, (REG_SZ, encode_string(expected)))
+
+
+@pytest.mark.parametrize("text", ["", "9.", "9.x", "1" * 21, "\u0661.0"])
+def test_merge_value_version_other_text_is_not_joined(text):
+    current = REG_SZ, encode_string("9.0")
+    assert merge_value(VERSION, None, current, ValueDelta("v", REG_SZ, encode_string(text), None)) == (False, current)
+    assert merge_value(VERSION, None, current, ValueDelta("v", 0, None)) == (False, current)
