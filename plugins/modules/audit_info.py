@@ -36,6 +36,7 @@ options:
       - packaging
       - ovf_package
       - file_share
+      - noise_profile
       - repository
   name:
     description: List only changes of the object with this name.
@@ -128,6 +129,7 @@ def main() -> None:
                     "packaging",
                     "ovf_package",
                     "file_share",
+                    "noise_profile",
                     "repository",
                 ],
             },

@@ -121,6 +121,25 @@ layers:
         windows:
           description: The Windows installation of an OS layer. See M(strata.layering.os_layer).
           type: dict
+        noise_profile:
+          description: The noise profile of an OS layer version, null without a profile. See M(strata.layering.os_layer).
+          type: dict
+          contains:
+            digest:
+              description: Digest of the content of the profile.
+              type: str
+            size:
+              description: Size of the profile in bytes.
+              type: int
+            source:
+              description: The disk of the untouched packaging machine.
+              type: dict
+            changes:
+              description: The numbers of C(paths), C(keys) and C(values) that Windows changes by itself.
+              type: dict
+            created:
+              description: Time when the profile was stored (UTC).
+              type: str
         os_layer:
           description: The OS layer version for which an app or platform layer was built.
           type: dict

@@ -14,8 +14,9 @@ from .cancellation_record import CancellationRecord
 from .connector_document import ConnectorDocument
 from .fields import DocumentName, Fields
 from .image_record import ImagesDocument
-from .kinds import CANCELLATION, CONNECTOR, IMAGE, LAYER_KINDS, PACKAGING, TASK, TEMPLATE, layer_kind
+from .kinds import CANCELLATION, CONNECTOR, IMAGE, LAYER_KINDS, NOISE_PROFILE, PACKAGING, TASK, TEMPLATE, layer_kind
 from .layer_document import LayerDocument
+from .noise_profile_record import NoiseProfileRecord
 from .packaging_record import PackagingRecord
 from .publish_task_record import PublishTaskRecord
 from .spelling import absent_warnings, refuse_other_spelling, spelling_hint
@@ -141,6 +142,11 @@ def cancellations(repository: Repository) -> Documents[CancellationRecord]:
     return Documents(repository, CANCELLATION, CancellationRecord.from_dict)
 
 
+def noise_profiles(repository: Repository) -> Documents[NoiseProfileRecord]:
+    """Return the noise profiles of OS layer versions, named ``<layer>/<version>``."""
+    return Documents(repository, NOISE_PROFILE, NoiseProfileRecord.from_dict)
+
+
 _READERS: dict[str, Callable[[object, str], object]] = {
     TEMPLATE: TemplateDocument.from_dict,
     CONNECTOR: ConnectorDocument.from_dict,
@@ -148,6 +154,7 @@ _READERS: dict[str, Callable[[object, str], object]] = {
     TASK: PublishTaskRecord.from_dict,
     PACKAGING: PackagingRecord.from_dict,
     CANCELLATION: CancellationRecord.from_dict,
+    NOISE_PROFILE: NoiseProfileRecord.from_dict,
 }
 
 

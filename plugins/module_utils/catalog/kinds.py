@@ -13,6 +13,7 @@ TASK = "task"
 IMAGE = "image"
 PACKAGING = "packaging"
 CANCELLATION = "cancellation"
+NOISE_PROFILE = "noise_profile"
 #: The lock for every change of the references between documents.
 LOCK = "catalog"
 

@@ -9,7 +9,7 @@ from ..common.errors import Conflict
 from ..common.outcome import Outcome
 from ..layers.layer_version import APP, OS, PLATFORM
 from ..repository.repository import Repository
-from . import document_collections, layer_store
+from . import document_collections, layer_store, noise_profiles
 from .kinds import LOCK, layer_kind, layer_label
 from .layer_document import LayerDocument, SoftwareLayerEntry
 from .layers import find_layer, layer_lock
@@ -59,6 +59,9 @@ def _remove(
 ) -> None:
     # The document is changed first: a version that only its reference names is collected; a document that
     # names a version which does not exist would be damage.
+    for version in removed if before.kind == OS else ():
+        # A noise profile names the digest of its version, and would keep its blobs.
+        noise_profiles.discard(repository, before.name, version)
     documents = document_collections.layers(repository, before.kind)
     if after is None:
         documents.remove(before.name)

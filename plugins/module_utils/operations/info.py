@@ -9,15 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..catalog import document_collections
+from ..catalog import document_collections, noise_profiles
 from ..catalog.kinds import IMAGE, LAYER_KINDS, PACKAGING, layer_kind
 from ..catalog.layer_document import LayerDocument
+from ..catalog.noise_profile_record import NoiseProfileRecord
 from ..catalog.publish_task_record import PublishTaskRecord
 from ..catalog.spelling import lookup_warnings
 from ..catalog.templates import describe, resolve
 from ..common.errors import StrataError
 from ..common.outcome import Outcome
-from ..layers.layer_version import KINDS
+from ..layers.layer_version import KINDS, OS
 from ..publish.publish_task import RUNNING
 from ..repository.repository import Repository
 from .options import RepositoryOptions
@@ -66,13 +67,20 @@ def layer_info(options: InfoOptions) -> Outcome:
     repository = options.repository.open()
     kinds = [LAYER_KINDS.get(options.kind, options.kind)] if options.kind else KINDS
     layers = [layer for kind in kinds for layer in document_collections.layers(repository, kind).all()]
-    found = [_describe_layer(layer) for name, layer in layers if options.name in (None, name)]
+    profiles = noise_profiles.records_by_digest(repository)
+    found = [_describe_layer(layer, profiles) for name, layer in layers if options.name in (None, name)]
     warnings = lookup_warnings("layer", options.name, (name for name, _layer in layers))
     return Outcome(False, result={"layers": found}, warnings=warnings)
 
 
-def _describe_layer(layer: LayerDocument) -> dict[str, Any]:
-    versions = [layer.versions[version].to_dict() | {"version": version} for version in layer.sorted_versions()]
+def _describe_layer(layer: LayerDocument, profiles: Mapping[str, NoiseProfileRecord]) -> dict[str, Any]:
+    versions = []
+    for version in layer.sorted_versions():
+        described = layer.versions[version].to_dict() | {"version": version}
+        if layer.kind == OS:
+            profile = profiles.get(described["digest"])
+            described["noise_profile"] = profile.result() if profile else None
+        versions.append(described)
     return layer.to_dict() | {"versions": versions}
 
 

@@ -18,6 +18,7 @@ from ansible_collections.strata.layering.plugins.module_utils.catalog.cancellati
 from ansible_collections.strata.layering.plugins.module_utils.catalog.connector_document import ConnectorDocument
 from ansible_collections.strata.layering.plugins.module_utils.catalog.image_record import ImagesDocument
 from ansible_collections.strata.layering.plugins.module_utils.catalog.layer_document import LayerDocument
+from ansible_collections.strata.layering.plugins.module_utils.catalog.noise_profile_record import NoiseProfileRecord
 from ansible_collections.strata.layering.plugins.module_utils.catalog.packaging_record import PackagingRecord
 from ansible_collections.strata.layering.plugins.module_utils.catalog.publish_task_record import PublishTaskRecord
 from ansible_collections.strata.layering.plugins.module_utils.catalog.template_document import TemplateDocument
@@ -177,6 +178,17 @@ DOCUMENTS = {
         CancellationRecord.from_dict,
         {"template": "office", "requested": "2026-01-01T00:00:00Z", "comment": "CHG-8"},
     ),
+    "noise_profile": (
+        NoiseProfileRecord.from_dict,
+        {
+            "os_layer": OS_REFERENCE,
+            "digest": DIGEST,
+            "size": 7,
+            "source": {"packaged_disk": "/srv/x.ovf"},
+            "changes": {"paths": 3},
+            "created": "2026-01-01T00:00:00Z",
+        },
+    ),
 }
 #: Keys that earlier versions did not write, by kind and path.
 LATER = [
@@ -220,6 +232,7 @@ def text(value):
 
 def test_every_kind_of_document_has_a_sample():
     stored = {kinds.CONNECTOR, kinds.TEMPLATE, kinds.TASK, kinds.IMAGE, kinds.PACKAGING, kinds.CANCELLATION}
+    stored.add(kinds.NOISE_PROFILE)
     assert DOCUMENTS.keys() == stored | kinds.LAYER_KINDS.keys()
 
 
@@ -231,7 +244,7 @@ def test_to_dict_returns_the_document_that_was_read(kind):
 @pytest.mark.parametrize("kind", DOCUMENTS)
 def test_to_dict_keeps_keys_that_this_version_does_not_know(kind):
     maps = ("versions", "layers", "custom_attributes", "timings", "bytes")
-    references = ("os_layer", "prerequisites", "start_from") if kind == "packaging" else ()
+    references = ("os_layer", "prerequisites", "start_from") if kind in ("packaging", "noise_profile") else ()
     changed = sample(kind)
     for path, value in list(objects(changed)):
         name = path.rpartition(".")[2].partition("[")[0]
