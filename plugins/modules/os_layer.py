@@ -19,9 +19,12 @@ description:
     O(max_layer_size_gb), and leaves out the free space of the file system.
 options:
   max_layer_size_gb:
-    description: Size of the Windows disk in GiB. The file system is extended to this size. It cannot be smaller than the exported disk.
+    description:
+      - Size of the Windows disk in GiB. The file system is extended to this size. It cannot be smaller than the exported disk.
+      - If not set, the size of a new version is 100 GiB. A larger disk keeps its size, and so does a disk on which a partition follows the Windows
+        partition, which Windows Setup creates for the recovery environment (WinRE). The readiness check C(recovery_partition) reports it.
+      - If set, a disk on which a partition follows the Windows partition is refused, unless it has this size.
     type: int
-    default: 100
   connector:
     description: Name of the connector that is used by default for VMs with this layer.
     type: str
@@ -71,7 +74,6 @@ EXAMPLES = r"""
     name: Windows 11
     version: 23H2-2026.11
     description: Windows 11 Enterprise for all desktops
-    max_layer_size_gb: 100
     file_share: /mnt/layers
     ovf_package: win11-os/win11-os.ovf
     comment: November updates
@@ -109,7 +111,6 @@ EXAMPLES = r"""
     repository: /srv/layers
     name: Windows 11
     version: 23H2-2026.11
-    max_layer_size_gb: 100
     connector: vdi
     description: Windows 11 Enterprise for all desktops
     icon: /srv/icons/windows.png
@@ -169,7 +170,7 @@ layer:
       type: int
       sample: 9663676416
     size_gb:
-      description: Size of the disk in GiB.
+      description: Size of the disk in GiB, rounded up.
       type: int
       sample: 100
     created:

@@ -244,7 +244,7 @@ def os_layer_arguments() -> dict[str, Any]:
         change_arguments(),
         **share_arguments(),
         **layer_arguments(),
-        max_layer_size_gb={"type": "int", "default": 100},
+        max_layer_size_gb={"type": "int"},
         connector={"type": "str"},
         file_share={"type": "path"},
         ovf_package={"type": "str", "aliases": ["packaging_disk"]},

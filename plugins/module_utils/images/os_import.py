@@ -31,6 +31,8 @@ from .os_disk import INDEX_TYPE, VMDK_TYPE, stored_descriptor
 
 _BOOT_TYPES = frozenset((partitions.TYPE_EFI_SYSTEM, partitions.TYPE_MICROSOFT_RESERVED))
 _GIB = 1 << 30
+#: The size of the disk of an OS layer without a size of its own.
+DEFAULT_SIZE_GB = 100
 
 
 @dataclass
@@ -42,6 +44,11 @@ class Examination:
 
     facts: dict
     readiness: list[dict] = field(default_factory=list)
+
+    @property
+    def size_gb(self) -> int:
+        """Return the size of the disk after the import in GiB, rounded up."""
+        return int(-(-self.facts["disk"]["capacity"] // _GIB))
 
 
 @dataclass
@@ -57,15 +64,18 @@ class StoredDisk:
 Opener = Callable[[], BlockDevice]
 
 
-def examine(opener: Opener, name: str, size_gb: int) -> Examination:
+def examine(opener: Opener, name: str, size_gb: int | None) -> Examination:
     """Examine the disk that ``opener`` opens, called ``name``, without storing it. Raises like ``store_disk``."""
     return run_on_volume(_examine_only, opener, name, size_gb, subject=f"the disk {name}")
 
 
 def store_disk(
-    repository: Repository, opener: Opener, name: str, size_gb: int, *, progress: Progress = silent
+    repository: Repository, opener: Opener, name: str, size_gb: int | None, *, progress: Progress = silent
 ) -> StoredDisk:
     """Store the Windows disk that ``opener`` opens, called ``name``, with its file system grown to ``size_gb`` GiB.
+
+    If ``size_gb`` is None, the file system is grown to ``DEFAULT_SIZE_GB``. A larger disk, and a disk with a partition
+    behind that of Windows, keeps its size then.
 
     Only blobs are written; the caller stores the references.
 
@@ -80,13 +90,22 @@ def store_disk(
     return run_on_volume(_store, repository, opener, name, size_gb, subject=f"the disk {name}", progress=progress)
 
 
-def _examine_only(opener: Opener, name: str, size_gb: int) -> Examination:
+def _examine_only(opener: Opener, name: str, size_gb: int | None) -> Examination:
     with opener() as device:
         partition = find_windows(device)
         return _examine(device, partition, _final_size(device, partition, name, size_gb))
 
 
-def _final_size(disk: BlockDevice, partition: partitions.Partition, name: str, size_gb: int) -> int:
+def _final_size(disk: BlockDevice, partition: partitions.Partition, name: str, size_gb: int | None) -> int:
+    """Return the size in bytes that the disk will have.
+
+    Windows Setup creates the recovery partition behind that of Windows. It is not moved to the end of a larger disk:
+    ReAgent.xml names its offset, an MBR disk's boot store as well, and the next image with a different size would need
+    the same again; a tool of Windows that would confirm the result does not run here.
+    """
+    behind = partitions.read_partitions(disk).partitions_after(partition)
+    if size_gb is None:
+        return disk.size if behind else max(disk.size, DEFAULT_SIZE_GB * _GIB)
     size = size_gb * _GIB
     if size < disk.size:
         raise InvalidInput(
@@ -94,19 +113,18 @@ def _final_size(disk: BlockDevice, partition: partitions.Partition, name: str, s
             code="images.os_too_large",
             hint=f"Set max_layer_size_gb to {-(-disk.size // _GIB)} or more.",
         )
-    behind = partitions.read_partitions(disk).partitions_after(partition)
     if behind and size > disk.size:
-        keep = "" if disk.size % _GIB else f", or set max_layer_size_gb to {disk.size // _GIB}, the size of the disk"
         raise Unsupported(
             f"The Windows partition of {name} cannot grow to {size_gb} GiB: partition {behind[0].number} follows it.",
             code="images.partitions_not_last",
-            hint=f"Remove the recovery partition in the OS machine ('reagentc /disable', then delete it with diskpart) and export it again{keep}.",
+            hint=f"Omit max_layer_size_gb to keep the size of the disk, {disk.size / _GIB:g} GiB, or remove the recovery partition in "
+            "the OS machine ('reagentc /disable', then delete it with diskpart) and export it again.",
         )
     return size
 
 
 def _store(
-    repository: Repository, opener: Opener, name: str, size_gb: int, *, progress: Progress = silent
+    repository: Repository, opener: Opener, name: str, size_gb: int | None, *, progress: Progress = silent
 ) -> StoredDisk:
     with ExitStack() as stack:
         disk = stack.enter_context(opener())
@@ -122,7 +140,6 @@ def _store(
         with repository.layout.blob_writer(VMDK_TYPE) as vmdk:
             index = encode(device, vmdk.write, keep=~free, progress=progress)
         stored = repository.layout.put_blob(index.to_bytes(), INDEX_TYPE)
-        examination.facts["disk"].update(capacity=size)
         return StoredDisk(stored_descriptor(vmdk), stored, examination, int(len(index)) << 16)
 
 
@@ -201,6 +218,7 @@ def _examine(device: BlockDevice, partition: partitions.Partition, final_size: i
                 "partition": partition.number,
                 "cluster_size": volume.cluster_size,
                 "free_bytes": free,
+                "capacity": final_size,
             },
         )
         return Examination(facts, check_readiness(windows, disk))

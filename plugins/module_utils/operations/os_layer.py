@@ -42,9 +42,12 @@ _WINDOWS_FACTS = ("product_name", "display_version", "build", "revision", "editi
 
 @dataclass(frozen=True, kw_only=True)
 class OsLayerOptions(LayerOptions):
-    """Options of the module os_layer. ``package`` is None when no ovf_package is set."""
+    """Options of the module os_layer.
 
-    max_layer_size_gb: int
+    ``package`` is None when no ovf_package is set; ``max_layer_size_gb`` is None to derive the size from the disk.
+    """
+
+    max_layer_size_gb: int | None
     connector: str | None
     package: OsPackageSource | None
     readiness: str
@@ -149,7 +152,7 @@ def _check_same_source(layer: LayerDocument, options: OsLayerOptions) -> None:
     """Raise Conflict if an existing version was imported from another package or with another disk size."""
     entry = layer.os_version(options.present_version)
     subject = f"Version {options.version} of the OS layer {options.name}"
-    if entry.size_gb != options.max_layer_size_gb:
+    if options.max_layer_size_gb not in (None, entry.size_gb):
         raise Conflict(
             f"{subject} has a disk of {entry.size_gb} GiB, but max_layer_size_gb is {options.max_layer_size_gb} GiB.",
             code="operations.os_other_size",
@@ -190,7 +193,7 @@ class _Importer:
         if self.options.readiness == "enforce":
             self._enforce(disk.examination.readiness)
         if self.check_mode:
-            return self._entry(None, 0, source, disk.examination.facts), disk.examination.readiness
+            return self._entry(None, 0, source, disk.examination), disk.examination.readiness
         package.verify(self.progress)
         with self.repository.pin(purpose=f"import {disk.name}") as pin:
             stored = os_import.store_disk(
@@ -198,7 +201,7 @@ class _Importer:
             )
             pin.add([stored.vmdk.digest, stored.index.digest])
             layer = self._store(stored)
-        return self._entry(layer.digest, stored.vmdk.size, source, layer.facts), stored.examination.readiness
+        return self._entry(layer.digest, stored.vmdk.size, source, stored.examination), stored.examination.readiness
 
     def _store(self, stored: os_import.StoredDisk) -> LayerVersion:
         layer = LayerVersion(
@@ -207,7 +210,7 @@ class _Importer:
             self.options.present_version,
             description=self.options.description or "",
             version_description=self.options.version_description or "",
-            size_gb=self.options.max_layer_size_gb,
+            size_gb=stored.examination.size_gb,
             statistics={"bytes": stored.data_bytes},
             facts=dict(stored.examination.facts, readiness=stored.examination.readiness),
             blobs={
@@ -218,7 +221,9 @@ class _Importer:
         scripts.add_script(self.repository, layer, self.script)
         return layer_store.put_version(self.repository, layer)
 
-    def _entry(self, digest: str | None, size: int, source: dict[str, Any], facts: Mapping[str, Any]) -> OsLayerEntry:
+    def _entry(
+        self, digest: str | None, size: int, source: dict[str, Any], examination: os_import.Examination
+    ) -> OsLayerEntry:
         return OsLayerEntry(
             digest=digest,
             status=DEPLOYABLE,
@@ -227,8 +232,8 @@ class _Importer:
             created=now(),
             source=source,
             script=scripts.describe(self.script),
-            size_gb=self.options.max_layer_size_gb,
-            windows={key: facts.get(key) for key in _WINDOWS_FACTS},
+            size_gb=examination.size_gb,
+            windows={key: examination.facts.get(key) for key in _WINDOWS_FACTS},
         )
 
     def _enforce(self, findings: list[dict[str, Any]]) -> None:

@@ -101,8 +101,10 @@ class WindowsDisk:
     examination: os_import.Examination
 
 
-def find_windows_disk(package: Package, size_gb: int) -> WindowsDisk:
-    """Return the only disk of a package that holds a Windows installation; it has to fit into ``size_gb`` GiB.
+def find_windows_disk(package: Package, size_gb: int | None) -> WindowsDisk:
+    """Return the only disk of a package that holds a Windows installation.
+
+    It has to fit into ``size_gb`` GiB; None accepts every size.
 
     Raises:
         Unsupported: ``operations.ovf_not_single``, ``operations.os_two_windows``, ``operations.os_no_disk``, or

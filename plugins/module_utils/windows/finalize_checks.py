@@ -17,7 +17,7 @@ from ..common.errors import Corrupt, NotFound
 from ..common.findings import FAIL, PASS, WARN, Finding
 from ..winregistry.registry_values import decode_multi_string, decode_string
 from .installation import WindowsInstallation, exists
-from .readiness import done_markers, pending_renames, reboot_signs, shown
+from .readiness import done_markers, membership, pending_renames, reboot_signs, shown
 
 KMSDIR = "Windows/Setup/Scripts/kmsdir"
 #: The startup task that the OS machine tools create.
@@ -45,11 +45,7 @@ def _reboot(windows: WindowsInstallation) -> tuple[str, ...]:
 
 
 def _renames(windows: WindowsInstallation) -> tuple[str, ...]:
-    paths = pending_renames(windows)
-    if paths:
-        finding = "files will be renamed or deleted at the next start: " + shown(paths)
-        return WARN, finding, "Restart the packaging machine and shut it down again."
-    return PASS, "no renames or deletions of files are pending"
+    return pending_renames(windows).finding("packaging machine")
 
 
 def _installer(windows: WindowsInstallation) -> tuple[str, ...]:
@@ -134,6 +130,50 @@ def _upgrade(windows: WindowsInstallation) -> tuple[str, ...]:
             "Wait until Windows Setup ends, or delete C:\\$WINDOWS.~BT with Disk Cleanup.",
         )
     return PASS, "no Windows upgrade is in progress"
+
+
+def _sysprep_state(windows: WindowsInstallation) -> tuple[str, ...]:
+    """Find a Windows installation that Sysprep generalized, or in which Sysprep failed.
+
+    Windows starts with Setup then, which re-creates what layers contain. GeneralizationState is 7 and CleanupState is 2
+    while Sysprep is not used; Cloudbase-Init waits for the former at a first start. SetupType 2 starts the program of
+    CmdLine instead of the logon (both are knowledge of deployment tools, not documented by Microsoft).
+    """
+    signs = []
+    state = str(windows.facts()["image_state"] or "")
+    if "GENERALIZE" in state or "UNDEPLOYABLE" in state:
+        signs.append(f"ImageState {state}")
+    setup = windows.system.root.key("Setup")
+    status = windows.system.root.key("Setup\\Status\\SysprepStatus")
+    for name, normal in (("GeneralizationState", 7), ("CleanupState", 2)):
+        value = windows.setting(status, name)
+        if value not in (None, 0, normal):
+            signs.append(f"{name} {value} instead of {normal}")
+    if windows.setting(setup, "SetupType") and windows.setting(setup, "CmdLine"):
+        signs.append(f"SetupType {windows.setting(setup, 'SetupType')}, which runs {windows.setting(setup, 'CmdLine')}")
+    if signs:
+        return (
+            FAIL,
+            "Sysprep generalized Windows or was interrupted: " + ", ".join(signs),
+            "Create the packaging machine again and do not run Sysprep in it. Images are generalized when VMs are cloned.",
+        )
+    return PASS, "Sysprep was not run"
+
+
+def _domain_joined(windows: WindowsInstallation) -> tuple[str, ...]:
+    """Find the account of the packaging machine in a domain.
+
+    The secret of the account and the SID of the domain are in hives that no layer contains, so that a layer would have
+    one half of it. This holds for platform layers as well: Horizon joins its clones.
+    """
+    joined = membership(windows)
+    if joined:
+        return (
+            FAIL,
+            f"the packaging machine is joined to {joined}",
+            "Remove the packaging machine from it, restart it and shut it down. Horizon joins its clones to the domain.",
+        )
+    return PASS, "the packaging machine is not joined to a domain"
 
 
 def _sms(windows: WindowsInstallation) -> tuple[str, ...]:
@@ -248,6 +288,8 @@ CHECKS: dict[str, Callable[[WindowsInstallation], tuple[str, ...]]] = {
     "run_once": _run_once,
     "ngen_needed": _ngen,
     "windows_upgrade": _upgrade,
+    "sysprep_state": _sysprep_state,
+    "domain_joined": _domain_joined,
     "boot_execute": _boot_execute,
     "sms_configuration": _sms,
     "kmsdir": _kmsdir,

@@ -9,10 +9,12 @@ cannot be imported at all (hibernated, encrypted, dirty) is rejected before the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..common.counting import counted
 from ..common.findings import FAIL, PASS, WARN, Finding
 from .boot_controllers import boot_controllers
 from .installation import WindowsInstallation, exists
@@ -22,6 +24,12 @@ MIN_FREE_BYTES = 10 << 30
 #: Start types of services. Netlogon starts automatically in a domain, and on demand after leaving the domain.
 ON_DEMAND, DISABLED = 3, 4
 _LISTED = 5
+#: The name of files of shadow copies ends with the GUID of the driver volsnap.
+_SHADOW_COPY = "{3808876b-c176-4e48-b7ae-04046e6cc752}"
+#: What precedes the drive of a path of a pending rename.
+_PREFIX = re.compile(r"^[^A-Za-z\\]*\\\?\?\\")
+#: A file that is renamed to such a folder is out of use. Windows Installer keeps files for a rollback in Config.Msi.
+_TEMPORARY = re.compile(r"\\(te?mp|config\.msi|\$recycle\.bin)\\", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -134,16 +142,55 @@ def _pending_reboot(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str
     return PASS, "no restart is pending"
 
 
-def pending_renames(windows: WindowsInstallation) -> list[str]:
-    """Return the paths of files that Windows renames or deletes at the next start."""
+@dataclass(frozen=True)
+class PendingRenames:
+    """The files that Windows changes at the next start.
+
+    ``deleted`` are paths of files that it deletes or moves to a temporary folder, ``replaced`` are paths of files that
+    it puts in place.
+    """
+
+    deleted: tuple[str, ...]
+    replaced: tuple[str, ...]
+
+    def finding(self, subject: str) -> tuple[str, ...]:
+        """Return the outcome of the check ``pending_renames`` of ``subject``, such as "OS machine".
+
+        A file that an installer could not replace is still the old file, so it is not ready. Virus scanners and
+        browsers always leave files to delete.
+        """
+        if self.replaced:
+            return (
+                FAIL,
+                "files will be replaced at the next start: " + shown(self.replaced),
+                f"Restart the {subject} and shut it down again, so that Windows replaces the files.",
+            )
+        if self.deleted:
+            found = "files will be deleted at the next start: " + shown(self.deleted)
+            return WARN, found, f"Restart the {subject} and shut it down again."
+        return PASS, "no renames or deletions of files are pending"
+
+
+def pending_renames(windows: WindowsInstallation) -> PendingRenames:
+    """Return the files that Windows renames or deletes at the next start.
+
+    The values contain pairs of paths, source and target; Windows deletes the source if the target is empty (Microsoft
+    Learn, "MoveFileEx"). Characters before a path, such as ! for a target that may exist, are not part of it.
+    """
     manager = windows.control.key("Control\\Session Manager")
-    found: list[str] = []
+    deleted: list[str] = []
+    replaced: list[str] = []
     for name in ("PendingFileRenameOperations", "PendingFileRenameOperations2"):
         value = manager.value(name) if manager is not None else None
-        # Pairs of texts. The second text may be empty, so an empty text does not end the list.
+        # An empty text is the target of a deletion, so it does not end the list.
         text = value.data[: len(value.data) & ~1].decode("utf-16-le", "replace") if value is not None else ""
-        found += [path.lstrip("!*\\?") for path in text.split("\0") if path]
-    return found
+        paths = text.split("\0")
+        for source, target in zip(paths[::2], paths[1::2]):
+            if target and not _TEMPORARY.search(target):
+                replaced.append(_PREFIX.sub("", target))
+            elif source:
+                deleted.append(_PREFIX.sub("", source))
+    return PendingRenames(tuple(deleted), tuple(replaced))
 
 
 def shown(items: Iterable[str]) -> str:
@@ -153,14 +200,7 @@ def shown(items: Iterable[str]) -> str:
 
 
 def _pending_renames(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, ...]:
-    found = pending_renames(windows)
-    if found:
-        return (
-            WARN,
-            "files will be renamed or deleted at the next start: " + shown(found),
-            "Restart the OS machine, shut it down and export it again.",
-        )
-    return PASS, "no renames or deletions of files are pending"
+    return pending_renames(windows).finding("OS machine")
 
 
 def _hibernation_off(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, ...]:
@@ -171,17 +211,33 @@ def _hibernation_off(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[st
     return PASS, "hibernation is disabled"
 
 
-def _not_joined(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, ...]:
+def membership(windows: WindowsInstallation) -> str | None:
+    """Return what Windows is joined to, such as "the domain example.org", None if it is not joined.
+
+    The name of the domain is also the DNS suffix of a computer that is not joined; Netlogon is started on demand then.
+    Below JoinInfo is a key for the device certificate of a computer that is joined to Microsoft Entra ID; dsregcmd
+    shows the same (knowledge that many tools share; Microsoft does not document the key).
+    """
     domain = windows.in_system("Services\\Tcpip\\Parameters", "Domain")
-    if domain and windows.service("Netlogon")[0] == ON_DEMAND:
-        return PASS, f"the OS machine is not joined to a domain; its DNS suffix is {domain}"
-    if domain:
+    if domain and windows.service("Netlogon")[0] != ON_DEMAND:
+        return f"the domain {domain}"
+    joined = windows.control.key("Control\\CloudDomainJoin\\JoinInfo")
+    if joined is not None and len(joined.subkeys):
+        return "Microsoft Entra ID"
+    return None
+
+
+def _not_joined(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, ...]:
+    joined = membership(windows)
+    if joined:
         return (
             FAIL,
-            f"the OS machine is joined to the domain {domain}",
-            "Remove the OS machine from the domain; VMs join it when they are cloned from an image.",
+            f"the OS machine is joined to {joined}",
+            "Remove the OS machine from it; VMs join when they are cloned from an image.",
         )
-    return PASS, "the OS machine is not joined to a domain"
+    domain = windows.in_system("Services\\Tcpip\\Parameters", "Domain")
+    suffix = f"; its DNS suffix is {domain}" if domain else ""
+    return PASS, f"the OS machine is not joined to a domain{suffix}"
 
 
 def _setup_complete(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, ...]:
@@ -227,9 +283,54 @@ def _recovery_partition(_windows: WindowsInstallation, disk: DiskFacts) -> tuple
         return (
             WARN,
             "a partition follows the Windows partition, so the Windows partition cannot grow",
-            "Remove the recovery partition ('reagentc /disable', then diskpart).",
+            "Set os_machine_recovery_partition of the role os_machine to remove, or remove the recovery partition with "
+            "'reagentc /disable' and diskpart, to use a larger disk than that of the OS machine.",
         )
     return PASS, "no partition follows the Windows partition"
+
+
+def _shadow_copies(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, ...]:
+    """Find files with the contents of shadow copies (restore points).
+
+    They describe blocks of the volume as they were. Layers change these blocks, which the shadow copies do not record.
+    A snapshot has a file whose name is its GUID and that of the driver; the driver's GUID alone is the catalog
+    (libvshadow, "Volume Shadow Snapshot (VSS) format").
+    """
+    node = windows.volume.find("System Volume Information")
+    sizes: list[int] = []
+    if node is not None:
+        with node:
+            names = [child.name for child in node.children()] if node.is_directory else []
+            for name in names:
+                if name.lower().endswith(_SHADOW_COPY) and len(name) > len(_SHADOW_COPY):
+                    store = node.child(name)
+                    if store is not None:
+                        with store:
+                            sizes.append(store.size)
+    if sizes:
+        return (
+            WARN,
+            f"the OS machine has {counted(len(sizes), 'shadow copy', 'shadow copies')} of {sum(sizes) / (1 << 30):.1f} GiB",
+            "Delete the shadow copies ('vssadmin delete shadows /all') and turn off System Protection of drive C, or set "
+            "os_machine_settings of the role os_machine to true.",
+        )
+    return PASS, "no shadow copies"
+
+
+def _smart_app_control(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, ...]:
+    """Find Smart App Control, which asks for the reputation of each program that is not signed.
+
+    Windows caches the answers with the files; files of layers have none (Microsoft Learn, "Test your app's signature
+    with Smart App Control").
+    """
+    state = windows.in_system("Control\\CI\\Policy", "VerifiedAndReputablePolicyState")
+    if state not in (1, 2):
+        return PASS, "Smart App Control is off"
+    return (
+        WARN,
+        f"Smart App Control is {'enforced' if state == 1 else 'in evaluation'} and may block unsigned programs of layers",
+        "Turn off Smart App Control in Windows Security, or set os_machine_settings of the role os_machine to true.",
+    )
 
 
 def done_markers(windows: WindowsInstallation) -> list[str]:
@@ -270,5 +371,7 @@ CHECKS: dict[str, Callable[[WindowsInstallation, DiskFacts], tuple[str, ...]]] =
     "boot_controllers": _boot_controllers,
     "free_space": _free_space,
     "recovery_partition": _recovery_partition,
+    "shadow_copies": _shadow_copies,
+    "smart_app_control": _smart_app_control,
     "no_done_markers": _no_done_markers,
 }

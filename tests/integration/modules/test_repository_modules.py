@@ -15,6 +15,8 @@ from ansible_collections.strata.layering.plugins.module_utils.catalog.kinds impo
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import NoSpace
 from ansible_collections.strata.layering.plugins.module_utils.images import image_files
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
+from ansible_collections.strata.layering.tests.sample.package import make_package
+from ansible_collections.strata.layering.tests.sample.plan import Spec
 from ansible_collections.strata.layering.tests.support.module_disks import image_registry
 from ansible_collections.strata.layering.tests.support.module_options import (
     OS_LAYER,
@@ -228,6 +230,20 @@ def test_os_layer_imports_a_package_of_another_tool_with_warnings(workspace, exp
     ovf.write_text(ovf.read_text() + "\n")
     for version in ("2.0", "3.0"):
         fails("os_layer", "operations.os_other_package", **options | {"version": version})
+
+
+def test_os_layer_of_a_default_windows_is_imported_without_a_size(workspace):
+    """Windows Setup creates the recovery partition behind that of Windows; the documented way sets no size."""
+    make_package(os.fspath(workspace.tmp_path / "share" / "w11"), Spec(variants=("recovery",)), name="w11")
+    options = workspace.options | {"name": "Windows 11", "file_share": os.fspath(workspace.tmp_path / "share")}
+    package = options | {"version": "2.0", "ovf_package": "w11"}
+    done = converges("os_layer", lambda: state_of(workspace.path), **package)
+    assert done["layer"]["size_gb"] == 1
+    result = {finding["name"]: finding["result"] for finding in done["readiness"]}
+    assert result["recovery_partition"] == "warn"
+    assert run("os_layer", **package, max_layer_size_gb=1)["changed"] is False
+    fails("os_layer", "operations.os_other_size", **package, max_layer_size_gb=2)
+    fails("os_layer", "images.partitions_not_last", **package | {"version": "3.0"}, max_layer_size_gb=100)
 
 
 def test_os_layer_in_use_is_not_deleted(workspace):

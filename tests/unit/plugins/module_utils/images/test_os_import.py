@@ -156,16 +156,33 @@ def test_windows_before_recovery_partition_cannot_grow(repository):
     path, _manifest = cached_disk(Spec(variants=("recovery",)))
     # Examining the disk finds it too, before hours are spent on copying.
     for work in (lambda: store(repository, path), lambda: os_import.examine(lambda: open_disk(path), "x", 1)):
-        with pytest.raises(Unsupported) as caught:
+        with raises(Unsupported, "images.partitions_not_last") as caught:
             work()
-        assert caught.value.code == "images.partitions_not_last"
         assert "reagentc" in caught.value.hint
+        assert "0.5 GiB" in caught.value.hint
         assert blobs(repository) == ([], [])
     path, _manifest = cached_disk(Spec(variants=("recovery",), virtual_size=1 << 30))
-    with raises(Unsupported, "images.partitions_not_last") as caught:
-        os_import.examine(lambda: open_disk(path), "x", 2)
-    assert "max_layer_size_gb to 1," in caught.value.hint
     assert os_import.examine(lambda: open_disk(path), "x", 1).facts["disk"]["partition"]
+
+
+def test_windows_before_recovery_partition_without_size_keeps_the_disk(repository, tmp_path):
+    path, manifest = cached_disk(Spec(variants=("recovery",)))
+    planned = os_import.examine(lambda: open_disk(path), "x", None)
+    stored = store(repository, path, None)
+    size, capacity = check_stored(repository, stored, manifest, tmp_path)
+    assert (size, capacity) == (manifest.partition()["size"], manifest.disk_size)
+    for examination in (planned, stored.examination):
+        assert (examination.facts["disk"]["capacity"], examination.size_gb) == (manifest.disk_size, 1)
+        assert {"recovery_partition": "warn"}.items() <= {
+            finding["name"]: finding["result"] for finding in examination.readiness
+        }.items()
+
+
+@pytest.mark.parametrize(("virtual_size", "size_gb"), [(0, 100), (101 << 30, 101)])
+def test_disk_without_size_grows_to_the_default_or_keeps_a_larger_size(virtual_size, size_gb):
+    path, _manifest = cached_disk(Spec(virtual_size=virtual_size))
+    examination = os_import.examine(lambda: open_disk(path), "x", None)
+    assert (examination.facts["disk"]["capacity"], examination.size_gb) == (size_gb << 30, size_gb)
 
 
 def test_size_smaller_than_disk_is_refused(repository):

@@ -17,6 +17,7 @@ from ansible_collections.strata.layering.tests.support.captured import changed_w
 from ansible_collections.strata.layering.tests.support.registry_data import encode_dword
 
 _CURRENT = "Microsoft\\Windows\\CurrentVersion\\"
+_SYSPREP = "Setup\\Status\\SysprepStatus"
 _MANAGER = "ControlSet001\\Control\\Session Manager"
 
 
@@ -67,7 +68,7 @@ TEXT = (1, encode_string("x"))
         ("reboot", "fail", {"system": {"ControlSet001\\Services\\Netlogon": {"JoinDomain": TEXT}}}, "JoinDomain"),
         (
             "pending_renames",
-            "warn",
+            "fail",
             {
                 "system": {
                     _MANAGER: {
@@ -78,12 +79,12 @@ TEXT = (1, encode_string("x"))
                     }
                 }
             },
-            "C:\\two, C:\\three",
+            ": C:\\three",
         ),
         (
             "pending_renames",
             "warn",
-            {"system": {_MANAGER: {"PendingFileRenameOperations2": (7, encode_multi_string(["\\??\\C:\\x"]))}}},
+            {"system": {_MANAGER: {"PendingFileRenameOperations2": (7, "\\??\\C:\\x\0\0\0".encode("utf-16-le"))}}},
             "C:\\x",
         ),
         ("installer", "fail", {"software": {_CURRENT + "Installer\\InProgress": {}}}, "InProgress"),
@@ -112,6 +113,70 @@ TEXT = (1, encode_string("x"))
             "UNDEPLOYABLE",
         ),
         ("windows_upgrade", "fail", {"files": ["$WINDOWS.~BT/Sources/SetupHost.exe"]}, "$WINDOWS.~BT/Sources"),
+        (
+            "sysprep_state",
+            "fail",
+            {"system": {_SYSPREP: {"GeneralizationState": (4, encode_dword(3))}}},
+            "3 instead of 7",
+        ),
+        ("sysprep_state", "fail", {"system": {_SYSPREP: {"CleanupState": (4, encode_dword(1))}}}, "1 instead of 2"),
+        (
+            "sysprep_state",
+            "pass",
+            {"system": {_SYSPREP: {"GeneralizationState": (4, encode_dword(7)), "CleanupState": (4, encode_dword(2))}}},
+            "",
+        ),
+        (
+            "sysprep_state",
+            "fail",
+            {
+                "software": {
+                    _CURRENT + "Setup\\State": {
+                        "ImageState": (1, encode_string("IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE"))
+                    }
+                }
+            },
+            "GENERALIZE_RESEAL_TO_OOBE",
+        ),
+        (
+            "sysprep_state",
+            "fail",
+            {
+                "system": {
+                    "Setup": {"SetupType": (4, encode_dword(2)), "CmdLine": (1, encode_string("oobe\\windeploy.exe"))}
+                }
+            },
+            "windeploy.exe",
+        ),
+        (
+            "domain_joined",
+            "fail",
+            {
+                "system": {
+                    "ControlSet001\\Services\\Tcpip\\Parameters": {"Domain": (1, encode_string("corp.example.com"))},
+                    "ControlSet001\\Services\\Netlogon": {"Start": (4, encode_dword(2))},
+                }
+            },
+            "corp.example.com",
+        ),
+        (
+            "domain_joined",
+            "fail",
+            {"system": {"ControlSet001\\Control\\CloudDomainJoin\\JoinInfo\\0A1B": {}}},
+            "Entra",
+        ),
+        # A DNS suffix alone does not mean that Windows is joined.
+        (
+            "domain_joined",
+            "pass",
+            {
+                "system": {
+                    "ControlSet001\\Services\\Tcpip\\Parameters": {"Domain": (1, encode_string("corp.example.com"))},
+                    "ControlSet001\\Services\\Netlogon": {"Start": (4, encode_dword(3))},
+                }
+            },
+            "",
+        ),
         (
             "boot_execute",
             "warn",

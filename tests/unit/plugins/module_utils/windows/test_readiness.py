@@ -22,6 +22,7 @@ from ansible_collections.strata.layering.tests.support.registry_data import enco
 _CURRENT = "Microsoft\\Windows\\CurrentVersion\\"
 _SERVICES = "ControlSet001\\Services\\"
 _MANAGER = "ControlSet001\\Control\\Session Manager"
+_CI = "ControlSet001\\Control\\CI\\Policy"
 _DISK = DiskFacts(20 << 30, "uefi", False)
 _TEXT = (1, encode_string("x"))
 
@@ -42,6 +43,12 @@ def _findings(windows, disk: DiskFacts = _DISK) -> dict[str, dict]:
     return {finding["name"]: finding for finding in check_readiness(windows, disk)}
 
 
+def _renames(*paths: str) -> dict:
+    value = "".join(path + "\0" for path in (*paths, "")).encode("utf-16-le")
+    return {"system": {_MANAGER: {"PendingFileRenameOperations": (7, value)}}}
+
+
+_STORE = "{3808876b-c176-4e48-b7ae-04046e6cc752}"
 _POLICY = "Policies\\Microsoft\\Windows\\WindowsUpdate\\AU"
 _ON = {"software": {_POLICY: {"NoAutoUpdate": _number(0)}}, "system": {_SERVICES + "wuauserv": {"Start": _number(3)}}}
 _DOMAIN = {_SERVICES + "Tcpip\\Parameters": {"Domain": (1, encode_string("example.org"))}}
@@ -99,28 +106,22 @@ _DOMAIN = {_SERVICES + "Tcpip\\Parameters": {"Domain": (1, encode_string("exampl
         ),
         ("pending_reboot", "fail", {"files": ["Windows/WinSxS/pending.xml"]}, "pending.xml"),
         ("pending_reboot", "fail", {"system": {_SERVICES + "Netlogon": {"AvoidSpnSet": _number(1)}}}, "AvoidSpnSet"),
+        # An installer could not replace three, which is in use.
+        ("pending_renames", "fail", _renames("\\??\\C:\\one", "", "\\??\\C:\\two", "!\\??\\C:\\three"), ": C:\\three"),
+        ("pending_renames", "fail", _renames("*1\\??\\C:\\x.tmp", "*1\\??\\C:\\x.dll"), ": C:\\x.dll"),
+        ("pending_renames", "warn", _renames("\\??\\C:\\one", "", "*2\\??\\C:\\two", ""), "C:\\one, C:\\two"),
+        ("pending_renames", "warn", _renames("\\??\\C:\\old", "\\??\\C:\\Windows\\Temp\\1"), "C:\\old"),
+        ("pending_renames", "pass", _renames(), ""),
         (
             "pending_renames",
             "warn",
             {
                 "system": {
                     _MANAGER: {
-                        "PendingFileRenameOperations": (
+                        "PendingFileRenameOperations2": (
                             7,
-                            "\\??\\C:\\one\0\0\\??\\C:\\two\0!\\??\\C:\\three\0\0".encode("utf-16-le"),
+                            "\\??\\C:\\\ud800\0\0\0".encode("utf-16-le", "surrogatepass"),
                         )
-                    }
-                }
-            },
-            "C:\\one, C:\\two, C:\\three",
-        ),
-        (
-            "pending_renames",
-            "warn",
-            {
-                "system": {
-                    _MANAGER: {
-                        "PendingFileRenameOperations2": (7, "\\??\\C:\\\ud800\0".encode("utf-16-le", "surrogatepass"))
                     }
                 }
             },
@@ -141,6 +142,28 @@ _DOMAIN = {_SERVICES + "Tcpip\\Parameters": {"Domain": (1, encode_string("exampl
             {"system": _DOMAIN | {_SERVICES + "Netlogon": {"Start": _number(3)}}},
             "example.org",
         ),
+        (
+            "not_domain_joined",
+            "fail",
+            {"system": {"ControlSet001\\Control\\CloudDomainJoin\\JoinInfo\\0A1B": {}}},
+            "Entra",
+        ),
+        (
+            "shadow_copies",
+            "warn",
+            {"files": ["System Volume Information/{7fb7c153-587b-11e1-81c6-8e766726f236}" + _STORE.upper()]},
+            "1 shadow copy",
+        ),
+        # The catalog alone has no shadow copy.
+        (
+            "shadow_copies",
+            "pass",
+            {"files": ["System Volume Information/" + _STORE, "System Volume Information/a.log"]},
+            "",
+        ),
+        ("smart_app_control", "warn", {"system": {_CI: {"VerifiedAndReputablePolicyState": _number(1)}}}, "enforced"),
+        ("smart_app_control", "warn", {"system": {_CI: {"VerifiedAndReputablePolicyState": _number(2)}}}, "evaluation"),
+        ("smart_app_control", "pass", {"system": {_CI: {"VerifiedAndReputablePolicyState": _number(0)}}}, ""),
         ("setup_complete", "warn", {"system": {"Setup": {"SystemSetupInProgress": _number(1)}}}, ""),
         ("no_done_markers", "fail", {"files": ["Windows/Setup/Scripts/kmsdir/runato_done"]}, "runato_done"),
     ],
