@@ -18,6 +18,7 @@ from ...plugins.module_utils.catalog import layer_store
 from ...plugins.module_utils.catalog.resolved_template import canonical_digest
 from ...plugins.module_utils.disk.block_device import BlockDevice, FileDevice
 from ...plugins.module_utils.disk.encode import encode
+from ...plugins.module_utils.disk.grains import BLAKE3, GrainHash
 from ...plugins.module_utils.disk.overlay import CopyOnWriteDevice
 from ...plugins.module_utils.disk.partitions import (
     TYPE_BASIC_DATA,
@@ -129,15 +130,18 @@ def changed_windows(
 
 
 class Packaging:
-    """A repository with a raw disk as OS layer; ``base_image`` is the image that a packaging machine starts from."""
+    """A repository with a raw disk as OS layer; ``base_image`` is the image that a packaging machine starts from.
 
-    def __init__(self, folder: str, raw: str) -> None:
+    ``algorithm`` is that of the digests of the OS layer's grains.
+    """
+
+    def __init__(self, folder: str, raw: str, algorithm: GrainHash = BLAKE3) -> None:
         self.repository = Repository.open(os.path.join(folder, "repository"), create=True)
         self.scratch = os.path.join(folder, "scratch")
         os.makedirs(self.scratch, exist_ok=True)
         layout = self.repository.layout
         with FileDevice(raw) as device, layout.blob_writer(VMDK_TYPE) as vmdk:
-            index = encode(device, vmdk)
+            index = encode(device, vmdk, algorithm=algorithm)
             self.partition = max(read_partitions(device).partitions, key=lambda partition: partition.size)
         self.base = OsDisk("sha256:" + "0" * 64, vmdk.descriptor, layout.put_blob(index.to_bytes(), INDEX_TYPE))
         self.os_layer = LayerReference("os", "Windows", "7", self.base.digest)

@@ -160,9 +160,9 @@ def difference(packaged: Packaged, base_image: ThinImage, *, progress: Progress 
     relevant = ~free_grains(new.cluster_bitmap(), geometry.cluster_size, geometry.clusters, partition.offset, disk.size)
     relevant[: partition.offset >> GRAIN_SHIFT] = False
     relevant[grain_total(partition.end) :] = False
-    numbers, digests = base_image.grain_digests()
-    changed = differing_grains(disk, numbers, digests, among=relevant, progress=progress)
-    known = numbers[numbers < len(relevant)]
+    expected = base_image.grain_digests()
+    changed = differing_grains(disk, expected, among=relevant, progress=progress)
+    known = expected.numbers[expected.numbers < len(relevant)]
     known = known[relevant[known]]
     lost = int(np.isin(known, changed, assume_unique=True).sum())
     if len(known) and 1 - lost / len(known) < _LEAST_EQUAL:

@@ -22,6 +22,7 @@ from .errors import MissingLibrary
 
 #: The libraries of requirements.txt, by the name under which they are imported.
 REQUIREMENTS = {
+    "blake3": "blake3>=1.0",
     "isal": "isal>=1.7.0",
     "numpy": "numpy>=1.26",
     "pyVmomi": "pyvmomi>=8.0.3.0.1",
@@ -113,6 +114,7 @@ def _import_numpy() -> types.ModuleType | _Absent:
 
 
 __all__ = (
+    "blake3",
     "isal_zlib",
     "np",
     "pyvmomi",
@@ -126,6 +128,7 @@ __all__ = (
 
 #: The libraries by the name under which this module offers them: the module to import and its package.
 _LIBRARIES = {
+    "blake3": ("blake3", "blake3"),
     "isal_zlib": ("isal.isal_zlib", "isal"),
     "zstandard": ("zstandard", "zstandard"),
 }
@@ -140,6 +143,7 @@ _DEFERRED = {
 }
 
 if TYPE_CHECKING:
+    import blake3
     import numpy as np
     import zstandard
     from isal import isal_zlib

@@ -17,7 +17,7 @@ from ..common.errors import InternalError
 from ..common.optional_imports import isal_zlib, np
 from ..common.progress import Progress, silent
 from .block_device import BlockDevice
-from .grains import GRAIN_SHIFT, GRAIN_SIZE, ZERO_GRAIN, GrainIndex, grain_digest, grain_total
+from .grains import BLAKE3, GRAIN_SHIFT, GRAIN_SIZE, ZERO_GRAIN, GrainHash, GrainIndex, grain_total
 from .overlay import CopyOnWriteDevice
 from .vmdk_layout import check_capacity, check_end, pack_grain, padded_sectors
 from .vmdk_reader import StreamOptimizedDisk
@@ -52,8 +52,9 @@ class _Source:
     or the base of ``_overlay``, the device with changes.
     """
 
-    def __init__(self, device: BlockDevice) -> None:
+    def __init__(self, device: BlockDevice, algorithm: GrainHash) -> None:
         self.device = device
+        self._digest = algorithm.digest
         self._overlay = device if isinstance(device, CopyOnWriteDevice) else None
         below = device if self._overlay is None else self._overlay.base
         self._compressed: StreamOptimizedDisk | None = None
@@ -102,7 +103,7 @@ class _Source:
                 continue
             if compressed is None:
                 compressed = isal_zlib.compress(plain, _LEVEL)
-            grains.append((number, compressed, grain_digest(plain)))
+            grains.append((number, compressed, self._digest(plain)))
         return _Batch(grains)
 
 
@@ -110,11 +111,12 @@ def encode(
     device: BlockDevice,
     out: Output,
     *,
+    algorithm: GrainHash = BLAKE3,
     keep: Mask | None = None,
     workers: int | None = None,
     progress: Progress = silent,
 ) -> GrainIndex:
-    """Write a device to ``out`` as a stream-optimized VMDK and return the index of its grains.
+    """Write a device to ``out`` as a stream-optimized VMDK and return the index of its grains, with digests of ``algorithm``.
 
     ``keep`` has an element for each grain: grains for which it is false become zeros. Grains
     of zeros are not stored. Compressed grains of a stream-optimized VMDK (the device itself,
@@ -127,7 +129,7 @@ def encode(
         InvalidInput disk.vmdk_capacity: a VMDK cannot have the size of the device.
         NoSpace disk.vmdk_too_large: the VMDK would be larger than 2 TiB.
     """
-    source = _Source(device)
+    source = _Source(device, algorithm)
     writer = StreamOptimizedWriter(out, device.size)
     digests = bytearray()
     for batch in _batches(source, _stored_grains(device, keep), workers, progress):
@@ -135,13 +137,14 @@ def encode(
             writer.add_run(np.array(batch.numbers, dtype=np.uint32), np.array(batch.sizes, dtype=np.uint32), batch.data)
             digests += batch.digests
     numbers, sectors, sizes = writer.finish()
-    return GrainIndex(device.size, numbers, sectors, sizes, np.frombuffer(digests, dtype=np.uint8))
+    return GrainIndex(device.size, numbers, sectors, sizes, np.frombuffer(digests, dtype=np.uint8), algorithm)
 
 
 def encode_grains(
     device: BlockDevice,
     grains: U32,
     out: Output,
+    algorithm: GrainHash,
     *,
     workers: int | None = None,
     progress: Progress = silent,
@@ -161,7 +164,7 @@ def encode_grains(
     numbers: list[int] = []
     sizes: list[int] = []
     digests = bytearray()
-    for batch in _batches(_Source(device), grains, workers, progress):
+    for batch in _batches(_Source(device, algorithm), grains, workers, progress):
         numbers += batch.numbers
         sizes += batch.sizes
         digests += batch.digests
@@ -174,6 +177,7 @@ def encode_grains(
         np.concatenate(([0], ends[:-1])) if len(ends) else ends,
         sizes,
         np.frombuffer(digests, dtype=np.uint8),
+        algorithm,
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeAlias
 
-from ..common.arrays import U8, U32, Mask
+from ..common.arrays import U32, Mask
 from ..common.optional_imports import np
 from ..common.progress import Progress, silent
 from .block_device import BlockDevice, GrainDevice
@@ -19,23 +19,23 @@ from .grains import (
     DIGEST_SIZE,
     GRAIN_SHIFT,
     GRAIN_SIZE,
-    ZERO_DIGEST,
     ZERO_GRAIN,
+    GrainDigests,
+    GrainHash,
     grain_device,
-    grain_digest,
     grain_total,
 )
 
 #: Grains that are read and hashed together.
 _BATCH = 16
 
+
 _Grain: TypeAlias = "bytes | memoryview"
 
 
 def differing_grains(
     device: BlockDevice,
-    numbers: U32,
-    digests: U8,
+    other: GrainDigests,
     *,
     among: Mask | None = None,
     workers: int | None = None,
@@ -43,24 +43,23 @@ def differing_grains(
 ) -> U32:
     """Return the ascending numbers of the grains of ``device`` that differ from another disk.
 
-    ``numbers`` (ascending, shape (n,)) and ``digests`` (shape (n, 16)) describe every grain of
-    the other disk that holds data; its other grains are zeros. ``among`` has an element for
+    The grains of the other disk that ``other`` does not list are zeros. ``among`` has an element for
     each grain of the device: grains for which it is false are not read and do not differ.
     Grains of the other disk after the end of the device are ignored. ``progress`` counts plain
     bytes in the step "compare". Raises Corrupt when the device cannot be read.
     """
     total = grain_total(device.size)
-    inside = numbers < total
-    numbers, digests = numbers[inside], digests[inside]
+    inside = other.numbers < total
+    numbers, digests = other.numbers[inside], other.digests[inside]
     present = np.zeros(total, dtype=np.bool_)
     for start, end in device.data_extents():
         present[start >> GRAIN_SHIFT : grain_total(end)] = True
     selected = present if among is None else present & among
-    zero = np.frombuffer(ZERO_DIGEST, dtype=np.uint8)
+    zero = np.frombuffer(other.algorithm.zero, dtype=np.uint8)
     here = np.flatnonzero(selected).astype(np.uint32)
     hashes = np.empty((len(here), DIGEST_SIZE), dtype=np.uint8)
     done = 0
-    for hashed in _hashed(device, here, workers):
+    for hashed in _hashed(device, here, other.algorithm, workers):
         count = len(hashed) // DIGEST_SIZE
         hashes[done : done + count] = np.frombuffer(hashed, dtype=np.uint8).reshape(count, DIGEST_SIZE)
         done += count
@@ -78,7 +77,7 @@ def differing_grains(
     return np.union1d(differ, numbers[missing]).astype(np.uint32)
 
 
-def _hashed(device: BlockDevice, numbers: U32, workers: int | None) -> Iterator[bytes]:
+def _hashed(device: BlockDevice, numbers: U32, algorithm: GrainHash, workers: int | None) -> Iterator[bytes]:
     """Yield the digests of the grains in order, batch by batch."""
     grains = grain_device(device)
     count = workers or min(len(os.sched_getaffinity(0)), 32)
@@ -88,11 +87,11 @@ def _hashed(device: BlockDevice, numbers: U32, workers: int | None) -> Iterator[
             for first in range(0, len(numbers), _BATCH):
                 piece = numbers[first : first + _BATCH].tolist()
                 if grains is not None:
-                    waiting.append(pool.submit(_hash_grains, grains, piece))
+                    waiting.append(pool.submit(_hash_grains, grains, piece, algorithm))
                 elif device.concurrent_reads:
-                    waiting.append(pool.submit(_hash_ranges, device, piece))
+                    waiting.append(pool.submit(_hash_ranges, device, piece, algorithm))
                 else:
-                    waiting.append(pool.submit(_digests, _read(device, piece)))
+                    waiting.append(pool.submit(_digests, _read(device, piece), algorithm))
                 if len(waiting) >= 4 * count:
                     yield waiting.popleft().result()
             while waiting:
@@ -102,12 +101,12 @@ def _hashed(device: BlockDevice, numbers: U32, workers: int | None) -> Iterator[
                 future.cancel()
 
 
-def _hash_grains(device: GrainDevice, numbers: list[int]) -> bytes:
-    return _digests(device.read_grain(number) for number in numbers)
+def _hash_grains(device: GrainDevice, numbers: list[int], algorithm: GrainHash) -> bytes:
+    return _digests((device.read_grain(number) for number in numbers), algorithm)
 
 
-def _hash_ranges(device: BlockDevice, numbers: list[int]) -> bytes:
-    return _digests(_read(device, numbers))
+def _hash_ranges(device: BlockDevice, numbers: list[int], algorithm: GrainHash) -> bytes:
+    return _digests(_read(device, numbers), algorithm)
 
 
 def _read(device: BlockDevice, numbers: list[int]) -> Sequence[_Grain]:
@@ -121,10 +120,10 @@ def _read(device: BlockDevice, numbers: list[int]) -> Sequence[_Grain]:
     ]
 
 
-def _digests(grains: Iterable[_Grain | None]) -> bytes:
+def _digests(grains: Iterable[_Grain | None], algorithm: GrainHash) -> bytes:
     result = []
     for grain in grains:
         if grain is not None and len(grain) < GRAIN_SIZE:
             grain = bytes(grain) + bytes(GRAIN_SIZE - len(grain))
-        result.append(ZERO_DIGEST if grain is None or grain == ZERO_GRAIN else grain_digest(grain))
+        result.append(algorithm.zero if grain is None or grain == ZERO_GRAIN else algorithm.digest(grain))
     return b"".join(result)

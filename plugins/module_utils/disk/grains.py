@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from ..common.arrays import U8, U32
 from ..common.errors import Corrupt
-from ..common.optional_imports import np
+from ..common.optional_imports import blake3, np
 from .block_device import BlockDevice, GrainDevice
 
 if TYPE_CHECKING:
@@ -29,16 +31,41 @@ MAX_CAPACITY = 62 << 40
 MAX_COMPRESSED_GRAIN = 2 * GRAIN_SIZE
 
 _MAGIC = b"STRATAGI"
-_VERSION = 1
 _HEADER = struct.Struct("<8sIIQQ")
 
 
-def grain_digest(data: bytes | bytearray | memoryview) -> bytes:
-    """Return the 16-byte BLAKE2b digest of the 64 KiB of a grain (pad a short last grain with zeros first)."""
+_Data: TypeAlias = "bytes | bytearray | memoryview"
+
+
+@dataclass(frozen=True)
+class GrainHash:
+    """An algorithm for the digests of grains.
+
+    ``version`` is that of the formats that store its digests. ``digest`` returns the 16 bytes for the 64 KiB of a
+    grain (pad a short last grain with zeros first); ``zero`` is the digest of a grain of zeros.
+    """
+
+    name: str
+    version: int
+    digest: Callable[[_Data], bytes]
+    zero: bytes
+
+
+def _blake2b(data: _Data) -> bytes:
     return hashlib.blake2b(data, digest_size=DIGEST_SIZE).digest()
 
 
-ZERO_DIGEST = grain_digest(ZERO_GRAIN)
+def _blake3(data: _Data) -> bytes:
+    digest: bytes = blake3.blake3(data).digest(length=DIGEST_SIZE)
+    return digest
+
+
+#: The algorithm of OS layers that earlier releases imported, and of the images that are based on them.
+BLAKE2B = GrainHash("BLAKE2b", 1, _blake2b, _blake2b(ZERO_GRAIN))
+#: The algorithm of new OS layers: seven times as fast on a processor with AVX-512.
+BLAKE3 = GrainHash("BLAKE3", 2, _blake3, bytes.fromhex("3bdeaf8f8e98780b318106aafdc3ca25"))
+#: The algorithms by the version of the formats.
+GRAIN_HASHES = {algorithm.version: algorithm for algorithm in (BLAKE2B, BLAKE3)}
 
 
 def grain_total(size: int) -> int:
@@ -53,16 +80,25 @@ def grain_device(device: BlockDevice) -> GrainDevice | None:
     return None
 
 
+@dataclass(frozen=True)
+class GrainDigests:
+    """The digests of every grain of a disk that holds data: ``numbers`` ascending, u32 (n,), and ``digests``, u8 (n, 16)."""
+
+    numbers: U32
+    digests: U8
+    algorithm: GrainHash
+
+
 class GrainIndex:
     """The position and digest of each grain of a stream-optimized VMDK.
 
     Only stored grains have a row; every other grain of the disk is zeros. Rows are in
     ascending order of grain number. ``numbers``, ``sectors`` (position of the grain marker
     in the file, in 512-byte sectors) and ``sizes`` (compressed bytes) have shape (n,),
-    ``digests`` has shape (n, 16). ``capacity`` is the disk's size in bytes.
+    ``digests`` has shape (n, 16) and was computed with ``algorithm``. ``capacity`` is the disk's size in bytes.
     """
 
-    __slots__ = ("capacity", "numbers", "sectors", "sizes", "digests")
+    __slots__ = ("capacity", "numbers", "sectors", "sizes", "digests", "algorithm")
 
     capacity: int
     numbers: U32
@@ -71,13 +107,20 @@ class GrainIndex:
     digests: U8
 
     def __init__(
-        self, capacity: int, numbers: ArrayLike, sectors: ArrayLike, sizes: ArrayLike, digests: ArrayLike
+        self,
+        capacity: int,
+        numbers: ArrayLike,
+        sectors: ArrayLike,
+        sizes: ArrayLike,
+        digests: ArrayLike,
+        algorithm: GrainHash,
     ) -> None:
         self.capacity = capacity
         self.numbers = np.ascontiguousarray(numbers, dtype=np.uint32)
         self.sectors = np.ascontiguousarray(sectors, dtype=np.uint32)
         self.sizes = np.ascontiguousarray(sizes, dtype=np.uint32)
         self.digests = np.ascontiguousarray(digests, dtype=np.uint8).reshape(-1, DIGEST_SIZE)
+        self.algorithm = algorithm
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -88,15 +131,20 @@ class GrainIndex:
         return grain_total(self.capacity)
 
     @property
+    def grain_digests(self) -> GrainDigests:
+        """The digests of the stored grains."""
+        return GrainDigests(self.numbers, self.digests, self.algorithm)
+
+    @property
     def stored_size(self) -> int:
         """The bytes of the disk that are stored: those of all grains that are not zeros, uncompressed."""
         return len(self) * GRAIN_SIZE
 
     def to_bytes(self) -> bytes:
-        """Return the index as bytes: a 32-byte header, then the four arrays, little-endian."""
+        """Return the index as bytes: a 32-byte header with the version of the algorithm, then the four arrays, little-endian."""
         return b"".join(
             (
-                _HEADER.pack(_MAGIC, _VERSION, GRAIN_SIZE, self.capacity, len(self.numbers)),
+                _HEADER.pack(_MAGIC, self.algorithm.version, GRAIN_SIZE, self.capacity, len(self.numbers)),
                 self.numbers.astype("<u4").tobytes(),
                 self.sectors.astype("<u4").tobytes(),
                 self.sizes.astype("<u4").tobytes(),
@@ -118,8 +166,9 @@ class GrainIndex:
         if len(data) < _HEADER.size:
             raise corrupt("it is shorter than its header")
         magic, version, grain_size, capacity, count = _HEADER.unpack_from(data)
-        if magic != _MAGIC or version != _VERSION or grain_size != GRAIN_SIZE:
-            raise corrupt("its header is not that of a grain index of version 1")
+        algorithm = GRAIN_HASHES.get(version)
+        if magic != _MAGIC or algorithm is None or grain_size != GRAIN_SIZE:
+            raise corrupt("its header is not that of a grain index of version 1 or 2")
         if not 0 < capacity <= MAX_CAPACITY:
             raise corrupt(f"it gives the disk {capacity} bytes")
         if count > grain_total(capacity) or len(data) != _HEADER.size + count * (12 + DIGEST_SIZE):
@@ -132,4 +181,4 @@ class GrainIndex:
                 raise corrupt("its grain numbers are not ascending or not within the disk")
             if int(sizes.min()) == 0 or int(sizes.max()) > MAX_COMPRESSED_GRAIN:
                 raise corrupt(f"a grain has a compressed size of 0 or more than {MAX_COMPRESSED_GRAIN} bytes")
-        return cls(capacity, numbers, sectors, sizes, digests)
+        return cls(capacity, numbers, sectors, sizes, digests, algorithm)

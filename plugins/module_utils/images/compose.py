@@ -270,14 +270,15 @@ def _store(
 ) -> None:
     """Compress the grains that differ from the disk below, and store the thin image."""
     older = mode.older
-    older_map = older.map if older is not None else GrainMap.empty(device.size)
+    index = composition.base.load_index(repository)
+    older_map = older.map if older is not None else GrainMap.empty(device.size, index.algorithm)
     blobs = older.blobs if older is not None else ()
     changed = device.changed_grains()
     with repository.layout.blob_writer(thin_image.GRAINS_TYPE) as blob:
-        written = encode_grains(device, changed[~result.free[changed]], blob.write, progress=progress)
+        written = encode_grains(device, changed[~result.free[changed]], blob.write, index.algorithm, progress=progress)
     # Grains of zeros, and grains that hold only free space now, hide the grains below.
     below, hidden = np.zeros_like(result.free), result.free.copy()
-    below[composition.base.load_index(repository).numbers] = below[older_map.numbers] = hidden[changed] = True
+    below[index.numbers] = below[older_map.numbers] = hidden[changed] = True
     hidden[written.numbers] = False
     removed = np.flatnonzero(below & hidden).astype(np.uint32)
     mapping = _grain_map(device.size, len(blobs), written, removed).over(older_map)
@@ -318,5 +319,6 @@ def _grain_map(capacity: int, blob: int, written: GrainIndex, removed: U32) -> G
         blobs[order],
         np.concatenate((written.sectors, zeros))[order],
         np.concatenate((written.sizes, zeros))[order],
-        np.concatenate((written.digests, zero_digests(len(removed))))[order],
+        np.concatenate((written.digests, zero_digests(len(removed), written.algorithm)))[order],
+        written.algorithm,
     )

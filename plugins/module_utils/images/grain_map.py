@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The grains in which a thin image differs from its base, and where they are stored.
 
-The format, version 1, little-endian: the magic ``STRATAGM``, u32 version, u32 count of
+The format, little-endian, in version 1 with BLAKE2b and in version 2 with BLAKE3 digests: the magic ``STRATAGM``, u32 version, u32 count of
 blobs, u64 capacity in bytes, u64 count of grains; then for each grain, array after array:
 u32 number, u32 sector, u32 size, u16 blob, 16 bytes digest. A size of 0 means
 that the grain is zeros in the image although the base has data there; its sector and blob are 0.
@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Any
 from ..common.arrays import U8, U16, U32, Mask
 from ..common.errors import Corrupt
 from ..common.optional_imports import np
-from ..disk.grains import DIGEST_SIZE, MAX_CAPACITY, MAX_COMPRESSED_GRAIN, ZERO_DIGEST, GrainIndex, grain_total
+from ..disk.grains import (
+    DIGEST_SIZE,
+    GRAIN_HASHES,
+    MAX_CAPACITY,
+    MAX_COMPRESSED_GRAIN,
+    GrainHash,
+    GrainIndex,
+    grain_total,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -25,7 +33,6 @@ if TYPE_CHECKING:
 MEDIA_TYPE = "application/vnd.strata.image.grain-map.v1"
 
 _MAGIC = b"STRATAGM"
-_VERSION = 1
 _HEADER = struct.Struct("<8sIIQQ")
 _ROW_BYTES = 4 + 4 + 4 + 2 + DIGEST_SIZE
 
@@ -36,10 +43,10 @@ class GrainMap:
     Arrays of shape (n,), ascending by ``numbers`` (u32): ``blobs`` (u16, number of the grain blob),
     ``sectors`` (u32, position of the grain's marker in the blob), ``sizes`` (u32, compressed bytes or 0).
     ``digests`` has the shape (n, 16). ``capacity`` is the size of the image in bytes, ``blob_count`` the
-    number of grain blobs.
+    number of grain blobs. The digests are those of ``algorithm``, which is that of the base.
     """
 
-    __slots__ = ("capacity", "blob_count", "numbers", "blobs", "sectors", "sizes", "digests")
+    __slots__ = ("capacity", "blob_count", "numbers", "blobs", "sectors", "sizes", "digests", "algorithm")
 
     def __init__(
         self,
@@ -50,6 +57,7 @@ class GrainMap:
         sectors: ArrayLike,
         sizes: ArrayLike,
         digests: ArrayLike,
+        algorithm: GrainHash,
     ) -> None:
         self.capacity = capacity
         self.blob_count = blob_count
@@ -58,14 +66,15 @@ class GrainMap:
         self.sectors: U32 = np.ascontiguousarray(sectors, dtype=np.uint32)
         self.sizes: U32 = np.ascontiguousarray(sizes, dtype=np.uint32)
         self.digests: U8 = np.ascontiguousarray(digests, dtype=np.uint8).reshape(-1, DIGEST_SIZE)
+        self.algorithm = algorithm
 
     def __len__(self) -> int:
         return len(self.numbers)
 
     @classmethod
-    def empty(cls, capacity: int) -> GrainMap:
+    def empty(cls, capacity: int, algorithm: GrainHash) -> GrainMap:
         """Return the map of an image that equals its base."""
-        return cls(capacity, 0, [], [], [], [], np.zeros((0, DIGEST_SIZE), dtype=np.uint8))
+        return cls(capacity, 0, [], [], [], [], np.zeros((0, DIGEST_SIZE), dtype=np.uint8), algorithm)
 
     def over(self, older: GrainMap) -> GrainMap:
         """Return the grains of this map, and those of the older map for which this map has no grain.
@@ -87,6 +96,7 @@ class GrainMap:
             column("sectors"),
             column("sizes"),
             column("digests"),
+            self.algorithm,
         )
 
     def resolve(self, base: GrainIndex) -> tuple[U32, U16, U32, U32, U8]:
@@ -108,7 +118,7 @@ class GrainMap:
         """Return the map in its format."""
         return b"".join(
             (
-                _HEADER.pack(_MAGIC, _VERSION, self.blob_count, self.capacity, len(self)),
+                _HEADER.pack(_MAGIC, self.algorithm.version, self.blob_count, self.capacity, len(self)),
                 self.numbers.astype("<u4").tobytes(),
                 self.sectors.astype("<u4").tobytes(),
                 self.sizes.astype("<u4").tobytes(),
@@ -131,8 +141,9 @@ class GrainMap:
         if len(data) < _HEADER.size:
             raise corrupt("it is shorter than its header")
         magic, version, blob_count, capacity, count = _HEADER.unpack_from(data)
-        if magic != _MAGIC or version != _VERSION or blob_count > 0xFFFF or not 0 < capacity <= MAX_CAPACITY:
-            raise corrupt("its header is not that of a grain map of version 1")
+        algorithm = GRAIN_HASHES.get(version)
+        if magic != _MAGIC or algorithm is None or blob_count > 0xFFFF or not 0 < capacity <= MAX_CAPACITY:
+            raise corrupt("its header is not that of a grain map of version 1 or 2")
         if count > grain_total(capacity) or len(data) != _HEADER.size + count * _ROW_BYTES:
             raise corrupt(f"its length does not match the {count} grains of its header")
         numbers, sectors, sizes = np.frombuffer(data, dtype="<u4", count=3 * count, offset=_HEADER.size).reshape(
@@ -145,7 +156,7 @@ class GrainMap:
                 raise corrupt("its grain numbers are not ascending or exceed the disk")
             if int(sizes.max()) > MAX_COMPRESSED_GRAIN or (blobs[sizes > 0] >= blob_count).any():
                 raise corrupt("a grain has an invalid size or blob number")
-        return cls(capacity, blob_count, numbers, blobs, sectors, sizes, digests)
+        return cls(capacity, blob_count, numbers, blobs, sectors, sizes, digests, algorithm)
 
 
 def _absent(numbers: U32, among: U32) -> Mask:
@@ -155,6 +166,6 @@ def _absent(numbers: U32, among: U32) -> Mask:
     return among[np.minimum(np.searchsorted(among, numbers), len(among) - 1)] != numbers
 
 
-def zero_digests(count: int) -> U8:
+def zero_digests(count: int, algorithm: GrainHash) -> U8:
     """Return ``count`` rows of the digest of a grain of zeros, for grains that a thin image removes."""
-    return np.tile(np.frombuffer(ZERO_DIGEST, dtype=np.uint8), (count, 1))
+    return np.tile(np.frombuffer(algorithm.zero, dtype=np.uint8), (count, 1))

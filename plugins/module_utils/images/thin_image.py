@@ -16,11 +16,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..common.arrays import U8, U32
 from ..common.errors import Corrupt
 from ..common.optional_imports import np
 from ..common.progress import Progress, silent
-from ..disk.grains import GrainIndex
+from ..disk.grains import GrainDigests, GrainIndex
 from ..disk.vmdk_layout import SECTOR
 from ..disk.vmdk_stream import GrainSource, StreamPlan
 from ..repository.blobs import Descriptor
@@ -68,10 +67,10 @@ class ThinImage:
         numbers, sources, sectors, sizes, _digests = self.map.resolve(self.base_index)
         return StreamPlan(self.capacity, numbers, sources.astype(np.uint8), sectors.astype(np.uint64) * SECTOR, sizes)
 
-    def grain_digests(self) -> tuple[U32, U8]:
-        """Return ``(numbers, digests)`` of every grain that holds data, u32 (n,) and u8 (n, 16)."""
+    def grain_digests(self) -> GrainDigests:
+        """Return the digests of every grain that holds data."""
         numbers, _sources, _sectors, _sizes, digests = self.map.resolve(self.base_index)
-        return numbers, digests
+        return GrainDigests(numbers, digests, self.base_index.algorithm)
 
     def open_sources(self, progress: Progress = silent) -> list[GrainSource]:
         """Open base and grain blobs and verify them; the caller closes them."""
@@ -176,7 +175,13 @@ def load(repository: Repository, content_digest: str) -> ThinImage | None:
         raise _damaged(
             content_digest, f"its grain map uses {mapping.blob_count} blobs, its manifest lists {len(layers) - 3}"
         )
-    return ThinImage(repository, manifest, config, base, base.load_index(repository), mapping, tuple(layers[3:]))
+    index = base.load_index(repository)
+    if len(mapping) and mapping.algorithm is not index.algorithm:
+        raise _damaged(
+            content_digest,
+            f"its grain map has {mapping.algorithm.name} digests, its OS layer has {index.algorithm.name} digests",
+        )
+    return ThinImage(repository, manifest, config, base, index, mapping, tuple(layers[3:]))
 
 
 _HINT = "Remove the image with strata.layering.repository and publish it again."

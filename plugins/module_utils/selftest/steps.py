@@ -205,7 +205,7 @@ def _compare(run: RunState) -> None:
         run.steps.note("there is no exported disk", warn=True)
         return
     with StreamOptimizedDisk(run.disks[0]) as disk:
-        different = differing_grains(disk, image.index.numbers, image.index.digests, progress=run.progress)
+        different = differing_grains(disk, image.index.grain_digests, progress=run.progress)
         if disk.size != image.capacity or len(different):
             raise Corrupt(
                 f"The exported disk differs from the uploaded disk in {len(different)} of {grain_total(image.capacity)} blocks "

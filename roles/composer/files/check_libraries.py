@@ -38,6 +38,7 @@ def unmet_requirements(requirements: list[str]) -> list[str]:
 
 def use_libraries() -> None:
     """Raise an exception if an installed library does not work."""
+    import blake3
     import numpy
     import pyVmomi
     import zstandard
@@ -46,6 +47,8 @@ def use_libraries() -> None:
     data = numpy.arange(65536, dtype=numpy.uint8).tobytes()
     if isal_zlib.decompress(isal_zlib.compress(data, 1)) != data:
         raise ImportError("isal does not return what it compressed")
+    if blake3.blake3(data).digest() != blake3.blake3(data[:1]).update(data[1:]).digest():
+        raise ImportError("blake3 does not compute digests")
     if zstandard.ZstdDecompressor().decompress(zstandard.ZstdCompressor().compress(data)) != data:
         raise ImportError("zstandard does not return what it compressed")
     if not hasattr(pyVmomi.vim, "VirtualMachine"):

@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, InternalError
 from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import BlockDevice, FileDevice, Window
 from ansible_collections.strata.layering.plugins.module_utils.disk.encode import encode, encode_grains
-from ansible_collections.strata.layering.plugins.module_utils.disk.grains import grain_digest
+from ansible_collections.strata.layering.plugins.module_utils.disk.grains import BLAKE2B, BLAKE3
 from ansible_collections.strata.layering.plugins.module_utils.disk.overlay import CopyOnWriteDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.vmdk_layout import pack_grain
 from ansible_collections.strata.layering.plugins.module_utils.disk.vmdk_reader import StreamOptimizedDisk
@@ -65,7 +65,7 @@ def check_index(data, index, grains):
         assert data[start : start + 8] == (number * 128).to_bytes(8, "little")
         size = int(index.sizes[row])
         assert zlib.decompress(data[start + 12 : start + 12 + size]) == grains[number]
-        assert index.digests[row].tobytes() == grain_digest(grains[number])
+        assert index.digests[row].tobytes() == index.algorithm.digest(grains[number])
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -158,10 +158,10 @@ def test_encode_grains_writes_only_grains(grains, vmdk_of, tmp_path):
         device.pwrite(bytes(GRAIN), GRAIN)
         device.pwrite(b"y", 600 * GRAIN)
         out = io.BytesIO()
-        index = encode_grains(device, device.dirty_grains(), out)
+        index = encode_grains(device, device.dirty_grains(), out, BLAKE2B)
         for wrong in ([1600], [2, 1], [2, 2]):
             with pytest.raises(InternalError) as caught:
-                encode_grains(device, wrong, io.BytesIO())
+                encode_grains(device, wrong, io.BytesIO(), BLAKE3)
             assert caught.value.code == "disk.encode_grains"
     expected = {0: grains[0][:5] + b"x" + grains[0][6:], 600: b"y".ljust(GRAIN, b"\0")}
     check_index(out.getvalue(), index, expected)
@@ -171,7 +171,7 @@ def test_encode_grains_writes_only_grains(grains, vmdk_of, tmp_path):
         for row, number in enumerate((0, 600))
     )
     out = io.BytesIO()
-    assert len(encode_grains(base, [], out)) == 0
+    assert len(encode_grains(base, [], out, BLAKE3)) == 0
     assert out.getvalue() == b""
 
 

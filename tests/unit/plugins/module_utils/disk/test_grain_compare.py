@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import BlockDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.encode import encode
 from ansible_collections.strata.layering.plugins.module_utils.disk.grain_compare import differing_grains
+from ansible_collections.strata.layering.plugins.module_utils.disk.grains import BLAKE2B, BLAKE3
 from ansible_collections.strata.layering.plugins.module_utils.disk.vmdk_reader import StreamOptimizedDisk
 
 GRAIN = 65536
@@ -42,11 +43,12 @@ def disk_of(cells: list[int], tail: int) -> bytes:
     st.sampled_from(("memory", "threads", "vmdk")),
     st.booleans(),
     st.integers(0, 3),
+    st.sampled_from((BLAKE2B, BLAKE3)),
 )
-def test_differing_grains_equal_those_of_the_bytes(cells, tail, kind, masked, longer):
+def test_differing_grains_equal_those_of_the_bytes(cells, tail, kind, masked, longer, algorithm):
     before = disk_of([cell for cell, _other, _among in cells] + [1] * longer, 0)
     after = disk_of([cell for _other, cell, _among in cells], tail)
-    index = encode(Memory(before, concurrent=False), io.BytesIO())
+    index = encode(Memory(before, concurrent=False), io.BytesIO(), algorithm=algorithm)
     if kind == "vmdk":
         out = io.BytesIO()
         encode(Memory(after, concurrent=True), out)
@@ -61,4 +63,4 @@ def test_differing_grains_equal_those_of_the_bytes(cells, tail, kind, masked, lo
         if before[number * GRAIN : (number + 1) * GRAIN] != padded[number * GRAIN : (number + 1) * GRAIN]
         and (chosen or not masked)
     ]
-    assert differing_grains(device, index.numbers, index.digests, among=among, workers=2).tolist() == expected
+    assert differing_grains(device, index.grain_digests, among=among, workers=2).tolist() == expected

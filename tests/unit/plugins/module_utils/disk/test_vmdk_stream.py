@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, InternalError
 from ansible_collections.strata.layering.plugins.module_utils.disk.encode import encode, encode_grains
-from ansible_collections.strata.layering.plugins.module_utils.disk.grains import GrainIndex
+from ansible_collections.strata.layering.plugins.module_utils.disk.grains import BLAKE3, GrainIndex
 from ansible_collections.strata.layering.plugins.module_utils.disk.overlay import CopyOnWriteDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.vmdk_layout import pack_grain, place_grains
 from ansible_collections.strata.layering.plugins.module_utils.disk.vmdk_reader import StreamOptimizedDisk
@@ -55,7 +55,9 @@ def overlay_plan(capacity, base, dirty, changes):
     digests = numpy.concatenate((base.digests[unchanged], changes.digests))[order]
     numbers = numbers[order]
     plan = StreamPlan(capacity, numbers, sources[order], sectors.astype(numpy.uint64) * 512, sizes)
-    return plan, GrainIndex(capacity, numbers, place_grains(capacity, numbers, sizes)[0], sizes, digests)
+    return plan, GrainIndex(
+        capacity, numbers, place_grains(capacity, numbers, sizes)[0], sizes, digests, base.algorithm
+    )
 
 
 def collect(chunks):
@@ -118,7 +120,7 @@ def _thin(tmp_path, grain_of, vmdk_of):
     device.pwrite(bytes(GRAIN), GRAIN)
     device.pwrite(b"new", 1650 * GRAIN)
     with open(tmp_path / "changes", "wb") as out:
-        changes = encode_grains(device, device.dirty_grains(), out)
+        changes = encode_grains(device, device.dirty_grains(), out, index.algorithm)
     yield tmp_path, index, device, changes
     device.base.close()
     device.close()
@@ -168,7 +170,7 @@ def test_impossible_plan_is_an_internal_error_before_the_first_byte(tmp_path, so
 
 
 def test_plan_without_grains_gives_an_empty_disk(vmdk_of):
-    nothing = GrainIndex(CAPACITY, [], [], [], [])
+    nothing = GrainIndex(CAPACITY, [], [], [], [], BLAKE3)
     plan, index = overlay_plan(CAPACITY, nothing, numpy.zeros(0), nothing)
     assert collect(plan.stream([])) == vmdk_of(CAPACITY, {})
     assert len(index) == 0

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt
-from ansible_collections.strata.layering.plugins.module_utils.disk.grains import GrainIndex
+from ansible_collections.strata.layering.plugins.module_utils.disk.grains import BLAKE3, GrainIndex
 from ansible_collections.strata.layering.plugins.module_utils.images.grain_map import GrainMap
 from ansible_collections.strata.layering.tests.support.expectations import raises
 
@@ -29,7 +29,7 @@ def mapping(rows, blobs=4):
     numbers = sorted(rows)
     columns = [[rows[number][column] for number in numbers] for column in range(3)]
     digests = np.array([[number] * 16 for number in numbers], dtype=np.uint8).reshape(-1, 16)
-    return GrainMap(CAPACITY, blobs, numbers, columns[0], columns[1], columns[2], digests)
+    return GrainMap(CAPACITY, blobs, numbers, columns[0], columns[1], columns[2], digests, BLAKE3)
 
 
 def rows_of(found):
@@ -63,6 +63,7 @@ def test_resolve_joins_base_and_changes(rows, base):
         [7 * number + 1 for number in sorted(base)],
         [9] * len(base),
         np.zeros((len(base), 16), dtype=np.uint8),
+        BLAKE3,
     )
     numbers, sources, sectors, sizes, _digests = mapping(rows).resolve(index)
     expected = {number: (0, 7 * number + 1, 9) for number in base if number not in rows}
@@ -105,4 +106,4 @@ def test_contradictory_map_is_corrupt(change):
     with raises(Corrupt, "images.grain_map") as caught:
         GrainMap.from_bytes(bytes(good), "The grain map of x")
     assert caught.value.message.startswith("The grain map of x ")
-    assert GrainMap.from_bytes(GrainMap.empty(CAPACITY).to_bytes()).capacity == CAPACITY
+    assert GrainMap.from_bytes(GrainMap.empty(CAPACITY, BLAKE3).to_bytes()).capacity == CAPACITY
