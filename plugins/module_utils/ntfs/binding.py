@@ -239,6 +239,7 @@ _SIGNATURES = {
     "ntfs_attr_lookup": (_i, [_u32, _p, _u32, _i, _s64, _p, _u32, _p]),
     "ntfs_attr_record_rm": (_i, [_p]),
     "ntfs_attr_add": (_i, [_p, _u32, _p, _u8, _bytes, _s64]),
+    "ntfs_attr_remove": (_i, [_p, _u32, _p, _u32]),
     "ntfs_attr_open": (_p, [_p, _u32, _p, _u32]),
     "ntfs_attr_close": (None, [_p]),
     "ntfs_attr_pclose": (_i, [_p]),

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..common.errors import InternalError, InvalidInput
+from ..common.errors import InternalError, InvalidInput, NotFound
 from . import attribute_records, directory_index, file_names, links, metadata
 from .create import NewFile, create
 from .damage import damaged
 from .inode import Inode, resident_value
 from .mounted_volume import MountedVolume
-from .stream import Stream
+from .stream import Stream, remove_stream
 from .times import Times
+from .wof import container as wof
 
 #: Depth to which delete() follows directories: a path of 32,767 UTF-16 units has at most this number of names.
 MAXIMUM_DEPTH = 16384
-#: The tag of the reparse points of Windows Overlay Filter.
-_REPARSE_WOF = b"\x17\x00\x00\x80"
 
 
 class Node:
@@ -124,9 +123,16 @@ class Node:
 
     @property
     def is_external(self) -> bool:
-        """Whether Windows stores the data outside of the unnamed stream (CompactOS), which then reads as zeros."""
+        """Whether Windows stores the data outside of the unnamed stream (CompactOS), which then reads as zeros.
+
+        ``open_content`` and ``read_content`` read the data.
+        """
+        return not self.is_directory and self._external_reparse() is not None
+
+    def _external_reparse(self) -> bytes | None:
+        """Return the reparse point of Windows Overlay Filter, None if the file has none."""
         reparse = self.reparse if self.attributes & attribute_records.REPARSE else None
-        return reparse is not None and reparse[:4] == _REPARSE_WOF
+        return reparse if wof.is_compressed(reparse) else None
 
     @property
     def eas(self) -> bytes | None:
@@ -287,6 +293,52 @@ class Node:
         """Return ``count`` bytes of a stream from ``offset`` (all bytes by default); raise NotFound if it does not exist."""
         with Stream(self.inode, stream) as data:
             return data.pread(data.size if count < 0 else count, offset)
+
+    def open_content(self) -> Stream | wof.CompressedStream:
+        """Open the data of the file as Windows shows it: that of a file that CompactOS compressed is decompressed.
+
+        Raises:
+            Corrupt ntfs.compact_os_damaged: the compressed data contradicts itself, here or when it is read.
+            Unsupported ntfs.compact_os_provider: the data is not in the file, or is compressed in an unknown way.
+        """
+        inode = self.inode
+        reparse = self._external_reparse()
+        if reparse is None or inode.is_directory:
+            return Stream(inode)
+        compression = wof.read_compression(reparse, inode.describe)
+        try:
+            stream = Stream(inode, wof.STREAM)
+        except NotFound as error:
+            raise wof.damaged(inode.describe(), f"it has no stream {wof.STREAM}") from error
+        try:
+            return wof.CompressedStream(stream, compression, self.size, inode.describe)
+        except BaseException:
+            stream.close()
+            raise
+
+    def read_content(self, count: int = -1, offset: int = 0) -> bytes:
+        """Return ``count`` bytes from ``offset`` (all bytes by default) of the data as ``open_content`` reads it."""
+        with self.open_content() as data:
+            return data.pread(data.size if count < 0 else count, offset)
+
+    def remove_compression(self) -> None:
+        """Make a file that CompactOS compressed an empty file; other files do not change.
+
+        Without its reparse point and compressed stream, Windows reads the data that is written afterwards.
+        """
+        if not self.is_external:
+            return
+        inode = self._changeable()
+        times, attributes = self.times, self.attributes
+        self.truncate(0)
+        self.set_reparse(None)
+        names = [name for name, _size in self.streams]
+        for name in (wof.STREAM, ""):
+            if not name or name in names:
+                remove_stream(inode, name)
+        self.truncate(0)
+        self.set_attributes(attributes & ~attribute_records.SPARSE)
+        self.set_times(times)
 
     def write(self, data: bytes, offset: int = 0, stream: str = "") -> None:
         """Write at ``offset`` of a stream, which is created if it does not exist."""

@@ -204,3 +204,12 @@ class Stream:
             if self._grown:
                 self._note_allocation()
             self._library.ntfs_attr_close(address)
+
+
+def remove_stream(inode: Inode, name: str) -> None:
+    """Remove a stream of a file, which must exist and must not be open."""
+    library = inode.volume.library
+    units = file_names.check_stream_name(name)
+    if library.ntfs_attr_remove(inode.address, attribute_records.DATA, units or library.AT_UNNAMED, len(units) // 2):
+        inode.fail(f"removing the stream {name!r} from")
+    inode.mark_dirty(name=not name)
