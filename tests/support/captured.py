@@ -43,7 +43,7 @@ from ...plugins.module_utils.winregistry.hive_writer import write_hive
 from ..sample import hives
 from ..sample.disk import make_ntfs
 from ..sample.tree import Tree, junction, symlink
-from . import stored_layers
+from . import stored_layers, windows_start
 from .gpt_disk import PartitionSpec, format_gpt
 from .ntfs_tree import Name, read_tree
 from .registry_data import hive_content
@@ -278,3 +278,12 @@ def read_software(packaging: Packaging, device: BlockDevice) -> dict:
         existing(volume, "Windows/System32/config/SOFTWARE") as node,
     ):
         return hive_content(read_hive(node.read()).root)
+
+
+def make_started_disk(path: str) -> None:
+    """Create the disk of ``make_windows_disk`` with what the starts of ``windows_start`` change."""
+    make_windows_disk(path)
+    with FileDevice(path, writable=True) as device:
+        partition = max(read_partitions(device).partitions, key=lambda partition: partition.size)
+        with Volume.mount(partition.window(device), writable=True) as volume:
+            windows_start.prepare(volume)
