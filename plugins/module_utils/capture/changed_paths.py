@@ -10,13 +10,19 @@ from dataclasses import dataclass, field
 
 from ..images.stack_merge import MAX_DEPTH
 from ..layers.entry import component_problem, leads_elsewhere, path_problem, printable
+from ..ntfs.file_names import DOS
 from ..ntfs.file_state import Name
 from ..ntfs.record_paths import Paths
 from ..ntfs.volume import Volume
 from ..ntfs.volume_compare import FIRST_USER, FileChange, VolumeDifference
+from ..windows.component_store import is_component_path
 from .disks import Packaged
 from .file_compare import has_same_streams, has_same_values
+from .rule import Rule
 from .rules import LeftOut, RuleSet
+from .system_files import ChangedNames, SystemFiles
+
+_WINDOWS = "WINDOWS/"
 
 
 @dataclass(slots=True)
@@ -61,6 +67,7 @@ class PathBuilder:
         self._moved: list[tuple[str, int]] = []
         self._known: set[str] = set()
         self._links: dict[str, bool] = {}
+        self._system = SystemFiles()
         self.result = PathChanges()
 
     def fold(self, path: str) -> str:
@@ -73,10 +80,15 @@ class PathBuilder:
 
     def build(self, difference: VolumeDifference) -> PathChanges:
         """Return the changes of paths for all files that differ."""
-        for change in difference.files:
-            self._known.update(self.fold(path) for _name, path in self._paths(self._before, change.before))
-        for change in difference.files:
-            before, after = self._paths(self._before, change.before), self._paths(self._after, change.after)
+        changes = [
+            (change, self._paths(self._before, change.before), self._paths(self._after, change.after))
+            for change in difference.files
+        ]
+        for _change, before, _after in changes:
+            self._known.update(self.fold(path) for _name, path in before)
+        names = (ChangedNames(_only_paths(before), _only_paths(after)) for _change, before, after in changes)
+        self._system = SystemFiles.find(names, self.fold)
+        for change, before, after in changes:
             if change.is_directory:
                 self._directory(change, before, after)
             else:
@@ -105,12 +117,14 @@ class PathBuilder:
         if old_name != name:
             if old_name.parent == name.parent and self._new.upcase(old_name.name) == self._new.upcase(name.name):
                 self.result.respelled.append(path)
+            elif self._moves_system_files(change.reference, before[0][1], path):
+                return
             else:
                 self._remove(before[0][1], final=True)
                 self._moved.append((path, change.reference))
                 self._take(path, change.reference, name, True, fresh=True)
                 return
-        if change.metadata or (change.data or change.values) and not self._is_same(change):
+        if self._is_changed(change, [path]):
             self._take(path, change.reference, name, True)
 
     def _file(self, change: FileChange, before: list[tuple[Name, str]], after: list[tuple[Name, str]]) -> None:
@@ -119,17 +133,55 @@ class PathBuilder:
             if name not in new:
                 self._remove(path)
                 self.result.removed_files += self.fold(path) in self.result.whiteouts
-        is_changed = change.metadata or bool(new - old)
-        if not is_changed and (change.data or change.values):
-            is_changed = not before or not self._is_same(change)
-        if is_changed:
+        if not before or new - old or self._is_changed(change, [path for _name, path in (*before, *after)]):
             for name, path in after:
                 self._take(path, change.reference, name, False, fresh=name not in old)
 
-    def _is_same(self, change: FileChange) -> bool:
-        """Return whether the data and metadata that are stored in another place are equal by value."""
+    def _is_changed(self, change: FileChange, paths: list[str]) -> bool:
+        """Return whether a file or folder that kept its names has other data or metadata; values are compared by content.
+
+        Below the folder of Windows, times, extended attributes and the form of storage do not count: Windows changes them
+        by itself.
+        """
+        is_system = any(self.fold(path).startswith(_WINDOWS) for path in paths)
+        if change.metadata or change.incidental and not is_system:
+            return True
+        if not (change.data or change.values):
+            return False
         with self._old.open(change.reference) as old, self._new.open(change.reference) as new:
-            return (not change.values or has_same_values(old, new)) and (not change.data or has_same_streams(old, new))
+            if change.values and not has_same_values(old, new, with_eas=not is_system):
+                return True
+            return change.data and not has_same_streams(old, new)
+
+    def _moves_system_files(self, reference: int, old_path: str, path: str) -> bool:
+        """Report a folder that was renamed or moved if it contains system files; return whether it is left out."""
+        rule = self._rules.file(path, serviced=True)
+        if rule is None or not rule.serviced or not self._has_system_files(reference):
+            return False
+        self._left_out.add("file", rule.reason, printable(path), rule.pattern)
+        self._left_out.add("removal", rule.reason, printable(old_path), rule.pattern)
+        return True
+
+    def _has_system_files(self, reference: int) -> bool:
+        waiting = [reference]
+        while waiting:
+            with self._new.open(waiting.pop()) as node:
+                children = list(node.children())
+            waiting += [child.reference for child in children if child.is_directory]
+            for child in children:
+                if not child.is_directory and any(map(is_component_path, self._other_names(child.reference))):
+                    return True
+        return False
+
+    def _other_names(self, reference: int) -> list[str]:
+        with self._new.open(reference) as node:
+            names = [Name(name.parent, name.name) for name in node.file_names if name.namespace != DOS]
+        return [path for path in map(self._after.path, names) if path]
+
+    def _rule(self, path: str) -> Rule | None:
+        """Return the rule that leaves out a path."""
+        folded = self.fold(path)
+        return self._rules.file(path, serviced=self._system.owns(path, folded) or self._system.lost_in(folded))
 
     def _take_tree(self, path: str, reference: int) -> None:
         waiting = [(path, reference)]
@@ -144,7 +196,7 @@ class PathBuilder:
                     waiting.append((below, child.reference))
                     continue
                 with self._new.open(child.reference) as node:
-                    links = [Name(name.parent, name.name) for name in node.file_names if name.namespace != 2]
+                    links = [Name(name.parent, name.name) for name in node.file_names if name.namespace != DOS]
                 for name in links:
                     other = self._after.path(name)
                     if other:
@@ -162,7 +214,7 @@ class PathBuilder:
     def _take(self, path: str, reference: int, name: Name, is_directory: bool, *, fresh: bool = False) -> None:
         if reference & 0xFFFFFFFFFFFF < FIRST_USER or not is_directory and self._is_hive(path):
             return
-        rule = self._rules.file(path)
+        rule = self._rule(path)
         if rule is not None:
             self._left_out.add("file", rule.reason, printable(path), rule.pattern)
             return
@@ -175,7 +227,7 @@ class PathBuilder:
     def _remove(self, path: str, *, final: bool = False) -> None:
         if self._is_hive(path):
             return
-        rule = self._rules.file(path)
+        rule = self._rule(path)
         if rule is not None:
             self._left_out.add("removal", rule.reason, printable(path), rule.pattern)
             return
@@ -263,6 +315,10 @@ class PathBuilder:
             with self._new.open(taken.reference) as node:
                 self._links[folded] = leads_elsewhere(node.reparse)
         return self._links[folded]
+
+
+def _only_paths(named: list[tuple[Name, str]]) -> tuple[str, ...]:
+    return tuple(path for _name, path in named)
 
 
 def _problem(path: str) -> str | None:

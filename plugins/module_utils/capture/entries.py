@@ -13,7 +13,9 @@ from ..common.errors import Corrupt, Unsupported
 from ..common.streams import SeekableReader
 from ..layers import entry as model
 from ..layers.entry import Entry, printable
+from ..layers.extended_attributes import without_kernel_eas
 from ..layers.folder import Opener
+from ..ntfs import attribute_records
 from ..ntfs.node import Node
 from ..ntfs.stream import Stream
 from ..ntfs.volume import Volume
@@ -150,7 +152,10 @@ def _entry(node: Node, path: str, *, implied: bool) -> Entry:
     _set_times(entry, node)
     if implied:
         return entry
-    entry.reparse, entry.eas, entry.object_id = node.reparse, node.eas, node.object_id
+    entry.reparse, entry.object_id = node.reparse, node.object_id
+    entry.eas = without_kernel_eas(node.eas)
+    if entry.eas is None:
+        entry.attributes &= ~attribute_records.HAS_EAS
     entry.streams = sorted(node.streams)
     if attributes & model.ATTRIBUTE_SPARSE and entry.size:
         with node.open_stream() as stream:

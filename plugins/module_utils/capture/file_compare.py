@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..common import security_descriptors
 from ..common.errors import Corrupt
-from ..layers.extended_attributes import unpack_eas
+from ..layers.extended_attributes import SYSTEM_PREFIXES, unpack_eas
 from ..ntfs import attribute_records
 from ..ntfs.node import Node
 
@@ -15,23 +15,30 @@ from ..ntfs.node import Node
 _COMPARED = 1 << 20
 
 
-def has_same_values(old: Node, new: Node) -> bool:
-    """Return whether security descriptor, reparse point, extended attributes and object ID are equal."""
+def has_same_values(old: Node, new: Node, *, with_eas: bool = True) -> bool:
+    """Return whether security descriptor, reparse point and, unless excluded, extended attributes are equal.
+
+    Object IDs do not count: Windows gives an ID to the target of a shortcut and to open files that it tracks.
+    """
     return (
         old.reparse == new.reparse
-        and old.object_id == new.object_id
-        and _eas(old) == _eas(new)
+        and (not with_eas or _eas(old) == _eas(new))
         and _is_same_descriptor(old.security, new.security)
     )
 
 
 def _eas(node: Node) -> object:
-    """Return the extended attributes without their order and padding, or the stored bytes if they are inconsistent."""
+    """Return the extended attributes without their order and padding, or the stored bytes if they are inconsistent.
+
+    The attributes that Windows sets by itself are left out.
+    """
     stored = node.eas
     if not stored:
-        return None
+        return []
     attributes = unpack_eas(stored)
-    return stored if attributes is None else sorted(attributes)
+    if attributes is None:
+        return stored
+    return sorted(attribute for attribute in attributes if not attribute[0].upper().startswith(SYSTEM_PREFIXES))
 
 
 def _is_same_descriptor(old: bytes | None, new: bytes | None) -> bool:

@@ -144,6 +144,14 @@ HAZARDS: dict[str, _Hazard] = {
         "No action is needed: they are valid for this OS layer version only, and .NET compiles them again otherwise.",
         ("windows/assembly/nativeimages",),
     ),
+    "system_files": _Hazard(
+        "files of Windows were changed, replaced or removed",
+        "Install updates and features in the OS layer. If the application needs a file of its own in place of a file of "
+        "Windows, include the path with a rule of the option exclusions.",
+        (),
+        (),
+        ("system_files",),
+    ),
     "names_in_case": _Hazard(
         "files whose names differ only in case were excluded",
         "Rename the files: Windows programs cannot distinguish them.",

@@ -204,9 +204,13 @@ class RuleSet:
                 matches = WINDOWS.fold(rule.value).__eq__ if rule.literal else name_matcher(rule.value)
                 self._values.add(key, (number, rule, matches), literal=rule.literal)
 
-    def file(self, path: str) -> Rule | None:
-        """Return the rule that excludes the file ``path`` ("/" between names), None if it is captured."""
-        return _last(self._files.find(path.replace("/", "\\")))
+    def file(self, path: str, *, serviced: bool = False) -> Rule | None:
+        """Return the rule that excludes the file ``path`` ("/" between names), None if it is captured.
+
+        ``serviced`` states that servicing owns the file.
+        """
+        found = self._files.find(path.replace("/", "\\"))
+        return _last(rule for rule in found if serviced or not rule.serviced)
 
     def key(self, hive: str, path: str) -> Rule | None:
         """Return the rule that excludes a key (backslashes between names, relative to its hive's root)."""

@@ -17,7 +17,7 @@ from ..layers.archive import ArchiveReader, Contents, Member
 from ..layers.entry import DIRECTORY, LINK, WHITEOUT, Entry, printable
 from ..ntfs.node import Node
 from ..ntfs.volume import Volume
-from .node_writer import ENTRY_ERRORS, NodeWriter, name_entry, times_of
+from .node_writer import ENTRY_ERRORS, NodeWriter, attributes_of, name_entry, times_of
 from .short_names import ShortNames
 from .stack_merge import MergedTree, is_leaf
 
@@ -151,7 +151,7 @@ class FileWriter:
         if entry.reparse is not None:
             node.set_reparse(entry.reparse)
         if not is_whole or entry.streams or entry.reparse is not None:
-            node.set_attributes(entry.attributes)
+            node.set_attributes(attributes_of(entry))
             node.set_times(times_of(entry, node))
 
     def _write_links(self, node: Node, file: WinningFile, short_name: str | None) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 from ..common.errors import Conflict, Corrupt, InvalidInput, NoSpace, StrataError
 from ..layers.entry import DIRECTORY, Entry, printable
+from ..layers.extended_attributes import without_kernel_eas
+from ..ntfs import attribute_records
 from ..ntfs.file_security import inherit
 from ..ntfs.node import Node
 from ..ntfs.times import Times
@@ -30,7 +32,7 @@ class NodeWriter:
         return parent.create_directory(
             name,
             short_name=short_name,
-            attributes=entry.attributes,
+            attributes=attributes_of(entry),
             times=times_of(entry, parent),
             security=self._security(entry, parent),
             allow_trailing=True,
@@ -42,7 +44,7 @@ class NodeWriter:
             name,
             data=data,
             short_name=short_name,
-            attributes=entry.attributes,
+            attributes=attributes_of(entry),
             times=times_of(entry, parent),
             security=self._security(entry, parent),
             allow_trailing=True,
@@ -52,7 +54,7 @@ class NodeWriter:
         """Set the metadata of an entry on an existing folder."""
         if entry.security is not None:
             node.set_security(entry.security)
-        node.set_attributes(entry.attributes)
+        node.set_attributes(attributes_of(entry))
         if short_name is not None:
             node.set_short_name(short_name)
         self.describe_rare(node, entry)
@@ -62,8 +64,9 @@ class NodeWriter:
         """Set the metadata that few files have: reparse point of a folder, extended attributes, object ID."""
         if entry.reparse is not None and not is_leaf(entry):
             node.set_reparse(entry.reparse)
-        if entry.eas is not None:
-            node.set_eas(entry.eas)
+        eas = without_kernel_eas(entry.eas)
+        if eas is not None:
+            node.set_eas(eas)
         if entry.object_id is not None:
             try:
                 node.set_object_id(entry.object_id)
@@ -94,6 +97,12 @@ def name_entry(error: StrataError, path: str, label: str) -> None:
     if "path" not in error.details:
         error.message = f"{error.message.removesuffix('.')} ({printable(path)} of {label})."
         error.details |= {"path": path, "layer": label}
+
+
+def attributes_of(entry: Entry) -> int:
+    """Return the attributes of an entry; layers of earlier releases may have extended attributes that are not written."""
+    written = entry.eas is None or without_kernel_eas(entry.eas) is not None
+    return entry.attributes if written else entry.attributes & ~attribute_records.HAS_EAS
 
 
 def times_of(entry: Entry, fallback: Node) -> Times:

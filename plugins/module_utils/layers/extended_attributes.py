@@ -14,6 +14,10 @@ from collections.abc import Iterable
 
 from .entry import MAX_EAS
 
+KERNEL_PREFIX = b"$KERNEL."
+#: Prefixes of the names of attributes that Windows sets and updates by itself.
+SYSTEM_PREFIXES = (KERNEL_PREFIX, b"$CI.")
+
 
 def pack_eas(attributes: Iterable[tuple[bytes, int, bytes]]) -> bytes:
     """Return the on-disk chain of (name, flags, value)."""
@@ -23,6 +27,21 @@ def pack_eas(attributes: Iterable[tuple[bytes, int, bytes]]) -> bytes:
         record += bytes(-(len(record) + 4) % 4)
         chain += struct.pack("<I", len(record) + 4) + record
     return bytes(chain)
+
+
+def without_kernel_eas(chain: bytes | None) -> bytes | None:
+    """Return a chain without the attributes that only the Windows kernel sets, None if no other attribute is left.
+
+    Code Integrity stores its verdict about a file in attributes whose names begin with "$KERNEL.". They refer to the
+    USN journal of one volume. Source: Microsoft Learn, "Kernel Extended Attributes". ``$CI.`` attributes are kept: they
+    name the catalog with the signature of the file, which is the same everywhere.
+    """
+    if not chain or KERNEL_PREFIX not in chain.upper():
+        return chain
+    attributes = unpack_eas(chain)
+    if attributes is None:
+        return chain
+    return pack_eas(item for item in attributes if not item[0].upper().startswith(KERNEL_PREFIX)) or None
 
 
 def unpack_eas(chain: bytes) -> list[tuple[bytes, int, bytes]] | None:

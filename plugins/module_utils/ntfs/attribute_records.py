@@ -39,6 +39,9 @@ RECORD_IS_DIRECTORY = 0x2
 # FILE_ATTRIBUTE_* as Windows names them
 READONLY, HIDDEN, SYSTEM, DIRECTORY, ARCHIVE = 0x1, 0x2, 0x4, 0x10, 0x20
 SPARSE, REPARSE, COMPRESSED, OFFLINE, NOT_INDEXED, ENCRYPTED = 0x200, 0x400, 0x800, 0x1000, 0x2000, 0x4000
+#: FILE_ATTRIBUTE_EA: NTFS sets it in the record of a file that has extended attributes. FILE_ATTRIBUTE_RECALL_ON_OPEN has
+#: the same value; it appears only in directory listings and is not stored ([MS-FSCC] 2.6).
+HAS_EAS = 0x40000
 #: Set in $FILE_NAME of a directory instead of FILE_ATTRIBUTE_DIRECTORY.
 I30_PRESENT = 0x10000000
 

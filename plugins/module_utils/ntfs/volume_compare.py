@@ -25,6 +25,8 @@ from .ranges import Ranges
 FIRST_USER = 24
 _CHUNK = 4096
 _PIECE = 1 << 20
+#: Attributes of the form in which NTFS stores the data of a file.
+_FORM = attribute_records.COMPRESSED | attribute_records.SPARSE
 
 
 @dataclass(slots=True)
@@ -33,8 +35,10 @@ class FileChange:
 
     ``data`` is true if a stream differs or is stored in another place. ``values`` is true if the
     descriptor, the reparse point, extended attributes or the object ID differ or are stored in
-    another place or form; the caller compares both by value. ``metadata`` is true if something
-    else differs: time of creation or (of a file) of writing, attributes, 8.3 names.
+    another place or form; the caller compares both by value. ``metadata`` is true if attributes or
+    8.3 names differ. ``incidental`` is true if the time of creation or (of a file) of writing differs,
+    or whether NTFS stores the file compressed or sparse. The attribute that says whether a file has
+    extended attributes does not count.
     """
 
     number: int
@@ -44,6 +48,7 @@ class FileChange:
     data: bool = False
     values: bool = False
     metadata: bool = False
+    incidental: bool = False
     reference: int = 0
 
 
@@ -273,23 +278,23 @@ def _changed(before: FileState, after: FileState) -> FileChange:
         data=before.streams != after.streams,
         values=(before.security_id, before.values) != (after.security_id, after.values),
         metadata=_metadata(before) != _metadata(after),
+        incidental=_incidental(before) != _incidental(after),
         reference=after.reference,
     )
 
 
 def _metadata(state: FileState) -> tuple[object, ...]:
-    return (
-        state.is_directory,
-        state.created,
-        None if state.is_directory else state.written,
-        state.attributes,
-        state.short_names,
-    )
+    attributes = state.attributes & ~(attribute_records.HAS_EAS | _FORM)
+    return (state.is_directory, attributes, state.short_names)
+
+
+def _incidental(state: FileState) -> tuple[object, ...]:
+    return (state.created, None if state.is_directory else state.written, state.attributes & _FORM)
 
 
 def _matters(change: FileChange) -> bool:
     is_same_file = change.before is not None and change.before == change.after
-    return not is_same_file or change.data or change.values or change.metadata
+    return not is_same_file or change.data or change.values or change.metadata or change.incidental
 
 
 # -- clusters

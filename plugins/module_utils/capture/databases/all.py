@@ -12,14 +12,15 @@ from ..rule import DatabaseRule, Rule
 from .compared import Compared
 from .model import Database
 from .store_apps import STORE_APPS
+from .system_files import SYSTEM_FILES, system_file_rules
 
 DATABASES: tuple[Database, ...] = (STORE_APPS,)
 
 #: Functions that return the rules about databases of which a machine has many, such as devices.
-FINDERS: tuple[Callable[[Compared], list[Rule]], ...] = ()
+FINDERS: tuple[Callable[[Compared], list[Rule]], ...] = (system_file_rules,)
 
 #: Names of the databases that the rules of ``FINDERS`` belong to.
-FOUND: frozenset[str] = frozenset()
+FOUND: frozenset[str] = frozenset((SYSTEM_FILES,))
 
 #: Functions that remove from the hives of the packaging machine what must not become part of a list in a layer.
 PREPARATIONS: tuple[Callable[[Compared], None], ...] = ()

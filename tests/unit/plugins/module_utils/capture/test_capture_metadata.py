@@ -21,6 +21,7 @@ from ansible_collections.strata.layering.tests.support.volume_changes import put
 
 EAS = [(b"FIRST", 0, b"1" * 20), (b"SECOND", 0x80, b"2" * 150)]
 OTHER_EAS = [(b"FIRST", 0, b"1" * 20), (b"SECOND", 0x80, b"2" * 149 + b"3")]
+KERNEL_EAS = [(b"$KERNEL.PURGE.ESBCACHE", 0, b"3" * 100), (b"$CI.CATALOGHINT", 0, b"\1\0\6\0id.cat")]
 CLOUD = b"\x1a\x70\x00\x90\x40\x00\x00\x00" + b"c" * 64
 USER = security_descriptors.sid("S-1-5-21-1-2-3-1001")
 
@@ -71,6 +72,8 @@ def reordered(descriptor: bytes) -> bytes:
         lambda node: node.set_eas(pack_eas(reversed(EAS))),
         lambda node: node.set_security(reordered(node.security)),
         store_own_descriptor,
+        lambda node: node.set_object_id(b"another ID of 16"),
+        lambda node: node.set_eas(pack_eas([*EAS, *KERNEL_EAS])),
         lambda node: (store_own_descriptor(node), move_out(node, attribute_records.SECURITY_DESCRIPTOR)),
     ],
 )
@@ -92,7 +95,6 @@ def test_capture_metadata_in_another_place_is_not_a_change(packaging, path, move
     [
         lambda node: node.set_eas(pack_eas(OTHER_EAS)),
         lambda node: node.set_reparse(CLOUD[:-1] + b"d"),
-        lambda node: node.set_object_id(b"another ID of 16"),
         lambda node: node.set_security(file_security.default(node.is_directory, owner=USER, readers=())),
         lambda node: (node.set_eas(pack_eas(OTHER_EAS)), move_out(node, attribute_records.EA)),
     ],

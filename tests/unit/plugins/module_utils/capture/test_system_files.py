@@ -1,0 +1,224 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files of Windows that a running Windows marks, that servicing changes, or that an installer replaces."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.strata.layering.plugins.module_utils.capture.system_files import ChangedNames, SystemFiles
+from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
+from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import read_partitions
+from ansible_collections.strata.layering.plugins.module_utils.layers.extended_attributes import pack_eas, unpack_eas
+from ansible_collections.strata.layering.plugins.module_utils.ntfs import attribute_records, file_security
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
+from ansible_collections.strata.layering.tests.support import stored_layers
+from ansible_collections.strata.layering.tests.support.captured import (
+    Packaging,
+    capture_change,
+    left_out,
+    make_windows_disk,
+)
+from ansible_collections.strata.layering.tests.support.volume_changes import existing, put, rename
+
+COMPONENT = "Windows/WinSxS/amd64_microsoft-windows-ntdll_31bf3856ad364e35_10.0.22631.3007_none_a1"
+UPDATE = "Windows/WinSxS/amd64_microsoft-windows-ntdll_31bf3856ad364e35_10.0.22631.4890_none_b2"
+RUNTIME = "Windows/WinSxS/amd64_microsoft.vc90.crt_1fc8b3b9a1e18e3b_9.0.21022.8_none_750b"
+NAMES = ("ntdll.dll", "win32u.dll", "notepad.exe")
+CACHE = (b"$KERNEL.PURGE.ESBCACHE", 0, b"level" * 9)
+HINT = (b"$CI.CATALOGHINT", 0, b"\1\0\x0a\0Client.cat")
+USER_EA = (b"LXUID", 0, b"\0\0\0\0")
+
+
+def link(volume, source: str, target: str) -> None:
+    folder, _slash, name = target.rpartition("/")
+    with existing(volume, source) as node, existing(volume, folder) as parent:
+        parent.link(node, name).close()
+
+
+def delete(volume, path: str) -> None:
+    existing(volume, path).delete()
+
+
+@pytest.fixture(name="packaging", scope="module")
+def _packaging(tmp_path_factory):
+    """A repository with an OS layer in which servicing owns files of System32 and of a program folder."""
+    folder = tmp_path_factory.mktemp("system")
+    raw = str(folder / "raw")
+    make_windows_disk(raw)
+    with FileDevice(raw, writable=True) as device:
+        window = max(read_partitions(device).partitions, key=lambda partition: partition.size).window(device)
+        with Volume.mount(window, writable=True) as volume:
+            for name in NAMES:
+                put(volume, f"{COMPONENT}/{name}", b"MZ" + name.encode() * 100)
+                with existing(volume, f"{COMPONENT}/{name}") as node:
+                    node.set_eas(pack_eas([HINT]))
+                link(volume, f"{COMPONENT}/{name}", f"Windows/System32/{name}")
+            put(volume, f"{COMPONENT}/viewer.exe", b"MZ viewer")
+            put(volume, "Program Files/Viewer/own.txt")
+            link(volume, f"{COMPONENT}/viewer.exe", "Program Files/Viewer/viewer.exe")
+            put(volume, "Windows/System32/plain.dll", b"MZ plain")
+            put(volume, "Windows/WinSxS/Manifests/first.manifest")
+    return Packaging(str(folder), raw)
+
+
+def test_capture_marks_of_a_running_windows_take_nothing(packaging):
+    """Code Integrity caches its verdict, Explorer makes a shortcut, compact.exe and a copy change form and times."""
+
+    def change(volume):
+        with existing(volume, "Windows/System32/ntdll.dll") as node:
+            node.set_eas(pack_eas([HINT, CACHE]))
+            node.set_attributes(node.attributes | attribute_records.HAS_EAS)
+        with existing(volume, "Windows/System32/win32u.dll") as node:
+            node.set_object_id(bytes(range(16)) + bytes(48))
+        with existing(volume, "Windows/System32/plain.dll") as node:
+            node.set_eas(pack_eas([USER_EA]))
+            node.set_times(node.times._replace(created=node.times.created + 1, written=node.times.written + 1))
+        with existing(volume, "Program Files/Alpha/file number 3.dat") as node:
+            node.set_eas(pack_eas([CACHE]))
+        put(volume, "Program Files/Alpha/app.exe", b"MZ app")
+
+    result, entries, _deltas = capture_change(packaging, change)
+    assert entries == {"Program Files/Alpha/app.exe": "file"}
+    assert result.left_out == [] and result.hazards == []
+
+
+def test_capture_user_eas_outside_of_windows_are_taken_without_kernel_eas(packaging):
+    def change(volume):
+        with existing(volume, "Program Files/Alpha/file number 4.dat") as node:
+            node.set_eas(pack_eas([CACHE, USER_EA]))
+
+    result, entries, _deltas = capture_change(packaging, change)
+    assert entries == {"Program Files/Alpha/file number 4.dat": "file"}
+    (stored,) = (
+        record.entry
+        for record in stored_layers.records(packaging.repository, result.layer)
+        if record.entry.kind == "file"
+    )
+    assert unpack_eas(stored.eas) == [(USER_EA[0], USER_EA[1], USER_EA[2])]
+
+
+def test_capture_taken_file_has_no_attribute_of_kernel_eas(packaging):
+    def change(volume):
+        put(volume, "Program Files/Alpha/new.exe", b"MZ new")
+        with existing(volume, "Program Files/Alpha/new.exe") as node:
+            node.set_eas(pack_eas([CACHE]))
+            node.set_attributes(node.attributes | attribute_records.HAS_EAS)
+
+    result, _entries, _deltas = capture_change(packaging, change)
+    (stored,) = (
+        record.entry
+        for record in stored_layers.records(packaging.repository, result.layer)
+        if record.entry.kind == "file"
+    )
+    assert stored.eas is None and not stored.attributes & attribute_records.HAS_EAS
+
+
+def test_capture_changed_security_below_windows_is_taken(packaging):
+    def change(volume):
+        with existing(volume, "Windows/System32/plain.dll") as node:
+            node.set_security(file_security.default(False))
+
+    assert capture_change(packaging, change)[1] == {"Windows/System32/plain.dll": "file"}
+
+
+def replaced(volume) -> None:
+    """Replace a system file in System32 as an installer does: by a file record of its own."""
+    delete(volume, "Windows/System32/ntdll.dll")
+    put(volume, "Windows/System32/ntdll.dll", b"MZ of the installer")
+
+
+def overwritten(volume) -> None:
+    with existing(volume, "Windows/System32/ntdll.dll") as node:
+        node.write(b"MZ of the installer")
+
+
+@pytest.mark.parametrize("change", [replaced, overwritten])
+def test_capture_changed_system_file_is_left_out_and_named(packaging, change):
+    result, entries, _deltas = capture_change(packaging, change)
+    assert entries == {}
+    assert "Windows/System32/ntdll.dll" in left_out(result, "file")["system_files"]
+    (hazard,) = (finding for finding in result.hazards if finding["name"] == "system_files")
+    assert "ntdll.dll" in hazard["found"]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [{"path": "Windows\\System32\\ntdll.dll", "action": "include"}, {"database": "system_files", "action": "include"}],
+)
+def test_capture_rule_includes_replaced_system_file(packaging, rule):
+    assert capture_change(packaging, replaced, rule)[1] == {"Windows/System32/ntdll.dll": "file"}
+
+
+def test_capture_rule_for_one_name_leaves_the_component_alone(packaging):
+    rule = {"path": "Windows\\System32\\ntdll.dll", "action": "include"}
+    assert capture_change(packaging, overwritten, rule)[1] == {"Windows/System32/ntdll.dll": "file"}
+    entries = capture_change(packaging, overwritten, {"database": "system_files", "action": "include"})[1]
+    assert entries == {"Windows/System32/ntdll.dll": "file", f"{COMPONENT}/ntdll.dll": "link"}
+
+
+def test_capture_update_is_left_out_as_a_whole(packaging):
+    def change(volume):
+        delete(volume, "Windows/System32/ntdll.dll")
+        put(volume, f"{UPDATE}/ntdll.dll", b"MZ patched")
+        put(volume, f"{UPDATE}/added.dll", b"MZ added")
+        put(volume, "Windows/WinSxS/Manifests/amd64_microsoft-windows-ntdll_31bf3856ad364e35_10.manifest")
+        link(volume, f"{UPDATE}/ntdll.dll", "Windows/System32/ntdll.dll")
+        link(volume, f"{UPDATE}/added.dll", "Program Files/Viewer/added.dll")
+        delete(volume, COMPONENT)
+
+    result, entries, _deltas = capture_change(packaging, change)
+    assert entries == {}
+    removed = left_out(result, "removal")["system_files"]
+    assert COMPONENT in removed and "Windows/System32/win32u.dll" not in removed
+
+
+def test_capture_removed_folder_with_system_files_is_left_out(packaging):
+    def change(volume):
+        delete(volume, "Program Files/Viewer")
+
+    result, entries, _deltas = capture_change(packaging, change)
+    assert entries == {"Program Files/Viewer/own.txt": "whiteout"}
+    assert set(left_out(result, "removal")["system_files"]) == {
+        "Program Files/Viewer",
+        "Program Files/Viewer/viewer.exe",
+    }
+
+
+def test_capture_renamed_folder_with_system_files_is_left_out(packaging):
+    def change(volume):
+        rename(volume, "Program Files/Viewer", "Program Files", "Old viewer")
+
+    result, entries, _deltas = capture_change(packaging, change)
+    assert entries == {}
+    assert left_out(result, "file")["system_files"] == ["Program Files/Old viewer"]
+    entries = capture_change(packaging, change, {"path": "Program Files", "action": "include"})[1]
+    assert entries["Program Files/Old viewer/viewer.exe"] == "file"
+
+
+def test_capture_link_of_an_installer_to_a_system_file_is_taken(packaging):
+    def change(volume):
+        link(volume, f"{COMPONENT}/ntdll.dll", "Program Files/Alpha/ntdll.dll")
+
+    assert capture_change(packaging, change)[1] == {"Program Files/Alpha/ntdll.dll": "file"}
+
+
+def test_capture_assembly_of_another_publisher_is_no_system_file(packaging):
+    def change(volume):
+        put(volume, f"{RUNTIME}/msvcr90.dll", b"MZ runtime")
+
+    assert f"{RUNTIME}/msvcr90.dll" not in left_out(capture_change(packaging, change)[0], "file").get(
+        "system_files", []
+    )
+
+
+def test_system_files_are_found_by_all_names():
+    names = [
+        ChangedNames(("WINDOWS/WINSXS/X_31BF3856AD364E35_1/A.DLL", "WINDOWS/A.DLL"), ("WINDOWS/B.DLL", "DATA/B.DLL")),
+        ChangedNames((), ("WINDOWS/C.DLL",)),
+    ]
+    found = SystemFiles.find(names, str.upper)
+    assert found.owns("WINDOWS/A.DLL", "WINDOWS/A.DLL") and found.owns("WINDOWS/B.DLL", "WINDOWS/B.DLL")
+    assert not found.owns("DATA/B.DLL", "DATA/B.DLL") and not found.owns("WINDOWS/C.DLL", "WINDOWS/C.DLL")
+    assert found.lost_in("WINDOWS") and not found.lost_in("DATA")
