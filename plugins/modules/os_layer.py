@@ -36,7 +36,8 @@ options:
   ovf_package:
     description:
       - The package of the OS machine. Either an C(.ovf) or C(.ova) file, or a folder that contains exactly one such file.
-      - The path is relative to O(file_share). On the composer, it can also be an absolute path below O(file_share).
+      - The path is relative to O(file_share). It can also be a full path below O(file_share), as M(strata.layering.packaging_machine) returns
+        it.
       - Required when O(state=present) and the version does not exist.
       - A missing manifest (C(.mf)), a manifest without a digest of the descriptor, and missing files that no disk needs are reported as warnings.
     type: str
@@ -61,6 +62,7 @@ extends_documentation_fragment:
   - strata.layering.attributes
 seealso:
   - module: strata.layering.ovf_export
+  - module: strata.layering.packaging_machine
   - module: strata.layering.layer_info
   - name: File shares
     description: Mounted shares, SMB servers, credentials and permissions.

@@ -16,6 +16,10 @@ author:
 description:
   - A packaging machine is a VM with an OS layer version and prerequisites. Install an application in it, manually or unattended. Then
     M(strata.layering.app_layer) or M(strata.layering.platform_layer) captures the changes on its disk as a layer.
+  - With O(kind=os), Windows is updated in a VM with an OS layer version alone. Then M(strata.layering.os_layer) imports its disk as the next
+    version. The OS machine from which the first version was imported is not needed.
+  - With O(kind=noise), Windows is started and left alone. Then M(strata.layering.os_layer) stores what Windows has changed by itself as the noise
+    profile of the OS layer version, which captures leave out.
   - O(state=present) creates the packaging machine and powers it on. An existing packaging machine does not change.
   - O(state=finalized) shuts it down and exports its disk as an OVF package.
   - O(state=absent) deletes it. The module only changes VMs that are marked as the packaging machine of this layer version.
@@ -28,18 +32,22 @@ options:
     type: str
     required: true
   version:
-    description: Version of the layer to package.
+    description:
+      - Version of the layer to package.
+      - The new version when O(kind=os). The existing version of the OS layer when O(kind=noise).
     type: str
     required: true
   kind:
-    description: Kind of the layer.
+    description: Kind of the layer, or V(noise) for the noise profile of an OS layer version.
     type: str
-    choices: [app, platform]
+    choices: [app, platform, os, noise]
     default: app
   os_layer:
     description:
       - The OS layer of the packaging machine.
-      - Required when O(state=present).
+      - Required when O(state=present) and O(kind) is V(app) or V(platform).
+      - When O(kind=os), the version to start from; by default the newest deployable version of O(name). When O(kind=noise), only O(name) and
+        O(version) are possible.
     type: dict
     suboptions:
       name:
@@ -57,6 +65,7 @@ options:
       - An earlier version of the same layer to install on the packaging machine, or V(latest) for the newest version.
       - The new version contains everything of the earlier version that still exists when the packaging machine is finalized. Capture it with
         the same O(os_layer) and O(prerequisites); do not add the earlier version to the prerequisites.
+      - Not possible when O(kind) is V(os) or V(noise).
     type: str
   connector:
     description:
@@ -82,8 +91,10 @@ options:
         complete.
       - A shorter run time means that Windows shut down by itself, or was powered off, before anything was installed.
       - Only used when O(state=present), and only if vCenter has the power history of the VM.
+      - When O(kind=noise), the time for which Windows is left alone; O(state=finalized) waits for the rest of it. Windows starts much of its
+        maintenance only after some minutes without a user. Set it in both states.
+      - V(120) if not given, V(1800) when O(kind=noise).
     type: int
-    default: 120
   shutdown:
     description:
       - Whether to shut down Windows if the packaging machine is powered on and VMware Tools are running.
@@ -128,6 +139,7 @@ extends_documentation_fragment:
 seealso:
   - module: strata.layering.app_layer
   - module: strata.layering.platform_layer
+  - module: strata.layering.os_layer
   - module: strata.layering.connector
   - name: Capture
     description: How the changes of an installer become a layer.
@@ -191,13 +203,49 @@ EXAMPLES = r"""
     hostname: vcenter.example.com
     username: layering@vsphere.local
     password: "{{ vault_vcenter_password }}"
+
+- name: Create a packaging machine for the next version of an OS layer
+  strata.layering.packaging_machine:
+    repository: /srv/layers
+    name: Windows 11
+    version: 23H2-2026.12
+    kind: os
+    connector: desktops
+    hostname: vcenter.example.com
+    username: layering@vsphere.local
+    password: "{{ vault_vcenter_password }}"
+
+# Later, after Windows was updated in it:
+
+- name: Export the disk of the packaging machine
+  strata.layering.packaging_machine:
+    repository: /srv/layers
+    name: Windows 11
+    version: 23H2-2026.12
+    kind: os
+    file_share: /mnt/layers
+    state: finalized
+    hostname: vcenter.example.com
+    username: layering@vsphere.local
+    password: "{{ vault_vcenter_password }}"
+  register: finalized
+
+- name: Import the next version
+  strata.layering.os_layer:
+    repository: /srv/layers
+    name: Windows 11
+    version: 23H2-2026.12
+    max_layer_size_gb: "{{ finalized.max_layer_size_gb }}"
+    file_share: /mnt/layers
+    ovf_package: "{{ finalized.packaged_disk }}"
+    readiness: enforce
 """
 
 RETURN = r"""
 status:
   description:
-    - V(ActionRequired) if you have to work in the packaging machine or shut it down; V(Pending) if it is powered off and can be finalized;
-      V(Complete) if it is finalized, or if the layer version exists.
+    - V(ActionRequired) if you have to work in the packaging machine or shut it down; V(Pending) if it is powered off and can be finalized, or if
+      it is left alone until it is finalized; V(Complete) if it is finalized, or if the layer version exists.
   returned: when O(state) is not V(absent)
   type: str
   sample: ActionRequired
@@ -260,8 +308,14 @@ os_layer:
   sample:
     name: Windows 11
     version: 23H2-2026.11
+max_layer_size_gb:
+  description: Size of the OS layer version of the packaging machine in GiB, as a value for the option of M(strata.layering.os_layer).
+  returned: when O(kind=os) and the packaging machine exists
+  type: int
+  sample: 100
 packaged_disk:
-  description: The OVF file, as a value for the option C(packaged_disk) of M(strata.layering.app_layer).
+  description: The OVF file, as a value for the option C(packaged_disk) of M(strata.layering.app_layer) or C(ovf_package) of
+    M(strata.layering.os_layer).
   returned: when O(state=finalized)
   type: str
   sample: /mnt/layers/Tool-3.0-packaging-1f0c22a1/Tool-3.0-packaging-1f0c22a1.ovf
@@ -287,12 +341,12 @@ def main() -> None:
             **packaging_arguments(),
             name={"type": "str", "required": True},
             version={"type": "str", "required": True},
-            kind={"type": "str", "choices": ["app", "platform"], "default": "app"},
+            kind={"type": "str", "choices": ["app", "platform", "os", "noise"], "default": "app"},
             start_from={"type": "str"},
             connector={"type": "str"},
             wait_for_address={"type": "int", "default": 0},
             power_on={"type": "bool", "default": False},
-            minimum_run={"type": "int", "default": 120},
+            minimum_run={"type": "int"},
             shutdown={"type": "bool", "default": True},
             shutdown_timeout={"type": "int", "default": 600},
             file_share={"type": "path"},
@@ -300,7 +354,7 @@ def main() -> None:
             remove_package={"type": "bool", "default": False},
             state={"type": "str", "choices": ["present", "finalized", "absent"], "default": "present"},
         ),
-        required_if=[("state", "present", ("os_layer", "connector")), ("state", "finalized", ("file_share",))],
+        required_if=[("state", "present", ("connector",)), ("state", "finalized", ("file_share",))],
         supports_check_mode=True,
     )
     from ..module_utils.operations.packaging_machine import PackagingMachineOptions, ensure_packaging_machine

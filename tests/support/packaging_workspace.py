@@ -61,6 +61,18 @@ def work_in(office: SimpleNamespace, machine: dict, change: Callable[[str], None
     office.simulator.put_disk(machine["moid"], vmdk)
 
 
+def on_volume(change: Callable[[Volume], None]) -> Callable[[str], None]:
+    """Return a function that applies ``change`` to the Windows volume of a raw disk."""
+
+    def work(path: str) -> None:
+        with FileDevice(path, writable=True) as disk:
+            partition = next(entry for entry in read_partitions(disk).partitions if entry.type == TYPE_BASIC_DATA)
+            with Volume.mount(partition.window(disk), writable=True) as volume:
+                change(volume)
+
+    return work
+
+
 def _node(volume: Volume, path: str) -> Node:
     """Return a file or folder that exists."""
     node = volume.find(path)

@@ -37,6 +37,7 @@ FILE_VARIABLE = "STRATA_PROGRESS_FILE"
 _UNITS = {
     "registry": "keys",
     "wait for shutdown": "seconds",
+    "leave Windows alone": "seconds",
     "wait for Windows": "seconds",
     "shut down": "seconds",
     "cancel": "seconds",

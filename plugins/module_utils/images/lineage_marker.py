@@ -14,6 +14,10 @@ is the SHA-256 digest of ``content digest + "\\n" + parent``, where the parent i
 earlier image in hexadecimal digits, or the digest of the OS layer version. Images of equal content that
 were composed on different parents may have their files in different file records, and only the
 lineage distinguishes them.
+
+A disk with a marker can become an OS layer version: that of a packaging machine in which the OS layer was updated. Its
+marker is replaced then, by a marker that no other disk has. If it were kept, every disk that was created from the
+earlier version would count as the disk of the new version.
 """
 
 from __future__ import annotations
@@ -60,6 +64,22 @@ def write_marker(device: BlockDevice, content_digest: str, os_digest: str) -> No
     if older is None and any(sector):
         return
     lineage = hashlib.sha256(f"{content_digest}\n{older.lineage if older else os_digest}".encode()).digest()
+    _write(device, offset, content_digest, lineage)
+
+
+def replace_marker(device: BlockDevice) -> None:
+    """Replace the marker of a disk that becomes an OS layer version; a disk without a marker is not changed.
+
+    The lineage of the new marker is the SHA-256 digest of ``"OS layer\\n" + lineage``, with the lineage of the old marker.
+    """
+    offset = _marker_offset(device)
+    older = None if offset is None else _parse(device.pread(_SECTOR, offset))
+    if offset is not None and older is not None:
+        lineage = hashlib.sha256(f"OS layer\n{older.lineage}".encode()).digest()
+        _write(device, offset, older.content_digest, lineage)
+
+
+def _write(device: BlockDevice, offset: int, content_digest: str, lineage: bytes) -> None:
     data = _LAYOUT.pack(_MAGIC, _VERSION, bytes.fromhex(content_digest.partition(":")[2]), lineage)
     device.pwrite((data + struct.pack("<I", zlib.crc32(data))).ljust(_SECTOR, b"\0"), offset)
 

@@ -27,6 +27,7 @@ from ..windows.partition import windows_partition
 from ..windows.readiness import DiskFacts, check_readiness, find_boot_controllers
 from ..winregistry.hive_names import HIVES
 from .free_grains import free_grains
+from .lineage_marker import replace_marker
 from .os_disk import INDEX_TYPE, VMDK_TYPE, stored_descriptor
 
 _BOOT_TYPES = frozenset((partitions.TYPE_EFI_SYSTEM, partitions.TYPE_MICROSOFT_RESERVED))
@@ -133,6 +134,7 @@ def _store(
         examination = _examine(disk, partition, size)
         device = stack.enter_context(CopyOnWriteDevice(disk, os.path.join(repository.path, "tmp"), size=size))
         window = windows_partition(device, partition.number, size > disk.size)
+        replace_marker(device)
         with Volume.mount(window) as volume:
             free = free_grains(
                 volume.allocated_clusters(), volume.cluster_size, volume.cluster_count, window.offset, size

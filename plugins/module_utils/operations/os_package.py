@@ -18,6 +18,7 @@ from ..ovf.package import Package, open_package
 from ..shares.local import LocalShare
 from ..shares.location import check_path
 from ..shares.open import ShareCredentials, open_share
+from ..shares.share import Share
 from .package_disk import disk_opener
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class OsPackageSource:
         """
         with open_share(self.file_share, self.credentials) as share:
             if share.local_path("") is None:
-                yield open_package(check_path(self.path), share)
+                yield open_package(check_path(self._path_on(share)), share)
                 return
             root = os.path.realpath(self.file_share)
             path = os.path.join(root, self._local_path(root))
@@ -58,6 +59,11 @@ class OsPackageSource:
             below = os.path.relpath(path, root)
             # Others may write to the share: links in the package must not lead to other files of the composer.
             yield open_package("" if below == "." else below, LocalShare(root, confined=True))
+
+    def _path_on(self, share: Share) -> str:
+        """Return the path on an SMB share: it is relative, or full as the module packaging_machine returns it."""
+        path, share_path = self.path.replace("\\", "/"), f"{share.where()}/"
+        return path[len(share_path) :] if path.lower().startswith(share_path.lower()) else self.path
 
     def _local_path(self, root: str) -> str:
         """Return the path with slashes: backslashes separate folders as on an SMB share, unless such a file exists."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..catalog.kinds import NOISE
 from ..catalog.layers import check_names
 from ..catalog.version_name import VersionRequest
 from ..common.outcome import Outcome
@@ -18,7 +19,7 @@ from ..packaging.create import ensure_present
 from ..packaging.decision import Goal
 from ..packaging.finalize import ensure_finalized
 from ..packaging.remove import ensure_absent
-from ..packaging.request import PackagingRequest
+from ..packaging.request import MINIMUM_RUN, NOISE_MINIMUM_RUN, PackagingRequest
 from .options import ConnectionOptions, RepositoryOptions, share_credentials, version_requests
 
 _ENSURE = {Goal.PRESENT: ensure_present, Goal.FINALIZED: ensure_finalized, Goal.ABSENT: ensure_absent}
@@ -35,9 +36,15 @@ class PackagingMachineOptions:
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> PackagingMachineOptions:
-        """Read the module's parameters. Raises InvalidInput for a name that no layer or version can have."""
+        """Read the module's parameters.
+
+        Raises:
+            InvalidInput: for a name that no layer or version can have; as ``PackagingRequest.check``.
+        """
         check_names(params["name"], params["version"])
-        os_layer = params["os_layer"]
+        os_layer, minimum_run = params["os_layer"], params["minimum_run"]
+        if minimum_run is None:
+            minimum_run = NOISE_MINIMUM_RUN if params["kind"] == NOISE else MINIMUM_RUN
         request = PackagingRequest(
             kind=params["kind"],
             name=params["name"],
@@ -48,7 +55,7 @@ class PackagingMachineOptions:
             start_from=params["start_from"],
             power_on=params["power_on"],
             wait_for_address=params["wait_for_address"],
-            minimum_run=params["minimum_run"],
+            minimum_run=minimum_run,
             shutdown=params["shutdown"],
             shutdown_timeout=params["shutdown_timeout"],
             file_share=params["file_share"],
@@ -57,6 +64,7 @@ class PackagingMachineOptions:
             remove_package=params["remove_package"],
             comment=params["comment"],
         )
+        request.check()
         return cls(
             RepositoryOptions.from_params(params), ConnectionOptions.from_params(params), Goal(params["state"]), request
         )

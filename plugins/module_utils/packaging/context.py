@@ -9,10 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 from ..catalog import document_collections
-from ..catalog.kinds import PACKAGING
+from ..catalog.kinds import NOISE, PACKAGING
 from ..catalog.layers import find_layer
+from ..catalog.noise_profiles import has_noise_profile
 from ..catalog.packaging_record import PackagingRecord
 from ..common.progress import Progress
+from ..layers.layer_version import OS
 from ..publish.uploads import is_uploaded
 from ..publish.vm_metadata import KEY_STATE, POWERED_OFF
 from ..repository.repository import Repository
@@ -30,7 +32,7 @@ ACTION_REQUIRED, PENDING, COMPLETE = "ActionRequired", "Pending", "Complete"
 
 
 class PackagingContext:
-    """One packaging machine. ``record`` and ``facts`` (the VM) are None when they do not exist; ``captured``: the layer version exists."""
+    """One packaging machine. ``record`` and ``facts`` (the VM) are None when they do not exist; ``captured``: the layer version or noise profile exists."""
 
     def __init__(
         self,
@@ -51,8 +53,7 @@ class PackagingContext:
         self.record: PackagingRecord | None = self._records.get(request.key)
         prefix = machine_prefix(request.name, request.version)
         self.facts: VmFacts | None = find_machine(session, request.key, self.record, self._folder(), prefix)
-        layer = find_layer(repository, request.kind, request.name)
-        self.captured = layer is not None and request.version in layer.versions
+        self.captured = _is_captured(repository, request)
 
     def _folder(self) -> tuple[str, str | None] | None:
         """Return datacenter and folder of the connector, None when the connector is not known."""
@@ -112,7 +113,7 @@ class PackagingContext:
 
     def result(self, status: str, description: str) -> dict[str, Any]:
         """Return the module's result; it describes the VM as ``facts`` knows it."""
-        result = {
+        result: dict[str, Any] = {
             "status": status,
             "description": description,
             "machine": self._machine_result(),
@@ -121,7 +122,17 @@ class PackagingContext:
         if self.record is not None:
             os_layer = self.record.os_layer
             result["os_layer"] = {"name": os_layer.name, "version": os_layer.version}
+            if self.request.kind == OS:
+                result["max_layer_size_gb"] = self._os_layer_size()
         return result
+
+    def _os_layer_size(self) -> int | None:
+        """Return the size in GiB of the OS layer version that the VM was built from, None if the version was removed."""
+        if self.record is None:
+            return None
+        base = self.record.os_layer
+        layer = find_layer(self.repository, OS, base.name)
+        return layer.os_version(base.version).size_gb if layer is not None and base.version in layer.versions else None
 
     def _machine_result(self) -> dict[str, Any] | None:
         facts = self.facts
@@ -140,13 +151,31 @@ class PackagingContext:
         }
 
     def captured_result(self) -> dict[str, Any]:
-        """Return the result for a layer version that exists already."""
-        return self.result(COMPLETE, f"The {self.request.layer_label} was captured.")
+        """Return the result for a layer version or noise profile that exists already."""
+        verb = "exists" if self.request.on_os_layer_alone else "was captured"
+        return self.result(COMPLETE, f"The {self.request.layer_label} {verb}.")
 
     def action_text(self, facts: VmFacts) -> str:
         """Return what an administrator has to do in a VM that runs."""
-        return (
+        location = (
             f"The packaging machine {facts.name} of the {self.request.layer_label} runs in the folder {facts.folder_path} of the "
-            f"datacenter {facts.datacenter}. Install the software of the layer in it, restart Windows until no restart is pending, "
-            "and shut Windows down. Then run the role again, or the module with state finalized."
+            f"datacenter {facts.datacenter}."
         )
+        if self.request.kind == NOISE:
+            return (
+                f"{location} Do not log on to it and do not change it. Run the module with state finalized, which shuts Windows down "
+                f"when it has run for {self.request.minimum_run:g} s (minimum_run)."
+            )
+        work = "Update or configure Windows" if self.request.kind == OS else "Install the software of the layer"
+        return (
+            f"{location} {work} in it, restart Windows until no restart is pending, and shut Windows down. "
+            "Then run the role again, or the module with state finalized."
+        )
+
+
+def _is_captured(repository: Repository, request: PackagingRequest) -> bool:
+    """Return whether the repository has the layer version, or the OS layer version has the noise profile."""
+    if request.kind == NOISE:
+        return has_noise_profile(repository, request.name, request.version)
+    layer = find_layer(repository, request.kind, request.name)
+    return layer is not None and request.version in layer.versions

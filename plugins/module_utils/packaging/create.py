@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ..catalog import document_collections, layer_store
+from ..catalog.kinds import NOISE
 from ..catalog.layers import find_layer_to_change, find_version
 from ..catalog.packaging_record import BaseImage, PackagingRecord
 from ..catalog.templates import stack_of
@@ -41,6 +42,7 @@ from .machine import (
     start_machine,
     total_run_time,
 )
+from .request import PackagingRequest
 
 
 def ensure_present(context: PackagingContext) -> Outcome:
@@ -49,7 +51,7 @@ def ensure_present(context: PackagingContext) -> Outcome:
     Raises:
         Conflict: ``packaging.other_composition`` if it was built from other layers; ``packaging.other_os_layer``;
             ``catalog.other_spelling`` if the layer or the version exists with the same name except for case.
-        InvalidInput: ``packaging.prerequisite``.
+        InvalidInput: ``packaging.prerequisite``, ``packaging.os_layer``.
         NotFound, Conflict: as ``find_version``, ``stack_of``, ``resolve_placement`` and ``create_by_import``.
         TimedOut: ``vsphere.timed_out`` if VMware Tools do not report an address in time.
     """
@@ -57,7 +59,8 @@ def ensure_present(context: PackagingContext) -> Outcome:
         shown = _diff_state(context.facts, context.recorded_layers)
         return Outcome(False, shown, shown, context.captured_result())
     request = context.request
-    find_layer_to_change(context.repository, request.kind, request.name, request.version)
+    if request.kind != NOISE:
+        find_layer_to_change(context.repository, request.kind, request.name, request.version)
     return _Creation(context, _requested_packaging(context)).run()
 
 
@@ -117,9 +120,11 @@ class _Creation:
         state = context.state
         resume = may_resume and request.power_on and not finalizing and state is PackagingState.STOPPED
         ran_too_briefly = False
-        if state is PackagingState.STOPPED and not resume and not finalizing:
+        if state is PackagingState.STOPPED and not finalizing and (not resume or request.kind == NOISE):
             seconds = total_run_time(context.session, context.vm())
             ran_too_briefly = seconds is not None and seconds < request.minimum_run
+            # A VM that is left alone needs no work: it is complete when it has run long enough.
+            resume = resume and ran_too_briefly
         return Observation(
             state,
             has_record=context.record is not None,
@@ -261,39 +266,42 @@ class _Creation:
         if facts is None:
             raise InternalError("A packaging machine that was created does not exist.", code="packaging.step")
         if step is Step.WORK:
-            return context.result(ACTION_REQUIRED, context.action_text(facts))
+            status = PENDING if context.request.kind == NOISE else ACTION_REQUIRED
+            return context.result(status, context.action_text(facts))
         location = (
             f"The packaging machine {facts.name} of the {context.request.layer_label} is powered off in the folder {facts.folder_path} "
             f"of the datacenter {facts.datacenter}"
         )
         if step is Step.WORK_MISSING:
             seconds = total_run_time(context.session, context.vm()) or 0
-            return context.result(
-                ACTION_REQUIRED,
-                f"{location}, but it ran for only {seconds:.0f} s in total, which is too short for an installation (minimum_run: "
-                f"{context.request.minimum_run:g} s). Windows may have shut itself down at its first start. Power the VM on, install "
-                "the software of the layer, and shut Windows down. If the work is done nevertheless, lower minimum_run or run with state finalized.",
-            )
+            return context.result(ACTION_REQUIRED, f"{location}, {self._missing_work(seconds)}")
         return context.result(
             PENDING,
             f"{location}. Run the module again with state finalized, or power the VM on to continue working in it.",
+        )
+
+    def _missing_work(self, seconds: float) -> str:
+        """Return what to do if the VM ran for only ``seconds``; it is the rest of a sentence."""
+        request = self._context.request
+        ran = f"but it ran for only {seconds:.0f} s in total"
+        limit = f"(minimum_run: {request.minimum_run:g} s)"
+        if request.kind == NOISE:
+            return f"{ran} {limit}. Run the module again with power_on, and let Windows run until state finalized shuts it down."
+        work = "update or configure Windows" if request.kind == OS else "install the software of the layer"
+        return (
+            f"{ran}, which is too short for {'an update' if request.kind == OS else 'an installation'} {limit}. Windows may have shut "
+            f"itself down at its first start. Power the VM on, {work}, and shut Windows down. If the work is done nevertheless, "
+            "lower minimum_run or run with state finalized."
         )
 
 
 def _requested_packaging(context: PackagingContext) -> Packaging:
     """Return the layers to build the VM from. If no OS layer version is requested, an existing VM keeps its version."""
     request, record = context.request, context.record
-    if request.os_layer is None:
-        raise InternalError("A packaging machine is created without an OS layer.", code="packaging.os_layer")
-    version = request.os_layer.version
-    if (
-        version is None
-        and context.facts is not None
-        and record is not None
-        and record.os_layer.name == request.os_layer.name
-    ):
+    name, version = _requested_os_layer(request)
+    if version is None and context.facts is not None and record is not None and record.os_layer.name == name:
         version = record.os_layer.version
-    os_layer = find_version(context.repository, OS, request.os_layer.name, version)
+    os_layer = find_version(context.repository, OS, name, version)
     prerequisites = stack_of(context.repository, os_layer.name, request.prerequisites, user=request.layer_label)
     if request.kind == APP and any(layer.name == request.name for layer in prerequisites):
         raise InvalidInput(
@@ -302,7 +310,22 @@ def _requested_packaging(context: PackagingContext) -> Packaging:
             hint=f"Remove {request.name} from prerequisites. To continue from an earlier version of the layer, set start_from.",
         )
     start_from = _start_from(context, os_layer.name)
-    return Packaging(request.kind, request.name, request.version, os_layer, prerequisites, start_from)
+    return Packaging(request.layer_label, request.name, request.version, os_layer, prerequisites, start_from)
+
+
+def _requested_os_layer(request: PackagingRequest) -> tuple[str, str | None]:
+    """Return name and version of the OS layer; the version is None for the newest version."""
+    if request.kind == NOISE:
+        return request.name, request.version
+    if request.os_layer is not None:
+        return request.os_layer.name, request.os_layer.version
+    if request.kind == OS:
+        return request.name, None
+    raise InvalidInput(
+        f"The packaging machine of the {request.layer_label} has no OS layer.",
+        code="packaging.os_layer",
+        hint="Set os_layer to the OS layer to install the software on.",
+    )
 
 
 def _start_from(context: PackagingContext, os_layer: str) -> LayerReference | None:

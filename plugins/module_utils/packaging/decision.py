@@ -44,6 +44,7 @@ class Step(enum.Enum):
     RESUME = "power the VM on again"
     RECORD = "record where the VM is"
     AWAIT_ADDRESS = "wait for VMware Tools to report an address"
+    LEAVE_ALONE = "leave Windows alone until it has run long enough"
     SHUT_DOWN = "shut Windows down"
     EXPORT = "export the disk"
     REMOVE_VM = "delete the VM"
@@ -51,7 +52,7 @@ class Step(enum.Enum):
     FORGET = "delete the record and write the audit log"
     # Final: results
     CAPTURED = "the layer version was captured"
-    WORK = "an administrator installs the application"
+    WORK = "an administrator installs the application, or Windows is left alone"
     WORK_MISSING = "the VM ran too briefly for an installation"
     READY_TO_FINALIZE = "the VM is powered off and can be finalized"
     FINALIZED = "the disk is exported"
@@ -85,8 +86,9 @@ class Observation:
 
     ``captured``: the layer version exists already. ``has_record``: the catalog has a record; ``recorded``: it names this VM.
     ``resume``: the VM is to be powered on again. ``ran_too_briefly``: nothing can have been installed. ``address_due``: wait for
-    an address. ``exported``: the package on the share is that of the disk as it is now. ``package_due``: a package is to be
-    deleted. ``removed``: this run has deleted something that the audit log does not show yet.
+    an address. ``run_due``: Windows is to be left alone for some more time before it is shut down. ``exported``: the package on
+    the share is that of the disk as it is now. ``package_due``: a package is to be deleted. ``removed``: this run has deleted
+    something that the audit log does not show yet.
     """
 
     state: PackagingState
@@ -96,6 +98,7 @@ class Observation:
     resume: bool = False
     ran_too_briefly: bool = False
     address_due: bool = False
+    run_due: bool = False
     exported: bool = False
     package_due: bool = False
     removed: bool = False
@@ -139,7 +142,9 @@ def _next_to_finalized(observation: Observation) -> Step:
     if not observation.has_record:
         return Step.NOT_RECORDED
     if state is PackagingState.RUNNING:
-        return Step.SHUT_DOWN
+        return Step.LEAVE_ALONE if observation.run_due else Step.SHUT_DOWN
+    if observation.ran_too_briefly:
+        return Step.WORK_MISSING
     return Step.FINALIZED if observation.exported else Step.EXPORT
 
 
@@ -163,7 +168,8 @@ _AFTER: dict[Step, dict[str, Any]] = {
     Step.RESUME: {"state": PackagingState.RUNNING, "resume": False},
     Step.RECORD: {"has_record": True, "recorded": True},
     Step.AWAIT_ADDRESS: {"address_due": False},
-    Step.SHUT_DOWN: {"state": PackagingState.STOPPED, "exported": False},
+    Step.LEAVE_ALONE: {"run_due": False},
+    Step.SHUT_DOWN: {"state": PackagingState.STOPPED, "exported": False, "ran_too_briefly": False},
     Step.EXPORT: {"exported": True},
     Step.REMOVE_VM: {"state": PackagingState.ABSENT, "removed": True},
     Step.REMOVE_PACKAGE: {"package_due": False, "removed": True},

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ..catalog.kinds import NOISE
 from ..catalog.packaging_record import ExportRecord, PackagingRecord
 from ..common.errors import Conflict, InternalError, InvalidInput, NotFound
 from ..common.outcome import Outcome
+from ..layers.layer_version import OS
 from ..publish.vm_metadata import POWERED_OFF
 from ..shares.open import open_share
 from ..shares.share import Share
@@ -19,6 +21,7 @@ from ..vsphere import vm as machines
 from ..vsphere.vm import VmFacts, read_facts
 from .context import ACTION_REQUIRED, COMPLETE, PackagingContext
 from .decision import FINAL, Goal, Observation, PackagingState, Step, after, next_step
+from .machine import total_run_time
 
 if TYPE_CHECKING:
     from ..vsphere.transfer import vm_export
@@ -29,7 +32,8 @@ def ensure_finalized(context: PackagingContext) -> Outcome:
 
     Raises:
         NotFound: ``packaging.missing``, ``shares.missing``.
-        Conflict: ``packaging.not_started``, ``packaging.not_recorded``, ``packaging.given_lost``, ``packaging.running``.
+        Conflict: ``packaging.not_started``, ``packaging.not_recorded``, ``packaging.given_lost``, ``packaging.running``,
+            ``packaging.ran_too_briefly``.
         InvalidInput: ``packaging.package_name``.
         TimedOut: ``vsphere.timed_out`` if Windows does not shut down in time.
         StrataError: as ``export_vm``.
@@ -77,6 +81,10 @@ class _Package:
     powered_on: int | None
 
 
+#: How a message says what to do with the exported disk, by kind.
+_NEXT = {OS: "Import it as", NOISE: "Store it as"}
+
+
 class _Finalization:
     """The steps from a VM that was started to its exported disk."""
 
@@ -93,9 +101,11 @@ class _Finalization:
 
         context, facts = self._context, self._facts
         package = self._package()
-        if context.state is PackagingState.RUNNING:
-            self._require_shutdown()
         observation = self._observe(package)
+        if context.state is PackagingState.RUNNING and not observation.run_due:
+            self._require_shutdown(facts)
+        if next_step(observation, Goal.FINALIZED) is Step.WORK_MISSING:
+            raise self._ran_too_briefly()
         if not observation.exported:
             check_owner(context.session, self._vm, package.folder, package.name)
         folder = package.folder.where()
@@ -107,8 +117,8 @@ class _Finalization:
                 context.audit("finalize", package=folder)
         result = context.result(
             COMPLETE,
-            f"The disk of the packaging machine {facts.name} is exported to {folder}. Capture it as the {context.request.layer_label}, "
-            "then delete the packaging machine with state absent.",
+            f"The disk of the packaging machine {facts.name} is exported to {folder}. {_NEXT.get(context.request.kind, 'Capture it as')} "
+            f"the {context.request.layer_label}, then delete the packaging machine with state absent.",
         )
         descriptor = package.folder.where(vm_export.descriptor_name(package.name))
         result["packaged_disk"] = self._export.ovf if self._export else descriptor
@@ -135,6 +145,8 @@ class _Finalization:
         from ..images.thin_image import reference_of
 
         base = self._record.base
+        if self._context.request.kind == OS:
+            return  # The disk is imported as it is.
         if base.manifest is None:
             return  # The record was lost and created again: capturing reports a disk that does not descend from the image.
         reference = self._context.repository.layout.references().get(reference_of(base.content_digest))
@@ -145,15 +157,15 @@ class _Finalization:
                 hint="Restore the repository from a backup, or delete the packaging machine with state absent and create it again.",
             )
 
-    def _require_shutdown(self) -> None:
+    def _require_shutdown(self, facts: VmFacts) -> None:
         """Raise Conflict when Windows runs and cannot or must not be shut down by this run."""
         if not self._context.request.shutdown:
             hint = "Shut Windows down in the VM, or set shutdown to true."
-        elif self._facts.guest["tools_running"] != "guestToolsRunning":
+        elif facts.guest["tools_running"] != "guestToolsRunning":
             hint = "Shut Windows down in the VM: VMware Tools do not run in it, so that the module cannot."
         else:
             return
-        text = self._context.action_text(self._facts)
+        text = self._context.action_text(facts)
         raise Conflict(text, code="packaging.running", hint=hint, status=ACTION_REQUIRED)
 
     def _observe(self, package: _Package) -> Observation:
@@ -164,19 +176,54 @@ class _Finalization:
         has_run = package.powered_on not in (None, export.exported_after if export else None)
         if self._context.state is PackagingState.STOPPED and not has_run:
             self._export = vm_export.exported(self._context.session, self._vm, package.folder, name=package.name)
-        return Observation(self._context.state, exported=self._export is not None)
+        observation = Observation(self._context.state, exported=self._export is not None)
+        if self._context.request.kind == NOISE and not observation.exported:
+            return self._with_run_time(observation)
+        return observation
+
+    def _with_run_time(self, observation: Observation) -> Observation:
+        """Observe whether a VM that is to be left alone has run long enough."""
+        context, minimum = self._context, self._context.request.minimum_run
+        if observation.state is PackagingState.RUNNING:
+            return replace(observation, run_due=(machines.uptime(context.session, self._vm) or 0) < minimum)
+        if self._record.finalizing:
+            return observation  # An earlier run has shut it down.
+        seconds = total_run_time(context.session, self._vm)
+        return replace(observation, ran_too_briefly=seconds is not None and seconds < minimum)
+
+    def _ran_too_briefly(self) -> Conflict:
+        request = self._context.request
+        return Conflict(
+            f"The packaging machine {self._facts.path} of the {request.layer_label} is powered off, but it has not run for "
+            f"{request.minimum_run:g} s (minimum_run).",
+            code="packaging.ran_too_briefly",
+            hint="Power it on: run with state present and power_on. Do not log on to it and do not shut it down.",
+        )
 
     def _execute(self, observation: Observation, package: _Package) -> None:
         context = self._context
-        context.update_record(finalizing=True)
+        if not observation.run_due:
+            context.update_record(finalizing=True)
         while (step := next_step(observation, Goal.FINALIZED)) not in FINAL:
-            if step is Step.SHUT_DOWN:
+            if step is Step.LEAVE_ALONE:
+                self._leave_alone()
+            elif step is Step.SHUT_DOWN:
                 timeout = context.request.shutdown_timeout
                 machines.shutdown_guest(context.session, self._vm, timeout=timeout, progress=context.progress)
             elif step is Step.EXPORT:
                 self._export_disk(package)
             observation = after(observation, step)
         context.facts = read_facts(context.session, self._vm)
+
+    def _leave_alone(self) -> None:
+        """Wait until Windows has run long enough since it was powered on; raise Conflict if it is powered off in the meantime."""
+        context, session = self._context, self._context.session
+        rest = max(0.0, context.request.minimum_run - (machines.uptime(session, self._vm) or 0))
+        is_on = machines.wait_while_on(session, self._vm, rest, phase="leave Windows alone", progress=context.progress)
+        if not is_on:
+            raise self._ran_too_briefly()
+        self._require_shutdown(read_facts(session, self._vm))
+        context.update_record(finalizing=True)
 
     def _export_disk(self, package: _Package) -> None:
         """Export the disk; an interrupted export continues, unless the VM has run since it began."""

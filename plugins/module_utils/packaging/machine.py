@@ -54,9 +54,9 @@ _POWER_OFF_EVENTS = ["VmPoweredOffEvent"]
 
 @dataclass(frozen=True)
 class Packaging:
-    """A layer version that is to be packaged, and the layers that its VM is built from."""
+    """A layer version that is to be packaged, its name in messages, and the layers that its VM is built from."""
 
-    kind: str
+    label: str
     name: str
     version: str
     os_layer: LayerReference
@@ -193,7 +193,7 @@ def create_machine(
     from ..vsphere.transfer.import_specification import DeployRequest
 
     length, chunks = image.stream()
-    title = f"Packaging machine of the {packaging.kind} layer {packaging.name} {packaging.version}"
+    title = f"Packaging machine of the {packaging.label}"
     request = DeployRequest(
         name=packaging.machine_name,
         placement=target.placement,

@@ -21,11 +21,10 @@ from typing import Any
 
 from ..common.errors import NotFound, Unavailable
 from ..vsphere.busy import Waiting
-from ..vsphere.faults import explained
 from ..vsphere.inventory.names import plain_name
 from ..vsphere.properties import collect_below
 from ..vsphere.session import Session
-from ..vsphere.vm import VmFacts, destroy, read_facts
+from ..vsphere.vm import VmFacts, destroy, read_facts, server_time
 
 NAME_PREFIX = "strata-selftest-"
 KEY_MARK = "strata.layering.selftest"
@@ -75,12 +74,6 @@ class Mark:
             return True
         number = self.process.partition(".")[0]
         return self.composer == _composer() and number.isdecimal() and self.process != _process(int(number))
-
-
-def server_time(session: Session) -> float:
-    """Return the time of vCenter's clock in seconds since 1970."""
-    with explained("Reading the time of vCenter"):
-        return float(session.object("ServiceInstance", "ServiceInstance").CurrentTime().timestamp())
 
 
 def marked_machines(session: Session) -> list[tuple[Any, VmFacts, Mark]]:

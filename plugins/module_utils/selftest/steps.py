@@ -51,7 +51,7 @@ def _inventory(run: RunState) -> None:
 
 def _leftovers(run: RunState) -> None:
     """Find the test VMs of earlier runs; remove them unless in check mode, or another run may need them."""
-    now = machine.server_time(run.session)
+    now = machines.server_time(run.session)
     for vm, found, mark in machine.marked_machines(run.session):
         if not mark.has_ended(now):
             run.warn(f"The VM {found.name} belongs to a self-test that may be running on another composer.")

@@ -13,29 +13,22 @@ from ansible_collections.strata.layering.plugins.module_utils.catalog.layers imp
 from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import TYPE_BASIC_DATA, read_partitions
 from ansible_collections.strata.layering.plugins.module_utils.images.layered_image import compose_stack, grow_image
-from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.tests.sample.reread import read_volume
 from ansible_collections.strata.layering.tests.support.background import Background, eventually
 from ansible_collections.strata.layering.tests.support.least_privilege import USERNAME, permissions, restrict
 from ansible_collections.strata.layering.tests.support.module_options import add_app, add_template
 from ansible_collections.strata.layering.tests.support.modules import attempt, converges, fails, run
-from ansible_collections.strata.layering.tests.support.packaging_workspace import OS, install, present, work_in
+from ansible_collections.strata.layering.tests.support.packaging_workspace import (
+    OS,
+    install,
+    on_volume,
+    present,
+    work_in,
+)
 from ansible_collections.strata.layering.tests.support.vcenter import await_tools, machine_of, machines, options_of
 
 BASE = [{"name": "Base", "version": "1.0"}]
-
-
-def on_volume(change):
-    """Return a function that applies ``change`` to the Windows volume of a raw disk."""
-
-    def work(path: str) -> None:
-        with FileDevice(path, writable=True) as disk:
-            partition = next(entry for entry in read_partitions(disk).partitions if entry.type == TYPE_BASIC_DATA)
-            with Volume.mount(partition.window(disk), writable=True) as volume:
-                change(volume)
-
-    return work
 
 
 def tree_of(office, vm: str) -> dict:

@@ -18,6 +18,7 @@ from ansible_collections.strata.layering.plugins.module_utils.disk.partitions im
 from ansible_collections.strata.layering.plugins.module_utils.images.lineage_marker import (
     LineageMarker,
     read_marker,
+    replace_marker,
     write_marker,
 )
 from ansible_collections.strata.layering.tests.support.gpt_disk import PartitionSpec, format_gpt
@@ -79,6 +80,22 @@ def test_lineage_contains_lineage_of_older_image(disk):
     first = read_marker(disk)
     write_marker(disk, TWO, OS)
     assert read_marker(disk) == LineageMarker(TWO, hashlib.sha256(f"{TWO}\n{first.lineage}".encode()).hexdigest())
+
+
+def test_replaced_marker_differs_from_every_image(disk):
+    write_marker(disk, ONE, OS)
+    first = read_marker(disk)
+    replace_marker(disk)
+    lineage = hashlib.sha256(f"OS layer\n{first.lineage}".encode()).hexdigest()
+    assert read_marker(disk) == LineageMarker(ONE, lineage)
+    write_marker(disk, TWO, OS)
+    assert read_marker(disk) == LineageMarker(TWO, hashlib.sha256(f"{TWO}\n{lineage}".encode()).hexdigest())
+
+
+def test_disk_without_marker_gets_none_by_replacing(disk):
+    before = disk.pread(disk.size, 0)
+    replace_marker(disk)
+    assert disk.pread(disk.size, 0) == before
 
 
 def test_sector_in_use_is_not_overwritten(disk):

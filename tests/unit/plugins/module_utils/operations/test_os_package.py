@@ -10,6 +10,7 @@ import os
 import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import InvalidInput
+from ansible_collections.strata.layering.plugins.module_utils.operations import os_package
 from ansible_collections.strata.layering.plugins.module_utils.operations.os_package import OsPackageSource
 from ansible_collections.strata.layering.plugins.module_utils.ovf.descriptor_writer import (
     ImageDescription,
@@ -98,3 +99,21 @@ def test_folders_that_lead_out_of_the_share_are_refused(share):
     with pytest.raises(InvalidInput) as caught:
         use(share, "os")
     assert caught.value.code == "shares.outside"
+
+
+@pytest.mark.parametrize(
+    "path", ["gold/gold.ovf", "//files/layers/deep/gold/gold.ovf", r"\\FILES\layers\deep\gold\gold.ovf"]
+)
+def test_full_path_on_an_smb_share_is_accepted(monkeypatch, path):
+    """The module packaging_machine returns a full path."""
+    opened = []
+    monkeypatch.setattr(os_package, "open_package", lambda name, share: opened.append(name))
+    with OsPackageSource("//files/layers/deep", path, ShareCredentials("layering", "secret")).open():
+        assert opened == ["gold/gold.ovf"]
+
+
+def test_full_path_on_a_different_smb_share_is_refused():
+    source = OsPackageSource("//files/layers", "//files/others/gold/gold.ovf", ShareCredentials("layering", "secret"))
+    with pytest.raises(InvalidInput) as raised, source.open():
+        pass
+    assert raised.value.code == "shares.name"

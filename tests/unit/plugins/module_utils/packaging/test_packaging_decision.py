@@ -55,6 +55,7 @@ observations = st.builds(
     resume=flags,
     ran_too_briefly=flags,
     address_due=flags,
+    run_due=flags,
     exported=flags,
     package_due=flags,
     removed=flags,
@@ -79,6 +80,8 @@ def test_next_step_of_a_state(goal, state):
         (Goal.FINALIZED, Observation(PackagingState.ABSENT, captured=True), Step.CAPTURED),
         (Goal.FINALIZED, Observation(PackagingState.STOPPED, has_record=False), Step.NOT_RECORDED),
         (Goal.FINALIZED, Observation(PackagingState.STOPPED, exported=True), Step.FINALIZED),
+        (Goal.FINALIZED, Observation(PackagingState.RUNNING, run_due=True), Step.LEAVE_ALONE),
+        (Goal.FINALIZED, Observation(PackagingState.STOPPED, ran_too_briefly=True), Step.WORK_MISSING),
         (Goal.ABSENT, Observation(PackagingState.ABSENT, has_record=False), Step.GONE),
         (Goal.ABSENT, Observation(PackagingState.ABSENT, has_record=False, package_due=True), Step.REMOVE_PACKAGE),
     ],
@@ -97,6 +100,11 @@ def test_next_step_with_a_circumstance(goal, observation, step):
         ),
         (Goal.PRESENT, Observation(PackagingState.STOPPED, resume=True), (Step.RESUME, Step.WORK)),
         (Goal.FINALIZED, Observation(PackagingState.RUNNING), (Step.SHUT_DOWN, Step.EXPORT, Step.FINALIZED)),
+        (
+            Goal.FINALIZED,
+            Observation(PackagingState.RUNNING, run_due=True, ran_too_briefly=True),
+            (Step.LEAVE_ALONE, Step.SHUT_DOWN, Step.EXPORT, Step.FINALIZED),
+        ),
         (
             Goal.ABSENT,
             Observation(PackagingState.RUNNING, package_due=True),
