@@ -91,7 +91,7 @@ def encode_xpress(chunk: bytes) -> bytes | None:
     def write(value: int, count: int) -> None:
         nonlocal bits, left
         bits, left = bits << count | value, left + count
-        while left >= 16:
+        while left > 16:
             left -= 16
             struct.pack_into("<H", out, free.pop(0), bits >> left)
             bits &= MASKS[left]
@@ -120,7 +120,7 @@ def encode_xpress(chunk: bytes) -> bytes | None:
                 out += struct.pack("<H", length - 3)
         write(distance & MASKS[width], width)
         position += length
-    write(0, -left % 16)
+    struct.pack_into("<H", out, free.pop(0), bits << (16 - left))
     return bytes(out) if len(out) < len(chunk) else None
 
 

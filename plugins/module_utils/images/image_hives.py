@@ -231,6 +231,7 @@ def _replace(volume: Volume, path: str, data: bytes) -> None:
         )
     with node:
         times = node.times
+        node.remove_compression()
         with node.open_stream() as stream:
             stream.truncate(len(data), allocate=True)
             stream.pwrite(data, 0)
@@ -248,6 +249,7 @@ def _remove_logs(volume: Volume, path: str) -> None:
             with node:
                 if not node.is_directory and node.size:
                     times = node.times
+                    node.remove_compression()
                     node.truncate(0)
                     node.set_times(times)
     directory, _slash, name = path.rpartition("/")

@@ -143,11 +143,21 @@ class _Lookup:
                 return _State.FOLDER
             if not node.size:
                 return _State.EMPTY
-            # The content of a file that CompactOS compressed cannot be read.
-            has_header = with_header and path.lower().endswith(_PROGRAMS) and not node.is_external
-            if has_header and node.read(2, 0) != b"MZ":
+            if with_header and path.lower().endswith(_PROGRAMS) and not _may_be_program(node):
                 return _State.NO_PROGRAM
             return _State.PRESENT
+
+
+def _may_be_program(node: Node) -> bool:
+    """Return whether a file begins like a program, or is stored in a way that cannot be read (WIMBoot)."""
+    try:
+        return node.read_content(2) == b"MZ"
+    except Unsupported:
+        return True
+    except Corrupt as error:
+        if error.code != "ntfs.compact_os_damaged":
+            raise
+        return False
 
 
 @dataclass(frozen=True)

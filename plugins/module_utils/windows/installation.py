@@ -23,7 +23,7 @@ CONFIG = "Windows/System32/config"
 MAX_HIVE = 512 << 20
 
 _MACHINES = {0x014C: "x86", 0x8664: "x64", 0xAA64: "arm64"}
-#: Programs that every edition of Windows has. CompactOS may compress some of them.
+#: Programs that every edition of Windows has. CompactOS may have stored some of them in a way that cannot be read.
 _PROGRAMS = tuple(f"Windows/System32/{name}" for name in ("cmd.exe", "ntdll.dll", "kernel32.dll", "ntoskrnl.exe"))
 #: The headers of a program are at its beginning.
 _MAX_HEADER = 64 << 10
@@ -50,7 +50,8 @@ def read_file(volume: Volume, path: str, limit: int) -> bytes | None:
 
     Raises:
         Corrupt windows.file_size: the file is larger than ``limit`` bytes.
-        Unsupported windows.compact_os: Windows stores the file compressed, so that its content reads as zeros.
+        Corrupt ntfs.compact_os_damaged: the file is compressed by CompactOS, and its data contradicts itself.
+        Unsupported windows.compact_os: the file is compressed by CompactOS in a way that cannot be read.
     """
     node = volume.find(path)
     if node is None:
@@ -65,15 +66,18 @@ def read_file(volume: Volume, path: str, limit: int) -> bytes | None:
                 hint="Check the file in the VM that the disk comes from, and export the disk again.",
                 path=path,
             )
-        if node.is_external:
+        try:
+            return node.read_content()
+        except Unsupported as error:
+            if error.code != "ntfs.compact_os_provider":
+                raise
             windows_path = path.replace("/", "\\")
             raise Unsupported(
-                f"The file {path} on the Windows disk is compressed by CompactOS, which the collection cannot read.",
+                f"The file {path} on the Windows disk is compressed by CompactOS in a way that the collection cannot read.",
                 code="windows.compact_os",
                 hint=f"Run 'compact /u /exe \"C:\\{windows_path}\"' in the VM that the disk comes from, shut it down and export it again.",
                 path=path,
-            )
-        return node.read(node.size, 0)
+            ) from error
 
 
 def load_hive(volume: Volume, path: str) -> Hive:
@@ -81,7 +85,7 @@ def load_hive(volume: Volume, path: str) -> Hive:
 
     Raises:
         Corrupt: the hive is missing or damaged.
-        Unsupported: Windows stores the hive compressed.
+        Unsupported: the hive is compressed in a way that cannot be read.
     """
     data = read_file(volume, path, MAX_HIVE)
     if data is None:
@@ -98,7 +102,7 @@ def find_hive(volume: Volume, path: str) -> Hive | None:
 
     Raises:
         Corrupt: the hive is damaged.
-        Unsupported: Windows stores the hive compressed.
+        Unsupported: the hive is compressed in a way that cannot be read.
     """
     data = read_file(volume, path, MAX_HIVE)
     return _completed(volume, path, data) if data else None
@@ -207,9 +211,12 @@ def _machine(volume: Volume, path: str) -> str | None:
     if node is None:
         return None
     with node:
-        if node.is_directory or node.is_external:
+        if node.is_directory:
             return None
-        data = node.read(_MAX_HEADER, 0)
+        try:
+            data = node.read_content(_MAX_HEADER)
+        except (Corrupt, Unsupported):
+            return None  # Another program, or the registry, has the architecture as well.
     if len(data) < 64 or data[:2] != b"MZ":
         return None
     header = int.from_bytes(data[60:64], "little")

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import struct
 from contextlib import ExitStack
 
 import pytest
@@ -40,6 +39,7 @@ from ansible_collections.strata.layering.plugins.module_utils.winregistry.regist
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.required_keys import HiveState, is_suspicious
 from ansible_collections.strata.layering.tests.sample import hives as sample_hives
 from ansible_collections.strata.layering.tests.sample.tree import Tree, junction
+from ansible_collections.strata.layering.tests.support import wof
 from ansible_collections.strata.layering.tests.support.layer_stacks import changed, stacked
 from ansible_collections.strata.layering.tests.support.registry_data import encode_dword
 from ansible_collections.strata.layering.tests.support.tree_model import Item
@@ -69,12 +69,12 @@ def file(path, data=b""):
     return Item(Entry(path, "file", 0x20, 10, 20, 30, 40, size=len(data)), data)
 
 
-def compressed(path):
-    """Return a program as CompactOS stores it."""
-    reparse = struct.pack("<IHHIIII", 0x80000017, 16, 0, 1, 2, 1, 0)
-    entry = Entry(path, "file", 0x620, 10, 20, 30, 40, size=5000, reparse=reparse, sparse=[])
-    entry.streams = [("WofCompressedData", 10)]
-    return Item(entry, bytes(5000), {"WofCompressedData": b"compressed"})
+def compressed(path, data=PROGRAM, *, provider=2):
+    """Return a file as CompactOS stores it."""
+    stream = wof.pack(data)
+    entry = Entry(path, "file", 0x620, 10, 20, 30, 40, size=len(data), reparse=wof.reparse_point(provider=provider))
+    entry.sparse, entry.streams = [], [("WofCompressedData", len(stream))]
+    return Item(entry, bytes(len(data)), {"WofCompressedData": stream})
 
 
 def gone(path):
@@ -142,11 +142,13 @@ def check(base, *stack, system: Hive | None = None) -> None:
         ([gone("Windows/System32/drivers/pvscsi.sys")], "Windows/System32/drivers/pvscsi.sys"),
         ([file("Windows/System32/winload.efi")], "Windows/System32/winload.efi"),
         ([file("Windows/System32/winload.efi", b"junk")], "Windows/System32/winload.efi"),
+        ([compressed("Windows/System32/winload.efi", b"junk" * 100)], "Windows/System32/winload.efi"),
         ([file("Windows/System32/drivers/pvscsi.sys", b"junk")], "Windows/System32/drivers/pvscsi.sys"),
         ([gone("Boot/BCD")], "Boot/BCD"),
         ([gone("bootmgr")], "bootmgr"),
         ([file(f"{CONFIG}/SOFTWARE", b"junk\n")], f"{CONFIG}/SOFTWARE"),
         ([file(f"{CONFIG}/SAM", b"regf" + bytes(8188))], f"{CONFIG}/SAM"),
+        ([compressed(f"{CONFIG}/SAM", b"regf" + bytes(8188))], f"{CONFIG}/SAM"),
         ([file(f"{CONFIG}/SYSTEM", write_hive(Hive.new("SYSTEM")))], f"{CONFIG}/SYSTEM"),
         ([gone("Users/Default/NTUSER.DAT")], "Users/Default/NTUSER.DAT"),
         ([gone("Windows/System32"), folder("Windows/System32")], f"{CONFIG}/SYSTEM"),
@@ -170,6 +172,9 @@ def test_layer_without_which_windows_starts_is_refused_with_its_name(base, layer
         [],
         [file("Windows/System32/ntoskrnl.exe", PROGRAM + b"newer")],
         [compressed("Windows/System32/ntoskrnl.exe")],
+        # Windows reads the data of a file of provider WIM from elsewhere.
+        [compressed("Windows/System32/ntoskrnl.exe", b"junk" * 100, provider=1)],
+        [compressed(f"{CONFIG}/SOFTWARE", write_hive(sample_hives.software()))],
         [file("Windows/System32/l_intl.nls", b"newer text table")],
         [gone("Windows/System32/drivers/late.sys")],
         [gone("Windows/System32/other.dll")],

@@ -9,7 +9,7 @@ import struct
 
 import pytest
 
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import Unsupported
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Corrupt, Unsupported
 from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.overlay import CopyOnWriteDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import read_partitions
@@ -21,12 +21,15 @@ from ansible_collections.strata.layering.plugins.module_utils.windows.installati
     read_file,
 )
 from ansible_collections.strata.layering.plugins.module_utils.windows.readiness import DiskFacts, check_readiness
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_reader import read_hive
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_writer import write_hive
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.registry_values import encode_string
+from ansible_collections.strata.layering.tests.support import wof
 from ansible_collections.strata.layering.tests.support.captured import make_windows_disk
+from ansible_collections.strata.layering.tests.support.registry_data import hive_content
+from ansible_collections.strata.layering.tests.support.transaction_logs import entry, new_log, stamped
 from ansible_collections.strata.layering.tests.support.volume_changes import put
 
-#: WOF_EXTERNAL_INFO (version 1, provider 2, a file) and FILE_PROVIDER_EXTERNAL_INFO (version 1, XPRESS4K).
-WOF = struct.pack("<IHHIIII", 0x80000017, 16, 0, 1, 2, 1, 0)
 SYSTEM32 = "Windows/System32/"
 
 
@@ -34,14 +37,11 @@ def program(machine: int) -> bytes:
     return b"MZ" + bytes(58) + struct.pack("<I", 64) + b"PE\0\0" + struct.pack("<H", machine) + bytes(1000)
 
 
-def compress(volume, path: str) -> None:
-    """Store a file as CompactOS does."""
+def hide(volume, path: str, provider: int = 1) -> None:
+    """Store a file so that its data cannot be read: with provider 1 (WIMBoot), it is in a WIM archive."""
     put(volume, path, bytes(5000))
     with volume.find(path) as node:
-        node.truncate(0)
-        node.truncate(5000)
-        node.write(b"compressed", 0, "WofCompressedData")
-        node.set_reparse(WOF)
+        node.set_reparse(wof.reparse_point(provider=provider))
 
 
 @pytest.fixture(name="disk", scope="module")
@@ -61,7 +61,7 @@ def _volume(disk):
 
 
 @pytest.mark.parametrize(
-    ("plain", "compressed", "environment", "architecture"),
+    ("plain", "hidden", "environment", "architecture"),
     [
         ({"cmd.exe": program(0x8664)}, [], None, "x64"),
         ({"cmd.exe": program(0xAA64)}, [], "AMD64", "arm64"),
@@ -76,12 +76,12 @@ def _volume(disk):
     ],
 )
 def test_architecture_is_read_from_a_readable_program_or_the_environment(
-    volume, plain, compressed, environment, architecture
+    volume, plain, hidden, environment, architecture
 ):
     for name, data in plain.items():
         put(volume, SYSTEM32 + name, data)
-    for name in compressed:
-        compress(volume, SYSTEM32 + name)
+    for number, name in enumerate(hidden):
+        hide(volume, SYSTEM32 + name, 1 + number % 2)
     windows = WindowsInstallation.open(volume)
     key = windows.control.create("Control\\Session Manager\\Environment")
     if environment is None:
@@ -98,12 +98,47 @@ def test_architecture_is_read_from_a_readable_program_or_the_environment(
     assert ("PROCESSOR_ARCHITECTURE" in finding["action"]) == (architecture is None)
 
 
-def test_compressed_hive_is_not_read_as_zeros(volume):
+@pytest.mark.parametrize("algorithm", [wof.XPRESS4K, wof.XPRESS16K])
+def test_architecture_is_read_from_a_compressed_program(volume, algorithm):
+    put(volume, SYSTEM32 + "cmd.exe", program(0xAA64) * 20)
+    wof.compact_path(volume, SYSTEM32 + "cmd.exe", algorithm)
+    assert WindowsInstallation.open(volume).facts()["architecture"] == "arm64"
+
+
+def test_compressed_hive_and_logs_are_read(volume):
+    """The hive of a user who logged on, whose last writes are in its log, as Windows compresses it."""
     path = "Users/Default/NTUSER.DAT"
-    compress(volume, path)
+    plain = read_file(volume, path, 1 << 20)
+    hive = read_hive(plain)
+    hive.root.create("Software\\Written last")
+    after = write_hive(hive)
+    dirty = stamped(plain, 8, 7)
+    put(volume, path, dirty)
+    put(volume, path + ".LOG1", new_log(plain, 7, entry(7, plain, after)))
+    changed = hive_content(load_hive(volume, path).root)
+    assert "Software\\Written last" in changed
+    for name in (path, path + ".LOG1"):
+        wof.compact_path(volume, name)
+    assert read_file(volume, path, 1 << 20) == dirty
+    assert hive_content(load_hive(volume, path).root) == hive_content(find_hive(volume, path).root) == changed
+
+
+def test_hive_that_is_not_stored_in_its_file_is_refused(volume):
+    path = "Users/Default/NTUSER.DAT"
+    hide(volume, path)
     for read in (load_hive, find_hive, lambda *arguments: read_file(*arguments, 1 << 20)):
         with pytest.raises(Unsupported) as caught:
             read(volume, path)
         assert caught.value.code == "windows.compact_os"
         assert caught.value.details["path"] == path
         assert "C:\\Users\\Default\\NTUSER.DAT" in caught.value.hint
+
+
+def test_damaged_compressed_hive_is_refused(volume):
+    path = "Users/Default/NTUSER.DAT"
+    wof.compact_path(volume, path)
+    with volume.find(path) as node:
+        node.write(b"\xff" * 4, 0, "WofCompressedData")
+    with pytest.raises(Corrupt) as caught:
+        load_hive(volume, path)
+    assert caught.value.code == "ntfs.compact_os_damaged"
