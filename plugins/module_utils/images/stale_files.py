@@ -10,8 +10,6 @@ file version wins, or the image is refused.
 
 from __future__ import annotations
 
-import hashlib
-import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -21,12 +19,9 @@ from ..layers.archive import Contents
 from ..layers.entry import FILE, LINK, Entry
 from ..layers.file_index import Record
 from ..ntfs.volume import Volume
+from .file_content import UnreadableContent, content_at, content_of_record, version_at, version_of_entry
 
-# VS_FIXEDFILEINFO of a version resource: its signature, and after it the four numbers of the file version.
-_SIGNATURE = struct.pack("<I", 0xFEEF04BD)
-_VERSION = struct.Struct("<II")
 _MAX_PROGRAM = 256 << 20
-_WOF_STREAM = "WofCompressedData"
 _SHOWN = 3
 
 #: Opens an archive and yields its entries.
@@ -65,8 +60,8 @@ def find_stale_files(number: int, records: Sequence[Record], original: Volume, c
             file = files.get(current.upcase(entry.link_target or ""))
         if file is None:
             continue
-        present = _digest(current, entry.path)
-        if present is not None and present != _content_digest(file) and present != _digest(original, entry.path):
+        present = content_at(current, entry.path)
+        if present is not None and present != content_of_record(file) and present != content_at(original, entry.path):
             stale.append(StaleFile(number, position, entry.path, file.entry.path))
     return stale
 
@@ -102,8 +97,8 @@ def select_skipped(
 def _older(stale: Sequence[StaleFile], openers: Sequence[Opener], current: Volume) -> frozenset[tuple[int, int]]:
     """Return the files with a lower file version than the file of the OS layer; a file without a version counts as newer.
 
-    The version of a file that CompactOS compressed cannot be read. The file of the OS layer then counts as newer: an
-    old library over a patched library does more harm.
+    If CompactOS stored one of both in a way that cannot be read, the file of the OS layer counts as newer: an old library
+    over a patched library does more harm.
     """
     older = set()
     for layer in sorted({file.layer for file in stale}):
@@ -114,60 +109,28 @@ def _older(stale: Sequence[StaleFile], openers: Sequence[Opener], current: Volum
         for entry, contents in openers[layer]():
             names = by_source.pop(entry.path, []) if entry.kind == FILE else []
             if names and entry.size <= _MAX_PROGRAM:
-                version = file_version(next((member.read() for name, _size, member in contents if not name), b""))
-                is_compressed = any(name == _WOF_STREAM for name, _size in entry.streams)
-                for file in names:
-                    if is_compressed or _is_compressed(current, file.path):
-                        older.add((file.layer, file.position))
-                        continue
-                    present = file_version(_content(current, file.path))
-                    if version is not None and present is not None and version < present:
-                        older.add((file.layer, file.position))
+                older |= {
+                    (file.layer, file.position)
+                    for file, is_older in zip(names, _are_older(entry, contents, current, names))
+                    if is_older
+                }
             if not by_source:
                 break
     return frozenset(older)
 
 
-def file_version(data: bytes) -> tuple[int, int, int, int] | None:
-    """Return the file version of a program or library, None if it has none."""
-    position = data.find(_SIGNATURE) if data[:2] == b"MZ" else -1
-    if position < 0 or position + 16 > len(data):
-        return None
-    high, low = _VERSION.unpack_from(data, position + 8)
-    return high >> 16, high & 0xFFFF, low >> 16, low & 0xFFFF
-
-
-def _content_digest(record: Record) -> bytes | None:
-    streams = {name: digest for (name, _size), digest in zip(record.entry.streams, record.stream_digests)}
-    return streams.get(_WOF_STREAM, record.digest)
-
-
-def _content(volume: Volume, path: str) -> bytes:
-    node = volume.find(path)
-    if node is None:
-        return b""
-    with node:
-        return node.read() if not node.is_directory and node.size <= _MAX_PROGRAM else b""
-
-
-def _is_compressed(volume: Volume, path: str) -> bool:
-    node = volume.find(path)
-    if node is None:
-        return False
-    with node:
-        return node.is_external
-
-
-def _digest(volume: Volume, path: str) -> bytes | None:
-    node = volume.find(path)
-    if node is None:
-        return None
-    with node:
-        if node.is_directory:
-            return None
-        # The unnamed stream of a file that Windows stores compressed is a hole.
-        compressed = any(name == _WOF_STREAM for name, _size in node.streams)
-        digest = hashlib.sha256()
-        with node.open_stream(_WOF_STREAM if compressed else "") as stream:
-            stream.copy_to(digest.update)
-        return digest.digest()
+def _are_older(entry: Entry, contents: Contents, current: Volume, names: Sequence[StaleFile]) -> list[bool]:
+    """Return for each of the names of a layer's file whether the file of the OS layer there has a higher file version."""
+    try:
+        version = version_of_entry(entry, contents)
+    except UnreadableContent:
+        return [True] * len(names)
+    result = []
+    for file in names:
+        try:
+            present = version_at(current, file.path)
+        except UnreadableContent:
+            result.append(True)
+            continue
+        result.append(version is not None and present is not None and version < present)
+    return result

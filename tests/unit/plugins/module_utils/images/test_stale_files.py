@@ -12,18 +12,14 @@ import pytest
 
 from ansible_collections.strata.layering.plugins.module_utils.capture.capture import capture
 from ansible_collections.strata.layering.plugins.module_utils.catalog.resolved_template import StaleFilePolicy
-from ansible_collections.strata.layering.plugins.module_utils.images.stale_files import (
-    file_version,
-    find_stale_files,
-    select_skipped,
-)
+from ansible_collections.strata.layering.plugins.module_utils.images.file_version import file_version, read_version
+from ansible_collections.strata.layering.plugins.module_utils.images.stale_files import find_stale_files, select_skipped
 from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import LayerVersion
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
-from ansible_collections.strata.layering.tests.support import stored_layers
+from ansible_collections.strata.layering.tests.sample.pe import make_pe
+from ansible_collections.strata.layering.tests.support import stored_layers, wof
 from ansible_collections.strata.layering.tests.support.captured import Packaging, make_windows_disk
 from ansible_collections.strata.layering.tests.support.volume_changes import put
-
-_WOF = struct.pack("<IHHIIII", 0x80000017, 16, 0, 1, 2, 1, 0)
 
 
 def program(*version: int) -> bytes:
@@ -32,6 +28,11 @@ def program(*version: int) -> bytes:
         + bytes(100)
         + struct.pack("<4I", 0xFEEF04BD, 0x10000, version[0] << 16 | version[1], version[2] << 16 | version[3])
     )
+
+
+def long_program(*version: int) -> bytes:
+    """Return a program of several chunks with its version in the last chunk."""
+    return b"MZ" + bytes(58) + b"text of a program " * 1500 + program(*version, 0, 0)[-16:] + bytes(100)
 
 
 @pytest.fixture(name="packaging", scope="module")
@@ -91,26 +92,93 @@ def test_stale_hard_link_is_found(packaging):
     assert outdated(packaging, base, layer, lambda volume: None) == {}
 
 
-def test_stale_compressed_file_is_found(packaging):
-    """The unnamed stream of a compressed file is a hole of the file's size."""
+TOOL = "Windows/tool.exe"
 
-    def compressed(data):
-        def change(volume):
-            put(volume, "Windows/tool.exe", bytes(4096))
-            with volume.find("Windows/tool.exe") as node:
-                node.write(data, 0, "WofCompressedData")
-                node.set_reparse(_WOF)
 
-        return change
+def plain(*version):
+    return lambda volume: put(volume, TOOL, long_program(*version))
+
+
+def compressed(*version, algorithm=wof.XPRESS4K):
+    def change(volume):
+        put(volume, TOOL, long_program(*version))
+        wof.compact_path(volume, TOOL, algorithm)
+
+    return change
+
+
+def unreadable(*version):
+    """Store the tool so that its data is in a WIM archive."""
+
+    def change(volume):
+        put(volume, TOOL, bytes(len(long_program(*version))))
+        with volume.find(TOOL) as node:
+            node.write(repr(version).encode(), 0, "WofCompressedData")
+            node.set_reparse(wof.reparse_point(provider=1))
+
+    return change
+
+
+def replaced(change):
+    """Return a change that deletes the tool first."""
 
     def layer(volume):
-        with volume.find("Windows/tool.exe") as node:
+        with volume.find(TOOL) as node:
             node.delete()
-        put(volume, "Windows/tool.exe", program(2, 0, 0, 0))
+        change(volume)
 
-    # The version of the compressed file cannot be read: the file of the OS layer counts as newer.
-    assert outdated(packaging, compressed(b"first"), layer, compressed(b"patched")) == {"Windows/tool.exe": True}
-    assert outdated(packaging, compressed(b"first"), layer, compressed(b"first")) == {}
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("base", "layer", "patch", "expected"),
+    [
+        (compressed(1, 0), plain(2, 0), compressed(3, 0), {TOOL: True}),
+        (compressed(1, 0), plain(2, 0), compressed(1, 9), {TOOL: False}),
+        (plain(1, 0), plain(2, 0), compressed(3, 0, algorithm=wof.XPRESS16K), {TOOL: True}),
+        (plain(1, 0), compressed(2, 0), plain(3, 0), {TOOL: True}),
+        (plain(1, 0), compressed(2, 0), plain(1, 9), {TOOL: False}),
+        (compressed(1, 0), compressed(2, 0), compressed(3, 0), {TOOL: True}),
+        # The patch only compressed the file, or compressed it in another way.
+        (compressed(1, 0), plain(2, 0), compressed(1, 0), {}),
+        (plain(1, 0), plain(2, 0), compressed(1, 0), {}),
+        (compressed(1, 0), plain(2, 0), compressed(1, 0, algorithm=wof.XPRESS8K), {}),
+        # The OS layer now has the data of the layer.
+        (plain(1, 0), plain(2, 0), compressed(2, 0), {}),
+        (plain(1, 0), compressed(2, 0), compressed(2, 0), {}),
+        # The version cannot be read: the file of the OS layer counts as newer.
+        (unreadable(1, 0), plain(2, 0), unreadable(1, 9), {TOOL: True}),
+        (unreadable(1, 0), plain(2, 0), unreadable(1, 0), {}),
+        (plain(1, 0), unreadable(2, 0), plain(1, 9), {TOOL: True}),
+    ],
+)
+def test_versions_of_compressed_files_are_compared(packaging, base, layer, patch, expected):
+    """The unnamed stream of a compressed file is a hole of the file's size."""
+    assert outdated(packaging, base, replaced(layer), patch) == expected
+
+
+def test_only_the_headers_and_resources_of_a_program_are_read():
+    data = make_pe("tool.exe", 3 << 20)
+    header = struct.unpack_from("<I", data, 60)[0]
+    start, size = 1 << 20, 4096
+    sections = header + 24 + struct.unpack_from("<H", data, header + 20)[0]
+    changed = bytearray(data)
+    # The second section becomes the one with the resources; another part of the program contains the signature, too.
+    address = struct.unpack_from("<I", data, sections + 40 + 12)[0]
+    struct.pack_into("<II", changed, header + 24 + 128, address, size)
+    struct.pack_into("<II", changed, sections + 40 + 16, size, start)
+    changed[5000:5016] = program(9, 9, 9, 9)[-16:]
+    changed[start + 3000 : start + 3016] = program(1, 2, 3, 4)[-16:]
+    read = []
+
+    def pread(count, offset):
+        read.append(count)
+        return bytes(changed[offset : offset + count])
+
+    assert read_version(len(changed), pread) == (1, 2, 3, 4)
+    assert sum(read) < 10_000
+    struct.pack_into("<II", changed, header + 24 + 128, 0, 0)
+    assert read_version(len(changed), pread) is None
 
 
 @pytest.mark.parametrize(
