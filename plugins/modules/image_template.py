@@ -68,12 +68,16 @@ options:
   outdated_files:
     description:
       - The file that wins if a layer contains a file that the OS layer has changed since the OS layer version for which the layer was built.
+      - V(newest_system) protects files of Windows. For a file below the folder of Windows, the file of the OS layer wins if the layer has it
+        without changes, or if Windows servicing owns it and its file version is higher. For all other files, the file of the layer wins.
       - V(layer) selects the file of the layer, V(os) the file of the OS layer, V(newest) the file with the higher file version. V(fail)
         refuses to compose the image.
+      - The default was V(layer) in earlier releases. A stored template keeps its value until this module runs for it again. The new default
+        changes an image only if one of its layers was built for another version of the OS layer.
       - With V(newest), the file of the OS layer wins if one of the two files is compressed by CompactOS, because its version cannot be read.
     type: str
-    choices: [layer, os, newest, fail]
-    default: layer
+    choices: [newest_system, layer, os, newest, fail]
+    default: newest_system
   registry_lists:
     description:
       - Registry values that several layers change, in addition to those that the collection knows, and how to merge them.

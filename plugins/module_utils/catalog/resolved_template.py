@@ -28,6 +28,7 @@ class StaleFilePolicy(enum.StrEnum):
     LAYER = "layer"
     OS = "os"
     NEWEST = "newest"
+    NEWEST_SYSTEM = "newest_system"
     FAIL = "fail"
 
 
@@ -36,7 +37,7 @@ class ResolvedTemplate:
     """A template with digests instead of versions.
 
     ``app_layers`` are in the order in which they are applied. ``disk_size_gb`` is None to keep the size of
-    the OS layer. ``merging`` contains outdated_files and registry_lists, if they differ from the defaults.
+    the OS layer. ``merging`` contains outdated_files and registry_lists, if they have an effect.
     ``script`` runs after the scripts of the layers.
     """
 

@@ -13,7 +13,7 @@ from .kinds import TEMPLATE
 from .script_record import ScriptRecord
 from .version_name import VersionName
 
-#: The policy for outdated files of templates that do not set one.
+#: The policy for outdated files of templates that were stored before the option existed. The module has another default.
 DEFAULT_OUTDATED_FILES = "layer"
 
 

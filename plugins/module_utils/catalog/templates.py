@@ -38,16 +38,18 @@ def resolve(repository: Repository, template: TemplateDocument) -> ResolvedTempl
     """
     connector = document_collections.connectors(repository).require(template.connector)
     os_layer = find_version(repository, OS, template.os_layer.name, template.os_layer.version)
+    app_layers = stack_of(repository, os_layer.name, template.app_layers, user=f"image template {template.name}")
+    platform_layer = _platform_layer(repository, template, os_layer)
     merging: dict[str, object] = {}
-    if template.outdated_files != StaleFilePolicy.LAYER:
+    if _decides(repository, template, os_layer, [*app_layers, *([platform_layer] if platform_layer else [])]):
         merging["outdated_files"] = template.outdated_files
     if template.registry_lists:
         merging["registry_lists"] = list(template.registry_lists)
     return ResolvedTemplate(
         template.name,
         os_layer,
-        stack_of(repository, os_layer.name, template.app_layers, user=f"image template {template.name}"),
-        _platform_layer(repository, template, os_layer),
+        app_layers,
+        platform_layer,
         connector,
         template.disk_size_gb,
         template.vm_name,
@@ -56,6 +58,23 @@ def resolve(repository: Repository, template: TemplateDocument) -> ResolvedTempl
         merging,
         template.script,
     )
+
+
+def _decides(
+    repository: Repository, template: TemplateDocument, os_layer: LayerReference, layers: Sequence[LayerReference]
+) -> bool:
+    """Return whether the policy for outdated files is part of the image.
+
+    ``layer`` never is. ``newest_system``, the default, is only if a layer was built for another version of the OS layer:
+    other files are not outdated. So the default does not change the digest of an image of layers of one version.
+    """
+    if template.outdated_files != StaleFilePolicy.NEWEST_SYSTEM:
+        return template.outdated_files != StaleFilePolicy.LAYER
+    for layer in layers:
+        entry = document_collections.layers(repository, layer.kind).require(layer.name).software_version(layer.version)
+        if entry.os_layer.version != os_layer.version:
+            return True
+    return False
 
 
 def stack_of(

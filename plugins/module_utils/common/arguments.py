@@ -170,7 +170,11 @@ def template_arguments() -> dict[str, Any]:
         "connector": {"type": "str"},
         "disk_size_gb": {"type": "int"},
         "vm_name": {"type": "str"},
-        "outdated_files": {"type": "str", "choices": ["layer", "os", "newest", "fail"], "default": "layer"},
+        "outdated_files": {
+            "type": "str",
+            "choices": ["newest_system", "layer", "os", "newest", "fail"],
+            "default": "newest_system",
+        },
         "registry_lists": {"type": "list", "elements": "dict", "default": []},
         "publish_mode": {"type": "str", "choices": ["automatic", "manual"], "default": "automatic"},
         "script": {"type": "path"},

@@ -145,6 +145,7 @@ class _Planner:
             outdated=[
                 {"path": file.path, "layer": self._labels[file.layer], "os_layer": self._template.os_layer.label}
                 for file in stale
+                if not file.is_removed
             ],
             short_names=[
                 {

@@ -5,7 +5,8 @@
 
 An old library over a patched library is the typical defect of layered images. The policy of the image
 template decides: the file of the layer wins, the file of the OS layer wins, the file with the higher
-file version wins, or the image is refused.
+file version wins, or the image is refused. The default protects files of Windows: captures of earlier
+releases contain files that a running Windows had only marked, with all their names in the component store.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from dataclasses import dataclass
 from ..catalog.resolved_template import StaleFilePolicy
 from ..common.errors import Conflict
 from ..layers.archive import Contents
-from ..layers.entry import FILE, LINK, Entry
+from ..layers.entry import FILE, LINK, WHITEOUT, Entry
 from ..layers.file_index import Record
 from ..ntfs.volume import Volume
+from ..windows.component_store import is_component_path, is_serviced
+from ..windows.installation import exists
 from .file_content import UnreadableContent, content_at, content_of_record, version_at, version_of_entry
 
 _MAX_PROGRAM = 256 << 20
@@ -34,17 +37,22 @@ class StaleFile:
 
     ``layer`` and ``position`` are the number of the layer and the position in its index. ``path`` is the
     name in the spelling of the layer. ``source`` is the path of the entry with the content, which differs
-    from ``path`` for a hard link.
+    from ``path`` for a hard link. ``is_unchanged``: the layer has the content of the OS layer version for which it was
+    built. ``is_system``: servicing owns the file on one of the OS layer versions. ``is_removed``: the file or folder
+    belongs to a component of Windows that only the OS layer version has for which the layer was built.
     """
 
     layer: int
     position: int
     path: str
     source: str
+    is_unchanged: bool = False
+    is_system: bool = False
+    is_removed: bool = False
 
 
 def find_stale_files(number: int, records: Sequence[Record], original: Volume, current: Volume) -> list[StaleFile]:
-    """Return the files of a layer that the OS layer has changed.
+    """Return the files of a layer that the OS layer has changed or, in the component store, removed.
 
     The layer was built for the OS layer on ``original``; the OS layer on ``current`` has the file with
     other content than the layer and than ``original``.
@@ -53,6 +61,10 @@ def find_stale_files(number: int, records: Sequence[Record], original: Volume, c
     files = {current.upcase(record.entry.path): record for record in records if record.entry.kind == FILE}
     for position, record in enumerate(records):
         entry = record.entry
+        if entry.kind != WHITEOUT and is_component_path(entry.path) and not exists(current, entry.path):
+            if exists(original, entry.path):
+                stale.append(StaleFile(number, position, entry.path, entry.path, is_removed=True))
+            continue
         file: Record | None = None
         if entry.kind == FILE:
             file = record
@@ -60,9 +72,13 @@ def find_stale_files(number: int, records: Sequence[Record], original: Volume, c
             file = files.get(current.upcase(entry.link_target or ""))
         if file is None:
             continue
-        present = content_at(current, entry.path)
-        if present is not None and present != content_of_record(file) and present != content_at(original, entry.path):
-            stale.append(StaleFile(number, position, entry.path, file.entry.path))
+        present, content = content_at(current, entry.path), content_of_record(file)
+        if present is None or present == content:
+            continue
+        before = content_at(original, entry.path)
+        if present != before:
+            is_system = any(_is_serviced(volume, entry.path) for volume in (current, original))
+            stale.append(StaleFile(number, position, entry.path, file.entry.path, content == before, is_system))
     return stale
 
 
@@ -78,6 +94,10 @@ def select_skipped(
     Raises:
         Conflict images.outdated_files: the policy is to refuse stale files.
     """
+    removed = frozenset((file.layer, file.position) for file in stale if file.is_removed)
+    stale = [file for file in stale if not file.is_removed]
+    if policy is StaleFilePolicy.NEWEST_SYSTEM:
+        return removed | _older_system_files(stale, openers, current)
     if policy is StaleFilePolicy.LAYER or not stale:
         return frozenset()
     if policy is StaleFilePolicy.FAIL:
@@ -92,6 +112,15 @@ def select_skipped(
     if policy is StaleFilePolicy.OS:
         return frozenset((file.layer, file.position) for file in stale)
     return _older(stale, openers, current)
+
+
+def _older_system_files(
+    stale: Sequence[StaleFile], openers: Sequence[Opener], current: Volume
+) -> frozenset[tuple[int, int]]:
+    """Return the files of Windows that a layer has without changes, or that servicing owns and that are older."""
+    unchanged = [file for file in stale if file.is_unchanged and (file.is_system or _is_below_windows(file.path))]
+    changed = [file for file in stale if file.is_system and not file.is_unchanged]
+    return frozenset((file.layer, file.position) for file in unchanged) | _older(changed, openers, current)
 
 
 def _older(stale: Sequence[StaleFile], openers: Sequence[Opener], current: Volume) -> frozenset[tuple[int, int]]:
@@ -134,3 +163,15 @@ def _are_older(entry: Entry, contents: Contents, current: Volume, names: Sequenc
             continue
         result.append(version is not None and present is not None and version < present)
     return result
+
+
+def _is_below_windows(path: str) -> bool:
+    return path[:8].lower() == "windows/"
+
+
+def _is_serviced(volume: Volume, path: str) -> bool:
+    node = volume.find(path)
+    if node is None:
+        return False
+    with node:
+        return is_serviced(volume, node)

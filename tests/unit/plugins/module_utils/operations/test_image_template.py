@@ -13,11 +13,14 @@ from ansible_collections.strata.layering.plugins.module_utils.catalog import doc
 from ansible_collections.strata.layering.plugins.module_utils.catalog.connector_document import ConnectorDocument
 from ansible_collections.strata.layering.plugins.module_utils.catalog.image_record import ImageRecord
 from ansible_collections.strata.layering.plugins.module_utils.catalog.layer_document import LayerDocument
+from ansible_collections.strata.layering.plugins.module_utils.catalog.template_document import TemplateDocument
+from ansible_collections.strata.layering.plugins.module_utils.catalog.templates import require_resolved
 from ansible_collections.strata.layering.plugins.module_utils.catalog.version_name import VersionName, VersionRequest
 from ansible_collections.strata.layering.plugins.module_utils.catalog.vsphere_records import (
     MachineRecord,
     VCenterRecord,
 )
+from ansible_collections.strata.layering.plugins.module_utils.common.arguments import template_arguments
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, InvalidInput, NotFound
 from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import APP, OS, PLATFORM
 from ansible_collections.strata.layering.plugins.module_utils.operations.connector import (
@@ -197,3 +200,39 @@ def test_connector_in_use_is_not_deleted(repository):
     ensure(repository, None)
     assert ensure_vdi(repository, None).changed
     assert not ensure_vdi(repository, None).changed
+
+
+def image_digest(repository) -> str:
+    return require_resolved(repository, "office").image_digest
+
+
+def test_default_for_outdated_files_changes_no_image_of_one_os_layer_version(repository):
+    """A stored template keeps its value until the module runs again; a run in check mode stores nothing."""
+    ensure(repository, outdated_files="layer")
+    before = image_digest(repository)
+    assert template_arguments()["outdated_files"]["default"] == "newest_system"
+    assert ensure(repository, outdated_files="newest_system", check_mode=True).changed
+    assert document_collections.templates(repository).require("office").outdated_files == "layer"
+    assert ensure(repository, outdated_files="newest_system").changed
+    assert image_digest(repository) == before
+    assert not ensure(repository, outdated_files="newest_system").changed
+    ensure(repository, outdated_files="newest")
+    assert image_digest(repository) != before
+
+
+def test_default_for_outdated_files_is_part_of_an_image_of_several_os_layer_versions(repository):
+    add(repository, OS, "Windows", {"1": os_entry(), "2": os_entry()})
+    digests = set()
+    for policy in ("layer", "newest_system"):
+        ensure(repository, outdated_files=policy, platform_layer=None)
+        resolved = require_resolved(repository, "office")
+        assert resolved.os_layer.version == "2"
+        digests.add(resolved.image_digest)
+    assert len(digests) == 2
+
+
+def test_template_without_a_stored_policy_keeps_the_file_of_the_layer(repository):
+    ensure(repository)
+    templates = document_collections.templates(repository)
+    stored = {key: value for key, value in templates.require("office").to_dict().items() if key != "outdated_files"}
+    assert TemplateDocument.from_dict(stored, "office").outdated_files == "layer"

@@ -229,7 +229,7 @@ def test_changed_priority_gives_another_image(repository):
     [
         ({"disk_size_gb": 80}, ("setting", "disk_size_gb", "that of the OS layer", "80")),
         ({"vm_name": "desk"}, ("setting", "vm_name", "office", "desk")),
-        ({"outdated_files": "os"}, ("setting", "outdated_files", "layer", "os")),
+        ({"outdated_files": "os"}, ("setting", "outdated_files", "newest_system", "os")),
         ({"app_layers": [{"name": "Tool", "version": "1.9"}]}, (APP, "Reader", "1", None)),
     ],
     ids=["disk", "name", "policy", "removed"],
