@@ -30,12 +30,12 @@ from ..winregistry.delta import Counts, Delta
 from ..winregistry.delta_format import write_delta
 from ..winregistry.hive_names import HIVES, LayerHive
 from .changed_paths import PathBuilder, PathChanges
-from .databases.all import PREPARATIONS, database_rules, expand, found_rules
+from .databases.all import PREPARATIONS, cleanings, database_rules, expand, found_rules
 from .databases.compared import Compared
 from .disks import DiskDifference, Opener, difference, open_packaged
 from .entries import entries_of
 from .hazards import WATCHED, Contents, find_hazards
-from .hive_changes import HivePairs, hive_delta
+from .hive_changes import DeltaStep, HivePairs, hive_delta
 from .rule import DatabaseRule, Rule
 from .rules import LeftOut, RuleSet, default_rules, windows_rules
 
@@ -124,12 +124,12 @@ def _capture(
         new = stack.enter_context(Volume.mount(packaged.after))
         left_out = LeftOut(watched=WATCHED)
         hives = HivePairs(old, new)
-        compiled, gate = _examine(old, new, hives, layer.kind, rules)
+        compiled, gate, steps = _examine(old, new, hives, layer.kind, rules)
         # A hive that the image does not have can only be captured as a file.
         compared = [hive for hive in HIVES.values() if exists(old, hive.path)]
         builder = PathBuilder(packaged, old, new, compiled, left_out, [hive.path for hive in compared])
         changes = builder.build(disks.files)
-        deltas = _deltas(hives, compared, changes.touched_hives, compiled, left_out, progress)
+        deltas = _deltas(hives, compared, changes.touched_hives, compiled, left_out, steps, progress)
         counter = _EntryCounter(changes)
         stored = [(name, write_delta(delta)) for name, delta in deltas.items()]
         entries = counter.count(entries_of(new, changes))
@@ -144,8 +144,8 @@ def _capture(
 
 def _examine(
     old: Volume, new: Volume, hives: HivePairs, kind: str, rules: tuple[Rule | DatabaseRule, ...]
-) -> tuple[RuleSet, list[dict]]:
-    """Return the compiled rules and the findings of the finalize checks."""
+) -> tuple[RuleSet, list[dict], list[DeltaStep]]:
+    """Return the compiled rules, the findings of the finalize checks, and the steps that clean the deltas."""
     after = WindowsInstallation.open(new)
     _keep(hives, "new", after)
     before = WindowsInstallation.open(old) if is_windows(old) else None
@@ -163,7 +163,8 @@ def _examine(
     ]
     for prepare in PREPARATIONS:
         prepare(compared)
-    return RuleSet([*defaults, *expand(defaults, rules)], current=control.name), gate
+    compiled = RuleSet([*defaults, *expand(defaults, rules)], current=control.name)
+    return compiled, gate, cleanings(compared, rules)
 
 
 def _keep(hives: HivePairs, side: str, windows: WindowsInstallation) -> None:
@@ -177,6 +178,7 @@ def _deltas(
     touched: Collection[str],
     rules: RuleSet,
     left_out: LeftOut,
+    steps: Sequence[DeltaStep],
     progress: Progress,
 ) -> dict[str, Delta]:
     """Return the deltas of the hives that changed, by name."""
@@ -184,7 +186,7 @@ def _deltas(
     for hive in compared:
         if hives.new.upcase(hive.path) in touched:
             progress("registry", len(deltas), None)
-            delta = hive_delta(hives, hive.path, hive.name, rules, left_out)
+            delta = hive_delta(hives, hive.path, hive.name, rules, left_out, steps)
             if not delta.is_empty:
                 deltas[hive.name] = delta
         hives.release(hive.path)

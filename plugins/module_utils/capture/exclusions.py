@@ -86,6 +86,8 @@ FILES: dict[str, tuple[str, ...]] = {
     "cache": (
         "Windows\\CSC",
         "Windows\\INF\\INFCACHE.*",
+        # Windows compiles an INF file again when it needs it.
+        "Windows\\INF\\*.PNF",
         "Windows\\ServiceProfiles\\LocalService\\AppData\\Local\\FontCache\\*",
         "Windows\\System32\\FNTCACHE.DAT",
         "Windows\\WinSxS\\ManifestCache\\*",
@@ -136,7 +138,6 @@ FILES: dict[str, tuple[str, ...]] = {
     "account_database": ("Windows\\System32\\config\\SAM", "Windows\\System32\\config\\SECURITY"),
     "servicing_database": (
         "Windows\\System32\\config\\COMPONENTS",
-        "Windows\\System32\\config\\DRIVERS",
         "Windows\\System32\\config\\ELAM",
         "Windows\\System32\\SMI\\Store\\*",
         "Windows\\servicing\\Sessions\\*",
@@ -227,9 +228,6 @@ KEYS: dict[str, tuple[str | tuple[str, str], ...]] = {
         "SYSTEM\\CurrentControlSet\\Control\\WMI\\Autologger\\*\\*",
         "SYSTEM\\CurrentControlSet\\Services\\SharedAccess\\Epoch*",
         "SYSTEM\\CurrentControlSet\\Control\\Power\\PowerRequestOverride",
-        "SYSTEM\\CurrentControlSet\\Services\\Tcpip\\Parameters\\Interfaces",
-        "SYSTEM\\CurrentControlSet\\Services\\Tcpip6\\Parameters\\Interfaces",
-        "SYSTEM\\CurrentControlSet\\Services\\Dhcp\\Configurations",
         "SYSTEM\\ResourceManager",
         "SYSTEM\\ResourcePolicyStore",
         "SYSTEM\\ActivationBroker",
@@ -252,19 +250,6 @@ KEYS: dict[str, tuple[str | tuple[str, str], ...]] = {
         "SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion\\VolatileNotifications",
         "SOFTWARE\\Microsoft\\WindowsSelfHost",
         "SOFTWARE\\Microsoft\\PLA",
-    ),
-    "hardware": (
-        "SYSTEM\\CurrentControlSet\\Enum",
-        "SYSTEM\\CurrentControlSet\\Control\\DeviceClasses",
-        "SYSTEM\\CurrentControlSet\\Control\\DeviceContainers",
-        "SYSTEM\\CurrentControlSet\\Control\\Class\\{4d36e972-e325-11ce-bfc1-08002be10318}\\0*",
-        "SYSTEM\\CurrentControlSet\\Control\\Video",
-        "SYSTEM\\CurrentControlSet\\Hardware Profiles",
-        # Windows switches boot drivers off that the packaging machine does not need, such as those of other disk controllers.
-        "SYSTEM\\CurrentControlSet\\Services\\*\\StartOverride",
-        "SYSTEM\\CurrentControlSet\\Control\\GraphicsDrivers",
-        "SYSTEM\\CurrentControlSet\\Control\\CriticalDeviceDatabase",
-        "SYSTEM\\CurrentControlSet\\Control\\Network\\{4d36e972-e325-11ce-bfc1-08002be10318}\\{*",
     ),
     "antivirus_state": (
         "SOFTWARE\\Microsoft\\Windows Defender",

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 from ..common.errors import Corrupt
 from ..layers.entry import printable
 from ..ntfs.volume import Volume
@@ -13,6 +15,9 @@ from ..winregistry.delta import REMOVE, Delta, KeyDelta
 from ..winregistry.delta_compute import compute_delta
 from ..winregistry.hive_model import Hive
 from .rules import LeftOut, RuleSet
+
+#: Removes from the delta of a hive what a layer must not contain.
+DeltaStep = Callable[[Delta], None]
 
 
 class HivePairs:
@@ -47,8 +52,10 @@ class HivePairs:
             self._read.pop((side, path), None)
 
 
-def hive_delta(hives: HivePairs, path: str, name: str, rules: RuleSet, left_out: LeftOut) -> Delta:
-    """Return the changes of the hive at ``path``, called ``name``.
+def hive_delta(
+    hives: HivePairs, path: str, name: str, rules: RuleSet, left_out: LeftOut, steps: Iterable[DeltaStep] = ()
+) -> Delta:
+    """Return the changes of the hive at ``path``, called ``name``, after ``steps`` and without what ``rules`` exclude.
 
     A hive that did not exist before counts as empty; a hive that was removed counts as unchanged.
 
@@ -62,6 +69,8 @@ def hive_delta(hives: HivePairs, path: str, name: str, rules: RuleSet, left_out:
     if before is None:
         before = Hive.new(name, minor=after.minor, security=after.root.security, root_name=after.root.name)
     delta = compute_delta(before, after, name=name)
+    for step in steps:
+        step(delta)
     filter_delta(delta, rules, left_out)
     return delta
 
@@ -75,6 +84,7 @@ def filter_delta(delta: Delta, rules: RuleSet, left_out: LeftOut) -> None:
 
 def _filter_key(delta: Delta, path: str, key: KeyDelta, rules: RuleSet, left_out: LeftOut) -> None:
     prefix = f"{path}\\" if path else ""
+    numbers = len(key.values), len(key.subkeys)
     for folded, value in list(key.values.items()):
         rule = rules.value(delta.hive, path, value.name)
         if rule is not None:
@@ -87,13 +97,15 @@ def _filter_key(delta: Delta, path: str, key: KeyDelta, rules: RuleSet, left_out
         if rule is None:
             continue
         shown = printable(f"{delta.hive}\\{prefix}{below.name}")
-        left_out.add("key", rule.reason, shown, rule.pattern)
         if below.action == REMOVE or not _keeps(delta.hive, prefix + below.name, below, rules):
+            left_out.add("key", rule.reason, shown, rule.pattern)
             del key.subkeys[folded]
         else:
             # A later rule includes something below the key: the key itself does not change.
             below.security = below.class_data = below.flags = below.last_written = below.order = None
             below.renamed = False
+    if not key.is_fresh and (len(key.values), len(key.subkeys)) != numbers:
+        key.forget_time()
 
 
 def _keeps(hive: str, path: str, key: KeyDelta, rules: RuleSet) -> bool:

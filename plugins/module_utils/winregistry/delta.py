@@ -174,6 +174,13 @@ class KeyDelta:
             self.values or self.subkeys or self.changes_attributes or self.order or self.last_written is not None
         )
 
+    def forget_time(self) -> None:
+        """Drop the time of last writing and the order of values if no change in the key explains them any more."""
+        if not self.values and not self.changes_attributes:
+            self.order = None
+            if all(below.action == KEEP for below in self.subkeys.values()):
+                self.last_written = None
+
     def set_attributes(self, key: Key) -> None:
         """Set the changed attributes of ``key``, and its name if it is renamed."""
         if self.renamed:

@@ -37,6 +37,7 @@ HIVES: dict[str, LayerHive] = {
         LayerHive("DEFAULT", "Windows/System32/config/DEFAULT", "Hives/DefaultUser_Delta"),
         LayerHive("NTUSER.DAT", "Users/Default/NTUSER.DAT", None),
         LayerHive("UsrClass.dat", "Users/Default/AppData/Local/Microsoft/Windows/UsrClass.dat", None),
+        LayerHive("DRIVERS", "Windows/System32/config/DRIVERS", None),
     )
 }
 

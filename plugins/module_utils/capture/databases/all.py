@@ -5,25 +5,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from ...winregistry.delta import Delta
 from ..rule import DatabaseRule, Rule
+from . import devices, driver_packages
 from .compared import Compared
+from .hardware import HARDWARE
 from .model import Database
+from .network_adapters import NETWORK_ADAPTERS, adapter_cleaning, find_adapters
 from .store_apps import STORE_APPS
 from .system_files import SYSTEM_FILES, system_file_rules
 
-DATABASES: tuple[Database, ...] = (STORE_APPS,)
+DATABASES: tuple[Database, ...] = (STORE_APPS, HARDWARE, NETWORK_ADAPTERS)
 
 #: Functions that return the rules about databases of which a machine has many, such as devices.
-FINDERS: tuple[Callable[[Compared], list[Rule]], ...] = (system_file_rules,)
+FINDERS: tuple[Callable[[Compared], list[Rule]], ...] = (system_file_rules, devices.find_devices, find_adapters)
 
 #: Names of the databases that the rules of ``FINDERS`` belong to.
-FOUND: frozenset[str] = frozenset((SYSTEM_FILES,))
+FOUND: frozenset[str] = frozenset((SYSTEM_FILES, devices.NAME, driver_packages.NAME))
 
 #: Functions that remove from the hives of the packaging machine what must not become part of a list in a layer.
 PREPARATIONS: tuple[Callable[[Compared], None], ...] = ()
+
+#: By database, functions that return a step, which removes from the delta of a hive the items of lists that are left out.
+CLEANINGS: dict[str, Callable[[Compared], Callable[[Delta], None]]] = {NETWORK_ADAPTERS.name: adapter_cleaning}
 
 #: The names that a user's rule can give.
 NAMES: frozenset[str] = frozenset(database.name for database in DATABASES) | FOUND
@@ -37,6 +44,12 @@ def database_rules(kind: str) -> list[Rule]:
 def found_rules(compared: Compared) -> list[Rule]:
     """Return the rules about the databases that the two disks have."""
     return [rule for find in FINDERS for rule in find(compared)]
+
+
+def cleanings(compared: Compared, given: Sequence[Rule | DatabaseRule]) -> list[Callable[[Delta], None]]:
+    """Return the steps that clean the deltas, except those of databases that the user's rules ``given`` include."""
+    verdicts = {rule.database: rule.include for rule in given if isinstance(rule, DatabaseRule)}
+    return [make(compared) for name, make in CLEANINGS.items() if not verdicts.get(name, False)]
 
 
 def expand(rules: Iterable[Rule], given: Iterable[Rule | DatabaseRule]) -> list[Rule]:

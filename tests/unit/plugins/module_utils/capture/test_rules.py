@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.strata.layering.plugins.module_utils.capture.databases.all import database_rules
 from ansible_collections.strata.layering.plugins.module_utils.capture.rule import Rule
 from ansible_collections.strata.layering.plugins.module_utils.capture.rules import (
     LeftOut,
@@ -24,7 +25,7 @@ from ansible_collections.strata.layering.tests.support.pypi_samples import sampl
 
 @pytest.fixture(name="defaults", scope="module")
 def _defaults():
-    return RuleSet(default_rules(), current="ControlSet001")
+    return RuleSet([*default_rules(), *database_rules("app")], current="ControlSet001")
 
 
 @pytest.mark.parametrize(

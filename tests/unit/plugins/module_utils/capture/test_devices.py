@@ -1,0 +1,142 @@
+# Copyright: (c) 2026, the strata.layering contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Devices of the packaging machine: software devices come with all their parts, hardware stays out."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.strata.layering.plugins.module_utils.capture.rule import Rule
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_model import Hive
+from ansible_collections.strata.layering.tests.sample import hives
+from ansible_collections.strata.layering.tests.support.devices import (
+    COMPUTER,
+    CONTROL_SET,
+    NETWORK_CLASS,
+    USB_CLASS,
+    NewDevice,
+    captured_delta,
+)
+
+HUB = NewDevice("ROOT\\VIRTUALHUB\\0000")
+OWN = "{0a568158-2954-f19c-89f3-03acaee1f85e}"
+
+
+def _system(*devices: NewDevice) -> Hive:
+    hive = hives.small_system()
+    NewDevice("PCI\\VEN_15AD\\1", f"{USB_CLASS}\\0000", "pci", "pci.inf").add(hive.root)
+    for device in devices:
+        device.add(hive.root)
+    return hive
+
+
+def _taken(delta) -> set[str]:
+    """Return the keys of a delta below the control set that are created, with the keys in which values are set."""
+    return {path.removeprefix(CONTROL_SET) for path, key in delta.walk() if key.is_fresh or key.values}
+
+
+@pytest.mark.parametrize(
+    ("device", "taken"),
+    [
+        (HUB, True),
+        (NewDevice("ROOT\\SYSTEM\\0042", inf="swenum.inf"), True),
+        (NewDevice("SWD\\AGENT\\Audio", inf="oem7.inf"), True),
+        # Windows creates the device again, or its agent does and needs no driver.
+        (NewDevice("SWD\\AGENT\\Raw", inf="c_swdevice.inf"), False),
+        (NewDevice("SWD\\PRINTENUM\\{30D69C51-C860-4590-80A2-59FC3BABC16A}", inf="oem7.inf"), False),
+        (NewDevice("SWD\\MMDEVAPI\\MicrosoftGSWavetableSynth", inf="c_swdevice.inf"), False),
+        (NewDevice("PCI\\VEN_15AD&DEV_07B0\\00"), False),
+        (NewDevice("USB\\VID_0E0F\\5"), False),
+        (NewDevice("DISPLAY\\Default_Monitor\\1&8&0&UID0", inf="monitor.inf"), False),
+        (NewDevice("SCSI\\Disk&Ven_VMware\\5&25", inf="disk.inf"), False),
+        (NewDevice("STORAGE\\Volume\\{6251}#0000", inf="volume.inf"), False),
+        (NewDevice("ACPI\\PNP0A03\\2&da"), False),
+    ],
+)
+def test_new_device_has_one_verdict_for_all_its_parts(device, taken):
+    delta, rules, _left_out = captured_delta(_system(), _system(device))
+    keys = [key for key in device.keys() if not key.startswith("Services\\") or taken]
+    assert {rules.key("SYSTEM", CONTROL_SET + key) is None for key in keys} == {taken}
+    container = f"{CONTROL_SET}Control\\DeviceContainers\\{COMPUTER}\\BaseContainers\\{COMPUTER}"
+    assert (rules.value("SYSTEM", container, device.path) is None) is taken
+    assert [key for key in keys if (key in _taken(delta)) is not taken] == []
+
+
+def test_device_with_its_own_container_takes_the_container():
+    device = NewDevice("ROOT\\VIRTUALHUB\\0000", container=OWN)
+    delta, _rules, _left_out = captured_delta(_system(), _system(device))
+    assert f"Control\\DeviceContainers\\{OWN}\\BaseContainers\\{OWN}" in _taken(delta)
+
+
+def test_device_that_did_not_change_is_not_taken():
+    after = _system(HUB)
+    hives.put(after.root, f"{CONTROL_SET}Enum\\{HUB.path}", ConfigFlags=4)
+    hives.put(after.root, f"{CONTROL_SET}Control\\Class\\{HUB.driver}", Setting=1)
+    delta, _rules, _left_out = captured_delta(_system(HUB), after)
+    assert _taken(delta) == set()
+
+
+def test_software_device_with_a_new_driver_is_taken():
+    after = _system(HUB)
+    hives.put(after.root, f"{CONTROL_SET}Enum\\{HUB.path}", DeviceDesc="@oem12.inf,%name%;Virtual")
+    hives.put(after.root, f"{CONTROL_SET}Control\\Class\\{HUB.driver}", InfPath="oem12.inf", DriverVersion="2.0")
+    delta, _rules, _left_out = captured_delta(_system(HUB), after)
+    assert _taken(delta) == {f"Enum\\{HUB.path}", f"Control\\Class\\{HUB.driver}"}
+
+
+def test_removed_software_device_is_removed_with_all_its_parts():
+    before, after = _system(HUB), _system()
+    delta, rules, _left_out = captured_delta(before, after)
+    merged = {path for path, key in delta.walk() if key.action == 2}
+    control = CONTROL_SET + "Control\\"
+    assert merged == {
+        f"{CONTROL_SET}Enum\\ROOT",
+        f"{control}Class\\{HUB.driver}",
+        f"{control}DeviceClasses\\{HUB.interface}",
+        f"{CONTROL_SET}Services\\virtualhub",
+    }
+    container = f"{control}DeviceContainers\\{COMPUTER}\\BaseContainers\\{COMPUTER}"
+    assert delta.key(container).values[HUB.path.upper()].data is None
+    assert rules.key("SYSTEM", f"{control}Class\\{HUB.driver}") is None
+
+
+def test_number_of_a_removed_device_that_hardware_has_now_stays():
+    printer = NewDevice("USB\\PRINTER\\1", HUB.driver, "usbprint", "usbprint.inf")
+    delta, rules, _left_out = captured_delta(_system(HUB), _system(printer))
+    assert rules.key("SYSTEM", f"{CONTROL_SET}Control\\Class\\{HUB.driver}").reason == "hardware"
+    assert delta.key(f"{CONTROL_SET}Control\\Class") is None
+
+
+def test_class_key_without_a_device_stays_out_and_the_class_is_taken():
+    after = _system()
+    hives.put(after.root, f"{CONTROL_SET}Control\\Class\\{USB_CLASS}", UpperFilters=["agentfilter"])
+    hives.put(after.root, f"{CONTROL_SET}Control\\Class\\{USB_CLASS}\\0031", DriverDesc="left behind")
+    hives.put(after.root, f"{CONTROL_SET}Control\\Class\\{OWN}", Class="AgentDevices")
+    delta, _rules, left_out = captured_delta(_system(), after)
+    assert _taken(delta) == {f"Control\\Class\\{USB_CLASS}", f"Control\\Class\\{OWN}"}
+    assert [entry["reason"] for entry in left_out if entry["kind"] == "key"] == ["hardware"]
+
+
+def test_rules_of_the_user_override_the_verdict_about_devices():
+    key = f"SYSTEM\\CurrentControlSet\\Enum\\{HUB.path}"
+    delta, _rules, _left_out = captured_delta(_system(), _system(HUB), Rule(key, "rule", True))
+    assert f"Enum\\{HUB.path}" not in _taken(delta)
+    scanner = NewDevice("USB\\SCANNER\\1", service="scanner")
+    rule = Rule("SYSTEM\\CurrentControlSet\\Enum\\USB", "", True, include=True)
+    delta, _rules, _left_out = captured_delta(_system(), _system(scanner), rule)
+    assert f"Enum\\{scanner.path}" in _taken(delta)
+
+
+def test_software_network_adapter_comes_with_its_id():
+    vpn = NewDevice(
+        "ROOT\\NET\\0000", f"{NETWORK_CLASS}\\0021", "vpn", adapter="{C8B9AF47-6AB5-4F40-9E0C-7E8C0C6F4D11}"
+    )
+    after = _system(vpn)
+    interface = f"{CONTROL_SET}Services\\Tcpip\\Parameters\\Interfaces\\{vpn.adapter}"
+    hives.put(after.root, interface, DhcpIPAddress="10.0.0.7", LeaseObtainedTime=7)
+    delta, rules, _left_out = captured_delta(_system(), after)
+    assert [key for key in vpn.keys() if key not in _taken(delta)] == []
+    assert f"Services\\Tcpip\\Parameters\\Adapters\\{vpn.adapter}" in _taken(delta)
+    assert delta.key(interface).values.keys() == {"ENABLEDHCP"}
+    assert rules.value("SYSTEM", interface, "DhcpIPAddress").reason == "network_adapters"
