@@ -78,6 +78,8 @@ class NewDevice:
         container = f"{control}DeviceContainers\\{self.container}\\BaseContainers\\{self.container}"
         put_all(root, container, {self.path: (0, b"")})
         put(root, f"{CONTROL_SET}Services\\{self.service}", Type=1, Start=3, Owners=[self.inf])
+        image = f"\\SystemRoot\\System32\\drivers\\{self.service}.sys"
+        put(root, f"{CONTROL_SET}Services\\{self.service}", ImagePath=image)
         if self.adapter:
             put(root, f"{control}Class\\{self.driver}", NetCfgInstanceId=self.adapter, DeviceInstanceID=self.path)
             put(root, f"{control}Network\\{NETWORK_CLASS}\\{self.adapter}\\Connection", PnPInstanceId=self.path)

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from ...windows.startup_files import volume_path
 from ...winregistry.hive_model import Key
 from ..rule import Rule
 from . import driver_packages
@@ -32,6 +33,7 @@ WINDOWS_OWN = frozenset(
         *("WPDBUSENUM",),
     )
 )
+_MAX_NAMES, _MAX_PATH = 60, 4000
 _SET = "SYSTEM\\CurrentControlSet\\"
 #: Below these keys, the settings of a network adapter are in a key with its ID.
 _ADAPTER_KEYS = (
@@ -93,7 +95,13 @@ def find_devices(compared: Compared) -> list[Rule]:
     for package in new_packages(compared):
         # Packages of hardware and printers are taken as well: Windows installs them again from the driver store.
         rules += package_rules(package, NAME if package.inf in used else driver_packages.NAME)
-    return rules
+    return [rule for rule in rules if _is_path(rule.pattern)]
+
+
+def _is_path(pattern: str) -> bool:
+    """Return whether a path that values of the registry name can exist."""
+    names = pattern.split("\\")
+    return all(names) and len(names) < _MAX_NAMES and len(pattern) < _MAX_PATH
 
 
 def _rules(control: Key, devices: dict[str, Device]) -> Iterator[Rule]:
@@ -135,11 +143,15 @@ def _container(control: Key, device: Device, devices: dict[str, Device]) -> Iter
 
 
 def _services(compared: Compared, devices: dict[str, Device]) -> Iterator[Rule]:
+    """Yield the rules for the services that came with ``devices``, and their programs."""
     before = compared.before.control if compared.before is not None else None
     for service in sorted({device.service for device in devices.values() if device.service}):
         # The value can also be the name of a driver object, \\Driver\\X.
         if "\\" not in service and (before is None or before.key(f"Services\\{service}") is None):
             yield _take(f"Services\\{service}")
+            program = volume_path(compared.after.service(service)[1], service)
+            if program is not None:
+                yield Rule(program.replace("/", "\\"), NAME, include=True, database=NAME, literal=True)
 
 
 def _take(path: str) -> Rule:

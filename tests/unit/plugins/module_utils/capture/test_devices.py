@@ -108,6 +108,18 @@ def test_number_of_a_removed_device_that_hardware_has_now_stays():
     assert delta.key(f"{CONTROL_SET}Control\\Class") is None
 
 
+@pytest.mark.parametrize("text", ["", "\\", "a\\\\b", "\\".join("a" * 70), "x" * 5000, "*", "{*}\\?"])
+def test_device_with_senseless_values_is_captured(text):
+    after = _system(HUB)
+    key = f"{CONTROL_SET}Enum\\{HUB.path}"
+    hives.put(after.root, key, Driver=text, Service=text, ContainerID=text)
+    hives.put(after.root, key + "\\Device Parameters", VideoID=text)
+    hives.put(after.root, f"{CONTROL_SET}Services\\virtualhub", ImagePath=f"\\SystemRoot\\{text}")
+    _delta, rules, _left_out = captured_delta(_system(), after)
+    assert rules.key("SYSTEM", key) is None
+    assert rules.key("SYSTEM", f"{CONTROL_SET}Enum\\PCI").reason == "hardware"
+
+
 def test_class_key_without_a_device_stays_out_and_the_class_is_taken():
     after = _system()
     hives.put(after.root, f"{CONTROL_SET}Control\\Class\\{USB_CLASS}", UpperFilters=["agentfilter"])
