@@ -92,7 +92,8 @@ function Get-UnprovisionedApp {
 $system = Get-CimInstance -ClassName Win32_ComputerSystem
 $drive = Get-CimInstance -ClassName Win32_LogicalDisk -Filter "DeviceID = '$env:SystemDrive'"
 $tools = Get-Service -Name VMTools -ErrorAction SilentlyContinue
-$partitions = @(Get-Partition -DriveLetter $env:SystemDrive[0] | Get-Disk | Get-Partition)
+$windows = Get-Partition -DriveLetter $env:SystemDrive[0]
+$partitions = @($windows | Get-Disk | Get-Partition)
 $foreignDevices = @(Get-PnpDevice -Class Net -ErrorAction SilentlyContinue | Where-Object { -not $_.Present -and $_.InstanceId -like 'PCI\VEN_*' })
 
 $Ansible.Result = @{
@@ -120,7 +121,11 @@ $Ansible.Result = @{
     profiles = @(Get-CimInstance -ClassName Win32_UserProfile -Filter 'Special = FALSE' | Where-Object { $_.SID -notlike '*-500' } | ForEach-Object LocalPath)
     processes = @(Get-InstallerProcess)
     free_gb = [math]::Round($drive.FreeSpace / 1gb, 1)
-    recovery_partitions = @($partitions | Where-Object { $_.GptType -eq '{de94bba4-06d1-4d40-a16a-bfd50179d6ac}' -or $_.MbrType -eq 39 }).Count
+    recovery_partitions = @($partitions | Where-Object {
+            $_.Offset -gt $windows.Offset -and ($_.GptType -eq '{de94bba4-06d1-4d40-a16a-bfd50179d6ac}' -or $_.MbrType -eq 39)
+        }).Count
+    shadow_copies = @(Get-CimInstance -ClassName Win32_ShadowCopy -ErrorAction SilentlyContinue).Count
+    hotfixes = @(Get-CimInstance -ClassName Win32_QuickFixEngineering | ForEach-Object HotFixID)
     unprovisioned_apps = @(Get-UnprovisionedApp)
     upgraded = @(Get-ChildItem -LiteralPath HKLM:\SYSTEM\Setup | Where-Object { $_.PSChildName -like 'Source OS*' }).Count -gt 0
 }

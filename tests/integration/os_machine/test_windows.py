@@ -27,8 +27,9 @@ def test_windows_is_configured_and_then_unchanged(windows):
     assert not planned.failed, planned.output
     assert planned.tasks == [
         "Set the registry values",
-        "Remove the registry values that clones must not share",
+        "Remove the registry values that images must not have",
         "Disable the scheduled tasks of updates",
+        "Delete the shadow copies",
         "Set a fixed size for the page file",
         "Copy the OS machine tools",
     ]
@@ -53,6 +54,10 @@ def test_windows_is_configured_and_then_unchanged(windows):
     assert _SERVICES + "uhssvc" not in value, "a missing service was created"
     assert value["hklm:\\system\\currentcontrolset\\control\\power"]["HibernateEnabled"] == 0
     assert value["hklm:\\software\\microsoft\\windows\\currentversion\\windowsupdate"] == {}
+    assert value["hklm:\\system\\setup\\labconfig"] == {}
+    assert value["hklm:\\system\\currentcontrolset\\control\\ci\\policy"] == {"VerifiedAndReputablePolicyState": 0}
+    assert value["hklm:\\software\\policies\\microsoft\\windows nt\\systemrestore"] == {"DisableSR": 1}
+    assert state["seen"]["shadow_copies"] == 0
     assert {task["name"]: task["enabled"] for task in state["tasks"]} == {
         "Schedule Scan": False,
         "Scheduled Start": False,
@@ -150,6 +155,8 @@ SETTINGS = {
     "hibernation_off",
     "pagefile",
     "tools_installed",
+    "shadow_copies",
+    "smart_app_control",
 }
 
 
@@ -222,9 +229,106 @@ def test_checks_without_settings_fail(windows):
     assert refused.failed
     for name in ("updates_off", "hibernation_off", "tools_installed"):
         assert refused.results[name]["result"] == "fail", name
-    for name, value in {"update_tasks": "Schedule Scan", "pagefile": "Windows", "store_updates_off": "on"}.items():
+    for name, value in {
+        "update_tasks": "Schedule Scan",
+        "pagefile": "Windows",
+        "store_updates_off": "on",
+        "shadow_copies": "1",
+        "smart_app_control": "evaluation",
+    }.items():
         assert refused.results[name]["result"] == "warn", name
         assert value in refused.results[name]["found"], name
+
+
+def test_recovery_partition_is_removed_only_if_asked(windows):
+    windows.windows(lambda state: state["seen"].update(recovery_partitions=1))
+    steps = ["gather_windows_facts", "recovery"]
+    planned = windows.run_steps(steps, "--check")
+    assert planned.tasks == ["Remove the recovery partition behind drive C"], planned.output
+    assert windows.windows()["seen"]["recovery_partitions"] == 1
+    assert windows.run_steps(steps).changed == 1
+    assert windows.windows()["seen"]["recovery_partitions"] == 0
+    again = windows.run_steps(steps)
+    assert (again.failed, again.changed) == (False, 0), again.output
+
+
+_UPDATE = ["gather_windows_facts", "update"]
+_PACKAGES = [
+    "\\\\files\\updates\\windows11.0-kb5031455-x64.msu",
+    "D:\\KB5032007.msu",
+    "D:\\windows11.0-kb5027397-x64.msu",
+]
+
+
+def start_types(state: dict) -> list[int]:
+    """Return the start types of the services of Windows Update."""
+    return [state["registry"][_SERVICES + name]["values"]["start"]["data"] for name in ("wuauserv", "usosvc")]
+
+
+def disable_updates(state: dict) -> None:
+    """Disable the services of Windows Update, as an earlier run of the role did."""
+    for name in ("wuauserv", "UsoSvc"):
+        model.set_value(state, _SERVICES + name, "Start", 4, "dword")
+
+
+def test_updates_are_installed_with_restarts_and_services_disabled_again(windows):
+    windows.windows(lambda state: (disable_updates(state), state.update(offered=["KB5031455", "KB5032007"])))
+    planned = windows.run_steps(_UPDATE, "--check")
+    assert (planned.failed, planned.changed) == (False, 0), planned.output
+    assert start_types(windows.windows()) == [4, 4]
+    done = windows.run_steps(_UPDATE)
+    assert not done.failed, done.output
+    assert done.tasks == ["Install updates from Windows Update"]
+    state = windows.windows()
+    assert state["seen"]["hotfixes"] == ["KB5027397", "KB5031455", "KB5032007"]
+    assert (state["boots"], start_types(state)) == (2, [4, 4])
+    again = windows.run_steps(_UPDATE)
+    assert (again.failed, again.changed) == (False, 0), again.output
+    assert (windows.windows()["boots"], start_types(windows.windows())) == (2, [4, 4])
+
+
+def test_updates_fail_and_services_are_disabled_again(windows):
+    """The services stay as they were before this run, whose search fails."""
+    windows.windows(lambda state: (disable_updates(state), state.update(no_internet=True)))
+    refused = windows.run_steps(_UPDATE)
+    assert refused.failed
+    assert start_types(windows.windows()) == [4, 4]
+    # A new machine's services are still enabled: they stay so, and the settings disable them.
+    windows.windows(
+        lambda state: state.update(no_internet=False) or model.set_value(state, _SERVICES + "UsoSvc", "Start", 2)
+    )
+    assert not windows.run_steps(_UPDATE).failed
+    assert start_types(windows.windows()) == [4, 2]
+
+
+def test_update_packages_of_a_share_are_installed_without_internet(windows):
+    def provide(state: dict) -> None:
+        disable_updates(state)
+        state.update(no_internet=True, share_user="EXAMPLE\\updates")
+        for path in _PACKAGES:
+            name = path.replace("\\\\", "\\")
+            data = b"not applicable" if "5032007" in path else b"package"
+            state["files"][name.lower()] = {"path": name, "data": base64.b64encode(data).decode()}
+
+    windows.windows(provide)
+    files = set(windows.windows()["files"])
+    values = {
+        "update_packages": _PACKAGES,
+        "update_share_username": "EXAMPLE\\updates",
+        "update_share_password": "very secret",
+    }
+    planned = windows.run_steps(_UPDATE, "--check", **values)
+    assert planned.tasks == ["Report the update packages that a run without check mode installs"], planned.output
+    assert "5027397" not in planned.output
+    done = windows.run_steps(_UPDATE, "-vvv", **values)
+    assert not done.failed, done.output
+    assert "very secret" not in done.output
+    assert done.tasks == ["Install each update package", "Restart Windows"]
+    state = windows.windows()
+    assert state["seen"]["hotfixes"] == ["KB5027397", "KB5031455"]
+    assert (state["boots"], start_types(state), set(state["files"])) == (2, [4, 4], files)
+    again = windows.run_steps(_UPDATE, **values)
+    assert (again.failed, again.changed) == (False, 0), again.output
 
 
 @pytest.mark.parametrize("path", sorted((_ROLE / "scripts").glob("*.ps1")), ids=lambda path: path.name)

@@ -19,6 +19,8 @@ import urllib.request
 from ansible.errors import AnsibleConnectionFailure
 
 _MICROSOFT = "\\Microsoft\\Windows\\"
+#: Servicing creates this key when a restart is pending.
+RESTART_PENDING = "HKLM:\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Component Based Servicing\\RebootPending"
 _SERVICES = "HKLM:\\SYSTEM\\CurrentControlSet\\Services\\"
 
 
@@ -30,6 +32,9 @@ def installed(*, vm: str = "", control: str = "") -> dict:
         "registry": {},
         "files": {},
         "log": [],
+        "boots": 1,
+        "offered": [],
+        "update_results": [],
         "tasks": [
             {"path": _MICROSOFT + "UpdateOrchestrator\\", "name": "Schedule Scan", "enabled": True},
             {"path": _MICROSOFT + "WindowsUpdate\\", "name": "Scheduled Start", "enabled": True},
@@ -57,6 +62,8 @@ def installed(*, vm: str = "", control: str = "") -> dict:
             "processes": [],
             "free_gb": 31.5,
             "recovery_partitions": 0,
+            "shadow_copies": 1,
+            "hotfixes": ["KB5027397"],
             "unprovisioned_apps": [],
             "upgraded": False,
         },
@@ -80,6 +87,8 @@ def installed(*, vm: str = "", control: str = "") -> dict:
             "WIN11-OS",
             "string",
         ),
+        ("HKLM:\\SYSTEM\\CurrentControlSet\\Control\\CI\\Policy", "VerifiedAndReputablePolicyState", 2, "dword"),
+        ("HKLM:\\SYSTEM\\Setup\\LabConfig", "BypassTPMCheck", 1, "dword"),
         ("HKLM:\\SYSTEM\\Setup\\Status\\SysprepStatus", "GeneralizationState", 7, "dword"),
         ("HKLM:\\SYSTEM\\Setup\\Status\\SysprepStatus", "CleanupState", 2, "dword"),
         ("HKLM:\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\WindowsUpdate", "SusClientId", "0d1f", "string"),
@@ -170,6 +179,16 @@ class Session:
         for name in names:
             del self.state["files"][name]
         return bool(names)
+
+    def value(self, path: str, name: str) -> object:
+        """Return the data of a value of the registry, None if it does not exist."""
+        key = self.key(path)
+        return key["values"].get(name.lower(), {}).get("data") if key else None
+
+    def restart(self) -> None:
+        """Start Windows again, which completes updates."""
+        self.state["boots"] += 1
+        self.state["registry"].pop(RESTART_PENDING.lower(), None)
 
     def temporary_folder(self, name: str) -> str:
         """Return the path of a temporary folder."""

@@ -19,9 +19,10 @@ from collections.abc import Callable
 
 import yaml
 
-from ansible_collections.strata.layering.tests.support.windows_guest.model import Session, set_value
+from ansible_collections.strata.layering.tests.support.windows_guest.model import RESTART_PENDING, Session, set_value
 
 _ROLE = pathlib.Path(__file__).resolve().parents[3] / "roles" / "os_machine"
+_SERVICES = "HKLM:\\SYSTEM\\CurrentControlSet\\Services\\"
 _DOCUMENTATION = re.compile(r"^DOCUMENTATION = r?(?:'''|\"\"\")(.*?)(?:'''|\"\"\")", re.DOTALL | re.MULTILINE)
 #: The user of the connection cannot change these tasks.
 _SYSTEMS_TASKS = "\\Microsoft\\Windows\\UpdateOrchestrator\\"
@@ -169,6 +170,14 @@ def _copy(windows: Session, options: dict, check: bool, user: str | None) -> dic
             if _digest(windows, _join(options["dest"], file["dest"])) != file["checksum"]
         ]
         return {"files": changed, "directories": [], "symlinks": []}
+    if options.get("_copy_mode") == "remote":
+        if options["src"].startswith("\\\\") and user != windows.state.get("share_user", user):
+            raise _Failed(f"Access to the path '{options['src']}' is denied.")
+        if windows.file(options["src"]) is None:
+            raise _Failed(f"Cannot copy src file: '{options['src']}' as it does not exist")
+        if not check:
+            windows.write(options["dest"], windows.read(options["src"]))
+        return {"changed": True}
     if options.get("_copy_mode") != "single":
         raise _Failed("The model takes one file at a time")
     dest = _join(options["dest"], options["_original_basename"]) if options["dest"].endswith("\\") else options["dest"]
@@ -217,11 +226,81 @@ def _command(windows: Session, options: dict, check: bool, user: str | None) -> 
     if check:
         return {"skipped": True, "msg": "remote module does not support check mode"}
     line = options.get("cmd") or options.get("_raw_params") or " ".join(options.get("argv", []))
+    if line.startswith("wusa.exe "):
+        code = _wusa(windows, line, user)
+        return {"changed": True, "rc": code, "failed": code != 0, "stdout": "", "stderr": "", "cmd": line}
     for pattern, effect in _COMMANDS.items():
         if re.fullmatch(pattern, line, re.IGNORECASE):
             effect(windows)
             return {"changed": True, "rc": 0, "stdout": "", "stderr": "", "cmd": line}
     raise _Failed(f"The model does not know the command {line}")
+
+
+def _wusa(windows: Session, line: str, user: str | None) -> int:
+    path = line.split('"')[1]
+    if user != "SYSTEM":
+        return 5  # The Windows Update agent refuses remote logons.
+    if _disabled(windows, "wuauserv"):
+        return 0x80070422
+    if windows.file(path) is None:
+        return 2
+    found = re.search(r"kb\d+", path, re.IGNORECASE)
+    if found is None or b"not applicable" in windows.read(path):
+        return 0x80240017
+    return _install_update(windows, found[0].upper())
+
+
+def _install_update(windows: Session, number: str) -> int:
+    windows.state["seen"]["hotfixes"].append(number)
+    set_value(windows.state, RESTART_PENDING, "x", 1, "dword")
+    return 3010
+
+
+def _disabled(windows: Session, service: str) -> bool:
+    return windows.value(_SERVICES + service, "Start") == 4
+
+
+def _service(windows: Session, options: dict, check: bool, user: str | None) -> dict:
+    start = {"auto": 2, "delayed": 2, "manual": 3, "disabled": 4}[options["start_mode"]]
+    before = windows.value(_SERVICES + options["name"], "Start")
+    if before is None:
+        raise _Failed(f"Service '{options['name']}' is not installed")
+    if before != start and not check:
+        set_value(windows.state, _SERVICES + options["name"], "Start", start, "dword")
+    return {"changed": before != start}
+
+
+def _updates(windows: Session, options: dict, check: bool, user: str | None) -> dict:
+    """Search or install the offered updates; the action plugin starts this, polls for its output and ends it."""
+    if options["_operation"] == "cancel":
+        return {}
+    if options["_operation"] == "poll":
+        return {"output": windows.state["update_results"].pop(0)}
+    if _disabled(windows, "wuauserv") or windows.state.get("no_internet"):
+        code = 0x80070422 if _disabled(windows, "wuauserv") else 0x8024402C
+        error = {"message": "Failed to search for updates", "hresult": code - (1 << 32)}
+        done = {"changed": False, "reboot_required": False, "failed": True, "exception": error}
+        windows.state["update_results"].append([{"task": "exit", "result": done}])
+        return {"poll_options": {}, "cancel_options": {}}
+    offered = [number for number in windows.state["offered"] if number not in windows.state["seen"]["hotfixes"]]
+    updates = [{"id": number, "title": number, "kb": [number], "categories": []} for number in offered]
+    output = [{"task": "search_result", "result": {"updates": updates, "filtered": []}}]
+    if offered and not check:
+        info = [{"id": number, "result_code": 2, "hresult": 0} for number in offered]
+        output += [{"task": f"{phase}_result", "result": {"info": info}} for phase in ("download", "install")]
+        for number in offered:
+            _install_update(windows, number)
+    done = {"changed": bool(offered), "reboot_required": bool(offered) and not check, "failed": False}
+    windows.state["update_results"].append([*output, {"task": "exit", "result": done}])
+    return {"poll_options": {}, "cancel_options": {}}
+
+
+def _file(windows: Session, options: dict, check: bool, user: str | None) -> dict:
+    if options.get("state") == "directory":
+        return {"changed": False}  # Files of the model need no folders.
+    if options.get("state") != "absent":
+        raise _Failed("The model only creates folders and removes files")
+    return {"changed": not check and windows.remove(options["path"])}
 
 
 def _hibernate_off(windows: Session) -> None:
@@ -244,13 +323,21 @@ _COMMANDS = {
 
 
 def _powershell(windows: Session, options: dict, check: bool, user: str | None) -> dict:
-    if (
-        options["script"].strip()
-        != (_ROLE / "scripts" / "gather_windows_facts.ps1").read_text(encoding="utf-8").strip()
-    ):
-        raise _Failed("The model does not know this script")
-    if check:
+    script = options["script"].strip()
+    name = next(
+        (path.stem for path in (_ROLE / "scripts").glob("*.ps1") if path.read_text(encoding="utf-8").strip() == script),
+        None,
+    )
+    if check and "SupportsShouldProcess" not in script:
         return {"skipped": True, "msg": "remote module does not support check mode"}
+    if name in _COUNTED:
+        counted = _COUNTED[name]
+        changed = windows.state["seen"][counted] > 0
+        if not check:
+            windows.state["seen"][counted] = 0
+        return {"changed": changed}
+    if name != "gather_windows_facts":
+        raise _Failed("The model does not know this script")
     parameters = options.get("parameters", {})
     tasks = [
         dict(task)
@@ -284,6 +371,8 @@ def _observe_value(windows: Session, observed: dict) -> dict:
     return state | ({"exists": True, "data": value["data"]} if value else {})
 
 
+#: Scripts that remove things, and the fact that counts these things.
+_COUNTED = {"delete_shadow_copies": "shadow_copies", "remove_recovery_partition": "recovery_partitions"}
 _PING = "ansible.windows.win_ping"
 _MODULES: dict[str, Callable[[Session, dict, bool, str | None], dict]] = {
     _PING: _ping,
@@ -292,7 +381,10 @@ _MODULES: dict[str, Callable[[Session, dict, bool, str | None], dict]] = {
     "ansible.windows.win_acl": _acl,
     "ansible.windows.win_acl_inheritance": _acl_inheritance,
     "ansible.windows.win_command": _command,
+    "ansible.windows.win_file": _file,
     "ansible.windows.win_powershell": _powershell,
+    "ansible.windows.win_service": _service,
+    "ansible.windows.win_updates": _updates,
     "community.windows.win_scheduled_task": _scheduled_task,
     "community.windows.win_pagefile": _pagefile,
 }

@@ -31,6 +31,8 @@ options:
 """
 
 _ENCODED = re.compile(r"-EncodedCommand (\S+)")
+#: The test of win_reboot, which expects this text once the logon is possible.
+_LOGGED_ON = re.compile(r"AutoLogonChecked' -ErrorAction Stop; '(success-[0-9a-f-]+)'")
 _REMOVE = re.compile(r"Remove-Item (?:'((?:[^']|'')*)'|(\S+)) -Force")
 
 
@@ -69,6 +71,16 @@ class Connection(ConnectionBase):
                 return self._run(windows, in_data)
             encoded = _ENCODED.search(cmd)
             script = base64.b64decode(encoded[1]).decode("utf-16-le") if encoded else cmd
+            if "LastBootUpTime" in script:
+                return 0, str(windows.state["boots"]).encode(), b""
+            if "shutdown.exe /r" in script:
+                windows.restart()
+                return 0, json.dumps({"rc": 0, "stdout": "", "stderr": ""}).encode(), b""
+            if "ServicingInProgress" in script:
+                return 0, b"", b""
+            logged_on = _LOGGED_ON.search(script)
+            if logged_on:
+                return 0, logged_on[1].encode(), b""
             removed = _REMOVE.search(script)
             if not removed:
                 raise AnsibleConnectionFailure(f"The model does not support the command {script}")
