@@ -34,7 +34,7 @@ def _play(office):
         "layering_password": office.simulator.login[1],
         "layering_ca_path": os.fspath(office.simulator.ca_file),
         **{f"{kind}_layer_os_layer": {"name": "Windows 11"} for kind in ("app", "platform")},
-        **{f"{kind}_layer_connector": "packaging" for kind in ("app", "platform")},
+        **{f"{kind}_layer_connector": "packaging" for kind in ("app", "platform", "os")},
         "layered_image_connectors": [connector(name="packaging", folder="Packaging")],
     }
     group = {"hosts": {}, "vars": {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}}
@@ -44,7 +44,7 @@ def _play(office):
     path = office.tmp_path / "inventory.json"
 
     def play(packages: list[dict], *flags: str, kind: str = "app") -> tuple[int, str]:
-        values[f"{kind}_layer_packages"] = packages
+        values["os_layer_updates" if kind == "os" else f"{kind}_layer_packages"] = packages
         path.write_text(json.dumps(inventory))
         path.rename(path.with_suffix(".yml"))
         done = subprocess.run(
@@ -172,3 +172,36 @@ def test_role_platform_layer_is_packaged(office, play):
     assert layer["versions"][0]["changes"]["files"] == 2
     assert play([package], kind="platform")[0] == 0
     assert play([package | {"confirmed_for": ["2.0"]}], kind="platform")[0] == 1
+
+
+def test_role_os_layer_is_updated_manually_without_the_os_machine(office, play):
+    update = {"name": "Windows 11", "version": "2.0", "minimum_run": 0}
+    # The connector and the layer, whose packaging machine needs the connector.
+    assert play([update], "--check", kind="os")[0] == 2
+    changed, output = play([update], kind="os")
+    assert changed == 2
+    assert "Update or configure Windows in it" in output
+    [name] = [name for name in machines(office.simulator) if name.startswith("Windows-11-2.0-packaging-")]
+    machine = machines(office.simulator)[name]
+    machine_of(office.simulator.connect(), machine["moid"]).PowerOff()
+    work_in(office, machine, install)
+    # The readiness checks decide: the VM is kept until its disk is accepted.
+    with pytest.raises(AssertionError, match=r"operations\.os_not_ready"):
+        play([update], kind="os")
+    assert name in machines(office.simulator)
+    assert play([update | {"readiness": "warn"}], kind="os")[0] == 2
+    assert versions(office, "Windows 11") == ["1.0", "2.0"]
+    assert name not in machines(office.simulator)
+    assert os.listdir(office.share) == []
+    assert play([update], kind="os")[0] == 0
+
+
+def test_role_os_layer_is_updated_by_tasks(office, play):
+    path = office.tmp_path / "update.yml"
+    copy = {"content": "{{ os_layer_update.version }}", "dest": os.fspath(office.tmp_path / "done")}
+    path.write_text(json.dumps([{"name": "Update", "ansible.builtin.copy": copy}]))
+    tasks = {"update_tasks": os.fspath(path)}
+    play([{"name": "Windows 11", "version": "2.0", "start_from": "1.0", "readiness": "warn"} | tasks], kind="os")
+    assert (office.tmp_path / "done").read_text() == "2.0"
+    assert not [name for name in machines(office.simulator) if "packaging" in name]
+    assert versions(office, "Windows 11") == ["1.0", "2.0"]
