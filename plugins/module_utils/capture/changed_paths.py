@@ -141,17 +141,19 @@ class PathBuilder:
         """Return whether a file or folder that kept its names has other data or metadata; values are compared by content.
 
         Below the folder of Windows, times, extended attributes and the form of storage do not count: Windows changes them
-        by itself.
+        by itself. It compresses files elsewhere as well (CompactOS); that is a change only together with another change.
         """
         is_system = any(self.fold(path).startswith(_WINDOWS) for path in paths)
         if change.metadata or change.incidental and not is_system:
             return True
-        if not (change.data or change.values):
+        if not (change.data or change.values or change.form):
             return False
         with self._old.open(change.reference) as old, self._new.open(change.reference) as new:
+            if change.form and not is_system and not (old.is_external or new.is_external):
+                return True
             if change.values and not has_same_values(old, new, with_eas=not is_system):
                 return True
-            return change.data and not has_same_streams(old, new)
+            return (change.data or old.reparse != new.reparse) and not has_same_streams(old, new)
 
     def _moves_system_files(self, reference: int, old_path: str, path: str) -> bool:
         """Report a folder that was renamed or moved if it contains system files; return whether it is left out."""

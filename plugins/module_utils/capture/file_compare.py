@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from ..common import security_descriptors
-from ..common.errors import Corrupt
+from ..common.errors import Corrupt, Unsupported
 from ..layers.extended_attributes import SYSTEM_PREFIXES, unpack_eas
 from ..ntfs import attribute_records
 from ..ntfs.node import Node
+from ..ntfs.wof import container as wof
 
 #: Bytes that are compared at a time.
 _COMPARED = 1 << 20
@@ -18,10 +19,11 @@ _COMPARED = 1 << 20
 def has_same_values(old: Node, new: Node, *, with_eas: bool = True) -> bool:
     """Return whether security descriptor, reparse point and, unless excluded, extended attributes are equal.
 
-    Object IDs do not count: Windows gives an ID to the target of a shortcut and to open files that it tracks.
+    Object IDs do not count: Windows gives an ID to the target of a shortcut and to open files that it tracks. The reparse
+    point of CompactOS says how the data is stored; the data is compared by ``has_same_streams``.
     """
     return (
-        old.reparse == new.reparse
+        (None if old.is_external else old.reparse) == (None if new.is_external else new.reparse)
         and (not with_eas or _eas(old) == _eas(new))
         and _is_same_descriptor(old.security, new.security)
     )
@@ -52,13 +54,41 @@ def _is_same_descriptor(old: bytes | None, new: bytes | None) -> bool:
 
 
 def has_same_streams(old: Node, new: Node) -> bool:
-    """Return whether all streams have the same names and content; False for an encrypted file, which cannot be read."""
+    """Return whether all streams have the same names and content; False for an encrypted file, which cannot be read.
+
+    The data of a file that CompactOS compressed is compared as Windows shows it.
+    """
     if (old.attributes | new.attributes) & attribute_records.ENCRYPTED and not new.is_directory:
         return False
-    if (sorted(old.streams), old.size) != (sorted(new.streams), new.size):
+    if (_named_streams(old), old.size) != (_named_streams(new), new.size):
         return False
-    names = [name for name, _size in new.streams]
-    return all(_is_same_stream(old, new, name) for name in ([*names, ""] if new.size else names))
+    names = [name for name, _size in _named_streams(new)]
+    return all(_is_same_stream(old, new, name) for name in names) and (not new.size or _is_same_data(old, new))
+
+
+def _named_streams(node: Node) -> list[tuple[str, int]]:
+    """Return (name, size) of the named streams, without the compressed data of the file itself."""
+    return sorted(stream for stream in node.streams if not (node.is_external and stream[0] == wof.STREAM))
+
+
+def _is_same_data(old: Node, new: Node) -> bool:
+    """Return whether the data of two files of the same size is equal; False if it differs in form and cannot be read."""
+    if not (old.is_external or new.is_external):
+        return _is_same_stream(old, new, "")
+    sizes = [[size for name, size in node.streams if name == wof.STREAM] for node in (old, new)]
+    if old.reparse == new.reparse and sizes[0] == sizes[1]:
+        if all(_is_same_stream(old, new, name) for name in ("", *[wof.STREAM] * len(sizes[0]))):
+            return True
+    try:
+        with old.open_content() as first, new.open_content() as second:
+            return all(
+                first.pread(_COMPARED, offset) == second.pread(_COMPARED, offset)
+                for offset in range(0, new.size, _COMPARED)
+            )
+    except (Corrupt, Unsupported) as error:
+        if error.code not in wof.UNREADABLE:
+            raise
+        return False
 
 
 def _is_same_stream(old: Node, new: Node, name: str) -> bool:

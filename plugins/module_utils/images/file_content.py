@@ -24,7 +24,6 @@ from ..ntfs.volume import Volume
 from ..ntfs.wof import container as wof
 from .file_version import FileVersion, file_version, read_version
 
-_UNREADABLE = ("ntfs.compact_os_damaged", "ntfs.compact_os_provider")
 #: How a file is stored: its reparse point and the digest of its compressed stream; None if it is not compressed.
 _Stored = tuple[bytes | None, bytes]
 
@@ -151,7 +150,7 @@ def _readable() -> Iterator[None]:
     try:
         yield
     except (Corrupt, Unsupported) as error:
-        if error.code not in _UNREADABLE:
+        if error.code not in wof.UNREADABLE:
             raise
         raise UnreadableContent from error
 

@@ -37,8 +37,8 @@ class FileChange:
     descriptor, the reparse point, extended attributes or the object ID differ or are stored in
     another place or form; the caller compares both by value. ``metadata`` is true if attributes or
     8.3 names differ. ``incidental`` is true if the time of creation or (of a file) of writing differs,
-    or whether NTFS stores the file compressed or sparse. The attribute that says whether a file has
-    extended attributes does not count.
+    ``form`` if NTFS stores only one of both files compressed or sparse. The attributes that say whether a file
+    has extended attributes or a reparse point do not count.
     """
 
     number: int
@@ -49,6 +49,7 @@ class FileChange:
     values: bool = False
     metadata: bool = False
     incidental: bool = False
+    form: bool = False
     reference: int = 0
 
 
@@ -279,22 +280,23 @@ def _changed(before: FileState, after: FileState) -> FileChange:
         values=(before.security_id, before.values) != (after.security_id, after.values),
         metadata=_metadata(before) != _metadata(after),
         incidental=_incidental(before) != _incidental(after),
+        form=bool((before.attributes ^ after.attributes) & _FORM),
         reference=after.reference,
     )
 
 
 def _metadata(state: FileState) -> tuple[object, ...]:
-    attributes = state.attributes & ~(attribute_records.HAS_EAS | _FORM)
+    attributes = state.attributes & ~(attribute_records.HAS_EAS | attribute_records.REPARSE | _FORM)
     return (state.is_directory, attributes, state.short_names)
 
 
 def _incidental(state: FileState) -> tuple[object, ...]:
-    return (state.created, None if state.is_directory else state.written, state.attributes & _FORM)
+    return (state.created, None if state.is_directory else state.written)
 
 
 def _matters(change: FileChange) -> bool:
     is_same_file = change.before is not None and change.before == change.after
-    return not is_same_file or change.data or change.values or change.metadata or change.incidental
+    return not is_same_file or change.data or change.values or change.metadata or change.incidental or change.form
 
 
 # -- clusters

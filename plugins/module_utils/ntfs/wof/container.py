@@ -23,6 +23,8 @@ from .huffman import DamagedData
 
 #: The stream with the compressed data of a file.
 STREAM = "WofCompressedData"
+#: The codes of errors of files whose data cannot be read.
+UNREADABLE = ("ntfs.compact_os_damaged", "ntfs.compact_os_provider")
 _TAG = struct.pack("<I", 0x80000017)
 #: Reparse header (tag, length, reserved), WOF_EXTERNAL_INFO (version, provider), version and algorithm of the provider.
 _HEADER = struct.Struct("<IHHII")

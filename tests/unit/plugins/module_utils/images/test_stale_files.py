@@ -163,7 +163,7 @@ def test_only_the_headers_and_resources_of_a_program_are_read():
     start, size = 1 << 20, 4096
     sections = header + 24 + struct.unpack_from("<H", data, header + 20)[0]
     changed = bytearray(data)
-    # The second section becomes the one with the resources; another part of the program contains the signature, too.
+    # The second section gets the resources; another part of the program contains the signature, too.
     address = struct.unpack_from("<I", data, sections + 40 + 12)[0]
     struct.pack_into("<II", changed, header + 24 + 128, address, size)
     struct.pack_into("<II", changed, sections + 40 + 16, size, start)

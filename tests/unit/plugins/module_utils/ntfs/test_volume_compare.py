@@ -74,7 +74,7 @@ def changed(pair, change, ranges=None, **options):
                 [Paths(table).path(name) for name in names or ()]
                 for table, names in ((old, file.before), (new, file.after))
             ]
-            kinds = {kind for kind in ("data", "values", "metadata", "incidental") if getattr(file, kind)}
+            kinds = {kind for kind in ("data", "values", "metadata", "incidental", "form") if getattr(file, kind)}
             files[(paths[1] or paths[0])[0]] = (*paths, kinds)
     return files, result
 
@@ -107,12 +107,12 @@ def test_comparing_the_whole_volume_finds_the_same_files(pair):
     ("work", "kinds"),
     [
         (lambda node: node.write(b"resident", 0), {"data"}),
-        (lambda node: node.truncate(100_000), {"data", "incidental"}),
+        (lambda node: node.truncate(100_000), {"data", "form"}),
         (lambda node: node.write(b"x", 0, "stream"), {"data"}),
         (lambda node: node.set_times(Times(1, 2, 3, 4)), {"incidental"}),
         (lambda node: node.set_object_id(b"0123456789abcdef"), {"values"}),
         (lambda node: node.set_eas(b"\x10\0\0\0\0\4\2\0NAME\0ok\0"), {"values"}),
-        (lambda node: node.set_reparse(b"\x1a\x70\x00\x90\x08\x00\x00\x00cloudy!!"), {"values", "metadata"}),
+        (lambda node: node.set_reparse(b"\x1a\x70\x00\x90\x08\x00\x00\x00cloudy!!"), {"values"}),
         (lambda node: node.set_short_name("SHORT~1"), {"metadata"}),
     ],
 )
