@@ -341,6 +341,7 @@ def test_activation_runs_in_images_until_it_succeeds_and_never_elsewhere(machine
 
 
 _CURRENT = "HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\"
+_RENAMES = "\\??\\C:\\new\0!\\??\\C:\\old\0\0".encode("utf-16-le").hex(",")
 _REGISTRY = f"""Windows Registry Editor Version 5.00
 
 [{_CURRENT}WindowsUpdate\\Auto Update\\RebootRequired]
@@ -359,6 +360,16 @@ _REGISTRY = f"""Windows Registry Editor Version 5.00
 "UpgradeInProgress"=dword:00000001
 
 [HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\.NETFramework\\NGenQueue\\WIN64\\Default\\0]
+
+[HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\Tcpip\\Parameters]
+"Domain"="corp.example.com"
+
+[HKEY_LOCAL_MACHINE\\SYSTEM\\Setup\\Status\\SysprepStatus]
+"GeneralizationState"=dword:00000003
+"CleanupState"=dword:00000002
+
+[HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Control\\Session Manager]
+"PendingFileRenameOperations"=hex(7):{_RENAMES}
 """
 _FINDINGS = """reboot: a restart is pending (RebootRequired JoinDomain pending.xml).
 installer: an MSI installation is in progress (InProgress).
@@ -366,6 +377,9 @@ run_once: RunOnce entries are outstanding (RunOnce RunOnceEx).
 windows_upgrade: Windows is being set up or upgraded (UpgradeInProgress $WINDOWS.~BT).
 ngen_needed: .NET assemblies are not compiled yet (Default).
 no_done_markers: kmssetup.cmd has run in this VM (kmsdir).
+domain_joined: Windows is joined to a domain (corp.example.com).
+sysprep_state: Sysprep was run (GeneralizationState).
+pending_renames: a restart would replace files (PendingFileRenameOperations).
 """
 
 
@@ -379,7 +393,9 @@ def test_finalize_shuts_down_unless_a_check_fails(machine):
     # Wine runs the commands of RunOnce when it starts.
     both = windows_text("@reg import %~dp0all.reg >nul 2>&1\n@cmd /c %~dp0finalize.cmd\n@exit /b %ERRORLEVEL%\n")
     vm.wine.put({"both.cmd": both})
-    printed = vm.wine.run("cmd", "/c", "C:\\Windows\\Setup\\scripts\\both.cmd", codes=(2 + 4 + 16 + 32 + 64 + 128,))
+    printed = vm.wine.run(
+        "cmd", "/c", "C:\\Windows\\Setup\\scripts\\both.cmd", codes=(2 + 4 + 16 + 32 + 64 + 128 + 256 + 512 + 1024,)
+    )
     assert "".join(line.partition(").")[0] + ").\n" for line in printed.splitlines()) == _FINDINGS
     assert vm.wine.calls == []
     assert "installer: " in vm.wine.run(*finalize, "/force")

@@ -114,7 +114,9 @@ def _final_size(disk: BlockDevice, partition: partitions.Partition, name: str, s
             code="images.os_too_large",
             hint=f"Set max_layer_size_gb to {-(-disk.size // _GIB)} or more.",
         )
-    if behind and size > disk.size:
+    if behind and size_gb == -(-disk.size // _GIB):
+        return disk.size  # Documents have this size rounded up.
+    if behind:
         raise Unsupported(
             f"The Windows partition of {name} cannot grow to {size_gb} GiB: partition {behind[0].number} follows it.",
             code="images.partitions_not_last",

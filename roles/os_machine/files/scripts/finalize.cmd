@@ -3,7 +3,8 @@ rem Shuts down Windows to capture it as a layer, unless a check fails. Part of s
 rem   finalize.cmd          checks, then shuts down
 rem   finalize.cmd /check   checks only
 rem   finalize.cmd /force   checks, then shuts down in any case
-rem The exit code is 0, or the sum of the failed checks: 2 reboot, 4 installer, 16 run_once, 32 windows_upgrade, 64 ngen_needed, 128 no_done_markers.
+rem The exit code is 0, or the sum of the failed checks: 2 reboot, 4 installer, 16 run_once, 32 windows_upgrade, 64 ngen_needed, 128 no_done_markers,
+rem 256 domain_joined, 512 sysprep_state, 1024 pending_renames.
 setlocal EnableExtensions DisableDelayedExpansion
 set "STRATA_REG=%SystemRoot%\System32\reg.exe"
 set "STRATA_FIND=%SystemRoot%\System32\find.exe"
@@ -65,6 +66,28 @@ set "STRATA_SIGNS="
 if exist "%SystemRoot%\Setup\scripts\kmsdir\*_done" set "STRATA_SIGNS= kmsdir"
 if defined STRATA_SIGNS call :finding 128 no_done_markers "kmssetup.cmd has run in this VM" "Delete the *_done files in %SystemRoot%\Setup\scripts\kmsdir."
 
+rem The name of the domain is also the DNS suffix of a computer that is not joined; Netlogon starts on demand (0x3) then.
+set "STRATA_SIGNS="
+set "STRATA_DOMAIN="
+set "STRATA_KEY=HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters"
+for /f "tokens=1,2,*" %%a in ('%STRATA_REG% query %STRATA_KEY% /v Domain 2^>nul') do if /i "%%a"=="Domain" set "STRATA_DOMAIN=%%c"
+set "STRATA_KEY=HKLM\SYSTEM\CurrentControlSet\Services\Netlogon"
+for /f "tokens=1,2,*" %%a in ('%STRATA_REG% query %STRATA_KEY% /v Start 2^>nul') do if /i "%%c"=="0x3" set "STRATA_DOMAIN="
+if defined STRATA_DOMAIN set "STRATA_SIGNS= %STRATA_DOMAIN%"
+call :subkeys "HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Control\CloudDomainJoin\JoinInfo"
+if defined STRATA_SIGNS call :finding 256 domain_joined "Windows is joined to a domain" "Leave the domain and restart. Horizon joins its clones."
+
+set "STRATA_SIGNS="
+call :number "HKLM\SYSTEM\Setup\Status\SysprepStatus" GeneralizationState 0x7
+call :number "HKLM\SYSTEM\Setup\Status\SysprepStatus" CleanupState 0x2
+if defined STRATA_SIGNS call :finding 512 sysprep_state "Sysprep was run" "Create the packaging machine again and do not run Sysprep in it."
+
+rem The mark ! precedes a file that is replaced. Files that are only deleted have an empty target.
+set "STRATA_SIGNS="
+call :replaced PendingFileRenameOperations
+call :replaced PendingFileRenameOperations2
+if defined STRATA_SIGNS call :finding 1024 pending_renames "a restart would replace files" "Restart, then run finalize.cmd again."
+
 if "%STRATA_FOUND%"=="0" echo All checks passed.
 if "%STRATA_ACTION%"=="check" exit /b %STRATA_FOUND%
 if "%STRATA_ACTION%"=="shutdown" if not "%STRATA_FOUND%"=="0" exit /b %STRATA_FOUND%
@@ -104,6 +127,17 @@ rem :flag KEY NAME - add a sign if the value is 1
 :flag
 "%STRATA_REG%" query %1 /v %2 2>nul | "%STRATA_FIND%" "0x1" >nul
 if not errorlevel 1 set "STRATA_SIGNS=%STRATA_SIGNS% %2"
+exit /b 0
+
+rem :number KEY NAME NORMAL - add a sign if the number of the value is neither normal nor 0
+:number
+for /f "tokens=1,2,*" %%a in ('%STRATA_REG% query %1 /v %2 2^>nul') do if /i "%%a"=="%2" if not "%%c"=="%3" if not "%%c"=="0x0" set "STRATA_SIGNS=%STRATA_SIGNS% %2"
+exit /b 0
+
+rem :replaced NAME - add a sign if this list of renames replaces a file
+:replaced
+"%STRATA_REG%" query "HKLM\SYSTEM\CurrentControlSet\Control\Session Manager" /v %1 2>nul | "%STRATA_FIND%" "\0!" >nul
+if not errorlevel 1 set "STRATA_SIGNS=%STRATA_SIGNS% %1"
 exit /b 0
 
 rem :subkeys KEY - add a sign if the key has subkeys

@@ -155,14 +155,15 @@ def test_dirty_hive_without_log_is_refused(tmp_path, hive):
 def test_windows_before_recovery_partition_cannot_grow(repository):
     path, _manifest = cached_disk(Spec(variants=("recovery",)))
     # Examining the disk finds it too, before hours are spent on copying.
-    for work in (lambda: store(repository, path), lambda: os_import.examine(lambda: open_disk(path), "x", 1)):
+    for work in (lambda: store(repository, path, 2), lambda: os_import.examine(lambda: open_disk(path), "x", 2)):
         with raises(Unsupported, "images.partitions_not_last") as caught:
             work()
         assert "reagentc" in caught.value.hint
         assert "0.5 GiB" in caught.value.hint
         assert blobs(repository) == ([], [])
+    assert os_import.examine(lambda: open_disk(path), "x", 1).facts["disk"]["capacity"] == 512 << 20
     path, _manifest = cached_disk(Spec(variants=("recovery",), virtual_size=1 << 30))
-    assert os_import.examine(lambda: open_disk(path), "x", 1).facts["disk"]["partition"]
+    assert os_import.examine(lambda: open_disk(path), "x", 1).facts["disk"]["capacity"] == 1 << 30
 
 
 def test_windows_before_recovery_partition_without_size_keeps_the_disk(repository, tmp_path):
