@@ -160,6 +160,19 @@ def compact_path(volume: Volume, path: str, algorithm: int = XPRESS4K) -> None:
         compact(node, algorithm)
 
 
+def compact_windows(volume: Volume) -> list[str]:
+    """Store the programs of Windows and the hive of the default user as CompactOS does; return their paths."""
+    paths = []
+    with existing(volume, "Windows/System32") as folder:
+        for child in list(folder.children()):
+            if child.name.lower().endswith((".exe", ".dll")):
+                paths.append(f"Windows/System32/{child.name}")
+    paths.append("Users/Default/NTUSER.DAT")
+    for number, path in enumerate(paths):
+        compact_path(volume, path, (XPRESS4K, XPRESS8K, XPRESS16K)[number % 3])
+    return paths
+
+
 def plain_samples(size: int) -> dict[str, bytes]:
     """Return data of every kind that decoders treat in different ways, up to ``size`` bytes, by name; always the same."""
     rng = random.Random(size)

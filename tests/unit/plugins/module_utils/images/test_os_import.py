@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
@@ -28,10 +29,12 @@ from ansible_collections.strata.layering.plugins.module_utils.images import os_i
 from ansible_collections.strata.layering.plugins.module_utils.images.os_disk import OsDisk
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
+from ansible_collections.strata.layering.plugins.module_utils.windows.installation import read_file
 from ansible_collections.strata.layering.tests.sample import reread
 from ansible_collections.strata.layering.tests.sample.cache import cached_disk
 from ansible_collections.strata.layering.tests.sample.package import make_package
 from ansible_collections.strata.layering.tests.sample.plan import Spec
+from ansible_collections.strata.layering.tests.support import wof
 from ansible_collections.strata.layering.tests.support.expectations import raises
 from ansible_collections.strata.layering.tests.support.ntfs_check import check
 from ansible_collections.strata.layering.tests.support.transaction_logs import (
@@ -101,6 +104,28 @@ def test_valid_disk_is_stored_and_grown(repository, tmp_path, variants):
     assert facts["disk"]["capacity"] == 1 << 30
     assert stored.data_bytes < 60 << 20
     assert os_import.examine(lambda: open_disk(path), "x", 1).facts["product_name"] == facts["product_name"]
+
+
+def test_disk_that_compact_os_compressed_is_stored_with_the_same_facts(repository, tmp_path):
+    path, _manifest = cached_disk(Spec())
+    plain = os_import.examine(lambda: open_disk(path), "x", 1)
+    with open_disk(path) as disk, CopyOnWriteDevice(disk, str(tmp_path)) as device:
+        partition = os_import.find_windows(device)
+        with Volume.mount(partition.window(device), writable=True) as volume:
+            paths = wof.compact_windows(volume)
+            assert {"Windows/System32/cmd.exe", "Users/Default/NTUSER.DAT"} <= set(paths)
+        stored = os_import.store_disk(repository, lambda: contextlib.nullcontext(device), "x", 1)
+        size = partition.size
+    assert stored.examination.facts | {"disk": None} == plain.facts | {"disk": None}
+    assert stored.examination.readiness == plain.readiness
+    assert plain.facts["architecture"] == "x64"
+    with OsDisk("sha256:" + "0" * 64, stored.vmdk, stored.index).open(repository) as device:
+        window = os_import.find_windows(device).window(device)
+        assert window.size > size
+        assert check(window, entries_follow=True) == []
+        with Volume.mount(window) as volume:
+            for path in paths:
+                assert read_file(volume, path, 1 << 30)[:4] in (b"MZ\x90\0", b"regf"), path
 
 
 @pytest.mark.parametrize(
