@@ -18,6 +18,7 @@ from ansible_collections.strata.layering.tests.support.module_options import add
 from ansible_collections.strata.layering.tests.support.modules import run
 from ansible_collections.strata.layering.tests.support.packaging_workspace import install, work_in
 from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
+from ansible_collections.strata.layering.tests.support.windows_guest import model
 
 _COLLECTIONS = pathlib.Path(__file__).resolve().parents[3] / ".build" / "collections"
 
@@ -37,13 +38,16 @@ def _play(office):
         **{f"{kind}_layer_connector": "packaging" for kind in ("app", "platform", "os")},
         "layered_image_connectors": [connector(name="packaging", folder="Packaging")],
     }
-    group = {"hosts": {}, "vars": {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}}
-    inventory = {
-        "all": {"hosts": {"localhost": group["vars"]}, "vars": values, "children": {"packaging_machines": group}}
-    }
+    local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    group = {"hosts": {}, "vars": local}
+    inventory = {"all": {"hosts": {"localhost": local}, "vars": values, "children": {"packaging_machines": group}}}
     path = office.tmp_path / "inventory.json"
 
-    def play(packages: list[dict], *flags: str, kind: str = "app") -> tuple[int, str]:
+    def play(
+        packages: list[dict], *flags: str, kind: str = "app", windows: pathlib.Path | None = None
+    ) -> tuple[int, str]:
+        if windows is not None:
+            group["vars"] = {"ansible_connection": "windows_guest", "windows_guest_state": os.fspath(windows)}
         values["os_layer_updates" if kind == "os" else f"{kind}_layer_packages"] = packages
         path.write_text(json.dumps(inventory))
         path.rename(path.with_suffix(".yml"))
@@ -65,6 +69,7 @@ def _play(office):
             env={
                 **os.environ,
                 "ANSIBLE_COLLECTIONS_PATH": str(_COLLECTIONS),
+                "ANSIBLE_CONNECTION_PLUGINS": os.path.join(os.path.dirname(model.__file__), "connection"),
                 "ANSIBLE_HOME": str(office.tmp_path / "ansible"),
                 "ANSIBLE_NOCOLOR": "1",
             },
@@ -197,11 +202,22 @@ def test_role_os_layer_is_updated_manually_without_the_os_machine(office, play):
 
 
 def test_role_os_layer_is_updated_by_tasks(office, play):
+    """The update services, which are disabled in an OS layer, are enabled only while updates are installed."""
+    windows = office.tmp_path / "windows.json"
+    state = model.installed()
+    services = "hklm:\\system\\currentcontrolset\\services\\"
+    for name in ("wuauserv", "UsoSvc"):
+        model.set_value(state, services + name, "Start", 4, "dword")
+    model.keep(windows, state | {"offered": ["KB5031455"]})
+    value = {"path": "HKLM:\\SOFTWARE\\Example", "name": "Version", "data": "{{ os_layer_update.version }}"}
     path = office.tmp_path / "update.yml"
-    copy = {"content": "{{ os_layer_update.version }}", "dest": os.fspath(office.tmp_path / "done")}
-    path.write_text(json.dumps([{"name": "Update", "ansible.builtin.copy": copy}]))
-    tasks = {"update_tasks": os.fspath(path)}
-    play([{"name": "Windows 11", "version": "2.0", "start_from": "1.0", "readiness": "warn"} | tasks], kind="os")
-    assert (office.tmp_path / "done").read_text() == "2.0"
+    path.write_text(json.dumps([{"name": "Configure", "ansible.windows.win_regedit": value}]))
+    update = {"name": "Windows 11", "version": "2.0", "start_from": "1.0", "readiness": "warn"}
+    play([update | {"windows_update": True, "update_tasks": os.fspath(path)}], kind="os", windows=windows)
+    state = model.load(windows)
+    assert "KB5031455" in state["seen"]["hotfixes"]
+    start_types = [state["registry"][services + name]["values"]["start"]["data"] for name in ("wuauserv", "usosvc")]
+    assert start_types == [4, 4]
+    assert state["registry"]["hklm:\\software\\example"]["values"]["version"]["data"] == "2.0"
     assert not [name for name in machines(office.simulator) if "packaging" in name]
     assert versions(office, "Windows 11") == ["1.0", "2.0"]
