@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 
 from ..catalog import layer_store
+from ..common.findings import WARN, Finding
 from ..common.progress import Progress, silent
 from ..images.thin_image import ThinImage
 from ..layers import entry as model
@@ -30,7 +31,7 @@ from ..winregistry.delta import Counts, Delta
 from ..winregistry.delta_format import write_delta
 from ..winregistry.hive_names import HIVES, LayerHive
 from .changed_paths import PathBuilder, PathChanges
-from .databases.all import PREPARATIONS, cleanings, database_rules, expand, found_rules
+from .databases.all import DIVISIBLE, PREPARATIONS, cleanings, database_rules, expand, found_rules
 from .databases.compared import Compared
 from .disks import DiskDifference, Opener, difference, open_packaged
 from .entries import entries_of
@@ -138,7 +139,12 @@ def _capture(
             left_out.add("file", "spelling", printable(path))
         contents = Contents(counter.paths, list(changes.whiteouts.values()), deltas, left_out)
         return CaptureResult(
-            layer, counter.totals(deltas), left_out.report(), find_hazards(contents), gate, _statistics(disks)
+            layer,
+            counter.totals(deltas),
+            left_out.report(),
+            [*find_hazards(contents), *_divided(compiled)],
+            gate,
+            _statistics(disks),
         )
 
 
@@ -163,8 +169,24 @@ def _examine(
     ]
     for prepare in PREPARATIONS:
         prepare(compared)
-    compiled = RuleSet([*defaults, *expand(defaults, rules)], current=control.name)
+    compiled = RuleSet([*defaults, *expand(defaults, rules)], current=control.name, defaults=len(defaults))
     return compiled, gate, cleanings(compared, rules)
+
+
+def _divided(rules: RuleSet) -> list[dict]:
+    """Return a finding for each database of which rules of the user divide the members."""
+    return [
+        asdict(
+            Finding(
+                "split_database",
+                WARN,
+                f"rules of the option exclusions divide the database {name}: {taken} was captured, {missing} was not",
+                f"Use a rule with 'database: {name}' instead, which decides about all its files and keys.",
+            )
+        )
+        for name, taken, missing in rules.divided.found()
+        if name not in DIVISIBLE
+    ]
 
 
 def _keep(hives: HivePairs, side: str, windows: WindowsInstallation) -> None:

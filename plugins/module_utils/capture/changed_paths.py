@@ -12,6 +12,7 @@ from ..images.stack_merge import MAX_DEPTH
 from ..layers.entry import component_problem, leads_elsewhere, path_problem, printable
 from ..ntfs.file_names import DOS
 from ..ntfs.file_state import Name
+from ..ntfs.journals import journals_of, main_name
 from ..ntfs.record_paths import Paths
 from ..ntfs.volume import Volume
 from ..ntfs.volume_compare import FIRST_USER, FileChange, VolumeDifference
@@ -95,6 +96,7 @@ class PathBuilder:
                 self._file(change, before, after)
         for path, reference in self._moved:
             self._take_tree(path, reference)
+        self._complete_databases()
         self._choose(self._collisions())
         self._settle()
         return self.result
@@ -207,11 +209,57 @@ class PathBuilder:
     def _is_hive(self, path: str) -> bool:
         """Return whether a path is a hive that is compared by keys, or one of its logs; record the hive."""
         folded = self.fold(path)
-        base = folded if folded in self._hives else folded.rpartition(".")[0]
-        if base not in self._hives or folded != base and not folded.endswith((".LOG1", ".LOG2", ".LOG")):
+        base = folded if folded in self._hives else self.fold(main_name(path) or path.removesuffix(".LOG"))
+        if base not in self._hives:
             return False
         self.result.touched_hives.add(base)
         return True
+
+    def _complete_databases(self) -> None:
+        """Take the main file and all journals of a database if one of them was changed or removed.
+
+        A lower layer, or a different version of the OS layer, may have other states of the files that did not change.
+        """
+        chosen = {self.fold(taken.path) for taken, _is_fresh in self._candidates if not taken.is_directory}
+        folders: dict[str, set[str]] = {}
+        for taken, _is_fresh in self._candidates:
+            main = main_name(taken.path)
+            if not taken.is_directory and (main is not None or taken.existed):
+                self._add_main(folders, main or taken.path)
+        for path in self.result.whiteouts.values():
+            main = main_name(path)
+            if main is not None:
+                self._add_main(folders, main)
+        for above, mains in sorted(folders.items()):
+            self._complete_folder(above, mains, chosen)
+
+    def _add_main(self, folders: dict[str, set[str]], path: str) -> None:
+        above, _separator, name = path.rpartition("/")
+        folders.setdefault(above, set()).add(self._new.upcase(name))
+
+    def _complete_folder(self, above: str, mains: set[str], chosen: set[str]) -> None:
+        folder = self._new.find(above)
+        if folder is None:
+            return
+        with folder:
+            if not folder.is_directory:
+                return
+            members = {self._new.upcase(child.name): child for child in folder.children() if not child.is_directory}
+        journals = journals_of(members.values(), mains, self._new.upcase)
+        for main in sorted(mains & members.keys()):
+            for child in (members[main], *journals.get(main, ())):
+                if self.fold(f"{above}/{child.name}" if above else child.name) not in chosen:
+                    self._take_unchanged(child.reference)
+
+    def _take_unchanged(self, reference: int) -> None:
+        """Take a file that did not change, with all its names."""
+        with self._new.open(reference) as node:
+            names = [Name(other.parent, other.name) for other in node.file_names if other.namespace != 2]
+        for name in names:
+            path = self._after.path(name)
+            if path:
+                self._known.add(self.fold(path))
+                self._take(path, reference, name, False)
 
     def _take(self, path: str, reference: int, name: Name, is_directory: bool, *, fresh: bool = False) -> None:
         if reference & 0xFFFFFFFFFFFF < FIRST_USER or not is_directory and self._is_hive(path):

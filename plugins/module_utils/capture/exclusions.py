@@ -1,12 +1,15 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The default exclusions of a capture: data only, see docs/capture.md.
+"""Files, keys and values that no layer contains and that belong to nothing else: data only, see docs/capture.md.
+
+Each pattern is about objects that can be missing or old without harm: logs, caches, temporary files, states of one start.
+Files and keys that belong together are in ``databases``.
 
 Patterns are paths on the system drive, and registry keys below a hive's name, with backslashes.
 ``*`` and ``?`` match within a name, ``**`` matches any number of names. A pattern applies to the file or key
 that it matches and to everything below. ``SYSTEM\\CurrentControlSet`` is the control set that Windows
-starts with. Later lines override earlier lines, and the rules of the user override all of these.
+starts with. Later lines override earlier lines; the databases and the rules of the user override all of these.
 
 Sources: the lists below Windows' BackupRestore key, the default exclusions of the MSIX Packaging Tool
 (Microsoft Learn, "MPT command-line conversion template"), and those of wimlib and DISM.
@@ -16,10 +19,8 @@ from __future__ import annotations
 
 #: reason: file patterns
 FILES: dict[str, tuple[str, ...]] = {
-    # First, so that the more specific patterns below give their own reason.
-    "user_profile": ("Users\\*",),
     "paging": ("pagefile.sys", "swapfile.sys", "hiberfil.sys", "DumpStack.log", "DumpStack.log.tmp"),
-    "boot": ("bootmgr", "BOOTNXT", "BOOTSECT.BAK", "Boot"),
+    "boot": ("bootmgr", "BOOTNXT", "BOOTSECT.BAK", "Boot", "Windows\\bootstat.dat"),
     "ntfs": ("$Extend", "System Volume Information"),
     "recycle_bin": ("$Recycle.Bin", "RECYCLER"),
     "leftover_of_setup": (
@@ -35,9 +36,7 @@ FILES: dict[str, tuple[str, ...]] = {
         "Windows\\Temp\\*",
         "Windows\\SystemTemp\\*",
         "Users\\*\\AppData\\Local\\Temp\\*",
-        "Windows\\ServiceProfiles\\*\\AppData\\Local\\Temp\\*",
         "Windows\\System32\\config\\systemprofile\\AppData\\Local\\Temp\\*",
-        "Windows\\WinSxS\\Temp\\*",
         "Windows\\Installer\\*.tmp",
         "Windows\\assembly\\temp\\*",
         "Windows\\assembly\\tmp\\*",
@@ -56,11 +55,13 @@ FILES: dict[str, tuple[str, ...]] = {
         "Windows\\*.log",
         "Windows\\Performance\\WinSAT\\*",
         "Windows\\System32\\wbem\\Logs\\*",
-        "Windows\\System32\\Msdtc\\Trace\\*",
         "Windows\\ModemLogs\\*",
         "Windows\\Microsoft.NET\\**\\ngen*.log",
         "ProgramData\\Microsoft\\Diagnosis\\*",
-        "ProgramData\\USOShared\\Logs\\*",
+        "ProgramData\\Microsoft\\EdgeUpdate\\Log",
+        "ProgramData\\Microsoft\\NetFramework\\BreadcrumbStore",
+        "ProgramData\\Microsoft\\Windows\\wfp\\*.etl",
+        "ProgramData\\Microsoft\\Windows\\Power Efficiency Diagnostics",
         "ProgramData\\VMware\\**\\*.log",
         "ProgramData\\Microsoft\\Windows\\DeviceMetadataCache\\*",
         "Windows\\System32\\config\\*.evt",
@@ -74,27 +75,16 @@ FILES: dict[str, tuple[str, ...]] = {
         "Users\\*\\AppData\\Local\\CrashDumps",
     ),
     "prefetch": ("Windows\\Prefetch\\*", "Windows\\System32\\config\\BBI*", "Windows\\ServiceState\\*"),
-    "windows_update": (
-        "Windows\\SoftwareDistribution\\*",
-        "Windows\\System32\\catroot2\\*",
-        "ProgramData\\Microsoft\\Network\\Downloader\\*",
-        "ProgramData\\USOPrivate\\*",
-        "Windows\\SysWOW64\\config\\systemprofile\\AppData\\Local\\Microsoft\\Windows\\DeliveryOptimization\\*",
-        "Windows\\ServiceProfiles\\NetworkService\\AppData\\Local\\Microsoft\\Windows\\DeliveryOptimization\\*",
-        "Windows\\WindowsUpdate.log",
-    ),
     "cache": (
         "Windows\\CSC",
         "Windows\\INF\\INFCACHE.*",
         # Windows compiles an INF file again when it needs it.
         "Windows\\INF\\*.PNF",
-        "Windows\\ServiceProfiles\\LocalService\\AppData\\Local\\FontCache\\*",
         "Windows\\System32\\FNTCACHE.DAT",
-        "Windows\\WinSxS\\ManifestCache\\*",
+        "Windows\\System32\\CodeIntegrity\\bootcat.cache",
         "Windows\\rescache\\*",
         "ProgramData\\Microsoft\\Windows\\Caches\\*",
         "Windows\\AppCompat\\*",
-        "ProgramData\\Microsoft\\Windows\\ClipSVC\\*",
         "ProgramData\\NVIDIA Corporation\\**\\*.cache",
         "Users\\*\\AppData\\Local\\Microsoft\\Windows\\INetCache",
         "Windows\\**\\INetCache",
@@ -102,115 +92,23 @@ FILES: dict[str, tuple[str, ...]] = {
         "Users\\*\\AppData\\Local\\IconCache.db",
         "ProgramData\\Microsoft\\SmsRouter\\*",
     ),
-    "search_index": ("ProgramData\\Microsoft\\Search\\Data\\*",),
-    "antivirus_state": (
-        "ProgramData\\Microsoft\\Windows Defender\\*",
-        "ProgramData\\Microsoft\\Windows Defender Advanced Threat Protection\\*",
-        "ProgramData\\Microsoft\\Microsoft Antimalware\\*",
-        "ProgramData\\Microsoft\\Windows Security Health\\Logs\\*",
-    ),
-    "machine_secret": (
-        "ProgramData\\Microsoft\\Crypto\\*",
-        "Windows\\System32\\Microsoft\\Protect\\*",
-        "Windows\\ServiceProfiles\\*\\AppData\\Roaming\\Microsoft\\Protect",
-        "Windows\\ServiceProfiles\\*\\AppData\\Roaming\\Microsoft\\Crypto",
-        "Windows\\System32\\config\\systemprofile\\AppData\\Roaming\\Microsoft\\Protect",
-        "Windows\\System32\\config\\systemprofile\\AppData\\*\\Microsoft\\Credentials",
-        "Windows\\System32\\config\\systemprofile\\AppData\\Roaming\\Microsoft\\Crypto",
-        "ProgramData\\Microsoft\\Vault",
-        "Windows\\System32\\ias\\*",
-        "Windows\\SMSCFG.INI",
-        "ProgramData\\ssh\\ssh_host_*",
-    ),
-    "machine_state": (
-        "Windows\\System32\\netlogon.chg",
-        "Windows\\security\\database\\*",
-        "Windows\\System32\\GroupPolicy\\DataStore\\*",
-        "Windows\\System32\\Msdtc\\MSDTC.LOG",
-        "Windows\\System32\\wbem\\Repository\\*",
-        "Windows\\System32\\spp\\store\\*",
-        "Windows\\System32\\CodeIntegrity\\bootcat.cache",
-        "ProgramData\\Microsoft\\Windows\\SystemData",
-        "Windows\\bootstat.dat",
-        "Windows\\System32\\restore\\MachineGuid.txt",
-        "Windows\\System32\\LogFiles\\WMI\\*",
-    ),
-    "account_database": ("Windows\\System32\\config\\SAM", "Windows\\System32\\config\\SECURITY"),
-    "servicing_database": (
-        "Windows\\System32\\config\\COMPONENTS",
-        "Windows\\System32\\config\\ELAM",
-        "Windows\\System32\\SMI\\Store\\*",
-        "Windows\\servicing\\Sessions\\*",
-    ),
+    # The changes of these hives are in deltas; other journals follow their main files, see ntfs.journals.
     "registry_file": (
         "Windows\\System32\\config\\*.LOG",
-        "Windows\\System32\\config\\*.LOG1",
-        "Windows\\System32\\config\\*.LOG2",
         "Windows\\System32\\config\\*.SAV",
-        "Windows\\System32\\config\\TxR",
         "Windows\\System32\\config\\RegBack",
-        "**\\*.regtrans-ms",
-        "**\\*.TM.blf",
-        "**\\*.TMContainer*",
-        "**\\ntuser.dat.LOG?",
-        "**\\UsrClass.dat.LOG?",
-        "Windows\\System32\\config\\netlogon.*",
-        "Windows\\appcompat\\Programs\\*.hve*",
         "Users\\*\\ntuser.ini",
-        # Every start of Windows changes them, and without their logs they are incomplete.
-        "Windows\\ServiceProfiles\\*\\NTUSER.DAT",
-        "Windows\\ServiceProfiles\\*\\AppData\\Local\\Microsoft\\Windows\\UsrClass.dat",
-        "Windows\\System32\\config\\systemprofile\\AppData\\Local\\Microsoft\\Windows\\UsrClass.dat",
     ),
 }
 
-#: Exceptions to the lines above: the profile that new users get, and files that all users share.
-KEPT_FILES: tuple[str, ...] = (
-    "Users\\Public",
-    "Users\\Default",
-    "Users\\All Users",
-    "Users\\Default User",
-    "Users\\desktop.ini",
-    "Windows\\Logs\\desktop.ini",
-)
-
-#: Excluded although the lines above include them.
-NEVER_FILES: dict[str, tuple[str, ...]] = {
-    "temporary": ("Users\\Default\\AppData\\Local\\Temp\\*",),
-    "registry_file": ("Users\\Default\\**\\*.LOG?", "Users\\Default\\**\\*.regtrans-ms", "Users\\Default\\**\\*.blf"),
-}
+#: Exceptions to the lines above.
+KEPT_FILES: tuple[str, ...] = ("Windows\\Logs\\desktop.ini",)
 
 #: reason: key patterns, or (key pattern, value pattern)
 KEYS: dict[str, tuple[str | tuple[str, str], ...]] = {
-    "machine_identity": (
-        ("SOFTWARE\\Microsoft\\Cryptography", "MachineGuid"),
-        "SOFTWARE\\Microsoft\\SQMClient",
-        "SOFTWARE\\WOW6432Node\\Microsoft\\SQMClient",
-        ("SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion", "InstallDate"),
-        ("SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion", "InstallTime"),
-        ("SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion", "ProductId"),
-        ("SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion", "DigitalProductId*"),
-        ("SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion", "RegisteredO*"),
-        ("SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\WindowsUpdate", "Sus*"),
-        ("SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\WindowsUpdate", "PingID"),
-        "SYSTEM\\CurrentControlSet\\Control\\ComputerName",
-        ("SYSTEM\\CurrentControlSet\\Services\\Tcpip\\Parameters", "*Hostname"),
-        ("SYSTEM\\CurrentControlSet\\Services\\Tcpip\\Parameters", "*Domain"),
-        "SYSTEM\\CurrentControlSet\\Control\\Lsa\\JD",
-        "SYSTEM\\CurrentControlSet\\Control\\Lsa\\Skew1",
-        "SYSTEM\\CurrentControlSet\\Control\\Lsa\\GBG",
-        "SYSTEM\\CurrentControlSet\\Control\\Lsa\\Data",
+    "machine_state": (
         "SYSTEM\\CurrentControlSet\\Control\\Lsa\\SspiCache",
         ("SYSTEM\\CurrentControlSet\\Control\\Lsa", "LsaPid"),
-        "SYSTEM\\CurrentControlSet\\Services\\Netlogon\\Parameters",
-        "SYSTEM\\CurrentControlSet\\Control\\SystemInformation",
-        "SYSTEM\\HardwareConfig",
-        "SYSTEM\\Setup",
-        "SYSTEM\\RNG",
-        "SYSTEM\\WPA",
-        "SYSTEM\\MountedDevices",
-    ),
-    "machine_state": (
         "SYSTEM\\Select",
         "SYSTEM\\ControlSet*",
         "SYSTEM\\LastKnownGoodRecovery",
@@ -225,21 +123,22 @@ KEYS: dict[str, tuple[str | tuple[str, str], ...]] = {
         "SYSTEM\\CurrentControlSet\\Services\\W32Time\\Config\\Status",
         "SYSTEM\\CurrentControlSet\\Services\\bam\\State",
         "SYSTEM\\CurrentControlSet\\Services\\rdyboost\\Parameters",
-        "SYSTEM\\CurrentControlSet\\Control\\WMI\\Autologger\\*\\*",
-        "SYSTEM\\CurrentControlSet\\Services\\SharedAccess\\Epoch*",
+        # The state of a trace session and of its providers. The providers themselves are registered by installers.
+        ("SYSTEM\\CurrentControlSet\\Control\\WMI\\Autologger\\*", "FileCounter"),
+        ("SYSTEM\\CurrentControlSet\\Control\\WMI\\Autologger\\*", "Status"),
+        ("SYSTEM\\CurrentControlSet\\Control\\WMI\\Autologger\\*\\*", "Status"),
         "SYSTEM\\CurrentControlSet\\Control\\Power\\PowerRequestOverride",
-        "SYSTEM\\ResourceManager",
         "SYSTEM\\ResourcePolicyStore",
         "SYSTEM\\ActivationBroker",
         "SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Setup\\State",
         "SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion\\Prefetcher",
-        "SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion\\ProfileList\\S-1-5-21-*",
-        "SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion\\NetworkList",
         "SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion\\Winlogon\\GPExtensions\\*\\*",
-        "SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion\\SoftwareProtectionPlatform",
-        "SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Group Policy\\State",
-        "SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Group Policy\\History",
+        ("SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion\\Winlogon", "LastUsedUsername"),
+        ("SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion\\Winlogon", "AutoLogonSID"),
         "SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion\\Windows\\Win32kWPP",
+        ("SOFTWARE\\Microsoft\\WBEM\\CIMOM", "LastServiceStart"),
+        ("SOFTWARE\\Microsoft\\WBEM\\CIMOM", "PreviousServiceShutdown"),
+        ("SOFTWARE\\Microsoft\\WBEM\\CIMOM", "ProcessID"),
         "SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Installer\\InProgress",
         "SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Installer\\Rollback",
         "SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion\\Diagnostics",
@@ -250,28 +149,6 @@ KEYS: dict[str, tuple[str | tuple[str, str], ...]] = {
         "SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion\\VolatileNotifications",
         "SOFTWARE\\Microsoft\\WindowsSelfHost",
         "SOFTWARE\\Microsoft\\PLA",
-    ),
-    "antivirus_state": (
-        "SOFTWARE\\Microsoft\\Windows Defender",
-        "SOFTWARE\\Microsoft\\Microsoft Antimalware",
-        "SOFTWARE\\Microsoft\\Windows Advanced Threat Protection",
-    ),
-    "windows_update": (
-        "SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\WindowsUpdate\\Auto Update",
-        "SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\WindowsUpdate\\Services\\Pending",
-        "SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\WindowsUpdate\\Orchestrator",
-        "SOFTWARE\\Microsoft\\WindowsUpdate\\Orchestrator",
-        "SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\DeliveryOptimization",
-        "SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\BITS",
-    ),
-    "servicing_database": (
-        "SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Component Based Servicing",
-        "SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\SideBySide",
-    ),
-    "search_index": (
-        "SOFTWARE\\Microsoft\\Windows Search\\Gather*",
-        "SOFTWARE\\Microsoft\\Windows Search\\CatalogNames",
-        "SOFTWARE\\Microsoft\\Windows Search\\FileChange*",
     ),
     "telemetry": (
         "SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Diagnostics",

@@ -93,12 +93,13 @@ def _filter_key(delta: Delta, path: str, key: KeyDelta, rules: RuleSet, left_out
                 "value", rule.reason, printable(f"{delta.hive}\\{prefix}{value.name or '(default)'}"), rule.pattern
             )
     for folded, below in list(key.subkeys.items()):
-        rule = rules.key(delta.hive, prefix + below.name)
+        path_below = prefix + below.name
+        rule = rules.key(delta.hive, path_below, is_way=True)
         if rule is None:
             continue
-        shown = printable(f"{delta.hive}\\{prefix}{below.name}")
-        if below.action == REMOVE or not _keeps(delta.hive, prefix + below.name, below, rules):
-            left_out.add("key", rule.reason, shown, rule.pattern)
+        if below.action == REMOVE or not _keeps(delta.hive, path_below, below, rules):
+            rules.key(delta.hive, path_below)
+            left_out.add("key", rule.reason, printable(f"{delta.hive}\\{path_below}"), rule.pattern)
             del key.subkeys[folded]
         else:
             # A later rule includes something below the key: the key itself does not change.
@@ -114,7 +115,7 @@ def _keeps(hive: str, path: str, key: KeyDelta, rules: RuleSet) -> bool:
         return False
     for below_path, below in key.walk():
         full_path = f"{path}\\{below_path}" if below_path else path
-        if below_path and rules.key(hive, full_path) is None:
+        if below_path and rules.key(hive, full_path, is_way=True) is None:
             return True
         if any(rules.value(hive, full_path, value.name) is None for value in below.values.values()):
             return True

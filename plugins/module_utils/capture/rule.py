@@ -15,8 +15,9 @@ class Rule:
     ``pattern`` matches files, or if ``registry`` is true keys with the hive's name first. ``value`` is a pattern
     of value names, None for whole keys. ``include`` includes what an earlier rule excludes. ``database`` is the name of
     the database that the rule belongs to, "" if none. The names in a ``literal`` pattern have no wildcards.
-    The rule applies to everything below the file or key as well, unless ``below`` is false. A ``serviced`` rule applies
-    only to files of Windows that servicing owns.
+    The rule applies to everything below the file or key as well, unless ``below`` is false. If ``is_member`` is false,
+    what the rule matches does not belong to the database: the rules before those of the database decide about it.
+    A ``serviced`` rule applies only to files of Windows that servicing owns.
     """
 
     pattern: str
@@ -28,6 +29,7 @@ class Rule:
     literal: bool = False
     below: bool = True
     serviced: bool = False
+    is_member: bool = True
 
 
 @dataclass(frozen=True)

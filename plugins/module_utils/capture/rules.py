@@ -11,9 +11,10 @@ rules of the user. The last matching rule decides.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from ..common.errors import InvalidInput
+from ..ntfs.journals import main_name
 from ..winregistry.hive_model import Key
 from ..winregistry.hive_names import HIVES
 from ..winregistry.key_patterns import PatternTree, name_matcher
@@ -38,7 +39,6 @@ def default_rules() -> list[Rule]:
     """Return the rules of ``exclusions``."""
     rules = [Rule(pattern, reason) for reason, patterns in exclusions.FILES.items() for pattern in patterns]
     rules += [Rule(pattern, "", include=True) for pattern in exclusions.KEPT_FILES]
-    rules += [Rule(pattern, reason) for reason, patterns in exclusions.NEVER_FILES.items() for pattern in patterns]
     for reason, patterns in exclusions.KEYS.items():
         for pattern in patterns:
             key, value = (pattern, None) if isinstance(pattern, str) else pattern
@@ -183,17 +183,23 @@ def _is_pattern(pattern: str) -> bool:
 
 
 class RuleSet:
-    """Compiled rules. ``current`` is the name of the control set that Windows starts with."""
+    """Compiled rules. ``current`` is the name of the control set that Windows starts with.
 
-    def __init__(self, rules: Iterable[Rule], *, current: str = "ControlSet001") -> None:
+    The first ``defaults`` rules (all of them if not given) are not rules of the user. ``divided`` records databases of
+    which rules of the user have a part included or left out: a pair of examples of both, by name.
+    """
+
+    def __init__(self, rules: Iterable[Rule], *, current: str = "ControlSet001", defaults: int | None = None) -> None:
         self.rules = list(rules)
+        self._defaults = len(self.rules) if defaults is None else defaults
+        self.divided = DividedDatabases()
         self._current = WINDOWS.fold(current)
-        self._files: PatternTree[Rule] = PatternTree()
+        self._files: PatternTree[tuple[int, Rule]] = PatternTree()
         self._keys: PatternTree[tuple[int, Rule]] = PatternTree()
         self._values: PatternTree[tuple[int, Rule, Callable[[str], object]]] = PatternTree()
         for number, rule in enumerate(self.rules):
             if not rule.registry:
-                self._files.add(rule.pattern, rule, literal=rule.literal, below=rule.below)
+                self._files.add(rule.pattern, (number, rule), literal=rule.literal, below=rule.below)
                 continue
             hive, _separator, path = rule.pattern.partition("\\")
             key = self._key_path(hive, path) if path else hive
@@ -207,21 +213,24 @@ class RuleSet:
     def file(self, path: str, *, serviced: bool = False) -> Rule | None:
         """Return the rule that excludes the file ``path`` ("/" between names), None if it is captured.
 
-        ``serviced`` states that servicing owns the file.
+        The rule about its main file decides about a journal. ``serviced`` states that servicing owns the file.
         """
-        found = self._files.find(path.replace("/", "\\"))
-        return _last(rule for rule in found if serviced or not rule.serviced)
+        found = self._files.find((main_name(path) or path).replace("/", "\\"))
+        return self._decide((item for item in found if serviced or not item[1].serviced), path)
 
-    def key(self, hive: str, path: str) -> Rule | None:
-        """Return the rule that excludes a key (backslashes between names, relative to its hive's root)."""
-        return _last(rule for _number, rule in self._keys.find(self._key_path(hive, path)))
+    def key(self, hive: str, path: str, *, is_way: bool = False) -> Rule | None:
+        """Return the rule that excludes a key (backslashes between names, relative to its hive's root).
+
+        With ``is_way``, ``divided`` does not record the key: rules may include something below it.
+        """
+        return self._decide(self._keys.find(self._key_path(hive, path)), None if is_way else f"{hive}\\{path}")
 
     def value(self, hive: str, path: str, name: str) -> Rule | None:
         """Return the rule that excludes a value of a key, by the value's name or with the key."""
         folded, key = WINDOWS.fold(name), self._key_path(hive, path)
         rules = list(self._keys.find(key))
         rules += [(number, rule) for number, rule, matches in self._values.find(key) if matches(folded)]
-        return _last(rule for _number, rule in sorted(rules, key=lambda item: item[0]))
+        return self._decide(sorted(rules, key=lambda item: item[0]), f"{hive}\\{path}\\{name}")
 
     def _key_path(self, hive: str, path: str) -> str:
         if WINDOWS.fold(hive) == "SYSTEM":
@@ -230,12 +239,45 @@ class RuleSet:
                 path = f"CurrentControlSet{separator}{rest}"
         return f"{hive}\\{path}"
 
+    def _decide(self, rules: Iterable[tuple[int, Rule]], item: str | None) -> Rule | None:
+        """Return the rule that excludes ``item`` of all ``rules`` that match it, in their order."""
+        decisive: Rule | None = None
+        member: Rule | None = None
+        before: dict[str, Rule | None] = {}
+        number = 0
+        for number, rule in rules:
+            if rule.database and not rule.is_member:
+                decisive, member = before.pop(rule.database, decisive), None
+                continue
+            if rule.database:
+                before.setdefault(rule.database, decisive)
+                member = rule
+            decisive = rule
+        if member is not None and decisive is not None and item is not None:
+            by_user = number >= self._defaults and not decisive.database
+            self.divided.add(member.database, item, included=decisive.include, by_user=by_user)
+        return None if decisive is None or decisive.include else decisive
 
-def _last(rules: Iterable[Rule]) -> Rule | None:
-    rule = None
-    for rule in rules:
-        pass
-    return None if rule is None or rule.include else rule
+
+class DividedDatabases:
+    """Records which members of databases are included and left out, and whether a rule of the user decided."""
+
+    def __init__(self) -> None:
+        self._examples: dict[str, dict[bool, str]] = {}
+        self._by_user: set[str] = set()
+
+    def add(self, database: str, item: str, *, included: bool, by_user: bool) -> None:
+        """Record the verdict on a member of a database."""
+        self._examples.setdefault(database, {}).setdefault(included, item)
+        if by_user:
+            self._by_user.add(database)
+
+    def found(self) -> Iterator[tuple[str, str, str]]:
+        """Yield the databases that rules of the user divide, with an included member and a member that is left out."""
+        for database in sorted(self._by_user):
+            examples = self._examples[database]
+            if len(examples) == 2:
+                yield database, examples[True], examples[False]
 
 
 class LeftOut:

@@ -15,7 +15,7 @@ from ..ntfs.volume import Volume
 
 #: Public key tokens of Windows: its components, its assemblies for all programs (common controls, GDI+), and the .NET
 #: Framework, which is a part of Windows. The last two tokens are knowledge without a source.
-_TOKENS = ("_31bf3856ad364e35_", "_6595b64144ccf1df_", "_b03f5f7f11d50a3a_", "_b77a5c561934e089_")
+TOKENS = ("31bf3856ad364e35", "6595b64144ccf1df", "b03f5f7f11d50a3a", "b77a5c561934e089")
 _STORE = "windows/winsxs/"
 #: Folders between a file and the folder of its component.
 _MAX_DEPTH = 8
@@ -24,7 +24,7 @@ _MAX_DEPTH = 8
 def is_component_name(name: str) -> bool:
     """Return whether a file or folder below WinSxS belongs to a component of Windows, by its name."""
     lowered = name.lower()
-    return any(token in lowered for token in _TOKENS)
+    return any(f"_{token}_" in lowered for token in TOKENS)
 
 
 def is_component_path(path: str) -> bool:

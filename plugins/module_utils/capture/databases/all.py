@@ -11,20 +11,66 @@ from dataclasses import replace
 from ...winregistry.delta import Delta
 from ..rule import DatabaseRule, Rule
 from . import devices, driver_packages
+from .accounts import ACCOUNTS, SERVICE_PROFILES, USER_PROFILES
 from .compared import Compared
 from .hardware import HARDWARE
+from .licenses import LICENSES
+from .machine import (
+    DOMAIN_MEMBERSHIP,
+    MACHINE_IDENTITY,
+    MACHINE_SECRETS,
+    NETWORK_PROFILES,
+    TRANSACTIONS,
+)
 from .model import Database
 from .network_adapters import NETWORK_ADAPTERS, adapter_cleaning, find_adapters
+from .servicing import CATALOG_DATABASE, SERVICING, SIDE_BY_SIDE
 from .store_apps import STORE_APPS
 from .system_files import SYSTEM_FILES, system_file_rules
+from .windows_state import (
+    ANTIVIRUS,
+    COM_PLUS,
+    PERFORMANCE_COUNTERS,
+    SEARCH_INDEX,
+    TRANSFERS,
+    WINDOWS_UPDATE,
+    WMI_REPOSITORY,
+)
 
-DATABASES: tuple[Database, ...] = (STORE_APPS, HARDWARE, NETWORK_ADAPTERS)
+#: In this order: the first has the least weight.
+DATABASES: tuple[Database, ...] = (
+    ACCOUNTS,
+    USER_PROFILES,
+    SERVICE_PROFILES,
+    MACHINE_IDENTITY,
+    MACHINE_SECRETS,
+    DOMAIN_MEMBERSHIP,
+    NETWORK_PROFILES,
+    TRANSACTIONS,
+    LICENSES,
+    STORE_APPS,
+    SERVICING,
+    SIDE_BY_SIDE,
+    CATALOG_DATABASE,
+    WMI_REPOSITORY,
+    SEARCH_INDEX,
+    ANTIVIRUS,
+    WINDOWS_UPDATE,
+    TRANSFERS,
+    COM_PLUS,
+    PERFORMANCE_COUNTERS,
+    HARDWARE,
+    NETWORK_ADAPTERS,
+)
 
 #: Functions that return the rules about databases of which a machine has many, such as devices.
 FINDERS: tuple[Callable[[Compared], list[Rule]], ...] = (system_file_rules, devices.find_devices, find_adapters)
 
 #: Names of the databases that the rules of ``FINDERS`` belong to.
 FOUND: frozenset[str] = frozenset((SYSTEM_FILES, devices.NAME, driver_packages.NAME))
+
+#: Databases of which a rule of the user may include a part.
+DIVISIBLE: frozenset[str] = FOUND | {database.name for database in DATABASES if database.divisible}
 
 #: Functions that remove from the hives of the packaging machine what must not become part of a list in a layer.
 PREPARATIONS: tuple[Callable[[Compared], None], ...] = ()

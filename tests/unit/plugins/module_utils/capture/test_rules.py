@@ -22,6 +22,8 @@ from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_r
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.registry_values import encode_multi_string
 from ansible_collections.strata.layering.tests.support.pypi_samples import sample_bytes
 
+WINNERS = "Microsoft\\Windows\\CurrentVersion\\SideBySide\\Winners"
+
 
 @pytest.fixture(name="defaults", scope="module")
 def _defaults():
@@ -41,13 +43,13 @@ def _defaults():
         ("Windows/inf/setupapi.dev.log", "log"),
         ("Windows/Installer/1a2b.msi", None),
         ("Windows/System32/config/SAM", "account_database"),
-        ("windows/system32/CONFIG/software.log1", "registry_file"),
-        ("Windows/System32/config/TxR/x.blf", "registry_file"),
-        ("Users/Default/NTUSER.DAT{1}.TM.blf", "registry_file"),
+        ("windows/system32/CONFIG/sam.log1", "account_database"),
+        ("Windows/System32/config/SOFTWARE.SAV", "registry_file"),
+        ("Windows/System32/config/TxR/x.blf", "transactions"),
         ("Users/Someone/file", "user_profile"),
-        ("Windows/ServiceProfiles/LocalService/NTUSER.DAT", "registry_file"),
-        ("Windows/ServiceProfiles/LocalService/NTUSER.DAT.LOG1", "registry_file"),
-        ("Windows/ServiceProfiles/LocalService/settings", None),
+        ("Windows/ServiceProfiles/LocalService/NTUSER.DAT", "service_profiles"),
+        ("Windows/ServiceProfiles/LocalService/NTUSER.DAT.LOG1", "service_profiles"),
+        ("Windows/ServiceProfiles/LocalService/AppData/Local/x", "service_profiles"),
         ("Users/Public/Desktop/App.lnk", None),
         ("Users/Default/AppData/Roaming/x", None),
         ("Users/Default/AppData/Local/Temp/x", "temporary"),
@@ -56,14 +58,24 @@ def _defaults():
         ("$Recycle.Bin/S-1/x", "recycle_bin"),
         ("System Volume Information/tracking.log", "ntfs"),
         ("Windows/CSC/v2.0.6", "cache"),
-        ("Windows/System32/wbem/Repository/OBJECTS.DATA", "machine_state"),
+        ("Windows/System32/wbem/Repository/OBJECTS.DATA", "wmi_repository"),
         ("Windows/SoftwareDistribution/Download/x", "windows_update"),
         ("ProgramData/Microsoft/Windows Defender/x", "antivirus_state"),
         ("Program Files/App/app.exe", None),
         ("Windows/System32/drivers/app.sys", None),
-        ("Windows/SMSCFG.INI", "machine_secret"),
+        ("Windows/SMSCFG.INI", "machine_identity"),
         ("Windows/Setup/scripts/image/results/01.code", "image_script"),
         ("Windows/Setup/scripts/run-scripts.cmd", None),
+        ("ProgramData/Microsoft/EdgeUpdate/Log/x.log", "log"),
+        ("ProgramData/Microsoft/NetFramework/BreadcrumbStore/x", "log"),
+        ("ProgramData/Microsoft/Windows/wfp/wfpdiag.etl", "log"),
+        ("Windows/System32/Msdtc/KtmRmTmContainer00000000000000000001", "transactions"),
+        ("Windows/WinSxS/x86_microsoft.vc90.crt_1fc8b3b9a1e18e3b_9.0.21022.8_none_0/msvcr90.dll", None),
+        (
+            "Windows/WinSxS/amd64_microsoft.windows.gdiplus_6595b64144ccf1df_1.1.1.1_none_0/gdiplus.dll",
+            "servicing_database",
+        ),
+        ("ProgramData/App/store.db-wal", None),
     ],
 )
 def test_default_rules_exclude_files(defaults, path, reason):
@@ -86,8 +98,21 @@ def test_default_rules_exclude_files(defaults, path, reason):
         ("SYSTEM", "controlset001\\control\\session manager", "pendingfilerenameoperations2", "machine_state"),
         ("SYSTEM", "ControlSet001\\Control\\Session Manager\\Environment", "Path", None),
         ("NTUSER.DAT", "Software\\App", "x", None),
-        ("SOFTWARE", "Microsoft\\Windows NT\\CurrentVersion\\ProfileList\\S-1-5-21-1", "x", "machine_state"),
+        ("SOFTWARE", "Microsoft\\Windows NT\\CurrentVersion\\ProfileList\\S-1-5-21-1", "x", "user_profile"),
+        ("SOFTWARE", "Microsoft\\Windows NT\\CurrentVersion\\ProfileList\\S-1-5-80-1", "x", "user_profile"),
+        ("SOFTWARE", "Microsoft\\Windows NT\\CurrentVersion\\ProfileList", "Default", None),
         ("SOFTWARE", "Microsoft\\Windows NT\\CurrentVersion\\ProfileList\\S-1-5-18", "x", None),
+        ("SOFTWARE", "Microsoft\\IdentityStore\\Cache", "x", "account_database"),
+        ("SOFTWARE", "Microsoft\\Windows NT\\CurrentVersion\\Winlogon", "LastUsedUsername", "machine_state"),
+        ("SYSTEM", "ControlSet001\\Control\\WMI\\Autologger\\EventLog-Application", "FileCounter", "machine_state"),
+        ("SYSTEM", "ControlSet001\\Control\\WMI\\Autologger\\EventLog-Application\\{1}", "Status", "machine_state"),
+        ("SYSTEM", "ControlSet001\\Control\\WMI\\Autologger\\EventLog-Application\\{1}", "Enabled", None),
+        ("SOFTWARE", "Microsoft\\SystemCertificates\\MY\\Certificates\\AB", "Blob", "machine_secret"),
+        ("SOFTWARE", "Microsoft\\SystemCertificates\\ROOT\\Certificates\\AB", "Blob", None),
+        ("SYSTEM", "ControlSet001\\Services\\Netlogon", "Start", "domain_membership"),
+        ("SYSTEM", "ControlSet001\\Services\\W32Time\\Parameters", "Type", "domain_membership"),
+        ("SOFTWARE", f"{WINNERS}\\x86_microsoft.vc90.crt_1fc8b3b9a1e18e3b_none_ea33c8f0b247cd77\\9.0", "", None),
+        ("SOFTWARE", f"{WINNERS}\\amd64_ntdll_31bf3856ad364e35_none_ea33c8f0b247cd77\\10.0", "", "servicing_database"),
     ],
 )
 def test_default_rules_exclude_values(defaults, hive, key, value, reason):
