@@ -27,6 +27,8 @@ def test_role_creates_prepares_and_exports_the_vm(os_machine):
         "windows_iso": "[LocalDS_0] iso/win11.iso",
         "checks": {"ghost_adapters": "ignore"},
         "setup_answer_file": str(os_machine.folder / "autounattend.xml"),
+        "update": True,
+        "recovery_partition": "remove",
         "export": True,
         "file_share": str(share),
         "package": "gold",
@@ -37,8 +39,15 @@ def test_role_creates_prepares_and_exports_the_vm(os_machine):
     assert os_machine.vm_facts() == {}
     assert os_machine.windows()["log"] == []
 
+    def default_windows(state: dict) -> None:
+        state["seen"]["recovery_partitions"] = 1
+        state["offered"] = ["KB5031455"]
+
+    os_machine.windows(default_windows)
     done = os_machine.play(**values)
     assert not done.failed, done.output
+    seen = os_machine.windows()["seen"]
+    assert (seen["recovery_partitions"], seen["hotfixes"]) == (0, ["KB5027397", "KB5031455"])
     assert b"BypassTPMCheck" in (os_machine.folder / "autounattend.xml").read_bytes()
     facts = os_machine.vm_facts()
     assert (facts["power"], facts["snapshots"]) == ("poweredOff", ["before-tools", "ready"])

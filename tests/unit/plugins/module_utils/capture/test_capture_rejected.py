@@ -93,6 +93,21 @@ def test_check_packaged_returns_the_finalize_checks(packaging):
     assert found["reboot"] == "pass"
 
 
+@pytest.mark.parametrize("kind", ["app", "platform"])
+def test_capture_of_a_machine_in_a_domain_fails_the_gate(packaging, kind):
+    """Half of a domain membership is in hives that no layer contains, and Horizon joins its clones."""
+
+    def join(root) -> None:
+        name = "corp.example.com\0".encode("utf-16-le")
+        root.create("ControlSet001\\Services\\Tcpip\\Parameters").set_value("Domain", 1, name)
+        root.create("ControlSet001\\Services\\Netlogon").set_value("Start", 4, (2).to_bytes(4, "little"))
+
+    with packaging.changed(lambda volume: edit_hive(volume, "Windows/System32/config/SYSTEM", join)) as device:
+        done = capture(packaging.repository, packaging.base_image, lambda: device, LayerVersion(kind, "Agent", "1"))
+    found = {finding["name"]: finding["result"] for finding in done.gate}
+    assert found["domain_joined"] == "fail"
+
+
 def test_capture_disk_of_another_base_is_rejected(packaging, tmp_path):
     make_windows_disk(str(tmp_path / "other"), disk_guid="00000000-0f0a-4e57-9b7e-2f1c9a5d7e10")
     other = Packaging(str(tmp_path), str(tmp_path / "other"))
