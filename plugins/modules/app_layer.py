@@ -271,7 +271,7 @@ left_out:
   elements: dict
   contains:
     kind:
-      description: The kind of change, such as V(file), V(removal), V(key) or V(value).
+      description: The kind of change, such as V(file), V(removal), V(metadata), V(key) or V(value).
       type: str
     reason:
       description: The reason, such as the C(reason) of an exclusion.

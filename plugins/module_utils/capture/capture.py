@@ -137,6 +137,8 @@ def _capture(
         layer = layer_store.put_files(repository, layer, entries, hives=stored, progress=progress)
         for path in changes.respelled:
             left_out.add("file", "spelling", printable(path))
+        for path in changes.completed:
+            left_out.add("metadata", "no_group", printable(path))
         contents = Contents(counter.paths, list(changes.whiteouts.values()), deltas, left_out)
         return CaptureResult(
             layer,

@@ -18,7 +18,7 @@ from ..ntfs.volume import Volume
 from ..ntfs.volume_compare import FIRST_USER, FileChange, VolumeDifference
 from ..windows.component_store import is_component_path
 from .disks import Packaged
-from .file_compare import has_same_streams, has_same_values
+from .file_compare import has_same_streams, has_same_values, lost_metadata
 from .rule import Rule
 from .rules import LeftOut, RuleSet
 from .system_files import ChangedNames, SystemFiles
@@ -42,13 +42,14 @@ class PathChanges:
     """The changes of paths, by folded path.
 
     ``touched_hives`` are folded paths of changed hives. ``respelled`` lists folders of which only the case of the
-    name changed; the layer does not change it.
+    name changed; the layer does not change it. ``completed`` lists files whose security descriptor was completed.
     """
 
     taken: dict[str, Taken] = field(default_factory=dict)
     whiteouts: dict[str, str] = field(default_factory=dict)
     touched_hives: set[str] = field(default_factory=set)
     respelled: list[str] = field(default_factory=list)
+    completed: list[str] = field(default_factory=list)
     removed_files: int = 0
 
 
@@ -69,6 +70,7 @@ class PathBuilder:
         self._known: set[str] = set()
         self._links: dict[str, bool] = {}
         self._system = SystemFiles()
+        self._reported: set[tuple[str, str]] = set()
         self.result = PathChanges()
 
     def fold(self, path: str) -> str:
@@ -113,21 +115,48 @@ class PathBuilder:
             return
         name, path = after[0]
         if not before:
+            if change.case_sensitivity:
+                self._report_metadata("case_sensitivity", path)
             self._take(path, change.reference, name, True, fresh=True)
             return
         old_name = before[0][0]
         if old_name != name:
             if old_name.parent == name.parent and self._new.upcase(old_name.name) == self._new.upcase(name.name):
                 self.result.respelled.append(path)
-            elif self._moves_system_files(change.reference, before[0][1], path):
-                return
             else:
-                self._remove(before[0][1], final=True)
-                self._moved.append((path, change.reference))
-                self._take(path, change.reference, name, True, fresh=True)
+                if not self._moves_system_files(change.reference, before[0][1], path):
+                    self._replace(before[0][1], path, change.reference, name)
                 return
+        if change.case_sensitivity:
+            self._report_metadata("case_sensitivity", path)
         if self._is_changed(change, [path]):
-            self._take(path, change.reference, name, True)
+            self._changed_directory(change, name, path)
+
+    def _replace(self, old_path: str, path: str, reference: int, name: Name) -> None:
+        """Remove a folder and take it with everything below it."""
+        self._remove(old_path, final=True)
+        self._moved.append((path, reference))
+        self._take(path, reference, name, True, fresh=True)
+
+    def _changed_directory(self, change: FileChange, name: Name, path: str) -> None:
+        """Take a folder whose metadata changed. Report what an image cannot lose: streams, attributes, a reparse point.
+
+        A folder that was a link to another folder is replaced.
+        """
+        with self._old.open(change.reference) as old, self._new.open(change.reference) as new:
+            lost = lost_metadata(old, new)
+            no_longer_leads = leads_elsewhere(old.reparse) and not leads_elsewhere(new.reparse)
+        if no_longer_leads:
+            self._replace(path, path, change.reference, name)
+            return
+        for kind in lost:
+            self._report_metadata(kind, path)
+        self._take(path, change.reference, name, True)
+
+    def _report_metadata(self, reason: str, path: str) -> None:
+        if (reason, path) not in self._reported and self._rule(path) is None:
+            self._reported.add((reason, path))
+            self._left_out.add("metadata", reason, printable(path))
 
     def _file(self, change: FileChange, before: list[tuple[Name, str]], after: list[tuple[Name, str]]) -> None:
         old, new = {name for name, _path in before}, {name for name, _path in after}
@@ -193,6 +222,8 @@ class PathBuilder:
             above, directory = waiting.pop()
             with self._new.open(directory) as node:
                 children = list(node.children())
+                if node.is_case_sensitive:
+                    self._report_metadata("case_sensitivity", above)
             for child in children:
                 below = f"{above}/{child.name}"
                 if child.is_directory:

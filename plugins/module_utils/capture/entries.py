@@ -10,6 +10,7 @@ import io
 from collections.abc import Iterator
 
 from ..common.errors import Corrupt, Unsupported
+from ..common.security_descriptors import complete
 from ..common.streams import SeekableReader
 from ..layers import entry as model
 from ..layers.entry import Entry, printable
@@ -39,6 +40,7 @@ class _Folder:
 def entries_of(volume: Volume, changes: PathChanges) -> Iterator[tuple[Entry, Opener | None]]:
     """Yield the layer's entries with an opener of their content, which works until the next entry is yielded.
 
+    ``changes.completed`` gets the paths of files whose security descriptor has no owner or group on the volume.
     The order depends only on the paths: parents before children, and in a folder the removals
     before its children by folded name. The first name of a file has its content, further names
     are links to it. Folders on the way to a change are ``implied``.
@@ -75,7 +77,10 @@ def entries_of(volume: Volume, changes: PathChanges) -> Iterator[tuple[Entry, Op
                 yield _link(node, path, known), None
             else:
                 first_names[node.file_reference] = path
-                yield _entry(node, path, implied=taken is None), functools.partial(open_stream, node)
+                entry = _entry(node, path, implied=taken is None)
+                if taken is not None and entry.security != node.security:
+                    changes.completed.append(path)
+                yield entry, functools.partial(open_stream, node)
         waiting.append(iter(_members(folder, path + "/")))
 
 
@@ -132,7 +137,7 @@ def _set_times(entry: Entry, node: Node) -> None:
 
 
 def _entry(node: Node, path: str, *, implied: bool) -> Entry:
-    attributes = node.attributes & 0xFFFFFFFF
+    attributes, security = node.attributes & 0xFFFFFFFF, node.security
     if attributes & _ENCRYPTED and not node.is_directory:
         raise Unsupported(
             f"The file {printable(path)} is encrypted with EFS for a user of the packaging machine.",
@@ -144,7 +149,7 @@ def _entry(node: Node, path: str, *, implied: bool) -> Entry:
         path,
         model.DIRECTORY if node.is_directory else model.FILE,
         attributes,
-        security=node.security,
+        security=complete(security) if security is not None else None,
         short_name=node.short_name,
         size=node.size,
         implied=implied,

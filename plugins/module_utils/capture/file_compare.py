@@ -29,6 +29,21 @@ def has_same_values(old: Node, new: Node, *, with_eas: bool = True) -> bool:
     )
 
 
+def lost_metadata(old: Node, new: Node) -> list[str]:
+    """Return the names of the kinds of metadata that a folder no longer has: removed_stream, removed_eas, removed_reparse_point.
+
+    Applying a layer to an image adds and changes metadata of a folder, but removes none.
+    """
+    lost = []
+    if {name for name, _size in old.streams} - {name for name, _size in new.streams}:
+        lost.append("removed_stream")
+    if _eas(old) and not _eas(new):
+        lost.append("removed_eas")
+    if old.reparse is not None and new.reparse is None:
+        lost.append("removed_reparse_point")
+    return lost
+
+
 def _eas(node: Node) -> object:
     """Return the extended attributes without their order and padding, or the stored bytes if they are inconsistent.
 

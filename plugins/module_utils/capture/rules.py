@@ -292,7 +292,7 @@ class LeftOut:
         self._entries: dict[tuple[str, str], dict] = {}
 
     def add(self, kind: str, reason: str, item: str, rule: str = "") -> None:
-        """Record an excluded item; ``kind`` is "file", "removal", "key" or "value"."""
+        """Record an excluded item; ``kind`` is "file", "removal", "metadata", "key" or "value"."""
         entry = self._entries.setdefault(
             (kind, reason), {"kind": kind, "reason": reason, "count": 0, "examples": [], "rules": []}
         )

@@ -195,6 +195,23 @@ def build(descriptor: SecurityDescriptor) -> bytes:
     return struct.pack("<BBHIIII", 1, 0, descriptor.control | SELF_RELATIVE, owner, group, sacl, dacl) + b"".join(parts)
 
 
+def complete(data: bytes) -> bytes:
+    """Return a self-relative descriptor with an owner and a group; a complete or damaged descriptor is returned unchanged.
+
+    NTFS stores descriptors without them, which some old installers wrote, but only accepts complete descriptors for new
+    files. The owner is the missing group, else SYSTEM is, which is the missing owner as well.
+    """
+    if len(data) < 20 or all(struct.unpack_from("<II", data, 4)):
+        return data
+    try:
+        descriptor = parse(data)
+        descriptor.owner = descriptor.owner or SYSTEM
+        descriptor.group = descriptor.group or descriptor.owner
+        return build(descriptor)
+    except (Corrupt, InvalidInput):
+        return data
+
+
 def map_generic(mask: int, rights: tuple[tuple[int, int], ...]) -> int:
     """Return the access mask with its generic rights replaced by the specific ``rights`` of a kind of object."""
     for generic, specific in rights:

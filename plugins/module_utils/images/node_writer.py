@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..common.errors import Conflict, Corrupt, InvalidInput, NoSpace, StrataError
+from ..common.security_descriptors import complete
 from ..layers.entry import DIRECTORY, Entry, printable
 from ..layers.extended_attributes import without_kernel_eas
 from ..ntfs import attribute_records
@@ -53,7 +54,7 @@ class NodeWriter:
     def describe(self, node: Node, entry: Entry, short_name: str | None) -> None:
         """Set the metadata of an entry on an existing folder."""
         if entry.security is not None:
-            node.set_security(entry.security)
+            node.set_security(complete(entry.security))
         node.set_attributes(attributes_of(entry))
         if short_name is not None:
             node.set_short_name(short_name)
@@ -75,7 +76,7 @@ class NodeWriter:
 
     def _security(self, entry: Entry, parent: Node) -> bytes:
         if entry.security is not None:
-            return entry.security
+            return complete(entry.security)
         is_directory = entry.kind == DIRECTORY
         parent_security = parent.security
         if parent_security is None:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from ..common.errors import Conflict, InvalidInput, StrataError
+from ..common.security_descriptors import complete
 from ..layers.entry import FILE, LINK, Entry, leads_elsewhere, printable
 from ..ntfs import file_names, links, metadata
 from ..ntfs.node import Node
@@ -125,7 +126,7 @@ class _Finder:
             self._try(path, label, lambda name=name: file_names.check_stream_name(name))  # type: ignore[misc]
         self._try(path, label, lambda: _check_times(entry))
         checks = (
-            (metadata.check_security, entry.security),
+            (metadata.check_security, complete(entry.security) if entry.security is not None else None),
             (metadata.check_reparse, entry.reparse),
             (metadata.stored_eas, entry.eas),
             (metadata.check_object_id, entry.object_id),

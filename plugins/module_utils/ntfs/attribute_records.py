@@ -53,6 +53,14 @@ REFERENCE_MASK = 0xFFFFFFFFFFFF
 Runs = list[tuple[int, "int | None"]]
 
 
+def is_case_sensitive(information: bytes) -> bool:
+    """Return whether a directory with this $STANDARD_INFORMATION has case-sensitive names.
+
+    It then has version 1 and no maximum number of versions. Source: the NTFS documentation of the project keramics.
+    """
+    return len(information) >= 48 and struct.unpack_from("<II", information, 36) == (0, 1)
+
+
 def unprotect(block: bytearray, signature: bytes, subject: str) -> None:
     """Check the signature of a FILE or INDX block and undo its fixups in place."""
     if block[:4] != signature:

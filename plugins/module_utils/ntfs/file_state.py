@@ -60,6 +60,7 @@ class FileState:
     created: int = 0
     written: int = 0
     attributes: int = 0
+    is_case_sensitive: bool = False
     security_id: int = 0
     names: tuple[Name, ...] = ()
     short_names: frozenset[Name] = frozenset()
@@ -150,6 +151,7 @@ def _fill(state: FileState, attributes: list[Attribute], clusters: int, subject:
         ):
             state.created, state.written = struct.unpack_from("<QQ", attribute.value)
             state.attributes = struct.unpack_from("<I", attribute.value, 32)[0]
+            state.is_case_sensitive = state.is_directory and attribute_records.is_case_sensitive(attribute.value)
             state.security_id = struct.unpack_from("<I", attribute.value, 52)[0] if len(attribute.value) >= 72 else 0
         elif attribute.type == attribute_records.FILE_NAME:
             name = FileName.unpack(attribute.value or b"", subject)

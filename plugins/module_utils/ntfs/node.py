@@ -101,6 +101,13 @@ class Node:
         return inode.fields.flags | (attribute_records.DIRECTORY if inode.is_directory else 0)
 
     @property
+    def is_case_sensitive(self) -> bool:
+        """Whether names in this directory are case-sensitive (``fsutil file setCaseSensitiveInfo``)."""
+        inode = self.inode
+        value = inode.read_attribute(attribute_records.STANDARD_INFORMATION) if inode.is_directory else None
+        return attribute_records.is_case_sensitive(value or b"")
+
+    @property
     def times(self) -> Times:
         """The four times."""
         return metadata.read_times(self.inode)

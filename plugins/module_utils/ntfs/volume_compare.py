@@ -38,7 +38,8 @@ class FileChange:
     another place or form; the caller compares both by value. ``metadata`` is true if attributes or
     8.3 names differ. ``incidental`` is true if the time of creation or (of a file) of writing differs,
     ``form`` if NTFS stores only one of both files compressed or sparse. The attributes that say whether a file
-    has extended attributes or a reparse point do not count.
+    has extended attributes or a reparse point do not count. ``case_sensitivity`` is true if names in
+    the directory became case-sensitive or no longer are.
     """
 
     number: int
@@ -50,6 +51,7 @@ class FileChange:
     metadata: bool = False
     incidental: bool = False
     form: bool = False
+    case_sensitivity: bool = False
     reference: int = 0
 
 
@@ -267,7 +269,14 @@ def _removed(before: FileState) -> FileChange:
 
 
 def _added(after: FileState) -> FileChange:
-    return FileChange(after.number, after.is_directory, None, after.names, reference=after.reference)
+    return FileChange(
+        after.number,
+        after.is_directory,
+        None,
+        after.names,
+        reference=after.reference,
+        case_sensitivity=after.is_case_sensitive,
+    )
 
 
 def _changed(before: FileState, after: FileState) -> FileChange:
@@ -281,6 +290,7 @@ def _changed(before: FileState, after: FileState) -> FileChange:
         metadata=_metadata(before) != _metadata(after),
         incidental=_incidental(before) != _incidental(after),
         form=bool((before.attributes ^ after.attributes) & _FORM),
+        case_sensitivity=before.is_case_sensitive != after.is_case_sensitive,
         reference=after.reference,
     )
 
@@ -296,7 +306,8 @@ def _incidental(state: FileState) -> tuple[object, ...]:
 
 def _matters(change: FileChange) -> bool:
     is_same_file = change.before is not None and change.before == change.after
-    return not is_same_file or change.data or change.values or change.metadata or change.incidental or change.form
+    flags = (change.data, change.values, change.metadata, change.incidental, change.form, change.case_sensitivity)
+    return not is_same_file or any(flags)
 
 
 # -- clusters

@@ -54,7 +54,7 @@ REFUSED = [
     ([folder("a|b", implied=True), file("a|b/c")], "ntfs.name", "a|b"),
     ([file("new", short_name="not an 8.3 name")], "ntfs.short_name", "new"),
     ([file("new", security=b"nonsense")], "ntfs.security", "new"),
-    ([file("new", security=SECURITIES[0][:4] + bytes(16))], "ntfs.security", "new"),
+    ([file("new", security=SECURITIES[0][:4] + b"\xff" * 4 + bytes(12))], "ntfs.security", "new"),
     ([file("new", attributes=0x420, reparse=SYMLINK)], "ntfs.reparse", "new"),
     ([folder("new", attributes=0x410, reparse=junction("C:\\x")[:-2])], "ntfs.reparse", "new"),
     ([file("new", eas=b"\x10\0\0\0\0\xff\2\0NAME\0ok\0")], "ntfs.eas", "new"),
