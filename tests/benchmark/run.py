@@ -24,6 +24,7 @@ if __name__ == "__main__":
 from ansible_collections.strata.layering.tests.benchmark.bench import Bench  # noqa: E402
 from ansible_collections.strata.layering.tests.benchmark.capturing import capturing  # noqa: E402
 from ansible_collections.strata.layering.tests.benchmark.composing import composing  # noqa: E402
+from ansible_collections.strata.layering.tests.benchmark.decompressing import decompressing  # noqa: E402
 from ansible_collections.strata.layering.tests.benchmark.encoding import encoding  # noqa: E402
 from ansible_collections.strata.layering.tests.benchmark.importing import importing  # noqa: E402
 from ansible_collections.strata.layering.tests.benchmark.merging import merging  # noqa: E402
@@ -45,6 +46,7 @@ CASES = {
     "side-by-side": side_by_side,
     "registry": merging,
     "capture": capturing,
+    "decompress": decompressing,
 }
 _MEMORY = "Memory: sum of the peak resident sizes of a process and its children, sampled every 20 ms; shared pages count twice. Sizes in MB of a million bytes."
 

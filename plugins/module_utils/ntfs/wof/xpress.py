@@ -41,16 +41,20 @@ class _Decoder:
         self._size = size
         self._end = len(data)
         self._data = data + _PADDING + bytes(len(data) & 1)
-        self._units = self._units_from(0), self._units_from(1)
+        self._units: list[tuple[int, ...] | None] = [None, None]
 
     def _units_from(self, offset: int) -> tuple[int, ...]:
         """Return the 16-bit units of the input, from byte 0 or 1: an interspersed byte moves the units behind it."""
-        return struct.unpack_from(f"<{(len(self._data) - offset) // 2}H", self._data, offset)
+        units = self._units[offset]
+        if units is None:
+            units = struct.unpack_from(f"<{(len(self._data) - offset) // 2}H", self._data, offset)
+            self._units[offset] = units
+        return units
 
     def run(self, table: list[int], peeked: int) -> bytes:
         """Return the decoded bytes. ``position`` is that of the next unit; ``bits`` has ``left`` bits that are not used yet."""
         size, data, masks, mask = self._size, self._data, MASKS, MASKS[peeked]
-        units, number, shift = self._units[0], 0, 0
+        units, number, shift = self._units_from(0), 0, 0
         available = self._end // 2 + 2  # The last two units may be padding.
         out = bytearray()
         append, done = out.append, 0
@@ -82,7 +86,7 @@ class _Decoder:
                     length = data[position] | data[position + 1] << 8
                     position += 2
                 shift = position & 1
-                units, number, available = self._units[shift], position >> 1, (self._end - shift) // 2 + 2
+                units, number, available = self._units_from(shift), position >> 1, (self._end - shift) // 2 + 2
             width = symbol >> 4 & 15
             left -= width
             distance = bits >> left & masks[width] | 1 << width
