@@ -208,6 +208,7 @@ def test_role_os_layer_is_updated_by_tasks(office, play):
     services = "hklm:\\system\\currentcontrolset\\services\\"
     for name in ("wuauserv", "UsoSvc"):
         model.set_value(state, services + name, "Start", 4, "dword")
+    state["seen"]["ghost_adapters"] = ["vmxnet3 Ethernet Adapter"]
     model.keep(windows, state | {"offered": ["KB5031455"]})
     value = {"path": "HKLM:\\SOFTWARE\\Example", "name": "Version", "data": "{{ os_layer_update.version }}"}
     path = office.tmp_path / "update.yml"
@@ -218,6 +219,7 @@ def test_role_os_layer_is_updated_by_tasks(office, play):
     assert "KB5031455" in state["seen"]["hotfixes"]
     start_types = [state["registry"][services + name]["values"]["start"]["data"] for name in ("wuauserv", "usosvc")]
     assert start_types == [4, 4]
+    assert state["seen"]["ghost_adapters"] == []
     assert state["registry"]["hklm:\\software\\example"]["values"]["version"]["data"] == "2.0"
     assert not [name for name in machines(office.simulator) if "packaging" in name]
     assert versions(office, "Windows 11") == ["1.0", "2.0"]

@@ -330,12 +330,12 @@ def _powershell(windows: Session, options: dict, check: bool, user: str | None) 
     )
     if check and "SupportsShouldProcess" not in script:
         return {"skipped": True, "msg": "remote module does not support check mode"}
-    if name in _COUNTED:
-        counted = _COUNTED[name]
-        changed = windows.state["seen"][counted] > 0
+    if name in _REMOVED:
+        fact = _REMOVED[name]
+        found = windows.state["seen"][fact]
         if not check:
-            windows.state["seen"][counted] = 0
-        return {"changed": changed}
+            windows.state["seen"][fact] = type(found)()
+        return {"changed": bool(found)}
     if name != "gather_windows_facts":
         raise _Failed("The model does not know this script")
     parameters = options.get("parameters", {})
@@ -371,8 +371,12 @@ def _observe_value(windows: Session, observed: dict) -> dict:
     return state | ({"exists": True, "data": value["data"]} if value else {})
 
 
-#: Scripts that remove things, and the fact that counts these things.
-_COUNTED = {"delete_shadow_copies": "shadow_copies", "remove_recovery_partition": "recovery_partitions"}
+#: Scripts that remove things, and the fact that counts or lists these things.
+_REMOVED = {
+    "delete_shadow_copies": "shadow_copies",
+    "remove_recovery_partition": "recovery_partitions",
+    "remove_ghost_adapters": "ghost_adapters",
+}
 _PING = "ansible.windows.win_ping"
 _MODULES: dict[str, Callable[[Session, dict, bool, str | None], dict]] = {
     _PING: _ping,
