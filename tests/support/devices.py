@@ -41,6 +41,7 @@ class NewDevice:
     package: str = "virtualhub.inf_amd64_0123456789abcdef"
     adapter: str = ""
     container: str = COMPUTER
+    hardware_id: str = ""
 
     @property
     def interface(self) -> str:
@@ -65,13 +66,15 @@ class NewDevice:
             root,
             f"{CONTROL_SET}Enum\\{self.path}",
             DeviceDesc=f"@{self.inf},%name%;Virtual",
-            HardwareID=[f"root\\{name.lower()}"],
+            HardwareID=[self.hardware_id or f"root\\{name.lower()}"],
             ClassGUID=self.driver.partition("\\")[0],
             Driver=self.driver,
             Service=self.service,
             ContainerID=self.container,
             ConfigFlags=0,
         )
+        class_id = self.driver.partition("\\")[0]
+        put(root, f"{control}Class\\{class_id}", Class="Net" if class_id == NETWORK_CLASS else "USB")
         put(root, f"{control}Class\\{self.driver}", DriverDesc="Virtual", InfPath=self.inf, DriverVersion="1.0")
         put(root, f"{control}DeviceClasses\\{self.interface}", DeviceInstance=self.path)
         put(root, f"{control}DeviceClasses\\{self.interface}\\#", SymbolicLink=self.interface.partition("\\")[2])

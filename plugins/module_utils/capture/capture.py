@@ -37,6 +37,7 @@ from .disks import DiskDifference, Opener, difference, open_packaged
 from .entries import entries_of
 from .hazards import WATCHED, Contents, find_hazards
 from .hive_changes import DeltaStep, HivePairs, hive_delta
+from .numbering import Numbering
 from .rule import DatabaseRule, Rule
 from .rules import LeftOut, RuleSet, default_rules, windows_rules
 
@@ -125,12 +126,13 @@ def _capture(
         new = stack.enter_context(Volume.mount(packaged.after))
         left_out = LeftOut(watched=WATCHED)
         hives = HivePairs(old, new)
-        compiled, gate, steps = _examine(old, new, hives, layer.kind, rules)
+        examined = _examine(old, new, hives, layer.kind, rules)
         # A hive that the image does not have can only be captured as a file.
         compared = [hive for hive in HIVES.values() if exists(old, hive.path)]
-        builder = PathBuilder(packaged, old, new, compiled, left_out, [hive.path for hive in compared])
+        builder = PathBuilder(packaged, old, new, examined.rules, left_out, [hive.path for hive in compared])
         changes = builder.build(disks.files)
-        deltas = _deltas(hives, compared, changes.touched_hives, compiled, left_out, steps, progress)
+        examined.numbering.apply_to_paths(changes)
+        deltas = _deltas(hives, compared, changes.touched_hives, examined, left_out, progress)
         counter = _EntryCounter(changes)
         stored = [(name, write_delta(delta)) for name, delta in deltas.items()]
         entries = counter.count(entries_of(new, changes))
@@ -144,16 +146,25 @@ def _capture(
             layer,
             counter.totals(deltas),
             left_out.report(),
-            [*find_hazards(contents), *_divided(compiled)],
-            gate,
+            [*find_hazards(contents), *_divided(examined.rules)],
+            examined.gate,
             _statistics(disks),
         )
 
 
+@dataclass(frozen=True)
+class _Examined:
+    """What both installations decide: the compiled rules, the findings of the finalize checks, and changes of the deltas."""
+
+    rules: RuleSet
+    gate: list[dict]
+    steps: Sequence[DeltaStep]
+    numbering: Numbering
+
+
 def _examine(
     old: Volume, new: Volume, hives: HivePairs, kind: str, rules: tuple[Rule | DatabaseRule, ...]
-) -> tuple[RuleSet, list[dict], list[DeltaStep]]:
-    """Return the compiled rules, the findings of the finalize checks, and the steps that clean the deltas."""
+) -> _Examined:
     after = WindowsInstallation.open(new)
     _keep(hives, "new", after)
     before = WindowsInstallation.open(old) if is_windows(old) else None
@@ -172,7 +183,7 @@ def _examine(
     for prepare in PREPARATIONS:
         prepare(compared)
     compiled = RuleSet([*defaults, *expand(defaults, rules)], current=control.name, defaults=len(defaults))
-    return compiled, gate, cleanings(compared, rules)
+    return _Examined(compiled, gate, cleanings(compared, rules), Numbering.of(compared))
 
 
 def _divided(rules: RuleSet) -> list[dict]:
@@ -200,9 +211,8 @@ def _deltas(
     hives: HivePairs,
     compared: Sequence[LayerHive],
     touched: Collection[str],
-    rules: RuleSet,
+    examined: _Examined,
     left_out: LeftOut,
-    steps: Sequence[DeltaStep],
     progress: Progress,
 ) -> dict[str, Delta]:
     """Return the deltas of the hives that changed, by name."""
@@ -210,7 +220,7 @@ def _deltas(
     for hive in compared:
         if hives.new.upcase(hive.path) in touched:
             progress("registry", len(deltas), None)
-            delta = hive_delta(hives, hive.path, hive.name, rules, left_out, steps)
+            delta = hive_delta(hives, hive, examined.rules, left_out, examined.steps, examined.numbering)
             if not delta.is_empty:
                 deltas[hive.name] = delta
         hives.release(hive.path)

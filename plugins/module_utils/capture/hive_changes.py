@@ -14,6 +14,8 @@ from ..windows.installation import find_hive
 from ..winregistry.delta import REMOVE, Delta, KeyDelta
 from ..winregistry.delta_compute import compute_delta
 from ..winregistry.hive_model import Hive
+from ..winregistry.hive_names import LayerHive
+from .numbering import Numbering
 from .rules import LeftOut, RuleSet
 
 #: Removes from the delta of a hive what a layer must not contain.
@@ -53,15 +55,21 @@ class HivePairs:
 
 
 def hive_delta(
-    hives: HivePairs, path: str, name: str, rules: RuleSet, left_out: LeftOut, steps: Iterable[DeltaStep] = ()
+    hives: HivePairs,
+    hive: LayerHive,
+    rules: RuleSet,
+    left_out: LeftOut,
+    steps: Iterable[DeltaStep],
+    numbering: Numbering,
 ) -> Delta:
-    """Return the changes of the hive at ``path``, called ``name``, after ``steps`` and without what ``rules`` exclude.
+    """Return the changes of ``hive`` after ``steps``, without what ``rules`` exclude, and with the numbers of the layer.
 
     A hive that did not exist before counts as empty; a hive that was removed counts as unchanged.
 
     Raises:
         Corrupt: a hive is damaged.
     """
+    path, name = hive.path, hive.name
     before, after = hives.get("old", path), hives.get("new", path)
     if after is None:
         left_out.add("removal", "hive", path)
@@ -72,6 +80,8 @@ def hive_delta(
     for step in steps:
         step(delta)
     filter_delta(delta, rules, left_out)
+    # Rules name what the user sees in the packaging machine.
+    numbering.apply_to_delta(delta, after)
     return delta
 
 

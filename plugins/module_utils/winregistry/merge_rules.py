@@ -53,6 +53,10 @@ _NT = "Microsoft\\Windows NT\\CurrentVersion\\"
 _WOW = "Wow6432Node\\"
 _WINNERS = "Microsoft\\Windows\\CurrentVersion\\SideBySide\\Winners\\*"
 _PERFLIB = 'Run "lodctr /R" once in the image: it renumbers the performance counters of all layers.'
+_NUMBERS = (
+    "If these are different devices or driver packages, capture new versions of the layers: "
+    "a capture gives devices and driver packages numbers of their own."
+)
 _WINSOCK = "Install the programs that extend Winsock in one layer, or run the repair of their installers in the image."
 
 
@@ -150,6 +154,9 @@ RULES: tuple[dict, ...] = tuple(
         "Restart the packaging machine before it is finalized, so that Windows completes pending renames.",
     )
     # Values that cannot be joined
+    + _rules(("SYSTEM", "DRIVERS"), "DriverDatabase\\DriverInfFiles\\oem*.inf", "Active", MANUAL, "", _NUMBERS)
+    + _rules("SYSTEM", _CONTROL + "Class\\{*}\\????", ("MatchingDeviceId", "InfPath"), MANUAL, "", _NUMBERS)
+    + _rules("SYSTEM", "ControlSet*\\Enum\\ROOT\\*\\*", "HardwareID", MANUAL, "", _NUMBERS)
     + _rules("SOFTWARE", _NT + "Perflib", ("Last Counter", "Last Help"), MANUAL, "", _PERFLIB)
     + _rules("SOFTWARE", _NT + "Perflib\\*", ("Counter", "Help"), MANUAL, "", _PERFLIB)
     + _rules(

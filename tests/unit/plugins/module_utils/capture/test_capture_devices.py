@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+from dataclasses import replace
 
 import pytest
 
@@ -18,13 +20,24 @@ from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import
 from ansible_collections.strata.layering.plugins.module_utils.windows.installation import load_hive
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_model import Hive
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_writer import write_hive
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.registry_values import (
+    current_control_set,
+    decode_multi_string,
+    decode_string,
+)
 from ansible_collections.strata.layering.tests.support.captured import (
     Packaging,
     capture_change,
     left_out,
     make_windows_disk,
 )
-from ansible_collections.strata.layering.tests.support.devices import NETWORK_CLASS, NewDevice
+from ansible_collections.strata.layering.tests.support.devices import (
+    COMPUTER,
+    INTERFACE,
+    NETWORK_CLASS,
+    USB_CLASS,
+    NewDevice,
+)
 from ansible_collections.strata.layering.tests.support.volume_changes import put
 
 CONFIG = "Windows/System32/config/"
@@ -65,12 +78,93 @@ def _capture(packaging, kind, name, change, *rules):
         return capture(packaging.repository, packaging.base_image, lambda: device, layer, parse_rules(rules))
 
 
+def _complete(volume, path):
+    """Return the program of a device after all names in its parts led to each other."""
+    system, drivers = load_hive(volume, CONFIG + "SYSTEM"), load_hive(volume, CONFIG + "DRIVERS")
+    control = current_control_set(system)
+    device = control.key(f"Enum\\{path}")
+    driver, service = decode_string(device.value("Driver")), decode_string(device.value("Service"))
+    settings = control.key(f"Control\\Class\\{driver}")
+    inf = decode_string(settings.value("InfPath"))
+    assert decode_string(device.value("DeviceDesc")).startswith(f"@{inf},")
+    assert decode_multi_string(control.key(f"Services\\{service}").value("Owners")) == [inf]
+    published = [key for hive in (system, drivers) if (key := hive.key(f"DriverDatabase\\DriverInfFiles\\{inf}"))]
+    package = decode_string(published[0].value("Active"))
+    database = system if system.key(f"DriverDatabase\\DriverPackages\\{package}") else drivers
+    assert decode_string(database.key(f"DriverDatabase\\DriverPackages\\{package}").value("")) == inf
+    kind = path.split("\\")[1].lower()
+    assert inf in database.key(f"DriverDatabase\\DeviceIds\\root\\{kind}").values
+    interface = f"##?#{path.replace(chr(92), '#')}#{INTERFACE}"
+    owner = control.key(f"Control\\DeviceClasses\\{INTERFACE}\\{interface}").value("DeviceInstance")
+    assert decode_string(owner) == path
+    members = control.key(f"Control\\DeviceContainers\\{COMPUTER}\\BaseContainers\\{COMPUTER}")
+    assert members.value(path) is not None
+    catalogs = "Windows/System32/CatRoot/{F750E6C3-38EE-11D1-85E5-00C04FC295EE}"
+    for file in (f"Windows/INF/{inf}", f"{catalogs}/{inf[:-4]}.cat"):
+        assert volume.find(file) is not None, file
+    assert volume.find(f"Windows/System32/DriverStore/FileRepository/{package}/virtual.inf") is not None
+    assert volume.find(f"Windows/INF/{inf[:-4]}.PNF") is None
+    program = f"Windows/System32/drivers/{service}.sys"
+    assert volume.find(program) is not None
+    return program.rpartition("/")[2]
+
+
+def _paths(volume, kind):
+    control = current_control_set(load_hive(volume, CONFIG + "SYSTEM"))
+    return [f"{kind}\\{name}" for name in control.key(f"Enum\\{kind}").subkeys]
+
+
+def test_layers_with_devices_of_the_same_numbers_merge(packaging):
+    """Both were captured on the same image, where Windows gave both the numbers oem11.inf, 0011 and ROOT\\NET\\0000."""
+    package, adapter = "dlp.inf_amd64_1111222233334444", "{7F6F1D10-0A55-4F1B-B8D5-1C3C1F5A9A10}"
+    scanner = replace(VPN, service="dlp", package=package, adapter=adapter, hardware_id="root\\dlp")
+    layers = []
+    for kind, device, database in (("platform", VPN, "SYSTEM"), ("app", scanner, "DRIVERS")):
+        change = functools.partial(device.install, database=database)
+        layers.append(_capture(packaging, kind, device.service, change).layer)
+    image = packaging.compose(layers)
+    assert image.config.registry.findings == ()
+    with _volume(packaging, image) as volume:
+        paths = _paths(volume, "ROOT\\NET")
+        assert {_complete(volume, path) for path in paths} == {"vpn.sys", "dlp.sys"}
+        control = current_control_set(load_hive(volume, CONFIG + "SYSTEM"))
+        for path in paths:
+            driver = decode_string(control.key(f"Enum\\{path}").value("Driver"))
+            adapter = decode_string(control.key(f"Control\\Class\\{driver}").value("NetCfgInstanceId"))
+            connection = control.key(f"Control\\Network\\{NETWORK_CLASS}\\{adapter}\\Connection")
+            assert decode_string(connection.value("PnPInstanceId")) == path
+
+
+def test_same_device_in_two_layers_is_one_device(packaging):
+    install = functools.partial(VPN.install, database="DRIVERS")
+    layers = [_capture(packaging, "app", name, install).layer for name in ("One", "Two")]
+    image = packaging.compose(layers)
+    assert image.config.registry.findings == ()
+    with _volume(packaging, image) as volume:
+        assert [_complete(volume, path) for path in _paths(volume, "ROOT\\NET")] == ["vpn.sys"]
+
+
+def test_device_of_an_earlier_version_keeps_its_numbers(packaging):
+    """The packaging machine for a new version starts with the earlier version, but is compared with the image without it."""
+    first = _capture(packaging, "app", "Earlier", functools.partial(VPN.install, database="DRIVERS")).layer
+    with _volume(packaging, packaging.compose([first])) as volume:
+        (path,) = _paths(volume, "ROOT\\NET")
+        control = current_control_set(load_hive(volume, CONFIG + "SYSTEM"))
+        driver = decode_string(control.key(f"Enum\\{path}").value("Driver"))
+        inf = decode_string(control.key(f"Control\\Class\\{driver}").value("InfPath"))
+    again = replace(VPN, path=path, driver=driver, inf=inf)
+    second = _capture(packaging, "app", "Later", functools.partial(again.install, database="DRIVERS")).layer
+    with _volume(packaging, packaging.compose([second])) as volume:
+        assert _paths(volume, "ROOT\\NET") == [path]
+        assert _complete(volume, path) == "vpn.sys"
+
+
 @pytest.mark.parametrize(("kind", "database"), [("platform", "SYSTEM"), ("app", "DRIVERS")])
 def test_captured_software_device_is_complete_in_the_image(packaging, kind, database):
     result = _capture(packaging, kind, f"Agent {kind}", lambda volume: HUB.install(volume, database))
     with _volume(packaging, packaging.compose([result.layer])) as volume:
         system, drivers = load_hive(volume, CONFIG + "SYSTEM"), load_hive(volume, CONFIG + "DRIVERS")
-        assert [key for key in HUB.keys() if system.key("ControlSet001\\" + key) is None] == []
+        assert _complete(volume, HUB.path) == f"{HUB.service}.sys"
         hive = system if database == "SYSTEM" else drivers
         assert hive.key(f"DriverDatabase\\DriverPackages\\{HUB.package}").value("InfName")
         assert drivers.key("DriverDatabase\\DriverPackages\\own.inf_amd64_1") is not None
@@ -96,5 +190,7 @@ def test_rule_about_software_devices_leaves_out_all_their_parts(packaging):
     rule = {"database": "software_devices", "action": "exclude"}
     _result, entries, deltas = capture_change(packaging, lambda volume: HUB.install(volume, "DRIVERS"), rule)
     assert [path for path, kind in entries.items() if kind != "directory"] == []
-    assert [path for delta in deltas.values() for path, key in delta.walk() if key.values] == []
+    # The device class is taken: it does not belong to a single device.
+    changed = [path for delta in deltas.values() for path, key in delta.walk() if key.values]
+    assert changed == [f"ControlSet001\\Control\\Class\\{USB_CLASS}"]
     assert [key for key in HUB.keys() if deltas["SYSTEM"].key(f"ControlSet001\\{key}") is not None] == []
