@@ -35,4 +35,6 @@ HARDWARE = Database(
         ("SYSTEM\\DriverDatabase", "OemInfMap"),
         ("DRIVERS\\DriverDatabase", "OemInfMap"),
     ),
+    # Rules of the user may include single devices.
+    divisible=True,
 )

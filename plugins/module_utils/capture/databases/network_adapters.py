@@ -51,6 +51,7 @@ NETWORK_ADAPTERS = Database(
         (_SERVICES + "NDIS\\IfTypes\\*", "IfUsedNetLuidIndices"),
         "SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion\\NetworkCards",
     ),
+    divisible=True,
 )
 NAME = NETWORK_ADAPTERS.name
 

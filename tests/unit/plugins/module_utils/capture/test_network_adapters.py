@@ -29,7 +29,7 @@ from ansible_collections.strata.layering.tests.support.devices import captured_d
 from ansible_collections.strata.layering.tests.support.pypi_samples import sample_bytes
 
 CLASS = "Control\\Class\\{4d36e972-e325-11ce-bfc1-08002be10318}"
-#: The ID of the hardware adapter of the real hive, and that of an adapter that another MAC address makes of it.
+#: The ID of the hardware adapter of the real hive, and that of an adapter with another MAC address.
 KNOWN = "{c43669b3-ab3e-4d0e-8fde-69579925a20f}"
 NEW = "{11112222-3333-4444-5555-666677778888}"
 OTHER = "{99992222-3333-4444-5555-666677778888}"
