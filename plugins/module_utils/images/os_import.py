@@ -94,7 +94,7 @@ def store_disk(
 def _examine_only(opener: Opener, name: str, size_gb: int | None) -> Examination:
     with opener() as device:
         partition = find_windows(device)
-        return _examine(device, partition, _final_size(device, partition, name, size_gb))
+        return _examine(device, partition, _final_size(device, partition, name, size_gb), size_gb is not None)
 
 
 def _final_size(disk: BlockDevice, partition: partitions.Partition, name: str, size_gb: int | None) -> int:
@@ -133,7 +133,7 @@ def _store(
         disk = stack.enter_context(opener())
         partition = find_windows(disk)
         size = _final_size(disk, partition, name, size_gb)
-        examination = _examine(disk, partition, size)
+        examination = _examine(disk, partition, size, size_gb is not None)
         device = stack.enter_context(CopyOnWriteDevice(disk, os.path.join(repository.path, "tmp"), size=size))
         window = windows_partition(device, partition.number, size > disk.size)
         replace_marker(device)
@@ -200,8 +200,8 @@ def _holds_windows(window: BlockDevice) -> bool:
         return is_windows(volume)
 
 
-def _examine(device: BlockDevice, partition: partitions.Partition, final_size: int) -> Examination:
-    """Examine Windows on ``partition`` of a disk that will have ``final_size`` bytes."""
+def _examine(device: BlockDevice, partition: partitions.Partition, final_size: int, size_is_set: bool) -> Examination:
+    """Examine Windows on ``partition`` of a disk that will have ``final_size`` bytes; an option may set this size."""
     table = partitions.read_partitions(device)
     window = partition.window(device)
     with Volume.mount(window) as volume:
@@ -212,7 +212,7 @@ def _examine(device: BlockDevice, partition: partitions.Partition, final_size: i
         follows = bool(table.partitions_after(partition))
         if not follows:
             free += final_size - device.size
-        disk = DiskFacts(free, _firmware(device, table), follows)
+        disk = DiskFacts(free, _firmware(device, table), follows, size_is_set)
         facts = dict(
             windows.facts(),
             firmware=disk.firmware,

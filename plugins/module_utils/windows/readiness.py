@@ -34,11 +34,16 @@ _TEMPORARY = re.compile(r"\\(te?mp|config\.msi|\$recycle\.bin)\\", re.IGNORECASE
 
 @dataclass(frozen=True)
 class DiskFacts:
-    """Facts for the checks that the volume does not contain: free bytes, firmware, a partition behind that of Windows."""
+    """Facts for the checks that the volume does not contain.
+
+    ``recovery_partition`` is true if a partition is behind that of Windows, ``size_accepted`` if an option sets the size
+    that the disk keeps therefore.
+    """
 
     free_bytes: int
     firmware: str
     recovery_partition: bool
+    size_accepted: bool = False
 
 
 def check_readiness(windows: WindowsInstallation, disk: DiskFacts) -> list[dict[str, Any]]:
@@ -279,12 +284,14 @@ def _free_space(_windows: WindowsInstallation, disk: DiskFacts) -> tuple[str, ..
 
 
 def _recovery_partition(_windows: WindowsInstallation, disk: DiskFacts) -> tuple[str, ...]:
+    if disk.recovery_partition and disk.size_accepted:
+        return PASS, "a partition follows the Windows partition, which keeps the size that max_layer_size_gb sets"
     if disk.recovery_partition:
         return (
             WARN,
             "a partition follows the Windows partition, so the Windows partition cannot grow",
             "Set os_machine_recovery_partition of the role os_machine to remove, or remove the recovery partition with "
-            "'reagentc /disable' and diskpart, to use a larger disk than that of the OS machine.",
+            "'reagentc /disable' and diskpart. Alternatively, set max_layer_size_gb to the size of the disk.",
         )
     return PASS, "no partition follows the Windows partition"
 

@@ -186,7 +186,12 @@ def test_windows_before_recovery_partition_cannot_grow(repository):
         assert "reagentc" in caught.value.hint
         assert "0.5 GiB" in caught.value.hint
         assert blobs(repository) == ([], [])
-    assert os_import.examine(lambda: open_disk(path), "x", 1).facts["disk"]["capacity"] == 512 << 20
+    accepted = os_import.examine(lambda: open_disk(path), "x", 1)
+    assert accepted.facts["disk"]["capacity"] == 512 << 20
+    # An explicit size accepts that the disk cannot grow, so that readiness enforce imports it.
+    assert {"recovery_partition": "pass"}.items() <= {
+        finding["name"]: finding["result"] for finding in accepted.readiness
+    }.items()
     path, _manifest = cached_disk(Spec(variants=("recovery",), virtual_size=1 << 30))
     assert os_import.examine(lambda: open_disk(path), "x", 1).facts["disk"]["capacity"] == 1 << 30
 
