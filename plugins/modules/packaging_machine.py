@@ -95,6 +95,13 @@ options:
         maintenance only after some minutes without a user. Set it in both states.
       - V(120) if not given, V(1800) when O(kind=noise).
     type: int
+  idle_timeout:
+    description:
+      - Maximum time in seconds, after O(minimum_run), until Windows is idle, so that it is not shut down in the middle of its maintenance.
+      - It is idle when the VM has used less than 10 % of its processors for two minutes. If it is not idle by then, it is shut down with a warning.
+      - Only used when O(kind=noise) and O(state=finalized).
+    type: int
+    default: 1800
   shutdown:
     description:
       - Whether to shut down Windows if the packaging machine is powered on and VMware Tools are running.
@@ -347,6 +354,7 @@ def main() -> None:
             wait_for_address={"type": "int", "default": 0},
             power_on={"type": "bool", "default": False},
             minimum_run={"type": "int"},
+            idle_timeout={"type": "int", "default": 1800},
             shutdown={"type": "bool", "default": True},
             shutdown_timeout={"type": "int", "default": 600},
             file_share={"type": "path"},

@@ -56,6 +56,7 @@ class PackagingMachineOptions:
             power_on=params["power_on"],
             wait_for_address=params["wait_for_address"],
             minimum_run=minimum_run,
+            idle_timeout=params["idle_timeout"],
             shutdown=params["shutdown"],
             shutdown_timeout=params["shutdown_timeout"],
             file_share=params["file_share"],

@@ -21,6 +21,7 @@ from ..vsphere import vm as machines
 from ..vsphere.vm import VmFacts, read_facts
 from .context import ACTION_REQUIRED, COMPLETE, PackagingContext
 from .decision import FINAL, Goal, Observation, PackagingState, Step, after, next_step
+from .idle import IDLE_TIME, Ending, IdleWatch, leave_alone
 from .machine import total_run_time
 
 if TYPE_CHECKING:
@@ -216,12 +217,20 @@ class _Finalization:
         context.facts = read_facts(context.session, self._vm)
 
     def _leave_alone(self) -> None:
-        """Wait until Windows has run long enough since it was powered on; raise Conflict if it is powered off in the meantime."""
+        """Wait until Windows has run long enough since it was powered on, and is idle; raise Conflict if it is powered off before."""
         context, session = self._context, self._context.session
-        rest = max(0.0, context.request.minimum_run - (machines.uptime(session, self._vm) or 0))
-        is_on = machines.wait_while_on(session, self._vm, rest, phase="leave Windows alone", progress=context.progress)
-        if not is_on:
+        request = context.request
+        rest = max(0.0, request.minimum_run - (machines.uptime(session, self._vm) or 0))
+        watch = IdleWatch(rest, request.idle_timeout, min(IDLE_TIME, request.minimum_run))
+        subject = f"Waiting until Windows in {self._facts.name} is idle"
+        ending = leave_alone(session, self._vm, watch, subject=subject, progress=context.progress)
+        if ending is Ending.OFF:
             raise self._ran_too_briefly()
+        if ending is Ending.BUSY:
+            context.warnings.append(
+                f"The packaging machine {self._facts.name} is shut down although Windows was not idle within "
+                f"{request.idle_timeout:g} s (idle_timeout) after {request.minimum_run:g} s. The noise profile may lack what Windows does later."
+            )
         self._require_shutdown(read_facts(session, self._vm))
         context.update_record(finalizing=True)
 

@@ -22,7 +22,7 @@ class PackagingRequest:
     """The packaging machine of one layer version, or of the noise profile of an OS layer version (kind ``noise``).
 
     ``os_layer``, of which version None is the newest, and ``connector`` are required to create the VM. ``power_on``: power on a VM
-    again that was powered off before its work was done. ``wait_for_address``, ``minimum_run`` and ``shutdown_timeout`` are seconds.
+    again that was powered off before its work was done. ``wait_for_address``, ``minimum_run``, ``idle_timeout`` and ``shutdown_timeout`` are seconds.
     ``package`` is the name of the export's folder on ``file_share``.
     """
 
@@ -36,6 +36,7 @@ class PackagingRequest:
     power_on: bool = False
     wait_for_address: float = 0
     minimum_run: float = MINIMUM_RUN
+    idle_timeout: float = 1800
     shutdown: bool = True
     shutdown_timeout: float = 600
     file_share: str | None = None

@@ -178,22 +178,6 @@ def uptime(session: Session, vm: Any) -> float | None:
     return None if booted is None else max(0.0, server_time(session) - booted.timestamp())
 
 
-def wait_while_on(session: Session, vm: Any, seconds: float, *, phase: str, progress: Progress = silent) -> bool:
-    """Wait for ``seconds``, or until the VM is off; return whether it is still on. ``progress`` receives ``phase`` and seconds."""
-    started = time.monotonic()
-
-    def examine(values: dict) -> bool:
-        passed = time.monotonic() - started
-        progress(phase, int(passed), int(seconds))
-        return values.get("runtime.powerState") == "poweredOff" or passed >= seconds
-
-    subject = f"Waiting while {_name(session, vm)} runs"
-    values = wait_for(
-        session, vm, ["runtime.powerState"], examine, _NO_LIMIT, subject=subject, interval=min(5, seconds)
-    )
-    return values.get("runtime.powerState") != "poweredOff"
-
-
 def power_off(session: Session, vm: Any, *, timeout: float = 300) -> None:
     """Power the VM off without shutting the guest down, unless it is off."""
     subject = f"Powering off {_name(session, vm)}"

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Removes the devices of network adapters that are not present: those of earlier VMs with this disk. Every VM has another adapter for Windows,
-# because Windows tells VMXNET3 adapters apart by their MAC address (known from instance IDs; no documentation says it).
+# because Windows identifies VMXNET3 adapters by their MAC address (known from instance IDs; no documentation says it).
 # pnputil can remove devices since Windows 10 version 2004 and Windows Server 2022; before, they remain (Microsoft Learn, "PnPUtil Command Syntax").
 [CmdletBinding(SupportsShouldProcess)]
 param ()

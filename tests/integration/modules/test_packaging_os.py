@@ -10,7 +10,8 @@ import time
 
 from ansible_collections.strata.layering.plugins.module_utils.catalog.layers import find_version
 from ansible_collections.strata.layering.plugins.module_utils.images.layered_image import compose_stack
-from ansible_collections.strata.layering.plugins.module_utils.images.os_disk import windows_partition_number
+from ansible_collections.strata.layering.plugins.module_utils.images.lineage_marker import read_marker
+from ansible_collections.strata.layering.plugins.module_utils.images.os_disk import OsDisk, windows_partition_number
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.plugins.module_utils.windows.installation import exists, read_file
@@ -145,3 +146,18 @@ def test_os_machine_needs_no_options_of_other_kinds(office):
     fails("packaging_machine", "packaging.other_layers", **asked_for(office, "2.0", prerequisites=base))
     without = {name: value for name, value in present(office).items() if name != "os_layer"}
     fails("packaging_machine", "packaging.os_layer", **without)
+
+
+def test_image_of_an_os_layer_alone_differs_only_in_the_marker(workspace):
+    """The new version therefore contains nothing that composing added."""
+    repository = Repository.open(os.fspath(workspace.path))
+    os_layer = find_version(repository, "os", "Windows 11", "1.0")
+    image = compose_stack(repository, os_layer, ())
+    with image.open_disk() as disk, OsDisk.load(repository, os_layer.digest).open(repository) as original:
+        assert (disk.size, read_marker(original)) == (original.size, None)
+        chunks = range(0, disk.size, 1 << 20)
+        different = [offset for offset in chunks if disk.pread(1 << 20, offset) != original.pread(1 << 20, offset)]
+        assert different == [0]
+        first, second = disk.pread(1 << 20, 0), original.pread(1 << 20, 0)
+        assert first[:-512] == second[:-512]
+        assert read_marker(disk) is not None
