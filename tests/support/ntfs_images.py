@@ -39,7 +39,7 @@ def require_tool(tool):
 
 
 def verify_volume(path, entries_follow=True, boot=True):
-    """Fail unless ntfs_check, ntfsfix and phantom-trace find no inconsistency.
+    """Fail unless ntfs_check, ntfsfix, phantom-trace and, where it is installed, checkdisk find no inconsistency.
 
     ntfsfix requires the backup boot sector in the last sector of the file: without ``boot`` it is not run.
     """
@@ -50,6 +50,19 @@ def verify_volume(path, entries_follow=True, boot=True):
         assert "processed successfully" in run("ntfsfix", "-n", path)
     report = json.loads(run(pathlib.Path(sys.executable).with_name("phantom-trace"), path, "--json"))
     assert report["findings"] == []
+    assert chkdsk_findings(path) == []
+
+
+def chkdsk_findings(path) -> list[str]:
+    """Return the findings of checkdisk, which checks what chkdsk checks; none where it is not installed (before Python 3.13)."""
+    program = shutil.which("checkdisk")
+    if program is None:
+        return []
+    done = subprocess.run([program, "fix", path], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=300)
+    if done.returncode == 0:
+        return []
+    assert done.returncode == 1, done.stderr
+    return done.stdout.splitlines()
 
 
 class Independent:

@@ -24,6 +24,7 @@ from ansible_collections.strata.layering.tests.support.captured import (
     tree_differences,
 )
 from ansible_collections.strata.layering.tests.support.ntfs_check import check
+from ansible_collections.strata.layering.tests.support.ntfs_images import verify_volume
 from ansible_collections.strata.layering.tests.support.volume_changes import existing, put
 
 PROGRAM = make_pe("program.exe", 90_000)
@@ -160,7 +161,7 @@ def test_file_of_a_layer_replaces_a_compressed_file_without_a_trace(packaging):
 
 
 @pytest.mark.parametrize("stays_compressed", [True, False])
-def test_changed_keys_are_merged_into_a_compressed_hive(packaging, stays_compressed):
+def test_changed_keys_are_merged_into_a_compressed_hive(packaging, tmp_path, stays_compressed):
     """Composing writes the hive of the OS layer again: neither the compressed hive nor its compressed log may remain."""
 
     def change(volume):
@@ -186,3 +187,7 @@ def test_changed_keys_are_merged_into_a_compressed_hive(packaging, stays_compres
                     assert (node.reparse, node.streams, node.attributes & 0x600) == (None, [], 0)
                     assert node.read(4) == (b"regf" if path == NTUSER else b"")
         assert check(window) == []
+        with open(tmp_path / "volume", "wb") as copy:
+            for offset in range(0, window.size, 1 << 20):
+                copy.write(window.pread(min(1 << 20, window.size - offset), offset))
+    verify_volume(tmp_path / "volume")
