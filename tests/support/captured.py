@@ -22,6 +22,7 @@ from ...plugins.module_utils.disk.grains import BLAKE3, GrainHash
 from ...plugins.module_utils.disk.overlay import CopyOnWriteDevice
 from ...plugins.module_utils.disk.partitions import (
     TYPE_BASIC_DATA,
+    TYPE_EFI_SYSTEM,
     TYPE_MICROSOFT_RESERVED,
     read_partitions,
 )
@@ -42,6 +43,7 @@ from ...plugins.module_utils.winregistry.hive_reader import read_hive
 from ...plugins.module_utils.winregistry.hive_writer import write_hive
 from ..sample import hives
 from ..sample.disk import make_ntfs
+from ..sample.esp import make_fat
 from ..sample.tree import Tree, junction, symlink
 from . import stored_layers, windows_start
 from .gpt_disk import PartitionSpec, format_gpt
@@ -54,11 +56,17 @@ INCLUDE_EVERYTHING = (Rule("**", "", include=True), Rule("**", "", registry=True
 
 
 def make_windows_disk(
-    path: str, megabytes: int = 96, *, disk_guid: str = "6b1d5c1e-0f0a-4e57-9b7e-2f1c9a5d7e10", first_sector: int = 0
+    path: str,
+    megabytes: int = 96,
+    *,
+    disk_guid: str = "6b1d5c1e-0f0a-4e57-9b7e-2f1c9a5d7e10",
+    first_sector: int = 0,
+    esp_files: Mapping[str, bytes] | None = None,
 ) -> None:
     """Create a raw disk with an NTFS volume that has the hives of Windows and files of every kind.
 
-    The disk has a GPT or, with ``first_sector``, an MBR with one partition that begins there.
+    The disk has a GPT, with an EFI system partition if ``esp_files`` are its files, or with ``first_sector`` an MBR with
+    one partition that begins there.
     """
     with open(path, "wb") as out:
         out.truncate(megabytes << 20)
@@ -74,10 +82,13 @@ def make_windows_disk(
     with FileDevice(path, writable=True) as device:
         if not first_sector:
             specs = [
+                *([PartitionSpec(TYPE_EFI_SYSTEM, 40 << 20, "ESP")] if esp_files else []),
                 PartitionSpec(TYPE_MICROSOFT_RESERVED, 16 << 20, "Reserved"),
                 PartitionSpec(TYPE_BASIC_DATA, None, "Windows"),
             ]
-            format_gpt(device, specs, disk_guid=disk_guid)
+            table = format_gpt(device, specs, disk_guid=disk_guid)
+            if esp_files:
+                make_fat(path, table.partitions[0].offset, table.partitions[0].size, dict(esp_files))
         partition = max(read_partitions(device).partitions, key=lambda partition: partition.size)
     tree = Tree()
     config = "Windows/System32/config/"

@@ -30,6 +30,7 @@ from ..windows.installation import CONFIG, WindowsInstallation, exists, is_windo
 from ..winregistry.delta import Counts, Delta
 from ..winregistry.delta_format import write_delta
 from ..winregistry.hive_names import HIVES, LayerHive
+from .boot_changes import compare_boot
 from .changed_paths import PathBuilder, PathChanges
 from .databases.all import DIVISIBLE, PREPARATIONS, cleanings, database_rules, expand, found_rules
 from .databases.compared import Compared
@@ -141,12 +142,13 @@ def _capture(
             left_out.add("file", "spelling", printable(path))
         for path in changes.completed:
             left_out.add("metadata", "no_group", printable(path))
+        boot = compare_boot(packaged, old, new).report(left_out)
         contents = Contents(counter.paths, list(changes.whiteouts.values()), deltas, left_out)
         return CaptureResult(
             layer,
             counter.totals(deltas),
             left_out.report(),
-            [*find_hazards(contents), *_divided(examined.rules)],
+            [*find_hazards(contents), *_divided(examined.rules), *boot],
             examined.gate,
             _statistics(disks),
         )

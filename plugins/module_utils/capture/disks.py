@@ -46,12 +46,13 @@ Opener = Callable[[], BlockDevice]
 
 @dataclass
 class Packaged:
-    """Both sides, opened: the Windows partition of the base image and of the packaged disk, and their $MFTs."""
+    """Both sides, opened: the disks ``original`` (of the base image) and ``disk``, their Windows partitions, and their $MFTs."""
 
     before: Window
     after: Window
     old: MasterFileTable
     new: MasterFileTable
+    original: BlockDevice
     disk: BlockDevice
     partition: partitions.Partition
 
@@ -84,7 +85,7 @@ def open_packaged(base_image: ThinImage, opener: Opener, stack: ExitStack) -> Pa
     _check_identity(disk, old, new)
     if expected is not None and mark is None and not _is_of_os_layer(base_image, mark):
         raise _other_base(disk, "it lacks the lineage marker of that image")
-    return Packaged(before, after, old, new, disk, partition)
+    return Packaged(before, after, old, new, original, disk, partition)
 
 
 def _matching_partition(
