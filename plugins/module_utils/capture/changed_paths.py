@@ -184,6 +184,11 @@ class PathBuilder:
                 return True
             if change.values and not has_same_values(old, new, with_eas=not is_system):
                 return True
+            if new.is_external and not old.is_external and not change.incidental and old.size == new.size:
+                # Windows compressed a file and kept its times. If rules exclude the file, decompressing it decides nothing:
+                # 'compact /compactos:always' compresses gigabytes that servicing owns.
+                if all(self._rule(path) is not None for path in paths):
+                    return False
             return (change.data or old.reparse != new.reparse) and not has_same_streams(old, new)
 
     def _moves_system_files(self, reference: int, old_path: str, path: str) -> bool:

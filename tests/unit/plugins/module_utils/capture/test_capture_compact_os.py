@@ -12,6 +12,7 @@ from ansible_collections.strata.layering.plugins.module_utils.disk.block_device 
 from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import read_partitions
 from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import LayerVersion
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
+from ansible_collections.strata.layering.plugins.module_utils.ntfs.wof.container import CompressedStream
 from ansible_collections.strata.layering.plugins.module_utils.windows.installation import load_hive
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_reader import read_hive
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_writer import write_hive
@@ -120,6 +121,18 @@ def test_compressed_file_with_other_data_is_captured_as_it_is(packaging, path):
         with packaging.changed(change) as device:
             base = packaging.tree(device)
         assert tree_differences(base, packaging.tree(disk)) == []
+
+
+def test_excluded_file_that_windows_compressed_is_not_decompressed(packaging, monkeypatch):
+    def change(volume):
+        for path in PLAIN:
+            wof.compact_path(volume, path)
+        with existing(volume, COMPRESSED[0]) as node:
+            node.delete()
+
+    monkeypatch.setattr(CompressedStream, "pread", lambda *_arguments: pytest.fail("decompressed"))
+    rules = [{"path": path.replace("/", "\\")} for path in PLAIN]
+    assert capture_change(packaging, change, *rules)[1] == {COMPRESSED[0]: "whiteout"}
 
 
 def test_compressed_file_whose_form_alone_is_damaged_is_captured(packaging):
