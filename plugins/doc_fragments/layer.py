@@ -100,7 +100,8 @@ options:
   exclusions:
     description:
       - Rules that leave changes out of a captured layer, or include changes, in addition to the rules of the collection.
-      - Each rule has a path, or a key and optionally a value. They are patterns with C(*) and C(**). The last matching rule decides.
+      - Each rule has a path, or a key and optionally a value, or a database. Paths, keys and values are patterns with C(*) and C(**).
+        The last matching rule decides.
       - Rules apply when a version is captured; an existing version does not change.
     type: list
     elements: dict
@@ -114,6 +115,11 @@ options:
         type: str
       value:
         description: Pattern of the names of registry values. Whole keys if not given.
+        type: str
+      database:
+        description:
+          - Name of a database of Windows, such as V(store_apps). The rule decides about all its files, journals, keys and values.
+          - The page about capturing lists the databases.
         type: str
       action:
         description: Whether the rule leaves the changes out or includes them. They are left out if not given.

@@ -154,6 +154,7 @@ def _exclusion_options() -> dict[str, Any]:
         "path": {"type": "str"},
         "key": {"type": "str", "no_log": False},
         "value": {"type": "str"},
+        "database": {"type": "str"},
         "action": {"type": "str", "choices": ["exclude", "include"]},
         "reason": {"type": "str"},
     }

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from ..common.progress import Progress, silent
 from ..layers.archive import ArchiveReader
 from ..layers.entry import DIRECTORY, LINK, Entry, leads_elsewhere, printable
+from ..ntfs.journals import journals_of
 from ..ntfs.node import Node
 from ..ntfs.volume import Volume
 from .file_writer import Applied, FileWriter, WinningFile
@@ -69,15 +70,19 @@ class Applier:
             for folded, child in sorted(merged.children.items())
         ]
         aliases = []
+        replaced = set()
         for child_path, folded, child in children:
             existing = folder.child(child.name)
             if existing is not None:
                 with existing:
                     if self._tree.fold(existing.name or "") != folded:
                         aliases.append((child_path, folded, child))  # Its name is the 8.3 name of another file.
-                    else:
+                    elif removes(child, existing):
                         self._remove_hidden(child, existing, child_path)
+                        replaced.add(folded)
             self._collect_file(child, child_path)
+        if replaced:
+            self._remove_journals(merged, folder, replaced, path)
         for child_path, folded, child in aliases:
             self._check_not_alias(child, folder, folded, child_path)
         self._release_short_names(children, folder)
@@ -107,9 +112,7 @@ class Applier:
                         existing.set_short_name(None)
 
     def _remove_hidden(self, child: MergedNode, existing: Node, path: str) -> None:
-        """Remove the file at a path if the tree hides it."""
-        if not removes(child, existing):
-            return
+        """Remove the file at a path, which the tree hides."""
         if child.is_leaf:
             if short_name := existing.short_name:
                 # Windows also gives the 8.3 name to a file that replaces another file of the same name (tunneling).
@@ -124,6 +127,20 @@ class Applier:
             raise
         if not child.exists:
             self._applied.removed += 1
+
+    def _remove_journals(self, merged: MergedNode, folder: Node, replaced: set[str], path: str) -> None:
+        """Remove the journals of ``replaced`` files (folded names) that no layer provides: they belong to the old files."""
+        for journals in journals_of(folder.children(), replaced, self._tree.fold).values():
+            for journal in journals:
+                if self._tree.fold(journal.name) in merged.children:
+                    continue
+                with folder.open_child(journal.reference, journal.name) as node:
+                    try:
+                        node.delete()
+                    except ENTRY_ERRORS as error:
+                        name_entry(error, f"{path}/{journal.name}".strip("/"), self._tree.label(merged))
+                        raise
+                self._applied.removed += 1
 
     def _collect_file(self, child: MergedNode, path: str) -> None:
         """Add a name to the file to be written. Its first name is first in the list, because it determines inheritance."""

@@ -27,6 +27,7 @@ from dataclasses import replace
 
 from ..layers.entry import LINK, Entry
 from ..layers.file_index import Record
+from ..ntfs.journals import main_name
 from .stack_merge import MergedNode, MergedTree, is_leaf
 
 
@@ -247,6 +248,19 @@ class _Comparison:
             change = self._change(old_child or MergedNode(name), new_child or MergedNode(name), child_path, base_at)
             if change is not None:
                 result.children[folded] = change
+        self._add_journals(old, new, result, path, base_at)
+
+    def _add_journals(self, old: MergedNode, new: MergedNode, result: MergedNode, path: str, base_at: BaseAt) -> None:
+        """Write the journals of files that are written again: applying a file removes the journals that it had."""
+        written = {folded for folded, child in result.children.items() if child.is_leaf or child.hides}
+        if not written:
+            return
+        for folded, child in new.children.items():
+            main = main_name(child.name) if child.is_leaf else None
+            if main is not None and folded not in result.children and self._new.tree.fold(main) in written:
+                child_path = f"{path}/{child.name}" if path else child.name
+                self._check_short_name(old.children.get(folded) or MergedNode(child.name), child, child_path, base_at)
+                result.children[folded] = child
 
     def _change(self, old: MergedNode, new: MergedNode, path: str, base_at: BaseAt) -> MergedNode | None:
         """Return the node that changes a path, None if the older image is right already."""

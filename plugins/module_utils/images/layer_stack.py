@@ -14,8 +14,10 @@ from typing import BinaryIO
 
 from ..catalog import layer_store, scripts
 from ..layers.archive import ArchiveReader
+from ..layers.entry import WHITEOUT, Entry
 from ..layers.file_index import Record, load_index
 from ..layers.layer_version import ROLE_ARCHIVE, ROLE_INDEX, LayerReference
+from ..ntfs.journals import main_name
 from ..ntfs.volume import Volume
 from ..repository.blobs import Descriptor
 from ..repository.repository import Repository
@@ -83,7 +85,23 @@ def merge_stack(
 ) -> MergedTree:
     """Merge a stack; entries whose (layer, position) is in ``skipped`` are left out."""
     entries = [[record.entry for record in index] for index in records]
+    if skipped:
+        skipped = _with_journals(entries, fold, skipped)
     return merge([(layer.label, listed) for layer, listed in zip(layers, entries)], fold, skipped)
+
+
+def _with_journals(
+    stack: Sequence[Sequence[Entry]], fold: Callable[[str], str], skipped: Collection[tuple[int, int]]
+) -> set[tuple[int, int]]:
+    """Return ``skipped`` so that the journals of a layer are skipped together with their main file, and only then."""
+    result = set(skipped)
+    for number in {number for number, _position in skipped}:
+        positions = {fold(entry.path): position for position, entry in enumerate(stack[number])}
+        for position, entry in enumerate(stack[number]):
+            main = positions.get(fold(main_name(entry.path) or ""))
+            if main is not None and entry.kind != WHITEOUT:
+                (result.add if (number, main) in skipped else result.discard)((number, position))
+    return result
 
 
 def open_archive(

@@ -15,6 +15,8 @@ several layers have it. The rules:
   in the archive; the same layer can then provide the path again.
 * A layer that has a path twice contradicts itself and is refused, except for directories.
 * A directory keeps the spelling with which it was created; a file has the spelling of its winner.
+* A file replaces or removes the journals that lower layers have of it (``ntfs.journals``): they belong to a
+  different state of the file. The same layer can provide journals of its own.
 
 The algorithm: layers are added from the lowest to the highest. For each layer, first its whiteouts
 replace nodes of lower layers by nodes that hide the base; then its entries are added, which creates
@@ -29,6 +31,7 @@ from dataclasses import dataclass, field
 
 from ..common.errors import Conflict, InvalidInput
 from ..layers.entry import DIRECTORY, HIVE, WHITEOUT, Entry, leads_elsewhere, printable
+from ..ntfs.journals import main_name
 
 #: Windows' longest path has 32,767 UTF-16 units; no real tree comes near this depth.
 MAX_DEPTH = 256
@@ -76,6 +79,8 @@ class MergedTree:
         self._fold = fold
         self._folded: dict[str, str] = {}
         self._folded_folders: dict[str, str] = {}
+        #: By folded path of the main file, the folder and the folded name of each journal.
+        self._journals: dict[str, list[tuple[MergedNode, str]]] = {}
 
     def fold(self, name: str) -> str:
         """Return a path component as the volume compares it."""
@@ -231,6 +236,7 @@ class MergedTree:
         parent, name = self._parent(path, label, for_removal=True)
         if parent is not None:
             parent.children[self.fold(name)] = MergedNode(name, hides=True, remover=number)
+            self._hide_journals(path, number)
 
     def _add(self, number: int, position: int, entry: Entry, label: str) -> None:
         parent, name = self._parent(entry.path, label, number)
@@ -256,6 +262,20 @@ class MergedTree:
             if node.entry is not None and entry.implied:
                 return
         node.entry, node.layer, node.position = entry, number, position
+        if is_leaf(entry):
+            main = main_name(entry.path)
+            if main is not None:
+                self._journals.setdefault(self.fold_path(main), []).append((parent, folded))
+            self._hide_journals(entry.path, number)
+
+    def _hide_journals(self, path: str, number: int) -> None:
+        """Hide the journals that layers below layer ``number`` have of the file at ``path``."""
+        if not self._journals:
+            return
+        for parent, folded in self._journals.get(self.fold_path(path), ()):
+            journal = parent.children.get(folded)
+            if journal is not None and journal.is_leaf and journal.layer != number:
+                parent.children[folded] = MergedNode(journal.name, hides=True, remover=number)
 
 
 def _twice(path: str, label: str) -> Conflict:

@@ -269,3 +269,19 @@ def test_archive_without_indexed_file_is_corrupt(blank):
         _tree, archives, _records = stacked([[file("a", b"1")]], volume.upcase)
         Applier(volume, tree).run(archives)
     assert caught.value.hint
+
+
+def test_journals_of_the_base_are_removed_with_their_main_file(blank):
+    """The layer was built on a version of the OS layer without these journals."""
+    base = [
+        file(path, b"base") for path in ("d/x.db", "d/x.db-wal", "d/X.DB.log2", "d/y.db", "d/y.db-wal", "d/z.db-wal")
+    ]
+    with changed(blank, [base]) as (below, _applied):
+        for stack, expected in (
+            ([file("d/X.db", b"layer")], {"d/X.db"}),
+            ([file("d/x.db", b"layer"), file("d/x.db-wal", b"layer")], {"d/x.db", "d/x.db-wal"}),
+            ([Item(Entry("d/x.db", "whiteout"))], set()),
+        ):
+            with changed((below, blank[1]), [stack]) as (device, _applied):
+                found = {path for path in read_tree(device) if "." in path}
+                assert found == {"d/y.db", "d/y.db-wal", "d/z.db-wal"} | expected

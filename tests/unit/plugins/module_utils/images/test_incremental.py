@@ -213,3 +213,27 @@ def test_folder_that_loses_metadata_needs_full_compose():
     assert changed_paths([[folder("d", 1, implied=True)]], [[folder("d", implied=True)]], ["d"]) is None
     timeless = Item(Entry("d/a", "file", 0x20), b"")
     assert changed_paths([[folder("d", 1), timeless]], [[plain, timeless]]) is None
+
+
+def test_incremental_keeps_the_journal_of_a_layer_that_did_not_change(blank):
+    """A new version of a layer changes only the main file of its database."""
+
+    def version(data):
+        times = {"created": 1, "written": 2, "accessed": 3, "changed": 4}
+        files = {"d/x.db": data, "d/x.db-wal": b"journal", "d/other": b"other"}
+        return [Item(Entry(path, "file", 32, size=len(content), **times), content) for path, content in files.items()]
+
+    old, new = [version(b"one")], [version(b"two")]
+    with changed(blank, old) as (image, _made), Volume.mount(blank[0]) as original:
+        with CopyOnWriteDevice(image, blank[1]) as over:
+            with Volume.mount(over, writable=True) as volume:
+                old_tree, _archives, old_records = stacked(old, volume.upcase)
+                new_tree, archives, new_records = stacked(new, volume.upcase)
+                change = incremental_tree(
+                    ComparedStack(old_tree, old_records),
+                    ComparedStack(new_tree, new_records),
+                    lambda path: base_path(original, path),
+                )
+                assert [path for path, node in change.nodes() if node.is_leaf] == ["d/x.db", "d/x.db-wal"]
+                Applier(volume, change).run(archives)
+            assert {path for path in read_tree(over) if "/" in path} == {"d/x.db", "d/x.db-wal", "d/other"}

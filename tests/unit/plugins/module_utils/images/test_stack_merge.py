@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, InvalidInput
+from ansible_collections.strata.layering.plugins.module_utils.images.layer_stack import StackedLayer, merge_stack
 from ansible_collections.strata.layering.plugins.module_utils.images.stack_merge import merge
 from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
+from ansible_collections.strata.layering.plugins.module_utils.layers.file_index import Record
 from ansible_collections.strata.layering.tests.support.expectations import raises
 
 JUNCTION = bytes.fromhex("030000a000000000")
@@ -179,3 +181,28 @@ def test_base_is_hidden_only_where_removed_or_replaced(layers, base):
             survives = survives and not (node and node.hides)
         becomes_folder = node is not None and node.exists and not node.is_leaf
         assert (whole.get(path) == (0, "file")) == (survives and not becomes_folder)
+
+
+def test_journals_of_a_lower_layer_are_hidden_by_a_new_main_file():
+    """A journal belongs to one state of its main file; journals of other files and of the same layer stay."""
+    guid = "{0a1b2c3d-0000-1111-2222-333344445555}"
+    journals = ["x.db-wal", "X.DB-shm", "x.db.LOG1", f"x.db{guid}.TM.blf"]
+    lower = [file(path) for path in ("x.db", *journals, "y.db", "y.db-wal", "readme-journal")]
+    assert final(lower, [file("x.db")]) == {
+        "x.db": (1, "file"),
+        **dict.fromkeys(journals),
+        "y.db": (0, "file"),
+        "y.db-wal": (0, "file"),
+        "readme-journal": (0, "file"),
+    }
+    for order in ([file("x.db"), file("x.db-wal")], [file("x.db-wal"), file("x.db")]):
+        found = final(lower, order)
+        assert (found["x.db"], found["x.db-wal"], found["X.DB-shm"]) == ((1, "file"), (1, "file"), None)
+    assert final([file("x.db-wal")], [Entry("x.db", "whiteout")])["x.db-wal"] is None
+
+
+def test_journal_of_a_skipped_main_file_is_skipped():
+    stack = [[Record(file("d/X.db")), Record(file("d/x.db-wal")), Record(file("d/y"))]]
+    for skipped, expected in (({(0, 0)}, ["d", "d/y"]), ({(0, 1)}, ["d", "d/X.db", "d/x.db-wal", "d/y"])):
+        layer = StackedLayer("layer", "sha256:0", b"", b"")
+        assert [path for path, _node in merge_stack([layer], stack, str.upper, skipped).nodes()] == expected
