@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import struct
+import sys
 
 import pytest
 
@@ -187,3 +188,22 @@ def test_compressed_file_gets_new_content_without_a_trace(volume):
         with node.open_stream() as stream:
             assert stream.extents() == [(0, 50_000)]
             assert stream.allocated < 60_000
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_machine_code_that_wimlib_compressed_is_read(volume, algorithm):
+    """The program of Python has calls of every kind; its size is not a multiple of a chunk."""
+    try:
+        compress = wof.Wimlib().compressor(algorithm)
+    except OSError:
+        pytest.skip("libwim is not installed")
+    with open(sys.executable, "rb") as program:
+        program.seek(200_000)
+        data = program.read(700_001)
+    if len(data) < 700_001:
+        pytest.skip("the program of Python is small")
+    with volume.root.create_file("program", data) as node:
+        wof.compact(node, algorithm, compress)
+        assert dict(node.streams)[wof.STREAM] < 0.8 * len(data)
+        assert node.read_content() == data
+        assert node.read_content(10, 650_000) == data[650_000:650_010]
