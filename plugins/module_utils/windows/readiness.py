@@ -364,6 +364,20 @@ def _no_done_markers(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[st
     return PASS, "no *_done files"
 
 
+def _update_client_id(windows: WindowsInstallation, _disk: DiskFacts) -> tuple[str, ...]:
+    """Find the ID with which a WSUS server identifies its clients; a search for updates creates it.
+
+    Images must not have it: clients with the same ID may not appear in WSUS (Microsoft, "WSUS: Client Requirements").
+    """
+    if windows.in_software("Microsoft\\Windows\\CurrentVersion\\WindowsUpdate", "SusClientId") is None:
+        return PASS, "Windows has no ID of a WSUS client"
+    return (
+        WARN,
+        "Windows has the ID of a WSUS client (SusClientId), which all VMs of an image would share",
+        "Delete the values SusClientId and SusClientIdValidation of HKLM\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\WindowsUpdate.",
+    )
+
+
 CHECKS: dict[str, Callable[[WindowsInstallation, DiskFacts], tuple[str, ...]]] = {
     "windows_version": _windows_version,
     "vmxnet3": _vmxnet3,
@@ -380,5 +394,6 @@ CHECKS: dict[str, Callable[[WindowsInstallation, DiskFacts], tuple[str, ...]]] =
     "recovery_partition": _recovery_partition,
     "shadow_copies": _shadow_copies,
     "smart_app_control": _smart_app_control,
+    "update_client_id": _update_client_id,
     "no_done_markers": _no_done_markers,
 }

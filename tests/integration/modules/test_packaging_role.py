@@ -220,6 +220,8 @@ def test_role_os_layer_is_updated_by_tasks(office, play):
     start_types = [state["registry"][services + name]["values"]["start"]["data"] for name in ("wuauserv", "usosvc")]
     assert start_types == [4, 4]
     assert state["seen"]["ghost_adapters"] == []
+    assert state["registry"]["hklm:\\software\\microsoft\\windows\\currentversion\\windowsupdate"]["values"] == {}
+    assert state["seen"]["pagefile"]["automatic"]
     assert state["registry"]["hklm:\\software\\example"]["values"]["version"]["data"] == "2.0"
     assert not [name for name in machines(office.simulator) if "packaging" in name]
     assert versions(office, "Windows 11") == ["1.0", "2.0"]

@@ -164,6 +164,7 @@ _DOMAIN = {_SERVICES + "Tcpip\\Parameters": {"Domain": (1, encode_string("exampl
         ("smart_app_control", "warn", {"system": {_CI: {"VerifiedAndReputablePolicyState": _number(1)}}}, "enforced"),
         ("smart_app_control", "warn", {"system": {_CI: {"VerifiedAndReputablePolicyState": _number(2)}}}, "evaluation"),
         ("smart_app_control", "pass", {"system": {_CI: {"VerifiedAndReputablePolicyState": _number(0)}}}, ""),
+        ("update_client_id", "warn", {"software": {_CURRENT + "WindowsUpdate": {"SusClientId": _TEXT}}}, "SusClientId"),
         ("setup_complete", "warn", {"system": {"Setup": {"SystemSetupInProgress": _number(1)}}}, ""),
         ("no_done_markers", "fail", {"files": ["Windows/Setup/Scripts/kmsdir/runato_done"]}, "runato_done"),
     ],
