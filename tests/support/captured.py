@@ -12,6 +12,8 @@ import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ...plugins.module_utils.capture.capture import CaptureResult, capture
+from ...plugins.module_utils.capture.noise.noise_profile import NoiseProfile
+from ...plugins.module_utils.capture.noise.record import record_profile
 from ...plugins.module_utils.capture.rule import DatabaseRule, Rule
 from ...plugins.module_utils.capture.rules import parse_rules
 from ...plugins.module_utils.catalog import layer_store
@@ -251,7 +253,10 @@ def tree_differences(
 
 
 def capture_change(
-    packaging: Packaging, change: Callable[[Volume], None], *rules: Rule | DatabaseRule | Mapping
+    packaging: Packaging,
+    change: Callable[[Volume], None],
+    *rules: Rule | DatabaseRule | Mapping,
+    noise: NoiseProfile | None = None,
 ) -> tuple[CaptureResult, dict[str, str], dict[str, Delta]]:
     """Capture a change of the volume; return the result, the layer's paths with their kinds, and its deltas.
 
@@ -265,6 +270,7 @@ def capture_change(
             lambda: device,
             LayerVersion("app", "App", "1"),
             parsed,
+            noise=noise,
         )
     entries = {
         record.entry.path: record.entry.kind
@@ -278,6 +284,12 @@ def capture_change(
             if entry.kind == "hive"
         }
     return result, entries, {name.removesuffix(layer_store.DELTA_SUFFIX): delta for name, delta in deltas.items()}
+
+
+def record_noise(packaging: Packaging, change: Callable[[Volume], None]) -> NoiseProfile:
+    """Return the noise profile of a packaging machine in which ``change`` is what Windows did by itself."""
+    with packaging.changed(change) as device:
+        return NoiseProfile.decode(record_profile(packaging.base_image, lambda: device).content)
 
 
 def left_out(result: CaptureResult, kind: str) -> dict[str, list[str]]:

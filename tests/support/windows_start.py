@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the strata.layering contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a real Windows changes in a start and a shutdown in which nothing is installed, for the sample machine.
+"""What a real Windows changes in a start and a shutdown in which nothing is installed, for the sample VM.
 
 ``prepare`` adds to a volume with Windows what exists before; ``start`` changes it as the start and the shutdown with
 a number do. Two starts change the same items to different content, add files under other generated names, and count.
@@ -19,6 +19,7 @@ Each row names its source:
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import struct
 from collections.abc import Callable, Sequence
@@ -337,11 +338,7 @@ def start(number: int = 1) -> Callable[[Volume], None]:
             ("COMPONENTS", "ServicingStackVersions", "LastStart"),  # review
             ("DRIVERS", "DriverDatabase", "UpdateDate"),  # hive
         ):
-            edit_hive(
-                volume,
-                f"{CONFIG}/{hive}",
-                lambda root, key=key, name=name: root.create(key).set_value(name, _BINARY, _time(number)),
-            )
+            edit_hive(volume, f"{CONFIG}/{hive}", functools.partial(_stamp, key=key, name=name, number=number))
         with existing(volume, _SYSTEM_FILE) as node:
             node.set_eas(_KERNEL_EA)  # KEA
             node.set_object_id(_random("object ID", number)[:16])  # knowledge: link tracking of a shortcut's target
@@ -353,10 +350,14 @@ def combined(*changes: Callable[[Volume], None]) -> Callable[[Volume], None]:
     """Return the change that applies all ``changes``, one after the other."""
 
     def change(volume: Volume) -> None:
-        for one in changes:
-            one(volume)
+        for single in changes:
+            single(volume)
 
     return change
+
+
+def _stamp(root: Key, key: str, name: str, number: int) -> None:
+    root.create(key).set_value(name, _BINARY, _time(number))
 
 
 def _drivers() -> Hive:
@@ -371,15 +372,17 @@ def _set_values(volume: Volume, number: int) -> None:
     for hive, path in _HIVES.items():
         rows = [row for row in VALUES if row.hive == hive and (number or row.exists)]
         keys = [key for name, key, _source in NEW_KEYS if name == hive] if number else []
-        edit_hive(volume, path, lambda root, rows=rows, keys=keys: _edit(root, rows, keys, number))
+        edit_hive(volume, path, functools.partial(_edit, rows=rows, keys=keys, number=number))
 
 
 def _edit(root: Key, rows: Sequence[ValueNoise], keys: Sequence[str], number: int) -> None:
     for row in rows:
         kind, data = _value(row, number)
-        root.create(row.key).set_value(row.name, kind, data)
-    for key in keys:
-        root.create(_named(key, number)).set_value("Name", _SZ, _text(f"Network {number}"))
+        key = root.create(row.key)
+        key.set_value(row.name, kind, data)
+        key.last_written = _FIRST_TIME + number * _SECOND
+    for path in keys:
+        root.create(_named(path, number)).set_value("Name", _SZ, _text(f"Network {number}"))
 
 
 def _value(row: ValueNoise, number: int) -> tuple[int, bytes]:

@@ -10,9 +10,10 @@ process, because libntfs-3g runs in it. Neither disk is written.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import functools
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from ..catalog import layer_store
 from ..common.findings import WARN, Finding
@@ -36,8 +37,17 @@ from .databases.all import DIVISIBLE, PREPARATIONS, cleanings, database_rules, e
 from .databases.compared import Compared
 from .disks import DiskDifference, Opener, difference, open_packaged
 from .entries import entries_of
-from .hazards import WATCHED, Contents, find_hazards
+from .hazards.accounts import observe_accounts
+from .hazards.all import find_hazards
+from .hazards.files import FileWatch
+from .hazards.observed import Observed
+from .hazards.registry import observe_delta
 from .hive_changes import DeltaStep, HivePairs, hive_delta
+from .noise.filter import NoiseFilter
+from .noise.noise_profile import NoiseProfile
+from .noise.paths import PathSubtraction
+from .noise.subtraction import REASON as NOISE
+from .noise.subtraction import Overrides
 from .numbering import Numbering
 from .rule import DatabaseRule, Rule
 from .rules import LeftOut, RuleSet, default_rules, windows_rules
@@ -78,11 +88,13 @@ def capture(
     layer: LayerVersion,
     rules: Sequence[Rule | DatabaseRule] = (),
     *,
+    noise: NoiseProfile | None = None,
     progress: Progress = silent,
 ) -> CaptureResult:
     """Store as ``layer`` the changes that turned ``base_image`` into the disk that ``opener`` opens.
 
-    ``rules`` come after the default rules and override them. If an error is raised, no layer is stored.
+    ``rules`` come after the default rules and override them. What ``noise`` has is left out, unless a rule includes it.
+    If an error is raised, no layer is stored.
 
     Raises:
         Conflict: the disk does not descend from ``base_image``.
@@ -99,6 +111,7 @@ def capture(
             opener,
             layer,
             tuple(rules),
+            noise,
             subject="the packaged disk",
             progress=progress,
         )
@@ -117,6 +130,7 @@ def _capture(
     opener: Opener,
     layer: LayerVersion,
     rules: tuple[Rule | DatabaseRule, ...],
+    noise: NoiseProfile | None,
     *,
     progress: Progress = silent,
 ) -> CaptureResult:
@@ -125,15 +139,23 @@ def _capture(
         disks = difference(packaged, base_image, progress=progress)
         old = stack.enter_context(Volume.mount(packaged.before))
         new = stack.enter_context(Volume.mount(packaged.after))
-        left_out = LeftOut(watched=WATCHED)
+        observed = Observed()
+        watch = FileWatch(observed, functools.partial(exists, new), noise.paths if noise else ())
+        left_out = LeftOut(observer=watch.left_out)
         hives = HivePairs(old, new)
         examined = _examine(old, new, hives, layer.kind, rules)
         # A hive that the image does not have can only be captured as a file.
         compared = [hive for hive in HIVES.values() if exists(old, hive.path)]
         builder = PathBuilder(packaged, old, new, examined.rules, left_out, [hive.path for hive in compared])
         changes = builder.build(disks.files)
-        examined.numbering.apply_to_paths(changes)
+        steps = [functools.partial(observe_delta, observed=observed), *examined.steps]
+        examined = replace(examined, steps=steps)
         deltas = _deltas(hives, compared, changes.touched_hives, examined, left_out, progress)
+        if noise is not None:
+            paths = PathSubtraction(noise, old, new, builder.fold)
+            for item in NoiseFilter(noise, examined.overrides, paths).apply(changes, deltas, left_out):
+                observed.add(NOISE, item)
+        _number(hives, compared, examined.numbering, changes, deltas)
         counter = _EntryCounter(changes)
         stored = [(name, write_delta(delta)) for name, delta in deltas.items()]
         entries = counter.count(entries_of(new, changes))
@@ -143,22 +165,25 @@ def _capture(
         for path in changes.completed:
             left_out.add("metadata", "no_group", printable(path))
         boot = compare_boot(packaged, old, new).report(left_out)
-        contents = Contents(counter.paths, list(changes.whiteouts.values()), deltas, left_out)
-        return CaptureResult(
-            layer,
-            counter.totals(deltas),
-            left_out.report(),
-            [*find_hazards(contents), *_divided(examined.rules), *boot],
-            examined.gate,
-            _statistics(disks),
-        )
+        for path in (*counter.paths, *changes.whiteouts.values()):
+            watch.taken(path)
+        if watch.accounts_touched:
+            observe_accounts(hives, observed)
+        hazards = [*find_hazards(observed, noise.observed if noise else None), *_divided(examined.rules), *boot]
+        totals, report = counter.totals(deltas), left_out.report()
+        return CaptureResult(layer, totals, report, hazards, examined.gate, _statistics(disks))
 
 
 @dataclass(frozen=True)
 class _Examined:
-    """What both installations decide: the compiled rules, the findings of the finalize checks, and changes of the deltas."""
+    """What both installations decide.
+
+    The compiled rules, the rules that override a noise profile, the findings of the finalize checks, and changes of the
+    deltas.
+    """
 
     rules: RuleSet
+    overrides: Overrides
     gate: list[dict]
     steps: Sequence[DeltaStep]
     numbering: Numbering
@@ -184,8 +209,11 @@ def _examine(
     ]
     for prepare in PREPARATIONS:
         prepare(compared)
-    compiled = RuleSet([*defaults, *expand(defaults, rules)], current=control.name, defaults=len(defaults))
-    return _Examined(compiled, gate, cleanings(compared, rules), Numbering.of(compared))
+    expanded = expand(defaults, rules)
+    compiled = RuleSet([*defaults, *expanded], current=control.name, defaults=len(defaults))
+    databases = RuleSet([rule for rule in defaults if rule.database], current=control.name)
+    overrides = Overrides(RuleSet(expanded, current=control.name), databases)
+    return _Examined(compiled, overrides, gate, cleanings(compared, rules), Numbering.of(compared))
 
 
 def _divided(rules: RuleSet) -> list[dict]:
@@ -222,11 +250,30 @@ def _deltas(
     for hive in compared:
         if hives.new.upcase(hive.path) in touched:
             progress("registry", len(deltas), None)
-            delta = hive_delta(hives, hive, examined.rules, left_out, examined.steps, examined.numbering)
+            delta = hive_delta(hives, hive, examined.rules, left_out, examined.steps)
             if not delta.is_empty:
                 deltas[hive.name] = delta
-        hives.release(hive.path)
+        if hive.name not in deltas or examined.numbering.is_empty:
+            hives.release(hive.path)
     return deltas
+
+
+def _number(
+    hives: HivePairs,
+    compared: Sequence[LayerHive],
+    numbering: Numbering,
+    changes: PathChanges,
+    deltas: Mapping[str, Delta],
+) -> None:
+    """Give devices and driver packages the numbers of the layer: rules and noise profiles name those of Windows."""
+    if numbering.is_empty:
+        return
+    numbering.apply_to_paths(changes)
+    for hive in compared:
+        after = hives.get("new", hive.path) if hive.name in deltas else None
+        if after is not None:
+            numbering.apply_to_delta(deltas[hive.name], after)
+        hives.release(hive.path)
 
 
 class _EntryCounter:

@@ -15,7 +15,6 @@ from ..winregistry.delta import REMOVE, Delta, KeyDelta
 from ..winregistry.delta_compute import compute_delta
 from ..winregistry.hive_model import Hive
 from ..winregistry.hive_names import LayerHive
-from .numbering import Numbering
 from .rules import LeftOut, RuleSet
 
 #: Removes from the delta of a hive what a layer must not contain.
@@ -60,9 +59,8 @@ def hive_delta(
     rules: RuleSet,
     left_out: LeftOut,
     steps: Iterable[DeltaStep],
-    numbering: Numbering,
 ) -> Delta:
-    """Return the changes of ``hive`` after ``steps``, without what ``rules`` exclude, and with the numbers of the layer.
+    """Return the changes of ``hive`` after ``steps`` and without what ``rules`` exclude.
 
     A hive that did not exist before counts as empty; a hive that was removed counts as unchanged.
 
@@ -80,8 +78,6 @@ def hive_delta(
     for step in steps:
         step(delta)
     filter_delta(delta, rules, left_out)
-    # Rules name what the user sees in the packaging machine.
-    numbering.apply_to_delta(delta, after)
     return delta
 
 

@@ -111,6 +111,11 @@ class Numbering:
             self.keys[f"control\\class\\{device.driver}".lower()] = f"{number:04d}"
             self.texts[device.driver.lower()] = f"{class_id}\\{number:04d}"
 
+    @property
+    def is_empty(self) -> bool:
+        """True when nothing is replaced."""
+        return not self.texts and not self.keys
+
     def text(self, text: str) -> str:
         """Return a text with the new numbers."""
         return self._pattern.sub(lambda match: self.texts[match[0].lower()], text) if self.texts else text

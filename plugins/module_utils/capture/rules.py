@@ -218,6 +218,19 @@ class RuleSet:
         found = self._files.find((main_name(path) or path).replace("/", "\\"))
         return self._decide((item for item in found if serviced or not item[1].serviced), path)
 
+    def including_file(self, path: str) -> Rule | None:
+        """Return the rule that includes the file ``path``, None if no rule matches or the file is excluded."""
+        found = self._files.find((main_name(path) or path).replace("/", "\\"))
+        return _including(item for item in found if not item[1].serviced)
+
+    def including_key(self, hive: str, path: str) -> Rule | None:
+        """Return the rule that includes a key, None if no rule matches or the key is excluded."""
+        return _including(self._keys.find(self._key_path(hive, path)))
+
+    def including_value(self, hive: str, path: str, name: str) -> Rule | None:
+        """Return the rule that includes a value of a key, by its name or with the key; None as ``including_key``."""
+        return _including(self._value_rules(hive, path, name))
+
     def key(self, hive: str, path: str, *, is_way: bool = False) -> Rule | None:
         """Return the rule that excludes a key (backslashes between names, relative to its hive's root).
 
@@ -227,10 +240,13 @@ class RuleSet:
 
     def value(self, hive: str, path: str, name: str) -> Rule | None:
         """Return the rule that excludes a value of a key, by the value's name or with the key."""
+        return self._decide(self._value_rules(hive, path, name), f"{hive}\\{path}\\{name}")
+
+    def _value_rules(self, hive: str, path: str, name: str) -> list[tuple[int, Rule]]:
         folded, key = WINDOWS.fold(name), self._key_path(hive, path)
         rules = list(self._keys.find(key))
         rules += [(number, rule) for number, rule, matches in self._values.find(key) if matches(folded)]
-        return self._decide(sorted(rules, key=lambda item: item[0]), f"{hive}\\{path}\\{name}")
+        return sorted(rules, key=lambda item: item[0])
 
     def _key_path(self, hive: str, path: str) -> str:
         if WINDOWS.fold(hive) == "SYSTEM":
@@ -241,22 +257,33 @@ class RuleSet:
 
     def _decide(self, rules: Iterable[tuple[int, Rule]], item: str | None) -> Rule | None:
         """Return the rule that excludes ``item`` of all ``rules`` that match it, in their order."""
-        decisive: Rule | None = None
-        member: Rule | None = None
-        before: dict[str, Rule | None] = {}
-        number = 0
-        for number, rule in rules:
-            if rule.database and not rule.is_member:
-                decisive, member = before.pop(rule.database, decisive), None
-                continue
-            if rule.database:
-                before.setdefault(rule.database, decisive)
-                member = rule
-            decisive = rule
+        number, decisive, member = _decisive(rules)
         if member is not None and decisive is not None and item is not None:
             by_user = number >= self._defaults and not decisive.database
             self.divided.add(member.database, item, included=decisive.include, by_user=by_user)
         return None if decisive is None or decisive.include else decisive
+
+
+def _including(rules: Iterable[tuple[int, Rule]]) -> Rule | None:
+    decisive = _decisive(rules)[1]
+    return decisive if decisive is not None and decisive.include else None
+
+
+def _decisive(rules: Iterable[tuple[int, Rule]]) -> tuple[int, Rule | None, Rule | None]:
+    """Return the number of the last of ``rules``, the rule that decides, and the rule that says to which database the item belongs."""
+    decisive: Rule | None = None
+    member: Rule | None = None
+    before: dict[str, Rule | None] = {}
+    number = 0
+    for number, rule in rules:
+        if rule.database and not rule.is_member:
+            decisive, member = before.pop(rule.database, decisive), None
+            continue
+        if rule.database:
+            before.setdefault(rule.database, decisive)
+            member = rule
+        decisive = rule
+    return number, decisive, member
 
 
 class DividedDatabases:
@@ -283,12 +310,12 @@ class DividedDatabases:
 class LeftOut:
     """Excluded items, counted by kind and reason, with the first examples of each.
 
-    ``watched`` are parts of paths in lower case; ``seen`` returns the items that contain them.
+    ``observer`` is called with the kind, the reason and the name of each item.
     """
 
-    def __init__(self, examples: int = 20, watched: Iterable[str] = ()) -> None:
+    def __init__(self, examples: int = 20, observer: Callable[[str, str, str], None] | None = None) -> None:
         self._examples = examples
-        self._watched: dict[str, list[str]] = {part: [] for part in watched}
+        self._observer = observer
         self._entries: dict[tuple[str, str], dict] = {}
 
     def add(self, kind: str, reason: str, item: str, rule: str = "") -> None:
@@ -299,16 +326,10 @@ class LeftOut:
         entry["count"] += 1
         if len(entry["examples"]) < self._examples:
             entry["examples"].append(item)
-        text = item.replace("/", "\\").lower()
-        for part, seen in self._watched.items():
-            if len(seen) < self._examples and part in text:
-                seen.append(item)
+        if self._observer is not None:
+            self._observer(kind, reason, item)
         if rule and rule not in entry["rules"] and len(entry["rules"]) < self._examples:
             entry["rules"].append(rule)
-
-    def seen(self, part: str) -> list[str]:
-        """Return the first excluded items whose path contains ``part``, which must be watched."""
-        return list(self._watched[part])
 
     def report(self) -> list[dict]:
         """Return the counts and examples, JSON-compatible, by kind and reason."""
