@@ -148,7 +148,7 @@ def _capture(
         compared = [hive for hive in HIVES.values() if exists(old, hive.path)]
         builder = PathBuilder(packaged, old, new, examined.rules, left_out, [hive.path for hive in compared])
         changes = builder.build(disks.files)
-        steps = [functools.partial(observe_delta, observed=observed), *examined.steps]
+        steps: list[DeltaStep] = [functools.partial(observe_delta, observed=observed), *examined.steps]
         examined = replace(examined, steps=steps)
         deltas = _deltas(hives, compared, changes.touched_hives, examined, left_out, progress)
         if noise is not None:
