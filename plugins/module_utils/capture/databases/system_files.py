@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from ..rule import Rule
 from .compared import Compared
+from .servicing import SERVICING
 
 #: The name of the database, and the reason that a capture reports.
 SYSTEM_FILES = "system_files"
 
 
 def system_file_rules(_compared: Compared) -> list[Rule]:
-    """Return the rule that leaves out files of Windows.
+    """Return the rules that leave out files of Windows.
 
     An update replaces these files in the OS layer. An older file of a layer over the update gives a Windows installation
-    with files of two versions.
+    with files of two versions. A user's rule about the database of servicing decides about the files as well: their
+    components are members of it.
     """
-    return [Rule("**", SYSTEM_FILES, database=SYSTEM_FILES, serviced=True)]
+    return [Rule("**", name, database=name, serviced=True) for name in (SERVICING.name, SYSTEM_FILES)]

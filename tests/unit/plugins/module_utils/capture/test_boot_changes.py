@@ -10,7 +10,9 @@ import subprocess
 
 import pytest
 
+from ansible_collections.strata.layering.plugins.module_utils.capture.boot_changes import compare_boot
 from ansible_collections.strata.layering.plugins.module_utils.capture.capture import capture
+from ansible_collections.strata.layering.plugins.module_utils.capture.disks import Packaged
 from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import read_partitions
 from ansible_collections.strata.layering.plugins.module_utils.layers.layer_version import LayerVersion
@@ -18,6 +20,8 @@ from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import
 from ansible_collections.strata.layering.plugins.module_utils.windows.boot_store import changed_settings
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_writer import write_hive
 from ansible_collections.strata.layering.tests.sample import hives
+from ansible_collections.strata.layering.tests.sample.disk import make_ntfs
+from ansible_collections.strata.layering.tests.sample.tree import Tree
 from ansible_collections.strata.layering.tests.support.captured import (
     Packaging,
     capture_change,
@@ -154,3 +158,34 @@ def test_capture_reports_boot_settings_of_a_bios_machine(tmp_path):
     assert entries == {}
     assert left_out(result, "key")["boot_store"] == [f"BCD\\{LOADER}\\Elements\\25000020 (nx)"]
     assert left_out(result, "file")["boot_store"] == ["Boot/new.dat", "bootmgr"]
+
+
+def make_reserved_disk(path, settings: bytes) -> FileDevice:
+    """Return an MBR disk with the active partition "System Reserved" and a partition for Windows."""
+    first, second, size = 2048, 40960, 38912
+    entries = b"".join(
+        struct.pack("<B3sB3sII", active, b"\1\1\0", 7, b"\xfe\xff\xff", start, size)
+        for active, start in ((0x80, first), (0, second))
+    )
+    with open(path, "wb") as out:
+        out.truncate((second + size + 2048) * 512)
+        out.write(bytes(440) + b"DISK\0\0" + entries + bytes(32) + b"\x55\xaa")
+    tree = Tree()
+    tree.file("Boot/BCD", settings)
+    tree.file("bootmgr", b"manager")
+    make_ntfs(str(path), {"offset": first * 512, "size": size * 512}, tree.finish(), "Reserved")
+    make_ntfs(str(path), {"offset": second * 512, "size": size * 512}, Tree().finish(), "Windows")
+    return FileDevice(str(path))
+
+
+def test_boot_settings_in_a_partition_of_their_own_are_compared(tmp_path):
+    with (
+        make_reserved_disk(tmp_path / "old", write_hive(store())) as original,
+        make_reserved_disk(tmp_path / "new", write_hive(store(launch))) as disk,
+    ):
+        windows = read_partitions(disk).partitions[1]
+        packaged = Packaged(windows.window(original), windows.window(disk), None, None, original, disk, windows)
+        with Volume.mount(packaged.before) as old, Volume.mount(packaged.after) as new:
+            changes = compare_boot(packaged, old, new)
+    assert changes.settings == [f"BCD\\{LOADER}\\Elements\\250000F0 (hypervisorlaunchtype)"]
+    assert (changes.files, changes.problem) == ([], "")

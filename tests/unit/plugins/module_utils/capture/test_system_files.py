@@ -174,6 +174,15 @@ def test_capture_update_is_left_out_as_a_whole(packaging):
     assert COMPONENT in removed and "Windows/System32/win32u.dll" not in removed
 
 
+def test_capture_rule_about_servicing_decides_about_all_names(packaging):
+    def change(volume):
+        put(volume, f"{UPDATE}/added.dll", b"MZ added")
+        link(volume, f"{UPDATE}/added.dll", "Windows/System32/added.dll")
+
+    entries = capture_change(packaging, change, {"database": "servicing_database", "action": "include"})[1]
+    assert entries["Windows/System32/added.dll"] == "file" and entries[f"{UPDATE}/added.dll"] == "link"
+
+
 def test_capture_removed_folder_with_system_files_is_left_out(packaging):
     def change(volume):
         delete(volume, "Program Files/Viewer")
