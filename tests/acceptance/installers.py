@@ -181,7 +181,13 @@ SectionEnd
     return os.path.join(folder, f"{name}.exe")
 
 
-_ENVIRONMENT_KEY = "System\\CurrentControlSet\\Control\\Session Manager\\Environment"
+_CONTROL = "System\\CurrentControlSet\\Control"
+_ENVIRONMENT_KEY = f"{_CONTROL}\\Session Manager\\Environment"
+_CLASSES = f"{_CONTROL}\\Class"
+#: The root-enumerated device of Strata Writer: Windows would not find it again.
+DEVICE_KEY = "System\\CurrentControlSet\\Enum\\ROOT\\STRATAPRINTER\\0000"
+DEVICE_CLASS = "{5f1d3ad2-7b8e-4c6b-9d8f-0f8a6d2c4e11}"
+_INTERFACE = f"##?#ROOT#STRATAPRINTER#0000#{DEVICE_CLASS}"
 
 
 # -- the applications
@@ -237,6 +243,11 @@ WriteRegStr HKLM "Software\\Strata\\Writer" "Template" "blank page"
 WriteRegStr HKLM "{_ENVIRONMENT_KEY}" "STRATA_HOME" "$INSTDIR"
 ReadRegStr $0 HKLM "{_ENVIRONMENT_KEY}" "Path"
 WriteRegExpandStr HKLM "{_ENVIRONMENT_KEY}" "Path" "$INSTDIR;$0"
+WriteRegStr HKLM "{DEVICE_KEY}" "Driver" "{DEVICE_CLASS}\\0000"
+WriteRegStr HKLM "{DEVICE_KEY}" "ClassGUID" "{DEVICE_CLASS}"
+WriteRegStr HKLM "{_CLASSES}\\{DEVICE_CLASS}" "Class" "StrataPrinters"
+WriteRegStr HKLM "{_CLASSES}\\{DEVICE_CLASS}\\0000" "DriverDesc" "Strata Virtual Printer"
+WriteRegStr HKLM "{_CONTROL}\\DeviceClasses\\{DEVICE_CLASS}\\{_INTERFACE}" "DeviceInstance" "ROOT\\STRATAPRINTER\\0000"
 WriteUninstaller $INSTDIR\\uninstall.exe
 WriteRegStr HKLM "Software\\Microsoft\\Windows\\CurrentVersion\\Uninstall\\Strata Writer" "DisplayName" "Strata Writer"
 WriteRegStr HKLM "Software\\Microsoft\\Windows\\CurrentVersion\\Uninstall\\Strata Writer" "UninstallString" "$INSTDIR\\uninstall.exe"

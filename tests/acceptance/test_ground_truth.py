@@ -16,7 +16,12 @@ from ansible_collections.strata.layering.plugins.module_utils.images.os_import i
 from ansible_collections.strata.layering.plugins.module_utils.layers.entry import HIVE, WHITEOUT
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import Volume
 from ansible_collections.strata.layering.tests.acceptance import compare, disks, wine
-from ansible_collections.strata.layering.tests.acceptance.installers import APPLICATIONS, SHARED
+from ansible_collections.strata.layering.tests.acceptance.installers import (
+    APPLICATIONS,
+    DEVICE_CLASS,
+    DEVICE_KEY,
+    SHARED,
+)
 from ansible_collections.strata.layering.tests.sample.reread import differences, read_volume
 from ansible_collections.strata.layering.tests.support import stored_layers
 from ansible_collections.strata.layering.tests.support.ntfs_check import check
@@ -76,6 +81,15 @@ def test_lists_and_counters_are_merged(composed):
     assert system.key(_ENVIRONMENT).value("PATHEXT").data.decode("utf-16-le").rstrip("\0").endswith(";.STA")
     shared = system.key("Software\\Microsoft\\Windows\\CurrentVersion\\SharedDLLs")
     assert shared.value("C:\\windows\\system32\\strata-shared.dll").data == b"\2\0\0\0"
+
+
+def test_software_device_names_its_class_key(composed):
+    """No bus reports a root-enumerated device: without its keys, Windows would not have it any more."""
+    system = _system(composed[0])
+    driver = system.key(DEVICE_KEY).value("Driver").data.decode("utf-16-le").rstrip("\0")
+    settings = system.key(f"System\\CurrentControlSet\\Control\\Class\\{driver}")
+    assert settings.value("DriverDesc").data.decode("utf-16-le").rstrip("\0") == "Strata Virtual Printer"
+    assert driver.startswith(DEVICE_CLASS)
 
 
 def test_conflicts_are_reported(lab, packaged, composed):

@@ -118,7 +118,7 @@ def installation(system: Hive) -> WindowsInstallation:
 
 
 def captured_delta(before: Hive, after: Hive, *given: object) -> tuple[Delta, RuleSet, list[dict]]:
-    """Return the delta of the hive SYSTEM that a capture stores, the rules, and the report of what was left out."""
+    """Return the delta of the hive SYSTEM of a capture before it gets numbers, the rules, and the report of what was left out."""
     compared = Compared(installation(before), installation(after), "app")
     delta = compute_delta(before, after, name="SYSTEM")
     control = current_control_set(before)

@@ -117,6 +117,8 @@ RULES: tuple[dict, ...] = tuple(
     )
     + _rules("SYSTEM", _SERVICES + "*\\Linkage", ("Bind", "Export", "Route"), MULTI_STRING)
     + _rules("SYSTEM", _SERVICES + "EventLog\\*", "Sources", MULTI_STRING)
+    # The driver packages that own a file
+    + _rules("SOFTWARE", "Microsoft\\Windows\\CurrentVersion\\Setup\\PnpLockdownFiles\\*", "Owners", MULTI_STRING)
     + _rules("SYSTEM", _CONTROL + "Network\\**", "FilterClasses", MULTI_STRING)
     + _rules("SOFTWARE", _NT + "FontLink\\SystemLink", "*", MULTI_STRING)
     + _rules("SYSTEM", _CONTROL + "SecurePipeServers\\winreg\\Allowed*Paths", "Machine", MULTI_STRING)

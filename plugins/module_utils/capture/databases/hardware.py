@@ -30,6 +30,11 @@ HARDWARE = Database(
         _SERVICES + "*\\StartOverride",
         _CONTROL + "GraphicsDrivers",
         _CONTROL + "CriticalDeviceDatabase",
+        # Devices that were connected once, and the ports that they got.
+        _CONTROL + "UsbFlags",
+        _CONTROL + "COM Name Arbiter\\Devices",
+        "SOFTWARE\\Microsoft\\Windows Portable Devices\\Devices",
+        "SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion\\EMDMgmt",
         # A bitmap of the used numbers of published INF files (oemNN.inf). The packages of layers have numbers outside of
         # it, see driver_packages.
         ("SYSTEM\\DriverDatabase", "OemInfMap"),

@@ -7,8 +7,17 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.strata.layering.plugins.module_utils.capture.databases.compared import Compared
+from ansible_collections.strata.layering.plugins.module_utils.capture.numbering import Numbering
 from ansible_collections.strata.layering.plugins.module_utils.capture.rule import Rule
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.delta_merge import merge_deltas
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_model import Hive
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_reader import read_hive
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.merge_rules import compile_rules
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.registry_values import (
+    current_control_set,
+    decode_string,
+)
 from ansible_collections.strata.layering.tests.sample import hives
 from ansible_collections.strata.layering.tests.support.devices import (
     COMPUTER,
@@ -17,7 +26,9 @@ from ansible_collections.strata.layering.tests.support.devices import (
     USB_CLASS,
     NewDevice,
     captured_delta,
+    installation,
 )
+from ansible_collections.strata.layering.tests.support.pypi_samples import sample_bytes
 
 HUB = NewDevice("ROOT\\VIRTUALHUB\\0000")
 OWN = "{0a568158-2954-f19c-89f3-03acaee1f85e}"
@@ -138,6 +149,64 @@ def test_rules_of_the_user_override_the_verdict_about_devices():
     rule = Rule("SYSTEM\\CurrentControlSet\\Enum\\USB", "", True, include=True)
     delta, _rules, _left_out = captured_delta(_system(), _system(scanner), rule)
     assert f"Enum\\{scanner.path}" in _taken(delta)
+
+
+def _without(real: bytes, *paths: str) -> Hive:
+    """Return a real hive without devices, as it was before they were installed."""
+    hive = read_hive(real)
+    control = current_control_set(hive)
+    members = control.key(f"Control\\DeviceContainers\\{COMPUTER}\\BaseContainers\\{COMPUTER}")
+    for path in paths:
+        driver = decode_string(control.key(f"Enum\\{path}").value("Driver"))
+        control.delete(f"Enum\\{path}")
+        control.delete(f"Control\\Class\\{driver}")
+        if members.value(path) is not None:
+            members.delete_value(path)
+    return hive
+
+
+def _values(key) -> dict:
+    return {
+        (path, value.name): (value.type, value.data) for path, below in key.walk() for value in below.values.values()
+    }
+
+
+def test_device_of_a_real_hive_is_complete_after_a_merge():
+    """The root-enumerated device of VMware Tools, on a hive that does not have it."""
+    real = sample_bytes("dissect.regf", "3.14", "tests/_data/SYSTEM.gz")
+    path = "ROOT\\VMWVMCIHOSTDEV\\0000"
+    before, after = _without(real, path), read_hive(real)
+    delta, _rules, left_out = captured_delta(before, after)
+    numbering = Numbering.of(Compared(installation(before), installation(after), "platform"))
+    numbering.apply_to_delta(delta, after)
+    assert left_out == []
+    merged = merge_deltas(before, [("layer", delta)], compile_rules())
+    assert merged.findings == []
+    control, packaged = current_control_set(before), current_control_set(after)
+    device, expected = control.key(f"Enum\\{path}"), packaged.key(f"Enum\\{path}")
+    driver = decode_string(device.value("Driver"))
+    assert driver.endswith(numbering.keys["control\\class\\{4d36e97d-e325-11ce-bfc1-08002be10318}\\0134"])
+    device.set_value("Driver", 1, expected.value("Driver").data)
+    assert _values(device) == _values(expected)
+    settings = packaged.key("Control\\Class\\{4d36e97d-e325-11ce-bfc1-08002be10318}\\0134")
+    assert _values(control.key(f"Control\\Class\\{driver}")) == _values(settings)
+    assert control.key("Control\\Class\\{4d36e97d-e325-11ce-bfc1-08002be10318}\\0134") is None
+
+
+def test_hardware_of_a_real_hive_stays_out():
+    paths = (
+        "PCI\\VEN_15AD&DEV_0740&SUBSYS_074015AD&REV_10\\3&61aaa01&0&3F",
+        "DISPLAY\\Default_Monitor\\4&427137e&0&UID0",
+        "SCSI\\Disk&Ven_NVMe&Prod_VMware_Virtual_N\\5&25a13950&0&000000",
+        "STORAGE\\Volume\\{62517160-f29b-11ec-85e0-806e6f6e6963}#000000000C900000",
+        "SWD\\PRINTENUM\\{30D69C51-C860-4590-80A2-59FC3BABC16A}",
+        "SWD\\MMDEVAPI\\MicrosoftGSWavetableSynth",
+        "SWD\\RADIO\\{3DB5895D-CC28-44B3-AD3D-6F01A782B8D2}",
+    )
+    real = sample_bytes("dissect.regf", "3.14", "tests/_data/SYSTEM.gz")
+    delta, _rules, left_out = captured_delta(_without(real, *paths), read_hive(real))
+    assert [path for path, key in delta.walk() if key.is_fresh or key.values] == []
+    assert {entry["reason"] for entry in left_out} == {"hardware"}
 
 
 def test_software_network_adapter_comes_with_its_id():

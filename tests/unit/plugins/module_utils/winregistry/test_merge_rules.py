@@ -53,6 +53,15 @@ RULE = {"hive": "SOFTWARE", "key": "Vendor\\*", "value": "List", "kind": "separa
         ("SOFTWARE", "Microsoft\\Windows\\CurrentVersion\\SideBySide\\Winners\\x86_a_b_none_c\\9.0", "", "version"),
         ("SYSTEM", "ControlSet001\\Control\\CrashControl", "DumpFilters", "multi_string"),
         ("SYSTEM", "ControlSet001\\Services\\disk", "Owners", "multi_string"),
+        ("DRIVERS", "DriverDatabase\\DriverInfFiles\\oem11.inf", "Active", "manual"),
+        ("SYSTEM", "ControlSet001\\Control\\Class\\{4d36e97d-e325-11ce-bfc1-08002be10318}\\0007", "InfPath", "manual"),
+        ("SYSTEM", "ControlSet001\\Enum\\ROOT\\NET\\0000", "HardwareID", "manual"),
+        (
+            "SOFTWARE",
+            "Microsoft\\Windows\\CurrentVersion\\Setup\\PnpLockdownFiles\\%SystemRoot%/System32/drivers/a.sys",
+            "Owners",
+            "multi_string",
+        ),
     ],
 )
 def test_built_in_rules_cover_shared_settings(hive, key, value, kind):
