@@ -186,7 +186,7 @@ _ENVIRONMENT_KEY = f"{_CONTROL}\\Session Manager\\Environment"
 _CLASSES = f"{_CONTROL}\\Class"
 #: The root-enumerated device of Strata Writer: Windows would not find it again.
 DEVICE_KEY = "System\\CurrentControlSet\\Enum\\ROOT\\STRATAPRINTER\\0000"
-DEVICE_CLASS = "{5f1d3ad2-7b8e-4c6b-9d8f-0f8a6d2c4e11}"
+DEVICE_CLASS = "{5F1D3AD2-7B8E-4C6B-9D8F-0F8A6D2C4E11}"
 _INTERFACE = f"##?#ROOT#STRATAPRINTER#0000#{DEVICE_CLASS}"
 
 
@@ -245,6 +245,7 @@ ReadRegStr $0 HKLM "{_ENVIRONMENT_KEY}" "Path"
 WriteRegExpandStr HKLM "{_ENVIRONMENT_KEY}" "Path" "$INSTDIR;$0"
 WriteRegStr HKLM "{DEVICE_KEY}" "Driver" "{DEVICE_CLASS}\\0000"
 WriteRegStr HKLM "{DEVICE_KEY}" "ClassGUID" "{DEVICE_CLASS}"
+WriteRegStr HKLM "{DEVICE_KEY}" "Class" "StrataPrinters"
 WriteRegStr HKLM "{_CLASSES}\\{DEVICE_CLASS}" "Class" "StrataPrinters"
 WriteRegStr HKLM "{_CLASSES}\\{DEVICE_CLASS}\\0000" "DriverDesc" "Strata Virtual Printer"
 WriteRegStr HKLM "{_CONTROL}\\DeviceClasses\\{DEVICE_CLASS}\\{_INTERFACE}" "DeviceInstance" "ROOT\\STRATAPRINTER\\0000"

@@ -41,6 +41,7 @@ FILES: dict[str, tuple[str, ...]] = {
         "Windows\\assembly\\temp\\*",
         "Windows\\assembly\\tmp\\*",
         "Windows\\System32\\drivers\\SET*.tmp",
+        "Windows\\System32\\DriverStore\\Temp\\*",
     ),
     "log": (
         "Windows\\Logs\\*",
