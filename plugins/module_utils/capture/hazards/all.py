@@ -40,7 +40,8 @@ HAZARDS: dict[str, _Text] = {
     ),
     "driver_store": _Text(
         "drivers were installed",
-        "Install drivers in the OS layer or the platform layer: the driver store and its database cannot be merged.",
+        "Test the drivers in an image: the layer contains them, and Windows installs them for hardware at the first start. "
+        "Install drivers that Windows needs to start, such as those of disk controllers, in the OS layer.",
     ),
     "servicing": _Text(
         "Windows features or updates were installed",
