@@ -63,7 +63,7 @@ DATABASES: tuple[Database, ...] = (
     NETWORK_ADAPTERS,
 )
 
-#: Functions that return the rules about databases of which a machine has many, such as devices.
+#: Functions that return the rules about databases of which a Windows installation has many, such as devices.
 FINDERS: tuple[Callable[[Compared], list[Rule]], ...] = (system_file_rules, devices.find_devices, find_adapters)
 
 #: Names of the databases that the rules of ``FINDERS`` belong to.
@@ -92,20 +92,20 @@ def found_rules(compared: Compared) -> list[Rule]:
     return [rule for find in FINDERS for rule in find(compared)]
 
 
-def cleanings(compared: Compared, given: Sequence[Rule | DatabaseRule]) -> list[Callable[[Delta], None]]:
-    """Return the steps that clean the deltas, except those of databases that the user's rules ``given`` include."""
-    verdicts = {rule.database: rule.include for rule in given if isinstance(rule, DatabaseRule)}
+def cleanings(compared: Compared, user_rules: Sequence[Rule | DatabaseRule]) -> list[Callable[[Delta], None]]:
+    """Return the steps that clean the deltas, except those of databases that the rules ``user_rules`` include."""
+    verdicts = {rule.database: rule.include for rule in user_rules if isinstance(rule, DatabaseRule)}
     return [make(compared) for name, make in CLEANINGS.items() if not verdicts.get(name, False)]
 
 
-def expand(rules: Iterable[Rule], given: Iterable[Rule | DatabaseRule]) -> list[Rule]:
-    """Return the user's rules ``given``, with a rule for each member instead of a rule about a database.
+def expand(rules: Iterable[Rule], user_rules: Iterable[Rule | DatabaseRule]) -> list[Rule]:
+    """Return the user's rules ``user_rules``, with a rule for each member instead of a rule about a database.
 
     ``rules`` are all other rules; those of the database name its members.
     """
     members = list(rules)
     expanded: list[Rule] = []
-    for rule in given:
+    for rule in user_rules:
         if isinstance(rule, Rule):
             expanded.append(rule)
             continue
