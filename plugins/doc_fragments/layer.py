@@ -43,6 +43,16 @@ notes:
 
     SOFTWARE = r"""
 options:
+  office_activation:
+    description:
+      - Whether a new version that contains volume licenses of Office, and for which O(script) is not set, gets the script C(officeactivate.cmd),
+        which installs these licenses and activates Office when an image starts for the first time.
+      - Windows keeps the licenses in a database that no layer contains, so Office has no license in an image without such a script.
+      - The product keys are read from C(C:\Windows\Setup\scripts\kmsdir\officekeys.txt) in the image, one key per line. The file is deleted
+        after they are installed.
+      - An existing version keeps its script.
+    type: bool
+    default: true
   os_layer:
     description:
       - The OS layer for which the layer is built.

@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import pathlib
+from xml.etree import ElementTree
 
 import pytest
 
@@ -36,7 +39,9 @@ class Machine:
             self.wine.put({"image/plan.txt": plan_text(DIGEST, placed)})
         for number, (_label, name, text) in enumerate(scripts, 1):
             self.rewrite(number, name, text)
+        #: What the guest reported, without its waits, which ``waits`` has by name.
         self.reports: list[tuple[str, str]] = []
+        self.waits: dict[str, str] = {}
 
     def rewrite(self, number: int, name: str, text: str) -> None:
         """Replace the text of a script; scripts may write to the file %LOG%."""
@@ -47,9 +52,30 @@ class Machine:
     def start(self, timeout: float = _TIMEOUT) -> str:
         """Start Windows once; return how it ended."""
         self.reports.clear()
-        return self.wine.start(
-            timeout=timeout, on_guestinfo=lambda key, value: self.reports.append((key.removeprefix(_KEY_PREFIX), value))
-        ).outcome
+        self.waits.clear()
+        return self.wine.start(timeout=timeout, on_guestinfo=self._note).outcome
+
+    def _note(self, key: str, value: str) -> None:
+        key = key.removeprefix(_KEY_PREFIX)
+        if key.startswith("wait."):
+            self.waits[key.removeprefix("wait.")] = value
+        elif not value.startswith("wait "):
+            self.reports.append((key, value))
+
+    def settings(self, **values: int) -> None:
+        """Write the limits of the first start."""
+        self.wine.put({"first-start.txt": windows_text("".join(f"{name}={value}\n" for name, value in values.items()))})
+
+    def stub(self, program: str, *lines: str) -> None:
+        """Define what a program of Windows returns and prints in its next calls: CODE|TEXT."""
+        folder = pathlib.Path(self.wine.prefix.host_path("stubs"))
+        folder.mkdir(exist_ok=True)
+        (folder / f"{program}.used").unlink(missing_ok=True)
+        (folder / f"{program}.txt").write_text("\n".join(lines))
+
+    def count(self, *call: str) -> int:
+        """Return the number of calls in the last start that begin with ``call``."""
+        return sum(tuple(found[: len(call)]) == call for found in self.wine.calls)
 
     @property
     def order(self) -> list[str]:
@@ -253,15 +279,17 @@ def test_scripts_wait_for_windows_setup(machine):
             with pytest.raises(TimeoutError):
                 vm.start(timeout=6)
             assert vm.order == []
-            assert vm.reports == []
+            assert vm.reports == [("image", "0123456789abcdef"), ("state", "running")]
+            assert vm.waits == {}
     assert vm.start() == SHUTDOWN
     assert vm.order == ["key", "a"]
+    assert vm.waits["setup"] == "ready"
 
 
 def test_powershell_script_runs_in_powershell(machine):
     vm = machine(("app layer A 1", "a.ps1", "#output done\n#exit 3"))
     assert vm.start() == ON
-    call = next(call for call in vm.wine.calls if call[0] == "powershell")
+    call = next(call for call in vm.wine.calls if call[0] == "powershell" and "-File" in call)
     assert call[1:] == [
         "-NoProfile",
         "-NonInteractive",
@@ -302,7 +330,7 @@ def test_manual_mode_keeps_vm_on(machine):
     assert vm.start() == ON
     assert vm.reports[-1] == ("state", "finished")
     assert vm.has("image/finished")
-    assert all(call[0] == "vmtoolsd" for call in vm.wine.calls)
+    assert vm.count("shutdown") == 0
 
 
 def test_no_scripts_shuts_down_and_no_plan_does_nothing(machine):
@@ -322,23 +350,169 @@ def test_missing_vmware_tools_scripts_run_without_reports(machine):
     assert vm.order == ["a"]
 
 
-def test_activation_runs_in_images_until_it_succeeds_and_never_elsewhere(machine):
-    vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%\nexit /b 1"))
+def test_activation_is_retried_until_it_succeeds(machine):
+    vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
+    vm.settings(tries=3, pause=0)
+    vm.wine.put({"kmsdir/runato.cmd": windows_text(_FAILS_TWICE)})
+    assert vm.start() == SHUTDOWN
+    assert vm.order == ["try", "try", "try", "a"]
+    assert vm.reports[2:4] == [("current", "activation runato.cmd"), ("result.activation", "0")]
+    assert vm.text("image/results/activation.code") == "0"
+    assert vm.has("kmsdir/runato_done")
+    assert "runato.cmd ended with 0 (attempt 3)" in vm.text("kmsdir/kmssetup.log")
+
+
+def test_activation_fails_like_a_script_and_resumes(machine):
+    vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
+    vm.settings(tries=2, pause=0)
     files = {
         "runipkato.cmd": "echo key>>C:\\order.txt\n",
-        "officeactivate.cmd": "echo office>>C:\\order.txt\nexit /b 9\n",
+        "runato.cmd": "@echo off\necho try>>C:\\order.txt\necho key ABCDE-FGHIJ-12345-KLMNO-PQRST\n"
+        "echo no license server\nexit /b 9\n",
     }
     vm.wine.put({f"kmsdir/{name}": windows_text(text) for name, text in files.items()})
-    for _number in range(2):
-        assert vm.start() == ON
-    assert vm.order == ["key", "office", "a", "office", "a"]
+    assert vm.start() == ON
+    assert vm.order == ["key", "try", "try"]
+    assert vm.reports[-5:] == [
+        ("current", "activation runato.cmd"),
+        ("result.activation", "9"),
+        ("code", "9"),
+        ("output", "no license server"),
+        ("state", "failed"),
+    ]
     assert vm.has("kmsdir/runipkato_done")
-    assert not vm.has("kmsdir/officeactivate_done")
-    assert "officeactivate.cmd ended with 9" in vm.text("kmsdir/kmssetup.log")
+    assert not vm.has("kmsdir/runato_done")
+    assert not vm.has("image/running")
+    # A product key is neither in a log nor in a report.
+    assert b"PQRST" not in b"".join(path.read_bytes() for path in vm.wine.scripts.rglob("*.*") if path.suffix != ".cmd")
+    assert "PQRST" not in json.dumps(vm.wine.calls)
+    vm.wine.put({"kmsdir/runato.cmd": windows_text("exit /b 0\n")})
+    assert vm.start() == SHUTDOWN
+    assert vm.order[3:] == ["a"]
+    assert ("result.activation", "0") in vm.reports
+
+
+def test_failed_activation_is_skipped_on_request(machine):
+    vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
+    vm.settings(tries=1)
+    vm.wine.put({"kmsdir/runato.cmd": windows_text("exit /b 9\n")})
+    assert vm.start() == ON
+    vm.wine.run("cmd", "/c", "C:\\Windows\\Setup\\scripts\\run-scripts.cmd", "skip")
+    assert vm.order == ["a"]
+    assert vm.has("image/results/activation.skipped")
+    assert not vm.has("kmsdir/runato_done")
+    assert vm.wine.calls[-1][0] == "shutdown"
+    # Clones do not try it again.
+    assert vm.start() == ON
+    assert vm.order == ["a"]
+
+
+def test_activation_never_runs_without_a_plan(machine):
+    vm = machine()
+    vm.wine.put({"kmsdir/runato.cmd": windows_text("echo key>>C:\\order.txt\n")})
     (vm.wine.scripts / "image/plan.txt").unlink()
     assert vm.start() == ON
-    assert len(vm.order) == 5
+    assert vm.order == []
+    assert vm.wine.calls == []
 
+
+def test_waits_end_when_windows_is_ready(machine):
+    vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
+    vm.settings(servicing=2, devices=7, network=2)
+    vm.stub("tasklist", '0|"TiWorker.exe","1"', "0|INFO")
+    vm.stub("netsh", "0|", "0|", "0|   1  75  4294967295  connected  Loopback", _GATEWAY)
+    vm.stub("powershell", "0|")
+    assert vm.start() == SHUTDOWN
+    assert vm.waits == {"setup": "ready", "servicing": "ready", "devices": "ready", "network": "ready"}
+    assert vm.order == ["a"]
+    [command] = {call[-1] for call in vm.wine.calls if call[0] == "powershell"}
+    assert '\'[DllImport("cfgmgr32.dll")] public static extern uint CMP_WaitNoPendingInstallEvents(' in command
+    assert command.endswith("; exit $type::CMP_WaitNoPendingInstallEvents(7000)")
+
+
+@pytest.mark.parametrize(
+    ("interfaces", "ended"),
+    [
+        (
+            "Idx Met MTU~--- --- ---~  1  75  4294967295  connected  Loopback~  7  25  1500  disconnected  Ethernet",
+            "timeout",
+        ),
+        ("Idx Met MTU~--- --- ---~  1  75  4294967295  connected  Loopback", "absent"),
+    ],
+)
+def test_wait_for_a_network_that_never_comes_is_bounded_and_reported(machine, interfaces, ended):
+    vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
+    vm.settings(network=1)
+    vm.stub("netsh", *["0|", "0|", "0|" + interfaces] * 2)
+    assert vm.start(timeout=30) == SHUTDOWN
+    assert vm.waits["network"] == ended
+    assert vm.order == ["a"]
+    assert vm.text("image/results/wait-network.txt") == ended
+    assert vm.reports[-1] == ("state", "finished")
+
+
+def test_wait_on_a_member_of_a_domain_includes_netlogon(machine):
+    vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
+    vm.settings(network=2)
+    netlogon = "HKLM\\SYSTEM\\CurrentControlSet\\Services\\Netlogon"
+    vm.wine.run("reg", "add", netlogon, "/v", "Start", "/t", "REG_DWORD", "/d", "2", "/f")
+    vm.stub("sc", "0|STATE : 2  START_PENDING", "0|STATE : 4  RUNNING")
+    assert vm.start() == SHUTDOWN
+    assert vm.waits["network"] == "ready"
+    assert vm.count("sc", "query", "Netlogon") == 2
+
+
+def test_windows_without_scripts_is_not_shut_down_while_devices_are_installed(machine):
+    vm = machine()
+    vm.stub("powershell", "258|")
+    assert vm.start() == ON
+    assert vm.waits["devices"] == "timeout"
+    assert vm.reports[-3:] == [("code", "timeout"), ("output", ""), ("state", "failed")]
+    assert vm.wine.guestinfo[_KEY_PREFIX + "current"] == "wait devices"
+    assert vm.count("shutdown") == 0
+    assert not vm.has("image/finished")
+    # The installation has ended.
+    vm.stub("powershell", "0|")
+    assert vm.start() == SHUTDOWN
+
+
+def test_devices_are_observed_without_powershell(machine):
+    vm = machine()
+    vm.settings(devices=2)
+    vm.stub("powershell", "1|")
+    vm.stub("tasklist", "0|INFO", '0|"drvinst.exe","1"', "0|INFO")
+    assert vm.start() == SHUTDOWN
+    assert vm.waits["devices"] == "ready"
+    assert vm.count("tasklist", "/nh", "/fo", "csv", "/fi", "imagename eq drvinst.exe") == 3
+
+
+def test_setup_that_never_ends_keeps_vm_on(machine):
+    vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
+    vm.settings(setup=1)
+    vm.wine.run("reg", "add", "HKLM\\SYSTEM\\Setup", "/v", "OOBEInProgress", "/t", "REG_DWORD", "/d", "1", "/f")
+    assert vm.start() == ON
+    assert vm.waits == {"setup": "timeout"}
+    assert vm.order == []
+    assert vm.reports[-1] == ("state", "failed")
+    assert vm.wine.guestinfo[_KEY_PREFIX + "current"] == "wait setup"
+
+
+def test_waits_are_turned_off_by_zero(machine):
+    vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
+    vm.settings(setup=0, servicing=0, devices=0, network=0)
+    assert vm.start() == SHUTDOWN
+    assert vm.waits == {}
+    assert {call[0] for call in vm.wine.calls} <= {"vmtoolsd", "findstr", "shutdown"}
+
+
+_GATEWAY = "0|No  Manual  0  0.0.0.0/0  12  192.0.2.1"
+_FAILS_TWICE = r"""@echo off
+echo try>>C:\order.txt
+if exist %~dp0two exit /b 0
+if exist %~dp0one echo 2 >%~dp0two
+echo 1 >%~dp0one
+exit /b 9
+"""
 
 _CURRENT = "HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\"
 _RENAMES = "\\??\\C:\\new\0!\\??\\C:\\old\0\0".encode("utf-16-le").hex(",")
@@ -417,14 +591,8 @@ def test_install_creates_the_startup_task_once_and_uninstall_removes_it(machine)
             "/f",
             "/tn",
             "strata.layering\\startup",
-            "/sc",
-            "onstart",
-            "/ru",
-            "SYSTEM",
-            "/rl",
-            "highest",
-            "/tr",
-            "C:\\windows\\Setup\\scripts\\kmsdir\\kmssetup.cmd",
+            "/xml",
+            "C:\\windows\\Setup\\scripts\\startup.xml",
         ]
     ]
     assert {path: (vm.wine.scripts / path).read_bytes() for path in tool_files()} == tool_files()
@@ -437,3 +605,129 @@ def test_install_creates_the_startup_task_once_and_uninstall_removes_it(machine)
     assert vm.has("kmsdir/runato.cmd")
     assert "removed" in vm.wine.run(*install, "/uninstall")
     assert not any("/delete" in call for call in vm.wine.calls)
+
+
+def test_install_replaces_the_task_of_an_earlier_version_and_keeps_own_files(machine):
+    vm = machine()
+    install = ("cmd", "/c", "C:\\Windows\\Setup\\scripts\\install.cmd")
+    task = "../../../windows/system32/Tasks/strata.layering/startup"
+    vm.wine.put({task: b"<ExecutionTimeLimit>P3D</ExecutionTimeLimit>", "kmsdir/officeactivate.cmd": b"rem mine\r\n"})
+    vm.wine.run(*install)
+    assert (vm.wine.scripts / task).read_bytes() == (vm.wine.scripts / "startup.xml").read_bytes()
+    assert vm.text("kmsdir/officeactivate.cmd") == "rem mine"
+    vm.wine.run(*install, "/uninstall")
+    assert vm.has("kmsdir/officeactivate.cmd")
+
+
+def test_startup_task_has_normal_priority_and_no_limits():
+    task = ElementTree.fromstring(tool_files()["startup.xml"])
+    space = {"": "http://schemas.microsoft.com/windows/2004/02/mit/task"}
+    settings = {element.tag.partition("}")[2]: element.text for element in task.find("Settings", space)}
+    assert 4 <= int(settings["Priority"]) <= 6
+    assert settings["ExecutionTimeLimit"] == "PT0S"
+    for name in ("DisallowStartIfOnBatteries", "StopIfGoingOnBatteries", "RunOnlyIfIdle", "RunOnlyIfNetworkAvailable"):
+        assert settings[name] == "false"
+    assert task.find("Principals/Principal/UserId", space).text == "S-1-5-18"
+    assert task.find("Actions/Exec/Command", space).text == "%SystemRoot%\\Setup\\scripts\\kmsdir\\kmssetup.cmd"
+    assert task.find("Triggers/BootTrigger/Enabled", space).text == "true"
+
+
+_LICENSES = "../../../Program Files/Microsoft Office/root/Licenses16"
+_OSPP = "../../../Program Files/Microsoft Office/Office16/ospp.vbs"
+_LICENSED = "#/inslic Office license installed successfully.\n#/inpkey <Product key installation successful>\n"
+_ACTIVATED = _LICENSED + "#/act <Product activation successful>\n"
+_REFUSED = _LICENSED + "#/act ERROR CODE: 0xC004F074\n#/act ERROR DESCRIPTION: no host\n"
+_NO_KEY = _LICENSED + "#/act <No installed product keys detected>\n"
+_PRODUCT_KEY = "ABCDE-FGHIJ-12345-KLMNO-PQRST"
+
+
+@pytest.fixture
+def office(machine):
+    """Creates a machine whose only script is officeactivate.cmd, with an Office whose ospp.vbs prints the given lines."""
+
+    def create(ospp: str, *, products: str | None = "O365ProPlusRetail,ProPlus2021Volume", keys: str = "", script=True):
+        text = tool_files()["officeactivate.cmd"].decode()
+        vm = machine(*([("app layer Office 1", "officeactivate.cmd", text)] if script else []))
+        names = ("ProPlus2021VL_KMS_Client_AE-ppd", "ProPlus2021VL_MAK_AE-ppd", "VisioPro2021VL_MAK_AE-ppd", "O365-ppd")
+        names += ("client-issuance-root", "pkeyconfig-office")
+        vm.wine.put({f"{_LICENSES}/{name}.xrm-ms": b"x" for name in names} | {_OSPP: ospp.encode()})
+        vm.settings(tries=2, pause=0)
+        if keys:
+            vm.wine.put({"kmsdir/officekeys.txt": windows_text(keys)})
+        if products is not None:
+            key = "HKLM\\SOFTWARE\\Microsoft\\Office\\ClickToRun\\Configuration"
+            vm.wine.run("reg", "add", key, "/v", "ProductReleaseIds", "/t", "REG_SZ", "/d", products, "/f")
+        return vm
+
+    return create
+
+
+def _ospp_calls(vm) -> list[str]:
+    return [call[-1].rpartition("\\")[2] for call in vm.wine.calls if call[0] == "cscript"]
+
+
+def test_office_gets_its_licenses_and_keys_and_is_activated_once(office):
+    vm = office(_ACTIVATED, keys=f"# Office\n{_PRODUCT_KEY}\n")
+    assert vm.start() == SHUTDOWN
+    assert _ospp_calls(vm) == [
+        "client-issuance-root.xrm-ms",
+        "pkeyconfig-office.xrm-ms",
+        "ProPlus2021VL_KMS_Client_AE-ppd.xrm-ms",
+        "ProPlus2021VL_MAK_AE-ppd.xrm-ms",
+        f"/inpkey:{_PRODUCT_KEY}",
+        "/act",
+    ]
+    assert vm.text("image/results/01.log") == "Office is activated."
+    assert vm.has("kmsdir/office_done")
+    assert not vm.has("kmsdir/officekeys.txt")
+    output = vm.wine.run("cmd", "/c", "C:\\Windows\\Setup\\scripts\\image\\01-officeactivate.cmd")
+    assert "has been activated before" in output
+    assert _ospp_calls(vm) == []
+
+
+@pytest.mark.parametrize(
+    ("ospp", "attempts", "output"),
+    [
+        (_REFUSED, 2, "Office cannot be activated (attempt 2): error code 0xC004F074."),
+        (_NO_KEY, 1, "Office has no product key. Write the keys"),
+        ("#/inslic ERROR CODE: 0xC004D302\n", 0, "The license file client-issuance-root.xrm-ms cannot be installed:"),
+        (_LICENSED.replace("/inpkey", "/x"), 0, "Product key 1 of officekeys.txt cannot be installed: "),
+    ],
+)
+def test_office_that_cannot_be_activated_fails(office, ospp, attempts, output):
+    vm = office(ospp, keys=_PRODUCT_KEY)
+    assert vm.start() == ON
+    assert _ospp_calls(vm).count("/act") == attempts
+    assert vm.wine.guestinfo[_KEY_PREFIX + "output"].startswith(output)
+    assert vm.wine.guestinfo[_KEY_PREFIX + "code"] == "1"
+    assert vm.has("kmsdir/officekeys.txt")
+    assert not vm.has("kmsdir/office_done")
+
+
+@pytest.mark.parametrize("products", ["O365ProPlusRetail", "O365ProPlusRetail,VisioProRetail"])
+def test_office_with_a_subscription_is_left_alone(office, products):
+    vm = office(_NO_KEY, products=products)
+    assert vm.start() == SHUTDOWN
+    assert _ospp_calls(vm) == []
+
+
+def test_office_without_configuration_gets_all_volume_licenses(office):
+    vm = office(_ACTIVATED, products=None)
+    assert vm.start() == SHUTDOWN
+    assert sum(name.endswith(".xrm-ms") for name in _ospp_calls(vm)) == 5
+
+
+@pytest.mark.parametrize("keys", [_PRODUCT_KEY, ""])
+def test_officeactivate_in_kmsdir_acts_only_with_keys(office, keys):
+    vm = office(_ACTIVATED, keys=keys, script=False)
+    vm.wine.put({"kmsdir/officeactivate.cmd": tool_files()["officeactivate.cmd"]})
+    assert vm.start() == SHUTDOWN
+    assert ("/act" in _ospp_calls(vm)) == bool(keys)
+    assert ("result.activation", "0") in vm.reports
+
+
+def test_officeactivate_of_a_layer_respects_the_file_of_the_administrator(office):
+    vm = office(_NO_KEY)
+    vm.wine.put({"kmsdir/officeactivate.cmd": windows_text("exit /b 0\n")})
+    assert vm.start() == SHUTDOWN
+    assert _ospp_calls(vm) == []

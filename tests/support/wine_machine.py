@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A wine machine: a prefix that starts, runs the startup task of Windows, and shuts down, restarts or keeps running.
 
-``wine_tools`` replaces programs that wine lacks: VMware Tools, shutdown, the task scheduler, and PowerShell as far as
-starting a script requires.
+``wine_tools`` replaces programs that wine lacks: VMware Tools, shutdown, the task scheduler, PowerShell as far as
+starting a script requires, and the programs that show whether Windows is ready.
 """
 
 from __future__ import annotations
@@ -37,10 +37,15 @@ _REPLACEMENTS = (
     "Program Files/VMware/VMware Tools/vmtoolsd.exe",
     "windows/system32/shutdown.exe",
     "windows/system32/schtasks.exe",
+    "windows/system32/findstr.exe",
+    "windows/system32/netsh.exe",
+    "windows/system32/tasklist.exe",
+    "windows/system32/sc.exe",
+    "windows/system32/cscript.exe",
     "windows/system32/WindowsPowerShell/v1.0/powershell.exe",
 )
 #: Otherwise wine takes programs of its own for those in its folder.
-_OVERRIDES = "shutdown.exe,schtasks.exe,powershell.exe=n"
+_OVERRIDES = "shutdown.exe,schtasks.exe,findstr.exe,netsh.exe,tasklist.exe,sc.exe,cscript.exe,powershell.exe=n"
 _LOOK = 0.02
 
 
@@ -51,7 +56,11 @@ def windows_text(text: str) -> bytes:
 
 def tool_files() -> dict[str, bytes]:
     """Return the OS machine tools with the line ends of Windows, by their path in the folder of scripts."""
-    return {path.relative_to(TOOLS).as_posix(): windows_text(path.read_text()) for path in sorted(TOOLS.rglob("*.cmd"))}
+    return {
+        path.relative_to(TOOLS).as_posix(): windows_text(path.read_text())
+        for path in sorted(TOOLS.rglob("*"))
+        if path.is_file()
+    }
 
 
 def template() -> wine.Prefix:

@@ -145,6 +145,7 @@ def software_layer_arguments() -> dict[str, Any]:
         packaged_disk={"type": "path"},
         exclusions={"type": "list", "elements": "dict", "default": [], "options": _exclusion_options()},
         finalize={"type": "str", "choices": ["enforce", "warn", "ignore"], "default": "enforce"},
+        office_activation={"type": "bool", "default": True},
     )
 
 

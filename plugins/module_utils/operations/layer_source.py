@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..catalog import layer_store
 from ..catalog.layer_document import SoftwareLayerEntry
+from ..catalog.office_activation import ScriptChoice
 from ..catalog.scripts import Script, add_script
 from ..common.composer_paths import path_hint
 from ..common.counting import counted
 from ..common.errors import Conflict, InternalError, InvalidInput
 from ..common.progress import Progress
 from ..images.layer_content import LayerContent, load_content
-from ..layers.entry import WHITEOUT, Entry
+from ..layers.entry import FILE, WHITEOUT, Entry
 from ..layers.folder import FIXED_TIME, Opener, entries_from_folder, source_fingerprint, source_records
 from ..layers.layer_version import ROLE_ARCHIVE, LayerReference, LayerVersion
 from ..repository.repository import Repository
@@ -38,12 +39,13 @@ class BuiltVersion:
     """A layer version that was built, or in check mode would be.
 
     ``source`` is what the layer's document records of the source, ``changes`` counts what the
-    version changes, ``findings`` go into the module's result.
+    version changes, ``script`` is its script, ``findings`` go into the module's result.
     """
 
     layer: LayerVersion
     source: dict[str, Any]
     changes: dict[str, Any]
+    script: Script | None = None
     findings: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
@@ -75,12 +77,12 @@ class LayerSource(Protocol):
         self,
         repository: Repository,
         layer: LayerVersion,
-        script: Script | None,
+        choice: ScriptChoice,
         *,
         check_mode: bool,
         progress: Progress,
     ) -> BuiltVersion:
-        """Build and store ``layer`` with its script, unless in check mode. Store nothing if the source is refused."""
+        """Build and store ``layer`` with the script of ``choice``, unless in check mode. Store nothing if the source is refused."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ class FilesSource:
         self,
         repository: Repository,
         layer: LayerVersion,
-        script: Script | None,
+        choice: ScriptChoice,
         *,
         check_mode: bool,
         progress: Progress,
@@ -147,6 +149,7 @@ class FilesSource:
         entries = self._entries()
         self._refuse_empty(entries)
         plain = [entry for entry, _opener in entries]
+        script = choice.for_paths(entry.path for entry in plain if entry.kind == FILE)
         check_content(layer.label, self.files, self.delete, plain)
         os_layer = _os_layer(layer)
         hives = self._hives(repository, os_layer.digest)
@@ -175,7 +178,7 @@ class FilesSource:
                 f"The {layer.label} changes nothing: its .reg files set only what the OS layer {os_layer.name} "
                 f"{os_layer.version} has."
             )
-        return BuiltVersion(layer, source, changes, warnings=warnings)
+        return BuiltVersion(layer, source, changes, script, warnings=warnings)
 
     @property
     def _time(self) -> int | None:
@@ -237,7 +240,7 @@ class PackagedSource:
         self,
         repository: Repository,
         layer: LayerVersion,
-        script: Script | None,
+        choice: ScriptChoice,
         *,
         check_mode: bool,
         progress: Progress,
@@ -258,7 +261,7 @@ class PackagedSource:
         about_package = [] if packaged.package is None else [f"{layer.label}: {w}" for w in packaged.package.warnings()]
         if check_mode:
             # Composing the image to compare with writes to the repository, so only the package is examined.
-            return BuiltVersion(layer, source, {}, warnings=about_package)
+            return BuiltVersion(layer, source, {}, choice.given, warnings=about_package)
         if packaged.package is not None:
             packaged.package.verify(progress)
         base = compose_stack(repository, _os_layer(layer), tuple(layer.prerequisites), progress=progress)
@@ -273,7 +276,7 @@ class PackagedSource:
                 hint=failed[0]["action"],
                 gate=gate,
             )
-        add_script(repository, layer, script)
+        add_script(repository, layer, choice.given)
         result = capture.capture(repository, base, opener, layer, rules, progress=progress)
         warnings = [_sentence(layer, finding) for finding in result.hazards if finding["result"] != "pass"]
         if self.finalize == "warn":
@@ -282,7 +285,8 @@ class PackagedSource:
         if not any(changes.values()):
             warnings.insert(0, self._empty(layer, sum(rule["count"] for rule in result.left_out)))
         findings = {"gate": gate, "hazards": result.hazards, "left_out": result.left_out, "detail": result.changes}
-        return BuiltVersion(result.layer, source, changes, findings, about_package + warnings)
+        layer, script = _with_chosen_script(repository, result.layer, choice)
+        return BuiltVersion(layer, source, changes, script, findings, about_package + warnings)
 
     def _open(self) -> _PackagedDisk:
         from ..ovf.package import open_package
@@ -354,6 +358,23 @@ class _PackagedDisk:
                 hint="Export the packaging machine with its only disk.",
             )
         return disk_opener(self.package, self.package.disk_file(disks[0]))
+
+
+def _with_chosen_script(
+    repository: Repository, layer: LayerVersion, choice: ScriptChoice
+) -> tuple[LayerVersion, Script | None]:
+    """Add the script that a captured version gets because of its files; return the version as it is stored then, and its script."""
+    from ..images.layer_stack import read_indexes, stacked_layer
+
+    if choice.given is not None or not choice.office_activation:
+        return layer, choice.given
+    reference = LayerReference(layer.kind, layer.name, layer.version, layer.digest or "")
+    (records,) = read_indexes(repository, [stacked_layer(repository, reference)])
+    script = choice.for_paths(record.entry.path for record in records if record.entry.kind == FILE)
+    if script is not None:
+        add_script(repository, layer, script)
+        layer = layer_store.put_version(repository, layer)
+    return layer, script
 
 
 def _os_layer(layer: LayerVersion) -> LayerReference:

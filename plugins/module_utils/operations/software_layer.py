@@ -14,6 +14,7 @@ from ..catalog.icons import read_icon
 from ..catalog.layer_document import LayerDocument, SoftwareLayerEntry
 from ..catalog.layer_removal import remove_versions
 from ..catalog.layers import LATEST, check_names, find_layer_to_change, find_version, layer_lock, refuse_other_script
+from ..catalog.office_activation import ScriptChoice
 from ..catalog.templates import stack_of
 from ..catalog.version_name import VersionName, VersionRequest
 from ..common.errors import Conflict, InvalidInput
@@ -40,6 +41,7 @@ class SoftwareLayerOptions(LayerOptions):
     prerequisites: tuple[VersionRequest, ...]
     files: FilesSource | None
     packaged: PackagedSource | None
+    office_activation: bool = True
 
     @property
     def subject(self) -> str:
@@ -88,6 +90,7 @@ def software_layer_fields(params: Mapping[str, Any]) -> dict[str, Any]:
         "prerequisites": version_requests(params["prerequisites"]),
         "files": files,
         "packaged": packaged,
+        "office_activation": params["office_activation"],
     }
 
 
@@ -219,8 +222,9 @@ class _Builder:
             os_layer=os_layer,
             prerequisites=list(prerequisites),
         )
-        script = scripts.describe(self.script)
-        built = source.build(self.repository, layer, self.script, check_mode=self.check_mode, progress=self.progress)
+        scripts.describe(self.script)  # A script that cannot run is refused before the source is read.
+        choice = ScriptChoice(self.script, options.office_activation)
+        built = source.build(self.repository, layer, choice, check_mode=self.check_mode, progress=self.progress)
         entry = SoftwareLayerEntry(
             digest=built.layer.digest,
             status=DEPLOYABLE,
@@ -228,7 +232,7 @@ class _Builder:
             version_description=layer.version_description,
             created=now(),
             source=built.source,
-            script=script,
+            script=scripts.describe(built.script),
             content_digest=built.layer.content_digest,
             os_layer=VersionName(os_layer.name, os_layer.version),
             prerequisites=tuple(VersionName(layer.name, layer.version) for layer in prerequisites),

@@ -13,8 +13,10 @@ from ..vsphere.vm import VmFacts
 from . import guest_report, ownership
 from .guest_report import GuestReport
 from .machine_state import MachineState
-from .script_titles import script_names, script_title
+from .script_titles import is_activation, is_wait, script_names, script_title
 from .vm_metadata import KEY_IMAGE, KEY_STATE, KEY_TEMPLATE, STATE_COMPLETE, snapshot_name, vm_location
+
+_SCRIPTS = "C:\\Windows\\Setup\\scripts"
 
 
 def action_required_text(
@@ -99,7 +101,9 @@ def _upper(text: str) -> str:
 
 def manual_text(facts: VmFacts, report: GuestReport | None) -> str:
     """Return what to do in manual mode while Windows runs."""
-    running = report is not None and report.state == guest_report.RUNNING and report.current
+    running = report.current if report is not None and report.state == guest_report.RUNNING else ""
+    if is_activation(running) or is_wait(running):
+        running = script_title(running)
     current = f" ({running} runs now)" if running else ""
     return (
         f"Windows runs in {vm_location(facts)}. Wait until the scripts of the image have ended{current}, then do the manual work there, "
@@ -116,10 +120,17 @@ def question_text(facts: VmFacts, question: str) -> str:
 
 
 def failed_text(facts: VmFacts, report: GuestReport, names: Sequence[str]) -> str:
-    """Return what to do when a script has failed; ``names`` as for ``script_title``."""
+    """Return what to do when a script, activation or a wait has failed; ``names`` as for ``script_title``."""
+    log, subject = f"{_SCRIPTS}\\image\\results", "the script"
+    if is_activation(report.current):
+        log, subject = f"{_SCRIPTS}\\kmsdir\\kmssetup.log", "the activation"
+    elif is_wait(report.current):
+        log, subject = f"{_SCRIPTS}\\kmsdir\\kmssetup.log", "the wait"
+    # Shutting down during Windows Setup would damage the installation.
+    skip = "" if report.current == "wait setup" else f", or skip {subject} with {_SCRIPTS}\\run-scripts.cmd skip"
     return (
-        f"{guest_report.failure(report, names)}, in {vm_location(facts)}. Log on to Windows there and read C:\\Windows\\Setup\\scripts\\image\\results. "
-        "Then either restart Windows, which runs the script again, or skip the script with C:\\Windows\\Setup\\scripts\\run-scripts.cmd skip. "
+        f"{guest_report.failure(report, names)}, in {vm_location(facts)}. Log on to Windows there and read {log}. "
+        f"Then {'either ' if skip else ''}restart Windows, which runs {subject} again{skip}. "
         "After that, run this playbook again."
     )
 

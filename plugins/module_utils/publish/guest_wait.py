@@ -15,13 +15,32 @@ from ..vsphere.vm import VmFacts, read_facts
 from . import action_texts, guest_report, vm_metadata
 from .context import ActionRequired, PublishContext
 from .guest_report import GuestReport
-from .script_titles import script_names, script_title
+from .script_titles import is_activation, is_wait, script_names, script_title
 from .vm_metadata import KEY_STATE, STATE_FAILED, STATE_READY, STATE_STARTED
 
 #: A VM that powers itself off while a script runs is powered on again up to this many times.
 _RESTARTS = 3
 #: Seconds between two reads of the guest's report, at most.
 _LONGEST_INTERVAL = 5
+#: What a warning says about a wait of the guest that ended without success, by name and outcome.
+_WAIT_WARNINGS = {
+    (
+        "network",
+        guest_report.TIMEOUT,
+    ): "had no usable network within the limit, so activation and scripts ran without it",
+    ("network", guest_report.ABSENT): "has no network adapter, so activation and scripts ran without a network",
+    (
+        "servicing",
+        guest_report.TIMEOUT,
+    ): "still installed updates when the limit was reached, and activation and scripts ran nevertheless",
+    (
+        "devices",
+        guest_report.TIMEOUT,
+    ): "still installed devices when the limit was reached, and activation and scripts ran nevertheless",
+    ("servicing", guest_report.UNKNOWN): "did not tell whether updates were being installed",
+    ("devices", guest_report.UNKNOWN): "did not tell whether devices were being installed",
+    ("network", guest_report.UNKNOWN): "did not tell whether the network was usable",
+}
 
 
 def power_on(context: PublishContext, machine: Any) -> None:
@@ -134,6 +153,7 @@ class GuestWatch:
         self.interval = max(1, min(_LONGEST_INTERVAL, options.script_timeout, options.shutdown_timeout))
         self._context = context
         self._facts = facts
+        self._waits: set[tuple[str, str]] = set()
         self._since = time.monotonic()
 
     def examine(self, extra_config: dict[str, str], off: bool, question: str | None) -> None:
@@ -164,6 +184,7 @@ class GuestWatch:
     def _note(self, report: GuestReport) -> None:
         """Store a new report in the task; a report about a different script or state restarts the time limit."""
         before, self.report = self.report, report
+        self._warn_about_waits(report)
         task = self._context.task
         task.update(scripts=report.to_dict())
         if before is None or (before.state, before.current) != (report.state, report.current):
@@ -177,12 +198,24 @@ class GuestWatch:
                 )
         task.store()
 
+    def _warn_about_waits(self, report: GuestReport) -> None:
+        """Warn once about each wait of the guest that ended without success, unless the report is about that failure."""
+        for wait in report.waits:
+            failed = report.state == guest_report.FAILED and is_wait(report.current)
+            if wait in _WAIT_WARNINGS and wait not in self._waits and not failed:
+                self._waits.add(wait)
+                self._context.warn(f"Windows in the VM {self._facts.name} {_WAIT_WARNINGS[wait]}.")
+
     def _progress_step(self) -> str:
         """Return the part of the step that runs, as progress lines show it."""
         if self.report is None:
             return "wait for Windows"
         if self.report.state != guest_report.RUNNING:
             return "shut down"
+        if is_activation(self.report.current):
+            return "activation"
+        if is_wait(self.report.current):
+            return f"wait for {self.report.current.removeprefix('wait ')}"
         # A colon would separate the subject of a progress line.
         number, _space, label = self.report.current.replace(":", "").partition(" ")
         return f"script {number} of {label}" if label else "script"

@@ -103,6 +103,26 @@ def test_publish_script_fails_requires_action(workspace, vcenter, simulator, off
     assert len(machines(simulator)[done["vm"]["name"]]["snapshots"]) == 1
 
 
+def test_publish_activation_fails_requires_action_and_resumes(workspace, vcenter, simulator, office):
+    failing = {"current": "activation runato.cmd", "wait.network": "timeout", "result.activation": "9"}
+    failing |= {"code": "9", "output": "no license server", "state": "failed"}
+    simulator.guest(reports(office, **failing) + "; sleep 600")
+    task = publish(workspace, vcenter)
+    assert task["status"] == "ActionRequired"
+    assert task["scripts"]["results"] == {"activation": "9"}
+    assert task["scripts"]["waits"] == {"network": "timeout"}
+    assert len(task["warnings"]) == 1
+    for part in ("runato.cmd", "exit code 9", "no license server", "run-scripts.cmd skip", task["vm"]["name"]):
+        assert part in task["description"]
+    assert not machines(simulator)[task["vm"]["name"]]["snapshots"]
+    power_off(simulator, task["vm"])
+    simulator.guest(reports(office, **{"result.activation": "0", "state": "finished"}))
+    done = publish(workspace, vcenter)
+    assert done["status"] == "Complete"
+    assert done["vm"]["moid"] == task["vm"]["moid"]
+    assert done["scripts"]["results"] == {"activation": "0"}
+
+
 def test_publish_script_takes_too_long_requires_action(workspace, vcenter, simulator, office):
     simulator.guest(reports(office, state="running", current="2/2 platform layer Agent 3") + "; sleep 600")
     task = publish(workspace, vcenter, script_timeout=1)

@@ -13,12 +13,14 @@ import pytest
 from dissect.ntfs import NTFS
 from dissect.ntfs.exceptions import FileNotFoundError as Missing
 
+from ansible_collections.strata.layering.plugins.module_utils.catalog.office_activation import office_script
 from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.partitions import TYPE_BASIC_DATA, read_partitions
 from ansible_collections.strata.layering.plugins.module_utils.images.layered_image import compose_stack
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.tests.sample.reread import RangeStream
 from ansible_collections.strata.layering.tests.support import stored_layers
+from ansible_collections.strata.layering.tests.support.module_disks import packaged_disk
 from ansible_collections.strata.layering.tests.support.module_options import OS_LAYER, add_app, add_template
 from ansible_collections.strata.layering.tests.support.modules import converges, fails, run, state_of
 
@@ -199,6 +201,49 @@ def test_layer_with_script_converges(workspace):
         files=workspace.files("t", {"a": "b"}),
         script=script(workspace, "a.cmd", "rem\r\n"),
     )
+
+
+_LICENSES = "Program Files/Microsoft Office/root/Licenses16"
+_LICENSE = f"{_LICENSES}/ProPlus2021VL_KMS_Client_AE-ppd.xrm-ms"
+
+
+def test_layer_with_volume_licenses_of_office_gets_its_script(workspace):
+    options = workspace.options | {"name": "Office", "os_layer": {"name": "Windows 11"}}
+    options["files"] = workspace.files("office", {_LICENSE: "x"})
+    done = converges("app_layer", lambda: state_of(workspace.path), **options, version="1")
+    assert done["layer"]["script"]["name"] == "officeactivate.cmd"
+    assert run("app_layer", **options, version="1", office_activation=False)["changed"] is False
+    without = run("app_layer", **options, version="2", office_activation=False)
+    assert without["layer"]["script"] is None
+    assert run("app_layer", **options, version="2")["changed"] is False
+    own = run("app_layer", **options, version="3", script=script(workspace, "own.cmd", "rem\r\n"))
+    assert own["layer"]["script"]["name"] == "own.cmd"
+    add_template(workspace, apps=(("Office", "1"),))
+    found = placed(workspace)
+    assert found["01-officeactivate.cmd"] == office_script().text.data
+    assert b"|01-officeactivate.cmd\r\n" in found["plan.txt"]
+
+
+def test_captured_layer_with_volume_licenses_of_office_gets_its_script(workspace):
+    def install(volume):
+        parts = _LICENSES.split("/")
+        for depth in range(2, len(parts) + 1):
+            with volume.find("/".join(parts[: depth - 1])) as folder:
+                folder.create_directory(parts[depth - 1]).close()
+        with volume.find(_LICENSES) as folder:
+            folder.create_file(_LICENSE.rpartition("/")[2], b"x" * 900).close()
+
+    options = workspace.options | {"name": "Office", "os_layer": {"name": "Windows 11", "version": "1.0"}}
+    options |= {"version": "1", "packaged_disk": packaged_disk(workspace, work=install)}
+    done = run("app_layer", **options)
+    assert done["layer"]["script"]["name"] == "officeactivate.cmd"
+    assert run("app_layer", **options)["changed"] is False
+    for path in (workspace.path / "blobs/sha256").iterdir():
+        os.utime(path, (1, 1))
+    run("repository", **workspace.options, state="collected")
+    add_template(workspace, apps=(("Office", "1"),))
+    assert placed(workspace)["01-officeactivate.cmd"] == office_script().text.data
+    assert run("app_layer", **options | {"version": "2"}, office_activation=False)["layer"]["script"] is None
 
 
 @pytest.mark.parametrize(

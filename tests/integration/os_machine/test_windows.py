@@ -73,7 +73,7 @@ def test_windows_is_configured_and_then_unchanged(windows):
     copied = {
         file["path"]: base64.b64decode(file["data"]) for file in state["files"].values() if "scripts" in file["path"]
     }
-    for path in sorted((_ROLE / "files" / "scripts").rglob("*.cmd")):
+    for path in sorted((_ROLE / "files" / "scripts").rglob("*.*")):
         name = "C:\\Windows\\Setup\\scripts\\" + str(path.relative_to(_ROLE / "files" / "scripts")).replace("/", "\\")
         assert copied.pop(name) == b"\r\n".join(path.read_bytes().replace(b"\r", b"").split(b"\n")), name
     assert not copied

@@ -309,11 +309,21 @@ def _hibernate_off(windows: Session) -> None:
 
 
 def _install(windows: Session) -> None:
-    for name in ("install.cmd", "run-scripts.cmd", "finalize.cmd", "kmsdir\\kmssetup.cmd"):
+    for name in (
+        "install.cmd",
+        "run-scripts.cmd",
+        "wait.cmd",
+        "finalize.cmd",
+        "officeactivate.cmd",
+        "startup.xml",
+        "kmsdir\\kmssetup.cmd",
+    ):
         file = windows.file(f"C:\\Windows\\Setup\\scripts\\{name}")
         if file is None or b"\n" in base64.b64decode(file["data"]).replace(b"\r\n", b""):
             raise _Failed(f"{name} does not exist or does not have the line ends that cmd.exe needs")
-    windows.state["tasks"].append({"path": "\\strata.layering\\", "name": "startup", "enabled": True})
+    task = {"path": "\\strata.layering\\", "name": "startup", "enabled": True}
+    if task not in windows.state["tasks"]:
+        windows.state["tasks"].append(task)
 
 
 _COMMANDS = {

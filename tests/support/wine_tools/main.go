@@ -8,8 +8,13 @@
 //
 //	vmtoolsd     --cmd "info-set KEY VALUE", --cmd "info-get KEY"; the values are in $STRATA_GUEST_INFO, a JSON object
 //	shutdown     only appends its line; after a delayed shutdown, further calls are refused without a line until /a
-//	schtasks     /create, /query and /delete manage a file for each task below C:\Windows\System32\Tasks
+//	schtasks     /create /xml, /query and /delete manage a file for each task below C:\Windows\System32\Tasks
 //	powershell   prints and exits as the lines "#output TEXT" and "#exit CODE" of its script specify
+//	findstr      /v, /i, /c:PATTERN and one file, with a regular expression that Go understands in the same way
+//	cscript      prints the lines that begin with "#" and the option of ospp.vbs in that file: "#/act TEXT"
+//
+// netsh, tasklist, sc and powershell -Command print and exit as the file C:\stubs\NAME.txt specifies: each call uses the
+// next line "CODE|TEXT", the last line is used again. Without the file, the network is up and nothing is being installed.
 package main
 
 import (
@@ -18,6 +23,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -31,6 +37,10 @@ func main() {
 	note(append([]string{name}, os.Args[1:]...))
 	os.Exit(map[string]func([]string) int{
 		"vmtoolsd": vmtoolsd, "shutdown": func([]string) int { return 0 }, "schtasks": schtasks, "powershell": powershell,
+		"findstr": findstr, "cscript": cscript,
+		"netsh":    func([]string) int { return stub("netsh", "0|No  Manual  0  0.0.0.0/0  12  192.0.2.1") },
+		"tasklist": func([]string) int { return stub("tasklist", "0|INFO: No tasks are running.") },
+		"sc":       func([]string) int { return stub("sc", "0|STATE : 4  RUNNING") },
 	}[name](os.Args[1:]))
 }
 
@@ -121,11 +131,16 @@ func schtasks(arguments []string) int {
 		}
 		err = os.MkdirAll(filepath.Dir(path), 0o755)
 		if err == nil {
-			data, _ := json.Marshal(options)
-			err = os.WriteFile(path, data, 0o644)
+			var data []byte
+			if data, err = os.ReadFile(options["/xml"]); err == nil {
+				err = os.WriteFile(path, data, 0o644)
+			}
 		}
 	case has("/query"):
-		_, err = os.Stat(path)
+		var data []byte
+		if data, err = os.ReadFile(path); err == nil && has("/xml") {
+			_, err = os.Stdout.Write(data)
+		}
 	case has("/delete"):
 		err = os.Remove(path)
 	default:
@@ -138,7 +153,77 @@ func schtasks(arguments []string) int {
 	return 0
 }
 
+// stub prints and returns what the next line of the program's file specifies.
+func stub(name, otherwise string) int {
+	path := filepath.Join("C:\\stubs", name)
+	lines := []string{otherwise}
+	if data, err := os.ReadFile(path + ".txt"); err == nil {
+		lines = strings.Split(strings.TrimSpace(string(data)), "\n")
+	}
+	used, _ := os.ReadFile(path + ".used")
+	_ = os.WriteFile(path+".used", append(used, '.'), 0o644)
+	code, text, _ := strings.Cut(strings.TrimSpace(lines[min(len(used), len(lines)-1)]), "|")
+	fmt.Println(strings.ReplaceAll(text, "~", "\n"))
+	number, _ := strconv.Atoi(code)
+	return number
+}
+
+func findstr(arguments []string) int {
+	var invert, fold bool
+	var pattern, file string
+	for _, argument := range arguments {
+		switch {
+		case argument == "/v":
+			invert = true
+		case argument == "/i":
+			fold = true
+		case argument == "/r":
+		case strings.HasPrefix(argument, "/c:"):
+			pattern = argument[3:]
+		default:
+			file = argument
+		}
+	}
+	if fold {
+		pattern = "(?i)" + pattern
+	}
+	expression, err := regexp.Compile(pattern)
+	data, problem := os.ReadFile(file)
+	if err != nil || problem != nil {
+		return 2
+	}
+	code := 1
+	for _, line := range strings.SplitAfter(string(data), "\n") {
+		if line != "" && expression.MatchString(line) != invert {
+			code = 0
+			fmt.Print(line)
+		}
+	}
+	return code
+}
+
+func cscript(arguments []string) int {
+	if len(arguments) != 3 {
+		return 64
+	}
+	data, err := os.ReadFile(arguments[1])
+	if err != nil {
+		return 1
+	}
+	option, _, _ := strings.Cut(arguments[2], ":")
+	fmt.Println("---Processing--------------------------")
+	for _, line := range strings.Split(string(data), "\n") {
+		if text, found := strings.CutPrefix(strings.TrimSpace(line), "#"+option+" "); found {
+			fmt.Println(text)
+		}
+	}
+	return 0
+}
+
 func powershell(arguments []string) int {
+	if len(arguments) > 1 && arguments[len(arguments)-2] == "-Command" {
+		return stub("powershell", "0|")
+	}
 	for i, argument := range arguments[:max(0, len(arguments)-1)] {
 		if argument != "-File" {
 			continue

@@ -47,6 +47,9 @@ def test_read_report_returns_state_and_results():
         ("2/3 app layer Editor 1.0", [], "script 2 of 3 (app layer Editor 1.0)"),
         ("0/1 image template", ["fail.cmd"], "script 0 of 1 (image template)"),
         ("setup", ["a.cmd"], "the script setup"),
+        ("activation runato.cmd", ["a.cmd"], "the activation by runato.cmd"),
+        ("wait network", [], "the wait for the network"),
+        ("wait something", [], "the wait something"),
     ],
 )
 def test_script_title_has_number_file_and_origin(current, names, title):
@@ -76,6 +79,41 @@ def test_read_report_bounds_values_and_replaces_control_characters():
     assert report.output.isprintable()
     assert len(report.results) == 500
     assert all(len(code) == 200 for number, code in report.results)
+
+
+def test_read_report_returns_activation_as_a_result_and_waits():
+    values = {
+        "result_activation": "9",
+        "result_01": "0",
+        "wait_network": "timeout",
+        "wait_devices": "?",
+        "wait_x": "ready",
+    }
+    report = read_report(reported(**values, state="failed", current="activation runato.cmd", code="9"), DIGEST)
+    assert report.to_dict()["results"] == {"activation": "9", "1": "0"}
+    assert report.to_dict()["waits"] == {"devices": "unknown", "network": "timeout"}
+    assert failure(report) == "The activation by runato.cmd failed with exit code 9; it wrote no output"
+
+
+def test_report_of_earlier_tools_has_neither_activation_nor_waits():
+    report = read_report(reported(result_01="0"), DIGEST)
+    assert report.activation is None
+    assert report.to_dict()["results"] == {"1": "0"}
+    assert "waits" not in report.to_dict()
+
+
+def test_failure_of_a_wait_names_what_is_awaited():
+    report = read_report(reported(state="failed", current="wait devices", code="timeout"), DIGEST)
+    assert "the installation of devices" in failure(report)
+    assert "exit code" not in failure(report)
+
+
+def test_read_report_hides_product_keys():
+    key = "ABCDE-FGHIJ-12345-KLMNO-PQRST"
+    report = read_report(reported(output=f"slmgr /ipk {key}", current=f"1/1 {key.lower()}"), DIGEST)
+    assert key not in str(report.to_dict()).upper()
+    identifier = "{01234567-89ab-cdef-0123-456789abcdef}"
+    assert read_report(reported(output=identifier), DIGEST).output == identifier
 
 
 def test_cleared_removes_only_reports():

@@ -39,6 +39,8 @@ def test_guest_watch_question_requires_action(context):
         ({}, "wait for Windows"),
         ({"state": "running", "current": "1/2 app layer A: B 1.0"}, "script 1/2 of app layer A B 1.0"),
         ({"state": "finished", "current": ""}, "shut down"),
+        ({"state": "running", "current": "activation runato.cmd"}, "activation"),
+        ({"state": "running", "current": "wait devices"}, "wait for devices"),
     ],
 )
 def test_guest_watch_reports_the_script_that_runs(context, monkeypatch, report, step):
@@ -51,6 +53,36 @@ def test_guest_watch_reports_the_script_that_runs(context, monkeypatch, report, 
     config = {prefix + key: value for key, value in report.items()} | {prefix + "image": "12"}
     guest_wait.GuestWatch(context, FACTS).examine(config, False, None)
     assert steps == [step]
+
+
+def test_guest_watch_warns_once_about_each_wait_without_success(context, monkeypatch):
+    monkeypatch.setattr(guest_wait, "script_names", lambda *_arguments: [])
+    warnings = []
+    context.repository = None
+    context.warn = warnings.append
+    context.progress = lambda *_arguments: None
+    context.task = SimpleNamespace(update=lambda **_changes: None, store=lambda: None)
+    prefix = "guestinfo.strata.layering.scripts."
+    values = {"image": "12", "state": "running", "current": "wait x", "wait.network": "absent", "wait.devices": "ready"}
+    watch = guest_wait.GuestWatch(context, FACTS)
+    for current in ("wait devices", "wait servicing"):
+        watch.examine({prefix + key: value for key, value in (values | {"current": current}).items()}, False, None)
+    assert len(warnings) == 1
+    assert "no network adapter" in warnings[0]
+
+
+def test_guest_watch_failed_activation_requires_action(context, monkeypatch):
+    monkeypatch.setattr(guest_wait, "script_names", lambda *_arguments: [])
+    context.repository = None
+    context.task = SimpleNamespace(update=lambda **_changes: None, store=lambda: None)
+    prefix = "guestinfo.strata.layering.scripts."
+    values = {"image": "12", "state": "failed", "current": "activation runato.cmd", "code": "9", "output": "no host"}
+    watch = guest_wait.GuestWatch(context, FACTS)
+    with pytest.raises(ActionRequired) as raised:
+        watch.examine({prefix + key: value for key, value in values.items()}, False, None)
+    for part in ("runato.cmd", "9", "no host", "kmssetup.log", "run-scripts.cmd skip"):
+        assert part in raised.value.message
+    assert watch.failed
 
 
 @pytest.mark.parametrize(("question", "error"), [(QUESTION, ActionRequired), (None, TimedOut)])
