@@ -116,16 +116,19 @@ images:
           description: V(running), V(failed) or V(finished).
           type: str
         current:
-          description: Number and origin of the current or last script, such as V(2/3 app layer Editor 1.0).
+          description: The current or last script, such as V(2/3 app layer Editor 1.0), V(activation runato.cmd) or V(wait network).
           type: str
         code:
-          description: Exit code of the script that failed.
+          description: Exit code of the script or activation that failed, V(interrupted), or V(timeout) of a wait.
           type: str
         output:
           description: Last line of the output of the script that failed.
           type: str
         results:
-          description: Exit codes by the number of the script.
+          description: Exit codes by the number of the script; V(activation) is that of activation, if the tools in the image report it.
+          type: dict
+        waits:
+          description: Outcomes of what the image waited for before activation and scripts, if the tools in the image report them.
           type: dict
     checks:
       description: The checks of the requirements of Horizon.

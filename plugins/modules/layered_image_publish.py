@@ -287,17 +287,25 @@ tasks:
           description: V(running), V(failed) or V(finished).
           type: str
         current:
-          description: Number and origin of the current or last script, such as V(2/3 app layer Editor 1.0).
+          description:
+            - Number and origin of the current or last script, such as V(2/3 app layer Editor 1.0).
+            - V(activation runato.cmd) during activation, V(wait network) during a wait.
           type: str
         code:
-          description: Exit code of the script that failed.
+          description: Exit code of the script or activation that failed, V(interrupted), or V(timeout) of a wait.
           type: str
         output:
           description: Last line of the output of the script that failed.
           type: str
         results:
-          description: Exit codes by the number of the script.
+          description: Exit codes by the number of the script; V(activation) is that of activation, if the tools in the image report it.
           type: dict
+        waits:
+          description:
+            - What the image waited for before activation and scripts (V(setup), V(servicing), V(devices), V(network)), and the outcome.
+            - V(ready), V(timeout), V(absent) (there is no network adapter) or V(unknown).
+          type: dict
+          returned: if the tools in the image report it
     preflight:
       description:
         - The checks before the image was composed, of whether the connector can receive it.

@@ -29,11 +29,15 @@ _TIMEOUT = 60
 
 
 class Machine:
-    """A wine machine with the tools and the scripts of an image: (label, file name, text)."""
+    """A wine machine with the tools and the scripts of an image: (label, file name, text); ``limits`` are those of its waits."""
 
-    def __init__(self, folder, *scripts: tuple[str, str, str], vmware_tools: bool = True) -> None:
+    def __init__(
+        self, folder, *scripts: tuple[str, str, str], vmware_tools: bool = True, limits: dict[str, int] | None = None
+    ) -> None:
         self.wine = WineMachine(folder, vmware_tools=vmware_tools)
         self.wine.put(tool_files())
+        self.limits = dict.fromkeys(("setup", "servicing", "devices", "network"), 0) if limits is None else limits
+        self.settings()
         placed = [PlacedScript(label, name, DIGEST, 1) for label, name, _text in scripts]
         if scripts or scripts == ():
             self.wine.put({"image/plan.txt": plan_text(DIGEST, placed)})
@@ -64,6 +68,7 @@ class Machine:
 
     def settings(self, **values: int) -> None:
         """Write the limits of the first start."""
+        values = self.limits | values
         self.wine.put({"first-start.txt": windows_text("".join(f"{name}={value}\n" for name, value in values.items()))})
 
     def stub(self, program: str, *lines: str) -> None:
@@ -271,7 +276,7 @@ def test_failed_shutdown_is_not_finished_before_next_start(machine):
 
 
 def test_scripts_wait_for_windows_setup(machine):
-    vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
+    vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"), limits={})
     vm.wine.put({"kmsdir/runato.cmd": windows_text("echo key>>C:\\order.txt\n")})
     for value in ("1", "0"):
         vm.wine.run("reg", "add", "HKLM\\SYSTEM\\Setup", "/v", "OOBEInProgress", "/t", "REG_DWORD", "/d", value, "/f")
@@ -417,8 +422,7 @@ def test_activation_never_runs_without_a_plan(machine):
 
 
 def test_waits_end_when_windows_is_ready(machine):
-    vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
-    vm.settings(servicing=2, devices=7, network=2)
+    vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"), limits={"servicing": 2, "devices": 7, "network": 2})
     vm.stub("tasklist", '0|"TiWorker.exe","1"', "0|INFO")
     vm.stub("netsh", "0|", "0|", "0|   1  75  4294967295  connected  Loopback", _GATEWAY)
     vm.stub("powershell", "0|")
@@ -441,8 +445,7 @@ def test_waits_end_when_windows_is_ready(machine):
     ],
 )
 def test_wait_for_a_network_that_never_comes_is_bounded_and_reported(machine, interfaces, ended):
-    vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
-    vm.settings(network=1)
+    vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"), limits={"network": 1})
     vm.stub("netsh", *["0|", "0|", "0|" + interfaces] * 2)
     assert vm.start(timeout=30) == SHUTDOWN
     assert vm.waits["network"] == ended
@@ -452,8 +455,7 @@ def test_wait_for_a_network_that_never_comes_is_bounded_and_reported(machine, in
 
 
 def test_wait_on_a_member_of_a_domain_includes_netlogon(machine):
-    vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
-    vm.settings(network=2)
+    vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"), limits={"network": 2})
     netlogon = "HKLM\\SYSTEM\\CurrentControlSet\\Services\\Netlogon"
     vm.wine.run("reg", "add", netlogon, "/v", "Start", "/t", "REG_DWORD", "/d", "2", "/f")
     vm.stub("sc", "0|STATE : 2  START_PENDING", "0|STATE : 4  RUNNING")
@@ -463,7 +465,7 @@ def test_wait_on_a_member_of_a_domain_includes_netlogon(machine):
 
 
 def test_windows_without_scripts_is_not_shut_down_while_devices_are_installed(machine):
-    vm = machine()
+    vm = machine(limits={})
     vm.stub("powershell", "258|")
     assert vm.start() == ON
     assert vm.waits["devices"] == "timeout"
@@ -477,8 +479,7 @@ def test_windows_without_scripts_is_not_shut_down_while_devices_are_installed(ma
 
 
 def test_devices_are_observed_without_powershell(machine):
-    vm = machine()
-    vm.settings(devices=2)
+    vm = machine(limits={"devices": 2})
     vm.stub("powershell", "1|")
     vm.stub("tasklist", "0|INFO", '0|"drvinst.exe","1"', "0|INFO")
     assert vm.start() == SHUTDOWN
@@ -487,8 +488,7 @@ def test_devices_are_observed_without_powershell(machine):
 
 
 def test_setup_that_never_ends_keeps_vm_on(machine):
-    vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
-    vm.settings(setup=1)
+    vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"), limits={"setup": 1})
     vm.wine.run("reg", "add", "HKLM\\SYSTEM\\Setup", "/v", "OOBEInProgress", "/t", "REG_DWORD", "/d", "1", "/f")
     assert vm.start() == ON
     assert vm.waits == {"setup": "timeout"}
@@ -498,8 +498,9 @@ def test_setup_that_never_ends_keeps_vm_on(machine):
 
 
 def test_waits_are_turned_off_by_zero(machine):
-    vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%"))
-    vm.settings(setup=0, servicing=0, devices=0, network=0)
+    vm = machine(
+        ("app layer A 1", "a.cmd", "echo a>>%LOG%"), limits={"setup": 0, "servicing": 0, "devices": 0, "network": 0}
+    )
     assert vm.start() == SHUTDOWN
     assert vm.waits == {}
     assert {call[0] for call in vm.wine.calls} <= {"vmtoolsd", "findstr", "shutdown"}
@@ -643,11 +644,10 @@ _PRODUCT_KEY = "ABCDE-FGHIJ-12345-KLMNO-PQRST"
 
 @pytest.fixture
 def office(machine):
-    """Creates a machine whose only script is officeactivate.cmd, with an Office whose ospp.vbs prints the given lines."""
+    """Creates a VM with an Office whose ospp.vbs prints the given lines, and whose only script is officeactivate.cmd."""
 
-    def create(ospp: str, *, products: str | None = "O365ProPlusRetail,ProPlus2021Volume", keys: str = "", script=True):
-        text = tool_files()["officeactivate.cmd"].decode()
-        vm = machine(*([("app layer Office 1", "officeactivate.cmd", text)] if script else []))
+    def create(ospp: str, *, products: str | None = "O365ProPlusRetail,ProPlus2021Volume", keys: str = _PRODUCT_KEY):
+        vm = machine(("app layer Office 1", "officeactivate.cmd", tool_files()["officeactivate.cmd"].decode()))
         names = ("ProPlus2021VL_KMS_Client_AE-ppd", "ProPlus2021VL_MAK_AE-ppd", "VisioPro2021VL_MAK_AE-ppd", "O365-ppd")
         names += ("client-issuance-root", "pkeyconfig-office")
         vm.wine.put({f"{_LICENSES}/{name}.xrm-ms": b"x" for name in names} | {_OSPP: ospp.encode()})
@@ -662,27 +662,29 @@ def office(machine):
     return create
 
 
-def _ospp_calls(vm) -> list[str]:
-    return [call[-1].rpartition("\\")[2] for call in vm.wine.calls if call[0] == "cscript"]
+def _activate(vm, path: str = "image\\01-officeactivate.cmd") -> tuple[str, list[str]]:
+    """Run officeactivate.cmd; return its output and the options of its calls of ospp.vbs."""
+    output = vm.wine.run("cmd", "/d", "/c", f"C:\\Windows\\Setup\\scripts\\{path}", codes=(0, 1))
+    return output.strip(), [call[-1].rpartition("\\")[2] for call in vm.wine.calls if call[0] == "cscript"]
 
 
 def test_office_gets_its_licenses_and_keys_and_is_activated_once(office):
     vm = office(_ACTIVATED, keys=f"# Office\n{_PRODUCT_KEY}\n")
-    assert vm.start() == SHUTDOWN
-    assert _ospp_calls(vm) == [
-        "client-issuance-root.xrm-ms",
-        "pkeyconfig-office.xrm-ms",
-        "ProPlus2021VL_KMS_Client_AE-ppd.xrm-ms",
-        "ProPlus2021VL_MAK_AE-ppd.xrm-ms",
-        f"/inpkey:{_PRODUCT_KEY}",
-        "/act",
-    ]
-    assert vm.text("image/results/01.log") == "Office is activated."
+    assert _activate(vm) == (
+        "Office is activated.",
+        [
+            "client-issuance-root.xrm-ms",
+            "pkeyconfig-office.xrm-ms",
+            "ProPlus2021VL_KMS_Client_AE-ppd.xrm-ms",
+            "ProPlus2021VL_MAK_AE-ppd.xrm-ms",
+            f"/inpkey:{_PRODUCT_KEY}",
+            "/act",
+        ],
+    )
     assert vm.has("kmsdir/office_done")
     assert not vm.has("kmsdir/officekeys.txt")
-    output = vm.wine.run("cmd", "/c", "C:\\Windows\\Setup\\scripts\\image\\01-officeactivate.cmd")
-    assert "has been activated before" in output
-    assert _ospp_calls(vm) == []
+    assert list(vm.wine.scripts.glob("image/*.out*")) == []
+    assert _activate(vm) == ("Office has been activated before.", [])
 
 
 @pytest.mark.parametrize(
@@ -690,44 +692,46 @@ def test_office_gets_its_licenses_and_keys_and_is_activated_once(office):
     [
         (_REFUSED, 2, "Office cannot be activated (attempt 2): error code 0xC004F074."),
         (_NO_KEY, 1, "Office has no product key. Write the keys"),
-        ("#/inslic ERROR CODE: 0xC004D302\n", 0, "The license file client-issuance-root.xrm-ms cannot be installed:"),
-        (_LICENSED.replace("/inpkey", "/x"), 0, "Product key 1 of officekeys.txt cannot be installed: "),
+        (
+            "#/inslic ERROR CODE: 0xC004D302\n",
+            0,
+            "The license file client-issuance-root.xrm-ms cannot be installed: error",
+        ),
+        (_LICENSED.replace("/inpkey", "/x"), 0, "Product key 1 of officekeys.txt cannot be installed: ospp"),
     ],
 )
 def test_office_that_cannot_be_activated_fails(office, ospp, attempts, output):
-    vm = office(ospp, keys=_PRODUCT_KEY)
-    assert vm.start() == ON
-    assert _ospp_calls(vm).count("/act") == attempts
-    assert vm.wine.guestinfo[_KEY_PREFIX + "output"].startswith(output)
-    assert vm.wine.guestinfo[_KEY_PREFIX + "code"] == "1"
+    vm = office(ospp)
+    printed, calls = _activate(vm)
+    assert calls.count("/act") == attempts
+    assert printed.splitlines()[-1].startswith(output)
+    assert _PRODUCT_KEY not in printed
     assert vm.has("kmsdir/officekeys.txt")
     assert not vm.has("kmsdir/office_done")
 
 
-@pytest.mark.parametrize("products", ["O365ProPlusRetail", "O365ProPlusRetail,VisioProRetail"])
-def test_office_with_a_subscription_is_left_alone(office, products):
-    vm = office(_NO_KEY, products=products)
-    assert vm.start() == SHUTDOWN
-    assert _ospp_calls(vm) == []
+def test_office_without_license_in_an_image_requires_action(office):
+    vm = office(_REFUSED)
+    assert vm.start() == ON
+    assert vm.wine.guestinfo[_KEY_PREFIX + "output"] == "Office cannot be activated (attempt 2): error code 0xC004F074."
+    assert (vm.wine.guestinfo[_KEY_PREFIX + "code"], vm.reports[-1]) == ("1", ("state", "failed"))
 
 
-def test_office_without_configuration_gets_all_volume_licenses(office):
+def test_office_products_decide_which_licenses_are_installed(office):
     vm = office(_ACTIVATED, products=None)
-    assert vm.start() == SHUTDOWN
-    assert sum(name.endswith(".xrm-ms") for name in _ospp_calls(vm)) == 5
+    assert sum(name.endswith(".xrm-ms") for name in _activate(vm)[1]) == 5
 
 
-@pytest.mark.parametrize("keys", [_PRODUCT_KEY, ""])
-def test_officeactivate_in_kmsdir_acts_only_with_keys(office, keys):
-    vm = office(_ACTIVATED, keys=keys, script=False)
+def test_office_with_a_subscription_or_own_activation_is_left_alone(office):
+    vm = office(_NO_KEY, products="O365ProPlusRetail,VisioProRetail", keys="")
+    assert _activate(vm) == ("There is no Office with a volume license.", [])
+    vm.wine.put({"kmsdir/officeactivate.cmd": b"exit /b 0\r\n", "kmsdir/officeactivate_done": b""})
+    assert _activate(vm) == ("Office has been activated by kmsdir\\officeactivate.cmd.", [])
+
+
+def test_officeactivate_in_kmsdir_acts_only_with_keys(office):
+    vm = office(_ACTIVATED, keys="")
     vm.wine.put({"kmsdir/officeactivate.cmd": tool_files()["officeactivate.cmd"]})
-    assert vm.start() == SHUTDOWN
-    assert ("/act" in _ospp_calls(vm)) == bool(keys)
-    assert ("result.activation", "0") in vm.reports
-
-
-def test_officeactivate_of_a_layer_respects_the_file_of_the_administrator(office):
-    vm = office(_NO_KEY)
-    vm.wine.put({"kmsdir/officeactivate.cmd": windows_text("exit /b 0\n")})
-    assert vm.start() == SHUTDOWN
-    assert _ospp_calls(vm) == []
+    assert _activate(vm, "kmsdir\\officeactivate.cmd") == ("", [])
+    vm.wine.put({"kmsdir/officekeys.txt": _PRODUCT_KEY.encode()})
+    assert _activate(vm, "kmsdir\\officeactivate.cmd")[1][-1] == "/act"

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 r"""The script that layers with volume licenses of Office get by default.
 
-Office keeps its licenses in the token store of Windows, which no layer contains: it is one database of the machine.
+Office keeps its licenses in the token store of Windows, which no layer contains: it is one database of the installation.
 So an image has the Office of a layer without its licenses (Citrix describes this in CTX224566 and, with a copy of the
 store as its remedy, in CTX227287). The script installs them from the files that Office comes with, with the commands
 of ospp.vbs that Microsoft documents ("Tools to manage volume activation of Office").
@@ -30,18 +30,18 @@ _LICENSE = re.compile(
 
 @dataclass(frozen=True)
 class ScriptChoice:
-    """The script of a new layer version: ``given`` by an administrator, or chosen by the files of the version.
+    """The script of a new layer version: ``script`` of an administrator, or chosen by the files of the version.
 
     ``office_activation`` is whether a version with volume licenses of Office gets a script if none is given.
     """
 
-    given: Script | None
+    script: Script | None
     office_activation: bool = True
 
     def for_paths(self, paths: Iterable[str]) -> Script | None:
         """Return the script of a version that has files with these ``paths``."""
-        if self.given is not None or not self.office_activation:
-            return self.given
+        if self.script is not None or not self.office_activation:
+            return self.script
         return office_script() if any(_LICENSE.fullmatch(path) for path in paths) else None
 
 
@@ -97,7 +97,7 @@ set "STRATA_PROGRAMS=%ProgramFiles%"
 if defined ProgramW6432 set "STRATA_PROGRAMS=%ProgramW6432%"
 call :office "%STRATA_PROGRAMS%"
 if not defined STRATA_FAILED call :office "%ProgramFiles(x86)%"
-del "%STRATA_OUT%" "%STRATA_OUT%.error" 2>nul
+del "%STRATA_OUT%" "%STRATA_OUT%.error" "%STRATA_OUT%.list" 2>nul
 if defined STRATA_FAILED exit /b 1
 if not defined STRATA_FOUND (
   echo There is no Office with a volume license.
@@ -137,9 +137,10 @@ if not exist "%STRATA_OSPP%" (
   set "STRATA_FAILED=1"
   exit /b 0
 )
-for %%f in ("%STRATA_LICENSES%\client-issuance*.xrm-ms" "%STRATA_LICENSES%\pkeyconfig-office*.xrm-ms") do call :license "%%~ff"
-if not defined STRATA_PRODUCTS for %%f in ("%STRATA_LICENSES%\*VL*.xrm-ms") do call :license "%%~ff"
-for %%n in (%STRATA_NAMES%) do for %%f in ("%STRATA_LICENSES%\%%n_*.xrm-ms") do call :license "%%~ff"
+call :licenses client-issuance*
+call :licenses pkeyconfig-office*
+if not defined STRATA_PRODUCTS call :licenses *VL*
+for %%n in (%STRATA_NAMES%) do call :licenses %%n_*
 set "STRATA_NUMBER=0"
 if exist "%STRATA_KEYS%" for /f "usebackq eol=# tokens=1" %%k in ("%STRATA_KEYS%") do if not defined STRATA_FAILED call :key "%%k"
 if defined STRATA_FAILED exit /b 0
@@ -175,14 +176,20 @@ if /i not "%STRATA_PRODUCT:~-6%"=="Volume" exit /b 0
 set "STRATA_NAMES=%STRATA_NAMES% %STRATA_PRODUCT:~0,-6%VL"
 exit /b 0
 
+rem :licenses NAMES - install the license files with names of this form.
+:licenses
+dir /b /a-d "%STRATA_LICENSES%\%~1.xrm-ms" >"%STRATA_OUT%.list" 2>nul
+for /f "usebackq delims=" %%f in ("%STRATA_OUT%.list") do call :license "%%f"
+exit /b 0
+
 rem :license FILE - install a license file, unless a step has failed.
 :license
 if defined STRATA_FAILED exit /b 0
-call :ospp "/inslic:%~1"
+call :ospp "/inslic:%STRATA_LICENSES%\%~1"
 "%STRATA_SYSTEM%\find.exe" "Office license installed successfully" "%STRATA_OUT%" >nul
 if not errorlevel 1 exit /b 0
 set "STRATA_FAILED=1"
-call :reason "The license file %~nx1 cannot be installed"
+call :reason "The license file %~1 cannot be installed"
 exit /b 0
 
 rem :key KEY - install a product key. The messages have only its number.

@@ -261,7 +261,7 @@ class PackagedSource:
         about_package = [] if packaged.package is None else [f"{layer.label}: {w}" for w in packaged.package.warnings()]
         if check_mode:
             # Composing the image to compare with writes to the repository, so only the package is examined.
-            return BuiltVersion(layer, source, {}, choice.given, warnings=about_package)
+            return BuiltVersion(layer, source, {}, choice.script, warnings=about_package)
         if packaged.package is not None:
             packaged.package.verify(progress)
         base = compose_stack(repository, _os_layer(layer), tuple(layer.prerequisites), progress=progress)
@@ -276,7 +276,7 @@ class PackagedSource:
                 hint=failed[0]["action"],
                 gate=gate,
             )
-        add_script(repository, layer, choice.given)
+        add_script(repository, layer, choice.script)
         result = capture.capture(repository, base, opener, layer, rules, progress=progress)
         warnings = [_sentence(layer, finding) for finding in result.hazards if finding["result"] != "pass"]
         if self.finalize == "warn":
@@ -366,8 +366,8 @@ def _with_chosen_script(
     """Add the script that a captured version gets because of its files; return the version as it is stored then, and its script."""
     from ..images.layer_stack import read_indexes, stacked_layer
 
-    if choice.given is not None or not choice.office_activation:
-        return layer, choice.given
+    if choice.script is not None or not choice.office_activation:
+        return layer, choice.script
     reference = LayerReference(layer.kind, layer.name, layer.version, layer.digest or "")
     (records,) = read_indexes(repository, [stacked_layer(repository, reference)])
     script = choice.for_paths(record.entry.path for record in records if record.entry.kind == FILE)

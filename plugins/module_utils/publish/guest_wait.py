@@ -37,9 +37,9 @@ _WAIT_WARNINGS = {
         "devices",
         guest_report.TIMEOUT,
     ): "still installed devices when the limit was reached, and activation and scripts ran nevertheless",
-    ("servicing", guest_report.UNKNOWN): "did not tell whether updates were being installed",
-    ("devices", guest_report.UNKNOWN): "did not tell whether devices were being installed",
-    ("network", guest_report.UNKNOWN): "did not tell whether the network was usable",
+    ("servicing", guest_report.UNKNOWN): "did not report whether updates were being installed",
+    ("devices", guest_report.UNKNOWN): "did not report whether devices were being installed",
+    ("network", guest_report.UNKNOWN): "did not report whether the network was usable",
 }
 
 

@@ -82,6 +82,12 @@ def test_windows_is_configured_and_then_unchanged(windows):
     assert not again.failed, again.output
     assert again.changed == 0, again.output
 
+    # Tools of an earlier version have a different startup task.
+    windows.windows(lambda state: state["files"]["c:\\windows\\setup\\scripts\\run-scripts.cmd"].update(data="b2xk"))
+    renewed = windows.prepare_windows(registry=[additional], pagefile_mb=2048)
+    assert not renewed.failed, renewed.output
+    assert renewed.tasks == ["Copy the OS machine tools", "Install the OS machine tools"]
+
 
 def test_answer_file_missing_passwords_are_refused(windows):
     blank = windows.prepare_windows("--check", unattend=True)

@@ -65,7 +65,8 @@ HAZARDS: dict[str, _Text] = {
     ),
     "activation": _Text(
         "licenses of Windows or Office were installed",
-        "Activate with KMS or Active Directory: a license in a layer would be that of a single VM.",
+        "Activate with KMS or Active Directory: a license in a layer would be that of a single VM. "
+        "A layer with volume licenses of Office gets the script officeactivate.cmd for it.",
     ),
     "performance_counters": _Text(
         "performance counters were registered",

@@ -44,7 +44,7 @@ set "STRATA_PROGRAMS=%ProgramFiles%"
 if defined ProgramW6432 set "STRATA_PROGRAMS=%ProgramW6432%"
 call :office "%STRATA_PROGRAMS%"
 if not defined STRATA_FAILED call :office "%ProgramFiles(x86)%"
-del "%STRATA_OUT%" "%STRATA_OUT%.error" 2>nul
+del "%STRATA_OUT%" "%STRATA_OUT%.error" "%STRATA_OUT%.list" 2>nul
 if defined STRATA_FAILED exit /b 1
 if not defined STRATA_FOUND (
   echo There is no Office with a volume license.
@@ -84,9 +84,10 @@ if not exist "%STRATA_OSPP%" (
   set "STRATA_FAILED=1"
   exit /b 0
 )
-for %%f in ("%STRATA_LICENSES%\client-issuance*.xrm-ms" "%STRATA_LICENSES%\pkeyconfig-office*.xrm-ms") do call :license "%%~ff"
-if not defined STRATA_PRODUCTS for %%f in ("%STRATA_LICENSES%\*VL*.xrm-ms") do call :license "%%~ff"
-for %%n in (%STRATA_NAMES%) do for %%f in ("%STRATA_LICENSES%\%%n_*.xrm-ms") do call :license "%%~ff"
+call :licenses client-issuance*
+call :licenses pkeyconfig-office*
+if not defined STRATA_PRODUCTS call :licenses *VL*
+for %%n in (%STRATA_NAMES%) do call :licenses %%n_*
 set "STRATA_NUMBER=0"
 if exist "%STRATA_KEYS%" for /f "usebackq eol=# tokens=1" %%k in ("%STRATA_KEYS%") do if not defined STRATA_FAILED call :key "%%k"
 if defined STRATA_FAILED exit /b 0
@@ -122,14 +123,20 @@ if /i not "%STRATA_PRODUCT:~-6%"=="Volume" exit /b 0
 set "STRATA_NAMES=%STRATA_NAMES% %STRATA_PRODUCT:~0,-6%VL"
 exit /b 0
 
+rem :licenses NAMES - install the license files with names of this form.
+:licenses
+dir /b /a-d "%STRATA_LICENSES%\%~1.xrm-ms" >"%STRATA_OUT%.list" 2>nul
+for /f "usebackq delims=" %%f in ("%STRATA_OUT%.list") do call :license "%%f"
+exit /b 0
+
 rem :license FILE - install a license file, unless a step has failed.
 :license
 if defined STRATA_FAILED exit /b 0
-call :ospp "/inslic:%~1"
+call :ospp "/inslic:%STRATA_LICENSES%\%~1"
 "%STRATA_SYSTEM%\find.exe" "Office license installed successfully" "%STRATA_OUT%" >nul
 if not errorlevel 1 exit /b 0
 set "STRATA_FAILED=1"
-call :reason "The license file %~nx1 cannot be installed"
+call :reason "The license file %~1 cannot be installed"
 exit /b 0
 
 rem :key KEY - install a product key. The messages have only its number.

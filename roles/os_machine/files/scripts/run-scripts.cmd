@@ -92,8 +92,7 @@ if not exist "%~dp0first-start.txt" exit /b 0
 for /f "usebackq eol=# tokens=1,2 delims== " %%a in ("%~dp0first-start.txt") do if /i "%%a"=="%1" set "STRATA_VALUE=%%b"
 if not defined STRATA_VALUE exit /b 0
 for /f "delims=0123456789" %%x in ("%STRATA_VALUE%") do exit /b 0
-set "STRATA_LONG=%STRATA_VALUE:~5%"
-if not defined STRATA_LONG set "STRATA_LIMIT=%STRATA_VALUE%"
+if %STRATA_VALUE% LEQ 86400 set "STRATA_LIMIT=%STRATA_VALUE%"
 exit /b 0
 
 rem :wait NAME [end] - wait until Windows is ready, and report the result. Sets STRATA_STOP if Windows must not be used or shut down yet.

@@ -54,6 +54,7 @@ SOFTWARE = {
     "packaged_disk": None,
     "exclusions": [],
     "finalize": "enforce",
+    "office_activation": True,
 }
 CONNECTOR = {
     "name": "vdi",
