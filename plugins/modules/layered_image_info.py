@@ -128,8 +128,23 @@ images:
           description: Exit codes by the number of the script; V(activation) is that of activation, if the tools in the image report it.
           type: dict
         waits:
-          description: Outcomes of what the image waited for before activation and scripts, if the tools in the image report them.
+          description:
+            - What the image waited for before activation and scripts, and the outcome. Missing if the tools in the image do not report it.
+            - V(ready), V(timeout), V(absent) (there is no network adapter) or V(unknown).
           type: dict
+          contains:
+            setup:
+              description: The wait until Windows Setup has ended.
+              type: str
+            servicing:
+              description: The wait until no update is being installed.
+              type: str
+            devices:
+              description: The wait until no device is being installed.
+              type: str
+            network:
+              description: The wait until the network is usable.
+              type: str
     checks:
       description: The checks of the requirements of Horizon.
       type: list

@@ -302,10 +302,22 @@ tasks:
           type: dict
         waits:
           description:
-            - What the image waited for before activation and scripts (V(setup), V(servicing), V(devices), V(network)), and the outcome.
+            - What the image waited for before activation and scripts, and the outcome. Missing if the tools in the image do not report it.
             - V(ready), V(timeout), V(absent) (there is no network adapter) or V(unknown).
           type: dict
-          returned: if the tools in the image report it
+          contains:
+            setup:
+              description: The wait until Windows Setup has ended.
+              type: str
+            servicing:
+              description: The wait until no update is being installed.
+              type: str
+            devices:
+              description: The wait until no device is being installed.
+              type: str
+            network:
+              description: The wait until the network is usable.
+              type: str
     preflight:
       description:
         - The checks before the image was composed, of whether the connector can receive it.

@@ -227,7 +227,7 @@ def test_script_restarts_windows_is_started_up_to_three_times(machine):
 def test_script_hangs_keeps_vm_on_and_is_started_again(machine):
     vm = machine(("app layer A 1", "a.cmd", "echo a>>%LOG%\nping -n 60 127.0.0.1 >nul"))
     with pytest.raises(TimeoutError):
-        vm.start(timeout=4)
+        vm.start(timeout=6)
     assert vm.reports[-1] == ("current", "1/1 app layer A 1")
     assert not vm.has("image/results/01.code")
     vm.rewrite(1, "a.cmd", "echo b>>%LOG%")
