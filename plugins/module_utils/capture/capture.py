@@ -33,7 +33,7 @@ from ..winregistry.delta_format import write_delta
 from ..winregistry.hive_names import HIVES, LayerHive
 from .boot_changes import compare_boot
 from .changed_paths import PathBuilder, PathChanges
-from .databases.all import DIVISIBLE, PREPARATIONS, cleanings, database_rules, expand, found_rules
+from .databases.all import DIVISIBLE, cleanings, database_rules, expand, found_rules
 from .databases.compared import Compared
 from .disks import DiskDifference, Opener, difference, open_packaged
 from .entries import entries_of
@@ -207,8 +207,6 @@ def _examine(
         *database_rules(kind),
         *found_rules(compared),
     ]
-    for prepare in PREPARATIONS:
-        prepare(compared)
     expanded = expand(defaults, rules)
     compiled = RuleSet([*defaults, *expanded], current=control.name, defaults=len(defaults))
     databases = RuleSet([rule for rule in defaults if rule.database], current=control.name)

@@ -72,9 +72,6 @@ FOUND: frozenset[str] = frozenset((SYSTEM_FILES, devices.NAME, driver_packages.N
 #: Databases of which a rule of the user may include a part.
 DIVISIBLE: frozenset[str] = FOUND | {database.name for database in DATABASES if database.divisible}
 
-#: Functions that remove from the hives of the packaging machine what must not become part of a list in a layer.
-PREPARATIONS: tuple[Callable[[Compared], None], ...] = ()
-
 #: By database, functions that return a step, which removes from the delta of a hive the items of lists that are left out.
 CLEANINGS: dict[str, Callable[[Compared], Callable[[Delta], None]]] = {NETWORK_ADAPTERS.name: adapter_cleaning}
 
