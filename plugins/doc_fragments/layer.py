@@ -145,6 +145,14 @@ options:
     type: str
     choices: [enforce, warn, ignore]
     default: enforce
+  noise_profile:
+    description:
+      - The use of the noise profile of the OS layer version when a disk is captured. See M(strata.layering.os_layer).
+      - V(auto) leaves out what the profile lists, if the version has a profile. V(ignore) captures without the profile.
+      - What the profile leaves out is listed in the result with the reason V(noise_profile). Rules of O(exclusions) override the profile.
+    type: str
+    choices: [auto, ignore]
+    default: auto
   state:
     description: Whether the version exists. A version that an image template uses cannot be removed.
     type: str

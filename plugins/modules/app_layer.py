@@ -287,6 +287,10 @@ left_out:
       description: The patterns of the exclusions.
       type: list
       elements: str
+noise_profile:
+  description: Digest of the noise profile that the capture used, null if it used none.
+  returned: when a version was captured
+  type: str
 """
 
 from ..module_utils.common.arguments import app_layer_arguments

@@ -49,6 +49,25 @@ options:
     type: str
     choices: [enforce, warn, ignore]
     default: warn
+  noise_profile:
+    description:
+      - The noise profile of the version lists what Windows changes by itself when it is started and shut down. Captures of app and platform
+        layers for this version leave these changes out.
+      - The profile is not part of the version and does not change its digest. It is removed with the version.
+    type: dict
+    suboptions:
+      packaged_disk:
+        description:
+          - The disk of an untouched packaging machine of the version, see O(strata.layering.packaging_machine#module:kind). Either an OVF file or a
+            disk image on the composer, or C(//server/share/path) of such a file on an SMB share.
+          - Required when O(noise_profile.state=present) and the version has no noise profile. A different disk replaces the profile. The disk can
+            be deleted afterwards.
+        type: path
+      state:
+        description: Whether the version has a noise profile.
+        type: str
+        choices: [present, absent]
+        default: present
   state:
     description: Whether the version exists. A version that image templates use or that app layers depend on cannot be removed.
     type: str
@@ -116,6 +135,14 @@ EXAMPLES = r"""
     connector: vdi
     description: Windows 11 Enterprise for all desktops
     icon: /srv/icons/windows.png
+
+- name: Record what Windows changes by itself, from the disk of a packaging machine of the kind noise
+  strata.layering.os_layer:
+    repository: /srv/layers
+    name: Windows 11
+    version: 23H2-2026.11
+    noise_profile:
+      packaged_disk: /mnt/layers/windows-11-noise/windows-11-noise.ovf
 
 - name: Remove a version that no image template uses
   strata.layering.os_layer:
@@ -236,6 +263,35 @@ readiness:
       description: The recommended action, empty if the check passed.
       type: str
       sample: ''
+noise_profile:
+  description:
+    - The noise profile of the version, null without a profile.
+    - In check mode, C(digest) and C(created) of a profile that would be recorded are null.
+  returned: when O(state=present)
+  type: dict
+  contains:
+    digest:
+      description: Digest of the content of the profile.
+      type: str
+      sample: sha256:6cc4d9a1c2
+    size:
+      description: Size of the profile in the repository in bytes.
+      type: int
+      sample: 182304
+    source:
+      description: The disk of the untouched packaging machine.
+      type: dict
+    changes:
+      description: The numbers of C(paths), C(keys) and C(values) that Windows changed.
+      type: dict
+      sample:
+        paths: 1834
+        keys: 911
+        values: 2756
+    created:
+      description: Time when the profile was recorded (UTC).
+      type: str
+      sample: '2026-11-29T23:37:11.956Z'
 """
 
 from ..module_utils.common.arguments import os_layer_arguments

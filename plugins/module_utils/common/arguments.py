@@ -146,6 +146,7 @@ def software_layer_arguments() -> dict[str, Any]:
         exclusions={"type": "list", "elements": "dict", "default": [], "options": _exclusion_options()},
         finalize={"type": "str", "choices": ["enforce", "warn", "ignore"], "default": "enforce"},
         office_activation={"type": "bool", "default": True},
+        noise_profile={"type": "str", "choices": ["auto", "ignore"], "default": "auto"},
     )
 
 
@@ -255,6 +256,13 @@ def os_layer_arguments() -> dict[str, Any]:
         file_share={"type": "path"},
         ovf_package={"type": "str", "aliases": ["packaging_disk"]},
         readiness={"type": "str", "choices": ["enforce", "warn", "ignore"], "default": "warn"},
+        noise_profile={
+            "type": "dict",
+            "options": {
+                "packaged_disk": {"type": "path"},
+                "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            },
+        },
     )
 
 

@@ -5,15 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from ..catalog import layer_store
 from ..catalog.layer_document import SoftwareLayerEntry
 from ..catalog.office_activation import ScriptChoice
 from ..catalog.scripts import Script, add_script
-from ..common.composer_paths import path_hint
 from ..common.counting import counted
 from ..common.errors import Conflict, InternalError, InvalidInput
 from ..common.progress import Progress
@@ -22,12 +21,9 @@ from ..layers.entry import FILE, WHITEOUT, Entry
 from ..layers.folder import FIXED_TIME, Opener, entries_from_folder, source_fingerprint, source_records
 from ..layers.layer_version import ROLE_ARCHIVE, LayerReference, LayerVersion
 from ..repository.repository import Repository
-from ..shares.open import ShareCredentials, open_file
-from ..shares.share import Share
-
-if TYPE_CHECKING:
-    from ..disk.block_device import BlockDevice
-    from ..ovf.package import Package
+from ..shares.open import ShareCredentials
+from .noise_profile import AUTO, find_noise
+from .packaged_disk import PackagedDisk, packaged_disk_exists
 
 _EMPTY_HINT = (
     "Check that the disk was exported after the application was installed. Set finalize to warn to accept the disk."
@@ -209,12 +205,16 @@ class FilesSource:
 
 @dataclass(frozen=True)
 class PackagedSource:
-    """The disk of a packaging machine: an OVF package or a disk image at ``path``."""
+    """The disk of a packaging machine: an OVF package or a disk image at ``path``.
+
+    ``noise_profile`` is ``AUTO`` if what the noise profile of the OS layer version lists is left out.
+    """
 
     path: str
     credentials: ShareCredentials
     exclusions: tuple[Mapping[str, Any], ...]
     finalize: str
+    noise_profile: str = AUTO
 
     @property
     def label(self) -> str:
@@ -223,9 +223,7 @@ class PackagedSource:
 
     def exists(self) -> bool:
         """Return whether the disk exists; it may be deleted once it has been captured."""
-        share, file = open_file(self.path, self.credentials, "packaged_disk")
-        with share:
-            return share.is_file(file)
+        return packaged_disk_exists(self.path, self.credentials)
 
     def difference(
         self, repository: Repository, layer: LayerReference, entry: SoftwareLayerEntry, os_layer: str
@@ -277,29 +275,27 @@ class PackagedSource:
                 gate=gate,
             )
         add_script(repository, layer, choice.script)
-        result = capture.capture(repository, base, opener, layer, rules, progress=progress)
+        noise = find_noise(repository, _os_layer(layer)) if self.noise_profile == AUTO else None
+        profile = noise.profile if noise else None
+        result = capture.capture(repository, base, opener, layer, rules, noise=profile, progress=progress)
         warnings = [_sentence(layer, finding) for finding in result.hazards if finding["result"] != "pass"]
         if self.finalize == "warn":
             warnings = [_sentence(layer, finding) for finding in failed] + warnings
         changes = _totals(result.changes)
         if not any(changes.values()):
             warnings.insert(0, self._empty(layer, sum(rule["count"] for rule in result.left_out)))
-        findings = {"gate": gate, "hazards": result.hazards, "left_out": result.left_out, "detail": result.changes}
-        layer, script = _with_chosen_script(repository, result.layer, choice)
-        return BuiltVersion(layer, source, changes, script, findings, about_package + warnings)
+        findings: dict[str, Any] = {
+            "gate": gate,
+            "hazards": result.hazards,
+            "left_out": result.left_out,
+            "detail": result.changes,
+        }
+        findings["noise_profile"] = noise.digest if noise else None
+        layer, stored = _with_chosen_script(repository, result.layer, choice)
+        return BuiltVersion(layer, source, changes, stored, findings, about_package + warnings)
 
-    def _open(self) -> _PackagedDisk:
-        from ..ovf.package import open_package
-
-        share, file = open_file(self.path, self.credentials, "packaged_disk")
-        if not share.is_file(file):
-            raise InvalidInput(
-                f"The packaged disk {self.path!r} does not exist.",
-                code="operations.packaged_missing",
-                hint=f"{path_hint(self.path, 'packaged_disk')}Set packaged_disk to an OVF file or a disk image.",
-            )
-        is_package = self.path.lower().endswith((".ovf", ".ova"))
-        return _PackagedDisk(self.path, share, file, open_package(file, share) if is_package else None)
+    def _open(self) -> PackagedDisk:
+        return PackagedDisk.open(self.path, self.credentials)
 
     def _empty(self, layer: LayerVersion, excluded: int) -> str:
         """Return the warning for a disk without changes; raise Conflict if finalize is enforce."""
@@ -312,52 +308,6 @@ class PackagedSource:
             # The steps after a capture delete the VM, and with it what was perhaps not exported.
             raise Conflict(message, code="operations.layer_empty", hint=_EMPTY_HINT)
         return f"{message} {_EMPTY_HINT}"
-
-
-@dataclass(frozen=True)
-class _PackagedDisk:
-    """A packaged disk on its share; ``package`` is None for a disk image."""
-
-    path: str
-    share: Share
-    file: str
-    package: Package | None
-
-    def describe(self) -> dict[str, Any]:
-        """Return what the layer's document records of the disk."""
-        if self.package is not None and self.package.manifest is not None:
-            return {"packaged_disk": self.path, "manifest_sha256": self.package.manifest_digest()}
-        return self._status()
-
-    def is_recorded(self, source: Mapping[str, Any]) -> bool:
-        """Return whether ``source`` is the record of this disk.
-
-        Earlier releases found only a manifest with the name of the descriptor, and recorded the status without it.
-        """
-        return source == self.describe() or ("mtime_ns" in source and source == self._status())
-
-    def _status(self) -> dict[str, Any]:
-        status = self.share.stat(self.file)
-        return {
-            "packaged_disk": self.path,
-            "size": status.size if status else 0,
-            "mtime_ns": status.mtime_ns if status else 0,
-        }
-
-    def opener(self) -> Callable[[], BlockDevice]:
-        """Return how to open the disk."""
-        from .package_disk import disk_opener, share_disk_opener
-
-        if self.package is None:
-            return share_disk_opener(self.share, self.file)
-        disks = [disk for disk in self.package.descriptor.disks if disk.file_id is not None]
-        if len(disks) != 1:
-            raise InvalidInput(
-                f"The packaged disk {self.path!r} is a package with {len(disks)} disks instead of one.",
-                code="operations.packaged_disks",
-                hint="Export the packaging machine with its only disk.",
-            )
-        return disk_opener(self.package, self.package.disk_file(disks[0]))
 
 
 def _with_chosen_script(

@@ -25,10 +25,11 @@ from ..common.errors import Conflict, InternalError, InvalidInput, NotFound
 from ..common.outcome import Outcome
 from ..common.progress import Progress, silent
 from ..common.timestamps import now
-from ..layers.layer_version import DEPLOYABLE, OS, ROLE_DISK, ROLE_GRAINS, Blob, LayerVersion
+from ..layers.layer_version import DEPLOYABLE, OS, ROLE_DISK, ROLE_GRAINS, Blob, LayerReference, LayerVersion
 from ..ovf.package import Package
 from ..repository.repository import Repository
 from .layer_options import LayerChange, LayerOptions, layer_fields
+from .noise_profile import NoiseProfileChange, NoiseProfileKeeper, NoiseProfileOptions
 from .os_package import OsPackageSource, find_windows_disk
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class OsLayerOptions(LayerOptions):
     connector: str | None
     package: OsPackageSource | None
     readiness: str
+    noise_profile: NoiseProfileOptions | None = None
 
     @property
     def label(self) -> str:
@@ -74,6 +76,7 @@ class OsLayerOptions(LayerOptions):
             connector=params["connector"],
             package=package,
             readiness=params["readiness"],
+            noise_profile=NoiseProfileOptions.from_params(params["noise_profile"]),
         )
 
 
@@ -86,6 +89,7 @@ def ensure_os_layer(options: OsLayerOptions, *, check_mode: bool, progress: Prog
         Conflict: ``operations.os_other_size``, ``operations.os_other_package``, ``catalog.layer_other_script`` if
             the version exists with other content; ``operations.os_not_ready``; ``catalog.in_use``,
             ``catalog.layer_needed`` on removal.
+        InvalidInput, Conflict: as ``NoiseProfileKeeper.ensure``.
         Unsupported, Corrupt: the package holds no Windows installation that can be imported.
     """
     check_names(options.name, options.version)
@@ -118,8 +122,24 @@ def ensure_os_layer(options: OsLayerOptions, *, check_mode: bool, progress: Prog
             if options.readiness == "warn":
                 warnings += _warnings(options, findings)
         after, changed = LayerChange(before, layer, icon).save(repository, options, check_mode=check_mode)
-    result = {"layer": after.describe_version(version), "readiness": findings}
-    return Outcome(changed, before.to_dict() if before else None, after.to_dict(), result, warnings)
+        noise = _ensure_noise_profile(repository, after, options, check_mode, progress)
+    result = {"layer": after.describe_version(version), "readiness": findings, "noise_profile": noise.after}
+    shown = [before.to_dict() if before else None, after.to_dict()]
+    if noise.changed:
+        shown = [dict(shown[0] or {}, noise_profile=noise.before), dict(shown[1] or {}, noise_profile=noise.after)]
+    return Outcome(changed or noise.changed, shown[0], shown[1], result, [*warnings, *noise.warnings])
+
+
+def _ensure_noise_profile(
+    repository: Repository, layer: LayerDocument, options: OsLayerOptions, check_mode: bool, progress: Progress
+) -> NoiseProfileChange:
+    digest = layer.versions[options.present_version].digest
+    if digest is None:
+        return NoiseProfileChange(None, None)  # In check mode, the version does not exist yet.
+    os_layer = LayerReference(OS, options.name, options.present_version, digest)
+    comment = options.repository.comment
+    keeper = NoiseProfileKeeper(repository, os_layer, options.credentials, comment, check_mode, progress)
+    return keeper.ensure(options.noise_profile)
 
 
 def _warnings(options: OsLayerOptions, findings: list[dict[str, Any]]) -> list[str]:

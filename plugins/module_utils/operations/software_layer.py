@@ -83,7 +83,11 @@ def software_layer_fields(params: Mapping[str, Any]) -> dict[str, Any]:
         )
     if params["packaged_disk"]:
         packaged = PackagedSource(
-            params["packaged_disk"], fields["credentials"], tuple(params["exclusions"] or ()), params["finalize"]
+            params["packaged_disk"],
+            fields["credentials"],
+            tuple(params["exclusions"] or ()),
+            params["finalize"],
+            params["noise_profile"],
         )
     return fields | {
         "os_layer": version_request(params["os_layer"]),
