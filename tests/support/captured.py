@@ -257,10 +257,11 @@ def capture_change(
     change: Callable[[Volume], None],
     *rules: Rule | DatabaseRule | Mapping,
     noise: NoiseProfile | None = None,
+    name: str = "App",
 ) -> tuple[CaptureResult, dict[str, str], dict[str, Delta]]:
     """Capture a change of the volume; return the result, the layer's paths with their kinds, and its deltas.
 
-    ``rules`` are rules or entries of the option exclusions.
+    ``rules`` are rules or entries of the option exclusions; ``name`` is the name of the layer.
     """
     parsed = [rule if isinstance(rule, (Rule, DatabaseRule)) else parse_rules([rule])[0] for rule in rules]
     with packaging.changed(change) as device:
@@ -268,7 +269,7 @@ def capture_change(
             packaging.repository,
             packaging.base_image,
             lambda: device,
-            LayerVersion("app", "App", "1"),
+            LayerVersion("app", name, "1"),
             parsed,
             noise=noise,
         )

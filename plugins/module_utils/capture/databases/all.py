@@ -10,9 +10,11 @@ from dataclasses import replace
 
 from ...winregistry.delta import Delta
 from ..rule import DatabaseRule, Rule
-from . import devices, driver_packages
+from . import devices, driver_packages, scheduled_tasks
 from .accounts import ACCOUNTS, SERVICE_PROFILES, USER_PROFILES
 from .compared import Compared
+from .defender import find_defender
+from .group_policies import find_policies
 from .hardware import HARDWARE
 from .licenses import LICENSES
 from .machine import (
@@ -24,6 +26,7 @@ from .machine import (
 )
 from .model import Database
 from .network_adapters import NETWORK_ADAPTERS, adapter_cleaning, find_adapters
+from .performance_counters import find_counters
 from .servicing import CATALOG_DATABASE, SERVICING, SIDE_BY_SIDE
 from .store_apps import STORE_APPS
 from .system_files import SYSTEM_FILES, system_file_rules
@@ -64,10 +67,18 @@ DATABASES: tuple[Database, ...] = (
 )
 
 #: Functions that return the rules about databases of which a Windows installation has many, such as devices.
-FINDERS: tuple[Callable[[Compared], list[Rule]], ...] = (system_file_rules, devices.find_devices, find_adapters)
+FINDERS: tuple[Callable[[Compared], list[Rule]], ...] = (
+    find_counters,
+    find_defender,
+    find_policies,
+    scheduled_tasks.find_tasks,
+    system_file_rules,
+    devices.find_devices,
+    find_adapters,
+)
 
 #: Names of the databases that the rules of ``FINDERS`` belong to.
-FOUND: frozenset[str] = frozenset((SYSTEM_FILES, devices.NAME, driver_packages.NAME))
+FOUND: frozenset[str] = frozenset((SYSTEM_FILES, devices.NAME, driver_packages.NAME, scheduled_tasks.NAME))
 
 #: Databases of which a rule of the user may include a part.
 DIVISIBLE: frozenset[str] = FOUND | {database.name for database in DATABASES if database.divisible}

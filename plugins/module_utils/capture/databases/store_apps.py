@@ -32,6 +32,8 @@ STORE_APPS = Database(
         "SOFTWARE\\Classes\\ActivatableClasses\\Package",
         "SOFTWARE\\Classes\\Extensions\\ContractId",
         "SOFTWARE\\Classes\\PackagedCom",
+        "SYSTEM\\CurrentControlSet\\Services\\SharedAccess\\Parameters\\FirewallPolicy\\AppCs",
+        "SYSTEM\\CurrentControlSet\\Services\\SharedAccess\\Parameters\\FirewallPolicy\\RestrictedServices\\AppIso",
         "SOFTWARE\\Microsoft\\SecurityManager\\CapAuthz\\ApplicationsEx",
     ),
 )
