@@ -36,15 +36,15 @@ def find_tasks(compared: Compared) -> list[Rule]:
     before = _tasks(compared.before) if compared.before is not None else {}
     after = _tasks(compared.after)
     task = Rule("", NAME, include=True, database=NAME, literal=True)
-    rules: list[Rule] = []
+    rules = [
+        Rule(f"SOFTWARE\\{_CACHE}\\Tasks\\{identifier}", "machine_state", True, "DynamicInfo", literal=True)
+        for identifier in _known(compared)
+    ]
     for folded, (path, identifier) in after.items():
         if folded not in before:
             rules.append(replace(task, pattern=f"Windows\\System32\\Tasks\\{path}"))
             rules.append(replace(task, pattern=f"SOFTWARE\\{_CACHE}\\Tree\\{path}", registry=True))
             rules += _listed(task, identifier)
-        elif before[folded][1] == identifier:
-            key = f"SOFTWARE\\{_CACHE}\\Tasks\\{identifier}"
-            rules.append(Rule(key, "machine_state", True, "DynamicInfo", literal=True))
     updates = Rule("", WINDOWS_UPDATE.name, database=WINDOWS_UPDATE.name, literal=True)
     for tasks in (before, after):
         for folded, (_path, identifier) in tasks.items():
@@ -55,6 +55,19 @@ def find_tasks(compared: Compared) -> list[Rule]:
 
 def _listed(rule: Rule, identifier: str) -> list[Rule]:
     return [replace(rule, pattern=f"SOFTWARE\\{_CACHE}\\{name}\\{identifier}", registry=True) for name in _LISTS]
+
+
+def _known(compared: Compared) -> list[str]:
+    """Return the IDs of tasks that both sides have."""
+    tasks = [
+        windows.software.root.key(f"{_CACHE}\\Tasks")
+        for windows in (compared.before, compared.after)
+        if windows is not None
+    ]
+    names = [
+        {WINDOWS.fold(key.name) for key in parent.subkeys.values()} if parent is not None else set() for parent in tasks
+    ]
+    return sorted(names[0] & names[1]) if len(names) == 2 else []
 
 
 def _tasks(windows: WindowsInstallation) -> dict[str, tuple[str, str]]:

@@ -63,7 +63,7 @@ def test_started_machine_with_profile_gives_an_empty_capture(started, profile):
 def test_same_start_with_profile_gives_an_empty_capture(started, profile):
     result, entries, deltas = capture_change(started, windows_start.start(1), noise=profile)
     assert (entries, deltas) == ({}, {})
-    assert left_out(result, "value")["noise_profile"] == ["DEFAULT\\\\Software\\\\Microsoft\\\\Windows\\\\DWM\\\\Start"]
+    assert left_out(result, "value")["noise_profile"] == ["DEFAULT\\Software\\Microsoft\\Windows\\DWM\\Start"]
 
 
 def test_installer_in_started_machine_gives_only_its_changes(started, profile):
