@@ -16,7 +16,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from ..layers.entry import DIRECTORY, HIVE, LINK, WHITEOUT, Entry
+from ..layers.extended_attributes import without_kernel_eas
 from ..layers.file_index import Record
+from .node_writer import attributes_of
 from .stack_merge import is_leaf
 
 #: The kinds of claims of a layer about a path.
@@ -83,15 +85,18 @@ class _Layer:
 
 
 def content_identity(record: Record) -> tuple:
-    """Return what makes the entries of two layers for a path equal: content and metadata, without the times."""
+    """Return what makes the entries of two layers for a path equal: content and metadata, without the times.
+
+    Extended attributes of the kernel do not count: they are not written to images.
+    """
     entry = record.entry
     return (
         entry.kind,
-        entry.attributes,
+        attributes_of(entry),
         entry.security,
         entry.size,
         entry.reparse,
-        entry.eas,
+        without_kernel_eas(entry.eas),
         tuple(entry.streams),
         record.digest,
         tuple(record.stream_digests),

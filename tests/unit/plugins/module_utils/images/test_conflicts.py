@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.strata.layering.plugins.module_utils.images.conflicts import StackClaims
 from ansible_collections.strata.layering.plugins.module_utils.layers.entry import Entry
+from ansible_collections.strata.layering.plugins.module_utils.layers.extended_attributes import pack_eas
 from ansible_collections.strata.layering.plugins.module_utils.layers.file_index import Record
 
 
@@ -35,6 +36,12 @@ def conflicts(*layers, built_on=None):
 def test_different_content_is_a_conflict():
     assert conflicts([file("x", "a")], [file("X", "b")]) == [("X", 1, (0,), "brings")]
     assert conflicts([file("x", "a", written=1)], [file("x", "a", written=2)]) == []
+
+
+def test_kernel_attributes_of_a_file_are_no_conflict():
+    kernel, user = pack_eas([(b"$KERNEL.PURGE.ESBCACHE", 0, b"1")]), pack_eas([(b"LXUID", 0, b"1")])
+    assert conflicts([file("x")], [file("x", eas=kernel, attributes=0x40020)]) == []
+    assert conflicts([file("x")], [file("x", eas=user, attributes=0x40020)]) != []
 
 
 def test_conflict_lists_all_losers():
