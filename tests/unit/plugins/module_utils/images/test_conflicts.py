@@ -40,8 +40,8 @@ def test_different_content_is_a_conflict():
 
 def test_kernel_attributes_of_a_file_are_no_conflict():
     kernel, user = pack_eas([(b"$KERNEL.PURGE.ESBCACHE", 0, b"1")]), pack_eas([(b"LXUID", 0, b"1")])
-    assert conflicts([file("x")], [file("x", eas=kernel, attributes=0x40020)]) == []
-    assert conflicts([file("x")], [file("x", eas=user, attributes=0x40020)]) != []
+    assert conflicts([file("x", attributes=0x20)], [file("x", eas=kernel, attributes=0x40020)]) == []
+    assert conflicts([file("x", attributes=0x20)], [file("x", eas=user, attributes=0x40020)]) != []
 
 
 def test_conflict_lists_all_losers():
