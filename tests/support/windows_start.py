@@ -346,6 +346,27 @@ def start(number: int = 1) -> Callable[[Volume], None]:
     return change
 
 
+def unlisted(number: int = 1) -> Callable[[Volume], None]:
+    """Return a change of the kinds that a start makes, in places that no rule of the collection knows."""
+
+    def change(volume: Volume) -> None:
+        folder = "ProgramData/Microsoft/Unlisted"
+        put(volume, f"{folder}/state.dat", _random("state", number) * 100)
+        put(volume, f"{folder}/Collector_{2026_0000 + number}.bin", _random("collector", number))
+        put(volume, _named(f"{folder}/{{guid}}/cache.bin", number), _random("cache", number))
+        put(volume, f"{folder}/equal.dll", _PROGRAM)
+        edit_hive(volume, _HIVES["SOFTWARE"], functools.partial(_edit_unlisted, number=number))
+
+    return change
+
+
+def _edit_unlisted(root: Key, number: int) -> None:
+    key = root.create("Microsoft\\Unlisted")
+    for name, content in (("Handle", "random_number"), ("Seen", "time"), ("Session", "guid"), ("When", "text_time")):
+        key.set_value(name, *_value(ValueNoise("SOFTWARE", name, name, content, ""), number))
+    root.create(_named("Microsoft\\Unlisted\\Runs\\{guid}", number)).set_value("Name", _SZ, _text(f"Run {number}"))
+
+
 def combined(*changes: Callable[[Volume], None]) -> Callable[[Volume], None]:
     """Return the change that applies all ``changes``, one after the other."""
 

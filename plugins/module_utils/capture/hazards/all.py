@@ -39,9 +39,9 @@ HAZARDS: dict[str, _Text] = {
         "Include the catalogs with a rule of the option exclusions if the application's files are verified by them.",
     ),
     "driver_store": _Text(
-        "drivers were installed",
-        "Test the drivers in an image: the layer contains them, and Windows installs them for hardware at the first start. "
-        "Install drivers that Windows needs to start, such as those of disk controllers, in the OS layer.",
+        "driver packages were added",
+        "Test the devices in an image: driver packages are captured with their devices. Install drivers that Windows needs to "
+        "start, and drivers that several layers need, in the OS layer or the platform layer.",
     ),
     "servicing": _Text(
         "Windows features or updates were installed",

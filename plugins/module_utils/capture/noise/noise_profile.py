@@ -68,10 +68,10 @@ class NoiseProfile:
         )
 
     def by_shape(self) -> dict[str, list[PathNoise]]:
-        """Return the added files whose path has generated parts, by the shape of their path."""
+        """Return the added files and folders whose path has generated parts, by the shape of their path."""
         found: dict[str, list[PathNoise]] = {}
         for noise in self.paths.values():
-            if noise.change == ADDED and noise.kind == FILE and (shape := shape_of_path(noise.path)) is not None:
+            if noise.change == ADDED and (shape := shape_of_path(noise.path)) is not None:
                 found.setdefault(shape, []).append(noise)
         return found
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from ...layers.entry import printable
 from ...ntfs.volume import Volume
@@ -67,15 +67,22 @@ class PathSubtraction:
 
     def _remove_directories(self, changes: PathChanges, state: Subtraction) -> None:
         """Remove folders; those on the way to a file that is taken are created anyway."""
+        needed = {
+            above for folded, taken in changes.taken.items() if not taken.is_directory for above in _above(folded)
+        }
         for folded, taken in list(changes.taken.items()):
-            noise = self._profile.paths.get(folded)
-            if not taken.is_directory or noise is None or noise.kind != DIRECTORY:
+            if not taken.is_directory or state.overrides.file(taken.path):
                 continue
-            if not state.overrides.file(taken.path) and self._directory_verdict(taken, noise) is Verdict.EQUAL:
+            noise = self._profile.paths.get(folded)
+            if noise is None and (folded in needed or not self._candidates(taken)):
+                continue
+            if noise is None or self._directory_verdict(taken, noise) is Verdict.EQUAL:
                 del changes.taken[folded]
                 state.left_out.add("file", REASON, printable(taken.path))
 
     def _directory_verdict(self, taken: Taken, noise: PathNoise) -> Verdict:
+        if noise.kind != DIRECTORY:
+            return Verdict.KEPT
         if not taken.existed:
             return Verdict.EQUAL if noise.change == ADDED else Verdict.KEPT
         if noise.change != CHANGED:
@@ -105,12 +112,17 @@ class PathSubtraction:
 
     def _generated_file(self, taken: Taken) -> Verdict:
         """Return the verdict about a file whose path differs from a path of the profile only in generated parts."""
+        candidates = self._candidates(taken)
+        return self._content_verdict(taken, candidates) if candidates else Verdict.KEPT
+
+    def _candidates(self, taken: Taken) -> list[PathNoise]:
+        """Return the paths of the profile that differ from a new path only in generated parts."""
         lowered = taken.path.lower()
         if taken.existed or not lowered.startswith(_GENERATING) or lowered.startswith(_OF_INSTALLERS):
-            return Verdict.KEPT
+            return []
         shape = shape_of_path(taken.path)
-        candidates = self._by_shape.get(shape, []) if shape is not None else []
-        return self._content_verdict(taken, candidates) if candidates else Verdict.KEPT
+        kind = DIRECTORY if taken.is_directory else FILE
+        return [noise for noise in self._by_shape.get(shape, []) if noise.kind == kind] if shape is not None else []
 
     def _content_verdict(self, taken: Taken, candidates: list[PathNoise]) -> Verdict:
         with self._new.open(taken.reference) as node:
@@ -130,3 +142,9 @@ class PathSubtraction:
             return None
         with before, self._new.open(taken.reference) as after:
             return file_content.aspects_of(before, after) if before.is_directory == after.is_directory else None
+
+
+def _above(path: str) -> Iterator[str]:
+    """Yield the folders above a path."""
+    while path := path.rpartition("/")[0]:
+        yield path

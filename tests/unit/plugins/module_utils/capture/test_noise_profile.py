@@ -43,10 +43,15 @@ def values_of(deltas, hive, key):
     return {} if found is None else {item.name: item.data for item in found.values.values()}
 
 
+def run(number):
+    """Return what a start and shutdown of Windows changes, in known and in unknown places."""
+    return combined(windows_start.start(number), windows_start.unlisted(number))
+
+
 @pytest.fixture(name="profile", scope="module")
 def _profile(started):
     """The noise profile of a start of Windows."""
-    return record_noise(started, windows_start.start(1))
+    return record_noise(started, run(1))
 
 
 def capture(packaging, noise_change, *changes):
@@ -55,15 +60,21 @@ def capture(packaging, noise_change, *changes):
 
 
 def test_started_machine_with_profile_gives_an_empty_capture(started, profile):
-    result, entries, deltas = capture_change(started, windows_start.start(2), noise=profile)
+    result, entries, deltas = capture_change(started, run(2), noise=profile)
     assert (entries, deltas) == ({}, {})
     assert result.hazards == []
 
 
 def test_same_start_with_profile_gives_an_empty_capture(started, profile):
-    result, entries, deltas = capture_change(started, windows_start.start(1), noise=profile)
+    result, entries, deltas = capture_change(started, run(1), noise=profile)
     assert (entries, deltas) == ({}, {})
-    assert left_out(result, "value")["noise_profile"] == ["DEFAULT\\Software\\Microsoft\\Windows\\DWM\\Start"]
+    assert "ProgramData/Microsoft/Unlisted/state.dat" in left_out(result, "file")["noise_profile"]
+
+
+def test_started_machine_without_profile_gives_the_unlisted_changes(started):
+    _result, entries, deltas = capture_change(started, run(2))
+    assert "ProgramData/Microsoft/Unlisted/state.dat" in entries
+    assert values_of(deltas, "SOFTWARE", "Microsoft\\Unlisted").keys() == {"Handle", "Seen", "Session", "When"}
 
 
 def test_installer_in_started_machine_gives_only_its_changes(started, profile):
@@ -73,7 +84,7 @@ def test_installer_in_started_machine_gives_only_its_changes(started, profile):
         value("App", "Version", 4, number(3)),
         value("ControlSet001\\Services\\App", "ImagePath", 2, text("app.exe"), "SYSTEM"),
     )
-    result, entries, deltas = capture_change(started, combined(windows_start.start(2), install), noise=profile)
+    result, entries, deltas = capture_change(started, combined(run(2), install), noise=profile)
     assert sorted(entries) == [
         "Program Files/App",
         "Program Files/App/app.exe",
@@ -128,6 +139,17 @@ def test_data_next_to_files_of_the_installer_is_a_hazard(packaging):
     assert DATA in hazard["found"]
 
 
+def test_folder_with_a_generated_name_is_taken_if_an_installer_put_a_program_there(packaging):
+    def add(number, content):
+        return file(f"ProgramData/Microsoft/App/{{0378D977-BE68-6ECB-AEAC-{number:012}}}/a.bin", content)
+
+    folder = "ProgramData/Microsoft/App/{0378D977-BE68-6ECB-AEAC-000000000002}"
+    _result, entries, _deltas = capture(packaging, add(1, b"\1\0"), add(2, b"\2\0"))
+    assert entries == {}
+    _result, entries, _deltas = capture(packaging, add(1, b"\1\0"), add(2, b"MZ"))
+    assert {folder, f"{folder}/a.bin"} <= entries.keys()
+
+
 def test_users_rule_overrides_the_profile(packaging):
     noise = record_noise(packaging, combined(file(DATA, b"\1\0"), value("App", "Stamp", 3, b"\1" * 8)))
     change = combined(file(DATA, b"\1\0"), value("App", "Stamp", 3, b"\1" * 8))
@@ -142,16 +164,20 @@ def test_users_rule_overrides_the_profile(packaging):
     assert (entries, deltas) == ({}, {})
 
 
-def test_database_is_left_out_if_an_installer_changed_nothing_of_it(started, profile):
-    """The numbers of performance counters belong together: those of Windows and those of the application."""
-    counters = "ControlSet001\\Services\\App\\Performance"
-    install = value(counters, "First Counter", 4, number(2000), "SYSTEM")
-    _result, entries, deltas = capture_change(started, combined(windows_start.start(2), install), noise=profile)
-    assert values_of(deltas, "SYSTEM", counters) == {"First Counter": number(2000)}
-    assert values_of(deltas, "SYSTEM", "ControlSet001\\Services\\WmiApRpl\\Performance").keys() == {"Last Counter"}
-    assert "Windows/System32/perfc009.dat" in entries
-    _result, entries, deltas = capture_change(started, windows_start.start(2), noise=profile)
+def test_database_of_the_layer_is_left_out_only_as_a_whole(started):
+    """Every layer takes the COM+ catalog."""
+    catalog, key = "Windows/Registration/R000000000001.clb", "Microsoft\\COM3"
+
+    def com(number):
+        return combined(file(catalog, bytes((number,)) * 900), value(key, "REGDBVersion", 3, bytes((number,)) * 8))
+
+    noise = record_noise(started, com(1))
+    _result, entries, deltas = capture_change(started, com(2), noise=noise)
     assert (entries, deltas) == ({}, {})
+    install = combined(com(2), value(key + "\\App", "Name", 1, text("App")))
+    _result, entries, deltas = capture_change(started, install, noise=noise)
+    assert catalog in entries
+    assert values_of(deltas, "SOFTWARE", key) == {"REGDBVersion": b"\2" * 8}
 
 
 def test_damaged_profile_is_refused():
