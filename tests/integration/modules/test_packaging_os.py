@@ -16,9 +16,10 @@ from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import
 from ansible_collections.strata.layering.plugins.module_utils.repository.repository import Repository
 from ansible_collections.strata.layering.plugins.module_utils.windows.installation import exists, read_file
 from ansible_collections.strata.layering.plugins.module_utils.windows.partition import windows_window
+from ansible_collections.strata.layering.tests.support.least_privilege import restrict
 from ansible_collections.strata.layering.tests.support.modules import converges, fails, run
 from ansible_collections.strata.layering.tests.support.packaging_workspace import install, on_volume, present, work_in
-from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines
+from ansible_collections.strata.layering.tests.support.vcenter import machine_of, machines, options_of
 
 PATCHED = "Windows/System32/patched.dll"
 
@@ -130,6 +131,9 @@ def test_noise_machine_is_left_alone_and_shut_down(office):
     fails("packaging_machine", "packaging.ran_too_briefly", **stopped)
     assert run("packaging_machine", **office.vcenter, **again, power_on=True)["machine"]["power_state"] == "poweredOn"
 
+    # The wait needs no privileges beyond those of other packaging machines.
+    restrict(office.simulator)
+    office.vcenter |= options_of(office.simulator)
     started = time.monotonic()
     done = converges("packaging_machine", office.look, **office.vcenter, **final, state="finalized")
     assert time.monotonic() - started > 1
