@@ -44,8 +44,9 @@ def _play(office):
     path = office.tmp_path / "inventory.json"
 
     def play(
-        packages: list[dict], *flags: str, kind: str = "app", windows: pathlib.Path | None = None
+        packages: list[dict], *flags: str, kind: str = "app", windows: pathlib.Path | None = None, **variables: object
     ) -> tuple[int, str]:
+        values.update(variables)
         if windows is not None:
             group["vars"] = {"ansible_connection": "windows_guest", "windows_guest_state": os.fspath(windows)}
         values["os_layer_updates" if kind == "os" else f"{kind}_layer_packages"] = packages
@@ -225,3 +226,22 @@ def test_role_os_layer_is_updated_by_tasks(office, play):
     assert state["registry"]["hklm:\\software\\example"]["values"]["version"]["data"] == "2.0"
     assert not [name for name in machines(office.simulator) if "packaging" in name]
     assert versions(office, "Windows 11") == ["1.0", "2.0"]
+
+
+def test_role_os_layer_gets_a_noise_profile(office, play):
+    profile = {
+        "os_layer_versions": [
+            {"name": "Windows 11", "version": "1.0"},
+            {"name": "Windows 11", "version": "0", "state": "absent"},
+        ],
+        "os_layer_noise_profile": True,
+        "os_layer_noise_run": 1,
+    }
+    # The connector and the packaging machine.
+    changed, output = play([], "--check", kind="os", **profile)
+    assert changed == 2, output
+    changed, output = play([], kind="os", **profile)
+    assert changed == 5, output
+    assert not [name for name in machines(office.simulator) if "packaging" in name]
+    assert os.listdir(office.share) == []
+    assert play([], kind="os", **profile)[0] == 0
