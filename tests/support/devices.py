@@ -85,8 +85,9 @@ class NewDevice:
         put(root, f"{CONTROL_SET}Services\\{self.service}", ImagePath=image)
         if self.adapter:
             put(root, f"{control}Class\\{self.driver}", NetCfgInstanceId=self.adapter, DeviceInstanceID=self.path)
+            put(root, f"{control}Class\\{self.driver}", NetLuidIndex=0x8003)
             put(root, f"{control}Network\\{NETWORK_CLASS}\\{self.adapter}\\Connection", PnPInstanceId=self.path)
-            put(root, f"{control}NetworkSetup2\\Interfaces\\{self.adapter}\\Kernel", IfType=6)
+            put(root, f"{control}NetworkSetup2\\Interfaces\\{self.adapter}\\Kernel", IfType=6, NetLuidIndex=0x8003)
             put(root, f"{CONTROL_SET}Services\\Tcpip\\Parameters\\Interfaces\\{self.adapter}", EnableDHCP=1)
             put(root, f"{CONTROL_SET}Services\\Tcpip\\Parameters\\Adapters\\{self.adapter}", LLInterface="")
 

@@ -8,7 +8,9 @@ things, and so does the next version of the OS layer. A capture therefore replac
 
 - the number of a published driver package, ``oem11.inf``, by one from 10000 to 99999,
 - the number of a class key, ``Control\\Class\\{...}\\0007``, by one from 1000 to 9999,
-- the number of a root-enumerated device without a name of its own, ``ROOT\\NET\\0000``, by one from 1000 to 9999.
+- the number of a root-enumerated device without a name of its own, ``ROOT\\NET\\0000``, by one from 1000 to 9999,
+- the index of the interface of a software network adapter (NetLuidIndex), by one from 0x9000 to 0xFFFF. NDIS does not
+  register an adapter with the index of another adapter (Microsoft Learn, NdisIfRegisterInterface); the index has 24 bits.
 
 The numbers depend only on the content, so that the same package has the same number in all layers. See
 docs/decisions/0023-devices-are-whole.md.
@@ -26,10 +28,12 @@ from ..winregistry.delta import REMOVE, Delta, KeyDelta, ValueDelta
 from ..winregistry.delta_compute import created
 from ..winregistry.hive_model import Hive
 from ..winregistry.registry_values import (
+    REG_DWORD,
     REG_EXPAND_SZ,
     REG_LINK,
     REG_MULTI_SZ,
     REG_SZ,
+    decode_integer,
     decode_multi_string,
     decode_string,
 )
@@ -43,15 +47,21 @@ from .databases.driver_packages import new_packages
 _TEXTS = frozenset((REG_SZ, REG_EXPAND_SZ, REG_LINK, REG_MULTI_SZ, 0xFFFF0012, 0xFFFF2012))
 _PACKAGES = range(10000, 100000)
 _INSTANCES = range(1000, 10000)
+_INTERFACES = range(0x9000, 0x10000)
 
 
 @dataclass(frozen=True)
 class Numbering:
-    """The replacements: of parts of texts (lower case), and of the last name of keys below the control set (lower case)."""
+    """The replacements.
+
+    ``texts`` are parts of texts (lower case), ``keys`` are last names of keys below the control set (lower case), and
+    ``interfaces`` are the indexes of network adapters by the key below the control set that has the value.
+    """
 
     control: str
     texts: dict[str, str] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
+    interfaces: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, compared: Compared) -> Numbering:
@@ -77,6 +87,7 @@ class Numbering:
             path = self._number_instance(compared, device) if known is None else device.path
             if device.driver and (known is None or known.driver.lower() != device.driver.lower()):
                 self._number_settings(compared, device, path)
+                self._number_interface(device)
 
     def _number_instance(self, compared: Compared, device: Device) -> str:
         """Return the new path of a device that has the name of its class instead of a name of its own."""
@@ -111,10 +122,19 @@ class Numbering:
             self.keys[f"control\\class\\{device.driver}".lower()] = f"{number:04d}"
             self.texts[device.driver.lower()] = f"{class_id}\\{number:04d}"
 
+    def _number_interface(self, device: Device) -> None:
+        old = decode_integer(device.settings.value("NetLuidIndex")) if device.settings is not None else None
+        if not device.adapter or old is None:
+            return
+        number = _free(_INTERFACES, old, device.adapter, set(self.interfaces.values()))
+        driver = self.texts.get(device.driver.lower(), device.driver)
+        self.interfaces[f"Control\\Class\\{driver}"] = number
+        self.interfaces[f"Control\\NetworkSetup2\\Interfaces\\{device.adapter}\\Kernel"] = number
+
     @property
     def is_empty(self) -> bool:
         """True when nothing is replaced."""
-        return not self.texts and not self.keys
+        return not self.texts and not self.keys and not self.interfaces
 
     def text(self, text: str) -> str:
         """Return a text with the new numbers."""
@@ -144,6 +164,7 @@ class Numbering:
         """Replace the numbers in a delta; ``after`` is the hive of the packaging machine."""
         if delta.hive == "SYSTEM":
             self._move_keys(delta, after)
+            self._set_interfaces(delta)
         if not self.texts:
             return
         for path, key in delta.walk():
@@ -166,6 +187,13 @@ class Numbering:
                 node = created(source, delta.hive)
             node.name = new
             parent.subkeys[fold(new)] = node
+
+    def _set_interfaces(self, delta: Delta) -> None:
+        for path, number in self.interfaces.items():
+            key = delta.key(f"{self.control}\\{path}")
+            value = key.values.get(delta.upcase.fold("NetLuidIndex")) if key is not None else None
+            if value is not None and value.data is not None and value.type == REG_DWORD:
+                value.data = number.to_bytes(4, "little")
 
     def _rename_key(self, delta: Delta, after: Hive, path: str, parent: KeyDelta, folded: str, key: KeyDelta) -> None:
         name = self.text(key.name)

@@ -24,7 +24,7 @@ from .compared import Compared
 
 #: The database of packages that no software device uses, such as those of hardware and printers.
 NAME = "driver_packages"
-_PUBLISHED = re.compile(r"oem\d+\.inf", re.IGNORECASE)
+_PUBLISHED = re.compile(r"oem\d+\.inf", re.IGNORECASE | re.ASCII)
 _STORE = "Windows\\System32\\DriverStore\\FileRepository\\"
 _HIVES = ("SYSTEM", "DRIVERS")
 

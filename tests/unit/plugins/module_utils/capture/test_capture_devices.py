@@ -22,6 +22,7 @@ from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_m
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_writer import write_hive
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.registry_values import (
     current_control_set,
+    decode_integer,
     decode_multi_string,
     decode_string,
 )
@@ -128,11 +129,17 @@ def test_layers_with_devices_of_the_same_numbers_merge(packaging):
         paths = _paths(volume, "ROOT\\NET")
         assert {_complete(volume, path) for path in paths} == {"vpn.sys", "dlp.sys"}
         control = current_control_set(load_hive(volume, CONFIG + "SYSTEM"))
+        indexes = set()
         for path in paths:
             driver = decode_string(control.key(f"Enum\\{path}").value("Driver"))
             adapter = decode_string(control.key(f"Control\\Class\\{driver}").value("NetCfgInstanceId"))
+            index = decode_integer(control.key(f"Control\\Class\\{driver}").value("NetLuidIndex"))
+            interface = control.key(f"Control\\NetworkSetup2\\Interfaces\\{adapter}\\Kernel")
+            assert decode_integer(interface.value("NetLuidIndex")) == index >= 0x9000
+            indexes.add(index)
             connection = control.key(f"Control\\Network\\{NETWORK_CLASS}\\{adapter}\\Connection")
             assert decode_string(connection.value("PnPInstanceId")) == path
+        assert len(indexes) == 2
 
 
 def test_same_device_in_two_layers_is_one_device(packaging):
