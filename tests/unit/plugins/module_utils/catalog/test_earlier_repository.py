@@ -91,6 +91,8 @@ def with_new_names(value):
             {"kind": key.partition("/")[0], "name": key.partition("/")[2], "version": value["layers"][key]}
             for key in names
         ]
+    if "size_gb" in value and "windows" in value:
+        added["noise_profile"] = None
     if "timings" in value:
         added |= {
             "image_digest": value["digest"],
