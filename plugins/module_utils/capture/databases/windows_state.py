@@ -59,7 +59,7 @@ ANTIVIRUS = Database(
 
 WINDOWS_UPDATE = Database(
     name="windows_update",
-    text="downloads, history and schedule of Windows Update, and the queue of transfers",
+    text="downloads, history and schedule of Windows Update",
     files=(
         "Windows\\SoftwareDistribution",
         "Windows\\WindowsUpdate.log",

@@ -8,6 +8,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
+from ...ntfs.journals import main_name
+from ...winregistry.upcase import WINDOWS
 from ..rule import Rule
 from ..rules import LeftOut, RuleSet
 
@@ -52,8 +54,8 @@ class Overrides:
         return by_user or self.database_of_value(hive, path, name) in self.kept
 
     def database_of_file(self, path: str) -> str:
-        """Return the database of the layer that a file belongs to, "" if none."""
-        return _database(self.databases.including_file(path))
+        """Return the database of the layer that a file belongs to; a file with its journals is a database as well."""
+        return _database(self.databases.including_file(path)) or f"file {WINDOWS.fold(main_name(path) or path)}"
 
     def database_of_key(self, hive: str, path: str) -> str:
         """Return the database of the layer that a key belongs to, "" if none."""

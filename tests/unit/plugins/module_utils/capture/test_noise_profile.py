@@ -190,3 +190,13 @@ def test_damaged_profile_is_refused():
 def test_stored_profile_equals_the_recorded_profile(profile):
     assert NoiseProfile.decode(profile.encode()).encode() == profile.encode()
     assert profile.counts()["paths"] > 50
+
+
+@pytest.mark.parametrize("written", [DATA, f"{DATA}-wal"])
+def test_database_of_which_windows_changes_a_file_is_captured_whole(packaging, written):
+    """A start writes to one of the files of a database, an installer to both."""
+    files = {DATA, f"{DATA}-wal"}
+    start = file(written, b"start" * 500)
+    install = [file(path, b"installer" * 500) for path in files - {written}]
+    _result, entries, _deltas = capture(packaging, start, start, *install)
+    assert files <= entries.keys()
