@@ -246,6 +246,39 @@ EXAMPLES = r"""
     file_share: /mnt/layers
     ovf_package: "{{ finalized.packaged_disk }}"
     readiness: enforce
+
+- name: Start a packaging machine that is left alone
+  strata.layering.packaging_machine:
+    repository: /srv/layers
+    name: Windows 11
+    version: 23H2-2026.12
+    kind: noise
+    connector: desktops
+    hostname: vcenter.example.com
+    username: layering@vsphere.local
+    password: "{{ vault_vcenter_password }}"
+
+- name: Wait for half an hour, shut Windows down and export its disk
+  strata.layering.packaging_machine:
+    repository: /srv/layers
+    name: Windows 11
+    version: 23H2-2026.12
+    kind: noise
+    minimum_run: 1800
+    file_share: /mnt/layers
+    state: finalized
+    hostname: vcenter.example.com
+    username: layering@vsphere.local
+    password: "{{ vault_vcenter_password }}"
+  register: untouched
+
+- name: Store what Windows changed by itself
+  strata.layering.os_layer:
+    repository: /srv/layers
+    name: Windows 11
+    version: 23H2-2026.12
+    noise_profile:
+      packaged_disk: "{{ untouched.packaged_disk }}"
 """
 
 RETURN = r"""
