@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from ...layers.entry import printable
 from ...winregistry.delta import CREATE, KEEP, KEPT_BEFORE, REMOVE, Before, Delta, KeyDelta, ValueDelta
 from ...winregistry.hive_items import Value
@@ -24,9 +26,14 @@ from ...winregistry.three_way import merge_value
 from .similarity import is_alike, shape_of_name
 from .subtraction import REASON, Subtraction, Verdict
 
+_Item = TypeVar("_Item")
+_Shapes = dict[str, list[_Item]]
+
 _NUMBERS = (REG_DWORD, REG_DWORD_BIG_ENDIAN, REG_QWORD)
 _TEXTS = (REG_SZ, REG_EXPAND_SZ)
 _LISTS = (SEPARATED, MULTI_STRING, COUNTER)
+#: Bounds for the comparison of keys under generated names: levels, subkeys of a key, and keys of the same shape.
+_MAXIMUM_LEVELS, _MAXIMUM_SUBKEYS, _MAXIMUM_CANDIDATES = 64, 256, 64
 #: Numbers below are settings and counts, numbers from here on times, identifiers and sizes.
 _LARGE = 256
 
@@ -37,6 +44,7 @@ class DeltaSubtraction:
     def __init__(self, delta: Delta, noise: Delta, state: Subtraction, rules: Rules | None = None) -> None:
         self._delta, self._noise, self._state = delta, noise, state
         self._lists = rules or compile_rules()
+        self._shapes: dict[int, tuple[_Shapes[KeyDelta], _Shapes[ValueDelta]]] = {}
 
     def apply(self) -> None:
         """Remove changes from the delta and report them."""
@@ -82,7 +90,7 @@ class DeltaSubtraction:
         """Remove values from a key; return the names of those that vary."""
         varying = []
         for folded, value in list(key.values.items()):
-            other = noise.values.get(folded) or _generated_value(value, noise)
+            other = noise.values.get(folded) or self._generated_value(value, noise)
             if other is None:
                 continue
             if self._state.overrides.value(self._delta.hive, path, value.name):
@@ -133,8 +141,31 @@ class DeltaSubtraction:
         shape = shape_of_name(key.name)
         if shape is None or key.action != CREATE or self._includes(path, key):
             return False
-        candidates = (other for other in noise.subkeys.values() if other.action == CREATE)
-        return any(shape_of_name(other.name) == shape and _same_key(key, other) for other in candidates)
+        candidates = self._of_shape(noise)[0].get(shape, [])
+        return any(_same_key(key, other) for other in candidates[:_MAXIMUM_CANDIDATES])
+
+    def _generated_value(self, value: ValueDelta, noise: KeyDelta) -> ValueDelta | None:
+        """Return a value that the profile adds under another generated name and that has the same text or data, if any."""
+        shape = shape_of_name(value.name)
+        if shape is None or value.before is not None or value.data is None:
+            return None
+        for other in self._of_shape(noise)[1].get(shape, [])[:_MAXIMUM_CANDIDATES]:
+            if value.same_effect(other) or value.type in _TEXTS and _is_alike(value, other):
+                return other
+        return None
+
+    def _of_shape(self, noise: KeyDelta) -> tuple[_Shapes[KeyDelta], _Shapes[ValueDelta]]:
+        """Return the keys and values that the profile adds to a key under generated names, by the shape of the name."""
+        found = self._shapes.get(id(noise))
+        if found is None:
+            found = self._shapes[id(noise)] = {}, {}
+            for key in noise.subkeys.values():
+                if key.action == CREATE and (shape := shape_of_name(key.name)) is not None:
+                    found[0].setdefault(shape, []).append(key)
+            for value in noise.values.values():
+                if value.before is None and (shape := shape_of_name(value.name)) is not None:
+                    found[1].setdefault(shape, []).append(value)
+        return found
 
     def _includes(self, path: str, key: KeyDelta) -> bool:
         """Return whether a user's rule or a database includes a key, or something below it."""
@@ -149,17 +180,6 @@ def _drop_equal_attributes(key: KeyDelta, noise: KeyDelta) -> None:
         key.class_data = None
     if key.flags == noise.flags:
         key.flags = None
-
-
-def _generated_value(value: ValueDelta, noise: KeyDelta) -> ValueDelta | None:
-    """Return a value that the profile adds under another generated name and that has the same content, if there is one."""
-    shape = shape_of_name(value.name)
-    if shape is None or value.before is not None or value.data is None:
-        return None
-    for other in noise.values.values():
-        if other.before is None and shape_of_name(other.name) == shape and _is_alike(value, other):
-            return other
-    return None
 
 
 def _value_verdict(value: ValueDelta, noise: ValueDelta) -> Verdict:
@@ -224,8 +244,10 @@ def _same_key(key: KeyDelta, noise: KeyDelta) -> bool:
     )
 
 
-def _differs_only_in_generated_parts(key: KeyDelta, noise: KeyDelta) -> bool:
+def _differs_only_in_generated_parts(key: KeyDelta, noise: KeyDelta, level: int = 0) -> bool:
     if key.values.keys() != noise.values.keys() or len(key.subkeys) != len(noise.subkeys):
+        return False
+    if level == _MAXIMUM_LEVELS or len(key.subkeys) > _MAXIMUM_SUBKEYS:
         return False
     if not all(_is_alike(value, noise.values[folded]) for folded, value in key.values.items()):
         return False
@@ -237,7 +259,7 @@ def _differs_only_in_generated_parts(key: KeyDelta, noise: KeyDelta) -> bool:
                 other
                 for other in left
                 if (noise.subkeys.get(folded) is other or shape is not None and shape_of_name(other.name) == shape)
-                and _differs_only_in_generated_parts(below, other)
+                and _differs_only_in_generated_parts(below, other, level + 1)
             ),
             None,
         )

@@ -161,6 +161,27 @@ def test_key_under_another_generated_name(windows, found, is_taken):
     assert (not delta.is_empty) == is_taken
 
 
+@pytest.mark.parametrize(
+    ("kind", "windows", "found", "is_taken"),
+    [
+        pytest.param(SZ, text("Seen 17"), text("Seen 18"), False, id="generated"),
+        pytest.param(SZ, text("App=A"), text("App=B"), True, id="other text"),
+        pytest.param(BINARY, b"1" * 8, b"2" * 8, True, id="data"),
+        pytest.param(BINARY, b"1" * 8, b"1" * 8, False, id="same data"),
+    ],
+)
+def test_value_under_another_generated_name(kind, windows, found, is_taken):
+    _delta, remaining, _state = subtract({}, {"Key": {FIRST: (kind, windows)}}, {"Key": {SECOND: (kind, found)}})
+    assert bool(remaining) == is_taken
+
+
+def test_deep_keys_under_generated_names_are_taken():
+    path = "\\".join(["below"] * 200)
+    values = {"Name": (SZ, text("N"))}
+    _delta, remaining, _state = subtract({}, {f"{FIRST}\\{path}": values}, {f"{SECOND}\\{path}": values})
+    assert list(remaining.values()) == [text("N")]
+
+
 def test_users_rule_keeps_a_key_under_a_generated_name():
     values = {"Name": (SZ, text("N"))}
     rule = Rule("SOFTWARE\\" + TREE + SECOND, "", registry=True, include=True)
