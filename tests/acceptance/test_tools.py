@@ -479,7 +479,7 @@ def test_windows_without_scripts_is_not_shut_down_while_devices_are_installed(ma
 
 
 def test_devices_are_observed_without_powershell(machine):
-    vm = machine(limits={"devices": 2})
+    vm = machine(limits={"servicing": 0, "devices": 2})
     vm.stub("powershell", "1|")
     vm.stub("tasklist", "0|INFO", '0|"drvinst.exe","1"', "0|INFO")
     assert vm.start() == SHUTDOWN

@@ -19,6 +19,8 @@ from ansible_collections.strata.layering.tests.support.vcenter import machine_of
 _TOOLS = pathlib.Path(__file__).resolve().parents[3] / "roles" / "os_machine" / "files" / "scripts"
 _SCRIPTS = "Windows/Setup/scripts"
 
+_FAILS_ONCE = b"@if exist %~dp0tried exit /b 0\r\n@echo x >%~dp0tried\r\n@exit /b 7\r\n"
+
 pytestmark = pytest.mark.skipif(shutil.which("wine") is None, reason="needs wine")
 
 
@@ -28,7 +30,8 @@ def test_publish_scripts_restart_windows_and_fail_once(workspace, vcenter, simul
         "Tools",
         tree={
             f"{_SCRIPTS}/{path.relative_to(_TOOLS)}": path.read_bytes() for path in _TOOLS.rglob("*") if path.is_file()
-        },
+        }
+        | {f"{_SCRIPTS}/first-start.txt": "tries=2\r\npause=0\r\n", f"{_SCRIPTS}/kmsdir/runato.cmd": _FAILS_ONCE},
     )
     first, second = workspace.tmp_path / "first.cmd", workspace.tmp_path / "second.cmd"
     first.write_text("@echo off\r\necho configured\r\nexit /b 3010\r\n")
@@ -47,7 +50,8 @@ def test_publish_scripts_restart_windows_and_fail_once(workspace, vcenter, simul
     assert "second.cmd" in task["description"]
     assert "exit code 7" in task["description"]
     assert "no license server" in task["description"]
-    assert list(task["scripts"]["results"].values()) == ["3010", "7"]
+    assert task["scripts"]["results"] == {"activation": "0", "1": "3010", "2": "7"}
+    assert task["scripts"]["waits"] == dict.fromkeys(("setup", "servicing", "devices", "network"), "ready")
     name = task["vm"]["name"]
     assert machines(simulator)[name]["power"] == "poweredOn"
     assert not machines(simulator)[name]["snapshots"]

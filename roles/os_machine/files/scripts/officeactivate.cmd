@@ -74,16 +74,19 @@ set "STRATA_PRODUCTS="
 set "STRATA_KEY=HKLM\SOFTWARE\Microsoft\Office\ClickToRun\Configuration"
 for /f "tokens=2,3" %%a in ('%STRATA_SYSTEM%\reg.exe query %STRATA_KEY% /v ProductReleaseIds 2^>nul') do if "%%a"=="REG_SZ" set "STRATA_PRODUCTS=%%b"
 set "STRATA_NAMES="
-if defined STRATA_PRODUCTS for %%p in (%STRATA_PRODUCTS:,= %) do call :product %%p
-if defined STRATA_PRODUCTS if not defined STRATA_NAMES exit /b 0
+if not defined STRATA_PRODUCTS goto found
+for %%p in (%STRATA_PRODUCTS:,= %) do call :product %%p
+if not defined STRATA_NAMES exit /b 0
+:found
 set "STRATA_FOUND=1"
 set "STRATA_OSPP=%STRATA_OFFICE%\Office16\ospp.vbs"
 if not exist "%STRATA_OSPP%" set "STRATA_OSPP=%STRATA_OFFICE%\root\Office16\ospp.vbs"
-if not exist "%STRATA_OSPP%" (
-  echo Office has no ospp.vbs in %STRATA_OFFICE%\Office16.
-  set "STRATA_FAILED=1"
-  exit /b 0
-)
+if exist "%STRATA_OSPP%" goto install
+rem The folder has a parenthesis in its name, so this cannot be in a block.
+echo Office has no ospp.vbs in %STRATA_OFFICE%\Office16.
+set "STRATA_FAILED=1"
+exit /b 0
+:install
 call :licenses client-issuance*
 call :licenses pkeyconfig-office*
 if not defined STRATA_PRODUCTS call :licenses *VL*
