@@ -428,6 +428,8 @@ def test_waits_end_when_windows_is_ready(machine):
     vm.stub("powershell", "0|")
     assert vm.start() == SHUTDOWN
     assert vm.waits == {"setup": "ready", "servicing": "ready", "devices": "ready", "network": "ready"}
+    assert vm.count("tasklist") == 3
+    assert vm.count("netsh") == 4
     assert vm.order == ["a"]
     [command] = {call[-1] for call in vm.wine.calls if call[0] == "powershell"}
     assert '\'[DllImport("cfgmgr32.dll")] public static extern uint CMP_WaitNoPendingInstallEvents(' in command

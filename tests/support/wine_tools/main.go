@@ -10,7 +10,7 @@
 //	shutdown     only appends its line; after a delayed shutdown, further calls are refused without a line until /a
 //	schtasks     /create /xml, /query and /delete manage a file for each task below C:\Windows\System32\Tasks
 //	powershell   prints and exits as the lines "#output TEXT" and "#exit CODE" of its script specify
-//	findstr      /v, /i, /c:PATTERN and one file, with a regular expression that Go understands in the same way
+//	findstr      /v, /i, /c:PATTERN and at most one file, with a regular expression that Go understands in the same way
 //	cscript      prints the lines that begin with "#" and the option of ospp.vbs in that file: "#/act TEXT"
 //
 // netsh, tasklist, sc and powershell -Command print and exit as the file C:\stubs\NAME.txt specifies: each call uses the
@@ -21,6 +21,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -189,6 +190,9 @@ func findstr(arguments []string) int {
 	}
 	expression, err := regexp.Compile(pattern)
 	data, problem := os.ReadFile(file)
+	if file == "" {
+		data, problem = io.ReadAll(os.Stdin)
+	}
 	if err != nil || problem != nil {
 		return 2
 	}

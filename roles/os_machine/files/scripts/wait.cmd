@@ -88,7 +88,7 @@ exit /b 0
 
 :process
 if not exist "%STRATA_SYSTEM%\tasklist.exe" set "STRATA_RESULT=3"
-"%STRATA_SYSTEM%\tasklist.exe" /nh /fo csv /fi "imagename eq %1" 2>nul | "%STRATA_SYSTEM%\find.exe" /i "%1" >nul
+"%STRATA_SYSTEM%\tasklist.exe" /nh /fo csv /fi "imagename eq %1" 2>nul | "%STRATA_SYSTEM%\findstr.exe" /i /c:"%1" >nul
 if not errorlevel 1 set "STRATA_BUSY=%1"
 exit /b 0
 
