@@ -32,7 +32,7 @@ from ..winregistry.delta import Counts, Delta
 from ..winregistry.delta_format import write_delta
 from ..winregistry.hive_names import HIVES, LayerHive
 from .boot_changes import compare_boot
-from .changed_paths import PathBuilder, PathChanges
+from .changed_paths import PathBuilder
 from .databases.all import DIVISIBLE, cleanings, database_rules, expand, found_rules
 from .databases.compared import Compared
 from .disks import DiskDifference, Opener, difference, open_packaged
@@ -49,6 +49,7 @@ from .noise.paths import PathSubtraction
 from .noise.subtraction import REASON as NOISE
 from .noise.subtraction import Overrides
 from .numbering import Numbering
+from .path_changes import PathChanges
 from .rule import DatabaseRule, Rule
 from .rules import LeftOut, RuleSet, default_rules, windows_rules
 

@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection
 
-from ..images.stack_merge import MAX_DEPTH
-from ..layers.entry import component_problem, leads_elsewhere, path_problem, printable
+from ..layers.entry import leads_elsewhere, printable
 from ..ntfs.file_names import DOS
 from ..ntfs.file_state import Name
 from ..ntfs.journals import journals_of, main_name
@@ -19,38 +17,12 @@ from ..ntfs.volume_compare import FIRST_USER, FileChange, VolumeDifference
 from ..windows.component_store import is_component_path
 from .disks import Packaged
 from .file_compare import has_same_streams, has_same_values, lost_metadata
+from .path_changes import PathChanges, Taken, ancestors, path_problem_of, starts
 from .rule import Rule
 from .rules import LeftOut, RuleSet
 from .system_files import ChangedNames, SystemFiles
 
 _WINDOWS = "WINDOWS/"
-
-
-@dataclass(slots=True)
-class Taken:
-    """A path that the layer contains: the file's reference and its name there. ``existed``: the path existed before."""
-
-    path: str
-    reference: int
-    name: Name
-    is_directory: bool
-    existed: bool
-
-
-@dataclass
-class PathChanges:
-    """The changes of paths, by folded path.
-
-    ``touched_hives`` are folded paths of changed hives. ``respelled`` lists folders of which only the case of the
-    name changed; the layer does not change it. ``completed`` lists files whose security descriptor was completed.
-    """
-
-    taken: dict[str, Taken] = field(default_factory=dict)
-    whiteouts: dict[str, str] = field(default_factory=dict)
-    touched_hives: set[str] = field(default_factory=set)
-    respelled: list[str] = field(default_factory=list)
-    completed: list[str] = field(default_factory=list)
-    removed_files: int = 0
 
 
 class PathBuilder:
@@ -304,7 +276,7 @@ class PathBuilder:
         if rule is not None:
             self._left_out.add("file", rule.reason, printable(path), rule.pattern)
             return
-        problem = _problem(path)
+        problem = path_problem_of(path)
         if problem:
             self._left_out.add("file", "name", f"{printable(path)} {problem}")
             return
@@ -317,7 +289,7 @@ class PathBuilder:
         if rule is not None:
             self._left_out.add("removal", rule.reason, printable(path), rule.pattern)
             return
-        if _problem(path):
+        if path_problem_of(path):
             self._left_out.add("removal", "name", printable(path))
             return
         folded = self.fold(path)
@@ -353,7 +325,7 @@ class PathBuilder:
         chosen: dict[str, tuple[Taken, bool]] = {}
         spelled: dict[str, str] = {"": ""}
         for taken, fresh in self._candidates:
-            dropped = next((path for path in (taken.path, *_ancestors(taken.path)) if path in collisions), None)
+            dropped = next((path for path in (taken.path, *ancestors(taken.path)) if path in collisions), None)
             if dropped is not None:
                 self._report_case(taken.path, collisions[dropped], below=dropped != taken.path)
                 continue
@@ -376,7 +348,7 @@ class PathBuilder:
         """Return the spelling of a folder that was used first. The image may have folders that differ only in case."""
         folded, path = self.fold(folder), ""
         if folded not in spelled:
-            for name, key in zip(folder.split("/"), _starts(folded)):
+            for name, key in zip(folder.split("/"), starts(folded)):
                 path = spelled.setdefault(key, f"{path}/{name}" if path else name)
         return spelled[folded]
 
@@ -390,7 +362,7 @@ class PathBuilder:
         for folded in [folded for folded in whiteouts if folded in self.result.taken and folded not in self._final]:
             del whiteouts[folded]
         for folded in sorted(whiteouts, key=len, reverse=True):
-            if any(above in whiteouts or self._is_leaf(above) for above in _ancestors(folded)):
+            if any(above in whiteouts or self._is_leaf(above) for above in ancestors(folded)):
                 del whiteouts[folded]
 
     def _is_leaf(self, folded: str) -> bool:
@@ -405,22 +377,3 @@ class PathBuilder:
 
 def _only_paths(named: list[tuple[Name, str]]) -> tuple[str, ...]:
     return tuple(path for _name, path in named)
-
-
-def _problem(path: str) -> str | None:
-    """Return why a layer cannot contain a path, or None."""
-    if path.count("/") >= MAX_DEPTH:
-        return f"has more than {MAX_DEPTH} levels of folders"
-    return path_problem(path, component_problem)
-
-
-def _starts(path: str) -> list[str]:
-    """Return the paths of the folders above a path, the topmost first, and the path itself."""
-    return [*_ancestors(path)][::-1] + [path]
-
-
-def _ancestors(path: str) -> Iterator[str]:
-    position = path.rfind("/")
-    while position > 0:
-        yield path[:position]
-        position = path.rfind("/", 0, position)

@@ -20,7 +20,7 @@ from ..ntfs import attribute_records
 from ..ntfs.node import Node
 from ..ntfs.stream import Stream
 from ..ntfs.volume import Volume
-from .changed_paths import PathChanges, Taken
+from .path_changes import PathChanges, Taken
 
 _ENCRYPTED = 0x4000
 _BUFFER = 1 << 20

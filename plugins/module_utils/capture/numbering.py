@@ -37,11 +37,11 @@ from ..winregistry.registry_values import (
     decode_multi_string,
     decode_string,
 )
-from .changed_paths import PathChanges, Taken
 from .databases.compared import Compared
 from .databases.device_tree import Device, read_devices
 from .databases.devices import software_devices
 from .databases.driver_packages import new_packages
+from .path_changes import PathChanges, Taken
 
 #: The types of texts, and of texts and lists of texts in the properties of devices (DEVPROP_TYPE_STRING, _STRING_LIST).
 _TEXTS = frozenset((REG_SZ, REG_EXPAND_SZ, REG_LINK, REG_MULTI_SZ, 0xFFFF0012, 0xFFFF2012))

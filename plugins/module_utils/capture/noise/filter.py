@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from ...winregistry.delta import Delta
 from ...winregistry.delta_format import read_delta, write_delta
-from ..changed_paths import PathChanges
+from ..path_changes import PathChanges
 from ..rules import LeftOut
 from .noise_profile import NoiseProfile
 from .paths import PathSubtraction

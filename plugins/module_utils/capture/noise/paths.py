@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from ...layers.entry import printable
 from ...ntfs.volume import Volume
-from ..changed_paths import PathChanges, Taken
+from ..path_changes import PathChanges, Taken
 from . import file_content
 from .noise_profile import ADDED, CHANGED, DATA, DIRECTORY, FILE, REMOVED, NoiseProfile, PathNoise
 from .similarity import is_settings, is_settled, shape_of_path

@@ -24,13 +24,14 @@ from ...winregistry.delta_compute import compute_delta
 from ...winregistry.hive_items import Value
 from ...winregistry.hive_names import HIVES
 from ...winregistry.registry_values import decode_string
-from ..changed_paths import PathBuilder, PathChanges, Taken
+from ..changed_paths import PathBuilder
 from ..disks import Opener, difference, open_packaged
 from ..hazards.accounts import observe_accounts
 from ..hazards.files import FileWatch
 from ..hazards.observed import Observed
 from ..hazards.registry import observe_delta
 from ..hive_changes import HivePairs
+from ..path_changes import PathChanges, Taken
 from ..rules import LeftOut, RuleSet
 from . import file_content
 from .noise_profile import ADDED, CHANGED, DATA, DIRECTORY, FILE, REMOVED, NoiseProfile, PathNoise

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.strata.layering.plugins.module_utils.capture.changed_paths import PathChanges, Taken
 from ansible_collections.strata.layering.plugins.module_utils.capture.databases.compared import Compared
 from ansible_collections.strata.layering.plugins.module_utils.capture.numbering import Numbering
+from ansible_collections.strata.layering.plugins.module_utils.capture.path_changes import PathChanges, Taken
 from ansible_collections.strata.layering.plugins.module_utils.ntfs.file_state import Name
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.delta_compute import compute_delta
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_model import Hive
