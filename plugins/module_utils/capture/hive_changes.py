@@ -117,7 +117,7 @@ def _filter_key(delta: Delta, path: str, key: KeyDelta, rules: RuleSet, left_out
 
 def _keeps(hive: str, path: str, key: KeyDelta, rules: RuleSet) -> bool:
     """Return whether the rules include anything below an excluded key."""
-    if not any(rule.include and rule.registry for rule in rules.rules):
+    if not rules.may_include_below(hive, path):
         return False
     for below_path, below in key.walk():
         full_path = f"{path}\\{below_path}" if below_path else path

@@ -197,12 +197,15 @@ class RuleSet:
         self._files: PatternTree[tuple[int, Rule]] = PatternTree()
         self._keys: PatternTree[tuple[int, Rule]] = PatternTree()
         self._values: PatternTree[tuple[int, Rule, Callable[[str], object]]] = PatternTree()
+        self._included_keys: PatternTree[None] = PatternTree()
         for number, rule in enumerate(self.rules):
             if not rule.registry:
                 self._files.add(rule.pattern, (number, rule), literal=rule.literal, below=rule.below)
                 continue
             hive, _separator, path = rule.pattern.partition("\\")
             key = self._key_path(hive, path) if path else hive
+            if rule.include or not rule.is_member:
+                self._included_keys.add(key, None, literal=rule.literal, below=rule.below and rule.value is None)
             if rule.value is None:
                 self._keys.add(key, (number, rule), literal=rule.literal, below=rule.below)
             else:
@@ -241,6 +244,13 @@ class RuleSet:
     def value(self, hive: str, path: str, name: str) -> Rule | None:
         """Return the rule that excludes a value of a key, by the value's name or with the key."""
         return self._decide(self._value_rules(hive, path, name), f"{hive}\\{path}\\{name}")
+
+    def may_include_below(self, hive: str, path: str) -> bool:
+        """Return whether a rule may include a key, its values or something below it; false is certain."""
+        state = self._included_keys.start
+        for name in self._key_path(hive, path).split("\\"):
+            state = self._included_keys.advance(state, WINDOWS.fold(name))
+        return bool(state)
 
     def _value_rules(self, hive: str, path: str, name: str) -> list[tuple[int, Rule]]:
         folded, key = WINDOWS.fold(name), self._key_path(hive, path)

@@ -284,3 +284,23 @@ def test_left_out_report_counts_and_has_the_first_examples():
         },
         {"kind": "key", "reason": "hardware", "count": 1, "examples": ["SYSTEM\\x"], "rules": []},
     ]
+
+
+def test_rule_set_finds_keys_below_which_nothing_can_be_included():
+    rules = parse_rules(
+        [
+            {"key": "SOFTWARE\\App"},
+            {"key": "SOFTWARE\\App\\Kept\\*", "action": "include"},
+            {"key": "SOFTWARE\\App\\Values", "value": "x", "action": "include"},
+        ]
+    )
+    compiled = RuleSet(rules)
+    found = {
+        path: compiled.may_include_below("SOFTWARE", path)
+        for path in ("App", "App\\Kept", "App\\Kept\\x\\y", "App\\Values")
+    }
+    assert set(found.values()) == {True}
+    found = {
+        path: compiled.may_include_below("SOFTWARE", path) for path in ("Other", "App\\Other", "App\\Values\\below")
+    }
+    assert set(found.values()) == {False}
