@@ -54,6 +54,7 @@ SOFTWARE = {
     "packaged_disk": None,
     "exclusions": [],
     "finalize": "enforce",
+    "noise_profile": "auto",
     "office_activation": True,
 }
 CONNECTOR = {
@@ -161,7 +162,7 @@ def test_platform_layer_options_add_confirmed_versions():
 
 
 def test_os_layer_options_name_the_package():
-    own = {"max_layer_size_gb": 60, "connector": "vdi", "readiness": "warn"}
+    own = {"max_layer_size_gb": 60, "connector": "vdi", "readiness": "warn", "noise_profile": None}
     params = REPOSITORY | SHARE | LAYER | own
     package = {"file_share": "//server/share", "ovf_package": "gold/gold.ovf"}
     options = OsLayerOptions.from_params(params | package)
@@ -170,6 +171,16 @@ def test_os_layer_options_name_the_package():
     layer = LayerDocument.new(OS, "Tool").with_version("1", os_entry())
     assert options.apply(layer).connector == "vdi"
     assert OsLayerOptions.from_params(params | {"file_share": None, "ovf_package": None}).package is None
+
+
+def test_os_layer_options_name_the_noise_profile():
+    own = {"max_layer_size_gb": None, "connector": None, "readiness": "warn", "file_share": None, "ovf_package": None}
+    profile = {"packaged_disk": "/srv/noise.ovf", "state": "present"}
+    options = OsLayerOptions.from_params(REPOSITORY | SHARE | LAYER | own | {"noise_profile": profile})
+    assert (options.noise_profile.packaged_disk, options.noise_profile.absent) == ("/srv/noise.ovf", False)
+    profile = {"packaged_disk": None, "state": "absent"}
+    options = OsLayerOptions.from_params(REPOSITORY | SHARE | LAYER | own | {"noise_profile": profile})
+    assert options.noise_profile.absent
 
 
 def test_connector_options_become_a_document():
