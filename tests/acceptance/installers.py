@@ -4,7 +4,8 @@
 """The installers of the tests: MSI packages by wixl and msibuild, others by NSIS, each with its own programs.
 
 Together they make the changes that are hard to layer: append to the same list, count references to a shared
-library of which each installs its own version, add a service, remove files of another application.
+library of which each installs its own version, add a service, remove files of another application, register a
+side-by-side assembly, and install a device that exists only in software.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class Application:
 
     ``build`` writes it into a folder and returns its path; ``needs`` names applications that it
     is installed on; ``prints`` says, for the program at a path on C:, what it writes in an image
-    that has all applications.
+    that has all applications; ``left_out`` are folders on C: that a layer does not contain, ``hazards``
+    the warnings of its capture.
     """
 
     name: str
@@ -41,6 +43,8 @@ class Application:
     build: Callable[[str], str]
     needs: tuple[str, ...] = ()
     prints: tuple[tuple[str, str], ...] = ()
+    left_out: tuple[str, ...] = ()
+    hazards: tuple[str, ...] = ()
 
     def install(self, prefix: Prefix, installer: str) -> None:
         """Install it into a prefix that has been started."""
@@ -359,6 +363,85 @@ WriteRegStr HKLM "Software\\Strata\\Overview" "Plain" "plain"
     )
 
 
+#: Names of what Strata Connector installs.
+ASSEMBLY = "amd64_strata.runtime_1234567890abcdef_1.0.21.0_none_0123456789abcdef"
+WINNER = (
+    "Software\\Microsoft\\Windows\\CurrentVersion\\SideBySide\\Winners\\"
+    "amd64_strata.runtime_1234567890abcdef_none_0123456789abcdef"
+)
+DRIVER_PACKAGE = "stratahub.inf_amd64_0123456789abcdef"
+DEVICE = "System\\CurrentControlSet\\Enum\\ROOT\\STRATAHUB\\0000"
+SERVICE_PROFILE = "Software\\Microsoft\\Windows NT\\CurrentVersion\\ProfileList\\S-1-5-80-2412011216-1711230814-1411230814-2211230814-3311230814"
+_SERVICES = "System\\CurrentControlSet\\Services"
+_CLASS_GUID = "{4d36e97d-e325-11ce-bfc1-08002be10318}"
+_DEVICE_CLASS = f"System\\CurrentControlSet\\Control\\Class\\{_CLASS_GUID}"
+
+
+def _connector(folder: str) -> str:
+    """Build an installer like that of a broker's agent.
+
+    It installs a side-by-side assembly, a service with a profile of its own and a root-enumerated device with its driver.
+    """
+    _write(folder, "runtime.dll", library("strata-runtime.dll", {"runtime": "runtime"}, "1.0.21.0", "Strata runtime"))
+    _write(folder, "hub.sys", library("stratahub.sys", {"hub": "hub"}, "1.0.0.0", "Strata virtual hub"))
+    _write(folder, "hub.inf", b"[Version]\r\nSignature=$WINDOWS NT$\r\nClass=System\r\n")
+    statements: list[Statement] = [
+        Text("connector"),
+        Registry("HKLM", f"{DEVICE}", "Service"),
+        Registry("HKLM", f"{WINNER}\\1.0", ""),
+    ]
+    _write(folder, "connector.exe", program(statements, "7.0.0.0", "Strata Connector"))
+    _write(
+        folder,
+        "runtime.manifest",
+        b'<assembly xmlns="urn:schemas-microsoft-com:asm.v1" manifestVersion="1.0"><assemblyIdentity type="win32" name="Strata.Runtime" '
+        b'version="1.0.21.0" processorArchitecture="amd64" publicKeyToken="1234567890abcdef"/><file name="strata-runtime.dll"/></assembly>',
+    )
+    driver = f"$WINDIR\\system32\\DriverStore\\FileRepository\\{DRIVER_PACKAGE}"
+    return _nsis(
+        folder,
+        "Strata Connector",
+        f"""
+SetOutPath $INSTDIR
+File connector.exe
+SetOutPath "$WINDIR\\winsxs\\{ASSEMBLY}"
+File /oname=strata-runtime.dll runtime.dll
+SetOutPath "$WINDIR\\winsxs\\manifests"
+File "/oname={ASSEMBLY}.manifest" runtime.manifest
+WriteRegStr HKLM "{WINNER}" "" "1.0"
+WriteRegStr HKLM "{WINNER}\\1.0" "" "1.0.21.0"
+WriteRegBin HKLM "{WINNER}\\1.0" "1.0.21.0" 01
+SetOutPath "{driver}"
+File /oname=stratahub.inf hub.inf
+File /oname=stratahub.sys hub.sys
+SetOutPath "$WINDIR\\system32\\drivers"
+File /oname=stratahub.sys hub.sys
+SetOutPath "$WINDIR\\inf"
+File /oname=oem11.inf hub.inf
+WriteRegStr HKLM "{_SERVICES}\\stratahub" "ImagePath" "\\SystemRoot\\System32\\drivers\\stratahub.sys"
+WriteRegDWORD HKLM "{_SERVICES}\\stratahub" "Start" 3
+WriteRegDWORD HKLM "{_SERVICES}\\stratahub" "Type" 1
+WriteRegStr HKLM "System\\DriverDatabase\\DriverPackages\\{DRIVER_PACKAGE}" "" "oem11.inf"
+WriteRegStr HKLM "System\\DriverDatabase\\DriverInfFiles\\oem11.inf" "Active" "{DRIVER_PACKAGE}"
+WriteRegStr HKLM "{_DEVICE_CLASS}\\0007" "DriverDesc" "Strata virtual hub"
+WriteRegStr HKLM "{_DEVICE_CLASS}\\0007" "InfPath" "oem11.inf"
+WriteRegStr HKLM "{DEVICE}" "ClassGUID" "{_CLASS_GUID}"
+WriteRegStr HKLM "{DEVICE}" "Driver" "{_CLASS_GUID}\\0007"
+WriteRegStr HKLM "{DEVICE}" "Service" "stratahub"
+WriteRegDWORD HKLM "{DEVICE}" "ConfigFlags" 0
+WriteRegStr HKLM "{_SERVICES}\\StrataConnector" "ImagePath" "$INSTDIR\\connector.exe"
+WriteRegStr HKLM "{_SERVICES}\\StrataConnector" "ObjectName" "NT SERVICE\\StrataConnector"
+WriteRegDWORD HKLM "{_SERVICES}\\StrataConnector" "Start" 3
+WriteRegDWORD HKLM "{_SERVICES}\\StrataConnector" "Type" 16
+WriteRegExpandStr HKLM "{SERVICE_PROFILE}" "ProfileImagePath" "C:\\Users\\StrataConnector"
+CreateDirectory "C:\\users\\StrataConnector"
+FileOpen $0 "C:\\users\\StrataConnector\\state.txt" w
+FileWrite $0 "state$\\r$\\n"
+FileClose $0
+""",
+    )
+
+
 _PROGRAMS = "Program Files/"
 
 APPLICATIONS: tuple[Application, ...] = (
@@ -410,5 +493,13 @@ APPLICATIONS: tuple[Application, ...] = (
         "6.0",
         _overview,
         prints=((f"{_PROGRAMS}Strata Overview/{UNICODE}/\u00fcbersicht.exe", f"{UNICODE}\nplain\n"),),
+    ),
+    Application(
+        "Strata Connector",
+        "7.0",
+        _connector,
+        prints=((_PROGRAMS + "Strata Connector/connector.exe", "connector\nstratahub\n1.0.21.0\n"),),
+        left_out=("users/StrataConnector",),
+        hazards=("driver_store", "user_profiles"),
     ),
 )
