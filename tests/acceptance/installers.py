@@ -369,6 +369,8 @@ WINNER = (
     "Software\\Microsoft\\Windows\\CurrentVersion\\SideBySide\\Winners\\"
     "amd64_strata.runtime_1234567890abcdef_none_0123456789abcdef"
 )
+#: The numbers that a layer gives to this driver and this device, so that the image equals what was installed.
+PUBLISHED, CLASS_NUMBER = "oem17608.inf", "4959"
 DRIVER_PACKAGE = "stratahub.inf_amd64_0123456789abcdef"
 DEVICE = "System\\CurrentControlSet\\Enum\\ROOT\\STRATAHUB\\0000"
 SERVICE_PROFILE = "Software\\Microsoft\\Windows NT\\CurrentVersion\\ProfileList\\S-1-5-80-2412011216-1711230814-1411230814-2211230814-3311230814"
@@ -417,16 +419,16 @@ File /oname=stratahub.sys hub.sys
 SetOutPath "$WINDIR\\system32\\drivers"
 File /oname=stratahub.sys hub.sys
 SetOutPath "$WINDIR\\inf"
-File /oname=oem11.inf hub.inf
+File /oname={PUBLISHED} hub.inf
 WriteRegStr HKLM "{_SERVICES}\\stratahub" "ImagePath" "\\SystemRoot\\System32\\drivers\\stratahub.sys"
 WriteRegDWORD HKLM "{_SERVICES}\\stratahub" "Start" 3
 WriteRegDWORD HKLM "{_SERVICES}\\stratahub" "Type" 1
-WriteRegStr HKLM "System\\DriverDatabase\\DriverPackages\\{DRIVER_PACKAGE}" "" "oem11.inf"
-WriteRegStr HKLM "System\\DriverDatabase\\DriverInfFiles\\oem11.inf" "Active" "{DRIVER_PACKAGE}"
-WriteRegStr HKLM "{_DEVICE_CLASS}\\0007" "DriverDesc" "Strata virtual hub"
-WriteRegStr HKLM "{_DEVICE_CLASS}\\0007" "InfPath" "oem11.inf"
+WriteRegStr HKLM "System\\DriverDatabase\\DriverPackages\\{DRIVER_PACKAGE}" "" "{PUBLISHED}"
+WriteRegStr HKLM "System\\DriverDatabase\\DriverInfFiles\\{PUBLISHED}" "Active" "{DRIVER_PACKAGE}"
+WriteRegStr HKLM "{_DEVICE_CLASS}\\{CLASS_NUMBER}" "DriverDesc" "Strata virtual hub"
+WriteRegStr HKLM "{_DEVICE_CLASS}\\{CLASS_NUMBER}" "InfPath" "{PUBLISHED}"
 WriteRegStr HKLM "{DEVICE}" "ClassGUID" "{_CLASS_GUID}"
-WriteRegStr HKLM "{DEVICE}" "Driver" "{_CLASS_GUID}\\0007"
+WriteRegStr HKLM "{DEVICE}" "Driver" "{_CLASS_GUID}\\{CLASS_NUMBER}"
 WriteRegStr HKLM "{DEVICE}" "Service" "stratahub"
 WriteRegDWORD HKLM "{DEVICE}" "ConfigFlags" 0
 WriteRegStr HKLM "{_SERVICES}\\StrataConnector" "ImagePath" "$INSTDIR\\connector.exe"

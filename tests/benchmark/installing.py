@@ -9,6 +9,7 @@ import os
 
 from ...plugins.module_utils.disk.block_device import FileDevice
 from ...plugins.module_utils.disk.partitions import TYPE_BASIC_DATA, read_partitions
+from ...plugins.module_utils.ntfs.file_names import DOS
 from ...plugins.module_utils.ntfs.node import Node
 from ...plugins.module_utils.ntfs.volume import Volume
 from ...plugins.module_utils.windows.installation import CONFIG, load_hive
@@ -21,7 +22,8 @@ _SHARED = "Windows/System32"
 def install(path: str, files: str, *, replaced: int, removed: int, keys: int) -> None:
     """Change the raw disk ``path``.
 
-    Add the tree below ``files``, overwrite ``replaced`` programs of System32, delete ``removed`` further programs,
+    Add the tree below ``files``, overwrite ``replaced`` libraries of System32 that do not belong to Windows, which keeps
+    its own, delete ``removed`` further ones,
     and set ``keys`` keys with a value each in SOFTWARE.
     """
     with FileDevice(path, writable=True) as disk:
@@ -30,15 +32,24 @@ def install(path: str, files: str, *, replaced: int, removed: int, keys: int) ->
             with volume.root as root:
                 _add(root, files)
             with _existing(volume.find(_SHARED), _SHARED) as folder:
-                names = sorted(child.name for child in folder.children() if child.name.endswith(".dll"))[
-                    : replaced + removed
-                ]
+                names = [name for name in _libraries(folder) if not _belongs_to_windows(folder, name)]
+                names = names[: replaced + removed]
                 for name in names[:replaced]:
                     with _existing(folder.child(name), name) as node:
                         node.write(b"MZ replaced".ljust(node.size, name.encode()[:1]))
                 for name in names[replaced:]:
                     _existing(folder.child(name), name).delete()
             _set_keys(volume, keys)
+
+
+def _libraries(folder: Node) -> list[str]:
+    return sorted(child.name for child in folder.children() if child.name.endswith(".dll"))
+
+
+def _belongs_to_windows(folder: Node, name: str) -> bool:
+    """Return whether a library has another name, which is that in the component store."""
+    with _existing(folder.child(name), name) as node:
+        return len([found for found in node.file_names if found.namespace != DOS]) > 1
 
 
 def _add(folder: Node, source: str) -> None:
