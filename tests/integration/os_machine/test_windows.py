@@ -84,9 +84,16 @@ def test_windows_is_configured_and_then_unchanged(windows):
 
     # Tools of an earlier version have a different startup task.
     windows.windows(lambda state: state["files"]["c:\\windows\\setup\\scripts\\run-scripts.cmd"].update(data="b2xk"))
-    renewed = windows.prepare_windows(registry=[additional], pagefile_mb=2048)
+    limits = {"network": 300, "devices": 0}
+    renewed = windows.prepare_windows(registry=[additional], pagefile_mb=2048, first_start=limits)
     assert not renewed.failed, renewed.output
-    assert renewed.tasks == ["Copy the OS machine tools", "Install the OS machine tools"]
+    assert renewed.tasks == [
+        "Copy the OS machine tools",
+        "Install the OS machine tools",
+        "Set the limits of the first start",
+    ]
+    file = windows.windows()["files"]["c:\\windows\\setup\\scripts\\first-start.txt"]
+    assert base64.b64decode(file["data"]) == b"devices=0\r\nnetwork=300\r\n"
 
 
 def test_answer_file_missing_passwords_are_refused(windows):
