@@ -150,6 +150,56 @@ def test_folder_with_a_generated_name_is_taken_if_an_installer_put_a_program_the
     assert {folder, f"{folder}/a.bin"} <= entries.keys()
 
 
+def remove(*paths):
+    def change(volume):
+        for path in paths:
+            with existing(volume, path) as node:
+                node.delete()
+
+    return change
+
+
+def link(path, new):
+    """Return a change that gives the file at ``path`` another name."""
+
+    def change(volume):
+        folder, _slash, name = new.rpartition("/")
+        with existing(volume, folder) as target, existing(volume, path) as node:
+            target.link(node, name).close()
+
+    return change
+
+
+ONE, TWO, THREE = (f"Program Files/Alpha/file number {number}.dat" for number in (1, 2, 3))
+
+
+def test_removal_of_the_profile_is_left_out(packaging):
+    result, entries, _deltas = capture(packaging, remove(ONE), remove(ONE, TWO))
+    assert entries == {TWO: "whiteout"}
+    assert left_out(result, "removal") == {"noise_profile": [ONE]}
+    assert result.changes["files"]["removed"] == 1
+
+
+def test_file_that_windows_removed_and_an_installer_changed_is_taken(packaging):
+    _result, entries, _deltas = capture(packaging, remove(ONE), file(ONE, b"of the installer"))
+    assert entries == {ONE: "file"}
+
+
+def test_file_that_windows_changed_and_an_installer_removed_is_removed(packaging):
+    _result, entries, _deltas = capture(packaging, file(ONE, b"of Windows"), remove(ONE))
+    assert entries == {ONE: "whiteout"}
+
+
+def test_file_with_hard_links_is_taken_with_all_names_or_not_at_all(packaging):
+    """The file has two more names in the folder Data."""
+    _result, entries, _deltas = capture(packaging, file(THREE, b"\1\0"), file(THREE, b"\2\0"))
+    assert entries == {}
+    new = "Data/one/of the installer.dat"
+    install = combined(file(THREE, b"\2\0"), link(THREE, new))
+    _result, entries, _deltas = capture(packaging, file(THREE, b"\1\0"), install)
+    assert entries.keys() == {THREE, "Data/linked once.dat", "Data/linked twice.dat", new}
+
+
 def test_users_rule_overrides_the_profile(packaging):
     noise = record_noise(packaging, combined(file(DATA, b"\1\0"), value("App", "Stamp", 3, b"\1" * 8)))
     change = combined(file(DATA, b"\1\0"), value("App", "Stamp", 3, b"\1" * 8))
