@@ -190,8 +190,7 @@ class PathBuilder:
 
     def _rule(self, path: str) -> Rule | None:
         """Return the rule that leaves out a path."""
-        folded = self.fold(path)
-        return self._rules.file(path, serviced=self._system.owns(path, folded) or self._system.lost_in(folded))
+        return self._rules.file(path, serviced=self._system.own(self.fold(path)))
 
     def _take_tree(self, path: str, reference: int) -> None:
         waiting = [(path, reference)]

@@ -34,6 +34,7 @@ class SystemFiles:
     def find(cls, changes: Iterable[ChangedNames], fold: Callable[[str], str]) -> SystemFiles:
         """Return the paths of system files that changed, were added, removed or replaced.
 
+        Paths in the component store are left out: they are members of the database of servicing.
         A path belongs to servicing if the file that has or had it is stored in a component. If an installer puts a file
         of its own at such a path, the path still belongs to servicing. A name outside of the folder of Windows that an
         installer gave to a system file belongs to the installer.
@@ -43,21 +44,17 @@ class SystemFiles:
             if not any(map(is_component_path, (*names.before, *names.after))):
                 continue
             old = {fold(path) for path in names.before}
-            found.paths |= old
-            for path in old - {fold(path) for path in names.after}:
+            after = [fold(path) for path in names.after]
+            for path in old.difference(after):
                 found.folders.update(_above(path))
-            for path in names.after:
-                if not old or fold(path).startswith(_WINDOWS) or fold(path) in old:
-                    found.paths.add(fold(path))
+            found.paths.update(old, (path for path in after if not old or path.startswith(_WINDOWS)))
+        for paths in (found.paths, found.folders):
+            paths.difference_update([path for path in paths if is_component_path(path)])
         return found
 
-    def owns(self, path: str, folded: str) -> bool:
-        """Return whether servicing owns the file or folder at ``path``, which is ``folded`` as the volume compares it."""
-        return folded in self.paths or is_component_path(path)
-
-    def lost_in(self, folded: str) -> bool:
-        """Return whether the folder ``folded`` had system files that no longer have a name there."""
-        return folded in self.folders
+    def own(self, folded: str) -> bool:
+        """Return whether servicing owns the file at a folded path, or had a file below the folder at that path."""
+        return folded in self.paths or folded in self.folders
 
 
 _WINDOWS = "WINDOWS/"

@@ -56,6 +56,7 @@ def _packaging(tmp_path_factory):
                     node.set_eas(pack_eas([HINT]))
                 link(volume, f"{COMPONENT}/{name}", f"Windows/System32/{name}")
             put(volume, f"{COMPONENT}/viewer.exe", b"MZ viewer")
+            put(volume, f"{COMPONENT}/old.dll", b"MZ old")
             put(volume, "Program Files/Viewer/own.txt")
             link(volume, f"{COMPONENT}/viewer.exe", "Program Files/Viewer/viewer.exe")
             put(volume, "Windows/System32/plain.dll", b"MZ plain")
@@ -154,7 +155,10 @@ def test_capture_rule_includes_replaced_system_file(packaging, rule):
 def test_capture_rule_for_one_name_leaves_the_component_alone(packaging):
     rule = {"path": "Windows\\System32\\ntdll.dll", "action": "include"}
     assert capture_change(packaging, overwritten, rule)[1] == {"Windows/System32/ntdll.dll": "file"}
-    entries = capture_change(packaging, overwritten, {"database": "system_files", "action": "include"})[1]
+    rule = {"database": "system_files", "action": "include"}
+    assert capture_change(packaging, overwritten, rule)[1] == {"Windows/System32/ntdll.dll": "file"}
+    rule = {"database": "servicing_database", "action": "include"}
+    entries = capture_change(packaging, overwritten, rule)[1]
     assert entries == {"Windows/System32/ntdll.dll": "file", f"{COMPONENT}/ntdll.dll": "link"}
 
 
@@ -170,8 +174,19 @@ def test_capture_update_is_left_out_as_a_whole(packaging):
 
     result, entries, _deltas = capture_change(packaging, change)
     assert entries == {}
-    removed = left_out(result, "removal")["system_files"]
-    assert COMPONENT in removed and "Windows/System32/win32u.dll" not in removed
+    assert COMPONENT in left_out(result, "removal")["servicing_database"]
+    assert "Windows/System32/ntdll.dll" in left_out(result, "file")["system_files"]
+
+
+def test_capture_cleaned_component_store_raises_no_warning_about_system_files(packaging):
+    """Servicing removes components that an update replaced; their files have no other names."""
+
+    def change(volume):
+        delete(volume, f"{COMPONENT}/old.dll")
+
+    result, entries, _deltas = capture_change(packaging, change)
+    assert entries == {} and "system_files" not in left_out(result, "removal")
+    assert not [finding for finding in result.hazards if finding["name"] == "system_files"]
 
 
 def test_capture_rule_about_servicing_decides_about_all_names(packaging):
@@ -228,6 +243,5 @@ def test_system_files_are_found_by_all_names():
         ChangedNames((), ("WINDOWS/C.DLL",)),
     ]
     found = SystemFiles.find(names, str.upper)
-    assert found.owns("WINDOWS/A.DLL", "WINDOWS/A.DLL") and found.owns("WINDOWS/B.DLL", "WINDOWS/B.DLL")
-    assert not found.owns("DATA/B.DLL", "DATA/B.DLL") and not found.owns("WINDOWS/C.DLL", "WINDOWS/C.DLL")
-    assert found.lost_in("WINDOWS") and not found.lost_in("DATA")
+    assert found.paths == {"WINDOWS/A.DLL", "WINDOWS/B.DLL"}
+    assert found.own("WINDOWS/A.DLL") and found.own("WINDOWS") and not found.own("DATA")

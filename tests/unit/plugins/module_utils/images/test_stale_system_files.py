@@ -76,7 +76,7 @@ def _composed(tmp_path, monkeypatch):
     monkeypatch.setattr(layer_stack, "mount_os_layer", mount_first)
 
     def compose(change, policy, paths):
-        include = Rule("**", "", include=True, serviced=True)  # As earlier releases did.
+        include = Rule("**", "", include=True)  # As earlier releases did.
         version = LayerVersion("app", "App", "1", os_layer=first.os_layer)
         with first.changed(change) as device:
             layer = capture(first.repository, first.base_image, lambda: device, version, [include]).layer
