@@ -13,20 +13,9 @@ from ..databases.system_files import SYSTEM_FILES
 from ..noise.subtraction import REASON as NOISE
 from .observed import Observed
 
-#: Folders of a profile in which users keep their files.
-_OWN_FOLDERS = frozenset(
-    (
-        "desktop",
-        "documents",
-        "downloads",
-        "favorites",
-        "links",
-        "music",
-        "pictures",
-        "videos",
-        "saved games",
-        "contacts",
-    )
+#: Folders of a profile that a logon creates with links and settings in them.
+_OF_LOGON = frozenset(
+    ("3d objects", "contacts", "favorites", "links", "microsoftedgebackups", "onedrive", "saved games", "searches")
 )
 #: Folders below AppData\Local, LocalLow and Roaming that Windows itself fills.
 _OF_WINDOWS = frozenset(
@@ -131,7 +120,7 @@ def _is_missed(lowered: str) -> bool:
     if len(names) == 3:
         return "." in names[2][1:] and not names[2].startswith("ntuser")
     if len(names) > 3 and names[2] != "appdata":
-        return names[2] in _OWN_FOLDERS or not names[2].startswith(".")
+        return names[2] not in _OF_LOGON and not names[2].startswith(".")
     if "/".join(names[2:]).startswith(_LINKS):
         return names[-1].endswith(".lnk")
     return len(names) > 5 and names[4] not in _OF_WINDOWS

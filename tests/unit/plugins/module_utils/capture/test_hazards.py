@@ -120,6 +120,8 @@ def test_hazard_content_is_reported(name, observed):
         excluded("Users/Administrator/NTUSER.DAT", "user_profile"),
         excluded("Users/Administrator/AppData/Local/Microsoft/Windows/WebCache/WebCacheV01.dat", "user_profile"),
         excluded("Users/Administrator/Desktop", "user_profile"),
+        excluded("Users/Administrator/Links/Downloads.lnk", "user_profile"),
+        excluded("Users/Administrator/Searches/Everywhere.search-ms", "user_profile"),
         excluded(
             "Users/New/Favorites/Bing.url",
             "user_profile",
