@@ -191,7 +191,23 @@ _CLASSES = f"{_CONTROL}\\Class"
 #: The root-enumerated device of Strata Writer: Windows would not find it again.
 DEVICE_KEY = "System\\CurrentControlSet\\Enum\\ROOT\\STRATAPRINTER\\0000"
 DEVICE_CLASS = "{5F1D3AD2-7B8E-4C6B-9D8F-0F8A6D2C4E11}"
+#: The key below SideBySide\\Winners of an assembly of which two applications install versions.
+ASSEMBLY = "amd64_strata.shared_5f0a1b2c3d4e5f60_none_0123456789abcdef"
+WINNERS = "Software\\Microsoft\\Windows\\CurrentVersion\\SideBySide\\Winners"
 _INTERFACE = f"##?#ROOT#STRATAPRINTER#0000#{DEVICE_CLASS}"
+
+
+def _assembly(version: str, source: str) -> str:
+    """Return statements that install a version of the side-by-side assembly, with ``source`` as its library."""
+    folder = ASSEMBLY.replace("_none_", f"_{version}_none_")
+    key = f"{WINNERS}\\{ASSEMBLY}"
+    return f"""
+SetOutPath "$WINDIR\\winsxs\\{folder}"
+File /oname=strata.dll {source}
+WriteRegStr HKLM "{key}" "" "1.0"
+WriteRegStr HKLM "{key}\\1.0" "" "{version}"
+WriteRegBin HKLM "{key}\\1.0" "{version}" 01
+"""
 
 
 # -- the applications
@@ -256,6 +272,7 @@ WriteRegStr HKLM "{_CONTROL}\\DeviceClasses\\{DEVICE_CLASS}\\{_INTERFACE}" "Devi
 WriteUninstaller $INSTDIR\\uninstall.exe
 WriteRegStr HKLM "Software\\Microsoft\\Windows\\CurrentVersion\\Uninstall\\Strata Writer" "DisplayName" "Strata Writer"
 WriteRegStr HKLM "Software\\Microsoft\\Windows\\CurrentVersion\\Uninstall\\Strata Writer" "UninstallString" "$INSTDIR\\uninstall.exe"
+{_assembly("1.0.9.0", "writer.exe")}
 """,
     )
 
@@ -310,7 +327,8 @@ SetOutPath $APPDATA\\Strata
 FileOpen $0 $APPDATA\\Strata\\viewer.cfg w
 FileWrite $0 "theme=dark$\\r$\\n"
 FileClose $0
-""",
+"""
+        + _assembly("1.0.10.0", "viewer.exe"),
     )
 
 

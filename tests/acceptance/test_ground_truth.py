@@ -18,9 +18,11 @@ from ansible_collections.strata.layering.plugins.module_utils.ntfs.volume import
 from ansible_collections.strata.layering.tests.acceptance import compare, disks, wine
 from ansible_collections.strata.layering.tests.acceptance.installers import (
     APPLICATIONS,
+    ASSEMBLY,
     DEVICE_CLASS,
     DEVICE_KEY,
     SHARED,
+    WINNERS,
 )
 from ansible_collections.strata.layering.tests.sample.reread import differences, read_volume
 from ansible_collections.strata.layering.tests.support import stored_layers
@@ -93,6 +95,13 @@ def test_software_device_names_its_class_key(composed):
     assert driver.startswith(DEVICE_CLASS)
 
 
+def test_highest_version_of_an_assembly_is_found(composed):
+    series = _system(composed[0]).key(f"{WINNERS}\\{ASSEMBLY}\\1.0")
+    values = {value.name: value.data for value in series.values.values()}
+    assert values.pop("").decode("utf-16-le").rstrip("\0") == "1.0.10.0"
+    assert values == {"1.0.9.0": b"\1", "1.0.10.0": b"\1"}
+
+
 def test_conflicts_are_reported(lab, packaged, composed):
     layers = [application_layer.layer for application_layer in packaged.values()]
     image = lab.image(layers)
@@ -106,6 +115,7 @@ def test_conflicts_are_reported(lab, packaged, composed):
         if finding.get("value") != "DriverDateData"
     }
     assert findings == {
+        ("SOFTWARE", "1.0", ""): "merged",
         ("SOFTWARE", "SharedDLLs", "strata-shared.dll"): "summed",
         ("SYSTEM", "Environment", "path"): "merged",
     }
