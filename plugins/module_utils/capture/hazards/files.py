@@ -44,7 +44,8 @@ _OF_WINDOWS = frozenset(
 _OF_FIRST_LOGON = frozenset(
     ("desktop.ini", "thumbs.db", "iconcache.db", "my music", "my pictures", "my videos", "microsoft edge.lnk")
 )
-_ACCOUNTS = ("windows/system32/config/sam", "windows/system32/config/security")
+#: The account databases. Windows may write changes only to their logs until much later.
+_ACCOUNTS = re.compile(r"windows/system32/config/(sam|security)(\.log[12]?)?")
 _LINKS = "appdata/roaming/microsoft/windows/start menu/"
 _VOLUME_LICENSE = re.compile(r"/licenses1[0-9]/[^/]*vl[^/]*\.xrm-ms$")
 
@@ -99,7 +100,7 @@ class FileWatch:
 
     def _watch(self, lowered: str, path: str) -> None:
         names = path.split("/")
-        self.accounts_touched |= lowered in _ACCOUNTS
+        self.accounts_touched |= _ACCOUNTS.fullmatch(lowered) is not None
         if lowered.endswith((".mof", ".mfl")):
             self._observed.add("wmi_repository", path)
         elif lowered.startswith("windows/system32/driverstore/filerepository/") and lowered.endswith(".inf"):

@@ -200,6 +200,15 @@ def test_accounts_of_damaged_database_are_a_hazard(started):
     assert [finding["name"] for finding in result.hazards] == ["accounts"]
 
 
+@pytest.mark.parametrize(
+    ("name", "is_touched"), [("SAM", True), ("SAM.LOG1", True), ("SECURITY.LOG2", True), ("SOFTWARE.LOG1", False)]
+)
+def test_accounts_are_compared_if_only_a_log_changed(name, is_touched):
+    watch = FileWatch(Observed())
+    watch.left_out("file", "registry_file", f"{CONFIG}/{name}")
+    assert watch.accounts_touched == is_touched
+
+
 def test_accounts_do_not_depend_on_counters():
     before, after = hives.sam(), hives.sam()
     hives.put(after.root, "SAM\\Domains\\Account\\Users\\000001F4", F=b"\1" * 80, V=b"\2" * 300)

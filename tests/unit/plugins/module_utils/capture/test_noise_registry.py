@@ -45,10 +45,10 @@ def hive(content, time=1):
     return made
 
 
-def subtract(before, windows, found, *, name="SOFTWARE", rules=(), databases=(), kept=frozenset()):
+def subtract(before, windows, found, *, name="SOFTWARE", rules=(), databases=(), kept=frozenset(), base=None):
     """Return what remains of the change ``before`` to ``found``, and the state, if ``windows`` is what Windows changes it to."""
     delta = compute_delta(hive(before), hive(found, 3), name=name)
-    noise = compute_delta(hive(before), hive(windows, 2), name=name)
+    noise = compute_delta(hive(before if base is None else base), hive(windows, 2), name=name)
     state = Subtraction(Overrides(RuleSet(rules), RuleSet(databases), kept), LeftOut())
     DeltaSubtraction(delta, noise, state).apply()
     remaining = {f"{path}\\{value.name}": value.data for path, key in delta.walk() for value in key.values.values()}
@@ -130,6 +130,16 @@ def test_path_keeps_the_folders_of_the_installer():
     )
     _delta, remaining, _state = subtract(before, windows, found, name="SYSTEM")
     assert remaining == {f"{key}\\Path": text("C:\\W;C:\\App")}
+
+
+def test_path_keeps_the_folders_of_prerequisites():
+    """The profile belongs to the OS layer alone; the packaging machine started with an app layer."""
+    key = "ControlSet001\\Control\\Session Manager\\Environment"
+    base, windows, before, found = (
+        {key: {"Path": (EXPAND_SZ, text(path))}} for path in ("W", "W;Edge", "W;Base", "W;Base;Edge;App")
+    )
+    _delta, remaining, _state = subtract(before, windows, found, name="SYSTEM", base=base)
+    assert remaining == {f"{key}\\Path": text("W;Base;App")}
 
 
 def test_reference_count_keeps_the_count_of_the_installer():
