@@ -16,7 +16,12 @@ from ...winregistry.upcase import WINDOWS
 _GUID = r"\{?[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}\}?"
 #: In names, short numbers count as part of the name: "App 2" is another folder than "App 1".
 _IN_NAMES = re.compile(rf"{_GUID}|(?<![0-9A-Za-z])(?=[A-Fa-f]*[0-9])[0-9A-Fa-f]{{8,}}(?![0-9A-Za-z])|[0-9]{{4,}}")
-_IN_TEXTS = re.compile(rf"{_GUID}|(?<![0-9A-Za-z])(?=[A-Fa-f]*[0-9])[0-9A-Fa-f]{{8,}}(?![0-9A-Za-z])|[0-9]+")
+#: A version, but not a date: other versions are changes, also of the paths of programs in folders that are named after a version.
+_VERSION = (
+    r"(?P<version>(?<![0-9A-Za-z.])(?!(?:0?[1-9]|[12][0-9]|3[01])\.(?:0?[1-9]|1[0-2])\.(?:19|20)[0-9]{2}(?![0-9.]))"
+    r"[0-9]+(?:\.[0-9]+){2,})"
+)
+_IN_TEXTS = re.compile(rf"{_GUID}|{_VERSION}|(?<![0-9A-Za-z])(?=[A-Fa-f]*[0-9])[0-9A-Fa-f]{{8,}}(?![0-9A-Za-z])|[0-9]+")
 #: A text that is only a short number is a setting, not a time or an identifier.
 _SHORT_NUMBER = re.compile(r"\s*-?[0-9]{1,4}\s*")
 _PLACEHOLDER = "\x01"
@@ -48,7 +53,7 @@ def shape_of_path(path: str) -> str | None:
 
 
 def is_alike(first: str, second: str) -> bool:
-    """Return whether two texts are equal except for numbers and GUIDs. A short number alone is equal only to itself."""
+    """Return whether two texts are equal except for numbers and GUIDs. A short number alone and a version are equal only to themselves."""
     if first == second:
         return True
     if (
@@ -61,8 +66,8 @@ def is_alike(first: str, second: str) -> bool:
 
 
 def shape_of_text(text: str) -> str:
-    """Return the shape of a text."""
-    return _IN_TEXTS.sub(_PLACEHOLDER, text)
+    """Return the shape of a text; versions belong to it."""
+    return _IN_TEXTS.sub(lambda found: found["version"] or _PLACEHOLDER, text)
 
 
 def is_settled(path: str, start: bytes) -> bool:

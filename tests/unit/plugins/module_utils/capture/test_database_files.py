@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Databases with journals, captured and composed: the image has a main file and journals of the same state.
 
-SQLite in WAL mode stands in for databases of Windows and of applications.
+SQLite in WAL mode represents databases of Windows and of applications.
 """
 
 from __future__ import annotations

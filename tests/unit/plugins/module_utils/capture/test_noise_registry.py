@@ -65,6 +65,13 @@ def subtract(before, windows, found, *, name="SOFTWARE", rules=(), databases=(),
         pytest.param(SZ, text("x"), text(FIRST), text(SECOND), False, id="guid"),
         pytest.param(SZ, text("x"), text("a b"), text("c d"), True, id="text"),
         pytest.param(SZ, text("1"), text("2"), text("3"), True, id="setting as text"),
+        pytest.param(
+            SZ, text("118.0.1"), text("119.0.2151.58"), text("120.0.2210.61"), True, id="version of the installer"
+        ),
+        pytest.param(
+            SZ, text("x"), text("C:\\A\\119.0.2151.58\\a.exe"), text("C:\\A\\120.0.2210.61\\a.exe"), True, id="folder"
+        ),
+        pytest.param(SZ, text("x"), text("30.11.2026 9:12"), text("1.12.2026 10:00"), False, id="date with periods"),
         pytest.param(DWORD, number(7), number(8), number(10), False, id="counter"),
         pytest.param(DWORD, number(3), number(4), number(2), True, id="start type"),
         pytest.param(DWORD, number(5), number(90_000), number(80_000), False, id="random number"),

@@ -25,6 +25,7 @@ from ansible_collections.strata.layering.tests.support.volume_changes import exi
 COMPONENT = "Windows/WinSxS/amd64_microsoft-windows-ntdll_31bf3856ad364e35_10.0.22631.3007_none_a1"
 UPDATE = "Windows/WinSxS/amd64_microsoft-windows-ntdll_31bf3856ad364e35_10.0.22631.4890_none_b2"
 RUNTIME = "Windows/WinSxS/amd64_microsoft.vc90.crt_1fc8b3b9a1e18e3b_9.0.21022.8_none_750b"
+SERVICES = "Windows/System32/drivers/etc/services"
 NAMES = ("ntdll.dll", "win32u.dll", "notepad.exe")
 CACHE = (b"$KERNEL.PURGE.ESBCACHE", 0, b"level" * 9)
 HINT = (b"$CI.CATALOGHINT", 0, b"\1\0\x0a\0Client.cat")
@@ -59,6 +60,9 @@ def _packaging(tmp_path_factory):
             put(volume, f"{COMPONENT}/old.dll", b"MZ old")
             put(volume, "Program Files/Viewer/own.txt")
             link(volume, f"{COMPONENT}/viewer.exe", "Program Files/Viewer/viewer.exe")
+            put(volume, f"{COMPONENT}/services", b"echo 7/tcp\r\n")
+            put(volume, "Windows/System32/drivers/etc/own.txt")
+            link(volume, f"{COMPONENT}/services", SERVICES)
             put(volume, "Windows/System32/plain.dll", b"MZ plain")
             put(volume, "Windows/WinSxS/Manifests/first.manifest")
     return Packaging(str(folder), raw)
@@ -160,6 +164,20 @@ def test_capture_rule_for_one_name_leaves_the_component_alone(packaging):
     rule = {"database": "servicing_database", "action": "include"}
     entries = capture_change(packaging, overwritten, rule)[1]
     assert entries == {"Windows/System32/ntdll.dll": "file", f"{COMPONENT}/ntdll.dll": "link"}
+
+
+def test_capture_settings_of_windows_that_an_installer_extends_are_taken(packaging):
+    """Installers add the ports of their services to this file, in place, so that the copy of servicing changes as well."""
+
+    def change(volume):
+        put(volume, SERVICES, b"echo 7/tcp\r\nsapdp00 3200/tcp\r\n")
+        put(volume, "Windows/System32/msvcp140.dll", b"MZ, of no component")
+
+    result, entries, _deltas = capture_change(packaging, change)
+    assert entries == {SERVICES: "file", "Windows/System32/msvcp140.dll": "file"}
+    assert left_out(result, "file") == {"servicing_database": [f"{COMPONENT}/services"]} and result.hazards == []
+    rule = {"database": "system_files", "action": "exclude"}
+    assert SERVICES in capture_change(packaging, change, rule)[1]
 
 
 def test_capture_update_is_left_out_as_a_whole(packaging):
