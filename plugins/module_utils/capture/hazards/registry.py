@@ -39,6 +39,10 @@ def _created(key: KeyDelta) -> Iterable[str]:
     return [key.name] if key.action == CREATE else []
 
 
+def _winsock_entry(key: KeyDelta) -> Iterable[str]:
+    return [f"Winsock entry {key.name}"] if key.action == CREATE else []
+
+
 def _task(key: KeyDelta) -> Iterable[str]:
     """A key of the tree is a task if it has an Id, else a folder of tasks."""
     return [key.name] if "ID" in key.values and key.action != REMOVE and key.values["ID"].before is None else []
@@ -81,8 +85,8 @@ _WATCHES: tuple[_Watch, ...] = (
     _Watch("SOFTWARE", f"{_APPX}\\Applications\\*", "store_apps", _created),
     _Watch("SOFTWARE", f"{_APPX}\\Staged\\*", "store_apps", _created),
     _Watch("SOFTWARE", f"{_APPX}\\InboxApplications\\*", "store_apps", _created),
-    _Watch("SYSTEM", f"{_WINSOCK}\\Protocol_Catalog9\\Catalog_Entries*\\*", "network_protocols", _created),
-    _Watch("SYSTEM", f"{_WINSOCK}\\NameSpace_Catalog5\\Catalog_Entries*\\*", "network_protocols", _created),
+    _Watch("SYSTEM", f"{_WINSOCK}\\Protocol_Catalog9\\Catalog_Entries*\\*", "network_protocols", _winsock_entry),
+    _Watch("SYSTEM", f"{_WINSOCK}\\NameSpace_Catalog5\\Catalog_Entries*\\*", "network_protocols", _winsock_entry),
     # Clients, services and protocols of the network; adapters are devices.
     _Watch("SYSTEM", f"{_NETWORK}\\{{4d36e973-e325-11ce-bfc1-08002be10318}}\\{{*", "network_protocols", _created),
     _Watch("SYSTEM", f"{_NETWORK}\\{{4d36e974-e325-11ce-bfc1-08002be10318}}\\{{*", "network_protocols", _created),

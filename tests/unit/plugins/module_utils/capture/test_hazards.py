@@ -17,8 +17,10 @@ from ansible_collections.strata.layering.plugins.module_utils.capture.hazards.re
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.delta import CREATE, KEEP, Delta, KeyDelta
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.delta_compute import compute_delta
 from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_model import Hive
+from ansible_collections.strata.layering.plugins.module_utils.winregistry.hive_reader import read_hive
 from ansible_collections.strata.layering.tests.sample import hives
 from ansible_collections.strata.layering.tests.support.captured import capture_change
+from ansible_collections.strata.layering.tests.support.hive_samples import windows_10_system
 from ansible_collections.strata.layering.tests.support.volume_changes import edit_hive, put
 from ansible_collections.strata.layering.tests.support.windows_start import CONFIG, combined, start
 
@@ -157,6 +159,16 @@ def test_compiled_file_that_was_listed_before_is_no_hazard():
     observed = Observed()
     observe_delta(compute_delta(before, after, name="SOFTWARE"), observed)
     assert names(observed) == []
+
+
+def test_keys_of_hazards_exist_in_a_hive_of_windows():
+    found = read_hive(windows_10_system())
+    observed = Observed()
+    empty = Hive.new("SYSTEM", minor=5, security=found.root.security, root_name=found.root.name)
+    observe_delta(compute_delta(empty, found, name="SYSTEM"), observed)
+    assert len(observed.items("driver_store")) == 239
+    assert "Winsock entry 000000000001" in observed.items("network_protocols")
+    assert ".NET CLR Data" in observed.items("performance_counters")
 
 
 def test_every_hazard_has_an_action():
