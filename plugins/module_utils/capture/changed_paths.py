@@ -216,7 +216,7 @@ class PathBuilder:
     def _is_hive(self, path: str) -> bool:
         """Return whether a path is a hive that is compared by keys, or one of its logs; record the hive."""
         folded = self.fold(path)
-        base = folded if folded in self._hives else self.fold(main_name(path) or path.removesuffix(".LOG"))
+        base = folded if folded in self._hives else (main_name(folded) or folded.removesuffix(".LOG"))
         if base not in self._hives:
             return False
         self.result.touched_hives.add(base)

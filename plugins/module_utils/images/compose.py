@@ -147,8 +147,10 @@ def find_start_image(repository: Repository, composition: Composition) -> ThinIm
                 composition.base.digest,
                 composition.config.disk_size_gb,
             )
-            # A grown image can contain files that merging its layers would not give.
-            if not is_same_disk or shared <= most or config.ancestor is not None or config.statistics.dropped:
+            # A grown image can contain files that merging its layers would not give, and an image of an earlier version of
+            # the collection journals of replaced files.
+            is_merged = config.ancestor is None and config.journals_removed
+            if not is_same_disk or shared <= most or not is_merged or config.statistics.dropped:
                 continue
             image = thin_image.load(repository, content_digest)
         except (Corrupt, NotFound):
@@ -301,6 +303,7 @@ def _store(
         registry=result.registry,
         skipped=tuple(sorted(result.skipped)),
         startup_checked=True,
+        journals_removed=True,
         boot_controllers=result.boot_controllers,
     )
     thin_image.save(repository, composition.base, mapping, [*blobs, stored_descriptor(blob)], config)

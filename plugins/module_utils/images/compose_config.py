@@ -108,7 +108,8 @@ class ComposeConfig(Stored):
     scripts), ``ancestor`` (a manifest digest) for images that grew on another image. ``statistics``,
     ``registry`` and ``skipped``, the (layer, position) pairs of entries that were not applied, are
     results; they are empty until the image is composed. ``startup_checked`` is true if composing checked
-    that Windows can start from the image, which earlier versions of the collection did not. ``boot_controllers``
+    that Windows can start from the image, which earlier versions of the collection did not. ``journals_removed`` is true
+    if composing removed the journals of replaced files, which earlier versions did not either. ``boot_controllers``
     are the disk controllers from which the image can start (see windows/boot_controllers.py), None if they are not known.
     """
 
@@ -124,6 +125,7 @@ class ComposeConfig(Stored):
     registry: RegistrySummary = field(default_factory=RegistrySummary)
     skipped: tuple[tuple[int, int], ...] = ()
     startup_checked: bool = False
+    journals_removed: bool = False
     boot_controllers: tuple[str, ...] | None = None
 
     def to_dict(self) -> dict:
@@ -134,6 +136,7 @@ class ComposeConfig(Stored):
             "scripts": None if self.scripts is None else [script.to_dict() for script in self.scripts],
             "ancestor": self.ancestor,
             "startup_checked": self.startup_checked or None,
+            "journals_removed": self.journals_removed or None,
             "boot_controllers": None if self.boot_controllers is None else list(self.boot_controllers),
         }
         return self._complete(
@@ -173,6 +176,7 @@ class ComposeConfig(Stored):
             ),
             skipped=fields.later("skipped", fields.pairs, (), []),
             startup_checked=fields.flag("startup_checked") if fields.has("startup_checked") else False,
+            journals_removed=fields.flag("journals_removed") if fields.has("journals_removed") else False,
             boot_controllers=fields.texts("boot_controllers") if fields.has("boot_controllers") else None,
             unrecognized=fields.unrecognized(),
             omitted=fields.omitted,

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import resource
@@ -89,6 +90,24 @@ def test_unchanged_stack_compresses_no_grains(small):
     assert image.config.statistics.files == 0
     assert image.config.statistics.grains <= 2
     check(small, image, stack)
+
+
+def test_image_of_an_earlier_release_is_not_the_base_of_an_image(small, monkeypatch):
+    """It may have journals of files that its layers replaced."""
+    small.start_over()
+    saved = thin_image.save
+
+    def save(repository, base, mapping, blobs, config):
+        return saved(repository, base, mapping, blobs, dataclasses.replace(config, journals_removed=False))
+
+    stack = [files(f"folder {number}", 5, seed=10 * number) for number in range(3)]
+    with monkeypatch.context() as patched:
+        patched.setattr(thin_image, "save", save)
+        small.compose(stack[:1])
+    image = small.compose(stack[:2])
+    assert not image.config.statistics.incremental
+    assert image.config.journals_removed
+    assert small.compose(stack).config.statistics.incremental
 
 
 def test_long_chain_of_images_restarts_from_base(small):
