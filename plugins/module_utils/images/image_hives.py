@@ -200,7 +200,8 @@ def check_not_a_file(tree: MergedTree, hive: LayerHive, stacked: Sequence[Stacke
             raise Conflict(
                 f"The registry hive {hive.path} is replaced or removed as a file by {label}, but {stacked[0].label} changes keys in it.",
                 code="images.layer_whole_hive",
-                hint=f"Remove the hive from the files of {label}. To change the registry, capture the layer or use .reg files.",
+                hint=f"Capture a new version of {label}, or build it without the file: captures contain the changes of the hive, "
+                "and .reg files can change it.",
                 path=hive.path,
                 layer=label,
                 changed_by=stacked[0].label,
