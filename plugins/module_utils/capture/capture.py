@@ -11,9 +11,10 @@ process, because libntfs-3g runs in it. Neither disk is written.
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 
 from ..catalog import layer_store
 from ..common.findings import WARN, Finding
@@ -35,7 +36,7 @@ from .boot_changes import compare_boot
 from .changed_paths import PathBuilder
 from .databases.all import DIVISIBLE, cleanings, database_rules, expand, found_rules
 from .databases.compared import Compared
-from .disks import DiskDifference, Opener, difference, open_packaged
+from .disks import DiskDifference, Opener, Packaged, difference, grains_that_differ, open_packaged
 from .entries import entries_of
 from .hazards.accounts import observe_accounts
 from .hazards.all import find_hazards
@@ -73,13 +74,12 @@ class CaptureResult:
     statistics: dict[str, int] = field(default_factory=dict)
 
 
-def check_packaged(base_image: ThinImage, opener: Opener) -> list[dict]:
-    """Return the findings of the finalize checks for the packaged disk that ``opener`` opens.
+#: Judges the findings of the finalize checks; raises an error to end the capture.
+GateJudge = Callable[[list[dict]], None]
 
-    Raises:
-        Conflict, Unsupported, Corrupt: as ``capture``.
-    """
-    return run_on_volume(_check, base_image, opener, subject="the packaged disk")
+
+def _accept(_gate: list[dict]) -> None:
+    """Capture the disk whatever its checks found."""
 
 
 def capture(
@@ -90,12 +90,14 @@ def capture(
     rules: Sequence[Rule | DatabaseRule] = (),
     *,
     noise: NoiseProfile | None = None,
+    judge_gate: GateJudge = _accept,
     progress: Progress = silent,
 ) -> CaptureResult:
     """Store as ``layer`` the changes that turned ``base_image`` into the disk that ``opener`` opens.
 
     ``rules`` come after the default rules and override them. What ``noise`` has is left out, unless a rule includes it.
-    If an error is raised, no layer is stored.
+    ``judge_gate`` gets the findings of the finalize checks before anything is compared, and raises an error to refuse
+    the disk. If an error is raised, no layer is stored.
 
     Raises:
         Conflict: the disk does not descend from ``base_image``.
@@ -104,75 +106,167 @@ def capture(
         Corrupt: the disk is damaged or truncated.
         InvalidInput: a rule is not valid.
     """
+    request = _Request(repository, base_image, layer, tuple(rules), noise, judge_gate)
     with repository.pin([base_image.manifest.digest], purpose=f"capture the {layer.label}"):
-        return run_on_volume(
-            _capture,
-            repository,
-            base_image,
-            opener,
-            layer,
-            tuple(rules),
-            noise,
-            subject="the packaged disk",
-            progress=progress,
+        return run_on_volume(_capture, request, opener, subject="the packaged disk", progress=progress)
+
+
+@dataclass(frozen=True)
+class _Request:
+    repository: Repository
+    base_image: ThinImage
+    layer: LayerVersion
+    rules: tuple[Rule | DatabaseRule, ...]
+    noise: NoiseProfile | None
+    judge_gate: GateJudge
+
+
+def _capture(request: _Request, opener: Opener, *, progress: Progress = silent) -> CaptureResult:
+    with ExitStack() as stack:
+        packaged = open_packaged(request.base_image, opener, stack)
+        return _Capture(request, packaged, stack, progress).run()
+
+
+class _Capture:
+    """The steps of a capture on two opened disks; ``stack`` closes their volumes."""
+
+    def __init__(self, request: _Request, packaged: Packaged, stack: ExitStack, progress: Progress) -> None:
+        self._request = request
+        self._packaged = packaged
+        self._stack = stack
+        self._progress = progress
+        self._old = stack.enter_context(Volume.mount(packaged.before))
+        self._new = stack.enter_context(Volume.mount(packaged.after))
+        self._hives = HivePairs(self._old, self._new)
+        self._observed = Observed()
+        noise = request.noise
+        self._watch = FileWatch(
+            self._observed, functools.partial(exists, self._new), noise.paths if noise is not None else ()
         )
+        self._left_out = LeftOut(observer=self._watch.left_out)
 
-
-def _check(base_image: ThinImage, opener: Opener) -> list[dict]:
-    with ExitStack() as stack:
-        packaged = open_packaged(base_image, opener, stack)
-        new = stack.enter_context(Volume.mount(packaged.after))
-        return check_finalized(WindowsInstallation.open(new))
-
-
-def _capture(
-    repository: Repository,
-    base_image: ThinImage,
-    opener: Opener,
-    layer: LayerVersion,
-    rules: tuple[Rule | DatabaseRule, ...],
-    noise: NoiseProfile | None,
-    *,
-    progress: Progress = silent,
-) -> CaptureResult:
-    with ExitStack() as stack:
-        packaged = open_packaged(base_image, opener, stack)
-        disks = difference(packaged, base_image, progress=progress)
-        old = stack.enter_context(Volume.mount(packaged.before))
-        new = stack.enter_context(Volume.mount(packaged.after))
-        observed = Observed()
-        watch = FileWatch(observed, functools.partial(exists, new), noise.paths if noise else ())
-        left_out = LeftOut(observer=watch.left_out)
-        hives = HivePairs(old, new)
-        examined = _examine(old, new, hives, layer.kind, rules)
-        # A hive that the image does not have can only be captured as a file.
-        compared = [hive for hive in HIVES.values() if exists(old, hive.path)]
-        builder = PathBuilder(packaged, old, new, examined.rules, left_out, [hive.path for hive in compared])
-        changes = builder.build(disks.files)
-        steps: list[DeltaStep] = [functools.partial(observe_delta, observed=observed), *examined.steps]
-        examined = replace(examined, steps=steps)
-        deltas = _deltas(hives, compared, changes.touched_hives, examined, left_out, progress)
-        if noise is not None:
-            paths = PathSubtraction(noise, old, new, builder.fold)
-            for item in NoiseFilter(noise, examined.overrides, paths).apply(changes, deltas, left_out):
-                observed.add(NOISE, item)
-        _number(hives, compared, examined.numbering, changes, deltas)
+    def run(self) -> CaptureResult:
+        """Store the layer and describe it."""
+        examined, disks = self._examine_and_compare()
+        changes, deltas = self._changes(examined, disks)
         counter = _EntryCounter(changes)
         stored = [(name, write_delta(delta)) for name, delta in deltas.items()]
-        entries = counter.count(entries_of(new, changes))
-        layer = layer_store.put_files(repository, layer, entries, hives=stored, progress=progress)
+        entries = counter.count(entries_of(self._new, changes))
+        request = self._request
+        layer = layer_store.put_files(request.repository, request.layer, entries, hives=stored, progress=self._progress)
+        hazards = self._hazards(examined, changes, counter.paths)
+        return CaptureResult(
+            layer, counter.totals(deltas), self._left_out.report(), hazards, examined.gate, _statistics(disks)
+        )
+
+    def _examine_and_compare(self) -> tuple[_Examined, DiskDifference]:
+        """Read the hives while threads hash the disk, which needs no Python, if the disk allows reads at the same time."""
+        packaged = self._packaged
+        gate, after = self._check()
+        grains = functools.partial(grains_that_differ, packaged, self._request.base_image, progress=self._progress)
+        with ThreadPoolExecutor(1, thread_name_prefix="grains") as pool:
+            pending = pool.submit(grains) if packaged.disk.concurrent_reads else None
+            examined = self._examine(after, gate)
+            found = pending.result() if pending is not None else grains()
+        return examined, difference(packaged, found)
+
+    def _check(self) -> tuple[list[dict], WindowsInstallation]:
+        after = WindowsInstallation.open(self._new)
+        self._keep("new", after)
+        gate = check_finalized(after)
+        self._request.judge_gate(gate)
+        return gate, after
+
+    def _examine(self, after: WindowsInstallation, gate: list[dict]) -> _Examined:
+        before = WindowsInstallation.open(self._old) if is_windows(self._old) else None
+        if before is not None:
+            self._keep("old", before)
+        compared = Compared(before, after, self._request.layer.kind)
+        # The lists of the base image count: an installer must not extend them.
+        control = (before or after).control
+        defaults = [
+            *windows_rules(control),
+            *default_rules(),
+            *database_rules(compared.kind),
+            *found_rules(compared),
+        ]
+        expanded = expand(defaults, self._request.rules)
+        compiled = RuleSet([*defaults, *expanded], current=control.name, defaults=len(defaults))
+        databases = RuleSet([rule for rule in defaults if rule.database], current=control.name)
+        overrides = Overrides(RuleSet(expanded, current=control.name), databases)
+        return _Examined(compiled, overrides, gate, cleanings(compared, self._request.rules), Numbering.of(compared))
+
+    def _keep(self, side: str, windows: WindowsInstallation) -> None:
+        self._hives.keep(side, _SYSTEM, windows.system)
+        self._hives.keep(side, _SOFTWARE, windows.software)
+
+    def _changes(self, examined: _Examined, disks: DiskDifference) -> tuple[PathChanges, dict[str, Delta]]:
+        """Return the changes of paths and hives that the layer gets."""
+        # A hive that the image does not have can only be captured as a file.
+        compared = [hive for hive in HIVES.values() if exists(self._old, hive.path)]
+        builder = PathBuilder(
+            self._packaged, self._old, self._new, examined.rules, self._left_out, [hive.path for hive in compared]
+        )
+        changes = builder.build(disks.files)
+        touched = [hive for hive in compared if self._new.upcase(hive.path) in changes.touched_hives]
+        for hive in compared:
+            if hive not in touched:
+                self._hives.release(hive.path)
+        deltas = self._deltas(touched, examined)
+        noise = self._request.noise
+        if noise is not None:
+            paths = PathSubtraction(noise, self._old, self._new, builder.fold)
+            for item in NoiseFilter(noise, examined.overrides, paths).apply(changes, deltas, self._left_out):
+                self._observed.add(NOISE, item)
+        self._number(touched, examined.numbering, changes, deltas)
+        return changes, deltas
+
+    def _deltas(self, touched: Sequence[LayerHive], examined: _Examined) -> dict[str, Delta]:
+        """Return the deltas of the hives that changed, by name."""
+        deltas: dict[str, Delta] = {}
+        steps: list[DeltaStep] = [
+            functools.partial(observe_delta, observed=self._observed),
+            *examined.steps,
+        ]
+        for hive in touched:
+            self._progress("registry", len(deltas), None)
+            delta = hive_delta(self._hives, hive, examined.rules, self._left_out, steps)
+            if not delta.is_empty:
+                deltas[hive.name] = delta
+            if delta.is_empty or examined.numbering.is_empty:
+                self._hives.release(hive.path)
+        return deltas
+
+    def _number(
+        self, touched: Sequence[LayerHive], numbering: Numbering, changes: PathChanges, deltas: Mapping[str, Delta]
+    ) -> None:
+        """Give devices and driver packages the numbers of the layer: rules and noise profiles name those of Windows."""
+        if numbering.is_empty:
+            return
+        numbering.apply_to_paths(changes)
+        for hive in touched:
+            after = self._hives.get("new", hive.path) if hive.name in deltas else None
+            if after is not None:
+                numbering.apply_to_delta(deltas[hive.name], after)
+            self._hives.release(hive.path)
+
+    def _hazards(self, examined: _Examined, changes: PathChanges, stored: Sequence[str]) -> list[dict]:
+        """Return the warnings about what was captured and left out, after recording what nothing else reports."""
         for path in changes.respelled:
-            left_out.add("file", "spelling", printable(path))
+            self._left_out.add("file", "spelling", printable(path))
         for path in changes.completed:
-            left_out.add("metadata", "no_group", printable(path))
-        boot = compare_boot(packaged, old, new).report(left_out)
-        for path in (*counter.paths, *changes.whiteouts.values()):
-            watch.taken(path)
-        if watch.accounts_touched:
-            observe_accounts(hives, observed)
-        hazards = [*find_hazards(observed, noise.observed if noise else None), *_divided(examined.rules), *boot]
-        totals, report = counter.totals(deltas), left_out.report()
-        return CaptureResult(layer, totals, report, hazards, examined.gate, _statistics(disks))
+            self._left_out.add("metadata", "no_group", printable(path))
+        boot = compare_boot(self._packaged, self._old, self._new).report(self._left_out)
+        for path in (*stored, *changes.whiteouts.values()):
+            self._watch.taken(path)
+        if self._watch.accounts_touched:
+            observe_accounts(self._hives, self._observed)
+        noise = self._request.noise
+        return [
+            *find_hazards(self._observed, noise.observed if noise is not None else None),
+            *_divided(examined.rules),
+            *boot,
+        ]
 
 
 @dataclass(frozen=True)
@@ -190,31 +284,6 @@ class _Examined:
     numbering: Numbering
 
 
-def _examine(
-    old: Volume, new: Volume, hives: HivePairs, kind: str, rules: tuple[Rule | DatabaseRule, ...]
-) -> _Examined:
-    after = WindowsInstallation.open(new)
-    _keep(hives, "new", after)
-    before = WindowsInstallation.open(old) if is_windows(old) else None
-    if before is not None:
-        _keep(hives, "old", before)
-    gate = check_finalized(after)
-    compared = Compared(before, after, kind)
-    # The lists of the base image count: an installer must not extend them.
-    control = (before or after).control
-    defaults = [
-        *windows_rules(control),
-        *default_rules(),
-        *database_rules(kind),
-        *found_rules(compared),
-    ]
-    expanded = expand(defaults, rules)
-    compiled = RuleSet([*defaults, *expanded], current=control.name, defaults=len(defaults))
-    databases = RuleSet([rule for rule in defaults if rule.database], current=control.name)
-    overrides = Overrides(RuleSet(expanded, current=control.name), databases)
-    return _Examined(compiled, overrides, gate, cleanings(compared, rules), Numbering.of(compared))
-
-
 def _divided(rules: RuleSet) -> list[dict]:
     """Return a finding for each database of which rules of the user divide the members."""
     return [
@@ -229,50 +298,6 @@ def _divided(rules: RuleSet) -> list[dict]:
         for name, taken, missing in rules.divided.found()
         if name not in DIVISIBLE
     ]
-
-
-def _keep(hives: HivePairs, side: str, windows: WindowsInstallation) -> None:
-    hives.keep(side, _SYSTEM, windows.system)
-    hives.keep(side, _SOFTWARE, windows.software)
-
-
-def _deltas(
-    hives: HivePairs,
-    compared: Sequence[LayerHive],
-    touched: Collection[str],
-    examined: _Examined,
-    left_out: LeftOut,
-    progress: Progress,
-) -> dict[str, Delta]:
-    """Return the deltas of the hives that changed, by name."""
-    deltas: dict[str, Delta] = {}
-    for hive in compared:
-        if hives.new.upcase(hive.path) in touched:
-            progress("registry", len(deltas), None)
-            delta = hive_delta(hives, hive, examined.rules, left_out, examined.steps)
-            if not delta.is_empty:
-                deltas[hive.name] = delta
-        if hive.name not in deltas or examined.numbering.is_empty:
-            hives.release(hive.path)
-    return deltas
-
-
-def _number(
-    hives: HivePairs,
-    compared: Sequence[LayerHive],
-    numbering: Numbering,
-    changes: PathChanges,
-    deltas: Mapping[str, Delta],
-) -> None:
-    """Give devices and driver packages the numbers of the layer: rules and noise profiles name those of Windows."""
-    if numbering.is_empty:
-        return
-    numbering.apply_to_paths(changes)
-    for hive in compared:
-        after = hives.get("new", hive.path) if hive.name in deltas else None
-        if after is not None:
-            numbering.apply_to_delta(deltas[hive.name], after)
-        hives.release(hive.path)
 
 
 class _EntryCounter:

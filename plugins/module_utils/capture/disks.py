@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from ..common.arrays import U32
 from ..common.errors import Conflict, Corrupt, NotFound
 from ..common.optional_imports import np
 from ..common.progress import Progress, silent
@@ -150,8 +151,16 @@ def _lost_time(before: FileState, after: FileState) -> bool:
     return before.number == MFT and 0 in (before.created, after.created)
 
 
-def difference(packaged: Packaged, base_image: ThinImage, *, progress: Progress = silent) -> DiskDifference:
-    """Return the differences between the packaged disk and ``base_image``.
+@dataclass(frozen=True)
+class DifferentGrains:
+    """Ascending numbers of the grains with different content, u32 (n,), and how many grains were compared."""
+
+    numbers: U32
+    compared: int
+
+
+def grains_that_differ(packaged: Packaged, base_image: ThinImage, *, progress: Progress = silent) -> DifferentGrains:
+    """Hash the grains in use of the packaged disk and compare them with those of ``base_image``.
 
     Raises:
         Conflict: the packaged disk does not descend from ``base_image``.
@@ -168,13 +177,23 @@ def difference(packaged: Packaged, base_image: ThinImage, *, progress: Progress 
     lost = int(np.isin(known, changed, assume_unique=True).sum())
     if len(known) and 1 - lost / len(known) < _LEAST_EQUAL:
         raise _other_base(disk, f"{lost} of {len(known)} grains in use have different content")
-    starts = (changed.astype(np.int64) << GRAIN_SHIFT) - partition.offset
+    return DifferentGrains(changed, int(relevant.sum()))
+
+
+def difference(packaged: Packaged, grains: DifferentGrains) -> DiskDifference:
+    """Return the files that differ, which can only be where ``grains`` differ.
+
+    Raises:
+        Conflict: the packaged disk does not descend from the base image.
+    """
+    disk, new, partition = packaged.disk, packaged.new, packaged.partition
+    starts = (grains.numbers.astype(np.int64) << GRAIN_SHIFT) - partition.offset
     ranges = Ranges(starts, starts + (1 << GRAIN_SHIFT)).within(0, partition.size)
     ignored = [number for number in (new.raw.root_reference(name) for name in _PAGING) if number is not None]
     files = compare(packaged.old, new, ranges, ignored=ignored)
     if files.contradictions > max(_MOST_CONTRADICTIONS, len(files.files) // 100):
         raise _other_base(disk, f"{files.contradictions} file records have a different history")
-    return DiskDifference(files, int(relevant.sum()), len(changed))
+    return DiskDifference(files, grains.compared, len(grains.numbers))
 
 
 def _other_base(disk: BlockDevice, reason: str) -> Conflict:

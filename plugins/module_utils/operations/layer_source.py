@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from ..catalog.office_activation import ScriptChoice
 from ..catalog.scripts import Script, add_script
 from ..common.counting import counted
 from ..common.errors import Conflict, InternalError, InvalidInput
+from ..common.findings import FAIL
 from ..common.progress import Progress
 from ..images.layer_content import LayerContent, load_content
 from ..layers.entry import FILE, WHITEOUT, Entry
@@ -250,7 +252,6 @@ class PackagedSource:
         """
         from ..capture import capture
         from ..capture.rules import parse_rules
-        from ..common.findings import FAIL
         from ..images.layered_image import compose_stack
 
         rules = parse_rules(self.exclusions)
@@ -263,8 +264,38 @@ class PackagedSource:
         if packaged.package is not None:
             packaged.package.verify(progress)
         base = compose_stack(repository, _os_layer(layer), tuple(layer.prerequisites), progress=progress)
-        gate = capture.check_packaged(base, opener)
-        failed = [finding for finding in gate if finding["result"] == FAIL]
+        add_script(repository, layer, choice.script)
+        noise = find_noise(repository, _os_layer(layer)) if self.noise_profile == AUTO else None
+        profile = noise.profile if noise else None
+        result = capture.capture(
+            repository,
+            base,
+            opener,
+            layer,
+            rules,
+            noise=profile,
+            judge_gate=functools.partial(self._judge_gate, layer),
+            progress=progress,
+        )
+        warnings = [_sentence(layer, finding) for finding in result.hazards if finding["result"] != "pass"]
+        if self.finalize == "warn":
+            warnings = [_sentence(layer, finding) for finding in _failed(result.gate)] + warnings
+        changes = _totals(result.changes)
+        if not any(changes.values()):
+            warnings.insert(0, self._empty(layer, sum(rule["count"] for rule in result.left_out)))
+        findings: dict[str, Any] = {
+            "gate": result.gate,
+            "hazards": result.hazards,
+            "left_out": result.left_out,
+            "detail": result.changes,
+        }
+        findings["noise_profile"] = noise.digest if noise else None
+        layer, stored = _with_chosen_script(repository, result.layer, choice)
+        return BuiltVersion(layer, source, changes, stored, findings, about_package + warnings)
+
+    def _judge_gate(self, layer: LayerVersion, gate: list[dict[str, Any]]) -> None:
+        """Refuse a disk whose finalize checks failed if finalize is enforce."""
+        failed = _failed(gate)
         if failed and self.finalize == "enforce":
             more = f" (and {counted(len(failed) - 1, 'more finding')})" if len(failed) > 1 else ""
             raise Conflict(
@@ -274,25 +305,6 @@ class PackagedSource:
                 hint=failed[0]["action"],
                 gate=gate,
             )
-        add_script(repository, layer, choice.script)
-        noise = find_noise(repository, _os_layer(layer)) if self.noise_profile == AUTO else None
-        profile = noise.profile if noise else None
-        result = capture.capture(repository, base, opener, layer, rules, noise=profile, progress=progress)
-        warnings = [_sentence(layer, finding) for finding in result.hazards if finding["result"] != "pass"]
-        if self.finalize == "warn":
-            warnings = [_sentence(layer, finding) for finding in failed] + warnings
-        changes = _totals(result.changes)
-        if not any(changes.values()):
-            warnings.insert(0, self._empty(layer, sum(rule["count"] for rule in result.left_out)))
-        findings: dict[str, Any] = {
-            "gate": gate,
-            "hazards": result.hazards,
-            "left_out": result.left_out,
-            "detail": result.changes,
-        }
-        findings["noise_profile"] = noise.digest if noise else None
-        layer, stored = _with_chosen_script(repository, result.layer, choice)
-        return BuiltVersion(layer, source, changes, stored, findings, about_package + warnings)
 
     def _open(self) -> PackagedDisk:
         return PackagedDisk.open(self.path, self.credentials)
@@ -308,6 +320,10 @@ class PackagedSource:
             # The steps after a capture delete the VM, and with it what was perhaps not exported.
             raise Conflict(message, code="operations.layer_empty", hint=_EMPTY_HINT)
         return f"{message} {_EMPTY_HINT}"
+
+
+def _failed(gate: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [finding for finding in gate if finding["result"] == FAIL]
 
 
 def _with_chosen_script(

@@ -25,7 +25,7 @@ from ...winregistry.hive_items import Value
 from ...winregistry.hive_names import HIVES
 from ...winregistry.registry_values import decode_string
 from ..changed_paths import PathBuilder
-from ..disks import Opener, difference, open_packaged
+from ..disks import Opener, difference, grains_that_differ, open_packaged
 from ..hazards.accounts import observe_accounts
 from ..hazards.files import FileWatch
 from ..hazards.observed import Observed
@@ -70,7 +70,7 @@ def record_profile(base_image: ThinImage, opener: Opener, *, progress: Progress 
 def _record(base_image: ThinImage, opener: Opener, *, progress: Progress = silent) -> Recorded:
     with ExitStack() as stack:
         packaged = open_packaged(base_image, opener, stack)
-        disks = difference(packaged, base_image, progress=progress)
+        disks = difference(packaged, grains_that_differ(packaged, base_image, progress=progress))
         old = stack.enter_context(Volume.mount(packaged.before))
         new = stack.enter_context(Volume.mount(packaged.after))
         gate = check_finalized(WindowsInstallation.open(new))

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.strata.layering.plugins.module_utils.capture.capture import capture, check_packaged
-from ansible_collections.strata.layering.plugins.module_utils.common.errors import StrataError
+from ansible_collections.strata.layering.plugins.module_utils.capture.capture import capture
+from ansible_collections.strata.layering.plugins.module_utils.common.errors import Conflict, StrataError
 from ansible_collections.strata.layering.plugins.module_utils.disk.block_device import FileDevice
 from ansible_collections.strata.layering.plugins.module_utils.disk.encode import encode
 from ansible_collections.strata.layering.plugins.module_utils.disk.flat import open_disk
@@ -77,7 +77,7 @@ def test_capture_encrypted_file_is_rejected_and_nothing_is_stored(packaging):
     assert stored_layers.find_version(packaging.repository, "app", "Secret", "1") is None
 
 
-def test_check_packaged_returns_the_finalize_checks(packaging):
+def test_disk_is_refused_by_its_finalize_checks_before_it_is_compared(packaging):
     def change(volume):
         edit_hive(
             volume,
@@ -87,10 +87,23 @@ def test_check_packaged_returns_the_finalize_checks(packaging):
             ),
         )
 
-    with packaging.changed(change) as device:
-        found = {finding["name"]: finding["result"] for finding in check_packaged(packaging.base_image, lambda: device)}
-    assert found["run_once"] == "fail"
-    assert found["reboot"] == "pass"
+    def judge(gate):
+        raise Conflict("refused", code="capture.test", found={finding["name"]: finding["result"] for finding in gate})
+
+    steps = []
+    with packaging.changed(change) as device, pytest.raises(Conflict) as caught:
+        capture(
+            packaging.repository,
+            packaging.base_image,
+            lambda: device,
+            LayerVersion("app", "Unfinished", "1"),
+            judge_gate=judge,
+            progress=lambda step, *_counts: steps.append(step),
+        )
+    assert caught.value.details["found"]["run_once"] == "fail"
+    assert caught.value.details["found"]["reboot"] == "pass"
+    assert steps == []
+    assert stored_layers.find_version(packaging.repository, "app", "Unfinished", "1") is None
 
 
 @pytest.mark.parametrize("kind", ["app", "platform"])
