@@ -52,7 +52,8 @@ def merge_value(
     if rule.kind == COUNTER:
         return _count(old, current, new)
     if rule.kind == VERSION:
-        return _newest(current, new)
+        # A layer that changes exactly this version has replaced or removed it: its files are gone, so that a lower version remains.
+        return (True, new) if new is not None and current == old is not None else _newest(current, new)
     if new is None or (current is None and old is not None) or rule.kind not in (SEPARATED, MULTI_STRING):
         return False, current
     lists = []

@@ -217,3 +217,12 @@ def test_merge_value_version_other_text_is_not_joined(text):
     current = REG_SZ, encode_string("9.0")
     assert merge_value(VERSION, None, current, ValueDelta("v", REG_SZ, encode_string(text), None)) == (False, current)
     assert merge_value(VERSION, None, current, ValueDelta("v", 0, None)) == (False, current)
+
+
+def test_merge_value_version_that_a_layer_removed_is_lowered():
+    """A program that installed the newest version of an assembly was removed; a third layer has another assembly."""
+    high, low = ((REG_SZ, encode_string(text)) for text in ("9.0.30729.1", "9.0.21022.8"))
+    change = ValueDelta("v", *low, Before(high[0], len(high[1]), high[1], None))
+    assert merge_value(VERSION, change.before, high, change) == (True, low)
+    newer = REG_SZ, encode_string("9.0.30729.6161")
+    assert merge_value(VERSION, change.before, newer, change) == (True, newer)
