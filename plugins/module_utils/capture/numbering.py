@@ -43,8 +43,8 @@ from .databases.devices import software_devices
 from .databases.driver_packages import new_packages
 from .path_changes import PathChanges, Taken
 
-#: The types of texts, and of texts and lists of texts in the properties of devices (DEVPROP_TYPE_STRING, _STRING_LIST).
-_TEXTS = frozenset((REG_SZ, REG_EXPAND_SZ, REG_LINK, REG_MULTI_SZ, 0xFFFF0012, 0xFFFF2012))
+#: The types of texts, and of texts and lists of texts in the properties of devices (DEVPROP_TYPE_STRING, _STRING_INDIRECT, _STRING_LIST).
+_TEXTS = frozenset((REG_SZ, REG_EXPAND_SZ, REG_LINK, REG_MULTI_SZ, 0xFFFF0012, 0xFFFF0019, 0xFFFF2012))
 _PACKAGES = range(10000, 100000)
 _INSTANCES = range(1000, 10000)
 _INTERFACES = range(0x9000, 0x10000)
