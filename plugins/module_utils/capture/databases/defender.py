@@ -9,6 +9,7 @@ A platform update creates a folder below ``Windows Defender\\Platform`` and chan
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ...ntfs.volume import Volume
 from ...windows.installation import WindowsInstallation
@@ -16,7 +17,7 @@ from ...winregistry.hive_model import Key
 from ...winregistry.registry_values import decode_string
 from ..rule import Rule
 from .compared import Compared
-from .windows_state import ANTIVIRUS
+from .windows_state import ANTIVIRUS, DEFENDER_SERVICES
 
 _PLATFORM = "ProgramData/Microsoft/Windows Defender/Platform"
 _MENTION = "\\windows defender\\platform\\"
@@ -29,7 +30,22 @@ _PARENTS = (
 
 
 def find_defender(compared: Compared) -> list[Rule]:
-    """Return the rules that leave out what names a program folder of Defender, if a folder was added or removed."""
+    """Return the rules that leave out what names a program folder of Defender, if a folder was added or removed.
+
+    Whether a known service starts is a setting of the administrator, which is taken.
+    """
+    rules = []
+    if compared.before is not None:
+        start = Rule("", ANTIVIRUS.name, True, "Start", database=ANTIVIRUS.name, literal=True, is_member=False)
+        rules = [
+            replace(start, pattern=f"SYSTEM\\CurrentControlSet\\Services\\{name}")
+            for name in DEFENDER_SERVICES
+            if compared.before.control.key(f"Services\\{name}") is not None
+        ]
+    return [*rules, *_references(compared)]
+
+
+def _references(compared: Compared) -> list[Rule]:
     sides = [windows for windows in (compared.before, compared.after) if windows is not None]
     if len(sides) == 2 and _programs(sides[0].volume) == _programs(sides[1].volume):
         return []

@@ -16,7 +16,7 @@ _MICROSOFT = "SOFTWARE\\Microsoft\\"
 _CURRENT = _MICROSOFT + "Windows\\CurrentVersion\\"
 _NT = _MICROSOFT + "Windows NT\\CurrentVersion\\"
 _SERVICES = "SYSTEM\\CurrentControlSet\\Services\\"
-_DEFENDER = ("WinDefend", "WdNisSvc", "WdNisDrv", "WdFilter", "WdBoot", "MDCoreSvc", "Sense")
+DEFENDER_SERVICES = ("WinDefend", "WdNisSvc", "WdNisDrv", "WdFilter", "WdBoot", "MDCoreSvc", "Sense")
 
 WMI_REPOSITORY = Database(
     name="wmi_repository",
@@ -53,7 +53,7 @@ ANTIVIRUS = Database(
         _MICROSOFT + "Windows Defender",
         _MICROSOFT + "Microsoft Antimalware",
         _MICROSOFT + "Windows Advanced Threat Protection",
-        *(_SERVICES + name for name in _DEFENDER),
+        *(_SERVICES + name for name in DEFENDER_SERVICES),
     ),
 )
 

@@ -93,7 +93,11 @@ def _packaging(tmp_path_factory):
                 "C:\\ProgramData\\Microsoft\\Windows Defender\\Platform\\4.18.1\\MpOav.dll"
             ),
         },
-        {("Services\\Netlogon", "Start"): number(3), ("Services\\WmiApRpl\\Performance", "First Counter"): number(2)},
+        {
+            ("Services\\Netlogon", "Start"): number(3),
+            ("Services\\WinDefend", "Start"): number(2),
+            ("Services\\WmiApRpl\\Performance", "First Counter"): number(2),
+        },
     )
     with FileDevice(raw, writable=True) as device:
         partition = max(read_partitions(device).partitions, key=lambda partition: partition.size)
@@ -214,9 +218,16 @@ def test_update_of_defender_is_left_out_whole(packaging):
         (f"{CLASS}\\InprocServer32", ""): text(program),
         ("Classes\\CLSID\\{1}\\InprocServer32", ""): text("C:\\App\\app.dll"),
     }
-    system = {("Services\\WinDefend", "ImagePath"): text(program.replace("MpOav.dll", "MsMpEng.exe"))}
+    system = {
+        ("Services\\WinDefend", "ImagePath"): text(program.replace("MpOav.dll", "MsMpEng.exe")),
+        ("Services\\WinDefend", "Start"): number(4),
+        ("Services\\MDCoreSvc", "Start"): number(2),
+    }
     result, entries, deltas = capture_change(packaging, change([f"{DEFENDER}4.18.2/MsMpEng.exe"], software, system))
-    assert taken(entries, deltas) == {"Classes\\CLSID\\{1}\\InprocServer32@"}
+    assert taken(entries, deltas) == {
+        "Classes\\CLSID\\{1}\\InprocServer32@",
+        "ControlSet001\\Services\\WinDefend@Start",
+    }
     assert {entry["reason"] for entry in result.left_out} == {"antivirus_state"}
 
 
@@ -262,3 +273,18 @@ def test_assemblies_of_two_layers_are_found_in_the_image(packaging, tmp_path):
         values = {name: data for name, _kind, data, *_rest in read_software(packaging, disk)[f"{assembly}\\9.0"][-1]}
         assert expected <= packaging.tree(disk).keys()
     assert values == {"": encode_string("9.0.30729.1"), "9.0.30729.1": b"\x01", "9.0.21022.8": b"\x01"}
+
+
+def test_rule_that_divides_a_database_is_reported(packaging):
+    files = ["ProgramData/Microsoft/Windows/AppRepository/StateRepository-Machine.srd"]
+    software = {(f"{CURRENT}Appx\\AppxAllUserStore\\Applications\\App", "Path"): text("C:\\App")}
+    rule = {"path": "ProgramData\\Microsoft\\Windows\\AppRepository", "action": "include"}
+    result, entries, deltas = capture_change(packaging, change(files, software), rule)
+    assert taken(entries, deltas) == set(files)
+    (finding,) = [hazard for hazard in result.hazards if hazard["name"] == "split_database"]
+    assert all(part in finding["found"] for part in ("store_apps", "AppRepository", "Appx"))
+    result, entries, deltas = capture_change(
+        packaging, change(files, software), {"database": "store_apps", "action": "include"}
+    )
+    assert len(taken(entries, deltas)) == 2
+    assert "split_database" not in [hazard["name"] for hazard in result.hazards]
