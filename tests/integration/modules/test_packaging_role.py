@@ -234,8 +234,9 @@ def test_role_os_layer_gets_a_noise_profile(office, play):
             {"name": "Windows 11", "version": "1.0"},
             {"name": "Windows 11", "version": "0", "state": "absent"},
         ],
-        "os_layer_noise_profile": True,
-        "os_layer_noise_run": 1,
+        # A survey answers with text.
+        "os_layer_noise_profile": "true",
+        "os_layer_noise_run": "1",
     }
     # The connector and the packaging machine.
     changed, output = play([], "--check", kind="os", **profile)
@@ -245,3 +246,4 @@ def test_role_os_layer_gets_a_noise_profile(office, play):
     assert not [name for name in machines(office.simulator) if "packaging" in name]
     assert os.listdir(office.share) == []
     assert play([], kind="os", **profile)[0] == 0
+    assert play([], kind="os", **profile | {"os_layer_noise_profile": "", "os_layer_noise_run": ""})[0] == 0
